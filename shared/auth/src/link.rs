@@ -1,0 +1,140 @@
+//! The node link's credentials: EdDSA JWTs (RFC 8037) that the gateway signs for one node, one run
+//! and one body, for at most a minute.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+use crate::sha256_hex;
+
+/// How long a credential holds, in seconds.
+pub const LIFETIME_S: u64 = 60;
+/// How far the two clocks may differ, in seconds.
+const LEEWAY_S: u64 = 10;
+
+/// What a credential says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkClaims {
+    /// The node it is for.
+    pub aud: String,
+    /// The run it is for; for other calls what they are about.
+    pub jti: String,
+    /// SHA-256 of the request's body, hexadecimal.
+    pub body: String,
+    /// Seconds since 1970 after which it is void.
+    pub exp: u64,
+}
+
+/// Why a credential was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The signature, the audience or the time is wrong.
+    #[error("the credential isn't valid for this node: {0}")]
+    Invalid(#[from] jsonwebtoken::errors::Error),
+    /// It was made for another body.
+    #[error("the credential was made for another body")]
+    Body,
+    /// The public key can't be read.
+    #[error("the gateway's public key isn't 32 bytes in base64")]
+    Key,
+}
+
+/// Signs what the gateway says to nodes.
+#[derive(Clone)]
+pub struct LinkSigner {
+    key: EncodingKey,
+    public: [u8; 32],
+}
+
+impl LinkSigner {
+    /// From an Ed25519 seed.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let key = SigningKey::from_bytes(seed);
+        #[expect(clippy::expect_used, reason = "a fixed-size key always has a DER form")]
+        let der = key.to_pkcs8_der().expect("an Ed25519 key in PKCS #8");
+        Self { key: EncodingKey::from_ed_der(der.as_bytes()), public: key.verifying_key().to_bytes() }
+    }
+
+    /// The public half in base64: what a node is given to verify with.
+    #[must_use]
+    pub fn public_key(&self) -> String {
+        BASE64_STANDARD.encode(self.public)
+    }
+
+    /// A credential for `node`, about `jti`, for a request whose body is `body`.
+    ///
+    /// # Errors
+    /// If signing fails, which a good key rules out.
+    pub fn sign(&self, node: &str, jti: &str, body: &[u8]) -> Result<String, LinkError> {
+        let exp = unix_now() + LIFETIME_S;
+        let claims = LinkClaims { aud: node.to_owned(), jti: jti.to_owned(), body: sha256_hex(body), exp };
+        Ok(jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.key)?)
+    }
+}
+
+/// Verifies, on a node, what a gateway says.
+#[derive(Clone)]
+pub struct LinkVerifier {
+    key: DecodingKey,
+    validation: Validation,
+}
+
+impl std::fmt::Debug for LinkVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinkVerifier")
+    }
+}
+
+impl LinkVerifier {
+    /// For the node `node`, trusting the gateway whose [`LinkSigner::public_key`] is given.
+    ///
+    /// # Errors
+    /// If the key isn't 32 bytes in base64.
+    pub fn new(node: &str, public_key: &str) -> Result<Self, LinkError> {
+        let raw = BASE64_STANDARD.decode(public_key.trim()).map_err(|_| LinkError::Key)?;
+        let raw: [u8; 32] = raw.try_into().map_err(|_| LinkError::Key)?;
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_audience(&[node]);
+        validation.set_required_spec_claims(&["exp", "aud"]);
+        validation.leeway = LEEWAY_S;
+        Ok(Self { key: DecodingKey::from_ed_der(&raw), validation })
+    }
+
+    /// What the credential says, if it is good for this node and this body.
+    ///
+    /// # Errors
+    /// Why it isn't.
+    pub fn verify(&self, credential: &str, body: &[u8]) -> Result<LinkClaims, LinkError> {
+        let claims = jsonwebtoken::decode::<LinkClaims>(credential, &self.key, &self.validation)?.claims;
+        let same = claims.body.as_bytes().ct_eq(sha256_hex(body).as_bytes());
+        if bool::from(same) { Ok(claims) } else { Err(LinkError::Body) }
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_good_for_its_node_and_body_only() {
+        let signer = LinkSigner::from_seed(&[7; 32]);
+        let verifier = |node| LinkVerifier::new(node, &signer.public_key()).unwrap();
+        let credential = signer.sign("node_a", "req_1", b"body").unwrap();
+        assert_eq!(verifier("node_a").verify(&credential, b"body").unwrap().jti, "req_1");
+        assert!(matches!(verifier("node_a").verify(&credential, b"other"), Err(LinkError::Body)));
+        assert!(matches!(verifier("node_b").verify(&credential, b"body"), Err(LinkError::Invalid(_))));
+        let stranger = LinkSigner::from_seed(&[8; 32]).sign("node_a", "req_1", b"body").unwrap();
+        assert!(matches!(verifier("node_a").verify(&stranger, b"body"), Err(LinkError::Invalid(_))));
+        assert!(verifier("node_a").verify("", b"body").is_err());
+        assert!(LinkVerifier::new("node_a", "AAAA").is_err());
+    }
+}

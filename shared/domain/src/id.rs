@@ -1,0 +1,125 @@
+//! Ids: a visible prefix and a ULID, so that they sort by time and tell what they name.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+/// A string that isn't an id of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected an id such as {prefix}01J9ZX5V2QH8N4T6W0C3M7K1RB")]
+pub struct InvalidId {
+    /// The prefix that the id should have had.
+    pub prefix: &'static str,
+}
+
+macro_rules! prefixed_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// What every id of this kind begins with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A new id: the present millisecond and 80 random bits.
+            #[must_use]
+            #[expect(clippy::new_without_default, reason = "a default id that differs each time would mislead")]
+            pub fn new() -> Self {
+                Self(Ulid::generate())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", Self::PREFIX, self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.strip_prefix(Self::PREFIX)
+                    .and_then(|rest| Ulid::from_string(rest).ok())
+                    .map(Self)
+                    .ok_or(InvalidId { prefix: Self::PREFIX })
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+    };
+}
+
+prefixed_id!(
+    /// A run: one generation, from the request to its terminal state. It is also the request's id.
+    RunId, "req_"
+);
+prefixed_id!(
+    /// An API token's record; not the token itself.
+    TokenId, "tok_"
+);
+prefixed_id!(
+    /// A node: a box that runs local models.
+    NodeId, "node_"
+);
+prefixed_id!(
+    /// A user of the gateway.
+    UserId, "usr_"
+);
+
+/// A model's id, as clients write it: `tiny-chat`, or with slashes as on Hugging Face.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ModelId(String);
+
+impl ModelId {
+    /// Takes any non-empty text; what models exist is the registry's business.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for ModelId {
+    fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_round_trip_and_refuse_other_prefixes() {
+        let id = RunId::new();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in ["", "req_", "req_short", "tok_01J9ZX5V2QH8N4T6W0C3M7K1RB", "01J9ZX5V2QH8N4T6W0C3M7K1RB"] {
+            assert!(bad.parse::<RunId>().is_err(), "{bad:?} was taken for a run id");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Runs: the life of one generation.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ModelId, NodeId, RunId, Timestamp, UserId};
+
+/// Where a run stands. A terminal state is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Waits for a slot or for its model to load.
+    Queued,
+    /// Has a slot.
+    Running,
+    /// Ended by itself.
+    Completed,
+    /// Ended by an error.
+    Failed,
+    /// Ended by its client or an operator.
+    Cancelled,
+}
+
+impl RunState {
+    /// Every state that may still change.
+    pub const OPEN: [Self; 2] = [Self::Queued, Self::Running];
+
+    /// Whether this state is final.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        !Self::OPEN.contains(&self)
+    }
+
+    /// The name used in JSON and in keys.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Why a completion ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended its turn, or a stop text was met.
+    Stop,
+    /// `max_tokens` or the context's end was reached.
+    Length,
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// Tokens that a run took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the rendered prompt.
+    pub prompt_tokens: u32,
+    /// Tokens generated, the end-of-turn token not counted.
+    pub completion_tokens: u32,
+    /// Prompt tokens that needed no prefill, since their KV was kept.
+    pub cached_tokens: u32,
+}
+
+impl Usage {
+    /// Prompt and completion together.
+    #[must_use]
+    pub fn total_tokens(&self) -> u32 {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}
+
+/// Why a run failed, as its client was told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One of the API's error codes.
+    pub code: String,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// A run's record: all that is kept of it but its events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its id, also the request's.
+    pub id: RunId,
+    /// Who asked.
+    pub owner: UserId,
+    /// Where it stands.
+    pub state: RunState,
+    /// The model that serves it.
+    pub model: ModelId,
+    /// The provider that serves it.
+    pub provider: String,
+    /// The node that serves it, for local models.
+    pub node: Option<NodeId>,
+    /// Why this model was chosen.
+    pub reason: String,
+    /// Its place in the queue, from 1, while it waits.
+    pub queue_position: Option<u32>,
+    /// What it took so far.
+    pub usage: Usage,
+    /// Why it ended.
+    pub finish_reason: Option<FinishReason>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// The text it made.
+    #[serde(skip)]
+    pub text: String,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it reached a terminal state.
+    pub finished_at: Option<Timestamp>,
+}

@@ -1,0 +1,43 @@
+//! What an API token may do.
+
+use serde::{Deserialize, Serialize};
+
+/// One permission of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Scope {
+    /// Generate, and see and cancel one's own runs.
+    #[serde(rename = "generate")]
+    Generate,
+    /// See the models.
+    #[serde(rename = "models:read")]
+    ModelsRead,
+    /// Load and unload models.
+    #[serde(rename = "models:write")]
+    ModelsWrite,
+    /// Make, list and revoke tokens.
+    #[serde(rename = "tokens")]
+    Tokens,
+    /// See readiness and metrics.
+    #[serde(rename = "ops")]
+    Ops,
+}
+
+impl Scope {
+    /// Every scope: what an owner's token has.
+    pub const ALL: [Self; 5] = [Self::Generate, Self::ModelsRead, Self::ModelsWrite, Self::Tokens, Self::Ops];
+
+    /// What a token has unless it is made with other scopes: enough for an application.
+    pub const DEFAULT: [Self; 2] = [Self::Generate, Self::ModelsRead];
+
+    /// The name used in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::ModelsRead => "models:read",
+            Self::ModelsWrite => "models:write",
+            Self::Tokens => "tokens",
+            Self::Ops => "ops",
+        }
+    }
+}

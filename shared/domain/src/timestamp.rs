@@ -1,0 +1,93 @@
+//! Times: ISO 8601 in UTC with milliseconds and `Z`, so that they sort as text.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+
+/// A moment, to the millisecond, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Timestamp(OffsetDateTime);
+
+/// A text that is no ISO 8601 time.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a time such as 2026-01-31T09:30:00.000Z")]
+pub struct InvalidTimestamp;
+
+impl Timestamp {
+    /// The present moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::truncated(OffsetDateTime::now_utc())
+    }
+
+    /// From whole seconds since 1970; out of range gives 1970.
+    #[must_use]
+    pub fn from_unix(seconds: i64) -> Self {
+        Self(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
+    }
+
+    /// Whole seconds since 1970.
+    #[must_use]
+    pub fn unix(self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
+    /// This moment and `span` more.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0 + span)
+    }
+
+    /// How long before `later` this moment was; zero if it wasn't.
+    #[must_use]
+    pub fn until(self, later: Self) -> Duration {
+        (later.0 - self.0).try_into().unwrap_or_default()
+    }
+
+    fn truncated(at: OffsetDateTime) -> Self {
+        Self(at.replace_millisecond(at.millisecond()).unwrap_or(at))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        f.write_str(&self.0.format(format).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
+        Ok(Self::truncated(at.to_offset(time::UtcOffset::UTC)))
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = InvalidTimestamp;
+    fn try_from(text: String) -> Result<Self, InvalidTimestamp> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(at: Timestamp) -> Self {
+        at.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds() {
+        let at: Timestamp = "2026-01-31T10:30:00.1239+01:00".parse().unwrap();
+        assert_eq!(at.to_string(), "2026-01-31T09:30:00.123Z");
+        assert_eq!(at.plus(Duration::from_secs(90)).to_string(), "2026-01-31T09:31:30.123Z");
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+}

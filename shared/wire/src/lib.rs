@@ -1,0 +1,16 @@
+//! What goes over the wire: the native API, the OpenAI dialect, run events, the node link, errors.
+//!
+//! Types here parse what clients send and render what they get, and turn both into `domain` types.
+//! They do no I/O; a dialect's renderer takes the one stream of run events and gives frames.
+
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod event;
+pub mod native;
+pub mod node;
+pub mod openai;
+pub mod stream;
+
+pub use error::{ApiError, ErrorCode};
+pub use event::{RunEvent, RunEventBody};

@@ -1,0 +1,140 @@
+//! `/v1/models`: one body that serves the native and the OpenAI shape.
+
+use hearth_domain::{Capability, Modality, Model, RuntimeState};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// A model and what it is doing.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ModelBody {
+    /// What to write in `model`.
+    pub id: String,
+    /// Always `model`.
+    #[schema(example = "model")]
+    pub object: String,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// Who serves it, under the name that OpenAI's clients read.
+    pub owned_by: String,
+    /// Its makers' name for it.
+    pub name: String,
+    /// Its version; for a local file its quantisation.
+    pub version: Option<String>,
+    /// What it makes.
+    #[schema(value_type = String)]
+    pub modality: Modality,
+    /// What else it can do.
+    #[schema(value_type = Vec<String>)]
+    pub capabilities: Vec<Capability>,
+    /// Who serves it.
+    pub provider: String,
+    /// The architecture of its weights.
+    pub architecture: Option<String>,
+    /// The tokens that prompt and completion may have together.
+    pub context_length: Option<u32>,
+    /// The file's size in bytes.
+    pub size_bytes: Option<u64>,
+    /// The node that has it.
+    pub node: Option<String>,
+    /// What it is doing; null while its node can't be asked.
+    pub runtime_status: Option<RuntimeStatus>,
+}
+
+impl ModelBody {
+    /// A registry entry with what its node says of it.
+    #[must_use]
+    pub fn new(model: Model, runtime_status: Option<RuntimeStatus>) -> Self {
+        Self {
+            id: model.id.to_string(),
+            object: "model".to_owned(),
+            created: model.created_at.unix(),
+            owned_by: model.provider.clone(),
+            name: model.name,
+            version: model.version,
+            modality: model.modality,
+            capabilities: model.capabilities,
+            provider: model.provider,
+            architecture: model.architecture,
+            context_length: model.context_length,
+            size_bytes: model.size_bytes,
+            node: model.node.map(|id| id.to_string()),
+            runtime_status,
+        }
+    }
+}
+
+/// What a model is doing on its node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RuntimeStatus {
+    /// `unloaded`, `loading`, `loaded`, `busy` or `failed`.
+    #[schema(value_type = String)]
+    pub state: RuntimeState,
+    /// From 0 to 1 while it loads.
+    pub progress: Option<f32>,
+    /// Whether it serves requests that name no model.
+    pub default: bool,
+    /// Requests with a slot.
+    pub active: u32,
+    /// Requests that wait.
+    pub queue_depth: u32,
+    /// How many requests it serves at once.
+    pub slots: u32,
+    /// Its process' resident memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Its process' id on the node.
+    pub pid: Option<u32>,
+    /// When it was loaded, ISO 8601.
+    pub loaded_at: Option<String>,
+    /// When it last finished a request, ISO 8601.
+    pub last_used_at: Option<String>,
+    /// Why its last load failed.
+    pub error: Option<String>,
+}
+
+/// A page of models, in both shapes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ModelList {
+    /// Always `list`.
+    #[schema(example = "list")]
+    pub object: String,
+    /// The models, where OpenAI's clients look.
+    pub data: Vec<ModelBody>,
+    /// The same models, where native clients look.
+    pub models: Vec<ModelBody>,
+    /// Give it as `cursor` to get the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Which models.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ModelQuery {
+    /// Only those that make this: `text`, `image`, `3d` or `embedding`.
+    #[param(value_type = Option<String>)]
+    pub modality: Option<Modality>,
+    /// Only those of this provider.
+    pub provider: Option<String>,
+    /// Only those in this runtime state.
+    #[param(value_type = Option<String>)]
+    pub status: Option<RuntimeState>,
+    /// How many at most, 1 to 200; 50 when absent.
+    pub limit: Option<u32>,
+    /// Where the last page ended.
+    pub cursor: Option<String>,
+}
+
+/// The models in memory.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct LoadedModels {
+    /// Each with its runtime status.
+    pub models: Vec<ModelBody>,
+}
+
+/// A model's runtime status.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ModelStatus {
+    /// The model's id.
+    pub model: String,
+    /// What it is doing; null while its node can't be asked.
+    pub runtime_status: Option<RuntimeStatus>,
+}

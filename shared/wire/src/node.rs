@@ -1,0 +1,68 @@
+//! The node link: what a gateway and a node say to each other.
+
+use hearth_domain::{Capability, Message, Modality, RunId, Sampling};
+use serde::{Deserialize, Serialize};
+
+use crate::native::models::RuntimeStatus;
+
+/// A run for a node to carry out: the body of `POST /v1/runs`. The answer is a stream of server-sent
+/// events, each a [`crate::RunEvent`] with its seq as id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeRun {
+    /// The run's id, given by the gateway.
+    pub run: RunId,
+    /// The model to use.
+    pub model: String,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// How to sample.
+    pub sampling: Sampling,
+    /// Whether it goes on when nobody reads its events any more.
+    pub detached: bool,
+}
+
+/// Which model to load or unload: the body of `POST /v1/models/load` and `/v1/models/unload`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeModelCommand {
+    /// The model's id.
+    pub model: String,
+}
+
+/// What became of a cancel: the answer of `POST /v1/runs/{id}/cancel`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct NodeCancelled {
+    /// False if the node doesn't have the run, or it had ended.
+    pub cancelled: bool,
+}
+
+/// What a node has and does: the answer of `GET /v1/status`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The model that serves requests that name none.
+    pub default_model: Option<String>,
+    /// Every model in its folder.
+    pub models: Vec<NodeModel>,
+}
+
+/// A model on a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeModel {
+    /// Its id.
+    pub id: String,
+    /// Its makers' name for it.
+    pub name: String,
+    /// Its quantisation.
+    pub version: Option<String>,
+    /// What it makes.
+    pub modality: Modality,
+    /// What else it can do.
+    pub capabilities: Vec<Capability>,
+    /// The architecture of its weights.
+    pub architecture: Option<String>,
+    /// The tokens that prompt and completion may have together.
+    pub context_length: Option<u32>,
+    /// The file's size in bytes.
+    pub size_bytes: u64,
+    /// What it is doing.
+    pub runtime: RuntimeStatus,
+}

@@ -1,0 +1,5 @@
+//! The OpenAI dialect: what its SDKs send and read.
+
+pub mod chat;
+pub mod content;
+pub mod render;
