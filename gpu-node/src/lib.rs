@@ -1,1 +1,5 @@
-//! hearth-node
+//! the node
+pub mod catalog;
+pub mod engines;
+pub mod frames;
+pub mod gguf;

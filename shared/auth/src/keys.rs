@@ -45,7 +45,10 @@ impl Keys {
             // 32 bytes is far below HKDF-SHA256's limit of 255 blocks.
             hkdf.expand(label.as_bytes(), &mut key).map(|()| key).map_err(|_| SecretTooShort)
         };
-        Ok(Self { link: LinkSigner::from_seed(&key("hearth/node-link/ed25519/1")?), cursor: key("hearth/cursor/hmac/1")? })
+        Ok(Self {
+            link: LinkSigner::from_seed(&key("hearth/node-link/ed25519/1")?),
+            cursor: key("hearth/cursor/hmac/1")?,
+        })
     }
 
     /// A new secret, from the system's randomness.

@@ -1,6 +1,8 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
-use hearth_domain::{FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Role, Sampling, Usage};
+use hearth_domain::{
+    FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Role, Sampling, Usage,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -145,8 +147,12 @@ impl GenerateRequest {
             (Some(_), Some(_)) => {
                 return Err(ApiError::invalid("input", "give input.prompt or input.messages, not both"));
             }
-            (Some(_), None) => return Err(ApiError::invalid("input.prompt", "input.prompt must not be empty")),
-            (None, Some(_)) => return Err(ApiError::invalid("input.messages", "input.messages must not be empty")),
+            (Some(_), None) => {
+                return Err(ApiError::invalid("input.prompt", "input.prompt must not be empty"));
+            }
+            (None, Some(_)) => {
+                return Err(ApiError::invalid("input.messages", "input.messages must not be empty"));
+            }
             (None, None) => return Err(ApiError::invalid("input", "give input.prompt or input.messages")),
         }
         let sampling = Sampling::from(self.parameters);

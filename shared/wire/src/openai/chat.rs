@@ -151,7 +151,10 @@ impl ChatRequest {
             return Err(ApiError::invalid("n", "n must be 1: local models give one completion a request"));
         }
         if self.tools.as_ref().is_some_and(|tools| !tools.is_empty()) {
-            return Err(ApiError::invalid("tools", "local models don't take tools yet; send the request without"));
+            return Err(ApiError::invalid(
+                "tools",
+                "local models don't take tools yet; send the request without",
+            ));
         }
         if self.logprobs == Some(true) {
             return Err(ApiError::invalid("logprobs", "local models don't give log-probabilities yet"));

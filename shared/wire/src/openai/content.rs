@@ -41,9 +41,12 @@ impl Content {
             let param = format!("{param}[{index}]");
             match (part.kind.as_str(), part.text) {
                 ("text", Some(piece)) => text.push_str(&piece),
-                ("text", None) => return Err(ApiError::invalid(format!("{param}.text"), "a text part needs a text")),
+                ("text", None) => {
+                    return Err(ApiError::invalid(format!("{param}.text"), "a text part needs a text"));
+                }
                 (other, _) => {
-                    let message = format!("a part of type {other:?} was given, but the local models take text only");
+                    let message =
+                        format!("a part of type {other:?} was given, but the local models take text only");
                     return Err(ApiError::invalid(format!("{param}.type"), message));
                 }
             }

@@ -3,9 +3,7 @@
 use hearth_domain::{FinishReason, RunId, Timestamp, Usage};
 use serde_json::json;
 
-use super::chat::{
-    ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChunkChoice, ChunkDelta, ending,
-};
+use super::chat::{ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChunkChoice, ChunkDelta, ending};
 use crate::{ApiError, RunEvent, RunEventBody, stream::Frame};
 
 /// Takes a run's events in order; gives chunks, and the whole completion at the end.

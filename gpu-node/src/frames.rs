@@ -1,0 +1,157 @@
+//! What the supervisor and a worker process say to each other, over a Unix socket: frames of JSON,
+//! each preceded by its length in four bytes.
+
+use std::path::PathBuf;
+
+use futures::{SinkExt as _, StreamExt as _};
+use hearth_domain::{FinishReason, Message, RunId, Sampling, Usage};
+use hearth_wire::ApiError;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::net::{
+    UnixStream,
+    unix::{OwnedReadHalf, OwnedWriteHalf},
+};
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
+
+/// Larger than any conversation that the API takes in.
+const MAX_FRAME: usize = 32 << 20;
+
+/// What the supervisor asks of a worker. The first command is `Load`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Load a model; answered by `Progress`, then `Ready` or `LoadFailed`.
+    Load(LoadSpec),
+    /// Carry out a run; answered by `Started`, `Delta`, then `Finished` or `Failed`.
+    Generate(Generate),
+    /// Stop a run between two steps.
+    Cancel {
+        /// Which one.
+        run: RunId,
+    },
+}
+
+/// How to load a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadSpec {
+    /// The GGUF file.
+    pub path: PathBuf,
+    /// Tokens that each run may have, prompt and completion together.
+    pub context_length: u32,
+    /// Runs at once.
+    pub slots: u32,
+    /// Threads to compute with.
+    pub threads: u32,
+    /// Layers to put on a GPU, where there is one.
+    pub gpu_layers: u32,
+}
+
+/// A run to carry out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Generate {
+    /// Its id.
+    pub run: RunId,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// How to sample.
+    pub sampling: Sampling,
+}
+
+/// What a worker reports.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum Report {
+    /// How far the load is, from 0 to 1.
+    Progress {
+        /// From 0 to 1.
+        progress: f32,
+    },
+    /// The model is loaded.
+    Ready,
+    /// The model can't be loaded; the worker ends.
+    LoadFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A run's prompt is tokenized, and it has a slot.
+    Started {
+        /// Which run.
+        run: RunId,
+        /// Tokens of its rendered prompt.
+        prompt_tokens: u32,
+    },
+    /// A run has more text.
+    Delta {
+        /// Which run.
+        run: RunId,
+        /// Whole characters.
+        text: String,
+    },
+    /// A run has ended, and its slot is free.
+    Finished {
+        /// Which run.
+        run: RunId,
+        /// `Cancelled` if it was stopped.
+        reason: FinishReason,
+        /// What it took.
+        usage: Usage,
+    },
+    /// A run failed, and its slot is free.
+    Failed {
+        /// Which run.
+        run: RunId,
+        /// Why.
+        error: ApiError,
+    },
+}
+
+/// A frame that can't be sent or read.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The socket failed, or a frame was too long.
+    #[error("the worker's socket failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// It isn't what this version speaks.
+    #[error("a frame that can't be read: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The two halves of one end of the socket.
+#[must_use]
+pub fn split(socket: UnixStream) -> (FrameReader, FrameWriter) {
+    let codec = || LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec();
+    let (read, write) = socket.into_split();
+    (FrameReader(FramedRead::new(read, codec())), FrameWriter(FramedWrite::new(write, codec())))
+}
+
+/// Reads frames.
+#[derive(Debug)]
+pub struct FrameReader(FramedRead<OwnedReadHalf, LengthDelimitedCodec>);
+
+impl FrameReader {
+    /// The next frame; `None` when the other side is gone.
+    ///
+    /// # Errors
+    /// If the socket fails or the frame can't be read.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        match self.0.next().await {
+            Some(frame) => Ok(Some(serde_json::from_slice(&frame?)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Writes frames.
+#[derive(Debug)]
+pub struct FrameWriter(FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>);
+
+impl FrameWriter {
+    /// Sends a frame.
+    ///
+    /// # Errors
+    /// If the socket fails or the frame is too long.
+    pub async fn send<T: Serialize>(&mut self, frame: &T) -> Result<(), FrameError> {
+        let bytes = serde_json::to_vec(frame)?;
+        Ok(self.0.send(bytes.into()).await?)
+    }
+}

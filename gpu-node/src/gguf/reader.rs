@@ -1,0 +1,126 @@
+//! Bounded little-endian reads. Every length in a header is a claim, checked before it is believed.
+
+use std::io::{self, Read};
+
+use super::GgufError;
+
+/// No text in a header is longer; chat templates come nearest, with tens of kilobytes.
+const MAX_STRING: u64 = 16 << 20;
+/// No array in a header has more items; vocabularies come nearest, with hundreds of thousands.
+const MAX_ITEMS: u64 = 1 << 24;
+
+/// A metadata value. Arrays are counted and skipped: their contents are llama.cpp's business.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Array,
+}
+
+pub(super) struct Reader<R> {
+    inner: R,
+    pub(super) position: u64,
+    file_size: u64,
+}
+
+impl<R: Read> Reader<R> {
+    pub(super) fn new(inner: R, file_size: u64) -> Self {
+        Self { inner, position: 0, file_size }
+    }
+
+    pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], GgufError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, GgufError> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, GgufError> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn text(&mut self) -> Result<String, GgufError> {
+        let length = self.u64()?;
+        if length > MAX_STRING {
+            return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
+        }
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        self.fill(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    pub(super) fn value(&mut self, kind: u32) -> Result<Value, GgufError> {
+        Ok(match kind {
+            0 => Value::Unsigned(u64::from(self.bytes::<1>()?[0])),
+            1 => Value::Signed(i64::from(i8::from_le_bytes(self.bytes()?))),
+            2 => Value::Unsigned(u64::from(u16::from_le_bytes(self.bytes()?))),
+            3 => Value::Signed(i64::from(i16::from_le_bytes(self.bytes()?))),
+            4 => Value::Unsigned(u64::from(self.u32()?)),
+            5 => Value::Signed(i64::from(i32::from_le_bytes(self.bytes()?))),
+            6 => Value::Float(f64::from(f32::from_le_bytes(self.bytes()?))),
+            7 => Value::Bool(self.bytes::<1>()?[0] != 0),
+            8 => Value::Text(self.text()?),
+            9 => self.skip_array()?,
+            10 => Value::Unsigned(self.u64()?),
+            11 => Value::Signed(i64::from_le_bytes(self.bytes()?)),
+            12 => Value::Float(f64::from_le_bytes(self.bytes()?)),
+            other => return Err(GgufError::Corrupt(format!("a value of unknown type {other}"))),
+        })
+    }
+
+    fn skip_array(&mut self) -> Result<Value, GgufError> {
+        let kind = self.u32()?;
+        let items = self.u64()?;
+        if items > MAX_ITEMS {
+            return Err(GgufError::Corrupt(format!("an array of {items} items in the header")));
+        }
+        let width = match kind {
+            0 | 1 | 7 => 1,
+            2 | 3 => 2,
+            4..=6 => 4,
+            10..=12 => 8,
+            8 => {
+                for _ in 0..items {
+                    let length = self.u64()?;
+                    if length > MAX_STRING {
+                        return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
+                    }
+                    self.skip(length)?;
+                }
+                return Ok(Value::Array);
+            }
+            other => return Err(GgufError::Corrupt(format!("an array of items of type {other}"))),
+        };
+        self.skip(items * width)?;
+        Ok(Value::Array)
+    }
+
+    fn skip(&mut self, count: u64) -> Result<(), GgufError> {
+        let skipped = io::copy(&mut (&mut self.inner).take(count), &mut io::sink())?;
+        self.position += skipped;
+        if skipped < count { Err(self.truncated(count - skipped)) } else { Ok(()) }
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), GgufError> {
+        match self.inner.read_exact(bytes) {
+            Ok(()) => {
+                self.position += bytes.len() as u64;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.truncated(bytes.len() as u64))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn truncated(&self, more: u64) -> GgufError {
+        GgufError::Truncated { actual: self.file_size, needed: self.position.saturating_add(more) }
+    }
+}

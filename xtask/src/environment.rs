@@ -1,0 +1,59 @@
+//! What is read from the process environment: the one place, as everywhere in the workspace.
+
+#![expect(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub(crate) fn var(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The folders of a variable that is written like `PATH`.
+pub(crate) fn folders(name: &str) -> Vec<PathBuf> {
+    var(name).map(|value| std::env::split_paths(&value).collect()).unwrap_or_default()
+}
+
+/// The first program of this name on `PATH`.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    folders("PATH").into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// `PATH` with one more folder in front.
+pub(crate) fn path_with(folder: &Path) -> OsString {
+    let folders = std::iter::once(folder.to_path_buf()).chain(folders("PATH"));
+    // A folder whose name holds the separator cannot be expressed; the plain PATH is then the best there is.
+    std::env::join_paths(folders).unwrap_or_else(|_| var("PATH").unwrap_or_default())
+}
+
+/// The variables that `cargo run` set for this process about the crate `xtask`.
+///
+/// A build script that watches one of them (ring's does) would see it change between `cargo build` and
+/// `cargo xtask`, and rebuild half the workspace each time.
+pub(crate) fn set_by_cargo_run() -> Vec<OsString> {
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| is_about_a_crate(&name.to_string_lossy()))
+        .collect()
+}
+
+fn is_about_a_crate(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_")
+        || name.starts_with("CARGO_MANIFEST_")
+        || matches!(name, "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_describes_the_crate_is_dropped() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "OUT_DIR"] {
+            assert!(is_about_a_crate(name), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "CARGO_BUILD_JOBS", "PATH"] {
+            assert!(!is_about_a_crate(name), "{name}");
+        }
+    }
+}

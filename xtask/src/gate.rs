@@ -1,0 +1,146 @@
+//! `cargo xtask test`: every check that a change must pass, in the order in which they fail soonest.
+
+mod conformance;
+mod gateway;
+mod infra;
+mod steps;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use self::steps::{STEPS, Step};
+use crate::tools::{self, Tool};
+use crate::workspace::Workspace;
+
+/// How a step that did not fail ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    /// Not run, and why.
+    Skipped(&'static str),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    skip_sdk: bool,
+    only: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--skip-sdk" => options.skip_sdk = true,
+                "--only" => options.only = Some(known(arguments.next().map_or("", String::as_str))?),
+                other => bail!("`cargo xtask test` knows no `{other}`"),
+            }
+        }
+        Ok(options)
+    }
+
+    fn steps(&self) -> Vec<&'static Step> {
+        let wanted = |step: &&Step| match &self.only {
+            Some(only) => step.name == only,
+            None => !(self.skip_sdk && step.name == "sdk"),
+        };
+        STEPS.iter().filter(wanted).collect()
+    }
+}
+
+fn known(name: &str) -> Result<String> {
+    let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+    if !names.contains(&name) {
+        bail!("`--only` takes one of: {}", names.join(", "));
+    }
+    Ok(name.to_owned())
+}
+
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let steps = options.steps();
+    let start = Instant::now();
+    println!("── tools");
+    tools::ensure(workspace, &needed(&steps))?;
+    let mut lines = vec![line("tools", start.elapsed(), &Outcome::Passed)];
+
+    for (index, step) in steps.iter().enumerate() {
+        println!("\n── {} ({}/{}): {}", step.name, index + 1, steps.len(), step.about);
+        let step_start = Instant::now();
+        let outcome = match (step.run)(workspace) {
+            Ok(outcome) => outcome,
+            Err(error) => bail!("{error:#}\n\nto run this step alone: cargo xtask test --only {}", step.name),
+        };
+        if let Outcome::Skipped(reason) = &outcome {
+            println!("skipped: {reason}");
+        }
+        lines.push(line(step.name, step_start.elapsed(), &outcome));
+    }
+
+    println!("\n── summary\n{}", lines.join("\n"));
+    println!("\nall passed in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The tools of all these steps, each once.
+fn needed(steps: &[&Step]) -> Vec<Tool> {
+    let mut tools: Vec<Tool> = steps.iter().flat_map(|step| step.needs).copied().collect();
+    tools.sort_unstable();
+    tools.dedup();
+    tools
+}
+
+fn line(name: &str, elapsed: Duration, outcome: &Outcome) -> String {
+    let seconds = elapsed.as_secs_f64();
+    match outcome {
+        Outcome::Passed => format!("{name:<8}{seconds:>8.1} s"),
+        Outcome::Skipped(reason) => format!("{name:<8}{seconds:>8.1} s  skipped: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options> {
+        Options::parse(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    fn names(arguments: &[&str]) -> Vec<&'static str> {
+        parse(arguments).unwrap().steps().iter().map(|step| step.name).collect()
+    }
+
+    #[test]
+    fn the_options_choose_the_steps() {
+        assert_eq!(names(&[]).len(), STEPS.len());
+        assert!(!names(&["--skip-sdk"]).contains(&"sdk"));
+        assert_eq!(names(&["--only", "clippy"]), ["clippy"]);
+        assert_eq!(names(&["--only", "sdk", "--skip-sdk"]), ["sdk"]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for arguments in [&["--only"][..], &["--only", "lint"], &["--fast"]] {
+            assert!(parse(arguments).is_err(), "{arguments:?}");
+        }
+        assert!(parse(&["--only", "lint"]).unwrap_err().to_string().contains("fmt, clippy"));
+    }
+
+    #[test]
+    fn each_tool_is_looked_for_once() {
+        let all: Vec<&Step> = STEPS.iter().collect();
+        let tools = needed(&all);
+        assert_eq!(tools.iter().filter(|tool| **tool == Tool::Cmake).count(), 1);
+        assert!(tools.contains(&Tool::Nextest));
+    }
+
+    #[test]
+    fn the_summary_lines_up() {
+        assert_eq!(line("fmt", Duration::from_millis(1250), &Outcome::Passed), "fmt          1.2 s");
+        assert_eq!(
+            line("deny", Duration::ZERO, &Outcome::Skipped("not installed")),
+            "deny         0.0 s  skipped: not installed"
+        );
+    }
+}

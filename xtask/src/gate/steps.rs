@@ -1,0 +1,85 @@
+//! The steps of the gate.
+
+use anyhow::Result;
+
+use super::{Outcome, conformance, infra};
+use crate::tools::Tool;
+use crate::workspace::Workspace;
+use crate::{shell, tidy};
+
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) needs: &'static [Tool],
+    pub(super) run: fn(&Workspace) -> Result<Outcome>,
+}
+
+pub(super) const STEPS: &[Step] = &[
+    Step { name: "fmt", about: "the format", needs: &[Tool::Rustfmt], run: fmt },
+    Step { name: "clippy", about: "the lints", needs: &CLIPPY, run: clippy },
+    // Before tidy, which asks the binary for the API's description.
+    Step { name: "build", about: "every binary", needs: &Tool::TO_BUILD, run: build },
+    Step { name: "tidy", about: "what the tree must look like", needs: &TIDY, run: tidy },
+    Step { name: "deny", about: "licences and sources of the dependencies", needs: &[], run: deny },
+    Step { name: "test", about: "the tests of every crate", needs: &TEST, run: test },
+    Step { name: "infra", about: "the SAM template", needs: &[Tool::Python], run: infra::run },
+    Step {
+        name: "sdk",
+        about: "the vendors' own SDKs against a running gateway",
+        needs: &SDK,
+        run: conformance::run,
+    },
+];
+
+const CLIPPY: [Tool; 5] = with_build(Tool::Clippy);
+const TIDY: [Tool; 5] = with_build(Tool::Git);
+/// Git, because a test runs tidy too.
+const TEST: [Tool; 6] =
+    [Tool::Cmake, Tool::CxxCompiler, Tool::Make, Tool::Libclang, Tool::Git, Tool::Nextest];
+const SDK: [Tool; 6] = [Tool::Cmake, Tool::CxxCompiler, Tool::Make, Tool::Libclang, Tool::Python, Tool::Node];
+
+const fn with_build(tool: Tool) -> [Tool; 5] {
+    let [cmake, compiler, make, libclang] = Tool::TO_BUILD;
+    [cmake, compiler, make, libclang, tool]
+}
+
+fn fmt(workspace: &Workspace) -> Result<Outcome> {
+    shell::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    shell::run(&mut workspace.cargo(arguments))?;
+    Ok(Outcome::Passed)
+}
+
+fn build(workspace: &Workspace) -> Result<Outcome> {
+    shell::run(&mut workspace.cargo(["build", "--workspace", "--bins"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn tidy(workspace: &Workspace) -> Result<Outcome> {
+    tidy::run(workspace)?;
+    Ok(Outcome::Passed)
+}
+
+fn deny(workspace: &Workspace) -> Result<Outcome> {
+    if shell::answer(&mut workspace.cargo(["deny", "--version"])).is_none() {
+        return Ok(Outcome::Skipped("cargo-deny is not installed; `cargo install cargo-deny --locked`"));
+    }
+    shell::run(&mut workspace.cargo(["deny", "check", "bans", "licenses", "sources"]))?;
+    // An advisory of this morning is not the fault of the change at hand, and without a network there is
+    // no list of them: it is shown, and stops nothing.
+    if let Err(error) = shell::run(&mut workspace.cargo(["deny", "check", "advisories"])) {
+        println!("notice: {error:#}");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn test(workspace: &Workspace) -> Result<Outcome> {
+    shell::run(&mut workspace.cargo(["nextest", "run", "--workspace"]))?;
+    // nextest does not run the examples of the documentation.
+    shell::run(&mut workspace.cargo(["test", "--workspace", "--doc"]))?;
+    Ok(Outcome::Passed)
+}

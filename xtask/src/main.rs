@@ -1,0 +1,75 @@
+//! `cargo xtask`: the project's own commands, in Rust so that a newcomer needs nothing but cargo.
+//!
+//! One file per command: [`up`] starts Hearth from a clean machine, [`gate`] is every check that a change
+//! must pass, [`tidy`] is the part of it that reads the tree alone.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
+
+mod environment;
+mod gate;
+mod openapi;
+mod package;
+mod shell;
+mod tidy;
+mod tools;
+mod up;
+mod venv;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+const USAGE: &str = "\
+The project's own commands.
+
+Usage: cargo xtask <command>
+
+  up [args...]    Install what is missing, build Hearth, and start it: `hearth up [args...]`
+  test            Run every check that a change must pass
+      --skip-sdk      leave the conformance suites of the vendors' SDKs out
+      --only <step>   run one step
+  tidy            Run the checks that read the tree alone
+  openapi         Write docs/openapi.json from the routes
+  package         Build the Lambda functions, and measure their size and cold start
+      --arch <arch>   x86_64 (the default) or arm64
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((command, rest)) = arguments.split_first() else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    match command.as_str() {
+        "up" => up::run(&Workspace::load()?, rest),
+        "test" => gate::run(&Workspace::load()?, &gate::Options::parse(rest)?),
+        "tidy" => none_of(rest).and_then(|()| tidy::run(&Workspace::load()?)),
+        "openapi" => none_of(rest).and_then(|()| openapi::run(&Workspace::load()?)),
+        "package" => package::run(&Workspace::load()?, package::Arch::parse(rest)?),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("there is no command `{other}`\n\n{USAGE}"),
+    }
+}
+
+fn none_of(arguments: &[String]) -> Result<()> {
+    match arguments.first() {
+        Some(argument) => bail!("unexpected argument `{argument}`"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,25 @@
+//! `cargo xtask openapi`: the API's description, written from the routes themselves.
+
+use anyhow::{Context, Result};
+
+use crate::shell;
+use crate::workspace::Workspace;
+
+pub(crate) const PATH: &str = "docs/openapi.json";
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let description = describe(workspace)?;
+    std::fs::write(workspace.root.join(PATH), description).with_context(|| format!("cannot write {PATH}"))?;
+    println!("wrote {PATH}");
+    Ok(())
+}
+
+/// What the routes of this tree say. Builds the binary first: one left by an earlier commit would answer
+/// for that commit.
+pub(crate) fn describe(workspace: &Workspace) -> Result<String> {
+    // With --workspace the features are those of the whole build, so that nothing is compiled twice.
+    shell::run(&mut workspace.cargo(["build", "--workspace", "--bin", "hearth"]))?;
+    let output = shell::output(workspace.command(workspace.binary("debug", "hearth")).arg("openapi"))?;
+    let text = String::from_utf8(output).context("`hearth openapi` did not print text")?;
+    Ok(format!("{}\n", text.trim_end()))
+}

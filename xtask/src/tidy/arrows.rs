@@ -1,0 +1,97 @@
+//! Which crate may depend on which: the direction that ARCHITECTURE.md draws.
+
+use cargo_metadata::{DependencyKind, Package};
+
+/// A crate of the workspace, with the names of all its direct dependencies.
+pub(super) struct Crate {
+    pub(super) name: String,
+    pub(super) dependencies: Vec<(String, DependencyKind)>,
+}
+
+enum May {
+    See(&'static [&'static str]),
+    SeeAllBut(&'static [&'static str]),
+}
+
+const SUITES: &str = "hearth-tests";
+const FUNCTION: &str = "hearth-fn-";
+
+/// What a crate may see of the workspace; `None` for a crate that has no place yet.
+///
+/// `hearth-embedded` is in no list: only the crates that see nearly all have it.
+fn may(name: &str) -> Option<May> {
+    Some(May::See(match name {
+        "hearth-domain" | "hearth-telemetry" | "lambda-emulator" | "xtask" => &[],
+        "hearth-wire" | "hearth-embedded" => &["hearth-domain"],
+        "hearth-auth" | "hearth-store" => &["hearth-domain", "hearth-wire"],
+        // It signs the node link's tokens.
+        "hearth-providers" => &["hearth-domain", "hearth-wire", "hearth-auth"],
+        "hearth-gateway" => {
+            &["hearth-domain", "hearth-wire", "hearth-auth", "hearth-store", "hearth-providers"]
+        }
+        "hearth-http" => &[
+            "hearth-domain",
+            "hearth-wire",
+            "hearth-auth",
+            "hearth-store",
+            "hearth-providers",
+            "hearth-gateway",
+            "hearth-telemetry",
+        ],
+        "hearth-node" => &["hearth-domain", "hearth-wire", "hearth-auth", "hearth-telemetry"],
+        // What is stored and who is called is the gateway's business; no function sees another.
+        name if name.starts_with(FUNCTION) => &[
+            "hearth-domain",
+            "hearth-wire",
+            "hearth-auth",
+            "hearth-gateway",
+            "hearth-http",
+            "hearth-telemetry",
+        ],
+        "hearth" => return Some(May::SeeAllBut(&[SUITES, "lambda-emulator", "xtask"])),
+        SUITES => return Some(May::SeeAllBut(&[])),
+        _ => return None,
+    }))
+}
+
+pub(super) fn crates(packages: &[Package]) -> Vec<Crate> {
+    let dependencies = |package: &Package| {
+        package.dependencies.iter().map(|dependency| (dependency.name.clone(), dependency.kind)).collect()
+    };
+    packages
+        .iter()
+        .map(|package| Crate { name: package.name.to_string(), dependencies: dependencies(package) })
+        .collect()
+}
+
+pub(super) fn check(crates: &[Crate]) -> Vec<String> {
+    let ours = |name: &str| crates.iter().any(|other| other.name == name);
+    let mut problems = Vec::new();
+    for each in crates {
+        let Some(may) = may(&each.name) else {
+            problems.push(format!(
+                "crate {}: has no place in xtask/src/tidy/arrows.rs; say there what it may depend on",
+                each.name
+            ));
+            continue;
+        };
+        for (seen, kind) in each.dependencies.iter().filter(|(seen, _)| ours(seen)) {
+            let allowed = match may {
+                May::See(names) => names.contains(&seen.as_str()),
+                May::SeeAllBut(names) => !names.contains(&seen.as_str()),
+            };
+            if !allowed {
+                problems.push(format!("crate {}: must not depend on {seen}{}", each.name, suffix(*kind)));
+            }
+        }
+    }
+    problems
+}
+
+fn suffix(kind: DependencyKind) -> &'static str {
+    match kind {
+        DependencyKind::Development => ", not in its tests either (they belong in tests/)",
+        DependencyKind::Build => ", not in its build script either",
+        _ => "",
+    }
+}

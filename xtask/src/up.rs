@@ -1,0 +1,40 @@
+//! `cargo xtask up`: from a machine with cargo to a running Hearth, in one command.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::tools::{self, Tool};
+use crate::workspace::Workspace;
+use crate::{environment, shell};
+
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    println!("1/3 tools");
+    tools::ensure(workspace, &Tool::TO_BUILD)?;
+
+    let binary = workspace.binary("release", "hearth");
+    let patience = if binary.exists() { "" } else { " (first time about a quarter of an hour on two cores)" };
+    println!("2/3 build{patience}");
+    shell::run(&mut workspace.cargo(["build", "--release", "--package", "hearth", "--bin", "hearth"]))?;
+
+    println!("3/3 start");
+    let mut hearth = Command::new(&binary);
+    hearth.arg("up").args(arguments);
+    for name in environment::set_by_cargo_run() {
+        hearth.env_remove(name);
+    }
+    become_program(&mut hearth).with_context(|| format!("cannot start {}", binary.display()))
+}
+
+/// Puts the program in this one's place, so that signals and the exit status are its own.
+#[cfg(unix)]
+fn become_program(command: &mut Command) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    Err(command.exec().into())
+}
+
+#[cfg(not(unix))]
+fn become_program(command: &mut Command) -> Result<()> {
+    let status = command.status()?;
+    std::process::exit(status.code().unwrap_or(1))
+}

@@ -1,0 +1,58 @@
+//! Python environments in the build folder, made anew only when their requirements change.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::Workspace;
+use crate::{environment, shell};
+
+pub(crate) struct Venv {
+    folder: PathBuf,
+}
+
+impl Venv {
+    /// The environment `name` with what the file `requirements` (relative to the root) lists.
+    pub(crate) fn from_file(workspace: &Workspace, name: &str, requirements: &str) -> Result<Self> {
+        let path = workspace.root.join(requirements);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {requirements}"))?;
+        Self::create(workspace, name, &text, &["--requirement", requirements])
+    }
+
+    /// The environment `name` with these packages, each pinned as `name==version`.
+    pub(crate) fn of_packages(workspace: &Workspace, name: &str, packages: &[&str]) -> Result<Self> {
+        Self::create(workspace, name, &packages.join("\n"), packages)
+    }
+
+    fn create(workspace: &Workspace, name: &str, requirements: &str, install: &[&str]) -> Result<Self> {
+        let venv = Self { folder: workspace.target.join(name) };
+        let python = shell::output(workspace.command("python3").arg("--version"))?;
+        // An environment is tied to the Python that made it.
+        let wanted = format!("{}\n{requirements}", String::from_utf8_lossy(&python).trim());
+        let stamp = venv.folder.join("requirements.stamp");
+        if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+            return Ok(venv);
+        }
+        shell::run(workspace.command("python3").args(["-m", "venv", "--clear"]).arg(&venv.folder))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        shell::run(venv.command(workspace, "python").args(pip).args(install))?;
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+        Ok(venv)
+    }
+
+    /// A program of the environment, with the environment's own programs first on its `PATH`.
+    pub(crate) fn command(&self, workspace: &Workspace, program: &str) -> Command {
+        let programs = self.programs();
+        let mut command = workspace.command(programs.join(program));
+        command.env("PATH", environment::path_with(&programs)).env("VIRTUAL_ENV", &self.folder);
+        // No __pycache__ beside the sources.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
+    fn programs(&self) -> PathBuf {
+        self.folder.join(Path::new(if cfg!(windows) { "Scripts" } else { "bin" }))
+    }
+}
