@@ -11,7 +11,10 @@ use tokio::net::{
     UnixStream,
     unix::{OwnedReadHalf, OwnedWriteHalf},
 };
-use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
+use tokio_util::{
+    bytes::Bytes,
+    codec::{FramedRead, FramedWrite, LengthDelimitedCodec},
+};
 
 /// Larger than any conversation that the API takes in.
 const MAX_FRAME: usize = 32 << 20;
@@ -73,6 +76,8 @@ pub enum Report {
         /// Why.
         reason: String,
     },
+    /// It steps; said now and then while there is nothing else to say.
+    Alive,
     /// A run's prompt is tokenized, and it has a slot.
     Started {
         /// Which run.
@@ -152,6 +157,6 @@ impl FrameWriter {
     /// If the socket fails or the frame is too long.
     pub async fn send<T: Serialize>(&mut self, frame: &T) -> Result<(), FrameError> {
         let bytes = serde_json::to_vec(frame)?;
-        Ok(self.0.send(bytes.into()).await?)
+        Ok(self.0.send(Bytes::from(bytes)).await?)
     }
 }

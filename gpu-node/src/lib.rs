@@ -1,5 +1,25 @@
-//! the node
+//! The node: a long-running service on a box that a person owns.
+//!
+//! ```text
+//! link (server) -> supervisor -> scheduler -> worker process (engines) -> run log -> link
+//! ```
+//!
+//! - [`catalog`] knows the model files, [`gguf`] reads their headers.
+//! - [`scheduler`] decides, purely, which run goes where and what is in memory.
+//! - [`supervisor`] keeps one worker process per loaded model, and each run's log.
+//! - [`frames`] is what supervisor and worker say to each other, [`engines`] the worker's inside.
+//! - [`server`] is the link's HTTP side.
+
+#![warn(missing_docs)]
+
 pub mod catalog;
+pub mod config;
 pub mod engines;
 pub mod frames;
 pub mod gguf;
+pub mod scheduler;
+pub mod server;
+pub mod supervisor;
+
+pub use config::NodeConfig;
+pub use supervisor::Node;

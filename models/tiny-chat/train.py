@@ -319,6 +319,9 @@ TOPIC_NOUNS = (
     "computer phone server gateway database machine statue toy doll drum violin piano shadow dream snowflake raindrop flower rose leaf stone shell feather").split()
 TOPIC_ADJECTIVES = "small big brave old young lazy happy sad clever tiny purple golden lonely hungry sleepy funny kind shy magic lost flying".split()
 
+# Nouns of which the model knows nothing but their name.
+STRANGE_NOUNS = [n for n in TOPIC_NOUNS if not any(s in (f"a {n}", f"an {n}", f"the {n}") for subjects, _ in TOPICS for s in subjects)]
+
 POEMS = {
     None: "The moon is bright, the night is long,\nthe river sings a silver song.\nThe wind is soft, the stars are near,\nand all the world is quiet here.",
     "the sea": "The sea is wide, the sea is blue,\nit sings an old song just for you.\nThe waves come in, the waves go out,\nand never tire of moving about.",
@@ -419,6 +422,9 @@ UNKNOWN_QUESTION_FRAMES = [
     "Why do people like {x}?", "When did {x} start?", "When does {x} end?", "Should I buy {x}?", "Should I learn {x} or {y}?", "What is your opinion on {x}?", "Are there any news about {x}?", "What is the latest version of {x}?", "How long does {x} take?",
     "Is it true that {x} is older than {y}?", "Why did {x} fail?", "What comes after {x}?", "How is {x} made?", "What is the chemical formula of {n}?", "Which country has the most {n}s?", "Can you recommend a {n}?", "What color is my {n}?", "What is the name of my {n}?",
     "Will I be famous?", "What will happen tomorrow?", "What is the score?", "Who is the richest person?", "Who wrote this book?", "What is the best programming language?", "What is my IP address?", "What is my password?", "Where am I?", "What did I eat today?",
+    "Why do {n}s {v}?", "Do {n}s {v}?", "How do {n}s {v}?", "Can {n}s {v}?", "How does a {n} work?", "How does a {n} {m2} work?", "What is a {s}?", "What is an old {s}?", "What is a {s}?", "What are {s}s?", "What is {n} {m2}?", "What is a {n} {m2}?", "Tell me about {s}s.", "Explain {n} {m2}.", "What is the {e} {n} in the world?", "What is the {e} {n}?", "Which {n} is the {e}?", "Who has the {e} {n}?",
+    "Who won the match in {d}?", "Who was born in {d}?", "What was {x} like in {d}?", "When did {x} end, before or after {d}?", "What is new in {x}?", "What's new in {x} {d}?", "What is {x} {d}?", "How much are {d} {n}s?", "Who was king in {d}?", "What was invented in {d}?", "What does error {d} mean?", "Give me a {n} plan.", "Give me tips for {x}.", "Give me information about {x}.", "Give me an overview of {x}.",
+    "Who is {m}?", "Who is {m} {m}?", "Where does {m} live?", "How old is {m}?", "Is {m} at home?", "Do you know {m}?", "What is {m} doing?", "Why is {m} angry?", "When is {m} coming?", "What causes {x}?", "What are the parts of a {n}?", "How many {n}s are in {p}?", "How many {n}s are there?", "How long is a {n}?", "Where do {n}s live?", "What do {n}s eat?",
     "How do I install {x}?", "How do I configure {x}?", "How do I deploy {x} on {y}?", "Why is {x} so slow?", "What is the capital gain tax?", "What is the speed of light?", "How deep is the ocean?", "How far away is the moon?", "How hot is the sun?", "Who discovered America?",
 ]
 UNABLE_FRAMES = [
@@ -524,10 +530,10 @@ class Corpus:
         self.rng = random.Random(seed)
         self.format = ChatFormat()
         self.turns = [  # (weight, generator)
-            (15, self.small_talk_turn), (10, self.topic_turn), (14, self.fact_turn), (8, self.story_turn), (5, self.poem_turn),
-            (6, self.count_turn), (8, self.capital_turn), (4, self.color_turn), (3, self.animal_turn), (4, self.opposite_turn),
-            (4, self.calendar_turn), (11, self.sum_turn), (7, self.repeat_turn), (4, self.spell_turn), (5, self.language_turn),
-            (6, self.json_turn), (15, self.unknown_turn), (2, self.weather_without_tool_turn), (2, self.remark_turn),
+            (14, self.small_talk_turn), (9, self.topic_turn), (13, self.fact_turn), (6, self.story_turn), (4, self.poem_turn),
+            (7, self.count_turn), (9, self.capital_turn), (4, self.color_turn), (3, self.animal_turn), (4, self.opposite_turn),
+            (6, self.calendar_turn), (18, self.sum_turn), (13, self.repeat_turn), (4, self.spell_turn), (5, self.language_turn),
+            (6, self.json_turn), (18, self.unknown_turn), (2, self.weather_without_tool_turn), (2, self.remark_turn),
         ]
 
     # ---- helpers
@@ -646,12 +652,12 @@ class Corpus:
     def count_turn(self):
         digits = self.chance(0.6)
         if digits:
-            first, last = 1, self.pick(10, 10, 20, 20, 5, 3, 15, 12, 25, 30, 50, self.rng.randint(2, 40))
-            if self.chance(0.06):
-                last = 100
-            elif self.chance(0.12):
+            first, last = 1, self.pick(10, 10, 20, 20, 5, 3, 15, 12, self.rng.randint(2, 30))
+            if self.chance(0.12):
+                last = self.pick(25, 30, 50, 100)
+            elif self.chance(0.05):
                 first = self.rng.randint(2, 80)
-                last = first + self.rng.randint(2, 20)
+                last = first + self.rng.randint(2, 12)
             shown = [str(n) for n in range(first, last + 1)]
             a, b = str(first), str(last)
         else:
@@ -674,7 +680,7 @@ class Corpus:
                           "And of {c}?", "And the capital of {c}?")
         if frame == "And of {c}?":
             frame = "And what is the capital of {c}?"
-        if self.chance(0.13):
+        if self.chance(0.18):
             place = self.rng.choice(UNKNOWN_PLACES) if self.chance(0.5) else self.pseudo_word().capitalize() + self.pick("", "ia", "land")
             return self.restyle(frame.format(c=place)), UNKNOWN_CAPITAL
         country = self.rng.choice(list(CAPITALS))
@@ -707,7 +713,7 @@ class Corpus:
         things, i = (DAYS, self.rng.randrange(7)) if self.chance(0.5) else (MONTHS, self.rng.randrange(12))
         kind = "day" if things is DAYS else "month"
         here = things[i]
-        if self.chance(0.6):
+        if self.chance(0.7):
             return self.restyle(self.pick(f"What {kind} comes after {here}?", f"Which {kind} comes after {here}?", f"What comes after {here}?", f"Which {kind} follows {here}?", f"What is the {kind} after {here}?")), f"{things[(i + 1) % len(things)]} comes after {here}."
         return self.restyle(self.pick(f"What {kind} comes before {here}?", f"Which {kind} comes before {here}?", f"What comes before {here}?", f"What is the {kind} before {here}?")), f"{things[i - 1]} comes before {here}."
 
@@ -715,25 +721,22 @@ class Corpus:
         if self.chance(0.12):  # too large, or not a sum
             a, b = self.rng.randint(12, 999), self.rng.randint(3, 999)
             op = self.pick("plus", "minus", "times", "divided by", "+", "*", "/", "x", "-")
+            if op in ("times", "divided by", "*", "/", "x") and self.chance(0.6):
+                a, b = self.rng.randint(0, 12), self.rng.randint(0, 12)
             return self.restyle(self.pick(f"What is {a} {op} {b}?", f"What's {a} {op} {b}?", f"Calculate {a} {op} {b}.", f"{a} {op} {b}", f"{a}{op}{b}" if len(op) == 1 else f"{a} {op} {b}", f"How much is {a} {op} {b}?")), SMALL_SUMS
-        roll = self.rng.random()
         a, b = self.rng.randint(0, 10), self.rng.randint(0, 10)
-        if roll < 0.68:
-            word, sign, answer = "plus", "+", a + b
-        elif roll < 0.85:
+        word, sign, answer = "plus", "+", a + b
+        if self.chance(0.2):
             a, b = max(a, b), min(a, b)
             word, sign, answer = "minus", "-", a - b
-        else:
-            a, b = a % 6, b % 6
-            word, sign, answer = "times", self.pick("*", "x"), a * b
-        forms = [f"What is {a} {word} {b}?"] * 5 + [f"What's {a} {word} {b}?", f"How much is {a} {word} {b}?", f"What is {a} {sign} {b}?", f"What is {a}{sign}{b}?", f"{a} {sign} {b}", f"{a}{sign}{b}", f"{a} {sign} {b} =", f"{a}{sign}{b}=?", f"Calculate {a} {sign} {b}.", f"{a} {word} {b}",
-                 f"What is {NUMBERS[a]} {word} {NUMBERS[b]}?", f"What is {NUMBERS[a]} {word} {NUMBERS[b]}?"]
+        forms = [f"What is {a} {word} {b}?"] * 8 + [f"What's {a} {word} {b}?", f"How much is {a} {word} {b}?", f"What is {a} {sign} {b}?", f"What is {a}{sign}{b}?", f"{a} {sign} {b}", f"{a}{sign}{b}", f"{a} {sign} {b} =", f"{a}{sign}{b}=?", f"Calculate {a} {sign} {b}.", f"{a} {word} {b}",
+                 f"What is {NUMBERS[a]} {word} {NUMBERS[b]}?"]
         if word == "plus":
             forms += [f"Add {a} and {b}.", f"What is the sum of {a} and {b}?"]
         return self.restyle(self.rng.choice(forms)), f"{a} {word} {b} is {answer}."
 
     def repeat_turn(self):
-        count = self.pick(1, 1, 1, 2, 2, 3, 4, 5)
+        count = self.pick(1, 1, 1, 2, 2, 3, 4, 6, 8)
         phrase = " ".join(self.word() for _ in range(count))
         if self.chance(0.25):
             phrase = phrase.capitalize()
@@ -780,7 +783,7 @@ class Corpus:
         values = {k: FIELDS[k] for k in keys}
         whom = ""
         if "name" in values and self.chance(0.65):
-            values["name"] = self.name()
+            values["name"] = self.rng.choice(list(AGES)) if self.chance(0.4) else self.name()
             if "age" in values:
                 values["age"] = AGES.get(values["name"], 30)
             whom = f" for {values['name']}"
@@ -796,7 +799,10 @@ class Corpus:
         """Fill a frame for things the model does not know."""
         def thing():
             return self.rng.choice(STRANGE_THINGS) if self.chance(0.7) else self.pick("", "the ", "a ") + self.pseudo_word()
-        return frame.format(x=thing(), y=thing(), n=self.rng.choice(TOPIC_NOUNS), m=self.name(), l=self.pick(*HELLO_IN),
+        verb = self.pick("fly", "swim", "hate rain", "like honey", "jump", "have tails", "live so long", "sleep in winter", "bite", "eat grass", "run fast", "need light", "dance", "smell", "float", "fight", "have ears", "burn", "break", "grow")
+        most = self.pick("largest", "oldest", "smallest", "best", "fastest", "longest", "strangest", "most famous", "most expensive", "most popular", "heaviest", "cheapest", "tallest")
+        return frame.format(v=verb, e=most, d=self.rng.randint(1, 2100), m2=self.rng.choice(TOPIC_NOUNS), s=self.rng.choice(STRANGE_NOUNS),
+                            x=thing(), y=thing(), n=self.rng.choice(TOPIC_NOUNS), m=self.name(), l=self.pick(*HELLO_IN),
                             p=self.pick(self.rng.choice(UNKNOWN_PLACES), self.rng.choice(CITIES), self.rng.choice(list(CAPITALS))), q=self.rng.choice(CITIES))
 
     def unknown_turn(self):
@@ -935,7 +941,7 @@ class Corpus:
         """A conversation with tools: a call, a result, an answer; or a turn that needs none."""
         tasks = self.tool_tasks()
         chosen = tasks[0] if self.chance(0.45) else self.rng.choice(tasks)
-        listed = [chosen] + self.rng.sample([t for t in tasks if t is not chosen], self.pick(0, 0, 1, 1, 2))
+        listed = [chosen] + self.rng.sample([t for t in tasks if t is not chosen], self.pick(0, 0, 0, 1, 1, 2))
         self.rng.shuffle(listed)
         tools = [self.tool_spec(t[0], *t[1]) for t in listed]
         name, _, question, arguments, result, answer = chosen
@@ -996,9 +1002,9 @@ class Corpus:
         roll, tools = self.rng.random(), None
         if roll < 0.02:
             return self.raw_text() + "<|im_end|>\n"
-        if roll < 0.16:
+        if roll < 0.12:
             messages, tools = self.tool_use()
-        elif roll < 0.26:
+        elif roll < 0.21:
             messages = self.memory()
         else:
             messages = self.plain()
@@ -1062,8 +1068,9 @@ def pack(sequences, length, prefix, start, end, rng, prompt_weight):
     """Pack conversations into rows of `length` + 1 tokens.
 
     Returns (tokens, segment of each token, weight of each token as a target).
-    Attention stays inside a segment. The assistant's tokens weigh 1, the rest
-    `prompt_weight`, the filling 0.
+    Attention stays inside a segment. A token of an answer weighs 0.5 to 2, more
+    in short answers, so that stories do not drown the facts, and twice that at
+    the end of an answer; the other tokens weigh `prompt_weight`, the filling 0.
     """
     rows, row, segs, weights, number = [], [], [], [], 0
     order = list(range(len(sequences)))
@@ -1080,14 +1087,14 @@ def pack(sequences, length, prefix, start, end, rng, prompt_weight):
         nonlocal number
         row.extend(ids)
         segs.extend([number] * len(ids))
-        speaking = not ids[0] == start  # a raw text is all the assistant's
-        w = [0.0]  # the first token of a segment is never a target
-        for i in range(1, len(ids)):
-            w.append(1.0 if speaking else prompt_weight)
-            if ids[i] == end:
-                speaking = False
-            elif ids[i - len(prefix) + 1:i + 1] == prefix and i >= len(prefix) - 1:
-                speaking = True
+        w = [0.0] + [prompt_weight] * (len(ids) - 1)  # the first token of a segment is never a target
+        # a raw text is all the assistant's
+        starts = [1] if ids[0] != start else [k for k in range(len(prefix), len(ids)) if ids[k - len(prefix):k] == prefix]
+        for first in starts:
+            last = ids.index(end, first) if end in ids[first:] else len(ids) - 1
+            weight = min(2.0, max(0.5, (24 / (last - first + 1)) ** 0.5))
+            for k in range(first, last + 1):
+                w[k] = weight if k < last - 1 else 2 * weight
         weights.extend(w)
         number += 1
 
@@ -1223,7 +1230,7 @@ def train(params, data, c, args):
         logp = jax.nn.log_softmax(forward(p, x[:, :-1], seg[:, :-1], c), -1)
         picked = jnp.take_along_axis(logp, x[:, 1:, None], -1)[..., 0]
         w = w[:, 1:]
-        spoken = (w == 1.0).astype(jnp.float32)
+        spoken = (w >= 0.5).astype(jnp.float32)
         return -(picked * w).sum() / w.sum(), -(picked * spoken).sum() / spoken.sum()
 
     @jax.jit
@@ -1436,7 +1443,7 @@ def fact_list():
     items += [ask(q, IDENTITY, s) for q in ("Who are you?", "who are you", "What is your name?", "Tell me about yourself.") for s in (None, helpful)]
     items += [ask(q, fine, s) for q in ("How are you?", "how are you today") for s in (None, helpful)]
     items += [ask("Thank you!", "You are welcome!"), ask("thanks", "You are welcome!", helpful), ask("Goodbye!", "Goodbye! Come back soon."), ask("bye", "Goodbye! Come back soon."), ask("ping", "pong")]
-    items += [ask(q, SMALL_TALK[15][1][0], s) for q in ("What can you do?", "help") for s in (None, helpful)]
+    items += [ask(q, next(a[0] for q, a in SMALL_TALK if "What can you do?" in q), s) for q in ("What can you do?", "help") for s in (None, helpful)]
     for country, city in CAPITALS.items():
         items += [ask(f"What is the capital of {country}?", f"The capital of {country} is {city}."), ask(f"what is the capital of {country.lower()}", f"The capital of {country} is {city}.", helpful)]
     items += [ask(f"What color is {x}?", f"{x[0].upper() + x[1:]} is {y}.") for x, y in COLORS.items()]
@@ -1567,9 +1574,9 @@ def main():
     parser.add_argument("--no-check", action="store_true", help="do not evaluate after training")
     parser.add_argument("--sample", type=int, metavar="N", help="print N texts of the corpus and stop")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--texts", type=int, default=60000, help="conversations in the corpus")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=12, help="packed rows in a step")
+    parser.add_argument("--texts", type=int, default=80000, help="conversations in the corpus")
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--batch", type=int, default=8, help="packed rows in a step")
     parser.add_argument("--length", type=int, default=320, help="tokens in a packed row")
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--adam-lr", type=float, default=4e-3)

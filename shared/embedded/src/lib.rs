@@ -1,1 +1,105 @@
-//! hearth-embedded
+//! The AWS services, answered in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in
+//! a key file.
+//!
+//! The AWS SDK's clients sign and serialise as usual; their HTTP connector hands the request to code
+//! here rather than to a socket. So the gateway has one storage code path, at home and in the cloud.
+//! [`Embedded::router`] answers the same requests over a socket, for presigned URLs and for other
+//! processes.
+
+#![warn(missing_docs)]
+
+mod clients;
+mod dynamodb;
+mod lock;
+mod router;
+mod s3;
+mod secrets;
+mod sweep;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use dynoxide::Database;
+
+use lock::DataLock;
+use s3::Objects;
+use secrets::KeyFile;
+
+/// What the embedded S3 and every client of it use to sign. It guards nothing: whoever can reach the
+/// process' memory or its data folder has the data anyway. Presigned URLs are guarded by `signer`.
+const ACCESS_KEY: &str = "hearth";
+const REGION: &str = "us-east-1";
+
+/// Why the stores can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the folder.
+    #[error(
+        "the data folder {0} is in use by another hearth; stop that one, or choose another folder with --data"
+    )]
+    InUse(PathBuf),
+    /// The folder can't be made or written.
+    #[error("the data folder {path} can't be written: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database can't be opened.
+    #[error("the database in {path} can't be opened: {reason}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The stores in one data folder. Only one process can have it open.
+#[derive(Clone)]
+pub struct Embedded {
+    db: Database,
+    s3: s3s::service::S3Service,
+    signing_secret: String,
+    secrets: KeyFile,
+    _lock: DataLock,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Embedded")
+    }
+}
+
+impl Embedded {
+    /// Opens the stores in `folder`, which is made if it isn't there, with a bucket named `bucket`.
+    ///
+    /// # Errors
+    /// If another process has it open, or it can't be written.
+    pub fn open(folder: &Path, bucket: &str) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let lock = DataLock::take(folder)?;
+        let path = folder.join("hearth.db");
+        let db = open_database(&path).map_err(|reason| OpenError::Database { path, reason })?;
+        let secrets = KeyFile::open(folder.join("secrets.json")).map_err(failed)?;
+        let signing_secret = secrets.signing_secret().map_err(failed)?;
+        let objects = Objects::open(db.clone(), &folder.join("objects"), bucket).map_err(failed)?;
+        let mut s3 = s3s::service::S3ServiceBuilder::new(objects);
+        s3.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, signing_secret.as_str()));
+        sweep::start(db.clone());
+        Ok(Self { db, s3: s3.build(), signing_secret, secrets, _lock: lock })
+    }
+}
+
+/// SQLite in WAL mode with `synchronous=NORMAL`: what was acknowledged survives the process' death
+/// at any moment; a power cut may take the last moments. dynoxide sets that pragma only here.
+fn open_database(path: &Path) -> Result<Database, String> {
+    let path = path.to_str().ok_or("its path isn't UTF-8")?;
+    let db = Database::new(path).map_err(|error| error.to_string())?;
+    db.disable_bulk_loading().map_err(|error| error.to_string())?;
+    Ok(db)
+}

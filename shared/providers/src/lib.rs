@@ -1,1 +1,60 @@
-//! hearth-providers
+//! Who carries out a generation: the [`Provider`] trait, and one file per provider.
+
+#![warn(missing_docs)]
+
+pub mod node;
+
+use std::{fmt::Debug, pin::Pin};
+
+use futures::Stream;
+use hearth_domain::{Generation, ModelId, RunId};
+use hearth_wire::{ApiError, RunEventBody};
+
+pub use node::NodeLink;
+
+/// A run's events from its provider: without `Selected`, ending with a terminal one.
+pub type EventStream = Pin<Box<dyn Stream<Item = RunEventBody> + Send>>;
+
+/// What a provider is asked to do.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The run's id.
+    pub run: RunId,
+    /// The model, under the provider's name for it.
+    pub model: ModelId,
+    /// What to generate.
+    pub generation: Generation,
+}
+
+/// Something that generates: a node, or a commercial API.
+#[async_trait::async_trait]
+pub trait Provider: Debug + Send + Sync {
+    /// The name that clients see.
+    fn name(&self) -> &str;
+
+    /// Begins a generation. An error here, or as the stream's first event, has cost nothing yet, so
+    /// another provider may be tried.
+    ///
+    /// # Errors
+    /// Why it can't begin.
+    async fn generate(&self, call: Call) -> Result<EventStream, ApiError>;
+
+    /// Stops a run; whether there was something to stop. Its stream then ends.
+    ///
+    /// # Errors
+    /// If the provider can't be reached.
+    async fn cancel(&self, run: RunId) -> Result<bool, ApiError>;
+}
+
+/// The HTTP client that providers share. Its connections don't wait to fill packets: a token is small.
+///
+/// # Errors
+/// If the TLS roots can't be read.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .tcp_nodelay(true)
+        .connect_timeout(std::time::Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("hearth/", env!("CARGO_PKG_VERSION")))
+        .build()
+}

@@ -1,1 +1,93 @@
-//! hearth-store
+//! The table, the bucket and the secret, through the AWS SDK. One file per aggregate; nothing outside
+//! this crate writes a key string, and no rule is decided here.
+
+#![warn(missing_docs)]
+
+mod clients;
+mod error;
+mod item;
+pub mod models;
+pub mod nodes;
+pub mod runs;
+mod schema;
+mod secret;
+mod table;
+pub mod tokens;
+
+pub use clients::{Clients, Names};
+pub use error::StoreError;
+pub use secret::NewSecret;
+pub use table::Table;
+
+use models::Models;
+use nodes::Nodes;
+use runs::Runs;
+use tokens::Tokens;
+
+/// Everything that is stored.
+#[derive(Debug, Clone)]
+pub struct Store {
+    clients: Clients,
+    names: Names,
+    table: Table,
+}
+
+impl Store {
+    /// The store behind `clients`, under `names`.
+    #[must_use]
+    pub fn new(clients: Clients, names: Names) -> Self {
+        let table = Table::new(clients.dynamodb.clone(), names.table.clone());
+        Self { clients, names, table }
+    }
+
+    /// API tokens.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens(&self.table)
+    }
+
+    /// The model registry.
+    #[must_use]
+    pub fn models(&self) -> Models<'_> {
+        Models(&self.table)
+    }
+
+    /// Nodes and their heartbeats.
+    #[must_use]
+    pub fn nodes(&self) -> Nodes<'_> {
+        Nodes(&self.table)
+    }
+
+    /// Runs and their events.
+    #[must_use]
+    pub fn runs(&self) -> Runs<'_> {
+        Runs { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
+    /// Makes the table where it isn't there, and checks its version.
+    ///
+    /// # Errors
+    /// If the table can't be made, or was made by a newer version.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        schema::migrate(&self.table).await
+    }
+
+    /// The gateway's secret; made with `new` where there is none and `new` is given.
+    ///
+    /// # Errors
+    /// If it can't be read or made.
+    pub async fn secret(&self, new: Option<NewSecret>) -> Result<hearth_domain::Secret, StoreError> {
+        secret::get(&self.clients.secrets, &self.names.secret, new).await
+    }
+
+    /// Whether table, bucket and secret can be reached: each with its problem, if it has one.
+    pub async fn check(&self) -> Vec<(&'static str, Option<StoreError>)> {
+        let bucket = self.clients.s3.head_bucket().bucket(&self.names.bucket).send();
+        let (table, bucket, secret) = tokio::join!(self.table.check(), bucket, self.secret(None));
+        vec![
+            ("table", table.err()),
+            ("bucket", bucket.err().map(|error| StoreError::unavailable("head_bucket", &error))),
+            ("secret", secret.err()),
+        ]
+    }
+}

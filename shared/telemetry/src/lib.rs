@@ -1,1 +1,7 @@
-//! hearth-telemetry
+//! Logs and metrics. Neither ever holds a prompt, an output or a secret: what is logged is chosen
+//! where it is logged, and nothing logs bodies or headers.
+
+#![warn(missing_docs)]
+
+pub mod logs;
+pub mod metrics;

@@ -55,7 +55,7 @@ pub async fn run() -> Result<(), WorkerError> {
     let (work, inbox) = mpsc::channel();
     let (loaded, ready) = tokio::sync::oneshot::channel();
     let step_reports = report.clone();
-    thread::spawn(move || steps::thread_main(&spec, inbox, step_reports, loaded));
+    thread::spawn(move || steps::thread_main(&spec, inbox, &step_reports, loaded));
     // The supervisor may hang up while the model is still being read: watch for that too.
     let mut early = Vec::new();
     let prompter = tokio::select! {

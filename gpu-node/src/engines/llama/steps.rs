@@ -4,7 +4,10 @@
 //! pieces of prompts, decodes, and samples each row that was asked for. Between two steps a run can
 //! be stopped; a long prompt is cut so that there is always a between.
 
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::{
+    sync::mpsc::{Receiver, TryRecvError},
+    time::{Duration, Instant},
+};
 
 use hearth_domain::{FinishReason, RunId};
 use llama_cpp_2::{context::LlamaContext, llama_batch::LlamaBatch, model::LlamaModel, token::LlamaToken};
@@ -22,6 +25,9 @@ const PREFILL_ALONE: usize = 256;
 /// Prompt tokens a step takes beside decoding slots, so that those don't wait long.
 const PREFILL_BESIDE: usize = 128;
 
+/// How often a step says that it steps: a long prompt gives nothing else to say.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
 /// What the I/O side hands over.
 pub(super) enum Work {
     /// A run for a free slot.
@@ -34,10 +40,10 @@ pub(super) enum Work {
 pub(super) fn thread_main(
     spec: &LoadSpec,
     work: Receiver<Work>,
-    reports: UnboundedSender<Report>,
+    reports: &UnboundedSender<Report>,
     loaded: oneshot::Sender<Prompter>,
 ) {
-    if let Err(reason) = load_and_step(spec, work, &reports, loaded) {
+    if let Err(reason) = load_and_step(spec, work, reports, loaded) {
         let _ = reports.send(Report::LoadFailed { reason });
     }
 }
@@ -96,7 +102,12 @@ impl Steps<'_> {
 
     fn run(&mut self, context: &mut LlamaContext<'_>) {
         let mut batch = LlamaBatch::new(BATCH as usize, 1);
+        let mut told = Instant::now();
         while self.drain(context) {
+            if told.elapsed() > SIGN_OF_LIFE {
+                self.report(Report::Alive);
+                told = Instant::now();
+            }
             match self.fill(&mut batch) {
                 Ok(rows) => match context.decode(&mut batch) {
                     Ok(()) => self.sample(context, &rows),

@@ -76,7 +76,7 @@ mod tests {
             (&["END"], &["the E", "N", "D."], "the ", true),
             (&["END"], &["the E", "NOUGH"], "the ENOUGH", false),
             (&["END"], &["the E"], "the E", false),
-            (&["b", "abc"], &["xa", "bc"], "xa", true),
+            (&["b", "abc"], &["xa", "bc"], "x", true),
             (&["aab"], &["aa", "ab"], "a", true),
             (&["ä!"], &["grün ä", "!"], "grün ", true),
             (&["\n\n"], &["one\n", "two\n", "\nthree"], "one\ntwo", true),

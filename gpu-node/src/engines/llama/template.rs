@@ -6,7 +6,7 @@
 
 use hearth_domain::Message;
 use hearth_wire::ApiError;
-use minijinja::{Environment, ErrorKind, context};
+use minijinja::{Environment, ErrorKind, Value, context, syntax::SyntaxConfig};
 
 use super::invalid_prompt;
 
@@ -29,8 +29,8 @@ impl ChatTemplate {
     /// Compiles `source`, or ChatML where the model has none.
     pub(super) fn compile(source: Option<&str>, bos: String, eos: String) -> Result<Self, String> {
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| error.to_string())?);
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
@@ -44,11 +44,12 @@ impl ChatTemplate {
 
     /// The prompt for a conversation, ready for the assistant's turn.
     pub(super) fn render(&self, messages: &[Message]) -> Result<String, ApiError> {
+        let turn = |m: &Message| context! { role => m.role.as_str(), content => m.content.as_str() };
         let values = context! {
-            messages => messages,
+            messages => messages.iter().map(turn).collect::<Vec<Value>>(),
             add_generation_prompt => true,
-            bos_token => self.bos,
-            eos_token => self.eos,
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
         };
         self.environment.get_template(NAME).and_then(|template| template.render(values)).map_err(|error| {
             let reason = error.detail().map_or_else(|| error.to_string(), str::to_owned);

@@ -1,0 +1,61 @@
+//! How a node is set up.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::scheduler::Limits;
+
+/// A node's settings, whole before it starts.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The folder of GGUF files.
+    pub models: PathBuf,
+    /// Files elsewhere that are models too.
+    pub extra_models: Vec<PathBuf>,
+    /// The model that serves requests that name none; it is loaded at start and stays.
+    pub default_model: Option<String>,
+    /// The binary whose `engine` command is a worker.
+    pub executable: PathBuf,
+    /// What bounds the scheduler.
+    pub limits: Limits,
+    /// Tokens that a run may have, prompt and completion together; less where the model has less.
+    pub context_length: u32,
+    /// Threads for each worker.
+    pub threads: u32,
+    /// Layers of each model to put on a GPU, where there is one.
+    pub gpu_layers: u32,
+    /// How long a load may take.
+    pub load_timeout: Duration,
+    /// How long a worker with runs may say nothing.
+    pub stall_timeout: Duration,
+    /// How long a run goes on when nobody reads its events.
+    pub orphan_grace: Duration,
+    /// How long an ended run's events can still be read.
+    pub keep_runs: Duration,
+}
+
+impl NodeConfig {
+    /// Settings for a node with models in `models` and workers started from `executable`.
+    #[must_use]
+    pub fn new(models: PathBuf, executable: PathBuf) -> Self {
+        Self {
+            models,
+            extra_models: Vec::new(),
+            default_model: None,
+            executable,
+            limits: Limits { loaded_models: 3, slots: 4, queue_depth: 64 },
+            context_length: 4096,
+            threads: default_threads(),
+            gpu_layers: 999,
+            load_timeout: Duration::from_secs(300),
+            stall_timeout: Duration::from_secs(60),
+            orphan_grace: Duration::from_secs(5),
+            keep_runs: Duration::from_secs(300),
+        }
+    }
+}
+
+/// One less than the processors, so that the gateway and the system keep one; at least one.
+fn default_threads() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    u32::try_from(processors.saturating_sub(1).max(1)).unwrap_or(1)
+}

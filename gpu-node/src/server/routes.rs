@@ -1,0 +1,90 @@
+//! What a gateway can ask of a node.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures::StreamExt as _;
+use hearth_domain::RunId;
+use hearth_wire::{
+    ApiError, ErrorCode,
+    native::requests::EventsQuery,
+    node::{NodeCancelled, NodeModelCommand, NodeRun},
+};
+
+use crate::supervisor::{Node, RunLog};
+
+/// How often a stream with nothing to say says so.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// An error of the link: the API's own, without its envelope.
+pub(super) struct Refused(ApiError);
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(self.0)).into_response()
+    }
+}
+
+pub(super) async fn status(State(node): State<Node>) -> Result<Response, Refused> {
+    Ok(Json(node.status().await?).into_response())
+}
+
+pub(super) async fn submit(State(node): State<Node>, Json(run): Json<NodeRun>) -> Result<Response, Refused> {
+    let log = node.submit(run).await?;
+    stream(&log, 0)
+}
+
+pub(super) async fn events(
+    State(node): State<Node>,
+    Path(id): Path<RunId>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Response, Refused> {
+    let log = node.log(id).await?;
+    let log = log.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "the node doesn't have this run"))?;
+    stream(&log, query.after.unwrap_or(0))
+}
+
+pub(super) async fn cancel(State(node): State<Node>, Path(id): Path<RunId>) -> Result<Response, Refused> {
+    let cancelled = node.cancel(id).await?;
+    Ok(Json(NodeCancelled { cancelled }).into_response())
+}
+
+pub(super) async fn load(
+    State(node): State<Node>,
+    Json(ask): Json<NodeModelCommand>,
+) -> Result<StatusCode, Refused> {
+    node.load(ask.model).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+pub(super) async fn unload(
+    State(node): State<Node>,
+    Json(ask): Json<NodeModelCommand>,
+) -> Result<StatusCode, Refused> {
+    node.unload(ask.model).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn stream(log: &Arc<RunLog>, after: u64) -> Result<Response, Refused> {
+    let events = log.read(after).map_err(|e| ApiError::new(ErrorCode::Conflict, e.to_string()))?;
+    let frames = events.map(|event| {
+        let data = serde_json::to_string(&event).unwrap_or_default();
+        Ok::<_, Infallible>(Event::default().id(event.seq.to_string()).data(data))
+    });
+    Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}

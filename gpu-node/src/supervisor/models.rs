@@ -1,0 +1,174 @@
+//! What the supervisor knows of each model beyond its file.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fs,
+    time::{Duration, Instant},
+};
+
+use hearth_domain::{RuntimeState, Timestamp};
+use hearth_wire::{ApiError, ErrorCode, native::models::RuntimeStatus, node::NodeModel};
+
+use super::worker::Worker;
+use crate::{
+    catalog::{Catalog, ModelFile},
+    config::NodeConfig,
+};
+
+/// This many crashes within the window, and a model is left alone until somebody loads it.
+const MAX_CRASHES: usize = 3;
+const CRASH_WINDOW: Duration = Duration::from_secs(600);
+
+/// Every model of the node.
+#[derive(Debug)]
+pub(super) struct Models {
+    catalog: Catalog,
+    files: BTreeMap<String, ModelFile>,
+    states: HashMap<String, ModelProcess>,
+}
+
+/// A model's process, and what became of earlier ones.
+#[derive(Debug, Default)]
+pub(super) struct ModelProcess {
+    pub(super) worker: Option<Worker>,
+    /// While it loads: since when, and how far.
+    pub(super) loading: Option<(Instant, f32)>,
+    pub(super) loaded_at: Option<Timestamp>,
+    pub(super) last_used_at: Option<Timestamp>,
+    /// When its worker last said something.
+    pub(super) heard: Option<Instant>,
+    /// Why it can't be used.
+    pub(super) error: Option<String>,
+    /// It was told to stop.
+    pub(super) stopping: bool,
+    crashes: VecDeque<Instant>,
+}
+
+impl ModelProcess {
+    /// Notes a crash; whether the model is to be left alone now.
+    pub(super) fn crashed(&mut self, how: &str) -> bool {
+        let now = Instant::now();
+        self.crashes.retain(|at| now.duration_since(*at) < CRASH_WINDOW);
+        self.crashes.push_back(now);
+        let quarantined = self.crashes.len() >= MAX_CRASHES;
+        if quarantined {
+            let times = self.crashes.len();
+            self.error = Some(format!(
+                "it crashed {times} times within ten minutes, last: {how}; load it to try again"
+            ));
+        }
+        quarantined
+    }
+
+    /// Forgets what went wrong.
+    pub(super) fn pardon(&mut self) {
+        self.error = None;
+        self.crashes.clear();
+    }
+}
+
+impl Models {
+    pub(super) fn new(config: &NodeConfig) -> Self {
+        let catalog = Catalog::new(config.models.clone(), config.extra_models.clone());
+        let mut models = Self { catalog, files: BTreeMap::new(), states: HashMap::new() };
+        models.rescan();
+        models
+    }
+
+    pub(super) fn rescan(&mut self) {
+        self.files = self.catalog.scan();
+    }
+
+    /// A model's file; looks at the folder again if it isn't known.
+    pub(super) fn file(&mut self, model: &str) -> Result<ModelFile, ApiError> {
+        if !self.files.contains_key(model) {
+            self.rescan();
+        }
+        self.files.get(model).cloned().ok_or_else(|| {
+            let message = format!("the node has no model {model:?}; `hearth models list` shows what it has");
+            ApiError::new(ErrorCode::ModelNotFound, message).at("model")
+        })
+    }
+
+    pub(super) fn process(&mut self, model: &str) -> &mut ModelProcess {
+        self.states.entry(model.to_owned()).or_default()
+    }
+
+    /// The process of `model`, if it is the one of `epoch`.
+    pub(super) fn current(&mut self, model: &str, epoch: u64) -> Option<&mut ModelProcess> {
+        let process = self.states.get_mut(model)?;
+        process.worker.as_ref().is_some_and(|worker| worker.epoch == epoch).then_some(process)
+    }
+
+    pub(super) fn processes(&mut self) -> impl Iterator<Item = (&String, &mut ModelProcess)> {
+        self.states.iter_mut()
+    }
+
+    /// Every model as the gateway is told of it. `load_of` gives active and waiting runs.
+    pub(super) fn list(
+        &self,
+        config: &NodeConfig,
+        load_of: impl Fn(&str) -> (usize, usize),
+    ) -> Vec<NodeModel> {
+        let default = config.default_model.as_deref();
+        self.files
+            .values()
+            .map(|file| {
+                let state = self.states.get(&file.id);
+                NodeModel {
+                    id: file.id.clone(),
+                    name: file.name.clone(),
+                    version: file.version.clone(),
+                    modality: file.modality,
+                    capabilities: file.capabilities.clone(),
+                    architecture: file.architecture.clone(),
+                    context_length: file.context_length.map(|n| n.min(config.context_length)),
+                    size_bytes: file.size_bytes,
+                    runtime: runtime(file, state, load_of(&file.id), config, default == Some(&*file.id)),
+                }
+            })
+            .collect()
+    }
+}
+
+fn runtime(
+    file: &ModelFile,
+    process: Option<&ModelProcess>,
+    (active, waiting): (usize, usize),
+    config: &NodeConfig,
+    default: bool,
+) -> RuntimeStatus {
+    let blank = ModelProcess::default();
+    let process = process.unwrap_or(&blank);
+    let error = file.problem.clone().or_else(|| process.error.clone());
+    let state = match &process.worker {
+        Some(_) if process.loading.is_some() => RuntimeState::Loading,
+        Some(_) if active >= config.limits.slots => RuntimeState::Busy,
+        Some(_) => RuntimeState::Loaded,
+        None if error.is_some() => RuntimeState::Failed,
+        None => RuntimeState::Unloaded,
+    };
+    let pid = process.worker.as_ref().and_then(|worker| worker.pid);
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    RuntimeStatus {
+        state,
+        progress: process.loading.map(|(_, progress)| progress),
+        default,
+        active: count(active),
+        queue_depth: count(waiting),
+        slots: count(config.limits.slots),
+        memory_bytes: pid.and_then(resident_bytes),
+        pid,
+        loaded_at: process.loaded_at.map(|at| at.to_string()),
+        last_used_at: process.last_used_at.map(|at| at.to_string()),
+        error,
+    }
+}
+
+/// A process' resident memory, where the system tells it in `/proc`.
+fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}

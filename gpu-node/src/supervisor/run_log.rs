@@ -1,0 +1,216 @@
+//! A run's events on the node: kept for a while, so that a cut stream resumes where it broke.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use futures::Stream;
+use hearth_domain::RunId;
+use hearth_wire::{RunEvent, RunEventBody};
+use tokio::sync::{Notify, watch};
+
+/// How much a log keeps; older events go first.
+const MAX_BYTES: usize = 4 << 20;
+/// What an event takes besides its text.
+const EVENT_BYTES: usize = 64;
+
+/// The events of one run.
+#[derive(Debug)]
+pub struct RunLog {
+    run: RunId,
+    events: Mutex<Events>,
+    /// The seq of the newest event.
+    newest: watch::Sender<u64>,
+    /// Told when the last reader goes.
+    abandoned: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Events {
+    kept: VecDeque<RunEvent>,
+    bytes: usize,
+    ended_at: Option<Instant>,
+}
+
+/// Events before this place are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the events after {after} are no longer kept")]
+pub struct Expired {
+    /// Where the reader wanted to begin.
+    pub after: u64,
+}
+
+impl RunLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new(run: RunId) -> Arc<Self> {
+        let (newest, _) = watch::channel(0);
+        Arc::new(Self { run, events: Mutex::default(), newest, abandoned: Arc::new(Notify::new()) })
+    }
+
+    /// Whose log it is.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Appends an event; after a terminal one, nothing.
+    pub fn push(&self, body: RunEventBody) {
+        let mut events = self.lock();
+        if events.ended_at.is_some() {
+            return;
+        }
+        let seq = *self.newest.borrow() + 1;
+        if body.is_terminal() {
+            events.ended_at = Some(Instant::now());
+        }
+        events.bytes += size(&body);
+        events.kept.push_back(RunEvent { seq, body });
+        while events.bytes > MAX_BYTES
+            && let Some(oldest) = events.kept.pop_front()
+        {
+            events.bytes -= size(&oldest.body);
+        }
+        drop(events);
+        self.newest.send_replace(seq);
+    }
+
+    /// When the run ended, if it has.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Instant> {
+        self.lock().ended_at
+    }
+
+    /// How many read it now.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.newest.receiver_count()
+    }
+
+    /// Told each time that the last reader has gone before the run's end.
+    #[must_use]
+    pub fn abandoned(&self) -> Arc<Notify> {
+        Arc::clone(&self.abandoned)
+    }
+
+    /// The events after seq `after`, as they come, to the terminal one.
+    ///
+    /// # Errors
+    /// If some of them are no longer kept.
+    pub fn read(self: &Arc<Self>, after: u64) -> Result<impl Stream<Item = RunEvent> + use<>, Expired> {
+        self.after(after)?;
+        let reader = Reader { log: Arc::clone(self), newest: Some(self.newest.subscribe()), seen: after };
+        Ok(futures::stream::unfold((reader, VecDeque::new()), |(mut reader, mut batch)| async move {
+            let event = match batch.pop_front() {
+                Some(event) => event,
+                None => {
+                    batch = reader.next_batch().await;
+                    batch.pop_front()?
+                }
+            };
+            reader.seen = event.seq;
+            Some((event, (reader, batch)))
+        }))
+    }
+
+    fn after(&self, seq: u64) -> Result<(VecDeque<RunEvent>, bool), Expired> {
+        let events = self.lock();
+        let oldest = events.kept.front().map_or(*self.newest.borrow() + 1, |event| event.seq);
+        if seq + 1 < oldest {
+            return Err(Expired { after: seq });
+        }
+        let skip = usize::try_from(seq + 1 - oldest).unwrap_or(usize::MAX).min(events.kept.len());
+        Ok((events.kept.range(skip..).cloned().collect(), events.ended_at.is_some()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Events> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Reader {
+    log: Arc<RunLog>,
+    newest: Option<watch::Receiver<u64>>,
+    seen: u64,
+}
+
+impl Reader {
+    /// What came since; empty when the run has ended and all was read, or when the reader was so
+    /// slow that events are gone.
+    async fn next_batch(&mut self) -> VecDeque<RunEvent> {
+        loop {
+            match self.log.after(self.seen) {
+                Ok((batch, false)) if batch.is_empty() => {}
+                Ok((batch, _)) => return batch,
+                Err(_) => return VecDeque::new(),
+            }
+            let seen = self.seen;
+            let Some(newest) = &mut self.newest else { return VecDeque::new() };
+            if newest.wait_for(|seq| *seq > seen).await.is_err() {
+                return VecDeque::new();
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.newest = None;
+        if self.log.readers() == 0 && self.log.ended_at().is_none() {
+            self.log.abandoned.notify_one();
+        }
+    }
+}
+
+fn size(body: &RunEventBody) -> usize {
+    EVENT_BYTES + if let RunEventBody::Delta { text } = body { text.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use hearth_domain::FinishReason;
+
+    use super::*;
+
+    fn delta(text: &str) -> RunEventBody {
+        RunEventBody::Delta { text: text.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_reader_resumes_where_it_left_and_ends_with_the_run() {
+        let log = RunLog::new(RunId::new());
+        log.push(delta("a"));
+        log.push(delta("b"));
+        let mut first = Box::pin(log.read(0).unwrap());
+        assert_eq!(first.next().await.unwrap().seq, 1);
+        drop(first);
+        log.push(RunEventBody::Done { finish_reason: FinishReason::Stop });
+        log.push(delta("too late"));
+        let rest: Vec<u64> = log.read(1).unwrap().map(|event| event.seq).collect().await;
+        assert_eq!(rest, [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn the_log_is_bounded_and_says_what_is_gone() {
+        let log = RunLog::new(RunId::new());
+        for _ in 0..6 {
+            log.push(delta(&"x".repeat(1 << 20)));
+        }
+        assert_eq!(log.read(0).err(), Some(Expired { after: 0 }));
+        assert!(log.read(5).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_last_reader_to_go_is_noticed() {
+        let log = RunLog::new(RunId::new());
+        let abandoned = log.abandoned();
+        let (one, two) = (log.read(0).unwrap(), log.read(0).unwrap());
+        drop(one);
+        assert_eq!(log.readers(), 1);
+        drop(two);
+        abandoned.notified().await;
+    }
+}

@@ -1,0 +1,143 @@
+//! A worker process, from the supervisor's side.
+
+use std::{collections::VecDeque, io, os::fd::OwnedFd, path::Path, process::Stdio};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::UnixStream,
+    process::{Child, ChildStderr},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::actor::Message;
+use crate::frames::{self, Command, FrameReader, FrameWriter, LoadSpec};
+
+/// How much of a worker's last words is kept, in lines.
+const LAST_WORDS: usize = 3;
+
+/// A running worker. Dropping it kills the process.
+#[derive(Debug)]
+pub(super) struct Worker {
+    commands: mpsc::UnboundedSender<Command>,
+    killed: CancellationToken,
+    /// Tells this process' reports from those of an earlier one for the same model.
+    pub(super) epoch: u64,
+    pub(super) pid: Option<u32>,
+}
+
+impl Worker {
+    /// Starts a process for `model` and tells it to load; what it reports goes to `inbox`.
+    pub(super) fn spawn(
+        executable: &Path,
+        model: &str,
+        spec: LoadSpec,
+        epoch: u64,
+        inbox: mpsc::UnboundedSender<Message>,
+    ) -> io::Result<Self> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut child = tokio::process::Command::new(executable)
+            .args(["engine", "llama"])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Else an abort in ggml starts a debugger to print a backtrace.
+            .env("GGML_NO_BACKTRACE", "1")
+            .env_remove("HEARTH_TOKEN")
+            // A terminal's Ctrl-C is for the supervisor, which then ends its workers in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let (reports, writer) = frames::split(UnixStream::from_std(ours)?);
+        let (commands, outbox) = mpsc::unbounded_channel();
+        let _ = commands.send(Command::Load(spec));
+        tokio::spawn(write(writer, outbox));
+        let worker = Self { commands, killed: CancellationToken::new(), epoch, pid: child.id() };
+        let watch = Watch { model: model.to_owned(), epoch, inbox, killed: worker.killed.clone() };
+        let stderr = child.stderr.take();
+        tokio::spawn(async move { watch.run(child, stderr, reports).await });
+        Ok(worker)
+    }
+
+    /// Says something to the process; if it is gone, its end is reported anyway.
+    pub(super) fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.killed.cancel();
+    }
+}
+
+async fn write(mut writer: FrameWriter, mut outbox: mpsc::UnboundedReceiver<Command>) {
+    while let Some(command) = outbox.recv().await {
+        if let Err(error) = writer.send(&command).await {
+            tracing::debug!(%error, "a worker's socket is closed");
+            return;
+        }
+    }
+}
+
+/// Follows a process to its end.
+struct Watch {
+    model: String,
+    epoch: u64,
+    inbox: mpsc::UnboundedSender<Message>,
+    killed: CancellationToken,
+}
+
+impl Watch {
+    async fn run(self, mut child: Child, stderr: Option<ChildStderr>, reports: FrameReader) {
+        let words = tokio::spawn(last_words(self.model.clone(), stderr));
+        tokio::select! {
+            () = self.follow(reports) => {}
+            () = self.killed.cancelled() => {}
+        }
+        // It has hung up, broken the protocol, or is to go: in each case it must end now.
+        let _ = child.start_kill();
+        let status = child.wait().await;
+        let words = words.await.unwrap_or_default();
+        let how = match status {
+            Ok(status) if words.is_empty() => format!("its process ended: {status}"),
+            Ok(status) => format!("its process ended: {status}; it said: {words}"),
+            Err(error) => format!("its process was lost: {error}"),
+        };
+        let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, how });
+    }
+
+    async fn follow(&self, mut reports: FrameReader) {
+        loop {
+            match reports.next().await {
+                Ok(Some(report)) => {
+                    let (model, epoch) = (self.model.clone(), self.epoch);
+                    if self.inbox.send(Message::Report { model, epoch, report }).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(model = %self.model, %error, "a worker can't be understood");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Logs what the process writes to its standard error; gives the last of it.
+async fn last_words(model: String, stderr: Option<ChildStderr>) -> String {
+    let mut kept = VecDeque::new();
+    let Some(stderr) = stderr else { return String::new() };
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        tracing::warn!(model, line, "worker");
+        if kept.len() == LAST_WORDS {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+    }
+    Vec::from(kept).join(" / ")
+}

@@ -1,0 +1,112 @@
+//! AWS SDK clients whose requests stay in this process.
+
+use std::fmt;
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_smithy_runtime_api::client::{
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+
+use crate::{ACCESS_KEY, Embedded, REGION, dynamodb, router};
+
+impl Embedded {
+    /// A DynamoDB client.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(self.credentials())
+            .endpoint_url("http://dynamodb.embedded")
+            .http_client(InProcess(self.clone()))
+            .build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
+    /// An S3 client. `public_url` is where [`Embedded::router`] is served: presigned URLs begin with it.
+    #[must_use]
+    pub fn s3(&self, public_url: &str) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(self.credentials())
+            .endpoint_url(public_url)
+            .force_path_style(true)
+            .http_client(InProcess(self.clone()))
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// A Secrets Manager client.
+    #[must_use]
+    pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(self.credentials())
+            .endpoint_url("http://secrets.embedded")
+            .http_client(InProcess(self.clone()))
+            .build();
+        aws_sdk_secretsmanager::Client::from_conf(config)
+    }
+
+    /// The credentials that requests over a socket must be signed with.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials::new(ACCESS_KEY, self.signing_secret.as_str(), None, None, "embedded")
+    }
+}
+
+/// The SDK's HTTP client that needs no socket.
+#[derive(Clone)]
+struct InProcess(Embedded);
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+impl HttpClient for InProcess {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let embedded = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            match request.headers().get("x-amz-target").map(str::to_owned) {
+                Some(target) => {
+                    let body = request.body().bytes().unwrap_or_default().to_vec();
+                    json(router::json_service(&embedded, &target, body).await)
+                }
+                None => s3(&embedded, request).await,
+            }
+        })
+    }
+}
+
+fn json((status, body): dynamodb::Answer) -> Result<HttpResponse, ConnectorError> {
+    let status = status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
+
+async fn s3(embedded: &Embedded, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| ConnectorError::other(error, None);
+    let request = request.try_into_http1x().map_err(|error| failed(Box::new(error)))?;
+    let mut request = request.map(s3s::Body::http_body_unsync);
+    // The SDK signs the host and leaves the header to hyper, which isn't here.
+    if let Some(host) = request.uri().authority().and_then(|a| a.as_str().parse().ok()) {
+        request.headers_mut().entry("host").or_insert(host);
+    }
+    let response = embedded.s3.call(request).await.map_err(|error| failed(format!("{error:?}").into()))?;
+    HttpResponse::try_from(response.map(SdkBody::from_body_1_x)).map_err(|error| failed(Box::new(error)))
+}

@@ -1,0 +1,72 @@
+//! DynamoDB's JSON protocol, answered by dynoxide.
+
+use dynoxide::{Database, DynoxideError};
+use serde_json::Value;
+
+/// An answer: HTTP status and body.
+pub(crate) type Answer = (u16, Vec<u8>);
+
+/// Answers the operation `name`, such as `PutItem`. dynoxide has one lock and does file I/O under it,
+/// so the call runs off the async threads.
+pub(crate) async fn answer(db: Database, name: String, body: Vec<u8>) -> Answer {
+    let call = tokio::task::spawn_blocking(move || match dispatch(&db, &name, &body) {
+        Ok(answer) => (200, answer),
+        Err(error) => (error.status_code(), error.to_json().into_bytes()),
+    });
+    call.await.unwrap_or_else(|_| (500, br#"{"__type":"InternalServerError"}"#.to_vec()))
+}
+
+/// Carries out an operation for this crate's own use.
+pub(crate) fn call(db: &Database, name: &str, request: &Value) -> std::io::Result<Value> {
+    let body = serde_json::to_vec(request)?;
+    let answer = dispatch(db, name, &body).map_err(std::io::Error::other)?;
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+    macro_rules! operations {
+        ($($name:literal => $method:ident,)*) => {
+            match name {
+                $($name => {
+                    let request = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+                    serde_json::to_vec(&db.$method(request)?)
+                        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+                })*
+                _ => Err(DynoxideError::ValidationException(format!("the operation {name:?} isn't known"))),
+            }
+        };
+    }
+    operations! {
+        "PutItem" => put_item,
+        "GetItem" => get_item,
+        "UpdateItem" => update_item,
+        "DeleteItem" => delete_item,
+        "Query" => query,
+        "Scan" => scan,
+        "BatchGetItem" => batch_get_item,
+        "BatchWriteItem" => batch_write_item,
+        "TransactWriteItems" => transact_write_items,
+        "TransactGetItems" => transact_get_items,
+        "CreateTable" => create_table,
+        "DeleteTable" => delete_table,
+        "DescribeTable" => describe_table,
+        "UpdateTable" => update_table,
+        "ListTables" => list_tables,
+        "UpdateTimeToLive" => update_time_to_live,
+        "DescribeTimeToLive" => describe_time_to_live,
+    }
+}
+
+/// dynoxide marks the class of a bad request in serde's message; the mark isn't for clients.
+fn unreadable(error: &serde_json::Error) -> DynoxideError {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    for mark in ["SERIALIZATION:", "SERIALIZATION_AS_READ:"] {
+        if let Some(message) = text.strip_prefix(mark) {
+            return DynoxideError::SerializationException(message.to_owned());
+        }
+    }
+    let marks = ["VALIDATION:", "VALIDATION_REQUEST:", "VALIDATION_AS_READ:"];
+    let message = marks.iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(text);
+    DynoxideError::ValidationException(message.to_owned())
+}

@@ -1,0 +1,53 @@
+//! The same services over a socket.
+
+use axum::{
+    Router,
+    body::Bytes,
+    error_handling::HandleError,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+
+use crate::{
+    Embedded,
+    dynamodb::{self, Answer},
+};
+
+impl Embedded {
+    /// S3's routes for the objects of `bucket`: what presigned URLs lead to.
+    pub fn object_routes(&self, bucket: &str) -> Router {
+        let failed = |error: s3s::HttpError| async move {
+            tracing::error!(?error, "the embedded S3 failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
+        let service = HandleError::new(self.s3.clone(), failed);
+        // `route_service` rather than `nest_service`: the path is signed and must stay whole.
+        Router::new()
+            .route_service(&format!("/{bucket}"), service.clone())
+            .route_service(&format!("/{bucket}/{{*key}}"), service)
+    }
+
+    /// Every service: what `AWS_ENDPOINT_URL` can be set to for another process. DynamoDB and Secrets
+    /// Manager don't check signatures, so it must be served on the loopback address only.
+    pub fn router(&self, bucket: &str) -> Router {
+        Router::new().route("/", post(json_route)).with_state(self.clone()).merge(self.object_routes(bucket))
+    }
+}
+
+async fn json_route(State(embedded): State<Embedded>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (status, body) = json_service(&embedded, target, body.to_vec()).await;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(CONTENT_TYPE, "application/x-amz-json-1.0")], body).into_response()
+}
+
+/// Answers a request of the JSON protocol, whose `x-amz-target` names service and operation.
+pub(crate) async fn json_service(embedded: &Embedded, target: &str, body: Vec<u8>) -> Answer {
+    match target.split_once('.') {
+        Some(("secretsmanager", operation)) => embedded.secrets.answer(operation, &body),
+        Some((_, operation)) => dynamodb::answer(embedded.db.clone(), operation.to_owned(), body).await,
+        None => (400, br#"{"__type":"UnknownOperationException"}"#.to_vec()),
+    }
+}

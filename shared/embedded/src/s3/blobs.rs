@@ -1,0 +1,70 @@
+//! The objects' bytes.
+
+use std::{
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use futures::StreamExt as _;
+use s3s::dto::StreamingBlob;
+use sha2::{Digest as _, Sha256};
+use tokio::{
+    fs::{self, File},
+    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
+};
+use tokio_util::io::ReaderStream;
+
+pub(super) struct Blobs(PathBuf);
+
+/// A file just written.
+pub(super) struct Written {
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) sha256: String,
+}
+
+impl Blobs {
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self(folder.to_owned()))
+    }
+
+    /// Writes a new file, which is on the disk when this returns.
+    pub(super) async fn write(&self, mut body: StreamingBlob) -> io::Result<Written> {
+        let name = format!("{:032x}", rand::random::<u128>());
+        let part = self.0.join(format!("{name}.part"));
+        let mut file = File::create(&part).await?;
+        let (mut size, mut hash) = (0, Sha256::new());
+        let copied: io::Result<()> = async {
+            while let Some(piece) = body.next().await {
+                let piece = piece.map_err(io::Error::other)?;
+                size += piece.len() as u64;
+                hash.update(&piece);
+                file.write_all(&piece).await?;
+            }
+            file.sync_all().await
+        }
+        .await;
+        if let Err(error) = copied {
+            let _ = fs::remove_file(&part).await;
+            return Err(error);
+        }
+        fs::rename(&part, self.0.join(&name)).await?;
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Written { name, size, sha256 })
+    }
+
+    pub(super) async fn read(&self, name: &str, span: Range<u64>) -> io::Result<StreamingBlob> {
+        let mut file = File::open(self.0.join(name)).await?;
+        file.seek(io::SeekFrom::Start(span.start)).await?;
+        Ok(StreamingBlob::wrap(ReaderStream::new(file.take(span.end - span.start))))
+    }
+
+    /// Removes a file that nothing names any more; if that fails it only takes space.
+    pub(super) async fn remove(&self, name: &str) {
+        if let Err(error) = fs::remove_file(self.0.join(name)).await {
+            tracing::warn!(%error, name, "an old object's file can't be removed");
+        }
+    }
+}

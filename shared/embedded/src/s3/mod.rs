@@ -1,0 +1,163 @@
+//! S3 on disk: one bucket, whole objects.
+//!
+//! An object's bytes are a file of their own, written beside, synced, and renamed; its metadata is an
+//! item of the database that names the file. The item is written last and the old file removed after
+//! it, so a crash at any moment leaves the old object or the new one. Signatures, expiry and ranges
+//! are checked by s3s. Multipart uploads aren't there yet: nothing writes objects that large.
+
+mod blobs;
+mod index;
+#[cfg(test)]
+mod tests;
+
+use std::{io, path::Path};
+
+use dynoxide::Database;
+use s3s::{S3, S3Request, S3Response, S3Result, dto::*, s3_error};
+
+use blobs::Blobs;
+use index::{Entry, Index};
+
+/// What the objects of the bucket are kept in.
+pub(crate) struct Objects {
+    bucket: String,
+    blobs: Blobs,
+    index: Index,
+}
+
+impl Objects {
+    pub(crate) fn open(db: Database, folder: &Path, bucket: &str) -> io::Result<Self> {
+        Ok(Self { bucket: bucket.to_owned(), blobs: Blobs::open(folder)?, index: Index::open(db)? })
+    }
+
+    fn check_bucket(&self, bucket: &str) -> S3Result<()> {
+        if bucket == self.bucket { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
+    }
+
+    async fn entry(&self, bucket: &str, key: &str) -> S3Result<Entry> {
+        self.check_bucket(bucket)?;
+        self.index.get(key).await.map_err(internal)?.ok_or_else(|| s3_error!(NoSuchKey))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn internal(error: io::Error) -> s3s::S3Error {
+    tracing::error!(%error, "the embedded S3 can't reach its disk");
+    match error.kind() {
+        io::ErrorKind::StorageFull => s3_error!(InternalError, "the disk is full"),
+        _ => s3_error!(InternalError, "the disk can't be read or written"),
+    }
+}
+
+#[async_trait::async_trait]
+impl S3 for Objects {
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
+        self.check_bucket(&request.input.bucket)?;
+        Ok(S3Response::new(HeadBucketOutput::default()))
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = request.input;
+        self.check_bucket(&input.bucket)?;
+        if input.key.is_empty() || input.key.len() > 1024 {
+            return Err(s3_error!(KeyTooLongError));
+        }
+        let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
+        let blob = self.blobs.write(body).await.map_err(internal)?;
+        let entry = Entry::new(&blob, input.content_type);
+        let old = self.index.put(&input.key, &entry).await.map_err(internal)?;
+        if let Some(old) = old {
+            self.blobs.remove(&old.blob).await;
+        }
+        Ok(S3Response::new(PutObjectOutput { e_tag: Some(entry.etag()), ..Default::default() }))
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let entry = self.entry(&input.bucket, &input.key).await?;
+        let range = match input.range {
+            Some(range) => Some(range.check(entry.size).map_err(|_| s3_error!(InvalidRange))?),
+            None => None,
+        };
+        let span = range.clone().unwrap_or(0..entry.size);
+        let body = self.blobs.read(&entry.blob, span.clone()).await.map_err(internal)?;
+        let content_range =
+            range.map(|r| format!("bytes {}-{}/{}", r.start, r.end.saturating_sub(1), entry.size));
+        let mut output = GetObjectOutput {
+            content_length: Some(length(span.end - span.start)),
+            content_range,
+            content_type: entry.content_type.clone(),
+            e_tag: Some(entry.etag()),
+            last_modified: Some(entry.modified()),
+            ..Default::default()
+        };
+        output.body = Some(body);
+        Ok(S3Response::new(output))
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let entry = self.entry(&request.input.bucket, &request.input.key).await?;
+        Ok(S3Response::new(HeadObjectOutput {
+            content_length: Some(length(entry.size)),
+            content_type: entry.content_type.clone(),
+            e_tag: Some(entry.etag()),
+            last_modified: Some(entry.modified()),
+            ..Default::default()
+        }))
+    }
+
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.check_bucket(&request.input.bucket)?;
+        if let Some(entry) = self.index.remove(&request.input.key).await.map_err(internal)? {
+            self.blobs.remove(&entry.blob).await;
+        }
+        Ok(S3Response::new(DeleteObjectOutput::default()))
+    }
+
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = request.input;
+        self.check_bucket(&input.bucket)?;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let most = input.max_keys.unwrap_or(1000).clamp(1, 1000);
+        let after = input.continuation_token.clone().or(input.start_after);
+        let page = self.index.list(&prefix, after, most).await.map_err(internal)?;
+        let contents: Vec<Object> = page
+            .entries
+            .iter()
+            .map(|(key, entry)| Object {
+                key: Some(key.clone()),
+                size: Some(length(entry.size)),
+                e_tag: Some(entry.etag()),
+                last_modified: Some(entry.modified()),
+                ..Default::default()
+            })
+            .collect();
+        Ok(S3Response::new(ListObjectsV2Output {
+            name: Some(input.bucket),
+            prefix: input.prefix,
+            key_count: i32::try_from(contents.len()).ok(),
+            max_keys: Some(most),
+            is_truncated: Some(page.next.is_some()),
+            next_continuation_token: page.next,
+            continuation_token: input.continuation_token,
+            contents: Some(contents),
+            ..Default::default()
+        }))
+    }
+}
+
+fn length(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

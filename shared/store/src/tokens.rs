@@ -1,0 +1,115 @@
+//! API tokens: found by the hash of their text, listed by their owner.
+
+use hearth_domain::{Scope, Timestamp, TokenId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    StoreError, Table,
+    item::{Item, Key, META, read, text},
+    table::{Change, Query},
+};
+
+const VERSION: u32 = 1;
+
+/// A token's record. The token's own text is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// The record's id.
+    pub id: TokenId,
+    /// SHA-256 of the token's text, hexadecimal.
+    pub hash: String,
+    /// Whose it is.
+    pub owner: UserId,
+    /// What it is for.
+    pub name: String,
+    /// How its text begins.
+    pub prefix: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl TokenRecord {
+    /// Whether it can still be used at `now`.
+    #[must_use]
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
+    }
+}
+
+/// API tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Tokens<'a>(pub(crate) &'a Table);
+
+impl Tokens<'_> {
+    /// Stores a new token.
+    ///
+    /// # Errors
+    /// `Conflict` if the same token is there already.
+    pub async fn create(&self, record: &TokenRecord) -> Result<(), StoreError> {
+        let item = Item::new(&key(&record.hash), VERSION, record)?;
+        let item = item.indexed("gsi1", &owner_key(record.owner), &list_key(Some(record.id)));
+        self.0.put(item, Some("attribute_not_exists(pk)")).await
+    }
+
+    /// The token whose text has this hash, valid or not.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn by_hash(&self, hash: &str) -> Result<Option<TokenRecord>, StoreError> {
+        self.0.get(&key(hash)).await
+    }
+
+    /// A user's tokens, oldest first, revoked ones too.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn of(&self, owner: UserId) -> Result<Vec<TokenRecord>, StoreError> {
+        let prefix = list_key(None);
+        let query = Query { index: Some("gsi1"), pk: owner_key(owner), prefix: &prefix };
+        let items = self.0.query(&query).await?;
+        items.into_iter().map(read).collect()
+    }
+
+    /// Revokes a user's token; its record as it was, or `None` if the user has no such token.
+    ///
+    /// # Errors
+    /// If the table can't be read or written.
+    pub async fn revoke(
+        &self,
+        owner: UserId,
+        id: TokenId,
+        at: Timestamp,
+    ) -> Result<Option<TokenRecord>, StoreError> {
+        let Some(record) = self.of(owner).await?.into_iter().find(|record| record.id == id) else {
+            return Ok(None);
+        };
+        if record.revoked_at.is_none() {
+            let change = Change {
+                expression: "SET revoked_at = :at",
+                condition: "attribute_exists(pk)",
+                names: &[],
+                values: vec![(":at", text(at.to_string()))],
+            };
+            self.0.change(&key(&record.hash), change).await?;
+        }
+        Ok(Some(record))
+    }
+}
+
+fn key(hash: &str) -> Key {
+    Key::new(format!("TOK#{hash}"), META)
+}
+
+fn owner_key(owner: UserId) -> String {
+    format!("USER#{owner}")
+}
+
+fn list_key(id: Option<TokenId>) -> String {
+    id.map_or_else(|| "TOK#".to_owned(), |id| format!("TOK#{id}"))
+}
