@@ -1,1 +1,133 @@
-fn main() {}
+//! `hearth`: the gateway and its node in one process (`up`), the node alone (`node`), and the client
+//! commands.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
+
+mod api;
+pub mod client;
+mod home;
+mod node;
+mod settings;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use settings::Settings;
+
+/// An AI gateway at home: local models and one API for all of them.
+#[derive(Debug, Parser)]
+#[command(name = "hearth", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything: the gateway, its stores, and a node with a model
+    Up(home::Up),
+    /// Start a node alone, for a gateway that reaches it directly
+    Node(node::NodeCommand),
+    /// Chat with a model
+    Chat(client::chat::Chat),
+    /// Generate text from one prompt
+    Generate(client::generate::Generate),
+    /// List, load, unload and pull models
+    Models(client::models::Models),
+    /// Make, list and revoke API tokens
+    Token(client::token::Token),
+    /// Print the effective settings, without secrets
+    Config(settings::Source),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the OpenAPI document of the API
+    #[command(hide = true)]
+    Openapi,
+    /// Run a worker; started by the node
+    #[command(hide = true)]
+    Engine {
+        /// Which engine
+        #[arg(value_parser = ["llama"])]
+        kind: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // reqwest and the AWS clients take whichever provider is installed; there is one in the process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => match client::quiet_exit(&error) {
+            Some(code) => code.into(),
+            None => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let runtime = match &command {
+        // A worker's own threads compute; its I/O needs no more than one.
+        Command::Engine { .. } => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
+    };
+    runtime.block_on(dispatch(command))?;
+    // What still runs in the background has nothing left to do.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Up(up) => home::up(up).await,
+        Command::Node(node) => node::run(node).await,
+        Command::Chat(chat) => chat.run().await,
+        Command::Generate(generate) => generate.run().await,
+        Command::Models(models) => {
+            let settings = Settings::read(&settings::Source::default())?;
+            let pull = client::models::PullSettings {
+                models_dir: settings.models_folder(),
+                hub: settings.hub.url.clone(),
+                hub_token: settings.hub.token.clone(),
+            };
+            models.run(&pull).await
+        }
+        Command::Token(token) => match token.offline().map(ToOwned::to_owned) {
+            Some(data) => home::offline::token(token, &data).await,
+            None => token.run().await,
+        },
+        Command::Config(source) => {
+            print!("{}", Settings::read(&source)?.shown()?);
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "hearth", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Openapi => {
+            println!("{}", api::document()?);
+            Ok(())
+        }
+        Command::Engine { .. } => {
+            hearth_telemetry::logs::to_supervisor("warn")?;
+            Ok(hearth_node::engines::llama::run().await?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,28 @@
-//! hearth-tests
+//! What the end-to-end suites in `suites/` stand on: real processes, real sockets, a real small model.
+//!
+//! - [`Home`] is a `hearth up` of its own for each test, in a temporary folder, on free ports.
+//! - [`Cloud`] is the same product in its other shape: function processes under the Lambda emulator,
+//!   the stores behind a socket, and a `hearth node`.
+//! - [`Client`] asks either over HTTP; [`Events`] reads what streams.
+//! - [`eventually`] waits for what is only visible by asking again.
+//!
+//! Nothing outlives its test: every process is killed when its owner is dropped. The binaries are those
+//! of `cargo build --workspace --bins`, beside the test's own.
+
+mod binaries;
+mod client;
+mod cloud;
+mod home;
+mod model;
+mod process;
+mod stream;
+mod wait;
+
+pub use binaries::binary;
+pub use client::{Answer, Client};
+pub use cloud::Cloud;
+pub use home::Home;
+pub use model::{corrupt_copy, tiny_chat, truncated_copy};
+pub use process::{Ended, Process, hearth, is_running, run, signal};
+pub use stream::{Event, Events};
+pub use wait::{DEADLINE, eventually, within};

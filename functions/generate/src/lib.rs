@@ -1,1 +1,27 @@
-//! hearth-fn-generate
+//! `/v1/generate`, the compatible dialects, and `/v1/requests`: what makes text, and what became of it.
+
+#![warn(missing_docs)]
+
+mod routes;
+
+use axum::Router;
+use hearth_domain::Scope;
+use hearth_http::{AppState, Routes, finish, serve::guarded};
+use utoipa_axum::routes;
+
+/// The routes, with their documentation.
+pub fn routes(state: &AppState) -> Routes {
+    let routes = Routes::new()
+        .routes(routes!(routes::generate::generate))
+        .routes(routes!(routes::chat_completions::chat_completions))
+        .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
+        .routes(routes!(routes::request_get::status))
+        .routes(routes!(routes::request_events::events))
+        .routes(routes!(routes::request_cancel::cancel));
+    guarded(routes, state, Scope::Generate)
+}
+
+/// The function's router.
+pub fn router(state: AppState) -> Router {
+    finish(routes(&state), state)
+}

@@ -1,1 +1,43 @@
-//! hearth-fn-models
+//! `/v1/models`: what there is, what it is doing, loading and unloading.
+//!
+//! A model's id may hold slashes, raw or as `%2F`, so one wildcard takes all that lies below
+//! `/v1/models`, and [`path`] tells the routes apart by how they end.
+
+#![warn(missing_docs)]
+
+mod path;
+mod routes;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use hearth_domain::Scope;
+use hearth_http::{AppState, Routes, finish, serve::guarded};
+use utoipa::OpenApi;
+use utoipa_axum::routes;
+
+/// The routes below the wildcard, for the documentation alone.
+#[derive(OpenApi)]
+#[openapi(paths(
+    routes::loaded::loaded,
+    routes::get::model,
+    routes::status::status,
+    routes::load::load,
+    routes::unload::unload
+))]
+struct Wildcard;
+
+/// The routes, with their documentation.
+pub fn routes(state: &AppState) -> Routes {
+    let reads = Routes::with_openapi(Wildcard::openapi())
+        .routes(routes!(routes::list::list))
+        .route("/v1/models/{*path}", get(path::read));
+    let writes = Routes::new().route("/v1/models/{*path}", post(path::write));
+    guarded(reads, state, Scope::ModelsRead).merge(guarded(writes, state, Scope::ModelsWrite))
+}
+
+/// The function's router.
+pub fn router(state: AppState) -> Router {
+    finish(routes(&state), state)
+}

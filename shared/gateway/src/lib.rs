@@ -1,1 +1,88 @@
-//! hearth-gateway
+//! A request's way: authenticate, resolve the model, call its provider, record the run.
+//!
+//! - [`access`] turns a credential into a [`Caller`]; [`tokens`] makes and revokes credentials.
+//! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
+//! - [`resolve`] decides who serves a request, [`run`] carries it out, `record` writes it down.
+//! - [`requests`] reads, follows and cancels what was carried out.
+//!
+//! Whatever dialect a client speaks, what comes out is one stream of run events.
+
+#![warn(missing_docs)]
+
+pub mod access;
+mod error;
+pub mod nodes;
+mod record;
+pub mod registry;
+pub mod requests;
+mod resolve;
+pub mod run;
+pub mod tokens;
+
+use std::sync::Arc;
+
+use hearth_auth::Keys;
+use hearth_store::{NewSecret, Store};
+use hearth_wire::ApiError;
+use tokio::sync::OnceCell;
+
+pub use access::Caller;
+pub use run::RunStream;
+
+/// The gateway: everything that serves a request, shared by all of them.
+#[derive(Debug, Clone)]
+pub struct Gateway(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    http: reqwest::Client,
+    options: Options,
+    /// Read at first use: a function that needs no keys starts without asking for them.
+    keys: OnceCell<Keys>,
+    access: access::Cache,
+    statuses: nodes::StatusCache,
+}
+
+/// What an operator decides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether nodes may have private and loopback addresses. In the cloud they may not, unless this
+    /// is set: a node's address is what the gateway will connect to.
+    pub private_nodes: bool,
+    /// How to make the gateway's secret where there is none; the cloud's template makes it there.
+    pub new_secret: Option<NewSecret>,
+}
+
+impl Gateway {
+    /// A gateway over `store`, calling out through `http`.
+    #[must_use]
+    pub fn new(store: Store, http: reqwest::Client, options: Options) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            http,
+            options,
+            keys: OnceCell::new(),
+            access: access::Cache::default(),
+            statuses: nodes::StatusCache::default(),
+        }))
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The gateway's keys.
+    ///
+    /// # Errors
+    /// `internal` if the secret can't be read.
+    pub async fn keys(&self) -> Result<&Keys, ApiError> {
+        let derive = || async {
+            let secret = self.0.store.secret(self.0.options.new_secret).await.map_err(error::store)?;
+            Keys::derive(&secret).map_err(|e| error::internal(&e))
+        };
+        self.0.keys.get_or_try_init(derive).await
+    }
+}

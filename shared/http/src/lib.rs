@@ -1,1 +1,22 @@
-//! hearth-http
+//! What every route shares: extractors, errors, middleware, and the entry points.
+//!
+//! A function exports its routes; [`serve::finish`] puts the shared layers around them. The router
+//! that comes out doesn't know whether it runs on Lambda ([`lambda`]) or in a server.
+
+#![warn(missing_docs)]
+
+mod access_log;
+pub mod auth;
+pub mod config;
+pub mod error;
+pub mod extract;
+pub mod lambda;
+pub mod request_id;
+pub mod serve;
+pub mod sse;
+
+pub use auth::require;
+pub use error::HttpError;
+pub use extract::{JsonBody, PathParam, QueryParams};
+pub use request_id::RequestId;
+pub use serve::{AppState, Routes, finish};

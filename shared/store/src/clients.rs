@@ -15,6 +15,17 @@ pub struct Clients {
 }
 
 impl Clients {
+    /// Clients that reach nothing: for what describes the API without serving it.
+    #[must_use]
+    pub fn unconnected() -> Self {
+        let config = aws_config::SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            s3: aws_sdk_s3::Client::new(&config),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
+        }
+    }
+
     /// Clients as the AWS environment sets them up: region, credentials, `AWS_ENDPOINT_URL`.
     pub async fn from_environment() -> Self {
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);

@@ -1,5 +1,6 @@
 //! The table itself, made at home on first start; in the cloud the template makes it.
 
+use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
@@ -37,7 +38,9 @@ pub(crate) async fn migrate(table: &Table) -> Result<(), StoreError> {
 async fn exists(table: &Table) -> Result<bool, StoreError> {
     match table.client.describe_table().table_name(&table.name).send().await {
         Ok(_) => Ok(true),
-        Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+        Err(error)
+            if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) =>
+        {
             Ok(false)
         }
         Err(error) => Err(StoreError::unavailable("describe_table", &error)),

@@ -1,6 +1,6 @@
 //! The gateway's one secret.
 
-use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::{Client, operation::get_secret_value::GetSecretValueError};
 use hearth_domain::Secret;
 
 use crate::StoreError;
@@ -18,7 +18,7 @@ pub(crate) async fn get(client: &Client, name: &str, new: Option<NewSecret>) -> 
         }
         Err(error) => error,
     };
-    let missing = error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception());
+    let missing = error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception);
     let Some(new) = new.filter(|_| missing) else {
         return Err(StoreError::unavailable("get_secret_value", &error));
     };

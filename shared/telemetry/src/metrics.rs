@@ -15,7 +15,7 @@ pub fn install() {
     RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new();
         let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
-        builder.and_then(|builder| Ok(builder.install_recorder()?)).ok()
+        builder.and_then(PrometheusBuilder::install_recorder).ok()
     });
 }
 

@@ -1,0 +1,120 @@
+//! What goes wrong between a client command and the gateway, told so that a person can act on it.
+
+use std::{error::Error, io};
+
+use hearth_wire::error::{ErrorBody, ErrorEnvelope};
+use reqwest::StatusCode;
+
+/// The gateway's own error.
+#[derive(Debug)]
+pub struct GatewayError(pub ErrorBody);
+
+impl std::fmt::Display for GatewayError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ErrorBody { code, message, request_id, .. } = &self.0;
+        write!(f, "{message} ({code}")?;
+        if !request_id.is_empty() {
+            write!(f, ", request id {request_id}")?;
+        }
+        f.write_str(")")?;
+        if code == "unauthorized" {
+            f.write_str(UNAUTHORIZED_HINT)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for GatewayError {}
+
+const UNAUTHORIZED_HINT: &str = "\nhint: give a token in HEARTH_TOKEN or with --token; \
+    `hearth token create NAME --data DIR` makes one while the gateway is stopped";
+
+impl GatewayError {
+    /// The error that an answer's body tells, or what can be said of a body that isn't ours: a proxy's
+    /// page, or another server at the same address.
+    #[must_use]
+    pub fn from_answer(status: StatusCode, request_id: Option<&str>, body: &[u8]) -> Self {
+        if let Ok(envelope) = serde_json::from_slice::<ErrorEnvelope>(body) {
+            return Self(envelope.error);
+        }
+        let status_text = status.canonical_reason().unwrap_or("an unknown status");
+        Self(ErrorBody {
+            code: status.as_u16().to_string(),
+            kind: String::new(),
+            message: format!("the server answered {status_text}, without an error of the gateway's"),
+            param: None,
+            details: serde_json::Map::new(),
+            request_id: request_id.unwrap_or_default().to_owned(),
+            retryable: false,
+        })
+    }
+}
+
+/// Ctrl-C stopped what was going on.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl Error for Interrupted {}
+
+/// The exit status of an ending that needs no message, as shells have it: 128 + SIGINT after Ctrl-C,
+/// 128 + SIGPIPE when nobody reads the output any more.
+#[must_use]
+pub fn quiet_exit(error: &anyhow::Error) -> Option<u8> {
+    if error.is::<Interrupted>() {
+        return Some(130);
+    }
+    let io = error.downcast_ref::<io::Error>()?;
+    (io.kind() == io::ErrorKind::BrokenPipe).then_some(141)
+}
+
+/// What lies at the bottom of an error: "Connection refused" says more than "error sending request".
+pub(super) fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_wire::{ApiError, ErrorCode};
+
+    use super::*;
+
+    #[test]
+    fn an_error_tells_its_message_code_and_request() {
+        let body = ApiError::new(ErrorCode::ModelNotFound, "no model is called x").envelope("req_1").error;
+        assert_eq!(
+            GatewayError(body).to_string(),
+            "no model is called x (model_not_found, request id req_1)"
+        );
+    }
+
+    #[test]
+    fn a_missing_token_comes_with_what_to_do() {
+        let body = ApiError::new(ErrorCode::Unauthorized, "no credential").envelope("req_1").error;
+        assert!(GatewayError(body).to_string().contains("HEARTH_TOKEN"));
+    }
+
+    #[test]
+    fn some_endings_need_no_message() {
+        assert_eq!(quiet_exit(&Interrupted.into()), Some(130));
+        assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Some(141));
+        assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::NotFound).into()), None);
+        assert_eq!(quiet_exit(&anyhow::anyhow!("else")), None);
+    }
+
+    #[test]
+    fn a_strangers_answer_is_told_by_its_status() {
+        let error = GatewayError::from_answer(StatusCode::BAD_GATEWAY, None, b"<html>");
+        assert!(error.to_string().contains("Bad Gateway"), "{error}");
+        assert!(error.to_string().contains("(502)"), "{error}");
+    }
+}

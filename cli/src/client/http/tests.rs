@@ -1,0 +1,61 @@
+use axum::{
+    Json, Router,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use hearth_wire::{ApiError, ErrorCode};
+use serde_json::json;
+
+use super::*;
+use crate::client::testing::{closed_port, connection, gateway, serve};
+
+#[tokio::test]
+async fn the_token_goes_along() {
+    let echo = async |headers: HeaderMap| Json(json!(headers["authorization"].to_str().unwrap()));
+    let url = serve(Router::new().route("/v1/echo", get(echo))).await;
+    let header: String = gateway(&url).get(&["v1", "echo"], &[]).await.unwrap();
+    assert_eq!(header, "Bearer hth_test");
+}
+
+#[tokio::test]
+async fn ids_keep_their_slashes_and_a_base_its_path() {
+    let echo = async |Path(id): Path<String>| Json(json!(id));
+    let url = serve(Router::new().route("/stage/v1/models/{*id}", get(echo))).await;
+    let gateway = gateway(&format!("{url}/stage/"));
+    let id: String = gateway.get(&["v1", "models", "owner/a b?.gguf"], &[]).await.unwrap();
+    assert_eq!(id, "owner/a b?.gguf");
+}
+
+#[tokio::test]
+async fn the_gateways_error_is_told() {
+    let fail = async || {
+        let error = ApiError::new(ErrorCode::Unauthorized, "no such token");
+        (StatusCode::UNAUTHORIZED, Json(error.envelope("req_7")))
+    };
+    let url = serve(Router::new().route("/v1/models", get(fail))).await;
+    let error = gateway(&url).get::<Value>(&["v1", "models"], &[]).await.unwrap_err().to_string();
+    assert!(error.starts_with("no such token (unauthorized, request id req_7)"), "{error}");
+    assert!(error.contains("hearth token create"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_with_what_to_do() {
+    let url = closed_port().await;
+    let error = gateway(&url).get::<Value>(&["v1", "models"], &[]).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("no gateway answers at {url}")), "{error}");
+    assert!(error.contains("hearth up"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_is_null() {
+    let url = serve(Router::new().route("/v1/x", post(async || StatusCode::NO_CONTENT))).await;
+    assert_eq!(gateway(&url).post::<Value>(&["v1", "x"], &json!({})).await.unwrap(), Value::Null);
+}
+
+#[test]
+fn addresses() {
+    for bad in ["", "localhost:8080", "ftp://example.org", "127.0.0.1:8080"] {
+        assert!(Gateway::new(&connection(bad)).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,127 @@
+//! `hearth models list`.
+
+use bytesize::ByteSize;
+use hearth_domain::{Modality, RuntimeState};
+use hearth_wire::native::models::{ModelBody, ModelList, RuntimeStatus};
+use serde_json::json;
+
+use crate::client::{http::Gateway, table::Table, terminal};
+
+/// As many as a page may have.
+const PAGE: &str = "200";
+
+/// Which models to show.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// Only models that make this
+    #[arg(long, value_parser = ["text", "image", "3d", "embedding"])]
+    pub modality: Option<String>,
+}
+
+impl List {
+    pub(super) async fn run(self, gateway: &Gateway, json: bool) -> anyhow::Result<()> {
+        let models = self.every_page(gateway).await?;
+        if json {
+            return terminal::print_json(&json!({ "models": models }));
+        }
+        if models.is_empty() {
+            terminal::note("there are no models; download one with `hearth models pull OWNER/REPO`");
+            return Ok(());
+        }
+        Ok(terminal::print(&table(&models).to_string())?)
+    }
+
+    async fn every_page(&self, gateway: &Gateway) -> anyhow::Result<Vec<ModelBody>> {
+        let mut models = Vec::new();
+        let mut cursor = None;
+        loop {
+            let mut query = vec![("limit", PAGE)];
+            query.extend(self.modality.as_deref().map(|modality| ("modality", modality)));
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page: ModelList = gateway.get(&["v1", "models"], &query).await?;
+            models.extend(page.models);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(models);
+            }
+        }
+    }
+}
+
+fn table(models: &[ModelBody]) -> Table<6> {
+    let mut table = Table::new(["ID", "STATE", "MODALITY", "CONTEXT", "SIZE", "QUANTISATION"]);
+    for model in models {
+        table.push([
+            model.id.clone(),
+            state(model.runtime_status.as_ref()),
+            modality(model.modality),
+            or_dash(model.context_length),
+            or_dash(model.size_bytes.map(ByteSize)),
+            or_dash(model.version.as_ref()),
+        ]);
+    }
+    table
+}
+
+fn modality(modality: Modality) -> String {
+    modality.as_str().to_owned()
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// `offline` stands for a model whose node can't be asked.
+fn state(status: Option<&RuntimeStatus>) -> String {
+    let Some(status) = status else { return "offline".to_owned() };
+    let state = match status.state {
+        RuntimeState::Unloaded => "unloaded",
+        RuntimeState::Loading => "loading",
+        RuntimeState::Loaded => "loaded",
+        RuntimeState::Busy => "busy",
+        RuntimeState::Failed => "failed",
+    };
+    let mark = if status.default { " (default)" } else { "" };
+    format!("{state}{mark}")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, extract::RawQuery, routing::get};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::client::testing::{gateway, serve};
+
+    fn model(id: &str, state: Option<&str>) -> Value {
+        let status = state.map(|state| {
+            json!({"state": state, "progress": null, "default": state == "loaded", "active": 0, "queue_depth": 0,
+                   "slots": 4, "memory_bytes": null, "pid": null, "loaded_at": null, "last_used_at": null,
+                   "error": null})
+        });
+        json!({"id": id, "object": "model", "created": 1, "owned_by": "local", "name": id, "version": "Q8_0",
+               "modality": "text", "capabilities": [], "provider": "local", "architecture": "llama",
+               "context_length": 2048, "size_bytes": 1_048_576, "node": null, "runtime_status": status})
+    }
+
+    #[tokio::test]
+    async fn every_page_is_read_and_shown() {
+        let pages = async |RawQuery(query): RawQuery| {
+            let (models, next) = match query.as_deref() {
+                Some("limit=200&modality=text") => (json!([model("a", Some("loaded"))]), json!("c 1")),
+                Some("limit=200&modality=text&cursor=c+1") => (json!([model("b", None)]), Value::Null),
+                other => panic!("{other:?}"),
+            };
+            Json(json!({"object": "list", "data": models, "models": models, "next_cursor": next}))
+        };
+        let url = serve(Router::new().route("/v1/models", get(pages))).await;
+        let list = List { modality: Some("text".to_owned()) };
+        let models = list.every_page(&gateway(&url)).await.unwrap();
+        assert_eq!(
+            table(&models).to_string(),
+            "ID  STATE             MODALITY  CONTEXT  SIZE     QUANTISATION\n\
+             a   loaded (default)  text      2048     1.0 MiB  Q8_0\n\
+             b   offline           text      2048     1.0 MiB  Q8_0\n"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! The hub: which files a repository has, and their bytes.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use hearth_domain::Secret;
+use reqwest::{Response, StatusCode, header::RANGE};
+use serde::Deserialize;
+use url::Url;
+
+use super::name::{FileName, RepoName};
+use crate::client::{error::root_cause, http::is_loopback};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the hub may send nothing in the middle of a file.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A hub, asked in someone's name or in nobody's.
+pub(super) struct Hub {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<Secret>,
+}
+
+/// A model file in a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HubFile {
+    pub(super) name: FileName,
+    /// In bytes.
+    pub(super) size: u64,
+    /// In hexadecimal; the hub tells it for files in its large-file storage, which model files are.
+    pub(super) sha256: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RepoInfo {
+    #[serde(default)]
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
+    size: Option<u64>,
+    lfs: Option<LargeFile>,
+}
+
+#[derive(Deserialize)]
+struct LargeFile {
+    sha256: String,
+    size: u64,
+}
+
+impl Hub {
+    pub(super) fn new(endpoint: &str, token: Option<Secret>) -> anyhow::Result<Self> {
+        let base = Url::parse(endpoint).with_context(|| format!("{endpoint:?} is no hub's address"))?;
+        anyhow::ensure!(
+            matches!(base.scheme(), "http" | "https"),
+            "{endpoint:?} is no hub's address; it begins with https://"
+        );
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .user_agent(concat!("hearth-cli/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&base) {
+            http = http.no_proxy();
+        }
+        let http = http.build().context("the HTTP client can't be built")?;
+        let token = token.filter(|token| !token.expose().is_empty());
+        Ok(Self { http, base, token })
+    }
+
+    /// The repository's model files. Those whose names could lead out of a folder are left out.
+    pub(super) async fn files(&self, repo: &RepoName) -> anyhow::Result<Vec<HubFile>> {
+        let mut url = self.url(&["api/models", repo.as_str()])?;
+        url.set_query(Some("blobs=true"));
+        let answer = self.get(url, 0).await.map_err(|error| self.unreachable(&error))?;
+        if !answer.status().is_success() {
+            return Err(self.refusal(repo, answer.status()));
+        }
+        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let info: RepoInfo = serde_json::from_slice(&body).context("the hub's answer can't be read")?;
+        Ok(info.siblings.into_iter().filter_map(Sibling::into_file).collect())
+    }
+
+    /// The file's bytes from byte `from` on.
+    pub(super) async fn open(
+        &self,
+        repo: &RepoName,
+        file: &FileName,
+        from: u64,
+    ) -> anyhow::Result<Result<Response, reqwest::Error>> {
+        let url = self.url(&[repo.as_str(), "resolve/main", file.as_str()])?;
+        Ok(self.get(url, from).await)
+    }
+
+    /// What the hub means by a status that isn't a success.
+    pub(super) fn refusal(&self, repo: &RepoName, status: StatusCode) -> anyhow::Error {
+        let (host, repo) = (self.host(), repo.as_str());
+        match status {
+            StatusCode::NOT_FOUND => {
+                anyhow::anyhow!("{host} has no repository {repo}, or not that file in it")
+            }
+            // The hub answers so for a repository that isn't there, too, lest it reveal the private ones.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => anyhow::anyhow!(
+                "{host} has no repository {repo}, or asks for a token that may read it: give one in HF_TOKEN, \
+                 and accept the model's terms on its page if it has any"
+            ),
+            StatusCode::TOO_MANY_REQUESTS => {
+                anyhow::anyhow!("{host} refuses further requests for now; try again in a few minutes")
+            }
+            other => anyhow::anyhow!("{host} answered {other}"),
+        }
+    }
+
+    async fn get(&self, url: Url, from: u64) -> Result<Response, reqwest::Error> {
+        let mut request = self.http.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        request.send().await
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        anyhow::anyhow!(
+            "{} can't be reached: {}; the network may be missing. \
+             A model file from elsewhere can be used with `hearth up --model FILE`",
+            self.host(),
+            root_cause(error)
+        )
+    }
+
+    fn host(&self) -> &str {
+        self.base.host_str().unwrap_or("the hub")
+    }
+
+    fn url(&self, parts: &[&str]) -> anyhow::Result<Url> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("{} can't have a path", self.base))?
+            .pop_if_empty()
+            .extend(parts.iter().flat_map(|part| part.split('/')));
+        Ok(url)
+    }
+}
+
+impl Sibling {
+    fn into_file(self) -> Option<HubFile> {
+        let name = self.rfilename.parse().ok()?;
+        let size = self.size.or(self.lfs.as_ref().map(|lfs| lfs.size))?;
+        Some(HubFile { name, size, sha256: self.lfs.map(|lfs| lfs.sha256.to_ascii_lowercase()) })
+    }
+}

@@ -1,0 +1,116 @@
+//! Which of a repository's files is meant.
+
+use bytesize::ByteSize;
+
+use super::{
+    hub::HubFile,
+    name::{FileName, RepoName},
+};
+
+/// What to prefer where there are several: the most quality for its size that is common, then what
+/// is near to it.
+const PREFERRED: [&str; 7] = ["Q4_K_M", "Q4_0", "Q5_K_M", "Q5_K_S", "Q5_0", "Q8_0", "Q8"];
+
+/// The file called `wanted`, or the one that is most likely meant.
+///
+/// # Errors
+/// There is no such file, or none to prefer; the error lists what there is.
+pub(super) fn pick(files: &[HubFile], wanted: Option<&FileName>, repo: &RepoName) -> anyhow::Result<HubFile> {
+    let repo = repo.as_str();
+    anyhow::ensure!(
+        !files.is_empty(),
+        "{repo} has no .gguf files; look for a repository that ends with -GGUF"
+    );
+    if let Some(wanted) = wanted {
+        return match files.iter().find(|file| file.name == *wanted) {
+            Some(file) => Ok(file.clone()),
+            None => Err(anyhow::anyhow!("{repo} has no {}. It has:\n{}", wanted.as_str(), list(files))),
+        };
+    }
+    match likeliest(files) {
+        Some(file) => Ok(file.clone()),
+        None => {
+            Err(anyhow::anyhow!("{repo} has several files; choose one with --file NAME:\n{}", list(files)))
+        }
+    }
+}
+
+fn likeliest(files: &[HubFile]) -> Option<&HubFile> {
+    let whole = files.iter().filter(|file| is_whole_model(file.name.last())).collect::<Vec<_>>();
+    if let [only] = whole[..] {
+        return Some(only);
+    }
+    PREFERRED.into_iter().find_map(|quantisation| {
+        whole.iter().copied().find(|file| has_quantisation(file.name.last(), quantisation))
+    })
+}
+
+/// Neither the part of a model that sees images, nor one of the pieces that a large model is split into.
+fn is_whole_model(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let stem = name.trim_end_matches(".gguf");
+    let is_piece = stem.rsplit_once("-of-").is_some_and(|(rest, count)| {
+        count.chars().all(|c| c.is_ascii_digit()) && rest.ends_with(|c: char| c.is_ascii_digit())
+    });
+    !name.contains("mmproj") && !is_piece
+}
+
+/// Whether the name has the quantisation as a word of its own: `Q4_0` isn't in `Q4_0_4_8`.
+fn has_quantisation(name: &str, quantisation: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let words = name.split(['-', '.', ' ']).collect::<Vec<_>>();
+    words.contains(&quantisation)
+        // Some join it to the name by an underscore: `model_Q4_K_M.gguf`.
+        || words.iter().any(|word| word.ends_with(&format!("_{quantisation}")))
+}
+
+fn list(files: &[HubFile]) -> String {
+    let lines = files.iter().map(|file| format!("  {}  {}", file.name.as_str(), ByteSize(file.size)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picked(names: &[&str], wanted: Option<&str>) -> Result<String, String> {
+        let files = names
+            .iter()
+            .map(|name| HubFile { name: name.parse().unwrap(), size: 1024, sha256: None })
+            .collect::<Vec<_>>();
+        let wanted = wanted.map(|name| name.parse().unwrap());
+        pick(&files, wanted.as_ref(), &"a/b".parse().unwrap())
+            .map(|file| file.name.as_str().to_owned())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn which_file() {
+        for (names, file) in [
+            (&["odd.gguf"][..], "odd.gguf"),
+            (&["odd.gguf", "mmproj-F16.gguf"], "odd.gguf"),
+            (&["m-Q8_0.gguf", "m-Q4_K_M.gguf", "m-Q4_0.gguf"], "m-Q4_K_M.gguf"),
+            (&["m-q8_0.gguf", "m.q4_k_m.gguf"], "m.q4_k_m.gguf"),
+            (&["m_Q8_0.gguf", "m_Q5_K_M.gguf"], "m_Q5_K_M.gguf"),
+            (&["m-Q4_0_4_8.gguf", "m-Q8_0.gguf", "m-F16.gguf"], "m-Q8_0.gguf"),
+            (&["m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf", "m-Q5_0.gguf"], "m-Q5_0.gguf"),
+        ] {
+            assert_eq!(picked(names, None).as_deref(), Ok(file), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn an_unclear_choice_lists_the_files() {
+        let error = picked(&["m-F16.gguf", "m-Q2_K.gguf"], None).unwrap_err();
+        assert!(error.contains("--file NAME:\n  m-F16.gguf  1.0 KiB\n  m-Q2_K.gguf"), "{error}");
+    }
+
+    #[test]
+    fn a_named_file_is_taken_or_missed() {
+        let names = ["m-F16.gguf", "mmproj-F16.gguf"];
+        assert_eq!(picked(&names, Some("mmproj-F16.gguf")).as_deref(), Ok("mmproj-F16.gguf"));
+        let error = picked(&names, Some("x.gguf")).unwrap_err();
+        assert!(error.starts_with("a/b has no x.gguf. It has:\n  m-F16.gguf"), "{error}");
+        assert!(picked(&[], None).unwrap_err().contains("has no .gguf files"));
+    }
+}

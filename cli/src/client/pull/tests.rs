@@ -1,0 +1,189 @@
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::Path as Param,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use clap::Parser;
+use futures::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::client::testing::{closed_port, serve};
+
+const REPO: &str = "owner/tiny-GGUF";
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    pull: Pull,
+}
+
+/// A hub with one repository of `files`, which closes the first `cuts` downloads in the middle.
+#[derive(Clone)]
+struct FakeHub {
+    files: Vec<(&'static str, Vec<u8>)>,
+    sha256: Option<String>,
+    cuts: usize,
+    downloads: Arc<AtomicUsize>,
+    resumed: Arc<AtomicUsize>,
+}
+
+impl FakeHub {
+    fn new(names: &[&'static str]) -> Self {
+        let content = (0..100_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>();
+        let files = names.iter().map(|name| (*name, content.clone())).collect();
+        Self { files, sha256: None, cuts: 0, downloads: Arc::default(), resumed: Arc::default() }
+    }
+
+    fn info(&self, repo: &str) -> Response {
+        if repo != REPO {
+            return StatusCode::NOT_FOUND.into_response();
+        }
+        let siblings = self.files.iter().map(|(name, content)| {
+            let sha256 = self.sha256.clone().unwrap_or_else(|| sha256(content));
+            json!({"rfilename": name, "size": content.len(), "lfs": {"sha256": sha256, "size": content.len()}})
+        });
+        let readme = json!({"rfilename": "README.md", "size": 3});
+        Json(json!({"siblings": siblings.chain([readme]).collect::<Vec<_>>()})).into_response()
+    }
+
+    fn download(&self, path: &str, headers: &HeaderMap) -> Response {
+        let name = path.strip_prefix(&format!("{REPO}/resolve/main/")).unwrap();
+        let content = &self.files.iter().find(|(known, _)| *known == name).unwrap().1;
+        let range = headers.get("range").map(|range| range.to_str().unwrap());
+        let from = range.map_or(0, |range| range["bytes=".len()..range.len() - 1].parse().unwrap());
+        let cut = self.downloads.fetch_add(1, Ordering::SeqCst) < self.cuts;
+        let end = if cut { from + (content.len() - from) / 2 } else { content.len() };
+        let bytes = Ok::<_, Infallible>(content[from..end].to_vec());
+        // The pause lets the bytes go out; the promised length makes a body that ends early a broken one.
+        let pause = stream::once(tokio::task::yield_now()).filter_map(async |()| None);
+        let body = stream::iter([bytes]).chain(pause);
+        let answer = Response::builder().header("content-length", content.len() - from);
+        let answer = if range.is_some() {
+            self.resumed.fetch_add(1, Ordering::SeqCst);
+            let range = format!("bytes {from}-{}/{}", content.len() - 1, content.len());
+            answer.status(StatusCode::PARTIAL_CONTENT).header("content-range", range)
+        } else {
+            answer
+        };
+        answer.body(Body::from_stream(body)).unwrap()
+    }
+
+    async fn serve(&self) -> String {
+        let (info, download) = (self.clone(), self.clone());
+        let info = async move |Param(repo): Param<String>| info.info(&repo);
+        let download =
+            async move |Param(path): Param<String>, headers: HeaderMap| download.download(&path, &headers);
+        serve(Router::new().route("/api/models/{*repo}", get(info)).route("/{*path}", get(download))).await
+    }
+}
+
+fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn pull(line: &str, hub: &str, models_dir: &Path) -> Result<(), String> {
+    let line =
+        Line::try_parse_from(format!("hearth {line}").split_whitespace()).map_err(|e| e.to_string())?;
+    let settings = PullSettings { models_dir: models_dir.to_owned(), hub: hub.to_owned(), hub_token: None };
+    line.pull.run(&settings, true).await.map_err(|error| error.to_string())
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test]
+async fn a_file_is_downloaded_once() {
+    let (hub, dir) = (FakeHub::new(&["q4/tiny-Q4_K_M.gguf", "tiny-Q8_0.gguf"]), folder());
+    let url = hub.serve().await;
+    pull(REPO, &url, dir.path()).await.unwrap();
+    let path = dir.path().join(REPO).join("q4/tiny-Q4_K_M.gguf");
+    assert_eq!(std::fs::read(&path).unwrap(), hub.files[0].1);
+    assert!(!path.with_extension("gguf.part").exists());
+    pull(REPO, &url, dir.path()).await.unwrap();
+    assert_eq!(hub.downloads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_cut_download_goes_on_by_itself() {
+    let (mut hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+    hub.cuts = 2;
+    pull(REPO, &hub.serve().await, dir.path()).await.unwrap();
+    assert_eq!(std::fs::read(dir.path().join(REPO).join("tiny.gguf")).unwrap(), hub.files[0].1);
+    assert_eq!(hub.resumed.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_an_earlier_download_left_is_kept() {
+    let (hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+    let path = dir.path().join(REPO).join("tiny.gguf");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path.with_extension("gguf.part"), &hub.files[0].1[..1000]).unwrap();
+    pull(REPO, &hub.serve().await, dir.path()).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), hub.files[0].1);
+    assert_eq!(hub.resumed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_wrong_hash_leaves_nothing() {
+    let (mut hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+    hub.sha256 = Some("0".repeat(64));
+    let error = pull(REPO, &hub.serve().await, dir.path()).await.unwrap_err();
+    assert!(error.contains("isn't what the hub promised"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path().join(REPO)).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn two_downloads_of_a_file_do_not_mix() {
+    let (hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+    let part = part::Part::open(&dir.path().join(REPO).join("tiny.gguf")).await.unwrap();
+    let error = pull(REPO, &hub.serve().await, dir.path()).await.unwrap_err();
+    assert!(error.contains("tiny.gguf.part can't be written"), "{error}");
+    drop(part);
+}
+
+#[tokio::test]
+async fn what_the_hub_lacks_is_told() {
+    let (hub, dir) = (FakeHub::new(&["tiny-F16.gguf", "tiny-F32.gguf"]), folder());
+    let url = hub.serve().await;
+    let error = pull("owner/other", &url, dir.path()).await.unwrap_err();
+    assert!(error.contains("has no repository owner/other"), "{error}");
+    let error = pull(REPO, &url, dir.path()).await.unwrap_err();
+    assert!(error.contains("choose one with --file NAME") && error.contains("tiny-F32.gguf"), "{error}");
+    let error = pull(&format!("{REPO} --file tiny.gguf"), &url, dir.path()).await.unwrap_err();
+    assert!(error.contains("has no tiny.gguf"), "{error}");
+    pull(&format!("{REPO} --file tiny-F32.gguf"), &url, dir.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hub_that_cannot_be_reached_is_told() {
+    let dir = folder();
+    let error = pull(REPO, &closed_port().await, dir.path()).await.unwrap_err();
+    assert!(error.contains("127.0.0.1 can't be reached"), "{error}");
+    assert!(error.contains("hearth up --model FILE"), "{error}");
+}
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_are_refused() {
+    let (hub, dir) = (FakeHub::new(&["../../../escape.gguf"]), folder());
+    let url = hub.serve().await;
+    for line in ["../x", "x", "a/b/c", "a/b --file ../m.gguf", "a/b --file m.bin"] {
+        let error = pull(line, &url, dir.path()).await.unwrap_err();
+        assert!(error.contains("invalid value"), "{line}: {error}");
+    }
+    // Nor does the hub get to name a file outside of the folder.
+    assert!(pull(REPO, &url, dir.path()).await.unwrap_err().contains("has no .gguf files"));
+    assert_eq!(hub.downloads.load(Ordering::SeqCst), 0);
+}

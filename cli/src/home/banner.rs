@@ -1,0 +1,83 @@
+//! What `hearth up` says.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+/// What goes on before the gateway is ready; on standard error, and only for people.
+#[derive(Debug)]
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Silent if a program is reading.
+    pub(crate) fn new(json: bool) -> Self {
+        let bar = if json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        Self(bar)
+    }
+
+    pub(crate) fn say(&self, what: &str) {
+        self.0.set_message(format!("{what} ..."));
+        self.0.tick();
+    }
+
+    pub(crate) fn percent(&self, percent: u64) {
+        self.0.set_message(format!("loading the model ... {percent} %"));
+    }
+
+    pub(crate) fn done(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// What there is to tell when everything is up.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) url: String,
+    /// The first token, at the first start only.
+    pub(crate) token: Option<String>,
+    pub(crate) model: String,
+    /// Why the default model can't be loaded.
+    pub(crate) failure: Option<String>,
+    pub(crate) data: PathBuf,
+}
+
+/// Prints the banner, or one line of JSON.
+pub(crate) fn print(as_json: bool, ready: &Ready) {
+    if as_json {
+        println!("{}", json!({"url": ready.url, "token": ready.token, "model": ready.model}));
+        return;
+    }
+    let Ready { url, model, data, .. } = ready;
+    println!("\nHearth is up.\n\n  address    {url}\n  model      {model}\n  data       {}", data.display());
+    match &ready.token {
+        Some(token) => println!("  API token  {token}\n             (shown this once; keep it)"),
+        None => println!(
+            "  API token  the one shown at the first start; while hearth is stopped,\n             `hearth token create NAME --data {}` makes another",
+            data.display()
+        ),
+    }
+    if let Some(failure) = &ready.failure {
+        println!("\n  The model can't be loaded: {failure}");
+    }
+    let token = ready.token.as_deref().unwrap_or("hth_...");
+    println!(
+        r#"
+Try it:
+
+  curl -N {url}/v1/chat/completions -H 'authorization: Bearer {token}' \
+    -H 'content-type: application/json' \
+    -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Tell me a story."}}]}}'
+
+  HEARTH_URL={url} HEARTH_TOKEN={token} hearth chat
+
+  python3 -c 'from openai import OpenAI; print(OpenAI(base_url="{url}/v1", api_key="{token}").chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello!"}}]).choices[0].message.content)'
+
+The API's documentation is at {url}/docs. Ctrl-C stops everything.
+"#
+    );
+}

@@ -1,0 +1,129 @@
+//! `hearth up`: the gateway, the embedded stores and a node in one process.
+
+mod banner;
+mod identity;
+pub(crate) mod model;
+pub(crate) mod offline;
+pub(crate) mod serve;
+pub(crate) mod shutdown;
+mod stores;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use hearth_auth::LinkVerifier;
+use hearth_domain::{Scope, Timestamp};
+use hearth_gateway::Gateway;
+use hearth_http::AppState;
+use hearth_node::Node;
+use hearth_store::nodes::NodeRecord;
+use tokio::net::TcpListener;
+
+use crate::{
+    api,
+    node::{bind, config},
+    settings::{Settings, Source},
+};
+use banner::Progress;
+use identity::Identity;
+use stores::Stores;
+
+/// How often the node's being there is noted.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// Everything in one process
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    source: Source,
+    /// Print one line of JSON when ready, instead of the banner
+    #[arg(long)]
+    json: bool,
+}
+
+/// Starts everything, says so, and runs until it is interrupted.
+pub(crate) async fn up(command: Up) -> Result<()> {
+    // Before anything starts: from here on Ctrl-C ends it in order.
+    let interrupted = shutdown::listen()?;
+    let progress = Progress::new(command.json);
+    let settings = Settings::read(&command.source)?;
+    progress.say("opening the stores");
+    let stores = Stores::open(&settings.data)?;
+    let _logs = hearth_telemetry::logs::to_folder(&settings.data.join("logs"), &settings.log_level)?;
+    hearth_telemetry::metrics::install();
+    let default = model::prepare(&settings)?;
+    let listener = bind(settings.host, settings.port).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let gateway = stores.gateway(&url).await?;
+    let identity = Identity::load_or_create(&settings.data)?;
+    let interrupted_runs = gateway.end_interrupted_runs().await?;
+    if interrupted_runs > 0 {
+        tracing::warn!(interrupted_runs, "runs of an earlier process were ended");
+    }
+    let token = first_token(&gateway, &identity).await?;
+    let model = default.id.clone();
+    let (node, node_ended) = Node::start(config(&settings, default)?);
+    let link = start_link(&gateway, &identity, &node).await?;
+    let state = AppState { gateway: gateway.clone() };
+    let server = serve::start(listener, api::router(state).merge(stores.object_routes()));
+    progress.say(&format!("loading {model}"));
+    let failure = tokio::select! {
+        failure = model::wait_until_loaded(&node, |percent| progress.percent(percent)) => failure,
+        () = interrupted.wait() => None,
+    };
+    progress.done();
+    if !interrupted.already() {
+        banner::print(
+            command.json,
+            &banner::Ready { url, token, model, failure, data: settings.data.clone() },
+        );
+        interrupted.wait().await;
+    }
+    tracing::info!("stopping");
+    // The node first: its runs end, so that the streams that wait for them do.
+    node.shut_down();
+    let _ = node_ended.await;
+    server.stop().await;
+    link.stop().await;
+    Ok(())
+}
+
+/// A token with every scope, made at the first start of a data folder; later ones have it already.
+async fn first_token(gateway: &Gateway, identity: &Identity) -> Result<Option<String>> {
+    if !gateway.list_tokens(identity.user).await?.is_empty() {
+        return Ok(None);
+    }
+    let (token, _) = gateway.issue_token(identity.user, "first token", Scope::ALL.to_vec(), None).await?;
+    Ok(Some(token.expose().to_owned()))
+}
+
+/// Serves the node's link on a loopback port of its own, and enrols it with the gateway.
+async fn start_link(gateway: &Gateway, identity: &Identity, node: &Node) -> Result<serve::Server> {
+    let listener =
+        TcpListener::bind(("127.0.0.1", 0)).await.context("no loopback port can be had for the node")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let public_key = gateway.keys().await?.link().public_key();
+    let verifier = LinkVerifier::new(&identity.node.to_string(), &public_key)?;
+    let server = serve::start(listener, hearth_node::server::router(node.clone(), verifier));
+    let record = NodeRecord {
+        id: identity.node,
+        owner: identity.user,
+        name: "this box".to_owned(),
+        url,
+        created_at: Timestamp::now(),
+    };
+    gateway.store().nodes().put(&record).await?;
+    tokio::spawn(beat(gateway.clone(), identity.node));
+    Ok(server)
+}
+
+async fn beat(gateway: Gateway, node: hearth_domain::NodeId) {
+    let mut ticks = tokio::time::interval(HEARTBEAT);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = gateway.store().nodes().beat(node, Timestamp::now()).await {
+            tracing::warn!(%error, "the node's heartbeat can't be stored");
+        }
+    }
+}

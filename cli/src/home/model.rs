@@ -1,0 +1,66 @@
+//! The default model: the file that the operator named, or the tiny one in this binary.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+use hearth_domain::RuntimeState;
+use hearth_node::{Node, catalog};
+
+use crate::settings::Settings;
+
+/// About a megabyte: small enough to be here, so that the first start needs no network.
+const TINY: &[u8] = include_bytes!("../../../models/tiny-chat/tiny-chat.gguf");
+const TINY_ID: &str = "tiny-chat";
+
+/// How often a load is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The model that serves requests which name none.
+#[derive(Debug, Clone)]
+pub(crate) struct DefaultModel {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its file, if that isn't in the model folder.
+    pub(crate) extra: Vec<PathBuf>,
+}
+
+/// Makes the model folder, with the tiny model in it, and tells which model is the default.
+pub(crate) fn prepare(settings: &Settings) -> Result<DefaultModel> {
+    let folder = settings.models_folder();
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    let tiny = folder.join(format!("{TINY_ID}.gguf"));
+    if fs::read(&tiny).ok().as_deref() != Some(TINY) {
+        let part = tiny.with_extension("part");
+        fs::write(&part, TINY)
+            .and_then(|()| fs::rename(&part, &tiny))
+            .with_context(|| format!("{} can't be written", tiny.display()))?;
+    }
+    let Some(path) = &settings.model else {
+        return Ok(DefaultModel { id: TINY_ID.to_owned(), extra: Vec::new() });
+    };
+    let path =
+        path.canonicalize().with_context(|| format!("the model file {} can't be read", path.display()))?;
+    hearth_node::gguf::Header::read(&path)
+        .with_context(|| format!("the model file {} can't be used", path.display()))?;
+    Ok(DefaultModel { id: catalog::model_id(&path), extra: vec![path] })
+}
+
+/// Waits until the default model is loaded, telling `progress` how many percent it is; why it can't
+/// be loaded, if it can't.
+pub(crate) async fn wait_until_loaded(node: &Node, progress: impl Fn(u64)) -> Option<String> {
+    loop {
+        let Ok(status) = node.status().await else { return None };
+        let default = status.models.into_iter().find(|model| model.runtime.default);
+        match default.map(|model| model.runtime) {
+            None => return Some("its file is gone".to_owned()),
+            Some(runtime) => match runtime.state {
+                RuntimeState::Loaded | RuntimeState::Busy => return None,
+                RuntimeState::Failed => return Some(runtime.error.unwrap_or_default()),
+                RuntimeState::Loading | RuntimeState::Unloaded => {
+                    progress((runtime.progress.unwrap_or(0.0) * 100.0) as u64);
+                }
+            },
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,39 @@
+//! The embedded stores of a data folder, and the gateway over them.
+
+use std::path::Path;
+
+use anyhow::Result;
+use axum::Router;
+use hearth_auth::Keys;
+use hearth_embedded::Embedded;
+use hearth_gateway::{Gateway, Options};
+use hearth_store::{Clients, Names, Store};
+
+const TABLE: &str = "hearth";
+const BUCKET: &str = "hearth-media";
+const SECRET: &str = "hearth/gateway";
+
+/// The stores of one data folder, which is this process' own while they live.
+pub(crate) struct Stores(Embedded);
+
+impl Stores {
+    /// Opens them; the folder is made if it isn't there.
+    pub(crate) fn open(data: &Path) -> Result<Self> {
+        Ok(Self(Embedded::open(data, BUCKET)?))
+    }
+
+    /// The gateway over them. Presigned URLs begin with `url`.
+    pub(crate) async fn gateway(&self, url: &str) -> Result<Gateway> {
+        let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
+        let names = Names { table: TABLE.to_owned(), bucket: BUCKET.to_owned(), secret: SECRET.to_owned() };
+        let store = Store::new(clients, names);
+        store.migrate().await?;
+        let options = Options { private_nodes: true, new_secret: Some(Keys::generate_secret) };
+        Ok(Gateway::new(store, hearth_providers::http_client()?, options))
+    }
+
+    /// Where presigned URLs lead.
+    pub(crate) fn object_routes(&self) -> Router {
+        self.0.object_routes(BUCKET)
+    }
+}

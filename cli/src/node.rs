@@ -1,0 +1,83 @@
+//! `hearth node`: the node alone, for a gateway that reaches it directly.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use hearth_auth::LinkVerifier;
+use hearth_domain::NodeId;
+use hearth_node::{Node, NodeConfig, scheduler::Limits};
+use tokio::net::TcpListener;
+
+use crate::{
+    home::{model, serve, shutdown},
+    settings::{Settings, Source},
+};
+
+/// A node alone
+#[derive(Debug, Args)]
+pub(crate) struct NodeCommand {
+    #[command(flatten)]
+    source: Source,
+    /// The node's id, as the gateway knows it
+    #[arg(long)]
+    id: NodeId,
+    /// The gateway's public key, in base64: the node takes calls signed with it
+    #[arg(long)]
+    gateway_key: String,
+    /// Print one line of JSON when ready
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a node is set up by settings: with its default model, and the files beside its folder.
+pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Result<NodeConfig> {
+    let executable = std::env::current_exe().context("this program's own file can't be found")?;
+    let mut config = NodeConfig::new(settings.models_folder(), executable);
+    config.default_model = Some(default.id);
+    config.extra_models = default.extra;
+    config.context_length = settings.node.context_length;
+    config.gpu_layers = settings.node.gpu_layers;
+    config.threads = settings.node.threads.unwrap_or(config.threads);
+    config.limits = Limits {
+        loaded_models: settings.node.max_loaded_models,
+        slots: settings.node.slots,
+        queue_depth: settings.node.queue_depth,
+    };
+    Ok(config)
+}
+
+/// Runs a node until it is interrupted.
+pub(crate) async fn run(command: NodeCommand) -> Result<()> {
+    let settings = Settings::read(&command.source)?;
+    hearth_telemetry::logs::to_stderr(&settings.log_level)?;
+    let verifier = LinkVerifier::new(&command.id.to_string(), &command.gateway_key)?;
+    let default = model::prepare(&settings)?;
+    let listener = bind(settings.host, settings.port).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (node, ended) = Node::start(config(&settings, default)?);
+    let router = hearth_node::server::router(node.clone(), verifier);
+    let server = serve::start(listener, router);
+    model::wait_until_loaded(&node, |_| ()).await;
+    if command.json {
+        println!("{}", serde_json::json!({"url": url, "node": command.id}));
+    } else {
+        println!("The node {} listens on {url}. Ctrl-C stops it.", command.id);
+    }
+    shutdown::requested().await;
+    node.shut_down();
+    server.stop().await;
+    let _ = ended.await;
+    Ok(())
+}
+
+/// Takes the port.
+pub(crate) async fn bind(host: IpAddr, port: u16) -> Result<TcpListener> {
+    match TcpListener::bind((host, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => anyhow::bail!(
+            "port {port} on {host} is in use by another program; choose another with --port, or any free one with --port 0"
+        ),
+        Err(error) => Err(error).with_context(|| format!("{host}:{port} can't be listened on")),
+    }
+}

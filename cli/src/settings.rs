@@ -1,0 +1,244 @@
+//! Settings: defaults, then `hearth.toml`, then `HEARTH_*` variables, then flags.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use config::{Config, Environment, File, FileFormat};
+use hearth_domain::Secret;
+use serde::Deserialize;
+
+/// Flags that change settings.
+#[derive(Debug, Default, Clone, Args)]
+pub(crate) struct Source {
+    /// The settings file [default: ./hearth.toml, then hearth/hearth.toml in the user's configuration folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The address to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) host: Option<IpAddr>,
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+    /// A GGUF file to serve as the default model
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+}
+
+/// The effective settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Where everything is kept.
+    pub(crate) data: PathBuf,
+    /// The address that the gateway listens on.
+    pub(crate) host: IpAddr,
+    /// Its port; 0 takes any free one.
+    pub(crate) port: u16,
+    /// The file of the default model; absent: the tiny model that comes with the binary.
+    pub(crate) model: Option<PathBuf>,
+    /// Which lines are logged: error, warn, info, debug or trace.
+    pub(crate) log_level: String,
+    /// The gateway that client commands talk to.
+    pub(crate) url: Option<String>,
+    /// The token that client commands send.
+    pub(crate) token: Option<Secret>,
+    /// The node.
+    pub(crate) node: NodeSettings,
+    /// Where models are pulled from.
+    pub(crate) hub: HubSettings,
+}
+
+/// The node's settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NodeSettings {
+    /// Runs at once in each loaded model.
+    pub(crate) slots: usize,
+    /// Tokens that a run may have, prompt and completion together.
+    pub(crate) context_length: u32,
+    /// Threads for each loaded model; absent: one less than the processors.
+    pub(crate) threads: Option<u32>,
+    /// Runs that may wait for one model.
+    pub(crate) queue_depth: usize,
+    /// Models in memory at once.
+    pub(crate) max_loaded_models: usize,
+    /// Layers to put on a GPU, where there is one.
+    pub(crate) gpu_layers: u32,
+}
+
+/// The hub's settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HubSettings {
+    /// Its address.
+    pub(crate) url: String,
+    /// A token for models that need one.
+    pub(crate) token: Option<Secret>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: dirs::data_local_dir().unwrap_or_else(|| PathBuf::from(".")).join("hearth"),
+            host: Ipv4Addr::LOCALHOST.into(),
+            port: 8080,
+            model: None,
+            log_level: "info".to_owned(),
+            url: None,
+            token: None,
+            node: NodeSettings::default(),
+            hub: HubSettings::default(),
+        }
+    }
+}
+
+impl Default for NodeSettings {
+    fn default() -> Self {
+        Self {
+            slots: 4,
+            context_length: 4096,
+            threads: None,
+            queue_depth: 64,
+            max_loaded_models: 3,
+            gpu_layers: 999,
+        }
+    }
+}
+
+impl Default for HubSettings {
+    fn default() -> Self {
+        Self { url: "https://huggingface.co".to_owned(), token: None }
+    }
+}
+
+impl Settings {
+    /// Reads them from everywhere.
+    pub(crate) fn read(source: &Source) -> Result<Self> {
+        let mut builder = Config::builder();
+        if let Some(path) = settings_file(source.config.as_deref())? {
+            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        let variables =
+            Environment::with_prefix("HEARTH").prefix_separator("_").separator("__").try_parsing(true);
+        let mut settings: Self = builder
+            .add_source(variables)
+            .build()
+            .and_then(Config::try_deserialize)
+            .context("the settings can't be read")?;
+        settings.apply(source);
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The folder of model files.
+    pub(crate) fn models_folder(&self) -> PathBuf {
+        self.data.join("models")
+    }
+
+    /// The settings as TOML; a secret only as being set.
+    pub(crate) fn shown(&self) -> Result<String> {
+        let secret = |secret: &Option<Secret>| secret.as_ref().map(|_| "(set, not shown)");
+        let shown = serde_json::json!({
+            "data": self.data,
+            "host": self.host,
+            "port": self.port,
+            "model": self.model,
+            "log_level": self.log_level,
+            "url": self.url,
+            "token": secret(&self.token),
+            "node": {
+                "slots": self.node.slots,
+                "context_length": self.node.context_length,
+                "threads": self.node.threads,
+                "queue_depth": self.node.queue_depth,
+                "max_loaded_models": self.node.max_loaded_models,
+                "gpu_layers": self.node.gpu_layers,
+            },
+            "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
+        });
+        Ok(toml::to_string(&without_nulls(shown))?)
+    }
+
+    fn apply(&mut self, source: &Source) {
+        if let Some(data) = &source.data {
+            self.data.clone_from(data);
+        }
+        self.host = source.host.unwrap_or(self.host);
+        self.port = source.port.unwrap_or(self.port);
+        if source.model.is_some() {
+            self.model.clone_from(&source.model);
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let within = |name, value: usize, most: usize| {
+            anyhow::ensure!((1..=most).contains(&value), "{name} must be 1 to {most}, and is {value}");
+            Ok(())
+        };
+        within("node.slots", self.node.slots, 256)?;
+        within("node.queue_depth", self.node.queue_depth, 100_000)?;
+        within("node.max_loaded_models", self.node.max_loaded_models, 64)?;
+        within("node.context_length", self.node.context_length as usize, 1 << 24)
+    }
+}
+
+/// The file to read: the one named, which must be there, else the first that is.
+fn settings_file(named: Option<&Path>) -> Result<Option<PathBuf>> {
+    if let Some(path) = named {
+        anyhow::ensure!(path.is_file(), "the settings file {} isn't there", path.display());
+        return Ok(Some(path.to_owned()));
+    }
+    let user = dirs::config_dir().map(|folder| folder.join("hearth").join("hearth.toml"));
+    Ok([Some(PathBuf::from("hearth.toml")), user].into_iter().flatten().find(|path| path.is_file()))
+}
+
+/// TOML has no null.
+fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Settings> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hearth.toml");
+        std::fs::write(&path, toml).unwrap();
+        Settings::read(&Source { config: Some(path), port: Some(1234), ..Source::default() })
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_secrets_are_not_shown() {
+        let settings = read("port = 99\ntoken = 'hth_secret'\n[node]\nslots = 2\n").unwrap();
+        assert_eq!((settings.port, settings.node.slots), (1234, 2));
+        let shown = settings.shown().unwrap();
+        assert!(shown.contains("slots = 2") && !shown.contains("hth_secret"), "{shown}");
+        assert!(!format!("{settings:?}").contains("hth_secret"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (toml, word) in [
+            ("prot = 1", "prot"),
+            ("[node]\nslots = 0", "node.slots"),
+            ("port = 'x'", "port"),
+            ("=", "hearth.toml"),
+        ] {
+            let error = format!("{:#}", read(toml).unwrap_err());
+            assert!(error.contains(word), "{toml:?} gave {error:?}");
+        }
+    }
+}

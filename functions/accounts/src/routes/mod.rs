@@ -1,0 +1,5 @@
+//! One file per route.
+
+pub(crate) mod token_create;
+pub(crate) mod token_list;
+pub(crate) mod token_revoke;

@@ -1,0 +1,27 @@
+//! `POST /v1/users/tokens`.
+
+use axum::{Extension, Json, extract::State, http::StatusCode};
+use hearth_gateway::{Caller, tokens::shown};
+use hearth_http::{AppState, HttpError, JsonBody};
+use hearth_wire::{
+    error::ErrorEnvelope,
+    native::tokens::{CreateToken, CreatedToken},
+};
+
+/// Make an API token. Its text is in this answer and nowhere else.
+#[utoipa::path(
+    post, path = "/v1/users/tokens", tag = "accounts", security(("token" = [])), request_body = CreateToken,
+    responses(
+        (status = 201, body = CreatedToken), (status = 400, body = ErrorEnvelope),
+        (status = 403, body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(ask): JsonBody<CreateToken>,
+) -> Result<(StatusCode, Json<CreatedToken>), HttpError> {
+    let (token, record) = state.gateway.create_token(&caller, ask).await?;
+    let created = CreatedToken { token: token.expose().to_owned(), record: shown(record) };
+    Ok((StatusCode::CREATED, Json(created)))
+}

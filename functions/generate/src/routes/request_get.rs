@@ -1,0 +1,35 @@
+//! `GET /v1/requests/{id}`, and `/status`, which is the same under the name that older clients use.
+
+use axum::{Extension, Json, extract::State};
+use hearth_domain::RunId;
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError, PathParam};
+use hearth_wire::{error::ErrorEnvelope, native::requests::RequestStatus};
+
+/// A request's state, usage and output.
+#[utoipa::path(
+    get, path = "/v1/requests/{id}", tag = "requests", security(("token" = [])),
+    params(("id" = String, Path, description = "The request's id, from `x-request-id`")),
+    responses((status = 200, body = RequestStatus), (status = 404, body = ErrorEnvelope)),
+)]
+pub(crate) async fn get(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(id): PathParam<RunId>,
+) -> Result<Json<RequestStatus>, HttpError> {
+    Ok(Json(state.gateway.request(&caller, id).await?.into()))
+}
+
+/// The same as `GET /v1/requests/{id}`.
+#[utoipa::path(
+    get, path = "/v1/requests/{id}/status", tag = "requests", security(("token" = [])),
+    params(("id" = String, Path, description = "The request's id, from `x-request-id`")),
+    responses((status = 200, body = RequestStatus), (status = 404, body = ErrorEnvelope)),
+)]
+pub(crate) async fn status(
+    state: State<AppState>,
+    caller: Extension<Caller>,
+    id: PathParam<RunId>,
+) -> Result<Json<RequestStatus>, HttpError> {
+    get(state, caller, id).await
+}

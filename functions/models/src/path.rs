@@ -1,0 +1,43 @@
+//! Which route a path below `/v1/models` is.
+
+use axum::{
+    Extension,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError, PathParam};
+use hearth_wire::{ApiError, ErrorCode};
+
+use crate::routes;
+
+/// `GET`: `loaded`, `{id}/status`, or `{id}`.
+pub(crate) async fn read(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(path): PathParam<String>,
+) -> Result<Response, HttpError> {
+    if path == "loaded" {
+        return Ok(routes::loaded::loaded(&state, &caller).await?.into_response());
+    }
+    match path.strip_suffix("/status") {
+        Some(id) => Ok(routes::status::status(&state, &caller, id).await?.into_response()),
+        None => Ok(routes::get::model(&state, &caller, &path).await?.into_response()),
+    }
+}
+
+/// `POST`: `{id}/load` or `{id}/unload`.
+pub(crate) async fn write(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(path): PathParam<String>,
+) -> Result<Response, HttpError> {
+    match path.rsplit_once('/') {
+        Some((id, "load")) => Ok(routes::load::load(&state, &caller, id).await?.into_response()),
+        Some((id, "unload")) => Ok(routes::unload::unload(&state, &caller, id).await?.into_response()),
+        _ => {
+            Err(ApiError::new(ErrorCode::NotFound, "POST /v1/models/{id} takes /load or /unload at its end")
+                .into())
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `GET /v1/models/{id}`.
+
+use axum::Json;
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError};
+use hearth_wire::{error::ErrorEnvelope, native::models::ModelBody};
+
+/// A model, with what it is doing.
+#[utoipa::path(
+    get, path = "/v1/models/{id}", tag = "models", security(("token" = [])),
+    params(("id" = String, Path, description = "The model's id; may hold slashes")),
+    responses((status = 200, body = ModelBody), (status = 404, body = ErrorEnvelope)),
+)]
+pub(crate) async fn model(state: &AppState, caller: &Caller, id: &str) -> Result<Json<ModelBody>, HttpError> {
+    Ok(Json(state.gateway.model(caller, id).await?))
+}

@@ -1,0 +1,24 @@
+//! `POST /v1/models/{id}/unload`.
+
+use axum::{Json, http::StatusCode};
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError};
+use hearth_wire::{error::ErrorEnvelope, native::models::ModelStatus};
+
+/// Begin to unload a model, which frees its memory. One with requests is left alone: 409.
+#[utoipa::path(
+    post, path = "/v1/models/{id}/unload", tag = "models", security(("token" = [])),
+    params(("id" = String, Path, description = "The model's id; may hold slashes")),
+    responses(
+        (status = 202, body = ModelStatus), (status = 404, body = ErrorEnvelope),
+        (status = 409, body = ErrorEnvelope), (status = 503, body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn unload(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> Result<(StatusCode, Json<ModelStatus>), HttpError> {
+    let runtime_status = state.gateway.unload_model(caller, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(ModelStatus { model: id.to_owned(), runtime_status })))
+}

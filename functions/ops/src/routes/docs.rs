@@ -1,0 +1,41 @@
+//! `GET /docs`: Swagger UI over the OpenAPI document, with its files in this binary.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    http::header::{CACHE_CONTROL, CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+};
+use hearth_http::{HttpError, PathParam};
+use hearth_wire::{ApiError, ErrorCode, error::ErrorEnvelope};
+use utoipa_swagger_ui::Config;
+
+static UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+
+/// The API's documentation, as a page.
+#[utoipa::path(get, path = "/docs", tag = "ops", responses((status = 200, content_type = "text/html", body = String)))]
+pub(crate) async fn page() -> Result<Response, HttpError> {
+    let page = asset("index.html")?;
+    // The page names its files relative to itself; `/docs` has no slash at its end.
+    let body = String::from_utf8_lossy(&page.bytes).replacen("<head>", "<head><base href=\"docs/\">", 1);
+    Ok(([(CONTENT_TYPE, page.content_type)], body).into_response())
+}
+
+/// A file of that page.
+#[utoipa::path(
+    get, path = "/docs/{file}", tag = "ops", params(("file" = String, Path)),
+    responses((status = 200, body = String), (status = 404, body = ErrorEnvelope)),
+)]
+pub(crate) async fn file(PathParam(file): PathParam<String>) -> Result<Response, HttpError> {
+    let file = asset(&file)?;
+    let headers = [(CONTENT_TYPE, file.content_type), (CACHE_CONTROL, "public, max-age=3600".to_owned())];
+    Ok((headers, file.bytes.into_owned()).into_response())
+}
+
+fn asset(name: &str) -> Result<utoipa_swagger_ui::SwaggerFile<'static>, ApiError> {
+    let file = utoipa_swagger_ui::serve(name, Arc::clone(&UI)).map_err(|error| {
+        tracing::error!(%error, name, "a file of the documentation can't be read");
+        ApiError::new(ErrorCode::Internal, "the documentation can't be read")
+    })?;
+    file.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "there is no such file"))
+}

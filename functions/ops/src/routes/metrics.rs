@@ -1,0 +1,12 @@
+//! `GET /metrics`.
+
+use axum::{http::header::CONTENT_TYPE, response::IntoResponse};
+
+/// Metrics in Prometheus' text format. On Lambda they are those of one instance.
+#[utoipa::path(
+    get, path = "/metrics", tag = "ops", security(("token" = [])),
+    responses((status = 200, content_type = "text/plain", body = String)),
+)]
+pub(crate) async fn metrics() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], hearth_telemetry::metrics::render())
+}

@@ -1,0 +1,28 @@
+//! `GET /ready`.
+
+use axum::{Json, extract::State, http::StatusCode};
+use hearth_http::AppState;
+use serde_json::{Map, Value, json};
+
+/// Whether what the gateway needs can be reached: 503 when something can't, and which.
+#[utoipa::path(
+    get, path = "/ready", tag = "ops", security(("token" = [])),
+    responses(
+        (status = 200, body = Value, example = json!({"status": "ready", "checks": {"table": "ok"}})),
+        (status = 503, body = Value),
+    ),
+)]
+pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
+    let mut checks = Map::new();
+    let mut ready = true;
+    for (name, problem) in state.gateway.store().check().await {
+        ready &= problem.is_none();
+        if let Some(error) = &problem {
+            tracing::error!(name, %error, "a dependency can't be reached");
+        }
+        checks.insert(name.to_owned(), json!(if problem.is_none() { "ok" } else { "unavailable" }));
+    }
+    let (status, word) =
+        if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    (status, Json(json!({"status": word, "checks": checks})))
+}

@@ -1,0 +1,25 @@
+//! From inner errors to the API's: the reason goes to the log, the client learns what it can act on.
+
+use std::fmt::Display;
+
+use hearth_store::StoreError;
+use hearth_wire::{ApiError, ErrorCode};
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(crate) fn store(error: StoreError) -> ApiError {
+    tracing::error!(%error, "the store failed");
+    ApiError::new(
+        ErrorCode::Internal,
+        "the gateway's store can't be read or written; try again, then look at its log",
+    )
+}
+
+pub(crate) fn internal(error: &dyn Display) -> ApiError {
+    tracing::error!(%error, "the gateway failed");
+    ApiError::new(ErrorCode::Internal, "the gateway failed; its log says why")
+}
+
+/// What somebody else's run is told as: it isn't there.
+pub(crate) fn no_such_request() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "there is no request with this id")
+}

@@ -1,0 +1,149 @@
+//! Writes a run down while it goes on: its record at each change of state, its events in batches.
+//!
+//! The first token is written at once, the rest every 200 ms, so that a run costs a few writes a
+//! second however fast it is. A failed write is kept and tried again with the next batch; the last
+//! one is tried until the store has had its chance.
+
+use std::time::Duration;
+
+use hearth_domain::{FinishReason, Run, RunState, Timestamp, run::Failure};
+use hearth_store::{Store, StoreError};
+use hearth_wire::{RunEvent, RunEventBody};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+const BATCH: Duration = Duration::from_millis(200);
+/// Waits before the last write is tried again.
+const RETRIES: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// Takes a run's events in order; ends after the terminal one, or when the sender goes.
+pub(crate) fn start(store: Store, run: Run) -> (mpsc::UnboundedSender<RunEvent>, JoinHandle<()>) {
+    let (events, inbox) = mpsc::unbounded_channel();
+    let recorder = Recorder { store, run, pending: Vec::new(), changed: false, created: false };
+    (events, tokio::spawn(recorder.run(inbox)))
+}
+
+struct Recorder {
+    store: Store,
+    run: Run,
+    /// Events that aren't stored yet.
+    pending: Vec<RunEvent>,
+    /// Whether the record differs from what is stored.
+    changed: bool,
+    created: bool,
+}
+
+impl Recorder {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>) {
+        self.create().await;
+        while let Some(event) = inbox.recv().await {
+            if !self.take(event) {
+                self.gather(&mut inbox).await;
+            }
+            if self.run.state.is_terminal() {
+                return self.finish().await;
+            }
+            self.flush().await;
+        }
+    }
+
+    /// Takes what comes within a batch's time, or to the first text, or to the end.
+    async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<RunEvent>) {
+        let full = tokio::time::sleep(BATCH);
+        tokio::pin!(full);
+        while !self.run.state.is_terminal() {
+            let event = tokio::select! {
+                () = &mut full => return,
+                event = inbox.recv() => event,
+            };
+            match event.map(|event| self.take(event)) {
+                Some(false) => {}
+                Some(true) | None => return,
+            }
+        }
+    }
+
+    /// Notes an event; whether it is the run's first text.
+    fn take(&mut self, event: RunEvent) -> bool {
+        let silent = self.run.text.is_empty();
+        let run = &mut self.run;
+        match &event.body {
+            RunEventBody::Selected(_) | RunEventBody::Loading { .. } => {}
+            RunEventBody::Queued { position } => {
+                run.queue_position = Some(*position);
+                self.changed = true;
+            }
+            RunEventBody::Started { prompt_tokens } => {
+                run.state = RunState::Running;
+                run.queue_position = None;
+                run.usage.prompt_tokens = *prompt_tokens;
+                self.changed = true;
+            }
+            RunEventBody::Delta { text } => run.text.push_str(text),
+            RunEventBody::Usage { usage } => run.usage = *usage,
+            RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),
+            RunEventBody::Cancelled => end(run, RunState::Cancelled, Some(FinishReason::Cancelled)),
+            RunEventBody::Error { error } => {
+                run.failure =
+                    Some(Failure { code: error.code.as_str().to_owned(), message: error.message.clone() });
+                end(run, RunState::Failed, None);
+            }
+        }
+        self.pending.push(event);
+        silent && !self.run.text.is_empty()
+    }
+
+    async fn create(&mut self) {
+        match self.store.runs().create(&self.run).await {
+            Ok(()) => self.created = true,
+            Err(error) => tracing::error!(run = %self.run.id, %error, "a run can't be recorded yet"),
+        }
+    }
+
+    async fn flush(&mut self) {
+        if let Err(error) = self.write().await {
+            tracing::warn!(run = %self.run.id, %error, "a run's events wait to be recorded");
+        }
+    }
+
+    async fn finish(mut self) {
+        self.changed = true;
+        for wait in RETRIES {
+            match self.write().await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(run = %self.run.id, %error, "a run's end waits to be recorded"),
+            }
+            tokio::time::sleep(wait).await;
+        }
+        if let Err(error) = self.write().await {
+            tracing::error!(run = %self.run.id, %error, "a run's end couldn't be recorded");
+        }
+    }
+
+    /// Events first: whoever reads a terminal record finds all of them.
+    async fn write(&mut self) -> Result<(), StoreError> {
+        if !self.created {
+            self.store.runs().create(&self.run).await?;
+            self.created = true;
+        }
+        match self.store.runs().append(self.run.id, &self.pending).await {
+            // A batch that was written though its answer was lost.
+            Ok(()) | Err(StoreError::Conflict) => self.pending.clear(),
+            Err(error) => return Err(error),
+        }
+        if self.changed {
+            match self.store.runs().update(&self.run).await {
+                Ok(()) | Err(StoreError::Conflict) => self.changed = false,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn end(run: &mut Run, state: RunState, reason: Option<FinishReason>) {
+    run.state = state;
+    run.finish_reason = reason;
+    run.queue_position = None;
+    run.finished_at = Some(Timestamp::now());
+}

@@ -1,0 +1,194 @@
+//! The models: what the table holds, with what their nodes say.
+
+use std::collections::HashMap;
+
+use hearth_domain::{Modality, Model, ModelId, ModelSource, RuntimeState, Timestamp, UserId};
+use hearth_providers::NodeLink;
+use hearth_wire::{
+    ApiError, ErrorCode,
+    native::models::{ModelBody, ModelQuery, RuntimeStatus},
+    node::NodeModel,
+};
+
+use crate::{Caller, Gateway, error, nodes::LiveNode};
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// A page of models, and where the next one begins.
+#[derive(Debug, Clone)]
+pub struct ModelPage {
+    /// The models, by id.
+    pub models: Vec<ModelBody>,
+    /// The cursor of the next page.
+    pub next_cursor: Option<String>,
+}
+
+impl Gateway {
+    /// The models that a query asks for.
+    ///
+    /// # Errors
+    /// `invalid_request` for a bad limit or cursor.
+    pub async fn list_models(&self, caller: &Caller, query: ModelQuery) -> Result<ModelPage, ApiError> {
+        let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(ApiError::invalid("limit", format!("limit must be 1 to {MAX_LIMIT}")));
+        }
+        let filter = (query.modality.map(Modality::as_str), query.provider.as_deref(), query.status);
+        let context = format!("{}|models|{filter:?}", caller.user);
+        let after = match &query.cursor {
+            Some(cursor) => Some(self.keys().await?.open_cursor(&context, cursor).ok_or_else(bad_cursor)?),
+            None => None,
+        };
+        let mut models = self.models_of(caller.user).await?;
+        models.retain(|model| {
+            query.modality.is_none_or(|modality| model.modality == modality)
+                && query.provider.as_ref().is_none_or(|provider| model.provider == *provider)
+                && query.status.is_none_or(|state| state_of(model) == state)
+                && after.as_ref().is_none_or(|after| model.id > *after)
+        });
+        let more = models.len() > limit as usize;
+        models.truncate(limit as usize);
+        let next_cursor = match models.last() {
+            Some(last) if more => Some(self.keys().await?.seal_cursor(&context, &last.id)),
+            _ => None,
+        };
+        Ok(ModelPage { models, next_cursor })
+    }
+
+    /// One model.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub async fn model(&self, caller: &Caller, id: &str) -> Result<ModelBody, ApiError> {
+        let mut models = self.models_of(caller.user).await?;
+        let found = models.iter().position(|model| model.id == id);
+        found.map(|index| models.swap_remove(index)).ok_or_else(|| no_such_model(id))
+    }
+
+    /// The models in memory, or on their way there.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn loaded_models(&self, caller: &Caller) -> Result<Vec<ModelBody>, ApiError> {
+        let mut models = self.models_of(caller.user).await?;
+        let resident = [RuntimeState::Loading, RuntimeState::Loaded, RuntimeState::Busy];
+        models.retain(|model| resident.contains(&state_of(model)));
+        Ok(models)
+    }
+
+    /// Begins to load a model on its node; its status after that.
+    ///
+    /// # Errors
+    /// `model_not_found`, `model_load_failed`, `no_model_available` if there is no room.
+    pub async fn load_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
+        self.node_with(caller, id).await?.load(id).await?;
+        self.fresh_status(caller, id).await
+    }
+
+    /// Begins to unload a model; its status after that.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` if it is in use.
+    pub async fn unload_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
+        self.node_with(caller, id).await?.unload(id).await?;
+        self.fresh_status(caller, id).await
+    }
+
+    async fn node_with(&self, caller: &Caller, id: &str) -> Result<NodeLink, ApiError> {
+        let nodes = self.live_nodes(caller.user, true).await?;
+        let has = |node: &LiveNode| node.status.models.iter().any(|model| model.id == id);
+        nodes.into_iter().find(has).map(|node| node.link).ok_or_else(|| no_such_model(id))
+    }
+
+    async fn fresh_status(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
+        let nodes = self.live_nodes(caller.user, true).await?;
+        let mut models = nodes.into_iter().flat_map(|node| node.status.models);
+        Ok(models.find(|model| model.id == id).map(|model| model.runtime))
+    }
+
+    /// Every model, by id. A node that can't be asked leaves its models in the list, without a status.
+    async fn models_of(&self, user: UserId) -> Result<Vec<ModelBody>, ApiError> {
+        let live = match self.live_nodes(user, true).await {
+            Ok(live) => live,
+            Err(error) if error.code == ErrorCode::NodeOffline => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        self.remember(&live).await?;
+        let mut statuses: HashMap<String, RuntimeStatus> = live
+            .into_iter()
+            .flat_map(|node| node.status.models)
+            .map(|model| (model.id, model.runtime))
+            .collect();
+        let models = self.store().models().list(None).await.map_err(error::store)?;
+        let body = |model: Model| {
+            let status = statuses.remove(model.id.as_str());
+            ModelBody::new(model, status)
+        };
+        let mut bodies: Vec<ModelBody> = models.into_iter().map(body).collect();
+        bodies.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(bodies)
+    }
+
+    /// Brings the table up to date with what the nodes have in their folders.
+    async fn remember(&self, live: &[LiveNode]) -> Result<(), ApiError> {
+        let known = self.store().models().list(None).await.map_err(error::store)?;
+        for node in live {
+            for model in &node.status.models {
+                let old = known.iter().find(|known| known.id.as_str() == model.id);
+                let entry = discovered(model, node, old);
+                if old.is_none_or(|old| differs(old, &entry)) {
+                    self.store().models().put_discovered(&entry).await.map_err(error::store)?;
+                }
+            }
+            let gone = |model: &&Model| {
+                let listed = node.status.models.iter().any(|m| m.id == model.id.as_str());
+                model.node == Some(node.link.id()) && model.source == ModelSource::Discovered && !listed
+            };
+            for model in known.iter().filter(gone) {
+                self.store().models().forget_discovered(model).await.map_err(error::store)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn discovered(model: &NodeModel, node: &LiveNode, old: Option<&Model>) -> Model {
+    let now = Timestamp::now();
+    Model {
+        id: ModelId::new(&*model.id),
+        name: model.name.clone(),
+        version: model.version.clone(),
+        modality: model.modality,
+        capabilities: model.capabilities.clone(),
+        provider: "local".to_owned(),
+        architecture: model.architecture.clone(),
+        context_length: model.context_length,
+        size_bytes: Some(model.size_bytes),
+        source: ModelSource::Discovered,
+        node: Some(node.link.id()),
+        created_at: old.map_or(now, |old| old.created_at),
+        updated_at: now,
+    }
+}
+
+/// Whether an entry says something new, its time of change apart. What a person entered is never
+/// written over, so it never differs.
+fn differs(old: &Model, new: &Model) -> bool {
+    old.source == ModelSource::Discovered && Model { updated_at: old.updated_at, ..new.clone() } != *old
+}
+
+fn state_of(model: &ModelBody) -> RuntimeState {
+    model.runtime_status.as_ref().map_or(RuntimeState::Unloaded, |status| status.state)
+}
+
+fn bad_cursor() -> ApiError {
+    ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor")
+}
+
+pub(crate) fn no_such_model(id: &str) -> ApiError {
+    // A model's id comes from the client: what is told back is bounded.
+    let shown: String = id.chars().take(100).collect();
+    let message = format!("there is no model {shown:?}; GET /v1/models lists the models");
+    ApiError::new(ErrorCode::ModelNotFound, message).at("model")
+}

@@ -1,0 +1,156 @@
+//! Runs after they have begun: read, follow, cancel.
+
+use std::time::Duration;
+
+use futures::Stream;
+use hearth_domain::{FinishReason, Run, RunId, RunState, Timestamp, run::Failure};
+use hearth_providers::Provider as _;
+use hearth_store::StoreError;
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::Selected};
+
+use crate::{Caller, Gateway, error};
+
+/// How often the log is looked at while it grows, and while it doesn't.
+const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
+/// How long an answer to a cancel waits for the run to end.
+const CANCEL: Duration = Duration::from_secs(5);
+
+impl Gateway {
+    /// The caller's run.
+    ///
+    /// # Errors
+    /// `not_found` if there is none with this id, or it is somebody else's.
+    pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
+        let run = self.store().runs().get(id).await.map_err(error::store)?;
+        run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)
+    }
+
+    /// The run's events from the first, as they are recorded, to the terminal one.
+    ///
+    /// # Errors
+    /// `not_found` as for [`Gateway::request`].
+    pub async fn events(
+        &self,
+        caller: &Caller,
+        id: RunId,
+    ) -> Result<impl Stream<Item = RunEvent> + Send + use<>, ApiError> {
+        self.request(caller, id).await?;
+        let (gateway, caller) = (self.clone(), caller.clone());
+        Ok(async_stream::stream! {
+            let (mut seen, mut wait) = (0, POLL.0);
+            loop {
+                // The record before the events: a terminal one then means that no event is missing.
+                let run = gateway.request(&caller, id).await;
+                let events = gateway.store().runs().events_after(id, seen).await;
+                wait = if matches!(&events, Ok(events) if !events.is_empty()) { POLL.0 } else { (wait * 2).min(POLL.1) };
+                for event in events.unwrap_or_default() {
+                    seen = event.seq;
+                    let last = event.body.is_terminal();
+                    yield event;
+                    if last {
+                        return;
+                    }
+                }
+                if let Ok(run) = run && run.state.is_terminal() {
+                    for event in retold(&run, seen) {
+                        yield event;
+                    }
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+            }
+        })
+    }
+
+    /// Stops the caller's run, and waits a little for its end; the run then, and whether this stopped it.
+    ///
+    /// # Errors
+    /// `not_found` as for [`Gateway::request`]; `node_offline` if its node can't be reached.
+    pub async fn cancel_request(&self, caller: &Caller, id: RunId) -> Result<(Run, bool), ApiError> {
+        let run = self.request(caller, id).await?;
+        if run.state.is_terminal() {
+            return Ok((run, false));
+        }
+        let nodes = self.store().nodes().of(caller.user).await.map_err(error::store)?;
+        let node = nodes.iter().find(|node| Some(node.id) == run.node);
+        let node = node
+            .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
+        let cancelled = self.link(node).await?.cancel(id).await?;
+        let ended = async {
+            loop {
+                let run = self.request(caller, id).await?;
+                if run.state.is_terminal() {
+                    return Ok::<Run, ApiError>(run);
+                }
+                tokio::time::sleep(POLL.0).await;
+            }
+        };
+        let run = match tokio::time::timeout(CANCEL, ended).await {
+            Ok(run) => run?,
+            Err(_) => run,
+        };
+        Ok((run, cancelled))
+    }
+
+    /// Ends the runs that an earlier process of this gateway left open. Only where there is one
+    /// process: at home, before it serves.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
+        let open = self.store().runs().open().await.map_err(error::store)?;
+        let count = open.len();
+        for mut run in open {
+            run.state = RunState::Failed;
+            run.finished_at = Some(Timestamp::now());
+            run.text = self.text_so_far(run.id).await;
+            let message = "the gateway was stopped in the middle of the run; send the request again";
+            run.failure =
+                Some(Failure { code: ErrorCode::NodeLost.as_str().to_owned(), message: message.to_owned() });
+            match self.store().runs().update(&run).await {
+                Ok(()) | Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error::store(error)),
+            }
+        }
+        Ok(count)
+    }
+
+    /// The text of the events that were recorded.
+    async fn text_so_far(&self, id: RunId) -> String {
+        let events = self.store().runs().events_after(id, 0).await.unwrap_or_default();
+        let text =
+            |event: RunEvent| if let RunEventBody::Delta { text } = event.body { Some(text) } else { None };
+        events.into_iter().filter_map(text).collect()
+    }
+}
+
+/// What a run's record tells when its events are no longer kept, after those already `seen`.
+fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
+    let selected = Selected {
+        model: run.model.to_string(),
+        model_name: run.model.to_string(),
+        provider: run.provider.clone(),
+        modality: hearth_domain::Modality::Text,
+        reason: run.reason.clone(),
+        fallback_used: false,
+    };
+    let mut bodies = Vec::new();
+    if seen == 0 {
+        bodies.push(RunEventBody::Selected(selected));
+        if !run.text.is_empty() {
+            bodies.push(RunEventBody::Delta { text: run.text.clone() });
+        }
+        bodies.push(RunEventBody::Usage { usage: run.usage });
+    }
+    bodies.push(match (run.state, &run.failure) {
+        (RunState::Cancelled, _) => RunEventBody::Cancelled,
+        (_, Some(failure)) => RunEventBody::Error { error: told(failure) },
+        _ => RunEventBody::Done { finish_reason: run.finish_reason.unwrap_or(FinishReason::Stop) },
+    });
+    bodies.into_iter().zip(seen + 1..).map(|(body, seq)| RunEvent { seq, body }).collect()
+}
+
+fn told(failure: &Failure) -> ApiError {
+    let code = ErrorCode::ALL.iter().find(|code| code.as_str() == failure.code).copied();
+    ApiError::new(code.unwrap_or(ErrorCode::Internal), failure.message.clone())
+}

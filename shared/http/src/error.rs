@@ -1,0 +1,43 @@
+//! Errors as answers. The envelope needs the request's id, which only the outermost layer has: a
+//! handler's error travels as an extension of an empty answer, and is written there.
+
+use axum::response::{IntoResponse, Response};
+use hearth_wire::ApiError;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::RequestId;
+
+/// An error on its way out of a handler.
+#[derive(Debug, Clone)]
+pub struct HttpError(pub ApiError);
+
+impl From<ApiError> for HttpError {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let mut response = status_of(&self.0).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of an answer that carries an error.
+pub(crate) fn write_envelope(response: Response, id: RequestId) -> Response {
+    let Some(HttpError(error)) = response.extensions().get::<HttpError>().cloned() else { return response };
+    let body = serde_json::to_vec(&error.envelope(&id.0.to_string())).unwrap_or_default();
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // The SDKs of OpenAI and Anthropic look here before they retry.
+    let retry = if error.code.retryable() { "true" } else { "false" };
+    parts.headers.insert("x-should-retry", HeaderValue::from_static(retry));
+    Response::from_parts(parts, body.into())
+}
+
+fn status_of(error: &ApiError) -> StatusCode {
+    StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}

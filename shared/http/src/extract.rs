@@ -1,0 +1,159 @@
+//! Extractors whose refusals say which field is at fault.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+};
+use hearth_wire::{ApiError, ErrorCode};
+use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use serde::de::DeserializeOwned;
+
+use crate::HttpError;
+
+/// The largest body that is taken, in bytes.
+pub const MAX_BODY: usize = 10 << 20;
+
+/// A body of JSON.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
+        check_media_type(request.headers())?;
+        let body = Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))?;
+        let mut json = serde_json::Deserializer::from_slice(&body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            malformed(&path, error.inner())
+        })?;
+        json.end().map_err(|error| malformed(".", &error))?;
+        Ok(Self(value))
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let media_type =
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || essence.ends_with("+json") {
+        return Ok(());
+    }
+    let message = "the body must be JSON: send `content-type: application/json`";
+    Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+}
+
+fn unreadable(error: &BytesRejection) -> ApiError {
+    if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("the body is over the limit of {} MB", MAX_BODY >> 20);
+        return ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", MAX_BODY);
+    }
+    ApiError::new(ErrorCode::InvalidRequest, "the body was cut off")
+}
+
+/// What serde says, with the field that it speaks of.
+fn malformed(path: &str, error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    if !error.is_data() {
+        let message = format!("the body isn't valid JSON: {error}");
+        return ApiError::new(ErrorCode::InvalidRequest, message);
+    }
+    // Of a missing or unknown field serde tells the name in words only, and the path of its parent.
+    let named = ["missing field `", "unknown field `"]
+        .iter()
+        .find_map(|start| text.strip_prefix(start)?.split('`').next());
+    let param = match (path, named) {
+        (".", Some(name)) => Some(name.to_owned()),
+        (parent, Some(name)) if !parent.ends_with(name) => Some(format!("{parent}.{name}")),
+        (".", None) => None,
+        (path, _) => Some(path.to_owned()),
+    };
+    let at = param.as_ref().map(|param| format!("{param}: ")).unwrap_or_default();
+    let error = ApiError::new(ErrorCode::InvalidRequest, format!("{at}{text}"));
+    match param {
+        Some(param) => error.at(param),
+        None => error,
+    }
+}
+
+/// A part of the path. What can't be one is a thing that isn't there.
+#[derive(Debug, Clone, Copy)]
+pub struct PathParam<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParam<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(value)| Self(value)).map_err(|_| {
+            HttpError(ApiError::new(ErrorCode::NotFound, "there is nothing with this id").at("id"))
+        })
+    }
+}
+
+/// The query.
+#[derive(Debug, Clone, Copy)]
+pub struct QueryParams<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(value)| Self(value)).map_err(|error| {
+            let text = error.body_text();
+            // As in `Failed to deserialize query string: limit: invalid digit found in string`.
+            let reason = text.split_once(": ").map_or(text.as_str(), |(_, reason)| reason);
+            let error =
+                ApiError::new(ErrorCode::InvalidRequest, format!("the query can't be read: {reason}"));
+            HttpError(match reason.split_once(": ") {
+                Some((param, _)) => error.at(param),
+                None => error,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Outer {
+        model: String,
+        items: Option<Vec<Inner>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Inner {
+        count: u32,
+    }
+
+    async fn param_of(body: &'static str) -> Option<String> {
+        let request = Request::post("/").body(body.into()).unwrap();
+        JsonBody::<Outer>::from_request(request, &()).await.unwrap_err().0.param
+    }
+
+    #[tokio::test]
+    async fn the_field_at_fault_is_named_however_deep_it_is() {
+        assert_eq!(param_of(r#"{}"#).await.as_deref(), Some("model"));
+        assert_eq!(param_of(r#"{"model": 1}"#).await.as_deref(), Some("model"));
+        assert_eq!(param_of(r#"{"model": "a", "modle": 1}"#).await.as_deref(), Some("modle"));
+        assert_eq!(
+            param_of(r#"{"model": "a", "items": [{"count": -1}]}"#).await.as_deref(),
+            Some("items[0].count")
+        );
+        assert_eq!(param_of(r#"{"model": "a", "items": [{}]}"#).await.as_deref(), Some("items[0].count"));
+        assert_eq!(param_of(r#"{"model": "#).await, None);
+        assert_eq!(param_of(r#"[]"#).await, None);
+        assert_eq!(param_of("").await, None);
+    }
+}

@@ -1,0 +1,31 @@
+//! Server-sent events: frames out, a comment while there is nothing to say.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::response::{
+    IntoResponse, Response, Sse,
+    sse::{Event, KeepAlive},
+};
+use futures::{Stream, StreamExt as _};
+use hearth_wire::stream::Frame;
+use http::{HeaderValue, header::CACHE_CONTROL};
+
+/// How often a silent stream gives a sign of life: proxies cut silent ones.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// An answer that streams `frames`.
+pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
+    let events = frames.map(|frame| {
+        let event = Event::default().data(frame.data);
+        Ok::<_, Infallible>(match frame.id {
+            Some(id) => event.id(id.to_string()),
+            None => event,
+        })
+    });
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("waiting");
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
+    // nginx buffers streams unless it is told not to.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    response
+}

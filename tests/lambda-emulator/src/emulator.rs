@@ -1,0 +1,207 @@
+//! A function and the API that feeds it.
+
+use std::{path::Path, time::Duration};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, StatusCode},
+};
+use bytes::BytesMut;
+use serde_json::Value;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    Cause, Failure,
+    integration::Part,
+    process::Process,
+    runtime_api::{Phase, RuntimeApi},
+};
+
+/// How long a function may take to ask for its first event. Lambda gives it 10 s; a debug build on a
+/// busy machine needs some grace.
+const START: Duration = Duration::from_secs(60);
+/// How long an invocation may take.
+const INVOCATION: Duration = Duration::from_secs(60);
+
+/// A running function. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Emulator {
+    api: RuntimeApi,
+    process: Process,
+    cold_start: Duration,
+}
+
+impl Emulator {
+    /// Starts `binary` and waits until it asks for its first event. It sees Lambda's variables and `env`,
+    /// which goes over them, and nothing of this process' environment.
+    ///
+    /// # Errors
+    /// If it can't be started, ends, reports an error or doesn't ask within a minute.
+    pub async fn start(binary: &Path, env: &[(&str, &str)]) -> Result<Self, Failure> {
+        let not_started = |error| Failure { cause: Cause::Start(error), output: String::new() };
+        let api = RuntimeApi::serve().await.map_err(not_started)?;
+        let spawned = std::time::Instant::now();
+        let process = Process::start(binary, api.address, env).map_err(not_started)?;
+        let mut emulator = Self { api, process, cold_start: Duration::ZERO };
+        let ready = emulator.ready().await.map_err(|cause| emulator.failure(cause))?;
+        emulator.cold_start = ready.saturating_duration_since(spawned);
+        Ok(emulator)
+    }
+
+    /// The time from the start of the process to its first request for an event.
+    #[must_use]
+    pub fn cold_start(&self) -> Duration {
+        self.cold_start
+    }
+
+    /// The resident memory of the process in bytes, on systems that tell.
+    #[must_use]
+    pub fn resident_bytes(&self) -> Option<u64> {
+        self.process.resident_bytes()
+    }
+
+    /// Gives the function an event and waits for its whole answer, for at most a minute.
+    ///
+    /// # Errors
+    /// If the function ends, reports an error, or answers too late or in a shape that API Gateway refuses.
+    pub async fn invoke(&self, event: &Value) -> Result<Invocation, Failure> {
+        self.begin(event).await?.collect().await
+    }
+
+    /// Gives the function an event and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// As [`Self::invoke`].
+    pub async fn begin(&self, event: &Value) -> Result<InFlight<'_>, Failure> {
+        let parts = self.api.queue(event, INVOCATION);
+        let mut answer = InFlight {
+            emulator: self,
+            parts,
+            deadline: Instant::now() + INVOCATION,
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+        };
+        match answer.part().await.map_err(|cause| self.failure(cause))? {
+            Part::Head(status, headers) => Ok(InFlight { status, headers, ..answer }),
+            other => Err(self.failure(Cause::Malformed(format!("it began with {other:?}")))),
+        }
+    }
+
+    async fn ready(&self) -> Result<std::time::Instant, Cause> {
+        let (mut phase, mut exited) = (self.api.phase.clone(), self.process.exited.clone());
+        let heard = async {
+            tokio::select! {
+                biased;
+                phase = phase.wait_for(|phase| !matches!(phase, Phase::Starting)) => match phase.as_deref() {
+                    Ok(Phase::Ready(at)) => Ok(*at),
+                    Ok(Phase::Failed { kind, message }) => {
+                        Err(Cause::Reported { kind: kind.clone(), message: message.clone() })
+                    }
+                    _ => Err(Cause::Malformed("the Runtime API is gone".to_owned())),
+                },
+                status = exited.wait_for(Option::is_some) => Err(ended(status.ok().and_then(|status| *status))),
+            }
+        };
+        let late = Cause::Deadline { awaited: "ask for an event", within: START };
+        timeout(START, heard).await.unwrap_or(Err(late))
+    }
+
+    fn failure(&self, cause: Cause) -> Failure {
+        Failure { cause, output: self.process.output.tail() }
+    }
+}
+
+/// An answer whose head has come.
+#[derive(Debug)]
+pub struct InFlight<'a> {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    emulator: &'a Emulator,
+    parts: mpsc::UnboundedReceiver<Part>,
+    deadline: Instant,
+}
+
+impl InFlight<'_> {
+    /// The next piece of the body as the function sent it; `None` at its end. A buffered body is one piece.
+    ///
+    /// # Errors
+    /// As [`Emulator::invoke`].
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        match self.part().await.map_err(|cause| self.emulator.failure(cause))? {
+            Part::Chunk(chunk) => Ok(Some(chunk)),
+            Part::End => Ok(None),
+            other => Err(self.emulator.failure(Cause::Malformed(format!("{other:?} came amid the body")))),
+        }
+    }
+
+    /// Waits for the rest.
+    ///
+    /// # Errors
+    /// As [`Emulator::invoke`].
+    pub async fn collect(mut self) -> Result<Invocation, Failure> {
+        let mut chunks = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            chunks.push(chunk);
+        }
+        Ok(Invocation { status: self.status, headers: self.headers, chunks })
+    }
+
+    async fn part(&mut self) -> Result<Part, Cause> {
+        let mut exited = self.emulator.process.exited.clone();
+        let deadline = self.deadline;
+        tokio::select! {
+            biased;
+            part = self.parts.recv() => match part {
+                Some(Part::Failed(cause)) => Err(cause),
+                Some(part) => Ok(part),
+                None => Err(Cause::Malformed("its connection was cut".to_owned())),
+            },
+            status = exited.wait_for(Option::is_some) => Err(ended(status.ok().and_then(|status| *status))),
+            () = tokio::time::sleep_until(deadline) => {
+                Err(Cause::Deadline { awaited: "answer", within: INVOCATION })
+            }
+        }
+    }
+}
+
+fn ended(status: Option<std::process::ExitStatus>) -> Cause {
+    Cause::Ended(status.unwrap_or_default())
+}
+
+/// A whole answer, as API Gateway would pass it on.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body as it came; a buffered body is one piece.
+    pub chunks: Vec<Bytes>,
+}
+
+impl Invocation {
+    /// The whole body.
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        self.chunks
+            .iter()
+            .fold(BytesMut::new(), |mut body, chunk| {
+                body.extend_from_slice(chunk);
+                body
+            })
+            .freeze()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// If it isn't.
+    pub fn json(&self) -> Result<Value, serde_json::Error> {
+        serde_json::from_slice(&self.body())
+    }
+}

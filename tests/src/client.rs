@@ -1,0 +1,158 @@
+//! A client of the HTTP API.
+
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+
+use crate::{DEADLINE, Events};
+
+/// Where a gateway is, and the token to send.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Client {
+    /// A client of the gateway at `url`.
+    ///
+    /// # Panics
+    /// If there is no TLS for it.
+    #[must_use]
+    pub fn new(url: &str, token: Option<&str>) -> Self {
+        // The second client of a process finds the provider installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build();
+        let http = http.unwrap_or_else(|error| panic!("an HTTP client: {error}"));
+        Self { http, url: url.trim_end_matches('/').to_owned(), token: token.map(str::to_owned) }
+    }
+
+    /// The same client with another token, or none.
+    #[must_use]
+    pub fn with_token(&self, token: Option<&str>) -> Self {
+        Self { token: token.map(str::to_owned), ..self.clone() }
+    }
+
+    /// A request that can still be changed.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request and waits for the whole answer.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        self.try_send(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
+    }
+
+    /// Sends a request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
+        let answer = request.send().await?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        Ok(Answer { status, headers, body: answer.bytes().await? })
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// `POST` of a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `DELETE`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// `POST` of a JSON body whose answer streams.
+    ///
+    /// # Panics
+    /// If the answer is no stream.
+    pub async fn stream(&self, path: &str, body: &Value) -> Events {
+        self.events(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// A request whose answer streams.
+    ///
+    /// # Panics
+    /// If the answer is no stream.
+    pub async fn events(&self, request: RequestBuilder) -> Events {
+        let answer = request.send().await.unwrap_or_else(|error| panic!("no answer: {error:?}"));
+        let status = answer.status();
+        let kind =
+            answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if status.is_success() && kind.starts_with("text/event-stream") {
+            return Events::new(answer);
+        }
+        let kind = kind.to_owned();
+        panic!("instead of a stream: {status}, {kind}, {}", answer.text().await.unwrap_or_default());
+    }
+
+    /// Asks a question of the native API and gives the answer's text.
+    ///
+    /// # Panics
+    /// If it isn't answered.
+    pub async fn ask(&self, prompt: &str) -> String {
+        let body = json!({"input": {"prompt": prompt}, "parameters": {"temperature": 0}});
+        let answer = self.post("/v1/generate", &body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["output"]["text"].as_str().map(str::to_owned).unwrap_or_default()
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// If it isn't.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A header's text; empty if it isn't there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The error in the envelope that every route has, once status, code and request id are as they must be.
+    ///
+    /// # Panics
+    /// If they aren't.
+    pub fn error(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        let error = self.json()["error"].clone();
+        assert_eq!(error["code"], code, "{self:?}");
+        for field in ["type", "message", "request_id"] {
+            assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "no {field}: {self:?}");
+        }
+        assert!(error["retryable"].is_boolean() && error["details"].is_object(), "{self:?}");
+        assert!(error.get("param").is_some(), "{self:?}");
+        assert_eq!(error["request_id"], self.header("x-request-id"), "{self:?}");
+        error
+    }
+}

@@ -1,0 +1,70 @@
+//! `POST /v1/chat/completions`. What OpenAI's own clients make of it is tested in `tests/sdk`.
+
+use hearth_tests::Home;
+use serde_json::{Value, json};
+
+use crate::with;
+
+fn question(model: &str) -> Value {
+    json!({
+        "model": model,
+        "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        "temperature": 0,
+    })
+}
+
+#[tokio::test]
+async fn a_completion_comes_whole() {
+    let home = Home::start().await;
+    let answer = home.client().post("/v1/chat/completions", &question(&home.model)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    assert_eq!((&body["object"], &body["model"]), (&json!("chat.completion"), &json!(home.model)));
+    assert_eq!(body["id"], answer.header("x-request-id"));
+    let choice = &body["choices"][0];
+    assert_eq!((&choice["index"], &choice["finish_reason"]), (&json!(0), &json!("stop")));
+    assert_eq!(choice["message"]["role"], "assistant");
+    assert!(choice["message"]["content"].as_str().unwrap().contains("Paris"), "{body}");
+    assert!(body["usage"]["total_tokens"].as_u64() > body["usage"]["prompt_tokens"].as_u64());
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_completion_comes_in_chunks() {
+    let home = Home::start().await;
+    let client = home.client();
+    let whole = client.post("/v1/chat/completions", &question(&home.model)).await.json();
+    let body = with(question(&home.model), "stream", true);
+    let body = with(body, "stream_options", json!({"include_usage": true}));
+    let events = client.stream("/v1/chat/completions", &body).await.rest().await;
+
+    let (done, chunks) = events.split_last().unwrap();
+    assert_eq!(done.name(), "[DONE]");
+    let chunks: Vec<&Value> = chunks.iter().map(|event| &event.data).collect();
+    assert!(chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk"), "{chunks:?}");
+    assert_eq!(chunks[0]["choices"][0]["delta"]["role"], "assistant");
+    let text: String = chunks.iter().filter_map(|c| c["choices"][0]["delta"]["content"].as_str()).collect();
+    assert_eq!(text, whole["choices"][0]["message"]["content"].as_str().unwrap());
+    let reasons: Vec<&str> =
+        chunks.iter().filter_map(|chunk| chunk["choices"][0]["finish_reason"].as_str()).collect();
+    assert_eq!(reasons, ["stop"]);
+    let last = chunks.last().unwrap();
+    assert_eq!(last["choices"], json!([]));
+    assert_eq!(last["usage"]["total_tokens"], whole["usage"]["total_tokens"]);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_ignored_and_a_bad_one_named() {
+    let home = Home::start().await;
+    let client = home.client();
+    let answer = client.post("/v1/chat/completions", &with(question(&home.model), "colour", "red")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    for (key, value) in [("temperature", json!("hot")), ("temperature", json!(3)), ("messages", json!([]))] {
+        let answer = client.post("/v1/chat/completions", &with(question(&home.model), key, value)).await;
+        assert_eq!(answer.error(400, "invalid_request")["param"], key);
+    }
+    let answer = client.post("/v1/chat/completions", &question("no-such-model")).await;
+    assert_eq!(answer.error(404, "model_not_found")["param"], "model");
+    home.stop().await;
+}

@@ -1,0 +1,82 @@
+//! `GET /v1/requests/{id}` and its events: a run can be looked at, and a cut stream goes on.
+
+use hearth_tests::{Client, Event, Events, Home};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{capital_of_france, with};
+
+async fn resume(client: &Client, id: &str, last_event_id: u64) -> Events {
+    let request = client.request(Method::GET, &format!("/v1/requests/{id}/events"));
+    client.events(request.header("last-event-id", last_event_id)).await
+}
+
+fn text_of(events: &[Event]) -> String {
+    events.iter().map(Event::text).collect()
+}
+
+#[tokio::test]
+async fn a_finished_run_tells_its_state() {
+    let home = Home::start().await;
+    let client = home.client();
+    let run = client.post("/v1/generate", &capital_of_france()).await.json();
+    let path = format!("/v1/requests/{}", run["request_id"].as_str().unwrap());
+    let status = client.get(&path).await.json();
+    assert_eq!((&status["status"], &status["finish_reason"]), (&json!("completed"), &json!("stop")));
+    for field in ["request_id", "model", "output", "usage"] {
+        assert_eq!(status[field], run[field], "{field}");
+    }
+    assert_eq!((&status["queue_position"], &status["error"]), (&json!(null), &json!(null)));
+    assert!(status["created_at"].as_str().unwrap() <= status["finished_at"].as_str().unwrap(), "{status}");
+    assert_eq!(client.get(&format!("{path}/status")).await.json(), status);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn the_events_of_a_finished_run_can_be_read_again_from_any_place() {
+    let home = Home::start().await;
+    let client = home.client();
+    let stream = client.stream("/v1/generate", &with(capital_of_france(), "stream", true)).await;
+    let id = stream.request_id.clone();
+    let events = stream.rest().await;
+    assert_eq!(resume(&client, &id, 0).await.rest().await, events);
+
+    let middle = events.len() / 2;
+    let place = events[middle].id;
+    let after = resume(&client, &id, place).await.rest().await;
+    let (done, numbered) = after.split_last().unwrap();
+    assert!(numbered.iter().all(|event| event.id > place), "{after:?}");
+    assert_eq!((numbered.last().unwrap().name(), done.name()), ("complete", "[DONE]"));
+    assert_eq!(after, events[middle + 1..]);
+
+    let query = client.request(Method::GET, &format!("/v1/requests/{id}/events?after={place}"));
+    assert_eq!(client.events(query).await.rest().await, after);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_cut_goes_on_where_it_broke() {
+    let home = Home::start().await;
+    let client = home.client();
+    let body = json!({
+        "input": {"prompt": "Tell me a story."},
+        "parameters": {"ignore_eos": true, "max_tokens": 600},
+        "on_disconnect": "continue",
+        "stream": true,
+    });
+    let mut stream = client.stream("/v1/generate", &body).await;
+    let id = stream.request_id.clone();
+    let mut before = Vec::new();
+    while before.len() < 5 {
+        before.push(stream.next().await.unwrap());
+    }
+    drop(stream);
+
+    let after = resume(&client, &id, before.last().unwrap().id).await.rest().await;
+    let ids: Vec<u64> = before.iter().chain(&after).map(|event| event.id).filter(|id| *id > 0).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+    let complete = &after[after.len() - 2].data;
+    assert_eq!(complete["finish_reason"], "length");
+    assert_eq!(complete["output"]["text"], text_of(&before) + &text_of(&after));
+    home.stop().await;
+}

@@ -1,0 +1,34 @@
+//! The HTTP API of a running `hearth up`, over a socket.
+
+#![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
+
+mod authentication;
+mod cancel;
+mod chat;
+mod errors;
+mod events;
+mod generate;
+mod models;
+mod operations;
+mod tokens;
+
+use serde_json::{Value, json};
+
+/// A request that goes on until it is stopped: 3,500 tokens, whatever the model would say.
+fn endless() -> Value {
+    json!({
+        "input": {"prompt": "Tell me a story."},
+        "parameters": {"ignore_eos": true, "max_tokens": 3500},
+        "stream": true,
+    })
+}
+
+/// A question with one answer.
+fn capital_of_france() -> Value {
+    json!({"input": {"prompt": "What is the capital of France?"}, "parameters": {"temperature": 0}})
+}
+
+fn with(mut body: Value, key: &str, value: impl Into<Value>) -> Value {
+    body[key] = value.into();
+    body
+}

@@ -1,0 +1,119 @@
+//! `/v1/models`: the catalog, and what each model is doing.
+
+use std::{collections::BTreeSet, fs};
+
+use hearth_tests::{Client, Home, eventually, tiny_chat};
+use serde_json::{Value, json};
+
+fn ids(list: &Value) -> Vec<String> {
+    let models = list["data"].as_array().unwrap();
+    models.iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Puts further models into the folder, and waits until the catalog has them.
+async fn add_models(home: &Home, names: &[&str]) {
+    for name in names {
+        fs::copy(tiny_chat(), home.data().join("models").join(format!("{name}.gguf"))).unwrap();
+    }
+    let client = home.client();
+    eventually("the new models in the catalog", async || {
+        let known = ids(&client.get("/v1/models").await.json());
+        names.iter().all(|name| known.iter().any(|id| id == name)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_catalog_has_the_native_and_the_openai_shape() {
+    let home = Home::start().await;
+    let list = home.client().get("/v1/models").await.json();
+    assert_eq!((&list["object"], &list["next_cursor"]), (&json!("list"), &json!(null)));
+    assert_eq!(list["data"], list["models"]);
+    assert_eq!(ids(&list), [home.model.as_str()]);
+    let model = &list["data"][0];
+    assert_eq!((&model["object"], &model["owned_by"]), (&json!("model"), &json!("local")));
+    assert!(model["created"].is_i64() && model["name"].is_string(), "{model}");
+    assert_eq!((&model["modality"], &model["provider"]), (&json!("text"), &json!("local")));
+    assert_eq!((&model["version"], &model["architecture"]), (&json!("Q8_0"), &json!("llama")));
+    assert_eq!(model["context_length"], 4096);
+    assert_eq!(model["size_bytes"], fs::metadata(tiny_chat()).unwrap().len());
+    assert!(model["capabilities"].as_array().unwrap().contains(&json!("chat")), "{model}");
+    assert!(model["node"].as_str().unwrap().starts_with("node_"), "{model}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_tells_what_it_is_doing() {
+    let home = Home::start().await;
+    let client = home.client();
+    client.ask("Hello!").await;
+    let model = client.get(&format!("/v1/models/{}", home.model)).await.json();
+    let runtime = &model["runtime_status"];
+    assert_eq!((&runtime["state"], &runtime["default"]), (&json!("loaded"), &json!(true)), "{model}");
+    assert_eq!((&runtime["active"], &runtime["queue_depth"]), (&json!(0), &json!(0)), "{model}");
+    assert!(runtime["slots"].as_u64() > Some(1) && runtime["pid"].as_u64() > Some(1), "{model}");
+    assert!(runtime["loaded_at"].is_string() && runtime["last_used_at"].is_string(), "{model}");
+
+    let status = client.get(&format!("/v1/models/{}/status", home.model)).await.json();
+    assert_eq!(
+        (&status["model"], &status["runtime_status"]["state"]),
+        (&json!(home.model), &json!("loaded"))
+    );
+    let loaded = client.get("/v1/models/loaded").await.json();
+    assert_eq!(loaded["models"][0]["id"], home.model.as_str());
+    for path in ["/v1/models/none", "/v1/models/nobody/none", "/v1/models/none/status"] {
+        client.get(path).await.error(404, "model_not_found");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn the_catalog_can_be_filtered() {
+    let home = Home::start().await;
+    let client = home.client();
+    client.ask("Hello!").await;
+    let count = async |query: &str| ids(&client.get(&format!("/v1/models?{query}")).await.json()).len();
+    assert_eq!(count("modality=text").await, 1);
+    assert_eq!(count("modality=image").await, 0);
+    assert_eq!(count("provider=local").await, 1);
+    assert_eq!(count("provider=openai").await, 0);
+    assert_eq!(count("status=loaded").await, 1);
+    assert_eq!(count("status=unloaded").await, 0);
+    for (query, param) in [("modality=smell", "modality"), ("limit=0", "limit"), ("limit=201", "limit")] {
+        let answer = client.get(&format!("/v1/models?{query}")).await;
+        assert_eq!(answer.error(400, "invalid_request")["param"], param, "{query}");
+    }
+    home.stop().await;
+}
+
+/// Every page of one model each; and the cursor of the first.
+async fn pages(client: &Client) -> (Vec<String>, String) {
+    let (mut seen, mut first, mut query) = (Vec::new(), None, String::new());
+    loop {
+        let page = client.get(&format!("/v1/models?limit=1{query}")).await.json();
+        assert_eq!(ids(&page).len(), 1, "{page}");
+        seen.extend(ids(&page));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        first.get_or_insert(cursor.to_owned());
+        query = format!("&cursor={cursor}");
+    }
+    (seen, first.unwrap())
+}
+
+#[tokio::test]
+async fn pages_show_each_model_once() {
+    let home = Home::start().await;
+    add_models(&home, &["second", "third"]).await;
+    let client = home.client();
+    let (seen, cursor) = pages(&client).await;
+    assert_eq!(seen.len(), 3);
+    let distinct: BTreeSet<_> = seen.iter().map(String::as_str).collect();
+    assert_eq!(distinct, BTreeSet::from([home.model.as_str(), "second", "third"]));
+
+    let foreign = [format!("limit=1&modality=text&cursor={cursor}"), "limit=1&cursor=Zm9yZ2Vk".to_owned()];
+    for query in foreign {
+        let answer = client.get(&format!("/v1/models?{query}")).await;
+        assert_eq!(answer.error(400, "invalid_request")["param"], "cursor", "{query}");
+    }
+    home.stop().await;
+}

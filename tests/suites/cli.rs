@@ -1,0 +1,125 @@
+//! The commands, as a person or a script calls them.
+
+use hearth_tests::{Ended, Home, hearth, run};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+const QUESTION: &str = "What is the capital of France?";
+
+/// A command that knows the gateway and has the owner's token.
+fn command(home: &Home, arguments: &[&str]) -> Command {
+    let mut command = hearth(home.folder(), arguments);
+    command.env("HEARTH_URL", &home.url).env("HEARTH_TOKEN", &home.token);
+    command
+}
+
+async fn succeeds(command: Command, input: &str) -> String {
+    let ended = run(command, input).await;
+    assert!(ended.status.success(), "{ended:?}");
+    ended.stdout
+}
+
+async fn fails(command: Command) -> Ended {
+    let ended = run(command, "").await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert_eq!(ended.stdout, "", "an error belongs on standard error");
+    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+    ended
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[tokio::test]
+async fn it_tells_its_version_and_its_completions() {
+    let folder = TempDir::new().unwrap();
+    let version = succeeds(hearth(folder.path(), &["--version"]), "").await;
+    assert_eq!(version.trim(), concat!("hearth ", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = succeeds(hearth(folder.path(), &["completions", shell]), "").await;
+        assert!(script.contains("hearth") && script.contains("generate"), "{shell}: {script}");
+    }
+}
+
+#[tokio::test]
+async fn the_settings_are_shown_without_secrets() {
+    let folder = TempDir::new().unwrap();
+    let mut command = hearth(folder.path(), &["config"]);
+    command.env("HEARTH_TOKEN", "hth_0123456789secret").env("HEARTH_URL", "http://gateway.example:1234");
+    let ended = run(command, "").await;
+    assert!(ended.status.success() && !ended.stdout.is_empty(), "{ended:?}");
+    assert!(!format!("{ended:?}").contains("0123456789secret"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn generate_prints_the_answer_or_all_of_it_as_json() {
+    let home = Home::start().await;
+    let text = succeeds(command(&home, &["generate", "--temperature", "0", QUESTION]), "").await;
+    assert!(text.contains("Paris") && text.ends_with('\n'), "{text:?}");
+    let whole = succeeds(command(&home, &["generate", "--temperature", "0", "--json", QUESTION]), "").await;
+    let whole = json(&whole);
+    assert_eq!(whole["output"]["text"].as_str().unwrap().trim_end(), text.trim_end());
+    assert_eq!(whole["model"], home.model.as_str());
+    let piped = succeeds(command(&home, &["generate", "--temperature", "0"]), QUESTION).await;
+    assert_eq!(piped, text);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn chat_takes_its_turns_from_a_pipe() {
+    let home = Home::start().await;
+    let turns = "My name is Ada.\nWhat is my name?\n";
+    let answers = succeeds(command(&home, &["chat", "--temperature", "0"]), turns).await;
+    assert_eq!(answers.lines().count(), 2, "{answers}");
+    assert!(answers.lines().nth(1).unwrap().contains("Ada"), "{answers}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn models_are_listed_for_people_and_programs() {
+    let home = Home::start().await;
+    let table = succeeds(command(&home, &["models", "list"]), "").await;
+    assert!(table.lines().count() == 2 && table.contains(&home.model), "{table}");
+    let list = json(&succeeds(command(&home, &["models", "list", "--json"]), "").await);
+    let models = list["models"].as_array().or(list.as_array()).unwrap();
+    assert_eq!(models[0]["id"], home.model.as_str());
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_are_made_listed_and_revoked() {
+    let home = Home::start().await;
+    let made = json(&succeeds(command(&home, &["token", "create", "laptop", "--json"]), "").await);
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let theirs = || {
+        let mut command = command(&home, &["models", "list"]);
+        command.env("HEARTH_TOKEN", token);
+        command
+    };
+    succeeds(theirs(), "").await;
+    let list = succeeds(command(&home, &["token", "list"]), "").await;
+    assert!(list.contains("laptop") && list.contains(id) && !list.contains(token), "{list}");
+    succeeds(command(&home, &["token", "revoke", id]), "").await;
+    fails(theirs()).await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn an_error_tells_the_request_and_what_to_do() {
+    let home = Home::start().await;
+    let mut wrong = command(&home, &["generate", QUESTION]);
+    wrong.env("HEARTH_TOKEN", "hth_wrong");
+    let ended = fails(wrong).await;
+    assert!(ended.stderr.contains("unauthorized") && ended.stderr.contains("req_"), "{}", ended.stderr);
+
+    let ended = fails(command(&home, &["generate", "--model", "no-such-model", QUESTION])).await;
+    assert!(ended.stderr.contains("model_not_found") && ended.stderr.contains("req_"), "{}", ended.stderr);
+    let url = home.url.clone();
+    let folder = home.stop().await;
+    let mut gone = hearth(folder.path(), &["generate", QUESTION]);
+    gone.env("HEARTH_URL", &url).env("HEARTH_TOKEN", "hth_any");
+    let ended = fails(gone).await;
+    assert!(ended.stderr.contains(&url) && ended.stderr.contains("hearth up"), "{}", ended.stderr);
+}

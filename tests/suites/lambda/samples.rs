@@ -1,0 +1,58 @@
+//! The samples, the functions they are for, and what must come of them.
+
+use lambda_emulator::Invocation;
+
+use crate::shapes::{has, is_chat_stream, is_native_stream, text_has};
+
+/// A sample event.
+pub(crate) struct Sample {
+    /// Its file in `events/`.
+    pub(crate) file: &'static str,
+    /// The binary of the function that API Gateway would give it to.
+    pub(crate) function: &'static str,
+    /// The answer's status.
+    pub(crate) status: u16,
+    /// What the answer must look like; or what is missing.
+    pub(crate) shape: fn(&Invocation) -> Result<(), String>,
+}
+
+const fn sample(
+    function: &'static str,
+    file: &'static str,
+    status: u16,
+    shape: fn(&Invocation) -> Result<(), String>,
+) -> Sample {
+    Sample { file, function, status, shape }
+}
+
+const GENERATE: &str = "hearth-fn-generate";
+const MODELS: &str = "hearth-fn-models";
+const ACCOUNTS: &str = "hearth-fn-accounts";
+const OPS: &str = "hearth-fn-ops";
+
+/// Every file of `events/`. Those of one function are replayed in this order.
+pub(crate) const SAMPLES: &[Sample] = &[
+    sample(GENERATE, "post_v1.generate.json", 200, is_native_stream),
+    sample(GENERATE, "post_v1.chat.completions.json", 200, is_chat_stream),
+    sample(GENERATE, "get_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/status", "/output/text"])),
+    sample(GENERATE, "get_v1.requests.id.status.json", 200, |a| has(a, &["/request_id", "/status"])),
+    sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_stream),
+    sample(GENERATE, "post_v1.requests.id.cancel.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
+    sample(GENERATE, "delete_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
+    sample(MODELS, "get_v1.models.json", 200, |a| has(a, &["/object", "/data/0/id", "/models/0/id"])),
+    sample(MODELS, "get_v1.models.id.json", 200, |a| has(a, &["/id", "/runtime_status/state"])),
+    sample(MODELS, "get_v1.models.id.status.json", 200, |a| has(a, &["/model", "/runtime_status/state"])),
+    sample(MODELS, "post_v1.models.id.load.json", 202, |_| Ok(())),
+    sample(MODELS, "get_v1.models.loaded.json", 200, |a| has(a, &["/models"])),
+    sample(MODELS, "post_v1.models.id.unload.json", 202, |_| Ok(())),
+    sample(ACCOUNTS, "post_v1.users.tokens.json", 201, |a| has(a, &["/token", "/id", "/prefix"])),
+    sample(ACCOUNTS, "get_v1.users.tokens.json", 200, |a| has(a, &["/tokens/0/id"])),
+    sample(ACCOUNTS, "delete_v1.users.tokens.id.json", 204, |_| Ok(())),
+    sample(OPS, "get_health.json", 200, |a| has(a, &["/status"])),
+    sample(OPS, "get_version.json", 200, |a| has(a, &["/version"])),
+    sample(OPS, "get_ready.json", 200, |a| has(a, &["/status"])),
+    sample(OPS, "get_metrics.json", 200, |a| text_has(a, "# TYPE hearth_")),
+    sample(OPS, "get_openapi.json.json", 200, |a| has(a, &["/openapi", "/paths/~1v1~1generate"])),
+    sample(OPS, "get_docs.json", 200, |a| text_has(a, "<html")),
+    sample(OPS, "get_docs.file.json", 200, |a| text_has(a, ".swagger-ui")),
+];

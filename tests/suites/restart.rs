@@ -1,0 +1,126 @@
+//! Starting, stopping, starting again: what is kept, and what is said when it can't start.
+
+#![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
+
+use std::{fs, path::Path};
+
+use hearth_tests::{Ended, Home, eventually, hearth, is_running, run, tiny_chat};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// A `hearth up` that can't start.
+async fn refused(data: &Path, port: u16) -> Ended {
+    let home = TempDir::new().unwrap();
+    let (port, data) = (port.to_string(), data.to_str().unwrap());
+    let ended = run(hearth(home.path(), &["up", "--json", "--port", &port, "--data", data]), "").await;
+    assert!(!ended.status.success(), "{ended:?}");
+    assert_eq!(ended.stdout, "", "what didn't start told where it serves");
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    ended
+}
+
+#[tokio::test]
+async fn token_and_runs_survive_a_restart() {
+    let home = Home::start().await;
+    let made = home.client().post("/v1/users/tokens", &json!({"name": "laptop"})).await.json();
+    let answer = home.client().post("/v1/generate", &json!({"input": {"prompt": "Hello!"}})).await.json();
+    let path = format!("/v1/requests/{}", answer["request_id"].as_str().unwrap());
+    let before = home.client().get(&path).await.json();
+
+    let home = home.restart().await;
+    assert_eq!(home.client().get(&path).await.json(), before);
+    let laptop = home.client().with_token(made["token"].as_str());
+    assert_eq!(laptop.get(&path).await.json(), before);
+    assert!(laptop.ask("What is the capital of France?").await.contains("Paris"));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_cut_by_a_crash_is_failed_and_not_running_for_ever() {
+    let home = Home::start().await;
+    let body = json!({
+        "input": {"prompt": "Tell me a story."},
+        "parameters": {"ignore_eos": true, "max_tokens": 3500},
+        "stream": true,
+    });
+    let mut stream = home.client().stream("/v1/generate", &body).await;
+    stream.next_named("delta").await;
+    let path = format!("/v1/requests/{}", stream.request_id);
+    let worker = home.worker(&home.model).await;
+
+    let home = home.crash_and_restart().await;
+    eventually("the end of the orphaned worker", async || (!is_running(worker)).then_some(())).await;
+    let run = eventually("the end of the run", async || {
+        let run = home.client().get(&path).await.json();
+        run["finished_at"].is_string().then_some(run)
+    })
+    .await;
+    assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("node_lost")), "{run}");
+    let events = home.client().request(reqwest::Method::GET, &format!("{path}/events"));
+    let events = home.client().events(events).await.rest().await;
+    let names: Vec<&str> = events.iter().map(hearth_tests::Event::name).collect();
+    assert_eq!(names[names.len() - 2..], ["error", "[DONE]"], "{names:?}");
+    assert!(home.client().ask("What is the capital of France?").await.contains("Paris"));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn data_in_use_is_refused_by_name_and_left_alone() {
+    let home = Home::start().await;
+    let ended = refused(&home.data(), 0).await;
+    assert!(ended.stderr.contains(home.data().to_str().unwrap()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("in use"), "{}", ended.stderr);
+    home.client().ask("Hello!").await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let folder = TempDir::new().unwrap();
+    let ended = refused(&folder.path().join("data"), port).await;
+    assert!(ended.stderr.contains(&port.to_string()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--port"), "what to do is not said: {}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_is_named() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "not a folder").unwrap();
+    let ended = refused(&file.join("data"), 0).await;
+    assert!(ended.stderr.contains(file.to_str().unwrap()), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_file_given_as_model_is_served_under_its_stem() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("my-model.gguf");
+    fs::copy(tiny_chat(), &file).unwrap();
+    let home = Home::start_with(&["--model", file.to_str().unwrap()]).await;
+    assert_eq!(home.model, "my-model");
+    let body =
+        json!({"input": {"prompt": "What is the capital of France?"}, "parameters": {"temperature": 0}});
+    let answer = home.client().post("/v1/generate", &body).await.json();
+    assert_eq!(answer["model"], "my-model");
+    assert!(answer["output"]["text"].as_str().unwrap().contains("Paris"), "{answer}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn ctrl_c_in_mid_stream_ends_the_stream_and_every_process() {
+    let home = Home::start().await;
+    let body = json!({
+        "input": {"prompt": "Tell me a story."},
+        "parameters": {"ignore_eos": true, "max_tokens": 3500},
+        "stream": true,
+    });
+    let mut stream = home.client().stream("/v1/generate", &body).await;
+    stream.next_named("delta").await;
+    let worker = home.worker(&home.model).await;
+    let (_folder, events) = tokio::join!(home.stop(), stream.rest());
+    assert_eq!(events.last().unwrap().name(), "[DONE]", "the stream broke off");
+    assert!(!is_running(worker), "the model's process outlived hearth");
+}
