@@ -136,16 +136,17 @@ fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
     paths.sort();
-    for path in paths {
+    let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
+    for path in files {
         let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if path.is_dir() && depth < MAX_DEPTH {
-            collect(&path, depth + 1, into);
-        } else if name.ends_with(".gguf")
-            && !is_later_part(&name)
-            && !name.starts_with("mmproj")
-            && !into.contains(&path)
-        {
+        let model = name.ends_with(".gguf") && !is_later_part(&name) && !name.starts_with("mmproj");
+        if model && !into.contains(&path) {
             into.push(path);
+        }
+    }
+    if depth < MAX_DEPTH {
+        for folder in folders {
+            collect(&folder, depth + 1, into);
         }
     }
 }

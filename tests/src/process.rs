@@ -69,14 +69,15 @@ pub async fn run(mut command: Command, input: &str) -> Ended {
 }
 
 impl Process {
-    /// Starts `command` in a process group of its own, with its standard error in the file `log`.
+    /// Starts `command` with its standard error in the file `log`. It stays in the test's process group, so
+    /// that whatever kills the test, a terminal or a test runner, reaches it too.
     ///
     /// # Panics
     /// If it can't be started.
     #[must_use]
     pub fn spawn(mut command: Command, log: PathBuf) -> Self {
         let stderr = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
-        command.stdout(Stdio::piped()).stderr(stderr).process_group(0);
+        command.stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (Some(pid), Some(stdout)) = (child.id(), child.stdout.take()) else {
             panic!("{command:?} is gone")
@@ -162,11 +163,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.show_what_it_wrote();
-        }
-        // Once it was waited for, the number may be another process'.
-        if self.child.id().is_some() {
-            let group = format!("-{}", self.pid);
-            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
         }
     }
 }

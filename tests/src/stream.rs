@@ -18,7 +18,7 @@ pub struct Events {
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its id; 0 if it has none.
+    /// Its id; without one, that of the event before, and 0 before the first.
     pub id: u64,
     /// Its data; for `[DONE]` that text.
     pub data: Value,

@@ -13,11 +13,16 @@ use hearth_wire::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{RunLog, models::Models, worker::Worker};
+use super::{
+    RunLog,
+    models::Models,
+    refusal::{load_failed, refused},
+    worker::Worker,
+};
 use crate::{
     config::NodeConfig,
     frames::{Command, Generate, LoadSpec, Report},
-    scheduler::{Effect, Refusal, Scheduler},
+    scheduler::{Effect, Scheduler},
 };
 
 /// How often deadlines are looked at.
@@ -377,26 +382,5 @@ impl Actor {
         }
         let keep = self.config.keep_runs;
         self.logs.retain(|_, log| log.ended_at().is_none_or(|at| at.elapsed() < keep));
-    }
-}
-
-fn load_failed(model: &str, reason: &str) -> ApiError {
-    ApiError::new(ErrorCode::ModelLoadFailed, format!("the model {model:?} can't be loaded: {reason}"))
-        .at("model")
-}
-
-fn refused(model: &str, refusal: &Refusal) -> ApiError {
-    match refusal {
-        Refusal::QueueFull => {
-            ApiError::new(ErrorCode::QueueFull, format!("the queue of {model:?} is full; try again later"))
-        }
-        Refusal::NoRoom(holders) => {
-            let message = format!("there is no room for {model:?}: {} stay in memory", holders.join(", "));
-            ApiError::new(ErrorCode::NoModelAvailable, message).with("holding", holders.clone())
-        }
-        Refusal::InUse => {
-            let message = format!("{model:?} has requests; wait for them or cancel them");
-            ApiError::new(ErrorCode::Conflict, message).at("model")
-        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod actor;
 mod models;
+mod refusal;
 mod run_log;
 mod worker;
 

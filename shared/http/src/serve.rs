@@ -14,7 +14,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use http::header;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    cors::{Any as AnyOrigin, CorsLayer},
+    cors::{AllowHeaders, Any as AnyOrigin, CorsLayer},
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -53,9 +53,8 @@ fn cors() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AnyOrigin)
         .allow_methods(AnyOrigin)
-        .allow_headers(AnyOrigin)
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .allow_headers(AnyOrigin)
+        // A wildcard would leave out `Authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([request_id::HEADER, header::RETRY_AFTER])
         .max_age(std::time::Duration::from_secs(3600))
 }

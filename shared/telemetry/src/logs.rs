@@ -22,6 +22,9 @@ pub enum LogError {
     /// The folder can't be written.
     #[error("logs can't be written: {0}")]
     Folder(#[from] InitError),
+    /// The folder can't be made.
+    #[error("the log folder can't be made: {0}")]
+    Create(#[from] io::Error),
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
@@ -55,6 +58,7 @@ pub fn to_supervisor(level: &str) -> Result<(), LogError> {
 /// # Errors
 /// If `level` can't be read or `folder` can't be written.
 pub fn to_folder(folder: &Path, level: &str) -> Result<WorkerGuard, LogError> {
+    std::fs::create_dir_all(folder)?;
     let files = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(KEPT_DAYS);
     let files = files.filename_prefix("hearth").filename_suffix("log").build(folder)?;
     let (writer, guard) = tracing_appender::non_blocking(files);

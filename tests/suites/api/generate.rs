@@ -59,7 +59,7 @@ async fn a_conversation_is_remembered_and_parameters_count() {
     let body = json!({
         "model": home.model,
         "input": {"messages": [
-            said("user", "My name is Ada."), said("assistant", "Hello, Ada."), said("user", "What is my name?"),
+            said("user", "My name is Ada."), said("assistant", "Nice to meet you, Ada!"), said("user", "What is my name?"),
         ]},
         "parameters": {"temperature": 0},
     });

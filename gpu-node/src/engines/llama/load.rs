@@ -4,9 +4,11 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use hearth_domain::RunId;
 use llama_cpp_2::{
+    LogOptions,
     context::{LlamaContext, params::LlamaContextParams},
     llama_backend::LlamaBackend,
     model::{LlamaModel, params::LlamaModelParams},
+    send_logs_to_tracing,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -28,6 +30,8 @@ pub(super) struct Loaded {
 /// Reads the model that `spec` names, reporting how far it is.
 pub(super) fn model(spec: &LoadSpec, reports: &UnboundedSender<Report>) -> Result<Loaded, String> {
     let header = Header::read(&spec.path).map_err(|error| error.to_string())?;
+    // llama.cpp tells everything on standard error unless it is given somewhere else to tell it.
+    send_logs_to_tracing(LogOptions::default());
     let backend = LlamaBackend::init().map_err(|error| error.to_string())?;
     let progress = reports.clone();
     let mut last = 0.0;
