@@ -99,9 +99,10 @@ async fn dispatch(command: Command) -> Result<()> {
             };
             models.run(&pull).await
         }
-        Command::Token(token) => match token.offline().map(ToOwned::to_owned) {
-            Some(data) => home::offline::token(token, &data).await,
-            None => token.run().await,
+        Command::Token(token) => match (token.data.clone(), token.table.clone()) {
+            (Some(data), _) => home::offline::in_folder(token, &data).await,
+            (None, Some(table)) => home::offline::in_table(token, &table).await,
+            (None, None) => token.run().await,
         },
         Command::Config(source) => {
             print!("{}", Settings::read(&source)?.shown()?);

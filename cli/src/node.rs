@@ -1,6 +1,6 @@
 //! `hearth node`: the node alone, for a gateway that reaches it directly.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -32,8 +32,7 @@ pub(crate) struct NodeCommand {
 
 /// How a node is set up by settings: with its default model, and the files beside its folder.
 pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Result<NodeConfig> {
-    let executable = std::env::current_exe().context("this program's own file can't be found")?;
-    let mut config = NodeConfig::new(settings.models_folder(), executable);
+    let mut config = NodeConfig::new(settings.models_folder(), own_executable()?);
     config.default_model = Some(default.id);
     config.extra_models = default.extra;
     config.context_length = settings.node.context_length;
@@ -45,6 +44,16 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
         queue_depth: settings.node.queue_depth,
     };
     Ok(config)
+}
+
+/// This program, as a child can be started from it. Linux has a name for it that stays good when the
+/// file is replaced by a newer one.
+fn own_executable() -> Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() {
+        return Ok(running);
+    }
+    std::env::current_exe().context("this program's own file can't be found")
 }
 
 /// Runs a node until it is interrupted.

@@ -1,9 +1,9 @@
 //! `hearth token`: API tokens, made and revoked through a running gateway.
 //!
-//! With `--data` they are made in the data folder itself, which is how the first one comes about; the
-//! caller does that, and prints with [`print_created`] and [`print_list`].
+//! With `--data` or `--table` they are made in the store itself, which is how the first one comes
+//! about; the caller does that, and prints with [`print_created`] and [`print_list`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hearth_domain::Scope;
@@ -20,6 +20,9 @@ pub struct Token {
     /// Work on the data folder itself, while the gateway is stopped
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Work on this DynamoDB table, with the AWS environment's credentials
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "data")]
+    pub table: Option<String>,
     #[command(flatten)]
     pub connection: Connection,
 }
@@ -45,7 +48,7 @@ pub struct Create {
     /// What the token is for
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// What it may do, several times or with commas; without it: generate and models:read
+    /// What it may do, several times or with commas; without it: generate and models:read, or every scope with --data and --table
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = scopes())]
     pub scope: Vec<Scope>,
     /// When it ends, in days from now; without it: never
@@ -60,12 +63,6 @@ fn scopes() -> impl TypedValueParser<Value = Scope> {
 }
 
 impl Token {
-    /// The data folder to work on, if the gateway is to be left out of it.
-    #[must_use]
-    pub fn offline(&self) -> Option<&Path> {
-        self.data.as_deref()
-    }
-
     /// Asks the gateway.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use hearth_auth::LinkVerifier;
-use hearth_domain::{Scope, Timestamp};
+use hearth_domain::{NodeId, Scope, Timestamp, UserId};
 use hearth_gateway::Gateway;
 use hearth_http::AppState;
 use hearth_node::Node;
@@ -26,7 +26,6 @@ use crate::{
     settings::{Settings, Source},
 };
 use banner::Progress;
-use identity::Identity;
 use stores::Stores;
 
 /// How often the node's being there is noted.
@@ -56,15 +55,15 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let gateway = stores.gateway(&url).await?;
-    let identity = Identity::load_or_create(&settings.data)?;
+    let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
     if interrupted_runs > 0 {
         tracing::warn!(interrupted_runs, "runs of an earlier process were ended");
     }
-    let token = first_token(&gateway, &identity).await?;
+    let token = first_token(&gateway, operator).await?;
     let model = default.id.clone();
     let (node, node_ended) = Node::start(config(&settings, default)?);
-    let link = start_link(&gateway, &identity, &node).await?;
+    let link = start_link(&gateway, operator, identity::node_id(&settings.data)?, &node).await?;
     let state = AppState { gateway: gateway.clone() };
     let server = serve::start(listener, api::router(state).merge(stores.object_routes()));
     progress.say(&format!("loading {model}"));
@@ -90,35 +89,29 @@ pub(crate) async fn up(command: Up) -> Result<()> {
 }
 
 /// A token with every scope, made at the first start of a data folder; later ones have it already.
-async fn first_token(gateway: &Gateway, identity: &Identity) -> Result<Option<String>> {
-    if !gateway.list_tokens(identity.user).await?.is_empty() {
+async fn first_token(gateway: &Gateway, operator: UserId) -> Result<Option<String>> {
+    if !gateway.list_tokens(operator).await?.is_empty() {
         return Ok(None);
     }
-    let (token, _) = gateway.issue_token(identity.user, "first token", Scope::ALL.to_vec(), None).await?;
+    let (token, _) = gateway.issue_token(operator, "first token", Scope::ALL.to_vec(), None).await?;
     Ok(Some(token.expose().to_owned()))
 }
 
 /// Serves the node's link on a loopback port of its own, and enrols it with the gateway.
-async fn start_link(gateway: &Gateway, identity: &Identity, node: &Node) -> Result<serve::Server> {
+async fn start_link(gateway: &Gateway, owner: UserId, id: NodeId, node: &Node) -> Result<serve::Server> {
     let listener =
         TcpListener::bind(("127.0.0.1", 0)).await.context("no loopback port can be had for the node")?;
     let url = format!("http://{}", listener.local_addr()?);
     let public_key = gateway.keys().await?.link().public_key();
-    let verifier = LinkVerifier::new(&identity.node.to_string(), &public_key)?;
+    let verifier = LinkVerifier::new(&id.to_string(), &public_key)?;
     let server = serve::start(listener, hearth_node::server::router(node.clone(), verifier));
-    let record = NodeRecord {
-        id: identity.node,
-        owner: identity.user,
-        name: "this box".to_owned(),
-        url,
-        created_at: Timestamp::now(),
-    };
+    let record = NodeRecord { id, owner, name: "this box".to_owned(), url, created_at: Timestamp::now() };
     gateway.store().nodes().put(&record).await?;
-    tokio::spawn(beat(gateway.clone(), identity.node));
+    tokio::spawn(beat(gateway.clone(), id));
     Ok(server)
 }
 
-async fn beat(gateway: Gateway, node: hearth_domain::NodeId) {
+async fn beat(gateway: Gateway, node: NodeId) {
     let mut ticks = tokio::time::interval(HEARTBEAT);
     loop {
         ticks.tick().await;

@@ -1,21 +1,35 @@
-//! Tokens made and revoked in the data folder itself, while the gateway is stopped: the way back in
-//! when the first token is lost.
+//! Tokens made and revoked in the store itself, without a gateway in between: in a data folder while
+//! the gateway is stopped, when the first token is lost; in a cloud's table, to make the first one.
 
 use std::path::Path;
 
 use anyhow::Result;
 use hearth_domain::Scope;
-use hearth_gateway::tokens::shown;
+use hearth_gateway::{Gateway, Options, tokens::shown};
+use hearth_store::{Clients, Names, Store};
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
 
-use super::{identity::Identity, stores::Stores};
+use super::stores::Stores;
 use crate::client::token::{Token, TokenCommand, print_created, print_list, print_revoked};
 
 /// Carries a token command out on the folder `data`.
-pub(crate) async fn token(token: Token, data: &Path) -> Result<()> {
-    let json = token.connection.json;
+pub(crate) async fn in_folder(token: Token, data: &Path) -> Result<()> {
+    // Nothing here gives out a URL.
     let gateway = Stores::open(data)?.gateway("http://localhost").await?;
-    let owner = Identity::load_or_create(data)?.user;
+    carry_out(token, &gateway).await
+}
+
+/// Carries a token command out on the DynamoDB table `table`, with the AWS environment's credentials.
+pub(crate) async fn in_table(token: Token, table: &str) -> Result<()> {
+    let names = Names { table: table.to_owned(), bucket: String::new(), secret: String::new() };
+    let store = Store::new(Clients::from_environment().await, names);
+    let gateway = Gateway::new(store, hearth_providers::http_client()?, Options::default());
+    carry_out(token, &gateway).await
+}
+
+async fn carry_out(token: Token, gateway: &Gateway) -> Result<()> {
+    let json = token.connection.json;
+    let owner = gateway.store().operator().await?;
     match token.command {
         TokenCommand::Create(create) => {
             let ask = create.request();

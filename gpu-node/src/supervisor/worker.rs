@@ -38,6 +38,7 @@ impl Worker {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = tokio::process::Command::new(executable)
+            .arg0("hearth")
             .args(["engine", "llama"])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

@@ -26,6 +26,8 @@ impl Embedded {
         // `route_service` rather than `nest_service`: the path is signed and must stay whole.
         Router::new()
             .route_service(&format!("/{bucket}"), service.clone())
+            // The SDK speaks of the bucket itself with a slash at the end.
+            .route_service(&format!("/{bucket}/"), service.clone())
             .route_service(&format!("/{bucket}/{{*key}}"), service)
     }
 

@@ -9,18 +9,32 @@ use std::time::Duration;
 use hearth_domain::{FinishReason, Run, RunState, Timestamp, run::Failure};
 use hearth_store::{Store, StoreError};
 use hearth_wire::{RunEvent, RunEventBody};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 const BATCH: Duration = Duration::from_millis(200);
 /// Waits before the last write is tried again.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// Takes a run's events in order; ends after the terminal one, or when the sender goes.
-pub(crate) fn start(store: Store, run: Run) -> (mpsc::UnboundedSender<RunEvent>, JoinHandle<()>) {
+/// A run's recorder, at work.
+pub(crate) struct Recording {
+    /// Takes the run's events in order.
+    pub(crate) events: mpsc::UnboundedSender<RunEvent>,
+    /// Told when the run can be found in the store.
+    pub(crate) created: oneshot::Receiver<()>,
+    /// Ends after the terminal event, or when the sender of events goes.
+    pub(crate) ended: JoinHandle<()>,
+}
+
+/// Begins to record a run.
+pub(crate) fn start(store: Store, run: Run) -> Recording {
     let (events, inbox) = mpsc::unbounded_channel();
+    let (tell, created) = oneshot::channel();
     let recorder = Recorder { store, run, pending: Vec::new(), changed: false, created: false };
-    (events, tokio::spawn(recorder.run(inbox)))
+    Recording { events, created, ended: tokio::spawn(recorder.run(inbox, tell)) }
 }
 
 struct Recorder {
@@ -34,8 +48,9 @@ struct Recorder {
 }
 
 impl Recorder {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>) {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>, created: oneshot::Sender<()>) {
         self.create().await;
+        let _ = created.send(());
         while let Some(event) = inbox.recv().await {
             if !self.take(event) {
                 self.gather(&mut inbox).await;

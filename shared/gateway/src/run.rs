@@ -14,6 +14,8 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{Caller, Gateway, record, resolve::Candidate};
 
+/// How long an answer's beginning may wait for the run to be stored.
+const CREATE: Duration = Duration::from_millis(250);
 /// How long a stopped run may take to say so.
 const CANCEL: Duration = Duration::from_secs(10);
 /// How long a stream's end may wait for the run to be recorded.
@@ -64,11 +66,12 @@ impl Gateway {
         let candidate = self.resolve(caller, &generation).await?;
         let run = new_run(caller, id, &candidate);
         let (client, mut events) = mpsc::unbounded_channel();
-        let (recorder, recorded) = record::start(self.store().clone(), run);
+        let recording = record::start(self.store().clone(), run);
+        let recorder = recording.events;
         let driver = Driver { id, provider: Box::new(candidate.link), client, recorder, seq: 0 };
         let call = Call { run: id, model: candidate.model, generation };
         let selected = RunEventBody::Selected(candidate.selected);
-        tokio::spawn(driver.run(call, selected, recorded));
+        tokio::spawn(driver.run(call, selected, recording.ended));
         let mut first = std::collections::VecDeque::new();
         while let Some(event) = events.recv().await {
             if let RunEventBody::Error { error } = event.body {
@@ -80,6 +83,8 @@ impl Gateway {
                 break;
             }
         }
+        // Whoever learns the id can use it: the run is stored by now, unless the store is slow.
+        let _ = tokio::time::timeout(CREATE, recording.created).await;
         Ok(RunStream { id, first, rest: events })
     }
 }

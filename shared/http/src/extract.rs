@@ -66,7 +66,7 @@ fn malformed(path: &str, error: &serde_json::Error) -> ApiError {
         .find_map(|start| text.strip_prefix(start)?.split('`').next());
     let param = match (path, named) {
         (".", Some(name)) => Some(name.to_owned()),
-        (parent, Some(name)) if !parent.ends_with(name) => Some(format!("{parent}.{name}")),
+        (parent, Some(name)) if parent.rsplit('.').next() != Some(name) => Some(format!("{parent}.{name}")),
         (".", None) => None,
         (path, _) => Some(path.to_owned()),
     };
@@ -128,6 +128,13 @@ mod tests {
     struct Outer {
         model: String,
         items: Option<Vec<Inner>>,
+        count: Option<Count>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Count {
+        count_of: u32,
     }
 
     #[derive(Debug, Deserialize)]
@@ -152,6 +159,7 @@ mod tests {
             Some("items[0].count")
         );
         assert_eq!(param_of(r#"{"model": "a", "items": [{}]}"#).await.as_deref(), Some("items[0].count"));
+        assert_eq!(param_of(r#"{"model": "a", "count": {}}"#).await.as_deref(), Some("count.count_of"));
         assert_eq!(param_of(r#"{"model": "#).await, None);
         assert_eq!(param_of(r#"[]"#).await, None);
         assert_eq!(param_of("").await, None);

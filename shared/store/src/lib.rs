@@ -8,6 +8,7 @@ mod error;
 mod item;
 pub mod models;
 pub mod nodes;
+mod operator;
 pub mod runs;
 mod schema;
 mod secret;
@@ -62,6 +63,14 @@ impl Store {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
+    /// The user who operates this gateway, and owns what is made without an account.
+    ///
+    /// # Errors
+    /// If the table can't be read or written.
+    pub async fn operator(&self) -> Result<hearth_domain::UserId, StoreError> {
+        operator::get_or_create(&self.table).await
     }
 
     /// Makes the table where it isn't there, and checks its version.

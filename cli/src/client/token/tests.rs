@@ -56,9 +56,10 @@ fn bad_lines() {
 
 #[test]
 fn the_data_folder_may_come_after_the_command() {
-    assert_eq!(parse("hearth list --data d").unwrap().offline(), Some(Path::new("d")));
-    assert_eq!(parse("hearth --data d list").unwrap().offline(), Some(Path::new("d")));
-    assert_eq!(parse("hearth list").unwrap().offline(), None);
+    assert_eq!(parse("hearth list --data d").unwrap().data, Some("d".into()));
+    assert_eq!(parse("hearth --data d list").unwrap().data, Some("d".into()));
+    assert_eq!(parse("hearth list").unwrap().data, None);
+    assert!(parse("hearth list --data d --table t").is_err());
 }
 
 #[test]

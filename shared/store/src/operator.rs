@@ -1,0 +1,33 @@
+//! Who operates this gateway: one user, made when first asked for.
+
+use hearth_domain::UserId;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    StoreError, Table,
+    item::{Item, Key, META},
+};
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Operator {
+    user: UserId,
+}
+
+/// The operator; of two who ask at once, both get the same.
+pub(crate) async fn get_or_create(table: &Table) -> Result<UserId, StoreError> {
+    let key = Key::new("OPERATOR", META);
+    if let Some(operator) = table.get::<Operator>(&key).await? {
+        return Ok(operator.user);
+    }
+    let new = Operator { user: UserId::new() };
+    match table.put(Item::new(&key, VERSION, &new)?, Some("attribute_not_exists(pk)")).await {
+        Ok(()) => Ok(new.user),
+        Err(StoreError::Conflict) => {
+            let first = table.get::<Operator>(&key).await?;
+            first.map(|operator| operator.user).ok_or(StoreError::Conflict)
+        }
+        Err(error) => Err(error),
+    }
+}
