@@ -88,10 +88,18 @@ async fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Up(up) => home::up(up).await,
         Command::Node(node) => node::run(node).await,
-        Command::Chat(chat) => chat.run().await,
-        Command::Generate(generate) => generate.run().await,
-        Command::Models(models) => {
-            let settings = Settings::read(&settings::Source::default())?;
+        Command::Chat(mut chat) => {
+            chat.connection = with_settings(chat.connection)?;
+            chat.run().await
+        }
+        Command::Generate(mut generate) => {
+            generate.connection = with_settings(generate.connection)?;
+            generate.run().await
+        }
+        Command::Models(mut models) => {
+            models.connection = with_settings(models.connection)?;
+            let source = settings::Source { data: models.data.clone(), ..settings::Source::default() };
+            let settings = Settings::read(&source)?;
             let pull = client::models::PullSettings {
                 models_dir: settings.models_folder(),
                 hub: settings.hub.url.clone(),
@@ -102,7 +110,10 @@ async fn dispatch(command: Command) -> Result<()> {
         Command::Token(token) => match (token.data.clone(), token.table.clone()) {
             (Some(data), _) => home::offline::in_folder(token, &data).await,
             (None, Some(table)) => home::offline::in_table(token, &table).await,
-            (None, None) => token.run().await,
+            (None, None) => {
+                let connection = with_settings(token.connection)?;
+                client::token::Token { connection, ..token }.run().await
+            }
         },
         Command::Config(source) => {
             print!("{}", Settings::read(&source)?.shown()?);
@@ -121,6 +132,12 @@ async fn dispatch(command: Command) -> Result<()> {
             Ok(hearth_node::engines::llama::run().await?)
         }
     }
+}
+
+/// Where the gateway is and who asks: from the settings, where the command line doesn't say.
+fn with_settings(connection: client::Connection) -> Result<client::Connection> {
+    let settings = Settings::read(&settings::Source::default())?;
+    Ok(connection.or(settings.url, settings.token))
 }
 
 #[cfg(test)]

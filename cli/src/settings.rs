@@ -26,7 +26,7 @@ pub(crate) struct Source {
     /// The port to listen on; 0 takes any free one
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
-    /// A GGUF file to serve as the default model
+    /// The default model: a GGUF file, or the id of one in the model folder
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Settings {
     pub(crate) host: IpAddr,
     /// Its port; 0 takes any free one.
     pub(crate) port: u16,
-    /// The file of the default model; absent: the tiny model that comes with the binary.
+    /// The default model's file, or its id; absent: the tiny model that comes with the binary.
     pub(crate) model: Option<PathBuf>,
     /// Which lines are logged: error, warn, info, debug or trace.
     pub(crate) log_level: String,
@@ -125,8 +125,11 @@ impl Settings {
         if let Some(path) = settings_file(source.config.as_deref())? {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
-        let variables =
-            Environment::with_prefix("HEARTH").prefix_separator("_").separator("__").try_parsing(true);
+        let variables = Environment::with_prefix("HEARTH")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .ignore_empty(true);
         let mut settings: Self = builder
             .add_source(variables)
             .build()

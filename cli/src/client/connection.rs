@@ -8,21 +8,32 @@ use hearth_domain::Secret;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Gateway")]
 pub struct Connection {
-    /// The gateway's address
-    #[arg(
-        long,
-        global = true,
-        env = "HEARTH_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080"
-    )]
-    pub url: String,
+    /// The gateway's address [default: http://127.0.0.1:8080]
+    #[arg(long, global = true, env = "HEARTH_URL", value_name = "URL")]
+    pub url: Option<String>,
     /// An API token. In HEARTH_TOKEN it stays out of the shell's history and the process list
     #[arg(long, global = true, env = "HEARTH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = secret)]
     pub token: Option<Secret>,
     /// Print JSON, for programs
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// Where `hearth up` listens unless it is told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+impl Connection {
+    /// The gateway's address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.url.as_deref().unwrap_or(DEFAULT_URL)
+    }
+
+    /// Takes from the settings what the command line and the environment left open.
+    #[must_use]
+    pub fn or(self, url: Option<String>, token: Option<Secret>) -> Self {
+        Self { url: self.url.or(url), token: self.token.or(token), json: self.json }
+    }
 }
 
 /// Wraps at once, so that the text never stands in a type whose `Debug` shows it.

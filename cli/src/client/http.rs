@@ -30,7 +30,7 @@ pub(super) struct Gateway {
 
 impl Gateway {
     pub(super) fn new(connection: &Connection) -> anyhow::Result<Self> {
-        let base = parse_base(&connection.url)?;
+        let base = parse_base(connection.url())?;
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             // A redirected POST would arrive as a GET; the right address is better told than guessed.

@@ -30,7 +30,7 @@ pub(super) async fn closed_port() -> String {
 
 /// How a command would reach the gateway at `url`.
 pub(super) fn connection(url: &str) -> Connection {
-    Connection { url: url.to_owned(), token: Some(Secret::new("hth_test")), json: false }
+    Connection { url: Some(url.to_owned()), token: Some(Secret::new("hth_test")), json: false }
 }
 
 /// The gateway at `url`.

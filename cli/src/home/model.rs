@@ -1,4 +1,4 @@
-//! The default model: the file that the operator named, or the tiny one in this binary.
+//! The default model: the file or the id that the operator named, or the tiny one in this binary.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -38,11 +38,22 @@ pub(crate) fn prepare(settings: &Settings) -> Result<DefaultModel> {
     let Some(path) = &settings.model else {
         return Ok(DefaultModel { id: TINY_ID.to_owned(), extra: Vec::new() });
     };
-    let path =
-        path.canonicalize().with_context(|| format!("the model file {} can't be read", path.display()))?;
+    if !path.is_file()
+        && let Some(id) = path.to_str()
+        && catalog::Catalog::new(folder.clone(), Vec::new()).scan().contains_key(id)
+    {
+        return Ok(DefaultModel { id: id.to_owned(), extra: Vec::new() });
+    }
+    let failed = || {
+        let (path, folder) = (path.display(), folder.display());
+        format!("the model file {path} can't be read, and no model in {folder} has that id")
+    };
+    let path = path.canonicalize().with_context(failed)?;
     hearth_node::gguf::Header::read(&path)
         .with_context(|| format!("the model file {} can't be used", path.display()))?;
-    Ok(DefaultModel { id: catalog::model_id(&path), extra: vec![path] })
+    // A file of the folder has its id from there.
+    let extra = if path.starts_with(folder.canonicalize()?) { Vec::new() } else { vec![path.clone()] };
+    Ok(DefaultModel { id: catalog::model_id(&path), extra })
 }
 
 /// Waits until the default model is loaded, telling `progress` how many percent it is; why it can't

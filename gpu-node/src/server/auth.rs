@@ -13,7 +13,7 @@ use hearth_wire::{ApiError, ErrorCode};
 
 use super::MAX_BODY;
 
-/// Lets a request pass if its credential is good for this node and its body.
+/// Lets a request pass if its credential is good for this node, this call and its body.
 pub(super) async fn check(State(verifier): State<LinkVerifier>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
@@ -21,7 +21,8 @@ pub(super) async fn check(State(verifier): State<LinkVerifier>, request: Request
     };
     let credential = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credential = credential.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    match verifier.verify(credential, &body) {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    match verifier.verify(credential, &format!("{} {path}", parts.method), &body) {
         Ok(_) => next.run(Request::from_parts(parts, Body::from(body))).await,
         Err(error) => {
             tracing::warn!(%error, "a call on the node link was refused");

@@ -1,5 +1,5 @@
-//! The node link's credentials: EdDSA JWTs (RFC 8037) that the gateway signs for one node, one run
-//! and one body, for at most a minute.
+//! The node link's credentials: EdDSA JWTs (RFC 8037) that the gateway signs for one node, one run,
+//! one call and one body, for at most a minute.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,6 +23,8 @@ pub struct LinkClaims {
     pub aud: String,
     /// The run it is for; for other calls what they are about.
     pub jti: String,
+    /// The call: method and path, as in `POST /v1/runs`.
+    pub call: String,
     /// SHA-256 of the request's body, hexadecimal.
     pub body: String,
     /// Seconds since 1970 after which it is void.
@@ -35,9 +37,9 @@ pub enum LinkError {
     /// The signature, the audience or the time is wrong.
     #[error("the credential isn't valid for this node: {0}")]
     Invalid(#[from] jsonwebtoken::errors::Error),
-    /// It was made for another body.
-    #[error("the credential was made for another body")]
-    Body,
+    /// It was made for another call or another body.
+    #[error("the credential was made for another request")]
+    Request,
     /// The public key can't be read.
     #[error("the gateway's public key isn't 32 bytes in base64")]
     Key,
@@ -66,13 +68,14 @@ impl LinkSigner {
         BASE64_STANDARD.encode(self.public)
     }
 
-    /// A credential for `node`, about `jti`, for a request whose body is `body`.
+    /// A credential for `node`, about `jti`, for the call `call` (`POST /v1/runs`) with the body `body`.
     ///
     /// # Errors
     /// If signing fails, which a good key rules out.
-    pub fn sign(&self, node: &str, jti: &str, body: &[u8]) -> Result<String, LinkError> {
+    pub fn sign(&self, node: &str, jti: &str, call: &str, body: &[u8]) -> Result<String, LinkError> {
         let exp = unix_now() + LIFETIME_S;
-        let claims = LinkClaims { aud: node.to_owned(), jti: jti.to_owned(), body: sha256_hex(body), exp };
+        let (aud, jti, call) = (node.to_owned(), jti.to_owned(), call.to_owned());
+        let claims = LinkClaims { aud, jti, call, body: sha256_hex(body), exp };
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.key)?)
     }
 }
@@ -105,14 +108,14 @@ impl LinkVerifier {
         Ok(Self { key: DecodingKey::from_ed_der(&raw), validation })
     }
 
-    /// What the credential says, if it is good for this node and this body.
+    /// What the credential says, if it is good for this node, call and body.
     ///
     /// # Errors
     /// Why it isn't.
-    pub fn verify(&self, credential: &str, body: &[u8]) -> Result<LinkClaims, LinkError> {
+    pub fn verify(&self, credential: &str, call: &str, body: &[u8]) -> Result<LinkClaims, LinkError> {
         let claims = jsonwebtoken::decode::<LinkClaims>(credential, &self.key, &self.validation)?.claims;
         let same = claims.body.as_bytes().ct_eq(sha256_hex(body).as_bytes());
-        if bool::from(same) { Ok(claims) } else { Err(LinkError::Body) }
+        if claims.call == call && bool::from(same) { Ok(claims) } else { Err(LinkError::Request) }
     }
 }
 
@@ -125,16 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_good_for_its_node_and_body_only() {
+    fn a_credential_is_good_for_its_node_call_and_body_only() {
         let signer = LinkSigner::from_seed(&[7; 32]);
         let verifier = |node| LinkVerifier::new(node, &signer.public_key()).unwrap();
-        let credential = signer.sign("node_a", "req_1", b"body").unwrap();
-        assert_eq!(verifier("node_a").verify(&credential, b"body").unwrap().jti, "req_1");
-        assert!(matches!(verifier("node_a").verify(&credential, b"other"), Err(LinkError::Body)));
-        assert!(matches!(verifier("node_b").verify(&credential, b"body"), Err(LinkError::Invalid(_))));
-        let stranger = LinkSigner::from_seed(&[8; 32]).sign("node_a", "req_1", b"body").unwrap();
-        assert!(matches!(verifier("node_a").verify(&stranger, b"body"), Err(LinkError::Invalid(_))));
-        assert!(verifier("node_a").verify("", b"body").is_err());
+        let call = "POST /v1/runs";
+        let credential = signer.sign("node_a", "req_1", call, b"body").unwrap();
+        assert_eq!(verifier("node_a").verify(&credential, call, b"body").unwrap().jti, "req_1");
+        assert!(matches!(verifier("node_a").verify(&credential, call, b"other"), Err(LinkError::Request)));
+        assert!(matches!(
+            verifier("node_a").verify(&credential, "GET /v1/status", b"body"),
+            Err(LinkError::Request)
+        ));
+        assert!(matches!(verifier("node_b").verify(&credential, call, b"body"), Err(LinkError::Invalid(_))));
+        let stranger = LinkSigner::from_seed(&[8; 32]).sign("node_a", "req_1", call, b"body").unwrap();
+        assert!(matches!(verifier("node_a").verify(&stranger, call, b"body"), Err(LinkError::Invalid(_))));
+        assert!(verifier("node_a").verify("", call, b"body").is_err());
         assert!(LinkVerifier::new("node_a", "AAAA").is_err());
     }
 }

@@ -18,6 +18,7 @@ mod sweep;
 
 use std::{
     fs, io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -81,7 +82,8 @@ impl Embedded {
     /// If another process has it open, or it can't be written.
     pub fn open(folder: &Path, bucket: &str) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
-        fs::create_dir_all(folder).map_err(failed)?;
+        // What is in it is its owner's: outputs, hashes of tokens, keys.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let lock = DataLock::take(folder)?;
         let path = folder.join("hearth.db");
         let db = open_database(&path).map_err(|reason| OpenError::Database { path, reason })?;

@@ -1,6 +1,6 @@
 //! A node, reached directly at its address.
 //!
-//! Each request carries a JWT for this node, this run and this body. The node keeps a run's events
+//! Each request carries a JWT for this node, this run, this call and this body. The node keeps a run's events
 //! for a while: when the stream is cut, it is read on from where it broke.
 
 use std::time::Duration;
@@ -110,8 +110,8 @@ impl NodeLink {
             Some(body) => serde_json::to_vec(body).map_err(|error| internal(&error))?,
             None => Vec::new(),
         };
-        let credential =
-            self.signer.sign(&self.id.to_string(), about, &body).map_err(|error| internal(&error))?;
+        let (id, call) = (self.id.to_string(), format!("{method} {path}"));
+        let credential = self.signer.sign(&id, about, &call, &body).map_err(|error| internal(&error))?;
         let request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(credential);
         let request = request.header("content-type", "application/json").body(body);
         let response = request.send().await.map_err(|error| offline(&error))?;

@@ -3,6 +3,8 @@
 mod list;
 mod load;
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::{connection::Connection, http::Gateway, pull::Pull, terminal};
@@ -16,6 +18,9 @@ pub use load::Load;
 pub struct Models {
     #[command(subcommand)]
     pub command: ModelsCommand,
+    /// The data folder that `pull` saves to
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
     #[command(flatten)]
     pub connection: Connection,
 }

@@ -1,7 +1,7 @@
 //! The model's own chat template, rendered by minijinja.
 //!
 //! Templates are written for Python's Jinja as Hugging Face sets it up: blocks trimmed, Python's
-//! string methods, `raise_exception`, `tojson`, `strftime_now`. A template comes with the model's
+//! string methods, `raise_exception`, `tojson`. A template comes with the model's
 //! file, so it is run with a bound on its steps.
 
 use hearth_domain::Message;

@@ -45,6 +45,12 @@ pub struct ChatRequest {
     /// Tools that the model may call. Local models take none yet.
     #[schema(value_type = Option<Vec<Object>>)]
     pub tools: Option<Vec<Value>>,
+    /// Tools under their older name. Local models take none yet.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub functions: Option<Vec<Value>>,
+    /// Tokens to favour or ban. Local models take none yet.
+    #[schema(value_type = Option<Object>)]
+    pub logit_bias: Option<serde_json::Map<String, Value>>,
     /// Whether to give log-probabilities. Local models give none yet.
     pub logprobs: Option<bool>,
     /// An extension: 0 keeps all.
@@ -155,6 +161,12 @@ impl ChatRequest {
                 "tools",
                 "local models don't take tools yet; send the request without",
             ));
+        }
+        if self.functions.as_ref().is_some_and(|functions| !functions.is_empty()) {
+            return Err(ApiError::invalid("functions", "local models don't take functions yet"));
+        }
+        if self.logit_bias.as_ref().is_some_and(|bias| !bias.is_empty()) {
+            return Err(ApiError::invalid("logit_bias", "local models don't take a logit_bias yet"));
         }
         if self.logprobs == Some(true) {
             return Err(ApiError::invalid("logprobs", "local models don't give log-probabilities yet"));
