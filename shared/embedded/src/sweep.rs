@@ -22,3 +22,36 @@ pub(crate) fn start(db: Database) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{Embedded, dynamodb};
+
+    #[tokio::test]
+    async fn what_has_expired_is_deleted_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Embedded::open(folder.path(), "bucket").unwrap().db;
+        let call = |operation, request| dynamodb::call(&db, operation, &request).unwrap();
+        call(
+            "CreateTable",
+            json!({
+                "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            }),
+        );
+        let ttl = json!({"Enabled": true, "AttributeName": "ttl"});
+        call("UpdateTimeToLive", json!({"TableName": "things", "TimeToLiveSpecification": ttl}));
+        for (pk, ttl) in [("old", 1_000_000_000_u64), ("new", 99_000_000_000)] {
+            call(
+                "PutItem",
+                json!({"TableName": "things", "Item": {"pk": {"S": pk}, "ttl": {"N": ttl.to_string()}}}),
+            );
+        }
+        db.sweep_ttl().unwrap();
+        let left = call("Scan", json!({"TableName": "things"}));
+        assert_eq!((left["Count"].as_u64(), left["Items"][0]["pk"]["S"].as_str()), (Some(1), Some("new")));
+    }
+}

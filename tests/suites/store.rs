@@ -1,0 +1,204 @@
+//! The store's aggregates, through the real AWS SDK over the embedded services.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use hearth_auth::Keys;
+use hearth_domain::{
+    FinishReason, Modality, Model, ModelId, ModelSource, Run, RunId, RunState, Scope, Timestamp, TokenId,
+    Usage, UserId,
+};
+use hearth_embedded::Embedded;
+use hearth_store::{Clients, Names, Store, StoreError, tokens::TokenRecord};
+use hearth_wire::{RunEvent, RunEventBody};
+
+const BUCKET: &str = "hearth-media";
+
+/// A store in a temporary folder, which lives as long as the first of the two.
+async fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    (folder, store)
+}
+
+async fn open(folder: &tempfile::TempDir) -> Store {
+    let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+    let clients = Clients {
+        dynamodb: embedded.dynamodb(),
+        s3: embedded.s3("http://s3.test"),
+        secrets: embedded.secrets(),
+    };
+    let names = Names { table: "hearth".into(), bucket: BUCKET.into(), secret: "hearth/gateway".into() };
+    let store = Store::new(clients, names);
+    store.migrate().await.unwrap();
+    store
+}
+
+fn run(owner: UserId) -> Run {
+    Run {
+        id: RunId::new(),
+        owner,
+        state: RunState::Queued,
+        model: ModelId::new("tiny-chat"),
+        provider: "local".into(),
+        node: None,
+        reason: "a test".into(),
+        queue_position: Some(2),
+        usage: Usage::default(),
+        finish_reason: None,
+        failure: None,
+        text: String::new(),
+        created_at: Timestamp::now(),
+        finished_at: None,
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
+    let (_folder, store) = store().await;
+    let mut run = run(UserId::new());
+    store.runs().create(&run).await.unwrap();
+    assert!(matches!(store.runs().create(&run).await, Err(StoreError::Conflict)));
+    assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
+    assert_eq!(store.runs().open().await.unwrap(), vec![run.clone()]);
+
+    run.state = RunState::Completed;
+    run.finish_reason = Some(FinishReason::Stop);
+    run.usage = Usage { prompt_tokens: 7, completion_tokens: 11, cached_tokens: 0 };
+    run.text = "γειά".into();
+    run.finished_at = Some(Timestamp::now());
+    store.runs().update(&run).await.unwrap();
+    assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
+    assert!(store.runs().open().await.unwrap().is_empty());
+
+    let late = Run { state: RunState::Running, ..run.clone() };
+    assert!(matches!(store.runs().update(&late).await, Err(StoreError::Conflict)));
+    assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().state, RunState::Completed);
+    assert_eq!(store.runs().get(RunId::new()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_long_text_goes_to_the_bucket_and_comes_back_whole() {
+    let (folder, store) = store().await;
+    let mut run = run(UserId::new());
+    store.runs().create(&run).await.unwrap();
+    run.state = RunState::Completed;
+    run.text = "ä long text ".repeat(100_000);
+    store.runs().update(&run).await.unwrap();
+    assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().text, run.text);
+    assert_eq!(std::fs::read_dir(folder.path().join("objects")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn events_are_read_in_order_from_any_place() {
+    let (_folder, store) = store().await;
+    let id = RunId::new();
+    let delta = |seq| RunEvent { seq, body: RunEventBody::Delta { text: format!("{seq} ") } };
+    store.runs().append(id, &[delta(1), delta(2)]).await.unwrap();
+    store.runs().append(id, &[delta(3)]).await.unwrap();
+    assert!(matches!(store.runs().append(id, &[delta(3)]).await, Err(StoreError::Conflict)));
+    let seqs = |after| {
+        let store = store.clone();
+        async move {
+            store.runs().events_after(id, after).await.unwrap().iter().map(|e| e.seq).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(seqs(0).await, [1, 2, 3]);
+    assert_eq!(seqs(1).await, [2, 3]);
+    assert!(seqs(3).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_else() {
+    let (_folder, store) = store().await;
+    let owner = UserId::new();
+    let record = TokenRecord {
+        id: TokenId::new(),
+        hash: "ab".repeat(32),
+        owner,
+        name: "laptop".into(),
+        prefix: "hth_abcd".into(),
+        scopes: vec![Scope::Generate, Scope::ModelsRead],
+        created_at: Timestamp::now(),
+        expires_at: Some(Timestamp::now().plus(std::time::Duration::from_secs(60))),
+        revoked_at: None,
+    };
+    store.tokens().create(&record).await.unwrap();
+    assert_eq!(store.tokens().by_hash(&record.hash).await.unwrap(), Some(record.clone()));
+    assert_eq!(store.tokens().of(owner).await.unwrap(), vec![record.clone()]);
+    let now = Timestamp::now();
+    assert!(record.is_valid(now) && !record.is_valid(now.plus(std::time::Duration::from_secs(61))));
+    assert_eq!(store.tokens().revoke(UserId::new(), record.id, now).await.unwrap(), None);
+    assert!(store.tokens().revoke(owner, record.id, now).await.unwrap().is_some());
+    let revoked = store.tokens().by_hash(&record.hash).await.unwrap().unwrap();
+    assert!(!revoked.is_valid(now));
+}
+
+#[tokio::test]
+async fn discovery_does_not_write_over_what_a_person_registered() {
+    let (_folder, store) = store().await;
+    let model = |name: &str, source| Model {
+        id: ModelId::new("owner/model"),
+        name: name.into(),
+        version: Some("Q8_0".into()),
+        modality: Modality::Text,
+        capabilities: vec![],
+        provider: "local".into(),
+        architecture: None,
+        context_length: Some(4096),
+        size_bytes: Some(1),
+        source,
+        node: None,
+        created_at: Timestamp::now(),
+        updated_at: Timestamp::now(),
+    };
+    let found = model("found", ModelSource::Discovered);
+    store.models().put_discovered(&found).await.unwrap();
+    assert_eq!(store.models().list(None).await.unwrap(), vec![found.clone()]);
+    let entered = model("entered", ModelSource::Registered);
+    store.models().put_registered(&entered).await.unwrap();
+    store.models().put_discovered(&found).await.unwrap();
+    store.models().forget_discovered(&entered).await.unwrap();
+    assert_eq!(store.models().get(&found.id).await.unwrap(), Some(entered.clone()));
+    assert_eq!(store.models().list(Some(Modality::Text)).await.unwrap(), [entered]);
+    assert!(store.models().list(Some(Modality::Image)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_model_that_is_gone_leaves_the_lists_and_may_come_back() {
+    let (_folder, store) = store().await;
+    let model = Model {
+        id: ModelId::new("m"),
+        name: "m".into(),
+        version: None,
+        modality: Modality::Text,
+        capabilities: vec![],
+        provider: "local".into(),
+        architecture: None,
+        context_length: None,
+        size_bytes: None,
+        source: ModelSource::Discovered,
+        node: None,
+        created_at: Timestamp::now(),
+        updated_at: Timestamp::now(),
+    };
+    store.models().put_discovered(&model).await.unwrap();
+    store.models().forget_discovered(&model).await.unwrap();
+    assert!(store.models().list(None).await.unwrap().is_empty());
+    store.models().put_discovered(&model).await.unwrap();
+    assert_eq!(store.models().list(None).await.unwrap(), [model]);
+}
+
+#[tokio::test]
+async fn secret_operator_and_data_are_there_again_after_a_restart() {
+    let (folder, store) = store().await;
+    let secret = store.secret(Some(Keys::generate_secret)).await.unwrap();
+    let operator = store.operator().await.unwrap();
+    let run = run(operator);
+    store.runs().create(&run).await.unwrap();
+    drop(store);
+    let store = open(&folder).await;
+    assert_eq!(store.secret(None).await.unwrap(), secret);
+    assert_eq!(store.operator().await.unwrap(), operator);
+    assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
+    assert!(store.check().await.iter().all(|(_, problem)| problem.is_none()));
+}
