@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 /// # Errors
 /// The program is not there, or ends with anything but success.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("$ {}", line(command));
+    eprintln!("$ {}", line(command));
     let status = command.status().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", line(command));

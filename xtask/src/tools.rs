@@ -84,10 +84,10 @@ fn answers(program: &str, arguments: &[&str]) -> bool {
 pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
     let missing = missing(tools);
     if missing.is_empty() {
-        println!("all there");
+        eprintln!("all there");
         return Ok(());
     }
-    println!("missing: {}", names(&missing));
+    eprintln!("missing: {}", names(&missing));
     let (rust, system): (Vec<Tool>, Vec<Tool>) =
         missing.iter().partition(|tool| tool.rust_command().is_some());
     if !system.is_empty() {

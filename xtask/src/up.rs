@@ -9,15 +9,15 @@ use crate::workspace::Workspace;
 use crate::{environment, shell};
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    println!("1/3 tools");
+    eprintln!("1/3 tools");
     tools::ensure(workspace, &Tool::TO_BUILD)?;
 
     let binary = workspace.binary("release", "hearth");
     let patience = if binary.exists() { "" } else { " (first time about a quarter of an hour on two cores)" };
-    println!("2/3 build{patience}");
+    eprintln!("2/3 build{patience}");
     shell::run(&mut workspace.cargo(["build", "--release", "--package", "hearth", "--bin", "hearth"]))?;
 
-    println!("3/3 start");
+    eprintln!("3/3 start");
     let mut hearth = Command::new(&binary);
     hearth.arg("up").args(arguments);
     for name in environment::set_by_cargo_run() {

@@ -65,17 +65,25 @@ pub(crate) fn print(as_json: bool, ready: &Ready) {
         println!("\n  The model can't be loaded: {failure}");
     }
     let token = ready.token.as_deref().unwrap_or("hth_...");
+    let hearth =
+        std::env::current_exe().map_or_else(|_| "hearth".to_owned(), |path| path.display().to_string());
     println!(
         r#"
-Try it:
+Try it, in another terminal. First, so that the commands know where and who:
 
-  curl -N {url}/v1/chat/completions -H 'authorization: Bearer {token}' \
+  export HEARTH_URL={url} HEARTH_TOKEN={token}
+
+Then curl, a chat, or the OpenAI SDK (pip install openai):
+
+  curl -N $HEARTH_URL/v1/chat/completions -H "authorization: Bearer $HEARTH_TOKEN" \
     -H 'content-type: application/json' \
-    -d '{{"model": "{model}", "stream": true, "messages": [{{"role": "user", "content": "Tell me a story."}}]}}'
+    -d '{{"model": "auto", "stream": true, "messages": [{{"role": "user", "content": "Tell me a story."}}]}}'
 
-  HEARTH_URL={url} HEARTH_TOKEN={token} hearth chat
+  {hearth} chat
 
-  python3 -c 'from openai import OpenAI; print(OpenAI(base_url="{url}/v1", api_key="{token}").chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello!"}}]).choices[0].message.content)'
+  OPENAI_BASE_URL=$HEARTH_URL/v1 OPENAI_API_KEY=$HEARTH_TOKEN python3 -c 'import openai; print(
+    openai.OpenAI().chat.completions.create(model="auto",
+    messages=[{{"role": "user", "content": "Hello!"}}]).choices[0].message.content)'
 
 The API's documentation is at {url}/docs. Ctrl-C stops everything.
 "#
