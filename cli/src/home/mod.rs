@@ -60,7 +60,6 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     if interrupted_runs > 0 {
         tracing::warn!(interrupted_runs, "runs of an earlier process were ended");
     }
-    let token = first_token(&gateway, operator).await?;
     let model = default.id.clone();
     let (node, node_ended) = Node::start(config(&settings, default)?);
     let link = start_link(&gateway, operator, identity::node_id(&settings.data)?, &node).await?;
@@ -73,6 +72,8 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     };
     progress.done();
     if !interrupted.already() {
+        // Made only now that it will be shown.
+        let token = first_token(&gateway, operator).await?;
         banner::print(
             command.json,
             &banner::Ready { url, token, model, failure, data: settings.data.clone() },

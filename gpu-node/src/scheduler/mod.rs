@@ -92,7 +92,7 @@ impl Scheduler {
         let pinned: Vec<String> = self
             .models
             .iter()
-            .filter(|(name, m)| m.pinned && *name != model)
+            .filter(|(name, m)| m.pinned && m.phase != Phase::Unloaded && *name != model)
             .map(|(name, _)| name.clone())
             .collect();
         let state = self.model(model);
@@ -170,7 +170,12 @@ impl Scheduler {
     /// # Errors
     /// `NoRoom` if every other model in memory is pinned or busy.
     pub fn load(&mut self, model: &str) -> Result<Vec<Effect>, Refusal> {
-        if self.model(model).phase != Phase::Unloaded {
+        let state = self.model(model);
+        if state.phase == Phase::Stopping {
+            // It comes back when it has gone.
+            state.wanted = true;
+        }
+        if state.phase != Phase::Unloaded {
             return Ok(Vec::new());
         }
         let resident = self.resident();
@@ -220,8 +225,8 @@ impl Scheduler {
 
     fn clear_worker(&mut self, model: &str) {
         let state = self.model(model);
+        state.wanted &= state.phase == Phase::Stopping;
         state.phase = Phase::Unloaded;
-        state.wanted = false;
         for run in std::mem::take(&mut state.active) {
             self.runs.remove(&run);
         }

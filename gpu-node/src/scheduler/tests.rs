@@ -96,6 +96,16 @@ fn a_model_in_use_is_not_unloaded() {
     assert_eq!(scheduler.unload("a"), Ok(vec![Stop(name("a"))]));
 }
 
+#[test]
+fn a_model_that_is_wanted_while_it_stops_comes_back() {
+    let mut scheduler = Scheduler::new(LIMITS);
+    scheduler.load("a").unwrap();
+    scheduler.ready("a");
+    assert_eq!(scheduler.unload("a"), Ok(vec![Stop(name("a"))]));
+    assert_eq!(scheduler.load("a"), Ok(vec![]));
+    assert_eq!(scheduler.gone("a"), [Start(name("a"))]);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Submit(u8),

@@ -18,7 +18,7 @@ mod sweep;
 
 use std::{
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -100,6 +100,9 @@ impl Embedded {
 /// SQLite in WAL mode with `synchronous=NORMAL`: what was acknowledged survives the process' death
 /// at any moment; a power cut may take the last moments. dynoxide sets that pragma only here.
 fn open_database(path: &Path) -> Result<Database, String> {
+    // SQLite gives its log the permissions of the database.
+    let file = fs::File::options().create(true).append(true).mode(0o600).open(path);
+    file.map_err(|error| error.to_string())?;
     let path = path.to_str().ok_or("its path isn't UTF-8")?;
     let db = Database::new(path).map_err(|error| error.to_string())?;
     db.disable_bulk_loading().map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@
 //! second however fast it is. A failed write is kept and tried again with the next batch; the last
 //! one is tried until the store has had its chance.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use hearth_domain::{FinishReason, Run, RunState, Timestamp, run::Failure};
 use hearth_store::{Store, StoreError};
@@ -15,6 +15,8 @@ use tokio::{
 };
 
 const BATCH: Duration = Duration::from_millis(200);
+/// Events in one item: a token's event takes some 60 bytes, and an item at most 400 KB.
+const MAX_EVENTS: usize = 1000;
 /// Waits before the last write is tried again.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
@@ -33,15 +35,18 @@ pub(crate) struct Recording {
 pub(crate) fn start(store: Store, run: Run) -> Recording {
     let (events, inbox) = mpsc::unbounded_channel();
     let (tell, created) = oneshot::channel();
-    let recorder = Recorder { store, run, pending: Vec::new(), changed: false, created: false };
+    let recorder =
+        Recorder { store, run, tried: Vec::new(), pending: VecDeque::new(), changed: false, created: false };
     Recording { events, created, ended: tokio::spawn(recorder.run(inbox, tell)) }
 }
 
 struct Recorder {
     store: Store,
     run: Run,
-    /// Events that aren't stored yet.
-    pending: Vec<RunEvent>,
+    /// Events whose write was tried. They are stored under the first one's seq, so none is added.
+    tried: Vec<RunEvent>,
+    /// Events behind those.
+    pending: VecDeque<RunEvent>,
     /// Whether the record differs from what is stored.
     changed: bool,
     created: bool,
@@ -104,14 +109,13 @@ impl Recorder {
                 end(run, RunState::Failed, None);
             }
         }
-        self.pending.push(event);
+        self.pending.push_back(event);
         silent && !self.run.text.is_empty()
     }
 
     async fn create(&mut self) {
-        match self.store.runs().create(&self.run).await {
-            Ok(()) => self.created = true,
-            Err(error) => tracing::error!(run = %self.run.id, %error, "a run can't be recorded yet"),
+        if let Err(error) = self.write_new().await {
+            tracing::error!(run = %self.run.id, %error, "a run can't be recorded yet");
         }
     }
 
@@ -130,7 +134,9 @@ impl Recorder {
             }
             tokio::time::sleep(wait).await;
         }
-        if let Err(error) = self.write().await {
+        // The record has the whole text: it is worth more than the events.
+        let events = self.write_events().await;
+        if let Err(error) = self.write_record().await.and(events) {
             tracing::error!(run = %self.run.id, %error, "a run's end couldn't be recorded");
         }
     }
@@ -138,14 +144,38 @@ impl Recorder {
     /// Events first: whoever reads a terminal record finds all of them.
     async fn write(&mut self) -> Result<(), StoreError> {
         if !self.created {
-            self.store.runs().create(&self.run).await?;
-            self.created = true;
+            self.write_new().await?;
         }
-        match self.store.runs().append(self.run.id, &self.pending).await {
-            // A batch that was written though its answer was lost.
-            Ok(()) | Err(StoreError::Conflict) => self.pending.clear(),
+        self.write_events().await?;
+        self.write_record().await
+    }
+
+    /// The id was made here: a conflict is an earlier write whose answer was lost.
+    async fn write_new(&mut self) -> Result<(), StoreError> {
+        match self.store.runs().create(&self.run).await {
+            Ok(()) | Err(StoreError::Conflict) => self.created = true,
             Err(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    async fn write_events(&mut self) -> Result<(), StoreError> {
+        loop {
+            if self.tried.is_empty() {
+                let count = self.pending.len().min(MAX_EVENTS);
+                self.tried.extend(self.pending.drain(..count));
+            }
+            if self.tried.is_empty() {
+                return Ok(());
+            }
+            match self.store.runs().append(self.run.id, &self.tried).await {
+                Ok(()) | Err(StoreError::Conflict) => self.tried.clear(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn write_record(&mut self) -> Result<(), StoreError> {
         if self.changed {
             match self.store.runs().update(&self.run).await {
                 Ok(()) | Err(StoreError::Conflict) => self.changed = false,

@@ -1,6 +1,6 @@
 //! Runs after they have begun: read, follow, cancel.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use hearth_domain::{FinishReason, Run, RunId, RunState, Timestamp, run::Failure};
@@ -12,6 +12,8 @@ use crate::{Caller, Gateway, error};
 
 /// How often the log is looked at while it grows, and while it doesn't.
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
+/// How long a follower waits for a run that gives no sign.
+const IDLE: Duration = Duration::from_secs(600);
 /// How long an answer to a cancel waits for the run to end.
 const CANCEL: Duration = Duration::from_secs(5);
 
@@ -37,11 +39,19 @@ impl Gateway {
         self.request(caller, id).await?;
         let (gateway, caller) = (self.clone(), caller.clone());
         Ok(async_stream::stream! {
-            let (mut seen, mut wait) = (0, POLL.0);
+            let (mut seen, mut wait, mut heard) = (0, POLL.0, Instant::now());
             loop {
                 // The record before the events: a terminal one then means that no event is missing.
                 let run = gateway.request(&caller, id).await;
                 let events = gateway.store().runs().events_after(id, seen).await;
+                let whole = matches!(&events, Ok(events) if events.first().is_some_and(|e| e.seq == seen + 1));
+                if let Ok(run) = &run && run.state.is_terminal() && !whole {
+                    // Its events, or the first of them, are no longer kept; the record is.
+                    for event in retold(run, seen) {
+                        yield event;
+                    }
+                    return;
+                }
                 wait = if matches!(&events, Ok(events) if !events.is_empty()) { POLL.0 } else { (wait * 2).min(POLL.1) };
                 for event in events.unwrap_or_default() {
                     seen = event.seq;
@@ -51,10 +61,11 @@ impl Gateway {
                         return;
                     }
                 }
-                if let Ok(run) = run && run.state.is_terminal() {
-                    for event in retold(&run, seen) {
-                        yield event;
-                    }
+                if whole {
+                    heard = Instant::now();
+                } else if heard.elapsed() > IDLE {
+                    let message = "nothing was heard of the run for a long time; it is taken for lost";
+                    yield RunEvent { seq: seen + 1, body: RunEventBody::Error { error: ApiError::new(ErrorCode::NodeLost, message) } };
                     return;
                 }
                 tokio::time::sleep(wait).await;
@@ -85,11 +96,12 @@ impl Gateway {
                 tokio::time::sleep(POLL.0).await;
             }
         };
-        let run = match tokio::time::timeout(CANCEL, ended).await {
-            Ok(run) => run?,
-            Err(_) => run,
-        };
-        Ok((run, cancelled))
+        match tokio::time::timeout(CANCEL, ended).await {
+            Ok(run) => Ok((run?, cancelled)),
+            Err(_) if cancelled => Ok((run, true)),
+            // Neither its node nor its gateway has it any more.
+            Err(_) => Ok((self.end_lost_run(run).await?, false)),
+        }
     }
 
     /// Ends the runs that an earlier process of this gateway left open. Only where there is one
@@ -100,19 +112,25 @@ impl Gateway {
     pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
         let open = self.store().runs().open().await.map_err(error::store)?;
         let count = open.len();
-        for mut run in open {
-            run.state = RunState::Failed;
-            run.finished_at = Some(Timestamp::now());
-            run.text = self.text_so_far(run.id).await;
-            let message = "the gateway was stopped in the middle of the run; send the request again";
-            run.failure =
-                Some(Failure { code: ErrorCode::NodeLost.as_str().to_owned(), message: message.to_owned() });
-            match self.store().runs().update(&run).await {
-                Ok(()) | Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error::store(error)),
-            }
+        for run in open {
+            self.end_lost_run(run).await?;
         }
         Ok(count)
+    }
+
+    /// Writes the end of a run that nobody carries out any more.
+    async fn end_lost_run(&self, mut run: Run) -> Result<Run, ApiError> {
+        run.state = RunState::Failed;
+        run.queue_position = None;
+        run.finished_at = Some(Timestamp::now());
+        run.text = self.text_so_far(run.id).await;
+        let message = "the gateway was stopped in the middle of the run; send the request again";
+        run.failure =
+            Some(Failure { code: ErrorCode::NodeLost.as_str().to_owned(), message: message.to_owned() });
+        match self.store().runs().update(&run).await {
+            Ok(()) | Err(StoreError::Conflict) => Ok(run),
+            Err(error) => Err(error::store(error)),
+        }
     }
 
     /// The text of the events that were recorded.

@@ -75,6 +75,8 @@ impl Gateway {
         let mut first = std::collections::VecDeque::new();
         while let Some(event) = events.recv().await {
             if let RunEventBody::Error { error } = event.body {
+                // To the end of the recording: on Lambda nothing goes on after the answer.
+                while events.recv().await.is_some() {}
                 return Err(error);
             }
             let begun = !matches!(event.body, RunEventBody::Selected(_));

@@ -46,6 +46,10 @@ pub trait Provider: Debug + Send + Sync {
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError>;
 }
 
+/// How long an answer may be silent. Whoever streams and has nothing to say sends a comment meanwhile,
+/// a node each 10 s: so it is bytes that are waited for, and not events.
+const BETWEEN_BYTES: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// The HTTP client that providers share. Its connections don't wait to fill packets: a token is small.
 ///
 /// # Errors
@@ -53,6 +57,7 @@ pub trait Provider: Debug + Send + Sync {
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .tcp_nodelay(true)
+        .read_timeout(BETWEEN_BYTES)
         .connect_timeout(std::time::Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("hearth/", env!("CARGO_PKG_VERSION")))

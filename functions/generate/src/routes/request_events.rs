@@ -41,7 +41,7 @@ pub(crate) async fn events(
         while let Some(event) = events.next().await {
             // Earlier events are rendered too: the last one tells the whole text.
             let frame = renderer.frame(&event);
-            if let Some(frame) = frame.filter(|_| event.seq > after) {
+            if let Some(frame) = frame.filter(|_| event.seq > after || event.body.is_terminal()) {
                 yield frame;
             }
         }
