@@ -77,7 +77,8 @@ pub(super) fn install(tools: &[Tool]) -> Result<()> {
     };
     let apt = || {
         let mut command = Command::new(program);
-        command.args(before).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        // Standard output is for what `up --json` says.
+        command.args(before).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).stdout(std::io::stderr());
         command
     };
     // A fresh container has no lists of packages at all. A mirror that is down is no reason to stop: the
