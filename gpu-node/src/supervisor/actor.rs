@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     RunLog,
-    models::Models,
+    models::{Files, Models},
     refusal::{load_failed, refused},
     worker::Worker,
 };
@@ -40,6 +40,7 @@ pub(super) enum Message {
     Load { model: String, reply: Reply<Result<(), ApiError>> },
     Unload { model: String, reply: Reply<Result<(), ApiError>> },
     Status(Reply<NodeStatus>),
+    Scanned { files: Files, reply: Reply<NodeStatus> },
     Report { model: String, epoch: u64, report: Report },
     Exited { model: String, epoch: u64, how: String },
     ShutDown,
@@ -113,7 +114,13 @@ impl Actor {
                 let _ = reply.send(self.unload(&model));
             }
             Message::Status(reply) => {
-                self.models.rescan();
+                let inbox = self.inbox.clone();
+                self.models.scan_apart(move |files| {
+                    let _ = inbox.send(Message::Scanned { files, reply });
+                });
+            }
+            Message::Scanned { files, reply } => {
+                self.models.found(files);
                 let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
                 let _ = reply.send(NodeStatus { default_model: self.config.default_model.clone(), models });
             }

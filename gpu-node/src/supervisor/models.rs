@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fs,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,11 +20,15 @@ use crate::{
 const MAX_CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(600);
 
+/// The model files, by id.
+pub(super) type Files = BTreeMap<String, ModelFile>;
+
 /// Every model of the node.
 #[derive(Debug)]
 pub(super) struct Models {
-    catalog: Catalog,
-    files: BTreeMap<String, ModelFile>,
+    /// Scanned off the actor's task: a disk may be slow.
+    catalog: Arc<Mutex<Catalog>>,
+    files: Files,
     states: HashMap<String, ModelProcess>,
 }
 
@@ -70,19 +75,25 @@ impl ModelProcess {
 impl Models {
     pub(super) fn new(config: &NodeConfig) -> Self {
         let catalog = Catalog::new(config.models.clone(), config.extra_models.clone());
-        let mut models = Self { catalog, files: BTreeMap::new(), states: HashMap::new() };
-        models.rescan();
-        models
+        let catalog = Arc::new(Mutex::new(catalog));
+        let files = scan(&catalog);
+        Self { catalog, files, states: HashMap::new() }
     }
 
-    pub(super) fn rescan(&mut self) {
-        self.files = self.catalog.scan();
+    /// Scans the folder on a thread of its own; what it finds is for [`Models::found`].
+    pub(super) fn scan_apart(&self, then: impl FnOnce(Files) + Send + 'static) {
+        let catalog = Arc::clone(&self.catalog);
+        tokio::task::spawn_blocking(move || then(scan(&catalog)));
+    }
+
+    pub(super) fn found(&mut self, files: Files) {
+        self.files = files;
     }
 
     /// A model's file; looks at the folder again if it isn't known.
     pub(super) fn file(&mut self, model: &str) -> Result<ModelFile, ApiError> {
         if !self.files.contains_key(model) {
-            self.rescan();
+            self.files = scan(&self.catalog);
         }
         self.files.get(model).cloned().ok_or_else(|| {
             let message = format!("the node has no model {model:?}; `hearth models list` shows what it has");
@@ -129,6 +140,10 @@ impl Models {
             })
             .collect()
     }
+}
+
+fn scan(catalog: &Mutex<Catalog>) -> Files {
+    catalog.lock().unwrap_or_else(PoisonError::into_inner).scan()
 }
 
 fn runtime(

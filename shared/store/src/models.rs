@@ -5,7 +5,7 @@ use hearth_domain::{Modality, Model, ModelId, ModelSource};
 use crate::{
     StoreError, Table,
     item::{Item, Key, META, read, text},
-    table::{Change, Query},
+    table::{Change, Query, Sort},
 };
 
 const VERSION: u32 = 1;
@@ -65,7 +65,7 @@ impl Models<'_> {
     pub async fn list(&self, modality: Option<Modality>) -> Result<Vec<Model>, StoreError> {
         let mut models = Vec::new();
         for modality in modality.map_or_else(|| MODALITIES.to_vec(), |m| vec![m]) {
-            let query = Query { index: Some("gsi1"), pk: partition(modality), prefix: "" };
+            let query = Query { index: Some("gsi1"), pk: partition(modality), sort: Sort::All };
             for item in self.0.query(&query).await? {
                 models.push(read(item)?);
             }

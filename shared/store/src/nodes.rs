@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     StoreError, Table,
     item::{Item, Key, META, number, read},
-    table::Query,
+    table::{Query, Sort},
 };
 
 const VERSION: u32 = 1;
@@ -59,7 +59,7 @@ impl Nodes<'_> {
     /// If the table can't be read.
     pub async fn of(&self, owner: UserId) -> Result<Vec<NodeRecord>, StoreError> {
         let pk = format!("USER#{owner}");
-        let query = Query { index: Some("gsi1"), pk, prefix: "NODE#" };
+        let query = Query { index: Some("gsi1"), pk, sort: Sort::Prefix("NODE#") };
         self.0.query(&query).await?.into_iter().map(read).collect()
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     StoreError, Table,
     item::{Item, Key, META, number, read},
-    table::Query,
+    table::{Query, Sort},
 };
 
 const VERSION: u32 = 1;
@@ -96,12 +96,15 @@ impl Runs<'_> {
         self.table.put(item.with("ttl", number(expires)), Some("attribute_not_exists(pk)")).await
     }
 
-    /// The events after seq `after` that are stored so far, in order.
+    /// The events after seq `after` that are stored so far, in order. `after` is 0, or the last seq of
+    /// an earlier answer: batches are read from where that one ended, and not from the beginning.
     ///
     /// # Errors
     /// If the table can't be read.
     pub async fn events_after(&self, id: RunId, after: u64) -> Result<Vec<RunEvent>, StoreError> {
-        let query = Query { index: None, pk: pk(id), prefix: "E#" };
+        // "~" sorts behind every digit.
+        let sort = Sort::Between(event_key(id, after + 1).sk, "E#~".to_owned());
+        let query = Query { index: None, pk: pk(id), sort };
         let items = self.table.query(&query).await?;
         let now = Timestamp::now().unix();
         let mut events = Vec::new();
@@ -111,7 +114,7 @@ impl Runs<'_> {
             if batch.expires > now {
                 let batch: Vec<RunEvent> = serde_json::from_str(&batch.events)
                     .map_err(|error| StoreError::Unreadable(error.to_string()))?;
-                events.extend(batch.into_iter().filter(|event| event.seq > after));
+                events.extend(batch);
             }
         }
         Ok(events)
@@ -126,7 +129,7 @@ impl Runs<'_> {
         for state in RunState::OPEN {
             for shard in 0..SHARDS {
                 let pk = queue_key(state, shard);
-                let query = Query { index: Some("gsi2"), pk, prefix: "" };
+                let query = Query { index: Some("gsi2"), pk, sort: Sort::All };
                 for item in self.table.query(&query).await? {
                     runs.push(read::<Stored>(item)?.run);
                 }

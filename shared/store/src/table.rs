@@ -20,7 +20,15 @@ pub(crate) struct Query<'a> {
     /// `None` is the table itself.
     pub(crate) index: Option<&'static str>,
     pub(crate) pk: String,
-    pub(crate) prefix: &'a str,
+    pub(crate) sort: Sort<'a>,
+}
+
+/// Which sort keys of a partition.
+pub(crate) enum Sort<'a> {
+    All,
+    Prefix(&'a str),
+    /// Both included.
+    Between(String, String),
 }
 
 /// A change of an item, under a condition.
@@ -72,7 +80,13 @@ impl Table {
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            let range = if query.prefix.is_empty() { "" } else { " AND begins_with(#sk, :prefix)" };
+            let (range, values) = match &query.sort {
+                Sort::All => ("", vec![]),
+                Sort::Prefix(prefix) => (" AND begins_with(#sk, :from)", vec![(":from", text(*prefix))]),
+                Sort::Between(from, to) => {
+                    (" AND #sk BETWEEN :from AND :to", vec![(":from", text(from)), (":to", text(to))])
+                }
+            };
             let mut call = self
                 .client
                 .query()
@@ -87,7 +101,9 @@ impl Table {
             }
             if !range.is_empty() {
                 call = call.expression_attribute_names("#sk", &sk);
-                call = call.expression_attribute_values(":prefix", text(query.prefix));
+            }
+            for (name, value) in values {
+                call = call.expression_attribute_values(name, value);
             }
             let answer = call.send().await.map_err(|error| StoreError::unavailable("query", &error))?;
             items.extend(answer.items.unwrap_or_default());

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     StoreError, Table,
     item::{Item, Key, META, read, text},
-    table::{Change, Query},
+    table::{Change, Query, Sort},
 };
 
 const VERSION: u32 = 1;
@@ -71,7 +71,7 @@ impl Tokens<'_> {
     /// If the table can't be read.
     pub async fn of(&self, owner: UserId) -> Result<Vec<TokenRecord>, StoreError> {
         let prefix = list_key(None);
-        let query = Query { index: Some("gsi1"), pk: owner_key(owner), prefix: &prefix };
+        let query = Query { index: Some("gsi1"), pk: owner_key(owner), sort: Sort::Prefix(&prefix) };
         let items = self.0.query(&query).await?;
         items.into_iter().map(read).collect()
     }
