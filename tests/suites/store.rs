@@ -92,7 +92,7 @@ async fn a_long_text_goes_to_the_bucket_and_comes_back_whole() {
 async fn events_are_read_in_order_from_where_an_earlier_answer_ended() {
     let (_folder, store) = store().await;
     let id = RunId::new();
-    let delta = |seq| RunEvent { seq, body: RunEventBody::Delta { text: format!("{seq} ") } };
+    let delta = |seq| RunEvent { seq, body: RunEventBody::text(format!("{seq} ")) };
     store.runs().append(id, &[delta(1), delta(2)]).await.unwrap();
     store.runs().append(id, &[delta(3)]).await.unwrap();
     assert!(matches!(store.runs().append(id, &[delta(3)]).await, Err(StoreError::Conflict)));

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{FinishReason, RunId, Timestamp};
+use hearth_domain::{FinishReason, RunId, Task, Timestamp};
 use hearth_wire::{
     ApiError, ErrorCode, RunEventBody,
     node::{NodeRun, NodeStatus},
@@ -250,8 +250,11 @@ impl Actor {
 
     fn dispatch(&mut self, run: RunId) {
         let Some(active) = self.runs.get(&run) else { return };
-        let (messages, sampling) = (active.request.messages.clone(), active.request.sampling.clone());
-        self.tell_worker(run, Command::Generate(Generate { run, messages, sampling }));
+        let Task::Text(task) = active.request.task.clone() else { return };
+        self.tell_worker(
+            run,
+            Command::Generate(Generate { run, messages: task.messages, sampling: task.sampling }),
+        );
     }
 
     fn tell_worker(&mut self, run: RunId, command: Command) {
@@ -285,7 +288,7 @@ impl Actor {
             }
             Report::LoadFailed { reason } => self.give_up(model, reason),
             Report::Started { run, prompt_tokens } => self.push(run, RunEventBody::Started { prompt_tokens }),
-            Report::Delta { run, text } => self.push(run, RunEventBody::Delta { text }),
+            Report::Delta { run, text } => self.push(run, RunEventBody::text(text)),
             Report::Finished { run, reason, usage } => {
                 process.last_used_at = Some(Timestamp::now());
                 self.push(run, RunEventBody::Usage { usage });

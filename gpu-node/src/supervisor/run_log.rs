@@ -165,7 +165,7 @@ impl Drop for Reader {
 }
 
 fn size(body: &RunEventBody) -> usize {
-    EVENT_BYTES + if let RunEventBody::Delta { text } = body { text.len() } else { 0 }
+    EVENT_BYTES + if let RunEventBody::Delta { text, .. } = body { text.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn delta(text: &str) -> RunEventBody {
-        RunEventBody::Delta { text: text.to_owned() }
+        RunEventBody::text(text)
     }
 
     #[tokio::test]

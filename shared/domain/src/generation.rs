@@ -1,8 +1,8 @@
-//! What a client asks to be generated, whatever dialect it spoke.
+//! What a client asks for, and how it wants to be served.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Message, ModelId, Sampling};
+use crate::{ModelId, Task};
 
 /// What happens to a run when its client goes away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,15 +15,55 @@ pub enum OnDisconnect {
     Continue,
 }
 
-/// A request for text.
+/// Which model serves a run while the one asked for is being loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhileLoading {
+    /// None: the run waits.
+    #[default]
+    Wait,
+    /// The default model, if it is loaded.
+    Default,
+}
+
+/// How soon a run gets its turn among those that wait for the same node. A run that has waited long
+/// rises.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// After the others.
+    Low,
+    /// By age.
+    #[default]
+    Normal,
+    /// Before the others.
+    High,
+}
+
+/// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
     /// The model asked for; `None` and `auto` leave the choice to the gateway.
     pub model: Option<ModelId>,
-    /// The conversation, never empty.
-    pub messages: Vec<Message>,
-    /// How to sample.
-    pub sampling: Sampling,
+    /// What to make.
+    pub task: Task,
     /// What happens when the client goes away.
     pub on_disconnect: OnDisconnect,
+    /// What happens while the model is being loaded.
+    pub while_loading: WhileLoading,
+    /// How soon it gets its turn.
+    pub priority: Priority,
+}
+
+impl Generation {
+    /// A request for `task` with the usual service.
+    pub fn new(model: Option<ModelId>, task: impl Into<Task>) -> Self {
+        Self {
+            model,
+            task: task.into(),
+            on_disconnect: OnDisconnect::default(),
+            while_loading: WhileLoading::default(),
+            priority: Priority::default(),
+        }
+    }
 }

@@ -7,20 +7,28 @@
 
 pub mod generation;
 pub mod id;
+pub mod logprob;
 pub mod message;
 pub mod model;
+pub mod response_format;
 pub mod run;
 pub mod sampling;
 pub mod scope;
 pub mod secret;
+pub mod task;
 pub mod timestamp;
+pub mod tool;
 
-pub use generation::{Generation, OnDisconnect};
+pub use generation::{Generation, OnDisconnect, Priority, WhileLoading};
 pub use id::{ModelId, NodeId, RunId, TokenId, UserId};
+pub use logprob::{Logprob, TokenLogprob};
 pub use message::{Message, Role};
 pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
+pub use response_format::ResponseFormat;
 pub use run::{FinishReason, Run, RunState, Usage};
 pub use sampling::Sampling;
 pub use scope::Scope;
 pub use secret::Secret;
+pub use task::{EmbeddingInput, EmbeddingTask, Task, TextTask};
 pub use timestamp::Timestamp;
+pub use tool::{Tool, ToolCall, ToolChoice};

@@ -51,6 +51,8 @@ pub enum FinishReason {
     Stop,
     /// `max_tokens` or the context's end was reached.
     Length,
+    /// The model called tools, and waits for their results.
+    ToolCalls,
     /// The run was cancelled.
     Cancelled,
 }

@@ -28,7 +28,13 @@ pub struct Sampling {
     pub max_tokens: Option<u32>,
     /// Goes on past the end-of-turn token, until `max_tokens`.
     pub ignore_eos: bool,
+    /// Added to tokens' logits before anything else, -100 to 100; at most [`MAX_BIASES`] tokens.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logit_bias: Vec<(u32, f32)>,
 }
+
+/// How many tokens a request may favour or ban.
+pub const MAX_BIASES: usize = 1024;
 
 /// How many stop texts a request may name.
 pub const MAX_STOPS: usize = 16;
@@ -61,6 +67,13 @@ impl Sampling {
         within("repeat_penalty", self.repeat_penalty, |v| v > 0.0 && v <= 2.0, "above 0 and at most 2")?;
         within("presence_penalty", self.presence_penalty, penalty, "between -2 and 2")?;
         within("frequency_penalty", self.frequency_penalty, penalty, "between -2 and 2")?;
+        let biased = self.logit_bias.iter().all(|(_, bias)| (-100.0..=100.0).contains(bias));
+        if !biased || self.logit_bias.len() > MAX_BIASES {
+            return Err(OutOfRange {
+                param: "logit_bias",
+                expected: "at most 1024 tokens, each with -100 to 100",
+            });
+        }
         if self.max_tokens == Some(0) {
             return Err(OutOfRange { param: "max_tokens", expected: "at least 1" });
         }
@@ -91,6 +104,7 @@ mod tests {
         assert_eq!(with(|s| s.repeat_penalty = Some(0.0)), Err("repeat_penalty"));
         assert_eq!(with(|s| s.presence_penalty = Some(-2.5)), Err("presence_penalty"));
         assert_eq!(with(|s| s.frequency_penalty = Some(9.0)), Err("frequency_penalty"));
+        assert_eq!(with(|s| s.logit_bias = vec![(1, 101.0)]), Err("logit_bias"));
         assert_eq!(with(|s| s.max_tokens = Some(0)), Err("max_tokens"));
         assert_eq!(with(|s| s.stop = vec![String::new()]), Err("stop"));
         assert_eq!(with(|s| s.stop = vec!["x".into(); 17]), Err("stop"));

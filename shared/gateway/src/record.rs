@@ -99,7 +99,11 @@ impl Recorder {
                 run.usage.prompt_tokens = *prompt_tokens;
                 self.changed = true;
             }
-            RunEventBody::Delta { text } => run.text.push_str(text),
+            RunEventBody::Delta { choice: 0, text, .. } => run.text.push_str(text),
+            RunEventBody::Delta { .. }
+            | RunEventBody::ToolCall { .. }
+            | RunEventBody::ChoiceDone { .. }
+            | RunEventBody::Embedding { .. } => {}
             RunEventBody::Usage { usage } => run.usage = *usage,
             RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),
             RunEventBody::Cancelled => end(run, RunState::Cancelled, Some(FinishReason::Cancelled)),

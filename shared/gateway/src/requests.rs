@@ -136,8 +136,9 @@ impl Gateway {
     /// The text of the events that were recorded.
     async fn text_so_far(&self, id: RunId) -> String {
         let events = self.store().runs().events_after(id, 0).await.unwrap_or_default();
-        let text =
-            |event: RunEvent| if let RunEventBody::Delta { text } = event.body { Some(text) } else { None };
+        let text = |event: RunEvent| {
+            if let RunEventBody::Delta { choice: 0, text, .. } = event.body { Some(text) } else { None }
+        };
         events.into_iter().filter_map(text).collect()
     }
 }
@@ -156,7 +157,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
     if seen == 0 {
         bodies.push(RunEventBody::Selected(selected));
         if !run.text.is_empty() {
-            bodies.push(RunEventBody::Delta { text: run.text.clone() });
+            bodies.push(RunEventBody::text(&*run.text));
         }
         bodies.push(RunEventBody::Usage { usage: run.usage });
     }

@@ -188,8 +188,8 @@ impl Provider for NodeLink {
         let run = NodeRun {
             run: call.run,
             model: call.model.to_string(),
-            messages: call.generation.messages,
-            sampling: call.generation.sampling,
+            task: call.generation.task,
+            priority: call.generation.priority,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
         };
         let first = self.connect(&run, None).await?;

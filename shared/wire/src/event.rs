@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{FinishReason, Usage};
+use hearth_domain::{FinishReason, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -38,8 +38,42 @@ pub enum RunEventBody {
     },
     /// Text was generated.
     Delta {
-        /// Whole characters, never empty.
+        /// Of which answer, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        choice: u32,
+        /// Whole characters; empty only if it comes with log-probabilities.
         text: String,
+        /// The tokens behind it, if they were asked for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        logprobs: Vec<TokenLogprob>,
+    },
+    /// A call of a tool began or went on.
+    ToolCall {
+        /// In which answer, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        choice: u32,
+        /// Which of the answer's calls, from 0.
+        index: u32,
+        /// Its id and the tool's name, in the call's first event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        begins: Option<ToolCallBegin>,
+        /// What follows of its arguments' JSON; may be empty.
+        arguments: String,
+    },
+    /// One of several answers ended by itself; with a single answer only `Done` says so.
+    ChoiceDone {
+        /// Which, from 0.
+        choice: u32,
+        /// Why.
+        finish_reason: FinishReason,
+    },
+    /// A text's vector.
+    Embedding {
+        /// Of which input, from 0.
+        index: u32,
+        /// The vector, of length 1.
+        #[serde(with = "crate::vector")]
+        vector: Vec<f32>,
     },
     /// What it took, once, just before `Done` or `Cancelled`.
     Usage {
@@ -60,6 +94,15 @@ pub enum RunEventBody {
     Cancelled,
 }
 
+/// How a call of a tool begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallBegin {
+    /// What the result is given back under.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+}
+
 /// Who serves a run, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Selected {
@@ -78,9 +121,18 @@ pub struct Selected {
 }
 
 impl RunEventBody {
+    /// Text of the only answer.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Delta { choice: 0, text: text.into(), logprobs: Vec::new() }
+    }
+
     /// Whether nothing follows.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Error { .. } | Self::Cancelled)
     }
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }

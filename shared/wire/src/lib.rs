@@ -11,6 +11,7 @@ pub mod native;
 pub mod node;
 pub mod openai;
 pub mod stream;
+pub mod vector;
 
 pub use error::{ApiError, ErrorCode};
 pub use event::{RunEvent, RunEventBody};

@@ -1,6 +1,6 @@
 //! The node link: what a gateway and a node say to each other.
 
-use hearth_domain::{Capability, Message, Modality, RunId, Sampling};
+use hearth_domain::{Capability, Modality, Priority, RunId, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::native::models::RuntimeStatus;
@@ -13,10 +13,11 @@ pub struct NodeRun {
     pub run: RunId,
     /// The model to use.
     pub model: String,
-    /// The conversation.
-    pub messages: Vec<Message>,
-    /// How to sample.
-    pub sampling: Sampling,
+    /// What to make.
+    pub task: Task,
+    /// How soon it gets its turn.
+    #[serde(default)]
+    pub priority: Priority,
     /// Whether it goes on when nobody reads its events any more.
     pub detached: bool,
 }

@@ -6,7 +6,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::{Stream, stream};
-use hearth_domain::{FinishReason, Generation, Message, ModelId, Role, Sampling};
+use hearth_domain::{FinishReason, Generation, Message, ModelId, Role, Sampling, TextTask};
 
 use super::*;
 
@@ -45,12 +45,8 @@ where
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let http = reqwest::Client::builder().read_timeout(SILENCE).build().unwrap();
     let link = NodeLink::new(NodeId::new(), &url, http, LinkSigner::from_seed(&[7; 32]));
-    let generation = Generation {
-        model: None,
-        messages: vec![Message::new(Role::User, "hi")],
-        sampling: Sampling::default(),
-        on_disconnect: OnDisconnect::Cancel,
-    };
+    let task = TextTask::new(vec![Message::new(Role::User, "hi")], Sampling::default());
+    let generation = Generation::new(None, task);
     let call = Call { run: RunId::new(), model: ModelId::new("m"), generation };
     let events = link.generate(call).await.unwrap().collect().await;
     server.abort();
@@ -66,9 +62,9 @@ async fn a_stream_that_only_says_that_it_is_there_is_waited_for() {
 
 #[tokio::test]
 async fn a_cut_stream_is_read_on_from_where_it_broke() {
-    let delta = |text: &str| RunEventBody::Delta { text: text.to_owned() };
-    let cut = || stream::iter([event(1, RunEventBody::Delta { text: "a".to_owned() })]);
-    let rest = || stream::iter([event(2, RunEventBody::Delta { text: "b".to_owned() }), done(3)]);
+    let delta = |text: &str| RunEventBody::text(text);
+    let cut = || stream::iter([event(1, RunEventBody::text("a"))]);
+    let rest = || stream::iter([event(2, RunEventBody::text("b")), done(3)]);
     let events = follow(cut, rest).await;
     assert_eq!(events, [delta("a"), delta("b"), RunEventBody::Done { finish_reason: FinishReason::Stop }]);
 }

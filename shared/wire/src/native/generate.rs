@@ -1,7 +1,7 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Role, Sampling, Usage,
+    FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Role, Sampling, TextTask, Usage,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -118,6 +118,7 @@ impl From<Parameters> for Sampling {
             stop: p.stop.map(Into::into).unwrap_or_default(),
             max_tokens: p.max_tokens,
             ignore_eos: p.ignore_eos,
+            logit_bias: Vec::new(),
         }
     }
 }
@@ -161,12 +162,9 @@ impl GenerateRequest {
             let param = format!("parameters.{}", error.param.clone().unwrap_or_default());
             error.at(param)
         })?;
-        Ok(Generation {
-            model: self.model.map(ModelId::new),
-            messages,
-            sampling,
-            on_disconnect: self.on_disconnect,
-        })
+        let task = TextTask::new(messages, sampling);
+        let generation = Generation::new(self.model.map(ModelId::new), task);
+        Ok(Generation { on_disconnect: self.on_disconnect, ..generation })
     }
 }
 

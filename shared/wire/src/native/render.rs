@@ -49,10 +49,13 @@ impl Renderer {
                 self.usage.prompt_tokens = *prompt_tokens;
                 return None;
             }
-            RunEventBody::Delta { text } => {
+            RunEventBody::Delta { text, .. } => {
                 self.text.push_str(text);
                 json!({"event": "delta", "text": text, "choices": [{"index": 0, "delta": {"content": text}}]})
             }
+            RunEventBody::ToolCall { .. }
+            | RunEventBody::ChoiceDone { .. }
+            | RunEventBody::Embedding { .. } => return None,
             RunEventBody::Usage { usage } => {
                 self.usage = *usage;
                 return None;

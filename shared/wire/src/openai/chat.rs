@@ -1,6 +1,8 @@
 //! `POST /v1/chat/completions`.
 
-use hearth_domain::{FinishReason, Generation, Message, ModelId, OnDisconnect, Role, Sampling, Usage};
+use hearth_domain::{
+    FinishReason, Generation, Message, ModelId, OnDisconnect, Role, Sampling, TextTask, Usage,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -141,6 +143,7 @@ impl ChatRequest {
             stop: self.stop.map(Into::into).unwrap_or_default(),
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
             ignore_eos: self.ignore_eos.unwrap_or(false),
+            logit_bias: Vec::new(),
         };
         sampling.check().map_err(|error| {
             let renamed = error.param == "max_tokens" && self.max_completion_tokens.is_some();
@@ -148,7 +151,8 @@ impl ChatRequest {
             if renamed { error.at("max_completion_tokens") } else { error }
         })?;
         let on_disconnect = self.on_disconnect.unwrap_or_default();
-        Ok(Generation { model: Some(ModelId::new(self.model)), messages, sampling, on_disconnect })
+        let task = TextTask::new(messages, sampling);
+        Ok(Generation { on_disconnect, ..Generation::new(Some(ModelId::new(self.model)), task) })
     }
 
     /// What would change the answer's meaning is refused rather than ignored.

@@ -40,9 +40,13 @@ impl Renderer {
                 self.model.clone_from(&selected.model);
                 Vec::new()
             }
-            RunEventBody::Queued { .. } | RunEventBody::Loading { .. } => Vec::new(),
+            RunEventBody::Queued { .. }
+            | RunEventBody::Loading { .. }
+            | RunEventBody::ToolCall { .. }
+            | RunEventBody::ChoiceDone { .. }
+            | RunEventBody::Embedding { .. } => Vec::new(),
             RunEventBody::Started { .. } => self.greeting(),
-            RunEventBody::Delta { text } => {
+            RunEventBody::Delta { text, .. } => {
                 let mut frames = self.greeting();
                 self.text.push_str(text);
                 let delta = ChunkDelta { role: None, content: Some(text.clone()) };
@@ -126,6 +130,7 @@ fn openai_name(reason: FinishReason) -> String {
     match reason {
         FinishReason::Stop | FinishReason::Cancelled => "stop",
         FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
     }
     .to_owned()
 }

@@ -1,0 +1,105 @@
+//! What is to be made, whatever dialect it was asked for in.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Message, Modality, ResponseFormat, Sampling, Tool, ToolChoice};
+
+/// What is to be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all are texts")]
+pub enum Task {
+    /// The next turn of a conversation.
+    Text(TextTask),
+    /// Vectors that stand for texts.
+    Embedding(EmbeddingTask),
+}
+
+/// The next turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextTask {
+    /// The conversation, never empty.
+    pub messages: Vec<Message>,
+    /// How to sample, and when to stop.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// The form of the answer.
+    #[serde(default)]
+    pub response_format: ResponseFormat,
+    /// The tools on offer.
+    #[serde(default)]
+    pub tools: Vec<Tool>,
+    /// Whether one is called.
+    #[serde(default)]
+    pub tool_choice: ToolChoice,
+    /// Whether one turn may call several tools.
+    #[serde(default = "yes")]
+    pub parallel_tool_calls: bool,
+    /// How many answers to give, at least 1.
+    #[serde(default = "one")]
+    pub choices: u32,
+    /// Give each token's log-probability, and those of this many likeliest tokens in its place.
+    #[serde(default)]
+    pub top_logprobs: Option<u32>,
+}
+
+impl TextTask {
+    /// One plain answer to `messages`.
+    #[must_use]
+    pub fn new(messages: Vec<Message>, sampling: Sampling) -> Self {
+        Self {
+            messages,
+            sampling,
+            response_format: ResponseFormat::Text,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            parallel_tool_calls: true,
+            choices: 1,
+            top_logprobs: None,
+        }
+    }
+}
+
+/// Vectors that stand for texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingTask {
+    /// What to embed, never empty; a vector is given for each.
+    pub inputs: Vec<EmbeddingInput>,
+    /// Give only this many of the vector's first numbers, normalised again.
+    pub dimensions: Option<u32>,
+}
+
+/// One text to embed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingInput {
+    /// A text.
+    Text(String),
+    /// Tokens of the model's own vocabulary.
+    Tokens(Vec<u32>),
+}
+
+impl Task {
+    /// What it makes.
+    #[must_use]
+    pub fn modality(&self) -> Modality {
+        match self {
+            Self::Text(_) => Modality::Text,
+            Self::Embedding(_) => Modality::Embedding,
+        }
+    }
+}
+
+impl From<TextTask> for Task {
+    fn from(task: TextTask) -> Self {
+        Self::Text(task)
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> u32 {
+    1
+}
