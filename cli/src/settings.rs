@@ -6,9 +6,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use bytesize::ByteSize;
 use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
+use hearth_node::storage::Policy;
 use serde::Deserialize;
 
 /// Flags that change settings.
@@ -53,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     /// Where models are pulled from.
     pub(crate) hub: HubSettings,
+    /// What the model folder may hold.
+    pub(crate) storage: StorageSettings,
 }
 
 /// The node's settings.
@@ -83,6 +87,23 @@ pub(crate) struct HubSettings {
     pub(crate) token: Option<Secret>,
 }
 
+/// What the model folder may hold. By default everything stays.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StorageSettings {
+    /// The size of all its files together, in bytes or as `20GB`.
+    pub(crate) max_bytes: Option<ByteSize>,
+    /// Days that a model is kept after its last use.
+    pub(crate) keep_days: Option<u32>,
+}
+
+impl StorageSettings {
+    /// The same as a policy.
+    pub(crate) fn policy(self) -> Policy {
+        Policy { max_bytes: self.max_bytes.map(|size| size.as_u64()), keep_days: self.keep_days }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -95,6 +116,7 @@ impl Default for Settings {
             token: None,
             node: NodeSettings::default(),
             hub: HubSettings::default(),
+            storage: StorageSettings::default(),
         }
     }
 }
@@ -165,6 +187,10 @@ impl Settings {
                 "gpu_layers": self.node.gpu_layers,
             },
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
+            "storage": {
+                "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
+                "keep_days": self.storage.keep_days,
+            },
         });
         Ok(toml::to_string(&without_nulls(shown))?)
     }
@@ -188,7 +214,16 @@ impl Settings {
         within("node.slots", self.node.slots, 256)?;
         within("node.queue_depth", self.node.queue_depth, 100_000)?;
         within("node.max_loaded_models", self.node.max_loaded_models, 64)?;
-        within("node.context_length", self.node.context_length as usize, 1 << 24)
+        within("node.context_length", self.node.context_length as usize, 1 << 24)?;
+        if let Some(days) = self.storage.keep_days {
+            within("storage.keep_days", days as usize, 36_500)?;
+        }
+        let size = self.storage.max_bytes;
+        anyhow::ensure!(
+            size != Some(ByteSize(0)),
+            "storage.max_bytes must be more than 0; leave it out for no limit"
+        );
+        Ok(())
     }
 }
 
@@ -233,11 +268,25 @@ mod tests {
     }
 
     #[test]
+    fn a_size_is_a_number_or_has_a_unit() {
+        for (size, bytes) in [("'20GB'", 20_000_000_000), ("'1.5 GiB'", 3 << 29), ("1000", 1000)] {
+            let settings = read(&format!("[storage]\nmax_bytes = {size}\nkeep_days = 30\n")).unwrap();
+            let policy = settings.storage.policy();
+            assert_eq!(policy, Policy { max_bytes: Some(bytes), keep_days: Some(30) }, "{size}");
+            assert!(settings.shown().unwrap().contains(&format!("max_bytes = {bytes}")));
+        }
+        assert!(read("").unwrap().storage.policy().is_unbounded());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (toml, word) in [
             ("prot = 1", "prot"),
             ("[node]\nslots = 0", "node.slots"),
             ("port = 'x'", "port"),
+            ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
+            ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
+            ("[storage]\nkeep_days = 0", "storage.keep_days"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());
