@@ -3,10 +3,7 @@
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use llama_cpp_2::{
-    LlamaBackendDevice, LlamaBackendDeviceType, LogOptions, list_llama_ggml_backend_devices,
-    llama_backend::LlamaBackend, send_logs_to_tracing,
-};
+use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_backend_devices};
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
@@ -87,8 +84,7 @@ pub enum ProbeError {
 /// # Errors
 /// If llama.cpp can't be readied.
 pub fn look() -> Result<Probe, String> {
-    send_logs_to_tracing(LogOptions::default());
-    let _backend = LlamaBackend::init().map_err(|error| error.to_string())?;
+    let _backend = super::llama::backend::init()?;
     let devices = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
     let built_for = BUILT_FOR.into_iter().filter(|(_, built)| *built);
     Ok(Probe { devices, built_for: built_for.map(|(name, _)| name.to_owned()).collect() })

@@ -5,7 +5,7 @@ use hearth_node::{engines::probe::Probe, memory::Memory};
 
 use super::finding::Finding;
 
-/// What the plain build is compiled for; a processor without one of these stops it in the middle.
+/// What a build without `dynamic-backends` is compiled for; a processor without one of these stops it in the middle.
 const NEEDED: [&str; 4] = ["avx2", "fma", "f16c", "bmi2"];
 /// Less than this is filled by the system and the gateway alone.
 const LITTLE_MEMORY: u64 = 1 << 30;
@@ -52,7 +52,7 @@ pub(super) fn processor(features: &[Feature], every_generation: bool) -> Finding
         return Finding::ok("processor", told);
     }
     let advice = format!(
-        "this build needs {}; build with `cargo build --release --features dynamic-backends` on this machine",
+        "this build needs {}; build without `--no-default-features`, for processors of every generation",
         missing.join(", ")
     );
     Finding::problem("processor", told, advice)
