@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
 
+mod bench;
 mod environment;
 mod gate;
 mod openapi;
@@ -35,6 +36,8 @@ Usage: cargo xtask <command>
   openapi         Write docs/openapi.json from the routes
   package         Build the Lambda functions, and measure their size and cold start
       --arch <arch>   x86_64 (the default) or arm64
+  bench node      Measure the node beside llama.cpp's own server; --help has the options
+  bench soak      Wear everything for ten minutes, and see that nothing is lost
 ";
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "tidy" => none_of(rest).and_then(|()| tidy::run(&Workspace::load()?)),
         "openapi" => none_of(rest).and_then(|()| openapi::run(&Workspace::load()?)),
         "package" => package::run(&Workspace::load()?, package::Arch::parse(rest)?),
+        "bench" => bench::run(&Workspace::load()?, rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
