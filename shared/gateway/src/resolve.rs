@@ -1,6 +1,6 @@
 //! Who serves a request.
 
-use hearth_domain::{Generation, ModelId, RuntimeState};
+use hearth_domain::{Generation, Modality, ModelId, RuntimeState};
 use hearth_providers::{NodeLink, Provider as _};
 use hearth_wire::{ApiError, ErrorCode, event::Selected, node::NodeModel};
 
@@ -46,7 +46,7 @@ impl Gateway {
 
 fn choose<'a>(nodes: &'a [LiveNode], asked: Option<&str>) -> Option<(&'a LiveNode, &'a NodeModel)> {
     nodes.iter().find_map(|node| {
-        let wanted = asked.or(node.status.default_model.as_deref());
+        let wanted = asked.or(node.status.default_models.get(&Modality::Text).map(String::as_str));
         let usable = |model: &&NodeModel| match wanted {
             Some(id) => model.id == id,
             None => model.runtime.state != RuntimeState::Failed,
