@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{FinishReason, RunId, Task, Timestamp};
+use hearth_domain::{FinishReason, Modality, RunId, Task, Timestamp};
 use hearth_wire::{
     ApiError, ErrorCode, RunEventBody,
     node::{NodeRun, NodeStatus},
@@ -122,7 +122,8 @@ impl Actor {
             Message::Scanned { files, reply } => {
                 self.models.found(files);
                 let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
-                let _ = reply.send(NodeStatus { default_model: self.config.default_model.clone(), models });
+                let default = self.config.default_model.clone().map(|model| (Modality::Text, model));
+                let _ = reply.send(NodeStatus { default_models: default.into_iter().collect(), models });
             }
             Message::Report { model, epoch, report } => self.report(&model, epoch, report),
             Message::Exited { model, epoch, how } => self.exited(&model, epoch, &how),

@@ -1,5 +1,7 @@
 //! The node link: what a gateway and a node say to each other.
 
+use std::collections::HashMap;
+
 use hearth_domain::{Capability, Modality, Priority, RunId, Task};
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +41,9 @@ pub struct NodeCancelled {
 /// What a node has and does: the answer of `GET /v1/status`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
-    /// The model that serves requests that name none.
-    pub default_model: Option<String>,
+    /// For each thing that models make, the model that serves requests that name none.
+    #[serde(default)]
+    pub default_models: HashMap<Modality, String>,
     /// Every model in its folder.
     pub models: Vec<NodeModel>,
 }
