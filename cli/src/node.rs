@@ -1,11 +1,11 @@
 //! `hearth node`: the node alone, for a gateway that reaches it directly.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use hearth_auth::LinkVerifier;
-use hearth_domain::NodeId;
+use hearth_domain::{Modality, NodeId};
 use hearth_node::{Node, NodeConfig, scheduler::Limits};
 use tokio::net::TcpListener;
 
@@ -33,7 +33,10 @@ pub(crate) struct NodeCommand {
 /// How a node is set up by settings: with its default model, and the files beside its folder.
 pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Result<NodeConfig> {
     let mut config = NodeConfig::new(settings.models_folder(), own_executable()?);
-    config.default_model = Some(default.id);
+    config.default_models.insert(Modality::Text, default.id);
+    if let Some(id) = &settings.embedding_model {
+        config.default_models.insert(Modality::Embedding, id.clone());
+    }
     config.extra_models = default.extra;
     config.context_length = settings.node.context_length;
     config.gpu_layers = settings.node.gpu_layers;
@@ -42,6 +45,13 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
         loaded_models: settings.node.max_loaded_models,
         slots: settings.node.slots,
         queue_depth: settings.node.queue_depth,
+        queue_total: settings.node.queue_total,
+        memory_bytes: settings.node.memory,
+        idle_timeout: settings
+            .node
+            .idle_minutes
+            .map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
+        ..config.limits
     };
     Ok(config)
 }

@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     /// The default model's file, or its id; absent: the tiny model that comes with the binary.
     pub(crate) model: Option<PathBuf>,
+    /// The id of the model that embeds for requests that name none.
+    pub(crate) embedding_model: Option<String>,
     /// Which lines are logged: error, warn, info, debug or trace.
     pub(crate) log_level: String,
     /// The gateway that client commands talk to.
@@ -67,8 +69,15 @@ pub(crate) struct NodeSettings {
     pub(crate) threads: Option<u32>,
     /// Runs that may wait for one model.
     pub(crate) queue_depth: usize,
+    /// Runs that may wait for all models together.
+    pub(crate) queue_total: usize,
     /// Models in memory at once.
     pub(crate) max_loaded_models: usize,
+    /// Memory for all models together, in bytes; absent: what is free when the node starts.
+    pub(crate) memory: Option<u64>,
+    /// Minutes after its last request that a model leaves memory; absent: it stays until another needs
+    /// the room.
+    pub(crate) idle_minutes: Option<u64>,
     /// Layers to put on a GPU, where there is one.
     pub(crate) gpu_layers: u32,
 }
@@ -90,6 +99,7 @@ impl Default for Settings {
             host: Ipv4Addr::LOCALHOST.into(),
             port: 8080,
             model: None,
+            embedding_model: None,
             log_level: "info".to_owned(),
             url: None,
             token: None,
@@ -106,7 +116,10 @@ impl Default for NodeSettings {
             context_length: 4096,
             threads: None,
             queue_depth: 64,
+            queue_total: 256,
             max_loaded_models: 3,
+            memory: None,
+            idle_minutes: None,
             gpu_layers: 999,
         }
     }

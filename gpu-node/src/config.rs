@@ -1,8 +1,10 @@
 //! How a node is set up.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
-use crate::scheduler::Limits;
+use hearth_domain::Modality;
+
+use crate::{catalog::ModelFile, frames::LoadSpec, scheduler::Limits};
 
 /// A node's settings, whole before it starts.
 #[derive(Debug, Clone)]
@@ -11,8 +13,8 @@ pub struct NodeConfig {
     pub models: PathBuf,
     /// Files elsewhere that are models too.
     pub extra_models: Vec<PathBuf>,
-    /// The model that serves requests that name none; it is loaded at start and stays.
-    pub default_model: Option<String>,
+    /// The model of each modality that serves requests that name none; it is loaded at start and stays.
+    pub default_models: HashMap<Modality, String>,
     /// The binary whose `engine` command is a worker.
     pub executable: PathBuf,
     /// What bounds the scheduler.
@@ -27,6 +29,8 @@ pub struct NodeConfig {
     pub load_timeout: Duration,
     /// How long a worker with runs may say nothing.
     pub stall_timeout: Duration,
+    /// How long a run may wait for its turn.
+    pub queue_timeout: Duration,
     /// How long a run goes on when nobody reads its events.
     pub orphan_grace: Duration,
     /// How long an ended run's events can still be read.
@@ -40,16 +44,41 @@ impl NodeConfig {
         Self {
             models,
             extra_models: Vec::new(),
-            default_model: None,
+            default_models: HashMap::new(),
             executable,
-            limits: Limits { loaded_models: 3, slots: 4, queue_depth: 64 },
+            limits: Limits {
+                loaded_models: 3,
+                slots: 4,
+                queue_depth: 64,
+                queue_total: 256,
+                memory_bytes: None,
+                turn: Duration::from_secs(30),
+                ageing: Duration::from_secs(60),
+                idle_timeout: None,
+            },
             context_length: 4096,
             threads: default_threads(),
             gpu_layers: 999,
             load_timeout: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(60),
+            queue_timeout: Duration::from_secs(600),
             orphan_grace: Duration::from_secs(5),
             keep_runs: Duration::from_secs(300),
+        }
+    }
+}
+
+impl NodeConfig {
+    /// How a worker is to load the model in `file`.
+    #[must_use]
+    pub fn load_spec(&self, file: &ModelFile) -> LoadSpec {
+        let most = self.context_length;
+        LoadSpec {
+            path: file.path.clone(),
+            context_length: file.context_length.map_or(most, |n| n.min(most)).max(1),
+            slots: u32::try_from(self.limits.slots).unwrap_or(u32::MAX),
+            threads: self.threads,
+            gpu_layers: self.gpu_layers,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What the supervisor and a worker process say to each other, over a Unix socket: frames of JSON,
 //! each preceded by its length in four bytes.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use futures::{SinkExt as _, StreamExt as _};
-use hearth_domain::{FinishReason, Message, RunId, Sampling, Usage};
-use hearth_wire::ApiError;
+use futures::{SinkExt, StreamExt as _};
+use hearth_domain::{FinishReason, RunId, Task, Usage};
+use hearth_wire::{ApiError, RunEventBody};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::net::{
     UnixStream,
@@ -25,8 +25,13 @@ const MAX_FRAME: usize = 32 << 20;
 pub enum Command {
     /// Load a model; answered by `Progress`, then `Ready` or `LoadFailed`.
     Load(LoadSpec),
-    /// Carry out a run; answered by `Started`, `Delta`, then `Finished` or `Failed`.
-    Generate(Generate),
+    /// Carry out a run; answered by `Event`s, then `Finished` or `Failed`.
+    Run {
+        /// Its id.
+        run: RunId,
+        /// What to make.
+        task: Task,
+    },
     /// Stop a run between two steps.
     Cancel {
         /// Which one.
@@ -49,17 +54,6 @@ pub struct LoadSpec {
     pub gpu_layers: u32,
 }
 
-/// A run to carry out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Generate {
-    /// Its id.
-    pub run: RunId,
-    /// The conversation.
-    pub messages: Vec<Message>,
-    /// How to sample.
-    pub sampling: Sampling,
-}
-
 /// What a worker reports.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
@@ -76,21 +70,14 @@ pub enum Report {
         /// Why.
         reason: String,
     },
-    /// It steps; said now and then while there is nothing else to say.
-    Alive,
-    /// A run's prompt is tokenized, and it has a slot.
-    Started {
+    /// It steps; said now and then, with what it did since it was last said.
+    Alive(Vitals),
+    /// Something happened to a run; never its end.
+    Event {
         /// Which run.
         run: RunId,
-        /// Tokens of its rendered prompt.
-        prompt_tokens: u32,
-    },
-    /// A run has more text.
-    Delta {
-        /// Which run.
-        run: RunId,
-        /// Whole characters.
-        text: String,
+        /// What.
+        event: RunEventBody,
     },
     /// A run has ended, and its slot is free.
     Finished {
@@ -100,6 +87,8 @@ pub enum Report {
         reason: FinishReason,
         /// What it took.
         usage: Usage,
+        /// And how long.
+        timings: Timings,
     },
     /// A run failed, and its slot is free.
     Failed {
@@ -108,6 +97,34 @@ pub enum Report {
         /// Why.
         error: ApiError,
     },
+}
+
+/// How long a run's parts took.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Timings {
+    /// Prompt tokens that were computed.
+    pub prefilled: u32,
+    /// From the slot to the prompt's end.
+    pub prefill: Duration,
+    /// Tokens that were generated.
+    pub decoded: u32,
+    /// From the prompt's end to the answer's.
+    pub decode: Duration,
+}
+
+/// What a worker did in a while.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Vitals {
+    /// Steps: batches computed.
+    pub steps: u64,
+    /// Slots that had a part in them, summed over the steps.
+    pub slots_in_steps: u64,
+    /// Time spent computing.
+    pub busy: Duration,
+    /// Kept beginnings of prompts that were given up for room.
+    pub prefixes_evicted: u64,
+    /// Tokens that are kept for later prompts now.
+    pub idle_prefix_tokens: u64,
 }
 
 /// A frame that can't be sent or read.
@@ -156,7 +173,24 @@ impl FrameWriter {
     /// # Errors
     /// If the socket fails or the frame is too long.
     pub async fn send<T: Serialize>(&mut self, frame: &T) -> Result<(), FrameError> {
+        self.feed(frame).await?;
+        self.flush().await
+    }
+
+    /// Sends a frame with the next flush.
+    ///
+    /// # Errors
+    /// If the socket fails or the frame is too long.
+    pub async fn feed<T: Serialize>(&mut self, frame: &T) -> Result<(), FrameError> {
         let bytes = serde_json::to_vec(frame)?;
-        Ok(self.0.send(Bytes::from(bytes)).await?)
+        Ok(self.0.feed(Bytes::from(bytes)).await?)
+    }
+
+    /// Sends what was fed.
+    ///
+    /// # Errors
+    /// If the socket fails.
+    pub async fn flush(&mut self) -> Result<(), FrameError> {
+        Ok(SinkExt::<Bytes>::flush(&mut self.0).await?)
     }
 }

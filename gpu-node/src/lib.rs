@@ -17,6 +17,7 @@ pub mod config;
 pub mod engines;
 pub mod frames;
 pub mod gguf;
+pub mod memory;
 pub mod scheduler;
 pub mod server;
 pub mod supervisor;

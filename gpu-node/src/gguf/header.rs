@@ -3,9 +3,9 @@
 use std::{collections::HashMap, fs::File, io::BufReader, path::Path};
 
 use super::{
-    GgufError,
+    GgufError, Shape,
     reader::{Reader, Value},
-    tensor,
+    shape, tensor,
 };
 
 /// No model has more tensors or metadata.
@@ -13,12 +13,33 @@ const MAX_ENTRIES: u64 = 1 << 20;
 /// ggml's own limit.
 const MAX_DIMENSIONS: u32 = 4;
 
+/// Architectures that only make vectors, whatever else their header says.
+const ENCODERS: [&str; 11] = [
+    "bert",
+    "eurobert",
+    "gemma-embedding",
+    "jina-bert-v2",
+    "jina-bert-v3",
+    "llama-embed",
+    "modern-bert",
+    "neo-bert",
+    "nomic-bert",
+    "nomic-bert-moe",
+    "t5encoder",
+];
+
+/// `<architecture>.pooling_type`, as `llama.h` numbers them: how the vectors of a text's tokens become
+/// one. 1 to 3 take the mean, the first or the last; 4 makes a score for a pair of texts.
+const POOLING_NONE: u64 = 0;
+const POOLING_RANK: u64 = 4;
+
 /// What a model file says of itself.
 #[derive(Debug, Clone)]
 pub struct Header {
     metadata: HashMap<String, Value>,
-    /// The type with the most weights: the file's quantisation.
-    quantisation: Option<&'static str>,
+    /// How many weights there are of each type.
+    weights: HashMap<&'static str, u64>,
+    tensor_bytes: u64,
     file_size: u64,
 }
 
@@ -50,9 +71,19 @@ impl Header {
             metadata.insert(key, reader.value(kind)?);
         }
         let extents = Extents::read(&mut reader, tensors)?;
-        let header = Self { metadata, quantisation: extents.commonest(), file_size };
+        let mut header = Self { metadata, weights: extents.weights, tensor_bytes: 0, file_size };
         header.check_size(reader.position, extents.end)?;
         Ok(header)
+    }
+
+    /// Adds another part of the same model: its tensors, and its size.
+    pub fn add_part(&mut self, part: &Self) {
+        for (kind, weights) in &part.weights {
+            let sum = self.weights.entry(kind).or_default();
+            *sum = sum.saturating_add(*weights);
+        }
+        self.tensor_bytes = self.tensor_bytes.saturating_add(part.tensor_bytes);
+        self.file_size = self.file_size.saturating_add(part.file_size);
     }
 
     /// The architecture, such as `llama`.
@@ -70,18 +101,13 @@ impl Header {
     /// The quantisation of most of its weights, such as `Q4_K`.
     #[must_use]
     pub fn quantisation(&self) -> Option<&'static str> {
-        self.quantisation
+        self.weights.iter().max_by_key(|(_, weights)| **weights).map(|(kind, _)| *kind)
     }
 
     /// The context that the model was made for, in tokens.
     #[must_use]
     pub fn context_length(&self) -> Option<u32> {
-        let key = format!("{}.context_length", self.architecture()?);
-        match self.metadata.get(&key)? {
-            Value::Unsigned(n) => u32::try_from(*n).ok(),
-            Value::Signed(n) => u32::try_from(*n).ok(),
-            _ => None,
-        }
+        self.of_architecture("context_length").and_then(|n| u32::try_from(n).ok())
     }
 
     /// The model's own chat template, in Jinja.
@@ -93,32 +119,90 @@ impl Header {
     /// Whether the model makes vectors rather than text.
     #[must_use]
     pub fn is_embedding(&self) -> bool {
-        self.architecture().is_some_and(|a| self.metadata.contains_key(&format!("{a}.pooling_type")))
+        self.is_encoder() || self.of_architecture("pooling_type").is_some_and(|kind| kind != POOLING_NONE)
     }
 
-    /// The file's size in bytes.
+    /// Why a whole and sound file is no model for generating text or vectors, if it isn't.
+    #[must_use]
+    pub fn unusable(&self) -> Option<String> {
+        let what = match (self.text("general.type"), self.architecture()) {
+            (Some("adapter"), _) => "an adapter for a model",
+            (Some("mmproj"), _) | (_, Some("clip")) => "the part of a model that sees images or hears sound",
+            (Some("imatrix"), _) => "a list of weights for quantising",
+            _ if self.of_architecture("pooling_type") == Some(POOLING_RANK) => {
+                "a reranker, which scores pairs of texts"
+            }
+            _ => return None,
+        };
+        Some(format!("it is {what}, and makes neither text nor vectors by itself"))
+    }
+
+    /// Of how many files the model is made, if it says so.
+    #[must_use]
+    pub fn split_count(&self) -> Option<u32> {
+        self.number("split.count").and_then(|n| u32::try_from(n).ok())
+    }
+
+    /// What the model's use of memory depends on.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        shape::of(self)
+    }
+
+    /// The file's size in bytes; with [`Self::add_part`], that of all parts.
     #[must_use]
     pub fn file_size(&self) -> u64 {
         self.file_size
     }
 
+    /// The bytes of its tensors.
+    #[must_use]
+    pub fn tensor_bytes(&self) -> u64 {
+        self.tensor_bytes
+    }
+
+    pub(super) fn is_encoder(&self) -> bool {
+        self.architecture().is_some_and(|architecture| ENCODERS.contains(&architecture))
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.metadata.get(key)
+    }
+
+    /// The value of `<architecture>.<name>`.
+    pub(super) fn get_of_architecture(&self, name: &str) -> Option<&Value> {
+        self.get(&format!("{}.{name}", self.architecture()?))
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.number()
+    }
+
+    fn of_architecture(&self, name: &str) -> Option<u64> {
+        self.get_of_architecture(name)?.number()
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
-        match self.metadata.get(key) {
+        match self.get(key) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    fn check_size(&self, header_end: u64, tensors_end: u64) -> Result<(), GgufError> {
+    /// Whether the file holds every tensor that the header speaks of.
+    fn check_size(&mut self, header_end: u64, tensors_end: u64) -> Result<(), GgufError> {
         let alignment = match self.metadata.get("general.alignment") {
             Some(Value::Unsigned(n)) if n.is_power_of_two() => *n,
             Some(_) => return Err(GgufError::Corrupt("an alignment that is no power of two".to_owned())),
             None => 32,
         };
-        let needed = header_end.next_multiple_of(alignment).saturating_add(tensors_end);
-        if self.file_size < needed {
+        let start = header_end.checked_next_multiple_of(alignment).unwrap_or(u64::MAX);
+        let needed = start.saturating_add(tensors_end);
+        // A file without tensors, as the first part of a split model may be, needs no padding.
+        if self.file_size < if tensors_end == 0 { header_end } else { needed } {
             return Err(GgufError::Truncated { actual: self.file_size, needed });
         }
+        self.tensor_bytes = self.file_size.saturating_sub(start);
         Ok(())
     }
 }
@@ -158,12 +242,9 @@ impl Extents {
             .ok_or_else(|| GgufError::Corrupt(format!("tensor {name:?} ends outside of any file")))?;
         self.end = self.end.max(end);
         if let Some((kind, ..)) = tensor::block(kind) {
-            *self.weights.entry(kind).or_default() += weights;
+            let sum = self.weights.entry(kind).or_default();
+            *sum = sum.saturating_add(weights);
         }
         Ok(())
-    }
-
-    fn commonest(&self) -> Option<&'static str> {
-        self.weights.iter().max_by_key(|(_, weights)| **weights).map(|(kind, _)| *kind)
     }
 }

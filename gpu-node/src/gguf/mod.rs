@@ -6,11 +6,15 @@
 
 mod header;
 mod reader;
+mod shape;
 mod tensor;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod written;
 
 pub use header::Header;
+pub use shape::{Experts, Layer, Shape};
 
 /// Why a file can't be used as a model.
 #[derive(Debug, thiserror::Error)]

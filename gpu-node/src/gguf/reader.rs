@@ -9,7 +9,10 @@ const MAX_STRING: u64 = 16 << 20;
 /// No array in a header has more items; vocabularies come nearest, with hundreds of thousands.
 const MAX_ITEMS: u64 = 1 << 24;
 
-/// A metadata value. Arrays are counted and skipped: their contents are llama.cpp's business.
+/// No array of whole numbers with one for each layer is longer.
+const MAX_NUMBERS: u64 = 1024;
+
+/// A metadata value. Most arrays are counted and skipped: their contents are llama.cpp's business.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Unsigned(u64),
@@ -17,7 +20,22 @@ pub(super) enum Value {
     Float(f64),
     Bool(bool),
     Text(String),
-    Array,
+    /// A short array of whole numbers; what is below zero reads as zero, and truth as one.
+    Numbers(Vec<u64>),
+    /// Any other array, by its length.
+    Array(u64),
+}
+
+impl Value {
+    /// A whole number that isn't negative.
+    pub(super) fn number(&self) -> Option<u64> {
+        match self {
+            Self::Unsigned(number) => Some(*number),
+            Self::Signed(number) => u64::try_from(*number).ok(),
+            Self::Bool(truth) => Some(u64::from(*truth)),
+            _ => None,
+        }
+    }
 }
 
 pub(super) struct Reader<R> {
@@ -66,7 +84,7 @@ impl<R: Read> Reader<R> {
             6 => Value::Float(f64::from(f32::from_le_bytes(self.bytes()?))),
             7 => Value::Bool(self.bytes::<1>()?[0] != 0),
             8 => Value::Text(self.text()?),
-            9 => self.skip_array()?,
+            9 => self.array()?,
             10 => Value::Unsigned(self.u64()?),
             11 => Value::Signed(i64::from_le_bytes(self.bytes()?)),
             12 => Value::Float(f64::from_le_bytes(self.bytes()?)),
@@ -74,13 +92,14 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    fn skip_array(&mut self) -> Result<Value, GgufError> {
+    fn array(&mut self) -> Result<Value, GgufError> {
         let kind = self.u32()?;
         let items = self.u64()?;
         if items > MAX_ITEMS {
             return Err(GgufError::Corrupt(format!("an array of {items} items in the header")));
         }
         let width = match kind {
+            0..=5 | 7 | 10 | 11 if items <= MAX_NUMBERS => return self.numbers(kind, items),
             0 | 1 | 7 => 1,
             2 | 3 => 2,
             4..=6 => 4,
@@ -93,12 +112,17 @@ impl<R: Read> Reader<R> {
                     }
                     self.skip(length)?;
                 }
-                return Ok(Value::Array);
+                return Ok(Value::Array(items));
             }
             other => return Err(GgufError::Corrupt(format!("an array of items of type {other}"))),
         };
         self.skip(items * width)?;
-        Ok(Value::Array)
+        Ok(Value::Array(items))
+    }
+
+    fn numbers(&mut self, kind: u32, items: u64) -> Result<Value, GgufError> {
+        let numbers = (0..items).map(|_| Ok(self.value(kind)?.number().unwrap_or(0)));
+        numbers.collect::<Result<_, GgufError>>().map(Value::Numbers)
     }
 
     fn skip(&mut self, count: u64) -> Result<(), GgufError> {

@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
-use super::*;
+use super::{
+    written::Entry::{self, Number, Numbers, Text, Truths},
+    *,
+};
 
 fn tiny() -> Vec<u8> {
     std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf")).unwrap()
@@ -23,6 +26,11 @@ fn the_tiny_model_says_what_it_is() {
     assert_eq!(header.context_length(), Some(4096));
     assert!(header.chat_template().is_some());
     assert!(!header.is_embedding());
+    assert_eq!((header.unusable(), header.split_count()), (None, None));
+    let shape = header.shape();
+    assert_eq!((shape.heads, shape.embedding_length, shape.vocabulary), (4, 128, 768), "{shape:?}");
+    assert_eq!(shape.tensor_bytes, header.tensor_bytes());
+    assert!(shape.tensor_bytes < header.file_size() && shape.tensor_bytes > header.file_size() / 2);
 }
 
 #[test]
@@ -53,6 +61,171 @@ proptest::proptest! {
         let mut bytes = tiny();
         bytes[at] ^= bits;
         let (_folder, path) = file(&bytes);
-        let _ = Header::read(&path);
+        if let Ok(header) = Header::read(&path) {
+            let _ = (header.shape(), header.unusable(), header.is_embedding());
+        }
+    }
+}
+
+/// A header of the architecture, with these keys of it.
+fn header(architecture: &str, keys: &[(&str, Entry<'_>)]) -> Header {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let named: Vec<(String, Entry<'_>)> = keys
+        .iter()
+        .map(|(key, value)| match key.strip_prefix("general.") {
+            Some(_) => ((*key).to_owned(), *value),
+            None => (format!("{architecture}.{key}"), *value),
+        })
+        .collect();
+    let mut metadata = vec![("general.architecture", Text(architecture))];
+    metadata.extend(named.iter().map(|(key, value)| (key.as_str(), *value)));
+    written::gguf(&path, &metadata, 0);
+    Header::read(&path).unwrap()
+}
+
+#[test]
+fn what_makes_vectors_and_what_makes_nothing() {
+    for (architecture, keys, embedding, unusable) in [
+        ("llama", &[][..], false, None),
+        ("bert", &[], true, None),
+        ("nomic-bert", &[("pooling_type", Number(1))], true, None),
+        ("gemma-embedding", &[], true, None),
+        ("qwen3", &[("pooling_type", Number(3))], true, None),
+        ("qwen3", &[("pooling_type", Number(0))], false, None),
+        ("bert", &[("pooling_type", Number(4))], true, Some("a reranker")),
+        ("llama", &[("general.type", Text("adapter"))], false, Some("an adapter")),
+        ("llama", &[("general.type", Text("model"))], false, None),
+        ("clip", &[], false, Some("sees images")),
+    ] {
+        let header = header(architecture, keys);
+        assert_eq!(header.is_embedding(), embedding, "{architecture} {keys:?}");
+        match (header.unusable(), unusable) {
+            (Some(found), Some(expected)) => assert!(found.contains(expected), "{found}"),
+            (found, expected) => assert_eq!(found.as_deref(), expected, "{architecture} {keys:?}"),
+        }
+    }
+}
+
+/// An architecture, the keys of its file, and the layers that they mean.
+type Case<'a> = (&'a str, &'a [(&'a str, Entry<'a>)], [Layer; 8]);
+
+/// The shapes of known models, by the keys in their files.
+#[test]
+fn the_shapes_of_layers() {
+    let attention = [
+        ("block_count", Number(8)),
+        ("embedding_length", Number(1024)),
+        ("attention.head_count", Number(16)),
+    ];
+    let plain = Layer { kv_heads: 16, key_length: 64, value_length: 64, ..Layer::default() };
+    let recurrent = Layer { recurrent: true, ..Layer::default() };
+    let windowed = Layer { windowed: true, ..plain };
+    let cases: [Case<'_>; 13] = [
+        ("gpt2", &[], [plain; 8]),
+        ("llama", &[("attention.head_count_kv", Number(4))], [Layer { kv_heads: 4, ..plain }; 8]),
+        (
+            "qwen3",
+            &[("attention.key_length", Number(128)), ("attention.value_length", Number(96))],
+            [Layer { key_length: 128, value_length: 96, ..plain }; 8],
+        ),
+        // A window that llama.cpp doesn't use.
+        ("qwen2", &[("attention.sliding_window", Number(512))], [plain; 8]),
+        (
+            "gpt-oss",
+            &[("attention.sliding_window", Number(128))],
+            [windowed, plain, windowed, plain, windowed, plain, windowed, plain],
+        ),
+        (
+            "gemma3",
+            &[("attention.sliding_window", Number(1024))],
+            [windowed, windowed, windowed, windowed, windowed, plain, windowed, windowed],
+        ),
+        (
+            "gemma4",
+            &[
+                ("attention.sliding_window", Number(1024)),
+                (
+                    "attention.sliding_window_pattern",
+                    Truths(&[true, true, true, false, true, true, true, false]),
+                ),
+                ("attention.shared_kv_layers", Number(4)),
+                ("attention.key_length", Number(512)),
+                ("attention.key_length_swa", Number(256)),
+            ],
+            [
+                Layer { key_length: 256, ..windowed },
+                Layer { key_length: 256, ..windowed },
+                Layer { key_length: 256, ..windowed },
+                Layer { key_length: 512, ..plain },
+                Layer::default(),
+                Layer::default(),
+                Layer::default(),
+                Layer::default(),
+            ],
+        ),
+        (
+            "deepseek2",
+            &[
+                ("attention.head_count_kv", Number(1)),
+                ("attention.key_length", Number(576)),
+                ("attention.value_length", Number(512)),
+                ("attention.key_length_mla", Number(192)),
+                ("attention.value_length_mla", Number(128)),
+            ],
+            [Layer { kv_heads: 1, key_length: 576, value_length: 0, ..plain }; 8],
+        ),
+        (
+            "granitehybrid",
+            &[("attention.head_count_kv", Numbers(&[0, 0, 0, 4, 0, 0, 0, 4]))],
+            [
+                recurrent,
+                recurrent,
+                recurrent,
+                Layer { kv_heads: 4, ..plain },
+                recurrent,
+                recurrent,
+                recurrent,
+                Layer { kv_heads: 4, ..plain },
+            ],
+        ),
+        (
+            "qwen3next",
+            &[("full_attention_interval", Number(4))],
+            [recurrent, recurrent, recurrent, plain, recurrent, recurrent, recurrent, plain],
+        ),
+        ("mamba", &[], [recurrent; 8]),
+        ("falcon-h1", &[], [Layer { recurrent: true, ..plain }; 8]),
+        ("bert", &[], [Layer::default(); 8]),
+    ];
+    for (architecture, keys, layers) in cases {
+        let shape = header(architecture, &[&attention[..], keys].concat()).shape();
+        assert_eq!(shape.layers, layers, "{architecture}");
+        assert_eq!((shape.heads, shape.embedding_length), (16, 1024));
+    }
+}
+
+#[test]
+fn hostile_numbers_are_bounded() {
+    let huge = Number(u32::MAX);
+    let keys = [
+        ("block_count", huge),
+        ("embedding_length", huge),
+        ("attention.head_count", Number(0)),
+        ("attention.head_count_kv", Numbers(&[-1, 5])),
+        ("attention.shared_kv_layers", huge),
+        ("attention.sliding_window", huge),
+        ("attention.sliding_window_pattern", Number(0)),
+        ("ssm.inner_size", huge),
+        ("ssm.state_size", huge),
+        ("ssm.group_count", huge),
+        ("ssm.conv_kernel", huge),
+        ("expert_count", huge),
+        ("expert_used_count", huge),
+    ];
+    for architecture in ["gemma3", "llama", "mamba", "qwen3next", "kimi-linear"] {
+        let shape = header(architecture, &keys).shape();
+        assert_eq!(shape.layers.len(), 512, "{architecture}");
+        assert_eq!(shape.recurrent_state, u64::MAX, "{architecture}");
     }
 }

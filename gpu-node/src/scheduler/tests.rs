@@ -1,240 +1,725 @@
-use std::collections::{HashMap, HashSet};
-
-use proptest::prelude::*;
+use hearth_domain::Priority::{High, Low, Normal};
 
 use super::*;
-use Effect::{Abort, Dispatch, Dropped, Position, Start, Stop, Unservable};
+use Effect::{Abort, Dispatch, Dropped, Position, Refused, Start, Stop, Unservable};
+use StopReason::{Asked, Evicted, Idle};
 
-const LIMITS: Limits = Limits { loaded_models: 1, slots: 1, queue_depth: 2 };
+mod properties;
+
+/// One place, one slot; nothing else is short.
+const LIMITS: Limits = Limits {
+    loaded_models: 1,
+    slots: 1,
+    queue_depth: 4,
+    queue_total: 8,
+    memory_bytes: None,
+    turn: Duration::from_secs(30),
+    ageing: Duration::from_secs(60),
+    idle_timeout: None,
+};
 
 fn name(model: &str) -> String {
     model.to_owned()
 }
 
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn runs<const N: usize>() -> [RunId; N] {
+    [(); N].map(|()| RunId::new())
+}
+
+/// A usual run.
+fn of(run: RunId, model: &str) -> Submission {
+    Submission { run, model: name(model), priority: Normal, slots: 1 }
+}
+
+/// A scheduler that has loaded `models`, each for a run that has ended, in this order and at no time.
+fn with_loaded(limits: Limits, models: &[&str]) -> Scheduler {
+    let mut scheduler = Scheduler::new(limits);
+    for model in models {
+        let run = RunId::new();
+        assert_eq!(scheduler.load(at(0), model), Ok(vec![Start(name(model))]));
+        assert_eq!(scheduler.ready(at(0), model), []);
+        assert_eq!(scheduler.submit(at(0), of(run, model)), Ok(vec![Dispatch(run)]));
+        assert_eq!(scheduler.finished(at(0), run), []);
+    }
+    scheduler
+}
+
+// Order and bounds
+
 #[test]
 fn a_run_loads_its_model_then_gets_a_slot() {
     let mut scheduler = Scheduler::new(LIMITS);
     let run = RunId::new();
-    assert_eq!(scheduler.submit(run, "a"), Ok(vec![Start(name("a")), Position(run, 1)]));
-    assert_eq!(scheduler.ready("a"), [Dispatch(run)]);
-    assert_eq!(scheduler.finished(run), []);
+    assert_eq!(scheduler.submit(at(0), of(run, "a")), Ok(vec![Start(name("a")), Position(run, 1)]));
+    assert!(!scheduler.is_active(run));
+    assert_eq!(scheduler.ready(at(1), "a"), [Dispatch(run)]);
+    assert!(scheduler.is_active(run));
+    assert_eq!(scheduler.finished(at(2), run), []);
+    assert_eq!((scheduler.load_of("a"), scheduler.queued()), ((0, 0), 0));
+}
+
+/// A bound that holds only while the model isn't loaded is none (ollama 7758).
+#[test]
+fn the_queue_of_a_loaded_model_is_bounded_and_its_places_are_told() {
+    let mut scheduler = with_loaded(Limits { queue_depth: 2, ..LIMITS }, &["a"]);
+    let [first, second, third, fourth] = runs();
+    assert_eq!(scheduler.submit(at(0), of(first, "a")), Ok(vec![Dispatch(first)]));
+    assert_eq!(scheduler.submit(at(0), of(second, "a")), Ok(vec![Position(second, 1)]));
+    assert_eq!(scheduler.submit(at(0), of(third, "a")), Ok(vec![Position(third, 2)]));
+    assert_eq!(scheduler.submit(at(0), of(fourth, "a")), Err(Refusal::QueueFull));
+    assert_eq!((scheduler.load_of("a"), scheduler.queued()), ((1, 2), 2));
+    assert_eq!(scheduler.finished(at(1), first), [Dispatch(second), Position(third, 1)]);
 }
 
 #[test]
-fn the_queue_is_bounded_and_its_places_are_told() {
-    let mut scheduler = Scheduler::new(LIMITS);
-    let [first, second, third, fourth] = [(); 4].map(|()| RunId::new());
-    scheduler.submit(first, "a").unwrap();
-    scheduler.ready("a");
-    assert_eq!(scheduler.submit(second, "a"), Ok(vec![Position(second, 1)]));
-    assert_eq!(scheduler.submit(third, "a"), Ok(vec![Position(third, 2)]));
-    assert_eq!(scheduler.submit(fourth, "a"), Err(Refusal::QueueFull));
-    assert_eq!(scheduler.finished(first), [Dispatch(second), Position(third, 1)]);
+fn all_queues_together_are_bounded_and_a_run_that_starts_at_once_is_in_none() {
+    let mut scheduler = with_loaded(Limits { queue_total: 2, ..LIMITS }, &["a"]);
+    let [first, second, third, fourth] = runs();
+    scheduler.submit(at(0), of(RunId::new(), "a")).unwrap();
+    scheduler.submit(at(0), of(first, "b")).unwrap();
+    scheduler.submit(at(0), of(second, "c")).unwrap();
+    assert_eq!(scheduler.submit(at(0), of(third, "a")), Err(Refusal::QueueFull));
+    assert_eq!(scheduler.submit(at(0), of(third, "d")), Err(Refusal::QueueFull));
+
+    let mut scheduler = with_loaded(Limits { queue_depth: 0, queue_total: 0, ..LIMITS }, &["a"]);
+    assert_eq!(scheduler.submit(at(0), of(third, "a")), Ok(vec![Dispatch(third)]));
+    assert_eq!(scheduler.submit(at(0), of(fourth, "a")), Err(Refusal::QueueFull));
 }
 
 #[test]
-fn a_cancel_takes_a_queued_run_out_and_stops_a_running_one() {
-    let mut scheduler = Scheduler::new(LIMITS);
-    let [first, second, third] = [(); 3].map(|()| RunId::new());
-    scheduler.submit(first, "a").unwrap();
-    scheduler.ready("a");
-    scheduler.submit(second, "a").unwrap();
-    scheduler.submit(third, "a").unwrap();
-    assert_eq!(scheduler.cancel(second), [Dropped(second), Position(third, 1)]);
-    assert_eq!(scheduler.cancel(first), [Abort(first)]);
-    assert_eq!(scheduler.finished(first), [Dispatch(third)]);
-    assert_eq!(scheduler.cancel(first), []);
+fn the_order_is_by_priority_then_age_and_who_waits_long_rises() {
+    /// When each comes, with which priority; and who goes first, second, ...
+    type Row = (&'static [(u64, Priority)], &'static [usize]);
+    let table: &[Row] = &[
+        (&[(0, Normal), (1, Normal), (2, Normal)], &[0, 1, 2]),
+        (&[(0, Low), (1, Normal), (2, High)], &[2, 1, 0]),
+        (&[(0, Low), (0, High), (0, Low), (0, High)], &[1, 3, 0, 2]),
+        // Level with the next higher after one ageing time, with the highest after two.
+        (&[(0, Low), (59, Normal)], &[1, 0]),
+        (&[(0, Low), (60, Normal)], &[0, 1]),
+        (&[(0, Normal), (60, High)], &[0, 1]),
+        (&[(0, Low), (119, High), (120, High)], &[1, 0, 2]),
+    ];
+    for (submissions, expected) in table {
+        let mut scheduler = with_loaded(LIMITS, &["a"]);
+        let busy = RunId::new();
+        scheduler.submit(at(0), of(busy, "a")).unwrap();
+        let queued: Vec<_> = submissions.iter().map(|_| RunId::new()).collect();
+        for (run, (when, priority)) in queued.iter().zip(*submissions) {
+            scheduler.submit(at(*when), Submission { priority: *priority, ..of(*run, "a") }).unwrap();
+        }
+        let mut ending = busy;
+        for place in *expected {
+            let run = queued[*place];
+            assert_eq!(scheduler.finished(at(200), ending)[0], Dispatch(run), "{submissions:?}");
+            ending = run;
+        }
+    }
 }
 
 #[test]
-fn a_full_memory_evicts_the_idle_model_and_never_a_busy_one() {
+fn who_comes_in_between_moves_those_behind_it() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [busy, low, normal, high] = runs();
+    scheduler.submit(at(0), of(busy, "a")).unwrap();
+    let low_effects = scheduler.submit(at(0), Submission { priority: Low, ..of(low, "a") });
+    assert_eq!(low_effects, Ok(vec![Position(low, 1)]));
+    let high_effects = scheduler.submit(at(1), Submission { priority: High, ..of(high, "a") });
+    assert_eq!(high_effects, Ok(vec![Position(high, 1), Position(low, 2)]));
+    assert_eq!(scheduler.submit(at(2), of(normal, "a")), Ok(vec![Position(normal, 2), Position(low, 3)]));
+}
+
+#[test]
+fn a_run_takes_its_slots_at_once_and_nothing_behind_it_overtakes() {
+    let mut scheduler = with_loaded(Limits { slots: 4, ..LIMITS }, &["a"]);
+    let [three, two, one, urgent] = runs();
+    scheduler.submit(at(0), Submission { slots: 3, ..of(three, "a") }).unwrap();
+    let two_slots = Submission { slots: 2, ..of(two, "a") };
+    assert_eq!(scheduler.submit(at(0), two_slots), Ok(vec![Position(two, 1)]));
+    assert_eq!(scheduler.submit(at(0), of(one, "a")), Ok(vec![Position(one, 2)]));
+    // What is before them in the order may take the slot that is free.
+    let high = Submission { priority: High, ..of(urgent, "a") };
+    assert_eq!(scheduler.submit(at(0), high), Ok(vec![Dispatch(urgent)]));
+    assert_eq!(scheduler.finished(at(1), three), [Dispatch(two), Dispatch(one)]);
+}
+
+#[test]
+fn a_run_that_wants_more_slots_than_there_are_gets_all() {
+    let mut scheduler = with_loaded(Limits { slots: 2, ..LIMITS }, &["a"]);
+    let [many, one] = runs();
+    assert_eq!(scheduler.submit(at(0), Submission { slots: 9, ..of(many, "a") }), Ok(vec![Dispatch(many)]));
+    assert_eq!(scheduler.submit(at(0), of(one, "a")), Ok(vec![Position(one, 1)]));
+    assert_eq!(scheduler.finished(at(1), many), [Dispatch(one)]);
+}
+
+// Cancelling
+
+/// A cancel must reach one run only (`ik_llama.cpp` 1929).
+#[test]
+fn a_cancel_takes_a_queued_run_out_or_stops_a_running_one_and_no_other() {
+    let mut scheduler = with_loaded(Limits { slots: 2, ..LIMITS }, &["a"]);
+    let [first, other, third, fourth] = runs();
+    for run in [first, other, third, fourth] {
+        scheduler.submit(at(0), of(run, "a")).unwrap();
+    }
+    assert_eq!(scheduler.cancel(at(1), third), [Dropped(third), Position(fourth, 1)]);
+    assert_eq!(scheduler.cancel(at(2), first), [Abort(first)]);
+    assert!(scheduler.is_active(first) && scheduler.is_active(other));
+    assert_eq!(scheduler.finished(at(3), first), [Dispatch(fourth)]);
+    assert_eq!(scheduler.cancel(at(4), first), []);
+    assert!(scheduler.is_active(other));
+}
+
+#[test]
+fn a_run_can_be_cancelled_while_its_model_is_loaded() {
     let mut scheduler = Scheduler::new(LIMITS);
-    let [first, second, third] = [(); 3].map(|()| RunId::new());
-    scheduler.submit(first, "a").unwrap();
-    scheduler.ready("a");
-    assert_eq!(scheduler.submit(second, "b"), Ok(vec![Position(second, 1)]));
-    // Younger than what waits for memory: it stays back, so that "a" falls idle.
-    assert_eq!(scheduler.submit(third, "a"), Ok(vec![Position(third, 1)]));
-    assert_eq!(scheduler.finished(first), [Stop(name("a"))]);
-    assert_eq!(scheduler.gone("a"), [Start(name("b"))]);
-    assert_eq!(scheduler.ready("b"), [Dispatch(second)]);
-    // And then it is the other's turn.
-    assert_eq!(scheduler.finished(second), [Stop(name("b"))]);
-    assert_eq!(scheduler.gone("b"), [Start(name("a"))]);
-    assert_eq!(scheduler.ready("a"), [Dispatch(third)]);
+    let [first, second] = runs();
+    scheduler.submit(at(0), of(first, "a")).unwrap();
+    scheduler.submit(at(0), of(second, "a")).unwrap();
+    assert_eq!(scheduler.cancel(at(1), first), [Dropped(first), Position(second, 1)]);
+    assert_eq!(scheduler.ready(at(2), "a"), [Dispatch(second)]);
+}
+
+#[test]
+fn when_the_run_that_waits_for_memory_is_cancelled_the_others_go_on() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [first, held, waiting] = runs();
+    scheduler.submit(at(0), of(first, "a")).unwrap();
+    scheduler.submit(at(0), of(waiting, "b")).unwrap();
+    scheduler.submit(at(40), of(held, "a")).unwrap();
+    assert_eq!(scheduler.cancel(at(41), waiting), [Dropped(waiting)]);
+    assert_eq!(scheduler.finished(at(42), first), [Dispatch(held)]);
+}
+
+// Turns
+
+/// Requests that alternate must not load a model each (llama-swap 612).
+#[test]
+fn models_are_not_loaded_in_turns_request_by_request() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let order = ["a", "b", "a", "c", "a", "b"];
+    let queued = order.map(|model| (RunId::new(), model));
+    let mut effects = Vec::new();
+    for (run, model) in queued {
+        effects.extend(scheduler.submit(at(0), of(run, model)).unwrap());
+    }
+    let (mut served, mut now) = (Vec::new(), 0);
+    while let Some(next) = (!effects.is_empty()).then(|| effects.remove(0)) {
+        now += 1;
+        match next {
+            Start(model) => effects.extend(scheduler.ready(at(now), &model)),
+            Stop(model, reason) => {
+                assert_eq!(reason, Evicted);
+                effects.extend(scheduler.gone(at(now), &model));
+            }
+            Dispatch(run) => {
+                served.extend(queued.iter().find(|(id, _)| *id == run).map(|(_, model)| *model));
+                effects.extend(scheduler.finished(at(now), run));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(served, ["a", "a", "a", "b", "b", "c"]);
+}
+
+#[test]
+fn a_loaded_model_goes_on_for_one_turn_and_then_lets_the_other_in() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [first, second, third, other] = runs();
+    scheduler.submit(at(100), of(first, "a")).unwrap();
+    assert_eq!(scheduler.submit(at(110), of(other, "b")), Ok(vec![Position(other, 1)]));
+    scheduler.submit(at(111), of(second, "a")).unwrap();
+    scheduler.submit(at(112), of(third, "a")).unwrap();
+    // The turn ends at 140.
+    assert_eq!(scheduler.finished(at(139), first), [Dispatch(second), Position(third, 1)]);
+    assert_eq!(scheduler.tick(at(140)), []);
+    assert_eq!(scheduler.finished(at(150), second), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.gone(at(151), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.ready(at(160), "b"), [Dispatch(other)]);
+    // And then the other way round: it has nothing left to do, so it goes at once.
+    assert_eq!(scheduler.finished(at(161), other), [Stop(name("b"), Evicted)]);
+    assert_eq!(scheduler.gone(at(162), "b"), [Start(name("a"))]);
+    assert_eq!(scheduler.ready(at(170), "a"), [Dispatch(third)]);
+}
+
+#[test]
+fn while_its_turn_is_over_a_model_takes_no_run_even_into_a_free_slot() {
+    let mut scheduler = with_loaded(Limits { slots: 2, ..LIMITS }, &["a"]);
+    let [first, held, other] = runs();
+    scheduler.submit(at(0), of(first, "a")).unwrap();
+    scheduler.submit(at(0), of(other, "b")).unwrap();
+    assert_eq!(scheduler.submit(at(30), of(held, "a")), Ok(vec![Position(held, 1)]));
+    assert_eq!(scheduler.finished(at(31), first), [Stop(name("a"), Evicted)]);
+}
+
+#[test]
+fn an_idle_model_goes_at_once() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let run = RunId::new();
+    let effects = scheduler.submit(at(1), of(run, "b"));
+    assert_eq!(effects, Ok(vec![Stop(name("a"), Evicted), Position(run, 1)]));
+}
+
+#[test]
+fn a_model_that_was_just_loaded_gets_its_turn_though_others_have_waited_longer() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [busy, old, first, second, third] = runs();
+    scheduler.submit(at(0), of(busy, "a")).unwrap();
+    scheduler.submit(at(0), of(first, "b")).unwrap();
+    scheduler.submit(at(1), of(second, "b")).unwrap();
+    scheduler.submit(at(1), of(third, "b")).unwrap();
+    scheduler.submit(at(40), of(old, "a")).unwrap();
+    scheduler.finished(at(41), busy);
+    scheduler.gone(at(42), "a");
+    assert_eq!(scheduler.ready(at(100), "b")[0], Dispatch(first));
+    assert_eq!(scheduler.finished(at(129), first)[0], Dispatch(second));
+    assert_eq!(scheduler.finished(at(130), second), [Stop(name("b"), Evicted)]);
+}
+
+#[test]
+fn a_turn_has_one_run_at_least() {
+    let mut scheduler = Scheduler::new(Limits { turn: at(0), ..LIMITS });
+    let [a1, a2, b1] = runs();
+    scheduler.submit(at(0), of(a1, "a")).unwrap();
+    scheduler.submit(at(0), of(a2, "a")).unwrap();
+    scheduler.submit(at(0), of(b1, "b")).unwrap();
+    assert_eq!(scheduler.ready(at(0), "a"), [Dispatch(a1), Position(a2, 1)]);
+    assert_eq!(scheduler.finished(at(0), a1), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.gone(at(0), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.ready(at(0), "b"), [Dispatch(b1)]);
+}
+
+#[test]
+fn who_has_had_a_turn_goes_behind_those_that_wait_however_old_its_runs_are() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [a1, a2, b1, b2, c1] = runs();
+    for (run, model) in [(a1, "a"), (a2, "a"), (b1, "b"), (b2, "b"), (c1, "c")] {
+        scheduler.submit(at(0), of(run, model)).unwrap();
+    }
+    let mut now = 0;
+    for (run, model, next) in [(a1, "a", "b"), (b1, "b", "c"), (c1, "c", "a"), (a2, "a", "b")] {
+        now += 40;
+        assert_eq!(scheduler.finished(at(now), run), [Stop(name(model), Evicted)]);
+        assert_eq!(scheduler.gone(at(now), model), [Start(name(next))]);
+        assert!(scheduler.ready(at(now), next).iter().any(|effect| matches!(effect, Dispatch(_))));
+    }
+    assert!(scheduler.is_active(b2));
+}
+
+#[test]
+fn a_model_does_not_leave_only_to_come_back_since_its_runs_are_more_urgent() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [busy, urgent, other] = runs();
+    scheduler.submit(at(0), of(busy, "a")).unwrap();
+    scheduler.submit(at(0), Submission { priority: Low, ..of(other, "b") }).unwrap();
+    scheduler.submit(at(30), Submission { priority: High, ..of(urgent, "a") }).unwrap();
+    assert_eq!(scheduler.finished(at(31), busy), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.gone(at(32), "a"), [Start(name("b"))]);
+}
+
+#[test]
+fn when_there_is_room_nobody_is_held_back() {
+    let mut scheduler = with_loaded(Limits { loaded_models: 2, ..LIMITS }, &["a"]);
+    let [first, other, second] = runs();
+    scheduler.submit(at(0), of(first, "a")).unwrap();
+    assert_eq!(scheduler.submit(at(0), of(other, "b")).unwrap()[0], Start(name("b")));
+    scheduler.submit(at(90), of(second, "a")).unwrap();
+    assert_eq!(scheduler.finished(at(91), first), [Dispatch(second)]);
+}
+
+#[test]
+fn once_one_model_is_on_its_way_out_the_others_go_on() {
+    let mut scheduler = with_loaded(Limits { loaded_models: 2, ..LIMITS }, &["a", "b"]);
+    let [a, b, c, held] = runs();
+    scheduler.submit(at(0), of(a, "a")).unwrap();
+    scheduler.submit(at(0), of(b, "b")).unwrap();
+    scheduler.submit(at(0), of(c, "c")).unwrap();
+    scheduler.submit(at(50), of(held, "b")).unwrap();
+    scheduler.finished(at(51), a);
+    assert_eq!(scheduler.finished(at(52), b), [Dispatch(held)]);
+}
+
+#[test]
+fn a_pinned_models_runs_are_never_held_back() {
+    let mut scheduler = with_loaded(Limits { loaded_models: 2, ..LIMITS }, &["a", "b"]);
+    scheduler.pin(at(0), "a");
+    let [first, second, busy, waiting] = runs();
+    scheduler.submit(at(0), of(first, "a")).unwrap();
+    scheduler.submit(at(0), of(busy, "b")).unwrap();
+    scheduler.submit(at(0), of(waiting, "c")).unwrap();
+    scheduler.submit(at(99), of(second, "a")).unwrap();
+    assert_eq!(scheduler.finished(at(100), first), [Dispatch(second)]);
+}
+
+/// The bound: one turn, the longest run, the stop and the load, for each model that is before it.
+#[test]
+fn nobody_starves_while_others_never_stop_asking() {
+    let (run_takes, stop_takes, load_takes) = (7, 1, 10);
+    let cycle = LIMITS.turn + at(run_takes + stop_takes + load_takes);
+    let mut scheduler = with_loaded(Limits { queue_total: 100, ..LIMITS }, &["a"]);
+    let mut waiting = HashMap::new();
+    let mut waited = BTreeMap::from([("a", at(0)), ("b", at(0)), ("c", at(0))]);
+    // What is going on, and when it ends: a run, a stop or a load.
+    let mut going: Vec<(u64, Effect)> = Vec::new();
+    for now in 0..3000 {
+        let mut effects = Vec::new();
+        for model in ["a", "b", "c"] {
+            // Each queue is never empty.
+            while scheduler.load_of(model).1 < 3 {
+                let run = RunId::new();
+                waiting.insert(run, (model, now));
+                effects.extend(scheduler.submit(at(now), of(run, model)).unwrap());
+            }
+        }
+        let (ended, still): (Vec<_>, Vec<_>) = going.into_iter().partition(|(end, _)| *end <= now);
+        going = still;
+        for (_, what) in ended {
+            effects.extend(match &what {
+                Start(model) => scheduler.ready(at(now), model),
+                Stop(model, _) => scheduler.gone(at(now), model),
+                Dispatch(run) => scheduler.finished(at(now), *run),
+                _ => unreachable!(),
+            });
+        }
+        for effect in effects {
+            let takes = match &effect {
+                Start(_) => load_takes,
+                Stop(..) => stop_takes,
+                Dispatch(run) => {
+                    let (model, since) = waiting.remove(run).unwrap();
+                    let longest = waited.get_mut(model).unwrap();
+                    *longest = (*longest).max(at(now - since));
+                    run_takes
+                }
+                _ => continue,
+            };
+            going.push((now + takes, effect));
+        }
+    }
+    for (model, longest) in waited {
+        // Its own queue's turn ended before it, then the two others had theirs.
+        assert!(longest > at(0) && longest <= 3 * cycle, "{model} waited {longest:?} of {:?}", 3 * cycle);
+    }
+}
+
+// Memory
+
+/// What is in use stays, however long ago it was used (llama.cpp 21678).
+#[test]
+fn the_least_recently_used_model_goes_but_never_one_in_use() {
+    let limits = Limits { loaded_models: 3, ..LIMITS };
+    let mut scheduler = with_loaded(limits, &["c", "b", "a"]);
+    let [long, again, new, newer] = runs();
+    scheduler.submit(at(1), of(long, "c")).unwrap();
+    scheduler.submit(at(2), of(again, "b")).unwrap();
+    scheduler.finished(at(3), again);
+    assert_eq!(scheduler.submit(at(4), of(new, "d")).unwrap()[0], Stop(name("a"), Evicted));
+    scheduler.gone(at(5), "a");
+    scheduler.ready(at(6), "d");
+    assert_eq!(scheduler.submit(at(7), of(newer, "e")).unwrap()[0], Stop(name("b"), Evicted));
+    scheduler.gone(at(8), "b");
+    scheduler.ready(at(9), "e");
+    let waiting = RunId::new();
+    assert_eq!(scheduler.submit(at(10), of(waiting, "f")), Ok(vec![Position(waiting, 1)]), "all are in use");
+    assert_eq!(scheduler.finished(at(50), long), [Stop(name("c"), Evicted)]);
+}
+
+#[test]
+fn one_model_is_loaded_at_a_time_and_cannot_be_evicted_meanwhile() {
+    let mut scheduler = Scheduler::new(Limits { loaded_models: 2, ..LIMITS });
+    let [a, b, c, a2] = runs();
+    assert_eq!(scheduler.submit(at(0), of(a, "a")).unwrap()[0], Start(name("a")));
+    assert_eq!(scheduler.submit(at(0), of(b, "b")), Ok(vec![Position(b, 1)]));
+    assert_eq!(scheduler.submit(at(0), of(c, "c")), Ok(vec![Position(c, 1)]));
+    assert_eq!(scheduler.submit(at(0), of(a2, "a")), Ok(vec![Position(a2, 2)]));
+    assert_eq!(scheduler.cancel(at(1), a), [Dropped(a), Position(a2, 1)]);
+    assert_eq!(scheduler.cancel(at(2), a2), [Dropped(a2)]);
+    assert_eq!(scheduler.ready(at(3), "a"), [Start(name("b"))]);
+    // It is idle, but a model is being loaded.
+    assert_eq!(scheduler.tick(at(4)), []);
+    assert_eq!(scheduler.ready(at(5), "b"), [Dispatch(b), Stop(name("a"), Evicted)]);
+}
+
+#[test]
+fn the_model_whose_first_run_is_first_in_the_order_is_loaded_next() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [busy, low, normal, high] = runs();
+    scheduler.submit(at(0), of(busy, "a")).unwrap();
+    scheduler.submit(at(1), Submission { priority: Low, ..of(low, "b") }).unwrap();
+    scheduler.submit(at(2), of(normal, "c")).unwrap();
+    scheduler.submit(at(3), Submission { priority: High, ..of(high, "d") }).unwrap();
+    scheduler.finished(at(4), busy);
+    for (before, run, model) in [("a", high, "d"), ("d", normal, "c"), ("c", low, "b")] {
+        assert_eq!(scheduler.gone(at(5), before), [Start(name(model))]);
+        assert_eq!(scheduler.ready(at(5), model), [Dispatch(run)]);
+        scheduler.finished(at(5), run);
+    }
+}
+
+#[test]
+fn models_are_evicted_one_by_one_until_the_next_fits() {
+    let limits = Limits { loaded_models: 9, memory_bytes: Some(10), ..LIMITS };
+    let mut scheduler = with_loaded(limits, &["a", "b", "c"]);
+    for (model, need) in [("a", 4), ("b", 2), ("c", 4), ("d", 8), ("e", 2)] {
+        scheduler.set_need(at(0), model, need);
+    }
+    let [big, small] = runs();
+    assert_eq!(scheduler.submit(at(1), of(big, "d")).unwrap()[0], Stop(name("a"), Evicted));
+    // It would fit as soon as the first has gone, but it is not the next one.
+    assert_eq!(scheduler.submit(at(1), of(small, "e")), Ok(vec![Position(small, 1)]));
+    assert_eq!(scheduler.gone(at(2), "a"), [Stop(name("b"), Evicted)]);
+    assert_eq!(scheduler.gone(at(3), "b"), [Stop(name("c"), Evicted)]);
+    assert_eq!(scheduler.gone(at(4), "c"), [Start(name("d"))]);
+    assert_eq!(scheduler.ready(at(5), "d"), [Dispatch(big), Start(name("e"))]);
+}
+
+#[test]
+fn what_needs_more_than_the_pinned_models_leave_is_refused_and_told_why() {
+    let limits = Limits { loaded_models: 3, memory_bytes: Some(10), ..LIMITS };
+    let mut scheduler = Scheduler::new(limits);
+    scheduler.set_need(at(0), "a", 6);
+    scheduler.set_need(at(0), "b", 5);
+    scheduler.set_need(at(0), "c", 11);
+    scheduler.pin(at(0), "a");
+    scheduler.load(at(0), "a").unwrap();
+    scheduler.ready(at(1), "a");
+    let holding = vec![(name("a"), 6)];
+    let refusal = Refusal::NoMemory { needed: 5, free: 4, holding: holding.clone() };
+    assert_eq!(scheduler.submit(at(2), of(RunId::new(), "b")), Err(refusal.clone()));
+    assert_eq!(scheduler.load(at(2), "b"), Err(refusal));
+    let refusal = Refusal::NoMemory { needed: 11, free: 4, holding };
+    assert_eq!(scheduler.submit(at(2), of(RunId::new(), "c")), Err(refusal));
+    // What is measured counts from then on.
+    scheduler.set_need(at(3), "a", 5);
+    let run = RunId::new();
+    assert_eq!(scheduler.submit(at(4), of(run, "b")).unwrap()[0], Start(name("b")));
+}
+
+#[test]
+fn a_model_of_unknown_need_is_loaded_and_its_measured_need_counts() {
+    let limits = Limits { loaded_models: 3, memory_bytes: Some(10), ..LIMITS };
+    let mut scheduler = with_loaded(limits, &["a"]);
+    let (first, second) = (RunId::new(), RunId::new());
+    scheduler.set_need(at(0), "a", 10);
+    scheduler.set_need(at(0), "b", 1);
+    scheduler.submit(at(1), of(first, "a")).unwrap();
+    assert_eq!(scheduler.submit(at(1), of(second, "b")), Ok(vec![Position(second, 1)]));
+    // It turns out to need less.
+    assert_eq!(scheduler.set_need(at(2), "a", 9), [Start(name("b"))]);
+}
+
+#[test]
+fn a_load_waits_for_an_idle_model_to_go_and_is_refused_beside_busy_ones() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    assert_eq!(scheduler.load(at(1), "b"), Ok(vec![Stop(name("a"), Evicted)]));
+    assert_eq!(scheduler.gone(at(2), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.load(at(3), "a"), Err(Refusal::NoRoom(vec![name("b")])), "it is being loaded");
+    scheduler.ready(at(4), "b");
+    let run = RunId::new();
+    scheduler.submit(at(5), of(run, "b")).unwrap();
+    assert_eq!(scheduler.load(at(6), "a"), Err(Refusal::NoRoom(vec![name("b")])), "it is busy");
+    scheduler.finished(at(7), run);
+
+    let limits = Limits { loaded_models: 3, memory_bytes: Some(10), ..LIMITS };
+    let mut scheduler = with_loaded(limits, &["a", "b"]);
+    scheduler.set_need(at(0), "a", 4);
+    scheduler.set_need(at(0), "b", 4);
+    scheduler.set_need(at(0), "c", 8);
+    scheduler.submit(at(1), of(RunId::new(), "b")).unwrap();
+    let refusal = Refusal::NoMemory { needed: 8, free: 6, holding: vec![(name("b"), 4)] };
+    assert_eq!(scheduler.load(at(2), "c"), Err(refusal));
 }
 
 #[test]
 fn a_pinned_model_stays_and_others_are_told_so() {
     let mut scheduler = Scheduler::new(LIMITS);
-    scheduler.pin("a");
-    assert_eq!(scheduler.load("a"), Ok(vec![Start(name("a"))]));
-    scheduler.ready("a");
-    assert_eq!(scheduler.load("b"), Err(Refusal::NoRoom(vec![name("a")])));
-    assert_eq!(scheduler.submit(RunId::new(), "b"), Err(Refusal::NoRoom(vec![name("a")])));
+    scheduler.pin(at(0), "a");
+    assert_eq!(scheduler.load(at(0), "a"), Ok(vec![Start(name("a"))]));
+    scheduler.ready(at(0), "a");
+    assert_eq!(scheduler.load(at(0), "b"), Err(Refusal::NoRoom(vec![name("a")])));
+    assert_eq!(scheduler.submit(at(0), of(RunId::new(), "b")), Err(Refusal::NoRoom(vec![name("a")])));
+    assert_eq!(scheduler.unpin(at(1), "a"), []);
+    assert_eq!(scheduler.load(at(2), "b"), Ok(vec![Stop(name("a"), Evicted)]));
 }
+
+#[test]
+fn runs_that_lose_their_room_to_a_pinned_model_are_told_so() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [busy, first, second] = runs();
+    scheduler.submit(at(0), of(busy, "a")).unwrap();
+    scheduler.submit(at(1), of(first, "b")).unwrap();
+    scheduler.submit(at(1), of(second, "b")).unwrap();
+    let refusal = Refusal::NoRoom(vec![name("a")]);
+    assert_eq!(scheduler.pin(at(2), "a"), [Refused(first, refusal.clone()), Refused(second, refusal)]);
+    assert_eq!(scheduler.cancel(at(3), first), []);
+
+    let limits = Limits { loaded_models: 2, memory_bytes: Some(10), ..LIMITS };
+    let mut scheduler = with_loaded(limits, &["a"]);
+    scheduler.set_need(at(0), "a", 10);
+    scheduler.set_need(at(0), "b", 4);
+    scheduler.submit(at(0), of(busy, "a")).unwrap();
+    scheduler.submit(at(1), of(first, "b")).unwrap();
+    let refusal = Refusal::NoMemory { needed: 11, free: 10, holding: vec![] };
+    assert_eq!(scheduler.set_need(at(2), "b", 11), [Refused(first, refusal)]);
+}
+
+// Wishes
+
+#[test]
+fn a_model_that_is_wanted_gets_its_turn_beside_those_with_runs() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [other, busy, late] = runs();
+    scheduler.submit(at(0), of(other, "b")).unwrap();
+    assert_eq!(scheduler.load(at(1), "c"), Ok(vec![]));
+    assert_eq!(scheduler.gone(at(2), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.ready(at(3), "b"), [Dispatch(other)]);
+    scheduler.submit(at(4), of(busy, "b")).unwrap();
+    scheduler.submit(at(5), of(late, "b")).unwrap();
+    assert_eq!(scheduler.finished(at(32), other)[0], Dispatch(busy));
+    // Loaded at 3, it has had its turn at 33.
+    assert_eq!(scheduler.finished(at(33), busy), [Stop(name("b"), Evicted)]);
+    assert_eq!(scheduler.gone(at(34), "b"), [Start(name("c"))]);
+    // It was asked for while the other waits: it is not evicted as soon as it comes,
+    assert_eq!(scheduler.ready(at(40), "c"), []);
+    assert_eq!(scheduler.next_deadline(), Some(at(70)));
+    assert_eq!(scheduler.tick(at(69)), []);
+    // but after a turn in which nobody has used it.
+    assert_eq!(scheduler.tick(at(70)), [Stop(name("c"), Evicted)]);
+}
+
+#[test]
+fn a_wanted_model_that_has_had_its_run_goes_like_any_other() {
+    let mut scheduler = Scheduler::new(LIMITS);
+    let [waiting, run] = runs();
+    scheduler.load(at(0), "a").unwrap();
+    scheduler.submit(at(1), of(waiting, "b")).unwrap();
+    assert_eq!(scheduler.ready(at(10), "a"), []);
+    assert_eq!(scheduler.submit(at(11), of(run, "a")), Ok(vec![Dispatch(run)]));
+    assert_eq!(scheduler.finished(at(12), run), [Stop(name("a"), Evicted)]);
+}
+
+#[test]
+fn what_comes_after_a_wanted_model_was_loaded_does_not_wait_for_it() {
+    let mut scheduler = Scheduler::new(LIMITS);
+    scheduler.load(at(0), "a").unwrap();
+    scheduler.ready(at(10), "a");
+    assert_eq!(scheduler.submit(at(10), of(RunId::new(), "b")).unwrap()[0], Stop(name("a"), Evicted));
+}
+
+#[test]
+fn a_model_that_is_wanted_while_it_stops_comes_back() {
+    let mut scheduler = Scheduler::new(LIMITS);
+    scheduler.load(at(0), "a").unwrap();
+    scheduler.ready(at(1), "a");
+    assert_eq!(scheduler.unload(at(2), "a"), Ok(vec![Stop(name("a"), Asked)]));
+    assert_eq!(scheduler.load(at(3), "a"), Ok(vec![]));
+    assert_eq!(scheduler.gone(at(4), "a"), [Start(name("a"))]);
+}
+
+// Unused models
+
+/// The time counts from the end of the last run, not from its start (llama-swap 25).
+#[test]
+fn the_idle_timeout_counts_from_the_last_finish() {
+    let mut scheduler = Scheduler::new(Limits { idle_timeout: Some(at(60)), ..LIMITS });
+    let [first, second] = runs();
+    scheduler.submit(at(0), of(first, "a")).unwrap();
+    scheduler.ready(at(10), "a");
+    assert_eq!(scheduler.next_deadline(), None);
+    assert_eq!(scheduler.tick(at(500)), []);
+    scheduler.finished(at(500), first);
+    assert_eq!(scheduler.next_deadline(), Some(at(560)));
+    scheduler.submit(at(559), of(second, "a")).unwrap();
+    assert_eq!(scheduler.tick(at(560)), []);
+    scheduler.finished(at(600), second);
+    assert_eq!(scheduler.tick(at(659)), []);
+    assert_eq!(scheduler.tick(at(660)), [Stop(name("a"), Idle)]);
+}
+
+#[test]
+fn a_model_that_was_never_used_is_stopped_a_timeout_after_its_load() {
+    let mut scheduler = Scheduler::new(Limits { idle_timeout: Some(at(60)), ..LIMITS });
+    scheduler.load(at(0), "a").unwrap();
+    scheduler.ready(at(10), "a");
+    assert_eq!(scheduler.next_deadline(), Some(at(70)));
+    assert_eq!(scheduler.tick(at(70)), [Stop(name("a"), Idle)]);
+}
+
+/// A request that comes as the timer fires is served (llama-swap 946): before the stop it gets its slot,
+/// after it the model is loaded again.
+#[test]
+fn a_request_that_races_the_idle_timeout_is_served() {
+    let limits = Limits { idle_timeout: Some(at(60)), ..LIMITS };
+    let run = RunId::new();
+    for late in [60, 61] {
+        let mut scheduler = with_loaded(limits, &["a"]);
+        assert_eq!(scheduler.submit(at(late), of(run, "a")), Ok(vec![Dispatch(run)]));
+        assert_eq!(scheduler.tick(at(late)), []);
+    }
+    let mut scheduler = with_loaded(limits, &["a"]);
+    assert_eq!(scheduler.tick(at(60)), [Stop(name("a"), Idle)]);
+    assert_eq!(scheduler.submit(at(60), of(run, "a")), Ok(vec![Position(run, 1)]));
+    assert_eq!(scheduler.gone(at(61), "a"), [Start(name("a"))]);
+    assert_eq!(scheduler.ready(at(62), "a"), [Dispatch(run)]);
+}
+
+#[test]
+fn pinned_models_and_nodes_without_a_timeout_keep_what_they_have() {
+    let mut scheduler = with_loaded(Limits { idle_timeout: Some(at(60)), ..LIMITS }, &["a"]);
+    scheduler.pin(at(1), "a");
+    assert_eq!((scheduler.next_deadline(), scheduler.tick(at(9999))), (None, vec![]));
+    assert_eq!(scheduler.unpin(at(9999), "a"), [Stop(name("a"), Idle)]);
+
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    assert_eq!((scheduler.next_deadline(), scheduler.tick(at(9999))), (None, vec![]));
+}
+
+// Workers
 
 #[test]
 fn a_dead_worker_is_started_again_for_its_queue_and_given_up_when_it_cannot_load() {
     let mut scheduler = Scheduler::new(LIMITS);
-    let [first, second] = [(); 2].map(|()| RunId::new());
-    scheduler.submit(first, "a").unwrap();
-    scheduler.ready("a");
-    scheduler.submit(second, "a").unwrap();
-    assert_eq!(scheduler.gone("a"), [Start(name("a"))]);
-    assert_eq!(scheduler.unloadable("a"), [Unservable(second)]);
+    let [first, second] = runs();
+    scheduler.submit(at(0), of(first, "a")).unwrap();
+    scheduler.ready(at(0), "a");
+    scheduler.submit(at(0), of(second, "a")).unwrap();
+    assert_eq!(scheduler.gone(at(1), "a"), [Start(name("a"))]);
+    assert!(!scheduler.is_active(first));
+    assert_eq!(scheduler.unloadable(at(2), "a"), [Unservable(second)]);
 }
 
 #[test]
 fn a_model_in_use_is_not_unloaded() {
     let mut scheduler = Scheduler::new(LIMITS);
     let run = RunId::new();
-    scheduler.submit(run, "a").unwrap();
-    scheduler.ready("a");
-    assert_eq!(scheduler.unload("a"), Err(Refusal::InUse));
-    scheduler.finished(run);
-    assert_eq!(scheduler.unload("a"), Ok(vec![Stop(name("a"))]));
+    scheduler.submit(at(0), of(run, "a")).unwrap();
+    assert_eq!(scheduler.unload(at(0), "a"), Err(Refusal::InUse));
+    scheduler.ready(at(0), "a");
+    assert_eq!(scheduler.unload(at(0), "a"), Err(Refusal::InUse));
+    scheduler.finished(at(0), run);
+    assert_eq!(scheduler.unload(at(0), "a"), Ok(vec![Stop(name("a"), Asked)]));
 }
 
 #[test]
-fn a_model_that_is_wanted_while_it_stops_comes_back() {
+fn a_model_that_is_unloaded_while_it_loads_does_not_come_up() {
     let mut scheduler = Scheduler::new(LIMITS);
-    scheduler.load("a").unwrap();
-    scheduler.ready("a");
-    assert_eq!(scheduler.unload("a"), Ok(vec![Stop(name("a"))]));
-    assert_eq!(scheduler.load("a"), Ok(vec![]));
-    assert_eq!(scheduler.gone("a"), [Start(name("a"))]);
+    scheduler.load(at(0), "a").unwrap();
+    assert_eq!(scheduler.unload(at(1), "a"), Ok(vec![Stop(name("a"), Asked)]));
+    let run = RunId::new();
+    scheduler.submit(at(2), of(run, "a")).unwrap();
+    assert_eq!(scheduler.ready(at(3), "a"), [], "a word that was on its way");
+    assert_eq!(scheduler.gone(at(4), "a"), [Start(name("a"))]);
 }
 
-#[derive(Debug, Clone)]
-enum Step {
-    Submit(u8),
-    Finish(u8),
-    Cancel(u8),
-    Advance,
-    Crash(u8),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (0u8..4).prop_map(Step::Submit),
-        3 => any::<u8>().prop_map(Step::Finish),
-        1 => any::<u8>().prop_map(Step::Cancel),
-        4 => Just(Step::Advance),
-        1 => any::<u8>().prop_map(Step::Crash),
-    ];
-    proptest::collection::vec(step, 1..120)
-}
-
-/// A world that does what the effects say, and checks what must hold.
-#[derive(Default)]
-struct World {
-    open: HashSet<RunId>,
-    model_of: HashMap<RunId, String>,
-    running: Vec<RunId>,
-    loading: Vec<String>,
-    loaded: Vec<String>,
-    stopping: Vec<String>,
-}
-
-impl World {
-    fn apply(&mut self, effects: Vec<Effect>, limits: Limits) {
-        for effect in effects {
-            match effect {
-                Start(model) => self.loading.push(model),
-                Stop(model) => {
-                    assert!(self.running.iter().all(|run| self.model_of[run] != model), "evicted in use");
-                    self.loaded.retain(|m| *m != model);
-                    self.stopping.push(model);
-                }
-                Dispatch(run) => {
-                    assert!(self.open.contains(&run) && !self.running.contains(&run), "run twice or lost");
-                    assert!(self.loaded.contains(&self.model_of[&run]), "sent to no worker");
-                    self.running.push(run);
-                }
-                Dropped(run) | Unservable(run) => {
-                    assert!(!self.running.contains(&run) && self.open.remove(&run), "ended twice");
-                }
-                Abort(_) | Position(..) => {}
-            }
-        }
-        let resident = self.loading.len() + self.loaded.len() + self.stopping.len();
-        assert!(resident <= limits.loaded_models, "too many models in memory");
-        assert!(self.loading.len() <= 1, "two loads at once");
-        for model in &self.loaded {
-            let running = self.running.iter().filter(|run| self.model_of[*run] == *model).count();
-            assert!(running <= limits.slots, "too many runs in a worker");
-        }
-    }
-
-    /// Lets a worker that is starting or stopping get there.
-    fn advance(&mut self, scheduler: &mut Scheduler, limits: Limits) {
-        if let Some(model) = self.loading.pop() {
-            self.loaded.push(model.clone());
-            self.apply(scheduler.ready(&model), limits);
-        } else if let Some(model) = self.stopping.pop() {
-            self.apply(scheduler.gone(&model), limits);
-        }
-    }
-
-    fn finish(&mut self, scheduler: &mut Scheduler, run: RunId, limits: Limits) {
-        self.running.retain(|r| *r != run);
-        assert!(self.open.remove(&run));
-        self.apply(scheduler.finished(run), limits);
-    }
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_no_run_is_lost_or_run_twice_and_bounds_hold(
-        steps in steps(), loaded_models in 1usize..3, slots in 1usize..3, queue_depth in 1usize..4,
-    ) {
-        let limits = Limits { loaded_models, slots, queue_depth };
-        let mut scheduler = Scheduler::new(limits);
-        let mut world = World::default();
-        for step in steps {
-            match step {
-                Step::Submit(model) => {
-                    let (run, model) = (RunId::new(), format!("model-{model}"));
-                    world.model_of.insert(run, model.clone());
-                    world.open.insert(run);
-                    match scheduler.submit(run, &model) {
-                        Ok(effects) => world.apply(effects, limits),
-                        Err(_) => { world.open.remove(&run); }
-                    }
-                }
-                Step::Finish(n) if !world.running.is_empty() => {
-                    let run = world.running[usize::from(n) % world.running.len()];
-                    world.finish(&mut scheduler, run, limits);
-                }
-                Step::Cancel(n) if !world.open.is_empty() => {
-                    let mut open: Vec<_> = world.open.iter().copied().collect();
-                    open.sort();
-                    let effects = scheduler.cancel(open[usize::from(n) % open.len()]);
-                    world.apply(effects, limits);
-                }
-                Step::Crash(n) if !world.loaded.is_empty() => {
-                    let model = world.loaded.remove(usize::from(n) % world.loaded.len());
-                    let dead: Vec<_> = world.running.iter().copied().filter(|r| world.model_of[r] == model).collect();
-                    for run in dead {
-                        world.running.retain(|r| *r != run);
-                        world.open.remove(&run);
-                    }
-                    let effects = scheduler.gone(&model);
-                    world.apply(effects, limits);
-                }
-                Step::Advance => world.advance(&mut scheduler, limits),
-                _ => {}
-            }
-        }
-        // Left alone, every run that is still open gets its turn.
-        for _ in 0..2000 {
-            if world.open.is_empty() { break; }
-            match world.running.first().copied() {
-                Some(run) => world.finish(&mut scheduler, run, limits),
-                None => world.advance(&mut scheduler, limits),
-            }
-        }
-        prop_assert!(world.open.is_empty(), "starved: {:?}", world.open);
-    }
+#[test]
+fn a_clock_that_goes_back_does_no_harm() {
+    let mut scheduler = with_loaded(Limits { idle_timeout: Some(at(60)), ..LIMITS }, &["a"]);
+    let run = RunId::new();
+    scheduler.submit(at(100), of(run, "a")).unwrap();
+    scheduler.finished(at(10), run);
+    assert_eq!(scheduler.next_deadline(), Some(at(160)));
 }

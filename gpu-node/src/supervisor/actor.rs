@@ -1,27 +1,27 @@
 //! The task that owns the node's state.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use hearth_domain::{FinishReason, Modality, RunId, Task, Timestamp};
+use hearth_domain::{Modality, RunId};
 use hearth_wire::{
-    ApiError, ErrorCode, RunEventBody,
+    ApiError, RunEventBody,
     node::{NodeRun, NodeStatus},
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    RunLog,
+    RunLog, metrics,
     models::{Files, Models},
-    refusal::{load_failed, refused},
-    worker::Worker,
+    refusal::{ending, load_failed, refused},
+    runs::Runs,
 };
 use crate::{
+    catalog::watch::Watch,
     config::NodeConfig,
-    frames::{Command, Generate, LoadSpec, Report},
+    frames::{Command, Report},
     scheduler::{Effect, Scheduler},
 };
 
@@ -33,97 +33,162 @@ type Reply<T> = oneshot::Sender<T>;
 /// What the actor is told.
 #[derive(Debug)]
 pub(super) enum Message {
-    Submit { run: Box<NodeRun>, reply: Reply<Result<Arc<RunLog>, ApiError>> },
-    Log { run: RunId, reply: Reply<Option<Arc<RunLog>>> },
-    Cancel { run: RunId, reply: Reply<bool> },
-    Abandoned { run: RunId },
-    Load { model: String, reply: Reply<Result<(), ApiError>> },
-    Unload { model: String, reply: Reply<Result<(), ApiError>> },
+    Submit {
+        run: Box<NodeRun>,
+        reply: Reply<Result<Arc<RunLog>, ApiError>>,
+    },
+    Log {
+        run: RunId,
+        reply: Reply<Option<Arc<RunLog>>>,
+    },
+    Cancel {
+        run: RunId,
+        reply: Reply<bool>,
+    },
+    Abandoned {
+        run: RunId,
+    },
+    Load {
+        model: String,
+        reply: Reply<Result<(), ApiError>>,
+    },
+    Unload {
+        model: String,
+        reply: Reply<Result<(), ApiError>>,
+    },
     Status(Reply<NodeStatus>),
-    Scanned { files: Files, reply: Reply<NodeStatus> },
-    Report { model: String, epoch: u64, report: Report },
-    Exited { model: String, epoch: u64, how: String },
+    /// The model folder was looked at again; then the message that asked for it is taken.
+    Scanned {
+        files: Files,
+        then: Option<Box<Message>>,
+    },
+    Report {
+        model: String,
+        epoch: u64,
+        report: Report,
+    },
+    Exited {
+        model: String,
+        epoch: u64,
+        how: String,
+    },
     ShutDown,
 }
 
-struct ActiveRun {
-    log: Arc<RunLog>,
-    request: NodeRun,
-}
-
 pub(super) struct Actor {
-    config: NodeConfig,
-    models: Models,
-    scheduler: Scheduler,
-    /// Runs that haven't ended.
-    runs: HashMap<RunId, ActiveRun>,
-    /// Logs that can be read: those of the runs, and of runs that ended lately.
-    logs: HashMap<RunId, Arc<RunLog>>,
-    inbox: mpsc::UnboundedSender<Message>,
-    epoch: u64,
+    pub(super) config: NodeConfig,
+    pub(super) models: Models,
+    pub(super) scheduler: Scheduler,
+    pub(super) runs: Runs,
+    pub(super) inbox: mpsc::UnboundedSender<Message>,
+    pub(super) epoch: u64,
+    started: Instant,
 }
 
 impl Actor {
     pub(super) fn new(config: NodeConfig, inbox: mpsc::UnboundedSender<Message>) -> Self {
         let models = Models::new(&config);
-        let scheduler = Scheduler::new(config.limits);
-        Self { config, models, scheduler, runs: HashMap::new(), logs: HashMap::new(), inbox, epoch: 0 }
+        let mut limits = config.limits;
+        limits.memory_bytes = limits.memory_bytes.or_else(super::models::memory_for_models);
+        let (scheduler, started) = (Scheduler::new(limits), Instant::now());
+        Self { config, models, scheduler, runs: Runs::default(), inbox, epoch: 0, started }
     }
 
     pub(super) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        if let Some(model) = self.config.default_model.clone() {
-            self.scheduler.pin(&model);
-            if let Err(error) = self.load(&model) {
-                tracing::error!(model, %error, "the default model can't be loaded");
-            }
-        }
+        let _watch = self.watch_folder();
+        self.load_defaults();
         let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let deadline = self.scheduler.next_deadline().map(|at| self.started + at);
             tokio::select! {
                 message = messages.recv() => match message {
                     Some(Message::ShutDown) | None => break,
                     Some(message) => self.take(message),
                 },
-                _ = ticks.tick() => self.check_deadlines(),
+                _ = ticks.tick() => self.tick(),
+                () = sleep_until(deadline) => self.tick(),
             }
         }
-        let ending = ApiError::new(ErrorCode::NodeLost, "the node was shut down");
-        for run in self.runs.values() {
-            run.log.push(RunEventBody::Error { error: ending.clone() });
+        self.runs.end_all(&ending());
+    }
+
+    /// The time, as the scheduler counts it.
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Has the folder scanned when it changes.
+    fn watch_folder(&self) -> Option<Watch> {
+        let started = Watch::start(&self.config.models, &self.config.extra_models);
+        let (watch, mut changes) = started
+            .inspect_err(
+                |error| tracing::warn!(%error, "the model folder isn't watched; it is read when asked for"),
+            )
+            .ok()?;
+        let (inbox, catalog) = (self.inbox.clone(), self.models.catalog());
+        tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let (inbox, catalog) = (inbox.clone(), Arc::clone(&catalog));
+                let scan = move || Message::Scanned { files: super::models::scan(&catalog), then: None };
+                let Ok(found) = tokio::task::spawn_blocking(scan).await else { return };
+                if inbox.send(found).is_err() {
+                    return;
+                }
+            }
+        });
+        Some(watch)
+    }
+
+    fn load_defaults(&mut self) {
+        // The one that talks first: it is what a person waits for.
+        let order = [Modality::Text, Modality::Embedding, Modality::Image, Modality::ThreeD];
+        let defaults: Vec<String> =
+            order.iter().filter_map(|modality| self.config.default_models.get(modality).cloned()).collect();
+        for model in defaults {
+            let now = self.now();
+            let effects = self.scheduler.pin(now, &model);
+            self.apply(effects);
+            if let Err(error) = self.load(&model) {
+                tracing::error!(model, %error, "the default model can't be loaded");
+            }
         }
     }
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Submit { run, reply } => {
-                let _ = reply.send(self.submit(*run));
-            }
+            Message::Submit { run, reply } => match self.models.knows(&run.model) {
+                true => {
+                    let _ = reply.send(self.submit(*run));
+                }
+                false => self.scan_then(Message::Submit { run, reply }),
+            },
             Message::Log { run, reply } => {
-                let _ = reply.send(self.logs.get(&run).cloned());
+                let _ = reply.send(self.runs.log(run));
             }
             Message::Cancel { run, reply } => {
-                let _ = reply.send(self.runs.contains_key(&run));
+                let _ = reply.send(self.runs.get(run).is_some());
                 self.cancel(run);
             }
-            Message::Abandoned { run } => self.cancel_if_abandoned(run),
-            Message::Load { model, reply } => {
+            Message::Abandoned { run } => {
+                if self.runs.get(run).is_some_and(|active| active.log.readers() == 0) {
+                    tracing::info!(%run, "nobody reads the run any more; it is stopped");
+                    self.cancel(run);
+                }
+            }
+            Message::Load { model, reply } if self.models.knows(&model) => {
                 self.models.process(&model).pardon();
                 let _ = reply.send(self.load(&model));
             }
-            Message::Unload { model, reply } => {
+            Message::Unload { model, reply } if self.models.knows(&model) => {
                 let _ = reply.send(self.unload(&model));
             }
-            Message::Status(reply) => {
-                let inbox = self.inbox.clone();
-                self.models.scan_apart(move |files| {
-                    let _ = inbox.send(Message::Scanned { files, reply });
-                });
+            message @ (Message::Load { .. } | Message::Unload { .. } | Message::Status(_)) => {
+                self.scan_then(message);
             }
-            Message::Scanned { files, reply } => {
+            Message::Scanned { files, then } => {
                 self.models.found(files);
-                let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
-                let default = self.config.default_model.clone().map(|model| (Modality::Text, model));
-                let _ = reply.send(NodeStatus { default_models: default.into_iter().collect(), models });
+                self.answer(then);
             }
             Message::Report { model, epoch, report } => self.report(&model, epoch, report),
             Message::Exited { model, epoch, how } => self.exited(&model, epoch, &how),
@@ -131,23 +196,49 @@ impl Actor {
         }
     }
 
+    /// Looks at the folder off this task, and then answers.
+    fn scan_then(&self, then: Message) {
+        let (inbox, catalog) = (self.inbox.clone(), self.models.catalog());
+        tokio::task::spawn_blocking(move || {
+            let files = super::models::scan(&catalog);
+            let _ = inbox.send(Message::Scanned { files, then: Some(Box::new(then)) });
+        });
+    }
+
+    /// Answers what had to wait for a scan: what isn't known now is not there.
+    fn answer(&mut self, waiting: Option<Box<Message>>) {
+        match waiting.map(|message| *message) {
+            Some(Message::Submit { run, reply }) => drop(reply.send(self.submit(*run))),
+            Some(Message::Load { model, reply }) => drop(reply.send(self.load(&model))),
+            Some(Message::Unload { model, reply }) => drop(reply.send(self.unload(&model))),
+            Some(Message::Status(reply)) => {
+                let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
+                let default_models = self.config.default_models.clone();
+                let _ = reply.send(NodeStatus { default_models, models });
+            }
+            _ => {}
+        }
+    }
+
     fn submit(&mut self, request: NodeRun) -> Result<Arc<RunLog>, ApiError> {
-        let file = self.models.file(&request.model)?;
-        let process = self.models.process(&request.model);
+        let model = request.model.clone();
+        let file = self.models.file(&model)?;
+        let process = self.models.process(&model);
         if let Some(reason) = file.problem.as_ref().or(process.error.as_ref()) {
-            return Err(load_failed(&request.model, reason));
+            return Err(load_failed(&model, reason));
         }
-        if self.logs.contains_key(&request.run) {
-            return Err(ApiError::new(ErrorCode::Conflict, "a run with this id is already known"));
-        }
-        let (run, model) = (request.run, request.model.clone());
-        let effects = self.scheduler.submit(run, &model).map_err(|refusal| refused(&model, &refusal))?;
-        let log = RunLog::new(run);
-        if !request.detached {
+        self.runs.check_new(request.run)?;
+        let (run, submission) = (request.run, super::runs::submission(&request));
+        self.foresee(&model);
+        let effects = self
+            .scheduler
+            .submit(self.now(), submission)
+            .inspect_err(|_| metrics::dropped("refused"))
+            .map_err(|refusal| refused(&model, &refusal))?;
+        let log = self.runs.begin(request, file.modality);
+        if !self.runs.get(run).is_some_and(|active| active.request.detached) {
             self.watch_readers(&log);
         }
-        self.logs.insert(run, Arc::clone(&log));
-        self.runs.insert(run, ActiveRun { log: Arc::clone(&log), request });
         self.apply(effects);
         Ok(log)
     }
@@ -166,15 +257,8 @@ impl Actor {
         });
     }
 
-    fn cancel_if_abandoned(&mut self, run: RunId) {
-        if self.runs.get(&run).is_some_and(|run| run.log.readers() == 0) {
-            tracing::info!(%run, "nobody reads the run any more; it is stopped");
-            self.cancel(run);
-        }
-    }
-
-    fn cancel(&mut self, run: RunId) {
-        let effects = self.scheduler.cancel(run);
+    pub(super) fn cancel(&mut self, run: RunId) {
+        let effects = self.scheduler.cancel(self.now(), run);
         self.apply(effects);
     }
 
@@ -183,215 +267,74 @@ impl Actor {
         if let Some(reason) = &file.problem {
             return Err(load_failed(model, reason));
         }
-        let effects = self.scheduler.load(model).map_err(|refusal| refused(model, &refusal))?;
+        self.foresee(model);
+        let effects = self.scheduler.load(self.now(), model).map_err(|refusal| refused(model, &refusal))?;
         self.apply(effects);
         Ok(())
     }
 
     fn unload(&mut self, model: &str) -> Result<(), ApiError> {
         self.models.file(model)?;
-        let effects = self.scheduler.unload(model).map_err(|refusal| refused(model, &refusal))?;
+        let effects = self.scheduler.unload(self.now(), model).map_err(|refusal| refused(model, &refusal))?;
         self.apply(effects);
         Ok(())
     }
 
-    fn apply(&mut self, effects: Vec<Effect>) {
+    /// Tells the scheduler what memory a model will take: as measured before, else as predicted.
+    fn foresee(&mut self, model: &str) {
+        if let Some(bytes) = self.models.need(model, &self.config) {
+            let effects = self.scheduler.set_need(self.now(), model, bytes);
+            self.apply(effects);
+        }
+    }
+
+    pub(super) fn apply(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Start(model) => self.start(&model),
-                Effect::Stop(model) => {
-                    let process = self.models.process(&model);
-                    process.stopping = true;
-                    // Dropping the worker kills it; its end comes back as `Exited`.
-                    if process.worker.take().is_none() {
-                        let effects = self.scheduler.gone(&model);
-                        self.apply(effects);
+                Effect::Stop(model, reason) => self.stop(&model, reason),
+                Effect::Dispatch(run) => {
+                    if let Some(task) = self.runs.dispatched(run) {
+                        self.tell_worker(run, Command::Run { run, task });
                     }
                 }
-                Effect::Dispatch(run) => self.dispatch(run),
-                Effect::Position(run, position) => self.push(run, RunEventBody::Queued { position }),
+                Effect::Position(run, position) => self.runs.push(run, RunEventBody::Queued { position }),
                 Effect::Abort(run) => self.tell_worker(run, Command::Cancel { run }),
-                Effect::Dropped(run) => self.end(run, RunEventBody::Cancelled),
+                Effect::Dropped(run) => self.runs.dropped(run),
                 Effect::Unservable(run) => {
-                    let model = self.runs.get(&run).map(|r| r.request.model.clone()).unwrap_or_default();
+                    let model = self.runs.model_of(run);
                     let reason = self.models.process(&model).error.clone().unwrap_or_default();
-                    self.end(run, RunEventBody::Error { error: load_failed(&model, &reason) });
+                    self.runs.end(run, RunEventBody::Error { error: load_failed(&model, &reason) });
+                }
+                Effect::Refused(run, refusal) => {
+                    let error = refused(&self.runs.model_of(run), &refusal);
+                    self.runs.end(run, RunEventBody::Error { error });
                 }
             }
         }
+        metrics::queue(self.scheduler.queued());
     }
 
-    fn start(&mut self, model: &str) {
-        self.epoch += 1;
-        let epoch = self.epoch;
-        let spawned = self.models.file(model).map_err(|error| error.message).and_then(|file| {
-            let most = self.config.context_length;
-            let spec = LoadSpec {
-                path: file.path,
-                context_length: file.context_length.map_or(most, |n| n.min(most)).max(1),
-                slots: u32::try_from(self.config.limits.slots).unwrap_or(1),
-                threads: self.config.threads,
-                gpu_layers: self.config.gpu_layers,
-            };
-            Worker::spawn(&self.config.executable, model, spec, epoch, self.inbox.clone())
-                .map_err(|error| format!("a worker can't be started: {error}"))
-        });
-        let process = self.models.process(model);
-        match spawned {
-            Ok(worker) => {
-                tracing::info!(model, pid = worker.pid, "a worker loads the model");
-                process.worker = Some(worker);
-                process.loading = Some((Instant::now(), 0.0));
-                process.heard = Some(Instant::now());
-                process.stopping = false;
-            }
-            Err(reason) => self.give_up(model, reason),
-        }
-    }
-
-    fn dispatch(&mut self, run: RunId) {
-        let Some(active) = self.runs.get(&run) else { return };
-        let Task::Text(task) = active.request.task.clone() else { return };
-        self.tell_worker(
-            run,
-            Command::Generate(Generate { run, messages: task.messages, sampling: task.sampling }),
-        );
-    }
-
-    fn tell_worker(&mut self, run: RunId, command: Command) {
-        let Some(model) = self.runs.get(&run).map(|active| active.request.model.clone()) else { return };
-        let process = self.models.process(&model);
-        process.heard = Some(Instant::now());
-        if let Some(worker) = &process.worker {
-            worker.send(command);
-        }
-    }
-
-    fn report(&mut self, model: &str, epoch: u64, report: Report) {
-        let Some(process) = self.models.current(model, epoch) else { return };
-        process.heard = Some(Instant::now());
-        match report {
-            Report::Alive => {}
-            Report::Progress { progress } => {
-                if let Some((_, now)) = &mut process.loading {
-                    *now = progress;
-                }
-                self.tell_waiting(model, &RunEventBody::Loading { progress });
-            }
-            Report::Ready => {
-                let took = process.loading.take().map(|(since, _)| since.elapsed());
-                process.loaded_at = Some(Timestamp::now());
-                process.error = None;
-                tracing::info!(model, seconds = took.map(|t| t.as_secs_f64()), "the model is loaded");
-                metrics::histogram!("hearth_model_load_seconds").record(took.unwrap_or_default());
-                let effects = self.scheduler.ready(model);
-                self.apply(effects);
-            }
-            Report::LoadFailed { reason } => self.give_up(model, reason),
-            Report::Started { run, prompt_tokens } => self.push(run, RunEventBody::Started { prompt_tokens }),
-            Report::Delta { run, text } => self.push(run, RunEventBody::text(text)),
-            Report::Finished { run, reason, usage } => {
-                process.last_used_at = Some(Timestamp::now());
-                self.push(run, RunEventBody::Usage { usage });
-                let cancelled = reason == FinishReason::Cancelled;
-                let done = RunEventBody::Done { finish_reason: reason };
-                self.finished(run, if cancelled { RunEventBody::Cancelled } else { done });
-            }
-            Report::Failed { run, error } => self.finished(run, RunEventBody::Error { error }),
-        }
-    }
-
-    fn finished(&mut self, run: RunId, last: RunEventBody) {
-        self.end(run, last);
-        let effects = self.scheduler.finished(run);
+    pub(super) fn finished(&mut self, run: RunId, last: RunEventBody) {
+        self.runs.end(run, last);
+        let effects = self.scheduler.finished(self.now(), run);
         self.apply(effects);
     }
 
-    /// A model can't be loaded: its runs are told why.
-    fn give_up(&mut self, model: &str, reason: String) {
-        tracing::error!(model, reason, "the model can't be loaded");
-        let process = self.models.process(model);
-        process.error = Some(reason);
-        process.worker = None;
-        process.loading = None;
-        let effects = self.scheduler.unloadable(model);
+    fn tick(&mut self) {
+        for run in self.runs.overdue(self.config.queue_timeout) {
+            self.cancel(run);
+        }
+        let effects = self.scheduler.tick(self.now());
         self.apply(effects);
+        self.check_workers();
+        self.runs.forget(self.config.keep_runs);
     }
+}
 
-    fn exited(&mut self, model: &str, epoch: u64, how: &str) {
-        let process = self.models.process(model);
-        if process.stopping && process.worker.is_none() {
-            tracing::info!(model, "the model is unloaded");
-            process.stopping = false;
-            process.loading = None;
-            let effects = self.scheduler.gone(model);
-            return self.apply(effects);
-        }
-        if process.worker.as_ref().is_none_or(|worker| worker.epoch != epoch) {
-            return;
-        }
-        metrics::counter!("hearth_worker_crashes_total").increment(1);
-        tracing::error!(model, how, "a worker crashed");
-        let loading = process.loading.take().is_some();
-        process.worker = None;
-        let quarantined = process.crashed(how);
-        let in_slots =
-            |active: &&ActiveRun| active.request.model == model && self.scheduler.is_active(active.log.run());
-        let runs: Vec<RunId> = self.runs.values().filter(in_slots).map(|active| active.log.run()).collect();
-        if loading {
-            // A file that kills its worker while it is read would do so again.
-            return self.give_up(model, how.to_owned());
-        }
-        let message =
-            format!("the model's process failed in the middle of the run: {how}; send the request again");
-        for run in runs {
-            let error = ApiError::new(ErrorCode::ProviderError, message.clone());
-            self.end(run, RunEventBody::Error { error });
-        }
-        let effects = if quarantined { self.scheduler.unloadable(model) } else { self.scheduler.gone(model) };
-        self.apply(effects);
-    }
-
-    fn push(&self, run: RunId, body: RunEventBody) {
-        if let Some(active) = self.runs.get(&run) {
-            active.log.push(body);
-        }
-    }
-
-    fn end(&mut self, run: RunId, last: RunEventBody) {
-        if let Some(active) = self.runs.remove(&run) {
-            active.log.push(last);
-        }
-    }
-
-    /// Tells the runs that wait for `model`.
-    fn tell_waiting(&self, model: &str, body: &RunEventBody) {
-        for active in self.runs.values().filter(|active| active.request.model == model) {
-            active.log.push(body.clone());
-        }
-    }
-
-    fn check_deadlines(&mut self) {
-        let (load, stall) = (self.config.load_timeout, self.config.stall_timeout);
-        let scheduler = &self.scheduler;
-        let mut late = Vec::new();
-        for (model, process) in self.models.processes() {
-            let busy = scheduler.load_of(model).0 > 0;
-            if process.loading.is_some_and(|(since, _)| since.elapsed() > load) {
-                late.push((model.clone(), format!("the load took longer than {} s", load.as_secs())));
-            } else if busy
-                && process.loading.is_none()
-                && process.heard.is_some_and(|at| at.elapsed() > stall)
-            {
-                late.push((model.clone(), format!("it said nothing for {} s", stall.as_secs())));
-            }
-        }
-        for (model, how) in late {
-            let epoch = self.models.process(&model).worker.as_ref().map_or(0, |worker| worker.epoch);
-            // `exited` drops the worker, which kills the process.
-            self.exited(&model, epoch, &how);
-        }
-        let keep = self.config.keep_runs;
-        self.logs.retain(|_, log| log.ended_at().is_none_or(|at| at.elapsed() < keep));
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
     }
 }

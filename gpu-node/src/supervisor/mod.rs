@@ -4,10 +4,13 @@
 //! another and so needs no locks.
 
 mod actor;
+mod metrics;
 mod models;
 mod refusal;
 mod run_log;
+mod runs;
 mod worker;
+mod workers;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ impl Node {
     /// Starts a node; its default model begins to load. The task ends after [`Node::shut_down`].
     #[must_use]
     pub fn start(config: NodeConfig) -> (Self, JoinHandle<()>) {
+        metrics::describe();
         let (inbox, messages) = mpsc::unbounded_channel();
         let actor = Actor::new(config, inbox.clone());
         (Self { inbox }, tokio::spawn(actor.run(messages)))

@@ -14,11 +14,15 @@ use super::worker::Worker;
 use crate::{
     catalog::{Catalog, ModelFile},
     config::NodeConfig,
+    memory::{self, ContextSize},
 };
 
 /// This many crashes within the window, and a model is left alone until somebody loads it.
 const MAX_CRASHES: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(600);
+
+/// Memory that is left to the system and the gateway, in bytes.
+const RESERVED: u64 = 512 << 20;
 
 /// The model files, by id.
 pub(super) type Files = BTreeMap<String, ModelFile>;
@@ -30,6 +34,8 @@ pub(super) struct Models {
     catalog: Arc<Mutex<Catalog>>,
     files: Files,
     states: HashMap<String, ModelProcess>,
+    /// What memory models were seen to take with this context, in bytes.
+    measured: HashMap<String, u64>,
 }
 
 /// A model's process, and what became of earlier ones.
@@ -77,24 +83,57 @@ impl Models {
         let catalog = Catalog::new(config.models.clone(), config.extra_models.clone());
         let catalog = Arc::new(Mutex::new(catalog));
         let files = scan(&catalog);
-        Self { catalog, files, states: HashMap::new() }
+        Self { catalog, files, states: HashMap::new(), measured: HashMap::new() }
     }
 
-    /// Scans the folder on a thread of its own; what it finds is for [`Models::found`].
-    pub(super) fn scan_apart(&self, then: impl FnOnce(Files) + Send + 'static) {
-        let catalog = Arc::clone(&self.catalog);
-        tokio::task::spawn_blocking(move || then(scan(&catalog)));
+    /// For [`scan`], on a thread of its own; what it finds is for [`Models::found`].
+    pub(super) fn catalog(&self) -> Arc<Mutex<Catalog>> {
+        Arc::clone(&self.catalog)
     }
 
+    /// Whether the model was there when the folder was last looked at.
+    pub(super) fn knows(&self, model: &str) -> bool {
+        self.files.contains_key(model)
+    }
+
+    /// Takes what a scan found. A file that has changed is measured and tried anew.
     pub(super) fn found(&mut self, files: Files) {
+        for (id, file) in &files {
+            let old = self.files.get(id);
+            if old.is_some_and(|old| (old.size_bytes, old.modified) != (file.size_bytes, file.modified)) {
+                self.measured.remove(id);
+                if let Some(process) = self.states.get_mut(id) {
+                    process.pardon();
+                }
+            }
+        }
         self.files = files;
     }
 
-    /// A model's file; looks at the folder again if it isn't known.
-    pub(super) fn file(&mut self, model: &str) -> Result<ModelFile, ApiError> {
-        if !self.files.contains_key(model) {
-            self.files = scan(&self.catalog);
+    /// What memory a model will take, in bytes: as measured, else as predicted.
+    pub(super) fn need(&self, model: &str, config: &NodeConfig) -> Option<u64> {
+        self.measured.get(model).copied().or_else(|| self.predicted(model, config))
+    }
+
+    /// What memory a model is expected to take, in bytes, by its header.
+    pub(super) fn predicted(&self, model: &str, config: &NodeConfig) -> Option<u64> {
+        predicted(self.files.get(model)?, config)
+    }
+
+    /// Notes what memory a model's worker takes now, if it is more than was seen before.
+    pub(super) fn measure(&mut self, model: &str) -> Option<u64> {
+        let pid = self.states.get(model)?.worker.as_ref()?.pid?;
+        let bytes = resident_bytes(pid)?;
+        let known = self.measured.get(model).copied().unwrap_or(0);
+        if bytes <= known + known / 20 {
+            return None;
         }
+        self.measured.insert(model.to_owned(), bytes);
+        Some(bytes)
+    }
+
+    /// A model's file.
+    pub(super) fn file(&self, model: &str) -> Result<ModelFile, ApiError> {
         self.files.get(model).cloned().ok_or_else(|| {
             let message = format!("the node has no model {model:?}; `hearth models list` shows what it has");
             ApiError::new(ErrorCode::ModelNotFound, message).at("model")
@@ -121,11 +160,12 @@ impl Models {
         config: &NodeConfig,
         load_of: impl Fn(&str) -> (usize, usize),
     ) -> Vec<NodeModel> {
-        let default = config.default_model.as_deref();
+        let is_default = |file: &ModelFile| config.default_models.values().any(|id| *id == file.id);
         self.files
             .values()
             .map(|file| {
                 let state = self.states.get(&file.id);
+                let runtime = runtime(file, state, load_of(&file.id), config, is_default(file));
                 NodeModel {
                     id: file.id.clone(),
                     name: file.name.clone(),
@@ -135,15 +175,29 @@ impl Models {
                     architecture: file.architecture.clone(),
                     context_length: file.context_length.map(|n| n.min(config.context_length)),
                     size_bytes: file.size_bytes,
-                    runtime: runtime(file, state, load_of(&file.id), config, default == Some(&*file.id)),
+                    runtime,
                 }
             })
             .collect()
     }
 }
 
-fn scan(catalog: &Mutex<Catalog>) -> Files {
+pub(super) fn scan(catalog: &Mutex<Catalog>) -> Files {
     catalog.lock().unwrap_or_else(PoisonError::into_inner).scan()
+}
+
+/// What memory models may take together: what is free when the node starts, less some for all else.
+pub(super) fn memory_for_models() -> Option<u64> {
+    let memory = memory::available()?;
+    Some(memory.available.saturating_sub(RESERVED.min(memory.available / 8)))
+}
+
+/// What a model is expected to take, by its header.
+fn predicted(file: &ModelFile, config: &NodeConfig) -> Option<u64> {
+    let spec = config.load_spec(file);
+    let cells = u64::from(spec.context_length).saturating_mul(u64::from(spec.slots));
+    let context = ContextSize { cells, slots: spec.slots, whole_windows: true };
+    Some(memory::predict(file.shape.as_ref()?, &context).total())
 }
 
 fn runtime(
@@ -173,6 +227,7 @@ fn runtime(
         queue_depth: count(waiting),
         slots: count(config.limits.slots),
         memory_bytes: pid.and_then(resident_bytes),
+        memory_predicted_bytes: predicted(file, config),
         pid,
         loaded_at: process.loaded_at.map(|at| at.to_string()),
         last_used_at: process.last_used_at.map(|at| at.to_string()),

@@ -1,5 +1,6 @@
 //! What a gateway is told when the node refuses.
 
+use bytesize::ByteSize;
 use hearth_wire::{ApiError, ErrorCode};
 
 use crate::scheduler::Refusal;
@@ -8,6 +9,11 @@ use crate::scheduler::Refusal;
 pub(super) fn load_failed(model: &str, reason: &str) -> ApiError {
     ApiError::new(ErrorCode::ModelLoadFailed, format!("the model {model:?} can't be loaded: {reason}"))
         .at("model")
+}
+
+/// The node ends.
+pub(super) fn ending() -> ApiError {
+    ApiError::new(ErrorCode::NodeLost, "the node was shut down")
 }
 
 /// The scheduler has no place for it.
@@ -19,6 +25,20 @@ pub(super) fn refused(model: &str, refusal: &Refusal) -> ApiError {
         Refusal::NoRoom(holders) => {
             let message = format!("there is no room for {model:?}: {} stay in memory", holders.join(", "));
             ApiError::new(ErrorCode::NoModelAvailable, message).with("holding", holders.clone())
+        }
+        Refusal::NoMemory { needed, free, holding } => {
+            let size = |bytes: u64| ByteSize::b(bytes).to_string();
+            let (needs, has) = (size(*needed), size(*free));
+            let mut message = format!("{model:?} needs {needs} of memory, and {has} are free");
+            if !holding.is_empty() {
+                let held: Vec<String> =
+                    holding.iter().map(|(name, bytes)| format!("{name} ({})", size(*bytes))).collect();
+                message.push_str(&format!(": these hold the rest: {}", held.join(", ")));
+            }
+            message.push_str("; take a smaller model, a shorter context or fewer slots");
+            let holding: Vec<String> = holding.iter().map(|(name, _)| name.clone()).collect();
+            let error = ApiError::new(ErrorCode::NoModelAvailable, message).with("holding", holding);
+            error.with("needed_bytes", *needed).with("free_bytes", *free)
         }
         Refusal::InUse => {
             let message = format!("{model:?} has requests; wait for them or cancel them");

@@ -7,12 +7,14 @@ use std::{
 };
 
 use futures::Stream;
-use hearth_domain::RunId;
+use hearth_domain::{Modality, RunId};
 use hearth_wire::{RunEvent, RunEventBody};
 use tokio::sync::{Notify, watch};
 
-/// How much a log keeps; older events go first.
+/// How much a log of text keeps; older events go first.
 const MAX_BYTES: usize = 4 << 20;
+/// How much one of vectors keeps: they come faster than they can be read.
+const MAX_VECTOR_BYTES: usize = 128 << 20;
 /// What an event takes besides its text.
 const EVENT_BYTES: usize = 64;
 
@@ -20,6 +22,7 @@ const EVENT_BYTES: usize = 64;
 #[derive(Debug)]
 pub struct RunLog {
     run: RunId,
+    max_bytes: usize,
     events: Mutex<Events>,
     /// The seq of the newest event.
     newest: watch::Sender<u64>,
@@ -43,11 +46,18 @@ pub struct Expired {
 }
 
 impl RunLog {
-    /// An empty log.
+    /// An empty log, for a run that makes things of this modality.
     #[must_use]
-    pub fn new(run: RunId) -> Arc<Self> {
+    pub fn new(run: RunId, modality: Modality) -> Arc<Self> {
+        let max_bytes = if modality == Modality::Embedding { MAX_VECTOR_BYTES } else { MAX_BYTES };
         let (newest, _) = watch::channel(0);
-        Arc::new(Self { run, events: Mutex::default(), newest, abandoned: Arc::new(Notify::new()) })
+        Arc::new(Self {
+            run,
+            max_bytes,
+            events: Mutex::default(),
+            newest,
+            abandoned: Arc::new(Notify::new()),
+        })
     }
 
     /// Whose log it is.
@@ -68,7 +78,7 @@ impl RunLog {
         }
         events.bytes += size(&body);
         events.kept.push_back(RunEvent { seq, body });
-        while events.bytes > MAX_BYTES
+        while events.bytes > self.max_bytes
             && let Some(oldest) = events.kept.pop_front()
         {
             events.bytes -= size(&oldest.body);
@@ -165,7 +175,13 @@ impl Drop for Reader {
 }
 
 fn size(body: &RunEventBody) -> usize {
-    EVENT_BYTES + if let RunEventBody::Delta { text, .. } = body { text.len() } else { 0 }
+    let more = match body {
+        RunEventBody::Delta { text, logprobs, .. } => text.len() + logprobs.len() * 2 * EVENT_BYTES,
+        RunEventBody::ToolCall { arguments, .. } => arguments.len(),
+        RunEventBody::Embedding { vector, .. } => size_of_val(vector.as_slice()),
+        _ => 0,
+    };
+    EVENT_BYTES + more
 }
 
 #[cfg(test)]
@@ -181,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_resumes_where_it_left_and_ends_with_the_run() {
-        let log = RunLog::new(RunId::new());
+        let log = RunLog::new(RunId::new(), Modality::Text);
         log.push(delta("a"));
         log.push(delta("b"));
         let mut first = Box::pin(log.read(0).unwrap());
@@ -195,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_log_is_bounded_and_says_what_is_gone() {
-        let log = RunLog::new(RunId::new());
+        let log = RunLog::new(RunId::new(), Modality::Text);
         for _ in 0..6 {
             log.push(delta(&"x".repeat(1 << 20)));
         }
@@ -205,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_reader_to_go_is_noticed() {
-        let log = RunLog::new(RunId::new());
+        let log = RunLog::new(RunId::new(), Modality::Text);
         let abandoned = log.abandoned();
         let (one, two) = (log.read(0).unwrap(), log.read(0).unwrap());
         drop(one);

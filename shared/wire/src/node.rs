@@ -41,7 +41,7 @@ pub struct NodeCancelled {
 /// What a node has and does: the answer of `GET /v1/status`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
-    /// For each thing that models make, the model that serves requests that name none.
+    /// The model of each modality that serves requests that name none.
     #[serde(default)]
     pub default_models: HashMap<Modality, String>,
     /// Every model in its folder.

@@ -1,11 +1,18 @@
 //! The llama.cpp engine: the inside of a worker process.
 //!
 //! Two sides share the model. The I/O side reads commands from the socket that is the process'
-//! standard input, renders and tokenizes prompts, and writes reports. The [`steps`] side is one OS
-//! thread that owns context, batch and samplers, and never waits for the socket. When the socket
+//! standard input, has prompts prepared on threads beside it, and writes reports. The [`steps`] side is
+//! one OS thread that owns context, batch and samplers, and never waits for the socket. When the socket
 //! closes the supervisor is gone, and the process ends, whatever the other side is doing.
 
+mod answer;
+pub(super) mod backend;
+mod candidates;
+mod embed;
+mod grammar;
 mod load;
+mod prefixes;
+mod progress;
 mod prompt;
 mod sampler;
 mod slot;
@@ -13,18 +20,23 @@ mod steps;
 mod stop;
 mod template;
 mod text;
+mod thread;
+mod tools;
+mod vocabulary;
 
 use std::{
+    collections::HashSet,
     os::{fd::AsFd as _, unix::net::UnixStream as StdUnixStream},
-    sync::mpsc,
-    thread,
+    sync::{Arc, mpsc},
 };
 
+use hearth_domain::{FinishReason, RunId, Usage};
 use hearth_wire::ApiError;
 use tokio::{net::UnixStream, sync::mpsc as async_mpsc};
 
-use crate::frames::{self, Command, FrameError, FrameReader, FrameWriter, Report};
-use prompt::Prompter;
+use crate::frames::{self, Command, FrameError, FrameReader, FrameWriter, Report, Timings};
+use prompt::Preparer;
+use thread::Work;
 
 /// What can end a worker.
 #[derive(Debug, thiserror::Error)]
@@ -55,22 +67,16 @@ pub async fn run() -> Result<(), WorkerError> {
     let (work, inbox) = mpsc::channel();
     let (loaded, ready) = tokio::sync::oneshot::channel();
     let step_reports = report.clone();
-    thread::spawn(move || steps::thread_main(&spec, inbox, &step_reports, loaded));
+    std::thread::spawn(move || thread::thread_main(&spec, inbox, &step_reports, loaded));
     // The supervisor may hang up while the model is still being read: watch for that too.
     let mut early = Vec::new();
-    let prompter = tokio::select! {
-        prompter = ready => prompter,
+    let preparer = tokio::select! {
+        preparer = ready => preparer,
         () = hold(&mut commands, &mut early) => return Ok(()),
     };
-    // Without a prompter the load has failed, and was reported so.
-    if let Ok(prompter) = prompter {
-        for command in early {
-            serve(command, &prompter, &work, &report);
-        }
-        while let Some(command) = commands.next().await? {
-            serve(command, &prompter, &work, &report);
-        }
-        return Ok(());
+    // Without a preparer the load has failed, and was reported so.
+    if let Ok(preparer) = preparer {
+        return Desk::new(preparer, work, report).serve(early, commands).await;
     }
     drop(report);
     // Let the last report out before the process ends.
@@ -85,41 +91,96 @@ async fn hold(commands: &mut FrameReader, early: &mut Vec<Command>) {
     }
 }
 
-fn serve(
-    command: Command,
-    prompter: &Prompter,
-    work: &mpsc::Sender<steps::Work>,
-    report: &async_mpsc::UnboundedSender<Report>,
-) {
-    match command {
-        Command::Load(_) => tracing::warn!("a second load was ignored"),
-        Command::Cancel { run } => send(work, steps::Work::Cancel(run)),
-        Command::Generate(generate) => {
-            let run = generate.run;
-            match prompter.prepare(generate) {
-                Ok(admission) => {
-                    let _ = report.send(Report::Started { run, prompt_tokens: admission.prompt_tokens() });
-                    send(work, steps::Work::Admit(Box::new(admission)));
-                }
-                Err(error) => {
-                    let _ = report.send(Report::Failed { run, error });
-                }
+/// The I/O side, once the model is loaded.
+struct Desk {
+    preparer: Arc<Preparer>,
+    /// Runs that are being prepared. One that is cancelled meanwhile leaves.
+    preparing: HashSet<RunId>,
+    prepared: async_mpsc::UnboundedSender<Prepared>,
+    inbox: async_mpsc::UnboundedReceiver<Prepared>,
+    work: mpsc::Sender<Work>,
+    report: async_mpsc::UnboundedSender<Report>,
+}
+
+type Prepared = (RunId, Result<Work, ApiError>);
+
+impl Desk {
+    fn new(
+        preparer: Preparer,
+        work: mpsc::Sender<Work>,
+        report: async_mpsc::UnboundedSender<Report>,
+    ) -> Self {
+        let (prepared, inbox) = async_mpsc::unbounded_channel();
+        Self { preparer: Arc::new(preparer), preparing: HashSet::new(), prepared, inbox, work, report }
+    }
+
+    /// Serves until the supervisor hangs up.
+    async fn serve(mut self, early: Vec<Command>, mut commands: FrameReader) -> Result<(), WorkerError> {
+        for command in early {
+            self.take(command);
+        }
+        loop {
+            tokio::select! {
+                command = commands.next() => match command? {
+                    Some(command) => self.take(command),
+                    None => return Ok(()),
+                },
+                Some((run, work)) = self.inbox.recv() => self.hand_over(run, work),
             }
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Load(_) => tracing::warn!("a second load was ignored"),
+            Command::Cancel { run } if self.preparing.remove(&run) => {
+                let (reason, usage) = (FinishReason::Cancelled, Usage::default());
+                let _ =
+                    self.report.send(Report::Finished { run, reason, usage, timings: Timings::default() });
+            }
+            Command::Cancel { run } => self.send(Work::Cancel(run)),
+            Command::Run { run, task } => {
+                self.preparing.insert(run);
+                let (preparer, prepared) = (Arc::clone(&self.preparer), self.prepared.clone());
+                // A long prompt, or a large schema, delays nobody else.
+                tokio::task::spawn_blocking(move || {
+                    let _ = prepared.send((run, preparer.prepare(run, task)));
+                });
+            }
+        }
+    }
+
+    fn hand_over(&mut self, run: RunId, work: Result<Work, ApiError>) {
+        if !self.preparing.remove(&run) {
+            return;
+        }
+        match work {
+            Ok(work) => self.send(work),
+            Err(error) => {
+                let _ = self.report.send(Report::Failed { run, error });
+            }
+        }
+    }
+
+    /// The steps' thread ends only with the process.
+    fn send(&self, work: Work) {
+        if self.work.send(work).is_err() {
+            tracing::error!("the engine's thread is gone");
+            std::process::exit(70);
         }
     }
 }
 
-/// The steps' thread ends only with the process.
-fn send(work: &mpsc::Sender<steps::Work>, item: steps::Work) {
-    if work.send(item).is_err() {
-        tracing::error!("the engine's thread is gone");
-        std::process::exit(70);
-    }
-}
-
 async fn write(mut reports: FrameWriter, mut outbox: async_mpsc::UnboundedReceiver<Report>) {
-    while let Some(report) = outbox.recv().await {
-        if reports.send(&report).await.is_err() {
+    let mut batch = Vec::new();
+    // A step gives a report for each slot: they go out together.
+    while outbox.recv_many(&mut batch, 256).await > 0 {
+        for report in batch.drain(..) {
+            if reports.feed(&report).await.is_err() {
+                return;
+            }
+        }
+        if reports.flush().await.is_err() {
             return;
         }
     }

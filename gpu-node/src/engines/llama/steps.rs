@@ -5,81 +5,54 @@
 //! be stopped; a long prompt is cut so that there is always a between.
 
 use std::{
-    sync::mpsc::{Receiver, TryRecvError},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
 use hearth_domain::{FinishReason, RunId};
-use llama_cpp_2::{context::LlamaContext, llama_batch::LlamaBatch, model::LlamaModel, token::LlamaToken};
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use llama_cpp_2::{DecodeError, context::LlamaContext, llama_batch::LlamaBatch, token::LlamaToken};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    load::{self, BATCH},
-    prompt::{Admission, Prompter},
+    load::{self, BATCH, Loaded, fault},
+    prefixes::{Change, Prefixes},
+    progress::Progress,
+    prompt::Admission,
     slot::Slot,
+    thread::{Work, receive},
+    vocabulary::Vocabulary,
 };
-use crate::frames::{LoadSpec, Report};
+use crate::frames::{LoadSpec, Report, Vitals};
 
 /// Prompt tokens a step takes while nothing decodes.
 const PREFILL_ALONE: usize = 256;
 /// Prompt tokens a step takes beside decoding slots, so that those don't wait long.
 const PREFILL_BESIDE: usize = 128;
+/// A step that takes longer than this takes fewer prompt tokens the next time, but not fewer than
+/// these: where a model is slow, decoding slots and cancels shouldn't wait long either.
+const SLOW: Duration = Duration::from_millis(500);
+const PREFILL_LEAST: usize = 16;
 
 /// How often a step says that it steps: a long prompt gives nothing else to say.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
-/// What the I/O side hands over.
-pub(super) enum Work {
-    /// A run for a free slot.
-    Admit(Box<Admission>),
-    /// Stop a run.
-    Cancel(RunId),
-}
-
-/// Loads the model, says so with a [`Prompter`], and steps until the process ends.
-pub(super) fn thread_main(
-    spec: &LoadSpec,
-    work: Receiver<Work>,
-    reports: &UnboundedSender<Report>,
-    loaded: oneshot::Sender<Prompter>,
-) {
-    if let Err(reason) = load_and_step(spec, work, reports, loaded) {
-        let _ = reports.send(Report::LoadFailed { reason });
-    }
-}
-
-fn load_and_step(
-    spec: &LoadSpec,
-    work: Receiver<Work>,
-    reports: &UnboundedSender<Report>,
-    ready: oneshot::Sender<Prompter>,
-) -> Result<(), String> {
-    let loaded = load::model(spec, reports)?;
-    let prompter = Prompter::new(&loaded, spec.context_length)?;
-    let mut context = load::context(&loaded, spec)?;
-    let vocab = loaded.model.vocab();
-    let end_of_turn: Vec<LlamaToken> = vocab.tokens().filter(|token| vocab.is_eog(*token)).collect();
-    let mut steps = Steps {
-        model: &loaded.model,
-        end_of_turn,
-        context_length: spec.context_length,
-        slots: (0..spec.slots).map(|_| None).collect(),
-        work,
-        reports: reports.clone(),
-    };
-    // One token through the whole model: the first run then finds everything in place.
-    steps.warm_up(&mut context)?;
-    let _ = ready.send(prompter);
-    let _ = reports.send(Report::Ready);
-    steps.run(&mut context);
-    Ok(())
-}
-
-struct Steps<'a> {
-    model: &'a LlamaModel,
-    end_of_turn: Vec<LlamaToken>,
+/// The engine of a model of texts.
+pub(super) struct Steps<'a> {
+    context: LlamaContext<'a>,
+    vocabulary: Arc<Vocabulary>,
+    prefixes: Prefixes,
     context_length: u32,
-    slots: Vec<Option<Slot>>,
+    capacity: usize,
+    /// Answers being computed, oldest first.
+    slots: Vec<Slot>,
+    /// Answers that wait for a slot, or for their run's first one to have fed the prompt.
+    waiting: VecDeque<(Arc<Admission>, u32)>,
+    runs: HashMap<RunId, Progress>,
+    /// Prompt tokens that a step takes at most, at this machine's pace.
+    prefill: usize,
+    vitals: Vitals,
     work: Receiver<Work>,
     reports: UnboundedSender<Report>,
 }
@@ -90,131 +63,328 @@ struct Row {
     index: i32,
 }
 
-impl Steps<'_> {
-    fn warm_up(&self, context: &mut LlamaContext<'_>) -> Result<(), String> {
-        let mut batch = LlamaBatch::new(1, 1);
-        let token = self.end_of_turn.first().copied().unwrap_or(LlamaToken(0));
-        batch.add(token, 0, &[0], true).map_err(|error| error.to_string())?;
-        context.decode(&mut batch).map_err(|error| format!("the model can't decode: {error}"))?;
-        context.clear_kv_cache();
-        Ok(())
+/// What a batch holds: how many tokens of which slot, and the rows to sample from.
+#[derive(Default)]
+struct Filled {
+    fed: Vec<(usize, usize)>,
+    rows: Vec<Row>,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn new(
+        loaded: &Loaded,
+        spec: &LoadSpec,
+        context: LlamaContext<'a>,
+        work: Receiver<Work>,
+        reports: UnboundedSender<Report>,
+    ) -> Self {
+        let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
+        Self {
+            context,
+            vocabulary: Arc::clone(&loaded.vocabulary),
+            prefixes: Prefixes::new(load::sequences(spec.slots) as usize, divisible),
+            context_length: spec.context_length,
+            capacity: spec.slots as usize,
+            slots: Vec::new(),
+            waiting: VecDeque::new(),
+            runs: HashMap::new(),
+            prefill: PREFILL_ALONE,
+            vitals: Vitals::default(),
+            work,
+            reports,
+        }
     }
 
-    fn run(&mut self, context: &mut LlamaContext<'_>) {
+    /// Steps until the process ends.
+    pub(super) fn run(mut self) {
         let mut batch = LlamaBatch::new(BATCH as usize, 1);
         let mut told = Instant::now();
-        while self.drain(context) {
+        while self.drain() {
+            self.admit_waiting();
             if told.elapsed() > SIGN_OF_LIFE {
-                self.report(Report::Alive);
+                self.tell_vitals();
                 told = Instant::now();
             }
-            match self.fill(&mut batch) {
-                Ok(rows) => match context.decode(&mut batch) {
-                    Ok(()) => self.sample(context, &rows),
-                    Err(error) => self.fail_all(context, &error.to_string()),
-                },
-                Err(error) => self.fail_all(context, &error),
+            self.step(&mut batch);
+            if self.slots.is_empty() && self.waiting.is_empty() {
+                self.tell_vitals();
+                told = Instant::now();
             }
         }
     }
 
-    /// Takes in what came; waits for something if no slot is taken. False when nothing can come.
-    fn drain(&mut self, context: &mut LlamaContext<'_>) -> bool {
+    /// Takes in what came; waits for something if there is nothing to do. False when nothing can come.
+    fn drain(&mut self) -> bool {
         loop {
-            let idle = self.slots.iter().all(Option::is_none);
-            let work = if idle {
-                self.work.recv().map_err(|_| TryRecvError::Disconnected)
-            } else {
-                self.work.try_recv()
-            };
-            match work {
-                Ok(Work::Admit(admission)) => self.admit(*admission),
-                Ok(Work::Cancel(run)) => self.cancel(context, run),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
-            }
-        }
-    }
-
-    fn admit(&mut self, admission: Admission) {
-        let run = admission.run;
-        match self.slots.iter_mut().find(|slot| slot.is_none()) {
-            Some(free) => {
-                *free = Some(Slot::new(admission, self.model, &self.end_of_turn, self.context_length));
-            }
-            // The scheduler never sends more runs than there are slots.
-            None => self.report(Report::Failed { run, error: load::fault(run, "every slot is taken") }),
-        }
-    }
-
-    fn cancel(&mut self, context: &mut LlamaContext<'_>, run: RunId) {
-        let found = self.slots.iter().position(|slot| slot.as_ref().is_some_and(|s| s.run == run));
-        if let Some(index) = found {
-            self.finish(context, index, FinishReason::Cancelled);
-        }
-    }
-
-    /// Builds the step's batch; gives the rows to sample from.
-    fn fill(&mut self, batch: &mut LlamaBatch<'_>) -> Result<Vec<Row>, String> {
-        batch.clear();
-        let mut rows = Vec::with_capacity(self.slots.len());
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(slot) = slot else { continue };
-            if let Some((token, position)) = slot.decoding() {
-                rows.push(Row { slot: index, index: batch.n_tokens() });
-                add(batch, token, position, index, true)?;
-                slot.advance(1);
-            }
-        }
-        let mut room = if rows.is_empty() { PREFILL_ALONE } else { PREFILL_BESIDE };
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(slot) = slot.as_mut().filter(|slot| slot.decoding().is_none()) else { continue };
-            let (piece, first) = slot.prefill(room);
-            let (piece, count) = (piece.to_vec(), piece.len());
-            let whole = slot.advance(count);
-            for ((token, position), left) in piece.into_iter().zip(first..).zip((0..count).rev()) {
-                let last = whole && left == 0;
-                if last {
-                    rows.push(Row { slot: index, index: batch.n_tokens() });
+            let idle = self.slots.is_empty() && self.waiting.is_empty();
+            match receive(&self.work, idle) {
+                Ok(Some(Work::Admit(admission))) => {
+                    let progress = Progress { choices: admission.choices, ..Progress::default() };
+                    self.runs.insert(admission.run, progress);
+                    let admission = Arc::new(*admission);
+                    let choices = 0..admission.choices;
+                    self.waiting.extend(choices.map(|choice| (Arc::clone(&admission), choice)));
                 }
-                add(batch, token, position, index, last)?;
-            }
-            room -= count;
-        }
-        Ok(rows)
-    }
-
-    fn sample(&mut self, context: &mut LlamaContext<'_>, rows: &[Row]) {
-        for row in rows {
-            let Some(slot) = self.slots[row.slot].as_mut() else { continue };
-            let token = slot.sampler.sample(context, row.index);
-            let outcome = slot.take(token, self.model);
-            let run = slot.run;
-            if !outcome.text.is_empty() {
-                self.report(Report::Delta { run, text: outcome.text });
-            }
-            if let Some(reason) = outcome.finish {
-                self.finish(context, row.slot, reason);
+                Ok(Some(Work::Cancel(run))) => self.cancel(run),
+                Ok(Some(Work::Embed(_))) => tracing::error!("a model of texts was given something to embed"),
+                Ok(None) => return true,
+                Err(()) => return false,
             }
         }
     }
 
-    /// Frees a slot, and says how its run ended.
-    fn finish(&mut self, context: &mut LlamaContext<'_>, index: usize, reason: FinishReason) {
-        if let Some(slot) = self.slots[index].take() {
-            forget(context, index);
-            self.report(Report::Finished { run: slot.run, reason, usage: slot.usage() });
+    /// Gives free slots to answers that wait: a run's first one computes the prompt, and the others
+    /// then share it.
+    fn admit_waiting(&mut self) {
+        while self.slots.len() < self.capacity {
+            let prefills = |run| self.slots.iter().any(|slot| slot.run == run && slot.prefills());
+            let next = self.waiting.iter().position(|(a, choice)| *choice == 0 || !prefills(a.run));
+            let Some((admission, choice)) = next.and_then(|place| self.waiting.remove(place)) else { return };
+            let Some(lease) = self.prefixes.lease(&admission.prompt) else {
+                let error = fault(admission.run, "every sequence is taken");
+                return self.fail(admission.run, error);
+            };
+            self.change(&lease.changes);
+            let slot = Slot::new(&admission, choice, &lease, &self.vocabulary, self.context_length);
+            if choice == 0 {
+                let started = RunEventBody::Started { prompt_tokens: admission.prompt_tokens() };
+                self.report(Report::Event { run: admission.run, event: started });
+            }
+            self.slots.push(slot);
         }
     }
 
-    /// A failed decode leaves no slot that can be trusted.
-    fn fail_all(&mut self, context: &mut LlamaContext<'_>, why: &str) {
+    fn step(&mut self, batch: &mut LlamaBatch<'_>) {
+        let mut prefill = if self.slots.iter().all(Slot::prefills) { PREFILL_ALONE } else { PREFILL_BESIDE };
+        loop {
+            self.catch_up();
+            let filled = self.fill(batch, prefill);
+            if filled.fed.is_empty() {
+                return;
+            }
+            let began = Instant::now();
+            match self.context.decode(batch) {
+                Ok(()) => {
+                    self.note(&filled, began);
+                    return self.sample(&filled.rows);
+                }
+                Err(DecodeError::NoKvCacheSlot) => {
+                    if let Some(change) = self.prefixes.evict() {
+                        self.vitals.prefixes_evicted += 1;
+                        self.change(&[change]);
+                    } else if prefill > 1 && self.slots.iter().any(Slot::prefills) {
+                        prefill /= 2;
+                    } else {
+                        return self.fail_youngest();
+                    }
+                }
+                Err(error) => return self.fail_all(&error.to_string()),
+            }
+        }
+    }
+
+    /// A prompt that another slot has computed further is shared instead.
+    fn catch_up(&mut self) {
         for index in 0..self.slots.len() {
-            if let Some(slot) = self.slots[index].take() {
-                forget(context, index);
-                self.report(Report::Failed { run: slot.run, error: load::fault(slot.run, why) });
+            let slot = &mut self.slots[index];
+            if slot.prefills()
+                && let Some((fed, changes)) = self.prefixes.catch_up(slot.sequence, &slot.prompt)
+            {
+                slot.caught_up(fed);
+                self.change(&changes);
             }
         }
+    }
+
+    /// Builds the step's batch, with at most `prefill` tokens of prompts.
+    fn fill(&self, batch: &mut LlamaBatch<'_>, prefill: usize) -> Filled {
+        batch.clear();
+        let mut filled = Filled::default();
+        let mut room = prefill;
+        let (prefilling, decoding): (Vec<_>, Vec<_>) =
+            self.slots.iter().enumerate().partition(|(_, slot)| slot.prefills());
+        for (index, slot) in decoding.into_iter().chain(prefilling) {
+            let most = if slot.prefills() { room } else { 1 };
+            let (tokens, first) = slot.feed(most);
+            let whole =
+                !slot.prefills() || tokens.len() == slot.prompt.len() - first.cast_unsigned() as usize;
+            let sequence = seq_id(slot.sequence);
+            for ((token, position), left) in tokens.iter().zip(first..).zip((0..tokens.len()).rev()) {
+                let asks = whole && left == 0;
+                if asks {
+                    filled.rows.push(Row { slot: index, index: batch.n_tokens() });
+                }
+                // There are fewer than `BATCH` slots and prompt tokens together: adding can't fail.
+                let _ = batch.add(LlamaToken(*token), position, &[sequence], asks);
+            }
+            if slot.prefills() {
+                room -= tokens.len();
+            }
+            if !tokens.is_empty() {
+                filled.fed.push((index, tokens.len()));
+            }
+        }
+        filled
+    }
+
+    /// Notes what a decoded batch has brought into the context.
+    fn note(&mut self, filled: &Filled, began: Instant) {
+        for (index, count) in &filled.fed {
+            let slot = &mut self.slots[*index];
+            let (tokens, _) = slot.feed(*count);
+            self.prefixes.extend(slot.sequence, tokens);
+            slot.fed(*count);
+        }
+        let took = began.elapsed();
+        if filled.fed.iter().any(|(_, count)| *count > 1) {
+            self.prefill = match took {
+                took if took > SLOW => (self.prefill / 2).max(PREFILL_LEAST),
+                took if took < SLOW / 4 => (self.prefill * 2).min(PREFILL_ALONE),
+                _ => self.prefill,
+            };
+        }
+        self.vitals.steps += 1;
+        self.vitals.slots_in_steps += filled.fed.len() as u64;
+        self.vitals.busy += took;
+    }
+
+    fn sample(&mut self, rows: &[Row]) {
+        let mut ended = Vec::new();
+        for row in rows {
+            let slot = &mut self.slots[row.slot];
+            let logits = self.context.get_logits_ith(row.index);
+            let mut events = Vec::new();
+            let outcome = match slot.sampler.sample(logits, &self.vocabulary) {
+                Ok(Some(sampled)) => Ok(slot.take(sampled, &self.vocabulary, &mut events)),
+                Ok(None) => Ok(Some(slot.finish(FinishReason::Stop, &mut events))),
+                Err(why) => Err(why),
+            };
+            let run = slot.run;
+            for event in events {
+                self.report(Report::Event { run, event });
+            }
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(reason)) => ended.push((row.slot, Ok(reason))),
+                Err(why) => ended.push((row.slot, Err(why))),
+            }
+        }
+        // From the last, so that the places of the others stay.
+        ended.sort_unstable_by_key(|(slot, _)| std::cmp::Reverse(*slot));
+        let mut failed = Vec::new();
+        for (index, outcome) in ended {
+            let run = self.slots[index].run;
+            let reason = outcome.as_ref().copied().unwrap_or(FinishReason::Stop);
+            self.end(index, reason);
+            if let Err(why) = outcome {
+                failed.push((run, format!("the answer's grammar can't go on: {why}")));
+            }
+        }
+        for (run, why) in failed {
+            self.fail(run, fault(run, &why));
+        }
+    }
+
+    /// Frees a slot; its run ends with its last answer.
+    fn end(&mut self, index: usize, reason: FinishReason) {
+        let slot = self.free(index);
+        let Some(progress) = self.runs.get_mut(&slot.run) else { return };
+        progress.count(&slot);
+        progress.ended += 1;
+        if slot.choice == 0 {
+            progress.reason = Some(reason);
+        }
+        let several = progress.choices > 1;
+        let last = progress.ended == progress.choices;
+        if several {
+            let event = RunEventBody::ChoiceDone { choice: slot.choice, finish_reason: reason };
+            self.report(Report::Event { run: slot.run, event });
+        }
+        if last {
+            self.finish(slot.run, reason);
+        }
+    }
+
+    fn finish(&mut self, run: RunId, reason: FinishReason) {
+        if let Some(progress) = self.runs.remove(&run) {
+            let (usage, timings) = (progress.usage, progress.timings);
+            let reason =
+                if reason == FinishReason::Cancelled { reason } else { progress.reason.unwrap_or(reason) };
+            self.report(Report::Finished { run, reason, usage, timings });
+        }
+    }
+
+    fn cancel(&mut self, run: RunId) {
+        self.clear(run);
+        self.finish(run, FinishReason::Cancelled);
+    }
+
+    fn fail(&mut self, run: RunId, error: ApiError) {
+        self.clear(run);
+        if self.runs.remove(&run).is_some() {
+            self.report(Report::Failed { run, error });
+        }
+    }
+
+    /// Takes all answers of a run out.
+    fn clear(&mut self, run: RunId) {
+        self.waiting.retain(|(admission, _)| admission.run != run);
+        while let Some(index) = self.slots.iter().position(|slot| slot.run == run) {
+            let slot = self.free(index);
+            if let Some(progress) = self.runs.get_mut(&run) {
+                progress.count(&slot);
+            }
+        }
+    }
+
+    /// Takes a slot out; what it computed stays for others.
+    fn free(&mut self, index: usize) -> Slot {
+        let slot = self.slots.remove(index);
+        self.prefixes.release(slot.sequence);
+        slot
+    }
+
+    /// The context is full, though nothing is kept for nobody: somebody must go.
+    fn fail_youngest(&mut self) {
+        if let Some(slot) = self.slots.last() {
+            let run = slot.run;
+            let message = "the model's context memory is full with other requests; try again later";
+            self.fail(run, ApiError::new(ErrorCode::QueueFull, message));
+        }
+    }
+
+    /// A failed decode leaves nothing that can be trusted.
+    fn fail_all(&mut self, why: &str) {
+        let runs: Vec<RunId> = self.slots.iter().map(|slot| slot.run).collect();
+        for run in runs {
+            self.fail(run, fault(run, why));
+        }
+        while self.prefixes.evict().is_some() {}
+        self.context.clear_kv_cache();
+    }
+
+    fn change(&mut self, changes: &[Change]) {
+        for change in changes {
+            let (done, sequence) = match *change {
+                Change::Truncate { sequence, keep } => {
+                    let keep = u32::try_from(keep).ok().filter(|keep| *keep > 0);
+                    (self.context.kv_cache_seq_rm(seq_id(sequence), keep, None), sequence)
+                }
+                Change::Share { from, to, tokens } => {
+                    let tokens = u32::try_from(tokens).ok();
+                    (self.context.kv_cache_seq_cp(seq_id(from), seq_id(to), None, tokens), to)
+                }
+            };
+            if let Err(error) = done {
+                tracing::error!(%error, sequence, "the context can't be changed");
+            }
+        }
+    }
+
+    fn tell_vitals(&mut self) {
+        self.vitals.idle_prefix_tokens = self.prefixes.idle_tokens() as u64;
+        let vitals = std::mem::take(&mut self.vitals);
+        self.report(Report::Alive(vitals));
     }
 
     fn report(&self, report: Report) {
@@ -223,24 +393,7 @@ impl Steps<'_> {
     }
 }
 
-fn add(
-    batch: &mut LlamaBatch<'_>,
-    token: LlamaToken,
-    position: i32,
-    slot: usize,
-    logits: bool,
-) -> Result<(), String> {
-    batch.add(token, position, &[sequence(slot)], logits).map_err(|error| error.to_string())
-}
-
-fn forget(context: &mut LlamaContext<'_>, slot: usize) {
-    let sequence = u32::try_from(slot).ok();
-    if let Err(error) = context.clear_kv_cache_seq(sequence, None, None) {
-        tracing::error!(%error, slot, "a slot's KV can't be cleared");
-    }
-}
-
-/// There are at most 256 slots.
-fn sequence(slot: usize) -> i32 {
-    i32::try_from(slot).unwrap_or(i32::MAX)
+/// There are at most 256 sequences.
+fn seq_id(sequence: usize) -> i32 {
+    i32::try_from(sequence).unwrap_or(i32::MAX)
 }

@@ -81,6 +81,9 @@ pub struct RuntimeStatus {
     pub slots: u32,
     /// Its process' resident memory in bytes.
     pub memory_bytes: Option<u64>,
+    /// What it is expected to take, in bytes, judged by its file.
+    #[serde(default)]
+    pub memory_predicted_bytes: Option<u64>,
     /// Its process' id on the node.
     pub pid: Option<u32>,
     /// When it was loaded, ISO 8601.

@@ -1,0 +1,11 @@
+//! Has the loader look for llama.cpp's libraries where the binary is.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    match std::env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        // The older kind of path holds for the libraries' own dependencies too.
+        Ok("linux") => println!("cargo:rustc-link-arg-bins=-Wl,-rpath,$ORIGIN,--disable-new-dtags"),
+        Ok("macos") => println!("cargo:rustc-link-arg-bins=-Wl,-rpath,@loader_path"),
+        _ => {}
+    }
+}

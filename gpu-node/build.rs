@@ -1,0 +1,66 @@
+//! Puts llama.cpp's shared libraries and backends beside the binary, under the names that the loader
+//! looks for, so that the folder runs wherever it is copied.
+
+use std::{
+    error::Error,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
+    // Told by llama.cpp's own build when it builds backends apart.
+    println!("cargo:rerun-if-env-changed=DEP_LLAMA_BACKENDS_DIR");
+    let Some(backends) = std::env::var_os("DEP_LLAMA_BACKENDS_DIR").map(PathBuf::from) else { return Ok(()) };
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo gives OUT_DIR")?);
+    // <target>/<profile>/build/<package>/out
+    let beside = out.ancestors().nth(3).ok_or("OUT_DIR isn't where cargo puts it")?;
+    remove_dead_links(beside)?;
+    copy_libraries(&backends, beside)?;
+    for folder in ["lib", "lib64", "bin"] {
+        copy_libraries(&backends.with_file_name(folder), beside)?;
+    }
+    Ok(())
+}
+
+/// llama.cpp's own build links its libraries into cargo's folders too, some to names that aren't there.
+/// It stumbles over those when it runs again.
+fn remove_dead_links(profile: &Path) -> Result<(), Box<dyn Error>> {
+    for folder in [profile.to_owned(), profile.join("deps"), profile.join("examples")] {
+        let Ok(entries) = fs::read_dir(folder) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            let library = path.extension() == Some(OsStr::new("so"));
+            if library && path.is_symlink() && !path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies what the links in `from` stand for: a library is linked under several names.
+fn copy_libraries(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if !is_loaded_by_this_name(name) {
+            continue;
+        }
+        // A new file in place of the old one: a running program may have the old one mapped.
+        let (target, fresh) = (to.join(name), to.join(format!("{name}.new")));
+        fs::copy(&path, &fresh)?;
+        fs::rename(fresh, target)?;
+    }
+    Ok(())
+}
+
+/// Whether a library's name is its soname (`libllama.so.0`), a backend's (`libggml-cpu-haswell.so`), or
+/// one of other systems.
+fn is_loaded_by_this_name(name: &str) -> bool {
+    let backend = name.starts_with("libggml-") && name.ends_with(".so") && name != "libggml-base.so";
+    let soname = name.split_once(".so.").is_some_and(|(_, version)| !version.contains('.'));
+    backend || soname || name.ends_with(".dylib") || name.ends_with(".dll")
+}

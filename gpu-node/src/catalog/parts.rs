@@ -1,0 +1,144 @@
+//! The files of a model: one, or the parts that a large one is split into.
+//!
+//! Parts are named `name-00001-of-00003.gguf` and so on, in one folder; llama.cpp is given the first
+//! and finds the others by these names.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// How many missing parts are named.
+const NAMED: usize = 3;
+
+/// The name of a part, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct PartName<'a> {
+    stem: &'a str,
+    number: u32,
+    total: u32,
+}
+
+impl<'a> PartName<'a> {
+    /// `None` for any other name.
+    fn parse(name: &'a str) -> Option<Self> {
+        let (head, total) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+        let (stem, number) = head.rsplit_once('-')?;
+        let (number, total) = (five_digits(number)?, five_digits(total)?);
+        (1..=total).contains(&number).then_some(Self { stem, number, total })
+    }
+
+    fn of(path: &'a Path) -> Option<Self> {
+        Self::parse(path.file_name()?.to_str()?)
+    }
+
+    fn path(&self, beside: &Path, number: u32) -> PathBuf {
+        beside.with_file_name(format!("{}-{number:05}-of-{:05}.gguf", self.stem, self.total))
+    }
+}
+
+/// llama.cpp writes and expects five.
+fn five_digits(text: &str) -> Option<u32> {
+    let digits = text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// The id of the model in the file at `path`: its name without `.gguf`, and without what tells a part.
+#[must_use]
+pub fn model_id(path: &Path) -> String {
+    if let Some(part) = PartName::of(path) {
+        return part.stem.to_owned();
+    }
+    path.file_stem().map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// The file that stands for the model of the file at `path`: the first part, or the file itself.
+pub(super) fn first(path: PathBuf) -> PathBuf {
+    PartName::of(&path).map(|part| part.path(&path, 1)).unwrap_or(path)
+}
+
+/// The name that a first part of `total` is to have, where it has another.
+pub(super) fn name_needed(path: &Path, total: u32) -> Option<String> {
+    let known = PartName::of(path).map(|part| part.total);
+    (known != Some(total)).then(|| format!("{}-00001-of-{total:05}.gguf", model_id(path)))
+}
+
+/// A model's files as they are on the disk now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Parts {
+    /// Those that are there, the first one first.
+    pub(super) found: Vec<PathBuf>,
+    /// The names of those that aren't.
+    pub(super) missing: Vec<PathBuf>,
+    /// All of them, in bytes.
+    pub(super) size: u64,
+    /// The latest change of any.
+    pub(super) modified: Option<SystemTime>,
+}
+
+impl Parts {
+    /// Looks for the files of the model that `first` stands for.
+    pub(super) fn look(first: &Path) -> Self {
+        let mut parts = Self::default();
+        match PartName::of(first) {
+            Some(name) => (1..=name.total).for_each(|number| parts.add(name.path(first, number))),
+            None => parts.add(first.to_owned()),
+        }
+        parts
+    }
+
+    /// What is wrong, if a part is missing.
+    pub(super) fn problem(&self) -> Option<String> {
+        let names: Vec<_> = self.missing.iter().take(NAMED).filter_map(|path| path.file_name()).collect();
+        let names = names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ");
+        let more = match self.missing.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let total = self.found.len() + self.missing.len();
+        (!self.missing.is_empty()).then(|| {
+            let count = self.missing.len();
+            format!("{count} of its {total} parts missing: {names}{more}; put them into the same folder")
+        })
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        let Some(metadata) = fs::metadata(&path).ok().filter(fs::Metadata::is_file) else {
+            return self.missing.push(path);
+        };
+        self.size = self.size.saturating_add(metadata.len());
+        self.modified = self.modified.max(metadata.modified().ok());
+        self.found.push(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_parts() {
+        for (name, parsed) in [
+            ("big-00001-of-00003.gguf", Some(("big", 1, 3))),
+            ("big-Q4_K_M-00003-of-00003.gguf", Some(("big-Q4_K_M", 3, 3))),
+            ("big-00004-of-00003.gguf", None),
+            ("big-00000-of-00003.gguf", None),
+            ("big-1-of-3.gguf", None),
+            ("big-000001-of-00003.gguf", None),
+            ("big-0000a-of-00003.gguf", None),
+            ("00001-of-00003.gguf", None),
+            ("one-of-many.gguf", None),
+            ("big-00001-of-00003.gguf.part", None),
+        ] {
+            let found = PartName::parse(name).map(|part| (part.stem, part.number, part.total));
+            assert_eq!(found, parsed, "{name}");
+        }
+        assert_eq!(
+            first(PathBuf::from("/m/big-00002-of-00003.gguf")),
+            Path::new("/m/big-00001-of-00003.gguf")
+        );
+        assert_eq!(model_id(Path::new("/m/big-00002-of-00003.gguf")), "big");
+        assert_eq!(model_id(Path::new("/m/Qwen3-0.6B-Q8_0.gguf")), "Qwen3-0.6B-Q8_0");
+    }
+}

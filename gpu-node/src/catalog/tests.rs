@@ -1,0 +1,133 @@
+use super::*;
+use crate::gguf::written::{
+    self,
+    Entry::{Number, Text},
+};
+
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    fn tiny(&self, name: &str) {
+        fs::copy(TINY, self.at(name)).unwrap();
+    }
+
+    fn catalog(&self) -> Catalog {
+        Catalog::new(self.0.path().to_owned(), vec![])
+    }
+}
+
+fn problem(models: &BTreeMap<String, ModelFile>, id: &str) -> String {
+    models[id].problem.clone().unwrap_or_default()
+}
+
+#[test]
+fn a_folder_is_scanned_and_bad_files_are_listed_with_their_problem() {
+    let folder = Folder::new();
+    folder.tiny("tiny-chat.gguf");
+    folder.tiny("someone/repo/tiny-chat.gguf");
+    folder.tiny("mmproj-vision.gguf");
+    fs::write(folder.at("broken.gguf"), b"GGUF").unwrap();
+    fs::write(folder.at("notes.txt"), b"not a model").unwrap();
+    fs::write(folder.at("coming.gguf.part"), b"GGUF").unwrap();
+
+    let mut catalog = folder.catalog();
+    let models = catalog.scan();
+    let ids: Vec<&str> = models.keys().map(String::as_str).collect();
+    assert_eq!(ids, ["broken", "repo/tiny-chat", "tiny-chat"]);
+    assert!(problem(&models, "broken").contains("truncated"));
+    assert_eq!(models["tiny-chat"].version.as_deref(), Some("Q8_0"));
+    assert_eq!(models["tiny-chat"].parts, [folder.at("tiny-chat.gguf")]);
+    assert_eq!(models["tiny-chat"].shape.as_ref().unwrap().layers.len(), 5);
+
+    fs::remove_file(folder.at("broken.gguf")).unwrap();
+    assert!(!catalog.scan().contains_key("broken"));
+}
+
+#[test]
+fn the_parts_of_a_split_model_are_one() {
+    let folder = Folder::new();
+    let part = |number: u32| folder.at(&format!("repo/big-Q8_0-{number:05}-of-00003.gguf"));
+    let head = [
+        ("general.architecture", Text("llama")),
+        ("llama.block_count", Number(2)),
+        ("split.no", Number(0)),
+        ("split.count", Number(3)),
+    ];
+    // As gguf-split leaves it with `--no-tensor-first-split`.
+    written::gguf(&part(1), &head, 0);
+    let tail = |number| [("split.no", Number(number)), ("split.count", Number(3))];
+    written::gguf(&part(3), &tail(2), 1000);
+
+    let mut catalog = folder.catalog();
+    let models = catalog.scan();
+    assert_eq!(models.keys().collect::<Vec<_>>(), ["big-Q8_0"]);
+    let told = problem(&models, "big-Q8_0");
+    assert!(told.contains("1 of its 3 parts missing: big-Q8_0-00002-of-00003.gguf"), "{told}");
+
+    written::gguf(&part(2), &tail(1), 2000);
+    let models = catalog.scan();
+    let model = &models["big-Q8_0"];
+    assert_eq!(model.problem, None);
+    assert_eq!(model.path, part(1));
+    assert_eq!(model.parts, [part(1), part(2), part(3)]);
+    let sizes: u64 = model.parts.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+    assert_eq!(model.size_bytes, sizes);
+    assert_eq!(model.version.as_deref(), Some("F32"));
+    assert_eq!(model.shape.as_ref().unwrap().tensor_bytes, 4 * 3000);
+
+    // A later part that is cut is named.
+    let whole = fs::read(part(3)).unwrap();
+    fs::write(part(3), &whole[..whole.len() - 1]).unwrap();
+    let told = problem(&catalog.scan(), "big-Q8_0");
+    assert!(told.starts_with("big-Q8_0-00003-of-00003.gguf: ") && told.contains("truncated"), "{told}");
+
+    fs::remove_file(part(1)).unwrap();
+    fs::remove_file(part(2)).unwrap();
+    let told = problem(&catalog.scan(), "big-Q8_0");
+    assert!(told.contains("2 of its 3 parts missing: big-Q8_0-00001-of-00003.gguf, "), "{told}");
+}
+
+#[test]
+fn a_part_by_another_name_says_how_it_must_be_called() {
+    let folder = Folder::new();
+    let head = [("general.architecture", Text("llama")), ("split.count", Number(3))];
+    written::gguf(&folder.at("big.gguf"), &head, 0);
+    let told = problem(&folder.catalog().scan(), "big");
+    assert!(told.contains("big-00001-of-00003.gguf"), "{told}");
+}
+
+#[test]
+fn what_models_make() {
+    let folder = Folder::new();
+    let template = ("tokenizer.chat_template", Text("{{ messages }} {{ tools }}"));
+    let model = |name: &str, metadata: &[_]| {
+        written::gguf(&folder.at(name), &[metadata, &[template]].concat(), 0);
+    };
+    model("chat.gguf", &[("general.architecture", Text("llama"))]);
+    model("bge.gguf", &[("general.architecture", Text("bert")), ("bert.pooling_type", Number(2))]);
+    model("qwen.gguf", &[("general.architecture", Text("qwen3")), ("qwen3.pooling_type", Number(3))]);
+    model("rerank.gguf", &[("general.architecture", Text("qwen3")), ("qwen3.pooling_type", Number(4))]);
+    model("lora.gguf", &[("general.architecture", Text("llama")), ("general.type", Text("adapter"))]);
+
+    let models = folder.catalog().scan();
+    assert_eq!(models["chat"].modality, Modality::Text);
+    assert_eq!(models["chat"].capabilities, [Capability::Chat, Capability::Tools]);
+    for id in ["bge", "qwen"] {
+        assert_eq!((models[id].modality, models[id].problem.as_ref()), (Modality::Embedding, None), "{id}");
+        assert_eq!(models[id].capabilities, [], "{id}");
+    }
+    assert!(problem(&models, "rerank").contains("reranker"));
+    assert!(problem(&models, "lora").contains("adapter"));
+}

@@ -1,0 +1,150 @@
+//! What becomes of one answer's tokens: whole characters, up to a stop text, with the tool calls taken
+//! out.
+
+use std::collections::{HashSet, VecDeque};
+
+use hearth_domain::TokenLogprob;
+use hearth_wire::{RunEventBody, event::ToolCallBegin};
+use llama_cpp_2::token::LlamaToken;
+
+use super::{
+    sampler::Sampled,
+    stop::{StopWatch, Watched},
+    text::TextDecoder,
+    tools::{Piece, ToolCallParser},
+    vocabulary::Vocabulary,
+};
+
+/// One answer, as far as it has come.
+pub(super) struct Answer {
+    choice: u32,
+    decoder: TextDecoder,
+    stop: StopWatch,
+    tools: Option<ToolReader>,
+    logprobs: Logprobs,
+}
+
+/// Reads an answer's tool calls.
+pub(super) struct ToolReader {
+    pub(super) parser: ToolCallParser,
+    /// Special tokens that the calls are written with.
+    pub(super) markers: HashSet<LlamaToken>,
+    pub(super) called: bool,
+}
+
+impl Answer {
+    /// The answer `choice` of a run, before its first token.
+    pub(super) fn new(choice: u32, stop: Vec<String>, tools: Option<ToolReader>) -> Self {
+        let (decoder, stop) = (TextDecoder::new(), StopWatch::new(stop));
+        Self { choice, decoder, stop, tools, logprobs: Logprobs::default() }
+    }
+
+    /// Takes a token; whether a stop text was met.
+    pub(super) fn push(
+        &mut self,
+        sampled: Sampled,
+        vocabulary: &Vocabulary,
+        events: &mut Vec<RunEventBody>,
+    ) -> bool {
+        let marks = self.tools.as_ref().is_some_and(|tools| tools.markers.contains(&sampled.token));
+        let bytes = if marks { vocabulary.name(sampled.token) } else { vocabulary.text(sampled.token) };
+        let text = self.decoder.push(bytes);
+        self.logprobs.push(sampled.logprob, text.len());
+        match self.stop.push(&text) {
+            Watched::Pass(text) => {
+                self.pass(text, events);
+                false
+            }
+            Watched::Stopped(text) => {
+                self.pass(text, events);
+                self.flush_tools(events);
+                true
+            }
+        }
+    }
+
+    /// The answer ends here: what was held back goes out.
+    pub(super) fn finish(&mut self, events: &mut Vec<RunEventBody>) {
+        let held = self.stop.finish();
+        self.pass(held, events);
+        self.flush_tools(events);
+    }
+
+    /// Whether it calls a tool.
+    pub(super) fn calls_tools(&self) -> bool {
+        self.tools.as_ref().is_some_and(|tools| tools.called)
+    }
+
+    fn pass(&mut self, text: String, events: &mut Vec<RunEventBody>) {
+        let logprobs = self.logprobs.pass(text.len());
+        let Some(tools) = &mut self.tools else {
+            return self.text(text, logprobs, events);
+        };
+        let pieces = tools.parser.push(&text);
+        self.pieces(pieces, logprobs, events);
+    }
+
+    fn flush_tools(&mut self, events: &mut Vec<RunEventBody>) {
+        if let Some(tools) = &mut self.tools {
+            let pieces = tools.parser.finish();
+            self.pieces(pieces, Vec::new(), events);
+        }
+    }
+
+    /// Log-probabilities go with the first text; those of a call's tokens go nowhere.
+    fn pieces(
+        &mut self,
+        pieces: Vec<Piece>,
+        mut logprobs: Vec<TokenLogprob>,
+        events: &mut Vec<RunEventBody>,
+    ) {
+        for piece in pieces {
+            let (index, begins, arguments) = match piece {
+                Piece::Text(text) => {
+                    self.text(text, std::mem::take(&mut logprobs), events);
+                    continue;
+                }
+                Piece::Begin { index, id, name } => (index, Some(ToolCallBegin { id, name }), String::new()),
+                Piece::Arguments { index, json } => (index, None, json),
+            };
+            if let Some(tools) = &mut self.tools {
+                tools.called = true;
+            }
+            events.push(RunEventBody::ToolCall { choice: self.choice, index, begins, arguments });
+        }
+    }
+
+    fn text(&self, text: String, logprobs: Vec<TokenLogprob>, events: &mut Vec<RunEventBody>) {
+        if !text.is_empty() || !logprobs.is_empty() {
+            events.push(RunEventBody::Delta { choice: self.choice, text, logprobs });
+        }
+    }
+}
+
+/// Log-probabilities wait until the text of their token goes out.
+#[derive(Debug, Default)]
+struct Logprobs {
+    /// Each with where its token's text begins.
+    waiting: VecDeque<(usize, TokenLogprob)>,
+    taken: usize,
+    passed: usize,
+}
+
+impl Logprobs {
+    fn push(&mut self, logprob: Option<TokenLogprob>, bytes: usize) {
+        self.waiting.extend(logprob.map(|logprob| (self.taken, logprob)));
+        self.taken += bytes;
+    }
+
+    fn pass(&mut self, bytes: usize) -> Vec<TokenLogprob> {
+        self.passed += bytes;
+        let mut gone = Vec::new();
+        // A token without text of its own goes with what is before it.
+        while let Some((_, logprob)) =
+            self.waiting.pop_front_if(|(begins, _)| *begins < self.passed || self.taken == self.passed)
+        {
+            gone.push(logprob);
+        }
+        gone
+    }
+}

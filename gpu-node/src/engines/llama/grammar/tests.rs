@@ -1,0 +1,81 @@
+use std::sync::Arc;
+
+use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
+
+use super::*;
+
+fn bytes() -> TokEnv {
+    let mut words: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
+    words.push(b"\xff<|end|>".to_vec());
+    Arc::new(ApproximateTokEnv::new(TokTrie::from(&TokRxInfo::new(257, 256), &words)))
+}
+
+fn takes(format: &ResponseFormat, text: &str) -> bool {
+    let factory = factory(&bytes()).unwrap();
+    let mut matcher = compile(&factory, schema_grammar(format).unwrap().unwrap()).unwrap();
+    let tokens: Vec<u32> = text.bytes().map(u32::from).collect();
+    matcher.try_consume_tokens(&tokens).unwrap() == tokens.len() && matcher.is_accepting().unwrap()
+}
+
+#[test]
+fn answers_are_held_to_their_form() {
+    let schema = ResponseFormat::JsonSchema(json!({
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"enum": ["a", "b"]}}},
+        "required": ["name"],
+        "additionalProperties": false,
+    }));
+    for (format, text, taken) in [
+        (&ResponseFormat::JsonObject, r#"{"a":[1,{"b":null}]}"#, true),
+        (&ResponseFormat::JsonObject, r#"{"a": 1, "b": 2}"#, true),
+        (&ResponseFormat::JsonObject, r#"{"a":  1}"#, false),
+        (&ResponseFormat::JsonObject, "[1]", false),
+        (&ResponseFormat::JsonObject, "Here: {}", false),
+        (&schema, r#"{"name":"é","tags":["a","b"]}"#, true),
+        (&schema, r#"{"name":"x","tags":["c"]}"#, false),
+        (&schema, r#"{"tags":[]}"#, false),
+        (&schema, r#"{"name":"x","more":1}"#, false),
+        (&ResponseFormat::JsonSchema(json!(true)), "[]", true),
+    ] {
+        assert_eq!(takes(format, text), taken, "{format:?}: {text}");
+    }
+    assert!(schema_grammar(&ResponseFormat::Text).unwrap().is_none());
+}
+
+#[test]
+fn what_cannot_be_kept_to_is_refused_with_a_reason() {
+    let factory = factory(&bytes()).unwrap();
+    for (schema, part) in [
+        (json!({"type": "array", "uniqueItems": true}), "uniqueItems"),
+        (json!({"type": "nonsense"}), "nonsense"),
+        (json!({"$ref": "#/$defs/missing"}), "missing"),
+        (json!(false), "false"),
+    ] {
+        let grammar = schema_grammar(&ResponseFormat::JsonSchema(schema.clone())).unwrap().unwrap();
+        let refusal = compile(&factory, grammar).err().unwrap();
+        assert!(refusal.contains(part), "{schema}: {refusal}");
+        // What isn't strict does without.
+        assert!(
+            part != "uniqueItems"
+                || compile(&factory, TopLevelGrammar::from_json_schema(compact(schema, false))).is_ok()
+        );
+    }
+}
+
+#[test]
+fn schemas_have_bounds() {
+    let nested =
+        |levels: usize| (1..levels).fold(json!({"type": "string"}), |inner, _| json!({"items": inner}));
+    assert_eq!(check_schema(&nested(MOST_LEVELS)), Ok(()));
+    assert!(check_schema(&nested(MOST_LEVELS + 1)).unwrap_err().contains("64 levels"));
+    let long = |bytes: usize| json!({"description": "x".repeat(bytes)});
+    assert_eq!(check_schema(&long(MOST_BYTES - 100)), Ok(()));
+    assert!(check_schema(&long(MOST_BYTES)).unwrap_err().contains("128 KiB"));
+    // So deep that a walk by recursion would end the process.
+    let mut deep = Value::Null;
+    for _ in 0..1_000_000 {
+        deep = Value::Array(vec![deep]);
+    }
+    assert!(check_schema(&deep).is_err());
+    std::mem::forget(deep);
+}

@@ -1,0 +1,168 @@
+//! Conversations as templates expect them.
+//!
+//! All take messages as the OpenAI API has them, and yet each was written with one kind of client in
+//! mind. What a template's text gives away is read from it once; the rest is found by trying.
+
+use std::iter;
+
+use hearth_domain::{Message, Role, Tool, ToolCall};
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::tools::{ToolFormat, knows_tools},
+    untaught,
+};
+
+/// What a template expects, as far as its text tells.
+#[derive(Debug)]
+pub(super) struct Habits {
+    pub(super) format: ToolFormat,
+    /// Whether it shows the model the tools.
+    knows_tools: bool,
+    /// Whether it writes earlier calls.
+    knows_calls: bool,
+    /// Whether a turn that only calls tools has no content, rather than an empty one.
+    content_may_be_none: bool,
+}
+
+/// What templates disagree about, and don't tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// Whether a call's arguments are a map, or their JSON text.
+    map_arguments: bool,
+    /// Whether a turn that only calls tools has `none` as its content.
+    none_content: bool,
+}
+
+impl Habits {
+    pub(super) fn of(source: Option<&str>) -> Self {
+        let source_text = source.unwrap_or_default();
+        let about_none =
+            ["content is none", "content is not none", "content'] is none", "content'] is not none"];
+        Self {
+            format: ToolFormat::detect(source),
+            knows_tools: knows_tools(source_text),
+            knows_calls: source_text.contains("tool_calls"),
+            content_may_be_none: about_none.iter().any(|test| source_text.contains(test)),
+        }
+    }
+
+    /// The conversation as the template should understand it; where it may refuse that, another way
+    /// to say the same.
+    pub(super) fn conversations(&self, messages: &[Message], tools: &[Tool]) -> Vec<Vec<Message>> {
+        if !self.knows_tools {
+            return untaught::conversations(messages, tools);
+        }
+        let mut messages = with_names(messages);
+        if !self.knows_calls {
+            for message in &mut messages {
+                let calls = self.format.write(&std::mem::take(&mut message.tool_calls));
+                message.content.push_str(&calls);
+            }
+        }
+        if self.format.one_call_a_turn() {
+            messages = one_call_a_turn(messages);
+        }
+        if matches!(self.format, ToolFormat::MistralList | ToolFormat::MistralArgs) {
+            messages.iter_mut().for_each(shorten_ids);
+        }
+        vec![messages]
+    }
+
+    /// The shapes to try, likeliest first.
+    pub(super) fn shapes(&self, messages: &[Message]) -> impl Iterator<Item = Shape> {
+        let plain = Shape { map_arguments: true, none_content: self.content_may_be_none };
+        let calls = messages.iter().any(|message| !message.tool_calls.is_empty());
+        let more = [(false, plain.none_content), (true, false), (false, false)]
+            .map(|(map_arguments, none_content)| Shape { map_arguments, none_content });
+        let count = match (calls, self.content_may_be_none) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => 3,
+        };
+        iter::once(plain).chain(more.into_iter().take(count))
+    }
+}
+
+impl Shape {
+    /// A message for the template. What it hasn't is left out: templates ask whether it is there.
+    pub(super) fn message(self, message: &Message) -> Value {
+        let mut value = Map::new();
+        value.insert("role".to_owned(), message.role.as_str().into());
+        let none = self.none_content && message.content.is_empty() && !message.tool_calls.is_empty();
+        let content = if none { Value::Null } else { message.content.as_str().into() };
+        value.insert("content".to_owned(), content);
+        if !message.tool_calls.is_empty() {
+            let calls: Vec<Value> = message.tool_calls.iter().map(|call| self.call(call)).collect();
+            value.insert("tool_calls".to_owned(), calls.into());
+        }
+        for (key, text) in [("tool_call_id", &message.tool_call_id), ("name", &message.name)] {
+            if let Some(text) = text {
+                value.insert(key.to_owned(), text.as_str().into());
+            }
+        }
+        value.into()
+    }
+
+    fn call(self, call: &ToolCall) -> Value {
+        let map = serde_json::from_str(&call.arguments).ok().filter(|value| Value::is_object(value));
+        let arguments = map.filter(|_| self.map_arguments).unwrap_or_else(|| call.arguments.as_str().into());
+        json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+    }
+}
+
+/// A tool for the template. Some can't do without a description.
+pub(super) fn tool(tool: &Tool) -> Value {
+    let description = tool.description.as_deref().unwrap_or_default();
+    json!({
+        "type": "function",
+        "function": {"name": tool.name, "description": description, "parameters": tool.parameters},
+    })
+}
+
+/// The messages, with the tool's name on each result.
+fn with_names(messages: &[Message]) -> Vec<Message> {
+    let calls = || messages.iter().flat_map(|message| &message.tool_calls);
+    let named = |message: &Message| {
+        let mut message = message.clone();
+        if message.role == Role::Tool && message.name.is_none() {
+            let call = calls().filter(|call| Some(&call.id) == message.tool_call_id.as_ref()).last();
+            message.name = call.map(|call| call.name.clone());
+        }
+        message
+    };
+    messages.iter().map(named).collect()
+}
+
+/// The messages, with each turn of several calls cut into turns of one, each followed by its result.
+fn one_call_a_turn(messages: Vec<Message>) -> Vec<Message> {
+    let mut out: Vec<Message> = Vec::with_capacity(messages.len());
+    let mut messages = messages.into_iter().peekable();
+    while let Some(turn) = messages.next() {
+        if turn.tool_calls.len() < 2 {
+            out.push(turn);
+            continue;
+        }
+        let mut results: Vec<Message> =
+            iter::from_fn(|| messages.next_if(|message| message.role == Role::Tool)).collect();
+        for (number, call) in turn.tool_calls.iter().enumerate() {
+            let content = if number == 0 { turn.content.clone() } else { String::new() };
+            out.push(Message { content, tool_calls: vec![call.clone()], ..turn.clone() });
+            let answers = |message: &Message| message.tool_call_id.as_ref() == Some(&call.id);
+            let (of_this, others): (Vec<_>, Vec<_>) = results.into_iter().partition(answers);
+            out.extend(of_this);
+            results = others;
+        }
+        out.extend(results);
+    }
+    out
+}
+
+/// Mistral's templates want ids of nine letters and digits, and refuse any other.
+fn shorten_ids(message: &mut Message) {
+    let ids = message.tool_calls.iter_mut().map(|call| &mut call.id).chain(&mut message.tool_call_id);
+    for id in ids {
+        let letters: Vec<char> = id.chars().filter(char::is_ascii_alphanumeric).collect();
+        *id = format!("{:0>9}", letters[letters.len().saturating_sub(9)..].iter().collect::<String>());
+    }
+}

@@ -1,0 +1,194 @@
+use hearth_domain::{Role, ToolCall};
+use serde_json::json;
+
+use super::*;
+
+fn compile(source: &str) -> ChatTemplate {
+    ChatTemplate::compile(Some(source), "<s>".into(), "</s>".into()).unwrap()
+}
+
+fn render(source: &str, messages: &[Message]) -> Result<String, ApiError> {
+    compile(source).render(messages, &[])
+}
+
+fn weather() -> Tool {
+    let parameters =
+        json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    Tool { name: "weather".into(), description: Some("The weather".into()), parameters, strict: false }
+}
+
+fn call(id: &str, city: &str) -> ToolCall {
+    let arguments = json!({"city": city}).to_string();
+    ToolCall { id: id.into(), name: "weather".into(), arguments }
+}
+
+fn calls(content: &str, calls: &[ToolCall]) -> Message {
+    Message { tool_calls: calls.to_vec(), ..Message::new(Role::Assistant, content) }
+}
+
+fn result(id: &str, content: &str) -> Message {
+    Message { tool_call_id: Some(id.into()), ..Message::new(Role::Tool, content) }
+}
+
+/// A question, a call, and its result.
+fn conversation() -> Vec<Message> {
+    vec![
+        Message::new(Role::User, "Rain in Ulm?"),
+        calls("", &[call("call_1", "Ulm")]),
+        result("call_1", "none"),
+    ]
+}
+
+#[test]
+fn python_habits_of_templates_work() {
+    let source = "{{ bos_token }}{%- for m in messages %}\n  {%- if m['role'] == 'user' %}\n[U]{{ m['content'].strip() }}\n  {%- endif %}\n{%- endfor %}";
+    let messages = [Message::new(Role::User, "  hi  ")];
+    assert_eq!(render(source, &messages).unwrap(), "<s>[U]hi");
+}
+
+#[test]
+fn without_a_template_it_is_chatml() {
+    let template = ChatTemplate::compile(None, "<s>".into(), "</s>".into()).unwrap();
+    let prompt = template.render(&[Message::new(Role::User, "hi")], &[]).unwrap();
+    assert_eq!(prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+#[test]
+fn a_template_may_refuse_and_may_not_run_for_ever() {
+    let refusal = render("{{ raise_exception('roles must alternate') }}", &[]).unwrap_err();
+    assert!(refusal.message.contains("roles must alternate"), "{}", refusal.message);
+    let endless = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}";
+    assert!(render(endless, &[]).is_err());
+}
+
+#[test]
+fn tools_calls_and_results_are_as_templates_expect_them() {
+    let source = "{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}{% for m in messages %}\
+        {{ m.role }}{% if m.tool_calls %}{% for c in m.tool_calls %}[{{ c.id }} {{ c.type }} {{ c.function.name }} \
+        {{ c.function.arguments | tojson }} {{ c.function.arguments is mapping }}]{% endfor %}\
+        {% else %}({{ m.content }}){% endif %}{% if m.role == 'tool' %}{{ m.tool_call_id }} {{ m.name }}{% endif %};{% endfor %}";
+    let prompt = compile(source).render(&conversation(), &[weather()]).unwrap();
+    let tool = r#"{"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}"#;
+    let turns = r#"user(Rain in Ulm?);assistant[call_1 function weather {"city": "Ulm"} True];tool(none)call_1 weather;"#;
+    assert_eq!(prompt, format!("{tool}\n{turns}"));
+    let without =
+        "{{ tools is none }}{{ messages[0].tool_calls is defined }}{{ messages[0].name is defined }}";
+    assert_eq!(render(without, &conversation()).unwrap(), "TrueFalseFalse");
+}
+
+#[test]
+fn a_template_gets_arguments_and_content_in_the_shape_that_it_can_take() {
+    let each = |call: &str| {
+        format!(
+            "{{% if tools %}}{{% endif %}}{{% for m in messages %}}{{% for c in m.tool_calls or [] %}}{call}{{% endfor %}}{{% endfor %}}"
+        )
+    };
+    for (source, expected) in [
+        // A text where it concatenates, a map where it looks inside.
+        (each("{{ '```' + c.function.arguments + '```' }}"), r#"```{"city":"Ulm"}```"#),
+        (each("{% for k, v in c.function.arguments.items() %}{{ k }}={{ v }}{% endfor %}"), "city=Ulm"),
+        (each("{{ 'none' if m['content'] is none else 'text' }}"), "none"),
+        (each("{{ m.content + '!' }}"), "!"),
+        // A check for none that another line doesn't survive.
+        (
+            each("{% if m.content is not none %}{{ m.content + '!' }}{% endif %}{{ m.content | length }}"),
+            "!0",
+        ),
+    ] {
+        assert_eq!(compile(&source).render(&conversation(), &[weather()]).unwrap(), expected, "{source}");
+    }
+}
+
+#[test]
+fn mistral_gets_ids_of_nine_letters() {
+    let source = "{% if tools %}[TOOL_CALLS]{% endif %}{% for m in messages %}{% for c in m.tool_calls or [] %}\
+        {% if c.id | length != 9 %}{{ raise_exception('length 9!') }}{% endif %}{{ c.id }}{% endfor %}\
+        {% if m.role == 'tool' %}={{ m.tool_call_id }};{% endif %}{% endfor %}";
+    let messages = [
+        calls("", &[call("call_abcdefghijklmnopqrstuvwx", "Ulm"), call("c-1", "Bonn")]),
+        result("call_abcdefghijklmnopqrstuvwx", "none"),
+        result("c-1", "some"),
+    ];
+    assert_eq!(
+        compile(source).render(&messages, &[weather()]).unwrap(),
+        "[TOOL_CALLS]pqrstuvwx0000000c1=pqrstuvwx;=0000000c1;"
+    );
+}
+
+#[test]
+fn where_a_turn_has_one_call_several_become_turns() {
+    let source = "{% if tools %}<|python_tag|>{% endif %}{% for m in messages %}{% if m.tool_calls %}\
+        {% if m.tool_calls | length != 1 %}{{ raise_exception('one call at once') }}{% endif %}\
+        {{ m.content }}[{{ m.tool_calls[0].function.arguments.city }}]\
+        {% else %}({{ m.content }}){% endif %}{% endfor %}";
+    let messages = [
+        Message::new(Role::User, "Rain?"),
+        calls("Look: ", &[call("a", "Ulm"), call("b", "Bonn")]),
+        result("b", "some"),
+        result("a", "none"),
+        Message::new(Role::User, "Thanks"),
+    ];
+    assert_eq!(
+        compile(source).render(&messages, &[weather()]).unwrap(),
+        "<|python_tag|>(Rain?)Look: [Ulm](none)[Bonn](some)(Thanks)"
+    );
+}
+
+#[test]
+fn calls_that_a_template_leaves_out_are_written_into_the_turn() {
+    let source = "{% if tools %}Use <|tool_call|>.{% endif %}{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
+    assert_eq!(
+        compile(source).render(&conversation(), &[weather()]).unwrap(),
+        "Use <|tool_call|>.user:Rain in Ulm?;\
+         assistant:<|tool_call|>[{\"name\": \"weather\", \"arguments\": {\"city\": \"Ulm\"}}];tool:none;"
+    );
+}
+
+#[test]
+fn a_template_without_tools_is_told_of_them_in_words() {
+    let template = compile("{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}");
+    let mut messages = conversation();
+    messages.insert(0, Message::new(Role::System, "Be brief."));
+    messages.extend([result("call_2", "some"), Message::new(Role::User, "Thanks")]);
+    let prompt = template.render(&messages, &[weather()]).unwrap();
+    let (system, turns) = prompt.split_once("</tools>\n").unwrap();
+    assert!(system.starts_with("<system>Be brief.\n\nYou can call tools."), "{system}");
+    assert!(system.contains(r#"{"type": "function", "function": {"name": "weather", "#), "{system}");
+    assert_eq!(
+        turns,
+        "<user>Rain in Ulm?\n\
+         <assistant><tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Ulm\"}}\n</tool_call>\n\
+         <user><tool_response>\nnone\n</tool_response>\n<tool_response>\nsome\n</tool_response>\nThanks\n"
+    );
+    assert_eq!(template.tool_format(), ToolFormat::Hermes);
+    // The tools may be gone while their results are still there.
+    assert!(!template.render(&messages, &[]).unwrap().contains("<tools>"));
+}
+
+#[test]
+fn a_template_that_takes_no_system_message_has_the_tools_in_the_users() {
+    let source = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}\
+        {% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('must alternate') }}{% endif %}\
+        <{{ m.role }}>{{ m.content }}\n{% endfor %}";
+    let template = compile(source);
+    let prompt = template.render(&conversation(), &[weather()]).unwrap();
+    assert!(prompt.starts_with("<user>You can call tools."), "{prompt}");
+    assert!(prompt.contains("</tools>\n\nRain in Ulm?\n<assistant><tool_call>"), "{prompt}");
+    // The client's own system message isn't moved: that is for the client to decide.
+    let refusal = template.render(&[Message::new(Role::System, "Be brief.")], &[weather()]).unwrap_err();
+    assert!(refusal.message.contains("System role not supported"), "{}", refusal.message);
+}
+
+#[test]
+fn the_model_of_the_house_is_understood() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
+    let header = crate::gguf::Header::read(std::path::Path::new(path)).unwrap();
+    let template = ChatTemplate::compile(header.chat_template(), String::new(), String::new()).unwrap();
+    assert_eq!(template.tool_format(), ToolFormat::Hermes);
+    let prompt = template.render(&conversation(), &[weather()]).unwrap();
+    assert!(
+        prompt.contains(r#"<tool_call>{"name":"weather","arguments":{"city": "Ulm"}}</tool_call>"#),
+        "{prompt}"
+    );
+    assert!(prompt.contains("<tool_response>none</tool_response>"), "{prompt}");
+}

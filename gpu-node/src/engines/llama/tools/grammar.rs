@@ -1,0 +1,268 @@
+//! Grammars of calls: a model that must call a tool can write nothing else.
+//!
+//! They are in llguidance's dialect of Lark. The markup is literal text, or a special token where the
+//! vocabulary has one, and the arguments are JSON that fits the tool's schema.
+
+use std::fmt::Write as _;
+
+use hearth_domain::{Tool, ToolChoice};
+use llguidance::api::TopLevelGrammar;
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::grammar::{check_schema, compact},
+    format::ToolFormat,
+    markup::{self, Body, Markup, Tags},
+    tagged::is_text,
+};
+
+/// The grammar that makes a model call the tools that `choice` asks for, once or, with `parallel`,
+/// several times; none if it needn't call any. `special` gives a marker's token if the vocabulary
+/// has it as a special one, which no text stands for.
+///
+/// # Errors
+/// If there is no such tool, or its schema is too large.
+pub(in crate::engines::llama) fn call_grammar(
+    format: ToolFormat,
+    tools: &[Tool],
+    choice: &ToolChoice,
+    parallel: bool,
+    special: &dyn Fn(&str) -> Option<u32>,
+) -> Result<Option<TopLevelGrammar>, String> {
+    let tools: Vec<&Tool> = match choice {
+        ToolChoice::Auto | ToolChoice::None => return Ok(None),
+        ToolChoice::Required => tools.iter().collect(),
+        ToolChoice::Named(name) => tools.iter().filter(|tool| tool.name == *name).collect(),
+    };
+    if tools.is_empty() {
+        return Err("there is no tool of that name to call".to_owned());
+    }
+    for tool in &tools {
+        check_schema(&tool.parameters).map_err(|reason| format!("the tool {}: {reason}", tool.name))?;
+    }
+    let mut lark = Lark { special, rules: String::new() };
+    lark.calls(format.markup(), &tools, parallel && !format.one_call_a_turn());
+    Ok(Some(TopLevelGrammar::from_lark(lark.rules)))
+}
+
+struct Lark<'a> {
+    special: &'a dyn Fn(&str) -> Option<u32>,
+    rules: String,
+}
+
+impl Lark<'_> {
+    fn calls(&mut self, markup: &Markup, tools: &[&Tool], several: bool) {
+        let (open, close) = if markup.bare {
+            (String::new(), String::new())
+        } else {
+            (self.pieces(markup.section.open), self.pieces(markup.section.close))
+        };
+        let more = if several { format!("({} call)*", between(markup.between)) } else { String::new() };
+        self.rule("start", &format!("{open} call {more} {close}"));
+        let bodies: Vec<String> = (0..tools.len()).map(|number| format!("body_{number}")).collect();
+        let (open, close) = (self.pieces(markup.call.open), self.pieces(markup.call.close));
+        self.rule("call", &format!("{open} ({}) {close}", bodies.join(" | ")));
+        for (body, tool) in bodies.iter().zip(tools) {
+            self.body(body, &markup.body, tool);
+        }
+        self.rules.push_str("COLON: /: ?/\nCOMMA: /, ?/\nTEXT: /(?s:.*)/\n");
+    }
+
+    fn body(&mut self, rule: &str, body: &Body, tool: &Tool) {
+        let Tool { name, .. } = tool;
+        let written = match body {
+            Body::Object { name: name_key, arguments } => {
+                let quoted = |text: &str| literal(&Value::from(text).to_string());
+                format!(
+                    "\"{{\" {} COLON {} COMMA {} COLON %json {} \"}}\"",
+                    quoted(name_key),
+                    quoted(name),
+                    quoted(arguments),
+                    arguments_schema(tool)
+                )
+            }
+            Body::Named { pieces, id } => {
+                let id =
+                    id.map_or_else(String::new, |id| format!("({} /[a-zA-Z0-9]{{9}}/)?", self.piece(id)));
+                let pieces = self.pieces(pieces);
+                format!("{} {id} {pieces} %json {}", literal(name), arguments_schema(tool))
+            }
+            Body::Tagged { pieces, tags } => {
+                let values = self.tagged(rule, *tags, tool);
+                format!("{} {} {values}", literal(name), self.pieces(pieces))
+            }
+            Body::Python => {
+                let values = self.python(rule, tool);
+                format!("{} {values} \")\"", literal(&format!("{name}(")))
+            }
+        };
+        self.rule(rule, &written);
+    }
+
+    /// The arguments in tags, in the schema's order.
+    fn tagged(&mut self, rule: &str, tags: Tags, tool: &Tool) -> String {
+        let Tags { key, value, padded } = tags;
+        let line = if padded { "\"\\n\"?" } else { "" };
+        let mut values = String::new();
+        for (number, argument) in arguments_of(tool).into_iter().enumerate() {
+            let rule = format!("{rule}_{number}");
+            let text = match &argument.schema {
+                Some(schema) if !is_text(schema) => {
+                    format!("%json {} {line} {}", argument.json_schema(tool), self.piece(value.1))
+                }
+                Some(Value::Object(schema)) if schema.contains_key("enum") => {
+                    let texts = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                    let texts: Vec<String> = texts.map(literal).collect();
+                    format!("({}) {line} {}", texts.join(" | "), self.piece(value.1))
+                }
+                _ => self.free_text(&rule, value.1),
+            };
+            let (open, close, before) = (self.piece(key.0), self.piece(key.1), self.piece(value.0));
+            let name = argument.name.map_or_else(|| "/[a-zA-Z_][a-zA-Z0-9_]*/".to_owned(), literal);
+            self.rule(&rule, &format!("{open} {name} {close} \"\\n\"? {before} {text} \"\\n\"?"));
+            let _ = write!(values, " {rule}{}", argument.times);
+        }
+        values
+    }
+
+    /// Any text up to and with `end`.
+    fn free_text(&mut self, rule: &str, end: &str) -> String {
+        match self.token(end) {
+            Some(_) => format!("TEXT {}", self.piece(end)),
+            None => {
+                let text = format!("{rule}_text");
+                self.rule(&format!("{text}[suffix={}]", literal(end)), "/(?s:.*)/");
+                text
+            }
+        }
+    }
+
+    /// The arguments as Python writes them, in the schema's order, with a comma between those that
+    /// are there.
+    fn python(&mut self, rule: &str, tool: &Tool) -> String {
+        let arguments = arguments_of(tool);
+        // For each argument, what may follow from it on: after a comma is due, and before.
+        let (mut due, mut first) = (String::new(), String::new());
+        for (number, argument) in arguments.into_iter().enumerate().rev() {
+            let rule = format!("{rule}_{number}");
+            let name = argument.name.map_or_else(|| "/[a-zA-Z_][a-zA-Z0-9_]*/".to_owned(), literal);
+            self.rule(&rule, &format!("{name} \"=\" %json {}", argument.json_schema(tool)));
+            let (due_next, first_next) = (std::mem::take(&mut due), std::mem::take(&mut first));
+            self.rule(
+                &format!("{rule}_due"),
+                &match argument.times {
+                    "" => format!("COMMA {rule} {due_next}"),
+                    times => format!("(COMMA {rule}){times} {due_next}"),
+                },
+            );
+            self.rule(
+                &format!("{rule}_first"),
+                &match (argument.times, first_next.as_str()) {
+                    ("", _) => format!("{rule} {due_next}"),
+                    ("*", _) => format!("({rule} (COMMA {rule})*)?"),
+                    (_, "") => format!("({rule} {due_next})?"),
+                    (_, first_next) => format!("{rule} {due_next} | {first_next}"),
+                },
+            );
+            due = format!("{rule}_due");
+            first = format!("{rule}_first");
+        }
+        first
+    }
+
+    fn pieces(&self, pieces: &[&str]) -> String {
+        pieces.iter().map(|piece| self.piece(piece)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn piece(&self, piece: &str) -> String {
+        match self.token(piece) {
+            Some(token) => format!("<[{token}]>"),
+            None if piece.is_empty() => String::new(),
+            None if piece.trim().is_empty() => format!("{}?", literal(piece)),
+            None => literal(piece),
+        }
+    }
+
+    fn token(&self, piece: &str) -> Option<u32> {
+        if markup::is_marker(piece) { (self.special)(piece) } else { None }
+    }
+
+    fn rule(&mut self, name: &str, body: &str) {
+        let _ = writeln!(self.rules, "{name}: {body}");
+    }
+}
+
+/// One argument of a tool, when each is written for itself.
+struct Argument<'a> {
+    /// Any, where the schema names none.
+    name: Option<&'a str>,
+    schema: Option<&'a Value>,
+    /// How often it comes, as Lark says it.
+    times: &'static str,
+}
+
+fn arguments_of(tool: &Tool) -> Vec<Argument<'_>> {
+    let schema = &tool.parameters;
+    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+        let required = |name: &str| {
+            let required = schema.get("required").and_then(Value::as_array);
+            required.is_some_and(|names| names.iter().any(|required| required == name))
+        };
+        let argument = |(name, schema)| Argument {
+            name: Some(name),
+            schema: Some(schema),
+            times: if required(name) { "" } else { "?" },
+        };
+        return properties.iter().map(|(name, schema)| argument((name.as_str(), schema))).collect();
+    }
+    if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+        return Vec::new();
+    }
+    vec![Argument { name: None, schema: None, times: "*" }]
+}
+
+impl Argument<'_> {
+    /// Its schema, with what that may refer to.
+    fn json_schema(&self, tool: &Tool) -> Value {
+        let Some(schema) = self.schema else { return compact(json!({}), tool.strict) };
+        let mut schema = schema.clone();
+        if let (Value::Object(members), Value::Object(all)) = (&mut schema, &tool.parameters) {
+            for definitions in ["$defs", "definitions"] {
+                if let Some(value) = all.get(definitions) {
+                    members.insert(definitions.to_owned(), value.clone());
+                }
+            }
+        }
+        compact(schema, tool.strict)
+    }
+}
+
+/// The schema of a tool's arguments: an object, and of no other members than it names.
+fn arguments_schema(tool: &Tool) -> Value {
+    let mut schema = match &tool.parameters {
+        Value::Object(members) => members.clone(),
+        _ => Map::new(),
+    };
+    schema.entry("type").or_insert_with(|| "object".into());
+    let plain = |key: &String| {
+        matches!(key.as_str(), "type" | "properties" | "required" | "description" | "title")
+            || key.starts_with('$') && key != "$ref"
+    };
+    if schema.contains_key("properties") && schema.keys().all(plain) {
+        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+    compact(Value::Object(schema), tool.strict)
+}
+
+/// What stands between two calls; white space may be left out.
+fn between(text: &str) -> String {
+    let visible = text.trim_end();
+    let space = &text[visible.len()..];
+    let space = if space.is_empty() { String::new() } else { format!("{}?", literal(space)) };
+    if visible.is_empty() { space } else { format!("{} {space}", literal(visible)) }
+}
+
+/// `text` as Lark quotes it, which is as JSON does.
+fn literal(text: &str) -> String {
+    Value::from(text).to_string()
+}

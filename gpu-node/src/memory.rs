@@ -1,0 +1,293 @@
+//! How much memory a model will take, and how much there is.
+//!
+//! A prediction is made of a header's numbers alone, before a worker is started. It leans to too much:
+//! a model that is refused can be asked for again with a shorter context, and one that doesn't fit takes
+//! the machine with it.
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
+
+use crate::gguf::Shape;
+
+/// What a worker takes before it has a model: its code, its threads, its allocator's reserve.
+const PROCESS: u64 = 40 << 20;
+/// Keys and values are kept as `f16`.
+const CACHE_NUMBER: u64 = 2;
+/// Whatever is computed is `f32`.
+const NUMBER: u64 = 4;
+/// llama.cpp rounds each slot's context up to a multiple of this.
+const CELL_BLOCK: u64 = 256;
+/// Tokens that go through the model at once, at most.
+const BATCH: u64 = 512;
+/// Vectors of the model's width that are in use at once: the residual, what attention takes and gives,
+/// and the copies between them.
+const WIDE_VECTORS: u64 = 8;
+/// Inner vectors of a feed-forward block that are in use at once: gate, up, and their product.
+const INNER_VECTORS: u64 = 3;
+
+/// The context that a worker makes for its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContextSize {
+    /// Tokens of all slots together.
+    pub cells: u64,
+    /// Runs at once.
+    pub slots: u32,
+    /// Windowed layers keep every token, as llama.cpp does by default, so that a prefix can be used
+    /// again; else only those of the window.
+    pub whole_windows: bool,
+}
+
+/// What a model will take, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prediction {
+    /// The weights. They are mapped from the file.
+    pub weights: u64,
+    /// Keys and values of the context, and the state of recurrent layers.
+    pub cache: u64,
+    /// What one step computes with.
+    pub compute: u64,
+    /// The process itself.
+    pub process: u64,
+}
+
+impl Prediction {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        sum([self.weights, self.cache, self.compute, self.process])
+    }
+
+    /// What no file stands behind: [`Memory::available`] counts the rest as available even while it is
+    /// in use.
+    #[must_use]
+    pub fn unmapped(&self) -> u64 {
+        sum([self.cache, self.compute, self.process])
+    }
+}
+
+/// Predicts what a model of this shape takes with this context. Whatever the numbers, the answer is at
+/// most [`u64::MAX`].
+#[must_use]
+pub fn predict(shape: &Shape, context: &ContextSize) -> Prediction {
+    let slots = u64::from(context.slots.max(1));
+    let cells = context.cells.div_ceil(slots).checked_next_multiple_of(CELL_BLOCK).unwrap_or(u64::MAX);
+    Prediction {
+        weights: shape.tensor_bytes,
+        cache: slots.saturating_mul(cache(shape, context, cells)),
+        compute: compute(shape, slots, cells),
+        process: PROCESS,
+    }
+}
+
+/// Bytes of one slot's cache with `cells` tokens.
+fn cache(shape: &Shape, context: &ContextSize, cells: u64) -> u64 {
+    let window = match shape.sliding_window {
+        Some(window) if !context.whole_windows => {
+            let kept = u64::from(window).saturating_add(BATCH).next_multiple_of(CELL_BLOCK);
+            kept.min(cells)
+        }
+        _ => cells,
+    };
+    let layers = shape.layers.iter().map(|layer| {
+        let numbers = u64::from(layer.key_length).saturating_add(u64::from(layer.value_length));
+        let cells = if layer.windowed { window } else { cells };
+        let attention = product([u64::from(layer.kv_heads), numbers, cells, CACHE_NUMBER]);
+        let state = if layer.recurrent { shape.recurrent_state.saturating_mul(NUMBER) } else { 0 };
+        attention.saturating_add(state)
+    });
+    sum(layers)
+}
+
+/// An estimate of the buffers for one step of [`BATCH`] tokens: the vectors between the tensors, the
+/// mask that says which token sees which cell, and the scores of every token of the vocabulary for each
+/// slot, twice: computed, and handed out.
+fn compute(shape: &Shape, slots: u64, cells: u64) -> u64 {
+    let used = shape.experts.map_or(1, |experts| u64::from(experts.used.max(1)));
+    let wide = product([u64::from(shape.embedding_length), WIDE_VECTORS]);
+    let inner = product([u64::from(shape.feed_forward_length), used, INNER_VECTORS]);
+    let vectors = product([wide.saturating_add(inner), BATCH, NUMBER]);
+    let mask = product([cells, BATCH, NUMBER + CACHE_NUMBER]);
+    let scores = product([u64::from(shape.vocabulary), slots, NUMBER, 2]);
+    sum([vectors, mask, scores])
+}
+
+/// The memory of the machine, or of the container that this runs in, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// All of it.
+    pub total: u64,
+    /// What a new process can have without any other being put out. Pages of mapped files count as
+    /// available, as the system can read them again; those of models in use are better subtracted.
+    pub available: u64,
+    /// Whether a limit of a container (a cgroup) makes it less than the machine has.
+    pub limited: bool,
+}
+
+/// What a container may use, and uses.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    total: u64,
+    /// Of it, what is neither used nor the cache of a file.
+    free: u64,
+    /// What is in use and no file's.
+    anonymous: u64,
+}
+
+/// The memory there is now; `None` where the system doesn't tell.
+#[must_use]
+pub fn available() -> Option<Memory> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    let memory =
+        Memory { total: system.total_memory(), available: system.available_memory(), limited: false };
+    (memory.total > 0).then(|| bounded(memory, limit(&mut system)))
+}
+
+/// The limit of this process' own cgroup or any above, else of the container's root.
+fn limit(system: &mut System) -> Option<Limit> {
+    let own = Pid::from_u32(std::process::id());
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, ProcessRefreshKind::nothing());
+    let of_process = system.process(own).and_then(sysinfo::Process::cgroup_limits);
+    let limits = of_process.or_else(|| system.cgroup_limits())?;
+    Some(Limit { total: limits.total_memory, free: limits.free_memory, anonymous: limits.rss })
+}
+
+/// A limit counts the caches of files as used, but gives them up when it is reached, as the machine does.
+fn bounded(memory: Memory, limit: Option<Limit>) -> Memory {
+    let Some(limit) = limit.filter(|limit| limit.total < memory.total) else { return memory };
+    let available = limit.total.saturating_sub(limit.anonymous).max(limit.free);
+    Memory { total: limit.total, available: memory.available.min(available), limited: true }
+}
+
+fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
+}
+
+fn product<const N: usize>(numbers: [u64; N]) -> u64 {
+    numbers.into_iter().fold(1, u64::saturating_mul)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::{Experts, Layer};
+
+    const MIB: u64 = 1 << 20;
+
+    fn layers(count: usize, kv_heads: u32, length: u32) -> Vec<Layer> {
+        let layer = Layer { kv_heads, key_length: length, value_length: length, ..Layer::default() };
+        vec![layer; count]
+    }
+
+    fn context(cells: u64, slots: u32) -> ContextSize {
+        ContextSize { cells, slots, whole_windows: true }
+    }
+
+    /// What llama.cpp says of known models ("KV buffer size").
+    #[test]
+    fn the_cache_is_what_llama_cpp_allocates() {
+        let llama_8b = Shape { layers: layers(32, 8, 128), ..Shape::default() };
+        let gemma_2b = Shape {
+            layers: (0..26).map(|index| Layer { windowed: index % 2 == 0, ..layers(1, 4, 256)[0] }).collect(),
+            sliding_window: Some(4096),
+            ..Shape::default()
+        };
+        let mla = Layer { kv_heads: 1, key_length: 576, value_length: 0, ..Layer::default() };
+        let deepseek_lite = Shape { layers: vec![mla; 27], ..Shape::default() };
+        let recurrent = Layer { recurrent: true, ..Layer::default() };
+        let mamba = Shape { layers: vec![recurrent; 64], recurrent_state: 1 << 18, ..Shape::default() };
+        let narrow = |cells| ContextSize { whole_windows: false, ..context(cells, 1) };
+        for (shape, context, mib) in [
+            (&llama_8b, context(8192, 1), 1024),
+            (&llama_8b, context(8192, 4), 1024),
+            // Each slot's share is rounded up.
+            (&llama_8b, context(4 * 100, 4), 128),
+            (&gemma_2b, context(8192, 1), 832),
+            (&gemma_2b, narrow(8192), 416 + 234),
+            (&gemma_2b, narrow(2048), 208),
+            (&deepseek_lite, context(4096, 1), 121),
+            (&mamba, context(8192, 1), 64),
+            (&mamba, context(8192, 4), 256),
+        ] {
+            assert_eq!(predict(shape, &context).cache / MIB, mib, "{context:?} {:?}", shape.layers[0]);
+        }
+    }
+
+    #[test]
+    fn a_prediction_grows_with_what_it_depends_on() {
+        let shape = Shape {
+            layers: layers(28, 8, 128),
+            heads: 16,
+            embedding_length: 1024,
+            feed_forward_length: 3072,
+            vocabulary: 151_936,
+            tensor_bytes: 600 * MIB,
+            ..Shape::default()
+        };
+        let base = predict(&shape, &context(16_384, 4));
+        assert_eq!(base.weights, 600 * MIB);
+        assert_eq!(base.total(), base.weights + base.unmapped());
+        assert!((30 * MIB..80 * MIB).contains(&base.compute), "{base:?}");
+        assert!(predict(&shape, &context(32_768, 4)).total() > base.total());
+        assert!(predict(&shape, &context(32_768, 8)).compute > base.compute);
+        let experts = Some(Experts { count: 64, used: 8 });
+        assert!(predict(&Shape { experts, ..shape.clone() }, &context(16_384, 4)).total() > base.total());
+        let nothing = predict(&Shape::default(), &context(0, 0));
+        assert_eq!((nothing.weights, nothing.cache, nothing.process), (0, 0, PROCESS));
+    }
+
+    #[test]
+    fn hostile_numbers_saturate() {
+        let shape = Shape {
+            layers: vec![
+                Layer {
+                    kv_heads: u32::MAX,
+                    key_length: u32::MAX,
+                    value_length: u32::MAX,
+                    windowed: true,
+                    recurrent: true
+                };
+                512
+            ],
+            heads: u32::MAX,
+            embedding_length: u32::MAX,
+            feed_forward_length: u32::MAX,
+            vocabulary: u32::MAX,
+            sliding_window: Some(u32::MAX),
+            experts: Some(Experts { count: u32::MAX, used: u32::MAX }),
+            recurrent_state: u64::MAX,
+            tensor_bytes: u64::MAX,
+        };
+        for whole_windows in [true, false] {
+            let context = ContextSize { cells: u64::MAX, slots: u32::MAX, whole_windows };
+            assert_eq!(predict(&shape, &context).total(), u64::MAX);
+        }
+    }
+
+    #[test]
+    fn a_container_bounds_what_there_is() {
+        let machine = Memory { total: 1000, available: 600, limited: false };
+        let limit = |total, free, anonymous| Some(Limit { total, free, anonymous });
+        for (limit, total, available) in [
+            (None, 1000, 600),
+            // No limit, as cgroups write it.
+            (limit(u64::MAX, u64::MAX, 10), 1000, 600),
+            (limit(1000, 990, 10), 1000, 600),
+            (limit(400, 390, 10), 400, 390),
+            // Full of files, which give way.
+            (limit(400, 0, 100), 400, 300),
+            (limit(400, 0, 500), 400, 0),
+            // The machine has less than the limit leaves.
+            (limit(900, 890, 10), 900, 600),
+        ] {
+            let found = bounded(machine, limit);
+            assert_eq!((found.total, found.available), (total, available), "{limit:?}");
+            assert_eq!(found.limited, total < 1000);
+        }
+    }
+
+    #[test]
+    fn this_machine_has_memory() {
+        let memory = available().unwrap();
+        assert!(memory.total >= memory.available && memory.available > 0, "{memory:?}");
+    }
+}

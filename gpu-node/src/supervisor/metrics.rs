@@ -1,0 +1,131 @@
+//! What the node counts and measures. The names are documented where they are described.
+
+use std::{sync::Once, time::Duration};
+
+use hearth_domain::Usage;
+use hearth_wire::RunEventBody;
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::{
+    frames::{Timings, Vitals},
+    scheduler::StopReason,
+};
+
+/// Describes every metric, once a process.
+pub(super) fn describe() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        describe_gauge!("hearth_node_queue_depth", "Runs that wait for a slot or a model");
+        describe_histogram!(
+            "hearth_node_queue_seconds",
+            Unit::Seconds,
+            "How long runs waited for their slot"
+        );
+        describe_histogram!(
+            "hearth_node_first_token_seconds",
+            Unit::Seconds,
+            "From a run's arrival to its first token"
+        );
+        describe_histogram!(
+            "hearth_node_prefill_tokens_per_second",
+            "Prompt tokens computed a second, per run"
+        );
+        describe_histogram!("hearth_node_decode_tokens_per_second", "Tokens generated a second, per run");
+        describe_counter!("hearth_node_cached_tokens_total", "Prompt tokens that needed no computing");
+        describe_counter!("hearth_node_prompt_tokens_total", "Prompt tokens, cached ones included");
+        describe_counter!("hearth_node_steps_total", "Batches computed");
+        describe_counter!(
+            "hearth_node_step_slots_total",
+            "Slots in those batches: divided by the steps, the occupancy"
+        );
+        describe_counter!(
+            "hearth_node_busy_milliseconds_total",
+            Unit::Milliseconds,
+            "Time spent computing batches"
+        );
+        describe_counter!(
+            "hearth_node_prefixes_evicted_total",
+            "Kept beginnings of prompts that were given up for room"
+        );
+        describe_histogram!("hearth_model_load_seconds", Unit::Seconds, "How long loads took");
+        describe_gauge!(
+            "hearth_node_model_memory_predicted_bytes",
+            Unit::Bytes,
+            "What a model was expected to take"
+        );
+        describe_gauge!("hearth_node_model_memory_bytes", Unit::Bytes, "What a model's worker takes");
+        describe_counter!("hearth_node_models_stopped_total", "Models that left memory, by reason");
+        describe_counter!("hearth_worker_crashes_total", "Workers that ended by themselves or hung");
+        describe_counter!("hearth_node_runs_total", "Runs that ended, by how");
+        describe_counter!("hearth_node_runs_dropped_total", "Runs that were refused or waited too long");
+    });
+}
+
+pub(super) fn queue(depth: usize) {
+    gauge!("hearth_node_queue_depth").set(depth as f64);
+}
+
+pub(super) fn queue_wait(waited: Duration) {
+    histogram!("hearth_node_queue_seconds").record(waited);
+}
+
+pub(super) fn first_token(took: Duration) {
+    histogram!("hearth_node_first_token_seconds").record(took);
+}
+
+pub(super) fn finished(usage: &Usage, timings: &Timings) {
+    counter!("hearth_node_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
+    counter!("hearth_node_cached_tokens_total").increment(u64::from(usage.cached_tokens));
+    let rate = |tokens: u32, took: Duration| f64::from(tokens) / took.as_secs_f64();
+    if timings.prefilled > 0 && !timings.prefill.is_zero() {
+        histogram!("hearth_node_prefill_tokens_per_second").record(rate(timings.prefilled, timings.prefill));
+    }
+    if timings.decoded > 0 && !timings.decode.is_zero() {
+        histogram!("hearth_node_decode_tokens_per_second").record(rate(timings.decoded, timings.decode));
+    }
+}
+
+pub(super) fn worker(vitals: &Vitals) {
+    counter!("hearth_node_steps_total").increment(vitals.steps);
+    counter!("hearth_node_step_slots_total").increment(vitals.slots_in_steps);
+    let busy = u64::try_from(vitals.busy.as_millis()).unwrap_or(u64::MAX);
+    counter!("hearth_node_busy_milliseconds_total").increment(busy);
+    counter!("hearth_node_prefixes_evicted_total").increment(vitals.prefixes_evicted);
+}
+
+pub(super) fn loaded(took: Duration) {
+    histogram!("hearth_model_load_seconds").record(took);
+}
+
+pub(super) fn memory(model: &str, predicted: Option<u64>, measured: u64) {
+    if let Some(predicted) = predicted {
+        gauge!("hearth_node_model_memory_predicted_bytes", "model" => model.to_owned()).set(predicted as f64);
+    }
+    gauge!("hearth_node_model_memory_bytes", "model" => model.to_owned()).set(measured as f64);
+}
+
+pub(super) fn model_stopped(reason: StopReason) {
+    let reason = match reason {
+        StopReason::Evicted => "evicted",
+        StopReason::Idle => "idle",
+        StopReason::Asked => "asked",
+    };
+    counter!("hearth_node_models_stopped_total", "reason" => reason).increment(1);
+}
+
+pub(super) fn crashed() {
+    counter!("hearth_worker_crashes_total").increment(1);
+}
+
+pub(super) fn ended(last: &RunEventBody) {
+    let how = match last {
+        RunEventBody::Cancelled => "cancelled",
+        RunEventBody::Error { .. } => "failed",
+        _ => "completed",
+    };
+    counter!("hearth_node_runs_total", "how" => how).increment(1);
+}
+
+pub(super) fn dropped(why: &'static str) {
+    counter!("hearth_node_runs_dropped_total", "why" => why).increment(1);
+}

@@ -1,0 +1,191 @@
+//! Starting and stopping workers, and what becomes of their runs when one ends.
+
+use std::time::{Duration, Instant};
+
+use hearth_domain::{FinishReason, Priority, RunId, Timestamp};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+
+use super::{actor::Actor, metrics, worker::Worker};
+use crate::{
+    frames::{Command, Report},
+    scheduler::{StopReason, Submission},
+};
+
+impl Actor {
+    pub(super) fn start(&mut self, model: &str) {
+        self.epoch += 1;
+        let epoch = self.epoch;
+        let spawned = self.models.file(model).map_err(|error| error.message).and_then(|file| {
+            // It may have gone since: the scheduler only knows its name.
+            if !file.path.exists() {
+                return Err(format!("its file {} is gone", file.path.display()));
+            }
+            let spec = self.config.load_spec(&file);
+            Worker::spawn(&self.config.executable, model, spec, epoch, self.inbox.clone())
+                .map_err(|error| format!("a worker can't be started: {error}"))
+        });
+        let process = self.models.process(model);
+        match spawned {
+            Ok(worker) => {
+                tracing::info!(model, pid = worker.pid, "a worker loads the model");
+                process.worker = Some(worker);
+                process.loading = Some((Instant::now(), 0.0));
+                process.heard = Some(Instant::now());
+                process.stopping = false;
+            }
+            Err(reason) => self.give_up(model, reason),
+        }
+    }
+
+    pub(super) fn stop(&mut self, model: &str, reason: StopReason) {
+        tracing::info!(model, ?reason, "the model leaves memory");
+        metrics::model_stopped(reason);
+        let process = self.models.process(model);
+        process.stopping = true;
+        // Dropping the worker kills it; its end comes back as `Exited`.
+        if process.worker.take().is_none() {
+            let effects = self.scheduler.gone(self.now(), model);
+            self.apply(effects);
+        }
+    }
+
+    pub(super) fn tell_worker(&mut self, run: RunId, command: Command) {
+        let model = self.runs.model_of(run);
+        let process = self.models.process(&model);
+        process.heard = Some(Instant::now());
+        if let Some(worker) = &process.worker {
+            worker.send(command);
+        }
+    }
+
+    pub(super) fn report(&mut self, model: &str, epoch: u64, report: Report) {
+        let Some(process) = self.models.current(model, epoch) else { return };
+        process.heard = Some(Instant::now());
+        match report {
+            Report::Alive(vitals) => metrics::worker(&vitals),
+            Report::Progress { progress } => {
+                if let Some((_, now)) = &mut process.loading {
+                    *now = progress;
+                }
+                self.runs.tell_waiting(model, &RunEventBody::Loading { progress });
+            }
+            Report::Ready => {
+                let took = process.loading.take().map(|(since, _)| since.elapsed()).unwrap_or_default();
+                process.loaded_at = Some(Timestamp::now());
+                process.error = None;
+                tracing::info!(model, seconds = took.as_secs_f64(), "the model is loaded");
+                metrics::loaded(took);
+                self.measure(model);
+                let effects = self.scheduler.ready(self.now(), model);
+                self.apply(effects);
+            }
+            Report::LoadFailed { reason } => self.give_up(model, reason),
+            Report::Event { run, event } => self.runs.push(run, event),
+            Report::Finished { run, reason, usage, timings } => {
+                process.last_used_at = Some(Timestamp::now());
+                metrics::finished(&usage, &timings);
+                self.runs.push(run, RunEventBody::Usage { usage });
+                let done = RunEventBody::Done { finish_reason: reason };
+                let last = if reason == FinishReason::Cancelled { RunEventBody::Cancelled } else { done };
+                self.measure(model);
+                self.finished(run, last);
+            }
+            Report::Failed { run, error } => self.finished(run, RunEventBody::Error { error }),
+        }
+    }
+
+    /// Remembers what memory a model really takes.
+    fn measure(&mut self, model: &str) {
+        if let Some(bytes) = self.models.measure(model) {
+            metrics::memory(model, self.models.predicted(model, &self.config), bytes);
+            let effects = self.scheduler.set_need(self.now(), model, bytes);
+            self.apply(effects);
+        }
+    }
+
+    /// A model can't be loaded: its runs are told why.
+    fn give_up(&mut self, model: &str, reason: String) {
+        tracing::error!(model, reason, "the model can't be loaded");
+        let process = self.models.process(model);
+        process.error = Some(reason);
+        process.worker = None;
+        process.loading = None;
+        let effects = self.scheduler.unloadable(self.now(), model);
+        self.apply(effects);
+    }
+
+    pub(super) fn exited(&mut self, model: &str, epoch: u64, how: &str) {
+        let process = self.models.process(model);
+        if process.stopping && process.worker.is_none() {
+            tracing::info!(model, "the model is unloaded");
+            process.stopping = false;
+            process.loading = None;
+            let effects = self.scheduler.gone(self.now(), model);
+            return self.apply(effects);
+        }
+        if process.worker.as_ref().is_none_or(|worker| worker.epoch != epoch) {
+            return;
+        }
+        metrics::crashed();
+        tracing::error!(model, how, "a worker crashed");
+        let loading = process.loading.take().is_some();
+        process.worker = None;
+        let quarantined = process.crashed(how);
+        if loading {
+            // A file that kills its worker while it is read would do so again.
+            return self.give_up(model, how.to_owned());
+        }
+        let taken_back = self.end_crashed(model, how, quarantined);
+        let now = self.now();
+        let mut effects =
+            if quarantined { self.scheduler.unloadable(now, model) } else { self.scheduler.gone(now, model) };
+        for submission in taken_back {
+            let run = submission.run;
+            // They were there before those that wait now.
+            match self.scheduler.submit(now, Submission { priority: Priority::High, ..submission }) {
+                Ok(more) => effects.extend(more),
+                Err(_) => self.runs.end(run, RunEventBody::Error { error: crash(how) }),
+            }
+        }
+        self.apply(effects);
+    }
+
+    /// Ends the runs of a crashed worker; those that can be tried again come back.
+    fn end_crashed(&mut self, model: &str, how: &str, quarantined: bool) -> Vec<Submission> {
+        let mut again = Vec::new();
+        for run in self.runs.in_slots_of(model) {
+            match self.runs.take_back(run).filter(|_| !quarantined) {
+                Some(submission) => again.push(submission),
+                None => self.runs.end(run, RunEventBody::Error { error: crash(how) }),
+            }
+        }
+        again
+    }
+
+    /// Kills workers that load for too long, or have runs and say nothing.
+    pub(super) fn check_workers(&mut self) {
+        let (load, stall) = (self.config.load_timeout, self.config.stall_timeout);
+        let scheduler = &self.scheduler;
+        let late = |since: Instant, limit: Duration| since.elapsed() > limit;
+        let mut hung = Vec::new();
+        for (model, process) in self.models.processes() {
+            let busy = scheduler.load_of(model).0 > 0;
+            if process.loading.is_some_and(|(since, _)| late(since, load)) {
+                hung.push((model.clone(), format!("the load took longer than {} s", load.as_secs())));
+            } else if busy && process.loading.is_none() && process.heard.is_some_and(|at| late(at, stall)) {
+                hung.push((model.clone(), format!("it said nothing for {} s", stall.as_secs())));
+            }
+        }
+        for (model, how) in hung {
+            let epoch = self.models.process(&model).worker.as_ref().map_or(0, |worker| worker.epoch);
+            // `exited` drops the worker, which kills the process.
+            self.exited(&model, epoch, &how);
+        }
+    }
+}
+
+fn crash(how: &str) -> ApiError {
+    let message =
+        format!("the model's process failed in the middle of the run: {how}; send the request again");
+    ApiError::new(ErrorCode::ProviderError, message)
+}
