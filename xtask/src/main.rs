@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
 
+mod dist;
 mod environment;
 mod gate;
 mod openapi;
@@ -28,11 +29,15 @@ The project's own commands.
 Usage: cargo xtask <command>
 
   up [args...]    Install what is missing, build Hearth, and start it: `hearth up [args...]`
+      --features <f>  build with more features: cuda, vulkan or metal
   test            Run every check that a change must pass
       --skip-sdk      leave the conformance suites of the vendors' SDKs out
       --only <step>   run one step
   tidy            Run the checks that read the tree alone
   openapi         Write docs/openapi.json from the routes
+  dist            Build Hearth, and put it with its libraries into a folder that runs wherever it is copied
+      --features <f>  build with more features: cuda, vulkan or metal
+      --out <folder>  put it there
   package         Build the Lambda functions, and measure their size and cold start
       --arch <arch>   x86_64 (the default) or arm64
 ";
@@ -58,6 +63,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "test" => gate::run(&Workspace::load()?, &gate::Options::parse(rest)?),
         "tidy" => none_of(rest).and_then(|()| tidy::run(&Workspace::load()?)),
         "openapi" => none_of(rest).and_then(|()| openapi::run(&Workspace::load()?)),
+        "dist" => dist::run(&Workspace::load()?, &dist::Options::parse(rest)?),
         "package" => package::run(&Workspace::load()?, package::Arch::parse(rest)?),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

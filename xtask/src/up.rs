@@ -6,16 +6,21 @@ use anyhow::{Context, Result};
 
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
-use crate::{environment, shell};
+use crate::{dist, environment};
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    // Features are for the build, all else is for Hearth.
+    let (features, arguments) = match arguments {
+        [flag, features, rest @ ..] if flag == "--features" => (Some(features.as_str()), rest),
+        arguments => (None, arguments),
+    };
     eprintln!("1/3 tools");
     tools::ensure(workspace, &Tool::TO_BUILD)?;
 
     let binary = workspace.binary("release", "hearth");
     let patience = if binary.exists() { "" } else { " (first time about a quarter of an hour on two cores)" };
     eprintln!("2/3 build{patience}");
-    shell::run(&mut workspace.cargo(["build", "--release", "--package", "hearth", "--bin", "hearth"]))?;
+    dist::build(workspace, features)?;
 
     eprintln!("3/3 start");
     let mut hearth = Command::new(&binary);

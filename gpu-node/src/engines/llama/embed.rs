@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     load::{EMBEDDINGS_AT_ONCE, fault},
-    steps::{Work, receive},
+    thread::{Work, receive},
 };
 use crate::frames::{Report, Timings};
 

@@ -12,6 +12,7 @@ mod embed;
 mod grammar;
 mod load;
 mod prefixes;
+mod progress;
 mod prompt;
 mod sampler;
 mod slot;
@@ -19,6 +20,7 @@ mod steps;
 mod stop;
 mod template;
 mod text;
+mod thread;
 mod tools;
 mod vocabulary;
 
@@ -26,7 +28,6 @@ use std::{
     collections::HashSet,
     os::{fd::AsFd as _, unix::net::UnixStream as StdUnixStream},
     sync::{Arc, mpsc},
-    thread,
 };
 
 use hearth_domain::{FinishReason, RunId, Usage};
@@ -35,7 +36,7 @@ use tokio::{net::UnixStream, sync::mpsc as async_mpsc};
 
 use crate::frames::{self, Command, FrameError, FrameReader, FrameWriter, Report, Timings};
 use prompt::Preparer;
-use steps::Work;
+use thread::Work;
 
 /// What can end a worker.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ pub async fn run() -> Result<(), WorkerError> {
     let (work, inbox) = mpsc::channel();
     let (loaded, ready) = tokio::sync::oneshot::channel();
     let step_reports = report.clone();
-    thread::spawn(move || steps::thread_main(&spec, inbox, &step_reports, loaded));
+    std::thread::spawn(move || thread::thread_main(&spec, inbox, &step_reports, loaded));
     // The supervisor may hang up while the model is still being read: watch for that too.
     let mut early = Vec::new();
     let preparer = tokio::select! {

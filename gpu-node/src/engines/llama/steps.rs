@@ -6,103 +6,40 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        mpsc::{Receiver, TryRecvError},
-    },
+    sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
-use hearth_domain::{FinishReason, RunId, Usage};
+use hearth_domain::{FinishReason, RunId};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use llama_cpp_2::{DecodeError, context::LlamaContext, llama_batch::LlamaBatch, token::LlamaToken};
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    embed::{self, EmbedJob},
     load::{self, BATCH, Loaded, fault},
     prefixes::{Change, Prefixes},
-    prompt::{Admission, Preparer},
+    progress::Progress,
+    prompt::Admission,
     slot::Slot,
+    thread::{Work, receive},
     vocabulary::Vocabulary,
 };
-use crate::frames::{LoadSpec, Report, Timings, Vitals};
+use crate::frames::{LoadSpec, Report, Vitals};
 
 /// Prompt tokens a step takes while nothing decodes.
 const PREFILL_ALONE: usize = 256;
 /// Prompt tokens a step takes beside decoding slots, so that those don't wait long.
 const PREFILL_BESIDE: usize = 128;
+/// A step that takes longer than this takes fewer prompt tokens the next time, but not fewer than
+/// these: where a model is slow, decoding slots and cancels shouldn't wait long either.
+const SLOW: Duration = Duration::from_millis(500);
+const PREFILL_LEAST: usize = 16;
 
 /// How often a step says that it steps: a long prompt gives nothing else to say.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
-/// What the I/O side hands over.
-pub(super) enum Work {
-    /// A run for the slots.
-    Admit(Box<Admission>),
-    /// A run that wants vectors.
-    Embed(EmbedJob),
-    /// Stop a run.
-    Cancel(RunId),
-}
-
-/// The next work; waits for it if there is nothing else to do. An error when none can come any more.
-pub(super) fn receive(work: &Receiver<Work>, idle: bool) -> Result<Option<Work>, ()> {
-    if idle {
-        return work.recv().map(Some).map_err(drop);
-    }
-    match work.try_recv() {
-        Ok(work) => Ok(Some(work)),
-        Err(TryRecvError::Empty) => Ok(None),
-        Err(TryRecvError::Disconnected) => Err(()),
-    }
-}
-
-/// Loads the model, says so with a [`Preparer`], and steps until the process ends.
-pub(super) fn thread_main(
-    spec: &LoadSpec,
-    work: Receiver<Work>,
-    reports: &UnboundedSender<Report>,
-    loaded: oneshot::Sender<Preparer>,
-) {
-    if let Err(reason) = load_and_step(spec, work, reports, loaded) {
-        let _ = reports.send(Report::LoadFailed { reason });
-    }
-}
-
-fn load_and_step(
-    spec: &LoadSpec,
-    work: Receiver<Work>,
-    reports: &UnboundedSender<Report>,
-    ready: oneshot::Sender<Preparer>,
-) -> Result<(), String> {
-    let loaded = load::model(spec, reports)?;
-    let preparer = Preparer::new(&loaded, spec.context_length)?;
-    let embeds = loaded.header.is_embedding();
-    let mut context =
-        if embeds { load::embedding_context(&loaded, spec)? } else { load::text_context(&loaded, spec)? };
-    // One token through the whole model: the first run then finds everything in place.
-    warm_up(&mut context)?;
-    let _ = ready.send(preparer);
-    let _ = reports.send(Report::Ready);
-    if embeds {
-        let batch_tokens = spec.context_length.max(BATCH) as usize;
-        embed::run(&mut context, batch_tokens, &work, reports);
-    } else {
-        Steps::new(&loaded, spec, context, work, reports.clone()).run();
-    }
-    Ok(())
-}
-
-fn warm_up(context: &mut LlamaContext<'_>) -> Result<(), String> {
-    let mut batch = LlamaBatch::new(1, 1);
-    batch.add(LlamaToken(0), 0, &[0], true).map_err(|error| error.to_string())?;
-    context.decode(&mut batch).map_err(|error| format!("the model can't decode: {error}"))?;
-    context.clear_kv_cache();
-    Ok(())
-}
-
-struct Steps<'a> {
+/// The engine of a model of texts.
+pub(super) struct Steps<'a> {
     context: LlamaContext<'a>,
     vocabulary: Arc<Vocabulary>,
     prefixes: Prefixes,
@@ -113,20 +50,11 @@ struct Steps<'a> {
     /// Answers that wait for a slot, or for their run's first one to have fed the prompt.
     waiting: VecDeque<(Arc<Admission>, u32)>,
     runs: HashMap<RunId, Progress>,
+    /// Prompt tokens that a step takes at most, at this machine's pace.
+    prefill: usize,
     vitals: Vitals,
     work: Receiver<Work>,
     reports: UnboundedSender<Report>,
-}
-
-/// A run, as far as it has come.
-#[derive(Default)]
-struct Progress {
-    choices: u32,
-    ended: u32,
-    usage: Usage,
-    /// Why the first answer ended.
-    reason: Option<FinishReason>,
-    timings: Timings,
 }
 
 /// A row of the batch whose logits were asked for.
@@ -143,7 +71,7 @@ struct Filled {
 }
 
 impl<'a> Steps<'a> {
-    fn new(
+    pub(super) fn new(
         loaded: &Loaded,
         spec: &LoadSpec,
         context: LlamaContext<'a>,
@@ -160,13 +88,15 @@ impl<'a> Steps<'a> {
             slots: Vec::new(),
             waiting: VecDeque::new(),
             runs: HashMap::new(),
+            prefill: PREFILL_ALONE,
             vitals: Vitals::default(),
             work,
             reports,
         }
     }
 
-    fn run(mut self) {
+    /// Steps until the process ends.
+    pub(super) fn run(mut self) {
         let mut batch = LlamaBatch::new(BATCH as usize, 1);
         let mut told = Instant::now();
         while self.drain() {
@@ -305,9 +235,17 @@ impl<'a> Steps<'a> {
             self.prefixes.extend(slot.sequence, tokens);
             slot.fed(*count);
         }
+        let took = began.elapsed();
+        if filled.fed.iter().any(|(_, count)| *count > 1) {
+            self.prefill = match took {
+                took if took > SLOW => (self.prefill / 2).max(PREFILL_LEAST),
+                took if took < SLOW / 4 => (self.prefill * 2).min(PREFILL_ALONE),
+                _ => self.prefill,
+            };
+        }
         self.vitals.steps += 1;
         self.vitals.slots_in_steps += filled.fed.len() as u64;
-        self.vitals.busy += began.elapsed();
+        self.vitals.busy += took;
     }
 
     fn sample(&mut self, rows: &[Row]) {
@@ -452,23 +390,6 @@ impl<'a> Steps<'a> {
     fn report(&self, report: Report) {
         // The other end is gone only when the process is about to end.
         let _ = self.reports.send(report);
-    }
-}
-
-impl Progress {
-    /// Counts what an answer took. The prompt counts once, with the first.
-    fn count(&mut self, slot: &Slot) {
-        let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        self.usage.completion_tokens += slot.generated;
-        self.timings.decoded += slot.generated;
-        self.timings.decode =
-            self.timings.decode.max(slot.prefilled.map(|at| at.elapsed()).unwrap_or_default());
-        if slot.choice == 0 {
-            self.usage.prompt_tokens = tokens(slot.prompt.len());
-            self.usage.cached_tokens = tokens(slot.reused);
-            self.timings.prefilled = tokens(slot.prompt.len() - slot.reused);
-            self.timings.prefill = slot.prefilled.map(|at| at - slot.began).unwrap_or_default();
-        }
     }
 }
 

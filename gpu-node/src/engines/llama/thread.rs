@@ -1,0 +1,81 @@
+//! The engine's thread: what it is handed, and what it does first.
+
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use hearth_domain::RunId;
+use llama_cpp_2::{context::LlamaContext, llama_batch::LlamaBatch, token::LlamaToken};
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use super::{
+    embed::{self, EmbedJob},
+    load::{self, BATCH},
+    prompt::{Admission, Preparer},
+    steps::Steps,
+};
+use crate::frames::{LoadSpec, Report};
+
+/// What the I/O side hands over.
+pub(super) enum Work {
+    /// A run for the slots.
+    Admit(Box<Admission>),
+    /// A run that wants vectors.
+    Embed(EmbedJob),
+    /// Stop a run.
+    Cancel(RunId),
+}
+
+/// The next work; waits for it if there is nothing else to do. An error when none can come any more.
+pub(super) fn receive(work: &Receiver<Work>, idle: bool) -> Result<Option<Work>, ()> {
+    if idle {
+        return work.recv().map(Some).map_err(drop);
+    }
+    match work.try_recv() {
+        Ok(work) => Ok(Some(work)),
+        Err(TryRecvError::Empty) => Ok(None),
+        Err(TryRecvError::Disconnected) => Err(()),
+    }
+}
+
+/// Loads the model, says so with a [`Preparer`], and steps until the process ends.
+pub(super) fn thread_main(
+    spec: &LoadSpec,
+    work: Receiver<Work>,
+    reports: &UnboundedSender<Report>,
+    loaded: oneshot::Sender<Preparer>,
+) {
+    if let Err(reason) = load_and_step(spec, work, reports, loaded) {
+        let _ = reports.send(Report::LoadFailed { reason });
+    }
+}
+
+fn load_and_step(
+    spec: &LoadSpec,
+    work: Receiver<Work>,
+    reports: &UnboundedSender<Report>,
+    ready: oneshot::Sender<Preparer>,
+) -> Result<(), String> {
+    let loaded = load::model(spec, reports)?;
+    let preparer = Preparer::new(&loaded, spec.context_length)?;
+    let embeds = loaded.header.is_embedding();
+    let mut context =
+        if embeds { load::embedding_context(&loaded, spec)? } else { load::text_context(&loaded, spec)? };
+    // One token through the whole model: the first run then finds everything in place.
+    warm_up(&mut context)?;
+    let _ = ready.send(preparer);
+    let _ = reports.send(Report::Ready);
+    if embeds {
+        let batch_tokens = spec.context_length.max(BATCH) as usize;
+        embed::run(&mut context, batch_tokens, &work, reports);
+    } else {
+        Steps::new(&loaded, spec, context, work, reports.clone()).run();
+    }
+    Ok(())
+}
+
+fn warm_up(context: &mut LlamaContext<'_>) -> Result<(), String> {
+    let mut batch = LlamaBatch::new(1, 1);
+    batch.add(LlamaToken(0), 0, &[0], true).map_err(|error| error.to_string())?;
+    context.decode(&mut batch).map_err(|error| format!("the model can't decode: {error}"))?;
+    context.clear_kv_cache();
+    Ok(())
+}
