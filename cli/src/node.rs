@@ -47,12 +47,12 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
         queue_depth: settings.node.queue_depth,
         queue_total: settings.node.queue_total,
         memory_bytes: settings.node.memory,
-        idle_timeout: settings
-            .node
-            .idle_minutes
-            .map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
+        idle_timeout: settings.node.idle_seconds.map(Duration::from_secs),
         ..config.limits
     };
+    config.load_timeout = Duration::from_secs(settings.node.load_seconds);
+    config.stall_timeout = Duration::from_secs(settings.node.stall_seconds);
+    config.queue_timeout = Duration::from_secs(settings.node.queue_seconds);
     Ok(config)
 }
 

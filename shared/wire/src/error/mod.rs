@@ -21,18 +21,25 @@ pub struct ApiError {
     pub param: Option<String>,
     /// Further facts for programs.
     #[serde(default)]
-    pub details: Map<String, Value>,
+    pub details: Box<Map<String, Value>>,
 }
 
 impl ApiError {
     /// An error of `code` that says `message`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None, details: Map::new() }
+        Self { code, message: message.into(), param: None, details: Box::default() }
     }
 
     /// A bad request, naming the field at fault.
     pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidRequest, message).at(param)
+    }
+
+    /// A task that can't be carried out; `param` is what the dialect calls the field at fault.
+    #[must_use]
+    pub fn unfit(param: String, error: &hearth_domain::InvalidTask) -> Self {
+        let message = format!("{param} {}", error.problem);
+        Self::invalid(param, message)
     }
 
     /// Names the field at fault.
@@ -58,17 +65,11 @@ impl ApiError {
                 kind: self.code.kind().to_owned(),
                 message: self.message.clone(),
                 param: self.param.clone(),
-                details: self.details.clone(),
+                details: (*self.details).clone(),
                 request_id: request_id.to_owned(),
                 retryable: self.code.retryable(),
             },
         }
-    }
-}
-
-impl From<hearth_domain::sampling::OutOfRange> for ApiError {
-    fn from(error: hearth_domain::sampling::OutOfRange) -> Self {
-        Self::invalid(error.param, error.to_string())
     }
 }
 
