@@ -58,7 +58,7 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
 
 /// This program, as a child can be started from it. Linux has a name for it that stays good when the
 /// file is replaced by a newer one.
-fn own_executable() -> Result<PathBuf> {
+pub(crate) fn own_executable() -> Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() {
         return Ok(running);

@@ -6,9 +6,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use bytesize::ByteSize;
 use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
+use hearth_node::storage::Policy;
 use serde::Deserialize;
 
 /// A day's seconds.
@@ -58,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     /// Where models are pulled from.
     pub(crate) hub: HubSettings,
+    /// What the model folder may hold.
+    pub(crate) storage: StorageSettings,
 }
 
 /// The node's settings.
@@ -101,6 +105,23 @@ pub(crate) struct HubSettings {
     pub(crate) token: Option<Secret>,
 }
 
+/// What the model folder may hold. By default everything stays.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StorageSettings {
+    /// The size of all its files together, in bytes or as `20GB`.
+    pub(crate) max_bytes: Option<ByteSize>,
+    /// Days that a model is kept after its last use.
+    pub(crate) keep_days: Option<u32>,
+}
+
+impl StorageSettings {
+    /// The same as a policy.
+    pub(crate) fn policy(self) -> Policy {
+        Policy { max_bytes: self.max_bytes.map(|size| size.as_u64()), keep_days: self.keep_days }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -114,6 +135,7 @@ impl Default for Settings {
             token: None,
             node: NodeSettings::default(),
             hub: HubSettings::default(),
+            storage: StorageSettings::default(),
         }
     }
 }
@@ -197,6 +219,10 @@ impl Settings {
                 "gpu_layers": self.node.gpu_layers,
             },
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
+            "storage": {
+                "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
+                "keep_days": self.storage.keep_days,
+            },
         });
         Ok(toml::to_string(&without_nulls(shown))?)
     }
@@ -225,6 +251,7 @@ impl Settings {
             // A worker says that it lives every two seconds.
             ("node.stall_seconds", node.stall_seconds, 3, DAY),
             ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
+            ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];
         for (name, value, least, most) in bounds {
             anyhow::ensure!(
@@ -232,6 +259,10 @@ impl Settings {
                 "{name} must be {least} to {most}, and is {value}"
             );
         }
+        anyhow::ensure!(
+            self.storage.max_bytes != Some(ByteSize(0)),
+            "storage.max_bytes must be more than 0; leave it out for no limit"
+        );
         Ok(())
     }
 }
@@ -277,6 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn a_size_is_a_number_or_has_a_unit() {
+        for (size, bytes) in [("'20GB'", 20_000_000_000), ("'1.5 GiB'", 3 << 29), ("1000", 1000)] {
+            let settings = read(&format!("[storage]\nmax_bytes = {size}\nkeep_days = 30\n")).unwrap();
+            let policy = settings.storage.policy();
+            assert_eq!(policy, Policy { max_bytes: Some(bytes), keep_days: Some(30) }, "{size}");
+            assert!(settings.shown().unwrap().contains(&format!("max_bytes = {bytes}")));
+        }
+        assert!(read("").unwrap().storage.policy().is_unbounded());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (toml, word) in [
             ("prot = 1", "prot"),
@@ -285,6 +327,9 @@ mod tests {
             ("[node]\nidle_seconds = 0", "node.idle_seconds"),
             ("[node]\nidle_minutes = 5", "idle_minutes"),
             ("port = 'x'", "port"),
+            ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
+            ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
+            ("[storage]\nkeep_days = 0", "storage.keep_days"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

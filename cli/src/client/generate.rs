@@ -6,7 +6,10 @@ use anyhow::Context;
 use hearth_domain::FinishReason;
 use hearth_wire::{
     error::ErrorBody,
-    native::generate::{GenerateRequest, GenerateResponse, Input, Parameters, Stop},
+    native::{
+        generate::{GenerateRequest, GenerateResponse, Parameters, Stop},
+        input::Input,
+    },
 };
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -102,12 +105,11 @@ impl Generate {
         };
         Ok(GenerateRequest {
             model: Some(self.sampling.model),
-            modality: None,
             input: Input { prompt: Some(prompt), messages: None },
             parameters,
             system_prompt: self.sampling.system,
             stream: true,
-            on_disconnect: Default::default(),
+            ..GenerateRequest::default()
         })
     }
 }

@@ -28,7 +28,8 @@ impl Stores {
         let names = Names { table: TABLE.to_owned(), bucket: BUCKET.to_owned(), secret: SECRET.to_owned() };
         let store = Store::new(clients, names);
         store.migrate().await?;
-        let options = Options { private_nodes: true, new_secret: Some(Keys::generate_secret) };
+        let options =
+            Options { private_nodes: true, long_lived: true, new_secret: Some(Keys::generate_secret) };
         Ok(Gateway::new(store, hearth_providers::http_client()?, options))
     }
 

@@ -1,7 +1,9 @@
-//! `/v1/generate`, the compatible dialects, and `/v1/requests`: what makes text, and what became of it.
+//! `/v1/generate`, the compatible dialects, and `/v1/requests`: what makes text and
+//! embeddings, and what became of it.
 
 #![warn(missing_docs)]
 
+mod begin;
 mod routes;
 
 use axum::Router;
@@ -14,6 +16,7 @@ pub fn routes(state: &AppState) -> Routes {
     let routes = Routes::new()
         .routes(routes!(routes::generate::generate))
         .routes(routes!(routes::chat_completions::chat_completions))
+        .routes(routes!(routes::embeddings::embeddings))
         .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
         .routes(routes!(routes::request_get::status))
         .routes(routes!(routes::request_events::events))

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod check;
 pub mod generation;
 pub mod id;
 pub mod logprob;
@@ -19,6 +20,7 @@ pub mod task;
 pub mod timestamp;
 pub mod tool;
 
+pub use check::{Field, InvalidTask};
 pub use generation::{Generation, OnDisconnect, Priority, WhileLoading};
 pub use id::{ModelId, NodeId, RunId, TokenId, UserId};
 pub use logprob::{Logprob, TokenLogprob};

@@ -1,5 +1,7 @@
 //! What is said in a conversation.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ToolCall;
@@ -53,5 +55,39 @@ impl Message {
     /// A message of `role` with `content`.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self { role, content: content.into(), tool_calls: Vec::new(), tool_call_id: None, name: None }
+    }
+}
+
+/// Gives each tool's message the name of the tool whose call it answers, as chat templates ask for it.
+pub fn name_results(messages: &mut [Message]) {
+    let mut names: HashMap<String, String> = HashMap::new();
+    for message in messages {
+        names.extend(message.tool_calls.iter().map(|call| (call.id.clone(), call.name.clone())));
+        if message.role == Role::Tool {
+            message.name = message.tool_call_id.as_ref().and_then(|id| names.get(id).cloned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_has_the_name_of_the_tool_that_was_called_last_under_its_id() {
+        let call = |name: &str| Message {
+            tool_calls: vec![ToolCall { id: "1".into(), name: name.into(), arguments: "{}".into() }],
+            ..Message::new(Role::Assistant, "")
+        };
+        let result = Message { tool_call_id: Some("1".into()), ..Message::new(Role::Tool, "") };
+        let lost = Message { tool_call_id: Some("2".into()), ..result.clone() };
+        let user = Message { name: Some("ada".into()), ..Message::new(Role::User, "") };
+        let mut messages = [user, call("look"), result.clone(), call("listen"), result, lost];
+        name_results(&mut messages);
+        let names = messages.map(|message| message.name);
+        assert_eq!(
+            names.each_ref().map(Option::as_deref),
+            [Some("ada"), None, Some("look"), None, Some("listen"), None]
+        );
     }
 }

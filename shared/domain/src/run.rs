@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelId, NodeId, RunId, Timestamp, UserId};
+use crate::{Modality, ModelId, NodeId, RunId, Timestamp, ToolCall, UserId};
 
 /// Where a run stands. A terminal state is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +100,14 @@ pub struct Run {
     pub provider: String,
     /// The node that serves it, for local models.
     pub node: Option<NodeId>,
+    /// What it makes.
+    #[serde(default = "text")]
+    pub modality: Modality,
     /// Why this model was chosen.
     pub reason: String,
+    /// Why it isn't the first choice, if it isn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_reason: Option<String>,
     /// Its place in the queue, from 1, while it waits.
     pub queue_position: Option<u32>,
     /// What it took so far.
@@ -110,11 +116,19 @@ pub struct Run {
     pub finish_reason: Option<FinishReason>,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// The text it made.
+    /// The text it made; of several answers that of the first.
     #[serde(skip)]
     pub text: String,
+    /// The tools that it calls; of several answers those of the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it reached a terminal state.
     pub finished_at: Option<Timestamp>,
+}
+
+/// What runs made before they told.
+fn text() -> Modality {
+    Modality::Text
 }

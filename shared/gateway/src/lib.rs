@@ -27,7 +27,7 @@ use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
 
 pub use access::Caller;
-pub use run::RunStream;
+pub use run::{RunStream, first_position};
 
 /// The gateway: everything that serves a request, shared by all of them.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct Options {
     /// Whether nodes may have private and loopback addresses. In the cloud they may not, unless this
     /// is set: a node's address is what the gateway will connect to.
     pub private_nodes: bool,
+    /// Whether the process goes on after an answer. On Lambda it is frozen then.
+    pub long_lived: bool,
     /// How to make the gateway's secret where there is none; the cloud's template makes it there.
     pub new_secret: Option<NewSecret>,
 }

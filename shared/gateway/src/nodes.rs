@@ -10,7 +10,10 @@ use std::{
 use hearth_domain::{NodeId, UserId};
 use hearth_providers::NodeLink;
 use hearth_store::nodes::NodeRecord;
-use hearth_wire::{ApiError, ErrorCode, node::NodeStatus};
+use hearth_wire::{
+    ApiError, ErrorCode,
+    node::{NodeModel, NodeStatus},
+};
 use url::{Host, Url};
 
 use crate::{Gateway, error};
@@ -25,6 +28,14 @@ pub struct LiveNode {
     pub link: NodeLink,
     /// What it has and does.
     pub status: NodeStatus,
+}
+
+impl LiveNode {
+    /// Its model of this id.
+    #[must_use]
+    pub fn model(&self, id: &str) -> Option<&NodeModel> {
+        self.status.models.iter().find(|model| model.id == id)
+    }
 }
 
 /// What nodes said lately.

@@ -8,15 +8,17 @@ use std::{collections::VecDeque, time::Duration};
 
 use hearth_domain::{FinishReason, Run, RunState, Timestamp, run::Failure};
 use hearth_store::{Store, StoreError};
-use hearth_wire::{RunEvent, RunEventBody};
+use hearth_wire::{RunEvent, RunEventBody, answer};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
 const BATCH: Duration = Duration::from_millis(200);
-/// Events in one item: a token's event takes some 60 bytes, and an item at most 400 KB.
-const MAX_EVENTS: usize = 1000;
+/// Bytes of events in one item, which takes at most 400 KB.
+const MAX_BATCH: usize = 256 << 10;
+/// Bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
+const MAX_CALLS: usize = 256 << 10;
 /// Waits before the last write is tried again.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
@@ -67,7 +69,7 @@ impl Recorder {
         }
     }
 
-    /// Takes what comes within a batch's time, or to the first text, or to the end.
+    /// Takes what comes within a batch's time, or to the first output, or to the end.
     async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<RunEvent>) {
         let full = tokio::time::sleep(BATCH);
         tokio::pin!(full);
@@ -83,9 +85,9 @@ impl Recorder {
         }
     }
 
-    /// Notes an event; whether it is the run's first text.
+    /// Notes an event; whether it is the run's first output.
     fn take(&mut self, event: RunEvent) -> bool {
-        let silent = self.run.text.is_empty();
+        let silent = is_silent(&self.run);
         let run = &mut self.run;
         match &event.body {
             RunEventBody::Selected(_) | RunEventBody::Loading { .. } => {}
@@ -100,6 +102,9 @@ impl Recorder {
                 self.changed = true;
             }
             RunEventBody::Delta { choice: 0, text, .. } => run.text.push_str(text),
+            RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
+                answer::go_on(&mut run.tool_calls, *index, begins.as_ref(), arguments);
+            }
             RunEventBody::Delta { .. }
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }
@@ -114,7 +119,7 @@ impl Recorder {
             }
         }
         self.pending.push_back(event);
-        silent && !self.run.text.is_empty()
+        silent && !is_silent(&self.run)
     }
 
     async fn create(&mut self) {
@@ -131,6 +136,12 @@ impl Recorder {
 
     async fn finish(mut self) {
         self.changed = true;
+        let calls: usize =
+            self.run.tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
+        if calls > MAX_CALLS {
+            tracing::warn!(run = %self.run.id, calls, "a run's tool calls are too large for its record");
+            self.run.tool_calls.clear();
+        }
         for wait in RETRIES {
             match self.write().await {
                 Ok(()) => return,
@@ -166,8 +177,7 @@ impl Recorder {
     async fn write_events(&mut self) -> Result<(), StoreError> {
         loop {
             if self.tried.is_empty() {
-                let count = self.pending.len().min(MAX_EVENTS);
-                self.tried.extend(self.pending.drain(..count));
+                self.tried = self.next_batch();
             }
             if self.tried.is_empty() {
                 return Ok(());
@@ -179,6 +189,20 @@ impl Recorder {
         }
     }
 
+    /// As many of the pending events as an item takes.
+    fn next_batch(&mut self) -> Vec<RunEvent> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(event) = self.pending.pop_front() {
+            bytes += event.json_bytes();
+            if bytes > MAX_BATCH && !batch.is_empty() {
+                self.pending.push_front(event);
+                break;
+            }
+            batch.push(event);
+        }
+        batch
+    }
+
     async fn write_record(&mut self) -> Result<(), StoreError> {
         if self.changed {
             match self.store.runs().update(&self.run).await {
@@ -188,6 +212,10 @@ impl Recorder {
         }
         Ok(())
     }
+}
+
+fn is_silent(run: &Run) -> bool {
+    run.text.is_empty() && run.tool_calls.is_empty()
 }
 
 fn end(run: &mut Run, state: RunState, reason: Option<FinishReason>) {

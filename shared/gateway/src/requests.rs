@@ -6,7 +6,11 @@ use futures::Stream;
 use hearth_domain::{FinishReason, Run, RunId, RunState, Timestamp, run::Failure};
 use hearth_providers::Provider as _;
 use hearth_store::StoreError;
-use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::Selected};
+use hearth_wire::{
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    answer::{Answer, Answers},
+    event::{Selected, ToolCallBegin},
+};
 
 use crate::{Caller, Gateway, error};
 
@@ -44,7 +48,8 @@ impl Gateway {
                 // The record before the events: a terminal one then means that no event is missing.
                 let run = gateway.request(&caller, id).await;
                 let events = gateway.store().runs().events_after(id, seen).await;
-                let whole = matches!(&events, Ok(events) if events.first().is_some_and(|e| e.seq == seen + 1));
+                // After the first events a gap is a run's vectors, which aren't recorded.
+                let whole = matches!(&events, Ok(events) if events.first().is_some_and(|e| seen > 0 || e.seq == 1));
                 if let Ok(run) = &run && run.state.is_terminal() && !whole {
                     // Its events, or the first of them, are no longer kept; the record is.
                     for event in retold(run, seen) {
@@ -123,7 +128,8 @@ impl Gateway {
         run.state = RunState::Failed;
         run.queue_position = None;
         run.finished_at = Some(Timestamp::now());
-        run.text = self.text_so_far(run.id).await;
+        let answer = self.answer_so_far(run.id).await;
+        (run.text, run.tool_calls) = (answer.text, answer.tool_calls);
         let message = "the gateway was stopped in the middle of the run; send the request again";
         run.failure =
             Some(Failure { code: ErrorCode::NodeLost.as_str().to_owned(), message: message.to_owned() });
@@ -133,13 +139,12 @@ impl Gateway {
         }
     }
 
-    /// The text of the events that were recorded.
-    async fn text_so_far(&self, id: RunId) -> String {
+    /// The first answer, of the events that were recorded.
+    async fn answer_so_far(&self, id: RunId) -> Answer {
         let events = self.store().runs().events_after(id, 0).await.unwrap_or_default();
-        let text = |event: RunEvent| {
-            if let RunEventBody::Delta { choice: 0, text, .. } = event.body { Some(text) } else { None }
-        };
-        events.into_iter().filter_map(text).collect()
+        let mut answers = Answers::default();
+        events.iter().for_each(|event| answers.take(&event.body));
+        answers.all().first().cloned().unwrap_or_default()
     }
 }
 
@@ -149,9 +154,10 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
         model: run.model.to_string(),
         model_name: run.model.to_string(),
         provider: run.provider.clone(),
-        modality: hearth_domain::Modality::Text,
+        modality: run.modality,
         reason: run.reason.clone(),
-        fallback_used: false,
+        fallback_used: run.fallback_reason.is_some(),
+        fallback_reason: run.fallback_reason.clone(),
     };
     let mut bodies = Vec::new();
     if seen == 0 {
@@ -159,6 +165,12 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
         if !run.text.is_empty() {
             bodies.push(RunEventBody::text(&*run.text));
         }
+        bodies.extend((0..).zip(&run.tool_calls).map(|(index, call)| RunEventBody::ToolCall {
+            choice: 0,
+            index,
+            begins: Some(ToolCallBegin { id: call.id.clone(), name: call.name.clone() }),
+            arguments: call.arguments.clone(),
+        }));
         bodies.push(RunEventBody::Usage { usage: run.usage });
     }
     bodies.push(match (run.state, &run.failure) {

@@ -1,7 +1,9 @@
 //! Who serves a request.
 
-use hearth_domain::{Generation, Modality, ModelId, RuntimeState};
-use hearth_providers::{NodeLink, Provider as _};
+use std::sync::Arc;
+
+use hearth_domain::{Generation, Modality, ModelId, NodeId, RuntimeState, WhileLoading};
+use hearth_providers::{NodeLink, Provider};
 use hearth_wire::{ApiError, ErrorCode, event::Selected, node::NodeModel};
 
 use crate::{Caller, Gateway, nodes::LiveNode, registry::no_such_model};
@@ -12,14 +14,16 @@ const AUTO: &str = "auto";
 /// Who was chosen, and why.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    pub(crate) link: NodeLink,
+    pub(crate) provider: Arc<dyn Provider>,
+    /// The node, for a local model.
+    pub(crate) node: Option<NodeId>,
     pub(crate) model: ModelId,
     pub(crate) selected: Selected,
 }
 
 impl Gateway {
     /// Chooses the model and its node: the one asked for, else the default of the first node that
-    /// has one.
+    /// has one for what is to be made.
     pub(crate) async fn resolve(
         &self,
         caller: &Caller,
@@ -27,50 +31,134 @@ impl Gateway {
     ) -> Result<Candidate, ApiError> {
         let asked = generation.model.as_ref().map(ModelId::as_str).filter(|id| *id != AUTO);
         let mut nodes = self.live_nodes(caller.user, false).await?;
-        let mut found = choose(&nodes, asked);
-        if found.is_none() && asked.is_some() {
+        if asked.is_some_and(|id| !nodes.iter().any(|node| node.model(id).is_some())) {
             // A file may have come since the nodes were last asked.
             nodes = self.live_nodes(caller.user, true).await?;
-            found = choose(&nodes, asked);
         }
-        match (found, asked) {
-            (Some((node, model)), asked) => Ok(candidate(node, model, asked.is_some())),
-            (None, Some(id)) => Err(no_such_model(id)),
-            (None, None) => Err(ApiError::new(
-                ErrorCode::NoModelAvailable,
-                "no node with a model is connected; start one with `hearth up`, or name a model",
-            )),
+        let choice = choose(&nodes, asked, generation.task.modality(), generation.while_loading)?;
+        if let Why::Meanwhile(model) = choice.why
+            && model.runtime.state == RuntimeState::Unloaded
+        {
+            tokio::spawn(load(choice.node.link.clone(), model.id.clone()));
         }
+        Ok(choice.candidate())
     }
 }
 
-fn choose<'a>(nodes: &'a [LiveNode], asked: Option<&str>) -> Option<(&'a LiveNode, &'a NodeModel)> {
-    nodes.iter().find_map(|node| {
-        let wanted = asked.or(node.status.default_models.get(&Modality::Text).map(String::as_str));
-        let usable = |model: &&NodeModel| match wanted {
-            Some(id) => model.id == id,
-            None => model.runtime.state != RuntimeState::Failed,
-        };
-        node.status.models.iter().find(usable).map(|model| (node, model))
-    })
+async fn load(link: NodeLink, model: String) {
+    if let Err(error) = link.load(&model).await {
+        tracing::warn!(model, %error, "a model that was asked for can't be loaded in the background");
+    }
 }
 
-fn candidate(node: &LiveNode, model: &NodeModel, asked: bool) -> Candidate {
-    let reason = if asked {
-        "the request names this model"
-    } else {
-        "the default model, since the request names none"
+struct Choice<'a> {
+    node: &'a LiveNode,
+    model: &'a NodeModel,
+    why: Why<'a>,
+}
+
+/// Why a model was chosen.
+enum Why<'a> {
+    Named,
+    Default,
+    /// The default, until this one is loaded.
+    Meanwhile(&'a NodeModel),
+}
+
+fn choose<'a>(
+    nodes: &'a [LiveNode],
+    asked: Option<&str>,
+    modality: Modality,
+    while_loading: WhileLoading,
+) -> Result<Choice<'a>, ApiError> {
+    let Some(id) = asked else {
+        let default = nodes.iter().find_map(|node| Some((node, default_of(node, modality)?)));
+        let (node, model) = default.ok_or_else(|| no_default(modality))?;
+        return Ok(Choice { node, model, why: Why::Default });
     };
-    Candidate {
-        link: node.link.clone(),
-        model: ModelId::new(&*model.id),
-        selected: Selected {
-            model: model.id.clone(),
-            model_name: model.name.clone(),
-            provider: node.link.name().to_owned(),
-            modality: model.modality,
-            reason: reason.to_owned(),
-            fallback_used: false,
-        },
+    let named = nodes.iter().find_map(|node| Some((node, node.model(id)?)));
+    let (node, model) = named.ok_or_else(|| no_such_model(id))?;
+    if model.modality != modality {
+        return Err(makes_other(model.modality, modality));
+    }
+    let absent = matches!(model.runtime.state, RuntimeState::Unloaded | RuntimeState::Loading);
+    if while_loading == WhileLoading::Default
+        && absent
+        && let Some(default) = default_of(node, modality).filter(|default| is_in_memory(default))
+    {
+        return Ok(Choice { node, model: default, why: Why::Meanwhile(model) });
+    }
+    Ok(Choice { node, model, why: Why::Named })
+}
+
+/// The model of a node that makes such things when none is named: its default, or any where it has none.
+fn default_of(node: &LiveNode, modality: Modality) -> Option<&NodeModel> {
+    let usable =
+        |model: &&NodeModel| model.modality == modality && model.runtime.state != RuntimeState::Failed;
+    match node.status.default_models.get(&modality) {
+        Some(id) => node.model(id).filter(|model| model.modality == modality),
+        None => node.status.models.iter().find(usable),
     }
 }
+
+fn is_in_memory(model: &NodeModel) -> bool {
+    matches!(model.runtime.state, RuntimeState::Loaded | RuntimeState::Busy)
+}
+
+impl Choice<'_> {
+    fn candidate(&self) -> Candidate {
+        let (reason, fallback_reason) = match self.why {
+            Why::Named => ("the request names this model", None),
+            Why::Default => ("the default model, since the request names none", None),
+            Why::Meanwhile(_) => {
+                ("the default model, while the one that the request names is being loaded", Some("loading"))
+            }
+        };
+        let link = &self.node.link;
+        Candidate {
+            provider: Arc::new(link.clone()),
+            node: Some(link.id()),
+            model: ModelId::new(&*self.model.id),
+            selected: Selected {
+                model: self.model.id.clone(),
+                model_name: self.model.name.clone(),
+                provider: link.name().to_owned(),
+                modality: self.model.modality,
+                reason: reason.to_owned(),
+                fallback_used: fallback_reason.is_some(),
+                fallback_reason: fallback_reason.map(str::to_owned),
+            },
+        }
+    }
+}
+
+fn no_default(modality: Modality) -> ApiError {
+    let message = match modality {
+        Modality::Embedding => {
+            "no node that is connected has an embedding model; put one into its model folder, or name a model"
+        }
+        _ => "no node with a model is connected; start one with `hearth up`, or name a model",
+    };
+    ApiError::new(ErrorCode::NoModelAvailable, message)
+}
+
+/// A model is asked for what it doesn't make.
+fn makes_other(made: Modality, wanted: Modality) -> ApiError {
+    let message = match (made, wanted) {
+        (Modality::Embedding, _) => {
+            "the model makes embeddings and no text; send it to POST /v1/embeddings, or name a chat model"
+                .to_owned()
+        }
+        (_, Modality::Embedding) => {
+            "the model makes no embeddings; name an embedding model, or \"auto\" for the default one"
+                .to_owned()
+        }
+        (made, wanted) => {
+            format!("the model makes {}, and {} was asked for", made.as_str(), wanted.as_str())
+        }
+    };
+    ApiError::invalid("model", message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 //! recorder and to the client. So a client that goes away is noticed at once, whether the run then
 //! stops or goes on; and what the client reads never waits for the store.
 
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use hearth_domain::{Generation, OnDisconnect, Run, RunId, RunState, Timestamp, Usage};
@@ -27,11 +27,24 @@ pub struct RunStream {
     /// The run's id.
     pub id: RunId,
     /// Read already, to learn how the run begins.
-    first: std::collections::VecDeque<RunEvent>,
+    first: VecDeque<RunEvent>,
     rest: mpsc::UnboundedReceiver<RunEvent>,
 }
 
 impl RunStream {
+    /// Its place in the queue, from 1, if it began by waiting there.
+    #[must_use]
+    pub fn queue_position(&self) -> Option<u32> {
+        first_position(&self.first)
+    }
+
+    /// Where it stands: it waits, or has a slot.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        let started = |event: &RunEvent| matches!(event.body, RunEventBody::Started { .. });
+        if self.first.iter().any(started) { RunState::Running } else { RunState::Queued }
+    }
+
     /// The next event; `None` after the terminal one, when the run is recorded.
     pub async fn next(&mut self) -> Option<RunEvent> {
         match self.first.pop_front() {
@@ -50,7 +63,21 @@ impl RunStream {
     }
 }
 
+/// The first place in a queue that a run's events tell of.
+pub fn first_position<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<u32> {
+    events.into_iter().find_map(|event| match event.body {
+        RunEventBody::Queued { position } => Some(position),
+        _ => None,
+    })
+}
+
 impl Gateway {
+    /// Whether a run can go on after its answer: not where the process is frozen then, as on Lambda.
+    #[must_use]
+    pub fn outlives_answers(&self) -> bool {
+        self.0.options.long_lived
+    }
+
     /// Begins a run under the id `id`. When this returns, the run waits in a queue, loads its model,
     /// or has a slot: what fails before that is an error here, and not an event.
     ///
@@ -68,11 +95,11 @@ impl Gateway {
         let (client, mut events) = mpsc::unbounded_channel();
         let recording = record::start(self.store().clone(), run);
         let recorder = recording.events;
-        let driver = Driver { id, provider: Box::new(candidate.link), client, recorder, seq: 0 };
+        let driver = Driver { id, provider: candidate.provider, client, recorder, seq: 0 };
         let call = Call { run: id, model: candidate.model, generation };
         let selected = RunEventBody::Selected(candidate.selected);
         tokio::spawn(driver.run(call, selected, recording.ended));
-        let mut first = std::collections::VecDeque::new();
+        let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {
             if let RunEventBody::Error { error } = event.body {
                 // To the end of the recording: on Lambda nothing goes on after the answer.
@@ -98,13 +125,16 @@ fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
         state: RunState::Queued,
         model: candidate.model.clone(),
         provider: candidate.selected.provider.clone(),
-        node: Some(candidate.link.id()),
+        node: candidate.node,
+        modality: candidate.selected.modality,
         reason: candidate.selected.reason.clone(),
+        fallback_reason: candidate.selected.fallback_reason.clone(),
         queue_position: None,
         usage: Usage::default(),
         finish_reason: None,
         failure: None,
         text: String::new(),
+        tool_calls: Vec::new(),
         created_at: Timestamp::now(),
         finished_at: None,
     }
@@ -112,7 +142,7 @@ fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
 
 struct Driver {
     id: RunId,
-    provider: Box<dyn Provider>,
+    provider: Arc<dyn Provider>,
     client: mpsc::UnboundedSender<RunEvent>,
     recorder: mpsc::UnboundedSender<RunEvent>,
     seq: u64,
@@ -184,7 +214,10 @@ impl Driver {
         }
         let event = RunEvent { seq: self.seq, body };
         // Either may be gone: the client by its own will, the recorder after a terminal event.
-        let _ = self.recorder.send(event.clone());
+        // Vectors aren't recorded: those of one request fill hundreds of items.
+        if !matches!(event.body, RunEventBody::Embedding { .. }) {
+            let _ = self.recorder.send(event.clone());
+        }
         let _ = self.client.send(event);
     }
 }

@@ -2,7 +2,7 @@
 //! handler's error travels as an extension of an empty answer, and is written there.
 
 use axum::response::{IntoResponse, Response};
-use hearth_wire::ApiError;
+use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::RequestId;
@@ -35,7 +35,16 @@ pub(crate) fn write_envelope(response: Response, id: RequestId) -> Response {
     // The SDKs of OpenAI and Anthropic look here before they retry.
     let retry = if error.code.retryable() { "true" } else { "false" };
     parts.headers.insert("x-should-retry", HeaderValue::from_static(retry));
+    if let Some(after) = retry_after(error.code) {
+        parts.headers.insert(header::RETRY_AFTER, after);
+    }
     Response::from_parts(parts, body.into())
+}
+
+/// How many seconds to wait where the answer was no for now: a queue moves, a limit's span passes.
+fn retry_after(code: ErrorCode) -> Option<HeaderValue> {
+    let limits = [ErrorCode::QueueFull, ErrorCode::RateLimited, ErrorCode::ProviderRateLimited];
+    limits.contains(&code).then(|| HeaderValue::from_static("1"))
 }
 
 fn status_of(error: &ApiError) -> StatusCode {

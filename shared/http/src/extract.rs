@@ -56,6 +56,10 @@ fn unreadable(error: &BytesRejection) -> ApiError {
 fn malformed(path: &str, error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    if text == "recursion limit exceeded" {
+        let message = "the body is nested too deep: objects and lists in one another, 127 levels at most";
+        return ApiError::new(ErrorCode::InvalidRequest, message);
+    }
     if !error.is_data() {
         let message = format!("the body isn't valid JSON: {error}");
         return ApiError::new(ErrorCode::InvalidRequest, message);
@@ -144,6 +148,11 @@ mod tests {
         count: u32,
     }
 
+    #[derive(Debug, Deserialize)]
+    struct Loose {
+        count_of: u32,
+    }
+
     async fn param_of(body: &'static str) -> Option<String> {
         let request = Request::post("/").body(body.into()).unwrap();
         JsonBody::<Outer>::from_request(request, &()).await.unwrap_err().0.param
@@ -163,5 +172,22 @@ mod tests {
         assert_eq!(param_of(r#"{"model": "#).await, None);
         assert_eq!(param_of(r#"[]"#).await, None);
         assert_eq!(param_of("").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_body_far_too_deep_is_refused_and_says_why() {
+        let deep = |open: &str, close: &str| open.repeat(20_000) + "1" + &close.repeat(20_000);
+        for body in [deep("[", "]"), deep("{\"a\":", "}"), format!("{{\"schema\":{}}}", deep("[", "]"))] {
+            let request = Request::post("/").body(body.into()).unwrap();
+            let HttpError(error) =
+                JsonBody::<serde_json::Value>::from_request(request, &()).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidRequest);
+            assert!(error.message.contains("nested too deep"), "{}", error.message);
+        }
+        // What nobody reads is passed over, however deep it is.
+        let body = format!("{{\"unknown\":{},\"count_of\":7}}", deep("[", "]"));
+        let request = Request::post("/").body(body.into()).unwrap();
+        let JsonBody(Loose { count_of }) = JsonBody::from_request(request, &()).await.unwrap();
+        assert_eq!(count_of, 7);
     }
 }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod extract;
 pub mod lambda;
+pub mod queue;
 pub mod request_id;
 pub mod serve;
 pub mod sse;

@@ -15,6 +15,14 @@ pub struct RunEvent {
     pub body: RunEventBody,
 }
 
+impl RunEvent {
+    /// How many bytes it has as JSON.
+    #[must_use]
+    pub fn json_bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |json| json.len())
+    }
+}
+
 /// What can happen to a run. After `Done`, `Error` or `Cancelled` nothing does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -116,8 +124,11 @@ pub struct Selected {
     pub modality: hearth_domain::Modality,
     /// Why it was chosen.
     pub reason: String,
-    /// Whether an earlier choice failed.
+    /// Whether it isn't the first choice.
     pub fallback_used: bool,
+    /// Why not: `loading` while the first choice is being loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_reason: Option<String>,
 }
 
 impl RunEventBody {

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod answer;
 pub mod error;
 pub mod event;
 pub mod native;

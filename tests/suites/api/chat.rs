@@ -60,9 +60,25 @@ async fn an_unknown_field_is_ignored_and_a_bad_one_named() {
     let client = home.client();
     let answer = client.post("/v1/chat/completions", &with(question(&home.model), "colour", "red")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    for (key, value) in [("temperature", json!("hot")), ("temperature", json!(3)), ("messages", json!([]))] {
+    let bad = [
+        ("temperature", json!("hot"), "temperature"),
+        ("temperature", json!(3), "temperature"),
+        ("messages", json!([]), "messages"),
+        ("n", json!(33), "n"),
+        ("top_logprobs", json!(1), "top_logprobs"),
+        ("response_format", json!({"type": "xml"}), "response_format.type"),
+        ("response_format", json!({"type": "json_schema"}), "response_format.json_schema"),
+        ("tools", json!([{"type": "function", "function": {}}]), "tools[0].function.name"),
+        ("tools", json!([{"type": "function", "function": {"name": "no name"}}]), "tools[0].function.name"),
+        ("tool_choice", json!("required"), "tool_choice"),
+        ("tool_choice", json!("sometimes"), "tool_choice"),
+        ("functions", json!([{"name": "f"}]), "functions"),
+        ("priority", json!("highest"), "priority"),
+        ("while_loading", json!("sleep"), "while_loading"),
+    ];
+    for (key, value, param) in bad {
         let answer = client.post("/v1/chat/completions", &with(question(&home.model), key, value)).await;
-        assert_eq!(answer.error(400, "invalid_request")["param"], key);
+        assert_eq!(answer.error(400, "invalid_request")["param"], param);
     }
     let answer = client.post("/v1/chat/completions", &question("no-such-model")).await;
     assert_eq!(answer.error(404, "model_not_found")["param"], "model");

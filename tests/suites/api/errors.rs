@@ -35,6 +35,14 @@ async fn a_field_at_fault_is_named() {
         (json!({"input": {}}), "input"),
         (json!({"input": {"prompt": ""}}), "input.prompt"),
         (json!({}), "input"),
+        (json!({"input": hello, "parameters": {"n": 0}}), "parameters.n"),
+        (json!({"input": hello, "parameters": {"response_format": {}}}), "parameters.response_format.type"),
+        (json!({"input": hello, "tool_choice": "required"}), "tool_choice"),
+        (json!({"input": hello, "priority": 1}), "priority"),
+        (
+            json!({"input": {"messages": [{"role": "tool", "content": "42"}]}}),
+            "input.messages[0].tool_call_id",
+        ),
     ];
     for (body, param) in cases {
         let error = client.post("/v1/generate", &body).await.error(400, "invalid_request");
@@ -51,6 +59,29 @@ async fn a_body_that_is_no_json_object_is_a_bad_request() {
         answer.error(400, "invalid_request");
     }
     post_text(&home.client(), "application/json", vec![0xff, 0xfe]).await.error(400, "invalid_request");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_far_too_deep_is_a_bad_request_and_the_gateway_stands() {
+    let home = Home::start().await;
+    let client = home.client();
+    let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
+    let schema = format!(r#"{{"type": "json_schema", "json_schema": {{"schema": {deep}}}}}"#);
+    let bodies = [
+        deep.clone(),
+        format!(r#"{{"input": {{"prompt": "Hello!"}}, "parameters": {{"response_format": {schema}}}}}"#),
+    ];
+    for body in bodies {
+        let error = post_text(&client, "application/json", body).await.error(400, "invalid_request");
+        assert!(error["message"].as_str().unwrap().contains("nested too deep"), "{error}");
+    }
+    let levels = (0..70).fold(json!({}), |inner, _| json!({"not": inner}));
+    let format = json!({"type": "json_schema", "json_schema": {"schema": levels}});
+    let body = with(capital_of_france(), "parameters", json!({"response_format": format}));
+    let error = client.post("/v1/generate", &body).await.error(400, "invalid_request");
+    assert_eq!(error["param"], "parameters.response_format.json_schema.schema");
+    client.ask("Hello!").await;
     home.stop().await;
 }
 

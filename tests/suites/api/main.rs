@@ -10,6 +10,8 @@ mod events;
 mod generate;
 mod models;
 mod operations;
+mod queue;
+mod selection;
 mod tokens;
 
 use serde_json::{Value, json};

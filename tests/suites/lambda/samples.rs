@@ -34,6 +34,8 @@ const OPS: &str = "hearth-fn-ops";
 pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1.generate.json", 200, is_native_stream),
     sample(GENERATE, "post_v1.chat.completions.json", 200, is_chat_stream),
+    // The node of these tests has no embedding model.
+    sample(GENERATE, "post_v1.embeddings.json", 503, |a| has(a, &["/error/code", "/error/request_id"])),
     sample(GENERATE, "get_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/status", "/output/text"])),
     sample(GENERATE, "get_v1.requests.id.status.json", 200, |a| has(a, &["/request_id", "/status"])),
     sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_stream),

@@ -3,27 +3,31 @@
 use axum::{
     Extension, Json,
     extract::State,
+    http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
-use hearth_gateway::{Caller, RunStream};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, sse};
+use hearth_gateway::{Caller, RunStream, first_position};
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
 use hearth_wire::{
     error::ErrorEnvelope,
-    openai::{
-        chat::{ChatCompletion, ChatRequest},
-        render::Renderer,
-    },
+    native::requests::AcceptedRequest,
+    openai::chat::{ChatCompletion, ChatRequest, Renderer},
     stream::Frame,
 };
 
+use crate::begin::{Begun, begin};
+
 /// Complete a chat, as OpenAI's SDKs ask for it.
 ///
-/// With `stream: true` the answer is chunks as server-sent events, then `[DONE]`.
+/// With `stream: true` the answer is chunks as server-sent events, then `[DONE]`. `x-queue-position` tells
+/// the place of a request that has to wait.
 #[utoipa::path(
     post, path = "/v1/chat/completions", tag = "compatible", security(("token" = [])),
     request_body = ChatRequest,
+    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
     responses(
         (status = 200, description = "The completion, or a stream of chunks", body = ChatCompletion),
+        (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
         (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
@@ -31,19 +35,25 @@ pub(crate) async fn chat_completions(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     Extension(RequestId(id)): Extension<RequestId>,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<ChatRequest>,
 ) -> Result<Response, HttpError> {
-    let (streams, include_usage) = (request.streams(), request.includes_usage());
-    let run = state.gateway.generate(&caller, id, request.into_generation()?).await?;
+    let (streams, renderer) = (request.streams(), request.renderer(id));
+    let generation = request.into_generation()?;
+    let run = match begin(&state.gateway, &caller, id, &headers, generation).await? {
+        Begun::Attached(run) => run,
+        Begun::Detached(answer) => return Ok(answer),
+    };
     if streams {
-        return Ok(stream(run, include_usage));
+        let position = run.queue_position();
+        return Ok(queue::told(stream(run, renderer), position));
     }
     let events = run.collect().await;
-    Ok(Json(Renderer::new(id, false).collected(&events)?).into_response())
+    let answer = Json(renderer.collected(&events)?).into_response();
+    Ok(queue::told(answer, first_position(&events)))
 }
 
-fn stream(mut run: RunStream, include_usage: bool) -> Response {
-    let mut renderer = Renderer::new(run.id, include_usage);
+fn stream(mut run: RunStream, mut renderer: Renderer) -> Response {
     sse::respond(async_stream::stream! {
         while let Some(event) = run.next().await {
             for frame in renderer.frames(&event) {

@@ -3,28 +3,35 @@
 use axum::{
     Extension, Json,
     extract::State,
+    http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
-use hearth_gateway::{Caller, RunStream};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, sse};
+use hearth_gateway::{Caller, RunStream, first_position};
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{
         generate::{GenerateRequest, GenerateResponse},
         render::Renderer,
+        requests::AcceptedRequest,
     },
     stream::Frame,
 };
 
+use crate::begin::{Begun, begin};
+
 /// Generate text.
 ///
 /// With `stream: true` the answer is server-sent events: `model_selected`, `queued` and `loading`
-/// while it waits, `delta` for each piece of text, `complete` with the whole response, then `[DONE]`.
+/// while it waits, `delta` for each piece of text, `tool_call` for each piece of a call, `complete` with
+/// the whole response, then `[DONE]`. `x-queue-position` tells the place of a request that has to wait.
 #[utoipa::path(
     post, path = "/v1/generate", tag = "generate", security(("token" = [])),
     request_body = GenerateRequest,
+    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
     responses(
         (status = 200, description = "What was generated, or a stream of events", body = GenerateResponse),
+        (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
         (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
@@ -32,15 +39,22 @@ pub(crate) async fn generate(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     Extension(RequestId(id)): Extension<RequestId>,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<GenerateRequest>,
 ) -> Result<Response, HttpError> {
     let streams = request.stream;
-    let run = state.gateway.generate(&caller, id, request.into_generation()?).await?;
+    let generation = request.into_generation()?;
+    let run = match begin(&state.gateway, &caller, id, &headers, generation).await? {
+        Begun::Attached(run) => run,
+        Begun::Detached(answer) => return Ok(answer),
+    };
     if streams {
-        return Ok(stream(run));
+        let position = run.queue_position();
+        return Ok(queue::told(stream(run), position));
     }
     let events = run.collect().await;
-    Ok(Json(Renderer::new(id).collected(&events)?).into_response())
+    let answer = Json(Renderer::new(id).collected(&events)?).into_response();
+    Ok(queue::told(answer, first_position(&events)))
 }
 
 fn stream(mut run: RunStream) -> Response {

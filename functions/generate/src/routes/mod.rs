@@ -1,6 +1,7 @@
 //! One file per route.
 
 pub(crate) mod chat_completions;
+pub(crate) mod embeddings;
 pub(crate) mod generate;
 pub(crate) mod request_cancel;
 pub(crate) mod request_events;

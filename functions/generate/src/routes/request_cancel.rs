@@ -7,7 +7,7 @@ use hearth_http::{AppState, HttpError, PathParam, QueryParams};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{
-        generate::Output,
+        output::Output,
         requests::{CancelQuery, CancelResponse},
     },
 };
@@ -25,7 +25,7 @@ pub(crate) async fn cancel(
     QueryParams(query): QueryParams<CancelQuery>,
 ) -> Result<Json<CancelResponse>, HttpError> {
     let (run, cancelled) = state.gateway.cancel_request(&caller, id).await?;
-    let output = query.partial.then_some(Output { text: run.text });
+    let output = query.partial.then(|| Output::from(&run));
     Ok(Json(CancelResponse { request_id: id.to_string(), cancelled, status: run.state, output }))
 }
 

@@ -35,6 +35,13 @@ impl ApiError {
         Self::new(ErrorCode::InvalidRequest, message).at(param)
     }
 
+    /// A task that can't be carried out; `param` is what the dialect calls the field at fault.
+    #[must_use]
+    pub fn unfit(param: String, error: &hearth_domain::InvalidTask) -> Self {
+        let message = format!("{param} {}", error.problem);
+        Self::invalid(param, message)
+    }
+
     /// Names the field at fault.
     #[must_use]
     pub fn at(mut self, param: impl Into<String>) -> Self {
@@ -63,12 +70,6 @@ impl ApiError {
                 retryable: self.code.retryable(),
             },
         }
-    }
-}
-
-impl From<hearth_domain::sampling::OutOfRange> for ApiError {
-    fn from(error: hearth_domain::sampling::OutOfRange) -> Self {
-        Self::invalid(error.param, error.to_string())
     }
 }
 

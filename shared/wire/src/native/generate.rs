@@ -1,15 +1,24 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Role, Sampling, TextTask, Usage,
+    Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Sampling,
+    TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ApiError, openai::content::Content};
+use super::{input::Input, output::Output};
+use crate::{
+    ApiError,
+    openai::{
+        format::ResponseFormatBody,
+        logprobs::{LogitBias, biases, top_logprobs},
+        tools::{ToolBody, ToolChoiceBody, keep_allowed},
+    },
+};
 
 /// A request to generate. An unknown field is an error that names it.
-#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GenerateRequest {
     /// A model's id, or `auto`. Absent: the default model.
@@ -25,6 +34,12 @@ pub struct GenerateRequest {
     pub parameters: Parameters,
     /// Instructions that go before the conversation.
     pub system_prompt: Option<String>,
+    /// Tools that the model may call; at most 128.
+    pub tools: Option<Vec<ToolBody>>,
+    /// Whether it calls one. Absent: as it sees fit.
+    pub tool_choice: Option<ToolChoiceBody>,
+    /// Whether it may call several at once; it may, unless this is false.
+    pub parallel_tool_calls: Option<bool>,
     /// Whether to answer with server-sent events.
     #[serde(default)]
     pub stream: bool,
@@ -32,28 +47,14 @@ pub struct GenerateRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "cancel")]
     pub on_disconnect: OnDisconnect,
-}
-
-/// A prompt, or a conversation; exactly one of them.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Input {
-    /// One question or instruction.
-    #[schema(example = "Tell me a story.")]
-    pub prompt: Option<String>,
-    /// A conversation, oldest first.
-    pub messages: Option<Vec<InputMessage>>,
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InputMessage {
-    /// `system`, `user` or `assistant`.
-    #[schema(value_type = String, example = "user")]
-    pub role: Role,
-    /// A text, or a list of text parts.
-    pub content: Content,
+    /// While the model is being loaded, `wait`, or let the `default` model answer.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "wait")]
+    pub while_loading: WhileLoading,
+    /// `low`, `normal` or `high` among the requests that wait.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "normal")]
+    pub priority: Priority,
 }
 
 /// How to sample and when to stop.
@@ -83,6 +84,17 @@ pub struct Parameters {
     /// Goes on past the end-of-turn token.
     #[serde(default)]
     pub ignore_eos: bool,
+    /// How many answers, 1 to 32.
+    pub n: Option<u32>,
+    /// The form of the answer.
+    pub response_format: Option<ResponseFormatBody>,
+    /// Added to the logits of tokens, by the tokens' ids; each -100 to 100.
+    #[schema(value_type = Option<Object>)]
+    pub logit_bias: Option<LogitBias>,
+    /// Whether to give log-probabilities.
+    pub logprobs: Option<bool>,
+    /// With `logprobs`: tell this many of the likeliest tokens for each place, 0 to 20.
+    pub top_logprobs: Option<u32>,
 }
 
 /// One stop text, or several.
@@ -104,25 +116,6 @@ impl From<Stop> for Vec<String> {
     }
 }
 
-impl From<Parameters> for Sampling {
-    fn from(p: Parameters) -> Self {
-        Self {
-            temperature: p.temperature,
-            top_p: p.top_p,
-            top_k: p.top_k,
-            min_p: p.min_p,
-            repeat_penalty: p.repeat_penalty,
-            presence_penalty: p.presence_penalty,
-            frequency_penalty: p.frequency_penalty,
-            seed: p.seed,
-            stop: p.stop.map(Into::into).unwrap_or_default(),
-            max_tokens: p.max_tokens,
-            ignore_eos: p.ignore_eos,
-            logit_bias: Vec::new(),
-        }
-    }
-}
-
 impl GenerateRequest {
     /// The request without its dialect.
     ///
@@ -130,41 +123,86 @@ impl GenerateRequest {
     /// `invalid_request`, naming the field.
     pub fn into_generation(self) -> Result<Generation, ApiError> {
         if let Some(other) = self.modality.filter(|m| *m != Modality::Text) {
-            let message = format!("no model here makes {}; ask for text", other.as_str());
-            return Err(ApiError::invalid("modality", message));
+            return Err(ApiError::invalid("modality", refusal(other)));
         }
         let mut messages = Vec::new();
-        if let Some(text) = self.system_prompt {
-            messages.push(Message::new(Role::System, text));
+        messages.extend(self.system_prompt.map(|text| Message::new(Role::System, text)));
+        let before = messages.len();
+        self.input.append_to(&mut messages)?;
+        name_results(&mut messages);
+        let mut tools = Vec::new();
+        for (index, tool) in self.tools.into_iter().flatten().enumerate() {
+            tools.push(tool.into_domain(&format!("tools[{index}]"))?);
         }
-        match (self.input.prompt, self.input.messages) {
-            (Some(prompt), None) if !prompt.is_empty() => messages.push(Message::new(Role::User, prompt)),
-            (None, Some(turns)) if !turns.is_empty() => {
-                for (index, turn) in turns.into_iter().enumerate() {
-                    let text = turn.content.into_text(&format!("input.messages[{index}].content"))?;
-                    messages.push(Message::new(turn.role, text));
-                }
-            }
-            (Some(_), Some(_)) => {
-                return Err(ApiError::invalid("input", "give input.prompt or input.messages, not both"));
-            }
-            (Some(_), None) => {
-                return Err(ApiError::invalid("input.prompt", "input.prompt must not be empty"));
-            }
-            (None, Some(_)) => {
-                return Err(ApiError::invalid("input.messages", "input.messages must not be empty"));
-            }
-            (None, None) => return Err(ApiError::invalid("input", "give input.prompt or input.messages")),
+        let choice = self.tool_choice.map(ToolChoiceBody::into_domain).transpose()?;
+        let (tool_choice, allowed) = choice.unwrap_or((ToolChoice::Auto, None));
+        let mut task = self.parameters.into_task(messages)?;
+        task.tools = tools;
+        task.tool_choice = tool_choice;
+        task.parallel_tool_calls = self.parallel_tool_calls.unwrap_or(true);
+        task.check().map_err(|error| ApiError::unfit(param(error.field, before), &error))?;
+        if let Some(names) = allowed {
+            keep_allowed(&mut task.tools, &names)?;
         }
-        let sampling = Sampling::from(self.parameters);
-        sampling.check().map_err(|e| {
-            let error = ApiError::from(e);
-            let param = format!("parameters.{}", error.param.clone().unwrap_or_default());
-            error.at(param)
-        })?;
-        let task = TextTask::new(messages, sampling);
-        let generation = Generation::new(self.model.map(ModelId::new), task);
-        Ok(Generation { on_disconnect: self.on_disconnect, ..generation })
+        Ok(Generation {
+            on_disconnect: self.on_disconnect,
+            while_loading: self.while_loading,
+            priority: self.priority,
+            ..Generation::new(self.model.map(ModelId::new), task)
+        })
+    }
+}
+
+impl Parameters {
+    /// A task without tools.
+    fn into_task(self, messages: Vec<Message>) -> Result<TextTask, ApiError> {
+        let sampling = Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            seed: self.seed,
+            stop: self.stop.map(Into::into).unwrap_or_default(),
+            max_tokens: self.max_tokens,
+            ignore_eos: self.ignore_eos,
+            logit_bias: biases(self.logit_bias, "parameters.logit_bias")?,
+        };
+        let format = self.response_format.map(|format| format.into_domain("parameters.response_format"));
+        Ok(TextTask {
+            response_format: format.transpose()?.unwrap_or_default(),
+            choices: self.n.unwrap_or(1),
+            top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "parameters.top_logprobs")?,
+            ..TextTask::new(messages, sampling)
+        })
+    }
+}
+
+fn refusal(modality: Modality) -> String {
+    match modality {
+        Modality::Embedding => "embeddings are made by POST /v1/embeddings".to_owned(),
+        other => format!("no model here makes {}; ask for text", other.as_str()),
+    }
+}
+
+/// What this dialect calls a field. `before`: how many messages came before those of the input.
+fn param(field: Field, before: usize) -> String {
+    match field {
+        Field::Messages => "input.messages".to_owned(),
+        Field::Sampling(name) => format!("parameters.{name}"),
+        Field::ResponseSchema => "parameters.response_format.json_schema.schema".to_owned(),
+        Field::Tools => "tools".to_owned(),
+        Field::ToolChoice => "tool_choice".to_owned(),
+        Field::Choices => "parameters.n".to_owned(),
+        Field::TopLogprobs => "parameters.top_logprobs".to_owned(),
+        Field::ToolCallId(index) => {
+            format!("input.messages[{}].tool_call_id", index.saturating_sub(before))
+        }
+        Field::ToolName(index) => format!("tools[{index}].function.name"),
+        Field::ToolParameters(index) => format!("tools[{index}].function.parameters"),
+        Field::Inputs | Field::Input(_) | Field::Dimensions => "input".to_owned(),
     }
 }
 
@@ -184,7 +222,7 @@ pub struct GenerateResponse {
     pub output: Output,
     /// Tokens taken.
     pub usage: UsageBody,
-    /// `stop`, `length` or `cancelled`.
+    /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
     /// What a client should know though nothing failed.
@@ -200,17 +238,10 @@ pub struct Selection {
     pub selected_provider: String,
     /// Why it was chosen.
     pub reason: String,
-    /// Whether an earlier choice failed.
+    /// Whether it isn't the first choice.
     pub fallback_used: bool,
-    /// Why it failed.
+    /// Why not: `loading` while the first choice is being loaded.
     pub fallback_reason: Option<String>,
-}
-
-/// What was made.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
-pub struct Output {
-    /// The text.
-    pub text: String,
 }
 
 /// Tokens taken.
@@ -236,3 +267,6 @@ impl From<Usage> for UsageBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! The native dialect.
 
 pub mod generate;
+pub mod input;
 pub mod models;
+pub mod output;
 pub mod render;
 pub mod requests;
 pub mod tokens;

@@ -1,10 +1,19 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{FinishReason, Modality, RunId, Usage};
-use serde_json::json;
+use hearth_domain::{FinishReason, Modality, RunId, TokenLogprob, Usage};
+use serde_json::{Value, json};
 
-use super::generate::{GenerateResponse, Output, Selection};
-use crate::{ApiError, RunEvent, RunEventBody, stream::Frame};
+use super::{
+    generate::{GenerateResponse, Selection},
+    output::Output,
+};
+use crate::{
+    ApiError, RunEvent, RunEventBody,
+    answer::{Answers, ending},
+    event::{Selected, ToolCallBegin},
+    openai::logprobs::entries,
+    stream::Frame,
+};
 
 /// Takes a run's events in order; gives frames, and the whole response at the end.
 #[derive(Debug)]
@@ -12,7 +21,7 @@ pub struct Renderer {
     request_id: RunId,
     modality: Modality,
     selection: Selection,
-    text: String,
+    answers: Answers,
     usage: Usage,
 }
 
@@ -21,68 +30,33 @@ impl Renderer {
     #[must_use]
     pub fn new(request_id: RunId) -> Self {
         let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, text: String::new(), usage: Usage::default() }
+        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
     }
 
     /// The frames that an event gives; none for those that only collect. The last one, after a
     /// terminal event, is `[DONE]`, which the caller sends when the run is recorded.
     pub fn frame(&mut self, event: &RunEvent) -> Option<Frame> {
+        self.note(&event.body);
         let value = match &event.body {
-            RunEventBody::Selected(selected) => {
-                self.modality = selected.modality;
-                self.selection = Selection {
-                    selected_model: selected.model.clone(),
-                    selected_provider: selected.provider.clone(),
-                    reason: selected.reason.clone(),
-                    fallback_used: selected.fallback_used,
-                    fallback_reason: None,
-                };
-                json!({
-                    "event": "model_selected", "request_id": self.request_id, "model": selected.model,
-                    "model_name": selected.model_name, "provider": selected.provider,
-                    "modality": selected.modality, "fallback_used": selected.fallback_used,
-                })
-            }
+            RunEventBody::Selected(selected) => self.selected(selected),
             RunEventBody::Queued { position } => json!({"event": "queued", "position": position}),
             RunEventBody::Loading { progress } => json!({"event": "loading", "progress": progress}),
-            RunEventBody::Started { prompt_tokens } => {
-                self.usage.prompt_tokens = *prompt_tokens;
-                return None;
+            RunEventBody::Delta { choice, text, logprobs } => delta(*choice, text, logprobs),
+            RunEventBody::ToolCall { choice, index, begins, arguments } => {
+                tool_call(*choice, *index, begins.as_ref(), arguments)
             }
-            RunEventBody::Delta { text, .. } => {
-                self.text.push_str(text);
-                json!({"event": "delta", "text": text, "choices": [{"index": 0, "delta": {"content": text}}]})
-            }
-            RunEventBody::ToolCall { .. }
-            | RunEventBody::ChoiceDone { .. }
-            | RunEventBody::Embedding { .. } => return None,
-            RunEventBody::Usage { usage } => {
-                self.usage = *usage;
-                return None;
-            }
-            RunEventBody::Done { finish_reason } => self.complete_frame(*finish_reason),
-            RunEventBody::Cancelled => self.complete_frame(FinishReason::Cancelled),
+            RunEventBody::Done { finish_reason } => self.complete(*finish_reason),
+            RunEventBody::Cancelled => self.complete(FinishReason::Cancelled),
             RunEventBody::Error { error } => {
                 let envelope = error.envelope(&self.request_id.to_string());
                 json!({"event": "error", "error": envelope.error})
             }
+            RunEventBody::Started { .. }
+            | RunEventBody::ChoiceDone { .. }
+            | RunEventBody::Embedding { .. }
+            | RunEventBody::Usage { .. } => return None,
         };
         Some(Frame::json(Some(event.seq), &value))
-    }
-
-    /// The whole response, of the events so far.
-    #[must_use]
-    pub fn response(&self, finish_reason: Option<FinishReason>) -> GenerateResponse {
-        GenerateResponse {
-            request_id: self.request_id.to_string(),
-            model: self.selection.selected_model.clone(),
-            modality: self.modality,
-            selection: self.selection.clone(),
-            output: Output { text: self.text.clone() },
-            usage: self.usage.into(),
-            finish_reason,
-            warnings: Vec::new(),
-        }
     }
 
     /// Takes every event of a run and gives its response.
@@ -90,15 +64,77 @@ impl Renderer {
     /// # Errors
     /// The run's own error; `cancelled` if it was stopped.
     pub fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
-        for event in events {
-            self.frame(event);
-        }
-        crate::openai::chat::ending(events).map(|reason| self.response(Some(reason)))
+        let reason = ending(events)?;
+        events.iter().for_each(|event| self.note(&event.body));
+        Ok(self.response(Some(reason)))
     }
 
-    fn complete_frame(&self, finish_reason: FinishReason) -> serde_json::Value {
+    /// What later frames, or the whole response, tell of an event.
+    fn note(&mut self, event: &RunEventBody) {
+        match event {
+            RunEventBody::Selected(selected) => {
+                self.modality = selected.modality;
+                self.selection = Selection {
+                    selected_model: selected.model.clone(),
+                    selected_provider: selected.provider.clone(),
+                    reason: selected.reason.clone(),
+                    fallback_used: selected.fallback_used,
+                    fallback_reason: selected.fallback_reason.clone(),
+                };
+            }
+            RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
+            RunEventBody::Usage { usage } => self.usage = *usage,
+            event => self.answers.take(event),
+        }
+    }
+
+    fn selected(&self, selected: &Selected) -> Value {
+        json!({
+            "event": "model_selected", "request_id": self.request_id, "model": selected.model,
+            "model_name": selected.model_name, "provider": selected.provider,
+            "modality": selected.modality, "fallback_used": selected.fallback_used,
+        })
+    }
+
+    fn complete(&self, finish_reason: FinishReason) -> Value {
         let mut value = json!(self.response(Some(finish_reason)));
         value["event"] = json!("complete");
         value
     }
+
+    /// The whole response, of the events so far.
+    fn response(&self, finish_reason: Option<FinishReason>) -> GenerateResponse {
+        GenerateResponse {
+            request_id: self.request_id.to_string(),
+            model: self.selection.selected_model.clone(),
+            modality: self.modality,
+            selection: self.selection.clone(),
+            output: Output::from(&self.answers),
+            usage: self.usage.into(),
+            finish_reason,
+            warnings: Vec::new(),
+        }
+    }
 }
+
+/// `text` is what is added to `output.text`, the first answer's; the others have theirs in `choices`.
+fn delta(choice: u32, text: &str, logprobs: &[TokenLogprob]) -> Value {
+    let mut added = json!({"index": choice, "delta": {"content": text}});
+    if !logprobs.is_empty() {
+        added["logprobs"] = json!(entries(logprobs));
+    }
+    json!({"event": "delta", "text": if choice == 0 { text } else { "" }, "choices": [added]})
+}
+
+fn tool_call(choice: u32, index: u32, begins: Option<&ToolCallBegin>, arguments: &str) -> Value {
+    let mut value = json!({"event": "tool_call", "choice": choice, "index": index});
+    if let Some(begin) = begins {
+        value["id"] = json!(begin.id);
+        value["name"] = json!(begin.name);
+    }
+    value["arguments"] = json!(arguments);
+    value
+}
+
+#[cfg(test)]
+mod tests;

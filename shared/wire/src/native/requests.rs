@@ -1,10 +1,10 @@
 //! `/v1/requests/{id}`: a run as its owner sees it.
 
-use hearth_domain::{FinishReason, Run, RunState};
+use hearth_domain::{FinishReason, Run, RunId, RunState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::generate::{Output, UsageBody};
+use super::{generate::UsageBody, output::Output};
 
 /// A run's state and what it made so far.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -25,7 +25,7 @@ pub struct RequestStatus {
     /// Why it ended.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
-    /// The text it made; kept once it has ended.
+    /// What it made; kept once it has ended. Of several answers it has the first, and no log-probabilities.
     pub output: Option<Output>,
     /// Why it failed.
     pub error: Option<RequestFailure>,
@@ -46,6 +46,7 @@ pub struct RequestFailure {
 
 impl From<Run> for RequestStatus {
     fn from(run: Run) -> Self {
+        let output = run.state.is_terminal().then(|| Output::from(&run));
         Self {
             request_id: run.id.to_string(),
             status: run.state,
@@ -54,7 +55,7 @@ impl From<Run> for RequestStatus {
             queue_position: run.queue_position,
             usage: run.usage.into(),
             finish_reason: run.finish_reason,
-            output: run.state.is_terminal().then_some(Output { text: run.text }),
+            output,
             error: run.failure.map(|f| RequestFailure { code: f.code, message: f.message }),
             created_at: run.created_at.to_string(),
             finished_at: run.finished_at.map(|at| at.to_string()),
@@ -75,6 +76,34 @@ pub struct CancelResponse {
     /// What it had made, if `partial=true` was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
+}
+
+/// A request that goes on by itself: the answer to `Prefer: respond-async`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AcceptedRequest {
+    /// The run's id.
+    pub request_id: String,
+    /// `queued` or `running`.
+    #[schema(value_type = String)]
+    pub status: RunState,
+    /// Its place in the queue, from 1, while it waits.
+    pub queue_position: Option<u32>,
+    /// Where its state and its output are.
+    #[schema(example = "/v1/requests/req_01JDB4T6ZW3Q8N5XKM2C7V9RHF")]
+    pub status_url: String,
+    /// Where its events are.
+    #[schema(example = "/v1/requests/req_01JDB4T6ZW3Q8N5XKM2C7V9RHF/events")]
+    pub events_url: String,
+}
+
+impl AcceptedRequest {
+    /// The run `id`.
+    #[must_use]
+    pub fn new(id: RunId, status: RunState, queue_position: Option<u32>) -> Self {
+        let status_url = format!("/v1/requests/{id}");
+        let events_url = format!("{status_url}/events");
+        Self { request_id: id.to_string(), status, queue_position, status_url, events_url }
+    }
 }
 
 /// How to cancel.

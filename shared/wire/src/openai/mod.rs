@@ -2,4 +2,7 @@
 
 pub mod chat;
 pub mod content;
-pub mod render;
+pub mod embeddings;
+pub mod format;
+pub mod logprobs;
+pub mod tools;

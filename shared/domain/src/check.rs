@@ -1,0 +1,228 @@
+//! What makes a task impossible, whatever dialect it came in.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::{EmbeddingInput, EmbeddingTask, Message, ResponseFormat, Role, Task, TextTask, Tool, ToolChoice};
+
+/// How many answers a request may ask for.
+pub const MAX_CHOICES: u32 = 32;
+/// How many of the likeliest tokens are told for each place.
+pub const MAX_TOP_LOGPROBS: u32 = 20;
+/// How many tools a request may offer.
+pub const MAX_TOOLS: usize = 128;
+/// How long a tool's name may be.
+pub const MAX_TOOL_NAME: usize = 64;
+/// How deep objects and lists of a JSON Schema may be nested.
+pub const MAX_SCHEMA_DEPTH: usize = 64;
+/// How many bytes a JSON Schema may have, written without spaces.
+pub const MAX_SCHEMA_BYTES: usize = 128 << 10;
+/// How many texts a request may have embedded.
+pub const MAX_INPUTS: usize = 2048;
+
+/// A field of a task. Each dialect has its own name for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The conversation.
+    Messages,
+    /// Which call the message at this index answers.
+    ToolCallId(usize),
+    /// The sampling parameter of this name.
+    Sampling(&'static str),
+    /// The JSON Schema of the answer.
+    ResponseSchema,
+    /// The tools on offer.
+    Tools,
+    /// The name of the tool at this index.
+    ToolName(usize),
+    /// The JSON Schema of the arguments of the tool at this index.
+    ToolParameters(usize),
+    /// Whether a tool is called.
+    ToolChoice,
+    /// How many answers to give.
+    Choices,
+    /// How many likely tokens to tell.
+    TopLogprobs,
+    /// What to embed.
+    Inputs,
+    /// The text at this index of what to embed.
+    Input(usize),
+    /// How many numbers a vector has.
+    Dimensions,
+}
+
+/// A task that can't be carried out. A dialect puts its name for the field before the problem, and has
+/// a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field:?} {problem}")]
+pub struct InvalidTask {
+    /// The field at fault.
+    pub field: Field,
+    /// What is wrong with it, or what it may be.
+    pub problem: String,
+}
+
+fn invalid(field: Field, problem: impl Into<String>) -> InvalidTask {
+    InvalidTask { field, problem: problem.into() }
+}
+
+impl Task {
+    /// Checks what can be checked without knowing the model.
+    ///
+    /// # Errors
+    /// The first field at fault.
+    pub fn check(&self) -> Result<(), InvalidTask> {
+        match self {
+            Self::Text(task) => task.check(),
+            Self::Embedding(task) => task.check(),
+        }
+    }
+}
+
+impl TextTask {
+    /// Checks what can be checked without knowing the model.
+    ///
+    /// # Errors
+    /// The first field at fault.
+    pub fn check(&self) -> Result<(), InvalidTask> {
+        check_messages(&self.messages)?;
+        self.sampling
+            .check()
+            .map_err(|e| invalid(Field::Sampling(e.param), format!("must be {}", e.expected)))?;
+        if let ResponseFormat::JsonSchema(schema) = &self.response_format {
+            check_schema(Field::ResponseSchema, schema)?;
+        }
+        check_tools(&self.tools)?;
+        check_tool_choice(&self.tool_choice, &self.tools)?;
+        if !(1..=MAX_CHOICES).contains(&self.choices) {
+            return Err(invalid(Field::Choices, format!("must be 1 to {MAX_CHOICES}")));
+        }
+        if self.top_logprobs.is_some_and(|n| n > MAX_TOP_LOGPROBS) {
+            return Err(invalid(Field::TopLogprobs, format!("must be 0 to {MAX_TOP_LOGPROBS}")));
+        }
+        Ok(())
+    }
+}
+
+impl EmbeddingTask {
+    /// Checks what can be checked without knowing the model.
+    ///
+    /// # Errors
+    /// The first field at fault.
+    pub fn check(&self) -> Result<(), InvalidTask> {
+        if self.inputs.is_empty() {
+            return Err(invalid(Field::Inputs, "must not be empty"));
+        }
+        if self.inputs.len() > MAX_INPUTS {
+            let problem =
+                format!("must have at most {MAX_INPUTS} texts; send the others in a request of their own");
+            return Err(invalid(Field::Inputs, problem));
+        }
+        let empty = |input: &EmbeddingInput| match input {
+            EmbeddingInput::Text(text) => text.is_empty(),
+            EmbeddingInput::Tokens(tokens) => tokens.is_empty(),
+        };
+        if let Some(index) = self.inputs.iter().position(empty) {
+            return Err(invalid(Field::Input(index), "must not be empty; leave it out"));
+        }
+        if self.dimensions == Some(0) {
+            return Err(invalid(Field::Dimensions, "must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+fn check_messages(messages: &[Message]) -> Result<(), InvalidTask> {
+    if messages.is_empty() {
+        return Err(invalid(Field::Messages, "must not be empty"));
+    }
+    let mut calls = HashSet::new();
+    for (index, message) in messages.iter().enumerate() {
+        calls.extend(message.tool_calls.iter().map(|call| call.id.as_str()));
+        if message.role != Role::Tool {
+            continue;
+        }
+        let problem = match &message.tool_call_id {
+            None => "is missing: a tool's message needs the id of the call that it answers",
+            Some(id) if !calls.contains(id.as_str()) => {
+                "names no call of an earlier assistant message; send that message, with its tool_calls, before it"
+            }
+            Some(_) => continue,
+        };
+        return Err(invalid(Field::ToolCallId(index), problem));
+    }
+    Ok(())
+}
+
+fn check_tools(tools: &[Tool]) -> Result<(), InvalidTask> {
+    if tools.len() > MAX_TOOLS {
+        return Err(invalid(Field::Tools, format!("must have at most {MAX_TOOLS} tools")));
+    }
+    let mut names = HashSet::new();
+    for (index, tool) in tools.iter().enumerate() {
+        if !is_tool_name(&tool.name) {
+            let problem = format!(
+                "must be 1 to {MAX_TOOL_NAME} characters out of a-z, A-Z, 0-9, underscore, dot and dash"
+            );
+            return Err(invalid(Field::ToolName(index), problem));
+        }
+        if !names.insert(&tool.name) {
+            let problem = "is the name of an earlier tool too; give each tool a name of its own";
+            return Err(invalid(Field::ToolName(index), problem));
+        }
+        check_schema(Field::ToolParameters(index), &tool.parameters)?;
+    }
+    Ok(())
+}
+
+fn is_tool_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    (1..=MAX_TOOL_NAME).contains(&name.len()) && name.chars().all(allowed)
+}
+
+fn check_tool_choice(choice: &ToolChoice, tools: &[Tool]) -> Result<(), InvalidTask> {
+    let problem = match choice {
+        ToolChoice::Auto | ToolChoice::None => return Ok(()),
+        ToolChoice::Required | ToolChoice::Named(_) if tools.is_empty() => {
+            "asks for a call, but there are no tools; send tools, or leave it out"
+        }
+        ToolChoice::Named(name) if tools.iter().all(|tool| tool.name != *name) => {
+            "names a function that is not among the tools; send it in tools, or name another"
+        }
+        ToolChoice::Required | ToolChoice::Named(_) => return Ok(()),
+    };
+    Err(invalid(Field::ToolChoice, problem))
+}
+
+/// A schema becomes a grammar, and each step of that goes as deep as the schema does: what is too deep is
+/// refused before anything recurses into it.
+fn check_schema(field: Field, schema: &Value) -> Result<(), InvalidTask> {
+    if !schema.is_object() {
+        return Err(invalid(field, "must be a JSON Schema, which is an object"));
+    }
+    if is_deeper_than(MAX_SCHEMA_DEPTH, schema) {
+        return Err(invalid(field, format!("must be nested at most {MAX_SCHEMA_DEPTH} levels deep")));
+    }
+    if schema.to_string().len() > MAX_SCHEMA_BYTES {
+        return Err(invalid(field, format!("must have at most {} KiB", MAX_SCHEMA_BYTES >> 10)));
+    }
+    Ok(())
+}
+
+/// Whether objects and lists are nested more than `most` times. Without recursion: that is what it guards.
+fn is_deeper_than(most: usize, value: &Value) -> bool {
+    let mut open = vec![(value, 1)];
+    while let Some((value, depth)) = open.pop() {
+        match value {
+            Value::Array(_) | Value::Object(_) if depth > most => return true,
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(fields) => open.extend(fields.values().map(|field| (field, depth + 1))),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! What the head of an answer tells of the queue, and answers that don't wait for it.
+
+use axum::{
+    Json,
+    response::{IntoResponse as _, Response},
+};
+use hearth_wire::native::requests::AcceptedRequest;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// The run's place in the queue when the answer began, from 1.
+pub const POSITION: HeaderName = HeaderName::from_static("x-queue-position");
+/// Which of the client's preferences was followed (RFC 7240, section 3).
+pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+const RESPOND_ASYNC: &str = "respond-async";
+
+/// Whether the client would rather be answered at once and look for the result later (RFC 7240,
+/// section 4.1).
+#[must_use]
+pub fn prefers_async(headers: &HeaderMap) -> bool {
+    let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(','));
+    preferences.any(|preference| {
+        let name = preference.split([';', '=']).next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(RESPOND_ASYNC)
+    })
+}
+
+/// The answer, with the run's place in the queue if it had one.
+#[must_use]
+pub fn told(mut response: Response, position: Option<u32>) -> Response {
+    if let Some(position) = position {
+        response.headers_mut().insert(POSITION, position.into());
+    }
+    response
+}
+
+/// The answer to who doesn't wait.
+#[must_use]
+pub fn accepted(request: AcceptedRequest) -> Response {
+    let position = request.queue_position;
+    let applied = [(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC))];
+    told((StatusCode::ACCEPTED, applied, Json(request)).into_response(), position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_preference_is_found_among_others() {
+        let prefers = |values: &[&'static str]| {
+            let headers =
+                values.iter().map(|value| ("prefer".parse().unwrap(), HeaderValue::from_static(value)));
+            prefers_async(&headers.collect())
+        };
+        assert!(prefers(&["respond-async"]));
+        assert!(prefers(&["wait=10, Respond-Async; x=1"]));
+        assert!(prefers(&["return=minimal", "respond-async"]));
+        assert!(!prefers(&[]));
+        assert!(!prefers(&["wait=10", "respond-asynchronously", "handling=respond-async"]));
+    }
+}

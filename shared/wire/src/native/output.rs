@@ -1,0 +1,80 @@
+//! What was generated.
+
+use hearth_domain::{FinishReason, Run, ToolCall};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    answer::{Answer, Answers},
+    openai::{
+        logprobs::{TokenLogprobBody, entries},
+        tools::ToolCallBody,
+    },
+};
+
+/// What was made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Output {
+    /// The text; of several answers that of the first.
+    pub text: String,
+    /// The tools that the model calls, if any; of several answers those of the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCallBody>,
+    /// The tokens of the text, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<Vec<TokenLogprobBody>>,
+    /// Every answer, if there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<OutputChoice>,
+}
+
+/// One of several answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct OutputChoice {
+    /// Which, from 0.
+    pub index: u32,
+    /// The text.
+    pub text: String,
+    /// The tools that the model calls, if any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCallBody>,
+    /// The tokens of the text, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<Vec<TokenLogprobBody>>,
+    /// `stop`, `length`, `tool_calls` or `cancelled`.
+    #[schema(value_type = Option<String>)]
+    pub finish_reason: Option<FinishReason>,
+}
+
+impl From<&Answers> for Output {
+    fn from(answers: &Answers) -> Self {
+        let choices: Vec<OutputChoice> =
+            (0..).zip(answers.all()).map(|(index, answer)| OutputChoice::new(index, answer)).collect();
+        let first = choices.first().cloned().unwrap_or_default();
+        let choices = if choices.len() > 1 { choices } else { Vec::new() };
+        Self { text: first.text, tool_calls: first.tool_calls, logprobs: first.logprobs, choices }
+    }
+}
+
+impl OutputChoice {
+    fn new(index: u32, answer: &Answer) -> Self {
+        Self {
+            index,
+            text: answer.text.clone(),
+            tool_calls: bodies(&answer.tool_calls),
+            logprobs: (!answer.logprobs.is_empty()).then(|| entries(&answer.logprobs)),
+            finish_reason: answer.finish_reason,
+        }
+    }
+}
+
+/// What a run's record has.
+impl From<&Run> for Output {
+    fn from(run: &Run) -> Self {
+        Self { text: run.text.clone(), tool_calls: bodies(&run.tool_calls), ..Self::default() }
+    }
+}
+
+fn bodies(calls: &[ToolCall]) -> Vec<ToolCallBody> {
+    calls.iter().cloned().map(Into::into).collect()
+}

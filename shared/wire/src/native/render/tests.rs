@@ -1,0 +1,66 @@
+use hearth_domain::Logprob;
+
+use super::*;
+
+fn numbered(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
+    (1..).zip(bodies).map(|(seq, body)| RunEvent { seq, body }).collect()
+}
+
+fn delta(choice: u32, text: &str) -> RunEventBody {
+    RunEventBody::Delta { choice, text: text.into(), logprobs: Vec::new() }
+}
+
+fn frames(events: &[RunEvent]) -> Vec<Value> {
+    let mut renderer = Renderer::new(RunId::new());
+    let frames = events.iter().filter_map(|event| renderer.frame(event));
+    frames.map(|frame| serde_json::from_str(&frame.data).unwrap()).collect()
+}
+
+#[test]
+fn calls_are_events_and_part_of_the_output() {
+    let begins = Some(ToolCallBegin { id: "c1".into(), name: "add".into() });
+    let call = |begins, arguments: &str| RunEventBody::ToolCall {
+        choice: 0,
+        index: 0,
+        begins,
+        arguments: arguments.into(),
+    };
+    let done = RunEventBody::Done { finish_reason: FinishReason::ToolCalls };
+    let told = frames(&numbered(vec![call(begins, ""), call(None, "{}"), done]));
+    let first =
+        json!({"event": "tool_call", "choice": 0, "index": 0, "id": "c1", "name": "add", "arguments": ""});
+    assert_eq!(told[0], first);
+    assert_eq!(told[1], json!({"event": "tool_call", "choice": 0, "index": 0, "arguments": "{}"}));
+    let function = json!({"name": "add", "arguments": "{}"});
+    let calls = json!([{"id": "c1", "type": "function", "function": function}]);
+    assert_eq!(told[2]["output"], json!({"text": "", "tool_calls": calls}));
+    assert_eq!(told[2]["finish_reason"], "tool_calls");
+}
+
+#[test]
+fn the_deltas_add_up_to_the_first_text_whatever_the_others_say() {
+    let early = RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length };
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let told = frames(&numbered(vec![delta(0, "a"), delta(1, "x"), early, delta(0, "b"), done]));
+    let (complete, deltas) = told.split_last().unwrap();
+    let text: String = deltas.iter().map(|delta| delta["text"].as_str().unwrap()).collect();
+    assert_eq!(complete["output"]["text"], text.as_str());
+    assert_eq!(deltas[1]["choices"], json!([{"index": 1, "delta": {"content": "x"}}]));
+    let choices = json!([
+        {"index": 0, "text": "ab", "finish_reason": "stop"},
+        {"index": 1, "text": "x", "finish_reason": "length"},
+    ]);
+    assert_eq!(complete["output"], json!({"text": "ab", "choices": choices}));
+}
+
+#[test]
+fn log_probabilities_go_with_their_text() {
+    let token = Logprob { bytes: b"Hi".to_vec(), logprob: -0.5 };
+    let logprobs = vec![TokenLogprob { token, top: Vec::new() }];
+    let said = RunEventBody::Delta { choice: 0, text: "Hi".into(), logprobs };
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let told = frames(&numbered(vec![said, done]));
+    let expected = json!([{"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}]);
+    assert_eq!(told[0]["choices"][0]["logprobs"], expected);
+    assert_eq!(told[1]["output"]["logprobs"], expected);
+}

@@ -1,0 +1,130 @@
+//! What is answered.
+
+use hearth_domain::Usage;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::openai::{
+    logprobs::LogprobsBody,
+    tools::{ToolCallBody, ToolCallDelta},
+};
+
+/// A whole completion.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ChatCompletion {
+    /// The run's id.
+    pub id: String,
+    /// Always `chat.completion`.
+    pub object: String,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// The model that served it.
+    pub model: String,
+    /// As many as `n` asked for.
+    pub choices: Vec<ChatChoice>,
+    /// Tokens taken, by all choices.
+    pub usage: ChatUsage,
+}
+
+/// One of a completion's answers.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ChatChoice {
+    /// Which, from 0.
+    pub index: u32,
+    /// What the model said.
+    pub message: ChatAnswer,
+    /// The tokens of the text, if they were asked for.
+    pub logprobs: Option<LogprobsBody>,
+    /// `stop`, `length` or `tool_calls`.
+    pub finish_reason: Option<String>,
+}
+
+/// What the model said.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ChatAnswer {
+    /// Always `assistant`.
+    pub role: String,
+    /// The text; null if it only calls tools.
+    pub content: Option<String>,
+    /// Always null.
+    pub refusal: Option<String>,
+    /// The tools that it calls, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCallBody>>,
+}
+
+/// One chunk of a streamed completion.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ChatChunk {
+    /// The run's id.
+    pub id: String,
+    /// Always `chat.completion.chunk`.
+    pub object: String,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// The model that serves it.
+    pub model: String,
+    /// One choice, or none in the chunk that tells the usage.
+    pub choices: Vec<ChunkChoice>,
+    /// Tokens taken, in the last chunk if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ChatUsage>,
+}
+
+/// What a chunk adds.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ChunkChoice {
+    /// To which choice, from 0.
+    pub index: u32,
+    /// What is added.
+    pub delta: ChunkDelta,
+    /// The tokens of the text, if they were asked for.
+    pub logprobs: Option<LogprobsBody>,
+    /// `stop`, `length` or `tool_calls`, in the choice's last one.
+    pub finish_reason: Option<String>,
+}
+
+/// What a chunk adds to the message.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ChunkDelta {
+    /// `assistant`, in the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Text to append.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Calls that begin or go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCallDelta>>,
+}
+
+/// Tokens taken, as OpenAI's clients read them.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct ChatUsage {
+    /// Tokens of the rendered prompt.
+    pub prompt_tokens: u32,
+    /// Tokens generated.
+    pub completion_tokens: u32,
+    /// Both together.
+    pub total_tokens: u32,
+    /// More about the prompt's tokens.
+    pub prompt_tokens_details: PromptTokensDetails,
+}
+
+/// More about the prompt's tokens.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct PromptTokensDetails {
+    /// Those that needed no prefill.
+    pub cached_tokens: u32,
+}
+
+impl From<Usage> for ChatUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.total_tokens(),
+            prompt_tokens_details: PromptTokensDetails { cached_tokens: usage.cached_tokens },
+        }
+    }
+}

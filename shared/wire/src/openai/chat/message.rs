@@ -1,0 +1,94 @@
+//! The messages of a chat request.
+
+use hearth_domain::{Message, Role, ToolCall};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    ApiError,
+    openai::{content::Content, tools::ToolCallBody},
+};
+
+/// One message of a conversation.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct ChatMessage {
+    /// `system`, `developer`, `user`, `assistant` or `tool`.
+    #[schema(value_type = String, example = "user")]
+    pub role: ChatRole,
+    /// A text, or a list of text parts; null in an assistant's message that only calls tools.
+    pub content: Option<Content>,
+    /// Who speaks, where several share a role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The tools that the assistant called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCallBody>>,
+    /// In a tool's message, the id of the call that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// Refused: the older form of `tool_calls`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub function_call: Option<Value>,
+}
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatRole {
+    /// Instructions.
+    System,
+    /// Instructions, under their newer name.
+    Developer,
+    /// Who asks.
+    User,
+    /// The model.
+    Assistant,
+    /// A tool's result.
+    Tool,
+    /// Refused: the older form of `tool`.
+    Function,
+}
+
+impl ChatMessage {
+    /// The message without its dialect. `param` is where it stood, for the error.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub fn into_domain(self, param: &str) -> Result<Message, ApiError> {
+        if self.function_call.is_some() {
+            let message = "function_call is of an older dialect; send tool_calls instead";
+            return Err(ApiError::invalid(format!("{param}.function_call"), message));
+        }
+        let role = match self.role {
+            ChatRole::System | ChatRole::Developer => Role::System,
+            ChatRole::User => Role::User,
+            ChatRole::Assistant => Role::Assistant,
+            ChatRole::Tool => Role::Tool,
+            ChatRole::Function => {
+                let message =
+                    "the role function is of an older dialect; send the role tool with a tool_call_id";
+                return Err(ApiError::invalid(format!("{param}.role"), message));
+            }
+        };
+        let tool_calls = self.tool_calls.unwrap_or_default();
+        if role != Role::Assistant && !tool_calls.is_empty() {
+            let message = "only an assistant's message calls tools";
+            return Err(ApiError::invalid(format!("{param}.tool_calls"), message));
+        }
+        let at = format!("{param}.content");
+        let content = match self.content {
+            Some(content) => content.into_text(&at)?,
+            None if role == Role::Assistant => String::new(),
+            None => return Err(ApiError::invalid(at, "a message needs a content")),
+        };
+        Ok(Message {
+            role,
+            content,
+            tool_calls: tool_calls.into_iter().map(ToolCall::from).collect(),
+            tool_call_id: self.tool_call_id.filter(|_| role == Role::Tool),
+            name: self.name.filter(|_| role != Role::Tool),
+        })
+    }
+}

@@ -1,0 +1,17 @@
+//! `POST /v1/chat/completions`.
+
+mod completion;
+mod message;
+mod render;
+mod request;
+
+pub use completion::{
+    ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChatUsage, ChunkChoice, ChunkDelta,
+    PromptTokensDetails,
+};
+pub use message::{ChatMessage, ChatRole};
+pub use render::Renderer;
+pub use request::{ChatRequest, StreamOptions};
+
+#[cfg(test)]
+mod tests;

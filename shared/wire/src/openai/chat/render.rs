@@ -1,0 +1,193 @@
+//! Run events as the OpenAI dialect shows them.
+
+use hearth_domain::{FinishReason, RunId, Timestamp, Usage, check::MAX_CHOICES};
+use serde_json::json;
+
+use super::{ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChunkChoice, ChunkDelta};
+use crate::{
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    answer::{Answer, Answers, ending},
+    openai::{
+        logprobs::LogprobsBody,
+        tools::{ToolCallBody, ToolCallDelta},
+    },
+    stream::Frame,
+};
+
+const ASSISTANT: &str = "assistant";
+
+/// Takes a run's events in order; gives chunks, and the whole completion at the end.
+#[derive(Debug)]
+pub struct Renderer {
+    request_id: RunId,
+    created: i64,
+    model: String,
+    choices: u32,
+    include_usage: bool,
+    offers_tools: bool,
+    /// How many choices have their first chunk out.
+    greeted: u32,
+    answers: Answers,
+    usage: Usage,
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event. `include_usage`: a last chunk tells
+    /// the usage. `offers_tools`: an answer may have no text.
+    pub(super) fn new(request_id: RunId, choices: u32, include_usage: bool, offers_tools: bool) -> Self {
+        Self {
+            request_id,
+            created: Timestamp::now().unix(),
+            model: String::new(),
+            choices,
+            include_usage,
+            offers_tools,
+            greeted: 0,
+            answers: Answers::default(),
+            usage: Usage::default(),
+        }
+    }
+
+    /// The frames that an event gives. `[DONE]` is left to the caller.
+    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+        let frames = match &event.body {
+            RunEventBody::Started { .. } => self.greetings(self.choices),
+            RunEventBody::Delta { choice, text, logprobs } => {
+                let delta = ChunkDelta { content: Some(text.clone()), ..ChunkDelta::default() };
+                self.chunks(*choice, delta, LogprobsBody::of(logprobs), None)
+            }
+            RunEventBody::ToolCall { choice, index, begins, arguments } => {
+                let call = ToolCallDelta::new(*index, begins.as_ref(), arguments);
+                let delta = ChunkDelta { tool_calls: Some(vec![call]), ..ChunkDelta::default() };
+                self.chunks(*choice, delta, None, None)
+            }
+            RunEventBody::ChoiceDone { choice, finish_reason } => {
+                self.chunks(*choice, ChunkDelta::default(), None, Some(*finish_reason))
+            }
+            RunEventBody::Done { finish_reason } => {
+                let mut frames = Vec::new();
+                for choice in self.answers.open() {
+                    frames.extend(self.chunks(choice, ChunkDelta::default(), None, Some(*finish_reason)));
+                }
+                if self.include_usage {
+                    let (choices, usage) = (Vec::new(), Some(self.usage.into()));
+                    frames.push(Frame::json(None, &ChatChunk { choices, usage, ..self.empty_chunk() }));
+                }
+                frames
+            }
+            RunEventBody::Error { error } => vec![self.error(error)],
+            RunEventBody::Cancelled => {
+                vec![self.error(&ApiError::new(ErrorCode::Cancelled, "the request was cancelled"))]
+            }
+            _ => Vec::new(),
+        };
+        self.note(&event.body);
+        frames
+    }
+
+    /// Takes every event of a run and gives its completion.
+    ///
+    /// # Errors
+    /// The run's own error; `cancelled` if it was stopped.
+    pub fn collected(mut self, events: &[RunEvent]) -> Result<ChatCompletion, ApiError> {
+        ending(events)?;
+        events.iter().for_each(|event| self.note(&event.body));
+        Ok(ChatCompletion {
+            id: self.request_id.to_string(),
+            object: "chat.completion".to_owned(),
+            created: self.created,
+            model: self.model,
+            choices: (0..).zip(self.answers.all()).map(|(index, answer)| choice(index, answer)).collect(),
+            usage: self.usage.into(),
+        })
+    }
+
+    /// What later frames, or the whole completion, tell of an event.
+    fn note(&mut self, event: &RunEventBody) {
+        match event {
+            RunEventBody::Selected(selected) => self.model.clone_from(&selected.model),
+            RunEventBody::Usage { usage } => self.usage = *usage,
+            event => self.answers.take(event),
+        }
+    }
+
+    /// A chunk, after the choice's first one.
+    fn chunks(
+        &mut self,
+        choice: u32,
+        delta: ChunkDelta,
+        logprobs: Option<LogprobsBody>,
+        reason: Option<FinishReason>,
+    ) -> Vec<Frame> {
+        let mut frames = self.greetings(choice.saturating_add(1));
+        frames.push(self.chunk(choice, delta, logprobs, reason));
+        frames
+    }
+
+    /// OpenAI's first chunk of each of the first `count` choices: the role, and an empty text where there
+    /// will be one. In order, since clients count choices as they come.
+    fn greetings(&mut self, count: u32) -> Vec<Frame> {
+        let count = count.min(MAX_CHOICES);
+        let new = self.greeted..count.max(self.greeted);
+        self.greeted = new.end;
+        let greeting = |choice| {
+            let content = (!self.offers_tools).then(String::new);
+            let delta = ChunkDelta { role: Some(ASSISTANT.to_owned()), content, tool_calls: None };
+            self.chunk(choice, delta, None, None)
+        };
+        new.map(greeting).collect()
+    }
+
+    fn chunk(
+        &self,
+        index: u32,
+        delta: ChunkDelta,
+        logprobs: Option<LogprobsBody>,
+        reason: Option<FinishReason>,
+    ) -> Frame {
+        let choices = vec![ChunkChoice { index, delta, logprobs, finish_reason: reason.map(openai_name) }];
+        Frame::json(None, &ChatChunk { choices, ..self.empty_chunk() })
+    }
+
+    fn empty_chunk(&self) -> ChatChunk {
+        ChatChunk {
+            id: self.request_id.to_string(),
+            object: "chat.completion.chunk".to_owned(),
+            created: self.created,
+            model: self.model.clone(),
+            choices: Vec::new(),
+            usage: None,
+        }
+    }
+
+    fn error(&self, error: &ApiError) -> Frame {
+        let envelope = error.envelope(&self.request_id.to_string());
+        Frame::json(None, &json!({"event": "error", "error": envelope.error}))
+    }
+}
+
+fn choice(index: u32, answer: &Answer) -> ChatChoice {
+    let calls: Vec<ToolCallBody> = answer.tool_calls.iter().cloned().map(Into::into).collect();
+    let only_calls = answer.text.is_empty() && !calls.is_empty();
+    ChatChoice {
+        index,
+        message: ChatAnswer {
+            role: ASSISTANT.to_owned(),
+            content: (!only_calls).then(|| answer.text.clone()),
+            refusal: None,
+            tool_calls: (!calls.is_empty()).then_some(calls),
+        },
+        logprobs: LogprobsBody::of(&answer.logprobs),
+        finish_reason: answer.finish_reason.map(openai_name),
+    }
+}
+
+/// The finish reasons that OpenAI's clients know.
+fn openai_name(reason: FinishReason) -> String {
+    match reason {
+        FinishReason::Stop | FinishReason::Cancelled => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+    }
+    .to_owned()
+}

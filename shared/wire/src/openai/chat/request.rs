@@ -1,0 +1,211 @@
+//! What is asked.
+
+use hearth_domain::{
+    Field, Generation, ModelId, OnDisconnect, Priority, RunId, Sampling, TextTask, ToolChoice, WhileLoading,
+    message::name_results,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{ChatMessage, Renderer};
+use crate::{
+    ApiError,
+    native::generate::Stop,
+    openai::{
+        format::ResponseFormatBody,
+        logprobs::{LogitBias, biases, top_logprobs},
+        tools::{ToolBody, ToolChoiceBody, keep_allowed},
+    },
+};
+
+/// A chat request as OpenAI's SDKs send it. Unknown fields are ignored.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct ChatRequest {
+    /// A model's id, or `auto`.
+    #[schema(example = "tiny-chat")]
+    pub model: String,
+    /// The conversation, oldest first.
+    pub messages: Vec<ChatMessage>,
+    /// Whether to answer with server-sent events.
+    #[serde(default)]
+    pub stream: Option<bool>,
+    /// What else to stream.
+    pub stream_options: Option<StreamOptions>,
+    /// 0 to 2.
+    pub temperature: Option<f32>,
+    /// 0 to 1.
+    pub top_p: Option<f32>,
+    /// -2 to 2.
+    pub presence_penalty: Option<f32>,
+    /// -2 to 2.
+    pub frequency_penalty: Option<f32>,
+    /// Makes the choice repeatable.
+    pub seed: Option<i64>,
+    /// A text or a list of texts that end the completion.
+    pub stop: Option<Stop>,
+    /// At least 1. The older name of `max_completion_tokens`.
+    pub max_tokens: Option<u32>,
+    /// At least 1.
+    pub max_completion_tokens: Option<u32>,
+    /// How many completions, 1 to 32.
+    pub n: Option<u32>,
+    /// The form of the answer.
+    pub response_format: Option<ResponseFormatBody>,
+    /// Tools that the model may call; at most 128.
+    pub tools: Option<Vec<ToolBody>>,
+    /// Whether it calls one. Absent: as it sees fit.
+    pub tool_choice: Option<ToolChoiceBody>,
+    /// Whether it may call several at once; it may, unless this is false.
+    pub parallel_tool_calls: Option<bool>,
+    /// Added to the logits of tokens, by the tokens' ids; each -100 to 100.
+    #[schema(value_type = Option<Object>)]
+    pub logit_bias: Option<LogitBias>,
+    /// Whether to give log-probabilities.
+    pub logprobs: Option<bool>,
+    /// With `logprobs`: tell this many of the likeliest tokens for each place, 0 to 20.
+    pub top_logprobs: Option<u32>,
+    /// Refused: the older form of `tools`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub functions: Option<Value>,
+    /// Refused: the older form of `tool_choice`.
+    #[schema(value_type = Option<Object>)]
+    pub function_call: Option<Value>,
+    /// An extension: 0 keeps all.
+    pub top_k: Option<u32>,
+    /// An extension: 0 to 1.
+    pub min_p: Option<f32>,
+    /// An extension: above 0, at most 2.
+    pub repeat_penalty: Option<f32>,
+    /// An extension: goes on past the end-of-turn token.
+    pub ignore_eos: Option<bool>,
+    /// An extension: `cancel` or `continue`.
+    #[schema(value_type = Option<String>)]
+    pub on_disconnect: Option<OnDisconnect>,
+    /// An extension: while the model is being loaded, `wait`, or let the `default` model answer.
+    #[schema(value_type = Option<String>)]
+    pub while_loading: Option<WhileLoading>,
+    /// An extension: `low`, `normal` or `high` among the requests that wait.
+    #[schema(value_type = Option<String>)]
+    pub priority: Option<Priority>,
+}
+
+/// What else to stream.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
+pub struct StreamOptions {
+    /// Whether a last chunk tells the usage.
+    #[serde(default)]
+    pub include_usage: Option<bool>,
+}
+
+impl ChatRequest {
+    /// Whether to stream.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        self.stream.unwrap_or(false)
+    }
+
+    /// What shows the events of the run `id` as this request wants them.
+    #[must_use]
+    pub fn renderer(&self, id: RunId) -> Renderer {
+        let include_usage = self.stream_options.and_then(|o| o.include_usage).unwrap_or(false);
+        let offers_tools = self.tools.as_ref().is_some_and(|tools| !tools.is_empty());
+        Renderer::new(id, self.n.unwrap_or(1), include_usage, offers_tools)
+    }
+
+    /// The request without its dialect.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub fn into_generation(self) -> Result<Generation, ApiError> {
+        self.refuse_the_older_form()?;
+        let sampling = self.sampling()?;
+        let newer_limit = self.max_completion_tokens.is_some();
+        let mut messages = Vec::with_capacity(self.messages.len());
+        for (index, message) in self.messages.into_iter().enumerate() {
+            messages.push(message.into_domain(&format!("messages[{index}]"))?);
+        }
+        name_results(&mut messages);
+        let mut tools = Vec::new();
+        for (index, tool) in self.tools.into_iter().flatten().enumerate() {
+            tools.push(tool.into_domain(&format!("tools[{index}]"))?);
+        }
+        let choice = self.tool_choice.map(ToolChoiceBody::into_domain).transpose()?;
+        let (tool_choice, allowed) = choice.unwrap_or((ToolChoice::Auto, None));
+        let format = self.response_format.map(|format| format.into_domain("response_format")).transpose()?;
+        let mut task = TextTask {
+            response_format: format.unwrap_or_default(),
+            tools,
+            tool_choice,
+            parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
+            choices: self.n.unwrap_or(1),
+            top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "top_logprobs")?,
+            ..TextTask::new(messages, sampling)
+        };
+        task.check().map_err(|error| {
+            let param = param(error.field, newer_limit);
+            ApiError::unfit(param, &error)
+        })?;
+        if let Some(names) = allowed {
+            keep_allowed(&mut task.tools, &names)?;
+        }
+        Ok(Generation {
+            on_disconnect: self.on_disconnect.unwrap_or_default(),
+            while_loading: self.while_loading.unwrap_or_default(),
+            priority: self.priority.unwrap_or_default(),
+            ..Generation::new(Some(ModelId::new(self.model)), task)
+        })
+    }
+
+    fn sampling(&self) -> Result<Sampling, ApiError> {
+        Ok(Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            // The engine's seeds have 32 bits: the low half of OpenAI's is enough to repeat a choice.
+            seed: self.seed.map(|seed| (seed & i64::from(u32::MAX)) as u32),
+            stop: self.stop.clone().map(Into::into).unwrap_or_default(),
+            max_tokens: self.max_completion_tokens.or(self.max_tokens),
+            ignore_eos: self.ignore_eos.unwrap_or(false),
+            logit_bias: biases(self.logit_bias.clone(), "logit_bias")?,
+        })
+    }
+
+    /// Functions came before tools. To ignore them would change the answer's meaning.
+    fn refuse_the_older_form(&self) -> Result<(), ApiError> {
+        let older =
+            [("functions", &self.functions, "tools"), ("function_call", &self.function_call, "tool_choice")];
+        for (param, value, newer) in older {
+            if value.is_some() {
+                let message = format!("{param} is of an older dialect; use {newer} instead");
+                return Err(ApiError::invalid(param, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What this dialect calls a field.
+fn param(field: Field, newer_limit: bool) -> String {
+    let name = match field {
+        Field::Messages => "messages",
+        Field::Sampling("max_tokens") if newer_limit => "max_completion_tokens",
+        Field::Sampling(name) => name,
+        Field::ResponseSchema => "response_format.json_schema.schema",
+        Field::Tools => "tools",
+        Field::ToolChoice => "tool_choice",
+        Field::Choices => "n",
+        Field::TopLogprobs => "top_logprobs",
+        Field::Inputs => "input",
+        Field::Dimensions => "dimensions",
+        Field::ToolCallId(index) => return format!("messages[{index}].tool_call_id"),
+        Field::ToolName(index) => return format!("tools[{index}].function.name"),
+        Field::ToolParameters(index) => return format!("tools[{index}].function.parameters"),
+        Field::Input(index) => return format!("input[{index}]"),
+    };
+    name.to_owned()
+}

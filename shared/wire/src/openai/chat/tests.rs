@@ -1,0 +1,363 @@
+use hearth_domain::{
+    FinishReason, Generation, Logprob, Modality, Priority, ResponseFormat, Role, RunId, Task, TextTask,
+    TokenLogprob, ToolChoice, Usage, WhileLoading,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    ApiError, RunEvent, RunEventBody,
+    event::{Selected, ToolCallBegin},
+};
+
+fn hello() -> Value {
+    json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]})
+}
+
+/// The request with these fields too.
+fn with(fields: Value) -> Value {
+    let mut body = hello();
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+fn generation(body: Value) -> Result<Generation, ApiError> {
+    serde_json::from_value::<ChatRequest>(body).unwrap().into_generation()
+}
+
+fn task(fields: Value) -> TextTask {
+    match generation(with(fields)).unwrap().task {
+        Task::Text(task) => task,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn weather() -> Value {
+    let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}, "at": {}}});
+    json!({"type": "function", "function": {"name": "get_weather", "parameters": parameters}})
+}
+
+fn add() -> Value {
+    json!({"type": "function", "function": {"name": "add", "description": "Adds", "strict": true}})
+}
+
+fn called() -> Value {
+    let function = json!({"name": "get_weather", "arguments": "{\"city\":\"Paris\"}"});
+    json!({"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": function}]})
+}
+
+#[test]
+fn fields_left_out_ask_for_one_plain_text() {
+    let plain = task(json!({}));
+    assert_eq!(plain, TextTask::new(plain.messages.clone(), hearth_domain::Sampling::default()));
+    let null = task(json!({
+        "tools": null, "tool_choice": null, "parallel_tool_calls": null, "response_format": null, "n": null,
+        "logprobs": null, "top_logprobs": null, "logit_bias": null, "functions": null, "function_call": null,
+        "colour": {"unknown": true},
+    }));
+    assert_eq!(null, plain);
+}
+
+#[test]
+fn tools_and_their_choice_reach_the_task() {
+    let of = task(json!({"tools": [weather(), add()], "parallel_tool_calls": false}));
+    assert_eq!((of.tools.len(), of.parallel_tool_calls, of.tool_choice), (2, false, ToolChoice::Auto));
+    assert_eq!((of.tools[0].name.as_str(), of.tools[0].strict), ("get_weather", false));
+    let properties: Vec<&String> = of.tools[0].parameters["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(properties, ["city", "at"], "the order of properties is lost");
+    assert_eq!(of.tools[1].description.as_deref(), Some("Adds"));
+    assert_eq!(of.tools[1].parameters, json!({"type": "object", "properties": {}}));
+    assert!(of.tools[1].strict);
+
+    let named = json!({"type": "function", "function": {"name": "add"}});
+    let cases = [
+        (json!("none"), ToolChoice::None),
+        (json!("auto"), ToolChoice::Auto),
+        (json!("required"), ToolChoice::Required),
+        (named.clone(), ToolChoice::Named("add".into())),
+    ];
+    for (choice, expected) in cases {
+        let of = task(json!({"tools": [weather(), add()], "tool_choice": choice}));
+        assert_eq!((of.tool_choice, of.tools.len()), (expected, 2), "{choice}");
+    }
+    let allowed = json!({"mode": "required", "tools": [named]});
+    let choice = json!({"type": "allowed_tools", "allowed_tools": allowed});
+    let of = task(json!({"tools": [weather(), add()], "tool_choice": choice}));
+    assert_eq!((of.tool_choice, of.tools.len()), (ToolChoice::Required, 1));
+    assert_eq!(of.tools[0].name, "add");
+}
+
+#[test]
+fn calls_and_their_results_are_part_of_the_conversation() {
+    let mut body = hello();
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(called());
+    messages.push(json!({"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "21"}]}));
+    let Task::Text(task) = generation(body).unwrap().task else { panic!("no text") };
+    let [_, call, result] = &task.messages[..] else { panic!("{:?}", task.messages) };
+    assert_eq!((call.role, call.content.as_str()), (Role::Assistant, ""));
+    assert_eq!(call.tool_calls[0].arguments, "{\"city\":\"Paris\"}");
+    assert_eq!((result.role, result.content.as_str()), (Role::Tool, "21"));
+    assert_eq!((result.tool_call_id.as_deref(), result.name.as_deref()), (Some("c1"), Some("get_weather")));
+}
+
+#[test]
+fn the_form_the_number_and_the_likelihoods_of_answers_reach_the_task() {
+    let schema = json!({"type": "object", "properties": {"z": {}, "a": {}}});
+    let named = json!({"name": "s", "schema": schema, "strict": true});
+    let formats = [
+        (json!({"type": "text"}), ResponseFormat::Text),
+        (json!({"type": "json_object"}), ResponseFormat::JsonObject),
+        (json!({"type": "json_schema", "json_schema": named}), ResponseFormat::JsonSchema(schema)),
+    ];
+    for (format, expected) in formats {
+        assert_eq!(task(json!({"response_format": format})).response_format, expected);
+    }
+    assert_eq!(task(json!({"n": 32})).choices, 32);
+    let bias = task(json!({"logit_bias": {"12": -100, "7": 0.5}})).sampling.logit_bias;
+    assert_eq!(bias, [(12, -100.0), (7, 0.5)]);
+    let likelihoods = [
+        (json!({"logprobs": true}), Some(0)),
+        (json!({"logprobs": true, "top_logprobs": 20}), Some(20)),
+        (json!({"logprobs": false, "top_logprobs": 0}), None),
+    ];
+    for (fields, expected) in likelihoods {
+        assert_eq!(task(fields.clone()).top_logprobs, expected, "{fields}");
+    }
+}
+
+#[test]
+fn how_to_be_served_is_part_of_the_request() {
+    let of = generation(with(json!({"priority": "high", "while_loading": "default"}))).unwrap();
+    assert_eq!((of.priority, of.while_loading), (Priority::High, WhileLoading::Default));
+    let of = generation(hello()).unwrap();
+    assert_eq!((of.priority, of.while_loading), (Priority::Normal, WhileLoading::Wait));
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_the_fields_name() {
+    let unnamed = json!({"type": "function", "function": {"name": "no name"}});
+    let listed = json!({"type": "function", "function": {"name": "f", "parameters": []}});
+    let schema =
+        |schema: Value| json!({"type": "json_schema", "json_schema": {"name": "s", "schema": schema}});
+    let allowed = |names: &[&str]| {
+        let tools: Vec<Value> =
+            names.iter().map(|name| json!({"type": "function", "function": {"name": name}})).collect();
+        json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}})
+    };
+    let result = |id: Value| json!({"role": "tool", "content": "21", "tool_call_id": id});
+    let cases = [
+        (json!({"messages": []}), "messages"),
+        (json!({"n": 0}), "n"),
+        (json!({"n": 33}), "n"),
+        (json!({"temperature": 3}), "temperature"),
+        (json!({"max_tokens": 0}), "max_tokens"),
+        (json!({"max_completion_tokens": 0}), "max_completion_tokens"),
+        (json!({"logit_bias": {"12": 101}}), "logit_bias"),
+        (json!({"logit_bias": {"Paris": 1}}), "logit_bias"),
+        (json!({"logprobs": true, "top_logprobs": 21}), "top_logprobs"),
+        (json!({"top_logprobs": 3}), "top_logprobs"),
+        (json!({"functions": [{"name": "f"}]}), "functions"),
+        (json!({"function_call": "auto"}), "function_call"),
+        (json!({"tools": [add(), {"type": "custom", "custom": {"name": "c"}}]}), "tools[1].type"),
+        (json!({"tools": [{"type": "function"}]}), "tools[0].function"),
+        (json!({"tools": [add(), unnamed]}), "tools[1].function.name"),
+        (json!({"tools": [add(), add()]}), "tools[1].function.name"),
+        (json!({"tools": [listed]}), "tools[0].function.parameters"),
+        (json!({"tools": vec![add(); 129]}), "tools"),
+        (json!({"tool_choice": "required"}), "tool_choice"),
+        (json!({"tool_choice": {"type": "function", "function": {"name": "add"}}}), "tool_choice"),
+        (
+            json!({"tools": [add()], "tool_choice": {"type": "function", "function": {"name": "f"}}}),
+            "tool_choice",
+        ),
+        (json!({"tools": [add()], "tool_choice": {"type": "custom"}}), "tool_choice.type"),
+        (json!({"tools": [add()], "tool_choice": {"type": "function"}}), "tool_choice.function"),
+        (json!({"tools": [add()], "tool_choice": allowed(&[])}), "tool_choice.allowed_tools.tools"),
+        (
+            json!({"tools": [add()], "tool_choice": allowed(&["add", "f"])}),
+            "tool_choice.allowed_tools.tools[1]",
+        ),
+        (json!({"response_format": {"type": "json_schema"}}), "response_format.json_schema"),
+        (json!({"response_format": schema(json!([]))}), "response_format.json_schema.schema"),
+        (json!({"messages": [called(), result(json!(null))]}), "messages[1].tool_call_id"),
+        (json!({"messages": [called(), result(json!("c2"))]}), "messages[1].tool_call_id"),
+        (json!({"messages": [called(), {"role": "tool", "tool_call_id": "c1"}]}), "messages[1].content"),
+        (json!({"messages": [{"role": "function", "name": "f", "content": "21"}]}), "messages[0].role"),
+        (
+            json!({"messages": [{"role": "assistant", "function_call": {"name": "f"}}]}),
+            "messages[0].function_call",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content": "hi", "tool_calls": called()["tool_calls"]}]}),
+            "messages[0].tool_calls",
+        ),
+    ];
+    for (fields, param) in cases {
+        let error = generation(with(fields.clone())).expect_err(&fields.to_string());
+        assert_eq!(error.param.as_deref(), Some(param), "{fields}: {error}");
+        assert!(!error.message.contains("Paris"), "{error}");
+    }
+}
+
+fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
+    let selected = RunEventBody::Selected(Selected {
+        model: "tiny-chat".into(),
+        model_name: "Tiny Chat".into(),
+        provider: "local".into(),
+        modality: Modality::Text,
+        reason: "a test".into(),
+        fallback_used: false,
+        fallback_reason: None,
+    });
+    let head = [selected, RunEventBody::Started { prompt_tokens: 7 }];
+    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 0 };
+    let last = bodies.len().saturating_sub(1);
+    let (middle, end) = bodies.split_at(last);
+    let all =
+        head.into_iter().chain(middle.to_vec()).chain([RunEventBody::Usage { usage }]).chain(end.to_vec());
+    (1..).zip(all).map(|(seq, body)| RunEvent { seq, body }).collect()
+}
+
+fn renderer(fields: Value) -> Renderer {
+    serde_json::from_value::<ChatRequest>(with(fields)).unwrap().renderer(RunId::new())
+}
+
+/// What the chunks say, without what all of them repeat.
+fn chunks(request: Value, events: &[RunEvent]) -> Vec<Value> {
+    let mut renderer = renderer(request);
+    let frames = events.iter().flat_map(|event| renderer.frames(event));
+    let chunks = frames.map(|frame| serde_json::from_str::<Value>(&frame.data).unwrap());
+    chunks
+        .map(
+            |chunk| {
+                if chunk["usage"].is_null() { chunk["choices"][0].clone() } else { chunk["usage"].clone() }
+            },
+        )
+        .collect()
+}
+
+fn begin(choice: u32, index: u32, name: &str) -> RunEventBody {
+    let begins = Some(ToolCallBegin { id: format!("call_{index}"), name: name.into() });
+    RunEventBody::ToolCall { choice, index, begins, arguments: String::new() }
+}
+
+fn arguments(choice: u32, index: u32, arguments: &str) -> RunEventBody {
+    RunEventBody::ToolCall { choice, index, begins: None, arguments: arguments.into() }
+}
+
+fn delta(choice: u32, text: &str) -> RunEventBody {
+    RunEventBody::Delta { choice, text: text.into(), logprobs: Vec::new() }
+}
+
+fn done(finish_reason: FinishReason) -> RunEventBody {
+    RunEventBody::Done { finish_reason }
+}
+
+#[test]
+fn a_text_is_greeted_told_and_ended() {
+    let events = events(vec![delta(0, "Hel"), delta(0, "lo"), done(FinishReason::Stop)]);
+    let told = chunks(json!({"stream_options": {"include_usage": true}}), &events);
+    let none = json!(null);
+    let expected = [
+        json!({"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": none, "finish_reason": none}),
+        json!({"index": 0, "delta": {"content": "Hel"}, "logprobs": none, "finish_reason": none}),
+        json!({"index": 0, "delta": {"content": "lo"}, "logprobs": none, "finish_reason": none}),
+        json!({"index": 0, "delta": {}, "logprobs": none, "finish_reason": "stop"}),
+        json!({
+            "prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        }),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn calls_are_told_piece_by_piece_and_whole() {
+    let events = events(vec![
+        begin(0, 0, "get_weather"),
+        arguments(0, 0, "{\"city\":"),
+        arguments(0, 0, "\"Paris\"}"),
+        begin(0, 1, "add"),
+        arguments(0, 1, "{}"),
+        done(FinishReason::ToolCalls),
+    ]);
+    let deltas: Vec<Value> = chunks(json!({"tools": [weather(), add()]}), &events)
+        .into_iter()
+        .map(|c| c["delta"].clone())
+        .collect();
+    let piece =
+        |index: u32, text: &str| json!({"tool_calls": [{"index": index, "function": {"arguments": text}}]});
+    let first = |index: u32, name: &str| {
+        let function = json!({"name": name, "arguments": ""});
+        json!({"tool_calls": [{
+            "index": index, "id": format!("call_{index}"), "type": "function", "function": function,
+        }]})
+    };
+    let expected = [
+        json!({"role": "assistant"}),
+        first(0, "get_weather"),
+        piece(0, "{\"city\":"),
+        piece(0, "\"Paris\"}"),
+        first(1, "add"),
+        piece(1, "{}"),
+        json!({}),
+    ];
+    assert_eq!(deltas, expected);
+
+    let whole = json!(renderer(json!({"tools": [weather()]})).collected(&events).unwrap());
+    let choice = &whole["choices"][0];
+    assert_eq!(
+        (&choice["message"]["content"], &choice["finish_reason"]),
+        (&json!(null), &json!("tool_calls"))
+    );
+    let function = json!({"name": "get_weather", "arguments": "{\"city\":\"Paris\"}"});
+    assert_eq!(
+        choice["message"]["tool_calls"][0],
+        json!({"id": "call_0", "type": "function", "function": function})
+    );
+    assert_eq!(choice["message"]["tool_calls"][1]["function"]["name"], "add");
+}
+
+#[test]
+fn several_choices_end_once_each() {
+    let early = RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length };
+    let late = RunEventBody::ChoiceDone { choice: 0, finish_reason: FinishReason::Stop };
+    let events =
+        events(vec![delta(0, "a"), delta(1, "x"), early, delta(0, "b"), late, done(FinishReason::Stop)]);
+    let told = chunks(json!({"n": 2}), &events);
+    let ends: Vec<_> = told.iter().filter(|c| !c["finish_reason"].is_null()).collect();
+    assert_eq!(ends.len(), 2, "{told:?}");
+    assert_eq!((&ends[0]["index"], &ends[0]["finish_reason"]), (&json!(1), &json!("length")));
+    assert_eq!((&ends[1]["index"], &ends[1]["finish_reason"]), (&json!(0), &json!("stop")));
+    let greeted: Vec<_> =
+        told.iter().filter(|c| c["delta"]["role"] == "assistant").map(|c| &c["index"]).collect();
+    assert_eq!(greeted, [0, 1]);
+    assert_eq!(told[1]["delta"]["role"], "assistant", "every choice is greeted before any goes on");
+
+    let whole = json!(renderer(json!({"n": 2})).collected(&events).unwrap());
+    let texts: Vec<_> =
+        whole["choices"].as_array().unwrap().iter().map(|c| &c["message"]["content"]).collect();
+    assert_eq!(texts, ["ab", "x"]);
+    assert_eq!(whole["choices"][1]["finish_reason"], "length");
+    assert!(whole["choices"][0]["message"].get("tool_calls").is_none(), "{whole}");
+}
+
+#[test]
+fn log_probabilities_go_with_their_text() {
+    let logprob = |text: &str, logprob| Logprob { bytes: text.into(), logprob };
+    let half = Logprob { bytes: vec![0xce], logprob: f32::NEG_INFINITY };
+    let logprobs = vec![TokenLogprob { token: logprob("Hi", -0.5), top: vec![logprob("Hi", -0.5), half] }];
+    let said = RunEventBody::Delta { choice: 0, text: "Hi".into(), logprobs };
+    let events = events(vec![said, done(FinishReason::Stop)]);
+    let hi = json!({"token": "Hi", "logprob": -0.5, "bytes": [72, 105]});
+    let half = json!({"token": "\u{fffd}", "logprob": -9999.0, "bytes": [0xce]});
+    let mut entry = hi.clone();
+    entry["top_logprobs"] = json!([hi, half]);
+    let expected = json!({"content": [entry], "refusal": null});
+    let request = json!({"logprobs": true, "top_logprobs": 2});
+    assert_eq!(chunks(request.clone(), &events)[1]["logprobs"], expected);
+    assert_eq!(json!(renderer(request).collected(&events).unwrap())["choices"][0]["logprobs"], expected);
+}

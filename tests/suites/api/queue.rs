@@ -1,0 +1,146 @@
+//! Requests that wait: what they are told, and clients that don't wait with them.
+
+use hearth_tests::{Answer, Client, Events, Home, eventually};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+
+use crate::{capital_of_france, endless, with};
+
+/// A home whose model serves one request at a time and lets one wait.
+async fn narrow() -> (tempfile::TempDir, Home) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("hearth.toml");
+    std::fs::write(&config, "[node]\nslots = 1\nqueue_depth = 1\n").unwrap();
+    let home = Home::start_with(&["--config", config.to_str().unwrap()]).await;
+    (folder, home)
+}
+
+/// Takes the only slot.
+async fn occupy(client: &Client) -> Events {
+    let mut stream = client.stream("/v1/generate", &endless()).await;
+    stream.next_named("delta").await;
+    stream
+}
+
+async fn cancel(client: &Client, id: &str) {
+    assert_eq!(client.delete(&format!("/v1/requests/{id}")).await.status, 200);
+}
+
+/// Sends a request, and reads no more than the head of its answer.
+async fn head(request: RequestBuilder) -> Response {
+    request.send().await.unwrap()
+}
+
+fn position(response: &Response) -> Option<&str> {
+    response.headers().get("x-queue-position").map(|value| value.to_str().unwrap())
+}
+
+fn chat(model: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}]})
+}
+
+async fn accepted(client: &Client, path: &str, body: &Value) -> Answer {
+    let request = client.request(Method::POST, path).header("prefer", "wait=5, respond-async").json(body);
+    let answer = client.send(request).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.header("preference-applied"), "respond-async");
+    assert_eq!(answer.json()["request_id"], answer.header("x-request-id"));
+    answer
+}
+
+async fn until_ended(client: &Client, path: &str) -> Value {
+    eventually("the end of the request", async || {
+        let status = client.get(path).await.json();
+        (status["status"] == "completed").then_some(status)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_tells_its_place_in_its_head() {
+    let (_folder, home) = narrow().await;
+    let client = home.client();
+    let running = occupy(&client).await;
+    for (path, body) in [("/v1/generate", capital_of_france()), ("/v1/chat/completions", chat(&home.model))] {
+        let request = client.request(Method::POST, path).json(&with(body, "stream", true));
+        let waiting = head(request).await;
+        assert_eq!((waiting.status().as_u16(), position(&waiting)), (200, Some("1")), "{path}");
+        let id = waiting.headers()["x-request-id"].to_str().unwrap().to_owned();
+        cancel(&client, &id).await;
+    }
+    cancel(&client, &running.request_id).await;
+    running.rest().await;
+    let free = client.post("/v1/generate", &capital_of_france()).await;
+    assert_eq!((free.status.as_u16(), free.header("x-queue-position")), (200, ""));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_whole_answer_tells_the_place_that_it_waited_at() {
+    let (_folder, home) = narrow().await;
+    let client = home.client();
+    let running = occupy(&client).await;
+    let patient = client.clone();
+    let waiting = tokio::spawn(async move { patient.post("/v1/generate", &capital_of_france()).await });
+    let status = format!("/v1/models/{}/status", home.model);
+    eventually("the second request in the queue", async || {
+        (client.get(&status).await.json()["runtime_status"]["queue_depth"] == 1).then_some(())
+    })
+    .await;
+    cancel(&client, &running.request_id).await;
+    let answer = waiting.await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("x-queue-position")), (200, "1"), "{answer:?}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_back() {
+    let (_folder, home) = narrow().await;
+    let client = home.client();
+    let running = occupy(&client).await;
+    let waiting = accepted(&client, "/v1/generate", &capital_of_france()).await.json();
+    let refused = client.post("/v1/generate", &capital_of_france()).await;
+    let error = refused.error(429, "queue_full");
+    assert_eq!((&error["retryable"], refused.header("retry-after")), (&json!(true), "1"));
+    cancel(&client, waiting["request_id"].as_str().unwrap()).await;
+    cancel(&client, &running.request_id).await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_wait_finds_the_result_later() {
+    let (_folder, home) = narrow().await;
+    let client = home.client();
+    let running = occupy(&client).await;
+    let body = with(capital_of_france(), "stream", true);
+    let answer = accepted(&client, "/v1/generate", &body).await;
+    let ticket = answer.json();
+    assert_eq!((&ticket["status"], &ticket["queue_position"]), (&json!("queued"), &json!(1)));
+    assert_eq!(answer.header("x-queue-position"), "1");
+    let path = ticket["status_url"].as_str().unwrap();
+    let status = client.get(path).await.json();
+    assert_eq!((&status["status"], &status["queue_position"]), (&json!("queued"), &json!(1)));
+
+    cancel(&client, &running.request_id).await;
+    let ended = until_ended(&client, path).await;
+    assert!(ended["output"]["text"].as_str().unwrap().contains("Paris"), "{ended}");
+    let events = client.request(Method::GET, ticket["events_url"].as_str().unwrap());
+    let complete = client.events(events).await.next_named("complete").await.data;
+    assert_eq!(complete["output"], ended["output"]);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_chat_goes_on_by_itself_too() {
+    let home = Home::start().await;
+    let client = home.client();
+    let ticket = accepted(&client, "/v1/chat/completions", &chat(&home.model)).await.json();
+    assert_eq!(ticket["queue_position"], json!(null), "{ticket}");
+    let ended = until_ended(&client, ticket["status_url"].as_str().unwrap()).await;
+    assert!(!ended["output"]["text"].as_str().unwrap().is_empty(), "{ended}");
+    // What can't begin is told at once.
+    let request = client.request(Method::POST, "/v1/generate").header("prefer", "respond-async");
+    let answer = client.send(request.json(&with(capital_of_france(), "model", "no-such-model"))).await;
+    answer.error(404, "model_not_found");
+    home.stop().await;
+}
