@@ -5,7 +5,7 @@ use std::fs;
 use hearth_tests::{Client, Home, corrupt_copy, eventually, signal, tiny_chat, truncated_copy, whole_copy};
 use serde_json::{Value, json};
 
-use crate::{ask, cancel, endless_on, load, runtime, until_state};
+use crate::{ask, cancel, endless_on, load, long, runtime, until_state};
 
 async fn listed(client: &Client) -> Vec<String> {
     let list = client.get("/v1/models").await.json();
@@ -72,11 +72,10 @@ async fn a_broken_file_fails_alone() {
 
 #[tokio::test]
 async fn a_model_whose_file_is_deleted_serves_until_it_leaves_memory() {
-    let home = Home::start().await;
+    let home = long(&["brief"], "slots = 2").start().await;
     let client = home.client();
     let file = home.model_file("brief");
     let aside = home.folder().join("brief.gguf");
-    whole_copy(&file);
     let mut stream = endless_on(&client, "brief").await;
     stream.next_named("delta").await;
     fs::rename(&file, &aside).unwrap();

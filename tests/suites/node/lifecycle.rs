@@ -29,7 +29,7 @@ async fn an_unloaded_model_is_loaded_again_when_it_is_asked() {
 
 #[tokio::test]
 async fn a_model_can_be_loaded_before_it_is_asked_but_not_unloaded_in_use() {
-    let home = long("slots = 1").start().await;
+    let home = long(&[], "slots = 1").start().await;
     let client = home.client();
     let unload = format!("/v1/models/{}/unload", home.model);
     let mut stream = endless(&client).await;
@@ -47,23 +47,22 @@ async fn a_model_can_be_loaded_before_it_is_asked_but_not_unloaded_in_use() {
 
 #[tokio::test]
 async fn an_idle_model_leaves_after_its_last_run_and_the_default_stays() {
-    let home = long("slots = 1\nidle_seconds = 1").models(&["other"]).start().await;
+    let home = long(&["other"], "slots = 1\nidle_seconds = 1").start().await;
     let client = home.client();
     let default = home.worker(&home.model).await;
     let began = Instant::now();
-    // `tiny-chat` isn't the default here.
-    let mut stream = endless_on(&client, "tiny-chat").await;
-    let worker = eventually("its worker", async || home.worker_if_loaded("tiny-chat").await).await;
+    let mut stream = endless_on(&client, "other").await;
+    let worker = eventually("its worker", async || home.worker_if_loaded("other").await).await;
     while began.elapsed() < Duration::from_millis(2500) {
         stream.next_named("delta").await;
     }
-    assert_eq!(home.worker("tiny-chat").await, worker, "it left in the middle of a run");
+    assert_eq!(home.worker("other").await, worker, "it left in the middle of a run");
     let finished = Instant::now();
     cancel(&client, &stream).await;
-    until_state(&client, "tiny-chat", "unloaded").await;
+    until_state(&client, "other", "unloaded").await;
     assert!(finished.elapsed() >= Duration::from_secs(1), "it left after {:?}", finished.elapsed());
     assert_eq!(home.worker(&home.model).await, default);
-    ask(&client, "tiny-chat").await;
+    ask(&client, "other").await;
     home.stop().await;
 }
 
@@ -92,21 +91,21 @@ async fn loaded(client: &Client) -> Vec<String> {
 
 #[tokio::test]
 async fn a_model_in_use_is_waited_for() {
-    let setup = long("slots = 1\nmax_loaded_models = 2").models(&["other"]);
+    let setup = long(&["used", "other"], "slots = 1\nmax_loaded_models = 2");
     let home = setup.start().await;
     let client = home.client();
-    let mut stream = endless_on(&client, "tiny-chat").await;
+    let mut stream = endless_on(&client, "used").await;
     stream.next_named("delta").await;
-    let worker = home.worker("tiny-chat").await;
+    let worker = home.worker("used").await;
 
-    // No room: the default stays, and `tiny-chat` is busy.
+    // No room: the default stays, and `used` is busy.
     let body = json!({"model": "other", "input": {"prompt": "Hello!"}, "stream": true});
     let mut waiting = client.stream("/v1/generate", &body).await;
     assert_eq!(waiting.next_named("queued").await.data["position"], 1);
     ask(&client, &home.model).await;
     client.post("/v1/models/other/load", &json!({})).await.error(503, "no_model_available");
     stream.next_named("delta").await;
-    assert_eq!(home.worker("tiny-chat").await, worker);
+    assert_eq!(home.worker("used").await, worker);
     assert_eq!(runtime(&client, "other").await["state"], "unloaded");
 
     cancel(&client, &stream).await;

@@ -29,9 +29,12 @@ const CONTEXT: u64 = 32_768;
 /// A model whose runs can be as long as that.
 const LONG: &str = "long";
 
-/// A `hearth up` whose default model is [`LONG`], with these settings of its node.
-fn long(settings: &str) -> Setup {
-    let setup = Setup::new().model_with_context(LONG, u32::try_from(CONTEXT).unwrap());
+/// A `hearth up` with models whose runs can be long. The first is [`LONG`], the default; then come `others`.
+/// The settings are its node's.
+fn long(others: &[&str], settings: &str) -> Setup {
+    let tokens = u32::try_from(CONTEXT).unwrap();
+    let models = [LONG].iter().chain(others);
+    let setup = models.fold(Setup::new(), |setup, name| setup.model_with_context(name, tokens));
     setup.settings(&format!("model = '{LONG}'\n[node]\ncontext_length = {CONTEXT}\n{settings}"))
 }
 

@@ -37,7 +37,7 @@ fn assert_full(answer: &Answer) {
 
 #[tokio::test]
 async fn places_are_told_at_once_and_move_up_with_each_change() {
-    let home = long("slots = 1").start().await;
+    let home = long(&[], "slots = 1").start().await;
     let client = home.client();
     let mut running = endless(&client).await;
     running.next_named("delta").await;
@@ -74,7 +74,7 @@ async fn places_are_told_at_once_and_move_up_with_each_change() {
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_though_its_model_is_loaded() {
-    let home = long("slots = 1\nqueue_depth = 2").start().await;
+    let home = long(&[], "slots = 1\nqueue_depth = 2").start().await;
     let client = home.client();
     let mut running = endless(&client).await;
     running.next_named("delta").await;
@@ -97,7 +97,7 @@ async fn a_full_queue_refuses_at_once_though_its_model_is_loaded() {
 
 #[tokio::test]
 async fn all_queues_together_are_bounded_but_a_free_slot_needs_no_queue() {
-    let setup = long("slots = 1\nqueue_total = 2").models(&["other"]);
+    let setup = long(&["other"], "slots = 1\nqueue_total = 2");
     let home = setup.start().await;
     let client = home.client();
     load(&client, "other").await;
@@ -126,7 +126,7 @@ async fn all_queues_together_are_bounded_but_a_free_slot_needs_no_queue() {
 
 #[tokio::test]
 async fn who_waits_too_long_is_told_so() {
-    let home = long("slots = 1\nqueue_seconds = 1").start().await;
+    let home = long(&[], "slots = 1\nqueue_seconds = 1").start().await;
     let client = home.client();
     let mut running = endless(&client).await;
     running.next_named("delta").await;

@@ -7,7 +7,7 @@ use crate::{MANY, cancel, ended, endless, long, runtime};
 
 #[tokio::test]
 async fn two_runs_share_the_model() {
-    let home = long("slots = 2").start().await;
+    let home = long(&[], "slots = 2").start().await;
     let client = home.client();
     let (mut one, mut other) = (endless(&client).await, endless(&client).await);
     one.next_named("delta").await;
@@ -22,7 +22,7 @@ async fn two_runs_share_the_model() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_stops_its_run() {
-    let home = long("slots = 1").start().await;
+    let home = long(&[], "slots = 1").start().await;
     let client = home.client();
     let mut stream = endless(&client).await;
     stream.next_named("delta").await;
