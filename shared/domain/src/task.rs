@@ -96,6 +96,12 @@ impl From<TextTask> for Task {
     }
 }
 
+impl From<EmbeddingTask> for Task {
+    fn from(task: EmbeddingTask) -> Self {
+        Self::Embedding(task)
+    }
+}
+
 fn yes() -> bool {
     true
 }
