@@ -1,5 +1,7 @@
 //! Has the loader look for llama.cpp's libraries where the binary is.
 
+#![expect(clippy::disallowed_methods, reason = "the environment is how cargo speaks to a build script")]
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     match std::env::var("CARGO_CFG_TARGET_OS").as_deref() {

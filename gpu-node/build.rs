@@ -1,6 +1,8 @@
 //! Puts llama.cpp's shared libraries and backends beside the binary, under the names that the loader
 //! looks for, so that the folder runs wherever it is copied.
 
+#![expect(clippy::disallowed_methods, reason = "the environment is how cargo speaks to a build script")]
+
 use std::{
     error::Error,
     ffi::OsStr,

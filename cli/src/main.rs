@@ -5,6 +5,7 @@
 
 mod api;
 pub mod client;
+mod examined;
 mod home;
 mod node;
 mod settings;
@@ -35,6 +36,10 @@ enum Command {
     Generate(client::generate::Generate),
     /// List, load, unload and pull models
     Models(client::models::Models),
+    /// Show what the models take on the disk, and remove what isn't used
+    Storage(client::storage::Storage),
+    /// Look whether this machine is ready to run models
+    Doctor(client::doctor::Doctor),
     /// Make, list and revoke API tokens
     Token(client::token::Token),
     /// Print the effective settings, without secrets
@@ -51,7 +56,7 @@ enum Command {
     #[command(hide = true)]
     Engine {
         /// Which engine
-        #[arg(value_parser = ["llama"])]
+        #[arg(value_parser = ["llama", "probe"])]
         kind: String,
     },
 }
@@ -107,6 +112,19 @@ async fn dispatch(command: Command) -> Result<()> {
             };
             models.run(&pull).await
         }
+        Command::Storage(storage) => {
+            let source = settings::Source { data: storage.data.clone(), ..settings::Source::default() };
+            let settings = Settings::read(&source)?;
+            let folder = examined::model_folder(&settings);
+            let connection = storage.connection.or(settings.url, settings.token);
+            client::storage::Storage { connection, ..storage }.run(&folder).await
+        }
+        Command::Doctor(doctor) => {
+            let settings = Settings::read(&doctor.source)?;
+            let subject = examined::subject(&settings, doctor.connection.url.is_some())?;
+            let connection = doctor.connection.or(settings.url, settings.token);
+            client::doctor::Doctor { connection, ..doctor }.run(&subject).await
+        }
         Command::Token(token) => match (token.data.clone(), token.table.clone()) {
             (Some(data), _) => home::offline::in_folder(token, &data).await,
             (None, Some(table)) => home::offline::in_table(token, &table).await,
@@ -127,8 +145,13 @@ async fn dispatch(command: Command) -> Result<()> {
             println!("{}", api::document()?);
             Ok(())
         }
-        Command::Engine { .. } => {
+        Command::Engine { kind } => {
             hearth_telemetry::logs::to_supervisor("warn")?;
+            if kind == "probe" {
+                let probe = hearth_node::engines::probe::look().map_err(anyhow::Error::msg)?;
+                println!("{}", serde_json::to_string(&probe)?);
+                return Ok(());
+            }
             Ok(hearth_node::engines::llama::run().await?)
         }
     }

@@ -47,18 +47,18 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
         queue_depth: settings.node.queue_depth,
         queue_total: settings.node.queue_total,
         memory_bytes: settings.node.memory,
-        idle_timeout: settings
-            .node
-            .idle_minutes
-            .map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
+        idle_timeout: settings.node.idle_seconds.map(Duration::from_secs),
         ..config.limits
     };
+    config.load_timeout = Duration::from_secs(settings.node.load_seconds);
+    config.stall_timeout = Duration::from_secs(settings.node.stall_seconds);
+    config.queue_timeout = Duration::from_secs(settings.node.queue_seconds);
     Ok(config)
 }
 
 /// This program, as a child can be started from it. Linux has a name for it that stays good when the
 /// file is replaced by a newer one.
-fn own_executable() -> Result<PathBuf> {
+pub(crate) fn own_executable() -> Result<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() {
         return Ok(running);

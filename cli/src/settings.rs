@@ -6,10 +6,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use bytesize::ByteSize;
 use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
+use hearth_node::storage::Policy;
 use serde::Deserialize;
+
+/// A day's seconds.
+const DAY: u64 = 24 * 60 * 60;
 
 /// Flags that change settings.
 #[derive(Debug, Default, Clone, Args)]
@@ -55,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     /// Where models are pulled from.
     pub(crate) hub: HubSettings,
+    /// What the model folder may hold.
+    pub(crate) storage: StorageSettings,
 }
 
 /// The node's settings.
@@ -75,9 +82,15 @@ pub(crate) struct NodeSettings {
     pub(crate) max_loaded_models: usize,
     /// Memory for all models together, in bytes; absent: what is free when the node starts.
     pub(crate) memory: Option<u64>,
-    /// Minutes after its last request that a model leaves memory; absent: it stays until another needs
+    /// Seconds after its last request that a model leaves memory; absent: it stays until another needs
     /// the room.
-    pub(crate) idle_minutes: Option<u64>,
+    pub(crate) idle_seconds: Option<u64>,
+    /// Seconds that a load may take.
+    pub(crate) load_seconds: u64,
+    /// Seconds that a model's process may say nothing while it has requests.
+    pub(crate) stall_seconds: u64,
+    /// Seconds that a request may wait for its turn.
+    pub(crate) queue_seconds: u64,
     /// Layers to put on a GPU, where there is one.
     pub(crate) gpu_layers: u32,
 }
@@ -90,6 +103,23 @@ pub(crate) struct HubSettings {
     pub(crate) url: String,
     /// A token for models that need one.
     pub(crate) token: Option<Secret>,
+}
+
+/// What the model folder may hold. By default everything stays.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StorageSettings {
+    /// The size of all its files together, in bytes or as `20GB`.
+    pub(crate) max_bytes: Option<ByteSize>,
+    /// Days that a model is kept after its last use.
+    pub(crate) keep_days: Option<u32>,
+}
+
+impl StorageSettings {
+    /// The same as a policy.
+    pub(crate) fn policy(self) -> Policy {
+        Policy { max_bytes: self.max_bytes.map(|size| size.as_u64()), keep_days: self.keep_days }
+    }
 }
 
 impl Default for Settings {
@@ -105,6 +135,7 @@ impl Default for Settings {
             token: None,
             node: NodeSettings::default(),
             hub: HubSettings::default(),
+            storage: StorageSettings::default(),
         }
     }
 }
@@ -119,7 +150,10 @@ impl Default for NodeSettings {
             queue_total: 256,
             max_loaded_models: 3,
             memory: None,
-            idle_minutes: None,
+            idle_seconds: None,
+            load_seconds: 300,
+            stall_seconds: 60,
+            queue_seconds: 600,
             gpu_layers: 999,
         }
     }
@@ -166,6 +200,7 @@ impl Settings {
             "host": self.host,
             "port": self.port,
             "model": self.model,
+            "embedding_model": self.embedding_model,
             "log_level": self.log_level,
             "url": self.url,
             "token": secret(&self.token),
@@ -174,10 +209,20 @@ impl Settings {
                 "context_length": self.node.context_length,
                 "threads": self.node.threads,
                 "queue_depth": self.node.queue_depth,
+                "queue_total": self.node.queue_total,
+                "queue_seconds": self.node.queue_seconds,
                 "max_loaded_models": self.node.max_loaded_models,
+                "memory": self.node.memory,
+                "idle_seconds": self.node.idle_seconds,
+                "load_seconds": self.node.load_seconds,
+                "stall_seconds": self.node.stall_seconds,
                 "gpu_layers": self.node.gpu_layers,
             },
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
+            "storage": {
+                "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
+                "keep_days": self.storage.keep_days,
+            },
         });
         Ok(toml::to_string(&without_nulls(shown))?)
     }
@@ -194,14 +239,31 @@ impl Settings {
     }
 
     fn check(&self) -> Result<()> {
-        let within = |name, value: usize, most: usize| {
-            anyhow::ensure!((1..=most).contains(&value), "{name} must be 1 to {most}, and is {value}");
-            Ok(())
-        };
-        within("node.slots", self.node.slots, 256)?;
-        within("node.queue_depth", self.node.queue_depth, 100_000)?;
-        within("node.max_loaded_models", self.node.max_loaded_models, 64)?;
-        within("node.context_length", self.node.context_length as usize, 1 << 24)
+        let node = &self.node;
+        let bounds = [
+            ("node.slots", node.slots as u64, 1, 256),
+            ("node.queue_depth", node.queue_depth as u64, 1, 100_000),
+            ("node.queue_total", node.queue_total as u64, 1, 1_000_000),
+            ("node.queue_seconds", node.queue_seconds, 1, DAY),
+            ("node.max_loaded_models", node.max_loaded_models as u64, 1, 64),
+            ("node.idle_seconds", node.idle_seconds.unwrap_or(1), 1, 365 * DAY),
+            ("node.load_seconds", node.load_seconds, 1, DAY),
+            // A worker says that it lives every two seconds.
+            ("node.stall_seconds", node.stall_seconds, 3, DAY),
+            ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
+            ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
+        ];
+        for (name, value, least, most) in bounds {
+            anyhow::ensure!(
+                (least..=most).contains(&value),
+                "{name} must be {least} to {most}, and is {value}"
+            );
+        }
+        anyhow::ensure!(
+            self.storage.max_bytes != Some(ByteSize(0)),
+            "storage.max_bytes must be more than 0; leave it out for no limit"
+        );
+        Ok(())
     }
 }
 
@@ -246,11 +308,28 @@ mod tests {
     }
 
     #[test]
+    fn a_size_is_a_number_or_has_a_unit() {
+        for (size, bytes) in [("'20GB'", 20_000_000_000), ("'1.5 GiB'", 3 << 29), ("1000", 1000)] {
+            let settings = read(&format!("[storage]\nmax_bytes = {size}\nkeep_days = 30\n")).unwrap();
+            let policy = settings.storage.policy();
+            assert_eq!(policy, Policy { max_bytes: Some(bytes), keep_days: Some(30) }, "{size}");
+            assert!(settings.shown().unwrap().contains(&format!("max_bytes = {bytes}")));
+        }
+        assert!(read("").unwrap().storage.policy().is_unbounded());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (toml, word) in [
             ("prot = 1", "prot"),
             ("[node]\nslots = 0", "node.slots"),
+            ("[node]\nstall_seconds = 1", "node.stall_seconds must be 3"),
+            ("[node]\nidle_seconds = 0", "node.idle_seconds"),
+            ("[node]\nidle_minutes = 5", "idle_minutes"),
             ("port = 'x'", "port"),
+            ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
+            ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
+            ("[storage]\nkeep_days = 0", "storage.keep_days"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

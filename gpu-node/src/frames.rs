@@ -30,7 +30,7 @@ pub enum Command {
         /// Its id.
         run: RunId,
         /// What to make.
-        task: Task,
+        task: Box<Task>,
     },
     /// Stop a run between two steps.
     Cancel {

@@ -4,7 +4,9 @@
 //! link (server) -> supervisor -> scheduler -> worker process (engines) -> run log -> link
 //! ```
 //!
-//! - [`catalog`] knows the model files, [`gguf`] reads their headers.
+//! - [`catalog`] knows the model files, [`gguf`] reads their headers, and [`memory`] predicts from these
+//!   what a model will take.
+//! - [`storage`] keeps the model folder within its limits.
 //! - [`scheduler`] decides, purely, which run goes where and what is in memory.
 //! - [`supervisor`] keeps one worker process per loaded model, and each run's log.
 //! - [`frames`] is what supervisor and worker say to each other, [`engines`] the worker's inside.
@@ -20,6 +22,7 @@ pub mod gguf;
 pub mod memory;
 pub mod scheduler;
 pub mod server;
+pub mod storage;
 pub mod supervisor;
 
 pub use config::NodeConfig;

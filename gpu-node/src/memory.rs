@@ -14,26 +14,54 @@ const PROCESS: u64 = 40 << 20;
 const CACHE_NUMBER: u64 = 2;
 /// Whatever is computed is `f32`.
 const NUMBER: u64 = 4;
-/// llama.cpp rounds each slot's context up to a multiple of this.
+/// llama.cpp rounds the tokens of a cache up to a multiple of this.
 const CELL_BLOCK: u64 = 256;
-/// Tokens that go through the model at once, at most.
-const BATCH: u64 = 512;
 /// Vectors of the model's width that are in use at once: the residual, what attention takes and gives,
 /// and the copies between them.
 const WIDE_VECTORS: u64 = 8;
 /// Inner vectors of a feed-forward block that are in use at once: gate, up, and their product.
 const INNER_VECTORS: u64 = 3;
 
-/// The context that a worker makes for its model.
+/// The context that a worker makes for its model, in llama.cpp's own terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContextSize {
-    /// Tokens of all slots together.
+    /// Tokens of all sequences together (`n_ctx`).
     pub cells: u64,
-    /// Runs at once.
-    pub slots: u32,
-    /// Windowed layers keep every token, as llama.cpp does by default, so that a prefix can be used
-    /// again; else only those of the window.
+    /// Sequences at once (`n_seq_max`).
+    pub sequences: u32,
+    /// Tokens that go through the model at once, at most (`n_ubatch`).
+    pub batch: u32,
+    /// All sequences share the cells (`kv_unified`); else each has its part of them.
+    pub unified: bool,
+    /// Windowed layers keep every token (`swa_full`, the default), so that a prefix can be used again;
+    /// else only those of the window.
     pub whole_windows: bool,
+}
+
+impl ContextSize {
+    /// The context for `slots` runs of `context_length` tokens: a sequence for each, and as many again
+    /// and a few for what is kept of earlier runs.
+    #[must_use]
+    pub fn for_text(context_length: u32, slots: u32) -> Self {
+        let cells = u64::from(context_length).saturating_mul(u64::from(slots));
+        let sequences = slots.saturating_mul(2).saturating_add(8).min(256);
+        Self { cells, sequences, batch: 512, unified: true, whole_windows: true }
+    }
+
+    /// How many caches there are, and how many tokens each has.
+    fn streams(&self) -> (u64, u64) {
+        let streams = if self.unified { 1 } else { u64::from(self.sequences.max(1)) };
+        let cells = self.cells.div_ceil(streams).checked_next_multiple_of(CELL_BLOCK).unwrap_or(u64::MAX);
+        (streams, cells)
+    }
+
+    /// How many tokens a windowed layer keeps in each cache.
+    fn window(&self, window: Option<u32>, cells: u64) -> u64 {
+        let Some(window) = window.filter(|_| !self.whole_windows) else { return cells };
+        let sharing = if self.unified { u64::from(self.sequences.max(1)) } else { 1 };
+        let kept = u64::from(window).saturating_mul(sharing).saturating_add(u64::from(self.batch));
+        kept.checked_next_multiple_of(CELL_BLOCK).unwrap_or(u64::MAX).min(cells)
+    }
 }
 
 /// What a model will take, in bytes.
@@ -68,45 +96,40 @@ impl Prediction {
 /// most [`u64::MAX`].
 #[must_use]
 pub fn predict(shape: &Shape, context: &ContextSize) -> Prediction {
-    let slots = u64::from(context.slots.max(1));
-    let cells = context.cells.div_ceil(slots).checked_next_multiple_of(CELL_BLOCK).unwrap_or(u64::MAX);
     Prediction {
         weights: shape.tensor_bytes,
-        cache: slots.saturating_mul(cache(shape, context, cells)),
-        compute: compute(shape, slots, cells),
+        cache: cache(shape, context),
+        compute: compute(shape, context),
         process: PROCESS,
     }
 }
 
-/// Bytes of one slot's cache with `cells` tokens.
-fn cache(shape: &Shape, context: &ContextSize, cells: u64) -> u64 {
-    let window = match shape.sliding_window {
-        Some(window) if !context.whole_windows => {
-            let kept = u64::from(window).saturating_add(BATCH).next_multiple_of(CELL_BLOCK);
-            kept.min(cells)
-        }
-        _ => cells,
-    };
+fn cache(shape: &Shape, context: &ContextSize) -> u64 {
+    let (streams, cells) = context.streams();
+    let window = context.window(shape.sliding_window, cells);
+    let states = u64::from(context.sequences.max(1));
     let layers = shape.layers.iter().map(|layer| {
         let numbers = u64::from(layer.key_length).saturating_add(u64::from(layer.value_length));
         let cells = if layer.windowed { window } else { cells };
-        let attention = product([u64::from(layer.kv_heads), numbers, cells, CACHE_NUMBER]);
-        let state = if layer.recurrent { shape.recurrent_state.saturating_mul(NUMBER) } else { 0 };
+        let attention = product([streams, u64::from(layer.kv_heads), numbers, cells, CACHE_NUMBER]);
+        let state = if layer.recurrent { product([states, shape.recurrent_state, NUMBER]) } else { 0 };
         attention.saturating_add(state)
     });
     sum(layers)
 }
 
-/// An estimate of the buffers for one step of [`BATCH`] tokens: the vectors between the tensors, the
-/// mask that says which token sees which cell, and the scores of every token of the vocabulary for each
-/// slot, twice: computed, and handed out.
-fn compute(shape: &Shape, slots: u64, cells: u64) -> u64 {
+/// An estimate of the buffers for one step: the vectors between the tensors, for each token of the
+/// batch; the mask that says which token sees which cell; and the scores of the whole vocabulary, for
+/// each sequence twice, as they are computed and as they are handed out.
+fn compute(shape: &Shape, context: &ContextSize) -> u64 {
+    let (_, cells) = context.streams();
+    let batch = u64::from(context.batch);
     let used = shape.experts.map_or(1, |experts| u64::from(experts.used.max(1)));
     let wide = product([u64::from(shape.embedding_length), WIDE_VECTORS]);
     let inner = product([u64::from(shape.feed_forward_length), used, INNER_VECTORS]);
-    let vectors = product([wide.saturating_add(inner), BATCH, NUMBER]);
-    let mask = product([cells, BATCH, NUMBER + CACHE_NUMBER]);
-    let scores = product([u64::from(shape.vocabulary), slots, NUMBER, 2]);
+    let vectors = product([wide.saturating_add(inner), batch, NUMBER]);
+    let mask = product([cells, batch, NUMBER + CACHE_NUMBER]);
+    let scores = product([u64::from(shape.vocabulary), u64::from(context.sequences.max(1)), NUMBER, 2]);
     sum([vectors, mask, scores])
 }
 
@@ -178,8 +201,14 @@ mod tests {
         vec![layer; count]
     }
 
-    fn context(cells: u64, slots: u32) -> ContextSize {
-        ContextSize { cells, slots, whole_windows: true }
+    /// One cache for all.
+    fn context(cells: u64, sequences: u32) -> ContextSize {
+        ContextSize { cells, sequences, batch: 512, unified: true, whole_windows: true }
+    }
+
+    /// A part of the cells for each.
+    fn apart(cells: u64, sequences: u32) -> ContextSize {
+        ContextSize { unified: false, ..context(cells, sequences) }
     }
 
     /// What llama.cpp says of known models ("KV buffer size").
@@ -198,12 +227,15 @@ mod tests {
         let narrow = |cells| ContextSize { whole_windows: false, ..context(cells, 1) };
         for (shape, context, mib) in [
             (&llama_8b, context(8192, 1), 1024),
-            (&llama_8b, context(8192, 4), 1024),
-            // Each slot's share is rounded up.
-            (&llama_8b, context(4 * 100, 4), 128),
+            (&llama_8b, apart(8192, 4), 1024),
+            (&llama_8b, context(4 * 100, 4), 64),
+            // Each part is rounded up.
+            (&llama_8b, apart(4 * 100, 4), 128),
             (&gemma_2b, context(8192, 1), 832),
             (&gemma_2b, narrow(8192), 416 + 234),
             (&gemma_2b, narrow(2048), 208),
+            // Two windows in one cache are as large as the context.
+            (&gemma_2b, ContextSize { sequences: 2, ..narrow(8192) }, 832),
             (&deepseek_lite, context(4096, 1), 121),
             (&mamba, context(8192, 1), 64),
             (&mamba, context(8192, 4), 256),
@@ -228,7 +260,9 @@ mod tests {
         assert_eq!(base.total(), base.weights + base.unmapped());
         assert!((30 * MIB..80 * MIB).contains(&base.compute), "{base:?}");
         assert!(predict(&shape, &context(32_768, 4)).total() > base.total());
-        assert!(predict(&shape, &context(32_768, 8)).compute > base.compute);
+        assert!(predict(&shape, &context(16_384, 8)).total() > base.total());
+        let embedding = ContextSize { batch: 4096, ..context(4096, 64) };
+        assert!(predict(&shape, &embedding).compute > 200 * MIB);
         let experts = Some(Experts { count: 64, used: 8 });
         assert!(predict(&Shape { experts, ..shape.clone() }, &context(16_384, 4)).total() > base.total());
         let nothing = predict(&Shape::default(), &context(0, 0));
@@ -258,8 +292,11 @@ mod tests {
             tensor_bytes: u64::MAX,
         };
         for whole_windows in [true, false] {
-            let context = ContextSize { cells: u64::MAX, slots: u32::MAX, whole_windows };
-            assert_eq!(predict(&shape, &context).total(), u64::MAX);
+            for unified in [true, false] {
+                let (cells, sequences, batch) = (u64::MAX, u32::MAX, u32::MAX);
+                let context = ContextSize { cells, sequences, batch, unified, whole_windows };
+                assert_eq!(predict(&shape, &context).total(), u64::MAX);
+            }
         }
     }
 

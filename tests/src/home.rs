@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Client, Process, hearth};
+use crate::{Client, Process, model::{copy_with_context, whole_copy}, process::hearth_under};
 
 /// A running `hearth up`, on a free port and a temporary data folder.
 #[derive(Debug)]
@@ -17,8 +17,85 @@ pub struct Home {
     /// The default model's id.
     pub model: String,
     process: Process,
+    setup: Setup,
+}
+
+/// How a [`Home`] is started.
+#[derive(Debug)]
+pub struct Setup {
     folder: TempDir,
     arguments: Vec<String>,
+    /// A program, with its arguments, that starts it.
+    under: Vec<String>,
+}
+
+impl Setup {
+    /// As it is without settings, in a temporary folder of its own.
+    ///
+    /// # Panics
+    /// If there can be no folder.
+    #[expect(clippy::new_without_default, reason = "it makes a folder")]
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = TempDir::new().unwrap_or_else(|error| panic!("a temporary folder: {error}"));
+        Self { folder, arguments: Vec::new(), under: Vec::new() }
+    }
+
+    /// With further arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// With a settings file of this text.
+    ///
+    /// # Panics
+    /// If it can't be written.
+    #[must_use]
+    pub fn settings(self, toml: &str) -> Self {
+        let path = self.folder.path().join("hearth.toml");
+        std::fs::write(&path, toml).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let path = path.to_string_lossy().into_owned();
+        self.arguments(&["--config", &path])
+    }
+
+    /// With copies of the small model under these names in the model folder.
+    #[must_use]
+    pub fn models(self, names: &[&str]) -> Self {
+        for name in names {
+            whole_copy(&model_in(&self.folder, name));
+        }
+        self
+    }
+
+    /// With a copy of the small model whose metadata promise a context of `tokens`.
+    #[must_use]
+    pub fn model_with_context(self, name: &str, tokens: u32) -> Self {
+        copy_with_context(&model_in(&self.folder, name), tokens);
+        self
+    }
+
+    /// Started by another program, which takes its place.
+    #[must_use]
+    pub fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(|&part| part.to_owned()).collect();
+        self
+    }
+
+    /// The file of a model in the model folder.
+    #[must_use]
+    pub fn model_file(&self, name: &str) -> PathBuf {
+        model_in(&self.folder, name)
+    }
+
+    /// Starts it, and waits until it serves.
+    ///
+    /// # Panics
+    /// If it doesn't; what it wrote is shown.
+    pub async fn start(self) -> Home {
+        Home::start_in(self, None).await
+    }
 }
 
 impl Home {
@@ -27,7 +104,7 @@ impl Home {
     /// # Panics
     /// If it doesn't; what it wrote is shown.
     pub async fn start() -> Self {
-        Self::start_with(&[]).await
+        Setup::new().start().await
     }
 
     /// Starts one with further arguments.
@@ -35,18 +112,17 @@ impl Home {
     /// # Panics
     /// As [`Self::start`].
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap_or_else(|error| panic!("a temporary folder: {error}"));
-        Self::start_in(folder, arguments.iter().map(|&argument| argument.to_owned()).collect(), None).await
+        Setup::new().arguments(arguments).start().await
     }
 
     /// Only the first start of a data folder tells a token; later ones are given it.
-    async fn start_in(folder: TempDir, arguments: Vec<String>, token: Option<String>) -> Self {
-        let data = data_of(&folder);
-        let data = data.to_str().unwrap_or_else(|| panic!("{} is not UTF-8", data.display()));
-        let mut command = hearth(folder.path(), &["up", "--json", "--port", "0", "--data", data]);
-        command.args(&arguments);
-        let mut process = Process::spawn(command, folder.path().join("stderr.log"))
-            .logging_to(data_of(&folder).join("logs"));
+    async fn start_in(setup: Setup, token: Option<String>) -> Self {
+        let (home, data) = (setup.folder.path(), data_of(&setup.folder));
+        let data_text = data.to_str().unwrap_or_else(|| panic!("{} is not UTF-8", data.display()));
+        let arguments = ["up", "--json", "--port", "0", "--data", data_text];
+        let mut command = hearth_under(home, &setup.under, &arguments);
+        command.args(&setup.arguments);
+        let mut process = Process::spawn(command, home.join("stderr.log")).logging_to(data.join("logs"));
         let ready = process.ready().await;
         let field = |name: &str| match ready.get(name).and_then(Value::as_str) {
             Some(text) => text.to_owned(),
@@ -60,7 +136,7 @@ impl Home {
             }
             None => field("token"),
         };
-        Self { url, token, model, process, folder, arguments }
+        Self { url, token, model, process, setup }
     }
 
     /// A client with the owner's token.
@@ -72,13 +148,25 @@ impl Home {
     /// Its data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        data_of(&self.folder)
+        data_of(&self.setup.folder)
     }
 
     /// The temporary folder around its data folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.setup.folder.path()
+    }
+
+    /// The file of a model in its model folder.
+    #[must_use]
+    pub fn model_file(&self, name: &str) -> PathBuf {
+        model_in(&self.setup.folder, name)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Ctrl-C, and a clean end; gives the folder, which is deleted with it.
@@ -87,7 +175,7 @@ impl Home {
     /// If it ends badly, or not in time.
     pub async fn stop(self) -> TempDir {
         self.process.stop().await;
-        self.folder
+        self.setup.folder
     }
 
     /// Stops it and starts it again on the same data.
@@ -96,7 +184,7 @@ impl Home {
     /// As [`Self::stop`] and [`Self::start`].
     pub async fn restart(self) -> Self {
         self.process.stop().await;
-        Self::start_in(self.folder, self.arguments, Some(self.token)).await
+        Self::start_in(self.setup, Some(self.token)).await
     }
 
     /// Kills it at once (`kill -9`) and starts it again on the same data.
@@ -105,7 +193,7 @@ impl Home {
     /// As [`Self::start`].
     pub async fn crash_and_restart(self) -> Self {
         self.process.kill().await;
-        Self::start_in(self.folder, self.arguments, Some(self.token)).await
+        Self::start_in(self.setup, Some(self.token)).await
     }
 
     /// The process that has a model in memory.
@@ -113,14 +201,22 @@ impl Home {
     /// # Panics
     /// If the model isn't in memory.
     pub async fn worker(&self, model: &str) -> u32 {
+        let worker = self.worker_if_loaded(model).await;
+        worker.unwrap_or_else(|| panic!("{model} has no process"))
+    }
+
+    /// The process that has a model in memory, if one has.
+    pub async fn worker_if_loaded(&self, model: &str) -> Option<u32> {
         let loaded = self.client().get("/v1/models/loaded").await.json();
-        let entry = loaded["models"].as_array().and_then(|all| all.iter().find(|one| one["id"] == model));
-        let pid = entry.and_then(|entry| entry["runtime_status"]["pid"].as_u64());
-        let pid = pid.and_then(|pid| u32::try_from(pid).ok());
-        pid.unwrap_or_else(|| panic!("{model} has no process: {loaded}"))
+        let entry = loaded["models"].as_array()?.iter().find(|one| one["id"] == model)?;
+        u32::try_from(entry["runtime_status"]["pid"].as_u64()?).ok()
     }
 }
 
 fn data_of(folder: &TempDir) -> PathBuf {
     folder.path().join("data")
+}
+
+fn model_in(folder: &TempDir, name: &str) -> PathBuf {
+    data_of(folder).join("models").join(format!("{name}.gguf"))
 }

@@ -1,6 +1,7 @@
 //! What the end-to-end suites in `suites/` stand on: real processes, real sockets, a real small model.
 //!
-//! - [`Home`] is a `hearth up` of its own for each test, in a temporary folder, on free ports.
+//! - [`Home`] is a `hearth up` of its own for each test, in a temporary folder, on free ports; [`Setup`]
+//!   says with which settings and models.
 //! - [`Cloud`] is the same product in its other shape: function processes under the Lambda emulator,
 //!   the stores behind a socket, and a `hearth node`.
 //! - [`Client`] asks either over HTTP; [`Events`] reads what streams.
@@ -21,8 +22,8 @@ mod wait;
 pub use binaries::binary;
 pub use client::{Answer, Client};
 pub use cloud::Cloud;
-pub use home::Home;
-pub use model::{corrupt_copy, tiny_chat, truncated_copy};
+pub use home::{Home, Setup};
+pub use model::{copy_with_context, corrupt_copy, tiny_chat, truncated_copy, whole_copy};
 pub use process::{Ended, Process, hearth, is_running, run, signal};
 pub use stream::{Event, Events};
 pub use wait::{DEADLINE, eventually, within};

@@ -11,6 +11,29 @@ pub fn tiny_chat() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tiny-chat/tiny-chat.gguf")
 }
 
+/// Puts the model at `path`.
+///
+/// # Panics
+/// If it can't be written.
+pub fn whole_copy(path: &Path) {
+    write(path, &read());
+}
+
+/// Puts the model at `path`, with metadata that promises a context of `tokens`.
+///
+/// # Panics
+/// If it can't be written.
+pub fn copy_with_context(path: &Path, tokens: u32) {
+    const KEY: &[u8] = b"llama.context_length";
+    let mut bytes = read();
+    let key = bytes.windows(KEY.len()).position(|window| window == KEY);
+    let key = key.unwrap_or_else(|| panic!("the model doesn't say how long its context is"));
+    // Its type, of four bytes, is between the key and the value.
+    let value = key + KEY.len() + 4;
+    bytes[value..value + 4].copy_from_slice(&tokens.to_le_bytes());
+    write(path, &bytes);
+}
+
 /// Puts the first half of the model at `path`, as a download that was cut leaves it.
 ///
 /// # Panics

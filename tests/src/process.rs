@@ -21,7 +21,20 @@ const SHOWN_LINES: usize = 60;
 /// to keep any, are in `home`.
 #[must_use]
 pub fn hearth(home: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary("hearth"));
+    hearth_under(home, &[], arguments)
+}
+
+/// The same, started by the program in `under`, which is given its own arguments and then the command.
+pub(crate) fn hearth_under(home: &Path, under: &[String], arguments: &[&str]) -> Command {
+    let hearth = binary("hearth");
+    let mut command = match under {
+        [] => Command::new(hearth),
+        [program, options @ ..] => {
+            let mut command = Command::new(program);
+            command.args(options).arg(hearth);
+            command
+        }
+    };
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home);
     command.stdin(Stdio::null()).kill_on_drop(true);
     command

@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
 
+mod bench;
 mod dist;
 mod environment;
 mod gate;
@@ -40,6 +41,8 @@ Usage: cargo xtask <command>
       --out <folder>  put it there
   package         Build the Lambda functions, and measure their size and cold start
       --arch <arch>   x86_64 (the default) or arm64
+  bench node      Measure the node beside llama.cpp's own server; --help has the options
+  bench soak      Wear everything for ten minutes, and see that nothing is lost
 ";
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "openapi" => none_of(rest).and_then(|()| openapi::run(&Workspace::load()?)),
         "dist" => dist::run(&Workspace::load()?, &dist::Options::parse(rest)?),
         "package" => package::run(&Workspace::load()?, package::Arch::parse(rest)?),
+        "bench" => bench::run(&Workspace::load()?, rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

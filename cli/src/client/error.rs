@@ -62,12 +62,27 @@ impl std::fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
+/// What went wrong was printed already.
+#[derive(Debug)]
+pub struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("see above")
+    }
+}
+
+impl Error for Told {}
+
 /// The exit status of an ending that needs no message, as shells have it: 128 + SIGINT after Ctrl-C,
-/// 128 + SIGPIPE when nobody reads the output any more.
+/// 128 + SIGPIPE when nobody reads the output any more, 1 after what was told already.
 #[must_use]
 pub fn quiet_exit(error: &anyhow::Error) -> Option<u8> {
     if error.is::<Interrupted>() {
         return Some(130);
+    }
+    if error.is::<Told>() {
+        return Some(1);
     }
     let io = error.downcast_ref::<io::Error>()?;
     (io.kind() == io::ErrorKind::BrokenPipe).then_some(141)
@@ -106,6 +121,7 @@ mod tests {
     #[test]
     fn some_endings_need_no_message() {
         assert_eq!(quiet_exit(&Interrupted.into()), Some(130));
+        assert_eq!(quiet_exit(&Told.into()), Some(1));
         assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Some(141));
         assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::NotFound).into()), None);
         assert_eq!(quiet_exit(&anyhow::anyhow!("else")), None);

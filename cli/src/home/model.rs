@@ -10,7 +10,8 @@ use crate::settings::Settings;
 
 /// About a megabyte: small enough to be here, so that the first start needs no network.
 const TINY: &[u8] = include_bytes!("../../../models/tiny-chat/tiny-chat.gguf");
-const TINY_ID: &str = "tiny-chat";
+/// Its id.
+pub(crate) const TINY_ID: &str = "tiny-chat";
 
 /// How often a load is looked at.
 const LOOK: Duration = Duration::from_millis(50);

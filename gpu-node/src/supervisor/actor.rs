@@ -295,6 +295,7 @@ impl Actor {
                 Effect::Stop(model, reason) => self.stop(&model, reason),
                 Effect::Dispatch(run) => {
                     if let Some(task) = self.runs.dispatched(run) {
+                        let task = Box::new(task);
                         self.tell_worker(run, Command::Run { run, task });
                     }
                 }

@@ -195,8 +195,7 @@ pub(super) fn memory_for_models() -> Option<u64> {
 /// What a model is expected to take, by its header.
 fn predicted(file: &ModelFile, config: &NodeConfig) -> Option<u64> {
     let spec = config.load_spec(file);
-    let cells = u64::from(spec.context_length).saturating_mul(u64::from(spec.slots));
-    let context = ContextSize { cells, slots: spec.slots, whole_windows: true };
+    let context = ContextSize::for_text(spec.context_length, spec.slots);
     Some(memory::predict(file.shape.as_ref()?, &context).total())
 }
 

@@ -14,6 +14,7 @@ enum May {
 }
 
 const SUITES: &str = "hearth-tests";
+const BENCH: &str = "hearth-bench";
 const FUNCTION: &str = "hearth-fn-";
 
 /// What a crate may see of the workspace; `None` for a crate that has no place yet.
@@ -48,8 +49,9 @@ fn may(name: &str) -> Option<May> {
             "hearth-http",
             "hearth-telemetry",
         ],
-        "hearth" => return Some(May::SeeAllBut(&[SUITES, "lambda-emulator", "xtask"])),
-        SUITES => return Some(May::SeeAllBut(&[])),
+        "hearth" => return Some(May::SeeAllBut(&[SUITES, BENCH, "lambda-emulator", "xtask"])),
+        SUITES => return Some(May::SeeAllBut(&[BENCH])),
+        BENCH => return Some(May::SeeAllBut(&[SUITES])),
         _ => return None,
     }))
 }

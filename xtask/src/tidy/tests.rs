@@ -41,6 +41,8 @@ fn arrows_point_inwards() {
         depends("hearth-fn-models", &[]),
         depends("hearth", &[("hearth-embedded", Normal), ("hearth-tests", Development)]),
         depends("hearth-tests", &[("hearth", Normal), ("hearth-store", Normal)]),
+        depends("hearth-bench", &[("hearth-node", Normal), ("hearth-providers", Normal)]),
+        depends("hearth-node", &[("hearth-bench", Development)]),
     ];
     expect(
         &arrows::check(&crates),
@@ -51,6 +53,7 @@ fn arrows_point_inwards() {
             "crate hearth-fn-generate: must not depend on hearth-fn-models",
             "crate hearth-fn-generate: must not depend on hearth-store, not in its build script",
             "crate hearth: must not depend on hearth-tests",
+            "crate hearth-node: must not depend on hearth-bench",
         ],
     );
 }

@@ -18,7 +18,9 @@ use crate::client::error::root_cause;
 /// How many connections in a row may bring nothing.
 const MOST_FAILURES: u32 = 5;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The pause after a connection that brought nothing; each further one is twice as long. Tests needn't
+/// wait for a line to recover.
+const FIRST_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 250 });
 
 /// How a connection ended.
 enum Ended {
@@ -34,12 +36,25 @@ pub(super) async fn download(hub: &Hub, repo: &RepoName, file: &HubFile, path: &
     if part.len() > file.size {
         part.clear().await?;
     }
+    if let Err(error) = fill_if_it_fits(hub, repo, file, path, &mut part).await {
+        part.discard_empty().await;
+        return Err(error);
+    }
+    part.finish(file.sha256.as_deref(), path).await
+}
+
+async fn fill_if_it_fits(
+    hub: &Hub,
+    repo: &RepoName,
+    file: &HubFile,
+    path: &Path,
+    part: &mut Part,
+) -> anyhow::Result<()> {
     check_space(path, file.size - part.len())?;
     let mut progress = Progress::new(file.name.last(), file.size, part.len());
-    let filled = fill(hub, repo, file, &mut part, &mut progress).await;
+    let filled = fill(hub, repo, file, part, &mut progress).await;
     progress.finish();
-    filled?;
-    part.finish(file.sha256.as_deref(), path).await
+    filled
 }
 
 /// Refuses before the download rather than hours into it.
@@ -49,7 +64,7 @@ fn check_space(path: &Path, needed: u64) -> anyhow::Result<()> {
         .with_context(|| format!("the free space of {} can't be told", folder.display()))?;
     anyhow::ensure!(
         free >= needed,
-        "{} more is needed, but {} has {} free",
+        "{} more is needed, but {} has {} free; make room (`hearth storage` shows what the models take)",
         ByteSize(needed),
         folder.display(),
         ByteSize(free)

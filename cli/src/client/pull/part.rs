@@ -49,10 +49,7 @@ impl Part {
 
     /// Appends bytes. They are on the disk after [`Self::flush`].
     pub(super) async fn append(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.out
-            .write_all(bytes)
-            .await
-            .with_context(|| format!("{} can't be written", self.path.display()))?;
+        self.out.write_all(bytes).await.map_err(|error| self.refused(error))?;
         self.hasher.update(bytes);
         self.len += bytes.len() as u64;
         Ok(())
@@ -60,7 +57,30 @@ impl Part {
 
     /// Hands the bytes to the disk.
     pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
-        self.out.flush().await.with_context(|| format!("{} can't be written", self.path.display()))
+        self.out.flush().await.map_err(|error| self.refused(error))
+    }
+
+    /// Deletes the file if nothing has come for it yet.
+    pub(super) async fn discard_empty(self) {
+        if self.len == 0 {
+            let _ = tokio::fs::remove_file(&self.path).await;
+        }
+    }
+
+    /// What a write that failed means to the person who downloads.
+    fn refused(&self, error: std::io::Error) -> anyhow::Error {
+        let advice = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "; what came is kept: make room (`hearth storage` shows what the models take), \
+                 and run the command again to go on from there"
+            }
+            ErrorKind::FileTooLarge => {
+                "; what came is kept: the file system takes no file that large (FAT ends at 4 GiB), or the \
+                 shell sets a limit (`ulimit -f`)"
+            }
+            _ => "",
+        };
+        anyhow::anyhow!("{} can't be written: {error}{advice}", self.path.display())
     }
 
     /// Drops the bytes: they are of another version of the file.
@@ -87,7 +107,7 @@ impl Part {
             );
         }
         // Before the name is given: after a power cut a named file is a whole one.
-        self.out.get_ref().sync_all().await?;
+        self.out.get_ref().sync_all().await.map_err(|error| self.refused(error))?;
         tokio::fs::rename(&self.path, target)
             .await
             .with_context(|| format!("{} can't be named {}", self.path.display(), target.display()))

@@ -29,12 +29,33 @@ struct Line {
     pull: Pull,
 }
 
-/// A hub with one repository of `files`, which closes the first `cuts` downloads in the middle.
+/// How a hub answers a download, for as long as it misbehaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Closes the connection in the middle.
+    Cut,
+    /// Is overloaded.
+    Unavailable,
+    /// Sends the whole file though a part was asked for.
+    IgnoresRange,
+    /// Sends another part than was asked for.
+    WrongRange,
+    /// Says that there is no such part.
+    NoSuchRange,
+    /// Sends more than it said the file has.
+    TooMuch,
+    /// Has the file no more.
+    Gone,
+}
+
+/// A hub with one repository of `files`, whose first downloads go as `faults` says.
 #[derive(Clone)]
 struct FakeHub {
     files: Vec<(&'static str, Vec<u8>)>,
     sha256: Option<String>,
-    cuts: usize,
+    /// What it says of each file's size.
+    size: Option<u64>,
+    faults: Vec<Fault>,
     downloads: Arc<AtomicUsize>,
     resumed: Arc<AtomicUsize>,
 }
@@ -43,7 +64,14 @@ impl FakeHub {
     fn new(names: &[&'static str]) -> Self {
         let content = (0..100_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>();
         let files = names.iter().map(|name| (*name, content.clone())).collect();
-        Self { files, sha256: None, cuts: 0, downloads: Arc::default(), resumed: Arc::default() }
+        Self {
+            files,
+            sha256: None,
+            size: None,
+            faults: Vec::new(),
+            downloads: Arc::default(),
+            resumed: Arc::default(),
+        }
     }
 
     fn info(&self, repo: &str) -> Response {
@@ -52,7 +80,8 @@ impl FakeHub {
         }
         let siblings = self.files.iter().map(|(name, content)| {
             let sha256 = self.sha256.clone().unwrap_or_else(|| sha256(content));
-            json!({"rfilename": name, "size": content.len(), "lfs": {"sha256": sha256, "size": content.len()}})
+            let size = self.size.unwrap_or(content.len() as u64);
+            json!({"rfilename": name, "size": size, "lfs": {"sha256": sha256, "size": size}})
         });
         let readme = json!({"rfilename": "README.md", "size": 3});
         Json(json!({"siblings": siblings.chain([readme]).collect::<Vec<_>>()})).into_response()
@@ -62,15 +91,28 @@ impl FakeHub {
         let name = path.strip_prefix(&format!("{REPO}/resolve/main/")).unwrap();
         let content = &self.files.iter().find(|(known, _)| *known == name).unwrap().1;
         let range = headers.get("range").map(|range| range.to_str().unwrap());
-        let from = range.map_or(0, |range| range["bytes=".len()..range.len() - 1].parse().unwrap());
-        let cut = self.downloads.fetch_add(1, Ordering::SeqCst) < self.cuts;
-        let end = if cut { from + (content.len() - from) / 2 } else { content.len() };
-        let bytes = Ok::<_, Infallible>(content[from..end].to_vec());
+        let asked = range.map_or(0, |range| range["bytes=".len()..range.len() - 1].parse().unwrap());
+        let fault = self.faults.get(self.downloads.fetch_add(1, Ordering::SeqCst)).copied();
+        let from = match fault {
+            Some(Fault::Unavailable) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Some(Fault::NoSuchRange) => return StatusCode::RANGE_NOT_SATISFIABLE.into_response(),
+            Some(Fault::Gone) => return StatusCode::NOT_FOUND.into_response(),
+            Some(Fault::IgnoresRange) => 0,
+            Some(Fault::WrongRange) => asked + 1,
+            _ => asked,
+        };
+        let mut bytes = content[from..].to_vec();
+        let promised = bytes.len() + usize::from(fault == Some(Fault::TooMuch));
+        match fault {
+            Some(Fault::Cut) => bytes.truncate(bytes.len() / 2),
+            Some(Fault::TooMuch) => bytes.push(0),
+            _ => {}
+        }
         // The pause lets the bytes go out; the promised length makes a body that ends early a broken one.
         let pause = stream::once(tokio::task::yield_now()).filter_map(async |()| None);
-        let body = stream::iter([bytes]).chain(pause);
-        let answer = Response::builder().header("content-length", content.len() - from);
-        let answer = if range.is_some() {
+        let body = stream::iter([Ok::<_, Infallible>(bytes)]).chain(pause);
+        let answer = Response::builder().header("content-length", promised);
+        let answer = if range.is_some() && fault != Some(Fault::IgnoresRange) {
             self.resumed.fetch_add(1, Ordering::SeqCst);
             let range = format!("bytes {from}-{}/{}", content.len() - 1, content.len());
             answer.status(StatusCode::PARTIAL_CONTENT).header("content-range", range)
@@ -119,7 +161,7 @@ async fn a_file_is_downloaded_once() {
 #[tokio::test]
 async fn a_cut_download_goes_on_by_itself() {
     let (mut hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
-    hub.cuts = 2;
+    hub.faults = vec![Fault::Cut; 2];
     pull(REPO, &hub.serve().await, dir.path()).await.unwrap();
     assert_eq!(std::fs::read(dir.path().join(REPO).join("tiny.gguf")).unwrap(), hub.files[0].1);
     assert_eq!(hub.resumed.load(Ordering::SeqCst), 2);
@@ -142,6 +184,84 @@ async fn a_wrong_hash_leaves_nothing() {
     hub.sha256 = Some("0".repeat(64));
     let error = pull(REPO, &hub.serve().await, dir.path()).await.unwrap_err();
     assert!(error.contains("isn't what the hub promised"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path().join(REPO)).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_hub_that_misbehaves_for_a_while_is_borne_with() {
+    use Fault::{Cut, IgnoresRange, NoSuchRange, Unavailable, WrongRange};
+    for faults in [
+        &[Unavailable, Unavailable, Unavailable, Unavailable][..],
+        &[Cut, Unavailable, Cut, Unavailable, Cut],
+        &[Cut, IgnoresRange],
+        &[Cut, WrongRange],
+        &[Cut, NoSuchRange],
+        &[Cut; 12],
+    ] {
+        let (mut hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+        hub.faults = faults.to_vec();
+        pull(REPO, &hub.serve().await, dir.path()).await.unwrap();
+        assert_eq!(
+            std::fs::read(dir.path().join(REPO).join("tiny.gguf")).unwrap(),
+            hub.files[0].1,
+            "{faults:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_came_is_kept_when_a_hub_gives_up() {
+    let (mut hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+    hub.faults = [vec![Fault::Cut], vec![Fault::Unavailable; 5]].concat();
+    let url = hub.serve().await;
+    let part = dir.path().join(REPO).join("tiny.gguf.part");
+    let error = pull(REPO, &url, dir.path()).await.unwrap_err();
+    assert!(error.contains("broke off at 195.3 KiB of 390.6 KiB: the hub answered 503"), "{error}");
+    assert!(error.contains("run the command again"), "{error}");
+    assert_eq!(part.metadata().unwrap().len(), 200_000);
+    // The second time, from there.
+    pull(REPO, &url, dir.path()).await.unwrap();
+    assert_eq!(std::fs::read(part.with_extension("")).unwrap(), hub.files[0].1);
+    assert!(!part.exists());
+}
+
+#[tokio::test]
+async fn a_hub_that_breaks_its_word_ends_the_download() {
+    for (fault, word) in [(Fault::TooMuch, "sent more than"), (Fault::Gone, "not that file in it")] {
+        let (mut hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+        hub.faults = vec![fault];
+        let error = pull(REPO, &hub.serve().await, dir.path()).await.unwrap_err();
+        assert!(error.contains(word), "{fault:?}: {error}");
+        assert_eq!(
+            std::fs::read_dir(dir.path().join(REPO)).unwrap().count(),
+            0,
+            "{fault:?} leaves something"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_of_another_version_is_found_out() {
+    let (hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+    let part = dir.path().join(REPO).join("tiny.gguf.part");
+    std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+    let url = hub.serve().await;
+    // Shorter than the file: the hashes differ. Longer: it can't be the beginning.
+    std::fs::write(&part, vec![7; 1000]).unwrap();
+    let error = pull(REPO, &url, dir.path()).await.unwrap_err();
+    assert!(error.contains("was deleted; run the command again"), "{error}");
+    std::fs::write(&part, vec![7; 1_000_000]).unwrap();
+    pull(REPO, &url, dir.path()).await.unwrap();
+    assert_eq!(std::fs::read(part.with_extension("")).unwrap(), hub.files[0].1);
+}
+
+#[tokio::test]
+async fn a_file_that_the_disk_has_no_room_for_is_not_begun() {
+    let (mut hub, dir) = (FakeHub::new(&["tiny.gguf"]), folder());
+    hub.size = Some(1 << 60);
+    let error = pull(REPO, &hub.serve().await, dir.path()).await.unwrap_err();
+    assert!(error.starts_with("1.0 EiB more is needed, but ") && error.contains("hearth storage"), "{error}");
+    assert_eq!(hub.downloads.load(Ordering::SeqCst), 0);
     assert_eq!(std::fs::read_dir(dir.path().join(REPO)).unwrap().count(), 0);
 }
 

@@ -144,7 +144,7 @@ impl Desk {
                 let (preparer, prepared) = (Arc::clone(&self.preparer), self.prepared.clone());
                 // A long prompt, or a large schema, delays nobody else.
                 tokio::task::spawn_blocking(move || {
-                    let _ = prepared.send((run, preparer.prepare(run, task)));
+                    let _ = prepared.send((run, preparer.prepare(run, *task)));
                 });
             }
         }

@@ -8,7 +8,7 @@ use llama_cpp_2::{model::LlamaModel, token::LlamaToken};
 use llguidance::Matcher;
 
 use super::{
-    embed::EmbedJob, grammar::Grammars, load::Loaded, prefixes::Token, slot::Markers, steps::Work,
+    embed::EmbedJob, grammar::Grammars, load::Loaded, prefixes::Token, slot::Markers, thread::Work,
     template::ChatTemplate, tools::ToolFormat, vocabulary::Vocabulary,
 };
 

@@ -21,13 +21,13 @@ pub struct ApiError {
     pub param: Option<String>,
     /// Further facts for programs.
     #[serde(default)]
-    pub details: Map<String, Value>,
+    pub details: Box<Map<String, Value>>,
 }
 
 impl ApiError {
     /// An error of `code` that says `message`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), param: None, details: Map::new() }
+        Self { code, message: message.into(), param: None, details: Box::default() }
     }
 
     /// A bad request, naming the field at fault.
@@ -65,7 +65,7 @@ impl ApiError {
                 kind: self.code.kind().to_owned(),
                 message: self.message.clone(),
                 param: self.param.clone(),
-                details: self.details.clone(),
+                details: (*self.details).clone(),
                 request_id: request_id.to_owned(),
                 retryable: self.code.retryable(),
             },

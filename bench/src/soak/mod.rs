@@ -1,0 +1,145 @@
+//! `hearth-bench soak`: a mixed load for a while, with clients that leave, runs that are cancelled and workers
+//! that are killed. Every request must end, once, and with what happened.
+
+mod judge;
+mod kill;
+mod load;
+mod memory;
+mod report;
+mod stream;
+
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use futures::future::join_all;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use tokio::time::interval;
+
+use crate::{client, hearth, process::Process};
+use report::Tally;
+
+/// What is worn, and for how long
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The built `hearth`
+    #[arg(long, value_name = "FILE")]
+    hearth: PathBuf,
+    /// How long requests are sent
+    #[arg(long, value_name = "N", default_value_t = 10.0)]
+    minutes: f64,
+    /// The model that serves them [default: the tiny one in the binary]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Requests at once
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    concurrency: u64,
+    /// Chooses the requests
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// How long a request may take, its time in the queue and a worker's restart in it.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// How long a state may take to be seen that is true already.
+const SETTLE: Duration = Duration::from_secs(60);
+/// How often a state is looked at that can only be polled.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// A running `hearth up` and what has happened to it.
+struct Soak {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+    model: String,
+    /// The process of gateway and node.
+    pid: u32,
+    end: Instant,
+    tally: RefCell<Tally>,
+}
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let (soak, process) = Soak::start(&options).await?;
+    eprintln!("{:.1} minutes of {} requests at once", options.minutes, options.concurrency);
+    let clients = (0..options.concurrency).map(|client| load::client(&soak, options.seed << 32 | client));
+    let pause = Duration::from_secs(60).min(Duration::from_secs_f64(options.minutes * 60.0 / 3.0));
+    tokio::join!(join_all(clients), kill::each(&soak, pause), memory::watch(&soak));
+    soak.check_that_nothing_is_left().await;
+    process.stop().await?;
+    let tally = soak.tally.into_inner();
+    println!("{}", tally.report());
+    if !tally.faults.is_empty() {
+        bail!("{} things went wrong", tally.faults.len());
+    }
+    Ok(())
+}
+
+impl Soak {
+    async fn start(options: &Options) -> Result<(Self, Process)> {
+        let mut process = Process::start(&options.hearth, |command, folder| {
+            command.args(["up", "--json", "--port", "0", "--data"]).arg(folder.join("data"));
+            if let Some(model) = &options.model {
+                command.arg("--model").arg(model);
+            }
+        })?;
+        let ready = process.ready().await?;
+        let soak = Self {
+            http: client::http()?,
+            url: hearth::text(&ready, "url")?,
+            token: hearth::text(&ready, "token")?,
+            model: hearth::text(&ready, "model")?,
+            pid: process.pid(),
+            end: Instant::now() + Duration::from_secs_f64(options.minutes * 60.0),
+            tally: RefCell::default(),
+        };
+        Ok((soak, process))
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.end
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        Ok(self.request(Method::GET, path).timeout(SETTLE).send().await?.error_for_status()?.json().await?)
+    }
+
+    /// What the model is doing.
+    async fn runtime(&self) -> Result<Value> {
+        let models = self.get("/v1/models").await?;
+        let all = models["data"].as_array().context("no list of models")?;
+        let model = all.iter().find(|model| model["id"] == self.model.as_str());
+        Ok(model.context("the model is gone from the list")?["runtime_status"].clone())
+    }
+
+    /// Asks again until there is an answer.
+    async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> Result<T> {
+        let (mut looks, deadline) = (interval(LOOK), Instant::now() + SETTLE);
+        while Instant::now() < deadline {
+            looks.tick().await;
+            if let Some(answer) = ask().await {
+                return Ok(answer);
+            }
+        }
+        bail!("{what}: not within {} s", SETTLE.as_secs())
+    }
+
+    /// After the last request no run may have a slot or a place in the queue.
+    async fn check_that_nothing_is_left(&self) {
+        let idle = self.until("every slot free and the queue empty at the end", async || {
+            let runtime = self.runtime().await.ok()?;
+            (runtime["active"] == 0 && runtime["queue_depth"] == 0).then_some(())
+        });
+        if let Err(error) = idle.await {
+            self.tally.borrow_mut().fault(error.to_string());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Processor, threads and memory.
+
+use bytesize::ByteSize;
+use hearth_node::{engines::probe::Probe, memory::Memory};
+
+use super::finding::Finding;
+
+/// What the plain build is compiled for; a processor without one of these stops it in the middle.
+const NEEDED: [&str; 4] = ["avx2", "fma", "f16c", "bmi2"];
+/// Less than this is filled by the system and the gateway alone.
+const LITTLE_MEMORY: u64 = 1 << 30;
+
+/// A processor's feature, and whether it has it.
+type Feature = (&'static str, bool);
+
+#[cfg(target_arch = "x86_64")]
+pub(super) fn features() -> Vec<Feature> {
+    vec![
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("fma", std::arch::is_x86_feature_detected!("fma")),
+        ("f16c", std::arch::is_x86_feature_detected!("f16c")),
+        ("bmi2", std::arch::is_x86_feature_detected!("bmi2")),
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ("avx512vnni", std::arch::is_x86_feature_detected!("avx512vnni")),
+    ]
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(super) fn features() -> Vec<Feature> {
+    vec![
+        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
+        ("dotprod", std::arch::is_aarch64_feature_detected!("dotprod")),
+        ("i8mm", std::arch::is_aarch64_feature_detected!("i8mm")),
+    ]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(super) fn features() -> Vec<Feature> {
+    Vec::new()
+}
+
+/// `every_generation`: the build has a variant for each, and takes the best.
+pub(super) fn processor(features: &[Feature], every_generation: bool) -> Finding {
+    let names = |there: bool| -> Vec<&str> {
+        features.iter().filter(|(_, has)| *has == there).map(|(name, _)| *name).collect()
+    };
+    let (has, lacks) = (names(true), names(false));
+    let list = |names: &[&str]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let told = format!("{}; has {}; lacks {}", std::env::consts::ARCH, list(&has), list(&lacks));
+    let missing: Vec<&str> = NEEDED.into_iter().filter(|name| lacks.contains(name)).collect();
+    if missing.is_empty() || every_generation {
+        return Finding::ok("processor", told);
+    }
+    let advice = format!(
+        "this build needs {}; build with `cargo build --release --features dynamic-backends` on this machine",
+        missing.join(", ")
+    );
+    Finding::problem("processor", told, advice)
+}
+
+/// `wanted` are the threads that each loaded model computes with.
+pub(super) fn threads(wanted: u32, processors: usize) -> Finding {
+    let told = format!("{wanted} for each loaded model, of {processors} processors");
+    if usize::try_from(wanted).is_ok_and(|wanted| wanted > processors) {
+        return Finding::warning(
+            "threads",
+            told,
+            "more threads than processors wait for each other: lower node.threads, or leave it out",
+        );
+    }
+    Finding::ok("threads", told)
+}
+
+pub(super) fn memory(memory: Option<Memory>) -> Finding {
+    let Some(memory) = memory else {
+        return Finding::warning("memory", "the system doesn't tell how much there is", "watch it yourself");
+    };
+    let of = if memory.limited { "of this container" } else { "of this machine" };
+    let (total, available) = (ByteSize(memory.total), ByteSize(memory.available));
+    let told = format!("{total} {of}, {available} of it available");
+    if memory.total < LITTLE_MEMORY {
+        let advice = match memory.limited {
+            true => "raise the container's memory limit: the system ends whoever goes over it",
+            false => "only the smallest models fit",
+        };
+        return Finding::warning("memory", told, advice);
+    }
+    Finding::ok("memory", told)
+}
+
+/// How the probe went.
+pub(super) fn engine(probe: &Result<Probe, String>) -> Finding {
+    match probe {
+        Ok(probe) => {
+            let backends = probe.devices.iter().map(|device| format!("{} ({})", device.name, device.backend));
+            let backends: Vec<String> = backends.collect();
+            if backends.is_empty() {
+                return Finding::problem(
+                    "engine",
+                    "llama.cpp finds nothing to compute on",
+                    "put its backends (libggml-*.so) beside the binary, as they are in target/release",
+                );
+            }
+            Finding::ok("engine", format!("llama.cpp computes on {}", backends.join(", ")))
+        }
+        Err(why) => Finding::problem(
+            "engine",
+            format!("llama.cpp can't be started: {why}"),
+            "`hearth engine probe` shows all that it says; a GPU's driver may be missing or too old",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::finding::Level, *};
+
+    #[test]
+    fn a_processor_without_what_the_build_needs_is_a_problem() {
+        let all = [("avx2", true), ("fma", true), ("f16c", true), ("bmi2", true), ("avx512f", false)];
+        assert_eq!(processor(&all, false).level, Level::Ok);
+        let mut old = all;
+        old[0].1 = false;
+        let finding = processor(&old, false);
+        assert_eq!(finding.level, Level::Problem);
+        assert!(finding.advice.unwrap().contains("needs avx2;"));
+        assert_eq!(processor(&old, true).level, Level::Ok);
+        assert_eq!(processor(&[("neon", true)], false).level, Level::Ok);
+        assert!(!features().is_empty() || cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))));
+    }
+
+    #[test]
+    fn threads_and_memory() {
+        let memory_of = |total, limited| memory(Some(Memory { total, available: total / 2, limited }));
+        for (finding, level, word) in [
+            (threads(3, 4), Level::Ok, "3 for each"),
+            (threads(8, 4), Level::Warning, "of 4 processors"),
+            (memory_of(8 << 30, false), Level::Ok, "8.0 GiB of this machine, 4.0 GiB"),
+            (memory_of(8 << 30, true), Level::Ok, "of this container"),
+            (memory_of(512 << 20, true), Level::Warning, "512.0 MiB of this container"),
+            (memory(None), Level::Warning, "doesn't tell"),
+        ] {
+            assert_eq!(finding.level, level, "{finding}");
+            assert!(finding.message.contains(word), "{finding}");
+        }
+    }
+}

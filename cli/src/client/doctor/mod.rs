@@ -1,0 +1,125 @@
+//! `hearth doctor`: whether this machine is ready, and what to do where it isn't.
+//!
+//! `machine` looks at processor and memory, `gpu` at GPUs, `folders` at the disk and the models, and
+//! `gateway` at the network. Nothing is changed. What may hang or crash, drivers, is asked in a process
+//! of its own ([`probe`]).
+
+mod finding;
+mod folders;
+mod gateway;
+mod gpu;
+mod machine;
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use hearth_node::{
+    engines::probe::{self, Probe},
+    memory::{self, Memory},
+    storage::Policy,
+};
+use serde_json::json;
+
+use super::{connection::Connection, error::Told, terminal};
+use crate::settings::Source;
+use finding::{Finding, Level};
+
+/// Look whether this machine is ready to run models, and say what to do where it isn't
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// What is examined: the settings, as far as they matter here.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) data: PathBuf,
+    pub(crate) host: IpAddr,
+    pub(crate) port: u16,
+    /// Threads for each loaded model.
+    pub(crate) threads: u32,
+    pub(crate) slots: u32,
+    pub(crate) context_length: u32,
+    pub(crate) gpu_layers: u32,
+    /// A file or an id; absent: the embedded model.
+    pub(crate) default_model: Option<PathBuf>,
+    pub(crate) embedded_model: String,
+    pub(crate) policy: Policy,
+    /// Whether somebody said where the gateway is.
+    pub(crate) url_named: bool,
+    /// The program that is asked for devices: this one.
+    pub(crate) executable: PathBuf,
+}
+
+impl Subject {
+    fn models_folder(&self) -> PathBuf {
+        self.data.join("models")
+    }
+}
+
+impl Doctor {
+    /// Examines, and prints what is found.
+    ///
+    /// # Errors
+    /// If there is a problem, which was printed.
+    pub(crate) async fn run(self, subject: &Subject) -> anyhow::Result<()> {
+        let probe = probe::ask(&subject.executable).await.map_err(|error| error.to_string());
+        let memory = memory::available();
+        let mut findings = machine_findings(subject, &probe, memory);
+        findings.extend(folders::folders(subject));
+        findings.extend(folders::models(subject, room(subject, &probe, memory)));
+        findings.push(gateway::port(subject.host, subject.port).await);
+        findings.push(gateway::gateway(&self.connection, subject.url_named).await);
+        let healthy = findings.iter().all(|finding| finding.level != Level::Problem);
+        if self.connection.json {
+            let devices = probe.as_ref().map(|probe| probe.devices.as_slice()).unwrap_or_default();
+            terminal::print_json(&json!({
+                "healthy": healthy, "findings": findings, "devices": devices,
+                "memory": memory.map(|memory| json!({
+                    "total_bytes": memory.total, "available_bytes": memory.available, "limited": memory.limited,
+                })),
+            }))?;
+        } else {
+            let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+            terminal::print(&lines)?;
+        }
+        if healthy { Ok(()) } else { Err(Told.into()) }
+    }
+}
+
+fn machine_findings(
+    subject: &Subject,
+    probe: &Result<Probe, String>,
+    memory: Option<Memory>,
+) -> Vec<Finding> {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let every_generation =
+        probe.as_ref().is_ok_and(|probe| probe.built_for.iter().any(|feature| feature == "dynamic-backends"));
+    let mut findings = vec![
+        machine::processor(&machine::features(), every_generation),
+        machine::threads(subject.threads, processors),
+        machine::memory(memory),
+        machine::engine(probe),
+    ];
+    if let Ok(probe) = probe {
+        findings.extend(gpu::findings(&gpu::present(Path::new("/")), probe));
+    }
+    findings
+}
+
+/// Where models have to fit: the GPUs' memory if layers go there, else the machine's.
+fn room(subject: &Subject, probe: &Result<Probe, String>, memory: Option<Memory>) -> Option<Memory> {
+    let sum = |sum: u64, bytes: u64| sum.saturating_add(bytes);
+    let on_gpus = probe.as_ref().ok().filter(|_| subject.gpu_layers > 0).and_then(|probe| {
+        let total = gpu::devices(probe).map(|device| device.memory_total).fold(0, sum);
+        let available = gpu::devices(probe).map(|device| device.memory_free).fold(0, sum);
+        (total > 0).then_some(Memory { total, available, limited: false })
+    });
+    on_gpus.or(memory)
+}

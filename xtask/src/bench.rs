@@ -1,0 +1,37 @@
+//! `cargo xtask bench`: builds Hearth as it is shipped and what it is compared with, and measures.
+
+mod llama_server;
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::tools::{self, Tool};
+use crate::workspace::Workspace;
+use crate::{environment, shell};
+
+/// Measures the node, or wears everything: what follows in `arguments` is for the program that does it.
+///
+/// # Errors
+/// Something cannot be built or run, or the soak lost something.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let Some(what @ ("node" | "soak")) = arguments.first().map(String::as_str) else {
+        bail!("`cargo xtask bench` takes `node` or `soak`");
+    };
+    tools::ensure(workspace, &Tool::TO_BUILD)?;
+    shell::run(&mut workspace.cargo(BUILD))?;
+    let mut bench = Command::new(workspace.binary("release", "hearth-bench"));
+    for name in environment::set_by_cargo_run() {
+        bench.env_remove(name);
+    }
+    bench.args(arguments).arg("--hearth").arg(workspace.binary("release", "hearth"));
+    if what == "node" {
+        let folder = workspace.target.join("bench");
+        bench.arg("--llama-server").arg(llama_server::ensure(workspace, &folder)?);
+        bench.arg("--cache").arg(folder);
+    }
+    shell::run(&mut bench)
+}
+
+/// With --workspace the features are those of the whole build, so that nothing is compiled twice.
+const BUILD: [&str; 7] = ["build", "--release", "--workspace", "--bin", "hearth", "--bin", "hearth-bench"];

@@ -1,0 +1,98 @@
+//! llama.cpp's own server, built once from the sources that PyPI's `llama-cpp-python` brings along.
+
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell;
+use crate::tools::{self, Tool};
+use crate::venv::Venv;
+use crate::workspace::Workspace;
+
+/// The sources' version and checksum.
+const REQUIREMENTS: &str = "bench/requirements.txt";
+const PACKAGE: &str = "llama-cpp-python";
+
+/// What pip reads the package's metadata with. It is installed before, so that its version is known too.
+const BUILD_BACKEND: &str = "scikit-build-core==1.1.2";
+
+/// The defaults, without what needs other libraries and is not asked.
+const OPTIONS: [&str; 5] = [
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DLLAMA_BUILD_TESTS=OFF",
+    "-DLLAMA_BUILD_UI=OFF",
+    "-DLLAMA_OPENSSL=OFF",
+    "-DLLAMA_CURL=OFF",
+];
+
+/// The server in `folder`, which is built if it is not there.
+///
+/// # Errors
+/// The sources cannot be had, or not be built.
+pub(super) fn ensure(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
+    let requirements = fs::read_to_string(workspace.root.join(REQUIREMENTS));
+    let requirements = requirements.with_context(|| format!("cannot read {REQUIREMENTS}"))?;
+    let version = version(&requirements)
+        .with_context(|| format!("{REQUIREMENTS} does not begin with {PACKAGE}==VERSION"))?;
+    let built = folder.join(format!("llama-server-{version}"));
+    let program = built.join("bin").join("llama-server").with_extension(std::env::consts::EXE_EXTENSION);
+    if !program.is_file() {
+        build(workspace, version, &folder.join("llama-server.build"), &built)?;
+    }
+    Ok(program)
+}
+
+/// Leaves the server with its libraries in `bin` of `built`. `scratch` is gone afterwards.
+fn build(workspace: &Workspace, version: &str, scratch: &Path, built: &Path) -> Result<()> {
+    eprintln!("llama-server is built from its sources, once (several minutes on two cores)");
+    for folder in [scratch, built].into_iter().filter(|folder| folder.exists()) {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    for folder in [scratch, built] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let sources = download(workspace, version, scratch)?.join("vendor").join("llama.cpp");
+    let binaries = scratch.join("build");
+    let mut configure = workspace.command("cmake");
+    shell::run(configure.arg("-S").arg(sources).arg("-B").arg(&binaries).args(OPTIONS))?;
+    let jobs = std::thread::available_parallelism().map_or(1, NonZero::get).to_string();
+    let mut make = workspace.command("cmake");
+    make.arg("--build").arg(&binaries).args(["--config", "Release", "--target", "llama-server"]);
+    shell::run(make.args(["--parallel", &jobs]))?;
+    fs::rename(binaries.join("bin"), built.join("bin"))
+        .context("llama-server was built, and is not there")?;
+    fs::remove_dir_all(scratch).with_context(|| format!("cannot remove {}", scratch.display()))
+}
+
+/// The sources, as the package has them.
+fn download(workspace: &Workspace, version: &str, folder: &Path) -> Result<PathBuf> {
+    tools::ensure(workspace, &[Tool::Python])?;
+    let venv = Venv::of_packages(workspace, "venv-bench", &[BUILD_BACKEND])?;
+    let mut pip = venv.command(workspace, "python");
+    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"]);
+    pip.args(["--no-deps", "--no-build-isolation", "--no-binary", PACKAGE, "--require-hashes"]);
+    shell::run(pip.args(["--requirement", REQUIREMENTS, "--dest"]).arg(folder))?;
+    let name = format!("{}-{version}", PACKAGE.replace('-', "_"));
+    let archive = folder.join(format!("{name}.tar.gz"));
+    shell::run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(folder))?;
+    Ok(folder.join(name))
+}
+
+fn version(requirements: &str) -> Option<&str> {
+    requirements.strip_prefix(PACKAGE)?.strip_prefix("==")?.split_whitespace().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_pinned_one() {
+        assert_eq!(version("llama-cpp-python==0.3.36 --hash=sha256:00\n"), Some("0.3.36"));
+        assert_eq!(version("llama-cpp-python>=0.3\n"), None);
+        assert_eq!(version("other==1\n"), None);
+    }
+}
