@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
-use hearth_domain::{Generation, Message, ModelId, NodeId, RunId, Sampling, TextTask};
+use hearth_domain::{Modality, Generation, Message, ModelId, NodeId, RunId, Sampling, TextTask};
 use hearth_providers::{Call, EventStream, NodeLink, Provider as _};
 use hearth_wire::RunEventBody;
 
@@ -20,7 +20,8 @@ impl Link {
     /// The node `id` at `url`, which trusts `signer`.
     pub(crate) async fn connect(id: NodeId, url: &str, signer: LinkSigner) -> Result<Self> {
         let link = NodeLink::new(id, url, super::http()?, signer);
-        let model = link.status().await?.default_model.context("the node has no model")?;
+        let mut status = link.status().await?;
+        let model = status.default_models.remove(&Modality::Text).context("the node has no model")?;
         Ok(Self { link, model: ModelId::new(model) })
     }
 

@@ -98,7 +98,7 @@ impl Part {
     /// Its hash is another than `sha256`, or the disk refuses.
     pub(super) async fn finish(mut self, sha256: Option<&str>, target: &Path) -> anyhow::Result<()> {
         self.flush().await?;
-        let found = hexadecimal(&self.hasher.finalize());
+        let found = hexadecimal(&self.hasher.clone().finalize());
         if let Some(expected) = sha256.filter(|expected| *expected != found) {
             tokio::fs::remove_file(&self.path).await?;
             anyhow::bail!(
