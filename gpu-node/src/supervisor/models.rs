@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{RuntimeState, Timestamp};
+use hearth_domain::{Modality, RuntimeState, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, native::models::RuntimeStatus, node::NodeModel};
 
 use super::worker::Worker;
