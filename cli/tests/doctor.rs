@@ -1,5 +1,7 @@
 //! `hearth doctor`, by the real program.
 
+#![expect(clippy::unwrap_used, reason = "a test's own steps may fail it")]
+
 use std::{fs, path::Path, process::Stdio};
 
 use serde_json::Value;

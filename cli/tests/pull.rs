@@ -1,5 +1,11 @@
 //! `hearth models pull` on disks that run full, by the real program.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's own steps may fail it, and it says what it skips"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -99,10 +105,10 @@ fn prepared(mut command: Command, home: &Path, hub: &str) -> Command {
 }
 
 async fn output(command: &mut Command) -> (bool, String) {
-    told(timeout(DEADLINE, command.output()).await.unwrap().unwrap())
+    told(&timeout(DEADLINE, command.output()).await.unwrap().unwrap())
 }
 
-fn told(output: Output) -> (bool, String) {
+fn told(output: &Output) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -178,7 +184,7 @@ mod small_disk {
         let other = seen.join(data.path().strip_prefix("/").unwrap()).join("other");
         assert!(fs::write(&other, vec![0; 2 << 20]).is_err(), "the small disk took two megabytes");
         go_on.notify_one();
-        let (ok, error) = told(timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap());
+        let (ok, error) = told(&timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap());
         assert!(!ok && error.contains("tiny.gguf.part can't be written: No space left on device"), "{error}");
         assert!(error.contains("make room") && error.contains("run the command again"), "{error}");
     }

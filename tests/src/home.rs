@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Client, Process, model::{copy_with_context, whole_copy}, process::hearth_under};
+use crate::{
+    Client, Process,
+    model::{copy_with_context, whole_copy},
+    process::hearth_under,
+};
 
 /// A running `hearth up`, on a free port and a temporary data folder.
 #[derive(Debug)]

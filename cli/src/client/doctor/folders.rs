@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use bytesize::ByteSize;
-use hearth_domain::Timestamp;
+use hearth_domain::{Modality, Timestamp};
 use hearth_node::{
     catalog::{self, Catalog, ModelFile},
     memory::{self, ContextSize, Memory},
@@ -127,7 +127,10 @@ fn unusable(model: &ModelFile) -> Option<Finding> {
 
 fn too_large(subject: &Subject, model: &ModelFile, room: Memory) -> Option<Finding> {
     let length = model.context_length.map_or(subject.context_length, |n| n.min(subject.context_length));
-    let context = ContextSize::for_text(length, subject.slots);
+    let context = match model.modality {
+        Modality::Embedding => ContextSize::for_embedding(length),
+        _ => ContextSize::for_text(length, subject.slots),
+    };
     let needed = memory::predict(model.shape.as_ref()?, &context).total();
     (needed > room.total).then(|| {
         let (id, slots) = (&model.id, subject.slots);

@@ -102,10 +102,7 @@ pub(super) fn findings(present: &BTreeSet<Maker>, probe: &Probe) -> Vec<Finding>
         return vec![Finding::warning(
             "gpu",
             format!("{there}, and this build computes on the processor alone"),
-            format!(
-                "build with `cargo build --release --features {}`, with its toolkit installed",
-                first.feature()
-            ),
+            format!("build with `cargo xtask up --features {}`, with its toolkit installed", first.feature()),
         )];
     }
     let of_build: Vec<&str> = built.into_iter().filter(|feature| gpus.contains(feature)).collect();

@@ -8,8 +8,8 @@ use llama_cpp_2::{model::LlamaModel, token::LlamaToken};
 use llguidance::Matcher;
 
 use super::{
-    embed::EmbedJob, grammar::Grammars, load::Loaded, prefixes::Token, slot::Markers, thread::Work,
-    template::ChatTemplate, tools::ToolFormat, vocabulary::Vocabulary,
+    embed::EmbedJob, grammar::Grammars, load::Loaded, prefixes::Token, slot::Markers, template::ChatTemplate,
+    thread::Work, tools::ToolFormat, vocabulary::Vocabulary,
 };
 
 /// A run that is ready for the engine.
