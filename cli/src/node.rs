@@ -38,6 +38,7 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
         config.default_models.insert(Modality::Embedding, id.clone());
     }
     config.extra_models = default.extra;
+    config.storage = settings.storage.policy();
     config.context_length = settings.node.context_length;
     config.gpu_layers = settings.node.gpu_layers;
     config.threads = settings.node.threads.unwrap_or(config.threads);

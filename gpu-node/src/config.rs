@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use hearth_domain::Modality;
 
-use crate::{catalog::ModelFile, frames::LoadSpec, scheduler::Limits};
+use crate::{catalog::ModelFile, frames::LoadSpec, scheduler::Limits, storage::Policy};
 
 /// A node's settings, whole before it starts.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct NodeConfig {
     pub extra_models: Vec<PathBuf>,
     /// The model of each modality that serves requests that name none; it is loaded at start and stays.
     pub default_models: HashMap<Modality, String>,
+    /// What bounds the model folder.
+    pub storage: Policy,
     /// The binary whose `engine` command is a worker.
     pub executable: PathBuf,
     /// What bounds the scheduler.
@@ -45,6 +47,7 @@ impl NodeConfig {
             models,
             extra_models: Vec::new(),
             default_models: HashMap::new(),
+            storage: Policy::default(),
             executable,
             limits: Limits {
                 loaded_models: 3,

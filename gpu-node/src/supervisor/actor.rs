@@ -23,6 +23,7 @@ use crate::{
     config::NodeConfig,
     frames::{Command, Report},
     scheduler::{Effect, Scheduler},
+    storage::Keeper,
 };
 
 /// How often deadlines are looked at.
@@ -82,6 +83,9 @@ pub(super) struct Actor {
     pub(super) runs: Runs,
     pub(super) inbox: mpsc::UnboundedSender<Message>,
     pub(super) epoch: u64,
+    pub(super) keeper: Keeper,
+    /// When the storage policy was last applied.
+    pub(super) storage_kept: Option<Instant>,
     started: Instant,
 }
 
@@ -91,7 +95,9 @@ impl Actor {
         let mut limits = config.limits;
         limits.memory_bytes = limits.memory_bytes.or_else(super::models::memory_for_models);
         let (scheduler, started) = (Scheduler::new(limits), Instant::now());
-        Self { config, models, scheduler, runs: Runs::default(), inbox, epoch: 0, started }
+        let keeper = Keeper::new(&config.models, config.storage);
+        let (runs, epoch, storage_kept) = (Runs::default(), 0, None);
+        Self { config, models, scheduler, runs, inbox, epoch, keeper, storage_kept, started }
     }
 
     pub(super) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
@@ -111,6 +117,8 @@ impl Actor {
             }
         }
         self.runs.end_all(&ending());
+        let keeper = self.keeper;
+        let _ = tokio::task::spawn_blocking(move || keeper.save()).await;
     }
 
     /// The time, as the scheduler counts it.
@@ -214,7 +222,8 @@ impl Actor {
             Some(Message::Status(reply)) => {
                 let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
                 let default_models = self.config.default_models.clone();
-                let _ = reply.send(NodeStatus { default_models, models });
+                let storage = Some(self.storage());
+                let _ = reply.send(NodeStatus { default_models, models, storage });
             }
             _ => {}
         }
@@ -294,6 +303,7 @@ impl Actor {
                 Effect::Start(model) => self.start(&model),
                 Effect::Stop(model, reason) => self.stop(&model, reason),
                 Effect::Dispatch(run) => {
+                    self.keeper.note_use(&self.runs.model_of(run));
                     if let Some(task) = self.runs.dispatched(run) {
                         let task = Box::new(task);
                         self.tell_worker(run, Command::Run { run, task });
@@ -330,6 +340,7 @@ impl Actor {
         self.apply(effects);
         self.check_workers();
         self.runs.forget(self.config.keep_runs);
+        self.keep_storage();
     }
 }
 

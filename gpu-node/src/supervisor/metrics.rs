@@ -55,6 +55,9 @@ pub(super) fn describe() {
         );
         describe_gauge!("hearth_node_model_memory_bytes", Unit::Bytes, "What a model's worker takes");
         describe_counter!("hearth_node_models_stopped_total", "Models that left memory, by reason");
+        describe_gauge!("hearth_node_storage_bytes", Unit::Bytes, "What the model folder takes");
+        describe_gauge!("hearth_node_storage_free_bytes", Unit::Bytes, "What is free beside it");
+        describe_counter!("hearth_node_storage_removed_total", "Models that the storage policy removed");
         describe_counter!("hearth_worker_crashes_total", "Workers that ended by themselves or hung");
         describe_counter!("hearth_node_runs_total", "Runs that ended, by how");
         describe_counter!("hearth_node_runs_dropped_total", "Runs that were refused or waited too long");
@@ -102,6 +105,17 @@ pub(super) fn memory(model: &str, predicted: Option<u64>, measured: u64) {
         gauge!("hearth_node_model_memory_predicted_bytes", "model" => model.to_owned()).set(predicted as f64);
     }
     gauge!("hearth_node_model_memory_bytes", "model" => model.to_owned()).set(measured as f64);
+}
+
+pub(super) fn storage(used: u64, free: Option<u64>) {
+    gauge!("hearth_node_storage_bytes").set(used as f64);
+    if let Some(free) = free {
+        gauge!("hearth_node_storage_free_bytes").set(free as f64);
+    }
+}
+
+pub(super) fn files_removed(models: usize) {
+    counter!("hearth_node_storage_removed_total").increment(models as u64);
 }
 
 pub(super) fn model_stopped(reason: StopReason) {

@@ -9,6 +9,7 @@ mod models;
 mod refusal;
 mod run_log;
 mod runs;
+mod storage;
 mod worker;
 mod workers;
 

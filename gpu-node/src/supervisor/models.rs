@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fs,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -108,6 +109,20 @@ impl Models {
             }
         }
         self.files = files;
+    }
+
+    /// The bytes of the models below `folder`.
+    pub(super) fn bytes_in(&self, folder: &Path) -> u64 {
+        let there = self.files.values().filter(|file| file.path.starts_with(folder));
+        there.fold(0, |sum, file| sum.saturating_add(file.size_bytes))
+    }
+
+    /// The models that have a process, or of which `wanted` says that runs want them.
+    pub(super) fn in_use(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
+        let used = move |model: &&String| {
+            self.states.get(*model).is_some_and(|process| process.worker.is_some()) || wanted(model)
+        };
+        self.files.keys().filter(used).cloned()
     }
 
     /// What memory a model will take, in bytes: as measured, else as predicted.

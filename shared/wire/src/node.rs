@@ -46,6 +46,20 @@ pub struct NodeStatus {
     pub default_models: HashMap<Modality, String>,
     /// Every model in its folder.
     pub models: Vec<NodeModel>,
+    /// What the folder takes.
+    #[serde(default)]
+    pub storage: Option<NodeStorage>,
+}
+
+/// A node's model folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStorage {
+    /// The bytes of its models.
+    pub used_bytes: u64,
+    /// The bytes that are free on its disk, where the system tells.
+    pub free_bytes: Option<u64>,
+    /// The bytes that it may have, if they are bounded.
+    pub max_bytes: Option<u64>,
 }
 
 /// A model on a node.

@@ -44,7 +44,7 @@ fn node(defaults: &[(Modality, &str)], models: Vec<NodeModel>) -> LiveNode {
         LinkSigner::from_seed(&[7; 32]),
     );
     let default_models: HashMap<_, _> = defaults.iter().map(|(m, id)| (*m, (*id).to_owned())).collect();
-    LiveNode { link, status: NodeStatus { default_models, models } }
+    LiveNode { link, status: NodeStatus { default_models, models, storage: None } }
 }
 
 /// A node with a default of each kind, and others.
