@@ -33,8 +33,8 @@ impl Scheduler {
         self.models.iter().filter_map(|(name, state)| Some((name.as_str(), state.waiting()?)))
     }
 
-    /// The first of those that wait. What left after the last load began made room for another, and would
-    /// have left for nothing if it came back instead.
+    /// The first of those that wait. What has left since the last load began goes behind the others: if it
+    /// came back first, it would have left for nothing.
     fn next_to_load(&self) -> Option<(&str, Ticket)> {
         let has_just_left = |name| self.models.get(name).is_some_and(|state| state.left > self.last_load);
         self.waiting().min_by_key(|(name, ticket)| (has_just_left(*name), ticket.rank))
@@ -48,20 +48,26 @@ impl Scheduler {
         oldest.filter(|_| !self.fits(next, ModelState::is_staying))
     }
 
+    /// Why `model`, which has waited `since` then, will have no room at `at` if all go that may, if so.
+    pub(super) fn shortage(&self, model: &str, since: Moment, at: Duration) -> Option<Refusal> {
+        let turn = self.limits.turn;
+        self.refusal(model, |state| state.is_staying() && !state.is_evictable(since, at, turn))
+    }
+
     /// The model that is the first to leave for one that has waited `since` then: the least recently used,
     /// but rather one that no run waits for.
-    fn victim(&self, since: Moment) -> Option<String> {
-        let (now, turn) = (self.now, self.limits.turn);
+    fn victim(&self, since: Moment) -> Option<&str> {
+        let (now, turn) = (self.now.at, self.limits.turn);
         let evictable = self.models.iter().filter(|(_, state)| state.is_evictable(since, now, turn));
         let first = evictable.min_by_key(|(_, state)| (!state.queue.is_empty(), state.last_used));
-        first.map(|(name, _)| name.clone())
+        first.map(|(name, _)| name.as_str())
     }
 
     fn any(&self, phase: Phase) -> bool {
         self.models.values().any(|state| state.phase == phase)
     }
 
-    /// Begins to load the next model, or to evict one for it.
+    /// Begins to load the next model, or to evict one for it as soon as enough may go.
     pub(super) fn make_room(&mut self) -> Option<Effect> {
         let (next, ticket) = self.next_to_load()?;
         if self.any(Phase::Loading) {
@@ -73,22 +79,23 @@ impl Scheduler {
             self.last_load = self.now;
             return Some(Effect::Start(next));
         }
-        if self.any(Phase::Stopping) {
+        if self.any(Phase::Stopping) || self.shortage(next, ticket.since, self.now.at).is_some() {
             return None;
         }
-        let victim = self.victim(ticket.since)?;
+        let victim = self.victim(ticket.since)?.to_owned();
         self.model(&victim).phase = Phase::Stopping;
         Some(Effect::Stop(victim, StopReason::Evicted))
     }
 
-    /// When the next model may evict one that is kept for now.
+    /// When enough may go for the next model, of what is kept for now.
     pub(super) fn eviction_due(&self) -> Option<Duration> {
         let (next, ticket) = self.next_to_load()?;
         let blocked = self.any(Phase::Loading) || self.any(Phase::Stopping);
         if blocked || self.fits(next, ModelState::is_resident) {
             return None;
         }
-        self.models.values().filter_map(|state| state.kept_until(ticket.since, self.limits.turn)).min()
+        let kept = self.models.values().filter_map(|state| state.kept_until(ticket.since, self.limits.turn));
+        kept.filter(|until| self.shortage(next, ticket.since, *until).is_none()).min()
     }
 
     /// Stops the models that nobody has used for the idle timeout.

@@ -11,8 +11,8 @@
 //! - **Bounds.** A queue is bounded, and so are all queues together. A run that can start at once waits
 //!   in none.
 //! - **Memory.** One model is loaded at a time, by the order above: that of the first among the runs that
-//!   wait for it. A full memory evicts the least recently used model that is idle and not pinned, never
-//!   one with a run in it.
+//!   wait for it. A full memory evicts models that are idle and not pinned, the least recently used first,
+//!   never one with a run in it, and none before enough can go.
 //! - **Turns.** While a model waits for memory, the loaded ones go on for one turn, counted from when
 //!   the wait began but not from before they were loaded. Then their runs stay back, so that they fall
 //!   idle; they have waited for memory from when their model leaves. A model that is idle already goes at
@@ -231,12 +231,11 @@ impl Scheduler {
     /// # Errors
     /// `NoRoom` or `NoMemory` if there is no room for it beside those that are pinned or busy.
     pub fn load(&mut self, now: Duration, model: &str) -> Result<Vec<Effect>, Refusal> {
-        let (now, turn) = (self.at(now), self.limits.turn);
+        let now = self.at(now);
         let ticket = Ticket::new(now, Priority::default(), self.limits.ageing);
         let phase = self.model(model).phase;
-        let stays = |state: &ModelState| state.is_staying() && !state.is_evictable(now, now, turn);
         if phase == Phase::Unloaded
-            && let Some(refusal) = self.refusal(model, stays)
+            && let Some(refusal) = self.shortage(model, now, now.at)
         {
             return Err(refusal);
         }
@@ -267,8 +266,8 @@ impl Scheduler {
         Ok(effects)
     }
 
-    /// Keeps a model in memory once it is loaded, whatever else wants in. Runs whose models have no room
-    /// beside it are refused.
+    /// Keeps a model in memory once it is loaded, whatever else wants in. Models that have no room beside
+    /// it no longer wait: their runs are refused.
     pub fn pin(&mut self, now: Duration, model: &str) -> Vec<Effect> {
         self.at(now);
         self.model(model).pinned = true;

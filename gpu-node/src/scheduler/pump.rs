@@ -9,7 +9,7 @@ use super::{
 impl Scheduler {
     /// Whether a run may come in.
     pub(super) fn admit(&mut self, model: &str, run: &Queued) -> Result<(), Refusal> {
-        let (limits, now) = (self.limits, self.now);
+        let (limits, now) = (self.limits, self.now.at);
         let (waiting, pressure) = (self.queued(), self.pressure());
         let state = self.model(model);
         let starts_at_once = state.phase == Phase::Loaded
@@ -44,7 +44,7 @@ impl Scheduler {
 
     /// Gives the free slots to the first of each queue.
     fn dispatch(&mut self, effects: &mut Vec<Effect>) {
-        let (limits, now, pressure) = (self.limits, self.now, self.pressure());
+        let (limits, now, pressure) = (self.limits, self.now.at, self.pressure());
         for state in self.models.values_mut().filter(|state| state.phase == Phase::Loaded) {
             while !state.is_held(pressure, now, limits.turn)
                 && let Some(run) = state.queue.pop(state.free_slots(limits.slots))

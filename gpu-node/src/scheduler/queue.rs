@@ -13,7 +13,7 @@ pub(super) struct Moment {
     pub(super) call: u64,
 }
 
-/// What one has in hand who waits.
+/// Since when something waits, and what goes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) since: Moment,

@@ -28,7 +28,7 @@ pub(super) struct ModelState {
     pub(super) queue: Queue,
     /// When it was loaded last.
     pub(super) loaded: Moment,
-    /// When it was in memory last, if it isn't now.
+    /// When it left memory last.
     pub(super) left: Moment,
     /// When its last run ended, or when it was loaded if it has had none since.
     pub(super) last_used: Moment,
@@ -67,8 +67,8 @@ impl ModelState {
 
     /// Whether its runs stay back for a model that has waited for memory `since` then: its turn is over.
     /// A turn has one run at least, and it isn't over before the model has been loaded that long.
-    pub(super) fn is_held(&self, since: Option<Moment>, now: Moment, turn: Duration) -> bool {
-        let over = |since: Moment| now.at >= since.max(self.loaded).at.saturating_add(turn);
+    pub(super) fn is_held(&self, since: Option<Moment>, now: Duration, turn: Duration) -> bool {
+        let over = |since: Moment| now >= since.max(self.loaded).at.saturating_add(turn);
         !self.pinned && self.served && since.is_some_and(over)
     }
 
@@ -81,8 +81,8 @@ impl ModelState {
 
     /// Whether it may leave memory for a model that has waited `since` then. What waits in its own queue
     /// was held back, or it would have a slot.
-    pub(super) fn is_evictable(&self, since: Moment, now: Moment, turn: Duration) -> bool {
-        self.is_idle() && self.kept_until(since, turn).is_none_or(|until| now.at >= until)
+    pub(super) fn is_evictable(&self, since: Moment, now: Duration, turn: Duration) -> bool {
+        self.is_idle() && self.kept_until(since, turn).is_none_or(|until| now >= until)
     }
 
     /// When nobody will have used it for `timeout`, if nobody does until then.

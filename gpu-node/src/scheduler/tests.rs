@@ -249,9 +249,11 @@ fn a_loaded_model_goes_on_for_one_turn_and_then_lets_the_other_in() {
 #[test]
 fn while_its_turn_is_over_a_model_takes_no_run_even_into_a_free_slot() {
     let mut scheduler = with_loaded(Limits { slots: 2, ..LIMITS }, &["a"]);
-    let [first, held, other] = runs();
+    let [first, early, held, other] = runs();
     scheduler.submit(at(0), of(first, "a")).unwrap();
     scheduler.submit(at(0), of(other, "b")).unwrap();
+    assert_eq!(scheduler.submit(at(1), of(early, "a")), Ok(vec![Dispatch(early)]));
+    scheduler.finished(at(2), early);
     assert_eq!(scheduler.submit(at(30), of(held, "a")), Ok(vec![Position(held, 1)]));
     assert_eq!(scheduler.finished(at(31), first), [Stop(name("a"), Evicted)]);
 }
@@ -412,20 +414,35 @@ fn nobody_starves_while_others_never_stop_asking() {
 #[test]
 fn the_least_recently_used_model_goes_but_never_one_in_use() {
     let limits = Limits { loaded_models: 3, ..LIMITS };
-    let mut scheduler = with_loaded(limits, &["c", "b", "a"]);
-    let [long, again, new, newer] = runs();
-    scheduler.submit(at(1), of(long, "c")).unwrap();
-    scheduler.submit(at(2), of(again, "b")).unwrap();
+    let mut scheduler = with_loaded(limits, &["long", "again", "once"]);
+    let [long, again, new, newer, waiting] = runs();
+    scheduler.submit(at(1), of(long, "long")).unwrap();
+    scheduler.submit(at(2), of(again, "again")).unwrap();
     scheduler.finished(at(3), again);
-    assert_eq!(scheduler.submit(at(4), of(new, "d")).unwrap()[0], Stop(name("a"), Evicted));
-    scheduler.gone(at(5), "a");
-    scheduler.ready(at(6), "d");
-    assert_eq!(scheduler.submit(at(7), of(newer, "e")).unwrap()[0], Stop(name("b"), Evicted));
-    scheduler.gone(at(8), "b");
-    scheduler.ready(at(9), "e");
-    let waiting = RunId::new();
-    assert_eq!(scheduler.submit(at(10), of(waiting, "f")), Ok(vec![Position(waiting, 1)]), "all are in use");
-    assert_eq!(scheduler.finished(at(50), long), [Stop(name("c"), Evicted)]);
+    assert_eq!(scheduler.submit(at(4), of(new, "new")).unwrap()[0], Stop(name("once"), Evicted));
+    scheduler.gone(at(5), "once");
+    scheduler.ready(at(6), "new");
+    assert_eq!(scheduler.submit(at(7), of(newer, "newer")).unwrap()[0], Stop(name("again"), Evicted));
+    scheduler.gone(at(8), "again");
+    scheduler.ready(at(9), "newer");
+    let effects = scheduler.submit(at(10), of(waiting, "waiting"));
+    assert_eq!(effects, Ok(vec![Position(waiting, 1)]), "all are in use");
+    assert_eq!(scheduler.finished(at(50), long), [Stop(name("long"), Evicted)]);
+}
+
+#[test]
+fn a_model_that_no_run_waits_for_goes_before_one_whose_turn_is_over() {
+    let mut scheduler = with_loaded(Limits { loaded_models: 3, ..LIMITS }, &["used", "held"]);
+    let [used, held, late, next] = runs();
+    scheduler.submit(at(0), of(held, "held")).unwrap();
+    scheduler.submit(at(0), of(used, "used")).unwrap();
+    scheduler.load(at(1), "third").unwrap();
+    scheduler.submit(at(2), of(next, "next")).unwrap();
+    scheduler.submit(at(40), of(late, "held")).unwrap();
+    // Both fall idle while a model is being loaded.
+    assert_eq!(scheduler.finished(at(41), held), []);
+    assert_eq!(scheduler.finished(at(42), used), []);
+    assert_eq!(scheduler.ready(at(43), "third"), [Stop(name("used"), Evicted), Dispatch(late)]);
 }
 
 #[test]
@@ -475,6 +492,23 @@ fn models_are_evicted_one_by_one_until_the_next_fits() {
     assert_eq!(scheduler.gone(at(3), "b"), [Stop(name("c"), Evicted)]);
     assert_eq!(scheduler.gone(at(4), "c"), [Start(name("d"))]);
     assert_eq!(scheduler.ready(at(5), "d"), [Dispatch(big), Start(name("e"))]);
+}
+
+#[test]
+fn nothing_is_evicted_before_enough_can_go() {
+    let limits = Limits { loaded_models: 9, memory_bytes: Some(10), ..LIMITS };
+    let mut scheduler = with_loaded(limits, &["small", "large"]);
+    for (model, need) in [("small", 2), ("large", 7), ("next", 9)] {
+        scheduler.set_need(at(0), model, need);
+    }
+    let [busy, next, again] = runs();
+    scheduler.submit(at(1), of(busy, "large")).unwrap();
+    assert_eq!(scheduler.submit(at(2), of(next, "next")), Ok(vec![Position(next, 1)]));
+    assert_eq!(scheduler.submit(at(3), of(again, "small")), Ok(vec![Dispatch(again)]), "it is still there");
+    scheduler.finished(at(4), again);
+    assert_eq!(scheduler.finished(at(5), busy), [Stop(name("small"), Evicted)]);
+    assert_eq!(scheduler.gone(at(6), "small"), [Stop(name("large"), Evicted)]);
+    assert_eq!(scheduler.gone(at(7), "large"), [Start(name("next"))]);
 }
 
 #[test]
@@ -600,6 +634,23 @@ fn a_wanted_model_that_has_had_its_run_goes_like_any_other() {
     assert_eq!(scheduler.ready(at(10), "a"), []);
     assert_eq!(scheduler.submit(at(11), of(run, "a")), Ok(vec![Dispatch(run)]));
     assert_eq!(scheduler.finished(at(12), run), [Stop(name("a"), Evicted)]);
+}
+
+#[test]
+fn the_end_of_a_wanted_models_turn_is_no_deadline_while_busy_models_are_in_the_way() {
+    let mut scheduler = with_loaded(Limits { loaded_models: 9, memory_bytes: Some(10), ..LIMITS }, &["b"]);
+    for (model, need) in [("a", 4), ("b", 4), ("c", 9)] {
+        scheduler.set_need(at(0), model, need);
+    }
+    let busy = RunId::new();
+    scheduler.submit(at(0), of(busy, "b")).unwrap();
+    scheduler.load(at(1), "a").unwrap();
+    scheduler.submit(at(2), of(RunId::new(), "c")).unwrap();
+    assert_eq!(scheduler.ready(at(10), "a"), []);
+    assert_eq!(scheduler.next_deadline(), None);
+    assert_eq!(scheduler.finished(at(20), busy), []);
+    assert_eq!(scheduler.next_deadline(), Some(at(40)));
+    assert_eq!(scheduler.tick(at(40)), [Stop(name("a"), Evicted)]);
 }
 
 #[test]

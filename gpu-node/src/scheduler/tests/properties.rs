@@ -228,6 +228,13 @@ impl World {
         kept && self.next().is_some_and(|(_, since)| since < state.loaded)
     }
 
+    /// Whether there is room for the model, or would be if all went that may.
+    fn can_make_room(&self, model: usize) -> bool {
+        let mut staying = self.in_phase(&[Phase::Loading, Phase::Loaded]);
+        staying.retain(|other| !self.is_idle(*other) || self.is_kept(*other));
+        self.has_room(model, &staying)
+    }
+
     // What it does
 
     fn call<T: PartialEq + std::fmt::Debug>(&mut self, call: impl Fn(&mut Scheduler, Duration) -> T) -> T {
@@ -463,6 +470,7 @@ impl World {
                 assert!(changing.is_empty(), "two changes at once");
                 let (next, _) = self.next().expect("evicted for nobody");
                 assert!(!self.has_room(next, &self.in_phase(&[Phase::Loaded])), "evicted for nothing");
+                assert!(self.can_make_room(next), "evicted before enough can go");
                 assert!(queued == 0 || self.is_held(model), "its turn was not over");
                 assert!(!self.is_kept(model), "evicted as soon as it came");
                 let certain = |other: &usize| {
@@ -511,9 +519,8 @@ impl World {
             assert!(self.has_room(model, &self.pinned()), "it waits though it can never be loaded");
         }
         let changing = self.in_phase(&[Phase::Loading, Phase::Stopping]);
-        if let (Some(_), true) = (self.next(), changing.is_empty()) {
-            let idle = (0..MODELS).find(|model| self.is_idle(*model) && !self.is_kept(*model));
-            assert_eq!(idle, None, "a model waits for memory that nobody uses");
+        if let (Some((next, _)), true) = (self.next(), changing.is_empty()) {
+            assert!(!self.can_make_room(next), "it waits for memory that nobody uses");
         }
         assert_eq!(self.call(Scheduler::tick), [], "something was left to do");
     }
