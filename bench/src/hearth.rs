@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use hearth_auth::Keys;
 use hearth_domain::NodeId;
+use hearth_node::catalog;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -14,6 +15,8 @@ use crate::{
     server::{Capacity, Server},
 };
 
+/// The model in the binary.
+const TINY_ID: &str = "tiny-chat";
 /// Runs that may wait: more than any measurement lets wait.
 const QUEUE_DEPTH: u32 = 1024;
 
@@ -26,7 +29,8 @@ pub(crate) async fn node(hearth: &Path, model: Option<&Path>, capacity: Capacity
         settings(command, folder, model, capacity);
     })?;
     let url = text(&process.ready().await?, "url")?;
-    let link = Link::connect(id, &url, signer).await.with_context(|| process.written_last())?;
+    let model = model.map_or_else(|| TINY_ID.to_owned(), catalog::model_id);
+    let link = Link::new(id, &url, signer, model)?;
     Ok(Server { name: "node", client: Client::Link(link), process })
 }
 

@@ -30,7 +30,8 @@ pub(crate) struct Process {
     stdout: Option<Lines<BufReader<ChildStdout>>>,
     pid: u32,
     log: PathBuf,
-    folder: TempDir,
+    /// Deleted with it.
+    _folder: TempDir,
 }
 
 impl Process {
@@ -46,7 +47,7 @@ impl Process {
         let mut child = command.spawn().with_context(|| format!("{} can't be started", program.display()))?;
         let stdout = child.stdout.take().map(|stdout| BufReader::new(stdout).lines());
         let pid = child.id().context("a server ended at once")?;
-        Ok(Self { child, stdout, pid, log, folder })
+        Ok(Self { child, stdout, pid, log, _folder: folder })
     }
 
     /// The line of JSON in which it says that it is ready.
@@ -67,11 +68,6 @@ impl Process {
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid
-    }
-
-    /// The folder that is its home.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Asks it to end, and waits for that.

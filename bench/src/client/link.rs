@@ -3,13 +3,13 @@
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
-use hearth_domain::{Modality, Generation, Message, ModelId, NodeId, RunId, Sampling, TextTask};
+use hearth_domain::{Generation, Message, ModelId, NodeId, RunId, Sampling, TextTask};
 use hearth_providers::{Call, EventStream, NodeLink, Provider as _};
 use hearth_wire::RunEventBody;
 
 use super::{Answer, Ask, TEMPERATURE, TOP_K, Watch};
 
-/// A node, and its default model.
+/// A node, and its model.
 #[derive(Debug)]
 pub(crate) struct Link {
     link: NodeLink,
@@ -17,12 +17,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// The node `id` at `url`, which trusts `signer`.
-    pub(crate) async fn connect(id: NodeId, url: &str, signer: LinkSigner) -> Result<Self> {
-        let link = NodeLink::new(id, url, super::http()?, signer);
-        let mut status = link.status().await?;
-        let model = status.default_models.remove(&Modality::Text).context("the node has no model")?;
-        Ok(Self { link, model: ModelId::new(model) })
+    /// The node `id` at `url`, which trusts `signer`, and its model `model`.
+    pub(crate) fn new(id: NodeId, url: &str, signer: LinkSigner, model: String) -> Result<Self> {
+        Ok(Self { link: NodeLink::new(id, url, super::http()?, signer), model: ModelId::new(model) })
     }
 
     /// Begins a run, and gives its events.

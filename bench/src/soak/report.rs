@@ -19,6 +19,7 @@ const LOADING: usize = 2;
 const SHOWN: usize = 20;
 
 /// A request that was sent.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     pub(super) began: Instant,
     pub(super) manner: &'static str,
