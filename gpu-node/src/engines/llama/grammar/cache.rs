@@ -73,9 +73,14 @@ impl Grammars {
     }
 }
 
-/// Whether the task's answer begins with a call in any case.
+/// Whether the answer must be a call of a tool.
 fn must_call(task: &TextTask) -> bool {
     matches!(task.tool_choice, ToolChoice::Required | ToolChoice::Named(_))
+}
+
+/// Whether it may be one that has to fit its schema.
+fn may_call_strictly(task: &TextTask) -> bool {
+    task.tool_choice == ToolChoice::Auto && task.tools.iter().any(|tool| tool.strict)
 }
 
 fn grammar(
@@ -83,7 +88,9 @@ fn grammar(
     format: ToolFormat,
     task: &TextTask,
 ) -> Result<Option<TopLevelGrammar>, ApiError> {
-    let grammar = if must_call(task) {
+    // An answer that must be of a form is held to that; calls are then made only when they must be.
+    let formed = task.response_format != ResponseFormat::Text && !must_call(task);
+    let grammar = if !formed && !task.tools.is_empty() {
         let special = |marker: &str| vocabulary.special_token(marker);
         call_grammar(format, &task.tools, &task.tool_choice, task.parallel_tool_calls, &special)
     } else {
@@ -94,10 +101,11 @@ fn grammar(
 
 /// What the grammar is made of, hashed; none if there is no grammar.
 fn key(task: &TextTask) -> Option<Key> {
-    let format = match (&task.response_format, must_call(task)) {
-        (_, true) => None,
-        (ResponseFormat::Text, false) => return None,
-        (format, false) => Some(format),
+    let format = match &task.response_format {
+        _ if must_call(task) => None,
+        ResponseFormat::Text if may_call_strictly(task) => None,
+        ResponseFormat::Text => return None,
+        format => Some(format),
     };
     let tools: &[Tool] = if format.is_none() { &task.tools } else { &[] };
     let parts = (format, tools, &task.tool_choice, task.parallel_tool_calls);
@@ -107,5 +115,5 @@ fn key(task: &TextTask) -> Option<Key> {
 
 fn refused(task: &TextTask, reason: &str) -> ApiError {
     let param = if must_call(task) { "tools" } else { "response_format" };
-    ApiError::invalid(param, format!("the model can't be held to this: {reason}"))
+    ApiError::invalid(param, reason)
 }

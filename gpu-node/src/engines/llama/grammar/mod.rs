@@ -5,6 +5,8 @@
 
 mod cache;
 
+use std::{fmt::Display, thread};
+
 use hearth_domain::ResponseFormat;
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, toktrie::TokEnv};
 use serde_json::{Value, json};
@@ -15,6 +17,11 @@ pub(super) use cache::Grammars;
 const MOST_LEVELS: usize = 64;
 /// How long a schema's JSON text may be, in bytes.
 const MOST_BYTES: usize = 128 * 1024;
+/// How many members one of its objects may have: the time that they take grows with their square.
+const MOST_MEMBERS: usize = 500;
+/// The stack for compiling, which llguidance does by recursion: ten times of what a schema within
+/// those bounds was seen to take.
+const STACK: usize = 32 * 1024 * 1024;
 
 /// What compiles grammars for a vocabulary: one for each model.
 ///
@@ -28,12 +35,25 @@ pub(super) fn factory(vocabulary: &TokEnv) -> Result<ParserFactory, String> {
     Ok(factory)
 }
 
-/// A matcher at the beginning of `grammar`'s language.
+/// A matcher at the beginning of `grammar`'s language. This takes milliseconds, and more for large
+/// schemas.
 ///
 /// # Errors
 /// What about a schema can't be held to, for the one who wrote it.
 pub(super) fn compile(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<Matcher, String> {
-    factory.create_parser(grammar).map(|parser| Matcher::new(Ok(parser))).map_err(|error| reason(&error))
+    let work = || {
+        let parser = factory.create_parser(grammar).map_err(|error| reason(&error))?;
+        let mut matcher = Matcher::new(Ok(parser));
+        // A language without words shows only now.
+        matcher.compute_mask().map_err(|_| "nothing fits it".to_owned())?;
+        Ok(matcher)
+    };
+    let compiled = thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| error.to_string())?;
+        thread.join().unwrap_or_else(|_| Err("it is too complicated".to_owned()))
+    });
+    compiled.map_err(|reason: String| format!("the JSON Schema can't be held to: {reason}"))
 }
 
 /// The grammar for an answer of this form; none if any text will do.
@@ -70,6 +90,12 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
             Value::Array(items) => {
                 open.extend(items.iter().map(|item| (item, level + 1)));
                 items.len() + 2
+            }
+            Value::Object(members) if members.len() > MOST_MEMBERS => {
+                return Err(format!(
+                    "an object in a JSON Schema may have {MOST_MEMBERS} members, and this one has \
+                     more; group them, or take a list of names and values"
+                ));
             }
             Value::Object(members) => {
                 open.extend(members.values().map(|member| (member, level + 1)));
@@ -109,9 +135,14 @@ pub(super) fn compact(mut schema: Value, strict: bool) -> Value {
     schema
 }
 
-/// What went wrong, without the grammar and its line numbers, which the client hasn't seen.
-fn reason(error: &impl std::fmt::Display) -> String {
-    error.to_string()
+/// What went wrong, without places in a grammar that the client hasn't seen.
+fn reason(error: &impl Display) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    if line.contains("panic") {
+        return "it is too complicated".to_owned();
+    }
+    line.rsplit("failed to compile JSON schema: ").next().unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]

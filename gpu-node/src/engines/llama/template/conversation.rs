@@ -105,7 +105,7 @@ impl Shape {
     }
 
     fn call(self, call: &ToolCall) -> Value {
-        let map = serde_json::from_str(&call.arguments).ok().filter(|value| Value::is_object(value));
+        let map = serde_json::from_str(&call.arguments).ok().filter(Value::is_object);
         let arguments = map.filter(|_| self.map_arguments).unwrap_or_else(|| call.arguments.as_str().into());
         json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
     }
@@ -126,7 +126,7 @@ fn with_names(messages: &[Message]) -> Vec<Message> {
     let named = |message: &Message| {
         let mut message = message.clone();
         if message.role == Role::Tool && message.name.is_none() {
-            let call = calls().filter(|call| Some(&call.id) == message.tool_call_id.as_ref()).last();
+            let call = calls().rfind(|call| Some(&call.id) == message.tool_call_id.as_ref());
             message.name = call.map(|call| call.name.clone());
         }
         message

@@ -25,10 +25,11 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     });
     environment.add_function("strftime_now", strftime_now);
     environment.add_filter("tojson", tojson);
-    // In Python texts and maps have a length and items too, which is what this test looks at.
+    // In Python texts and maps have a length and items too, and none can't be gone through.
     environment.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::String)
     });
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
     Ok(environment)
 }
 
@@ -59,17 +60,30 @@ fn strftime_now(format: &str) -> Result<String, Error> {
     OffsetDateTime::now_utc().format(&items).map_err(|error| invalid(&error))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a filter takes its options by value")]
 /// `json.dumps` with what Hugging Face lets a template say.
 fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
     let indent = indent.or(options.get("indent")?);
     let separators: Option<Vec<String>> = options.get("separators")?;
-    // All characters are always written as they are, and keys in the order that they have.
-    options.get::<Option<bool>>("ensure_ascii")?;
-    options.get::<Option<bool>>("sort_keys")?;
+    let ascii: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
     let compact = separators.is_some_and(|separators| separators == [",", ":"]);
     let json = if compact { serde_json::to_string(value) } else { dumps(value, indent) };
-    json.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    let json = json.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+    Ok(if ascii == Some(true) { escaped(&json) } else { json })
+}
+
+/// JSON with all but ASCII escaped; such characters are in its strings alone.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out
 }
 
 /// Python's methods: those of minijinja's own collection, and more on texts.
@@ -165,6 +179,10 @@ mod tests {
             (
                 "{{ map | tojson }}{{ map | tojson(indent=2) }}{{ map | tojson(separators=(',', ':'), ensure_ascii=False) }}",
                 "{\"b\": 1, \"a\": \"é<\"}{\n  \"b\": 1,\n  \"a\": \"é<\"\n}{\"b\":1,\"a\":\"é<\"}",
+            ),
+            (
+                "{{ 'é😀' | tojson(ensure_ascii=true) }}{{ none is iterable }}{{ 1 is iterable }}{{ {} is iterable }}{{ none is sequence }}",
+                "\"\\u00e9\\ud83d\\ude00\"FalseFalseTrueFalse",
             ),
             (
                 "{% macro greet(name, mark='!') %}Hi {{ name }}{{ mark }}{% endmacro %}{{ greet('a') }}{{ greet('b', mark='?') }}",

@@ -31,10 +31,15 @@ pub(in crate::engines::llama) enum ToolFormat {
     /// `<function=name><parameter=key>value</parameter></function>` in `<tool_call>`: Qwen3-Coder,
     /// Qwen3.5, Nemotron 3.
     QwenCoder,
+    /// The same in `<seed:tool_call>`: Seed-OSS.
+    Seed,
     /// `<tool_call>name<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>`: GLM 4.5.
     Glm,
     /// `<|tool_call_start|>[name(key="value")]<|tool_call_end|>`: LFM2.
     Lfm2,
+    /// `<|channel|>commentary to=functions.name<|message|>{..}`: gpt-oss. What isn't a call is marked
+    /// up too, so the parser is needed even without tools.
+    Harmony,
 }
 
 /// What of a template tells the family, most telling first.
@@ -43,6 +48,8 @@ const SIGNS: &[(&[&str], ToolFormat)] = &[
     (&["<｜tool▁calls▁begin｜>"], ToolFormat::DeepSeekV31),
     (&["[TOOL_CALLS]", "[ARGS]"], ToolFormat::MistralArgs),
     (&["[TOOL_CALLS]"], ToolFormat::MistralList),
+    (&["<|channel|>", "<|message|>"], ToolFormat::Harmony),
+    (&["<seed:tool_call>", "<function="], ToolFormat::Seed),
     (&["<tool_call>", "<function="], ToolFormat::QwenCoder),
     (&["<tool_call>", "<arg_key>"], ToolFormat::Glm),
     (&["<|tool_call|>"], ToolFormat::Granite3),
@@ -50,6 +57,7 @@ const SIGNS: &[(&[&str], ToolFormat)] = &[
     (&["<TOOLCALL>"], ToolFormat::Nemotron),
     (&["<|tool_list_start|>"], ToolFormat::Lfm2),
     (&["<|tool_call_start|>"], ToolFormat::Lfm2),
+    (&["List of tools: ["], ToolFormat::Lfm2),
     (&["<tool_call>"], ToolFormat::Hermes),
     (&["<function="], ToolFormat::Functionary),
     (&["<|python_start|>"], ToolFormat::Llama4),
@@ -76,7 +84,7 @@ impl ToolFormat {
 
     /// Whether the model makes no more than one call a turn, and its template shows no more.
     pub(in crate::engines::llama) fn one_call_a_turn(self) -> bool {
-        matches!(self, Self::Llama3 | Self::Llama4)
+        matches!(self, Self::Llama3 | Self::Llama4 | Self::Harmony)
     }
 
     pub(super) fn markup(self) -> &'static Markup {
@@ -93,8 +101,10 @@ impl ToolFormat {
             Self::Command => &markup::COMMAND,
             Self::Functionary => &markup::FUNCTIONARY,
             Self::QwenCoder => &markup::QWEN_CODER,
+            Self::Seed => &markup::SEED,
             Self::Glm => &markup::GLM,
             Self::Lfm2 => &markup::LFM2,
+            Self::Harmony => &markup::HARMONY,
         }
     }
 }

@@ -16,9 +16,12 @@ use super::{
     tagged::is_text,
 };
 
-/// The grammar that makes a model call the tools that `choice` asks for, once or, with `parallel`,
-/// several times; none if it needn't call any. `special` gives a marker's token if the vocabulary
-/// has it as a special one, which no text stands for.
+/// The grammar for a turn in which the model may, or must, call the tools that `choice` asks for,
+/// once or, with `parallel`, several times; none if nothing needs to be held to. Where it may choose
+/// to call one, its prose is free, and a call's arguments fit the schema if the tool is strict.
+///
+/// `special` gives a marker's token if the vocabulary has it as a special one, which no text stands
+/// for.
 ///
 /// # Errors
 /// If there is no such tool, or its schema is too large.
@@ -29,7 +32,13 @@ pub(in crate::engines::llama) fn call_grammar(
     parallel: bool,
     special: &dyn Fn(&str) -> Option<u32>,
 ) -> Result<Option<TopLevelGrammar>, String> {
+    let markup = format.markup();
+    let several = parallel && !format.one_call_a_turn();
+    let mut lark = Lark { special, rules: String::new(), only_strict: *choice == ToolChoice::Auto };
     let tools: Vec<&Tool> = match choice {
+        // Where prose is marked up too, there is no telling a call from its first marker.
+        ToolChoice::Auto if format == ToolFormat::Harmony => return Ok(None),
+        ToolChoice::Auto if tools.iter().any(|tool| tool.strict) => tools.iter().collect(),
         ToolChoice::Auto | ToolChoice::None => return Ok(None),
         ToolChoice::Required => tools.iter().collect(),
         ToolChoice::Named(name) => tools.iter().filter(|tool| tool.name == *name).collect(),
@@ -40,27 +49,64 @@ pub(in crate::engines::llama) fn call_grammar(
     for tool in &tools {
         check_schema(&tool.parameters).map_err(|reason| format!("the tool {}: {reason}", tool.name))?;
     }
-    let mut lark = Lark { special, rules: String::new() };
-    lark.calls(format.markup(), &tools, parallel && !format.one_call_a_turn());
+    if *choice == ToolChoice::Auto {
+        lark.may_call(markup, &tools, several);
+    } else {
+        lark.must_call(markup, &tools, several);
+    }
     Ok(Some(TopLevelGrammar::from_lark(lark.rules)))
 }
 
 struct Lark<'a> {
     special: &'a dyn Fn(&str) -> Option<u32>,
     rules: String,
+    /// Whether the arguments of tools that aren't strict may be any object.
+    only_strict: bool,
 }
 
 impl Lark<'_> {
-    fn calls(&mut self, markup: &Markup, tools: &[&Tool], several: bool) {
-        let (open, close) = if markup.bare {
-            (String::new(), String::new())
-        } else {
-            (self.pieces(markup.section.open), self.pieces(markup.section.close))
+    /// A turn of calls alone.
+    fn must_call(&mut self, markup: &Markup, tools: &[&Tool], several: bool) {
+        let (open, close) = match markup.bare {
+            true => (String::new(), String::new()),
+            false => (self.pieces(markup.section.open), self.pieces(markup.section.close)),
         };
-        let more = if several { format!("({} call)*", between(markup.between)) } else { String::new() };
+        let more = more_calls(markup, several);
         self.rule("start", &format!("{open} call {more} {close}"));
+        self.call(markup, markup.call.open, tools);
+    }
+
+    /// A turn of prose, with calls in it. Prose ends with the first piece of a call's opening.
+    fn may_call(&mut self, markup: &Markup, tools: &[&Tool], several: bool) {
+        let close = self.pieces(markup.section.close);
+        if markup.bare {
+            let open = self.pieces(markup.section.open);
+            self.rule("start", &format!("call | {open} call {close} | OTHER?"));
+            self.rules.push_str("OTHER: /\\s*[^{\\s](?s:.*)/\n");
+            return self.call(markup, markup.call.open, tools);
+        }
+        let Some(first) = markup.opening().next() else { return };
+        let before = self.free_text("before", first);
+        let (call_open, calls) = match markup.section.open {
+            [] => (&markup.call.open[1..], "call".to_owned()),
+            open => {
+                let (open, more) = (self.pieces(&open[1..]), more_calls(markup, several));
+                (markup.call.open, format!("{open} call {more} {close}"))
+            }
+        };
+        self.rule(
+            "start",
+            &match several {
+                true => format!("({before} {calls})* TEXT"),
+                false => format!("{before} {calls} | TEXT"),
+            },
+        );
+        self.call(markup, call_open, tools);
+    }
+
+    fn call(&mut self, markup: &Markup, open: &[&str], tools: &[&Tool]) {
         let bodies: Vec<String> = (0..tools.len()).map(|number| format!("body_{number}")).collect();
-        let (open, close) = (self.pieces(markup.call.open), self.pieces(markup.call.close));
+        let (open, close) = (self.pieces(open), self.pieces(markup.call.close));
         self.rule("call", &format!("{open} ({}) {close}", bodies.join(" | ")));
         for (body, tool) in bodies.iter().zip(tools) {
             self.body(body, &markup.body, tool);
@@ -78,14 +124,14 @@ impl Lark<'_> {
                     quoted(name_key),
                     quoted(name),
                     quoted(arguments),
-                    arguments_schema(tool)
+                    self.arguments_schema(tool)
                 )
             }
             Body::Named { pieces, id } => {
                 let id =
                     id.map_or_else(String::new, |id| format!("({} /[a-zA-Z0-9]{{9}}/)?", self.piece(id)));
                 let pieces = self.pieces(pieces);
-                format!("{} {id} {pieces} %json {}", literal(name), arguments_schema(tool))
+                format!("{} {id} {pieces} %json {}", literal(name), self.arguments_schema(tool))
             }
             Body::Tagged { pieces, tags } => {
                 let values = self.tagged(rule, *tags, tool);
@@ -170,6 +216,23 @@ impl Lark<'_> {
         first
     }
 
+    /// The schema of a tool's arguments: an object, and of no other members than it names.
+    fn arguments_schema(&self, tool: &Tool) -> Value {
+        let mut schema = match &tool.parameters {
+            Value::Object(members) if tool.strict || !self.only_strict => members.clone(),
+            _ => Map::new(),
+        };
+        schema.entry("type").or_insert_with(|| "object".into());
+        let plain = |key: &String| {
+            matches!(key.as_str(), "type" | "properties" | "required" | "description" | "title")
+                || key.starts_with('$') && key != "$ref"
+        };
+        if schema.contains_key("properties") && schema.keys().all(plain) {
+            schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        }
+        compact(Value::Object(schema), tool.strict)
+    }
+
     fn pieces(&self, pieces: &[&str]) -> String {
         pieces.iter().map(|piece| self.piece(piece)).collect::<Vec<_>>().join(" ")
     }
@@ -237,21 +300,9 @@ impl Argument<'_> {
     }
 }
 
-/// The schema of a tool's arguments: an object, and of no other members than it names.
-fn arguments_schema(tool: &Tool) -> Value {
-    let mut schema = match &tool.parameters {
-        Value::Object(members) => members.clone(),
-        _ => Map::new(),
-    };
-    schema.entry("type").or_insert_with(|| "object".into());
-    let plain = |key: &String| {
-        matches!(key.as_str(), "type" | "properties" | "required" | "description" | "title")
-            || key.starts_with('$') && key != "$ref"
-    };
-    if schema.contains_key("properties") && schema.keys().all(plain) {
-        schema.insert("additionalProperties".to_owned(), Value::Bool(false));
-    }
-    compact(Value::Object(schema), tool.strict)
+/// The calls behind the first.
+fn more_calls(markup: &Markup, several: bool) -> String {
+    if several { format!("({} call)*", between(markup.between)) } else { String::new() }
 }
 
 /// What stands between two calls; white space may be left out.

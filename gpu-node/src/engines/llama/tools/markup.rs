@@ -49,6 +49,10 @@ pub(super) struct Tags {
 const NONE: Wrap = Wrap { open: &[], close: &[] };
 const ARGUMENTS: Body = Body::Object { name: "name", arguments: "arguments" };
 const PARAMETERS: Body = Body::Object { name: "name", arguments: "parameters" };
+const PARAMETER_TAGS: Body = Body::Tagged {
+    pieces: &[">", "\n"],
+    tags: Tags { key: ("<parameter=", ">"), value: ("", "</parameter>"), padded: true },
+};
 
 pub(super) static HERMES: Markup = Markup {
     section: NONE,
@@ -145,10 +149,18 @@ pub(super) static QWEN_CODER: Markup = Markup {
     section: NONE,
     call: Wrap { open: &["<tool_call>", "\n", "<function="], close: &["</function>", "\n", "</tool_call>"] },
     between: "\n",
-    body: Body::Tagged {
-        pieces: &[">", "\n"],
-        tags: Tags { key: ("<parameter=", ">"), value: ("", "</parameter>"), padded: true },
+    body: PARAMETER_TAGS,
+    bare: false,
+};
+
+pub(super) static SEED: Markup = Markup {
+    section: NONE,
+    call: Wrap {
+        open: &["<seed:tool_call>", "\n", "<function="],
+        close: &["</function>", "\n", "</seed:tool_call>"],
     },
+    between: "\n",
+    body: PARAMETER_TAGS,
     bare: false,
 };
 
@@ -172,6 +184,16 @@ pub(super) static LFM2: Markup = Markup {
     call: NONE,
     between: ", ",
     body: Body::Python,
+    bare: false,
+};
+
+/// For the writer and the grammar; what gpt-oss writes around its prose is read by
+/// [`super::harmony`].
+pub(super) static HARMONY: Markup = Markup {
+    section: NONE,
+    call: Wrap { open: &["<|channel|>", "commentary to=functions."], close: &["<|call|>"] },
+    between: "<|start|>assistant",
+    body: Body::Named { pieces: &[" ", "<|constrain|>", "json", "<|message|>"], id: None },
     bare: false,
 };
 

@@ -4,7 +4,9 @@
 mod dumps;
 mod format;
 mod grammar;
+mod harmony;
 mod json;
+mod marked;
 mod markup;
 mod parser;
 mod python;

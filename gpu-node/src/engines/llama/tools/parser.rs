@@ -1,21 +1,9 @@
 //! Finding calls in a model's output, as it comes.
-//!
-//! The output is prose until a marker. From there the *head* of a call is read: everything up to its
-//! arguments. If that names a tool on offer, the call has begun, and its arguments go out as they
-//! come. Otherwise it was prose after all. What follows a call's arguments is its *tail*: what closes
-//! it, and perhaps the way to the next call.
 
 use hearth_domain::Tool;
 use rand::distr::{Alphanumeric, SampleString as _};
-use serde_json::Value;
 
-use super::{
-    format::ToolFormat,
-    json::{Cursor, JsonScanner, Scanned, Stop},
-    markup::{self, Body, Markup},
-    python,
-    tagged::{TaggedArguments, longest_beginning},
-};
+use super::{format::ToolFormat, harmony::HarmonyParser, marked::MarkedParser};
 
 /// A piece of a model's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,391 +28,69 @@ pub(in crate::engines::llama) enum Piece {
     },
 }
 
-/// The longest head: what gets no further in this many bytes is no call.
-const LONGEST_HEAD: usize = 16 * 1024;
-
 /// Finds calls in one turn of a model.
 #[derive(Debug)]
-pub(in crate::engines::llama) struct ToolCallParser {
-    markup: &'static Markup,
-    tools: Vec<Tool>,
-    /// What was not given out yet.
-    held: String,
-    state: State,
-    /// Whether nothing but white space has come.
-    fresh: bool,
-    calls: u32,
-}
+pub(in crate::engines::llama) struct ToolCallParser(Parser);
 
 #[derive(Debug)]
-enum State {
-    Prose,
-    /// From `held[start..]` on it looks like a call. If it is none, `skip` more bytes are prose.
-    Head {
-        start: usize,
-        skip: usize,
-        /// How many pieces of the opening aren't there.
-        without: usize,
-    },
-    Arguments {
-        arguments: Arguments,
-        in_object: bool,
-    },
-    /// `in_object` says whether the arguments' object is in another one.
-    Tail {
-        in_object: bool,
-    },
-}
-
-#[derive(Debug)]
-enum Arguments {
-    Json(JsonScanner),
-    Tagged(TaggedArguments),
-}
-
-/// What a head says.
-struct Head {
-    name: String,
-    arguments: HeadArguments,
-    in_object: bool,
-}
-
-enum HeadArguments {
-    /// They were in the head.
-    Whole(String),
-    /// They come now.
-    Follow(Arguments),
+enum Parser {
+    Marked(MarkedParser),
+    Harmony(HarmonyParser),
 }
 
 impl ToolCallParser {
     /// A parser for one turn of a model that may call `tools`.
     pub(in crate::engines::llama) fn new(format: ToolFormat, tools: &[Tool]) -> Self {
-        Self {
-            markup: format.markup(),
-            tools: tools.to_vec(),
-            held: String::new(),
-            state: State::Prose,
-            fresh: true,
-            calls: 0,
-        }
+        Self(match format {
+            ToolFormat::Harmony => Parser::Harmony(HarmonyParser::new(tools)),
+            _ => Parser::Marked(MarkedParser::new(format.markup(), tools)),
+        })
     }
 
-    /// Takes the next of the output, and gives what can go out. White space is held back until it is
-    /// known not to belong to a call.
+    /// Takes the next of the output, and gives what can go out. What may belong to a call's markup is
+    /// held back until that is known, white space before it too.
     pub(in crate::engines::llama) fn push(&mut self, text: &str) -> Vec<Piece> {
-        self.held.push_str(text);
-        let mut out = Vec::new();
-        while self.step(&mut out) {}
-        out
+        let mut out = Output::default();
+        match &mut self.0 {
+            Parser::Marked(parser) => parser.push(text, &mut out),
+            Parser::Harmony(parser) => parser.push(text, &mut out),
+        }
+        out.0
     }
 
     /// What is left when the output has ended. A call that isn't whole then stays as it is.
     pub(in crate::engines::llama) fn finish(&mut self) -> Vec<Piece> {
-        let mut out = Vec::new();
-        while let State::Head { start, skip, .. } = self.state {
-            self.prose(start + skip, &mut out);
-            while self.step(&mut out) {}
+        let mut out = Output::default();
+        match &mut self.0 {
+            Parser::Marked(parser) => parser.finish(&mut out),
+            Parser::Harmony(parser) => parser.finish(&mut out),
         }
-        if let State::Arguments { arguments: Arguments::Tagged(arguments), .. } = &mut self.state {
-            let mut json = String::new();
-            arguments.finish(&mut json);
-            if !json.is_empty() {
-                out.push(Piece::Arguments { index: self.calls - 1, json });
-            }
-        }
-        let after_a_call = self.calls > 0 && self.held.trim().is_empty();
-        if matches!(self.state, State::Prose) && !after_a_call {
-            self.prose(self.held.len(), &mut out);
-        }
-        self.held.clear();
-        out
-    }
-
-    /// Goes on to another state; whether there is more to do without more text.
-    fn step(&mut self, out: &mut Vec<Piece>) -> bool {
-        match &mut self.state {
-            State::Prose => self.find_opening(out),
-            State::Head { start, skip, without } => {
-                let (start, skip, without) = (*start, *skip, *without);
-                let end = self.held.floor_char_boundary(start + LONGEST_HEAD);
-                let mut cursor = Cursor::new(&self.held[start..end]);
-                match self.head(&mut cursor, without) {
-                    Ok(head) => {
-                        let read = start + cursor.at();
-                        self.held.drain(..read);
-                        self.begin(head, out);
-                        true
-                    }
-                    Err(Stop::More) if end == self.held.len() => false,
-                    Err(_) => {
-                        self.prose(start + skip, out);
-                        true
-                    }
-                }
-            }
-            State::Arguments { arguments, in_object } => {
-                let mut json = String::new();
-                let (read, end) = arguments.feed(&self.held, &mut json);
-                let in_object = *in_object;
-                self.held.drain(..read);
-                if !json.is_empty() {
-                    out.push(Piece::Arguments { index: self.calls - 1, json });
-                }
-                match end {
-                    None => return false,
-                    Some(true) => self.state = State::Tail { in_object },
-                    Some(false) => self.state = State::Prose,
-                }
-                true
-            }
-            State::Tail { in_object } => {
-                let in_object = *in_object;
-                let mut cursor = Cursor::new(&self.held);
-                let Ok(next) = self.tail(&mut cursor, in_object) else { return false };
-                let read = cursor.at();
-                self.held.drain(..read);
-                self.state = next;
-                true
-            }
-        }
-    }
-
-    /// Gives out prose up to where a call may begin.
-    fn find_opening(&mut self, out: &mut Vec<Piece>) -> bool {
-        if self.held.is_empty() {
-            return false;
-        }
-        let white = self.held.len() - self.held.trim_start().len();
-        if self.fresh && self.markup.bare {
-            match self.held[white..].chars().next() {
-                None => return false,
-                Some('{') => {
-                    let without = self.markup.opening().count();
-                    self.state = State::Head { start: white, skip: 1, without };
-                    return true;
-                }
-                Some(_) => {}
-            }
-        }
-        let markers = || self.markup.opening().zip(0..).filter(|(piece, _)| markup::is_marker(piece));
-        let found =
-            markers().filter_map(|(piece, number)| Some((self.held.find(piece)?, number, piece))).min();
-        let held_back = match found {
-            Some((at, ..)) => self.held.len() - at,
-            None => markers().map(|(piece, _)| longest_beginning(&self.held, piece)).max().unwrap_or(0),
-        };
-        let prose = self.held[..self.held.len() - held_back].trim_end().len();
-        self.prose(prose, out);
-        let Some((at, number, piece)) = found else { return false };
-        self.state = State::Head { start: at - prose, skip: piece.len(), without: number };
-        true
-    }
-
-    /// Gives out this much of what is held, and goes on with prose.
-    fn prose(&mut self, length: usize, out: &mut Vec<Piece>) {
-        let rest = self.held.split_off(length);
-        let text = std::mem::replace(&mut self.held, rest);
-        self.state = State::Prose;
-        if text.is_empty() {
-            return;
-        }
-        self.fresh = false;
-        match out.last_mut() {
-            Some(Piece::Text(last)) => last.push_str(&text),
-            _ => out.push(Piece::Text(text)),
-        }
-    }
-
-    fn begin(&mut self, head: Head, out: &mut Vec<Piece>) {
-        let index = self.calls;
-        self.calls += 1;
-        self.fresh = false;
-        out.push(Piece::Begin { index, id: new_id(), name: head.name });
-        let in_object = head.in_object;
-        self.state = match head.arguments {
-            HeadArguments::Whole(json) => {
-                out.push(Piece::Arguments { index, json });
-                State::Tail { in_object }
-            }
-            HeadArguments::Follow(arguments) => State::Arguments { arguments, in_object },
-        };
-    }
-
-    /// Reads from an opening to a call's arguments.
-    fn head(&self, cursor: &mut Cursor<'_>, without: usize) -> Result<Head, Stop> {
-        for piece in visible(self.markup.opening().skip(without)) {
-            cursor.space().literal(piece)?;
-        }
-        cursor.space();
-        if matches!(self.markup.body, Body::Object { .. }) {
-            return self.object(cursor);
-        }
-        let name = cursor.run(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))?;
-        let tool = self.offered(name)?;
-        let arguments = match &self.markup.body {
-            Body::Object { .. } => return Err(Stop::Other),
-            Body::Named { pieces, id } => {
-                if let Some(id) = id
-                    && cursor.maybe(id)?
-                {
-                    cursor.space().run(char::is_alphanumeric)?;
-                }
-                for piece in visible(pieces.iter().copied()) {
-                    cursor.space().literal(piece)?;
-                }
-                follow_object(cursor)?
-            }
-            Body::Tagged { pieces, tags } => {
-                for piece in visible(pieces.iter().copied()) {
-                    cursor.space().literal(piece)?;
-                }
-                HeadArguments::Follow(Arguments::Tagged(TaggedArguments::new(*tags, &tool.parameters)))
-            }
-            Body::Python => {
-                cursor.literal("(")?;
-                HeadArguments::Whole(python::arguments(cursor)?)
-            }
-        };
-        Ok(Head { name: tool.name.clone(), arguments, in_object: false })
-    }
-
-    /// Reads a call that is an object, up to its arguments if its name comes before them.
-    fn object(&self, cursor: &mut Cursor<'_>) -> Result<Head, Stop> {
-        let (mut name, mut arguments) = (None, None);
-        cursor.literal("{")?;
-        loop {
-            let key = cursor.space().string()?;
-            cursor.space().literal(":")?;
-            cursor.space();
-            match key.as_str() {
-                "name" | "tool_name" | "function" => {
-                    name = Some(self.offered(&cursor.string()?)?.name.clone());
-                }
-                "arguments" | "parameters" => match &name {
-                    Some(name) if cursor.peek()? == '{' => {
-                        let arguments = follow_object(cursor)?;
-                        return Ok(Head { name: name.clone(), arguments, in_object: true });
-                    }
-                    _ => arguments = Some(cursor.value()?),
-                },
-                "id" | "type" | "tool_call_id" => drop(cursor.value()?),
-                // A turn that is JSON for itself must not wait for a name that never comes.
-                _ if self.markup.bare => return Err(Stop::Other),
-                _ => drop(cursor.value()?),
-            }
-            match cursor.space().next()? {
-                ',' => {}
-                '}' => break,
-                _ => return Err(Stop::Other),
-            }
-        }
-        let json = whole_arguments(arguments.unwrap_or("null")).ok_or(Stop::Other)?;
-        let name = name.ok_or(Stop::Other)?;
-        Ok(Head { name, arguments: HeadArguments::Whole(json), in_object: false })
-    }
-
-    fn offered(&self, name: &str) -> Result<&Tool, Stop> {
-        self.tools.iter().find(|tool| tool.name == name).ok_or(Stop::Other)
-    }
-
-    /// Reads what closes a call, as far as it is there. Nothing of it is missed if it isn't.
-    fn tail(&self, cursor: &mut Cursor<'_>, in_object: bool) -> Result<State, Stop> {
-        if in_object {
-            let mut ahead = cursor.clone();
-            match rest_of_object(&mut ahead) {
-                Ok(()) => *cursor = ahead,
-                Err(Stop::More) => return Err(Stop::More),
-                Err(Stop::Other) => return Ok(State::Prose),
-            }
-        }
-        for piece in visible(self.markup.call.close.iter().copied()) {
-            cursor.maybe(piece)?;
-        }
-        if self.markup.section.open.is_empty() {
-            return Ok(State::Prose);
-        }
-        let mut closed = false;
-        for piece in visible(self.markup.section.close.iter().copied()) {
-            closed |= cursor.maybe(piece)?;
-        }
-        if closed {
-            return Ok(State::Prose);
-        }
-        let mut ahead = cursor.clone();
-        let separated = ahead.maybe(",")? || ahead.maybe(";")?;
-        let follows = match self.markup.call.open.first() {
-            Some(piece) => ahead.clone().maybe(piece)?,
-            None => separated || ahead.space().peek()? == '{',
-        };
-        if !follows {
-            return Ok(State::Prose);
-        }
-        let without = self.markup.section.open.len();
-        Ok(State::Head { start: ahead.at() - cursor.at(), skip: 0, without })
+        out.0
     }
 }
 
-/// Pieces without those that are only white space, which may be anywhere.
-fn visible(pieces: impl Iterator<Item = &'static str>) -> impl Iterator<Item = &'static str> {
-    pieces.filter(|piece| !piece.trim().is_empty())
-}
+/// Pieces that go out together; none of them is empty.
+#[derive(Debug, Default)]
+pub(super) struct Output(Vec<Piece>);
 
-impl Arguments {
-    /// Reads what it can of `text`, and writes it to `json`; gives how much it read, and whether the
-    /// arguments have ended well (or badly).
-    fn feed(&mut self, text: &str, json: &mut String) -> (usize, Option<bool>) {
-        match self {
-            Self::Tagged(arguments) => {
-                let fed = arguments.feed(text, json);
-                (fed.read, fed.end.then_some(true))
-            }
-            Self::Json(scanner) => {
-                let end = text.bytes().zip(0..).find_map(|(byte, at)| match scanner.push(byte) {
-                    Scanned::More => None,
-                    Scanned::End => Some((at + 1, Some(true))),
-                    Scanned::Invalid => Some((at, Some(false))),
-                });
-                let (read, end) = end.unwrap_or((text.len(), None));
-                json.push_str(&text[..read]);
-                (read, end)
-            }
+impl Output {
+    pub(super) fn text(&mut self, text: &str) {
+        match self.0.last_mut() {
+            _ if text.is_empty() => {}
+            Some(Piece::Text(last)) => last.push_str(text),
+            _ => self.0.push(Piece::Text(text.to_owned())),
         }
     }
-}
 
-/// Arguments that are a JSON object, from here on.
-fn follow_object(cursor: &mut Cursor<'_>) -> Result<HeadArguments, Stop> {
-    match cursor.space().peek()? {
-        '{' => Ok(HeadArguments::Follow(Arguments::Json(JsonScanner::new()))),
-        _ => Err(Stop::Other),
+    /// Begins a call, under an id that no other has.
+    pub(super) fn begin(&mut self, index: u32, name: &str) {
+        let id = format!("call_{}", Alphanumeric.sample_string(&mut rand::rng(), 24));
+        self.0.push(Piece::Begin { index, id, name: name.to_owned() });
     }
-}
 
-/// Arguments that came in one piece: an object, the text of one, or nothing.
-fn whole_arguments(json: &str) -> Option<String> {
-    match json.chars().next()? {
-        '{' => Some(json.to_owned()),
-        'n' => Some("{}".to_owned()),
-        '"' => {
-            let text: String = serde_json::from_str(json).ok()?;
-            let object = serde_json::from_str::<Value>(&text).ok()?.is_object();
-            object.then_some(text)
+    pub(super) fn arguments(&mut self, index: u32, json: &str) {
+        if !json.is_empty() {
+            self.0.push(Piece::Arguments { index, json: json.to_owned() });
         }
-        _ => None,
     }
-}
-
-/// Reads the members behind the arguments, and the brace.
-fn rest_of_object(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    while cursor.maybe(",")? {
-        cursor.space().string()?;
-        cursor.space().literal(":")?;
-        cursor.space().value()?;
-    }
-    cursor.space().literal("}")
-}
-
-/// An id that no other call has.
-fn new_id() -> String {
-    format!("call_{}", Alphanumeric.sample_string(&mut rand::rng(), 24))
 }

@@ -17,8 +17,10 @@ const FORMATS: &[ToolFormat] = &[
     ToolFormat::Command,
     ToolFormat::Functionary,
     ToolFormat::QwenCoder,
+    ToolFormat::Seed,
     ToolFormat::Glm,
     ToolFormat::Lfm2,
+    ToolFormat::Harmony,
 ];
 
 fn tools() -> Vec<Tool> {
@@ -235,6 +237,23 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
         "<|tool_call_start|>[now(1)]<|tool_call_end|>",
         "<|tool_call_start|>[now(1)]<|tool_call_end|>",
     ),
+    (
+        ToolFormat::Harmony,
+        "<|channel|>analysis<|message|>They want rain.<|end|><|start|>assistant<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{\"city\": \"<|e\"}<|call|>",
+        "<think>They want rain.</think>\n\n«weather {\"city\": \"<|e\"}»",
+    ),
+    (ToolFormat::Harmony, " to=functions.now<|channel|>commentary json<|message|>{}<|call|>", "«now {}»"),
+    (
+        ToolFormat::Harmony,
+        "<|channel|>commentary<|message|>I look it up.<|end|><|start|>assistant<|channel|>final<|message|>It <|rains|>.<|return|>",
+        "I look it up.It <|rains|>.",
+    ),
+    (
+        ToolFormat::Harmony,
+        "<|channel|>commentary to=functions.other json<|message|>{}<|call|>",
+        "<|channel|>commentary to=functions.other json<|message|>{}",
+    ),
+    (ToolFormat::Harmony, "Plain text.", "Plain text."),
 ];
 
 #[test]
@@ -322,6 +341,8 @@ fn templates_tell_their_format() {
         ("<tool_call>\\n<function=", ToolFormat::QwenCoder),
         ("<tool_call>{name}\\n<arg_key>", ToolFormat::Glm),
         ("List of tools: <|tool_list_start|>[", ToolFormat::Lfm2),
+        ("<seed:tool_call> <function=", ToolFormat::Seed),
+        ("<|channel|>commentary <|message|>", ToolFormat::Harmony),
     ] {
         assert_eq!(ToolFormat::detect(Some(&with_tools(text))), format, "{text}");
     }
@@ -416,6 +437,7 @@ mod held_to_the_grammar {
         "<｜tool▁call▁end｜>",
         "</arg_value>",
         "<|tool_call_start|>",
+        "<|message|>",
     ];
 
     /// Every byte, the special tokens, and the end.
@@ -486,8 +508,9 @@ mod held_to_the_grammar {
                 && matcher.is_accepting().unwrap()
         }
 
-        /// What comes of always choosing among the allowed tokens, mostly one that closes something.
-        fn walk(&self, mut matcher: Matcher, seed: u64) -> String {
+        /// What comes of always choosing among the allowed tokens, mostly one that closes something,
+        /// and now and then all of `first`.
+        fn walk(&self, mut matcher: Matcher, seed: u64, first: &str) -> String {
             let random = Cell::new(seed * 2 + 1);
             let below = |most: usize| {
                 random.set(
@@ -512,7 +535,7 @@ mod held_to_the_grammar {
                     break;
                 }
                 // No walk finds the end of a free text by chance.
-                let marker = self.tokens("</parameter>");
+                let marker = self.tokens(if below(2) == 0 { "</parameter>" } else { first });
                 if below(8) == 0 && matcher.validate_tokens(&marker).unwrap() == marker.len() {
                     matcher.consume_tokens(&marker).unwrap();
                     tokens.extend(marker);
@@ -564,21 +587,7 @@ mod held_to_the_grammar {
         let good = call("weather", r#"{"city": "Ulm", "days": 3}"#);
         for format in FORMATS {
             let required = || bench.matcher(*format, &tools(), &ToolChoice::Required, true);
-            let one = format.write(&[good.clone()]);
-            if std::env::var("DBG").is_ok() {
-                let g = call_grammar(*format, &tools(), &ToolChoice::Required, true, &|m| bench.special(m))
-                    .unwrap()
-                    .unwrap();
-                println!("{format:?}\n{}", g.grammars[0].lark_grammar.as_ref().unwrap());
-                let mut m = required();
-                for (i, t) in bench.tokens(&one).iter().enumerate() {
-                    if m.consume_token(*t).is_err() {
-                        println!("STOP at {i}: {:?}", &bench.text(&bench.tokens(&one)[..i]));
-                        break;
-                    }
-                }
-                println!("accepting {:?}", m.is_accepting());
-            }
+            let one = format.write(std::slice::from_ref(&good));
             assert!(bench.takes(required(), &one), "{format:?} refuses {one}");
             let two = format.write(&[call("now", "{}"), good.clone()]);
             assert_eq!(bench.takes(required(), &two), !format.one_call_a_turn(), "{format:?}: {two}");
@@ -613,29 +622,80 @@ mod held_to_the_grammar {
     #[test]
     fn whatever_it_lets_through_is_read_as_calls_that_fit() {
         let bench = Bench::new();
+        let named = ToolChoice::Named("weather".into());
         for format in FORMATS {
-            for (choice, parallel) in [
-                (ToolChoice::Required, true),
-                (ToolChoice::Required, false),
-                (ToolChoice::Named("weather".into()), true),
-            ] {
-                let matcher = bench.matcher(*format, &tools(), &choice, parallel);
-                for seed in 0..12 {
-                    let text = bench.walk(matcher.deep_clone(), seed);
-                    let read = pieces(*format, [text.as_str()]);
-                    let mut calls = 0;
-                    for pair in read.chunks(2) {
-                        let [Piece::Begin { name, .. }, Piece::Arguments { json, .. }] = pair else {
-                            panic!("{format:?} let through {text:?}, read as {read:?}")
-                        };
-                        assert!(fit(name, json), "{format:?}: {text:?} calls {name} with {json}");
-                        assert!(choice == ToolChoice::Required || name == "weather", "{format:?}: {text:?}");
-                        calls += 1;
-                    }
-                    assert!(calls > 0 && (parallel || calls == 1), "{format:?}: {text:?}");
+            for (choice, parallel) in [(&ToolChoice::Required, true), (&named, false)] {
+                let matcher = bench.matcher(*format, &tools(), choice, parallel);
+                for seed in 0..5 {
+                    let text = bench.walk(matcher.deep_clone(), seed, "</parameter>");
+                    let calls = calls(*format, &text);
+                    let prose =
+                        pieces(*format, [text.as_str()]).iter().any(|piece| matches!(piece, Piece::Text(_)));
+                    assert!(
+                        !prose && !calls.is_empty() && (parallel || calls.len() == 1),
+                        "{format:?}: {text:?}"
+                    );
+                    assert!(*choice != named || calls == ["weather"], "{format:?}: {text:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_a_model_may_choose_its_prose_is_free_and_its_calls_fit() {
+        let bench = Bench::new();
+        let strict: Vec<Tool> = tools().into_iter().map(|tool| Tool { strict: true, ..tool }).collect();
+        let free = bench.matcher(
+            ToolFormat::Hermes,
+            &[strict[0].clone(), tools()[1].clone()],
+            &ToolChoice::Auto,
+            true,
+        );
+        assert!(
+            bench.takes(free, r#"<tool_call>{"name":"now","arguments":{"a":1}}</tool_call>"#),
+            "not strict"
+        );
+        let call = |name: &str, arguments: &str| ToolCall {
+            id: String::new(),
+            name: name.into(),
+            arguments: arguments.into(),
+        };
+        for format in FORMATS.iter().filter(|format| **format != ToolFormat::Harmony) {
+            let matcher = bench.matcher(*format, &strict, &ToolChoice::Auto, true);
+            let takes = |text: &str| bench.takes(matcher.deep_clone(), text);
+            let good = format.write(&[call("weather", r#"{"city": "Ulm", "days": 3}"#)]);
+            for text in ["", "Sure. a < b {\n", &good, &format.write(&[call("now", "{}")])] {
+                assert!(takes(text), "{format:?} refuses {text:?}");
+            }
+            let leading = format!("<think>\nhm {{ </think>\n\n{good}");
+            assert!(takes(&leading) || format.markup().bare, "{format:?} refuses {leading:?}");
+            for bad in
+                [call("weather", r#"{"city": "Ulm", "days": 9}"#), call("weather", "{}"), call("other", "{}")]
+            {
+                let text = format.write(&[bad]);
+                assert!(!takes(&text), "{format:?} takes {text:?}");
+            }
+            let first = format.markup().opening().next().unwrap();
+            for seed in 0..5 {
+                calls(*format, &bench.walk(matcher.deep_clone(), seed, first));
+            }
+        }
+    }
+
+    /// The names of the calls in `text`, all of which fit.
+    fn calls(format: ToolFormat, text: &str) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for piece in pieces(format, [text]) {
+            match piece {
+                Piece::Text(_) => {}
+                Piece::Begin { name, .. } => names.push(name),
+                Piece::Arguments { json, .. } => {
+                    let name = names.last().unwrap();
+                    assert!(fit(name, &json), "{format:?}: {text:?} calls {name} with {json}");
+                }
+            }
+        }
+        names
     }
 
     #[test]
@@ -673,5 +733,11 @@ mod held_to_the_grammar {
         let tool = Tool { name: "deep".into(), description: None, parameters: deep, strict: false };
         let refusal = grammar(&[tool], ToolChoice::Required).unwrap_err();
         assert!(refusal.starts_with("the tool deep: "), "{refusal}");
+        // What a strict tool asks for is kept to or refused.
+        let parameters = json!({"properties": {"a": {"type": "array", "uniqueItems": true}}});
+        let tool = Tool { name: "set".into(), description: None, parameters, strict: true };
+        let grammar = grammar(&[tool], ToolChoice::Required).unwrap().unwrap();
+        let refusal = super::super::super::grammar::compile(&Bench::new().factory, grammar).err().unwrap();
+        assert_eq!(refusal, "the JSON Schema can't be held to: Unimplemented keys: [\"uniqueItems\"]");
     }
 }
