@@ -20,7 +20,7 @@ const QUESTION: usize = 12;
 /// Tokens of each answer.
 const TOKENS: u32 = 8;
 /// Words that tell how many tokens a word has.
-const SAMPLE: usize = 200;
+const SAMPLE: usize = 100;
 
 pub(super) async fn second_turn(bench: &Bench, servers: &Servers, report: &mut Report) -> Result<()> {
     let words = prefix_words(&servers.node, bench.plan.prefix_tokens).await?;
@@ -59,9 +59,14 @@ async fn conversation(server: &Server, words: usize, round: u64) -> Result<(Answ
     Ok((first, second))
 }
 
-/// How many words have so many tokens in the model's vocabulary.
+/// How many words have so many tokens in the model's vocabulary: twice as many words are asked for, and the
+/// difference is theirs, without what the chat template adds.
 async fn prefix_words(server: &Server, tokens: usize) -> Result<usize> {
-    let ask = Ask::random(&mut Random::new(seed("sample", 0)), SAMPLE, 1);
-    let answer = server.client.ask(&ask).await?;
-    Ok(tokens * SAMPLE / answer.usage.prompt_tokens.max(1) as usize)
+    let mut random = Random::new(seed("sample", 0));
+    let mut counts = [0; 2];
+    for (count, words) in counts.iter_mut().zip([SAMPLE, 2 * SAMPLE]) {
+        *count = server.client.ask(&Ask::random(&mut random, words, 1)).await?.usage.prompt_tokens;
+    }
+    let tokens_of_the_sample = counts[1].saturating_sub(counts[0]).max(1) as usize;
+    Ok(tokens * SAMPLE / tokens_of_the_sample)
 }
