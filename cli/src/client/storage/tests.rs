@@ -35,7 +35,7 @@ impl Data {
         data
     }
 
-    fn path(&self, id: &str) -> std::path::PathBuf {
+    fn path(&self, id: &str) -> PathBuf {
         self.0.path().join("models").join(format!("{id}.gguf"))
     }
 
