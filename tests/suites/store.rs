@@ -5,7 +5,7 @@
 use hearth_auth::Keys;
 use hearth_domain::{
     FinishReason, Modality, Model, ModelId, ModelSource, Run, RunId, RunState, Scope, Timestamp, TokenId,
-    Usage, UserId,
+    ToolCall, Usage, UserId,
 };
 use hearth_embedded::Embedded;
 use hearth_store::{Clients, Names, Store, StoreError, tokens::TokenRecord};
@@ -68,6 +68,7 @@ async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
     run.finish_reason = Some(FinishReason::Stop);
     run.usage = Usage { prompt_tokens: 7, completion_tokens: 11, cached_tokens: 0 };
     run.text = "γειά".into();
+    run.tool_calls = vec![ToolCall { id: "call_1".into(), name: "look".into(), arguments: "{}".into() }];
     run.finished_at = Some(Timestamp::now());
     store.runs().update(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));

@@ -26,6 +26,7 @@ fn model(id: &str, modality: Modality, state: RuntimeState) -> NodeModel {
             queue_depth: 0,
             slots: 4,
             memory_bytes: None,
+            memory_predicted_bytes: None,
             pid: None,
             loaded_at: None,
             last_used_at: None,
@@ -44,7 +45,7 @@ fn node(defaults: &[(Modality, &str)], models: Vec<NodeModel>) -> LiveNode {
         LinkSigner::from_seed(&[7; 32]),
     );
     let default_models: HashMap<_, _> = defaults.iter().map(|(m, id)| (*m, (*id).to_owned())).collect();
-    LiveNode { link, status: NodeStatus { default_models, models, storage: None } }
+    LiveNode { link, status: NodeStatus { default_models, models, ..NodeStatus::default() } }
 }
 
 /// A node with a default of each kind, and others.
