@@ -1,49 +1,52 @@
 //! Models and the memory that there is for them.
 
-use hearth_node::{
-    gguf::Header,
-    memory::{ContextSize, predict},
-};
-use hearth_tests::{Setup, tiny_chat};
+use hearth_tests::Setup;
 use serde_json::json;
 
 use crate::{ask, runtime};
 
-/// What the small model is expected to take with one slot of so many tokens.
-fn predicted(tokens: u64) -> u64 {
-    let shape = Header::read(&tiny_chat()).unwrap().shape();
-    predict(&shape, &ContextSize { cells: tokens, slots: 1, whole_windows: true }).total()
+/// The node's settings, with this much memory in bytes, or with what there is.
+fn settings(memory: Option<u64>) -> String {
+    let memory = memory.map(|bytes| format!("memory = {bytes}")).unwrap_or_default();
+    format!("[node]\nslots = 1\nmax_loaded_models = 9\n{memory}")
 }
 
-fn settings(memory: u64) -> String {
-    format!("[node]\nslots = 1\ncontext_length = 4096\nmax_loaded_models = 9\nmemory = {memory}")
+/// What the small model is expected to take with these settings, and what it takes.
+async fn expected_and_measured() -> (u64, u64) {
+    let home = Setup::new().settings(&settings(None)).start().await;
+    let state = runtime(&home.client(), &home.model).await;
+    home.stop().await;
+    (state["memory_predicted_bytes"].as_u64().unwrap(), state["memory_bytes"].as_u64().unwrap())
 }
 
 #[tokio::test]
 async fn a_model_makes_room_for_one_that_would_not_fit_beside_it() {
-    let one = predicted(4096);
-    let home = Setup::new().models(&["a", "b"]).settings(&settings(2 * one)).start().await;
+    let (expected, measured) = expected_and_measured().await;
+    // For the default and one more; and not for half of a third.
+    let memory = expected + measured + measured / 2;
+    let home = Setup::new().models(&["a", "b"]).settings(&settings(Some(memory))).start().await;
     let client = home.client();
     let default = home.worker(&home.model).await;
-    ask(&client, "a").await;
-    let measured = runtime(&client, "a").await["memory_bytes"].as_u64().unwrap();
-    assert!(one / 2 < measured && measured <= one, "{measured} bytes, and {one} were expected");
-    ask(&client, "b").await;
-    assert_eq!(runtime(&client, "a").await["state"], "unloaded");
+    for (model, other) in [("a", "b"), ("b", "a"), ("a", "b")] {
+        ask(&client, model).await;
+        let states = (runtime(&client, model).await, runtime(&client, other).await);
+        assert_eq!((&states.0["state"], &states.1["state"]), (&json!("loaded"), &json!("unloaded")));
+    }
     assert_eq!(home.worker(&home.model).await, default);
     home.stop().await;
 }
 
 #[tokio::test]
 async fn a_model_that_never_fits_is_refused_and_who_has_the_memory_is_told() {
-    let one = predicted(4096);
-    let home = Setup::new().models(&["a"]).settings(&settings(one + one / 4)).start().await;
+    let (expected, measured) = expected_and_measured().await;
+    let memory = expected.max(measured) + (1 << 20);
+    let home = Setup::new().models(&["a"]).settings(&settings(Some(memory))).start().await;
     let client = home.client();
     let body = json!({"model": "a", "input": {"prompt": "Hello!"}});
     for (path, body) in [("/v1/generate", body), ("/v1/models/a/load", json!({}))] {
         let error = client.post(path, &body).await.error(503, "no_model_available");
-        assert_eq!(error["details"]["needed_bytes"], one, "{error}");
-        assert!(error["details"]["free_bytes"].as_u64().unwrap() < one, "{error}");
+        assert_eq!(error["details"]["needed_bytes"], expected, "{error}");
+        assert!(error["details"]["free_bytes"].as_u64().unwrap() < expected, "{error}");
         assert_eq!(error["details"]["holding"], json!([home.model]), "{error}");
         assert!(error["message"].as_str().unwrap().contains(&home.model), "{error}");
     }
@@ -67,7 +70,7 @@ async fn a_context_beyond_all_memory_is_refused_with_its_size() {
 
 #[tokio::test]
 async fn a_default_that_does_not_fit_is_told_at_the_start() {
-    let home = Setup::new().settings(&settings(1 << 20)).start().await;
+    let home = Setup::new().settings(&settings(Some(1 << 20))).start().await;
     let client = home.client();
     let state = runtime(&client, &home.model).await;
     assert_eq!(state["state"], "failed", "{state}");
