@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_text_has_the_words_asked_for_and_repeats_with_its_seed() {
-        let text = |seed| super::text(&mut Random::new(seed), 12);
+        let text = |seed| text(&mut Random::new(seed), 12);
         assert_eq!(text(1).split(' ').count(), 12);
         assert_eq!(text(1), text(1));
         assert_ne!(text(1), text(2));

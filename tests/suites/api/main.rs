@@ -5,6 +5,8 @@
 mod authentication;
 mod cancel;
 mod chat;
+mod choices;
+mod embeddings;
 mod errors;
 mod events;
 mod generate;
@@ -12,7 +14,9 @@ mod models;
 mod operations;
 mod queue;
 mod selection;
+mod structured;
 mod tokens;
+mod tools;
 
 use serde_json::{Value, json};
 

@@ -22,7 +22,8 @@ use crate::{CONTEXT, LONG, MANY};
 pub(crate) struct Inside {
     pub(crate) node: Node,
     ended: JoinHandle<()>,
-    folder: TempDir,
+    /// Deleted with it.
+    _folder: TempDir,
 }
 
 impl Inside {
@@ -39,12 +40,7 @@ impl Inside {
         config.limits.slots = 2;
         change(&mut config);
         let (node, ended) = Node::start(config);
-        Self { node, ended, folder }
-    }
-
-    /// The file of a model in its folder.
-    pub(crate) fn model_file(&self, name: &str) -> PathBuf {
-        self.folder.path().join("models").join(format!("{name}.gguf"))
+        Self { node, ended, _folder: folder }
     }
 
     /// Begins a run of [`LONG`].

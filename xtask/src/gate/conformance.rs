@@ -14,6 +14,7 @@ use crate::venv::Venv;
 use crate::workspace::Workspace;
 
 const PYTHON: &str = "tests/sdk/python";
+const EMBEDDING_MODEL: &str = "models/tiny-embed/tiny-embed.gguf";
 const JAVASCRIPT: &str = "tests/sdk/javascript";
 /// The first start makes keys and tables and loads a model, on a machine that may be busy.
 const START: Duration = Duration::from_secs(120);
@@ -47,6 +48,11 @@ fn with_gateway(
     log: &Path,
     suites: impl FnOnce(&Ready) -> Result<()>,
 ) -> Result<()> {
+    let models = data.join("models");
+    fs::create_dir_all(&models)?;
+    let embedding = workspace.root.join(EMBEDDING_MODEL);
+    let file = models.join(embedding.file_name().context("a model is a file")?);
+    fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
     let mut hearth = workspace.command(workspace.binary("debug", "hearth"));
     hearth.arg("up").arg("--data").arg(data).args(["--port", "0", "--json"]);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -62,6 +68,7 @@ fn told<'a>(command: &'a mut Command, ready: &Ready) -> &'a mut Command {
         .env("HEARTH_URL", &ready.url)
         .env("HEARTH_TOKEN", &ready.token)
         .env("HEARTH_MODEL", &ready.model)
+        .env("HEARTH_EMBEDDING_MODEL", "tiny-embed")
         // The SDKs honour a proxy, and the gateway is on this machine.
         .env("NO_PROXY", "127.0.0.1,localhost")
 }

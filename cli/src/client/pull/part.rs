@@ -68,6 +68,7 @@ impl Part {
     }
 
     /// What a write that failed means to the person who downloads.
+    #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
     fn refused(&self, error: std::io::Error) -> anyhow::Error {
         let advice = match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

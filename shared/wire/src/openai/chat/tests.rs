@@ -15,6 +15,7 @@ fn hello() -> Value {
 }
 
 /// The request with these fields too.
+#[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn with(fields: Value) -> Value {
     let mut body = hello();
     for (name, value) in fields.as_object().unwrap() {
@@ -202,6 +203,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
     let selected = RunEventBody::Selected(Selected {
         model: "tiny-chat".into(),
