@@ -420,6 +420,8 @@ def compare(embedder, url):
 
     texts = [t for triple in NEWCOMERS + LATECOMERS + STRANGERS for t in triple] + [a for a, _ in passages(8)[0]]
     texts += ["Café Zürich, naïve façade", "HTTP/2 & TLS 1.3: x = (a+b)*c^2;", "snake_case camelCase kebab-case", "日本語 and 😀", "", " \t\n tabs\tand\nlines ", "x" * 300]
+    whole = [t[1:] for t in embedder.tokenizer.tokens if t[0] == START and t[1:].isalpha()]
+    texts.append(" ".join(whole[:embedder.c.context - 2]))
     same = sum(post("/tokenize", {"content": t, "add_special": True})["tokens"] == embedder.tokenizer.encode(t, 10 ** 6) for t in texts)
     texts = [t for t in texts if t]
     answer = post("/v1/embeddings", {"model": "tiny-embed", "input": texts})

@@ -53,7 +53,11 @@ pub(super) struct Preparer {
 impl Preparer {
     pub(super) fn new(loaded: &Loaded, context_length: u32) -> Result<Self, String> {
         let vocab = loaded.model.vocab();
-        let text = |token| vocab.text(token).map(|t| t.to_string_lossy().into_owned()).unwrap_or_default();
+        // A vocabulary without such a token has -1 in its place, and llama.cpp aborts when asked for that.
+        let text = |token: LlamaToken| {
+            let text = (token.0 >= 0).then(|| vocab.text(token)).flatten();
+            text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+        };
         let source = loaded.header.chat_template();
         Ok(Self {
             model: Arc::clone(&loaded.model),
