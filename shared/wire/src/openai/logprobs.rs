@@ -8,9 +8,6 @@ use utoipa::ToSchema;
 
 use crate::ApiError;
 
-/// Where OpenAI's scale ends: JSON has no number for what is impossible.
-const LEAST: f32 = -9999.0;
-
 /// The log-probabilities of an answer's tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogprobsBody {
@@ -61,7 +58,7 @@ pub(crate) fn entries(tokens: &[TokenLogprob]) -> Vec<TokenLogprobBody> {
 
 impl From<&Logprob> for LogprobBody {
     fn from(token: &Logprob) -> Self {
-        let logprob = if token.logprob > LEAST { token.logprob } else { LEAST };
+        let logprob = token.logprob.max(Logprob::LEAST);
         Self { token: token.text(), logprob, bytes: token.bytes.clone() }
     }
 }
