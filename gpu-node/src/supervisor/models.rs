@@ -97,8 +97,14 @@ impl Models {
         self.files.contains_key(model)
     }
 
-    /// Takes what a scan found. A file that has changed is measured and tried anew.
-    pub(super) fn found(&mut self, files: Files) {
+    /// Takes what a scan found. A file that has changed is measured and tried anew; one that is gone is
+    /// still there while its model is in memory.
+    pub(super) fn found(&mut self, mut files: Files) {
+        for (id, file) in &self.files {
+            if self.states.get(id).is_some_and(|process| process.worker.is_some()) {
+                files.entry(id.clone()).or_insert_with(|| file.clone());
+            }
+        }
         for (id, file) in &files {
             let old = self.files.get(id);
             if old.is_some_and(|old| (old.size_bytes, old.modified) != (file.size_bytes, file.modified)) {

@@ -30,6 +30,8 @@ pub(super) struct ToolReader {
     /// Special tokens that the calls are written with.
     pub(super) markers: HashSet<LlamaToken>,
     pub(super) called: bool,
+    /// The answer ends after its first call.
+    pub(super) only_one: bool,
 }
 
 impl Answer {
@@ -39,7 +41,7 @@ impl Answer {
         Self { choice, decoder, stop, tools, logprobs: Logprobs::default() }
     }
 
-    /// Takes a token; whether a stop text was met.
+    /// Takes a token; whether the answer ends with it: a stop text was met, or a call too many began.
     pub(super) fn push(
         &mut self,
         sampled: Sampled,
@@ -51,13 +53,11 @@ impl Answer {
         let text = self.decoder.push(bytes);
         self.logprobs.push(sampled.logprob, text.len());
         match self.stop.push(&text) {
-            Watched::Pass(text) => {
-                self.pass(text, events);
-                false
-            }
+            Watched::Pass(text) => self.pass(text, events),
             Watched::Stopped(text) => {
-                self.pass(text, events);
-                self.flush_tools(events);
+                if !self.pass(text, events) {
+                    self.flush_tools(events);
+                }
                 true
             }
         }
@@ -66,8 +66,9 @@ impl Answer {
     /// The answer ends here: what was held back goes out.
     pub(super) fn finish(&mut self, events: &mut Vec<RunEventBody>) {
         let held = self.stop.finish();
-        self.pass(held, events);
-        self.flush_tools(events);
+        if !self.pass(held, events) {
+            self.flush_tools(events);
+        }
     }
 
     /// Whether it calls a tool.
@@ -75,13 +76,15 @@ impl Answer {
         self.tools.as_ref().is_some_and(|tools| tools.called)
     }
 
-    fn pass(&mut self, text: String, events: &mut Vec<RunEventBody>) {
+    /// Lets text out; whether the answer ends with it.
+    fn pass(&mut self, text: String, events: &mut Vec<RunEventBody>) -> bool {
         let logprobs = self.logprobs.pass(text.len());
         let Some(tools) = &mut self.tools else {
-            return self.text(text, logprobs, events);
+            self.text(text, logprobs, events);
+            return false;
         };
         let pieces = tools.parser.push(&text);
-        self.pieces(pieces, logprobs, events);
+        self.pieces(pieces, logprobs, events)
     }
 
     fn flush_tools(&mut self, events: &mut Vec<RunEventBody>) {
@@ -91,13 +94,14 @@ impl Answer {
         }
     }
 
-    /// Log-probabilities go with the first text; those of a call's tokens go nowhere.
+    /// Log-probabilities go with the first text; those of a call's tokens go nowhere. Gives whether a
+    /// call begins that is one too many.
     fn pieces(
         &mut self,
         pieces: Vec<Piece>,
         mut logprobs: Vec<TokenLogprob>,
         events: &mut Vec<RunEventBody>,
-    ) {
+    ) -> bool {
         for piece in pieces {
             let (index, begins, arguments) = match piece {
                 Piece::Text(text) => {
@@ -108,10 +112,14 @@ impl Answer {
                 Piece::Arguments { index, json } => (index, None, json),
             };
             if let Some(tools) = &mut self.tools {
+                if tools.only_one && index > 0 {
+                    return true;
+                }
                 tools.called = true;
             }
             events.push(RunEventBody::ToolCall { choice: self.choice, index, begins, arguments });
         }
+        false
     }
 
     fn text(&self, text: String, logprobs: Vec<TokenLogprob>, events: &mut Vec<RunEventBody>) {

@@ -32,6 +32,8 @@ pub(super) struct ToolSyntax {
     pub(super) format: ToolFormat,
     pub(super) offered: Vec<Tool>,
     pub(super) markers: Markers,
+    /// Whether an answer makes one call at most.
+    pub(super) only_one: bool,
 }
 
 impl Admission {
@@ -97,6 +99,7 @@ impl Preparer {
             format,
             offered,
             markers: self.vocabulary.special(format.markers()),
+            only_one: !task.parallel_tool_calls,
         });
         Ok(Admission {
             run,

@@ -52,6 +52,7 @@ impl Slot {
             parser: ToolCallParser::new(tools.format, &tools.offered),
             markers: tools.markers.clone(),
             called: false,
+            only_one: tools.only_one,
         });
         let room = context_length.saturating_sub(admission.prompt_tokens()).max(1);
         Self {
