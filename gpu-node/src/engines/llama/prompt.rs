@@ -95,7 +95,9 @@ impl Preparer {
         self.check_length(prompt.len(), 1, "messages")?;
         let format = self.template.tool_format();
         let grammar = self.grammars.matcher(&self.model, &self.vocabulary, format, &task)?;
-        let tools = (!offered.is_empty()).then(|| ToolSyntax {
+        // Harmony marks prose too, so it is always read.
+        let reads = !offered.is_empty() || format == ToolFormat::Harmony;
+        let tools = reads.then(|| ToolSyntax {
             format,
             offered,
             markers: self.vocabulary.special(format.markers()),

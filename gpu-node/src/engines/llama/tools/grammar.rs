@@ -13,7 +13,7 @@ use super::{
     super::grammar::{check_schema, compact},
     format::ToolFormat,
     markup::{self, Body, Markup, Tags},
-    tagged::is_text,
+    tagged::takes_text,
 };
 
 /// The grammar for a turn in which the model may, or must, call the tools that `choice` asks for,
@@ -46,7 +46,7 @@ pub(in crate::engines::llama) fn call_grammar(
     if tools.is_empty() {
         return Err("there is no tool of that name to call".to_owned());
     }
-    for tool in &tools {
+    for tool in tools.iter().filter(|tool| lark.holds(tool)) {
         check_schema(&tool.parameters).map_err(|reason| format!("the tool {}: {reason}", tool.name))?;
     }
     if *choice == ToolChoice::Auto {
@@ -65,6 +65,11 @@ struct Lark<'a> {
 }
 
 impl Lark<'_> {
+    /// Whether arguments are held to the tool's schema.
+    fn holds(&self, tool: &Tool) -> bool {
+        tool.strict || !self.only_strict
+    }
+
     /// A turn of calls alone.
     fn must_call(&mut self, markup: &Markup, tools: &[&Tool], several: bool) {
         let (open, close) = match markup.bare {
@@ -150,10 +155,10 @@ impl Lark<'_> {
         let Tags { key, value, padded } = tags;
         let line = if padded { "\"\\n\"?" } else { "" };
         let mut values = String::new();
-        for (number, argument) in arguments_of(tool).into_iter().enumerate() {
+        for (number, argument) in self.arguments_of(tool).into_iter().enumerate() {
             let rule = format!("{rule}_{number}");
             let text = match &argument.schema {
-                Some(schema) if !is_text(schema) => {
+                Some(schema) if !takes_text(schema) => {
                     format!("%json {} {line} {}", argument.json_schema(tool), self.piece(value.1))
                 }
                 Some(Value::Object(schema)) if schema.contains_key("enum") => {
@@ -186,7 +191,7 @@ impl Lark<'_> {
     /// The arguments as Python writes them, in the schema's order, with a comma between those that
     /// are there.
     fn python(&mut self, rule: &str, tool: &Tool) -> String {
-        let arguments = arguments_of(tool);
+        let arguments = self.arguments_of(tool);
         // For each argument, what may follow from it on: after a comma is due, and before.
         let (mut due, mut first) = (String::new(), String::new());
         for (number, argument) in arguments.into_iter().enumerate().rev() {
@@ -216,13 +221,36 @@ impl Lark<'_> {
         first
     }
 
+    /// The arguments one by one: those that the schema names, or any.
+    fn arguments_of<'t>(&self, tool: &'t Tool) -> Vec<Argument<'t>> {
+        let schema = &tool.parameters;
+        let properties = schema.get("properties").and_then(Value::as_object).filter(|_| self.holds(tool));
+        if let Some(properties) = properties {
+            let required = |name: &str| {
+                let required = schema.get("required").and_then(Value::as_array);
+                required.is_some_and(|names| names.iter().any(|required| required == name))
+            };
+            let argument = |(name, schema)| Argument {
+                name: Some(name),
+                schema: Some(schema),
+                times: if required(name) { "" } else { "?" },
+            };
+            return properties.iter().map(|(name, schema)| argument((name.as_str(), schema))).collect();
+        }
+        if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+            return Vec::new();
+        }
+        vec![Argument { name: None, schema: None, times: "*" }]
+    }
+
     /// The schema of a tool's arguments: an object, and of no other members than it names.
     fn arguments_schema(&self, tool: &Tool) -> Value {
         let mut schema = match &tool.parameters {
-            Value::Object(members) if tool.strict || !self.only_strict => members.clone(),
+            Value::Object(members) if self.holds(tool) => members.clone(),
             _ => Map::new(),
         };
         schema.entry("type").or_insert_with(|| "object".into());
+        // What it leaves open a model would fill.
         let plain = |key: &String| {
             matches!(key.as_str(), "type" | "properties" | "required" | "description" | "title")
                 || key.starts_with('$') && key != "$ref"
@@ -262,26 +290,6 @@ struct Argument<'a> {
     schema: Option<&'a Value>,
     /// How often it comes, as Lark says it.
     times: &'static str,
-}
-
-fn arguments_of(tool: &Tool) -> Vec<Argument<'_>> {
-    let schema = &tool.parameters;
-    if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
-        let required = |name: &str| {
-            let required = schema.get("required").and_then(Value::as_array);
-            required.is_some_and(|names| names.iter().any(|required| required == name))
-        };
-        let argument = |(name, schema)| Argument {
-            name: Some(name),
-            schema: Some(schema),
-            times: if required(name) { "" } else { "?" },
-        };
-        return properties.iter().map(|(name, schema)| argument((name.as_str(), schema))).collect();
-    }
-    if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
-        return Vec::new();
-    }
-    vec![Argument { name: None, schema: None, times: "*" }]
 }
 
 impl Argument<'_> {

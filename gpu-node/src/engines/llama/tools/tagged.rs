@@ -140,20 +140,23 @@ pub(super) fn is_text(schema: &Value) -> bool {
     }
 }
 
+/// Whether a schema takes texts, perhaps among others. Any text between tags is then one.
+pub(super) fn takes_text(schema: &Value) -> bool {
+    let kinds = schema.get("type").and_then(Value::as_array);
+    is_text(schema) || kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "string"))
+}
+
 /// `text` as JSON of this schema.
 fn value(text: &str, schema: &Value) -> String {
-    let trimmed = text.trim();
-    let json = match trimmed {
+    let json = match text.trim() {
         "True" => "true",
         "False" => "false",
         "None" => "null",
         other => other,
     };
     let kinds = schema.get("type").and_then(Value::as_array);
-    let takes_texts = kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "string"));
-    let takes_null = kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "null"));
-    let is_json = serde_json::from_str::<Value>(json).is_ok();
-    if is_json && (!takes_texts || (takes_null && json == "null")) {
+    let null = json == "null" && kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "null"));
+    if null || !takes_text(schema) && serde_json::from_str::<Value>(json).is_ok() {
         json.to_owned()
     } else {
         Value::from(text).to_string()
