@@ -115,15 +115,27 @@ impl Row {
 /// Measurements of the same two things.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
-    pub(crate) ours: &'static str,
+    ours: &'static str,
     /// What it is compared with; empty if with nothing.
-    pub(crate) theirs: &'static str,
-    pub(crate) rows: Vec<Row>,
+    theirs: &'static str,
+    rows: Vec<Row>,
 }
 
 impl Table {
     pub(crate) fn new(ours: &'static str, theirs: &'static str) -> Self {
         Self { ours, theirs, rows: Vec::new() }
+    }
+
+    /// Adds a row, and shows it at once: the whole table is a while off.
+    pub(crate) fn push(&mut self, row: Row) {
+        let [what, ours, theirs, compared, ..] = row.cells();
+        let theirs = if theirs.is_empty() { theirs } else { format!(" {} {theirs},", self.theirs) };
+        eprintln!("  {what}: {} {ours},{theirs} {compared}", self.ours);
+        self.rows.push(row);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// In Markdown, with columns that line up.
@@ -187,8 +199,8 @@ mod tests {
     #[test]
     fn a_table_is_markdown() {
         let mut table = Table::new("node", "peer");
-        table.rows.push(Row::ratio("speed", "tok/s", &[150.0], &[100.0]).goal(Goal::AtLeast(1.05)));
-        table.rows.push(Row::alone("step", "ms", &[7.0]));
+        table.push(Row::ratio("speed", "tok/s", &[150.0], &[100.0]).goal(Goal::AtLeast(1.05)));
+        table.push(Row::alone("step", "ms", &[7.0]));
         let expected = "\
 |              | node | peer | compared (min..max)   | goal   | met |
 |--------------|------|------|-----------------------|--------|-----|

@@ -24,7 +24,7 @@ use crate::{
 /// Tokens of the run that is cancelled: more than it gets to.
 const LONG: u32 = 400;
 /// Steps that are timed before each cancel.
-const STEPS: usize = 12;
+const STEPS: usize = 8;
 
 pub(super) async fn cancel_to_slot_free(bench: &Bench, report: &mut Report) -> Result<()> {
     if !bench.measures(Part::Cancel) {
@@ -44,12 +44,12 @@ pub(super) async fn cancel_to_slot_free(bench: &Bench, report: &mut Report) -> R
     }
     let step = median(&steps);
     let in_steps: Vec<f64> = waits.iter().map(|wait| wait / step).collect();
-    let rows = &mut report.node.rows;
-    rows.push(Row::alone("decode step of one stream", "ms", &steps));
+    let table = &mut report.node;
+    table.push(Row::alone("decode step of one stream", "ms", &steps));
     for percent in [50.0, 99.0] {
         let what = format!("cancel to slot free, p{percent}");
         let row = Row::alone(what, "decode steps", &[percentile(&in_steps, percent)]);
-        rows.push(row.goal(Goal::AtMost(2.0)));
+        table.push(row.goal(Goal::AtMost(2.0)));
     }
     node.process.stop().await
 }

@@ -25,14 +25,14 @@ pub(super) async fn waits(bench: &Bench, servers: &Servers, report: &mut Report)
     let of_both = |value: fn(&Vec<f64>) -> f64| -> [Vec<f64>; 2] {
         [0, 1].map(|server: usize| waits[server].iter().map(value).collect())
     };
-    let rows = &mut report.against_llama_server.rows;
+    let table = &mut report.against_llama_server;
     let [ours, theirs] = of_both(|waits| median(waits));
-    rows.push(Row::ratio(format!("{QUEUED} at once, median wait"), "ms", &ours, &theirs));
+    table.push(Row::ratio(format!("{QUEUED} at once, median wait"), "ms", &ours, &theirs));
     let [ours, theirs] = of_both(|waits| percentile(waits, 99.0));
-    rows.push(Row::ratio(format!("{QUEUED} at once, p99 wait"), "ms", &ours, &theirs));
+    table.push(Row::ratio(format!("{QUEUED} at once, p99 wait"), "ms", &ours, &theirs));
     let [ours, theirs] = of_both(|waits| percentile(waits, 99.0) / median(waits));
     let row = Row::ratio(format!("{QUEUED} at once, p99 / median"), "", &ours, &theirs);
-    rows.push(row.goal(Goal::AtMost(1.1)));
+    table.push(row.goal(Goal::AtMost(1.1)));
     Ok(())
 }
 

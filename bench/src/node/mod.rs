@@ -107,7 +107,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     overhead::first_token(&bench, &mut report).await?;
     cancel::cancel_to_slot_free(&bench, &mut report).await?;
     let tables = [&report.against_llama_server, &report.gateway_against_node, &report.node];
-    for table in tables.iter().filter(|table| !table.rows.is_empty()) {
+    for table in tables.iter().filter(|table| !table.is_empty()) {
         println!("{}", table.markdown());
     }
     if let Some(path) = &options.json {

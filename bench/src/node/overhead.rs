@@ -41,7 +41,7 @@ pub(super) async fn first_token(bench: &Bench, report: &mut Report) -> Result<()
     })
     .await?;
     let row = Row::difference("first token of a tiny model", "ms", &times[0], &times[1]);
-    report.gateway_against_node.rows.push(row.goal(Goal::AtMost(1.0)));
+    report.gateway_against_node.push(row.goal(Goal::AtMost(1.0)));
     gateway.process.stop().await?;
     node.process.stop().await
 }

@@ -32,17 +32,17 @@ pub(super) async fn second_turn(bench: &Bench, servers: &Servers, report: &mut R
     let of_both = |value: fn(&(Answer, Answer)) -> f64| -> [Vec<f64>; 2] {
         [0, 1].map(|server: usize| turns[server].iter().map(value).collect())
     };
-    let rows = &mut report.against_llama_server.rows;
+    let table = &mut report.against_llama_server;
     let [ours, theirs] =
         of_both(|(first, _)| f64::from(first.usage.prompt_tokens) / first.first.as_secs_f64());
-    rows.push(Row::ratio("prefill of a first turn", "tok/s", &ours, &theirs));
+    table.push(Row::ratio("prefill of a first turn", "tok/s", &ours, &theirs));
     let [ours, theirs] = of_both(|(first, _)| first.first_ms());
-    rows.push(Row::ratio("first turn, first token", "ms", &ours, &theirs));
+    table.push(Row::ratio("first turn, first token", "ms", &ours, &theirs));
     let [ours, theirs] = of_both(|(_, second)| second.first_ms());
     let row = Row::ratio("second turn, first token", "ms", &ours, &theirs);
-    rows.push(row.goal(Goal::AtMost(1.0)));
+    table.push(row.goal(Goal::AtMost(1.0)));
     let [ours, theirs] = of_both(|(_, second)| f64::from(second.usage.cached_tokens));
-    rows.push(Row::ratio("second turn, cached", "tokens", &ours, &theirs));
+    table.push(Row::ratio("second turn, cached", "tokens", &ours, &theirs));
     Ok(())
 }
 

@@ -33,9 +33,9 @@ pub(super) async fn with_eight_slots(bench: &Bench, report: &mut Report) -> Resu
             measured.extend(&servers.gateway);
             let rates = rates(bench, &measured, streams, tokens).await?;
             let row = Row::ratio(name(streams), "tok/s", &rates[0], &rates[1]);
-            report.against_llama_server.rows.push(row.goal(Goal::AtLeast(goal)));
+            report.against_llama_server.push(row.goal(Goal::AtLeast(goal)));
             if let Some(gateway) = rates.get(2) {
-                report.gateway_against_node.rows.push(overhead::rate(&name(streams), gateway, &rates[0]));
+                report.gateway_against_node.push(overhead::rate(&name(streams), gateway, &rates[0]));
             }
         }
     }
@@ -57,7 +57,7 @@ pub(super) async fn with_many_slots(bench: &Bench, report: &mut Report) -> Resul
         let servers = bench.servers(bench.capacity(streams, SMALL_CONTEXT), false).await?;
         let rates = rates(bench, &[&servers.node, &servers.llama_server], streams, tokens).await?;
         let row = Row::ratio(name(streams), "tok/s", &rates[0], &rates[1]);
-        report.against_llama_server.rows.push(row.goal(Goal::AtLeast(1.0)));
+        report.against_llama_server.push(row.goal(Goal::AtLeast(1.0)));
         servers.stop().await?;
     }
     Ok(())
