@@ -6,7 +6,7 @@ use axum::{
 };
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::HttpError;
 
@@ -26,9 +26,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
-            malformed(&path, error.inner())
+            let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
+            malformed(&path, error.inner(), is_json)
         })?;
-        json.end().map_err(|error| malformed(".", &error))?;
+        json.end().map_err(|error| malformed(".", &error, false))?;
         Ok(Self(value))
     }
 }
@@ -52,15 +53,19 @@ fn unreadable(error: &BytesRejection) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, "the body was cut off")
 }
 
-/// What serde says, with the field that it speaks of.
-fn malformed(path: &str, error: &serde_json::Error) -> ApiError {
+/// What serde says, with the field that it speaks of. `is_json`: the body is JSON, if not what was
+/// expected.
+fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
     if text == "recursion limit exceeded" {
         let message = "the body is nested too deep: objects and lists in one another, 127 levels at most";
         return ApiError::new(ErrorCode::InvalidRequest, message);
     }
-    if !error.is_data() {
+    // serde_json holds a number where a name belongs for a fault of the JSON.
+    let no_name = is_json && text == "expected value";
+    let text = if no_name { "expected a name, which is a string" } else { text };
+    if !error.is_data() && !no_name {
         let message = format!("the body isn't valid JSON: {error}");
         return ApiError::new(ErrorCode::InvalidRequest, message);
     }
@@ -133,6 +138,13 @@ mod tests {
         model: String,
         items: Option<Vec<Inner>>,
         count: Option<Count>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Round,
     }
 
     #[derive(Debug, Deserialize)]
@@ -169,6 +181,9 @@ mod tests {
         );
         assert_eq!(param_of(r#"{"model": "a", "items": [{}]}"#).await.as_deref(), Some("items[0].count"));
         assert_eq!(param_of(r#"{"model": "a", "count": {}}"#).await.as_deref(), Some("count.count_of"));
+        assert_eq!(param_of(r#"{"model": "a", "kind": "square"}"#).await.as_deref(), Some("kind"));
+        assert_eq!(param_of(r#"{"model": "a", "kind": 1}"#).await.as_deref(), Some("kind"));
+        assert_eq!(param_of(r#"{"model": "a", "kind": +}"#).await, None);
         assert_eq!(param_of(r#"{"model": "#).await, None);
         assert_eq!(param_of(r#"[]"#).await, None);
         assert_eq!(param_of("").await, None);

@@ -68,8 +68,9 @@ async fn a_body_far_too_deep_is_a_bad_request_and_the_gateway_stands() {
     let client = home.client();
     let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
     let schema = format!(r#"{{"type": "json_schema", "json_schema": {{"schema": {deep}}}}}"#);
+    let tool = format!(r#"{{"type": "function", "function": {{"name": "f", "parameters": {deep}}}}}"#);
     let bodies = [
-        deep.clone(),
+        format!(r#"{{"input": {{"prompt": "Hello!"}}, "tools": [{tool}]}}"#),
         format!(r#"{{"input": {{"prompt": "Hello!"}}, "parameters": {{"response_format": {schema}}}}}"#),
     ];
     for body in bodies {

@@ -118,8 +118,12 @@ async fn who_does_not_wait_finds_the_result_later() {
     assert_eq!((&ticket["status"], &ticket["queue_position"]), (&json!("queued"), &json!(1)));
     assert_eq!(answer.header("x-queue-position"), "1");
     let path = ticket["status_url"].as_str().unwrap();
-    let status = client.get(path).await.json();
-    assert_eq!((&status["status"], &status["queue_position"]), (&json!("queued"), &json!(1)));
+    // The record follows the run by a moment.
+    eventually("the place in the record", async || {
+        let status = client.get(path).await.json();
+        (status["status"] == "queued" && status["queue_position"] == 1).then_some(())
+    })
+    .await;
 
     cancel(&client, &running.request_id).await;
     let ended = until_ended(&client, path).await;
