@@ -228,9 +228,7 @@ mod tests {
 
     #[test]
     fn halves() {
-        for (number, expected) in
-            [(1.0, 0x3c00), (0.5, 0x3800), (1.5, 0x3e00), (0.007_476_807, 0x1fa8)]
-        {
+        for (number, expected) in [(1.0, 0x3c00), (0.5, 0x3800), (1.5, 0x3e00), (0.007_476_807, 0x1fa8)] {
             assert_eq!(half(number), expected, "{number}");
         }
     }

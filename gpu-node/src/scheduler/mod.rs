@@ -161,6 +161,18 @@ impl Scheduler {
         Ok(self.pump())
     }
 
+    /// A run whose worker ended comes back to be given to the next one. It was admitted once, so no bound
+    /// refuses it.
+    pub fn take_back(&mut self, now: Duration, submission: Submission) -> Vec<Effect> {
+        self.at(now);
+        let Submission { run, model, priority, slots } = submission;
+        let ticket = Ticket::new(self.now, priority, self.limits.ageing);
+        let queued = Queued::new(run, ticket, slots.clamp(1, self.limits.slots.max(1)));
+        self.model(&model).queue.push(queued);
+        self.runs.insert(run, model);
+        self.pump()
+    }
+
     /// A run is to be stopped. Its last effect comes from here, or from its worker by `finished`.
     pub fn cancel(&mut self, now: Duration, run: RunId) -> Vec<Effect> {
         self.at(now);

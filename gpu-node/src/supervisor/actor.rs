@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     RunLog, metrics,
     models::{Files, Models},
-    refusal::{ending, load_failed, refused},
+    refusal::{ending, load_failed, refused, unfit},
     runs::Runs,
 };
 use crate::{
@@ -237,6 +237,7 @@ impl Actor {
             return Err(load_failed(&model, reason));
         }
         self.runs.check_new(request.run)?;
+        request.task.check().map_err(|error| unfit(&error))?;
         let (run, submission) = (request.run, super::runs::submission(&request));
         self.foresee(&model);
         let effects = self

@@ -1,6 +1,7 @@
 //! What a gateway is told when the node refuses.
 
 use bytesize::ByteSize;
+use hearth_domain::{Field, InvalidTask};
 use hearth_wire::{ApiError, ErrorCode};
 
 use crate::scheduler::Refusal;
@@ -9,6 +10,21 @@ use crate::scheduler::Refusal;
 pub(super) fn load_failed(model: &str, reason: &str) -> ApiError {
     ApiError::new(ErrorCode::ModelLoadFailed, format!("the model {model:?} can't be loaded: {reason}"))
         .at("model")
+}
+
+/// A task that a gateway should have refused: a worker could choke on it.
+pub(super) fn unfit(error: &InvalidTask) -> ApiError {
+    let field = match error.field {
+        Field::ResponseSchema => "response_format",
+        Field::Messages | Field::ToolCallId(_) => "messages",
+        Field::Tools | Field::ToolName(_) | Field::ToolParameters(_) => "tools",
+        Field::ToolChoice => "tool_choice",
+        Field::Sampling(name) => name,
+        Field::Choices => "n",
+        Field::TopLogprobs => "top_logprobs",
+        _ => "input",
+    };
+    ApiError::unfit(field.to_owned(), error)
 }
 
 /// The node ends.

@@ -140,12 +140,9 @@ impl Actor {
         let mut effects =
             if quarantined { self.scheduler.unloadable(now, model) } else { self.scheduler.gone(now, model) };
         for submission in taken_back {
-            let run = submission.run;
             // They were there before those that wait now.
-            match self.scheduler.submit(now, Submission { priority: Priority::High, ..submission }) {
-                Ok(more) => effects.extend(more),
-                Err(_) => self.runs.end(run, RunEventBody::Error { error: crash(how) }),
-            }
+            let first = Submission { priority: Priority::High, ..submission };
+            effects.extend(self.scheduler.take_back(now, first));
         }
         self.apply(effects);
     }

@@ -85,7 +85,8 @@ impl Recorder {
         }
     }
 
-    /// Notes an event; whether it is the run's first output.
+    /// Notes an event; whether it is to be written at once: the run's place in a queue, or its first
+    /// output.
     fn take(&mut self, event: RunEvent) -> bool {
         let silent = is_silent(&self.run);
         let run = &mut self.run;
@@ -118,8 +119,9 @@ impl Recorder {
                 end(run, RunState::Failed, None);
             }
         }
+        let place = matches!(event.body, RunEventBody::Queued { .. });
         self.pending.push_back(event);
-        silent && !is_silent(&self.run)
+        place || silent && !is_silent(&self.run)
     }
 
     async fn create(&mut self) {

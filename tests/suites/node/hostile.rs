@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_domain::{ResponseFormat, Sampling};
+use hearth_domain::{Priority, ResponseFormat, Sampling};
 use hearth_tests::Home;
 use hearth_wire::{ErrorCode, RunEventBody};
 use reqwest::Method;
@@ -66,10 +66,16 @@ fn schemas() -> Vec<(&'static str, Value)> {
         ("look-around", text("^(?=.*a)(?!.*b).{1,9}$")),
         ("a back-reference", text(r"^(a)\1$")),
         ("a string of a million", json!({"type": "string", "minLength": 1_000_000})),
-        ("a list of a million", json!({"type": "array", "items": {"type": "integer"}, "minItems": 1_000_000})),
+        (
+            "a list of a million",
+            json!({"type": "array", "items": {"type": "integer"}, "minItems": 1_000_000}),
+        ),
         ("no value fits", json!({"type": "integer", "minimum": 5, "maximum": 4})),
         ("itself for ever", json!({"$ref": "#"})),
-        ("itself in itself", json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]})),
+        (
+            "itself in itself",
+            json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}),
+        ),
         ("all of many", json!({"allOf": (0..40).map(|n| text(&format!("^.*{n}.*$"))).collect::<Vec<_>>()})),
         ("a reference elsewhere", json!({"$ref": "https://example.com/schema.json"})),
         ("no schema", json!("none")),
@@ -89,10 +95,13 @@ async fn a_schema_that_is_made_to_do_harm_does_none() {
             Sampling { temperature: Some(1.2), seed: Some(1), max_tokens: Some(40), ..Sampling::default() };
         let mut task = said("Give me JSON with name and age for Ada.", sampling);
         task.response_format = ResponseFormat::JsonSchema(schema);
-        let run = node.run(task).await;
+        let run = node.submit(LONG, task, Priority::Normal).await;
         // Who comes meanwhile is served meanwhile.
         node.assert_answers().await;
-        let events = run.rest().await;
+        let events = match run {
+            Ok(run) => run.rest().await,
+            Err(error) => vec![RunEventBody::Error { error }],
+        };
         let took = began.elapsed();
         assert!(took < DEADLINE, "{what} took {took:?}");
         match events.last() {

@@ -250,7 +250,8 @@ impl Gate {
         let fifo = folder.join("gate");
         let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
         assert!(made.success());
-        let wait = format!("read -r line < '{}'\nexec '{}' \"$@\"", fifo.display(), binary("hearth").display());
+        let wait =
+            format!("read -r line < '{}'\nexec '{}' \"$@\"", fifo.display(), binary("hearth").display());
         let script = script(folder, &wait);
         Self { script, fifo: OpenOptions::new().read(true).write(true).open(fifo).unwrap() }
     }

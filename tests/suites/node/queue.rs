@@ -1,7 +1,7 @@
 //! The queue: places, bounds, deadlines, priorities.
 
 use hearth_domain::Priority;
-use hearth_tests::{Answer, Client, Event, Events};
+use hearth_tests::{Answer, Client, Event, Events, eventually};
 use hearth_wire::RunEventBody;
 use serde_json::json;
 
@@ -47,8 +47,12 @@ async fn places_are_told_at_once_and_move_up_with_each_change() {
         until_place(&mut stream, place).await;
         waiting.push(stream);
     }
-    let status = client.get(&format!("/v1/requests/{}", waiting[2].request_id)).await.json();
-    assert_eq!((&status["status"], &status["queue_position"]), (&json!("queued"), &json!(3)), "{status}");
+    let path = format!("/v1/requests/{}", waiting[2].request_id);
+    eventually("its record tells the place", async || {
+        let status = client.get(&path).await.json();
+        (status["status"] == "queued" && status["queue_position"] == 3).then_some(())
+    })
+    .await;
     let state = runtime(&client, &home.model).await;
     assert_eq!((&state["active"], &state["queue_depth"]), (&json!(1), &json!(3)), "{state}");
 

@@ -86,10 +86,8 @@ async fn a_run_is_tried_again_once_and_no_more() {
         home.worker_if_loaded(&home.model).await.filter(|pid| *pid != first)
     })
     .await;
-    eventually("the run in it", async || {
-        (runtime(&client, &home.model).await["active"] == 1).then_some(())
-    })
-    .await;
+    eventually("the run in it", async || (runtime(&client, &home.model).await["active"] == 1).then_some(()))
+        .await;
     signal("KILL", second).await;
     error(&mut stream).await;
     ask(&client, &home.model).await;
