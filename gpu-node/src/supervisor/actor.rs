@@ -159,6 +159,7 @@ impl Actor {
             self.apply(effects);
             if let Err(error) = self.load(&model) {
                 tracing::error!(model, %error, "the default model can't be loaded");
+                self.models.process(&model).error = Some(error.message);
             }
         }
     }

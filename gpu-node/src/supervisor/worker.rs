@@ -1,6 +1,14 @@
 //! A worker process, from the supervisor's side.
 
-use std::{collections::VecDeque, io, os::fd::OwnedFd, path::Path, process::Stdio};
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::OwnedFd,
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -15,6 +23,8 @@ use crate::frames::{self, Command, FrameReader, FrameWriter, LoadSpec};
 
 /// How much of a worker's last words is kept, in lines.
 const LAST_WORDS: usize = 3;
+/// How long they are waited for once the process has ended.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 
 /// A running worker. Dropping it kills the process.
 #[derive(Debug)]
@@ -92,7 +102,8 @@ struct Watch {
 
 impl Watch {
     async fn run(self, mut child: Child, stderr: Option<ChildStderr>, reports: FrameReader) {
-        let words = tokio::spawn(last_words(self.model.clone(), stderr));
+        let words = Arc::new(Mutex::new(VecDeque::new()));
+        let mut listener = tokio::spawn(listen(self.model.clone(), stderr, Arc::clone(&words)));
         tokio::select! {
             () = self.follow(reports) => {}
             () = self.killed.cancelled() => {}
@@ -100,7 +111,11 @@ impl Watch {
         // It has hung up, broken the protocol, or is to go: in each case it must end now.
         let _ = child.start_kill();
         let status = child.wait().await;
-        let words = words.await.unwrap_or_default();
+        // A process of its own that it has left behind may hold its standard error open.
+        if tokio::time::timeout(LAST_WORDS_WAIT, &mut listener).await.is_err() {
+            listener.abort();
+        }
+        let words = joined(&words);
         let how = match status {
             Ok(status) if words.is_empty() => format!("its process ended: {status}"),
             Ok(status) => format!("its process ended: {status}; it said: {words}"),
@@ -128,17 +143,23 @@ impl Watch {
     }
 }
 
-/// Logs what the process writes to its standard error; gives the last of it.
-async fn last_words(model: String, stderr: Option<ChildStderr>) -> String {
-    let mut kept = VecDeque::new();
-    let Some(stderr) = stderr else { return String::new() };
+type Words = Mutex<VecDeque<String>>;
+
+/// Logs what the process writes to its standard error, and keeps the last of it.
+async fn listen(model: String, stderr: Option<ChildStderr>, words: Arc<Words>) {
+    let Some(stderr) = stderr else { return };
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         tracing::warn!(model, line, "worker");
+        let mut kept = words.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == LAST_WORDS {
             kept.pop_front();
         }
         kept.push_back(line);
     }
-    Vec::from(kept).join(" / ")
+}
+
+fn joined(words: &Words) -> String {
+    let kept = words.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.iter().map(String::as_str).collect::<Vec<_>>().join(" / ")
 }
