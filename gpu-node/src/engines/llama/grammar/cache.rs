@@ -20,6 +20,9 @@ use crate::engines::llama::{
 /// How many grammars are kept; the one that was compiled first goes first.
 const KEPT: usize = 64;
 
+/// How much of a reason is told, in characters.
+const SHOWN: usize = 300;
+
 /// A model's grammars.
 #[derive(Default)]
 pub(in crate::engines::llama) struct Grammars {
@@ -115,5 +118,10 @@ fn key(task: &TextTask) -> Option<Key> {
 
 fn refused(task: &TextTask, reason: &str) -> ApiError {
     let param = if must_call(task) { "tools" } else { "response_format" };
-    ApiError::invalid(param, reason)
+    // A reason may show the client's whole schema again.
+    let mut shown: String = reason.chars().take(SHOWN).collect();
+    if shown.len() < reason.len() {
+        shown.push('…');
+    }
+    ApiError::invalid(param, shown)
 }
