@@ -97,24 +97,31 @@ impl Models {
         self.files.contains_key(model)
     }
 
-    /// Takes what a scan found. A file that has changed is measured and tried anew; one that is gone is
-    /// still there while its model is in memory.
+    /// Takes what a scan found. A file that is new or has changed is measured and tried anew. One that is
+    /// gone is still known while its model is in memory, and serves from there.
     pub(super) fn found(&mut self, mut files: Files) {
-        for (id, file) in &self.files {
-            if self.states.get(id).is_some_and(|process| process.worker.is_some()) {
-                files.entry(id.clone()).or_insert_with(|| file.clone());
-            }
-        }
         for (id, file) in &files {
-            let old = self.files.get(id);
-            if old.is_some_and(|old| (old.size_bytes, old.modified) != (file.size_bytes, file.modified)) {
+            let told = |file: &ModelFile| (file.size_bytes, file.modified);
+            if self.files.get(id).map(told) != Some(told(file)) {
                 self.measured.remove(id);
                 if let Some(process) = self.states.get_mut(id) {
                     process.pardon();
                 }
             }
         }
+        for (id, file) in std::mem::take(&mut self.files) {
+            if self.states.get(&id).is_some_and(|process| process.worker.is_some()) {
+                files.entry(id).or_insert(file);
+            }
+        }
         self.files = files;
+    }
+
+    /// A model has left memory: without a file it is no more.
+    pub(super) fn left(&mut self, model: &str) {
+        if self.files.get(model).is_some_and(|file| !file.path.exists()) {
+            self.files.remove(model);
+        }
     }
 
     /// The bytes of the models below `folder`.

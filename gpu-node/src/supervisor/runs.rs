@@ -18,6 +18,8 @@ pub(super) struct ActiveRun {
     pub(super) log: Arc<RunLog>,
     pub(super) request: NodeRun,
     since: Instant,
+    /// Since when it waits, if it has no slot.
+    waits_since: Instant,
     /// It has a slot.
     dispatched: bool,
     /// Its client was given something that can't be taken back.
@@ -59,9 +61,16 @@ impl Runs {
         let log = RunLog::new(request.run, modality);
         let (run, since) = (request.run, Instant::now());
         self.logs.insert(run, Arc::clone(&log));
-        let (dispatched, answered, tried, expired) = (false, false, false, false);
-        let active =
-            ActiveRun { log: Arc::clone(&log), request, since, dispatched, answered, tried, expired };
+        let active = ActiveRun {
+            log: Arc::clone(&log),
+            request,
+            since,
+            waits_since: since,
+            dispatched: false,
+            answered: false,
+            tried: false,
+            expired: false,
+        };
         self.active.insert(run, active);
         log
     }
@@ -126,10 +135,12 @@ impl Runs {
         }
     }
 
-    /// The runs of a worker that crashed.
+    /// The runs of a worker that crashed, in the order in which they came.
     pub(super) fn in_slots_of(&self, model: &str) -> Vec<RunId> {
         let there = |active: &&ActiveRun| active.dispatched && active.request.model == model;
-        self.active.values().filter(there).map(|active| active.log.run()).collect()
+        let mut runs: Vec<&ActiveRun> = self.active.values().filter(there).collect();
+        runs.sort_by_key(|active| active.since);
+        runs.into_iter().map(|active| active.log.run()).collect()
     }
 
     /// Takes a run back whose worker crashed, to be given to the next one: if its client was given
@@ -138,6 +149,7 @@ impl Runs {
         let active = self.active.get_mut(&run).filter(|active| !active.answered && !active.tried)?;
         active.tried = true;
         active.dispatched = false;
+        active.waits_since = Instant::now();
         Some(submission(&active.request))
     }
 
@@ -150,7 +162,7 @@ impl Runs {
 
     /// Notes which runs have waited longer than `limit`, and gives them.
     pub(super) fn overdue(&mut self, limit: Duration) -> Vec<RunId> {
-        let overdue = self.active.values_mut().filter(|a| !a.dispatched && a.since.elapsed() > limit);
+        let overdue = self.active.values_mut().filter(|a| !a.dispatched && a.waits_since.elapsed() > limit);
         overdue
             .map(|active| {
                 active.expired = true;

@@ -121,11 +121,16 @@ impl Actor {
             process.stopping = false;
             process.loading = None;
             let effects = self.scheduler.gone(self.now(), model);
-            return self.apply(effects);
+            self.apply(effects);
+        } else if process.worker.as_ref().is_some_and(|worker| worker.epoch == epoch) {
+            self.crashed(model, how);
         }
-        if process.worker.as_ref().is_none_or(|worker| worker.epoch != epoch) {
-            return;
-        }
+        self.models.left(model);
+    }
+
+    /// A worker ended by itself, or is to end because it hangs.
+    fn crashed(&mut self, model: &str, how: &str) {
+        let process = self.models.process(model);
         metrics::crashed();
         tracing::error!(model, how, "a worker crashed");
         let loading = process.loading.take().is_some();
