@@ -28,6 +28,7 @@ impl Actor {
         match spawned {
             Ok(worker) => {
                 tracing::info!(model, pid = worker.pid, "a worker loads the model");
+                self.keeper.note_use(model);
                 process.worker = Some(worker);
                 process.loading = Some((Instant::now(), 0.0));
                 process.heard = Some(Instant::now());
