@@ -31,6 +31,8 @@ test('at temperature 0 they are all the same', async () => {
 });
 
 test('the chunks of each answer add up', async () => {
+  // A prompt that is kept computes its last token alone, which may differ in the last bit.
+  await ask(STORY, { n: 3, ...DRAWN });
   const whole = texts(await ask(STORY, { n: 3, ...DRAWN }));
   const choices = (await chunksOf(STORY, { n: 3, ...DRAWN })).flatMap((chunk) => chunk.choices);
   const told = ['', '', ''];

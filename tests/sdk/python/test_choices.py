@@ -29,6 +29,8 @@ def test_at_temperature_zero_they_are_all_the_same(ask):
 
 
 def test_the_chunks_of_each_answer_add_up(ask):
+    # A prompt that is kept computes its last token alone, which may differ in the last bit.
+    ask(STORY, n=3, **DRAWN)
     whole = texts(ask(STORY, n=3, **DRAWN))
     told, ends = ["", "", ""], []
     for chunk in ask(STORY, n=3, stream=True, **DRAWN):
