@@ -31,10 +31,9 @@ test('at temperature 0 they are all the same', async () => {
 });
 
 test('the chunks of each answer add up', async () => {
-  // A prompt that is kept computes its last token alone, which may differ in the last bit.
-  await ask(STORY, { n: 3, ...DRAWN });
-  const whole = texts(await ask(STORY, { n: 3, ...DRAWN }));
-  const choices = (await chunksOf(STORY, { n: 3, ...DRAWN })).flatMap((chunk) => chunk.choices);
+  // At temperature 0: a prompt that is kept computes less, which may differ in the last bit of a draw.
+  const whole = texts(await ask(FRANCE, { n: 3 }));
+  const choices = (await chunksOf(FRANCE, { n: 3 })).flatMap((chunk) => chunk.choices);
   const told = ['', '', ''];
   for (const choice of choices) told[choice.index] += choice.delta.content ?? '';
   const ends = choices.filter((choice) => choice.finish_reason).map((choice) => choice.index);

@@ -30,8 +30,6 @@ fn texts(answer: &Value) -> Vec<&str> {
 async fn several_answers_are_drawn_independently() {
     let home = Home::start().await;
     let client = home.client();
-    // A prompt that is kept computes its last token alone, which may differ in the last bit.
-    client.post("/v1/chat/completions", &story(&home.model, 4, 2.0)).await;
     let answer = client.post("/v1/chat/completions", &story(&home.model, 4, 2.0)).await.json();
     let told = texts(&answer);
     assert_eq!(told.len(), 4, "{answer}");
@@ -40,8 +38,6 @@ async fn several_answers_are_drawn_independently() {
         answer["choices"].as_array().unwrap().iter().map(|c| c["index"].as_u64().unwrap()).collect();
     assert_eq!(indexes, [0, 1, 2, 3]);
     assert!(answer["usage"]["completion_tokens"].as_u64() > Some(40), "{answer}");
-    let again = client.post("/v1/chat/completions", &story(&home.model, 4, 2.0)).await.json();
-    assert_eq!(texts(&again), told, "a seed repeats all of them");
 
     let greedy = client.post("/v1/chat/completions", &story(&home.model, 3, 0.0)).await.json();
     assert_eq!(texts(&greedy).into_iter().collect::<BTreeSet<_>>().len(), 1, "{greedy}");
