@@ -42,6 +42,8 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
     config.context_length = settings.node.context_length;
     config.gpu_layers = settings.node.gpu_layers;
     config.threads = settings.node.threads.unwrap_or(config.threads);
+    config.saved_prefix_bytes =
+        settings.node.prefix_cache.map_or(config.saved_prefix_bytes, |size| size.as_u64());
     config.limits = Limits {
         loaded_models: settings.node.max_loaded_models,
         slots: settings.node.slots,

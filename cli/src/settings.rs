@@ -93,6 +93,9 @@ pub(crate) struct NodeSettings {
     pub(crate) queue_seconds: u64,
     /// Layers to put on a GPU, where there is one.
     pub(crate) gpu_layers: u32,
+    /// What each model may keep of earlier prompts beside its context, in bytes or as `2GB`; absent: a
+    /// sixteenth of the machine's memory.
+    pub(crate) prefix_cache: Option<ByteSize>,
 }
 
 /// The hub's settings.
@@ -155,6 +158,7 @@ impl Default for NodeSettings {
             stall_seconds: 60,
             queue_seconds: 600,
             gpu_layers: 999,
+            prefix_cache: None,
         }
     }
 }
@@ -217,6 +221,7 @@ impl Settings {
                 "load_seconds": self.node.load_seconds,
                 "stall_seconds": self.node.stall_seconds,
                 "gpu_layers": self.node.gpu_layers,
+                "prefix_cache": self.node.prefix_cache.map(|size| size.as_u64()),
             },
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use hearth_domain::Modality;
 
-use crate::{catalog::ModelFile, frames::LoadSpec, scheduler::Limits, storage::Policy};
+use crate::{catalog::ModelFile, frames::LoadSpec, memory, scheduler::Limits, storage::Policy};
 
 /// A node's settings, whole before it starts.
 #[derive(Debug, Clone)]
@@ -27,6 +27,9 @@ pub struct NodeConfig {
     pub threads: u32,
     /// Layers of each model to put on a GPU, where there is one.
     pub gpu_layers: u32,
+    /// What prompts and answers of each model may take that are kept beside its context, in bytes of the
+    /// machine's memory.
+    pub saved_prefix_bytes: u64,
     /// How long a load may take.
     pub load_timeout: Duration,
     /// How long a worker with runs may say nothing.
@@ -62,6 +65,7 @@ impl NodeConfig {
             context_length: 4096,
             threads: default_threads(),
             gpu_layers: 999,
+            saved_prefix_bytes: default_saved_prefix_bytes(),
             load_timeout: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(60),
             queue_timeout: Duration::from_secs(600),
@@ -82,6 +86,7 @@ impl NodeConfig {
             slots: u32::try_from(self.limits.slots).unwrap_or(u32::MAX),
             threads: self.threads,
             gpu_layers: self.gpu_layers,
+            saved_prefix_bytes: self.saved_prefix_bytes,
         }
     }
 }
@@ -90,4 +95,9 @@ impl NodeConfig {
 fn default_threads() -> u32 {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     u32::try_from(processors.saturating_sub(1).max(1)).unwrap_or(1)
+}
+
+/// A sixteenth of the machine's memory.
+fn default_saved_prefix_bytes() -> u64 {
+    memory::available().map_or(256 << 20, |memory| memory.total / 16)
 }

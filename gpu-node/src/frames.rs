@@ -52,6 +52,8 @@ pub struct LoadSpec {
     pub threads: u32,
     /// Layers to put on a GPU, where there is one.
     pub gpu_layers: u32,
+    /// What prompts and answers may take that are kept beside the context, in bytes.
+    pub saved_prefix_bytes: u64,
 }
 
 /// What a worker reports.
@@ -125,6 +127,8 @@ pub struct Vitals {
     pub prefixes_evicted: u64,
     /// Tokens that are kept for later prompts now.
     pub idle_prefix_tokens: u64,
+    /// What of them is saved beside the context takes, in bytes.
+    pub saved_prefix_bytes: u64,
 }
 
 /// A frame that can't be sent or read.

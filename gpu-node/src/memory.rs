@@ -39,13 +39,11 @@ pub struct ContextSize {
 }
 
 impl ContextSize {
-    /// The context for `slots` runs of `context_length` tokens: a sequence for each, and as many again
-    /// and a few for what is kept of earlier runs.
+    /// The context for `slots` runs of `context_length` tokens: a sequence for each.
     #[must_use]
     pub fn for_text(context_length: u32, slots: u32) -> Self {
         let cells = u64::from(context_length).saturating_mul(u64::from(slots));
-        let sequences = slots.saturating_mul(2).saturating_add(8).min(256);
-        Self { cells, sequences, batch: 512, unified: true, whole_windows: true }
+        Self { cells, sequences: slots, batch: 512, unified: false, whole_windows: true }
     }
 
     /// The context for embedding texts of up to `context_length` tokens: a text is computed at once.

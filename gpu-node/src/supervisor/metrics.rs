@@ -47,6 +47,15 @@ pub(super) fn describe() {
             "hearth_node_prefixes_evicted_total",
             "Kept beginnings of prompts that were given up for room"
         );
+        describe_gauge!(
+            "hearth_node_prefix_tokens",
+            "Tokens of ended runs that a later prompt can begin with, by model"
+        );
+        describe_gauge!(
+            "hearth_node_saved_prefix_bytes",
+            Unit::Bytes,
+            "What those of them take that are kept beside the context, by model"
+        );
         describe_histogram!("hearth_model_load_seconds", Unit::Seconds, "How long loads took");
         describe_gauge!(
             "hearth_node_model_memory_predicted_bytes",
@@ -88,12 +97,15 @@ pub(super) fn finished(usage: &Usage, timings: &Timings) {
     }
 }
 
-pub(super) fn worker(vitals: &Vitals) {
+pub(super) fn worker(model: &str, vitals: &Vitals) {
     counter!("hearth_node_steps_total").increment(vitals.steps);
     counter!("hearth_node_step_slots_total").increment(vitals.slots_in_steps);
     let busy = u64::try_from(vitals.busy.as_millis()).unwrap_or(u64::MAX);
     counter!("hearth_node_busy_milliseconds_total").increment(busy);
     counter!("hearth_node_prefixes_evicted_total").increment(vitals.prefixes_evicted);
+    let model = || model.to_owned();
+    gauge!("hearth_node_prefix_tokens", "model" => model()).set(vitals.idle_prefix_tokens as f64);
+    gauge!("hearth_node_saved_prefix_bytes", "model" => model()).set(vitals.saved_prefix_bytes as f64);
 }
 
 pub(super) fn loaded(took: Duration) {

@@ -56,6 +56,10 @@ impl Worker {
             // Else an abort in ggml starts a debugger to print a backtrace.
             .env("GGML_NO_BACKTRACE", "1")
             .env_remove("HEARTH_TOKEN")
+            // Has glibc ask for huge pages. A step reads all weights once: in pages of 4 KiB a good part
+            // of its time goes to finding where they are.
+            // Another C library doesn't look at it.
+            .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
             // A terminal's Ctrl-C is for the supervisor, which then ends its workers in order.
             .process_group(0)
             .kill_on_drop(true)

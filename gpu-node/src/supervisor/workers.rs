@@ -63,7 +63,7 @@ impl Actor {
         let Some(process) = self.models.current(model, epoch) else { return };
         process.heard = Some(Instant::now());
         match report {
-            Report::Alive(vitals) => metrics::worker(&vitals),
+            Report::Alive(vitals) => metrics::worker(model, &vitals),
             Report::Progress { progress } => {
                 if let Some((_, now)) = &mut process.loading {
                     *now = progress;

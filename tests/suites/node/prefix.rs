@@ -92,8 +92,30 @@ async fn prompts_that_come_together_are_computed_together() {
 }
 
 #[tokio::test]
-async fn a_full_context_forgets_and_goes_on() {
-    let home = Setup::new().settings("[node]\nslots = 2\ncontext_length = 256").start().await;
+async fn more_conversations_than_slots_are_kept() {
+    let home = Setup::new().settings("[node]\nslots = 1").start().await;
+    let client = home.client();
+    let questions = ["Why is the sky blue?", "What is the capital of Japan?", "Tell me a short story."];
+    let mut conversations = Vec::new();
+    for question in questions {
+        let asked = vec![user(question)];
+        let (answer, prompt, _, completion) = turn(&client, &json!(asked)).await;
+        conversations.push((asked, answer, prompt + completion));
+    }
+    for (mut messages, answer, before) in conversations {
+        messages.push(json!({"role": "assistant", "content": answer}));
+        messages.push(user("Thank you!"));
+        let (_, prompt, cached, _) = turn(&client, &json!(messages)).await;
+        assert!(cached + 4 >= before && cached < prompt, "{cached} of {prompt}, and {before} before");
+    }
+    assert!(metric(&client, "hearth_node_saved_prefix_bytes").await > 0.0);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_prefix_cache_forgets_and_goes_on() {
+    let settings = "[node]\nslots = 2\ncontext_length = 256\nprefix_cache = '200KB'";
+    let home = Setup::new().settings(settings).start().await;
     let client = home.client();
     let capitals = [
         ("France", "Paris"),

@@ -6,11 +6,13 @@ use hearth_domain::RunId;
 use llama_cpp_2::{
     context::{LlamaContext, params::LlamaContextParams},
     llama_backend::LlamaBackend,
+    llama_batch::LlamaBatch,
     model::{LlamaModel, params::LlamaModelParams},
+    token::LlamaToken,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{backend, vocabulary::Vocabulary};
+use super::{backend, cache::Cache, prefixes::Prefixes, vocabulary::Vocabulary};
 
 use crate::{
     frames::{LoadSpec, Report},
@@ -19,8 +21,6 @@ use crate::{
 
 /// Tokens that one decode takes at most.
 pub(super) const BATCH: u32 = 512;
-/// Sequences for what is kept of earlier runs, whatever the number of slots.
-const KEPT: u32 = 8;
 /// Texts that one batch embeds at most.
 pub(super) const EMBEDDINGS_AT_ONCE: u32 = 64;
 
@@ -52,19 +52,17 @@ pub(super) fn model(spec: &LoadSpec, reports: &UnboundedSender<Report>) -> Resul
     Ok(Loaded { backend, model: Arc::new(model), vocabulary, header })
 }
 
-/// How many sequences a context for `slots` runs has: one for each, and as many again, and some, for
-/// what is kept of earlier ones. llama.cpp takes at most 256.
-pub(super) fn sequences(slots: u32) -> u32 {
-    slots.saturating_mul(2).saturating_add(KEPT).min(256)
-}
-
-/// A context with room for `spec.slots` runs of `spec.context_length` tokens. All sequences share its
-/// cells, and so can share tokens.
-pub(super) fn text_context<'a>(loaded: &'a Loaded, spec: &LoadSpec) -> Result<LlamaContext<'a>, String> {
+/// The context with a sequence for each of `spec.slots` runs, each of which has room for
+/// `spec.context_length` tokens of its own.
+pub(super) fn text_cache<'a>(loaded: &'a Loaded, spec: &LoadSpec) -> Result<Cache<'a>, String> {
     let cells = spec.context_length.checked_mul(spec.slots).filter(|n| *n <= i32::MAX as u32);
     let cells = cells.ok_or("the context is too large for so many slots")?;
-    let params = params(spec).with_n_ctx(NonZeroU32::new(cells)).with_n_seq_max(sequences(spec.slots));
-    new_context(loaded, params.with_n_batch(BATCH).with_kv_unified(true), cells)
+    let params = params(spec).with_n_ctx(NonZeroU32::new(cells)).with_n_seq_max(spec.slots);
+    let mut context = new_context(loaded, params.with_n_batch(BATCH).with_kv_unified(false), cells)?;
+    warm_up(&mut context)?;
+    // A recurrent model's state can't be cut.
+    let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
+    Ok(Cache::new(context, Prefixes::new(spec.slots as usize, spec.saved_prefix_bytes, divisible)))
 }
 
 /// A context that gives a vector for each of its sequences. A text that is read in both directions
@@ -73,7 +71,18 @@ pub(super) fn embedding_context<'a>(loaded: &'a Loaded, spec: &LoadSpec) -> Resu
     let tokens = spec.context_length.max(BATCH);
     let params = params(spec).with_n_ctx(NonZeroU32::new(tokens)).with_n_seq_max(EMBEDDINGS_AT_ONCE);
     let params = params.with_n_batch(tokens).with_n_ubatch(tokens).with_kv_unified(true);
-    new_context(loaded, params.with_embeddings(true), tokens)
+    let mut context = new_context(loaded, params.with_embeddings(true), tokens)?;
+    warm_up(&mut context)?;
+    Ok(context)
+}
+
+/// One token through the whole model: the first run then finds everything in place.
+fn warm_up(context: &mut LlamaContext<'_>) -> Result<(), String> {
+    let mut batch = LlamaBatch::new(1, 1);
+    batch.add(LlamaToken(0), 0, &[0], true).map_err(|error| error.to_string())?;
+    context.decode(&mut batch).map_err(|error| format!("the model can't decode: {error}"))?;
+    context.clear_kv_cache();
+    Ok(())
 }
 
 fn params(spec: &LoadSpec) -> LlamaContextParams {

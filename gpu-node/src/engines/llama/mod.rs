@@ -7,6 +7,7 @@
 
 mod answer;
 pub(super) mod backend;
+mod cache;
 mod candidates;
 mod embed;
 mod grammar;

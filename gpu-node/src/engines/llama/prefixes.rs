@@ -1,14 +1,18 @@
-//! Which tokens' keys and values the context holds: the prefix cache.
+//! Which tokens' keys and values there are, and where: the prefix cache.
 //!
-//! A sequence of the context belongs to a run while it goes on, and keeps its tokens after that. A new
-//! prompt looks for the sequence that begins most like it: takes it over if the rest of it is nothing
-//! that another prompt could use, and shares its beginning otherwise. So a conversation's next turn
-//! computes only what is new, and runs with the same instructions compute them once.
+//! Each slot has a sequence of the context, whose tokens stay when its run ends. A new prompt looks for
+//! the tokens that begin most like it: a free sequence that loses little by it is taken over; else the
+//! tokens are copied into another one, whose own are saved in the machine's memory first. So a
+//! conversation's next turn computes only what is new, however many others came between, and runs with
+//! the same instructions compute them once.
 //!
 //! This is bookkeeping alone: what must happen to the context comes back as [`Change`]s.
 
 /// A token, as the context numbers them.
 pub(super) type Token = i32;
+
+/// Names tokens that were saved.
+pub(super) type SavedId = u64;
 
 /// What must be done to the context, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +24,31 @@ pub(super) enum Change {
         /// How many tokens stay.
         keep: usize,
     },
-    /// Have a sequence that is empty share the beginning of another.
-    Share {
+    /// Give a sequence that is empty all tokens of another.
+    Copy {
         /// The sequence that has the tokens.
         from: usize,
         /// The empty one.
         to: usize,
-        /// How many tokens.
-        tokens: usize,
+    },
+    /// Save a sequence's tokens; then [`Prefixes::saved`] must be told how large they are.
+    Save {
+        /// The sequence.
+        sequence: usize,
+        /// The name that they get.
+        id: SavedId,
+    },
+    /// Give a sequence that is empty all tokens that were saved.
+    Restore {
+        /// The name that they have.
+        id: SavedId,
+        /// The empty sequence.
+        to: usize,
+    },
+    /// Forget what was saved.
+    Drop {
+        /// The name that it has.
+        id: SavedId,
     },
 }
 
@@ -48,52 +69,60 @@ struct Sequence {
     last_used: u64,
 }
 
-/// The context's sequences.
+#[derive(Debug)]
+struct Saved {
+    id: SavedId,
+    tokens: Vec<Token>,
+    /// 0 until it is told.
+    bytes: u64,
+    last_used: u64,
+}
+
+/// Where tokens are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Sequence(usize),
+    Saved(SavedId),
+}
+
+/// The context's sequences, and what is saved.
 #[derive(Debug)]
 pub(super) struct Prefixes {
     sequences: Vec<Sequence>,
+    saved: Vec<Saved>,
+    /// What all that is saved may take.
+    most_bytes: u64,
+    /// What a saved token took when one was last saved; 0 before.
+    bytes_per_token: u64,
     /// Whether a sequence can be cut anywhere. A recurrent model's state can't: it serves only prompts
     /// that it is a beginning of as a whole.
     divisible: bool,
     clock: u64,
 }
 
-/// A sequence is worth keeping for others if this many of its tokens would be lost to a run that takes
-/// it over.
-const WORTH_KEEPING: usize = 16;
+/// Fewer tokens than these are computed again rather than copied or saved.
+pub(super) const WORTH_KEEPING: usize = 16;
+/// Of a place's tokens all are copied, also those of no use. Copying one costs less than a hundredth of
+/// computing it, so this is worth it if one in so many is of use.
+const WORTH_COPYING: usize = 16;
 
 impl Prefixes {
-    pub(super) fn new(sequences: usize, divisible: bool) -> Self {
+    /// The bookkeeping of a context with so many sequences, of which some are saved, in `most_bytes`.
+    pub(super) fn new(sequences: usize, most_bytes: u64, divisible: bool) -> Self {
         let sequences = std::iter::repeat_with(Sequence::default).take(sequences).collect();
-        Self { sequences, divisible, clock: 0 }
+        Self { sequences, saved: Vec::new(), most_bytes, bytes_per_token: 0, divisible, clock: 0 }
     }
 
     /// A sequence for a run with this prompt; `None` if every one belongs to a run.
     pub(super) fn lease(&mut self, prompt: &[Token]) -> Option<Lease> {
         self.clock += 1;
-        let (source, reused) = self.most_alike(prompt, None);
         let mut changes = Vec::new();
-        let sequence = match source {
-            Some(source) if self.is_free_for(source, reused) => {
-                let sequence = &mut self.sequences[source];
-                if sequence.tokens.len() > reused {
-                    sequence.tokens.truncate(reused);
-                    changes.push(Change::Truncate { sequence: source, keep: reused });
-                }
+        let sequence = match self.most_alike(prompt, None) {
+            Some((Place::Sequence(source), reused)) if self.is_free_for(source, reused) => {
+                self.truncate(source, reused, &mut changes);
                 source
             }
-            _ => {
-                let free = self.coldest_free(source).or(source.filter(|s| !self.sequences[*s].leased))?;
-                if source == Some(free) {
-                    self.truncate(free, reused, &mut changes);
-                } else {
-                    self.truncate(free, 0, &mut changes);
-                    if let Some(source) = source {
-                        self.share(source, free, reused, &mut changes);
-                    }
-                }
-                free
-            }
+            found => self.move_in(found, &mut changes)?,
         };
         let (leased, clock) = (&mut self.sequences[sequence], self.clock);
         leased.leased = true;
@@ -101,18 +130,115 @@ impl Prefixes {
         Some(Lease { sequence, reused: leased.tokens.len(), changes })
     }
 
-    /// What another sequence has by now of the prompt that `sequence` computes, if it is more than
-    /// `sequence` has itself: then it is shared. Gives how many tokens `sequence` has now.
+    /// Empties a free sequence, and fills it with as many tokens as were found elsewhere.
+    fn move_in(&mut self, found: Option<(Place, usize)>, changes: &mut Vec<Change>) -> Option<usize> {
+        let source = match found {
+            Some((Place::Sequence(source), _)) => Some(source),
+            _ => None,
+        };
+        let free = self.coldest_free(source).or(source.filter(|s| !self.sequences[*s].leased))?;
+        if let Some((Place::Saved(id), _)) = found {
+            // What is about to be used isn't given up for what is saved now.
+            self.touch(id);
+        }
+        self.save(free, changes);
+        match found {
+            Some((Place::Sequence(source), reused)) if source == free => {
+                self.truncate(free, reused, changes);
+            }
+            Some((place, reused)) => {
+                self.truncate(free, 0, changes);
+                self.fill(free, place, reused, changes);
+            }
+            None => self.truncate(free, 0, changes),
+        }
+        Some(free)
+    }
+
+    /// Gives an empty sequence the first `reused` tokens of another place.
+    fn fill(&mut self, to: usize, place: Place, reused: usize, changes: &mut Vec<Change>) {
+        match place {
+            Place::Sequence(from) => {
+                changes.push(Change::Copy { from, to });
+                self.sequences[to].tokens = self.sequences[from].tokens.clone();
+            }
+            Place::Saved(id) => {
+                let Some(index) = self.saved.iter().position(|saved| saved.id == id) else { return };
+                changes.push(Change::Restore { id, to });
+                if self.loses_little(self.saved[index].tokens.len(), reused) {
+                    self.sequences[to].tokens = self.saved.remove(index).tokens;
+                    changes.push(Change::Drop { id });
+                } else {
+                    self.sequences[to].tokens = self.saved[index].tokens.clone();
+                }
+            }
+        }
+        self.truncate(to, reused, changes);
+    }
+
+    /// Has a free sequence's tokens saved, if that is worth it.
+    fn save(&mut self, sequence: usize, changes: &mut Vec<Change>) {
+        let Sequence { tokens, last_used, .. } = &self.sequences[sequence];
+        let bytes = self.bytes_per_token.saturating_mul(tokens.len() as u64);
+        if tokens.len() < WORTH_KEEPING || bytes > self.most_bytes || self.most_bytes == 0 {
+            return;
+        }
+        let (tokens, last_used, id) = (tokens.clone(), *last_used, self.clock);
+        changes.push(Change::Save { sequence, id });
+        self.saved.push(Saved { id, tokens, bytes: 0, last_used });
+    }
+
+    /// Notes what saved tokens take; nothing if they could not be saved. Gives what must be forgotten,
+    /// so that all fit.
+    pub(super) fn saved(&mut self, id: SavedId, bytes: Option<u64>) -> Vec<SavedId> {
+        let Some(index) = self.saved.iter().position(|saved| saved.id == id) else { return vec![id] };
+        let Some(bytes) = bytes else {
+            self.saved.remove(index);
+            return vec![id];
+        };
+        let saved = &mut self.saved[index];
+        saved.bytes = bytes;
+        self.bytes_per_token = bytes / (saved.tokens.len() as u64).max(1);
+        let mut dropped = Vec::new();
+        if self.divisible {
+            // What begins this one is of no more use, unless it is about to be.
+            let (tokens, clock) = (saved.tokens.clone(), self.clock);
+            self.drop_saved(&mut dropped, |other| {
+                let begins = other.id != id && tokens.starts_with(&other.tokens);
+                begins && other.last_used < clock && other.tokens.len() * WORTH_COPYING >= tokens.len()
+            });
+        }
+        while self.saved_bytes() > self.most_bytes {
+            let Some(coldest) = self.saved.iter().min_by_key(|s| s.last_used).map(|s| s.id) else { break };
+            self.drop_saved(&mut dropped, |saved| saved.id == coldest);
+        }
+        dropped
+    }
+
+    fn drop_saved(&mut self, dropped: &mut Vec<SavedId>, which: impl Fn(&Saved) -> bool) {
+        dropped.extend(self.saved.extract_if(.., |saved| which(saved)).map(|saved| saved.id));
+    }
+
+    fn touch(&mut self, id: SavedId) {
+        let clock = self.clock;
+        self.saved.iter_mut().filter(|saved| saved.id == id).for_each(|saved| saved.last_used = clock);
+    }
+
+    /// What another sequence, or what is saved, has by now of the prompt that `sequence` computes, if it
+    /// is enough more than `sequence` has itself: then it is copied. Gives how many tokens `sequence`
+    /// has now.
     pub(super) fn catch_up(&mut self, sequence: usize, prompt: &[Token]) -> Option<(usize, Vec<Change>)> {
         if !self.divisible {
             return None;
         }
         let own = self.sequences[sequence].tokens.len();
-        let (source, reused) = self.most_alike(prompt, Some(sequence));
-        let source = source.filter(|_| reused >= own + WORTH_KEEPING)?;
+        let (place, reused) = self.most_alike(prompt, Some(sequence))?;
+        if reused < own + WORTH_KEEPING {
+            return None;
+        }
         let mut changes = Vec::new();
         self.truncate(sequence, 0, &mut changes);
-        self.share(source, sequence, reused, &mut changes);
+        self.fill(sequence, place, reused, &mut changes);
         Some((reused, changes))
     }
 
@@ -128,15 +254,6 @@ impl Prefixes {
         self.sequences[sequence].last_used = self.clock;
     }
 
-    /// Forgets the tokens of the sequence that nobody has used for longest; `None` if there are none
-    /// but those of runs.
-    pub(super) fn evict(&mut self) -> Option<Change> {
-        let idle = self.sequences.iter().enumerate().filter(|(_, s)| !s.leased && !s.tokens.is_empty());
-        let (coldest, _) = idle.min_by_key(|(_, s)| s.last_used)?;
-        self.forget(coldest);
-        Some(Change::Truncate { sequence: coldest, keep: 0 })
-    }
-
     /// A sequence's tokens are no longer in the context.
     pub(super) fn forget(&mut self, sequence: usize) {
         self.sequences[sequence].tokens.clear();
@@ -144,41 +261,60 @@ impl Prefixes {
 
     /// Tokens that are kept for nobody in particular.
     pub(super) fn idle_tokens(&self) -> usize {
-        self.sequences.iter().filter(|s| !s.leased).map(|s| s.tokens.len()).sum()
+        let idle = self.sequences.iter().filter(|s| !s.leased).map(|s| s.tokens.len());
+        idle.chain(self.saved.iter().map(|saved| saved.tokens.len())).sum()
     }
 
-    /// The sequence that begins most like `prompt`, and how many tokens they share, less than all of
-    /// them. A free one wins among equals, since nothing is shared then.
-    fn most_alike(&self, prompt: &[Token], except: Option<usize>) -> (Option<usize>, usize) {
+    /// What everything saved takes.
+    pub(super) fn saved_bytes(&self) -> u64 {
+        self.saved.iter().map(|saved| saved.bytes).sum()
+    }
+
+    /// The place whose tokens begin most like `prompt`, and how many they share, less than all of them.
+    /// Among equals a free sequence wins, since nothing is copied then, and what is saved comes last.
+    fn most_alike(&self, prompt: &[Token], except: Option<usize>) -> Option<(Place, usize)> {
         let limit = prompt.len().saturating_sub(1);
-        let mut best = (None, 0);
-        let mut best_is_free = false;
-        for (index, sequence) in self.sequences.iter().enumerate() {
-            if Some(index) == except || (sequence.leased && !self.divisible) {
-                continue;
-            }
-            let common = common_prefix(&sequence.tokens, prompt).min(limit);
-            if !self.divisible && common < sequence.tokens.len() {
-                continue;
-            }
+        let common = |tokens: &[Token]| common_prefix(tokens, prompt).min(limit);
+        let sequences = self.sequences.iter().enumerate().filter_map(|(index, sequence)| {
+            let common = common(&sequence.tokens);
+            let usable = if self.divisible { common > 0 } else { common == sequence.tokens.len() };
             let free = !sequence.leased;
-            if common > best.1 || (common == best.1 && common > 0 && free && !best_is_free) {
-                best = (Some(index), common);
-                best_is_free = free;
-            }
-        }
-        best
+            let own = free && self.is_free_for(index, common);
+            let usable = usable && common > 0 && Some(index) != except && (free || self.divisible);
+            (usable && (own || self.is_worth_copying(sequence.tokens.len(), common)))
+                .then_some(((common, u8::from(free) + 1), Place::Sequence(index)))
+        });
+        let saved = self.saved.iter().filter_map(|saved| {
+            let common = common(&saved.tokens);
+            let usable = self.divisible || common == saved.tokens.len();
+            (usable && self.is_worth_copying(saved.tokens.len(), common))
+                .then_some(((common, 0), Place::Saved(saved.id)))
+        });
+        let best = sequences.chain(saved).max_by_key(|(key, _)| *key)?;
+        Some((best.1, best.0.0))
     }
 
     /// Whether a run may take the sequence over: nobody has it, and little is lost.
     fn is_free_for(&self, sequence: usize, reused: usize) -> bool {
         let sequence = &self.sequences[sequence];
-        !sequence.leased && (sequence.tokens.len() - reused < WORTH_KEEPING || !self.divisible)
+        !sequence.leased && self.loses_little(sequence.tokens.len(), reused)
     }
 
+    fn loses_little(&self, tokens: usize, reused: usize) -> bool {
+        tokens - reused < WORTH_KEEPING || !self.divisible
+    }
+
+    /// Whether `reused` of so many tokens are worth that all of them are copied.
+    fn is_worth_copying(&self, tokens: usize, reused: usize) -> bool {
+        !self.divisible || (reused >= WORTH_KEEPING && reused * WORTH_COPYING >= tokens)
+    }
+
+    /// A sequence for something else: an empty one, and the first of those, since llama.cpp computes
+    /// neighbours together; else the one that was used longest ago.
     fn coldest_free(&self, except: Option<usize>) -> Option<usize> {
         let free = self.sequences.iter().enumerate().filter(|(i, s)| !s.leased && Some(*i) != except);
-        free.min_by_key(|(_, s)| (!s.tokens.is_empty(), s.last_used)).map(|(index, _)| index)
+        let coldness = |s: &Sequence| if s.tokens.is_empty() { 0 } else { s.last_used };
+        free.min_by_key(|(_, s)| coldness(s)).map(|(index, _)| index)
     }
 
     fn truncate(&mut self, sequence: usize, keep: usize, changes: &mut Vec<Change>) {
@@ -188,40 +324,51 @@ impl Prefixes {
             changes.push(Change::Truncate { sequence, keep });
         }
     }
-
-    fn share(&mut self, from: usize, to: usize, tokens: usize, changes: &mut Vec<Change>) {
-        let shared = self.sequences[from].tokens[..tokens].to_vec();
-        self.sequences[to].tokens = shared;
-        changes.push(Change::Share { from, to, tokens });
-    }
 }
 
-fn common_prefix(a: &[Token], b: &[Token]) -> usize {
+/// How many tokens both begin with.
+pub(super) fn common_prefix(a: &[Token], b: &[Token]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Room for whatever these tests save.
+    const ROOM: u64 = 1 << 20;
 
     fn tokens(range: std::ops::Range<i32>) -> Vec<Token> {
         range.collect()
     }
 
-    /// Runs a prompt to its end, with an answer, and gives its lease.
+    /// Runs a prompt to its end, with an answer, and gives its lease. What is saved takes a byte for
+    /// each token.
     fn run(prefixes: &mut Prefixes, prompt: &[Token], answer: &[Token]) -> Lease {
         let lease = prefixes.lease(prompt).unwrap();
+        for change in &lease.changes {
+            if let Change::Save { id, .. } = change {
+                let tokens = prefixes.saved.iter().find(|saved| saved.id == *id).unwrap().tokens.len();
+                prefixes.saved(*id, Some(tokens as u64));
+            }
+        }
         prefixes.extend(lease.sequence, &prompt[lease.reused..]);
         prefixes.extend(lease.sequence, answer);
         prefixes.release(lease.sequence);
         lease
     }
 
+    fn reused(prefixes: &mut Prefixes, prompt: &[Token]) -> usize {
+        run(prefixes, prompt, &[]).reused
+    }
+
     #[test]
     fn the_next_turn_takes_its_conversation_over() {
-        let mut prefixes = Prefixes::new(3, true);
+        let mut prefixes = Prefixes::new(3, ROOM, true);
         let first = run(&mut prefixes, &tokens(0..50), &tokens(100..120));
         let next = [tokens(0..50), tokens(100..120), tokens(200..210)].concat();
         let second = run(&mut prefixes, &next, &[]);
@@ -230,7 +377,7 @@ mod tests {
 
     #[test]
     fn the_same_prompt_again_computes_its_last_token_only() {
-        let mut prefixes = Prefixes::new(3, true);
+        let mut prefixes = Prefixes::new(3, ROOM, true);
         let first = run(&mut prefixes, &tokens(0..50), &[]);
         let again = run(&mut prefixes, &tokens(0..50), &[]);
         let cut = Change::Truncate { sequence: first.sequence, keep: 49 };
@@ -238,68 +385,175 @@ mod tests {
     }
 
     #[test]
-    fn instructions_are_shared_and_other_conversations_stay() {
-        let mut prefixes = Prefixes::new(3, true);
+    fn instructions_are_copied_and_other_conversations_stay() {
+        let mut prefixes = Prefixes::new(3, ROOM, true);
         let first = run(&mut prefixes, &tokens(0..100), &[]);
         let other = [tokens(0..60), tokens(500..540)].concat();
         let second = run(&mut prefixes, &other, &[]);
-        assert_ne!(second.sequence, first.sequence);
-        assert_eq!(second.changes, [Change::Share { from: first.sequence, to: second.sequence, tokens: 60 }]);
-        assert_eq!(run(&mut prefixes, &tokens(0..110), &[]).reused, 100);
+        let copied = [
+            Change::Copy { from: first.sequence, to: second.sequence },
+            Change::Truncate { sequence: second.sequence, keep: 60 },
+        ];
+        assert_eq!((second.reused, &second.changes[..]), (60, &copied[..]));
+        assert_eq!(reused(&mut prefixes, &tokens(0..110)), 100);
     }
 
     #[test]
-    fn a_run_shares_what_a_running_one_has_computed() {
-        let mut prefixes = Prefixes::new(3, true);
+    fn a_few_tokens_of_many_are_not_worth_a_copy() {
+        let mut prefixes = Prefixes::new(2, ROOM, true);
+        run(&mut prefixes, &tokens(0..1000), &[]);
+        assert_eq!(reused(&mut prefixes, &[tokens(0..40), tokens(5000..5040)].concat()), 0);
+        assert_eq!(reused(&mut prefixes, &[tokens(0..80), tokens(6000..6040)].concat()), 80);
+    }
+
+    #[test]
+    fn a_run_copies_what_a_running_one_has_computed() {
+        let mut prefixes = Prefixes::new(3, ROOM, true);
         let first = prefixes.lease(&tokens(0..100)).unwrap();
         let second = prefixes.lease(&tokens(0..100)).unwrap();
         assert_eq!(second.reused, 0);
         prefixes.extend(first.sequence, &tokens(0..64));
         let (have, changes) = prefixes.catch_up(second.sequence, &tokens(0..100)).unwrap();
         assert_eq!(have, 64);
-        assert_eq!(changes, [Change::Share { from: first.sequence, to: second.sequence, tokens: 64 }]);
+        assert_eq!(changes, [Change::Copy { from: first.sequence, to: second.sequence }]);
         assert!(prefixes.catch_up(second.sequence, &tokens(0..100)).is_none());
     }
 
     #[test]
-    fn a_full_context_forgets_the_coldest_first_and_no_run() {
-        let mut prefixes = Prefixes::new(3, true);
-        let cold = run(&mut prefixes, &tokens(0..50), &[]);
-        let warm = run(&mut prefixes, &tokens(100..150), &[]);
-        let leased = prefixes.lease(&tokens(200..250)).unwrap();
-        prefixes.extend(leased.sequence, &tokens(200..250));
-        assert_eq!(prefixes.evict(), Some(Change::Truncate { sequence: cold.sequence, keep: 0 }));
-        assert_eq!(prefixes.evict(), Some(Change::Truncate { sequence: warm.sequence, keep: 0 }));
-        assert_eq!(prefixes.evict(), None);
+    fn conversations_without_a_slot_are_saved_and_come_back() {
+        let mut prefixes = Prefixes::new(1, ROOM, true);
+        run(&mut prefixes, &tokens(0..50), &tokens(50..60));
+        let other = run(&mut prefixes, &tokens(100..150), &[]);
+        assert!(matches!(other.changes[..], [Change::Save { .. }, Change::Truncate { keep: 0, .. }]));
+        let back = run(&mut prefixes, &tokens(0..70), &[]);
+        assert_eq!(back.reused, 60);
+        let [
+            Change::Save { .. },
+            Change::Truncate { .. },
+            Change::Restore { id, .. },
+            Change::Drop { id: dropped },
+        ] = back.changes[..]
+        else {
+            panic!("{:?}", back.changes)
+        };
+        assert_eq!(id, dropped, "what the sequence has is not kept twice");
+        assert_eq!(reused(&mut prefixes, &tokens(100..160)), 50);
+        assert_eq!(prefixes.saved.len(), 1);
+    }
+
+    #[test]
+    fn the_coldest_is_given_up_when_no_more_can_be_saved() {
+        let mut prefixes = Prefixes::new(1, 100, true);
+        for start in [0, 100, 200, 300] {
+            run(&mut prefixes, &tokens(start..start + 50), &[]);
+        }
+        // The last is in its sequence, and the two before it are saved.
+        assert_eq!((prefixes.saved_bytes(), prefixes.idle_tokens()), (100, 150));
+        assert_eq!(reused(&mut prefixes, &tokens(0..60)), 0);
+        assert_eq!(reused(&mut prefixes, &tokens(300..360)), 50);
+        // One larger than all the room isn't even tried.
+        run(&mut prefixes, &tokens(1000..1200), &[]);
+        assert!(run(&mut prefixes, &tokens(0..20), &[]).changes.len() == 1);
+    }
+
+    #[test]
+    fn without_room_nothing_is_saved() {
+        let mut prefixes = Prefixes::new(1, 0, true);
+        let first = run(&mut prefixes, &tokens(0..50), &[]);
+        let cut = Change::Truncate { sequence: first.sequence, keep: 0 };
+        assert_eq!(run(&mut prefixes, &tokens(100..150), &[]).changes, [cut]);
+    }
+
+    #[test]
+    fn what_cant_be_saved_is_forgotten() {
+        let mut prefixes = Prefixes::new(1, ROOM, true);
+        run(&mut prefixes, &tokens(0..50), &[]);
+        let lease = prefixes.lease(&tokens(100..150)).unwrap();
+        let Change::Save { id, .. } = lease.changes[0] else { panic!("{:?}", lease.changes) };
+        assert_eq!(prefixes.saved(id, None), [id]);
+        prefixes.release(lease.sequence);
+        assert_eq!(reused(&mut prefixes, &tokens(0..60)), 0);
+    }
+
+    #[test]
+    fn the_first_empty_sequence_comes_first() {
+        let mut prefixes = Prefixes::new(3, ROOM, true);
+        let starts = [0, 100, 200].map(|start| prefixes.lease(&tokens(start..start + 5)).unwrap().sequence);
+        assert_eq!(starts, [0, 1, 2]);
     }
 
     #[test]
     fn an_indivisible_state_serves_only_what_it_begins() {
-        let mut prefixes = Prefixes::new(2, false);
+        let mut prefixes = Prefixes::new(2, ROOM, false);
         run(&mut prefixes, &tokens(0..50), &[]);
-        assert_eq!(run(&mut prefixes, &tokens(0..60), &[]).reused, 50);
-        assert_eq!(run(&mut prefixes, &tokens(0..55), &[]).reused, 0);
+        assert_eq!(reused(&mut prefixes, &tokens(0..60)), 50);
+        assert_eq!(reused(&mut prefixes, &tokens(0..55)), 0);
     }
 
     #[test]
     fn when_every_sequence_has_a_run_there_is_none_to_lease() {
-        let mut prefixes = Prefixes::new(1, true);
+        let mut prefixes = Prefixes::new(1, ROOM, true);
         let lease = prefixes.lease(&[1, 2]).unwrap();
         assert_eq!(prefixes.lease(&[1, 2]), None);
         prefixes.release(lease.sequence);
         assert!(prefixes.lease(&[1, 2]).is_some());
     }
 
+    /// What the changes make of a context.
+    #[derive(Default)]
+    struct Model {
+        sequences: Vec<Vec<Token>>,
+        saved: HashMap<SavedId, Vec<Token>>,
+    }
+
+    impl Model {
+        /// Fails where a change asks for what isn't there, or touches what a run has.
+        fn apply(&mut self, prefixes: &mut Prefixes, changes: &[Change], of_runs: &[usize]) {
+            let divisible = prefixes.divisible;
+            for change in changes {
+                match *change {
+                    Change::Truncate { sequence, keep } => {
+                        assert!(!of_runs.contains(&sequence) && (divisible || keep == 0));
+                        self.sequences[sequence].truncate(keep);
+                    }
+                    Change::Copy { from, to } => {
+                        assert!(divisible && self.sequences[to].is_empty() && !of_runs.contains(&to));
+                        self.sequences[to] = self.sequences[from].clone();
+                    }
+                    Change::Save { sequence, id } => {
+                        self.saved.insert(id, self.sequences[sequence].clone());
+                        let bytes = self.sequences[sequence].len() as u64;
+                        for dropped in prefixes.saved(id, Some(bytes)) {
+                            assert!(self.saved.remove(&dropped).is_some());
+                        }
+                        assert!(prefixes.saved_bytes() <= prefixes.most_bytes);
+                    }
+                    Change::Restore { id, to } => {
+                        assert!(self.sequences[to].is_empty() && !of_runs.contains(&to));
+                        self.sequences[to] = self.saved[&id].clone();
+                    }
+                    Change::Drop { id } => assert!(self.saved.remove(&id).is_some()),
+                }
+            }
+            assert_eq!(self.saved.len(), prefixes.saved.len(), "something is kept that nobody knows of");
+        }
+    }
+
+    fn prompts() -> impl Strategy<Value = Vec<(Vec<Token>, usize, bool)>> {
+        // Long repetitions of few tokens: many prompts begin alike.
+        let prompt = proptest::collection::vec((0i32..3, 1usize..30), 1..5).prop_map(|parts| {
+            parts.into_iter().flat_map(|(token, times)| std::iter::repeat_n(token, times)).collect()
+        });
+        proptest::collection::vec((prompt, 0usize..20, any::<bool>()), 1..40)
+    }
+
     proptest! {
         /// A model of the context does what the changes say: it must hold what the bookkeeping says.
         #[test]
-        fn the_context_holds_what_is_said(
-            runs in proptest::collection::vec((proptest::collection::vec(0i32..3, 1..60), 0usize..5, any::<bool>()), 1..40),
-            divisible in any::<bool>(),
-        ) {
-            let mut prefixes = Prefixes::new(4, divisible);
-            let mut context: Vec<Vec<Token>> = vec![Vec::new(); 4];
-            let mut open = Vec::new();
+        fn the_context_holds_what_is_said(runs in prompts(), room in 0u64..200, divisible in any::<bool>()) {
+            let mut prefixes = Prefixes::new(4, room, divisible);
+            let mut model = Model { sequences: vec![Vec::new(); 4], ..Model::default() };
+            let mut open: Vec<usize> = Vec::new();
             for (prompt, answer, stays) in runs {
                 if open.len() == 4 {
                     prefixes.release(open.remove(0));
@@ -307,21 +561,16 @@ mod tests {
                 let lease = prefixes.lease(&prompt).unwrap();
                 prop_assert!(lease.reused < prompt.len());
                 prop_assert!(!open.contains(&lease.sequence));
-                for change in lease.changes {
-                    match change {
-                        Change::Truncate { sequence, keep } => {
-                            prop_assert!(!open.contains(&sequence) && (divisible || keep == 0));
-                            context[sequence].truncate(keep);
-                        }
-                        Change::Share { from, to, tokens } => {
-                            prop_assert!(divisible && context[to].is_empty());
-                            context[to] = context[from][..tokens].to_vec();
-                        }
-                    }
+                model.apply(&mut prefixes, &lease.changes, &open);
+                let mut have = lease.reused;
+                if let Some((caught_up, changes)) = prefixes.catch_up(lease.sequence, &prompt) {
+                    prop_assert!(have < caught_up && caught_up < prompt.len());
+                    model.apply(&mut prefixes, &changes, &open);
+                    have = caught_up;
                 }
-                let sequence = &mut context[lease.sequence];
-                prop_assert_eq!(&sequence[..], &prompt[..lease.reused]);
-                let added = [&prompt[lease.reused..], &vec![9; answer]].concat();
+                let sequence = &mut model.sequences[lease.sequence];
+                prop_assert_eq!(&sequence[..], &prompt[..have]);
+                let added = [&prompt[have..], &vec![9; answer]].concat();
                 sequence.extend_from_slice(&added);
                 prefixes.extend(lease.sequence, &added);
                 if stays { open.push(lease.sequence) } else { prefixes.release(lease.sequence) }

@@ -8,7 +8,8 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::{
     answer::{Answer, ToolReader},
-    prefixes::{Lease, Token},
+    cache::Leased,
+    prefixes::{Token, WORTH_KEEPING, common_prefix},
     prompt::Admission,
     sampler::{Sampled, Sampler},
     tools::ToolCallParser,
@@ -26,6 +27,8 @@ pub(super) struct Slot {
     fed: usize,
     /// Tokens of the prompt that were there before.
     pub(super) reused: usize,
+    /// An older slot that computes the same beginning: this one waits for it.
+    pub(super) leader: Option<Leader>,
     /// The token to feed next, once the prompt is fed.
     next: Option<Token>,
     pub(super) generated: u32,
@@ -41,7 +44,7 @@ impl Slot {
     pub(super) fn new(
         admission: &Admission,
         choice: u32,
-        lease: &Lease,
+        leased: &Leased,
         vocabulary: &Vocabulary,
         context_length: u32,
     ) -> Self {
@@ -58,11 +61,12 @@ impl Slot {
         Self {
             run: admission.run,
             choice,
-            sequence: lease.sequence,
+            sequence: leased.sequence,
             sampler,
             prompt: Arc::clone(&admission.prompt),
-            fed: lease.reused,
-            reused: lease.reused,
+            fed: leased.reused,
+            reused: leased.reused,
+            leader: None,
             next: None,
             generated: 0,
             max_tokens: sampling.max_tokens.unwrap_or(room).min(room),
@@ -78,11 +82,18 @@ impl Slot {
         self.fed < self.prompt.len()
     }
 
-    /// The tokens to feed next, at most `most` of a prompt, with the first one's position.
+    /// Whether its prompt is whole in the context once `tokens` more of it are fed.
+    pub(super) fn is_whole_after(&self, tokens: usize) -> bool {
+        self.fed + tokens >= self.prompt.len()
+    }
+
+    /// The tokens to feed next, at most `most` of a prompt and none while it waits for its leader, with
+    /// the first one's position.
     pub(super) fn feed(&self, most: usize) -> (&[Token], i32) {
         // A context is far below 2^31 tokens.
         let position = i32::try_from(self.fed).unwrap_or(i32::MAX);
         if self.prefills() {
+            let most = if self.leader.is_some() { 0 } else { most };
             let rest = &self.prompt[self.fed..];
             (&rest[..rest.len().min(most)], position)
         } else {
@@ -100,7 +111,7 @@ impl Slot {
 
     /// Notes that the context has this much of the prompt, taken from another sequence.
     pub(super) fn caught_up(&mut self, fed: usize) {
-        self.reused += fed - self.fed;
+        self.reused = fed;
         self.fed = fed;
     }
 
@@ -137,6 +148,34 @@ impl Slot {
             FinishReason::Stop if self.answer.calls_tools() => FinishReason::ToolCalls,
             other => other,
         }
+    }
+}
+
+/// A slot that computes the beginning of another's prompt.
+#[derive(Clone, Copy)]
+pub(super) struct Leader {
+    run: RunId,
+    choice: u32,
+    /// How many tokens the prompts have in common.
+    tokens: usize,
+}
+
+impl Leader {
+    /// Of the slots that still compute their prompt, the one that has most in common with this one's,
+    /// if that is more than it has itself.
+    pub(super) fn of(slot: &Slot, others: &[Slot]) -> Option<Self> {
+        let leaders = others.iter().filter(|other| other.prefills()).map(|other| Self {
+            run: other.run,
+            choice: other.choice,
+            tokens: common_prefix(&other.prompt, &slot.prompt),
+        });
+        let most = leaders.rev().max_by_key(|leader| leader.tokens)?;
+        (most.tokens >= slot.fed + WORTH_KEEPING).then_some(most)
+    }
+
+    /// Whether `slot` is the leader, and has yet to compute what they have in common.
+    pub(super) fn is_busy(&self, slot: &Slot) -> bool {
+        (slot.run, slot.choice) == (self.run, self.choice) && slot.fed < self.tokens
     }
 }
 

@@ -12,15 +12,15 @@ use std::{
 
 use hearth_domain::{FinishReason, RunId};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use llama_cpp_2::{DecodeError, context::LlamaContext, llama_batch::LlamaBatch, token::LlamaToken};
+use llama_cpp_2::{DecodeError, llama_batch::LlamaBatch, token::LlamaToken};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    load::{self, BATCH, Loaded, fault},
-    prefixes::{Change, Prefixes},
+    cache::{Cache, seq_id},
+    load::{BATCH, fault},
     progress::Progress,
     prompt::Admission,
-    slot::Slot,
+    slot::{Leader, Slot},
     thread::{Work, receive},
     vocabulary::Vocabulary,
 };
@@ -40,9 +40,8 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// The engine of a model of texts.
 pub(super) struct Steps<'a> {
-    context: LlamaContext<'a>,
+    cache: Cache<'a>,
     vocabulary: Arc<Vocabulary>,
-    prefixes: Prefixes,
     context_length: u32,
     capacity: usize,
     /// Answers being computed, oldest first.
@@ -72,17 +71,15 @@ struct Filled {
 
 impl<'a> Steps<'a> {
     pub(super) fn new(
-        loaded: &Loaded,
+        cache: Cache<'a>,
+        vocabulary: Arc<Vocabulary>,
         spec: &LoadSpec,
-        context: LlamaContext<'a>,
         work: Receiver<Work>,
         reports: UnboundedSender<Report>,
     ) -> Self {
-        let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
         Self {
-            context,
-            vocabulary: Arc::clone(&loaded.vocabulary),
-            prefixes: Prefixes::new(load::sequences(spec.slots) as usize, divisible),
+            cache,
+            vocabulary,
             context_length: spec.context_length,
             capacity: spec.slots as usize,
             slots: Vec::new(),
@@ -140,12 +137,12 @@ impl<'a> Steps<'a> {
             let prefills = |run| self.slots.iter().any(|slot| slot.run == run && slot.prefills());
             let next = self.waiting.iter().position(|(a, choice)| *choice == 0 || !prefills(a.run));
             let Some((admission, choice)) = next.and_then(|place| self.waiting.remove(place)) else { return };
-            let Some(lease) = self.prefixes.lease(&admission.prompt) else {
+            let Some(leased) = self.cache.lease(&admission.prompt) else {
                 let error = fault(admission.run, "every sequence is taken");
                 return self.fail(admission.run, error);
             };
-            self.change(&lease.changes);
-            let slot = Slot::new(&admission, choice, &lease, &self.vocabulary, self.context_length);
+            let mut slot = Slot::new(&admission, choice, &leased, &self.vocabulary, self.context_length);
+            slot.leader = Leader::of(&slot, &self.slots);
             if choice == 0 {
                 let started = RunEventBody::Started { prompt_tokens: admission.prompt_tokens() };
                 self.report(Report::Event { run: admission.run, event: started });
@@ -163,16 +160,13 @@ impl<'a> Steps<'a> {
                 return;
             }
             let began = Instant::now();
-            match self.context.decode(batch) {
+            match self.cache.decode(batch) {
                 Ok(()) => {
                     self.note(&filled, began);
                     return self.sample(&filled.rows);
                 }
                 Err(DecodeError::NoKvCacheSlot) => {
-                    if let Some(change) = self.prefixes.evict() {
-                        self.vitals.prefixes_evicted += 1;
-                        self.change(&[change]);
-                    } else if prefill > 1 && self.slots.iter().any(Slot::prefills) {
+                    if prefill > 1 && self.slots.iter().any(Slot::prefills) {
                         prefill /= 2;
                     } else {
                         return self.fail_youngest();
@@ -183,45 +177,48 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// A prompt that another slot has computed further is shared instead.
+    /// A slot whose leader has computed what they have in common copies it.
     fn catch_up(&mut self) {
         for index in 0..self.slots.len() {
+            let Some(leader) = self.slots[index].leader else { continue };
+            if self.slots.iter().any(|slot| leader.is_busy(slot)) {
+                continue;
+            }
             let slot = &mut self.slots[index];
-            if slot.prefills()
-                && let Some((fed, changes)) = self.prefixes.catch_up(slot.sequence, &slot.prompt)
-            {
+            slot.leader = None;
+            if let Some(fed) = self.cache.catch_up(slot.sequence, &slot.prompt) {
                 slot.caught_up(fed);
-                self.change(&changes);
             }
         }
     }
 
-    /// Builds the step's batch, with at most `prefill` tokens of prompts.
+    /// Builds the step's batch, with at most `prefill` tokens of prompts, older ones first.
     fn fill(&self, batch: &mut LlamaBatch<'_>, prefill: usize) -> Filled {
         batch.clear();
         let mut filled = Filled::default();
         let mut room = prefill;
-        let (prefilling, decoding): (Vec<_>, Vec<_>) =
-            self.slots.iter().enumerate().partition(|(_, slot)| slot.prefills());
-        for (index, slot) in decoding.into_iter().chain(prefilling) {
-            let most = if slot.prefills() { room } else { 1 };
-            let (tokens, first) = slot.feed(most);
-            let whole =
-                !slot.prefills() || tokens.len() == slot.prompt.len() - first.cast_unsigned() as usize;
-            let sequence = seq_id(slot.sequence);
+        for (index, slot) in self.slots.iter().enumerate() {
+            let tokens = if slot.prefills() { slot.feed(room).0.len() } else { 1 };
+            if slot.prefills() {
+                room -= tokens;
+            }
+            if tokens > 0 {
+                filled.fed.push((index, tokens));
+            }
+        }
+        // llama.cpp computes neighbouring sequences together if they come in their order.
+        filled.fed.sort_unstable_by_key(|(index, _)| self.slots[*index].sequence);
+        for (index, count) in &filled.fed {
+            let slot = &self.slots[*index];
+            let (tokens, first) = slot.feed(*count);
+            let whole = slot.is_whole_after(tokens.len());
             for ((token, position), left) in tokens.iter().zip(first..).zip((0..tokens.len()).rev()) {
                 let asks = whole && left == 0;
                 if asks {
-                    filled.rows.push(Row { slot: index, index: batch.n_tokens() });
+                    filled.rows.push(Row { slot: *index, index: batch.n_tokens() });
                 }
                 // There are fewer than `BATCH` slots and prompt tokens together: adding can't fail.
-                let _ = batch.add(LlamaToken(*token), position, &[sequence], asks);
-            }
-            if slot.prefills() {
-                room -= tokens.len();
-            }
-            if !tokens.is_empty() {
-                filled.fed.push((index, tokens.len()));
+                let _ = batch.add(LlamaToken(*token), position, &[seq_id(slot.sequence)], asks);
             }
         }
         filled
@@ -232,7 +229,7 @@ impl<'a> Steps<'a> {
         for (index, count) in &filled.fed {
             let slot = &mut self.slots[*index];
             let (tokens, _) = slot.feed(*count);
-            self.prefixes.extend(slot.sequence, tokens);
+            self.cache.extend(slot.sequence, tokens);
             slot.fed(*count);
         }
         let took = began.elapsed();
@@ -252,7 +249,7 @@ impl<'a> Steps<'a> {
         let mut ended = Vec::new();
         for row in rows {
             let slot = &mut self.slots[row.slot];
-            let logits = self.context.get_logits_ith(row.index);
+            let logits = self.cache.logits(row.index);
             let mut events = Vec::new();
             let outcome = match slot.sampler.sample(logits, &self.vocabulary) {
                 Ok(Some(sampled)) => Ok(slot.take(sampled, &self.vocabulary, &mut events)),
@@ -340,11 +337,11 @@ impl<'a> Steps<'a> {
     /// Takes a slot out; what it computed stays for others.
     fn free(&mut self, index: usize) -> Slot {
         let slot = self.slots.remove(index);
-        self.prefixes.release(slot.sequence);
+        self.cache.release(slot.sequence);
         slot
     }
 
-    /// The context is full, though nothing is kept for nobody: somebody must go.
+    /// The context has no room, though each run keeps to its part of it: somebody must go.
     fn fail_youngest(&mut self) {
         if let Some(slot) = self.slots.last() {
             let run = slot.run;
@@ -359,30 +356,13 @@ impl<'a> Steps<'a> {
         for run in runs {
             self.fail(run, fault(run, why));
         }
-        while self.prefixes.evict().is_some() {}
-        self.context.clear_kv_cache();
-    }
-
-    fn change(&mut self, changes: &[Change]) {
-        for change in changes {
-            let (done, sequence) = match *change {
-                Change::Truncate { sequence, keep } => {
-                    let keep = u32::try_from(keep).ok().filter(|keep| *keep > 0);
-                    (self.context.kv_cache_seq_rm(seq_id(sequence), keep, None), sequence)
-                }
-                Change::Share { from, to, tokens } => {
-                    let tokens = u32::try_from(tokens).ok();
-                    (self.context.kv_cache_seq_cp(seq_id(from), seq_id(to), None, tokens), to)
-                }
-            };
-            if let Err(error) = done {
-                tracing::error!(%error, sequence, "the context can't be changed");
-            }
-        }
+        self.cache.clear(self.capacity);
     }
 
     fn tell_vitals(&mut self) {
-        self.vitals.idle_prefix_tokens = self.prefixes.idle_tokens() as u64;
+        self.vitals.idle_prefix_tokens = self.cache.idle_tokens();
+        self.vitals.saved_prefix_bytes = self.cache.saved_bytes();
+        self.vitals.prefixes_evicted = self.cache.take_evicted();
         let vitals = std::mem::take(&mut self.vitals);
         self.report(Report::Alive(vitals));
     }
@@ -391,9 +371,4 @@ impl<'a> Steps<'a> {
         // The other end is gone only when the process is about to end.
         let _ = self.reports.send(report);
     }
-}
-
-/// There are at most 256 sequences.
-fn seq_id(sequence: usize) -> i32 {
-    i32::try_from(sequence).unwrap_or(i32::MAX)
 }

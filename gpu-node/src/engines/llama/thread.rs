@@ -1,9 +1,11 @@
 //! The engine's thread: what it is handed, and what it does first.
 
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{
+    Arc,
+    mpsc::{Receiver, TryRecvError},
+};
 
 use hearth_domain::RunId;
-use llama_cpp_2::{context::LlamaContext, llama_batch::LlamaBatch, token::LlamaToken};
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::{
@@ -56,26 +58,17 @@ fn load_and_step(
 ) -> Result<(), String> {
     let loaded = load::model(spec, reports)?;
     let preparer = Preparer::new(&loaded, spec.context_length)?;
-    let embeds = loaded.header.is_embedding();
-    let mut context =
-        if embeds { load::embedding_context(&loaded, spec)? } else { load::text_context(&loaded, spec)? };
-    // One token through the whole model: the first run then finds everything in place.
-    warm_up(&mut context)?;
-    let _ = ready.send(preparer);
-    let _ = reports.send(Report::Ready);
-    if embeds {
+    if loaded.header.is_embedding() {
+        let mut context = load::embedding_context(&loaded, spec)?;
+        let _ = ready.send(preparer);
+        let _ = reports.send(Report::Ready);
         let batch_tokens = spec.context_length.max(BATCH) as usize;
         embed::run(&mut context, batch_tokens, &work, reports);
     } else {
-        Steps::new(&loaded, spec, context, work, reports.clone()).run();
+        let cache = load::text_cache(&loaded, spec)?;
+        let _ = ready.send(preparer);
+        let _ = reports.send(Report::Ready);
+        Steps::new(cache, Arc::clone(&loaded.vocabulary), spec, work, reports.clone()).run();
     }
-    Ok(())
-}
-
-fn warm_up(context: &mut LlamaContext<'_>) -> Result<(), String> {
-    let mut batch = LlamaBatch::new(1, 1);
-    batch.add(LlamaToken(0), 0, &[0], true).map_err(|error| error.to_string())?;
-    context.decode(&mut batch).map_err(|error| format!("the model can't decode: {error}"))?;
-    context.clear_kv_cache();
     Ok(())
 }
