@@ -155,6 +155,26 @@ async fn the_choice_decides_whether_a_tool_is_called() {
 }
 
 #[tokio::test]
+async fn an_answer_that_must_be_json_can_still_be_a_call() {
+    let home = Home::start().await;
+    let client = home.client();
+    let schema = json!({"type": "object", "properties": {"reply": {"enum": ["hi", "bye"]}},
+        "required": ["reply"], "additionalProperties": false});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}});
+    let ask = async |text: &str| {
+        let body = with(chat(&home.model, text), "response_format", format.clone());
+        client.post("/v1/chat/completions", &body).await.json()["choices"][0].clone()
+    };
+    let call = ask("What is the weather in Paris?").await;
+    assert_eq!(call["finish_reason"], "tool_calls", "{call}");
+    assert_eq!(city_of(&call["message"]["tool_calls"][0]), "Paris");
+    let answer = ask("Hello!").await;
+    let content: Value = serde_json::from_str(answer["message"]["content"].as_str().unwrap()).unwrap();
+    assert!(content == json!({"reply": "hi"}) || content == json!({"reply": "bye"}), "{answer}");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn several_calls_come_at_once_unless_that_is_not_wanted() {
     let home = Home::start().await;
     let client = home.client();

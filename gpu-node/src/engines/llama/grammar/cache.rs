@@ -11,7 +11,7 @@ use llama_cpp_2::{model::LlamaModel, sampling::LlamaSampler};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
 use sha2::{Digest as _, Sha256};
 
-use super::{compile, factory, schema_grammar};
+use super::{answer_schema, compile, factory};
 use crate::engines::llama::{
     tools::{ToolFormat, call_grammar},
     vocabulary::Vocabulary,
@@ -81,9 +81,9 @@ fn must_call(task: &TextTask) -> bool {
     matches!(task.tool_choice, ToolChoice::Required | ToolChoice::Named(_))
 }
 
-/// Whether it may be one that has to fit its schema.
-fn may_call_strictly(task: &TextTask) -> bool {
-    task.tool_choice == ToolChoice::Auto && task.tools.iter().any(|tool| tool.strict)
+/// Whether it may be one.
+fn may_call(task: &TextTask) -> bool {
+    task.tool_choice == ToolChoice::Auto && !task.tools.is_empty()
 }
 
 fn grammar(
@@ -91,26 +91,31 @@ fn grammar(
     format: ToolFormat,
     task: &TextTask,
 ) -> Result<Option<TopLevelGrammar>, ApiError> {
-    // An answer that must be of a form is held to that; calls are then made only when they must be.
-    let formed = task.response_format != ResponseFormat::Text && !must_call(task);
-    let grammar = if !formed && !task.tools.is_empty() {
-        let special = |marker: &str| vocabulary.special_token(marker);
-        call_grammar(format, &task.tools, &task.tool_choice, task.parallel_tool_calls, &special)
-    } else {
-        schema_grammar(&task.response_format)
+    let grammar = || {
+        // A call that must be made is the whole answer.
+        let format_of_answer = if must_call(task) { &ResponseFormat::Text } else { &task.response_format };
+        let answer = answer_schema(format_of_answer)?;
+        let calls = if must_call(task) || may_call(task) {
+            let special = |marker: &str| vocabulary.special_token(marker);
+            let (choice, parallel) = (&task.tool_choice, task.parallel_tool_calls);
+            call_grammar(format, &task.tools, choice, parallel, answer.as_ref(), &special)?
+        } else {
+            None
+        };
+        Ok(calls.or_else(|| answer.map(TopLevelGrammar::from_json_schema)))
     };
-    grammar.map_err(|reason| refused(task, &reason))
+    grammar().map_err(|reason: String| refused(task, &reason))
 }
 
 /// What the grammar is made of, hashed; none if there is no grammar.
 fn key(task: &TextTask) -> Option<Key> {
-    let format = match &task.response_format {
-        _ if must_call(task) => None,
-        ResponseFormat::Text if may_call_strictly(task) => None,
-        ResponseFormat::Text => return None,
-        format => Some(format),
-    };
-    let tools: &[Tool] = if format.is_none() { &task.tools } else { &[] };
+    let formed = !must_call(task) && task.response_format != ResponseFormat::Text;
+    let calls = must_call(task) || (may_call(task) && (formed || task.tools.iter().any(|tool| tool.strict)));
+    if !formed && !calls {
+        return None;
+    }
+    let format = formed.then_some(&task.response_format);
+    let tools: &[Tool] = if calls { &task.tools } else { &[] };
     let parts = (format, tools, &task.tool_choice, task.parallel_tool_calls);
     // JSON of these types can't fail.
     Some(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())

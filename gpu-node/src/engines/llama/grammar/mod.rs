@@ -56,11 +56,11 @@ pub(super) fn compile(factory: &ParserFactory, grammar: TopLevelGrammar) -> Resu
     compiled.map_err(|reason: String| format!("the JSON Schema can't be held to: {reason}"))
 }
 
-/// The grammar for an answer of this form; none if any text will do.
+/// The JSON Schema for an answer of this form, as grammars take it; none if any text will do.
 ///
 /// # Errors
-/// If its schema is too large.
-pub(super) fn schema_grammar(format: &ResponseFormat) -> Result<Option<TopLevelGrammar>, String> {
+/// If it is too large.
+pub(super) fn answer_schema(format: &ResponseFormat) -> Result<Option<Value>, String> {
     let schema = match format {
         ResponseFormat::Text => return Ok(None),
         ResponseFormat::JsonObject => json!({"type": "object"}),
@@ -69,7 +69,7 @@ pub(super) fn schema_grammar(format: &ResponseFormat) -> Result<Option<TopLevelG
             schema.clone()
         }
     };
-    Ok(Some(TopLevelGrammar::from_json_schema(compact(schema, true))))
+    Ok(Some(compact(schema, true)))
 }
 
 /// Bounds a schema from outside.

@@ -10,9 +10,13 @@ fn bytes() -> TokEnv {
     Arc::new(ApproximateTokEnv::new(TokTrie::from(&TokRxInfo::new(257, 256), &words)))
 }
 
+fn grammar(format: &ResponseFormat) -> TopLevelGrammar {
+    TopLevelGrammar::from_json_schema(answer_schema(format).unwrap().unwrap())
+}
+
 fn takes(format: &ResponseFormat, text: &str) -> bool {
     let factory = factory(&bytes()).unwrap();
-    let mut matcher = compile(&factory, schema_grammar(format).unwrap().unwrap()).unwrap();
+    let mut matcher = compile(&factory, grammar(format)).unwrap();
     let tokens: Vec<u32> = text.bytes().map(u32::from).collect();
     matcher.try_consume_tokens(&tokens).unwrap() == tokens.len() && matcher.is_accepting().unwrap()
 }
@@ -39,7 +43,7 @@ fn answers_are_held_to_their_form() {
     ] {
         assert_eq!(takes(format, text), taken, "{format:?}: {text}");
     }
-    assert!(schema_grammar(&ResponseFormat::Text).unwrap().is_none());
+    assert!(answer_schema(&ResponseFormat::Text).unwrap().is_none());
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn what_cannot_be_kept_to_is_refused_with_a_reason() {
         (json!({"$ref": "http://localhost/schema"}), "localhost"),
         (json!({"type": "integer", "multipleOf": 999_999_937}), "can't be held to"),
     ] {
-        let grammar = schema_grammar(&ResponseFormat::JsonSchema(schema.clone())).unwrap().unwrap();
+        let grammar = grammar(&ResponseFormat::JsonSchema(schema.clone()));
         let refusal = compile(&factory, grammar).err().unwrap();
         assert!(refusal.contains(part) && !refusal.contains('\n'), "{schema}: {refusal}");
         // What isn't strict does without.
@@ -80,7 +84,7 @@ fn schemas_have_bounds() {
     // What is within the bounds compiles.
     let factory = factory(&bytes()).unwrap();
     for schema in [json!({"properties": wide(MOST_MEMBERS)}), nested(MOST_LEVELS)] {
-        let grammar = schema_grammar(&ResponseFormat::JsonSchema(schema)).unwrap().unwrap();
+        let grammar = grammar(&ResponseFormat::JsonSchema(schema));
         assert!(compile(&factory, grammar).is_ok());
     }
     // So deep that a walk by recursion would end the process.

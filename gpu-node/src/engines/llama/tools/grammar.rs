@@ -18,7 +18,8 @@ use super::{
 
 /// The grammar for a turn in which the model may, or must, call the tools that `choice` asks for,
 /// once or, with `parallel`, several times; none if nothing needs to be held to. Where it may choose
-/// to call one, its prose is free, and a call's arguments fit the schema if the tool is strict.
+/// to call one, it else gives an `answer` of that JSON Schema, or free prose where there is none; and a
+/// call's arguments fit the schema if the tool is strict.
 ///
 /// `special` gives a marker's token if the vocabulary has it as a special one, which no text stands
 /// for.
@@ -30,6 +31,7 @@ pub(in crate::engines::llama) fn call_grammar(
     tools: &[Tool],
     choice: &ToolChoice,
     parallel: bool,
+    answer: Option<&Value>,
     special: &dyn Fn(&str) -> Option<u32>,
 ) -> Result<Option<TopLevelGrammar>, String> {
     let markup = format.markup();
@@ -38,7 +40,9 @@ pub(in crate::engines::llama) fn call_grammar(
     let tools: Vec<&Tool> = match choice {
         // Where prose is marked up too, there is no telling a call from its first marker.
         ToolChoice::Auto if format == ToolFormat::Harmony => return Ok(None),
-        ToolChoice::Auto if tools.iter().any(|tool| tool.strict) => tools.iter().collect(),
+        ToolChoice::Auto if answer.is_some() || tools.iter().any(|tool| tool.strict) => {
+            tools.iter().collect()
+        }
         ToolChoice::Auto | ToolChoice::None => return Ok(None),
         ToolChoice::Required => tools.iter().collect(),
         ToolChoice::Named(name) => tools.iter().filter(|tool| tool.name == *name).collect(),
@@ -49,10 +53,13 @@ pub(in crate::engines::llama) fn call_grammar(
     for tool in tools.iter().filter(|tool| lark.holds(tool)) {
         check_schema(&tool.parameters).map_err(|reason| format!("the tool {}: {reason}", tool.name))?;
     }
-    if *choice == ToolChoice::Auto {
-        lark.may_call(markup, &tools, several);
-    } else {
-        lark.must_call(markup, &tools, several);
+    match (choice, answer) {
+        (ToolChoice::Auto, Some(schema)) => {
+            lark.rule("start", &format!("calls | %json {schema}"));
+            lark.must_call("calls", markup, &tools, several);
+        }
+        (ToolChoice::Auto, None) => lark.may_call(markup, &tools, several),
+        _ => lark.must_call("start", markup, &tools, several),
     }
     Ok(Some(TopLevelGrammar::from_lark(lark.rules)))
 }
@@ -71,13 +78,13 @@ impl Lark<'_> {
     }
 
     /// A turn of calls alone.
-    fn must_call(&mut self, markup: &Markup, tools: &[&Tool], several: bool) {
+    fn must_call(&mut self, rule: &str, markup: &Markup, tools: &[&Tool], several: bool) {
         let (open, close) = match markup.bare {
             true => (String::new(), String::new()),
             false => (self.pieces(markup.section.open), self.pieces(markup.section.close)),
         };
         let more = more_calls(markup, several);
-        self.rule("start", &format!("{open} call {more} {close}"));
+        self.rule(rule, &format!("{open} call {more} {close}"));
         self.call(markup, markup.call.open, tools);
     }
 

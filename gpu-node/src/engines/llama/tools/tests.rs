@@ -478,7 +478,19 @@ mod held_to_the_grammar {
             choice: &ToolChoice,
             parallel: bool,
         ) -> Matcher {
-            let grammar = call_grammar(format, tools, choice, parallel, &|marker| self.special(marker));
+            self.answering(format, tools, choice, parallel, None)
+        }
+
+        fn answering(
+            &self,
+            format: ToolFormat,
+            tools: &[Tool],
+            choice: &ToolChoice,
+            parallel: bool,
+            answer: Option<&Value>,
+        ) -> Matcher {
+            let special = |marker: &str| self.special(marker);
+            let grammar = call_grammar(format, tools, choice, parallel, answer, &special);
             super::super::super::grammar::compile(&self.factory, grammar.unwrap().unwrap())
                 .unwrap_or_else(|error| panic!("{format:?}: {error}"))
         }
@@ -733,9 +745,30 @@ mod held_to_the_grammar {
     }
 
     #[test]
+    fn a_turn_is_a_call_or_an_answer_of_the_form() {
+        let bench = Bench::new();
+        let schema =
+            json!({"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]});
+        let schema = super::super::super::grammar::compact(schema, true);
+        let arguments = r#"{"city": "Ulm"}"#.to_owned();
+        let call = ToolCall { id: String::new(), name: "weather".into(), arguments };
+        for format in FORMATS.iter().filter(|format| **format != ToolFormat::Harmony) {
+            let matcher = bench.answering(*format, &tools(), &ToolChoice::Auto, true, Some(&schema));
+            let call = format.write(std::slice::from_ref(&call));
+            assert!(bench.takes(&matcher, &call), "{format:?} refuses {call}");
+            assert!(bench.takes(&matcher, r#"{"sum": 3}"#), "{format:?} refuses the answer");
+            for text in
+                ["Sure.", r#"{"sum": "x"}"#, &format!("Sure. {call}"), &format!("{{\"sum\": 3}}{call}")]
+            {
+                assert!(!bench.takes(&matcher, text), "{format:?} takes {text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_no_call_can_be_made_of_is_said() {
         let grammar =
-            |tools: &[Tool], choice| call_grammar(ToolFormat::Hermes, tools, &choice, true, &|_| None);
+            |tools: &[Tool], choice| call_grammar(ToolFormat::Hermes, tools, &choice, true, None, &|_| None);
         assert!(grammar(&tools(), ToolChoice::Auto).unwrap().is_none());
         assert!(grammar(&tools(), ToolChoice::None).unwrap().is_none());
         assert!(grammar(&tools(), ToolChoice::Named("other".into())).is_err());
