@@ -41,7 +41,10 @@ struct Inner {
     /// Read at first use: a function that needs no keys starts without asking for them.
     keys: OnceCell<Keys>,
     access: access::Cache,
+    nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
+    /// Runs that begin here, and aren't stored yet.
+    beginning: run::Beginning,
 }
 
 /// What an operator decides.
@@ -66,7 +69,9 @@ impl Gateway {
             options,
             keys: OnceCell::new(),
             access: access::Cache::default(),
+            nodes: nodes::RecordCache::default(),
             statuses: nodes::StatusCache::default(),
+            beginning: run::Beginning::default(),
         }))
     }
 

@@ -18,7 +18,7 @@ use url::{Host, Url};
 
 use crate::{Gateway, error};
 
-/// A node's status is asked for again after this.
+/// A user's nodes are looked for, and a node's status is asked for, again after this.
 const CACHED: Duration = Duration::from_secs(1);
 
 /// A node that answers, and what it said.
@@ -53,13 +53,38 @@ impl StatusCache {
     }
 }
 
+/// Users' nodes, as they were found lately.
+#[derive(Debug, Default)]
+pub(crate) struct RecordCache(Mutex<HashMap<UserId, (Instant, Vec<NodeRecord>)>>);
+
+impl RecordCache {
+    fn get(&self, user: UserId) -> Option<Vec<NodeRecord>> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(&user).filter(|(at, _)| at.elapsed() < CACHED).map(|(_, nodes)| nodes.clone())
+    }
+
+    fn put(&self, user: UserId, nodes: &[NodeRecord]) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|_, (at, _)| at.elapsed() < CACHED);
+        cache.insert(user, (Instant::now(), nodes.to_vec()));
+    }
+}
+
 impl Gateway {
     /// A user's nodes that answer. `fresh` asks them again, however lately they were asked.
     ///
     /// # Errors
     /// `node_offline` if there are nodes and none answers; `internal` if the store fails.
     pub async fn live_nodes(&self, user: UserId, fresh: bool) -> Result<Vec<LiveNode>, ApiError> {
-        let nodes = self.store().nodes().of(user).await.map_err(error::store)?;
+        let cached = if fresh { None } else { self.0.nodes.get(user) };
+        let nodes = match cached {
+            Some(nodes) => nodes,
+            None => {
+                let nodes = self.store().nodes().of(user).await.map_err(error::store)?;
+                self.0.nodes.put(user, &nodes);
+                nodes
+            }
+        };
         let (mut live, mut failure) = (Vec::new(), None);
         for node in nodes {
             let answer = async {

@@ -4,17 +4,28 @@
 //! recorder and to the client. So a client that goes away is noticed at once, whether the run then
 //! stops or goes on; and what the client reads never waits for the store.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use futures::StreamExt as _;
+use futures::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, Shared},
+};
 use hearth_domain::{Generation, OnDisconnect, Run, RunId, RunState, Timestamp, Usage};
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{Caller, Gateway, record, resolve::Candidate};
 
-/// How long an answer's beginning may wait for the run to be stored.
+/// How long whoever looks for a run, or where a process is frozen after an answer, the answer's
+/// beginning, may wait for the run to be stored.
 const CREATE: Duration = Duration::from_millis(250);
 /// How long a stopped run may take to say so.
 const CANCEL: Duration = Duration::from_secs(10);
@@ -112,9 +123,46 @@ impl Gateway {
                 break;
             }
         }
-        // Whoever learns the id can use it: the run is stored by now, unless the store is slow.
-        let _ = tokio::time::timeout(CREATE, recording.created).await;
+        // Whoever learns the id can use it: elsewhere once the run is stored, and here before.
+        let created = self.0.beginning.note(id, recording.created);
+        if !self.outlives_answers() {
+            let _ = tokio::time::timeout(CREATE, created).await;
+        }
         Ok(RunStream { id, first, rest: events })
+    }
+}
+
+/// Runs that have begun here, and aren't stored yet.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Beginning(Arc<Mutex<HashMap<RunId, Stored>>>);
+
+/// Resolves when a run is stored, or can't be.
+type Stored = Shared<BoxFuture<'static, ()>>;
+
+impl Beginning {
+    /// Notes a run that is about to be stored.
+    fn note(&self, id: RunId, created: oneshot::Receiver<()>) -> Stored {
+        let this = self.clone();
+        let stored = async move {
+            let _ = created.await;
+            this.runs().remove(&id);
+        };
+        let stored = stored.boxed().shared();
+        self.runs().insert(id, stored.clone());
+        tokio::spawn(stored.clone());
+        stored
+    }
+
+    /// Waits a little for a run that is about to be stored.
+    pub(crate) async fn wait(&self, id: RunId) {
+        let stored = self.runs().get(&id).cloned();
+        if let Some(stored) = stored {
+            let _ = tokio::time::timeout(CREATE, stored).await;
+        }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Stored>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

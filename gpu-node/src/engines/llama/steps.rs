@@ -26,14 +26,17 @@ use super::{
 };
 use crate::frames::{LoadSpec, Report, Vitals};
 
-/// Prompt tokens a step takes while nothing decodes.
-const PREFILL_ALONE: usize = 256;
-/// Prompt tokens a step takes beside decoding slots, so that those don't wait long.
-const PREFILL_BESIDE: usize = 128;
-/// A step that takes longer than this takes fewer prompt tokens the next time, but not fewer than
-/// these: where a model is slow, decoding slots and cancels shouldn't wait long either.
-const SLOW: Duration = Duration::from_millis(500);
-const PREFILL_LEAST: usize = 16;
+/// How long a step may take where it computes prompts beside decoding slots: those wait for it.
+const BESIDE: Duration = Duration::from_millis(500);
+/// The same where more slots prefill than decode: then it is worth more that all of them get on. A cancel
+/// waits for it too.
+const MOSTLY_PROMPTS: Duration = Duration::from_secs(2);
+/// Prompt tokens that a step takes at most beside decoding slots.
+const MOST_BESIDE: usize = 128;
+/// Prompt tokens that a step takes at least, however slow the model is.
+const LEAST: usize = 16;
+/// Prompt tokens of a step before its pace is known.
+const FIRST: usize = 64;
 
 /// How often a step says that it steps: a long prompt gives nothing else to say.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
@@ -49,8 +52,8 @@ pub(super) struct Steps<'a> {
     /// Answers that wait for a slot, or for their run's first one to have fed the prompt.
     waiting: VecDeque<(Arc<Admission>, u32)>,
     runs: HashMap<RunId, Progress>,
-    /// Prompt tokens that a step takes at most, at this machine's pace.
-    prefill: usize,
+    /// Tokens a second that steps with prompts compute, lately.
+    pace: Option<f64>,
     vitals: Vitals,
     work: Receiver<Work>,
     reports: UnboundedSender<Report>,
@@ -85,7 +88,7 @@ impl<'a> Steps<'a> {
             slots: Vec::new(),
             waiting: VecDeque::new(),
             runs: HashMap::new(),
-            prefill: PREFILL_ALONE,
+            pace: None,
             vitals: Vitals::default(),
             work,
             reports,
@@ -152,7 +155,7 @@ impl<'a> Steps<'a> {
     }
 
     fn step(&mut self, batch: &mut LlamaBatch<'_>) {
-        let mut prefill = if self.slots.iter().all(Slot::prefills) { PREFILL_ALONE } else { PREFILL_BESIDE };
+        let mut prefill = self.prompt_tokens();
         loop {
             self.catch_up();
             let filled = self.fill(batch, prefill);
@@ -175,6 +178,18 @@ impl<'a> Steps<'a> {
                 Err(error) => return self.fail_all(&error.to_string()),
             }
         }
+    }
+
+    /// How many tokens of prompts a step takes, at the pace of the ones before.
+    fn prompt_tokens(&self) -> usize {
+        let prefilling = self.slots.iter().filter(|slot| slot.prefills()).count();
+        let decoding = self.slots.len() - prefilling;
+        let (most, limit) = match prefilling > decoding {
+            true => (BATCH as usize - decoding, MOSTLY_PROMPTS),
+            false => (MOST_BESIDE, BESIDE),
+        };
+        let within = self.pace.map_or(FIRST, |pace| (pace * limit.as_secs_f64()) as usize);
+        within.saturating_sub(decoding).clamp(LEAST, most)
     }
 
     /// A slot whose leader has computed what they have in common copies it.
@@ -233,12 +248,11 @@ impl<'a> Steps<'a> {
             slot.fed(*count);
         }
         let took = began.elapsed();
-        if filled.fed.iter().any(|(_, count)| *count > 1) {
-            self.prefill = match took {
-                took if took > SLOW => (self.prefill / 2).max(PREFILL_LEAST),
-                took if took < SLOW / 4 => (self.prefill * 2).min(PREFILL_ALONE),
-                _ => self.prefill,
-            };
+        let tokens: usize = filled.fed.iter().map(|(_, count)| count).sum();
+        // A few tokens take as long as one: they don't tell.
+        if tokens >= LEAST && tokens > filled.fed.len() {
+            let pace = tokens as f64 / took.as_secs_f64().max(1e-6);
+            self.pace = Some(self.pace.map_or(pace, |before| before.midpoint(pace)));
         }
         self.vitals.steps += 1;
         self.vitals.slots_in_steps += filled.fed.len() as u64;
