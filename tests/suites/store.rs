@@ -66,7 +66,7 @@ async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
 
     run.state = RunState::Completed;
     run.finish_reason = Some(FinishReason::Stop);
-    run.usage = Usage { prompt_tokens: 7, completion_tokens: 11, cached_tokens: 0 };
+    run.usage = Usage { prompt_tokens: 7, completion_tokens: 11, cached_tokens: 0, ..Usage::default() };
     run.text = "γειά".into();
     run.tool_calls = vec![ToolCall { id: "call_1".into(), name: "look".into(), arguments: "{}".into() }];
     run.finished_at = Some(Timestamp::now());

@@ -94,6 +94,7 @@ impl Chat {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
             cached_tokens: details.or(cached).unwrap_or(0),
+            ..Usage::default()
         })
     }
 }

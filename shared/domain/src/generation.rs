@@ -1,6 +1,7 @@
 //! What a client asks for, and how it wants to be served.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{ModelId, Task};
 
@@ -40,6 +41,30 @@ pub enum Priority {
     High,
 }
 
+/// The dialect that a client speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientDialect {
+    /// Hearth's own.
+    #[default]
+    Native,
+    /// OpenAI's chat completions.
+    OpenAiChat,
+    /// OpenAI's responses.
+    OpenAiResponses,
+    /// Anthropic's messages.
+    Anthropic,
+}
+
+/// What a request has beyond what the gateway knows: a provider of the same dialect is given it as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Extra {
+    /// The request's dialect.
+    pub dialect: ClientDialect,
+    /// Its further fields.
+    pub fields: Map<String, Value>,
+}
+
 /// A request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
@@ -53,6 +78,8 @@ pub struct Generation {
     pub while_loading: WhileLoading,
     /// How soon it gets its turn.
     pub priority: Priority,
+    /// What the gateway doesn't know.
+    pub extra: Extra,
 }
 
 impl Generation {
@@ -64,6 +91,7 @@ impl Generation {
             on_disconnect: OnDisconnect::default(),
             while_loading: WhileLoading::default(),
             priority: Priority::default(),
+            extra: Extra::default(),
         }
     }
 }

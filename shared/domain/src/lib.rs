@@ -8,9 +8,11 @@
 pub mod check;
 pub mod generation;
 pub mod id;
+pub mod image;
 pub mod logprob;
 pub mod message;
 pub mod model;
+pub mod reasoning;
 pub mod response_format;
 pub mod run;
 pub mod sampling;
@@ -21,11 +23,13 @@ pub mod timestamp;
 pub mod tool;
 
 pub use check::{Field, InvalidTask};
-pub use generation::{Generation, OnDisconnect, Priority, WhileLoading};
+pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, WhileLoading};
 pub use id::{ModelId, NodeId, RunId, TokenId, UserId};
+pub use image::{Image, ImageSource, PlacedImage};
 pub use logprob::{Logprob, TokenLogprob};
-pub use message::{Message, Role};
+pub use message::{Message, Part, Role};
 pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
+pub use reasoning::{Reasoning, ReasoningEffort};
 pub use response_format::ResponseFormat;
 pub use run::{FinishReason, Run, RunState, Usage};
 pub use sampling::Sampling;

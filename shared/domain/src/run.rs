@@ -53,6 +53,8 @@ pub enum FinishReason {
     Length,
     /// The model called tools, and waits for their results.
     ToolCalls,
+    /// The provider, or the model, would not say it.
+    ContentFilter,
     /// The run was cancelled.
     Cancelled,
 }
@@ -64,8 +66,11 @@ pub struct Usage {
     pub prompt_tokens: u32,
     /// Tokens generated, the end-of-turn token not counted.
     pub completion_tokens: u32,
-    /// Prompt tokens that needed no prefill, since their KV was kept.
+    /// Prompt tokens that needed no computing, since they were kept.
     pub cached_tokens: u32,
+    /// Of the tokens generated, those that were thoughts.
+    #[serde(default)]
+    pub reasoning_tokens: u32,
 }
 
 impl Usage {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Message, Modality, ResponseFormat, Sampling, Tool, ToolChoice};
+use crate::{Message, Modality, ReasoningEffort, ResponseFormat, Sampling, Tool, ToolChoice};
 
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct TextTask {
     /// Give each token's log-probability, and those of this many likeliest tokens in its place.
     #[serde(default)]
     pub top_logprobs: Option<u32>,
+    /// How much to think before the answer, where the model can; absent: as it does by itself.
+    #[serde(default)]
+    pub reasoning: Option<ReasoningEffort>,
 }
 
 impl TextTask {
@@ -56,6 +59,7 @@ impl TextTask {
             parallel_tool_calls: true,
             choices: 1,
             top_logprobs: None,
+            reasoning: None,
         }
     }
 }

@@ -107,6 +107,7 @@ impl Recorder {
                 answer::go_on(&mut run.tool_calls, *index, begins.as_ref(), arguments);
             }
             RunEventBody::Delta { .. }
+            | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. } => {}

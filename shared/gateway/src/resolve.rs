@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_domain::{Generation, Modality, ModelId, NodeId, RuntimeState, WhileLoading};
+use hearth_domain::{Generation, Modality, ModelId, NodeId, RuntimeState, Task, WhileLoading};
 use hearth_providers::{NodeLink, Provider};
 use hearth_wire::{ApiError, ErrorCode, event::Selected, node::NodeModel};
 
@@ -36,6 +36,9 @@ impl Gateway {
             nodes = self.live_nodes(caller.user, true).await?;
         }
         let choice = choose(&nodes, asked, generation.task.modality(), generation.while_loading)?;
+        if let Some(message) = first_image(&generation.task) {
+            return Err(blind(&choice.model.id, message));
+        }
         if let Why::Meanwhile(model) = choice.why
             && model.runtime.state == RuntimeState::Unloaded
         {
@@ -140,6 +143,20 @@ fn no_default(modality: Modality) -> ApiError {
         _ => "no node with a model is connected; start one with `hearth up`, or name a model",
     };
     ApiError::new(ErrorCode::NoModelAvailable, message)
+}
+
+/// The first message that shows an image.
+fn first_image(task: &Task) -> Option<usize> {
+    match task {
+        Task::Text(task) => task.messages.iter().position(|message| !message.images.is_empty()),
+        Task::Embedding(_) => None,
+    }
+}
+
+/// A model is shown what it can't see.
+fn blind(model: &str, message: usize) -> ApiError {
+    let text = format!("the model {model} takes text only; leave the images out, or name a model that sees");
+    ApiError::invalid(format!("messages[{message}].content"), text)
 }
 
 /// A model is asked for what it doesn't make.

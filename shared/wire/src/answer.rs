@@ -1,6 +1,6 @@
 //! What a run has made, put together from its events.
 
-use hearth_domain::{FinishReason, TokenLogprob, ToolCall, check::MAX_CHOICES};
+use hearth_domain::{FinishReason, Reasoning, TokenLogprob, ToolCall, check::MAX_CHOICES};
 
 use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin};
 
@@ -9,6 +9,8 @@ use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin};
 pub struct Answer {
     /// Its text.
     pub text: String,
+    /// The thoughts before it.
+    pub reasoning: Vec<Reasoning>,
     /// The tools that it calls.
     pub tool_calls: Vec<ToolCall>,
     /// The tokens of its text, if they were asked for.
@@ -35,6 +37,11 @@ impl Answers {
                 if let Some(answer) = self.at(*choice) {
                     answer.text.push_str(text);
                     answer.logprobs.extend_from_slice(logprobs);
+                }
+            }
+            RunEventBody::Reasoning { choice, index, added } => {
+                if let Some(answer) = self.at(*choice) {
+                    think_on(&mut answer.reasoning, *index, added);
                 }
             }
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
@@ -94,6 +101,20 @@ pub fn go_on(calls: &mut Vec<ToolCall>, index: u32, begins: Option<&ToolCallBegi
         }
         // What goes on without having begun is nobody's.
         (None, None) => {}
+    }
+}
+
+/// Takes an event of the block of thoughts number `index`.
+pub fn think_on(blocks: &mut Vec<Reasoning>, index: u32, added: &Reasoning) {
+    // They come in order: what skips a number is put behind the last.
+    let index = (index as usize).min(blocks.len());
+    if index == blocks.len() {
+        blocks.push(Reasoning::default());
+    }
+    if let Some(block) = blocks.get_mut(index) {
+        block.text.push_str(&added.text);
+        block.signature = added.signature.clone().or_else(|| block.signature.take());
+        block.encrypted = added.encrypted.clone().or_else(|| block.encrypted.take());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{FinishReason, TokenLogprob, Usage};
+use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -54,6 +54,17 @@ pub enum RunEventBody {
         /// The tokens behind it, if they were asked for.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         logprobs: Vec<TokenLogprob>,
+    },
+    /// The model thinks.
+    Reasoning {
+        /// For which answer, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        choice: u32,
+        /// Which of the answer's blocks of thoughts, from 0.
+        index: u32,
+        /// What is added to the block: text is appended, the rest comes whole.
+        #[serde(flatten)]
+        added: Reasoning,
     },
     /// A call of a tool began or went on.
     ToolCall {

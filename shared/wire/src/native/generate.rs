@@ -11,6 +11,7 @@ use super::{input::Input, output::Output};
 use crate::{
     ApiError,
     openai::{
+        chat::effort,
         format::ResponseFormatBody,
         logprobs::{LogitBias, biases, top_logprobs},
         tools::{ToolBody, ToolChoiceBody, keep_allowed},
@@ -95,6 +96,9 @@ pub struct Parameters {
     pub logprobs: Option<bool>,
     /// With `logprobs`: tell this many of the likeliest tokens for each place, 0 to 20.
     pub top_logprobs: Option<u32>,
+    /// How much to think before the answer, where the model can: `none`, `minimal`, `low`, `medium` or
+    /// `high`.
+    pub reasoning_effort: Option<String>,
 }
 
 /// One stop text, or several.
@@ -175,6 +179,7 @@ impl Parameters {
             response_format: format.transpose()?.unwrap_or_default(),
             choices: self.n.unwrap_or(1),
             top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "parameters.top_logprobs")?,
+            reasoning: self.reasoning_effort.as_deref().map(effort).transpose()?,
             ..TextTask::new(messages, sampling)
         })
     }
@@ -253,8 +258,11 @@ pub struct UsageBody {
     pub completion_tokens: u32,
     /// Both together.
     pub total_tokens: u32,
-    /// Prompt tokens that needed no prefill.
+    /// Prompt tokens that needed no computing.
     pub cached_tokens: u32,
+    /// Of the tokens generated, those that were thoughts.
+    #[serde(default)]
+    pub reasoning_tokens: u32,
 }
 
 impl From<Usage> for UsageBody {
@@ -264,6 +272,7 @@ impl From<Usage> for UsageBody {
             completion_tokens: usage.completion_tokens,
             total_tokens: usage.total_tokens(),
             cached_tokens: usage.cached_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct InputMessage {
     /// `system`, `user`, `assistant` or `tool`.
     #[schema(value_type = String, example = "user")]
     pub role: Role,
-    /// A text, or a list of text parts; null in an assistant's message that only calls tools.
+    /// A text, or a list of text and image parts; null in an assistant's message that only calls tools.
     pub content: Option<Content>,
     /// Who speaks, where several share a role.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +84,7 @@ impl From<InputMessage> for ChatMessage {
             name: message.name,
             tool_calls: message.tool_calls,
             tool_call_id: message.tool_call_id,
+            reasoning_content: None,
             function_call: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What was generated.
 
-use hearth_domain::{FinishReason, Run, ToolCall};
+use hearth_domain::{FinishReason, Reasoning, Run, ToolCall};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +17,9 @@ use crate::{
 pub struct Output {
     /// The text; of several answers that of the first.
     pub text: String,
+    /// What the model thought before it, if it tells; of several answers that of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
     /// The tools that the model calls, if any; of several answers those of the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallBody>,
@@ -35,6 +38,9 @@ pub struct OutputChoice {
     pub index: u32,
     /// The text.
     pub text: String,
+    /// What the model thought before it, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
     /// The tools that the model calls, if any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallBody>,
@@ -52,7 +58,8 @@ impl From<&Answers> for Output {
             (0..).zip(answers.all()).map(|(index, answer)| OutputChoice::new(index, answer)).collect();
         let first = choices.first().cloned().unwrap_or_default();
         let choices = if choices.len() > 1 { choices } else { Vec::new() };
-        Self { text: first.text, tool_calls: first.tool_calls, logprobs: first.logprobs, choices }
+        let OutputChoice { text, reasoning, tool_calls, logprobs, .. } = first;
+        Self { text, reasoning, tool_calls, logprobs, choices }
     }
 }
 
@@ -61,6 +68,7 @@ impl OutputChoice {
         Self {
             index,
             text: answer.text.clone(),
+            reasoning: thoughts(&answer.reasoning),
             tool_calls: bodies(&answer.tool_calls),
             logprobs: (!answer.logprobs.is_empty()).then(|| entries(&answer.logprobs)),
             finish_reason: answer.finish_reason,
@@ -73,6 +81,11 @@ impl From<&Run> for Output {
     fn from(run: &Run) -> Self {
         Self { text: run.text.clone(), tool_calls: bodies(&run.tool_calls), ..Self::default() }
     }
+}
+
+fn thoughts(blocks: &[Reasoning]) -> Option<String> {
+    let text: String = blocks.iter().map(|block| block.text.as_str()).collect();
+    (!text.is_empty()).then_some(text)
 }
 
 fn bodies(calls: &[ToolCall]) -> Vec<ToolCallBody> {

@@ -42,6 +42,9 @@ impl Renderer {
             RunEventBody::Queued { position } => json!({"event": "queued", "position": position}),
             RunEventBody::Loading { progress } => json!({"event": "loading", "progress": progress}),
             RunEventBody::Delta { choice, text, logprobs } => delta(*choice, text, logprobs),
+            RunEventBody::Reasoning { choice, added, .. } if !added.text.is_empty() => {
+                json!({"event": "reasoning", "choice": choice, "text": added.text})
+            }
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 tool_call(*choice, *index, begins.as_ref(), arguments)
             }
@@ -52,6 +55,7 @@ impl Renderer {
                 json!({"event": "error", "error": envelope.error})
             }
             RunEventBody::Started { .. }
+            | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::Usage { .. } => return None,

@@ -1,5 +1,6 @@
 //! A message's content: a text, or parts.
 
+use hearth_domain::{Image, PlacedImage};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -18,39 +19,62 @@ pub enum Content {
 /// One part of a message.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ContentPart {
-    /// `text`; others need a model that takes them.
+    /// `text`, or `image_url` for a model that sees.
     #[serde(rename = "type")]
     #[schema(example = "text")]
     pub kind: String,
-    /// The part's text.
+    /// A text part's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// An image part's image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<ImageUrl>,
+    /// A refusal part's text: what the model said instead of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+}
+
+/// Where an image is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ImageUrl {
+    /// Its address, or `data:image/png;base64,...`.
+    pub url: String,
+    /// How closely to look: `auto`, `low` or `high`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 impl Content {
-    /// The text, parts joined. `param` is where the content stood, for the error.
+    /// The text, parts joined, and the images in it. `param` is where the content stood, for the error.
     ///
     /// # Errors
-    /// `invalid_request` for a part that isn't text.
-    pub fn into_text(self, param: &str) -> Result<String, ApiError> {
+    /// `invalid_request` for a part that is neither.
+    pub fn into_domain(self, param: &str) -> Result<(String, Vec<PlacedImage>), ApiError> {
         let parts = match self {
-            Self::Text(text) => return Ok(text),
+            Self::Text(text) => return Ok((text, Vec::new())),
             Self::Parts(parts) => parts,
         };
-        let mut text = String::new();
+        let (mut text, mut images) = (String::new(), Vec::new());
         for (index, part) in parts.into_iter().enumerate() {
             let param = format!("{param}[{index}]");
-            match (part.kind.as_str(), part.text) {
-                ("text", Some(piece)) => text.push_str(&piece),
-                ("text", None) => {
-                    return Err(ApiError::invalid(format!("{param}.text"), "a text part needs a text"));
+            let missing = |field: &str| {
+                let message = format!("a part of type {field} needs a {field}");
+                ApiError::invalid(format!("{param}.{field}"), message)
+            };
+            match part.kind.as_str() {
+                "text" => text.push_str(&part.text.ok_or_else(|| missing("text"))?),
+                "refusal" => text.push_str(&part.refusal.ok_or_else(|| missing("refusal"))?),
+                "image_url" => {
+                    let ImageUrl { url, detail } = part.image_url.ok_or_else(|| missing("image_url"))?;
+                    images.push(PlacedImage { at: text.len(), image: Image { detail, ..Image::at(url) } });
                 }
-                (other, _) => {
+                other => {
                     let message =
-                        format!("a part of type {other:?} was given, but the local models take text only");
+                        format!("a part of type {other:?} was given; a model takes text and image_url");
                     return Err(ApiError::invalid(format!("{param}.type"), message));
                 }
             }
         }
-        Ok(text)
+        Ok((text, images))
     }
 }

@@ -48,6 +48,9 @@ pub struct ChatAnswer {
     pub content: Option<String>,
     /// Always null.
     pub refusal: Option<String>,
+    /// The thoughts before it, as some vendors give them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
     /// The tools that it calls, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallBody>>,
@@ -93,6 +96,9 @@ pub struct ChunkDelta {
     /// Text to append.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Thoughts to append, as some vendors give them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
     /// Calls that begin or go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallDelta>>,
@@ -109,6 +115,16 @@ pub struct ChatUsage {
     pub total_tokens: u32,
     /// More about the prompt's tokens.
     pub prompt_tokens_details: PromptTokensDetails,
+    /// More about the tokens generated.
+    #[serde(default)]
+    pub completion_tokens_details: CompletionTokensDetails,
+}
+
+/// More about the tokens generated.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+pub struct CompletionTokensDetails {
+    /// Those that were thoughts.
+    pub reasoning_tokens: u32,
 }
 
 /// More about the prompt's tokens.
@@ -125,6 +141,7 @@ impl From<Usage> for ChatUsage {
             completion_tokens: usage.completion_tokens,
             total_tokens: usage.total_tokens(),
             prompt_tokens_details: PromptTokensDetails { cached_tokens: usage.cached_tokens },
+            completion_tokens_details: CompletionTokensDetails { reasoning_tokens: usage.reasoning_tokens },
         }
     }
 }

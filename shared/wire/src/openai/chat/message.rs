@@ -1,6 +1,6 @@
 //! The messages of a chat request.
 
-use hearth_domain::{Message, Role, ToolCall};
+use hearth_domain::{Message, Reasoning, Role, ToolCall};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ pub struct ChatMessage {
     /// `system`, `developer`, `user`, `assistant` or `tool`.
     #[schema(value_type = String, example = "user")]
     pub role: ChatRole,
-    /// A text, or a list of text parts; null in an assistant's message that only calls tools.
+    /// A text, or a list of text and image parts; null in an assistant's message that only calls tools.
     pub content: Option<Content>,
     /// Who speaks, where several share a role.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +27,9 @@ pub struct ChatMessage {
     /// In a tool's message, the id of the call that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// What the assistant thought before it answered, as some vendors give it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
     /// Refused: the older form of `tool_calls`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -78,17 +81,19 @@ impl ChatMessage {
             return Err(ApiError::invalid(format!("{param}.tool_calls"), message));
         }
         let at = format!("{param}.content");
-        let content = match self.content {
-            Some(content) => content.into_text(&at)?,
-            None if role == Role::Assistant => String::new(),
+        let (content, images) = match self.content {
+            Some(content) => content.into_domain(&at)?,
+            None if role == Role::Assistant => (String::new(), Vec::new()),
             None => return Err(ApiError::invalid(at, "a message needs a content")),
         };
+        let thoughts = self.reasoning_content.filter(|text| role == Role::Assistant && !text.is_empty());
         Ok(Message {
-            role,
-            content,
+            images,
+            reasoning: thoughts.into_iter().map(|text| Reasoning { text, ..Reasoning::default() }).collect(),
             tool_calls: tool_calls.into_iter().map(ToolCall::from).collect(),
             tool_call_id: self.tool_call_id.filter(|_| role == Role::Tool),
             name: self.name.filter(|_| role != Role::Tool),
+            ..Message::new(role, content)
         })
     }
 }

@@ -7,10 +7,11 @@ mod request;
 
 pub use completion::{
     ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChatUsage, ChunkChoice, ChunkDelta,
-    PromptTokensDetails,
+    CompletionTokensDetails, PromptTokensDetails,
 };
 pub use message::{ChatMessage, ChatRole};
 pub use render::Renderer;
+pub(crate) use request::effort;
 pub use request::{ChatRequest, StreamOptions};
 
 #[cfg(test)]

@@ -56,6 +56,11 @@ impl Renderer {
                 let delta = ChunkDelta { content: Some(text.clone()), ..ChunkDelta::default() };
                 self.chunks(*choice, delta, LogprobsBody::of(logprobs), None)
             }
+            RunEventBody::Reasoning { choice, added, .. } if !added.text.is_empty() => {
+                let delta =
+                    ChunkDelta { reasoning_content: Some(added.text.clone()), ..ChunkDelta::default() };
+                self.chunks(*choice, delta, None, None)
+            }
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 let call = ToolCallDelta::new(*index, begins.as_ref(), arguments);
                 let delta = ChunkDelta { tool_calls: Some(vec![call]), ..ChunkDelta::default() };
@@ -132,7 +137,7 @@ impl Renderer {
         self.greeted = new.end;
         let greeting = |choice| {
             let content = (!self.offers_tools).then(String::new);
-            let delta = ChunkDelta { role: Some(ASSISTANT.to_owned()), content, tool_calls: None };
+            let delta = ChunkDelta { role: Some(ASSISTANT.to_owned()), content, ..ChunkDelta::default() };
             self.chunk(choice, delta, None, None)
         };
         new.map(greeting).collect()
@@ -168,6 +173,7 @@ impl Renderer {
 
 fn choice(index: u32, answer: &Answer) -> ChatChoice {
     let calls: Vec<ToolCallBody> = answer.tool_calls.iter().cloned().map(Into::into).collect();
+    let thoughts: String = answer.reasoning.iter().map(|block| block.text.as_str()).collect();
     let only_calls = answer.text.is_empty() && !calls.is_empty();
     ChatChoice {
         index,
@@ -175,6 +181,7 @@ fn choice(index: u32, answer: &Answer) -> ChatChoice {
             role: ASSISTANT.to_owned(),
             content: (!only_calls).then(|| answer.text.clone()),
             refusal: None,
+            reasoning_content: (!thoughts.is_empty()).then_some(thoughts),
             tool_calls: (!calls.is_empty()).then_some(calls),
         },
         logprobs: LogprobsBody::of(&answer.logprobs),
@@ -188,6 +195,7 @@ fn openai_name(reason: FinishReason) -> String {
         FinishReason::Stop | FinishReason::Cancelled => "stop",
         FinishReason::Length => "length",
         FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter => "content_filter",
     }
     .to_owned()
 }

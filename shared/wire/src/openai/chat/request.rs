@@ -1,11 +1,11 @@
 //! What is asked.
 
 use hearth_domain::{
-    Field, Generation, ModelId, OnDisconnect, Priority, RunId, Sampling, TextTask, ToolChoice, WhileLoading,
-    message::name_results,
+    ClientDialect, Extra, Field, Generation, ModelId, OnDisconnect, Priority, ReasoningEffort, RunId,
+    Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{ChatMessage, Renderer};
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A chat request as OpenAI's SDKs send it. Unknown fields are ignored.
+/// A chat request as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this dialect.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct ChatRequest {
     /// A model's id, or `auto`.
@@ -65,6 +65,8 @@ pub struct ChatRequest {
     pub logprobs: Option<bool>,
     /// With `logprobs`: tell this many of the likeliest tokens for each place, 0 to 20.
     pub top_logprobs: Option<u32>,
+    /// How much to think: `none`, `minimal`, `low`, `medium` or `high`.
+    pub reasoning_effort: Option<String>,
     /// Refused: the older form of `tools`.
     #[schema(value_type = Option<Vec<Object>>)]
     pub functions: Option<Value>,
@@ -88,6 +90,10 @@ pub struct ChatRequest {
     /// An extension: `low`, `normal` or `high` among the requests that wait.
     #[schema(value_type = Option<String>)]
     pub priority: Option<Priority>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// What else to stream.
@@ -140,6 +146,7 @@ impl ChatRequest {
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             choices: self.n.unwrap_or(1),
             top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "top_logprobs")?,
+            reasoning: self.reasoning_effort.as_deref().map(effort).transpose()?,
             ..TextTask::new(messages, sampling)
         };
         task.check().map_err(|error| {
@@ -153,6 +160,7 @@ impl ChatRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
+            extra: Extra { dialect: ClientDialect::OpenAiChat, fields: self.extra },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }
@@ -186,6 +194,21 @@ impl ChatRequest {
             }
         }
         Ok(())
+    }
+}
+
+/// How much to think, in OpenAI's words.
+pub(crate) fn effort(word: &str) -> Result<ReasoningEffort, ApiError> {
+    match word {
+        "none" => Ok(ReasoningEffort::None),
+        "minimal" => Ok(ReasoningEffort::Minimal),
+        "low" => Ok(ReasoningEffort::Low),
+        "medium" => Ok(ReasoningEffort::Medium),
+        "high" | "xhigh" => Ok(ReasoningEffort::High),
+        _ => {
+            let message = "reasoning_effort must be none, minimal, low, medium or high";
+            Err(ApiError::invalid("reasoning_effort", message))
+        }
     }
 }
 

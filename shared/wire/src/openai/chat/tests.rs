@@ -215,7 +215,7 @@ fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
         fallback_reason: None,
     });
     let head = [selected, RunEventBody::Started { prompt_tokens: 7 }];
-    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 0 };
+    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 0, ..Usage::default() };
     let last = bodies.len().saturating_sub(1);
     let (middle, end) = bodies.split_at(last);
     let all =
@@ -271,6 +271,7 @@ fn a_text_is_greeted_told_and_ended() {
         json!({
             "prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12,
             "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0},
         }),
     ];
     assert_eq!(told, expected);

@@ -54,7 +54,7 @@ fn what_cannot_be_embedded_is_refused_with_the_fields_name() {
 
 fn events(vectors: &[u32]) -> Vec<RunEvent> {
     let vectors = vectors.iter().map(|&index| RunEventBody::Embedding { index, vector: vec![0.5, -1.0] });
-    let usage = Usage { prompt_tokens: 3, completion_tokens: 0, cached_tokens: 0 };
+    let usage = Usage { prompt_tokens: 3, completion_tokens: 0, cached_tokens: 0, ..Usage::default() };
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
     let bodies = vectors.chain([RunEventBody::Usage { usage }, done]);
     (1..).zip(bodies).map(|(seq, body)| RunEvent { seq, body }).collect()
