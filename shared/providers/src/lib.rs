@@ -1,8 +1,14 @@
-//! Who carries out a generation: the [`Provider`] trait, and one file per provider.
+//! Who carries out a generation: the [`Provider`] trait, the node, and the vendors behind HTTP.
+//!
+//! A vendor is a short file in [`vendor`]: whose [`dialect`] it speaks, and how it differs.
 
 #![warn(missing_docs)]
 
+pub mod dialect;
+pub mod http;
 pub mod node;
+mod refusal;
+pub mod vendor;
 
 use std::{fmt::Debug, pin::Pin};
 
@@ -10,7 +16,9 @@ use futures::Stream;
 use hearth_domain::{Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
+pub use http::{Endpoint, HttpProvider, Timeouts};
 pub use node::NodeLink;
+pub use vendor::Vendor;
 
 /// A run's events from its provider: without `Selected`, ending with a terminal one.
 pub type EventStream = Pin<Box<dyn Stream<Item = RunEventBody> + Send>>;
@@ -50,7 +58,11 @@ pub trait Provider: Debug + Send + Sync {
 /// a node each 10 s: so it is bytes that are waited for, and not events.
 const BETWEEN_BYTES: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// The HTTP client that providers share. Its connections don't wait to fill packets: a token is small.
+/// How long a connection may take.
+const CONNECT: std::time::Duration = std::time::Duration::from_secs(5);
+const USER_AGENT: &str = concat!("hearth/", env!("CARGO_PKG_VERSION"));
+
+/// The HTTP client that nodes are called through. Its connections don't wait to fill packets: a token is small.
 ///
 /// # Errors
 /// If the TLS roots can't be read.
@@ -58,8 +70,22 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .tcp_nodelay(true)
         .read_timeout(BETWEEN_BYTES)
-        .connect_timeout(std::time::Duration::from_secs(5))
+        .connect_timeout(CONNECT)
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("hearth/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
+        .build()
+}
+
+/// The HTTP client that vendors are called through: how long one may be silent is for its settings to say.
+///
+/// # Errors
+/// If the TLS roots can't be read.
+pub fn vendor_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT)
+        // A key isn't carried elsewhere.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(USER_AGENT)
         .build()
 }

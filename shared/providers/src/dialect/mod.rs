@@ -1,0 +1,90 @@
+//! The languages that providers speak. A vendor's file says which one, and how it differs.
+//!
+//! A dialect turns a call into a request's body, and the frames of the streamed answer into run events.
+//! Nothing here does I/O: the bytes come and go in [`crate::http`].
+
+pub mod openai_chat;
+
+use hearth_domain::{ClientDialect, TextTask};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use serde_json::{Map, Value};
+
+use crate::Call;
+
+/// A language that providers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// OpenAI's chat completions, and what many others have made of them.
+    OpenAiChat(&'static openai_chat::Habits),
+}
+
+/// A frame of a provider's stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The frame's event, where the dialect names them; else empty.
+    pub event: &'a str,
+    /// What it says, as a rule JSON.
+    pub data: &'a str,
+}
+
+/// Reads the frames of one answer.
+pub trait Decoder: Send {
+    /// The events that a frame gives. After a terminal one no frame is asked about any more.
+    ///
+    /// # Errors
+    /// The provider's own error, or `provider_error` for a frame that can't be understood.
+    fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError>;
+
+    /// The stream has ended: the last events, if the answer was whole.
+    ///
+    /// # Errors
+    /// `provider_error` if it broke off.
+    fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError>;
+}
+
+impl Dialect {
+    /// The path to send a text task to, below the base URL.
+    #[must_use]
+    pub fn path(self, _model: &str) -> String {
+        match self {
+            Self::OpenAiChat(_) => "/chat/completions".to_owned(),
+        }
+    }
+
+    /// The body of the request.
+    ///
+    /// # Errors
+    /// `invalid_request` for what the dialect can't say.
+    pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+        match self {
+            Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
+        }
+    }
+
+    /// What reads the answer.
+    #[must_use]
+    pub fn decoder(self) -> Box<dyn Decoder> {
+        match self {
+            Self::OpenAiChat(_) => Box::new(openai_chat::stream::ChatDecoder::default()),
+        }
+    }
+
+    /// What the client said beyond what the gateway knows, if it was said in this dialect.
+    fn extra(self, call: &Call) -> Map<String, Value> {
+        let extra = &call.generation.extra;
+        let same = match self {
+            Self::OpenAiChat(_) => ClientDialect::OpenAiChat,
+        };
+        if extra.dialect == same { extra.fields.clone() } else { Map::new() }
+    }
+}
+
+/// An answer that isn't what the dialect says.
+pub(crate) fn unreadable(what: impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorCode::ProviderError, format!("the provider's answer can't be understood: {what}"))
+}
+
+/// A stream that ended before the answer did.
+pub(crate) fn broken_off() -> ApiError {
+    ApiError::new(ErrorCode::ProviderError, "the provider's stream broke off before the answer's end")
+}

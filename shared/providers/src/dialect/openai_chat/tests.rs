@@ -1,0 +1,212 @@
+use hearth_domain::{
+    ClientDialect, Extra, FinishReason, Generation, Image, Message, ModelId, PlacedImage, ResponseFormat,
+    Role, RunId, Sampling, TextTask, Tool, ToolCall, ToolChoice, Usage,
+};
+use hearth_wire::RunEventBody;
+use serde_json::{Value, json};
+
+use super::{COMMON, Habits, request::body, stream::ChatDecoder};
+use crate::{
+    Call,
+    dialect::{Decoder as _, Frame},
+};
+
+fn call(task: TextTask) -> Call {
+    Call { run: RunId::new(), model: ModelId::new("gpt-x"), generation: Generation::new(None, task) }
+}
+
+fn said(habits: &'static Habits, task: &TextTask) -> Value {
+    body(habits, &call(task.clone()), task).unwrap()
+}
+
+fn user(text: &str) -> Message {
+    Message::new(Role::User, text)
+}
+
+#[test]
+fn a_conversation_with_everything_is_said() {
+    let image = PlacedImage { at: 5, image: Image::at("https://example.org/a.png") };
+    let call = ToolCall { id: "c1".into(), name: "look".into(), arguments: "{}".into() };
+    let messages = vec![
+        Message::new(Role::System, "Be brief."),
+        Message { images: vec![image], ..user("What is this?") },
+        Message { tool_calls: vec![call], ..Message::new(Role::Assistant, "") },
+        Message {
+            tool_call_id: Some("c1".into()),
+            name: Some("look".into()),
+            ..Message::new(Role::Tool, "a cat")
+        },
+    ];
+    let sampling = Sampling {
+        temperature: Some(0.7),
+        seed: Some(7),
+        max_tokens: Some(9),
+        top_k: Some(3),
+        stop: vec!["X".into()],
+        ..Sampling::default()
+    };
+    let tool =
+        Tool { name: "look".into(), description: None, parameters: json!({"type": "object"}), strict: true };
+    let task = TextTask {
+        tools: vec![tool],
+        tool_choice: ToolChoice::Required,
+        parallel_tool_calls: false,
+        response_format: ResponseFormat::JsonObject,
+        ..TextTask::new(messages, sampling)
+    };
+    assert_eq!(
+        said(&COMMON, &task),
+        json!({
+            "model": "gpt-x",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "What "},
+                    {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+                    {"type": "text", "text": "is this?"},
+                ]},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}},
+                ]},
+                {"role": "tool", "content": "a cat", "tool_call_id": "c1"},
+            ],
+            "stream": true, "stream_options": {"include_usage": true},
+            "temperature": 0.7, "max_tokens": 9, "stop": ["X"], "seed": 7,
+            "tools": [{"type": "function", "function": {
+                "name": "look", "parameters": {"type": "object"}, "strict": true}}],
+            "tool_choice": "required", "parallel_tool_calls": false,
+            "response_format": {"type": "json_object"},
+        })
+    );
+}
+
+#[test]
+fn what_the_gateway_doesnt_know_goes_to_its_own_dialect_alone() {
+    let task = TextTask::new(vec![user("Hi")], Sampling::default());
+    for (dialect, passed) in [(ClientDialect::OpenAiChat, true), (ClientDialect::Anthropic, false)] {
+        let mut call = call(task.clone());
+        // What the gateway says itself can't be said otherwise.
+        let fields = json!({"service_tier": "flex", "stream": false});
+        call.generation.extra = Extra { dialect, fields: fields.as_object().unwrap().clone() };
+        let body = body(&COMMON, &call, &task).unwrap();
+        assert_eq!((body.get("service_tier").is_some(), &body["stream"]), (passed, &json!(true)));
+    }
+}
+
+#[test]
+fn habits_are_kept() {
+    const ODD: Habits = Habits {
+        max_tokens: "max_completion_tokens",
+        seed: Some("random_seed"),
+        json_schema: false,
+        choices: false,
+        must_call: "any",
+        ..COMMON
+    };
+    let sampling = Sampling { seed: Some(1), max_tokens: Some(2), ..Sampling::default() };
+    let tool = Tool { name: "a".into(), description: None, parameters: json!({}), strict: false };
+    let task = TextTask {
+        response_format: ResponseFormat::JsonSchema(json!({"type": "object"})),
+        tools: vec![tool],
+        tool_choice: ToolChoice::Required,
+        ..TextTask::new(vec![user("Hi")], sampling)
+    };
+    let body = said(&ODD, &task);
+    assert_eq!(
+        (
+            &body["random_seed"],
+            &body["max_completion_tokens"],
+            &body["response_format"],
+            &body["tool_choice"]
+        ),
+        (&json!(1), &json!(2), &json!({"type": "json_object"}), &json!("any"))
+    );
+    let several = TextTask { choices: 2, ..task };
+    assert_eq!(super::request::body(&ODD, &call(several.clone()), &several).unwrap_err().param.unwrap(), "n");
+}
+
+/// The events of a stream of these frames, to its end.
+fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, hearth_wire::ApiError> {
+    let mut decoder = ChatDecoder::default();
+    let mut events = Vec::new();
+    for frame in frames {
+        events.extend(decoder.take(Frame { event: "", data: &frame.to_string() })?);
+    }
+    events.extend(decoder.take(Frame { event: "", data: "[DONE]" })?);
+    Ok(events)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn chunk(delta: Value, finish: Option<&str>) -> Value {
+    json!({"id": "x", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+}
+
+#[test]
+fn text_thoughts_calls_and_usage_are_read() {
+    let usage = json!({"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 2}});
+    let events = events(&[
+        chunk(json!({"role": "assistant", "content": ""}), None),
+        chunk(json!({"reasoning_content": "Hm."}), None),
+        chunk(json!({"content": "It"}), None),
+        chunk(
+            json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}]}),
+            None,
+        ),
+        chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}), None),
+        // Without a number, and with the arguments as an object.
+        chunk(json!({"tool_calls": [{"id": "b", "function": {"name": "g", "arguments": {"x": 1}}}]}), None),
+        chunk(json!({}), Some("tool_calls")),
+        json!({"choices": [], "usage": usage}),
+    ])
+    .unwrap();
+    let told: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            json!({"event": "reasoning", "index": 0, "text": "Hm."}),
+            json!({"event": "delta", "text": "It"}),
+            json!({"event": "tool_call", "index": 0, "begins": {"id": "a", "name": "f"}, "arguments": ""}),
+            json!({"event": "tool_call", "index": 0, "arguments": "{}"}),
+            json!({"event": "tool_call", "index": 1, "begins": {"id": "b", "name": "g"}, "arguments": "{\"x\":1}"}),
+            serde_json::to_value(RunEventBody::Usage {
+                usage: Usage {
+                    prompt_tokens: 9,
+                    completion_tokens: 5,
+                    cached_tokens: 4,
+                    reasoning_tokens: 2
+                },
+            })
+            .unwrap(),
+            json!({"event": "done", "finish_reason": "tool_calls"}),
+        ]
+    );
+}
+
+#[test]
+fn several_answers_end_each_by_itself() {
+    let choice = |index: u32, delta: Value, finish: Option<&str>| json!({"choices": [{"index": index, "delta": delta, "finish_reason": finish}]});
+    let events = events(&[
+        choice(1, json!({"content": "b"}), None),
+        choice(0, json!({"content": "a"}), None),
+        choice(1, json!({}), Some("length")),
+        choice(0, json!({}), Some("stop")),
+    ])
+    .unwrap();
+    assert!(events.contains(&RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length }));
+    assert_eq!(events.last(), Some(&RunEventBody::Done { finish_reason: FinishReason::Stop }));
+}
+
+#[test]
+fn an_error_or_an_end_in_the_middle_is_an_error() {
+    let begun = chunk(json!({"content": "a"}), None);
+    let broken = events(std::slice::from_ref(&begun)).unwrap_err();
+    assert!(broken.message.contains("broke off"), "{broken}");
+    let limited = events(&[begun, json!({"error": {"message": "slow", "code": 429}})]).unwrap_err();
+    assert_eq!(limited.code.as_str(), "provider_rate_limited");
+    assert!(events(&[json!(["no chunk"])]).is_err());
+    assert!(
+        events(&[chunk(json!({"tool_calls": [{"index": 3, "function": {"arguments": "{"}}]}), None)])
+            .is_err()
+    );
+}

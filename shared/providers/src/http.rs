@@ -1,0 +1,249 @@
+//! A provider behind an HTTP API: sends a call in the vendor's dialect, and reads the streamed answer.
+
+use std::{
+    collections::HashMap,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use eventsource_stream::{Event, EventStreamError, Eventsource as _};
+use futures::{Stream, StreamExt as _};
+use hearth_domain::{RunId, Secret, Task};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use reqwest::{RequestBuilder, Response};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    Call, EventStream, Provider,
+    dialect::{self, Decoder, Frame},
+    refusal,
+    vendor::{Auth, Vendor},
+};
+
+/// How long a provider may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the answer's head is there. A model that thinks may take long.
+    pub first_byte: Duration,
+    /// Between two pieces of the answer.
+    pub between_bytes: Duration,
+    /// For the whole answer.
+    pub whole: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(120),
+            between_bytes: Duration::from_secs(120),
+            whole: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Where a provider is, and what opens it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// What the operator calls it.
+    pub name: String,
+    /// Whose API it is.
+    pub vendor: &'static Vendor,
+    /// The API's address, without a path of its own; the vendor's if there is none.
+    pub base_url: String,
+    /// The key; a server at home may have none.
+    pub key: Option<Secret>,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+}
+
+/// A provider behind an HTTP API. Clones share their runs.
+#[derive(Debug, Clone)]
+pub struct HttpProvider {
+    endpoint: Arc<Endpoint>,
+    http: reqwest::Client,
+    runs: Arc<Mutex<HashMap<RunId, oneshot::Sender<()>>>>,
+}
+
+impl HttpProvider {
+    /// A provider at `endpoint`, called through `http`.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, http: reqwest::Client) -> Self {
+        Self { endpoint: Arc::new(endpoint), http, runs: Arc::default() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn request(&self, path: &str, body: &serde_json::Value) -> RequestBuilder {
+        let Endpoint { vendor, base_url, key, .. } = &*self.endpoint;
+        let url = format!("{}{path}", base_url.trim_end_matches('/'));
+        let mut request = self.http.post(url).header("accept", "text/event-stream").json(body);
+        for (name, value) in vendor.headers {
+            request = request.header(*name, *value);
+        }
+        match (vendor.auth, key) {
+            (_, None) => request,
+            (Auth::Bearer, Some(key)) => request.bearer_auth(key.expose()),
+            (Auth::Header(name), Some(key)) => request.header(name, key.expose()),
+        }
+    }
+
+    /// Sends the call, and waits for the answer's head.
+    async fn send(&self, path: &str, body: &serde_json::Value) -> Result<Response, ApiError> {
+        let name = &self.endpoint.name;
+        let limit = self.endpoint.timeouts.first_byte;
+        let sent = tokio::time::timeout(limit, self.request(path, body).send()).await;
+        let response = sent
+            .map_err(|_| late(name, &format!("didn't begin to answer within {} s", limit.as_secs())))?
+            .map_err(|error| unreachable(name, &error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refusal::of(name, response).await)
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, oneshot::Sender<()>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer's events. Dropping the stream closes the connection, which is how a provider learns
+    /// that nobody waits any more.
+    fn follow(self, run: RunId, response: Response, decoder: Box<dyn Decoder>) -> EventStream {
+        let (cancel, mut cancelled) = oneshot::channel();
+        self.runs().insert(run, cancel);
+        let left = Left { runs: Arc::clone(&self.runs), run };
+        Box::pin(async_stream::stream! {
+            let _left = left;
+            let mut frames = Frames::new(response, decoder, self.endpoint);
+            yield RunEventBody::Started { prompt_tokens: 0 };
+            loop {
+                let next = tokio::select! {
+                    events = frames.next() => events,
+                    _ = &mut cancelled => {
+                        yield RunEventBody::Cancelled;
+                        return;
+                    }
+                };
+                match next {
+                    Ok(events) => for event in events {
+                        let last = event.is_terminal();
+                        yield event;
+                        if last {
+                            return;
+                        }
+                    },
+                    Err(error) => {
+                        yield RunEventBody::Error { error };
+                        return;
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Forgets a run when its stream is dropped.
+struct Left {
+    runs: Arc<Mutex<HashMap<RunId, oneshot::Sender<()>>>>,
+    run: RunId,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+    }
+}
+
+/// The frames of an answer, decoded.
+struct Frames {
+    frames: Pin<Box<dyn Stream<Item = Result<Event, EventStreamError<io::Error>>> + Send>>,
+    decoder: Box<dyn Decoder>,
+    endpoint: Arc<Endpoint>,
+    deadline: Instant,
+}
+
+impl Frames {
+    fn new(response: Response, decoder: Box<dyn Decoder>, endpoint: Arc<Endpoint>) -> Self {
+        let deadline = Instant::now() + endpoint.timeouts.whole;
+        let bytes = within(endpoint.timeouts.between_bytes, response.bytes_stream());
+        Self { frames: Box::pin(bytes.eventsource()), decoder, endpoint, deadline }
+    }
+
+    /// The events of the next frame, or the last ones when there is none.
+    async fn next(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
+        let Timeouts { between_bytes, whole, .. } = self.endpoint.timeouts;
+        let name = &self.endpoint.name;
+        match tokio::time::timeout_at(self.deadline, self.frames.next()).await {
+            Ok(Some(Ok(frame))) => self.decoder.take(Frame { event: &frame.event, data: &frame.data }),
+            Ok(Some(Err(EventStreamError::Transport(error)))) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(late(name, &format!("said nothing for {} s", between_bytes.as_secs())))
+            }
+            Ok(Some(Err(error))) => {
+                tracing::warn!(provider = name, %error, "a provider's stream broke off");
+                Err(dialect::broken_off())
+            }
+            Ok(None) => self.decoder.end(),
+            Err(_) => Err(late(name, &format!("didn't end its answer within {} s", whole.as_secs()))),
+        }
+    }
+}
+
+/// The same bytes, with an error when none come for a while. Comments count: who sends them is alive.
+fn within(
+    limit: Duration,
+    bytes: impl Stream<Item = reqwest::Result<Bytes>> + Send,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    async_stream::stream! {
+        let mut bytes = std::pin::pin!(bytes);
+        loop {
+            match tokio::time::timeout(limit, bytes.next()).await {
+                Ok(Some(piece)) => yield piece.map_err(io::Error::other),
+                Ok(None) => return,
+                Err(_) => {
+                    yield Err(io::ErrorKind::TimedOut.into());
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Provider for HttpProvider {
+    fn name(&self) -> &str {
+        &self.endpoint.name
+    }
+
+    async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
+        let dialect = self.endpoint.vendor.dialect;
+        let Task::Text(task) = &call.generation.task else {
+            let message = format!("{} is asked for text only yet", self.endpoint.name);
+            return Err(ApiError::invalid("model", message));
+        };
+        let body = dialect.body(&call, task)?;
+        let response = self.send(&dialect.path(call.model.as_str()), &body).await?;
+        Ok(self.clone().follow(call.run, response, dialect.decoder()))
+    }
+
+    async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
+        let cancel = self.runs().remove(&run);
+        Ok(cancel.is_some_and(|cancel| cancel.send(()).is_ok()))
+    }
+}
+
+fn late(name: &str, how: &str) -> ApiError {
+    ApiError::new(ErrorCode::ProviderTimeout, format!("the provider {name} {how}"))
+}
+
+/// The reason stays in the log: it may show an address.
+fn unreachable(name: &str, error: &reqwest::Error) -> ApiError {
+    tracing::warn!(provider = name, error = %error, "a provider can't be reached");
+    let code = if error.is_timeout() { ErrorCode::ProviderTimeout } else { ErrorCode::ProviderError };
+    ApiError::new(code, format!("the provider {name} can't be reached"))
+}

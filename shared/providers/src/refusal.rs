@@ -1,0 +1,139 @@
+//! What a provider's error answer means.
+
+use std::time::Duration;
+
+use hearth_wire::{ApiError, ErrorCode};
+use reqwest::{Response, StatusCode, header::HeaderMap};
+use serde_json::Value;
+
+/// How much of a provider's own words is told, in characters.
+const SHOWN: usize = 500;
+/// How much of an error's body is read, in bytes.
+const READ: usize = 64 << 10;
+
+/// The error that `response` is. `name` is what the operator calls the provider.
+pub(crate) async fn of(name: &str, mut response: Response) -> ApiError {
+    let (status, wait) = (response.status(), retry_after(response.headers()));
+    let mut body = Vec::new();
+    while let Ok(Some(piece)) = response.chunk().await {
+        body.extend_from_slice(&piece);
+        if body.len() > READ {
+            break;
+        }
+    }
+    let said = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let mut error = judge(name, status, &said);
+    if let Some(wait) = wait {
+        error = error.with("retry_after_seconds", wait.as_secs());
+    }
+    error.with("provider", name).with("provider_status", status.as_u16())
+}
+
+/// What a status and a body mean.
+fn judge(name: &str, status: StatusCode, said: &Value) -> ApiError {
+    let message = words(said);
+    let kind = said["error"]["code"].as_str().or(said["error"]["type"].as_str()).unwrap_or_default();
+    let told = |code, what: &str| {
+        let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+        ApiError::new(code, format!("the provider {name} {what}{message}"))
+    };
+    match status.as_u16() {
+        // Its words may show a part of the key.
+        401 | 403 => ApiError::new(
+            ErrorCode::ProviderAuth,
+            format!(
+                "the provider {name} refused the gateway's key; set another with `hearth key set {name}`"
+            ),
+        ),
+        402 => told(ErrorCode::QuotaExceeded, "has no credit left"),
+        404 => told(ErrorCode::ModelNotFound, "has no such model").at("model"),
+        408 | 504 => told(ErrorCode::ProviderTimeout, "took too long"),
+        413 => told(ErrorCode::PayloadTooLarge, "takes no request so large"),
+        429 if kind.contains("quota") || kind.contains("billing") => {
+            told(ErrorCode::QuotaExceeded, "has no credit left")
+        }
+        429 | 529 => told(ErrorCode::ProviderRateLimited, "limits its requests"),
+        400 | 422 if is_too_long(kind, &message) => {
+            told(ErrorCode::ContextLengthExceeded, "has no room for so long a conversation")
+        }
+        400..500 => told(ErrorCode::InvalidRequest, "refused the request"),
+        _ => told(ErrorCode::ProviderError, &format!("failed with status {}", status.as_u16())),
+    }
+}
+
+fn is_too_long(kind: &str, message: &str) -> bool {
+    let message = message.to_lowercase();
+    kind == "context_length_exceeded"
+        || [
+            "maximum context length",
+            "prompt is too long",
+            "context window",
+            "exceeds the maximum number of tokens",
+        ]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// The provider's own words, in whichever of the usual places.
+fn words(said: &Value) -> String {
+    let error = &said["error"];
+    let places = [&error["message"], error, &said["message"], &said["detail"], &said[0]["error"]["message"]];
+    let words = places.iter().find_map(|place| place.as_str()).unwrap_or_default();
+    words.chars().take(SHOWN).collect()
+}
+
+/// How long a provider asks to wait: in seconds, or as a date (RFC 9110, section 10.2.3), or in OpenAI's
+/// milliseconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()) {
+        return Some(Duration::from_millis(milliseconds).max(Duration::from_secs(1)));
+    }
+    let seconds: f64 = text("retry-after")?.parse().ok()?;
+    (0.0..86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds.ceil()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_code() {
+        let error = |code: &str, message: &str| json!({"error": {"code": code, "message": message}});
+        let cases = [
+            (401, error("invalid_api_key", "Incorrect API key provided: sk-12"), ErrorCode::ProviderAuth),
+            (404, error("model_not_found", "no"), ErrorCode::ModelNotFound),
+            (429, error("rate_limit_exceeded", "slow down"), ErrorCode::ProviderRateLimited),
+            (429, error("insufficient_quota", "pay"), ErrorCode::QuotaExceeded),
+            (400, error("context_length_exceeded", "long"), ErrorCode::ContextLengthExceeded),
+            (
+                400,
+                json!({"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9"}}),
+                ErrorCode::ContextLengthExceeded,
+            ),
+            (400, json!({"detail": "no"}), ErrorCode::InvalidRequest),
+            (529, json!({"error": {"type": "overloaded_error"}}), ErrorCode::ProviderRateLimited),
+            (500, Value::Null, ErrorCode::ProviderError),
+            (503, json!("x"), ErrorCode::ProviderError),
+        ];
+        for (status, body, code) in cases {
+            let error = judge("acme", StatusCode::from_u16(status).unwrap(), &body);
+            assert_eq!(error.code, code, "{status} {body}");
+            assert!(!error.message.contains("sk-12"), "{error}");
+        }
+    }
+
+    #[test]
+    fn waits_are_read_in_every_form() {
+        let wait = |name: &'static str, text: &str| {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), text.parse().unwrap())]);
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait("retry-after", "7"), Some(7));
+        assert_eq!(wait("retry-after", "0.2"), Some(1));
+        assert_eq!(wait("retry-after-ms", "2500"), Some(2));
+        assert_eq!(wait("retry-after", "soon"), None);
+    }
+}

@@ -1,0 +1,24 @@
+//! OpenAI's models in Azure, at the customer's own address and under the names of its deployments, by the
+//! API of version 1 (<https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle>). `base_url` is
+//! `https://NAME.openai.azure.com/openai/v1`.
+
+use super::{Auth, Vendor};
+use crate::dialect::{
+    Dialect,
+    openai_chat::{COMMON, Habits},
+};
+
+/// How it speaks OpenAI's dialect.
+const HABITS: Habits = Habits { max_tokens: "max_completion_tokens", ..COMMON };
+
+/// Azure.
+pub(super) const VENDOR: Vendor = Vendor {
+    kind: "azure",
+    title: "Azure OpenAI",
+    base_url: None,
+    dialect: Dialect::OpenAiChat(&HABITS),
+    auth: Auth::Header("api-key"),
+    needs_key: true,
+    headers: &[],
+    models: Some("/models"),
+};

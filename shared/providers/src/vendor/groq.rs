@@ -1,0 +1,23 @@
+//! Groq (<https://console.groq.com/docs/api-reference>): one answer, and no log-probabilities.
+
+use super::{Auth, Vendor};
+use crate::dialect::{
+    Dialect,
+    openai_chat::{COMMON, Habits},
+};
+
+/// How it speaks OpenAI's dialect.
+const HABITS: Habits =
+    Habits { max_tokens: "max_completion_tokens", choices: false, logprobs: false, ..COMMON };
+
+/// Groq.
+pub(super) const VENDOR: Vendor = Vendor {
+    kind: "groq",
+    title: "Groq",
+    base_url: Some("https://api.groq.com/openai/v1"),
+    dialect: Dialect::OpenAiChat(&HABITS),
+    auth: Auth::Bearer,
+    needs_key: true,
+    headers: &[],
+    models: Some("/models"),
+};

@@ -1,0 +1,17 @@
+//! Hugging Face's router to inference providers (<https://huggingface.co/docs/inference-providers>): models are
+//! `owner/model`, or `owner/model:provider`.
+
+use super::{Auth, Vendor};
+use crate::dialect::{Dialect, openai_chat::COMMON};
+
+/// Hugging Face.
+pub(super) const VENDOR: Vendor = Vendor {
+    kind: "huggingface",
+    title: "Hugging Face",
+    base_url: Some("https://router.huggingface.co/v1"),
+    dialect: Dialect::OpenAiChat(&COMMON),
+    auth: Auth::Bearer,
+    needs_key: true,
+    headers: &[],
+    models: Some("/models"),
+};

@@ -1,0 +1,29 @@
+//! Mistral (<https://docs.mistral.ai/api>): another name for the seed, and `any` for a call that must be made.
+
+use super::{Auth, Vendor};
+use crate::dialect::{
+    Dialect,
+    openai_chat::{COMMON, Habits},
+};
+
+/// How it speaks OpenAI's dialect.
+const HABITS: Habits = Habits {
+    seed: Some("random_seed"),
+    logprobs: false,
+    stream_options: false,
+    reasoning_effort: false,
+    must_call: "any",
+    ..COMMON
+};
+
+/// Mistral.
+pub(super) const VENDOR: Vendor = Vendor {
+    kind: "mistral",
+    title: "Mistral",
+    base_url: Some("https://api.mistral.ai/v1"),
+    dialect: Dialect::OpenAiChat(&HABITS),
+    auth: Auth::Bearer,
+    needs_key: true,
+    headers: &[],
+    models: Some("/models"),
+};

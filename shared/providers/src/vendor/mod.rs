@@ -1,0 +1,79 @@
+//! The vendors: a short file for each, which says whose dialect it speaks and how it differs.
+
+mod azure;
+mod deepseek;
+mod groq;
+mod huggingface;
+mod mistral;
+mod ollama;
+mod openai;
+mod openai_compatible;
+mod openrouter;
+mod xai;
+
+use crate::dialect::Dialect;
+
+/// A vendor of models, or a kind of server.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vendor {
+    /// What settings call it.
+    pub kind: &'static str,
+    /// Its own name.
+    pub title: &'static str,
+    /// Where its API is; none where each customer has an address.
+    pub base_url: Option<&'static str>,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Where the key goes.
+    pub auth: Auth,
+    /// Whether it can't be used without a key.
+    pub needs_key: bool,
+    /// Headers of every request.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// Where it lists its models, below the base URL; none if it doesn't.
+    pub models: Option<&'static str>,
+}
+
+/// Where a key goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer <key>`.
+    Bearer,
+    /// A header of this name.
+    Header(&'static str),
+}
+
+/// Every vendor.
+pub const ALL: &[&Vendor] = &[
+    &openai::VENDOR,
+    &azure::VENDOR,
+    &xai::VENDOR,
+    &deepseek::VENDOR,
+    &groq::VENDOR,
+    &mistral::VENDOR,
+    &openrouter::VENDOR,
+    &huggingface::VENDOR,
+    &ollama::VENDOR,
+    &openai_compatible::VENDOR,
+];
+
+/// The vendor of this kind.
+#[must_use]
+pub fn of_kind(kind: &str) -> Option<&'static Vendor> {
+    ALL.iter().find(|vendor| vendor.kind == kind).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_one_vendor() {
+        for vendor in ALL {
+            assert_eq!(of_kind(vendor.kind), Some(*vendor));
+            let url = vendor.base_url.unwrap_or("https://x");
+            assert!(url.starts_with("http") && !url.ends_with('/'), "{url}");
+        }
+        assert_eq!(of_kind("none"), None);
+    }
+}
