@@ -122,7 +122,7 @@ impl Prefixes {
                 self.truncate(source, reused, &mut changes);
                 source
             }
-            found => self.move_in(found, &mut changes)?,
+            found => self.move_in(prompt, found, &mut changes)?,
         };
         let (leased, clock) = (&mut self.sequences[sequence], self.clock);
         leased.leased = true;
@@ -130,8 +130,14 @@ impl Prefixes {
         Some(Lease { sequence, reused: leased.tokens.len(), changes })
     }
 
-    /// Empties a free sequence, and fills it with as many tokens as were found elsewhere.
-    fn move_in(&mut self, found: Option<(Place, usize)>, changes: &mut Vec<Change>) -> Option<usize> {
+    /// Empties a free sequence, and fills it with as many tokens as were found elsewhere. If nothing was,
+    /// the few that it has in common with the prompt stay.
+    fn move_in(
+        &mut self,
+        prompt: &[Token],
+        found: Option<(Place, usize)>,
+        changes: &mut Vec<Change>,
+    ) -> Option<usize> {
         let source = match found {
             Some((Place::Sequence(source), _)) => Some(source),
             _ => None,
@@ -150,7 +156,11 @@ impl Prefixes {
                 self.truncate(free, 0, changes);
                 self.fill(free, place, reused, changes);
             }
-            None => self.truncate(free, 0, changes),
+            None => {
+                let common = common_prefix(&self.sequences[free].tokens, prompt);
+                let keep = if self.divisible { common.min(prompt.len().saturating_sub(1)) } else { 0 };
+                self.truncate(free, keep, changes);
+            }
         }
         Some(free)
     }
@@ -404,6 +414,13 @@ mod tests {
         run(&mut prefixes, &tokens(0..1000), &[]);
         assert_eq!(reused(&mut prefixes, &[tokens(0..40), tokens(5000..5040)].concat()), 0);
         assert_eq!(reused(&mut prefixes, &[tokens(0..80), tokens(6000..6040)].concat()), 80);
+    }
+
+    #[test]
+    fn the_few_tokens_that_prompts_have_in_common_stay() {
+        let mut prefixes = Prefixes::new(1, 0, true);
+        run(&mut prefixes, &tokens(0..100), &[]);
+        assert_eq!(reused(&mut prefixes, &[tokens(0..5), tokens(500..540)].concat()), 5);
     }
 
     #[test]
