@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use axum::Router;
-use hearth_gateway::{Gateway, Options};
+use hearth_gateway::{Gateway, HttpClients, Options, Routing};
 use hearth_http::{AppState, Routes};
 use hearth_store::{Clients, Names, Store};
 use tower_http::compression::{
@@ -35,9 +35,9 @@ pub(crate) fn router(state: AppState) -> Router {
 pub(crate) fn document() -> Result<String> {
     // The document needs no store; these clients are never called.
     let clients = Clients::unconnected();
-    let names = Names { table: String::new(), bucket: String::new(), secret: String::new() };
-    let http = hearth_providers::http_client()?;
-    let state = AppState { gateway: Gateway::new(Store::new(clients, names), http, Options::default()) };
+    let store = Store::new(clients, Names::default());
+    let gateway = Gateway::new(store, HttpClients::new()?, Options::default(), Routing::default());
+    let state = AppState { gateway };
     let (_, mut document) = routes(&state).split_for_parts();
     document.info = InfoBuilder::new()
         .title("Hearth")

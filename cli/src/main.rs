@@ -42,6 +42,8 @@ enum Command {
     Doctor(client::doctor::Doctor),
     /// Make, list and revoke API tokens
     Token(client::token::Token),
+    /// Set, list and remove the keys of providers
+    Key(client::key::Key),
     /// Print the effective settings, without secrets
     Config(settings::Source),
     /// Print a completion script for a shell
@@ -124,6 +126,10 @@ async fn dispatch(command: Command) -> Result<()> {
             let subject = examined::subject(&settings, doctor.connection.url.is_some())?;
             let connection = doctor.connection.or(settings.url, settings.token);
             client::doctor::Doctor { connection, ..doctor }.run(&subject).await
+        }
+        Command::Key(mut key) => {
+            key.connection = with_settings(key.connection)?;
+            key.run().await
         }
         Command::Token(token) => match (token.data.clone(), token.table.clone()) {
             (Some(data), _) => home::offline::in_folder(token, &data).await,

@@ -1,6 +1,7 @@
 //! Settings: defaults, then `hearth.toml`, then `HEARTH_*` variables, then flags.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
@@ -10,8 +11,11 @@ use bytesize::ByteSize;
 use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
+use hearth_gateway::Routing;
 use hearth_node::storage::Policy;
+use hearth_providers::ProviderConfig;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// A day's seconds.
 const DAY: u64 = 24 * 60 * 60;
@@ -62,6 +66,12 @@ pub(crate) struct Settings {
     pub(crate) hub: HubSettings,
     /// What the model folder may hold.
     pub(crate) storage: StorageSettings,
+    /// Providers to ask beside the node, by the names that clients use for them.
+    pub(crate) providers: BTreeMap<String, ProviderConfig>,
+    /// Names that stand for models, the first that can serve being taken.
+    pub(crate) aliases: BTreeMap<String, Vec<String>>,
+    /// What to try in place of a model, or an alias, that can't serve.
+    pub(crate) fallbacks: BTreeMap<String, Vec<String>>,
 }
 
 /// The node's settings.
@@ -139,6 +149,9 @@ impl Default for Settings {
             node: NodeSettings::default(),
             hub: HubSettings::default(),
             storage: StorageSettings::default(),
+            providers: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
         }
     }
 }
@@ -191,6 +204,15 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whom the gateway asks beside its node, and for what.
+    pub(crate) fn routing(&self) -> Routing {
+        Routing {
+            providers: self.providers.clone(),
+            aliases: self.aliases.clone(),
+            fallbacks: self.fallbacks.clone(),
+        }
+    }
+
     /// The folder of model files.
     pub(crate) fn models_folder(&self) -> PathBuf {
         self.data.join("models")
@@ -223,6 +245,9 @@ impl Settings {
                 "gpu_layers": self.node.gpu_layers,
                 "prefix_cache": self.node.prefix_cache.map(|size| size.as_u64()),
             },
+            "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
+            "aliases": self.aliases,
+            "fallbacks": self.fallbacks,
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
@@ -258,6 +283,9 @@ impl Settings {
             ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];
+        for (name, provider) in &self.providers {
+            provider.endpoint(name, None)?;
+        }
         for (name, value, least, most) in bounds {
             anyhow::ensure!(
                 (least..=most).contains(&value),
@@ -272,6 +300,19 @@ impl Settings {
     }
 }
 
+/// A provider's settings, its key only as being set.
+fn shown(provider: &ProviderConfig) -> Value {
+    serde_json::json!({
+        "kind": provider.kind,
+        "base_url": provider.base_url,
+        "api_key": provider.api_key.as_ref().map(|_| "(set, not shown)"),
+        "models": provider.models,
+        "first_byte_seconds": provider.first_byte_seconds,
+        "between_bytes_seconds": provider.between_bytes_seconds,
+        "whole_seconds": provider.whole_seconds,
+    })
+}
+
 /// The file to read: the one named, which must be there, else the first that is.
 fn settings_file(named: Option<&Path>) -> Result<Option<PathBuf>> {
     if let Some(path) = named {
@@ -283,9 +324,9 @@ fn settings_file(named: Option<&Path>) -> Result<Option<PathBuf>> {
 }
 
 /// TOML has no null.
-fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+fn without_nulls(value: Value) -> Value {
     match value {
-        serde_json::Value::Object(map) => {
+        Value::Object(map) => {
             map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
         }
         other => other,

@@ -16,6 +16,7 @@ use crate::{Process, binary, hearth};
 const TABLE: &str = "hearth";
 const BUCKET: &str = "hearth-media";
 const SECRET: &str = "hearth/gateway";
+const PROVIDER_KEYS: &str = "hearth/provider-keys";
 
 /// Stores, node and owner; functions are started as they are needed.
 pub struct Cloud {
@@ -70,6 +71,7 @@ impl Cloud {
             ("HEARTH_TABLE", TABLE),
             ("HEARTH_BUCKET", BUCKET),
             ("HEARTH_SECRET", SECRET),
+            ("HEARTH_PROVIDER_KEYS", PROVIDER_KEYS),
             ("HEARTH_STAGE", "dev"),
             ("HEARTH_LOG_LEVEL", "info"),
             ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
@@ -112,7 +114,12 @@ impl Drop for Services {
 fn store(embedded: &Embedded, url: &str) -> Store {
     let clients =
         Clients { dynamodb: embedded.dynamodb(), s3: embedded.s3(url), secrets: embedded.secrets() };
-    let names = Names { table: TABLE.to_owned(), bucket: BUCKET.to_owned(), secret: SECRET.to_owned() };
+    let names = Names {
+        table: TABLE.to_owned(),
+        bucket: BUCKET.to_owned(),
+        secret: SECRET.to_owned(),
+        provider_keys: PROVIDER_KEYS.to_owned(),
+    };
     Store::new(clients, names)
 }
 

@@ -5,6 +5,7 @@
 //! - [`Cloud`] is the same product in its other shape: function processes under the Lambda emulator,
 //!   the stores behind a socket, and a `hearth node`.
 //! - [`Client`] asks either over HTTP; [`Events`] reads what streams.
+//! - [`Upstream`] plays a vendor's API, as well or as badly as a test wants it.
 //! - [`eventually`] waits for what is only visible by asking again.
 //!
 //! Nothing outlives its test: every process is killed when its owner is dropped. The binaries are those
@@ -17,6 +18,7 @@ mod home;
 mod model;
 mod process;
 mod stream;
+mod upstream;
 mod wait;
 
 pub use binaries::binary;
@@ -26,4 +28,5 @@ pub use home::{Home, Setup};
 pub use model::{copy_with_context, corrupt_copy, tiny_chat, truncated_copy, whole_copy};
 pub use process::{Ended, Process, hearth, is_running, run, signal};
 pub use stream::{Event, Events};
+pub use upstream::{Received, Reply, Upstream};
 pub use wait::{DEADLINE, eventually, within};

@@ -27,7 +27,12 @@ async fn open(folder: &tempfile::TempDir) -> Store {
         s3: embedded.s3("http://s3.test"),
         secrets: embedded.secrets(),
     };
-    let names = Names { table: "hearth".into(), bucket: BUCKET.into(), secret: "hearth/gateway".into() };
+    let names = Names {
+        table: "hearth".into(),
+        bucket: BUCKET.into(),
+        secret: "hearth/gateway".into(),
+        provider_keys: "hearth/provider-keys".into(),
+    };
     let store = Store::new(clients, names);
     store.migrate().await.unwrap();
     store

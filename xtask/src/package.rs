@@ -24,10 +24,11 @@ const FUNCTIONS: [(&str, &str); 4] = [
 
 /// Where a function is told its stores are. Nothing is there: a start asks none of them, and the
 /// events' placeholder for a token is refused before any is asked.
-const NO_STORES: [(&str, &str); 6] = [
+const NO_STORES: [(&str, &str); 7] = [
     ("HEARTH_TABLE", "hearth"),
     ("HEARTH_BUCKET", "hearth"),
     ("HEARTH_SECRET", "hearth"),
+    ("HEARTH_PROVIDER_KEYS", "hearth/provider-keys"),
     ("HEARTH_LOG_LEVEL", "info"),
     ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
     ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),

@@ -70,6 +70,11 @@ impl Gateway {
         self.json(self.http.post(self.route(segments)?).json(body)).await
     }
 
+    /// `PUT` of a JSON body; what is answered isn't looked at.
+    pub(super) async fn put(&self, segments: &[&str], body: &impl Serialize) -> anyhow::Result<()> {
+        self.send(self.http.put(self.route(segments)?).json(body)).await.map(drop)
+    }
+
     /// `DELETE`; what is answered isn't looked at.
     pub(super) async fn delete(&self, segments: &[&str]) -> anyhow::Result<()> {
         self.send(self.http.delete(self.route(segments)?)).await.map(drop)

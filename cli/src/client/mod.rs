@@ -12,6 +12,7 @@ pub mod error;
 pub mod generate;
 mod http;
 mod interrupt;
+pub mod key;
 pub mod models;
 pub mod pull;
 mod sampling;

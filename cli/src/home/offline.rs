@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use hearth_domain::Scope;
-use hearth_gateway::{Gateway, Options, tokens::shown};
+use hearth_gateway::{Gateway, HttpClients, Options, Routing, tokens::shown};
 use hearth_store::{Clients, Names, Store};
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
 
@@ -15,15 +15,15 @@ use crate::client::token::{Token, TokenCommand, print_created, print_list, print
 /// Carries a token command out on the folder `data`.
 pub(crate) async fn in_folder(token: Token, data: &Path) -> Result<()> {
     // Nothing here gives out a URL.
-    let gateway = Stores::open(data)?.gateway("http://localhost").await?;
+    let gateway = Stores::open(data)?.gateway("http://localhost", Routing::default()).await?;
     carry_out(token, &gateway).await
 }
 
 /// Carries a token command out on the DynamoDB table `table`, with the AWS environment's credentials.
 pub(crate) async fn in_table(token: Token, table: &str) -> Result<()> {
-    let names = Names { table: table.to_owned(), bucket: String::new(), secret: String::new() };
+    let names = Names { table: table.to_owned(), ..Names::default() };
     let store = Store::new(Clients::from_environment().await, names);
-    let gateway = Gateway::new(store, hearth_providers::http_client()?, Options::default());
+    let gateway = Gateway::new(store, HttpClients::new()?, Options::default(), Routing::default());
     carry_out(token, &gateway).await
 }
 

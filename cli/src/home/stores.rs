@@ -6,12 +6,13 @@ use anyhow::Result;
 use axum::Router;
 use hearth_auth::Keys;
 use hearth_embedded::Embedded;
-use hearth_gateway::{Gateway, Options};
+use hearth_gateway::{Gateway, HttpClients, Options, Routing};
 use hearth_store::{Clients, Names, Store};
 
 const TABLE: &str = "hearth";
 const BUCKET: &str = "hearth-media";
 const SECRET: &str = "hearth/gateway";
+const PROVIDER_KEYS: &str = "hearth/provider-keys";
 
 /// The stores of one data folder, which is this process' own while they live.
 pub(crate) struct Stores(Embedded);
@@ -22,15 +23,20 @@ impl Stores {
         Ok(Self(Embedded::open(data, BUCKET)?))
     }
 
-    /// The gateway over them. Presigned URLs begin with `url`.
-    pub(crate) async fn gateway(&self, url: &str) -> Result<Gateway> {
+    /// The gateway over them, which asks those in `routing`. Presigned URLs begin with `url`.
+    pub(crate) async fn gateway(&self, url: &str, routing: Routing) -> Result<Gateway> {
         let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
-        let names = Names { table: TABLE.to_owned(), bucket: BUCKET.to_owned(), secret: SECRET.to_owned() };
+        let names = Names {
+            table: TABLE.to_owned(),
+            bucket: BUCKET.to_owned(),
+            secret: SECRET.to_owned(),
+            provider_keys: PROVIDER_KEYS.to_owned(),
+        };
         let store = Store::new(clients, names);
         store.migrate().await?;
         let options =
             Options { private_nodes: true, long_lived: true, new_secret: Some(Keys::generate_secret) };
-        Ok(Gateway::new(store, hearth_providers::http_client()?, options))
+        Ok(Gateway::new(store, HttpClients::new()?, options, routing))
     }
 
     /// Where presigned URLs lead.

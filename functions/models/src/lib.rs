@@ -1,4 +1,4 @@
-//! `/v1/models`: what there is, what it is doing, loading and unloading.
+//! `/v1/models`: what there is, what it is doing, loading and unloading; `/v1/providers`: who else is asked.
 //!
 //! A model's id may hold slashes, raw or as `%2F`, so one wildcard takes all that lies below
 //! `/v1/models`, and [`path`] tells the routes apart by how they end.
@@ -32,9 +32,16 @@ struct Wildcard;
 pub fn routes(state: &AppState) -> Routes {
     let reads = Routes::with_openapi(Wildcard::openapi())
         .routes(routes!(routes::list::list))
+        .routes(routes!(routes::provider_list::list))
         .route("/v1/models/{*path}", get(path::read));
     let writes = Routes::new().route("/v1/models/{*path}", post(path::write));
-    guarded(reads, state, Scope::ModelsRead).merge(guarded(writes, state, Scope::ModelsWrite))
+    let keys =
+        Routes::new().routes(routes!(routes::provider_key_set::set, routes::provider_key_remove::remove));
+    guarded(reads, state, Scope::ModelsRead).merge(guarded(writes, state, Scope::ModelsWrite)).merge(guarded(
+        keys,
+        state,
+        Scope::Providers,
+    ))
 }
 
 /// The function's router.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ModelId, Task};
+use crate::{ModelId, Route, Task};
 
 /// What happens to a run when its client goes away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,8 @@ pub struct Generation {
     pub while_loading: WhileLoading,
     /// How soon it gets its turn.
     pub priority: Priority,
+    /// Whom it may be served by.
+    pub route: Route,
     /// What the gateway doesn't know.
     pub extra: Extra,
 }
@@ -91,6 +93,7 @@ impl Generation {
             on_disconnect: OnDisconnect::default(),
             while_loading: WhileLoading::default(),
             priority: Priority::default(),
+            route: Route::default(),
             extra: Extra::default(),
         }
     }

@@ -17,6 +17,9 @@ pub enum Scope {
     /// Make, list and revoke tokens.
     #[serde(rename = "tokens")]
     Tokens,
+    /// Set and remove the keys of providers.
+    #[serde(rename = "providers")]
+    Providers,
     /// See readiness and metrics.
     #[serde(rename = "ops")]
     Ops,
@@ -24,7 +27,8 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope: what an owner's token has.
-    pub const ALL: [Self; 5] = [Self::Generate, Self::ModelsRead, Self::ModelsWrite, Self::Tokens, Self::Ops];
+    pub const ALL: [Self; 6] =
+        [Self::Generate, Self::ModelsRead, Self::ModelsWrite, Self::Tokens, Self::Providers, Self::Ops];
 
     /// What a token has unless it is made with other scopes: enough for an application.
     pub const DEFAULT: [Self; 2] = [Self::Generate, Self::ModelsRead];
@@ -37,6 +41,7 @@ impl Scope {
             Self::ModelsRead => "models:read",
             Self::ModelsWrite => "models:write",
             Self::Tokens => "tokens",
+            Self::Providers => "providers",
             Self::Ops => "ops",
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! - [`access`] turns a credential into a [`Caller`]; [`tokens`] makes and revokes credentials.
 //! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
-//! - [`resolve`] decides who serves a request, [`run`] carries it out, `record` writes it down.
+//! - [`providers`] knows whom an operator has set up, and `health` how they do.
+//! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
+//!   events on, `record` writes them down.
 //! - [`requests`] reads, follows and cancels what was carried out.
 //!
 //! Whatever dialect a client speaks, what comes out is one stream of run events.
@@ -10,8 +12,11 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod drive;
 mod error;
+mod health;
 pub mod nodes;
+pub mod providers;
 mod record;
 pub mod registry;
 pub mod requests;
@@ -27,6 +32,7 @@ use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
 
 pub use access::Caller;
+pub use providers::Routing;
 pub use run::{RunStream, first_position};
 
 /// The gateway: everything that serves a request, shared by all of them.
@@ -38,6 +44,9 @@ struct Inner {
     store: Store,
     http: reqwest::Client,
     options: Options,
+    directory: providers::Directory,
+    health: health::Health,
+    running: run::Running,
     /// Read at first use: a function that needs no keys starts without asking for them.
     keys: OnceCell<Keys>,
     access: access::Cache,
@@ -45,6 +54,25 @@ struct Inner {
     statuses: nodes::StatusCache,
     /// Runs that begin here, and aren't stored yet.
     beginning: run::Beginning,
+}
+
+/// What the gateway calls out through.
+#[derive(Debug, Clone)]
+pub struct HttpClients {
+    /// To nodes.
+    pub nodes: reqwest::Client,
+    /// To vendors.
+    pub vendors: reqwest::Client,
+}
+
+impl HttpClients {
+    /// Both, as their callers need them.
+    ///
+    /// # Errors
+    /// If the TLS roots can't be read.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Ok(Self { nodes: hearth_providers::http_client()?, vendors: hearth_providers::vendor_client()? })
+    }
 }
 
 /// What an operator decides.
@@ -60,13 +88,16 @@ pub struct Options {
 }
 
 impl Gateway {
-    /// A gateway over `store`, calling out through `http`.
+    /// A gateway over `store`, calling out through `http` to the nodes and those in `routing`.
     #[must_use]
-    pub fn new(store: Store, http: reqwest::Client, options: Options) -> Self {
+    pub fn new(store: Store, http: HttpClients, options: Options, routing: Routing) -> Self {
         Self(Arc::new(Inner {
             store,
-            http,
+            http: http.nodes,
             options,
+            directory: providers::Directory::new(routing, http.vendors),
+            health: health::Health::default(),
+            running: run::Running::default(),
             keys: OnceCell::new(),
             access: access::Cache::default(),
             nodes: nodes::RecordCache::default(),

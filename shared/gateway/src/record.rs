@@ -6,9 +6,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use hearth_domain::{FinishReason, Run, RunState, Timestamp, run::Failure};
+use hearth_domain::{FinishReason, ModelId, Run, RunState, Timestamp, run::Failure};
 use hearth_store::{Store, StoreError};
-use hearth_wire::{RunEvent, RunEventBody, answer};
+use hearth_wire::{RunEvent, RunEventBody, answer, event::Selected};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -91,7 +91,8 @@ impl Recorder {
         let silent = is_silent(&self.run);
         let run = &mut self.run;
         match &event.body {
-            RunEventBody::Selected(_) | RunEventBody::Loading { .. } => {}
+            RunEventBody::Selected(selected) => self.changed |= select(run, selected),
+            RunEventBody::Loading { .. } => {}
             RunEventBody::Queued { position } => {
                 run.queue_position = Some(*position);
                 self.changed = true;
@@ -215,6 +216,18 @@ impl Recorder {
         }
         Ok(())
     }
+}
+
+/// Notes who serves a run; whether it is another than before.
+fn select(run: &mut Run, selected: &Selected) -> bool {
+    let same = run.provider == selected.provider && run.model.as_str() == selected.model;
+    run.model = ModelId::new(&*selected.model);
+    run.provider.clone_from(&selected.provider);
+    run.node = selected.node;
+    run.modality = selected.modality;
+    run.reason.clone_from(&selected.reason);
+    run.fallback_reason.clone_from(&selected.fallback_reason);
+    !same
 }
 
 fn is_silent(run: &Run) -> bool {

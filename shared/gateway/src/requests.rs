@@ -88,11 +88,7 @@ impl Gateway {
         if run.state.is_terminal() {
             return Ok((run, false));
         }
-        let nodes = self.store().nodes().of(caller.user).await.map_err(error::store)?;
-        let node = nodes.iter().find(|node| Some(node.id) == run.node);
-        let node = node
-            .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
-        let cancelled = self.link(node).await?.cancel(id).await?;
+        let cancelled = self.0.running.stop(id) || self.cancel_on_node(caller, &run).await?;
         let ended = async {
             loop {
                 let run = self.request(caller, id).await?;
@@ -108,6 +104,20 @@ impl Gateway {
             // Neither its node nor its gateway has it any more.
             Err(_) => Ok((self.end_lost_run(run).await?, false)),
         }
+    }
+
+    /// Stops a run that another process carries out, where its node is; whether there was something to stop.
+    async fn cancel_on_node(&self, caller: &Caller, run: &Run) -> Result<bool, ApiError> {
+        if run.node.is_none() {
+            let message = "the run is carried out by another process of the gateway, which can't be told to \
+                           stop it; close the connection that waits for it";
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        }
+        let nodes = self.store().nodes().of(caller.user).await.map_err(error::store)?;
+        let node = nodes.iter().find(|node| Some(node.id) == run.node);
+        let node = node
+            .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
+        self.link(node).await?.cancel(run.id).await
     }
 
     /// Ends the runs that an earlier process of this gateway left open. Only where there is one
@@ -159,6 +169,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
         reason: run.reason.clone(),
         fallback_used: run.fallback_reason.is_some(),
         fallback_reason: run.fallback_reason.clone(),
+        node: run.node,
     };
     let mut bodies = Vec::new();
     if seen == 0 {

@@ -1,6 +1,6 @@
 //! Carrying a run out.
 //!
-//! A task of its own, the driver, reads the provider's stream, numbers the events, gives each to the
+//! A task of its own, the [`drive`](crate::drive)r, has the run carried out, and gives each event to the
 //! recorder and to the client. So a client that goes away is noticed at once, whether the run then
 //! stops or goes on; and what the client reads never waits for the store.
 
@@ -11,26 +11,18 @@ use std::{
 };
 
 use futures::{
-    FutureExt as _, StreamExt as _,
+    FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use hearth_domain::{Generation, OnDisconnect, Run, RunId, RunState, Timestamp, Usage};
-use hearth_providers::{Call, EventStream, Provider};
+use hearth_domain::{Generation, Run, RunId, RunState, Timestamp, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::{Caller, Gateway, record, resolve::Candidate};
+use crate::{Caller, Gateway, drive::Driver, record, resolve::Candidate};
 
 /// How long whoever looks for a run, or where a process is frozen after an answer, the answer's
 /// beginning, may wait for the run to be stored.
 const CREATE: Duration = Duration::from_millis(250);
-/// How long a stopped run may take to say so.
-const CANCEL: Duration = Duration::from_secs(10);
-/// How long a stream's end may wait for the run to be recorded.
-const RECORD: Duration = Duration::from_secs(5);
 
 /// A run's events, as they come. Dropping it is the client's going away.
 #[derive(Debug)]
@@ -101,15 +93,12 @@ impl Gateway {
         id: RunId,
         generation: Generation,
     ) -> Result<RunStream, ApiError> {
-        let candidate = self.resolve(caller, &generation).await?;
-        let run = new_run(caller, id, &candidate);
+        let candidates = self.resolve(caller, &generation).await?;
+        let run = new_run(caller, id, candidates.first().ok_or_else(nobody)?);
         let (client, mut events) = mpsc::unbounded_channel();
         let recording = record::start(self.store().clone(), run);
-        let recorder = recording.events;
-        let driver = Driver { id, provider: candidate.provider, client, recorder, seq: 0 };
-        let call = Call { run: id, model: candidate.model, generation };
-        let selected = RunEventBody::Selected(candidate.selected);
-        tokio::spawn(driver.run(call, selected, recording.ended));
+        let driver = Driver::new(self, id, generation, client, recording.events);
+        tokio::spawn(driver.run(candidates, recording.ended));
         let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {
             if let RunEventBody::Error { error } = event.body {
@@ -129,6 +118,33 @@ impl Gateway {
             let _ = tokio::time::timeout(CREATE, created).await;
         }
         Ok(RunStream { id, first, rest: events })
+    }
+}
+
+/// The runs that are carried out here.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Mutex<HashMap<RunId, Arc<Notify>>>);
+
+impl Running {
+    /// Notes a run; what it gives is told when the run is to stop.
+    pub(crate) fn enter(&self, id: RunId) -> Arc<Notify> {
+        Arc::clone(self.runs().entry(id).or_default())
+    }
+
+    /// Forgets a run.
+    pub(crate) fn leave(&self, id: RunId) {
+        self.runs().remove(&id);
+    }
+
+    /// Has a run stop; whether it is carried out here.
+    pub(crate) fn stop(&self, id: RunId) -> bool {
+        let runs = self.runs();
+        let run = runs.get(&id);
+        run.inspect(|run| run.notify_one()).is_some()
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Notify>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -188,91 +204,7 @@ fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
     }
 }
 
-struct Driver {
-    id: RunId,
-    provider: Arc<dyn Provider>,
-    client: mpsc::UnboundedSender<RunEvent>,
-    recorder: mpsc::UnboundedSender<RunEvent>,
-    seq: u64,
-}
-
-impl Driver {
-    async fn run(mut self, call: Call, selected: RunEventBody, recorded: JoinHandle<()>) {
-        let began = std::time::Instant::now();
-        let stop_with_client = call.generation.on_disconnect == OnDisconnect::Cancel;
-        self.emit(selected);
-        match self.begin(call, stop_with_client).await {
-            Ok(events) => self.follow(events, stop_with_client).await,
-            Err(last) => self.emit(last),
-        }
-        metrics::histogram!("hearth_run_seconds").record(began.elapsed());
-        // The client's stream ends when `self.client` is dropped, after the run is recorded.
-        drop(self.recorder);
-        if tokio::time::timeout(RECORD, recorded).await.is_err() {
-            tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");
-        }
-    }
-
-    /// Calls the provider; the terminal event if that comes to nothing.
-    async fn begin(&self, call: Call, stop_with_client: bool) -> Result<EventStream, RunEventBody> {
-        tokio::select! {
-            stream = self.provider.generate(call) => stream.map_err(|error| RunEventBody::Error { error }),
-            () = self.client.closed(), if stop_with_client => {
-                self.cancel().await;
-                Err(RunEventBody::Cancelled)
-            }
-        }
-    }
-
-    async fn follow(&mut self, mut events: EventStream, stop_with_client: bool) {
-        let mut deadline = None;
-        loop {
-            let next = tokio::select! {
-                next = events.next() => next,
-                () = self.client.closed(), if stop_with_client && deadline.is_none() => {
-                    tracing::info!(run = %self.id, "the client went away; the run is stopped");
-                    self.cancel().await;
-                    deadline = Some(tokio::time::Instant::now() + CANCEL);
-                    continue;
-                }
-                () = sleep_until(deadline) => Some(RunEventBody::Cancelled),
-            };
-            let last = next.unwrap_or_else(|| RunEventBody::Error {
-                error: ApiError::new(ErrorCode::ProviderError, "the provider's stream broke off"),
-            });
-            let terminal = last.is_terminal();
-            self.emit(last);
-            if terminal {
-                return;
-            }
-        }
-    }
-
-    async fn cancel(&self) {
-        if let Err(error) = self.provider.cancel(self.id).await {
-            tracing::warn!(run = %self.id, %error, "the run can't be stopped; its provider will notice by itself");
-        }
-    }
-
-    fn emit(&mut self, body: RunEventBody) {
-        self.seq += 1;
-        if let RunEventBody::Usage { usage } = &body {
-            metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
-            metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
-        }
-        let event = RunEvent { seq: self.seq, body };
-        // Either may be gone: the client by its own will, the recorder after a terminal event.
-        // Vectors aren't recorded: those of one request fill hundreds of items.
-        if !matches!(event.body, RunEventBody::Embedding { .. }) {
-            let _ = self.recorder.send(event.clone());
-        }
-        let _ = self.client.send(event);
-    }
-}
-
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
+/// No resolution is empty.
+fn nobody() -> ApiError {
+    ApiError::new(ErrorCode::NoModelAvailable, "nobody can serve the request")
 }

@@ -56,6 +56,7 @@ impl FunctionConfig {
                 table: needed("HEARTH_TABLE")?,
                 bucket: needed("HEARTH_BUCKET")?,
                 secret: needed("HEARTH_SECRET")?,
+                provider_keys: needed("HEARTH_PROVIDER_KEYS")?,
             },
             log_level: env("HEARTH_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             private_nodes,

@@ -45,7 +45,7 @@ impl Default for Timeouts {
 }
 
 /// Where a provider is, and what opens it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// What the operator calls it.
     pub name: String,

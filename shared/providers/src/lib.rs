@@ -4,6 +4,7 @@
 
 #![warn(missing_docs)]
 
+pub mod config;
 pub mod dialect;
 pub mod http;
 pub mod node;
@@ -16,6 +17,7 @@ use futures::Stream;
 use hearth_domain::{Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
+pub use config::ProviderConfig;
 pub use http::{Endpoint, HttpProvider, Timeouts};
 pub use node::NodeLink;
 pub use vendor::Vendor;

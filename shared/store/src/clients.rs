@@ -43,7 +43,7 @@ impl Clients {
 }
 
 /// What table, bucket and secret are called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// The table.
     pub table: String,
@@ -51,4 +51,6 @@ pub struct Names {
     pub bucket: String,
     /// The secret's name or ARN.
     pub secret: String,
+    /// The name or ARN of the secret that holds the providers' keys.
+    pub provider_keys: String,
 }

@@ -89,6 +89,22 @@ impl Store {
         secret::get(&self.clients.secrets, &self.names.secret, new).await
     }
 
+    /// The providers' keys, a JSON text; none if none was ever kept.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub async fn provider_keys(&self) -> Result<Option<hearth_domain::Secret>, StoreError> {
+        secret::find(&self.clients.secrets, &self.names.provider_keys).await
+    }
+
+    /// Keeps the providers' keys, a JSON text, in place of those before.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub async fn put_provider_keys(&self, keys: &hearth_domain::Secret) -> Result<(), StoreError> {
+        secret::put(&self.clients.secrets, &self.names.provider_keys, keys).await
+    }
+
     /// Whether table, bucket and secret can be reached: each with its problem, if it has one.
     pub async fn check(&self) -> Vec<(&'static str, Option<StoreError>)> {
         let bucket = self.clients.s3.head_bucket().bucket(&self.names.bucket).send();

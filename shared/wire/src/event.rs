@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -127,6 +127,9 @@ pub struct ToolCallBegin {
 pub struct Selected {
     /// The model's id.
     pub model: String,
+    /// The node that has it, for a local model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
     /// Its makers' name for it.
     pub model_name: String,
     /// Who serves it.

@@ -1,8 +1,8 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Sampling,
-    TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
+    Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
+    Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,6 +25,16 @@ pub struct GenerateRequest {
     /// A model's id, or `auto`. Absent: the default model.
     #[schema(example = "tiny-chat")]
     pub model: Option<String>,
+    /// The provider that must serve it; any, when absent.
+    #[schema(example = "local")]
+    pub provider: Option<String>,
+    /// What may serve it: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "auto")]
+    pub selection_mode: SelectionMode,
+    /// What to try when the first choice can't serve it, in place of what the operator has set.
+    #[schema(value_type = Option<Object>, example = json!({"models": ["tiny-chat"]}))]
+    pub fallback: Option<Fallback>,
     /// What to make. Inferred from the model when absent; `text` is what local models serve.
     #[schema(value_type = Option<String>, example = "text")]
     pub modality: Option<Modality>,
@@ -57,6 +67,50 @@ pub struct GenerateRequest {
     #[schema(value_type = Option<String>, example = "normal")]
     pub priority: Priority,
 }
+
+/// What to try when the first choice can't serve a request.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(untagged, expecting = "expected false, or an object such as {\"models\": [\"tiny-chat\"]}")]
+pub enum Fallback {
+    /// `false`: nothing.
+    None(bool),
+    /// These.
+    Models(FallbackModels),
+}
+
+/// Models to try, in this order.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FallbackModels {
+    /// Their names, as in `model`.
+    pub models: Vec<String>,
+}
+
+impl Fallback {
+    /// The models.
+    ///
+    /// # Errors
+    /// `invalid_request` for `true`, which names none, and for too many.
+    pub(crate) fn into_models(self) -> Result<Vec<String>, ApiError> {
+        match self {
+            Self::None(false) => Ok(Vec::new()),
+            Self::None(true) => Err(ApiError::invalid(
+                "fallback",
+                "fallback must be false or name models, as {\"models\": [...]}",
+            )),
+            Self::Models(FallbackModels { models }) if models.len() > MAX_FALLBACKS => {
+                Err(ApiError::invalid(
+                    "fallback.models",
+                    format!("fallback.models takes at most {MAX_FALLBACKS}"),
+                ))
+            }
+            Self::Models(FallbackModels { models }) => Ok(models),
+        }
+    }
+}
+
+/// How many models a request may name to fall back to.
+const MAX_FALLBACKS: usize = 16;
 
 /// How to sample and when to stop.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
@@ -152,6 +206,11 @@ impl GenerateRequest {
             on_disconnect: self.on_disconnect,
             while_loading: self.while_loading,
             priority: self.priority,
+            route: Route {
+                provider: self.provider,
+                mode: self.selection_mode,
+                fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+            },
             ..Generation::new(self.model.map(ModelId::new), task)
         })
     }

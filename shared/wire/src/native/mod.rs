@@ -4,6 +4,7 @@ pub mod generate;
 pub mod input;
 pub mod models;
 pub mod output;
+pub mod providers;
 pub mod render;
 pub mod requests;
 pub mod tokens;

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use hearth_auth::LinkSigner;
+use hearth_domain::NodeId;
 use hearth_wire::{native::models::RuntimeStatus, node::NodeStatus};
 
 use super::*;

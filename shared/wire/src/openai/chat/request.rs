@@ -1,8 +1,8 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, ModelId, OnDisconnect, Priority, ReasoningEffort, RunId,
-    Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
+    ClientDialect, Extra, Field, Generation, ModelId, OnDisconnect, Priority, ReasoningEffort, Route, RunId,
+    Sampling, SelectionMode, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{ChatMessage, Renderer};
 use crate::{
     ApiError,
-    native::generate::Stop,
+    native::generate::{Fallback, Stop},
     openai::{
         format::ResponseFormatBody,
         logprobs::{LogitBias, biases, top_logprobs},
@@ -90,6 +90,12 @@ pub struct ChatRequest {
     /// An extension: `low`, `normal` or `high` among the requests that wait.
     #[schema(value_type = Option<String>)]
     pub priority: Option<Priority>,
+    /// An extension: what to try when the first choice can't serve it: `false`, or `{"models": [...]}`.
+    #[schema(value_type = Option<Object>)]
+    pub fallback: Option<Fallback>,
+    /// An extension: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
+    #[schema(value_type = Option<String>)]
+    pub selection_mode: Option<SelectionMode>,
     /// What a provider of this dialect may know.
     #[serde(flatten)]
     #[schema(ignore)]
@@ -160,6 +166,11 @@ impl ChatRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
+            route: Route {
+                provider: None,
+                mode: self.selection_mode.unwrap_or_default(),
+                fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+            },
             extra: Extra { dialect: ClientDialect::OpenAiChat, fields: self.extra },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })

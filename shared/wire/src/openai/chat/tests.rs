@@ -207,6 +207,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
 fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
     let selected = RunEventBody::Selected(Selected {
         model: "tiny-chat".into(),
+        node: None,
         model_name: "Tiny Chat".into(),
         provider: "local".into(),
         modality: Modality::Text,

@@ -1,0 +1,101 @@
+//! `hearth key`: the keys of providers.
+
+use std::io::{IsTerminal as _, Read as _};
+
+use anyhow::Context as _;
+use hearth_wire::native::providers::{ProviderBody, ProviderList};
+use serde_json::json;
+
+use super::{connection::Connection, http::Gateway, table::Table, terminal};
+
+/// Set, list and remove the keys of providers
+#[derive(Debug, clap::Args)]
+pub struct Key {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What to do with keys.
+#[derive(Debug, clap::Subcommand)]
+pub enum KeyCommand {
+    /// Keep a provider's key, read from standard input
+    Set {
+        /// The provider: a vendor such as openai, or one of hearth.toml
+        #[arg(value_name = "PROVIDER")]
+        provider: String,
+    },
+    /// Show the providers, and for whom there is a key
+    List,
+    /// Forget a provider's key
+    Remove {
+        /// The provider
+        #[arg(value_name = "PROVIDER")]
+        provider: String,
+    },
+}
+
+impl Key {
+    /// Asks the gateway.
+    ///
+    /// # Errors
+    /// No key, no gateway, or the gateway's own error.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let gateway = Gateway::new(&self.connection)?;
+        let json = self.connection.json;
+        match self.command {
+            KeyCommand::Set { provider } => {
+                let key = read_key(&provider)?;
+                gateway.put(&["v1", "providers", &provider, "key"], &json!({"key": key})).await?;
+                done(json, &provider, "set")
+            }
+            KeyCommand::List => list(&gateway.get(&["v1", "providers"], &[]).await?, json),
+            KeyCommand::Remove { provider } => {
+                gateway.delete(&["v1", "providers", &provider, "key"]).await?;
+                done(json, &provider, "removed")
+            }
+        }
+    }
+}
+
+/// The key, from standard input: as an argument it would be seen in the list of processes and in the
+/// shell's history.
+fn read_key(provider: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if std::io::stdin().is_terminal() {
+        terminal::note(&format!("The key of {provider}, then Enter (it is shown while you type):"));
+        std::io::stdin().read_line(&mut text).context("the key can't be read")?;
+    } else {
+        std::io::stdin().take(64 << 10).read_to_string(&mut text).context("the key can't be read")?;
+    }
+    let key = text.trim();
+    anyhow::ensure!(
+        !key.is_empty(),
+        "no key came; send it to standard input: echo $KEY | hearth key set {provider}"
+    );
+    Ok(key.to_owned())
+}
+
+fn done(json: bool, provider: &str, what: &str) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(&json!({"provider": provider, what: true}));
+    }
+    Ok(terminal::print_line(&format!("the key of {provider} is {what}"))?)
+}
+
+fn list(list: &ProviderList, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(list);
+    }
+    if list.providers.is_empty() {
+        terminal::note("no provider is set up; set one up with `hearth key set openai`");
+        return Ok(());
+    }
+    let mut table = Table::new(["PROVIDER", "KIND", "KEY", "MODELS"]);
+    for ProviderBody { name, kind, configured, models, .. } in list.providers.clone() {
+        let key = if configured { "set" } else { "missing" };
+        table.push([name, kind, key.to_owned(), models.join(",")]);
+    }
+    Ok(terminal::print(&table.to_string())?)
+}

@@ -1,0 +1,39 @@
+//! Whom a request may be served by, beyond the model that it names.
+
+use serde::{Deserialize, Serialize};
+
+/// What may serve a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectionMode {
+    /// Whatever fits.
+    #[default]
+    Auto,
+    /// What costs nothing: the models of nodes.
+    FreeOnly,
+    /// Commercial providers.
+    CommercialOnly,
+    /// The model that the request names, and no other in its place.
+    Model,
+}
+
+/// Whom a request may be served by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Only this provider, if it is named.
+    pub provider: Option<String>,
+    /// What may serve it.
+    pub mode: SelectionMode,
+    /// Models to try when the first can't serve it, in this order, in place of those that the operator
+    /// has set; an empty list for none.
+    pub fallbacks: Option<Vec<String>>,
+}
+
+/// The provider and the model of a name such as `openai:gpt-5`; nothing if it has no such form.
+///
+/// Local models' ids may hold a colon too: whether the first part is a provider is for the caller to
+/// know.
+#[must_use]
+pub fn provider_and_model(name: &str) -> Option<(&str, &str)> {
+    name.split_once(':').filter(|(provider, model)| !provider.is_empty() && !model.is_empty())
+}

@@ -1,0 +1,281 @@
+//! The providers that an operator has set up.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hearth_domain::Secret;
+use hearth_providers::{HttpProvider, ProviderConfig};
+use hearth_wire::{
+    ApiError, ErrorCode,
+    native::providers::{ProviderBody, UnavailableModel},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use crate::{Gateway, error};
+
+/// Keys are read again after this: one that is changed elsewhere is noticed so late.
+const CACHED: Duration = Duration::from_secs(60);
+
+/// Whom the gateway may ask, and for what.
+#[derive(Debug, Clone, Default)]
+pub struct Routing {
+    /// Providers, by the names that clients use for them.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// Names that stand for models, the first that can serve being taken.
+    pub aliases: BTreeMap<String, Vec<String>>,
+    /// What to try in place of a model, or of an alias, that can't serve.
+    pub fallbacks: BTreeMap<String, Vec<String>>,
+}
+
+/// A provider that is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) provider: HttpProvider,
+    /// The models that are its own when they are asked for without its name.
+    pub(crate) models: Vec<String>,
+}
+
+impl Known {
+    pub(crate) fn name(&self) -> &str {
+        &self.provider.endpoint().name
+    }
+
+    /// Whether it has what it needs to be called.
+    pub(crate) fn is_usable(&self) -> bool {
+        let endpoint = self.provider.endpoint();
+        endpoint.key.is_some() || !endpoint.vendor.needs_key
+    }
+}
+
+/// What a provider's secret is: its key, or settings with a key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Key(Secret),
+    Settings(ProviderConfig),
+}
+
+/// The providers, with the keys that are kept as a secret.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    routing: Routing,
+    http: reqwest::Client,
+    /// Held while keys are read: whoever comes meanwhile waits for the same answer.
+    known: Mutex<Option<(Instant, Arc<[Known]>)>>,
+}
+
+impl Directory {
+    pub(crate) fn new(routing: Routing, http: reqwest::Client) -> Self {
+        Self { routing, http, known: Mutex::default() }
+    }
+
+    pub(crate) fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    /// Puts together settings and keys. A provider that is called as before stays the same, with its runs.
+    fn build(&self, kept: &BTreeMap<String, Kept>, before: &[Known]) -> Arc<[Known]> {
+        let mut all = self.routing.providers.clone();
+        let mut keys = BTreeMap::new();
+        for (name, kept) in kept {
+            match kept {
+                Kept::Key(key) => {
+                    keys.insert(name.as_str(), key.clone());
+                    all.entry(name.clone()).or_default();
+                }
+                Kept::Settings(settings) => {
+                    keys.extend(settings.api_key.clone().map(|key| (name.as_str(), key)));
+                    all.entry(name.clone()).or_insert_with(|| settings.clone());
+                }
+            }
+        }
+        let known = all.into_iter().filter_map(|(name, config)| {
+            let endpoint = match config.endpoint(&name, keys.get(name.as_str()).cloned()) {
+                Ok(endpoint) => endpoint,
+                Err(error) => {
+                    tracing::error!(%error, "a provider can't be used");
+                    return None;
+                }
+            };
+            let same = before.iter().find(|known| *known.provider.endpoint() == endpoint);
+            let provider = same.map(|known| known.provider.clone());
+            let provider = provider.unwrap_or_else(|| HttpProvider::new(endpoint, self.http.clone()));
+            Some(Known { provider, models: config.models })
+        });
+        known.collect()
+    }
+}
+
+impl Gateway {
+    /// The providers, as they were set up at most a minute ago.
+    pub(crate) async fn providers(&self) -> Arc<[Known]> {
+        let directory = &self.0.directory;
+        let mut known = directory.known.lock().await;
+        if let Some((at, list)) = &*known
+            && at.elapsed() < CACHED
+        {
+            return Arc::clone(list);
+        }
+        let before = known.as_ref().map(|(_, list)| Arc::clone(list)).unwrap_or_default();
+        let list = match self.kept_keys().await {
+            Ok(kept) => directory.build(&kept, &before),
+            // What was known is better than nothing; it is tried again in a minute.
+            Err(error) if known.is_some() => {
+                tracing::warn!(error, "the providers' keys can't be read again");
+                before
+            }
+            Err(error) => {
+                tracing::error!(error, "the providers' keys can't be read");
+                directory.build(&BTreeMap::new(), &before)
+            }
+        };
+        *known = Some((Instant::now(), Arc::clone(&list)));
+        list
+    }
+
+    /// The providers, as clients see them.
+    pub async fn list_providers(&self) -> Vec<ProviderBody> {
+        let states = self.0.health.all(Instant::now());
+        let body = |known: &Known| {
+            let endpoint = known.provider.endpoint();
+            let unavailable = states.iter().filter(|((provider, _), _)| *provider == endpoint.name);
+            let unavailable = unavailable.filter_map(|((_, model), state)| {
+                Some(UnavailableModel { model: model.clone(), state: state.name()?.to_owned() })
+            });
+            ProviderBody {
+                name: endpoint.name.clone(),
+                kind: endpoint.vendor.kind.to_owned(),
+                title: endpoint.vendor.title.to_owned(),
+                configured: known.is_usable(),
+                models: known.models.clone(),
+                unavailable: unavailable.collect(),
+            }
+        };
+        self.providers().await.iter().map(body).collect()
+    }
+
+    /// Keeps a provider's key, in place of the one before; it is used from now on here, and within a minute
+    /// everywhere.
+    ///
+    /// # Errors
+    /// `invalid_request` if no provider can have this name, or the key is none; `conflict` if its settings
+    /// have a key; `internal` if the store fails.
+    pub async fn set_provider_key(&self, name: &str, key: &Secret) -> Result<(), ApiError> {
+        let text = key.expose();
+        if text.trim() != text || text.is_empty() || text.len() > 8192 || text.chars().any(char::is_control) {
+            return Err(ApiError::invalid(
+                "key",
+                "key must be 1 to 8192 characters, without spaces around it",
+            ));
+        }
+        let config = self.0.directory.routing.providers.get(name).cloned().unwrap_or_default();
+        let checked = config.endpoint(name, Some(key.clone()));
+        checked.map_err(|error| ApiError::invalid("name", error.to_string()))?;
+        if config.api_key.is_some() {
+            let message =
+                format!("the settings of {name} have a key; take providers.{name}.api_key out of them first");
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        }
+        self.change_keys(|keys| {
+            match keys.get_mut(name) {
+                Some(Value::Object(settings)) => {
+                    settings.insert("api_key".to_owned(), json!(key.expose()));
+                }
+                _ => {
+                    keys.insert(name.to_owned(), json!(key.expose()));
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets a provider's key.
+    ///
+    /// # Errors
+    /// `not_found` if none is kept; `internal` if the store fails.
+    pub async fn remove_provider_key(&self, name: &str) -> Result<(), ApiError> {
+        self.change_keys(|keys| match keys.remove(name) {
+            Some(_) => Ok(()),
+            None => {
+                let message =
+                    format!("no key is kept for {name}; `hearth key list` shows for whom there is one");
+                Err(ApiError::new(ErrorCode::NotFound, message))
+            }
+        })
+        .await
+    }
+
+    /// Reads, changes and writes what is kept; nobody else here does meanwhile.
+    async fn change_keys(
+        &self,
+        change: impl FnOnce(&mut Map<String, Value>) -> Result<(), ApiError> + Send,
+    ) -> Result<(), ApiError> {
+        let mut known = self.0.directory.known.lock().await;
+        let secret = self.store().provider_keys().await.map_err(error::store)?;
+        let text = secret.as_ref().map_or("{}", Secret::expose);
+        let mut keys: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|_| error::internal(&"the providers' keys are no JSON object"))?;
+        change(&mut keys)?;
+        let keys = Secret::new(Value::Object(keys).to_string());
+        self.store().put_provider_keys(&keys).await.map_err(error::store)?;
+        if let Some((at, _)) = known.as_mut() {
+            // They are read again at the next use.
+            *at = at.checked_sub(CACHED).unwrap_or(*at);
+        }
+        Ok(())
+    }
+
+    async fn kept_keys(&self) -> Result<BTreeMap<String, Kept>, String> {
+        let secret = self.store().provider_keys().await.map_err(|error| error.to_string())?;
+        let Some(secret) = secret else { return Ok(BTreeMap::new()) };
+        // A parser's words may show a part of what it reads.
+        serde_json::from_str(secret.expose()).map_err(|_| "the secret is no JSON object of keys".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(toml: &[(&str, &str)]) -> Directory {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = |text: &str| serde_json::from_str(text).unwrap();
+        let providers = toml.iter().map(|(name, text)| ((*name).to_owned(), config(text))).collect();
+        Directory::new(Routing { providers, ..Routing::default() }, reqwest::Client::new())
+    }
+
+    fn kept(json: &str) -> BTreeMap<String, Kept> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_key_alone_sets_a_vendor_up_and_settings_win() {
+        let directory = directory(&[("groq", r#"{"api_key": "own", "models": ["m"]}"#), ("xai", "{}")]);
+        let kept = kept(
+            r#"{"openai": "sk-1", "groq": "other", "broken": "k",
+                "rig": {"kind": "openai_compatible", "base_url": "http://rig:1/v1"}}"#,
+        );
+        let known = directory.build(&kept, &[]);
+        let told: Vec<_> = known
+            .iter()
+            .map(|known| {
+                (known.name(), known.provider.endpoint().key.as_ref().map(Secret::expose), known.is_usable())
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("groq", Some("own"), true),
+                ("openai", Some("sk-1"), true),
+                ("rig", None, true),
+                ("xai", None, false)
+            ]
+        );
+    }
+}

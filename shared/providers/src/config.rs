@@ -1,0 +1,150 @@
+//! Providers as an operator sets them up.
+
+use std::time::Duration;
+
+use hearth_domain::Secret;
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::{
+    Vendor,
+    http::{Endpoint, Timeouts},
+    vendor,
+};
+
+/// The name that nodes go by.
+pub const LOCAL: &str = "local";
+
+/// A provider's settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderConfig {
+    /// Whose API it is; the provider's own name if absent.
+    pub kind: Option<String>,
+    /// Where it is; the vendor's address if absent.
+    pub base_url: Option<String>,
+    /// What opens it.
+    pub api_key: Option<Secret>,
+    /// The models that are its own when they are asked for without its name.
+    pub models: Vec<String>,
+    /// Seconds until an answer must begin.
+    pub first_byte_seconds: Option<u64>,
+    /// Seconds that an answer may be silent.
+    pub between_bytes_seconds: Option<u64>,
+    /// Seconds that an answer may take.
+    pub whole_seconds: Option<u64>,
+}
+
+/// Settings that no provider can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("providers.{provider}{field}: {problem}")]
+pub struct ConfigError {
+    /// The provider's name.
+    pub provider: String,
+    /// The field at fault, with a dot before it; empty for all of it.
+    pub field: &'static str,
+    /// What is wrong, and what to do.
+    pub problem: String,
+}
+
+impl ProviderConfig {
+    /// Whose API it is.
+    ///
+    /// # Errors
+    /// If there is no such kind.
+    pub fn vendor(&self, name: &str) -> Result<&'static Vendor, ConfigError> {
+        let kind = self.kind.as_deref().unwrap_or(name);
+        vendor::of_kind(kind).ok_or_else(|| {
+            let kinds: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.kind).collect();
+            let problem = format!("{kind:?} is no kind of provider; it can be {}", kinds.join(", "));
+            ConfigError { provider: name.to_owned(), field: ".kind", problem }
+        })
+    }
+
+    /// Where it is and what opens it; `key` is for a provider whose settings have none.
+    ///
+    /// # Errors
+    /// The first setting at fault.
+    pub fn endpoint(&self, name: &str, key: Option<Secret>) -> Result<Endpoint, ConfigError> {
+        let error = |field, problem: String| ConfigError { provider: name.to_owned(), field, problem };
+        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name == LOCAL || name.is_empty() || name.len() > 64 || !name.chars().all(named) {
+            let problem = "a provider's name is 1 to 64 letters, digits, dashes, dots and underscores, and not \"local\"";
+            return Err(error("", problem.to_owned()));
+        }
+        let vendor = self.vendor(name)?;
+        let base_url = self.base_url.as_deref().or(vendor.base_url).ok_or_else(|| {
+            error(".base_url", format!("{} has an address for each customer; set it", vendor.title))
+        })?;
+        let url =
+            Url::parse(base_url).map_err(|reason| error(".base_url", format!("it is no URL: {reason}")))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some()
+        {
+            let problem = "it must begin with http:// or https://, and have no user and password";
+            return Err(error(".base_url", problem.to_owned()));
+        }
+        let defaults = Timeouts::default();
+        let seconds = |field, value: Option<u64>, default: Duration| match value {
+            Some(0) => Err(error(field, "it must be at least 1".to_owned())),
+            Some(seconds) => Ok(Duration::from_secs(seconds)),
+            None => Ok(default),
+        };
+        Ok(Endpoint {
+            name: name.to_owned(),
+            vendor,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            key: self.api_key.clone().or(key),
+            timeouts: Timeouts {
+                first_byte: seconds(".first_byte_seconds", self.first_byte_seconds, defaults.first_byte)?,
+                between_bytes: seconds(
+                    ".between_bytes_seconds",
+                    self.between_bytes_seconds,
+                    defaults.between_bytes,
+                )?,
+                whole: seconds(".whole_seconds", self.whole_seconds, defaults.whole)?,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(toml: &str) -> ProviderConfig {
+        serde_json::from_str(toml).unwrap()
+    }
+
+    #[test]
+    fn a_name_alone_is_enough_for_a_vendor() {
+        let endpoint = config("{}").endpoint("openai", Some(Secret::new("sk"))).unwrap();
+        assert_eq!(endpoint.base_url, "https://api.openai.com/v1");
+        assert_eq!(endpoint.key, Some(Secret::new("sk")));
+        let own = config(
+            r#"{"kind": "openai_compatible", "base_url": "http://10.0.0.2:8000/v1/", "api_key": "k"}"#,
+        );
+        let endpoint = own.endpoint("rig", Some(Secret::new("other"))).unwrap();
+        assert_eq!(
+            (endpoint.base_url.as_str(), endpoint.key),
+            ("http://10.0.0.2:8000/v1", Some(Secret::new("k")))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            ("rig", "{}", ".kind"),
+            ("azure", "{}", ".base_url"),
+            ("openai", r#"{"base_url": "file:///etc"}"#, ".base_url"),
+            ("openai", r#"{"base_url": "https://user:pass@x"}"#, ".base_url"),
+            ("openai", r#"{"whole_seconds": 0}"#, ".whole_seconds"),
+            ("local", r#"{"kind": "openai"}"#, ""),
+            ("a:b", r#"{"kind": "openai"}"#, ""),
+        ];
+        for (name, toml, field) in cases {
+            let error = config(toml).endpoint(name, None).unwrap_err();
+            assert_eq!(error.field, field, "{name} {toml}: {error}");
+            assert!(!error.to_string().contains("pass@"), "{error}");
+        }
+    }
+}

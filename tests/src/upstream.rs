@@ -1,0 +1,216 @@
+//! A vendor's API, played by a server of ours: it answers what it was told to, as a vendor's documentation
+//! says, and can split its bytes anywhere, fall silent, or go away.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::watch};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it is, without a path.
+    pub url: String,
+    shared: Arc<Shared>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+/// A request that came.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Its path and query.
+    pub path: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Value,
+}
+
+/// An answer to give.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    pieces: Vec<Bytes>,
+    end: End,
+}
+
+/// What comes after an answer's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Its end.
+    Whole,
+    /// Nothing, until the client goes away.
+    Silence,
+    /// The connection breaks.
+    Break,
+}
+
+#[derive(Debug)]
+struct Shared {
+    replies: Mutex<VecDeque<Reply>>,
+    received: Mutex<Vec<Received>>,
+    /// How many clients have gone away from an answer that was silent.
+    left: watch::Sender<usize>,
+}
+
+impl Reply {
+    /// A whole answer.
+    #[must_use]
+    pub fn json(status: u16, body: &Value) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self { status, headers, pieces: vec![body.to_string().into()], end: End::Whole }
+    }
+
+    /// A stream of chunks as OpenAI sends them, and `[DONE]`.
+    #[must_use]
+    pub fn chunks(chunks: &[Value]) -> Self {
+        Self::stream(&format!("{}data: [DONE]\n\n", frames(chunks)))
+    }
+
+    /// The same without its end: for what comes then.
+    #[must_use]
+    pub fn begun(chunks: &[Value]) -> Self {
+        Self::stream(&frames(chunks))
+    }
+
+    /// A stream of server-sent events, as it goes over the wire.
+    #[must_use]
+    pub fn stream(text: &str) -> Self {
+        let headers = vec![("content-type", "text/event-stream".to_owned())];
+        Self { status: 200, headers, pieces: vec![text.to_owned().into()], end: End::Whole }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// In pieces of so many bytes.
+    #[must_use]
+    pub fn split(mut self, bytes: usize) -> Self {
+        let whole: Vec<u8> = self.pieces.concat();
+        self.pieces = whole.chunks(bytes).map(Bytes::copy_from_slice).collect();
+        self
+    }
+
+    /// And then nothing any more.
+    #[must_use]
+    pub fn then_silence(mut self) -> Self {
+        self.end = End::Silence;
+        self
+    }
+
+    /// And then the connection breaks.
+    #[must_use]
+    pub fn then_break(mut self) -> Self {
+        self.end = End::Break;
+        self
+    }
+}
+
+fn frames(chunks: &[Value]) -> String {
+    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
+}
+
+impl Upstream {
+    /// Starts one on a free port.
+    ///
+    /// # Panics
+    /// If there is no port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+        let listener = listener.unwrap_or_else(|error| panic!("a free port: {error}"));
+        let address = listener.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
+        let (left, _) = watch::channel(0);
+        let shared = Arc::new(Shared { replies: Mutex::default(), received: Mutex::default(), left });
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let server = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { url: format!("http://{address}"), shared, server }
+    }
+
+    /// Has it give this answer after those that it was told before.
+    pub fn reply(&self, reply: Reply) {
+        self.shared.replies.lock().unwrap_or_else(PoisonError::into_inner).push_back(reply);
+    }
+
+    /// The requests that came, oldest first.
+    #[must_use]
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until a client has gone away from an answer that was silent.
+    ///
+    /// # Panics
+    /// If none does.
+    pub async fn left(&self) {
+        let mut left = self.shared.left.subscribe();
+        let waited = crate::within("a client going away", left.wait_for(|left| *left > 0)).await;
+        assert!(waited.is_ok(), "the server is gone");
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Counts a client that goes away.
+struct Leaving(Arc<Shared>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.left.send_modify(|left| *left += 1);
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, 64 << 20).await.unwrap_or_default();
+    let received = Received {
+        path: head.uri.to_string(),
+        headers: head.headers,
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+    };
+    shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+    let reply = shared.replies.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let reply =
+        reply.unwrap_or_else(|| Reply::json(500, &serde_json::json!({"error": {"message": "not scripted"}})));
+    let mut response = Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or_default());
+    for (name, value) in &reply.headers {
+        response = response.header(*name, value);
+    }
+    let body = Body::from_stream(async_stream::stream! {
+        for piece in reply.pieces {
+            yield Ok(piece);
+            // Each piece goes out by itself.
+            tokio::task::yield_now().await;
+        }
+        match reply.end {
+            End::Whole => {}
+            End::Silence => {
+                let _leaving = Leaving(shared);
+                std::future::pending::<()>().await;
+            }
+            End::Break => yield Err(std::io::Error::other("the connection breaks")),
+        }
+    });
+    response.body(body).unwrap_or_default()
+}

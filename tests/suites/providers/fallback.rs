@@ -1,0 +1,141 @@
+//! A provider that fails: it is asked again, another is asked, or the client is told.
+
+use hearth_tests::{Reply, Upstream};
+use serde_json::{Value, json};
+
+use crate::{SAID, answer, chat, chunk, failure, with};
+
+fn generate(model: &str, fallback: &Value) -> Value {
+    json!({"model": model, "input": {"prompt": "Hi"}, "fallback": fallback})
+}
+
+#[tokio::test]
+async fn what_is_over_soon_is_tried_again() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    upstream.reply(failure(500, "oops"));
+    upstream.reply(failure(429, "rate_limit_exceeded").header("retry-after", "1"));
+    upstream.reply(answer());
+    let answer = home.client().post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(answer["choices"][0]["message"]["content"], SAID, "{answer}");
+    assert_eq!(upstream.received().len(), 3);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn the_next_one_answers_for_one_that_cant() {
+    let (first, second) = (Upstream::start().await, Upstream::start().await);
+    let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
+    let begun_and_overloaded =
+        [chunk(json!({"role": "assistant"}), None), json!({"error": {"message": "overloaded"}})];
+    let failures = [
+        failure(401, "invalid_api_key"),
+        failure(429, "insufficient_quota"),
+        failure(429, "rate_limit_exceeded").header("retry-after", "30"),
+        failure(404, "model_not_found"),
+    ];
+    for reply in failures {
+        first.reply(reply.clone());
+        second.reply(answer());
+        let answer = home
+            .client()
+            .post("/v1/generate", &json!({"model": "rig0:big", "input": {"prompt": "Hi"}}))
+            .await
+            .json();
+        let selection = &answer["selection"];
+        assert_eq!(
+            (&answer["output"]["text"], &selection["selected_provider"]),
+            (&json!(SAID), &json!("rig1")),
+            "{answer}"
+        );
+        assert_eq!(selection["fallback_used"], true, "{reply:?}");
+    }
+    // An error within the stream, before the first piece of the answer, has cost the client nothing.
+    for _ in 0..3 {
+        first.reply(Reply::chunks(&begun_and_overloaded));
+    }
+    second.reply(answer());
+    let answer = home
+        .client()
+        .post("/v1/generate", &json!({"model": "rig0:big", "input": {"prompt": "Hi"}}))
+        .await
+        .json();
+    assert_eq!(answer["selection"]["selected_provider"], "rig1", "{answer}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_says_what_may_stand_in_for_its_model() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    upstream.reply(failure(401, "invalid_api_key"));
+    let body = generate("rig0:big", &json!({"models": ["tiny-chat"]}));
+    let answer = home.client().post("/v1/generate", &body).await;
+    let id = answer.headers["x-request-id"].to_str().unwrap().to_owned();
+    let answer = answer.json();
+    assert_eq!(answer["model"], "tiny-chat", "{answer}");
+    assert_eq!(answer["selection"]["fallback_reason"], "provider_auth", "{answer}");
+    // The record tells who has served it.
+    let record = home.client().get(&format!("/v1/requests/{id}")).await.json();
+    assert_eq!(record["model"], "tiny-chat", "{record}");
+
+    upstream.reply(failure(401, "invalid_api_key"));
+    let refused = home.client().post("/v1/generate", &generate("rig0:big", &json!(false))).await;
+    refused.error(502, "provider_auth");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn after_the_first_word_there_is_no_other() {
+    let (first, second) = (Upstream::start().await, Upstream::start().await);
+    let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
+    first.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_break());
+    let answer = home.client().post("/v1/chat/completions", &chat("rig0:big")).await;
+    answer.error(502, "provider_error");
+    assert!(second.received().is_empty());
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn silence_has_an_end() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    upstream.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_silence());
+    home.client().post("/v1/chat/completions", &chat("big")).await.error(504, "provider_timeout");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn who_fails_in_a_row_is_left_alone_and_the_list_tells() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    for _ in 0..3 {
+        upstream.reply(failure(500, "oops"));
+    }
+    let client = home.client();
+    // Asked three times, and that is enough.
+    client.post("/v1/chat/completions", &chat("big")).await.error(502, "provider_error");
+    client.post("/v1/chat/completions", &chat("big")).await.error(503, "no_model_available");
+    assert_eq!(upstream.received().len(), 3);
+    let list = client.get("/v1/providers").await.json();
+    assert_eq!(list["providers"][0]["unavailable"], json!([{"model": "big", "state": "open"}]), "{list}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn an_alias_stands_for_the_first_that_can() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
+    upstream.reply(answer());
+    let ask = async || {
+        home.client().post("/v1/generate", &json!({"model": "fast", "input": {"prompt": "Hi"}})).await.json()
+    };
+    assert_eq!(ask().await["selection"]["selected_provider"], "rig0");
+    upstream.reply(failure(402, "billing"));
+    let answer = ask().await;
+    assert_eq!(
+        (&answer["model"], &answer["selection"]["fallback_reason"]),
+        (&json!("tiny-chat"), &json!("quota_exceeded"))
+    );
+    home.stop().await;
+}

@@ -1,0 +1,116 @@
+//! What a provider streams comes out in each client's dialect, however its bytes are cut.
+
+use hearth_tests::{Reply, Upstream};
+use serde_json::json;
+
+use crate::{SAID, answer, chat, chunk, with};
+
+#[tokio::test]
+async fn a_providers_model_answers_in_both_dialects() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let client = home.client();
+    for model in ["rig0:big", "big"] {
+        upstream.reply(answer());
+        let answer = client.post("/v1/chat/completions", &chat(model)).await.json();
+        assert_eq!(answer["choices"][0]["message"]["content"], SAID, "{answer}");
+        assert_eq!(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 8, "{answer}");
+    }
+    upstream.reply(answer());
+    let body = json!({"model": "big", "input": {"prompt": "Hi"}, "parameters": {"temperature": 0.5}});
+    let answer = client.post("/v1/generate", &body).await;
+    let id = answer.headers["x-request-id"].to_str().unwrap().to_owned();
+    let answer = answer.json();
+    assert_eq!(
+        (&answer["output"]["text"], &answer["selection"]["selected_provider"]),
+        (&json!(SAID), &json!("rig0"))
+    );
+    let record = client.get(&format!("/v1/requests/{id}")).await.json();
+    assert_eq!(record["usage"]["total_tokens"], 15, "{record}");
+
+    let received = upstream.received();
+    let last = received.last().unwrap();
+    assert_eq!(
+        (last.path.as_str(), last.headers["authorization"].to_str().unwrap()),
+        ("/v1/chat/completions", "Bearer sk-rig")
+    );
+    assert_eq!((&last.body["model"], &last.body["temperature"]), (&json!("big"), &json!(0.5)));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn any_cut_of_the_bytes_gives_the_same() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    for bytes in [1, 2, 3, 7, 64] {
+        upstream.reply(answer().split(bytes));
+        let answer = home.client().post("/v1/chat/completions", &chat("big")).await.json();
+        assert_eq!(answer["choices"][0]["message"]["content"], SAID, "pieces of {bytes}: {answer}");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn tools_images_and_unknown_fields_reach_the_provider() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let call = json!({"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"at\":1}"}});
+    upstream.reply(Reply::chunks(&[
+        chunk(json!({"reasoning_content": "Hm."}), None),
+        chunk(json!({"tool_calls": [call]}), None),
+        chunk(json!({}), Some("tool_calls")),
+    ]));
+    let body = json!({
+        "model": "rig0:big",
+        "messages": [{"role": "user", "content": [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": "low"}},
+        ]}],
+        "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+        "service_tier": "flex",
+    });
+    let answer = home.client().post("/v1/chat/completions", &body).await.json();
+    let message = &answer["choices"][0]["message"];
+    assert_eq!(message["tool_calls"][0]["function"]["arguments"], "{\"at\":1}", "{answer}");
+    assert_eq!(
+        (&message["reasoning_content"], &answer["choices"][0]["finish_reason"]),
+        (&json!("Hm."), &json!("tool_calls"))
+    );
+    let sent = upstream.received().pop().unwrap().body;
+    assert_eq!((&sent["messages"], &sent["service_tier"]), (&body["messages"], &json!("flex")));
+    // A local model can't see, and says so.
+    let mut blind = chat("tiny-chat");
+    blind["messages"] = body["messages"].clone();
+    home.client().post("/v1/chat/completions", &blind).await.error(400, "invalid_request");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_call() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let begun = chunk(json!({"content": "Once"}), None);
+    upstream.reply(Reply::begun(&[begun]).then_silence());
+    let mut body = chat("big");
+    body["stream"] = json!(true);
+    let mut events = home.client().stream("/v1/chat/completions", &body).await;
+    assert!(events.next().await.is_some());
+    drop(events);
+    upstream.left().await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_is_cancelled_by_its_id() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    upstream.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_silence());
+    let body = json!({"model": "big", "input": {"prompt": "Hi"}, "stream": true});
+    let mut events = home.client().stream("/v1/generate", &body).await;
+    events.next_named("delta").await;
+    let id = events.request_id.clone();
+    let cancelled = home.client().post(&format!("/v1/requests/{id}/cancel"), &json!({})).await.json();
+    assert_eq!((&cancelled["cancelled"], &cancelled["status"]), (&json!(true), &json!("cancelled")));
+    upstream.left().await;
+    home.stop().await;
+}
