@@ -5,9 +5,11 @@
 #![warn(missing_docs)]
 
 pub mod dialect;
+mod framing;
 pub mod http;
 pub mod node;
 mod refusal;
+mod sigv4;
 pub mod vendor;
 
 use std::{fmt::Debug, pin::Pin};
@@ -16,6 +18,7 @@ use futures::Stream;
 use hearth_domain::{Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
+pub use framing::Framing;
 pub use http::{Endpoint, HttpProvider, Timeouts};
 pub use node::NodeLink;
 pub use vendor::Vendor;
