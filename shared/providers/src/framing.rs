@@ -46,10 +46,7 @@ impl Framing {
     }
 
     /// The frames in `bytes`.
-    pub(crate) fn frames(
-        self,
-        bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    ) -> FrameStream {
+    pub(crate) fn frames(self, bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> FrameStream {
         match self {
             Self::ServerSentEvents => Box::pin(bytes.eventsource().map(|event| match event {
                 Ok(event) => Ok(OwnedFrame { event: event.event, data: event.data }),

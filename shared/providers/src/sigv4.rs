@@ -97,7 +97,8 @@ mod tests {
 
     use super::*;
 
-    const URL: &str = "https://bedrock-runtime.eu-central-1.amazonaws.com/model/anthropic.claude-x%3A0/converse-stream";
+    const URL: &str =
+        "https://bedrock-runtime.eu-central-1.amazonaws.com/model/anthropic.claude-x%3A0/converse-stream";
 
     /// The headers that `key` gives a request to `url`, at half past noon on 30 August 2015.
     fn authorized(url: &str, key: &str) -> Result<Vec<(String, String)>, String> {

@@ -81,7 +81,10 @@ fn an_event_is_named_by_whichever_header_a_message_has() {
     let cases = [
         (event("messageStop", "{}"), "messageStop", "{}"),
         (
-            message(&[(":message-type", "exception"), (":exception-type", "throttlingException")], "{\"a\":1}"),
+            message(
+                &[(":message-type", "exception"), (":exception-type", "throttlingException")],
+                "{\"a\":1}",
+            ),
             "throttlingException",
             "{\"a\":1}",
         ),

@@ -188,12 +188,9 @@ impl ConverseDecoder {
     /// A call without arguments is one with an empty object.
     fn stop(&mut self, said: &BlockStop) -> Option<RunEventBody> {
         match self.open.remove(&said.content_block_index)? {
-            Block::Call { index, silent: true } => Some(RunEventBody::ToolCall {
-                choice: 0,
-                index,
-                begins: None,
-                arguments: "{}".to_owned(),
-            }),
+            Block::Call { index, silent: true } => {
+                Some(RunEventBody::ToolCall { choice: 0, index, begins: None, arguments: "{}".to_owned() })
+            }
             _ => None,
         }
     }

@@ -187,7 +187,8 @@ impl Answering {
             let id = id.filter(|id| !id.is_empty()).unwrap_or_else(call_id);
             let signature = sealed(Place::Call(&id));
             let begins = Some(ToolCallBegin { id, name });
-            let arguments = args.filter(|args| !args.is_null()).map_or("{}".to_owned(), |args| args.to_string());
+            let arguments =
+                args.filter(|args| !args.is_null()).map_or("{}".to_owned(), |args| args.to_string());
             self.thinking = false;
             self.seal(choice, signature, events);
             events.push(RunEventBody::ToolCall { choice, index: self.calls, begins, arguments });
