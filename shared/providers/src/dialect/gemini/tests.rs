@@ -1,6 +1,12 @@
+use axum::{
+    Router,
+    http::{HeaderMap, Uri},
+    routing::post,
+};
+use futures::StreamExt as _;
 use hearth_domain::{
-    FinishReason, Image, Message, PlacedImage, Reasoning, ReasoningEffort, ResponseFormat, Role, Sampling,
-    TextTask, Tool, ToolCall, ToolChoice, Usage,
+    FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
+    ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers};
 use proptest::prelude::*;
@@ -12,7 +18,11 @@ use super::{
     seal::{self, Place},
     stream::GeminiDecoder,
 };
-use crate::dialect::{Decoder as _, Frame};
+use crate::{
+    Call, Endpoint, HttpProvider, Provider as _, Timeouts,
+    dialect::{Decoder as _, Frame},
+    vendor,
+};
 
 const MODEL: &str = "gemini-2.5-flash";
 
@@ -490,4 +500,45 @@ fn an_error_or_an_end_in_the_middle_is_an_error() {
         assert_eq!(events(&frames).unwrap_err().code, code, "{frames:?}");
     }
     assert!(events(&[begun]).unwrap_err().message.contains("broke off"));
+}
+
+#[tokio::test]
+async fn an_answer_comes_through_and_ends_with_its_stream() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let answer = |model: &'static str, uri: Uri, headers: HeaderMap| async move {
+        assert_eq!(uri.to_string(), format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"));
+        assert_eq!(
+            (&headers["x-goog-api-key"], headers.get("authorization")),
+            (&"AIza".parse().unwrap(), None)
+        );
+        let frames =
+            [parted(&[json!({"text": "Hé"})], None), parted(&[json!({"text": "llo"})], Some("STOP"))];
+        frames.iter().map(|frame| format!("data: {frame}\r\n\r\n")).collect::<String>()
+    };
+    let answer = move |uri, headers| answer("gemini-x", uri, headers);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1beta", listener.local_addr().unwrap());
+    let router = Router::new().route("/v1beta/models/{call}", post(answer));
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let endpoint = Endpoint {
+        name: "google".into(),
+        vendor: vendor::of_kind("google").unwrap(),
+        base_url,
+        key: Some(Secret::new("AIza")),
+        timeouts: Timeouts::default(),
+    };
+    let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
+    let generation = Generation::new(None, task());
+    let call = Call { run: RunId::new(), model: ModelId::new("models/gemini-x"), generation };
+    let events: Vec<RunEventBody> = provider.generate(call).await.unwrap().collect().await;
+    server.abort();
+    assert_eq!(
+        events,
+        [
+            RunEventBody::Started { prompt_tokens: 0 },
+            RunEventBody::text("Hé"),
+            RunEventBody::text("llo"),
+            RunEventBody::Done { finish_reason: FinishReason::Stop },
+        ]
+    );
 }
