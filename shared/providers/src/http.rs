@@ -3,23 +3,22 @@
 use std::{
     collections::HashMap,
     io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use eventsource_stream::{Event, EventStreamError, Eventsource as _};
 use futures::{Stream, StreamExt as _};
 use hearth_domain::{RunId, Secret, Task};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Request, Response};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Call, EventStream, Provider,
     dialect::{self, Decoder, Frame},
-    refusal,
+    framing::FrameStream,
+    refusal, sigv4,
     vendor::{Auth, Vendor},
 };
 
@@ -80,25 +79,35 @@ impl HttpProvider {
         &self.endpoint
     }
 
-    fn request(&self, path: &str, body: &serde_json::Value) -> RequestBuilder {
-        let Endpoint { vendor, base_url, key, .. } = &*self.endpoint;
+    fn request(&self, path: &str, body: &serde_json::Value) -> Result<Request, ApiError> {
+        let Endpoint { name, vendor, base_url, key, .. } = &*self.endpoint;
         let url = format!("{}{path}", base_url.trim_end_matches('/'));
-        let mut request = self.http.post(url).header("accept", "text/event-stream").json(body);
+        let accepted = vendor.dialect.framing().media_type();
+        let mut request = self.http.post(url).header("accept", accepted).json(body);
         for (name, value) in vendor.headers {
             request = request.header(*name, *value);
         }
-        match (vendor.auth, key) {
-            (_, None) => request,
+        request = match (vendor.auth, key) {
             (Auth::Bearer, Some(key)) => request.bearer_auth(key.expose()),
             (Auth::Header(name), Some(key)) => request.header(name, key.expose()),
+            (Auth::Aws(_), _) | (_, None) => request,
+        };
+        let mut request = request.build().map_err(|error| unreachable(name, &error))?;
+        if let (Auth::Aws(service), Some(key)) = (vendor.auth, key) {
+            sigv4::authorize(&mut request, key, service, SystemTime::now()).map_err(|error| {
+                let message = format!("the provider {name} can't be asked: {error}");
+                ApiError::new(ErrorCode::ProviderAuth, message)
+            })?;
         }
+        Ok(request)
     }
 
     /// Sends the call, and waits for the answer's head.
     async fn send(&self, path: &str, body: &serde_json::Value) -> Result<Response, ApiError> {
         let name = &self.endpoint.name;
         let limit = self.endpoint.timeouts.first_byte;
-        let sent = tokio::time::timeout(limit, self.request(path, body).send()).await;
+        let request = self.request(path, body)?;
+        let sent = tokio::time::timeout(limit, self.http.execute(request)).await;
         let response = sent
             .map_err(|_| late(name, &format!("didn't begin to answer within {} s", limit.as_secs())))?
             .map_err(|error| unreachable(name, &error))?;
@@ -162,7 +171,7 @@ impl Drop for Left {
 
 /// The frames of an answer, decoded.
 struct Frames {
-    frames: Pin<Box<dyn Stream<Item = Result<Event, EventStreamError<io::Error>>> + Send>>,
+    frames: FrameStream,
     decoder: Box<dyn Decoder>,
     endpoint: Arc<Endpoint>,
     deadline: Instant,
@@ -172,7 +181,8 @@ impl Frames {
     fn new(response: Response, decoder: Box<dyn Decoder>, endpoint: Arc<Endpoint>) -> Self {
         let deadline = Instant::now() + endpoint.timeouts.whole;
         let bytes = within(endpoint.timeouts.between_bytes, response.bytes_stream());
-        Self { frames: Box::pin(bytes.eventsource()), decoder, endpoint, deadline }
+        let frames = endpoint.vendor.dialect.framing().frames(bytes);
+        Self { frames, decoder, endpoint, deadline }
     }
 
     /// The events of the next frame, or the last ones when there is none.
@@ -181,7 +191,7 @@ impl Frames {
         let name = &self.endpoint.name;
         match tokio::time::timeout_at(self.deadline, self.frames.next()).await {
             Ok(Some(Ok(frame))) => self.decoder.take(Frame { event: &frame.event, data: &frame.data }),
-            Ok(Some(Err(EventStreamError::Transport(error)))) if error.kind() == io::ErrorKind::TimedOut => {
+            Ok(Some(Err(error))) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(late(name, &format!("said nothing for {} s", between_bytes.as_secs())))
             }
             Ok(Some(Err(error))) => {

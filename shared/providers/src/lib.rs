@@ -6,9 +6,11 @@
 
 pub mod config;
 pub mod dialect;
+mod framing;
 pub mod http;
 pub mod node;
 mod refusal;
+mod sigv4;
 pub mod vendor;
 
 use std::{fmt::Debug, pin::Pin};
@@ -18,6 +20,7 @@ use hearth_domain::{Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
 pub use config::ProviderConfig;
+pub use framing::Framing;
 pub use http::{Endpoint, HttpProvider, Timeouts};
 pub use node::NodeLink;
 pub use vendor::Vendor;

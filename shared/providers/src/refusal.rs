@@ -23,7 +23,7 @@ pub(crate) async fn of(name: &str, mut response: Response) -> ApiError {
     }
     let said = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let mut error = judge(name, status, &said);
-    if let Some(wait) = wait {
+    if let Some(wait) = wait.or_else(|| retry_delay(&said)) {
         error = error.with("retry_after_seconds", wait.as_secs());
     }
     error.with("provider", name).with("provider_status", status.as_u16())
@@ -39,7 +39,7 @@ fn judge(name: &str, status: StatusCode, said: &Value) -> ApiError {
     };
     match status.as_u16() {
         // Its words may show a part of the key.
-        401 | 403 => ApiError::new(
+        _ if is_about_the_key(status, said) => ApiError::new(
             ErrorCode::ProviderAuth,
             format!(
                 "the provider {name} refused the gateway's key; set another with `hearth key set {name}`"
@@ -52,6 +52,8 @@ fn judge(name: &str, status: StatusCode, said: &Value) -> ApiError {
         429 if kind.contains("quota") || kind.contains("billing") => {
             told(ErrorCode::QuotaExceeded, "has no credit left")
         }
+        // Bedrock's word for a model that failed.
+        424 => told(ErrorCode::ProviderError, "failed"),
         429 | 529 => told(ErrorCode::ProviderRateLimited, "limits its requests"),
         400 | 422 if is_too_long(kind, &message) => {
             told(ErrorCode::ContextLengthExceeded, "has no room for so long a conversation")
@@ -69,15 +71,33 @@ fn is_too_long(kind: &str, message: &str) -> bool {
             "prompt is too long",
             "context window",
             "exceeds the maximum number of tokens",
+            "input is too long",
         ]
         .iter()
         .any(|words| message.contains(words))
 }
 
+/// Google calls it a bad request when it doesn't know the key.
+fn is_about_the_key(status: StatusCode, said: &Value) -> bool {
+    matches!(status.as_u16(), 401 | 403) || details(said).any(|detail| detail["reason"] == "API_KEY_INVALID")
+}
+
+/// The further facts of an error of Google's (<https://cloud.google.com/apis/design/errors>).
+fn details(said: &Value) -> impl Iterator<Item = &Value> {
+    said["error"]["details"].as_array().into_iter().flatten()
+}
+
 /// The provider's own words, in whichever of the usual places.
 fn words(said: &Value) -> String {
     let error = &said["error"];
-    let places = [&error["message"], error, &said["message"], &said["detail"], &said[0]["error"]["message"]];
+    let places = [
+        &error["message"],
+        error,
+        &said["message"],
+        &said["Message"],
+        &said["detail"],
+        &said[0]["error"]["message"],
+    ];
     let words = places.iter().find_map(|place| place.as_str()).unwrap_or_default();
     words.chars().take(SHOWN).collect()
 }
@@ -89,7 +109,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()) {
         return Some(Duration::from_millis(milliseconds).max(Duration::from_secs(1)));
     }
-    let seconds: f64 = text("retry-after")?.parse().ok()?;
+    whole_seconds(text("retry-after")?)
+}
+
+/// The same in Google's words, such as `39.5s`.
+fn retry_delay(said: &Value) -> Option<Duration> {
+    whole_seconds(details(said).find_map(|detail| detail["retryDelay"].as_str())?.strip_suffix('s')?)
+}
+
+fn whole_seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.parse().ok()?;
     (0.0..86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds.ceil()))
 }
 
@@ -114,6 +143,19 @@ mod tests {
                 ErrorCode::ContextLengthExceeded,
             ),
             (400, json!({"detail": "no"}), ErrorCode::InvalidRequest),
+            (
+                400,
+                json!({"error": {"code": 400, "message": "API key not valid: sk-12", "status": "INVALID_ARGUMENT",
+                    "details": [{"reason": "API_KEY_INVALID", "domain": "googleapis.com"}]}}),
+                ErrorCode::ProviderAuth,
+            ),
+            (
+                400,
+                json!({"message": "Input is too long for requested model."}),
+                ErrorCode::ContextLengthExceeded,
+            ),
+            (403, json!({"Message": "The security token is invalid: sk-12"}), ErrorCode::ProviderAuth),
+            (424, json!({"message": "The model failed"}), ErrorCode::ProviderError),
             (529, json!({"error": {"type": "overloaded_error"}}), ErrorCode::ProviderRateLimited),
             (500, Value::Null, ErrorCode::ProviderError),
             (503, json!("x"), ErrorCode::ProviderError),
@@ -135,5 +177,8 @@ mod tests {
         assert_eq!(wait("retry-after", "0.2"), Some(1));
         assert_eq!(wait("retry-after-ms", "2500"), Some(2));
         assert_eq!(wait("retry-after", "soon"), None);
+        let said = |delay: &str| json!({"error": {"details": [{"reason": "x"}, {"retryDelay": delay}]}});
+        assert_eq!(retry_delay(&said("38.5s")).map(|wait| wait.as_secs()), Some(39));
+        assert_eq!(retry_delay(&said("soon")), None);
     }
 }

@@ -3,19 +3,25 @@
 //! A dialect turns a call into a request's body, and the frames of the streamed answer into run events.
 //! Nothing here does I/O: the bytes come and go in [`crate::http`].
 
+pub mod bedrock;
+pub mod gemini;
 pub mod openai_chat;
 
 use hearth_domain::{ClientDialect, TextTask};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use serde_json::{Map, Value};
 
-use crate::Call;
+use crate::{Call, Framing};
 
 /// A language that providers speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// OpenAI's chat completions, and what many others have made of them.
     OpenAiChat(&'static openai_chat::Habits),
+    /// Google's `generateContent`.
+    Gemini,
+    /// Amazon Bedrock's `ConverseStream`.
+    Bedrock,
 }
 
 /// A frame of a provider's stream.
@@ -45,9 +51,11 @@ pub trait Decoder: Send {
 impl Dialect {
     /// The path to send a text task to, below the base URL.
     #[must_use]
-    pub fn path(self, _model: &str) -> String {
+    pub fn path(self, model: &str) -> String {
         match self {
             Self::OpenAiChat(_) => "/chat/completions".to_owned(),
+            Self::Gemini => gemini::path(model),
+            Self::Bedrock => bedrock::path(model),
         }
     }
 
@@ -58,6 +66,8 @@ impl Dialect {
     pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
         match self {
             Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
+            Self::Gemini => gemini::request::body(call.model.as_str(), task),
+            Self::Bedrock => bedrock::request::body(call.model.as_str(), task),
         }
     }
 
@@ -66,6 +76,17 @@ impl Dialect {
     pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
             Self::OpenAiChat(_) => Box::new(openai_chat::stream::ChatDecoder::default()),
+            Self::Gemini => Box::new(gemini::stream::GeminiDecoder::default()),
+            Self::Bedrock => Box::new(bedrock::stream::ConverseDecoder::default()),
+        }
+    }
+
+    /// How the answer is cut into frames.
+    #[must_use]
+    pub fn framing(self) -> Framing {
+        match self {
+            Self::OpenAiChat(_) | Self::Gemini => Framing::ServerSentEvents,
+            Self::Bedrock => Framing::AwsEventStream,
         }
     }
 
@@ -73,10 +94,25 @@ impl Dialect {
     fn extra(self, call: &Call) -> Map<String, Value> {
         let extra = &call.generation.extra;
         let same = match self {
-            Self::OpenAiChat(_) => ClientDialect::OpenAiChat,
+            Self::OpenAiChat(_) => Some(ClientDialect::OpenAiChat),
+            // No client speaks them.
+            Self::Gemini | Self::Bedrock => None,
         };
-        if extra.dialect == same { extra.fields.clone() } else { Map::new() }
+        if Some(extra.dialect) == same { extra.fields.clone() } else { Map::new() }
     }
+}
+
+/// A text as one piece of a path: all but letters, digits and `-._~` is escaped (RFC 3986, section 2.3).
+fn escaped(text: &str) -> String {
+    let mut path = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
 }
 
 /// An answer that isn't what the dialect says.

@@ -1,7 +1,9 @@
 //! The vendors: a short file for each, which says whose dialect it speaks and how it differs.
 
 mod azure;
+mod bedrock;
 mod deepseek;
+mod google;
 mod groq;
 mod huggingface;
 mod mistral;
@@ -41,12 +43,18 @@ pub enum Auth {
     Bearer,
     /// A header of this name.
     Header(&'static str),
+    /// As AWS has it, for the service of this name: an API key goes as with `Bearer`, and with
+    /// `ACCESS_KEY_ID:SECRET_ACCESS_KEY`, or `ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN`, the request is
+    /// signed. Whose region it is, the base URL says.
+    Aws(&'static str),
 }
 
 /// Every vendor.
 pub const ALL: &[&Vendor] = &[
     &openai::VENDOR,
     &azure::VENDOR,
+    &google::VENDOR,
+    &bedrock::VENDOR,
     &xai::VENDOR,
     &deepseek::VENDOR,
     &groq::VENDOR,

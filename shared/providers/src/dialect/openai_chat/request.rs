@@ -73,7 +73,7 @@ fn sampling(habits: &Habits, sampling: &Sampling, body: &mut Map<String, Value>)
 }
 
 /// As people write it: 0.7, not 0.699999988079071.
-fn round(value: f32) -> f64 {
+pub(in crate::dialect) fn round(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
 }
 

@@ -1,0 +1,17 @@
+//! Amazon Bedrock's `ConverseStream`
+//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>).
+
+mod claude;
+mod messages;
+pub(super) mod request;
+pub(super) mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use super::escaped;
+
+/// The path of a streamed answer. An ARN's slashes and colons are escaped too.
+pub(super) fn path(model: &str) -> String {
+    format!("/model/{}/converse-stream", escaped(model))
+}

@@ -1,0 +1,544 @@
+use axum::{
+    Router,
+    http::{HeaderMap, Uri},
+    routing::post,
+};
+use futures::StreamExt as _;
+use hearth_domain::{
+    FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
+    ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice, Usage,
+};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{
+    path,
+    request::body,
+    seal::{self, Place},
+    stream::GeminiDecoder,
+};
+use crate::{
+    Call, Endpoint, HttpProvider, Provider as _, Timeouts,
+    dialect::{Decoder as _, Frame},
+    vendor,
+};
+
+const MODEL: &str = "gemini-2.5-flash";
+
+fn user(text: &str) -> Message {
+    Message::new(Role::User, text)
+}
+
+fn tool_call(id: &str, arguments: &str) -> ToolCall {
+    ToolCall { id: id.into(), name: "look".into(), arguments: arguments.into() }
+}
+
+fn called(calls: Vec<ToolCall>) -> Message {
+    Message { tool_calls: calls, ..Message::new(Role::Assistant, "") }
+}
+
+fn answered(id: &str, text: &str) -> Message {
+    Message { tool_call_id: Some(id.into()), name: Some("look".into()), ..Message::new(Role::Tool, text) }
+}
+
+fn said(messages: Vec<Message>) -> Value {
+    body(MODEL, &TextTask::new(messages, Sampling::default())).unwrap()
+}
+
+#[test]
+fn a_conversation_with_everything_is_said() {
+    let image = |at, url: &str| PlacedImage { at, image: Image::at(url) };
+    let messages = vec![
+        Message::new(Role::System, "Be brief."),
+        Message {
+            images: vec![
+                image(5, "https://example.org/a.PNG?x=1.gif"),
+                image(5, "data:image/webp;base64,AAAA"),
+                image(5, "https://example.org/a"),
+            ],
+            ..user("What is this?")
+        },
+        called(vec![tool_call("c1", "{\"at\":1}"), tool_call("c2", "")]),
+        answered("c1", "a cat"),
+        Message { failed: true, ..answered("c2", "no light") },
+        user("And?"),
+        Message::new(Role::Assistant, "A cat."),
+        Message::new(Role::System, "Be long."),
+        user("So?"),
+    ];
+    let sampling = Sampling {
+        temperature: Some(0.7),
+        top_p: Some(0.9),
+        top_k: Some(3),
+        seed: Some(u32::MAX),
+        max_tokens: Some(9),
+        presence_penalty: Some(0.5),
+        frequency_penalty: Some(-0.5),
+        stop: vec!["X".into()],
+        ..Sampling::default()
+    };
+    let parameters = json!({"type": "object", "properties": {"at": {"type": "integer"}}});
+    let tool = Tool { name: "look".into(), description: Some("Looks.".into()), parameters, strict: true };
+    let bare = Tool { name: "wait".into(), description: None, parameters: json!({}), strict: false };
+    let task = TextTask {
+        tools: vec![tool, bare],
+        tool_choice: ToolChoice::Named("look".into()),
+        response_format: ResponseFormat::JsonSchema(json!({"type": "array"})),
+        choices: 2,
+        top_logprobs: Some(4),
+        reasoning: Some(ReasoningEffort::Medium),
+        ..TextTask::new(messages, sampling)
+    };
+    assert_eq!(
+        body(MODEL, &task).unwrap(),
+        json!({
+            "contents": [
+                {"role": "user", "parts": [
+                    {"text": "What "},
+                    {"fileData": {"fileUri": "https://example.org/a.PNG?x=1.gif", "mimeType": "image/png"}},
+                    {"inlineData": {"mimeType": "image/webp", "data": "AAAA"}},
+                    {"fileData": {"fileUri": "https://example.org/a"}},
+                    {"text": "is this?"},
+                ]},
+                {"role": "model", "parts": [
+                    {"functionCall": {"id": "c1", "name": "look", "args": {"at": 1}}},
+                    {"functionCall": {"id": "c2", "name": "look", "args": {}}},
+                ]},
+                {"role": "user", "parts": [
+                    {"functionResponse": {"id": "c1", "name": "look", "response": {"result": "a cat"}}},
+                    {"functionResponse": {"id": "c2", "name": "look", "response": {"error": "no light"}}},
+                    {"text": "And?"},
+                ]},
+                {"role": "model", "parts": [{"text": "A cat."}]},
+                {"role": "user", "parts": [{"text": "So?"}]},
+            ],
+            "systemInstruction": {"parts": [{"text": "Be brief."}, {"text": "Be long."}]},
+            "tools": [{"functionDeclarations": [
+                {"name": "look", "description": "Looks.", "parametersJsonSchema":
+                    {"type": "object", "properties": {"at": {"type": "integer"}}}},
+                {"name": "wait"},
+            ]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["look"]}},
+            "generationConfig": {
+                "temperature": 0.7, "topP": 0.9, "topK": 3, "maxOutputTokens": 9, "stopSequences": ["X"],
+                "seed": -1, "presencePenalty": 0.5, "frequencyPenalty": -0.5, "candidateCount": 2,
+                "responseLogprobs": true, "logprobs": 4,
+                "responseMimeType": "application/json", "responseJsonSchema": {"type": "array"},
+                "thinkingConfig": {"thinkingBudget": 8192, "includeThoughts": true},
+            },
+        })
+    );
+    assert_eq!(said(vec![user("Hi")]), json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}));
+}
+
+#[test]
+fn tools_are_called_as_asked() {
+    let tool = Tool { name: "look".into(), description: None, parameters: json!({}), strict: false };
+    let cases = [
+        (ToolChoice::Auto, Value::Null),
+        (ToolChoice::None, json!({"mode": "NONE"})),
+        (ToolChoice::Required, json!({"mode": "ANY"})),
+    ];
+    for (tool_choice, calling) in cases {
+        let task = TextTask { tools: vec![tool.clone()], tool_choice, ..task() };
+        assert_eq!(body(MODEL, &task).unwrap()["toolConfig"]["functionCallingConfig"], calling);
+    }
+}
+
+fn task() -> TextTask {
+    TextTask::new(vec![user("Hi")], Sampling::default())
+}
+
+#[test]
+fn models_think_in_tokens_or_in_levels() {
+    use ReasoningEffort::{High, Low, Medium, Minimal, None, Tokens};
+    let cases = [
+        ("gemini-2.5-flash", None, json!({"thinkingBudget": 0})),
+        ("gemini-2.5-flash", Tokens(0), json!({"thinkingBudget": 0})),
+        ("models/gemini-2.5-pro", None, json!({"thinkingBudget": 128})),
+        ("gemini-2.5-pro", Low, json!({"thinkingBudget": 1024, "includeThoughts": true})),
+        ("gemini-2.5-pro", High, json!({"thinkingBudget": 24576, "includeThoughts": true})),
+        ("gemini-2.5-pro", Tokens(77), json!({"thinkingBudget": 77, "includeThoughts": true})),
+        ("gemini-3-pro-preview", Minimal, json!({"thinkingLevel": "LOW", "includeThoughts": true})),
+        ("gemini-3-flash-preview", Minimal, json!({"thinkingLevel": "MINIMAL", "includeThoughts": true})),
+        ("gemini-3.1-pro", None, json!({"thinkingLevel": "LOW"})),
+        ("gemini-flash-latest", None, json!({"thinkingLevel": "MINIMAL"})),
+        ("gemini-3-flash-preview", Medium, json!({"thinkingLevel": "MEDIUM", "includeThoughts": true})),
+        ("gemini-4-x", High, json!({"thinkingLevel": "HIGH", "includeThoughts": true})),
+        ("gemini-3-pro-preview", Tokens(5), json!({"thinkingBudget": 5, "includeThoughts": true})),
+    ];
+    for (model, effort, expected) in cases {
+        let task = TextTask { reasoning: Some(effort), ..task() };
+        let config = &body(model, &task).unwrap()["generationConfig"]["thinkingConfig"];
+        assert_eq!(config, &expected, "{model} {effort:?}");
+    }
+}
+
+#[test]
+fn what_cant_be_said_is_a_bad_request() {
+    let image = PlacedImage { at: 0, image: Image::at("data:image/png,x") };
+    let cases = [
+        vec![Message::new(Role::System, "Be brief.")],
+        vec![user("")],
+        vec![Message { images: vec![image], ..user("") }],
+        vec![user("Hi"), called(vec![tool_call("c", "[1]")])],
+        vec![user("Hi"), called(vec![tool_call("c", "{")])],
+        vec![user("Hi"), Message { name: None, ..answered("c", "x") }],
+    ];
+    for messages in cases {
+        let error = body(MODEL, &TextTask::new(messages, Sampling::default())).unwrap_err();
+        assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("messages")));
+    }
+}
+
+#[test]
+fn models_are_in_a_folder() {
+    let cases = [
+        ("gemini-x", "/models/gemini-x:streamGenerateContent?alt=sse"),
+        ("models/gemini-x", "/models/gemini-x:streamGenerateContent?alt=sse"),
+        ("tunedModels/mine", "/tunedModels/mine:streamGenerateContent?alt=sse"),
+        ("a/../b?c", "/a/..%2Fb%3Fc:streamGenerateContent?alt=sse"),
+    ];
+    for (model, expected) in cases {
+        assert_eq!(path(model), expected);
+    }
+}
+
+#[test]
+fn seals_go_back_where_they_belong() {
+    let block = |text: &str, signature: Option<&str>| Reasoning {
+        text: text.into(),
+        signature: signature.map(Into::into),
+        encrypted: None,
+    };
+    let parts = |model: &str, reasoning: &[Reasoning], calls: &[&str]| {
+        let calls = calls.iter().map(|id| tool_call(id, "")).collect();
+        let message = Message {
+            reasoning: reasoning.to_vec(),
+            tool_calls: calls,
+            ..Message::new(Role::Assistant, "héllo")
+        };
+        let task = TextTask::new(vec![user("Hi"), message], Sampling::default());
+        body(model, &task).unwrap()["contents"][1]["parts"].clone()
+    };
+    let call = |id: &str| json!({"id": id, "name": "look", "args": {}});
+    let foreign = [block("Hm.", None), block("Hm!", Some("EqQB"))];
+    assert_eq!(parts(MODEL, &foreign, &[]), json!([{"text": "héllo"}]));
+    // A call from elsewhere passes as such, the first one for all.
+    assert_eq!(
+        parts("gemini-3-pro-preview", &foreign, &["a", "b"]),
+        json!([
+            {"text": "héllo"},
+            {"functionCall": call("a"), "thoughtSignature": "skip_thought_signature_validator"},
+            {"functionCall": call("b")},
+        ])
+    );
+    let own = [
+        block("Hm.", None),
+        block("Ah.", Some("gemini:thought:T+/=")),
+        block("", Some("gemini:text:3-3:X1")),
+        block("", Some("gemini:text:3-6:X2")),
+        // Where the text has no such place.
+        block("", Some("gemini:text:4-99:X3")),
+        block("", Some("gemini:call:a:b:C1")),
+        block("Hm!", Some("EqQB")),
+    ];
+    assert_eq!(
+        parts("gemini-3-pro-preview", &own, &["a:b", "b"]),
+        json!([
+            {"text": "Hm.", "thought": true},
+            {"text": "Ah.", "thought": true, "thoughtSignature": "T+/="},
+            {"text": "hé"},
+            {"text": "", "thoughtSignature": "X1"},
+            {"text": "llo", "thoughtSignature": "X2"},
+            {"text": "", "thoughtSignature": "X3"},
+            {"functionCall": call("a:b"), "thoughtSignature": "C1"},
+            {"functionCall": call("b")},
+        ])
+    );
+    for odd in ["gemini:", "gemini:x", "gemini:x:y", "gemini:text:1:y", "gemini:text:1-:y", "thought:x"] {
+        assert_eq!(seal::read(odd), None, "{odd}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_seal_and_its_place_are_read_as_written(
+        id in "\\PC{0,12}", from in any::<usize>(), to in any::<usize>(), sealed in "[A-Za-z0-9+/=_-]{0,20}",
+    ) {
+        for place in [Place::Thought, Place::Text(from, to), Place::Call(&id)] {
+            let signature = seal::signature(place, &sealed);
+            prop_assert_eq!(seal::read(&signature), Some((place, sealed.as_str())));
+            prop_assert!(seal::is_googles(&signature));
+        }
+    }
+
+    /// What Gemini says in thoughts, text and calls comes back to it as it was, seals in their places.
+    #[test]
+    fn an_answer_goes_back_as_it_was(
+        thoughts in prop::collection::vec(("[a-zé]{1,5}", prop::option::of("[A-Z]{3}")), 0..4),
+        texts in prop::collection::vec(("[a-zé]{0,5}", prop::option::of("[A-Z]{3}")), 0..5),
+        calls in prop::collection::vec(("[a-z]{1,5}", prop::option::of("[A-Z]{3}")), 0..3),
+    ) {
+        let sealed = |mut part: Value, seal: &Option<String>| {
+            if let Some(seal) = seal {
+                part["thoughtSignature"] = json!(seal);
+            }
+            part
+        };
+        let thoughts = thoughts.iter().map(|(text, seal)| sealed(json!({"text": text, "thought": true}), seal));
+        let texts = texts.iter().map(|(text, seal)| sealed(json!({"text": text}), seal));
+        let calls = calls.iter().enumerate().map(|(number, (name, seal))| {
+            let call = json!({"id": format!("c{number}"), "name": name, "args": {"a": number}});
+            sealed(json!({"functionCall": call}), seal)
+        });
+        let parts: Vec<Value> = thoughts.chain(texts).chain(calls).collect();
+
+        let mut frames: Vec<Value> = parts.iter().map(|part| parted(std::slice::from_ref(part), None)).collect();
+        frames.push(parted(&[], Some("STOP")));
+        let mut answers = Answers::default();
+        events(&frames).unwrap().iter().for_each(|event| answers.take(event));
+        let answer = answers.all()[0].clone();
+        let message = Message {
+            reasoning: answer.reasoning,
+            tool_calls: answer.tool_calls,
+            ..Message::new(Role::Assistant, answer.text)
+        };
+        let back = said(vec![user("Hi"), message, user("So?")])["contents"][1]["parts"].clone();
+
+        let any_seal = parts.iter().any(|part| part.get("thoughtSignature").is_some());
+        let expected = parts.into_iter().filter(|part| any_seal || part.get("thought").is_none());
+        prop_assert_eq!(joined(back.as_array().cloned().unwrap_or_default()), joined(expected));
+    }
+}
+
+/// The parts, with unsealed text and thoughts put together and what is empty left out.
+fn joined(parts: impl IntoIterator<Item = Value>) -> Vec<Value> {
+    let mut joined: Vec<Value> = Vec::new();
+    for part in parts {
+        let free =
+            |part: &Value| part.get("thoughtSignature").is_none() && part.get("functionCall").is_none();
+        if free(&part) && part["text"] == "" {
+            continue;
+        }
+        // Thoughts go on until their seal comes.
+        let goes_on = |last: &Value| free(last) && last.get("thought") == part.get("thought");
+        let thought = part.get("thought").is_some();
+        match joined.last_mut() {
+            Some(last) if goes_on(last) && (thought || free(&part)) => {
+                let text = format!(
+                    "{}{}",
+                    last["text"].as_str().unwrap(),
+                    part["text"].as_str().unwrap_or_default()
+                );
+                if part.get("functionCall").is_none() {
+                    let seal = part.get("thoughtSignature").cloned();
+                    last["text"] = json!(text);
+                    if let Some(seal) = seal {
+                        last["thoughtSignature"] = seal;
+                    }
+                    continue;
+                }
+                joined.push(part);
+            }
+            _ => joined.push(part),
+        }
+    }
+    joined
+}
+
+fn parted(parts: &[Value], finish: Option<&str>) -> Value {
+    let mut candidate = json!({"content": {"role": "model", "parts": parts}, "index": 0});
+    if let Some(finish) = finish {
+        candidate["finishReason"] = json!(finish);
+    }
+    json!({"candidates": [candidate], "modelVersion": "x", "responseId": "y"})
+}
+
+/// The events of a stream of these frames, to its end.
+fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
+    let mut decoder = GeminiDecoder::default();
+    let mut events = Vec::new();
+    for frame in frames {
+        events.extend(decoder.take(Frame { event: "message", data: &frame.to_string() })?);
+    }
+    events.extend(decoder.end()?);
+    Ok(events)
+}
+
+fn told(frames: &[Value]) -> Vec<Value> {
+    let events = events(frames).unwrap();
+    events.iter().map(|event| serde_json::to_value(event).unwrap()).collect()
+}
+
+#[test]
+fn text_thoughts_calls_and_usage_are_read() {
+    let mut last = parted(&[json!({"text": ""})], Some("STOP"));
+    last["usageMetadata"] = json!({"promptTokenCount": 9, "candidatesTokenCount": 5, "thoughtsTokenCount": 2,
+        "toolUsePromptTokenCount": 1, "cachedContentTokenCount": 4, "totalTokenCount": 17});
+    let mut first = parted(&[json!({"text": "Hm", "thought": true})], None);
+    first["usageMetadata"] = json!({"promptTokenCount": 9});
+    let call = json!({"name": "f", "args": {"x": 1}});
+    let frames = [
+        first,
+        parted(&[json!({"text": "m.", "thought": true}), json!({"text": "It"})], None),
+        parted(&[json!({"text": " is", "thoughtSignature": "S1"})], None),
+        parted(&[json!({"text": "So", "thought": true, "thoughtSignature": "S2"})], None),
+        parted(
+            &[json!({"functionCall": call, "thoughtSignature": "S3"}), json!({"executableCode": {}})],
+            None,
+        ),
+        parted(&[json!({"functionCall": {"id": "mine", "name": "g"}})], None),
+        last,
+    ];
+    let told = told(&frames);
+    let id = told[7]["begins"]["id"].as_str().unwrap();
+    assert!(id.starts_with("call_") && id.len() == 29, "{id}");
+    assert_eq!(
+        told,
+        [
+            json!({"event": "reasoning", "index": 0, "text": "Hm"}),
+            json!({"event": "reasoning", "index": 0, "text": "m."}),
+            json!({"event": "delta", "text": "It"}),
+            json!({"event": "delta", "text": " is"}),
+            json!({"event": "reasoning", "index": 1, "text": "", "signature": "gemini:text:2-5:S1"}),
+            json!({"event": "reasoning", "index": 2, "text": "So", "signature": "gemini:thought:S2"}),
+            json!({"event": "reasoning", "index": 3, "text": "", "signature": format!("gemini:call:{id}:S3")}),
+            json!({"event": "tool_call", "index": 0, "begins": {"id": id, "name": "f"}, "arguments": "{\"x\":1}"}),
+            json!({"event": "tool_call", "index": 1, "begins": {"id": "mine", "name": "g"}, "arguments": "{}"}),
+            serde_json::to_value(RunEventBody::Usage {
+                usage: Usage {
+                    prompt_tokens: 10,
+                    completion_tokens: 7,
+                    cached_tokens: 4,
+                    reasoning_tokens: 2
+                },
+            })
+            .unwrap(),
+            json!({"event": "done", "finish_reason": "tool_calls"}),
+        ]
+    );
+}
+
+#[test]
+fn tokens_come_with_their_log_probabilities() {
+    let mut frame = parted(&[json!({"text": "Hi"})], Some("STOP"));
+    frame["candidates"][0]["logprobsResult"] = json!({
+        "chosenCandidates": [{"token": "Hi", "tokenId": 1, "logProbability": -0.5}],
+        "topCandidates": [{"candidates": [
+            {"token": "Hi", "logProbability": -0.5}, {"token": "Ho", "logProbability": -1.5}]}],
+    });
+    let entry = |text: &str, logprob: f64| json!({"bytes": text.as_bytes(), "logprob": logprob});
+    let mut token = entry("Hi", -0.5);
+    token["top"] = json!([entry("Hi", -0.5), entry("Ho", -1.5)]);
+    assert_eq!(told(&[frame])[0], json!({"event": "delta", "text": "Hi", "logprobs": [token]}));
+}
+
+#[test]
+fn each_end_has_its_reason() {
+    let cases = [
+        ("STOP", Ok(FinishReason::Stop)),
+        ("MAX_TOKENS", Ok(FinishReason::Length)),
+        ("SAFETY", Ok(FinishReason::ContentFilter)),
+        ("RECITATION", Ok(FinishReason::ContentFilter)),
+        ("BLOCKLIST", Ok(FinishReason::ContentFilter)),
+        ("PROHIBITED_CONTENT", Ok(FinishReason::ContentFilter)),
+        ("SPII", Ok(FinishReason::ContentFilter)),
+        ("WHAT_IS_YET_TO_COME", Ok(FinishReason::Stop)),
+        ("MALFORMED_FUNCTION_CALL", Err(ErrorCode::ProviderError)),
+        ("OTHER", Err(ErrorCode::ProviderError)),
+    ];
+    for (reason, expected) in cases {
+        let ended = events(&[parted(&[json!({"text": "a"})], Some(reason))]);
+        let ended = ended.map(|events| events.last().cloned()).map_err(|error| error.code);
+        let expected = expected.map(|finish_reason| Some(RunEventBody::Done { finish_reason }));
+        assert_eq!(ended, expected, "{reason}");
+    }
+    // A prompt that isn't answered.
+    let blocked =
+        json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 3}});
+    let events = events(&[blocked]).unwrap();
+    let usage = RunEventBody::Usage { usage: Usage { prompt_tokens: 3, ..Usage::default() } };
+    assert_eq!(events, [usage, RunEventBody::Done { finish_reason: FinishReason::ContentFilter }]);
+}
+
+#[test]
+fn several_answers_end_each_by_itself() {
+    let one = |index: u32, text: &str, finish: Option<&str>| {
+        let mut frame = parted(&[json!({"text": text})], finish);
+        frame["candidates"][0]["index"] = json!(index);
+        frame
+    };
+    let events = events(&[
+        one(1, "b", None),
+        one(0, "a", None),
+        one(1, "", Some("MAX_TOKENS")),
+        one(0, "", Some("STOP")),
+    ])
+    .unwrap();
+    assert!(events.contains(&RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length }));
+    assert_eq!(events.last(), Some(&RunEventBody::Done { finish_reason: FinishReason::Stop }));
+}
+
+#[test]
+fn an_error_or_an_end_in_the_middle_is_an_error() {
+    let begun = parted(&[json!({"text": "a"})], None);
+    let error = |code: u32, status: &str| json!({"error": {"code": code, "message": "no", "status": status}});
+    let mut far = begun.clone();
+    far["candidates"][0]["index"] = json!(4_000_000_000_u32);
+    let cases = [
+        (vec![begun.clone()], ErrorCode::ProviderError),
+        (vec![], ErrorCode::ProviderError),
+        (vec![begun.clone(), error(429, "RESOURCE_EXHAUSTED")], ErrorCode::ProviderRateLimited),
+        (vec![begun.clone(), error(503, "UNAVAILABLE")], ErrorCode::ProviderError),
+        (vec![error(504, "DEADLINE_EXCEEDED")], ErrorCode::ProviderTimeout),
+        (vec![json!(["no response"])], ErrorCode::ProviderError),
+        (vec![far], ErrorCode::ProviderError),
+    ];
+    for (frames, code) in cases {
+        assert_eq!(events(&frames).unwrap_err().code, code, "{frames:?}");
+    }
+    assert!(events(&[begun]).unwrap_err().message.contains("broke off"));
+}
+
+#[tokio::test]
+async fn an_answer_comes_through_and_ends_with_its_stream() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let answer = |model: &'static str, uri: Uri, headers: HeaderMap| async move {
+        assert_eq!(uri.to_string(), format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"));
+        assert_eq!(
+            (&headers["x-goog-api-key"], headers.get("authorization")),
+            (&"AIza".parse().unwrap(), None)
+        );
+        let frames =
+            [parted(&[json!({"text": "Hé"})], None), parted(&[json!({"text": "llo"})], Some("STOP"))];
+        frames.iter().map(|frame| format!("data: {frame}\r\n\r\n")).collect::<String>()
+    };
+    let answer = move |uri, headers| answer("gemini-x", uri, headers);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1beta", listener.local_addr().unwrap());
+    let router = Router::new().route("/v1beta/models/{call}", post(answer));
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let endpoint = Endpoint {
+        name: "google".into(),
+        vendor: vendor::of_kind("google").unwrap(),
+        base_url,
+        key: Some(Secret::new("AIza")),
+        timeouts: Timeouts::default(),
+    };
+    let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
+    let generation = Generation::new(None, task());
+    let call = Call { run: RunId::new(), model: ModelId::new("models/gemini-x"), generation };
+    let events: Vec<RunEventBody> = provider.generate(call).await.unwrap().collect().await;
+    server.abort();
+    assert_eq!(
+        events,
+        [
+            RunEventBody::Started { prompt_tokens: 0 },
+            RunEventBody::text("Hé"),
+            RunEventBody::text("llo"),
+            RunEventBody::Done { finish_reason: FinishReason::Stop },
+        ]
+    );
+}

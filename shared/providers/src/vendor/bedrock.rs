@@ -1,0 +1,18 @@
+//! Amazon Bedrock (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>).
+//! `base_url` is `https://bedrock-runtime.REGION.amazonaws.com`; a model is one's id, an inference profile's
+//! or an ARN. They are listed at another host.
+
+use super::{Auth, Vendor};
+use crate::dialect::Dialect;
+
+/// Amazon Bedrock.
+pub(super) const VENDOR: Vendor = Vendor {
+    kind: "bedrock",
+    title: "Amazon Bedrock",
+    base_url: None,
+    dialect: Dialect::Bedrock,
+    auth: Auth::Aws("bedrock"),
+    needs_key: true,
+    headers: &[],
+    models: None,
+};

@@ -1,0 +1,17 @@
+//! Google's Gemini API (<https://ai.google.dev/api/generate-content>). Its list names models as
+//! `models/gemini-x`, and they may be asked for with or without the folder.
+
+use super::{Auth, Vendor};
+use crate::dialect::Dialect;
+
+/// Google.
+pub(super) const VENDOR: Vendor = Vendor {
+    kind: "google",
+    title: "Google Gemini",
+    base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+    dialect: Dialect::Gemini,
+    auth: Auth::Header("x-goog-api-key"),
+    needs_key: true,
+    headers: &[],
+    models: Some("/models"),
+};
