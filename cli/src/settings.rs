@@ -278,7 +278,7 @@ impl Settings {
             ("node.max_loaded_models", node.max_loaded_models as u64, 1, 64),
             ("node.idle_seconds", node.idle_seconds.unwrap_or(1), 1, 365 * DAY),
             ("node.load_seconds", node.load_seconds, 1, DAY),
-            // A worker says that it lives every two seconds.
+            // A worker says that it lives after each step, at least every half second.
             ("node.stall_seconds", node.stall_seconds, 3, DAY),
             ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),

@@ -83,6 +83,8 @@ impl Soak {
     async fn start(options: &Options) -> Result<(Self, Process)> {
         let mut process = Process::start(&options.hearth, |command, folder| {
             command.args(["up", "--json", "--port", "0", "--data"]).arg(folder.join("data"));
+            // It is full within a worker's minute: what grows then grows for another reason.
+            command.env("HEARTH_NODE__PREFIX_CACHE", "16MB");
             if let Some(model) = &options.model {
                 command.arg("--model").arg(model);
             }

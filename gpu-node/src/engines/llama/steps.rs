@@ -30,7 +30,7 @@ use crate::frames::{LoadSpec, Report, Vitals};
 const BESIDE: Duration = Duration::from_millis(500);
 /// The same where more slots prefill than decode: then it is worth more that all of them get on. A cancel
 /// waits for it too.
-const MOSTLY_PROMPTS: Duration = Duration::from_secs(2);
+const MOSTLY_PROMPTS: Duration = Duration::from_secs(1);
 /// Prompt tokens that a step takes at most beside decoding slots.
 const MOST_BESIDE: usize = 128;
 /// Prompt tokens that a step takes at least, however slow the model is.
@@ -39,7 +39,7 @@ const LEAST: usize = 16;
 const FIRST: usize = 64;
 
 /// How often a step says that it steps: a long prompt gives nothing else to say.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
 /// The engine of a model of texts.
 pub(super) struct Steps<'a> {
