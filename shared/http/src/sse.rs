@@ -17,6 +17,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     let events = frames.map(|frame| {
         let event = Event::default().data(frame.data);
+        let event = match frame.event {
+            Some(name) => event.event(name),
+            None => event,
+        };
         Ok::<_, Infallible>(match frame.id {
             Some(id) => event.id(id.to_string()),
             None => event,

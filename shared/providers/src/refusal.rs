@@ -53,6 +53,7 @@ fn judge(name: &str, status: StatusCode, said: &Value) -> ApiError {
             told(ErrorCode::QuotaExceeded, "has no credit left")
         }
         429 | 529 => told(ErrorCode::ProviderRateLimited, "limits its requests"),
+        400 if message.contains("credit balance") => told(ErrorCode::QuotaExceeded, "has no credit left"),
         400 | 422 if is_too_long(kind, &message) => {
             told(ErrorCode::ContextLengthExceeded, "has no room for so long a conversation")
         }
@@ -69,6 +70,7 @@ fn is_too_long(kind: &str, message: &str) -> bool {
             "prompt is too long",
             "context window",
             "exceeds the maximum number of tokens",
+            "exceed context limit",
         ]
         .iter()
         .any(|words| message.contains(words))
@@ -112,6 +114,11 @@ mod tests {
                 400,
                 json!({"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9"}}),
                 ErrorCode::ContextLengthExceeded,
+            ),
+            (
+                400,
+                json!({"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}),
+                ErrorCode::QuotaExceeded,
             ),
             (400, json!({"detail": "no"}), ErrorCode::InvalidRequest),
             (529, json!({"error": {"type": "overloaded_error"}}), ErrorCode::ProviderRateLimited),

@@ -3,6 +3,7 @@
 //! A dialect turns a call into a request's body, and the frames of the streamed answer into run events.
 //! Nothing here does I/O: the bytes come and go in [`crate::http`].
 
+mod anthropic;
 pub mod openai_chat;
 
 use hearth_domain::{ClientDialect, TextTask};
@@ -16,6 +17,8 @@ use crate::Call;
 pub enum Dialect {
     /// OpenAI's chat completions, and what many others have made of them.
     OpenAiChat(&'static openai_chat::Habits),
+    /// Anthropic's messages.
+    Anthropic,
 }
 
 /// A frame of a provider's stream.
@@ -48,6 +51,7 @@ impl Dialect {
     pub fn path(self, _model: &str) -> String {
         match self {
             Self::OpenAiChat(_) => "/chat/completions".to_owned(),
+            Self::Anthropic => "/messages".to_owned(),
         }
     }
 
@@ -58,6 +62,7 @@ impl Dialect {
     pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
         match self {
             Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
+            Self::Anthropic => anthropic::request::body(call, task),
         }
     }
 
@@ -66,6 +71,7 @@ impl Dialect {
     pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
             Self::OpenAiChat(_) => Box::new(openai_chat::stream::ChatDecoder::default()),
+            Self::Anthropic => Box::new(anthropic::stream::MessagesDecoder::default()),
         }
     }
 
@@ -74,9 +80,15 @@ impl Dialect {
         let extra = &call.generation.extra;
         let same = match self {
             Self::OpenAiChat(_) => ClientDialect::OpenAiChat,
+            Self::Anthropic => ClientDialect::Anthropic,
         };
         if extra.dialect == same { extra.fields.clone() } else { Map::new() }
     }
+}
+
+/// A number as people write it: 0.7, not 0.699999988079071.
+fn round(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
 }
 
 /// An answer that isn't what the dialect says.

@@ -1,5 +1,6 @@
 //! The vendors: a short file for each, which says whose dialect it speaks and how it differs.
 
+mod anthropic;
 mod azure;
 mod deepseek;
 mod groq;
@@ -46,6 +47,7 @@ pub enum Auth {
 /// Every vendor.
 pub const ALL: &[&Vendor] = &[
     &openai::VENDOR,
+    &anthropic::VENDOR,
     &azure::VENDOR,
     &xai::VENDOR,
     &deepseek::VENDOR,
