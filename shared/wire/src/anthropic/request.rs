@@ -127,7 +127,9 @@ impl MessagesRequest {
         extra.extend(self.thinking.as_ref().map(|thinking| ("thinking".to_owned(), json!(thinking))));
         if let Some(config) = &self.output_config {
             let config = json!(MessagesOutputConfig { format: None, ..config.clone() });
-            extra.extend(Some(config).filter(|config| *config != json!({})).map(|c| ("output_config".into(), c)));
+            extra.extend(
+                Some(config).filter(|config| *config != json!({})).map(|c| ("output_config".into(), c)),
+            );
         }
         // Blocks are put together anew on the way. Asked for the whole request, the provider itself finds
         // the last block to keep.
@@ -193,11 +195,9 @@ fn param(field: Field, places: &[String]) -> String {
         Field::ToolName(index) => return format!("tools[{index}].name"),
         Field::ToolParameters(index) => return format!("tools[{index}].input_schema"),
         // This dialect can't say them.
-        Field::Choices
-        | Field::TopLogprobs
-        | Field::Inputs
-        | Field::Input(_)
-        | Field::Dimensions => "messages",
+        Field::Choices | Field::TopLogprobs | Field::Inputs | Field::Input(_) | Field::Dimensions => {
+            "messages"
+        }
     };
     name.to_owned()
 }
