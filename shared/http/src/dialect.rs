@@ -33,3 +33,42 @@ async fn as_anthropic(request: Request, next: Next) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::to_bytes, routing::get};
+    use hearth_wire::{ApiError, ErrorCode};
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{HttpError, access_log};
+
+    async fn refuse() -> HttpError {
+        HttpError(ApiError::new(ErrorCode::Unauthorized, "no API token was sent"))
+    }
+
+    #[tokio::test]
+    async fn errors_have_the_shape_of_their_route() {
+        let theirs =
+            Router::new().route("/theirs", get(refuse)).route_layer(middleware::from_fn(as_anthropic));
+        let router = Router::new().route("/ours", get(refuse)).merge(theirs);
+        let router = router.layer(middleware::from_fn(access_log::layer));
+        for (path, kind) in [("/theirs", Some("error")), ("/ours", None)] {
+            let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 401);
+            let header = |name: &str| response.headers().get(name).map(|id| id.to_str().unwrap().to_owned());
+            let (id, theirs) = (header("x-request-id").unwrap(), header("request-id"));
+            assert_eq!(theirs.as_deref(), kind.map(|_| id.as_str()));
+            let body: Value =
+                serde_json::from_slice(&to_bytes(response.into_body(), 1 << 16).await.unwrap()).unwrap();
+            assert_eq!(
+                (body["type"].as_str(), &body["error"]["type"]),
+                (kind, &"authentication_error".into())
+            );
+            let told = if kind.is_some() { &body["request_id"] } else { &body["error"]["request_id"] };
+            assert_eq!(told.as_str(), Some(id.as_str()));
+        }
+    }
+}

@@ -33,3 +33,26 @@ pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_has_the_lines_that_it_needs() {
+        let frame = |id, event, data: &str| Frame { id, event, data: data.to_owned() };
+        let frames = [frame(None, Some("ping"), "{}"), frame(Some(7), None, "{}"), Frame::done()];
+        let body = respond(futures::stream::iter(frames)).into_body();
+        let text = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+        let mut blocks: Vec<Vec<&str>> = std::str::from_utf8(&text)
+            .unwrap()
+            .split_terminator("\n\n")
+            .map(|block| block.lines().collect())
+            .collect();
+        blocks.iter_mut().for_each(|lines| lines.sort_unstable());
+        assert_eq!(
+            blocks,
+            [vec!["data: {}", "event: ping"], vec!["data: {}", "id: 7"], vec!["data: [DONE]"]]
+        );
+    }
+}

@@ -12,5 +12,6 @@ pub(super) const VENDOR: Vendor = Vendor {
     auth: Auth::Header("x-api-key"),
     needs_key: true,
     headers: &[("anthropic-version", "2023-06-01")],
-    models: Some("/models"),
+    // A page has 20 of them otherwise.
+    models: Some("/models?limit=1000"),
 };

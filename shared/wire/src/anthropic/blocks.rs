@@ -41,7 +41,6 @@ pub enum MessagesContent {
     /// The whole text.
     Text(String),
     /// Blocks, in order.
-    #[schema(no_recursion)]
     Blocks(Vec<MessagesBlock>),
 }
 
@@ -102,6 +101,7 @@ pub struct MessagesBlock {
     pub tool_use_id: Option<String>,
     /// Of `tool_result`: what came of it, a text or a list of text and image blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
     pub content: Option<MessagesContent>,
     /// Of `tool_result`: whether the tool failed.
     #[serde(skip_serializing_if = "Option::is_none")]

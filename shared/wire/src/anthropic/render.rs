@@ -143,7 +143,7 @@ impl Renderer {
             self.tell_calls(true, &mut frames);
             self.begin(Open::Text, &MessagesAnswerBlock::Text { text: String::new() }, &mut frames);
         }
-        frames.push(self.delta(json!({"type": "text_delta", "text": text})));
+        frames.push(self.delta(&json!({"type": "text_delta", "text": text})));
         frames
     }
 
@@ -158,10 +158,10 @@ impl Renderer {
                 self.begin(Open::Thoughts(index), &block, &mut frames);
             }
             if !added.text.is_empty() {
-                frames.push(self.delta(json!({"type": "thinking_delta", "thinking": added.text})));
+                frames.push(self.delta(&json!({"type": "thinking_delta", "thinking": added.text})));
             }
             if let Some(signature) = signature {
-                frames.push(self.delta(json!({"type": "signature_delta", "signature": signature})));
+                frames.push(self.delta(&json!({"type": "signature_delta", "signature": signature})));
             }
         }
         if let Some(data) = added.encrypted.clone() {
@@ -174,12 +174,20 @@ impl Renderer {
     /// What there is to tell of the calls. The next one is told when the one before is whole, or, if
     /// `ended`, as it is.
     fn tell_calls(&mut self, ended: bool, frames: &mut Vec<Frame>) {
-        let calls = self.answer().map(|answer| answer.tool_calls.clone()).unwrap_or_default();
+        // Put aside, not copied: arguments may be long, and come in many pieces.
+        let answers = std::mem::take(&mut self.answers);
+        if let Some(answer) = answers.all().first() {
+            self.tell(&answer.tool_calls, ended, frames);
+        }
+        self.answers = answers;
+    }
+
+    fn tell(&mut self, calls: &[ToolCall], ended: bool, frames: &mut Vec<Frame>) {
         loop {
             if let Some(Open::Call { number, told }) = self.open {
                 let arguments = calls.get(number).map(|call| call.arguments.as_str()).unwrap_or_default();
                 if let Some(new) = arguments.get(told..).filter(|new| !new.is_empty()) {
-                    frames.push(self.delta(json!({"type": "input_json_delta", "partial_json": new})));
+                    frames.push(self.delta(&json!({"type": "input_json_delta", "partial_json": new})));
                     self.open = Some(Open::Call { number, told: arguments.len() });
                 }
                 if self.calls < calls.len() && !ended && !is_whole(arguments) {
@@ -207,7 +215,7 @@ impl Renderer {
     }
 
     /// A piece of the block that is open.
-    fn delta(&self, delta: Value) -> Frame {
+    fn delta(&self, delta: &Value) -> Frame {
         frame("content_block_delta", json!({"index": self.begun.saturating_sub(1), "delta": delta}))
     }
 

@@ -570,6 +570,17 @@ fn tokens_are_estimated() {
     assert_eq!(estimate(json!({"messages": []})).unwrap_err().param.as_deref(), Some("messages"));
 }
 
+#[test]
+fn the_schemas_of_blocks_are_documented() {
+    let mut schemas = Vec::new();
+    <MessagesRequest as utoipa::ToSchema>::schemas(&mut schemas);
+    let names: Vec<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
+    for name in ["MessagesTurn", "MessagesContent", "MessagesBlock", "MessagesImageSource", "MessagesFormat"]
+    {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+}
+
 /// One event of a run that hasn't ended.
 fn any_event() -> impl Strategy<Value = RunEventBody> {
     prop_oneof![

@@ -50,8 +50,7 @@ enum Event {
     ContentBlockStop,
     MessageDelta {
         delta: Ended,
-        #[serde(default)]
-        usage: Counted,
+        usage: Option<Counted>,
     },
     MessageStop,
     Error {
@@ -64,8 +63,7 @@ enum Event {
 
 #[derive(Debug, Deserialize)]
 struct Begun {
-    #[serde(default)]
-    usage: Counted,
+    usage: Option<Counted>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,8 +85,7 @@ enum Block {
     ToolUse {
         id: String,
         name: String,
-        #[serde(default)]
-        input: Map<String, Value>,
+        input: Option<Map<String, Value>>,
     },
     #[serde(other)]
     Other,
@@ -141,14 +138,14 @@ impl Decoder for MessagesDecoder {
         let event: Event = serde_json::from_str(frame.data).map_err(unreadable)?;
         let event = match event {
             Event::MessageStart { message } => {
-                self.usage.take(message.usage);
+                self.usage.take(message.usage.unwrap_or_default());
                 None
             }
             Event::ContentBlockStart { content_block } => self.begin(content_block),
             Event::ContentBlockDelta { delta } => self.go_on(delta)?,
             Event::ContentBlockStop => self.close(),
             Event::MessageDelta { delta, usage } => {
-                self.usage.take(usage);
+                self.usage.take(usage.unwrap_or_default());
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
                 None
             }
@@ -191,6 +188,7 @@ impl MessagesDecoder {
                 let begins = Some(ToolCallBegin { id, name });
                 let event =
                     RunEventBody::ToolCall { choice: 0, index: number, begins, arguments: String::new() };
+                let input = input.unwrap_or_default();
                 (Open::Call { number, input, told: false }, Some(event))
             }
             Block::Other => (Open::Other, None),

@@ -1,6 +1,16 @@
+use std::convert::Infallible;
+
+use axum::{
+    Json, Router,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response, Sse, sse::Event},
+    routing::post,
+};
+use futures::{StreamExt as _, stream};
 use hearth_domain::{
     ClientDialect, Extra, FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning,
-    ReasoningEffort, ResponseFormat, Role, RunId, Sampling, TextTask, Tool, ToolCall, ToolChoice, Usage,
+    ReasoningEffort, ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice,
+    Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use proptest::prelude::*;
@@ -8,8 +18,9 @@ use serde_json::{Value, json};
 
 use super::{request::body, stream::MessagesDecoder, thinking::Abilities};
 use crate::{
-    Call,
+    Call, Endpoint, HttpProvider, Provider as _, Timeouts,
     dialect::{Decoder as _, Frame},
+    vendor,
 };
 
 /// The last that takes samplers and budgets.
@@ -444,6 +455,39 @@ fn an_error_or_an_end_in_the_middle_is_an_error() {
     let stray = [start(), delta(0, json!({"type": "text_delta", "text": "a"}))];
     assert!(events(&stray).unwrap_err().message.contains("text_delta"));
     assert!(events(&[json!(["no event"])]).is_err());
+}
+
+/// Answers as the vendor does, if it is asked as the vendor is.
+async fn vendor_answers(headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    let expected = [("x-api-key", "sk-ant-1"), ("anthropic-version", "2023-06-01")];
+    let opened = expected.iter().all(|(name, value)| headers.get(*name).is_some_and(|is| is == value));
+    if !opened || body["model"] != OLD || body["stream"] != true {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let block = begin(0, json!({"type": "text", "text": "Hello"}));
+    let frames = [start(), block, close(0)].into_iter().chain(stop("end_turn"));
+    let frames = frames.map(|frame| {
+        let name = frame["type"].as_str().unwrap_or_default().to_owned();
+        Ok::<_, Infallible>(Event::default().event(name).data(frame.to_string()))
+    });
+    Sse::new(stream::iter(frames)).into_response()
+}
+
+#[tokio::test]
+async fn a_call_over_http_has_the_key_and_the_version() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let router = Router::new().route("/v1/messages", post(vendor_answers));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let vendor = vendor::of_kind("anthropic").unwrap();
+    let (name, timeouts) = ("claude".to_owned(), Timeouts::default());
+    let endpoint = Endpoint { name, vendor, base_url, key: Some(Secret::new("sk-ant-1")), timeouts };
+    let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
+    let events: Vec<_> = provider.generate(call(OLD, hello())).await.unwrap().collect().await;
+    server.abort();
+    assert_eq!(events[1], RunEventBody::text("Hello"));
+    assert_eq!(events.last(), Some(&RunEventBody::Done { finish_reason: FinishReason::Stop }));
 }
 
 proptest! {
