@@ -96,8 +96,8 @@ fn budget(effort: ReasoningEffort) -> u32 {
 /// The nearest effort.
 fn word(effort: ReasoningEffort) -> &'static str {
     match budget(effort) {
-        ..=4096 => "low",
-        ..=16_384 => "medium",
+        0..=4096 => "low",
+        4097..=16_384 => "medium",
         _ => "high",
     }
 }
