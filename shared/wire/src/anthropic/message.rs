@@ -73,6 +73,16 @@ pub struct MessagesUsage {
     pub cache_read_input_tokens: u32,
     /// Tokens generated.
     pub output_tokens: u32,
+    /// More about them.
+    #[serde(default)]
+    pub output_tokens_details: MessagesOutputTokens,
+}
+
+/// More about the tokens generated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessagesOutputTokens {
+    /// Those that were thoughts.
+    pub thinking_tokens: u32,
 }
 
 impl From<Usage> for MessagesUsage {
@@ -82,6 +92,7 @@ impl From<Usage> for MessagesUsage {
             cache_creation_input_tokens: 0,
             cache_read_input_tokens: usage.cached_tokens,
             output_tokens: usage.completion_tokens,
+            output_tokens_details: MessagesOutputTokens { thinking_tokens: usage.reasoning_tokens },
         }
     }
 }

@@ -295,7 +295,7 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
         fallback_used: false,
         fallback_reason: None,
     });
-    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, ..Usage::default() };
+    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     let (middle, end) = bodies.split_at(bodies.len() - 1);
     let all = [selected, RunEventBody::Started { prompt_tokens: 7 }].into_iter().chain(middle.to_vec());
     let all = all.chain([RunEventBody::Usage { usage }]).chain(end.to_vec());
@@ -378,9 +378,11 @@ fn a_text_is_told_from_its_start_to_its_stop() {
     told[0]["message"]["id"] = json!("x");
     let before = json!({
         "input_tokens": 7, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0,
+        "output_tokens_details": {"thinking_tokens": 0},
     });
     let usage = json!({
         "input_tokens": 3, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 5,
+        "output_tokens_details": {"thinking_tokens": 2},
     });
     let expected = [
         json!({"type": "message_start", "message": {

@@ -131,6 +131,12 @@ struct Counted {
     cache_creation_input_tokens: Option<u32>,
     cache_read_input_tokens: Option<u32>,
     output_tokens: Option<u32>,
+    output_tokens_details: Option<OutputTokens>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+struct OutputTokens {
+    thinking_tokens: Option<u32>,
 }
 
 impl Decoder for MessagesDecoder {
@@ -281,6 +287,7 @@ impl Counted {
             later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
         self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
         self.output_tokens = later.output_tokens.or(self.output_tokens);
+        self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
     }
 }
 
@@ -293,8 +300,10 @@ impl From<Counted> for Usage {
             prompt_tokens: fresh.saturating_add(read).saturating_add(written),
             completion_tokens: counted.output_tokens.unwrap_or_default(),
             cached_tokens: read,
-            // Thoughts are counted with the rest.
-            reasoning_tokens: 0,
+            reasoning_tokens: counted
+                .output_tokens_details
+                .and_then(|details| details.thinking_tokens)
+                .unwrap_or_default(),
         }
     }
 }

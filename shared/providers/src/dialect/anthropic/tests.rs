@@ -359,10 +359,8 @@ fn close(index: u32) -> Value {
 
 fn stop(reason: &str) -> [Value; 2] {
     let delta = json!({"stop_reason": reason, "stop_sequence": null});
-    [
-        json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 15}}),
-        json!({"type": "message_stop"}),
-    ]
+    let usage = json!({"output_tokens": 15, "output_tokens_details": {"thinking_tokens": 2}});
+    [json!({"type": "message_delta", "delta": delta, "usage": usage}), json!({"type": "message_stop"})]
 }
 
 #[test]
@@ -395,7 +393,7 @@ fn thoughts_text_calls_and_usage_are_read() {
     frames.extend(stop("tool_use"));
     let told: Vec<Value> =
         events(&frames).unwrap().iter().map(|event| serde_json::to_value(event).unwrap()).collect();
-    let usage = Usage { prompt_tokens: 12, completion_tokens: 15, cached_tokens: 5, reasoning_tokens: 0 };
+    let usage = Usage { prompt_tokens: 12, completion_tokens: 15, cached_tokens: 5, reasoning_tokens: 2 };
     assert_eq!(
         told,
         [
