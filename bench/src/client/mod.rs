@@ -87,7 +87,9 @@ impl Client {
 pub(crate) fn http() -> Result<reqwest::Client> {
     // The second client of a process finds the provider installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(reqwest::Client::builder().no_proxy().tcp_nodelay(true).build()?)
+    // A server may close a connection that was idle just as it is used again.
+    let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true);
+    Ok(http.pool_idle_timeout(Duration::from_millis(500)).build()?)
 }
 
 /// Notes when the parts of an answer come.

@@ -8,7 +8,7 @@ mod routes;
 
 use axum::Router;
 use hearth_domain::Scope;
-use hearth_http::{AppState, Routes, finish, serve::guarded};
+use hearth_http::{AppState, Routes, dialect, finish, serve::guarded};
 use utoipa_axum::routes;
 
 /// The routes, with their documentation.
@@ -21,7 +21,15 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::request_get::status))
         .routes(routes!(routes::request_events::events))
         .routes(routes!(routes::request_cancel::cancel));
-    guarded(routes, state, Scope::Generate)
+    guarded(routes, state, Scope::Generate).merge(anthropic(state))
+}
+
+/// Those of the Anthropic dialect, whose errors have a shape of their own.
+fn anthropic(state: &AppState) -> Routes {
+    let routes = Routes::new()
+        .routes(routes!(routes::messages::messages))
+        .routes(routes!(routes::messages_count_tokens::count_tokens));
+    dialect::anthropic(guarded(routes, state, Scope::Generate))
 }
 
 /// The function's router.

@@ -2,10 +2,10 @@
 //! handler's error travels as an extension of an empty answer, and is written there.
 
 use axum::response::{IntoResponse, Response};
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_wire::{ApiError, ErrorCode, anthropic::MessagesError};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::RequestId;
+use crate::{RequestId, dialect::ErrorShape};
 
 /// An error on its way out of a handler.
 #[derive(Debug, Clone)]
@@ -28,7 +28,8 @@ impl IntoResponse for HttpError {
 /// Writes the body of an answer that carries an error.
 pub(crate) fn write_envelope(response: Response, id: RequestId) -> Response {
     let Some(HttpError(error)) = response.extensions().get::<HttpError>().cloned() else { return response };
-    let body = serde_json::to_vec(&error.envelope(&id.0.to_string())).unwrap_or_default();
+    let shape = response.extensions().get::<ErrorShape>().copied().unwrap_or_default();
+    let body = body_of(&error, shape, id);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -39,6 +40,15 @@ pub(crate) fn write_envelope(response: Response, id: RequestId) -> Response {
         parts.headers.insert(header::RETRY_AFTER, after);
     }
     Response::from_parts(parts, body.into())
+}
+
+fn body_of(error: &ApiError, shape: ErrorShape, id: RequestId) -> Vec<u8> {
+    let id = id.0.to_string();
+    let body = match shape {
+        ErrorShape::Own => serde_json::to_vec(&error.envelope(&id)),
+        ErrorShape::Anthropic => serde_json::to_vec(&MessagesError::new(error, &id)),
+    };
+    body.unwrap_or_default()
 }
 
 /// How many seconds to wait where the answer was no for now: a queue moves, a limit's span passes.

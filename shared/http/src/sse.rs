@@ -17,6 +17,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     let events = frames.map(|frame| {
         let event = Event::default().data(frame.data);
+        let event = match frame.event {
+            Some(name) => event.event(name),
+            None => event,
+        };
         Ok::<_, Infallible>(match frame.id {
             Some(id) => event.id(id.to_string()),
             None => event,
@@ -28,4 +32,27 @@ pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_has_the_lines_that_it_needs() {
+        let frame = |id, event, data: &str| Frame { id, event, data: data.to_owned() };
+        let frames = [frame(None, Some("ping"), "{}"), frame(Some(7), None, "{}"), Frame::done()];
+        let body = respond(futures::stream::iter(frames)).into_body();
+        let text = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+        let mut blocks: Vec<Vec<&str>> = std::str::from_utf8(&text)
+            .unwrap()
+            .split_terminator("\n\n")
+            .map(|block| block.lines().collect())
+            .collect();
+        blocks.iter_mut().for_each(|lines| lines.sort_unstable());
+        assert_eq!(
+            blocks,
+            [vec!["data: {}", "event: ping"], vec!["data: {}", "id: 7"], vec!["data: [DONE]"]]
+        );
+    }
 }

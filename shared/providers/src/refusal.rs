@@ -55,6 +55,7 @@ fn judge(name: &str, status: StatusCode, said: &Value) -> ApiError {
         // Bedrock's word for a model that failed.
         424 => told(ErrorCode::ProviderError, "failed"),
         429 | 529 => told(ErrorCode::ProviderRateLimited, "limits its requests"),
+        400 if message.contains("credit balance") => told(ErrorCode::QuotaExceeded, "has no credit left"),
         400 | 422 if is_too_long(kind, &message) => {
             told(ErrorCode::ContextLengthExceeded, "has no room for so long a conversation")
         }
@@ -72,6 +73,7 @@ fn is_too_long(kind: &str, message: &str) -> bool {
             "context window",
             "exceeds the maximum number of tokens",
             "input is too long",
+            "exceed context limit",
         ]
         .iter()
         .any(|words| message.contains(words))
@@ -141,6 +143,11 @@ mod tests {
                 400,
                 json!({"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9"}}),
                 ErrorCode::ContextLengthExceeded,
+            ),
+            (
+                400,
+                json!({"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}),
+                ErrorCode::QuotaExceeded,
             ),
             (400, json!({"detail": "no"}), ErrorCode::InvalidRequest),
             (

@@ -23,7 +23,7 @@ pub fn install() {
         // What histograms are told is kept until it is put into their buckets; nobody may ever ask for them.
         let kept = thread::Builder::new().name("metrics".to_owned()).spawn(move || {
             loop {
-                thread::sleep(UPKEEP);
+                thread::park_timeout(UPKEEP);
                 upkeep.run_upkeep();
             }
         });

@@ -1,4 +1,5 @@
-//! What goes over the wire: the native API, the OpenAI dialect, run events, the node link, errors.
+//! What goes over the wire: the native API, the dialects of OpenAI and Anthropic, run events, the node link,
+//! errors.
 //!
 //! Types here parse what clients send and render what they get, and turn both into `domain` types.
 //! They do no I/O; a dialect's renderer takes the one stream of run events and gives frames.
@@ -6,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod answer;
+pub mod anthropic;
 pub mod error;
 pub mod event;
 pub mod native;

@@ -3,6 +3,8 @@
 pub(crate) mod chat_completions;
 pub(crate) mod embeddings;
 pub(crate) mod generate;
+pub(crate) mod messages;
+pub(crate) mod messages_count_tokens;
 pub(crate) mod request_cancel;
 pub(crate) mod request_events;
 pub(crate) mod request_get;

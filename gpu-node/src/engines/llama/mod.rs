@@ -39,6 +39,9 @@ use crate::frames::{self, Command, FrameError, FrameReader, FrameWriter, Report,
 use prompt::Preparer;
 use thread::Work;
 
+/// How long a worker that isn't needed any more waits for its last step.
+const LAST_STEP: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// What can end a worker.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -68,7 +71,7 @@ pub async fn run() -> Result<(), WorkerError> {
     let (work, inbox) = mpsc::channel();
     let (loaded, ready) = tokio::sync::oneshot::channel();
     let step_reports = report.clone();
-    std::thread::spawn(move || thread::thread_main(&spec, inbox, &step_reports, loaded));
+    let steps = std::thread::spawn(move || thread::thread_main(&spec, inbox, &step_reports, loaded));
     // The supervisor may hang up while the model is still being read: watch for that too.
     let mut early = Vec::new();
     let preparer = tokio::select! {
@@ -77,7 +80,12 @@ pub async fn run() -> Result<(), WorkerError> {
     };
     // Without a preparer the load has failed, and was reported so.
     if let Ok(preparer) = preparer {
-        return Desk::new(preparer, work, report).serve(early, commands).await;
+        let served = Desk::new(preparer, work, report).serve(early, commands).await;
+        // Nobody can hand over work any more, so the thread ends after its step. A process that ends in the
+        // middle of one pulls llama.cpp's ground from under it.
+        let ended = tokio::task::spawn_blocking(move || steps.join());
+        let _ = tokio::time::timeout(LAST_STEP, ended).await;
+        return served;
     }
     drop(report);
     // Let the last report out before the process ends.

@@ -3,6 +3,7 @@
 //! A dialect turns a call into a request's body, and the frames of the streamed answer into run events.
 //! Nothing here does I/O: the bytes come and go in [`crate::http`].
 
+mod anthropic;
 pub mod bedrock;
 pub mod gemini;
 pub mod openai_chat;
@@ -22,6 +23,8 @@ pub enum Dialect {
     Gemini,
     /// Amazon Bedrock's `ConverseStream`.
     Bedrock,
+    /// Anthropic's messages.
+    Anthropic,
 }
 
 /// A frame of a provider's stream.
@@ -56,6 +59,7 @@ impl Dialect {
             Self::OpenAiChat(_) => "/chat/completions".to_owned(),
             Self::Gemini => gemini::path(model),
             Self::Bedrock => bedrock::path(model),
+            Self::Anthropic => "/messages".to_owned(),
         }
     }
 
@@ -68,6 +72,7 @@ impl Dialect {
             Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
             Self::Gemini => gemini::request::body(call.model.as_str(), task),
             Self::Bedrock => bedrock::request::body(call.model.as_str(), task),
+            Self::Anthropic => anthropic::request::body(call, task),
         }
     }
 
@@ -76,6 +81,7 @@ impl Dialect {
     pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
             Self::OpenAiChat(_) => Box::new(openai_chat::stream::ChatDecoder::default()),
+            Self::Anthropic => Box::new(anthropic::stream::MessagesDecoder::default()),
             Self::Gemini => Box::new(gemini::stream::GeminiDecoder::default()),
             Self::Bedrock => Box::new(bedrock::stream::ConverseDecoder::default()),
         }
@@ -85,7 +91,7 @@ impl Dialect {
     #[must_use]
     pub fn framing(self) -> Framing {
         match self {
-            Self::OpenAiChat(_) | Self::Gemini => Framing::ServerSentEvents,
+            Self::OpenAiChat(_) | Self::Anthropic | Self::Gemini => Framing::ServerSentEvents,
             Self::Bedrock => Framing::AwsEventStream,
         }
     }
@@ -95,6 +101,7 @@ impl Dialect {
         let extra = &call.generation.extra;
         let same = match self {
             Self::OpenAiChat(_) => Some(ClientDialect::OpenAiChat),
+            Self::Anthropic => Some(ClientDialect::Anthropic),
             // No client speaks them.
             Self::Gemini | Self::Bedrock => None,
         };
@@ -113,6 +120,11 @@ fn escaped(text: &str) -> String {
         }
     }
     path
+}
+
+/// A number as people write it: 0.7, not 0.699999988079071.
+fn round(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
 }
 
 /// An answer that isn't what the dialect says.

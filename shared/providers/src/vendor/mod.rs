@@ -1,5 +1,6 @@
 //! The vendors: a short file for each, which says whose dialect it speaks and how it differs.
 
+mod anthropic;
 mod azure;
 mod bedrock;
 mod deepseek;
@@ -52,6 +53,7 @@ pub enum Auth {
 /// Every vendor.
 pub const ALL: &[&Vendor] = &[
     &openai::VENDOR,
+    &anthropic::VENDOR,
     &azure::VENDOR,
     &google::VENDOR,
     &bedrock::VENDOR,

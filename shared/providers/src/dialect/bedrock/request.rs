@@ -5,7 +5,7 @@ use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{claude, messages::messages};
-use crate::dialect::openai_chat::request::round;
+use crate::dialect::round;
 
 pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
     if task.choices > 1 {

@@ -5,7 +5,7 @@ use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{contents::contents, family};
-use crate::dialect::openai_chat::request::round;
+use crate::dialect::round;
 
 pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
     let mut body = json!({"contents": contents(model, &task.messages)?});

@@ -7,7 +7,10 @@ use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::Habits;
-use crate::{Call, dialect::Dialect};
+use crate::{
+    Call,
+    dialect::{Dialect, round},
+};
 
 pub(in crate::dialect) fn body(
     habits: &'static Habits,
@@ -70,11 +73,6 @@ fn sampling(habits: &Habits, sampling: &Sampling, body: &mut Map<String, Value>)
         let biases = sampling.logit_bias.iter().map(|(token, bias)| (token.to_string(), json!(round(*bias))));
         say("logit_bias", Some(Value::Object(biases.collect())));
     }
-}
-
-/// As people write it: 0.7, not 0.699999988079071.
-pub(in crate::dialect) fn round(value: f32) -> f64 {
-    (f64::from(value) * 1e6).round() / 1e6
 }
 
 fn tools(habits: &Habits, task: &TextTask, body: &mut Map<String, Value>) {

@@ -1,0 +1,74 @@
+//! Routes whose dialect has errors of its own shape.
+
+use axum::{extract::Request, middleware, middleware::Next, response::Response};
+use http::HeaderName;
+
+use crate::{RequestId, Routes};
+
+/// The header in which Anthropic's SDKs look for the request's id.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// The shape of a route's errors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ErrorShape {
+    /// The gateway's own, which OpenAI's SDKs read too.
+    #[default]
+    Own,
+    /// Anthropic's.
+    Anthropic,
+}
+
+/// Routes that answer as Anthropic's do: their errors have its shape, whoever refuses the request, and the
+/// request's id is where its SDKs look for it. Called last: it covers the guard too.
+pub fn anthropic(routes: Routes) -> Routes {
+    routes.route_layer(middleware::from_fn(as_anthropic))
+}
+
+async fn as_anthropic(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().copied();
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(ErrorShape::Anthropic);
+    if let Some(value) = id.and_then(RequestId::header) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::to_bytes, routing::get};
+    use hearth_wire::{ApiError, ErrorCode};
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{HttpError, access_log};
+
+    async fn refuse() -> HttpError {
+        HttpError(ApiError::new(ErrorCode::Unauthorized, "no API token was sent"))
+    }
+
+    #[tokio::test]
+    async fn errors_have_the_shape_of_their_route() {
+        let theirs =
+            Router::new().route("/theirs", get(refuse)).route_layer(middleware::from_fn(as_anthropic));
+        let router = Router::new().route("/ours", get(refuse)).merge(theirs);
+        let router = router.layer(middleware::from_fn(access_log::layer));
+        for (path, kind) in [("/theirs", Some("error")), ("/ours", None)] {
+            let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 401);
+            let header = |name: &str| response.headers().get(name).map(|id| id.to_str().unwrap().to_owned());
+            let (id, theirs) = (header("x-request-id").unwrap(), header("request-id"));
+            assert_eq!(theirs.as_deref(), kind.map(|_| id.as_str()));
+            let body: Value =
+                serde_json::from_slice(&to_bytes(response.into_body(), 1 << 16).await.unwrap()).unwrap();
+            assert_eq!(
+                (body["type"].as_str(), &body["error"]["type"]),
+                (kind, &"authentication_error".into())
+            );
+            let told = if kind.is_some() { &body["request_id"] } else { &body["error"]["request_id"] };
+            assert_eq!(told.as_str(), Some(id.as_str()));
+        }
+    }
+}

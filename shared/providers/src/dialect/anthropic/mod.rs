@@ -1,0 +1,9 @@
+//! Anthropic's messages (<https://platform.claude.com/docs/en/api/messages>), in the version `2023-06-01`.
+
+mod conversation;
+pub(super) mod request;
+pub(super) mod stream;
+mod thinking;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! The Anthropic dialect: `POST /v1/messages` and what belongs to it, as Anthropic's SDKs send and read it
+//! (<https://platform.claude.com/docs/en/api/messages>).
+
+mod blocks;
+mod count;
+mod error;
+mod message;
+mod options;
+mod render;
+mod request;
+mod tools;
+
+pub use blocks::{MessagesBlock, MessagesContent, MessagesImageSource, MessagesRole, MessagesTurn};
+pub use count::{CountTokensAnswer, CountTokensRequest};
+pub use error::{MessagesError, MessagesErrorBody};
+pub use message::{MessagesAnswer, MessagesAnswerBlock, MessagesOutputTokens, MessagesUsage};
+pub use options::{MessagesFormat, MessagesOutputConfig, MessagesThinking};
+pub use render::Renderer;
+pub use request::MessagesRequest;
+pub use tools::{MessagesTool, MessagesToolChoice};
+
+#[cfg(test)]
+mod tests;

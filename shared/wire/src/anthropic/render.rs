@@ -1,0 +1,253 @@
+//! Run events as the Anthropic dialect shows them
+//! (<https://platform.claude.com/docs/en/build-with-claude/streaming>).
+//!
+//! Blocks come one after the other, and each is closed before the next begins: that is what the SDKs
+//! expect. A call whose arguments come in between another's waits until the other's are whole.
+
+use hearth_domain::{FinishReason, Reasoning, RunId, ToolCall, Usage};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+
+use super::{
+    MessagesAnswer, MessagesAnswerBlock, MessagesError, MessagesUsage,
+    message::{blocks, stop_reason},
+};
+use crate::{
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    answer::{Answer, Answers, ending},
+    stream::Frame,
+};
+
+/// Takes a run's events in order; gives frames, and the whole answer at the end.
+#[derive(Debug)]
+pub struct Renderer {
+    request_id: RunId,
+    model: String,
+    answers: Answers,
+    usage: Usage,
+    greeted: bool,
+    open: Option<Open>,
+    /// How many blocks have begun.
+    begun: u32,
+    /// How many of them are calls.
+    calls: usize,
+    ended: bool,
+}
+
+/// The block that is being told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Thoughts(u32),
+    Sealed,
+    Text,
+    Call {
+        number: usize,
+        /// How many bytes of its arguments are told.
+        told: usize,
+    },
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event.
+    pub(super) fn new(request_id: RunId) -> Self {
+        Self {
+            request_id,
+            model: String::new(),
+            answers: Answers::default(),
+            usage: Usage::default(),
+            greeted: false,
+            open: None,
+            begun: 0,
+            calls: 0,
+            ended: false,
+        }
+    }
+
+    /// The frames that an event gives. The last one, [`Self::last`], is left to the caller.
+    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+        self.note(&event.body);
+        match &event.body {
+            RunEventBody::Started { .. } => self.greeting(),
+            RunEventBody::Delta { choice: 0, text, .. } if !text.is_empty() => self.text(text),
+            RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
+            RunEventBody::ToolCall { choice: 0, .. } => {
+                let mut frames = self.greeting();
+                self.tell_calls(false, &mut frames);
+                frames
+            }
+            RunEventBody::Done { finish_reason } => self.ending(*finish_reason),
+            RunEventBody::Error { error } => vec![self.error(error)],
+            RunEventBody::Cancelled => {
+                vec![self.error(&ApiError::new(ErrorCode::Cancelled, "the request was cancelled"))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The frame that ends the stream of a run that ended by itself. It is for when the run is recorded.
+    #[must_use]
+    pub fn last(&self) -> Option<Frame> {
+        self.ended.then(|| frame("message_stop", json!({})))
+    }
+
+    /// Takes every event of a run and gives its answer.
+    ///
+    /// # Errors
+    /// The run's own error; `cancelled` if it was stopped.
+    pub fn collected(mut self, events: &[RunEvent]) -> Result<MessagesAnswer, ApiError> {
+        let reason = ending(events)?;
+        events.iter().for_each(|event| self.note(&event.body));
+        let content = self.answer().map(blocks).unwrap_or_default();
+        Ok(MessagesAnswer { content, stop_reason: Some(stop_reason(reason).to_owned()), ..self.empty() })
+    }
+
+    /// What later frames, or the whole answer, tell of an event.
+    fn note(&mut self, event: &RunEventBody) {
+        match event {
+            RunEventBody::Selected(selected) => self.model.clone_from(&selected.model),
+            RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
+            RunEventBody::Usage { usage } => self.usage = *usage,
+            event => self.answers.take(event),
+        }
+    }
+
+    /// The only answer: this dialect has no word for others.
+    fn answer(&self) -> Option<&Answer> {
+        self.answers.all().first()
+    }
+
+    fn empty(&self) -> MessagesAnswer {
+        MessagesAnswer {
+            id: self.request_id.to_string(),
+            kind: "message".to_owned(),
+            role: "assistant".to_owned(),
+            model: self.model.clone(),
+            content: Vec::new(),
+            stop_reason: None,
+            stop_sequence: None,
+            usage: self.usage.into(),
+        }
+    }
+
+    /// The stream's first frame, unless it is out.
+    fn greeting(&mut self) -> Vec<Frame> {
+        if std::mem::replace(&mut self.greeted, true) {
+            return Vec::new();
+        }
+        vec![frame("message_start", json!({"message": self.empty()}))]
+    }
+
+    fn text(&mut self, text: &str) -> Vec<Frame> {
+        let mut frames = self.greeting();
+        if self.open != Some(Open::Text) {
+            self.tell_calls(true, &mut frames);
+            self.begin(Open::Text, &MessagesAnswerBlock::Text { text: String::new() }, &mut frames);
+        }
+        frames.push(self.delta(&json!({"type": "text_delta", "text": text})));
+        frames
+    }
+
+    fn thoughts(&mut self, index: u32, added: &Reasoning) -> Vec<Frame> {
+        let mut frames = self.greeting();
+        let signature = added.signature.as_ref().filter(|signature| !signature.is_empty());
+        if !added.text.is_empty() || signature.is_some() {
+            if self.open != Some(Open::Thoughts(index)) {
+                self.tell_calls(true, &mut frames);
+                let (thinking, signature) = (String::new(), String::new());
+                let block = MessagesAnswerBlock::Thinking { thinking, signature };
+                self.begin(Open::Thoughts(index), &block, &mut frames);
+            }
+            if !added.text.is_empty() {
+                frames.push(self.delta(&json!({"type": "thinking_delta", "thinking": added.text})));
+            }
+            if let Some(signature) = signature {
+                frames.push(self.delta(&json!({"type": "signature_delta", "signature": signature})));
+            }
+        }
+        if let Some(data) = added.encrypted.clone() {
+            self.tell_calls(true, &mut frames);
+            self.begin(Open::Sealed, &MessagesAnswerBlock::RedactedThinking { data }, &mut frames);
+        }
+        frames
+    }
+
+    /// What there is to tell of the calls. The next one is told when the one before is whole, or, if
+    /// `ended`, as it is.
+    fn tell_calls(&mut self, ended: bool, frames: &mut Vec<Frame>) {
+        // Put aside, not copied: arguments may be long, and come in many pieces.
+        let answers = std::mem::take(&mut self.answers);
+        if let Some(answer) = answers.all().first() {
+            self.tell(&answer.tool_calls, ended, frames);
+        }
+        self.answers = answers;
+    }
+
+    fn tell(&mut self, calls: &[ToolCall], ended: bool, frames: &mut Vec<Frame>) {
+        loop {
+            if let Some(Open::Call { number, told }) = self.open {
+                let arguments = calls.get(number).map(|call| call.arguments.as_str()).unwrap_or_default();
+                if let Some(new) = arguments.get(told..).filter(|new| !new.is_empty()) {
+                    frames.push(self.delta(&json!({"type": "input_json_delta", "partial_json": new})));
+                    self.open = Some(Open::Call { number, told: arguments.len() });
+                }
+                if self.calls < calls.len() && !ended && !is_whole(arguments) {
+                    return;
+                }
+            }
+            let Some(call) = calls.get(self.calls) else { return };
+            let open = Open::Call { number: self.calls, told: 0 };
+            self.calls += 1;
+            self.begin(open, &begun(call), frames);
+        }
+    }
+
+    /// Closes the block that is open, and begins another.
+    fn begin(&mut self, open: Open, block: &MessagesAnswerBlock, frames: &mut Vec<Frame>) {
+        frames.extend(self.close());
+        frames.push(frame("content_block_start", json!({"index": self.begun, "content_block": block})));
+        self.open = Some(open);
+        self.begun += 1;
+    }
+
+    fn close(&mut self) -> Option<Frame> {
+        self.open.take()?;
+        Some(frame("content_block_stop", json!({"index": self.begun.saturating_sub(1)})))
+    }
+
+    /// A piece of the block that is open.
+    fn delta(&self, delta: &Value) -> Frame {
+        frame("content_block_delta", json!({"index": self.begun.saturating_sub(1), "delta": delta}))
+    }
+
+    fn ending(&mut self, reason: FinishReason) -> Vec<Frame> {
+        let mut frames = self.greeting();
+        self.tell_calls(true, &mut frames);
+        frames.extend(self.close());
+        let delta = json!({"stop_reason": stop_reason(reason), "stop_sequence": null});
+        let usage = MessagesUsage::from(self.usage);
+        frames.push(frame("message_delta", json!({"delta": delta, "usage": usage})));
+        self.ended = true;
+        frames
+    }
+
+    fn error(&self, error: &ApiError) -> Frame {
+        Frame::named("error", &MessagesError::new(error, &self.request_id.to_string()))
+    }
+}
+
+/// A frame whose data begins with its name, as each does.
+fn frame(name: &'static str, mut fields: Value) -> Frame {
+    let mut data = json!({"type": name});
+    if let (Some(data), Some(fields)) = (data.as_object_mut(), fields.as_object_mut()) {
+        data.append(fields);
+    }
+    Frame::named(name, &data)
+}
+
+fn begun(call: &ToolCall) -> MessagesAnswerBlock {
+    MessagesAnswerBlock::ToolUse { id: call.id.clone(), name: call.name.clone(), input: json!({}) }
+}
+
+fn is_whole(arguments: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(arguments).is_ok()
+}

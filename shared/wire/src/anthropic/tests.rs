@@ -1,0 +1,623 @@
+use hearth_domain::{
+    ClientDialect, FinishReason, Generation, Image, Message, Modality, PlacedImage, Priority, Reasoning,
+    ReasoningEffort, ResponseFormat, Role, RunId, Task, TextTask, ToolChoice, Usage, WhileLoading,
+};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::{
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    event::{Selected, ToolCallBegin},
+    stream::Frame,
+};
+
+fn hello() -> Value {
+    json!({"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+/// The request with these fields too.
+#[expect(clippy::needless_pass_by_value, reason = "literals are given")]
+fn with(fields: Value) -> Value {
+    let mut body = hello();
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+fn generation(fields: Value) -> Result<Generation, ApiError> {
+    serde_json::from_value::<MessagesRequest>(with(fields)).unwrap().into_generation()
+}
+
+fn task(fields: Value) -> TextTask {
+    match generation(fields).unwrap().task {
+        Task::Text(task) => task,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn passed_on(fields: Value) -> Map<String, Value> {
+    let extra = generation(fields).unwrap().extra;
+    assert_eq!(extra.dialect, ClientDialect::Anthropic);
+    extra.fields
+}
+
+fn look() -> Value {
+    json!({"name": "look", "description": "Looks", "input_schema": {"type": "object"}})
+}
+
+#[test]
+fn fields_left_out_ask_for_one_plain_text() {
+    let plain = task(json!({}));
+    let sampling = hearth_domain::Sampling { max_tokens: Some(9), ..Default::default() };
+    assert_eq!(plain, TextTask::new(vec![Message::new(Role::User, "hi")], sampling));
+    let null = task(json!({
+        "system": null, "stream": null, "stop_sequences": null, "temperature": null, "tools": null,
+        "tool_choice": null, "thinking": null, "output_config": null, "colour": {"unknown": true},
+    }));
+    assert_eq!(null, plain);
+}
+
+#[test]
+fn a_conversation_with_every_block_reaches_the_task() {
+    let turns = json!([
+        {"role": "user", "content": [
+            {"type": "text", "text": "What is"},
+            {"type": "text", "text": "this?"},
+            {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}},
+            {"type": "text", "text": "And this?"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+        ]},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "sealed"},
+            {"type": "redacted_thinking", "data": "EncR"},
+            {"type": "text", "text": "I "},
+            {"type": "text", "text": "look."},
+            {"type": "tool_use", "id": "a", "name": "look", "input": {"z": 1, "a": 2}},
+            {"type": "tool_use", "id": "b", "name": "look", "input": {}},
+        ]},
+        {"role": "user", "content": [
+            {"type": "text", "text": "Thanks."},
+            {"type": "tool_result", "tool_use_id": "a", "content": [
+                {"type": "text", "text": "a cat"},
+                {"type": "image", "source": {"type": "url", "url": "https://example.org/b.png"}},
+            ]},
+            {"type": "tool_result", "tool_use_id": "b", "content": "no light", "is_error": true},
+        ]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "A cat.", "signature": ""}]},
+        {"role": "system", "content": "Be kind."},
+    ]);
+    let system = json!([{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be true."}]);
+    let image = |at, url: &str| PlacedImage { at, image: Image::at(url) };
+    let thought = |text: &str, signature: Option<&str>| Reasoning {
+        text: text.into(),
+        signature: signature.map(Into::into),
+        encrypted: None,
+    };
+    let call = |id: &str, arguments: &str| hearth_domain::ToolCall {
+        id: id.into(),
+        name: "look".into(),
+        arguments: arguments.into(),
+    };
+    let result = |id: &str, text: &str| Message {
+        tool_call_id: Some(id.into()),
+        name: Some("look".into()),
+        ..Message::new(Role::Tool, text)
+    };
+    let expected = [
+        Message::new(Role::System, "Be brief.\n\nBe true."),
+        Message {
+            images: vec![image(13, "https://example.org/a.png"), image(22, "data:image/png;base64,AAAA")],
+            ..Message::new(Role::User, "What is\nthis?And this?")
+        },
+        Message {
+            reasoning: vec![
+                thought("Hm.", Some("sealed")),
+                Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() },
+            ],
+            tool_calls: vec![call("a", "{\"z\":1,\"a\":2}"), call("b", "{}")],
+            ..Message::new(Role::Assistant, "I look.")
+        },
+        Message { images: vec![image(5, "https://example.org/b.png")], ..result("a", "a cat") },
+        Message { failed: true, ..result("b", "no light") },
+        Message::new(Role::User, "Thanks."),
+        Message { reasoning: vec![thought("A cat.", None)], ..Message::new(Role::Assistant, "") },
+        Message::new(Role::System, "Be kind."),
+    ];
+    assert_eq!(task(json!({"messages": turns, "system": system})).messages, expected);
+}
+
+#[test]
+fn tools_and_their_choice_reach_the_task() {
+    let of = task(
+        json!({"tools": [look(), {"type": "custom", "name": "add", "input_schema": {}, "strict": true}]}),
+    );
+    let tools: Vec<_> = of.tools.iter().map(|tool| (tool.name.as_str(), tool.strict)).collect();
+    assert_eq!(tools, [("look", false), ("add", true)]);
+    assert_eq!(of.tools[0].description.as_deref(), Some("Looks"));
+    let cases = [
+        (json!({"type": "auto"}), ToolChoice::Auto, true),
+        (json!({"type": "any", "disable_parallel_tool_use": true}), ToolChoice::Required, false),
+        (json!({"type": "none"}), ToolChoice::None, true),
+        (json!({"type": "tool", "name": "look"}), ToolChoice::Named("look".into()), true),
+    ];
+    for (choice, expected, parallel) in cases {
+        let of = task(json!({"tools": [look()], "tool_choice": choice}));
+        assert_eq!((of.tool_choice, of.parallel_tool_calls), (expected, parallel), "{choice}");
+    }
+}
+
+#[test]
+fn sampling_form_and_service_reach_the_request() {
+    let of = generation(json!({
+        "temperature": 0.5, "top_p": 0.9, "top_k": 3, "stop_sequences": ["X"], "stream": true,
+        "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "priority": "high", "while_loading": "default",
+    }))
+    .unwrap();
+    assert_eq!((of.priority, of.while_loading), (Priority::High, WhileLoading::Default));
+    let Task::Text(task) = of.task else { panic!("no text") };
+    let sampling = &task.sampling;
+    assert_eq!((sampling.temperature, sampling.top_p, sampling.top_k), (Some(0.5), Some(0.9), Some(3)));
+    assert_eq!((&sampling.stop, sampling.max_tokens), (&vec!["X".to_owned()], Some(9)));
+    assert_eq!(task.response_format, ResponseFormat::JsonSchema(json!({"type": "object"})));
+    let older = generation(json!({"output_format": {"type": "json_schema", "schema": {}}})).unwrap();
+    let Task::Text(task) = older.task else { panic!("no text") };
+    assert_eq!(task.response_format, ResponseFormat::JsonSchema(json!({})));
+}
+
+#[test]
+fn how_much_to_think_is_understood_and_passed_on_as_it_is() {
+    let cases = [
+        (json!({"type": "enabled", "budget_tokens": 2000}), json!({}), Some(ReasoningEffort::Tokens(2000))),
+        (json!({"type": "disabled"}), json!({"effort": "high"}), Some(ReasoningEffort::None)),
+        (json!({"type": "adaptive", "display": "omitted"}), json!({}), None),
+        (json!({"type": "adaptive"}), json!({"effort": "max"}), Some(ReasoningEffort::High)),
+        (json!({"type": "between_tools"}), json!({"effort": "low", "new": 1}), Some(ReasoningEffort::Low)),
+    ];
+    for (thinking, config, expected) in cases {
+        let fields = json!({"max_tokens": 4000, "thinking": thinking, "output_config": config});
+        assert_eq!(task(fields.clone()).reasoning, expected, "{fields}");
+        let extra = passed_on(fields);
+        assert_eq!(extra["thinking"], thinking);
+        assert_eq!(extra.get("output_config").cloned().unwrap_or(json!({})), config);
+    }
+    assert_eq!(task(json!({"output_config": {"effort": "low"}})).reasoning, None);
+}
+
+#[test]
+fn what_the_gateway_doesnt_know_is_kept() {
+    let format = json!({"type": "json_schema", "schema": {}});
+    let extra = passed_on(json!({"metadata": {"user_id": "u"}, "output_config": {"format": format}}));
+    assert_eq!(Value::Object(extra), json!({"metadata": {"user_id": "u"}}));
+
+    let cached = |kind: &str| json!({"type": kind});
+    let block = |kind: &str| json!([{"type": "text", "text": "hi", "cache_control": cached(kind)}]);
+    let mut tool = look();
+    tool["cache_control"] = cached("of the tool");
+    let messages =
+        json!([{"role": "user", "content": block("of the turn")}, {"role": "user", "content": "hi"}]);
+    let cases = [
+        (json!({"system": block("of the system"), "tools": [tool], "messages": messages}), "of the turn"),
+        (json!({"system": block("of the system"), "tools": [tool]}), "of the system"),
+        (json!({"tools": [tool]}), "of the tool"),
+        (json!({"tools": [tool], "cache_control": cached("its own")}), "its own"),
+    ];
+    for (fields, kind) in cases {
+        assert_eq!(passed_on(fields)["cache_control"], cached(kind));
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_the_fields_name() {
+    let block = |role: &str, block: Value| json!({"messages": [{"role": role, "content": [block]}]});
+    let result = |content: Value| {
+        let result = json!({"type": "tool_result", "tool_use_id": "a", "content": content});
+        json!({"messages": [{"role": "user", "content": [result]}]})
+    };
+    let file = json!({"type": "image", "source": {"type": "file", "file_id": "f"}});
+    let cases = [
+        (json!({"messages": []}), "messages"),
+        (json!({"max_tokens": 0}), "max_tokens"),
+        (json!({"temperature": 3}), "temperature"),
+        (json!({"stop_sequences": [""]}), "stop_sequences"),
+        (json!({"system": [{"type": "image", "source": {"type": "url", "url": "x"}}]}), "system"),
+        (json!({"system": [{"type": "document"}]}), "system[0].type"),
+        (
+            block("user", json!({"type": "document", "source": {"type": "text", "data": "hi"}})),
+            "messages[0].content[0].type",
+        ),
+        (block("user", json!({"type": "tool_use"})), "messages[0].content[0].type"),
+        (block("user", json!({"type": "text"})), "messages[0].content[0].text"),
+        (block("user", json!({"type": "image"})), "messages[0].content[0].source"),
+        (block("user", file), "messages[0].content[0].source.type"),
+        (block("user", json!({"type": "tool_result"})), "messages[0].content[0].tool_use_id"),
+        (result(json!("lost")), "messages[0].content[0].tool_use_id"),
+        (result(json!([{"type": "search_result"}])), "messages[0].content[0].content[0].type"),
+        (block("assistant", json!({"type": "tool_result"})), "messages[0].content[0].type"),
+        (block("assistant", json!({"type": "tool_use", "id": "a"})), "messages[0].content[0].name"),
+        (block("assistant", json!({"type": "server_tool_use"})), "messages[0].content[0].type"),
+        (block("assistant", json!({"type": "redacted_thinking"})), "messages[0].content[0].data"),
+        (json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}), "tools[0].type"),
+        (json!({"tools": [{"name": "look"}]}), "tools[0].input_schema"),
+        (json!({"tools": [{"name": "no name", "input_schema": {}}]}), "tools[0].name"),
+        (json!({"tools": [{"name": "look", "input_schema": []}]}), "tools[0].input_schema"),
+        (json!({"tool_choice": {"type": "any"}}), "tool_choice"),
+        (json!({"tools": [look()], "tool_choice": {"type": "tool"}}), "tool_choice.name"),
+        (json!({"tools": [look()], "tool_choice": {"type": "required"}}), "tool_choice.type"),
+        (json!({"thinking": {"type": "enabled"}}), "thinking.budget_tokens"),
+        (json!({"thinking": {"type": "enabled", "budget_tokens": 9}}), "thinking.budget_tokens"),
+        (json!({"thinking": {"type": "enabled", "budget_tokens": 2000}}), "thinking.budget_tokens"),
+        (json!({"output_config": {"format": {"type": "text"}}}), "output_config.format.type"),
+        (json!({"output_config": {"format": {"type": "json_schema"}}}), "output_config.format.schema"),
+        (
+            json!({"output_config": {"format": {"type": "json_schema", "schema": 1}}}),
+            "output_config.format.schema",
+        ),
+    ];
+    for (fields, param) in cases {
+        let error = generation(fields.clone()).expect_err(&fields.to_string());
+        assert_eq!(error.param.as_deref(), Some(param), "{fields}: {error}");
+    }
+}
+
+#[test]
+fn the_field_of_a_wrong_type_is_known_however_deep_it_is() {
+    let content =
+        json!([{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": 1}]}]);
+    let cases = [
+        (
+            json!({"messages": [{"role": "user", "content": content}]}),
+            "messages[0].content[0].content[0].text",
+        ),
+        (json!({"messages": [{"role": "user", "content": 1}]}), "messages[0].content"),
+        (json!({"messages": [{"role": "tool", "content": "hi"}]}), "messages[0].role"),
+        (json!({"system": [{"type": 1}]}), "system[0].type"),
+        (json!({"max_tokens": "9"}), "max_tokens"),
+    ];
+    for (fields, path) in cases {
+        let body = with(fields).to_string();
+        let mut json = serde_json::Deserializer::from_str(&body);
+        let error = serde_path_to_error::deserialize::<_, MessagesRequest>(&mut json).unwrap_err();
+        assert_eq!(error.path().to_string(), path, "{error}");
+    }
+}
+
+/// A run's events: chosen, begun, these, and its usage before the last.
+fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
+    let selected = RunEventBody::Selected(Selected {
+        model: "tiny-chat".into(),
+        node: None,
+        model_name: "Tiny Chat".into(),
+        provider: "local".into(),
+        modality: Modality::Text,
+        reason: "a test".into(),
+        fallback_used: false,
+        fallback_reason: None,
+    });
+    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
+    let (middle, end) = bodies.split_at(bodies.len() - 1);
+    let all = [selected, RunEventBody::Started { prompt_tokens: 7 }].into_iter().chain(middle.to_vec());
+    let all = all.chain([RunEventBody::Usage { usage }]).chain(end.to_vec());
+    (1..).zip(all).map(|(seq, body)| RunEvent { seq, body }).collect()
+}
+
+fn renderer() -> Renderer {
+    serde_json::from_value::<MessagesRequest>(hello()).unwrap().renderer(RunId::new())
+}
+
+/// What the frames say, to the last.
+fn told(bodies: &[RunEventBody]) -> Vec<Value> {
+    let mut renderer = renderer();
+    let mut frames: Vec<Frame> = events(bodies).iter().flat_map(|event| renderer.frames(event)).collect();
+    frames.extend(renderer.last());
+    let told = frames.into_iter().map(|frame| {
+        let data: Value = serde_json::from_str(&frame.data).unwrap();
+        assert_eq!((frame.event, frame.id), (data["type"].as_str(), None), "{data}");
+        data
+    });
+    told.collect()
+}
+
+fn whole(bodies: &[RunEventBody]) -> Value {
+    json!(renderer().collected(&events(bodies)).unwrap())
+}
+
+fn text(text: &str) -> RunEventBody {
+    RunEventBody::text(text)
+}
+
+fn think(index: u32, text: &str, signature: Option<&str>, encrypted: Option<&str>) -> RunEventBody {
+    let (signature, encrypted) = (signature.map(Into::into), encrypted.map(Into::into));
+    RunEventBody::Reasoning { choice: 0, index, added: Reasoning { text: text.into(), signature, encrypted } }
+}
+
+fn begin(index: u32, name: &str) -> RunEventBody {
+    let begins = Some(ToolCallBegin { id: format!("call_{index}"), name: name.into() });
+    RunEventBody::ToolCall { choice: 0, index, begins, arguments: String::new() }
+}
+
+fn arguments(index: u32, arguments: &str) -> RunEventBody {
+    RunEventBody::ToolCall { choice: 0, index, begins: None, arguments: arguments.into() }
+}
+
+fn done(finish_reason: FinishReason) -> RunEventBody {
+    RunEventBody::Done { finish_reason }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn block_start(index: u32, block: Value) -> Value {
+    json!({"type": "content_block_start", "index": index, "content_block": block})
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn block_delta(index: u32, delta: Value) -> Value {
+    json!({"type": "content_block_delta", "index": index, "delta": delta})
+}
+
+fn block_stop(index: u32) -> Value {
+    json!({"type": "content_block_stop", "index": index})
+}
+
+fn text_delta(index: u32, text: &str) -> Value {
+    block_delta(index, json!({"type": "text_delta", "text": text}))
+}
+
+fn input_delta(index: u32, json: &str) -> Value {
+    block_delta(index, json!({"type": "input_json_delta", "partial_json": json}))
+}
+
+fn tool_use(id: &str, name: &str) -> Value {
+    json!({"type": "tool_use", "id": id, "name": name, "input": {}})
+}
+
+#[test]
+fn a_text_is_told_from_its_start_to_its_stop() {
+    let mut told = told(&[text("Hel"), text("lo"), done(FinishReason::Stop)]);
+    assert!(told[0]["message"]["id"].as_str().unwrap().starts_with("req_"));
+    told[0]["message"]["id"] = json!("x");
+    let before = json!({
+        "input_tokens": 7, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0,
+        "output_tokens_details": {"thinking_tokens": 0},
+    });
+    let usage = json!({
+        "input_tokens": 3, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 5,
+        "output_tokens_details": {"thinking_tokens": 2},
+    });
+    let expected = [
+        json!({"type": "message_start", "message": {
+            "id": "x", "type": "message", "role": "assistant", "model": "tiny-chat", "content": [],
+            "stop_reason": null, "stop_sequence": null, "usage": before,
+        }}),
+        block_start(0, json!({"type": "text", "text": ""})),
+        text_delta(0, "Hel"),
+        text_delta(0, "lo"),
+        block_stop(0),
+        json!({
+            "type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": usage,
+        }),
+        json!({"type": "message_stop"}),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn thoughts_text_and_calls_are_blocks_of_their_own() {
+    let events = [
+        think(0, "Hm", None, None),
+        think(0, ".", None, None),
+        think(0, "", Some("sealed"), None),
+        think(1, "", None, Some("EncR")),
+        think(2, "More.", None, Some("EncS")),
+        text("I look."),
+        begin(0, "look"),
+        arguments(0, "{\"at\":"),
+        arguments(0, "1}"),
+        begin(1, "listen"),
+        arguments(1, "{}"),
+        done(FinishReason::ToolCalls),
+    ];
+    let thinking = |text: &str| {
+        block_delta(if text == "More." { 2 } else { 0 }, json!({"type": "thinking_delta", "thinking": text}))
+    };
+    let told = told(&events);
+    let expected = [
+        block_start(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
+        thinking("Hm"),
+        thinking("."),
+        block_delta(0, json!({"type": "signature_delta", "signature": "sealed"})),
+        block_stop(0),
+        block_start(1, json!({"type": "redacted_thinking", "data": "EncR"})),
+        block_stop(1),
+        block_start(2, json!({"type": "thinking", "thinking": "", "signature": ""})),
+        thinking("More."),
+        block_stop(2),
+        block_start(3, json!({"type": "redacted_thinking", "data": "EncS"})),
+        block_stop(3),
+        block_start(4, json!({"type": "text", "text": ""})),
+        text_delta(4, "I look."),
+        block_stop(4),
+        block_start(5, tool_use("call_0", "look")),
+        input_delta(5, "{\"at\":"),
+        input_delta(5, "1}"),
+        block_stop(5),
+        block_start(6, tool_use("call_1", "listen")),
+        input_delta(6, "{}"),
+        block_stop(6),
+    ];
+    assert_eq!(told[1..told.len() - 2], expected);
+    assert_eq!(told[told.len() - 2]["delta"]["stop_reason"], "tool_use");
+
+    let whole = whole(&events);
+    assert_eq!(
+        whole["content"],
+        json!([
+            {"type": "thinking", "thinking": "Hm.", "signature": "sealed"},
+            {"type": "redacted_thinking", "data": "EncR"},
+            {"type": "thinking", "thinking": "More.", "signature": ""},
+            {"type": "redacted_thinking", "data": "EncS"},
+            {"type": "text", "text": "I look."},
+            {"type": "tool_use", "id": "call_0", "name": "look", "input": {"at": 1}},
+            {"type": "tool_use", "id": "call_1", "name": "listen", "input": {}},
+        ])
+    );
+    assert_eq!(
+        (&whole["stop_reason"], &whole["usage"]["cache_read_input_tokens"]),
+        (&json!("tool_use"), &json!(4))
+    );
+}
+
+#[test]
+fn calls_that_are_interleaved_are_told_one_after_the_other() {
+    let told = told(&[
+        begin(0, "look"),
+        arguments(0, "{\"at\":"),
+        begin(1, "listen"),
+        arguments(1, "{}"),
+        arguments(0, "1}"),
+        begin(2, "smell"),
+        done(FinishReason::Length),
+    ]);
+    let expected = [
+        block_start(0, tool_use("call_0", "look")),
+        input_delta(0, "{\"at\":"),
+        input_delta(0, "1}"),
+        block_stop(0),
+        block_start(1, tool_use("call_1", "listen")),
+        input_delta(1, "{}"),
+        block_stop(1),
+        block_start(2, tool_use("call_2", "smell")),
+        block_stop(2),
+    ];
+    assert_eq!(told[1..told.len() - 2], expected);
+}
+
+#[test]
+fn each_reason_has_its_word_and_arguments_cut_off_are_kept() {
+    let cases = [
+        (FinishReason::Stop, "end_turn"),
+        (FinishReason::Length, "max_tokens"),
+        (FinishReason::ToolCalls, "tool_use"),
+        (FinishReason::ContentFilter, "refusal"),
+    ];
+    for (reason, word) in cases {
+        assert_eq!(whole(&[text("a"), done(reason)])["stop_reason"], word);
+    }
+    let cut = whole(&[begin(0, "look"), arguments(0, "{\"at"), begin(1, "look"), done(FinishReason::Length)]);
+    let inputs: Vec<_> = cut["content"].as_array().unwrap().iter().map(|block| &block["input"]).collect();
+    assert_eq!(inputs, [&json!("{\"at"), &json!({})]);
+    assert_eq!(whole(&[done(FinishReason::Stop)])["content"], json!([]));
+}
+
+#[test]
+fn a_failure_is_the_last_that_is_told() {
+    let failed = RunEventBody::Error { error: ApiError::new(ErrorCode::ProviderRateLimited, "busy") };
+    for (end, kind) in [(failed, "overloaded_error"), (RunEventBody::Cancelled, "api_error")] {
+        let told = told(&[text("a"), end.clone()]);
+        let last = told.last().unwrap();
+        assert_eq!((&last["type"], &last["error"]["type"]), (&json!("error"), &json!(kind)));
+        assert!(last["request_id"].as_str().unwrap().starts_with("req_"), "{last}");
+        assert!(renderer().collected(&events(&[text("a"), end])).is_err());
+    }
+}
+
+#[test]
+fn errors_have_the_shape_and_the_kinds_of_the_dialect() {
+    let kind = |code| MessagesError::new(&ApiError::new(code, "no"), "req_1").error.kind;
+    let cases = [
+        (ErrorCode::InvalidRequest, "invalid_request_error"),
+        (ErrorCode::Unauthorized, "authentication_error"),
+        (ErrorCode::Forbidden, "permission_error"),
+        (ErrorCode::ModelNotFound, "not_found_error"),
+        (ErrorCode::PayloadTooLarge, "request_too_large"),
+        (ErrorCode::QueueFull, "rate_limit_error"),
+        (ErrorCode::ProviderRateLimited, "overloaded_error"),
+        (ErrorCode::Internal, "api_error"),
+        (ErrorCode::ProviderTimeout, "timeout_error"),
+    ];
+    for (code, expected) in cases {
+        assert_eq!(kind(code), expected, "{code:?}");
+    }
+    let error = MessagesError::new(&ApiError::invalid("tools", "no tools").with("limit", 1), "req_1");
+    assert_eq!(
+        json!(error),
+        json!({
+            "type": "error",
+            "error": {
+                "type": "invalid_request_error", "message": "no tools", "code": "invalid_request",
+                "param": "tools", "details": {"limit": 1}, "retryable": false,
+            },
+            "request_id": "req_1",
+        })
+    );
+}
+
+#[test]
+fn tokens_are_estimated() {
+    let estimate = |fields: Value| {
+        let mut body = hello();
+        for (name, value) in fields.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        serde_json::from_value::<CountTokensRequest>(body).unwrap().estimate()
+    };
+    let tokens = |fields: Value| estimate(fields).unwrap().input_tokens;
+    let image = json!({"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}});
+    let messages = json!([{"role": "user", "content": [{"type": "text", "text": "12345678"}, image]}]);
+    assert_eq!(tokens(json!({})), 5);
+    assert_eq!(tokens(json!({"messages": messages})), 4 + 2 + 1600);
+    assert_eq!(tokens(json!({"system": "123456789"})), 5 + 4 + 3);
+    // `look`, `Looks`, and a schema of 17 bytes.
+    assert_eq!(tokens(json!({"tools": [look()]})), 5 + 4 + 1 + 2 + 5);
+    assert_eq!(estimate(json!({"messages": []})).unwrap_err().param.as_deref(), Some("messages"));
+}
+
+#[test]
+fn the_schemas_of_blocks_are_documented() {
+    let mut schemas = Vec::new();
+    <MessagesRequest as utoipa::ToSchema>::schemas(&mut schemas);
+    let names: Vec<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
+    for name in ["MessagesTurn", "MessagesContent", "MessagesBlock", "MessagesImageSource", "MessagesFormat"]
+    {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+}
+
+/// One event of a run that hasn't ended.
+fn any_event() -> impl Strategy<Value = RunEventBody> {
+    prop_oneof![
+        "[a-c]{0,2}".prop_map(|said| text(&said)),
+        (0..3_u32, "[a-c]{0,2}", any::<bool>(), any::<bool>()).prop_map(|(index, said, signed, sealed)| {
+            think(index, &said, signed.then_some("s"), sealed.then_some("e"))
+        }),
+        (0..3_u32).prop_map(|index| begin(index, "look")),
+        (0..3_u32, "[{}1]{0,2}").prop_map(|(index, json)| arguments(index, &json)),
+    ]
+}
+
+proptest! {
+    /// Whatever a run does, its blocks are numbered in order, and each is closed before the next.
+    #[test]
+    fn blocks_never_overlap(middle in proptest::collection::vec(any_event(), 0..20)) {
+        let bodies: Vec<_> = middle.into_iter().chain([done(FinishReason::Stop)]).collect();
+        let told = told(&bodies);
+        let (mut open, mut next) = (None, 0);
+        for frame in &told[1..told.len() - 2] {
+            let index = frame["index"].as_u64();
+            match frame["type"].as_str().unwrap() {
+                "content_block_start" => {
+                    prop_assert_eq!((open, index), (None, Some(next)));
+                    (open, next) = (index, next + 1);
+                }
+                "content_block_delta" => prop_assert_eq!(open, index),
+                "content_block_stop" => {
+                    prop_assert_eq!(open, index);
+                    open = None;
+                }
+                other => prop_assert!(false, "{}", other),
+            }
+        }
+        prop_assert_eq!(open, None);
+    }
+}
