@@ -4,12 +4,14 @@
 //! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
 //! - [`resolve`] decides who serves a request, [`run`] carries it out, `record` writes it down.
 //! - [`requests`] reads, follows and cancels what was carried out.
+//! - [`conversations`] keeps what was said, for the request that goes on from there.
 //!
 //! Whatever dialect a client speaks, what comes out is one stream of run events.
 
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod conversations;
 mod error;
 pub mod nodes;
 mod record;
@@ -27,6 +29,7 @@ use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
 
 pub use access::Caller;
+pub use conversations::Conversation;
 pub use run::{RunStream, first_position};
 
 /// The gateway: everything that serves a request, shared by all of them.

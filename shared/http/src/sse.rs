@@ -16,11 +16,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// An answer that streams `frames`.
 pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     let events = frames.map(|frame| {
-        let event = Event::default().data(frame.data);
-        Ok::<_, Infallible>(match frame.id {
-            Some(id) => event.id(id.to_string()),
-            None => event,
-        })
+        let mut event = Event::default().data(frame.data);
+        if let Some(name) = frame.event {
+            event = event.event(name);
+        }
+        if let Some(id) = frame.id {
+            event = event.id(id.to_string());
+        }
+        Ok::<_, Infallible>(event)
     });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("waiting");
     let mut response = Sse::new(events).keep_alive(keep_alive).into_response();

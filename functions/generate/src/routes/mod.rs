@@ -1,8 +1,11 @@
 //! One file per route.
 
 pub(crate) mod chat_completions;
+pub(crate) mod completions;
 pub(crate) mod embeddings;
 pub(crate) mod generate;
 pub(crate) mod request_cancel;
 pub(crate) mod request_events;
 pub(crate) mod request_get;
+pub(crate) mod response;
+pub(crate) mod responses;

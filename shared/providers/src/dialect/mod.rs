@@ -4,6 +4,7 @@
 //! Nothing here does I/O: the bytes come and go in [`crate::http`].
 
 pub mod openai_chat;
+pub mod openai_responses;
 
 use hearth_domain::{ClientDialect, TextTask};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
@@ -16,6 +17,8 @@ use crate::Call;
 pub enum Dialect {
     /// OpenAI's chat completions, and what many others have made of them.
     OpenAiChat(&'static openai_chat::Habits),
+    /// OpenAI's responses.
+    OpenAiResponses,
 }
 
 /// A frame of a provider's stream.
@@ -48,6 +51,7 @@ impl Dialect {
     pub fn path(self, _model: &str) -> String {
         match self {
             Self::OpenAiChat(_) => "/chat/completions".to_owned(),
+            Self::OpenAiResponses => "/responses".to_owned(),
         }
     }
 
@@ -58,6 +62,7 @@ impl Dialect {
     pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
         match self {
             Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
+            Self::OpenAiResponses => openai_responses::request::body(call, task),
         }
     }
 
@@ -66,6 +71,7 @@ impl Dialect {
     pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
             Self::OpenAiChat(_) => Box::new(openai_chat::stream::ChatDecoder::default()),
+            Self::OpenAiResponses => Box::new(openai_responses::stream::ResponsesDecoder::default()),
         }
     }
 
@@ -74,6 +80,7 @@ impl Dialect {
         let extra = &call.generation.extra;
         let same = match self {
             Self::OpenAiChat(_) => ClientDialect::OpenAiChat,
+            Self::OpenAiResponses => ClientDialect::OpenAiResponses,
         };
         if extra.dialect == same { extra.fields.clone() } else { Map::new() }
     }

@@ -73,7 +73,7 @@ fn sampling(habits: &Habits, sampling: &Sampling, body: &mut Map<String, Value>)
 }
 
 /// As people write it: 0.7, not 0.699999988079071.
-fn round(value: f32) -> f64 {
+pub(in crate::dialect) fn round(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
 }
 
@@ -153,7 +153,7 @@ fn content(message: &Message) -> Value {
 }
 
 /// The nearest word for it. The bounds are those that OpenRouter gives for its own translation.
-fn effort_word(effort: ReasoningEffort) -> &'static str {
+pub(in crate::dialect) fn effort_word(effort: ReasoningEffort) -> &'static str {
     match effort {
         ReasoningEffort::None | ReasoningEffort::Tokens(0) => "none",
         ReasoningEffort::Minimal => "minimal",
