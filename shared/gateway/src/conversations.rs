@@ -87,7 +87,9 @@ impl Keeper {
             let Some(event) = event else { return };
             self.answers.take(&event.body);
             if matches!(event.body, RunEventBody::Done { .. }) {
-                self.keep().await;
+                // With the run's record, which is there when its stream ends.
+                let recorded = async { while events.recv().await.is_some() {} };
+                tokio::join!(self.keep(), recorded);
             }
             let _ = client.send(event);
         }

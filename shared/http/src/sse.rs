@@ -32,3 +32,23 @@ pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frame_has_its_id_and_its_name_if_it_has_them() {
+        let frames = [
+            Frame { id: Some(7), event: None, data: "1".into() },
+            Frame { id: None, event: Some("said"), data: "2".into() },
+            Frame::done(),
+        ];
+        let body = respond(futures::stream::iter(frames)).into_body();
+        let bytes = axum::body::to_bytes(body, 1024).await.unwrap();
+        let fields =
+            |frame: &str| frame.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let told: Vec<_> = std::str::from_utf8(&bytes).unwrap().trim().split("\n\n").map(fields).collect();
+        assert_eq!(told, ["id: 7\ndata: 1", "event: said\ndata: 2", "data: [DONE]"].map(fields));
+    }
+}

@@ -10,11 +10,8 @@ use super::{
     Asked, Incomplete, OutputItem, OutputText, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
 };
 use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    answer::{ending, think_on},
-    event::ToolCallBegin,
-    openai::logprobs::entries,
-    stream::Frame,
+    ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, event::ToolCallBegin,
+    openai::logprobs::entries, stream::Frame,
 };
 
 const IN_PROGRESS: &str = "in_progress";
@@ -38,8 +35,6 @@ pub struct Renderer {
     seals: bool,
     /// For each item of the output, what it is of the run.
     made: Vec<Made>,
-    /// The blocks of thoughts, as they have come.
-    blocks: Vec<Reasoning>,
     sequence: u64,
     queued: bool,
     begun: bool,
@@ -83,7 +78,6 @@ impl Renderer {
             response,
             seals,
             made: Vec::new(),
-            blocks: Vec::new(),
             sequence: 0,
             queued: false,
             begun: false,
@@ -195,7 +189,9 @@ impl Renderer {
     }
 
     fn thoughts(&mut self, number: u32, added: &Reasoning) {
-        let index = match self.made.iter().position(|made| made.of == Part::Thoughts(number)) {
+        // A seal may come after its block's end. Text that does begins another item.
+        let goes_on = |made: &Made| made.of == Part::Thoughts(number) && (made.open || added.text.is_empty());
+        let index = match self.made.iter().rposition(goes_on) {
             Some(index) => index,
             None => {
                 self.end_all_but_calls();
@@ -210,15 +206,13 @@ impl Renderer {
                 self.add(Part::Thoughts(number), item)
             }
         };
-        think_on(&mut self.blocks, number, added);
-        let block = self.blocks.get(number as usize).or(self.blocks.last());
-        let seal = block.and_then(sealed).filter(|_| self.seals);
+        let seal = sealed(added).filter(|_| self.seals);
         let Some(OutputItem::Reasoning { summary, content, encrypted_content, .. }) =
             self.response.output.get_mut(index)
         else {
             return;
         };
-        *encrypted_content = seal;
+        *encrypted_content = seal.or_else(|| encrypted_content.take());
         if added.text.is_empty() {
             return;
         }
