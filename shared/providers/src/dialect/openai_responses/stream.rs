@@ -40,7 +40,9 @@ struct Event {
     output_index: u32,
     #[serde(default)]
     summary_index: u32,
-    delta: Option<String>,
+    /// A text, in the events that are read.
+    #[serde(default)]
+    delta: Value,
     #[serde(default)]
     logprobs: Option<Vec<LogprobEntry>>,
     item: Option<OutputItem>,
@@ -107,7 +109,7 @@ impl Decoder for ResponsesDecoder {
         }
         let event: Event = serde_json::from_str(frame.data).map_err(unreadable)?;
         let place = event.output_index;
-        let delta = event.delta.unwrap_or_default();
+        let delta = event.delta.as_str().unwrap_or_default().to_owned();
         match event.kind.as_str() {
             "response.output_text.delta" => {
                 let logprobs = event.logprobs.unwrap_or_default().into_iter().map(Into::into).collect();

@@ -309,7 +309,7 @@ proptest! {
         for is_first in order {
             let (place, piece) = if is_first { (1, left.next()) } else { (4, right.next()) };
             frames.extend(piece.map(|piece| delta("function_call_arguments", place, &piece.to_string())));
-            frames.push(json!({"type": "response.something.new", "output_index": 9, "thing": {}}));
+            frames.push(json!({"type": "response.something.new", "output_index": 9, "delta": {}}));
         }
         frames.push(delta("function_call_arguments", 1, left.as_str()));
         frames.push(delta("function_call_arguments", 4, right.as_str()));
