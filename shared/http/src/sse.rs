@@ -16,10 +16,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// An answer that streams `frames`.
 pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     let events = frames.map(|frame| {
-        let mut event = Event::default().data(frame.data);
-        if let Some(name) = frame.event {
-            event = event.event(name);
-        }
+        // The name first: some clients read line by line.
+        let mut event = match frame.event {
+            Some(name) => Event::default().event(name),
+            None => Event::default(),
+        };
+        event = event.data(frame.data);
         if let Some(id) = frame.id {
             event = event.id(id.to_string());
         }
