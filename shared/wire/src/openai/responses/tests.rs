@@ -34,6 +34,7 @@ fn task(fields: Value) -> TextTask {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn said(input: Value) -> Vec<Message> {
     turn(json!({"input": input})).unwrap().said
 }
@@ -338,7 +339,6 @@ fn a_text_is_told_in_the_order_that_clients_expect() {
     let bodies = [RunEventBody::text("Hel"), RunEventBody::text("lo"), done(FinishReason::Stop)];
     let told = told(json!({"metadata": {"a": "b"}}), &bodies);
     let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []});
-    #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
     let item = |status: &str, content: Value| json!({"type": "message", "id": "msg_0", "status": status, "role": "assistant", "content": content});
     let delta = |text: &str| {
         json!({"type": "response.output_text.delta", "content_index": 0, "delta": text, "logprobs": [],
