@@ -4,11 +4,11 @@
 
 use hearth_auth::Keys;
 use hearth_domain::{
-    FinishReason, Modality, Model, ModelId, ModelSource, Run, RunId, RunState, Scope, Timestamp, TokenId,
-    ToolCall, Usage, UserId,
+    FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId, RunState, Scope,
+    Timestamp, TokenId, ToolCall, Usage, UserId,
 };
 use hearth_embedded::Embedded;
-use hearth_store::{Clients, Names, Store, StoreError, tokens::TokenRecord};
+use hearth_store::{Clients, Names, Store, StoreError, conversations::Conversation, tokens::TokenRecord};
 use hearth_wire::{RunEvent, RunEventBody};
 
 const BUCKET: &str = "hearth-media";
@@ -210,4 +210,24 @@ async fn secret_operator_and_data_are_there_again_after_a_restart() {
     assert_eq!(store.operator().await.unwrap(), operator);
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
     assert!(store.check().await.iter().all(|(_, problem)| problem.is_none()));
+}
+
+#[tokio::test]
+async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted() {
+    let (_folder, store) = store().await;
+    let (owner, other) = (UserId::new(), UserId::new());
+    // In the item, and in the bucket.
+    for size in [10, 200_000] {
+        let id = RunId::new();
+        let messages = vec![Message::new(Role::User, "é".repeat(size))];
+        let kept = Conversation { messages, asked: serde_json::json!({"z": 1, "a": null}) };
+        let conversations = store.conversations();
+        conversations.put(id, owner, &kept).await.unwrap();
+        assert_eq!(conversations.get(id, owner).await.unwrap(), Some(kept));
+        assert_eq!(conversations.get(id, other).await.unwrap(), None);
+        assert!(!conversations.delete(id, other).await.unwrap());
+        assert!(conversations.delete(id, owner).await.unwrap());
+        assert_eq!(conversations.get(id, owner).await.unwrap(), None);
+        assert!(!conversations.delete(id, owner).await.unwrap());
+    }
 }

@@ -19,6 +19,11 @@ pub(crate) fn internal(error: &dyn Display) -> ApiError {
     ApiError::new(ErrorCode::Internal, "the gateway failed; its log says why")
 }
 
+/// What somebody else's conversation is told as, and one that was never kept.
+pub(crate) fn no_such_response() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "there is no stored response with this id")
+}
+
 /// What somebody else's run is told as: it isn't there.
 pub(crate) fn no_such_request() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no request with this id")

@@ -6,12 +6,14 @@
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
 //! - [`requests`] reads, follows and cancels what was carried out.
+//! - [`conversations`] keeps what was said, for the request that goes on from there.
 //!
 //! Whatever dialect a client speaks, what comes out is one stream of run events.
 
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod conversations;
 mod drive;
 mod error;
 mod health;
@@ -32,6 +34,7 @@ use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
 
 pub use access::Caller;
+pub use conversations::Conversation;
 pub use providers::Routing;
 pub use run::{RunStream, first_position};
 

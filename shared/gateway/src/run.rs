@@ -30,8 +30,8 @@ pub struct RunStream {
     /// The run's id.
     pub id: RunId,
     /// Read already, to learn how the run begins.
-    first: VecDeque<RunEvent>,
-    rest: mpsc::UnboundedReceiver<RunEvent>,
+    pub(crate) first: VecDeque<RunEvent>,
+    pub(crate) rest: mpsc::UnboundedReceiver<RunEvent>,
 }
 
 impl RunStream {

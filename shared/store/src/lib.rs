@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 mod clients;
+pub mod conversations;
 mod error;
 mod item;
 pub mod models;
@@ -20,6 +21,7 @@ pub use error::StoreError;
 pub use secret::NewSecret;
 pub use table::Table;
 
+use conversations::Conversations;
 use models::Models;
 use nodes::Nodes;
 use runs::Runs;
@@ -63,6 +65,12 @@ impl Store {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
+    /// What was said up to the end of a run.
+    #[must_use]
+    pub fn conversations(&self) -> Conversations<'_> {
+        Conversations { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
     }
 
     /// The user who operates this gateway, and owns what is made without an account.

@@ -59,6 +59,12 @@ impl Table {
         answer.map(drop).map_err(|error| StoreError::unavailable("put_item", &error))
     }
 
+    /// Deletes an item, if it is there.
+    pub(crate) async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        let call = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
+        call.send().await.map(drop).map_err(|error| StoreError::unavailable("delete_item", &error))
+    }
+
     pub(crate) async fn change(&self, key: &Key, change: Change<'_>) -> Result<(), StoreError> {
         let mut call = self.client.update_item().table_name(&self.name).set_key(Some(key.attributes()));
         for (name, attribute) in change.names {

@@ -13,6 +13,7 @@ mod generate;
 mod models;
 mod operations;
 mod queue;
+mod responses;
 mod selection;
 mod structured;
 mod tokens;

@@ -34,6 +34,10 @@ const OPS: &str = "hearth-fn-ops";
 pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1.generate.json", 200, is_native_stream),
     sample(GENERATE, "post_v1.chat.completions.json", 200, is_chat_stream),
+    sample(GENERATE, "post_v1.completions.json", 200, |a| has(a, &["/id", "/choices/0/text"])),
+    sample(GENERATE, "post_v1.responses.json", 200, |a| has(a, &["/id", "/output/0/content/0/text"])),
+    sample(GENERATE, "post_v1.messages.json", 200, |a| has(a, &["/id", "/content/0/text"])),
+    sample(GENERATE, "post_v1.messages.count_tokens.json", 200, |a| has(a, &["/input_tokens"])),
     // The node of these tests has no embedding model.
     sample(GENERATE, "post_v1.embeddings.json", 503, |a| has(a, &["/error/code", "/error/request_id"])),
     sample(GENERATE, "get_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/status", "/output/text"])),
@@ -41,6 +45,9 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_stream),
     sample(GENERATE, "post_v1.requests.id.cancel.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
     sample(GENERATE, "delete_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
+    // The run of these samples was asked for in another dialect.
+    sample(GENERATE, "get_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "delete_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(MODELS, "get_v1.models.json", 200, |a| has(a, &["/object", "/data/0/id", "/models/0/id"])),
     sample(MODELS, "get_v1.models.id.json", 200, |a| has(a, &["/id", "/runtime_status/state"])),
     sample(MODELS, "get_v1.models.id.status.json", 200, |a| has(a, &["/model", "/runtime_status/state"])),

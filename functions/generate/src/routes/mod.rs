@@ -1,6 +1,7 @@
 //! One file per route.
 
 pub(crate) mod chat_completions;
+pub(crate) mod completions;
 pub(crate) mod embeddings;
 pub(crate) mod generate;
 pub(crate) mod messages;
@@ -8,3 +9,5 @@ pub(crate) mod messages_count_tokens;
 pub(crate) mod request_cancel;
 pub(crate) mod request_events;
 pub(crate) mod request_get;
+pub(crate) mod response;
+pub(crate) mod responses;

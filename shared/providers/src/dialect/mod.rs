@@ -7,6 +7,7 @@ mod anthropic;
 pub mod bedrock;
 pub mod gemini;
 pub mod openai_chat;
+pub mod openai_responses;
 
 use hearth_domain::{ClientDialect, TextTask};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
@@ -19,6 +20,8 @@ use crate::{Call, Framing};
 pub enum Dialect {
     /// OpenAI's chat completions, and what many others have made of them.
     OpenAiChat(&'static openai_chat::Habits),
+    /// OpenAI's responses.
+    OpenAiResponses,
     /// Google's `generateContent`.
     Gemini,
     /// Amazon Bedrock's `ConverseStream`.
@@ -57,6 +60,7 @@ impl Dialect {
     pub fn path(self, model: &str) -> String {
         match self {
             Self::OpenAiChat(_) => "/chat/completions".to_owned(),
+            Self::OpenAiResponses => "/responses".to_owned(),
             Self::Gemini => gemini::path(model),
             Self::Bedrock => bedrock::path(model),
             Self::Anthropic => "/messages".to_owned(),
@@ -70,6 +74,7 @@ impl Dialect {
     pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
         match self {
             Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
+            Self::OpenAiResponses => openai_responses::request::body(call, task),
             Self::Gemini => gemini::request::body(call.model.as_str(), task),
             Self::Bedrock => bedrock::request::body(call.model.as_str(), task),
             Self::Anthropic => anthropic::request::body(call, task),
@@ -81,6 +86,7 @@ impl Dialect {
     pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
             Self::OpenAiChat(_) => Box::new(openai_chat::stream::ChatDecoder::default()),
+            Self::OpenAiResponses => Box::new(openai_responses::stream::ResponsesDecoder::default()),
             Self::Anthropic => Box::new(anthropic::stream::MessagesDecoder::default()),
             Self::Gemini => Box::new(gemini::stream::GeminiDecoder::default()),
             Self::Bedrock => Box::new(bedrock::stream::ConverseDecoder::default()),
@@ -91,7 +97,9 @@ impl Dialect {
     #[must_use]
     pub fn framing(self) -> Framing {
         match self {
-            Self::OpenAiChat(_) | Self::Anthropic | Self::Gemini => Framing::ServerSentEvents,
+            Self::OpenAiChat(_) | Self::OpenAiResponses | Self::Anthropic | Self::Gemini => {
+                Framing::ServerSentEvents
+            }
             Self::Bedrock => Framing::AwsEventStream,
         }
     }
@@ -101,6 +109,7 @@ impl Dialect {
         let extra = &call.generation.extra;
         let same = match self {
             Self::OpenAiChat(_) => Some(ClientDialect::OpenAiChat),
+            Self::OpenAiResponses => Some(ClientDialect::OpenAiResponses),
             Self::Anthropic => Some(ClientDialect::Anthropic),
             // No client speaks them.
             Self::Gemini | Self::Bedrock => None,

@@ -14,7 +14,7 @@ use crate::{
         chat::effort,
         format::ResponseFormatBody,
         logprobs::{LogitBias, biases, top_logprobs},
-        tools::{ToolBody, ToolChoiceBody, keep_allowed},
+        tools::{ALLOWED, ToolBody, ToolChoiceBody, keep_allowed},
     },
 };
 
@@ -200,7 +200,7 @@ impl GenerateRequest {
         task.parallel_tool_calls = self.parallel_tool_calls.unwrap_or(true);
         task.check().map_err(|error| ApiError::unfit(param(error.field, before), &error))?;
         if let Some(names) = allowed {
-            keep_allowed(&mut task.tools, &names)?;
+            keep_allowed(&mut task.tools, &names, ALLOWED)?;
         }
         Ok(Generation {
             on_disconnect: self.on_disconnect,

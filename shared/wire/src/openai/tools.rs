@@ -157,12 +157,14 @@ impl From<ToolMode> for ToolChoice {
     }
 }
 
-/// Keeps the tools of these names.
+/// Where chat completions name the tools that are on offer.
+pub(crate) const ALLOWED: &str = "tool_choice.allowed_tools.tools";
+
+/// Keeps the tools of these names. `param` is where the names stood, for the error.
 ///
 /// # Errors
 /// `invalid_request` if there is none, or no tool of a name.
-pub(crate) fn keep_allowed(tools: &mut Vec<Tool>, names: &[String]) -> Result<(), ApiError> {
-    let param = "tool_choice.allowed_tools.tools";
+pub(crate) fn keep_allowed(tools: &mut Vec<Tool>, names: &[String], param: &str) -> Result<(), ApiError> {
     if names.is_empty() {
         return Err(ApiError::invalid(param, format!("{param} must not be empty")));
     }

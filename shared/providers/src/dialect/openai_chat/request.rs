@@ -151,7 +151,7 @@ fn content(message: &Message) -> Value {
 }
 
 /// The nearest word for it. The bounds are those that OpenRouter gives for its own translation.
-fn effort_word(effort: ReasoningEffort) -> &'static str {
+pub(in crate::dialect) fn effort_word(effort: ReasoningEffort) -> &'static str {
     match effort {
         ReasoningEffort::None | ReasoningEffort::Tokens(0) => "none",
         ReasoningEffort::Minimal => "minimal",

@@ -72,8 +72,9 @@ struct Logprobs {
     content: Option<Vec<LogprobEntry>>,
 }
 
+/// A token, as the responses' API writes it too.
 #[derive(Debug, Deserialize)]
-struct LogprobEntry {
+pub(in crate::dialect) struct LogprobEntry {
     token: String,
     logprob: f32,
     bytes: Option<Vec<u8>>,
@@ -200,7 +201,7 @@ impl Choice {
 }
 
 /// An error within a stream: OpenAI's envelope, or what stands in its place.
-fn failure(error: &Value) -> ApiError {
+pub(in crate::dialect) fn failure(error: &Value) -> ApiError {
     let message = error["message"].as_str().or(error.as_str()).unwrap_or("it says nothing more");
     let code = error["code"].as_str().or(error["type"].as_str()).unwrap_or_default();
     let kind = match (code, error["code"].as_u64()) {

@@ -15,7 +15,7 @@ use crate::{
     openai::{
         format::ResponseFormatBody,
         logprobs::{LogitBias, biases, top_logprobs},
-        tools::{ToolBody, ToolChoiceBody, keep_allowed},
+        tools::{ALLOWED, ToolBody, ToolChoiceBody, keep_allowed},
     },
 };
 
@@ -160,7 +160,7 @@ impl ChatRequest {
             ApiError::unfit(param, &error)
         })?;
         if let Some(names) = allowed {
-            keep_allowed(&mut task.tools, &names)?;
+            keep_allowed(&mut task.tools, &names, ALLOWED)?;
         }
         Ok(Generation {
             on_disconnect: self.on_disconnect.unwrap_or_default(),

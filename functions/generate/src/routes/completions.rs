@@ -1,0 +1,66 @@
+//! `POST /v1/completions`: the OpenAI dialect, before chat.
+
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
+use hearth_gateway::{Caller, RunStream, first_position};
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
+use hearth_wire::{
+    error::ErrorEnvelope,
+    native::requests::AcceptedRequest,
+    openai::completions::{Completion, CompletionRequest, Renderer},
+    stream::Frame,
+};
+
+use crate::begin::{Begun, begin};
+
+/// Answer a prompt, as OpenAI's SDKs ask for it in the API before chat.
+///
+/// The models here are for conversations: the prompt is given to one as what a user says, and the completion
+/// is its answer, not the prompt's continuation.
+/// With `stream: true` the answer is chunks as server-sent events, then `[DONE]`.
+#[utoipa::path(
+    post, path = "/v1/completions", tag = "compatible", security(("token" = [])),
+    request_body = CompletionRequest,
+    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
+    responses(
+        (status = 200, description = "The completion, or a stream of chunks", body = Completion),
+        (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
+        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn completions(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<CompletionRequest>,
+) -> Result<Response, HttpError> {
+    let (streams, renderer) = (request.streams(), request.renderer(id));
+    let generation = request.into_generation()?;
+    let run = match begin(&state.gateway, &caller, id, &headers, generation).await? {
+        Begun::Attached(run) => run,
+        Begun::Detached(answer) => return Ok(answer),
+    };
+    if streams {
+        let position = run.queue_position();
+        return Ok(queue::told(stream(run, renderer), position));
+    }
+    let events = run.collect().await;
+    let answer = Json(renderer.collected(&events)?).into_response();
+    Ok(queue::told(answer, first_position(&events)))
+}
+
+fn stream(mut run: RunStream, mut renderer: Renderer) -> Response {
+    sse::respond(async_stream::stream! {
+        while let Some(event) = run.next().await {
+            for frame in renderer.frames(&event) {
+                yield frame;
+            }
+        }
+        yield Frame::done();
+    })
+}

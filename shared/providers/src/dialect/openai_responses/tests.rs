@@ -1,0 +1,322 @@
+use hearth_domain::{
+    ClientDialect, Extra, FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning,
+    ReasoningEffort, ResponseFormat, Role, RunId, Sampling, TextTask, Tool, ToolCall, ToolChoice, Usage,
+};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{request::body, stream::ResponsesDecoder};
+use crate::{
+    Call,
+    dialect::{Decoder as _, Frame},
+};
+
+fn call(model: &str, task: TextTask) -> Call {
+    Call { run: RunId::new(), model: ModelId::new(model), generation: Generation::new(None, task) }
+}
+
+fn said(model: &str, task: &TextTask) -> Value {
+    body(&call(model, task.clone()), task).unwrap()
+}
+
+fn plain() -> TextTask {
+    TextTask::new(vec![Message::new(Role::User, "Hi")], Sampling::default())
+}
+
+#[test]
+fn a_conversation_with_everything_is_said() {
+    let image = PlacedImage { at: 5, image: Image::at("data:image/png;base64,AAAA") };
+    let shown = PlacedImage {
+        at: 0,
+        image: Image { detail: Some("low".into()), ..Image::at("https://example.org/a.png") },
+    };
+    let tool_call = |id: &str| ToolCall { id: id.into(), name: "look".into(), arguments: "{}".into() };
+    let reasoning = vec![
+        Reasoning { text: "Hm.".into(), encrypted: Some("gAAA".into()), signature: None },
+        Reasoning { text: "Another maker's.".into(), signature: Some("s".into()), encrypted: None },
+        Reasoning { encrypted: Some("gBBB".into()), ..Reasoning::default() },
+    ];
+    let result = |id: &str, text: &str| Message {
+        tool_call_id: Some(id.into()),
+        name: Some("look".into()),
+        ..Message::new(Role::Tool, text)
+    };
+    let messages = vec![
+        Message::new(Role::System, "Be brief."),
+        Message { images: vec![image], ..Message::new(Role::User, "What is this?") },
+        Message {
+            reasoning,
+            tool_calls: vec![tool_call("c1"), tool_call("c2")],
+            ..Message::new(Role::Assistant, "I look.")
+        },
+        Message { failed: true, ..result("c1", "it is dark") },
+        Message { images: vec![shown], ..result("c2", "") },
+    ];
+    let sampling = Sampling {
+        temperature: Some(0.7),
+        top_p: Some(0.9),
+        max_tokens: Some(64),
+        seed: Some(7),
+        ..Sampling::default()
+    };
+    let tool = Tool {
+        name: "look".into(),
+        description: Some("Looks".into()),
+        parameters: json!({"type": "object"}),
+        strict: false,
+    };
+    let task = TextTask {
+        tools: vec![tool],
+        tool_choice: ToolChoice::Named("look".into()),
+        parallel_tool_calls: false,
+        response_format: ResponseFormat::JsonSchema(json!({"type": "object"})),
+        reasoning: Some(ReasoningEffort::Low),
+        top_logprobs: Some(2),
+        ..TextTask::new(messages, sampling)
+    };
+    assert_eq!(
+        said("gpt-5", &task),
+        json!({
+            "model": "gpt-5",
+            "input": [
+                {"type": "message", "role": "system", "content": "Be brief."},
+                {"type": "message", "role": "user", "content": [
+                    {"type": "input_text", "text": "What "},
+                    {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"},
+                    {"type": "input_text", "text": "is this?"},
+                ]},
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "gAAA"},
+                {"type": "reasoning", "summary": [], "encrypted_content": "gBBB"},
+                {"type": "message", "role": "assistant", "content": "I look."},
+                {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
+                {"type": "function_call", "call_id": "c2", "name": "look", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c1", "output": "it is dark"},
+                {"type": "function_call_output", "call_id": "c2", "output": [
+                    {"type": "input_image", "image_url": "https://example.org/a.png", "detail": "low"},
+                ]},
+            ],
+            "stream": true, "store": false,
+            "include": ["reasoning.encrypted_content", "message.output_text.logprobs"], "top_logprobs": 2,
+            "temperature": 0.7, "top_p": 0.9, "max_output_tokens": 64,
+            "tools": [{"type": "function", "name": "look", "description": "Looks",
+                "parameters": {"type": "object"}, "strict": false}],
+            "tool_choice": {"type": "function", "name": "look"}, "parallel_tool_calls": false,
+            "text": {"format": {"type": "json_schema", "name": "response", "schema": {"type": "object"}, "strict": true}},
+            "reasoning": {"effort": "low"},
+        })
+    );
+}
+
+#[test]
+fn only_models_that_think_are_asked_for_their_thoughts() {
+    for (model, thinks) in [
+        ("gpt-5", true),
+        ("o4-mini", true),
+        ("gpt-5-chat-latest", false),
+        ("gpt-4o", false),
+        ("gpt-4.1-mini", false),
+    ] {
+        assert_eq!(said(model, &plain()).get("include").is_some(), thinks, "{model}");
+    }
+}
+
+#[test]
+fn what_the_client_said_beyond_the_gateway_is_said_around_it() {
+    let fields = json!({
+        "service_tier": "flex", "store": true, "text": {"verbosity": "low"}, "reasoning": {"summary": "auto"},
+    });
+    let task = TextTask {
+        response_format: ResponseFormat::JsonObject,
+        reasoning: Some(ReasoningEffort::High),
+        ..plain()
+    };
+    let with = |dialect| {
+        let mut call = call("gpt-5", task.clone());
+        call.generation.extra = Extra { dialect, fields: fields.as_object().unwrap().clone() };
+        body(&call, &task).unwrap()
+    };
+    let own = with(ClientDialect::OpenAiResponses);
+    assert_eq!((&own["service_tier"], &own["store"]), (&json!("flex"), &json!(false)));
+    assert_eq!(own["text"], json!({"verbosity": "low", "format": {"type": "json_object"}}));
+    assert_eq!(own["reasoning"], json!({"summary": "auto", "effort": "high"}));
+    let other = with(ClientDialect::OpenAiChat);
+    assert_eq!(
+        (other.get("service_tier"), &other["text"]),
+        (None, &json!({"format": {"type": "json_object"}}))
+    );
+}
+
+#[test]
+fn what_cannot_be_said_is_refused() {
+    let stop = Sampling { stop: vec!["X".into()], ..Sampling::default() };
+    let cases = [(TextTask { choices: 2, ..plain() }, "n"), (TextTask { sampling: stop, ..plain() }, "stop")];
+    for (task, param) in cases {
+        let error = body(&call("gpt-5", task.clone()), &task).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some(param));
+    }
+}
+
+fn take(decoder: &mut ResponsesDecoder, frame: &Value) -> Result<Vec<RunEventBody>, ApiError> {
+    decoder.take(Frame { event: frame["type"].as_str().unwrap_or_default(), data: &frame.to_string() })
+}
+
+fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
+    let mut decoder = ResponsesDecoder::default();
+    let mut events = Vec::new();
+    for frame in frames {
+        events.extend(take(&mut decoder, frame)?);
+    }
+    if events.last().is_some_and(RunEventBody::is_terminal) {
+        return Ok(events);
+    }
+    events.extend(decoder.end()?);
+    Ok(events)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn item(event: &str, place: u32, item: Value) -> Value {
+    json!({"type": format!("response.output_item.{event}"), "sequence_number": 0, "output_index": place, "item": item})
+}
+
+fn delta(kind: &str, place: u32, delta: &str) -> Value {
+    json!({"type": format!("response.{kind}.delta"), "item_id": "x", "output_index": place, "delta": delta})
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn ends(how: &str, response: Value) -> Value {
+    json!({"type": format!("response.{how}"), "response": response})
+}
+
+fn ended() -> Value {
+    ends(
+        "completed",
+        json!({"id": "resp_1", "status": "completed", "error": null, "incomplete_details": null, "usage": null}),
+    )
+}
+
+#[test]
+fn thoughts_text_calls_and_usage_are_read() {
+    let usage = json!({"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 14});
+    let thoughts = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gA"});
+    let whole = json!({"type": "reasoning", "id": "rs_1", "encrypted_content": "gAAA",
+        "summary": [{"type": "summary_text", "text": "Hm."}, {"type": "summary_text", "text": "So."}]});
+    let look = |arguments: &str| json!({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "look", "arguments": arguments});
+    let part = |index: u32| {
+        json!({"type": "response.reasoning_summary_part.added", "output_index": 0, "summary_index": index,
+        "part": {"type": "summary_text", "text": ""}})
+    };
+    let logprobs = json!([{"token": "It", "logprob": -0.5, "bytes": [73, 116],
+        "top_logprobs": [{"token": "It", "logprob": -0.5, "bytes": [73, 116]}]}]);
+    let mut it = delta("output_text", 1, "It");
+    it["logprobs"] = logprobs;
+    let events = events(&[
+        json!({"type": "response.created", "response": {"id": "resp_1", "status": "in_progress", "usage": null}}),
+        item("added", 0, thoughts),
+        part(0),
+        delta("reasoning_summary_text", 0, "Hm."),
+        part(1),
+        delta("reasoning_summary_text", 0, "So."),
+        item("done", 0, whole),
+        item("added", 1, json!({"type": "message", "id": "msg_1", "role": "assistant", "content": []})),
+        it,
+        json!({"type": "response.output_text.done", "output_index": 1, "content_index": 0, "text": "It"}),
+        item("added", 2, look("")),
+        delta("function_call_arguments", 2, "{}"),
+        item("done", 2, look("{}")),
+        // Without deltas, and without a beginning.
+        item("done", 3, look("{\"a\":1}")),
+        ends("completed", json!({"usage": usage})),
+    ])
+    .unwrap();
+    let told: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    let begins = json!({"id": "c1", "name": "look"});
+    let token = json!({"bytes": [73, 116], "logprob": -0.5});
+    let usage = Usage { prompt_tokens: 9, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
+    assert_eq!(
+        told,
+        [
+            json!({"event": "reasoning", "index": 0, "text": "Hm."}),
+            json!({"event": "reasoning", "index": 0, "text": "\n\n"}),
+            json!({"event": "reasoning", "index": 0, "text": "So."}),
+            json!({"event": "reasoning", "index": 0, "text": "", "encrypted": "gAAA"}),
+            json!({"event": "delta", "text": "It", "logprobs": [{"bytes": [73, 116], "logprob": -0.5, "top": [token]}]}),
+            json!({"event": "tool_call", "index": 0, "begins": begins, "arguments": ""}),
+            json!({"event": "tool_call", "index": 0, "arguments": "{}"}),
+            json!({"event": "tool_call", "index": 1, "begins": begins, "arguments": ""}),
+            json!({"event": "tool_call", "index": 1, "arguments": "{\"a\":1}"}),
+            serde_json::to_value(RunEventBody::Usage { usage }).unwrap(),
+            json!({"event": "done", "finish_reason": "tool_calls"}),
+        ]
+    );
+}
+
+#[test]
+fn each_end_has_its_reason() {
+    let text = delta("output_text", 0, "a");
+    let refusal = delta("refusal", 0, "I won't.");
+    let cut = |reason: &str| ends("incomplete", json!({"incomplete_details": {"reason": reason}}));
+    let cases = [
+        (vec![text.clone(), ended()], FinishReason::Stop),
+        (vec![text.clone(), cut("max_output_tokens")], FinishReason::Length),
+        (vec![text, cut("content_filter")], FinishReason::ContentFilter),
+        (vec![refusal, ended()], FinishReason::ContentFilter),
+        (
+            vec![item("added", 0, json!({"type": "function_call", "call_id": "c", "name": "f"})), ended()],
+            FinishReason::ToolCalls,
+        ),
+    ];
+    for (frames, finish_reason) in cases {
+        assert_eq!(events(&frames).unwrap().last(), Some(&RunEventBody::Done { finish_reason }));
+    }
+}
+
+#[test]
+fn an_error_or_an_end_in_the_middle_is_an_error() {
+    let text = delta("output_text", 0, "a");
+    let cases = [
+        (
+            json!({"type": "error", "code": "rate_limit_exceeded", "message": "slow", "param": null}),
+            ErrorCode::ProviderRateLimited,
+        ),
+        (
+            json!({"type": "error", "error": {"code": "context_length_exceeded", "message": "long"}}),
+            ErrorCode::ContextLengthExceeded,
+        ),
+        (
+            ends("failed", json!({"error": {"code": "server_error", "message": "oh"}})),
+            ErrorCode::ProviderError,
+        ),
+        (delta("function_call_arguments", 3, "{"), ErrorCode::ProviderError),
+        (item("added", 0, json!({"type": "function_call", "name": "f"})), ErrorCode::ProviderError),
+        (json!(["no event"]), ErrorCode::ProviderError),
+    ];
+    for (frame, code) in cases {
+        let error = events(&[text.clone(), frame.clone()]).expect_err(&frame.to_string());
+        assert_eq!(error.code, code, "{frame}: {error}");
+    }
+    assert!(events(&[text]).unwrap_err().message.contains("broke off"));
+}
+
+proptest! {
+    /// However a call's arguments are cut, and whatever else is told between the pieces.
+    #[test]
+    fn pieces_add_up(first in "[a-z]{0,9}", second in "[a-z]{0,9}", order in proptest::collection::vec(any::<bool>(), 0..18)) {
+        let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": ""});
+        let mut frames = vec![item("added", 1, call("a")), item("added", 4, call("b"))];
+        let (mut left, mut right) = (first.chars(), second.chars());
+        for is_first in order {
+            let (place, piece) = if is_first { (1, left.next()) } else { (4, right.next()) };
+            frames.extend(piece.map(|piece| delta("function_call_arguments", place, &piece.to_string())));
+            frames.push(json!({"type": "response.something.new", "output_index": 9, "delta": {}}));
+        }
+        frames.push(delta("function_call_arguments", 1, left.as_str()));
+        frames.push(delta("function_call_arguments", 4, right.as_str()));
+        frames.push(ended());
+        let mut answers = Answers::default();
+        events(&frames).unwrap().iter().for_each(|event| answers.take(event));
+        let calls: Vec<_> = answers.all()[0].tool_calls.iter().map(|call| call.arguments.clone()).collect();
+        prop_assert_eq!(calls, [first, second]);
+    }
+}

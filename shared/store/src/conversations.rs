@@ -1,0 +1,123 @@
+//! Conversations: what was said up to the end of a run, for the request that goes on from there.
+//!
+//! A run's record has no prompt. This has it, where the client asked for that, and is gone after a while.
+
+use std::time::Duration;
+
+use hearth_domain::{Message, RunId, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    StoreError, Table,
+    item::{Item, Key, number},
+};
+
+const VERSION: u32 = 1;
+/// A conversation can be read this long.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What is said in more bytes than this goes to the bucket. An item takes at most 400 KB.
+const INLINE: usize = 100 << 10;
+
+/// Conversations, under the ids of runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversations<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) s3: &'a aws_sdk_s3::Client,
+    pub(crate) bucket: &'a str,
+}
+
+/// A conversation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// What was said, oldest first.
+    pub messages: Vec<Message>,
+    /// What the client's dialect wants to know of the last request.
+    #[serde(default)]
+    pub asked: Value,
+}
+
+/// A conversation as stored: as JSON, beside its owner or in the bucket.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    owner: UserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said_key: Option<String>,
+    expires: i64,
+}
+
+impl Conversations<'_> {
+    /// Keeps a conversation of `owner`'s that ends with the run `id`.
+    ///
+    /// # Errors
+    /// If the table or the bucket can't be written.
+    pub async fn put(&self, id: RunId, owner: UserId, conversation: &Conversation) -> Result<(), StoreError> {
+        let json =
+            serde_json::to_string(conversation).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let expires = Timestamp::now().plus(KEPT).unix();
+        let (said, said_key) = if json.len() <= INLINE {
+            (Some(json), None)
+        } else {
+            (None, Some(self.write_object(id, json).await?))
+        };
+        let stored = Stored { owner, said, said_key, expires };
+        self.table.put(Item::new(&key(id), VERSION, &stored)?.with("ttl", number(expires)), None).await
+    }
+
+    /// The conversation of `owner`'s that ends with the run `id`.
+    ///
+    /// # Errors
+    /// If the table or the bucket can't be read.
+    pub async fn get(&self, id: RunId, owner: UserId) -> Result<Option<Conversation>, StoreError> {
+        let Some(stored) = self.stored(id, owner).await? else { return Ok(None) };
+        let json = match (stored.said, stored.said_key) {
+            (Some(json), _) => json,
+            (None, Some(key)) => self.read_object(&key).await?,
+            (None, None) => return Ok(None),
+        };
+        serde_json::from_str(&json).map(Some).map_err(|error| StoreError::Unreadable(error.to_string()))
+    }
+
+    /// Deletes the conversation of `owner`'s that ends with the run `id`; whether there was one.
+    ///
+    /// # Errors
+    /// If the table or the bucket can't be written.
+    pub async fn delete(&self, id: RunId, owner: UserId) -> Result<bool, StoreError> {
+        let Some(stored) = self.stored(id, owner).await? else { return Ok(false) };
+        // The object first: what points to it is how it is found when this is tried again.
+        if let Some(key) = stored.said_key {
+            let call = self.s3.delete_object().bucket(self.bucket).key(key);
+            call.send().await.map_err(|error| StoreError::unavailable("delete_object", &error))?;
+        }
+        self.table.delete(&key(id)).await?;
+        Ok(true)
+    }
+
+    async fn stored(&self, id: RunId, owner: UserId) -> Result<Option<Stored>, StoreError> {
+        let stored = self.table.get::<Stored>(&key(id)).await?;
+        // TTL deletes late.
+        let now = Timestamp::now().unix();
+        Ok(stored.filter(|stored| stored.owner == owner && stored.expires > now))
+    }
+
+    async fn write_object(&self, id: RunId, json: String) -> Result<String, StoreError> {
+        let key = format!("runs/{id}/conversation");
+        let call = self.s3.put_object().bucket(self.bucket).key(&key).content_type("application/json");
+        let call = call.body(json.into_bytes().into());
+        call.send().await.map_err(|error| StoreError::unavailable("put_object", &error))?;
+        Ok(key)
+    }
+
+    async fn read_object(&self, key: &str) -> Result<String, StoreError> {
+        let answer = self.s3.get_object().bucket(self.bucket).key(key).send().await;
+        let answer = answer.map_err(|error| StoreError::unavailable("get_object", &error))?;
+        let bytes = answer.body.collect().await.map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        String::from_utf8(bytes.to_vec()).map_err(|error| StoreError::Unreadable(error.to_string()))
+    }
+}
+
+fn key(id: RunId) -> Key {
+    Key::new(format!("RUN#{id}"), "CONVERSATION")
+}

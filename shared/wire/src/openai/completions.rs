@@ -1,0 +1,240 @@
+//! `POST /v1/completions` (<https://platform.openai.com/docs/api-reference/completions>), the API before chat.
+//!
+//! It asks for a text's continuation. The models here are for conversations, so the prompt is what the user
+//! says, and the completion is the answer.
+
+mod render;
+
+use std::collections::BTreeMap;
+
+use hearth_domain::{
+    Field, Generation, Message, ModelId, OnDisconnect, Priority, Role, RunId, Sampling, TextTask,
+    WhileLoading,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    ApiError,
+    native::generate::Stop,
+    openai::{
+        chat::{ChatUsage, StreamOptions},
+        logprobs::{LogitBias, biases},
+    },
+};
+
+pub use render::Renderer;
+
+/// A completion request as OpenAI's SDKs send it. The prompt is said by a user to a chat model.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct CompletionRequest {
+    /// A model's id, or `auto`.
+    #[schema(example = "tiny-chat")]
+    pub model: String,
+    /// A text, or a list of one text.
+    pub prompt: Prompt,
+    /// Whether to answer with server-sent events.
+    pub stream: Option<bool>,
+    /// What else to stream.
+    pub stream_options: Option<StreamOptions>,
+    /// At least 1. Absent: to the answer's end, and not OpenAI's 16.
+    pub max_tokens: Option<u32>,
+    /// 0 to 2.
+    pub temperature: Option<f32>,
+    /// 0 to 1.
+    pub top_p: Option<f32>,
+    /// -2 to 2.
+    pub presence_penalty: Option<f32>,
+    /// -2 to 2.
+    pub frequency_penalty: Option<f32>,
+    /// Makes the choice repeatable.
+    pub seed: Option<i64>,
+    /// A text or a list of texts that end the completion.
+    pub stop: Option<Stop>,
+    /// How many completions, 1 to 32.
+    pub n: Option<u32>,
+    /// Give log-probabilities, and those of this many of the likeliest tokens for each place, 0 to 20.
+    pub logprobs: Option<u32>,
+    /// Added to the logits of tokens, by the tokens' ids; each -100 to 100.
+    #[schema(value_type = Option<Object>)]
+    pub logit_bias: Option<LogitBias>,
+    /// Refused if true: whether to give the prompt back.
+    pub echo: Option<bool>,
+    /// Refused if it is more than `n`: how many to choose from.
+    pub best_of: Option<u32>,
+    /// Refused: what comes after the completion.
+    pub suffix: Option<String>,
+    /// An extension: 0 keeps all.
+    pub top_k: Option<u32>,
+    /// An extension: 0 to 1.
+    pub min_p: Option<f32>,
+    /// An extension: above 0, at most 2.
+    pub repeat_penalty: Option<f32>,
+    /// An extension: goes on past the end-of-turn token.
+    pub ignore_eos: Option<bool>,
+    /// An extension: `cancel` or `continue`.
+    #[schema(value_type = Option<String>)]
+    pub on_disconnect: Option<OnDisconnect>,
+    /// An extension: while the model is being loaded, `wait`, or let the `default` model answer.
+    #[schema(value_type = Option<String>)]
+    pub while_loading: Option<WhileLoading>,
+    /// An extension: `low`, `normal` or `high` among the requests that wait.
+    #[schema(value_type = Option<String>)]
+    pub priority: Option<Priority>,
+}
+
+/// What to complete.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(untagged, expecting = "expected a string, or a list of one string")]
+pub enum Prompt {
+    /// A text.
+    Text(String),
+    /// Texts, of which there may be one.
+    Texts(Vec<String>),
+    /// Refused: tokens.
+    #[schema(value_type = Vec<Object>)]
+    Tokens(Vec<Value>),
+}
+
+/// A completion, or a chunk of a streamed one.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Completion {
+    /// The run's id.
+    pub id: String,
+    /// Always `text_completion`.
+    pub object: String,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// The model that served it.
+    pub model: String,
+    /// As many as `n` asked for; in a chunk the one that goes on.
+    pub choices: Vec<CompletionChoice>,
+    /// Tokens taken; in a stream in the last chunk, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ChatUsage>,
+}
+
+/// One of a completion's answers.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct CompletionChoice {
+    /// Which, from 0.
+    pub index: u32,
+    /// The text, or what a chunk adds to it.
+    pub text: String,
+    /// The tokens of the text, if they were asked for.
+    pub logprobs: Option<CompletionLogprobs>,
+    /// `stop`, `length` or `content_filter`, once it has ended.
+    pub finish_reason: Option<String>,
+}
+
+/// The tokens of a text, each at the same place of every list.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CompletionLogprobs {
+    /// Their texts.
+    pub tokens: Vec<String>,
+    /// How likely each was: natural logarithms, at least -9999.
+    pub token_logprobs: Vec<f32>,
+    /// The likeliest tokens in each place, by their texts.
+    pub top_logprobs: Vec<BTreeMap<String, f32>>,
+    /// Where each begins in the text, in characters.
+    pub text_offset: Vec<usize>,
+}
+
+impl CompletionRequest {
+    /// Whether to stream.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        self.stream.unwrap_or(false)
+    }
+
+    /// What shows the events of the run `id` as this request wants them.
+    #[must_use]
+    pub fn renderer(&self, id: RunId) -> Renderer {
+        let include_usage = self.stream_options.and_then(|o| o.include_usage).unwrap_or(false);
+        Renderer::new(id, include_usage)
+    }
+
+    /// The request without its dialect.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub fn into_generation(self) -> Result<Generation, ApiError> {
+        self.refuse_what_is_not_done()?;
+        let sampling = self.sampling()?;
+        let prompt = self.prompt.into_text()?;
+        let task = TextTask {
+            choices: self.n.unwrap_or(1),
+            top_logprobs: self.logprobs,
+            ..TextTask::new(vec![Message::new(Role::User, prompt)], sampling)
+        };
+        task.check().map_err(|error| ApiError::unfit(param(error.field).to_owned(), &error))?;
+        Ok(Generation {
+            on_disconnect: self.on_disconnect.unwrap_or_default(),
+            while_loading: self.while_loading.unwrap_or_default(),
+            priority: self.priority.unwrap_or_default(),
+            ..Generation::new(Some(ModelId::new(self.model)), task)
+        })
+    }
+
+    fn sampling(&self) -> Result<Sampling, ApiError> {
+        Ok(Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            repeat_penalty: self.repeat_penalty,
+            presence_penalty: self.presence_penalty,
+            frequency_penalty: self.frequency_penalty,
+            // The engine's seeds have 32 bits, as in chat.
+            seed: self.seed.map(|seed| (seed & i64::from(u32::MAX)) as u32),
+            stop: self.stop.clone().map(Into::into).unwrap_or_default(),
+            max_tokens: self.max_tokens,
+            ignore_eos: self.ignore_eos.unwrap_or(false),
+            logit_bias: biases(self.logit_bias.clone(), "logit_bias")?,
+        })
+    }
+
+    fn refuse_what_is_not_done(&self) -> Result<(), ApiError> {
+        if self.echo == Some(true) {
+            return Err(ApiError::invalid("echo", "echo is not done here; put the prompt before the text"));
+        }
+        if self.best_of.is_some_and(|best| best > self.n.unwrap_or(1)) {
+            return Err(ApiError::invalid(
+                "best_of",
+                "best_of must not be more than n; ask for n, and choose",
+            ));
+        }
+        if self.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()) {
+            return Err(ApiError::invalid("suffix", "suffix is not done here; leave it out"));
+        }
+        Ok(())
+    }
+}
+
+impl Prompt {
+    fn into_text(self) -> Result<String, ApiError> {
+        let refused = |message| Err(ApiError::invalid("prompt", message));
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Texts(texts) => match <[String; 1]>::try_from(texts) {
+                Ok([text]) => Ok(text),
+                Err(_) => refused("prompt must have one text; send the others in requests of their own"),
+            },
+            Self::Tokens(_) => refused("prompt must be a text; tokens differ from model to model"),
+        }
+    }
+}
+
+/// What this dialect calls a field.
+fn param(field: Field) -> &'static str {
+    match field {
+        Field::Sampling(name) => name,
+        Field::Choices => "n",
+        Field::TopLogprobs => "logprobs",
+        _ => "prompt",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Run events as completions show them.
+
+use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob, Usage};
+use serde_json::json;
+
+use super::{Completion, CompletionChoice, CompletionLogprobs};
+use crate::{
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    answer::{Answer, Answers, ending},
+    openai::logprobs::entries,
+    stream::Frame,
+};
+
+/// Takes a run's events in order; gives chunks, and the whole completion at the end.
+#[derive(Debug)]
+pub struct Renderer {
+    request_id: RunId,
+    created: i64,
+    model: String,
+    include_usage: bool,
+    answers: Answers,
+    usage: Usage,
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event. `include_usage`: a last chunk tells
+    /// the usage.
+    pub(super) fn new(request_id: RunId, include_usage: bool) -> Self {
+        Self {
+            request_id,
+            created: Timestamp::now().unix(),
+            model: String::new(),
+            include_usage,
+            answers: Answers::default(),
+            usage: Usage::default(),
+        }
+    }
+
+    /// The frames that an event gives. `[DONE]` is left to the caller.
+    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+        let frames = match &event.body {
+            RunEventBody::Delta { choice, text, logprobs } => {
+                let answer = self.answers.all().get(*choice as usize);
+                let before = answer.filter(|_| !logprobs.is_empty());
+                let before = before.map_or(0, |answer| answer.text.chars().count());
+                let logprobs = CompletionLogprobs::of(logprobs, before);
+                vec![self.chunk(*choice, text, logprobs, None)]
+            }
+            RunEventBody::ChoiceDone { choice, finish_reason } => {
+                vec![self.chunk(*choice, "", None, Some(*finish_reason))]
+            }
+            RunEventBody::Done { finish_reason } => {
+                let open = self.answers.open().into_iter();
+                let mut frames: Vec<Frame> =
+                    open.map(|choice| self.chunk(choice, "", None, Some(*finish_reason))).collect();
+                if self.include_usage {
+                    let usage = Some(self.usage.into());
+                    frames.push(Frame::json(None, &Completion { usage, ..self.empty() }));
+                }
+                frames
+            }
+            RunEventBody::Error { error } => vec![self.error(error)],
+            RunEventBody::Cancelled => {
+                vec![self.error(&ApiError::new(ErrorCode::Cancelled, "the request was cancelled"))]
+            }
+            _ => Vec::new(),
+        };
+        self.note(&event.body);
+        frames
+    }
+
+    /// Takes every event of a run and gives its completion.
+    ///
+    /// # Errors
+    /// The run's own error; `cancelled` if it was stopped.
+    pub fn collected(mut self, events: &[RunEvent]) -> Result<Completion, ApiError> {
+        ending(events)?;
+        events.iter().for_each(|event| self.note(&event.body));
+        let choices = (0..).zip(self.answers.all()).map(|(index, answer)| choice(index, answer)).collect();
+        Ok(Completion { choices, usage: Some(self.usage.into()), ..self.empty() })
+    }
+
+    /// What later frames, or the whole completion, tell of an event.
+    fn note(&mut self, event: &RunEventBody) {
+        match event {
+            RunEventBody::Selected(selected) => self.model.clone_from(&selected.model),
+            RunEventBody::Usage { usage } => self.usage = *usage,
+            event => self.answers.take(event),
+        }
+    }
+
+    fn chunk(
+        &self,
+        index: u32,
+        text: &str,
+        logprobs: Option<CompletionLogprobs>,
+        reason: Option<FinishReason>,
+    ) -> Frame {
+        let (text, finish_reason) = (text.to_owned(), reason.map(name));
+        let choices = vec![CompletionChoice { index, text, logprobs, finish_reason }];
+        Frame::json(None, &Completion { choices, ..self.empty() })
+    }
+
+    fn empty(&self) -> Completion {
+        Completion {
+            id: self.request_id.to_string(),
+            object: "text_completion".to_owned(),
+            created: self.created,
+            model: self.model.clone(),
+            choices: Vec::new(),
+            usage: None,
+        }
+    }
+
+    fn error(&self, error: &ApiError) -> Frame {
+        let envelope = error.envelope(&self.request_id.to_string());
+        Frame::json(None, &json!({"event": "error", "error": envelope.error}))
+    }
+}
+
+fn choice(index: u32, answer: &Answer) -> CompletionChoice {
+    CompletionChoice {
+        index,
+        text: answer.text.clone(),
+        logprobs: CompletionLogprobs::of(&answer.logprobs, 0),
+        finish_reason: answer.finish_reason.map(name),
+    }
+}
+
+impl CompletionLogprobs {
+    /// Of these tokens, `before` characters after the text's beginning; none if there are none.
+    fn of(tokens: &[TokenLogprob], before: usize) -> Option<Self> {
+        if tokens.is_empty() {
+            return None;
+        }
+        let (mut of, mut offset) = (Self::default(), before);
+        for entry in entries(tokens) {
+            of.text_offset.push(offset);
+            offset += entry.token.token.chars().count();
+            let top = entry.top_logprobs.into_iter();
+            of.top_logprobs.push(top.map(|one| (one.token, one.logprob)).collect());
+            of.token_logprobs.push(entry.token.logprob);
+            of.tokens.push(entry.token.token);
+        }
+        Some(of)
+    }
+}
+
+/// The finish reasons that this API's clients know.
+fn name(reason: FinishReason) -> String {
+    match reason {
+        FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Cancelled => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ContentFilter => "content_filter",
+    }
+    .to_owned()
+}

@@ -1,0 +1,124 @@
+use hearth_domain::{FinishReason, Logprob, Modality, Task, TokenLogprob, Usage};
+use serde_json::json;
+
+use super::*;
+use crate::{RunEvent, RunEventBody, event::Selected};
+
+#[expect(clippy::needless_pass_by_value, reason = "literals are given")]
+fn request(fields: Value) -> CompletionRequest {
+    let mut body = json!({"model": "auto", "prompt": "Say"});
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    serde_json::from_value(body).unwrap()
+}
+
+#[test]
+fn the_prompt_is_what_a_user_says() {
+    for prompt in [json!("Say"), json!(["Say"])] {
+        let fields = json!({
+            "prompt": prompt, "max_tokens": 5, "n": 2, "best_of": 2, "logprobs": 3, "echo": false, "suffix": null,
+            "stop": ["X"], "user": "ada",
+        });
+        let Task::Text(task) = request(fields).into_generation().unwrap().task else { panic!("no text") };
+        assert_eq!(task.messages, [Message::new(Role::User, "Say")]);
+        assert_eq!((task.choices, task.top_logprobs, task.sampling.max_tokens), (2, Some(3), Some(5)));
+        assert_eq!(task.sampling.stop, ["X"]);
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_with_the_fields_name() {
+    let cases = [
+        (json!({"prompt": []}), "prompt"),
+        (json!({"prompt": ["a", "b"]}), "prompt"),
+        (json!({"prompt": [1, 2]}), "prompt"),
+        (json!({"prompt": [[1, 2]]}), "prompt"),
+        (json!({"echo": true}), "echo"),
+        (json!({"best_of": 2}), "best_of"),
+        (json!({"suffix": "."}), "suffix"),
+        (json!({"n": 0}), "n"),
+        (json!({"logprobs": 21}), "logprobs"),
+        (json!({"max_tokens": 0}), "max_tokens"),
+        (json!({"logit_bias": {"x": 1}}), "logit_bias"),
+    ];
+    for (fields, param) in cases {
+        let error = request(fields.clone()).into_generation().expect_err(&fields.to_string());
+        assert_eq!(error.param.as_deref(), Some(param), "{fields}: {error}");
+    }
+}
+
+fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
+    let selected = RunEventBody::Selected(Selected {
+        node: None,
+        model: "tiny-chat".into(),
+        model_name: "Tiny Chat".into(),
+        provider: "local".into(),
+        modality: Modality::Text,
+        reason: "a test".into(),
+        fallback_used: false,
+        fallback_reason: None,
+    });
+    (1..)
+        .zip([selected].iter().chain(bodies))
+        .map(|(seq, body)| RunEvent { seq, body: body.clone() })
+        .collect()
+}
+
+fn delta(choice: u32, text: &str, bytes: &[&[u8]]) -> RunEventBody {
+    let token = |bytes: &&[u8]| Logprob { bytes: bytes.to_vec(), logprob: -0.5 };
+    let logprobs = bytes.iter().map(|bytes| TokenLogprob { token: token(bytes), top: vec![token(bytes)] });
+    RunEventBody::Delta { choice, text: text.into(), logprobs: logprobs.collect() }
+}
+
+#[test]
+fn several_answers_are_told_in_pieces_and_whole() {
+    let usage = Usage { prompt_tokens: 3, completion_tokens: 4, ..Usage::default() };
+    let events = events(&[
+        RunEventBody::Started { prompt_tokens: 3 },
+        delta(0, "é", &["é".as_bytes()]),
+        delta(1, "x", &[]),
+        delta(0, "ab", &[b"a", b"b"]),
+        RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length },
+        RunEventBody::Usage { usage },
+        RunEventBody::Done { finish_reason: FinishReason::Stop },
+    ]);
+    let of = request(json!({"n": 2, "logprobs": 1, "stream_options": {"include_usage": true}}));
+    let mut renderer = of.renderer(RunId::new());
+    let frames: Vec<Value> = events
+        .iter()
+        .flat_map(|event| renderer.frames(event))
+        .map(|frame| serde_json::from_str(&frame.data).unwrap())
+        .collect();
+    let told: Vec<_> = frames[..5]
+        .iter()
+        .map(|frame| {
+            let choice = &frame["choices"][0];
+            (choice["index"].clone(), choice["text"].clone(), choice["finish_reason"].clone())
+        })
+        .collect();
+    let none = json!(null);
+    let expected = [
+        (json!(0), json!("é"), none.clone()),
+        (json!(1), json!("x"), none.clone()),
+        (json!(0), json!("ab"), none),
+        (json!(1), json!(""), json!("length")),
+        (json!(0), json!(""), json!("stop")),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((&frames[5]["choices"], &frames[5]["usage"]["total_tokens"]), (&json!([]), &json!(7)));
+    assert_eq!(frames[0]["object"], "text_completion");
+    let logprobs = json!({
+        "tokens": ["a", "b"], "token_logprobs": [-0.5, -0.5], "top_logprobs": [{"a": -0.5}, {"b": -0.5}],
+        "text_offset": [1, 2],
+    });
+    assert_eq!(frames[2]["choices"][0]["logprobs"], logprobs);
+
+    let whole = json!(of.renderer(RunId::new()).collected(&events).unwrap());
+    assert_eq!((&whole["choices"][0]["text"], &whole["choices"][1]["text"]), (&json!("éab"), &json!("x")));
+    assert_eq!(whole["choices"][0]["logprobs"]["text_offset"], json!([0, 1, 2]));
+    assert_eq!(
+        (&whole["choices"][1]["finish_reason"], &whole["usage"]["prompt_tokens"]),
+        (&json!("length"), &json!(3))
+    );
+}

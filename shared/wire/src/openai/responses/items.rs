@@ -1,0 +1,305 @@
+//! What a request's `input` has: items, and the messages that they are.
+//!
+//! A turn of the assistant's is several items: its thoughts, its text, each of its calls. Here they are
+//! one message again.
+
+use std::fmt;
+
+use hearth_domain::{Image, Message, PlacedImage, Reasoning, Role, ToolCall};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+use utoipa::ToSchema;
+
+use crate::ApiError;
+
+/// A text that the user says, or a list of items.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ResponsesInput {
+    /// What the user says.
+    Text(String),
+    /// The conversation, oldest first.
+    Items(Vec<InputItem>),
+}
+
+/// Not derived: that would hide which field of an item is at fault.
+impl<'de> Deserialize<'de> for ResponsesInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = ResponsesInput;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of items")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ResponsesInput::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(items)).map(ResponsesInput::Items)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// One item. What a `type` doesn't know may be left out.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+pub struct InputItem {
+    /// `message`, which may be left out, `function_call`, `function_call_output` or `reasoning`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "message")]
+    pub kind: Option<String>,
+    /// Who says a message: `user`, `system`, `developer` or `assistant`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "user")]
+    pub role: Option<ItemRole>,
+    /// A message's text or parts; in a `reasoning` item the thoughts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<ItemContent>,
+    /// The id that a call has, and that its output names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// The function that is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The call's arguments, a JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+    /// What the function gave: a text, or `input_text` and `input_image` parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<ItemContent>,
+    /// A summary of the thoughts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Vec<ItemPart>>,
+    /// The thoughts in the form that goes back to their maker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encrypted_content: Option<String>,
+}
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemRole {
+    /// Who asks.
+    User,
+    /// Instructions.
+    System,
+    /// Instructions, under their newer name.
+    Developer,
+    /// The model.
+    Assistant,
+}
+
+/// A text, or a list of parts.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "expected a string or a list of content parts")]
+pub enum ItemContent {
+    /// The whole text.
+    Text(String),
+    /// Parts of it, in order.
+    Parts(Vec<ItemPart>),
+}
+
+/// One part of an item.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ItemPart {
+    /// `input_text`, `input_image`, `output_text` or `refusal`; `summary_text` or `reasoning_text` in a
+    /// `reasoning` item.
+    #[serde(rename = "type")]
+    #[schema(example = "input_text")]
+    pub kind: String,
+    /// The text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What the model said instead of an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+    /// An image's address, or `data:image/png;base64,...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<String>,
+    /// How closely to look at an image: `auto`, `low` or `high`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Messages, and for each the index of the item that it began with.
+pub(super) type Placed = Vec<(usize, Message)>;
+
+impl ResponsesInput {
+    /// The messages that it is.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub(super) fn into_messages(self) -> Result<Placed, ApiError> {
+        let items = match self {
+            Self::Text(text) => return Ok(vec![(0, Message::new(Role::User, text))]),
+            Self::Items(items) => items,
+        };
+        let mut said = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            item.append_to(&mut said, index)?;
+        }
+        Ok(said)
+    }
+}
+
+impl InputItem {
+    fn append_to(self, said: &mut Placed, index: usize) -> Result<(), ApiError> {
+        let param = format!("input[{index}]");
+        match self.kind.as_deref() {
+            None | Some("message") => self.message(said, index, &param),
+            Some("reasoning") => {
+                let block = self.thoughts(&param)?;
+                // Thoughts between two calls of a turn belong to it; those after its text begin another.
+                let fits = |turn: &Message| turn.content.is_empty() || !turn.tool_calls.is_empty();
+                assistants_turn(said, index, fits).reasoning.push(block);
+                Ok(())
+            }
+            Some("function_call") => {
+                let call = ToolCall {
+                    id: needed(self.call_id, &param, "call_id")?,
+                    name: needed(self.name, &param, "name")?,
+                    arguments: needed(self.arguments, &param, "arguments")?,
+                };
+                assistants_turn(said, index, |_| true).tool_calls.push(call);
+                Ok(())
+            }
+            Some("function_call_output") => {
+                let id = needed(self.call_id, &param, "call_id")?;
+                let output = needed(self.output, &param, "output")?;
+                let (text, images) = output.into_domain(&format!("{param}.output"))?;
+                let result = Message { images, tool_call_id: Some(id), ..Message::new(Role::Tool, text) };
+                said.push((index, result));
+                Ok(())
+            }
+            Some("item_reference") => {
+                let message =
+                    "items can't be named by their ids here; send the item itself, or previous_response_id";
+                Err(ApiError::invalid(format!("{param}.type"), message))
+            }
+            Some(other) => {
+                let message = format!(
+                    "an item of type {other:?} was given; the gateway takes message, function_call, \
+                     function_call_output and reasoning"
+                );
+                Err(ApiError::invalid(format!("{param}.type"), message))
+            }
+        }
+    }
+
+    fn message(self, said: &mut Placed, index: usize, param: &str) -> Result<(), ApiError> {
+        let role = match needed(self.role, param, "role")? {
+            ItemRole::User => Role::User,
+            ItemRole::System | ItemRole::Developer => Role::System,
+            ItemRole::Assistant => Role::Assistant,
+        };
+        let content = needed(self.content, param, "content")?;
+        let (content, images) = content.into_domain(&format!("{param}.content"))?;
+        if role == Role::Assistant {
+            let turn = assistants_turn(said, index, |turn| turn.content.is_empty());
+            (turn.content, turn.images) = (content, images);
+        } else {
+            said.push((index, Message { images, ..Message::new(role, content) }));
+        }
+        Ok(())
+    }
+
+    fn thoughts(self, param: &str) -> Result<Reasoning, ApiError> {
+        let full = match self.content {
+            Some(ItemContent::Text(text)) => text,
+            Some(ItemContent::Parts(parts)) => thought(parts, &format!("{param}.content"))?,
+            None => String::new(),
+        };
+        let summary = thought(self.summary.unwrap_or_default(), &format!("{param}.summary"))?;
+        let text = if full.is_empty() { summary } else { full };
+        let (signature, encrypted) = self.encrypted_content.map(unsealed).unwrap_or_default();
+        Ok(Reasoning { text, signature, encrypted })
+    }
+}
+
+/// The assistant's last turn, if nobody has spoken since and it `fits`; else a new one.
+fn assistants_turn(said: &mut Placed, index: usize, fits: impl Fn(&Message) -> bool) -> &mut Message {
+    let goes_on = said.last().is_some_and(|(_, turn)| turn.role == Role::Assistant && fits(turn));
+    if !goes_on {
+        said.push((index, Message::new(Role::Assistant, "")));
+    }
+    let last = said.len() - 1;
+    &mut said[last].1
+}
+
+fn thought(parts: Vec<ItemPart>, param: &str) -> Result<String, ApiError> {
+    let mut texts = Vec::with_capacity(parts.len());
+    for (index, part) in parts.into_iter().enumerate() {
+        texts.push(needed(part.text, &format!("{param}[{index}]"), "text")?);
+    }
+    Ok(texts.join("\n\n"))
+}
+
+impl ItemContent {
+    /// The text, parts joined, and the images in it. `param` is where it stood, for the error.
+    fn into_domain(self, param: &str) -> Result<(String, Vec<PlacedImage>), ApiError> {
+        let parts = match self {
+            Self::Text(text) => return Ok((text, Vec::new())),
+            Self::Parts(parts) => parts,
+        };
+        let (mut text, mut images) = (String::new(), Vec::new());
+        for (index, part) in parts.into_iter().enumerate() {
+            let param = format!("{param}[{index}]");
+            match part.kind.as_str() {
+                "input_text" | "output_text" | "text" => text.push_str(&needed(part.text, &param, "text")?),
+                "refusal" => text.push_str(&needed(part.refusal, &param, "refusal")?),
+                "input_image" => {
+                    let url = needed(part.image_url, &param, "image_url")?;
+                    let image = Image { detail: part.detail, ..Image::at(url) };
+                    images.push(PlacedImage { at: text.len(), image });
+                }
+                other => {
+                    let message = format!(
+                        "a part of type {other:?} was given; a model takes input_text, input_image, \
+                         output_text and refusal"
+                    );
+                    return Err(ApiError::invalid(format!("{param}.type"), message));
+                }
+            }
+        }
+        Ok((text, images))
+    }
+}
+
+fn needed<T>(value: Option<T>, param: &str, field: &str) -> Result<T, ApiError> {
+    let missing = || {
+        let param = format!("{param}.{field}");
+        let message = format!("{param} is missing");
+        ApiError::invalid(param, message)
+    };
+    value.ok_or_else(missing)
+}
+
+/// This API has one field for what only the thoughts' maker can read. Where a maker signs its thoughts
+/// instead, the signature goes there, on a line of its own.
+const SIGNATURE: &str = "signature:";
+
+/// What goes back to the thoughts' maker, if there is anything.
+pub(super) fn sealed(block: &Reasoning) -> Option<String> {
+    match (&block.signature, &block.encrypted) {
+        (None, encrypted) => encrypted.clone(),
+        (Some(signature), None) => Some(format!("{SIGNATURE}{signature}")),
+        (Some(signature), Some(encrypted)) => Some(format!("{SIGNATURE}{signature}\n{encrypted}")),
+    }
+}
+
+/// The signature and the thoughts that only their maker can read.
+fn unsealed(text: String) -> (Option<String>, Option<String>) {
+    match text.strip_prefix(SIGNATURE).map(|rest| rest.split_once('\n').ok_or(rest)) {
+        None => (None, Some(text)),
+        Some(Err(signature)) => (Some(signature.to_owned()), None),
+        Some(Ok((signature, encrypted))) => (Some(signature.to_owned()), Some(encrypted.to_owned())),
+    }
+}

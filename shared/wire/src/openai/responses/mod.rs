@@ -1,0 +1,19 @@
+//! `POST /v1/responses` (<https://platform.openai.com/docs/api-reference/responses>).
+
+mod items;
+mod render;
+mod request;
+mod response;
+mod tools;
+
+pub use items::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput};
+pub use render::Renderer;
+pub use request::{ReasoningBody, ResponsesRequest, TextBody, TextFormat, Turn};
+pub use response::{
+    Asked, DeletedResponse, Incomplete, InputDetails, OutputDetails, OutputItem, OutputText, ReasoningText,
+    ResponseFailure, ResponseObject, ResponseUsage,
+};
+pub use tools::{ChosenTools, NamedTool, ResponsesTool, ResponsesToolChoice};
+
+#[cfg(test)]
+mod tests;

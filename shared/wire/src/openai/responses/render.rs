@@ -1,0 +1,378 @@
+//! Run events as this API shows them: named events, each with its number.
+//!
+//! A thing that the model makes is an item. It is added, goes on in deltas, and is done; the events between
+//! those are <https://platform.openai.com/docs/api-reference/responses-streaming>.
+
+use hearth_domain::{FinishReason, Message, Reasoning, Run, RunId, Timestamp, TokenLogprob, Usage};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Asked, Incomplete, OutputItem, OutputText, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
+};
+use crate::{
+    ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, event::ToolCallBegin,
+    openai::logprobs::entries, stream::Frame,
+};
+
+const IN_PROGRESS: &str = "in_progress";
+const COMPLETED: &str = "completed";
+const INCOMPLETE: &str = "incomplete";
+const FAILED: &str = "failed";
+
+/// The names of events about thoughts: of thoughts as they are, and of a summary.
+type Names = [&'static str; 2];
+
+const PART_ADDED: Names = ["response.content_part.added", "response.reasoning_summary_part.added"];
+const THOUGHTS_DELTA: Names = ["response.reasoning_text.delta", "response.reasoning_summary_text.delta"];
+const THOUGHTS_DONE: Names = ["response.reasoning_text.done", "response.reasoning_summary_text.done"];
+const PART_DONE: Names = ["response.content_part.done", "response.reasoning_summary_part.done"];
+
+/// Takes a run's events in order; gives this API's, and the whole response at the end.
+#[derive(Debug)]
+pub struct Renderer {
+    response: ResponseObject,
+    /// Whether thoughts are given in the form that goes back to their maker.
+    seals: bool,
+    /// For each item of the output, what it is of the run.
+    made: Vec<Made>,
+    sequence: u64,
+    queued: bool,
+    begun: bool,
+    frames: Vec<Frame>,
+}
+
+/// What an item is of the run.
+#[derive(Debug)]
+struct Made {
+    of: Part,
+    open: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Text,
+    /// The block of thoughts of this number.
+    Thoughts(u32),
+    /// The call of this number.
+    Call(u32),
+}
+
+impl Renderer {
+    /// A renderer for the run `id`, before its first event. `seals`: thoughts come with the form that goes
+    /// back to their maker.
+    pub(super) fn new(id: RunId, asked: Asked, seals: bool) -> Self {
+        let response = ResponseObject {
+            id: id.to_string(),
+            object: "response".to_owned(),
+            created_at: Timestamp::now().unix(),
+            completed_at: None,
+            status: IN_PROGRESS.to_owned(),
+            error: None,
+            incomplete_details: None,
+            model: String::new(),
+            output: Vec::new(),
+            usage: None,
+            asked,
+        };
+        Self {
+            response,
+            seals,
+            made: Vec::new(),
+            sequence: 0,
+            queued: false,
+            begun: false,
+            frames: Vec::new(),
+        }
+    }
+
+    /// The frames that an event gives.
+    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+        match &event.body {
+            RunEventBody::Selected(selected) => {
+                self.response.model.clone_from(&selected.model);
+                self.tell_response("response.created");
+            }
+            RunEventBody::Queued { .. } if !self.queued => {
+                self.queued = true;
+                "queued".clone_into(&mut self.response.status);
+                self.tell_response("response.queued");
+            }
+            RunEventBody::Started { .. } => self.begin(),
+            RunEventBody::Delta { choice: 0, text, logprobs } => self.text(text, logprobs),
+            RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
+            RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
+                self.call(*index, begins.as_ref(), arguments);
+            }
+            RunEventBody::Usage { usage } => self.response.usage = Some((*usage).into()),
+            RunEventBody::Done { finish_reason } => self.done(*finish_reason),
+            RunEventBody::Error { error } => self.failed(FAILED, error),
+            RunEventBody::Cancelled => {
+                let error = ApiError::new(ErrorCode::Cancelled, "the request was cancelled");
+                self.failed("cancelled", &error);
+            }
+            _ => {}
+        }
+        std::mem::take(&mut self.frames)
+    }
+
+    /// Takes every event of a run and gives its response.
+    ///
+    /// # Errors
+    /// The run's own error; `cancelled` if it was stopped.
+    pub fn collected(mut self, events: &[RunEvent]) -> Result<ResponseObject, ApiError> {
+        ending(events)?;
+        for event in events {
+            self.frames(event);
+        }
+        Ok(self.response)
+    }
+
+    /// The response of a run that ended, told of its record and of what the model said.
+    #[must_use]
+    pub fn recorded(run: &Run, said: &Message, asked: Asked) -> ResponseObject {
+        let mut renderer = Self::new(run.id, asked, false);
+        renderer.response.created_at = run.created_at.unix();
+        renderer.response.model = run.model.to_string();
+        for (index, block) in (0..).zip(&said.reasoning) {
+            renderer.thoughts(index, block);
+        }
+        renderer.text(&said.content, &[]);
+        for (index, call) in (0..).zip(&said.tool_calls) {
+            let begins = ToolCallBegin { id: call.id.clone(), name: call.name.clone() };
+            renderer.call(index, Some(&begins), &call.arguments);
+        }
+        renderer.response.usage = Some(run.usage.into());
+        renderer.done(run.finish_reason.unwrap_or(FinishReason::Stop));
+        renderer.response.completed_at = run.finished_at.map(Timestamp::unix);
+        renderer.response
+    }
+
+    fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            IN_PROGRESS.clone_into(&mut self.response.status);
+            self.tell_response("response.in_progress");
+        }
+    }
+
+    fn text(&mut self, text: &str, logprobs: &[TokenLogprob]) {
+        if text.is_empty() && logprobs.is_empty() {
+            return;
+        }
+        let index = match self.made.iter().rposition(|made| made.open && made.of == Part::Text) {
+            Some(index) => index,
+            None => self.begin_text(),
+        };
+        let logprobs = entries(logprobs);
+        if let Some(OutputItem::Message { content, .. }) = self.response.output.get_mut(index)
+            && let Some(part) = content.first_mut()
+        {
+            part.text.push_str(text);
+            part.logprobs.extend_from_slice(&logprobs);
+        }
+        let fields = json!({"content_index": 0, "delta": text, "logprobs": logprobs});
+        self.tell_of(index, "response.output_text.delta", fields);
+    }
+
+    fn begin_text(&mut self) -> usize {
+        self.end_all_but_calls();
+        let message = OutputItem::Message {
+            id: self.item_id("msg"),
+            status: IN_PROGRESS.to_owned(),
+            role: "assistant".to_owned(),
+            content: vec![OutputText::default()],
+        };
+        let index = self.add(Part::Text, message);
+        let part = json!({"content_index": 0, "part": OutputText::default()});
+        self.tell_of(index, "response.content_part.added", part);
+        index
+    }
+
+    fn thoughts(&mut self, number: u32, added: &Reasoning) {
+        // A seal may come after its block's end. Text that does begins another item.
+        let goes_on = |made: &Made| made.of == Part::Thoughts(number) && (made.open || added.text.is_empty());
+        let index = match self.made.iter().rposition(goes_on) {
+            Some(index) => index,
+            None => {
+                self.end_all_but_calls();
+                let summarised = self.summarises();
+                let item = OutputItem::Reasoning {
+                    id: self.item_id("rs"),
+                    status: IN_PROGRESS.to_owned(),
+                    summary: Vec::new(),
+                    content: (!summarised).then(Vec::new),
+                    encrypted_content: None,
+                };
+                self.add(Part::Thoughts(number), item)
+            }
+        };
+        let seal = sealed(added).filter(|_| self.seals);
+        let Some(OutputItem::Reasoning { summary, content, encrypted_content, .. }) =
+            self.response.output.get_mut(index)
+        else {
+            return;
+        };
+        *encrypted_content = seal.or_else(|| encrypted_content.take());
+        if added.text.is_empty() {
+            return;
+        }
+        let (kind, texts) = match content {
+            Some(content) => ("reasoning_text", content),
+            None => ("summary_text", summary),
+        };
+        let first = texts.is_empty();
+        if first {
+            texts.push(ReasoningText { kind: kind.to_owned(), text: String::new() });
+        }
+        texts.iter_mut().for_each(|part| part.text.push_str(&added.text));
+        if first {
+            self.tell_of_thoughts(index, PART_ADDED, json!({"part": {"type": kind, "text": ""}}));
+        }
+        self.tell_of_thoughts(index, THOUGHTS_DELTA, json!({"delta": added.text}));
+    }
+
+    fn call(&mut self, number: u32, begins: Option<&ToolCallBegin>, added: &str) {
+        let index = match (self.made.iter().position(|made| made.of == Part::Call(number)), begins) {
+            (Some(index), _) => index,
+            (None, Some(ToolCallBegin { id, name })) => {
+                self.end_all_but_calls();
+                let call = OutputItem::FunctionCall {
+                    id: self.item_id("fc"),
+                    status: IN_PROGRESS.to_owned(),
+                    call_id: id.clone(),
+                    name: name.clone(),
+                    arguments: String::new(),
+                };
+                self.add(Part::Call(number), call)
+            }
+            // What goes on without having begun is nobody's.
+            (None, None) => return,
+        };
+        if let Some(OutputItem::FunctionCall { arguments, .. }) = self.response.output.get_mut(index) {
+            arguments.push_str(added);
+        }
+        if !added.is_empty() {
+            self.tell_of(index, "response.function_call_arguments.delta", json!({"delta": added}));
+        }
+    }
+
+    fn done(&mut self, reason: FinishReason) {
+        self.begin();
+        let (status, why) = match reason {
+            FinishReason::Stop | FinishReason::ToolCalls => (COMPLETED, None),
+            FinishReason::Length => (INCOMPLETE, Some("max_output_tokens")),
+            FinishReason::ContentFilter => (INCOMPLETE, Some("content_filter")),
+            FinishReason::Cancelled => ("cancelled", None),
+        };
+        if self.made.is_empty() && why.is_none() {
+            // A message that says nothing is still one.
+            self.begin_text();
+        }
+        let open: Vec<usize> = (0..self.made.len()).filter(|index| self.made[*index].open).collect();
+        for index in open {
+            self.end(index, if why.is_some() { INCOMPLETE } else { COMPLETED });
+        }
+        status.clone_into(&mut self.response.status);
+        self.response.incomplete_details = why.map(|why| Incomplete { reason: why.to_owned() });
+        self.response.completed_at = Some(Timestamp::now().unix());
+        self.response.usage.get_or_insert(Usage::default().into());
+        let name = if why.is_some() { "response.incomplete" } else { "response.completed" };
+        self.tell_response(name);
+    }
+
+    fn failed(&mut self, status: &str, error: &ApiError) {
+        status.clone_into(&mut self.response.status);
+        let (code, message) = (error.code.as_str().to_owned(), error.message.clone());
+        self.response.error = Some(ResponseFailure { code, message });
+        self.tell_response("response.failed");
+    }
+
+    fn summarises(&self) -> bool {
+        self.response.asked.reasoning.summary.is_some()
+    }
+
+    /// The id of the next item.
+    fn item_id(&self, kind: &str) -> String {
+        let stem = self.response.id.trim_start_matches(RunId::PREFIX);
+        format!("{kind}_{stem}_{}", self.made.len())
+    }
+
+    fn add(&mut self, of: Part, item: OutputItem) -> usize {
+        self.begin();
+        let index = self.made.len();
+        self.tell("response.output_item.added", json!({"output_index": index, "item": item.begun()}));
+        self.made.push(Made { of, open: true });
+        self.response.output.push(item);
+        index
+    }
+
+    /// Ends what can't go on when something new begins. Calls can: some providers make several at once.
+    fn end_all_but_calls(&mut self) {
+        for index in 0..self.made.len() {
+            if self.made[index].open && !matches!(self.made[index].of, Part::Call(_)) {
+                self.end(index, COMPLETED);
+            }
+        }
+    }
+
+    fn end(&mut self, index: usize, how: &str) {
+        self.made[index].open = false;
+        match &mut self.response.output[index] {
+            OutputItem::Message { content, status, .. } => {
+                how.clone_into(status);
+                let part = content.first().cloned().unwrap_or_default();
+                let text = json!({"content_index": 0, "text": part.text, "logprobs": part.logprobs});
+                self.tell_of(index, "response.output_text.done", text);
+                let part = json!({"content_index": 0, "part": part});
+                self.tell_of(index, "response.content_part.done", part);
+            }
+            OutputItem::Reasoning { content, summary, status, .. } => {
+                how.clone_into(status);
+                if let Some(part) = content.as_ref().unwrap_or(summary).first().cloned() {
+                    self.tell_of_thoughts(index, THOUGHTS_DONE, json!({"text": part.text}));
+                    self.tell_of_thoughts(index, PART_DONE, json!({"part": part}));
+                }
+            }
+            OutputItem::FunctionCall { name, arguments, status, .. } => {
+                how.clone_into(status);
+                let fields = json!({"name": name, "arguments": arguments});
+                self.tell_of(index, "response.function_call_arguments.done", fields);
+            }
+        }
+        let item = json!({"output_index": index, "item": self.response.output[index]});
+        self.tell("response.output_item.done", item);
+    }
+
+    fn tell_response(&mut self, name: &'static str) {
+        self.tell(name, json!({"response": self.response}));
+    }
+
+    /// Tells of a part of thoughts, under the name that goes with how they are told.
+    fn tell_of_thoughts(&mut self, index: usize, [full, summary]: Names, mut fields: Value) {
+        let (name, place) =
+            if self.summarises() { (summary, "summary_index") } else { (full, "content_index") };
+        fields[place] = json!(0);
+        self.tell_of(index, name, fields);
+    }
+
+    /// Tells of an item.
+    fn tell_of(&mut self, index: usize, name: &'static str, mut fields: Value) {
+        let (OutputItem::Message { id, .. }
+        | OutputItem::Reasoning { id, .. }
+        | OutputItem::FunctionCall { id, .. }) = &self.response.output[index];
+        fields["item_id"] = json!(id);
+        fields["output_index"] = json!(index);
+        self.tell(name, fields);
+    }
+
+    fn tell(&mut self, name: &'static str, fields: Value) {
+        let mut event = Map::new();
+        event.insert("type".to_owned(), json!(name));
+        event.insert("sequence_number".to_owned(), json!(self.sequence));
+        if let Value::Object(fields) = fields {
+            event.extend(fields);
+        }
+        self.sequence += 1;
+        self.frames.push(Frame::named(name, &event));
+    }
+}
