@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     Gateway,
+    health::OPEN,
     resolve::{Candidate, may_fall_back},
 };
 
@@ -153,7 +154,8 @@ impl Driver {
                 "{} has failed lately with {model}, and is left alone for a while",
                 selected.provider
             );
-            return Outcome::Failed(ApiError::new(ErrorCode::NoModelAvailable, message));
+            let error = ApiError::new(ErrorCode::ProviderError, message);
+            return Outcome::Failed(error.with("retry_after_seconds", OPEN.as_secs()));
         }
         self.emit(RunEventBody::Selected(selected.clone()));
         let outcome = match self.begin(&**provider, model.clone()).await {

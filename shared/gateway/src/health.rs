@@ -13,7 +13,7 @@ use std::{
 /// This many failures in a row open the circuit.
 const FAILURES: u32 = 3;
 /// For so long.
-const OPEN: Duration = Duration::from_secs(30);
+pub(crate) const OPEN: Duration = Duration::from_secs(30);
 /// The span of time that the share of failures is taken of.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
 /// Fewer requests than this within it say nothing.

@@ -115,7 +115,8 @@ async fn who_fails_in_a_row_is_left_alone_and_the_list_tells() {
     let client = home.client();
     // Asked three times, and that is enough.
     client.post("/v1/chat/completions", &chat("big")).await.error(502, "provider_error");
-    client.post("/v1/chat/completions", &chat("big")).await.error(503, "no_model_available");
+    let refused = client.post("/v1/chat/completions", &chat("big")).await.error(502, "provider_error");
+    assert_eq!(refused["details"]["retry_after_seconds"], 30, "{refused}");
     assert_eq!(upstream.received().len(), 3);
     let list = client.get("/v1/providers").await.json();
     assert_eq!(list["providers"][0]["unavailable"], json!([{"model": "big", "state": "open"}]), "{list}");
