@@ -4,6 +4,7 @@
 //! another and so needs no locks.
 
 mod actor;
+mod measured;
 mod metrics;
 mod models;
 mod refusal;

@@ -11,7 +11,7 @@ use std::{
 use hearth_domain::{Modality, RuntimeState, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, native::models::RuntimeStatus, node::NodeModel};
 
-use super::worker::Worker;
+use super::{measured::Measured, worker::Worker};
 use crate::{
     catalog::{Catalog, ModelFile},
     config::NodeConfig,
@@ -35,8 +35,8 @@ pub(super) struct Models {
     catalog: Arc<Mutex<Catalog>>,
     files: Files,
     states: HashMap<String, ModelProcess>,
-    /// What memory models were seen to take with this context, in bytes.
-    measured: HashMap<String, u64>,
+    /// What memory models were seen to take.
+    measured: Measured,
 }
 
 /// A model's process, and what became of earlier ones.
@@ -53,6 +53,8 @@ pub(super) struct ModelProcess {
     pub(super) error: Option<String>,
     /// It was told to stop.
     pub(super) stopping: bool,
+    /// What its worker keeps of earlier prompts beside its context, as it told last.
+    pub(super) saved_prefix_bytes: u64,
     crashes: VecDeque<Instant>,
 }
 
@@ -84,7 +86,7 @@ impl Models {
         let catalog = Catalog::new(config.models.clone(), config.extra_models.clone());
         let catalog = Arc::new(Mutex::new(catalog));
         let files = scan(&catalog);
-        Self { catalog, files, states: HashMap::new(), measured: HashMap::new() }
+        Self { catalog, files, states: HashMap::new(), measured: Measured::read(&config.models) }
     }
 
     /// For [`scan`], on a thread of its own; what it finds is for [`Models::found`].
@@ -102,11 +104,10 @@ impl Models {
     pub(super) fn found(&mut self, mut files: Files) {
         for (id, file) in &files {
             let told = |file: &ModelFile| (file.size_bytes, file.modified);
-            if self.files.get(id).map(told) != Some(told(file)) {
-                self.measured.remove(id);
-                if let Some(process) = self.states.get_mut(id) {
-                    process.pardon();
-                }
+            if self.files.get(id).map(told) != Some(told(file))
+                && let Some(process) = self.states.get_mut(id)
+            {
+                process.pardon();
             }
         }
         for (id, file) in std::mem::take(&mut self.files) {
@@ -140,7 +141,8 @@ impl Models {
 
     /// What memory a model will take, in bytes: as measured, else as predicted.
     pub(super) fn need(&self, model: &str, config: &NodeConfig) -> Option<u64> {
-        self.measured.get(model).copied().or_else(|| self.predicted(model, config))
+        let file = self.files.get(model)?;
+        self.measured.of(file, &config.load_spec(file)).or_else(|| predicted(file, config))
     }
 
     /// What memory a model is expected to take, in bytes, by its header.
@@ -148,16 +150,24 @@ impl Models {
         predicted(self.files.get(model)?, config)
     }
 
-    /// Notes what memory a model's worker takes now, if it is more than was seen before.
-    pub(super) fn measure(&mut self, model: &str) -> Option<u64> {
-        let pid = self.states.get(model)?.worker.as_ref()?.pid?;
-        let bytes = resident_bytes(pid)?;
-        let known = self.measured.get(model).copied().unwrap_or(0);
+    /// Notes what memory a model's worker takes now, if it is more than was seen before; what it keeps of
+    /// earlier prompts beside its context doesn't count, as it can do without.
+    pub(super) fn measure(&mut self, model: &str, config: &NodeConfig) -> Option<u64> {
+        let process = self.states.get(model)?;
+        let bytes = resident_bytes(process.worker.as_ref()?.pid?)?.saturating_sub(process.saved_prefix_bytes);
+        let file = self.files.get(model)?;
+        let spec = config.load_spec(file);
+        let known = self.measured.of(file, &spec).unwrap_or(0);
         if bytes <= known + known / 20 {
             return None;
         }
-        self.measured.insert(model.to_owned(), bytes);
+        self.measured.note(file, &spec, bytes);
         Some(bytes)
+    }
+
+    /// What was measured, to be written down on a thread of its own.
+    pub(super) fn measured(&self) -> Measured {
+        self.measured.clone()
     }
 
     /// A model's file.

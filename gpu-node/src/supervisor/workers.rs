@@ -25,6 +25,7 @@ impl Actor {
                 .map_err(|error| format!("a worker can't be started: {error}"))
         });
         let process = self.models.process(model);
+        process.saved_prefix_bytes = 0;
         match spawned {
             Ok(worker) => {
                 tracing::info!(model, pid = worker.pid, "a worker loads the model");
@@ -63,7 +64,10 @@ impl Actor {
         let Some(process) = self.models.current(model, epoch) else { return };
         process.heard = Some(Instant::now());
         match report {
-            Report::Alive(vitals) => metrics::worker(model, &vitals),
+            Report::Alive(vitals) => {
+                process.saved_prefix_bytes = vitals.saved_prefix_bytes;
+                metrics::worker(model, &vitals);
+            }
             Report::Progress { progress } => {
                 if let Some((_, now)) = &mut process.loading {
                     *now = progress;
@@ -97,7 +101,13 @@ impl Actor {
 
     /// Remembers what memory a model really takes.
     fn measure(&mut self, model: &str) {
-        if let Some(bytes) = self.models.measure(model) {
+        if let Some(bytes) = self.models.measure(model, &self.config) {
+            let measured = self.models.measured();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = measured.save() {
+                    tracing::warn!(%error, "what models take can't be written to the model folder");
+                }
+            });
             metrics::memory(model, self.models.predicted(model, &self.config), bytes);
             let effects = self.scheduler.set_need(self.now(), model, bytes);
             self.apply(effects);

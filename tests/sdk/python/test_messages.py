@@ -5,6 +5,9 @@ import pytest
 
 from gateway import user
 
+#: The SDK has no parameter for it any more, and the API does.
+GREEDY = {"extra_body": {"temperature": 0}}
+
 WEATHER = {
     "name": "get_weather",
     "description": "Get the weather of a city.",
@@ -28,14 +31,14 @@ def test_a_message_is_answered(messages, model):
 
 def test_instructions_and_the_limit_are_kept(messages, model):
     message = messages.create(
-        model=model, max_tokens=3, system="You are kind.", messages=user("Tell me a story."), temperature=0
+        model=model, max_tokens=3, system="You are kind.", messages=user("Tell me a story."), **GREEDY
     )
     assert message.stop_reason == "max_tokens"
     assert message.usage.output_tokens == 3
 
 
 def test_a_stream_is_the_same_answer(messages, model):
-    asked = {"model": model, "max_tokens": 40, "temperature": 0, "messages": user("What is the capital of Japan?")}
+    asked = {"model": model, "max_tokens": 40, "messages": user("What is the capital of Japan?"), **GREEDY}
     whole = messages.create(**asked)
     with messages.stream(**asked) as stream:
         text = "".join(stream.text_stream)
@@ -46,7 +49,7 @@ def test_a_stream_is_the_same_answer(messages, model):
 
 def test_a_tool_is_called_and_its_result_is_told(messages, model):
     conversation = user("What is the weather in Paris?")
-    asked = {"model": model, "max_tokens": 60, "temperature": 0, "tools": [WEATHER]}
+    asked = {"model": model, "max_tokens": 60, "tools": [WEATHER], **GREEDY}
     message = messages.create(messages=conversation, **asked)
     call = next(block for block in message.content if block.type == "tool_use")
     assert (message.stop_reason, call.name, call.input) == ("tool_use", "get_weather", {"city": "Paris"})
@@ -75,7 +78,7 @@ def test_errors_have_the_types_of_the_sdk(gateway, messages, model):
     with pytest.raises(anthropic.NotFoundError):
         messages.create(model="no-such-model", max_tokens=1, messages=user("Hi"))
     with pytest.raises(anthropic.BadRequestError) as refused:
-        messages.create(model=model, max_tokens=1, messages=user("Hi"), temperature=9)
+        messages.create(model=model, max_tokens=1, messages=user("Hi"), extra_body={"temperature": 9})
     assert refused.value.body["error"]["type"] == "invalid_request_error"
     stranger = anthropic.Anthropic(base_url=gateway.url, api_key="hth_no", max_retries=0)
     with pytest.raises(anthropic.AuthenticationError):
