@@ -32,7 +32,7 @@ pub use message::{Message, Part, Role};
 pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
 pub use reasoning::{Reasoning, ReasoningEffort};
 pub use response_format::ResponseFormat;
-pub use route::{Route, SelectionMode};
+pub use route::{Route, SelectionMode, Strategy};
 pub use run::{FinishReason, Run, RunState, Usage};
 pub use sampling::Sampling;
 pub use scope::Scope;

@@ -14,21 +14,10 @@ use hearth_wire::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use crate::{Gateway, error};
+use crate::{Gateway, Routing, error};
 
 /// Keys are read again after this: one that is changed elsewhere is noticed so late.
 const CACHED: Duration = Duration::from_secs(60);
-
-/// Whom the gateway may ask, and for what.
-#[derive(Debug, Clone, Default)]
-pub struct Routing {
-    /// Providers, by the names that clients use for them.
-    pub providers: BTreeMap<String, ProviderConfig>,
-    /// Names that stand for models, the first that can serve being taken.
-    pub aliases: BTreeMap<String, Vec<String>>,
-    /// What to try in place of a model, or of an alias, that can't serve.
-    pub fallbacks: BTreeMap<String, Vec<String>>,
-}
 
 /// A provider that is set up.
 #[derive(Debug, Clone)]
