@@ -4,6 +4,7 @@
 
 #![warn(missing_docs)]
 
+pub mod catalog;
 pub mod config;
 pub mod dialect;
 mod framing;
@@ -19,6 +20,7 @@ use futures::Stream;
 use hearth_domain::{Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
+pub use catalog::Catalog;
 pub use config::ProviderConfig;
 pub use framing::Framing;
 pub use http::{Endpoint, HttpProvider, Timeouts};
