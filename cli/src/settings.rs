@@ -11,7 +11,10 @@ use bytesize::ByteSize;
 use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
-use hearth_gateway::Routing;
+use hearth_gateway::{
+    Routing,
+    routing::{Alias, SelectionSettings},
+};
 use hearth_node::storage::Policy;
 use hearth_providers::ProviderConfig;
 use serde::Deserialize;
@@ -68,10 +71,12 @@ pub(crate) struct Settings {
     pub(crate) storage: StorageSettings,
     /// Providers to ask beside the node, by the names that clients use for them.
     pub(crate) providers: BTreeMap<String, ProviderConfig>,
-    /// Names that stand for models, the first that can serve being taken.
-    pub(crate) aliases: BTreeMap<String, Vec<String>>,
+    /// Names that stand for models.
+    pub(crate) aliases: BTreeMap<String, Alias>,
     /// What to try in place of a model, or an alias, that can't serve.
     pub(crate) fallbacks: BTreeMap<String, Vec<String>>,
+    /// How to choose where a request leaves the choice.
+    pub(crate) selection: SelectionSettings,
 }
 
 /// The node's settings.
@@ -152,6 +157,7 @@ impl Default for Settings {
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
+            selection: SelectionSettings::default(),
         }
     }
 }
@@ -210,6 +216,8 @@ impl Settings {
             providers: self.providers.clone(),
             aliases: self.aliases.clone(),
             fallbacks: self.fallbacks.clone(),
+            selection: self.selection.clone(),
+            ..Routing::default()
         }
     }
 
@@ -248,6 +256,7 @@ impl Settings {
             "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
             "aliases": self.aliases,
             "fallbacks": self.fallbacks,
+            "selection": self.selection,
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
@@ -283,9 +292,7 @@ impl Settings {
             ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];
-        for (name, provider) in &self.providers {
-            provider.endpoint(name, None)?;
-        }
+        self.routing().check()?;
         for (name, value, least, most) in bounds {
             anyhow::ensure!(
                 (least..=most).contains(&value),
@@ -376,6 +383,9 @@ mod tests {
             ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
             ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
             ("[storage]\nkeep_days = 0", "storage.keep_days"),
+            ("[aliases]\nfast = []", "aliases.fast"),
+            ("[selection]\nstrategy = 'best'", "least_busy"),
+            ("[[selection.rules]]\nwords = ['code']", "selection.rules[0].model"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

@@ -2,9 +2,11 @@
 //! the end.
 //!
 //! A failure before the first piece of the answer has cost the client nothing: the same candidate is asked
-//! again where that may help, then the next one. After it there is no other way than to tell.
+//! again where that may help, then the next one. After it there is no other way than to tell, unless the request
+//! lets another model [`resume`](crate::resume) the answer.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,9 +22,11 @@ use tokio::{
 };
 
 use crate::{
-    Gateway,
+    Caller, Gateway,
     health::OPEN,
+    load,
     resolve::{Candidate, may_fall_back},
+    resume::Said,
 };
 
 /// How long a stopped run may take to say so.
@@ -41,6 +45,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(20);
 /// Carries out one run.
 pub(crate) struct Driver {
     gateway: Gateway,
+    caller: Caller,
     id: RunId,
     generation: Generation,
     client: mpsc::UnboundedSender<RunEvent>,
@@ -48,6 +53,8 @@ pub(crate) struct Driver {
     /// Told when somebody cancels the run by its id.
     stop: Arc<Notify>,
     seq: u64,
+    /// What the client was given, if another model may go on with it.
+    said: Option<Said>,
 }
 
 /// What became of one attempt.
@@ -56,18 +63,22 @@ enum Outcome {
     Ended,
     /// It failed, and the client was given nothing of an answer.
     Failed(ApiError),
+    /// It failed, and another model may go on with what the client was given.
+    BrokenOff(ApiError),
 }
 
 impl Driver {
     pub(crate) fn new(
         gateway: &Gateway,
+        caller: &Caller,
         id: RunId,
         generation: Generation,
         client: mpsc::UnboundedSender<RunEvent>,
         recorder: mpsc::UnboundedSender<RunEvent>,
     ) -> Self {
         let stop = gateway.0.running.enter(id);
-        Self { gateway: gateway.clone(), id, generation, client, recorder, stop, seq: 0 }
+        let (gateway, caller, said) = (gateway.clone(), caller.clone(), Said::of(&generation));
+        Self { gateway, caller, id, generation, client, recorder, stop, seq: 0, said }
     }
 
     /// Carries it out, and waits until it is recorded.
@@ -87,15 +98,26 @@ impl Driver {
 
     /// Asks the candidates in turn; why none has answered, if none has.
     async fn attempts(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
-        let (mut failures, mut last) = (Vec::new(), None);
-        let count = candidates.len();
-        for (index, mut candidate) in candidates.into_iter().enumerate() {
-            let is_last = index + 1 == count;
-            if let Some(ApiError { code, .. }) = &last {
-                candidate.selected.fallback_used = true;
-                candidate.selected.fallback_reason = Some(ErrorCode::as_str(*code).to_owned());
+        let (mut failures, mut last): (_, Option<ApiError>) = (Vec::new(), None);
+        let mut candidates = VecDeque::from(candidates);
+        let mut free = false;
+        loop {
+            let Some(mut candidate) = candidates.pop_front() else {
+                let out_of_credit = last.as_ref().is_some_and(|error| error.code == ErrorCode::QuotaExceeded);
+                if !out_of_credit || std::mem::replace(&mut free, true) {
+                    break;
+                }
+                candidates.extend(self.gateway.free_instead(&self.caller, &self.generation).await);
+                continue;
+            };
+            if let Some(error) = &last {
+                candidate = candidate.in_place_of(error.code);
             }
-            let error = match self.candidate(&candidate, is_last).await {
+            if let Some(said) = self.said.as_ref().filter(|said| said.has_begun()) {
+                candidate.selected.resumed = true;
+                self.generation = said.going_on(&self.generation);
+            }
+            let error = match self.candidate(&candidate, candidates.is_empty()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -107,6 +129,8 @@ impl Driver {
             if !may_fall_back(error.code) {
                 return Err(error);
             }
+            metrics::counter!("hearth_fallbacks_total", "provider" => selected.provider.clone(), "code" => error.code.as_str())
+                .increment(1);
             last = Some(error);
         }
         let error = last
@@ -120,6 +144,7 @@ impl Driver {
         loop {
             let error = match self.attempt(candidate).await {
                 Outcome::Ended => return Ok(()),
+                Outcome::BrokenOff(error) => return Err(error),
                 Outcome::Failed(error) => error,
             };
             // A node's errors are about its queue, its models, or its being there: the same again soon.
@@ -158,12 +183,16 @@ impl Driver {
             return Outcome::Failed(error.with("retry_after_seconds", OPEN.as_secs()));
         }
         self.emit(RunEventBody::Selected(selected.clone()));
+        let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
         let outcome = match self.begin(&**provider, model.clone()).await {
-            Ok(events) => self.follow(&**provider, events).await,
+            Ok(events) => self.follow(&**provider, events, &mut load).await,
             Err(outcome) => outcome,
         };
         if node.is_none() {
-            let failed = matches!(&outcome, Outcome::Failed(error) if is_providers_fault(error.code));
+            let failed = matches!(
+                &outcome,
+                Outcome::Failed(error) | Outcome::BrokenOff(error) if is_providers_fault(error.code)
+            );
             self.gateway.0.health.note(&selected.provider, model.as_str(), failed, Instant::now());
         }
         outcome
@@ -183,7 +212,12 @@ impl Driver {
         Err(Outcome::Ended)
     }
 
-    async fn follow(&mut self, provider: &dyn Provider, mut events: EventStream) -> Outcome {
+    async fn follow(
+        &mut self,
+        provider: &dyn Provider,
+        mut events: EventStream,
+        load: &mut load::Call,
+    ) -> Outcome {
         let (mut deadline, mut answered) = (None, false);
         loop {
             let next = tokio::select! {
@@ -208,8 +242,17 @@ impl Driver {
                 RunEventBody::Error { error } if !answered && deadline.is_none() => {
                     return Outcome::Failed(error);
                 }
+                RunEventBody::Error { error } if self.may_resume(&error) && deadline.is_none() => {
+                    return Outcome::BrokenOff(error);
+                }
                 event => {
-                    answered |= is_answer(&event);
+                    if is_answer(&event) {
+                        answered = true;
+                        load.answered();
+                        if let Some(said) = &mut self.said {
+                            said.note(&event);
+                        }
+                    }
                     let terminal = event.is_terminal();
                     self.emit(event);
                     if terminal {
@@ -218,6 +261,11 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Whether another model may go on with what the client was given.
+    fn may_resume(&self, error: &ApiError) -> bool {
+        may_fall_back(error.code) && self.said.as_ref().is_some_and(Said::can_go_on)
     }
 
     /// Waits for the client to go away, if that ends the run; else for ever.

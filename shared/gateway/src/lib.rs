@@ -24,6 +24,7 @@ mod record;
 pub mod registry;
 pub mod requests;
 mod resolve;
+mod resume;
 pub mod routing;
 pub mod run;
 pub mod tokens;

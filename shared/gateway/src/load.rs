@@ -48,9 +48,10 @@ impl Load {
         self.records().get(&key).copied().unwrap_or_default()
     }
 
-    fn note(&self, key: &Key, took: Duration) {
+    /// Notes how long a first piece took.
+    pub(crate) fn note_first_token(&self, provider: &str, model: &str, took: Duration) {
         let mut records = self.records();
-        let record = records.entry(key.clone()).or_default();
+        let record = records.entry((provider.to_owned(), model.to_owned())).or_default();
         let mean = |before: Duration| before.mul_f64(1.0 - NEWEST) + took.mul_f64(NEWEST);
         record.first_token = Some(record.first_token.map_or(took, mean));
     }
@@ -74,10 +75,10 @@ impl Call {
     pub(crate) fn answered(&mut self) {
         if !std::mem::replace(&mut self.answered, true) {
             let took = self.began.elapsed();
-            let (provider, model) = self.key.clone();
-            metrics::histogram!("hearth_provider_first_token_seconds", "provider" => provider, "model" => model)
+            let (provider, model) = &self.key;
+            self.load.note_first_token(provider, model, took);
+            metrics::histogram!("hearth_provider_first_token_seconds", "provider" => provider.clone())
                 .record(took);
-            self.load.note(&self.key, took);
         }
     }
 }
@@ -103,9 +104,8 @@ mod tests {
         assert_eq!(load.running("p", "m"), 1);
         drop(second);
         assert_eq!((load.running("p", "m"), load.first_token("p", "m")), (0, None));
-        let key = ("p".to_owned(), "m".to_owned());
-        load.note(&key, Duration::from_millis(100));
-        load.note(&key, Duration::from_millis(200));
+        load.note_first_token("p", "m", Duration::from_millis(100));
+        load.note_first_token("p", "m", Duration::from_millis(200));
         assert_eq!(load.first_token("p", "m"), Some(Duration::from_millis(130)));
     }
 }

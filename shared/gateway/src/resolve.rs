@@ -202,6 +202,7 @@ fn commercial(
             reason: reason.to_owned(),
             fallback_used: false,
             fallback_reason: None,
+            resumed: false,
         },
     })
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use hearth_domain::{Modality, Strategy};
-use hearth_providers::ProviderConfig;
+use hearth_providers::{Catalog, ProviderConfig};
 use serde::{Deserialize, Serialize};
 
 /// Whom the gateway may ask, and for what.
@@ -20,6 +20,9 @@ pub struct Routing {
     pub fallbacks: BTreeMap<String, Vec<String>>,
     /// How to choose where a request leaves the choice.
     pub selection: SelectionSettings,
+    /// What is known of their models.
+    #[serde(skip)]
+    pub catalog: Catalog,
 }
 
 /// How to choose where a request leaves the choice.
@@ -182,7 +185,10 @@ impl Routing {
         for (index, rule) in self.selection.rules.iter().enumerate() {
             let field = |name: &str| format!("selection.rules[{index}].{name}");
             if rule.model.is_empty() {
-                return Err(error(field("model"), "name the model, or the alias, that serves these requests"));
+                return Err(error(
+                    field("model"),
+                    "name the model, or the alias, that serves these requests",
+                ));
             }
             if rule.words.iter().any(|word| !word.contains(char::is_alphanumeric)) {
                 return Err(error(field("words"), "a word must have a letter or a digit"));

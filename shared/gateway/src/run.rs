@@ -97,7 +97,7 @@ impl Gateway {
         let run = new_run(caller, id, candidates.first().ok_or_else(nobody)?);
         let (client, mut events) = mpsc::unbounded_channel();
         let recording = record::start(self.store().clone(), run);
-        let driver = Driver::new(self, id, generation, client, recording.events);
+        let driver = Driver::new(self, caller, id, generation, client, recording.events);
         tokio::spawn(driver.run(candidates, recording.ended));
         let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {

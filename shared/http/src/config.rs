@@ -1,6 +1,10 @@
 //! What a function is told by its environment, read whole before it takes a request.
 
+use hearth_gateway::Routing;
 use hearth_store::Names;
+
+/// The variable with routing as JSON.
+const ROUTING: &str = "HEARTH_ROUTING";
 
 /// A variable that is missing or can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -9,11 +13,11 @@ pub struct ConfigError {
     /// The variable.
     pub name: &'static str,
     /// What is wrong with it.
-    pub problem: &'static str,
+    pub problem: String,
 }
 
 /// A function's settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FunctionConfig {
     /// What table, bucket and secret are called.
     pub names: Names,
@@ -21,6 +25,8 @@ pub struct FunctionConfig {
     pub log_level: String,
     /// Whether nodes may have private addresses.
     pub private_nodes: bool,
+    /// Whom the gateway asks beside nodes, and how it chooses.
+    pub routing: Routing,
 }
 
 impl FunctionConfig {
@@ -38,18 +44,19 @@ impl FunctionConfig {
     /// # Errors
     /// If a variable is missing or can't be read.
     pub fn from_env(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let needed = |name| {
-            env(name).filter(|value| !value.is_empty()).ok_or(ConfigError { name, problem: "must be set" })
-        };
+        let wrong = |name, problem: &str| ConfigError { name, problem: problem.to_owned() };
+        let needed =
+            |name| env(name).filter(|value| !value.is_empty()).ok_or_else(|| wrong(name, "must be set"));
         let private_nodes = match env("HEARTH_ALLOW_PRIVATE_NODES").as_deref() {
             None | Some("" | "false") => false,
             Some("true") => true,
             Some(_) => {
-                return Err(ConfigError {
-                    name: "HEARTH_ALLOW_PRIVATE_NODES",
-                    problem: "must be true or false",
-                });
+                return Err(wrong("HEARTH_ALLOW_PRIVATE_NODES", "must be true or false"));
             }
+        };
+        let routing = match env(ROUTING).filter(|json| !json.is_empty()) {
+            Some(json) => routing(&json).map_err(|problem| wrong(ROUTING, &problem))?,
+            None => Routing::default(),
         };
         Ok(Self {
             names: Names {
@@ -60,7 +67,19 @@ impl FunctionConfig {
             },
             log_level: env("HEARTH_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             private_nodes,
+            routing,
         })
+    }
+}
+
+/// Routing that is written as a JSON object.
+fn routing(json: &str) -> Result<Routing, String> {
+    let routing: Routing = serde_json::from_str(json).map_err(|error| format!("can't be read: {error}"))?;
+    routing.check().map_err(|error| format!("can't be: {error}"))?;
+    match routing.providers.iter().find(|(_, provider)| provider.api_key.is_some()) {
+        // Whoever may look at a function sees its environment.
+        Some((name, _)) => Err(format!("has a key for {name}; keep it with `hearth key set {name}`")),
+        None => Ok(routing),
     }
 }
 
@@ -70,10 +89,29 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let all =
-            |name: &str| Some(if name == "HEARTH_ALLOW_PRIVATE_NODES" { "true" } else { "x" }.to_owned());
-        assert!(FunctionConfig::from_env(all).unwrap().private_nodes);
+        let all = |name: &str| {
+            let value = match name {
+                "HEARTH_ALLOW_PRIVATE_NODES" => "true",
+                ROUTING => r#"{"aliases": {"fast": ["groq:llama", "openai:gpt"]}}"#,
+                _ => "x",
+            };
+            Some(value.to_owned())
+        };
+        let config = FunctionConfig::from_env(all).unwrap();
+        assert!(config.private_nodes && config.routing.aliases.contains_key("fast"));
         let without = |name: &str| all(name).filter(|_| name != "HEARTH_BUCKET");
         assert_eq!(FunctionConfig::from_env(without).unwrap_err().to_string(), "HEARTH_BUCKET must be set");
+    }
+
+    #[test]
+    fn routing_that_cannot_be_is_refused_and_shows_no_key() {
+        let refused = |json: &str| {
+            let env = |name: &str| Some(if name == ROUTING { json } else { "true" }.to_owned());
+            FunctionConfig::from_env(env).unwrap_err().to_string()
+        };
+        assert!(refused("{").starts_with("HEARTH_ROUTING can't be read"));
+        assert!(refused(r#"{"aliases": {"a": []}}"#).contains("aliases.a"));
+        let key = refused(r#"{"providers": {"openai": {"api_key": "sk-secret"}}}"#);
+        assert!(key.contains("hearth key set openai") && !key.contains("sk-secret"), "{key}");
     }
 }

@@ -72,6 +72,7 @@ mod tests {
             reason: reason.to_owned(),
             fallback_used: fallback_reason.is_some(),
             fallback_reason: fallback_reason.map(str::to_owned),
+            resumed: false,
         })
     }
 

@@ -2,7 +2,7 @@
 //! Gateway's integration calls it.
 
 use axum::Router;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{Gateway, HttpClients, Options};
 use hearth_store::{Clients, Store};
 
 use crate::{AppState, config::FunctionConfig};
@@ -34,5 +34,5 @@ async fn state() -> Result<AppState, Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::new(Clients::from_environment().await, config.names);
     let options = Options { private_nodes: config.private_nodes, long_lived: false, new_secret: None };
-    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, Routing::default()) })
+    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, config.routing) })
 }

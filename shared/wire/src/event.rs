@@ -143,6 +143,9 @@ pub struct Selected {
     /// Why not: `loading` while the first choice is being loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_reason: Option<String>,
+    /// Whether it goes on with the text that another model had begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
 }
 
 impl RunEventBody {

@@ -1,6 +1,6 @@
 //! Finds who fits a request.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use hearth_domain::{Generation, ModelId, SelectionMode, Strategy, route::provider_and_model};
 use hearth_providers::config::LOCAL;
@@ -257,12 +257,15 @@ impl<'a> Chooser<'a> {
         if !known.models.is_empty() {
             return known.models.clone();
         }
-        self.gateway.models_of(known)
+        let catalog = &self.gateway.0.directory.routing().catalog;
+        let models = catalog.models_of(known.name(), known.kind());
+        models.into_iter().map(|(model, _)| model).collect()
     }
 
     /// A provider's model.
     fn of(&self, owner: &Known, model: &str, reason: &str) -> Result<Vec<Candidate>, ApiError> {
-        let facts = self.gateway.facts(owner, model);
+        let catalog = &self.gateway.0.directory.routing().catalog;
+        let facts = catalog.facts(owner.name(), owner.kind(), model).map(Cow::into_owned);
         commercial(owner, model, facts, self.needs.modality, reason).map(|one| vec![one])
     }
 

@@ -20,8 +20,7 @@ impl Gateway {
         look: bool,
     ) -> Result<Vec<Candidate>, ApiError> {
         let mut nodes = self.live_nodes(caller.user, false).await?;
-        if look
-            && asked.is_some_and(|id| !nodes.iter().any(|node| node.model(id).is_some())) {
+        if look && asked.is_some_and(|id| !nodes.iter().any(|node| node.model(id).is_some())) {
             // A file may have come since the nodes were last asked.
             nodes = self.live_nodes(caller.user, true).await?;
         }
@@ -122,6 +121,7 @@ impl Choice<'_> {
                 reason: reason.to_owned(),
                 fallback_used: fallback_reason.is_some(),
                 fallback_reason: fallback_reason.map(str::to_owned),
+                resumed: false,
             },
         }
     }

@@ -32,8 +32,8 @@ impl Needs {
             Task::Text(task) => Self {
                 images: task.messages.iter().any(|message| !message.images.is_empty()),
                 tools: !task.tools.is_empty(),
-                schema: matches!(task.response_format, ResponseFormat::JsonSchema { .. }),
-                prompt_tokens: tokens(task.messages.iter().map(|message| message.text.len()).sum()),
+                schema: matches!(task.response_format, ResponseFormat::JsonSchema(_)),
+                prompt_tokens: tokens(task.messages.iter().map(|message| message.content.len()).sum()),
                 max_tokens: task.sampling.max_tokens,
                 ..none
             },
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(tools.unmet(&facts(|facts| facts.capabilities.push(Capability::Tools))), None);
         // Of whose capabilities nothing is known.
         assert_eq!(tools.unmet(&Facts::default()), None);
-        let long = needs(|task| task.messages[0].text = "word ".repeat(1200));
+        let long = needs(|task| task.messages[0].content = "word ".repeat(1200));
         assert_eq!(long.prompt_tokens, 1000);
         assert!(long.unmet(&facts(|facts| facts.context_length = Some(999))).is_some());
         assert_eq!(long.unmet(&facts(|facts| facts.context_length = Some(1000))), None);

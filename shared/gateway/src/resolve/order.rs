@@ -26,9 +26,8 @@ pub(super) fn order(
     load: &Load,
     turns: &Turns,
 ) -> Vec<Candidate> {
-    let who = |candidate: &Candidate| {
-        (candidate.selected.provider.clone(), candidate.model.as_str().to_owned())
-    };
+    let who =
+        |candidate: &Candidate| (candidate.selected.provider.clone(), candidate.model.as_str().to_owned());
     match strategy {
         Strategy::Priority => {}
         Strategy::LeastBusy => candidates.sort_by_cached_key(|(candidate, _)| {

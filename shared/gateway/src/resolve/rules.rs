@@ -32,7 +32,7 @@ fn prompt(generation: &Generation) -> &str {
     match &generation.task {
         Task::Text(task) => {
             let last = task.messages.iter().rev().find(|message| message.role == Role::User);
-            last.map_or("", |message| &message.text)
+            last.map_or("", |message| &message.content)
         }
         Task::Embedding(_) => "",
     }

@@ -28,6 +28,8 @@ pub struct GenerateRequest {
     /// The provider that must serve it; any, when absent.
     #[schema(example = "local")]
     pub provider: Option<String>,
+    /// A model that its user likes best: it serves where `model` is absent or `auto`, if it can.
+    pub preferred_model: Option<String>,
     /// What may serve it: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "auto")]
@@ -35,6 +37,9 @@ pub struct GenerateRequest {
     /// What to try when the first choice can't serve it, in place of what the operator has set.
     #[schema(value_type = Option<Object>, example = json!({"models": ["tiny-chat"]}))]
     pub fallback: Option<Fallback>,
+    /// Whether another model may go on with an answer that breaks off. The answer then says `resumed`.
+    #[serde(default)]
+    pub resume: bool,
     /// What to make. Inferred from the model when absent; `text` is what local models serve.
     #[schema(value_type = Option<String>, example = "text")]
     pub modality: Option<Modality>,
@@ -210,6 +215,8 @@ impl GenerateRequest {
                 provider: self.provider,
                 mode: self.selection_mode,
                 fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+                preferred: self.preferred_model,
+                resume: self.resume,
             },
             ..Generation::new(self.model.map(ModelId::new), task)
         })
@@ -306,6 +313,9 @@ pub struct Selection {
     pub fallback_used: bool,
     /// Why not: `loading` while the first choice is being loaded.
     pub fallback_reason: Option<String>,
+    /// Whether it goes on with what another model had begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
 }
 
 /// Tokens taken.

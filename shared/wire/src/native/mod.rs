@@ -7,4 +7,5 @@ pub mod output;
 pub mod providers;
 pub mod render;
 pub mod requests;
+pub mod route;
 pub mod tokens;

@@ -83,6 +83,7 @@ impl Renderer {
                     reason: selected.reason.clone(),
                     fallback_used: selected.fallback_used,
                     fallback_reason: selected.fallback_reason.clone(),
+                    resumed: selected.resumed,
                 };
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
@@ -92,11 +93,15 @@ impl Renderer {
     }
 
     fn selected(&self, selected: &Selected) -> Value {
-        json!({
+        let mut value = json!({
             "event": "model_selected", "request_id": self.request_id, "model": selected.model,
             "model_name": selected.model_name, "provider": selected.provider,
             "modality": selected.modality, "fallback_used": selected.fallback_used,
-        })
+        });
+        if selected.resumed {
+            value["resumed"] = json!(true);
+        }
+        value
     }
 
     fn complete(&self, finish_reason: FinishReason) -> Value {
