@@ -13,7 +13,7 @@ use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
 use hearth_gateway::Routing;
 use hearth_node::storage::Policy;
-use hearth_providers::ProviderConfig;
+use hearth_providers::{Catalog, ProviderConfig, catalog::Override};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -72,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) aliases: BTreeMap<String, Vec<String>>,
     /// What to try in place of a model, or an alias, that can't serve.
     pub(crate) fallbacks: BTreeMap<String, Vec<String>>,
+    /// What is known of providers' models beyond the catalog, by `PROVIDER:MODEL`.
+    pub(crate) models: BTreeMap<String, Override>,
 }
 
 /// The node's settings.
@@ -152,6 +154,7 @@ impl Default for Settings {
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
+            models: BTreeMap::new(),
         }
     }
 }
@@ -205,12 +208,13 @@ impl Settings {
     }
 
     /// Whom the gateway asks beside its node, and for what.
-    pub(crate) fn routing(&self) -> Routing {
-        Routing {
+    pub(crate) fn routing(&self) -> Result<Routing> {
+        Ok(Routing {
             providers: self.providers.clone(),
             aliases: self.aliases.clone(),
             fallbacks: self.fallbacks.clone(),
-        }
+            catalog: Catalog::with(&self.models)?,
+        })
     }
 
     /// The folder of model files.
@@ -248,6 +252,7 @@ impl Settings {
             "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
             "aliases": self.aliases,
             "fallbacks": self.fallbacks,
+            "models": self.models,
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
@@ -286,6 +291,7 @@ impl Settings {
         for (name, provider) in &self.providers {
             provider.endpoint(name, None)?;
         }
+        Catalog::with(&self.models)?;
         for (name, value, least, most) in bounds {
             anyhow::ensure!(
                 (least..=most).contains(&value),
@@ -365,6 +371,19 @@ mod tests {
     }
 
     #[test]
+    fn facts_of_models_are_read_and_shown() {
+        let toml =
+            "[models.'rig:qwen3.5-Mini*']\ncontext_length = 32768\nprice = {input = 0.1, output = 3}\n";
+        let settings = read(toml).unwrap();
+        let catalog = settings.routing().unwrap().catalog;
+        let facts = catalog.facts("rig", "openai_compatible", "qwen3.5-Mini-8b").unwrap();
+        assert_eq!(facts.context_length, Some(32768));
+        assert!(facts.price.as_ref().is_some_and(|price| price.input.is_some() && price.output.is_some()));
+        let again = read(&settings.shown().unwrap()).unwrap();
+        assert_eq!(again.models, settings.models);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (toml, word) in [
             ("prot = 1", "prot"),
@@ -376,6 +395,9 @@ mod tests {
             ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
             ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
             ("[storage]\nkeep_days = 0", "storage.keep_days"),
+            ("[models.'gpt-5']\ncontext_length = 1", "models.\"gpt-5\""),
+            ("[models.'openai:gpt-5']\nprize = 1", "prize"),
+            ("[models.'openai:gpt-5.1']\nprice = {input = -1}", "dollars"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

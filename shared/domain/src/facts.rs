@@ -145,7 +145,10 @@ impl Price {
             (input, usage.prompt_tokens - cached_tokens),
             (output, usage.completion_tokens),
         ];
-        parts.into_iter().map(|(rate, tokens)| if tokens == 0 { Some(Cost::ZERO) } else { Some(rate?.of(tokens)) }).sum()
+        parts
+            .into_iter()
+            .map(|(rate, tokens)| if tokens == 0 { Some(Cost::ZERO) } else { Some(rate?.of(tokens)) })
+            .sum()
     }
 
     /// What so many images cost; none if their price isn't known.
@@ -186,7 +189,10 @@ mod tests {
         // What isn't known is never nothing.
         assert_eq!(told(&embeds, &usage(50, 0, 1)), None);
         assert_eq!(told(&price(json!({"image": 0.04})), &usage(50, 0, 0)), None);
-        assert_eq!(price(json!({"image": 0.04})).of_images(3).map(|cost| cost.to_string()).as_deref(), Some("0.12"));
+        assert_eq!(
+            price(json!({"image": 0.04})).of_images(3).map(|cost| cost.to_string()).as_deref(),
+            Some("0.12")
+        );
         assert_eq!(told(&Price::free(), &usage(50, 0, 7)).as_deref(), Some("0"));
     }
 

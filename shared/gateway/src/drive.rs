@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     Gateway,
+    catalog::Tariff,
     health::OPEN,
     resolve::{Candidate, may_fall_back},
 };
@@ -48,6 +49,8 @@ pub(crate) struct Driver {
     /// Told when somebody cancels the run by its id.
     stop: Arc<Notify>,
     seq: u64,
+    /// What whoever is asked takes.
+    tariff: Tariff,
 }
 
 /// What became of one attempt.
@@ -67,7 +70,8 @@ impl Driver {
         recorder: mpsc::UnboundedSender<RunEvent>,
     ) -> Self {
         let stop = gateway.0.running.enter(id);
-        Self { gateway: gateway.clone(), id, generation, client, recorder, stop, seq: 0 }
+        let tariff = Tariff::default();
+        Self { gateway: gateway.clone(), id, generation, client, recorder, stop, seq: 0, tariff }
     }
 
     /// Carries it out, and waits until it is recorded.
@@ -157,6 +161,7 @@ impl Driver {
             let error = ApiError::new(ErrorCode::ProviderError, message);
             return Outcome::Failed(error.with("retry_after_seconds", OPEN.as_secs()));
         }
+        self.tariff = self.gateway.tariff(&**provider, model.as_str());
         self.emit(RunEventBody::Selected(selected.clone()));
         let outcome = match self.begin(&**provider, model.clone()).await {
             Ok(events) => self.follow(&**provider, events).await,
@@ -236,7 +241,9 @@ impl Driver {
 
     fn emit(&mut self, body: RunEventBody) {
         self.seq += 1;
+        let mut cost = None;
         if let RunEventBody::Usage { usage } = &body {
+            cost = self.tariff.charge(usage);
             metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
             metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
         }
@@ -247,6 +254,9 @@ impl Driver {
             let _ = self.recorder.send(event.clone());
         }
         let _ = self.client.send(event);
+        if let Some(cost) = cost {
+            self.emit(RunEventBody::Cost { cost });
+        }
     }
 }
 
@@ -260,6 +270,7 @@ fn is_answer(event: &RunEventBody) -> bool {
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. }
     )
 }
 

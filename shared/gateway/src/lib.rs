@@ -2,6 +2,7 @@
 //!
 //! - [`access`] turns a credential into a [`Caller`]; [`tokens`] makes and revokes credentials.
 //! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
+//! - `catalog` knows what their models can do, and what they cost.
 //! - [`providers`] knows whom an operator has set up, and `health` how they do.
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
@@ -13,6 +14,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod catalog;
 pub mod conversations;
 mod drive;
 mod error;
@@ -36,7 +38,7 @@ use tokio::sync::OnceCell;
 pub use access::Caller;
 pub use conversations::Conversation;
 pub use providers::Routing;
-pub use run::{RunStream, first_position};
+pub use run::{RunStream, cost, first_position};
 
 /// The gateway: everything that serves a request, shared by all of them.
 #[derive(Debug, Clone)]

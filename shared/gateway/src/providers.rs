@@ -7,7 +7,7 @@ use std::{
 };
 
 use hearth_domain::Secret;
-use hearth_providers::{HttpProvider, ProviderConfig};
+use hearth_providers::{Catalog, HttpProvider, ProviderConfig};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::providers::{ProviderBody, UnavailableModel},
@@ -30,6 +30,8 @@ pub struct Routing {
     pub aliases: BTreeMap<String, Vec<String>>,
     /// What to try in place of a model, or of an alias, that can't serve.
     pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// What is known of their models.
+    pub catalog: Catalog,
 }
 
 /// A provider that is set up.

@@ -184,6 +184,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
             arguments: call.arguments.clone(),
         }));
         bodies.push(RunEventBody::Usage { usage: run.usage });
+        bodies.extend(run.cost.map(|cost| RunEventBody::Cost { cost }));
     }
     bodies.push(match (run.state, &run.failure) {
         (RunState::Cancelled, _) => RunEventBody::Cancelled,

@@ -14,7 +14,7 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use hearth_domain::{Generation, Run, RunId, RunState, Timestamp, Usage};
+use hearth_domain::{Cost, Generation, Run, RunId, RunState, Timestamp, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -70,6 +70,14 @@ impl RunStream {
 pub fn first_position<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<u32> {
     events.into_iter().find_map(|event| match event.body {
         RunEventBody::Queued { position } => Some(position),
+        _ => None,
+    })
+}
+
+/// What a run costs, as its events tell; none where that isn't known.
+pub fn cost<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<Cost> {
+    events.into_iter().find_map(|event| match event.body {
+        RunEventBody::Cost { cost } => Some(cost),
         _ => None,
     })
 }
@@ -195,6 +203,7 @@ fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
         fallback_reason: candidate.selected.fallback_reason.clone(),
         queue_position: None,
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),

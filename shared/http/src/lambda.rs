@@ -34,5 +34,6 @@ async fn state() -> Result<AppState, Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::new(Clients::from_environment().await, config.names);
     let options = Options { private_nodes: config.private_nodes, long_lived: false, new_secret: None };
-    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, Routing::default()) })
+    let routing = Routing { catalog: config.catalog, ..Routing::default() };
+    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, routing) })
 }

@@ -8,6 +8,7 @@
 mod access_log;
 pub mod auth;
 pub mod config;
+pub mod cost;
 pub mod dialect;
 pub mod error;
 pub mod extract;

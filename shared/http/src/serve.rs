@@ -18,7 +18,7 @@ use tower_http::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{HttpError, access_log, auth, dialect, extract::MAX_BODY, queue, request_id};
+use crate::{HttpError, access_log, auth, cost, dialect, extract::MAX_BODY, queue, request_id};
 
 /// What handlers have.
 #[derive(Debug, Clone)]
@@ -60,6 +60,7 @@ fn cors() -> CorsLayer {
             dialect::REQUEST_ID,
             header::RETRY_AFTER,
             queue::POSITION,
+            cost::COST,
             queue::PREFERENCE_APPLIED,
         ])
         .max_age(std::time::Duration::from_secs(3600))

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::{Caller, RunStream, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, cost, queue, sse};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::requests::AcceptedRequest,
@@ -50,7 +50,7 @@ pub(crate) async fn chat_completions(
     }
     let events = run.collect().await;
     let answer = Json(renderer.collected(&events)?).into_response();
-    Ok(queue::told(answer, first_position(&events)))
+    Ok(queue::told(cost::told(answer, hearth_gateway::cost(&events)), first_position(&events)))
 }
 
 fn stream(mut run: RunStream, mut renderer: Renderer) -> Response {

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::{Caller, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue};
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, cost, queue};
 use hearth_wire::{
     error::ErrorEnvelope,
     openai::embeddings::{EmbeddingList, EmbeddingRequest},
@@ -32,7 +32,7 @@ pub(crate) async fn embeddings(
     let (count, format) = (request.input.count(), request.format());
     let run = state.gateway.generate(&caller, id, request.into_generation()?).await?;
     let events = run.collect().await;
-    let position = first_position(&events);
+    let (position, cost) = (first_position(&events), hearth_gateway::cost(&events));
     let answer = Json(EmbeddingList::collected(events, count, format)?).into_response();
-    Ok(queue::told(answer, position))
+    Ok(queue::told(cost::told(answer, cost), position))
 }

@@ -8,7 +8,7 @@ use axum::{
 };
 use hearth_domain::{Message, RunId};
 use hearth_gateway::{Caller, Conversation, Gateway, RunStream, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, cost, queue, sse};
 use hearth_wire::{
     ApiError,
     error::ErrorEnvelope,
@@ -57,7 +57,7 @@ pub(crate) async fn responses(
     }
     let events = run.collect().await;
     let answer = Json(renderer.collected(&events)?).into_response();
-    Ok(queue::told(answer, first_position(&events)))
+    Ok(queue::told(cost::told(answer, hearth_gateway::cost(&events)), first_position(&events)))
 }
 
 /// The conversation that the request goes on from.

@@ -138,9 +138,8 @@ impl CatalogFile {
 impl Models {
     /// The facts under the name that says most of `model`'s.
     fn facts(&self, model: &str) -> Option<&Facts> {
-        let fits = |entry: &Entry| {
-            entry.names.iter().filter(|name| name.fits(model)).map(Pattern::weight).max()
-        };
+        let fits =
+            |entry: &Entry| entry.names.iter().filter(|name| name.fits(model)).map(Pattern::weight).max();
         let fitting = self.models.iter().filter_map(|entry| Some((fits(entry)?, &entry.facts)));
         fitting.max_by_key(|(weight, _)| *weight).map(|(_, facts)| facts)
     }

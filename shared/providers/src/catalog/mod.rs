@@ -63,7 +63,10 @@ impl Catalog {
         let own = self.overrides.names_of(provider);
         let own = own.filter(|name| !FILE.names_of(kind).any(|known| known == *name));
         let names: Vec<&str> = FILE.names_of(kind).chain(own).collect();
-        names.into_iter().filter_map(|name| Some((name.to_owned(), self.facts(provider, kind, name)?))).collect()
+        names
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), self.facts(provider, kind, name)?)))
+            .collect()
     }
 
     /// Whether a vendor lists a model that no route here can ask, such as one that transcribes speech.

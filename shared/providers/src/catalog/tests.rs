@@ -78,7 +78,10 @@ fn facts_are_those_of_the_vendor() {
     assert_eq!(facts("openai", "text-embedding-3-small").unwrap().modality, Modality::Embedding);
     // What Amazon takes depends on the region.
     assert_eq!(facts("bedrock", "eu.anthropic.claude-haiku-4-5-x").unwrap().price, None);
-    assert_eq!(told(&facts("bedrock", "global.anthropic.claude-haiku-4-5-x").unwrap()).as_deref(), Some("0.6"));
+    assert_eq!(
+        told(&facts("bedrock", "global.anthropic.claude-haiku-4-5-x").unwrap()).as_deref(),
+        Some("0.6")
+    );
     let free = facts("openrouter", "meta-llama/llama-3.3-70b-instruct:free").unwrap();
     assert_eq!((free.tier, told(&free).as_deref()), (Tier::Free, Some("0")));
     assert_eq!(facts("ollama", "qwen3:8b").unwrap().tier, Tier::Free);
@@ -98,7 +101,8 @@ fn an_operator_changes_facts_and_adds_models() {
         "work:chat": {"like": "openai:gpt-4o-mini", "name": "Ours"},
     })))
     .unwrap();
-    let facts = |provider: &str, kind: &str, model: &str| catalog.facts(provider, kind, model).unwrap().into_owned();
+    let facts =
+        |provider: &str, kind: &str, model: &str| catalog.facts(provider, kind, model).unwrap().into_owned();
     let gpt = facts("openai", "openai", "gpt-4o");
     assert_eq!((gpt.name.as_deref(), gpt.context_length, gpt.tier), (Some("GPT-4o"), Some(1000), Tier::Free));
     assert_eq!(told(&gpt).as_deref(), Some("0.35"));
@@ -130,7 +134,11 @@ fn a_change_that_cant_be_is_named() {
         let error = Catalog::with(&changes(said)).unwrap_err().to_string();
         assert!(error.starts_with(begins), "{error}");
     }
-    for said in [json!({"a:b": {"prize": 1}}), json!({"a:b": {"price": {"input": -1}}}), json!({"a:b": {"tier": "x"}})] {
+    for said in [
+        json!({"a:b": {"prize": 1}}),
+        json!({"a:b": {"price": {"input": -1}}}),
+        json!({"a:b": {"tier": "x"}}),
+    ] {
         assert!(serde_json::from_value::<BTreeMap<String, Override>>(said.clone()).is_err(), "{said}");
     }
     let later = BUILTIN.replacen("\"version\": 1", "\"version\": 2", 1);

@@ -1,7 +1,7 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
+    Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
     Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
@@ -286,6 +286,9 @@ pub struct GenerateResponse {
     pub output: Output,
     /// Tokens taken.
     pub usage: UsageBody,
+    /// What it costs; null where that isn't known.
+    #[serde(default)]
+    pub cost: Option<CostBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
@@ -306,6 +309,20 @@ pub struct Selection {
     pub fallback_used: bool,
     /// Why not: `loading` while the first choice is being loaded.
     pub fallback_reason: Option<String>,
+}
+
+/// What something costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CostBody {
+    /// US dollars, as a decimal number.
+    #[schema(value_type = String, example = "0.000123")]
+    pub usd: Cost,
+}
+
+impl From<Cost> for CostBody {
+    fn from(usd: Cost) -> Self {
+        Self { usd }
+    }
 }
 
 /// Tokens taken.

@@ -1,6 +1,6 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,6 +23,7 @@ pub struct Renderer {
     selection: Selection,
     answers: Answers,
     usage: Usage,
+    cost: Option<Cost>,
 }
 
 impl Renderer {
@@ -30,7 +31,14 @@ impl Renderer {
     #[must_use]
     pub fn new(request_id: RunId) -> Self {
         let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
+        Self {
+            request_id,
+            modality,
+            selection,
+            answers: Answers::default(),
+            usage: Usage::default(),
+            cost: None,
+        }
     }
 
     /// The frames that an event gives; none for those that only collect. The last one, after a
@@ -58,7 +66,8 @@ impl Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
-            | RunEventBody::Usage { .. } => return None,
+            | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. } => return None,
         };
         Some(Frame::json(Some(event.seq), &value))
     }
@@ -88,6 +97,7 @@ impl Renderer {
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
+            RunEventBody::Cost { cost } => self.cost = Some(*cost),
             event => self.answers.take(event),
         }
     }
@@ -115,6 +125,7 @@ impl Renderer {
             selection: self.selection.clone(),
             output: Output::from(&self.answers),
             usage: self.usage.into(),
+            cost: self.cost.map(Into::into),
             finish_reason,
             warnings: Vec::new(),
         }
