@@ -27,6 +27,7 @@ use crate::{
     load,
     resolve::{Candidate, may_fall_back},
     resume::Said,
+    tariff::Tariff,
 };
 
 /// How long a stopped run may take to say so.
@@ -55,6 +56,8 @@ pub(crate) struct Driver {
     seq: u64,
     /// What the client was given, if another model may go on with it.
     said: Option<Said>,
+    /// What whoever is asked takes.
+    tariff: Tariff,
 }
 
 /// What became of one attempt.
@@ -78,7 +81,8 @@ impl Driver {
     ) -> Self {
         let stop = gateway.0.running.enter(id);
         let (gateway, caller, said) = (gateway.clone(), caller.clone(), Said::of(&generation));
-        Self { gateway, caller, id, generation, client, recorder, stop, seq: 0, said }
+        let tariff = Tariff::default();
+        Self { gateway, caller, id, generation, client, recorder, stop, seq: 0, said, tariff }
     }
 
     /// Carries it out, and waits until it is recorded.
@@ -172,7 +176,7 @@ impl Driver {
     }
 
     async fn attempt(&mut self, candidate: &Candidate) -> Outcome {
-        let Candidate { provider, model, selected, node } = candidate;
+        let Candidate { provider, model, selected, node, .. } = candidate;
         let health = &self.gateway.0.health;
         if node.is_none() && !health.admits(&selected.provider, model.as_str(), Instant::now()) {
             let message = format!(
@@ -182,6 +186,7 @@ impl Driver {
             let error = ApiError::new(ErrorCode::ProviderError, message);
             return Outcome::Failed(error.with("retry_after_seconds", OPEN.as_secs()));
         }
+        self.tariff = Tariff::of(candidate);
         self.emit(RunEventBody::Selected(selected.clone()));
         let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
         let outcome = match self.begin(&**provider, model.clone()).await {
@@ -284,7 +289,9 @@ impl Driver {
 
     fn emit(&mut self, body: RunEventBody) {
         self.seq += 1;
+        let mut cost = None;
         if let RunEventBody::Usage { usage } = &body {
+            cost = self.tariff.charge(usage);
             metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
             metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
         }
@@ -295,6 +302,9 @@ impl Driver {
             let _ = self.recorder.send(event.clone());
         }
         let _ = self.client.send(event);
+        if let Some(cost) = cost {
+            self.emit(RunEventBody::Cost { cost });
+        }
     }
 }
 
@@ -308,6 +318,7 @@ fn is_answer(event: &RunEventBody) -> bool {
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. }
     )
 }
 

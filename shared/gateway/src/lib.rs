@@ -27,6 +27,7 @@ mod resolve;
 mod resume;
 pub mod routing;
 pub mod run;
+mod tariff;
 pub mod tokens;
 
 use std::sync::Arc;

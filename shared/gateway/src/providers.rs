@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Gateway, Routing, error};
 use hearth_domain::Secret;
 use hearth_providers::{HttpProvider, ProviderConfig};
 use hearth_wire::{
@@ -15,6 +14,8 @@ use hearth_wire::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use crate::{Gateway, Routing, error};
 
 /// Keys are read again after this: one that is changed elsewhere is noticed so late.
 const CACHED: Duration = Duration::from_secs(60);

@@ -195,6 +195,7 @@ fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
         fallback_reason: candidate.selected.fallback_reason.clone(),
         queue_position: None,
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),

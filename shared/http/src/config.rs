@@ -1,10 +1,15 @@
 //! What a function is told by its environment, read whole before it takes a request.
 
+use std::collections::BTreeMap;
+
 use hearth_gateway::Routing;
+use hearth_providers::{Catalog, catalog::Override};
 use hearth_store::Names;
 
 /// The variable with routing as JSON.
 const ROUTING: &str = "HEARTH_ROUTING";
+/// The variable with what is known of models, as JSON.
+const MODELS: &str = "HEARTH_MODELS";
 
 /// A variable that is missing or can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,10 +59,13 @@ impl FunctionConfig {
                 return Err(wrong("HEARTH_ALLOW_PRIVATE_NODES", "must be true or false"));
             }
         };
-        let routing = match env(ROUTING).filter(|json| !json.is_empty()) {
+        let mut routing = match env(ROUTING).filter(|json| !json.is_empty()) {
             Some(json) => routing(&json).map_err(|problem| wrong(ROUTING, &problem))?,
             None => Routing::default(),
         };
+        if let Some(json) = env(MODELS).filter(|json| !json.is_empty()) {
+            routing.catalog = catalog(&json).map_err(|problem| wrong(MODELS, &problem))?;
+        }
         Ok(Self {
             names: Names {
                 table: needed("HEARTH_TABLE")?,
@@ -83,6 +91,13 @@ fn routing(json: &str) -> Result<Routing, String> {
     }
 }
 
+/// The catalog with changes that are written as a JSON object.
+fn catalog(json: &str) -> Result<Catalog, String> {
+    let changes: BTreeMap<String, Override> =
+        serde_json::from_str(json).map_err(|error| format!("can't be read: {error}"))?;
+    Catalog::with(&changes).map_err(|error| format!("has a model that can't be: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,12 +108,18 @@ mod tests {
             let value = match name {
                 "HEARTH_ALLOW_PRIVATE_NODES" => "true",
                 ROUTING => r#"{"aliases": {"fast": ["groq:llama", "openai:gpt"]}}"#,
+                MODELS => r#"{"openai:gpt-x": {"context_length": 7}}"#,
                 _ => "x",
             };
             Some(value.to_owned())
         };
         let config = FunctionConfig::from_env(all).unwrap();
         assert!(config.private_nodes && config.routing.aliases.contains_key("fast"));
+        let facts = config.routing.catalog.facts("openai", "openai", "gpt-x");
+        assert_eq!(facts.unwrap().context_length, Some(7));
+        let wrong = |name: &str| if name == MODELS { Some(r#"{"x": {}}"#.to_owned()) } else { all(name) };
+        let error = FunctionConfig::from_env(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("HEARTH_MODELS has a model that can't be: models.\"x\""), "{error}");
         let without = |name: &str| all(name).filter(|_| name != "HEARTH_BUCKET");
         assert_eq!(FunctionConfig::from_env(without).unwrap_err().to_string(), "HEARTH_BUCKET must be set");
     }

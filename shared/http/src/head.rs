@@ -1,7 +1,8 @@
 //! What the head of an answer tells of its run, in every dialect: who serves it, why, and where it stood in the
-//! queue.
+//! queue, and what it cost.
 
 use axum::response::Response;
+use hearth_domain::Cost;
 use hearth_wire::{RunEvent, RunEventBody, event::Selected};
 use http::{HeaderName, HeaderValue};
 
@@ -16,27 +17,41 @@ pub const SELECTION_REASON: HeaderName = HeaderName::from_static("x-hearth-selec
 /// Why it isn't the first choice, if it isn't.
 pub const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-hearth-fallback-reason");
 
+/// What it cost, in US dollars, or `unknown`. A stream's head comes before that is known.
+pub const COST: HeaderName = HeaderName::from_static("x-hearth-cost");
+
 /// Every header that tells of a run.
-pub const ALL: [HeaderName; 5] = [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON];
+pub const ALL: [HeaderName; 6] = [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON, COST];
 
 /// The answer, with what its run's `events` tell: all of them, or in a stream those before its beginning.
 #[must_use]
 pub fn told<'a>(mut response: Response, events: impl IntoIterator<Item = &'a RunEvent>) -> Response {
-    let (mut position, mut selected) = (None, None);
+    let (mut position, mut selected, mut cost) = (None, None, None);
     for event in events {
         match &event.body {
             RunEventBody::Queued { position: place } if position.is_none() => position = Some(*place),
             RunEventBody::Selected(who) => selected = Some(who),
+            RunEventBody::Usage { .. } => cost = Some(None),
+            RunEventBody::Cost { cost: known } => cost = Some(Some(*known)),
             _ => {}
         }
     }
     if let Some(position) = position {
         response.headers_mut().insert(QUEUE_POSITION, position.into());
     }
+    if let Some(cost) = cost {
+        response.headers_mut().insert(COST, cost_value(cost));
+    }
     match selected {
         Some(selected) => with_selection(response, selected),
         None => response,
     }
+}
+
+/// What isn't known is told as that, and never as nothing.
+fn cost_value(cost: Option<Cost>) -> HeaderValue {
+    let known = cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok());
+    known.unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 fn with_selection(mut response: Response, selected: &Selected) -> Response {
@@ -100,6 +115,14 @@ mod tests {
         ];
         assert_eq!(told, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert!(headers(Vec::new()).is_empty());
+        let usage = || RunEventBody::Usage { usage: hearth_domain::Usage::default() };
+        let cost = |bodies| headers(bodies)[0].1.clone();
+        assert_eq!(cost(vec![usage()]), "unknown");
+        assert_eq!(
+            cost(vec![usage(), RunEventBody::Cost { cost: "0.0000015".parse().unwrap() }]),
+            "0.0000015"
+        );
+        assert_eq!(cost(vec![usage(), RunEventBody::Cost { cost: Cost::ZERO }]), "0");
         assert_eq!(headers(vec![selected("a", "two\nlines", None)]).len(), 2);
     }
 }

@@ -47,6 +47,9 @@ pub trait Provider: Debug + Send + Sync {
     /// The name that clients see.
     fn name(&self) -> &str;
 
+    /// Whose API it is: a vendor's kind, or [`config::LOCAL`].
+    fn kind(&self) -> &str;
+
     /// Begins a generation. An error here, or as the stream's first event, has cost nothing yet, so
     /// another provider may be tried.
     ///

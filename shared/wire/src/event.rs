@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{Cost, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -98,6 +98,11 @@ pub enum RunEventBody {
     Usage {
         /// The tokens.
         usage: Usage,
+    },
+    /// What that costs, just after `Usage`; from the gateway, where the price is known.
+    Cost {
+        /// The money.
+        cost: Cost,
     },
     /// It ended by itself.
     Done {

@@ -1,7 +1,7 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
+    Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
     Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
@@ -293,6 +293,9 @@ pub struct GenerateResponse {
     pub output: Output,
     /// Tokens taken.
     pub usage: UsageBody,
+    /// What it costs; null where that isn't known.
+    #[serde(default)]
+    pub cost: Option<CostBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
@@ -316,6 +319,20 @@ pub struct Selection {
     /// Whether it goes on with what another model had begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resumed: bool,
+}
+
+/// What something costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CostBody {
+    /// US dollars, as a decimal number.
+    #[schema(value_type = String, example = "0.000123")]
+    pub usd: Cost,
+}
+
+impl From<Cost> for CostBody {
+    fn from(usd: Cost) -> Self {
+        Self { usd }
+    }
 }
 
 /// Tokens taken.

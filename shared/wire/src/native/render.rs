@@ -1,6 +1,6 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,6 +23,7 @@ pub struct Renderer {
     selection: Selection,
     answers: Answers,
     usage: Usage,
+    cost: Option<Cost>,
 }
 
 impl Render for Renderer {
@@ -52,7 +53,8 @@ impl Render for Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
-            | RunEventBody::Usage { .. } => return Vec::new(),
+            | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. } => return Vec::new(),
         };
         vec![Frame::json(Some(event.seq), &value)]
     }
@@ -69,7 +71,8 @@ impl Renderer {
     #[must_use]
     pub fn new(request_id: RunId) -> Self {
         let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
+        let (answers, usage) = (Answers::default(), Usage::default());
+        Self { request_id, modality, selection, answers, usage, cost: None }
     }
 
     /// What later frames, or the whole response, tell of an event.
@@ -88,6 +91,7 @@ impl Renderer {
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
+            RunEventBody::Cost { cost } => self.cost = Some(*cost),
             event => self.answers.take(event),
         }
     }
@@ -119,6 +123,7 @@ impl Renderer {
             selection: self.selection.clone(),
             output: Output::from(&self.answers),
             usage: self.usage.into(),
+            cost: self.cost.map(Into::into),
             finish_reason,
             warnings: Vec::new(),
         }

@@ -507,6 +507,7 @@ fn a_response_is_told_again_from_its_record() {
         fallback_reason: None,
         queue_position: None,
         usage: Usage { prompt_tokens: 3, ..Usage::default() },
+        cost: None,
         finish_reason: Some(FinishReason::Length),
         failure: None,
         text: "Hi".into(),
