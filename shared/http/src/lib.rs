@@ -8,10 +8,10 @@
 mod access_log;
 pub mod auth;
 pub mod config;
-pub mod cost;
 pub mod dialect;
 pub mod error;
 pub mod extract;
+pub mod head;
 pub mod lambda;
 pub mod queue;
 pub mod request_id;
