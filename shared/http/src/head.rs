@@ -1,8 +1,7 @@
-//! What the head of an answer tells of its run, in every dialect: who serves it, why, and where it stood in the
-//! queue, and what it cost.
+//! What the head of an answer tells of its run, in every dialect: who serves it, why, where it stood in the
+//! queue, and what it costs.
 
 use axum::response::Response;
-use hearth_domain::Cost;
 use hearth_wire::{RunEvent, RunEventBody, event::Selected};
 use http::{HeaderName, HeaderValue};
 
@@ -17,7 +16,7 @@ pub const SELECTION_REASON: HeaderName = HeaderName::from_static("x-hearth-selec
 /// Why it isn't the first choice, if it isn't.
 pub const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-hearth-fallback-reason");
 
-/// What it cost, in US dollars, or `unknown`. A stream's head comes before that is known.
+/// What the run costs, in US dollars, or `unknown`; not on a stream, which begins before that is known.
 pub const COST: HeaderName = HeaderName::from_static("x-hearth-cost");
 
 /// Every header that tells of a run.
@@ -26,32 +25,27 @@ pub const ALL: [HeaderName; 6] = [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REA
 /// The answer, with what its run's `events` tell: all of them, or in a stream those before its beginning.
 #[must_use]
 pub fn told<'a>(mut response: Response, events: impl IntoIterator<Item = &'a RunEvent>) -> Response {
-    let (mut position, mut selected, mut cost) = (None, None, None);
+    let (mut position, mut selected, mut cost, mut ended) = (None, None, None, false);
     for event in events {
         match &event.body {
             RunEventBody::Queued { position: place } if position.is_none() => position = Some(*place),
             RunEventBody::Selected(who) => selected = Some(who),
-            RunEventBody::Usage { .. } => cost = Some(None),
-            RunEventBody::Cost { cost: known } => cost = Some(Some(*known)),
-            _ => {}
+            RunEventBody::Cost { cost: told } => cost = Some(*told),
+            body => ended |= body.is_terminal(),
         }
     }
     if let Some(position) = position {
         response.headers_mut().insert(QUEUE_POSITION, position.into());
     }
-    if let Some(cost) = cost {
-        response.headers_mut().insert(COST, cost_value(cost));
+    if ended {
+        // What isn't known is never told as nothing.
+        let value = cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok());
+        response.headers_mut().insert(COST, value.unwrap_or(HeaderValue::from_static("unknown")));
     }
     match selected {
         Some(selected) => with_selection(response, selected),
         None => response,
     }
-}
-
-/// What isn't known is told as that, and never as nothing.
-fn cost_value(cost: Option<Cost>) -> HeaderValue {
-    let known = cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok());
-    known.unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 fn with_selection(mut response: Response, selected: &Selected) -> Response {
@@ -99,6 +93,16 @@ mod tests {
     }
 
     #[test]
+    fn what_it_costs_is_told_at_its_end_and_unknown_is_not_nothing() {
+        let done = || RunEventBody::Done { finish_reason: hearth_domain::FinishReason::Stop };
+        let cost = |text: &str| RunEventBody::Cost { cost: text.parse().unwrap() };
+        let told = |bodies: Vec<RunEventBody>| headers(bodies).pop().map(|(_, value)| value);
+        assert_eq!(told(vec![cost("0.0000015"), done()]).as_deref(), Some("0.0000015"));
+        assert_eq!(told(vec![cost("0"), done()]).as_deref(), Some("0"));
+        assert_eq!(told(vec![done()]).as_deref(), Some("unknown"));
+    }
+
+    #[test]
     fn the_last_choice_is_told_and_the_first_place() {
         let told = headers(vec![
             selected("a", "named", None),
@@ -115,14 +119,6 @@ mod tests {
         ];
         assert_eq!(told, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert!(headers(Vec::new()).is_empty());
-        let usage = || RunEventBody::Usage { usage: hearth_domain::Usage::default() };
-        let cost = |bodies| headers(bodies)[0].1.clone();
-        assert_eq!(cost(vec![usage()]), "unknown");
-        assert_eq!(
-            cost(vec![usage(), RunEventBody::Cost { cost: "0.0000015".parse().unwrap() }]),
-            "0.0000015"
-        );
-        assert_eq!(cost(vec![usage(), RunEventBody::Cost { cost: Cost::ZERO }]), "0");
         assert_eq!(headers(vec![selected("a", "two\nlines", None)]).len(), 2);
     }
 }
