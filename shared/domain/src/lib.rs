@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod cache;
 pub mod check;
 pub mod generation;
 pub mod id;
@@ -23,6 +24,7 @@ pub mod task;
 pub mod timestamp;
 pub mod tool;
 
+pub use cache::CacheControl;
 pub use check::{Field, InvalidTask};
 pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, WhileLoading};
 pub use id::{ModelId, NodeId, RunId, TokenId, UserId};
