@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future::OptionFuture};
 use hearth_domain::{Generation, ModelId, OnDisconnect, RunId};
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     Gateway,
+    cache::Capture,
     health::OPEN,
     resolve::{Candidate, may_fall_back},
 };
@@ -45,6 +46,8 @@ pub(crate) struct Driver {
     generation: Generation,
     client: mpsc::UnboundedSender<RunEvent>,
     recorder: mpsc::UnboundedSender<RunEvent>,
+    /// Keeps its answer, if that is to be kept.
+    capture: Option<Capture>,
     /// Told when somebody cancels the run by its id.
     stop: Arc<Notify>,
     seq: u64,
@@ -65,9 +68,10 @@ impl Driver {
         generation: Generation,
         client: mpsc::UnboundedSender<RunEvent>,
         recorder: mpsc::UnboundedSender<RunEvent>,
+        capture: Option<Capture>,
     ) -> Self {
         let stop = gateway.0.running.enter(id);
-        Self { gateway: gateway.clone(), id, generation, client, recorder, stop, seq: 0 }
+        Self { gateway: gateway.clone(), id, generation, client, recorder, capture, stop, seq: 0 }
     }
 
     /// Carries it out, and waits until it is recorded.
@@ -80,6 +84,8 @@ impl Driver {
         self.gateway.0.running.leave(self.id);
         // The client's stream ends when `self.client` is dropped, after the run is recorded.
         drop(self.recorder);
+        let kept = self.capture.and_then(Capture::end).filter(|_| !self.gateway.outlives_answers());
+        let recorded = async { tokio::join!(recorded, OptionFuture::from(kept)) };
         if tokio::time::timeout(RECORD, recorded).await.is_err() {
             tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");
         }
@@ -239,6 +245,9 @@ impl Driver {
         if let RunEventBody::Usage { usage } = &body {
             metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
             metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.take(&body);
         }
         let event = RunEvent { seq: self.seq, body };
         // Either may be gone: the client by its own will, the recorder after a terminal event.

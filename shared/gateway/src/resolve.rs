@@ -11,7 +11,7 @@ use hearth_wire::{ApiError, ErrorCode, event::Selected};
 use crate::{Caller, Gateway, providers::Known, registry::no_such_model};
 
 /// What a client writes to leave the choice to the gateway.
-const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// Who could serve a request, and why.
 #[derive(Debug, Clone)]
