@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
-use hearth_gateway::Routing;
+use hearth_gateway::{CacheSettings, Routing};
 use hearth_node::storage::Policy;
 use hearth_providers::ProviderConfig;
 use serde::Deserialize;
@@ -66,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) hub: HubSettings,
     /// What the model folder may hold.
     pub(crate) storage: StorageSettings,
+    /// Whether answers are kept for when the same is asked again.
+    pub(crate) cache: CacheSettings,
     /// Providers to ask beside the node, by the names that clients use for them.
     pub(crate) providers: BTreeMap<String, ProviderConfig>,
     /// Names that stand for models, the first that can serve being taken.
@@ -149,6 +151,7 @@ impl Default for Settings {
             node: NodeSettings::default(),
             hub: HubSettings::default(),
             storage: StorageSettings::default(),
+            cache: CacheSettings::default(),
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
@@ -248,6 +251,7 @@ impl Settings {
             "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
             "aliases": self.aliases,
             "fallbacks": self.fallbacks,
+            "cache": self.cache,
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
@@ -290,6 +294,13 @@ impl Settings {
             anyhow::ensure!(
                 (least..=most).contains(&value),
                 "{name} must be {least} to {most}, and is {value}"
+            );
+        }
+        for (name, value, range) in self.cache.numbers() {
+            let (least, most) = range.into_inner();
+            anyhow::ensure!(
+                (least..=most).contains(&value),
+                "cache.{name} must be {least} to {most}, and is {value}"
             );
         }
         anyhow::ensure!(
@@ -376,6 +387,8 @@ mod tests {
             ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
             ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
             ("[storage]\nkeep_days = 0", "storage.keep_days"),
+            ("[cache]\nttl_seconds = 0", "cache.ttl_seconds must be 1"),
+            ("[cache]\nttl = 5", "ttl"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

@@ -22,9 +22,10 @@ const WAITING: u32 = 8192;
 const AT_ONCE: usize = 8;
 /// How long an answer may wait for there to be room.
 const ROOM: Duration = Duration::from_millis(250);
+/// How long the process' end may wait for all of them.
+const LAST: Duration = Duration::from_secs(5);
 /// Waits before a write is tried again.
-const RETRIES: [Duration; 3] =
-    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
+const RETRIES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Runs that were served with kept answers, and wait to be recorded.
 #[derive(Debug)]
@@ -35,10 +36,7 @@ pub(crate) struct Unrecorded {
 
 impl Default for Unrecorded {
     fn default() -> Self {
-        Self {
-            room: Arc::new(Semaphore::new(WAITING as usize)),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-        }
+        Self { room: Arc::new(Semaphore::new(WAITING as usize)), turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -81,9 +79,12 @@ impl Gateway {
         stream
     }
 
-    /// Waits until the runs that kept answers have served are recorded. Before the process ends.
+    /// Waits until the runs that kept answers have served are recorded, or have had their time. Before the
+    /// process ends.
     pub async fn replays_recorded(&self) {
-        let _all = self.0.cache.unrecorded.room.acquire_many(WAITING).await;
+        if timeout(LAST, self.0.cache.unrecorded.room.acquire_many(WAITING)).await.is_err() {
+            tracing::error!("runs that the cache has served couldn't be recorded before the end");
+        }
     }
 }
 

@@ -87,7 +87,12 @@ proptest! {
     }
 }
 
-async fn ask(flights: Arc<Flights<u8, u32>>, leading: Arc<AtomicUsize>, does: Does, yields: u8) -> Option<u32> {
+async fn ask(
+    flights: Arc<Flights<u8, u32>>,
+    leading: Arc<AtomicUsize>,
+    does: Does,
+    yields: u8,
+) -> Option<u32> {
     loop {
         let leader = match flights.enter(&1) {
             Place::First(leader) => leader,
