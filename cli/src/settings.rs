@@ -12,7 +12,7 @@ use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
 use hearth_gateway::{
-    Routing,
+    CacheSettings, Routing,
     routing::{Alias, SelectionSettings},
 };
 use hearth_node::storage::Policy;
@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) hub: HubSettings,
     /// What the model folder may hold.
     pub(crate) storage: StorageSettings,
+    /// Whether answers are kept for when the same is asked again.
+    pub(crate) cache: CacheSettings,
     /// Providers to ask beside the node, by the names that clients use for them.
     pub(crate) providers: BTreeMap<String, ProviderConfig>,
     /// Names that stand for models.
@@ -156,6 +158,7 @@ impl Default for Settings {
             node: NodeSettings::default(),
             hub: HubSettings::default(),
             storage: StorageSettings::default(),
+            cache: CacheSettings::default(),
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
@@ -261,6 +264,7 @@ impl Settings {
             "fallbacks": self.fallbacks,
             "selection": self.selection,
             "models": self.models,
+            "cache": self.cache,
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
@@ -301,6 +305,13 @@ impl Settings {
             anyhow::ensure!(
                 (least..=most).contains(&value),
                 "{name} must be {least} to {most}, and is {value}"
+            );
+        }
+        for (name, value, range) in self.cache.numbers() {
+            let (least, most) = range.into_inner();
+            anyhow::ensure!(
+                (least..=most).contains(&value),
+                "cache.{name} must be {least} to {most}, and is {value}"
             );
         }
         anyhow::ensure!(
@@ -406,6 +417,8 @@ mod tests {
             ("[models.'gpt-5']\ncontext_length = 1", "models.\"gpt-5\""),
             ("[models.'openai:gpt-5']\nprize = 1", "prize"),
             ("[models.'openai:gpt-5.1']\nprice = {input = -1}", "dollars"),
+            ("[cache]\nttl_seconds = 0", "cache.ttl_seconds must be 1"),
+            ("[cache]\nttl = 5", "ttl"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

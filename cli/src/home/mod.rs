@@ -54,7 +54,7 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let default = model::prepare(&settings)?;
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let gateway = stores.gateway(&url, settings.routing()?).await?;
+    let gateway = stores.gateway(&url, settings.routing()?, settings.cache).await?;
     let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
     if interrupted_runs > 0 {
@@ -85,6 +85,7 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     node.shut_down();
     let _ = node_ended.await;
     server.stop().await;
+    gateway.replays_recorded().await;
     link.stop().await;
     Ok(())
 }

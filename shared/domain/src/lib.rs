@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod cache;
 pub mod check;
 pub mod facts;
 pub mod generation;
@@ -25,6 +26,7 @@ pub mod task;
 pub mod timestamp;
 pub mod tool;
 
+pub use cache::CacheControl;
 pub use check::{Field, InvalidTask};
 pub use facts::{Facts, Input, Price, Tier};
 pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, WhileLoading};

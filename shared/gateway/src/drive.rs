@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future::OptionFuture};
 use hearth_domain::{Generation, ModelId, OnDisconnect, RunId};
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     Caller, Gateway,
+    cache::Capture,
     health::OPEN,
     load,
     resolve::{Candidate, may_fall_back},
@@ -51,6 +52,8 @@ pub(crate) struct Driver {
     generation: Generation,
     client: mpsc::UnboundedSender<RunEvent>,
     recorder: mpsc::UnboundedSender<RunEvent>,
+    /// Keeps its answer, if that is to be kept.
+    capture: Option<Capture>,
     /// Told when somebody cancels the run by its id.
     stop: Arc<Notify>,
     seq: u64,
@@ -78,11 +81,12 @@ impl Driver {
         generation: Generation,
         client: mpsc::UnboundedSender<RunEvent>,
         recorder: mpsc::UnboundedSender<RunEvent>,
+        capture: Option<Capture>,
     ) -> Self {
         let stop = gateway.0.running.enter(id);
         let (gateway, caller, said) = (gateway.clone(), caller.clone(), Said::of(&generation));
         let tariff = Tariff::default();
-        Self { gateway, caller, id, generation, client, recorder, stop, seq: 0, said, tariff }
+        Self { gateway, caller, id, generation, client, recorder, capture, stop, seq: 0, said, tariff }
     }
 
     /// Carries it out, and waits until it is recorded.
@@ -95,6 +99,8 @@ impl Driver {
         self.gateway.0.running.leave(self.id);
         // The client's stream ends when `self.client` is dropped, after the run is recorded.
         drop(self.recorder);
+        let kept = self.capture.and_then(Capture::end).filter(|_| !self.gateway.outlives_answers());
+        let recorded = async { tokio::join!(recorded, OptionFuture::from(kept)) };
         if tokio::time::timeout(RECORD, recorded).await.is_err() {
             tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");
         }
@@ -294,6 +300,9 @@ impl Driver {
             cost = self.tariff.charge(usage);
             metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
             metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.take(&body);
         }
         let event = RunEvent { seq: self.seq, body };
         // Either may be gone: the client by its own will, the recorder after a terminal event.

@@ -5,6 +5,7 @@
 //! - [`providers`] knows whom an operator has set up, and `health` how they do.
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
+//! - [`cache`] keeps answers, and serves with them who asks the same again.
 //! - [`requests`] reads, follows and cancels what was carried out.
 //! - [`conversations`] keeps what was said, for the request that goes on from there.
 //!
@@ -13,6 +14,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod cache;
 pub mod conversations;
 mod drive;
 mod error;
@@ -38,6 +40,7 @@ use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
 
 pub use access::Caller;
+pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
 pub use routing::Routing;
 pub use run::RunStream;
@@ -61,6 +64,7 @@ struct Inner {
     access: access::Cache,
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
+    cache: cache::Cache,
     /// Runs that begin here, and aren't stored yet.
     beginning: run::Beginning,
 }
@@ -94,6 +98,8 @@ pub struct Options {
     pub long_lived: bool,
     /// How to make the gateway's secret where there is none; the cloud's template makes it there.
     pub new_secret: Option<NewSecret>,
+    /// Whether answers are kept, and for how long.
+    pub cache: CacheSettings,
 }
 
 impl Gateway {
@@ -104,6 +110,7 @@ impl Gateway {
             store,
             http: http.nodes,
             options,
+            cache: cache::Cache::new(options.cache, &routing, options.long_lived),
             directory: providers::Directory::new(routing, http.vendors),
             health: health::Health::default(),
             load: load::Load::default(),

@@ -14,21 +14,28 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use hearth_domain::{Generation, Run, RunId, RunState, Timestamp, Usage};
-use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
+use hearth_domain::{Generation, ModelId, Run, RunId, RunState, Timestamp, Usage};
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::Selected};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::{Caller, Gateway, drive::Driver, record, resolve::Candidate};
+use crate::{
+    Caller, Gateway,
+    cache::{CacheOutcome, Capture},
+    drive::Driver,
+    record,
+};
 
 /// How long whoever looks for a run, or where a process is frozen after an answer, the answer's
 /// beginning, may wait for the run to be stored.
-const CREATE: Duration = Duration::from_millis(250);
+pub(crate) const CREATE: Duration = Duration::from_millis(250);
 
 /// A run's events, as they come. Dropping it is the client's going away.
 #[derive(Debug)]
 pub struct RunStream {
     /// The run's id.
     pub id: RunId,
+    /// What the cache had for it, if it was asked.
+    pub cache: Option<CacheOutcome>,
     /// Read already, to learn how the run begins.
     pub(crate) first: VecDeque<RunEvent>,
     pub(crate) rest: mpsc::UnboundedReceiver<RunEvent>,
@@ -49,11 +56,15 @@ impl RunStream {
         })
     }
 
-    /// Where it stands: it waits, or has a slot.
+    /// Where it stands: it waits, has a slot, or has ended, since its answer was kept.
     #[must_use]
     pub fn state(&self) -> RunState {
         let started = |event: &RunEvent| matches!(event.body, RunEventBody::Started { .. });
-        if self.first.iter().any(started) { RunState::Running } else { RunState::Queued }
+        match self.first.back() {
+            Some(last) if last.body.is_terminal() => RunState::Completed,
+            _ if self.first.iter().any(started) => RunState::Running,
+            _ => RunState::Queued,
+        }
     }
 
     /// The next event; `None` after the terminal one, when the run is recorded.
@@ -81,23 +92,19 @@ impl Gateway {
         self.0.options.long_lived
     }
 
-    /// Begins a run under the id `id`. When this returns, the run waits in a queue, loads its model,
-    /// or has a slot: what fails before that is an error here, and not an event.
-    ///
-    /// # Errors
-    /// `model_not_found`, `no_model_available`, `queue_full`, `context_length_exceeded`, and what else
-    /// keeps a run from beginning.
-    pub async fn generate(
+    /// Begins a run that a model serves; `capture` listens to it.
+    pub(crate) async fn begin(
         &self,
         caller: &Caller,
         id: RunId,
         generation: Generation,
+        capture: Option<Capture>,
     ) -> Result<RunStream, ApiError> {
         let candidates = self.resolve(caller, &generation).await?;
-        let run = new_run(caller, id, candidates.first().ok_or_else(nobody)?);
+        let run = new_run(caller, id, &candidates.first().ok_or_else(nobody)?.selected);
         let (client, mut events) = mpsc::unbounded_channel();
         let recording = record::start(self.store().clone(), run);
-        let driver = Driver::new(self, caller, id, generation, client, recording.events);
+        let driver = Driver::new(self, caller, id, generation, client, recording.events, capture);
         tokio::spawn(driver.run(candidates, recording.ended));
         let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {
@@ -117,7 +124,7 @@ impl Gateway {
         if !self.outlives_answers() {
             let _ = tokio::time::timeout(CREATE, created).await;
         }
-        Ok(RunStream { id, first, rest: events })
+        Ok(RunStream { id, cache: None, first, rest: events })
     }
 }
 
@@ -157,7 +164,7 @@ type Stored = Shared<BoxFuture<'static, ()>>;
 
 impl Beginning {
     /// Notes a run that is about to be stored.
-    fn note(&self, id: RunId, created: oneshot::Receiver<()>) -> Stored {
+    pub(crate) fn note(&self, id: RunId, created: oneshot::Receiver<()>) -> Stored {
         let this = self.clone();
         let stored = async move {
             let _ = created.await;
@@ -182,17 +189,18 @@ impl Beginning {
     }
 }
 
-fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
+/// A run that `selected` is to serve.
+pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
     Run {
         id,
         owner: caller.user,
         state: RunState::Queued,
-        model: candidate.model.clone(),
-        provider: candidate.selected.provider.clone(),
-        node: candidate.node,
-        modality: candidate.selected.modality,
-        reason: candidate.selected.reason.clone(),
-        fallback_reason: candidate.selected.fallback_reason.clone(),
+        model: ModelId::new(&*selected.model),
+        provider: selected.provider.clone(),
+        node: selected.node,
+        modality: selected.modality,
+        reason: selected.reason.clone(),
+        fallback_reason: selected.fallback_reason.clone(),
         queue_position: None,
         usage: Usage::default(),
         cost: None,

@@ -1,7 +1,8 @@
 //! What the head of an answer tells of its run, in every dialect: who serves it, why, where it stood in the
-//! queue, and what it costs.
+//! queue, what it costs, and whether the answer is a kept one.
 
 use axum::response::Response;
+use hearth_gateway::CacheOutcome;
 use hearth_wire::{RunEvent, RunEventBody, event::Selected};
 use http::{HeaderName, HeaderValue};
 
@@ -19,8 +20,12 @@ pub const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-hearth-fallba
 /// What the run costs, in US dollars, or `unknown`; not on a stream, which begins before that is known.
 pub const COST: HeaderName = HeaderName::from_static("x-hearth-cost");
 
+/// What the cache had for the request, `hit` or `miss`; in a request, what it wants of the cache.
+pub const CACHE: HeaderName = HeaderName::from_static("x-hearth-cache");
+
 /// Every header that tells of a run.
-pub const ALL: [HeaderName; 6] = [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON, COST];
+pub const ALL: [HeaderName; 7] =
+    [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON, COST, CACHE];
 
 /// The answer, with what its run's `events` tell: all of them, or in a stream those before its beginning.
 #[must_use]
@@ -46,6 +51,15 @@ pub fn told<'a>(mut response: Response, events: impl IntoIterator<Item = &'a Run
         Some(selected) => with_selection(response, selected),
         None => response,
     }
+}
+
+/// The answer, with what the cache had for the request, if it was asked.
+#[must_use]
+pub fn cached(mut response: Response, outcome: Option<CacheOutcome>) -> Response {
+    if let Some(outcome) = outcome {
+        response.headers_mut().insert(CACHE, HeaderValue::from_static(outcome.as_str()));
+    }
+    response
 }
 
 fn with_selection(mut response: Response, selected: &Selected) -> Response {

@@ -7,6 +7,7 @@
 
 mod access_log;
 pub mod auth;
+pub mod cache;
 pub mod config;
 pub mod dialect;
 pub mod error;

@@ -1,5 +1,7 @@
 //! One file per route.
 
+pub(crate) mod cache_delete;
+pub(crate) mod cache_stats;
 pub(crate) mod chat_completions;
 pub(crate) mod completions;
 pub(crate) mod embeddings;

@@ -1,8 +1,8 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
-    Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
+    CacheControl, Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role,
+    Route, Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -71,6 +71,11 @@ pub struct GenerateRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "normal")]
     pub priority: Priority,
+    /// What it wants of the cache: `use` it though the answer may vary, `no-cache` for a fresh answer, `no-store`,
+    /// `only-if-cached`. Absent: as the header `x-hearth-cache` says.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "use")]
+    pub cache: CacheControl,
 }
 
 /// What to try when the first choice can't serve a request.
@@ -211,6 +216,7 @@ impl GenerateRequest {
             on_disconnect: self.on_disconnect,
             while_loading: self.while_loading,
             priority: self.priority,
+            cache: self.cache,
             route: Route {
                 provider: self.provider,
                 mode: self.selection_mode,

@@ -1,5 +1,6 @@
 //! The native dialect.
 
+pub mod cache;
 pub mod generate;
 pub mod input;
 pub mod models;
