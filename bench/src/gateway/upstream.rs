@@ -1,6 +1,7 @@
 //! A mock of a vendor, in a process of its own: OpenAI's chat completions, answered at once.
 //!
-//! An answer has as many tokens as the request's `max_tokens`, each of them [`WORD`], each a chunk of a stream.
+//! An answer has as many tokens as the request's `max_tokens`, each of them [`WORD`] with a number, each a chunk of a
+//! stream: whoever looks for a model that repeats itself finds none.
 //! `seed` is the pause before each chunk in microseconds, since every gateway passes a seed on; without one a
 //! stream is sent as fast as it can be.
 
@@ -20,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 
-/// Each token of an answer, before a space. It is nowhere else in one.
+/// What each token of an answer begins with. It is nowhere else in one.
 pub(super) const WORD: &str = "kudo";
 /// The only model.
 pub(super) const MODEL: &str = "mock-1";
@@ -86,7 +87,7 @@ fn whole(tokens: usize) -> Value {
         "id": "chatcmpl-mock", "object": "chat.completion", "created": 1_700_000_000, "model": MODEL,
         "choices": [{
             "index": 0,
-            "message": {"role": "assistant", "content": format!("{WORD} ").repeat(tokens)},
+            "message": {"role": "assistant", "content": (0..tokens).map(token).collect::<String>()},
             "logprobs": null,
             "finish_reason": "stop",
         }],
@@ -106,13 +107,16 @@ fn chunks(tokens: usize, with_usage: bool) -> Vec<Bytes> {
     let choice = |delta: Value, reason: Option<&str>| {
         chunk(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}]), Value::Null)
     };
-    let token = choice(json!({"content": format!("{WORD} ")}), None);
     let mut frames = vec![choice(json!({"role": "assistant", "content": ""}), None)];
-    frames.extend(std::iter::repeat_n(token, tokens));
+    frames.extend((0..tokens).map(|index| choice(json!({"content": token(index)}), None)));
     frames.push(choice(json!({}), Some("stop")));
     frames.extend(with_usage.then(|| chunk(json!([]), usage(tokens))));
     frames.push(Bytes::from_static(b"data: [DONE]\n\n"));
     frames
+}
+
+fn token(index: usize) -> String {
+    format!("{WORD}{index} ")
 }
 
 fn usage(tokens: usize) -> Value {

@@ -5,7 +5,6 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::Result;
 
-use super::free_port;
 use crate::{
     gateway::{
         client::Address,
@@ -20,12 +19,15 @@ const SETUP: &str = "its Rust server in a process of Python; authentication, rec
 
 /// Starts the server, says where it is, and waits for the end.
 const SERVE: &str = r#"
-import asyncio, json, sys
+import asyncio, json, os, sys
+# It logs to the standard output, which is for its address.
+out = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 from tensorzero.tensorzero import _start_http_gateway
 async def main():
     gateway = await _start_http_gateway(config_file=sys.argv[1], clickhouse_url=None, postgres_url=None,
         valkey_url=None, async_setup=True)
-    print(json.dumps({"url": gateway.base_url}), flush=True)
+    print(json.dumps({"url": gateway.base_url}), file=out, flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 "#;
@@ -37,7 +39,6 @@ pub(super) async fn start(program: &Path, upstream: &str) -> Result<Subject> {
 [gateway]
 observability.enabled = false
 disable_pseudonymous_usage_analytics = true
-bind_address = "127.0.0.1:{}"
 
 [models."{MODEL}"]
 routing = ["mock"]
@@ -47,8 +48,7 @@ type = "openai"
 model_name = "{MODEL}"
 api_base = "{upstream}/v1/"
 api_key_location = "none"
-"#,
-        free_port()?
+"#
     );
     let began = Instant::now();
     let mut process = Process::start(program, |command, folder| {
