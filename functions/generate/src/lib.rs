@@ -3,7 +3,7 @@
 
 #![warn(missing_docs)]
 
-mod begin;
+mod asker;
 mod routes;
 
 use axum::Router;

@@ -36,7 +36,7 @@ use tokio::sync::OnceCell;
 pub use access::Caller;
 pub use conversations::Conversation;
 pub use providers::Routing;
-pub use run::{RunStream, first_position};
+pub use run::RunStream;
 
 /// The gateway: everything that serves a request, shared by all of them.
 #[derive(Debug, Clone)]

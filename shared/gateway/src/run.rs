@@ -35,10 +35,18 @@ pub struct RunStream {
 }
 
 impl RunStream {
+    /// The events of its beginning: who serves it, and that it waits or has a slot.
+    pub fn begun(&self) -> impl Iterator<Item = &RunEvent> {
+        self.first.iter()
+    }
+
     /// Its place in the queue, from 1, if it began by waiting there.
     #[must_use]
     pub fn queue_position(&self) -> Option<u32> {
-        first_position(&self.first)
+        self.first.iter().find_map(|event| match event.body {
+            RunEventBody::Queued { position } => Some(position),
+            _ => None,
+        })
     }
 
     /// Where it stands: it waits, or has a slot.
@@ -64,14 +72,6 @@ impl RunStream {
         }
         events
     }
-}
-
-/// The first place in a queue that a run's events tell of.
-pub fn first_position<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<u32> {
-    events.into_iter().find_map(|event| match event.body {
-        RunEventBody::Queued { position } => Some(position),
-        _ => None,
-    })
 }
 
 impl Gateway {

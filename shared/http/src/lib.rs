@@ -11,6 +11,7 @@ pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod extract;
+pub mod head;
 pub mod lambda;
 pub mod queue;
 pub mod request_id;

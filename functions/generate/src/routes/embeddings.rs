@@ -5,8 +5,8 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use hearth_gateway::{Caller, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue};
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError, JsonBody, RequestId, head};
 use hearth_wire::{
     error::ErrorEnvelope,
     openai::embeddings::{EmbeddingList, EmbeddingRequest},
@@ -32,7 +32,6 @@ pub(crate) async fn embeddings(
     let (count, format) = (request.input.count(), request.format());
     let run = state.gateway.generate(&caller, id, request.into_generation()?).await?;
     let events = run.collect().await;
-    let position = first_position(&events);
-    let answer = Json(EmbeddingList::collected(events, count, format)?).into_response();
-    Ok(queue::told(answer, position))
+    let answer = EmbeddingList::collected(&events, count, format)?;
+    Ok(head::told(Json(answer).into_response(), &events))
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 fn hello() -> Value {

@@ -12,7 +12,7 @@ use crate::{
     answer::{Answers, ending},
     event::{Selected, ToolCallBegin},
     openai::logprobs::entries,
-    stream::Frame,
+    stream::{Frame, Render},
 };
 
 /// Takes a run's events in order; gives frames, and the whole response at the end.
@@ -25,17 +25,11 @@ pub struct Renderer {
     usage: Usage,
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event.
-    #[must_use]
-    pub fn new(request_id: RunId) -> Self {
-        let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
-    }
+impl Render for Renderer {
+    type Answer = GenerateResponse;
 
-    /// The frames that an event gives; none for those that only collect. The last one, after a
-    /// terminal event, is `[DONE]`, which the caller sends when the run is recorded.
-    pub fn frame(&mut self, event: &RunEvent) -> Option<Frame> {
+    /// None for the events that only collect.
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         self.note(&event.body);
         let value = match &event.body {
             RunEventBody::Selected(selected) => self.selected(selected),
@@ -58,19 +52,24 @@ impl Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
-            | RunEventBody::Usage { .. } => return None,
+            | RunEventBody::Usage { .. } => return Vec::new(),
         };
-        Some(Frame::json(Some(event.seq), &value))
+        vec![Frame::json(Some(event.seq), &value)]
     }
 
-    /// Takes every event of a run and gives its response.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
         let reason = ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         Ok(self.response(Some(reason)))
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event.
+    #[must_use]
+    pub fn new(request_id: RunId) -> Self {
+        let (modality, selection) = (Modality::Text, Selection::default());
+        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
     }
 
     /// What later frames, or the whole response, tell of an event.

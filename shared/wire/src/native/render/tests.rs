@@ -12,7 +12,7 @@ fn delta(choice: u32, text: &str) -> RunEventBody {
 
 fn frames(events: &[RunEvent]) -> Vec<Value> {
     let mut renderer = Renderer::new(RunId::new());
-    let frames = events.iter().filter_map(|event| renderer.frame(event));
+    let frames = events.iter().flat_map(|event| renderer.frames(event));
     frames.map(|frame| serde_json::from_str(&frame.data).unwrap()).collect()
 }
 

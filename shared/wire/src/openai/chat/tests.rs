@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     ApiError, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
+    stream::Render as _,
 };
 
 fn hello() -> Value {

@@ -10,8 +10,11 @@ use super::{
     Asked, Incomplete, OutputItem, OutputText, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
 };
 use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, event::ToolCallBegin,
-    openai::logprobs::entries, stream::Frame,
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    answer::ending,
+    event::ToolCallBegin,
+    openai::logprobs::entries,
+    stream::{Frame, Render},
 };
 
 const IN_PROGRESS: &str = "in_progress";
@@ -57,36 +60,15 @@ enum Part {
     Call(u32),
 }
 
-impl Renderer {
-    /// A renderer for the run `id`, before its first event. `seals`: thoughts come with the form that goes
-    /// back to their maker.
-    pub(super) fn new(id: RunId, asked: Asked, seals: bool) -> Self {
-        let response = ResponseObject {
-            id: id.to_string(),
-            object: "response".to_owned(),
-            created_at: Timestamp::now().unix(),
-            completed_at: None,
-            status: IN_PROGRESS.to_owned(),
-            error: None,
-            incomplete_details: None,
-            model: String::new(),
-            output: Vec::new(),
-            usage: None,
-            asked,
-        };
-        Self {
-            response,
-            seals,
-            made: Vec::new(),
-            sequence: 0,
-            queued: false,
-            begun: false,
-            frames: Vec::new(),
-        }
+impl Render for Renderer {
+    type Answer = ResponseObject;
+
+    /// The event that ends the response is the last one: this API has no `[DONE]`.
+    fn last(&self) -> Option<Frame> {
+        None
     }
 
-    /// The frames that an event gives.
-    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         match &event.body {
             RunEventBody::Selected(selected) => {
                 self.response.model.clone_from(&selected.model);
@@ -115,16 +97,41 @@ impl Renderer {
         std::mem::take(&mut self.frames)
     }
 
-    /// Takes every event of a run and gives its response.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<ResponseObject, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<ResponseObject, ApiError> {
         ending(events)?;
         for event in events {
             self.frames(event);
         }
         Ok(self.response)
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `id`, before its first event. `seals`: thoughts come with the form that goes
+    /// back to their maker.
+    pub(super) fn new(id: RunId, asked: Asked, seals: bool) -> Self {
+        let response = ResponseObject {
+            id: id.to_string(),
+            object: "response".to_owned(),
+            created_at: Timestamp::now().unix(),
+            completed_at: None,
+            status: IN_PROGRESS.to_owned(),
+            error: None,
+            incomplete_details: None,
+            model: String::new(),
+            output: Vec::new(),
+            usage: None,
+            asked,
+        };
+        Self {
+            response,
+            seals,
+            made: Vec::new(),
+            sequence: 0,
+            queued: false,
+            begun: false,
+            frames: Vec::new(),
+        }
     }
 
     /// The response of a run that ended, told of its record and of what the model said.

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 /// A request with these fields.
