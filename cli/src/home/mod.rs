@@ -32,6 +32,9 @@ use stores::Stores;
 /// How often the node's being there is noted.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
+/// How long the records of what was answered may take at the end.
+const RECORDS: Duration = Duration::from_secs(5);
+
 /// Everything in one process
 #[derive(Debug, Args)]
 pub(crate) struct Up {
@@ -111,6 +114,9 @@ pub(crate) async fn up(command: Up) -> Result<()> {
         None => None,
     };
     server.stop().await;
+    if !gateway.settle(RECORDS).await {
+        tracing::error!("the store is late; what ended last isn't recorded");
+    }
     if let Some(link) = link {
         link.stop().await;
     }

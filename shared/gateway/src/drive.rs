@@ -22,13 +22,14 @@ use tokio::{
 use crate::{
     Gateway,
     health::OPEN,
+    record::behind::RECORD,
     resolve::{Candidate, may_fall_back},
 };
 
 /// How long a stopped run may take to say so.
 const CANCEL: Duration = Duration::from_secs(10);
-/// How long a stream's end may wait for the run to be recorded.
-const RECORD: Duration = Duration::from_secs(5);
+/// With more runs than this to be recorded, answers wait for their records.
+const BACKLOG: usize = 10_000;
 /// How often the same candidate is asked again.
 const RETRIES: u32 = 2;
 /// The first wait before that; each further one is twice as long.
@@ -70,7 +71,7 @@ impl Driver {
         Self { gateway: gateway.clone(), id, generation, client, recorder, stop, seq: 0 }
     }
 
-    /// Carries it out, and waits until it is recorded.
+    /// Carries it out. Where the process is frozen after an answer, this waits until it is recorded.
     pub(crate) async fn run(mut self, candidates: Vec<Candidate>, recorded: JoinHandle<()>) {
         let began = Instant::now();
         if let Err(error) = self.attempts(candidates).await {
@@ -78,8 +79,13 @@ impl Driver {
         }
         metrics::histogram!("hearth_run_seconds").record(began.elapsed());
         self.gateway.0.running.leave(self.id);
-        // The client's stream ends when `self.client` is dropped, after the run is recorded.
+        // The client's stream ends when `self.client` is dropped.
         drop(self.recorder);
+        let behind = &self.gateway.0.behind;
+        behind.told(self.id);
+        if self.gateway.outlives_answers() && behind.len() <= BACKLOG {
+            return;
+        }
         if tokio::time::timeout(RECORD, recorded).await.is_err() {
             tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");
         }

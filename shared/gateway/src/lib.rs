@@ -26,7 +26,7 @@ mod resolve;
 pub mod run;
 pub mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hearth_auth::Keys;
 use hearth_store::{NewSecret, Store};
@@ -55,8 +55,10 @@ struct Inner {
     access: access::Cache,
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
-    /// Runs that begin here, and aren't stored yet.
-    beginning: run::Beginning,
+    /// Runs that are being recorded here.
+    behind: record::behind::Behind,
+    /// Who records runs that have ended, from the first one on.
+    together: OnceLock<record::together::Together>,
 }
 
 /// What the gateway calls out through.
@@ -105,7 +107,8 @@ impl Gateway {
             access: access::Cache::default(),
             nodes: nodes::RecordCache::default(),
             statuses: nodes::StatusCache::default(),
-            beginning: run::Beginning::default(),
+            behind: record::behind::Behind::default(),
+            together: OnceLock::new(),
         }))
     }
 

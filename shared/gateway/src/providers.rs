@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{Gateway, error};
 use hearth_domain::Secret;
 use hearth_providers::{HttpProvider, ProviderConfig};
 use hearth_wire::{
@@ -14,7 +15,6 @@ use hearth_wire::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use crate::{Gateway, error};
 
 /// Keys are read again after this: one that is changed elsewhere is noticed so late.
 const CACHED: Duration = Duration::from_secs(60);

@@ -114,7 +114,12 @@ impl Gateway {
             return self.alias(caller, generation, known, name, targets).await;
         }
         let owner = known.iter().find(|known| known.models.iter().any(|model| model == name));
-        match (self.local(caller, generation, Some(name)).await, owner) {
+        let local = match owner {
+            // Nodes were asked a moment ago at most: a file that came since may wait for the next request.
+            Some(_) => self.known_local(caller, generation, name).await,
+            None => self.local(caller, generation, Some(name)).await,
+        };
+        match (local, owner) {
             (Ok(found), _) => Ok(found),
             (Err(_), Some(owner)) => Ok(vec![commercial(owner, name, named)?]),
             (Err(error), None) if error.code == ErrorCode::ModelNotFound => Err(unknown(name, known)),
@@ -143,7 +148,11 @@ impl Gateway {
                         .filter(|(provider, _)| *provider == LOCAL)
                         .map_or(&**target, |(_, model)| model);
                     let listed = known.iter().find(|known| known.models.iter().any(|listed| listed == model));
-                    match (self.local(caller, generation, Some(model)).await, listed) {
+                    let local = match listed {
+                        Some(_) => self.known_local(caller, generation, model).await,
+                        None => self.local(caller, generation, Some(model)).await,
+                    };
+                    match (local, listed) {
                         (Err(_), Some(owner)) => commercial(owner, model, &reason).map(|one| vec![one]),
                         (found, _) => found.map(|mut found| {
                             found.iter_mut().for_each(|one| one.selected.reason.clone_from(&reason));

@@ -10,19 +10,11 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
 use hearth_domain::{Generation, Run, RunId, RunState, Timestamp, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
-use crate::{Caller, Gateway, drive::Driver, record, resolve::Candidate};
-
-/// How long whoever looks for a run, or where a process is frozen after an answer, the answer's
-/// beginning, may wait for the run to be stored.
-const CREATE: Duration = Duration::from_millis(250);
+use crate::{Caller, Gateway, drive::Driver, record, record::together::Together, resolve::Candidate};
 
 /// A run's events, as they come. Dropping it is the client's going away.
 #[derive(Debug)]
@@ -81,6 +73,17 @@ impl Gateway {
         self.0.options.long_lived
     }
 
+    /// Waits until what has been answered is recorded too, at most so long; whether it is.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        self.0.behind.settle(patience).await
+    }
+
+    /// Who writes runs down together, where the process goes on after an answer.
+    fn together(&self) -> Option<Together> {
+        let start = || Together::start(self.store().clone());
+        self.outlives_answers().then(|| self.0.together.get_or_init(start).clone())
+    }
+
     /// Begins a run under the id `id`. When this returns, the run waits in a queue, loads its model,
     /// or has a slot: what fails before that is an error here, and not an event.
     ///
@@ -96,7 +99,7 @@ impl Gateway {
         let candidates = self.resolve(caller, &generation).await?;
         let run = new_run(caller, id, candidates.first().ok_or_else(nobody)?);
         let (client, mut events) = mpsc::unbounded_channel();
-        let recording = record::start(self.store().clone(), run);
+        let recording = record::start(self.store().clone(), run, &self.0.behind, self.together());
         let driver = Driver::new(self, id, generation, client, recording.events);
         tokio::spawn(driver.run(candidates, recording.ended));
         let mut first = VecDeque::new();
@@ -113,9 +116,8 @@ impl Gateway {
             }
         }
         // Whoever learns the id can use it: elsewhere once the run is stored, and here before.
-        let created = self.0.beginning.note(id, recording.created);
         if !self.outlives_answers() {
-            let _ = tokio::time::timeout(CREATE, created).await;
+            self.0.behind.created(id).await;
         }
         Ok(RunStream { id, first, rest: events })
     }
@@ -144,40 +146,6 @@ impl Running {
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Notify>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Runs that have begun here, and aren't stored yet.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Beginning(Arc<Mutex<HashMap<RunId, Stored>>>);
-
-/// Resolves when a run is stored, or can't be.
-type Stored = Shared<BoxFuture<'static, ()>>;
-
-impl Beginning {
-    /// Notes a run that is about to be stored.
-    fn note(&self, id: RunId, created: oneshot::Receiver<()>) -> Stored {
-        let this = self.clone();
-        let stored = async move {
-            let _ = created.await;
-            this.runs().remove(&id);
-        };
-        let stored = stored.boxed().shared();
-        self.runs().insert(id, stored.clone());
-        tokio::spawn(stored.clone());
-        stored
-    }
-
-    /// Waits a little for a run that is about to be stored.
-    pub(crate) async fn wait(&self, id: RunId) {
-        let stored = self.runs().get(&id).cloned();
-        if let Some(stored) = stored {
-            let _ = tokio::time::timeout(CREATE, stored).await;
-        }
-    }
-
-    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Stored>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
