@@ -90,6 +90,7 @@ impl Renderer {
         match &event.body {
             RunEventBody::Selected(selected) => {
                 self.response.model.clone_from(&selected.model);
+                self.response.asked.settle(selected.node.is_some());
                 self.tell_response("response.created");
             }
             RunEventBody::Queued { .. } if !self.queued => {
@@ -133,6 +134,7 @@ impl Renderer {
         let mut renderer = Self::new(run.id, asked, false);
         renderer.response.created_at = run.created_at.unix();
         renderer.response.model = run.model.to_string();
+        renderer.response.asked.settle(run.node.is_some());
         for (index, block) in (0..).zip(&said.reasoning) {
             renderer.thoughts(index, block);
         }
