@@ -374,6 +374,7 @@ fn tool_use(id: &str, name: &str) -> Value {
     called(id, name, json!({}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn called(id: &str, name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": id, "name": name, "input": input, "caller": {"type": "direct"}})
 }

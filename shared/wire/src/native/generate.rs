@@ -1,8 +1,8 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    CacheControl, Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role,
-    Route, Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
+    CacheControl, Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority,
+    Role, Route, Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
