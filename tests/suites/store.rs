@@ -54,6 +54,7 @@ fn run(owner: UserId) -> Run {
         fallback_reason: None,
         queue_position: Some(2),
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),

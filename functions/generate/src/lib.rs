@@ -20,6 +20,7 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::responses::responses))
         .routes(routes!(routes::response::get, routes::response::delete))
         .routes(routes!(routes::embeddings::embeddings))
+        .routes(routes!(routes::route::route))
         .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
         .routes(routes!(routes::request_get::status))
         .routes(routes!(routes::request_events::events))

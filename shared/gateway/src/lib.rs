@@ -19,13 +19,17 @@ pub mod conversations;
 mod drive;
 mod error;
 mod health;
+mod load;
 pub mod nodes;
 pub mod providers;
 mod record;
 pub mod registry;
 pub mod requests;
 mod resolve;
+mod resume;
+pub mod routing;
 pub mod run;
+mod tariff;
 pub mod tokens;
 
 use std::sync::Arc;
@@ -38,7 +42,7 @@ use tokio::sync::OnceCell;
 pub use access::Caller;
 pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
-pub use providers::Routing;
+pub use routing::Routing;
 pub use run::RunStream;
 
 /// The gateway: everything that serves a request, shared by all of them.
@@ -52,6 +56,8 @@ struct Inner {
     options: Options,
     directory: providers::Directory,
     health: health::Health,
+    load: load::Load,
+    turns: resolve::Turns,
     running: run::Running,
     /// Read at first use: a function that needs no keys starts without asking for them.
     keys: OnceCell<Keys>,
@@ -107,6 +113,8 @@ impl Gateway {
             cache: cache::Cache::new(options.cache, &routing, options.long_lived),
             directory: providers::Directory::new(routing, http.vendors),
             health: health::Health::default(),
+            load: load::Load::default(),
+            turns: resolve::Turns::default(),
             running: run::Running::default(),
             keys: OnceCell::new(),
             access: access::Cache::default(),

@@ -104,7 +104,7 @@ impl Gateway {
         let run = new_run(caller, id, &candidates.first().ok_or_else(nobody)?.selected);
         let (client, mut events) = mpsc::unbounded_channel();
         let recording = record::start(self.store().clone(), run);
-        let driver = Driver::new(self, id, generation, client, recording.events, capture);
+        let driver = Driver::new(self, caller, id, generation, client, recording.events).heard_by(capture);
         tokio::spawn(driver.run(candidates, recording.ended));
         let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {
@@ -203,6 +203,7 @@ pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
         fallback_reason: selected.fallback_reason.clone(),
         queue_position: None,
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),

@@ -2,7 +2,7 @@
 //! Gateway's integration calls it.
 
 use axum::Router;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{Gateway, HttpClients, Options};
 use hearth_store::{Clients, Store};
 
 use crate::{AppState, config::FunctionConfig};
@@ -39,5 +39,5 @@ async fn state() -> Result<AppState, Error> {
         new_secret: None,
         cache: config.cache,
     };
-    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, Routing::default()) })
+    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, config.routing) })
 }

@@ -13,3 +13,4 @@ pub(crate) mod request_events;
 pub(crate) mod request_get;
 pub(crate) mod response;
 pub(crate) mod responses;
+pub(crate) mod route;

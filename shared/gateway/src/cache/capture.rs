@@ -66,10 +66,11 @@ impl Capture {
                 (self.bytes, self.events) = (0, Vec::new());
                 // Whoever stands in for a model that can't serve does so for now, and not for as long as
                 // an answer is kept.
-                self.spoiled = selected.fallback_used;
+                self.spoiled = selected.fallback_used || selected.resumed;
                 self.selected = Some(selected.clone());
             }
-            RunEventBody::Queued { .. } | RunEventBody::Loading { .. } => {}
+            // Whoever is given it again pays nothing.
+            RunEventBody::Queued { .. } | RunEventBody::Loading { .. } | RunEventBody::Cost { .. } => {}
             RunEventBody::Error { .. } | RunEventBody::Cancelled => self.spoil(),
             RunEventBody::ChoiceDone { finish_reason, .. } | RunEventBody::Done { finish_reason }
                 if !is_whole(*finish_reason) =>

@@ -98,9 +98,11 @@ impl Cache {
     /// Without answers. `alone`: no other process deletes any.
     pub(crate) fn new(settings: CacheSettings, routing: &Routing, alone: bool) -> Self {
         let most = if alone { settings.ttl() } else { settings.ttl().min(ELSEWHERE) };
+        // What is known of the models doesn't change what they say.
+        let Routing { providers, aliases, fallbacks, selection, catalog: _ } = routing;
         Self {
             settings,
-            routing: digest_of(routing),
+            routing: digest_of(&(providers, aliases, fallbacks, selection)),
             memory: Memory::new(settings.memory_bytes(), most),
             flights: Flights::default(),
             unrecorded: Unrecorded::default(),

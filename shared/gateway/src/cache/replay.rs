@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use hearth_domain::{FinishReason, Run, RunId, RunState, Timestamp};
+use hearth_domain::{Cost, FinishReason, Run, RunId, RunState, Timestamp};
 use hearth_wire::{RunEventBody, answer::Answers};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -118,5 +118,5 @@ fn ended(mut run: Run, entry: &Entry) -> Run {
     if let Some(first) = answers.all().first() {
         (run.text, run.tool_calls) = (first.text.clone(), first.tool_calls.clone());
     }
-    Run { state: RunState::Completed, finished_at: Some(Timestamp::now()), ..run }
+    Run { state: RunState::Completed, cost: Some(Cost::ZERO), finished_at: Some(Timestamp::now()), ..run }
 }

@@ -8,4 +8,5 @@ pub mod output;
 pub mod providers;
 pub mod render;
 pub mod requests;
+pub mod route;
 pub mod tokens;

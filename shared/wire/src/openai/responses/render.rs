@@ -72,7 +72,10 @@ impl Render for Renderer {
         match &event.body {
             RunEventBody::Selected(selected) => {
                 self.response.model.clone_from(&selected.model);
-                self.tell_response("response.created");
+                // Another one may be chosen in its place.
+                if self.sequence == 0 {
+                    self.tell_response("response.created");
+                }
             }
             RunEventBody::Queued { .. } if !self.queued => {
                 self.queued = true;
