@@ -28,7 +28,7 @@ impl Gateway {
         if !cache.settings.enabled {
             return Ok(0);
         }
-        cache.deletions.fetch_add(1, Ordering::AcqRel);
+        cache.deletions.fetch_add(1, Ordering::SeqCst);
         let here = cache.memory.remove(|entry| entry.is(caller.user, pattern));
         let mut keys: BTreeSet<String> = here.iter().map(ToString::to_string).collect();
         let listed = self.store().cached_answers().of(caller.user).await.map_err(error::store)?;

@@ -1,5 +1,7 @@
 //! A kept answer: who gave it, and its events.
 
+use std::fmt;
+
 use hearth_domain::{Cost, FinishReason, UserId};
 use hearth_store::cached_answers::CachedFacts;
 use hearth_wire::{RunEvent, RunEventBody, event::Selected};
@@ -9,7 +11,6 @@ use serde::{Deserialize, Serialize};
 const REASON: &str = "an answer that the cache has kept";
 
 /// A kept answer.
-#[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) facts: CachedFacts,
     said: Said,
@@ -18,12 +19,19 @@ pub(crate) struct Entry {
 }
 
 /// What a model has said, as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Said {
     /// Who it was.
     pub(crate) selected: Selected,
     /// From the answer's beginning to its end.
     pub(crate) events: Vec<RunEventBody>,
+}
+
+/// What was said is for who asked.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("facts", &self.facts).finish_non_exhaustive()
+    }
 }
 
 impl Entry {

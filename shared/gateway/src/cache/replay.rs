@@ -65,7 +65,12 @@ impl Gateway {
         };
         let (tell, recorded) = oneshot::channel();
         let recorded = self.0.beginning.note(id, recorded);
-        let run = new_run(caller, id, &entry.selected());
+        let run = Run {
+            state: RunState::Completed,
+            cost: Some(Cost::ZERO),
+            finished_at: Some(Timestamp::now()),
+            ..new_run(caller, id, &entry.selected())
+        };
         let (store, turns, entry) = (self.store().clone(), Arc::clone(&unrecorded.turns), Arc::clone(entry));
         tokio::spawn(async move {
             let (_room, _turn) = (room, turns.acquire().await);
@@ -89,7 +94,7 @@ impl Gateway {
 }
 
 async fn record(store: &hearth_store::Store, run: Run, entry: &Entry) {
-    let run = ended(run, entry);
+    let run = with_answer(run, entry);
     let mut waits = RETRIES.into_iter();
     loop {
         match (store.runs().create(&run).await, waits.next()) {
@@ -103,8 +108,8 @@ async fn record(store: &hearth_store::Store, run: Run, entry: &Entry) {
     }
 }
 
-/// The record of a run that was served with a kept answer.
-fn ended(mut run: Run, entry: &Entry) -> Run {
+/// The record of a run, with the answer that has served it.
+fn with_answer(mut run: Run, entry: &Entry) -> Run {
     let mut answers = Answers::default();
     for event in entry.events() {
         answers.take(event);
@@ -118,5 +123,5 @@ fn ended(mut run: Run, entry: &Entry) -> Run {
     if let Some(first) = answers.all().first() {
         (run.text, run.tool_calls) = (first.text.clone(), first.tool_calls.clone());
     }
-    Run { state: RunState::Completed, cost: Some(Cost::ZERO), finished_at: Some(Timestamp::now()), ..run }
+    run
 }
