@@ -84,10 +84,9 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
     let Generation {
         model,
         task,
-        // What another model went on with isn't kept.
         route: Route { provider, mode, fallbacks, preferred, resume: _ },
         extra: Extra { dialect, fields },
-        // Neither changes what the model says. An answer of a stand-in isn't kept.
+        // None of these changes what the model says. An answer of a stand-in, or of two models, isn't kept.
         on_disconnect: _,
         while_loading: _,
         priority: _,
