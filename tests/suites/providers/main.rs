@@ -5,6 +5,7 @@ mod catalog;
 mod dialects;
 mod fallback;
 mod keys;
+mod selection;
 mod stream;
 
 use hearth_tests::{Home, Reply, Setup, Upstream};
