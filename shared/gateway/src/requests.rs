@@ -27,7 +27,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` if there is none with this id, or it is somebody else's.
     pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
-        self.0.beginning.wait(id).await;
+        self.0.behind.wait(id).await;
         let run = self.store().runs().get(id).await.map_err(error::store)?;
         run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)
     }
@@ -169,6 +169,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
         reason: run.reason.clone(),
         fallback_used: run.fallback_reason.is_some(),
         fallback_reason: run.fallback_reason.clone(),
+        resumed: false,
         node: run.node,
     };
     let mut bodies = Vec::new();
@@ -184,6 +185,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
             arguments: call.arguments.clone(),
         }));
         bodies.push(RunEventBody::Usage { usage: run.usage });
+        bodies.extend(run.cost.map(|cost| RunEventBody::Cost { cost }));
     }
     bodies.push(match (run.state, &run.failure) {
         (RunState::Cancelled, _) => RunEventBody::Cancelled,

@@ -7,10 +7,12 @@
 
 mod access_log;
 pub mod auth;
+pub mod cache;
 pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod extract;
+pub mod head;
 pub mod lambda;
 pub mod queue;
 pub mod request_id;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::{Answer, Answers, ending},
-    stream::Frame,
+    stream::{Frame, Render},
 };
 
 /// Takes a run's events in order; gives frames, and the whole answer at the end.
@@ -47,24 +47,10 @@ enum Open {
     },
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event.
-    pub(super) fn new(request_id: RunId) -> Self {
-        Self {
-            request_id,
-            model: String::new(),
-            answers: Answers::default(),
-            usage: Usage::default(),
-            greeted: false,
-            open: None,
-            begun: 0,
-            calls: 0,
-            ended: false,
-        }
-    }
+impl Render for Renderer {
+    type Answer = MessagesAnswer;
 
-    /// The frames that an event gives. The last one, [`Self::last`], is left to the caller.
-    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         self.note(&event.body);
         match &event.body {
             RunEventBody::Started { .. } => self.greeting(),
@@ -84,21 +70,32 @@ impl Renderer {
         }
     }
 
-    /// The frame that ends the stream of a run that ended by itself. It is for when the run is recorded.
-    #[must_use]
-    pub fn last(&self) -> Option<Frame> {
+    fn last(&self) -> Option<Frame> {
         self.ended.then(|| frame("message_stop", json!({})))
     }
 
-    /// Takes every event of a run and gives its answer.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<MessagesAnswer, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<MessagesAnswer, ApiError> {
         let reason = ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         let content = self.answer().map(blocks).unwrap_or_default();
         Ok(MessagesAnswer { content, stop_reason: Some(stop_reason(reason).to_owned()), ..self.empty() })
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event.
+    pub(super) fn new(request_id: RunId) -> Self {
+        Self {
+            request_id,
+            model: String::new(),
+            answers: Answers::default(),
+            usage: Usage::default(),
+            greeted: false,
+            open: None,
+            begun: 0,
+            calls: 0,
+            ended: false,
+        }
     }
 
     /// What later frames, or the whole answer, tell of an event.

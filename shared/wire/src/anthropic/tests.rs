@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 fn hello() -> Value {
@@ -296,6 +296,7 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
         reason: "a test".into(),
         fallback_used: false,
         fallback_reason: None,
+        resumed: false,
     });
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     let (middle, end) = bodies.split_at(bodies.len() - 1);
@@ -373,6 +374,7 @@ fn tool_use(id: &str, name: &str) -> Value {
     called(id, name, json!({}))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn called(id: &str, name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": id, "name": name, "input": input, "caller": {"type": "direct"}})
 }

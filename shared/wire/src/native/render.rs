@@ -1,6 +1,6 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +12,7 @@ use crate::{
     answer::{Answers, ending},
     event::{Selected, ToolCallBegin},
     openai::logprobs::entries,
-    stream::Frame,
+    stream::{Frame, Render},
 };
 
 /// Takes a run's events in order; gives frames, and the whole response at the end.
@@ -23,19 +23,14 @@ pub struct Renderer {
     selection: Selection,
     answers: Answers,
     usage: Usage,
+    cost: Option<Cost>,
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event.
-    #[must_use]
-    pub fn new(request_id: RunId) -> Self {
-        let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
-    }
+impl Render for Renderer {
+    type Answer = GenerateResponse;
 
-    /// The frames that an event gives; none for those that only collect. The last one, after a
-    /// terminal event, is `[DONE]`, which the caller sends when the run is recorded.
-    pub fn frame(&mut self, event: &RunEvent) -> Option<Frame> {
+    /// None for the events that only collect.
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         self.note(&event.body);
         let value = match &event.body {
             RunEventBody::Selected(selected) => self.selected(selected),
@@ -58,19 +53,26 @@ impl Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
-            | RunEventBody::Usage { .. } => return None,
+            | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. } => return Vec::new(),
         };
-        Some(Frame::json(Some(event.seq), &value))
+        vec![Frame::json(Some(event.seq), &value)]
     }
 
-    /// Takes every event of a run and gives its response.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
         let reason = ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         Ok(self.response(Some(reason)))
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event.
+    #[must_use]
+    pub fn new(request_id: RunId) -> Self {
+        let (modality, selection) = (Modality::Text, Selection::default());
+        let (answers, usage) = (Answers::default(), Usage::default());
+        Self { request_id, modality, selection, answers, usage, cost: None }
     }
 
     /// What later frames, or the whole response, tell of an event.
@@ -84,20 +86,26 @@ impl Renderer {
                     reason: selected.reason.clone(),
                     fallback_used: selected.fallback_used,
                     fallback_reason: selected.fallback_reason.clone(),
+                    resumed: selected.resumed,
                 };
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
+            RunEventBody::Cost { cost } => self.cost = Some(*cost),
             event => self.answers.take(event),
         }
     }
 
     fn selected(&self, selected: &Selected) -> Value {
-        json!({
+        let mut value = json!({
             "event": "model_selected", "request_id": self.request_id, "model": selected.model,
             "model_name": selected.model_name, "provider": selected.provider,
             "modality": selected.modality, "fallback_used": selected.fallback_used,
-        })
+        });
+        if selected.resumed {
+            value["resumed"] = json!(true);
+        }
+        value
     }
 
     fn complete(&self, finish_reason: FinishReason) -> Value {
@@ -115,6 +123,7 @@ impl Renderer {
             selection: self.selection.clone(),
             output: Output::from(&self.answers),
             usage: self.usage.into(),
+            cost: self.cost.map(Into::into),
             finish_reason,
             warnings: Vec::new(),
         }

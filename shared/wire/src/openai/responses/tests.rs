@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 /// A request with these fields.
@@ -279,6 +279,7 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
         reason: "a test".into(),
         fallback_used: false,
         fallback_reason: None,
+        resumed: false,
     });
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     let (end, middle) = bodies.split_last().unwrap();
@@ -506,6 +507,7 @@ fn a_response_is_told_again_from_its_record() {
         fallback_reason: None,
         queue_position: None,
         usage: Usage { prompt_tokens: 3, ..Usage::default() },
+        cost: None,
         finish_reason: Some(FinishReason::Length),
         failure: None,
         text: "Hi".into(),
