@@ -17,11 +17,12 @@ use crate::{
 
 /// So many runs may wait to be recorded. The next is served when one of them is: a store that is slow for a
 /// while isn't noticed, one that always is slows its clients, and memory has a bound.
-const WAITING: u32 = 8192;
-/// So many are recorded at once: each is a write, and those who wait for a model need the store too.
-const AT_ONCE: usize = 8;
+const WAITING: u32 = 16_384;
+/// So many are recorded at once: at home that is the processor's work, and those who wait for an answer need it
+/// more.
+const AT_ONCE: usize = 2;
 /// How long an answer may wait for there to be room.
-const ROOM: Duration = Duration::from_millis(250);
+const ROOM: Duration = Duration::from_millis(100);
 /// How long the process' end may wait for all of them.
 const LAST: Duration = Duration::from_secs(5);
 /// Waits before a write is tried again.
