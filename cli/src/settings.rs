@@ -262,9 +262,9 @@ impl Settings {
             "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
             "aliases": self.aliases,
             "fallbacks": self.fallbacks,
-            "cache": self.cache,
             "selection": self.selection,
             "models": self.models,
+            "cache": self.cache,
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
@@ -411,14 +411,14 @@ mod tests {
             ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
             ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
             ("[storage]\nkeep_days = 0", "storage.keep_days"),
-            ("[cache]\nttl_seconds = 0", "cache.ttl_seconds must be 1"),
-            ("[cache]\nttl = 5", "ttl"),
             ("[aliases]\nfast = []", "aliases.fast"),
             ("[selection]\nstrategy = 'best'", "least_busy"),
             ("[[selection.rules]]\nwords = ['code']", "selection.rules[0].model"),
             ("[models.'gpt-5']\ncontext_length = 1", "models.\"gpt-5\""),
             ("[models.'openai:gpt-5']\nprize = 1", "prize"),
             ("[models.'openai:gpt-5.1']\nprice = {input = -1}", "dollars"),
+            ("[cache]\nttl_seconds = 0", "cache.ttl_seconds must be 1"),
+            ("[cache]\nttl = 5", "ttl"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

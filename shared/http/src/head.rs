@@ -19,6 +19,7 @@ pub const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-hearth-fallba
 
 /// What the run costs, in US dollars, or `unknown`; not on a stream, which begins before that is known.
 pub const COST: HeaderName = HeaderName::from_static("x-hearth-cost");
+
 /// What the cache had for the request, `hit` or `miss`; in a request, what it wants of the cache.
 pub const CACHE: HeaderName = HeaderName::from_static("x-hearth-cache");
 

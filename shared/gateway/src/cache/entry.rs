@@ -52,11 +52,6 @@ impl Entry {
         Selected { node: None, reason: REASON.to_owned(), ..self.said.selected.clone() }
     }
 
-    /// What is said, to the end.
-    pub(crate) fn events(&self) -> &[RunEventBody] {
-        &self.said.events
-    }
-
     /// The events of a run that it serves, which costs nothing.
     pub(crate) fn replay(&self) -> impl Iterator<Item = RunEvent> {
         let (said, end) = self.said.events.split_at(self.said.events.len().saturating_sub(1));

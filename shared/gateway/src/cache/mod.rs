@@ -36,7 +36,6 @@ use crate::{Caller, Gateway, Routing, RunStream, resolve::AUTO};
 use entry::Entry;
 use key::{Key, digest_of, key_of};
 use memory::Memory;
-use replay::Unrecorded;
 use single_flight::{Flights, Leader, Place};
 
 /// How long a request may wait for the table to tell whether it has an answer.
@@ -78,7 +77,6 @@ pub(crate) struct Cache {
     routing: String,
     memory: Memory,
     flights: Flights<Key, Arc<Entry>>,
-    unrecorded: Unrecorded,
     hits: AtomicU64,
     misses: AtomicU64,
     /// How many times answers were deleted.
@@ -105,7 +103,6 @@ impl Cache {
             routing: digest_of(&(providers, aliases, fallbacks, selection)),
             memory: Memory::new(settings.memory_bytes(), most),
             flights: Flights::default(),
-            unrecorded: Unrecorded::default(),
             hits: AtomicU64::default(),
             misses: AtomicU64::default(),
             deletions: AtomicU64::default(),
@@ -190,7 +187,7 @@ impl Gateway {
         match found {
             Found::Answer(entry) => {
                 cache.count(CacheOutcome::Hit);
-                Ok(self.replay(caller, id, &entry).await)
+                Ok(self.replay(caller, id, &entry))
             }
             Found::Nothing(_) if !keeps => {
                 cache.count(CacheOutcome::Miss);
