@@ -63,6 +63,7 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let model = default.id.clone();
     let (node, node_ended) = Node::start(config(&settings, default)?);
     let link = start_link(&gateway, operator, identity::node_id(&settings.data)?, &node).await?;
+    gateway.begin_discovery().await;
     let state = AppState { gateway: gateway.clone() };
     let server = serve::start(listener, api::router(state).merge(stores.object_routes()));
     progress.say(&format!("loading {model}"));
