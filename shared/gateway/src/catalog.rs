@@ -78,7 +78,7 @@ impl Gateway {
     pub(crate) async fn models_of_providers(&self, owner: KeyOwner, only: Option<&str>) -> Vec<ModelBody> {
         let mut providers = self.providers().await.to_vec();
         providers.retain(|known| only.is_none_or(|only| known.name() == only));
-        let found = self.find_all(owner, &providers).await;
+        let found = self.discover_all(owner, &providers).await;
         let mut models = Vec::new();
         for (known, found) in providers.iter().zip(&found) {
             models.extend(self.offers(owner, known, found).into_iter().map(|offered| {

@@ -100,7 +100,7 @@ impl Gateway {
     /// Has every provider asked for its models in the background, if it is time to.
     pub async fn begin_discovery(&self) {
         for known in self.providers().await.iter() {
-            self.find_later(KeyOwner::Operator, known);
+            self.discover_later(KeyOwner::Operator, known);
         }
     }
 
@@ -108,7 +108,7 @@ impl Gateway {
     pub(crate) async fn key_changed(&self, owner: KeyOwner, provider: &str) {
         self.0.balances.forget(owner, provider);
         if let Some(known) = self.providers().await.iter().find(|known| known.name() == provider) {
-            self.find_later(owner, known);
+            self.discover_later(owner, known);
         }
     }
 
@@ -117,7 +117,7 @@ impl Gateway {
     pub(crate) fn found(&self, owner: KeyOwner, known: &Known) -> Found {
         let found = self.0.finds.slot(owner, &known.provider).found().clone();
         if !found.recalled || found.is_due(Timestamp::now()) {
-            self.find_later(owner, known);
+            self.discover_later(owner, known);
         }
         found
     }
@@ -132,26 +132,26 @@ impl Gateway {
     }
 
     /// What is known of all providers' models, once they were asked, or after a while.
-    pub(crate) async fn find_all(&self, owner: KeyOwner, all: &[Known]) -> Vec<Found> {
+    pub(crate) async fn discover_all(&self, owner: KeyOwner, all: &[Known]) -> Vec<Found> {
         let asked = all.iter().map(|known| {
             let (gateway, asked) = (self.clone(), known.clone());
             // A task of its own: who doesn't wait any longer doesn't end it.
-            tokio::spawn(async move { gateway.find(owner, &asked).await })
+            tokio::spawn(async move { gateway.discover(owner, &asked).await })
         });
         let _ = tokio::time::timeout(PATIENCE, futures::future::join_all(asked)).await;
         all.iter().map(|known| self.0.finds.slot(owner, &known.provider).found().clone()).collect()
     }
 
     /// Asks for a provider's models in the background; not where a process is frozen after its answer.
-    pub(crate) fn find_later(&self, owner: KeyOwner, known: &Known) {
+    pub(crate) fn discover_later(&self, owner: KeyOwner, known: &Known) {
         if self.outlives_answers() {
             let (gateway, known) = (self.clone(), known.clone());
-            tokio::spawn(async move { gateway.find(owner, &known).await });
+            tokio::spawn(async move { gateway.discover(owner, &known).await });
         }
     }
 
     /// Asks a provider for its models and its balance, if it is time to.
-    async fn find(&self, owner: KeyOwner, known: &Known) {
+    async fn discover(&self, owner: KeyOwner, known: &Known) {
         let slot = self.0.finds.slot(owner, &known.provider);
         // Who comes meanwhile waits, and finds that it isn't time to any more.
         let _asking = slot.asking.lock().await;

@@ -26,6 +26,7 @@ use crate::{
     cache::Capture,
     health::OPEN,
     load,
+    record::behind::RECORD,
     resolve::{Candidate, may_fall_back},
     resume::Said,
     tariff::Tariff,
@@ -33,8 +34,8 @@ use crate::{
 
 /// How long a stopped run may take to say so.
 const CANCEL: Duration = Duration::from_secs(10);
-/// How long a stream's end may wait for the run to be recorded.
-const RECORD: Duration = Duration::from_secs(5);
+/// With more runs than this to be recorded, answers wait for their records.
+pub(crate) const BACKLOG: usize = 10_000;
 /// How often the same candidate is asked again.
 const RETRIES: u32 = 2;
 /// The first wait before that; each further one is twice as long.
@@ -104,7 +105,7 @@ impl Driver {
         }
     }
 
-    /// Carries it out, and waits until it is recorded.
+    /// Carries it out. Where the process is frozen after an answer, this waits until it is recorded.
     pub(crate) async fn run(mut self, candidates: Vec<Candidate>, recorded: JoinHandle<()>) {
         let began = Instant::now();
         if let Err(error) = self.attempts(candidates).await {
@@ -112,9 +113,14 @@ impl Driver {
         }
         metrics::histogram!("hearth_run_seconds").record(began.elapsed());
         self.gateway.0.running.leave(self.id);
-        // The client's stream ends when `self.client` is dropped, after the run is recorded.
+        // The client's stream ends when `self.client` is dropped.
         drop(self.recorder);
-        let kept = self.capture.and_then(Capture::end).filter(|_| !self.gateway.outlives_answers());
+        let kept = self.capture.and_then(Capture::end);
+        let behind = &self.gateway.0.behind;
+        behind.told(self.id);
+        if self.gateway.outlives_answers() && behind.len() <= BACKLOG {
+            return;
+        }
         let recorded = async { tokio::join!(recorded, OptionFuture::from(kept)) };
         if tokio::time::timeout(RECORD, recorded).await.is_err() {
             tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");

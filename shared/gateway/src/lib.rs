@@ -37,7 +37,7 @@ pub mod run;
 mod tariff;
 pub mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hearth_auth::Keys;
 use hearth_store::{NewSecret, Store};
@@ -72,8 +72,10 @@ struct Inner {
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
     cache: cache::Cache,
-    /// Runs that begin here, and aren't stored yet.
-    beginning: run::Beginning,
+    /// Runs that are being recorded here.
+    behind: record::behind::Behind,
+    /// Who records runs that have ended, from the first one on.
+    together: OnceLock<record::together::Together>,
 }
 
 /// What the gateway calls out through.
@@ -129,7 +131,8 @@ impl Gateway {
             access: access::Cache::default(),
             nodes: nodes::RecordCache::default(),
             statuses: nodes::StatusCache::default(),
-            beginning: run::Beginning::default(),
+            behind: record::behind::Behind::default(),
+            together: OnceLock::new(),
         }))
     }
 

@@ -169,7 +169,7 @@ impl Gateway {
         let finds = if self.outlives_answers() {
             providers.iter().map(|known| self.found(KeyOwner::Operator, known)).collect()
         } else {
-            self.find_all(KeyOwner::Operator, &providers).await
+            self.discover_all(KeyOwner::Operator, &providers).await
         };
         let body = |(known, found): (&Known, &Found)| {
             let endpoint = known.provider.endpoint();

@@ -27,7 +27,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` if there is none with this id, or it is somebody else's.
     pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
-        self.0.beginning.wait(id).await;
+        self.0.behind.wait(id).await;
         let run = self.store().runs().get(id).await.map_err(error::store)?;
         run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)
     }

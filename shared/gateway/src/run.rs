@@ -10,24 +10,17 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
 use hearth_domain::{Generation, ModelId, Run, RunId, RunState, Timestamp, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::Selected};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     Caller, Gateway,
     cache::{CacheOutcome, Capture},
     drive::Driver,
     record,
+    record::together::Together,
 };
-
-/// How long whoever looks for a run, or where a process is frozen after an answer, the answer's
-/// beginning, may wait for the run to be stored.
-pub(crate) const CREATE: Duration = Duration::from_millis(250);
 
 /// A run's events, as they come. Dropping it is the client's going away.
 #[derive(Debug)]
@@ -92,6 +85,17 @@ impl Gateway {
         self.0.options.long_lived
     }
 
+    /// Waits until what has been answered is recorded too, at most so long; whether it is.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        self.0.behind.settle(patience).await
+    }
+
+    /// Who writes runs down together, where the process goes on after an answer.
+    pub(crate) fn together(&self) -> Option<Together> {
+        let start = || Together::start(self.store().clone());
+        self.outlives_answers().then(|| self.0.together.get_or_init(start).clone())
+    }
+
     /// Begins a run that a model serves; `capture` listens to it.
     pub(crate) async fn begin(
         &self,
@@ -103,7 +107,7 @@ impl Gateway {
         let candidates = self.resolve(caller, &generation).await?;
         let run = new_run(caller, id, &candidates.first().ok_or_else(nobody)?.selected);
         let (client, mut events) = mpsc::unbounded_channel();
-        let recording = record::start(self.store().clone(), run);
+        let recording = record::start(self.store().clone(), run, &self.0.behind, self.together());
         let driver = Driver::new(self, caller, id, generation, client, recording.events, capture);
         tokio::spawn(driver.run(candidates, recording.ended));
         let mut first = VecDeque::new();
@@ -120,9 +124,8 @@ impl Gateway {
             }
         }
         // Whoever learns the id can use it: elsewhere once the run is stored, and here before.
-        let created = self.0.beginning.note(id, recording.created);
         if !self.outlives_answers() {
-            let _ = tokio::time::timeout(CREATE, created).await;
+            self.0.behind.created(id).await;
         }
         Ok(RunStream { id, cache: None, first, rest: events })
     }
@@ -154,41 +157,6 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Runs that have begun here, and aren't stored yet.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Beginning(Arc<Mutex<HashMap<RunId, Stored>>>);
-
-/// Resolves when a run is stored, or can't be.
-type Stored = Shared<BoxFuture<'static, ()>>;
-
-impl Beginning {
-    /// Notes a run that is about to be stored.
-    pub(crate) fn note(&self, id: RunId, created: oneshot::Receiver<()>) -> Stored {
-        let this = self.clone();
-        let stored = async move {
-            let _ = created.await;
-            this.runs().remove(&id);
-        };
-        let stored = stored.boxed().shared();
-        self.runs().insert(id, stored.clone());
-        tokio::spawn(stored.clone());
-        stored
-    }
-
-    /// Waits a little for a run that is about to be stored.
-    pub(crate) async fn wait(&self, id: RunId) {
-        let stored = self.runs().get(&id).cloned();
-        if let Some(stored) = stored {
-            let _ = tokio::time::timeout(CREATE, stored).await;
-        }
-    }
-
-    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Stored>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A run that `selected` is to serve.
 pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
     Run {

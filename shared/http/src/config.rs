@@ -30,10 +30,10 @@ pub struct FunctionConfig {
     pub log_level: String,
     /// Whether nodes may have private addresses.
     pub private_nodes: bool,
-    /// Whether answers are kept, and for how long.
-    pub cache: CacheSettings,
     /// Whom the gateway asks beside nodes, and how it chooses.
     pub routing: Routing,
+    /// Whether answers are kept, and for how long.
+    pub cache: CacheSettings,
 }
 
 impl FunctionConfig {
@@ -54,11 +54,11 @@ impl FunctionConfig {
         let needed =
             |name| env(name).filter(|value| !value.is_empty()).ok_or_else(|| wrong(name, "must be set"));
         let mut routing = match env(ROUTING).filter(|json| !json.is_empty()) {
-            Some(json) => routing(&json).map_err(|problem| wrong(ROUTING, problem))?,
+            Some(json) => routing(&json).map_err(|problem| wrong(ROUTING, &problem))?,
             None => Routing::default(),
         };
         if let Some(json) = env(MODELS).filter(|json| !json.is_empty()) {
-            routing.catalog = catalog(&json).map_err(|problem| wrong(MODELS, problem))?;
+            routing.catalog = catalog(&json).map_err(|problem| wrong(MODELS, &problem))?;
         }
         Ok(Self {
             names: Names {
@@ -69,14 +69,48 @@ impl FunctionConfig {
             },
             log_level: env("HEARTH_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             private_nodes: flag(&env, "HEARTH_ALLOW_PRIVATE_NODES")?,
-            cache: cache(&env)?,
             routing,
+            cache: cache(&env)?,
         })
     }
 }
 
-fn wrong(name: &'static str, problem: impl Into<String>) -> ConfigError {
-    ConfigError { name, problem: problem.into() }
+fn wrong(name: &'static str, problem: &str) -> ConfigError {
+    ConfigError { name, problem: problem.to_owned() }
+}
+
+fn flag(env: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<bool, ConfigError> {
+    match env(name).as_deref() {
+        None | Some("" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(wrong(name, "must be true or false")),
+    }
+}
+
+fn number(env: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Option<u64>, ConfigError> {
+    match env(name).filter(|value| !value.is_empty()) {
+        None => Ok(None),
+        Some(value) => value.parse().map(Some).map_err(|_| wrong(name, "must be a number")),
+    }
+}
+
+fn cache(env: &impl Fn(&str) -> Option<String>) -> Result<CacheSettings, ConfigError> {
+    let defaults = CacheSettings::default();
+    let settings = CacheSettings {
+        enabled: flag(env, "HEARTH_CACHE_ENABLED")?,
+        ttl_seconds: number(env, "HEARTH_CACHE_TTL_SECONDS")?.unwrap_or(defaults.ttl_seconds),
+        memory_mb: number(env, "HEARTH_CACHE_MEMORY_MB")?.unwrap_or(defaults.memory_mb),
+        max_entry_kb: number(env, "HEARTH_CACHE_MAX_ENTRY_KB")?.unwrap_or(defaults.max_entry_kb),
+        shared: flag(env, "HEARTH_CACHE_SHARED")?,
+    };
+    let names = ["HEARTH_CACHE_TTL_SECONDS", "HEARTH_CACHE_MEMORY_MB", "HEARTH_CACHE_MAX_ENTRY_KB"];
+    for (name, (_, value, range)) in names.into_iter().zip(settings.numbers()) {
+        if !range.contains(&value) {
+            let (least, most) = range.into_inner();
+            return Err(wrong(name, &format!("must be {least} to {most}, and is {value}")));
+        }
+    }
+    Ok(settings)
 }
 
 /// Routing that is written as a JSON object.
@@ -97,62 +131,56 @@ fn catalog(json: &str) -> Result<Catalog, String> {
     Catalog::with(&changes).map_err(|error| format!("has a model that can't be: {error}"))
 }
 
-fn cache(env: &impl Fn(&str) -> Option<String>) -> Result<CacheSettings, ConfigError> {
-    let defaults = CacheSettings::default();
-    let settings = CacheSettings {
-        enabled: flag(env, "HEARTH_CACHE_ENABLED")?,
-        ttl_seconds: number(env, "HEARTH_CACHE_TTL_SECONDS")?.unwrap_or(defaults.ttl_seconds),
-        memory_mb: number(env, "HEARTH_CACHE_MEMORY_MB")?.unwrap_or(defaults.memory_mb),
-        max_entry_kb: number(env, "HEARTH_CACHE_MAX_ENTRY_KB")?.unwrap_or(defaults.max_entry_kb),
-        shared: flag(env, "HEARTH_CACHE_SHARED")?,
-    };
-    let names = ["HEARTH_CACHE_TTL_SECONDS", "HEARTH_CACHE_MEMORY_MB", "HEARTH_CACHE_MAX_ENTRY_KB"];
-    for (name, (_, value, range)) in names.into_iter().zip(settings.numbers()) {
-        if !range.contains(&value) {
-            return Err(wrong(name, "is out of its range"));
-        }
-    }
-    Ok(settings)
-}
-
-fn flag(env: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<bool, ConfigError> {
-    match env(name).as_deref() {
-        None | Some("" | "false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(wrong(name, "must be true or false")),
-    }
-}
-
-fn number(env: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<Option<u64>, ConfigError> {
-    match env(name).filter(|value| !value.is_empty()) {
-        None => Ok(None),
-        Some(value) => value.parse().map(Some).map_err(|_| wrong(name, "must be a number")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_missing_is_named() {
-        let all = |name: &str| match name {
-            "HEARTH_ALLOW_PRIVATE_NODES" => Some("true".to_owned()),
-            ROUTING => Some(r#"{"aliases": {"fast": ["groq:llama", "openai:gpt"]}}"#.to_owned()),
-            MODELS => Some(r#"{"openai:gpt-x": {"context_length": 7}}"#.to_owned()),
-            name if name.starts_with("HEARTH_CACHE_") => None,
-            _ => Some("x".to_owned()),
+        let all = |name: &str| {
+            let value = match name {
+                "HEARTH_ALLOW_PRIVATE_NODES" => "true",
+                ROUTING => r#"{"aliases": {"fast": ["groq:llama", "openai:gpt"]}}"#,
+                MODELS => r#"{"openai:gpt-x": {"context_length": 7}}"#,
+                name if name.starts_with("HEARTH_CACHE_") => return None,
+                _ => "x",
+            };
+            Some(value.to_owned())
         };
         let config = FunctionConfig::from_env(all).unwrap();
         assert!(config.private_nodes && config.routing.aliases.contains_key("fast"));
+        assert_eq!(config.cache, CacheSettings::default());
         let facts = config.routing.catalog.facts("openai", "openai", "gpt-x");
         assert_eq!(facts.unwrap().context_length, Some(7));
-        let bad = |name: &str| if name == MODELS { Some(r#"{"x": {}}"#.to_owned()) } else { all(name) };
-        let error = FunctionConfig::from_env(bad).unwrap_err().to_string();
+        let wrong = |name: &str| if name == MODELS { Some(r#"{"x": {}}"#.to_owned()) } else { all(name) };
+        let error = FunctionConfig::from_env(wrong).unwrap_err().to_string();
         assert!(error.starts_with("HEARTH_MODELS has a model that can't be: models.\"x\""), "{error}");
-        assert_eq!(config.cache, CacheSettings::default());
         let without = |name: &str| all(name).filter(|_| name != "HEARTH_BUCKET");
         assert_eq!(FunctionConfig::from_env(without).unwrap_err().to_string(), "HEARTH_BUCKET must be set");
+    }
+
+    #[test]
+    fn the_cache_is_set_up_by_numbers_in_their_ranges() {
+        let with = |name: &'static str, value: &'static str| {
+            FunctionConfig::from_env(move |asked: &str| match asked {
+                "HEARTH_CACHE_ENABLED" => Some("true".to_owned()),
+                asked if asked == name => Some(value.to_owned()),
+                "HEARTH_TABLE" | "HEARTH_BUCKET" | "HEARTH_SECRET" | "HEARTH_PROVIDER_KEYS" => {
+                    Some("x".to_owned())
+                }
+                _ => None,
+            })
+        };
+        let cache = with("HEARTH_CACHE_TTL_SECONDS", "60").unwrap().cache;
+        assert_eq!(cache, CacheSettings { enabled: true, ttl_seconds: 60, ..CacheSettings::default() });
+        for (name, value, problem) in [
+            ("HEARTH_CACHE_SHARED", "yes", "must be true or false"),
+            ("HEARTH_CACHE_MEMORY_MB", "lots", "must be a number"),
+            ("HEARTH_CACHE_TTL_SECONDS", "0", "must be 1 to 2592000, and is 0"),
+            ("HEARTH_CACHE_MAX_ENTRY_KB", "99999", "must be 1 to 16384, and is 99999"),
+        ] {
+            assert_eq!(with(name, value).unwrap_err().to_string(), format!("{name} {problem}"));
+        }
     }
 
     #[test]
@@ -165,28 +193,5 @@ mod tests {
         assert!(refused(r#"{"aliases": {"a": []}}"#).contains("aliases.a"));
         let key = refused(r#"{"providers": {"openai": {"api_key": "sk-secret"}}}"#);
         assert!(key.contains("hearth key set openai") && !key.contains("sk-secret"), "{key}");
-    }
-
-    #[test]
-    fn the_cache_is_set_up_by_numbers_in_their_ranges() {
-        let with = |name: &'static str, value: &'static str| {
-            FunctionConfig::from_env(move |asked: &str| match asked {
-                "HEARTH_CACHE_ENABLED" => Some("true".to_owned()),
-                asked if asked == name => Some(value.to_owned()),
-                asked if asked.starts_with("HEARTH_CACHE_") || asked == "HEARTH_ALLOW_PRIVATE_NODES" => None,
-                ROUTING | MODELS => None,
-                _ => Some("x".to_owned()),
-            })
-        };
-        let cache = with("HEARTH_CACHE_TTL_SECONDS", "60").unwrap().cache;
-        assert_eq!(cache, CacheSettings { enabled: true, ttl_seconds: 60, ..CacheSettings::default() });
-        for (name, value, problem) in [
-            ("HEARTH_CACHE_SHARED", "yes", "must be true or false"),
-            ("HEARTH_CACHE_MEMORY_MB", "lots", "must be a number"),
-            ("HEARTH_CACHE_TTL_SECONDS", "0", "is out of its range"),
-            ("HEARTH_CACHE_MAX_ENTRY_KB", "99999999", "is out of its range"),
-        ] {
-            assert_eq!(with(name, value).unwrap_err(), wrong(name, problem));
-        }
     }
 }

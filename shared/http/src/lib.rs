@@ -18,6 +18,7 @@ pub mod queue;
 pub mod request_id;
 pub mod serve;
 pub mod sse;
+mod unread;
 
 pub use auth::require;
 pub use error::HttpError;

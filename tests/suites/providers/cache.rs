@@ -77,6 +77,7 @@ async fn what_was_answered_is_answered_again_in_every_form() {
 
     let second = ask(&client, &greedy("Hi"), &[]).await;
     assert_eq!(second.json()["usage"], usage);
+    assert_eq!(second.header("x-hearth-cost"), "0");
     let id = second.header("x-request-id").to_owned();
     assert_eq!(said(second), pair("hit", SAID));
     // It has a record of its own.
@@ -97,6 +98,9 @@ async fn what_was_answered_is_answered_again_in_every_form() {
         text.push_str(event.data["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
     }
     assert_eq!(text, SAID);
+    let streamed = ask(&client, &body, &[]).await;
+    assert_eq!(streamed.header("x-hearth-cache"), "hit");
+    assert!(streamed.body.trim_ascii_end().ends_with(b"data: [DONE]"));
     let native = json!({"model": "rig0:big", "input": {"prompt": "Hi"}, "parameters": {"temperature": 0}});
     let native = client.post("/v1/generate", &native).await;
     assert_eq!(native.header("x-hearth-cache"), "hit");

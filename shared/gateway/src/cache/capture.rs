@@ -1,6 +1,6 @@
 //! Listens to a run, and keeps its answer if it is worth it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use hearth_domain::{Timestamp, UserId};
 use hearth_store::cached_answers::CachedFacts;
@@ -50,7 +50,7 @@ impl Capture {
             owner,
             asked,
             leader,
-            deletions: gateway.0.cache.deletions.load(Ordering::Acquire),
+            deletions: gateway.0.cache.deletions(),
             selected: None,
             events: Vec::new(),
             bytes: 0,
@@ -66,10 +66,11 @@ impl Capture {
                 (self.bytes, self.events) = (0, Vec::new());
                 // Whoever stands in for a model that can't serve does so for now, and not for as long as
                 // an answer is kept.
-                self.spoiled = selected.fallback_used;
+                self.spoiled = selected.fallback_used || selected.resumed;
                 self.selected = Some(selected.clone());
             }
-            RunEventBody::Queued { .. } | RunEventBody::Loading { .. } => {}
+            // Whoever is given it again pays nothing.
+            RunEventBody::Queued { .. } | RunEventBody::Loading { .. } | RunEventBody::Cost { .. } => {}
             RunEventBody::Error { .. } | RunEventBody::Cancelled => self.spoil(),
             RunEventBody::ChoiceDone { finish_reason, .. } | RunEventBody::Done { finish_reason }
                 if !is_whole(*finish_reason) =>
@@ -126,10 +127,10 @@ impl Capture {
             return;
         }
         let entry = Arc::new(Entry::new(facts, said, json.len()));
-        if cache.deletions.load(Ordering::Acquire) == self.deletions {
-            cache.memory.put(key, Arc::clone(&entry));
-            let (gateway, entry) = (gateway.clone(), Arc::clone(&entry));
-            self.writing = Some(tokio::spawn(async move { write(&gateway, key, &entry, &json).await }));
+        if cache.remember(key, Arc::clone(&entry), self.deletions) {
+            let (gateway, entry, deletions) = (gateway.clone(), Arc::clone(&entry), self.deletions);
+            let writing = async move { write(&gateway, key, &entry, &json, deletions).await };
+            self.writing = Some(tokio::spawn(writing));
         }
         if let Some(leader) = self.leader.take() {
             leader.land(entry);
@@ -137,11 +138,16 @@ impl Capture {
     }
 }
 
-async fn write(gateway: &Gateway, key: Key, entry: &Entry, json: &str) {
-    match gateway.store().cached_answers().put(&key.to_string(), &entry.facts, json).await {
-        Ok(true) => {}
-        Ok(false) => tracing::debug!(bytes = json.len(), "an answer is too large for the table"),
-        Err(error) => tracing::warn!(%error, "an answer can't be kept in the table; it is in memory alone"),
+async fn write(gateway: &Gateway, key: Key, entry: &Entry, json: &str, deletions: u64) {
+    let (answers, key) = (gateway.store().cached_answers(), key.to_string());
+    let written = match answers.put(&key, &entry.facts, json).await {
+        // What was deleted meanwhile may not have been listed yet.
+        Ok(true) if gateway.0.cache.deletions() != deletions => answers.delete(entry.facts.owner, &key).await,
+        Ok(false) => return tracing::debug!(bytes = json.len(), "an answer is too large for the table"),
+        written => written.map(drop),
+    };
+    if let Err(error) = written {
+        tracing::warn!(%error, "an answer can't be kept in the table; it is in memory alone");
     }
 }
 

@@ -28,19 +28,19 @@ impl Gateway {
         if !cache.settings.enabled {
             return Ok(0);
         }
-        cache.deletions.fetch_add(1, Ordering::AcqRel);
+        cache.deletions.fetch_add(1, Ordering::SeqCst);
         let here = cache.memory.remove(|entry| entry.is(caller.user, pattern));
         let mut keys: BTreeSet<String> = here.iter().map(ToString::to_string).collect();
         let listed = self.store().cached_answers().of(caller.user).await.map_err(error::store)?;
         keys.extend(listed.into_iter().filter(|entry| fits(&entry.facts, pattern)).map(|entry| entry.key));
-        let mut deleted = stream::iter(&keys)
-            .map(async |key| self.store().cached_answers().delete(caller.user, key).await)
-            .buffer_unordered(AT_ONCE);
+        let (count, owner) = (keys.len(), caller.user);
+        let delete = |key: String| async move { self.store().cached_answers().delete(owner, &key).await };
+        let mut deleted = stream::iter(keys).map(delete).buffer_unordered(AT_ONCE);
         while let Some(done) = deleted.next().await {
             done.map_err(error::store)?;
         }
-        tracing::info!(owner = %caller.user, count = keys.len(), "kept answers were deleted");
-        Ok(keys.len())
+        tracing::info!(%owner, count, "kept answers were deleted");
+        Ok(count)
     }
 
     /// How the cache does in this process, since it was started.

@@ -1,6 +1,8 @@
 //! A kept answer: who gave it, and its events.
 
-use hearth_domain::{FinishReason, NodeId, UserId};
+use std::fmt;
+
+use hearth_domain::{Cost, FinishReason, UserId};
 use hearth_store::cached_answers::CachedFacts;
 use hearth_wire::{RunEvent, RunEventBody, event::Selected};
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,6 @@ use serde::{Deserialize, Serialize};
 const REASON: &str = "an answer that the cache has kept";
 
 /// A kept answer.
-#[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) facts: CachedFacts,
     said: Said,
@@ -18,12 +19,19 @@ pub(crate) struct Entry {
 }
 
 /// What a model has said, as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Said {
     /// Who it was.
     pub(crate) selected: Selected,
     /// From the answer's beginning to its end.
     pub(crate) events: Vec<RunEventBody>,
+}
+
+/// What was said is for who asked.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("facts", &self.facts).finish_non_exhaustive()
+    }
 }
 
 impl Entry {
@@ -41,8 +49,7 @@ impl Entry {
 
     /// Who serves a run with it.
     pub(crate) fn selected(&self) -> Selected {
-        let none: Option<NodeId> = None;
-        Selected { node: none, reason: REASON.to_owned(), ..self.said.selected.clone() }
+        Selected { node: None, reason: REASON.to_owned(), ..self.said.selected.clone() }
     }
 
     /// What is said, to the end.
@@ -50,10 +57,12 @@ impl Entry {
         &self.said.events
     }
 
-    /// The events of a run that it serves.
+    /// The events of a run that it serves, which costs nothing.
     pub(crate) fn replay(&self) -> impl Iterator<Item = RunEvent> {
-        let bodies = std::iter::once(RunEventBody::Selected(self.selected()));
-        let bodies = bodies.chain(self.said.events.iter().cloned());
+        let (said, end) = self.said.events.split_at(self.said.events.len().saturating_sub(1));
+        let selected = std::iter::once(RunEventBody::Selected(self.selected()));
+        let cost = std::iter::once(RunEventBody::Cost { cost: Cost::ZERO });
+        let bodies = selected.chain(said.iter().cloned()).chain(cost).chain(end.iter().cloned());
         (1..).zip(bodies).map(|(seq, body)| RunEvent { seq, body })
     }
 

@@ -40,6 +40,7 @@ struct Asked<'a> {
     provider: Option<&'a str>,
     mode: SelectionMode,
     fallbacks: Option<&'a [String]>,
+    preferred: Option<&'a str>,
     task: AskedTask<'a>,
     /// What is passed on, and to providers of which dialect.
     extra: Option<(ClientDialect, Vec<(&'a str, Canonical<'a>)>)>,
@@ -83,9 +84,9 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
     let Generation {
         model,
         task,
-        route: Route { provider, mode, fallbacks },
+        route: Route { provider, mode, fallbacks, preferred, resume: _ },
         extra: Extra { dialect, fields },
-        // Neither changes what the model says. An answer of a stand-in isn't kept.
+        // None of these changes what the model says. An answer of a stand-in, or of two models, isn't kept.
         on_disconnect: _,
         while_loading: _,
         priority: _,
@@ -99,6 +100,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         provider: provider.as_deref(),
         mode: *mode,
         fallbacks: fallbacks.as_deref(),
+        preferred: preferred.as_deref(),
         task: task_of(task),
         extra: (!fields.is_empty()).then(|| {
             let mut fields: Vec<_> =

@@ -1,6 +1,7 @@
 //! The answers in the process' memory: as many as there is room for, the least recently used leaving first.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,8 +12,13 @@ use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 use super::{entry::Entry, key::Key};
 
 /// The answers in memory.
-#[derive(Debug)]
 pub(crate) struct Memory(Cache<Key, Arc<Entry>>);
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({} answers)", self.0.entry_count())
+    }
+}
 
 /// Until when an answer stays in memory.
 struct Until {
@@ -51,12 +57,14 @@ impl Memory {
         self.0.insert(key, entry);
     }
 
+    pub(crate) fn forget(&self, key: &Key) {
+        self.0.invalidate(key);
+    }
+
     /// Forgets those that `is` holds for; what they were kept under.
     pub(crate) fn remove(&self, is: impl Fn(&Entry) -> bool) -> Vec<Key> {
         let found: Vec<Key> = self.0.iter().filter(|(_, entry)| is(entry)).map(|(key, _)| *key).collect();
-        for key in &found {
-            self.0.invalidate(key);
-        }
+        found.iter().for_each(|key| self.forget(key));
         found
     }
 

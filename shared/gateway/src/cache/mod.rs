@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{CacheControl, Generation, ModelId, RunId};
+use hearth_domain::{CacheControl, Generation, ModelId, OnDisconnect, RunId};
 use hearth_wire::{ApiError, ErrorCode};
 use tokio::time::timeout;
 
@@ -36,7 +36,6 @@ use crate::{Caller, Gateway, Routing, RunStream, resolve::AUTO};
 use entry::Entry;
 use key::{Key, digest_of, key_of};
 use memory::Memory;
-use replay::Unrecorded;
 use single_flight::{Flights, Leader, Place};
 
 /// How long a request may wait for the table to tell whether it has an answer.
@@ -78,7 +77,6 @@ pub(crate) struct Cache {
     routing: String,
     memory: Memory,
     flights: Flights<Key, Arc<Entry>>,
-    unrecorded: Unrecorded,
     hits: AtomicU64,
     misses: AtomicU64,
     /// How many times answers were deleted.
@@ -98,12 +96,13 @@ impl Cache {
     /// Without answers. `alone`: no other process deletes any.
     pub(crate) fn new(settings: CacheSettings, routing: &Routing, alone: bool) -> Self {
         let most = if alone { settings.ttl() } else { settings.ttl().min(ELSEWHERE) };
+        // What is known of the models doesn't change what they say.
+        let Routing { providers, aliases, fallbacks, selection, catalog: _ } = routing;
         Self {
             settings,
-            routing: digest_of(routing),
+            routing: digest_of(&(providers, aliases, fallbacks, selection)),
             memory: Memory::new(settings.memory_bytes(), most),
             flights: Flights::default(),
-            unrecorded: Unrecorded::default(),
             hits: AtomicU64::default(),
             misses: AtomicU64::default(),
             deletions: AtomicU64::default(),
@@ -123,6 +122,22 @@ impl Cache {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("hearth_cache_requests_total", "result" => outcome.as_str()).increment(1);
+    }
+
+    /// How many times answers were deleted so far.
+    fn deletions(&self) -> u64 {
+        self.deletions.load(Ordering::SeqCst)
+    }
+
+    /// Puts an answer into memory that is as old as the deletion number `deletions`; whether it stays there:
+    /// who deletes counts first and looks then, so that one of the two sees the other.
+    fn remember(&self, key: Key, entry: Arc<Entry>, deletions: u64) -> bool {
+        self.memory.put(key, entry);
+        let stays = self.deletions() == deletions;
+        if !stays {
+            self.memory.forget(&key);
+        }
+        stays
     }
 
     /// Whether the table was lately too late, or failed.
@@ -161,7 +176,11 @@ impl Gateway {
             return self.begin(caller, id, generation, None).await;
         };
         let found = match (reads, keeps) {
-            (true, true) => self.find_or_lead(key).await,
+            (true, true) => {
+                // A run that goes on without its client can't wait within its client's request.
+                let waits = generation.on_disconnect == OnDisconnect::Cancel;
+                self.find_or_lead(key, waits).await
+            }
             (true, false) => self.find(key).await.map_or(Found::Nothing(None), Found::Answer),
             (false, _) => Found::Nothing(None),
         };
@@ -185,14 +204,16 @@ impl Gateway {
         }
     }
 
-    /// The answer, if there is one or somebody is getting it at present; else this request is to get it.
-    async fn find_or_lead(&self, key: Key) -> Found {
+    /// The answer, if there is one, or somebody is getting it at present and this request `waits`; else this
+    /// request is to get it.
+    async fn find_or_lead(&self, key: Key, waits: bool) -> Found {
         let cache = &self.0.cache;
         for _ in 0..FLIGHTS {
             if let Some(entry) = cache.memory.get(&key) {
                 return Found::Answer(entry);
             }
             let follower = match cache.flights.enter(&key) {
+                Place::After(_) if !waits => break,
                 Place::After(follower) => follower,
                 Place::First(leader) => {
                     // Another one may just have got it.
@@ -223,7 +244,7 @@ impl Gateway {
         if cache.is_away() {
             return None;
         }
-        let deletions = cache.deletions.load(Ordering::Acquire);
+        let deletions = cache.deletions();
         let (facts, body) = match timeout(TABLE, self.store().cached_answers().get(&key.to_string())).await {
             Ok(Ok(stored)) => stored?,
             Ok(Err(error)) => {
@@ -238,9 +259,7 @@ impl Gateway {
             }
         };
         let entry = Arc::new(Entry::read(facts, &body)?);
-        if cache.deletions.load(Ordering::Acquire) == deletions {
-            cache.memory.put(key, Arc::clone(&entry));
-        }
+        cache.remember(key, Arc::clone(&entry), deletions);
         Some(entry)
     }
 }

@@ -24,17 +24,26 @@ impl Gateway {
             // A file may have come since the nodes were last asked.
             nodes = self.live_nodes(caller.user, true).await?;
         }
-        let choice = choose(&nodes, asked, generation.task.modality(), generation.while_loading)?;
-        if let Some(message) = first_image(&generation.task) {
-            return Err(blind(&choice.model.id, message));
-        }
-        if let Why::Meanwhile(model) = choice.why
-            && model.runtime.state == RuntimeState::Unloaded
-        {
-            tokio::spawn(load(choice.node.link.clone(), model.id.clone()));
-        }
-        Ok(vec![choice.candidate()])
+        candidate(&nodes, generation, asked)
     }
+}
+
+/// Who of `nodes` serves the request.
+fn candidate(
+    nodes: &[LiveNode],
+    generation: &Generation,
+    asked: Option<&str>,
+) -> Result<Vec<Candidate>, ApiError> {
+    let choice = choose(nodes, asked, generation.task.modality(), generation.while_loading)?;
+    if let Some(message) = first_image(&generation.task) {
+        return Err(blind(&choice.model.id, message));
+    }
+    if let Why::Meanwhile(model) = choice.why
+        && model.runtime.state == RuntimeState::Unloaded
+    {
+        tokio::spawn(load(choice.node.link.clone(), model.id.clone()));
+    }
+    Ok(vec![choice.candidate()])
 }
 
 async fn load(link: NodeLink, model: String) {

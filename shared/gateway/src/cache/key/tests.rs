@@ -24,7 +24,8 @@ fn tool(parameters: Value) -> Tool {
 fn what_doesnt_change_the_answer_isnt_in_it() {
     let plain = key(&ask(|_, _| ()));
     assert_eq!(plain.len(), 64);
-    let same: [fn(&mut Generation); 6] = [
+    let same: [fn(&mut Generation); 7] = [
+        |g| g.route.resume = true,
         |g| g.on_disconnect = OnDisconnect::Continue,
         |g| g.while_loading = WhileLoading::Default,
         |g| g.priority = Priority::High,
@@ -50,6 +51,7 @@ fn whatever_changes_the_answer_is_in_it() {
         ask(|g, _| g.route.provider = Some("rig".into())),
         ask(|g, _| g.route.mode = SelectionMode::FreeOnly),
         ask(|g, _| g.route.fallbacks = Some(Vec::new())),
+        ask(|g, _| g.route.preferred = Some("small".into())),
         ask(|g, _| g.route.fallbacks = Some(vec!["small".into()])),
         ask(|_, t| t.messages[0].content = "hi".into()),
         ask(|_, t| t.messages[0].content = "Hi ".into()),
