@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use hearth_domain::{Facts, KeyOwner};
-use hearth_providers::{Provider, config::LOCAL};
 use hearth_wire::{
     ErrorCode,
     native::models::{Availability, ModelBody},
@@ -28,7 +27,7 @@ impl Gateway {
     /// The models that a provider can be asked for, by their names: those of its settings, those that it lists,
     /// and while it has listed none, though it could, those that the catalog knows.
     pub(crate) fn offers(&self, owner: KeyOwner, known: &Known, found: &Found) -> Vec<Offered> {
-        let (name, kind) = (known.name(), known.provider.kind());
+        let (name, kind) = (known.name(), known.kind());
         let catalog = &self.0.directory.routing().catalog;
         let is_refused = found.problem == Some(ErrorCode::ProviderAuth);
         let mut models: Vec<String> = known.models.clone();
@@ -61,16 +60,35 @@ impl Gateway {
         models.into_iter().map(offer).collect()
     }
 
-    /// What is known of a provider's model, without waiting for anybody; nothing of a node's, whose file tells.
-    pub(crate) fn facts(&self, owner: KeyOwner, provider: &dyn Provider, model: &str) -> Option<Facts> {
-        if provider.kind() == LOCAL {
-            return None;
+    /// The models of a provider that serve where none is named, those to be tried first coming first: those of its
+    /// settings; else those that it lists, as far as it has, in the catalog's order.
+    pub(crate) fn choosable(&self, owner: KeyOwner, known: &Known) -> Vec<String> {
+        if !known.models.is_empty() {
+            return known.models.clone();
         }
+        let (name, kind) = (known.name(), known.kind());
         let catalog = &self.0.directory.routing().catalog;
-        let listed = self.0.finds.last(owner, provider.name()).and_then(|found| found.listed(model).cloned());
-        match listed {
-            Some(listed) => Some(catalog.facts_of(provider.name(), provider.kind(), &listed)),
-            None => catalog.facts(provider.name(), provider.kind(), model).map(Cow::into_owned),
+        let mut models: Vec<String> =
+            catalog.models_of(name, kind).into_iter().map(|(model, _)| model).collect();
+        if let Some(listed) = self.found(owner, known).models {
+            models.retain(|model| listed.iter().any(|listed| listed.id == *model));
+            let others = listed.iter().map(|listed| &listed.id);
+            let others: Vec<String> = others
+                .filter(|model| !models.contains(model) && !catalog.is_unserved(kind, model))
+                .cloned()
+                .collect();
+            models.extend(others);
+        }
+        models
+    }
+
+    /// What is known of a provider's model, without waiting for anybody.
+    pub(crate) fn facts(&self, owner: KeyOwner, known: &Known, model: &str) -> Option<Facts> {
+        let (name, kind) = (known.name(), known.kind());
+        let catalog = &self.0.directory.routing().catalog;
+        match self.found(owner, known).listed(model) {
+            Some(listed) if listed.tells() => Some(catalog.facts_of(name, kind, listed)),
+            _ => catalog.facts(name, kind, model).map(Cow::into_owned),
         }
     }
 

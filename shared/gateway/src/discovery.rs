@@ -67,12 +67,6 @@ impl Finds {
         }
         Arc::clone(slot)
     }
-
-    /// What was found last at the provider of this name.
-    pub(crate) fn last(&self, owner: KeyOwner, provider: &str) -> Option<Found> {
-        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.get(&(owner, provider.to_owned())).map(|slot| slot.found().clone())
-    }
 }
 
 impl Slot {
@@ -116,19 +110,11 @@ impl Gateway {
     /// asked meanwhile.
     pub(crate) fn found(&self, owner: KeyOwner, known: &Known) -> Found {
         let found = self.0.finds.slot(owner, &known.provider).found().clone();
-        if !found.recalled || found.is_due(Timestamp::now()) {
+        let lists = known.is_usable() && known.provider.lists_models();
+        if lists && (!found.recalled || found.is_due(Timestamp::now())) {
             self.discover_later(owner, known);
         }
         found
-    }
-
-    /// What is known of a provider's models, once it is known what the table knows.
-    pub(crate) async fn recalled(&self, owner: KeyOwner, known: &Known) -> Found {
-        let slot = self.0.finds.slot(owner, &known.provider);
-        if !slot.found().recalled {
-            self.recall(owner, &slot).await;
-        }
-        self.found(owner, known)
     }
 
     /// What is known of all providers' models, once they were asked, or after a while.
@@ -142,12 +128,22 @@ impl Gateway {
         all.iter().map(|known| self.0.finds.slot(owner, &known.provider).found().clone()).collect()
     }
 
-    /// Asks for a provider's models in the background; not where a process is frozen after its answer.
+    /// Asks for a provider's models in the background. Where a process is frozen after its answer, it only looks
+    /// at what the table knows.
     pub(crate) fn discover_later(&self, owner: KeyOwner, known: &Known) {
-        if self.outlives_answers() {
-            let (gateway, known) = (self.clone(), known.clone());
-            tokio::spawn(async move { gateway.discover(owner, &known).await });
+        let slot = self.0.finds.slot(owner, &known.provider);
+        if slot.asking.try_lock().is_err() {
+            return;
         }
+        let (gateway, known) = (self.clone(), known.clone());
+        tokio::spawn(async move {
+            if gateway.outlives_answers() {
+                gateway.discover(owner, &known).await;
+            } else {
+                let _asking = slot.asking.lock().await;
+                gateway.recall(owner, &slot).await;
+            }
+        });
     }
 
     /// Asks a provider for its models and its balance, if it is time to.
@@ -155,9 +151,7 @@ impl Gateway {
         let slot = self.0.finds.slot(owner, &known.provider);
         // Who comes meanwhile waits, and finds that it isn't time to any more.
         let _asking = slot.asking.lock().await;
-        if !slot.found().recalled {
-            self.recall(owner, &slot).await;
-        }
+        self.recall(owner, &slot).await;
         self.check_balance(owner, known).await;
         let now = Timestamp::now();
         if !known.is_usable() || !known.provider.lists_models() || !slot.found().is_due(now) {
@@ -190,8 +184,11 @@ impl Gateway {
         self.note(owner, &slot).await;
     }
 
-    /// Takes what the table knows, if it is of the same address and key.
+    /// Takes what the table knows, once, if it is of the same address and key.
     async fn recall(&self, owner: KeyOwner, slot: &Slot) {
+        if slot.found().recalled {
+            return;
+        }
         let kept = self.store().discoveries().get(owner, &slot.endpoint.name).await;
         let kept = match kept {
             Ok(kept) => kept,
@@ -235,5 +232,57 @@ impl Gateway {
         let key = endpoint.key.as_ref().map(Secret::expose).unwrap_or_default();
         let text = format!("{}|{}|{key}", endpoint.vendor.kind, endpoint.base_url);
         self.keys().await.ok().map(|keys| keys.fingerprint(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_domain::{Secret, UserId};
+    use hearth_providers::ProviderConfig;
+
+    use super::*;
+
+    fn provider(key: &str) -> HttpProvider {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let endpoint = ProviderConfig::default().endpoint("openai", Some(Secret::new(key))).unwrap();
+        HttpProvider::new(endpoint, reqwest::Client::new())
+    }
+
+    fn found(found: Option<i64>, tried: Option<i64>) -> Found {
+        let at = |second: i64| Timestamp::from_unix(second);
+        Found { found_at: found.map(at), tried_at: tried.map(at), ..Found::default() }
+    }
+
+    #[test]
+    fn a_provider_is_asked_hourly_and_after_a_failure_once_a_minute() {
+        let due = |state: &Found, second| state.is_due(Timestamp::from_unix(second));
+        assert!(due(&Found::default(), 0));
+        let answered = found(Some(0), Some(0));
+        assert!(!due(&answered, 3599) && due(&answered, 3600));
+        let failed = found(None, Some(0));
+        assert!(!due(&failed, 59) && due(&failed, 60));
+        // It answered long ago, and failed just now.
+        let stale = found(Some(0), Some(4000));
+        assert!(!due(&stale, 4059) && due(&stale, 4060));
+    }
+
+    #[test]
+    fn each_key_and_each_owner_has_finds_of_its_own() {
+        let finds = Finds::default();
+        let (operator, user) = (KeyOwner::Operator, KeyOwner::User(UserId::new()));
+        let slot = finds.slot(operator, &provider("a"));
+        assert!(Arc::ptr_eq(&slot, &finds.slot(operator, &provider("a"))));
+        assert!(!Arc::ptr_eq(&slot, &finds.slot(user, &provider("a"))));
+        assert!(!Arc::ptr_eq(&slot, &finds.slot(operator, &provider("b"))));
+        assert!(!format!("{slot:?}").contains("Secret(\"a"));
+    }
+
+    #[test]
+    fn a_model_is_found_by_its_name() {
+        let listed = |id: &str| Listed { id: id.to_owned(), created: None, told: Default::default() };
+        let found = Found { models: Some(["a", "c"].map(listed).into()), ..Found::default() };
+        assert_eq!(found.listed("c").map(|listed| listed.id.as_str()), Some("c"));
+        assert_eq!(found.listed("b"), None);
+        assert_eq!(Found::default().listed("a"), None);
     }
 }

@@ -167,6 +167,9 @@ impl Gateway {
         let states = self.0.health.all(Instant::now());
         let providers = self.providers().await;
         let finds = if self.outlives_answers() {
+            for known in providers.iter() {
+                self.discover_later(KeyOwner::Operator, known);
+            }
             providers.iter().map(|known| self.found(KeyOwner::Operator, known)).collect()
         } else {
             self.discover_all(KeyOwner::Operator, &providers).await

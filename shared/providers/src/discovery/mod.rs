@@ -44,6 +44,14 @@ pub struct Listed {
     pub told: Override,
 }
 
+impl Listed {
+    /// Whether the list tells more of it than its name.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        !is_nothing(&self.told)
+    }
+}
+
 /// A page of a list.
 #[derive(Debug, Default, PartialEq)]
 struct Page {
@@ -160,5 +168,7 @@ fn text(value: &Value) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
+#[cfg(test)]
+mod live;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ fn page(kind: &str, said: &Value) -> Page {
     read(vendor::of_kind(kind).unwrap().dialect, said)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn one(kind: &str, said: Value) -> Listed {
     page(kind, &json!({"object": "list", "data": [said]})).models.remove(0)
 }
@@ -48,7 +49,7 @@ fn anthropics_list_has_pages() {
     assert_eq!(model.told.name.as_deref(), Some("Claude X"));
     let mut last = said;
     last["has_more"] = json!(false);
-    assert_eq!(super::read(Dialect::Anthropic, &last).next, None);
+    assert_eq!(read(Dialect::Anthropic, &last).next, None);
 }
 
 #[test]
