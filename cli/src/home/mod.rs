@@ -80,6 +80,7 @@ pub(crate) async fn up(command: Up) -> Result<()> {
         Some(default) => Some(start_node(&gateway, operator, &settings, default).await?),
         None => None,
     };
+    gateway.begin_discovery().await;
     let state = AppState { gateway: gateway.clone() };
     let server = serve::start(listener, api::router(state).merge(stores.object_routes()));
     let failure = match &local {

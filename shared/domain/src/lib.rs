@@ -7,6 +7,7 @@
 
 pub mod cache;
 pub mod check;
+pub mod credits;
 pub mod facts;
 pub mod generation;
 pub mod id;
@@ -28,6 +29,7 @@ pub mod tool;
 
 pub use cache::CacheControl;
 pub use check::{Field, InvalidTask};
+pub use credits::{CreditStatus, Credits, KeyOwner};
 pub use facts::{Facts, Input, Price, Tier};
 pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, WhileLoading};
 pub use id::{ModelId, NodeId, RunId, TokenId, UserId};

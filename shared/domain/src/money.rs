@@ -31,6 +31,12 @@ impl Rate {
     /// Of a token that costs nothing.
     pub const FREE: Self = Self(0);
 
+    /// Of a token that costs this much.
+    #[must_use]
+    pub fn per_token(cost: Cost) -> Option<Self> {
+        u64::try_from(cost.0).ok().map(Self)
+    }
+
     /// What so many tokens cost.
     #[must_use]
     pub fn of(self, tokens: u32) -> Cost {
@@ -191,6 +197,7 @@ mod tests {
         assert_eq!(Cost::ZERO.to_string(), "0");
         assert_eq!("2.50".parse::<Cost>().unwrap().to_string(), "2.5");
         assert_eq!(rate.of(1).nanodollars(), 75);
+        assert_eq!(Rate::per_token(rate.of(1)), Some(rate));
         assert_eq!("0.000000000001".parse::<Cost>().unwrap().nanodollars(), 1);
         let json = serde_json::to_string(&rate.of(3)).unwrap();
         assert_eq!(json, "\"0.000000225\"");

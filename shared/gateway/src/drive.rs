@@ -62,6 +62,8 @@ pub(crate) struct Driver {
     said: Option<Said>,
     /// What whoever is asked takes.
     tariff: Tariff,
+    /// Whether the client was told that a provider has no credit left.
+    told_spent: bool,
 }
 
 /// What became of one attempt.
@@ -87,7 +89,20 @@ impl Driver {
         let stop = gateway.0.running.enter(id);
         let (gateway, caller, said) = (gateway.clone(), caller.clone(), Said::of(&generation));
         let tariff = Tariff::default();
-        Self { gateway, caller, id, generation, client, recorder, capture, stop, seq: 0, said, tariff }
+        Self {
+            gateway,
+            caller,
+            id,
+            generation,
+            client,
+            recorder,
+            capture,
+            stop,
+            seq: 0,
+            said,
+            tariff,
+            told_spent: false,
+        }
     }
 
     /// Carries it out. Where the process is frozen after an answer, this waits until it is recorded.
@@ -202,9 +217,15 @@ impl Driver {
         self.emit(RunEventBody::Selected(selected.clone()));
         let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
         let outcome = match self.begin(&**provider, model.clone()).await {
-            Ok(events) => self.follow(&**provider, events, &mut load).await,
+            Ok(events) => {
+                self.tell_credits(&**provider, false);
+                self.follow(&**provider, events, &mut load).await
+            }
             Err(outcome) => outcome,
         };
+        if matches!(&outcome, Outcome::Failed(error) if error.code == ErrorCode::QuotaExceeded) {
+            self.tell_credits(&**provider, true);
+        }
         if node.is_none() {
             let failed = matches!(
                 &outcome,
@@ -213,6 +234,14 @@ impl Driver {
             self.gateway.0.health.note(&selected.provider, model.as_str(), failed, Instant::now());
         }
         outcome
+    }
+
+    /// Tells what is left of the provider's credit. That one has none left isn't told over by another's.
+    fn tell_credits(&mut self, provider: &dyn Provider, spent: bool) {
+        if let Some(credits) = provider.credits().filter(|_| !self.told_spent) {
+            self.told_spent = spent;
+            self.emit(RunEventBody::Credits { provider: provider.name().to_owned(), credits });
+        }
     }
 
     /// Calls the provider.

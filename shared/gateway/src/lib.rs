@@ -2,6 +2,8 @@
 //!
 //! - [`access`] turns a credential into a [`Caller`]; [`tokens`] makes and revokes credentials.
 //! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
+//! - `catalog` knows what models can do and what they cost, `discovery` which ones a key can reach, and
+//!   `credits` what is left.
 //! - [`providers`] knows whom an operator has set up, and `health` how they do.
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
@@ -15,7 +17,10 @@
 
 pub mod access;
 pub mod cache;
+mod catalog;
 pub mod conversations;
+mod credits;
+mod discovery;
 mod drive;
 mod error;
 mod health;
@@ -58,6 +63,8 @@ struct Inner {
     health: health::Health,
     load: load::Load,
     turns: resolve::Turns,
+    finds: discovery::Finds,
+    balances: credits::Balances,
     running: run::Running,
     /// Read at first use: a function that needs no keys starts without asking for them.
     keys: OnceCell<Keys>,
@@ -117,6 +124,8 @@ impl Gateway {
             health: health::Health::default(),
             load: load::Load::default(),
             turns: resolve::Turns::default(),
+            finds: discovery::Finds::default(),
+            balances: credits::Balances::default(),
             running: run::Running::default(),
             keys: OnceCell::new(),
             access: access::Cache::default(),

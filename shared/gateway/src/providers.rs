@@ -6,16 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::Secret;
-use hearth_providers::{HttpProvider, ProviderConfig};
+use hearth_domain::{KeyOwner, Secret};
+use hearth_providers::{HttpProvider, Provider as _, ProviderConfig};
 use hearth_wire::{
     ApiError, ErrorCode,
-    native::providers::{ProviderBody, UnavailableModel},
+    native::providers::{CreditsBody, ProviderBody, UnavailableModel},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Gateway, Routing, error};
+use crate::{Gateway, Routing, discovery::Found, error};
 
 /// Keys are read again after this: one that is changed elsewhere is noticed so late.
 const CACHED: Duration = Duration::from_secs(60);
@@ -165,7 +165,16 @@ impl Gateway {
     /// The providers, as clients see them.
     pub async fn list_providers(&self) -> Vec<ProviderBody> {
         let states = self.0.health.all(Instant::now());
-        let body = |known: &Known| {
+        let providers = self.providers().await;
+        let finds = if self.outlives_answers() {
+            for known in providers.iter() {
+                self.discover_later(KeyOwner::Operator, known);
+            }
+            providers.iter().map(|known| self.found(KeyOwner::Operator, known)).collect()
+        } else {
+            self.discover_all(KeyOwner::Operator, &providers).await
+        };
+        let body = |(known, found): (&Known, &Found)| {
             let endpoint = known.provider.endpoint();
             let unavailable = states.iter().filter(|((provider, _), _)| *provider == endpoint.name);
             let unavailable = unavailable.filter_map(|((_, model), state)| {
@@ -178,9 +187,15 @@ impl Gateway {
                 configured: known.is_usable(),
                 models: known.models.clone(),
                 unavailable: unavailable.collect(),
+                listed_models: found.models.as_ref().map(|models| models.len()),
+                credits: known
+                    .provider
+                    .credits()
+                    .filter(|_| known.is_usable())
+                    .map(|credits| CreditsBody::new(&endpoint.name, &credits)),
             }
         };
-        self.providers().await.iter().map(body).collect()
+        providers.iter().zip(&finds).map(body).collect()
     }
 
     /// Keeps a provider's key, in place of the one before; it is used from now on here, and within a minute
@@ -216,7 +231,9 @@ impl Gateway {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.key_changed(KeyOwner::Operator, name).await;
+        Ok(())
     }
 
     /// Forgets a provider's key.

@@ -114,7 +114,7 @@ impl Recorder {
         let run = &mut self.run;
         match &event.body {
             RunEventBody::Selected(selected) => self.changed |= select(run, selected),
-            RunEventBody::Loading { .. } => {}
+            RunEventBody::Loading { .. } | RunEventBody::Credits { .. } => {}
             RunEventBody::Queued { position } => {
                 run.queue_position = Some(*position);
                 self.changed = true;

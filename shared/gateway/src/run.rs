@@ -117,7 +117,7 @@ impl Gateway {
                 while events.recv().await.is_some() {}
                 return Err(error);
             }
-            let begun = !matches!(event.body, RunEventBody::Selected(_));
+            let begun = !matches!(event.body, RunEventBody::Selected(_) | RunEventBody::Credits { .. });
             first.push_back(event);
             if begun {
                 break;

@@ -6,7 +6,9 @@
 
 pub mod catalog;
 pub mod config;
+mod credits;
 pub mod dialect;
+pub mod discovery;
 mod framing;
 pub mod http;
 pub mod node;
@@ -17,7 +19,7 @@ pub mod vendor;
 use std::{fmt::Debug, pin::Pin};
 
 use futures::Stream;
-use hearth_domain::{Generation, ModelId, RunId};
+use hearth_domain::{Credits, Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
 pub use catalog::Catalog;
@@ -49,6 +51,11 @@ pub trait Provider: Debug + Send + Sync {
 
     /// Whose API it is: a vendor's kind, or [`config::LOCAL`].
     fn kind(&self) -> &str;
+
+    /// What is left of its credit, as far as it has told; nothing of who takes none.
+    fn credits(&self) -> Option<Credits> {
+        None
+    }
 
     /// Begins a generation. An error here, or as the stream's first event, has cost nothing yet, so
     /// another provider may be tried.

@@ -6,6 +6,7 @@
 pub mod cached_answers;
 mod clients;
 pub mod conversations;
+pub mod discoveries;
 mod error;
 mod item;
 pub mod models;
@@ -24,6 +25,7 @@ pub use table::Table;
 
 use cached_answers::CachedAnswers;
 use conversations::Conversations;
+use discoveries::Discoveries;
 use models::Models;
 use nodes::Nodes;
 use runs::Runs;
@@ -67,6 +69,12 @@ impl Store {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
+    /// What providers were found to have.
+    #[must_use]
+    pub fn discoveries(&self) -> Discoveries<'_> {
+        Discoveries(&self.table)
     }
 
     /// What was said up to the end of a run.

@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{Cost, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{Cost, Credits, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -29,6 +29,13 @@ impl RunEvent {
 pub enum RunEventBody {
     /// The gateway chose who serves it.
     Selected(Selected),
+    /// How the credit of a provider stands that was asked.
+    Credits {
+        /// The provider.
+        provider: String,
+        /// What is left.
+        credits: Credits,
+    },
     /// It waits; the place is counted from 1.
     Queued {
         /// Its place in the model's queue.

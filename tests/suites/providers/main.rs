@@ -2,7 +2,9 @@
 
 mod cache;
 mod catalog;
+mod credits;
 mod dialects;
+mod discovery;
 mod fallback;
 mod keys;
 mod selection;

@@ -1,8 +1,8 @@
 //! Finds who fits a request.
 
-use std::{borrow::Cow, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use hearth_domain::{Generation, ModelId, SelectionMode, Strategy, route::provider_and_model};
+use hearth_domain::{Generation, KeyOwner, ModelId, SelectionMode, Strategy, route::provider_and_model};
 use hearth_providers::config::LOCAL;
 use hearth_wire::{ApiError, ErrorCode};
 
@@ -251,21 +251,14 @@ impl<'a> Chooser<'a> {
         Ok(found)
     }
 
-    /// The models of a provider that serve where none is named: those of its settings, else those that the
-    /// catalog knows.
+    /// The models of a provider that serve where none is named.
     fn models_of(&self, known: &Known) -> Vec<String> {
-        if !known.models.is_empty() {
-            return known.models.clone();
-        }
-        let catalog = &self.gateway.0.directory.routing().catalog;
-        let models = catalog.models_of(known.name(), known.kind());
-        models.into_iter().map(|(model, _)| model).collect()
+        self.gateway.choosable(KeyOwner::Operator, known)
     }
 
     /// A provider's model.
     fn of(&self, owner: &Known, model: &str, reason: &str) -> Result<Vec<Candidate>, ApiError> {
-        let catalog = &self.gateway.0.directory.routing().catalog;
-        let facts = catalog.facts(owner.name(), owner.kind(), model).map(Cow::into_owned);
+        let facts = self.gateway.facts(KeyOwner::Operator, owner, model);
         commercial(owner, model, facts, self.needs.modality, reason).map(|one| vec![one])
     }
 
@@ -359,6 +352,9 @@ impl Gateway {
         let (provider, model) = (&candidate.selected.provider, candidate.model.as_str());
         if !self.0.health.is_well(provider, model, Instant::now()) {
             return Some("it has failed lately");
+        }
+        if self.is_out_of_credit(KeyOwner::Operator, &*candidate.provider, candidate.facts.as_ref()) {
+            return Some("its provider has no credit left");
         }
         None
     }

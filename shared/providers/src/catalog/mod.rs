@@ -15,6 +15,8 @@ use std::{
 
 use hearth_domain::Facts;
 
+use crate::discovery::Listed;
+
 pub use file::{CatalogFile, FileError};
 pub use overrides::{Override, OverrideError};
 
@@ -56,17 +58,31 @@ impl Catalog {
         self.overrides.apply(provider, model, FILE.facts(kind, model))
     }
 
+    /// What is known of a model that a provider lists: what the list tells is put over the catalog's facts, and
+    /// the operator's word over both.
+    #[must_use]
+    pub fn facts_of(&self, provider: &str, kind: &str, listed: &Listed) -> Facts {
+        let known = FILE.facts(kind, &listed.id).map(Cow::into_owned).unwrap_or_default();
+        let known = Cow::Owned(listed.told.over(known));
+        self.overrides.apply(provider, &listed.id, Some(known)).unwrap_or_default().into_owned()
+    }
+
     /// The models of a provider that are known by their whole names, in the order of the catalog: a vendor's
     /// present ones come first.
     #[must_use]
     pub fn models_of(&self, provider: &str, kind: &str) -> Vec<(String, Cow<'_, Facts>)> {
-        let own = self.overrides.names_of(provider);
+        let own = self.named_by_operator(provider);
         let own = own.filter(|name| !FILE.names_of(kind).any(|known| known == *name));
         let names: Vec<&str> = FILE.names_of(kind).chain(own).collect();
         names
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), self.facts(provider, kind, name)?)))
             .collect()
+    }
+
+    /// The whole names of a provider's models that the operator has said something of.
+    pub fn named_by_operator<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a str> {
+        self.overrides.names_of(provider)
     }
 
     /// Whether a vendor lists a model that no route here can ask, such as one that transcribes speech.

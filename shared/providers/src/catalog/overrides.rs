@@ -96,14 +96,15 @@ impl Overrides {
     }
 
     /// The whole names of a provider's models of which something was said.
-    pub(super) fn names_of(&self, provider: &str) -> impl Iterator<Item = &str> {
+    pub(super) fn names_of<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a str> {
         let own = self.0.iter().filter(move |change| change.provider == provider);
         own.filter_map(|change| change.model.whole())
     }
 }
 
 impl Override {
-    fn over(&self, before: Facts) -> Facts {
+    /// `before`, with what was said.
+    pub(super) fn over(&self, before: Facts) -> Facts {
         let said = self.clone();
         Facts {
             name: said.name.or(before.name),

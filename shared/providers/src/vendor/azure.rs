@@ -20,5 +20,6 @@ pub(super) const VENDOR: Vendor = Vendor {
     auth: Auth::Header("api-key"),
     needs_key: true,
     headers: &[],
-    models: Some("/models"),
+    // Its list has the models that could be deployed, and not the deployments.
+    models: None,
 };

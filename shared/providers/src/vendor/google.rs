@@ -13,5 +13,6 @@ pub(super) const VENDOR: Vendor = Vendor {
     auth: Auth::Header("x-goog-api-key"),
     needs_key: true,
     headers: &[],
-    models: Some("/models"),
+    // A page has 50 of them otherwise.
+    models: Some("/models?pageSize=1000"),
 };

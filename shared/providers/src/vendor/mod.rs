@@ -14,7 +14,7 @@ mod openai_compatible;
 mod openrouter;
 mod xai;
 
-use crate::dialect::Dialect;
+use crate::{credits::BalanceAt, dialect::Dialect};
 
 /// A vendor of models, or a kind of server.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +35,17 @@ pub struct Vendor {
     pub headers: &'static [(&'static str, &'static str)],
     /// Where it lists its models, below the base URL; none if it doesn't.
     pub models: Option<&'static str>,
+}
+
+impl Vendor {
+    /// Where it tells what is left of the credit; the first place that tells something counts.
+    pub(crate) fn balance(&self) -> &'static [BalanceAt] {
+        match self.kind {
+            "openrouter" => &openrouter::BALANCE,
+            "deepseek" => &deepseek::BALANCE,
+            _ => &[],
+        }
+    }
 }
 
 /// Where a key goes.

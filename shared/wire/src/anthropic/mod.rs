@@ -5,6 +5,7 @@ mod blocks;
 mod count;
 mod error;
 mod message;
+mod models;
 mod options;
 mod render;
 mod request;
@@ -14,6 +15,7 @@ pub use blocks::{MessagesBlock, MessagesContent, MessagesImageSource, MessagesRo
 pub use count::{CountTokensAnswer, CountTokensRequest};
 pub use error::{MessagesError, MessagesErrorBody};
 pub use message::{MessagesAnswer, MessagesAnswerBlock, MessagesCaller, MessagesOutputTokens, MessagesUsage};
+pub use models::{ModelInfo, ModelPage, ModelPageQuery};
 pub use options::{MessagesFormat, MessagesOutputConfig, MessagesThinking};
 pub use render::Renderer;
 pub use request::MessagesRequest;

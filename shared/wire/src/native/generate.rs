@@ -7,7 +7,7 @@ use hearth_domain::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{input::Input, output::Output};
+use super::{input::Input, output::Output, providers::CreditsBody};
 use crate::{
     ApiError,
     openai::{
@@ -302,6 +302,10 @@ pub struct GenerateResponse {
     /// What it costs; null where that isn't known.
     #[serde(default)]
     pub cost: Option<CostBody>,
+    /// How the credit stands of the provider that served it; or of the one in whose place it was served, if that
+    /// has none left. Null where no provider was asked.
+    #[serde(default)]
+    pub credits_status: Option<CreditsBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     generate::{GenerateResponse, Selection},
     output::Output,
+    providers::CreditsBody,
 };
 use crate::{
     ApiError, RunEvent, RunEventBody,
@@ -24,6 +25,7 @@ pub struct Renderer {
     answers: Answers,
     usage: Usage,
     cost: Option<Cost>,
+    credits: Option<CreditsBody>,
 }
 
 impl Render for Renderer {
@@ -54,7 +56,8 @@ impl Render for Renderer {
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::Usage { .. }
-            | RunEventBody::Cost { .. } => return Vec::new(),
+            | RunEventBody::Cost { .. }
+            | RunEventBody::Credits { .. } => return Vec::new(),
         };
         vec![Frame::json(Some(event.seq), &value)]
     }
@@ -72,7 +75,7 @@ impl Renderer {
     pub fn new(request_id: RunId) -> Self {
         let (modality, selection) = (Modality::Text, Selection::default());
         let (answers, usage) = (Answers::default(), Usage::default());
-        Self { request_id, modality, selection, answers, usage, cost: None }
+        Self { request_id, modality, selection, answers, usage, cost: None, credits: None }
     }
 
     /// What later frames, or the whole response, tell of an event.
@@ -92,6 +95,9 @@ impl Renderer {
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
             RunEventBody::Cost { cost } => self.cost = Some(*cost),
+            RunEventBody::Credits { provider, credits } => {
+                self.credits = Some(CreditsBody::new(provider, credits));
+            }
             event => self.answers.take(event),
         }
     }
@@ -124,6 +130,7 @@ impl Renderer {
             output: Output::from(&self.answers),
             usage: self.usage.into(),
             cost: self.cost.map(Into::into),
+            credits_status: self.credits.clone(),
             finish_reason,
             warnings: Vec::new(),
         }

@@ -54,6 +54,21 @@ fn the_deltas_add_up_to_the_first_text_whatever_the_others_say() {
 }
 
 #[test]
+fn the_credit_is_told_as_far_as_it_is_known() {
+    use hearth_domain::credits::{CreditStatus, Credits, Remaining};
+    let remaining = Some(Remaining { requests: Some(7), ..Remaining::default() });
+    let credits = Credits { status: CreditStatus::RateLimited, remaining, reset_at: None };
+    let told = RunEventBody::Credits { provider: "acme".into(), credits };
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let expected = json!({
+        "provider": "acme", "status": "rate_limited", "reset_at": null,
+        "remaining": {"balance": null, "requests": 7, "tokens": null},
+    });
+    assert_eq!(frames(&numbered(vec![told, done.clone()]))[0]["credits_status"], expected);
+    assert_eq!(frames(&numbered(vec![done]))[0]["credits_status"], Value::Null);
+}
+
+#[test]
 fn what_it_costs_is_told_and_unknown_is_not_zero() {
     let usage = RunEventBody::Usage { usage: Usage { prompt_tokens: 3, ..Usage::default() } };
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
