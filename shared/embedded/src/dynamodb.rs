@@ -1,6 +1,6 @@
 //! DynamoDB's JSON protocol, answered by dynoxide.
 
-use dynoxide::{Database, DynoxideError};
+use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use serde_json::Value;
 
 /// An answer: HTTP status and body.
@@ -24,6 +24,9 @@ pub(crate) fn call(db: &Database, name: &str, request: &Value) -> std::io::Resul
 }
 
 fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+    if name == "TransactWriteItems" {
+        return transact_write_items(db, body);
+    }
     macro_rules! operations {
         ($($name:literal => $method:ident,)*) => {
             match name {
@@ -45,7 +48,6 @@ fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideE
         "Scan" => scan,
         "BatchGetItem" => batch_get_item,
         "BatchWriteItem" => batch_write_item,
-        "TransactWriteItems" => transact_write_items,
         "TransactGetItems" => transact_get_items,
         "CreateTable" => create_table,
         "DeleteTable" => delete_table,
@@ -55,6 +57,16 @@ fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideE
         "UpdateTimeToLive" => update_time_to_live,
         "DescribeTimeToLive" => describe_time_to_live,
     }
+}
+
+/// The SDK gives each transaction a token, so that one which is sent again isn't carried out twice, and dynoxide
+/// keeps what it answered for ten minutes. Nothing is lost on the way here, and so nothing is sent again.
+fn transact_write_items(db: &Database, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+    let mut request: TransactWriteItemsRequest =
+        serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    request.client_request_token = None;
+    serde_json::to_vec(&db.transact_write_items(request)?)
+        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
 /// dynoxide marks the class of a bad request in serde's message; the mark isn't for clients.
