@@ -70,7 +70,7 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let default = if command.no_node { None } else { Some(model::prepare(&settings)?) };
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let gateway = stores.gateway(&url, settings.routing()).await?;
+    let gateway = stores.gateway(&url, settings.routing()?, settings.cache).await?;
     let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
     if interrupted_runs > 0 {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use axum::Router;
 use hearth_auth::Keys;
 use hearth_embedded::Embedded;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{CacheSettings, Gateway, HttpClients, Options, Routing};
 use hearth_store::{Clients, Names, Store};
 
 const TABLE: &str = "hearth";
@@ -23,8 +23,9 @@ impl Stores {
         Ok(Self(Embedded::open(data, BUCKET)?))
     }
 
-    /// The gateway over them, which asks those in `routing`. Presigned URLs begin with `url`.
-    pub(crate) async fn gateway(&self, url: &str, routing: Routing) -> Result<Gateway> {
+    /// The gateway over them, which asks those in `routing`, and keeps answers as `cache` says. Presigned URLs
+    /// begin with `url`.
+    pub(crate) async fn gateway(&self, url: &str, routing: Routing, cache: CacheSettings) -> Result<Gateway> {
         let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
         let names = Names {
             table: TABLE.to_owned(),
@@ -35,7 +36,7 @@ impl Stores {
         let store = Store::new(clients, names);
         store.migrate().await?;
         let options =
-            Options { private_nodes: true, long_lived: true, new_secret: Some(Keys::generate_secret) };
+            Options { private_nodes: true, long_lived: true, new_secret: Some(Keys::generate_secret), cache };
         Ok(Gateway::new(store, HttpClients::new()?, options, routing))
     }
 

@@ -6,9 +6,9 @@ use axum::{
     http::request::Parts,
     response::{IntoResponse as _, Response},
 };
-use hearth_domain::{Generation, OnDisconnect, RunId};
+use hearth_domain::{CacheControl, Generation, OnDisconnect, RunId};
 use hearth_gateway::{Caller, Conversation, Gateway, RunStream};
-use hearth_http::{AppState, HttpError, RequestId, head, queue, sse};
+use hearth_http::{AppState, HttpError, RequestId, cache, head, queue, sse};
 use hearth_wire::{ApiError, native::requests::AcceptedRequest, stream::Render};
 
 /// Who asks, and what the head of the request says of how.
@@ -20,6 +20,8 @@ pub(crate) struct Asker {
     pub(crate) id: RunId,
     /// The client would rather look for the answer later.
     prefers_async: bool,
+    /// What it wants of the cache, if the body doesn't say.
+    cache: Option<CacheControl>,
 }
 
 impl FromRequestParts<AppState> for Asker {
@@ -30,7 +32,8 @@ impl FromRequestParts<AppState> for Asker {
         let (Extension(caller), Extension(RequestId(id))) =
             extensions.await.map_err(axum::response::IntoResponse::into_response)?;
         let prefers_async = queue::prefers_async(&parts.headers);
-        Ok(Self { gateway: state.gateway.clone(), caller, id, prefers_async })
+        let cache = cache::asked(&parts.headers).map_err(|error| HttpError(error).into_response())?;
+        Ok(Self { gateway: state.gateway.clone(), caller, id, prefers_async, cache })
     }
 }
 
@@ -59,22 +62,31 @@ impl Asker {
             generation.on_disconnect = OnDisconnect::Continue;
         }
         let run = self.begin(generation, said).await?;
+        let cache = run.cache;
         if detached {
             let request = AcceptedRequest::new(run.id, run.state(), run.queue_position());
-            return Ok(queue::accepted(request));
+            return Ok(head::cached(queue::accepted(request), cache));
         }
         if streams {
             let begun: Vec<_> = run.begun().cloned().collect();
-            return Ok(head::told(stream(run, renderer), &begun));
+            return Ok(head::cached(head::told(stream(run, renderer), &begun), cache));
         }
         let events = run.collect().await;
         let answer = Json(renderer.collected(&events)?).into_response();
-        Ok(head::told(answer, &events))
+        Ok(head::cached(head::told(answer, &events), cache))
+    }
+
+    /// Has `generation` carried out.
+    pub(crate) async fn run(&self, mut generation: Generation) -> Result<RunStream, ApiError> {
+        if let (CacheControl::Auto, Some(control)) = (generation.cache, self.cache) {
+            generation.cache = control;
+        }
+        self.gateway.generate(&self.caller, self.id, generation).await
     }
 
     async fn begin(&self, generation: Generation, said: Option<Conversation>) -> Result<RunStream, ApiError> {
         let outlives = generation.on_disconnect == OnDisconnect::Continue;
-        let run = self.gateway.generate(&self.caller, self.id, generation).await?;
+        let run = self.run(generation).await?;
         Ok(match said {
             Some(said) => self.gateway.keep_conversation(&self.caller, run, said, outlives),
             None => run,

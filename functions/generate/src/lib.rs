@@ -1,5 +1,5 @@
-//! `/v1/generate`, the compatible dialects, and `/v1/requests`: what makes text and
-//! embeddings, and what became of it.
+//! `/v1/generate`, the compatible dialects, `/v1/requests` and `/v1/cache`: what makes text and
+//! embeddings, what became of it, and what is kept of it.
 
 #![warn(missing_docs)]
 
@@ -20,11 +20,15 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::responses::responses))
         .routes(routes!(routes::response::get, routes::response::delete))
         .routes(routes!(routes::embeddings::embeddings))
+        .routes(routes!(routes::route::route))
         .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
         .routes(routes!(routes::request_get::status))
         .routes(routes!(routes::request_events::events))
-        .routes(routes!(routes::request_cancel::cancel));
-    guarded(routes, state, Scope::Generate).merge(anthropic(state))
+        .routes(routes!(routes::request_cancel::cancel))
+        .routes(routes!(routes::cache_delete::delete));
+    // It tells of every user's requests.
+    let stats = Routes::new().routes(routes!(routes::cache_stats::stats));
+    guarded(routes, state, Scope::Generate).merge(guarded(stats, state, Scope::Ops)).merge(anthropic(state))
 }
 
 /// Those of the Anthropic dialect, whose errors have a shape of their own.

@@ -5,13 +5,16 @@
 
 #![warn(missing_docs)]
 
+pub mod cache;
 pub mod check;
+pub mod facts;
 pub mod generation;
 pub mod id;
 pub mod image;
 pub mod logprob;
 pub mod message;
 pub mod model;
+pub mod money;
 pub mod reasoning;
 pub mod response_format;
 pub mod route;
@@ -23,16 +26,19 @@ pub mod task;
 pub mod timestamp;
 pub mod tool;
 
+pub use cache::CacheControl;
 pub use check::{Field, InvalidTask};
+pub use facts::{Facts, Input, Price, Tier};
 pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, WhileLoading};
 pub use id::{ModelId, NodeId, RunId, TokenId, UserId};
 pub use image::{Image, ImageSource, PlacedImage};
 pub use logprob::{Logprob, TokenLogprob};
 pub use message::{Message, Part, Role};
 pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
+pub use money::{Cost, Rate};
 pub use reasoning::{Reasoning, ReasoningEffort};
 pub use response_format::ResponseFormat;
-pub use route::{Route, SelectionMode};
+pub use route::{Route, SelectionMode, Strategy};
 pub use run::{FinishReason, Run, RunState, Usage};
 pub use sampling::Sampling;
 pub use scope::Scope;

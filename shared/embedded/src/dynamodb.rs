@@ -2,13 +2,15 @@
 
 use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 /// An answer: HTTP status and body.
 pub(crate) type Answer = (u16, Vec<u8>);
 
 /// Answers the operation `name`, such as `PutItem`. dynoxide has one lock and does file I/O under it,
-/// so the call runs off the async threads.
-pub(crate) async fn answer(db: Database, name: String, body: Vec<u8>) -> Answer {
+/// so the call runs off the async threads, when it is its `turn`: threads that only wait cost memory.
+pub(crate) async fn answer(db: Database, turn: &Semaphore, name: String, body: Vec<u8>) -> Answer {
+    let _turn = turn.acquire().await;
     let call = tokio::task::spawn_blocking(move || match dispatch(&db, &name, &body) {
         Ok(answer) => (200, answer),
         Err(error) => (error.status_code(), error.to_json().into_bytes()),

@@ -5,6 +5,7 @@
 //! - [`providers`] knows whom an operator has set up, and `health` how they do.
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
+//! - [`cache`] keeps answers, and serves with them who asks the same again.
 //! - [`requests`] reads, follows and cancels what was carried out.
 //! - [`conversations`] keeps what was said, for the request that goes on from there.
 //!
@@ -13,17 +14,22 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod cache;
 pub mod conversations;
 mod drive;
 mod error;
 mod health;
+mod load;
 pub mod nodes;
 pub mod providers;
 mod record;
 pub mod registry;
 pub mod requests;
 mod resolve;
+mod resume;
+pub mod routing;
 pub mod run;
+mod tariff;
 pub mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -34,8 +40,9 @@ use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
 
 pub use access::Caller;
+pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
-pub use providers::Routing;
+pub use routing::Routing;
 pub use run::RunStream;
 
 /// The gateway: everything that serves a request, shared by all of them.
@@ -49,12 +56,15 @@ struct Inner {
     options: Options,
     directory: providers::Directory,
     health: health::Health,
+    load: load::Load,
+    turns: resolve::Turns,
     running: run::Running,
     /// Read at first use: a function that needs no keys starts without asking for them.
     keys: OnceCell<Keys>,
     access: access::Cache,
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
+    cache: cache::Cache,
     /// Runs that are being recorded here.
     behind: record::behind::Behind,
     /// Who records runs that have ended, from the first one on.
@@ -90,6 +100,8 @@ pub struct Options {
     pub long_lived: bool,
     /// How to make the gateway's secret where there is none; the cloud's template makes it there.
     pub new_secret: Option<NewSecret>,
+    /// Whether answers are kept, and for how long.
+    pub cache: CacheSettings,
 }
 
 impl Gateway {
@@ -100,8 +112,11 @@ impl Gateway {
             store,
             http: http.nodes,
             options,
+            cache: cache::Cache::new(options.cache, &routing, options.long_lived),
             directory: providers::Directory::new(routing, http.vendors),
             health: health::Health::default(),
+            load: load::Load::default(),
+            turns: resolve::Turns::default(),
             running: run::Running::default(),
             keys: OnceCell::new(),
             access: access::Cache::default(),

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Gateway, error};
 use hearth_domain::Secret;
 use hearth_providers::{HttpProvider, ProviderConfig};
 use hearth_wire::{
@@ -16,19 +15,10 @@ use hearth_wire::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::{Gateway, Routing, error};
+
 /// Keys are read again after this: one that is changed elsewhere is noticed so late.
 const CACHED: Duration = Duration::from_secs(60);
-
-/// Whom the gateway may ask, and for what.
-#[derive(Debug, Clone, Default)]
-pub struct Routing {
-    /// Providers, by the names that clients use for them.
-    pub providers: BTreeMap<String, ProviderConfig>,
-    /// Names that stand for models, the first that can serve being taken.
-    pub aliases: BTreeMap<String, Vec<String>>,
-    /// What to try in place of a model, or of an alias, that can't serve.
-    pub fallbacks: BTreeMap<String, Vec<String>>,
-}
 
 /// A provider that is set up.
 #[derive(Debug, Clone)]
@@ -41,6 +31,11 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn name(&self) -> &str {
         &self.provider.endpoint().name
+    }
+
+    /// Whose API it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.provider.endpoint().vendor.kind
     }
 
     /// Whether it has what it needs to be called.

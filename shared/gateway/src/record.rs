@@ -190,6 +190,7 @@ impl Recorder {
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. } => {}
             RunEventBody::Usage { usage } => run.usage = *usage,
+            RunEventBody::Cost { cost } => run.cost = Some(*cost),
             RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),
             RunEventBody::Cancelled => end(run, RunState::Cancelled, Some(FinishReason::Cancelled)),
             RunEventBody::Error { error } => {

@@ -169,6 +169,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
         reason: run.reason.clone(),
         fallback_used: run.fallback_reason.is_some(),
         fallback_reason: run.fallback_reason.clone(),
+        resumed: false,
         node: run.node,
     };
     let mut bodies = Vec::new();
@@ -184,6 +185,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
             arguments: call.arguments.clone(),
         }));
         bodies.push(RunEventBody::Usage { usage: run.usage });
+        bodies.extend(run.cost.map(|cost| RunEventBody::Cost { cost }));
     }
     bodies.push(match (run.state, &run.failure) {
         (RunState::Cancelled, _) => RunEventBody::Cancelled,

@@ -10,17 +10,25 @@ use std::{
     time::Duration,
 };
 
-use hearth_domain::{Generation, Run, RunId, RunState, Timestamp, Usage};
-use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
+use hearth_domain::{Generation, ModelId, Run, RunId, RunState, Timestamp, Usage};
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::Selected};
 use tokio::sync::{Notify, mpsc};
 
-use crate::{Caller, Gateway, drive::Driver, record, record::together::Together, resolve::Candidate};
+use crate::{
+    Caller, Gateway,
+    cache::{CacheOutcome, Capture},
+    drive::Driver,
+    record,
+    record::together::Together,
+};
 
 /// A run's events, as they come. Dropping it is the client's going away.
 #[derive(Debug)]
 pub struct RunStream {
     /// The run's id.
     pub id: RunId,
+    /// What the cache had for it, if it was asked.
+    pub cache: Option<CacheOutcome>,
     /// Read already, to learn how the run begins.
     pub(crate) first: VecDeque<RunEvent>,
     pub(crate) rest: mpsc::UnboundedReceiver<RunEvent>,
@@ -41,11 +49,15 @@ impl RunStream {
         })
     }
 
-    /// Where it stands: it waits, or has a slot.
+    /// Where it stands: it waits, has a slot, or has ended, since its answer was kept.
     #[must_use]
     pub fn state(&self) -> RunState {
         let started = |event: &RunEvent| matches!(event.body, RunEventBody::Started { .. });
-        if self.first.iter().any(started) { RunState::Running } else { RunState::Queued }
+        match self.first.back() {
+            Some(last) if last.body.is_terminal() => RunState::Completed,
+            _ if self.first.iter().any(started) => RunState::Running,
+            _ => RunState::Queued,
+        }
     }
 
     /// The next event; `None` after the terminal one, when the run is recorded.
@@ -79,30 +91,26 @@ impl Gateway {
     }
 
     /// Who writes runs down together, where the process goes on after an answer.
-    fn together(&self) -> Option<Together> {
+    pub(crate) fn together(&self) -> Option<Together> {
         let start = || Together::start(self.store().clone());
         self.outlives_answers().then(|| self.0.together.get_or_init(start).clone())
     }
 
-    /// Begins a run under the id `id`. When this returns, the run waits in a queue, loads its model,
-    /// or has a slot: what fails before that is an error here, and not an event.
-    ///
-    /// # Errors
-    /// `model_not_found`, `no_model_available`, `queue_full`, `context_length_exceeded`, and what else
-    /// keeps a run from beginning.
-    pub async fn generate(
+    /// Begins a run that a model serves; `capture` listens to it.
+    pub(crate) async fn begin(
         &self,
         caller: &Caller,
         id: RunId,
         generation: Generation,
+        capture: Option<Capture>,
     ) -> Result<RunStream, ApiError> {
         let candidates = self.resolve(caller, &generation).await?;
-        let run = new_run(caller, id, candidates.first().ok_or_else(nobody)?);
+        let run = new_run(caller, id, &candidates.first().ok_or_else(nobody)?.selected);
         let (client, mut events) = mpsc::unbounded_channel();
         // A node's run is stored at its beginning: the node may carry it on when this process is gone.
         let together = if run.node.is_none() { self.together() } else { None };
         let recording = record::start(self.store().clone(), run, &self.0.behind, together);
-        let driver = Driver::new(self, id, generation, client, recording);
+        let driver = Driver::new(self, caller, id, generation, client, recording, capture);
         tokio::spawn(driver.run(candidates));
         let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {
@@ -121,7 +129,7 @@ impl Gateway {
         if !self.outlives_answers() {
             self.0.behind.created(id).await;
         }
-        Ok(RunStream { id, first, rest: events })
+        Ok(RunStream { id, cache: None, first, rest: events })
     }
 }
 
@@ -151,20 +159,21 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
+/// A run that `selected` is to serve.
+pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
     Run {
         id,
         owner: caller.user,
         state: RunState::Queued,
-        model: candidate.model.clone(),
-        provider: candidate.selected.provider.clone(),
-        node: candidate.node,
-        modality: candidate.selected.modality,
-        reason: candidate.selected.reason.clone(),
-        fallback_reason: candidate.selected.fallback_reason.clone(),
+        model: ModelId::new(&*selected.model),
+        provider: selected.provider.clone(),
+        node: selected.node,
+        modality: selected.modality,
+        reason: selected.reason.clone(),
+        fallback_reason: selected.fallback_reason.clone(),
         queue_position: None,
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),

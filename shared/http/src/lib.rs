@@ -7,6 +7,7 @@
 
 mod access_log;
 pub mod auth;
+pub mod cache;
 pub mod config;
 pub mod dialect;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod queue;
 pub mod request_id;
 pub mod serve;
 pub mod sse;
+mod unread;
 
 pub use auth::require;
 pub use error::HttpError;

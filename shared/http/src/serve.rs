@@ -18,7 +18,7 @@ use tower_http::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{HttpError, access_log, auth, dialect, extract::MAX_BODY, head, queue, request_id};
+use crate::{HttpError, access_log, auth, dialect, extract::MAX_BODY, head, queue, request_id, unread};
 
 /// What handlers have.
 #[derive(Debug, Clone)]
@@ -45,6 +45,7 @@ pub fn finish(routes: Routes, state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(cors())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(unread::layer))
         .layer(middleware::from_fn(access_log::layer))
 }
 

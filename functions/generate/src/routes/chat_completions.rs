@@ -17,7 +17,10 @@ use crate::asker::Asker;
 #[utoipa::path(
     post, path = "/v1/chat/completions", tag = "compatible", security(("token" = [])),
     request_body = ChatRequest,
-    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
+    params(
+        ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
+        ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
+    ),
     responses(
         (status = 200, description = "The completion, or a stream of chunks", body = ChatCompletion),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),

@@ -21,7 +21,10 @@ use crate::asker::Asker;
 #[utoipa::path(
     post, path = "/v1/generate", tag = "generate", security(("token" = [])),
     request_body = GenerateRequest,
-    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
+    params(
+        ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
+        ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
+    ),
     responses(
         (status = 200, description = "What was generated, or a stream of events", body = GenerateResponse),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),

@@ -1,5 +1,7 @@
 //! One file per route.
 
+pub(crate) mod cache_delete;
+pub(crate) mod cache_stats;
 pub(crate) mod chat_completions;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
@@ -11,3 +13,4 @@ pub(crate) mod request_events;
 pub(crate) mod request_get;
 pub(crate) mod response;
 pub(crate) mod responses;
+pub(crate) mod route;

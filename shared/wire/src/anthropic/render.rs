@@ -6,7 +6,7 @@
 
 use hearth_domain::{FinishReason, Reasoning, RunId, ToolCall, Usage};
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     MessagesAnswer, MessagesAnswerBlock, MessagesError, MessagesUsage,
@@ -122,6 +122,8 @@ impl Renderer {
             content: Vec::new(),
             stop_reason: None,
             stop_sequence: None,
+            stop_details: (),
+            container: (),
             usage: self.usage.into(),
         }
     }
@@ -138,7 +140,8 @@ impl Renderer {
         let mut frames = self.greeting();
         if self.open != Some(Open::Text) {
             self.tell_calls(true, &mut frames);
-            self.begin(Open::Text, &MessagesAnswerBlock::Text { text: String::new() }, &mut frames);
+            let block = MessagesAnswerBlock::Text { text: String::new(), citations: None };
+            self.begin(Open::Text, &block, &mut frames);
         }
         frames.push(self.delta(&json!({"type": "text_delta", "text": text})));
         frames
@@ -194,7 +197,7 @@ impl Renderer {
             let Some(call) = calls.get(self.calls) else { return };
             let open = Open::Call { number: self.calls, told: 0 };
             self.calls += 1;
-            self.begin(open, &begun(call), frames);
+            self.begin(open, &MessagesAnswerBlock::call(call, Map::new()), frames);
         }
     }
 
@@ -239,10 +242,6 @@ fn frame(name: &'static str, mut fields: Value) -> Frame {
         data.append(fields);
     }
     Frame::named(name, &data)
-}
-
-fn begun(call: &ToolCall) -> MessagesAnswerBlock {
-    MessagesAnswerBlock::ToolUse { id: call.id.clone(), name: call.name.clone(), input: json!({}) }
 }
 
 fn is_whole(arguments: &str) -> bool {

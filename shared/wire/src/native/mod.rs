@@ -1,5 +1,6 @@
 //! The native dialect.
 
+pub mod cache;
 pub mod generate;
 pub mod input;
 pub mod models;
@@ -7,4 +8,5 @@ pub mod output;
 pub mod providers;
 pub mod render;
 pub mod requests;
+pub mod route;
 pub mod tokens;

@@ -1,6 +1,6 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,6 +23,7 @@ pub struct Renderer {
     selection: Selection,
     answers: Answers,
     usage: Usage,
+    cost: Option<Cost>,
 }
 
 impl Render for Renderer {
@@ -52,7 +53,8 @@ impl Render for Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
-            | RunEventBody::Usage { .. } => return Vec::new(),
+            | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. } => return Vec::new(),
         };
         vec![Frame::json(Some(event.seq), &value)]
     }
@@ -69,7 +71,8 @@ impl Renderer {
     #[must_use]
     pub fn new(request_id: RunId) -> Self {
         let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
+        let (answers, usage) = (Answers::default(), Usage::default());
+        Self { request_id, modality, selection, answers, usage, cost: None }
     }
 
     /// What later frames, or the whole response, tell of an event.
@@ -83,20 +86,26 @@ impl Renderer {
                     reason: selected.reason.clone(),
                     fallback_used: selected.fallback_used,
                     fallback_reason: selected.fallback_reason.clone(),
+                    resumed: selected.resumed,
                 };
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
+            RunEventBody::Cost { cost } => self.cost = Some(*cost),
             event => self.answers.take(event),
         }
     }
 
     fn selected(&self, selected: &Selected) -> Value {
-        json!({
+        let mut value = json!({
             "event": "model_selected", "request_id": self.request_id, "model": selected.model,
             "model_name": selected.model_name, "provider": selected.provider,
             "modality": selected.modality, "fallback_used": selected.fallback_used,
-        })
+        });
+        if selected.resumed {
+            value["resumed"] = json!(true);
+        }
+        value
     }
 
     fn complete(&self, finish_reason: FinishReason) -> Value {
@@ -114,6 +123,7 @@ impl Renderer {
             selection: self.selection.clone(),
             output: Output::from(&self.answers),
             usage: self.usage.into(),
+            cost: self.cost.map(Into::into),
             finish_reason,
             warnings: Vec::new(),
         }

@@ -54,6 +54,16 @@ fn the_deltas_add_up_to_the_first_text_whatever_the_others_say() {
 }
 
 #[test]
+fn what_it_costs_is_told_and_unknown_is_not_zero() {
+    let usage = RunEventBody::Usage { usage: Usage { prompt_tokens: 3, ..Usage::default() } };
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let cost = RunEventBody::Cost { cost: "0.0000123".parse().unwrap() };
+    let told = frames(&numbered(vec![usage.clone(), cost, done.clone()]));
+    assert_eq!(told[0]["cost"], json!({"usd": "0.0000123"}));
+    assert_eq!(frames(&numbered(vec![usage, done]))[0]["cost"], Value::Null);
+}
+
+#[test]
 fn log_probabilities_go_with_their_text() {
     let token = Logprob { bytes: b"Hi".to_vec(), logprob: -0.5 };
     let logprobs = vec![TokenLogprob { token, top: Vec::new() }];

@@ -215,6 +215,7 @@ fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
         reason: "a test".into(),
         fallback_used: false,
         fallback_reason: None,
+        resumed: false,
     });
     let head = [selected, RunEventBody::Started { prompt_tokens: 7 }];
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 0, ..Usage::default() };

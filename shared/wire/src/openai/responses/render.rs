@@ -72,7 +72,11 @@ impl Render for Renderer {
         match &event.body {
             RunEventBody::Selected(selected) => {
                 self.response.model.clone_from(&selected.model);
-                self.tell_response("response.created");
+                self.response.asked.settle(selected.node.is_some());
+                // Another one may be chosen in its place.
+                if self.sequence == 0 {
+                    self.tell_response("response.created");
+                }
             }
             RunEventBody::Queued { .. } if !self.queued => {
                 self.queued = true;
@@ -140,6 +144,7 @@ impl Renderer {
         let mut renderer = Self::new(run.id, asked, false);
         renderer.response.created_at = run.created_at.unix();
         renderer.response.model = run.model.to_string();
+        renderer.response.asked.settle(run.node.is_some());
         for (index, block) in (0..).zip(&said.reasoning) {
             renderer.thoughts(index, block);
         }
