@@ -22,8 +22,9 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use behind::{Behind, Progress};
 use together::Together;
 
-/// A run that ends within this is written once, and not at its beginning too.
-const SOON: Duration = Duration::from_millis(50);
+/// A run that ends within this is written once, and not at its beginning too. Whoever looks for it waits longer
+/// ([`behind::CREATE`]). Were it shorter, a store that is slow for a moment would be given more to write, and be slower.
+const SOON: Duration = Duration::from_millis(200);
 
 const BATCH: Duration = Duration::from_millis(200);
 /// Bytes of events in one item, which takes at most 400 KB.
