@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use futures::future::OptionFuture;
 use hearth_domain::RunId;
 use hearth_wire::{RunEvent, RunEventBody};
 use tokio::{sync::mpsc, time::timeout};
@@ -25,14 +26,15 @@ impl Gateway {
         let recording = record::start(self.store().clone(), run, behind, self.together());
         for event in &first {
             if !matches!(event.body, RunEventBody::Embedding { .. }) {
-                let _ = recording.events.send(event.clone());
+                recording.note(event.clone());
             }
         }
+        let recorded = recording.end();
         behind.told(id);
         if !self.outlives_answers() || behind.len() > BACKLOG {
             // As for any other run: what is said waits for nothing, and the end for the record.
             tokio::spawn(async move {
-                if timeout(RECORD, recording.ended).await.is_err() {
+                if timeout(RECORD, OptionFuture::from(recorded)).await.is_err() {
                     tracing::error!(run = %id, "the record of a run that the cache has served is late");
                 }
                 drop(end);
