@@ -1,6 +1,6 @@
 //! The embedded stores of a data folder, and the gateway over them.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use axum::Router;
@@ -23,8 +23,14 @@ impl Stores {
         Ok(Self(Embedded::open(data, BUCKET)?))
     }
 
-    /// The gateway over them, which asks those in `routing`. Presigned URLs begin with `url`.
-    pub(crate) async fn gateway(&self, url: &str, routing: Routing) -> Result<Gateway> {
+    /// The gateway over them, which asks those in `routing`. Presigned URLs begin with `url`, and links to artifacts work
+    /// as long as `artifact_links`.
+    pub(crate) async fn gateway(
+        &self,
+        url: &str,
+        routing: Routing,
+        artifact_links: Duration,
+    ) -> Result<Gateway> {
         let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
         let names = Names {
             table: TABLE.to_owned(),
@@ -34,8 +40,12 @@ impl Stores {
         };
         let store = Store::new(clients, names);
         store.migrate().await?;
-        let options =
-            Options { private_nodes: true, long_lived: true, new_secret: Some(Keys::generate_secret) };
+        let options = Options {
+            private_nodes: true,
+            long_lived: true,
+            artifact_links: Some(artifact_links),
+            new_secret: Some(Keys::generate_secret),
+        };
         Ok(Gateway::new(store, HttpClients::new()?, options, routing))
     }
 

@@ -1,5 +1,5 @@
-//! `/v1/generate`, the compatible dialects, and `/v1/requests`: what makes text and
-//! embeddings, and what became of it.
+//! `/v1/generate`, the compatible dialects, and `/v1/requests`: what makes text,
+//! vectors, images and meshes, and what became of it.
 
 #![warn(missing_docs)]
 
@@ -20,11 +20,14 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::responses::responses))
         .routes(routes!(routes::response::get, routes::response::delete))
         .routes(routes!(routes::embeddings::embeddings))
+        .routes(routes!(routes::images::images))
         .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
         .routes(routes!(routes::request_get::status))
         .routes(routes!(routes::request_events::events))
         .routes(routes!(routes::request_cancel::cancel));
-    guarded(routes, state, Scope::Generate).merge(anthropic(state))
+    // A link to an artifact needs no token: the route looks by itself.
+    let open = Routes::new().routes(routes!(routes::artifact::get));
+    guarded(routes, state, Scope::Generate).merge(anthropic(state)).merge(open)
 }
 
 /// Those of the Anthropic dialect, whose errors have a shape of their own.

@@ -5,13 +5,17 @@
 
 #![warn(missing_docs)]
 
+pub mod artifact;
 pub mod check;
 pub mod generation;
 pub mod id;
 pub mod image;
+pub mod image_task;
 pub mod logprob;
+pub mod mesh_task;
 pub mod message;
 pub mod model;
+pub mod model_family;
 pub mod reasoning;
 pub mod response_format;
 pub mod route;
@@ -23,13 +27,17 @@ pub mod task;
 pub mod timestamp;
 pub mod tool;
 
+pub use artifact::Artifact;
 pub use check::{Field, InvalidTask};
 pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, WhileLoading};
-pub use id::{ModelId, NodeId, RunId, TokenId, UserId};
+pub use id::{ArtifactId, ModelId, NodeId, RunId, TokenId, UserId};
 pub use image::{Image, ImageSource, PlacedImage};
+pub use image_task::{ImageFormat, ImageTask, Size};
 pub use logprob::{Logprob, TokenLogprob};
+pub use mesh_task::MeshTask;
 pub use message::{Message, Part, Role};
 pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
+pub use model_family::modality_of;
 pub use reasoning::{Reasoning, ReasoningEffort};
 pub use response_format::ResponseFormat;
 pub use route::{Route, SelectionMode};

@@ -259,6 +259,7 @@ fn is_answer(event: &RunEventBody) -> bool {
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
+            | RunEventBody::Artifact { .. }
             | RunEventBody::Usage { .. }
     )
 }

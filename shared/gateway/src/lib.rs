@@ -6,6 +6,7 @@
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
 //! - [`requests`] reads, follows and cancels what was carried out.
+//! - [`artifacts`] keeps the files that runs make.
 //! - [`conversations`] keeps what was said, for the request that goes on from there.
 //!
 //! Whatever dialect a client speaks, what comes out is one stream of run events.
@@ -13,6 +14,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod artifacts;
 pub mod conversations;
 mod drive;
 mod error;
@@ -26,7 +28,7 @@ mod resolve;
 pub mod run;
 pub mod tokens;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hearth_auth::Keys;
 use hearth_store::{NewSecret, Store};
@@ -86,6 +88,8 @@ pub struct Options {
     pub private_nodes: bool,
     /// Whether the process goes on after an answer. On Lambda it is frozen then.
     pub long_lived: bool,
+    /// How long a link to an artifact works; an hour, if nobody says so.
+    pub artifact_links: Option<Duration>,
     /// How to make the gateway's secret where there is none; the cloud's template makes it there.
     pub new_secret: Option<NewSecret>,
 }

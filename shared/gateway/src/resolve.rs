@@ -4,7 +4,9 @@ mod local;
 
 use std::sync::Arc;
 
-use hearth_domain::{Generation, Modality, ModelId, NodeId, SelectionMode, Task, route::provider_and_model};
+use hearth_domain::{
+    Generation, Modality, ModelId, NodeId, SelectionMode, Task, modality_of, route::provider_and_model,
+};
 use hearth_providers::{Provider, config::LOCAL};
 use hearth_wire::{ApiError, ErrorCode, event::Selected};
 
@@ -168,7 +170,8 @@ impl Gateway {
         known: &[Known],
     ) -> Result<Vec<Candidate>, ApiError> {
         let first_of = |known: &Known| {
-            let model = known.models.first()?;
+            let wanted = generation.task.modality();
+            let model = known.models.iter().find(|model| modality_of(model) == wanted)?;
             commercial(known, model, "the first model of a provider, since the request names none").ok()
         };
         match generation.route.provider.as_deref() {
@@ -184,9 +187,6 @@ impl Gateway {
             None => {}
         }
         let local = self.local(caller, generation, None).await;
-        if generation.task.modality() != Modality::Text {
-            return local;
-        }
         let others: Vec<Candidate> = known.iter().filter_map(first_of).collect();
         match local {
             Ok(mut found) => {
@@ -197,9 +197,21 @@ impl Gateway {
                 Ok(found)
             }
             Err(_) if !others.is_empty() => Ok(others),
+            Err(error) if error.code == ErrorCode::NoModelAvailable => Err(nobody_makes(error, generation)),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Nobody is known that makes such things. For texts and vectors the nodes have said what to do.
+fn nobody_makes(error: ApiError, generation: &Generation) -> ApiError {
+    let what = match generation.task.modality() {
+        Modality::Text | Modality::Embedding => return error,
+        Modality::Image => "images; name a model that does, such as openai:gpt-image-1",
+        Modality::ThreeD => "meshes; name a model that does, such as stability:stable-fast-3d",
+    };
+    let message = format!("no model of those that are set up makes {what}");
+    ApiError::new(ErrorCode::NoModelAvailable, message).at("model")
 }
 
 /// Keeps those that may serve in this mode.
@@ -280,6 +292,6 @@ fn unknown(name: &str, known: &[Known]) -> ApiError {
 fn first_image(task: &Task) -> Option<usize> {
     match task {
         Task::Text(task) => task.messages.iter().position(|message| !message.images.is_empty()),
-        Task::Embedding(_) => None,
+        Task::Embedding(_) | Task::Image(_) | Task::Mesh(_) => None,
     }
 }

@@ -94,6 +94,7 @@ impl Gateway {
         generation: Generation,
     ) -> Result<RunStream, ApiError> {
         let candidates = self.resolve(caller, &generation).await?;
+        let candidates = self.keeping(caller, &generation, candidates);
         let run = new_run(caller, id, candidates.first().ok_or_else(nobody)?);
         let (client, mut events) = mpsc::unbounded_channel();
         let recording = record::start(self.store().clone(), run);
@@ -199,6 +200,7 @@ fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
         failure: None,
         text: String::new(),
         tool_calls: Vec::new(),
+        artifacts: Vec::new(),
         created_at: Timestamp::now(),
         finished_at: None,
     }

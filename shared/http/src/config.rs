@@ -1,5 +1,7 @@
 //! What a function is told by its environment, read whole before it takes a request.
 
+use std::time::Duration;
+
 use hearth_store::Names;
 
 /// A variable that is missing or can't be read.
@@ -21,6 +23,8 @@ pub struct FunctionConfig {
     pub log_level: String,
     /// Whether nodes may have private addresses.
     pub private_nodes: bool,
+    /// How long a link to an artifact works, if it is said.
+    pub artifact_links: Option<Duration>,
 }
 
 impl FunctionConfig {
@@ -51,6 +55,16 @@ impl FunctionConfig {
                 });
             }
         };
+        let artifact_links = match env("HEARTH_ARTIFACT_LINK_SECONDS").filter(|value| !value.is_empty()) {
+            None => None,
+            Some(text) => {
+                let seconds = text.parse().ok().filter(|seconds| *seconds > 0).ok_or(ConfigError {
+                    name: "HEARTH_ARTIFACT_LINK_SECONDS",
+                    problem: "must be a number of seconds above 0",
+                })?;
+                Some(Duration::from_secs(seconds))
+            }
+        };
         Ok(Self {
             names: Names {
                 table: needed("HEARTH_TABLE")?,
@@ -60,6 +74,7 @@ impl FunctionConfig {
             },
             log_level: env("HEARTH_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             private_nodes,
+            artifact_links,
         })
     }
 }
@@ -70,8 +85,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let all =
-            |name: &str| Some(if name == "HEARTH_ALLOW_PRIVATE_NODES" { "true" } else { "x" }.to_owned());
+        let all = |name: &str| {
+            let value = match name {
+                "HEARTH_ALLOW_PRIVATE_NODES" => "true",
+                "HEARTH_ARTIFACT_LINK_SECONDS" => "60",
+                _ => "x",
+            };
+            Some(value.to_owned())
+        };
+        assert_eq!(FunctionConfig::from_env(all).unwrap().artifact_links, Some(Duration::from_secs(60)));
         assert!(FunctionConfig::from_env(all).unwrap().private_nodes);
         let without = |name: &str| all(name).filter(|_| name != "HEARTH_BUCKET");
         assert_eq!(FunctionConfig::from_env(without).unwrap_err().to_string(), "HEARTH_BUCKET must be set");

@@ -1,5 +1,7 @@
 //! A provider behind an HTTP API: sends a call in the vendor's dialect, and reads the streamed answer.
 
+mod exchange;
+
 use std::{
     collections::HashMap,
     io,
@@ -9,16 +11,16 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use hearth_domain::{RunId, Secret, Task};
+use hearth_domain::{Modality, RunId, Secret, Task};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use reqwest::{Request, Response};
+use reqwest::{Request, RequestBuilder, Response};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Call, EventStream, Provider,
     dialect::{self, Decoder, Frame},
     framing::FrameStream,
-    refusal, sigv4,
+    media, refusal, sigv4,
     vendor::{Auth, Vendor},
 };
 
@@ -29,6 +31,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of the answer.
     pub between_bytes: Duration,
+    /// Until an answer that comes whole, such as an image, must begin. Nothing is told before it is made.
+    pub made: Duration,
     /// For the whole answer.
     pub whole: Duration,
 }
@@ -38,6 +42,7 @@ impl Default for Timeouts {
         Self {
             first_byte: Duration::from_secs(120),
             between_bytes: Duration::from_secs(120),
+            made: Duration::from_secs(300),
             whole: Duration::from_secs(3600),
         }
     }
@@ -80,10 +85,15 @@ impl HttpProvider {
     }
 
     fn request(&self, path: &str, body: &serde_json::Value) -> Result<Request, ApiError> {
-        let Endpoint { name, vendor, base_url, key, .. } = &*self.endpoint;
+        let Endpoint { vendor, base_url, .. } = &*self.endpoint;
         let url = format!("{}{path}", base_url.trim_end_matches('/'));
         let accepted = vendor.dialect.framing().media_type();
-        let mut request = self.http.post(url).header("accept", accepted).json(body);
+        self.opened(self.http.post(url).header("accept", accepted).json(body))
+    }
+
+    /// A request with the vendor's headers and the key.
+    fn opened(&self, mut request: RequestBuilder) -> Result<Request, ApiError> {
+        let Endpoint { name, vendor, key, .. } = &*self.endpoint;
         for (name, value) in vendor.headers {
             request = request.header(*name, *value);
         }
@@ -104,9 +114,13 @@ impl HttpProvider {
 
     /// Sends the call, and waits for the answer's head.
     async fn send(&self, path: &str, body: &serde_json::Value) -> Result<Response, ApiError> {
-        let name = &self.endpoint.name;
         let limit = self.endpoint.timeouts.first_byte;
-        let request = self.request(path, body)?;
+        self.answered(self.request(path, body)?, limit).await
+    }
+
+    /// Sends a request, and waits for its answer's head.
+    async fn answered(&self, request: Request, limit: Duration) -> Result<Response, ApiError> {
+        let name = &self.endpoint.name;
         let sent = tokio::time::timeout(limit, self.http.execute(request)).await;
         let response = sent
             .map_err(|_| late(name, &format!("didn't begin to answer within {} s", limit.as_secs())))?
@@ -232,10 +246,10 @@ impl Provider for HttpProvider {
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
         let dialect = self.endpoint.vendor.dialect;
-        let Task::Text(task) = &call.generation.task else {
-            let message = format!("{} is asked for text only yet", self.endpoint.name);
-            return Err(ApiError::invalid("model", message));
-        };
+        let Task::Text(task) = &call.generation.task else { return self.make(&call) };
+        if !self.endpoint.vendor.media.text {
+            return Err(media::makes_none(&self.endpoint, Modality::Text));
+        }
         let body = dialect.body(&call, task)?;
         let response = self.send(&dialect.path(call.model.as_str()), &body).await?;
         Ok(self.clone().follow(call.run, response, dialect.decoder()))

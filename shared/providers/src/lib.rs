@@ -8,6 +8,7 @@ pub mod config;
 pub mod dialect;
 mod framing;
 pub mod http;
+pub mod media;
 pub mod node;
 mod refusal;
 mod sigv4;

@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod artifacts;
 mod clients;
 pub mod conversations;
 mod error;
@@ -21,6 +22,7 @@ pub use error::StoreError;
 pub use secret::NewSecret;
 pub use table::Table;
 
+use artifacts::Artifacts;
 use conversations::Conversations;
 use models::Models;
 use nodes::Nodes;
@@ -65,6 +67,12 @@ impl Store {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
+    /// Files that runs have made.
+    #[must_use]
+    pub fn artifacts(&self) -> Artifacts<'_> {
+        Artifacts { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
     }
 
     /// What was said up to the end of a run.

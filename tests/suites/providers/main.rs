@@ -1,7 +1,9 @@
 //! Providers behind HTTP: a vendor's API is played by a server of ours, and `hearth up` asks it.
 
 mod dialects;
+mod embeddings;
 mod fallback;
+mod images;
 mod keys;
 mod stream;
 

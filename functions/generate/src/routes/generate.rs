@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::{Caller, RunStream, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
+use hearth_http::{AppState, HttpError, JsonBody, PublicUrl, RequestId, queue, sse};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{
@@ -20,8 +20,9 @@ use hearth_wire::{
 
 use crate::begin::{Begun, begin};
 
-/// Generate text.
+/// Generate text, images or a mesh.
 ///
+/// Images and meshes are kept for 30 days as artifacts, and the answer has links to them.
 /// With `stream: true` the answer is server-sent events: `model_selected`, `queued` and `loading`
 /// while it waits, `delta` for each piece of text, `tool_call` for each piece of a call, `complete` with
 /// the whole response, then `[DONE]`. `x-queue-position` tells the place of a request that has to wait.
@@ -39,6 +40,7 @@ pub(crate) async fn generate(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     Extension(RequestId(id)): Extension<RequestId>,
+    PublicUrl(base): PublicUrl,
     headers: HeaderMap,
     JsonBody(request): JsonBody<GenerateRequest>,
 ) -> Result<Response, HttpError> {
@@ -50,15 +52,15 @@ pub(crate) async fn generate(
     };
     if streams {
         let position = run.queue_position();
-        return Ok(queue::told(stream(run), position));
+        return Ok(queue::told(stream(run, base), position));
     }
     let events = run.collect().await;
-    let answer = Json(Renderer::new(id).collected(&events)?).into_response();
+    let answer = Json(Renderer::new(id).reached_at(base).collected(&events)?).into_response();
     Ok(queue::told(answer, first_position(&events)))
 }
 
-fn stream(mut run: RunStream) -> Response {
-    let mut renderer = Renderer::new(run.id);
+fn stream(mut run: RunStream, base: String) -> Response {
+    let mut renderer = Renderer::new(run.id).reached_at(base);
     sse::respond(async_stream::stream! {
         while let Some(event) = run.next().await {
             if let Some(frame) = renderer.frame(&event) {

@@ -1,9 +1,11 @@
 //! One file per route.
 
+pub(crate) mod artifact;
 pub(crate) mod chat_completions;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
 pub(crate) mod generate;
+pub(crate) mod images;
 pub(crate) mod messages;
 pub(crate) mod messages_count_tokens;
 pub(crate) mod request_cancel;

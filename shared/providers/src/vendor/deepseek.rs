@@ -5,6 +5,7 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::TEXT;
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits {
@@ -22,6 +23,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "DeepSeek",
     base_url: Some("https://api.deepseek.com"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

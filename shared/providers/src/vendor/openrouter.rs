@@ -5,6 +5,7 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::{Embeddings, Media, TEXT};
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits { samplers: true, ..COMMON };
@@ -15,6 +16,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "OpenRouter",
     base_url: Some("https://openrouter.ai/api/v1"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: Media { embeddings: Some(Embeddings::OpenAi("dimensions")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

@@ -1,7 +1,9 @@
 //! The native dialect.
 
+pub mod artifacts;
 pub mod generate;
 pub mod input;
+mod media;
 pub mod models;
 pub mod output;
 pub mod providers;

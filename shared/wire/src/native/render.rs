@@ -1,6 +1,6 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Artifact, FinishReason, Modality, RunId, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,15 +22,33 @@ pub struct Renderer {
     modality: Modality,
     selection: Selection,
     answers: Answers,
+    artifacts: Vec<Artifact>,
     usage: Usage,
+    /// Where the client reaches the gateway.
+    base: String,
 }
 
 impl Renderer {
     /// A renderer for the run `request_id`, before its first event.
     #[must_use]
     pub fn new(request_id: RunId) -> Self {
-        let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
+        Self {
+            request_id,
+            modality: Modality::Text,
+            selection: Selection::default(),
+            answers: Answers::default(),
+            artifacts: Vec::new(),
+            usage: Usage::default(),
+            base: String::new(),
+        }
+    }
+
+    /// The same for a client that reaches the gateway at `base`, an address without a slash at its end:
+    /// links begin with it. They are paths otherwise.
+    #[must_use]
+    pub fn reached_at(mut self, base: impl Into<String>) -> Self {
+        self.base = base.into();
+        self
     }
 
     /// The frames that an event gives; none for those that only collect. The last one, after a
@@ -58,6 +76,8 @@ impl Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
+            | RunEventBody::File { .. }
+            | RunEventBody::Artifact { .. }
             | RunEventBody::Usage { .. } => return None,
         };
         Some(Frame::json(Some(event.seq), &value))
@@ -88,6 +108,7 @@ impl Renderer {
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
+            RunEventBody::Artifact { artifact, .. } => self.artifacts.push(artifact.clone()),
             event => self.answers.take(event),
         }
     }
@@ -113,7 +134,7 @@ impl Renderer {
             model: self.selection.selected_model.clone(),
             modality: self.modality,
             selection: self.selection.clone(),
-            output: Output::from(&self.answers),
+            output: Output::from(&self.answers).with(&self.artifacts, &self.base),
             usage: self.usage.into(),
             finish_reason,
             warnings: Vec::new(),
