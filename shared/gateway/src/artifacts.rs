@@ -109,7 +109,7 @@ impl Gateway {
     }
 
     /// Gives each artifact a link that works from now on.
-    pub(crate) async fn link<'a>(
+    pub(crate) async fn sign_links<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a mut Artifact>,
     ) -> Result<(), ApiError> {
@@ -147,7 +147,7 @@ impl Gateway {
         };
         let mut record = ArtifactRecord { artifact, owner, run, created_at };
         self.store().artifacts().put(&record, bytes).await.map_err(cannot_keep)?;
-        self.link([&mut record.artifact]).await?;
+        self.sign_links([&mut record.artifact]).await?;
         Ok(record.artifact)
     }
 }
@@ -200,7 +200,8 @@ impl Provider for Keeping {
 
 /// What was made is lost: it says why, as far as that is for a client to know.
 fn cannot_keep(error: StoreError) -> ApiError {
-    let full = matches!(&error, StoreError::Unavailable { reason, .. } if reason.contains("the disk is full"));
+    let full =
+        matches!(&error, StoreError::Unavailable { reason, .. } if reason.contains("the disk is full"));
     let ApiError { code, .. } = error::store(error);
     let why = if full { "the gateway's disk is full" } else { "the gateway's bucket can't be written" };
     ApiError::new(code, format!("what was made can't be kept: {why}"))

@@ -30,7 +30,7 @@ impl Gateway {
         self.0.beginning.wait(id).await;
         let run = self.store().runs().get(id).await.map_err(error::store)?;
         let mut run = run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)?;
-        self.link(&mut run.artifacts).await?;
+        self.sign_links(&mut run.artifacts).await?;
         Ok(run)
     }
 
@@ -63,7 +63,7 @@ impl Gateway {
                 wait = if matches!(&events, Ok(events) if !events.is_empty()) { POLL.0 } else { (wait * 2).min(POLL.1) };
                 for mut event in events.unwrap_or_default() {
                     if let RunEventBody::Artifact { artifact, .. } = &mut event.body
-                        && let Err(error) = gateway.link([artifact]).await
+                        && let Err(error) = gateway.sign_links([artifact]).await
                     {
                         tracing::warn!(run = %id, %error, "an artifact has no link");
                     }
@@ -190,10 +190,11 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
             begins: Some(ToolCallBegin { id: call.id.clone(), name: call.name.clone() }),
             arguments: call.arguments.clone(),
         }));
-        bodies.extend((0..).zip(&run.artifacts).map(|(index, artifact)| RunEventBody::Artifact {
-            index,
-            artifact: artifact.clone(),
-        }));
+        bodies.extend(
+            (0..)
+                .zip(&run.artifacts)
+                .map(|(index, artifact)| RunEventBody::Artifact { index, artifact: artifact.clone() }),
+        );
         bodies.push(RunEventBody::Usage { usage: run.usage });
     }
     bodies.push(match (run.state, &run.failure) {

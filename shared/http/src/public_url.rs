@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn links_begin_where_the_client_has_asked() {
         assert_eq!(told(&[("host", "127.0.0.1:8080")], ""), "http://127.0.0.1:8080");
-        let proxied = [("host", "10.0.0.2"), ("x-forwarded-host", "ai.example.org"), ("x-forwarded-proto", "https")];
+        let proxied =
+            [("host", "10.0.0.2"), ("x-forwarded-host", "ai.example.org"), ("x-forwarded-proto", "https")];
         assert_eq!(told(&proxied, ""), "https://ai.example.org");
         let cloud = [("host", "a1.execute-api.eu-west-1.amazonaws.com"), ("x-forwarded-proto", "https")];
         assert_eq!(told(&cloud, "/prod"), "https://a1.execute-api.eu-west-1.amazonaws.com/prod");

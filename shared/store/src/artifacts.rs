@@ -2,7 +2,7 @@
 //!
 //! The bucket deletes a file by itself, by its lifecycle; the item goes by its ttl.
 
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::{operation::get_object::GetObjectError, primitives::ByteStream};
 use hearth_domain::{Artifact, ArtifactId, RunId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ impl Artifacts<'_> {
         let answer = self.s3.get_object().bucket(self.bucket).key(object_key(id)).send().await;
         match answer {
             Ok(answer) => Ok(Some(answer.body)),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
             Err(error) => Err(StoreError::unavailable("get_object", &error)),
         }
     }

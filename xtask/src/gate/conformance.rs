@@ -1,6 +1,7 @@
 //! The vendors' own SDKs against a gateway that was started for them.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -31,10 +32,12 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
 
     let log = workspace.target.join("sdk-gateway.log");
     let data = Scratch::new()?;
-    let result = with_gateway(workspace, &data.0, &log, |ready| {
-        shell::run(told(venv.command(workspace, "python").args(["-m", "pytest", "-q", PYTHON]), ready))?;
+    let vendor = free_address()?;
+    let result = with_gateway(workspace, &data.0, &log, &vendor, |ready| {
+        let told = |command| told(command, ready, &vendor);
+        shell::run(told(venv.command(workspace, "python").args(["-m", "pytest", "-q", PYTHON])))?;
         let mut node = workspace.command("node");
-        shell::run(told(node.arg("--test").current_dir(workspace.root.join(JAVASCRIPT)), ready))
+        shell::run(told(node.arg("--test").current_dir(workspace.root.join(JAVASCRIPT))))
     });
     if result.is_err() {
         println!("\nthe end of {}:\n{}", log.display(), tail(&log));
@@ -46,6 +49,7 @@ fn with_gateway(
     workspace: &Workspace,
     data: &Path,
     log: &Path,
+    vendor: &str,
     suites: impl FnOnce(&Ready) -> Result<()>,
 ) -> Result<()> {
     let models = data.join("models");
@@ -53,8 +57,11 @@ fn with_gateway(
     let embedding = workspace.root.join(EMBEDDING_MODEL);
     let file = models.join(embedding.file_name().context("a model is a file")?);
     fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
+    let settings = data.join("sdk.toml");
+    let played = format!("[providers.played]\nkind = \"openai_compatible\"\nbase_url = \"http://{vendor}/v1\"\n");
+    fs::write(&settings, played).with_context(|| format!("cannot write {}", settings.display()))?;
     let mut hearth = workspace.command(workspace.binary("debug", "hearth"));
-    hearth.arg("up").arg("--data").arg(data).args(["--port", "0", "--json"]);
+    hearth.arg("up").arg("--config").arg(&settings).arg("--data").arg(data).args(["--port", "0", "--json"]);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let gateway = Gateway::start(hearth.stderr(file), START)?;
     println!("gateway at {}", gateway.ready.url);
@@ -63,12 +70,19 @@ fn with_gateway(
     passed.and(stopped)
 }
 
-fn told<'a>(command: &'a mut Command, ready: &Ready) -> &'a mut Command {
+/// Where the suites play a vendor: a port that is free now, and that they take when they need one.
+fn free_address() -> Result<String> {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
+    Ok(free.local_addr()?.to_string())
+}
+
+fn told<'a>(command: &'a mut Command, ready: &Ready, vendor: &str) -> &'a mut Command {
     command
         .env("HEARTH_URL", &ready.url)
         .env("HEARTH_TOKEN", &ready.token)
         .env("HEARTH_MODEL", &ready.model)
         .env("HEARTH_EMBEDDING_MODEL", "tiny-embed")
+        .env("HEARTH_PLAYED_VENDOR", vendor)
         // The SDKs honour a proxy, and the gateway is on this machine.
         .env("NO_PROXY", "127.0.0.1,localhost")
 }

@@ -7,8 +7,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_domain::RunId;
-use hearth_gateway::{Gateway, RunStream, first_position};
 use hearth_gateway::Caller;
+use hearth_gateway::{Gateway, RunStream, first_position};
 use hearth_http::{AppState, HttpError, JsonBody, PublicUrl, RequestId, queue, sse};
 use hearth_wire::{
     ApiError,

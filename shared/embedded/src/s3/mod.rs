@@ -20,10 +20,8 @@ use index::{Entry, Index};
 
 /// What the bucket deletes by itself: objects below these prefixes, after so long. The rules of the template's
 /// bucket, `infra/template.yaml`.
-const LIFECYCLE: [(&str, Duration); 2] = [
-    ("runs/", Duration::from_secs(30 * 24 * 3600)),
-    ("artifacts/", Duration::from_secs(30 * 24 * 3600)),
-];
+const LIFECYCLE: [(&str, Duration); 2] =
+    [("runs/", Duration::from_secs(30 * 24 * 3600)), ("artifacts/", Duration::from_secs(30 * 24 * 3600))];
 /// How many objects are looked at in one go.
 const SWEPT: i32 = 1000;
 

@@ -8,7 +8,7 @@ use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Ask, Body, Made, MadeFile, json,
+    Answer, Ask, Body, Made, MadeFile, Read, json,
     picture::{bytes_of, ratio},
     refused, unsayable,
 };
@@ -21,8 +21,6 @@ const GEMINI: [(u32, u32); 10] =
 const IMAGEN: [(u32, u32); 5] = [(1, 1), (3, 4), (4, 3), (9, 16), (16, 9)];
 /// How many Imagen draws at once.
 const IMAGEN_BATCH: u32 = 4;
-
-type Read = fn(&Answer) -> Result<Made, ApiError>;
 
 pub(super) fn job(base: &str, model: &str, task: &ImageTask) -> Result<(Vec<Ask>, Read), ApiError> {
     unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;

@@ -126,13 +126,16 @@ pub(crate) struct MadeFile {
     pub(crate) revised_prompt: Option<String>,
 }
 
+/// Reads an answer.
+pub(crate) type Read = fn(&Answer) -> Result<Made, ApiError>;
+
 /// How a task is carried out.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// The requests. What they make is put together in this order.
     pub(crate) asks: Vec<Ask>,
     /// Reads an answer.
-    pub(crate) read: fn(&Answer) -> Result<Made, ApiError>,
+    pub(crate) read: Read,
     /// How many bytes an answer may have.
     pub(crate) most_bytes: usize,
     modality: Modality,
@@ -149,7 +152,7 @@ const MOST_BYTES: usize = 256 << 20;
 pub(crate) fn job(endpoint: &Endpoint, call: &Call) -> Result<Job, ApiError> {
     let (base, task) = (endpoint.base_url.trim_end_matches('/'), &call.generation.task);
     let media = endpoint.vendor.media;
-    let (asks, read): (Vec<Ask>, fn(&Answer) -> Result<Made, ApiError>) = match task {
+    let (asks, read): (Vec<Ask>, Read) = match task {
         Task::Embedding(task) => match media.embeddings {
             Some(Embeddings::OpenAi(length)) => {
                 (embeddings::openai(base, call, task, length), embeddings::read_openai)
