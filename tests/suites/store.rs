@@ -8,7 +8,10 @@ use hearth_domain::{
     Timestamp, TokenId, ToolCall, Usage, UserId,
 };
 use hearth_embedded::Embedded;
-use hearth_store::{Clients, Names, Store, StoreError, conversations::Conversation, tokens::TokenRecord};
+use hearth_store::{
+    Clients, Names, Store, StoreError, cached_answers::CachedFacts, conversations::Conversation,
+    tokens::TokenRecord,
+};
 use hearth_wire::{RunEvent, RunEventBody};
 
 const BUCKET: &str = "hearth-media";
@@ -51,6 +54,7 @@ fn run(owner: UserId) -> Run {
         fallback_reason: None,
         queue_position: Some(2),
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),
@@ -231,4 +235,48 @@ async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted
         assert_eq!(conversations.get(id, owner).await.unwrap(), None);
         assert!(!conversations.delete(id, owner).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is_too_old() {
+    let (_folder, store) = store().await;
+    let (ada, bob) = (UserId::new(), UserId::new());
+    let expires = Timestamp::from_unix(Timestamp::now().unix() + 60);
+    let facts = |owner| CachedFacts {
+        owner,
+        asked: "fast".into(),
+        model: "tiny-chat".into(),
+        provider: "local".into(),
+        expires,
+    };
+    let answers = store.cached_answers();
+    // Short ones are stored as they are, long ones compressed.
+    for (key, body) in [("k1", "{}".to_owned()), ("k2", "a long täxt ".repeat(10_000))] {
+        assert!(answers.put(key, &facts(ada), &body).await.unwrap());
+        assert_eq!(answers.get(key).await.unwrap(), Some((facts(ada), body)));
+    }
+    // What can't be made small enough stays out.
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + u8::try_from(state >> 57).unwrap() % 90)
+    };
+    let noise: String = (0..600_000).map(|_| noise()).collect();
+    assert!(!answers.put("k3", &facts(ada), &noise).await.unwrap());
+    assert_eq!(answers.get("k3").await.unwrap(), None);
+
+    let old = CachedFacts { expires: Timestamp::from_unix(Timestamp::now().unix() - 1), ..facts(bob) };
+    answers.put("k4", &old, "{}").await.unwrap();
+    assert_eq!(answers.get("k4").await.unwrap(), None);
+    assert!(answers.of(bob).await.unwrap().is_empty());
+    let keys = async || {
+        let entries = answers.of(ada).await.unwrap();
+        assert!(entries.iter().all(|entry| entry.facts == facts(ada)));
+        entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys().await, ["k1", "k2"]);
+    answers.delete(ada, "k1").await.unwrap();
+    answers.delete(ada, "k1").await.unwrap();
+    assert_eq!(answers.get("k1").await.unwrap(), None);
+    assert_eq!(keys().await, ["k2"]);
 }

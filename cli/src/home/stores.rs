@@ -6,7 +6,7 @@ use anyhow::Result;
 use axum::Router;
 use hearth_auth::Keys;
 use hearth_embedded::Embedded;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{CacheSettings, Gateway, HttpClients, Options, Routing};
 use hearth_store::{Clients, Names, Store};
 
 const TABLE: &str = "hearth";
@@ -23,12 +23,13 @@ impl Stores {
         Ok(Self(Embedded::open(data, BUCKET)?))
     }
 
-    /// The gateway over them, which asks those in `routing`. Presigned URLs begin with `url`, and links to artifacts work
-    /// as long as `artifact_links`.
+    /// The gateway over them, which asks those in `routing`, and keeps answers as `cache` says. Presigned URLs
+    /// begin with `url`, and links to artifacts work as long as `artifact_links`.
     pub(crate) async fn gateway(
         &self,
         url: &str,
         routing: Routing,
+        cache: CacheSettings,
         artifact_links: Duration,
     ) -> Result<Gateway> {
         let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
@@ -45,6 +46,7 @@ impl Stores {
             long_lived: true,
             artifact_links: Some(artifact_links),
             new_secret: Some(Keys::generate_secret),
+            cache,
         };
         Ok(Gateway::new(store, HttpClients::new()?, options, routing))
     }

@@ -173,13 +173,15 @@ impl Scheduler {
         self.pump()
     }
 
-    /// A run is to be stopped. Its last effect comes from here, or from its worker by `finished`.
+    /// A run is to be stopped. Its last effect comes from here, or from its worker by `finished`. That frees
+    /// its slots between two steps, so the next run is handed over at once, and is ready by then.
     pub fn cancel(&mut self, now: Duration, run: RunId) -> Vec<Effect> {
         self.at(now);
         let mut effects = Vec::new();
         if let Some(model) = self.runs.get(&run).cloned() {
             let state = self.model(&model);
-            if state.active.contains_key(&run) {
+            if let Some(slots) = state.active.get_mut(&run) {
+                *slots = 0;
                 effects.push(Effect::Abort(run));
             } else {
                 state.queue.remove(run);

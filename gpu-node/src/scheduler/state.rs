@@ -23,7 +23,7 @@ pub(super) struct ModelState {
     pub(super) need: u64,
     /// Somebody asked for it to be loaded, whether runs wait or not.
     pub(super) wanted: Option<Ticket>,
-    /// Runs in its worker, each with the slots that it takes.
+    /// Runs in its worker, each with the slots that it takes; none once it is to be stopped.
     pub(super) active: BTreeMap<RunId, usize>,
     pub(super) queue: Queue,
     /// When it was loaded last.

@@ -167,11 +167,26 @@ fn a_cancel_takes_a_queued_run_out_or_stops_a_running_one_and_no_other() {
         scheduler.submit(at(0), of(run, "a")).unwrap();
     }
     assert_eq!(scheduler.cancel(at(1), third), [Dropped(third), Position(fourth, 1)]);
-    assert_eq!(scheduler.cancel(at(2), first), [Abort(first)]);
-    assert!(scheduler.is_active(first) && scheduler.is_active(other));
-    assert_eq!(scheduler.finished(at(3), first), [Dispatch(fourth)]);
+    // The next one is handed over at once: it is prepared while the first one's last step goes on.
+    assert_eq!(scheduler.cancel(at(2), first), [Abort(first), Dispatch(fourth)]);
+    assert!([first, other, fourth].iter().all(|run| scheduler.is_active(*run)));
+    assert_eq!(scheduler.finished(at(3), first), []);
     assert_eq!(scheduler.cancel(at(4), first), []);
     assert!(scheduler.is_active(other));
+}
+
+#[test]
+fn a_run_that_is_to_be_stopped_gives_up_its_slots_once() {
+    let mut scheduler = with_loaded(LIMITS, &["a"]);
+    let [first, second, third] = runs();
+    for run in [first, second, third] {
+        scheduler.submit(at(0), of(run, "a")).unwrap();
+    }
+    assert_eq!(scheduler.cancel(at(1), first), [Abort(first), Dispatch(second), Position(third, 1)]);
+    assert_eq!(scheduler.cancel(at(2), first), [Abort(first)]);
+    assert_eq!(scheduler.unload(at(2), "a"), Err(Refusal::InUse));
+    assert_eq!(scheduler.finished(at(3), first), []);
+    assert_eq!(scheduler.finished(at(4), second), [Dispatch(third)]);
 }
 
 #[test]

@@ -82,9 +82,7 @@ pub(super) async fn unload(
 
 fn stream(log: &Arc<RunLog>, after: u64) -> Result<Response, Refused> {
     let events = log.read(after).map_err(|e| ApiError::new(ErrorCode::Conflict, e.to_string()))?;
-    let frames = events.map(|event| {
-        let data = serde_json::to_string(&event).unwrap_or_default();
-        Ok::<_, Infallible>(Event::default().id(event.seq.to_string()).data(data))
-    });
+    let frames =
+        events.map(|event| Ok::<_, Infallible>(Event::default().id(event.seq.to_string()).data(event.json)));
     Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }

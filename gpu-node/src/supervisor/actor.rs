@@ -259,7 +259,7 @@ impl Actor {
         let (abandoned, run) = (log.abandoned(), log.run());
         let (inbox, grace, log) = (self.inbox.clone(), self.config.orphan_grace, Arc::downgrade(log));
         tokio::spawn(async move {
-            while log.upgrade().is_some_and(|log| log.ended_at().is_none()) {
+            while log.upgrade().is_some_and(|log| !log.has_ended()) {
                 if tokio::time::timeout(TICK, abandoned.notified()).await.is_ok() {
                     tokio::time::sleep(grace).await;
                     let _ = inbox.send(Message::Abandoned { run });

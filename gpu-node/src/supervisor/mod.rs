@@ -28,7 +28,7 @@ use tokio::{
 
 use crate::config::NodeConfig;
 use actor::{Actor, Message};
-pub use run_log::{Expired, RunLog};
+pub use run_log::{Expired, LoggedEvent, RunLog};
 
 /// A handle on a running node.
 #[derive(Debug, Clone)]

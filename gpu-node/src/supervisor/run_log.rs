@@ -1,9 +1,10 @@
 //! A run's events on the node: kept for a while, so that a cut stream resumes where it broke.
 
+mod kept;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use futures::Stream;
@@ -11,18 +12,20 @@ use hearth_domain::{Modality, RunId};
 use hearth_wire::{RunEvent, RunEventBody};
 use tokio::sync::{Notify, watch};
 
+use kept::Kept;
+pub use kept::LoggedEvent;
+
 /// How much a log of text keeps; older events go first.
 const MAX_BYTES: usize = 4 << 20;
 /// How much one of vectors keeps: they come faster than they can be read.
 const MAX_VECTOR_BYTES: usize = 128 << 20;
-/// What an event takes besides its text.
-const EVENT_BYTES: usize = 64;
+/// What a log takes besides its events.
+const LOG_BYTES: usize = 1024;
 
 /// The events of one run.
 #[derive(Debug)]
 pub struct RunLog {
     run: RunId,
-    max_bytes: usize,
     events: Mutex<Events>,
     /// The seq of the newest event.
     newest: watch::Sender<u64>,
@@ -30,11 +33,10 @@ pub struct RunLog {
     abandoned: Arc<Notify>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Events {
-    kept: VecDeque<RunEvent>,
-    bytes: usize,
-    ended_at: Option<Instant>,
+    kept: Kept,
+    ended: bool,
 }
 
 /// Events before this place are gone.
@@ -51,13 +53,8 @@ impl RunLog {
     pub fn new(run: RunId, modality: Modality) -> Arc<Self> {
         let max_bytes = if modality == Modality::Embedding { MAX_VECTOR_BYTES } else { MAX_BYTES };
         let (newest, _) = watch::channel(0);
-        Arc::new(Self {
-            run,
-            max_bytes,
-            events: Mutex::default(),
-            newest,
-            abandoned: Arc::new(Notify::new()),
-        })
+        let events = Mutex::new(Events { kept: Kept::new(max_bytes), ended: false });
+        Arc::new(Self { run, events, newest, abandoned: Arc::new(Notify::new()) })
     }
 
     /// Whose log it is.
@@ -69,28 +66,29 @@ impl RunLog {
     /// Appends an event; after a terminal one, nothing.
     pub fn push(&self, body: RunEventBody) {
         let mut events = self.lock();
-        if events.ended_at.is_some() {
+        if events.ended {
             return;
         }
         let seq = *self.newest.borrow() + 1;
-        if body.is_terminal() {
-            events.ended_at = Some(Instant::now());
-        }
-        events.bytes += size(&body);
-        events.kept.push_back(RunEvent { seq, body });
-        while events.bytes > self.max_bytes
-            && let Some(oldest) = events.kept.pop_front()
-        {
-            events.bytes -= size(&oldest.body);
+        events.ended = body.is_terminal();
+        events.kept.push(&RunEvent { seq, body });
+        if events.ended {
+            events.kept.close();
         }
         drop(events);
         self.newest.send_replace(seq);
     }
 
-    /// When the run ended, if it has.
+    /// Whether the run has ended.
     #[must_use]
-    pub fn ended_at(&self) -> Option<Instant> {
-        self.lock().ended_at
+    pub fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    /// What it takes in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        LOG_BYTES + self.lock().kept.bytes()
     }
 
     /// How many read it now.
@@ -109,7 +107,7 @@ impl RunLog {
     ///
     /// # Errors
     /// If some of them are no longer kept.
-    pub fn read(self: &Arc<Self>, after: u64) -> Result<impl Stream<Item = RunEvent> + use<>, Expired> {
+    pub fn read(self: &Arc<Self>, after: u64) -> Result<impl Stream<Item = LoggedEvent> + use<>, Expired> {
         self.after(after)?;
         let reader = Reader { log: Arc::clone(self), newest: Some(self.newest.subscribe()), seen: after };
         Ok(futures::stream::unfold((reader, VecDeque::new()), |(mut reader, mut batch)| async move {
@@ -125,14 +123,13 @@ impl RunLog {
         }))
     }
 
-    fn after(&self, seq: u64) -> Result<(VecDeque<RunEvent>, bool), Expired> {
+    /// The next events after `seq`, and whether the run has ended.
+    fn after(&self, seq: u64) -> Result<(VecDeque<LoggedEvent>, bool), Expired> {
         let events = self.lock();
-        let oldest = events.kept.front().map_or(*self.newest.borrow() + 1, |event| event.seq);
-        if seq + 1 < oldest {
+        if seq + 1 < events.kept.oldest() {
             return Err(Expired { after: seq });
         }
-        let skip = usize::try_from(seq + 1 - oldest).unwrap_or(usize::MAX).min(events.kept.len());
-        Ok((events.kept.range(skip..).cloned().collect(), events.ended_at.is_some()))
+        Ok((events.kept.after(seq), events.ended))
     }
 
     fn lock(&self) -> MutexGuard<'_, Events> {
@@ -149,7 +146,7 @@ struct Reader {
 impl Reader {
     /// What came since; empty when the run has ended and all was read, or when the reader was so
     /// slow that events are gone.
-    async fn next_batch(&mut self) -> VecDeque<RunEvent> {
+    async fn next_batch(&mut self) -> VecDeque<LoggedEvent> {
         loop {
             match self.log.after(self.seen) {
                 Ok((batch, false)) if batch.is_empty() => {}
@@ -168,20 +165,10 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.newest = None;
-        if self.log.readers() == 0 && self.log.ended_at().is_none() {
+        if self.log.readers() == 0 && !self.log.has_ended() {
             self.log.abandoned.notify_one();
         }
     }
-}
-
-fn size(body: &RunEventBody) -> usize {
-    let more = match body {
-        RunEventBody::Delta { text, logprobs, .. } => text.len() + logprobs.len() * 2 * EVENT_BYTES,
-        RunEventBody::ToolCall { arguments, .. } => arguments.len(),
-        RunEventBody::Embedding { vector, .. } => size_of_val(vector.as_slice()),
-        _ => 0,
-    };
-    EVENT_BYTES + more
 }
 
 #[cfg(test)]

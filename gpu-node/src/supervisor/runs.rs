@@ -1,7 +1,7 @@
 //! The runs that the node has: those that go on, and the logs of those that ended lately.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +11,10 @@ use hearth_wire::{ApiError, ErrorCode, RunEventBody, node::NodeRun};
 
 use super::{RunLog, metrics};
 use crate::scheduler::Submission;
+
+/// What the logs of ended runs may take together, in bytes: runs that end in a crowd, or of large vectors, are
+/// kept for a shorter time.
+const MAX_ENDED_BYTES: usize = 64 << 20;
 
 /// A run that hasn't ended.
 #[derive(Debug)]
@@ -36,6 +40,16 @@ pub(super) struct Runs {
     active: HashMap<RunId, ActiveRun>,
     /// Logs that can be read: those of the active runs, and of runs that ended lately.
     logs: HashMap<RunId, Arc<RunLog>>,
+    /// The runs that ended lately, in that order, and what their logs take together.
+    ended: VecDeque<Ended>,
+    ended_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Ended {
+    run: RunId,
+    at: Instant,
+    bytes: usize,
 }
 
 /// What the scheduler is told of a run.
@@ -125,6 +139,13 @@ impl Runs {
         if let Some(active) = self.active.remove(&run) {
             metrics::ended(&last);
             active.log.push(last);
+            let bytes = active.log.bytes();
+            self.ended.push_back(Ended { run, at: Instant::now(), bytes });
+            self.ended_bytes += bytes;
+            // The last one can be read for a while, however large it is.
+            while self.ended_bytes > MAX_ENDED_BYTES && self.ended.len() > 1 {
+                self.forget_oldest();
+            }
         }
     }
 
@@ -171,8 +192,54 @@ impl Runs {
             .collect()
     }
 
-    /// Forgets logs of runs that ended before `keep`.
+    /// Forgets logs of runs that ended longer ago than `keep`.
     pub(super) fn forget(&mut self, keep: Duration) {
-        self.logs.retain(|_, log| log.ended_at().is_none_or(|at| at.elapsed() < keep));
+        while self.ended.front().is_some_and(|ended| ended.at.elapsed() >= keep) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(ended) = self.ended.pop_front() {
+            self.ended_bytes -= ended.bytes;
+            self.logs.remove(&ended.run);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_domain::{FinishReason, Priority, Sampling, TextTask};
+
+    use super::*;
+
+    fn run(runs: &mut Runs, text: usize) -> RunId {
+        let (run, task) = (RunId::new(), TextTask::new(Vec::new(), Sampling::default()).into());
+        let request =
+            NodeRun { run, model: "m".to_owned(), task, priority: Priority::Normal, detached: false };
+        runs.begin(request, Modality::Text);
+        runs.push(run, RunEventBody::text("x".repeat(text)));
+        runs.end(run, RunEventBody::Done { finish_reason: FinishReason::Stop });
+        run
+    }
+
+    #[test]
+    fn ended_runs_are_kept_for_their_time() {
+        let mut runs = Runs::default();
+        let first = run(&mut runs, 10);
+        runs.forget(Duration::from_secs(300));
+        assert!(runs.log(first).is_some() && runs.ended_bytes > 0);
+        runs.forget(Duration::ZERO);
+        assert!(runs.log(first).is_none() && runs.ended_bytes == 0);
+    }
+
+    #[test]
+    fn what_ended_runs_take_together_is_bounded() {
+        let mut runs = Runs::default();
+        let all: Vec<RunId> = (0..40).map(|_| run(&mut runs, 3 << 20)).collect();
+        assert!(runs.ended_bytes <= MAX_ENDED_BYTES, "{}", runs.ended_bytes);
+        let kept = all.iter().filter(|run| runs.log(**run).is_some()).count();
+        assert!((15..=21).contains(&kept), "{kept}");
+        assert!(runs.log(all[39]).is_some() && runs.log(all[0]).is_none());
     }
 }

@@ -14,7 +14,7 @@ use hearth_providers::{Call, EventStream, Provider};
 use hearth_store::{StoreError, artifacts::ArtifactRecord};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
-use crate::{Caller, Gateway, error, resolve::Candidate};
+use crate::{Caller, Gateway, error};
 
 /// How long an artifact is kept: as long as the bucket's lifecycle says.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -86,26 +86,20 @@ impl Gateway {
         Ok(bytes)
     }
 
-    /// The candidates, each of which keeps the files that it makes for `caller`. What a provider is to make is
-    /// told with it.
+    /// The provider; one that makes files keeps each of them for `caller`.
     pub(crate) fn keeping(
         &self,
         caller: &Caller,
         generation: &Generation,
-        mut candidates: Vec<Candidate>,
-    ) -> Vec<Candidate> {
-        let makes_files = matches!(generation.task, Task::Image(_) | Task::Mesh(_));
-        for candidate in &mut candidates {
-            if candidate.node.is_none() {
-                candidate.selected.modality = generation.task.modality();
-            }
-            if makes_files {
-                let provider = Arc::clone(&candidate.provider);
-                candidate.provider =
-                    Arc::new(Keeping { provider, gateway: self.clone(), owner: caller.user });
+        provider: &Arc<dyn Provider>,
+    ) -> Arc<dyn Provider> {
+        let provider = Arc::clone(provider);
+        match generation.task {
+            Task::Text(_) | Task::Embedding(_) => provider,
+            Task::Image(_) | Task::Mesh(_) => {
+                Arc::new(Keeping { provider, gateway: self.clone(), owner: caller.user })
             }
         }
-        candidates
     }
 
     /// Gives each artifact a link that works from now on.
@@ -171,6 +165,10 @@ struct Keeping {
 impl Provider for Keeping {
     fn name(&self) -> &str {
         self.provider.name()
+    }
+
+    fn kind(&self) -> &str {
+        self.provider.kind()
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {

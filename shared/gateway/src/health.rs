@@ -73,6 +73,12 @@ impl Health {
         self.records().get(&key(provider, model)).map_or(State::Closed, |record| record.state(now))
     }
 
+    /// Whether all is well with it.
+    pub(crate) fn is_well(&self, provider: &str, model: &str, now: Instant) -> bool {
+        let record = |record: &Record| record.state(now) == State::Closed;
+        self.records().get(&key(provider, model)).is_none_or(record)
+    }
+
     /// Whether a request may be sent now. One that sees how it is must end in [`Health::note`].
     pub(crate) fn admits(&self, provider: &str, model: &str, now: Instant) -> bool {
         let mut records = self.records();

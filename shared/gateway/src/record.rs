@@ -2,23 +2,32 @@
 //!
 //! The first token is written at once, the rest every 200 ms, so that a run costs a few writes a
 //! second however fast it is. A failed write is kept and tried again with the next batch; the last
-//! one is tried until the store has had its chance.
+//! one is tried until the store has had its chance. Where the process goes on after an answer, a run that
+//! ends soon is written once, with others ([`together`]).
+
+pub(crate) mod behind;
+pub(crate) mod together;
 
 use std::{collections::VecDeque, time::Duration};
 
 use hearth_domain::{FinishReason, ModelId, Run, RunState, Timestamp, run::Failure};
 use hearth_store::{Store, StoreError};
 use hearth_wire::{RunEvent, RunEventBody, answer, event::Selected};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use behind::{Behind, Progress};
+use together::Together;
+
+/// A run that ends within this is written once, and not at its beginning too.
+const SOON: Duration = Duration::from_millis(50);
 
 const BATCH: Duration = Duration::from_millis(200);
 /// Bytes of events in one item, which takes at most 400 KB.
 const MAX_BATCH: usize = 256 << 10;
 /// Bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
 const MAX_CALLS: usize = 256 << 10;
+/// Bytes of events, and of text, of a run that is written together with others.
+const SHORT: usize = 32 << 10;
 /// Waits before the last write is tried again.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
@@ -27,19 +36,18 @@ const RETRIES: [Duration; 4] =
 pub(crate) struct Recording {
     /// Takes the run's events in order.
     pub(crate) events: mpsc::UnboundedSender<RunEvent>,
-    /// Told when the run can be found in the store.
-    pub(crate) created: oneshot::Receiver<()>,
     /// Ends after the terminal event, or when the sender of events goes.
     pub(crate) ended: JoinHandle<()>,
 }
 
-/// Begins to record a run.
-pub(crate) fn start(store: Store, run: Run) -> Recording {
+/// Begins to record a run. Its record is noted in `behind` until it is whole; with `together` it may be
+/// written late.
+pub(crate) fn start(store: Store, run: Run, behind: &Behind, together: Option<Together>) -> Recording {
     let (events, inbox) = mpsc::unbounded_channel();
-    let (tell, created) = oneshot::channel();
+    let progress = behind.enter(run.id);
     let recorder =
         Recorder { store, run, tried: Vec::new(), pending: VecDeque::new(), changed: false, created: false };
-    Recording { events, created, ended: tokio::spawn(recorder.run(inbox, tell)) }
+    Recording { events, ended: tokio::spawn(recorder.run(inbox, progress, together)) }
 }
 
 struct Recorder {
@@ -55,12 +63,26 @@ struct Recorder {
 }
 
 impl Recorder {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>, created: oneshot::Sender<()>) {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<RunEvent>,
+        progress: Progress,
+        together: Option<Together>,
+    ) {
+        if let Some(together) = together {
+            self.gather(&mut inbox, SOON, false).await;
+            if self.run.state.is_terminal() {
+                return self.finish_with_others(&together).await;
+            }
+        }
         self.create().await;
-        let _ = created.send(());
+        progress.created();
+        if !self.pending.is_empty() {
+            self.flush().await;
+        }
         while let Some(event) = inbox.recv().await {
             if !self.take(event) {
-                self.gather(&mut inbox).await;
+                self.gather(&mut inbox, BATCH, true).await;
             }
             if self.run.state.is_terminal() {
                 return self.finish().await;
@@ -69,18 +91,18 @@ impl Recorder {
         }
     }
 
-    /// Takes what comes within a batch's time, or to the first output, or to the end.
-    async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<RunEvent>) {
-        let full = tokio::time::sleep(BATCH);
+    /// Takes what comes within a time, or to the end; with `eager` to what is to be written at once.
+    async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<RunEvent>, time: Duration, eager: bool) {
+        let full = tokio::time::sleep(time);
         tokio::pin!(full);
         while !self.run.state.is_terminal() {
             let event = tokio::select! {
-                () = &mut full => return,
                 event = inbox.recv() => event,
+                () = &mut full => return,
             };
             match event.map(|event| self.take(event)) {
-                Some(false) => {}
-                Some(true) | None => return,
+                Some(at_once) if !(eager && at_once) => {}
+                _ => return,
             }
         }
     }
@@ -115,6 +137,7 @@ impl Recorder {
             | RunEventBody::File { .. } => {}
             RunEventBody::Artifact { artifact, .. } => run.artifacts.push(artifact.clone()),
             RunEventBody::Usage { usage } => run.usage = *usage,
+            RunEventBody::Cost { cost } => run.cost = Some(*cost),
             RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),
             RunEventBody::Cancelled => end(run, RunState::Cancelled, Some(FinishReason::Cancelled)),
             RunEventBody::Error { error } => {
@@ -137,6 +160,19 @@ impl Recorder {
     async fn flush(&mut self) {
         if let Err(error) = self.write().await {
             tracing::warn!(run = %self.run.id, %error, "a run's events wait to be recorded");
+        }
+    }
+
+    /// Writes all of a run that has ended, and was never written before.
+    async fn finish_with_others(mut self, together: &Together) {
+        let events: usize = self.pending.iter().map(RunEvent::json_bytes).sum();
+        let calls: usize = self.run.tool_calls.iter().map(|call| call.arguments.len()).sum();
+        if events + calls > SHORT || self.run.text.len() > SHORT {
+            return self.finish().await;
+        }
+        let events = self.pending.make_contiguous().to_vec();
+        if !together.write(self.run.clone(), events).await {
+            self.finish().await;
         }
     }
 

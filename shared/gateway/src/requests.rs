@@ -27,7 +27,7 @@ impl Gateway {
     /// # Errors
     /// `not_found` if there is none with this id, or it is somebody else's.
     pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
-        self.0.beginning.wait(id).await;
+        self.0.behind.wait(id).await;
         let run = self.store().runs().get(id).await.map_err(error::store)?;
         let mut run = run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)?;
         self.sign_links(&mut run.artifacts).await?;
@@ -176,6 +176,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
         reason: run.reason.clone(),
         fallback_used: run.fallback_reason.is_some(),
         fallback_reason: run.fallback_reason.clone(),
+        resumed: false,
         node: run.node,
     };
     let mut bodies = Vec::new();
@@ -196,6 +197,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
                 .map(|(index, artifact)| RunEventBody::Artifact { index, artifact: artifact.clone() }),
         );
         bodies.push(RunEventBody::Usage { usage: run.usage });
+        bodies.extend(run.cost.map(|cost| RunEventBody::Cost { cost }));
     }
     bodies.push(match (run.state, &run.failure) {
         (RunState::Cancelled, _) => RunEventBody::Cancelled,

@@ -2,7 +2,7 @@
 //! Gateway's integration calls it.
 
 use axum::Router;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{Gateway, HttpClients, Options};
 use hearth_store::{Clients, Store};
 
 use crate::{AppState, config::FunctionConfig};
@@ -38,6 +38,7 @@ async fn state() -> Result<AppState, Error> {
         long_lived: false,
         artifact_links: config.artifact_links,
         new_secret: None,
+        cache: config.cache,
     };
-    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, Routing::default()) })
+    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, config.routing) })
 }

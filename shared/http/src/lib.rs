@@ -7,16 +7,19 @@
 
 mod access_log;
 pub mod auth;
+pub mod cache;
 pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod extract;
+pub mod head;
 pub mod lambda;
 pub mod public_url;
 pub mod queue;
 pub mod request_id;
 pub mod serve;
 pub mod sse;
+mod unread;
 
 pub use auth::require;
 pub use error::HttpError;

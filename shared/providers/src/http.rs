@@ -244,6 +244,10 @@ impl Provider for HttpProvider {
         &self.endpoint.name
     }
 
+    fn kind(&self) -> &str {
+        self.endpoint.vendor.kind
+    }
+
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
         let dialect = self.endpoint.vendor.dialect;
         let Task::Text(task) = &call.generation.task else { return self.make(&call) };

@@ -4,6 +4,7 @@
 
 #![warn(missing_docs)]
 
+pub mod catalog;
 pub mod config;
 pub mod dialect;
 mod framing;
@@ -20,6 +21,7 @@ use futures::Stream;
 use hearth_domain::{Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
+pub use catalog::Catalog;
 pub use config::ProviderConfig;
 pub use framing::Framing;
 pub use http::{Endpoint, HttpProvider, Timeouts};
@@ -45,6 +47,9 @@ pub struct Call {
 pub trait Provider: Debug + Send + Sync {
     /// The name that clients see.
     fn name(&self) -> &str;
+
+    /// Whose API it is: a vendor's kind, or [`config::LOCAL`].
+    fn kind(&self) -> &str;
 
     /// Begins a generation. An error here, or as the stream's first event, has cost nothing yet, so
     /// another provider may be tried.

@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 pub mod artifacts;
+pub mod cached_answers;
 mod clients;
 pub mod conversations;
 mod error;
@@ -23,6 +24,7 @@ pub use secret::NewSecret;
 pub use table::Table;
 
 use artifacts::Artifacts;
+use cached_answers::CachedAnswers;
 use conversations::Conversations;
 use models::Models;
 use nodes::Nodes;
@@ -79,6 +81,12 @@ impl Store {
     #[must_use]
     pub fn conversations(&self) -> Conversations<'_> {
         Conversations { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
+    /// Answers that are kept for when the same is asked again.
+    #[must_use]
+    pub fn cached_answers(&self) -> CachedAnswers<'_> {
+        CachedAnswers(&self.table)
     }
 
     /// The user who operates this gateway, and owns what is made without an account.

@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{Artifact, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{Artifact, Cost, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -118,6 +118,11 @@ pub enum RunEventBody {
         /// The tokens.
         usage: Usage,
     },
+    /// What that costs, just after `Usage`; from the gateway, where the price is known.
+    Cost {
+        /// The money.
+        cost: Cost,
+    },
     /// It ended by itself.
     Done {
         /// Why.
@@ -162,6 +167,9 @@ pub struct Selected {
     /// Why not: `loading` while the first choice is being loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_reason: Option<String>,
+    /// Whether it goes on with the text that another model had begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
 }
 
 impl RunEventBody {

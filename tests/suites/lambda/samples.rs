@@ -48,6 +48,9 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_stream),
     sample(GENERATE, "post_v1.requests.id.cancel.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
     sample(GENERATE, "delete_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
+    // There is no cache unless the stack's parameters say so.
+    sample(GENERATE, "delete_v1.cache.json", 200, |a| has(a, &["/deleted"])),
+    sample(GENERATE, "get_v1.cache.stats.json", 200, |a| has(a, &["/enabled", "/hits", "/entries"])),
     // The run of these samples was asked for in another dialect.
     sample(GENERATE, "get_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "delete_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),

@@ -14,9 +14,14 @@ async fn of_kind(kind: &str, base_url: &str) -> Home {
 }
 
 fn list(vectors: &[(u32, [f32; 2])]) -> Reply {
-    let data = vectors.iter().map(|(index, vector)| json!({"object": "embedding", "index": index, "embedding": vector}));
+    let data = vectors
+        .iter()
+        .map(|(index, vector)| json!({"object": "embedding", "index": index, "embedding": vector}));
     let usage = json!({"prompt_tokens": 7, "total_tokens": 7});
-    Reply::json(200, &json!({"object": "list", "data": data.collect::<Vec<_>>(), "model": "x", "usage": usage}))
+    Reply::json(
+        200,
+        &json!({"object": "list", "data": data.collect::<Vec<_>>(), "model": "x", "usage": usage}),
+    )
 }
 
 fn vectors(answer: &Value) -> Vec<&Value> {
@@ -64,7 +69,8 @@ async fn a_provider_embeds_where_no_node_can() {
 async fn google_is_asked_in_its_own_words() {
     let upstream = Upstream::start().await;
     let home = of_kind("google", &format!("{}/v1beta", upstream.url)).await;
-    upstream.reply(Reply::json(200, &json!({"embeddings": [{"values": [0.6, 0.8]}, {"values": [3.0, 4.0]}]})));
+    upstream
+        .reply(Reply::json(200, &json!({"embeddings": [{"values": [0.6, 0.8]}, {"values": [3.0, 4.0]}]})));
     let asked = json!({"model": "text-embed", "input": ["a", "b"]});
     let told = home.client().post("/v1/embeddings", &asked).await.json();
     assert_eq!(vectors(&told), [&json!([0.6, 0.8]), &json!([0.6, 0.8])], "{told}");
@@ -91,7 +97,8 @@ async fn what_fails_is_told_as_for_texts() {
     home.stop().await;
 
     let home = of_kind("anthropic", &upstream.url).await;
-    let refused = home.client().post("/v1/embeddings", &asked_of("rig:claude")).await.error(400, "invalid_request");
+    let refused =
+        home.client().post("/v1/embeddings", &asked_of("rig:claude")).await.error(400, "invalid_request");
     assert_eq!(refused["param"], "model");
     assert!(refused["message"].as_str().unwrap().contains("google"), "{refused}");
     home.stop().await;

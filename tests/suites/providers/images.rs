@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::{failure, with};
 
 /// The smallest PNG there is: one pixel.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+const PNG: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 /// How it begins.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The head of a binary glTF.
@@ -74,7 +75,10 @@ async fn a_streamed_image_is_one_event() {
     let asked = json!({"model": "rig0:gpt-image-1", "prompt": "a fox", "stream": true});
     let mut events = home.client().stream("/v1/images/generations", &asked).await;
     let event = events.next().await.unwrap();
-    assert_eq!((&event.data["type"], &event.data["b64_json"]), (&json!("image_generation.completed"), &json!(PNG)));
+    assert_eq!(
+        (&event.data["type"], &event.data["b64_json"]),
+        (&json!("image_generation.completed"), &json!(PNG))
+    );
     assert_eq!(events.next().await, None);
     home.stop().await;
 }
@@ -117,7 +121,8 @@ async fn the_native_answer_has_artifacts() {
     let record = client.get(&format!("/v1/requests/{id}")).await.json();
     assert_eq!(record["output"]["images"][0]["id"], image["id"], "{record}");
     assert_eq!(stranger.get(path_of(&home, &record["output"]["images"][0]["url"])).await.body, file.body);
-    let mut events = client.events(client.request(reqwest::Method::GET, &format!("/v1/requests/{id}/events"))).await;
+    let mut events =
+        client.events(client.request(reqwest::Method::GET, &format!("/v1/requests/{id}/events"))).await;
     let complete = events.next_named("complete").await.data;
     assert_eq!(stranger.get(path_of(&home, &complete["output"]["images"][0]["url"])).await.body, file.body);
     // And after a restart.
@@ -137,7 +142,8 @@ async fn a_stream_tells_who_draws_and_then_all() {
     assert_eq!((&first["event"], &first["modality"]), (&json!("model_selected"), &json!("image")));
     let complete = events.next().await.unwrap().data;
     assert_eq!(complete["event"], "complete", "{complete}");
-    let file = home.client().with_token(None).get(path_of(&home, &complete["output"]["images"][0]["url"])).await;
+    let file =
+        home.client().with_token(None).get(path_of(&home, &complete["output"]["images"][0]["url"])).await;
     assert!(file.body.starts_with(SIGNATURE));
     assert_eq!(events.next().await.unwrap().data, "[DONE]");
     home.stop().await;
@@ -201,7 +207,8 @@ async fn who_makes_none_says_who_does() {
     let refused = client.post("/v1/images/generations", &asked).await.error(400, "invalid_request");
     assert!(refused["message"].as_str().unwrap().contains("stability"), "{refused}");
     // Nobody is set up that makes any.
-    let refused = client.post("/v1/generate", &json!({"modality": "image", "input": {"prompt": "a fox"}})).await;
+    let refused =
+        client.post("/v1/generate", &json!({"modality": "image", "input": {"prompt": "a fox"}})).await;
     refused.error(503, "no_model_available");
     // The model of the node makes text.
     let asked = json!({"model": "tiny-chat", "modality": "image", "input": {"prompt": "a fox"}});
@@ -227,10 +234,13 @@ async fn google_draws() {
     let upstream = Upstream::start().await;
     let home = of_kind("google", &format!("{}/v1beta", upstream.url), "[]").await;
     let parts = json!([{"text": "Here."}, {"inlineData": {"mimeType": "image/png", "data": PNG}}]);
-    upstream.reply(Reply::json(200, &json!({
-        "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}],
-        "usageMetadata": {"promptTokenCount": 6, "candidatesTokenCount": 1290},
-    })));
+    upstream.reply(Reply::json(
+        200,
+        &json!({
+            "candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}],
+            "usageMetadata": {"promptTokenCount": 6, "candidatesTokenCount": 1290},
+        }),
+    ));
     let asked = json!({"model": "rig:gemini-2.5-flash-image", "input": {"prompt": "a fox"}, "parameters": {"size": "1344x768"}});
     let told = home.client().post("/v1/generate", &asked).await.json();
     assert_eq!(told["usage"]["completion_tokens"], 1290, "{told}");
@@ -281,8 +291,13 @@ async fn stability_draws_and_makes_a_mesh_of_it() {
 
     upstream.reply(Reply::file("model/gltf-binary", GLB));
     let input = json!({"images": [format!("data:image/png;base64,{PNG}")]});
-    let told = client.post("/v1/generate", &json!({"model": "rig:stable-fast-3d", "input": input})).await.json();
-    assert_eq!((&told["modality"], &told["output"]["mesh"]["type"]), (&json!("3d"), &json!("mesh")), "{told}");
+    let told =
+        client.post("/v1/generate", &json!({"model": "rig:stable-fast-3d", "input": input})).await.json();
+    assert_eq!(
+        (&told["modality"], &told["output"]["mesh"]["type"]),
+        (&json!("3d"), &json!("mesh")),
+        "{told}"
+    );
     assert_eq!(upstream.received().pop().unwrap().path, "/v2beta/3d/stable-fast-3d");
     let file = client.with_token(None).get(path_of(&home, &told["output"]["mesh"]["url"])).await;
     assert_eq!((file.header("content-type"), file.body.as_ref()), ("model/gltf-binary", GLB));

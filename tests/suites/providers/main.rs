@@ -1,5 +1,7 @@
 //! Providers behind HTTP: a vendor's API is played by a server of ours, and `hearth up` asks it.
 
+mod cache;
+mod catalog;
 mod dialects;
 mod embeddings;
 mod fallback;

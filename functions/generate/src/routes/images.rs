@@ -1,15 +1,12 @@
 //! `POST /v1/images/generations`: the OpenAI dialect.
 
 use axum::{
-    Extension, Json,
-    extract::State,
-    http::HeaderMap,
+    Json,
     response::{IntoResponse as _, Response},
 };
 use hearth_domain::RunId;
-use hearth_gateway::Caller;
-use hearth_gateway::{Gateway, RunStream, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, PublicUrl, RequestId, queue, sse};
+use hearth_gateway::{Gateway, RunStream};
+use hearth_http::{HttpError, JsonBody, PublicUrl, head, sse};
 use hearth_wire::{
     ApiError,
     error::ErrorEnvelope,
@@ -17,7 +14,7 @@ use hearth_wire::{
     openai::images::{ImageBody, ImageFrames, ImageList, ImageRequest, Made, Shown},
 };
 
-use crate::begin::{Begun, begin};
+use crate::asker::{Asker, Begun};
 
 /// Make images, as OpenAI's SDKs ask for them.
 ///
@@ -34,25 +31,22 @@ use crate::begin::{Begun, begin};
     ),
 )]
 pub(crate) async fn images(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    Extension(RequestId(id)): Extension<RequestId>,
+    asker: Asker,
     PublicUrl(base): PublicUrl,
-    headers: HeaderMap,
     JsonBody(request): JsonBody<ImageRequest>,
 ) -> Result<Response, HttpError> {
     let shown = request.shown();
-    let run = match begin(&state.gateway, &caller, id, &headers, request.into_generation()?).await? {
+    let run = match asker.begin(request.into_generation()?, None).await? {
         Begun::Attached(run) => run,
         Begun::Detached(answer) => return Ok(answer),
     };
     if shown.streams {
-        let position = run.queue_position();
-        return Ok(queue::told(stream(state.gateway, id, run, shown, base), position));
+        let begun: Vec<_> = run.begun().cloned().collect();
+        return Ok(head::told(stream(asker.gateway, asker.id, run, shown, base), &begun));
     }
     let events = run.collect().await;
-    let answer = Json(list(&state.gateway, &Made::of(&events)?, &shown, &base).await?).into_response();
-    Ok(queue::told(answer, first_position(&events)))
+    let answer = list(&asker.gateway, &Made::of(&events)?, &shown, &base).await?;
+    Ok(head::told(Json(answer).into_response(), &events))
 }
 
 /// The answer. The images' bytes come out of the bucket again: they go through no run's events.

@@ -1,6 +1,8 @@
 //! One file per route.
 
 pub(crate) mod artifact;
+pub(crate) mod cache_delete;
+pub(crate) mod cache_stats;
 pub(crate) mod chat_completions;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
@@ -13,3 +15,4 @@ pub(crate) mod request_events;
 pub(crate) mod request_get;
 pub(crate) mod response;
 pub(crate) mod responses;
+pub(crate) mod route;

@@ -8,7 +8,7 @@ use hearth_http::{AppState, HttpError, PathParam, PublicUrl, QueryParams, sse};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{render::Renderer, requests::EventsQuery},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 /// A request's events as server-sent events, as in `POST /v1/generate`.
@@ -41,9 +41,11 @@ pub(crate) async fn events(
     Ok(sse::respond(async_stream::stream! {
         while let Some(event) = events.next().await {
             // Earlier events are rendered too: the last one tells the whole text.
-            let frame = renderer.frame(&event);
-            if let Some(frame) = frame.filter(|_| event.seq > after || event.body.is_terminal()) {
-                yield frame;
+            let frames = renderer.frames(&event);
+            if event.seq > after || event.body.is_terminal() {
+                for frame in frames {
+                    yield frame;
+                }
             }
         }
         yield Frame::done();

@@ -15,6 +15,7 @@ mod load;
 mod prefixes;
 mod progress;
 mod prompt;
+mod room;
 mod sampler;
 mod slot;
 mod steps;

@@ -87,13 +87,16 @@ impl Slot {
         self.fed + tokens >= self.prompt.len()
     }
 
-    /// The tokens to feed next, at most `most` of a prompt and none while it waits for its leader, with
-    /// the first one's position.
+    /// How many tokens of its prompt can be fed now: none while it waits for its leader.
+    pub(super) fn needs(&self) -> usize {
+        if self.leader.is_some() { 0 } else { self.prompt.len().saturating_sub(self.fed) }
+    }
+
+    /// The tokens to feed next, at most `most` of a prompt, with the first one's position.
     pub(super) fn feed(&self, most: usize) -> (&[Token], i32) {
         // A context is far below 2^31 tokens.
         let position = i32::try_from(self.fed).unwrap_or(i32::MAX);
         if self.prefills() {
-            let most = if self.leader.is_some() { 0 } else { most };
             let rest = &self.prompt[self.fed..];
             (&rest[..rest.len().min(most)], position)
         } else {

@@ -20,23 +20,12 @@ use super::{
     load::{BATCH, fault},
     progress::Progress,
     prompt::Admission,
+    room::{LEAST, Room},
     slot::{Leader, Slot},
     thread::{Work, receive},
     vocabulary::Vocabulary,
 };
 use crate::frames::{LoadSpec, Report, Vitals};
-
-/// How long a step may take where it computes prompts beside decoding slots: those wait for it.
-const BESIDE: Duration = Duration::from_millis(500);
-/// The same where more slots prefill than decode: then it is worth more that all of them get on. A cancel
-/// waits for it too.
-const MOSTLY_PROMPTS: Duration = Duration::from_secs(1);
-/// Prompt tokens that a step takes at most beside decoding slots.
-const MOST_BESIDE: usize = 128;
-/// Prompt tokens that a step takes at least, however slow the model is.
-const LEAST: usize = 16;
-/// Prompt tokens of a step before its pace is known.
-const FIRST: usize = 64;
 
 /// How often a step says that it steps: a long prompt gives nothing else to say.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
@@ -155,10 +144,11 @@ impl<'a> Steps<'a> {
     }
 
     fn step(&mut self, batch: &mut LlamaBatch<'_>) {
-        let mut prefill = self.prompt_tokens();
+        let prefilling = self.slots.iter().filter(|slot| slot.prefills()).count();
+        let mut room = Room::of(prefilling, self.slots.len() - prefilling, self.pace);
         loop {
             self.catch_up();
-            let filled = self.fill(batch, prefill);
+            let filled = self.fill(batch, room);
             if filled.fed.is_empty() {
                 return;
             }
@@ -168,28 +158,13 @@ impl<'a> Steps<'a> {
                     self.note(&filled, began);
                     return self.sample(&filled.rows);
                 }
-                Err(DecodeError::NoKvCacheSlot) => {
-                    if prefill > 1 && self.slots.iter().any(Slot::prefills) {
-                        prefill /= 2;
-                    } else {
-                        return self.fail_youngest();
-                    }
-                }
+                Err(DecodeError::NoKvCacheSlot) => match room.half() {
+                    Some(half) if prefilling > 0 => room = half,
+                    _ => return self.fail_youngest(),
+                },
                 Err(error) => return self.fail_all(&error.to_string()),
             }
         }
-    }
-
-    /// How many tokens of prompts a step takes, at the pace of the ones before.
-    fn prompt_tokens(&self) -> usize {
-        let prefilling = self.slots.iter().filter(|slot| slot.prefills()).count();
-        let decoding = self.slots.len() - prefilling;
-        let (most, limit) = match prefilling > decoding {
-            true => (BATCH as usize - decoding, MOSTLY_PROMPTS),
-            false => (MOST_BESIDE, BESIDE),
-        };
-        let within = self.pace.map_or(FIRST, |pace| (pace * limit.as_secs_f64()) as usize);
-        within.saturating_sub(decoding).clamp(LEAST, most)
     }
 
     /// A slot whose leader has computed what they have in common copies it.
@@ -207,16 +182,13 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Builds the step's batch, with at most `prefill` tokens of prompts, older ones first.
-    fn fill(&self, batch: &mut LlamaBatch<'_>, prefill: usize) -> Filled {
+    /// Builds the step's batch, with so much of the prompts.
+    fn fill(&self, batch: &mut LlamaBatch<'_>, room: Room) -> Filled {
         batch.clear();
         let mut filled = Filled::default();
-        let mut room = prefill;
+        let mut shares = room.share(self.slots.iter().filter(|slot| slot.prefills()).map(Slot::needs));
         for (index, slot) in self.slots.iter().enumerate() {
-            let tokens = if slot.prefills() { slot.feed(room).0.len() } else { 1 };
-            if slot.prefills() {
-                room -= tokens;
-            }
+            let tokens = if slot.prefills() { shares.next().unwrap_or(0) } else { 1 };
             if tokens > 0 {
                 filled.fed.push((index, tokens));
             }

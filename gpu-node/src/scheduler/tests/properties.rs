@@ -298,7 +298,11 @@ impl World {
 
     fn cancel(&mut self, run: RunId) {
         let effects = self.call(|scheduler, now| scheduler.cancel(now, run));
-        let expected = if self.run(run).stage == Stage::Running { Abort(run) } else { Dropped(run) };
+        let runs = self.run(run).stage == Stage::Running;
+        let expected = if runs { Abort(run) } else { Dropped(run) };
+        if runs {
+            self.run(run).slots = 0;
+        }
         assert_eq!(effects[0], expected);
         let touches_others = |effect: &Effect| matches!(effect, Abort(_) | Dropped(_) | Refused(..));
         assert!(!effects[1..].iter().any(touches_others), "a cancel ended another run");
@@ -363,7 +367,7 @@ impl World {
 
     fn unload(&mut self, model: usize) {
         let answer = self.call(|scheduler, now| scheduler.unload(now, &id(model)));
-        let in_use = !self.queue(model).is_empty() || self.free_slots(model) < self.limits.slots;
+        let in_use = !self.queue(model).is_empty() || !self.runs(model, Stage::Running).is_empty();
         assert_eq!(answer == Err(Refusal::InUse), in_use);
         let Ok(mut effects) = answer else { return };
         self.models[model].wanted = None;

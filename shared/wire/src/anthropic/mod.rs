@@ -13,7 +13,7 @@ mod tools;
 pub use blocks::{MessagesBlock, MessagesContent, MessagesImageSource, MessagesRole, MessagesTurn};
 pub use count::{CountTokensAnswer, CountTokensRequest};
 pub use error::{MessagesError, MessagesErrorBody};
-pub use message::{MessagesAnswer, MessagesAnswerBlock, MessagesOutputTokens, MessagesUsage};
+pub use message::{MessagesAnswer, MessagesAnswerBlock, MessagesCaller, MessagesOutputTokens, MessagesUsage};
 pub use options::{MessagesFormat, MessagesOutputConfig, MessagesThinking};
 pub use render::Renderer;
 pub use request::MessagesRequest;

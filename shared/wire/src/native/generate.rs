@@ -1,8 +1,9 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
-    Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
+    CacheControl, Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority,
+    Role, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage, WhileLoading,
+    message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -28,6 +29,8 @@ pub struct GenerateRequest {
     /// The provider that must serve it; any, when absent.
     #[schema(example = "local")]
     pub provider: Option<String>,
+    /// A model that its user likes best: it serves where `model` is absent or `auto`, if it can.
+    pub preferred_model: Option<String>,
     /// What may serve it: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "auto")]
@@ -35,6 +38,9 @@ pub struct GenerateRequest {
     /// What to try when the first choice can't serve it, in place of what the operator has set.
     #[schema(value_type = Option<Object>, example = json!({"models": ["tiny-chat"]}))]
     pub fallback: Option<Fallback>,
+    /// Whether another model may go on with an answer that breaks off. The answer then says `resumed`.
+    #[serde(default)]
+    pub resume: bool,
     /// What to make: `text`, `image` or `3d`. Absent: what the model's name says, else text.
     #[schema(value_type = Option<String>, example = "text")]
     pub modality: Option<Modality>,
@@ -66,6 +72,11 @@ pub struct GenerateRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "normal")]
     pub priority: Priority,
+    /// What it wants of the cache: `use` it though the answer may vary, `no-cache` for a fresh answer, `no-store`,
+    /// `only-if-cached`. Absent: as the header `x-hearth-cache` says.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "use")]
+    pub cache: CacheControl,
 }
 
 /// What to try when the first choice can't serve a request.
@@ -214,10 +225,13 @@ impl GenerateRequest {
             on_disconnect: self.on_disconnect,
             while_loading: self.while_loading,
             priority: self.priority,
+            cache: self.cache,
             route: Route {
                 provider: self.provider,
                 mode: self.selection_mode,
                 fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+                preferred: self.preferred_model,
+                resume: self.resume,
             },
             ..Generation::new(self.model.map(ModelId::new), task)
         })
@@ -312,6 +326,9 @@ pub struct GenerateResponse {
     pub output: Output,
     /// Tokens taken.
     pub usage: UsageBody,
+    /// What it costs; null where that isn't known.
+    #[serde(default)]
+    pub cost: Option<CostBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
@@ -332,6 +349,23 @@ pub struct Selection {
     pub fallback_used: bool,
     /// Why not: `loading` while the first choice is being loaded.
     pub fallback_reason: Option<String>,
+    /// Whether it goes on with what another model had begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+}
+
+/// What something costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CostBody {
+    /// US dollars, as a decimal number.
+    #[schema(value_type = String, example = "0.000123")]
+    pub usd: Cost,
+}
+
+impl From<Cost> for CostBody {
+    fn from(usd: Cost) -> Self {
+        Self { usd }
+    }
 }
 
 /// Tokens taken.

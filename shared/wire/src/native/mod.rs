@@ -1,6 +1,7 @@
 //! The native dialect.
 
 pub mod artifacts;
+pub mod cache;
 pub mod generate;
 pub mod input;
 mod media;
@@ -9,4 +10,5 @@ pub mod output;
 pub mod providers;
 pub mod render;
 pub mod requests;
+pub mod route;
 pub mod tokens;

@@ -163,14 +163,14 @@ impl EmbeddingList {
     ///
     /// # Errors
     /// The run's own error; `provider_error` if a vector is missing.
-    pub fn collected(events: Vec<RunEvent>, count: usize, format: EncodingFormat) -> Result<Self, ApiError> {
-        ending(&events)?;
+    pub fn collected(events: &[RunEvent], count: usize, format: EncodingFormat) -> Result<Self, ApiError> {
+        ending(events)?;
         let (mut data, mut model, mut usage) = (Vec::new(), String::new(), Usage::default());
         for event in events {
-            match event.body {
-                RunEventBody::Selected(selected) => model = selected.model,
-                RunEventBody::Embedding { index, vector } => data.push(body(index, vector, format)),
-                RunEventBody::Usage { usage: told } => usage = told,
+            match &event.body {
+                RunEventBody::Selected(selected) => model.clone_from(&selected.model),
+                RunEventBody::Embedding { index, vector } => data.push(body(*index, vector, format)),
+                RunEventBody::Usage { usage: told } => usage = *told,
                 _ => {}
             }
         }
@@ -183,10 +183,10 @@ impl EmbeddingList {
     }
 }
 
-fn body(index: u32, vector: Vec<f32>, format: EncodingFormat) -> EmbeddingBody {
+fn body(index: u32, vector: &[f32], format: EncodingFormat) -> EmbeddingBody {
     let embedding = match format {
-        EncodingFormat::Float => VectorBody::Numbers(vector),
-        EncodingFormat::Base64 => VectorBody::Base64(to_base64(&vector)),
+        EncodingFormat::Float => VectorBody::Numbers(vector.to_vec()),
+        EncodingFormat::Base64 => VectorBody::Base64(to_base64(vector)),
     };
     EmbeddingBody { object: "embedding".to_owned(), index, embedding }
 }

@@ -12,7 +12,7 @@ fn delta(choice: u32, text: &str) -> RunEventBody {
 
 fn frames(events: &[RunEvent]) -> Vec<Value> {
     let mut renderer = Renderer::new(RunId::new());
-    let frames = events.iter().filter_map(|event| renderer.frame(event));
+    let frames = events.iter().flat_map(|event| renderer.frames(event));
     frames.map(|frame| serde_json::from_str(&frame.data).unwrap()).collect()
 }
 
@@ -51,6 +51,16 @@ fn the_deltas_add_up_to_the_first_text_whatever_the_others_say() {
         {"index": 1, "text": "x", "finish_reason": "length"},
     ]);
     assert_eq!(complete["output"], json!({"text": "ab", "choices": choices}));
+}
+
+#[test]
+fn what_it_costs_is_told_and_unknown_is_not_zero() {
+    let usage = RunEventBody::Usage { usage: Usage { prompt_tokens: 3, ..Usage::default() } };
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let cost = RunEventBody::Cost { cost: "0.0000123".parse().unwrap() };
+    let told = frames(&numbered(vec![usage.clone(), cost, done.clone()]));
+    assert_eq!(told[0]["cost"], json!({"usd": "0.0000123"}));
+    assert_eq!(frames(&numbered(vec![usage, done]))[0]["cost"], Value::Null);
 }
 
 #[test]

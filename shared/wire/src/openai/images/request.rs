@@ -130,9 +130,9 @@ impl ImageRequest {
         Ok(Generation {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             route: Route {
-                provider: None,
                 mode: self.selection_mode.unwrap_or_default(),
                 fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+                ..Route::default()
             },
             extra: Extra { dialect: ClientDialect::OpenAiImages, fields: self.extra },
             ..Generation::new(self.model.map(ModelId::new), task)

@@ -1,0 +1,40 @@
+//! What a process has in memory.
+
+use std::fs;
+
+/// Bytes of memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory {
+    /// All that is there of it.
+    pub(super) resident: u64,
+    /// The same, with what is shared with other processes divided by their number.
+    pub(super) proportional: u64,
+}
+
+impl Memory {
+    /// Of a process and of those that it started, as Linux tells it; elsewhere there is none.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+        let mut memory = Self { resident: field(&text, "Rss:")?, proportional: field(&text, "Pss:")? };
+        for child in children(pid).into_iter().filter_map(Self::of) {
+            memory.resident += child.resident;
+            memory.proportional += child.proportional;
+        }
+        Some(memory)
+    }
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists =
+        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect::<Vec<u32>>())
+        .collect()
+}
