@@ -57,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) model: Option<PathBuf>,
     /// The id of the model that embeds for requests that name none.
     pub(crate) embedding_model: Option<String>,
+    /// Seconds that a link to an image or a mesh works.
+    pub(crate) artifact_link_seconds: u64,
     /// Which lines are logged: error, warn, info, debug or trace.
     pub(crate) log_level: String,
     /// The gateway that client commands talk to.
@@ -152,6 +154,7 @@ impl Default for Settings {
             port: 8080,
             model: None,
             embedding_model: None,
+            artifact_link_seconds: 3600,
             log_level: "info".to_owned(),
             url: None,
             token: None,
@@ -241,6 +244,7 @@ impl Settings {
             "port": self.port,
             "model": self.model,
             "embedding_model": self.embedding_model,
+            "artifact_link_seconds": self.artifact_link_seconds,
             "log_level": self.log_level,
             "url": self.url,
             "token": secret(&self.token),
@@ -298,6 +302,7 @@ impl Settings {
             // A worker says that it lives after each step, at least every half second.
             ("node.stall_seconds", node.stall_seconds, 3, DAY),
             ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
+            ("artifact_link_seconds", self.artifact_link_seconds, 1, 30 * DAY),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];
         self.routing()?.check()?;

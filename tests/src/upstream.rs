@@ -34,8 +34,10 @@ pub struct Received {
     pub path: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body, if it is JSON.
     pub body: Value,
+    /// Its body as it came.
+    pub raw: Bytes,
 }
 
 impl Received {
@@ -82,6 +84,13 @@ impl Reply {
     pub fn json(status: u16, body: &Value) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self { status, headers, pieces: vec![body.to_string().into()], end: End::Whole }
+    }
+
+    /// A file.
+    #[must_use]
+    pub fn file(media_type: &str, bytes: &[u8]) -> Self {
+        let headers = vec![("content-type", media_type.to_owned())];
+        Self { status: 200, headers, pieces: vec![Bytes::copy_from_slice(bytes)], end: End::Whole }
     }
 
     /// A stream of chunks as OpenAI sends them, and `[DONE]`.
@@ -227,6 +236,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         path: head.uri.to_string(),
         headers: head.headers,
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        raw: body,
     };
     let path = head.uri.path();
     let page = shared.pages.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();

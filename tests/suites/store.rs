@@ -59,6 +59,7 @@ fn run(owner: UserId) -> Run {
         failure: None,
         text: String::new(),
         tool_calls: Vec::new(),
+        artifacts: Vec::new(),
         created_at: Timestamp::now(),
         finished_at: None,
     }

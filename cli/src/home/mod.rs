@@ -70,7 +70,8 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let default = if command.no_node { None } else { Some(model::prepare(&settings)?) };
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let gateway = stores.gateway(&url, settings.routing()?, settings.cache).await?;
+    let links = Duration::from_secs(settings.artifact_link_seconds);
+    let gateway = stores.gateway(&url, settings.routing()?, settings.cache, links).await?;
     let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
     if interrupted_runs > 0 {

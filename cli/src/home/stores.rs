@@ -1,6 +1,6 @@
 //! The embedded stores of a data folder, and the gateway over them.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::Result;
 use axum::Router;
@@ -24,8 +24,14 @@ impl Stores {
     }
 
     /// The gateway over them, which asks those in `routing`, and keeps answers as `cache` says. Presigned URLs
-    /// begin with `url`.
-    pub(crate) async fn gateway(&self, url: &str, routing: Routing, cache: CacheSettings) -> Result<Gateway> {
+    /// begin with `url`, and links to artifacts work as long as `artifact_links`.
+    pub(crate) async fn gateway(
+        &self,
+        url: &str,
+        routing: Routing,
+        cache: CacheSettings,
+        artifact_links: Duration,
+    ) -> Result<Gateway> {
         let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
         let names = Names {
             table: TABLE.to_owned(),
@@ -35,8 +41,13 @@ impl Stores {
         };
         let store = Store::new(clients, names);
         store.migrate().await?;
-        let options =
-            Options { private_nodes: true, long_lived: true, new_secret: Some(Keys::generate_secret), cache };
+        let options = Options {
+            private_nodes: true,
+            long_lived: true,
+            artifact_links: Some(artifact_links),
+            new_secret: Some(Keys::generate_secret),
+            cache,
+        };
         Ok(Gateway::new(store, HttpClients::new()?, options, routing))
     }
 

@@ -24,6 +24,14 @@ pub(crate) struct Asker {
     cache: Option<CacheControl>,
 }
 
+/// A run that has begun.
+pub(crate) enum Begun {
+    /// The client waits for its events.
+    Attached(RunStream),
+    /// The client has its answer, and the run goes on.
+    Detached(Response),
+}
+
 impl FromRequestParts<AppState> for Asker {
     type Rejection = Response;
 
@@ -51,22 +59,16 @@ impl Asker {
     /// The same, for a turn of a conversation: if it is to be kept, what was `said` before it.
     pub(crate) async fn answer_turn(
         self,
-        mut generation: Generation,
+        generation: Generation,
         said: Option<Conversation>,
         renderer: impl Render,
         streams: bool,
     ) -> Result<Response, HttpError> {
-        // A preference is no demand (RFC 7240, section 2): where no run outlives its answer, the client waits.
-        let detached = self.prefers_async && self.gateway.outlives_answers();
-        if detached {
-            generation.on_disconnect = OnDisconnect::Continue;
-        }
-        let run = self.begin(generation, said).await?;
+        let run = match self.begin(generation, said).await? {
+            Begun::Attached(run) => run,
+            Begun::Detached(answer) => return Ok(answer),
+        };
         let cache = run.cache;
-        if detached {
-            let request = AcceptedRequest::new(run.id, run.state(), run.queue_position());
-            return Ok(head::cached(queue::accepted(request), cache));
-        }
         if streams {
             let begun: Vec<_> = run.begun().cloned().collect();
             return Ok(head::cached(head::told(stream(run, renderer), &begun), cache));
@@ -84,13 +86,29 @@ impl Asker {
         self.gateway.generate(&self.caller, self.id, generation).await
     }
 
-    async fn begin(&self, generation: Generation, said: Option<Conversation>) -> Result<RunStream, ApiError> {
+    /// Has `generation` carried out, for a client that waits for it, or that would rather look for it later. If
+    /// it is a turn of a conversation that is to be kept, with what was `said` before it.
+    pub(crate) async fn begin(
+        &self,
+        mut generation: Generation,
+        said: Option<Conversation>,
+    ) -> Result<Begun, ApiError> {
+        // A preference is no demand (RFC 7240, section 2): where no run outlives its answer, the client waits.
+        let detached = self.prefers_async && self.gateway.outlives_answers();
+        if detached {
+            generation.on_disconnect = OnDisconnect::Continue;
+        }
         let outlives = generation.on_disconnect == OnDisconnect::Continue;
         let run = self.run(generation).await?;
-        Ok(match said {
+        let run = match said {
             Some(said) => self.gateway.keep_conversation(&self.caller, run, said, outlives),
             None => run,
-        })
+        };
+        if detached {
+            let request = AcceptedRequest::new(run.id, run.state(), run.queue_position());
+            return Ok(Begun::Detached(head::cached(queue::accepted(request), run.cache)));
+        }
+        Ok(Begun::Attached(run))
     }
 }
 

@@ -1,5 +1,5 @@
-//! `/v1/generate`, the compatible dialects, `/v1/requests` and `/v1/cache`: what makes text and
-//! embeddings, what became of it, and what is kept of it.
+//! `/v1/generate`, the compatible dialects, `/v1/requests`, `/v1/artifacts` and `/v1/cache`: what makes text,
+//! vectors, images and meshes, what became of it, and what is kept of it.
 
 #![warn(missing_docs)]
 
@@ -21,6 +21,7 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::responses::responses))
         .routes(routes!(routes::response::get, routes::response::delete))
         .routes(routes!(routes::embeddings::embeddings))
+        .routes(routes!(routes::images::images))
         .routes(routes!(routes::route::route))
         .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
         .routes(routes!(routes::request_get::status))
@@ -29,7 +30,10 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::cache_delete::delete));
     // It tells of every user's requests.
     let stats = Routes::new().routes(routes!(routes::cache_stats::stats));
-    guarded(routes, state, Scope::Generate).merge(guarded(stats, state, Scope::Ops)).merge(anthropic(state))
+    // A link to an artifact needs no token: the route looks by itself.
+    let open = Routes::new().routes(routes!(routes::artifact::get));
+    let stats = guarded(stats, state, Scope::Ops);
+    guarded(routes, state, Scope::Generate).merge(stats).merge(anthropic(state)).merge(open)
 }
 
 /// Those of the Anthropic dialect, whose errors have a shape of their own.

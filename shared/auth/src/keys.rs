@@ -23,6 +23,7 @@ pub struct Keys {
     link: LinkSigner,
     cursor: [u8; 32],
     fingerprint: [u8; 32],
+    artifact: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -50,6 +51,7 @@ impl Keys {
             link: LinkSigner::from_seed(&key("hearth/node-link/ed25519/1")?),
             cursor: key("hearth/cursor/hmac/1")?,
             fingerprint: key("hearth/fingerprint/hmac/1")?,
+            artifact: key("hearth/artifact/hmac/1")?,
         })
     }
 
@@ -98,6 +100,27 @@ impl Keys {
         mac.update(position.as_bytes());
         mac
     }
+
+    /// Signs a link to the artifact `id` that ends at `expires`, in seconds since 1970.
+    #[must_use]
+    pub fn sign_artifact(&self, id: &str, expires: i64) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.artifact_mac(id, expires).finalize().into_bytes())
+    }
+
+    /// Whether a link was signed here for this artifact and this end. Whether it has ended is for the caller to
+    /// see.
+    #[must_use]
+    pub fn verify_artifact(&self, id: &str, expires: i64, signature: &str) -> bool {
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
+        signature.is_ok_and(|tag| self.artifact_mac(id, expires).verify_slice(&tag).is_ok())
+    }
+
+    fn artifact_mac(&self, id: &str, expires: i64) -> Hmac<Sha256> {
+        let mut mac = mac(&self.artifact);
+        mac.update(&expires.to_be_bytes());
+        mac.update(id.as_bytes());
+        mac
+    }
 }
 
 fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
@@ -129,6 +152,20 @@ mod tests {
         assert_eq!(of(&keys, "sk-1"), of(&keys, "sk-1"));
         assert_eq!(of(&keys, "sk-1").len(), 22);
         assert!(of(&keys, "sk-1") != of(&keys, "sk-2") && of(&keys, "sk-1") != of(&other, "sk-1"));
+    }
+
+    #[test]
+    fn a_link_opens_one_artifact_until_one_moment() {
+        let keys = Keys::derive(&Keys::generate_secret()).unwrap();
+        let other = Keys::derive(&Keys::generate_secret()).unwrap();
+        let signature = keys.sign_artifact("art_1", 100);
+        assert!(keys.verify_artifact("art_1", 100, &signature));
+        assert!(!keys.verify_artifact("art_2", 100, &signature));
+        assert!(!keys.verify_artifact("art_1", 101, &signature));
+        assert!(!other.verify_artifact("art_1", 100, &signature));
+        for forged in ["", "AAAA", "!!", &signature[..20], &format!("{signature}AA")] {
+            assert!(!keys.verify_artifact("art_1", 100, forged), "{forged:?} opened");
+        }
     }
 
     #[test]

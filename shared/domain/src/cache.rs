@@ -37,7 +37,8 @@ impl CacheControl {
     pub fn reads(self, generation: &Generation) -> bool {
         match self {
             Self::Auto => is_repeatable(generation),
-            Self::Use | Self::OnlyIfCached => true,
+            Self::Use => !makes_files(generation),
+            Self::OnlyIfCached => true,
             Self::NoCache | Self::NoStore => false,
         }
     }
@@ -47,7 +48,7 @@ impl CacheControl {
     pub fn keeps(self, generation: &Generation) -> bool {
         match self {
             Self::Auto | Self::NoCache => is_repeatable(generation),
-            Self::Use => true,
+            Self::Use => !makes_files(generation),
             Self::NoStore | Self::OnlyIfCached => false,
         }
     }
@@ -59,7 +60,13 @@ fn is_repeatable(generation: &Generation) -> bool {
     match &generation.task {
         Task::Text(task) => task.sampling.temperature == Some(0.0),
         Task::Embedding(_) => true,
+        Task::Image(_) | Task::Mesh(_) => false,
     }
+}
+
+/// Files are kept as artifacts of their own run, and an answer of another one would lose them with it.
+fn makes_files(generation: &Generation) -> bool {
+    matches!(generation.task, Task::Image(_) | Task::Mesh(_))
 }
 
 #[cfg(test)]

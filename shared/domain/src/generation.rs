@@ -54,6 +54,10 @@ pub enum ClientDialect {
     OpenAiResponses,
     /// Anthropic's messages.
     Anthropic,
+    /// OpenAI's embeddings.
+    OpenAiEmbeddings,
+    /// OpenAI's images.
+    OpenAiImages,
 }
 
 /// What a request has beyond what the gateway knows: a provider of the same dialect is given it as it is.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cost, Modality, ModelId, NodeId, RunId, Timestamp, ToolCall, UserId};
+use crate::{Artifact, Cost, Modality, ModelId, NodeId, RunId, Timestamp, ToolCall, UserId};
 
 /// Where a run stands. A terminal state is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,9 @@ pub struct Run {
     /// The tools that it calls; of several answers those of the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
+    /// The files that it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it reached a terminal state.

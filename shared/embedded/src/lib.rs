@@ -94,9 +94,9 @@ impl Embedded {
         let secrets = KeyFile::open(folder.join("secrets.json")).map_err(failed)?;
         let signing_secret = secrets.signing_secret().map_err(failed)?;
         let objects = Objects::open(db.clone(), &folder.join("objects"), bucket).map_err(failed)?;
+        sweep::start(db.clone(), objects.clone());
         let mut s3 = s3s::service::S3ServiceBuilder::new(objects);
         s3.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, signing_secret.as_str()));
-        sweep::start(db.clone());
         let turn = Arc::new(Semaphore::new(1));
         Ok(Self { db, turn, s3: s3.build(), signing_secret, secrets, _lock: lock })
     }

@@ -218,15 +218,16 @@ impl Driver {
         self.tariff = Tariff::of(candidate);
         self.emit(RunEventBody::Selected(selected.clone()));
         let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
-        let outcome = match self.begin(&**provider, model.clone()).await {
+        let provider = self.gateway.keeping(&self.caller, &self.generation, provider);
+        let outcome = match self.begin(&*provider, model.clone()).await {
             Ok(events) => {
-                self.tell_credits(&**provider, false);
-                self.follow(&**provider, events, &mut load).await
+                self.tell_credits(&*provider, false);
+                self.follow(&*provider, events, &mut load).await
             }
             Err(outcome) => outcome,
         };
         if matches!(&outcome, Outcome::Failed(error) if error.code == ErrorCode::QuotaExceeded) {
-            self.tell_credits(&**provider, true);
+            self.tell_credits(&*provider, true);
         }
         if node.is_none() {
             let failed = matches!(
@@ -331,8 +332,14 @@ impl Driver {
     }
 
     fn emit(&mut self, body: RunEventBody) {
+        if let RunEventBody::Done { .. } = &body
+            && let Some(cost) = self.tariff.charge_files()
+        {
+            self.emit(RunEventBody::Cost { cost });
+        }
         self.seq += 1;
         let mut cost = None;
+        self.tariff.note(&body);
         if let RunEventBody::Usage { usage } = &body {
             cost = self.tariff.charge(usage);
             metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
@@ -363,6 +370,7 @@ fn is_answer(event: &RunEventBody) -> bool {
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
+            | RunEventBody::Artifact { .. }
             | RunEventBody::Usage { .. }
             | RunEventBody::Cost { .. }
     )

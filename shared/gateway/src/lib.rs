@@ -9,6 +9,7 @@
 //!   events on, `record` writes them down.
 //! - [`cache`] keeps answers, and serves with them who asks the same again.
 //! - [`requests`] reads, follows and cancels what was carried out.
+//! - [`artifacts`] keeps the files that runs make.
 //! - [`conversations`] keeps what was said, for the request that goes on from there.
 //!
 //! Whatever dialect a client speaks, what comes out is one stream of run events.
@@ -16,6 +17,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod artifacts;
 pub mod cache;
 mod catalog;
 pub mod conversations;
@@ -37,7 +39,10 @@ pub mod run;
 mod tariff;
 pub mod tokens;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hearth_auth::Keys;
 use hearth_store::{NewSecret, Store};
@@ -105,6 +110,8 @@ pub struct Options {
     pub private_nodes: bool,
     /// Whether the process goes on after an answer. On Lambda it is frozen then.
     pub long_lived: bool,
+    /// How long a link to an artifact works; an hour, if nobody says so.
+    pub artifact_links: Option<Duration>,
     /// How to make the gateway's secret where there is none; the cloud's template makes it there.
     pub new_secret: Option<NewSecret>,
     /// Whether answers are kept, and for how long.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{KeyOwner, Secret};
+use hearth_domain::{KeyOwner, Modality, Secret};
 use hearth_providers::{HttpProvider, Provider as _, ProviderConfig};
 use hearth_wire::{
     ApiError, ErrorCode,
@@ -36,6 +36,11 @@ impl Known {
     /// Whose API it is.
     pub(crate) fn kind(&self) -> &'static str {
         self.provider.endpoint().vendor.kind
+    }
+
+    /// Whether its vendor makes such things.
+    pub(crate) fn makes(&self, modality: Modality) -> bool {
+        self.provider.endpoint().vendor.media.makes(modality)
     }
 
     /// Whether it has what it needs to be called.

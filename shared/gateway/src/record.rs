@@ -189,7 +189,9 @@ impl Recorder {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }
-            | RunEventBody::Embedding { .. } => {}
+            | RunEventBody::Embedding { .. }
+            | RunEventBody::File { .. } => {}
+            RunEventBody::Artifact { artifact, .. } => run.artifacts.push(artifact.clone()),
             RunEventBody::Usage { usage } => run.usage = *usage,
             RunEventBody::Cost { cost } => run.cost = Some(*cost),
             RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),

@@ -171,7 +171,7 @@ fn unknown(name: &str, known: &[Known]) -> ApiError {
 fn first_image(task: &Task) -> Option<usize> {
     match task {
         Task::Text(task) => task.messages.iter().position(|message| !message.images.is_empty()),
-        Task::Embedding(_) => None,
+        Task::Embedding(_) | Task::Image(_) | Task::Mesh(_) => None,
     }
 }
 

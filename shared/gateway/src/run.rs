@@ -178,6 +178,7 @@ pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
         failure: None,
         text: String::new(),
         tool_calls: Vec::new(),
+        artifacts: Vec::new(),
         created_at: Timestamp::now(),
         finished_at: None,
     }

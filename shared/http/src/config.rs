@@ -1,6 +1,6 @@
 //! What a function is told by its environment, read whole before it takes a request.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use hearth_gateway::{CacheSettings, Routing};
 use hearth_providers::{Catalog, catalog::Override};
@@ -30,6 +30,8 @@ pub struct FunctionConfig {
     pub log_level: String,
     /// Whether nodes may have private addresses.
     pub private_nodes: bool,
+    /// How long a link to an artifact works, if it is said.
+    pub artifact_links: Option<Duration>,
     /// Whom the gateway asks beside nodes, and how it chooses.
     pub routing: Routing,
     /// Whether answers are kept, and for how long.
@@ -69,6 +71,7 @@ impl FunctionConfig {
             },
             log_level: env("HEARTH_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             private_nodes: flag(&env, "HEARTH_ALLOW_PRIVATE_NODES")?,
+            artifact_links: artifact_links(&env)?,
             routing,
             cache: cache(&env)?,
         })
@@ -91,6 +94,14 @@ fn number(env: &impl Fn(&str) -> Option<String>, name: &'static str) -> Result<O
     match env(name).filter(|value| !value.is_empty()) {
         None => Ok(None),
         Some(value) => value.parse().map(Some).map_err(|_| wrong(name, "must be a number")),
+    }
+}
+
+fn artifact_links(env: &impl Fn(&str) -> Option<String>) -> Result<Option<Duration>, ConfigError> {
+    const NAME: &str = "HEARTH_ARTIFACT_LINK_SECONDS";
+    match number(env, NAME)? {
+        Some(0) => Err(wrong(NAME, "must be at least 1")),
+        seconds => Ok(seconds.map(Duration::from_secs)),
     }
 }
 
@@ -140,6 +151,7 @@ mod tests {
         let all = |name: &str| {
             let value = match name {
                 "HEARTH_ALLOW_PRIVATE_NODES" => "true",
+                "HEARTH_ARTIFACT_LINK_SECONDS" => "60",
                 ROUTING => r#"{"aliases": {"fast": ["groq:llama", "openai:gpt"]}}"#,
                 MODELS => r#"{"openai:gpt-x": {"context_length": 7}}"#,
                 name if name.starts_with("HEARTH_CACHE_") => return None,
@@ -152,6 +164,7 @@ mod tests {
         assert_eq!(config.cache, CacheSettings::default());
         let facts = config.routing.catalog.facts("openai", "openai", "gpt-x");
         assert_eq!(facts.unwrap().context_length, Some(7));
+        assert_eq!(config.artifact_links, Some(Duration::from_secs(60)));
         let wrong = |name: &str| if name == MODELS { Some(r#"{"x": {}}"#.to_owned()) } else { all(name) };
         let error = FunctionConfig::from_env(wrong).unwrap_err().to_string();
         assert!(error.starts_with("HEARTH_MODELS has a model that can't be: models.\"x\""), "{error}");

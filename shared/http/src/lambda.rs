@@ -36,6 +36,7 @@ async fn state() -> Result<AppState, Error> {
     let options = Options {
         private_nodes: config.private_nodes,
         long_lived: false,
+        artifact_links: config.artifact_links,
         new_secret: None,
         cache: config.cache,
     };

@@ -1,5 +1,7 @@
 //! A provider behind an HTTP API: sends a call in the vendor's dialect, and reads the streamed answer.
 
+mod exchange;
+
 use std::{
     collections::HashMap,
     io,
@@ -9,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use hearth_domain::{Credits, RunId, Secret, Task, Timestamp};
+use hearth_domain::{Credits, Modality, RunId, Secret, Task, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::{Request, RequestBuilder, Response};
 use tokio::{sync::oneshot, time::Instant};
@@ -19,7 +21,7 @@ use crate::{
     credits::{Found, Ledger},
     dialect::{self, Decoder, Frame},
     framing::FrameStream,
-    refusal, sigv4,
+    media, refusal, sigv4,
     vendor::{Auth, Vendor},
 };
 
@@ -30,6 +32,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of the answer.
     pub between_bytes: Duration,
+    /// Until an answer that comes whole, such as an image, must begin. Nothing is told before it is made.
+    pub made: Duration,
     /// For the whole answer.
     pub whole: Duration,
 }
@@ -39,6 +43,7 @@ impl Default for Timeouts {
         Self {
             first_byte: Duration::from_secs(120),
             between_bytes: Duration::from_secs(120),
+            made: Duration::from_secs(300),
             whole: Duration::from_secs(3600),
         }
     }
@@ -90,7 +95,7 @@ impl HttpProvider {
         format!("{}{path}", self.endpoint.base_url.trim_end_matches('/'))
     }
 
-    /// The request, with what opens the provider.
+    /// A request with the vendor's headers and the key.
     fn opened(&self, mut request: RequestBuilder) -> Result<Request, ApiError> {
         let Endpoint { name, vendor, key, .. } = &*self.endpoint;
         for (name, value) in vendor.headers {
@@ -113,7 +118,12 @@ impl HttpProvider {
 
     /// Sends the call, and waits for the answer's head. `costs`: whether whoever has no credit is refused.
     async fn send(&self, path: &str, body: &serde_json::Value, costs: bool) -> Result<Response, ApiError> {
-        let response = self.execute(self.request(path, body)?).await?;
+        self.answered(self.request(path, body)?, self.endpoint.timeouts.first_byte, costs).await
+    }
+
+    /// Sends a request, and waits for its answer's head; what it tells of the credit is noted.
+    async fn answered(&self, request: Request, limit: Duration, costs: bool) -> Result<Response, ApiError> {
+        let response = self.execute(request, limit).await?;
         if response.status().is_success() {
             self.ledger.answered(response.headers(), costs, Timestamp::now());
             return Ok(response);
@@ -127,7 +137,7 @@ impl HttpProvider {
     /// Asks for what isn't generated.
     pub(crate) async fn get(&self, path: &str) -> Result<Response, ApiError> {
         let request = self.http.get(self.url(path)).header("accept", "application/json");
-        let response = self.execute(self.opened(request)?).await?;
+        let response = self.execute(self.opened(request)?, self.endpoint.timeouts.first_byte).await?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -139,9 +149,8 @@ impl HttpProvider {
     }
 
     /// Sends a request, and waits for the answer's head.
-    async fn execute(&self, request: Request) -> Result<Response, ApiError> {
+    async fn execute(&self, request: Request, limit: Duration) -> Result<Response, ApiError> {
         let name = &self.endpoint.name;
-        let limit = self.endpoint.timeouts.first_byte;
         let sent = tokio::time::timeout(limit, self.http.execute(request)).await;
         sent.map_err(|_| late(name, &format!("didn't begin to answer within {} s", limit.as_secs())))?
             .map_err(|error| unreachable(name, &error))
@@ -271,10 +280,10 @@ impl Provider for HttpProvider {
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
         let dialect = self.endpoint.vendor.dialect;
-        let Task::Text(task) = &call.generation.task else {
-            let message = format!("{} is asked for text only yet", self.endpoint.name);
-            return Err(ApiError::invalid("model", message));
-        };
+        let Task::Text(task) = &call.generation.task else { return self.make(&call) };
+        if !self.endpoint.vendor.media.text {
+            return Err(media::makes_none(&self.endpoint, Modality::Text));
+        }
         let body = dialect.body(&call, task)?;
         // OpenRouter's models of this name cost nothing, whatever the credit.
         let costs = !call.model.as_str().ends_with(":free");

@@ -11,6 +11,7 @@ pub mod dialect;
 pub mod discovery;
 mod framing;
 pub mod http;
+pub mod media;
 pub mod node;
 mod refusal;
 mod sigv4;

@@ -3,6 +3,7 @@
 
 #![warn(missing_docs)]
 
+pub mod artifacts;
 pub mod cached_answers;
 mod clients;
 pub mod conversations;
@@ -23,6 +24,7 @@ pub use error::StoreError;
 pub use secret::NewSecret;
 pub use table::Table;
 
+use artifacts::Artifacts;
 use cached_answers::CachedAnswers;
 use conversations::Conversations;
 use discoveries::Discoveries;
@@ -75,6 +77,12 @@ impl Store {
     #[must_use]
     pub fn discoveries(&self) -> Discoveries<'_> {
         Discoveries(&self.table)
+    }
+
+    /// Files that runs have made.
+    #[must_use]
+    pub fn artifacts(&self) -> Artifacts<'_> {
+        Artifacts { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
     }
 
     /// What was said up to the end of a run.

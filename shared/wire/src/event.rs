@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{Cost, Credits, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{Artifact, Cost, Credits, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -100,6 +100,25 @@ pub enum RunEventBody {
         /// The vector, of length 1.
         #[serde(with = "crate::vector")]
         vector: Vec<f32>,
+    },
+    /// A file was made. Whoever carries the run out keeps it, and tells of it as `Artifact`: a client is never
+    /// given this, nor is the run's record.
+    File {
+        /// Which, from 0.
+        index: u32,
+        /// Its bytes.
+        #[serde(with = "crate::file")]
+        bytes: Vec<u8>,
+        /// The prompt as the model understood it, if it tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revised_prompt: Option<String>,
+    },
+    /// A file was made, and is kept.
+    Artifact {
+        /// Which, from 0.
+        index: u32,
+        /// Where it is.
+        artifact: Artifact,
     },
     /// What it took, once, just before `Done` or `Cancelled`.
     Usage {

@@ -1,7 +1,7 @@
 //! `POST /v1/generate`: the native dialect.
 
 use axum::response::Response;
-use hearth_http::{HttpError, JsonBody};
+use hearth_http::{HttpError, JsonBody, PublicUrl};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{
@@ -13,8 +13,9 @@ use hearth_wire::{
 
 use crate::asker::Asker;
 
-/// Generate text.
+/// Generate text, images or a mesh.
 ///
+/// Images and meshes are kept for 30 days as artifacts, and the answer has links to them.
 /// With `stream: true` the answer is server-sent events: `model_selected`, `queued` and `loading`
 /// while it waits, `delta` for each piece of text, `tool_call` for each piece of a call, `complete` with
 /// the whole response, then `[DONE]`. `x-queue-position` tells the place of a request that has to wait.
@@ -33,8 +34,9 @@ use crate::asker::Asker;
 )]
 pub(crate) async fn generate(
     asker: Asker,
+    PublicUrl(base): PublicUrl,
     JsonBody(request): JsonBody<GenerateRequest>,
 ) -> Result<Response, HttpError> {
-    let (streams, renderer) = (request.stream, Renderer::new(asker.id));
+    let (streams, renderer) = (request.stream, Renderer::new(asker.id).reached_at(base));
     asker.answer(request.into_generation()?, renderer, streams).await
 }

@@ -6,8 +6,8 @@
 use std::{fmt, io};
 
 use hearth_domain::{
-    ClientDialect, EmbeddingTask, Extra, Generation, Message, ModelId, ReasoningEffort, ResponseFormat,
-    Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, UserId,
+    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, ReasoningEffort,
+    ResponseFormat, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, UserId,
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -60,6 +60,8 @@ enum AskedTask<'a> {
         reasoning: Option<ReasoningEffort>,
     },
     Embedding(&'a EmbeddingTask),
+    Image(&'a ImageTask),
+    Mesh(&'a MeshTask),
 }
 
 #[derive(Serialize)]
@@ -122,6 +124,8 @@ pub(crate) fn digest_of(settings: &impl fmt::Debug) -> String {
 fn task_of(task: &Task) -> AskedTask<'_> {
     let task = match task {
         Task::Embedding(task) => return AskedTask::Embedding(task),
+        Task::Image(task) => return AskedTask::Image(task),
+        Task::Mesh(task) => return AskedTask::Mesh(task),
         Task::Text(task) => task,
     };
     let TextTask {

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hearth_domain::{Generation, KeyOwner, ModelId, SelectionMode, Strategy, route::provider_and_model};
+use hearth_domain::{
+    Generation, KeyOwner, ModelId, SelectionMode, Strategy, modality_of, route::provider_and_model,
+};
 use hearth_providers::config::LOCAL;
 use hearth_wire::{ApiError, ErrorCode};
 
@@ -206,7 +208,8 @@ impl<'a> Chooser<'a> {
         };
         let mut found = Vec::new();
         for known in Arc::clone(&self.known).iter().filter(|known| known.is_usable()) {
-            let models = self.models_of(known);
+            let mut models = self.models_of(known);
+            models.retain(|model| self.may_make(known, model));
             let first = models.iter().find_map(|model| {
                 let candidate = self.of(known, model, "").ok()?;
                 self.fitting(candidate).pop()
@@ -228,12 +231,13 @@ impl<'a> Chooser<'a> {
     fn of_provider(&mut self, provider: &str) -> Result<Vec<Candidate>, ApiError> {
         let all = Arc::clone(&self.known);
         let known = by_name(&all, provider)?;
-        let models = self.models_of(known);
+        let mut models = self.models_of(known);
         if models.is_empty() {
             let message = format!("name a model of {provider}: none is set in its settings");
             return Err(ApiError::invalid("model", message));
         }
         let mut found = Vec::new();
+        models.retain(|model| self.may_make(known, model));
         for model in &models {
             let candidate = self.of(known, model, "")?;
             found.extend(self.fitting(candidate).into_iter().map(|one| (one, 1)));
@@ -254,6 +258,14 @@ impl<'a> Chooser<'a> {
     /// The models of a provider that serve where none is named.
     fn models_of(&self, known: &Known) -> Vec<String> {
         self.gateway.choosable(KeyOwner::Operator, known)
+    }
+
+    /// Whether a model that nobody has named may make what is asked for: the catalog knows, else its name says.
+    fn may_make(&self, known: &Known, model: &str) -> bool {
+        let catalog = &self.gateway.0.directory.routing().catalog;
+        let listed = catalog.facts(known.name(), known.kind(), model).is_some();
+        let modality = self.needs.modality;
+        known.makes(modality) && (listed || modality_of(model) == modality)
     }
 
     /// A provider's model.

@@ -150,6 +150,10 @@ fn facts(model: &NodeModel) -> Facts {
 
 fn no_default(modality: Modality) -> ApiError {
     let message = match modality {
+        Modality::Image => "no model that is set up makes images; name one, such as openai:gpt-image-1",
+        Modality::ThreeD => {
+            "no model that is set up makes meshes; name one, such as stability:stable-fast-3d"
+        }
         Modality::Embedding => {
             "no node that is connected has an embedding model; put one into its model folder, or name a model"
         }

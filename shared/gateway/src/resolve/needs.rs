@@ -37,6 +37,9 @@ impl Needs {
                 max_tokens: task.sampling.max_tokens,
                 ..none
             },
+            // What a model is shown to change is an input of its own.
+            Task::Image(task) => Self { images: !task.images.is_empty(), ..none },
+            Task::Mesh(task) => Self { images: task.image.is_some(), ..none },
             Task::Embedding(_) => none,
         }
     }

@@ -34,6 +34,8 @@ fn prompt(generation: &Generation) -> &str {
             let last = task.messages.iter().rev().find(|message| message.role == Role::User);
             last.map_or("", |message| &message.content)
         }
+        Task::Image(task) => &task.prompt,
+        Task::Mesh(task) => task.prompt.as_deref().unwrap_or_default(),
         Task::Embedding(_) => "",
     }
 }

@@ -4,6 +4,7 @@ use hearth_domain::credits::Balance;
 use serde_json::Value;
 
 use super::{Auth, Vendor};
+use crate::media::TEXT;
 use crate::{
     credits::{BalanceAt, Found},
     dialect::{
@@ -28,6 +29,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "DeepSeek",
     base_url: Some("https://api.deepseek.com"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

@@ -4,6 +4,7 @@ use hearth_domain::credits::Balance;
 use serde_json::Value;
 
 use super::{Auth, Vendor};
+use crate::media::{Embeddings, Media, TEXT};
 use crate::{
     credits::{BalanceAt, Found},
     dialect::{
@@ -21,6 +22,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "OpenRouter",
     base_url: Some("https://openrouter.ai/api/v1"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: Media { embeddings: Some(Embeddings::OpenAi("dimensions")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

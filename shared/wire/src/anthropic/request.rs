@@ -199,9 +199,12 @@ fn param(field: Field, places: &[String]) -> String {
         Field::ToolName(index) => return format!("tools[{index}].name"),
         Field::ToolParameters(index) => return format!("tools[{index}].input_schema"),
         // This dialect can't say them.
-        Field::Choices | Field::TopLogprobs | Field::Inputs | Field::Input(_) | Field::Dimensions => {
-            "messages"
-        }
+        Field::Choices
+        | Field::TopLogprobs
+        | Field::Inputs
+        | Field::Input(_)
+        | Field::Dimensions
+        | Field::Media(_) => "messages",
     };
     name.to_owned()
 }

@@ -2,12 +2,13 @@
 
 use hearth_domain::{
     CacheControl, Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority,
-    Role, Route, Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
+    Role, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage, WhileLoading,
+    message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{input::Input, output::Output, providers::CreditsBody};
+use super::{input::Input, media, output::Output, providers::CreditsBody};
 use crate::{
     ApiError,
     openai::{
@@ -40,7 +41,7 @@ pub struct GenerateRequest {
     /// Whether another model may go on with an answer that breaks off. The answer then says `resumed`.
     #[serde(default)]
     pub resume: bool,
-    /// What to make. Inferred from the model when absent; `text` is what local models serve.
+    /// What to make: `text`, `image` or `3d`. Absent: what the model's name says, else text.
     #[schema(value_type = Option<String>, example = "text")]
     pub modality: Option<Modality>,
     /// What to make it from.
@@ -163,6 +164,28 @@ pub struct Parameters {
     /// How much to think before the answer, where the model can: `none`, `minimal`, `low`, `medium` or
     /// `high`.
     pub reasoning_effort: Option<String>,
+    /// Of images: width and height in pixels, such as `1024x1024`.
+    pub size: Option<String>,
+    /// Of images: the width in pixels, in place of `size` and with `height`.
+    pub width: Option<u32>,
+    /// Of images: the height in pixels.
+    pub height: Option<u32>,
+    /// Of images: how well, in the provider's words, such as `high`.
+    pub quality: Option<String>,
+    /// Of images: `png`, `jpeg` or `webp`. Of meshes: `glb`.
+    pub format: Option<String>,
+    /// Of images: `transparent`, `opaque` or `auto`.
+    pub background: Option<String>,
+    /// Of images: what they don't show.
+    pub negative_prompt: Option<String>,
+    /// Of images: how many steps a diffusion model takes, 1 to 500.
+    pub steps: Option<u32>,
+    /// Of images and meshes: how closely to keep to what is given, 0 to 100.
+    pub guidance_scale: Option<f32>,
+    /// Of images: how much of the one that is given to change, 0 to 1.
+    pub strength: Option<f32>,
+    /// Of meshes: the side of the texture in pixels, 512, 1024 or 2048.
+    pub texture_size: Option<u32>,
 }
 
 /// One stop text, or several.
@@ -189,29 +212,15 @@ impl GenerateRequest {
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn into_generation(self) -> Result<Generation, ApiError> {
-        if let Some(other) = self.modality.filter(|m| *m != Modality::Text) {
-            return Err(ApiError::invalid("modality", refusal(other)));
-        }
-        let mut messages = Vec::new();
-        messages.extend(self.system_prompt.map(|text| Message::new(Role::System, text)));
-        let before = messages.len();
-        self.input.append_to(&mut messages)?;
-        name_results(&mut messages);
-        let mut tools = Vec::new();
-        for (index, tool) in self.tools.into_iter().flatten().enumerate() {
-            tools.push(tool.into_domain(&format!("tools[{index}]"))?);
-        }
-        let choice = self.tool_choice.map(ToolChoiceBody::into_domain).transpose()?;
-        let (tool_choice, allowed) = choice.unwrap_or((ToolChoice::Auto, None));
-        let mut task = self.parameters.into_task(messages)?;
-        task.tools = tools;
-        task.tool_choice = tool_choice;
-        task.parallel_tool_calls = self.parallel_tool_calls.unwrap_or(true);
-        task.check().map_err(|error| ApiError::unfit(param(error.field, before), &error))?;
-        if let Some(names) = allowed {
-            keep_allowed(&mut task.tools, &names, ALLOWED)?;
-        }
+    pub fn into_generation(mut self) -> Result<Generation, ApiError> {
+        let task = match media::modality(&self) {
+            Modality::Text => Task::Text(self.text()?),
+            Modality::Image => Task::Image(media::image(&mut self)?),
+            Modality::ThreeD => Task::Mesh(media::mesh(&mut self)?),
+            Modality::Embedding => {
+                return Err(ApiError::invalid("modality", "embeddings are made by POST /v1/embeddings"));
+            }
+        };
         Ok(Generation {
             on_disconnect: self.on_disconnect,
             while_loading: self.while_loading,
@@ -226,6 +235,31 @@ impl GenerateRequest {
             },
             ..Generation::new(self.model.map(ModelId::new), task)
         })
+    }
+
+    /// Takes what a text is to be made of.
+    fn text(&mut self) -> Result<TextTask, ApiError> {
+        media::refuse_for_text(&self.parameters)?;
+        let mut messages = Vec::new();
+        messages.extend(self.system_prompt.take().map(|text| Message::new(Role::System, text)));
+        let before = messages.len();
+        std::mem::take(&mut self.input).append_to(&mut messages)?;
+        name_results(&mut messages);
+        let mut tools = Vec::new();
+        for (index, tool) in self.tools.take().into_iter().flatten().enumerate() {
+            tools.push(tool.into_domain(&format!("tools[{index}]"))?);
+        }
+        let choice = self.tool_choice.take().map(ToolChoiceBody::into_domain).transpose()?;
+        let (tool_choice, allowed) = choice.unwrap_or((ToolChoice::Auto, None));
+        let mut task = std::mem::take(&mut self.parameters).into_task(messages)?;
+        task.tools = tools;
+        task.tool_choice = tool_choice;
+        task.parallel_tool_calls = self.parallel_tool_calls.unwrap_or(true);
+        task.check().map_err(|error| ApiError::unfit(param(error.field, before), &error))?;
+        if let Some(names) = allowed {
+            keep_allowed(&mut task.tools, &names, ALLOWED)?;
+        }
+        Ok(task)
     }
 }
 
@@ -257,13 +291,6 @@ impl Parameters {
     }
 }
 
-fn refusal(modality: Modality) -> String {
-    match modality {
-        Modality::Embedding => "embeddings are made by POST /v1/embeddings".to_owned(),
-        other => format!("no model here makes {}; ask for text", other.as_str()),
-    }
-}
-
 /// What this dialect calls a field. `before`: how many messages came before those of the input.
 fn param(field: Field, before: usize) -> String {
     match field {
@@ -279,7 +306,7 @@ fn param(field: Field, before: usize) -> String {
         }
         Field::ToolName(index) => format!("tools[{index}].function.name"),
         Field::ToolParameters(index) => format!("tools[{index}].function.parameters"),
-        Field::Inputs | Field::Input(_) | Field::Dimensions => "input".to_owned(),
+        Field::Inputs | Field::Input(_) | Field::Dimensions | Field::Media(_) => "input".to_owned(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! The native dialect.
 
+pub mod artifacts;
 pub mod cache;
 pub mod generate;
 pub mod input;
+mod media;
 pub mod models;
 pub mod output;
 pub mod providers;

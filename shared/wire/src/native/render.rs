@@ -1,6 +1,6 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Artifact, Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,7 +23,10 @@ pub struct Renderer {
     modality: Modality,
     selection: Selection,
     answers: Answers,
+    artifacts: Vec<Artifact>,
     usage: Usage,
+    /// Where the client reaches the gateway.
+    base: String,
     cost: Option<Cost>,
     credits: Option<CreditsBody>,
 }
@@ -55,6 +58,8 @@ impl Render for Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
+            | RunEventBody::File { .. }
+            | RunEventBody::Artifact { .. }
             | RunEventBody::Usage { .. }
             | RunEventBody::Cost { .. }
             | RunEventBody::Credits { .. } => return Vec::new(),
@@ -75,7 +80,16 @@ impl Renderer {
     pub fn new(request_id: RunId) -> Self {
         let (modality, selection) = (Modality::Text, Selection::default());
         let (answers, usage) = (Answers::default(), Usage::default());
-        Self { request_id, modality, selection, answers, usage, cost: None, credits: None }
+        let (artifacts, base) = (Vec::new(), String::new());
+        Self { request_id, modality, selection, answers, artifacts, usage, base, cost: None, credits: None }
+    }
+
+    /// The same for a client that reaches the gateway at `base`, an address without a slash at its end:
+    /// links begin with it. They are paths otherwise.
+    #[must_use]
+    pub fn reached_at(mut self, base: impl Into<String>) -> Self {
+        self.base = base.into();
+        self
     }
 
     /// What later frames, or the whole response, tell of an event.
@@ -94,6 +108,7 @@ impl Renderer {
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
+            RunEventBody::Artifact { artifact, .. } => self.artifacts.push(artifact.clone()),
             RunEventBody::Cost { cost } => self.cost = Some(*cost),
             RunEventBody::Credits { provider, credits } => {
                 self.credits = Some(CreditsBody::new(provider, credits));
@@ -127,7 +142,7 @@ impl Renderer {
             model: self.selection.selected_model.clone(),
             modality: self.modality,
             selection: self.selection.clone(),
-            output: Output::from(&self.answers),
+            output: Output::from(&self.answers).with(&self.artifacts, &self.base),
             usage: self.usage.into(),
             cost: self.cost.map(Into::into),
             credits_status: self.credits.clone(),

@@ -50,9 +50,11 @@ pub struct RequestFailure {
     pub message: String,
 }
 
-impl From<Run> for RequestStatus {
-    fn from(run: Run) -> Self {
-        let output = run.state.is_terminal().then(|| Output::from(&run));
+impl RequestStatus {
+    /// The run as a client sees it that reaches the gateway at `base`.
+    #[must_use]
+    pub fn new(run: Run, base: &str) -> Self {
+        let output = run.state.is_terminal().then(|| Output::from(&run).with(&run.artifacts, base));
         Self {
             request_id: run.id.to_string(),
             status: run.state,

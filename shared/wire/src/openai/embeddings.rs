@@ -1,14 +1,17 @@
 //! `POST /v1/embeddings`.
 
 use hearth_domain::{
-    EmbeddingInput, EmbeddingTask, Field, Generation, ModelId, Priority, Usage, WhileLoading,
+    ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Field, Generation, ModelId, Priority, Usage,
+    WhileLoading,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, vector::to_base64};
 
-/// A request for embeddings as OpenAI's SDKs send it. Unknown fields are ignored.
+/// A request for embeddings as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this
+/// dialect.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EmbeddingRequest {
     /// A model's id, or `auto` for the default embedding model.
@@ -27,6 +30,10 @@ pub struct EmbeddingRequest {
     /// An extension: `low`, `normal` or `high` among the requests that wait.
     #[schema(value_type = Option<String>)]
     pub priority: Option<Priority>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// What to embed.
@@ -100,6 +107,7 @@ impl EmbeddingRequest {
         Ok(Generation {
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
+            extra: Extra { dialect: ClientDialect::OpenAiEmbeddings, fields: self.extra },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

@@ -239,6 +239,7 @@ fn param(field: Field, newer_limit: bool) -> String {
         Field::TopLogprobs => "top_logprobs",
         Field::Inputs => "input",
         Field::Dimensions => "dimensions",
+        Field::Media(name) => name,
         Field::ToolCallId(index) => return format!("messages[{index}].tool_call_id"),
         Field::ToolName(index) => return format!("tools[{index}].function.name"),
         Field::ToolParameters(index) => return format!("tools[{index}].function.parameters"),

@@ -375,6 +375,7 @@ fn param(field: Field, before: usize, items: &[usize]) -> String {
         Field::Choices => "n",
         Field::TopLogprobs => "top_logprobs",
         Field::Dimensions => "dimensions",
+        Field::Media(name) => name,
         Field::ToolCallId(index) => match index.checked_sub(before).and_then(|place| items.get(place)) {
             Some(item) => return format!("input[{item}].call_id"),
             None => PREVIOUS,

@@ -511,6 +511,7 @@ fn a_response_is_told_again_from_its_record() {
         failure: None,
         text: "Hi".into(),
         tool_calls: Vec::new(),
+        artifacts: Vec::new(),
         created_at: Timestamp::from_unix(7),
         finished_at: Some(Timestamp::from_unix(9)),
     };
