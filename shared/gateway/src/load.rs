@@ -11,6 +11,9 @@ use std::{
 /// How much the last answer counts in the mean: with 0.3 some five answers make it.
 const NEWEST: f64 = 0.3;
 
+/// Beyond this many models those at rest are forgotten.
+const MANY: usize = 1000;
+
 /// Everybody's load. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Load(Arc<Mutex<HashMap<Key, Record>>>);
@@ -28,7 +31,13 @@ impl Load {
     /// Notes a call; it ends when what this gives is dropped.
     pub(crate) fn enter(&self, provider: &str, model: &str) -> Call {
         let key = (provider.to_owned(), model.to_owned());
-        self.records().entry(key.clone()).or_default().running += 1;
+        let mut records = self.records();
+        if records.len() > MANY {
+            // Clients choose the names.
+            records.retain(|_, record| record.running > 0);
+        }
+        records.entry(key.clone()).or_default().running += 1;
+        drop(records);
         Call { load: self.clone(), key, began: Instant::now(), answered: false }
     }
 

@@ -40,6 +40,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1.messages.count_tokens.json", 200, |a| has(a, &["/input_tokens"])),
     // The node of these tests has no embedding model.
     sample(GENERATE, "post_v1.embeddings.json", 503, |a| has(a, &["/error/code", "/error/request_id"])),
+    sample(GENERATE, "get_v1.route.json", 200, |a| has(a, &["/candidates/0/reason", "/passed_over"])),
     // No provider is set up that makes images, and so there is no artifact either.
     sample(GENERATE, "post_v1.images.generations.json", 503, |a| has(a, &["/error/code"])),
     sample(GENERATE, "get_v1.artifacts.id.json", 404, |a| has(a, &["/error/code"])),
