@@ -121,6 +121,22 @@ async fn events_are_read_in_order_from_where_an_earlier_answer_ended() {
 }
 
 #[tokio::test]
+async fn runs_that_have_ended_are_written_together_with_their_events() {
+    let (_folder, store) = store().await;
+    let owner = UserId::new();
+    let ended = |text: &str| Run { state: RunState::Completed, text: text.into(), ..run(owner) };
+    let (first, second) = (ended("one"), ended(""));
+    let events = [RunEvent { seq: 1, body: RunEventBody::text("one") }];
+    store.runs().put_ended(&[(&first, &events), (&second, &[])]).await.unwrap();
+    assert_eq!(store.runs().get(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.runs().get(second.id).await.unwrap(), Some(second.clone()));
+    assert_eq!(store.runs().events_after(first.id, 0).await.unwrap(), events);
+    assert!(store.runs().events_after(second.id, 0).await.unwrap().is_empty());
+    assert!(store.runs().open().await.unwrap().is_empty());
+    assert!(matches!(store.runs().update(&first).await, Err(StoreError::Conflict)));
+}
+
+#[tokio::test]
 async fn a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_else() {
     let (_folder, store) = store().await;
     let owner = UserId::new();

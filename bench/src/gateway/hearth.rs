@@ -36,7 +36,7 @@ impl Home {
     pub(super) async fn new(hearth: &Path, upstream: &str) -> Result<Self> {
         let folder = TempDir::new().context("no temporary folder")?;
         let settings = format!(
-            "[providers.mock]\nkind = \"openai_compatible\"\nbase_url = \"{upstream}/v1\"\nmodels = [\"{MODEL}\"]\n"
+            "[providers.mock]\nkind = \"openai_compatible\"\nbase_url = \"{upstream}/v1\"\nmodels = [\"{MODEL}\"]\n\n[cache]\nenabled = true\n"
         );
         fs::write(folder.path().join("hearth.toml"), settings)?;
         let mut command = Command::new(hearth);

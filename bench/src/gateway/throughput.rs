@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use super::{
     Bench, Part,
     client::Connection,
+    memory::processor_time,
     plan::{MANY, WHOLE},
 };
 use crate::table::Goal;
@@ -22,13 +23,14 @@ pub(super) async fn requests_a_second(bench: &mut Bench) -> Result<()> {
             1 => "one connection".to_owned(),
             many => format!("{many} connections"),
         };
-        let [rates] = bench
+        let [rates, costs] = bench
             .in_turns(&format!("throughput, {what}"), async |subject| {
                 let ask = subject.address.ask(WHOLE)?;
                 let open = (0..connections).map(|_| Connection::open(&subject.address));
                 let mut open = try_join_all(open).await?;
                 try_join_all(open.iter_mut().map(|connection| connection.ask(&ask))).await?;
-                let began = Instant::now();
+                let pid = subject.process.pid();
+                let (began, before) = (Instant::now(), processor_time(pid));
                 let counts = open.iter_mut().map(async |connection| -> Result<usize> {
                     let mut count = 0;
                     while began.elapsed() < counted {
@@ -38,10 +40,16 @@ pub(super) async fn requests_a_second(bench: &mut Bench) -> Result<()> {
                     Ok(count)
                 });
                 let count: usize = try_join_all(counts).await?.into_iter().sum();
-                Ok([count as f64 / began.elapsed().as_secs_f64()])
+                let rate = count as f64 / began.elapsed().as_secs_f64();
+                // Threads that have ended take their time with them.
+                let spent =
+                    before.zip(processor_time(pid)).and_then(|(before, after)| after.checked_sub(before));
+                let cost = spent.map_or(f64::NAN, |spent| spent.as_secs_f64() * 1000.0 / count as f64);
+                Ok([rate, cost])
             })
             .await?;
         bench.everybody.push(&*what, "requests/s", &rates);
+        bench.everybody.push(format!("{what}, processor time a request"), "ms", &costs);
         let goals = [
             ("pass-through", Goal::AtLeast(0.5)),
             ("TensorZero", Goal::AtLeast(1.0)),

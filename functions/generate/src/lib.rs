@@ -4,6 +4,7 @@
 #![warn(missing_docs)]
 
 mod asker;
+mod references;
 mod routes;
 
 use axum::Router;

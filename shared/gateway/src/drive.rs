@@ -16,17 +16,14 @@ use hearth_domain::{Generation, ModelId, OnDisconnect, RunId};
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use serde_json::{Value, json};
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinHandle,
-};
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     Caller, Gateway,
     cache::Capture,
     health::OPEN,
     load,
-    record::behind::RECORD,
+    record::{Recording, behind::RECORD},
     resolve::{Candidate, may_fall_back},
     resume::Said,
     tariff::Tariff,
@@ -52,7 +49,7 @@ pub(crate) struct Driver {
     id: RunId,
     generation: Generation,
     client: mpsc::UnboundedSender<RunEvent>,
-    recorder: mpsc::UnboundedSender<RunEvent>,
+    recording: Arc<Recording>,
     /// Keeps its answer, if that is to be kept.
     capture: Option<Capture>,
     /// Told when somebody cancels the run by its id.
@@ -83,19 +80,19 @@ impl Driver {
         id: RunId,
         generation: Generation,
         client: mpsc::UnboundedSender<RunEvent>,
-        recorder: mpsc::UnboundedSender<RunEvent>,
+        recording: Recording,
         capture: Option<Capture>,
     ) -> Self {
         let stop = gateway.0.running.enter(id);
         let (gateway, caller, said) = (gateway.clone(), caller.clone(), Said::of(&generation));
-        let tariff = Tariff::default();
+        let (recording, tariff) = (Arc::new(recording), Tariff::default());
         Self {
             gateway,
             caller,
             id,
             generation,
             client,
-            recorder,
+            recording,
             capture,
             stop,
             seq: 0,
@@ -106,22 +103,27 @@ impl Driver {
     }
 
     /// Carries it out. Where the process is frozen after an answer, this waits until it is recorded.
-    pub(crate) async fn run(mut self, candidates: Vec<Candidate>, recorded: JoinHandle<()>) {
+    pub(crate) async fn run(mut self, candidates: Vec<Candidate>) {
         let began = Instant::now();
-        if let Err(error) = self.attempts(candidates).await {
+        let recording = Arc::clone(&self.recording);
+        let outcome = tokio::select! {
+            outcome = self.attempts(candidates) => outcome,
+            never = recording.begin_late() => never,
+        };
+        if let Err(error) = outcome {
             self.emit(RunEventBody::Error { error });
         }
         metrics::histogram!("hearth_run_seconds").record(began.elapsed());
         self.gateway.0.running.leave(self.id);
-        // The client's stream ends when `self.client` is dropped.
-        drop(self.recorder);
+        let recorded = recording.end();
         let kept = self.capture.and_then(Capture::end);
         let behind = &self.gateway.0.behind;
         behind.told(self.id);
+        // The client's stream ends when `self.client` is dropped.
         if self.gateway.outlives_answers() && behind.len() <= BACKLOG {
             return;
         }
-        let recorded = async { tokio::join!(recorded, OptionFuture::from(kept)) };
+        let recorded = async { tokio::join!(OptionFuture::from(recorded), OptionFuture::from(kept)) };
         if tokio::time::timeout(RECORD, recorded).await.is_err() {
             tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");
         }
@@ -346,7 +348,7 @@ impl Driver {
         // Either may be gone: the client by its own will, the recorder after a terminal event.
         // Vectors aren't recorded: those of one request fill hundreds of items.
         if !matches!(event.body, RunEventBody::Embedding { .. }) {
-            let _ = self.recorder.send(event.clone());
+            self.recording.note(event.clone());
         }
         let _ = self.client.send(event);
         if let Some(cost) = cost {

@@ -8,7 +8,11 @@
 pub(crate) mod behind;
 pub(crate) mod together;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use hearth_domain::{FinishReason, ModelId, Run, RunState, Timestamp, run::Failure};
 use hearth_store::{Store, StoreError};
@@ -18,8 +22,9 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use behind::{Behind, Progress};
 use together::Together;
 
-/// A run that ends within this is written once, and not at its beginning too.
-const SOON: Duration = Duration::from_millis(50);
+/// A run that ends within this is written once, and not at its beginning too. Whoever looks for it waits longer
+/// ([`behind::CREATE`]). Were it shorter, a store that is slow for a moment would be given more to write, and be slower.
+const SOON: Duration = Duration::from_millis(200);
 
 const BATCH: Duration = Duration::from_millis(200);
 /// Bytes of events in one item, which takes at most 400 KB.
@@ -32,24 +37,79 @@ const SHORT: usize = 32 << 10;
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// A run's recorder, at work.
-pub(crate) struct Recording {
-    /// Takes the run's events in order.
-    pub(crate) events: mpsc::UnboundedSender<RunEvent>,
-    /// Ends after the terminal event, or when the sender of events goes.
-    pub(crate) ended: JoinHandle<()>,
+/// A run that is being recorded.
+#[derive(Debug)]
+pub(crate) struct Recording(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// It may end soon: then it is written once, with others.
+    Early(Box<Recorder>, Together),
+    /// A task of its own writes it.
+    Begun(mpsc::UnboundedSender<RunEvent>, JoinHandle<()>),
+    Ended,
 }
 
 /// Begins to record a run. Its record is noted in `behind` until it is whole; with `together` it may be
 /// written late.
 pub(crate) fn start(store: Store, run: Run, behind: &Behind, together: Option<Together>) -> Recording {
-    let (events, inbox) = mpsc::unbounded_channel();
     let progress = behind.enter(run.id);
-    let recorder =
-        Recorder { store, run, tried: Vec::new(), pending: VecDeque::new(), changed: false, created: false };
-    Recording { events, ended: tokio::spawn(recorder.run(inbox, progress, together)) }
+    let recorder = Recorder {
+        store,
+        run,
+        tried: Vec::new(),
+        pending: VecDeque::new(),
+        changed: false,
+        created: false,
+        progress,
+    };
+    Recording(Mutex::new(match together {
+        Some(together) => State::Early(Box::new(recorder), together),
+        None => recorder.begin(),
+    }))
 }
 
+impl Recording {
+    /// Takes the run's next event.
+    pub(crate) fn note(&self, event: RunEvent) {
+        match &mut *self.state() {
+            State::Early(recorder, _) => drop(recorder.take(event)),
+            // It may be gone, after a terminal event.
+            State::Begun(recorder, _) => drop(recorder.send(event)),
+            State::Ended => {}
+        }
+    }
+
+    /// Has the run stored, once it has lasted a while. Never ends.
+    pub(crate) async fn begin_late<T>(&self) -> T {
+        tokio::time::sleep(SOON).await;
+        {
+            let mut state = self.state();
+            *state = match std::mem::replace(&mut *state, State::Ended) {
+                State::Early(recorder, _) => recorder.begin(),
+                state => state,
+            };
+        }
+        std::future::pending().await
+    }
+
+    /// Writes down what is left, after the last event; the task that does it, if there is one.
+    pub(crate) fn end(&self) -> Option<JoinHandle<()>> {
+        match std::mem::replace(&mut *self.state(), State::Ended) {
+            State::Early(recorder, together) if recorder.is_short() => together.write(recorder),
+            State::Early(recorder, _) => drop(tokio::spawn(recorder.finish())),
+            State::Begun(_, ended) => return Some(ended),
+            State::Ended => {}
+        }
+        None
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
 struct Recorder {
     store: Store,
     run: Run,
@@ -60,29 +120,25 @@ struct Recorder {
     /// Whether the record differs from what is stored.
     changed: bool,
     created: bool,
+    progress: Progress,
 }
 
 impl Recorder {
-    async fn run(
-        mut self,
-        mut inbox: mpsc::UnboundedReceiver<RunEvent>,
-        progress: Progress,
-        together: Option<Together>,
-    ) {
-        if let Some(together) = together {
-            self.gather(&mut inbox, SOON, false).await;
-            if self.run.state.is_terminal() {
-                return self.finish_with_others(&together).await;
-            }
-        }
+    /// Goes on in a task of its own.
+    fn begin(self) -> State {
+        let (events, inbox) = mpsc::unbounded_channel();
+        State::Begun(events, tokio::spawn(self.run(inbox)))
+    }
+
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>) {
         self.create().await;
-        progress.created();
+        self.progress.created();
         if !self.pending.is_empty() {
             self.flush().await;
         }
         while let Some(event) = inbox.recv().await {
             if !self.take(event) {
-                self.gather(&mut inbox, BATCH, true).await;
+                self.gather(&mut inbox).await;
             }
             if self.run.state.is_terminal() {
                 return self.finish().await;
@@ -91,18 +147,18 @@ impl Recorder {
         }
     }
 
-    /// Takes what comes within a time, or to the end; with `eager` to what is to be written at once.
-    async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<RunEvent>, time: Duration, eager: bool) {
-        let full = tokio::time::sleep(time);
+    /// Takes what comes within a batch's time, or to the first output, or to the end.
+    async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<RunEvent>) {
+        let full = tokio::time::sleep(BATCH);
         tokio::pin!(full);
         while !self.run.state.is_terminal() {
             let event = tokio::select! {
-                event = inbox.recv() => event,
                 () = &mut full => return,
+                event = inbox.recv() => event,
             };
             match event.map(|event| self.take(event)) {
-                Some(at_once) if !(eager && at_once) => {}
-                _ => return,
+                Some(false) => {}
+                Some(true) | None => return,
             }
         }
     }
@@ -161,17 +217,11 @@ impl Recorder {
         }
     }
 
-    /// Writes all of a run that has ended, and was never written before.
-    async fn finish_with_others(mut self, together: &Together) {
+    /// Whether all of the run fits beside others into a transaction.
+    fn is_short(&self) -> bool {
         let events: usize = self.pending.iter().map(RunEvent::json_bytes).sum();
         let calls: usize = self.run.tool_calls.iter().map(|call| call.arguments.len()).sum();
-        if events + calls > SHORT || self.run.text.len() > SHORT {
-            return self.finish().await;
-        }
-        let events = self.pending.make_contiguous().to_vec();
-        if !together.write(self.run.clone(), events).await {
-            self.finish().await;
-        }
+        self.run.state.is_terminal() && events + calls <= SHORT && self.run.text.len() <= SHORT
     }
 
     async fn finish(mut self) {

@@ -92,7 +92,8 @@ impl Gateway {
         caller: &Caller,
         generation: &Generation,
     ) -> Result<Vec<Candidate>, ApiError> {
-        Chooser::new(self, caller, generation).await.all().await
+        // Large, and most of a request's way waits behind it.
+        Box::pin(async { Chooser::new(self, caller, generation).await.all().await }).await
     }
 
     /// Who would serve the request, and why nobody else; nobody is asked.

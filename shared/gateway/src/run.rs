@@ -107,9 +107,11 @@ impl Gateway {
         let candidates = self.resolve(caller, &generation).await?;
         let run = new_run(caller, id, &candidates.first().ok_or_else(nobody)?.selected);
         let (client, mut events) = mpsc::unbounded_channel();
-        let recording = record::start(self.store().clone(), run, &self.0.behind, self.together());
-        let driver = Driver::new(self, caller, id, generation, client, recording.events, capture);
-        tokio::spawn(driver.run(candidates, recording.ended));
+        // A node's run is stored at its beginning: the node may carry it on when this process is gone.
+        let together = if run.node.is_none() { self.together() } else { None };
+        let recording = record::start(self.store().clone(), run, &self.0.behind, together);
+        let driver = Driver::new(self, caller, id, generation, client, recording, capture);
+        tokio::spawn(driver.run(candidates));
         let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {
             if let RunEventBody::Error { error } = event.body {

@@ -22,7 +22,7 @@ const PROBES = [
 
 /** The probes name no temperature, and a small model that chooses freely may never end a text. */
 const greedily = (fetch) => (url, init) => {
-  const body = init?.body && JSON.stringify({ ...JSON.parse(init.body), temperature: 0 });
+  const body = init?.body && JSON.stringify({ ...JSON.parse(init.body), temperature: 2, seed: 1 });
   return fetch(url, { ...init, body });
 };
 

@@ -48,12 +48,13 @@ def runners(gateway, model):
     return {name: runner(*how) for name, how in FORMATS.items()}
 
 
-def cases():
-    for name in FORMATS:
-        for case in get_tests(name):
-            fails = FAILS.get(case.id)
-            marks = [pytest.mark.xfail(reason=fails, strict=True)] if fails else []
-            yield pytest.param(name, case, id=case.id, marks=marks)
+def parameters(name, case):
+    fails = FAILS.get(case.id)
+    marks = [pytest.mark.xfail(reason=fails, strict=True)] if fails else []
+    return pytest.param(name, case, id=case.id, marks=marks)
+
+
+CASES = [parameters(name, case) for name in FORMATS for case in get_tests(name)]
 
 
 def greedy(case):
@@ -63,7 +64,7 @@ def greedy(case):
     )
 
 
-@pytest.mark.parametrize(("format", "case"), cases())
+@pytest.mark.parametrize(("format", "case"), CASES)
 def test_case(runners, format, case):
     result = runners[format].run_one(greedy(case))
 
@@ -73,6 +74,4 @@ def test_case(runners, format, case):
 
 
 def test_what_fails_is_still_a_case():
-    names = {case.id for name in FORMATS for case in get_tests(name)}
-
-    assert FAILS.keys() <= names
+    assert FAILS.keys() <= {case.id for case in CASES}

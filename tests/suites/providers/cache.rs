@@ -365,3 +365,24 @@ async fn another_token_of_the_same_user_shares_its_answers() {
     app.get("/v1/cache/stats").await.error(403, "forbidden");
     home.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_node_has_said_is_kept_too() {
+    let home = with(&[], ON).await;
+    let client = home.client();
+    let body = json!({"input": {"prompt": "Hi"}, "parameters": {"temperature": 0, "max_tokens": 12}});
+    let first = client.post("/v1/generate", &body).await;
+    let again = client.post("/v1/generate", &body).await;
+    assert_eq!((first.header("x-hearth-cache"), again.header("x-hearth-cache")), ("miss", "hit"));
+    let (first, again) = (first.json(), again.json());
+    for field in ["model", "output", "usage", "finish_reason"] {
+        assert_eq!(first[field], again[field], "{field}");
+    }
+    // Both are found, and told apart.
+    assert_ne!(first["request_id"], again["request_id"]);
+    let events = format!("/v1/requests/{}/events", again["request_id"].as_str().unwrap());
+    let mut events = client.events(client.request(Method::GET, &events)).await;
+    let last = events.next_named("complete").await;
+    assert_eq!(last.data["output"]["text"], first["output"]["text"]);
+    home.stop().await;
+}

@@ -7,6 +7,7 @@ mod dialects;
 mod discovery;
 mod fallback;
 mod keys;
+mod selection;
 mod stream;
 
 use hearth_tests::{Home, Reply, Setup, Upstream};

@@ -1,11 +1,12 @@
-//! The vendors' own SDKs against a gateway that was started for them.
+//! The vendors' own SDKs, and the field's clients and suites, against a gateway that was started for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::Outcome;
 use super::gateway::{Gateway, Ready};
@@ -22,6 +23,8 @@ const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(20);
 /// Lines of the gateway's log that a failure shows.
 const TAIL: usize = 80;
+/// Lines in which Node says how many tests passed.
+const SUMMARY: usize = 8;
 
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     // Whatever can fail without the gateway comes before it.
@@ -29,20 +32,44 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     install_javascript(workspace)?;
     shell::run(&mut workspace.cargo(["build", "--workspace", "--bin", "hearth"]))?;
 
-    let log = workspace.target.join("sdk-gateway.log");
-    let data = Scratch::new()?;
-    let result = with_gateway(workspace, &data.0, &log, |ready| {
-        shell::run(told(venv.command(workspace, "python").args(["-m", "pytest", "-q", PYTHON]), ready))?;
-        let mut node = workspace.command("node");
-        shell::run(told(node.arg("--test").current_dir(workspace.root.join(JAVASCRIPT)), ready))
+    // Both at once, each with a gateway of its own: one's load is not to be the other's.
+    let (python, javascript) = thread::scope(|scope| {
+        let javascript =
+            scope.spawn(|| with_gateway(workspace, "javascript", |ready| node(workspace, ready)));
+        let mut pytest = venv.command(workspace, "python");
+        pytest.args(["-m", "pytest", "-q", PYTHON]);
+        let python = with_gateway(workspace, "python", |ready| shell::run(told(&mut pytest, ready)));
+        (python, javascript.join().unwrap_or_else(|_| Err(anyhow!("the suite's thread panicked"))))
     });
-    if result.is_err() {
-        println!("\nthe end of {}:\n{}", log.display(), tail(&log));
-    }
-    result.map(|()| Outcome::Passed)
+    python.and(javascript).map(|()| Outcome::Passed)
 }
 
-fn with_gateway(
+/// Runs the suites for Node. They are shown when they are through: pytest has the terminal meanwhile.
+fn node(workspace: &Workspace, ready: &Ready) -> Result<()> {
+    let log = workspace.target.join("sdk-javascript.log");
+    let open = || fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()));
+    let (out, path) = (open()?, workspace.root.join(JAVASCRIPT));
+    let err = out.try_clone().context("a file has one handle only")?;
+    let mut node = workspace.command("node");
+    node.args(["--test", "--test-reporter=spec"]).current_dir(path).stdout(out).stderr(err);
+    let result = shell::run(told(&mut node, ready));
+    let text = read(&log);
+    println!("\n{}", if result.is_ok() { tail(&text, SUMMARY) } else { text });
+    result
+}
+
+/// Runs `suites` against a gateway of their own. Its log is shown if they fail.
+fn with_gateway(workspace: &Workspace, name: &str, suites: impl FnOnce(&Ready) -> Result<()>) -> Result<()> {
+    let log = workspace.target.join(format!("sdk-gateway-{name}.log"));
+    let data = Scratch::new(name)?;
+    let result = against(workspace, &data.0, &log, suites);
+    if result.is_err() {
+        println!("\nthe end of {}:\n{}", log.display(), tail(&read(&log), TAIL));
+    }
+    result
+}
+
+fn against(
     workspace: &Workspace,
     data: &Path,
     log: &Path,
@@ -86,18 +113,21 @@ fn install_javascript(workspace: &Workspace) -> Result<()> {
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-fn tail(log: &Path) -> String {
-    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+fn read(log: &Path) -> String {
+    fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 /// A folder that is gone when this is.
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("hearth-sdk-{}", std::process::id()));
+    fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("hearth-sdk-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }

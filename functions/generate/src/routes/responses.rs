@@ -12,7 +12,7 @@ use hearth_wire::{
 };
 use serde_json::json;
 
-use crate::asker::Asker;
+use crate::{asker::Asker, references};
 
 /// Give a response, as OpenAI's SDKs ask for it.
 ///
@@ -35,9 +35,10 @@ use crate::asker::Asker;
 )]
 pub(crate) async fn responses(
     asker: Asker,
-    JsonBody(request): JsonBody<ResponsesRequest>,
+    JsonBody(mut request): JsonBody<ResponsesRequest>,
 ) -> Result<Response, HttpError> {
     let (streams, keeps, renderer) = (request.streams(), request.keeps(), request.renderer(asker.id));
+    references::told(&asker, &mut request).await?;
     let asked = json!(request.asked());
     let earlier = earlier(&asker, request.previous()?).await?;
     let Turn { generation, said: messages } = request.into_turn(earlier)?;

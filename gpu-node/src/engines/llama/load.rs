@@ -12,7 +12,7 @@ use llama_cpp_2::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{backend, cache::Cache, prefixes::Prefixes, vocabulary::Vocabulary};
+use super::{backend, cache::Cache, fit, prefixes::Prefixes, vocabulary::Vocabulary};
 
 use crate::{
     frames::{LoadSpec, Report},
@@ -36,6 +36,7 @@ pub(super) struct Loaded {
 pub(super) fn model(spec: &LoadSpec, reports: &UnboundedSender<Report>) -> Result<Loaded, String> {
     let header = Header::read(&spec.path).map_err(|error| error.to_string())?;
     let backend = backend::init()?;
+    fit::check(&header, spec)?;
     let progress = reports.clone();
     let mut last = 0.0;
     let params =

@@ -10,6 +10,7 @@ pub(super) mod backend;
 mod cache;
 mod candidates;
 mod embed;
+mod fit;
 mod grammar;
 mod load;
 mod prefixes;

@@ -49,12 +49,7 @@ impl Entry {
 
     /// Who serves a run with it.
     pub(crate) fn selected(&self) -> Selected {
-        Selected { node: None, reason: REASON.to_owned(), ..self.said.selected.clone() }
-    }
-
-    /// What is said, to the end.
-    pub(crate) fn events(&self) -> &[RunEventBody] {
-        &self.said.events
+        Selected { reason: REASON.to_owned(), ..self.said.selected.clone() }
     }
 
     /// The events of a run that it serves, which costs nothing.

@@ -187,7 +187,7 @@ impl Gateway {
         match found {
             Found::Answer(entry) => {
                 cache.count(CacheOutcome::Hit);
-                Ok(self.replay(caller, id, &entry).await)
+                Ok(self.replay(caller, id, &entry))
             }
             Found::Nothing(_) if !keeps => {
                 cache.count(CacheOutcome::Miss);

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use futures::future::OptionFuture;
 use hearth_domain::RunId;
 use hearth_wire::{RunEvent, RunEventBody};
 use tokio::{sync::mpsc, time::timeout};
@@ -16,22 +17,28 @@ use crate::{
 
 impl Gateway {
     /// The run `id`, served with a kept answer. It is recorded as any other.
-    pub(super) async fn replay(&self, caller: &Caller, id: RunId, entry: &Arc<Entry>) -> RunStream {
+    pub(super) fn replay(&self, caller: &Caller, id: RunId, entry: &Arc<Entry>) -> RunStream {
         let first: VecDeque<RunEvent> = entry.replay().collect();
-        // Nothing follows: nobody has the other end.
-        let (_, rest) = mpsc::unbounded_channel();
+        // Nothing follows but the stream's end, when the other one is dropped.
+        let (end, rest) = mpsc::unbounded_channel();
         let run = new_run(caller, id, &entry.selected());
         let behind = &self.0.behind;
         let recording = record::start(self.store().clone(), run, behind, self.together());
         for event in &first {
             if !matches!(event.body, RunEventBody::Embedding { .. }) {
-                let _ = recording.events.send(event.clone());
+                recording.note(event.clone());
             }
         }
+        let recorded = recording.end();
         behind.told(id);
-        let waits = !self.outlives_answers() || behind.len() > BACKLOG;
-        if waits && timeout(RECORD, recording.ended).await.is_err() {
-            tracing::error!(run = %id, "the record of a run that the cache has served is late");
+        if !self.outlives_answers() || behind.len() > BACKLOG {
+            // As for any other run: what is said waits for nothing, and the end for the record.
+            tokio::spawn(async move {
+                if timeout(RECORD, OptionFuture::from(recorded)).await.is_err() {
+                    tracing::error!(run = %id, "the record of a run that the cache has served is late");
+                }
+                drop(end);
+            });
         }
         RunStream { id, cache: Some(CacheOutcome::Hit), first, rest }
     }

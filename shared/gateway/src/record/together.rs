@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use hearth_domain::Run;
 use hearth_store::Store;
-use hearth_wire::RunEvent;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, error::SendError};
+
+use super::Recorder;
 
 /// How long the first one waits for others.
 const LINGER: Duration = Duration::from_millis(5);
@@ -17,15 +17,7 @@ const MOST: usize = 50;
 
 /// The writer, which works while there is a handle to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Together(mpsc::UnboundedSender<Ended>);
-
-/// A run that has ended.
-#[derive(Debug)]
-struct Ended {
-    run: Run,
-    events: Vec<RunEvent>,
-    written: oneshot::Sender<bool>,
-}
+pub(crate) struct Together(mpsc::UnboundedSender<Box<Recorder>>);
 
 impl Together {
     /// Starts the writer.
@@ -35,32 +27,33 @@ impl Together {
         Self(handle)
     }
 
-    /// Writes a run that has ended, with all its events; whether it is written. It was never stored before.
-    pub(super) async fn write(&self, run: Run, events: Vec<RunEvent>) -> bool {
-        let (written, told) = oneshot::channel();
-        let _ = self.0.send(Ended { run, events, written });
-        told.await.unwrap_or(false)
+    /// Writes a run that has ended and was never stored, with all its events.
+    pub(super) fn write(&self, ended: Box<Recorder>) {
+        if let Err(SendError(ended)) = self.0.send(ended) {
+            tokio::spawn(ended.finish());
+        }
     }
 }
 
-async fn write(store: Store, mut inbox: mpsc::UnboundedReceiver<Ended>) {
-    let mut batch = Vec::with_capacity(MOST);
-    while inbox.recv_many(&mut batch, MOST).await > 0 {
-        if batch.len() < MOST {
+async fn write(store: Store, mut inbox: mpsc::UnboundedReceiver<Box<Recorder>>) {
+    let mut ended = Vec::with_capacity(MOST);
+    while inbox.recv_many(&mut ended, MOST).await > 0 {
+        if ended.len() < MOST {
             tokio::time::sleep(LINGER).await;
-            while batch.len() < MOST
+            while ended.len() < MOST
                 && let Ok(next) = inbox.try_recv()
             {
-                batch.push(next);
+                ended.push(next);
             }
         }
-        let runs: Vec<_> = batch.iter().map(|ended| (&ended.run, &*ended.events)).collect();
-        let written = store.runs().put_ended(&runs).await;
-        if let Err(error) = &written {
-            tracing::warn!(runs = batch.len(), %error, "the ends of runs wait to be recorded");
+        let runs: Vec<_> = ended.iter_mut().map(|one| (&one.run, &*one.pending.make_contiguous())).collect();
+        if let Err(error) = store.runs().put_ended(&runs).await {
+            tracing::warn!(runs = runs.len(), %error, "the ends of runs wait to be recorded");
+            for alone in ended.drain(..) {
+                tokio::spawn(alone.finish());
+            }
         }
-        for ended in batch.drain(..) {
-            let _ = ended.written.send(written.is_ok());
-        }
+        // Who waits for their records goes on.
+        ended.clear();
     }
 }

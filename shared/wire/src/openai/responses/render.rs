@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Asked, Incomplete, OutputItem, OutputText, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
+    references::item_id,
 };
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
@@ -305,8 +306,7 @@ impl Renderer {
 
     /// The id of the next item.
     fn item_id(&self, kind: &str) -> String {
-        let stem = self.response.id.trim_start_matches(RunId::PREFIX);
-        format!("{kind}_{stem}_{}", self.made.len())
+        item_id(kind, &self.response.id, self.made.len())
     }
 
     fn add(&mut self, of: Part, item: OutputItem) -> usize {

@@ -220,7 +220,6 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (json!({"input": null}), "input"),
         (json!({"input": [user, {"role": "user"}]}), "input[1].content"),
         (json!({"input": [{"content": "hi"}]}), "input[0].role"),
-        (json!({"input": [{"type": "item_reference", "id": "msg_1"}]}), "input[0].type"),
         (json!({"input": [{"type": "web_search_call", "id": "ws_1"}]}), "input[0].type"),
         (json!({"input": [user, gave("c1", json!("21"))]}), "input[1].call_id"),
         (json!({"input": [{"type": "function_call", "call_id": "c1", "name": "f"}]}), "input[0].arguments"),

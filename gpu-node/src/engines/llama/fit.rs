@@ -1,0 +1,147 @@
+//! Whether a model fits into the memory of the GPUs, before it is loaded there.
+//!
+//! A driver that runs out of memory in the middle of a load says little. The devices are asked here, in the
+//! model's own worker: the supervisor opens none.
+
+use bytesize::ByteSize;
+use llama_cpp_2::list_llama_ggml_backend_devices;
+
+use crate::{
+    engines::probe::{Device, DeviceKind},
+    frames::LoadSpec,
+    gguf::{Header, Shape},
+    memory::{self, ContextSize},
+};
+
+/// Looks whether the layers that `spec` puts on GPUs fit there. Where there is no GPU, or it doesn't tell its
+/// memory, everything does.
+///
+/// # Errors
+/// Why they don't, and what would.
+pub(super) fn check(header: &Header, spec: &LoadSpec) -> Result<(), String> {
+    if spec.gpu_layers == 0 {
+        return Ok(());
+    }
+    let context = match header.is_embedding() {
+        true => ContextSize::for_embedding(spec.context_length),
+        false => ContextSize::for_text(spec.context_length, spec.slots),
+    };
+    let devices: Vec<Device> = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
+    fits(&header.shape(), &context, spec.gpu_layers, &devices)
+}
+
+fn fits(shape: &Shape, context: &ContextSize, gpu_layers: u32, devices: &[Device]) -> Result<(), String> {
+    let gpus = chosen(devices);
+    let free: u64 = gpus.iter().map(|gpu| gpu.memory_free).sum();
+    if gpus.is_empty() || gpus.iter().any(|gpu| gpu.memory_total == 0) {
+        return Ok(());
+    }
+    // What comes after the last layer counts as one.
+    let all = u32::try_from(shape.layers.len()).unwrap_or(u32::MAX).saturating_add(1);
+    let wanted = gpu_layers.min(all);
+    let needed = needed(shape, context, wanted, all);
+    if needed <= free {
+        return Ok(());
+    }
+    let most = (0..wanted).rev().find(|layers| self::needed(shape, context, *layers, all) <= free);
+    let names: Vec<&str> = gpus.iter().map(|gpu| gpu.name.as_str()).collect();
+    Err(format!(
+        "it needs {} of GPU memory for {wanted} of its {all} layers, and {} are free on {}; take a shorter \
+         context, fewer slots, or node.gpu_layers = {}",
+        ByteSize::b(needed),
+        ByteSize::b(free),
+        names.join(" and "),
+        most.unwrap_or(0),
+    ))
+}
+
+/// The devices that llama.cpp puts layers on: GPUs with memory of their own, else those that share the
+/// machine's.
+fn chosen(devices: &[Device]) -> Vec<&Device> {
+    let of = |kind| devices.iter().filter(move |device| device.kind == kind).collect::<Vec<_>>();
+    let gpus = of(DeviceKind::Gpu);
+    if gpus.is_empty() { of(DeviceKind::IntegratedGpu) } else { gpus }
+}
+
+/// What so many of all layers take of a GPU's memory, in bytes: their part of weights, keys and values, and
+/// what one step computes with.
+fn needed(shape: &Shape, context: &ContextSize, layers: u32, all: u32) -> u64 {
+    if layers == 0 {
+        return 0;
+    }
+    let prediction = memory::predict(shape, context);
+    let part = |bytes: u64| {
+        let part = u128::from(bytes) * u128::from(layers) / u128::from(all);
+        u64::try_from(part).unwrap_or(u64::MAX)
+    };
+    part(prediction.weights.saturating_add(prediction.cache)).saturating_add(prediction.compute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::Layer;
+
+    const GIB: u64 = 1 << 30;
+
+    /// A model of 8 billion weights in 4 bits, with a context of 8,192 tokens: 1 GiB of keys and values.
+    fn model() -> (Shape, ContextSize) {
+        let layer = Layer { kv_heads: 8, key_length: 128, value_length: 128, ..Layer::default() };
+        let shape = Shape {
+            layers: vec![layer; 32],
+            embedding_length: 4096,
+            feed_forward_length: 14_336,
+            vocabulary: 128_256,
+            tensor_bytes: 5 * GIB,
+            ..Shape::default()
+        };
+        (shape, ContextSize::for_text(8192, 1))
+    }
+
+    fn device(name: &str, kind: DeviceKind, free: u64) -> Device {
+        let (description, backend) = (String::new(), String::new());
+        let (name, memory_total) = (name.to_owned(), 24 * GIB);
+        Device { name, description, backend, kind, memory_total, memory_free: free }
+    }
+
+    fn gpu(free: u64) -> Device {
+        device("CUDA0", DeviceKind::Gpu, free)
+    }
+
+    #[test]
+    fn what_fits_is_loaded() {
+        let (shape, context) = model();
+        let cpu = device("CPU", DeviceKind::Cpu, GIB);
+        let integrated = |free| device("Vulkan0", DeviceKind::IntegratedGpu, free);
+        let untold = Device { memory_total: 0, memory_free: 0, ..gpu(0) };
+        let cases: [(&[Device], u32, bool); 9] = [
+            (&[], 999, true),
+            (std::slice::from_ref(&cpu), 999, true),
+            (&[gpu(8 * GIB)], 999, true),
+            (&[gpu(6 * GIB)], 999, false),
+            (&[gpu(6 * GIB)], 24, true),
+            (&[gpu(4 * GIB), gpu(4 * GIB), cpu], 999, true),
+            (&[gpu(4 * GIB), integrated(16 * GIB)], 999, false),
+            (&[integrated(16 * GIB)], 999, true),
+            (&[untold], 999, true),
+        ];
+        for (devices, gpu_layers, there) in cases {
+            let fits = fits(&shape, &context, gpu_layers, devices);
+            assert_eq!(fits.is_ok(), there, "{devices:?} {gpu_layers}: {fits:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_with_what_would() {
+        let (shape, context) = model();
+        let why = fits(&shape, &context, 999, &[gpu(4 * GIB)]).unwrap_err();
+        assert!(why.starts_with("it needs 6.") && why.contains("for 33 of its 33 layers"), "{why}");
+        assert!(why.contains("4.0 GiB are free on CUDA0"), "{why}");
+        let layers: u32 = why.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!((16..24).contains(&layers), "{why}");
+        assert_eq!(fits(&shape, &context, layers, &[gpu(4 * GIB)]), Ok(()));
+        assert!(fits(&shape, &context, layers + 1, &[gpu(4 * GIB)]).is_err());
+        let why = fits(&shape, &context, 999, &[gpu(GIB / 64)]).unwrap_err();
+        assert!(why.ends_with("node.gpu_layers = 0"), "{why}");
+    }
+}
