@@ -34,10 +34,13 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     let data = Scratch::new()?;
     let vendor = free_address()?;
     let result = with_gateway(workspace, &data.0, &log, &vendor, |ready| {
-        let told = |command| told(command, ready, &vendor);
-        shell::run(told(venv.command(workspace, "python").args(["-m", "pytest", "-q", PYTHON])))?;
+        shell::run(told(
+            venv.command(workspace, "python").args(["-m", "pytest", "-q", PYTHON]),
+            ready,
+            &vendor,
+        ))?;
         let mut node = workspace.command("node");
-        shell::run(told(node.arg("--test").current_dir(workspace.root.join(JAVASCRIPT))))
+        shell::run(told(node.arg("--test").current_dir(workspace.root.join(JAVASCRIPT)), ready, &vendor))
     });
     if result.is_err() {
         println!("\nthe end of {}:\n{}", log.display(), tail(&log));
