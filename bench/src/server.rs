@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{client::Client, process::Process, random::Random};
+use crate::{client::Client, process::Process, random::Random, rounds::Named};
 
 /// What a server may use, the same for each.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,12 @@ pub(crate) struct Server {
     pub(crate) name: &'static str,
     pub(crate) client: Client,
     pub(crate) process: Process,
+}
+
+impl Named for Server {
+    fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 impl Server {

@@ -88,6 +88,14 @@ impl Row {
         })
     }
 
+    /// How far it is from what it should be.
+    fn missed_by(&self) -> f64 {
+        match self.goal {
+            Some(Goal::AtLeast(bound) | Goal::AtMost(bound)) => (self.spread.median - bound).abs(),
+            None => 0.0,
+        }
+    }
+
     fn cells(&self) -> [String; 6] {
         let range = format!("{}..{}", number(self.spread.min), number(self.spread.max));
         let compared = match self.compared_by {
@@ -101,14 +109,14 @@ impl Row {
             Some(Goal::AtMost(bound)) => format!("≤ {bound:.2}"),
         };
         let met = match self.met() {
-            None => "",
-            Some(true) => "yes",
-            Some(false) => "**no**",
+            None => String::new(),
+            Some(true) => "yes".to_owned(),
+            Some(false) => format!("**no**, by {}", number(self.missed_by())),
         };
         let what =
             if self.unit.is_empty() { self.what.clone() } else { format!("{}, {}", self.what, self.unit) };
         let theirs = self.theirs.map(number).unwrap_or_default();
-        [what, number(self.ours), theirs, compared, goal, met.to_owned()]
+        [what, number(self.ours), theirs, compared, goal, met]
     }
 }
 
@@ -166,7 +174,7 @@ impl Table {
 }
 
 /// With three digits that tell something.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => "?".to_owned(),
         size if size >= 100.0 => format!("{value:.0}"),

@@ -24,9 +24,9 @@ fn routes(state: &AppState) -> Routes {
         .merge(hearth_fn_ops::routes(state))
 }
 
-/// The router that `hearth up` serves. Streams are never compressed: that would hold tokens back.
+/// The router that `hearth up` serves. Streams are never compressed: that would hold tokens back. Images are already.
 pub(crate) fn router(state: AppState) -> Router {
-    let predicate = SizeAbove::new(MIN_COMPRESSED).and(NotForContentType::SSE);
+    let predicate = SizeAbove::new(MIN_COMPRESSED).and(NotForContentType::SSE).and(NotForContentType::IMAGES);
     let compression = CompressionLayer::new().gzip(true).compress_when(predicate);
     hearth_http::finish(routes(&state), state).layer(compression)
 }

@@ -14,7 +14,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use mimalloc::MiMalloc;
 use settings::Settings;
+
+/// A request is many small allocations, made in one thread and freed in another: this one is quicker at that than
+/// the system's, and gives back more.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// An AI gateway at home: local models and one API for all of them.
 #[derive(Debug, Parser)]

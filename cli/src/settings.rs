@@ -11,9 +11,12 @@ use bytesize::ByteSize;
 use clap::Args;
 use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
-use hearth_gateway::Routing;
+use hearth_gateway::{
+    CacheSettings, Routing,
+    routing::{Alias, SelectionSettings},
+};
 use hearth_node::storage::Policy;
-use hearth_providers::ProviderConfig;
+use hearth_providers::{Catalog, ProviderConfig, catalog::Override};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -54,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) model: Option<PathBuf>,
     /// The id of the model that embeds for requests that name none.
     pub(crate) embedding_model: Option<String>,
+    /// Seconds that a link to an image or a mesh works.
+    pub(crate) artifact_link_seconds: u64,
     /// Which lines are logged: error, warn, info, debug or trace.
     pub(crate) log_level: String,
     /// The gateway that client commands talk to.
@@ -66,12 +71,18 @@ pub(crate) struct Settings {
     pub(crate) hub: HubSettings,
     /// What the model folder may hold.
     pub(crate) storage: StorageSettings,
+    /// Whether answers are kept for when the same is asked again.
+    pub(crate) cache: CacheSettings,
     /// Providers to ask beside the node, by the names that clients use for them.
     pub(crate) providers: BTreeMap<String, ProviderConfig>,
-    /// Names that stand for models, the first that can serve being taken.
-    pub(crate) aliases: BTreeMap<String, Vec<String>>,
+    /// Names that stand for models.
+    pub(crate) aliases: BTreeMap<String, Alias>,
     /// What to try in place of a model, or an alias, that can't serve.
     pub(crate) fallbacks: BTreeMap<String, Vec<String>>,
+    /// How to choose where a request leaves the choice.
+    pub(crate) selection: SelectionSettings,
+    /// What is known of providers' models beyond the catalog, by `PROVIDER:MODEL`.
+    pub(crate) models: BTreeMap<String, Override>,
 }
 
 /// The node's settings.
@@ -143,15 +154,19 @@ impl Default for Settings {
             port: 8080,
             model: None,
             embedding_model: None,
+            artifact_link_seconds: 3600,
             log_level: "info".to_owned(),
             url: None,
             token: None,
             node: NodeSettings::default(),
             hub: HubSettings::default(),
             storage: StorageSettings::default(),
+            cache: CacheSettings::default(),
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
+            selection: SelectionSettings::default(),
+            models: BTreeMap::new(),
         }
     }
 }
@@ -205,12 +220,14 @@ impl Settings {
     }
 
     /// Whom the gateway asks beside its node, and for what.
-    pub(crate) fn routing(&self) -> Routing {
-        Routing {
+    pub(crate) fn routing(&self) -> Result<Routing> {
+        Ok(Routing {
             providers: self.providers.clone(),
             aliases: self.aliases.clone(),
             fallbacks: self.fallbacks.clone(),
-        }
+            selection: self.selection.clone(),
+            catalog: Catalog::with(&self.models)?,
+        })
     }
 
     /// The folder of model files.
@@ -227,6 +244,7 @@ impl Settings {
             "port": self.port,
             "model": self.model,
             "embedding_model": self.embedding_model,
+            "artifact_link_seconds": self.artifact_link_seconds,
             "log_level": self.log_level,
             "url": self.url,
             "token": secret(&self.token),
@@ -248,6 +266,9 @@ impl Settings {
             "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
             "aliases": self.aliases,
             "fallbacks": self.fallbacks,
+            "selection": self.selection,
+            "models": self.models,
+            "cache": self.cache,
             "hub": {"url": self.hub.url, "token": secret(&self.hub.token)},
             "storage": {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
@@ -281,15 +302,21 @@ impl Settings {
             // A worker says that it lives after each step, at least every half second.
             ("node.stall_seconds", node.stall_seconds, 3, DAY),
             ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
+            ("artifact_link_seconds", self.artifact_link_seconds, 1, 30 * DAY),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];
-        for (name, provider) in &self.providers {
-            provider.endpoint(name, None)?;
-        }
+        self.routing()?.check()?;
         for (name, value, least, most) in bounds {
             anyhow::ensure!(
                 (least..=most).contains(&value),
                 "{name} must be {least} to {most}, and is {value}"
+            );
+        }
+        for (name, value, range) in self.cache.numbers() {
+            let (least, most) = range.into_inner();
+            anyhow::ensure!(
+                (least..=most).contains(&value),
+                "cache.{name} must be {least} to {most}, and is {value}"
             );
         }
         anyhow::ensure!(
@@ -365,6 +392,19 @@ mod tests {
     }
 
     #[test]
+    fn facts_of_models_are_read_and_shown() {
+        let toml =
+            "[models.'rig:qwen3.5-Mini*']\ncontext_length = 32768\nprice = {input = 0.1, output = 3}\n";
+        let settings = read(toml).unwrap();
+        let catalog = settings.routing().unwrap().catalog;
+        let facts = catalog.facts("rig", "openai_compatible", "qwen3.5-Mini-8b").unwrap();
+        assert_eq!(facts.context_length, Some(32768));
+        assert!(facts.price.as_ref().is_some_and(|price| price.input.is_some() && price.output.is_some()));
+        let again = read(&settings.shown().unwrap()).unwrap();
+        assert_eq!(again.models, settings.models);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (toml, word) in [
             ("prot = 1", "prot"),
@@ -376,6 +416,14 @@ mod tests {
             ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
             ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
             ("[storage]\nkeep_days = 0", "storage.keep_days"),
+            ("[aliases]\nfast = []", "aliases.fast"),
+            ("[selection]\nstrategy = 'best'", "best"),
+            ("[[selection.rules]]\nwords = ['code']", "selection.rules[0].model"),
+            ("[models.'gpt-5']\ncontext_length = 1", "models.\"gpt-5\""),
+            ("[models.'openai:gpt-5']\nprize = 1", "prize"),
+            ("[models.'openai:gpt-5.1']\nprice = {input = -1}", "dollars"),
+            ("[cache]\nttl_seconds = 0", "cache.ttl_seconds must be 1"),
+            ("[cache]\nttl = 5", "ttl"),
             ("=", "hearth.toml"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());

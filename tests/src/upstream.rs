@@ -1,8 +1,9 @@
 //! A vendor's API, played by a server of ours: it answers what it was told to, as a vendor's documentation
-//! says, and can split its bytes anywhere, fall silent, or go away.
+//! says, and can split its bytes anywhere, fall silent, or go away. What it is asked beside generations, its list
+//! of models for one, may come at any time, and is answered apart from those.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -10,7 +11,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
 use bytes::Bytes;
@@ -33,8 +34,16 @@ pub struct Received {
     pub path: String,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Its body, if it is JSON.
     pub body: Value,
+    /// Its body as it came.
+    pub raw: Bytes,
+}
+
+impl Received {
+    fn is_of(&self, path: &str) -> bool {
+        self.path.split('?').next() == Some(path)
+    }
 }
 
 /// An answer to give.
@@ -61,6 +70,10 @@ enum End {
 struct Shared {
     replies: Mutex<VecDeque<Reply>>,
     received: Mutex<Vec<Received>>,
+    /// What is answered to a `GET` whenever it comes, by its path.
+    pages: Mutex<HashMap<String, Reply>>,
+    /// The `GET`s that were answered so.
+    asked: watch::Sender<Vec<Received>>,
     /// How many clients have gone away from an answer that was silent.
     left: watch::Sender<usize>,
 }
@@ -71,6 +84,13 @@ impl Reply {
     pub fn json(status: u16, body: &Value) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self { status, headers, pieces: vec![body.to_string().into()], end: End::Whole }
+    }
+
+    /// A file.
+    #[must_use]
+    pub fn file(media_type: &str, bytes: &[u8]) -> Self {
+        let headers = vec![("content-type", media_type.to_owned())];
+        Self { status: 200, headers, pieces: vec![Bytes::copy_from_slice(bytes)], end: End::Whole }
     }
 
     /// A stream of chunks as OpenAI sends them, and `[DONE]`.
@@ -136,7 +156,9 @@ impl Upstream {
         let listener = listener.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
         let (left, _) = watch::channel(0);
-        let shared = Arc::new(Shared { replies: Mutex::default(), received: Mutex::default(), left });
+        let (asked, _) = watch::channel(Vec::new());
+        let (replies, received, pages) = Default::default();
+        let shared = Arc::new(Shared { replies, received, pages, asked, left });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -149,7 +171,30 @@ impl Upstream {
         self.shared.replies.lock().unwrap_or_else(PoisonError::into_inner).push_back(reply);
     }
 
-    /// The requests that came, oldest first.
+    /// Has it give this answer to each `GET` of `path`, whatever the query. A list of models, or a balance, that
+    /// it wasn't given isn't found.
+    pub fn page(&self, path: &str, reply: Reply) {
+        self.shared.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), reply);
+    }
+
+    /// The `GET`s of `path` that were answered so, oldest first.
+    #[must_use]
+    pub fn asked(&self, path: &str) -> Vec<Received> {
+        self.shared.asked.borrow().iter().filter(|asked| asked.is_of(path)).cloned().collect()
+    }
+
+    /// Waits until so many `GET`s of `path` have come.
+    ///
+    /// # Panics
+    /// If they don't.
+    pub async fn was_asked(&self, path: &str, times: usize) {
+        let mut asked = self.shared.asked.subscribe();
+        let enough = |asked: &Vec<Received>| asked.iter().filter(|one| one.is_of(path)).count() >= times;
+        let waited = crate::within("a question", asked.wait_for(enough)).await;
+        assert!(waited.is_ok(), "the server is gone");
+    }
+
+    /// The other requests that came, oldest first.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -172,6 +217,9 @@ impl Drop for Upstream {
     }
 }
 
+/// How the paths end of what a gateway asks by itself.
+const ASIDE: [&str; 4] = ["/models", "/key", "/credits", "/user/balance"];
+
 /// Counts a client that goes away.
 struct Leaving(Arc<Shared>);
 
@@ -188,11 +236,19 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         path: head.uri.to_string(),
         headers: head.headers,
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        raw: body,
     };
-    shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
-    let reply = shared.replies.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let reply =
-        reply.unwrap_or_else(|| Reply::json(500, &serde_json::json!({"error": {"message": "not scripted"}})));
+    let path = head.uri.path();
+    let page = shared.pages.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+    let is_aside = page.is_some() || ASIDE.iter().any(|end| path.ends_with(end));
+    let reply = if head.method == Method::GET && is_aside {
+        shared.asked.send_modify(|asked| asked.push(received));
+        page.unwrap_or_else(|| Reply::json(404, &serde_json::json!({"error": {"message": "no such page"}})))
+    } else {
+        shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+        let reply = shared.replies.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        reply.unwrap_or_else(|| Reply::json(500, &serde_json::json!({"error": {"message": "not scripted"}})))
+    };
     let mut response = Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or_default());
     for (name, value) in &reply.headers {
         response = response.header(*name, value);

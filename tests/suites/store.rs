@@ -4,11 +4,14 @@
 
 use hearth_auth::Keys;
 use hearth_domain::{
-    FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId, RunState, Scope,
-    Timestamp, TokenId, ToolCall, Usage, UserId,
+    Artifact, ArtifactId, FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId,
+    RunState, Scope, Timestamp, TokenId, ToolCall, Usage, UserId,
 };
 use hearth_embedded::Embedded;
-use hearth_store::{Clients, Names, Store, StoreError, conversations::Conversation, tokens::TokenRecord};
+use hearth_store::{
+    Clients, Names, Store, StoreError, artifacts::ArtifactRecord, cached_answers::CachedFacts,
+    conversations::Conversation, tokens::TokenRecord,
+};
 use hearth_wire::{RunEvent, RunEventBody};
 
 const BUCKET: &str = "hearth-media";
@@ -51,10 +54,12 @@ fn run(owner: UserId) -> Run {
         fallback_reason: None,
         queue_position: Some(2),
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),
         tool_calls: Vec::new(),
+        artifacts: Vec::new(),
         created_at: Timestamp::now(),
         finished_at: None,
     }
@@ -114,6 +119,22 @@ async fn events_are_read_in_order_from_where_an_earlier_answer_ended() {
     assert_eq!(seqs(0).await, [1, 2, 3]);
     assert_eq!(seqs(2).await, [3]);
     assert!(seqs(3).await.is_empty());
+}
+
+#[tokio::test]
+async fn runs_that_have_ended_are_written_together_with_their_events() {
+    let (_folder, store) = store().await;
+    let owner = UserId::new();
+    let ended = |text: &str| Run { state: RunState::Completed, text: text.into(), ..run(owner) };
+    let (first, second) = (ended("one"), ended(""));
+    let events = [RunEvent { seq: 1, body: RunEventBody::text("one") }];
+    store.runs().put_ended(&[(&first, &events), (&second, &[])]).await.unwrap();
+    assert_eq!(store.runs().get(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.runs().get(second.id).await.unwrap(), Some(second.clone()));
+    assert_eq!(store.runs().events_after(first.id, 0).await.unwrap(), events);
+    assert!(store.runs().events_after(second.id, 0).await.unwrap().is_empty());
+    assert!(store.runs().open().await.unwrap().is_empty());
+    assert!(matches!(store.runs().update(&first).await, Err(StoreError::Conflict)));
 }
 
 #[tokio::test]
@@ -230,4 +251,81 @@ async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted
         assert_eq!(conversations.get(id, owner).await.unwrap(), None);
         assert!(!conversations.delete(id, owner).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is_too_old() {
+    let (_folder, store) = store().await;
+    let (ada, bob) = (UserId::new(), UserId::new());
+    let expires = Timestamp::from_unix(Timestamp::now().unix() + 60);
+    let facts = |owner| CachedFacts {
+        owner,
+        asked: "fast".into(),
+        model: "tiny-chat".into(),
+        provider: "local".into(),
+        expires,
+    };
+    let answers = store.cached_answers();
+    // Short ones are stored as they are, long ones compressed.
+    for (key, body) in [("k1", "{}".to_owned()), ("k2", "a long täxt ".repeat(10_000))] {
+        assert!(answers.put(key, &facts(ada), &body).await.unwrap());
+        assert_eq!(answers.get(key).await.unwrap(), Some((facts(ada), body)));
+    }
+    // What can't be made small enough stays out.
+    let mut state = 1_u64;
+    let mut noise = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b' ' + u8::try_from(state >> 57).unwrap() % 90)
+    };
+    let noise: String = (0..600_000).map(|_| noise()).collect();
+    assert!(!answers.put("k3", &facts(ada), &noise).await.unwrap());
+    assert_eq!(answers.get("k3").await.unwrap(), None);
+
+    let old = CachedFacts { expires: Timestamp::from_unix(Timestamp::now().unix() - 1), ..facts(bob) };
+    answers.put("k4", &old, "{}").await.unwrap();
+    assert_eq!(answers.get("k4").await.unwrap(), None);
+    assert!(answers.of(bob).await.unwrap().is_empty());
+    let keys = async || {
+        let entries = answers.of(ada).await.unwrap();
+        assert!(entries.iter().all(|entry| entry.facts == facts(ada)));
+        entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys().await, ["k1", "k2"]);
+    answers.delete(ada, "k1").await.unwrap();
+    answers.delete(ada, "k1").await.unwrap();
+    assert_eq!(answers.get("k1").await.unwrap(), None);
+    assert_eq!(keys().await, ["k2"]);
+}
+
+#[tokio::test]
+async fn an_artifact_is_kept_with_its_file_until_it_expires() {
+    let (_folder, store) = store().await;
+    let record = |seconds: i64| {
+        let artifact = Artifact {
+            id: ArtifactId::new(),
+            media_type: "image/png".into(),
+            size_bytes: 300_000,
+            sha256: "00".into(),
+            revised_prompt: Some("a red fox".into()),
+            expires_at: Timestamp::from_unix(Timestamp::now().unix() + seconds),
+            link: String::new(),
+        };
+        ArtifactRecord { artifact, owner: UserId::new(), run: RunId::new(), created_at: Timestamp::now() }
+    };
+    let (artifacts, bytes) = (store.artifacts(), vec![7; 300_000]);
+    let kept = record(60);
+    artifacts.put(&kept, bytes.clone()).await.unwrap();
+    assert_eq!(artifacts.get(kept.artifact.id).await.unwrap(), Some(kept.clone()));
+    let read = artifacts.read(kept.artifact.id).await.unwrap().unwrap();
+    assert_eq!(read.collect().await.unwrap().to_vec(), bytes);
+
+    // What opens it is written nowhere.
+    let linked = Artifact { link: "/v1/artifacts/x?signature=s".into(), ..kept.artifact.clone() };
+    artifacts.put(&ArtifactRecord { artifact: linked, ..kept.clone() }, bytes.clone()).await.unwrap();
+    assert_eq!(artifacts.get(kept.artifact.id).await.unwrap(), Some(kept));
+
+    let old = record(-1);
+    artifacts.put(&old, bytes).await.unwrap();
+    assert_eq!(artifacts.get(old.artifact.id).await.unwrap(), None);
+    assert!(artifacts.read(ArtifactId::new()).await.unwrap().is_none());
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: builds Hearth as it is shipped and what it is compared with, and measures.
 
 mod llama_server;
+mod peers;
 
 use std::process::Command;
 
@@ -10,13 +11,13 @@ use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 use crate::{environment, shell};
 
-/// Measures the node, or wears everything: what follows in `arguments` is for the program that does it.
+/// Measures the node or the gateway, or wears everything: what follows in `arguments` is for the program that does it.
 ///
 /// # Errors
 /// Something cannot be built or run, or the soak lost something.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let Some(what @ ("node" | "soak")) = arguments.first().map(String::as_str) else {
-        bail!("`cargo xtask bench` takes `node` or `soak`");
+    let Some(what @ ("node" | "gateway" | "soak")) = arguments.first().map(String::as_str) else {
+        bail!("`cargo xtask bench` takes `node`, `gateway` or `soak`");
     };
     tools::ensure(workspace, &Tool::TO_BUILD)?;
     shell::run(&mut workspace.cargo(BUILD))?;
@@ -25,10 +26,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bench.env_remove(name);
     }
     bench.args(arguments).arg("--hearth").arg(workspace.binary("release", "hearth"));
+    let folder = workspace.target.join("bench");
     if what == "node" {
-        let folder = workspace.target.join("bench");
         bench.arg("--llama-server").arg(llama_server::ensure(workspace, &folder)?);
-        bench.arg("--cache").arg(folder);
+        bench.arg("--cache").arg(&folder);
+    }
+    if what == "gateway" {
+        bench.args(peers::ensure(workspace, &folder).iter().flat_map(|peer| ["--peer", peer]));
     }
     shell::run(&mut bench)
 }

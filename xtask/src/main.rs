@@ -42,6 +42,7 @@ Usage: cargo xtask <command>
   package         Build the Lambda functions, and measure their size and cold start
       --arch <arch>   x86_64 (the default) or arm64
   bench node      Measure the node beside llama.cpp's own server; --help has the options
+  bench gateway   Measure the gateway beside others from PyPI and npm; --help has the options
   bench soak      Wear everything for ten minutes, and see that nothing is lost
 ";
 

@@ -45,11 +45,16 @@ impl Venv {
     /// A program of the environment, with the environment's own programs first on its `PATH`.
     pub(crate) fn command(&self, workspace: &Workspace, program: &str) -> Command {
         let programs = self.programs();
-        let mut command = workspace.command(programs.join(program));
+        let mut command = workspace.command(self.program(program));
         command.env("PATH", environment::path_with(&programs)).env("VIRTUAL_ENV", &self.folder);
         // No __pycache__ beside the sources.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
+    }
+
+    /// Where a program of the environment is.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs().join(name)
     }
 
     fn programs(&self) -> PathBuf {

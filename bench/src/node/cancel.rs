@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use super::{
     Bench, Part, Report,
     plan::{SHORT, SMALL_CONTEXT},
-    rounds::seed,
 };
 use crate::{
     client::{Ask, Client, Link},
     hearth,
     random::Random,
+    rounds::seed,
     statistics::{median, percentile},
     table::{Goal, Row},
 };

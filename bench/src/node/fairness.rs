@@ -6,11 +6,11 @@ use futures::future::try_join_all;
 use super::{
     Bench, Report, Servers,
     plan::{QUEUED, SHORT},
-    rounds::{in_turns, seed},
 };
 use crate::{
     client::Ask,
     random::Random,
+    rounds::{in_turns, seed},
     server::Server,
     statistics::{median, percentile},
     table::{Goal, Row},

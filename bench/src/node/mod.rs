@@ -5,13 +5,9 @@ mod fairness;
 mod overhead;
 mod plan;
 mod prefix;
-mod rounds;
 mod throughput;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
@@ -19,7 +15,7 @@ use hearth_node::{NodeConfig, gguf::Header};
 use serde_json::{Value, json};
 
 use crate::{
-    hearth, model, peer,
+    hearth, machine, model, peer,
     server::{Capacity, Server},
     table::Table,
 };
@@ -163,16 +159,15 @@ impl Bench {
     /// What was measured where, for whoever reads the numbers later.
     fn about(&self) -> Result<Value> {
         let header = Header::read(&self.model).context("the model can't be read")?;
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(json!({
             "model": header.name(),
             "quantisation": header.quantisation(),
             "model_bytes": header.file_size(),
             "threads": self.threads,
             "rounds": self.plan.rounds,
-            "processors": processors,
-            "processor": processor(),
-            "load_before": load(),
+            "processors": machine::processors(),
+            "processor": machine::processor(),
+            "load_before": machine::load(),
         }))
     }
 }
@@ -198,16 +193,4 @@ fn heading(about: &Value) -> String {
         text("rounds"),
         text("load_before"),
     )
-}
-
-/// The processor's name, where Linux tells it.
-fn processor() -> Option<String> {
-    let text = fs::read_to_string(Path::new("/proc/cpuinfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
-    Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
-}
-
-/// How busy the machine was in the last minute: numbers of a busy machine are worth little.
-fn load() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }

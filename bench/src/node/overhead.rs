@@ -5,12 +5,12 @@ use anyhow::Result;
 use super::{
     Bench, Part, Report,
     plan::{CONTEXT, SLOTS},
-    rounds::{in_turns, seed},
 };
 use crate::{
     client::Ask,
     hearth,
     random::Random,
+    rounds::{in_turns, seed},
     statistics::median,
     table::{Goal, Row},
 };

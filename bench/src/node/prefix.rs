@@ -3,13 +3,11 @@
 use anyhow::Result;
 use hearth_domain::Role;
 
-use super::{
-    Bench, Report, Servers,
-    rounds::{in_turns, seed},
-};
+use super::{Bench, Report, Servers};
 use crate::{
     client::{Answer, Ask, Turn},
     random::Random,
+    rounds::{in_turns, seed},
     server::Server,
     table::{Goal, Row},
     words,

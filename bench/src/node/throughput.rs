@@ -9,11 +9,11 @@ use super::{
     Bench, Part, Report, fairness, overhead,
     plan::{CONTEXT, SHORT, SLOTS, SMALL_CONTEXT},
     prefix,
-    rounds::{in_turns, seed},
 };
 use crate::{
     client::Ask,
     random::Random,
+    rounds::{in_turns, seed},
     server::Server,
     table::{Goal, Row},
 };

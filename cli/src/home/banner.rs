@@ -40,7 +40,8 @@ pub(crate) struct Ready {
     pub(crate) url: String,
     /// The first token, at the first start only.
     pub(crate) token: Option<String>,
-    pub(crate) model: String,
+    /// The default model's id, if there is a node.
+    pub(crate) model: Option<String>,
     /// Why the default model can't be loaded.
     pub(crate) failure: Option<String>,
     pub(crate) data: PathBuf,
@@ -52,7 +53,8 @@ pub(crate) fn print(as_json: bool, ready: &Ready) {
         println!("{}", json!({"url": ready.url, "token": ready.token, "model": ready.model}));
         return;
     }
-    let Ready { url, model, data, .. } = ready;
+    let Ready { url, data, .. } = ready;
+    let model = ready.model.as_deref().unwrap_or("(no node: name a provider's model)");
     println!("\nHearth is up.\n\n  address    {url}\n  model      {model}\n  data       {}", data.display());
     match &ready.token {
         Some(token) => println!("  API token  {token}\n             (shown this once; keep it)"),

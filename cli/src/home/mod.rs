@@ -14,11 +14,11 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use hearth_auth::LinkVerifier;
 use hearth_domain::{NodeId, Scope, Timestamp, UserId};
-use hearth_gateway::Gateway;
+use hearth_gateway::{Gateway, Options};
 use hearth_http::AppState;
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     api,
@@ -26,19 +26,35 @@ use crate::{
     settings::{Settings, Source},
 };
 use banner::Progress;
+use model::DefaultModel;
 use stores::Stores;
 
 /// How often the node's being there is noted.
 const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// How long the records of what was answered may take at the end.
+const RECORDS: Duration = Duration::from_secs(5);
 
 /// Everything in one process
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     #[command(flatten)]
     source: Source,
+    /// Start no node: requests go to providers alone
+    #[arg(long, conflicts_with = "model")]
+    no_node: bool,
     /// Print one line of JSON when ready, instead of the banner
     #[arg(long)]
     json: bool,
+}
+
+/// The node in this process, and its link.
+struct LocalNode {
+    node: Node,
+    ended: JoinHandle<()>,
+    link: serve::Server,
+    /// The default model's id.
+    model: String,
 }
 
 /// Starts everything, says so, and runs until it is interrupted.
@@ -51,29 +67,39 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let stores = Stores::open(&settings.data)?;
     let _logs = hearth_telemetry::logs::to_folder(&settings.data.join("logs"), &settings.log_level)?;
     hearth_telemetry::metrics::install();
-    let default = model::prepare(&settings)?;
+    let default = if command.no_node { None } else { Some(model::prepare(&settings)?) };
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let gateway = stores.gateway(&url, settings.routing()).await?;
+    let artifact_links = Some(Duration::from_secs(settings.artifact_link_seconds));
+    let options = Options { artifact_links, cache: settings.cache, ..Options::default() };
+    let gateway = stores.gateway(&url, settings.routing()?, options).await?;
     let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
     if interrupted_runs > 0 {
         tracing::warn!(interrupted_runs, "runs of an earlier process were ended");
     }
-    let model = default.id.clone();
-    let (node, node_ended) = Node::start(config(&settings, default)?);
-    let link = start_link(&gateway, operator, identity::node_id(&settings.data)?, &node).await?;
+    let local = match default {
+        Some(default) => Some(start_node(&gateway, operator, &settings, default).await?),
+        None => None,
+    };
+    gateway.begin_discovery().await;
     let state = AppState { gateway: gateway.clone() };
     let server = serve::start(listener, api::router(state).merge(stores.object_routes()));
-    progress.say(&format!("loading {model}"));
-    let failure = tokio::select! {
-        failure = model::wait_until_loaded(&node, |percent| progress.percent(percent)) => failure,
-        () = interrupted.wait() => None,
+    let failure = match &local {
+        Some(local) => {
+            progress.say(&format!("loading {}", local.model));
+            tokio::select! {
+                failure = model::wait_until_loaded(&local.node, |percent| progress.percent(percent)) => failure,
+                () = interrupted.wait() => None,
+            }
+        }
+        None => None,
     };
     progress.done();
     if !interrupted.already() {
         // Made only now that it will be shown.
         let token = first_token(&gateway, operator).await?;
+        let model = local.as_ref().map(|local| local.model.clone());
         banner::print(
             command.json,
             &banner::Ready { url, token, model, failure, data: settings.data.clone() },
@@ -82,11 +108,35 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     }
     tracing::info!("stopping");
     // The node first: its runs end, so that the streams that wait for them do.
-    node.shut_down();
-    let _ = node_ended.await;
+    let link = match local {
+        Some(LocalNode { node, ended, link, .. }) => {
+            node.shut_down();
+            let _ = ended.await;
+            Some(link)
+        }
+        None => None,
+    };
     server.stop().await;
-    link.stop().await;
+    if !gateway.settle(RECORDS).await {
+        tracing::error!("the store is late; what ended last isn't recorded");
+    }
+    if let Some(link) = link {
+        link.stop().await;
+    }
     Ok(())
+}
+
+/// Starts the node, which loads its default model meanwhile.
+async fn start_node(
+    gateway: &Gateway,
+    owner: UserId,
+    settings: &Settings,
+    default: DefaultModel,
+) -> Result<LocalNode> {
+    let model = default.id.clone();
+    let (node, ended) = Node::start(config(settings, default)?);
+    let link = start_link(gateway, owner, identity::node_id(&settings.data)?, &node).await?;
+    Ok(LocalNode { node, ended, link, model })
 }
 
 /// A token with every scope, made at the first start of a data folder; later ones have it already.

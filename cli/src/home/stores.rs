@@ -23,8 +23,9 @@ impl Stores {
         Ok(Self(Embedded::open(data, BUCKET)?))
     }
 
-    /// The gateway over them, which asks those in `routing`. Presigned URLs begin with `url`.
-    pub(crate) async fn gateway(&self, url: &str, routing: Routing) -> Result<Gateway> {
+    /// The gateway over them, which asks those in `routing`; what `options` say of where it runs is overruled.
+    /// Presigned URLs begin with `url`.
+    pub(crate) async fn gateway(&self, url: &str, routing: Routing, options: Options) -> Result<Gateway> {
         let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
         let names = Names {
             table: TABLE.to_owned(),
@@ -34,8 +35,12 @@ impl Stores {
         };
         let store = Store::new(clients, names);
         store.migrate().await?;
-        let options =
-            Options { private_nodes: true, long_lived: true, new_secret: Some(Keys::generate_secret) };
+        let options = Options {
+            private_nodes: true,
+            long_lived: true,
+            new_secret: Some(Keys::generate_secret),
+            ..options
+        };
         Ok(Gateway::new(store, HttpClients::new()?, options, routing))
     }
 

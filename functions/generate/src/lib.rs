@@ -1,9 +1,10 @@
-//! `/v1/generate`, the compatible dialects, and `/v1/requests`: what makes text and
-//! embeddings, and what became of it.
+//! `/v1/generate`, the compatible dialects, `/v1/requests`, `/v1/artifacts` and `/v1/cache`: what makes text,
+//! vectors, images and meshes, what became of it, and what is kept of it.
 
 #![warn(missing_docs)]
 
-mod begin;
+mod asker;
+mod references;
 mod routes;
 
 use axum::Router;
@@ -20,11 +21,19 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::responses::responses))
         .routes(routes!(routes::response::get, routes::response::delete))
         .routes(routes!(routes::embeddings::embeddings))
+        .routes(routes!(routes::images::images))
+        .routes(routes!(routes::route::route))
         .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
         .routes(routes!(routes::request_get::status))
         .routes(routes!(routes::request_events::events))
-        .routes(routes!(routes::request_cancel::cancel));
-    guarded(routes, state, Scope::Generate).merge(anthropic(state))
+        .routes(routes!(routes::request_cancel::cancel))
+        .routes(routes!(routes::cache_delete::delete));
+    // It tells of every user's requests.
+    let stats = Routes::new().routes(routes!(routes::cache_stats::stats));
+    // A link to an artifact needs no token: the route looks by itself.
+    let open = Routes::new().routes(routes!(routes::artifact::get));
+    let stats = guarded(stats, state, Scope::Ops);
+    guarded(routes, state, Scope::Generate).merge(stats).merge(anthropic(state)).merge(open)
 }
 
 /// Those of the Anthropic dialect, whose errors have a shape of their own.

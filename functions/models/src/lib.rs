@@ -13,7 +13,7 @@ use axum::{
     routing::{get, post},
 };
 use hearth_domain::Scope;
-use hearth_http::{AppState, Routes, finish, serve::guarded};
+use hearth_http::{AppState, Routes, dialect, finish, serve::guarded};
 use utoipa::OpenApi;
 use utoipa_axum::routes;
 
@@ -37,11 +37,8 @@ pub fn routes(state: &AppState) -> Routes {
     let writes = Routes::new().route("/v1/models/{*path}", post(path::write));
     let keys =
         Routes::new().routes(routes!(routes::provider_key_set::set, routes::provider_key_remove::remove));
-    guarded(reads, state, Scope::ModelsRead).merge(guarded(writes, state, Scope::ModelsWrite)).merge(guarded(
-        keys,
-        state,
-        Scope::Providers,
-    ))
+    let reads = dialect::as_asked(guarded(reads, state, Scope::ModelsRead));
+    reads.merge(guarded(writes, state, Scope::ModelsWrite)).merge(guarded(keys, state, Scope::Providers))
 }
 
 /// The function's router.

@@ -1,13 +1,14 @@
 //! Which route a path below `/v1/models` is.
 
 use axum::{
-    Extension,
+    Extension, Json,
     extract::State,
+    http::HeaderMap,
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, PathParam};
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_http::{AppState, HttpError, PathParam, dialect};
+use hearth_wire::{ApiError, ErrorCode, anthropic::ModelInfo};
 
 use crate::routes;
 
@@ -15,6 +16,7 @@ use crate::routes;
 pub(crate) async fn read(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     PathParam(path): PathParam<String>,
 ) -> Result<Response, HttpError> {
     if path == "loaded" {
@@ -22,7 +24,13 @@ pub(crate) async fn read(
     }
     match path.strip_suffix("/status") {
         Some(id) => Ok(routes::status::status(&state, &caller, id).await?.into_response()),
-        None => Ok(routes::get::model(&state, &caller, &path).await?.into_response()),
+        None => {
+            let model = routes::get::model(&state, &caller, &path).await?;
+            if dialect::is_anthropic(&headers) {
+                return Ok(Json(ModelInfo::from(model.0)).into_response());
+            }
+            Ok(model.into_response())
+        }
     }
 }
 

@@ -56,7 +56,7 @@ struct Ended {
 pub(super) fn submission(request: &NodeRun) -> Submission {
     let slots = match &request.task {
         Task::Text(task) => task.choices as usize,
-        Task::Embedding(_) => 1,
+        Task::Embedding(_) | Task::Image(_) | Task::Mesh(_) => 1,
     };
     Submission { run: request.run, model: request.model.clone(), priority: request.priority, slots }
 }

@@ -22,6 +22,8 @@ pub struct SecretTooShort;
 pub struct Keys {
     link: LinkSigner,
     cursor: [u8; 32],
+    fingerprint: [u8; 32],
+    artifact: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -48,6 +50,8 @@ impl Keys {
         Ok(Self {
             link: LinkSigner::from_seed(&key("hearth/node-link/ed25519/1")?),
             cursor: key("hearth/cursor/hmac/1")?,
+            fingerprint: key("hearth/fingerprint/hmac/1")?,
+            artifact: key("hearth/artifact/hmac/1")?,
         })
     }
 
@@ -81,14 +85,47 @@ impl Keys {
         Some(position.to_owned())
     }
 
+    /// What tells a secret text from another one, and doesn't tell the text: 22 characters.
+    #[must_use]
+    pub fn fingerprint(&self, text: &str) -> String {
+        let mut mac = mac(&self.fingerprint);
+        mac.update(text.as_bytes());
+        BASE64_URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..16])
+    }
+
     fn cursor_mac(&self, context: &str, position: &str) -> Hmac<Sha256> {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.cursor).expect("any key");
+        let mut mac = mac(&self.cursor);
         mac.update(&(context.len() as u64).to_be_bytes());
         mac.update(context.as_bytes());
         mac.update(position.as_bytes());
         mac
     }
+
+    /// Signs a link to the artifact `id` that ends at `expires`, in seconds since 1970.
+    #[must_use]
+    pub fn sign_artifact(&self, id: &str, expires: i64) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.artifact_mac(id, expires).finalize().into_bytes())
+    }
+
+    /// Whether a link was signed here for this artifact and this end. Whether it has ended is for the caller to
+    /// see.
+    #[must_use]
+    pub fn verify_artifact(&self, id: &str, expires: i64, signature: &str) -> bool {
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
+        signature.is_ok_and(|tag| self.artifact_mac(id, expires).verify_slice(&tag).is_ok())
+    }
+
+    fn artifact_mac(&self, id: &str, expires: i64) -> Hmac<Sha256> {
+        let mut mac = mac(&self.artifact);
+        mac.update(&expires.to_be_bytes());
+        mac.update(id.as_bytes());
+        mac
+    }
+}
+
+fn mac(key: &[u8; 32]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    Hmac::<Sha256>::new_from_slice(key).expect("any key")
 }
 
 #[cfg(test)]
@@ -105,6 +142,29 @@ mod tests {
         assert_eq!(other.open_cursor("usr_1|models|text", &cursor), None);
         for forged in ["", "AAAA", "!!", &cursor[1..], &format!("{cursor}AA")] {
             assert_eq!(keys.open_cursor("usr_1|models|text", forged), None, "{forged:?} opened");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_one_text_and_one_secret() {
+        let (keys, other) = (Keys::generate_secret(), Keys::generate_secret());
+        let of = |secret: &Secret, text: &str| Keys::derive(secret).unwrap().fingerprint(text);
+        assert_eq!(of(&keys, "sk-1"), of(&keys, "sk-1"));
+        assert_eq!(of(&keys, "sk-1").len(), 22);
+        assert!(of(&keys, "sk-1") != of(&keys, "sk-2") && of(&keys, "sk-1") != of(&other, "sk-1"));
+    }
+
+    #[test]
+    fn a_link_opens_one_artifact_until_one_moment() {
+        let keys = Keys::derive(&Keys::generate_secret()).unwrap();
+        let other = Keys::derive(&Keys::generate_secret()).unwrap();
+        let signature = keys.sign_artifact("art_1", 100);
+        assert!(keys.verify_artifact("art_1", 100, &signature));
+        assert!(!keys.verify_artifact("art_2", 100, &signature));
+        assert!(!keys.verify_artifact("art_1", 101, &signature));
+        assert!(!other.verify_artifact("art_1", 100, &signature));
+        for forged in ["", "AAAA", "!!", &signature[..20], &format!("{signature}AA")] {
+            assert!(!keys.verify_artifact("art_1", 100, forged), "{forged:?} opened");
         }
     }
 

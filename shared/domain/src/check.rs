@@ -50,6 +50,8 @@ pub enum Field {
     Input(usize),
     /// How many numbers a vector has.
     Dimensions,
+    /// The parameter of this name of an image or a mesh.
+    Media(&'static str),
 }
 
 /// A task that can't be carried out. A dialect puts its name for the field before the problem, and has
@@ -76,6 +78,8 @@ impl Task {
         match self {
             Self::Text(task) => task.check(),
             Self::Embedding(task) => task.check(),
+            Self::Image(task) => task.check(),
+            Self::Mesh(task) => task.check(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ModelId, Route, Task};
+use crate::{CacheControl, ModelId, Route, Task};
 
 /// What happens to a run when its client goes away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +54,10 @@ pub enum ClientDialect {
     OpenAiResponses,
     /// Anthropic's messages.
     Anthropic,
+    /// OpenAI's embeddings.
+    OpenAiEmbeddings,
+    /// OpenAI's images.
+    OpenAiImages,
 }
 
 /// What a request has beyond what the gateway knows: a provider of the same dialect is given it as it is.
@@ -80,6 +84,8 @@ pub struct Generation {
     pub priority: Priority,
     /// Whom it may be served by.
     pub route: Route,
+    /// Whether its answer may come from the cache, and be kept there.
+    pub cache: CacheControl,
     /// What the gateway doesn't know.
     pub extra: Extra,
 }
@@ -94,6 +100,7 @@ impl Generation {
             while_loading: WhileLoading::default(),
             priority: Priority::default(),
             route: Route::default(),
+            cache: CacheControl::default(),
             extra: Extra::default(),
         }
     }

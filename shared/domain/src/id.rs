@@ -72,6 +72,10 @@ prefixed_id!(
     TokenId, "tok_"
 );
 prefixed_id!(
+    /// A file that a run has made.
+    ArtifactId, "art_"
+);
+prefixed_id!(
     /// A node: a box that runs local models.
     NodeId, "node_"
 );

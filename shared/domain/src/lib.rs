@@ -5,13 +5,21 @@
 
 #![warn(missing_docs)]
 
+pub mod artifact;
+pub mod cache;
 pub mod check;
+pub mod credits;
+pub mod facts;
 pub mod generation;
 pub mod id;
 pub mod image;
+pub mod image_task;
 pub mod logprob;
+pub mod mesh_task;
 pub mod message;
 pub mod model;
+pub mod model_family;
+pub mod money;
 pub mod reasoning;
 pub mod response_format;
 pub mod route;
@@ -23,16 +31,24 @@ pub mod task;
 pub mod timestamp;
 pub mod tool;
 
+pub use artifact::Artifact;
+pub use cache::CacheControl;
 pub use check::{Field, InvalidTask};
+pub use credits::{CreditStatus, Credits, KeyOwner};
+pub use facts::{Facts, Input, Price, Tier};
 pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, WhileLoading};
-pub use id::{ModelId, NodeId, RunId, TokenId, UserId};
+pub use id::{ArtifactId, ModelId, NodeId, RunId, TokenId, UserId};
 pub use image::{Image, ImageSource, PlacedImage};
+pub use image_task::{ImageFormat, ImageTask, Size};
 pub use logprob::{Logprob, TokenLogprob};
+pub use mesh_task::MeshTask;
 pub use message::{Message, Part, Role};
 pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
+pub use model_family::modality_of;
+pub use money::{Cost, Rate};
 pub use reasoning::{Reasoning, ReasoningEffort};
 pub use response_format::ResponseFormat;
-pub use route::{Route, SelectionMode};
+pub use route::{Route, SelectionMode, Strategy};
 pub use run::{FinishReason, Run, RunState, Usage};
 pub use sampling::Sampling;
 pub use scope::Scope;

@@ -33,13 +33,19 @@ impl Modality {
 }
 
 /// Something a model can do beyond its modality.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// Answers a conversation: it carries a chat template.
     Chat,
-    /// Its template takes tools.
+    /// Calls tools; a local model's template takes them.
     Tools,
+    /// Sees images.
+    Vision,
+    /// Answers in JSON that fits a schema.
+    JsonSchema,
+    /// Thinks before it answers.
+    Reasoning,
 }
 
 /// How the registry came to know a model.

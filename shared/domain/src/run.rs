@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Modality, ModelId, NodeId, RunId, Timestamp, ToolCall, UserId};
+use crate::{Artifact, Cost, Modality, ModelId, NodeId, RunId, Timestamp, ToolCall, UserId};
 
 /// Where a run stands. A terminal state is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +117,9 @@ pub struct Run {
     pub queue_position: Option<u32>,
     /// What it took so far.
     pub usage: Usage,
+    /// What that costs; none where it isn't known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// Why it ended.
     pub finish_reason: Option<FinishReason>,
     /// Why it failed.
@@ -127,6 +130,9 @@ pub struct Run {
     /// The tools that it calls; of several answers those of the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
+    /// The files that it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it reached a terminal state.

@@ -33,6 +33,12 @@ pub struct Sampling {
     pub logit_bias: Vec<(u32, f32)>,
 }
 
+/// The temperature that a node takes where a request names none.
+pub const DEFAULT_TEMPERATURE: f32 = 0.8;
+
+/// The `top_p` that a node takes where a request names none.
+pub const DEFAULT_TOP_P: f32 = 0.95;
+
 /// How many tokens a request may favour or ban.
 pub const MAX_BIASES: usize = 1024;
 

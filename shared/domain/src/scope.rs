@@ -20,7 +20,7 @@ pub enum Scope {
     /// Set and remove the keys of providers.
     #[serde(rename = "providers")]
     Providers,
-    /// See readiness and metrics.
+    /// See readiness, metrics, and how the cache does.
     #[serde(rename = "ops")]
     Ops,
 }

@@ -2,17 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Message, Modality, ReasoningEffort, ResponseFormat, Sampling, Tool, ToolChoice};
+use crate::{
+    ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, Tool, ToolChoice,
+};
 
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "nearly all are texts")]
 pub enum Task {
     /// The next turn of a conversation.
     Text(TextTask),
     /// Vectors that stand for texts.
     Embedding(EmbeddingTask),
+    /// Images.
+    Image(ImageTask),
+    /// A mesh.
+    Mesh(MeshTask),
 }
 
 /// The next turn of a conversation.
@@ -90,6 +95,8 @@ impl Task {
         match self {
             Self::Text(_) => Modality::Text,
             Self::Embedding(_) => Modality::Embedding,
+            Self::Image(_) => Modality::Image,
+            Self::Mesh(_) => Modality::ThreeD,
         }
     }
 }
@@ -97,6 +104,18 @@ impl Task {
 impl From<TextTask> for Task {
     fn from(task: TextTask) -> Self {
         Self::Text(task)
+    }
+}
+
+impl From<ImageTask> for Task {
+    fn from(task: ImageTask) -> Self {
+        Self::Image(task)
+    }
+}
+
+impl From<MeshTask> for Task {
+    fn from(task: MeshTask) -> Self {
+        Self::Mesh(task)
     }
 }
 

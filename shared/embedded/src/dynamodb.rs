@@ -1,14 +1,16 @@
 //! DynamoDB's JSON protocol, answered by dynoxide.
 
-use dynoxide::{Database, DynoxideError};
+use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 /// An answer: HTTP status and body.
 pub(crate) type Answer = (u16, Vec<u8>);
 
 /// Answers the operation `name`, such as `PutItem`. dynoxide has one lock and does file I/O under it,
-/// so the call runs off the async threads.
-pub(crate) async fn answer(db: Database, name: String, body: Vec<u8>) -> Answer {
+/// so the call runs off the async threads, when it is its `turn`: threads that only wait cost memory.
+pub(crate) async fn answer(db: Database, turn: &Semaphore, name: String, body: Vec<u8>) -> Answer {
+    let _turn = turn.acquire().await;
     let call = tokio::task::spawn_blocking(move || match dispatch(&db, &name, &body) {
         Ok(answer) => (200, answer),
         Err(error) => (error.status_code(), error.to_json().into_bytes()),
@@ -24,6 +26,9 @@ pub(crate) fn call(db: &Database, name: &str, request: &Value) -> std::io::Resul
 }
 
 fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+    if name == "TransactWriteItems" {
+        return transact_write_items(db, body);
+    }
     macro_rules! operations {
         ($($name:literal => $method:ident,)*) => {
             match name {
@@ -45,7 +50,6 @@ fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideE
         "Scan" => scan,
         "BatchGetItem" => batch_get_item,
         "BatchWriteItem" => batch_write_item,
-        "TransactWriteItems" => transact_write_items,
         "TransactGetItems" => transact_get_items,
         "CreateTable" => create_table,
         "DeleteTable" => delete_table,
@@ -55,6 +59,16 @@ fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideE
         "UpdateTimeToLive" => update_time_to_live,
         "DescribeTimeToLive" => describe_time_to_live,
     }
+}
+
+/// The SDK gives each transaction a token, so that one which is sent again isn't carried out twice, and dynoxide
+/// keeps what it answered for ten minutes. Nothing is lost on the way here, and so nothing is sent again.
+fn transact_write_items(db: &Database, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+    let mut request: TransactWriteItemsRequest =
+        serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    request.client_request_token = None;
+    serde_json::to_vec(&db.transact_write_items(request)?)
+        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
 /// dynoxide marks the class of a bad request in serde's message; the mark isn't for clients.

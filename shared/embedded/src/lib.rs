@@ -20,9 +20,11 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use dynoxide::Database;
+use tokio::sync::Semaphore;
 
 use lock::DataLock;
 use s3::Objects;
@@ -63,6 +65,8 @@ pub enum OpenError {
 #[derive(Clone)]
 pub struct Embedded {
     db: Database,
+    /// Whose turn it is to use `db`.
+    turn: Arc<Semaphore>,
     s3: s3s::service::S3Service,
     signing_secret: String,
     secrets: KeyFile,
@@ -90,10 +94,11 @@ impl Embedded {
         let secrets = KeyFile::open(folder.join("secrets.json")).map_err(failed)?;
         let signing_secret = secrets.signing_secret().map_err(failed)?;
         let objects = Objects::open(db.clone(), &folder.join("objects"), bucket).map_err(failed)?;
+        sweep::start(db.clone(), objects.clone());
         let mut s3 = s3s::service::S3ServiceBuilder::new(objects);
         s3.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, signing_secret.as_str()));
-        sweep::start(db.clone());
-        Ok(Self { db, s3: s3.build(), signing_secret, secrets, _lock: lock })
+        let turn = Arc::new(Semaphore::new(1));
+        Ok(Self { db, turn, s3: s3.build(), signing_secret, secrets, _lock: lock })
     }
 }
 

@@ -49,7 +49,9 @@ async fn json_route(State(embedded): State<Embedded>, headers: HeaderMap, body: 
 pub(crate) async fn json_service(embedded: &Embedded, target: &str, body: Vec<u8>) -> Answer {
     match target.split_once('.') {
         Some(("secretsmanager", operation)) => embedded.secrets.answer(operation, &body),
-        Some((_, operation)) => dynamodb::answer(embedded.db.clone(), operation.to_owned(), body).await,
+        Some((_, operation)) => {
+            dynamodb::answer(embedded.db.clone(), &embedded.turn, operation.to_owned(), body).await
+        }
         None => (400, br#"{"__type":"UnknownOperationException"}"#.to_vec()),
     }
 }

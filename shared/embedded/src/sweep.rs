@@ -1,18 +1,29 @@
-//! Deletes what has expired. DynamoDB does so by itself; dynoxide when it is told.
+//! Deletes what has expired. DynamoDB and S3 do so by themselves; dynoxide and our objects when they are told.
 
 use std::time::Duration;
 
 use dynoxide::Database;
+use time::OffsetDateTime;
+
+use crate::s3::Objects;
 
 const EVERY: Duration = Duration::from_secs(60);
+/// The bucket has rules of days: it is looked through once an hour.
+const OBJECTS_EVERY: u64 = 60;
 
 /// Sweeps now and then, for as long as the runtime lives.
-pub(crate) fn start(db: Database) {
+pub(crate) fn start(db: Database, objects: Objects) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     runtime.spawn(async move {
         let mut ticks = tokio::time::interval(EVERY);
-        loop {
+        for round in 0_u64.. {
             ticks.tick().await;
+            if round % OBJECTS_EVERY == 0 {
+                match objects.sweep(OffsetDateTime::now_utc().unix_timestamp()).await {
+                    Ok(swept) => tracing::debug!(swept, "expired objects were deleted"),
+                    Err(error) => tracing::warn!(%error, "expired objects can't be deleted"),
+                }
+            }
             let db = db.clone();
             match tokio::task::spawn_blocking(move || db.sweep_ttl()).await {
                 Ok(Ok(swept)) => tracing::debug!(?swept, "expired items were deleted"),

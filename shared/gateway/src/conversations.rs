@@ -44,7 +44,7 @@ impl Gateway {
         outlives: bool,
     ) -> RunStream {
         let (client, rest) = mpsc::unbounded_channel();
-        let RunStream { id, first, rest: events } = run;
+        let RunStream { id, cache, first, rest: events } = run;
         let keeper = Keeper {
             gateway: self.clone(),
             owner: caller.user,
@@ -54,7 +54,7 @@ impl Gateway {
             outlives,
         };
         tokio::spawn(keeper.run(first.clone(), events, client));
-        RunStream { id, first, rest }
+        RunStream { id, cache, first, rest }
     }
 }
 

@@ -2,33 +2,37 @@
 //! the end.
 //!
 //! A failure before the first piece of the answer has cost the client nothing: the same candidate is asked
-//! again where that may help, then the next one. After it there is no other way than to tell.
+//! again where that may help, then the next one. After it there is no other way than to tell, unless the request
+//! lets another model [`resume`](crate::resume) the answer.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, future::OptionFuture};
 use hearth_domain::{Generation, ModelId, OnDisconnect, RunId};
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use serde_json::{Value, json};
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinHandle,
-};
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    Gateway,
+    Caller, Gateway,
+    cache::Capture,
     health::OPEN,
+    load,
+    record::{Recording, behind::RECORD},
     resolve::{Candidate, may_fall_back},
+    resume::Said,
+    tariff::Tariff,
 };
 
 /// How long a stopped run may take to say so.
 const CANCEL: Duration = Duration::from_secs(10);
-/// How long a stream's end may wait for the run to be recorded.
-const RECORD: Duration = Duration::from_secs(5);
+/// With more runs than this to be recorded, answers wait for their records.
+pub(crate) const BACKLOG: usize = 10_000;
 /// How often the same candidate is asked again.
 const RETRIES: u32 = 2;
 /// The first wait before that; each further one is twice as long.
@@ -41,13 +45,22 @@ const LAST_PATIENCE: Duration = Duration::from_secs(20);
 /// Carries out one run.
 pub(crate) struct Driver {
     gateway: Gateway,
+    caller: Caller,
     id: RunId,
     generation: Generation,
     client: mpsc::UnboundedSender<RunEvent>,
-    recorder: mpsc::UnboundedSender<RunEvent>,
+    recording: Arc<Recording>,
+    /// Keeps its answer, if that is to be kept.
+    capture: Option<Capture>,
     /// Told when somebody cancels the run by its id.
     stop: Arc<Notify>,
     seq: u64,
+    /// What the client was given, if another model may go on with it.
+    said: Option<Said>,
+    /// What whoever is asked takes.
+    tariff: Tariff,
+    /// Whether the client was told that a provider has no credit left.
+    told_spent: bool,
 }
 
 /// What became of one attempt.
@@ -56,30 +69,61 @@ enum Outcome {
     Ended,
     /// It failed, and the client was given nothing of an answer.
     Failed(ApiError),
+    /// It failed, and another model may go on with what the client was given.
+    BrokenOff(ApiError),
 }
 
 impl Driver {
     pub(crate) fn new(
         gateway: &Gateway,
+        caller: &Caller,
         id: RunId,
         generation: Generation,
         client: mpsc::UnboundedSender<RunEvent>,
-        recorder: mpsc::UnboundedSender<RunEvent>,
+        recording: Recording,
+        capture: Option<Capture>,
     ) -> Self {
         let stop = gateway.0.running.enter(id);
-        Self { gateway: gateway.clone(), id, generation, client, recorder, stop, seq: 0 }
+        let (gateway, caller, said) = (gateway.clone(), caller.clone(), Said::of(&generation));
+        let (recording, tariff) = (Arc::new(recording), Tariff::default());
+        Self {
+            gateway,
+            caller,
+            id,
+            generation,
+            client,
+            recording,
+            capture,
+            stop,
+            seq: 0,
+            said,
+            tariff,
+            told_spent: false,
+        }
     }
 
-    /// Carries it out, and waits until it is recorded.
-    pub(crate) async fn run(mut self, candidates: Vec<Candidate>, recorded: JoinHandle<()>) {
+    /// Carries it out. Where the process is frozen after an answer, this waits until it is recorded.
+    pub(crate) async fn run(mut self, candidates: Vec<Candidate>) {
         let began = Instant::now();
-        if let Err(error) = self.attempts(candidates).await {
+        let recording = Arc::clone(&self.recording);
+        let outcome = tokio::select! {
+            outcome = self.attempts(candidates) => outcome,
+            never = recording.begin_late() => never,
+        };
+        if let Err(error) = outcome {
             self.emit(RunEventBody::Error { error });
         }
         metrics::histogram!("hearth_run_seconds").record(began.elapsed());
         self.gateway.0.running.leave(self.id);
-        // The client's stream ends when `self.client` is dropped, after the run is recorded.
-        drop(self.recorder);
+        let recorded = recording.end();
+        let kept = self.capture.and_then(Capture::end);
+        let behind = &self.gateway.0.behind;
+        behind.told(self.id);
+        // The client's stream ends when `self.client` is dropped.
+        if self.gateway.outlives_answers() && behind.len() <= BACKLOG {
+            return;
+        }
+        let recorded = async { tokio::join!(OptionFuture::from(recorded), OptionFuture::from(kept)) };
         if tokio::time::timeout(RECORD, recorded).await.is_err() {
             tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");
         }
@@ -87,15 +131,26 @@ impl Driver {
 
     /// Asks the candidates in turn; why none has answered, if none has.
     async fn attempts(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
-        let (mut failures, mut last) = (Vec::new(), None);
-        let count = candidates.len();
-        for (index, mut candidate) in candidates.into_iter().enumerate() {
-            let is_last = index + 1 == count;
-            if let Some(ApiError { code, .. }) = &last {
-                candidate.selected.fallback_used = true;
-                candidate.selected.fallback_reason = Some(ErrorCode::as_str(*code).to_owned());
+        let (mut failures, mut last): (_, Option<ApiError>) = (Vec::new(), None);
+        let mut candidates = VecDeque::from(candidates);
+        let mut free = false;
+        loop {
+            let Some(mut candidate) = candidates.pop_front() else {
+                let out_of_credit = last.as_ref().is_some_and(|error| error.code == ErrorCode::QuotaExceeded);
+                if !out_of_credit || std::mem::replace(&mut free, true) {
+                    break;
+                }
+                candidates.extend(self.gateway.free_instead(&self.caller, &self.generation).await);
+                continue;
+            };
+            if let Some(error) = &last {
+                candidate = candidate.in_place_of(error.code);
             }
-            let error = match self.candidate(&candidate, is_last).await {
+            if let Some(said) = self.said.as_ref().filter(|said| said.has_begun()) {
+                candidate.selected.resumed = true;
+                self.generation = said.going_on(&self.generation);
+            }
+            let error = match self.candidate(&candidate, candidates.is_empty()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -107,6 +162,8 @@ impl Driver {
             if !may_fall_back(error.code) {
                 return Err(error);
             }
+            metrics::counter!("hearth_fallbacks_total", "provider" => selected.provider.clone(), "code" => error.code.as_str())
+                .increment(1);
             last = Some(error);
         }
         let error = last
@@ -120,6 +177,7 @@ impl Driver {
         loop {
             let error = match self.attempt(candidate).await {
                 Outcome::Ended => return Ok(()),
+                Outcome::BrokenOff(error) => return Err(error),
                 Outcome::Failed(error) => error,
             };
             // A node's errors are about its queue, its models, or its being there: the same again soon.
@@ -147,7 +205,7 @@ impl Driver {
     }
 
     async fn attempt(&mut self, candidate: &Candidate) -> Outcome {
-        let Candidate { provider, model, selected, node } = candidate;
+        let Candidate { provider, model, selected, node, .. } = candidate;
         let health = &self.gateway.0.health;
         if node.is_none() && !health.admits(&selected.provider, model.as_str(), Instant::now()) {
             let message = format!(
@@ -157,16 +215,39 @@ impl Driver {
             let error = ApiError::new(ErrorCode::ProviderError, message);
             return Outcome::Failed(error.with("retry_after_seconds", OPEN.as_secs()));
         }
+        self.tariff = Tariff::of(candidate);
         self.emit(RunEventBody::Selected(selected.clone()));
-        let outcome = match self.begin(&**provider, model.clone()).await {
-            Ok(events) => self.follow(&**provider, events).await,
+        if let Some(spent) = &candidate.spent {
+            self.tell_credits(&**spent, true);
+        }
+        let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
+        let provider = self.gateway.keeping(&self.caller, &self.generation, provider);
+        let outcome = match self.begin(&*provider, model.clone()).await {
+            Ok(events) => {
+                self.tell_credits(&*provider, false);
+                self.follow(&*provider, events, &mut load).await
+            }
             Err(outcome) => outcome,
         };
+        if matches!(&outcome, Outcome::Failed(error) if error.code == ErrorCode::QuotaExceeded) {
+            self.tell_credits(&*provider, true);
+        }
         if node.is_none() {
-            let failed = matches!(&outcome, Outcome::Failed(error) if is_providers_fault(error.code));
+            let failed = matches!(
+                &outcome,
+                Outcome::Failed(error) | Outcome::BrokenOff(error) if is_providers_fault(error.code)
+            );
             self.gateway.0.health.note(&selected.provider, model.as_str(), failed, Instant::now());
         }
         outcome
+    }
+
+    /// Tells what is left of the provider's credit. That one has none left isn't told over by another's.
+    fn tell_credits(&mut self, provider: &dyn Provider, spent: bool) {
+        if let Some(credits) = provider.credits().filter(|_| !self.told_spent) {
+            self.told_spent = spent;
+            self.emit(RunEventBody::Credits { provider: provider.name().to_owned(), credits });
+        }
     }
 
     /// Calls the provider.
@@ -183,7 +264,12 @@ impl Driver {
         Err(Outcome::Ended)
     }
 
-    async fn follow(&mut self, provider: &dyn Provider, mut events: EventStream) -> Outcome {
+    async fn follow(
+        &mut self,
+        provider: &dyn Provider,
+        mut events: EventStream,
+        load: &mut load::Call,
+    ) -> Outcome {
         let (mut deadline, mut answered) = (None, false);
         loop {
             let next = tokio::select! {
@@ -208,8 +294,17 @@ impl Driver {
                 RunEventBody::Error { error } if !answered && deadline.is_none() => {
                     return Outcome::Failed(error);
                 }
+                RunEventBody::Error { error } if self.may_resume(&error) && deadline.is_none() => {
+                    return Outcome::BrokenOff(error);
+                }
                 event => {
-                    answered |= is_answer(&event);
+                    if is_answer(&event) {
+                        answered = true;
+                        load.answered();
+                        if let Some(said) = &mut self.said {
+                            said.note(&event);
+                        }
+                    }
                     let terminal = event.is_terminal();
                     self.emit(event);
                     if terminal {
@@ -218,6 +313,11 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Whether another model may go on with what the client was given.
+    fn may_resume(&self, error: &ApiError) -> bool {
+        may_fall_back(error.code) && self.said.as_ref().is_some_and(Said::can_go_on)
     }
 
     /// Waits for the client to go away, if that ends the run; else for ever.
@@ -235,18 +335,32 @@ impl Driver {
     }
 
     fn emit(&mut self, body: RunEventBody) {
+        if let RunEventBody::Done { .. } = &body
+            && let Some(cost) = self.tariff.charge_files()
+        {
+            self.emit(RunEventBody::Cost { cost });
+        }
         self.seq += 1;
+        let mut cost = None;
+        self.tariff.note(&body);
         if let RunEventBody::Usage { usage } = &body {
+            cost = self.tariff.charge(usage);
             metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
             metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.take(&body);
         }
         let event = RunEvent { seq: self.seq, body };
         // Either may be gone: the client by its own will, the recorder after a terminal event.
         // Vectors aren't recorded: those of one request fill hundreds of items.
         if !matches!(event.body, RunEventBody::Embedding { .. }) {
-            let _ = self.recorder.send(event.clone());
+            self.recording.note(event.clone());
         }
         let _ = self.client.send(event);
+        if let Some(cost) = cost {
+            self.emit(RunEventBody::Cost { cost });
+        }
     }
 }
 
@@ -259,7 +373,9 @@ fn is_answer(event: &RunEventBody) -> bool {
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
+            | RunEventBody::Artifact { .. }
             | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. }
     )
 }
 

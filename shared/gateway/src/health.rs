@@ -23,6 +23,9 @@ const ONE_IN: usize = 10;
 /// How long who failed so often is left alone.
 const DISABLED: Duration = Duration::from_secs(15 * 60);
 
+/// Beyond this many models what is well is forgotten.
+const MANY: usize = 1000;
+
 /// A provider's model.
 type Key = (String, String);
 
@@ -30,15 +33,15 @@ type Key = (String, String);
 #[derive(Debug, Default)]
 pub(crate) struct Health(Mutex<HashMap<Key, Record>>);
 
-/// Whether a request may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether a request may be sent. The worse comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
     /// It may.
     Closed,
-    /// It has failed three times in a row, lately.
-    Open,
-    /// It has, a while ago: one request may see how it is.
+    /// It has failed three times in a row, a while ago: one request may see how it is.
     HalfOpen,
+    /// It has, lately.
+    Open,
     /// It fails too often.
     Disabled,
 }
@@ -73,6 +76,12 @@ impl Health {
         self.records().get(&key(provider, model)).map_or(State::Closed, |record| record.state(now))
     }
 
+    /// Whether all is well with it.
+    pub(crate) fn is_well(&self, provider: &str, model: &str, now: Instant) -> bool {
+        let record = |record: &Record| record.state(now) == State::Closed;
+        self.records().get(&key(provider, model)).is_none_or(record)
+    }
+
     /// Whether a request may be sent now. One that sees how it is must end in [`Health::note`].
     pub(crate) fn admits(&self, provider: &str, model: &str, now: Instant) -> bool {
         let mut records = self.records();
@@ -91,8 +100,19 @@ impl Health {
     /// Notes how a request ended.
     pub(crate) fn note(&self, provider: &str, model: &str, failed: bool, now: Instant) {
         let mut records = self.records();
+        if records.len() > MANY {
+            // Clients choose the names: what is long over is forgotten.
+            records.retain(|_, record| record.state(now) != State::Closed);
+        }
         let record = records.entry(key(provider, model)).or_default();
         record.note(failed, now);
+        let of_provider = records.iter().filter(|((name, _), _)| name == provider);
+        let worst = of_provider.map(|(_, record)| record.state(now)).max().unwrap_or(State::Closed);
+        metrics::gauge!("hearth_provider_state", "provider" => provider.to_owned())
+            .set(f64::from(worst as u8));
+        let result = if failed { "failed" } else { "ok" };
+        metrics::counter!("hearth_provider_requests_total", "provider" => provider.to_owned(), "result" => result)
+            .increment(1);
     }
 
     /// Everybody of whom something is known.

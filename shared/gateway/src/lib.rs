@@ -2,10 +2,14 @@
 //!
 //! - [`access`] turns a credential into a [`Caller`]; [`tokens`] makes and revokes credentials.
 //! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
+//! - `catalog` knows what models can do and what they cost, `discovery` which ones a key can reach, and
+//!   `credits` what is left.
 //! - [`providers`] knows whom an operator has set up, and `health` how they do.
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
+//! - [`cache`] keeps answers, and serves with them who asks the same again.
 //! - [`requests`] reads, follows and cancels what was carried out.
+//! - [`artifacts`] keeps the files that runs make.
 //! - [`conversations`] keeps what was said, for the request that goes on from there.
 //!
 //! Whatever dialect a client speaks, what comes out is one stream of run events.
@@ -13,20 +17,32 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod artifacts;
+pub mod cache;
+mod catalog;
 pub mod conversations;
+mod credits;
+mod discovery;
 mod drive;
 mod error;
 mod health;
+mod load;
 pub mod nodes;
 pub mod providers;
 mod record;
 pub mod registry;
 pub mod requests;
 mod resolve;
+mod resume;
+pub mod routing;
 pub mod run;
+mod tariff;
 pub mod tokens;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hearth_auth::Keys;
 use hearth_store::{NewSecret, Store};
@@ -34,9 +50,10 @@ use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
 
 pub use access::Caller;
+pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
-pub use providers::Routing;
-pub use run::{RunStream, first_position};
+pub use routing::Routing;
+pub use run::RunStream;
 
 /// The gateway: everything that serves a request, shared by all of them.
 #[derive(Debug, Clone)]
@@ -49,14 +66,21 @@ struct Inner {
     options: Options,
     directory: providers::Directory,
     health: health::Health,
+    load: load::Load,
+    turns: resolve::Turns,
+    finds: discovery::Finds,
+    balances: credits::Balances,
     running: run::Running,
     /// Read at first use: a function that needs no keys starts without asking for them.
     keys: OnceCell<Keys>,
     access: access::Cache,
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
-    /// Runs that begin here, and aren't stored yet.
-    beginning: run::Beginning,
+    cache: cache::Cache,
+    /// Runs that are being recorded here.
+    behind: record::behind::Behind,
+    /// Who records runs that have ended, from the first one on.
+    together: OnceLock<record::together::Together>,
 }
 
 /// What the gateway calls out through.
@@ -86,8 +110,12 @@ pub struct Options {
     pub private_nodes: bool,
     /// Whether the process goes on after an answer. On Lambda it is frozen then.
     pub long_lived: bool,
+    /// How long a link to an artifact works; an hour, if nobody says so.
+    pub artifact_links: Option<Duration>,
     /// How to make the gateway's secret where there is none; the cloud's template makes it there.
     pub new_secret: Option<NewSecret>,
+    /// Whether answers are kept, and for how long.
+    pub cache: CacheSettings,
 }
 
 impl Gateway {
@@ -98,14 +126,20 @@ impl Gateway {
             store,
             http: http.nodes,
             options,
+            cache: cache::Cache::new(options.cache, &routing, options.long_lived),
             directory: providers::Directory::new(routing, http.vendors),
             health: health::Health::default(),
+            load: load::Load::default(),
+            turns: resolve::Turns::default(),
+            finds: discovery::Finds::default(),
+            balances: credits::Balances::default(),
             running: run::Running::default(),
             keys: OnceCell::new(),
             access: access::Cache::default(),
             nodes: nodes::RecordCache::default(),
             statuses: nodes::StatusCache::default(),
-            beginning: run::Beginning::default(),
+            behind: record::behind::Behind::default(),
+            together: OnceLock::new(),
         }))
     }
 

@@ -20,6 +20,8 @@ use crate::{Gateway, error};
 
 /// A user's nodes are looked for, and a node's status is asked for, again after this.
 const CACHED: Duration = Duration::from_secs(1);
+/// Nodes that were found serve a request while they are looked for again, unless it is so long ago.
+const KEPT: Duration = Duration::from_secs(30);
 
 /// A node that answers, and what it said.
 #[derive(Debug, Clone)]
@@ -58,14 +60,21 @@ impl StatusCache {
 pub(crate) struct RecordCache(Mutex<HashMap<UserId, (Instant, Vec<NodeRecord>)>>);
 
 impl RecordCache {
-    fn get(&self, user: UserId) -> Option<Vec<NodeRecord>> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(&user).filter(|(at, _)| at.elapsed() < CACHED).map(|(_, nodes)| nodes.clone())
+    /// A user's nodes, and whether it is time to look for them again. Whoever is told so does it: for the others
+    /// they are then as if just found.
+    fn get(&self, user: UserId) -> Option<(Vec<NodeRecord>, bool)> {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, nodes) = cache.get_mut(&user).filter(|(at, _)| at.elapsed() < KEPT)?;
+        let old = at.elapsed() >= CACHED;
+        if old {
+            *at = Instant::now();
+        }
+        Some((nodes.clone(), old))
     }
 
     fn put(&self, user: UserId, nodes: &[NodeRecord]) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.retain(|_, (at, _)| at.elapsed() < CACHED);
+        cache.retain(|_, (at, _)| at.elapsed() < KEPT);
         cache.insert(user, (Instant::now(), nodes.to_vec()));
     }
 }
@@ -78,12 +87,17 @@ impl Gateway {
     pub async fn live_nodes(&self, user: UserId, fresh: bool) -> Result<Vec<LiveNode>, ApiError> {
         let cached = if fresh { None } else { self.0.nodes.get(user) };
         let nodes = match cached {
-            Some(nodes) => nodes,
-            None => {
-                let nodes = self.store().nodes().of(user).await.map_err(error::store)?;
-                self.0.nodes.put(user, &nodes);
+            Some((nodes, false)) => nodes,
+            Some((nodes, true)) if self.outlives_answers() => {
+                let gateway = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = gateway.find_nodes(user).await {
+                        tracing::warn!(%error, "a user's nodes can't be looked for again");
+                    }
+                });
                 nodes
             }
+            _ => self.find_nodes(user).await?,
         };
         let (mut live, mut failure) = (Vec::new(), None);
         for node in nodes {
@@ -109,6 +123,12 @@ impl Gateway {
             Some(error) if live.is_empty() => Err(error),
             _ => Ok(live),
         }
+    }
+
+    async fn find_nodes(&self, user: UserId) -> Result<Vec<NodeRecord>, ApiError> {
+        let nodes = self.store().nodes().of(user).await.map_err(error::store)?;
+        self.0.nodes.put(user, &nodes);
+        Ok(nodes)
     }
 
     /// The link to a node.

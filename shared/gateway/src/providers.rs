@@ -2,35 +2,23 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use hearth_domain::Secret;
-use hearth_providers::{HttpProvider, ProviderConfig};
+use hearth_domain::{KeyOwner, Modality, Secret};
+use hearth_providers::{HttpProvider, Provider as _, ProviderConfig};
 use hearth_wire::{
     ApiError, ErrorCode,
-    native::providers::{ProviderBody, UnavailableModel},
+    native::providers::{CreditsBody, ProviderBody, UnavailableModel},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
 
-use crate::{Gateway, error};
+use crate::{Gateway, Routing, discovery::Found, error};
 
 /// Keys are read again after this: one that is changed elsewhere is noticed so late.
 const CACHED: Duration = Duration::from_secs(60);
-
-/// Whom the gateway may ask, and for what.
-#[derive(Debug, Clone, Default)]
-pub struct Routing {
-    /// Providers, by the names that clients use for them.
-    pub providers: BTreeMap<String, ProviderConfig>,
-    /// Names that stand for models, the first that can serve being taken.
-    pub aliases: BTreeMap<String, Vec<String>>,
-    /// What to try in place of a model, or of an alias, that can't serve.
-    pub fallbacks: BTreeMap<String, Vec<String>>,
-}
 
 /// A provider that is set up.
 #[derive(Debug, Clone)]
@@ -43,6 +31,16 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn name(&self) -> &str {
         &self.provider.endpoint().name
+    }
+
+    /// Whose API it is.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.provider.endpoint().vendor.kind
+    }
+
+    /// Whether its vendor makes such things.
+    pub(crate) fn makes(&self, modality: Modality) -> bool {
+        self.provider.endpoint().vendor.media.makes(modality)
     }
 
     /// Whether it has what it needs to be called.
@@ -65,13 +63,24 @@ enum Kept {
 pub(crate) struct Directory {
     routing: Routing,
     http: reqwest::Client,
-    /// Held while keys are read: whoever comes meanwhile waits for the same answer.
+    /// As they were read last, and when.
     known: Mutex<Option<(Instant, Arc<[Known]>)>>,
+    /// Held while keys are read or changed.
+    keys: tokio::sync::Mutex<()>,
 }
 
 impl Directory {
     pub(crate) fn new(routing: Routing, http: reqwest::Client) -> Self {
-        Self { routing, http, known: Mutex::default() }
+        Self { routing, http, known: Mutex::default(), keys: tokio::sync::Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(Instant, Arc<[Known]>)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The providers, and whether it is time to read their keys again; nothing if nobody has read them.
+    fn last_known(&self) -> Option<(Arc<[Known]>, bool)> {
+        self.known().as_ref().map(|(at, list)| (Arc::clone(list), at.elapsed() >= CACHED))
     }
 
     pub(crate) fn routing(&self) -> &Routing {
@@ -112,36 +121,65 @@ impl Directory {
 }
 
 impl Gateway {
-    /// The providers, as they were set up at most a minute ago.
+    /// The providers, as they were set up about a minute ago at most. Nobody waits for keys that are read
+    /// again: what was known serves meanwhile.
     pub(crate) async fn providers(&self) -> Arc<[Known]> {
-        let directory = &self.0.directory;
-        let mut known = directory.known.lock().await;
-        if let Some((at, list)) = &*known
-            && at.elapsed() < CACHED
-        {
-            return Arc::clone(list);
+        match self.0.directory.last_known() {
+            Some((list, false)) => list,
+            Some((list, true)) => {
+                let gateway = self.clone();
+                tokio::spawn(async move {
+                    // Who finds it locked has somebody else read them.
+                    if let Ok(_reading) = gateway.0.directory.keys.try_lock() {
+                        gateway.read_providers().await;
+                    }
+                });
+                list
+            }
+            None => {
+                let _reading = self.0.directory.keys.lock().await;
+                match self.0.directory.last_known() {
+                    Some((list, _)) => list,
+                    None => self.read_providers().await,
+                }
+            }
         }
-        let before = known.as_ref().map(|(_, list)| Arc::clone(list)).unwrap_or_default();
-        let list = match self.kept_keys().await {
-            Ok(kept) => directory.build(&kept, &before),
+    }
+
+    /// Reads the keys and puts the providers together; whoever calls holds the lock.
+    async fn read_providers(&self) -> Arc<[Known]> {
+        let directory = &self.0.directory;
+        let kept = self.kept_keys().await;
+        let before = directory.last_known().map(|(list, _)| list);
+        let list = match (kept, before) {
+            (Ok(kept), before) => directory.build(&kept, &before.unwrap_or_default()),
             // What was known is better than nothing; it is tried again in a minute.
-            Err(error) if known.is_some() => {
+            (Err(error), Some(before)) => {
                 tracing::warn!(error, "the providers' keys can't be read again");
                 before
             }
-            Err(error) => {
+            (Err(error), None) => {
                 tracing::error!(error, "the providers' keys can't be read");
-                directory.build(&BTreeMap::new(), &before)
+                directory.build(&BTreeMap::new(), &[])
             }
         };
-        *known = Some((Instant::now(), Arc::clone(&list)));
+        *directory.known() = Some((Instant::now(), Arc::clone(&list)));
         list
     }
 
     /// The providers, as clients see them.
     pub async fn list_providers(&self) -> Vec<ProviderBody> {
         let states = self.0.health.all(Instant::now());
-        let body = |known: &Known| {
+        let providers = self.providers().await;
+        let finds = if self.outlives_answers() {
+            for known in providers.iter() {
+                self.discover_later(KeyOwner::Operator, known);
+            }
+            providers.iter().map(|known| self.found(KeyOwner::Operator, known)).collect()
+        } else {
+            self.discover_all(KeyOwner::Operator, &providers).await
+        };
+        let body = |(known, found): (&Known, &Found)| {
             let endpoint = known.provider.endpoint();
             let unavailable = states.iter().filter(|((provider, _), _)| *provider == endpoint.name);
             let unavailable = unavailable.filter_map(|((_, model), state)| {
@@ -154,9 +192,15 @@ impl Gateway {
                 configured: known.is_usable(),
                 models: known.models.clone(),
                 unavailable: unavailable.collect(),
+                listed_models: found.models.as_ref().map(|models| models.len()),
+                credits: known
+                    .provider
+                    .credits()
+                    .filter(|_| known.is_usable())
+                    .map(|credits| CreditsBody::new(&endpoint.name, &credits)),
             }
         };
-        self.providers().await.iter().map(body).collect()
+        providers.iter().zip(&finds).map(body).collect()
     }
 
     /// Keeps a provider's key, in place of the one before; it is used from now on here, and within a minute
@@ -192,7 +236,9 @@ impl Gateway {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.key_changed(KeyOwner::Operator, name).await;
+        Ok(())
     }
 
     /// Forgets a provider's key.
@@ -216,7 +262,7 @@ impl Gateway {
         &self,
         change: impl FnOnce(&mut Map<String, Value>) -> Result<(), ApiError> + Send,
     ) -> Result<(), ApiError> {
-        let mut known = self.0.directory.known.lock().await;
+        let _changing = self.0.directory.keys.lock().await;
         let secret = self.store().provider_keys().await.map_err(error::store)?;
         let text = secret.as_ref().map_or("{}", Secret::expose);
         let mut keys: Map<String, Value> = serde_json::from_str(text)
@@ -224,10 +270,7 @@ impl Gateway {
         change(&mut keys)?;
         let keys = Secret::new(Value::Object(keys).to_string());
         self.store().put_provider_keys(&keys).await.map_err(error::store)?;
-        if let Some((at, _)) = known.as_mut() {
-            // They are read again at the next use.
-            *at = at.checked_sub(CACHED).unwrap_or(*at);
-        }
+        self.read_providers().await;
         Ok(())
     }
 

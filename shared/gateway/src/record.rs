@@ -2,46 +2,114 @@
 //!
 //! The first token is written at once, the rest every 200 ms, so that a run costs a few writes a
 //! second however fast it is. A failed write is kept and tried again with the next batch; the last
-//! one is tried until the store has had its chance.
+//! one is tried until the store has had its chance. Where the process goes on after an answer, a run that
+//! ends soon is written once, with others ([`together`]).
 
-use std::{collections::VecDeque, time::Duration};
+pub(crate) mod behind;
+pub(crate) mod together;
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use hearth_domain::{FinishReason, ModelId, Run, RunState, Timestamp, run::Failure};
 use hearth_store::{Store, StoreError};
 use hearth_wire::{RunEvent, RunEventBody, answer, event::Selected};
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use behind::{Behind, Progress};
+use together::Together;
+
+/// A run that ends within this is written once, and not at its beginning too. Whoever looks for it waits longer
+/// ([`behind::CREATE`]). Were it shorter, a store that is slow for a moment would be given more to write, and be slower.
+const SOON: Duration = Duration::from_millis(200);
 
 const BATCH: Duration = Duration::from_millis(200);
 /// Bytes of events in one item, which takes at most 400 KB.
 const MAX_BATCH: usize = 256 << 10;
 /// Bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
 const MAX_CALLS: usize = 256 << 10;
+/// Bytes of events, and of text, of a run that is written together with others.
+const SHORT: usize = 32 << 10;
 /// Waits before the last write is tried again.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// A run's recorder, at work.
-pub(crate) struct Recording {
-    /// Takes the run's events in order.
-    pub(crate) events: mpsc::UnboundedSender<RunEvent>,
-    /// Told when the run can be found in the store.
-    pub(crate) created: oneshot::Receiver<()>,
-    /// Ends after the terminal event, or when the sender of events goes.
-    pub(crate) ended: JoinHandle<()>,
+/// A run that is being recorded.
+#[derive(Debug)]
+pub(crate) struct Recording(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// It may end soon: then it is written once, with others.
+    Early(Box<Recorder>, Together),
+    /// A task of its own writes it.
+    Begun(mpsc::UnboundedSender<RunEvent>, JoinHandle<()>),
+    Ended,
 }
 
-/// Begins to record a run.
-pub(crate) fn start(store: Store, run: Run) -> Recording {
-    let (events, inbox) = mpsc::unbounded_channel();
-    let (tell, created) = oneshot::channel();
-    let recorder =
-        Recorder { store, run, tried: Vec::new(), pending: VecDeque::new(), changed: false, created: false };
-    Recording { events, created, ended: tokio::spawn(recorder.run(inbox, tell)) }
+/// Begins to record a run. Its record is noted in `behind` until it is whole; with `together` it may be
+/// written late.
+pub(crate) fn start(store: Store, run: Run, behind: &Behind, together: Option<Together>) -> Recording {
+    let progress = behind.enter(run.id);
+    let recorder = Recorder {
+        store,
+        run,
+        tried: Vec::new(),
+        pending: VecDeque::new(),
+        changed: false,
+        created: false,
+        progress,
+    };
+    Recording(Mutex::new(match together {
+        Some(together) => State::Early(Box::new(recorder), together),
+        None => recorder.begin(),
+    }))
 }
 
+impl Recording {
+    /// Takes the run's next event.
+    pub(crate) fn note(&self, event: RunEvent) {
+        match &mut *self.state() {
+            State::Early(recorder, _) => drop(recorder.take(event)),
+            // It may be gone, after a terminal event.
+            State::Begun(recorder, _) => drop(recorder.send(event)),
+            State::Ended => {}
+        }
+    }
+
+    /// Has the run stored, once it has lasted a while. Never ends.
+    pub(crate) async fn begin_late<T>(&self) -> T {
+        tokio::time::sleep(SOON).await;
+        {
+            let mut state = self.state();
+            *state = match std::mem::replace(&mut *state, State::Ended) {
+                State::Early(recorder, _) => recorder.begin(),
+                state => state,
+            };
+        }
+        std::future::pending().await
+    }
+
+    /// Writes down what is left, after the last event; the task that does it, if there is one.
+    pub(crate) fn end(&self) -> Option<JoinHandle<()>> {
+        match std::mem::replace(&mut *self.state(), State::Ended) {
+            State::Early(recorder, together) if recorder.is_short() => together.write(recorder),
+            State::Early(recorder, _) => drop(tokio::spawn(recorder.finish())),
+            State::Begun(_, ended) => return Some(ended),
+            State::Ended => {}
+        }
+        None
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
 struct Recorder {
     store: Store,
     run: Run,
@@ -52,12 +120,22 @@ struct Recorder {
     /// Whether the record differs from what is stored.
     changed: bool,
     created: bool,
+    progress: Progress,
 }
 
 impl Recorder {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>, created: oneshot::Sender<()>) {
+    /// Goes on in a task of its own.
+    fn begin(self) -> State {
+        let (events, inbox) = mpsc::unbounded_channel();
+        State::Begun(events, tokio::spawn(self.run(inbox)))
+    }
+
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>) {
         self.create().await;
-        let _ = created.send(());
+        self.progress.created();
+        if !self.pending.is_empty() {
+            self.flush().await;
+        }
         while let Some(event) = inbox.recv().await {
             if !self.take(event) {
                 self.gather(&mut inbox).await;
@@ -92,7 +170,7 @@ impl Recorder {
         let run = &mut self.run;
         match &event.body {
             RunEventBody::Selected(selected) => self.changed |= select(run, selected),
-            RunEventBody::Loading { .. } => {}
+            RunEventBody::Loading { .. } | RunEventBody::Credits { .. } => {}
             RunEventBody::Queued { position } => {
                 run.queue_position = Some(*position);
                 self.changed = true;
@@ -111,8 +189,11 @@ impl Recorder {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }
-            | RunEventBody::Embedding { .. } => {}
+            | RunEventBody::Embedding { .. }
+            | RunEventBody::File { .. } => {}
+            RunEventBody::Artifact { artifact, .. } => run.artifacts.push(artifact.clone()),
             RunEventBody::Usage { usage } => run.usage = *usage,
+            RunEventBody::Cost { cost } => run.cost = Some(*cost),
             RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),
             RunEventBody::Cancelled => end(run, RunState::Cancelled, Some(FinishReason::Cancelled)),
             RunEventBody::Error { error } => {
@@ -136,6 +217,13 @@ impl Recorder {
         if let Err(error) = self.write().await {
             tracing::warn!(run = %self.run.id, %error, "a run's events wait to be recorded");
         }
+    }
+
+    /// Whether all of the run fits beside others into a transaction.
+    fn is_short(&self) -> bool {
+        let events: usize = self.pending.iter().map(RunEvent::json_bytes).sum();
+        let calls: usize = self.run.tool_calls.iter().map(|call| call.arguments.len()).sum();
+        self.run.state.is_terminal() && events + calls <= SHORT && self.run.text.len() <= SHORT
     }
 
     async fn finish(mut self) {

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use hearth_domain::{Modality, Model, ModelId, ModelSource, RuntimeState, Timestamp, UserId};
-use hearth_providers::NodeLink;
+use hearth_domain::{
+    KeyOwner, Modality, Model, ModelId, ModelSource, RuntimeState, Timestamp, UserId,
+    route::provider_and_model,
+};
+use hearth_providers::{NodeLink, config::LOCAL};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::models::{ModelBody, ModelQuery, RuntimeStatus},
@@ -40,13 +43,8 @@ impl Gateway {
             Some(cursor) => Some(self.keys().await?.open_cursor(&context, cursor).ok_or_else(bad_cursor)?),
             None => None,
         };
-        let mut models = self.models_of(caller.user).await?;
-        models.retain(|model| {
-            query.modality.is_none_or(|modality| model.modality == modality)
-                && query.provider.as_ref().is_none_or(|provider| model.provider == *provider)
-                && query.status.is_none_or(|state| state_of(model) == state)
-                && after.as_ref().is_none_or(|after| model.id > *after)
-        });
+        let mut models = self.every_model(caller, &query).await?;
+        models.retain(|model| after.as_ref().is_none_or(|after| model.id > *after));
         let more = models.len() > limit as usize;
         models.truncate(limit as usize);
         let next_cursor = match models.last() {
@@ -56,14 +54,53 @@ impl Gateway {
         Ok(ModelPage { models, next_cursor })
     }
 
+    /// Every model that a query asks for, whatever page: those of the caller's nodes, and those of providers.
+    /// A provider that hasn't listed its models yet is waited for, a few seconds at most.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn every_model(&self, caller: &Caller, query: &ModelQuery) -> Result<Vec<ModelBody>, ApiError> {
+        let provider = query.provider.as_deref();
+        let mut models = self.models_of(caller.user).await?;
+        if provider != Some(LOCAL) {
+            models.extend(self.models_of_providers(KeyOwner::Operator, provider).await);
+        }
+        models.retain(|model| {
+            query.modality.is_none_or(|modality| model.modality == modality)
+                && provider.is_none_or(|provider| model.provider == *provider)
+                && query.status.is_none_or(|status| status.fits(model))
+        });
+        models.sort_by(|a, b| a.id.cmp(&b.id));
+        models.dedup_by(|a, b| a.id == b.id);
+        Ok(models)
+    }
+
     /// One model.
     ///
     /// # Errors
     /// `model_not_found`.
     pub async fn model(&self, caller: &Caller, id: &str) -> Result<ModelBody, ApiError> {
-        let mut models = self.models_of(caller.user).await?;
-        let found = models.iter().position(|model| model.id == id);
-        found.map(|index| models.swap_remove(index)).ok_or_else(|| no_such_model(id))
+        let find = |mut models: Vec<ModelBody>, id: &str| {
+            let found = models.iter().position(|model| model.id == id);
+            found.map(|index| models.swap_remove(index))
+        };
+        let local = self.models_of(caller.user).await?;
+        let named =
+            provider_and_model(id).filter(|(provider, _)| *provider == LOCAL).map_or(id, |(_, model)| model);
+        if let Some(model) = find(local, named) {
+            return Ok(model);
+        }
+        // A provider's own, under its whole name or without the provider's.
+        let providers = self.providers().await;
+        let owner = providers.iter().find(|known| known.models.iter().any(|model| model == id));
+        let whole = owner.map(|known| format!("{}:{id}", known.name()));
+        let id = whole.as_deref().unwrap_or(id);
+        let provider = provider_and_model(id).map(|(provider, _)| provider);
+        let found = match provider {
+            Some(provider) => find(self.models_of_providers(KeyOwner::Operator, Some(provider)).await, id),
+            None => None,
+        };
+        found.ok_or_else(|| no_such_model(id))
     }
 
     /// The models in memory, or on their way there.

@@ -27,9 +27,11 @@ impl Gateway {
     /// # Errors
     /// `not_found` if there is none with this id, or it is somebody else's.
     pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
-        self.0.beginning.wait(id).await;
+        self.0.behind.wait(id).await;
         let run = self.store().runs().get(id).await.map_err(error::store)?;
-        run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)
+        let mut run = run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)?;
+        self.sign_links(&mut run.artifacts).await?;
+        Ok(run)
     }
 
     /// The run's events from the first, as they are recorded, to the terminal one.
@@ -59,7 +61,12 @@ impl Gateway {
                     return;
                 }
                 wait = if matches!(&events, Ok(events) if !events.is_empty()) { POLL.0 } else { (wait * 2).min(POLL.1) };
-                for event in events.unwrap_or_default() {
+                for mut event in events.unwrap_or_default() {
+                    if let RunEventBody::Artifact { artifact, .. } = &mut event.body
+                        && let Err(error) = gateway.sign_links([artifact]).await
+                    {
+                        tracing::warn!(run = %id, %error, "an artifact has no link");
+                    }
                     seen = event.seq;
                     let last = event.body.is_terminal();
                     yield event;
@@ -169,6 +176,7 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
         reason: run.reason.clone(),
         fallback_used: run.fallback_reason.is_some(),
         fallback_reason: run.fallback_reason.clone(),
+        resumed: false,
         node: run.node,
     };
     let mut bodies = Vec::new();
@@ -183,7 +191,13 @@ fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
             begins: Some(ToolCallBegin { id: call.id.clone(), name: call.name.clone() }),
             arguments: call.arguments.clone(),
         }));
+        bodies.extend(
+            (0..)
+                .zip(&run.artifacts)
+                .map(|(index, artifact)| RunEventBody::Artifact { index, artifact: artifact.clone() }),
+        );
         bodies.push(RunEventBody::Usage { usage: run.usage });
+        bodies.extend(run.cost.map(|cost| RunEventBody::Cost { cost }));
     }
     bodies.push(match (run.state, &run.failure) {
         (RunState::Cancelled, _) => RunEventBody::Cancelled,

@@ -10,42 +10,54 @@ use std::{
     time::Duration,
 };
 
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
+use hearth_domain::{Generation, ModelId, Run, RunId, RunState, Timestamp, Usage};
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::Selected};
+use tokio::sync::{Notify, mpsc};
+
+use crate::{
+    Caller, Gateway,
+    cache::{CacheOutcome, Capture},
+    drive::Driver,
+    record,
+    record::together::Together,
 };
-use hearth_domain::{Generation, Run, RunId, RunState, Timestamp, Usage};
-use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use tokio::sync::{Notify, mpsc, oneshot};
-
-use crate::{Caller, Gateway, drive::Driver, record, resolve::Candidate};
-
-/// How long whoever looks for a run, or where a process is frozen after an answer, the answer's
-/// beginning, may wait for the run to be stored.
-const CREATE: Duration = Duration::from_millis(250);
 
 /// A run's events, as they come. Dropping it is the client's going away.
 #[derive(Debug)]
 pub struct RunStream {
     /// The run's id.
     pub id: RunId,
+    /// What the cache had for it, if it was asked.
+    pub cache: Option<CacheOutcome>,
     /// Read already, to learn how the run begins.
     pub(crate) first: VecDeque<RunEvent>,
     pub(crate) rest: mpsc::UnboundedReceiver<RunEvent>,
 }
 
 impl RunStream {
+    /// The events of its beginning: who serves it, and that it waits or has a slot.
+    pub fn begun(&self) -> impl Iterator<Item = &RunEvent> {
+        self.first.iter()
+    }
+
     /// Its place in the queue, from 1, if it began by waiting there.
     #[must_use]
     pub fn queue_position(&self) -> Option<u32> {
-        first_position(&self.first)
+        self.first.iter().find_map(|event| match event.body {
+            RunEventBody::Queued { position } => Some(position),
+            _ => None,
+        })
     }
 
-    /// Where it stands: it waits, or has a slot.
+    /// Where it stands: it waits, has a slot, or has ended, since its answer was kept.
     #[must_use]
     pub fn state(&self) -> RunState {
         let started = |event: &RunEvent| matches!(event.body, RunEventBody::Started { .. });
-        if self.first.iter().any(started) { RunState::Running } else { RunState::Queued }
+        match self.first.back() {
+            Some(last) if last.body.is_terminal() => RunState::Completed,
+            _ if self.first.iter().any(started) => RunState::Running,
+            _ => RunState::Queued,
+        }
     }
 
     /// The next event; `None` after the terminal one, when the run is recorded.
@@ -66,14 +78,6 @@ impl RunStream {
     }
 }
 
-/// The first place in a queue that a run's events tell of.
-pub fn first_position<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> Option<u32> {
-    events.into_iter().find_map(|event| match event.body {
-        RunEventBody::Queued { position } => Some(position),
-        _ => None,
-    })
-}
-
 impl Gateway {
     /// Whether a run can go on after its answer: not where the process is frozen then, as on Lambda.
     #[must_use]
@@ -81,24 +85,33 @@ impl Gateway {
         self.0.options.long_lived
     }
 
-    /// Begins a run under the id `id`. When this returns, the run waits in a queue, loads its model,
-    /// or has a slot: what fails before that is an error here, and not an event.
-    ///
-    /// # Errors
-    /// `model_not_found`, `no_model_available`, `queue_full`, `context_length_exceeded`, and what else
-    /// keeps a run from beginning.
-    pub async fn generate(
+    /// Waits until what has been answered is recorded too, at most so long; whether it is.
+    pub async fn settle(&self, patience: Duration) -> bool {
+        self.0.behind.settle(patience).await
+    }
+
+    /// Who writes runs down together, where the process goes on after an answer.
+    pub(crate) fn together(&self) -> Option<Together> {
+        let start = || Together::start(self.store().clone());
+        self.outlives_answers().then(|| self.0.together.get_or_init(start).clone())
+    }
+
+    /// Begins a run that a model serves; `capture` listens to it.
+    pub(crate) async fn begin(
         &self,
         caller: &Caller,
         id: RunId,
         generation: Generation,
+        capture: Option<Capture>,
     ) -> Result<RunStream, ApiError> {
         let candidates = self.resolve(caller, &generation).await?;
-        let run = new_run(caller, id, candidates.first().ok_or_else(nobody)?);
+        let run = new_run(caller, id, &candidates.first().ok_or_else(nobody)?.selected);
         let (client, mut events) = mpsc::unbounded_channel();
-        let recording = record::start(self.store().clone(), run);
-        let driver = Driver::new(self, id, generation, client, recording.events);
-        tokio::spawn(driver.run(candidates, recording.ended));
+        // A node's run is stored at its beginning: the node may carry it on when this process is gone.
+        let together = if run.node.is_none() { self.together() } else { None };
+        let recording = record::start(self.store().clone(), run, &self.0.behind, together);
+        let driver = Driver::new(self, caller, id, generation, client, recording, capture);
+        tokio::spawn(driver.run(candidates));
         let mut first = VecDeque::new();
         while let Some(event) = events.recv().await {
             if let RunEventBody::Error { error } = event.body {
@@ -106,18 +119,17 @@ impl Gateway {
                 while events.recv().await.is_some() {}
                 return Err(error);
             }
-            let begun = !matches!(event.body, RunEventBody::Selected(_));
+            let begun = !matches!(event.body, RunEventBody::Selected(_) | RunEventBody::Credits { .. });
             first.push_back(event);
             if begun {
                 break;
             }
         }
         // Whoever learns the id can use it: elsewhere once the run is stored, and here before.
-        let created = self.0.beginning.note(id, recording.created);
         if !self.outlives_answers() {
-            let _ = tokio::time::timeout(CREATE, created).await;
+            self.0.behind.created(id).await;
         }
-        Ok(RunStream { id, first, rest: events })
+        Ok(RunStream { id, cache: None, first, rest: events })
     }
 }
 
@@ -147,58 +159,26 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Runs that have begun here, and aren't stored yet.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Beginning(Arc<Mutex<HashMap<RunId, Stored>>>);
-
-/// Resolves when a run is stored, or can't be.
-type Stored = Shared<BoxFuture<'static, ()>>;
-
-impl Beginning {
-    /// Notes a run that is about to be stored.
-    fn note(&self, id: RunId, created: oneshot::Receiver<()>) -> Stored {
-        let this = self.clone();
-        let stored = async move {
-            let _ = created.await;
-            this.runs().remove(&id);
-        };
-        let stored = stored.boxed().shared();
-        self.runs().insert(id, stored.clone());
-        tokio::spawn(stored.clone());
-        stored
-    }
-
-    /// Waits a little for a run that is about to be stored.
-    pub(crate) async fn wait(&self, id: RunId) {
-        let stored = self.runs().get(&id).cloned();
-        if let Some(stored) = stored {
-            let _ = tokio::time::timeout(CREATE, stored).await;
-        }
-    }
-
-    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Stored>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn new_run(caller: &Caller, id: RunId, candidate: &Candidate) -> Run {
+/// A run that `selected` is to serve.
+pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
     Run {
         id,
         owner: caller.user,
         state: RunState::Queued,
-        model: candidate.model.clone(),
-        provider: candidate.selected.provider.clone(),
-        node: candidate.node,
-        modality: candidate.selected.modality,
-        reason: candidate.selected.reason.clone(),
-        fallback_reason: candidate.selected.fallback_reason.clone(),
+        model: ModelId::new(&*selected.model),
+        provider: selected.provider.clone(),
+        node: selected.node,
+        modality: selected.modality,
+        reason: selected.reason.clone(),
+        fallback_reason: selected.fallback_reason.clone(),
         queue_position: None,
         usage: Usage::default(),
+        cost: None,
         finish_reason: None,
         failure: None,
         text: String::new(),
         tool_calls: Vec::new(),
+        artifacts: Vec::new(),
         created_at: Timestamp::now(),
         finished_at: None,
     }

@@ -18,7 +18,7 @@ pub async fn require(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match check(&state, scope, request.headers()).await {
+    match caller(&state, scope, request.headers()).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -27,7 +27,11 @@ pub async fn require(
     }
 }
 
-async fn check(
+/// Who calls, for a route that is open to others too.
+///
+/// # Errors
+/// `unauthorized` without a valid credential; `forbidden` if it lacks `scope`.
+pub async fn caller(
     state: &AppState,
     scope: Scope,
     headers: &HeaderMap,

@@ -1,12 +1,15 @@
 //! Routes whose dialect has errors of its own shape.
 
 use axum::{extract::Request, middleware, middleware::Next, response::Response};
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 
 use crate::{RequestId, Routes};
 
 /// The header in which Anthropic's SDKs look for the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// The header that Anthropic's clients send, and no others.
+pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// The shape of a route's errors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,6 +25,23 @@ pub(crate) enum ErrorShape {
 /// request's id is where its SDKs look for it. Called last: it covers the guard too.
 pub fn anthropic(routes: Routes) -> Routes {
     routes.route_layer(middleware::from_fn(as_anthropic))
+}
+
+/// Routes that several dialects have: who asks as Anthropic's clients do gets its errors too. Called last.
+pub fn as_asked(routes: Routes) -> Routes {
+    routes.route_layer(middleware::from_fn(async |request: Request, next: Next| {
+        if is_anthropic(request.headers()) {
+            as_anthropic(request, next).await
+        } else {
+            next.run(request).await
+        }
+    }))
+}
+
+/// Whether a client of Anthropic's asks.
+#[must_use]
+pub fn is_anthropic(headers: &HeaderMap) -> bool {
+    headers.contains_key(ANTHROPIC_VERSION)
 }
 
 async fn as_anthropic(request: Request, next: Next) -> Response {

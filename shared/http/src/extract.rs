@@ -30,6 +30,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             malformed(&path, error.inner(), is_json)
         })?;
         json.end().map_err(|error| malformed(".", &error, false))?;
+        // Of a list serde would take the items for the fields, in their order.
+        if body.trim_ascii_start().first() == Some(&b'[') {
+            return Err(HttpError(not_an_object()));
+        }
         Ok(Self(value))
     }
 }
@@ -56,7 +60,10 @@ fn unreadable(error: &BytesRejection) -> ApiError {
 /// What serde says, with the field that it speaks of. `is_json`: the body is JSON, if not what was
 /// expected.
 fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
-    let text = error.to_string();
+    if path == "." && is_json && error.is_data() && !error.to_string().contains(" field `") {
+        return not_an_object();
+    }
+    let text = in_words_of_json(&error.to_string());
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
     if text == "recursion limit exceeded" {
         let message = "the body is nested too deep: objects and lists in one another, 127 levels at most";
@@ -84,6 +91,26 @@ fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
     match param {
         Some(param) => error.at(param),
         None => error,
+    }
+}
+
+fn not_an_object() -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, "the body must be a JSON object")
+}
+
+/// What serde says, without the names of types here.
+fn in_words_of_json(text: &str) -> String {
+    if text.starts_with("data did not match any variant") {
+        return "it has none of the forms that it can have".to_owned();
+    }
+    let Some((before, after)) = text.split_once("expected ") else { return text.to_owned() };
+    let kinds = ["struct ", "internally tagged enum ", "adjacently tagged enum ", "enum "];
+    match kinds.iter().find_map(|kind| after.strip_prefix(kind)) {
+        Some(name) => {
+            let rest = name.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+            format!("{before}expected an object{rest}")
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -185,7 +212,14 @@ mod tests {
         assert_eq!(param_of(r#"{"model": "a", "kind": 1}"#).await.as_deref(), Some("kind"));
         assert_eq!(param_of(r#"{"model": "a", "kind": +}"#).await, None);
         assert_eq!(param_of(r#"{"model": "#).await, None);
-        assert_eq!(param_of(r#"[]"#).await, None);
+        for body in [r#"[]"#, r#"["m", null, null, null]"#, r#""text""#, "7", "null"] {
+            let request = Request::post("/").body(body.into()).unwrap();
+            let HttpError(error) = JsonBody::<Outer>::from_request(request, &()).await.unwrap_err();
+            assert_eq!((error.param, &*error.message), (None, "the body must be a JSON object"), "{body}");
+        }
+        let request = Request::post("/").body(r#"{"model": "a", "count": 7}"#.into()).unwrap();
+        let HttpError(error) = JsonBody::<Outer>::from_request(request, &()).await.unwrap_err();
+        assert_eq!(error.message, "count: invalid type: integer `7`, expected an object");
         assert_eq!(param_of("").await, None);
     }
 

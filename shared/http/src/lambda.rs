@@ -2,7 +2,7 @@
 //! Gateway's integration calls it.
 
 use axum::Router;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{Gateway, HttpClients, Options};
 use hearth_store::{Clients, Store};
 
 use crate::{AppState, config::FunctionConfig};
@@ -33,6 +33,12 @@ async fn state() -> Result<AppState, Error> {
     // reqwest takes whichever provider is installed; there is one in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::new(Clients::from_environment().await, config.names);
-    let options = Options { private_nodes: config.private_nodes, long_lived: false, new_secret: None };
-    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, Routing::default()) })
+    let options = Options {
+        private_nodes: config.private_nodes,
+        long_lived: false,
+        artifact_links: config.artifact_links,
+        new_secret: None,
+        cache: config.cache,
+    };
+    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, config.routing) })
 }

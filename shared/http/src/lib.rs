@@ -7,18 +7,23 @@
 
 mod access_log;
 pub mod auth;
+pub mod cache;
 pub mod config;
 pub mod dialect;
 pub mod error;
 pub mod extract;
+pub mod head;
 pub mod lambda;
+pub mod public_url;
 pub mod queue;
 pub mod request_id;
 pub mod serve;
 pub mod sse;
+mod unread;
 
 pub use auth::require;
 pub use error::HttpError;
 pub use extract::{JsonBody, PathParam, QueryParams};
+pub use public_url::PublicUrl;
 pub use request_id::RequestId;
 pub use serve::{AppState, Routes, finish};

@@ -1,4 +1,4 @@
-//! What the head of an answer tells of the queue, and answers that don't wait for it.
+//! Answers that don't wait for their run.
 
 use axum::{
     Json,
@@ -7,8 +7,8 @@ use axum::{
 use hearth_wire::native::requests::AcceptedRequest;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// The run's place in the queue when the answer began, from 1.
-pub const POSITION: HeaderName = HeaderName::from_static("x-queue-position");
+use crate::head;
+
 /// Which of the client's preferences was followed (RFC 7240, section 3).
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -26,21 +26,16 @@ pub fn prefers_async(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The answer, with the run's place in the queue if it had one.
-#[must_use]
-pub fn told(mut response: Response, position: Option<u32>) -> Response {
-    if let Some(position) = position {
-        response.headers_mut().insert(POSITION, position.into());
-    }
-    response
-}
-
 /// The answer to who doesn't wait.
 #[must_use]
 pub fn accepted(request: AcceptedRequest) -> Response {
     let position = request.queue_position;
     let applied = [(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC))];
-    told((StatusCode::ACCEPTED, applied, Json(request)).into_response(), position)
+    let mut response = (StatusCode::ACCEPTED, applied, Json(request)).into_response();
+    if let Some(position) = position {
+        response.headers_mut().insert(head::QUEUE_POSITION, position.into());
+    }
+    response
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tower_http::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{HttpError, access_log, auth, dialect, extract::MAX_BODY, queue, request_id};
+use crate::{HttpError, access_log, auth, dialect, extract::MAX_BODY, head, queue, request_id, unread};
 
 /// What handlers have.
 #[derive(Debug, Clone)]
@@ -45,6 +45,7 @@ pub fn finish(routes: Routes, state: AppState) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(cors())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(unread::layer))
         .layer(middleware::from_fn(access_log::layer))
 }
 
@@ -55,13 +56,12 @@ fn cors() -> CorsLayer {
         .allow_methods(AnyOrigin)
         // A wildcard would leave out `Authorization`.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([
-            request_id::HEADER,
-            dialect::REQUEST_ID,
-            header::RETRY_AFTER,
-            queue::POSITION,
-            queue::PREFERENCE_APPLIED,
-        ])
+        .expose_headers(
+            [request_id::HEADER, dialect::REQUEST_ID, header::RETRY_AFTER, queue::PREFERENCE_APPLIED]
+                .into_iter()
+                .chain(head::ALL)
+                .collect::<Vec<_>>(),
+        )
         .max_age(std::time::Duration::from_secs(3600))
 }
 

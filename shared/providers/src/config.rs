@@ -27,7 +27,7 @@ pub struct ProviderConfig {
     pub api_key: Option<Secret>,
     /// The models that are its own when they are asked for without its name.
     pub models: Vec<String>,
-    /// Seconds until an answer must begin.
+    /// Seconds until an answer must begin; an image or a mesh comes whole, and must be there.
     pub first_byte_seconds: Option<u64>,
     /// Seconds that an answer may be silent.
     pub between_bytes_seconds: Option<u64>,
@@ -101,6 +101,7 @@ impl ProviderConfig {
                     self.between_bytes_seconds,
                     defaults.between_bytes,
                 )?,
+                made: seconds(".first_byte_seconds", self.first_byte_seconds, defaults.made)?,
                 whole: seconds(".whole_seconds", self.whole_seconds, defaults.whole)?,
             },
         })

@@ -1,5 +1,7 @@
 //! A provider behind an HTTP API: sends a call in the vendor's dialect, and reads the streamed answer.
 
+mod exchange;
+
 use std::{
     collections::HashMap,
     io,
@@ -9,16 +11,17 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use hearth_domain::{RunId, Secret, Task};
+use hearth_domain::{Credits, Modality, RunId, Secret, Task, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use reqwest::{Request, Response};
+use reqwest::{Request, RequestBuilder, Response};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Call, EventStream, Provider,
+    credits::{Found, Ledger},
     dialect::{self, Decoder, Frame},
     framing::FrameStream,
-    refusal, sigv4,
+    media, refusal, sigv4,
     vendor::{Auth, Vendor},
 };
 
@@ -29,6 +32,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of the answer.
     pub between_bytes: Duration,
+    /// Until an answer that comes whole, such as an image, must begin. Nothing is told before it is made.
+    pub made: Duration,
     /// For the whole answer.
     pub whole: Duration,
 }
@@ -38,6 +43,7 @@ impl Default for Timeouts {
         Self {
             first_byte: Duration::from_secs(120),
             between_bytes: Duration::from_secs(120),
+            made: Duration::from_secs(300),
             whole: Duration::from_secs(3600),
         }
     }
@@ -58,19 +64,20 @@ pub struct Endpoint {
     pub timeouts: Timeouts,
 }
 
-/// A provider behind an HTTP API. Clones share their runs.
+/// A provider behind an HTTP API. Clones share their runs, and what is known of the credit.
 #[derive(Debug, Clone)]
 pub struct HttpProvider {
     endpoint: Arc<Endpoint>,
     http: reqwest::Client,
     runs: Arc<Mutex<HashMap<RunId, oneshot::Sender<()>>>>,
+    ledger: Arc<Ledger>,
 }
 
 impl HttpProvider {
     /// A provider at `endpoint`, called through `http`.
     #[must_use]
     pub fn new(endpoint: Endpoint, http: reqwest::Client) -> Self {
-        Self { endpoint: Arc::new(endpoint), http, runs: Arc::default() }
+        Self { endpoint: Arc::new(endpoint), http, runs: Arc::default(), ledger: Arc::default() }
     }
 
     /// Where it is.
@@ -80,10 +87,17 @@ impl HttpProvider {
     }
 
     fn request(&self, path: &str, body: &serde_json::Value) -> Result<Request, ApiError> {
-        let Endpoint { name, vendor, base_url, key, .. } = &*self.endpoint;
-        let url = format!("{}{path}", base_url.trim_end_matches('/'));
-        let accepted = vendor.dialect.framing().media_type();
-        let mut request = self.http.post(url).header("accept", accepted).json(body);
+        let accepted = self.endpoint.vendor.dialect.framing().media_type();
+        self.opened(self.http.post(self.url(path)).header("accept", accepted).json(body))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.endpoint.base_url.trim_end_matches('/'))
+    }
+
+    /// A request with the vendor's headers and the key.
+    fn opened(&self, mut request: RequestBuilder) -> Result<Request, ApiError> {
+        let Endpoint { name, vendor, key, .. } = &*self.endpoint;
         for (name, value) in vendor.headers {
             request = request.header(*name, *value);
         }
@@ -102,19 +116,44 @@ impl HttpProvider {
         Ok(request)
     }
 
-    /// Sends the call, and waits for the answer's head.
-    async fn send(&self, path: &str, body: &serde_json::Value) -> Result<Response, ApiError> {
-        let name = &self.endpoint.name;
-        let limit = self.endpoint.timeouts.first_byte;
-        let request = self.request(path, body)?;
-        let sent = tokio::time::timeout(limit, self.http.execute(request)).await;
-        let response = sent
-            .map_err(|_| late(name, &format!("didn't begin to answer within {} s", limit.as_secs())))?
-            .map_err(|error| unreachable(name, &error))?;
+    /// Sends the call, and waits for the answer's head. `costs`: whether whoever has no credit is refused.
+    async fn send(&self, path: &str, body: &serde_json::Value, costs: bool) -> Result<Response, ApiError> {
+        self.answered(self.request(path, body)?, self.endpoint.timeouts.first_byte, costs).await
+    }
+
+    /// Sends a request, and waits for its answer's head; what it tells of the credit is noted.
+    async fn answered(&self, request: Request, limit: Duration, costs: bool) -> Result<Response, ApiError> {
+        let response = self.execute(request, limit).await?;
+        if response.status().is_success() {
+            self.ledger.answered(response.headers(), costs, Timestamp::now());
+            return Ok(response);
+        }
+        let headers = response.headers().clone();
+        let error = refusal::of(&self.endpoint.name, response).await;
+        self.ledger.refused(&error, Some(&headers), Timestamp::now());
+        Err(error)
+    }
+
+    /// Asks for what isn't generated.
+    pub(crate) async fn get(&self, path: &str) -> Result<Response, ApiError> {
+        let request = self.http.get(self.url(path)).header("accept", "application/json");
+        let response = self.execute(self.opened(request)?, self.endpoint.timeouts.first_byte).await?;
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refusal::of(name, response).await)
+        Err(refusal::of(&self.endpoint.name, response).await)
+    }
+
+    pub(crate) fn note_balance(&self, found: Found) {
+        self.ledger.found(found, Timestamp::now());
+    }
+
+    /// Sends a request, and waits for the answer's head.
+    async fn execute(&self, request: Request, limit: Duration) -> Result<Response, ApiError> {
+        let name = &self.endpoint.name;
+        let sent = tokio::time::timeout(limit, self.http.execute(request)).await;
+        sent.map_err(|_| late(name, &format!("didn't begin to answer within {} s", limit.as_secs())))?
+            .map_err(|error| unreachable(name, &error))
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, oneshot::Sender<()>>> {
@@ -129,7 +168,7 @@ impl HttpProvider {
         let left = Left { runs: Arc::clone(&self.runs), run };
         Box::pin(async_stream::stream! {
             let _left = left;
-            let mut frames = Frames::new(response, decoder, self.endpoint);
+            let mut frames = Frames::new(response, decoder, Arc::clone(&self.endpoint));
             yield RunEventBody::Started { prompt_tokens: 0 };
             loop {
                 let next = tokio::select! {
@@ -148,6 +187,7 @@ impl HttpProvider {
                         }
                     },
                     Err(error) => {
+                        self.ledger.refused(&error, None, Timestamp::now());
                         yield RunEventBody::Error { error };
                         return;
                     }
@@ -230,14 +270,24 @@ impl Provider for HttpProvider {
         &self.endpoint.name
     }
 
+    fn kind(&self) -> &str {
+        self.endpoint.vendor.kind
+    }
+
+    fn credits(&self) -> Option<Credits> {
+        Some(self.ledger.credits(Timestamp::now()))
+    }
+
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
         let dialect = self.endpoint.vendor.dialect;
-        let Task::Text(task) = &call.generation.task else {
-            let message = format!("{} is asked for text only yet", self.endpoint.name);
-            return Err(ApiError::invalid("model", message));
-        };
+        let Task::Text(task) = &call.generation.task else { return self.make(&call) };
+        if !self.endpoint.vendor.media.text {
+            return Err(media::makes_none(&self.endpoint, Modality::Text));
+        }
         let body = dialect.body(&call, task)?;
-        let response = self.send(&dialect.path(call.model.as_str()), &body).await?;
+        // OpenRouter's models of this name cost nothing, whatever the credit.
+        let costs = !call.model.as_str().ends_with(":free");
+        let response = self.send(&dialect.path(call.model.as_str()), &body, costs).await?;
         Ok(self.clone().follow(call.run, response, dialect.decoder()))
     }
 

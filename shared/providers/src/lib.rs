@@ -4,10 +4,14 @@
 
 #![warn(missing_docs)]
 
+pub mod catalog;
 pub mod config;
+mod credits;
 pub mod dialect;
+pub mod discovery;
 mod framing;
 pub mod http;
+pub mod media;
 pub mod node;
 mod refusal;
 mod sigv4;
@@ -16,9 +20,10 @@ pub mod vendor;
 use std::{fmt::Debug, pin::Pin};
 
 use futures::Stream;
-use hearth_domain::{Generation, ModelId, RunId};
+use hearth_domain::{Credits, Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
+pub use catalog::Catalog;
 pub use config::ProviderConfig;
 pub use framing::Framing;
 pub use http::{Endpoint, HttpProvider, Timeouts};
@@ -44,6 +49,14 @@ pub struct Call {
 pub trait Provider: Debug + Send + Sync {
     /// The name that clients see.
     fn name(&self) -> &str;
+
+    /// Whose API it is: a vendor's kind, or [`config::LOCAL`].
+    fn kind(&self) -> &str;
+
+    /// What is left of its credit, as far as it has told; nothing of who takes none.
+    fn credits(&self) -> Option<Credits> {
+        None
+    }
 
     /// Begins a generation. An error here, or as the stream's first event, has cost nothing yet, so
     /// another provider may be tried.

@@ -16,7 +16,7 @@ use hearth_wire::{
 use reqwest::{Method, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Call, EventStream, Provider};
+use crate::{Call, EventStream, Provider, config::LOCAL};
 
 /// How long a node may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -181,7 +181,11 @@ impl NodeLink {
 #[async_trait::async_trait]
 impl Provider for NodeLink {
     fn name(&self) -> &str {
-        "local"
+        LOCAL
+    }
+
+    fn kind(&self) -> &str {
+        LOCAL
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {

@@ -23,7 +23,7 @@ pub(crate) async fn of(name: &str, mut response: Response) -> ApiError {
     }
     let said = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let mut error = judge(name, status, &said);
-    if let Some(wait) = wait.or_else(|| retry_delay(&said)) {
+    if let Some(wait) = wait.or_else(|| retry_delay(&said)).or_else(|| loading_time(&said)) {
         error = error.with("retry_after_seconds", wait.as_secs());
     }
     error.with("provider", name).with("provider_status", status.as_u16())
@@ -81,7 +81,10 @@ fn is_too_long(kind: &str, message: &str) -> bool {
 
 /// Google calls it a bad request when it doesn't know the key.
 fn is_about_the_key(status: StatusCode, said: &Value) -> bool {
-    matches!(status.as_u16(), 401 | 403) || details(said).any(|detail| detail["reason"] == "API_KEY_INVALID")
+    // Stability's word for what it won't make.
+    let refused = said["name"] == "content_moderation";
+    matches!(status.as_u16(), 401 | 403) && !refused
+        || details(said).any(|detail| detail["reason"] == "API_KEY_INVALID")
 }
 
 /// The further facts of an error of Google's (<https://cloud.google.com/apis/design/errors>).
@@ -99,6 +102,8 @@ fn words(said: &Value) -> String {
         &said["Message"],
         &said["detail"],
         &said[0]["error"]["message"],
+        &said["errors"][0],
+        &error[0],
     ];
     let words = places.iter().find_map(|place| place.as_str()).unwrap_or_default();
     words.chars().take(SHOWN).collect()
@@ -117,6 +122,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// The same in Google's words, such as `39.5s`.
 fn retry_delay(said: &Value) -> Option<Duration> {
     whole_seconds(details(said).find_map(|detail| detail["retryDelay"].as_str())?.strip_suffix('s')?)
+}
+
+/// How long a model of Hugging Face's will take to load.
+fn loading_time(said: &Value) -> Option<Duration> {
+    let seconds = said["estimated_time"].as_f64()?;
+    whole_seconds(&seconds.to_string())
 }
 
 fn whole_seconds(text: &str) -> Option<Duration> {
@@ -161,6 +172,8 @@ mod tests {
                 json!({"message": "Input is too long for requested model."}),
                 ErrorCode::ContextLengthExceeded,
             ),
+            (403, json!({"name": "content_moderation", "errors": ["no"]}), ErrorCode::InvalidRequest),
+            (400, json!({"name": "bad_request", "errors": ["prompt: too long"]}), ErrorCode::InvalidRequest),
             (403, json!({"Message": "The security token is invalid: sk-12"}), ErrorCode::ProviderAuth),
             (424, json!({"message": "The model failed"}), ErrorCode::ProviderError),
             (529, json!({"error": {"type": "overloaded_error"}}), ErrorCode::ProviderRateLimited),
@@ -187,5 +200,7 @@ mod tests {
         let said = |delay: &str| json!({"error": {"details": [{"reason": "x"}, {"retryDelay": delay}]}});
         assert_eq!(retry_delay(&said("38.5s")).map(|wait| wait.as_secs()), Some(39));
         assert_eq!(retry_delay(&said("soon")), None);
+        let loading = json!({"error": "loading", "estimated_time": 12.3});
+        assert_eq!(loading_time(&loading).map(|wait| wait.as_secs()), Some(13));
     }
 }

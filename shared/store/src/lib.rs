@@ -3,8 +3,11 @@
 
 #![warn(missing_docs)]
 
+pub mod artifacts;
+pub mod cached_answers;
 mod clients;
 pub mod conversations;
+pub mod discoveries;
 mod error;
 mod item;
 pub mod models;
@@ -21,7 +24,10 @@ pub use error::StoreError;
 pub use secret::NewSecret;
 pub use table::Table;
 
+use artifacts::Artifacts;
+use cached_answers::CachedAnswers;
 use conversations::Conversations;
+use discoveries::Discoveries;
 use models::Models;
 use nodes::Nodes;
 use runs::Runs;
@@ -67,10 +73,28 @@ impl Store {
         Runs { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
     }
 
+    /// What providers were found to have.
+    #[must_use]
+    pub fn discoveries(&self) -> Discoveries<'_> {
+        Discoveries(&self.table)
+    }
+
+    /// Files that runs have made.
+    #[must_use]
+    pub fn artifacts(&self) -> Artifacts<'_> {
+        Artifacts { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
     /// What was said up to the end of a run.
     #[must_use]
     pub fn conversations(&self) -> Conversations<'_> {
         Conversations { table: &self.table, s3: &self.clients.s3, bucket: &self.names.bucket }
+    }
+
+    /// Answers that are kept for when the same is asked again.
+    #[must_use]
+    pub fn cached_answers(&self) -> CachedAnswers<'_> {
+        CachedAnswers(&self.table)
     }
 
     /// The user who operates this gateway, and owns what is made without an account.

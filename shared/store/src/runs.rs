@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use hearth_domain::{Run, RunId, RunState, Timestamp, UserId};
 use hearth_wire::RunEvent;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,25 @@ impl Runs<'_> {
         self.put(run, "#state IN (:open0, :open1)", &open).await
     }
 
+    /// Stores runs that have ended and were never stored before, each with all its events: all of them, or
+    /// none. At most 50, and short ones: a transaction has at most 100 items, and 4 MB.
+    ///
+    /// # Errors
+    /// If the table can't be written.
+    pub async fn put_ended(&self, runs: &[(&Run, &[RunEvent])]) -> Result<(), StoreError> {
+        let mut call = self.table.client.transact_write_items();
+        for (run, events) in runs {
+            let text = Some(run.text.clone()).filter(|text| !text.is_empty());
+            let record = record(run, text, None)?;
+            for item in std::iter::once(record).chain(batch(run.id, events)?) {
+                let put = Put::builder().table_name(&self.table.name).set_item(Some(item.0)).build();
+                let put = put.map_err(|error| StoreError::Unreadable(error.to_string()))?;
+                call = call.transact_items(TransactWriteItem::builder().put(put).build());
+            }
+        }
+        call.send().await.map(drop).map_err(|error| StoreError::unavailable("transact_write_items", &error))
+    }
+
     /// A run.
     ///
     /// # Errors
@@ -88,12 +107,8 @@ impl Runs<'_> {
     /// # Errors
     /// `Conflict` if there are events with this seq.
     pub async fn append(&self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
-        let Some(first) = events.first() else { return Ok(()) };
-        let json =
-            serde_json::to_string(events).map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        let expires = Timestamp::now().plus(EVENTS_KEPT).unix();
-        let item = Item::new(&event_key(id, first.seq), VERSION, &Batch { events: json, expires })?;
-        self.table.put(item.with("ttl", number(expires)), Some("attribute_not_exists(pk)")).await
+        let Some(item) = batch(id, events)? else { return Ok(()) };
+        self.table.put(item, Some("attribute_not_exists(pk)")).await
     }
 
     /// The events after seq `after` that are stored so far, in order. `after` is 0, or the last seq of
@@ -140,13 +155,7 @@ impl Runs<'_> {
 
     async fn put(&self, run: &Run, condition: &str, values: &[&str]) -> Result<(), StoreError> {
         let (text, text_key) = self.place_text(run).await?;
-        let stored = Stored { run: run.clone(), text, text_key };
-        let mut item = Item::new(&key(run.id, META), VERSION, &stored)?;
-        item = item.indexed("gsi1", &owner_key(run.owner), &format!("RUN#{}", run.id));
-        if !run.state.is_terminal() {
-            let shard = run.created_at.unix().unsigned_abs() % SHARDS;
-            item = item.indexed("gsi2", &queue_key(run.state, shard), &run.id.to_string());
-        }
+        let item = record(run, text, text_key)?;
         let mut call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item.0));
         call = call.condition_expression(condition);
         if !values.is_empty() {
@@ -178,6 +187,27 @@ impl Runs<'_> {
         let bytes = answer.body.collect().await.map_err(|error| StoreError::Unreadable(error.to_string()))?;
         String::from_utf8(bytes.to_vec()).map_err(|error| StoreError::Unreadable(error.to_string()))
     }
+}
+
+/// A run's record.
+fn record(run: &Run, text: Option<String>, text_key: Option<String>) -> Result<Item, StoreError> {
+    let stored = Stored { run: run.clone(), text, text_key };
+    let mut item = Item::new(&key(run.id, META), VERSION, &stored)?;
+    item = item.indexed("gsi1", &owner_key(run.owner), &format!("RUN#{}", run.id));
+    if !run.state.is_terminal() {
+        let shard = run.created_at.unix().unsigned_abs() % SHARDS;
+        item = item.indexed("gsi2", &queue_key(run.state, shard), &run.id.to_string());
+    }
+    Ok(item)
+}
+
+/// Events that follow each other, if there are any.
+fn batch(id: RunId, events: &[RunEvent]) -> Result<Option<Item>, StoreError> {
+    let Some(first) = events.first() else { return Ok(None) };
+    let json = serde_json::to_string(events).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    let expires = Timestamp::now().plus(EVENTS_KEPT).unix();
+    let item = Item::new(&event_key(id, first.seq), VERSION, &Batch { events: json, expires })?;
+    Ok(Some(item.with("ttl", number(expires))))
 }
 
 fn pk(id: RunId) -> String {

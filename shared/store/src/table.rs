@@ -46,10 +46,14 @@ impl Table {
 
     /// Reads one item, strongly consistent.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
+        self.get_attributes(key).await?.map(read).transpose()
+    }
+
+    /// The same, as the SDK has it: for what isn't text or a number.
+    pub(crate) async fn get_attributes(&self, key: &Key) -> Result<Option<Attributes>, StoreError> {
         let call = self.client.get_item().table_name(&self.name).set_key(Some(key.attributes()));
         let answer = call.consistent_read(true).send().await;
-        let item = answer.map_err(|error| StoreError::unavailable("get_item", &error))?.item;
-        item.map(read).transpose()
+        Ok(answer.map_err(|error| StoreError::unavailable("get_item", &error))?.item)
     }
 
     /// Writes an item; `condition` is what must hold of the one that is there.

@@ -1,6 +1,6 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{Artifact, Cost, Credits, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -29,6 +29,13 @@ impl RunEvent {
 pub enum RunEventBody {
     /// The gateway chose who serves it.
     Selected(Selected),
+    /// How the credit of a provider stands that was asked.
+    Credits {
+        /// The provider.
+        provider: String,
+        /// What is left.
+        credits: Credits,
+    },
     /// It waits; the place is counted from 1.
     Queued {
         /// Its place in the model's queue.
@@ -94,10 +101,34 @@ pub enum RunEventBody {
         #[serde(with = "crate::vector")]
         vector: Vec<f32>,
     },
+    /// A file was made. Whoever carries the run out keeps it, and tells of it as `Artifact`: a client is never
+    /// given this, nor is the run's record.
+    File {
+        /// Which, from 0.
+        index: u32,
+        /// Its bytes.
+        #[serde(with = "crate::file")]
+        bytes: Vec<u8>,
+        /// The prompt as the model understood it, if it tells.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revised_prompt: Option<String>,
+    },
+    /// A file was made, and is kept.
+    Artifact {
+        /// Which, from 0.
+        index: u32,
+        /// Where it is.
+        artifact: Artifact,
+    },
     /// What it took, once, just before `Done` or `Cancelled`.
     Usage {
         /// The tokens.
         usage: Usage,
+    },
+    /// What that costs, just after `Usage`; from the gateway, where the price is known.
+    Cost {
+        /// The money.
+        cost: Cost,
     },
     /// It ended by itself.
     Done {
@@ -143,6 +174,9 @@ pub struct Selected {
     /// Why not: `loading` while the first choice is being loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_reason: Option<String>,
+    /// Whether it goes on with the text that another model had begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
 }
 
 impl RunEventBody {

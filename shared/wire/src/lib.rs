@@ -10,6 +10,7 @@ pub mod answer;
 pub mod anthropic;
 pub mod error;
 pub mod event;
+mod file;
 pub mod native;
 pub mod node;
 pub mod openai;

@@ -1,6 +1,28 @@
-//! What the dialects' renderers give: frames of a server-sent event stream.
+//! What the dialects' renderers are, and what they give: frames of a server-sent event stream.
 
 use serde::Serialize;
+
+use crate::{ApiError, RunEvent};
+
+/// A dialect's view of one run: takes its events in order; gives frames, or one answer at the end.
+pub trait Render: Sized + Send + 'static {
+    /// The answer in one piece.
+    type Answer: Serialize;
+
+    /// The frames that an event gives.
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame>;
+
+    /// The frame that ends the stream, if there is one. It is for when the run is recorded.
+    fn last(&self) -> Option<Frame> {
+        Some(Frame::done())
+    }
+
+    /// Takes every event of a run and gives its answer.
+    ///
+    /// # Errors
+    /// The run's own error; `cancelled` if it was stopped.
+    fn collected(self, events: &[RunEvent]) -> Result<Self::Answer, ApiError>;
+}
 
 /// One frame: `event: <event>` and `id: <id>` if it has them, and `data: <data>`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,13 +19,15 @@ if (missing.length > 0) {
   throw new Error(`set ${missing.join(', ')} (see tests/sdk/README.md)`);
 }
 
+/** Where the gateway is, without `/v1`. */
+export const address = process.env.HEARTH_URL.replace(/\/+$/, '');
 export const token = process.env.HEARTH_TOKEN;
 export const model = process.env.HEARTH_MODEL;
 
 /** No retries and a short timeout: a failure must show, not be smoothed over. */
 export function connect(options = {}) {
   return new OpenAI({
-    baseURL: `${process.env.HEARTH_URL.replace(/\/+$/, '')}/v1`,
+    baseURL: `${address}/v1`,
     apiKey: token,
     maxRetries: 0,
     timeout: 60_000,

@@ -1,5 +1,7 @@
 """Fixtures: the gateway named by the environment, a client of each kind, and a way to ask."""
 
+import os
+
 import pytest
 import pytest_asyncio
 
@@ -24,6 +26,11 @@ def gateway() -> Gateway:
 @pytest.fixture(scope="session")
 def model(gateway) -> str:
     return gateway.model
+
+
+@pytest.fixture(scope="session")
+def embedding_model() -> str:
+    return os.environ.get("HEARTH_EMBEDDING_MODEL") or pytest.skip("HEARTH_EMBEDDING_MODEL is not set")
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,11 @@
 """Embeddings. They need a model that makes them: `HEARTH_EMBEDDING_MODEL` names it."""
 
 import math
-import os
 
 import pytest
 from openai import BadRequestError, NotFoundError
 
 TEXTS = ["The cat sat on the mat.", "A dog barked at the moon.", "Stock prices fell sharply."]
-
-
-@pytest.fixture(scope="module")
-def embedding_model() -> str:
-    return os.environ.get("HEARTH_EMBEDDING_MODEL") or pytest.skip("HEARTH_EMBEDDING_MODEL is not set")
 
 
 @pytest.fixture

@@ -2,14 +2,19 @@
 
 use std::{fs, path::Path};
 
-use hearth_tests::{Client, Home, eventually};
+use hearth_tests::{Client, Home, Setup, eventually};
 use serde_json::{Value, json};
 
 const MODEL: &str = "tiny-embed";
 
 /// A home that has the embedding model in its folder.
 async fn home() -> Home {
-    let home = Home::start().await;
+    home_with("").await
+}
+
+/// The same, with a settings file.
+async fn home_with(settings: &str) -> Home {
+    let home = Setup::new().settings(settings).start().await;
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tiny-embed/tiny-embed.gguf");
     fs::copy(&file, home.data().join("models").join(format!("{MODEL}.gguf")))
         .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -109,5 +114,22 @@ async fn an_embedding_model_makes_no_text() {
     assert_eq!(error["param"], "model");
     // The default model is one that makes text.
     assert!(home.client().ask("What is the capital of France?").await.contains("Paris"));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn vectors_are_given_again_where_answers_are_kept() {
+    let home = home_with("[cache]\nenabled = true").await;
+    let client = home.client();
+    let ask = async |format: &str, outcome: &str| {
+        let body = json!({"model": MODEL, "input": ["a cat", "a dog"], "encoding_format": format});
+        let answer = client.post("/v1/embeddings", &body).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-hearth-cache")), (200, outcome), "{answer:?}");
+        answer.json()
+    };
+    let first = ask("float", "miss").await;
+    assert_eq!(ask("float", "hit").await, first);
+    // How they are written is for each request to say.
+    assert!(ask("base64", "hit").await["data"][1]["embedding"].is_string());
     home.stop().await;
 }

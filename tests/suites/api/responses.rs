@@ -40,6 +40,34 @@ async fn a_response_comes_whole_and_in_events() {
 }
 
 #[tokio::test]
+async fn a_stored_item_can_be_named_by_its_id() {
+    let home = Home::start().await;
+    let client = home.client();
+    let named = |model: &str, id: &Value| {
+        let input = json!([
+            {"role": "user", "content": PARIS},
+            {"type": "item_reference", "id": id},
+            {"role": "user", "content": "Thanks"},
+        ]);
+        json!({"model": model, "input": input, "temperature": 0, "store": false})
+    };
+    let first = client.post("/v1/responses", &question(&home.model)).await.json();
+    let short = client.post("/v1/responses", &named(&home.model, &first["output"][0]["id"])).await.json();
+    let mut whole = named(&home.model, &json!(null));
+    whole["input"][1] = json!({"role": "assistant", "content": text(&first)});
+    let whole = client.post("/v1/responses", &whole).await.json();
+    assert_eq!(
+        (&short["usage"]["input_tokens"], text(&short)),
+        (&whole["usage"]["input_tokens"], text(&whole))
+    );
+
+    // What isn't stored can't be named.
+    let error = client.post("/v1/responses", &named(&home.model, &short["output"][0]["id"])).await;
+    assert_eq!(error.error(404, "not_found")["param"], "input[1].id");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_goes_on_from_a_response_until_it_is_deleted() {
     let home = Home::start().await;
     let client = home.client();

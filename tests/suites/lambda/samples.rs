@@ -40,11 +40,18 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1.messages.count_tokens.json", 200, |a| has(a, &["/input_tokens"])),
     // The node of these tests has no embedding model.
     sample(GENERATE, "post_v1.embeddings.json", 503, |a| has(a, &["/error/code", "/error/request_id"])),
+    sample(GENERATE, "get_v1.route.json", 200, |a| has(a, &["/candidates/0/reason", "/passed_over"])),
+    // No provider is set up that makes images, and so there is no artifact either.
+    sample(GENERATE, "post_v1.images.generations.json", 503, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "get_v1.artifacts.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "get_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/status", "/output/text"])),
     sample(GENERATE, "get_v1.requests.id.status.json", 200, |a| has(a, &["/request_id", "/status"])),
     sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_stream),
     sample(GENERATE, "post_v1.requests.id.cancel.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
     sample(GENERATE, "delete_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
+    // There is no cache unless the stack's parameters say so.
+    sample(GENERATE, "delete_v1.cache.json", 200, |a| has(a, &["/deleted"])),
+    sample(GENERATE, "get_v1.cache.stats.json", 200, |a| has(a, &["/enabled", "/hits", "/entries"])),
     // The run of these samples was asked for in another dialect.
     sample(GENERATE, "get_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "delete_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),

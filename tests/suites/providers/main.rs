@@ -1,8 +1,15 @@
 //! Providers behind HTTP: a vendor's API is played by a server of ours, and `hearth up` asks it.
 
+mod cache;
+mod catalog;
+mod credits;
 mod dialects;
+mod discovery;
+mod embeddings;
 mod fallback;
+mod images;
 mod keys;
+mod selection;
 mod stream;
 
 use hearth_tests::{Home, Reply, Setup, Upstream};

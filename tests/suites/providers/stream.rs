@@ -39,6 +39,24 @@ async fn a_providers_model_answers_in_both_dialects() {
 }
 
 #[tokio::test]
+async fn what_was_answered_just_before_an_orderly_end_is_recorded() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        upstream.reply(answer());
+        let answer = home.client().post("/v1/chat/completions", &chat("big")).await;
+        ids.push(answer.headers["x-request-id"].to_str().unwrap().to_owned());
+    }
+    let home = home.restart().await;
+    for id in ids {
+        let record = home.client().get(&format!("/v1/requests/{id}")).await.json();
+        assert_eq!((&record["status"], &record["usage"]["total_tokens"]), (&json!("completed"), &json!(15)));
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn any_cut_of_the_bytes_gives_the_same() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;

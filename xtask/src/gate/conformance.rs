@@ -1,11 +1,13 @@
-//! The vendors' own SDKs against a gateway that was started for them.
+//! The vendors' own SDKs, and the field's clients and suites, against a gateway that was started for them.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use super::Outcome;
 use super::gateway::{Gateway, Ready};
@@ -22,6 +24,11 @@ const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(20);
 /// Lines of the gateway's log that a failure shows.
 const TAIL: usize = 80;
+/// Lines in which Node says how many tests passed.
+const SUMMARY: usize = 8;
+
+/// Gives a suite's command what it is to know of its gateway.
+type Tell<'a> = dyn for<'c> Fn(&'c mut Command) -> &'c mut Command + 'a;
 
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     // Whatever can fail without the gateway comes before it.
@@ -29,23 +36,53 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     install_javascript(workspace)?;
     shell::run(&mut workspace.cargo(["build", "--workspace", "--bin", "hearth"]))?;
 
-    let log = workspace.target.join("sdk-gateway.log");
-    let data = Scratch::new()?;
-    let result = with_gateway(workspace, &data.0, &log, |ready| {
-        shell::run(told(venv.command(workspace, "python").args(["-m", "pytest", "-q", PYTHON]), ready))?;
-        let mut node = workspace.command("node");
-        shell::run(told(node.arg("--test").current_dir(workspace.root.join(JAVASCRIPT)), ready))
+    // Both at once, each with a gateway of its own: one's load is not to be the other's.
+    let (python, javascript) = thread::scope(|scope| {
+        let javascript = scope.spawn(|| with_gateway(workspace, "javascript", |told| node(workspace, told)));
+        let mut pytest = venv.command(workspace, "python");
+        pytest.args(["-m", "pytest", "-q", PYTHON]);
+        let python = with_gateway(workspace, "python", |told| shell::run(told(&mut pytest)));
+        (python, javascript.join().unwrap_or_else(|_| Err(anyhow!("the suite's thread panicked"))))
     });
-    if result.is_err() {
-        println!("\nthe end of {}:\n{}", log.display(), tail(&log));
-    }
-    result.map(|()| Outcome::Passed)
+    python.and(javascript).map(|()| Outcome::Passed)
 }
 
+/// Runs the suites for Node. They are shown when they are through: pytest has the terminal meanwhile.
+fn node(workspace: &Workspace, told: &Tell<'_>) -> Result<()> {
+    let log = workspace.target.join("sdk-javascript.log");
+    let open = || fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()));
+    let (out, path) = (open()?, workspace.root.join(JAVASCRIPT));
+    let err = out.try_clone().context("a file has one handle only")?;
+    let mut node = workspace.command("node");
+    node.args(["--test", "--test-reporter=spec"]).current_dir(path).stdout(out).stderr(err);
+    let result = shell::run(told(&mut node));
+    let text = read(&log);
+    println!("\n{}", if result.is_ok() { tail(&text, SUMMARY) } else { text });
+    result
+}
+
+/// Runs `suites` against a gateway of their own. Its log is shown if they fail.
 fn with_gateway(
+    workspace: &Workspace,
+    name: &str,
+    suites: impl FnOnce(&Tell<'_>) -> Result<()>,
+) -> Result<()> {
+    let log = workspace.target.join(format!("sdk-gateway-{name}.log"));
+    let data = Scratch::new(name)?;
+    let vendor = free_address()?;
+    let result =
+        against(workspace, &data.0, &log, &vendor, |ready| suites(&|command| told(command, ready, &vendor)));
+    if result.is_err() {
+        println!("\nthe end of {}:\n{}", log.display(), tail(&read(&log), TAIL));
+    }
+    result
+}
+
+fn against(
     workspace: &Workspace,
     data: &Path,
     log: &Path,
+    vendor: &str,
     suites: impl FnOnce(&Ready) -> Result<()>,
 ) -> Result<()> {
     let models = data.join("models");
@@ -53,8 +90,12 @@ fn with_gateway(
     let embedding = workspace.root.join(EMBEDDING_MODEL);
     let file = models.join(embedding.file_name().context("a model is a file")?);
     fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
+    let settings = data.join("sdk.toml");
+    let played =
+        format!("[providers.played]\nkind = \"openai_compatible\"\nbase_url = \"http://{vendor}/v1\"\n");
+    fs::write(&settings, played).with_context(|| format!("cannot write {}", settings.display()))?;
     let mut hearth = workspace.command(workspace.binary("debug", "hearth"));
-    hearth.arg("up").arg("--data").arg(data).args(["--port", "0", "--json"]);
+    hearth.arg("up").arg("--config").arg(&settings).arg("--data").arg(data).args(["--port", "0", "--json"]);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let gateway = Gateway::start(hearth.stderr(file), START)?;
     println!("gateway at {}", gateway.ready.url);
@@ -63,12 +104,19 @@ fn with_gateway(
     passed.and(stopped)
 }
 
-fn told<'a>(command: &'a mut Command, ready: &Ready) -> &'a mut Command {
+/// Where the suites play a vendor: a port that is free now, and that they take when they need one.
+fn free_address() -> Result<String> {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
+    Ok(free.local_addr()?.to_string())
+}
+
+fn told<'a>(command: &'a mut Command, ready: &Ready, vendor: &str) -> &'a mut Command {
     command
         .env("HEARTH_URL", &ready.url)
         .env("HEARTH_TOKEN", &ready.token)
         .env("HEARTH_MODEL", &ready.model)
         .env("HEARTH_EMBEDDING_MODEL", "tiny-embed")
+        .env("HEARTH_PLAYED_VENDOR", vendor)
         // The SDKs honour a proxy, and the gateway is on this machine.
         .env("NO_PROXY", "127.0.0.1,localhost")
 }
@@ -86,18 +134,21 @@ fn install_javascript(workspace: &Workspace) -> Result<()> {
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-fn tail(log: &Path) -> String {
-    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+fn read(log: &Path) -> String {
+    fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 /// A folder that is gone when this is.
 struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("hearth-sdk-{}", std::process::id()));
+    fn new(name: &str) -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("hearth-sdk-{name}-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }

@@ -2,7 +2,8 @@
 
 use bytesize::ByteSize;
 use hearth_domain::{Modality, RuntimeState};
-use hearth_wire::native::models::{ModelBody, ModelList, RuntimeStatus};
+use hearth_providers::config::LOCAL;
+use hearth_wire::native::models::{ModelBody, ModelList};
 use serde_json::json;
 
 use crate::client::{http::Gateway, table::Table, terminal};
@@ -53,7 +54,7 @@ fn table(models: &[ModelBody]) -> Table<6> {
     for model in models {
         table.push([
             model.id.clone(),
-            state(model.runtime_status.as_ref()),
+            state(model),
             modality(model.modality),
             or_dash(model.context_length),
             or_dash(model.size_bytes.map(ByteSize)),
@@ -72,8 +73,12 @@ fn or_dash(value: Option<impl ToString>) -> String {
 }
 
 /// `offline` stands for a model whose node can't be asked.
-fn state(status: Option<&RuntimeStatus>) -> String {
-    let Some(status) = status else { return "offline".to_owned() };
+fn state(model: &ModelBody) -> String {
+    let Some(status) = &model.runtime_status else {
+        // A provider's has no state of its own.
+        let here = model.provider == LOCAL;
+        return if here { "offline".to_owned() } else { model.availability.as_str().to_owned() };
+    };
     let state = match status.state {
         RuntimeState::Unloaded => "unloaded",
         RuntimeState::Loading => "loading",

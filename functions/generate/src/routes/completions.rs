@@ -1,21 +1,14 @@
 //! `POST /v1/completions`: the OpenAI dialect, before chat.
 
-use axum::{
-    Extension, Json,
-    extract::State,
-    http::HeaderMap,
-    response::{IntoResponse as _, Response},
-};
-use hearth_gateway::{Caller, RunStream, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
+use axum::response::Response;
+use hearth_http::{HttpError, JsonBody};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::requests::AcceptedRequest,
-    openai::completions::{Completion, CompletionRequest, Renderer},
-    stream::Frame,
+    openai::completions::{Completion, CompletionRequest},
 };
 
-use crate::begin::{Begun, begin};
+use crate::asker::Asker;
 
 /// Answer a prompt, as OpenAI's SDKs ask for it in the API before chat.
 ///
@@ -25,7 +18,10 @@ use crate::begin::{Begun, begin};
 #[utoipa::path(
     post, path = "/v1/completions", tag = "compatible", security(("token" = [])),
     request_body = CompletionRequest,
-    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
+    params(
+        ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
+        ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
+    ),
     responses(
         (status = 200, description = "The completion, or a stream of chunks", body = Completion),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
@@ -33,34 +29,9 @@ use crate::begin::{Begun, begin};
     ),
 )]
 pub(crate) async fn completions(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    headers: HeaderMap,
+    asker: Asker,
     JsonBody(request): JsonBody<CompletionRequest>,
 ) -> Result<Response, HttpError> {
-    let (streams, renderer) = (request.streams(), request.renderer(id));
-    let generation = request.into_generation()?;
-    let run = match begin(&state.gateway, &caller, id, &headers, generation).await? {
-        Begun::Attached(run) => run,
-        Begun::Detached(answer) => return Ok(answer),
-    };
-    if streams {
-        let position = run.queue_position();
-        return Ok(queue::told(stream(run, renderer), position));
-    }
-    let events = run.collect().await;
-    let answer = Json(renderer.collected(&events)?).into_response();
-    Ok(queue::told(answer, first_position(&events)))
-}
-
-fn stream(mut run: RunStream, mut renderer: Renderer) -> Response {
-    sse::respond(async_stream::stream! {
-        while let Some(event) = run.next().await {
-            for frame in renderer.frames(&event) {
-                yield frame;
-            }
-        }
-        yield Frame::done();
-    })
+    let (streams, renderer) = (request.streams(), request.renderer(asker.id));
+    asker.answer(request.into_generation()?, renderer, streams).await
 }

@@ -1,16 +1,16 @@
 //! `POST /v1/embeddings`: the OpenAI dialect.
 
 use axum::{
-    Extension, Json,
-    extract::State,
+    Json,
     response::{IntoResponse as _, Response},
 };
-use hearth_gateway::{Caller, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue};
+use hearth_http::{HttpError, JsonBody, head};
 use hearth_wire::{
     error::ErrorEnvelope,
     openai::embeddings::{EmbeddingList, EmbeddingRequest},
 };
+
+use crate::asker::Asker;
 
 /// Give the vectors that stand for texts, as OpenAI's SDKs ask for them.
 ///
@@ -18,21 +18,23 @@ use hearth_wire::{
 #[utoipa::path(
     post, path = "/v1/embeddings", tag = "compatible", security(("token" = [])),
     request_body = EmbeddingRequest,
+    params((
+        "x-hearth-cache" = Option<String>, Header,
+        description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"
+    )),
     responses(
         (status = 200, body = EmbeddingList),
         (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn embeddings(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    Extension(RequestId(id)): Extension<RequestId>,
+    asker: Asker,
     JsonBody(request): JsonBody<EmbeddingRequest>,
 ) -> Result<Response, HttpError> {
     let (count, format) = (request.input.count(), request.format());
-    let run = state.gateway.generate(&caller, id, request.into_generation()?).await?;
+    let run = asker.run(request.into_generation()?).await?;
+    let cache = run.cache;
     let events = run.collect().await;
-    let position = first_position(&events);
-    let answer = Json(EmbeddingList::collected(events, count, format)?).into_response();
-    Ok(queue::told(answer, position))
+    let answer = EmbeddingList::collected(&events, count, format)?;
+    Ok(head::cached(head::told(Json(answer).into_response(), &events), cache))
 }

@@ -1,13 +1,7 @@
 //! `POST /v1/generate`: the native dialect.
 
-use axum::{
-    Extension, Json,
-    extract::State,
-    http::HeaderMap,
-    response::{IntoResponse as _, Response},
-};
-use hearth_gateway::{Caller, RunStream, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
+use axum::response::Response;
+use hearth_http::{HttpError, JsonBody, PublicUrl};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{
@@ -15,20 +9,23 @@ use hearth_wire::{
         render::Renderer,
         requests::AcceptedRequest,
     },
-    stream::Frame,
 };
 
-use crate::begin::{Begun, begin};
+use crate::asker::Asker;
 
-/// Generate text.
+/// Generate text, images or a mesh.
 ///
+/// Images and meshes are kept for 30 days as artifacts, and the answer has links to them.
 /// With `stream: true` the answer is server-sent events: `model_selected`, `queued` and `loading`
 /// while it waits, `delta` for each piece of text, `tool_call` for each piece of a call, `complete` with
 /// the whole response, then `[DONE]`. `x-queue-position` tells the place of a request that has to wait.
 #[utoipa::path(
     post, path = "/v1/generate", tag = "generate", security(("token" = [])),
     request_body = GenerateRequest,
-    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
+    params(
+        ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
+        ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
+    ),
     responses(
         (status = 200, description = "What was generated, or a stream of events", body = GenerateResponse),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
@@ -36,35 +33,10 @@ use crate::begin::{Begun, begin};
     ),
 )]
 pub(crate) async fn generate(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    headers: HeaderMap,
+    asker: Asker,
+    PublicUrl(base): PublicUrl,
     JsonBody(request): JsonBody<GenerateRequest>,
 ) -> Result<Response, HttpError> {
-    let streams = request.stream;
-    let generation = request.into_generation()?;
-    let run = match begin(&state.gateway, &caller, id, &headers, generation).await? {
-        Begun::Attached(run) => run,
-        Begun::Detached(answer) => return Ok(answer),
-    };
-    if streams {
-        let position = run.queue_position();
-        return Ok(queue::told(stream(run), position));
-    }
-    let events = run.collect().await;
-    let answer = Json(Renderer::new(id).collected(&events)?).into_response();
-    Ok(queue::told(answer, first_position(&events)))
-}
-
-fn stream(mut run: RunStream) -> Response {
-    let mut renderer = Renderer::new(run.id);
-    sse::respond(async_stream::stream! {
-        while let Some(event) = run.next().await {
-            if let Some(frame) = renderer.frame(&event) {
-                yield frame;
-            }
-        }
-        yield Frame::done();
-    })
+    let (streams, renderer) = (request.stream, Renderer::new(asker.id).reached_at(base));
+    asker.answer(request.into_generation()?, renderer, streams).await
 }

@@ -4,11 +4,11 @@ use axum::{Extension, extract::State, response::Response};
 use futures::StreamExt as _;
 use hearth_domain::RunId;
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, PathParam, QueryParams, sse};
+use hearth_http::{AppState, HttpError, PathParam, PublicUrl, QueryParams, sse};
 use hearth_wire::{
     error::ErrorEnvelope,
     native::{render::Renderer, requests::EventsQuery},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 /// A request's events as server-sent events, as in `POST /v1/generate`.
@@ -31,18 +31,21 @@ pub(crate) async fn events(
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<RunId>,
     QueryParams(query): QueryParams<EventsQuery>,
+    PublicUrl(base): PublicUrl,
     headers: axum::http::HeaderMap,
 ) -> Result<Response, HttpError> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let after = query.after.or(last).unwrap_or(0);
     let mut events = Box::pin(state.gateway.events(&caller, id).await?);
-    let mut renderer = Renderer::new(id);
+    let mut renderer = Renderer::new(id).reached_at(base);
     Ok(sse::respond(async_stream::stream! {
         while let Some(event) = events.next().await {
             // Earlier events are rendered too: the last one tells the whole text.
-            let frame = renderer.frame(&event);
-            if let Some(frame) = frame.filter(|_| event.seq > after || event.body.is_terminal()) {
-                yield frame;
+            let frames = renderer.frames(&event);
+            if event.seq > after || event.body.is_terminal() {
+                for frame in frames {
+                    yield frame;
+                }
             }
         }
         yield Frame::done();

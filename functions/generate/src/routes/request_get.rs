@@ -3,7 +3,7 @@
 use axum::{Extension, Json, extract::State};
 use hearth_domain::RunId;
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, PathParam};
+use hearth_http::{AppState, HttpError, PathParam, PublicUrl};
 use hearth_wire::{error::ErrorEnvelope, native::requests::RequestStatus};
 
 /// A request's state, usage and output.
@@ -16,8 +16,9 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<RunId>,
+    PublicUrl(base): PublicUrl,
 ) -> Result<Json<RequestStatus>, HttpError> {
-    Ok(Json(state.gateway.request(&caller, id).await?.into()))
+    Ok(Json(RequestStatus::new(state.gateway.request(&caller, id).await?, &base)))
 }
 
 /// The same as `GET /v1/requests/{id}`.
@@ -30,6 +31,7 @@ pub(crate) async fn status(
     state: State<AppState>,
     caller: Extension<Caller>,
     id: PathParam<RunId>,
+    base: PublicUrl,
 ) -> Result<Json<RequestStatus>, HttpError> {
-    get(state, caller, id).await
+    get(state, caller, id, base).await
 }

@@ -1,23 +1,18 @@
 //! `POST /v1/responses`: OpenAI's newer dialect.
 
-use axum::{
-    Extension, Json,
-    extract::State,
-    http::HeaderMap,
-    response::{IntoResponse as _, Response},
-};
+use axum::response::Response;
 use hearth_domain::{Message, RunId};
-use hearth_gateway::{Caller, Conversation, Gateway, RunStream, first_position};
-use hearth_http::{AppState, HttpError, JsonBody, RequestId, queue, sse};
+use hearth_gateway::Conversation;
+use hearth_http::{HttpError, JsonBody};
 use hearth_wire::{
     ApiError,
     error::ErrorEnvelope,
     native::requests::AcceptedRequest,
-    openai::responses::{Renderer, ResponseObject, ResponsesRequest, Turn},
+    openai::responses::{ResponseObject, ResponsesRequest, Turn},
 };
 use serde_json::json;
 
-use crate::begin::{Begun, begin_turn};
+use crate::{asker::Asker, references};
 
 /// Give a response, as OpenAI's SDKs ask for it.
 ///
@@ -28,7 +23,10 @@ use crate::begin::{Begun, begin_turn};
 #[utoipa::path(
     post, path = "/v1/responses", tag = "compatible", security(("token" = [])),
     request_body = ResponsesRequest,
-    params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
+    params(
+        ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
+        ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
+    ),
     responses(
         (status = 200, description = "The response, or a stream of events", body = ResponseObject),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
@@ -36,44 +34,21 @@ use crate::begin::{Begun, begin_turn};
     ),
 )]
 pub(crate) async fn responses(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    headers: HeaderMap,
-    JsonBody(request): JsonBody<ResponsesRequest>,
+    asker: Asker,
+    JsonBody(mut request): JsonBody<ResponsesRequest>,
 ) -> Result<Response, HttpError> {
-    let (streams, keeps, renderer) = (request.streams(), request.keeps(), request.renderer(id));
+    let (streams, keeps, renderer) = (request.streams(), request.keeps(), request.renderer(asker.id));
+    references::told(&asker, &mut request).await?;
     let asked = json!(request.asked());
-    let earlier = earlier(&state.gateway, &caller, request.previous()?).await?;
+    let earlier = earlier(&asker, request.previous()?).await?;
     let Turn { generation, said: messages } = request.into_turn(earlier)?;
     let said = keeps.then_some(Conversation { messages, asked });
-    let run = match begin_turn(&state.gateway, &caller, id, &headers, generation, said).await? {
-        Begun::Attached(run) => run,
-        Begun::Detached(answer) => return Ok(answer),
-    };
-    if streams {
-        let position = run.queue_position();
-        return Ok(queue::told(stream(run, renderer), position));
-    }
-    let events = run.collect().await;
-    let answer = Json(renderer.collected(&events)?).into_response();
-    Ok(queue::told(answer, first_position(&events)))
+    asker.answer_turn(generation, said, renderer, streams).await
 }
 
 /// The conversation that the request goes on from.
-async fn earlier(gateway: &Gateway, caller: &Caller, id: Option<RunId>) -> Result<Vec<Message>, ApiError> {
+async fn earlier(asker: &Asker, id: Option<RunId>) -> Result<Vec<Message>, ApiError> {
     let Some(id) = id else { return Ok(Vec::new()) };
-    let kept = gateway.conversation(caller, id).await;
+    let kept = asker.gateway.conversation(&asker.caller, id).await;
     kept.map(|kept| kept.messages).map_err(|error| error.at("previous_response_id"))
-}
-
-/// The event that ends the response is the last one: this API has no `[DONE]`.
-fn stream(mut run: RunStream, mut renderer: Renderer) -> Response {
-    sse::respond(async_stream::stream! {
-        while let Some(event) = run.next().await {
-            for frame in renderer.frames(&event) {
-                yield frame;
-            }
-        }
-    })
 }

@@ -80,6 +80,9 @@ impl Preparer {
             Task::Embedding(_) => {
                 Err(ApiError::invalid("model", "this model gives text; ask an embedding model"))
             }
+            Task::Image(_) | Task::Mesh(_) => {
+                Err(ApiError::invalid("model", "this model makes neither images nor meshes"))
+            }
         }
     }
 

@@ -5,7 +5,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use hearth_domain::{Logprob, Sampling, TokenLogprob};
+use hearth_domain::{
+    Logprob, Sampling, TokenLogprob,
+    sampling::{DEFAULT_TEMPERATURE, DEFAULT_TOP_P},
+};
 use llama_cpp_2::{
     sampling::LlamaSampler,
     token::{LlamaToken, data::LlamaTokenData, data_array::LlamaTokenDataArray},
@@ -17,10 +20,8 @@ use super::{
     vocabulary::Vocabulary,
 };
 
-// llama.cpp's own defaults, which its users' models are tuned by.
-const TEMPERATURE: f32 = 0.8;
+// llama.cpp's own defaults, which its users' models are tuned by; the domain has the two that are told.
 const TOP_K: u32 = 40;
-const TOP_P: f32 = 0.95;
 const MIN_P: f32 = 0.05;
 /// How many of the last tokens the penalties look at.
 const PENALTY_WINDOW: usize = 64;
@@ -64,7 +65,7 @@ impl Sampler {
             let index = |token: LlamaToken| usize::try_from(token.0).ok();
             bias.extend(vocabulary.end_of_turn().filter_map(index).map(|token| (token, f32::NEG_INFINITY)));
         }
-        let temperature = sampling.temperature.unwrap_or(TEMPERATURE);
+        let temperature = sampling.temperature.unwrap_or(DEFAULT_TEMPERATURE);
         let greedy = temperature <= 0.0;
         let keep = match sampling.top_k.unwrap_or(TOP_K) {
             _ if greedy => 1,
@@ -74,7 +75,7 @@ impl Sampler {
         let seed = sampling.seed.map_or_else(rand::random, |seed| seed.wrapping_add(choice));
         let choose = || {
             let parts = [
-                LlamaSampler::top_p(sampling.top_p.unwrap_or(TOP_P), 1),
+                LlamaSampler::top_p(sampling.top_p.unwrap_or(DEFAULT_TOP_P), 1),
                 LlamaSampler::min_p(sampling.min_p.unwrap_or(MIN_P), 1),
                 LlamaSampler::temp(temperature),
                 LlamaSampler::dist(seed),

@@ -10,7 +10,7 @@ mod index;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use dynoxide::Database;
 use s3s::{S3, S3Request, S3Response, S3Result, dto::*, s3_error};
@@ -18,8 +18,18 @@ use s3s::{S3, S3Request, S3Response, S3Result, dto::*, s3_error};
 use blobs::Blobs;
 use index::{Entry, Index};
 
-/// What the objects of the bucket are kept in.
-pub(crate) struct Objects {
+/// What the bucket deletes by itself: objects below these prefixes, after so long. The rules of the template's
+/// bucket, `infra/template.yaml`.
+const LIFECYCLE: [(&str, Duration); 2] =
+    [("runs/", Duration::from_secs(30 * 24 * 3600)), ("artifacts/", Duration::from_secs(30 * 24 * 3600))];
+/// How many objects are looked at in one go.
+const SWEPT: i32 = 1000;
+
+/// What the objects of the bucket are kept in. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Objects(Arc<Inner>);
+
+struct Inner {
     bucket: String,
     blobs: Blobs,
     index: Index,
@@ -27,16 +37,47 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub(crate) fn open(db: Database, folder: &Path, bucket: &str) -> io::Result<Self> {
-        Ok(Self { bucket: bucket.to_owned(), blobs: Blobs::open(folder)?, index: Index::open(db)? })
+        let (blobs, index) = (Blobs::open(folder)?, Index::open(db)?);
+        Ok(Self(Arc::new(Inner { bucket: bucket.to_owned(), blobs, index })))
+    }
+
+    /// Deletes what the lifecycle has let go at `now`, in seconds since 1970; how many objects that were.
+    pub(crate) async fn sweep(&self, now: i64) -> io::Result<usize> {
+        let mut swept = 0;
+        for (prefix, kept) in LIFECYCLE {
+            let mut after = None;
+            loop {
+                let page = self.0.index.list(prefix, after, SWEPT).await?;
+                for (key, entry) in page.entries {
+                    if now - entry.modified >= length(kept.as_secs()) {
+                        self.remove(&key).await?;
+                        swept += 1;
+                    }
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Removes an object, if it is there: its entry, then its file.
+    async fn remove(&self, key: &str) -> io::Result<()> {
+        if let Some(entry) = self.0.index.remove(key).await? {
+            self.0.blobs.remove(&entry.blob).await;
+        }
+        Ok(())
     }
 
     fn check_bucket(&self, bucket: &str) -> S3Result<()> {
-        if bucket == self.bucket { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
+        if bucket == self.0.bucket { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
     }
 
     async fn entry(&self, bucket: &str, key: &str) -> S3Result<Entry> {
         self.check_bucket(bucket)?;
-        self.index.get(key).await.map_err(internal)?.ok_or_else(|| s3_error!(NoSuchKey))
+        self.0.index.get(key).await.map_err(internal)?.ok_or_else(|| s3_error!(NoSuchKey))
     }
 }
 
@@ -66,11 +107,11 @@ impl S3 for Objects {
             return Err(s3_error!(KeyTooLongError));
         }
         let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
-        let blob = self.blobs.write(body).await.map_err(internal)?;
+        let blob = self.0.blobs.write(body).await.map_err(internal)?;
         let entry = Entry::new(&blob, input.content_type);
-        let old = self.index.put(&input.key, &entry).await.map_err(internal)?;
+        let old = self.0.index.put(&input.key, &entry).await.map_err(internal)?;
         if let Some(old) = old {
-            self.blobs.remove(&old.blob).await;
+            self.0.blobs.remove(&old.blob).await;
         }
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(entry.etag()), ..Default::default() }))
     }
@@ -83,7 +124,7 @@ impl S3 for Objects {
             None => None,
         };
         let span = range.clone().unwrap_or(0..entry.size);
-        let body = self.blobs.read(&entry.blob, span.clone()).await.map_err(internal)?;
+        let body = self.0.blobs.read(&entry.blob, span.clone()).await.map_err(internal)?;
         let content_range =
             range.map(|r| format!("bytes {}-{}/{}", r.start, r.end.saturating_sub(1), entry.size));
         let mut output = GetObjectOutput {
@@ -117,9 +158,7 @@ impl S3 for Objects {
         request: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         self.check_bucket(&request.input.bucket)?;
-        if let Some(entry) = self.index.remove(&request.input.key).await.map_err(internal)? {
-            self.blobs.remove(&entry.blob).await;
-        }
+        self.remove(&request.input.key).await.map_err(internal)?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
@@ -132,7 +171,7 @@ impl S3 for Objects {
         let prefix = input.prefix.clone().unwrap_or_default();
         let most = input.max_keys.unwrap_or(1000).clamp(1, 1000);
         let after = input.continuation_token.clone().or(input.start_after);
-        let page = self.index.list(&prefix, after, most).await.map_err(internal)?;
+        let page = self.0.index.list(&prefix, after, most).await.map_err(internal)?;
         let contents: Vec<Object> = page
             .entries
             .iter()

@@ -89,3 +89,20 @@ async fn fetch(url: &str) -> (u16, String) {
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }
+
+#[tokio::test]
+async fn the_lifecycle_lets_old_objects_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+    let s3 = embedded.s3("http://s3.test");
+    for key in ["artifacts/a", "runs/b/text", "other"] {
+        s3.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(b"x")).send().await.unwrap();
+    }
+    let objects = super::Objects::open(embedded.db.clone(), &folder.path().join("objects"), BUCKET).unwrap();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    assert_eq!(objects.sweep(now + 29 * 86_400).await.unwrap(), 0);
+    assert_eq!(objects.sweep(now + 31 * 86_400).await.unwrap(), 2);
+    let left = s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
+    assert_eq!(left.contents()[0].key(), Some("other"));
+    assert_eq!(std::fs::read_dir(folder.path().join("objects")).unwrap().count(), 1);
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_domain::{Generation, Modality, ModelId, RuntimeState, WhileLoading};
+use hearth_domain::{Facts, Generation, Modality, ModelId, Price, RuntimeState, Tier, WhileLoading};
 use hearth_providers::{NodeLink, Provider as _};
 use hearth_wire::{ApiError, ErrorCode, event::Selected, node::NodeModel};
 
@@ -11,29 +11,39 @@ use crate::{Caller, Gateway, nodes::LiveNode, registry::no_such_model};
 
 impl Gateway {
     /// The model of this id and its node; without one, the default of the first node that has one for what
-    /// is to be made.
+    /// is to be made. `look`: a model that nobody has is looked for once more.
     pub(super) async fn local(
         &self,
         caller: &Caller,
         generation: &Generation,
         asked: Option<&str>,
+        look: bool,
     ) -> Result<Vec<Candidate>, ApiError> {
         let mut nodes = self.live_nodes(caller.user, false).await?;
-        if asked.is_some_and(|id| !nodes.iter().any(|node| node.model(id).is_some())) {
+        if look && asked.is_some_and(|id| !nodes.iter().any(|node| node.model(id).is_some())) {
             // A file may have come since the nodes were last asked.
             nodes = self.live_nodes(caller.user, true).await?;
         }
-        let choice = choose(&nodes, asked, generation.task.modality(), generation.while_loading)?;
-        if let Some(message) = first_image(&generation.task) {
-            return Err(blind(&choice.model.id, message));
-        }
-        if let Why::Meanwhile(model) = choice.why
-            && model.runtime.state == RuntimeState::Unloaded
-        {
-            tokio::spawn(load(choice.node.link.clone(), model.id.clone()));
-        }
-        Ok(vec![choice.candidate()])
+        candidate(&nodes, generation, asked)
     }
+}
+
+/// Who of `nodes` serves the request.
+fn candidate(
+    nodes: &[LiveNode],
+    generation: &Generation,
+    asked: Option<&str>,
+) -> Result<Vec<Candidate>, ApiError> {
+    let choice = choose(nodes, asked, generation.task.modality(), generation.while_loading)?;
+    if let Some(message) = first_image(&generation.task) {
+        return Err(blind(&choice.model.id, message));
+    }
+    if let Why::Meanwhile(model) = choice.why
+        && model.runtime.state == RuntimeState::Unloaded
+    {
+        tokio::spawn(load(choice.node.link.clone(), model.id.clone()));
+    }
+    Ok(vec![choice.candidate()])
 }
 
 async fn load(link: NodeLink, model: String) {
@@ -110,6 +120,7 @@ impl Choice<'_> {
             provider: Arc::new(link.clone()),
             node: Some(link.id()),
             model: ModelId::new(&*self.model.id),
+            facts: Some(facts(self.model)),
             selected: Selected {
                 model: self.model.id.clone(),
                 model_name: self.model.name.clone(),
@@ -119,13 +130,31 @@ impl Choice<'_> {
                 reason: reason.to_owned(),
                 fallback_used: fallback_reason.is_some(),
                 fallback_reason: fallback_reason.map(str::to_owned),
+                resumed: false,
             },
+            spent: None,
         }
+    }
+}
+
+/// What a node tells of a model. It can do whatever is asked of a text model, but see.
+fn facts(model: &NodeModel) -> Facts {
+    Facts {
+        name: Some(model.name.clone()),
+        modality: model.modality,
+        context_length: model.context_length,
+        price: Some(Price::free()),
+        tier: Tier::Free,
+        ..Facts::default()
     }
 }
 
 fn no_default(modality: Modality) -> ApiError {
     let message = match modality {
+        Modality::Image => "no model that is set up makes images; name one, such as openai:gpt-image-1",
+        Modality::ThreeD => {
+            "no model that is set up makes meshes; name one, such as stability:stable-fast-3d"
+        }
         Modality::Embedding => {
             "no node that is connected has an embedding model; put one into its model folder, or name a model"
         }

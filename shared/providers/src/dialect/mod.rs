@@ -119,7 +119,7 @@ impl Dialect {
 }
 
 /// A text as one piece of a path: all but letters, digits and `-._~` is escaped (RFC 3986, section 2.3).
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut path = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

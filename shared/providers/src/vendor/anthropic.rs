@@ -2,6 +2,7 @@
 
 use super::{Auth, Vendor};
 use crate::dialect::Dialect;
+use crate::media::TEXT;
 
 /// Anthropic.
 pub(super) const VENDOR: Vendor = Vendor {
@@ -9,6 +10,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Anthropic",
     base_url: Some("https://api.anthropic.com/v1"),
     dialect: Dialect::Anthropic,
+    media: TEXT,
     auth: Auth::Header("x-api-key"),
     needs_key: true,
     headers: &[("anthropic-version", "2023-06-01")],

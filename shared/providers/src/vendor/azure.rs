@@ -7,6 +7,7 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits { max_tokens: "max_completion_tokens", ..COMMON };
@@ -17,8 +18,14 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Azure OpenAI",
     base_url: None,
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: Media {
+        embeddings: Some(Embeddings::OpenAi("dimensions")),
+        images: Some(Images::OpenAi(&openai_images::OPENAI)),
+        ..TEXT
+    },
     auth: Auth::Header("api-key"),
     needs_key: true,
     headers: &[],
-    models: Some("/models"),
+    // Its list has the models that could be deployed, and not the deployments.
+    models: None,
 };

@@ -4,6 +4,7 @@
 
 use super::{Auth, Vendor};
 use crate::dialect::Dialect;
+use crate::media::TEXT;
 
 /// Amazon Bedrock.
 pub(super) const VENDOR: Vendor = Vendor {
@@ -11,6 +12,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Amazon Bedrock",
     base_url: None,
     dialect: Dialect::Bedrock,
+    media: TEXT,
     auth: Auth::Aws("bedrock"),
     needs_key: true,
     headers: &[],

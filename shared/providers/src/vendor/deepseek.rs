@@ -1,9 +1,16 @@
 //! DeepSeek (<https://api-docs.deepseek.com/api/create-chat-completion>): a JSON object and no schema.
 
+use hearth_domain::credits::Balance;
+use serde_json::Value;
+
 use super::{Auth, Vendor};
-use crate::dialect::{
-    Dialect,
-    openai_chat::{COMMON, Habits},
+use crate::media::TEXT;
+use crate::{
+    credits::{BalanceAt, Found},
+    dialect::{
+        Dialect,
+        openai_chat::{COMMON, Habits},
+    },
 };
 
 /// How it speaks OpenAI's dialect.
@@ -22,8 +29,37 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "DeepSeek",
     base_url: Some("https://api.deepseek.com"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],
     models: Some("/models"),
 };
+
+/// What the account has left (<https://api-docs.deepseek.com/api/get-user-balance>).
+pub(super) const BALANCE: [BalanceAt; 1] = [BalanceAt { path: "/user/balance", read: balance }];
+
+fn balance(said: &Value) -> Option<Found> {
+    let info = said["balance_infos"].get(0)?;
+    let text = |field: &str| info[field].as_str().map(str::to_owned);
+    let balance = Balance { amount: text("total_balance")?, currency: text("currency")? };
+    Some(Found { balance, spent: said["is_available"] == false })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_balance_is_told_in_the_accounts_currency() {
+        let info = json!({"currency": "CNY", "total_balance": "110.00", "granted_balance": "10.00"});
+        let found = balance(&json!({"is_available": true, "balance_infos": [info]})).unwrap();
+        assert_eq!((found.balance.amount.as_str(), found.balance.currency.as_str()), ("110.00", "CNY"));
+        assert!(
+            !found.spent && balance(&json!({"is_available": false, "balance_infos": [info]})).unwrap().spent
+        );
+        assert_eq!(balance(&json!({})), None);
+    }
+}

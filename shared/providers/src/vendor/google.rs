@@ -3,6 +3,7 @@
 
 use super::{Auth, Vendor};
 use crate::dialect::Dialect;
+use crate::media::{Embeddings, Images, Media, TEXT};
 
 /// Google.
 pub(super) const VENDOR: Vendor = Vendor {
@@ -10,8 +11,10 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Google Gemini",
     base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
     dialect: Dialect::Gemini,
+    media: Media { embeddings: Some(Embeddings::Google), images: Some(Images::Google), ..TEXT },
     auth: Auth::Header("x-goog-api-key"),
     needs_key: true,
     headers: &[],
-    models: Some("/models"),
+    // A page has 50 of them otherwise.
+    models: Some("/models?pageSize=1000"),
 };

@@ -5,6 +5,7 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::TEXT;
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits =
@@ -16,6 +17,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Groq",
     base_url: Some("https://api.groq.com/openai/v1"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

@@ -3,6 +3,7 @@
 
 use super::{Auth, Vendor};
 use crate::dialect::{Dialect, openai_chat::COMMON};
+use crate::media::{Embeddings, Images, Media, Meshes, TEXT};
 
 /// Hugging Face.
 pub(super) const VENDOR: Vendor = Vendor {
@@ -10,6 +11,12 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Hugging Face",
     base_url: Some("https://router.huggingface.co/v1"),
     dialect: Dialect::OpenAiChat(&COMMON),
+    media: Media {
+        embeddings: Some(Embeddings::HuggingFace),
+        images: Some(Images::HuggingFace),
+        meshes: Some(Meshes::HuggingFace),
+        ..TEXT
+    },
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

@@ -5,6 +5,7 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::{Embeddings, Media, TEXT};
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits {
@@ -22,6 +23,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Mistral",
     base_url: Some("https://api.mistral.ai/v1"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: Media { embeddings: Some(Embeddings::OpenAi("output_dimension")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

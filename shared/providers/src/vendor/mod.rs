@@ -12,9 +12,10 @@ mod ollama;
 mod openai;
 mod openai_compatible;
 mod openrouter;
+mod stability;
 mod xai;
 
-use crate::dialect::Dialect;
+use crate::{credits::BalanceAt, dialect::Dialect, media::Media};
 
 /// A vendor of models, or a kind of server.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Vendor {
     pub base_url: Option<&'static str>,
     /// What it speaks.
     pub dialect: Dialect,
+    /// What it makes, and in whose words it is asked for what isn't text.
+    pub media: Media,
     /// Where the key goes.
     pub auth: Auth,
     /// Whether it can't be used without a key.
@@ -35,6 +38,17 @@ pub struct Vendor {
     pub headers: &'static [(&'static str, &'static str)],
     /// Where it lists its models, below the base URL; none if it doesn't.
     pub models: Option<&'static str>,
+}
+
+impl Vendor {
+    /// Where it tells what is left of the credit; the first place that tells something counts.
+    pub(crate) fn balance(&self) -> &'static [BalanceAt] {
+        match self.kind {
+            "openrouter" => &openrouter::BALANCE,
+            "deepseek" => &deepseek::BALANCE,
+            _ => &[],
+        }
+    }
 }
 
 /// Where a key goes.
@@ -63,6 +77,7 @@ pub const ALL: &[&Vendor] = &[
     &mistral::VENDOR,
     &openrouter::VENDOR,
     &huggingface::VENDOR,
+    &stability::VENDOR,
     &ollama::VENDOR,
     &openai_compatible::VENDOR,
 ];

@@ -5,6 +5,11 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
+
+/// How it draws: the seed is the model's own.
+const IMAGES: openai_images::Habits =
+    openai_images::Habits { quality: false, format: false, edits: false, ..openai_images::OPENAI };
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits { choices: false, logprobs: false, parallel_tool_calls: false, ..COMMON };
@@ -15,6 +20,11 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Ollama",
     base_url: Some("http://127.0.0.1:11434/v1"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: Media {
+        embeddings: Some(Embeddings::OpenAi("dimensions")),
+        images: Some(Images::OpenAi(&IMAGES)),
+        ..TEXT
+    },
     auth: Auth::Bearer,
     needs_key: false,
     headers: &[],

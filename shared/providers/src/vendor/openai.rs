@@ -5,6 +5,7 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits { max_tokens: "max_completion_tokens", ..COMMON };
@@ -15,6 +16,11 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "OpenAI",
     base_url: Some("https://api.openai.com/v1"),
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: Media {
+        embeddings: Some(Embeddings::OpenAi("dimensions")),
+        images: Some(Images::OpenAi(&openai_images::OPENAI)),
+        ..TEXT
+    },
     auth: Auth::Bearer,
     needs_key: true,
     headers: &[],

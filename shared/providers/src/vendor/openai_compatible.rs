@@ -6,6 +6,10 @@ use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
 };
+use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
+
+/// How it draws: diffusion models know more than OpenAI's.
+const IMAGES: openai_images::Habits = openai_images::Habits { samplers: true, ..openai_images::OPENAI };
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits { samplers: true, ..COMMON };
@@ -16,6 +20,11 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "OpenAI-compatible server",
     base_url: None,
     dialect: Dialect::OpenAiChat(&HABITS),
+    media: Media {
+        embeddings: Some(Embeddings::OpenAi("dimensions")),
+        images: Some(Images::OpenAi(&IMAGES)),
+        ..TEXT
+    },
     auth: Auth::Bearer,
     needs_key: false,
     headers: &[],

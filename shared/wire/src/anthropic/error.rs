@@ -66,6 +66,7 @@ fn kind(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidRequest
         | ErrorCode::ContextLengthExceeded
         | ErrorCode::Conflict
+        | ErrorCode::NotCached
         | ErrorCode::UnsupportedMediaType => "invalid_request_error",
         ErrorCode::Unauthorized => "authentication_error",
         ErrorCode::Forbidden => "permission_error",

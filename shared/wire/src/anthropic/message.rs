@@ -2,7 +2,7 @@
 
 use hearth_domain::{FinishReason, Reasoning, ToolCall, Usage};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
@@ -25,6 +25,14 @@ pub struct MessagesAnswer {
     pub stop_reason: Option<String>,
     /// Always null: a stop text ends the turn, and isn't told.
     pub stop_sequence: Option<String>,
+    /// Always null: there is no more to tell of the end.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub stop_details: (),
+    /// Always null: the gateway runs no tools of its own.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub container: (),
     /// Tokens taken.
     pub usage: MessagesUsage,
 }
@@ -49,6 +57,10 @@ pub enum MessagesAnswerBlock {
     Text {
         /// The text.
         text: String,
+        /// Always empty; left out where a stream begins a text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Vec<Object>>)]
+        citations: Option<Vec<Value>>,
     },
     /// A tool that it calls.
     ToolUse {
@@ -56,10 +68,35 @@ pub enum MessagesAnswerBlock {
         id: String,
         /// The tool's name.
         name: String,
-        /// The arguments; a text if they were cut off in their middle.
+        /// The arguments; none if they were cut off in their middle, or are no object.
         #[schema(value_type = Object)]
-        input: Value,
+        input: Map<String, Value>,
+        /// Who calls it.
+        #[serde(default)]
+        caller: MessagesCaller,
     },
+}
+
+impl MessagesAnswerBlock {
+    /// A call of a tool, with these arguments.
+    pub(super) fn call(call: &ToolCall, input: Map<String, Value>) -> Self {
+        let caller = MessagesCaller::default();
+        Self::ToolUse { id: call.id.clone(), name: call.name.clone(), input, caller }
+    }
+}
+
+/// Who calls a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessagesCaller {
+    /// Always `direct`: the model itself.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+impl Default for MessagesCaller {
+    fn default() -> Self {
+        Self { kind: "direct".to_owned() }
+    }
 }
 
 /// Tokens taken, as Anthropic's clients read them.
@@ -76,6 +113,22 @@ pub struct MessagesUsage {
     /// More about them.
     #[serde(default)]
     pub output_tokens_details: MessagesOutputTokens,
+    /// Always null, as all that follows: it is told of Anthropic's own machines.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub cache_creation: (),
+    /// Always null.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub inference_geo: (),
+    /// Always null.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub server_tool_use: (),
+    /// Always null.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub service_tier: (),
 }
 
 /// More about the tokens generated.
@@ -93,6 +146,7 @@ impl From<Usage> for MessagesUsage {
             cache_read_input_tokens: usage.cached_tokens,
             output_tokens: usage.completion_tokens,
             output_tokens_details: MessagesOutputTokens { thinking_tokens: usage.reasoning_tokens },
+            ..Self::default()
         }
     }
 }
@@ -101,7 +155,8 @@ impl From<Usage> for MessagesUsage {
 pub(super) fn blocks(answer: &Answer) -> Vec<MessagesAnswerBlock> {
     let mut blocks: Vec<_> = answer.reasoning.iter().flat_map(thoughts).collect();
     if !answer.text.is_empty() {
-        blocks.push(MessagesAnswerBlock::Text { text: answer.text.clone() });
+        let citations = Some(Vec::new());
+        blocks.push(MessagesAnswerBlock::Text { text: answer.text.clone(), citations });
     }
     blocks.extend(answer.tool_calls.iter().map(call));
     blocks
@@ -117,11 +172,8 @@ fn thoughts(block: &Reasoning) -> Vec<MessagesAnswerBlock> {
 }
 
 fn call(call: &ToolCall) -> MessagesAnswerBlock {
-    let input = match call.arguments.as_str() {
-        "" => json!({}),
-        arguments => serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments)),
-    };
-    MessagesAnswerBlock::ToolUse { id: call.id.clone(), name: call.name.clone(), input }
+    // Clients count on an object, whatever became of it.
+    MessagesAnswerBlock::call(call, serde_json::from_str(&call.arguments).unwrap_or_default())
 }
 
 /// The stop reasons that Anthropic's clients know.

@@ -6,7 +6,7 @@
 
 use hearth_domain::{FinishReason, Reasoning, RunId, ToolCall, Usage};
 use serde::de::IgnoredAny;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     MessagesAnswer, MessagesAnswerBlock, MessagesError, MessagesUsage,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::{Answer, Answers, ending},
-    stream::Frame,
+    stream::{Frame, Render},
 };
 
 /// Takes a run's events in order; gives frames, and the whole answer at the end.
@@ -47,24 +47,10 @@ enum Open {
     },
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event.
-    pub(super) fn new(request_id: RunId) -> Self {
-        Self {
-            request_id,
-            model: String::new(),
-            answers: Answers::default(),
-            usage: Usage::default(),
-            greeted: false,
-            open: None,
-            begun: 0,
-            calls: 0,
-            ended: false,
-        }
-    }
+impl Render for Renderer {
+    type Answer = MessagesAnswer;
 
-    /// The frames that an event gives. The last one, [`Self::last`], is left to the caller.
-    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         self.note(&event.body);
         match &event.body {
             RunEventBody::Started { .. } => self.greeting(),
@@ -84,21 +70,32 @@ impl Renderer {
         }
     }
 
-    /// The frame that ends the stream of a run that ended by itself. It is for when the run is recorded.
-    #[must_use]
-    pub fn last(&self) -> Option<Frame> {
+    fn last(&self) -> Option<Frame> {
         self.ended.then(|| frame("message_stop", json!({})))
     }
 
-    /// Takes every event of a run and gives its answer.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<MessagesAnswer, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<MessagesAnswer, ApiError> {
         let reason = ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         let content = self.answer().map(blocks).unwrap_or_default();
         Ok(MessagesAnswer { content, stop_reason: Some(stop_reason(reason).to_owned()), ..self.empty() })
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event.
+    pub(super) fn new(request_id: RunId) -> Self {
+        Self {
+            request_id,
+            model: String::new(),
+            answers: Answers::default(),
+            usage: Usage::default(),
+            greeted: false,
+            open: None,
+            begun: 0,
+            calls: 0,
+            ended: false,
+        }
     }
 
     /// What later frames, or the whole answer, tell of an event.
@@ -125,6 +122,8 @@ impl Renderer {
             content: Vec::new(),
             stop_reason: None,
             stop_sequence: None,
+            stop_details: (),
+            container: (),
             usage: self.usage.into(),
         }
     }
@@ -141,7 +140,8 @@ impl Renderer {
         let mut frames = self.greeting();
         if self.open != Some(Open::Text) {
             self.tell_calls(true, &mut frames);
-            self.begin(Open::Text, &MessagesAnswerBlock::Text { text: String::new() }, &mut frames);
+            let block = MessagesAnswerBlock::Text { text: String::new(), citations: None };
+            self.begin(Open::Text, &block, &mut frames);
         }
         frames.push(self.delta(&json!({"type": "text_delta", "text": text})));
         frames
@@ -197,7 +197,7 @@ impl Renderer {
             let Some(call) = calls.get(self.calls) else { return };
             let open = Open::Call { number: self.calls, told: 0 };
             self.calls += 1;
-            self.begin(open, &begun(call), frames);
+            self.begin(open, &MessagesAnswerBlock::call(call, Map::new()), frames);
         }
     }
 
@@ -242,10 +242,6 @@ fn frame(name: &'static str, mut fields: Value) -> Frame {
         data.append(fields);
     }
     Frame::named(name, &data)
-}
-
-fn begun(call: &ToolCall) -> MessagesAnswerBlock {
-    MessagesAnswerBlock::ToolUse { id: call.id.clone(), name: call.name.clone(), input: json!({}) }
 }
 
 fn is_whole(arguments: &str) -> bool {

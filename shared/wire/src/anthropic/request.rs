@@ -48,6 +48,8 @@ pub struct MessagesRequest {
     pub output_config: Option<MessagesOutputConfig>,
     /// The older name of `output_config.format`.
     pub output_format: Option<MessagesFormat>,
+    /// An extension: makes the choice repeatable.
+    pub seed: Option<i64>,
     /// An extension: `cancel` or `continue`.
     #[schema(value_type = Option<String>)]
     pub on_disconnect: Option<OnDisconnect>,
@@ -87,6 +89,8 @@ impl MessagesRequest {
             top_p: self.top_p,
             top_k: self.top_k,
             stop: self.stop_sequences.unwrap_or_default(),
+            // The engine's seeds have 32 bits, as in OpenAI's dialects.
+            seed: self.seed.map(|seed| (seed & i64::from(u32::MAX)) as u32),
             max_tokens: Some(self.max_tokens),
             ..Sampling::default()
         };
@@ -195,9 +199,12 @@ fn param(field: Field, places: &[String]) -> String {
         Field::ToolName(index) => return format!("tools[{index}].name"),
         Field::ToolParameters(index) => return format!("tools[{index}].input_schema"),
         // This dialect can't say them.
-        Field::Choices | Field::TopLogprobs | Field::Inputs | Field::Input(_) | Field::Dimensions => {
-            "messages"
-        }
+        Field::Choices
+        | Field::TopLogprobs
+        | Field::Inputs
+        | Field::Input(_)
+        | Field::Dimensions
+        | Field::Media(_) => "messages",
     };
     name.to_owned()
 }

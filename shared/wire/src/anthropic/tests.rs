@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 fn hello() -> Value {
@@ -151,7 +151,7 @@ fn tools_and_their_choice_reach_the_task() {
 #[test]
 fn sampling_form_and_service_reach_the_request() {
     let of = generation(json!({
-        "temperature": 0.5, "top_p": 0.9, "top_k": 3, "stop_sequences": ["X"], "stream": true,
+        "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": -1, "stop_sequences": ["X"], "stream": true,
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
         "priority": "high", "while_loading": "default",
     }))
@@ -161,6 +161,7 @@ fn sampling_form_and_service_reach_the_request() {
     let sampling = &task.sampling;
     assert_eq!((sampling.temperature, sampling.top_p, sampling.top_k), (Some(0.5), Some(0.9), Some(3)));
     assert_eq!((&sampling.stop, sampling.max_tokens), (&vec!["X".to_owned()], Some(9)));
+    assert_eq!(sampling.seed, Some(u32::MAX));
     assert_eq!(task.response_format, ResponseFormat::JsonSchema(json!({"type": "object"})));
     let older = generation(json!({"output_format": {"type": "json_schema", "schema": {}}})).unwrap();
     let Task::Text(task) = older.task else { panic!("no text") };
@@ -295,6 +296,7 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
         reason: "a test".into(),
         fallback_used: false,
         fallback_reason: None,
+        resumed: false,
     });
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     let (middle, end) = bodies.split_at(bodies.len() - 1);
@@ -369,7 +371,21 @@ fn input_delta(index: u32, json: &str) -> Value {
 }
 
 fn tool_use(id: &str, name: &str) -> Value {
-    json!({"type": "tool_use", "id": id, "name": name, "input": {}})
+    called(id, name, json!({}))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn called(id: &str, name: &str, input: Value) -> Value {
+    json!({"type": "tool_use", "id": id, "name": name, "input": input, "caller": {"type": "direct"}})
+}
+
+/// A usage, with what is never told of one.
+fn usage(input: u32, cached: u32, output: u32, thinking: u32) -> Value {
+    json!({
+        "input_tokens": input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": cached,
+        "output_tokens": output, "output_tokens_details": {"thinking_tokens": thinking},
+        "cache_creation": null, "inference_geo": null, "server_tool_use": null, "service_tier": null,
+    })
 }
 
 #[test]
@@ -377,25 +393,19 @@ fn a_text_is_told_from_its_start_to_its_stop() {
     let mut told = told(&[text("Hel"), text("lo"), done(FinishReason::Stop)]);
     assert!(told[0]["message"]["id"].as_str().unwrap().starts_with("req_"));
     told[0]["message"]["id"] = json!("x");
-    let before = json!({
-        "input_tokens": 7, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0,
-        "output_tokens_details": {"thinking_tokens": 0},
-    });
-    let usage = json!({
-        "input_tokens": 3, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 5,
-        "output_tokens_details": {"thinking_tokens": 2},
-    });
     let expected = [
         json!({"type": "message_start", "message": {
             "id": "x", "type": "message", "role": "assistant", "model": "tiny-chat", "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": before,
+            "stop_reason": null, "stop_sequence": null, "stop_details": null, "container": null,
+            "usage": usage(7, 0, 0, 0),
         }}),
         block_start(0, json!({"type": "text", "text": ""})),
         text_delta(0, "Hel"),
         text_delta(0, "lo"),
         block_stop(0),
         json!({
-            "type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": usage,
+            "type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null},
+            "usage": usage(3, 4, 5, 2),
         }),
         json!({"type": "message_stop"}),
     ];
@@ -457,9 +467,9 @@ fn thoughts_text_and_calls_are_blocks_of_their_own() {
             {"type": "redacted_thinking", "data": "EncR"},
             {"type": "thinking", "thinking": "More.", "signature": ""},
             {"type": "redacted_thinking", "data": "EncS"},
-            {"type": "text", "text": "I look."},
-            {"type": "tool_use", "id": "call_0", "name": "look", "input": {"at": 1}},
-            {"type": "tool_use", "id": "call_1", "name": "listen", "input": {}},
+            {"type": "text", "text": "I look.", "citations": []},
+            called("call_0", "look", json!({"at": 1})),
+            called("call_1", "listen", json!({})),
         ])
     );
     assert_eq!(
@@ -494,7 +504,7 @@ fn calls_that_are_interleaved_are_told_one_after_the_other() {
 }
 
 #[test]
-fn each_reason_has_its_word_and_arguments_cut_off_are_kept() {
+fn each_reason_has_its_word_and_arguments_cut_off_are_none() {
     let cases = [
         (FinishReason::Stop, "end_turn"),
         (FinishReason::Length, "max_tokens"),
@@ -506,7 +516,7 @@ fn each_reason_has_its_word_and_arguments_cut_off_are_kept() {
     }
     let cut = whole(&[begin(0, "look"), arguments(0, "{\"at"), begin(1, "look"), done(FinishReason::Length)]);
     let inputs: Vec<_> = cut["content"].as_array().unwrap().iter().map(|block| &block["input"]).collect();
-    assert_eq!(inputs, [&json!("{\"at"), &json!({})]);
+    assert_eq!(inputs, [&json!({}), &json!({})]);
     assert_eq!(whole(&[done(FinishReason::Stop)])["content"], json!([]));
 }
 

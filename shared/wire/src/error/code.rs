@@ -84,6 +84,8 @@ error_codes! {
     NodeLost => "node_lost", 503, "server_error", true;
     /// The model's file can't be loaded.
     ModelLoadFailed => "model_load_failed", 503, "server_error", false;
+    /// No answer is kept for a request that takes no other.
+    NotCached => "not_cached", 504, "invalid_request_error", false;
     /// The provider took too long.
     ProviderTimeout => "provider_timeout", 504, "server_error", true;
 }

@@ -1,13 +1,14 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority, Role, Route,
-    Sampling, SelectionMode, TextTask, ToolChoice, Usage, WhileLoading, message::name_results,
+    CacheControl, Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority,
+    Role, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage, WhileLoading,
+    message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{input::Input, output::Output};
+use super::{input::Input, media, output::Output, providers::CreditsBody};
 use crate::{
     ApiError,
     openai::{
@@ -28,6 +29,8 @@ pub struct GenerateRequest {
     /// The provider that must serve it; any, when absent.
     #[schema(example = "local")]
     pub provider: Option<String>,
+    /// A model that its user likes best: it serves where `model` is absent or `auto`, if it can.
+    pub preferred_model: Option<String>,
     /// What may serve it: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "auto")]
@@ -35,7 +38,10 @@ pub struct GenerateRequest {
     /// What to try when the first choice can't serve it, in place of what the operator has set.
     #[schema(value_type = Option<Object>, example = json!({"models": ["tiny-chat"]}))]
     pub fallback: Option<Fallback>,
-    /// What to make. Inferred from the model when absent; `text` is what local models serve.
+    /// Whether another model may go on with an answer that breaks off. The answer then says `resumed`.
+    #[serde(default)]
+    pub resume: bool,
+    /// What to make: `text`, `image` or `3d`. Absent: what the model's name says, else text.
     #[schema(value_type = Option<String>, example = "text")]
     pub modality: Option<Modality>,
     /// What to make it from.
@@ -66,6 +72,11 @@ pub struct GenerateRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "normal")]
     pub priority: Priority,
+    /// What it wants of the cache: `use` it though the answer may vary, `no-cache` for a fresh answer, `no-store`,
+    /// `only-if-cached`. Absent: as the header `x-hearth-cache` says.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "use")]
+    pub cache: CacheControl,
 }
 
 /// What to try when the first choice can't serve a request.
@@ -153,6 +164,28 @@ pub struct Parameters {
     /// How much to think before the answer, where the model can: `none`, `minimal`, `low`, `medium` or
     /// `high`.
     pub reasoning_effort: Option<String>,
+    /// Of images: width and height in pixels, such as `1024x1024`.
+    pub size: Option<String>,
+    /// Of images: the width in pixels, in place of `size` and with `height`.
+    pub width: Option<u32>,
+    /// Of images: the height in pixels.
+    pub height: Option<u32>,
+    /// Of images: how well, in the provider's words, such as `high`.
+    pub quality: Option<String>,
+    /// Of images: `png`, `jpeg` or `webp`. Of meshes: `glb`.
+    pub format: Option<String>,
+    /// Of images: `transparent`, `opaque` or `auto`.
+    pub background: Option<String>,
+    /// Of images: what they don't show.
+    pub negative_prompt: Option<String>,
+    /// Of images: how many steps a diffusion model takes, 1 to 500.
+    pub steps: Option<u32>,
+    /// Of images and meshes: how closely to keep to what is given, 0 to 100.
+    pub guidance_scale: Option<f32>,
+    /// Of images: how much of the one that is given to change, 0 to 1.
+    pub strength: Option<f32>,
+    /// Of meshes: the side of the texture in pixels, 512, 1024 or 2048.
+    pub texture_size: Option<u32>,
 }
 
 /// One stop text, or several.
@@ -179,22 +212,46 @@ impl GenerateRequest {
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn into_generation(self) -> Result<Generation, ApiError> {
-        if let Some(other) = self.modality.filter(|m| *m != Modality::Text) {
-            return Err(ApiError::invalid("modality", refusal(other)));
-        }
+    pub fn into_generation(mut self) -> Result<Generation, ApiError> {
+        let task = match media::modality(&self) {
+            Modality::Text => Task::Text(self.text()?),
+            Modality::Image => Task::Image(media::image(&mut self)?),
+            Modality::ThreeD => Task::Mesh(media::mesh(&mut self)?),
+            Modality::Embedding => {
+                return Err(ApiError::invalid("modality", "embeddings are made by POST /v1/embeddings"));
+            }
+        };
+        Ok(Generation {
+            on_disconnect: self.on_disconnect,
+            while_loading: self.while_loading,
+            priority: self.priority,
+            cache: self.cache,
+            route: Route {
+                provider: self.provider,
+                mode: self.selection_mode,
+                fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+                preferred: self.preferred_model,
+                resume: self.resume,
+            },
+            ..Generation::new(self.model.map(ModelId::new), task)
+        })
+    }
+
+    /// Takes what a text is to be made of.
+    fn text(&mut self) -> Result<TextTask, ApiError> {
+        media::refuse_for_text(&self.parameters)?;
         let mut messages = Vec::new();
-        messages.extend(self.system_prompt.map(|text| Message::new(Role::System, text)));
+        messages.extend(self.system_prompt.take().map(|text| Message::new(Role::System, text)));
         let before = messages.len();
-        self.input.append_to(&mut messages)?;
+        std::mem::take(&mut self.input).append_to(&mut messages)?;
         name_results(&mut messages);
         let mut tools = Vec::new();
-        for (index, tool) in self.tools.into_iter().flatten().enumerate() {
+        for (index, tool) in self.tools.take().into_iter().flatten().enumerate() {
             tools.push(tool.into_domain(&format!("tools[{index}]"))?);
         }
-        let choice = self.tool_choice.map(ToolChoiceBody::into_domain).transpose()?;
+        let choice = self.tool_choice.take().map(ToolChoiceBody::into_domain).transpose()?;
         let (tool_choice, allowed) = choice.unwrap_or((ToolChoice::Auto, None));
-        let mut task = self.parameters.into_task(messages)?;
+        let mut task = std::mem::take(&mut self.parameters).into_task(messages)?;
         task.tools = tools;
         task.tool_choice = tool_choice;
         task.parallel_tool_calls = self.parallel_tool_calls.unwrap_or(true);
@@ -202,17 +259,7 @@ impl GenerateRequest {
         if let Some(names) = allowed {
             keep_allowed(&mut task.tools, &names, ALLOWED)?;
         }
-        Ok(Generation {
-            on_disconnect: self.on_disconnect,
-            while_loading: self.while_loading,
-            priority: self.priority,
-            route: Route {
-                provider: self.provider,
-                mode: self.selection_mode,
-                fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
-            },
-            ..Generation::new(self.model.map(ModelId::new), task)
-        })
+        Ok(task)
     }
 }
 
@@ -244,13 +291,6 @@ impl Parameters {
     }
 }
 
-fn refusal(modality: Modality) -> String {
-    match modality {
-        Modality::Embedding => "embeddings are made by POST /v1/embeddings".to_owned(),
-        other => format!("no model here makes {}; ask for text", other.as_str()),
-    }
-}
-
 /// What this dialect calls a field. `before`: how many messages came before those of the input.
 fn param(field: Field, before: usize) -> String {
     match field {
@@ -266,7 +306,7 @@ fn param(field: Field, before: usize) -> String {
         }
         Field::ToolName(index) => format!("tools[{index}].function.name"),
         Field::ToolParameters(index) => format!("tools[{index}].function.parameters"),
-        Field::Inputs | Field::Input(_) | Field::Dimensions => "input".to_owned(),
+        Field::Inputs | Field::Input(_) | Field::Dimensions | Field::Media(_) => "input".to_owned(),
     }
 }
 
@@ -286,6 +326,13 @@ pub struct GenerateResponse {
     pub output: Output,
     /// Tokens taken.
     pub usage: UsageBody,
+    /// What it costs; null where that isn't known.
+    #[serde(default)]
+    pub cost: Option<CostBody>,
+    /// How the credit stands of the provider that served it; or of the one in whose place it was served, if that
+    /// has none left. Null where no provider was asked.
+    #[serde(default)]
+    pub credits_status: Option<CreditsBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
@@ -306,6 +353,23 @@ pub struct Selection {
     pub fallback_used: bool,
     /// Why not: `loading` while the first choice is being loaded.
     pub fallback_reason: Option<String>,
+    /// Whether it goes on with what another model had begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+}
+
+/// What something costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CostBody {
+    /// US dollars, as a decimal number.
+    #[schema(value_type = String, example = "0.000123")]
+    pub usd: Cost,
+}
+
+impl From<Cost> for CostBody {
+    fn from(usd: Cost) -> Self {
+        Self { usd }
+    }
 }
 
 /// Tokens taken.

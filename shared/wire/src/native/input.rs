@@ -1,6 +1,6 @@
 //! What to generate from: a prompt, or a conversation.
 
-use hearth_domain::{Message, Role};
+use hearth_domain::{Image, Message, PlacedImage, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -22,6 +22,10 @@ pub struct Input {
     pub prompt: Option<String>,
     /// A conversation, oldest first.
     pub messages: Option<Vec<InputMessage>>,
+    /// Images that go with the prompt, to see, to change, or to make a mesh of: addresses, or
+    /// `data:image/png;base64,...`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
 }
 
 /// One message of a conversation.
@@ -48,7 +52,16 @@ impl Input {
     /// Appends the conversation to `messages`.
     pub(super) fn append_to(self, messages: &mut Vec<Message>) -> Result<(), ApiError> {
         match (self.prompt, self.messages) {
-            (Some(prompt), None) if !prompt.is_empty() => messages.push(Message::new(Role::User, prompt)),
+            (Some(prompt), None) if !prompt.is_empty() => {
+                let seen = |url| PlacedImage { at: 0, image: Image::at(url) };
+                let images = self.images.into_iter().map(seen).collect();
+                messages.push(Message { images, ..Message::new(Role::User, prompt) });
+            }
+            (None, Some(_)) if !self.images.is_empty() => {
+                let message =
+                    "input.images goes with input.prompt; put the images of a conversation into its messages";
+                return Err(ApiError::invalid("input.images", message));
+            }
             (None, Some(turns)) if !turns.is_empty() => {
                 for (index, turn) in turns.into_iter().enumerate() {
                     let message = ChatMessage::from(turn);

@@ -1,6 +1,6 @@
 //! `/v1/models`: one body that serves the native and the OpenAI shape.
 
-use hearth_domain::{Capability, Modality, Model, RuntimeState};
+use hearth_domain::{Capability, Facts, Input, Modality, Model, Price, RuntimeState, Tier};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -32,6 +32,25 @@ pub struct ModelBody {
     pub architecture: Option<String>,
     /// The tokens that prompt and completion may have together.
     pub context_length: Option<u32>,
+    /// The tokens that a completion may have.
+    #[serde(default)]
+    pub max_output_tokens: Option<u32>,
+    /// What it takes: `text`, `image`, `mesh`, `audio`.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub inputs: Vec<Input>,
+    /// `free` or `commercial`.
+    #[serde(default)]
+    #[schema(value_type = String, example = "commercial")]
+    pub tier: Tier,
+    /// What it costs: `input`, `output` and `cached_input` in dollars for a million tokens, `image` in dollars for
+    /// one; null where that isn't known.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"input": 1.25, "output": 10.0}))]
+    pub price: Option<Price>,
+    /// Whether it can be had.
+    #[serde(default)]
+    pub availability: Availability,
     /// The file's size in bytes.
     pub size_bytes: Option<u64>,
     /// The node that has it.
@@ -44,6 +63,7 @@ impl ModelBody {
     /// A registry entry with what its node says of it.
     #[must_use]
     pub fn new(model: Model, runtime_status: Option<RuntimeStatus>) -> Self {
+        let is_well = runtime_status.as_ref().is_some_and(|status| status.state != RuntimeState::Failed);
         Self {
             id: model.id.to_string(),
             object: "model".to_owned(),
@@ -56,9 +76,106 @@ impl ModelBody {
             provider: model.provider,
             architecture: model.architecture,
             context_length: model.context_length,
+            max_output_tokens: None,
+            inputs: vec![Input::Text],
+            tier: Tier::Free,
+            price: Some(Price::free()),
+            availability: if is_well { Availability::Available } else { Availability::Unavailable },
             size_bytes: model.size_bytes,
             node: model.node.map(|id| id.to_string()),
             runtime_status,
+        }
+    }
+
+    /// A provider's model. `created`: when the provider had it first, in seconds since 1970.
+    #[must_use]
+    pub fn offered(
+        provider: &str,
+        model: &str,
+        facts: Facts,
+        availability: Availability,
+        created: Option<i64>,
+    ) -> Self {
+        Self {
+            id: format!("{provider}:{model}"),
+            object: "model".to_owned(),
+            created: created.unwrap_or_default(),
+            owned_by: provider.to_owned(),
+            name: facts.name.unwrap_or_else(|| model.to_owned()),
+            version: None,
+            modality: facts.modality,
+            capabilities: facts.capabilities,
+            provider: provider.to_owned(),
+            architecture: None,
+            context_length: facts.context_length,
+            max_output_tokens: facts.max_output_tokens,
+            inputs: facts.inputs,
+            tier: facts.tier,
+            price: facts.price,
+            availability,
+            size_bytes: None,
+            node: None,
+            runtime_status: None,
+        }
+    }
+}
+
+/// Whether a model can be had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// It can.
+    Available,
+    /// Its provider's credit is used up.
+    OutOfCredit,
+    /// Its provider limits requests for a while.
+    RateLimited,
+    /// Its provider has no key, or one that it doesn't take.
+    NoKey,
+    /// Its node can't be reached, or it failed lately.
+    Unavailable,
+    /// Its provider hasn't said.
+    #[default]
+    Unknown,
+}
+
+impl Availability {
+    /// The name used in JSON and queries.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::OutOfCredit => "out_of_credit",
+            Self::RateLimited => "rate_limited",
+            Self::NoKey => "no_key",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Which models are meant by a `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "status is available, out_of_credit, rate_limited, no_key, unavailable, unknown, unloaded, loading, loaded, busy or failed"
+)]
+pub enum StatusFilter {
+    /// Those that can be had, or can't for this reason.
+    Availability(Availability),
+    /// Those that are in this state on their node.
+    Runtime(RuntimeState),
+}
+
+impl StatusFilter {
+    /// Whether a model is meant.
+    #[must_use]
+    pub fn fits(self, model: &ModelBody) -> bool {
+        match self {
+            Self::Availability(availability) => model.availability == availability,
+            // A node's that can't be asked is on disk, for all that is known.
+            Self::Runtime(RuntimeState::Unloaded) if model.runtime_status.is_none() => model.node.is_some(),
+            Self::Runtime(state) => model.runtime_status.as_ref().is_some_and(|status| status.state == state),
         }
     }
 }
@@ -117,9 +234,11 @@ pub struct ModelQuery {
     pub modality: Option<Modality>,
     /// Only those of this provider.
     pub provider: Option<String>,
-    /// Only those in this runtime state.
+    /// Only those that can be had (`available`), that can't (`out_of_credit`, `rate_limited`, `no_key`,
+    /// `unavailable`), of which that isn't known (`unknown`), or those in this state on their node (`unloaded`,
+    /// `loading`, `loaded`, `busy`, `failed`).
     #[param(value_type = Option<String>)]
-    pub status: Option<RuntimeState>,
+    pub status: Option<StatusFilter>,
     /// How many at most, 1 to 200; 50 when absent.
     pub limit: Option<u32>,
     /// Where the last page ended.

@@ -1,9 +1,10 @@
 //! What was generated.
 
-use hearth_domain::{FinishReason, Reasoning, Run, ToolCall};
+use hearth_domain::{Artifact, FinishReason, Reasoning, Run, ToolCall};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::artifacts::ArtifactBody;
 use crate::{
     answer::{Answer, Answers},
     openai::{
@@ -29,6 +30,26 @@ pub struct Output {
     /// Every answer, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<OutputChoice>,
+    /// The images, in the order in which they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ArtifactBody>,
+    /// The mesh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<ArtifactBody>,
+    /// Every file that was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<ArtifactBody>,
+}
+
+impl Output {
+    /// The same with files, for clients that reach the gateway at `base`.
+    #[must_use]
+    pub fn with(mut self, artifacts: &[Artifact], base: &str) -> Self {
+        self.artifacts = artifacts.iter().map(|artifact| ArtifactBody::new(artifact, base)).collect();
+        self.images = self.artifacts.iter().filter(|artifact| artifact.kind == "image").cloned().collect();
+        self.mesh = self.artifacts.iter().find(|artifact| artifact.kind == "mesh").cloned();
+        self
+    }
 }
 
 /// One of several answers.
@@ -59,7 +80,7 @@ impl From<&Answers> for Output {
         let first = choices.first().cloned().unwrap_or_default();
         let choices = if choices.len() > 1 { choices } else { Vec::new() };
         let OutputChoice { text, reasoning, tool_calls, logprobs, .. } = first;
-        Self { text, reasoning, tool_calls, logprobs, choices }
+        Self { text, reasoning, tool_calls, logprobs, choices, ..Self::default() }
     }
 }
 

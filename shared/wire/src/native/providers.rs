@@ -1,5 +1,6 @@
 //! `/v1/providers`: who can be asked beside the nodes.
 
+use hearth_domain::{Credits, credits};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,6 +28,68 @@ pub struct ProviderBody {
     pub models: Vec<String>,
     /// Models that have failed lately, and are left alone for a while.
     pub unavailable: Vec<UnavailableModel>,
+    /// How many models it lists for its key; null if it hasn't listed any.
+    #[serde(default)]
+    pub listed_models: Option<usize>,
+    /// What is left of its credit; null if it can't be called.
+    #[serde(default)]
+    pub credits: Option<CreditsBody>,
+}
+
+/// How a provider's credit stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreditsBody {
+    /// The provider.
+    #[schema(example = "openrouter")]
+    pub provider: String,
+    /// `available`, `exhausted`, `rate_limited`, or `unknown` before it has answered.
+    #[schema(value_type = String, example = "available")]
+    pub status: credits::CreditStatus,
+    /// What is left; null where the provider doesn't tell.
+    pub remaining: Option<RemainingBody>,
+    /// When it is different, ISO 8601; null where that isn't known.
+    pub reset_at: Option<String>,
+}
+
+/// What is left of a provider's credit and limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RemainingBody {
+    /// Money; null where the provider doesn't tell.
+    pub balance: Option<BalanceBody>,
+    /// Requests, in the span that the provider counts in.
+    pub requests: Option<u64>,
+    /// Tokens, in the span that the provider counts in.
+    pub tokens: Option<u64>,
+}
+
+/// Money that is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BalanceBody {
+    /// How much, as a decimal number.
+    #[schema(example = "12.5")]
+    pub amount: String,
+    /// Of which currency.
+    #[schema(example = "USD")]
+    pub currency: String,
+}
+
+impl CreditsBody {
+    /// How the credit of `provider` stands.
+    #[must_use]
+    pub fn new(provider: &str, credits: &Credits) -> Self {
+        let balance = |left: credits::Balance| BalanceBody { amount: left.amount, currency: left.currency };
+        let body = |remaining: &credits::Remaining| RemainingBody {
+            balance: remaining.balance.clone().map(balance),
+            requests: remaining.requests,
+            tokens: remaining.tokens,
+        };
+        Self {
+            provider: provider.to_owned(),
+            status: credits.status,
+            remaining: credits.remaining.as_ref().map(body),
+            reset_at: credits.reset_at.map(|at| at.to_string()),
+        }
+    }
 }
 
 /// A model that has failed lately.

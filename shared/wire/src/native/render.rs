@@ -1,18 +1,19 @@
 //! Run events as the native dialect shows them.
 
-use hearth_domain::{FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Artifact, Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
     generate::{GenerateResponse, Selection},
     output::Output,
+    providers::CreditsBody,
 };
 use crate::{
     ApiError, RunEvent, RunEventBody,
     answer::{Answers, ending},
     event::{Selected, ToolCallBegin},
     openai::logprobs::entries,
-    stream::Frame,
+    stream::{Frame, Render},
 };
 
 /// Takes a run's events in order; gives frames, and the whole response at the end.
@@ -22,20 +23,19 @@ pub struct Renderer {
     modality: Modality,
     selection: Selection,
     answers: Answers,
+    artifacts: Vec<Artifact>,
     usage: Usage,
+    /// Where the client reaches the gateway.
+    base: String,
+    cost: Option<Cost>,
+    credits: Option<CreditsBody>,
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event.
-    #[must_use]
-    pub fn new(request_id: RunId) -> Self {
-        let (modality, selection) = (Modality::Text, Selection::default());
-        Self { request_id, modality, selection, answers: Answers::default(), usage: Usage::default() }
-    }
+impl Render for Renderer {
+    type Answer = GenerateResponse;
 
-    /// The frames that an event gives; none for those that only collect. The last one, after a
-    /// terminal event, is `[DONE]`, which the caller sends when the run is recorded.
-    pub fn frame(&mut self, event: &RunEvent) -> Option<Frame> {
+    /// None for the events that only collect.
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         self.note(&event.body);
         let value = match &event.body {
             RunEventBody::Selected(selected) => self.selected(selected),
@@ -58,19 +58,38 @@ impl Renderer {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
-            | RunEventBody::Usage { .. } => return None,
+            | RunEventBody::File { .. }
+            | RunEventBody::Artifact { .. }
+            | RunEventBody::Usage { .. }
+            | RunEventBody::Cost { .. }
+            | RunEventBody::Credits { .. } => return Vec::new(),
         };
-        Some(Frame::json(Some(event.seq), &value))
+        vec![Frame::json(Some(event.seq), &value)]
     }
 
-    /// Takes every event of a run and gives its response.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
         let reason = ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         Ok(self.response(Some(reason)))
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event.
+    #[must_use]
+    pub fn new(request_id: RunId) -> Self {
+        let (modality, selection) = (Modality::Text, Selection::default());
+        let (answers, usage) = (Answers::default(), Usage::default());
+        let (artifacts, base) = (Vec::new(), String::new());
+        Self { request_id, modality, selection, answers, artifacts, usage, base, cost: None, credits: None }
+    }
+
+    /// The same for a client that reaches the gateway at `base`, an address without a slash at its end:
+    /// links begin with it. They are paths otherwise.
+    #[must_use]
+    pub fn reached_at(mut self, base: impl Into<String>) -> Self {
+        self.base = base.into();
+        self
     }
 
     /// What later frames, or the whole response, tell of an event.
@@ -84,20 +103,30 @@ impl Renderer {
                     reason: selected.reason.clone(),
                     fallback_used: selected.fallback_used,
                     fallback_reason: selected.fallback_reason.clone(),
+                    resumed: selected.resumed,
                 };
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
+            RunEventBody::Artifact { artifact, .. } => self.artifacts.push(artifact.clone()),
+            RunEventBody::Cost { cost } => self.cost = Some(*cost),
+            RunEventBody::Credits { provider, credits } => {
+                self.credits = Some(CreditsBody::new(provider, credits));
+            }
             event => self.answers.take(event),
         }
     }
 
     fn selected(&self, selected: &Selected) -> Value {
-        json!({
+        let mut value = json!({
             "event": "model_selected", "request_id": self.request_id, "model": selected.model,
             "model_name": selected.model_name, "provider": selected.provider,
             "modality": selected.modality, "fallback_used": selected.fallback_used,
-        })
+        });
+        if selected.resumed {
+            value["resumed"] = json!(true);
+        }
+        value
     }
 
     fn complete(&self, finish_reason: FinishReason) -> Value {
@@ -113,8 +142,10 @@ impl Renderer {
             model: self.selection.selected_model.clone(),
             modality: self.modality,
             selection: self.selection.clone(),
-            output: Output::from(&self.answers),
+            output: Output::from(&self.answers).with(&self.artifacts, &self.base),
             usage: self.usage.into(),
+            cost: self.cost.map(Into::into),
+            credits_status: self.credits.clone(),
             finish_reason,
             warnings: Vec::new(),
         }

@@ -4,7 +4,10 @@ use hearth_domain::{FinishReason, Run, RunId, RunState};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{generate::UsageBody, output::Output};
+use super::{
+    generate::{CostBody, UsageBody},
+    output::Output,
+};
 
 /// A run's state and what it made so far.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -22,6 +25,9 @@ pub struct RequestStatus {
     pub queue_position: Option<u32>,
     /// Tokens taken.
     pub usage: UsageBody,
+    /// What that costs; null where it isn't known.
+    #[serde(default)]
+    pub cost: Option<CostBody>,
     /// Why it ended.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
@@ -44,9 +50,11 @@ pub struct RequestFailure {
     pub message: String,
 }
 
-impl From<Run> for RequestStatus {
-    fn from(run: Run) -> Self {
-        let output = run.state.is_terminal().then(|| Output::from(&run));
+impl RequestStatus {
+    /// The run as a client sees it that reaches the gateway at `base`.
+    #[must_use]
+    pub fn new(run: Run, base: &str) -> Self {
+        let output = run.state.is_terminal().then(|| Output::from(&run).with(&run.artifacts, base));
         Self {
             request_id: run.id.to_string(),
             status: run.state,
@@ -54,6 +62,7 @@ impl From<Run> for RequestStatus {
             provider: run.provider,
             queue_position: run.queue_position,
             usage: run.usage.into(),
+            cost: run.cost.map(Into::into),
             finish_reason: run.finish_reason,
             output,
             error: run.failure.map(|f| RequestFailure { code: f.code, message: f.message }),

@@ -1,14 +1,17 @@
 //! `POST /v1/embeddings`.
 
 use hearth_domain::{
-    EmbeddingInput, EmbeddingTask, Field, Generation, ModelId, Priority, Usage, WhileLoading,
+    ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Field, Generation, ModelId, Priority, Usage,
+    WhileLoading,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, vector::to_base64};
 
-/// A request for embeddings as OpenAI's SDKs send it. Unknown fields are ignored.
+/// A request for embeddings as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this
+/// dialect.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EmbeddingRequest {
     /// A model's id, or `auto` for the default embedding model.
@@ -27,6 +30,10 @@ pub struct EmbeddingRequest {
     /// An extension: `low`, `normal` or `high` among the requests that wait.
     #[schema(value_type = Option<String>)]
     pub priority: Option<Priority>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// What to embed.
@@ -100,6 +107,7 @@ impl EmbeddingRequest {
         Ok(Generation {
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
+            extra: Extra { dialect: ClientDialect::OpenAiEmbeddings, fields: self.extra },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }
@@ -155,14 +163,14 @@ impl EmbeddingList {
     ///
     /// # Errors
     /// The run's own error; `provider_error` if a vector is missing.
-    pub fn collected(events: Vec<RunEvent>, count: usize, format: EncodingFormat) -> Result<Self, ApiError> {
-        ending(&events)?;
+    pub fn collected(events: &[RunEvent], count: usize, format: EncodingFormat) -> Result<Self, ApiError> {
+        ending(events)?;
         let (mut data, mut model, mut usage) = (Vec::new(), String::new(), Usage::default());
         for event in events {
-            match event.body {
-                RunEventBody::Selected(selected) => model = selected.model,
-                RunEventBody::Embedding { index, vector } => data.push(body(index, vector, format)),
-                RunEventBody::Usage { usage: told } => usage = told,
+            match &event.body {
+                RunEventBody::Selected(selected) => model.clone_from(&selected.model),
+                RunEventBody::Embedding { index, vector } => data.push(body(*index, vector, format)),
+                RunEventBody::Usage { usage: told } => usage = *told,
                 _ => {}
             }
         }
@@ -175,10 +183,10 @@ impl EmbeddingList {
     }
 }
 
-fn body(index: u32, vector: Vec<f32>, format: EncodingFormat) -> EmbeddingBody {
+fn body(index: u32, vector: &[f32], format: EncodingFormat) -> EmbeddingBody {
     let embedding = match format {
-        EncodingFormat::Float => VectorBody::Numbers(vector),
-        EncodingFormat::Base64 => VectorBody::Base64(to_base64(&vector)),
+        EncodingFormat::Float => VectorBody::Numbers(vector.to_vec()),
+        EncodingFormat::Base64 => VectorBody::Base64(to_base64(vector)),
     };
     EmbeddingBody { object: "embedding".to_owned(), index, embedding }
 }

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod content;
 pub mod embeddings;
 pub mod format;
+pub mod images;
 pub mod logprobs;
 pub mod responses;
 pub mod tools;

@@ -11,15 +11,31 @@ mod tests;
 
 use super::escaped;
 
-/// The path of a streamed answer. A model without a folder is one of Google's own.
+/// The path of a streamed answer.
 pub(super) fn path(model: &str) -> String {
-    let (folder, model) = model.split_once('/').unwrap_or(("models", model));
-    format!("/{}/{}:streamGenerateContent?alt=sse", escaped(folder), escaped(model))
+    path_to(model, "streamGenerateContent?alt=sse")
+}
+
+/// The path of one of a model's methods.
+pub(crate) fn path_to(model: &str, method: &str) -> String {
+    let (folder, model) = placed(model);
+    format!("/{}/{}:{method}", escaped(folder), escaped(model))
+}
+
+/// A model's name with its folder.
+pub(crate) fn full_name(model: &str) -> String {
+    let (folder, model) = placed(model);
+    format!("{folder}/{model}")
+}
+
+/// A model without a folder is one of Google's own.
+fn placed(model: &str) -> (&str, &str) {
+    model.split_once('/').unwrap_or(("models", model))
 }
 
 /// The family of a model by its name, such as 2 for `models/gemini-2.5-pro`; none for other names and those
 /// that follow the newest model.
-fn family(model: &str) -> Option<u32> {
+pub(crate) fn family(model: &str) -> Option<u32> {
     let name = model.rsplit('/').next()?.strip_prefix("gemini-")?;
     name.split(['.', '-']).next()?.parse().ok()
 }

@@ -61,7 +61,6 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (json!({"input": lost}), "input.messages[1].tool_call_id"),
         (json!({"input": lost, "system_prompt": "s"}), "input.messages[1].tool_call_id"),
         (json!({"input": hello, "modality": "embedding"}), "modality"),
-        (json!({"input": hello, "modality": "3d"}), "modality"),
         (json!({"input": hello, "parameters": {"temperature": 3}}), "parameters.temperature"),
         (json!({"input": hello, "parameters": {"n": 0}}), "parameters.n"),
         (json!({"input": hello, "parameters": {"top_logprobs": 1}}), "parameters.top_logprobs"),

@@ -12,7 +12,7 @@ fn delta(choice: u32, text: &str) -> RunEventBody {
 
 fn frames(events: &[RunEvent]) -> Vec<Value> {
     let mut renderer = Renderer::new(RunId::new());
-    let frames = events.iter().filter_map(|event| renderer.frame(event));
+    let frames = events.iter().flat_map(|event| renderer.frames(event));
     frames.map(|frame| serde_json::from_str(&frame.data).unwrap()).collect()
 }
 
@@ -51,6 +51,31 @@ fn the_deltas_add_up_to_the_first_text_whatever_the_others_say() {
         {"index": 1, "text": "x", "finish_reason": "length"},
     ]);
     assert_eq!(complete["output"], json!({"text": "ab", "choices": choices}));
+}
+
+#[test]
+fn the_credit_is_told_as_far_as_it_is_known() {
+    use hearth_domain::credits::{CreditStatus, Credits, Remaining};
+    let remaining = Some(Remaining { requests: Some(7), ..Remaining::default() });
+    let credits = Credits { status: CreditStatus::RateLimited, remaining, reset_at: None };
+    let told = RunEventBody::Credits { provider: "acme".into(), credits };
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let expected = json!({
+        "provider": "acme", "status": "rate_limited", "reset_at": null,
+        "remaining": {"balance": null, "requests": 7, "tokens": null},
+    });
+    assert_eq!(frames(&numbered(vec![told, done.clone()]))[0]["credits_status"], expected);
+    assert_eq!(frames(&numbered(vec![done]))[0]["credits_status"], Value::Null);
+}
+
+#[test]
+fn what_it_costs_is_told_and_unknown_is_not_zero() {
+    let usage = RunEventBody::Usage { usage: Usage { prompt_tokens: 3, ..Usage::default() } };
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let cost = RunEventBody::Cost { cost: "0.0000123".parse().unwrap() };
+    let told = frames(&numbered(vec![usage.clone(), cost, done.clone()]));
+    assert_eq!(told[0]["cost"], json!({"usd": "0.0000123"}));
+    assert_eq!(frames(&numbered(vec![usage, done]))[0]["cost"], Value::Null);
 }
 
 #[test]

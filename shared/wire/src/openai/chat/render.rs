@@ -11,7 +11,7 @@ use crate::{
         logprobs::LogprobsBody,
         tools::{ToolCallBody, ToolCallDelta},
     },
-    stream::Frame,
+    stream::{Frame, Render},
 };
 
 const ASSISTANT: &str = "assistant";
@@ -31,25 +31,10 @@ pub struct Renderer {
     usage: Usage,
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event. `include_usage`: a last chunk tells
-    /// the usage. `offers_tools`: an answer may have no text.
-    pub(super) fn new(request_id: RunId, choices: u32, include_usage: bool, offers_tools: bool) -> Self {
-        Self {
-            request_id,
-            created: Timestamp::now().unix(),
-            model: String::new(),
-            choices,
-            include_usage,
-            offers_tools,
-            greeted: 0,
-            answers: Answers::default(),
-            usage: Usage::default(),
-        }
-    }
+impl Render for Renderer {
+    type Answer = ChatCompletion;
 
-    /// The frames that an event gives. `[DONE]` is left to the caller.
-    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         let frames = match &event.body {
             RunEventBody::Started { .. } => self.greetings(self.choices),
             RunEventBody::Delta { choice, text, logprobs } => {
@@ -90,11 +75,7 @@ impl Renderer {
         frames
     }
 
-    /// Takes every event of a run and gives its completion.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<ChatCompletion, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<ChatCompletion, ApiError> {
         ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         Ok(ChatCompletion {
@@ -105,6 +86,24 @@ impl Renderer {
             choices: (0..).zip(self.answers.all()).map(|(index, answer)| choice(index, answer)).collect(),
             usage: self.usage.into(),
         })
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event. `include_usage`: a last chunk tells
+    /// the usage. `offers_tools`: an answer may have no text.
+    pub(super) fn new(request_id: RunId, choices: u32, include_usage: bool, offers_tools: bool) -> Self {
+        Self {
+            request_id,
+            created: Timestamp::now().unix(),
+            model: String::new(),
+            choices,
+            include_usage,
+            offers_tools,
+            greeted: 0,
+            answers: Answers::default(),
+            usage: Usage::default(),
+        }
     }
 
     /// What later frames, or the whole completion, tell of an event.

@@ -93,6 +93,8 @@ pub struct ChatRequest {
     /// An extension: what to try when the first choice can't serve it: `false`, or `{"models": [...]}`.
     #[schema(value_type = Option<Object>)]
     pub fallback: Option<Fallback>,
+    /// Whether another model may go on with an answer that breaks off.
+    pub resume: Option<bool>,
     /// An extension: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
     #[schema(value_type = Option<String>)]
     pub selection_mode: Option<SelectionMode>,
@@ -167,9 +169,10 @@ impl ChatRequest {
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
             route: Route {
-                provider: None,
                 mode: self.selection_mode.unwrap_or_default(),
                 fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+                resume: self.resume.unwrap_or_default(),
+                ..Route::default()
             },
             extra: Extra { dialect: ClientDialect::OpenAiChat, fields: self.extra },
             ..Generation::new(Some(ModelId::new(self.model)), task)
@@ -236,6 +239,7 @@ fn param(field: Field, newer_limit: bool) -> String {
         Field::TopLogprobs => "top_logprobs",
         Field::Inputs => "input",
         Field::Dimensions => "dimensions",
+        Field::Media(name) => name,
         Field::ToolCallId(index) => return format!("messages[{index}].tool_call_id"),
         Field::ToolName(index) => return format!("tools[{index}].function.name"),
         Field::ToolParameters(index) => return format!("tools[{index}].function.parameters"),

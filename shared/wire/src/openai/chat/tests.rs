@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     ApiError, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
+    stream::Render as _,
 };
 
 fn hello() -> Value {
@@ -214,6 +215,7 @@ fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
         reason: "a test".into(),
         fallback_used: false,
         fallback_reason: None,
+        resumed: false,
     });
     let head = [selected, RunEventBody::Started { prompt_tokens: 7 }];
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 0, ..Usage::default() };

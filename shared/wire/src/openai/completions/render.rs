@@ -8,7 +8,7 @@ use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::{Answer, Answers, ending},
     openai::logprobs::entries,
-    stream::Frame,
+    stream::{Frame, Render},
 };
 
 /// Takes a run's events in order; gives chunks, and the whole completion at the end.
@@ -22,22 +22,10 @@ pub struct Renderer {
     usage: Usage,
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event. `include_usage`: a last chunk tells
-    /// the usage.
-    pub(super) fn new(request_id: RunId, include_usage: bool) -> Self {
-        Self {
-            request_id,
-            created: Timestamp::now().unix(),
-            model: String::new(),
-            include_usage,
-            answers: Answers::default(),
-            usage: Usage::default(),
-        }
-    }
+impl Render for Renderer {
+    type Answer = Completion;
 
-    /// The frames that an event gives. `[DONE]` is left to the caller.
-    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         let frames = match &event.body {
             RunEventBody::Delta { choice, text, logprobs } => {
                 let answer = self.answers.all().get(*choice as usize);
@@ -69,15 +57,26 @@ impl Renderer {
         frames
     }
 
-    /// Takes every event of a run and gives its completion.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<Completion, ApiError> {
+    fn collected(mut self, events: &[RunEvent]) -> Result<Completion, ApiError> {
         ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         let choices = (0..).zip(self.answers.all()).map(|(index, answer)| choice(index, answer)).collect();
         Ok(Completion { choices, usage: Some(self.usage.into()), ..self.empty() })
+    }
+}
+
+impl Renderer {
+    /// A renderer for the run `request_id`, before its first event. `include_usage`: a last chunk tells
+    /// the usage.
+    pub(super) fn new(request_id: RunId, include_usage: bool) -> Self {
+        Self {
+            request_id,
+            created: Timestamp::now().unix(),
+            model: String::new(),
+            include_usage,
+            answers: Answers::default(),
+            usage: Usage::default(),
+        }
     }
 
     /// What later frames, or the whole completion, tell of an event.

@@ -2,7 +2,7 @@ use hearth_domain::{FinishReason, Logprob, Modality, Task, TokenLogprob, Usage};
 use serde_json::json;
 
 use super::*;
-use crate::{RunEvent, RunEventBody, event::Selected};
+use crate::{RunEvent, RunEventBody, event::Selected, stream::Render as _};
 
 #[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn request(fields: Value) -> CompletionRequest {
@@ -58,6 +58,7 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
         reason: "a test".into(),
         fallback_used: false,
         fallback_reason: None,
+        resumed: false,
     });
     (1..)
         .zip([selected].iter().chain(bodies))

@@ -62,7 +62,7 @@ fn events(vectors: &[u32]) -> Vec<RunEvent> {
 
 #[test]
 fn vectors_are_told_in_order_as_numbers_or_bytes() {
-    let list = |format| json!(EmbeddingList::collected(events(&[1, 0]), 2, format).unwrap());
+    let list = |format| json!(EmbeddingList::collected(&events(&[1, 0]), 2, format).unwrap());
     let numbers = list(EncodingFormat::Float);
     assert_eq!(numbers["object"], "list");
     assert_eq!(numbers["data"][0], json!({"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}));
@@ -74,7 +74,7 @@ fn vectors_are_told_in_order_as_numbers_or_bytes() {
 #[test]
 fn a_vector_that_is_missing_is_an_error() {
     for vectors in [&[][..], &[0], &[0, 2], &[0, 1, 1]] {
-        let list = EmbeddingList::collected(events(vectors), 2, EncodingFormat::Float);
+        let list = EmbeddingList::collected(&events(vectors), 2, EncodingFormat::Float);
         assert_eq!(list.unwrap_err().code, ErrorCode::ProviderError, "{vectors:?}");
     }
 }

@@ -52,10 +52,14 @@ impl<'de> Deserialize<'de> for ResponsesInput {
 /// One item. What a `type` doesn't know may be left out.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 pub struct InputItem {
-    /// `message`, which may be left out, `function_call`, `function_call_output` or `reasoning`.
+    /// `message`, which may be left out, `function_call`, `function_call_output` or `reasoning`; or
+    /// `item_reference`, for an item of a response that was stored.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(example = "message")]
     pub kind: Option<String>,
+    /// What an `item_reference` names: the id of the item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Who says a message: `user`, `system`, `developer` or `assistant`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "user")]
@@ -179,15 +183,10 @@ impl InputItem {
                 said.push((index, result));
                 Ok(())
             }
-            Some("item_reference") => {
-                let message =
-                    "items can't be named by their ids here; send the item itself, or previous_response_id";
-                Err(ApiError::invalid(format!("{param}.type"), message))
-            }
             Some(other) => {
                 let message = format!(
                     "an item of type {other:?} was given; the gateway takes message, function_call, \
-                     function_call_output and reasoning"
+                     function_call_output, reasoning and item_reference"
                 );
                 Err(ApiError::invalid(format!("{param}.type"), message))
             }

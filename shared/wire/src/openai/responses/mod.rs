@@ -1,12 +1,14 @@
 //! `POST /v1/responses` (<https://platform.openai.com/docs/api-reference/responses>).
 
 mod items;
+mod references;
 mod render;
 mod request;
 mod response;
 mod tools;
 
 pub use items::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput};
+pub use references::Reference;
 pub use render::Renderer;
 pub use request::{ReasoningBody, ResponsesRequest, TextBody, TextFormat, Turn};
 pub use response::{

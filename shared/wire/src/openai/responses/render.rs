@@ -8,10 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Asked, Incomplete, OutputItem, OutputText, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
+    references::item_id,
 };
 use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, event::ToolCallBegin,
-    openai::logprobs::entries, stream::Frame,
+    ApiError, ErrorCode, RunEvent, RunEventBody,
+    answer::ending,
+    event::ToolCallBegin,
+    openai::logprobs::entries,
+    stream::{Frame, Render},
 };
 
 const IN_PROGRESS: &str = "in_progress";
@@ -57,6 +61,56 @@ enum Part {
     Call(u32),
 }
 
+impl Render for Renderer {
+    type Answer = ResponseObject;
+
+    /// The event that ends the response is the last one: this API has no `[DONE]`.
+    fn last(&self) -> Option<Frame> {
+        None
+    }
+
+    fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
+        match &event.body {
+            RunEventBody::Selected(selected) => {
+                self.response.model.clone_from(&selected.model);
+                self.response.asked.settle(selected.node.is_some());
+                // Another one may be chosen in its place.
+                if self.sequence == 0 {
+                    self.tell_response("response.created");
+                }
+            }
+            RunEventBody::Queued { .. } if !self.queued => {
+                self.queued = true;
+                "queued".clone_into(&mut self.response.status);
+                self.tell_response("response.queued");
+            }
+            RunEventBody::Started { .. } => self.begin(),
+            RunEventBody::Delta { choice: 0, text, logprobs } => self.text(text, logprobs),
+            RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
+            RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
+                self.call(*index, begins.as_ref(), arguments);
+            }
+            RunEventBody::Usage { usage } => self.response.usage = Some((*usage).into()),
+            RunEventBody::Done { finish_reason } => self.done(*finish_reason),
+            RunEventBody::Error { error } => self.failed(FAILED, error),
+            RunEventBody::Cancelled => {
+                let error = ApiError::new(ErrorCode::Cancelled, "the request was cancelled");
+                self.failed("cancelled", &error);
+            }
+            _ => {}
+        }
+        std::mem::take(&mut self.frames)
+    }
+
+    fn collected(mut self, events: &[RunEvent]) -> Result<ResponseObject, ApiError> {
+        ending(events)?;
+        for event in events {
+            self.frames(event);
+        }
+        Ok(self.response)
+    }
+}
+
 impl Renderer {
     /// A renderer for the run `id`, before its first event. `seals`: thoughts come with the form that goes
     /// back to their maker.
@@ -85,54 +139,13 @@ impl Renderer {
         }
     }
 
-    /// The frames that an event gives.
-    pub fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
-        match &event.body {
-            RunEventBody::Selected(selected) => {
-                self.response.model.clone_from(&selected.model);
-                self.tell_response("response.created");
-            }
-            RunEventBody::Queued { .. } if !self.queued => {
-                self.queued = true;
-                "queued".clone_into(&mut self.response.status);
-                self.tell_response("response.queued");
-            }
-            RunEventBody::Started { .. } => self.begin(),
-            RunEventBody::Delta { choice: 0, text, logprobs } => self.text(text, logprobs),
-            RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
-            RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
-                self.call(*index, begins.as_ref(), arguments);
-            }
-            RunEventBody::Usage { usage } => self.response.usage = Some((*usage).into()),
-            RunEventBody::Done { finish_reason } => self.done(*finish_reason),
-            RunEventBody::Error { error } => self.failed(FAILED, error),
-            RunEventBody::Cancelled => {
-                let error = ApiError::new(ErrorCode::Cancelled, "the request was cancelled");
-                self.failed("cancelled", &error);
-            }
-            _ => {}
-        }
-        std::mem::take(&mut self.frames)
-    }
-
-    /// Takes every event of a run and gives its response.
-    ///
-    /// # Errors
-    /// The run's own error; `cancelled` if it was stopped.
-    pub fn collected(mut self, events: &[RunEvent]) -> Result<ResponseObject, ApiError> {
-        ending(events)?;
-        for event in events {
-            self.frames(event);
-        }
-        Ok(self.response)
-    }
-
     /// The response of a run that ended, told of its record and of what the model said.
     #[must_use]
     pub fn recorded(run: &Run, said: &Message, asked: Asked) -> ResponseObject {
         let mut renderer = Self::new(run.id, asked, false);
         renderer.response.created_at = run.created_at.unix();
         renderer.response.model = run.model.to_string();
+        renderer.response.asked.settle(run.node.is_some());
         for (index, block) in (0..).zip(&said.reasoning) {
             renderer.thoughts(index, block);
         }
@@ -293,8 +306,7 @@ impl Renderer {
 
     /// The id of the next item.
     fn item_id(&self, kind: &str) -> String {
-        let stem = self.response.id.trim_start_matches(RunId::PREFIX);
-        format!("{kind}_{stem}_{}", self.made.len())
+        item_id(kind, &self.response.id, self.made.len())
     }
 
     fn add(&mut self, of: Part, item: OutputItem) -> usize {

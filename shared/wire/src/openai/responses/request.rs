@@ -4,7 +4,7 @@ use hearth_domain::{
     ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, Role,
     RunId, Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
@@ -197,12 +197,18 @@ impl ResponsesRequest {
         let text = self.text.clone().unwrap_or_default();
         Asked {
             background: false,
+            frequency_penalty: self.frequency_penalty.unwrap_or(0.0),
             instructions: self.instructions.clone(),
             max_output_tokens: self.max_output_tokens,
+            max_tool_calls: self.passed_on("max_tool_calls"),
             metadata: self.metadata.clone().unwrap_or_default(),
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
+            presence_penalty: self.presence_penalty.unwrap_or(0.0),
             previous_response_id: self.previous_response_id.clone(),
+            prompt_cache_key: self.passed_on("prompt_cache_key"),
             reasoning: self.reasoning.clone().unwrap_or_default(),
+            safety_identifier: self.passed_on("safety_identifier"),
+            service_tier: self.passed_on("service_tier").unwrap_or_else(|| "default".to_owned()),
             store: self.keeps(),
             temperature: self.temperature,
             text: TextBody { format: Some(text.format.unwrap_or_default()), ..text },
@@ -212,6 +218,11 @@ impl ResponsesRequest {
             top_p: self.top_p,
             truncation: self.truncation.clone().unwrap_or_else(|| "disabled".to_owned()),
         }
+    }
+
+    /// A field that is passed on as it is, if it is what it should be.
+    fn passed_on<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.extra.get(name).and_then(|value| T::deserialize(value).ok())
     }
 
     /// The request without its dialect, after the conversation `earlier`.
@@ -364,6 +375,7 @@ fn param(field: Field, before: usize, items: &[usize]) -> String {
         Field::Choices => "n",
         Field::TopLogprobs => "top_logprobs",
         Field::Dimensions => "dimensions",
+        Field::Media(name) => name,
         Field::ToolCallId(index) => match index.checked_sub(before).and_then(|place| items.get(place)) {
             Some(item) => return format!("input[{item}].call_id"),
             None => PREVIOUS,

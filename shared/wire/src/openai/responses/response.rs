@@ -1,7 +1,10 @@
 //! What is answered.
 
-use hearth_domain::Usage;
-use serde::{Deserialize, Serialize};
+use hearth_domain::{
+    Usage,
+    sampling::{DEFAULT_TEMPERATURE, DEFAULT_TOP_P},
+};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
@@ -36,27 +39,44 @@ pub struct ResponseObject {
     pub asked: Asked,
 }
 
-/// What was asked for, told again.
+/// What was asked for, told again. Clients count on every field, so what was left out is told as what
+/// holds without it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
 pub struct Asked {
     /// Always false.
     pub background: bool,
+    /// -2 to 2.
+    #[serde(serialize_with = "decimal")]
+    pub frequency_penalty: f32,
     /// The instructions of this request.
     pub instructions: Option<String>,
     /// The most tokens to generate.
     pub max_output_tokens: Option<u32>,
+    /// How often tools of the provider's own may be called.
+    pub max_tool_calls: Option<u32>,
     /// The client's own notes.
     #[schema(value_type = Object)]
     pub metadata: Map<String, Value>,
     /// Whether one turn may call several tools.
     pub parallel_tool_calls: bool,
+    /// -2 to 2.
+    #[serde(serialize_with = "decimal")]
+    pub presence_penalty: f32,
     /// The response that this one goes on from.
     pub previous_response_id: Option<String>,
+    /// The client's name for prompts that begin alike, for a provider of this dialect.
+    pub prompt_cache_key: Option<String>,
     /// How much to think.
     pub reasoning: ReasoningBody,
+    /// The client's name for its own user, for a provider of this dialect.
+    pub safety_identifier: Option<String>,
+    /// What a provider of this dialect was asked to put first; `default`, if nothing was asked.
+    pub service_tier: String,
     /// Whether the conversation is kept.
     pub store: bool,
-    /// 0 to 2.
+    /// 0 to 2. Null until it is known who answers.
+    #[serde(serialize_with = "decimal")]
     pub temperature: Option<f32>,
     /// The form of the answer.
     pub text: TextBody,
@@ -66,7 +86,8 @@ pub struct Asked {
     pub tools: Vec<ResponsesTool>,
     /// How many likely tokens are told for each place.
     pub top_logprobs: u32,
-    /// 0 to 1.
+    /// 0 to 1. Null until it is known who answers.
+    #[serde(serialize_with = "decimal")]
     pub top_p: Option<f32>,
     /// `auto` or `disabled`; nothing is left out of a conversation here.
     pub truncation: String,
@@ -76,12 +97,18 @@ impl Default for Asked {
     fn default() -> Self {
         Self {
             background: false,
+            frequency_penalty: 0.0,
             instructions: None,
             max_output_tokens: None,
+            max_tool_calls: None,
             metadata: Map::new(),
             parallel_tool_calls: true,
+            presence_penalty: 0.0,
             previous_response_id: None,
+            prompt_cache_key: None,
             reasoning: ReasoningBody::default(),
+            safety_identifier: None,
+            service_tier: "default".to_owned(),
             store: true,
             temperature: None,
             text: TextBody::default(),
@@ -92,6 +119,22 @@ impl Default for Asked {
             truncation: "disabled".to_owned(),
         }
     }
+}
+
+impl Asked {
+    /// Tells what holds where the request names no temperature or `top_p`: a node's own, or, as the vendors'
+    /// APIs say of themselves, 1.
+    pub(super) fn settle(&mut self, at_node: bool) {
+        let (temperature, top_p) = if at_node { (DEFAULT_TEMPERATURE, DEFAULT_TOP_P) } else { (1.0, 1.0) };
+        self.temperature.get_or_insert(temperature);
+        self.top_p.get_or_insert(top_p);
+    }
+}
+
+/// 0.8 as 0.8: widened, it would be 0.800000011920929.
+fn decimal<S: Serializer>(number: &(impl Copy + Into<Option<f32>>), to: S) -> Result<S::Ok, S::Error> {
+    let number: Option<f32> = (*number).into();
+    number.map(|number| number.to_string().parse().unwrap_or(f64::from(number))).serialize(to)
 }
 
 /// Why a response failed.

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     event::{Selected, ToolCallBegin},
-    stream::Frame,
+    stream::{Frame, Render as _},
 };
 
 /// A request with these fields.
@@ -220,7 +220,6 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (json!({"input": null}), "input"),
         (json!({"input": [user, {"role": "user"}]}), "input[1].content"),
         (json!({"input": [{"content": "hi"}]}), "input[0].role"),
-        (json!({"input": [{"type": "item_reference", "id": "msg_1"}]}), "input[0].type"),
         (json!({"input": [{"type": "web_search_call", "id": "ws_1"}]}), "input[0].type"),
         (json!({"input": [user, gave("c1", json!("21"))]}), "input[1].call_id"),
         (json!({"input": [{"type": "function_call", "call_id": "c1", "name": "f"}]}), "input[0].arguments"),
@@ -279,6 +278,7 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
         reason: "a test".into(),
         fallback_used: false,
         fallback_reason: None,
+        resumed: false,
     });
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     let (end, middle) = bodies.split_last().unwrap();
@@ -506,10 +506,12 @@ fn a_response_is_told_again_from_its_record() {
         fallback_reason: None,
         queue_position: None,
         usage: Usage { prompt_tokens: 3, ..Usage::default() },
+        cost: None,
         finish_reason: Some(FinishReason::Length),
         failure: None,
         text: "Hi".into(),
         tool_calls: Vec::new(),
+        artifacts: Vec::new(),
         created_at: Timestamp::from_unix(7),
         finished_at: Some(Timestamp::from_unix(9)),
     };
@@ -524,6 +526,32 @@ fn a_response_is_told_again_from_its_record() {
         (&json!("Hi"), &json!(3))
     );
     assert_eq!((&told["metadata"]["a"], &told["tools"][0]["name"]), (&json!("b"), &json!("get_weather")));
+}
+
+#[test]
+fn what_was_not_asked_for_is_told_as_what_holds() {
+    let fields =
+        json!({"temperature": 0.7, "service_tier": "flex", "prompt_cache_key": "k", "max_tool_calls": "no"});
+    let asked = request(fields).asked();
+    assert_eq!((json!(asked)["temperature"].clone(), asked.service_tier.as_str()), (json!(0.7), "flex"));
+    assert_eq!((asked.prompt_cache_key.as_deref(), asked.max_tool_calls), (Some("k"), None));
+
+    let told = told(json!({}), &[done(FinishReason::Stop)]);
+    let response = &told.last().unwrap()["response"];
+    for (name, value) in [
+        ("temperature", json!(1.0)),
+        ("top_p", json!(1.0)),
+        ("presence_penalty", json!(0.0)),
+        ("service_tier", json!("default")),
+        ("max_tool_calls", json!(null)),
+    ] {
+        assert_eq!(response.get(name), Some(&value), "{name}");
+    }
+    let mut at_a_node = Asked { top_p: Some(0.5), ..Asked::default() };
+    at_a_node.settle(true);
+    assert_eq!((&json!(at_a_node)["temperature"], at_a_node.top_p), (&json!(0.8), Some(0.5)));
+    let kept: Asked = serde_json::from_value(json!({"store": false})).unwrap();
+    assert_eq!(kept, Asked { store: false, ..Asked::default() });
 }
 
 /// A piece of an answer, as a provider may give it: calls of one turn may be told in any order.

@@ -2,15 +2,19 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::server::Server;
+/// Something that is measured.
+pub(crate) trait Named {
+    /// What it is called in the tables.
+    fn name(&self) -> &'static str;
+}
 
 /// Measures every server once in each round, each time with another one first. Gives the values of each
 /// server, by round.
-pub(super) async fn in_turns<T>(
+pub(crate) async fn in_turns<S: Named, T>(
     what: &str,
     rounds: usize,
-    servers: &[&Server],
-    mut measure: impl AsyncFnMut(&Server, u64) -> Result<T>,
+    servers: &[&S],
+    mut measure: impl AsyncFnMut(&S, u64) -> Result<T>,
 ) -> Result<Vec<Vec<T>>> {
     let mut values: Vec<Vec<T>> = servers.iter().map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..rounds {
@@ -19,7 +23,7 @@ pub(super) async fn in_turns<T>(
             let index = (round + turn) % servers.len();
             let server = servers[index];
             let value = measure(server, round as u64).await;
-            values[index].push(value.with_context(|| format!("{what}, {}", server.name))?);
+            values[index].push(value.with_context(|| format!("{what}, {}", server.name()))?);
         }
     }
     Ok(values)
@@ -27,7 +31,7 @@ pub(super) async fn in_turns<T>(
 
 /// A seed of its own for each round of each measurement, and the same for every server: a prompt is new
 /// to each of them, and no other than that of the rest.
-pub(super) fn seed(what: &str, round: u64) -> u64 {
+pub(crate) fn seed(what: &str, round: u64) -> u64 {
     // FNV-1a.
     let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     what.bytes().fold(0xcbf2_9ce4_8422_2325, hash) ^ round

@@ -1,0 +1,176 @@
+//! A client that costs little: on two processors it takes its time from whom it measures.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpStream;
+
+use super::upstream::WORD;
+
+/// A request that can be sent again and again, and how many tokens its answer must have.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    request: Request<Full<Bytes>>,
+    tokens: usize,
+    streams: bool,
+}
+
+/// What an answer is to be like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) tokens: usize,
+    pub(super) streams: bool,
+    /// Before each chunk of a stream.
+    pub(super) pause: Duration,
+    /// Without chance, so that an answer may be kept and given again.
+    pub(super) repeatable: bool,
+}
+
+impl Wanted {
+    /// An answer in one piece.
+    pub(super) const fn whole(tokens: usize) -> Self {
+        Self { tokens, streams: false, pause: Duration::ZERO, repeatable: false }
+    }
+
+    /// A stream, as fast as it can be.
+    pub(super) const fn stream(tokens: usize) -> Self {
+        Self { tokens, streams: true, pause: Duration::ZERO, repeatable: false }
+    }
+}
+
+/// Where a server is, and what it wants to be told.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    pub(super) at: SocketAddr,
+    pub(super) path: &'static str,
+    /// The model's name there.
+    pub(super) model: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+impl Address {
+    /// A request for an answer like this.
+    pub(super) fn ask(&self, wanted: Wanted) -> Result<Ask> {
+        let mut body = json!({
+            "model": self.model,
+            "messages": [
+                {"role": "system", "content": "You are a helpful assistant. Answer in one short sentence."},
+                {"role": "user", "content": "What is the capital of Japan, and how many people live there?"},
+            ],
+            "max_tokens": wanted.tokens,
+            "temperature": if wanted.repeatable { 0.0 } else { 0.8 },
+            "stream": wanted.streams,
+        });
+        if !wanted.pause.is_zero() {
+            body["seed"] = json!(u64::try_from(wanted.pause.as_micros())?);
+        }
+        let mut request = Request::builder().method(Method::POST).uri(self.path);
+        request = request.header(header::HOST, self.at.to_string());
+        request = request.header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::from(body.to_string()))?;
+        Ok(Ask { request, tokens: wanted.tokens, streams: wanted.streams })
+    }
+}
+
+/// One connection, kept open.
+#[derive(Debug)]
+pub(super) struct Connection(SendRequest<Full<Bytes>>);
+
+/// An answer that was read to its end. Times are from the moment before the request was sent.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) took: Duration,
+    /// When each token of a stream came.
+    pub(super) tokens: Vec<Duration>,
+    pub(super) id: Option<String>,
+    /// What the gateway's cache did.
+    pub(super) cache: Option<String>,
+}
+
+impl Connection {
+    pub(super) async fn open(address: &Address) -> Result<Self> {
+        let socket = TcpStream::connect(address.at).await.context("no connection")?;
+        socket.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(socket)).await?;
+        tokio::spawn(connection);
+        Ok(Self(sender))
+    }
+
+    /// Sends a request, and reads its answer to the end; another answer than the wanted one is an error.
+    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Answer> {
+        let request = ask.request.clone();
+        let began = Instant::now();
+        self.0.ready().await.context("the server closed the connection")?;
+        let response = self.0.send_request(request).await.context("no answer")?;
+        let (head, mut body) = response.into_parts();
+        let header = |name: &str| head.headers.get(name).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let mut answer =
+            Answer { id: header("x-request-id"), cache: header("x-hearth-cache"), ..Answer::default() };
+        let (mut text, mut read) = (Vec::with_capacity(1024), 0);
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.context("an answer broke off")?.into_data() else { continue };
+            text.extend_from_slice(&data);
+            if ask.streams && head.status.is_success() {
+                let came = began.elapsed();
+                let (words, end) = words(&text[read..]);
+                answer.tokens.extend(std::iter::repeat_n(came, words));
+                read += end;
+            }
+        }
+        answer.took = began.elapsed();
+        if !head.status.is_success() {
+            bail!("{}: {}", head.status, String::from_utf8_lossy(&text));
+        }
+        let tokens = if ask.streams { answer.tokens.len() } else { words(&text).0 };
+        ensure!(
+            tokens == ask.tokens,
+            "{} tokens were asked for, and {tokens} came: {}",
+            ask.tokens,
+            String::from_utf8_lossy(&text)
+        );
+        ensure!(!ask.streams || text.trim_ascii_end().ends_with(b"[DONE]"), "a stream has no end");
+        Ok(answer)
+    }
+}
+
+/// How many tokens are in the text, and where the last one ends.
+fn words(text: &[u8]) -> (usize, usize) {
+    let word = WORD.as_bytes();
+    let (mut count, mut end, mut at) = (0, 0, 0);
+    while at + word.len() <= text.len() {
+        if text[at] == word[0] && &text[at..at + word.len()] == word {
+            at += word.len();
+            (count, end) = (count + 1, at);
+        } else {
+            at += 1;
+        }
+    }
+    (count, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_wherever_the_bytes_are_cut() {
+        let text = b"data: kudo \n\ndata: kudo \n\ndata: {}";
+        assert_eq!(words(text), (2, 23));
+        for cut in 0..text.len() {
+            let (count, end) = words(&text[..cut]);
+            assert_eq!(count + words(&text[end..]).0, 2, "{cut}");
+        }
+    }
+}

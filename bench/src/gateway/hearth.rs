@@ -1,0 +1,96 @@
+//! Hearth under test, and the least that a gateway can be.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::{
+    client::Address,
+    peers::free_port,
+    subject::{Subject, address},
+    upstream::MODEL,
+};
+use crate::{hearth::text, process::Process};
+
+/// What Hearth does for each request here.
+const SETUP: &str = "authentication by token, a run record with its events, routing by the model's name, retries and \
+                     the log at its default level on; there is no rate limit yet; no node";
+
+/// A data folder with a token, and settings that name the mock.
+#[derive(Debug)]
+pub(super) struct Home {
+    hearth: PathBuf,
+    folder: TempDir,
+    token: String,
+}
+
+impl Home {
+    /// Makes the folder, as a first start does.
+    pub(super) async fn new(hearth: &Path, upstream: &str) -> Result<Self> {
+        let folder = TempDir::new().context("no temporary folder")?;
+        let settings = format!(
+            "[providers.mock]\nkind = \"openai_compatible\"\nbase_url = \"{upstream}/v1\"\nmodels = [\"{MODEL}\"]\n\n[cache]\nenabled = true\n"
+        );
+        fs::write(folder.path().join("hearth.toml"), settings)?;
+        let mut command = Command::new(hearth);
+        command.env_clear().env("HOME", folder.path()).kill_on_drop(true);
+        command.args(["token", "create", "bench", "--json", "--data"]).arg(folder.path().join("data"));
+        let output = command.output().await.context("hearth can't be started")?;
+        if !output.status.success() {
+            bail!("no token can be made: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let made: Value = serde_json::from_slice(&output.stdout).context("a token isn't JSON")?;
+        Ok(Self { hearth: hearth.to_owned(), token: text(&made, "token")?, folder })
+    }
+
+    /// Starts `hearth up` in it. One at a time.
+    pub(super) async fn start(&self) -> Result<Subject> {
+        let port = free_port()?;
+        let began = Instant::now();
+        let process = Process::start(&self.hearth, |command, _| {
+            command.args(["up", "--json", "--no-node", "--port", &port.to_string()]);
+            command.arg("--data").arg(self.folder.path().join("data"));
+            command.arg("--config").arg(self.folder.path().join("hearth.toml"));
+        })?;
+        let headers = vec![("authorization", format!("Bearer {}", self.token))];
+        let at = ([127, 0, 0, 1], port).into();
+        let address = Address { at, path: "/v1/chat/completions", model: MODEL.to_owned(), headers };
+        Subject::started("Hearth", SETUP, process, address, began).await
+    }
+
+    /// The file that runs are recorded in.
+    pub(super) fn database(&self) -> PathBuf {
+        self.folder.path().join("data").join("hearth.db")
+    }
+}
+
+/// The mock, asked without a gateway.
+pub(super) async fn direct() -> Result<Subject> {
+    ours("direct", "the mock itself", &["upstream"]).await
+}
+
+/// The pass-through in front of the mock.
+pub(super) async fn pass_through(upstream: &str) -> Result<Subject> {
+    let setup = "axum and reqwest, in a process of their own; nothing is on";
+    ours("pass-through", setup, &["pass-through", upstream]).await
+}
+
+/// This program in another part.
+async fn ours(name: &'static str, setup: &str, arguments: &[&str]) -> Result<Subject> {
+    let program = std::env::current_exe().context("this program's file isn't known")?;
+    let began = Instant::now();
+    let mut process = Process::start(&program, |command, _| {
+        command.args(arguments);
+    })?;
+    let url = text(&process.ready().await?, "url")?;
+    let (path, model) = ("/v1/chat/completions", MODEL.to_owned());
+    let address = Address { at: address(&url)?, path, model, headers: Vec::new() };
+    Subject::started(name, setup, process, address, began).await
+}

@@ -1,0 +1,222 @@
+//! `hearth-bench gateway`: Hearth's gateway beside others, all in front of the same mock of a vendor.
+
+mod cache;
+mod client;
+mod hearth;
+mod latency;
+mod matrix;
+mod memory;
+pub(crate) mod pass_through;
+mod peers;
+mod plan;
+mod stall;
+mod start;
+mod streams;
+mod subject;
+mod throughput;
+pub(crate) mod upstream;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    machine,
+    rounds::in_turns,
+    table::{Goal, Row, Table},
+};
+use hearth::Home;
+use matrix::Matrix;
+use peers::Peer;
+use plan::Plan;
+use subject::Subject;
+
+/// What to measure, and beside whom
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The built `hearth`
+    #[arg(long, value_name = "FILE")]
+    hearth: PathBuf,
+    /// Another gateway: NAME=PROGRAM, or NAME:WHY-THERE-IS-NONE
+    #[arg(long = "peer", value_name = "PEER")]
+    peers: Vec<Peer>,
+    /// How often each thing is measured
+    #[arg(long, value_name = "N")]
+    rounds: Option<usize>,
+    /// Measure these only
+    #[arg(long, value_delimiter = ',', value_name = "PARTS")]
+    only: Vec<Part>,
+    /// See that everything runs: little of everything
+    #[arg(long)]
+    quick: bool,
+    /// Write the tables to this file too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Latency,
+    Throughput,
+    Streams,
+    Memory,
+    Start,
+    Cache,
+    Stall,
+}
+
+/// Everything that is measured, and what has been found so far.
+struct Bench {
+    plan: Plan,
+    only: Vec<Part>,
+    home: Home,
+    /// The mock itself first, then the pass-through, then Hearth, then the peers that could be started.
+    subjects: Vec<Subject>,
+    everybody: Matrix,
+    goals: Table,
+}
+
+/// Where in [`Bench::subjects`] the ones that are always there stand.
+const DIRECT: usize = 0;
+const PASS_THROUGH: usize = 1;
+const HEARTH: usize = 2;
+
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // What is dropped then ends the processes that were started.
+    tokio::select! {
+        done = measure(options) => done,
+        _ = int.recv() => bail!("interrupted"),
+        _ = term.recv() => bail!("ended"),
+    }
+}
+
+async fn measure(options: Options) -> Result<()> {
+    let mut plan = if options.quick { Plan::QUICK } else { Plan::FULL };
+    plan.rounds = options.rounds.unwrap_or(plan.rounds).max(1);
+    let about = machine::about(plan.rounds);
+    println!("{}\n", machine::heading(&about));
+    let (mut bench, missing) = Bench::start(&options, plan).await?;
+    println!("{}", bench.setups(&missing));
+    latency::added(&mut bench).await?;
+    throughput::requests_a_second(&mut bench).await?;
+    streams::two_hundred_chunks(&mut bench).await?;
+    cache::hit(&mut bench).await?;
+    bench.memory();
+    stall::held_up_store(&mut bench).await?;
+    start::first_answer(&mut bench).await?;
+    println!("{}\n{}", bench.everybody.markdown(), bench.goals.markdown());
+    if let Some(path) = &options.json {
+        let setups: Value =
+            bench.subjects.iter().map(|one| (one.name.to_owned(), json!(one.setup))).collect();
+        let tables = json!({"everybody": bench.everybody.json(), "goals": bench.goals.json()});
+        let all = json!({"about": about, "setups": setups, "missing": missing, "tables": tables});
+        let text = serde_json::to_string_pretty(&all)? + "\n";
+        fs::write(path, text).with_context(|| format!("{} can't be written", path.display()))?;
+    }
+    for subject in bench.subjects {
+        subject.process.stop().await?;
+    }
+    Ok(())
+}
+
+impl Bench {
+    /// Starts everybody; gives who is missing too, and why.
+    async fn start(options: &Options, plan: Plan) -> Result<(Self, Vec<(String, String)>)> {
+        let direct = hearth::direct().await.context("the mock")?;
+        let upstream = format!("http://{}", direct.address.at);
+        let pass_through = hearth::pass_through(&upstream).await.context("the pass-through")?;
+        let home = Home::new(&options.hearth, &upstream).await?;
+        let mut subjects = vec![direct, pass_through, home.start().await.context("hearth")?];
+        let mut missing = Vec::new();
+        for Peer { name, program } in &options.peers {
+            let started = match program {
+                Ok(program) => {
+                    peers::start(name, program, &upstream).await.map_err(|error| format!("{error:#}"))
+                }
+                Err(why) => Err(why.clone()),
+            };
+            match started {
+                Ok(subject) => subjects.push(subject),
+                Err(why) => missing.push((name.clone(), why)),
+            }
+        }
+        let everybody = Matrix::new(subjects.iter().map(|subject| subject.name).collect());
+        let goals = Table::new("Hearth", "other");
+        Ok((Self { plan, only: options.only.clone(), home, subjects, everybody, goals }, missing))
+    }
+
+    /// Whether a part is to be measured.
+    fn measures(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
+
+    /// Measures everybody in turns. A peer that fails has no value; Hearth and what it is compared with must not.
+    async fn in_turns<const N: usize>(
+        &self,
+        what: &str,
+        mut measure: impl AsyncFnMut(&Subject) -> Result<[f64; N]>,
+    ) -> Result<[Vec<Vec<f64>>; N]> {
+        let subjects: Vec<&Subject> = self.subjects.iter().collect();
+        let values = in_turns(what, self.plan.rounds, &subjects, async |subject, _| {
+            let is_peer = self.subjects.iter().skip(HEARTH + 1).any(|peer| std::ptr::eq(peer, subject));
+            match measure(subject).await {
+                Err(error) if is_peer => {
+                    eprintln!("  {} failed: {error:#}", subject.name);
+                    Ok([f64::NAN; N])
+                }
+                values => values,
+            }
+        })
+        .await?;
+        let one =
+            |index: usize| values.iter().map(|rounds| rounds.iter().map(|of| of[index]).collect()).collect();
+        Ok(std::array::from_fn(one))
+    }
+
+    /// Hearth's values over those of another one, by what the other is called.
+    fn ratio_to(&mut self, what: &str, unit: &'static str, values: &[Vec<f64>], goals: &[(&str, Goal)]) {
+        for (index, subject) in self.subjects.iter().enumerate().skip(PASS_THROUGH) {
+            let goal = goals.iter().find(|(name, _)| *name == subject.name);
+            if let Some((name, goal)) = goal.filter(|_| values[index].iter().all(|value| value.is_finite())) {
+                let row = Row::ratio(format!("{what}, to {name}"), unit, &values[HEARTH], &values[index]);
+                self.goals.push(row.goal(*goal));
+            }
+        }
+    }
+
+    /// What everybody has in memory after all that.
+    fn memory(&mut self) {
+        const MEGABYTE: f64 = 1e6;
+        if !self.measures(Part::Memory) {
+            return;
+        }
+        let of = |subject: &Subject| memory::Memory::of(subject.process.pid());
+        let memories: Vec<Option<memory::Memory>> = self.subjects.iter().map(of).collect();
+        let megabytes = |bytes: fn(&memory::Memory) -> u64| -> Vec<Vec<f64>> {
+            let one = |memory: &Option<memory::Memory>| {
+                memory.as_ref().map_or(f64::NAN, |m| bytes(m) as f64 / MEGABYTE)
+            };
+            memories.iter().map(|memory| vec![one(memory)]).collect()
+        };
+        let resident = megabytes(|memory| memory.resident);
+        self.everybody.push("resident memory after it", "MB", &resident);
+        self.everybody.push("proportional", "MB", &megabytes(|memory| memory.proportional));
+        if memories[HEARTH].is_some() {
+            let row = Row::alone("resident memory after it", "MB", &resident[HEARTH]);
+            self.goals.push(row.goal(Goal::AtMost(40.0)));
+        }
+    }
+
+    /// Who is measured, what is on and off, and who is missing.
+    fn setups(&self, missing: &[(String, String)]) -> String {
+        let line = |(name, what): (&str, &str)| format!("- {name}: {what}\n");
+        let there: String = self.subjects.iter().map(|one| line((one.name, &one.setup))).collect();
+        let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        let gone = missing.iter().map(|(name, why)| line((name, &format!("not measured: {}", first(why)))));
+        there + &gone.collect::<String>()
+    }
+}

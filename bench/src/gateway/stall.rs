@@ -1,0 +1,130 @@
+//! Answers while the store takes no writes: records are written beside a request, and not in its way.
+
+use std::{
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStdin, Command},
+    time::{interval, timeout},
+};
+
+use super::{Bench, HEARTH, Part, client::Connection, plan::WHOLE, subject::Subject};
+use crate::{
+    statistics::percentile,
+    table::{Goal, Row},
+};
+
+/// How long a late record may take once the store writes again.
+const SETTLE: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(50);
+/// Records that are looked for.
+const SAMPLES: usize = 20;
+
+/// Takes SQLite's lock for writing, says so, and holds it until its standard input ends.
+const HOLD: &str = "
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
+db.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()
+db.execute('ROLLBACK')
+";
+
+pub(super) async fn held_up_store(bench: &mut Bench) -> Result<()> {
+    if !bench.measures(Part::Stall) {
+        return Ok(());
+    }
+    eprintln!("stall: the store takes no writes for {} ms", bench.plan.stall.as_millis());
+    let hearth = &bench.subjects[HEARTH];
+    let (before, _) = ask_for(hearth, bench.plan.stall).await?;
+    let lock = Lock::take(&bench.home.database()).await?;
+    let (times, ids) = ask_for(hearth, bench.plan.stall).await?;
+    lock.release().await?;
+    let late = records(hearth, &ids).await.context("after the store was held up")?;
+    let percentiles = |percent| (vec![percentile(&times, percent)], vec![percentile(&before, percent)]);
+    let name = |percent: &str| format!("store held up, {percent}, to the same without");
+    for (percent, label) in [(50.0, "p50"), (99.0, "p99")] {
+        let (held, free) = percentiles(percent);
+        bench.goals.push(Row::difference(name(label), "ms", &held, &free));
+    }
+    let (held, free) = percentiles(100.0);
+    bench.goals.push(Row::difference(name("the slowest"), "ms", &held, &free).goal(Goal::AtMost(20.0)));
+    let row = Row::alone("records there after it, of those looked for", "%", &[late]);
+    bench.goals.push(row.goal(Goal::AtLeast(100.0)));
+    Ok(())
+}
+
+/// Asks with one connection for so long; gives the times in milliseconds, and the ids.
+async fn ask_for(hearth: &Subject, long: Duration) -> Result<(Vec<f64>, Vec<String>)> {
+    let ask = hearth.address.ask(WHOLE)?;
+    let mut connection = Connection::open(&hearth.address).await?;
+    connection.ask(&ask).await?;
+    let (mut times, mut ids, began) = (Vec::new(), Vec::new(), Instant::now());
+    while began.elapsed() < long {
+        let answer = connection.ask(&ask).await?;
+        times.push(answer.took.as_secs_f64() * 1000.0);
+        ids.push(answer.id.context("an answer has no id")?);
+    }
+    Ok((times, ids))
+}
+
+/// How many of some runs have a complete record, in percent: those that came late are waited for.
+async fn records(hearth: &Subject, ids: &[String]) -> Result<f64> {
+    let http = crate::client::http()?;
+    let each = (ids.len() / SAMPLES).max(1);
+    let (mut looks, mut found, mut looked) = (interval(LOOK), 0, 0);
+    for id in ids.iter().step_by(each) {
+        looked += 1;
+        let began = Instant::now();
+        while began.elapsed() < SETTLE {
+            let mut request = http.get(format!("http://{}/v1/requests/{id}", hearth.address.at));
+            for (name, value) in &hearth.address.headers {
+                request = request.header(*name, value);
+            }
+            let run: Value = request.send().await?.json().await?;
+            if run["status"] == "completed" {
+                found += 1;
+                break;
+            }
+            looks.tick().await;
+        }
+    }
+    Ok(f64::from(found) / f64::from(looked) * 100.0)
+}
+
+/// A process that holds the database's lock.
+struct Lock {
+    child: Child,
+    /// Its end is the lock's.
+    held: ChildStdin,
+}
+
+impl Lock {
+    async fn take(database: &Path) -> Result<Self> {
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", HOLD])
+            .arg(database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().context("python3 can't be started")?;
+        let (held, said) = (child.stdin.take(), child.stdout.take());
+        let mut lines = BufReader::new(said.context("python3 isn't heard")?).lines();
+        let line = timeout(SETTLE, lines.next_line()).await.context("the store's lock can't be had")??;
+        ensure!(line.as_deref() == Some("held"), "the store's lock can't be had");
+        Ok(Self { child, held: held.context("python3 can't be told")? })
+    }
+
+    async fn release(mut self) -> Result<()> {
+        drop(self.held);
+        ensure!(self.child.wait().await?.success(), "the store's lock wasn't given back");
+        Ok(())
+    }
+}

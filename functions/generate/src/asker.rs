@@ -1,0 +1,126 @@
+//! Who asks for a run, and how its answer is given: in a stream, in one piece, or later.
+
+use axum::{
+    Extension, Json,
+    extract::FromRequestParts,
+    http::request::Parts,
+    response::{IntoResponse as _, Response},
+};
+use hearth_domain::{CacheControl, Generation, OnDisconnect, RunId};
+use hearth_gateway::{Caller, Conversation, Gateway, RunStream};
+use hearth_http::{AppState, HttpError, RequestId, cache, head, queue, sse};
+use hearth_wire::{ApiError, native::requests::AcceptedRequest, stream::Render};
+
+/// Who asks, and what the head of the request says of how.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) gateway: Gateway,
+    pub(crate) caller: Caller,
+    /// The request's id, and its run's.
+    pub(crate) id: RunId,
+    /// The client would rather look for the answer later.
+    prefers_async: bool,
+    /// What it wants of the cache, if the body doesn't say.
+    cache: Option<CacheControl>,
+}
+
+/// A run that has begun.
+pub(crate) enum Begun {
+    /// The client waits for its events.
+    Attached(RunStream),
+    /// The client has its answer, and the run goes on.
+    Detached(Response),
+}
+
+impl FromRequestParts<AppState> for Asker {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        let extensions = <(Extension<Caller>, Extension<RequestId>)>::from_request_parts(parts, state);
+        let (Extension(caller), Extension(RequestId(id))) =
+            extensions.await.map_err(axum::response::IntoResponse::into_response)?;
+        let prefers_async = queue::prefers_async(&parts.headers);
+        let cache = cache::asked(&parts.headers).map_err(|error| HttpError(error).into_response())?;
+        Ok(Self { gateway: state.gateway.clone(), caller, id, prefers_async, cache })
+    }
+}
+
+impl Asker {
+    /// Has `generation` carried out, and answers as `renderer` shows it: in a stream, if it is to be one.
+    pub(crate) async fn answer(
+        self,
+        generation: Generation,
+        renderer: impl Render,
+        streams: bool,
+    ) -> Result<Response, HttpError> {
+        self.answer_turn(generation, None, renderer, streams).await
+    }
+
+    /// The same, for a turn of a conversation: if it is to be kept, what was `said` before it.
+    pub(crate) async fn answer_turn(
+        self,
+        generation: Generation,
+        said: Option<Conversation>,
+        renderer: impl Render,
+        streams: bool,
+    ) -> Result<Response, HttpError> {
+        let run = match self.begin(generation, said).await? {
+            Begun::Attached(run) => run,
+            Begun::Detached(answer) => return Ok(answer),
+        };
+        let cache = run.cache;
+        if streams {
+            let begun: Vec<_> = run.begun().cloned().collect();
+            return Ok(head::cached(head::told(stream(run, renderer), &begun), cache));
+        }
+        let events = run.collect().await;
+        let answer = Json(renderer.collected(&events)?).into_response();
+        Ok(head::cached(head::told(answer, &events), cache))
+    }
+
+    /// Has `generation` carried out.
+    pub(crate) async fn run(&self, mut generation: Generation) -> Result<RunStream, ApiError> {
+        if let (CacheControl::Auto, Some(control)) = (generation.cache, self.cache) {
+            generation.cache = control;
+        }
+        self.gateway.generate(&self.caller, self.id, generation).await
+    }
+
+    /// Has `generation` carried out, for a client that waits for it, or that would rather look for it later. If
+    /// it is a turn of a conversation that is to be kept, with what was `said` before it.
+    pub(crate) async fn begin(
+        &self,
+        mut generation: Generation,
+        said: Option<Conversation>,
+    ) -> Result<Begun, ApiError> {
+        // A preference is no demand (RFC 7240, section 2): where no run outlives its answer, the client waits.
+        let detached = self.prefers_async && self.gateway.outlives_answers();
+        if detached {
+            generation.on_disconnect = OnDisconnect::Continue;
+        }
+        let outlives = generation.on_disconnect == OnDisconnect::Continue;
+        let run = self.run(generation).await?;
+        let run = match said {
+            Some(said) => self.gateway.keep_conversation(&self.caller, run, said, outlives),
+            None => run,
+        };
+        if detached {
+            let request = AcceptedRequest::new(run.id, run.state(), run.queue_position());
+            return Ok(Begun::Detached(head::cached(queue::accepted(request), run.cache)));
+        }
+        Ok(Begun::Attached(run))
+    }
+}
+
+fn stream(mut run: RunStream, mut renderer: impl Render) -> Response {
+    sse::respond(async_stream::stream! {
+        while let Some(event) = run.next().await {
+            for frame in renderer.frames(&event) {
+                yield frame;
+            }
+        }
+        if let Some(frame) = renderer.last() {
+            yield frame;
+        }
+    })
+}

@@ -1,0 +1,26 @@
+//! `GET /v1/route`.
+
+use axum::{Extension, Json, extract::State};
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError, QueryParams};
+use hearth_wire::{
+    error::ErrorEnvelope,
+    native::route::{RouteBody, RouteQuery},
+};
+
+/// Who would serve a request, and why nobody else. No provider is asked.
+#[utoipa::path(
+    get, path = "/v1/route", tag = "generate", security(("token" = [])),
+    params(RouteQuery),
+    responses(
+        (status = 200, body = RouteBody),
+        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn route(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    QueryParams(query): QueryParams<RouteQuery>,
+) -> Result<Json<RouteBody>, HttpError> {
+    Ok(Json(state.gateway.route(&caller, &query.into_generation()?).await?))
+}

@@ -1,0 +1,209 @@
+//! Images to make.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Image, InvalidTask, check::Field};
+
+/// How many images a request may ask for.
+pub const MAX_IMAGES: u32 = 10;
+/// How many images may be shown to start from.
+pub const MAX_INPUT_IMAGES: usize = 16;
+/// How many bytes a prompt may have.
+const MAX_PROMPT: usize = 64 << 10;
+/// The largest side, in pixels.
+const MAX_SIDE: u32 = 8192;
+
+/// Images to make, in the words that most providers have. What is absent is left to them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageTask {
+    /// What they show; never empty.
+    pub prompt: String,
+    /// What to start from, or to change.
+    pub images: Vec<Image>,
+    /// How many, at least 1.
+    pub count: u32,
+    /// Their size.
+    pub size: Option<Size>,
+    /// How well: the provider's own word, such as `high` or `hd`.
+    pub quality: Option<String>,
+    /// What their files are.
+    pub format: Option<ImageFormat>,
+    /// What is behind: `transparent`, `opaque` or `auto`.
+    pub background: Option<String>,
+    /// Makes the choice repeatable.
+    pub seed: Option<u32>,
+    /// What they don't show.
+    pub negative_prompt: Option<String>,
+    /// How many steps a diffusion model takes.
+    pub steps: Option<u32>,
+    /// How closely a diffusion model keeps to the prompt.
+    pub guidance: Option<f32>,
+    /// How much of the image to start from is changed: from 0, nothing, to 1, all.
+    pub strength: Option<f32>,
+}
+
+/// An image's size in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// From left to right.
+    pub width: u32,
+    /// From top to bottom.
+    pub height: u32,
+}
+
+/// What an image's file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageFormat {
+    /// `image/png`.
+    Png,
+    /// `image/jpeg`.
+    #[serde(alias = "jpg")]
+    Jpeg,
+    /// `image/webp`.
+    Webp,
+}
+
+/// A text that is no size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a width and a height in pixels, such as 1024x1024")]
+pub struct InvalidSize;
+
+impl ImageTask {
+    /// One image of what `prompt` says.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self { prompt: prompt.into(), count: 1, ..Self::default() }
+    }
+
+    /// Checks what can be checked without knowing the model.
+    ///
+    /// # Errors
+    /// The first field at fault.
+    pub fn check(&self) -> Result<(), InvalidTask> {
+        let invalid = |field, problem: &str| {
+            Err(InvalidTask { field: Field::Media(field), problem: problem.to_owned() })
+        };
+        if self.prompt.trim().is_empty() {
+            return invalid("prompt", "must not be empty");
+        }
+        if self.prompt.len() > MAX_PROMPT {
+            return invalid("prompt", "must have at most 64 KiB");
+        }
+        if !(1..=MAX_IMAGES).contains(&self.count) {
+            return invalid("n", "must be 1 to 10");
+        }
+        if self.images.len() > MAX_INPUT_IMAGES {
+            return invalid("images", "must have at most 16 images");
+        }
+        if self.size.is_some_and(|Size { width, height }| {
+            !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height)
+        }) {
+            return invalid("size", "must have sides of 1 to 8192 pixels");
+        }
+        if let Some(background) = &self.background
+            && !["transparent", "opaque", "auto"].contains(&background.as_str())
+        {
+            return invalid("background", "must be transparent, opaque or auto");
+        }
+        if self.background.as_deref() == Some("transparent") && self.format == Some(ImageFormat::Jpeg) {
+            return invalid("background", "can't be transparent in a jpeg; ask for png or webp");
+        }
+        if self.steps.is_some_and(|steps| !(1..=500).contains(&steps)) {
+            return invalid("steps", "must be 1 to 500");
+        }
+        if self.guidance.is_some_and(|guidance| !(0.0..=100.0).contains(&guidance)) {
+            return invalid("guidance_scale", "must be 0 to 100");
+        }
+        if self.strength.is_some_and(|strength| !(0.0..=1.0).contains(&strength)) {
+            return invalid("strength", "must be 0 to 1");
+        }
+        if self.strength.is_some() && self.images.is_empty() {
+            return invalid("strength", "says how much an image is changed, and there is none");
+        }
+        Ok(())
+    }
+}
+
+impl ImageFormat {
+    /// The name used in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// Its media type.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpeg => "image/jpeg",
+            Self::Webp => "image/webp",
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl FromStr for Size {
+    type Err = InvalidSize;
+    fn from_str(text: &str) -> Result<Self, InvalidSize> {
+        let (width, height) = text.split_once('x').ok_or(InvalidSize)?;
+        let side = |text: &str| text.parse().map_err(|_| InvalidSize);
+        Ok(Self { width: side(width)?, height: side(height)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_and_written() {
+        let size = Size { width: 1536, height: 1024 };
+        assert_eq!("1536x1024".parse(), Ok(size));
+        assert_eq!(size.to_string(), "1536x1024");
+        for bad in ["", "1024", "x", "1024x", "ax1", "1x2x3", "-1x1", "99999999999x1"] {
+            assert_eq!(bad.parse::<Size>(), Err(InvalidSize), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        let task = || ImageTask::new("a fox");
+        assert_eq!(task().check(), Ok(()));
+        let cases = [
+            (ImageTask::new(" "), "prompt"),
+            (ImageTask::new("a".repeat(MAX_PROMPT + 1)), "prompt"),
+            (ImageTask { count: 0, ..task() }, "n"),
+            (ImageTask { count: 11, ..task() }, "n"),
+            (ImageTask { size: Some(Size { width: 0, height: 9 }), ..task() }, "size"),
+            (ImageTask { background: Some("pink".into()), ..task() }, "background"),
+            (
+                ImageTask {
+                    background: Some("transparent".into()),
+                    format: Some(ImageFormat::Jpeg),
+                    ..task()
+                },
+                "background",
+            ),
+            (ImageTask { steps: Some(0), ..task() }, "steps"),
+            (ImageTask { guidance: Some(f32::NAN), ..task() }, "guidance_scale"),
+            (ImageTask { strength: Some(0.5), ..task() }, "strength"),
+            (ImageTask { images: vec![Image::at("data:image/png;base64,AA"); 17], ..task() }, "images"),
+        ];
+        for (task, field) in cases {
+            assert_eq!(task.check().unwrap_err().field, Field::Media(field), "{task:?}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Money: prices of tokens and what a run costs, in US dollars, as whole numbers. Nothing is rounded, and no
+//! sum drifts.
+
+use std::{fmt, ops::Add, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Of the smallest amount there are so many in a dollar.
+const DOLLAR: u128 = 1_000_000_000_000;
+/// Decimals of a dollar that an amount may have.
+const DECIMALS: u32 = 12;
+/// Decimals that the dollars for a million tokens may have.
+const RATE_DECIMALS: u32 = 6;
+/// No token costs more than this many dollars a million: it is a slip.
+const MOST: u128 = 1_000_000;
+
+/// A text or a number that is no amount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected dollars, 0 to {MOST}, with at most {decimals} decimals and without an exponent")]
+pub struct InvalidAmount {
+    /// How many decimals it may have.
+    pub decimals: u32,
+}
+
+/// What a token costs: the dollars for a million of them, with six decimals at most. In JSON it is a number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "f64", try_from = "Decimal")]
+pub struct Rate(u64);
+
+impl Rate {
+    /// Of a token that costs nothing.
+    pub const FREE: Self = Self(0);
+
+    /// Of a token that costs this much.
+    #[must_use]
+    pub fn per_token(cost: Cost) -> Option<Self> {
+        u64::try_from(cost.0).ok().map(Self)
+    }
+
+    /// What so many tokens cost.
+    #[must_use]
+    pub fn of(self, tokens: u32) -> Cost {
+        // A dollar for a million tokens is a millionth of a dollar for one: six decimals and six are twelve.
+        Cost(u128::from(self.0) * u128::from(tokens))
+    }
+}
+
+impl FromStr for Rate {
+    type Err = InvalidAmount;
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        let error = InvalidAmount { decimals: RATE_DECIMALS };
+        fixed(text, RATE_DECIMALS).and_then(|amount| u64::try_from(amount).ok()).map(Self).ok_or(error)
+    }
+}
+
+impl TryFrom<Decimal> for Rate {
+    type Error = InvalidAmount;
+    fn try_from(decimal: Decimal) -> Result<Self, InvalidAmount> {
+        decimal.text().parse()
+    }
+}
+
+impl From<Rate> for f64 {
+    #[expect(clippy::cast_precision_loss, reason = "it is for people; sums are made of the whole number")]
+    fn from(rate: Rate) -> Self {
+        rate.0 as Self / 1e6
+    }
+}
+
+/// An amount of US dollars. As text and in JSON it is a decimal number without an exponent, such as
+/// `0.000123`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "Decimal")]
+pub struct Cost(u128);
+
+impl Cost {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// In billionths of a dollar, rounded up: what costs anything isn't nothing.
+    #[must_use]
+    pub fn nanodollars(self) -> u64 {
+        u64::try_from(self.0.div_ceil(1000)).unwrap_or(u64::MAX)
+    }
+
+    /// So many times this.
+    #[must_use]
+    pub fn times(self, count: u32) -> Self {
+        Self(self.0.saturating_mul(u128::from(count)))
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dollars, rest) = (self.0 / DOLLAR, self.0 % DOLLAR);
+        if rest == 0 {
+            return write!(f, "{dollars}");
+        }
+        let decimals = format!("{rest:012}");
+        write!(f, "{dollars}.{}", decimals.trim_end_matches('0'))
+    }
+}
+
+impl FromStr for Cost {
+    type Err = InvalidAmount;
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        fixed(text, DECIMALS).map(Self).ok_or(InvalidAmount { decimals: DECIMALS })
+    }
+}
+
+impl TryFrom<Decimal> for Cost {
+    type Error = InvalidAmount;
+    fn try_from(decimal: Decimal) -> Result<Self, InvalidAmount> {
+        decimal.text().parse()
+    }
+}
+
+impl From<Cost> for String {
+    fn from(cost: Cost) -> Self {
+        cost.to_string()
+    }
+}
+
+/// A decimal number in JSON or TOML.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected an amount of dollars, such as 0.25")]
+enum Decimal {
+    Whole(u64),
+    Number(f64),
+    Text(String),
+}
+
+impl Decimal {
+    fn text(&self) -> String {
+        match self {
+            Self::Whole(number) => number.to_string(),
+            // The shortest decimal that stands for this number: what was written, to 15 digits.
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// A decimal number times 10 to the power of `decimals`, if it is whole then.
+fn fixed(text: &str, decimals: u32) -> Option<u128> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let part = part.trim_end_matches('0');
+    if whole.is_empty() || !digits(whole) || !digits(part) {
+        return None;
+    }
+    let missing = decimals.checked_sub(u32::try_from(part.len()).ok()?)?;
+    let unit = 10_u128.pow(decimals);
+    let whole = whole.parse::<u128>().ok().filter(|whole| *whole <= MOST)?;
+    let part = if part.is_empty() { 0 } else { part.parse::<u128>().ok()? * 10_u128.pow(missing) };
+    Some(whole * unit + part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_kept_as_it_is_written() {
+        for text in ["0.075", "1.25", "0.0028", "15", "0", "0.000001", "600", "0.1"] {
+            let rate: Rate = text.parse().unwrap();
+            let json = serde_json::to_string(&rate).unwrap();
+            assert_eq!(serde_json::from_str::<Rate>(&json).unwrap(), rate, "{text}");
+            assert_eq!(rate.of(1_000_000).to_string(), text);
+        }
+        assert_eq!(serde_json::from_str::<Rate>("\"0.3\"").unwrap(), serde_json::from_str("0.30").unwrap());
+        for bad in ["-1", "1e3", "", ".5", "0.0000001", "1000001", "NaN", "1.2.3", "+1"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad:?} passed");
+        }
+        for bad in ["-0.5", "null", "true", "1e300", "{}"] {
+            assert!(serde_json::from_str::<Rate>(bad).is_err(), "{bad} passed");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_shown_without_an_exponent() {
+        let rate: Rate = "0.075".parse().unwrap();
+        assert_eq!(rate.of(1).to_string(), "0.000000075");
+        assert_eq!(Cost::ZERO.to_string(), "0");
+        assert_eq!("2.50".parse::<Cost>().unwrap().to_string(), "2.5");
+        assert_eq!(rate.of(1).nanodollars(), 75);
+        assert_eq!(Rate::per_token(rate.of(1)), Some(rate));
+        assert_eq!("0.000000000001".parse::<Cost>().unwrap().nanodollars(), 1);
+        let json = serde_json::to_string(&rate.of(3)).unwrap();
+        assert_eq!(json, "\"0.000000225\"");
+        assert_eq!(serde_json::from_str::<Cost>(&json).unwrap(), rate.of(3));
+    }
+}

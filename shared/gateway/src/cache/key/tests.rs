@@ -1,0 +1,163 @@
+use hearth_domain::{CacheControl, OnDisconnect, Priority, Role, Tool, WhileLoading};
+use proptest::prelude::*;
+use serde_json::{Map, json};
+
+use super::*;
+
+fn ask(change: impl FnOnce(&mut Generation, &mut TextTask)) -> Generation {
+    let mut task = TextTask::new(vec![Message::new(Role::User, "Hi")], Sampling::default());
+    let mut generation = Generation::new(Some(ModelId::new("big")), task.clone());
+    change(&mut generation, &mut task);
+    generation.task = task.into();
+    generation
+}
+
+fn key(generation: &Generation) -> String {
+    key_of(generation, None, "routing").unwrap().to_string()
+}
+
+fn tool(parameters: Value) -> Tool {
+    Tool { name: "look".into(), description: None, parameters, strict: false }
+}
+
+#[test]
+fn what_doesnt_change_the_answer_isnt_in_it() {
+    let plain = key(&ask(|_, _| ()));
+    assert_eq!(plain.len(), 64);
+    let same: [fn(&mut Generation); 7] = [
+        |g| g.route.resume = true,
+        |g| g.on_disconnect = OnDisconnect::Continue,
+        |g| g.while_loading = WhileLoading::Default,
+        |g| g.priority = Priority::High,
+        |g| g.cache = CacheControl::Use,
+        // Whom nothing is passed on from may speak any dialect.
+        |g| g.extra.dialect = ClientDialect::Anthropic,
+        |_| (),
+    ];
+    for change in same {
+        assert_eq!(key(&ask(|generation, _| change(generation))), plain);
+    }
+    let auto = ask(|g, _| g.model = Some(ModelId::new("auto")));
+    assert_eq!(key(&auto), key(&ask(|g, _| g.model = None)));
+}
+
+#[test]
+fn whatever_changes_the_answer_is_in_it() {
+    let image = hearth_domain::PlacedImage { at: 0, image: hearth_domain::Image::at("https://a.test/1.png") };
+    let different = [
+        ask(|_, _| ()),
+        ask(|g, _| g.model = None),
+        ask(|g, _| g.model = Some(ModelId::new("BIG"))),
+        ask(|g, _| g.route.provider = Some("rig".into())),
+        ask(|g, _| g.route.mode = SelectionMode::FreeOnly),
+        ask(|g, _| g.route.fallbacks = Some(Vec::new())),
+        ask(|g, _| g.route.preferred = Some("small".into())),
+        ask(|g, _| g.route.fallbacks = Some(vec!["small".into()])),
+        ask(|_, t| t.messages[0].content = "hi".into()),
+        ask(|_, t| t.messages[0].content = "Hi ".into()),
+        ask(|_, t| t.messages[0].role = Role::System),
+        ask(|_, t| t.messages[0].images.push(image)),
+        ask(|_, t| t.messages.push(Message::new(Role::User, "Hi"))),
+        ask(|_, t| t.sampling.temperature = Some(0.0)),
+        ask(|_, t| t.sampling.temperature = Some(1.0)),
+        ask(|_, t| t.sampling.seed = Some(0)),
+        ask(|_, t| t.sampling.max_tokens = Some(9)),
+        ask(|_, t| t.sampling.stop = vec!["a".into(), "b".into()]),
+        ask(|_, t| t.sampling.stop = vec!["ab".into()]),
+        ask(|_, t| t.response_format = ResponseFormat::JsonObject),
+        ask(|_, t| t.response_format = ResponseFormat::JsonSchema(json!({"type": "object"}))),
+        ask(|_, t| t.response_format = ResponseFormat::JsonSchema(json!({"type": "array"}))),
+        ask(|_, t| t.tools = vec![tool(json!({}))]),
+        ask(|_, t| t.tools = vec![tool(json!({"type": "object"}))]),
+        ask(|_, t| t.tool_choice = ToolChoice::Required),
+        ask(|_, t| t.tool_choice = ToolChoice::Named("look".into())),
+        ask(|_, t| t.parallel_tool_calls = false),
+        ask(|_, t| t.choices = 2),
+        ask(|_, t| t.top_logprobs = Some(0)),
+        ask(|_, t| t.reasoning = Some(ReasoningEffort::Low)),
+        ask(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "ada"}))),
+        ask(|g, _| g.extra = extra(ClientDialect::OpenAiResponses, json!({"user": "ada"}))),
+        ask(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "bob"}))),
+    ];
+    let keys: std::collections::BTreeSet<String> = different.iter().map(key).collect();
+    assert_eq!(keys.len(), different.len());
+}
+
+#[test]
+fn users_and_settings_have_their_own() {
+    let (ada, bob) = (UserId::new(), UserId::new());
+    let of = |owner, routing| key_of(&ask(|_, _| ()), owner, routing).unwrap();
+    assert_eq!(of(Some(ada), "a"), of(Some(ada), "a"));
+    let keys = [of(Some(ada), "a"), of(Some(bob), "a"), of(None, "a"), of(Some(ada), "b")];
+    for (index, key) in keys.iter().enumerate() {
+        assert!(!keys[index + 1..].contains(key), "{index}");
+    }
+}
+
+#[test]
+fn the_order_of_properties_is_a_schemas_own() {
+    let of = |schema: &str| {
+        let schema = serde_json::from_str(schema).unwrap();
+        key(&ask(|_, t| t.response_format = ResponseFormat::JsonSchema(schema)))
+    };
+    let schema = r#"{"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}, "b": {}}}"#;
+    let same = r#"{"properties": {"a": {"maxLength": 3, "type": "string"}, "b": {}}, "type": "object"}"#;
+    let other = r#"{"type": "object", "properties": {"b": {}, "a": {"type": "string", "maxLength": 3}}}"#;
+    assert_eq!(of(schema), of(same));
+    // The model writes `b` first.
+    assert_ne!(of(schema), of(other));
+}
+
+fn extra(dialect: ClientDialect, fields: Value) -> Extra {
+    match fields {
+        Value::Object(fields) => Extra { dialect, fields },
+        _ => panic!("no object"),
+    }
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-c ]{0,4}".prop_map(Value::from)
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-d]{1,2}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// The same with every object's fields in reverse.
+fn reversed(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            Value::Object(map.iter().rev().map(|(name, value)| (name.clone(), reversed(value))).collect())
+        }
+        Value::Array(values) => values.iter().map(reversed).collect(),
+        plain => plain.clone(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_fields_is_nothing(value in json_value(), other in json_value()) {
+        let with = |value: &Value| {
+            let mut fields = Map::new();
+            fields.insert("x".into(), value.clone());
+            fields.insert("a".into(), 1.into());
+            key(&ask(|g, _| g.extra = Extra { dialect: ClientDialect::OpenAiChat, fields: fields.clone() }))
+        };
+        prop_assert_eq!(with(&value), with(&reversed(&value)));
+        prop_assert_eq!(with(&value) == with(&other), value == other);
+    }
+
+    #[test]
+    fn a_text_is_taken_as_it_is(one in ".{0,12}", other in ".{0,12}") {
+        let of = |text: &str| key(&ask(|_, t| t.messages[0].content = text.to_owned()));
+        prop_assert_eq!(of(&one) == of(&other), one == other);
+    }
+}

@@ -1,0 +1,100 @@
+//! What comes whole: requests and their answers, and then the events that tell of them.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt as _, TryStreamExt as _};
+use hearth_wire::{ApiError, RunEventBody};
+use reqwest::Response;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{HttpProvider, Left, Timeouts, late, unreachable};
+use crate::{
+    Call, EventStream,
+    dialect::{broken_off, unreadable},
+    media::{self, Answer, Ask, Body, Job},
+};
+
+/// How many requests of one run are on their way at once.
+const AT_ONCE: usize = 4;
+
+impl HttpProvider {
+    /// Begins to make what isn't text. What can't be asked for is an error here; what fails later is the
+    /// stream's last event. It begins at once: who waits is told that somebody works.
+    pub(super) fn make(&self, call: &Call) -> Result<EventStream, ApiError> {
+        let job = media::job(&self.endpoint, call)?;
+        let (cancel, mut cancelled) = oneshot::channel();
+        self.runs().insert(call.run, cancel);
+        let left = Left { runs: Arc::clone(&self.runs), run: call.run };
+        let this = self.clone();
+        Ok(Box::pin(async_stream::stream! {
+            let _left = left;
+            yield RunEventBody::Started { prompt_tokens: 0 };
+            let made = tokio::select! {
+                made = this.carry_out(job) => made,
+                _ = &mut cancelled => {
+                    yield RunEventBody::Cancelled;
+                    return;
+                }
+            };
+            match made {
+                Ok(events) => for event in events {
+                    yield event;
+                },
+                Err(error) => yield RunEventBody::Error { error },
+            }
+        }))
+    }
+
+    /// All of it or nothing: what is half made has cost the client nothing, and another may make it.
+    async fn carry_out(&self, mut job: Job) -> Result<Vec<RunEventBody>, ApiError> {
+        let (asks, read, most) = (std::mem::take(&mut job.asks), job.read, job.most_bytes);
+        let deadline = Instant::now() + self.endpoint.timeouts.whole;
+        let exchanges =
+            asks.into_iter().map(|ask| async move { read(&self.exchange(ask, most, deadline).await?) });
+        let made = futures::stream::iter(exchanges).buffered(AT_ONCE).try_collect().await?;
+        job.events(made)
+    }
+
+    async fn exchange(&self, ask: Ask, most: usize, deadline: Instant) -> Result<Answer, ApiError> {
+        let request = self.http.post(&ask.url).header("accept", ask.accept);
+        let request = match ask.body {
+            Body::Json(body) => request.json(&body),
+            Body::Form(form) => {
+                let (content_type, body) = form.encoded();
+                request.header("content-type", content_type).body(body)
+            }
+        };
+        let mut response = self.answered(self.opened(request)?, self.endpoint.timeouts.made, true).await?;
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Answer { headers, bytes: self.whole(response, most, deadline).await? })
+    }
+
+    /// The answer's body.
+    async fn whole(&self, mut response: Response, most: usize, deadline: Instant) -> Result<Bytes, ApiError> {
+        let Timeouts { between_bytes, whole, .. } = self.endpoint.timeouts;
+        let name = &self.endpoint.name;
+        let mut bytes = BytesMut::new();
+        loop {
+            let limit = deadline.min(Instant::now() + between_bytes);
+            match tokio::time::timeout_at(limit, response.chunk()).await {
+                Ok(Ok(Some(piece))) if bytes.len() + piece.len() > most => {
+                    return Err(unreadable(format!("it has more than {} MiB", most >> 20)));
+                }
+                Ok(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
+                Ok(Ok(None)) => return Ok(bytes.freeze()),
+                Ok(Err(error)) if error.is_body() || error.is_decode() => {
+                    tracing::warn!(provider = name, %error, "a provider's answer broke off");
+                    return Err(broken_off());
+                }
+                Ok(Err(error)) => return Err(unreachable(name, &error)),
+                Err(_) if limit == deadline => {
+                    return Err(late(name, &format!("didn't end its answer within {} s", whole.as_secs())));
+                }
+                Err(_) => {
+                    return Err(late(name, &format!("said nothing for {} s", between_bytes.as_secs())));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Forms with files (RFC 7578), for the APIs that take no JSON.
+
+use rand::distr::{Alphanumeric, SampleString as _};
+
+/// A form to send.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Form(Vec<Field>);
+
+#[derive(Debug, PartialEq)]
+struct Field {
+    name: &'static str,
+    /// The file's media type, if it is one.
+    file: Option<&'static str>,
+    bytes: Vec<u8>,
+}
+
+impl Form {
+    /// With a field.
+    pub(crate) fn text(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
+        self.0.push(Field { name, file: None, bytes: value.to_string().into_bytes() });
+        self
+    }
+
+    /// With a field, if there is a value.
+    pub(crate) fn maybe(self, name: &'static str, value: Option<impl std::fmt::Display>) -> Self {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+
+    /// With a file.
+    pub(crate) fn file(mut self, name: &'static str, media_type: &'static str, bytes: Vec<u8>) -> Self {
+        self.0.push(Field { name, file: Some(media_type), bytes });
+        self
+    }
+
+    /// The form as it is sent, and its `content-type`.
+    pub(crate) fn encoded(&self) -> (String, Vec<u8>) {
+        // No file has 32 such characters by chance.
+        let boundary = Alphanumeric.sample_string(&mut rand::rng(), 32);
+        let mut body = Vec::with_capacity(self.0.iter().map(|field| field.bytes.len() + 200).sum());
+        for Field { name, file, bytes } in &self.0 {
+            let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"");
+            if let Some(media_type) = file {
+                let extension = media_type.rsplit('/').next().unwrap_or("bin");
+                head.push_str(&format!("; filename=\"{name}.{extension}\"\r\nContent-Type: {media_type}"));
+            }
+            head.push_str("\r\n\r\n");
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        (format!("multipart/form-data; boundary={boundary}"), body)
+    }
+
+    /// The value of a field.
+    #[cfg(test)]
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
+        let field = self.0.iter().find(|field| field.name == name)?;
+        Some(String::from_utf8_lossy(&field.bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_written_as_it_must_be() {
+        let form = Form::default().text("prompt", "a \"fox\"").maybe("seed", None::<u32>).file(
+            "image",
+            "image/png",
+            b"\x00\r\n".to_vec(),
+        );
+        let (content_type, body) = form.encoded();
+        let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
+        let expected = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na \"fox\"\r\n\
+             --{boundary}\r\nContent-Disposition: form-data; name=\"image\"; filename=\"image.png\"\r\n\
+             Content-Type: image/png\r\n\r\n\u{0}\r\n\r\n--{boundary}--\r\n"
+        );
+        assert_eq!(String::from_utf8(body).unwrap(), expected);
+    }
+}

@@ -1,0 +1,275 @@
+//! What a native request says of images and meshes.
+
+use hearth_domain::{
+    Field, Image, ImageFormat, ImageTask, InvalidTask, MeshTask, Modality, Size, modality_of,
+};
+
+use super::generate::{GenerateRequest, Parameters};
+use crate::ApiError;
+
+/// What is to be made: as the request says, else as the model's name does, else text. A conversation is
+/// answered in text.
+pub(super) fn modality(request: &GenerateRequest) -> Modality {
+    let told = || {
+        let model = request.model.as_deref().filter(|_| request.input.messages.is_none());
+        // Embeddings aren't made here: whoever has the model says so.
+        model.map(modality_of).filter(|modality| *modality != Modality::Embedding)
+    };
+    request.modality.or_else(told).unwrap_or(Modality::Text)
+}
+
+/// Takes what images are to be made of.
+pub(super) fn image(request: &mut GenerateRequest) -> Result<ImageTask, ApiError> {
+    refuse_texts_own(request)?;
+    let (input, parameters) = (std::mem::take(&mut request.input), std::mem::take(&mut request.parameters));
+    refuse(&[("texture_size", parameters.texture_size.is_some())], "meshes")?;
+    let task = ImageTask {
+        size: size(&parameters)?,
+        format: parameters.format.as_deref().map(format).transpose()?,
+        prompt: input.prompt.unwrap_or_default(),
+        images: input.images.into_iter().map(Image::at).collect(),
+        count: parameters.n.unwrap_or(1),
+        quality: parameters.quality,
+        background: parameters.background,
+        seed: parameters.seed,
+        negative_prompt: parameters.negative_prompt,
+        steps: parameters.steps,
+        guidance: parameters.guidance_scale,
+        strength: parameters.strength,
+    };
+    task.check().map_err(|error| unfit(&error))?;
+    Ok(task)
+}
+
+/// Takes what a mesh is to be made of.
+pub(super) fn mesh(request: &mut GenerateRequest) -> Result<MeshTask, ApiError> {
+    refuse_texts_own(request)?;
+    let (input, parameters) = (std::mem::take(&mut request.input), std::mem::take(&mut request.parameters));
+    refuse(&of_images_only(&parameters), "images")?;
+    if parameters.n.is_some_and(|count| count != 1) {
+        return Err(ApiError::invalid(
+            "parameters.n",
+            "parameters.n must be 1: meshes are made one at a time",
+        ));
+    }
+    if parameters.format.as_deref().is_some_and(|format| format != "glb") {
+        return Err(ApiError::invalid(
+            "parameters.format",
+            "parameters.format must be glb: meshes are made in no other",
+        ));
+    }
+    let mut images = input.images.into_iter();
+    let (image, more) = (images.next(), images.next());
+    if more.is_some() {
+        return Err(ApiError::invalid(
+            "input.images",
+            "input.images must have one image: a mesh is made of one",
+        ));
+    }
+    let task = MeshTask {
+        prompt: input.prompt,
+        image: image.map(Image::at),
+        texture_size: parameters.texture_size,
+        seed: parameters.seed,
+        guidance: parameters.guidance_scale,
+    };
+    task.check().map_err(|error| unfit(&error))?;
+    Ok(task)
+}
+
+/// What would be passed over where a text is made.
+pub(super) fn refuse_for_text(parameters: &Parameters) -> Result<(), ApiError> {
+    refuse(&of_images_only(parameters), "images")?;
+    let others = [
+        ("format", parameters.format.is_some()),
+        ("guidance_scale", parameters.guidance_scale.is_some()),
+        ("texture_size", parameters.texture_size.is_some()),
+    ];
+    refuse(&others, "images and meshes")
+}
+
+fn of_images_only(parameters: &Parameters) -> [(&'static str, bool); 8] {
+    [
+        ("size", parameters.size.is_some()),
+        ("width", parameters.width.is_some()),
+        ("height", parameters.height.is_some()),
+        ("quality", parameters.quality.is_some()),
+        ("background", parameters.background.is_some()),
+        ("negative_prompt", parameters.negative_prompt.is_some()),
+        ("steps", parameters.steps.is_some()),
+        ("strength", parameters.strength.is_some()),
+    ]
+}
+
+/// What would be passed over where no text is made.
+fn refuse_texts_own(request: &GenerateRequest) -> Result<(), ApiError> {
+    let parts = [
+        ("input.messages", request.input.messages.is_some()),
+        ("system_prompt", request.system_prompt.is_some()),
+        ("tools", request.tools.as_ref().is_some_and(|tools| !tools.is_empty())),
+        ("tool_choice", request.tool_choice.is_some()),
+    ];
+    if let Some((name, _)) = parts.iter().find(|(_, given)| *given) {
+        return Err(ApiError::invalid(*name, format!("{name} is for text; say everything in input.prompt")));
+    }
+    let Parameters {
+        temperature,
+        top_p,
+        top_k,
+        min_p,
+        repeat_penalty,
+        presence_penalty,
+        frequency_penalty,
+        ..
+    } = &request.parameters;
+    let Parameters { stop, max_tokens, response_format, logit_bias, logprobs, reasoning_effort, .. } =
+        &request.parameters;
+    let given = [
+        ("temperature", temperature.is_some()),
+        ("top_p", top_p.is_some()),
+        ("top_k", top_k.is_some()),
+        ("min_p", min_p.is_some()),
+        ("repeat_penalty", repeat_penalty.is_some()),
+        ("presence_penalty", presence_penalty.is_some()),
+        ("frequency_penalty", frequency_penalty.is_some()),
+        ("stop", stop.is_some()),
+        ("max_tokens", max_tokens.is_some()),
+        ("response_format", response_format.is_some()),
+        ("logit_bias", logit_bias.is_some()),
+        ("logprobs", logprobs.is_some()),
+        ("reasoning_effort", reasoning_effort.is_some()),
+    ];
+    refuse(&given, "text")
+}
+
+fn refuse(given: &[(&str, bool)], whose: &str) -> Result<(), ApiError> {
+    let Some((name, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
+    let name = format!("parameters.{name}");
+    let message = format!("{name} is a parameter of {whose}; leave it out, or say what to make in modality");
+    Err(ApiError::invalid(name, message))
+}
+
+fn size(parameters: &Parameters) -> Result<Option<Size>, ApiError> {
+    match (parameters.size.as_deref(), parameters.width, parameters.height) {
+        (None | Some("auto"), None, None) => Ok(None),
+        (Some(text), None, None) => {
+            let wrong = |error| ApiError::invalid("parameters.size", format!("parameters.size {error}"));
+            text.parse().map(Some).map_err(wrong)
+        }
+        (None, Some(width), Some(height)) => Ok(Some(Size { width, height })),
+        (Some(_), _, _) => {
+            Err(ApiError::invalid("parameters.size", "give parameters.size, or width and height, not both"))
+        }
+        (None, Some(_), None) => {
+            Err(ApiError::invalid("parameters.height", "parameters.height is missing beside width"))
+        }
+        (None, None, Some(_)) => {
+            Err(ApiError::invalid("parameters.width", "parameters.width is missing beside height"))
+        }
+    }
+}
+
+fn format(text: &str) -> Result<ImageFormat, ApiError> {
+    match text {
+        "png" => Ok(ImageFormat::Png),
+        "jpeg" | "jpg" => Ok(ImageFormat::Jpeg),
+        "webp" => Ok(ImageFormat::Webp),
+        _ => Err(ApiError::invalid("parameters.format", "parameters.format must be png, jpeg or webp")),
+    }
+}
+
+fn unfit(error: &InvalidTask) -> ApiError {
+    let param = match error.field {
+        Field::Media("prompt") => "input.prompt".to_owned(),
+        Field::Media("images") => "input.images".to_owned(),
+        Field::Media(name) => format!("parameters.{name}"),
+        _ => "input".to_owned(),
+    };
+    ApiError::unfit(param, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_domain::Task;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn task(body: Value) -> Result<Task, ApiError> {
+        serde_json::from_value::<GenerateRequest>(body).unwrap().into_generation().map(|asked| asked.task)
+    }
+
+    #[test]
+    fn an_image_is_asked_for_by_modality_or_by_the_models_name() {
+        let fox = json!({"prompt": "a fox"});
+        assert_eq!(task(json!({"input": fox, "modality": "image"})).unwrap(), ImageTask::new("a fox").into());
+        let named = json!({"input": fox, "model": "openai:gpt-image-1", "parameters": {
+            "size": "1536x1024", "n": 2, "format": "webp", "quality": "high", "seed": 7,
+        }});
+        let expected = ImageTask {
+            count: 2,
+            size: Some(Size { width: 1536, height: 1024 }),
+            format: Some(ImageFormat::Webp),
+            quality: Some("high".into()),
+            seed: Some(7),
+            ..ImageTask::new("a fox")
+        };
+        assert_eq!(task(named).unwrap(), expected.into());
+        let said = json!({"input": {"messages": [{"role": "user", "content": "hi"}]}, "model": "openai:gpt-image-1"});
+        assert_eq!(task(said).unwrap().modality(), Modality::Text);
+        let text = json!({"input": fox, "model": "openai:gpt-image-1", "modality": "text"});
+        assert_eq!(task(text).unwrap().modality(), Modality::Text);
+    }
+
+    #[test]
+    fn a_mesh_is_made_of_a_picture() {
+        let url = "data:image/png;base64,AAAA";
+        let asked = json!({"input": {"images": [url]}, "model": "stability:stable-fast-3d", "parameters": {"texture_size": 512}});
+        let expected =
+            MeshTask { image: Some(Image::at(url)), texture_size: Some(512), ..MeshTask::default() };
+        assert_eq!(task(asked).unwrap(), expected.into());
+    }
+
+    #[test]
+    fn a_prompt_may_show_images() {
+        let Task::Text(text) =
+            task(json!({"input": {"prompt": "Who?", "images": ["https://x/a.png"]}})).unwrap()
+        else {
+            panic!("no text")
+        };
+        assert_eq!(text.messages[0].images[0].image, Image::at("https://x/a.png"));
+    }
+
+    #[test]
+    fn what_would_be_passed_over_is_refused_with_its_name() {
+        let image = |parameters: Value| json!({"input": {"prompt": "a"}, "modality": "image", "parameters": parameters});
+        let mesh =
+            |parameters: Value| json!({"input": {"prompt": "a"}, "modality": "3d", "parameters": parameters});
+        let cases = [
+            (image(json!({"temperature": 1})), "parameters.temperature"),
+            (image(json!({"size": "big"})), "parameters.size"),
+            (image(json!({"size": "1x1", "width": 1})), "parameters.size"),
+            (image(json!({"width": 1})), "parameters.height"),
+            (image(json!({"height": 1})), "parameters.width"),
+            (image(json!({"format": "bmp"})), "parameters.format"),
+            (image(json!({"n": 11})), "parameters.n"),
+            (image(json!({"texture_size": 512})), "parameters.texture_size"),
+            (json!({"input": {}, "modality": "image"}), "input.prompt"),
+            (json!({"input": {"prompt": "a"}, "modality": "image", "system_prompt": "b"}), "system_prompt"),
+            (mesh(json!({"size": "1x1"})), "parameters.size"),
+            (mesh(json!({"n": 2})), "parameters.n"),
+            (mesh(json!({"format": "obj"})), "parameters.format"),
+            (json!({"input": {"images": ["a", "b"]}, "modality": "3d"}), "input.images"),
+            (json!({"input": {"prompt": "a"}, "parameters": {"size": "1x1"}}), "parameters.size"),
+            (json!({"input": {"prompt": "a"}, "parameters": {"format": "png"}}), "parameters.format"),
+            (
+                json!({"input": {"messages": [{"role": "user", "content": "hi"}], "images": ["a"]}}),
+                "input.images",
+            ),
+            (json!({"input": {"prompt": "a"}, "modality": "embedding"}), "modality"),
+        ];
+        for (body, param) in cases {
+            assert_eq!(task(body.clone()).unwrap_err().param.as_deref(), Some(param), "{body}");
+        }
+    }
+}

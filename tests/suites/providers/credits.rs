@@ -1,0 +1,115 @@
+//! What is left of a provider's credit, and what happens when nothing is.
+
+use hearth_tests::{Client, Reply, Setup, Upstream, eventually};
+use serde_json::{Value, json};
+
+use crate::{SAID, answer, failure, with};
+
+fn ask(model: &str) -> Value {
+    json!({"model": model, "input": {"prompt": "Hi"}, "parameters": {"max_tokens": 3}})
+}
+
+async fn credits(client: &Client) -> Value {
+    client.get("/v1/providers").await.json()["providers"][0]["credits"].clone()
+}
+
+#[tokio::test]
+async fn who_has_no_credit_left_is_replaced_by_a_free_model_and_it_is_said() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let client = home.client();
+    assert_eq!(credits(&client).await["status"], "unknown");
+    upstream.reply(failure(402, "insufficient_quota"));
+    let told = client.post("/v1/generate", &ask("rig0:big")).await.json();
+    assert_eq!(told["model"], "tiny-chat", "{told}");
+    let (selection, status) = (&told["selection"], &told["credits_status"]);
+    assert_eq!(
+        (&selection["fallback_used"], &selection["fallback_reason"]),
+        (&json!(true), &json!("quota_exceeded"))
+    );
+    assert_eq!((&status["provider"], &status["status"]), (&json!("rig0"), &json!("exhausted")));
+    assert_eq!(credits(&client).await["status"], "exhausted");
+    let spent = client.get("/v1/models?provider=rig0&status=out_of_credit").await.json();
+    assert_eq!(spent["data"][0]["id"], "rig0:big", "{spent}");
+
+    // Whoever wants this model or none is told.
+    upstream.reply(failure(402, "insufficient_quota"));
+    let mut only = ask("rig0:big");
+    only["selection_mode"] = json!("model");
+    client.post("/v1/generate", &only).await.error(429, "quota_exceeded");
+    // It has been paid.
+    upstream.reply(answer());
+    let told = client.post("/v1/generate", &ask("rig0:big")).await.json();
+    assert_eq!(
+        (&told["output"]["text"], &told["credits_status"]["status"]),
+        (&json!(SAID), &json!("available"))
+    );
+    assert_eq!(credits(&client).await["status"], "available");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_known_to_have_none_isnt_asked_where_there_is_a_choice() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
+    let client = home.client();
+    upstream.reply(failure(402, "insufficient_quota"));
+    // The first time it is found out, the second time it is known.
+    for _ in 0..2 {
+        let told = client.post("/v1/generate", &ask("fast")).await.json();
+        let selection = &told["selection"];
+        assert_eq!(
+            (&told["model"], &selection["fallback_used"], &selection["fallback_reason"]),
+            (&json!("tiny-chat"), &json!(true), &json!("quota_exceeded")),
+            "{told}"
+        );
+        let status = &told["credits_status"];
+        assert_eq!((&status["provider"], &status["status"]), (&json!("rig0"), &json!("exhausted")), "{told}");
+        assert_eq!(upstream.received().len(), 1);
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn limits_are_told_as_the_provider_tells_them() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let client = home.client();
+    let limits = |left: &str| {
+        let reply = answer().header("x-ratelimit-remaining-requests", left);
+        reply.header("x-ratelimit-remaining-tokens", "900").header("x-ratelimit-reset-requests", "1m0s")
+    };
+    upstream.reply(limits("5"));
+    let status = client.post("/v1/generate", &ask("big")).await.json()["credits_status"].clone();
+    let expected = json!({"balance": null, "requests": 5, "tokens": 900});
+    assert_eq!((&status["status"], &status["remaining"]), (&json!("available"), &expected), "{status}");
+    upstream.reply(limits("0"));
+    let status = client.post("/v1/generate", &ask("big")).await.json()["credits_status"].clone();
+    assert_eq!(status["status"], "rate_limited", "{status}");
+    assert!(status["reset_at"].is_string(), "{status}");
+    let limited = client.get("/v1/models?status=rate_limited").await.json();
+    assert_eq!(limited["data"][0]["id"], "rig0:big", "{limited}");
+    // A node has no credit to speak of.
+    let local = client.post("/v1/generate", &ask("tiny-chat")).await.json();
+    assert_eq!(local["credits_status"], Value::Null);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_balance_is_asked_for_where_the_vendor_tells_it() {
+    let upstream = Upstream::start().await;
+    let key = json!({"data": {"label": "k", "limit": 20, "limit_remaining": 7.25, "usage": 12.75}});
+    upstream.page("/v1/key", Reply::json(200, &key));
+    let settings = format!("[providers.openrouter]\nbase_url = '{}/v1'\napi_key = 'sk-rig'\n", upstream.url);
+    let home = Setup::new().settings(&settings).start().await;
+    let client = home.client();
+    let status = eventually("a balance", async || {
+        let status = credits(&client).await;
+        (!status["remaining"].is_null()).then_some(status)
+    })
+    .await;
+    assert_eq!(status["remaining"]["balance"], json!({"amount": "7.25", "currency": "USD"}), "{status}");
+    assert_eq!(status["status"], "available");
+    assert_eq!(upstream.asked("/v1/key").len(), 1);
+    home.stop().await;
+}

@@ -1,0 +1,153 @@
+//! Which models a provider's key can reach.
+
+use std::time::Instant;
+
+use hearth_tests::{Answer, Client, Home, Reply, Setup, Upstream, eventually};
+use serde_json::{Value, json};
+
+use crate::{SAID, answer, chat};
+
+const LIST: &str = "/v1/models";
+
+fn list(names: &[&str]) -> Reply {
+    let model = |name: &&str| json!({"id": name, "object": "model", "created": 7, "owned_by": "them"});
+    Reply::json(200, &json!({"object": "list", "data": names.iter().map(model).collect::<Vec<_>>()}))
+}
+
+async fn home(upstream: &Upstream, more: &str) -> Home {
+    let settings = format!("[providers.openai]\nbase_url = '{}/v1'\n{more}\n", upstream.url);
+    Setup::new().settings(&settings).start().await
+}
+
+fn ids(answer: &Answer) -> Vec<String> {
+    let told = answer.json();
+    let models = told["data"].as_array().cloned().unwrap_or_default();
+    models.iter().map(|model| model["id"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+async fn listed(client: &Client, query: &str) -> Vec<String> {
+    ids(&client.get(&format!("{LIST}?{query}")).await)
+}
+
+#[tokio::test]
+async fn what_a_key_can_reach_is_in_the_list() {
+    let upstream = Upstream::start().await;
+    upstream.page(LIST, list(&["gpt-4o", "mine", "text-embedding-3-small", "whisper-1"]));
+    let home = home(&upstream, "api_key = 'sk-rig'").await;
+    let client = home.client();
+    let own = ["openai:gpt-4o", "openai:mine", "openai:text-embedding-3-small"];
+    assert_eq!(listed(&client, "provider=openai").await, own);
+    let mut all = own.map(str::to_owned).to_vec();
+    all.push("tiny-chat".to_owned());
+    assert_eq!(listed(&client, "").await, all);
+    assert_eq!(listed(&client, "provider=local").await, ["tiny-chat"]);
+    assert_eq!(listed(&client, "provider=openai&modality=embedding").await, own[2..]);
+    assert_eq!(listed(&client, "status=available").await, all);
+    assert_eq!(listed(&client, "status=loaded").await, ["tiny-chat"]);
+    assert!(listed(&client, "status=out_of_credit").await.is_empty());
+    client.get("/v1/models?status=well").await.error(400, "invalid_request");
+    // Pages go over both.
+    let page = client.get("/v1/models?limit=3").await.json();
+    let cursor = page["next_cursor"].as_str().unwrap_or_default();
+    assert_eq!(listed(&client, &format!("limit=3&cursor={cursor}")).await, ["tiny-chat"]);
+
+    let model = client.get("/v1/models/openai:gpt-4o").await.json();
+    assert_eq!(
+        (&model["name"], &model["context_length"], &model["price"]["input"], &model["availability"]),
+        (&json!("GPT-4o"), &json!(128_000), &json!(2.5), &json!("available"))
+    );
+    assert_eq!((&model["object"], &model["created"]), (&json!("model"), &json!(7)));
+    // Of a model that nobody knows only the name is told.
+    let mine = client.get("/v1/models/openai:mine").await.json();
+    assert_eq!((&mine["price"], &mine["context_length"]), (&Value::Null, &Value::Null));
+    client.get("/v1/models/openai:other").await.error(404, "model_not_found");
+
+    // However often it is looked at, the provider is asked once; and with its key.
+    let asked = upstream.asked(LIST);
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0].headers["authorization"], "Bearer sk-rig");
+    let home = home.restart().await;
+    assert_eq!(listed(&home.client(), "provider=openai").await, own);
+    assert_eq!(upstream.asked(LIST).len(), 1, "it was known from before");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_key_is_tried_at_once() {
+    let upstream = Upstream::start().await;
+    upstream.page(LIST, list(&["gpt-4o"]));
+    let home = home(&upstream, "models = ['gpt-5']").await;
+    let client = home.client();
+    // Without a key nobody is asked, and what the settings name can't be had.
+    assert_eq!(listed(&client, "provider=openai&status=no_key").await, ["openai:gpt-5"]);
+    assert!(upstream.asked(LIST).is_empty());
+    let set = async |key: &str| {
+        let request =
+            client.request(reqwest::Method::PUT, "/v1/providers/openai/key").json(&json!({"key": key}));
+        assert_eq!(client.send(request).await.status, 204);
+    };
+    set("sk-one").await;
+    upstream.was_asked(LIST, 1).await;
+    let expected = ["openai:gpt-4o", "openai:gpt-5"];
+    assert_eq!(listed(&client, "provider=openai").await, expected);
+    // Its settings name it, its list doesn't.
+    assert_eq!(listed(&client, "provider=openai&status=unknown").await, expected[1..]);
+    upstream.page(LIST, Reply::json(401, &json!({"error": {"message": "sk-two is wrong"}})));
+    set("sk-two").await;
+    upstream.was_asked(LIST, 2).await;
+    assert_eq!(upstream.asked(LIST)[1].headers["authorization"], "Bearer sk-two");
+    eventually("the key to be known as refused", async || {
+        (listed(&client, "provider=openai&status=no_key").await == expected[1..]).then_some(())
+    })
+    .await;
+    assert_eq!(upstream.asked(LIST).len(), 2, "who refuses isn't asked again at once");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_provider_holds_up_nobody() {
+    let upstream = Upstream::start().await;
+    upstream.page(LIST, list(&["gpt-4o"]).then_silence());
+    let home = home(&upstream, "api_key = 'sk-rig'\nmodels = ['big']").await;
+    let client = home.client();
+    upstream.was_asked(LIST, 1).await;
+    upstream.reply(answer());
+    let began = Instant::now();
+    let said = client.post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(said["choices"][0]["message"]["content"], SAID, "{said}");
+    // The list itself waits a little, and then tells what is known.
+    let known = listed(&client, "provider=openai&status=unknown").await;
+    assert!(
+        known.contains(&"openai:big".to_owned()) && known.contains(&"openai:gpt-4o".to_owned()),
+        "{known:?}"
+    );
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert_eq!(upstream.asked(LIST).len(), 1);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn anthropics_clients_get_their_own_shape() {
+    let upstream = Upstream::start().await;
+    upstream.page(LIST, list(&["gpt-4o", "gpt-5"]));
+    let home = home(&upstream, "api_key = 'sk-rig'").await;
+    let client = home.client();
+    let get = async |path: &str| {
+        let request = client.request(reqwest::Method::GET, path).header("anthropic-version", "2023-06-01");
+        client.send(request).await
+    };
+    let page = get("/v1/models?limit=1").await.json();
+    let first = json!({
+        "type": "model", "id": "openai:gpt-4o", "display_name": "GPT-4o", "created_at": "1970-01-01T00:00:07.000Z",
+    });
+    assert_eq!(page["data"], json!([first]), "{page}");
+    assert_eq!((&page["has_more"], &page["last_id"]), (&json!(true), &json!("openai:gpt-4o")));
+    let rest = get("/v1/models?limit=9&after_id=openai:gpt-4o").await;
+    assert_eq!(ids(&rest), ["openai:gpt-5", "tiny-chat"]);
+    assert_eq!(rest.json()["has_more"], false);
+    assert_eq!(get("/v1/models/openai:gpt-4o").await.json(), first);
+    let refused = get("/v1/models/nobody").await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["type"]), (404, &json!("error")), "{refused:?}");
+    assert_eq!(get("/v1/models?limit=0").await.json()["error"]["type"], "invalid_request_error");
+    home.stop().await;
+}
