@@ -172,11 +172,11 @@ impl Gateway {
                     (found.found_at, found.problem) = (Some(now), None);
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        provider = known.name(),
-                        code = error.code.as_str(),
-                        "a provider's models can't be listed"
-                    );
+                    let (provider, code) = (known.name(), error.code.as_str());
+                    // Some servers have no list: it is said once.
+                    if found.problem != Some(error.code) {
+                        tracing::warn!(provider, code, "a provider's models can't be listed");
+                    }
                     found.problem = Some(error.code);
                 }
             }
