@@ -108,7 +108,8 @@ impl Health {
         record.note(failed, now);
         let of_provider = records.iter().filter(|((name, _), _)| name == provider);
         let worst = of_provider.map(|(_, record)| record.state(now)).max().unwrap_or(State::Closed);
-        metrics::gauge!("hearth_provider_state", "provider" => provider.to_owned()).set(f64::from(worst as u8));
+        metrics::gauge!("hearth_provider_state", "provider" => provider.to_owned())
+            .set(f64::from(worst as u8));
         let result = if failed { "failed" } else { "ok" };
         metrics::counter!("hearth_provider_requests_total", "provider" => provider.to_owned(), "result" => result)
             .increment(1);
