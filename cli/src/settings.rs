@@ -417,7 +417,7 @@ mod tests {
             ("[storage]\nmax_bytes = 0", "storage.max_bytes"),
             ("[storage]\nkeep_days = 0", "storage.keep_days"),
             ("[aliases]\nfast = []", "aliases.fast"),
-            ("[selection]\nstrategy = 'best'", "least_busy"),
+            ("[selection]\nstrategy = 'best'", "best"),
             ("[[selection.rules]]\nwords = ['code']", "selection.rules[0].model"),
             ("[models.'gpt-5']\ncontext_length = 1", "models.\"gpt-5\""),
             ("[models.'openai:gpt-5']\nprize = 1", "prize"),

@@ -4,13 +4,13 @@
 
 use hearth_auth::Keys;
 use hearth_domain::{
-    FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId, RunState, Scope,
-    Timestamp, TokenId, ToolCall, Usage, UserId,
+    Artifact, ArtifactId, FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId,
+    RunState, Scope, Timestamp, TokenId, ToolCall, Usage, UserId,
 };
 use hearth_embedded::Embedded;
 use hearth_store::{
-    Clients, Names, Store, StoreError, cached_answers::CachedFacts, conversations::Conversation,
-    tokens::TokenRecord,
+    Clients, Names, Store, StoreError, artifacts::ArtifactRecord, cached_answers::CachedFacts,
+    conversations::Conversation, tokens::TokenRecord,
 };
 use hearth_wire::{RunEvent, RunEventBody};
 
@@ -295,4 +295,37 @@ async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is
     answers.delete(ada, "k1").await.unwrap();
     assert_eq!(answers.get("k1").await.unwrap(), None);
     assert_eq!(keys().await, ["k2"]);
+}
+
+#[tokio::test]
+async fn an_artifact_is_kept_with_its_file_until_it_expires() {
+    let (_folder, store) = store().await;
+    let record = |seconds: i64| {
+        let artifact = Artifact {
+            id: ArtifactId::new(),
+            media_type: "image/png".into(),
+            size_bytes: 300_000,
+            sha256: "00".into(),
+            revised_prompt: Some("a red fox".into()),
+            expires_at: Timestamp::from_unix(Timestamp::now().unix() + seconds),
+            link: String::new(),
+        };
+        ArtifactRecord { artifact, owner: UserId::new(), run: RunId::new(), created_at: Timestamp::now() }
+    };
+    let (artifacts, bytes) = (store.artifacts(), vec![7; 300_000]);
+    let kept = record(60);
+    artifacts.put(&kept, bytes.clone()).await.unwrap();
+    assert_eq!(artifacts.get(kept.artifact.id).await.unwrap(), Some(kept.clone()));
+    let read = artifacts.read(kept.artifact.id).await.unwrap().unwrap();
+    assert_eq!(read.collect().await.unwrap().to_vec(), bytes);
+
+    // What opens it is written nowhere.
+    let linked = Artifact { link: "/v1/artifacts/x?signature=s".into(), ..kept.artifact.clone() };
+    artifacts.put(&ArtifactRecord { artifact: linked, ..kept.clone() }, bytes.clone()).await.unwrap();
+    assert_eq!(artifacts.get(kept.artifact.id).await.unwrap(), Some(kept));
+
+    let old = record(-1);
+    artifacts.put(&old, bytes).await.unwrap();
+    assert_eq!(artifacts.get(old.artifact.id).await.unwrap(), None);
+    assert!(artifacts.read(ArtifactId::new()).await.unwrap().is_none());
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{process::Process, rounds::Named};
 
 /// How long a server may take until it answers.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(180);
 /// How often it is asked whether it does: finely, since the time is measured.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long one such answer may take.

@@ -105,7 +105,7 @@ impl Generate {
         };
         Ok(GenerateRequest {
             model: Some(self.sampling.model),
-            input: Input { prompt: Some(prompt), messages: None },
+            input: Input { prompt: Some(prompt), ..Input::default() },
             parameters,
             system_prompt: self.sampling.system,
             stream: true,

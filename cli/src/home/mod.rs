@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use hearth_auth::LinkVerifier;
 use hearth_domain::{NodeId, Scope, Timestamp, UserId};
-use hearth_gateway::Gateway;
+use hearth_gateway::{Gateway, Options};
 use hearth_http::AppState;
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
@@ -70,8 +70,9 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let default = if command.no_node { None } else { Some(model::prepare(&settings)?) };
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let links = Duration::from_secs(settings.artifact_link_seconds);
-    let gateway = stores.gateway(&url, settings.routing()?, settings.cache, links).await?;
+    let artifact_links = Some(Duration::from_secs(settings.artifact_link_seconds));
+    let options = Options { artifact_links, cache: settings.cache, ..Options::default() };
+    let gateway = stores.gateway(&url, settings.routing()?, options).await?;
     let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
     if interrupted_runs > 0 {

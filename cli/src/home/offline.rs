@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use hearth_domain::Scope;
-use hearth_gateway::{CacheSettings, Gateway, HttpClients, Options, Routing, tokens::shown};
+use hearth_gateway::{Gateway, HttpClients, Options, Routing, tokens::shown};
 use hearth_store::{Clients, Names, Store};
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
 
@@ -15,8 +15,8 @@ use crate::client::token::{Token, TokenCommand, print_created, print_list, print
 /// Carries a token command out on the folder `data`.
 pub(crate) async fn in_folder(token: Token, data: &Path) -> Result<()> {
     // Nothing here gives out a URL.
-    let gateway =
-        Stores::open(data)?.gateway("http://localhost", Routing::default(), CacheSettings::default()).await?;
+    let stores = Stores::open(data)?;
+    let gateway = stores.gateway("http://localhost", Routing::default(), Options::default()).await?;
     carry_out(token, &gateway).await
 }
 

@@ -1,12 +1,12 @@
 //! The embedded stores of a data folder, and the gateway over them.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use anyhow::Result;
 use axum::Router;
 use hearth_auth::Keys;
 use hearth_embedded::Embedded;
-use hearth_gateway::{CacheSettings, Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{Gateway, HttpClients, Options, Routing};
 use hearth_store::{Clients, Names, Store};
 
 const TABLE: &str = "hearth";
@@ -23,15 +23,9 @@ impl Stores {
         Ok(Self(Embedded::open(data, BUCKET)?))
     }
 
-    /// The gateway over them, which asks those in `routing`, and keeps answers as `cache` says. Presigned URLs
-    /// begin with `url`, and links to artifacts work as long as `artifact_links`.
-    pub(crate) async fn gateway(
-        &self,
-        url: &str,
-        routing: Routing,
-        cache: CacheSettings,
-        artifact_links: Duration,
-    ) -> Result<Gateway> {
+    /// The gateway over them, which asks those in `routing`; what `options` say of where it runs is overruled.
+    /// Presigned URLs begin with `url`.
+    pub(crate) async fn gateway(&self, url: &str, routing: Routing, options: Options) -> Result<Gateway> {
         let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
         let names = Names {
             table: TABLE.to_owned(),
@@ -44,9 +38,8 @@ impl Stores {
         let options = Options {
             private_nodes: true,
             long_lived: true,
-            artifact_links: Some(artifact_links),
             new_secret: Some(Keys::generate_secret),
-            cache,
+            ..options
         };
         Ok(Gateway::new(store, HttpClients::new()?, options, routing))
     }

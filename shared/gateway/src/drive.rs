@@ -217,6 +217,9 @@ impl Driver {
         }
         self.tariff = Tariff::of(candidate);
         self.emit(RunEventBody::Selected(selected.clone()));
+        if let Some(spent) = &candidate.spent {
+            self.tell_credits(&**spent, true);
+        }
         let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
         let provider = self.gateway.keeping(&self.caller, &self.generation, provider);
         let outcome = match self.begin(&*provider, model.clone()).await {

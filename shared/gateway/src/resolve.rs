@@ -40,6 +40,8 @@ pub(crate) struct Candidate {
     /// What is known of the model.
     pub(crate) facts: Option<Facts>,
     pub(crate) selected: Selected,
+    /// The provider without credit in whose place it is asked.
+    pub(crate) spent: Option<Arc<dyn Provider>>,
 }
 
 impl Candidate {
@@ -59,6 +61,16 @@ impl Candidate {
         self.selected.fallback_used = true;
         self.selected.fallback_reason = Some(code.as_str().to_owned());
         self
+    }
+
+    /// The same, in place of a provider without credit, if there is one.
+    fn in_place_of_spent(self, spent: Option<&Arc<dyn Provider>>) -> Self {
+        match spent {
+            Some(spent) => {
+                Self { spent: Some(Arc::clone(spent)), ..self.in_place_of(ErrorCode::QuotaExceeded) }
+            }
+            None => self,
+        }
     }
 }
 
@@ -205,5 +217,6 @@ fn commercial(
             fallback_reason: None,
             resumed: false,
         },
+        spent: None,
     })
 }

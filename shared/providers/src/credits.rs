@@ -148,14 +148,16 @@ impl State {
     }
 }
 
-/// When a limit is reset: a time, as Anthropic's; milliseconds since 1970, as OpenRouter's; or a span such as
-/// `6m0s`, `1.5s` or `120ms`, as OpenAI's. What lies more than a day ahead isn't believed.
+/// When a limit is reset: a time, as Anthropic's; milliseconds since 1970, as OpenRouter's, or seconds; or a span such
+/// as `6m0s`, `1.5s` or `120ms`, as OpenAI's. What lies more than a day ahead isn't believed.
 fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     const DAY: Duration = Duration::from_secs(24 * 3600);
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text.len());
     let at = if let Ok(at) = text.parse::<Timestamp>() {
         at
-    } else if text.len() == 13 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        Timestamp::from_unix(text.parse::<i64>().ok()? / 1000)
+    } else if let Some(10 | 13) = digits {
+        let seconds = text.get(..10)?;
+        Timestamp::from_unix(seconds.parse().ok()?)
     } else {
         now.plus(span(text)?.min(DAY))
     };
@@ -271,7 +273,8 @@ mod tests {
             ("2m59.56s", Some(179)),
             ("1h2m3s", Some(3723)),
             ("7", Some(7)),
-            ("1000060000", Some(24 * 3600)),
+            ("1000060000", None),
+            ("999999", Some(24 * 3600)),
             ("", None),
             ("soon", None),
             ("1x", None),
@@ -283,6 +286,7 @@ mod tests {
         }
         let now = Timestamp::from_unix(1_741_305_600);
         assert_eq!(moment("1741305660000", now).map(Timestamp::unix), Some(1_741_305_660));
+        assert_eq!(moment("1741305660", now).map(Timestamp::unix), Some(1_741_305_660));
         assert_eq!(moment("1941305660000", now), None);
     }
 }

@@ -1,5 +1,6 @@
-"""The model catalog, as the SDK reads it."""
+"""The model catalog, as the SDKs read it."""
 
+import anthropic
 import pytest
 from openai import NotFoundError
 
@@ -32,3 +33,24 @@ def test_an_unknown_id_is_not_found(client, unknown):
         client.models.retrieve(unknown)
 
     assert caught.value.code == "model_not_found"
+
+
+@pytest.fixture
+def theirs(gateway):
+    with anthropic.Anthropic(base_url=gateway.url, api_key=gateway.token, max_retries=0, timeout=60) as client:
+        yield client.models
+
+
+def test_anthropics_sdk_reads_every_page(theirs, model):
+    entries = list(theirs.list(limit=1))
+
+    assert model in [entry.id for entry in entries]
+    assert len({entry.id for entry in entries}) == len(entries)
+    assert all(entry.type == "model" and entry.display_name and entry.created_at for entry in entries)
+
+
+def test_anthropics_sdk_retrieves_one_model(theirs, model):
+    assert theirs.retrieve(model).id == model
+
+    with pytest.raises(anthropic.NotFoundError):
+        theirs.retrieve("no-such-model")

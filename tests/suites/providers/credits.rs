@@ -49,6 +49,28 @@ async fn who_has_no_credit_left_is_replaced_by_a_free_model_and_it_is_said() {
 }
 
 #[tokio::test]
+async fn who_is_known_to_have_none_isnt_asked_where_there_is_a_choice() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
+    let client = home.client();
+    upstream.reply(failure(402, "insufficient_quota"));
+    // The first time it is found out, the second time it is known.
+    for _ in 0..2 {
+        let told = client.post("/v1/generate", &ask("fast")).await.json();
+        let selection = &told["selection"];
+        assert_eq!(
+            (&told["model"], &selection["fallback_used"], &selection["fallback_reason"]),
+            (&json!("tiny-chat"), &json!(true), &json!("quota_exceeded")),
+            "{told}"
+        );
+        let status = &told["credits_status"];
+        assert_eq!((&status["provider"], &status["status"]), (&json!("rig0"), &json!("exhausted")), "{told}");
+        assert_eq!(upstream.received().len(), 1);
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn limits_are_told_as_the_provider_tells_them() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;

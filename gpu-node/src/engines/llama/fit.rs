@@ -111,16 +111,16 @@ mod tests {
     #[test]
     fn what_fits_is_loaded() {
         let (shape, context) = model();
-        let cpu = device("CPU", DeviceKind::Cpu, GIB);
+        let cpu = || device("CPU", DeviceKind::Cpu, GIB);
         let integrated = |free| device("Vulkan0", DeviceKind::IntegratedGpu, free);
         let untold = Device { memory_total: 0, memory_free: 0, ..gpu(0) };
         let cases: [(&[Device], u32, bool); 9] = [
             (&[], 999, true),
-            (std::slice::from_ref(&cpu), 999, true),
+            (&[cpu()], 999, true),
             (&[gpu(8 * GIB)], 999, true),
             (&[gpu(6 * GIB)], 999, false),
             (&[gpu(6 * GIB)], 24, true),
-            (&[gpu(4 * GIB), gpu(4 * GIB), cpu], 999, true),
+            (&[gpu(4 * GIB), gpu(4 * GIB), cpu()], 999, true),
             (&[gpu(4 * GIB), integrated(16 * GIB)], 999, false),
             (&[integrated(16 * GIB)], 999, true),
             (&[untold], 999, true),

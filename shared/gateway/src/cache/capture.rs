@@ -69,8 +69,11 @@ impl Capture {
                 self.spoiled = selected.fallback_used || selected.resumed;
                 self.selected = Some(selected.clone());
             }
-            // Whoever is given it again pays nothing.
-            RunEventBody::Queued { .. } | RunEventBody::Loading { .. } | RunEventBody::Cost { .. } => {}
+            // Whoever is given it again pays nothing, and asks nobody.
+            RunEventBody::Queued { .. }
+            | RunEventBody::Loading { .. }
+            | RunEventBody::Credits { .. }
+            | RunEventBody::Cost { .. } => {}
             RunEventBody::Error { .. } | RunEventBody::Cancelled => self.spoil(),
             RunEventBody::ChoiceDone { finish_reason, .. } | RunEventBody::Done { finish_reason }
                 if !is_whole(*finish_reason) =>

@@ -24,6 +24,9 @@ use crate::{
 /// with the others.
 const OF_ONE_PROVIDER: usize = 3;
 
+/// Why a candidate is left alone whose provider's credit is used up.
+const NO_CREDIT: &str = "its provider has no credit left";
+
 /// Finds who fits one request, and keeps in mind who doesn't.
 pub(super) struct Chooser<'a> {
     gateway: &'a Gateway,
@@ -328,11 +331,16 @@ impl<'a> Chooser<'a> {
         let inner = &gateway.0;
         let found = order(strategy, found, name, &needs, &inner.load, &inner.turns);
         let (mut well, mut left_alone) = (Vec::new(), Vec::new());
+        let mut spent = None;
         for candidate in found {
             let candidate = candidate.because(reason);
             match gateway.left_alone(&candidate) {
-                None => well.push(candidate),
+                None => well.push(candidate.in_place_of_spent(spent.as_ref())),
                 Some(why) => {
+                    // Only who would have been the first choice is missed.
+                    if why == NO_CREDIT && well.is_empty() {
+                        spent.get_or_insert_with(|| Arc::clone(&candidate.provider));
+                    }
                     self.pass_over(&candidate.selected.provider, &candidate.selected.model, why.to_owned());
                     left_alone.push(candidate);
                 }
@@ -366,7 +374,7 @@ impl Gateway {
             return Some("it has failed lately");
         }
         if self.is_out_of_credit(KeyOwner::Operator, &*candidate.provider, candidate.facts.as_ref()) {
-            return Some("its provider has no credit left");
+            return Some(NO_CREDIT);
         }
         None
     }

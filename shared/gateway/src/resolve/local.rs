@@ -132,6 +132,7 @@ impl Choice<'_> {
                 fallback_reason: fallback_reason.map(str::to_owned),
                 resumed: false,
             },
+            spent: None,
         }
     }
 }

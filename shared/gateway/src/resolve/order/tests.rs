@@ -32,6 +32,7 @@ fn candidate(provider: &str, price: Option<(&str, &str)>) -> Candidate {
             fallback_reason: None,
             resumed: false,
         },
+        spent: None,
     }
 }
 
