@@ -102,15 +102,21 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
+        sync::Notify,
     };
 
     use super::*;
 
-    /// A connection to a server that reads the bodies of `/reads` and of nothing else.
-    async fn connect() -> TcpStream {
+    /// A connection to a server that reads the bodies of `/reads`; at `/refuses` it reads none, and says so.
+    async fn connect(refused: &Arc<Notify>) -> TcpStream {
+        let refused = Arc::clone(refused);
+        let refuse = move || {
+            refused.notify_one();
+            std::future::ready("no")
+        };
         let router = Router::new()
             .route("/reads", post(async |body: String| body))
-            .route("/refuses", post(async || "no"))
+            .route("/refuses", post(refuse))
             .layer(middleware::from_fn(layer));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -141,8 +147,10 @@ mod tests {
         for (framing, body) in
             [("content-length: 5", "12345"), ("transfer-encoding: chunked", "1\r\na\r\n0\r\n\r\n")]
         {
-            let mut stream = connect().await;
+            let early = Arc::default();
+            let mut stream = connect(&early).await;
             send(&mut stream, &head("/refuses", framing)).await;
+            early.notified().await;
             send(&mut stream, body).await;
             let refused = receive(&mut stream, "\r\n\r\nno").await;
             assert!(!refused.contains("connection: close"), "{refused}");
@@ -154,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_ends_the_connection_in_words() {
-        let mut stream = connect().await;
+        let mut stream = connect(&Arc::default()).await;
         send(&mut stream, &head("/refuses", "content-length: 1000000")).await;
         let refused = receive(&mut stream, "\r\n\r\nno").await;
         assert!(refused.contains("connection: close"), "{refused}");
