@@ -73,7 +73,8 @@ impl World {
         let rig = json!({"kind": "openai_compatible", "base_url": format!("{}/v1", self.upstream.url)});
         let providers = BTreeMap::from([("rig".to_owned(), serde_json::from_value(rig).unwrap())]);
         let routing = Routing { providers, ..Routing::default() };
-        let options = Options { private_nodes: true, long_lived, new_secret: None, cache };
+        let options =
+            Options { private_nodes: true, long_lived, new_secret: None, cache, ..Options::default() };
         Gateway::new(self.store(dynamodb), HttpClients::new().unwrap(), options, routing)
     }
 
