@@ -26,6 +26,7 @@ use crate::{
     record::{Recording, behind::RECORD},
     resolve::{Candidate, may_fall_back},
     resume::Said,
+    retry,
     tariff::Tariff,
 };
 
@@ -33,15 +34,6 @@ use crate::{
 const CANCEL: Duration = Duration::from_secs(10);
 /// With more runs than this to be recorded, answers wait for their records.
 pub(crate) const BACKLOG: usize = 10_000;
-/// How often the same candidate is asked again.
-const RETRIES: u32 = 2;
-/// The first wait before that; each further one is twice as long.
-const BACKOFF: Duration = Duration::from_millis(250);
-/// The longest wait that a provider may ask for, where somebody else can be asked instead.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// And where nobody can.
-const LAST_PATIENCE: Duration = Duration::from_secs(20);
-
 /// Carries out one run.
 pub(crate) struct Driver {
     gateway: Gateway,
@@ -181,13 +173,8 @@ impl Driver {
                 Outcome::Failed(error) => error,
             };
             // A node's errors are about its queue, its models, or its being there: the same again soon.
-            let again = candidate.node.is_none()
-                && retries < RETRIES
-                && matches!(error.code, ErrorCode::ProviderError | ErrorCode::ProviderRateLimited);
-            let wait = wait(&error, retries);
-            if !again || wait > if is_last { LAST_PATIENCE } else { PATIENCE } {
-                return Err(error);
-            }
+            let wait = if candidate.node.is_none() { retry::wait(&error, retries, is_last) } else { None };
+            let Some(wait) = wait else { return Err(error) };
             retries += 1;
             metrics::counter!("hearth_provider_retries_total", "provider" => candidate.selected.provider.clone())
                 .increment(1);
@@ -389,13 +376,6 @@ fn is_providers_fault(code: ErrorCode) -> bool {
             | ErrorCode::ProviderAuth
             | ErrorCode::QuotaExceeded
     )
-}
-
-/// How long to wait before the same is asked again: as the provider says, else twice as long each time, a
-/// half more or less, so that those who wait don't come back together.
-fn wait(error: &ApiError, retries: u32) -> Duration {
-    let asked = error.details.get("retry_after_seconds").and_then(Value::as_u64).map(Duration::from_secs);
-    asked.unwrap_or_else(|| (BACKOFF * 2_u32.pow(retries)).mul_f64(rand::random_range(0.5..1.5)))
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

@@ -34,6 +34,7 @@ pub mod registry;
 pub mod requests;
 mod resolve;
 mod resume;
+mod retry;
 pub mod routing;
 pub mod run;
 mod tariff;

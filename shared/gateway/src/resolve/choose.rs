@@ -201,13 +201,13 @@ impl<'a> Chooser<'a> {
         let local = match self.local(None, false).await {
             Ok(found) => {
                 // Whoever wants a free model to be replaced by one that costs says so.
-                let fitting = self.fitting(found);
+                let fitting = self.fitting(found.clone());
                 if !fitting.is_empty() {
                     return Ok(fitting);
                 }
-                None
+                self.allowed(found)
             }
-            Err(error) => Some(error),
+            error => error,
         };
         let mut found = Vec::new();
         for known in Arc::clone(&self.known).iter().filter(|known| known.is_usable()) {
@@ -220,7 +220,8 @@ impl<'a> Chooser<'a> {
             found.extend(first.map(|candidate| (candidate, 1)));
         }
         if found.is_empty() {
-            return Err(local.unwrap_or_else(|| self.nobody("those that are set up")));
+            // It is the only one, and says itself what it can't.
+            return local;
         }
         let strategy = self.gateway.0.directory.routing().selection.strategy;
         let reason = format!(

@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod cache;
+pub mod fallback;
 pub mod generate;
 pub mod input;
 mod media;

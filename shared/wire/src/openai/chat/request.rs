@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{ChatMessage, Renderer};
 use crate::{
     ApiError,
-    native::generate::{Fallback, Stop},
+    native::{fallback::Fallback, generate::Stop},
     openai::{
         format::ResponseFormatBody,
         logprobs::{LogitBias, biases, top_logprobs},

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{ApiError, native::generate::Fallback};
+use crate::{ApiError, native::fallback::Fallback};
 
 /// A request for images as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this dialect.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
