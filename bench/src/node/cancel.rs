@@ -49,7 +49,7 @@ pub(super) async fn cancel_to_slot_free(bench: &Bench, report: &mut Report) -> R
     for percent in [50.0, 99.0] {
         let what = format!("cancel to slot free, p{percent}");
         let row = Row::alone(what, "decode steps", &[percentile(&in_steps, percent)]);
-        table.push(row.goal(Goal::AtMost(2.0)));
+        table.push(row.goal(Goal::AtMost(1.0)));
     }
     node.process.stop().await
 }
