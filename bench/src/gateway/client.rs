@@ -70,6 +70,10 @@ impl Address {
             "temperature": if wanted.repeatable { 0.0 } else { 0.8 },
             "stream": wanted.streams,
         });
+        if wanted.streams {
+            // Hearth asks for it in any case: without, its streams would have one chunk more to wait for.
+            body["stream_options"] = json!({"include_usage": true});
+        }
         if !wanted.pause.is_zero() {
             body["seed"] = json!(u64::try_from(wanted.pause.as_micros())?);
         }
