@@ -44,7 +44,8 @@ impl Gateway {
         outlives: bool,
     ) -> RunStream {
         let (client, rest) = mpsc::unbounded_channel();
-        let RunStream { id, cache, first, rest: events } = run;
+        let RunStream { id, cache, first, rest: events, mut driving } = run;
+        driving.alone();
         let keeper = Keeper {
             gateway: self.clone(),
             owner: caller.user,
@@ -54,7 +55,7 @@ impl Gateway {
             outlives,
         };
         tokio::spawn(keeper.run(first.clone(), events, client));
-        RunStream { id, cache, first, rest }
+        RunStream { id, cache, first, rest, driving }
     }
 }
 

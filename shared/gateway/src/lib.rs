@@ -24,6 +24,7 @@ pub mod conversations;
 mod credits;
 mod discovery;
 mod drive;
+mod driving;
 mod error;
 mod health;
 mod load;

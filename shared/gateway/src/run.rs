@@ -18,6 +18,7 @@ use crate::{
     Caller, Gateway,
     cache::{CacheOutcome, Capture},
     drive::Driver,
+    driving::Driving,
     record,
     record::together::Together,
 };
@@ -32,6 +33,7 @@ pub struct RunStream {
     /// Read already, to learn how the run begins.
     pub(crate) first: VecDeque<RunEvent>,
     pub(crate) rest: mpsc::UnboundedReceiver<RunEvent>,
+    pub(crate) driving: Driving,
 }
 
 impl RunStream {
@@ -62,6 +64,8 @@ impl RunStream {
 
     /// The next event; `None` after the terminal one, when the run is recorded.
     pub async fn next(&mut self) -> Option<RunEvent> {
+        // Whoever reads piece by piece may be slow, and the run doesn't wait for that.
+        self.driving.alone();
         match self.first.pop_front() {
             Some(event) => Some(event),
             None => self.rest.recv().await,
@@ -70,11 +74,20 @@ impl RunStream {
 
     /// Every event, to the end.
     pub async fn collect(mut self) -> Vec<RunEvent> {
-        let mut events = Vec::new();
-        while let Some(event) = self.next().await {
+        let mut events = Vec::from(std::mem::take(&mut self.first));
+        while let Some(event) = next(&mut self.rest, &mut self.driving).await {
             events.push(event);
         }
         events
+    }
+}
+
+/// The next event, which the driver is worked for.
+async fn next(events: &mut mpsc::UnboundedReceiver<RunEvent>, driving: &mut Driving) -> Option<RunEvent> {
+    tokio::select! {
+        biased;
+        event = events.recv() => event,
+        never = driving.work() => never,
     }
 }
 
@@ -111,12 +124,12 @@ impl Gateway {
         let together = if run.node.is_none() { self.together() } else { None };
         let recording = record::start(self.store().clone(), run, &self.0.behind, together);
         let driver = Driver::new(self, caller, id, generation, client, recording, capture);
-        tokio::spawn(driver.run(candidates));
+        let mut driving = Driving::new(driver.run(candidates));
         let mut first = VecDeque::new();
-        while let Some(event) = events.recv().await {
+        while let Some(event) = next(&mut events, &mut driving).await {
             if let RunEventBody::Error { error } = event.body {
                 // To the end of the recording: on Lambda nothing goes on after the answer.
-                while events.recv().await.is_some() {}
+                while next(&mut events, &mut driving).await.is_some() {}
                 return Err(error);
             }
             let begun = !matches!(event.body, RunEventBody::Selected(_) | RunEventBody::Credits { .. });
@@ -129,7 +142,7 @@ impl Gateway {
         if !self.outlives_answers() {
             self.0.behind.created(id).await;
         }
-        Ok(RunStream { id, cache: None, first, rest: events })
+        Ok(RunStream { id, cache: None, first, rest: events, driving })
     }
 }
 

@@ -11,6 +11,7 @@ use super::{CacheOutcome, entry::Entry};
 use crate::{
     Caller, Gateway, RunStream,
     drive::BACKLOG,
+    driving::Driving,
     record::{self, behind::RECORD},
     run::new_run,
 };
@@ -40,6 +41,6 @@ impl Gateway {
                 drop(end);
             });
         }
-        RunStream { id, cache: Some(CacheOutcome::Hit), first, rest }
+        RunStream { id, cache: Some(CacheOutcome::Hit), first, rest, driving: Driving::none() }
     }
 }

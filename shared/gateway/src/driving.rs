@@ -1,0 +1,75 @@
+//! Whose task a run's driver works in.
+//!
+//! While somebody waits for the whole answer it works in that one's task: nothing has to be handed from thread
+//! to thread. When nobody does any more, or it is to be read piece by piece, it goes on in a task of its own.
+
+use std::{fmt, future::pending};
+
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+
+/// A driver at work. When it is dropped it goes on by itself.
+pub(crate) struct Driving(Option<BoxFuture<'static, ()>>);
+
+impl Driving {
+    /// Takes `driver`, which ends when its run is through.
+    pub(crate) fn new(driver: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Some(Box::pin(driver)))
+    }
+
+    /// There is none.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    /// Lets it work, here and now. Never ends: what it brings about is what to wait for.
+    pub(crate) async fn work<T>(&mut self) -> T {
+        if let Some(driver) = &mut self.0 {
+            driver.await;
+            self.0 = None;
+        }
+        pending().await
+    }
+
+    /// From now on it works in a task of its own.
+    pub(crate) fn alone(&mut self) {
+        if let (Some(driver), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(driver);
+        }
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.alone();
+    }
+}
+
+impl fmt::Debug for Driving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Driving").field(&self.0.is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_works_here_until_nobody_waits_and_then_alone() {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let mut driving = Driving::new(async move {
+            for number in 0..3 {
+                tokio::task::yield_now().await;
+                let _ = tell.send(number);
+            }
+        });
+        assert!(told.try_recv().is_err());
+        let first = tokio::select! { first = told.recv() => first, never = driving.work() => never };
+        assert_eq!(first, Some(0));
+        drop(driving);
+        assert_eq!((told.recv().await, told.recv().await, told.recv().await), (Some(1), Some(2), None));
+    }
+}
