@@ -115,6 +115,11 @@ impl Health {
             .increment(1);
     }
 
+    /// Forgets a provider's models: it is another one now, or has another key.
+    pub(crate) fn forget(&self, provider: &str) {
+        self.records().retain(|(name, _), _| name != provider);
+    }
+
     /// Everybody of whom something is known.
     pub(crate) fn all(&self, now: Instant) -> Vec<(Key, State)> {
         self.records().iter().map(|(key, record)| (key.clone(), record.state(now))).collect()
@@ -198,6 +203,16 @@ mod tests {
         assert!(!health.admits("p", "m", clock.after(60)) && health.admits("p", "m", clock.after(68)));
         health.note("p", "m", false, clock.after(69));
         assert!(health.admits("p", "m", clock.after(69)) && health.admits("p", "m", clock.after(69)));
+    }
+
+    #[test]
+    fn with_another_key_it_begins_anew() {
+        let (health, clock) = (Health::default(), Clock(Instant::now()));
+        outcomes(&health, &clock, &[true, true, true]);
+        health.forget("other");
+        assert!(!health.is_well("p", "m", clock.after(4)));
+        health.forget("p");
+        assert!(health.is_well("p", "m", clock.after(4)));
     }
 
     #[test]

@@ -152,7 +152,17 @@ impl Gateway {
         let kept = self.kept_keys().await;
         let before = directory.last_known().map(|(list, _)| list);
         let list = match (kept, before) {
-            (Ok(kept), before) => directory.build(&kept, &before.unwrap_or_default()),
+            (Ok(kept), before) => {
+                let before = before.unwrap_or_default();
+                let list = directory.build(&kept, &before);
+                for old in &*before {
+                    let same = |new: &Known| new.provider.endpoint() == old.provider.endpoint();
+                    if !list.iter().any(same) {
+                        self.0.health.forget(old.name());
+                    }
+                }
+                list
+            }
             // What was known is better than nothing; it is tried again in a minute.
             (Err(error), Some(before)) => {
                 tracing::warn!(error, "the providers' keys can't be read again");
