@@ -34,6 +34,7 @@ use crate::{
 const CANCEL: Duration = Duration::from_secs(10);
 /// With more runs than this to be recorded, answers wait for their records.
 pub(crate) const BACKLOG: usize = 10_000;
+
 /// Carries out one run.
 pub(crate) struct Driver {
     gateway: Gateway,
