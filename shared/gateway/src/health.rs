@@ -164,9 +164,10 @@ impl Record {
         if self.in_a_row >= FAILURES {
             self.open_until = Some(now + OPEN);
         }
-        let [requests, failures] = self.lately.iter().fold([0, 0], |[requests, failures], part| {
-            [requests + part.requests, failures + part.failures]
-        });
+        let [requests, failures] = self
+            .lately
+            .iter()
+            .fold([0, 0], |[requests, failures], part| [requests + part.requests, failures + part.failures]);
         if requests >= ENOUGH && failures * ONE_IN > requests {
             self.disabled_until = Some(now + DISABLED);
             // It begins anew then.
