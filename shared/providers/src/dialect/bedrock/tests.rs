@@ -379,6 +379,7 @@ async fn asked(key: &str, said: &[(&str, Value)]) -> (Result<Vec<RunEventBody>, 
     let endpoint = Endpoint {
         name: "aws".into(),
         vendor: vendor::of_kind("bedrock").unwrap(),
+        dialect: crate::dialect::Dialect::Bedrock,
         base_url,
         key: Some(Secret::new(key)),
         timeouts: Timeouts::default(),

@@ -19,6 +19,7 @@ pub(in crate::dialect) struct ChatDecoder {
 struct Choice {
     /// How many calls have begun.
     calls: u32,
+    refused: bool,
     ended: Option<FinishReason>,
 }
 
@@ -37,6 +38,9 @@ struct ChunkChoice {
     #[serde(default)]
     delta: Delta,
     finish_reason: Option<String>,
+    /// vLLM's word for the stop text that was met; a token's number where that ended the answer.
+    #[serde(default)]
+    stop_reason: Value,
     logprobs: Option<Logprobs>,
 }
 
@@ -148,17 +152,25 @@ impl ChatDecoder {
         }
         let logprobs = said.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
         let logprobs: Vec<TokenLogprob> = logprobs.into_iter().map(Into::into).collect();
-        let text = said.delta.content.unwrap_or_default() + &said.delta.refusal.unwrap_or_default();
+        let text = said.delta.content.unwrap_or_default();
         if !text.is_empty() || !logprobs.is_empty() {
             events.push(RunEventBody::Delta { choice: number, text, logprobs });
         }
+        if let Some(text) = said.delta.refusal.filter(|text| !text.is_empty()) {
+            choice.refused = true;
+            events.push(RunEventBody::Refusal { choice: number, text });
+        }
         for call in said.delta.tool_calls.unwrap_or_default() {
             events.extend(choice.call(number, call)?);
+        }
+        if let (Some(_), Value::String(text)) = (&said.finish_reason, said.stop_reason) {
+            events.push(RunEventBody::StopText { choice: number, text });
         }
         if let Some(reason) = said.finish_reason {
             let reason = match reason.as_str() {
                 "length" | "max_tokens" | "model_length" => FinishReason::Length,
                 "content_filter" => FinishReason::ContentFilter,
+                _ if choice.refused => FinishReason::ContentFilter,
                 _ if choice.calls > 0 => FinishReason::ToolCalls,
                 _ => FinishReason::Stop,
             };
