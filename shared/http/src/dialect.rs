@@ -76,6 +76,16 @@ mod tests {
         HttpError(ApiError::new(ErrorCode::Unauthorized, "no API token was sent"))
     }
 
+    #[test]
+    fn betas_are_named_in_one_header_or_in_several() {
+        let mut headers = HeaderMap::new();
+        for names in ["one, two", "three", " ,"] {
+            headers.append("anthropic-beta", names.parse().unwrap());
+        }
+        assert_eq!(betas(&headers), ["one", "two", "three"]);
+        assert!(betas(&HeaderMap::new()).is_empty());
+    }
+
     #[tokio::test]
     async fn errors_have_the_shape_of_their_route() {
         let theirs =

@@ -34,7 +34,7 @@ fn question(client: &Client, vendor: &Vendor, number: usize) -> Value {
 async fn every_client_hears_of_it(vendor: &str) {
     let upstream = Upstream::start().await;
     let vendor = vendors::ALL.iter().find(|one| one.name == vendor).expect("one of the vendors");
-    let home = home(vendor, &upstream).await;
+    let home = home(std::slice::from_ref(vendor), &upstream).await;
     let gateway = home.client();
     for (number, (way, fails, code)) in WAYS.into_iter().enumerate() {
         for client in &clients::ALL {

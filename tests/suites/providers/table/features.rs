@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::words::{Answer, Asked, End, Part, Turn, look, parameters, says};
+use super::words::{Answer, Asked, End, Part, Turn, Usage, look, parameters, says};
 
 /// A thing that both sides have words for, as a rule.
 pub(super) struct Feature {
@@ -63,7 +63,12 @@ pub(super) fn all() -> Vec<Feature> {
     };
     let results = Turn::Results(vec![("c1".into(), "a cat".into()), ("c2".into(), "a dog".into())]);
     let tools = Asked { tool: true, ..hello() };
-    let thoughtful = Answer { thoughts: "Hm, well.".to_owned(), seal: "c2VhbGVk".to_owned(), ..there() };
+    let thoughtful = Answer {
+        thoughts: "Hm, well.".to_owned(),
+        seal: "c2VhbGVk".to_owned(),
+        usage: Usage { thoughts: 3, ..Usage::default() },
+        ..there()
+    };
     vec![
         feature(SYSTEM, Asked { system: Some("Be brief.".to_owned()), ..hello() }, there()),
         feature(
@@ -91,7 +96,7 @@ pub(super) fn all() -> Vec<Feature> {
         ),
         feature(SEED, Asked { seed: Some(7), ..hello() }, there()),
         feature(THOUGHTS, hello(), thoughtful.clone()),
-        feature(SEALS, tools, Answer { text: String::new(), ..thoughtful.calling("c1") }),
+        feature(SEALS, tools, thoughtful.calling("c1")),
         feature(
             REFUSAL,
             hello(),
@@ -104,7 +109,9 @@ pub(super) fn all() -> Vec<Feature> {
 }
 
 impl Answer {
+    /// The same with a call in place of the text.
     fn calling(self, id: &str) -> Self {
-        Self { thoughts: self.thoughts, seal: self.seal, ..calls(&[id]) }
+        let Self { calls, end, .. } = calls(&[id]);
+        Self { text: String::new(), calls, end, ..self }
     }
 }

@@ -9,6 +9,7 @@ mod breaking;
 mod clients;
 mod features;
 mod holes;
+mod seals;
 mod vendors;
 mod words;
 
@@ -21,14 +22,15 @@ use holes::{Hole, Instead};
 use vendors::Vendor;
 use words::{Answer, Asked, Turn};
 
-/// A `hearth up` that knows this vendor.
-async fn home(vendor: &Vendor, upstream: &Upstream) -> Home {
-    let Vendor { name, settings, path, .. } = vendor;
-    let url = &upstream.url;
-    let toml = format!(
-        "[providers.{name}]\n{settings}\nbase_url = '{url}{path}'\napi_key = 'sk-{name}'\nbetween_bytes_seconds = 1\n"
-    );
-    Setup::new().settings(&toml).start().await
+/// A `hearth up` that knows these vendors, all of them at one address.
+async fn home(vendors: &[Vendor], upstream: &Upstream) -> Home {
+    let provider = |Vendor { name, settings, path, .. }: &Vendor| {
+        let address = format!("{}{path}", upstream.url);
+        format!(
+            "[providers.{name}]\n{settings}\nbase_url = '{address}'\napi_key = 'sk-{name}'\nbetween_bytes_seconds = 1\n"
+        )
+    };
+    Setup::new().settings(&vendors.iter().map(provider).collect::<String>()).start().await
 }
 
 /// A cell of the table, as it is asked.
@@ -70,6 +72,7 @@ impl Cell<'_> {
         let (mut asked, mut answer, mut refused) = (feature.asked.clone(), feature.answer.clone(), false);
         let mut next = next_of(feature);
         for hole in holes {
+            let before = (asked.clone(), next.clone(), answer.clone(), refused);
             match hole.instead {
                 Instead::Refused => refused = true,
                 Instead::Unasked(less) => {
@@ -78,6 +81,12 @@ impl Cell<'_> {
                 }
                 Instead::Untold(less) => less(&mut answer),
             }
+            assert_ne!(
+                before,
+                (asked.clone(), next.clone(), answer.clone(), refused),
+                "no hole: {}",
+                hole.why
+            );
         }
         // A client only hands it back.
         answer.seal.clear();
@@ -133,7 +142,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should: T) -> Result<
 async fn every_client_over(vendor: &str) {
     let upstream = Upstream::start().await;
     let vendor = vendors::ALL.iter().find(|one| one.name == vendor).expect("one of the vendors");
-    let home = home(vendor, &upstream).await;
+    let home = home(std::slice::from_ref(vendor), &upstream).await;
     let mut problems = Vec::new();
     for feature in features::all() {
         for client in &clients::ALL {

@@ -86,7 +86,7 @@ pub(super) struct Usage {
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { prompt: 20, completion: 9, cached: 12, thoughts: 3 }
+        Self { prompt: 20, completion: 9, cached: 12, thoughts: 0 }
     }
 }
 

@@ -78,6 +78,7 @@ fn whatever_changes_the_answer_is_in_it() {
         ask(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "ada"}))),
         ask(|g, _| g.extra = extra(ClientDialect::OpenAiResponses, json!({"user": "ada"}))),
         ask(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "bob"}))),
+        ask(|g, _| g.extra.betas = vec!["one-2025-01-01".to_owned()]),
     ];
     let keys: std::collections::BTreeSet<String> = different.iter().map(key).collect();
     assert_eq!(keys.len(), different.len());

@@ -212,12 +212,14 @@ impl Choice {
     }
 }
 
-/// An error within a stream: OpenAI's envelope, or what stands in its place.
+/// An error within a stream: OpenAI's envelope, or what stands in its place. Of those that pass others' errors on,
+/// OpenRouter for one, the code is a status, of which 529 is Anthropic's for being overloaded.
 pub(in crate::dialect) fn failure(error: &Value) -> ApiError {
     let message = error["message"].as_str().or(error.as_str()).unwrap_or("it says nothing more");
     let code = error["code"].as_str().or(error["type"].as_str()).unwrap_or_default();
     let kind = match (code, error["code"].as_u64()) {
-        (code, status) if code.contains("rate_limit") || status == Some(429) => {
+        (_, Some(429 | 529)) => ErrorCode::ProviderRateLimited,
+        (code, _) if ["rate_limit", "overloaded"].iter().any(|word| code.contains(word)) => {
             ErrorCode::ProviderRateLimited
         }
         ("context_length_exceeded", _) => ErrorCode::ContextLengthExceeded,
