@@ -75,9 +75,12 @@ mod tests {
         (out + &watch.finish(), None)
     }
 
+    /// Stop texts, pieces, what goes out, and at what it stops.
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], &'a str, Option<&'a str>);
+
     #[test]
     fn text_stops_before_the_first_stop_text_however_it_is_cut() {
-        let cases: &[(&[&str], &[&str], &str, Option<&str>)] = &[
+        let cases: &[Case<'_>] = &[
             (&[], &["any", "thing"], "anything", None),
             (&["END"], &["the END."], "the ", Some("END")),
             (&["END"], &["the E", "N", "D."], "the ", Some("END")),

@@ -31,9 +31,8 @@ fn question(client: &Client, vendor: &Vendor, number: usize) -> Value {
     (client.asks)(&asked, &format!("{}:{}-{number}", vendor.name, vendor.model))
 }
 
-async fn every_client_hears_of_it(vendor: &str) {
+async fn every_client_hears_of_it(vendor: &Vendor) {
     let upstream = Upstream::start().await;
-    let vendor = vendors::ALL.iter().find(|one| one.name == vendor).expect("one of the vendors");
     let home = home(std::slice::from_ref(vendor), &upstream).await;
     let gateway = home.client();
     for (number, (way, fails, code)) in WAYS.into_iter().enumerate() {
@@ -72,25 +71,25 @@ async fn every_client_hears_of_it(vendor: &str) {
 
 #[tokio::test]
 async fn chat_completions_that_break_off() {
-    every_client_hears_of_it("chat").await;
+    every_client_hears_of_it(&vendors::chat::VENDOR).await;
 }
 
 #[tokio::test]
 async fn responses_that_break_off() {
-    every_client_hears_of_it("responses").await;
+    every_client_hears_of_it(&vendors::responses::VENDOR).await;
 }
 
 #[tokio::test]
 async fn anthropics_messages_that_break_off() {
-    every_client_hears_of_it("anthropic").await;
+    every_client_hears_of_it(&vendors::anthropic::VENDOR).await;
 }
 
 #[tokio::test]
 async fn gemini_that_breaks_off() {
-    every_client_hears_of_it("gemini").await;
+    every_client_hears_of_it(&vendors::gemini::VENDOR).await;
 }
 
 #[tokio::test]
 async fn bedrock_that_breaks_off() {
-    every_client_hears_of_it("bedrock").await;
+    every_client_hears_of_it(&vendors::bedrock::VENDOR).await;
 }

@@ -134,14 +134,14 @@ fn next_of(feature: &Feature) -> Asked {
     next
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should: T) -> Result<(), String> {
     if is == should { Ok(()) } else { Err(format!("{what}\n    {is:?}\n  and not\n    {should:?}")) }
 }
 
 /// Goes through the cells of one vendor.
-async fn every_client_over(vendor: &str) {
+async fn every_client_over(vendor: &Vendor) {
     let upstream = Upstream::start().await;
-    let vendor = vendors::ALL.iter().find(|one| one.name == vendor).expect("one of the vendors");
     let home = home(std::slice::from_ref(vendor), &upstream).await;
     let mut problems = Vec::new();
     for feature in features::all() {
@@ -161,27 +161,27 @@ async fn every_client_over(vendor: &str) {
 
 #[tokio::test]
 async fn every_client_over_chat_completions() {
-    every_client_over("chat").await;
+    every_client_over(&vendors::chat::VENDOR).await;
 }
 
 #[tokio::test]
 async fn every_client_over_responses() {
-    every_client_over("responses").await;
+    every_client_over(&vendors::responses::VENDOR).await;
 }
 
 #[tokio::test]
 async fn every_client_over_anthropic() {
-    every_client_over("anthropic").await;
+    every_client_over(&vendors::anthropic::VENDOR).await;
 }
 
 #[tokio::test]
 async fn every_client_over_gemini() {
-    every_client_over("gemini").await;
+    every_client_over(&vendors::gemini::VENDOR).await;
 }
 
 #[tokio::test]
 async fn every_client_over_bedrock() {
-    every_client_over("bedrock").await;
+    every_client_over(&vendors::bedrock::VENDOR).await;
 }
 
 /// Whoever reads the documentation sees every hole.

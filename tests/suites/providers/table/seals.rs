@@ -24,7 +24,8 @@ fn is_same_maker(one: &Vendor, other: &Vendor) -> bool {
 async fn a_conversation_goes_on_with_another_maker_without_the_thoughts() {
     let upstream = Upstream::start().await;
     let home = home(&vendors::ALL, &upstream).await;
-    let feature = features::all().into_iter().find(|feature| feature.goes_on).expect("one goes on");
+    let feature = features::all().into_iter().find(|feature| feature.goes_on);
+    let feature = feature.unwrap_or_else(|| panic!("no feature goes on"));
     for first in &vendors::ALL {
         for second in vendors::ALL.iter().filter(|second| !is_same_maker(first, second)) {
             for client in &clients::ALL {

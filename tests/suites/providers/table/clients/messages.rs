@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Client;
 use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, number, parameters, text,
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, number, parameters, parsed, text,
 };
 
 pub(super) const CLIENT: Client =
@@ -113,9 +113,10 @@ fn adds_up(events: &[Value]) -> Value {
             Some("message_start") => message = event["message"].clone(),
             Some("content_block_start") => {
                 input.clear();
-                let blocks = message["content"].as_array_mut().unwrap();
-                assert_eq!(index, blocks.len());
+                assert_eq!(index, list(&message["content"]).len());
+                let mut blocks = list(&message["content"]).to_vec();
                 blocks.push(event["content_block"].clone());
+                message["content"] = json!(blocks);
             }
             Some("content_block_delta") => {
                 let (block, delta) = (&mut message["content"][index], &event["delta"]);
@@ -127,7 +128,7 @@ fn adds_up(events: &[Value]) -> Value {
                 input.push_str(&text(&delta["partial_json"]));
             }
             Some("content_block_stop") if message["content"][index]["type"] == "tool_use" => {
-                message["content"][index]["input"] = serde_json::from_str(&input).unwrap();
+                message["content"][index]["input"] = parsed(&json!(input));
             }
             Some("message_delta") => {
                 for field in ["stop_reason", "stop_sequence"] {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Failure, Vendor, has_key, named_events};
 use crate::table::words::{Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, text};
 
-pub(super) const VENDOR: Vendor = Vendor {
+pub(in crate::table) const VENDOR: Vendor = Vendor {
     name: "anthropic",
     path: "/v1",
     settings: "kind = 'anthropic'",

@@ -8,7 +8,7 @@ use crate::table::words::{
     Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, parsed, text,
 };
 
-pub(super) const VENDOR: Vendor = Vendor {
+pub(in crate::table) const VENDOR: Vendor = Vendor {
     name: "bedrock",
     path: "",
     settings: "kind = 'bedrock'",

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-pub(super) const VENDOR: Vendor = Vendor {
+pub(in crate::table) const VENDOR: Vendor = Vendor {
     name: "chat",
     path: "/v1",
     settings: "kind = 'openai_compatible'",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Failure, Vendor, has_key};
 use crate::table::words::{Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, text};
 
-pub(super) const VENDOR: Vendor = Vendor {
+pub(in crate::table) const VENDOR: Vendor = Vendor {
     name: "gemini",
     path: "/v1beta",
     settings: "kind = 'google'",

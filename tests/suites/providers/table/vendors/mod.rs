@@ -1,11 +1,11 @@
 //! The columns of the vendors: how each says an answer, fails in the middle of one, and reads what it is asked, by
 //! the documentation that its dialect in the gateway names.
 
-mod anthropic;
-mod bedrock;
-mod chat;
-mod gemini;
-mod responses;
+pub(super) mod anthropic;
+pub(super) mod bedrock;
+pub(super) mod chat;
+pub(super) mod gemini;
+pub(super) mod responses;
 
 use hearth_tests::{Received, Reply};
 use serde_json::Value;

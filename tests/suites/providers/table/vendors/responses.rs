@@ -9,7 +9,7 @@ use crate::table::words::{
     text,
 };
 
-pub(super) const VENDOR: Vendor = Vendor {
+pub(in crate::table) const VENDOR: Vendor = Vendor {
     name: "responses",
     path: "/v1",
     settings: "kind = 'openai'\napi = 'responses'",
