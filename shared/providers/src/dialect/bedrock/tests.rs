@@ -117,6 +117,7 @@ fn a_conversation_with_everything_is_said() {
             },
             "outputConfig": {"textFormat": {"type": "json_schema", "structure": {
                 "jsonSchema": {"name": "response", "schema": "{\"type\":\"object\"}"}}}},
+            "additionalModelResponseFieldPaths": ["/stop_sequence"],
             "additionalModelRequestFields": {
                 "top_k": 3, "thinking": {"type": "enabled", "budget_tokens": 1999}},
         })
