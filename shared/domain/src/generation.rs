@@ -96,6 +96,8 @@ pub struct Generation {
     pub route: Route,
     /// Whether its answer may come from the cache, and be kept there.
     pub cache: CacheControl,
+    /// Its client is given the answer in one piece, and so knows no event's place.
+    pub whole: bool,
     /// What the gateway doesn't know.
     pub extra: Extra,
 }
@@ -111,6 +113,7 @@ impl Generation {
             priority: Priority::default(),
             route: Route::default(),
             cache: CacheControl::default(),
+            whole: false,
             extra: Extra::default(),
         }
     }

@@ -95,6 +95,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         while_loading: _,
         priority: _,
         cache: _,
+        whole: _,
     } = generation;
     let asked = Asked {
         version: VERSION,
