@@ -335,6 +335,7 @@ impl Settings {
 fn shown(provider: &ProviderConfig) -> Value {
     serde_json::json!({
         "kind": provider.kind,
+        "api": provider.api,
         "base_url": provider.base_url,
         "api_key": provider.api_key.as_ref().map(|_| "(set, not shown)"),
         "models": provider.models,

@@ -67,6 +67,16 @@ pub struct Extra {
     pub dialect: ClientDialect,
     /// Its further fields.
     pub fields: Map<String, Value>,
+    /// What its header `anthropic-beta` names.
+    pub betas: Vec<String>,
+}
+
+impl Extra {
+    /// The further fields of a request in this dialect.
+    #[must_use]
+    pub fn new(dialect: ClientDialect, fields: Map<String, Value>) -> Self {
+        Self { dialect, fields, betas: Vec::new() }
+    }
 }
 
 /// A request.

@@ -197,13 +197,17 @@ impl Recorder {
                 run.usage.prompt_tokens = *prompt_tokens;
                 self.changed = true;
             }
-            RunEventBody::Delta { choice: 0, text, .. } => run.text.push_str(text),
+            RunEventBody::Delta { choice: 0, text, .. } | RunEventBody::Refusal { choice: 0, text } => {
+                run.text.push_str(text);
+            }
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
                 answer::go_on(&mut run.tool_calls, *index, begins.as_ref(), arguments);
             }
             RunEventBody::Delta { .. }
+            | RunEventBody::Refusal { .. }
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
+            | RunEventBody::StopText { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::File { .. } => {}

@@ -34,7 +34,7 @@ impl Said {
     pub(crate) fn note(&mut self, event: &RunEventBody) {
         match event {
             RunEventBody::Delta { text, .. } => self.text.push_str(text),
-            RunEventBody::Reasoning { .. } | RunEventBody::Usage { .. } => {}
+            RunEventBody::Reasoning { .. } | RunEventBody::StopText { .. } | RunEventBody::Usage { .. } => {}
             _ => self.only_text = false,
         }
     }

@@ -3,7 +3,6 @@
 mod cache;
 mod catalog;
 mod credits;
-mod dialects;
 mod discovery;
 mod embeddings;
 mod fallback;
@@ -11,6 +10,7 @@ mod images;
 mod keys;
 mod selection;
 mod stream;
+mod table;
 
 use hearth_tests::{Home, Reply, Setup, Upstream};
 use serde_json::{Value, json};

@@ -44,6 +44,8 @@ struct Asked<'a> {
     task: AskedTask<'a>,
     /// What is passed on, and to providers of which dialect.
     extra: Option<(ClientDialect, Vec<(&'a str, Canonical<'a>)>)>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    betas: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -87,7 +89,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         model,
         task,
         route: Route { provider, mode, fallbacks, preferred, resume: _ },
-        extra: Extra { dialect, fields },
+        extra: Extra { dialect, fields, betas },
         // None of these changes what the model says. An answer of a stand-in, or of two models, isn't kept.
         on_disconnect: _,
         while_loading: _,
@@ -111,6 +113,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
             fields.sort_unstable_by_key(|(name, _)| *name);
             (*dialect, fields)
         }),
+        betas,
     };
     let mut hasher = Hasher(Sha256::new());
     serde_json::to_writer(&mut hasher, &asked).ok()?;

@@ -75,6 +75,8 @@ pub(super) fn tells<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool 
         // The record has an error's code and message only.
         RunEventBody::Error { .. }
         | RunEventBody::Credits { .. }
+        | RunEventBody::Refusal { .. }
+        | RunEventBody::StopText { .. }
         | RunEventBody::Reasoning { .. }
         | RunEventBody::ChoiceDone { .. }
         | RunEventBody::Embedding { .. }
