@@ -25,7 +25,8 @@ impl Link {
     /// Begins a run, and gives its events.
     pub(crate) async fn begin(&self, ask: &Ask) -> Result<(RunId, EventStream)> {
         let run = RunId::new();
-        let call = Call { run, model: self.model.clone(), generation: Generation::new(None, task(ask)) };
+        let call =
+            Call { run, model: self.model.clone(), generation: Generation::new(None, task(ask)).into() };
         Ok((run, self.link.generate(call).await?))
     }
 

@@ -40,7 +40,7 @@ pub(crate) struct Driver {
     gateway: Gateway,
     caller: Caller,
     id: RunId,
-    generation: Generation,
+    generation: Arc<Generation>,
     client: mpsc::UnboundedSender<RunEvent>,
     recording: Arc<Recording>,
     /// Keeps its answer, if that is to be kept.
@@ -83,7 +83,7 @@ impl Driver {
             gateway,
             caller,
             id,
-            generation,
+            generation: Arc::new(generation),
             client,
             recording,
             capture,
@@ -141,7 +141,7 @@ impl Driver {
             }
             if let Some(said) = self.said.as_ref().filter(|said| said.has_begun()) {
                 candidate.selected.resumed = true;
-                self.generation = said.going_on(&self.generation);
+                self.generation = Arc::new(said.going_on(&self.generation));
             }
             let error = match self.candidate(&candidate, candidates.is_empty()).await {
                 Ok(()) => return Ok(()),
@@ -240,7 +240,7 @@ impl Driver {
 
     /// Calls the provider.
     async fn begin(&mut self, provider: &dyn Provider, model: ModelId) -> Result<EventStream, Outcome> {
-        let call = Call { run: self.id, model, generation: self.generation.clone() };
+        let call = Call { run: self.id, model, generation: Arc::clone(&self.generation) };
         let stopped = tokio::select! {
             stream = provider.generate(call) => return stream.map_err(Outcome::Failed),
             () = self.client_leaves() => "the client went away",

@@ -17,7 +17,7 @@ mod refusal;
 mod sigv4;
 pub mod vendor;
 
-use std::{fmt::Debug, pin::Pin};
+use std::{fmt::Debug, pin::Pin, sync::Arc};
 
 use futures::Stream;
 use hearth_domain::{Credits, Generation, ModelId, RunId};
@@ -40,8 +40,8 @@ pub struct Call {
     pub run: RunId,
     /// The model, under the provider's name for it.
     pub model: ModelId,
-    /// What to generate.
-    pub generation: Generation,
+    /// What to generate. It may be large, and is asked of several.
+    pub generation: Arc<Generation>,
 }
 
 /// Something that generates: a node, or a commercial API.

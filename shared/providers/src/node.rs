@@ -192,7 +192,7 @@ impl Provider for NodeLink {
         let run = NodeRun {
             run: call.run,
             model: call.model.to_string(),
-            task: call.generation.task,
+            task: call.generation.task.clone(),
             priority: call.generation.priority,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
         };

@@ -20,7 +20,7 @@ fn endpoint(kind: &str) -> Endpoint {
 
 fn call(model: &str, task: impl Into<Task>) -> Call {
     let generation = Generation::new(Some(ModelId::new(model)), task);
-    Call { run: RunId::new(), model: ModelId::new(model), generation }
+    Call { run: RunId::new(), model: ModelId::new(model), generation: generation.into() }
 }
 
 fn made_of(kind: &str, model: &str, task: impl Into<Task>) -> Result<Job, ApiError> {
@@ -79,7 +79,7 @@ fn param(result: Result<Job, ApiError>) -> Option<String> {
 fn openai_embeds() {
     let mut asking = call("small", EmbeddingTask { dimensions: Some(2), ..texts(&["a", "b"]) });
     let fields = serde_json::Map::from_iter([("user".to_owned(), json!("ada"))]);
-    asking.generation.extra = Extra::new(ClientDialect::OpenAiEmbeddings, fields);
+    std::sync::Arc::make_mut(&mut asking.generation).extra = Extra::new(ClientDialect::OpenAiEmbeddings, fields);
     let job = job(&endpoint("openai"), &asking).unwrap();
     let body = json!({"user": "ada", "model": "small", "input": ["a", "b"], "dimensions": 2});
     assert_eq!(asked(&job), [("https://vendor.test/v1/embeddings", &body)]);
@@ -146,7 +146,7 @@ fn openai_draws() {
     };
     let mut asking = call("gpt-image-1", task);
     let fields = serde_json::Map::from_iter([("moderation".to_owned(), json!("low"))]);
-    asking.generation.extra = Extra::new(ClientDialect::OpenAiImages, fields);
+    std::sync::Arc::make_mut(&mut asking.generation).extra = Extra::new(ClientDialect::OpenAiImages, fields);
     let job = job(&endpoint("openai"), &asking).unwrap();
     let body = json!({
         "moderation": "low", "model": "gpt-image-1", "prompt": "a fox", "n": 2, "size": "1536x1024",

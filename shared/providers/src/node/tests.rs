@@ -47,7 +47,7 @@ where
     let link = NodeLink::new(NodeId::new(), &url, http, LinkSigner::from_seed(&[7; 32]));
     let task = TextTask::new(vec![Message::new(Role::User, "hi")], Sampling::default());
     let generation = Generation::new(None, task);
-    let call = Call { run: RunId::new(), model: ModelId::new("m"), generation };
+    let call = Call { run: RunId::new(), model: ModelId::new("m"), generation: generation.into() };
     let events = link.generate(call).await.unwrap().collect().await;
     server.abort();
     events

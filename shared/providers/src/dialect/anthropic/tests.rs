@@ -27,7 +27,7 @@ use crate::{
 const OLD: &str = "claude-sonnet-4-5-20250929";
 
 fn call(model: &str, task: TextTask) -> Call {
-    Call { run: RunId::new(), model: ModelId::new(model), generation: Generation::new(None, task) }
+    Call { run: RunId::new(), model: ModelId::new(model), generation: Generation::new(None, task).into() }
 }
 
 fn said(model: &str, task: &TextTask) -> Value {
@@ -289,7 +289,8 @@ fn what_a_client_of_this_dialect_says_stands() {
     };
     let with = |dialect| {
         let mut call = call("claude-opus-4-6", task.clone());
-        call.generation.extra = Extra::new(dialect, fields.as_object().unwrap().clone());
+        std::sync::Arc::make_mut(&mut call.generation).extra =
+            Extra::new(dialect, fields.as_object().unwrap().clone());
         body(&call, &task).unwrap()
     };
     let own = with(ClientDialect::Anthropic);

@@ -387,7 +387,7 @@ async fn asked(key: &str, said: &[(&str, Value)]) -> (Result<Vec<RunEventBody>, 
     };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
     let generation = Generation::new(None, task(vec![user("Hi")]));
-    let call = Call { run: RunId::new(), model: ModelId::new("a.b:0"), generation };
+    let call = Call { run: RunId::new(), model: ModelId::new("a.b:0"), generation: generation.into() };
     let events = match provider.generate(call).await {
         Ok(events) => Ok(events.collect().await),
         Err(error) => Err(error),

@@ -530,7 +530,8 @@ async fn an_answer_comes_through_and_ends_with_its_stream() {
     };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
     let generation = Generation::new(None, task());
-    let call = Call { run: RunId::new(), model: ModelId::new("models/gemini-x"), generation };
+    let call =
+        Call { run: RunId::new(), model: ModelId::new("models/gemini-x"), generation: generation.into() };
     let events: Vec<RunEventBody> = provider.generate(call).await.unwrap().collect().await;
     server.abort();
     assert_eq!(

@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn call(task: TextTask) -> Call {
-    Call { run: RunId::new(), model: ModelId::new("gpt-x"), generation: Generation::new(None, task) }
+    Call { run: RunId::new(), model: ModelId::new("gpt-x"), generation: Generation::new(None, task).into() }
 }
 
 fn said(habits: &'static Habits, task: &TextTask) -> Value {
@@ -87,7 +87,8 @@ fn what_the_gateway_doesnt_know_goes_to_its_own_dialect_alone() {
         let mut call = call(task.clone());
         // What the gateway says itself can't be said otherwise.
         let fields = json!({"service_tier": "flex", "stream": false});
-        call.generation.extra = Extra::new(dialect, fields.as_object().unwrap().clone());
+        std::sync::Arc::make_mut(&mut call.generation).extra =
+            Extra::new(dialect, fields.as_object().unwrap().clone());
         let body = body(&COMMON, &call, &task).unwrap();
         assert_eq!((body.get("service_tier").is_some(), &body["stream"]), (passed, &json!(true)));
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 fn call(model: &str, task: TextTask) -> Call {
-    Call { run: RunId::new(), model: ModelId::new(model), generation: Generation::new(None, task) }
+    Call { run: RunId::new(), model: ModelId::new(model), generation: Generation::new(None, task).into() }
 }
 
 fn said(model: &str, task: &TextTask) -> Value {
@@ -134,7 +134,8 @@ fn what_the_client_said_beyond_the_gateway_is_said_around_it() {
     };
     let with = |dialect| {
         let mut call = call("gpt-5", task.clone());
-        call.generation.extra = Extra::new(dialect, fields.as_object().unwrap().clone());
+        std::sync::Arc::make_mut(&mut call.generation).extra =
+            Extra::new(dialect, fields.as_object().unwrap().clone());
         body(&call, &task).unwrap()
     };
     let own = with(ClientDialect::OpenAiResponses);
