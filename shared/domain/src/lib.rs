@@ -14,6 +14,7 @@ pub mod generation;
 pub mod id;
 pub mod image;
 pub mod image_task;
+pub mod intent;
 pub mod logprob;
 pub mod mesh_task;
 pub mod message;
@@ -40,6 +41,7 @@ pub use generation::{ClientDialect, Extra, Generation, OnDisconnect, Priority, W
 pub use id::{ArtifactId, ModelId, NodeId, RunId, TokenId, UserId};
 pub use image::{Image, ImageSource, PlacedImage};
 pub use image_task::{ImageFormat, ImageTask, Size};
+pub use intent::Intent;
 pub use logprob::{Logprob, TokenLogprob};
 pub use mesh_task::MeshTask;
 pub use message::{Message, Part, Role};

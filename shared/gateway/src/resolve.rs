@@ -4,6 +4,7 @@
 //! those that can't do what it [`needs`] are passed over, and a strategy puts the others in [`order`].
 
 mod choose;
+mod intent;
 mod local;
 mod needs;
 mod order;
@@ -100,8 +101,9 @@ impl Gateway {
     ///
     /// # Errors
     /// As a request would have.
-    pub async fn route(&self, caller: &Caller, generation: &Generation) -> Result<RouteBody, ApiError> {
-        let mut chooser = Chooser::new(self, caller, generation).await;
+    pub async fn route(&self, caller: &Caller, generation: Generation) -> Result<RouteBody, ApiError> {
+        let generation = self.as_intended(caller, generation).await;
+        let mut chooser = Chooser::new(self, caller, &generation).await;
         let candidates = chooser.all().await?;
         let candidate = |candidate: Candidate| {
             let facts = candidate.facts.unwrap_or_default();
@@ -116,6 +118,7 @@ impl Gateway {
         };
         let passed_over = |PassedOver { provider, model, why }| RoutePassedOver { provider, model, why };
         Ok(RouteBody {
+            modality: generation.task.modality(),
             candidates: candidates.into_iter().map(candidate).collect(),
             passed_over: chooser.passed_over.into_iter().map(passed_over).collect(),
         })

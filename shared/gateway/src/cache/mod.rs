@@ -165,6 +165,7 @@ impl Gateway {
         id: RunId,
         generation: Generation,
     ) -> Result<RunStream, ApiError> {
+        let generation = self.as_intended(caller, generation).await;
         let (cache, control) = (&self.0.cache, generation.cache);
         let enabled = cache.settings.enabled;
         let (reads, keeps) = (enabled && control.reads(&generation), enabled && control.keeps(&generation));

@@ -11,6 +11,8 @@ const BYTES_PER_TOKEN: usize = 6;
 pub(crate) struct Needs {
     /// What it makes.
     pub(crate) modality: Modality,
+    /// It says something in words.
+    pub(crate) words: bool,
     /// It shows images.
     pub(crate) images: bool,
     /// It offers tools.
@@ -26,8 +28,15 @@ pub(crate) struct Needs {
 impl Needs {
     pub(crate) fn of(generation: &Generation) -> Self {
         let modality = generation.task.modality();
-        let none =
-            Self { modality, images: false, tools: false, schema: false, prompt_tokens: 0, max_tokens: None };
+        let none = Self {
+            modality,
+            words: true,
+            images: false,
+            tools: false,
+            schema: false,
+            prompt_tokens: 0,
+            max_tokens: None,
+        };
         match &generation.task {
             Task::Text(task) => Self {
                 images: task.messages.iter().any(|message| !message.images.is_empty()),
@@ -39,7 +48,10 @@ impl Needs {
             },
             // What a model is shown to change is an input of its own.
             Task::Image(task) => Self { images: !task.images.is_empty(), ..none },
-            Task::Mesh(task) => Self { images: task.image.is_some(), ..none },
+            Task::Mesh(task) => {
+                let words = task.prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
+                Self { words, images: task.image.is_some(), ..none }
+            }
             Task::Embedding(_) => none,
         }
     }
@@ -48,6 +60,9 @@ impl Needs {
     pub(crate) fn unmet(&self, facts: &Facts) -> Option<String> {
         if facts.modality != self.modality {
             return Some(format!("it makes {}", facts.modality.as_str()));
+        }
+        if self.words && !facts.takes(Input::Text) {
+            return Some("it takes no text".to_owned());
         }
         if self.images && !facts.takes(Input::Image) && !facts.can(Capability::Vision) {
             return Some("it takes no images".to_owned());
@@ -72,7 +87,7 @@ fn tokens(bytes: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{Image, ImageSource, Message, PlacedImage, Role, Sampling, TextTask};
+    use hearth_domain::{Image, ImageSource, MeshTask, Message, PlacedImage, Role, Sampling, TextTask};
 
     use super::*;
 
@@ -103,6 +118,19 @@ mod tests {
         assert_eq!(long.prompt_tokens, 1000);
         assert!(long.unmet(&facts(|facts| facts.context_length = Some(999))).is_some());
         assert_eq!(long.unmet(&facts(|facts| facts.context_length = Some(1000))), None);
+    }
+
+    #[test]
+    fn a_mesh_of_words_needs_a_model_that_reads() {
+        let mesh = |prompt: Option<&str>, image: Option<&str>| {
+            let (prompt, image) = (prompt.map(str::to_owned), image.map(Image::at));
+            Needs::of(&Generation::new(None, MeshTask { prompt, image, ..MeshTask::default() }))
+        };
+        let sees = Facts { modality: Modality::ThreeD, inputs: vec![Input::Image], ..Facts::default() };
+        assert_eq!(mesh(Some("a chair"), None).unmet(&sees).as_deref(), Some("it takes no text"));
+        assert_eq!(mesh(None, Some("data:image/png;base64,AA")).unmet(&sees), None);
+        let reads = Facts { inputs: vec![Input::Text], ..sees };
+        assert_eq!(mesh(Some("a chair"), None).unmet(&reads), None);
     }
 
     #[test]

@@ -18,6 +18,16 @@ pub(super) fn modality(request: &GenerateRequest) -> Modality {
     request.modality.or_else(told).unwrap_or(Modality::Text)
 }
 
+/// Whether the words of the prompt may say what to make: neither a model nor a modality is named, and what is
+/// asked has nothing that only texts have.
+pub(super) fn is_open(request: &GenerateRequest) -> bool {
+    let unnamed = request.model.as_deref().is_none_or(|model| model == "auto");
+    unnamed
+        && request.modality.is_none()
+        && request.input.prompt.is_some()
+        && refuse_texts_own(request).is_ok()
+}
+
 /// Takes what images are to be made of.
 pub(super) fn image(request: &mut GenerateRequest) -> Result<ImageTask, ApiError> {
     refuse_texts_own(request)?;
@@ -190,7 +200,7 @@ fn unfit(error: &InvalidTask) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::Task;
+    use hearth_domain::{Intent, Task};
     use serde_json::{Value, json};
 
     use super::*;
@@ -219,6 +229,27 @@ mod tests {
         assert_eq!(task(said).unwrap().modality(), Modality::Text);
         let text = json!({"input": fox, "model": "openai:gpt-image-1", "modality": "text"});
         assert_eq!(task(text).unwrap().modality(), Modality::Text);
+    }
+
+    #[test]
+    fn only_a_plain_prompt_may_say_what_to_make() {
+        let intent = |body: Value| {
+            serde_json::from_value::<GenerateRequest>(body).unwrap().into_generation().unwrap().intent
+        };
+        let said = json!({"messages": [{"role": "user", "content": "draw me a fox"}]});
+        let asked = json!({"prompt": "draw me a fox"});
+        for (body, expected) in [
+            (json!({"input": asked}), Intent::Open),
+            (json!({"input": asked, "model": "auto", "parameters": {"n": 2, "seed": 7}}), Intent::Open),
+            (json!({"input": asked, "model": "big"}), Intent::Settled),
+            (json!({"input": asked, "modality": "text"}), Intent::Settled),
+            (json!({"input": asked, "modality": "image"}), Intent::Settled),
+            (json!({"input": asked, "system_prompt": "Be brief."}), Intent::Settled),
+            (json!({"input": asked, "parameters": {"temperature": 0}}), Intent::Settled),
+            (json!({"input": said}), Intent::Settled),
+        ] {
+            assert_eq!(intent(body.clone()), expected, "{body}");
+        }
     }
 
     #[test]
