@@ -12,8 +12,8 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::OptionFuture};
-use hearth_domain::{Generation, ModelId, OnDisconnect, RunId};
-use hearth_providers::{Call, EventStream, Provider};
+use hearth_domain::{Generation, ModelId, OnDisconnect, RunId, Task, Usage};
+use hearth_providers::{Call, Defaults, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -25,7 +25,7 @@ use crate::{
     load,
     record::{Recording, behind::RECORD},
     resolve::{Candidate, may_fall_back},
-    resume::Said,
+    resume::{Said, Spent},
     retry,
     tariff::Tariff,
 };
@@ -170,7 +170,10 @@ impl Driver {
         loop {
             let error = match self.attempt(candidate).await {
                 Outcome::Ended => return Ok(()),
-                Outcome::BrokenOff(error) => return Err(error),
+                Outcome::BrokenOff(error) => {
+                    self.count_taken();
+                    return Err(error);
+                }
                 Outcome::Failed(error) => error,
             };
             // A node's errors are about its queue, its models, or its being there: the same again soon.
@@ -187,13 +190,22 @@ impl Driver {
         }
     }
 
+    /// Counts what the present model took, where another may go on.
+    fn count_taken(&mut self) {
+        let taken = self.said.as_ref().and_then(|said| said.taken(&self.generation));
+        let spent = taken.map(|usage| self.charged(usage));
+        if let (Some(said), Some(spent)) = (&mut self.said, spent) {
+            said.took(spent);
+        }
+    }
+
     fn cancelled(&mut self) -> Result<(), ApiError> {
         self.emit(RunEventBody::Cancelled);
         Ok(())
     }
 
     async fn attempt(&mut self, candidate: &Candidate) -> Outcome {
-        let Candidate { provider, model, selected, node, .. } = candidate;
+        let Candidate { provider, model, selected, node, defaults, .. } = candidate;
         let health = &self.gateway.0.health;
         if node.is_none() && !health.admits(&selected.provider, model.as_str(), Instant::now()) {
             let message = format!(
@@ -210,7 +222,7 @@ impl Driver {
         }
         let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
         let provider = self.gateway.keeping(&self.caller, &self.generation, provider);
-        let outcome = match self.begin(&*provider, model.clone()).await {
+        let outcome = match self.begin(&*provider, model.clone(), defaults).await {
             Ok(events) => {
                 self.tell_credits(&*provider, false);
                 self.follow(&*provider, events, &mut load).await
@@ -239,8 +251,17 @@ impl Driver {
     }
 
     /// Calls the provider.
-    async fn begin(&mut self, provider: &dyn Provider, model: ModelId) -> Result<EventStream, Outcome> {
-        let call = Call { run: self.id, model, generation: self.generation.clone() };
+    async fn begin(
+        &mut self,
+        provider: &dyn Provider,
+        model: ModelId,
+        defaults: &Defaults,
+    ) -> Result<EventStream, Outcome> {
+        let mut generation = self.generation.clone();
+        if let Task::Text(task) = &mut generation.task {
+            defaults.complete(task);
+        }
+        let call = Call { run: self.id, model, generation };
         let stopped = tokio::select! {
             stream = provider.generate(call) => return stream.map_err(Outcome::Failed),
             () = self.client_leaves() => "the client went away",
@@ -322,20 +343,51 @@ impl Driver {
         }
     }
 
+    /// Tells an event.
     fn emit(&mut self, body: RunEventBody) {
+        // Where another may go on, what all took is told at the end.
+        match &body {
+            RunEventBody::Usage { .. } if self.said.is_some() => return,
+            RunEventBody::Usage { usage } => {
+                let spent = self.charged(*usage);
+                return self.tell_spent(spent);
+            }
+            end if end.is_terminal() => {
+                if self.said.as_ref().is_some_and(Said::is_to_be_told) {
+                    self.count_taken();
+                }
+                if let Some(spent) = self.said.take().and_then(|said| said.spent()) {
+                    self.tell_spent(spent);
+                }
+            }
+            _ => {}
+        }
         if let RunEventBody::Done { .. } = &body
             && let Some(cost) = self.tariff.charge_files()
         {
-            self.emit(RunEventBody::Cost { cost });
+            self.tell(RunEventBody::Cost { cost });
         }
-        self.seq += 1;
-        let mut cost = None;
         self.tariff.note(&body);
-        if let RunEventBody::Usage { usage } = &body {
-            cost = self.tariff.charge(usage);
-            metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
-            metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
+        self.tell(body);
+    }
+
+    /// Counts what a model took, and what that costs.
+    fn charged(&self, usage: Usage) -> Spent {
+        metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
+        metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
+        Spent { usage, cost: self.tariff.charge(&usage) }
+    }
+
+    fn tell_spent(&mut self, Spent { usage, cost }: Spent) {
+        self.tell(RunEventBody::Usage { usage });
+        if let Some(cost) = cost {
+            self.tell(RunEventBody::Cost { cost });
         }
+    }
+
+    /// Gives an event to everybody who listens.
+    fn tell(&mut self, body: RunEventBody) {
+        self.seq += 1;
         if let Some(capture) = &mut self.capture {
             capture.take(&body);
         }
@@ -346,9 +398,6 @@ impl Driver {
             self.recording.note(event.clone());
         }
         let _ = self.client.send(event);
-        if let Some(cost) = cost {
-            self.emit(RunEventBody::Cost { cost });
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use hearth_domain::{
     Facts, Generation, Modality, ModelId, NodeId, SelectionMode, Task, Tier, route::provider_and_model,
 };
-use hearth_providers::Provider;
+use hearth_providers::{Defaults, Provider};
 use hearth_wire::{
     ApiError, ErrorCode,
     event::Selected,
@@ -41,6 +41,8 @@ pub(crate) struct Candidate {
     /// What is known of the model.
     pub(crate) facts: Option<Facts>,
     pub(crate) selected: Selected,
+    /// What it is asked with where the request doesn't say.
+    pub(crate) defaults: Defaults,
     /// The provider without credit in whose place it is asked.
     pub(crate) spent: Option<Arc<dyn Provider>>,
 }
@@ -220,6 +222,7 @@ fn commercial(
             fallback_reason: None,
             resumed: false,
         },
+        defaults: known.defaults.clone(),
         spent: None,
     })
 }

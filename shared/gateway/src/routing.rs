@@ -65,6 +65,9 @@ pub struct Rule {
     /// Whether it shows images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<bool>,
+    /// Whether it gives a mesh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<bool>,
     /// Whether it offers tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,

@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::{
-    Vendor,
+    Defaults, Vendor,
     http::{Endpoint, Timeouts},
     vendor,
 };
@@ -16,7 +16,7 @@ use crate::{
 pub const LOCAL: &str = "local";
 
 /// A provider's settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderConfig {
     /// Whose API it is; the provider's own name if absent.
@@ -33,6 +33,12 @@ pub struct ProviderConfig {
     pub between_bytes_seconds: Option<u64>,
     /// Seconds that an answer may take.
     pub whole_seconds: Option<u64>,
+    /// The temperature of texts whose requests say none, 0 to 2.
+    pub temperature: Option<f32>,
+    /// How many tokens a text may have whose request doesn't say, at least 1.
+    pub max_tokens: Option<u32>,
+    /// Instructions for conversations that have none.
+    pub system_prompt: Option<String>,
 }
 
 /// Settings that no provider can have.
@@ -61,6 +67,16 @@ impl ProviderConfig {
         })
     }
 
+    /// What its models are asked with where a request doesn't say.
+    #[must_use]
+    pub fn defaults(&self) -> Defaults {
+        Defaults {
+            temperature: self.temperature,
+            max_tokens: self.max_tokens,
+            system_prompt: self.system_prompt.clone(),
+        }
+    }
+
     /// Where it is and what opens it; `key` is for a provider whose settings have none.
     ///
     /// # Errors
@@ -73,6 +89,9 @@ impl ProviderConfig {
             return Err(error("", problem.to_owned()));
         }
         let vendor = self.vendor(name)?;
+        if let Some((field, problem)) = self.defaults().fault() {
+            return Err(error(field, problem.to_owned()));
+        }
         let base_url = self.base_url.as_deref().or(vendor.base_url).ok_or_else(|| {
             error(".base_url", format!("{} has an address for each customer; set it", vendor.title))
         })?;
@@ -139,6 +158,9 @@ mod tests {
             ("openai", r#"{"base_url": "file:///etc"}"#, ".base_url"),
             ("openai", r#"{"base_url": "https://user:pass@x"}"#, ".base_url"),
             ("openai", r#"{"whole_seconds": 0}"#, ".whole_seconds"),
+            ("openai", r#"{"temperature": 3}"#, ".temperature"),
+            ("openai", r#"{"max_tokens": 0}"#, ".max_tokens"),
+            ("openai", r#"{"system_prompt": ""}"#, ".system_prompt"),
             ("local", r#"{"kind": "openai"}"#, ""),
             ("a:b", r#"{"kind": "openai"}"#, ""),
         ];

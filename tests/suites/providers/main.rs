@@ -3,6 +3,7 @@
 mod cache;
 mod catalog;
 mod credits;
+mod defaults;
 mod dialects;
 mod discovery;
 mod embeddings;

@@ -96,11 +96,12 @@ impl Cache {
     /// Without answers. `alone`: no other process deletes any.
     pub(crate) fn new(settings: CacheSettings, routing: &Routing, alone: bool) -> Self {
         let most = if alone { settings.ttl() } else { settings.ttl().min(ELSEWHERE) };
-        // What is known of the models doesn't change what they say.
-        let Routing { providers, aliases, fallbacks, selection, catalog: _ } = routing;
+        let Routing { providers, aliases, fallbacks, selection, catalog } = routing;
+        // What is known of the models doesn't change what they say; what they are asked with does.
+        let asked = catalog.all_defaults();
         Self {
             settings,
-            routing: digest_of(&(providers, aliases, fallbacks, selection)),
+            routing: digest_of(&(providers, aliases, fallbacks, selection, asked)),
             memory: Memory::new(settings.memory_bytes(), most),
             flights: Flights::default(),
             hits: AtomicU64::default(),
@@ -165,7 +166,8 @@ impl Gateway {
         id: RunId,
         generation: Generation,
     ) -> Result<RunStream, ApiError> {
-        let generation = self.as_intended(caller, generation).await;
+        let mut generation = self.as_intended(caller, generation).await;
+        self.put_artifacts(caller, &mut generation.task).await?;
         let (cache, control) = (&self.0.cache, generation.cache);
         let enabled = cache.settings.enabled;
         let (reads, keeps) = (enabled && control.reads(&generation), enabled && control.keeps(&generation));

@@ -275,7 +275,10 @@ impl<'a> Chooser<'a> {
     /// A provider's model.
     pub(super) fn of(&self, owner: &Known, model: &str, reason: &str) -> Result<Vec<Candidate>, ApiError> {
         let facts = self.gateway.facts(KeyOwner::Operator, owner, model);
-        commercial(owner, model, facts, self.needs.modality, reason).map(|one| vec![one])
+        let mut found = commercial(owner, model, facts, self.needs.modality, reason)?;
+        let said = self.gateway.0.directory.routing().catalog.defaults(owner.name(), model);
+        found.defaults = said.over(found.defaults);
+        Ok(vec![found])
     }
 
     pub(super) async fn local(&self, asked: Option<&str>, look: bool) -> Result<Vec<Candidate>, ApiError> {

@@ -15,6 +15,8 @@ pub(crate) struct Needs {
     pub(crate) words: bool,
     /// It shows images.
     pub(crate) images: bool,
+    /// It gives a mesh.
+    pub(crate) mesh: bool,
     /// It offers tools.
     pub(crate) tools: bool,
     /// It asks for JSON of a schema.
@@ -32,6 +34,7 @@ impl Needs {
             modality,
             words: true,
             images: false,
+            mesh: false,
             tools: false,
             schema: false,
             prompt_tokens: 0,
@@ -50,7 +53,7 @@ impl Needs {
             Task::Image(task) => Self { images: !task.images.is_empty(), ..none },
             Task::Mesh(task) => {
                 let words = task.prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
-                Self { words, images: task.image.is_some(), ..none }
+                Self { words, images: task.image.is_some(), mesh: task.mesh.is_some(), ..none }
             }
             Task::Embedding(_) => none,
         }
@@ -66,6 +69,9 @@ impl Needs {
         }
         if self.images && !facts.takes(Input::Image) && !facts.can(Capability::Vision) {
             return Some("it takes no images".to_owned());
+        }
+        if self.mesh && !facts.takes(Input::Mesh) {
+            return Some("it takes no meshes".to_owned());
         }
         let lacks = |capability| !facts.capabilities.is_empty() && !facts.can(capability);
         if self.tools && lacks(Capability::Tools) {
@@ -129,6 +135,9 @@ mod tests {
         let sees = Facts { modality: Modality::ThreeD, inputs: vec![Input::Image], ..Facts::default() };
         assert_eq!(mesh(Some("a chair"), None).unmet(&sees).as_deref(), Some("it takes no text"));
         assert_eq!(mesh(None, Some("data:image/png;base64,AA")).unmet(&sees), None);
+        let another = Needs { mesh: true, words: false, ..mesh(None, None) };
+        assert_eq!(another.unmet(&sees).as_deref(), Some("it takes no meshes"));
+        assert_eq!(another.unmet(&Facts { inputs: vec![Input::Mesh], ..sees.clone() }), None);
         let reads = Facts { inputs: vec![Input::Text], ..sees };
         assert_eq!(mesh(Some("a chair"), None).unmet(&reads), None);
     }

@@ -15,6 +15,7 @@ pub(super) fn first<'a>(
     rules.iter().find_map(|rule| {
         let fits = rule.modality.is_none_or(|modality| modality == needs.modality)
             && rule.images.is_none_or(|images| images == needs.images)
+            && rule.mesh.is_none_or(|mesh| mesh == needs.mesh)
             && rule.tools.is_none_or(|tools| tools == needs.tools);
         if !fits {
             return None;

@@ -7,7 +7,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use super::{
     Answer, Ask, Body, Form, Made, MadeFile,
     picture::{bytes_of, ratio},
-    refused, unsayable,
+    refused, takes_no_mesh, unsayable,
 };
 
 /// The shapes that it draws.
@@ -71,6 +71,9 @@ pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<As
 pub(super) fn mesh(base: &str, model: &str, task: &MeshTask) -> Result<Vec<Ask>, ApiError> {
     if !MESHES.contains(&model) {
         return Err(no_such_model(model, &MESHES.join(" and ")));
+    }
+    if task.mesh.is_some() {
+        return Err(takes_no_mesh());
     }
     let Some(image) = &task.image else {
         let message =

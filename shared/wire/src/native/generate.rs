@@ -199,6 +199,7 @@ impl GenerateRequest {
     /// Takes what a text is to be made of.
     fn text(&mut self) -> Result<TextTask, ApiError> {
         media::refuse_for_text(&self.parameters)?;
+        media::refuse_mesh(&self.input)?;
         let mut messages = Vec::new();
         messages.extend(self.system_prompt.take().map(|text| Message::new(Role::System, text)));
         let before = messages.len();

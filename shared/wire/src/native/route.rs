@@ -1,7 +1,7 @@
 //! `GET /v1/route`: who would serve a request.
 
 use hearth_domain::{
-    EmbeddingInput, EmbeddingTask, Generation, Image, ImageTask, Intent, MeshTask, Message, Modality,
+    EmbeddingInput, EmbeddingTask, Generation, Image, ImageTask, Intent, Mesh, MeshTask, Message, Modality,
     ModelId, PlacedImage, Price, ResponseFormat, Role, Route, Sampling, SelectionMode, Task, TextTask, Tool,
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub struct RouteQuery {
     /// Whether it shows an image.
     #[serde(default)]
     pub images: bool,
+    /// Whether it gives a mesh.
+    #[serde(default)]
+    pub mesh: bool,
     /// Whether it offers tools.
     #[serde(default)]
     pub tools: bool,
@@ -52,9 +55,10 @@ impl RouteQuery {
     pub fn into_generation(self) -> Result<Generation, ApiError> {
         let unnamed = self.model.as_deref().is_none_or(|model| model == "auto");
         let plain = !self.tools && !self.schema && self.max_tokens.is_none();
-        let is_open = unnamed && plain && self.modality.is_none();
+        let is_open = unnamed && plain && !self.mesh && self.modality.is_none();
+        let usual = if self.mesh { Modality::ThreeD } else { Modality::Text };
         let shown = self.images.then(|| Image::at("data:image/png;base64,"));
-        let task = match self.modality.unwrap_or(Modality::Text) {
+        let task = match self.modality.unwrap_or(usual) {
             Modality::Text => self.text(shown),
             Modality::Embedding => {
                 EmbeddingTask { inputs: vec![EmbeddingInput::Text(self.prompt)], dimensions: None }.into()
@@ -64,7 +68,8 @@ impl RouteQuery {
             }
             Modality::ThreeD => {
                 let prompt = Some(self.prompt).filter(|prompt| !prompt.is_empty());
-                MeshTask { prompt, image: shown, ..MeshTask::default() }.into()
+                let mesh = self.mesh.then(|| Mesh::Data(String::new()));
+                MeshTask { prompt, image: shown, mesh, ..MeshTask::default() }.into()
             }
         };
         let route = Route {
