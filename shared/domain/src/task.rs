@@ -109,7 +109,7 @@ impl Task {
                 placed.map(|placed| &mut placed.image).collect()
             }
             Self::Embedding(_) => Vec::new(),
-            Self::Image(task) => task.images.iter_mut().collect(),
+            Self::Image(task) => task.images.iter_mut().chain(&mut task.mask).collect(),
             Self::Mesh(task) => task.image.iter_mut().collect(),
         }
     }

@@ -6,10 +6,14 @@ mod credits;
 mod defaults;
 mod dialects;
 mod discovery;
+mod edits;
 mod embeddings;
 mod fallback;
 mod images;
+mod intent;
 mod keys;
+mod meshes;
+mod owners;
 mod selection;
 mod stream;
 

@@ -29,6 +29,7 @@ fn place(base: &str, model: &str) -> Result<String, ApiError> {
 }
 
 pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {
+    unsayable("mask", task.mask.is_some())?;
     unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;
     unsayable("strength", task.strength.is_some())?;
     let mut parameters = Map::new();

@@ -18,6 +18,7 @@ const STRENGTH: f32 = 0.6;
 const MESHES: [&str; 2] = ["stable-fast-3d", "stable-point-aware-3d"];
 
 pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {
+    unsayable("mask", task.mask.is_some())?;
     unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;
     let (service, named) = match model.strip_prefix("stable-image-").unwrap_or(model) {
         name @ ("core" | "ultra") => (name, None),

@@ -46,6 +46,7 @@ pub(super) fn image(request: &mut GenerateRequest) -> Result<ImageTask, ApiError
         format: parameters.format.as_deref().map(format).transpose()?,
         prompt: input.prompt.unwrap_or_default(),
         images: input.images.into_iter().map(Image::at).collect(),
+        mask: None,
         count: parameters.n.unwrap_or(1),
         quality: parameters.quality,
         background: parameters.background,
