@@ -102,6 +102,19 @@ impl Task {
     }
 
     /// The images that go with it.
+    pub fn images(&self) -> Box<dyn Iterator<Item = &Image> + '_> {
+        match self {
+            Self::Text(task) => {
+                let placed = task.messages.iter().flat_map(|message| &message.images);
+                Box::new(placed.map(|placed| &placed.image))
+            }
+            Self::Embedding(_) => Box::new(std::iter::empty()),
+            Self::Image(task) => Box::new(task.images.iter().chain(&task.mask)),
+            Self::Mesh(task) => Box::new(task.image.iter()),
+        }
+    }
+
+    /// The same, to change.
     pub fn images_mut(&mut self) -> Vec<&mut Image> {
         match self {
             Self::Text(task) => {

@@ -9,8 +9,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{Stream, StreamExt as _};
 use hearth_auth::{Keys, sha256_hex};
 use hearth_domain::{
-    Artifact, ArtifactId, Credits, Generation, ImageSource, Mesh, MeshTask, Modality, RunId, Task, Timestamp,
-    UserId, artifact::media_type_of,
+    Artifact, ArtifactId, Credits, Generation, Image, ImageSource, Mesh, MeshTask, Modality, RunId, Task,
+    Timestamp, UserId, artifact::media_type_of,
 };
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_store::{StoreError, artifacts::ArtifactRecord};
@@ -184,6 +184,14 @@ impl Gateway {
         self.sign_links([&mut record.artifact]).await?;
         Ok(record.artifact)
     }
+}
+
+/// Whether a task names artifacts by their ids.
+pub(crate) fn names_artifacts(task: &Task) -> bool {
+    let is_one =
+        |image: &Image| matches!(&image.source, ImageSource::Url(url) if url.parse::<ArtifactId>().is_ok());
+    let is_mesh = matches!(task, Task::Mesh(MeshTask { mesh: Some(Mesh::Artifact(_)), .. }));
+    is_mesh || task.images().any(is_one)
 }
 
 /// A path with a signature. It ends after `span`, or with the artifact.

@@ -25,14 +25,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{CacheControl, Generation, ModelId, OnDisconnect, RunId};
+use hearth_domain::{CacheControl, Generation, Intent, ModelId, OnDisconnect, RunId};
 use hearth_wire::{ApiError, ErrorCode};
 use tokio::time::timeout;
 
 pub(crate) use capture::Capture;
 pub use settings::CacheSettings;
 
-use crate::{Caller, Gateway, Routing, RunStream, resolve::AUTO};
+use crate::{Caller, Gateway, Routing, RunStream, artifacts::names_artifacts, resolve::AUTO};
 use entry::Entry;
 use key::{Key, digest_of, key_of};
 use memory::Memory;
@@ -166,8 +166,12 @@ impl Gateway {
         id: RunId,
         generation: Generation,
     ) -> Result<RunStream, ApiError> {
-        let mut generation = self.as_intended(caller, generation).await;
-        self.put_artifacts(caller, &mut generation.task).await?;
+        // Large, and most requests need none of it.
+        let generation = if generation.intent == Intent::Open || names_artifacts(&generation.task) {
+            Box::pin(self.completed(caller, generation)).await?
+        } else {
+            generation
+        };
         let (cache, control) = (&self.0.cache, generation.cache);
         let enabled = cache.settings.enabled;
         let (reads, keeps) = (enabled && control.reads(&generation), enabled && control.keeps(&generation));
@@ -205,6 +209,13 @@ impl Gateway {
                 Ok(run)
             }
         }
+    }
+
+    /// The request, with the task that its prompt asks for, and with the artifacts themselves that it names.
+    async fn completed(&self, caller: &Caller, generation: Generation) -> Result<Generation, ApiError> {
+        let mut generation = self.as_intended(caller, generation).await;
+        self.put_artifacts(caller, &mut generation.task).await?;
+        Ok(generation)
     }
 
     /// The answer, if there is one, or somebody is getting it at present and this request `waits`; else this
