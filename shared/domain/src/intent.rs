@@ -82,7 +82,19 @@ pub fn asked_for(prompt: &str, shows: bool) -> Option<(Modality, String)> {
         named(asked).or_else(|| drawn(asked)).or_else(|| turned(asked, shows))?;
     let has = |list| words(prompt).any(|word| is_in(list, &word));
     let is_text = has(WRITTEN) || (!is_named && has(WORDS));
-    (!is_text).then(|| (modality, asked[..length].join(" ")))
+    (!is_text).then(|| (modality, told(&asked[..length])))
+}
+
+/// The words that were looked for; what else the prompt has between them is nobody else's to read.
+fn told(words: &[&str]) -> String {
+    let known = |word: &&str| {
+        let one = word.strip_suffix('s').unwrap_or(word);
+        let lists = [DRAW, MAKE, TURN, ARTICLES, PICTURES, MESHES, AFTER, "3d me us this that it into to"];
+        lists.iter().any(|list| is_in(list, word) || is_in(list, one))
+    };
+    let mut told: Vec<&str> = words.iter().map(|word| if known(word) { *word } else { "..." }).collect();
+    told.dedup();
+    told.join(" ")
 }
 
 /// The words of a text, in small letters.
@@ -186,7 +198,7 @@ mod tests {
             (
                 "Create a photorealistic picture showing a fox",
                 Modality::Image,
-                "create a photorealistic picture showing",
+                "create a ... picture showing",
             ),
             ("make me some pictures of foxes", Modality::Image, "make me some pictures of"),
             ("Design a logo for my bakery.", Modality::Image, "design a logo for"),
@@ -195,7 +207,7 @@ mod tests {
             ("Generate an image", Modality::Image, "generate an image"),
             ("generate an image of a 3D model", Modality::Image, "generate an image of"),
             ("Make a 3D model of a chair", Modality::ThreeD, "make a 3d model of"),
-            ("a low poly 3d mesh of a chair", Modality::ThreeD, "a low poly 3d mesh of"),
+            ("a low poly 3d mesh of a chair", Modality::ThreeD, "a ... 3d mesh of"),
             ("please create a 3d object from this picture", Modality::ThreeD, "create a 3d object from"),
         ];
         for (prompt, modality, words) in cases {
