@@ -324,6 +324,8 @@ async fn who_goes_away_is_drawn_nothing() {
     let asked = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "stream": true});
     let mut events = home.client().stream("/v1/generate", &asked).await;
     assert_eq!(events.next().await.unwrap().data["event"], "model_selected");
+    // It is told before the provider is asked.
+    eventually("the provider's being asked", async || (!upstream.received().is_empty()).then_some(())).await;
     drop(events);
     upstream.left().await;
     home.stop().await;
