@@ -190,7 +190,7 @@ fn an_image_is_changed_by_a_form() {
     let mut call = call("gpt-image-1", masked);
     let fields = serde_json::Map::from_iter([("input_fidelity".to_owned(), json!("high"))]);
     call.generation.extra = Extra { dialect: ClientDialect::OpenAiImages, fields };
-    let job = job(&endpoint("openai"), &call).unwrap();
+    let job = self::job(&endpoint("openai"), &call).unwrap();
     let form = self::form(&job);
     assert_eq!(form.value("mask"), Some(String::from_utf8_lossy(PNG).into_owned()));
     assert_eq!(form.value("input_fidelity").as_deref(), Some("high"));
