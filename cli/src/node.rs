@@ -44,6 +44,7 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
     config.threads = settings.node.threads.unwrap_or(config.threads);
     config.saved_prefix_bytes =
         settings.node.prefix_cache.map_or(config.saved_prefix_bytes, |size| size.as_u64());
+    config.prefixes_on_disk = settings.node.prefix_cache_on_disk;
     config.limits = Limits {
         loaded_models: settings.node.max_loaded_models,
         slots: settings.node.slots,

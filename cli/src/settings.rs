@@ -117,6 +117,8 @@ pub(crate) struct NodeSettings {
     /// What each model may keep of earlier prompts beside its context, in bytes or as `2GB`; absent: a
     /// sixteenth of the machine's memory.
     pub(crate) prefix_cache: Option<ByteSize>,
+    /// Whether that is written to the model folder when a model leaves memory, and read when it comes back.
+    pub(crate) prefix_cache_on_disk: bool,
 }
 
 /// The hub's settings.
@@ -187,6 +189,7 @@ impl Default for NodeSettings {
             queue_seconds: 600,
             gpu_layers: 999,
             prefix_cache: None,
+            prefix_cache_on_disk: false,
         }
     }
 }
@@ -262,6 +265,7 @@ impl Settings {
                 "stall_seconds": self.node.stall_seconds,
                 "gpu_layers": self.node.gpu_layers,
                 "prefix_cache": self.node.prefix_cache.map(|size| size.as_u64()),
+                "prefix_cache_on_disk": self.node.prefix_cache_on_disk,
             },
             "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
             "aliases": self.aliases,
@@ -331,6 +335,7 @@ impl Settings {
 fn shown(provider: &ProviderConfig) -> Value {
     serde_json::json!({
         "kind": provider.kind,
+        "api": provider.api,
         "base_url": provider.base_url,
         "api_key": provider.api_key.as_ref().map(|_| "(set, not shown)"),
         "models": provider.models,

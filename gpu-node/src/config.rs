@@ -6,6 +6,9 @@ use hearth_domain::Modality;
 
 use crate::{catalog::ModelFile, frames::LoadSpec, memory, scheduler::Limits, storage::Policy};
 
+/// The folder of kept prompts and answers, in the model folder.
+const PREFIXES: &str = ".prefixes";
+
 /// A node's settings, whole before it starts.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -30,6 +33,8 @@ pub struct NodeConfig {
     /// What prompts and answers of each model may take that are kept beside its context, in bytes of the
     /// machine's memory.
     pub saved_prefix_bytes: u64,
+    /// Whether they are written to the model folder when a model leaves memory, and read when it comes back.
+    pub prefixes_on_disk: bool,
     /// How long a load may take.
     pub load_timeout: Duration,
     /// How long a worker with runs may say nothing.
@@ -66,6 +71,7 @@ impl NodeConfig {
             threads: default_threads(),
             gpu_layers: 999,
             saved_prefix_bytes: default_saved_prefix_bytes(),
+            prefixes_on_disk: false,
             load_timeout: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(60),
             queue_timeout: Duration::from_secs(600),
@@ -87,7 +93,18 @@ impl NodeConfig {
             threads: self.threads,
             gpu_layers: self.gpu_layers,
             saved_prefix_bytes: self.saved_prefix_bytes,
+            prefix_folder: self.prefixes_on_disk.then(|| self.prefix_folder(file)),
         }
+    }
+}
+
+impl NodeConfig {
+    /// Where what is kept of a model's prompts and answers is while the model isn't in memory.
+    fn prefix_folder(&self, file: &ModelFile) -> PathBuf {
+        // Models of other folders may have files of the same name.
+        let place = crc32fast::hash(file.path.as_os_str().as_encoded_bytes());
+        let name = file.path.file_stem().unwrap_or_default().to_string_lossy();
+        self.models.join(PREFIXES).join(format!("{name}-{place:08x}"))
     }
 }
 

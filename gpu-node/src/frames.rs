@@ -54,6 +54,9 @@ pub struct LoadSpec {
     pub gpu_layers: u32,
     /// What prompts and answers may take that are kept beside the context, in bytes.
     pub saved_prefix_bytes: u64,
+    /// Where they are written when the worker ends, and found again by the next one for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_folder: Option<PathBuf>,
 }
 
 /// What a worker reports.

@@ -7,6 +7,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -112,6 +114,21 @@ impl Reply {
         Self { status: 200, headers, pieces: vec![text.to_owned().into()], end: End::Whole }
     }
 
+    /// A stream of AWS's binary messages: events, and what they say.
+    #[must_use]
+    pub fn messages(events: &[(&str, Value)]) -> Self {
+        let headers = vec![("content-type", "application/vnd.amazon.eventstream".to_owned())];
+        let pieces = events.iter().map(|(event, said)| message("event", event, said)).collect();
+        Self { status: 200, headers, pieces, end: End::Whole }
+    }
+
+    /// And then an exception, as AWS sends it within such a stream.
+    #[must_use]
+    pub fn then_exception(mut self, exception: &str, said: &Value) -> Self {
+        self.pieces.push(message("exception", exception, said));
+        self
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -140,6 +157,20 @@ impl Reply {
         self.end = End::Break;
         self
     }
+}
+
+/// A message of AWS's (<https://smithy.io/2.0/aws/amazon-eventstream.html>).
+fn message(kind: &str, name: &str, said: &Value) -> Bytes {
+    let header = |name: String, value: &str| Header::new(name, HeaderValue::String(value.to_owned().into()));
+    let headers = vec![
+        header(":message-type".to_owned(), kind),
+        header(format!(":{kind}-type"), name),
+        header(":content-type".to_owned(), "application/json"),
+    ];
+    let mut bytes = Vec::new();
+    let written = write_message_to(&Message::new_from_parts(headers, said.to_string()), &mut bytes);
+    written.unwrap_or_else(|error| panic!("a message of AWS's: {error}"));
+    bytes.into()
 }
 
 fn frames(chunks: &[Value]) -> String {

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use hearth_auth::Keys;
 use hearth_domain::{
     Artifact, ArtifactId, FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId,
@@ -10,7 +13,7 @@ use hearth_domain::{
 use hearth_embedded::Embedded;
 use hearth_store::{
     Clients, Names, Store, StoreError, artifacts::ArtifactRecord, cached_answers::CachedFacts,
-    conversations::Conversation, tokens::TokenRecord,
+    conversations::Conversation, runs::Ended, tokens::TokenRecord,
 };
 use hearth_wire::{RunEvent, RunEventBody};
 
@@ -24,7 +27,10 @@ async fn store() -> (tempfile::TempDir, Store) {
 }
 
 async fn open(folder: &tempfile::TempDir) -> Store {
-    let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+    over(&Embedded::open(folder.path(), BUCKET).unwrap()).await
+}
+
+async fn over(embedded: &Embedded) -> Store {
     let clients = Clients {
         dynamodb: embedded.dynamodb(),
         s3: embedded.s3("http://s3.test"),
@@ -91,6 +97,26 @@ async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
 }
 
 #[tokio::test]
+async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+    let store = over(&embedded).await;
+    let old = Run { state: RunState::Running, ..run(UserId::new()) };
+    let mut item: HashMap<String, AttributeValue> = serde_dynamo::to_item(&old).unwrap();
+    item.insert("pk".into(), AttributeValue::S(format!("RUN#{}", old.id)));
+    item.insert("sk".into(), AttributeValue::S("META".into()));
+    item.insert("v".into(), AttributeValue::N("1".into()));
+    item.insert("text".into(), AttributeValue::S("so far".into()));
+    embedded.dynamodb().put_item().table_name("hearth").set_item(Some(item)).send().await.unwrap();
+
+    let mut run = Run { text: "so far".into(), ..old };
+    assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
+    run.state = RunState::Failed;
+    store.runs().update(&run).await.unwrap();
+    assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
+}
+
+#[tokio::test]
 async fn a_long_text_goes_to_the_bucket_and_comes_back_whole() {
     let (folder, store) = store().await;
     let mut run = run(UserId::new());
@@ -125,10 +151,11 @@ async fn events_are_read_in_order_from_where_an_earlier_answer_ended() {
 async fn runs_that_have_ended_are_written_together_with_their_events() {
     let (_folder, store) = store().await;
     let owner = UserId::new();
-    let ended = |text: &str| Run { state: RunState::Completed, text: text.into(), ..run(owner) };
-    let (first, second) = (ended("one"), ended(""));
+    let done = |text: &str| Run { state: RunState::Completed, text: text.into(), ..run(owner) };
+    let (first, second) = (done("one"), done(""));
     let events = [RunEvent { seq: 1, body: RunEventBody::text("one") }];
-    store.runs().put_ended(&[(&first, &events), (&second, &[])]).await.unwrap();
+    let ended = [Ended { run: &first, events: &events }, Ended { run: &second, events: &[] }];
+    store.runs().put_ended(&ended).await.unwrap();
     assert_eq!(store.runs().get(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.runs().get(second.id).await.unwrap(), Some(second.clone()));
     assert_eq!(store.runs().events_after(first.id, 0).await.unwrap(), events);

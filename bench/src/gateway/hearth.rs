@@ -20,7 +20,7 @@ use super::{
 use crate::{hearth::text, process::Process};
 
 /// What Hearth does for each request here.
-const SETUP: &str = "authentication by token, a run record with its events, routing by the model's name, retries and \
+const SETUP: &str = "authentication by token, a run record, routing by the model's name, retries and \
                      the log at its default level on; the cache too, which keeps answers of temperature 0 only; there is no rate limit yet; no node";
 
 /// A data folder with a token, and settings that name the mock.

@@ -59,11 +59,12 @@ impl Asker {
     /// The same, for a turn of a conversation: if it is to be kept, what was `said` before it.
     pub(crate) async fn answer_turn(
         self,
-        generation: Generation,
+        mut generation: Generation,
         said: Option<Conversation>,
         renderer: impl Render,
         streams: bool,
     ) -> Result<Response, HttpError> {
+        generation.whole = !streams;
         let run = match self.begin(generation, said).await? {
             Begun::Attached(run) => run,
             Begun::Detached(answer) => return Ok(answer),

@@ -117,6 +117,7 @@ impl Actor {
             }
         }
         self.runs.end_all(&ending());
+        self.let_workers_go(&mut messages).await;
         let keeper = self.keeper;
         let _ = tokio::task::spawn_blocking(move || keeper.save()).await;
     }

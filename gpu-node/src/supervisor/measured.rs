@@ -122,6 +122,7 @@ mod tests {
             threads: 1,
             gpu_layers: 0,
             saved_prefix_bytes: 0,
+            prefix_folder: None,
         }
     }
 

@@ -26,11 +26,16 @@ const LAST_WORDS: usize = 3;
 /// How long they are waited for once the process has ended.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 
-/// A running worker. Dropping it kills the process.
+/// How long a worker that keeps something on disk may take to end.
+pub(super) const FAREWELL: Duration = Duration::from_secs(12);
+
+/// A running worker. Dropping it ends the process: at once, or once it has kept what it is to keep.
 #[derive(Debug)]
 pub(super) struct Worker {
     commands: mpsc::UnboundedSender<Command>,
     killed: CancellationToken,
+    /// It writes something before it ends.
+    keeps: bool,
     /// Tells this process' reports from those of an earlier one for the same model.
     pub(super) epoch: u64,
     pub(super) pid: Option<u32>,
@@ -66,9 +71,10 @@ impl Worker {
             .spawn()?;
         let (reports, writer) = frames::split(UnixStream::from_std(ours)?);
         let (commands, outbox) = mpsc::unbounded_channel();
+        let keeps = spec.prefix_folder.is_some();
         let _ = commands.send(Command::Load(spec));
         tokio::spawn(write(writer, outbox));
-        let worker = Self { commands, killed: CancellationToken::new(), epoch, pid: child.id() };
+        let worker = Self { commands, killed: CancellationToken::new(), keeps, epoch, pid: child.id() };
         let watch = Watch { model: model.to_owned(), epoch, inbox, killed: worker.killed.clone() };
         let stderr = child.stderr.take();
         tokio::spawn(async move { watch.run(child, stderr, reports).await });
@@ -81,9 +87,26 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Ends the process at once: it hangs, or has failed.
+    pub(super) fn kill(self) {
+        self.killed.cancel();
+    }
+}
+
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.killed.cancel();
+        match tokio::runtime::Handle::try_current() {
+            // With `commands` the socket is closed, which is how it learns that it is to end.
+            Ok(runtime) if self.keeps => {
+                let killed = self.killed.clone();
+                runtime.spawn(async move {
+                    tokio::time::sleep(FAREWELL).await;
+                    killed.cancel();
+                });
+            }
+            _ => self.killed.cancel(),
+        }
     }
 }
 

@@ -1,11 +1,20 @@
 //! Starting and stopping workers, and what becomes of their runs when one ends.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use hearth_domain::{FinishReason, Priority, RunId, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
-use super::{actor::Actor, metrics, worker::Worker};
+use tokio::sync::mpsc;
+
+use super::{
+    actor::{Actor, Message},
+    metrics,
+    worker::{FAREWELL, Worker},
+};
 use crate::{
     frames::{Command, Report},
     scheduler::{StopReason, Submission},
@@ -44,7 +53,7 @@ impl Actor {
         metrics::model_stopped(reason);
         let process = self.models.process(model);
         process.stopping = true;
-        // Dropping the worker kills it; its end comes back as `Exited`.
+        // Dropping the worker ends it; its end comes back as `Exited`.
         if process.worker.take().is_none() {
             let effects = self.scheduler.gone(self.now(), model);
             self.apply(effects);
@@ -119,7 +128,7 @@ impl Actor {
         tracing::error!(model, reason, "the model can't be loaded");
         let process = self.models.process(model);
         process.error = Some(reason);
-        process.worker = None;
+        process.worker.take().into_iter().for_each(Worker::kill);
         process.loading = None;
         let effects = self.scheduler.unloadable(self.now(), model);
         self.apply(effects);
@@ -145,7 +154,7 @@ impl Actor {
         metrics::crashed();
         tracing::error!(model, how, "a worker crashed");
         let loading = process.loading.take().is_some();
-        process.worker = None;
+        process.worker.take().into_iter().for_each(Worker::kill);
         let quarantined = process.crashed(how);
         if loading {
             // A file that kills its worker while it is read would do so again.
@@ -173,6 +182,27 @@ impl Actor {
             }
         }
         again
+    }
+
+    /// Ends all workers, and waits for those that keep something.
+    pub(super) async fn let_workers_go(&mut self, messages: &mut mpsc::UnboundedReceiver<Message>) {
+        let workers = self.models.processes().filter_map(|(_, process)| process.worker.take());
+        let mut left: HashSet<u64> = workers.map(|worker| worker.epoch).collect();
+        if !self.config.prefixes_on_disk {
+            return;
+        }
+        let gone = async {
+            while !left.is_empty()
+                && let Some(message) = messages.recv().await
+            {
+                if let Message::Exited { epoch, .. } = message {
+                    left.remove(&epoch);
+                }
+            }
+        };
+        if tokio::time::timeout(FAREWELL, gone).await.is_err() {
+            tracing::warn!("a worker took too long to keep what it had, and is ended");
+        }
     }
 
     /// Kills workers that load for too long, or have runs and say nothing.

@@ -67,6 +67,16 @@ pub struct Extra {
     pub dialect: ClientDialect,
     /// Its further fields.
     pub fields: Map<String, Value>,
+    /// What its header `anthropic-beta` names.
+    pub betas: Vec<String>,
+}
+
+impl Extra {
+    /// The further fields of a request in this dialect.
+    #[must_use]
+    pub fn new(dialect: ClientDialect, fields: Map<String, Value>) -> Self {
+        Self { dialect, fields, betas: Vec::new() }
+    }
 }
 
 /// A request.
@@ -88,6 +98,8 @@ pub struct Generation {
     pub route: Route,
     /// Whether its answer may come from the cache, and be kept there.
     pub cache: CacheControl,
+    /// Its client is given the answer in one piece, and so knows no event's place.
+    pub whole: bool,
     /// What the gateway doesn't know.
     pub extra: Extra,
 }
@@ -104,6 +116,7 @@ impl Generation {
             priority: Priority::default(),
             route: Route::default(),
             cache: CacheControl::default(),
+            whole: false,
             extra: Extra::default(),
         }
     }

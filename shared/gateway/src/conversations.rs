@@ -99,10 +99,11 @@ impl Keeper {
     async fn keep(&mut self) {
         let mut said = std::mem::take(&mut self.said);
         let answer = self.answers.all().first().cloned().unwrap_or_default();
+        let text = answer.said();
         said.messages.push(Message {
             reasoning: answer.reasoning,
             tool_calls: answer.tool_calls,
-            ..Message::new(Role::Assistant, answer.text)
+            ..Message::new(Role::Assistant, text)
         });
         if let Err(error) = self.gateway.store().conversations().put(self.id, self.owner, &said).await {
             tracing::error!(run = %self.id, %error, "a conversation can't be kept; no request can go on from it");

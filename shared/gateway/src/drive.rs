@@ -342,6 +342,7 @@ fn is_answer(event: &RunEventBody) -> bool {
     matches!(
         event,
         RunEventBody::Delta { .. }
+            | RunEventBody::Refusal { .. }
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
             | RunEventBody::ChoiceDone { .. }

@@ -16,10 +16,12 @@ const FAILURES: u32 = 3;
 pub(crate) const OPEN: Duration = Duration::from_secs(30);
 /// The span of time that the share of failures is taken of.
 const WINDOW: Duration = Duration::from_secs(5 * 60);
+/// It is counted in parts, however many requests there are.
+const PART: Duration = Duration::from_secs(10);
 /// Fewer requests than this within it say nothing.
-const ENOUGH: usize = 20;
+const ENOUGH: u32 = 20;
 /// One failure in so many is too many.
-const ONE_IN: usize = 10;
+const ONE_IN: u32 = 10;
 /// How long who failed so often is left alone.
 const DISABLED: Duration = Duration::from_secs(15 * 60);
 
@@ -65,8 +67,16 @@ struct Record {
     /// A request is on its way to see.
     probed: Option<Instant>,
     disabled_until: Option<Instant>,
-    /// When requests ended, and whether they failed.
-    lately: VecDeque<(Instant, bool)>,
+    /// The requests of the last minutes, the latest last.
+    lately: VecDeque<Part>,
+}
+
+/// The requests that ended within [`PART`].
+#[derive(Debug)]
+struct Part {
+    since: Instant,
+    requests: u32,
+    failures: u32,
 }
 
 impl Health {
@@ -144,10 +154,7 @@ impl Record {
 
     fn note(&mut self, failed: bool, now: Instant) {
         self.probed = None;
-        self.lately.push_back((now, failed));
-        while self.lately.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
-            self.lately.pop_front();
-        }
+        self.count(failed, now);
         if !failed {
             self.in_a_row = 0;
             self.open_until = None;
@@ -157,11 +164,27 @@ impl Record {
         if self.in_a_row >= FAILURES {
             self.open_until = Some(now + OPEN);
         }
-        let failures = self.lately.iter().filter(|(_, failed)| *failed).count();
-        if self.lately.len() >= ENOUGH && failures * ONE_IN > self.lately.len() {
+        let [requests, failures] = self
+            .lately
+            .iter()
+            .fold([0, 0], |[requests, failures], part| [requests + part.requests, failures + part.failures]);
+        if requests >= ENOUGH && failures * ONE_IN > requests {
             self.disabled_until = Some(now + DISABLED);
             // It begins anew then.
             self.lately.clear();
+        }
+    }
+
+    fn count(&mut self, failed: bool, now: Instant) {
+        while self.lately.front().is_some_and(|part| now.duration_since(part.since) > WINDOW) {
+            self.lately.pop_front();
+        }
+        if self.lately.back().is_none_or(|part| now.duration_since(part.since) >= PART) {
+            self.lately.push_back(Part { since: now, requests: 0, failures: 0 });
+        }
+        if let Some(part) = self.lately.back_mut() {
+            part.requests += 1;
+            part.failures += u32::from(failed);
         }
     }
 }
@@ -235,5 +258,14 @@ mod tests {
         one_in_fifteen.iter_mut().skip(14).step_by(15).for_each(|failed| *failed = true);
         outcomes(&health, &clock, &one_in_fifteen);
         assert_eq!(health.state("p", "m", clock.after(60)), State::Closed);
+    }
+
+    #[test]
+    fn however_many_requests_there_are_little_is_kept_of_them() {
+        let (health, clock) = (Health::default(), Clock(Instant::now()));
+        for second in 0..1200 {
+            (0..50).for_each(|_| health.note("p", "m", false, clock.after(second)));
+        }
+        assert!(health.records()[&key("p", "m")].lately.len() <= 32);
     }
 }

@@ -6,6 +6,7 @@
 //! ends soon is written once, with others ([`together`]).
 
 pub(crate) mod behind;
+pub(crate) mod retold;
 pub(crate) mod together;
 
 use std::{
@@ -20,6 +21,7 @@ use hearth_wire::{RunEvent, RunEventBody, answer, event::Selected};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use behind::{Behind, Progress};
+use retold::tells;
 use together::Together;
 
 /// A run that ends within this is written once, and not at its beginning too. Whoever looks for it waits longer
@@ -51,8 +53,14 @@ enum State {
 }
 
 /// Begins to record a run. Its record is noted in `behind` until it is whole; with `together` it may be
-/// written late.
-pub(crate) fn start(store: Store, run: Run, behind: &Behind, together: Option<Together>) -> Recording {
+/// written late. Who is given the `whole` answer at once knows no event's place.
+pub(crate) fn start(
+    store: Store,
+    run: Run,
+    behind: &Behind,
+    together: Option<Together>,
+    whole: bool,
+) -> Recording {
     let progress = behind.enter(run.id);
     let recorder = Recorder {
         store,
@@ -61,6 +69,7 @@ pub(crate) fn start(store: Store, run: Run, behind: &Behind, together: Option<To
         pending: VecDeque::new(),
         changed: false,
         created: false,
+        whole,
         progress,
     };
     Recording(Mutex::new(match together {
@@ -96,8 +105,13 @@ impl Recording {
     /// Writes down what is left, after the last event; the task that does it, if there is one.
     pub(crate) fn end(&self) -> Option<JoinHandle<()>> {
         match std::mem::replace(&mut *self.state(), State::Ended) {
-            State::Early(recorder, together) if recorder.is_short() => together.write(recorder),
-            State::Early(recorder, _) => drop(tokio::spawn(recorder.finish())),
+            State::Early(mut recorder, together) => {
+                recorder.leave_out();
+                match recorder.is_short() {
+                    true => together.write(recorder),
+                    false => drop(tokio::spawn(recorder.finish())),
+                }
+            }
             State::Begun(_, ended) => return Some(ended),
             State::Ended => {}
         }
@@ -120,6 +134,8 @@ struct Recorder {
     /// Whether the record differs from what is stored.
     changed: bool,
     created: bool,
+    /// Nobody knows the events' places.
+    whole: bool,
     progress: Progress,
 }
 
@@ -181,13 +197,17 @@ impl Recorder {
                 run.usage.prompt_tokens = *prompt_tokens;
                 self.changed = true;
             }
-            RunEventBody::Delta { choice: 0, text, .. } => run.text.push_str(text),
+            RunEventBody::Delta { choice: 0, text, .. } | RunEventBody::Refusal { choice: 0, text } => {
+                run.text.push_str(text);
+            }
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
                 answer::go_on(&mut run.tool_calls, *index, begins.as_ref(), arguments);
             }
             RunEventBody::Delta { .. }
+            | RunEventBody::Refusal { .. }
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
+            | RunEventBody::StopText { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::File { .. } => {}
@@ -216,6 +236,13 @@ impl Recorder {
     async fn flush(&mut self) {
         if let Err(error) = self.write().await {
             tracing::warn!(run = %self.run.id, %error, "a run's events wait to be recorded");
+        }
+    }
+
+    /// Leaves out events that the record of a run which has ended tells as well.
+    fn leave_out(&mut self) {
+        if self.whole && !self.created && self.run.state.is_terminal() && tells(&self.pending) {
+            self.pending.clear();
         }
     }
 

@@ -9,7 +9,7 @@ use hearth_domain::{
 use hearth_providers::{NodeLink, config::LOCAL};
 use hearth_wire::{
     ApiError, ErrorCode,
-    native::models::{ModelBody, ModelQuery, RuntimeStatus},
+    native::models::{ModelBody, ModelQuery, RuntimeStatus, place},
     node::NodeModel,
 };
 
@@ -21,7 +21,7 @@ const MAX_LIMIT: u32 = 200;
 /// A page of models, and where the next one begins.
 #[derive(Debug, Clone)]
 pub struct ModelPage {
-    /// The models, by id.
+    /// The models, local ones first.
     pub models: Vec<ModelBody>,
     /// The cursor of the next page.
     pub next_cursor: Option<String>,
@@ -44,7 +44,7 @@ impl Gateway {
             None => None,
         };
         let mut models = self.every_model(caller, &query).await?;
-        models.retain(|model| after.as_ref().is_none_or(|after| model.id > *after));
+        models.retain(|model| after.as_deref().is_none_or(|after| place(&model.id) > place(after)));
         let more = models.len() > limit as usize;
         models.truncate(limit as usize);
         let next_cursor = match models.last() {
@@ -70,7 +70,7 @@ impl Gateway {
                 && provider.is_none_or(|provider| model.provider == *provider)
                 && query.status.is_none_or(|status| status.fits(model))
         });
-        models.sort_by(|a, b| a.id.cmp(&b.id));
+        models.sort_by(|a, b| place(&a.id).cmp(&place(&b.id)));
         models.dedup_by(|a, b| a.id == b.id);
         Ok(models)
     }

@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use futures::Stream;
-use hearth_domain::{FinishReason, Run, RunId, RunState, Timestamp, run::Failure};
+use hearth_domain::{Run, RunId, RunState, Timestamp, run::Failure};
 use hearth_providers::Provider as _;
 use hearth_store::StoreError;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::{Answer, Answers},
-    event::{Selected, ToolCallBegin},
 };
 
-use crate::{Caller, Gateway, error};
+use crate::{Caller, Gateway, error, record::retold::retold};
 
 /// How often the log is looked at while it grows, and while it doesn't.
 const POLL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
@@ -164,50 +163,4 @@ impl Gateway {
         events.iter().for_each(|event| answers.take(&event.body));
         answers.all().first().cloned().unwrap_or_default()
     }
-}
-
-/// What a run's record tells when its events are no longer kept, after those already `seen`.
-fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
-    let selected = Selected {
-        model: run.model.to_string(),
-        model_name: run.model.to_string(),
-        provider: run.provider.clone(),
-        modality: run.modality,
-        reason: run.reason.clone(),
-        fallback_used: run.fallback_reason.is_some(),
-        fallback_reason: run.fallback_reason.clone(),
-        resumed: false,
-        node: run.node,
-    };
-    let mut bodies = Vec::new();
-    if seen == 0 {
-        bodies.push(RunEventBody::Selected(selected));
-        if !run.text.is_empty() {
-            bodies.push(RunEventBody::text(&*run.text));
-        }
-        bodies.extend((0..).zip(&run.tool_calls).map(|(index, call)| RunEventBody::ToolCall {
-            choice: 0,
-            index,
-            begins: Some(ToolCallBegin { id: call.id.clone(), name: call.name.clone() }),
-            arguments: call.arguments.clone(),
-        }));
-        bodies.extend(
-            (0..)
-                .zip(&run.artifacts)
-                .map(|(index, artifact)| RunEventBody::Artifact { index, artifact: artifact.clone() }),
-        );
-        bodies.push(RunEventBody::Usage { usage: run.usage });
-        bodies.extend(run.cost.map(|cost| RunEventBody::Cost { cost }));
-    }
-    bodies.push(match (run.state, &run.failure) {
-        (RunState::Cancelled, _) => RunEventBody::Cancelled,
-        (_, Some(failure)) => RunEventBody::Error { error: told(failure) },
-        _ => RunEventBody::Done { finish_reason: run.finish_reason.unwrap_or(FinishReason::Stop) },
-    });
-    bodies.into_iter().zip(seen + 1..).map(|(body, seq)| RunEvent { seq, body }).collect()
-}
-
-fn told(failure: &Failure) -> ApiError {
-    let code = ErrorCode::ALL.iter().find(|code| code.as_str() == failure.code).copied();
-    ApiError::new(code.unwrap_or(ErrorCode::Internal), failure.message.clone())
 }

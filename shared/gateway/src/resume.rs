@@ -78,6 +78,7 @@ impl Said {
             }
             RunEventBody::Usage { usage } => self.usage = Some(*usage),
             RunEventBody::Reasoning { added, .. } => self.given += added.text.len(),
+            RunEventBody::StopText { .. } => {}
             _ => self.only_text = false,
         }
     }

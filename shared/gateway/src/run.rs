@@ -105,7 +105,7 @@ impl Gateway {
 
     /// Who writes runs down together, where the process goes on after an answer.
     pub(crate) fn together(&self) -> Option<Together> {
-        let start = || Together::start(self.store().clone());
+        let start = || Together::start(self.store().clone(), self.0.behind.clone());
         self.outlives_answers().then(|| self.0.together.get_or_init(start).clone())
     }
 
@@ -122,7 +122,7 @@ impl Gateway {
         let (client, mut events) = mpsc::unbounded_channel();
         // A node's run is stored at its beginning: the node may carry it on when this process is gone.
         let together = if run.node.is_none() { self.together() } else { None };
-        let recording = record::start(self.store().clone(), run, &self.0.behind, together);
+        let recording = record::start(self.store().clone(), run, &self.0.behind, together, generation.whole);
         let driver = Driver::new(self, caller, id, generation, client, recording, capture);
         let mut driving = Driving::new(driver.run(candidates));
         let mut first = VecDeque::new();

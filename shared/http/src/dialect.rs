@@ -38,6 +38,14 @@ pub fn as_asked(routes: Routes) -> Routes {
     }))
 }
 
+/// The betas of Anthropic's API that the client names.
+#[must_use]
+pub fn betas(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
+    let names = values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
 /// Whether a client of Anthropic's asks.
 #[must_use]
 pub fn is_anthropic(headers: &HeaderMap) -> bool {
@@ -66,6 +74,16 @@ mod tests {
 
     async fn refuse() -> HttpError {
         HttpError(ApiError::new(ErrorCode::Unauthorized, "no API token was sent"))
+    }
+
+    #[test]
+    fn betas_are_named_in_one_header_or_in_several() {
+        let mut headers = HeaderMap::new();
+        for names in ["one, two", "three", " ,"] {
+            headers.append("anthropic-beta", names.parse().unwrap());
+        }
+        assert_eq!(betas(&headers), ["one", "two", "three"]);
+        assert!(betas(&HeaderMap::new()).is_empty());
     }
 
     #[tokio::test]

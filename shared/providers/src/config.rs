@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hearth_domain::Secret;
 use reqwest::Url;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Defaults, Vendor,
+    dialect::Dialect,
     http::{Endpoint, Timeouts},
     vendor,
 };
@@ -15,12 +16,22 @@ use crate::{
 /// The name that nodes go by.
 pub const LOCAL: &str = "local";
 
+/// An API that a vendor has beside its usual one, for text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// OpenAI's responses.
+    Responses,
+}
+
 /// A provider's settings.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderConfig {
     /// Whose API it is; the provider's own name if absent.
     pub kind: Option<String>,
+    /// Which of its APIs to speak; the usual one if absent.
+    pub api: Option<Api>,
     /// Where it is; the vendor's address if absent.
     pub base_url: Option<String>,
     /// What opens it.
@@ -102,6 +113,13 @@ impl ProviderConfig {
             let problem = "it must begin with http:// or https://, and have no user and password";
             return Err(error(".base_url", problem.to_owned()));
         }
+        let dialect = match self.api {
+            Some(Api::Responses) if !vendor.has_responses() => {
+                return Err(error(".api", format!("{} has no responses API; leave it out", vendor.title)));
+            }
+            Some(Api::Responses) => Dialect::OpenAiResponses,
+            None => vendor.dialect,
+        };
         let defaults = Timeouts::default();
         let seconds = |field, value: Option<u64>, default: Duration| match value {
             Some(0) => Err(error(field, "it must be at least 1".to_owned())),
@@ -111,6 +129,7 @@ impl ProviderConfig {
         Ok(Endpoint {
             name: name.to_owned(),
             vendor,
+            dialect,
             base_url: base_url.trim_end_matches('/').to_owned(),
             key: self.api_key.clone().or(key),
             timeouts: Timeouts {
@@ -151,6 +170,16 @@ mod tests {
     }
 
     #[test]
+    fn responses_are_spoken_where_they_are_asked_for() {
+        for (settings, dialect) in [
+            ("{}", vendor::of_kind("openai").unwrap().dialect),
+            (r#"{"api": "responses"}"#, Dialect::OpenAiResponses),
+        ] {
+            assert_eq!(config(settings).endpoint("openai", None).unwrap().dialect, dialect, "{settings}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let cases = [
             ("rig", "{}", ".kind"),
@@ -161,6 +190,7 @@ mod tests {
             ("openai", r#"{"temperature": 3}"#, ".temperature"),
             ("openai", r#"{"max_tokens": 0}"#, ".max_tokens"),
             ("openai", r#"{"system_prompt": ""}"#, ".system_prompt"),
+            ("anthropic", r#"{"api": "responses"}"#, ".api"),
             ("local", r#"{"kind": "openai"}"#, ""),
             ("a:b", r#"{"kind": "openai"}"#, ""),
         ];

@@ -19,7 +19,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Call, EventStream, Provider,
     credits::{Found, Ledger},
-    dialect::{self, Decoder, Frame},
+    dialect::{self, Decoder, Dialect, Frame},
     framing::FrameStream,
     media, refusal, sigv4,
     vendor::{Auth, Vendor},
@@ -56,6 +56,8 @@ pub struct Endpoint {
     pub name: String,
     /// Whose API it is.
     pub vendor: &'static Vendor,
+    /// What it is spoken to in, where text is asked for.
+    pub dialect: Dialect,
     /// The API's address, without a path of its own; the vendor's if there is none.
     pub base_url: String,
     /// The key; a server at home may have none.
@@ -87,7 +89,7 @@ impl HttpProvider {
     }
 
     fn request(&self, path: &str, body: &serde_json::Value) -> Result<Request, ApiError> {
-        let accepted = self.endpoint.vendor.dialect.framing().media_type();
+        let accepted = self.endpoint.dialect.framing().media_type();
         self.opened(self.http.post(self.url(path)).header("accept", accepted).json(body))
     }
 
@@ -116,12 +118,8 @@ impl HttpProvider {
         Ok(request)
     }
 
-    /// Sends the call, and waits for the answer's head. `costs`: whether whoever has no credit is refused.
-    async fn send(&self, path: &str, body: &serde_json::Value, costs: bool) -> Result<Response, ApiError> {
-        self.answered(self.request(path, body)?, self.endpoint.timeouts.first_byte, costs).await
-    }
-
-    /// Sends a request, and waits for its answer's head; what it tells of the credit is noted.
+    /// Sends a request, and waits for its answer's head; what it tells of the credit is noted. `costs`: whether
+    /// whoever has no credit is refused.
     async fn answered(&self, request: Request, limit: Duration, costs: bool) -> Result<Response, ApiError> {
         let response = self.execute(request, limit).await?;
         if response.status().is_success() {
@@ -221,7 +219,7 @@ impl Frames {
     fn new(response: Response, decoder: Box<dyn Decoder>, endpoint: Arc<Endpoint>) -> Self {
         let deadline = Instant::now() + endpoint.timeouts.whole;
         let bytes = within(endpoint.timeouts.between_bytes, response.bytes_stream());
-        let frames = endpoint.vendor.dialect.framing().frames(bytes);
+        let frames = endpoint.dialect.framing().frames(bytes);
         Self { frames, decoder, endpoint, deadline }
     }
 
@@ -279,7 +277,7 @@ impl Provider for HttpProvider {
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
-        let dialect = self.endpoint.vendor.dialect;
+        let dialect = self.endpoint.dialect;
         let Task::Text(task) = &call.generation.task else { return self.make(&call) };
         if !self.endpoint.vendor.media.text {
             return Err(media::makes_none(&self.endpoint, Modality::Text));
@@ -287,7 +285,9 @@ impl Provider for HttpProvider {
         let body = dialect.body(&call, task)?;
         // OpenRouter's models of this name cost nothing, whatever the credit.
         let costs = !call.model.as_str().ends_with(":free");
-        let response = self.send(&dialect.path(call.model.as_str()), &body, costs).await?;
+        let mut request = self.request(&dialect.path(call.model.as_str()), &body)?;
+        request.headers_mut().extend(dialect.headers(&call));
+        let response = self.answered(request, self.endpoint.timeouts.first_byte, costs).await?;
         Ok(self.clone().follow(call.run, response, dialect.decoder()))
     }
 

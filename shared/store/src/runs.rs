@@ -2,6 +2,9 @@
 //!
 //! Every change of a record is conditional on the run's not having ended, so a terminal state is
 //! final whoever comes late.
+//!
+//! A record is one attribute of JSON beside those that conditions and indexes look at: a field of its own for
+//! each would cost more than all the rest of writing it down.
 
 use std::time::Duration;
 
@@ -12,11 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, META, number, read},
+    item::{Attributes, Item, Key, META, number, read},
     table::{Query, Sort},
 };
 
-const VERSION: u32 = 1;
+/// The shape of a record. In version 1 each of the run's fields was an attribute.
+const VERSION: u32 = 2;
+/// The shape of a batch of events.
+const BATCH_VERSION: u32 = 1;
+/// The most items that a transaction takes.
+const TRANSACTION: usize = 100;
 /// Events can be read this long.
 const EVENTS_KEPT: Duration = Duration::from_secs(3600);
 /// A text over this many bytes goes to the bucket.
@@ -35,12 +43,39 @@ pub struct Runs<'a> {
 /// A run's record as stored: its text is beside it, or in the bucket.
 #[derive(Serialize, Deserialize)]
 struct Stored {
+    /// JSON.
+    record: String,
+    /// Again, for conditions.
+    state: RunState,
     #[serde(flatten)]
-    run: Run,
+    text: StoredText,
+}
+
+/// Where a run's text is, if it has one.
+#[derive(Default, Serialize, Deserialize)]
+struct StoredText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text_key: Option<String>,
+}
+
+/// A record of version 1.
+#[derive(Deserialize)]
+struct StoredV1 {
+    #[serde(flatten)]
+    run: Run,
+    #[serde(flatten)]
+    text: StoredText,
+}
+
+/// A run that has ended and was never stored before.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// All its events; none if the record tells them.
+    pub events: &'a [RunEvent],
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,21 +103,33 @@ impl Runs<'_> {
         self.put(run, "#state IN (:open0, :open1)", &open).await
     }
 
-    /// Stores runs that have ended and were never stored before, each with all its events: all of them, or
-    /// none. At most 50, and short ones: a transaction has at most 100 items, and 4 MB.
+    /// Stores short runs that have ended and were never stored before, many at once; each with its events, or
+    /// not at all. Its texts and events have at most 40 KB: a transaction has at most 4 MB.
     ///
     /// # Errors
-    /// If the table can't be written.
-    pub async fn put_ended(&self, runs: &[(&Run, &[RunEvent])]) -> Result<(), StoreError> {
-        let mut call = self.table.client.transact_write_items();
-        for (run, events) in runs {
-            let text = Some(run.text.clone()).filter(|text| !text.is_empty());
-            let record = record(run, text, None)?;
-            for item in std::iter::once(record).chain(batch(run.id, events)?) {
-                let put = Put::builder().table_name(&self.table.name).set_item(Some(item.0)).build();
-                let put = put.map_err(|error| StoreError::Unreadable(error.to_string()))?;
-                call = call.transact_items(TransactWriteItem::builder().put(put).build());
+    /// If the table can't be written; some of them may have been.
+    pub async fn put_ended(&self, runs: &[Ended<'_>]) -> Result<(), StoreError> {
+        let mut puts = Vec::with_capacity(TRANSACTION);
+        for ended in runs {
+            if puts.len() + 2 > TRANSACTION {
+                self.put_together(std::mem::take(&mut puts)).await?;
             }
+            let text = Some(ended.run.text.clone()).filter(|text| !text.is_empty());
+            puts.push(record(ended.run, StoredText { text, text_key: None })?);
+            puts.extend(batch(ended.run.id, ended.events)?);
+        }
+        self.put_together(puts).await
+    }
+
+    async fn put_together(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut call = self.table.client.transact_write_items();
+        for item in items {
+            let put = Put::builder().table_name(&self.table.name).set_item(Some(item.0)).build();
+            let put = put.map_err(|error| StoreError::Unreadable(error.to_string()))?;
+            call = call.transact_items(TransactWriteItem::builder().put(put).build());
         }
         call.send().await.map(drop).map_err(|error| StoreError::unavailable("transact_write_items", &error))
     }
@@ -92,9 +139,9 @@ impl Runs<'_> {
     /// # Errors
     /// If the table or the bucket can't be read.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, StoreError> {
-        let Some(stored) = self.table.get::<Stored>(&key(id, META)).await? else { return Ok(None) };
-        let mut run = stored.run;
-        run.text = match (stored.text, stored.text_key) {
+        let Some(item) = self.table.get_attributes(&key(id, META)).await? else { return Ok(None) };
+        let (mut run, text) = read_record(item)?;
+        run.text = match (text.text, text.text_key) {
             (Some(text), _) => text,
             (None, Some(key)) => self.read_text(&key).await?,
             (None, None) => String::new(),
@@ -127,9 +174,7 @@ impl Runs<'_> {
             let batch: Batch = read(item)?;
             // TTL deletes late.
             if batch.expires > now {
-                let batch: Vec<RunEvent> = serde_json::from_str(&batch.events)
-                    .map_err(|error| StoreError::Unreadable(error.to_string()))?;
-                events.extend(batch);
+                events.extend(serde_json::from_str::<Vec<RunEvent>>(&batch.events).map_err(unreadable)?);
             }
         }
         Ok(events)
@@ -146,7 +191,7 @@ impl Runs<'_> {
                 let pk = queue_key(state, shard);
                 let query = Query { index: Some("gsi2"), pk, sort: Sort::All };
                 for item in self.table.query(&query).await? {
-                    runs.push(read::<Stored>(item)?.run);
+                    runs.push(read_record(item)?.0);
                 }
             }
         }
@@ -154,8 +199,7 @@ impl Runs<'_> {
     }
 
     async fn put(&self, run: &Run, condition: &str, values: &[&str]) -> Result<(), StoreError> {
-        let (text, text_key) = self.place_text(run).await?;
-        let item = record(run, text, text_key)?;
+        let item = record(run, self.place_text(run).await?)?;
         let mut call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item.0));
         call = call.condition_expression(condition);
         if !values.is_empty() {
@@ -169,16 +213,17 @@ impl Runs<'_> {
     }
 
     /// Where the text goes: into the item, or into the bucket under a key.
-    async fn place_text(&self, run: &Run) -> Result<(Option<String>, Option<String>), StoreError> {
+    async fn place_text(&self, run: &Run) -> Result<StoredText, StoreError> {
         if run.text.len() <= INLINE_TEXT {
-            return Ok((Some(run.text.clone()).filter(|text| !text.is_empty()), None));
+            let text = Some(run.text.clone()).filter(|text| !text.is_empty());
+            return Ok(StoredText { text, text_key: None });
         }
         let key = format!("runs/{}/text", run.id);
         let body = aws_sdk_s3::primitives::ByteStream::from(run.text.clone().into_bytes());
         let call =
             self.s3.put_object().bucket(self.bucket).key(&key).content_type("text/plain; charset=utf-8");
         call.body(body).send().await.map_err(|error| StoreError::unavailable("put_object", &error))?;
-        Ok((None, Some(key)))
+        Ok(StoredText { text: None, text_key: Some(key) })
     }
 
     async fn read_text(&self, key: &str) -> Result<String, StoreError> {
@@ -190,8 +235,9 @@ impl Runs<'_> {
 }
 
 /// A run's record.
-fn record(run: &Run, text: Option<String>, text_key: Option<String>) -> Result<Item, StoreError> {
-    let stored = Stored { run: run.clone(), text, text_key };
+fn record(run: &Run, text: StoredText) -> Result<Item, StoreError> {
+    let record = serde_json::to_string(run).map_err(unreadable)?;
+    let stored = Stored { record, state: run.state, text };
     let mut item = Item::new(&key(run.id, META), VERSION, &stored)?;
     item = item.indexed("gsi1", &owner_key(run.owner), &format!("RUN#{}", run.id));
     if !run.state.is_terminal() {
@@ -201,12 +247,27 @@ fn record(run: &Run, text: Option<String>, text_key: Option<String>) -> Result<I
     Ok(item)
 }
 
+/// A run, but for its text, and where that is.
+fn read_record(item: Attributes) -> Result<(Run, StoredText), StoreError> {
+    if !item.contains_key("record") {
+        let stored: StoredV1 = read(item)?;
+        return Ok((stored.run, stored.text));
+    }
+    let stored: Stored = read(item)?;
+    Ok((serde_json::from_str(&stored.record).map_err(unreadable)?, stored.text))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
+fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::Unreadable(error.to_string())
+}
+
 /// Events that follow each other, if there are any.
 fn batch(id: RunId, events: &[RunEvent]) -> Result<Option<Item>, StoreError> {
     let Some(first) = events.first() else { return Ok(None) };
-    let json = serde_json::to_string(events).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    let json = serde_json::to_string(events).map_err(unreadable)?;
     let expires = Timestamp::now().plus(EVENTS_KEPT).unix();
-    let item = Item::new(&event_key(id, first.seq), VERSION, &Batch { events: json, expires })?;
+    let item = Item::new(&event_key(id, first.seq), BATCH_VERSION, &Batch { events: json, expires })?;
     Ok(Some(item.with("ttl", number(expires))))
 }
 

@@ -9,12 +9,16 @@ use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin};
 pub struct Answer {
     /// Its text.
     pub text: String,
+    /// What the model said in place of an answer.
+    pub refusal: String,
     /// The thoughts before it.
     pub reasoning: Vec<Reasoning>,
     /// The tools that it calls.
     pub tool_calls: Vec<ToolCall>,
     /// The tokens of its text, if they were asked for.
     pub logprobs: Vec<TokenLogprob>,
+    /// The stop text that ended it, if that is known.
+    pub stop_text: Option<String>,
     /// Why it ended, once it has.
     pub finish_reason: Option<FinishReason>,
 }
@@ -22,6 +26,14 @@ pub struct Answer {
 /// A run's answers; there is at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answers(Vec<Answer>);
+
+impl Answer {
+    /// Everything that was said, for clients that know no refusals: those are texts to them.
+    #[must_use]
+    pub fn said(&self) -> String {
+        format!("{}{}", self.text, self.refusal)
+    }
+}
 
 impl Default for Answers {
     fn default() -> Self {
@@ -37,6 +49,16 @@ impl Answers {
                 if let Some(answer) = self.at(*choice) {
                     answer.text.push_str(text);
                     answer.logprobs.extend_from_slice(logprobs);
+                }
+            }
+            RunEventBody::Refusal { choice, text } => {
+                if let Some(answer) = self.at(*choice) {
+                    answer.refusal.push_str(text);
+                }
+            }
+            RunEventBody::StopText { choice, text } => {
+                if let Some(answer) = self.at(*choice) {
+                    answer.stop_text = Some(text.clone());
                 }
             }
             RunEventBody::Reasoning { choice, index, added } => {

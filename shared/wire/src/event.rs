@@ -62,6 +62,14 @@ pub enum RunEventBody {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         logprobs: Vec<TokenLogprob>,
     },
+    /// The model says that it won't answer.
+    Refusal {
+        /// In which answer, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        choice: u32,
+        /// What follows of its words.
+        text: String,
+    },
     /// The model thinks.
     Reasoning {
         /// For which answer, from 0.
@@ -85,6 +93,14 @@ pub enum RunEventBody {
         begins: Option<ToolCallBegin>,
         /// What follows of its arguments' JSON; may be empty.
         arguments: String,
+    },
+    /// A stop text ended an answer, of which it is no part; told where it is known which.
+    StopText {
+        /// Which answer, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        choice: u32,
+        /// The stop text.
+        text: String,
     },
     /// One of several answers ended by itself; with a single answer only `Done` says so.
     ChoiceDone {

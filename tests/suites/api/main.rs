@@ -10,6 +10,7 @@ mod embeddings;
 mod errors;
 mod events;
 mod generate;
+mod messages;
 mod models;
 mod operations;
 mod queue;

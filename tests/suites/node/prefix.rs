@@ -113,6 +113,26 @@ async fn more_conversations_than_slots_are_kept() {
 }
 
 #[tokio::test]
+async fn what_is_kept_on_disk_outlives_the_process() {
+    let settings = "[node]\nslots = 1\nprefix_cache_on_disk = true";
+    let mut home = Setup::new().settings(settings).start().await;
+    let questions = ["Why is the sky blue?", "What is the capital of Japan?"];
+    let mut prompts = Vec::new();
+    for question in questions {
+        let (answer, prompt, ..) = turn(&home.client(), &json!([user(question)])).await;
+        prompts.push((question, answer, prompt));
+    }
+    let folder = home.data().join("models/.prefixes");
+    home = home.restart().await;
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "what is in memory again is still on disk");
+    for (question, before, tokens) in prompts {
+        let (answer, prompt, cached, _) = turn(&home.client(), &json!([user(question)])).await;
+        assert_eq!((answer, prompt, cached), (before, tokens, tokens - 1), "{question}");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn a_full_prefix_cache_forgets_and_goes_on() {
     let settings = "[node]\nslots = 2\ncontext_length = 256\nprefix_cache = '200KB'";
     let home = Setup::new().settings(settings).start().await;

@@ -4,7 +4,6 @@ mod cache;
 mod catalog;
 mod credits;
 mod defaults;
-mod dialects;
 mod discovery;
 mod edits;
 mod embeddings;
@@ -16,6 +15,7 @@ mod meshes;
 mod owners;
 mod selection;
 mod stream;
+mod table;
 
 use hearth_tests::{Home, Reply, Setup, Upstream};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! `POST /v1/messages`: the Anthropic dialect.
 
-use axum::response::Response;
-use hearth_http::{HttpError, JsonBody};
+use axum::{http::HeaderMap, response::Response};
+use hearth_http::{HttpError, JsonBody, dialect};
 use hearth_wire::{
     anthropic::{MessagesAnswer, MessagesError, MessagesRequest},
     native::requests::AcceptedRequest,
@@ -18,6 +18,7 @@ use crate::asker::Asker;
     request_body = MessagesRequest,
     params(
         ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
+        ("anthropic-beta" = Option<String>, Header, description = "Betas of Anthropic's API: a provider of that dialect is told them"),
         ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
     ),
     responses(
@@ -28,8 +29,11 @@ use crate::asker::Asker;
 )]
 pub(crate) async fn messages(
     asker: Asker,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<MessagesRequest>,
 ) -> Result<Response, HttpError> {
     let (streams, renderer) = (request.streams(), request.renderer(asker.id));
-    asker.answer(request.into_generation()?, renderer, streams).await
+    let mut generation = request.into_generation()?;
+    generation.extra.betas = dialect::betas(&headers);
+    asker.answer(generation, renderer, streams).await
 }

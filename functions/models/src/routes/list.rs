@@ -14,7 +14,7 @@ use hearth_wire::{
     native::models::{ModelList, ModelQuery},
 };
 
-/// The models, by id: those of nodes, and those that the providers list for their keys.
+/// The models: those of nodes, then those that the providers list for their keys, each by id.
 ///
 /// One body serves native clients (`models`) and OpenAI's (`data`). Who sends `anthropic-version` is answered in
 /// Anthropic's shape, a page of `limit` (20 if absent, 1000 at most) behind `after_id` or before `before_id`.

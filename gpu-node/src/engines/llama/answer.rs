@@ -54,10 +54,11 @@ impl Answer {
         self.logprobs.push(sampled.logprob, text.len());
         match self.stop.push(&text) {
             Watched::Pass(text) => self.pass(text, events),
-            Watched::Stopped(text) => {
-                if !self.pass(text, events) {
+            Watched::Stopped { before, stop } => {
+                if !self.pass(before, events) {
                     self.flush_tools(events);
                 }
+                events.push(RunEventBody::StopText { choice: self.choice, text: stop });
                 true
             }
         }

@@ -1,12 +1,16 @@
 //! The context, and what it keeps of prompts and answers: does what [`Prefixes`] decides.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 use llama_cpp_2::{
     DecodeError, LlamaStateSeqFlags, SeqState, context::LlamaContext, llama_batch::LlamaBatch,
+    token::LlamaToken,
 };
 
-use super::prefixes::{Change, Prefixes, SavedId, Token};
+use super::{
+    prefix_files::{PrefixFiles, Taken},
+    prefixes::{Change, Place, Prefixes, SavedId, Token},
+};
 
 /// A context with its sequences' tokens, and those that are saved beside it.
 pub(super) struct Cache<'a> {
@@ -81,6 +85,59 @@ impl<'a> Cache<'a> {
     /// How many beginnings of prompts were given up for room since this was last asked.
     pub(super) fn take_evicted(&mut self) -> u64 {
         std::mem::take(&mut self.evicted)
+    }
+
+    /// Writes what is kept. The context is of no use any more then.
+    pub(super) fn write(&mut self, files: &PrefixFiles) {
+        let (kept, most) = (self.prefixes.kept(), self.prefixes.most_bytes());
+        // What is in the context goes first: what is saved beside it is written from the first sequence.
+        let (here, beside): (Vec<_>, Vec<_>) =
+            kept.into_iter().partition(|(place, _)| matches!(place, Place::Sequence(_)));
+        let written = files.save([here, beside].concat(), most, |(place, tokens), path| {
+            let sequence = match place {
+                Place::Sequence(sequence) => sequence,
+                Place::Saved(id) => {
+                    self.truncate(0, 0)?;
+                    let state = self.saved.remove(&id).ok_or("what was saved is gone")?;
+                    self.restore(&state, 0)?;
+                    0
+                }
+            };
+            let tokens: Vec<LlamaToken> = tokens.into_iter().map(LlamaToken).collect();
+            let bytes = self.context.state_seq_save_file(path, seq_id(sequence), &tokens);
+            bytes.map(|bytes| bytes as u64).map_err(|error| error.to_string())
+        });
+        match written {
+            Ok(0) => {}
+            Ok(prefixes) => tracing::info!(prefixes, "prompts and answers were kept on disk"),
+            Err(error) => tracing::warn!(%error, "prompts and answers can't be kept on disk"),
+        }
+    }
+
+    /// Reads what an earlier worker has written, of at most so many tokens each. Nothing else is kept yet.
+    pub(super) fn read(&mut self, taken: &Taken, most_tokens: usize) {
+        for kept in &taken.files {
+            if let Err(error) = self.read_one(&kept.path, most_tokens) {
+                tracing::warn!(error, "kept tokens on disk can't be read, and are left out");
+            }
+            if let Err(error) = self.truncate(0, 0) {
+                tracing::error!(error, "the first sequence can't be emptied");
+                return;
+            }
+        }
+    }
+
+    fn read_one(&mut self, path: &Path, most_tokens: usize) -> Result<(), String> {
+        let (tokens, _) = self
+            .context
+            .state_seq_load_file(path, seq_id(0), most_tokens)
+            .map_err(|error| error.to_string())?;
+        let state = self.state(0)?;
+        let tokens = tokens.into_iter().map(|token| token.0).collect();
+        let (id, dropped) = self.prefixes.adopt(tokens, state.byte_len() as u64);
+        self.saved.insert(id, state);
+        dropped.iter().for_each(|id| drop(self.saved.remove(id)));
+        Ok(())
     }
 
     /// Changes the context. False if `sequence` could not be given what it was to have: it is empty then.

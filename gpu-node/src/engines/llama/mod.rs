@@ -13,6 +13,7 @@ mod embed;
 mod fit;
 mod grammar;
 mod load;
+mod prefix_files;
 mod prefixes;
 mod progress;
 mod prompt;
@@ -41,8 +42,8 @@ use crate::frames::{self, Command, FrameError, FrameReader, FrameWriter, Report,
 use prompt::Preparer;
 use thread::Work;
 
-/// How long a worker that isn't needed any more waits for its last step.
-const LAST_STEP: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a worker that isn't needed any more waits for its last step, and for what it writes then.
+const LAST_STEP: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What can end a worker.
 #[derive(Debug, thiserror::Error)]

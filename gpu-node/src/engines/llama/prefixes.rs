@@ -80,7 +80,7 @@ struct Saved {
 
 /// Where tokens are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Sequence(usize),
     Saved(SavedId),
 }
@@ -225,6 +225,26 @@ impl Prefixes {
         dropped
     }
 
+    /// All tokens that there are, and where, the hottest first; those worth it.
+    pub(super) fn kept(&self) -> Vec<(Place, Vec<Token>)> {
+        let sequences = self.sequences.iter().enumerate();
+        let sequences = sequences.map(|(index, s)| (Place::Sequence(index), &s.tokens, s.last_used));
+        let saved = self.saved.iter().map(|saved| (Place::Saved(saved.id), &saved.tokens, saved.last_used));
+        let mut kept: Vec<_> =
+            sequences.chain(saved).filter(|(_, tokens, _)| tokens.len() >= WORTH_KEEPING).collect();
+        kept.sort_by_key(|(_, _, last_used)| std::cmp::Reverse(*last_used));
+        kept.into_iter().map(|(place, tokens, _)| (place, tokens.clone())).collect()
+    }
+
+    /// Notes tokens that were saved before, the hottest so far; the name that they get, and what must be
+    /// forgotten so that all fit.
+    pub(super) fn adopt(&mut self, tokens: Vec<Token>, bytes: u64) -> (SavedId, Vec<SavedId>) {
+        self.clock += 1;
+        let id = self.clock;
+        self.saved.push(Saved { id, tokens, bytes, last_used: id });
+        (id, self.saved(id, Some(bytes)))
+    }
+
     fn drop_saved(&mut self, dropped: &mut Vec<SavedId>, which: impl Fn(&Saved) -> bool) {
         dropped.extend(self.saved.extract_if(.., |saved| which(saved)).map(|saved| saved.id));
     }
@@ -273,6 +293,11 @@ impl Prefixes {
     pub(super) fn idle_tokens(&self) -> usize {
         let idle = self.sequences.iter().filter(|s| !s.leased).map(|s| s.tokens.len());
         idle.chain(self.saved.iter().map(|saved| saved.tokens.len())).sum()
+    }
+
+    /// What everything saved may take.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.most_bytes
     }
 
     /// What everything saved takes.

@@ -84,8 +84,8 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Steps until the process ends.
-    pub(super) fn run(mut self) {
+    /// Steps until the process is to end; gives what is computed.
+    pub(super) fn run(mut self) -> Cache<'a> {
         let mut batch = LlamaBatch::new(BATCH as usize, 1);
         let mut told = Instant::now();
         while self.drain() {
@@ -100,6 +100,7 @@ impl<'a> Steps<'a> {
                 told = Instant::now();
             }
         }
+        self.cache
     }
 
     /// Takes in what came; waits for something if there is nothing to do. False when nothing can come.

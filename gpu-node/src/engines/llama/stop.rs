@@ -13,8 +13,13 @@ pub(super) struct StopWatch {
 pub(super) enum Watched {
     /// This much can go out.
     Pass(String),
-    /// A stop text was met; this much came before it.
-    Stopped(String),
+    /// A stop text was met.
+    Stopped {
+        /// What came before it.
+        before: String,
+        /// Which one.
+        stop: String,
+    },
 }
 
 impl StopWatch {
@@ -24,9 +29,11 @@ impl StopWatch {
 
     pub(super) fn push(&mut self, text: &str) -> Watched {
         self.held.push_str(text);
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
+        let met = self.stops.iter().filter_map(|stop| Some((self.held.find(stop.as_str())?, stop)));
+        if let Some((at, stop)) = met.min_by_key(|(at, _)| *at) {
+            let stop = stop.clone();
             self.held.truncate(at);
-            return Watched::Stopped(std::mem::take(&mut self.held));
+            return Watched::Stopped { before: std::mem::take(&mut self.held), stop };
         }
         let keep = self.longest_beginning();
         let rest = self.held.split_off(self.held.len() - keep);
@@ -55,34 +62,38 @@ impl StopWatch {
 mod tests {
     use super::*;
 
-    /// Feeds `pieces` and gives what went out, and whether it stopped.
-    fn watch(stops: &[&str], pieces: &[&str]) -> (String, bool) {
+    /// Feeds `pieces` and gives what went out, and at what it stopped.
+    fn watch(stops: &[&str], pieces: &[&str]) -> (String, Option<String>) {
         let mut watch = StopWatch::new(stops.iter().map(|s| (*s).to_owned()).collect());
         let mut out = String::new();
         for piece in pieces {
             match watch.push(piece) {
                 Watched::Pass(text) => out.push_str(&text),
-                Watched::Stopped(text) => return (out + &text, true),
+                Watched::Stopped { before, stop } => return (out + &before, Some(stop)),
             }
         }
-        (out + &watch.finish(), false)
+        (out + &watch.finish(), None)
     }
+
+    /// Stop texts, pieces, what goes out, and at what it stops.
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], &'a str, Option<&'a str>);
 
     #[test]
     fn text_stops_before_the_first_stop_text_however_it_is_cut() {
-        let cases: &[(&[&str], &[&str], &str, bool)] = &[
-            (&[], &["any", "thing"], "anything", false),
-            (&["END"], &["the END."], "the ", true),
-            (&["END"], &["the E", "N", "D."], "the ", true),
-            (&["END"], &["the E", "NOUGH"], "the ENOUGH", false),
-            (&["END"], &["the E"], "the E", false),
-            (&["b", "abc"], &["xa", "bc"], "x", true),
-            (&["aab"], &["aa", "ab"], "a", true),
-            (&["ä!"], &["grün ä", "!"], "grün ", true),
-            (&["\n\n"], &["one\n", "two\n", "\nthree"], "one\ntwo", true),
+        let cases: &[Case<'_>] = &[
+            (&[], &["any", "thing"], "anything", None),
+            (&["END"], &["the END."], "the ", Some("END")),
+            (&["END"], &["the E", "N", "D."], "the ", Some("END")),
+            (&["END"], &["the E", "NOUGH"], "the ENOUGH", None),
+            (&["END"], &["the E"], "the E", None),
+            (&["b", "abc"], &["xa", "bc"], "x", Some("abc")),
+            (&["aab"], &["aa", "ab"], "a", Some("aab")),
+            (&["ä!"], &["grün ä", "!"], "grün ", Some("ä!")),
+            (&["\n\n"], &["one\n", "two\n", "\nthree"], "one\ntwo", Some("\n\n")),
         ];
-        for (stops, pieces, out, stopped) in cases {
-            assert_eq!(watch(stops, pieces), ((*out).to_owned(), *stopped), "{stops:?} over {pieces:?}");
+        for (stops, pieces, out, stop) in cases {
+            let expected = ((*out).to_owned(), stop.map(str::to_owned));
+            assert_eq!(watch(stops, pieces), expected, "{stops:?} over {pieces:?}");
         }
     }
 
@@ -98,8 +109,10 @@ mod tests {
             let (out, stopped) = watch(&stops, &pieces);
             proptest::prop_assert!(whole.starts_with(&out));
             proptest::prop_assert!(stops.iter().all(|stop| !out.contains(stop)));
-            proptest::prop_assert_eq!(stopped, stops.iter().any(|stop| whole.contains(stop)));
-            if !stopped { proptest::prop_assert_eq!(out, whole); }
+            proptest::prop_assert_eq!(stopped.is_some(), stops.iter().any(|stop| whole.contains(stop)));
+            if let Some(stop) = stopped {
+                proptest::prop_assert!(whole[out.len()..].starts_with(&stop));
+            } else { proptest::prop_assert_eq!(out, whole); }
         }
     }
 }

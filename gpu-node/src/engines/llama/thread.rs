@@ -11,6 +11,7 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use super::{
     embed::{self, EmbedJob},
     load::{self, BATCH},
+    prefix_files::PrefixFiles,
     prompt::{Admission, Preparer},
     steps::Steps,
 };
@@ -65,10 +66,19 @@ fn load_and_step(
         let batch_tokens = spec.context_length.max(BATCH) as usize;
         embed::run(&mut context, batch_tokens, &work, reports);
     } else {
-        let cache = load::text_cache(&loaded, spec)?;
+        let mut cache = load::text_cache(&loaded, spec)?;
+        let files = PrefixFiles::of(spec)
+            .inspect_err(|error| tracing::warn!(%error, "nothing is kept on disk of prompts and answers"));
+        let files = files.ok().flatten();
+        if let Some(taken) = files.as_ref().and_then(PrefixFiles::take) {
+            cache.read(&taken, spec.context_length as usize);
+        }
         let _ = ready.send(preparer);
         let _ = reports.send(Report::Ready);
-        Steps::new(cache, Arc::clone(&loaded.vocabulary), spec, work, reports.clone()).run();
+        let mut cache = Steps::new(cache, Arc::clone(&loaded.vocabulary), spec, work, reports.clone()).run();
+        if let Some(files) = files {
+            cache.write(&files);
+        }
     }
     Ok(())
 }

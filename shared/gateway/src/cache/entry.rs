@@ -123,6 +123,7 @@ pub(crate) fn append(events: &mut Vec<RunEventBody>, event: RunEventBody) {
 fn choice_of(event: &RunEventBody) -> Option<u32> {
     match event {
         RunEventBody::Delta { choice, .. }
+        | RunEventBody::Refusal { choice, .. }
         | RunEventBody::Reasoning { choice, .. }
         | RunEventBody::ToolCall { choice, .. }
         | RunEventBody::ChoiceDone { choice, .. } => Some(*choice),

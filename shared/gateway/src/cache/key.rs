@@ -44,6 +44,8 @@ struct Asked<'a> {
     task: AskedTask<'a>,
     /// What is passed on, and to providers of which dialect.
     extra: Option<(ClientDialect, Vec<(&'a str, Canonical<'a>)>)>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    betas: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -87,7 +89,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         model,
         task,
         route: Route { provider, mode, fallbacks, preferred, resume: _ },
-        extra: Extra { dialect, fields },
+        extra: Extra { dialect, fields, betas },
         // What the prompt asks for has become the task.
         intent: _,
         // None of these changes what the model says. An answer of a stand-in, or of two models, isn't kept.
@@ -95,6 +97,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         while_loading: _,
         priority: _,
         cache: _,
+        whole: _,
     } = generation;
     let asked = Asked {
         version: VERSION,
@@ -112,6 +115,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
             fields.sort_unstable_by_key(|(name, _)| *name);
             (*dialect, fields)
         }),
+        betas,
     };
     let mut hasher = Hasher(Sha256::new());
     serde_json::to_writer(&mut hasher, &asked).ok()?;

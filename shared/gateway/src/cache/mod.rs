@@ -194,7 +194,7 @@ impl Gateway {
         match found {
             Found::Answer(entry) => {
                 cache.count(CacheOutcome::Hit);
-                Ok(self.replay(caller, id, &entry))
+                Ok(self.replay(caller, id, &entry, generation.whole))
             }
             Found::Nothing(_) if !keeps => {
                 cache.count(CacheOutcome::Miss);

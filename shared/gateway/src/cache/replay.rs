@@ -18,13 +18,13 @@ use crate::{
 
 impl Gateway {
     /// The run `id`, served with a kept answer. It is recorded as any other.
-    pub(super) fn replay(&self, caller: &Caller, id: RunId, entry: &Arc<Entry>) -> RunStream {
+    pub(super) fn replay(&self, caller: &Caller, id: RunId, entry: &Arc<Entry>, whole: bool) -> RunStream {
         let first: VecDeque<RunEvent> = entry.replay().collect();
         // Nothing follows but the stream's end, when the other one is dropped.
         let (end, rest) = mpsc::unbounded_channel();
         let run = new_run(caller, id, &entry.selected());
         let behind = &self.0.behind;
-        let recording = record::start(self.store().clone(), run, behind, self.together());
+        let recording = record::start(self.store().clone(), run, behind, self.together(), whole);
         for event in &first {
             if !matches!(event.body, RunEventBody::Embedding { .. }) {
                 recording.note(event.clone());

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hearth_domain::RunId;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long whoever looks for a run may wait for it to be stored; where a process is frozen after an
 /// answer, the answer's beginning waits so long.
@@ -32,7 +32,14 @@ struct Stage {
 
 /// The runs that are being recorded.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Behind(Arc<Mutex<HashMap<RunId, Arc<watch::Sender<Stage>>>>>);
+pub(crate) struct Behind(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    runs: Mutex<HashMap<RunId, Arc<watch::Sender<Stage>>>>,
+    /// Somebody waits.
+    waited_for: Notify,
+}
 
 impl Behind {
     /// Notes a run that is about to be recorded.
@@ -80,15 +87,21 @@ impl Behind {
         tokio::time::timeout(patience, all).await.is_ok()
     }
 
+    /// Waits until somebody waits for a run, or has begun to since this was called last.
+    pub(super) async fn is_waited_for(&self) {
+        self.0.waited_for.notified().await;
+    }
+
     async fn until(&self, id: RunId, patience: Duration, reached: impl Fn(&Stage) -> bool) {
         let stage = self.runs().get(&id).map(|stage| stage.subscribe());
         if let Some(mut stage) = stage {
+            self.0.waited_for.notify_one();
             let _ = tokio::time::timeout(patience, stage.wait_for(reached)).await;
         }
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<watch::Sender<Stage>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

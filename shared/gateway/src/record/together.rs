@@ -1,19 +1,19 @@
 //! Runs that have ended, written down many at a time.
 //!
-//! A short run is one item and its events another. Written alone they cost more than the rest of the
+//! A short run is an item, and its events may be another. Written alone they cost more than the rest of the
 //! gateway's work for the run; in one transaction with those of others they cost a fraction.
 
 use std::time::Duration;
 
-use hearth_store::Store;
+use hearth_store::{Store, runs::Ended};
 use tokio::sync::mpsc::{self, error::SendError};
 
-use super::Recorder;
+use super::{Recorder, behind::Behind};
 
-/// How long the first one waits for others.
-const LINGER: Duration = Duration::from_millis(5);
-/// The most that are written at once. Each is two items, and a transaction has 100 at most.
-const MOST: usize = 50;
+/// How long the first one waits for others, unless somebody waits for it.
+const LINGER: Duration = Duration::from_millis(25);
+/// The most that are written at once: a transaction has 100 items at most.
+const MOST: usize = 100;
 
 /// The writer, which works while there is a handle to it.
 #[derive(Debug, Clone)]
@@ -21,9 +21,9 @@ pub(crate) struct Together(mpsc::UnboundedSender<Box<Recorder>>);
 
 impl Together {
     /// Starts the writer.
-    pub(crate) fn start(store: Store) -> Self {
+    pub(crate) fn start(store: Store, behind: Behind) -> Self {
         let (handle, inbox) = mpsc::unbounded_channel();
-        tokio::spawn(write(store, inbox));
+        tokio::spawn(write(store, behind, inbox));
         Self(handle)
     }
 
@@ -35,18 +35,23 @@ impl Together {
     }
 }
 
-async fn write(store: Store, mut inbox: mpsc::UnboundedReceiver<Box<Recorder>>) {
+async fn write(store: Store, behind: Behind, mut inbox: mpsc::UnboundedReceiver<Box<Recorder>>) {
     let mut ended = Vec::with_capacity(MOST);
     while inbox.recv_many(&mut ended, MOST).await > 0 {
-        if ended.len() < MOST {
-            tokio::time::sleep(LINGER).await;
-            while ended.len() < MOST
-                && let Ok(next) = inbox.try_recv()
-            {
-                ended.push(next);
-            }
+        let full = async {
+            while let left @ 1.. = MOST - ended.len()
+                && inbox.recv_many(&mut ended, left).await > 0
+            {}
+        };
+        tokio::select! {
+            () = full => {}
+            () = tokio::time::sleep(LINGER) => {}
+            () = behind.is_waited_for() => {}
         }
-        let runs: Vec<_> = ended.iter_mut().map(|one| (&one.run, &*one.pending.make_contiguous())).collect();
+        let runs: Vec<_> = ended
+            .iter_mut()
+            .map(|one| Ended { run: &one.run, events: one.pending.make_contiguous() })
+            .collect();
         if let Err(error) = store.runs().put_ended(&runs).await {
             tracing::warn!(runs = runs.len(), %error, "the ends of runs wait to be recorded");
             for alone in ended.drain(..) {

@@ -11,9 +11,13 @@ pub mod openai_responses;
 
 use hearth_domain::{ClientDialect, TextTask};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::{Call, Framing};
+
+/// Where Anthropic's clients name the betas that they want.
+const BETA: &str = "anthropic-beta";
 
 /// A language that providers speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,17 @@ impl Dialect {
             Self::Bedrock => bedrock::request::body(call.model.as_str(), task),
             Self::Anthropic => anthropic::request::body(call, task),
         }
+    }
+
+    /// What the head of the request says for the client: the betas that it asks for, if it speaks this dialect
+    /// and this dialect has them (<https://platform.claude.com/docs/en/api/beta-headers>).
+    #[must_use]
+    pub fn headers(self, call: &Call) -> HeaderMap {
+        let extra = &call.generation.extra;
+        let passed_on = self == Self::Anthropic && extra.dialect == ClientDialect::Anthropic;
+        let betas = HeaderValue::try_from(extra.betas.join(","));
+        let betas = betas.ok().filter(|betas| passed_on && !betas.is_empty());
+        betas.map(|betas| (HeaderName::from_static(BETA), betas)).into_iter().collect()
     }
 
     /// What reads the answer.

@@ -79,7 +79,7 @@ fn param(result: Result<Job, ApiError>) -> Option<String> {
 fn openai_embeds() {
     let mut asking = call("small", EmbeddingTask { dimensions: Some(2), ..texts(&["a", "b"]) });
     let fields = serde_json::Map::from_iter([("user".to_owned(), json!("ada"))]);
-    asking.generation.extra = Extra { dialect: ClientDialect::OpenAiEmbeddings, fields };
+    asking.generation.extra = Extra::new(ClientDialect::OpenAiEmbeddings, fields);
     let job = job(&endpoint("openai"), &asking).unwrap();
     let body = json!({"user": "ada", "model": "small", "input": ["a", "b"], "dimensions": 2});
     assert_eq!(asked(&job), [("https://vendor.test/v1/embeddings", &body)]);
@@ -146,7 +146,7 @@ fn openai_draws() {
     };
     let mut asking = call("gpt-image-1", task);
     let fields = serde_json::Map::from_iter([("moderation".to_owned(), json!("low"))]);
-    asking.generation.extra = Extra { dialect: ClientDialect::OpenAiImages, fields };
+    asking.generation.extra = Extra::new(ClientDialect::OpenAiImages, fields);
     let job = job(&endpoint("openai"), &asking).unwrap();
     let body = json!({
         "moderation": "low", "model": "gpt-image-1", "prompt": "a fox", "n": 2, "size": "1536x1024",
@@ -189,7 +189,7 @@ fn an_image_is_changed_by_a_form() {
     let masked = ImageTask { images: vec![picture()], mask: Some(picture()), ..fox() };
     let mut call = call("gpt-image-1", masked);
     let fields = serde_json::Map::from_iter([("input_fidelity".to_owned(), json!("high"))]);
-    call.generation.extra = Extra { dialect: ClientDialect::OpenAiImages, fields };
+    call.generation.extra = Extra { dialect: ClientDialect::OpenAiImages, fields, ..Extra::default() };
     let job = self::job(&endpoint("openai"), &call).unwrap();
     let form = self::form(&job);
     assert_eq!(form.value("mask"), Some(String::from_utf8_lossy(PNG).into_owned()));

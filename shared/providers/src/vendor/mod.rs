@@ -41,6 +41,11 @@ pub struct Vendor {
 }
 
 impl Vendor {
+    /// Whether it has OpenAI's responses beside its usual API, at the same address.
+    pub(crate) fn has_responses(&self) -> bool {
+        matches!(self.kind, "openai" | "azure" | "openai_compatible")
+    }
+
     /// Where it tells what is left of the credit; the first place that tells something counts.
     pub(crate) fn balance(&self) -> &'static [BalanceAt] {
         match self.kind {

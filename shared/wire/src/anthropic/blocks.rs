@@ -289,8 +289,14 @@ fn assistant(content: MessagesContent, param: &str) -> Result<Message, ApiError>
                 reasoning.push(Reasoning { text, signature, encrypted: None });
             }
             "redacted_thinking" => {
-                let data = given(&block.data, &at, "data")?.clone();
-                reasoning.push(Reasoning { encrypted: Some(data), ..Reasoning::default() });
+                let data = Some(given(&block.data, &at, "data")?.clone());
+                match reasoning.last_mut() {
+                    // Another maker's thoughts, which were told as two blocks.
+                    Some(open) if open.signature.is_none() && open.encrypted.is_none() => {
+                        open.encrypted = data
+                    }
+                    _ => reasoning.push(Reasoning { encrypted: data, ..Reasoning::default() }),
+                }
             }
             _ => return Err(block.misplaced(&at)),
         }

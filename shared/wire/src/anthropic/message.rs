@@ -21,9 +21,9 @@ pub struct MessagesAnswer {
     pub model: String,
     /// What the model thought, said and calls, in order.
     pub content: Vec<MessagesAnswerBlock>,
-    /// `end_turn`, `max_tokens`, `tool_use` or `refusal`.
+    /// `end_turn`, `stop_sequence`, `max_tokens`, `tool_use` or `refusal`.
     pub stop_reason: Option<String>,
-    /// Always null: a stop text ends the turn, and isn't told.
+    /// The stop text that ended the answer, where it is known which.
     pub stop_sequence: Option<String>,
     /// Always null: there is no more to tell of the end.
     #[serde(default)]
@@ -154,9 +154,9 @@ impl From<Usage> for MessagesUsage {
 /// The blocks of a whole answer.
 pub(super) fn blocks(answer: &Answer) -> Vec<MessagesAnswerBlock> {
     let mut blocks: Vec<_> = answer.reasoning.iter().flat_map(thoughts).collect();
-    if !answer.text.is_empty() {
-        let citations = Some(Vec::new());
-        blocks.push(MessagesAnswerBlock::Text { text: answer.text.clone(), citations });
+    let text = answer.said();
+    if !text.is_empty() {
+        blocks.push(MessagesAnswerBlock::Text { text, citations: Some(Vec::new()) });
     }
     blocks.extend(answer.tool_calls.iter().map(call));
     blocks
@@ -176,9 +176,10 @@ fn call(call: &ToolCall) -> MessagesAnswerBlock {
     MessagesAnswerBlock::call(call, serde_json::from_str(&call.arguments).unwrap_or_default())
 }
 
-/// The stop reasons that Anthropic's clients know.
-pub(super) fn stop_reason(reason: FinishReason) -> &'static str {
+/// The stop reasons that Anthropic's clients know. `at_stop`: a stop text was met.
+pub(super) fn stop_reason(reason: FinishReason, at_stop: bool) -> &'static str {
     match reason {
+        FinishReason::Stop if at_stop => "stop_sequence",
         FinishReason::Stop | FinishReason::Cancelled => "end_turn",
         FinishReason::Length => "max_tokens",
         FinishReason::ToolCalls => "tool_use",

@@ -4,7 +4,10 @@ use hearth_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{ApiError, native::models::ModelBody};
+use crate::{
+    ApiError,
+    native::models::{ModelBody, place},
+};
 
 const DEFAULT_LIMIT: u32 = 20;
 const MAX_LIMIT: u32 = 1000;
@@ -27,7 +30,7 @@ pub struct ModelInfo {
 /// A page of models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelPage {
-    /// The models, by id.
+    /// The models, nodes' before providers', each by id.
     pub data: Vec<ModelInfo>,
     /// Whether there are more behind them; before them, where the page was asked for by `before_id`.
     pub has_more: bool,
@@ -59,7 +62,7 @@ impl From<ModelBody> for ModelInfo {
 }
 
 impl ModelPage {
-    /// The page of `models`, which are sorted by id, that is asked for. `limit` is 1 to 1000, and 20 if absent.
+    /// The page of `models`, which are in the order of their places, that is asked for. `limit` is 1 to 1000, and 20 if absent.
     ///
     /// # Errors
     /// `invalid_request` for another limit, or for both a beginning and an end.
@@ -76,8 +79,8 @@ impl ModelPage {
             return Err(ApiError::invalid("before_id", "name after_id or before_id, and not both"));
         }
         models.retain(|model| {
-            query.after_id.as_ref().is_none_or(|after| model.id > *after)
-                && query.before_id.as_ref().is_none_or(|before| model.id < *before)
+            query.after_id.as_deref().is_none_or(|after| place(&model.id) > place(after))
+                && query.before_id.as_deref().is_none_or(|before| place(&model.id) < place(before))
         });
         let over = models.len().saturating_sub(limit as usize);
         if query.before_id.is_some() {

@@ -54,7 +54,11 @@ impl Render for Renderer {
         self.note(&event.body);
         match &event.body {
             RunEventBody::Started { .. } => self.greeting(),
-            RunEventBody::Delta { choice: 0, text, .. } if !text.is_empty() => self.text(text),
+            RunEventBody::Delta { choice: 0, text, .. } | RunEventBody::Refusal { choice: 0, text }
+                if !text.is_empty() =>
+            {
+                self.text(text)
+            }
             RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
             RunEventBody::ToolCall { choice: 0, .. } => {
                 let mut frames = self.greeting();
@@ -78,7 +82,9 @@ impl Render for Renderer {
         let reason = ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         let content = self.answer().map(blocks).unwrap_or_default();
-        Ok(MessagesAnswer { content, stop_reason: Some(stop_reason(reason).to_owned()), ..self.empty() })
+        let stop_sequence = self.stop_text(reason);
+        let stop_reason = Some(stop_reason(reason, stop_sequence.is_some()).to_owned());
+        Ok(MessagesAnswer { content, stop_reason, stop_sequence, ..self.empty() })
     }
 }
 
@@ -111,6 +117,11 @@ impl Renderer {
     /// The only answer: this dialect has no word for others.
     fn answer(&self) -> Option<&Answer> {
         self.answers.all().first()
+    }
+
+    /// The stop text that ended the answer, if that is why it ended.
+    fn stop_text(&self, reason: FinishReason) -> Option<String> {
+        self.answer().and_then(|answer| answer.stop_text.clone()).filter(|_| reason == FinishReason::Stop)
     }
 
     fn empty(&self) -> MessagesAnswer {
@@ -223,7 +234,8 @@ impl Renderer {
         let mut frames = self.greeting();
         self.tell_calls(true, &mut frames);
         frames.extend(self.close());
-        let delta = json!({"stop_reason": stop_reason(reason), "stop_sequence": null});
+        let stop = self.stop_text(reason);
+        let delta = json!({"stop_reason": stop_reason(reason, stop.is_some()), "stop_sequence": stop});
         let usage = MessagesUsage::from(self.usage);
         frames.push(frame("message_delta", json!({"delta": delta, "usage": usage})));
         self.ended = true;

@@ -119,7 +119,7 @@ impl MessagesRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra { dialect: ClientDialect::Anthropic, fields: extra },
+            extra: Extra::new(ClientDialect::Anthropic, extra),
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

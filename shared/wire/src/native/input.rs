@@ -9,6 +9,7 @@ use crate::{
     openai::{
         chat::{ChatMessage, ChatRole},
         content::Content,
+        reasoning::ReasoningDetail,
         tools::ToolCallBody,
     },
 };
@@ -49,6 +50,12 @@ pub struct InputMessage {
     /// In a tool's message, the id of the call that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// What the assistant thought before it answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+    /// The same with what its maker wants back, as the answer gave it; counts before `reasoning`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Vec<ReasoningDetail>>,
 }
 
 impl Input {
@@ -100,7 +107,8 @@ impl From<InputMessage> for ChatMessage {
             name: message.name,
             tool_calls: message.tool_calls,
             tool_call_id: message.tool_call_id,
-            reasoning_content: None,
+            reasoning_content: message.reasoning,
+            reasoning_details: message.reasoning_details,
             function_call: None,
         }
     }

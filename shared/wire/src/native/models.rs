@@ -1,6 +1,8 @@
 //! `/v1/models`: one body that serves the native and the OpenAI shape.
 
-use hearth_domain::{Capability, Facts, Input, Modality, Model, Price, RuntimeState, Tier};
+use hearth_domain::{
+    Capability, Facts, Input, Modality, Model, Price, RuntimeState, Tier, route::provider_and_model,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -152,6 +154,13 @@ impl Availability {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// The place in a list of the model of this id: nodes' models come before providers', whose ids name the provider
+/// before a colon, and each sort is by id.
+#[must_use]
+pub fn place(id: &str) -> (bool, &str) {
+    (provider_and_model(id).is_some(), id)
 }
 
 /// Which models are meant by a `status`.

@@ -9,6 +9,7 @@ use crate::{
     answer::{Answer, Answers},
     openai::{
         logprobs::{TokenLogprobBody, entries},
+        reasoning::{ReasoningDetail, details},
         tools::ToolCallBody,
     },
 };
@@ -21,6 +22,9 @@ pub struct Output {
     /// What the model thought before it, if it tells; of several answers that of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
+    /// The same with what its maker wants back in the next turn, where it wants something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Vec<ReasoningDetail>>,
     /// The tools that the model calls, if any; of several answers those of the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallBody>,
@@ -62,6 +66,9 @@ pub struct OutputChoice {
     /// What the model thought before it, if it tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
+    /// The same with what its maker wants back in the next turn, where it wants something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Vec<ReasoningDetail>>,
     /// The tools that the model calls, if any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallBody>,
@@ -79,8 +86,8 @@ impl From<&Answers> for Output {
             (0..).zip(answers.all()).map(|(index, answer)| OutputChoice::new(index, answer)).collect();
         let first = choices.first().cloned().unwrap_or_default();
         let choices = if choices.len() > 1 { choices } else { Vec::new() };
-        let OutputChoice { text, reasoning, tool_calls, logprobs, .. } = first;
-        Self { text, reasoning, tool_calls, logprobs, choices, ..Self::default() }
+        let OutputChoice { text, reasoning, reasoning_details, tool_calls, logprobs, .. } = first;
+        Self { text, reasoning, reasoning_details, tool_calls, logprobs, choices, ..Self::default() }
     }
 }
 
@@ -88,8 +95,9 @@ impl OutputChoice {
     fn new(index: u32, answer: &Answer) -> Self {
         Self {
             index,
-            text: answer.text.clone(),
+            text: answer.said(),
             reasoning: thoughts(&answer.reasoning),
+            reasoning_details: details(&answer.reasoning),
             tool_calls: bodies(&answer.tool_calls),
             logprobs: (!answer.logprobs.is_empty()).then(|| entries(&answer.logprobs)),
             finish_reason: answer.finish_reason,

@@ -42,6 +42,7 @@ impl Render for Renderer {
             RunEventBody::Queued { position } => json!({"event": "queued", "position": position}),
             RunEventBody::Loading { progress } => json!({"event": "loading", "progress": progress}),
             RunEventBody::Delta { choice, text, logprobs } => delta(*choice, text, logprobs),
+            RunEventBody::Refusal { choice, text } => delta(*choice, text, &[]),
             RunEventBody::Reasoning { choice, added, .. } if !added.text.is_empty() => {
                 json!({"event": "reasoning", "choice": choice, "text": added.text})
             }
@@ -56,6 +57,7 @@ impl Render for Renderer {
             }
             RunEventBody::Started { .. }
             | RunEventBody::Reasoning { .. }
+            | RunEventBody::StopText { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::File { .. }

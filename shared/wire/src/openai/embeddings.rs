@@ -107,7 +107,7 @@ impl EmbeddingRequest {
         Ok(Generation {
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra { dialect: ClientDialect::OpenAiEmbeddings, fields: self.extra },
+            extra: Extra::new(ClientDialect::OpenAiEmbeddings, self.extra),
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

@@ -7,5 +7,6 @@ pub mod embeddings;
 pub mod format;
 pub mod images;
 pub mod logprobs;
+pub mod reasoning;
 pub mod responses;
 pub mod tools;

@@ -4,7 +4,7 @@ use hearth_domain::{Image, ImageSource, Message, Part, Reasoning, Role, ToolCall
 use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
-use crate::dialect::gemini::seal::is_googles;
+use crate::dialect::{gemini::seal::is_googles, openai_responses::seal::is_openais};
 
 pub(super) const USER: &str = "user";
 pub(super) const ASSISTANT: &str = "assistant";
@@ -120,7 +120,8 @@ fn said(message: &Message) -> Result<Vec<Value>, ApiError> {
 fn thoughts(block: &Reasoning) -> Option<Value> {
     // A seal of another maker is none.
     let signature = block.signature.as_deref().filter(|signature| !is_googles(signature));
-    match (signature, &block.encrypted) {
+    let encrypted = block.encrypted.as_deref().filter(|encrypted| !is_openais(encrypted));
+    match (signature, encrypted) {
         (Some(signature), _) => {
             Some(json!({"type": "thinking", "thinking": block.text, "signature": signature}))
         }

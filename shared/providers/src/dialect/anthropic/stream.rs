@@ -17,6 +17,7 @@ pub(in crate::dialect) struct MessagesDecoder {
     /// How many calls have.
     calls: u32,
     stop_reason: Option<String>,
+    stop_sequence: Option<String>,
 }
 
 /// The block that is being told. There is one at a time.
@@ -114,6 +115,7 @@ enum Delta {
 #[derive(Debug, Deserialize)]
 struct Ended {
     stop_reason: Option<String>,
+    stop_sequence: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,6 +155,7 @@ impl Decoder for MessagesDecoder {
             Event::MessageDelta { delta, usage } => {
                 self.usage.take(usage.unwrap_or_default());
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
+                self.stop_sequence = delta.stop_sequence.or(self.stop_sequence.take());
                 None
             }
             Event::MessageStop => return self.end(),
@@ -170,7 +173,9 @@ impl Decoder for MessagesDecoder {
             "tool_use" => FinishReason::ToolCalls,
             _ => FinishReason::Stop,
         };
-        Ok(vec![RunEventBody::Usage { usage: self.usage.into() }, RunEventBody::Done { finish_reason }])
+        let stop = self.stop_sequence.take().map(|text| RunEventBody::StopText { choice: 0, text });
+        let usage = RunEventBody::Usage { usage: self.usage.into() };
+        Ok(stop.into_iter().chain([usage, RunEventBody::Done { finish_reason }]).collect())
     }
 }
 

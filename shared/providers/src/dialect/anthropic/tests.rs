@@ -289,7 +289,7 @@ fn what_a_client_of_this_dialect_says_stands() {
     };
     let with = |dialect| {
         let mut call = call("claude-opus-4-6", task.clone());
-        call.generation.extra = Extra { dialect, fields: fields.as_object().unwrap().clone() };
+        call.generation.extra = Extra::new(dialect, fields.as_object().unwrap().clone());
         body(&call, &task).unwrap()
     };
     let own = with(ClientDialect::Anthropic);
@@ -480,7 +480,14 @@ async fn a_call_over_http_has_the_key_and_the_version() {
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let vendor = vendor::of_kind("anthropic").unwrap();
     let (name, timeouts) = ("claude".to_owned(), Timeouts::default());
-    let endpoint = Endpoint { name, vendor, base_url, key: Some(Secret::new("sk-ant-1")), timeouts };
+    let endpoint = Endpoint {
+        name,
+        vendor,
+        dialect: vendor.dialect,
+        base_url,
+        key: Some(Secret::new("sk-ant-1")),
+        timeouts,
+    };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
     let events: Vec<_> = provider.generate(call(OLD, hello())).await.unwrap().collect().await;
     server.abort();

@@ -44,6 +44,12 @@ pub(super) fn fields(model: &str, task: &TextTask) -> Result<Map<String, Value>,
     Ok(fields)
 }
 
+/// What is to be told beside the answer: which stop text ended it, as `additionalModelResponseFieldPaths`.
+pub(super) fn told(model: &str, task: &TextTask) -> Option<Value> {
+    let stops = model.contains("anthropic.") && !task.sampling.stop.is_empty();
+    stops.then(|| json!(["/stop_sequence"]))
+}
+
 /// At most how many tokens to think in: fewer than the whole answer may have.
 fn budget(effort: ReasoningEffort, max_tokens: Option<u32>) -> Result<u32, ApiError> {
     let wanted = match effort {

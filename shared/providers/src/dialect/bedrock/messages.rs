@@ -4,7 +4,7 @@ use hearth_domain::{Image, ImageSource, Message, Part, Reasoning, Role, ToolCall
 use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
-use crate::dialect::gemini::seal::is_googles;
+use crate::dialect::{gemini::seal::is_googles, openai_responses::seal::is_openais};
 
 /// The turns of a conversation. What one side says in several messages is one turn: so the results of calls
 /// stand together, as Bedrock asks for it.
@@ -71,7 +71,7 @@ fn said(message: &Message, tools: bool) -> Result<Vec<Value>, ApiError> {
 
 /// Thoughts without a signature are refused, as those are that another maker signed.
 fn thought(block: &Reasoning) -> Option<Value> {
-    if let Some(hidden) = &block.encrypted {
+    if let Some(hidden) = block.encrypted.as_deref().filter(|encrypted| !is_openais(encrypted)) {
         return Some(json!({"reasoningContent": {"redactedContent": hidden}}));
     }
     let signature = block.signature.as_deref().filter(|signature| !is_googles(signature))?;

@@ -11,6 +11,16 @@ pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, Ap
     if task.choices > 1 {
         return Err(ApiError::invalid("n", "this provider gives one answer at a time; leave n out"));
     }
+    if task.top_logprobs.is_some() {
+        return Err(ApiError::invalid(
+            "logprobs",
+            "this provider tells no log-probabilities; leave logprobs out",
+        ));
+    }
+    if !task.sampling.logit_bias.is_empty() {
+        let message = "this provider lets no tokens be favoured; leave logit_bias out";
+        return Err(ApiError::invalid("logit_bias", message));
+    }
     let tools = !task.tools.is_empty() && task.tool_choice != ToolChoice::None;
     let mut body = json!({"messages": messages(&task.messages, tools)?});
     let instructions = task.messages.iter().filter(|message| message.role == Role::System);
@@ -29,6 +39,9 @@ pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, Ap
     }
     if let Some(output) = output_config(&task.response_format)? {
         body["outputConfig"] = output;
+    }
+    if let Some(told) = claude::told(model, task) {
+        body["additionalModelResponseFieldPaths"] = told;
     }
     let further = claude::fields(model, task)?;
     if !further.is_empty() {

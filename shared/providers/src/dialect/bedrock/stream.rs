@@ -92,6 +92,8 @@ struct BlockStop {
 #[serde(rename_all = "camelCase")]
 struct MessageStop {
     stop_reason: String,
+    #[serde(default)]
+    additional_model_response_fields: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -116,8 +118,10 @@ impl Decoder for ConverseDecoder {
             "contentBlockDelta" => self.delta(read(data)?)?,
             "contentBlockStop" => self.stop(&read(data)?),
             "messageStop" => {
-                self.ended = Some(ending(&read::<MessageStop>(data)?.stop_reason, self.calls > 0)?);
-                None
+                let said: MessageStop = read(data)?;
+                self.ended = Some(ending(&said.stop_reason, self.calls > 0)?);
+                let stop = said.additional_model_response_fields["stop_sequence"].as_str();
+                stop.map(|text| RunEventBody::StopText { choice: 0, text: text.to_owned() })
             }
             "metadata" => {
                 self.usage = read::<Metadata>(data)?.usage.map(Into::into);

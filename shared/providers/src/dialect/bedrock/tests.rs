@@ -117,6 +117,7 @@ fn a_conversation_with_everything_is_said() {
             },
             "outputConfig": {"textFormat": {"type": "json_schema", "structure": {
                 "jsonSchema": {"name": "response", "schema": "{\"type\":\"object\"}"}}}},
+            "additionalModelResponseFieldPaths": ["/stop_sequence"],
             "additionalModelRequestFields": {
                 "top_k": 3, "thinking": {"type": "enabled", "budget_tokens": 1999}},
         })
@@ -379,6 +380,7 @@ async fn asked(key: &str, said: &[(&str, Value)]) -> (Result<Vec<RunEventBody>, 
     let endpoint = Endpoint {
         name: "aws".into(),
         vendor: vendor::of_kind("bedrock").unwrap(),
+        dialect: crate::dialect::Dialect::Bedrock,
         base_url,
         key: Some(Secret::new(key)),
         timeouts: Timeouts::default(),

@@ -19,6 +19,7 @@ pub(in crate::dialect) struct ChatDecoder {
 struct Choice {
     /// How many calls have begun.
     calls: u32,
+    refused: bool,
     ended: Option<FinishReason>,
 }
 
@@ -37,6 +38,9 @@ struct ChunkChoice {
     #[serde(default)]
     delta: Delta,
     finish_reason: Option<String>,
+    /// vLLM's word for the stop text that was met; a token's number where that ended the answer.
+    #[serde(default)]
+    stop_reason: Value,
     logprobs: Option<Logprobs>,
 }
 
@@ -148,17 +152,25 @@ impl ChatDecoder {
         }
         let logprobs = said.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
         let logprobs: Vec<TokenLogprob> = logprobs.into_iter().map(Into::into).collect();
-        let text = said.delta.content.unwrap_or_default() + &said.delta.refusal.unwrap_or_default();
+        let text = said.delta.content.unwrap_or_default();
         if !text.is_empty() || !logprobs.is_empty() {
             events.push(RunEventBody::Delta { choice: number, text, logprobs });
         }
+        if let Some(text) = said.delta.refusal.filter(|text| !text.is_empty()) {
+            choice.refused = true;
+            events.push(RunEventBody::Refusal { choice: number, text });
+        }
         for call in said.delta.tool_calls.unwrap_or_default() {
             events.extend(choice.call(number, call)?);
+        }
+        if let (Some(_), Value::String(text)) = (&said.finish_reason, said.stop_reason) {
+            events.push(RunEventBody::StopText { choice: number, text });
         }
         if let Some(reason) = said.finish_reason {
             let reason = match reason.as_str() {
                 "length" | "max_tokens" | "model_length" => FinishReason::Length,
                 "content_filter" => FinishReason::ContentFilter,
+                _ if choice.refused => FinishReason::ContentFilter,
                 _ if choice.calls > 0 => FinishReason::ToolCalls,
                 _ => FinishReason::Stop,
             };
@@ -200,12 +212,14 @@ impl Choice {
     }
 }
 
-/// An error within a stream: OpenAI's envelope, or what stands in its place.
+/// An error within a stream: OpenAI's envelope, or what stands in its place. Of those that pass others' errors on,
+/// OpenRouter for one, the code is a status, of which 529 is Anthropic's for being overloaded.
 pub(in crate::dialect) fn failure(error: &Value) -> ApiError {
     let message = error["message"].as_str().or(error.as_str()).unwrap_or("it says nothing more");
     let code = error["code"].as_str().or(error["type"].as_str()).unwrap_or_default();
     let kind = match (code, error["code"].as_u64()) {
-        (code, status) if code.contains("rate_limit") || status == Some(429) => {
+        (_, Some(429 | 529)) => ErrorCode::ProviderRateLimited,
+        (code, _) if ["rate_limit", "overloaded"].iter().any(|word| code.contains(word)) => {
             ErrorCode::ProviderRateLimited
         }
         ("context_length_exceeded", _) => ErrorCode::ContextLengthExceeded,

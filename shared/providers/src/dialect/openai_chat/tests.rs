@@ -87,7 +87,7 @@ fn what_the_gateway_doesnt_know_goes_to_its_own_dialect_alone() {
         let mut call = call(task.clone());
         // What the gateway says itself can't be said otherwise.
         let fields = json!({"service_tier": "flex", "stream": false});
-        call.generation.extra = Extra { dialect, fields: fields.as_object().unwrap().clone() };
+        call.generation.extra = Extra::new(dialect, fields.as_object().unwrap().clone());
         let body = body(&COMMON, &call, &task).unwrap();
         assert_eq!((body.get("service_tier").is_some(), &body["stream"]), (passed, &json!(true)));
     }
@@ -198,12 +198,33 @@ fn several_answers_end_each_by_itself() {
 }
 
 #[test]
+fn refusals_and_stop_texts_are_told_apart() {
+    let refused = events(&[chunk(json!({"refusal": "No."}), None), chunk(json!({}), Some("stop"))]).unwrap();
+    let (choice, text) = (0, "No.".to_owned());
+    let done = RunEventBody::Done { finish_reason: FinishReason::ContentFilter };
+    assert_eq!(refused, [RunEventBody::Refusal { choice, text }, done]);
+    // vLLM tells the text, or the number of the token that ended the answer.
+    for (told, stop) in [(json!("END"), Some("END")), (json!(128_009), None), (json!(null), None)] {
+        let mut last = chunk(json!({}), Some("stop"));
+        last["choices"][0]["stop_reason"] = told;
+        let stop = stop.map(|text| RunEventBody::StopText { choice, text: text.to_owned() });
+        let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+        assert_eq!(events(&[last]).unwrap(), stop.into_iter().chain([done]).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn an_error_or_an_end_in_the_middle_is_an_error() {
     let begun = chunk(json!({"content": "a"}), None);
     let broken = events(std::slice::from_ref(&begun)).unwrap_err();
     assert!(broken.message.contains("broke off"), "{broken}");
     let limited = events(&[begun, json!({"error": {"message": "slow", "code": 429}})]).unwrap_err();
     assert_eq!(limited.code.as_str(), "provider_rate_limited");
+    let overloaded =
+        [json!({"message": "busy", "code": 529}), json!({"message": "busy", "type": "overloaded_error"})];
+    for error in overloaded {
+        assert_eq!(events(&[json!({"error": error})]).unwrap_err().code.as_str(), "provider_rate_limited");
+    }
     assert!(events(&[json!(["no chunk"])]).is_err());
     assert!(
         events(&[chunk(json!({"tool_calls": [{"index": 3, "function": {"arguments": "{"}}]}), None)])

@@ -4,6 +4,7 @@
 //! encrypted form that it takes back.
 
 pub(super) mod request;
+pub(super) mod seal;
 pub(super) mod stream;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use hearth_domain::{Message, Part, ResponseFormat, Role, Sampling, TextTask, Too
 use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
+use super::seal;
 use crate::{
     Call,
     dialect::{Dialect, openai_chat::request::effort_word, round},
@@ -47,6 +48,10 @@ fn refuse_what_cannot_be_said(task: &TextTask) -> Result<(), ApiError> {
     }
     if !task.sampling.stop.is_empty() {
         return Err(ApiError::invalid("stop", "this provider knows no stop texts; leave stop out"));
+    }
+    if !task.sampling.logit_bias.is_empty() {
+        let message = "this provider lets no tokens be favoured; leave logit_bias out";
+        return Err(ApiError::invalid("logit_bias", message));
     }
     Ok(())
 }
@@ -135,7 +140,7 @@ fn items(message: &Message) -> Vec<Value> {
 fn assistants(message: &Message) -> Vec<Value> {
     let mut items = Vec::new();
     for block in &message.reasoning {
-        let Some(encrypted) = &block.encrypted else { continue };
+        let Some(encrypted) = block.encrypted.as_deref().and_then(seal::read) else { continue };
         let text = Some(&block.text).filter(|text| !text.is_empty());
         let summary: Vec<Value> =
             text.into_iter().map(|text| json!({"type": "summary_text", "text": text})).collect();

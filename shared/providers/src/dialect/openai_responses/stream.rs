@@ -7,6 +7,7 @@ use hearth_wire::{ApiError, RunEventBody, event::ToolCallBegin};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::seal;
 use crate::dialect::{
     Decoder, Frame, broken_off,
     openai_chat::stream::{LogprobEntry, failure},
@@ -117,7 +118,7 @@ impl Decoder for ResponsesDecoder {
             }
             "response.refusal.delta" => {
                 self.refused = true;
-                Ok(vec![RunEventBody::text(delta)])
+                Ok(vec![RunEventBody::Refusal { choice: 0, text: delta }])
             }
             "response.output_item.added" => {
                 let item = event.item.ok_or_else(|| unreadable("an item that isn't there"))?;
@@ -200,7 +201,7 @@ impl ResponsesDecoder {
             "reasoning" => {
                 let Item { number, told } = *self.block(place);
                 let text = if told { String::new() } else { joined(item.summary.unwrap_or_default()) };
-                let encrypted = item.encrypted_content;
+                let encrypted = item.encrypted_content.as_deref().map(seal::marked);
                 if encrypted.is_some() || !text.is_empty() {
                     let added = Reasoning { text, signature: None, encrypted };
                     events.push(RunEventBody::Reasoning { choice: 0, index: number, added });

@@ -33,9 +33,10 @@ fn a_conversation_with_everything_is_said() {
     };
     let tool_call = |id: &str| ToolCall { id: id.into(), name: "look".into(), arguments: "{}".into() };
     let reasoning = vec![
-        Reasoning { text: "Hm.".into(), encrypted: Some("gAAA".into()), signature: None },
+        Reasoning { text: "Hm.".into(), encrypted: Some("openai:gAAA".into()), signature: None },
         Reasoning { text: "Another maker's.".into(), signature: Some("s".into()), encrypted: None },
-        Reasoning { encrypted: Some("gBBB".into()), ..Reasoning::default() },
+        Reasoning { encrypted: Some("another maker's".into()), ..Reasoning::default() },
+        Reasoning { encrypted: Some("openai:gBBB".into()), ..Reasoning::default() },
     ];
     let result = |id: &str, text: &str| Message {
         tool_call_id: Some(id.into()),
@@ -133,7 +134,7 @@ fn what_the_client_said_beyond_the_gateway_is_said_around_it() {
     };
     let with = |dialect| {
         let mut call = call("gpt-5", task.clone());
-        call.generation.extra = Extra { dialect, fields: fields.as_object().unwrap().clone() };
+        call.generation.extra = Extra::new(dialect, fields.as_object().unwrap().clone());
         body(&call, &task).unwrap()
     };
     let own = with(ClientDialect::OpenAiResponses);
@@ -240,7 +241,7 @@ fn thoughts_text_calls_and_usage_are_read() {
             json!({"event": "reasoning", "index": 0, "text": "Hm."}),
             json!({"event": "reasoning", "index": 0, "text": "\n\n"}),
             json!({"event": "reasoning", "index": 0, "text": "So."}),
-            json!({"event": "reasoning", "index": 0, "text": "", "encrypted": "gAAA"}),
+            json!({"event": "reasoning", "index": 0, "text": "", "encrypted": "openai:gAAA"}),
             json!({"event": "delta", "text": "It", "logprobs": [{"bytes": [73, 116], "logprob": -0.5, "top": [token]}]}),
             json!({"event": "tool_call", "index": 0, "begins": begins, "arguments": ""}),
             json!({"event": "tool_call", "index": 0, "arguments": "{}"}),

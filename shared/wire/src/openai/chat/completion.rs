@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::openai::{
     logprobs::LogprobsBody,
+    reasoning::ReasoningDetail,
     tools::{ToolCallBody, ToolCallDelta},
 };
 
@@ -44,13 +45,16 @@ pub struct ChatChoice {
 pub struct ChatAnswer {
     /// Always `assistant`.
     pub role: String,
-    /// The text; null if it only calls tools.
+    /// The text; null if it only calls tools, or won't answer.
     pub content: Option<String>,
-    /// Always null.
+    /// What the model says in place of an answer.
     pub refusal: Option<String>,
     /// The thoughts before it, as some vendors give them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    /// The same with what its maker wants back in the next turn, where it wants something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Vec<ReasoningDetail>>,
     /// The tools that it calls, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallBody>>,
@@ -96,9 +100,15 @@ pub struct ChunkDelta {
     /// Text to append.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// What the model says in place of an answer, to append.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// Thoughts to append, as some vendors give them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    /// Whole blocks of thoughts, with what their maker wants back in the next turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Vec<ReasoningDetail>>,
     /// Calls that begin or go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallDelta>>,

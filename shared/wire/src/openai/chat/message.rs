@@ -7,7 +7,11 @@ use utoipa::ToSchema;
 
 use crate::{
     ApiError,
-    openai::{content::Content, tools::ToolCallBody},
+    openai::{
+        content::Content,
+        reasoning::{self, ReasoningDetail},
+        tools::ToolCallBody,
+    },
 };
 
 /// One message of a conversation.
@@ -30,6 +34,9 @@ pub struct ChatMessage {
     /// What the assistant thought before it answered, as some vendors give it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    /// The same with what its maker wants back, as the answer gave it; counts before `reasoning_content`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<Vec<ReasoningDetail>>,
     /// Refused: the older form of `tool_calls`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -86,10 +93,13 @@ impl ChatMessage {
             None if role == Role::Assistant => (String::new(), Vec::new()),
             None => return Err(ApiError::invalid(at, "a message needs a content")),
         };
-        let thoughts = self.reasoning_content.filter(|text| role == Role::Assistant && !text.is_empty());
+        let sealed = reasoning::blocks(self.reasoning_details.unwrap_or_default());
+        let text = self.reasoning_content.filter(|text| sealed.is_empty() && !text.is_empty());
+        let open = text.map(|text| Reasoning { text, ..Reasoning::default() });
+        let thoughts = open.into_iter().chain(sealed).filter(|_| role == Role::Assistant);
         Ok(Message {
             images,
-            reasoning: thoughts.into_iter().map(|text| Reasoning { text, ..Reasoning::default() }).collect(),
+            reasoning: thoughts.collect(),
             tool_calls: tool_calls.into_iter().map(ToolCall::from).collect(),
             tool_call_id: self.tool_call_id.filter(|_| role == Role::Tool),
             name: self.name.filter(|_| role != Role::Tool),

@@ -1,6 +1,6 @@
 //! Run events as the OpenAI dialect shows them.
 
-use hearth_domain::{FinishReason, RunId, Timestamp, Usage, check::MAX_CHOICES};
+use hearth_domain::{FinishReason, Reasoning, RunId, Timestamp, Usage, check::MAX_CHOICES};
 use serde_json::json;
 
 use super::{ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChunkChoice, ChunkDelta};
@@ -9,6 +9,7 @@ use crate::{
     answer::{Answer, Answers, ending},
     openai::{
         logprobs::LogprobsBody,
+        reasoning::{ReasoningDetail, details},
         tools::{ToolCallBody, ToolCallDelta},
     },
     stream::{Frame, Render},
@@ -41,11 +42,11 @@ impl Render for Renderer {
                 let delta = ChunkDelta { content: Some(text.clone()), ..ChunkDelta::default() };
                 self.chunks(*choice, delta, LogprobsBody::of(logprobs), None)
             }
-            RunEventBody::Reasoning { choice, added, .. } if !added.text.is_empty() => {
-                let delta =
-                    ChunkDelta { reasoning_content: Some(added.text.clone()), ..ChunkDelta::default() };
+            RunEventBody::Refusal { choice, text } => {
+                let delta = ChunkDelta { refusal: Some(text.clone()), ..ChunkDelta::default() };
                 self.chunks(*choice, delta, None, None)
             }
+            RunEventBody::Reasoning { choice, index, added } => self.thoughts(*choice, *index, added),
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 let call = ToolCallDelta::new(*index, begins.as_ref(), arguments);
                 let delta = ChunkDelta { tool_calls: Some(vec![call]), ..ChunkDelta::default() };
@@ -115,6 +116,23 @@ impl Renderer {
         }
     }
 
+    /// Thoughts as they come; once a block has its seal also the whole of it.
+    fn thoughts(&mut self, choice: u32, index: u32, added: &Reasoning) -> Vec<Frame> {
+        let sealed = added.signature.is_some() || added.encrypted.is_some();
+        let whole = sealed.then(|| {
+            let before = self.answers.all().get(choice as usize);
+            let before = before.and_then(|answer| answer.reasoning.get(index as usize));
+            let text = before.map_or("", |block| block.text.as_str()).to_owned() + &added.text;
+            ReasoningDetail::of(index, &Reasoning { text, ..added.clone() })
+        });
+        let text = Some(added.text.clone()).filter(|text| !text.is_empty());
+        if text.is_none() && whole.is_none() {
+            return Vec::new();
+        }
+        let delta = ChunkDelta { reasoning_content: text, reasoning_details: whole, ..ChunkDelta::default() };
+        self.chunks(choice, delta, None, None)
+    }
+
     /// A chunk, after the choice's first one.
     fn chunks(
         &mut self,
@@ -149,7 +167,9 @@ impl Renderer {
         logprobs: Option<LogprobsBody>,
         reason: Option<FinishReason>,
     ) -> Frame {
-        let choices = vec![ChunkChoice { index, delta, logprobs, finish_reason: reason.map(openai_name) }];
+        let refuses = self.answers.all().get(index as usize).is_some_and(|answer| !answer.refusal.is_empty());
+        let finish_reason = reason.map(|reason| openai_name(reason, refuses));
+        let choices = vec![ChunkChoice { index, delta, logprobs, finish_reason }];
         Frame::json(None, &ChatChunk { choices, ..self.empty_chunk() })
     }
 
@@ -173,25 +193,28 @@ impl Renderer {
 fn choice(index: u32, answer: &Answer) -> ChatChoice {
     let calls: Vec<ToolCallBody> = answer.tool_calls.iter().cloned().map(Into::into).collect();
     let thoughts: String = answer.reasoning.iter().map(|block| block.text.as_str()).collect();
-    let only_calls = answer.text.is_empty() && !calls.is_empty();
+    let refusal = Some(answer.refusal.clone()).filter(|refusal| !refusal.is_empty());
+    let silent = answer.text.is_empty() && (!calls.is_empty() || refusal.is_some());
     ChatChoice {
         index,
         message: ChatAnswer {
             role: ASSISTANT.to_owned(),
-            content: (!only_calls).then(|| answer.text.clone()),
-            refusal: None,
+            content: (!silent).then(|| answer.text.clone()),
+            refusal,
             reasoning_content: (!thoughts.is_empty()).then_some(thoughts),
+            reasoning_details: details(&answer.reasoning),
             tool_calls: (!calls.is_empty()).then_some(calls),
         },
         logprobs: LogprobsBody::of(&answer.logprobs),
-        finish_reason: answer.finish_reason.map(openai_name),
+        finish_reason: answer.finish_reason.map(|reason| openai_name(reason, !answer.refusal.is_empty())),
     }
 }
 
-/// The finish reasons that OpenAI's clients know.
-fn openai_name(reason: FinishReason) -> String {
+/// The finish reasons that OpenAI's clients know. A model that `refuses` in words has said what it had to.
+fn openai_name(reason: FinishReason, refuses: bool) -> String {
     match reason {
         FinishReason::Stop | FinishReason::Cancelled => "stop",
+        FinishReason::ContentFilter if refuses => "stop",
         FinishReason::Length => "length",
         FinishReason::ToolCalls => "tool_calls",
         FinishReason::ContentFilter => "content_filter",

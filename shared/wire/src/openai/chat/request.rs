@@ -174,7 +174,7 @@ impl ChatRequest {
                 resume: self.resume.unwrap_or_default(),
                 ..Route::default()
             },
-            extra: Extra { dialect: ClientDialect::OpenAiChat, fields: self.extra },
+            extra: Extra::new(ClientDialect::OpenAiChat, self.extra),
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

@@ -1,6 +1,6 @@
 use hearth_domain::{
-    FinishReason, Generation, Logprob, Modality, Priority, ResponseFormat, Role, RunId, Task, TextTask,
-    TokenLogprob, ToolChoice, Usage, WhileLoading,
+    FinishReason, Generation, Logprob, Modality, Priority, Reasoning, ResponseFormat, Role, RunId, Task,
+    TextTask, TokenLogprob, ToolChoice, Usage, WhileLoading,
 };
 use serde_json::{Value, json};
 
@@ -366,4 +366,42 @@ fn log_probabilities_go_with_their_text() {
     let request = json!({"logprobs": true, "top_logprobs": 2});
     assert_eq!(chunks(request.clone(), &events)[1]["logprobs"], expected);
     assert_eq!(json!(renderer(request).collected(&events).unwrap())["choices"][0]["logprobs"], expected);
+}
+
+#[test]
+fn a_refusal_stands_where_clients_look_for_it() {
+    let refusal = |text: &str| RunEventBody::Refusal { choice: 0, text: text.into() };
+    let events = events(vec![refusal("I'd "), refusal("rather not."), done(FinishReason::ContentFilter)]);
+    let told = chunks(json!({"tools": [add()]}), &events);
+    let deltas: Vec<&Value> = told.iter().map(|chunk| &chunk["delta"]).collect();
+    let refusals = [json!({"refusal": "I'd "}), json!({"refusal": "rather not."})];
+    assert_eq!(deltas, [&json!({"role": "assistant"}), &refusals[0], &refusals[1], &json!({})]);
+    assert_eq!(told[3]["finish_reason"], "stop");
+    let whole = json!(renderer(json!({})).collected(&events).unwrap());
+    let choice = &whole["choices"][0];
+    assert_eq!(
+        (&choice["message"]["content"], &choice["message"]["refusal"], &choice["finish_reason"]),
+        (&json!(null), &json!("I'd rather not."), &json!("stop"))
+    );
+}
+
+#[test]
+fn sealed_thoughts_are_given_whole_and_taken_back() {
+    let think = |index: u32, text: &str, signature: Option<&str>| {
+        let added = Reasoning { text: text.into(), signature: signature.map(Into::into), encrypted: None };
+        RunEventBody::Reasoning { choice: 0, index, added }
+    };
+    let bodies = vec![think(0, "H", None), think(0, "m.", None), think(0, "", Some("s")), delta(0, "Yes.")];
+    let events = events([bodies, vec![done(FinishReason::Stop)]].concat());
+    let told = chunks(json!({}), &events);
+    let sealed = json!({"type": "reasoning.text", "index": 0, "text": "Hm.", "signature": "s"});
+    assert_eq!(told[1]["delta"], json!({"reasoning_content": "H"}));
+    assert_eq!(told[3]["delta"], json!({"reasoning_details": [sealed]}));
+    let whole = json!(renderer(json!({})).collected(&events).unwrap());
+    let said = &whole["choices"][0]["message"];
+    assert_eq!((&said["reasoning_content"], &said["reasoning_details"]), (&json!("Hm."), &json!([sealed])));
+    let messages = json!([{"role": "user", "content": "Hi"}, said, {"role": "user", "content": "Why?"}]);
+    let taken = task(json!({"messages": messages}));
+    let block = Reasoning { text: "Hm.".into(), signature: Some("s".into()), encrypted: None };
+    assert_eq!(taken.messages[1].reasoning, [block]);
 }

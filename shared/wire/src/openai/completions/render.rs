@@ -34,6 +34,7 @@ impl Render for Renderer {
                 let logprobs = CompletionLogprobs::of(logprobs, before);
                 vec![self.chunk(*choice, text, logprobs, None)]
             }
+            RunEventBody::Refusal { choice, text } => vec![self.chunk(*choice, text, None, None)],
             RunEventBody::ChoiceDone { choice, finish_reason } => {
                 vec![self.chunk(*choice, "", None, Some(*finish_reason))]
             }
@@ -120,7 +121,7 @@ impl Renderer {
 fn choice(index: u32, answer: &Answer) -> CompletionChoice {
     CompletionChoice {
         index,
-        text: answer.text.clone(),
+        text: answer.said(),
         logprobs: CompletionLogprobs::of(&answer.logprobs, 0),
         finish_reason: answer.finish_reason.map(name),
     }

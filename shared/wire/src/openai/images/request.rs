@@ -150,7 +150,7 @@ impl ImageRequest {
                 fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
                 ..Route::default()
             },
-            extra: Extra { dialect: ClientDialect::OpenAiImages, fields: self.extra },
+            extra: Extra::new(ClientDialect::OpenAiImages, self.extra),
             ..Generation::new(self.model.map(ModelId::new), task)
         })
     }

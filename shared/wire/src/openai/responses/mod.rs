@@ -12,8 +12,8 @@ pub use references::Reference;
 pub use render::Renderer;
 pub use request::{ReasoningBody, ResponsesRequest, TextBody, TextFormat, Turn};
 pub use response::{
-    Asked, DeletedResponse, Incomplete, InputDetails, OutputDetails, OutputItem, OutputText, ReasoningText,
-    ResponseFailure, ResponseObject, ResponseUsage,
+    Asked, DeletedResponse, Incomplete, InputDetails, OutputDetails, OutputItem, OutputPart, OutputRefusal,
+    OutputText, ReasoningText, ResponseFailure, ResponseObject, ResponseUsage,
 };
 pub use tools::{ChosenTools, NamedTool, ResponsesTool, ResponsesToolChoice};
 

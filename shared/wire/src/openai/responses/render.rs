@@ -3,18 +3,19 @@
 //! A thing that the model makes is an item. It is added, goes on in deltas, and is done; the events between
 //! those are <https://platform.openai.com/docs/api-reference/responses-streaming>.
 
-use hearth_domain::{FinishReason, Message, Reasoning, Run, RunId, Timestamp, TokenLogprob, Usage};
+mod message;
+
+use hearth_domain::{FinishReason, Message, Reasoning, Run, RunId, Timestamp, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Asked, Incomplete, OutputItem, OutputText, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
+    Asked, Incomplete, OutputItem, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
     references::item_id,
 };
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::ending,
     event::ToolCallBegin,
-    openai::logprobs::entries,
     stream::{Frame, Render},
 };
 
@@ -55,6 +56,7 @@ struct Made {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Text,
+    Refusal,
     /// The block of thoughts of this number.
     Thoughts(u32),
     /// The call of this number.
@@ -86,6 +88,7 @@ impl Render for Renderer {
             }
             RunEventBody::Started { .. } => self.begin(),
             RunEventBody::Delta { choice: 0, text, logprobs } => self.text(text, logprobs),
+            RunEventBody::Refusal { choice: 0, text } => self.refusal(text),
             RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
                 self.call(*index, begins.as_ref(), arguments);
@@ -168,39 +171,6 @@ impl Renderer {
         }
     }
 
-    fn text(&mut self, text: &str, logprobs: &[TokenLogprob]) {
-        if text.is_empty() && logprobs.is_empty() {
-            return;
-        }
-        let index = match self.made.iter().rposition(|made| made.open && made.of == Part::Text) {
-            Some(index) => index,
-            None => self.begin_text(),
-        };
-        let logprobs = entries(logprobs);
-        if let Some(OutputItem::Message { content, .. }) = self.response.output.get_mut(index)
-            && let Some(part) = content.first_mut()
-        {
-            part.text.push_str(text);
-            part.logprobs.extend_from_slice(&logprobs);
-        }
-        let fields = json!({"content_index": 0, "delta": text, "logprobs": logprobs});
-        self.tell_of(index, "response.output_text.delta", fields);
-    }
-
-    fn begin_text(&mut self) -> usize {
-        self.end_all_but_calls();
-        let message = OutputItem::Message {
-            id: self.item_id("msg"),
-            status: IN_PROGRESS.to_owned(),
-            role: "assistant".to_owned(),
-            content: vec![OutputText::default()],
-        };
-        let index = self.add(Part::Text, message);
-        let part = json!({"content_index": 0, "part": OutputText::default()});
-        self.tell_of(index, "response.content_part.added", part);
-        index
-    }
-
     fn thoughts(&mut self, number: u32, added: &Reasoning) {
         // A seal may come after its block's end. Text that does begins another item.
         let goes_on = |made: &Made| made.of == Part::Thoughts(number) && (made.open || added.text.is_empty());
@@ -273,13 +243,17 @@ impl Renderer {
         self.begin();
         let (status, why) = match reason {
             FinishReason::Stop | FinishReason::ToolCalls => (COMPLETED, None),
+            // It has said what it had to.
+            FinishReason::ContentFilter if self.made.iter().any(|made| made.of == Part::Refusal) => {
+                (COMPLETED, None)
+            }
             FinishReason::Length => (INCOMPLETE, Some("max_output_tokens")),
             FinishReason::ContentFilter => (INCOMPLETE, Some("content_filter")),
             FinishReason::Cancelled => ("cancelled", None),
         };
         if self.made.is_empty() && why.is_none() {
             // A message that says nothing is still one.
-            self.begin_text();
+            self.begin_message(Part::Text);
         }
         let open: Vec<usize> = (0..self.made.len()).filter(|index| self.made[*index].open).collect();
         for index in open {
@@ -318,25 +292,14 @@ impl Renderer {
         index
     }
 
-    /// Ends what can't go on when something new begins. Calls can: some providers make several at once.
-    fn end_all_but_calls(&mut self) {
-        for index in 0..self.made.len() {
-            if self.made[index].open && !matches!(self.made[index].of, Part::Call(_)) {
-                self.end(index, COMPLETED);
-            }
-        }
-    }
-
     fn end(&mut self, index: usize, how: &str) {
         self.made[index].open = false;
         match &mut self.response.output[index] {
             OutputItem::Message { content, status, .. } => {
                 how.clone_into(status);
-                let part = content.first().cloned().unwrap_or_default();
-                let text = json!({"content_index": 0, "text": part.text, "logprobs": part.logprobs});
-                self.tell_of(index, "response.output_text.done", text);
-                let part = json!({"content_index": 0, "part": part});
-                self.tell_of(index, "response.content_part.done", part);
+                if let Some(part) = content.first().cloned() {
+                    self.end_part(index, &part);
+                }
             }
             OutputItem::Reasoning { content, summary, status, .. } => {
                 how.clone_into(status);

@@ -275,7 +275,7 @@ impl ResponsesRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra { dialect: ClientDialect::OpenAiResponses, fields: extra },
+            extra: Extra::new(ClientDialect::OpenAiResponses, extra),
             ..Generation::new(Some(ModelId::new(self.model)), task)
         };
         Ok(Turn { generation, said })

@@ -165,8 +165,8 @@ pub enum OutputItem {
         status: String,
         /// Always `assistant`.
         role: String,
-        /// The text, once it has begun.
-        content: Vec<OutputText>,
+        /// The text, or the refusal, once it has begun.
+        content: Vec<OutputPart>,
     },
     /// What it thinks.
     Reasoning {
@@ -195,6 +195,34 @@ pub enum OutputItem {
         /// Its arguments, a JSON text.
         arguments: String,
     },
+}
+
+/// A message's text, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum OutputPart {
+    /// The text.
+    Text(OutputText),
+    /// What the model says in place of an answer.
+    Refusal(OutputRefusal),
+}
+
+impl OutputPart {
+    /// One that has yet to be told.
+    pub(super) fn begun(refuses: bool) -> Self {
+        let refusal = || OutputRefusal { kind: "refusal".to_owned(), refusal: String::new() };
+        if refuses { Self::Refusal(refusal()) } else { Self::Text(OutputText::default()) }
+    }
+}
+
+/// What the model says in place of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OutputRefusal {
+    /// Always `refusal`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The words.
+    pub refusal: String,
 }
 
 /// A message's text.

@@ -624,3 +624,28 @@ proptest! {
         prop_assert_eq!(said(json!(whole.output)), [message]);
     }
 }
+
+#[test]
+fn a_refusal_is_a_part_of_its_own() {
+    let refusal = |text: &str| RunEventBody::Refusal { choice: 0, text: text.into() };
+    let events = [refusal("I'd "), refusal("rather not."), done(FinishReason::ContentFilter)];
+    let told = told(json!({}), &events);
+    let names: Vec<&str> = told.iter().filter_map(|event| event["type"].as_str()).collect();
+    let part = json!({"type": "refusal", "refusal": "I'd rather not."});
+    assert_eq!(
+        names[names.len() - 8..],
+        [
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.refusal.delta",
+            "response.refusal.delta",
+            "response.refusal.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
+    let response = &told[told.len() - 1]["response"];
+    assert_eq!((&response["status"], &response["incomplete_details"]), (&json!("completed"), &json!(null)));
+    assert_eq!(response["output"][0]["content"], json!([part]));
+}

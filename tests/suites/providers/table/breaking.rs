@@ -1,0 +1,95 @@
+//! A vendor that fails in the middle of an answer, however it does: the client is told in its dialect, and the
+//! run's record has what came before.
+
+use hearth_tests::{Reply, Upstream};
+use serde_json::{Value, json};
+
+use super::{
+    Vendor,
+    clients::{self, Client},
+    home,
+    vendors::{self, Failure},
+    words::{Asked, says},
+};
+
+const BEGUN: &str = "Once upon";
+
+/// A way to fail, what comes of the vendor then, and the code that clients are told.
+type Way = (&'static str, fn(&Vendor) -> Reply, &'static str);
+
+const WAYS: [Way; 5] = [
+    ("overloaded", |vendor| (vendor.fails)(BEGUN, Failure::Overloaded), "provider_rate_limited"),
+    ("a fault", |vendor| (vendor.fails)(BEGUN, Failure::Fault), "provider_error"),
+    ("an early end", |vendor| (vendor.begins)(BEGUN), "provider_error"),
+    ("a broken connection", |vendor| (vendor.begins)(BEGUN).then_break(), "provider_error"),
+    ("silence", |vendor| (vendor.begins)(BEGUN).then_silence(), "provider_timeout"),
+];
+
+/// A question to a model that nobody else has asked: one that fails often is left alone.
+fn question(client: &Client, vendor: &Vendor, number: usize) -> Value {
+    let asked = Asked { turns: vec![says("Tell me a story.")], ..Asked::default() };
+    (client.asks)(&asked, &format!("{}:{}-{number}", vendor.name, vendor.model))
+}
+
+async fn every_client_hears_of_it(vendor: &Vendor) {
+    let upstream = Upstream::start().await;
+    let home = home(std::slice::from_ref(vendor), &upstream).await;
+    let gateway = home.client();
+    for (number, (way, fails, code)) in WAYS.into_iter().enumerate() {
+        for client in &clients::ALL {
+            let what = format!("{way}, {} over {}", client.name, vendor.name);
+            let mut body = question(client, vendor, number);
+            let mut runs = Vec::new();
+
+            upstream.reply(fails(vendor));
+            let answer = gateway.post(client.path, &body).await;
+            let error = &answer.json()["error"];
+            assert_eq!(error["code"], code, "{what}: {answer:?}");
+            assert!(answer.status.is_server_error(), "{what}: {answer:?}");
+            runs.push(answer.header("x-request-id").to_owned());
+
+            upstream.reply(fails(vendor));
+            body["stream"] = json!(true);
+            let stream = gateway.stream(client.path, &body).await;
+            runs.push(stream.request_id.clone());
+            let events: Vec<Value> = stream.rest().await.into_iter().map(|event| event.data).collect();
+            assert_eq!((client.is_failed)(&events).as_deref(), Some(code), "{what}: {events:?}");
+            assert!(events.iter().any(|event| event.to_string().contains(BEGUN)), "{what}: {events:?}");
+
+            for run in runs {
+                let record = gateway.get(&format!("/v1/requests/{run}")).await.json();
+                assert_eq!(
+                    (&record["status"], &record["error"]["code"], &record["output"]["text"]),
+                    (&json!("failed"), &json!(code), &json!(BEGUN)),
+                    "{what}: {record}"
+                );
+            }
+        }
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn chat_completions_that_break_off() {
+    every_client_hears_of_it(&vendors::chat::VENDOR).await;
+}
+
+#[tokio::test]
+async fn responses_that_break_off() {
+    every_client_hears_of_it(&vendors::responses::VENDOR).await;
+}
+
+#[tokio::test]
+async fn anthropics_messages_that_break_off() {
+    every_client_hears_of_it(&vendors::anthropic::VENDOR).await;
+}
+
+#[tokio::test]
+async fn gemini_that_breaks_off() {
+    every_client_hears_of_it(&vendors::gemini::VENDOR).await;
+}
+
+#[tokio::test]
+async fn bedrock_that_breaks_off() {
+    every_client_hears_of_it(&vendors::bedrock::VENDOR).await;
+}

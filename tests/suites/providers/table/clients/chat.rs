@@ -1,0 +1,171 @@
+//! `/v1/chat/completions`.
+
+use serde_json::{Map, Value, json};
+
+use super::{Client, messages, tool};
+use crate::table::words::{
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, number, parsed, text,
+};
+
+pub(super) const CLIENT: Client =
+    Client { name: "chat", path: "/v1/chat/completions", asks, is_told, adds_up, goes_on, is_failed };
+
+fn asks(asked: &Asked, model: &str) -> Value {
+    let mut all = Vec::new();
+    all.extend(asked.system.as_ref().map(|text| json!({"role": "system", "content": text})));
+    all.extend(messages(asked));
+    let mut body = json!({"model": model, "messages": all});
+    if asked.tool {
+        body["tools"] = json!([tool()]);
+    }
+    if let Some(schema) = &asked.schema {
+        let schema = json!({"name": "place", "schema": schema, "strict": true});
+        body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
+    }
+    if !asked.stop.is_empty() {
+        body["stop"] = json!(asked.stop);
+    }
+    if let Some(seed) = asked.seed {
+        body["seed"] = json!(seed);
+    }
+    if asked.unknown {
+        body[UNKNOWN] = json!({"level": 1});
+    }
+    body
+}
+
+/// A turn, as OpenAI writes its messages.
+pub(super) fn turn(turn: &Turn) -> Vec<Value> {
+    match turn {
+        Turn::User(parts) => vec![json!({"role": "user", "content": content(parts)})],
+        Turn::Assistant { text, calls, .. } => {
+            let mut message = json!({"role": "assistant", "content": text});
+            if !calls.is_empty() {
+                message["tool_calls"] = calls.iter().map(call).collect();
+            }
+            vec![message]
+        }
+        Turn::Results(results) => results.iter().map(|(id, text)| result(id, text)).collect(),
+    }
+}
+
+fn content(parts: &[Part]) -> Value {
+    if let [Part::Text(text)] = parts {
+        return json!(text);
+    }
+    let part = |part: &Part| match part {
+        Part::Text(text) => json!({"type": "text", "text": text}),
+        image => json!({"type": "image_url", "image_url": {"url": address(image)}}),
+    };
+    parts.iter().map(part).collect()
+}
+
+fn call(call: &Call) -> Value {
+    let function = json!({"name": call.name, "arguments": call.arguments.to_string()});
+    json!({"id": call.id, "type": "function", "function": function})
+}
+
+pub(super) fn result(id: &str, text: &str) -> Value {
+    json!({"role": "tool", "tool_call_id": id, "content": text})
+}
+
+/// Calls as OpenAI tells them.
+pub(super) fn calls(value: &Value) -> Vec<Call> {
+    let call = |call: &Value| {
+        let function = &call["function"];
+        Call {
+            id: text(&call["id"]),
+            name: text(&function["name"]),
+            arguments: parsed(&function["arguments"]),
+        }
+    };
+    list(value).iter().map(call).collect()
+}
+
+fn is_told(answer: &Value) -> Answer {
+    let (choice, usage) = (&answer["choices"][0], &answer["usage"]);
+    let message = &choice["message"];
+    let refusal = text(&message["refusal"]);
+    Answer {
+        thoughts: text(&message["reasoning_content"]),
+        text: text(&message["content"]),
+        calls: calls(&message["tool_calls"]),
+        end: match choice["finish_reason"].as_str() {
+            // Whoever refuses in words has said what there was to say.
+            Some("stop") if !refusal.is_empty() => End::Filtered,
+            Some("stop") => End::Turn,
+            Some("length") => End::Length,
+            Some("tool_calls") => End::Calls,
+            Some("content_filter") => End::Filtered,
+            other => panic!("finish_reason {other:?}"),
+        },
+        usage: Usage {
+            prompt: number(&usage["prompt_tokens"]),
+            completion: number(&usage["completion_tokens"]),
+            cached: number(&usage["prompt_tokens_details"]["cached_tokens"]),
+            thoughts: number(&usage["completion_tokens_details"]["reasoning_tokens"]),
+        },
+        refusal,
+        ..Answer::default()
+    }
+}
+
+/// Texts are appended, lists grow, and calls are told apart by their number.
+fn adds_up(events: &[Value]) -> Value {
+    let (mut message, mut calls, mut reason, mut usage) = (Map::new(), Vec::new(), Value::Null, Value::Null);
+    assert_eq!(events.last(), Some(&json!("[DONE]")));
+    for chunk in events {
+        if chunk["usage"].is_object() {
+            usage = chunk["usage"].clone();
+        }
+        let choice = &chunk["choices"][0];
+        for (name, value) in choice["delta"].as_object().into_iter().flatten() {
+            match value {
+                Value::String(more) => {
+                    let before = message.get(name).map(text).unwrap_or_default();
+                    message.insert(name.clone(), json!(before + more));
+                }
+                Value::Array(pieces) if name == "tool_calls" => {
+                    pieces.iter().for_each(|piece| go_on(&mut calls, piece))
+                }
+                Value::Array(more) => {
+                    let mut all = message.get(name).map(list).unwrap_or_default().to_vec();
+                    all.extend_from_slice(more);
+                    message.insert(name.clone(), json!(all));
+                }
+                _ => {}
+            }
+        }
+        if choice["finish_reason"].is_string() {
+            reason = choice["finish_reason"].clone();
+        }
+    }
+    if !calls.is_empty() {
+        message.insert("tool_calls".to_owned(), json!(calls));
+    }
+    json!({"choices": [{"message": message, "finish_reason": reason}], "usage": usage})
+}
+
+fn go_on(calls: &mut Vec<Value>, piece: &Value) {
+    let index = usize::try_from(number(&piece["index"])).unwrap_or(usize::MAX);
+    if index == calls.len() {
+        calls.push(piece.clone());
+    } else {
+        let arguments = &mut calls[index]["function"]["arguments"];
+        *arguments = json!(text(arguments) + &text(&piece["function"]["arguments"]));
+    }
+}
+
+fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
+    let said = answer["choices"][0]["message"].clone();
+    if let Some(messages) = body["messages"].as_array_mut() {
+        messages.extend([said, result("c1", with)]);
+    }
+    body
+}
+
+fn is_failed(events: &[Value]) -> Option<String> {
+    let [.., error, done] = events else { return None };
+    assert_eq!(done, "[DONE]");
+    error["error"]["code"].as_str().map(str::to_owned)
+}

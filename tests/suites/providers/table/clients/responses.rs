@@ -1,0 +1,141 @@
+//! `/v1/responses`.
+
+use serde_json::{Value, json};
+
+use super::Client;
+use crate::table::words::{
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, number, parameters, parsed, text,
+};
+
+pub(super) const CLIENT: Client =
+    Client { name: "responses", path: "/v1/responses", asks, is_told, adds_up, goes_on, is_failed };
+
+fn asks(asked: &Asked, model: &str) -> Value {
+    let items: Vec<Value> = asked.turns.iter().flat_map(turn).collect();
+    let mut body = json!({
+        "model": model, "input": items, "store": false, "include": ["reasoning.encrypted_content"],
+    });
+    if let Some(system) = &asked.system {
+        body["instructions"] = json!(system);
+    }
+    if asked.tool {
+        body["tools"] = json!([{"type": "function", "name": "look", "description": "Look somewhere.", "parameters": parameters()}]);
+    }
+    if let Some(schema) = &asked.schema {
+        body["text"] = json!({"format": {"type": "json_schema", "name": "place", "schema": schema}});
+    }
+    if !asked.stop.is_empty() {
+        body["stop"] = json!(asked.stop);
+    }
+    if let Some(seed) = asked.seed {
+        body["seed"] = json!(seed);
+    }
+    if asked.unknown {
+        body[UNKNOWN] = json!({"level": 1});
+    }
+    body
+}
+
+fn turn(turn: &Turn) -> Vec<Value> {
+    match turn {
+        Turn::User(parts) => {
+            let content: Vec<Value> = parts.iter().map(part).collect();
+            vec![json!({"type": "message", "role": "user", "content": content})]
+        }
+        Turn::Assistant { text, calls, .. } => {
+            let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
+            let said = json!({"type": "message", "role": "assistant", "content": content});
+            let calls = calls.iter().map(|call| {
+                let arguments = call.arguments.to_string();
+                json!({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments})
+            });
+            std::iter::once(said).chain(calls).collect()
+        }
+        Turn::Results(results) => results.iter().map(|(id, text)| result(id, text)).collect(),
+    }
+}
+
+fn part(part: &Part) -> Value {
+    match part {
+        Part::Text(text) => json!({"type": "input_text", "text": text}),
+        image => json!({"type": "input_image", "image_url": address(image), "detail": "auto"}),
+    }
+}
+
+fn result(id: &str, text: &str) -> Value {
+    json!({"type": "function_call_output", "call_id": id, "output": text})
+}
+
+fn is_told(answer: &Value) -> Answer {
+    let items = list(&answer["output"]);
+    let parts = |item: &str, part: &str, field: &str| -> String {
+        let items = items.iter().filter(|one| one["type"] == item);
+        let parts = items.flat_map(|one| list(&one["content"])).filter(|one| one["type"] == part);
+        parts.map(|one| text(&one[field])).collect()
+    };
+    let refusal = parts("message", "refusal", "refusal");
+    let calls: Vec<Call> = items
+        .iter()
+        .filter(|item| item["type"] == "function_call")
+        .map(|item| Call {
+            id: text(&item["call_id"]),
+            name: text(&item["name"]),
+            arguments: parsed(&item["arguments"]),
+        })
+        .collect();
+    let usage = &answer["usage"];
+    let why = answer["incomplete_details"]["reason"].as_str();
+    Answer {
+        thoughts: parts("reasoning", "reasoning_text", "text"),
+        text: parts("message", "output_text", "text"),
+        end: match (answer["status"].as_str(), why) {
+            (Some("completed"), None) if !refusal.is_empty() => End::Filtered,
+            (Some("completed"), None) if !calls.is_empty() => End::Calls,
+            (Some("completed"), None) => End::Turn,
+            (Some("incomplete"), Some("max_output_tokens")) => End::Length,
+            (Some("incomplete"), Some("content_filter")) => End::Filtered,
+            other => panic!("it ended as {other:?}"),
+        },
+        calls,
+        usage: Usage {
+            prompt: number(&usage["input_tokens"]),
+            completion: number(&usage["output_tokens"]),
+            cached: number(&usage["input_tokens_details"]["cached_tokens"]),
+            thoughts: number(&usage["output_tokens_details"]["reasoning_tokens"]),
+        },
+        refusal,
+        ..Answer::default()
+    }
+}
+
+/// The last event has it all; what came before in pieces must be the same.
+fn adds_up(events: &[Value]) -> Value {
+    let whole = events.last().map(|event| event["response"].clone()).unwrap_or_default();
+    let told = is_told(&whole);
+    for (kind, text_of) in [
+        ("response.output_text.delta", &told.text),
+        ("response.refusal.delta", &told.refusal),
+        ("response.reasoning_text.delta", &told.thoughts),
+    ] {
+        let pieces = events.iter().filter(|event| event["type"] == kind);
+        let said: String = pieces.map(|event| text(&event["delta"])).collect();
+        assert_eq!(said, *text_of, "{kind}");
+    }
+    let done = events.iter().filter(|event| event["type"] == "response.output_item.done");
+    assert_eq!(done.map(|event| event["item"].clone()).collect::<Vec<_>>(), list(&whole["output"]));
+    whole
+}
+
+fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
+    if let Some(input) = body["input"].as_array_mut() {
+        input.extend(list(&answer["output"]).iter().cloned());
+        input.push(result("c1", with));
+    }
+    body
+}
+
+fn is_failed(events: &[Value]) -> Option<String> {
+    let last = events.last()?;
+    assert_eq!((&last["type"], &last["response"]["status"]), (&json!("response.failed"), &json!("failed")));
+    last["response"]["error"]["code"].as_str().map(str::to_owned)
+}

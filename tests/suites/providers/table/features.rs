@@ -1,0 +1,117 @@
+//! The rows of the table: what is asked, and what is answered.
+
+use serde_json::json;
+
+use super::words::{Answer, Asked, End, Part, Turn, Usage, look, parameters, says};
+
+/// A thing that both sides have words for, as a rule.
+pub(super) struct Feature {
+    pub(super) name: &'static str,
+    pub(super) asked: Asked,
+    pub(super) answer: Answer,
+    /// Whether the client then hands the answer back, with the result of its call.
+    pub(super) goes_on: bool,
+}
+
+pub(super) const SYSTEM: &str = "system prompt";
+pub(super) const TURNS: &str = "several turns";
+pub(super) const PICTURE: &str = "image in base64";
+pub(super) const LINK: &str = "image by URL";
+pub(super) const CALLS: &str = "parallel tool calls";
+pub(super) const RESULTS: &str = "results of tools";
+pub(super) const SCHEMA: &str = "JSON Schema";
+pub(super) const STOP: &str = "stop texts";
+pub(super) const SEED: &str = "seed";
+pub(super) const THOUGHTS: &str = "thoughts, and tokens counted";
+pub(super) const SEALS: &str = "thoughts handed back";
+pub(super) const REFUSAL: &str = "refusal";
+pub(super) const LENGTH: &str = "cut off at its length";
+pub(super) const FILTERED: &str = "held back";
+pub(super) const UNKNOWN: &str = "unknown field";
+
+fn hello() -> Asked {
+    Asked { turns: vec![says("Hello!")], ..Asked::default() }
+}
+
+fn there() -> Answer {
+    Answer { text: "Grüß dich there.".to_owned(), ..Answer::default() }
+}
+
+fn shows(part: Part) -> Asked {
+    Asked { turns: vec![Turn::User(vec![Part::Text("What is this?".to_owned()), part])], ..Asked::default() }
+}
+
+fn ends(end: End) -> Answer {
+    Answer { end, ..there() }
+}
+
+fn calls(ids: &[&str]) -> Answer {
+    let calls = ids.iter().map(|id| look(id, "Ulm")).collect();
+    Answer { calls, end: End::Calls, ..Answer::default() }
+}
+
+/// Every feature.
+pub(super) fn all() -> Vec<Feature> {
+    let feature =
+        |name, asked: Asked, answer: Answer| Feature { name, asked, answer, goes_on: name == SEALS };
+    let said =
+        |text: &str| Turn::Assistant { thoughts: Vec::new(), text: text.to_owned(), calls: Vec::new() };
+    let looked = Turn::Assistant {
+        thoughts: Vec::new(),
+        text: "I look.".to_owned(),
+        calls: vec![look("c1", "Ulm"), look("c2", "Bonn")],
+    };
+    let results = Turn::Results(vec![("c1".into(), "a cat".into()), ("c2".into(), "a dog".into())]);
+    let tools = Asked { tool: true, ..hello() };
+    let thoughtful = Answer {
+        thoughts: "Hm, well.".to_owned(),
+        seal: "c2VhbGVk".to_owned(),
+        usage: Usage { thoughts: 3, ..Usage::default() },
+        ..there()
+    };
+    vec![
+        feature(SYSTEM, Asked { system: Some("Be brief.".to_owned()), ..hello() }, there()),
+        feature(
+            TURNS,
+            Asked { turns: vec![says("One?"), said("Two."), says("Three?")], ..Asked::default() },
+            there(),
+        ),
+        feature(PICTURE, shows(Part::Picture("iVBORw0KGgo=".to_owned())), there()),
+        feature(LINK, shows(Part::Link("https://example.org/a.png".to_owned())), there()),
+        feature(CALLS, tools.clone(), calls(&["c1", "c2"])),
+        feature(
+            RESULTS,
+            Asked { turns: vec![says("Look!"), looked, results], tool: true, ..Asked::default() },
+            there(),
+        ),
+        feature(
+            SCHEMA,
+            Asked { schema: Some(parameters()), ..hello() },
+            Answer { text: json!({"at": "Ulm"}).to_string(), ..Answer::default() },
+        ),
+        feature(
+            STOP,
+            Asked { stop: vec!["END".to_owned(), "STOP".to_owned()], ..hello() },
+            ends(End::StopText("STOP".to_owned())),
+        ),
+        feature(SEED, Asked { seed: Some(7), ..hello() }, there()),
+        feature(THOUGHTS, hello(), thoughtful.clone()),
+        feature(SEALS, tools, thoughtful.calling("c1")),
+        feature(
+            REFUSAL,
+            hello(),
+            Answer { refusal: "I'd rather not.".to_owned(), end: End::Filtered, ..Answer::default() },
+        ),
+        feature(LENGTH, hello(), ends(End::Length)),
+        feature(FILTERED, hello(), ends(End::Filtered)),
+        feature(UNKNOWN, Asked { unknown: true, ..hello() }, there()),
+    ]
+}
+
+impl Answer {
+    /// The same with a call in place of the text.
+    fn calling(self, id: &str) -> Self {
+        let Self { calls, end, .. } = calls(&[id]);
+        Self { text: String::new(), calls, end, ..self }
+    }
+}

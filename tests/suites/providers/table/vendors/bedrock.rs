@@ -1,0 +1,160 @@
+//! Amazon Bedrock's `ConverseStream`, asked for one of Anthropic's models.
+
+use hearth_tests::{Received, Reply};
+use serde_json::{Value, json};
+
+use super::{Failure, Vendor, has_key};
+use crate::table::words::{
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, parsed, text,
+};
+
+pub(in crate::table) const VENDOR: Vendor = Vendor {
+    name: "bedrock",
+    path: "",
+    settings: "kind = 'bedrock'",
+    model: "anthropic.claude-sonnet-4-5",
+    says,
+    begins,
+    fails,
+    hears,
+};
+
+/// An event, and what it says.
+type Event = (&'static str, Value);
+
+fn says(answer: &Answer) -> Reply {
+    let mut events: Vec<Event> = vec![("messageStart", json!({"role": "assistant"}))];
+    let mut index = 0;
+    let mut block = |start: Option<Value>, deltas: Vec<Value>| {
+        events.extend(
+            start.map(|start| ("contentBlockStart", json!({"contentBlockIndex": index, "start": start}))),
+        );
+        events.extend(
+            deltas
+                .iter()
+                .map(|delta| ("contentBlockDelta", json!({"contentBlockIndex": index, "delta": delta}))),
+        );
+        events.push(("contentBlockStop", json!({"contentBlockIndex": index})));
+        index += 1;
+    };
+    if !answer.thoughts.is_empty() {
+        let mut deltas =
+            halves(&answer.thoughts).map(|half| json!({"reasoningContent": {"text": half}})).to_vec();
+        deltas.push(json!({"reasoningContent": {"signature": answer.seal}}));
+        block(None, deltas);
+    }
+    // It has no word for a refusal but the reason of the end.
+    let said = format!("{}{}", answer.text, answer.refusal);
+    if !said.is_empty() {
+        block(None, halves(&said).map(|half| json!({"text": half})).to_vec());
+    }
+    for call in &answer.calls {
+        let pieces = halves(&call.arguments.to_string()).map(|half| json!({"toolUse": {"input": half}}));
+        block(Some(json!({"toolUse": {"toolUseId": call.id, "name": call.name}})), pieces.to_vec());
+    }
+    let mut stop = json!({"stopReason": match answer.end {
+        End::Turn => "end_turn",
+        End::StopText(_) => "stop_sequence",
+        End::Length => "max_tokens",
+        End::Calls => "tool_use",
+        End::Filtered => "content_filtered",
+    }});
+    if let End::StopText(text) = &answer.end {
+        // As it is where the request asks for it.
+        stop["additionalModelResponseFields"] = json!({"stop_sequence": text});
+    }
+    events.push(("messageStop", stop));
+    let usage = answer.usage;
+    events.push((
+        "metadata",
+        json!({"usage": {
+            "inputTokens": usage.prompt - usage.cached, "outputTokens": usage.completion,
+            "cacheReadInputTokens": usage.cached, "cacheWriteInputTokens": 0,
+        }}),
+    ));
+    Reply::messages(&events)
+}
+
+fn begun(text: &str) -> Vec<Event> {
+    vec![
+        ("messageStart", json!({"role": "assistant"})),
+        ("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": {"text": text}})),
+    ]
+}
+
+fn begins(text: &str) -> Reply {
+    Reply::messages(&begun(text))
+}
+
+fn fails(text: &str, failure: Failure) -> Reply {
+    let exception = match failure {
+        Failure::Overloaded => "throttlingException",
+        Failure::Fault => "internalServerException",
+    };
+    Reply::messages(&begun(text)).then_exception(exception, &json!({"message": "not now"}))
+}
+
+fn hears(received: &Received) -> Asked {
+    let body = &received.body;
+    has_key(received, "authorization", "Bearer sk-bedrock");
+    let path = format!("/model/{}", VENDOR.model);
+    assert!(received.path.starts_with(&path) && received.path.ends_with("/converse-stream"));
+    let inference = &body["inferenceConfig"];
+    let mut asked = Asked {
+        system: body["system"].get(0).map(|block| text(&block["text"])),
+        stop: list(&inference["stopSequences"]).iter().map(text).collect(),
+        seed: body["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
+        unknown: body.get(UNKNOWN).is_some(),
+        ..Asked::default()
+    };
+    if let Some(format) = body["outputConfig"].get("textFormat") {
+        asked.schema = Some(parsed(&format["structure"]["jsonSchema"]["schema"]));
+    }
+    if let [tool] = list(&body["toolConfig"]["tools"]) {
+        let tool = &tool["toolSpec"];
+        assert_eq!((&tool["name"], &tool["inputSchema"]["json"]), (&json!("look"), &parameters()));
+        asked.tool = true;
+    }
+    let told = &body["additionalModelResponseFieldPaths"];
+    assert_eq!(!asked.stop.is_empty(), told == &json!(["/stop_sequence"]), "{body}");
+    asked.turns = list(&body["messages"]).iter().map(turn).collect();
+    asked
+}
+
+fn turn(message: &Value) -> Turn {
+    let blocks = list(&message["content"]);
+    if message["role"] == "assistant" {
+        return assistants(blocks);
+    }
+    let result = |block: &Value| {
+        let result = &block["toolResult"];
+        (text(&result["toolUseId"]), text(&result["content"][0]["text"]))
+    };
+    if blocks.iter().any(|block| block["toolResult"].is_object()) {
+        return Turn::Results(blocks.iter().map(result).collect());
+    }
+    let part = |block: &Value| match block.get("image") {
+        Some(image) if image["format"] == "png" => Part::Picture(text(&image["source"]["bytes"])),
+        _ => Part::Text(text(&block["text"])),
+    };
+    Turn::User(blocks.iter().map(part).collect())
+}
+
+fn assistants(blocks: &[Value]) -> Turn {
+    let (mut thoughts, mut said, mut calls) = (Vec::new(), String::new(), Vec::new());
+    for block in blocks {
+        let (thought, call) = (&block["reasoningContent"]["reasoningText"], &block["toolUse"]);
+        if thought.is_object() {
+            thoughts.push((text(&thought["text"]), text(&thought["signature"])));
+        } else if call.is_object() {
+            calls.push(Call {
+                id: text(&call["toolUseId"]),
+                name: text(&call["name"]),
+                arguments: call["input"].clone(),
+            });
+        } else {
+            said.push_str(&text(&block["text"]));
+        }
+    }
+    Turn::Assistant { thoughts, text: said, calls }
+}

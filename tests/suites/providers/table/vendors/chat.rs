@@ -1,0 +1,121 @@
+//! OpenAI's chat completions.
+
+use hearth_tests::{Received, Reply};
+use serde_json::{Value, json};
+
+use super::{Failure, Vendor, has_key};
+use crate::{
+    chunk,
+    table::words::{
+        Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, halves, list, parameters, parsed,
+        pictured, text,
+    },
+};
+
+pub(in crate::table) const VENDOR: Vendor = Vendor {
+    name: "chat",
+    path: "/v1",
+    settings: "kind = 'openai_compatible'",
+    model: "big",
+    says,
+    begins,
+    fails,
+    hears,
+};
+
+fn says(answer: &Answer) -> Reply {
+    let mut chunks = vec![chunk(json!({"role": "assistant", "content": ""}), None)];
+    let pieces = |name: &str, text: &str| halves(text).map(|half| chunk(json!({name: half}), None));
+    chunks.extend(pieces("reasoning_content", &answer.thoughts));
+    chunks.extend(pieces("content", &answer.text));
+    chunks.extend(pieces("refusal", &answer.refusal));
+    for (index, call) in answer.calls.iter().enumerate() {
+        let function = json!({"name": call.name, "arguments": ""});
+        let begins = json!({"index": index, "id": call.id, "type": "function", "function": function});
+        chunks.push(chunk(json!({"tool_calls": [begins]}), None));
+        chunks.extend(halves(&call.arguments.to_string()).map(|half| {
+            chunk(json!({"tool_calls": [{"index": index, "function": {"arguments": half}}]}), None)
+        }));
+    }
+    let reason = match answer.end {
+        End::Turn | End::StopText(_) => "stop",
+        End::Length => "length",
+        End::Calls => "tool_calls",
+        End::Filtered if answer.refusal.is_empty() => "content_filter",
+        End::Filtered => "stop",
+    };
+    let mut last = chunk(json!({}), Some(reason));
+    if let End::StopText(stop) = &answer.end {
+        // As vLLM has it (<https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html>).
+        last["choices"][0]["stop_reason"] = json!(stop);
+    }
+    chunks.push(last);
+    let usage = answer.usage;
+    chunks.push(json!({"choices": [], "usage": {
+        "prompt_tokens": usage.prompt, "completion_tokens": usage.completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
+        "completion_tokens_details": {"reasoning_tokens": usage.thoughts},
+    }}));
+    Reply::chunks(&chunks)
+}
+
+fn begins(text: &str) -> Reply {
+    Reply::begun(&[chunk(json!({"role": "assistant", "content": text}), None)])
+}
+
+fn fails(text: &str, failure: Failure) -> Reply {
+    let error = match failure {
+        Failure::Overloaded => json!({"message": "slow down", "type": "overloaded", "code": 529}),
+        Failure::Fault => json!({"message": "it broke", "type": "server_error", "code": null}),
+    };
+    Reply::begun(&[chunk(json!({"role": "assistant", "content": text}), None), json!({"error": error})])
+}
+
+fn hears(received: &Received) -> Asked {
+    let body = &received.body;
+    has_key(received, "authorization", "Bearer sk-chat");
+    assert_eq!((received.path.as_str(), &body["stream"]), ("/v1/chat/completions", &json!(true)));
+    let mut asked = Asked {
+        schema: body["response_format"]["json_schema"].get("schema").cloned(),
+        stop: list(&body["stop"]).iter().map(text).collect(),
+        seed: body["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
+        unknown: body.get(UNKNOWN).is_some(),
+        ..Asked::default()
+    };
+    if let [tool] = list(&body["tools"]) {
+        assert_eq!(
+            (&tool["function"]["name"], &tool["function"]["parameters"]),
+            (&json!("look"), &parameters())
+        );
+        asked.tool = true;
+    }
+    for message in list(&body["messages"]) {
+        match message["role"].as_str() {
+            Some("system") => asked.system = Some(text(&message["content"])),
+            Some("user") => asked.turns.push(Turn::User(parts(&message["content"]))),
+            Some("assistant") => asked.turns.push(Turn::Assistant {
+                thoughts: Vec::new(),
+                text: text(&message["content"]),
+                calls: list(&message["tool_calls"]).iter().map(called).collect(),
+            }),
+            _ => add_result(&mut asked.turns, text(&message["tool_call_id"]), text(&message["content"])),
+        }
+    }
+    asked
+}
+
+fn parts(content: &Value) -> Vec<Part> {
+    if content.is_string() {
+        return vec![Part::Text(text(content))];
+    }
+    let part = |part: &Value| match part["type"].as_str() {
+        Some("image_url") => pictured(&text(&part["image_url"]["url"])),
+        _ => Part::Text(text(&part["text"])),
+    };
+    list(content).iter().map(part).collect()
+}
+
+fn called(call: &Value) -> Call {
+    let function = &call["function"];
+    Call { id: text(&call["id"]), name: text(&function["name"]), arguments: parsed(&function["arguments"]) }
+}

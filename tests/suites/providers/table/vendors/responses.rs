@@ -1,0 +1,160 @@
+//! OpenAI's responses.
+
+use hearth_tests::{Received, Reply};
+use serde_json::{Value, json};
+
+use super::{Failure, Vendor, has_key, named_events};
+use crate::table::words::{
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, halves, list, parameters, parsed, pictured,
+    text,
+};
+
+pub(in crate::table) const VENDOR: Vendor = Vendor {
+    name: "responses",
+    path: "/v1",
+    settings: "kind = 'openai'\napi = 'responses'",
+    model: "big",
+    says,
+    begins,
+    fails,
+    hears,
+};
+
+fn says(answer: &Answer) -> Reply {
+    let mut events = vec![json!({"type": "response.created", "response": {"status": "in_progress"}})];
+    let mut place = 0;
+    let mut item = |item: Value, deltas: Vec<Value>, done: Value| {
+        events.push(json!({"type": "response.output_item.added", "output_index": place, "item": item}));
+        events.extend(deltas.into_iter().map(|mut delta| {
+            delta["output_index"] = json!(place);
+            delta
+        }));
+        events.push(json!({"type": "response.output_item.done", "output_index": place, "item": done}));
+        place += 1;
+    };
+    let pieces =
+        |kind: &str, text: &str| halves(text).map(|half| json!({"type": kind, "delta": half})).to_vec();
+    if !answer.thoughts.is_empty() {
+        let begun = json!({"type": "reasoning", "id": "rs_1", "summary": []});
+        let done = json!({"type": "reasoning", "id": "rs_1", "encrypted_content": answer.seal,
+            "summary": [{"type": "summary_text", "text": answer.thoughts}]});
+        item(begun, pieces("response.reasoning_summary_text.delta", &answer.thoughts), done);
+    }
+    for (text, kind) in [(&answer.text, "output_text"), (&answer.refusal, "refusal")] {
+        if !text.is_empty() {
+            let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "content": []});
+            item(message.clone(), pieces(&format!("response.{kind}.delta"), text), message);
+        }
+    }
+    for call in &answer.calls {
+        let arguments = call.arguments.to_string();
+        let mut of = json!({"type": "function_call", "id": format!("fc_{}", call.id), "call_id": call.id, "name": call.name, "arguments": ""});
+        let begun = of.clone();
+        of["arguments"] = json!(arguments);
+        item(begun, pieces("response.function_call_arguments.delta", &arguments), of);
+    }
+    let usage = answer.usage;
+    let mut response = json!({"status": "completed", "usage": {
+        "input_tokens": usage.prompt, "input_tokens_details": {"cached_tokens": usage.cached},
+        "output_tokens": usage.completion, "output_tokens_details": {"reasoning_tokens": usage.thoughts},
+    }});
+    let why = match answer.end {
+        End::Length => Some("max_output_tokens"),
+        End::Filtered if answer.refusal.is_empty() => Some("content_filter"),
+        _ => None,
+    };
+    let mut kind = "response.completed";
+    if let Some(why) = why {
+        kind = "response.incomplete";
+        response["incomplete_details"] = json!({"reason": why});
+    }
+    events.push(json!({"type": kind, "response": response}));
+    named_events(&events)
+}
+
+fn begun(text: &str) -> Vec<Value> {
+    let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "content": []});
+    vec![
+        json!({"type": "response.created", "response": {"status": "in_progress"}}),
+        json!({"type": "response.output_item.added", "output_index": 0, "item": message}),
+        json!({"type": "response.output_text.delta", "output_index": 0, "delta": text}),
+    ]
+}
+
+fn begins(text: &str) -> Reply {
+    named_events(&begun(text))
+}
+
+fn fails(text: &str, failure: Failure) -> Reply {
+    let mut events = begun(text);
+    events.push(match failure {
+        Failure::Overloaded => {
+            json!({"type": "error", "code": "rate_limit_exceeded", "message": "slow down"})
+        }
+        Failure::Fault => {
+            let error = json!({"code": "server_error", "message": "it broke"});
+            json!({"type": "response.failed", "response": {"status": "failed", "error": error}})
+        }
+    });
+    named_events(&events)
+}
+
+fn hears(received: &Received) -> Asked {
+    let body = &received.body;
+    has_key(received, "authorization", "Bearer sk-responses");
+    assert_eq!((received.path.as_str(), &body["stream"]), ("/v1/responses", &json!(true)));
+    // Nothing is kept there.
+    assert_eq!(body["store"], false);
+    let mut asked = Asked {
+        schema: body["text"]["format"].get("schema").cloned(),
+        stop: list(&body["stop"]).iter().map(text).collect(),
+        seed: body["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
+        unknown: body.get(UNKNOWN).is_some(),
+        ..Asked::default()
+    };
+    if let [tool] = list(&body["tools"]) {
+        assert_eq!((&tool["name"], &tool["parameters"]), (&json!("look"), &parameters()));
+        asked.tool = true;
+    }
+    for item in list(&body["input"]) {
+        match (item["type"].as_str(), item["role"].as_str()) {
+            (Some("message"), Some("system")) => asked.system = Some(text(&item["content"])),
+            (Some("message"), Some("user")) => asked.turns.push(Turn::User(parts(&item["content"]))),
+            (Some("function_call_output"), _) => {
+                add_result(&mut asked.turns, text(&item["call_id"]), text(&item["output"]));
+            }
+            _ => assistants(&mut asked.turns, item),
+        }
+    }
+    asked
+}
+
+fn parts(content: &Value) -> Vec<Part> {
+    if content.is_string() {
+        return vec![Part::Text(text(content))];
+    }
+    let part = |part: &Value| match part["type"].as_str() {
+        Some("input_image") => pictured(&text(&part["image_url"])),
+        _ => Part::Text(text(&part["text"])),
+    };
+    list(content).iter().map(part).collect()
+}
+
+/// Items of the assistant's that follow each other are one turn.
+fn assistants(turns: &mut Vec<Turn>, item: &Value) {
+    if !matches!(turns.last(), Some(Turn::Assistant { .. })) {
+        turns.push(Turn::Assistant { thoughts: Vec::new(), text: String::new(), calls: Vec::new() });
+    }
+    let Some(Turn::Assistant { thoughts, text: said, calls }) = turns.last_mut() else { return };
+    match item["type"].as_str() {
+        Some("reasoning") => {
+            thoughts.push((text(&item["summary"][0]["text"]), text(&item["encrypted_content"])));
+        }
+        Some("function_call") => calls.push(Call {
+            id: text(&item["call_id"]),
+            name: text(&item["name"]),
+            arguments: parsed(&item["arguments"]),
+        }),
+        _ => said.push_str(&text(&item["content"])),
+    }
+}
