@@ -342,6 +342,9 @@ fn shown(provider: &ProviderConfig) -> Value {
         "first_byte_seconds": provider.first_byte_seconds,
         "between_bytes_seconds": provider.between_bytes_seconds,
         "whole_seconds": provider.whole_seconds,
+        "temperature": provider.temperature,
+        "max_tokens": provider.max_tokens,
+        "system_prompt": provider.system_prompt,
     })
 }
 
@@ -427,6 +430,8 @@ mod tests {
             ("[models.'gpt-5']\ncontext_length = 1", "models.\"gpt-5\""),
             ("[models.'openai:gpt-5']\nprize = 1", "prize"),
             ("[models.'openai:gpt-5.1']\nprice = {input = -1}", "dollars"),
+            ("[models.'openai:gpt-5.1']\ntemperature = -1", "models.\"openai:gpt-5.1\".temperature"),
+            ("[providers.openai]\nmax_tokens = 0", "providers.openai.max_tokens"),
             ("[cache]\nttl_seconds = 0", "cache.ttl_seconds must be 1"),
             ("[cache]\nttl = 5", "ttl"),
             ("=", "hearth.toml"),

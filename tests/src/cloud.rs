@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use crate::{Process, binary, hearth};
 
 const TABLE: &str = "hearth";
-const BUCKET: &str = "hearth-media";
+pub(crate) const BUCKET: &str = "hearth-media";
 const SECRET: &str = "hearth/gateway";
 const PROVIDER_KEYS: &str = "hearth/provider-keys";
 
@@ -111,7 +111,8 @@ impl Drop for Services {
     }
 }
 
-fn store(embedded: &Embedded, url: &str) -> Store {
+/// The store over embedded services, by the names that `hearth up` has for them too.
+pub(crate) fn store(embedded: &Embedded, url: &str) -> Store {
     let clients =
         Clients { dynamodb: embedded.dynamodb(), s3: embedded.s3(url), secrets: embedded.secrets() };
     let names = Names {
@@ -146,7 +147,8 @@ async fn start_node(store: &Store, keys: &Keys, owner: UserId, folder: &Path) ->
     process
 }
 
-async fn create_token(store: &Store, owner: UserId) -> String {
+/// Stores a token with every scope.
+pub(crate) async fn create_token(store: &Store, owner: UserId) -> String {
     let token = ApiToken::generate();
     let record = TokenRecord {
         id: TokenId::new(),

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use hearth_domain::UserId;
+use hearth_embedded::Embedded;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     Client, Process,
+    cloud::{BUCKET, create_token, store},
     model::{copy_with_context, whole_copy},
     process::hearth_under,
 };
@@ -189,6 +192,19 @@ impl Home {
     pub async fn restart(self) -> Self {
         self.process.stop().await;
         Self::start_in(self.setup, Some(self.token)).await
+    }
+
+    /// Stops it, gives its data a second user, and starts it again; with that user's token.
+    ///
+    /// # Panics
+    /// As [`Self::restart`], or if the data can't be opened.
+    pub async fn restart_with_a_stranger(self) -> (Self, String) {
+        self.process.stop().await;
+        let embedded = Embedded::open(&data_of(&self.setup.folder), BUCKET);
+        let embedded = embedded.unwrap_or_else(|error| panic!("the stores: {error}"));
+        let token = create_token(&store(&embedded, "http://s3.test"), UserId::new()).await;
+        drop(embedded);
+        (Self::start_in(self.setup, Some(self.token)).await, token)
     }
 
     /// Kills it at once (`kill -9`) and starts it again on the same data.

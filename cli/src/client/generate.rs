@@ -82,7 +82,10 @@ impl Generate {
         if json {
             return terminal::print_json(&response);
         }
-        if !response.output.text.ends_with('\n') {
+        for artifact in &response.output.artifacts {
+            terminal::print(&format!("{}\n", artifact.url))?;
+        }
+        if response.output.artifacts.is_empty() && !response.output.text.ends_with('\n') {
             terminal::print("\n")?;
         }
         if response.finish_reason == Some(FinishReason::Cancelled) {

@@ -22,6 +22,7 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::response::get, routes::response::delete))
         .routes(routes!(routes::embeddings::embeddings))
         .routes(routes!(routes::images::images))
+        .routes(routes!(routes::image_edits::edits))
         .routes(routes!(routes::route::route))
         .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
         .routes(routes!(routes::request_get::status))

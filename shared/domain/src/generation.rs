@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{CacheControl, ModelId, Route, Task};
+use crate::{CacheControl, Intent, ModelId, Route, Task};
 
 /// What happens to a run when its client goes away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +86,8 @@ pub struct Generation {
     pub model: Option<ModelId>,
     /// What to make.
     pub task: Task,
+    /// Whether its prompt may say that something else is to be made.
+    pub intent: Intent,
     /// What happens when the client goes away.
     pub on_disconnect: OnDisconnect,
     /// What happens while the model is being loaded.
@@ -108,6 +110,7 @@ impl Generation {
         Self {
             model,
             task: task.into(),
+            intent: Intent::default(),
             on_disconnect: OnDisconnect::default(),
             while_loading: WhileLoading::default(),
             priority: Priority::default(),

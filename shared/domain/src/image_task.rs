@@ -23,6 +23,8 @@ pub struct ImageTask {
     pub prompt: String,
     /// What to start from, or to change.
     pub images: Vec<Image>,
+    /// Where the first of them may be changed: an image of its size that is transparent there.
+    pub mask: Option<Image>,
     /// How many, at least 1.
     pub count: u32,
     /// Their size.
@@ -97,6 +99,9 @@ impl ImageTask {
         }
         if self.images.len() > MAX_INPUT_IMAGES {
             return invalid("images", "must have at most 16 images");
+        }
+        if self.mask.is_some() && self.images.is_empty() {
+            return invalid("mask", "says where an image is changed, and there is none");
         }
         if self.size.is_some_and(|Size { width, height }| {
             !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height)
@@ -200,6 +205,7 @@ mod tests {
             (ImageTask { steps: Some(0), ..task() }, "steps"),
             (ImageTask { guidance: Some(f32::NAN), ..task() }, "guidance_scale"),
             (ImageTask { strength: Some(0.5), ..task() }, "strength"),
+            (ImageTask { mask: Some(Image::at("data:image/png;base64,AA")), ..task() }, "mask"),
             (ImageTask { images: vec![Image::at("data:image/png;base64,AA"); 17], ..task() }, "images"),
         ];
         for (task, field) in cases {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Image, InvalidTask, check::Field};
+use crate::{Image, InvalidTask, Mesh, check::Field};
 
-/// A mesh to make, of an image or of a text. What is absent is left to the provider.
+/// A mesh to make, of an image, of a text or of another mesh. What is absent is left to the provider.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MeshTask {
@@ -12,6 +12,8 @@ pub struct MeshTask {
     pub prompt: Option<String>,
     /// A picture of it.
     pub image: Option<Image>,
+    /// Another mesh, to change.
+    pub mesh: Option<Mesh>,
     /// The side of its texture, in pixels.
     pub texture_size: Option<u32>,
     /// Makes the choice repeatable.
@@ -30,8 +32,8 @@ impl MeshTask {
             Err(InvalidTask { field: Field::Media(field), problem: problem.to_owned() })
         };
         let prompt = self.prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
-        if !prompt && self.image.is_none() {
-            return invalid("prompt", "must not be empty, or give an image");
+        if !prompt && self.image.is_none() && self.mesh.is_none() {
+            return invalid("prompt", "must not be empty, or give an image or a mesh");
         }
         if self.texture_size.is_some_and(|side| ![512, 1024, 2048].contains(&side)) {
             return invalid("texture_size", "must be 512, 1024 or 2048");
@@ -54,6 +56,8 @@ mod tests {
         assert!(MeshTask { prompt: Some(" ".into()), ..MeshTask::default() }.check().is_err());
         let image = Some(Image::at("data:image/png;base64,AA"));
         assert_eq!(MeshTask { image, ..MeshTask::default() }.check(), Ok(()));
+        let mesh = Some(Mesh::Data("AA==".into()));
+        assert_eq!(MeshTask { mesh, ..MeshTask::default() }.check(), Ok(()));
         assert!(MeshTask { texture_size: Some(3), ..task }.check().is_err());
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, Tool, ToolChoice,
+    Image, ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, Tool,
+    ToolChoice,
 };
 
 /// What is to be made.
@@ -97,6 +98,32 @@ impl Task {
             Self::Embedding(_) => Modality::Embedding,
             Self::Image(_) => Modality::Image,
             Self::Mesh(_) => Modality::ThreeD,
+        }
+    }
+
+    /// The images that go with it.
+    pub fn images(&self) -> Box<dyn Iterator<Item = &Image> + '_> {
+        match self {
+            Self::Text(task) => {
+                let placed = task.messages.iter().flat_map(|message| &message.images);
+                Box::new(placed.map(|placed| &placed.image))
+            }
+            Self::Embedding(_) => Box::new(std::iter::empty()),
+            Self::Image(task) => Box::new(task.images.iter().chain(&task.mask)),
+            Self::Mesh(task) => Box::new(task.image.iter()),
+        }
+    }
+
+    /// The same, to change.
+    pub fn images_mut(&mut self) -> Vec<&mut Image> {
+        match self {
+            Self::Text(task) => {
+                let placed = task.messages.iter_mut().flat_map(|message| &mut message.images);
+                placed.map(|placed| &mut placed.image).collect()
+            }
+            Self::Embedding(_) => Vec::new(),
+            Self::Image(task) => task.images.iter_mut().chain(&mut task.mask).collect(),
+            Self::Mesh(task) => task.image.iter_mut().collect(),
         }
     }
 }

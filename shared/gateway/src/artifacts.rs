@@ -5,10 +5,12 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{Stream, StreamExt as _};
 use hearth_auth::{Keys, sha256_hex};
 use hearth_domain::{
-    Artifact, ArtifactId, Credits, Generation, RunId, Task, Timestamp, UserId, artifact::media_type_of,
+    Artifact, ArtifactId, Credits, Generation, Image, ImageSource, Mesh, MeshTask, Modality, RunId, Task,
+    Timestamp, UserId, artifact::media_type_of,
 };
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_store::{StoreError, artifacts::ArtifactRecord};
@@ -86,6 +88,44 @@ impl Gateway {
         Ok(bytes)
     }
 
+    /// Puts the caller's artifacts into a task that names them by their ids, as images or as a mesh.
+    ///
+    /// # Errors
+    /// `not_found` as for [`Gateway::artifact`]; `invalid_request` for one of another kind.
+    pub(crate) async fn put_artifacts(&self, caller: &Caller, task: &mut Task) -> Result<(), ApiError> {
+        for image in task.images_mut() {
+            let ImageSource::Url(url) = &image.source else { continue };
+            let Ok(id) = url.parse() else { continue };
+            let (media_type, data) = self.given(caller, id, Modality::Image).await?;
+            image.source = ImageSource::Data { media_type, data };
+        }
+        if let Task::Mesh(MeshTask { mesh: Some(mesh), .. }) = task
+            && let Mesh::Artifact(id) = mesh
+        {
+            *mesh = Mesh::Data(self.given(caller, *id, Modality::ThreeD).await?.1);
+        }
+        Ok(())
+    }
+
+    /// What an artifact is, and its bytes in base64.
+    async fn given(
+        &self,
+        caller: &Caller,
+        id: ArtifactId,
+        wanted: Modality,
+    ) -> Result<(String, String), ApiError> {
+        let (param, what) = match wanted {
+            Modality::ThreeD => ("input.mesh", "mesh"),
+            _ => ("input.images", "image"),
+        };
+        let found = self.artifact(Asking::Caller(caller), id).await;
+        let artifact = found.map_err(|error| error.at(param))?;
+        if artifact.modality() != wanted {
+            return Err(ApiError::invalid(param, format!("the artifact {id} is no {what}")));
+        }
+        Ok((artifact.media_type, STANDARD.encode(self.whole_artifact(id).await?)))
+    }
+
     /// The provider; one that makes files keeps each of them for `caller`.
     pub(crate) fn keeping(
         &self,
@@ -144,6 +184,14 @@ impl Gateway {
         self.sign_links([&mut record.artifact]).await?;
         Ok(record.artifact)
     }
+}
+
+/// Whether a task names artifacts by their ids.
+pub(crate) fn names_artifacts(task: &Task) -> bool {
+    let is_one =
+        |image: &Image| matches!(&image.source, ImageSource::Url(url) if url.parse::<ArtifactId>().is_ok());
+    let is_mesh = matches!(task, Task::Mesh(MeshTask { mesh: Some(Mesh::Artifact(_)), .. }));
+    is_mesh || task.images().any(is_one)
 }
 
 /// A path with a signature. It ends after `span`, or with the artifact.

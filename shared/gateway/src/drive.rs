@@ -5,6 +5,8 @@
 //! again where that may help, then the next one. After it there is no other way than to tell, unless the request
 //! lets another model [`resume`](crate::resume) the answer.
 
+mod telling;
+
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -12,8 +14,8 @@ use std::{
 };
 
 use futures::{StreamExt as _, future::OptionFuture};
-use hearth_domain::{Generation, ModelId, OnDisconnect, RunId};
-use hearth_providers::{Call, EventStream, Provider};
+use hearth_domain::{Generation, ModelId, OnDisconnect, RunId, Task};
+use hearth_providers::{Call, Defaults, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -170,7 +172,10 @@ impl Driver {
         loop {
             let error = match self.attempt(candidate).await {
                 Outcome::Ended => return Ok(()),
-                Outcome::BrokenOff(error) => return Err(error),
+                Outcome::BrokenOff(error) => {
+                    self.count_taken();
+                    return Err(error);
+                }
                 Outcome::Failed(error) => error,
             };
             // A node's errors are about its queue, its models, or its being there: the same again soon.
@@ -193,7 +198,7 @@ impl Driver {
     }
 
     async fn attempt(&mut self, candidate: &Candidate) -> Outcome {
-        let Candidate { provider, model, selected, node, .. } = candidate;
+        let Candidate { provider, model, selected, node, defaults, .. } = candidate;
         let health = &self.gateway.0.health;
         if node.is_none() && !health.admits(&selected.provider, model.as_str(), Instant::now()) {
             let message = format!(
@@ -210,7 +215,7 @@ impl Driver {
         }
         let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
         let provider = self.gateway.keeping(&self.caller, &self.generation, provider);
-        let outcome = match self.begin(&*provider, model.clone()).await {
+        let outcome = match self.begin(&*provider, model.clone(), defaults).await {
             Ok(events) => {
                 self.tell_credits(&*provider, false);
                 self.follow(&*provider, events, &mut load).await
@@ -239,8 +244,19 @@ impl Driver {
     }
 
     /// Calls the provider.
-    async fn begin(&mut self, provider: &dyn Provider, model: ModelId) -> Result<EventStream, Outcome> {
-        let call = Call { run: self.id, model, generation: Arc::clone(&self.generation) };
+    async fn begin(
+        &mut self,
+        provider: &dyn Provider,
+        model: ModelId,
+        defaults: &Defaults,
+    ) -> Result<EventStream, Outcome> {
+        let mut generation = Arc::clone(&self.generation);
+        if *defaults != Defaults::default()
+            && let Task::Text(task) = &mut Arc::make_mut(&mut generation).task
+        {
+            defaults.complete(task);
+        }
+        let call = Call { run: self.id, model, generation };
         let stopped = tokio::select! {
             stream = provider.generate(call) => return stream.map_err(Outcome::Failed),
             () = self.client_leaves() => "the client went away",
@@ -319,35 +335,6 @@ impl Driver {
     async fn cancel(&self, provider: &dyn Provider) {
         if let Err(error) = provider.cancel(self.id).await {
             tracing::warn!(run = %self.id, %error, "the run can't be stopped; its provider will notice by itself");
-        }
-    }
-
-    fn emit(&mut self, body: RunEventBody) {
-        if let RunEventBody::Done { .. } = &body
-            && let Some(cost) = self.tariff.charge_files()
-        {
-            self.emit(RunEventBody::Cost { cost });
-        }
-        self.seq += 1;
-        let mut cost = None;
-        self.tariff.note(&body);
-        if let RunEventBody::Usage { usage } = &body {
-            cost = self.tariff.charge(usage);
-            metrics::counter!("hearth_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
-            metrics::counter!("hearth_completion_tokens_total").increment(u64::from(usage.completion_tokens));
-        }
-        if let Some(capture) = &mut self.capture {
-            capture.take(&body);
-        }
-        let event = RunEvent { seq: self.seq, body };
-        // Either may be gone: the client by its own will, the recorder after a terminal event.
-        // Vectors aren't recorded: those of one request fill hundreds of items.
-        if !matches!(event.body, RunEventBody::Embedding { .. }) {
-            self.recording.note(event.clone());
-        }
-        let _ = self.client.send(event);
-        if let Some(cost) = cost {
-            self.emit(RunEventBody::Cost { cost });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hearth_domain::{KeyOwner, Modality, Secret};
-use hearth_providers::{HttpProvider, Provider as _, ProviderConfig};
+use hearth_providers::{Defaults, HttpProvider, Provider as _, ProviderConfig};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::providers::{CreditsBody, ProviderBody, UnavailableModel},
@@ -26,6 +26,8 @@ pub(crate) struct Known {
     pub(crate) provider: HttpProvider,
     /// The models that are its own when they are asked for without its name.
     pub(crate) models: Vec<String>,
+    /// What its models are asked with where a request doesn't say.
+    pub(crate) defaults: Defaults,
 }
 
 impl Known {
@@ -114,7 +116,8 @@ impl Directory {
             let same = before.iter().find(|known| *known.provider.endpoint() == endpoint);
             let provider = same.map(|known| known.provider.clone());
             let provider = provider.unwrap_or_else(|| HttpProvider::new(endpoint, self.http.clone()));
-            Some(Known { provider, models: config.models })
+            let defaults = config.defaults();
+            Some(Known { provider, models: config.models, defaults })
         });
         known.collect()
     }

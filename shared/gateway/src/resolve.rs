@@ -4,6 +4,7 @@
 //! those that can't do what it [`needs`] are passed over, and a strategy puts the others in [`order`].
 
 mod choose;
+mod intent;
 mod local;
 mod needs;
 mod order;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use hearth_domain::{
     Facts, Generation, Modality, ModelId, NodeId, SelectionMode, Task, Tier, route::provider_and_model,
 };
-use hearth_providers::Provider;
+use hearth_providers::{Defaults, Provider};
 use hearth_wire::{
     ApiError, ErrorCode,
     event::Selected,
@@ -40,6 +41,8 @@ pub(crate) struct Candidate {
     /// What is known of the model.
     pub(crate) facts: Option<Facts>,
     pub(crate) selected: Selected,
+    /// What it is asked with where the request doesn't say.
+    pub(crate) defaults: Defaults,
     /// The provider without credit in whose place it is asked.
     pub(crate) spent: Option<Arc<dyn Provider>>,
 }
@@ -100,8 +103,9 @@ impl Gateway {
     ///
     /// # Errors
     /// As a request would have.
-    pub async fn route(&self, caller: &Caller, generation: &Generation) -> Result<RouteBody, ApiError> {
-        let mut chooser = Chooser::new(self, caller, generation).await;
+    pub async fn route(&self, caller: &Caller, generation: Generation) -> Result<RouteBody, ApiError> {
+        let generation = self.as_intended(caller, generation).await;
+        let mut chooser = Chooser::new(self, caller, &generation).await;
         let candidates = chooser.all().await?;
         let candidate = |candidate: Candidate| {
             let facts = candidate.facts.unwrap_or_default();
@@ -116,6 +120,7 @@ impl Gateway {
         };
         let passed_over = |PassedOver { provider, model, why }| RoutePassedOver { provider, model, why };
         Ok(RouteBody {
+            modality: generation.task.modality(),
             candidates: candidates.into_iter().map(candidate).collect(),
             passed_over: chooser.passed_over.into_iter().map(passed_over).collect(),
         })
@@ -217,6 +222,7 @@ fn commercial(
             fallback_reason: None,
             resumed: false,
         },
+        defaults: known.defaults.clone(),
         spent: None,
     })
 }

@@ -33,6 +33,9 @@ pub struct SelectionSettings {
     pub strategy: Strategy,
     /// Whether a free model serves in place of one whose provider has no credit left.
     pub free_when_out_of_credit: bool,
+    /// Whether plain words such as "draw me a" ask for an image or a mesh where a request leaves open what is to
+    /// be made.
+    pub intent_words: bool,
     /// Which requests go where, the first rule that fits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -40,7 +43,12 @@ pub struct SelectionSettings {
 
 impl Default for SelectionSettings {
     fn default() -> Self {
-        Self { strategy: Strategy::default(), free_when_out_of_credit: true, rules: Vec::new() }
+        Self {
+            strategy: Strategy::default(),
+            free_when_out_of_credit: true,
+            intent_words: true,
+            rules: Vec::new(),
+        }
     }
 }
 
@@ -57,6 +65,9 @@ pub struct Rule {
     /// Whether it shows images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<bool>,
+    /// Whether it gives a mesh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<bool>,
     /// Whether it offers tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,

@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Vendor,
+    Defaults, Vendor,
     dialect::Dialect,
     http::{Endpoint, Timeouts},
     vendor,
@@ -25,7 +25,7 @@ pub enum Api {
 }
 
 /// A provider's settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderConfig {
     /// Whose API it is; the provider's own name if absent.
@@ -44,6 +44,12 @@ pub struct ProviderConfig {
     pub between_bytes_seconds: Option<u64>,
     /// Seconds that an answer may take.
     pub whole_seconds: Option<u64>,
+    /// The temperature of texts whose requests say none, 0 to 2.
+    pub temperature: Option<f32>,
+    /// How many tokens a text may have whose request doesn't say, at least 1.
+    pub max_tokens: Option<u32>,
+    /// Instructions for conversations that have none.
+    pub system_prompt: Option<String>,
 }
 
 /// Settings that no provider can have.
@@ -72,6 +78,16 @@ impl ProviderConfig {
         })
     }
 
+    /// What its models are asked with where a request doesn't say.
+    #[must_use]
+    pub fn defaults(&self) -> Defaults {
+        Defaults {
+            temperature: self.temperature,
+            max_tokens: self.max_tokens,
+            system_prompt: self.system_prompt.clone(),
+        }
+    }
+
     /// Where it is and what opens it; `key` is for a provider whose settings have none.
     ///
     /// # Errors
@@ -84,6 +100,9 @@ impl ProviderConfig {
             return Err(error("", problem.to_owned()));
         }
         let vendor = self.vendor(name)?;
+        if let Some((field, problem)) = self.defaults().fault() {
+            return Err(error(field, problem.to_owned()));
+        }
         let base_url = self.base_url.as_deref().or(vendor.base_url).ok_or_else(|| {
             error(".base_url", format!("{} has an address for each customer; set it", vendor.title))
         })?;
@@ -168,6 +187,9 @@ mod tests {
             ("openai", r#"{"base_url": "file:///etc"}"#, ".base_url"),
             ("openai", r#"{"base_url": "https://user:pass@x"}"#, ".base_url"),
             ("openai", r#"{"whole_seconds": 0}"#, ".whole_seconds"),
+            ("openai", r#"{"temperature": 3}"#, ".temperature"),
+            ("openai", r#"{"max_tokens": 0}"#, ".max_tokens"),
+            ("openai", r#"{"system_prompt": ""}"#, ".system_prompt"),
             ("anthropic", r#"{"api": "responses"}"#, ".api"),
             ("local", r#"{"kind": "openai"}"#, ""),
             ("a:b", r#"{"kind": "openai"}"#, ""),

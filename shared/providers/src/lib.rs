@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod config;
 mod credits;
+mod defaults;
 pub mod dialect;
 pub mod discovery;
 mod framing;
@@ -25,6 +26,7 @@ use hearth_wire::{ApiError, RunEventBody};
 
 pub use catalog::Catalog;
 pub use config::ProviderConfig;
+pub use defaults::Defaults;
 pub use framing::Framing;
 pub use http::{Endpoint, HttpProvider, Timeouts};
 pub use node::NodeLink;

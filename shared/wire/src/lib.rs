@@ -11,6 +11,7 @@ pub mod anthropic;
 pub mod error;
 pub mod event;
 mod file;
+pub mod form;
 pub mod native;
 pub mod node;
 pub mod openai;

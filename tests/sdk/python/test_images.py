@@ -56,6 +56,30 @@ def test_a_streamed_image_is_one_event(client, vendor):
     assert events[0].usage.total_tokens == 98
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_images_are_changed(client, vendor, count):
+    shown = [("fox.png", PIXEL, "image/png")] * count
+    answer = client.images.edit(
+        model=MODEL,
+        image=shown[0] if count == 1 else shown,
+        mask=("mask.png", PIXEL, "image/png"),
+        prompt="in the rain",
+        n=2,
+        size="1024x1024",
+        input_fidelity="high",
+    )
+    assert [base64.b64decode(image.b64_json) for image in answer.data] == [PIXEL, PIXEL]
+    asked = vendor.asked[-1]
+    assert (asked["model"], asked["prompt"], asked["n"]) == ("gpt-image-1", "in the rain", "2")
+    assert (asked["size"], asked["input_fidelity"], asked["mask"]) == ("1024x1024", "high", PIXEL)
+    assert (asked["image"] if count == 1 else asked["image[]"]) == (PIXEL if count == 1 else [PIXEL, PIXEL])
+
+
+def test_a_changed_image_streams_as_one_event(client, vendor):
+    events = list(client.images.edit(model=MODEL, image=PIXEL, prompt="in the rain", stream=True))
+    assert [event.type for event in events] == ["image_edit.completed"]
+
+
 async def test_the_asynchronous_client_has_them_too(async_client, vendor):
     answer = await async_client.images.generate(model=MODEL, prompt="a fox")
     assert base64.b64decode(answer.data[0].b64_json) == PIXEL

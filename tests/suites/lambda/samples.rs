@@ -43,6 +43,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "get_v1.route.json", 200, |a| has(a, &["/candidates/0/reason", "/passed_over"])),
     // No provider is set up that makes images, and so there is no artifact either.
     sample(GENERATE, "post_v1.images.generations.json", 503, |a| has(a, &["/error/code"])),
+    sample(GENERATE, "post_v1.images.edits.json", 503, |a| has(a, &["/error/code"])),
     sample(GENERATE, "get_v1.artifacts.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "get_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/status", "/output/text"])),
     sample(GENERATE, "get_v1.requests.id.status.json", 200, |a| has(a, &["/request_id", "/status"])),

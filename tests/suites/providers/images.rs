@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use crate::{failure, with};
 
 /// The smallest PNG there is: one pixel.
-const PNG: &str =
+pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 /// How it begins.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The head of a binary glTF.
-const GLB: &[u8] = b"glTF\x02\x00\x00\x00\x0c\x00\x00\x00";
+pub(crate) const GLB: &[u8] = b"glTF\x02\x00\x00\x00\x0c\x00\x00\x00";
 
 /// A `hearth up` with one provider of a kind, called `rig`.
-async fn of_kind(kind: &str, base_url: &str, models: &str) -> Home {
+pub(crate) async fn of_kind(kind: &str, base_url: &str, models: &str) -> Home {
     let settings = format!(
         "[providers.rig]\nkind = '{kind}'\nbase_url = '{base_url}'\napi_key = 'sk-rig'\nmodels = {models}\n"
     );
     Setup::new().settings(&settings).start().await
 }
 
-fn drawn(count: usize) -> Reply {
+pub(crate) fn drawn(count: usize) -> Reply {
     let data = vec![json!({"b64_json": PNG, "revised_prompt": "a red fox"}); count];
     let usage = json!({"input_tokens": 8, "output_tokens": 90, "total_tokens": 98});
     Reply::json(200, &json!({"created": 1, "data": data, "usage": usage}))
@@ -324,6 +324,8 @@ async fn who_goes_away_is_drawn_nothing() {
     let asked = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "stream": true});
     let mut events = home.client().stream("/v1/generate", &asked).await;
     assert_eq!(events.next().await.unwrap().data["event"], "model_selected");
+    // It is told before the provider is asked.
+    eventually("the provider's being asked", async || (!upstream.received().is_empty()).then_some(())).await;
     drop(events);
     upstream.left().await;
     home.stop().await;

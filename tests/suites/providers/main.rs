@@ -3,11 +3,16 @@
 mod cache;
 mod catalog;
 mod credits;
+mod defaults;
 mod discovery;
+mod edits;
 mod embeddings;
 mod fallback;
 mod images;
+mod intent;
 mod keys;
+mod meshes;
+mod owners;
 mod selection;
 mod stream;
 mod table;

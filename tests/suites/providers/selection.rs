@@ -143,10 +143,15 @@ async fn without_credit_a_free_model_serves_and_says_so() {
 #[tokio::test]
 async fn another_model_goes_on_where_the_request_allows_it() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
-    let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
+    let settings = "[fallbacks]\n'rig0:big' = ['rig1:big']\n\
+        [models.'rig0:big']\nprice = {input = 1, output = 2}\n\
+        [models.'rig1:big']\nprice = {input = 10, output = 20}\n";
+    let home = with(&[&first, &second], settings).await;
     first.reply(Reply::begun(&[chunk(json!({"content": "Once upon "}), None)]).then_break());
     second.reply(answer());
-    let body = generate(json!({"model": "rig0:big", "resume": true, "stream": true}));
+    let parameters = json!({"max_tokens": 50});
+    let body =
+        generate(json!({"model": "rig0:big", "resume": true, "stream": true, "parameters": parameters}));
     let events = home.client().stream("/v1/generate", &body).await.rest().await;
     let of = |name: &str| -> Vec<Value> {
         events.iter().map(|event| event.data.clone()).filter(|data| data["event"] == name).collect()
@@ -163,5 +168,13 @@ async fn another_model_goes_on_where_the_request_allows_it() {
     assert_eq!(resumed, [Value::Null, json!(true)]);
     let messages = second.received()[0].body["messages"].clone();
     assert_eq!(messages[1], json!({"role": "assistant", "content": "Once upon "}), "{messages}");
+    // What the first one took counts too: it hasn't told, so it is three tokens of four bytes, of a prompt of five.
+    assert_eq!(second.received()[0].body["max_tokens"], 47);
+    let usage = &complete["usage"];
+    assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(16), &json!(7)), "{complete}");
+    assert_eq!(complete["cost"]["usd"], "0.000201", "{complete}");
+    let id = complete["request_id"].as_str().unwrap();
+    let record = home.client().get(&format!("/v1/requests/{id}")).await.json();
+    assert_eq!((&record["usage"], &record["cost"]), (usage, &complete["cost"]), "{record}");
     home.stop().await;
 }

@@ -4,7 +4,7 @@ use axum::{
     Json,
     response::{IntoResponse as _, Response},
 };
-use hearth_domain::RunId;
+use hearth_domain::{Generation, RunId};
 use hearth_gateway::{Gateway, RunStream};
 use hearth_http::{HttpError, JsonBody, PublicUrl, head, sse};
 use hearth_wire::{
@@ -36,7 +36,17 @@ pub(crate) async fn images(
     JsonBody(request): JsonBody<ImageRequest>,
 ) -> Result<Response, HttpError> {
     let shown = request.shown();
-    let run = match asker.begin(request.into_generation()?, None).await? {
+    answer(asker, request.into_generation()?, shown, base).await
+}
+
+/// Has images made, and answers as the request says.
+pub(super) async fn answer(
+    asker: Asker,
+    generation: Generation,
+    shown: Shown,
+    base: String,
+) -> Result<Response, HttpError> {
+    let run = match asker.begin(generation, None).await? {
         Begun::Attached(run) => run,
         Begun::Detached(answer) => return Ok(answer),
     };
@@ -71,7 +81,7 @@ fn stream(gateway: Gateway, id: RunId, run: RunStream, shown: Shown, base: Strin
             Err(error) => Err(error),
         };
         match list {
-            Ok(list) => for frame in ImageFrames::of(&list) {
+            Ok(list) => for frame in ImageFrames::of(&list, &shown) {
                 yield frame;
             },
             Err(error) => yield ImageFrames::failed(&error, &id.to_string()),

@@ -7,6 +7,7 @@ pub(crate) mod chat_completions;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
 pub(crate) mod generate;
+pub(crate) mod image_edits;
 pub(crate) mod images;
 pub(crate) mod messages;
 pub(crate) mod messages_count_tokens;

@@ -22,5 +22,5 @@ pub(crate) async fn route(
     Extension(caller): Extension<Caller>,
     QueryParams(query): QueryParams<RouteQuery>,
 ) -> Result<Json<RouteBody>, HttpError> {
-    Ok(Json(state.gateway.route(&caller, &query.into_generation()?).await?))
+    Ok(Json(state.gateway.route(&caller, query.into_generation()?).await?))
 }

@@ -90,6 +90,8 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         task,
         route: Route { provider, mode, fallbacks, preferred, resume: _ },
         extra: Extra { dialect, fields, betas },
+        // What the prompt asks for has become the task.
+        intent: _,
         // None of these changes what the model says. An answer of a stand-in, or of two models, isn't kept.
         on_disconnect: _,
         while_loading: _,

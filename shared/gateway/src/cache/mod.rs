@@ -25,14 +25,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{CacheControl, Generation, ModelId, OnDisconnect, RunId};
+use hearth_domain::{CacheControl, Generation, Intent, ModelId, OnDisconnect, RunId};
 use hearth_wire::{ApiError, ErrorCode};
 use tokio::time::timeout;
 
 pub(crate) use capture::Capture;
 pub use settings::CacheSettings;
 
-use crate::{Caller, Gateway, Routing, RunStream, resolve::AUTO};
+use crate::{Caller, Gateway, Routing, RunStream, artifacts::names_artifacts, resolve::AUTO};
 use entry::Entry;
 use key::{Key, digest_of, key_of};
 use memory::Memory;
@@ -96,11 +96,12 @@ impl Cache {
     /// Without answers. `alone`: no other process deletes any.
     pub(crate) fn new(settings: CacheSettings, routing: &Routing, alone: bool) -> Self {
         let most = if alone { settings.ttl() } else { settings.ttl().min(ELSEWHERE) };
-        // What is known of the models doesn't change what they say.
-        let Routing { providers, aliases, fallbacks, selection, catalog: _ } = routing;
+        let Routing { providers, aliases, fallbacks, selection, catalog } = routing;
+        // What is known of the models doesn't change what they say; what they are asked with does.
+        let asked = catalog.all_defaults();
         Self {
             settings,
-            routing: digest_of(&(providers, aliases, fallbacks, selection)),
+            routing: digest_of(&(providers, aliases, fallbacks, selection, asked)),
             memory: Memory::new(settings.memory_bytes(), most),
             flights: Flights::default(),
             hits: AtomicU64::default(),
@@ -165,6 +166,12 @@ impl Gateway {
         id: RunId,
         generation: Generation,
     ) -> Result<RunStream, ApiError> {
+        // Large, and most requests need none of it.
+        let generation = if generation.intent == Intent::Open || names_artifacts(&generation.task) {
+            Box::pin(self.completed(caller, generation)).await?
+        } else {
+            generation
+        };
         let (cache, control) = (&self.0.cache, generation.cache);
         let enabled = cache.settings.enabled;
         let (reads, keeps) = (enabled && control.reads(&generation), enabled && control.keeps(&generation));
@@ -202,6 +209,13 @@ impl Gateway {
                 Ok(run)
             }
         }
+    }
+
+    /// The request, with the task that its prompt asks for, and with the artifacts themselves that it names.
+    async fn completed(&self, caller: &Caller, generation: Generation) -> Result<Generation, ApiError> {
+        let mut generation = self.as_intended(caller, generation).await;
+        self.put_artifacts(caller, &mut generation.task).await?;
+        Ok(generation)
     }
 
     /// The answer, if there is one, or somebody is getting it at present and this request `waits`; else this

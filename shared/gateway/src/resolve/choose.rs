@@ -11,8 +11,8 @@ use hearth_wire::{ApiError, ErrorCode};
 use super::{
     AUTO, Candidate, PassedOver, by_name, commercial, may_fall_back,
     needs::Needs,
-    order::{Weighted, order},
-    rules, unknown,
+    order::{Weighted, how, order},
+    unknown,
 };
 use crate::{
     Caller, Gateway,
@@ -29,11 +29,11 @@ const NO_CREDIT: &str = "its provider has no credit left";
 
 /// Finds who fits one request, and keeps in mind who doesn't.
 pub(super) struct Chooser<'a> {
-    gateway: &'a Gateway,
+    pub(super) gateway: &'a Gateway,
     caller: &'a Caller,
-    generation: &'a Generation,
-    known: Arc<[Known]>,
-    needs: Needs,
+    pub(super) generation: &'a Generation,
+    pub(super) known: Arc<[Known]>,
+    pub(super) needs: Needs,
     pub(super) passed_over: Vec<PassedOver>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Chooser<'a> {
         let asked = self.generation.model.as_ref().map(ModelId::as_str).filter(|id| *id != AUTO);
         let mut first = match asked {
             Some(name) => self.named(name).await,
-            None => self.unnamed().await,
+            None => self.unnamed().await.map(|found| self.told(found)),
         };
         let fallbacks = self.fallbacks(asked);
         if fallbacks.is_empty() || first.as_ref().is_err_and(|error| !may_fall_back(error.code)) {
@@ -104,7 +104,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// Who has the model of this name; aliases aren't looked at.
-    async fn exactly(&self, name: &str) -> Result<Vec<Candidate>, ApiError> {
+    pub(super) async fn exactly(&self, name: &str) -> Result<Vec<Candidate>, ApiError> {
         let known = Arc::clone(&self.known);
         if let Some((provider, model)) = provider_and_model(name) {
             if provider == LOCAL {
@@ -170,12 +170,12 @@ impl<'a> Chooser<'a> {
             return Ok(found.into_iter().map(|one| one.because("its user prefers this model")).collect());
         }
         let routing = self.gateway.0.directory.routing();
-        if let Some((rule, word)) = rules::first(&routing.selection.rules, self.generation, &self.needs) {
+        if let Some((model, word)) = self.ruled(&routing.selection.rules) {
             let reason = match word {
-                Some(word) => format!("a rule sends prompts with {word:?} to {}", rule.model),
-                None => format!("a rule sends such requests to {}", rule.model),
+                Some(word) => format!("a rule sends prompts with {word:?} to {model}"),
+                None => format!("a rule sends such requests to {model}"),
             };
-            if let Some(found) = self.perhaps(&rule.model).await {
+            if let Some(found) = self.perhaps(model).await {
                 return Ok(found.into_iter().map(|one| one.because(&reason)).collect());
             }
         }
@@ -260,12 +260,12 @@ impl<'a> Chooser<'a> {
     }
 
     /// The models of a provider that serve where none is named.
-    fn models_of(&self, known: &Known) -> Vec<String> {
+    pub(super) fn models_of(&self, known: &Known) -> Vec<String> {
         self.gateway.choosable(KeyOwner::Operator, known)
     }
 
     /// Whether a model that nobody has named may make what is asked for: the catalog knows, else its name says.
-    fn may_make(&self, known: &Known, model: &str) -> bool {
+    pub(super) fn may_make(&self, known: &Known, model: &str) -> bool {
         let catalog = &self.gateway.0.directory.routing().catalog;
         let listed = catalog.facts(known.name(), known.kind(), model).is_some();
         let modality = self.needs.modality;
@@ -273,12 +273,15 @@ impl<'a> Chooser<'a> {
     }
 
     /// A provider's model.
-    fn of(&self, owner: &Known, model: &str, reason: &str) -> Result<Vec<Candidate>, ApiError> {
+    pub(super) fn of(&self, owner: &Known, model: &str, reason: &str) -> Result<Vec<Candidate>, ApiError> {
         let facts = self.gateway.facts(KeyOwner::Operator, owner, model);
-        commercial(owner, model, facts, self.needs.modality, reason).map(|one| vec![one])
+        let mut found = commercial(owner, model, facts, self.needs.modality, reason)?;
+        let said = self.gateway.0.directory.routing().catalog.defaults(owner.name(), model);
+        found.defaults = said.over(found.defaults);
+        Ok(vec![found])
     }
 
-    async fn local(&self, asked: Option<&str>, look: bool) -> Result<Vec<Candidate>, ApiError> {
+    pub(super) async fn local(&self, asked: Option<&str>, look: bool) -> Result<Vec<Candidate>, ApiError> {
         self.gateway.local(self.caller, self.generation, asked, look).await
     }
 
@@ -308,7 +311,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// Keeps those that may serve and can do what the request needs.
-    fn fitting(&mut self, found: Vec<Candidate>) -> Vec<Candidate> {
+    pub(super) fn fitting(&mut self, found: Vec<Candidate>) -> Vec<Candidate> {
         let mut fitting = Vec::new();
         for candidate in found {
             let unmet = || self.needs.unmet(candidate.facts.as_ref()?);
@@ -379,17 +382,4 @@ impl Gateway {
         }
         None
     }
-}
-
-/// How the first of several was found.
-fn how(strategy: Strategy, count: usize) -> String {
-    let how = match strategy {
-        _ if count < 2 => return String::new(),
-        Strategy::Priority => return String::new(),
-        Strategy::LeastBusy => "the least busy",
-        Strategy::Latency => "the one that answers soonest",
-        Strategy::Cost => "the cheapest",
-        Strategy::Weighted => "whose turn it is",
-    };
-    format!(", {how} of {count}")
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_domain::{Facts, Generation, Modality, ModelId, Price, RuntimeState, Tier, WhileLoading};
-use hearth_providers::{NodeLink, Provider as _};
+use hearth_providers::{Defaults, NodeLink, Provider as _};
 use hearth_wire::{ApiError, ErrorCode, event::Selected, node::NodeModel};
 
 use super::{Candidate, first_image};
@@ -132,6 +132,7 @@ impl Choice<'_> {
                 fallback_reason: fallback_reason.map(str::to_owned),
                 resumed: false,
             },
+            defaults: Defaults::default(),
             spent: None,
         }
     }

@@ -11,8 +11,12 @@ const BYTES_PER_TOKEN: usize = 6;
 pub(crate) struct Needs {
     /// What it makes.
     pub(crate) modality: Modality,
+    /// It says something in words.
+    pub(crate) words: bool,
     /// It shows images.
     pub(crate) images: bool,
+    /// It gives a mesh.
+    pub(crate) mesh: bool,
     /// It offers tools.
     pub(crate) tools: bool,
     /// It asks for JSON of a schema.
@@ -26,8 +30,16 @@ pub(crate) struct Needs {
 impl Needs {
     pub(crate) fn of(generation: &Generation) -> Self {
         let modality = generation.task.modality();
-        let none =
-            Self { modality, images: false, tools: false, schema: false, prompt_tokens: 0, max_tokens: None };
+        let none = Self {
+            modality,
+            words: true,
+            images: false,
+            mesh: false,
+            tools: false,
+            schema: false,
+            prompt_tokens: 0,
+            max_tokens: None,
+        };
         match &generation.task {
             Task::Text(task) => Self {
                 images: task.messages.iter().any(|message| !message.images.is_empty()),
@@ -39,7 +51,10 @@ impl Needs {
             },
             // What a model is shown to change is an input of its own.
             Task::Image(task) => Self { images: !task.images.is_empty(), ..none },
-            Task::Mesh(task) => Self { images: task.image.is_some(), ..none },
+            Task::Mesh(task) => {
+                let words = task.prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty());
+                Self { words, images: task.image.is_some(), mesh: task.mesh.is_some(), ..none }
+            }
             Task::Embedding(_) => none,
         }
     }
@@ -49,8 +64,14 @@ impl Needs {
         if facts.modality != self.modality {
             return Some(format!("it makes {}", facts.modality.as_str()));
         }
+        if self.words && !facts.takes(Input::Text) {
+            return Some("it takes no text".to_owned());
+        }
         if self.images && !facts.takes(Input::Image) && !facts.can(Capability::Vision) {
             return Some("it takes no images".to_owned());
+        }
+        if self.mesh && !facts.takes(Input::Mesh) {
+            return Some("it takes no meshes".to_owned());
         }
         let lacks = |capability| !facts.capabilities.is_empty() && !facts.can(capability);
         if self.tools && lacks(Capability::Tools) {
@@ -72,7 +93,7 @@ fn tokens(bytes: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{Image, ImageSource, Message, PlacedImage, Role, Sampling, TextTask};
+    use hearth_domain::{Image, ImageSource, MeshTask, Message, PlacedImage, Role, Sampling, TextTask};
 
     use super::*;
 
@@ -103,6 +124,22 @@ mod tests {
         assert_eq!(long.prompt_tokens, 1000);
         assert!(long.unmet(&facts(|facts| facts.context_length = Some(999))).is_some());
         assert_eq!(long.unmet(&facts(|facts| facts.context_length = Some(1000))), None);
+    }
+
+    #[test]
+    fn a_mesh_of_words_needs_a_model_that_reads() {
+        let mesh = |prompt: Option<&str>, image: Option<&str>| {
+            let (prompt, image) = (prompt.map(str::to_owned), image.map(Image::at));
+            Needs::of(&Generation::new(None, MeshTask { prompt, image, ..MeshTask::default() }))
+        };
+        let sees = Facts { modality: Modality::ThreeD, inputs: vec![Input::Image], ..Facts::default() };
+        assert_eq!(mesh(Some("a chair"), None).unmet(&sees).as_deref(), Some("it takes no text"));
+        assert_eq!(mesh(None, Some("data:image/png;base64,AA")).unmet(&sees), None);
+        let another = Needs { mesh: true, words: false, ..mesh(None, None) };
+        assert_eq!(another.unmet(&sees).as_deref(), Some("it takes no meshes"));
+        assert_eq!(another.unmet(&Facts { inputs: vec![Input::Mesh], ..sees.clone() }), None);
+        let reads = Facts { inputs: vec![Input::Text], ..sees };
+        assert_eq!(mesh(Some("a chair"), None).unmet(&reads), None);
     }
 
     #[test]

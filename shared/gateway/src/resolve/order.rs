@@ -48,6 +48,19 @@ pub(super) fn order(
     candidates.into_iter().map(|(candidate, _)| candidate).collect()
 }
 
+/// How the first of several was found.
+pub(super) fn how(strategy: Strategy, count: usize) -> String {
+    let how = match strategy {
+        _ if count < 2 => return String::new(),
+        Strategy::Priority => return String::new(),
+        Strategy::LeastBusy => "the least busy",
+        Strategy::Latency => "the one that answers soonest",
+        Strategy::Cost => "the cheapest",
+        Strategy::Weighted => "whose turn it is",
+    };
+    format!(", {how} of {count}")
+}
+
 /// What the request would cost, if the prices are known.
 fn cost(candidate: &Candidate, needs: &Needs) -> Option<Cost> {
     let price = candidate.facts.as_ref()?.price.as_ref()?;

@@ -1,6 +1,6 @@
 //! The operator's rules: where a request goes that names no model.
 
-use hearth_domain::{Generation, Role, Task};
+use hearth_domain::{Generation, Role, Task, intent::words};
 
 use super::needs::Needs;
 use crate::routing::Rule;
@@ -11,10 +11,11 @@ pub(super) fn first<'a>(
     generation: &Generation,
     needs: &Needs,
 ) -> Option<(&'a Rule, Option<&'a str>)> {
-    let prompt = words(prompt(generation));
+    let prompt: Vec<String> = words(prompt(generation)).collect();
     rules.iter().find_map(|rule| {
         let fits = rule.modality.is_none_or(|modality| modality == needs.modality)
             && rule.images.is_none_or(|images| images == needs.images)
+            && rule.mesh.is_none_or(|mesh| mesh == needs.mesh)
             && rule.tools.is_none_or(|tools| tools == needs.tools);
         if !fits {
             return None;
@@ -22,7 +23,7 @@ pub(super) fn first<'a>(
         if rule.words.is_empty() {
             return Some((rule, None));
         }
-        let held = |phrase: &&String| holds(&prompt, &words(phrase));
+        let held = |phrase: &&String| holds(&prompt, &words(phrase).collect::<Vec<_>>());
         rule.words.iter().find(held).map(|word| (rule, Some(word.as_str())))
     })
 }
@@ -38,12 +39,6 @@ fn prompt(generation: &Generation) -> &str {
         Task::Mesh(task) => task.prompt.as_deref().unwrap_or_default(),
         Task::Embedding(_) => "",
     }
-}
-
-/// The words of a text, in small letters.
-fn words(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric() && c != '+' && c != '#');
-    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 fn holds(text: &[String], phrase: &[String]) -> bool {

@@ -10,12 +10,13 @@ mod pattern;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    fmt,
     sync::{Arc, LazyLock},
 };
 
 use hearth_domain::Facts;
 
-use crate::discovery::Listed;
+use crate::{Defaults, discovery::Listed};
 
 pub use file::{CatalogFile, FileError};
 pub use overrides::{Override, OverrideError};
@@ -78,6 +79,18 @@ impl Catalog {
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), self.facts(provider, kind, name)?)))
             .collect()
+    }
+
+    /// What a model is asked with where a request doesn't say.
+    #[must_use]
+    pub fn defaults(&self, provider: &str, model: &str) -> Defaults {
+        self.overrides.defaults(provider, model)
+    }
+
+    /// What is said so of all models, for who compares.
+    #[must_use]
+    pub fn all_defaults(&self) -> impl fmt::Debug {
+        self.overrides.all_defaults().collect::<Vec<_>>()
     }
 
     /// The whole names of a provider's models that the operator has said something of.

@@ -6,7 +6,7 @@ use hearth_domain::{Capability, Facts, Input, Modality, Price, Tier, route::prov
 use serde::{Deserialize, Serialize};
 
 use super::{CatalogFile, pattern::Pattern};
-use crate::config::LOCAL;
+use crate::{Defaults, config::LOCAL};
 
 /// Facts to put in place of those of the catalog, each as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,15 @@ pub struct Override {
     /// Whether it costs something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    /// The temperature of texts whose requests say none, 0 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// How many tokens a text may have whose request doesn't say, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// Instructions for conversations that have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
 }
 
 /// A change that can't be.
@@ -95,6 +104,20 @@ impl Overrides {
         facts
     }
 
+    /// What the model is asked with where a request doesn't say.
+    pub(super) fn defaults(&self, provider: &str, model: &str) -> Defaults {
+        let fits = |change: &&Change| change.provider == provider && change.model.fits(model);
+        let said = self.0.iter().filter(fits).map(|change| change.said.defaults());
+        said.fold(Defaults::default(), |before, said| said.over(before))
+    }
+
+    /// What all models are asked with, those that nothing was said of left out.
+    pub(super) fn all_defaults(&self) -> impl Iterator<Item = (&str, &Pattern, Defaults)> {
+        let said =
+            self.0.iter().map(|change| (change.provider.as_str(), &change.model, change.said.defaults()));
+        said.filter(|(_, _, defaults)| *defaults != Defaults::default())
+    }
+
     /// The whole names of a provider's models of which something was said.
     pub(super) fn names_of<'a>(&'a self, provider: &'a str) -> impl Iterator<Item = &'a str> {
         let own = self.0.iter().filter(move |change| change.provider == provider);
@@ -103,6 +126,16 @@ impl Overrides {
 }
 
 impl Override {
+    /// What the model is asked with where a request doesn't say.
+    #[must_use]
+    pub fn defaults(&self) -> Defaults {
+        Defaults {
+            temperature: self.temperature,
+            max_tokens: self.max_tokens,
+            system_prompt: self.system_prompt.clone(),
+        }
+    }
+
     /// `before`, with what was said.
     pub(super) fn over(&self, before: Facts) -> Facts {
         let said = self.clone();
@@ -141,6 +174,9 @@ fn check(name: &str, said: &Override, file: &CatalogFile) -> Result<Change, Over
     }
     if said.max_output_tokens == Some(0) {
         return Err(error(".max_output_tokens", "it must be at least 1"));
+    }
+    if let Some((field, problem)) = said.defaults().fault() {
+        return Err(error(field, problem));
     }
     if let Some(price) = &said.price {
         if price.input.is_none() && price.output.is_none() && price.image.is_none() {

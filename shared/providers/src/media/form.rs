@@ -1,5 +1,7 @@
 //! Forms with files (RFC 7578), for the APIs that take no JSON.
 
+use std::borrow::Cow;
+
 use rand::distr::{Alphanumeric, SampleString as _};
 
 /// A form to send.
@@ -8,16 +10,16 @@ pub(crate) struct Form(Vec<Field>);
 
 #[derive(Debug, PartialEq)]
 struct Field {
-    name: &'static str,
+    name: Cow<'static, str>,
     /// The file's media type, if it is one.
     file: Option<&'static str>,
     bytes: Vec<u8>,
 }
 
 impl Form {
-    /// With a field.
-    pub(crate) fn text(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
-        self.0.push(Field { name, file: None, bytes: value.to_string().into_bytes() });
+    /// With a field. Its name has nothing that a head must escape.
+    pub(crate) fn text(mut self, name: impl Into<Cow<'static, str>>, value: impl std::fmt::Display) -> Self {
+        self.0.push(Field { name: name.into(), file: None, bytes: value.to_string().into_bytes() });
         self
     }
 
@@ -31,7 +33,7 @@ impl Form {
 
     /// With a file.
     pub(crate) fn file(mut self, name: &'static str, media_type: &'static str, bytes: Vec<u8>) -> Self {
-        self.0.push(Field { name, file: Some(media_type), bytes });
+        self.0.push(Field { name: name.into(), file: Some(media_type), bytes });
         self
     }
 

@@ -23,6 +23,7 @@ const IMAGEN: [(u32, u32); 5] = [(1, 1), (3, 4), (4, 3), (9, 16), (16, 9)];
 const IMAGEN_BATCH: u32 = 4;
 
 pub(super) fn job(base: &str, model: &str, task: &ImageTask) -> Result<(Vec<Ask>, Read), ApiError> {
+    unsayable("mask", task.mask.is_some())?;
     unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;
     unsayable("negative_prompt", task.negative_prompt.is_some())?;
     unsayable("strength", task.strength.is_some())?;

@@ -2,11 +2,13 @@
 //! its router, or an endpoint of one's own at the base URL. Files come as they are.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hearth_domain::{EmbeddingTask, ImageFormat, ImageTask, MeshTask};
+use hearth_domain::{EmbeddingTask, ImageFormat, ImageTask, Mesh, MeshTask};
 use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Ask, Body, Made, MadeFile, embeddings::text, picture::bytes_of, unsayable};
+use super::{
+    Answer, Ask, Body, Made, MadeFile, embeddings::text, picture::bytes_of, takes_no_mesh, unsayable,
+};
 use crate::dialect::{escaped, unreadable};
 
 /// The router's path to its own inference; what else it leads to has an API of its own each.
@@ -27,6 +29,7 @@ fn place(base: &str, model: &str) -> Result<String, ApiError> {
 }
 
 pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {
+    unsayable("mask", task.mask.is_some())?;
     unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;
     unsayable("strength", task.strength.is_some())?;
     let mut parameters = Map::new();
@@ -72,12 +75,28 @@ pub(super) fn mesh(base: &str, model: &str, task: &MeshTask) -> Result<Vec<Ask>,
     let mut parameters = Map::new();
     parameters.extend(task.seed.map(|seed| ("seed".to_owned(), json!(seed))));
     parameters.extend(task.guidance.map(|guidance| ("guidance_scale".to_owned(), json!(guidance))));
-    let inputs = match &task.image {
-        Some(image) => {
+    // The router's own models take no mesh; what an endpoint of one's own takes is its owner's to say.
+    if task.mesh.is_some() && base.ends_with("/v1") {
+        return Err(takes_no_mesh());
+    }
+    let inputs = match (&task.mesh, &task.image) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid(
+                "images",
+                "this provider makes a mesh of a mesh or of an image, not of both",
+            ));
+        }
+        (Some(Mesh::Data(data)), None) => {
+            parameters.extend(task.prompt.as_ref().map(|prompt| ("prompt".to_owned(), json!(prompt))));
+            json!(data)
+        }
+        // The gateway has put the file in its place.
+        (Some(Mesh::Artifact(_)), None) => return Err(takes_no_mesh()),
+        (None, Some(image)) => {
             parameters.extend(task.prompt.as_ref().map(|prompt| ("prompt".to_owned(), json!(prompt))));
             json!(STANDARD.encode(bytes_of(image)?.1))
         }
-        None => json!(task.prompt),
+        (None, None) => json!(task.prompt),
     };
     let body = Body::Json(json!({"inputs": inputs, "parameters": parameters}));
     Ok(vec![Ask { url: place(base, model)?, body, accept: "model/gltf-binary" }])

@@ -254,12 +254,7 @@ impl Job {
 
 fn sum(one: Option<Usage>, other: Option<Usage>) -> Option<Usage> {
     let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
-    Some(Usage {
-        prompt_tokens: one.prompt_tokens.saturating_add(other.prompt_tokens),
-        completion_tokens: one.completion_tokens.saturating_add(other.completion_tokens),
-        cached_tokens: one.cached_tokens.saturating_add(other.cached_tokens),
-        reasoning_tokens: one.reasoning_tokens.saturating_add(other.reasoning_tokens),
-    })
+    Some(one.and(&other))
 }
 
 /// A vector of length 1. Servers that don't know how many numbers are wanted give all.
@@ -286,6 +281,13 @@ fn json(answer: &Answer) -> Result<Value, ApiError> {
 fn refused(reason: &str) -> ApiError {
     let message = format!("the provider refuses to make this ({reason}); change the prompt, or the image");
     ApiError::invalid("prompt", message)
+}
+
+/// A provider is given a mesh, and makes meshes of something else.
+fn takes_no_mesh() -> ApiError {
+    let message = "this provider makes no mesh of another one; leave input.mesh out, or name a model of a provider of \
+                   the kind huggingface whose base_url is an endpoint of your own";
+    ApiError::invalid("input.mesh", message)
 }
 
 /// A field that a provider has no word for, and whose absence would change what is made.

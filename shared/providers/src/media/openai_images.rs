@@ -77,30 +77,18 @@ fn fields(habits: &Habits, call: &Call, task: &ImageTask) -> Map<String, Value> 
 
 /// The same fields and the images to change.
 fn form(fields: &Map<String, Value>, task: &ImageTask) -> Result<Form, ApiError> {
-    const NAMES: [&str; 13] = [
-        "model",
-        "prompt",
-        "n",
-        "size",
-        "quality",
-        "output_format",
-        "background",
-        "response_format",
-        "seed",
-        "negative_prompt",
-        "steps",
-        "guidance_scale",
-        "strength",
-    ];
     let mut form = Form::default();
-    for name in NAMES {
-        let value =
-            fields.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-        form = form.maybe(name, value);
+    for (name, value) in fields {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        form = form.text(name.clone(), text);
     }
     for image in &task.images {
         let (media_type, bytes) = bytes_of(image)?;
         form = form.file(if task.images.len() > 1 { "image[]" } else { "image" }, media_type, bytes);
+    }
+    if let Some(mask) = &task.mask {
+        let (media_type, bytes) = bytes_of(mask)?;
+        form = form.file("mask", media_type, bytes);
     }
     Ok(form)
 }

@@ -7,7 +7,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use super::{
     Answer, Ask, Body, Form, Made, MadeFile,
     picture::{bytes_of, ratio},
-    refused, unsayable,
+    refused, takes_no_mesh, unsayable,
 };
 
 /// The shapes that it draws.
@@ -18,6 +18,7 @@ const STRENGTH: f32 = 0.6;
 const MESHES: [&str; 2] = ["stable-fast-3d", "stable-point-aware-3d"];
 
 pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {
+    unsayable("mask", task.mask.is_some())?;
     unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;
     let (service, named) = match model.strip_prefix("stable-image-").unwrap_or(model) {
         name @ ("core" | "ultra") => (name, None),
@@ -71,6 +72,9 @@ pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<As
 pub(super) fn mesh(base: &str, model: &str, task: &MeshTask) -> Result<Vec<Ask>, ApiError> {
     if !MESHES.contains(&model) {
         return Err(no_such_model(model, &MESHES.join(" and ")));
+    }
+    if task.mesh.is_some() {
+        return Err(takes_no_mesh());
     }
     let Some(image) = &task.image else {
         let message =

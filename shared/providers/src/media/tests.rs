@@ -2,8 +2,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hearth_domain::{
-    ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Generation, Image, ImageFormat, ImageTask, MeshTask,
-    ModelId, RunId, Size, Task, Usage,
+    ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Generation, Image, ImageFormat, ImageTask, Mesh,
+    MeshTask, ModelId, RunId, Size, Task, Usage,
 };
 use serde_json::json;
 
@@ -79,7 +79,8 @@ fn param(result: Result<Job, ApiError>) -> Option<String> {
 fn openai_embeds() {
     let mut asking = call("small", EmbeddingTask { dimensions: Some(2), ..texts(&["a", "b"]) });
     let fields = serde_json::Map::from_iter([("user".to_owned(), json!("ada"))]);
-    std::sync::Arc::make_mut(&mut asking.generation).extra = Extra::new(ClientDialect::OpenAiEmbeddings, fields);
+    std::sync::Arc::make_mut(&mut asking.generation).extra =
+        Extra::new(ClientDialect::OpenAiEmbeddings, fields);
     let job = job(&endpoint("openai"), &asking).unwrap();
     let body = json!({"user": "ada", "model": "small", "input": ["a", "b"], "dimensions": 2});
     assert_eq!(asked(&job), [("https://vendor.test/v1/embeddings", &body)]);
@@ -184,11 +185,23 @@ fn an_image_is_changed_by_a_form() {
     assert_eq!(form.value("prompt").as_deref(), Some("a fox"));
     assert_eq!(form.value("image"), Some(String::from_utf8_lossy(PNG).into_owned()));
     assert_eq!(form.value("response_format"), None);
+    assert_eq!(form.value("mask"), None);
+
+    let masked = ImageTask { images: vec![picture()], mask: Some(picture()), ..fox() };
+    let mut call = call("gpt-image-1", masked);
+    let fields = serde_json::Map::from_iter([("input_fidelity".to_owned(), json!("high"))]);
+    std::sync::Arc::make_mut(&mut call.generation).extra =
+        Extra { dialect: ClientDialect::OpenAiImages, fields, ..Extra::default() };
+    let job = self::job(&endpoint("openai"), &call).unwrap();
+    let form = self::form(&job);
+    assert_eq!(form.value("mask"), Some(String::from_utf8_lossy(PNG).into_owned()));
+    assert_eq!(form.value("input_fidelity").as_deref(), Some("high"));
 }
 
 #[test]
 fn what_a_vendor_has_no_word_for_is_refused() {
     let size = || Some(Size { width: 512, height: 512 });
+    let masked = || ImageTask { images: vec![picture()], mask: Some(picture()), ..fox() };
     let cases = [
         (
             "openai",
@@ -214,6 +227,9 @@ fn what_a_vendor_has_no_word_for_is_refused() {
         ("huggingface", "a/b:fal-ai", fox(), "model"),
         ("stability", "core", ImageTask { images: vec![picture()], ..fox() }, "images"),
         ("stability", "sd9", fox(), "model"),
+        ("stability", "ultra", masked(), "mask"),
+        ("google", "gemini-2.5-flash-image", masked(), "mask"),
+        ("huggingface", "a/b", masked(), "mask"),
     ];
     for (kind, model, task, field) in cases {
         assert_eq!(param(made_of(kind, model, task)).as_deref(), Some(field), "{kind} {model}");
@@ -346,6 +362,17 @@ fn an_endpoint_of_ones_own_is_asked_where_it_is() {
         [("https://mine.endpoints.test", &json!({"inputs": "a chair", "parameters": {"seed": 1}}))]
     );
     assert_eq!(job.asks[0].accept, "model/gltf-binary");
+
+    let mesh = || Some(Mesh::Data("Z2xURg==".into()));
+    let call = |task| call("any", task);
+    let made = self::job(&own, &call(MeshTask { mesh: mesh(), ..MeshTask::default() })).unwrap();
+    assert_eq!(asked(&made)[0].1["inputs"], "Z2xURg==");
+    let both = MeshTask { mesh: mesh(), image: Some(picture()), ..MeshTask::default() };
+    assert_eq!(param(self::job(&own, &call(both))).as_deref(), Some("images"));
+    for (kind, model) in [("huggingface", "a/b"), ("stability", "stable-fast-3d")] {
+        let task = MeshTask { mesh: mesh(), ..MeshTask::default() };
+        assert_eq!(param(made_of(kind, model, task)).as_deref(), Some("input.mesh"), "{kind}");
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    CacheControl, Cost, Field, FinishReason, Generation, Message, Modality, ModelId, OnDisconnect, Priority,
-    Role, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage, WhileLoading,
+    CacheControl, Cost, Field, FinishReason, Generation, Intent, Message, Modality, ModelId, OnDisconnect,
+    Priority, Role, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage, WhileLoading,
     message::name_results,
 };
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,8 @@ pub struct GenerateRequest {
     /// Whether another model may go on with an answer that breaks off. The answer then says `resumed`.
     #[serde(default)]
     pub resume: bool,
-    /// What to make: `text`, `image` or `3d`. Absent: what the model's name says, else text.
+    /// What to make: `text`, `image` or `3d`. Absent: what the model's name says; where none is named, what the
+    /// prompt plainly asks for, such as "draw me a ..."; else text.
     #[schema(value_type = Option<String>, example = "text")]
     pub modality: Option<Modality>,
     /// What to make it from.
@@ -169,6 +170,7 @@ impl GenerateRequest {
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(mut self) -> Result<Generation, ApiError> {
+        let intent = if media::is_open(&self) { Intent::Open } else { Intent::Settled };
         let task = match media::modality(&self) {
             Modality::Text => Task::Text(self.text()?),
             Modality::Image => Task::Image(media::image(&mut self)?),
@@ -178,6 +180,7 @@ impl GenerateRequest {
             }
         };
         Ok(Generation {
+            intent,
             on_disconnect: self.on_disconnect,
             while_loading: self.while_loading,
             priority: self.priority,
@@ -196,6 +199,7 @@ impl GenerateRequest {
     /// Takes what a text is to be made of.
     fn text(&mut self) -> Result<TextTask, ApiError> {
         media::refuse_for_text(&self.parameters)?;
+        media::refuse_mesh(&self.input)?;
         let mut messages = Vec::new();
         messages.extend(self.system_prompt.take().map(|text| Message::new(Role::System, text)));
         let before = messages.len();

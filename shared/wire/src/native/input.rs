@@ -23,10 +23,13 @@ pub struct Input {
     pub prompt: Option<String>,
     /// A conversation, oldest first.
     pub messages: Option<Vec<InputMessage>>,
-    /// Images that go with the prompt, to see, to change, or to make a mesh of: addresses, or
-    /// `data:image/png;base64,...`.
+    /// Images that go with the prompt, to see, to change, or to make a mesh of: addresses,
+    /// `data:image/png;base64,...`, or the ids of artifacts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
+    /// A mesh to make another one of: the id of an artifact, or `data:model/gltf-binary;base64,...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<String>,
 }
 
 /// One message of a conversation.

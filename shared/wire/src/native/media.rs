@@ -1,21 +1,38 @@
 //! What a native request says of images and meshes.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hearth_domain::{
-    Field, Image, ImageFormat, ImageTask, InvalidTask, MeshTask, Modality, Size, modality_of,
+    Field, Image, ImageFormat, ImageTask, InvalidTask, Mesh, MeshTask, Modality, Size,
+    artifact::media_type_of, mesh::GLB, modality_of,
 };
 
-use super::generate::{GenerateRequest, Parameters};
+use super::{
+    generate::{GenerateRequest, Parameters},
+    input::Input,
+};
 use crate::ApiError;
 
-/// What is to be made: as the request says, else as the model's name does, else text. A conversation is
-/// answered in text.
+/// What is to be made: as the request says, else as the model's name does, else a mesh if one is given, else
+/// text. A conversation is answered in text.
 pub(super) fn modality(request: &GenerateRequest) -> Modality {
     let told = || {
         let model = request.model.as_deref().filter(|_| request.input.messages.is_none());
         // Embeddings aren't made here: whoever has the model says so.
         model.map(modality_of).filter(|modality| *modality != Modality::Embedding)
     };
-    request.modality.or_else(told).unwrap_or(Modality::Text)
+    let given = || request.input.mesh.is_some().then_some(Modality::ThreeD);
+    request.modality.or_else(told).or_else(given).unwrap_or(Modality::Text)
+}
+
+/// Whether the words of the prompt may say what to make: neither a model nor a modality is named, and what is
+/// asked has nothing that only texts have.
+pub(super) fn is_open(request: &GenerateRequest) -> bool {
+    let unnamed = request.model.as_deref().is_none_or(|model| model == "auto");
+    unnamed
+        && request.modality.is_none()
+        && request.input.prompt.is_some()
+        && request.input.mesh.is_none()
+        && refuse_texts_own(request).is_ok()
 }
 
 /// Takes what images are to be made of.
@@ -23,11 +40,13 @@ pub(super) fn image(request: &mut GenerateRequest) -> Result<ImageTask, ApiError
     refuse_texts_own(request)?;
     let (input, parameters) = (std::mem::take(&mut request.input), std::mem::take(&mut request.parameters));
     refuse(&[("texture_size", parameters.texture_size.is_some())], "meshes")?;
+    refuse_mesh(&input)?;
     let task = ImageTask {
         size: size(&parameters)?,
         format: parameters.format.as_deref().map(format).transpose()?,
         prompt: input.prompt.unwrap_or_default(),
         images: input.images.into_iter().map(Image::at).collect(),
+        mask: None,
         count: parameters.n.unwrap_or(1),
         quality: parameters.quality,
         background: parameters.background,
@@ -69,12 +88,37 @@ pub(super) fn mesh(request: &mut GenerateRequest) -> Result<MeshTask, ApiError> 
     let task = MeshTask {
         prompt: input.prompt,
         image: image.map(Image::at),
+        mesh: input.mesh.as_deref().map(given_mesh).transpose()?,
         texture_size: parameters.texture_size,
         seed: parameters.seed,
         guidance: parameters.guidance_scale,
     };
     task.check().map_err(|error| unfit(&error))?;
     Ok(task)
+}
+
+/// A mesh to start from.
+fn given_mesh(text: &str) -> Result<Mesh, ApiError> {
+    let wrong = |problem: &str| ApiError::invalid("input.mesh", format!("input.mesh {problem}"));
+    let mesh = Mesh::at(text).ok_or_else(|| {
+        wrong("must be an artifact's id, or data:model/gltf-binary;base64,...: the gateway fetches no addresses")
+    })?;
+    if let Mesh::Data(data) = &mesh {
+        let bytes = STANDARD.decode(data).map_err(|_| wrong("isn't base64"))?;
+        if media_type_of(&bytes) != Some(GLB) {
+            return Err(wrong("is no binary glTF (GLB)"));
+        }
+    }
+    Ok(mesh)
+}
+
+/// A mesh would be passed over where none is made.
+pub(super) fn refuse_mesh(input: &Input) -> Result<(), ApiError> {
+    if input.mesh.is_none() {
+        return Ok(());
+    }
+    let message = "input.mesh is what another mesh is made of; leave it out, or say 3d in modality";
+    Err(ApiError::invalid("input.mesh", message))
 }
 
 /// What would be passed over where a text is made.
@@ -190,7 +234,7 @@ fn unfit(error: &InvalidTask) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::Task;
+    use hearth_domain::{Intent, Task};
     use serde_json::{Value, json};
 
     use super::*;
@@ -222,12 +266,52 @@ mod tests {
     }
 
     #[test]
+    fn only_a_plain_prompt_may_say_what_to_make() {
+        let intent = |body: Value| {
+            serde_json::from_value::<GenerateRequest>(body).unwrap().into_generation().unwrap().intent
+        };
+        let said = json!({"messages": [{"role": "user", "content": "draw me a fox"}]});
+        let asked = json!({"prompt": "draw me a fox"});
+        for (body, expected) in [
+            (json!({"input": asked}), Intent::Open),
+            (json!({"input": asked, "model": "auto", "parameters": {"n": 2, "seed": 7}}), Intent::Open),
+            (json!({"input": asked, "model": "big"}), Intent::Settled),
+            (json!({"input": asked, "modality": "text"}), Intent::Settled),
+            (json!({"input": asked, "modality": "image"}), Intent::Settled),
+            (json!({"input": asked, "system_prompt": "Be brief."}), Intent::Settled),
+            (json!({"input": asked, "parameters": {"temperature": 0}}), Intent::Settled),
+            (json!({"input": said}), Intent::Settled),
+        ] {
+            assert_eq!(intent(body.clone()), expected, "{body}");
+        }
+    }
+
+    #[test]
     fn a_mesh_is_made_of_a_picture() {
         let url = "data:image/png;base64,AAAA";
         let asked = json!({"input": {"images": [url]}, "model": "stability:stable-fast-3d", "parameters": {"texture_size": 512}});
         let expected =
             MeshTask { image: Some(Image::at(url)), texture_size: Some(512), ..MeshTask::default() };
         assert_eq!(task(asked).unwrap(), expected.into());
+    }
+
+    #[test]
+    fn a_mesh_is_made_of_another() {
+        let glb = format!("data:model/gltf-binary;base64,{}", STANDARD.encode(b"glTF\x02\0\0\0"));
+        let Task::Mesh(made) = task(json!({"input": {"mesh": glb, "prompt": "in wood"}})).unwrap() else {
+            panic!("no mesh")
+        };
+        assert_eq!((made.mesh, made.prompt.as_deref()), (Mesh::at(&glb), Some("in wood")));
+        for body in [
+            json!({"input": {"mesh": "https://example.org/a.glb"}}),
+            json!({"input": {"mesh": "data:model/gltf-binary;base64,AAAA"}}),
+            json!({"input": {"mesh": "data:model/gltf-binary;base64,!"}}),
+            json!({"input": {"mesh": glb, "prompt": "a"}, "modality": "text"}),
+            json!({"input": {"mesh": glb, "prompt": "a"}, "modality": "image"}),
+            json!({"input": {"mesh": glb, "prompt": "a"}, "model": "openai:gpt-5"}),
+        ] {
+            assert_eq!(task(body.clone()).unwrap_err().param.as_deref(), Some("input.mesh"), "{body}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `GET /v1/route`: who would serve a request.
 
 use hearth_domain::{
-    EmbeddingInput, EmbeddingTask, Generation, Image, Message, Modality, ModelId, PlacedImage, Price,
-    ResponseFormat, Role, Route, Sampling, SelectionMode, Task, TextTask, Tool,
+    EmbeddingInput, EmbeddingTask, Generation, Image, ImageTask, Intent, Mesh, MeshTask, Message, Modality,
+    ModelId, PlacedImage, Price, ResponseFormat, Role, Route, Sampling, SelectionMode, Task, TextTask, Tool,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +21,7 @@ pub struct RouteQuery {
     pub provider: Option<String>,
     /// A model that its user likes best.
     pub preferred_model: Option<String>,
-    /// What is to be made: `text` or `embedding`.
+    /// What is to be made: `text`, `image`, `3d` or `embedding`. Absent: text, or what the prompt plainly asks for.
     #[param(value_type = Option<String>)]
     pub modality: Option<Modality>,
     /// `auto`, `free_only`, `commercial_only` or `model`.
@@ -34,6 +34,9 @@ pub struct RouteQuery {
     /// Whether it shows an image.
     #[serde(default)]
     pub images: bool,
+    /// Whether it gives a mesh.
+    #[serde(default)]
+    pub mesh: bool,
     /// Whether it offers tools.
     #[serde(default)]
     pub tools: bool,
@@ -50,14 +53,23 @@ impl RouteQuery {
     /// # Errors
     /// `invalid_request` for what isn't served.
     pub fn into_generation(self) -> Result<Generation, ApiError> {
-        let task = match self.modality.unwrap_or(Modality::Text) {
-            Modality::Text => self.text(),
+        let unnamed = self.model.as_deref().is_none_or(|model| model == "auto");
+        let plain = !self.tools && !self.schema && self.max_tokens.is_none();
+        let is_open = unnamed && plain && !self.mesh && self.modality.is_none();
+        let usual = if self.mesh { Modality::ThreeD } else { Modality::Text };
+        let shown = self.images.then(|| Image::at("data:image/png;base64,"));
+        let task = match self.modality.unwrap_or(usual) {
+            Modality::Text => self.text(shown),
             Modality::Embedding => {
                 EmbeddingTask { inputs: vec![EmbeddingInput::Text(self.prompt)], dimensions: None }.into()
             }
-            other => {
-                let message = format!("modality must be text or embedding, and is {}", other.as_str());
-                return Err(ApiError::invalid("modality", message));
+            Modality::Image => {
+                ImageTask { images: shown.into_iter().collect(), ..ImageTask::new(self.prompt) }.into()
+            }
+            Modality::ThreeD => {
+                let prompt = Some(self.prompt).filter(|prompt| !prompt.is_empty());
+                let mesh = self.mesh.then(|| Mesh::Data(String::new()));
+                MeshTask { prompt, image: shown, mesh, ..MeshTask::default() }.into()
             }
         };
         let route = Route {
@@ -66,14 +78,13 @@ impl RouteQuery {
             preferred: self.preferred_model,
             ..Route::default()
         };
-        Ok(Generation { route, ..Generation::new(self.model.map(ModelId::new), task) })
+        let intent = if is_open { Intent::Open } else { Intent::Settled };
+        Ok(Generation { route, intent, ..Generation::new(self.model.map(ModelId::new), task) })
     }
 
-    fn text(&self) -> Task {
+    fn text(&self, shown: Option<Image>) -> Task {
         let mut message = Message::new(Role::User, self.prompt.clone());
-        if self.images {
-            message.images.push(PlacedImage { at: 0, image: Image::at("https://localhost/image") });
-        }
+        message.images.extend(shown.map(|image| PlacedImage { at: 0, image }));
         let sampling = Sampling { max_tokens: self.max_tokens, ..Sampling::default() };
         let mut task = TextTask::new(vec![message], sampling);
         if self.tools {
@@ -90,6 +101,9 @@ impl RouteQuery {
 /// Who would serve a request, in the order in which they would be asked.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RouteBody {
+    /// What would be made.
+    #[schema(value_type = String)]
+    pub modality: Modality,
     /// The first choice, and who is asked if it fails.
     pub candidates: Vec<RouteCandidate>,
     /// Who was looked at, and is asked last or not at all.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hearth_domain::{Facts, Generation, Message, Modality, ModelId, Price, Role, Sampling, TextTask};
-use hearth_providers::{HttpProvider, ProviderConfig};
+use hearth_providers::{Defaults, HttpProvider, ProviderConfig};
 use hearth_wire::event::Selected;
 
 use super::*;
@@ -32,6 +32,7 @@ fn candidate(provider: &str, price: Option<(&str, &str)>) -> Candidate {
             fallback_reason: None,
             resumed: false,
         },
+        defaults: Defaults::default(),
         spent: None,
     }
 }

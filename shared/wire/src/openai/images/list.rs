@@ -143,11 +143,12 @@ pub struct ImageFrames;
 impl ImageFrames {
     /// The events of an answer.
     #[must_use]
-    pub fn of(list: &ImageList) -> Vec<Frame> {
+    pub fn of(list: &ImageList, shown: &Shown) -> Vec<Frame> {
+        let name = if shown.edits { "image_edit.completed" } else { "image_generation.completed" };
         let last = list.data.len().saturating_sub(1);
         let frame = |(index, image): (usize, &ImageBody)| {
             let mut event = json!({
-                "type": COMPLETED, "created_at": list.created, "size": list.size, "quality": list.quality,
+                "type": name, "created_at": list.created, "size": list.size, "quality": list.quality,
                 "background": list.background, "output_format": list.output_format,
             });
             if let (Value::Object(event), Ok(Value::Object(image))) =
@@ -158,7 +159,7 @@ impl ImageFrames {
             if let Some(usage) = list.usage.filter(|_| index == last) {
                 event["usage"] = json!(usage);
             }
-            Frame::named(COMPLETED, &event)
+            Frame::named(name, &event)
         };
         list.data.iter().enumerate().map(frame).collect()
     }
@@ -170,8 +171,6 @@ impl ImageFrames {
         Frame::named("error", &json!({"type": "error", "error": envelope.error}))
     }
 }
-
-const COMPLETED: &str = "image_generation.completed";
 
 fn output_format(artifact: &Artifact) -> Option<String> {
     artifact.media_type.strip_prefix("image/").map(str::to_owned)

@@ -1,7 +1,7 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, ImageFormat, ImageTask, ModelId, OnDisconnect, Route,
+    ClientDialect, Extra, Field, Generation, Image, ImageFormat, ImageTask, ModelId, OnDisconnect, Route,
     SelectionMode, Size,
 };
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,8 @@ pub struct Shown {
     pub format: ResponseFormat,
     /// Whether as server-sent events.
     pub streams: bool,
+    /// Whether images were changed, and not made anew: their events have another name.
+    pub(super) edits: bool,
     pub(super) size: Option<String>,
     pub(super) quality: Option<String>,
     pub(super) background: Option<String>,
@@ -88,6 +90,7 @@ impl ImageRequest {
         Shown {
             format: self.response_format.unwrap_or(usual),
             streams: self.stream.unwrap_or(false),
+            edits: false,
             size: self.size.clone(),
             quality: self.quality.clone(),
             background: self.background.clone(),
@@ -99,6 +102,15 @@ impl ImageRequest {
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(self) -> Result<Generation, ApiError> {
+        self.generation_from(Vec::new(), None)
+    }
+
+    /// The same, which starts from `images`; the first one is changed where `mask` is transparent.
+    pub(super) fn generation_from(
+        self,
+        images: Vec<Image>,
+        mask: Option<Image>,
+    ) -> Result<Generation, ApiError> {
         if self.partial_images.is_some_and(|count| count > 0) {
             let message = "partial_images must be 0: images are shown when they are done";
             return Err(ApiError::invalid("partial_images", message));
@@ -111,6 +123,8 @@ impl ImageRequest {
             }
         };
         let task = ImageTask {
+            images,
+            mask,
             count: self.n.unwrap_or(1),
             size,
             quality: self.quality.filter(|quality| quality != "auto"),
@@ -122,6 +136,8 @@ impl ImageRequest {
         };
         task.check().map_err(|error| {
             let param = match error.field {
+                // As the form calls them.
+                Field::Media("images") => "image".to_owned(),
                 Field::Media(name) => name.to_owned(),
                 _ => "prompt".to_owned(),
             };

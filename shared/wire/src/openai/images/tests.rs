@@ -4,7 +4,7 @@ use hearth_domain::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{RunEvent, RunEventBody};
+use crate::{RunEvent, RunEventBody, form::FormField};
 
 fn request(body: Value) -> ImageRequest {
     serde_json::from_value(body).unwrap()
@@ -96,7 +96,7 @@ fn an_answer_has_bytes_or_links() {
 fn a_streamed_image_is_an_event_and_the_last_one_tells_the_usage() {
     let (made, shown) = (made(), request(json!({"prompt": "a"})).shown());
     let image = || ImageBody::new(&made.artifacts[0], Some(b"abc"), "");
-    let frames = ImageFrames::of(&ImageList::new(&made, vec![image(), image()], &shown));
+    let frames = ImageFrames::of(&ImageList::new(&made, vec![image(), image()], &shown), &shown);
     let told: Vec<Value> = frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect();
     assert_eq!(frames[0].event, Some("image_generation.completed"));
     assert_eq!(
@@ -104,4 +104,58 @@ fn a_streamed_image_is_an_event_and_the_last_one_tells_the_usage() {
         (&json!("image_generation.completed"), &json!("YWJj"))
     );
     assert_eq!((&told[0]["usage"], &told[1]["usage"]["output_tokens"]), (&Value::Null, &json!(7)));
+}
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+fn field(name: &str, bytes: &[u8]) -> FormField {
+    FormField { name: name.into(), is_file: bytes == PNG, bytes: bytes.to_vec() }
+}
+
+#[test]
+fn a_form_asks_for_changed_images() {
+    let form = vec![
+        field("image[]", PNG),
+        field("image[]", PNG),
+        field("mask", PNG),
+        field("prompt", b"42"),
+        field("model", b"gpt-image-1"),
+        field("n", b"2"),
+        field("size", b"1024x1024"),
+        field("input_fidelity", b"high"),
+        field("stream", b"true"),
+    ];
+    let edit = ImageEdit::read(form).unwrap();
+    let shown = edit.shown();
+    assert!(shown.streams && shown.edits);
+    let generation = edit.into_generation().unwrap();
+    let Task::Image(task) = generation.task else { panic!("no image") };
+    assert_eq!((task.images.len(), task.mask.is_some(), task.count), (2, true, 2));
+    assert_eq!((task.prompt.as_str(), task.size), ("42", Some(Size { width: 1024, height: 1024 })));
+    assert_eq!(json!(generation.extra.fields), json!({"input_fidelity": "high"}));
+}
+
+#[test]
+fn what_is_wrong_in_a_form_is_named() {
+    let with =
+        |name: &str, bytes: &[u8]| vec![field("image", PNG), field("prompt", b"a"), field(name, bytes)];
+    for (form, param) in [
+        (vec![field("prompt", b"a")], Some("image")),
+        (vec![field("image", PNG)], Some("prompt")),
+        (vec![field("image", b"text"), field("prompt", b"a")], Some("image")),
+        (with("mask", b"text"), Some("mask")),
+        (with("n", b"two"), Some("n")),
+        (with("n", b"0"), Some("n")),
+        (with("stream", b"yes"), Some("stream")),
+        (with("size", b"big"), Some("size")),
+        (with("response_format", b"gif"), Some("response_format")),
+        (with("output_format", b"gif"), Some("output_format")),
+        (with("user", b"\xff"), Some("user")),
+        (with("us\"er", b"a"), None),
+        (with("file", PNG), None),
+        (vec![field("image", PNG); 17].into_iter().chain([field("prompt", b"a")]).collect(), Some("image")),
+    ] {
+        let read = ImageEdit::read(form).and_then(ImageEdit::into_generation);
+        assert_eq!(read.unwrap_err().param.as_deref(), param);
+    }
 }

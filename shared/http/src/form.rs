@@ -1,0 +1,78 @@
+//! Bodies that are forms with files.
+
+use axum::extract::{FromRequest, Multipart, Request, multipart::MultipartError};
+use hearth_wire::{ApiError, ErrorCode, form::FormField};
+use http::StatusCode;
+
+use crate::{HttpError, extract::MAX_BODY};
+
+/// How many fields a form may have.
+const MAX_FIELDS: usize = 128;
+
+/// A body of `multipart/form-data`.
+#[derive(Debug, Clone)]
+pub struct FormBody(pub Vec<FormField>);
+
+impl<S: Send + Sync> FromRequest<S> for FormBody {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
+        let form = Multipart::from_request(request, state).await;
+        let mut form = form.map_err(|_| {
+            let message =
+                "the body must be a form: send `content-type: multipart/form-data` with its boundary";
+            HttpError(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+        })?;
+        let mut fields = Vec::new();
+        while let Some(field) = form.next_field().await.map_err(|error| unreadable(&error))? {
+            if fields.len() == MAX_FIELDS {
+                let message = format!("the form has more than {MAX_FIELDS} fields");
+                return Err(HttpError(ApiError::new(ErrorCode::InvalidRequest, message)));
+            }
+            let name = field.name().unwrap_or_default().to_owned();
+            let is_file = field.file_name().is_some();
+            let bytes = field.bytes().await.map_err(|error| unreadable(&error))?.to_vec();
+            fields.push(FormField { name, is_file, bytes });
+        }
+        Ok(Self(fields))
+    }
+}
+
+fn unreadable(error: &MultipartError) -> HttpError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let message = format!("the body is over the limit of {} MB", MAX_BODY >> 20);
+        return HttpError(ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", MAX_BODY));
+    }
+    HttpError(ApiError::new(ErrorCode::InvalidRequest, "the form is malformed, or was cut off"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(content_type: &str, body: &'static str) -> Result<Vec<FormField>, ApiError> {
+        let request = Request::post("/").header("content-type", content_type).body(body.into()).unwrap();
+        FormBody::from_request(request, &()).await.map(|FormBody(fields)| fields).map_err(|error| error.0)
+    }
+
+    #[tokio::test]
+    async fn a_form_has_fields_and_files() {
+        let body = "--x\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na fox\r\n\
+                    --x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\
+                    Content-Type: image/png\r\n\r\nPNG\r\n--x--\r\n";
+        let field = |name: &str, is_file, text: &str| FormField {
+            name: name.into(),
+            is_file,
+            bytes: text.as_bytes().to_vec(),
+        };
+        let fields = read("multipart/form-data; boundary=x", body).await.unwrap();
+        assert_eq!(fields, [field("prompt", false, "a fox"), field("image", true, "PNG")]);
+        for (content_type, body, code) in [
+            ("application/json", "{}", ErrorCode::UnsupportedMediaType),
+            ("multipart/form-data", body, ErrorCode::UnsupportedMediaType),
+            ("multipart/form-data; boundary=x", &body[..60], ErrorCode::InvalidRequest),
+        ] {
+            assert_eq!(read(content_type, body).await.unwrap_err().code, code, "{content_type}");
+        }
+    }
+}
