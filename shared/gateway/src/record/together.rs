@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{self, error::SendError};
 use super::{Recorder, behind::Behind};
 
 /// How long the first one waits for others, unless somebody waits for it.
-const LINGER: Duration = Duration::from_millis(25);
+const LINGER: Duration = Duration::from_millis(5);
 /// The most that are written at once: a transaction has 100 items at most.
 const MOST: usize = 100;
 
