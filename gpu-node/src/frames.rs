@@ -120,11 +120,11 @@ pub struct Timings {
 /// What a worker did in a while.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Vitals {
-    /// Steps: batches computed.
-    pub steps: u64,
-    /// Slots that had a part in them, summed over the steps.
-    pub slots_in_steps: u64,
-    /// Time spent computing.
+    /// Steps that gave each slot that decodes a token.
+    pub decode_steps: u64,
+    /// Those slots, summed over the steps.
+    pub decoding_slots: u64,
+    /// Time spent computing, prompts too.
     pub busy: Duration,
     /// Kept beginnings of prompts that were given up for room.
     pub prefixes_evicted: u64,

@@ -35,15 +35,13 @@ pub(super) async fn cancel_to_slot_free(bench: &Bench, report: &mut Report) -> R
     let node = node.warm_up().await?;
     let Client::Link(link) = &node.client else { bail!("the node is asked through its own port") };
     let mut random = Random::new(seed("cancel", 0));
-    let (mut steps, mut waits) = (Vec::new(), Vec::new());
+    let (mut steps, mut in_steps) = (Vec::new(), Vec::new());
     for cancel in 0..bench.plan.cancels {
         if cancel % 10 == 0 {
             eprintln!("cancel: {} of {}", cancel + 1, bench.plan.cancels);
         }
-        waits.push(one(link, &mut random, &mut steps).await.context("cancel")?.as_secs_f64() * 1000.0);
+        in_steps.push(one(link, &mut random, &mut steps).await.context("cancel")?);
     }
-    let step = median(&steps);
-    let in_steps: Vec<f64> = waits.iter().map(|wait| wait / step).collect();
     let table = &mut report.node;
     table.push(Row::alone("decode step of one stream", "ms", &steps));
     for percent in [50.0, 99.0] {
@@ -54,9 +52,9 @@ pub(super) async fn cancel_to_slot_free(bench: &Bench, report: &mut Report) -> R
     node.process.stop().await
 }
 
-/// Cancels a run at any point of a step while another one waits; gives the time until that one is started,
-/// and adds to `steps` what the first one's steps took, in milliseconds.
-async fn one(link: &Link, random: &mut Random, steps: &mut Vec<f64>) -> Result<Duration> {
+/// Cancels a run at any point of a step while another one waits. Gives the time until that one is started, in
+/// steps of the first one, and adds to `steps` what those took, in milliseconds.
+async fn one(link: &Link, random: &mut Random, steps: &mut Vec<f64>) -> Result<f64> {
     let (running, events) = link.begin(&Ask::random(random, SHORT, LONG)).await?;
     let mut deltas = watch(events);
     let mut times = Vec::with_capacity(STEPS);
@@ -70,7 +68,7 @@ async fn one(link: &Link, random: &mut Random, steps: &mut Vec<f64>) -> Result<D
     let asked = Instant::now();
     link.cancel(running).await?;
     until(&mut waiting, |event| matches!(event, RunEventBody::Started { .. })).await?;
-    let wait = asked.elapsed();
+    let wait = asked.elapsed().as_secs_f64() * 1000.0 / median(&gaps);
     until(&mut waiting, RunEventBody::is_terminal).await?;
     // The first run's stream ends too.
     while deltas.recv().await.is_some() {}

@@ -33,15 +33,15 @@ pub(super) fn describe() {
         describe_histogram!("hearth_node_decode_tokens_per_second", "Tokens generated a second, per run");
         describe_counter!("hearth_node_cached_tokens_total", "Prompt tokens that needed no computing");
         describe_counter!("hearth_node_prompt_tokens_total", "Prompt tokens, cached ones included");
-        describe_counter!("hearth_node_steps_total", "Batches computed");
+        describe_counter!("hearth_node_decode_steps_total", "Steps that gave each slot that decodes a token");
         describe_counter!(
-            "hearth_node_step_slots_total",
-            "Slots in those batches: divided by the steps, the occupancy"
+            "hearth_node_decoding_slots_total",
+            "Slots in those steps: divided by the steps, the occupancy"
         );
         describe_counter!(
             "hearth_node_busy_milliseconds_total",
             Unit::Milliseconds,
-            "Time spent computing batches"
+            "Time spent computing, prompts too"
         );
         describe_counter!(
             "hearth_node_prefixes_evicted_total",
@@ -98,8 +98,8 @@ pub(super) fn finished(usage: &Usage, timings: &Timings) {
 }
 
 pub(super) fn worker(model: &str, vitals: &Vitals) {
-    counter!("hearth_node_steps_total").increment(vitals.steps);
-    counter!("hearth_node_step_slots_total").increment(vitals.slots_in_steps);
+    counter!("hearth_node_decode_steps_total").increment(vitals.decode_steps);
+    counter!("hearth_node_decoding_slots_total").increment(vitals.decoding_slots);
     let busy = u64::try_from(vitals.busy.as_millis()).unwrap_or(u64::MAX);
     counter!("hearth_node_busy_milliseconds_total").increment(busy);
     counter!("hearth_node_prefixes_evicted_total").increment(vitals.prefixes_evicted);

@@ -17,7 +17,6 @@ mod prefix_files;
 mod prefixes;
 mod progress;
 mod prompt;
-mod room;
 mod sampler;
 mod slot;
 mod steps;
@@ -26,6 +25,7 @@ mod template;
 mod text;
 mod thread;
 mod tools;
+mod turns;
 mod vocabulary;
 
 use std::{

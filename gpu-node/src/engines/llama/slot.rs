@@ -13,6 +13,7 @@ use super::{
     prompt::Admission,
     sampler::{Sampled, Sampler},
     tools::ToolCallParser,
+    turns::{Want, What},
     vocabulary::Vocabulary,
 };
 
@@ -87,9 +88,14 @@ impl Slot {
         self.fed + tokens >= self.prompt.len()
     }
 
-    /// How many tokens of its prompt can be fed now: none while it waits for its leader.
-    pub(super) fn needs(&self) -> usize {
-        if self.leader.is_some() { 0 } else { self.prompt.len().saturating_sub(self.fed) }
+    /// What it could use of the next step.
+    pub(super) fn wants(&self) -> Want {
+        let what = match self.prompt.len().saturating_sub(self.fed) {
+            0 => What::Token,
+            _ if self.leader.is_some() => What::Nothing,
+            left => What::Prompt(left),
+        };
+        Want { sequence: self.sequence, what }
     }
 
     /// The tokens to feed next, at most `most` of a prompt, with the first one's position.

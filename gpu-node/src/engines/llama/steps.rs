@@ -1,8 +1,8 @@
 //! The engine's thread: one step after another, each a batch over all the slots.
 //!
-//! A step drains what came in, gives each decoding slot one token, fills the rest of the batch with
-//! pieces of prompts, decodes, and samples each row that was asked for. Between two steps a run can
-//! be stopped; a long prompt is cut so that there is always a between.
+//! A step drains what came in, computes a piece of prompts or a token for each slot that decodes
+//! ([`Turns`]), and samples each row that was asked for. Between two steps a run can be stopped; a long
+//! prompt is cut so that there is always a between.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,9 +20,9 @@ use super::{
     load::{BATCH, fault},
     progress::Progress,
     prompt::Admission,
-    room::{LEAST, Room},
     slot::{Leader, Slot},
     thread::{Work, receive},
+    turns::{Turn, Turns, Want},
     vocabulary::Vocabulary,
 };
 use crate::frames::{LoadSpec, Report, Vitals};
@@ -41,8 +41,7 @@ pub(super) struct Steps<'a> {
     /// Answers that wait for a slot, or for their run's first one to have fed the prompt.
     waiting: VecDeque<(Arc<Admission>, u32)>,
     runs: HashMap<RunId, Progress>,
-    /// Tokens a second that steps with prompts compute, lately.
-    pace: Option<f64>,
+    turns: Turns,
     vitals: Vitals,
     work: Receiver<Work>,
     reports: UnboundedSender<Report>,
@@ -52,13 +51,6 @@ pub(super) struct Steps<'a> {
 struct Row {
     slot: usize,
     index: i32,
-}
-
-/// What a batch holds: how many tokens of which slot, and the rows to sample from.
-#[derive(Default)]
-struct Filled {
-    fed: Vec<(usize, usize)>,
-    rows: Vec<Row>,
 }
 
 impl<'a> Steps<'a> {
@@ -77,7 +69,7 @@ impl<'a> Steps<'a> {
             slots: Vec::new(),
             waiting: VecDeque::new(),
             runs: HashMap::new(),
-            pace: None,
+            turns: Turns::default(),
             vitals: Vitals::default(),
             work,
             reports,
@@ -145,24 +137,23 @@ impl<'a> Steps<'a> {
     }
 
     fn step(&mut self, batch: &mut LlamaBatch<'_>) {
-        let prefilling = self.slots.iter().filter(|slot| slot.prefills()).count();
-        let mut room = Room::of(prefilling, self.slots.len() - prefilling, self.pace);
+        self.catch_up();
+        let wants: Vec<Want> = self.slots.iter().map(Slot::wants).collect();
+        let mut most = BATCH as usize;
         loop {
-            self.catch_up();
-            let filled = self.fill(batch, room);
-            if filled.fed.is_empty() {
+            let turn = self.turns.next(&wants, most);
+            if turn.shares().is_empty() {
                 return;
             }
+            let rows = self.fill(batch, &turn);
             let began = Instant::now();
             match self.cache.decode(batch) {
                 Ok(()) => {
-                    self.note(&filled, began);
-                    return self.sample(&filled.rows);
+                    self.note(&turn, began.elapsed());
+                    return self.sample(&rows);
                 }
-                Err(DecodeError::NoKvCacheSlot) => match room.half() {
-                    Some(half) if prefilling > 0 => room = half,
-                    _ => return self.fail_youngest(),
-                },
+                Err(DecodeError::NoKvCacheSlot) if turn.halves() => most = turn.tokens() / 2,
+                Err(DecodeError::NoKvCacheSlot) => return self.fail_youngest(),
                 Err(error) => return self.fail_all(&error.to_string()),
             }
         }
@@ -183,52 +174,43 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// Builds the step's batch, with so much of the prompts.
-    fn fill(&self, batch: &mut LlamaBatch<'_>, room: Room) -> Filled {
+    /// Builds the step's batch; gives the rows to sample from.
+    fn fill(&self, batch: &mut LlamaBatch<'_>, turn: &Turn) -> Vec<Row> {
         batch.clear();
-        let mut filled = Filled::default();
-        let mut shares = room.share(self.slots.iter().filter(|slot| slot.prefills()).map(Slot::needs));
-        for (index, slot) in self.slots.iter().enumerate() {
-            let tokens = if slot.prefills() { shares.next().unwrap_or(0) } else { 1 };
-            if tokens > 0 {
-                filled.fed.push((index, tokens));
-            }
-        }
+        let mut rows = Vec::new();
         // llama.cpp computes neighbouring sequences together if they come in their order.
-        filled.fed.sort_unstable_by_key(|(index, _)| self.slots[*index].sequence);
-        for (index, count) in &filled.fed {
-            let slot = &self.slots[*index];
-            let (tokens, first) = slot.feed(*count);
+        let mut shares = turn.shares().to_vec();
+        shares.sort_unstable_by_key(|(slot, _)| self.slots[*slot].sequence);
+        for (index, count) in shares {
+            let slot = &self.slots[index];
+            let (tokens, first) = slot.feed(count);
             let whole = slot.is_whole_after(tokens.len());
             for ((token, position), left) in tokens.iter().zip(first..).zip((0..tokens.len()).rev()) {
                 let asks = whole && left == 0;
                 if asks {
-                    filled.rows.push(Row { slot: *index, index: batch.n_tokens() });
+                    rows.push(Row { slot: index, index: batch.n_tokens() });
                 }
                 // There are fewer than `BATCH` slots and prompt tokens together: adding can't fail.
                 let _ = batch.add(LlamaToken(*token), position, &[seq_id(slot.sequence)], asks);
             }
         }
-        filled
+        rows
     }
 
     /// Notes what a decoded batch has brought into the context.
-    fn note(&mut self, filled: &Filled, began: Instant) {
-        for (index, count) in &filled.fed {
+    fn note(&mut self, turn: &Turn, took: Duration) {
+        let decoding = self.slots.iter().filter(|slot| !slot.prefills()).count();
+        self.turns.took(turn, took, decoding > 0);
+        for (index, count) in turn.shares() {
             let slot = &mut self.slots[*index];
             let (tokens, _) = slot.feed(*count);
             self.cache.extend(slot.sequence, tokens);
             slot.fed(*count);
         }
-        let took = began.elapsed();
-        let tokens: usize = filled.fed.iter().map(|(_, count)| count).sum();
-        // A few tokens take as long as one: they don't tell.
-        if tokens >= LEAST && tokens > filled.fed.len() {
-            let pace = tokens as f64 / took.as_secs_f64().max(1e-6);
-            self.pace = Some(self.pace.map_or(pace, |before| before.midpoint(pace)));
+        if let Turn::Tokens(_) = turn {
+            self.vitals.decode_steps += 1;
+            self.vitals.decoding_slots += decoding as u64;
         }
-        self.vitals.steps += 1;
-        self.vitals.slots_in_steps += filled.fed.len() as u64;
         self.vitals.busy += took;
     }
 
