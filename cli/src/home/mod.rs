@@ -3,6 +3,7 @@
 mod banner;
 mod identity;
 pub(crate) mod model;
+mod node;
 pub(crate) mod offline;
 pub(crate) mod serve;
 pub(crate) mod shutdown;
@@ -10,15 +11,14 @@ mod stores;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
-use hearth_auth::LinkVerifier;
 use hearth_domain::{NodeId, Scope, Timestamp, UserId};
 use hearth_gateway::{Gateway, Options};
 use hearth_http::AppState;
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
     api,
@@ -48,11 +48,10 @@ pub(crate) struct Up {
     json: bool,
 }
 
-/// The node in this process, and its link.
-struct LocalNode {
+/// The node in this process.
+struct HomeNode {
     node: Node,
     ended: JoinHandle<()>,
-    link: serve::Server,
     /// The default model's id.
     model: String,
 }
@@ -108,35 +107,32 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     }
     tracing::info!("stopping");
     // The node first: its runs end, so that the streams that wait for them do.
-    let link = match local {
-        Some(LocalNode { node, ended, link, .. }) => {
-            node.shut_down();
-            let _ = ended.await;
-            Some(link)
-        }
-        None => None,
-    };
+    if let Some(HomeNode { node, ended, .. }) = local {
+        node.shut_down();
+        let _ = ended.await;
+    }
     server.stop().await;
     if !gateway.settle(RECORDS).await {
         tracing::error!("the store is late; what ended last isn't recorded");
     }
-    if let Some(link) = link {
-        link.stop().await;
-    }
     Ok(())
 }
 
-/// Starts the node, which loads its default model meanwhile.
+/// Starts the node, which loads its default model meanwhile, and enrols it with the gateway.
 async fn start_node(
     gateway: &Gateway,
     owner: UserId,
     settings: &Settings,
     default: DefaultModel,
-) -> Result<LocalNode> {
+) -> Result<HomeNode> {
     let model = default.id.clone();
     let (node, ended) = Node::start(config(settings, default)?);
-    let link = start_link(gateway, owner, identity::node_id(&settings.data)?, &node).await?;
-    Ok(LocalNode { node, ended, link, model })
+    let id = identity::node_id(&settings.data)?;
+    gateway.attach(node::local(id, node.clone()));
+    let (name, url) = ("this box".to_owned(), node::ADDRESS.to_owned());
+    gateway.store().nodes().put(&NodeRecord { id, owner, name, url, created_at: Timestamp::now() }).await?;
+    tokio::spawn(beat(gateway.clone(), id));
+    Ok(HomeNode { node, ended, model })
 }
 
 /// A token with every scope, made at the first start of a data folder; later ones have it already.
@@ -146,20 +142,6 @@ async fn first_token(gateway: &Gateway, operator: UserId) -> Result<Option<Strin
     }
     let (token, _) = gateway.issue_token(operator, "first token", Scope::ALL.to_vec(), None).await?;
     Ok(Some(token.expose().to_owned()))
-}
-
-/// Serves the node's link on a loopback port of its own, and enrols it with the gateway.
-async fn start_link(gateway: &Gateway, owner: UserId, id: NodeId, node: &Node) -> Result<serve::Server> {
-    let listener =
-        TcpListener::bind(("127.0.0.1", 0)).await.context("no loopback port can be had for the node")?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let public_key = gateway.keys().await?.link().public_key();
-    let verifier = LinkVerifier::new(&id.to_string(), &public_key)?;
-    let server = serve::start(listener, hearth_node::server::router(node.clone(), verifier));
-    let record = NodeRecord { id, owner, name: "this box".to_owned(), url, created_at: Timestamp::now() };
-    gateway.store().nodes().put(&record).await?;
-    tokio::spawn(beat(gateway.clone(), id));
-    Ok(server)
 }
 
 async fn beat(gateway: Gateway, node: NodeId) {

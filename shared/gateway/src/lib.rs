@@ -47,6 +47,7 @@ use std::{
 };
 
 use hearth_auth::Keys;
+use hearth_providers::LocalNode;
 use hearth_store::{NewSecret, Store};
 use hearth_wire::ApiError;
 use tokio::sync::OnceCell;
@@ -78,6 +79,8 @@ struct Inner {
     access: access::Cache,
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
+    /// The node in this process, if there is one.
+    local: OnceLock<LocalNode>,
     cache: cache::Cache,
     /// Runs that are being recorded here.
     behind: record::behind::Behind,
@@ -140,6 +143,7 @@ impl Gateway {
             access: access::Cache::default(),
             nodes: nodes::RecordCache::default(),
             statuses: nodes::StatusCache::default(),
+            local: OnceLock::new(),
             behind: record::behind::Behind::default(),
             together: OnceLock::new(),
         }))

@@ -8,7 +8,7 @@ use std::{
 };
 
 use hearth_domain::{NodeId, UserId};
-use hearth_providers::NodeLink;
+use hearth_providers::{LocalNode, NodeLink};
 use hearth_store::nodes::NodeRecord;
 use hearth_wire::{
     ApiError, ErrorCode,
@@ -131,11 +131,22 @@ impl Gateway {
         Ok(nodes)
     }
 
+    /// Has calls of this node go to the one in this process, whatever its address. A process has one at most: a
+    /// second is left out.
+    pub fn attach(&self, node: LocalNode) {
+        if let Err(second) = self.0.local.set(node) {
+            tracing::error!(?second, "a second node in this process is left out");
+        }
+    }
+
     /// The link to a node.
     ///
     /// # Errors
     /// `node_offline` if its address isn't allowed.
     pub(crate) async fn link(&self, node: &NodeRecord) -> Result<NodeLink, ApiError> {
+        if let Some(local) = self.0.local.get().filter(|local| local.id() == node.id) {
+            return Ok(NodeLink::local(local.clone()));
+        }
         if !self.0.options.private_nodes && !is_public(&node.url) {
             let message = "the node's address is private, and this gateway takes public ones only";
             return Err(ApiError::new(ErrorCode::NodeOffline, message));

@@ -29,7 +29,7 @@ pub use config::ProviderConfig;
 pub use defaults::Defaults;
 pub use framing::Framing;
 pub use http::{Endpoint, HttpProvider, Timeouts};
-pub use node::NodeLink;
+pub use node::{LocalNode, NodeLink};
 pub use vendor::Vendor;
 
 /// A run's events from its provider: without `Selected`, ending with a terminal one.

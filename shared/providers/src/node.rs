@@ -1,7 +1,9 @@
-//! A node, reached directly at its address.
+//! A node, reached directly: at its address, or in this process.
 //!
-//! Each request carries a JWT for this node, this run, this call and this body. The node keeps a run's events
-//! for a while: when the stream is cut, it is read on from where it broke.
+//! Over a network each request carries a JWT for this node, this run, this call and this body. The node keeps a run's
+//! events for a while: when the stream is cut, it is read on from where it broke.
+
+mod local;
 
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     node::{NodeCancelled, NodeModelCommand, NodeRun, NodeStatus},
 };
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Call, EventStream, Provider, config::LOCAL};
+pub use local::LocalNode;
 
 /// How long a node may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -29,14 +32,22 @@ const MAX_RESUMES: u32 = 3;
 #[derive(Clone)]
 pub struct NodeLink {
     id: NodeId,
-    url: String,
-    http: reqwest::Client,
-    signer: LinkSigner,
+    way: Way,
+}
+
+/// How a node is reached.
+#[derive(Clone)]
+enum Way {
+    Network { url: String, http: reqwest::Client, signer: LinkSigner },
+    Process(LocalNode),
 }
 
 impl std::fmt::Debug for NodeLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "NodeLink({} at {})", self.id, self.url)
+        match &self.way {
+            Way::Network { url, .. } => write!(f, "NodeLink({} at {url})", self.id),
+            Way::Process(_) => write!(f, "NodeLink({} in this process)", self.id),
+        }
     }
 }
 
@@ -44,7 +55,14 @@ impl NodeLink {
     /// A link to the node `id` at `url`.
     #[must_use]
     pub fn new(id: NodeId, url: &str, http: reqwest::Client, signer: LinkSigner) -> Self {
-        Self { id, url: url.trim_end_matches('/').to_owned(), http, signer }
+        let url = url.trim_end_matches('/').to_owned();
+        Self { id, way: Way::Network { url, http, signer } }
+    }
+
+    /// A link to a node in this process.
+    #[must_use]
+    pub fn local(node: LocalNode) -> Self {
+        Self { id: node.id(), way: Way::Process(node) }
     }
 
     /// The node's id.
@@ -108,11 +126,21 @@ impl NodeLink {
             Some(body) => serde_json::to_vec(body).map_err(|error| internal(&error))?,
             None => Vec::new(),
         };
-        let (id, call) = (self.id.to_string(), format!("{method} {path}"));
-        let credential = self.signer.sign(&id, about, &call, &body).map_err(|error| internal(&error))?;
-        let request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(credential);
-        let request = request.header("content-type", "application/json").body(body);
-        let response = request.send().await.map_err(|error| offline(&error))?;
+        let response = match &self.way {
+            Way::Process(node) => {
+                let request = http::Request::builder().method(method).uri(path);
+                let request = request.header(CONTENT_TYPE, "application/json").body(body.into());
+                node.answer(request.map_err(|error| internal(&error))?).await
+            }
+            Way::Network { url, http, signer } => {
+                let call = format!("{method} {path}");
+                let credential = signer.sign(&self.id.to_string(), about, &call, &body);
+                let credential = credential.map_err(|error| internal(&error))?;
+                let request = http.request(method, format!("{url}{path}")).bearer_auth(credential);
+                let request = request.header(CONTENT_TYPE, "application/json").body(body);
+                request.send().await.map_err(|error| offline(&error))?
+            }
+        };
         if response.status().is_success() {
             return Ok(response);
         }

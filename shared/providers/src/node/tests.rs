@@ -1,12 +1,15 @@
 use std::convert::Infallible;
 
 use axum::{
-    Router,
+    Json, Router,
+    body::Body,
+    http::StatusCode,
     response::Sse,
     routing::{get, post},
 };
 use futures::{Stream, stream};
 use hearth_domain::{FinishReason, Generation, Message, ModelId, Role, Sampling, TextTask};
+use tower::ServiceExt as _;
 
 use super::*;
 
@@ -30,33 +33,60 @@ async fn comment() -> Event {
     Ok(axum::response::sse::Event::default().comment("still here"))
 }
 
-/// Follows a run on a node whose streams are `first`, then `resumed`.
-async fn follow<A, B>(first: fn() -> A, resumed: fn() -> B) -> Vec<RunEventBody>
+/// A node whose streams are `first`, then `resumed`.
+fn node<A, B>(first: fn() -> A, resumed: fn() -> B) -> Router
 where
     A: Stream<Item = Event> + Send + 'static,
     B: Stream<Item = Event> + Send + 'static,
 {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let router = Router::new()
+    Router::new()
         .route("/v1/runs", post(move || async move { Sse::new(first()) }))
-        .route("/v1/runs/{id}/events", get(move || async move { Sse::new(resumed()) }));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let http = reqwest::Client::builder().read_timeout(SILENCE).build().unwrap();
-    let link = NodeLink::new(NodeId::new(), &url, http, LinkSigner::from_seed(&[7; 32]));
+        .route("/v1/runs/{id}/events", get(move || async move { Sse::new(resumed()) }))
+}
+
+fn call() -> Call {
     let task = TextTask::new(vec![Message::new(Role::User, "hi")], Sampling::default());
     let generation = Generation::new(None, task);
-    let call = Call { run: RunId::new(), model: ModelId::new("m"), generation: generation.into() };
-    let events = link.generate(call).await.unwrap().collect().await;
+    Call { run: RunId::new(), model: ModelId::new("m"), generation: generation.into() }
+}
+
+/// The events of a run on `node`, over a socket.
+async fn over_a_socket(node: Router) -> Result<Vec<RunEventBody>, ApiError> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, node).await });
+    let http = reqwest::Client::builder().read_timeout(SILENCE).build().unwrap();
+    let link = NodeLink::new(NodeId::new(), &url, http, LinkSigner::from_seed(&[7; 32]));
+    let events = match link.generate(call()).await {
+        Ok(events) => Ok(events.collect().await),
+        Err(error) => Err(error),
+    };
     server.abort();
     events
+}
+
+/// The same over a socket and in this process, where it must be the same.
+async fn follow(node: Router) -> Result<Vec<RunEventBody>, ApiError> {
+    let router = node.clone();
+    let local = LocalNode::new(NodeId::new(), move |request| {
+        let answer = router.clone().oneshot(request.map(Body::from));
+        Box::pin(async move {
+            answer.await.unwrap().map(|body| reqwest::Body::wrap_stream(body.into_data_stream()))
+        })
+    });
+    let here = match NodeLink::local(local).generate(call()).await {
+        Ok(events) => Ok(events.collect().await),
+        Err(error) => Err(error),
+    };
+    assert_eq!(here, over_a_socket(node).await);
+    here
 }
 
 #[tokio::test]
 async fn a_stream_that_only_says_that_it_is_there_is_waited_for() {
     let patient = || stream::iter(0..20).then(|_| comment()).chain(stream::iter([done(1)]));
-    let events = follow(patient, stream::empty).await;
+    let events = follow(node(patient, stream::empty)).await.unwrap();
     assert_eq!(events, [RunEventBody::Done { finish_reason: FinishReason::Stop }]);
 }
 
@@ -65,13 +95,23 @@ async fn a_cut_stream_is_read_on_from_where_it_broke() {
     let delta = |text: &str| RunEventBody::text(text);
     let cut = || stream::iter([event(1, RunEventBody::text("a"))]);
     let rest = || stream::iter([event(2, RunEventBody::text("b")), done(3)]);
-    let events = follow(cut, rest).await;
+    let events = follow(node(cut, rest)).await.unwrap();
     assert_eq!(events, [delta("a"), delta("b"), RunEventBody::Done { finish_reason: FinishReason::Stop }]);
 }
 
 #[tokio::test]
+async fn a_node_that_refuses_says_why() {
+    let full = || async {
+        let error = ApiError::new(ErrorCode::QueueFull, "the queue is full");
+        (StatusCode::TOO_MANY_REQUESTS, Json(error))
+    };
+    let refused = follow(Router::new().route("/v1/runs", post(full))).await.unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), (ErrorCode::QueueFull, "the queue is full"));
+}
+
+#[tokio::test]
 async fn a_stream_that_stays_silent_is_given_up() {
-    let events = follow(stream::pending, stream::pending).await;
+    let events = over_a_socket(node(stream::pending, stream::pending)).await.unwrap();
     assert!(
         matches!(&events[..], [RunEventBody::Error { error }] if error.code == ErrorCode::NodeLost),
         "{events:?}"
