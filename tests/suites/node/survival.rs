@@ -96,7 +96,17 @@ async fn a_run_is_tried_again_once_and_no_more() {
 
 #[tokio::test]
 async fn a_worker_that_hangs_is_killed_and_replaced() {
-    let home = long(&[], "slots = 2\nstall_seconds = 3").start().await;
+    hang("slots = 2\nstall_seconds = 3").await;
+}
+
+/// One that has something to write has twelve seconds to end. If it hangs it is not waited for.
+#[tokio::test]
+async fn a_worker_that_hangs_keeps_nothing() {
+    hang("slots = 2\nstall_seconds = 3\nprefix_cache_on_disk = true").await;
+}
+
+async fn hang(settings: &str) {
+    let home = long(&[], settings).start().await;
     let client = home.client();
     let mut answered = endless(&client).await;
     answered.next_named("delta").await;
@@ -110,6 +120,8 @@ async fn a_worker_that_hangs_is_killed_and_replaced() {
     assert!(noticed >= Duration::from_secs(2), "after {noticed:?}");
     silent.next_named("complete").await;
     eventually("the end of the hung process", async || (!is_running(worker)).then_some(())).await;
+    let ended = stopped.elapsed();
+    assert!(ended < Duration::from_secs(12), "after {ended:?}");
     ask(&client, &home.model).await;
     home.stop().await;
 }

@@ -1,6 +1,6 @@
 //! The context, and what it keeps of prompts and answers: does what [`Prefixes`] decides.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, io, path::Path};
 
 use llama_cpp_2::{
     DecodeError, LlamaStateSeqFlags, SeqState, context::LlamaContext, llama_batch::LlamaBatch,
@@ -90,22 +90,26 @@ impl<'a> Cache<'a> {
     /// Writes what is kept. The context is of no use any more then.
     pub(super) fn write(&mut self, files: &PrefixFiles) {
         let (kept, most) = (self.prefixes.kept(), self.prefixes.most_bytes());
-        // What is in the context goes first: what is saved beside it is written from the first sequence.
-        let (here, beside): (Vec<_>, Vec<_>) =
-            kept.into_iter().partition(|(place, _)| matches!(place, Place::Sequence(_)));
-        let written = files.save([here, beside].concat(), most, |(place, tokens), path| {
-            let sequence = match place {
-                Place::Sequence(sequence) => sequence,
-                Place::Saved(id) => {
-                    self.truncate(0, 0)?;
-                    let state = self.saved.remove(&id).ok_or("what was saved is gone")?;
-                    self.restore(&state, 0)?;
-                    0
-                }
-            };
-            let tokens: Vec<LlamaToken> = tokens.into_iter().map(LlamaToken).collect();
-            let bytes = self.context.state_seq_save_file(path, seq_id(sequence), &tokens);
-            bytes.map(|bytes| bytes as u64).map_err(|error| error.to_string())
+        // llama.cpp writes sequences only. What is saved beside the context goes through the first one, whose own
+        // tokens are put aside for that.
+        let first = match kept.iter().any(|(place, _)| matches!(place, Place::Saved(_))) {
+            true => self.state(0).map(Some),
+            false => Ok(None),
+        };
+        let written = first.map_err(io::Error::other).and_then(|first| {
+            files.save(kept, most, |(place, tokens), path| {
+                let sequence = match (place, &first) {
+                    (Place::Sequence(0), Some(state)) => self.put_first(state)?,
+                    (Place::Sequence(sequence), _) => sequence,
+                    (Place::Saved(id), _) => {
+                        let state = self.saved.remove(&id).ok_or("what was saved is gone")?;
+                        self.put_first(&state)?
+                    }
+                };
+                let tokens: Vec<LlamaToken> = tokens.into_iter().map(LlamaToken).collect();
+                let bytes = self.context.state_seq_save_file(path, seq_id(sequence), &tokens);
+                bytes.map(|bytes| bytes as u64).map_err(|error| error.to_string())
+            })
         });
         match written {
             Ok(0) => {}
@@ -114,10 +118,17 @@ impl<'a> Cache<'a> {
         }
     }
 
+    /// Gives the first sequence these tokens in place of its own.
+    fn put_first(&mut self, state: &SeqState) -> Result<usize, String> {
+        self.truncate(0, 0)?;
+        self.restore(state, 0)?;
+        Ok(0)
+    }
+
     /// Reads what an earlier worker has written, of at most so many tokens each. Nothing else is kept yet.
     pub(super) fn read(&mut self, taken: &Taken, most_tokens: usize) {
-        for kept in &taken.files {
-            if let Err(error) = self.read_one(&kept.path, most_tokens) {
+        for path in &taken.files {
+            if let Err(error) = self.read_one(path, most_tokens) {
                 tracing::warn!(error, "kept tokens on disk can't be read, and are left out");
             }
             if let Err(error) = self.truncate(0, 0) {

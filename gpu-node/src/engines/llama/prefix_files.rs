@@ -55,16 +55,11 @@ struct Entry {
     crc32: u32,
 }
 
-/// Kept tokens that were read back, or are about to be: a file that is whole.
-pub(super) struct Kept {
-    pub(super) path: PathBuf,
-}
-
 /// What was there, which is removed when this is dropped.
 pub(super) struct Taken {
     folder: PathBuf,
-    /// The coldest first.
-    pub(super) files: Vec<Kept>,
+    /// Those that are whole, the coldest first.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Drop for Taken {
@@ -155,7 +150,7 @@ impl PrefixFiles {
             // A name is a file's of the folder, whatever the list says.
             let path = taken.folder.join(Path::new(&entry.name).file_name()?);
             match checksum(&path) {
-                Ok(crc32) if crc32 == entry.crc32 => taken.files.push(Kept { path }),
+                Ok(crc32) if crc32 == entry.crc32 => taken.files.push(path),
                 _ => tracing::warn!("kept tokens on disk are damaged, and are left out"),
             }
         }
@@ -208,7 +203,7 @@ mod tests {
     fn taken(files: &PrefixFiles) -> Vec<String> {
         let taken = files.take();
         let texts = taken.iter().flat_map(|taken| &taken.files);
-        texts.map(|kept| fs::read_to_string(&kept.path).unwrap()).collect()
+        texts.map(|kept| fs::read_to_string(kept).unwrap()).collect()
     }
 
     #[test]
