@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::{
     Client, Process,
     cloud::{BUCKET, create_token, store},
-    model::{copy_with_context, whole_copy},
+    model::{copy_with_context, copy_with_template_end, whole_copy},
     process::hearth_under,
 };
 
@@ -80,6 +80,13 @@ impl Setup {
     #[must_use]
     pub fn model_with_context(self, name: &str, tokens: u32) -> Self {
         copy_with_context(&model_in(&self.folder, name), tokens);
+        self
+    }
+
+    /// With a copy of the small model whose chat template goes on with `end`.
+    #[must_use]
+    pub fn model_with_template_end(self, name: &str, end: &str) -> Self {
+        copy_with_template_end(&model_in(&self.folder, name), end);
         self
     }
 

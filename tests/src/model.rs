@@ -34,6 +34,27 @@ pub fn copy_with_context(path: &Path, tokens: u32) {
     write(path, &bytes);
 }
 
+/// Puts the model at `path`, with a chat template that goes on with `end`.
+///
+/// # Panics
+/// If it can't be written.
+pub(crate) fn copy_with_template_end(path: &Path, end: &str) {
+    const KEY: &[u8] = b"tokenizer.chat_template";
+    /// What comes after the metadata begins at a multiple of so many bytes.
+    const ALIGNMENT: usize = 32;
+    let mut bytes = read();
+    let key = bytes.windows(KEY.len()).position(|window| window == KEY);
+    let key = key.unwrap_or_else(|| panic!("the model has no chat template"));
+    // Its type, of four bytes, and its length, of eight, are between the key and the text.
+    let text = key + KEY.len() + 12;
+    let length = u64::from_le_bytes(bytes[text - 8..text].try_into().unwrap_or_default()) as usize;
+    let comment = end.len().next_multiple_of(ALIGNMENT) + ALIGNMENT - end.len();
+    let end = format!("{end}{{#{}#}}", " ".repeat(comment - 4));
+    bytes[text - 8..text].copy_from_slice(&((length + end.len()) as u64).to_le_bytes());
+    bytes.splice(text + length..text + length, end.into_bytes());
+    write(path, &bytes);
+}
+
 /// Puts the first half of the model at `path`, as a download that was cut leaves it.
 ///
 /// # Panics

@@ -164,9 +164,13 @@ fn tell(file: &mut ModelFile, header: &Header) {
         return;
     }
     if let Some(template) = header.chat_template() {
-        file.capabilities.push(Capability::Chat);
+        // Whatever the model, a grammar keeps it to a schema.
+        file.capabilities.extend([Capability::Chat, Capability::JsonSchema]);
         if template.contains("tools") {
             file.capabilities.push(Capability::Tools);
+        }
+        if template.contains("</think>") {
+            file.capabilities.push(Capability::Reasoning);
         }
     }
 }

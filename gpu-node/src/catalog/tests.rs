@@ -123,7 +123,7 @@ fn what_models_make() {
 
     let models = folder.catalog().scan();
     assert_eq!(models["chat"].modality, Modality::Text);
-    assert_eq!(models["chat"].capabilities, [Capability::Chat, Capability::Tools]);
+    assert_eq!(models["chat"].capabilities, [Capability::Chat, Capability::JsonSchema, Capability::Tools]);
     for id in ["bge", "qwen"] {
         assert_eq!((models[id].modality, models[id].problem.as_ref()), (Modality::Embedding, None), "{id}");
         assert_eq!(models[id].capabilities, [], "{id}");

@@ -37,7 +37,7 @@ async fn the_catalog_has_the_native_and_the_openai_shape() {
     assert_eq!((&model["version"], &model["architecture"]), (&json!("Q8_0"), &json!("llama")));
     assert_eq!(model["context_length"], 4096);
     assert_eq!(model["size_bytes"], fs::metadata(tiny_chat()).unwrap().len());
-    assert!(model["capabilities"].as_array().unwrap().contains(&json!("chat")), "{model}");
+    assert_eq!(model["capabilities"], json!(["chat", "json_schema", "tools"]), "{model}");
     assert!(model["node"].as_str().unwrap().starts_with("node_"), "{model}");
     home.stop().await;
 }

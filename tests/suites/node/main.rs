@@ -17,6 +17,7 @@ mod prefix;
 mod queue;
 mod runs;
 mod survival;
+mod thoughts;
 mod workers;
 
 use hearth_tests::{Client, Events, Setup, eventually};

@@ -72,6 +72,27 @@ async fn the_cheapest_that_can_do_it_is_asked() {
 }
 
 #[tokio::test]
+async fn a_schema_is_kept_to_by_every_local_model() {
+    let upstream = Upstream::start().await;
+    let settings = "[aliases.any]\nmodels = ['rig0:big', 'tiny-chat']\n\
+        [models.'rig0:big']\ncapabilities = ['chat', 'tools']\n";
+    let home = with(&[&upstream], settings).await;
+    let schema = json!({
+        "type": "object",
+        "properties": {"ok": {"type": "boolean"}},
+        "required": ["ok"],
+        "additionalProperties": false,
+    });
+    let mut body = chat("any");
+    body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "it", "schema": schema}});
+    let told = home.client().post("/v1/chat/completions", &body).await;
+    assert_eq!((told.status.as_u16(), told.header("x-hearth-provider")), (200, "local"), "{told:?}");
+    let content = told.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    assert!(serde_json::from_str::<Value>(&content).unwrap()["ok"].is_boolean(), "{content}");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_without_a_model_goes_where_a_rule_or_its_user_says() {
     let upstream = Upstream::start().await;
     let rules = "[[selection.rules]]\nwords = ['code']\nmodel = 'rig0:big'\n\

@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use hearth_domain::TokenLogprob;
+use hearth_domain::{Reasoning, TokenLogprob};
 use hearth_wire::{RunEventBody, event::ToolCallBegin};
 use llama_cpp_2::token::LlamaToken;
 
@@ -11,6 +11,7 @@ use super::{
     sampler::Sampled,
     stop::{StopWatch, Watched},
     text::TextDecoder,
+    thoughts::{Split, Thoughts},
     tools::{Piece, ToolCallParser},
     vocabulary::Vocabulary,
 };
@@ -21,6 +22,10 @@ pub(super) struct Answer {
     decoder: TextDecoder,
     stop: StopWatch,
     tools: Option<ToolReader>,
+    /// Reads the text for thoughts, where the model may write some.
+    thoughts: Option<Thoughts>,
+    /// Tokens of thoughts.
+    pub(super) thought: u32,
     logprobs: Logprobs,
 }
 
@@ -36,9 +41,14 @@ pub(super) struct ToolReader {
 
 impl Answer {
     /// The answer `choice` of a run, before its first token.
-    pub(super) fn new(choice: u32, stop: Vec<String>, tools: Option<ToolReader>) -> Self {
+    pub(super) fn new(
+        choice: u32,
+        stop: Vec<String>,
+        tools: Option<ToolReader>,
+        thoughts: Option<Thoughts>,
+    ) -> Self {
         let (decoder, stop) = (TextDecoder::new(), StopWatch::new(stop));
-        Self { choice, decoder, stop, tools, logprobs: Logprobs::default() }
+        Self { choice, decoder, stop, tools, thoughts, thought: 0, logprobs: Logprobs::default() }
     }
 
     /// Takes a token; whether the answer ends with it: a stop text was met, or a call too many began.
@@ -52,11 +62,12 @@ impl Answer {
         let bytes = if marks { vocabulary.name(sampled.token) } else { vocabulary.text(sampled.token) };
         let text = self.decoder.push(bytes);
         self.logprobs.push(sampled.logprob, text.len());
+        self.thought += u32::from(self.thoughts.as_ref().is_some_and(Thoughts::thinks));
         match self.stop.push(&text) {
             Watched::Pass(text) => self.pass(text, events),
             Watched::Stopped { before, stop } => {
                 if !self.pass(before, events) {
-                    self.flush_tools(events);
+                    self.flush(events);
                 }
                 events.push(RunEventBody::StopText { choice: self.choice, text: stop });
                 true
@@ -68,7 +79,7 @@ impl Answer {
     pub(super) fn finish(&mut self, events: &mut Vec<RunEventBody>) {
         let held = self.stop.finish();
         if !self.pass(held, events) {
-            self.flush_tools(events);
+            self.flush(events);
         }
     }
 
@@ -88,11 +99,13 @@ impl Answer {
         self.pieces(pieces, logprobs, events)
     }
 
-    fn flush_tools(&mut self, events: &mut Vec<RunEventBody>) {
+    fn flush(&mut self, events: &mut Vec<RunEventBody>) {
         if let Some(tools) = &mut self.tools {
             let pieces = tools.parser.finish();
             self.pieces(pieces, Vec::new(), events);
         }
+        let split = self.thoughts.as_mut().map(Thoughts::finish).unwrap_or_default();
+        self.say(split, Vec::new(), events);
     }
 
     /// Log-probabilities go with the first text; those of a call's tokens go nowhere. Gives whether a
@@ -123,9 +136,24 @@ impl Answer {
         false
     }
 
-    fn text(&self, text: String, logprobs: Vec<TokenLogprob>, events: &mut Vec<RunEventBody>) {
-        if !text.is_empty() || !logprobs.is_empty() {
-            events.push(RunEventBody::Delta { choice: self.choice, text, logprobs });
+    fn text(&mut self, text: String, logprobs: Vec<TokenLogprob>, events: &mut Vec<RunEventBody>) {
+        let split = match &mut self.thoughts {
+            Some(thoughts) => thoughts.push(&text),
+            None => Split { answer: text, ..Split::default() },
+        };
+        self.say(split, logprobs, events);
+    }
+
+    /// Log-probabilities are told of what is answered, not of thoughts.
+    fn say(&self, split: Split, logprobs: Vec<TokenLogprob>, events: &mut Vec<RunEventBody>) {
+        let choice = self.choice;
+        let thinks = self.thoughts.as_ref().is_some_and(Thoughts::thinks) || !split.thought.is_empty();
+        if !split.thought.is_empty() {
+            let added = Reasoning { text: split.thought, ..Reasoning::default() };
+            events.push(RunEventBody::Reasoning { choice, index: 0, added });
+        }
+        if !split.answer.is_empty() || !thinks && !logprobs.is_empty() {
+            events.push(RunEventBody::Delta { choice, text: split.answer, logprobs });
         }
     }
 }

@@ -23,6 +23,7 @@ mod steps;
 mod stop;
 mod template;
 mod text;
+mod thoughts;
 mod thread;
 mod tools;
 mod turns;

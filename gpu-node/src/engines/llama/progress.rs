@@ -21,6 +21,7 @@ impl Progress {
     pub(super) fn count(&mut self, slot: &Slot) {
         let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         self.usage.completion_tokens += slot.generated;
+        self.usage.reasoning_tokens += slot.thought();
         self.timings.decoded += slot.generated;
         self.timings.decode =
             self.timings.decode.max(slot.prefilled.map(|at| at.elapsed()).unwrap_or_default());

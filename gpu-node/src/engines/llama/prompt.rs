@@ -9,7 +9,7 @@ use llguidance::Matcher;
 
 use super::{
     embed::EmbedJob, grammar::Grammars, load::Loaded, prefixes::Token, slot::Markers, template::ChatTemplate,
-    thread::Work, tools::ToolFormat, vocabulary::Vocabulary,
+    thoughts::Thoughts, thread::Work, tools::ToolFormat, vocabulary::Vocabulary,
 };
 
 /// A run that is ready for the engine.
@@ -25,6 +25,8 @@ pub(super) struct Admission {
     pub(super) grammar: Option<Matcher>,
     /// How calls are read from the answer, if tools are on offer.
     pub(super) tools: Option<ToolSyntax>,
+    /// The prompt's text, if what follows it may be thoughts.
+    pub(super) thinks_after: Option<String>,
 }
 
 /// How a model writes its tool calls, and which there can be.
@@ -37,6 +39,11 @@ pub(super) struct ToolSyntax {
 }
 
 impl Admission {
+    /// Reads one of its answers for thoughts.
+    pub(super) fn thoughts(&self) -> Option<Thoughts> {
+        self.thinks_after.as_deref().map(Thoughts::after)
+    }
+
     pub(super) fn prompt_tokens(&self) -> u32 {
         u32::try_from(self.prompt.len()).unwrap_or(u32::MAX)
     }
@@ -88,7 +95,7 @@ impl Preparer {
 
     fn text(&self, run: RunId, task: TextTask) -> Result<Admission, ApiError> {
         let offered = if task.tool_choice == ToolChoice::None { Vec::new() } else { task.tools.clone() };
-        let text = self.template.render(&task.messages, &offered)?;
+        let text = self.template.render(&task.messages, &offered, task.reasoning)?;
         let add_special = !self.template.begins_with_bos(&text);
         let prompt = self.model.vocab().tokenize(text.as_bytes(), add_special, true);
         if prompt.is_empty() {
@@ -106,8 +113,11 @@ impl Preparer {
             markers: self.vocabulary.special(format.markers()),
             only_one: !task.parallel_tool_calls,
         });
+        // A grammar has the answer begin at once, whatever the template would have the model do.
+        let thinks = grammar.is_none() && (self.template.marks_thoughts() || format == ToolFormat::Harmony);
         Ok(Admission {
             run,
+            thinks_after: thinks.then_some(text),
             prompt: prompt.into_iter().map(|token| token.0).collect(),
             sampling: task.sampling,
             choices: task.choices.max(1),

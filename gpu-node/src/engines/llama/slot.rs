@@ -72,7 +72,7 @@ impl Slot {
             generated: 0,
             max_tokens: sampling.max_tokens.unwrap_or(room).min(room),
             ignore_eos: sampling.ignore_eos,
-            answer: Answer::new(choice, sampling.stop.clone(), tools),
+            answer: Answer::new(choice, sampling.stop.clone(), tools, admission.thoughts()),
             began: Instant::now(),
             prefilled: None,
         }
@@ -122,6 +122,11 @@ impl Slot {
     pub(super) fn caught_up(&mut self, fed: usize) {
         self.reused = fed;
         self.fed = fed;
+    }
+
+    /// How many of the tokens generated were thoughts.
+    pub(super) fn thought(&self) -> u32 {
+        self.answer.thought
     }
 
     /// Takes the token sampled after its last one; why the answer ends here, if it does.

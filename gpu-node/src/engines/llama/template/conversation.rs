@@ -9,7 +9,10 @@ use hearth_domain::{Message, Role, Tool, ToolCall};
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::tools::{ToolFormat, knows_tools},
+    super::{
+        thoughts,
+        tools::{ToolFormat, knows_tools},
+    },
     untaught,
 };
 
@@ -23,6 +26,7 @@ pub(super) struct Habits {
     knows_calls: bool,
     /// Whether a turn that only calls tools has no content, rather than an empty one.
     content_may_be_none: bool,
+    pub(super) marks_thoughts: bool,
 }
 
 /// What templates disagree about, and don't tell.
@@ -44,6 +48,7 @@ impl Habits {
             knows_tools: knows_tools(source_text),
             knows_calls: source_text.contains("tool_calls"),
             content_may_be_none: about_none.iter().any(|test| source_text.contains(test)),
+            marks_thoughts: thoughts::marks(source_text),
         }
     }
 
@@ -95,6 +100,11 @@ impl Shape {
         if !message.tool_calls.is_empty() {
             let calls: Vec<Value> = message.tool_calls.iter().map(|call| self.call(call)).collect();
             value.insert("tool_calls".to_owned(), calls.into());
+        }
+        // Most drop the thoughts of earlier turns, and keep those between calls of tools.
+        let thoughts: String = message.reasoning.iter().map(|block| block.text.as_str()).collect();
+        if !thoughts.is_empty() {
+            value.insert("reasoning_content".to_owned(), thoughts.into());
         }
         for (key, text) in [("tool_call_id", &message.tool_call_id), ("name", &message.name)] {
             if let Some(text) = text {

@@ -9,7 +9,7 @@ mod conversation;
 mod python;
 mod untaught;
 
-use hearth_domain::{Message, Tool};
+use hearth_domain::{Message, ReasoningEffort, Tool};
 use hearth_wire::ApiError;
 use minijinja::{Environment, ErrorKind, Value, context, value::Serde};
 
@@ -45,12 +45,23 @@ impl ChatTemplate {
         self.habits.format
     }
 
-    /// The prompt for a conversation with these tools on offer, ready for the assistant's turn.
-    pub(super) fn render(&self, messages: &[Message], tools: &[Tool]) -> Result<String, ApiError> {
+    /// Whether the model marks its thoughts, having been given a prompt of this template.
+    pub(super) fn marks_thoughts(&self) -> bool {
+        self.habits.marks_thoughts
+    }
+
+    /// The prompt for a conversation with these tools on offer, ready for the assistant's turn. `effort` is how much
+    /// the model is to think, for templates that can tell it.
+    pub(super) fn render(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        effort: Option<ReasoningEffort>,
+    ) -> Result<String, ApiError> {
         let mut refusal = None;
         for messages in self.habits.conversations(messages, tools) {
             for shape in self.habits.shapes(&messages) {
-                match self.render_as(&messages, tools, shape) {
+                match self.render_as(&messages, tools, shape, effort) {
                     Ok(prompt) => return Ok(prompt),
                     Err(error) if error.kind() == ErrorKind::OutOfFuel => return Err(refused(&error)),
                     // The first way is how it should be, and so the first refusal is the true one.
@@ -66,6 +77,7 @@ impl ChatTemplate {
         messages: &[Message],
         tools: &[Tool],
         shape: Shape,
+        effort: Option<ReasoningEffort>,
     ) -> Result<String, minijinja::Error> {
         let messages: Vec<_> = messages.iter().map(|message| shape.message(message)).collect();
         let tools: Vec<_> = tools.iter().map(conversation::tool).collect();
@@ -75,6 +87,7 @@ impl ChatTemplate {
             add_generation_prompt => true,
             bos_token => self.bos.as_str(),
             eos_token => self.eos.as_str(),
+            ..thinking(effort),
         };
         self.environment.get_template(NAME)?.render(values)
     }
@@ -88,6 +101,19 @@ impl ChatTemplate {
 fn refused(error: &minijinja::Error) -> ApiError {
     let reason = error.detail().map_or_else(|| error.to_string(), str::to_owned);
     invalid_prompt(format!("the model's chat template refuses this conversation: {reason}"))
+}
+
+/// What templates call it: Qwen's have `enable_thinking`, DeepSeek's `thinking`, gpt-oss's `reasoning_effort`. What the
+/// request leaves open stays so.
+fn thinking(effort: Option<ReasoningEffort>) -> Value {
+    let Some(effort) = effort else { return context! {} };
+    let thinks = effort != ReasoningEffort::None;
+    let word = match effort {
+        ReasoningEffort::None | ReasoningEffort::Minimal | ReasoningEffort::Low => "low",
+        ReasoningEffort::Medium | ReasoningEffort::Tokens(_) => "medium",
+        ReasoningEffort::High => "high",
+    };
+    context! { enable_thinking => thinks, thinking => thinks, reasoning_effort => word }
 }
 
 #[cfg(test)]

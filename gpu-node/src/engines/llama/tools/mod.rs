@@ -20,3 +20,4 @@ pub(super) use dumps::dumps;
 pub(super) use format::{ToolFormat, knows_tools};
 pub(super) use grammar::call_grammar;
 pub(super) use parser::{Piece, ToolCallParser};
+pub(super) use tagged::longest_beginning;

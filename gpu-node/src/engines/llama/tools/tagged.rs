@@ -125,7 +125,7 @@ impl TaggedArguments {
 }
 
 /// The length of the longest ending of `text` that begins `marker`, and isn't all of it.
-pub(super) fn longest_beginning(text: &str, marker: &str) -> usize {
+pub(in crate::engines::llama) fn longest_beginning(text: &str, marker: &str) -> usize {
     let longest = marker.len().saturating_sub(1).min(text.len());
     let ends = |length: &usize| marker.is_char_boundary(*length) && text.ends_with(&marker[..*length]);
     (1..=longest).rev().find(ends).unwrap_or(0)
