@@ -6,7 +6,7 @@
 use std::{
     error::Error,
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -19,11 +19,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     // <target>/<profile>/build/<package>/out
     let beside = out.ancestors().nth(3).ok_or("OUT_DIR isn't where cargo puts it")?;
     remove_dead_links(beside)?;
-    copy_libraries(&backends, beside)?;
+    let mut copied = copy_libraries(&backends, beside)?;
     for folder in ["lib", "lib64", "bin"] {
-        copy_libraries(&backends.with_file_name(folder), beside)?;
+        copied.extend(copy_libraries(&backends.with_file_name(folder), beside)?);
     }
-    Ok(())
+    remove_others(beside, &copied)
 }
 
 /// llama.cpp's own build links its libraries into cargo's folders too, some to names that aren't there.
@@ -42,9 +42,11 @@ fn remove_dead_links(profile: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Copies what the links in `from` stand for: a library is linked under several names.
-fn copy_libraries(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
-    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+/// Copies what the links in `from` stand for: a library is linked under several names. Gives those that
+/// it took.
+fn copy_libraries(from: &Path, to: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut copied = Vec::new();
+    let Ok(entries) = fs::read_dir(from) else { return Ok(copied) };
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
@@ -54,7 +56,25 @@ fn copy_libraries(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
         // A new file in place of the old one: a running program may have the old one mapped.
         let (target, fresh) = (to.join(name), to.join(format!("{name}.new")));
         fs::copy(&path, &fresh)?;
+        // As old as what it was copied from, so that this script runs again when the copy is gone, which a
+        // build with other features may have removed, and not because it was made just now.
+        File::options().write(true).open(&fresh)?.set_modified(fs::metadata(&path)?.modified()?)?;
+        println!("cargo:rerun-if-changed={}", target.display());
         fs::rename(fresh, target)?;
+        copied.push(name.to_owned());
+    }
+    Ok(copied)
+}
+
+/// Removes the backends of an earlier build, with other features or of another llama.cpp: whatever lies
+/// beside the binary is loaded.
+fn remove_others(beside: &Path, copied: &[String]) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(beside)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        if is_backend(name) && !copied.iter().any(|ours| ours == name) {
+            fs::remove_file(path)?;
+        }
     }
     Ok(())
 }
@@ -62,7 +82,10 @@ fn copy_libraries(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
 /// Whether a library's name is its soname (`libllama.so.0`), a backend's (`libggml-cpu-haswell.so`), or
 /// one of other systems.
 fn is_loaded_by_this_name(name: &str) -> bool {
-    let backend = name.starts_with("libggml-") && name.ends_with(".so") && name != "libggml-base.so";
     let soname = name.split_once(".so.").is_some_and(|(_, version)| !version.contains('.'));
-    backend || soname || name.ends_with(".dylib") || name.ends_with(".dll")
+    is_backend(name) || soname || name.ends_with(".dylib") || name.ends_with(".dll")
+}
+
+fn is_backend(name: &str) -> bool {
+    name.starts_with("libggml-") && name.ends_with(".so") && name != "libggml-base.so"
 }

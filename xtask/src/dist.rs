@@ -41,14 +41,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     fs::create_dir_all(&out).with_context(|| format!("{} can't be made", out.display()))?;
     let binary = workspace.binary("release", "hearth");
     let built = binary.parent().context("a binary is in a folder")?;
-    let mut bytes = copy(&binary, &out)?;
-    for entry in fs::read_dir(built)? {
-        let path = entry?.path();
-        // Links between the libraries' names are for linking.
-        if is_library(&path) && !path.is_symlink() {
-            bytes += copy(&path, &out)?;
-        }
-    }
+    let features = options.features.as_deref().unwrap_or_default();
+    let bytes = copy(&binary, &out)? + copy_libraries(built, &out, features)?;
     println!("{} ({} MiB)", out.display(), bytes >> 20);
     Ok(())
 }
@@ -62,13 +56,78 @@ pub(crate) fn build(workspace: &Workspace, features: Option<&str>) -> Result<()>
     shell::run(&mut cargo)
 }
 
+/// Copies llama.cpp's libraries that belong to a build with `features`, in place of those that an earlier
+/// `dist` put there. Gives their bytes.
+fn copy_libraries(built: &Path, out: &Path, features: &str) -> Result<u64> {
+    for old in libraries(out)? {
+        fs::remove_file(&old).with_context(|| format!("{} can't be removed", old.display()))?;
+    }
+    let ours = libraries(built)?.into_iter().filter(|library| belongs(library, features));
+    ours.map(|library| copy(&library, out)).sum()
+}
+
+/// llama.cpp's libraries in a folder. Links between their names are for linking.
+fn libraries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))?;
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| is_library(path) && !path.is_symlink()).collect())
+}
+
 fn is_library(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = name(path);
     let ours = name.starts_with("libggml") || name.starts_with("libllama");
     ours && (name.contains(".so") || name.ends_with(".dylib"))
+}
+
+/// Whether a library is of a build with `features`: a backend for GPUs stays in the build folder when a
+/// later build goes without. Metal's is in every build for macOS.
+fn belongs(library: &Path, features: &str) -> bool {
+    let name = name(library);
+    let backend = name.strip_prefix("libggml-").and_then(|rest| rest.split('.').next());
+    match backend.filter(|backend| ["cuda", "vulkan"].contains(backend)) {
+        Some(gpu) => features.split([',', ' ']).any(|feature| feature.trim_start_matches("hearth/") == gpu),
+        None => true,
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn copy(file: &Path, folder: &Path) -> Result<u64> {
     let name = file.file_name().context("a file has a name")?;
     fs::copy(file, folder.join(name)).with_context(|| format!("{} can't be copied", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_has_the_libraries_of_this_build_alone() {
+        let (built, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let always = ["libggml-base.so.0", "libggml-cpu-haswell.so", "libggml.so.0", "libllama.so.0"];
+        for library in always.iter().chain(&["libggml-cuda.so", "libggml-vulkan.so", "libhearth.rlib"]) {
+            fs::write(built.path().join(library), library).unwrap();
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("libggml.so.0", built.path().join("libggml.so")).unwrap();
+        fs::write(out.path().join("libggml-cpu-of-last-year.so"), "").unwrap();
+        fs::write(out.path().join("hearth.toml"), "").unwrap();
+        for (features, gpus) in [
+            ("", &[][..]),
+            ("vulkan", &["libggml-vulkan.so"]),
+            ("hearth/cuda,vulkan", &["libggml-cuda.so", "libggml-vulkan.so"]),
+            ("cuda", &["libggml-cuda.so"]),
+        ] {
+            let bytes = copy_libraries(built.path(), out.path(), features).unwrap();
+            let wanted: BTreeSet<&str> = always.iter().chain(gpus).copied().collect();
+            assert_eq!(bytes, wanted.iter().map(|name| name.len() as u64).sum::<u64>());
+            let found = fs::read_dir(out.path()).unwrap().map(|entry| name(&entry.unwrap().path()));
+            let found: BTreeSet<String> = found.filter(|name| name != "hearth.toml").collect();
+            assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), wanted, "{features}");
+        }
+    }
 }

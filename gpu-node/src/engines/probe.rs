@@ -124,6 +124,31 @@ async fn ask_within(executable: &Path, deadline: Duration) -> Result<Probe, Prob
     })
 }
 
+/// The GPUs among `devices` that llama.cpp puts layers on: those with memory of their own, else those of one
+/// backend that share the machine's. Of a GPU that several backends reach, the first's.
+#[must_use]
+pub fn gpus(devices: &[Device]) -> Vec<&Device> {
+    let mut gpus: Vec<&Device> = Vec::new();
+    for gpu in devices.iter().filter(|device| device.kind == DeviceKind::Gpu) {
+        let same = |other: &&Device| other.backend != gpu.backend && other.description == gpu.description;
+        if !gpus.iter().any(same) {
+            gpus.push(gpu);
+        }
+    }
+    if gpus.is_empty() {
+        let integrated = || devices.iter().filter(|device| device.kind == DeviceKind::IntegratedGpu);
+        let first = integrated().next();
+        gpus.extend(integrated().filter(|gpu| first.is_some_and(|first| gpu.backend == first.backend)));
+    }
+    gpus
+}
+
+/// What is free of a device's memory. ggml takes what is used from what the driver allows, without a sign:
+/// where more is used than that, the difference is huge.
+fn free(told: usize, total: usize) -> u64 {
+    if isize::try_from(told).is_ok() { told.min(total) as u64 } else { 0 }
+}
+
 impl From<LlamaBackendDevice> for Device {
     fn from(device: LlamaBackendDevice) -> Self {
         Self {
@@ -138,7 +163,7 @@ impl From<LlamaBackendDevice> for Device {
                 LlamaBackendDeviceType::Unknown => DeviceKind::Unknown,
             },
             memory_total: device.memory_total as u64,
-            memory_free: device.memory_free as u64,
+            memory_free: free(device.memory_free, device.memory_total),
         }
     }
 }
@@ -179,6 +204,37 @@ mod tests {
         let error = answer(&format!("echo '{line}'; exit 3")).await.unwrap_err();
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(answer("echo nothing").await.is_err());
+    }
+
+    fn device(name: &str, backend: &str, description: &str, kind: DeviceKind) -> Device {
+        let (name, backend, description) = (name.to_owned(), backend.to_owned(), description.to_owned());
+        Device { name, description, backend, kind, memory_total: 8 << 30, memory_free: 8 << 30 }
+    }
+
+    #[test]
+    fn layers_go_to_gpus_with_memory_of_their_own_first_and_to_none_twice() {
+        let cpu = || device("CPU", "CPU", "EPYC", DeviceKind::Cpu);
+        let cuda = |n: u32| device(&format!("CUDA{n}"), "CUDA", "NVIDIA H200", DeviceKind::Gpu);
+        let vulkan = |n: u32| device(&format!("Vulkan{n}"), "Vulkan", "NVIDIA H200", DeviceKind::Gpu);
+        let shared = |name: &str, backend| device(name, backend, "Radeon 780M", DeviceKind::IntegratedGpu);
+        for (devices, taken) in [
+            (vec![], &[][..]),
+            (vec![cpu()], &[]),
+            (vec![cuda(0), cuda(1), cpu()], &["CUDA0", "CUDA1"]),
+            (vec![cuda(0), cuda(1), vulkan(0), vulkan(1), cpu()], &["CUDA0", "CUDA1"]),
+            (vec![vulkan(0), shared("Vulkan1", "Vulkan"), cpu()], &["Vulkan0"]),
+            (vec![shared("ROCm0", "ROCm"), shared("Vulkan0", "Vulkan"), cpu()], &["ROCm0"]),
+        ] {
+            let names: Vec<&str> = gpus(&devices).iter().map(|gpu| gpu.name.as_str()).collect();
+            assert_eq!(names, taken);
+        }
+    }
+
+    #[test]
+    fn memory_that_is_used_beyond_the_budget_is_not_free() {
+        assert_eq!(free(3 << 30, 8 << 30), 3 << 30);
+        assert_eq!(free(0_usize.wrapping_sub(1 << 20), 8 << 30), 0);
+        assert_eq!(free(9 << 30, 8 << 30), 8 << 30);
     }
 
     #[tokio::test]

@@ -79,8 +79,23 @@ fn maker_of(root: &Path, node: &str) -> Maker {
     }
 }
 
+/// The features that compute on a GPU, and what to look at where one finds none.
+const GPUS: [(&str, &str); 3] = [
+    (
+        "cuda",
+        "see what `nvidia-smi` says, and whether libcudart and libcublas of the build's CUDA are there; a \
+         container is started with `--gpus all`",
+    ),
+    ("metal", "`hearth engine probe` shows all that it says"),
+    (
+        "vulkan",
+        "see what `vulkaninfo --summary` says, and whether libvulkan.so.1 is there; a container is started \
+         with `--device /dev/dri`",
+    ),
+];
+
 /// The devices of a probe that are GPUs.
-pub(super) fn devices(probe: &Probe) -> impl Iterator<Item = &Device> {
+fn devices(probe: &Probe) -> impl Iterator<Item = &Device> {
     let gpu = |device: &&Device| matches!(device.kind, DeviceKind::Gpu | DeviceKind::IntegratedGpu);
     probe.devices.iter().filter(gpu)
 }
@@ -91,29 +106,28 @@ pub(super) fn findings(present: &BTreeSet<Maker>, probe: &Probe) -> Vec<Finding>
     if !used.is_empty() {
         return used;
     }
-    let Some(first) = present.first() else {
-        return vec![Finding::ok("gpu", "there is none; models are computed on the processor")];
-    };
+    let built = GPUS.iter().find(|(feature, _)| probe.built_for.iter().any(|built| built == feature));
     let names: Vec<&str> = present.iter().map(|maker| maker.name()).collect();
     let there = format!("the machine has a GPU ({})", names.join(", "));
-    let built: Vec<&str> = probe.built_for.iter().map(String::as_str).collect();
-    let gpus = ["cuda", "metal", "vulkan"];
-    if !built.iter().any(|feature| gpus.contains(feature)) {
-        return vec![Finding::warning(
+    match (present.first(), built) {
+        (None, None) => vec![Finding::ok("gpu", "there is none; models are computed on the processor")],
+        (Some(first), None) => vec![Finding::warning(
             "gpu",
             format!("{there}, and this build computes on the processor alone"),
             format!("build with `cargo xtask up --features {}`, with its toolkit installed", first.feature()),
-        )];
+        )],
+        (Some(_), Some((feature, advice))) => {
+            vec![Finding::warning(
+                "gpu",
+                format!("{there}, and llama.cpp can't reach it with {feature}"),
+                *advice,
+            )]
+        }
+        (None, Some((feature, advice))) => {
+            let told = format!("{feature} finds none; models are computed on the processor");
+            vec![Finding::warning("gpu", told, *advice)]
+        }
     }
-    let of_build: Vec<&str> = built.into_iter().filter(|feature| gpus.contains(feature)).collect();
-    vec![Finding::warning(
-        "gpu",
-        format!("{there}, and llama.cpp can't reach it with {}", of_build.join(", ")),
-        match first {
-            Maker::Nvidia => "see what `nvidia-smi` says; a container is started with `--gpus all`",
-            _ => "see what `vulkaninfo --summary` says; a container is started with `--device /dev/dri`",
-        },
-    )]
 }
 
 fn told(device: &Device) -> String {
@@ -178,7 +192,8 @@ mod tests {
         let (cpu, gpu) = (DeviceKind::Cpu, DeviceKind::Gpu);
         for (makers, probe, level, words) in [
             (&[][..], probe(&[], &[cpu]), Level::Ok, "there is none"),
-            (&[], probe(&["cuda"], &[cpu]), Level::Ok, "there is none"),
+            (&[], probe(&["cuda"], &[cpu]), Level::Warning, "cuda finds none; models are computed on"),
+            (&[], probe(&["vulkan"], &[cpu]), Level::Warning, "libvulkan.so.1"),
             (
                 &[Maker::Nvidia],
                 probe(&["cuda"], &[gpu, cpu]),

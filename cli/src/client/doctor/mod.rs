@@ -117,8 +117,9 @@ fn machine_findings(
 fn room(subject: &Subject, probe: &Result<Probe, String>, memory: Option<Memory>) -> Option<Memory> {
     let sum = |sum: u64, bytes: u64| sum.saturating_add(bytes);
     let on_gpus = probe.as_ref().ok().filter(|_| subject.gpu_layers > 0).and_then(|probe| {
-        let total = gpu::devices(probe).map(|device| device.memory_total).fold(0, sum);
-        let available = gpu::devices(probe).map(|device| device.memory_free).fold(0, sum);
+        let gpus = probe::gpus(&probe.devices);
+        let total = gpus.iter().map(|gpu| gpu.memory_total).fold(0, sum);
+        let available = gpus.iter().map(|gpu| gpu.memory_free).fold(0, sum);
         (total > 0).then_some(Memory { total, available, limited: false })
     });
     on_gpus.or(memory)

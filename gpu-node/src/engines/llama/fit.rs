@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use llama_cpp_2::list_llama_ggml_backend_devices;
 
 use crate::{
-    engines::probe::{Device, DeviceKind},
+    engines::probe::{self, Device},
     frames::LoadSpec,
     gguf::{Header, Shape},
     memory::{self, ContextSize},
@@ -31,7 +31,7 @@ pub(super) fn check(header: &Header, spec: &LoadSpec) -> Result<(), String> {
 }
 
 fn fits(shape: &Shape, context: &ContextSize, gpu_layers: u32, devices: &[Device]) -> Result<(), String> {
-    let gpus = chosen(devices);
+    let gpus = probe::gpus(devices);
     let free: u64 = gpus.iter().map(|gpu| gpu.memory_free).sum();
     if gpus.is_empty() || gpus.iter().any(|gpu| gpu.memory_total == 0) {
         return Ok(());
@@ -55,14 +55,6 @@ fn fits(shape: &Shape, context: &ContextSize, gpu_layers: u32, devices: &[Device
     ))
 }
 
-/// The devices that llama.cpp puts layers on: GPUs with memory of their own, else those that share the
-/// machine's.
-fn chosen(devices: &[Device]) -> Vec<&Device> {
-    let of = |kind| devices.iter().filter(move |device| device.kind == kind).collect::<Vec<_>>();
-    let gpus = of(DeviceKind::Gpu);
-    if gpus.is_empty() { of(DeviceKind::IntegratedGpu) } else { gpus }
-}
-
 /// What so many of all layers take of a GPU's memory, in bytes: their part of weights, keys and values, and
 /// what one step computes with.
 fn needed(shape: &Shape, context: &ContextSize, layers: u32, all: u32) -> u64 {
@@ -80,7 +72,7 @@ fn needed(shape: &Shape, context: &ContextSize, layers: u32, all: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::Layer;
+    use crate::{engines::probe::DeviceKind, gguf::Layer};
 
     const GIB: u64 = 1 << 30;
 
