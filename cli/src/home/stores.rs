@@ -41,7 +41,10 @@ impl Stores {
             new_secret: Some(Keys::generate_secret),
             ..options
         };
-        Ok(Gateway::new(store, HttpClients::new()?, options, routing))
+        let gateway = Gateway::new(store, HttpClients::new()?, options, routing);
+        // A new data folder's secret is made now: nothing else may need it for long, and it isn't ready without.
+        gateway.keys().await?;
+        Ok(gateway)
     }
 
     /// Where presigned URLs lead.
