@@ -142,7 +142,9 @@ impl Home {
             Some(text) => text.to_owned(),
             None => panic!("hearth up didn't tell its {name}: {ready}"),
         };
-        let (url, model) = (field("url"), field("model"));
+        let url = field("url");
+        // Without a node there is none.
+        let model = ready["model"].as_str().unwrap_or_default().to_owned();
         let token = match token {
             Some(token) => {
                 assert_eq!(ready["token"], Value::Null, "a second token was made");

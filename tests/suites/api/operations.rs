@@ -34,6 +34,14 @@ async fn readiness_and_metrics_tell_the_operator() {
 }
 
 #[tokio::test]
+async fn a_gateway_without_a_node_is_ready_too() {
+    let home = Home::start_with(&["--no-node"]).await;
+    let ready = home.client().get("/ready").await;
+    assert_eq!(ready.status, 200, "{ready:?}");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn every_answer_has_a_request_id_of_its_own() {
     let home = Home::start().await;
     let client = home.client();
