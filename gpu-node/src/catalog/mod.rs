@@ -66,7 +66,7 @@ impl Catalog {
     }
 
     /// Looks again, and gives every model by its id. Where two files would have the same id, the
-    /// second gets its folder's name in front.
+    /// second gets its folder's name in front, and a number behind it if that is taken too.
     pub fn scan(&mut self) -> BTreeMap<String, ModelFile> {
         let mut paths: Vec<PathBuf> = self.extra.iter().cloned().map(parts::first).collect();
         collect(&self.folder, 0, &mut paths);
@@ -75,11 +75,9 @@ impl Catalog {
         for path in paths {
             let Some(mut file) = self.read(&path) else { continue };
             if models.contains_key(&file.id) {
-                let parent =
-                    path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
-                file.id = format!("{}/{}", parent.unwrap_or_default(), file.id);
+                file.id = free_id(&models, &path, &file.id);
             }
-            models.entry(file.id.clone()).or_insert(file);
+            models.insert(file.id.clone(), file);
         }
         models
     }
@@ -99,6 +97,16 @@ impl Catalog {
         self.seen.insert(path.to_owned(), (parts, file.clone()));
         Some(file)
     }
+}
+
+/// An id for the file at `path` that no model has: `id` with the folder's name in front, numbered if need be.
+fn free_id(taken: &BTreeMap<String, ModelFile>, path: &Path, id: &str) -> String {
+    let parent = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    let id = format!("{}/{id}", parts::safe_id(&parent.unwrap_or_default()));
+    let first = id.clone();
+    let numbered = (2..).map(move |number: u32| format!("{first}-{number}"));
+    let mut ids = std::iter::once(id.clone()).chain(numbered);
+    ids.find(|id| !taken.contains_key(id)).unwrap_or(id)
 }
 
 fn describe(path: &Path, parts: &Parts) -> ModelFile {

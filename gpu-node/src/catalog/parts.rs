@@ -44,14 +44,31 @@ fn five_digits(text: &str) -> Option<u32> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// The id of the model in the file at `path`: its name without `.gguf`, and without what tells a part.
+/// The id of the model in the file at `path`: its name without `.gguf` and without the number of a part, as
+/// [`safe_id`] writes it.
 #[must_use]
 pub fn model_id(path: &Path) -> String {
     if let Some(part) = PartName::of(path) {
-        return part.stem.to_owned();
+        return safe_id(part.stem);
     }
-    path.file_stem().map_or_else(|| "model".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    path.file_stem().map_or_else(|| "model".to_owned(), |stem| safe_id(&stem.to_string_lossy()))
 }
+
+/// `name` as the id of a local model. A colon separates a provider from its model, a control character breaks
+/// headers and terminals: both become a hyphen. A name that a route or a choice of models has
+/// ([`RESERVED_IDS`]) gets an ending, and so does an empty one.
+pub(super) fn safe_id(name: &str) -> String {
+    let id: String = name.chars().map(|c| if c == ':' || c.is_control() { '-' } else { c }).collect();
+    let id = id.trim();
+    match id {
+        "" => "model".to_owned(),
+        id if RESERVED_IDS.contains(&id.to_lowercase().as_str()) => format!("{id}-gguf"),
+        id => id.to_owned(),
+    }
+}
+
+/// Ids that mean something else to the API: the choice of a model (`auto`), and the routes below `/v1/models`.
+const RESERVED_IDS: [&str; 5] = ["auto", "load", "loaded", "status", "unload"];
 
 /// The file that stands for the model of the file at `path`: the first part, or the file itself.
 pub(super) fn first(path: PathBuf) -> PathBuf {
@@ -140,5 +157,22 @@ mod tests {
         );
         assert_eq!(model_id(Path::new("/m/big-00002-of-00003.gguf")), "big");
         assert_eq!(model_id(Path::new("/m/Qwen3-0.6B-Q8_0.gguf")), "Qwen3-0.6B-Q8_0");
+    }
+
+    #[test]
+    fn file_name_never_takes_the_name_of_a_provider_or_a_route() {
+        for (file, id) in [
+            ("openai:gpt-4.gguf", "openai-gpt-4"),
+            ("a:b:c-00001-of-00002.gguf", "a-b-c"),
+            ("auto.gguf", "auto-gguf"),
+            ("Status.gguf", "Status-gguf"),
+            ("loaded.gguf", "loaded-gguf"),
+            ("automatic.gguf", "automatic"),
+            ("new\nline\u{1b}[31m.gguf", "new-line-[31m"),
+            ("日本 modèle.gguf", "日本 modèle"),
+            (" .gguf", "model"),
+        ] {
+            assert_eq!(model_id(&Path::new("/m").join(file)), id, "{file:?}");
+        }
     }
 }

@@ -131,3 +131,34 @@ fn what_models_make() {
     assert!(problem(&models, "rerank").contains("reranker"));
     assert!(problem(&models, "lora").contains("adapter"));
 }
+
+#[cfg(unix)]
+#[test]
+fn link_to_a_file_outside_reveals_none_of_its_bytes() {
+    let folder = Folder::new();
+    let outside = tempfile::tempdir().unwrap();
+    let secret = outside.path().join("secret");
+    fs::write(&secret, b"hunter2: the secret of this machine").unwrap();
+    std::os::unix::fs::symlink(&secret, folder.at("linked.gguf")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("nothing"), folder.at("dangling.gguf")).unwrap();
+    let models = folder.catalog().scan();
+    let problem = problem(&models, "linked");
+    assert_eq!(problem, "not a GGUF file: it doesn't begin with \"GGUF\"");
+    assert!(!models.contains_key("dangling"));
+}
+
+#[test]
+fn files_whose_names_give_one_id_are_all_listed() {
+    let folder = Folder::new();
+    for name in ["a:b.gguf", "a-b.gguf", "x/a-b.gguf", "y/x/a-b.gguf", "openai:gpt-4.gguf", "auto.gguf"] {
+        folder.tiny(name);
+    }
+    let models = folder.catalog().scan();
+    let ids: Vec<&str> = models.keys().map(String::as_str).collect();
+    let parent = folder.0.path().file_name().unwrap().to_string_lossy().into_owned();
+    let mut expected = vec!["a-b", "auto-gguf", "openai-gpt-4", "x/a-b", "x/a-b-2"];
+    let second = format!("{parent}/a-b");
+    expected.insert(0, &second);
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+}

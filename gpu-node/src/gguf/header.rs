@@ -54,7 +54,7 @@ impl Header {
         let mut reader = Reader::new(BufReader::with_capacity(1 << 16, file), file_size);
         let magic = reader.bytes::<4>()?;
         if &magic != b"GGUF" {
-            return Err(GgufError::NotGguf(String::from_utf8_lossy(&magic).into_owned()));
+            return Err(GgufError::NotGguf);
         }
         let version = reader.u32()?;
         if !(2..=3).contains(&version) {

@@ -22,9 +22,9 @@ pub enum GgufError {
     /// It can't be read.
     #[error("the model file can't be read: {0}")]
     Io(#[from] std::io::Error),
-    /// It isn't GGUF.
-    #[error("not a GGUF file: it begins with {0:?} rather than \"GGUF\"")]
-    NotGguf(String),
+    /// It isn't GGUF. The message has none of its bytes: a link in the model folder may point to any file.
+    #[error("not a GGUF file: it doesn't begin with \"GGUF\"")]
+    NotGguf,
     /// A version that isn't known here.
     #[error("GGUF version {0} isn't supported; versions 2 and 3 are")]
     Version(u32),

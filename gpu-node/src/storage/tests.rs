@@ -111,7 +111,7 @@ fn what_is_to_stay_stays() {
     let keeps = [
         ("default", Keep::Default),
         ("pinned", Keep::Pinned),
-        ("loaded", Keep::InUse),
+        ("busy", Keep::InUse),
         ("tiny-chat", Keep::Embedded),
     ];
     for (id, _) in keeps {
@@ -121,7 +121,7 @@ fn what_is_to_stay_stays() {
     let policy = Policy { max_bytes: Some(1), keep_days: Some(1) };
     let outcome = Keeper::new(&folder.models(), policy)
         .apply(&folder.scan(), |id| keeps.iter().find(|(kept, _)| *kept == id).map(|(_, why)| *why));
-    assert_eq!(folder.names(), ["default", "loaded", "pinned", "tiny-chat"]);
+    assert_eq!(folder.names(), ["busy", "default", "pinned", "tiny-chat"]);
     assert_eq!(outcome.plan.over_limit, outcome.plan.bytes_after - 1);
 }
 
