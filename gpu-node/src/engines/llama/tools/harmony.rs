@@ -1,8 +1,6 @@
 //! Harmony, the format of gpt-oss. Everything that it says is a message with a header: to the reader
 //! on the channel `final`, to itself on `analysis`, and to a tool on `commentary`.
 
-use hearth_domain::Tool;
-
 use super::{
     json::{JsonScanner, Scanned},
     parser::Output,
@@ -22,7 +20,6 @@ const LONGEST_HEADER: usize = 1024;
 /// Finds calls in one turn of gpt-oss. Its thoughts come out as text between `<think>` tags.
 #[derive(Debug)]
 pub(super) struct HarmonyParser {
-    tools: Vec<String>,
     /// What was not given out yet.
     held: String,
     state: State,
@@ -45,9 +42,8 @@ enum State {
 }
 
 impl HarmonyParser {
-    pub(super) fn new(tools: &[Tool]) -> Self {
-        let tools = tools.iter().map(|tool| tool.name.clone()).collect();
-        Self { tools, held: String::new(), state: State::Header, calls: 0 }
+    pub(super) fn new() -> Self {
+        Self { held: String::new(), state: State::Header, calls: 0 }
     }
 
     pub(super) fn push(&mut self, text: &str, out: &mut Output) {
@@ -123,7 +119,8 @@ impl HarmonyParser {
             rest[..length].to_owned()
         });
         self.state = match name {
-            Some(name) if self.tools.contains(&name) => State::Call { name, header },
+            // A tool that isn't on offer too: the client says so to the model.
+            Some(name) if !name.is_empty() => State::Call { name, header },
             Some(_) => {
                 out.text(&header);
                 State::Prose

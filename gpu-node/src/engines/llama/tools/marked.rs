@@ -1,7 +1,8 @@
 //! Calls between markers, in output that is prose otherwise.
 //!
-//! From a marker on the *head* of a call is read: everything up to its arguments. If that names a tool
-//! on offer, the call has begun, and its arguments go out as they come. Otherwise it was prose after
+//! From a marker on the *head* of a call is read: everything up to its arguments. If that names a tool, the call
+//! has begun, and its arguments go out as they come. Between markers it may be a tool that isn't on offer: then it is
+//! for the client to say so to the model, as vLLM and llama-server leave it to theirs. Otherwise it was prose after
 //! all. What follows a call's arguments is its *tail*: what closes it, and perhaps the way to the next
 //! call.
 
@@ -9,7 +10,8 @@ use hearth_domain::Tool;
 use serde_json::Value;
 
 use super::{
-    json::{Cursor, JsonScanner, Scanned, Stop},
+    arguments::{Arguments, HeadArguments, follow_object, rest_of_object, whole_arguments},
+    json::{Cursor, Stop},
     markup::{self, Body, Markup},
     parser::Output,
     python,
@@ -18,6 +20,8 @@ use super::{
 
 /// The longest head: what gets no further in this many bytes is no call.
 const LONGEST_HEAD: usize = 16 * 1024;
+/// The longest name of a tool that isn't on offer, in bytes.
+const LONGEST_NAME: usize = 128;
 
 /// Finds calls in one turn of a model.
 #[derive(Debug)]
@@ -52,12 +56,6 @@ enum State {
     },
 }
 
-#[derive(Debug)]
-enum Arguments {
-    Json(JsonScanner),
-    Tagged(Box<TaggedArguments>),
-}
-
 /// What a head says.
 struct Head {
     name: String,
@@ -65,11 +63,17 @@ struct Head {
     in_object: bool,
 }
 
-enum HeadArguments {
-    /// They were in the head.
-    Whole(String),
-    /// They come now.
-    Follow(Arguments),
+/// The tool of a call.
+struct Called {
+    name: String,
+    parameters: Value,
+    /// Whether the request offers it.
+    offered: bool,
+}
+
+/// What a name of a tool can have.
+fn is_name_character(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
 impl MarkedParser {
@@ -213,11 +217,12 @@ impl MarkedParser {
             cursor.space().literal(piece)?;
         }
         cursor.space();
+        let marked = !self.markup.bare || without < self.markup.opening().count();
         if matches!(self.markup.body, Body::Object { .. }) {
-            return self.object(cursor);
+            return self.object(cursor, marked);
         }
-        let name = cursor.run(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))?;
-        let tool = self.offered(name)?;
+        let name = cursor.run(is_name_character)?;
+        let tool = self.called(name, marked)?;
         let arguments = match &self.markup.body {
             Body::Object { .. } => return Err(Stop::Other),
             Body::Named { pieces, id } => {
@@ -235,21 +240,24 @@ impl MarkedParser {
                 for piece in visible(pieces.iter().copied()) {
                     cursor.space().literal(piece)?;
                 }
-                HeadArguments::Follow(Arguments::Tagged(Box::new(TaggedArguments::new(
-                    *tags,
-                    &tool.parameters,
-                ))))
+                // Prose may have a word after a marker too.
+                if !tool.offered && cursor.space().peek()? != '<' {
+                    return Err(Stop::Other);
+                }
+                let arguments = TaggedArguments::new(*tags, &tool.parameters);
+                HeadArguments::Follow(Arguments::Tagged(Box::new(arguments)))
             }
             Body::Python => {
                 cursor.literal("(")?;
                 HeadArguments::Whole(python::arguments(cursor)?)
             }
         };
-        Ok(Head { name: tool.name.clone(), arguments, in_object: false })
+        Ok(Head { name: tool.name, arguments, in_object: false })
     }
 
-    /// Reads a call that is an object, up to its arguments if its name comes before them.
-    fn object(&self, cursor: &mut Cursor<'_>) -> Result<Head, Stop> {
+    /// Reads a call that is an object, up to its arguments if its name comes before them. `marked`: a marker stands
+    /// before it.
+    fn object(&self, cursor: &mut Cursor<'_>, marked: bool) -> Result<Head, Stop> {
         let (mut name, mut arguments) = (None, None);
         cursor.literal("{")?;
         loop {
@@ -258,7 +266,7 @@ impl MarkedParser {
             cursor.space();
             match key.as_str() {
                 "name" | "tool_name" | "function" => {
-                    name = Some(self.offered(&cursor.string()?)?.name.clone());
+                    name = Some(self.called(&cursor.string()?, marked)?.name);
                 }
                 "arguments" | "parameters" => match &name {
                     Some(name) if cursor.peek()? == '{' => {
@@ -283,8 +291,17 @@ impl MarkedParser {
         Ok(Head { name, arguments: HeadArguments::Whole(json), in_object: false })
     }
 
-    fn offered(&self, name: &str) -> Result<&Tool, Stop> {
-        self.tools.iter().find(|tool| tool.name == name).ok_or(Stop::Other)
+    /// The tool that a call names.
+    fn called(&self, name: &str, marked: bool) -> Result<Called, Stop> {
+        let offered = self.tools.iter().find(|tool| tool.name == name);
+        let named = marked && (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_name_character);
+        match offered {
+            Some(tool) => {
+                Ok(Called { name: name.to_owned(), parameters: tool.parameters.clone(), offered: true })
+            }
+            None if named => Ok(Called { name: name.to_owned(), parameters: Value::Null, offered: false }),
+            None => Err(Stop::Other),
+        }
     }
 
     /// Reads what closes a call, as far as it is there. Nothing of it is missed if it isn't.
@@ -327,59 +344,4 @@ impl MarkedParser {
 /// Pieces without those that are only white space, which may be anywhere.
 fn visible(pieces: impl Iterator<Item = &'static str>) -> impl Iterator<Item = &'static str> {
     pieces.filter(|piece| !piece.trim().is_empty())
-}
-
-impl Arguments {
-    /// Reads what it can of `text`, and writes it to `json`; gives how much it read, and whether the
-    /// arguments have ended well (or badly).
-    fn feed(&mut self, text: &str, json: &mut String) -> (usize, Option<bool>) {
-        match self {
-            Self::Tagged(arguments) => {
-                let fed = arguments.feed(text, json);
-                (fed.read, fed.end.then_some(true))
-            }
-            Self::Json(scanner) => {
-                let end = text.bytes().zip(0..).find_map(|(byte, at)| match scanner.push(byte) {
-                    Scanned::More => None,
-                    Scanned::End => Some((at + 1, Some(true))),
-                    Scanned::Invalid => Some((at, Some(false))),
-                });
-                let (read, end) = end.unwrap_or((text.len(), None));
-                json.push_str(&text[..read]);
-                (read, end)
-            }
-        }
-    }
-}
-
-/// Arguments that are a JSON object, from here on.
-fn follow_object(cursor: &mut Cursor<'_>) -> Result<HeadArguments, Stop> {
-    match cursor.space().peek()? {
-        '{' => Ok(HeadArguments::Follow(Arguments::Json(JsonScanner::new()))),
-        _ => Err(Stop::Other),
-    }
-}
-
-/// Arguments that came in one piece: an object, the text of one, or nothing.
-fn whole_arguments(json: &str) -> Option<String> {
-    match json.chars().next()? {
-        '{' => Some(json.to_owned()),
-        'n' => Some("{}".to_owned()),
-        '"' => {
-            let text: String = serde_json::from_str(json).ok()?;
-            let object = serde_json::from_str::<Value>(&text).ok()?.is_object();
-            object.then_some(text)
-        }
-        _ => None,
-    }
-}
-
-/// Reads the members behind the arguments, and the brace.
-fn rest_of_object(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    while cursor.maybe(",")? {
-        cursor.space().string()?;
-        cursor.space().literal(":")?;
-        cursor.space().value()?;
-    }
-    cursor.space().literal("}")
 }

@@ -1,6 +1,7 @@
 //! Tool calls: how a family of models writes them, reading them out of its output, and the grammars
 //! that make it write them.
 
+mod arguments;
 mod dumps;
 mod format;
 mod grammar;

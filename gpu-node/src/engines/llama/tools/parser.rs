@@ -42,7 +42,7 @@ impl ToolCallParser {
     /// A parser for one turn of a model that may call `tools`.
     pub(in crate::engines::llama) fn new(format: ToolFormat, tools: &[Tool]) -> Self {
         Self(match format {
-            ToolFormat::Harmony => Parser::Harmony(HarmonyParser::new(tools)),
+            ToolFormat::Harmony => Parser::Harmony(HarmonyParser::new()),
             _ => Parser::Marked(MarkedParser::new(format.markup(), tools)),
         })
     }

@@ -138,11 +138,37 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"now\", \"arguments\": {}}", "«now {}»"),
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"now\", \"arguments\": {}} and", "«now {}» and"),
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"weather\", \"arguments\": {\"ci", "«weather {\"ci»"),
-    // What is no call is text.
+    // A tool that isn't on offer, in every way to write a call.
     (
         ToolFormat::Hermes,
-        "Write <tool_call> around it. <tool_call>{\"name\": \"other\", \"arguments\": {}}</tool_call>",
-        "Write <tool_call> around it. <tool_call>{\"name\": \"other\", \"arguments\": {}}</tool_call>",
+        "Write <tool_call> around it. <tool_call>{\"name\": \"other\", \"arguments\": {\"a\": 1}}</tool_call>",
+        "Write <tool_call> around it.«other {\"a\": 1}»",
+    ),
+    (ToolFormat::Llama3, "<|python_tag|>{\"name\": \"other\", \"parameters\": {}}", "«other {}»"),
+    (ToolFormat::MistralArgs, "[TOOL_CALLS]other[ARGS]{\"a\": 1}", "«other {\"a\": 1}»"),
+    (ToolFormat::MistralList, "[TOOL_CALLS][{\"name\": \"other\", \"arguments\": {}}]", "«other {}»"),
+    (
+        ToolFormat::QwenCoder,
+        "<tool_call>\n<function=other>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>",
+        "«other {\"a\":1}»",
+    ),
+    (
+        ToolFormat::Glm,
+        "<tool_call>other\n<arg_key>a</arg_key>\n<arg_value>b</arg_value>\n</tool_call>",
+        "«other {\"a\":\"b\"}»",
+    ),
+    (ToolFormat::Glm, "Write <tool_call> around it.", "Write <tool_call> around it."),
+    (ToolFormat::Lfm2, "<|tool_call_start|>[other(a=1)]<|tool_call_end|>", "«other {\"a\":1}»"),
+    // What is no call is text.
+    (
+        ToolFormat::Llama3,
+        "{\"name\": \"other\", \"parameters\": {}}",
+        "{\"name\": \"other\", \"parameters\": {}}",
+    ),
+    (
+        ToolFormat::Hermes,
+        "<tool_call>{\"name\": \"two words\", \"arguments\": {}}</tool_call>",
+        "<tool_call>{\"name\": \"two words\", \"arguments\": {}}</tool_call>",
     ),
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"now\"", "<tool_call>{\"name\": \"now\""),
     (ToolFormat::Hermes, "<tool_call>{name: \"now\"}</tool_call>", "<tool_call>{name: \"now\"}</tool_call>"),
@@ -185,14 +211,14 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
     (
         ToolFormat::MistralList,
         "[TOOL_CALLS][{\"name\": \"now\", \"arguments\": {}}, {\"name\": \"then\", \"arguments\": {}}]",
-        "«now {}», {\"name\": \"then\", \"arguments\": {}}]",
+        "«now {}»«then {}»",
     ),
     (
         ToolFormat::MistralArgs,
         "I look.[TOOL_CALLS]weather[ARGS]{\"city\": \"Ulm\"}[TOOL_CALLS]now[CALL_ID]a1b2c3d4e[ARGS]{}",
         "I look.«weather {\"city\": \"Ulm\"}»«now {}»",
     ),
-    (ToolFormat::MistralArgs, "[TOOL_CALLS]never[ARGS]{}", "[TOOL_CALLS]never[ARGS]{}"),
+    (ToolFormat::MistralArgs, "[TOOL_CALLS]never[ARGS]{}", "«never {}»"),
     (
         ToolFormat::DeepSeekV3,
         "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{\"city\": \"Ulm\"}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>now\n```json\n{}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
@@ -249,11 +275,7 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
         "<|channel|>commentary<|message|>I look it up.<|end|><|start|>assistant<|channel|>final<|message|>It <|rains|>.<|return|>",
         "I look it up.It <|rains|>.",
     ),
-    (
-        ToolFormat::Harmony,
-        "<|channel|>commentary to=functions.other json<|message|>{}<|call|>",
-        "<|channel|>commentary to=functions.other json<|message|>{}",
-    ),
+    (ToolFormat::Harmony, "<|channel|>commentary to=functions.other json<|message|>{}<|call|>", "«other {}»"),
     (ToolFormat::Harmony, "Plain text.", "Plain text."),
 ];
 
