@@ -22,6 +22,7 @@ pub(super) fn unfit(error: &InvalidTask) -> ApiError {
         Field::Sampling(name) => name,
         Field::Choices => "n",
         Field::TopLogprobs => "top_logprobs",
+        Field::TemplateKwargs => "chat_template_kwargs",
         _ => "input",
     };
     ApiError::unfit(field.to_owned(), error)

@@ -1,8 +1,12 @@
 //! What makes a task impossible, whatever dialect it came in.
 
+mod template;
+
 use std::collections::HashSet;
 
 use serde_json::Value;
+
+pub use template::{MAX_TEMPLATE_KWARGS_BYTES, MAX_TEMPLATE_KWARGS_DEPTH};
 
 use crate::{EmbeddingInput, EmbeddingTask, Message, ResponseFormat, Role, Task, TextTask, Tool, ToolChoice};
 
@@ -44,6 +48,8 @@ pub enum Field {
     Choices,
     /// How many likely tokens to tell.
     TopLogprobs,
+    /// Values for the model's chat template.
+    TemplateKwargs,
     /// What to embed.
     Inputs,
     /// The text at this index of what to embed.
@@ -105,7 +111,7 @@ impl TextTask {
         if self.top_logprobs.is_some_and(|n| n > MAX_TOP_LOGPROBS) {
             return Err(invalid(Field::TopLogprobs, format!("must be 0 to {MAX_TOP_LOGPROBS}")));
         }
-        Ok(())
+        template::check_template_kwargs(&self.template_kwargs)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is to be made, whatever dialect it was asked for in.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
     Image, ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, Tool,
@@ -50,6 +51,9 @@ pub struct TextTask {
     /// How much to think before the answer, where the model can; absent: as it does by itself.
     #[serde(default)]
     pub reasoning: Option<ReasoningEffort>,
+    /// Values for the chat template of a local model, by the names that it knows, such as `enable_thinking`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub template_kwargs: Map<String, Value>,
 }
 
 impl TextTask {
@@ -66,6 +70,7 @@ impl TextTask {
             choices: 1,
             top_logprobs: None,
             reasoning: None,
+            template_kwargs: Map::new(),
         }
     }
 }

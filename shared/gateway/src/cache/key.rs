@@ -60,6 +60,7 @@ enum AskedTask<'a> {
         choices: u32,
         top_logprobs: Option<u32>,
         reasoning: Option<ReasoningEffort>,
+        template_kwargs: Vec<(&'a str, Canonical<'a>)>,
     },
     Embedding(&'a EmbeddingTask),
     Image(&'a ImageTask),
@@ -144,7 +145,11 @@ fn task_of(task: &Task) -> AskedTask<'_> {
         choices,
         top_logprobs,
         reasoning,
+        template_kwargs,
     } = task;
+    let mut template_kwargs: Vec<_> =
+        template_kwargs.iter().map(|(name, value)| (name.as_str(), Canonical::new(value))).collect();
+    template_kwargs.sort_unstable_by_key(|(name, _)| *name);
     let tools = tools.iter().map(|tool| AskedTool {
         name: &tool.name,
         description: tool.description.as_deref(),
@@ -165,6 +170,7 @@ fn task_of(task: &Task) -> AskedTask<'_> {
         choices: *choices,
         top_logprobs: *top_logprobs,
         reasoning: *reasoning,
+        template_kwargs,
     }
 }
 

@@ -201,6 +201,7 @@ fn param(field: Field, places: &[String]) -> String {
         // This dialect can't say them.
         Field::Choices
         | Field::TopLogprobs
+        | Field::TemplateKwargs
         | Field::Inputs
         | Field::Input(_)
         | Field::Dimensions

@@ -1,18 +1,19 @@
 //! `POST /v1/generate`: what is asked and what is answered.
 
 use hearth_domain::{
-    CacheControl, Cost, Field, FinishReason, Generation, Intent, Message, Modality, ModelId, OnDisconnect,
-    Priority, Role, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage, WhileLoading,
-    message::name_results,
+    CacheControl, ClientDialect, Cost, Extra, Field, FinishReason, Generation, Intent, Message, Modality,
+    ModelId, OnDisconnect, Priority, Role, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, Usage,
+    WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{fallback::Fallback, input::Input, media, output::Output, providers::CreditsBody};
 use crate::{
     ApiError,
     openai::{
-        chat::effort,
+        chat::{TEMPLATE_KWARGS, effort},
         format::ResponseFormatBody,
         logprobs::{LogitBias, biases, top_logprobs},
         tools::{ALLOWED, ToolBody, ToolChoiceBody, keep_allowed},
@@ -121,6 +122,10 @@ pub struct Parameters {
     /// How much to think before the answer, where the model can: `none`, `minimal`, `low`, `medium` or
     /// `high`.
     pub reasoning_effort: Option<String>,
+    /// Values for the chat template of a local model, such as `{"enable_thinking": false}`; at most 16 KiB. A
+    /// provider of OpenAI's dialect is given them too.
+    #[schema(value_type = Option<Object>)]
+    pub chat_template_kwargs: Option<Map<String, Value>>,
     /// Of images: width and height in pixels, such as `1024x1024`.
     pub size: Option<String>,
     /// Of images: the width in pixels, in place of `size` and with `height`.
@@ -180,6 +185,7 @@ impl GenerateRequest {
             }
         };
         Ok(Generation {
+            extra: extra(&task),
             intent,
             on_disconnect: self.on_disconnect,
             while_loading: self.while_loading,
@@ -223,6 +229,17 @@ impl GenerateRequest {
     }
 }
 
+/// What a provider of OpenAI's dialect is given beside the task.
+fn extra(task: &Task) -> Extra {
+    match task {
+        Task::Text(task) if !task.template_kwargs.is_empty() => {
+            let kwargs = (TEMPLATE_KWARGS.to_owned(), task.template_kwargs.clone().into());
+            Extra::new(ClientDialect::OpenAiChat, Map::from_iter([kwargs]))
+        }
+        _ => Extra::default(),
+    }
+}
+
 impl Parameters {
     /// A task without tools.
     fn into_task(self, messages: Vec<Message>) -> Result<TextTask, ApiError> {
@@ -246,6 +263,7 @@ impl Parameters {
             choices: self.n.unwrap_or(1),
             top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "parameters.top_logprobs")?,
             reasoning: self.reasoning_effort.as_deref().map(effort).transpose()?,
+            template_kwargs: self.chat_template_kwargs.unwrap_or_default(),
             ..TextTask::new(messages, sampling)
         })
     }
@@ -261,6 +279,7 @@ fn param(field: Field, before: usize) -> String {
         Field::ToolChoice => "tool_choice".to_owned(),
         Field::Choices => "parameters.n".to_owned(),
         Field::TopLogprobs => "parameters.top_logprobs".to_owned(),
+        Field::TemplateKwargs => format!("parameters.{TEMPLATE_KWARGS}"),
         Field::ToolCallId(index) => {
             format!("input.messages[{}].tool_call_id", index.saturating_sub(before))
         }

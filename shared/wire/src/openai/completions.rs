@@ -232,6 +232,7 @@ fn param(field: Field) -> &'static str {
         Field::Sampling(name) => name,
         Field::Choices => "n",
         Field::TopLogprobs => "logprobs",
+        Field::TemplateKwargs => "chat_template_kwargs",
         _ => "prompt",
     }
 }

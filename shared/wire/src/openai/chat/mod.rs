@@ -11,8 +11,8 @@ pub use completion::{
 };
 pub use message::{ChatMessage, ChatRole};
 pub use render::Renderer;
-pub(crate) use request::effort;
 pub use request::{ChatRequest, StreamOptions};
+pub(crate) use request::{TEMPLATE_KWARGS, effort};
 
 #[cfg(test)]
 mod tests;

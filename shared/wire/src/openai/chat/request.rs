@@ -155,6 +155,7 @@ impl ChatRequest {
             choices: self.n.unwrap_or(1),
             top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "top_logprobs")?,
             reasoning: self.reasoning_effort.as_deref().map(effort).transpose()?,
+            template_kwargs: template_kwargs(&self.extra)?,
             ..TextTask::new(messages, sampling)
         };
         task.check().map_err(|error| {
@@ -211,6 +212,22 @@ impl ChatRequest {
     }
 }
 
+/// The field of values for a local model's chat template, as vLLM and llama-server call it. It stays among the
+/// further fields, so that a provider of this dialect is given it too.
+pub(crate) const TEMPLATE_KWARGS: &str = "chat_template_kwargs";
+
+fn template_kwargs(extra: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
+    match extra.get(TEMPLATE_KWARGS) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(kwargs)) => Ok(kwargs.clone()),
+        Some(_) => {
+            let message =
+                format!("{TEMPLATE_KWARGS} must be an object, such as {{\"enable_thinking\": false}}");
+            Err(ApiError::invalid(TEMPLATE_KWARGS, message))
+        }
+    }
+}
+
 /// How much to think, in OpenAI's words.
 pub(crate) fn effort(word: &str) -> Result<ReasoningEffort, ApiError> {
     match word {
@@ -237,6 +254,7 @@ fn param(field: Field, newer_limit: bool) -> String {
         Field::ToolChoice => "tool_choice",
         Field::Choices => "n",
         Field::TopLogprobs => "top_logprobs",
+        Field::TemplateKwargs => TEMPLATE_KWARGS,
         Field::Inputs => "input",
         Field::Dimensions => "dimensions",
         Field::Media(name) => name,

@@ -374,6 +374,7 @@ fn param(field: Field, before: usize, items: &[usize]) -> String {
         Field::ToolChoice => "tool_choice",
         Field::Choices => "n",
         Field::TopLogprobs => "top_logprobs",
+        Field::TemplateKwargs => "chat_template_kwargs",
         Field::Dimensions => "dimensions",
         Field::Media(name) => name,
         Field::ToolCallId(index) => match index.checked_sub(before).and_then(|place| items.get(place)) {
