@@ -40,6 +40,7 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
     config.extra_models = default.extra;
     config.storage = settings.storage.policy();
     config.context_length = settings.node.context_length;
+    config.parse_special_in_user_text = settings.node.parse_special_in_user_text;
     config.gpu_layers = settings.node.gpu_layers;
     config.threads = settings.node.threads.unwrap_or(config.threads);
     config.saved_prefix_bytes =

@@ -91,8 +91,11 @@ pub(crate) struct Settings {
 pub(crate) struct NodeSettings {
     /// Runs at once in each loaded model.
     pub(crate) slots: usize,
-    /// Tokens that a run may have, prompt and completion together.
-    pub(crate) context_length: u32,
+    /// Tokens that a run may have, prompt and completion together; absent: what the model was made for and the
+    /// memory holds.
+    pub(crate) context_length: Option<u32>,
+    /// Whether control tokens that clients write in messages count as such, rather than as text.
+    pub(crate) parse_special_in_user_text: bool,
     /// Threads for each loaded model; absent: one less than the processors.
     pub(crate) threads: Option<u32>,
     /// Runs that may wait for one model.
@@ -177,7 +180,8 @@ impl Default for NodeSettings {
     fn default() -> Self {
         Self {
             slots: 4,
-            context_length: 4096,
+            context_length: None,
+            parse_special_in_user_text: false,
             threads: None,
             queue_depth: 64,
             queue_total: 256,
@@ -254,6 +258,7 @@ impl Settings {
             "node": {
                 "slots": self.node.slots,
                 "context_length": self.node.context_length,
+                "parse_special_in_user_text": self.node.parse_special_in_user_text,
                 "threads": self.node.threads,
                 "queue_depth": self.node.queue_depth,
                 "queue_total": self.node.queue_total,
@@ -305,7 +310,7 @@ impl Settings {
             ("node.load_seconds", node.load_seconds, 1, DAY),
             // A worker says that it lives after each step, at least every half second.
             ("node.stall_seconds", node.stall_seconds, 3, DAY),
-            ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
+            ("node.context_length", node.context_length.map_or(1, u64::from), 1, 1 << 24),
             ("artifact_link_seconds", self.artifact_link_seconds, 1, 30 * DAY),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];

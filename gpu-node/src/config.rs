@@ -4,7 +4,14 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use hearth_domain::Modality;
 
-use crate::{catalog::ModelFile, frames::LoadSpec, memory, scheduler::Limits, storage::Policy};
+use crate::{
+    catalog::ModelFile,
+    context::{self, AUTOMATIC_MIN},
+    frames::LoadSpec,
+    memory,
+    scheduler::Limits,
+    storage::Policy,
+};
 
 /// The folder of kept prompts and answers, in the model folder.
 const PREFIXES: &str = ".prefixes";
@@ -24,8 +31,11 @@ pub struct NodeConfig {
     pub executable: PathBuf,
     /// What bounds the scheduler.
     pub limits: Limits,
-    /// Tokens that a run may have, prompt and completion together; less where the model has less.
-    pub context_length: u32,
+    /// Tokens that a run may have, prompt and completion together; less where the model has less. Absent: what the
+    /// model was made for and the memory holds ([`crate::context`]).
+    pub context_length: Option<u32>,
+    /// Control tokens that clients write in messages count as such, rather than as text.
+    pub parse_special_in_user_text: bool,
     /// Threads for each worker.
     pub threads: u32,
     /// Layers of each model to put on a GPU, where there is one.
@@ -67,7 +77,8 @@ impl NodeConfig {
                 ageing: Duration::from_secs(60),
                 idle_timeout: None,
             },
-            context_length: 4096,
+            context_length: None,
+            parse_special_in_user_text: false,
             threads: default_threads(),
             gpu_layers: 999,
             saved_prefix_bytes: default_saved_prefix_bytes(),
@@ -85,15 +96,19 @@ impl NodeConfig {
     /// How a worker is to load the model in `file`.
     #[must_use]
     pub fn load_spec(&self, file: &ModelFile) -> LoadSpec {
-        let most = self.context_length;
+        let slots = u32::try_from(self.limits.slots).unwrap_or(u32::MAX);
+        let context_length = context::length(file, self.context_length, slots, self.limits.memory_bytes);
+        let automatic = self.context_length.is_none();
         LoadSpec {
             path: file.path.clone(),
-            context_length: file.context_length.map_or(most, |n| n.min(most)).max(1),
-            slots: u32::try_from(self.limits.slots).unwrap_or(u32::MAX),
+            context_length,
+            context_length_min: if automatic { context_length.min(AUTOMATIC_MIN) } else { context_length },
+            slots,
             threads: self.threads,
             gpu_layers: self.gpu_layers,
             saved_prefix_bytes: self.saved_prefix_bytes,
             prefix_folder: self.prefixes_on_disk.then(|| self.prefix_folder(file)),
+            parse_special_in_user_text: self.parse_special_in_user_text,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use futures::{SinkExt, StreamExt as _};
-use hearth_domain::{FinishReason, RunId, Task, Usage};
+use hearth_domain::{Capability, FinishReason, RunId, Task, Usage};
 use hearth_wire::{ApiError, RunEventBody};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::net::{
@@ -46,6 +46,8 @@ pub struct LoadSpec {
     pub path: PathBuf,
     /// Tokens that each run may have, prompt and completion together.
     pub context_length: u32,
+    /// The least that it may be made where not all of it fits into a GPU's memory.
+    pub context_length_min: u32,
     /// Runs at once.
     pub slots: u32,
     /// Threads to compute with.
@@ -57,6 +59,19 @@ pub struct LoadSpec {
     /// Where they are written when the worker ends, and found again by the next one for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_folder: Option<PathBuf>,
+    /// Control tokens that clients write in messages count as such.
+    #[serde(default)]
+    pub parse_special_in_user_text: bool,
+}
+
+/// What is known of a model once it is loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Tokens that each run may have.
+    pub context_length: u32,
+    /// What it was found to do beside text, where its chat template was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<Capability>>,
 }
 
 /// What a worker reports.
@@ -68,8 +83,10 @@ pub enum Report {
         /// From 0 to 1.
         progress: f32,
     },
+    /// The model's chat template is being tried: what happens to the process now, it has brought about.
+    Probing,
     /// The model is loaded.
-    Ready,
+    Ready(Facts),
     /// The model can't be loaded; the worker ends.
     LoadFailed {
         /// Why.
@@ -77,6 +94,11 @@ pub enum Report {
     },
     /// It steps; said now and then, with what it did since it was last said.
     Alive(Vitals),
+    /// So many runs are being prepared, and that goes on: they need no steps yet.
+    Preparing {
+        /// How many.
+        runs: u32,
+    },
     /// Something happened to a run; never its end.
     Event {
         /// Which run.

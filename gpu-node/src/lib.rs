@@ -5,7 +5,7 @@
 //! ```
 //!
 //! - [`catalog`] knows the model files, [`gguf`] reads their headers, and [`memory`] predicts from these
-//!   what a model will take.
+//!   what a model will take; [`context`] says from that how much a run may have.
 //! - [`storage`] keeps the model folder within its limits.
 //! - [`scheduler`] decides, purely, which run goes where and what is in memory.
 //! - [`supervisor`] keeps one worker process per loaded model, and each run's log.
@@ -16,6 +16,7 @@
 
 pub mod catalog;
 pub mod config;
+pub mod context;
 pub mod engines;
 pub mod frames;
 pub mod gguf;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::{
     Client, Process,
     cloud::{BUCKET, create_token, store},
-    model::{copy_with_context, copy_with_template_end, whole_copy},
+    model::{copy_with_context, copy_with_template, copy_with_template_end, whole_copy},
     process::hearth_under,
 };
 
@@ -87,6 +87,13 @@ impl Setup {
     #[must_use]
     pub fn model_with_template_end(self, name: &str, end: &str) -> Self {
         copy_with_template_end(&model_in(&self.folder, name), end);
+        self
+    }
+
+    /// With a copy of the small model that has this chat template.
+    #[must_use]
+    pub fn model_with_template(self, name: &str, template: &str) -> Self {
+        copy_with_template(&model_in(&self.folder, name), template);
         self
     }
 

@@ -39,6 +39,18 @@ pub fn copy_with_context(path: &Path, tokens: u32) {
 /// # Panics
 /// If it can't be written.
 pub(crate) fn copy_with_template_end(path: &Path, end: &str) {
+    write_with_template(path, |template| template + end);
+}
+
+/// Puts the model at `path`, with this chat template.
+///
+/// # Panics
+/// If it can't be written.
+pub(crate) fn copy_with_template(path: &Path, template: &str) {
+    write_with_template(path, |_| template.to_owned());
+}
+
+fn write_with_template(path: &Path, change: impl FnOnce(String) -> String) {
     const KEY: &[u8] = b"tokenizer.chat_template";
     /// What comes after the metadata begins at a multiple of so many bytes.
     const ALIGNMENT: usize = 32;
@@ -48,10 +60,12 @@ pub(crate) fn copy_with_template_end(path: &Path, end: &str) {
     // Its type, of four bytes, and its length, of eight, are between the key and the text.
     let text = key + KEY.len() + 12;
     let length = u64::from_le_bytes(bytes[text - 8..text].try_into().unwrap_or_default()) as usize;
-    let comment = end.len().next_multiple_of(ALIGNMENT) + ALIGNMENT - end.len();
-    let end = format!("{end}{{#{}#}}", " ".repeat(comment - 4));
-    bytes[text - 8..text].copy_from_slice(&((length + end.len()) as u64).to_le_bytes());
-    bytes.splice(text + length..text + length, end.into_bytes());
+    let mut template = change(String::from_utf8_lossy(&bytes[text..text + length]).into_owned());
+    // A comment makes up the difference.
+    let missing = (length + ALIGNMENT - template.len() % ALIGNMENT) % ALIGNMENT;
+    template.push_str(&format!("{{#{}#}}", " ".repeat(missing + ALIGNMENT - 4)));
+    bytes[text - 8..text].copy_from_slice(&(template.len() as u64).to_le_bytes());
+    bytes.splice(text..text + length, template.into_bytes());
     write(path, &bytes);
 }
 

@@ -90,11 +90,11 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    pub(super) fn new(config: NodeConfig, inbox: mpsc::UnboundedSender<Message>) -> Self {
+    pub(super) fn new(mut config: NodeConfig, inbox: mpsc::UnboundedSender<Message>) -> Self {
         let models = Models::new(&config);
-        let mut limits = config.limits;
-        limits.memory_bytes = limits.memory_bytes.or_else(super::models::memory_for_models);
-        let (scheduler, started) = (Scheduler::new(limits), Instant::now());
+        let memory = config.limits.memory_bytes.or_else(super::models::memory_for_models);
+        config.limits.memory_bytes = memory;
+        let (scheduler, started) = (Scheduler::new(config.limits), Instant::now());
         let keeper = Keeper::new(&config.models, config.storage);
         let (runs, epoch, storage_kept) = (Runs::default(), 0, None);
         Self { config, models, scheduler, runs, inbox, epoch, keeper, storage_kept, started }

@@ -118,11 +118,13 @@ mod tests {
         LoadSpec {
             path: "m.gguf".into(),
             context_length,
+            context_length_min: context_length,
             slots: 4,
             threads: 1,
             gpu_layers: 0,
             saved_prefix_bytes: 0,
             prefix_folder: None,
+            parse_special_in_user_text: false,
         }
     }
 

@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{Modality, RuntimeState, Timestamp};
+use hearth_domain::{Capability, Modality, RuntimeState, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, native::models::RuntimeStatus, node::NodeModel};
 
 use super::{measured::Measured, worker::Worker};
 use crate::{
     catalog::{Catalog, ModelFile},
     config::NodeConfig,
+    frames::Facts,
     memory::{self, ContextSize},
 };
 
@@ -43,6 +44,10 @@ pub(super) struct Models {
 #[derive(Debug, Default)]
 pub(super) struct ModelProcess {
     pub(super) worker: Option<Worker>,
+    /// What was found when it was loaded last.
+    pub(super) facts: Option<Facts>,
+    /// While it loads: its chat template is being tried.
+    pub(super) probing: bool,
     /// While it loads: since when, and how far.
     pub(super) loading: Option<(Instant, f32)>,
     pub(super) loaded_at: Option<Timestamp>,
@@ -204,14 +209,19 @@ impl Models {
             .map(|file| {
                 let state = self.states.get(&file.id);
                 let runtime = runtime(file, state, load_of(&file.id), config, is_default(file));
+                let facts = state.and_then(|process| process.facts.as_ref());
+                let context_length = facts.map_or_else(
+                    || file.context_length.map(|_| config.load_spec(file).context_length),
+                    |facts| Some(facts.context_length),
+                );
                 NodeModel {
                     id: file.id.clone(),
                     name: file.name.clone(),
                     version: file.version.clone(),
                     modality: file.modality,
-                    capabilities: file.capabilities.clone(),
+                    capabilities: capabilities(file, facts),
                     architecture: file.architecture.clone(),
-                    context_length: file.context_length.map(|n| n.min(config.context_length)),
+                    context_length,
                     size_bytes: file.size_bytes,
                     runtime,
                 }
@@ -238,6 +248,17 @@ fn predicted(file: &ModelFile, config: &NodeConfig) -> Option<u64> {
         _ => ContextSize::for_text(spec.context_length, spec.slots),
     };
     Some(memory::predict(file.shape.as_ref()?, &context).total())
+}
+
+/// What the file's header tells, and what was found when the model was loaded.
+fn capabilities(file: &ModelFile, facts: Option<&Facts>) -> Vec<Capability> {
+    let mut capabilities = file.capabilities.clone();
+    for found in facts.and_then(|facts| facts.capabilities.as_ref()).into_iter().flatten() {
+        if !capabilities.contains(found) {
+            capabilities.push(*found);
+        }
+    }
+    capabilities
 }
 
 fn runtime(

@@ -27,14 +27,17 @@ impl Actor {
         let spawned = self.models.file(model).map_err(|error| error.message).and_then(|file| {
             // It may have gone since: the scheduler only knows its name.
             if !file.path.exists() {
-                return Err(format!("its file {} is gone", file.path.display()));
+                return Err("its file is gone".to_owned());
             }
             let spec = self.config.load_spec(&file);
-            Worker::spawn(&self.config.executable, model, spec, epoch, self.inbox.clone())
-                .map_err(|error| format!("a worker can't be started: {error}"))
+            Worker::spawn(&self.config.executable, model, spec, epoch, self.inbox.clone()).map_err(|error| {
+                tracing::error!(model, %error, executable = %self.config.executable.display(), "no worker starts");
+                format!("a worker can't be started: {}", error.kind())
+            })
         });
         let process = self.models.process(model);
         process.saved_prefix_bytes = 0;
+        process.facts = None;
         match spawned {
             Ok(worker) => {
                 tracing::info!(model, pid = worker.pid, "a worker loads the model");
@@ -70,9 +73,19 @@ impl Actor {
     }
 
     pub(super) fn report(&mut self, model: &str, epoch: u64, report: Report) {
+        let active = self.scheduler.load_of(model).0;
         let Some(process) = self.models.current(model, epoch) else { return };
-        process.heard = Some(Instant::now());
+        // Preparing says nothing of the runs that have steps to come.
+        let tells = match report {
+            Report::Preparing { runs } => usize::try_from(runs).is_ok_and(|runs| runs >= active),
+            _ => true,
+        };
+        if tells {
+            process.heard = Some(Instant::now());
+        }
+        process.probing = matches!(report, Report::Probing);
         match report {
+            Report::Probing | Report::Preparing { .. } => {}
             Report::Alive(vitals) => {
                 process.saved_prefix_bytes = vitals.saved_prefix_bytes;
                 metrics::worker(model, &vitals);
@@ -83,7 +96,8 @@ impl Actor {
                 }
                 self.runs.tell_waiting(model, &RunEventBody::Loading { progress });
             }
-            Report::Ready => {
+            Report::Ready(facts) => {
+                process.facts = Some(facts);
                 let took = process.loading.take().map(|(since, _)| since.elapsed()).unwrap_or_default();
                 process.loaded_at = Some(Timestamp::now());
                 process.error = None;
@@ -154,6 +168,8 @@ impl Actor {
         metrics::crashed();
         tracing::error!(model, how, "a worker crashed");
         let loading = process.loading.take().is_some();
+        let probing = std::mem::take(&mut process.probing);
+        let how = if probing { TEMPLATE_TOO_LARGE } else { how };
         process.worker.take().into_iter().for_each(Worker::kill);
         let quarantined = process.crashed(how);
         if loading {
@@ -226,6 +242,10 @@ impl Actor {
         }
     }
 }
+
+/// Why a process ended that had its chat template tried.
+const TEMPLATE_TOO_LARGE: &str =
+    "its chat template takes too much memory, or brings the process down; take another file of the model";
 
 fn crash(how: &str) -> ApiError {
     let message =

@@ -36,7 +36,7 @@ impl Inside {
     pub(crate) fn start_in(folder: TempDir, change: impl FnOnce(&mut NodeConfig)) -> Self {
         copy_with_context(&folder.path().join("models/long.gguf"), u32::try_from(CONTEXT).unwrap());
         let mut config = NodeConfig::new(folder.path().join("models"), binary("hearth"));
-        config.context_length = u32::try_from(CONTEXT).unwrap();
+        config.context_length = Some(u32::try_from(CONTEXT).unwrap());
         config.limits.slots = 2;
         change(&mut config);
         let (node, ended) = Node::start(config);

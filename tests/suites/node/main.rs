@@ -17,6 +17,7 @@ mod prefix;
 mod queue;
 mod runs;
 mod survival;
+mod templates;
 mod thoughts;
 mod workers;
 

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use hearth_domain::{Modality, Timestamp};
 use hearth_node::{
     catalog::{self, Catalog, ModelFile},
+    context,
     memory::{self, ContextSize, Memory},
     storage::{self, LastUsed, Survey},
 };
@@ -126,7 +127,7 @@ fn unusable(model: &ModelFile) -> Option<Finding> {
 }
 
 fn too_large(subject: &Subject, model: &ModelFile, room: Memory) -> Option<Finding> {
-    let length = model.context_length.map_or(subject.context_length, |n| n.min(subject.context_length));
+    let length = context::length(model, subject.context_length, subject.slots, Some(room.total));
     let context = match model.modality {
         Modality::Embedding => ContextSize::for_embedding(length),
         _ => ContextSize::for_text(length, subject.slots),
@@ -177,7 +178,7 @@ mod tests {
             port: 0,
             threads: 1,
             slots: 4,
-            context_length: 4096,
+            context_length: Some(4096),
             gpu_layers: 999,
             default_model: None,
             embedded_model: "tiny-chat".to_owned(),

@@ -45,7 +45,7 @@ pub(crate) struct Subject {
     /// Threads for each loaded model.
     pub(crate) threads: u32,
     pub(crate) slots: u32,
-    pub(crate) context_length: u32,
+    pub(crate) context_length: Option<u32>,
     pub(crate) gpu_layers: u32,
     /// A file or an id; absent: the embedded model.
     pub(crate) default_model: Option<PathBuf>,

@@ -13,21 +13,36 @@ use crate::{
     memory::{self, ContextSize},
 };
 
-/// Looks whether the layers that `spec` puts on GPUs fit there. Where there is no GPU, or it doesn't tell its
-/// memory, everything does.
+/// `spec` with a context that fits with its layers into the memory of the GPUs: its own, or half of it, and so on down
+/// to its least. Where there is no GPU, or it doesn't tell its memory, everything fits.
 ///
 /// # Errors
-/// Why they don't, and what would.
-pub(super) fn check(header: &Header, spec: &LoadSpec) -> Result<(), String> {
+/// Why the least doesn't, and what would.
+pub(super) fn fitted(header: &Header, spec: &LoadSpec) -> Result<LoadSpec, String> {
     if spec.gpu_layers == 0 {
-        return Ok(());
+        return Ok(spec.clone());
     }
-    let context = match header.is_embedding() {
-        true => ContextSize::for_embedding(spec.context_length),
-        false => ContextSize::for_text(spec.context_length, spec.slots),
-    };
     let devices: Vec<Device> = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
-    fits(&header.shape(), &context, spec.gpu_layers, &devices)
+    let shape = header.shape();
+    longest_context(spec, |context_length| {
+        let context = match header.is_embedding() {
+            true => ContextSize::for_embedding(context_length),
+            false => ContextSize::for_text(context_length, spec.slots),
+        };
+        fits(&shape, &context, spec.gpu_layers, &devices)
+    })
+}
+
+/// `spec` with the longest context that `fits`, of those between its least and its own.
+fn longest_context(spec: &LoadSpec, fits: impl Fn(u32) -> Result<(), String>) -> Result<LoadSpec, String> {
+    let mut context_length = spec.context_length;
+    loop {
+        match fits(context_length) {
+            Ok(()) => return Ok(LoadSpec { context_length, ..spec.clone() }),
+            Err(why) if context_length <= spec.context_length_min => return Err(why),
+            Err(_) => context_length = (context_length / 2).max(spec.context_length_min),
+        }
+    }
 }
 
 fn fits(shape: &Shape, context: &ContextSize, gpu_layers: u32, devices: &[Device]) -> Result<(), String> {
@@ -98,6 +113,33 @@ mod tests {
 
     fn gpu(free: u64) -> Device {
         device("CUDA0", DeviceKind::Gpu, free)
+    }
+
+    #[test]
+    fn context_is_halved_until_it_fits() {
+        let spec = |context_length, context_length_min| LoadSpec {
+            path: "m.gguf".into(),
+            context_length,
+            context_length_min,
+            slots: 1,
+            threads: 1,
+            gpu_layers: 999,
+            saved_prefix_bytes: 0,
+            prefix_folder: None,
+            parse_special_in_user_text: false,
+        };
+        let up_to = |most: u32| move |length: u32| if length <= most { Ok(()) } else { Err("no".to_owned()) };
+        for (wanted, least, most, length) in [
+            (32_768, 4096, u32::MAX, Some(32_768)),
+            (32_768, 4096, 9000, Some(8192)),
+            (10_000, 4096, 4096, Some(4096)),
+            (32_768, 4096, 4095, None),
+            (8192, 8192, 8191, None),
+        ] {
+            let found =
+                longest_context(&spec(wanted, least), up_to(most)).ok().map(|spec| spec.context_length);
+            assert_eq!(found, length, "{wanted} to {least}, up to {most}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use llama_cpp_2::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{backend, cache::Cache, fit, prefixes::Prefixes, vocabulary::Vocabulary};
+use super::{cache::Cache, prefixes::Prefixes, vocabulary::Vocabulary};
 
 use crate::{
     frames::{LoadSpec, Report},
@@ -33,10 +33,15 @@ pub(super) struct Loaded {
 }
 
 /// Reads the model that `spec` names, reporting how far it is.
-pub(super) fn model(spec: &LoadSpec, reports: &UnboundedSender<Report>) -> Result<Loaded, String> {
-    let header = Header::read(&spec.path).map_err(|error| error.to_string())?;
-    let backend = backend::init()?;
-    fit::check(&header, spec)?;
+///
+/// # Errors
+/// Why it can't be loaded.
+pub(super) fn model(
+    header: Header,
+    backend: LlamaBackend,
+    spec: &LoadSpec,
+    reports: &UnboundedSender<Report>,
+) -> Result<Loaded, String> {
     let progress = reports.clone();
     let mut last = 0.0;
     let params =

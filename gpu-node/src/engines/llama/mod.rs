@@ -15,24 +15,34 @@ mod grammar;
 mod load;
 mod prefix_files;
 mod prefixes;
+mod preparation;
 mod progress;
 mod prompt;
 mod sampler;
+mod shield;
 mod slot;
+mod special;
 mod steps;
 mod stop;
 mod template;
+mod template_probe;
 mod text;
 mod thoughts;
 mod thread;
+mod tokenizer;
 mod tools;
 mod turns;
 mod vocabulary;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     os::{fd::AsFd as _, unix::net::UnixStream as StdUnixStream},
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
 };
 
 use hearth_domain::{FinishReason, RunId, Usage};
@@ -40,11 +50,15 @@ use hearth_wire::ApiError;
 use tokio::{net::UnixStream, sync::mpsc as async_mpsc};
 
 use crate::frames::{self, Command, FrameError, FrameReader, FrameWriter, Report, Timings};
+use preparation::Preparation;
 use prompt::Preparer;
 use thread::Work;
 
+/// How often the supervisor is told that runs are being prepared.
+const PREPARING_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How long a worker that isn't needed any more waits for its last step, and for what it writes then.
-const LAST_STEP: std::time::Duration = std::time::Duration::from_secs(10);
+const LAST_STEP: Duration = Duration::from_secs(10);
 
 /// What can end a worker.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +122,10 @@ async fn hold(commands: &mut FrameReader, early: &mut Vec<Command>) {
 struct Desk {
     preparer: Arc<Preparer>,
     /// Runs that are being prepared. One that is cancelled meanwhile leaves.
-    preparing: HashSet<RunId>,
+    preparing: HashMap<RunId, Preparation>,
+    /// Counts what preparations do, and how much of it was reported.
+    progress: Arc<AtomicU64>,
+    reported: u64,
     prepared: async_mpsc::UnboundedSender<Prepared>,
     inbox: async_mpsc::UnboundedReceiver<Prepared>,
     work: mpsc::Sender<Work>,
@@ -124,7 +141,8 @@ impl Desk {
         report: async_mpsc::UnboundedSender<Report>,
     ) -> Self {
         let (prepared, inbox) = async_mpsc::unbounded_channel();
-        Self { preparer: Arc::new(preparer), preparing: HashSet::new(), prepared, inbox, work, report }
+        let (preparer, preparing, progress) = (Arc::new(preparer), HashMap::new(), Arc::default());
+        Self { preparer, preparing, progress, reported: 0, prepared, inbox, work, report }
     }
 
     /// Serves until the supervisor hangs up.
@@ -132,12 +150,15 @@ impl Desk {
         for command in early {
             self.take(command);
         }
+        let mut ticks = tokio::time::interval(PREPARING_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 command = commands.next() => match command? {
                     Some(command) => self.take(command),
                     None => return Ok(()),
                 },
+                _ = ticks.tick(), if !self.preparing.is_empty() => self.report_preparing(),
                 Some((run, work)) = self.inbox.recv() => self.hand_over(run, work),
             }
         }
@@ -146,25 +167,29 @@ impl Desk {
     fn take(&mut self, command: Command) {
         match command {
             Command::Load(_) => tracing::warn!("a second load was ignored"),
-            Command::Cancel { run } if self.preparing.remove(&run) => {
+            Command::Cancel { run } if self.preparing.contains_key(&run) => {
+                if let Some(preparation) = self.preparing.remove(&run) {
+                    preparation.cancel();
+                }
                 let (reason, usage) = (FinishReason::Cancelled, Usage::default());
                 let _ =
                     self.report.send(Report::Finished { run, reason, usage, timings: Timings::default() });
             }
             Command::Cancel { run } => self.send(Work::Cancel(run)),
             Command::Run { run, task } => {
-                self.preparing.insert(run);
+                let preparation = Preparation::counted_in(&self.progress);
+                self.preparing.insert(run, preparation.clone());
                 let (preparer, prepared) = (Arc::clone(&self.preparer), self.prepared.clone());
                 // A long prompt, or a large schema, delays nobody else.
                 tokio::task::spawn_blocking(move || {
-                    let _ = prepared.send((run, preparer.prepare(run, *task)));
+                    let _ = prepared.send((run, preparer.prepare(run, *task, &preparation)));
                 });
             }
         }
     }
 
     fn hand_over(&mut self, run: RunId, work: Result<Work, ApiError>) {
-        if !self.preparing.remove(&run) {
+        if self.preparing.remove(&run).is_none() {
             return;
         }
         match work {
@@ -172,6 +197,15 @@ impl Desk {
             Err(error) => {
                 let _ = self.report.send(Report::Failed { run, error });
             }
+        }
+    }
+
+    /// Tells the supervisor how many runs are being prepared, if anything of that has gone on.
+    fn report_preparing(&mut self) {
+        let progress = self.progress.load(Ordering::Relaxed);
+        if progress != std::mem::replace(&mut self.reported, progress) {
+            let runs = u32::try_from(self.preparing.len()).unwrap_or(u32::MAX);
+            let _ = self.report.send(Report::Preparing { runs });
         }
     }
 

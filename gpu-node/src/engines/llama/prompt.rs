@@ -1,16 +1,33 @@
 //! From a task to what the engine's thread needs, off that thread.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use hearth_domain::{EmbeddingInput, EmbeddingTask, RunId, Sampling, Task, TextTask, Tool, ToolChoice};
+use hearth_domain::{
+    Capability, EmbeddingInput, EmbeddingTask, Role, RunId, Sampling, Task, TextTask, Tool, ToolChoice,
+};
 use hearth_wire::{ApiError, ErrorCode};
 use llama_cpp_2::{model::LlamaModel, token::LlamaToken};
 use llguidance::Matcher;
 
 use super::{
-    embed::EmbedJob, grammar::Grammars, load::Loaded, prefixes::Token, slot::Markers, template::ChatTemplate,
-    thoughts::Thoughts, thread::Work, tools::ToolFormat, vocabulary::Vocabulary,
+    embed::EmbedJob,
+    grammar::Grammars,
+    load::Loaded,
+    prefixes::Token,
+    preparation::{Cancelled, Preparation},
+    shield::Shield,
+    slot::Markers,
+    template::{Abilities, ChatTemplate, Rendering},
+    thoughts::Thoughts,
+    thread::Work,
+    tokenizer::{Tokenizer, Untokenized},
+    tools::ToolFormat,
+    vocabulary::Vocabulary,
 };
+use crate::frames::LoadSpec;
+
+/// How much of a prompt's end tells what the answer begins with, in bytes.
+const PROMPT_END_BYTES: usize = 64;
 
 /// A run that is ready for the engine.
 pub(super) struct Admission {
@@ -25,7 +42,7 @@ pub(super) struct Admission {
     pub(super) grammar: Option<Matcher>,
     /// How calls are read from the answer, if tools are on offer.
     pub(super) tools: Option<ToolSyntax>,
-    /// The prompt's text, if what follows it may be thoughts.
+    /// The end of the prompt's text, if what follows it may be thoughts.
     pub(super) thinks_after: Option<String>,
 }
 
@@ -53,14 +70,26 @@ impl Admission {
 pub(super) struct Preparer {
     model: Arc<LlamaModel>,
     vocabulary: Arc<Vocabulary>,
+    tokenizer: Tokenizer,
     template: ChatTemplate,
     grammars: Grammars,
     embeds: bool,
-    context_length: u32,
+    context: Context,
+    /// Control tokens that a client writes count too.
+    parses_special: bool,
+}
+
+/// How much a run may have, and what says so.
+#[derive(Debug, Clone, Copy)]
+struct Context {
+    length: u32,
+    /// The context that the model was made for.
+    trained: Option<u32>,
 }
 
 impl Preparer {
-    pub(super) fn new(loaded: &Loaded, context_length: u32) -> Result<Self, String> {
+    /// `abilities` are what the model's template was found to take.
+    pub(super) fn new(loaded: &Loaded, spec: &LoadSpec, abilities: Abilities) -> Result<Self, String> {
         let vocab = loaded.model.vocab();
         // A vocabulary without such a token has -1 in its place, and llama.cpp aborts when asked for that.
         let text = |token: LlamaToken| {
@@ -71,18 +100,39 @@ impl Preparer {
         Ok(Self {
             model: Arc::clone(&loaded.model),
             vocabulary: Arc::clone(&loaded.vocabulary),
-            template: ChatTemplate::compile(source, text(vocab.bos()), text(vocab.eos()))?,
+            tokenizer: Tokenizer::of(&loaded.model, &loaded.vocabulary)?,
+            template: ChatTemplate::compile(source, text(vocab.bos()), text(vocab.eos()), abilities)?,
             grammars: Grammars::default(),
             embeds: loaded.header.is_embedding(),
-            context_length,
+            context: Context { length: spec.context_length, trained: loaded.header.context_length() },
+            parses_special: spec.parse_special_in_user_text,
         })
     }
 
-    /// What the engine needs for a run, or why it can't be.
-    pub(super) fn prepare(&self, run: RunId, task: Task) -> Result<Work, ApiError> {
+    /// What the model can do beside text, as far as its template tells.
+    pub(super) fn capabilities(&self) -> Option<Vec<Capability>> {
+        let thinks = self.template.marks_thoughts() || self.template.abilities().thinking;
+        let found = [(self.template.shows_tools(), Capability::Tools), (thinks, Capability::Reasoning)];
+        let found = found.into_iter().filter(|(there, _)| *there).map(|(_, capability)| capability);
+        (!self.embeds).then(|| found.collect())
+    }
+
+    /// What the engine needs for a run, or why it can't be. The work is bounded by the request's size and the
+    /// context's, and ends early when the run is cancelled.
+    pub(super) fn prepare(
+        &self,
+        run: RunId,
+        task: Task,
+        preparation: &Preparation,
+    ) -> Result<Work, ApiError> {
+        preparation.step()?;
         match task {
-            Task::Text(task) if !self.embeds => Ok(Work::Admit(Box::new(self.text(run, task)?))),
-            Task::Embedding(task) if self.embeds => Ok(Work::Embed(self.embedding(run, task)?)),
+            Task::Text(task) if !self.embeds => {
+                Ok(Work::Admit(Box::new(self.text(run, task, preparation)?)))
+            }
+            Task::Embedding(task) if self.embeds => {
+                Ok(Work::Embed(self.embedding(run, task, preparation)?))
+            }
             Task::Text(_) => Err(ApiError::invalid("model", "this model gives embeddings, and no text")),
             Task::Embedding(_) => {
                 Err(ApiError::invalid("model", "this model gives text; ask an embedding model"))
@@ -93,16 +143,11 @@ impl Preparer {
         }
     }
 
-    fn text(&self, run: RunId, task: TextTask) -> Result<Admission, ApiError> {
+    fn text(&self, run: RunId, task: TextTask, preparation: &Preparation) -> Result<Admission, ApiError> {
+        self.check_size(&task)?;
         let offered = if task.tool_choice == ToolChoice::None { Vec::new() } else { task.tools.clone() };
-        let text = self.template.render(&task.messages, &offered, task.reasoning)?;
-        let add_special = !self.template.begins_with_bos(&text);
-        let prompt = self.model.vocab().tokenize(text.as_bytes(), add_special, true);
-        if prompt.is_empty() {
-            return Err(super::invalid_prompt("the conversation gives an empty prompt"));
-        }
-        // One place is kept for the first token of the answer.
-        self.check_length(prompt.len(), 1, "messages")?;
+        let (prompt, end) = self.prompt(&task, !offered.is_empty(), preparation)?;
+        preparation.step()?;
         let format = self.template.tool_format();
         let grammar = self.grammars.matcher(&self.model, &self.vocabulary, format, &task)?;
         // Harmony marks prose too, so it is always read.
@@ -117,8 +162,8 @@ impl Preparer {
         let thinks = grammar.is_none() && (self.template.marks_thoughts() || format == ToolFormat::Harmony);
         Ok(Admission {
             run,
-            thinks_after: thinks.then_some(text),
-            prompt: prompt.into_iter().map(|token| token.0).collect(),
+            thinks_after: thinks.then_some(end),
+            prompt: prompt.into(),
             sampling: task.sampling,
             choices: task.choices.max(1),
             top_logprobs: task.top_logprobs,
@@ -127,18 +172,74 @@ impl Preparer {
         })
     }
 
-    fn embedding(&self, run: RunId, task: EmbeddingTask) -> Result<EmbedJob, ApiError> {
+    /// The prompt's tokens, and the end of its text.
+    fn prompt(
+        &self,
+        task: &TextTask,
+        with_tools: bool,
+        preparation: &Preparation,
+    ) -> Result<(Vec<Token>, String), ApiError> {
+        let (mut shielded, mut mark) = (Cow::Borrowed(task), None);
+        if !self.parses_special {
+            let shield = Shield::for_task(&self.tokenizer.special, self.template.tool_format(), task);
+            shield.task(shielded.to_mut());
+            mark = Some(shield.mark());
+        }
+        let text = self.template.render(&Rendering {
+            messages: &shielded.messages,
+            tools: if with_tools { &shielded.tools } else { &[] },
+            effort: task.reasoning,
+            kwargs: Some(&shielded.template_kwargs),
+        })?;
+        preparation.step()?;
+        let begin = !self.template.begins_with_bos(&text);
+        // One place is kept for the first token of the answer.
+        let most = (self.context.length as usize).saturating_sub(1);
+        let tokens = self.tokenizer.prompt(&text, mark, begin, most, preparation);
+        let tokens = tokens.map_err(|why| self.refuse(why, "messages"))?;
+        if tokens.is_empty() {
+            return Err(super::invalid_prompt("the conversation gives an empty prompt"));
+        }
+        let end = &text[text.ceil_char_boundary(text.len().saturating_sub(PROMPT_END_BYTES))..];
+        Ok((tokens, end.chars().filter(|c| Some(*c) != mark).collect()))
+    }
+
+    /// Refuses what can't fit before anything is done with it: a token has so many bytes at most, and a message
+    /// has one token at least. Thoughts of earlier turns don't count, as templates leave them out.
+    fn check_size(&self, task: &TextTask) -> Result<(), ApiError> {
+        let said = task.messages.iter().filter(|message| message.role != Role::Assistant);
+        let bytes = said.fold(0, |sum: usize, message| sum.saturating_add(message.content.trim().len()));
+        let least = self.tokenizer.least_tokens(bytes).max(task.messages.len());
+        if least >= self.context.length as usize {
+            return Err(self.refuse(Untokenized::TooMany(least), "messages"));
+        }
+        Ok(())
+    }
+
+    fn embedding(
+        &self,
+        run: RunId,
+        task: EmbeddingTask,
+        preparation: &Preparation,
+    ) -> Result<EmbedJob, ApiError> {
         let mut inputs = Vec::with_capacity(task.inputs.len());
         for (index, input) in task.inputs.into_iter().enumerate() {
+            preparation.step()?;
             let at = format!("input[{index}]");
-            let tokens = match input {
-                EmbeddingInput::Text(text) => self.model.vocab().tokenize(text.as_bytes(), true, false),
+            let tokens: Vec<LlamaToken> = match input {
+                EmbeddingInput::Text(text) => {
+                    let tokens = self.tokenizer.text(&text, self.context.length as usize, preparation);
+                    let tokens = tokens.map_err(|why| self.refuse(why, &at))?;
+                    tokens.into_iter().map(LlamaToken).collect()
+                }
+                EmbeddingInput::Tokens(tokens) if tokens.len() > self.context.length as usize => {
+                    return Err(self.refuse(Untokenized::TooMany(tokens.len()), &at));
+                }
                 EmbeddingInput::Tokens(tokens) => self.known(tokens, &at)?,
             };
             if tokens.is_empty() {
                 return Err(ApiError::invalid(at, "there is nothing to embed in this input"));
             }
-            self.check_length(tokens.len(), 0, &at)?;
             inputs.push(tokens);
         }
         let size = self.model.n_embd_out();
@@ -162,19 +263,45 @@ impl Preparer {
         }
     }
 
-    fn check_length(&self, tokens: usize, room: usize, at: &str) -> Result<(), ApiError> {
-        if tokens + room <= self.context_length as usize {
-            return Ok(());
+    fn refuse(&self, why: Untokenized, at: &str) -> ApiError {
+        match why {
+            Untokenized::Cancelled => Cancelled.into(),
+            Untokenized::TooMany(tokens) => self.context.exceeded(tokens, at),
         }
-        let message = if room > 0 {
-            format!(
-                "the prompt has {tokens} tokens, and the model's context holds {} with the answer; shorten it",
-                self.context_length
-            )
-        } else {
-            format!("the text has {tokens} tokens, and the model takes {}; shorten it", self.context_length)
+    }
+}
+
+impl Context {
+    /// A text of at least so many tokens doesn't fit.
+    fn exceeded(self, tokens: usize, at: &str) -> ApiError {
+        let length = self.length;
+        let larger = self.trained.filter(|trained| *trained > length);
+        let more = match larger {
+            Some(trained) => format!(
+                ", or set node.context_length higher than {length}: the model was made for up to {trained}"
+            ),
+            None => "; the model was made for no more".to_owned(),
         };
+        let message =
+            format!("the text has {tokens} tokens or more, and the context holds {length}; shorten it{more}");
         let error = ApiError::new(ErrorCode::ContextLengthExceeded, message).at(at);
-        Err(error.with("prompt_tokens", tokens).with("context_length", self.context_length))
+        let error = error.with("prompt_tokens", tokens).with("context_length", length);
+        error.with("setting", "node.context_length").with("model_context_length", self.trained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_long_a_text_is_told_with_the_setting_that_bounds_it() {
+        let error = Context { length: 4096, trained: Some(32_768) }.exceeded(5000, "messages");
+        assert_eq!(error.code, ErrorCode::ContextLengthExceeded);
+        for word in ["5000 tokens", "holds 4096", "node.context_length", "32768"] {
+            assert!(error.message.contains(word), "{}", error.message);
+        }
+        let error = Context { length: 4096, trained: Some(4096) }.exceeded(5000, "messages");
+        assert!(error.message.ends_with("made for no more"), "{}", error.message);
     }
 }

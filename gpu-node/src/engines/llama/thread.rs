@@ -9,13 +9,19 @@ use hearth_domain::RunId;
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::{
+    backend,
     embed::{self, EmbedJob},
+    fit,
     load::{self, BATCH},
     prefix_files::PrefixFiles,
     prompt::{Admission, Preparer},
     steps::Steps,
+    template_probe,
 };
-use crate::frames::{LoadSpec, Report};
+use crate::{
+    frames::{Facts, LoadSpec, Report},
+    gguf::Header,
+};
 
 /// What the I/O side hands over.
 pub(super) enum Work {
@@ -57,12 +63,17 @@ fn load_and_step(
     reports: &UnboundedSender<Report>,
     ready: oneshot::Sender<Preparer>,
 ) -> Result<(), String> {
-    let loaded = load::model(spec, reports)?;
-    let preparer = Preparer::new(&loaded, spec.context_length)?;
+    let header = Header::read(&spec.path).map_err(|error| error.to_string())?;
+    let abilities = template_probe::probe(&header, reports)?;
+    let backend = backend::init()?;
+    let spec = &fit::fitted(&header, spec)?;
+    let loaded = load::model(header, backend, spec, reports)?;
+    let preparer = Preparer::new(&loaded, spec, abilities)?;
+    let facts = Facts { context_length: spec.context_length, capabilities: preparer.capabilities() };
     if loaded.header.is_embedding() {
         let mut context = load::embedding_context(&loaded, spec)?;
         let _ = ready.send(preparer);
-        let _ = reports.send(Report::Ready);
+        let _ = reports.send(Report::Ready(facts));
         let batch_tokens = spec.context_length.max(BATCH) as usize;
         embed::run(&mut context, batch_tokens, &work, reports);
     } else {
@@ -74,7 +85,7 @@ fn load_and_step(
             cache.read(&taken, spec.context_length as usize);
         }
         let _ = ready.send(preparer);
-        let _ = reports.send(Report::Ready);
+        let _ = reports.send(Report::Ready(facts));
         let mut cache = Steps::new(cache, Arc::clone(&loaded.vocabulary), spec, work, reports.clone()).run();
         if let Some(files) = files {
             cache.write(&files);

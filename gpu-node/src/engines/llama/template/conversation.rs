@@ -3,7 +3,7 @@
 //! All take messages as the OpenAI API has them, and yet each was written with one kind of client in
 //! mind. What a template's text gives away is read from it once; the rest is found by trying.
 
-use std::iter;
+use std::{collections::HashMap, iter};
 
 use hearth_domain::{Message, Role, Tool, ToolCall};
 use serde_json::{Map, Value, json};
@@ -13,7 +13,8 @@ use super::{
         thoughts,
         tools::{ToolFormat, knows_tools},
     },
-    untaught,
+    probe::Abilities,
+    roles, untaught,
 };
 
 /// What a template expects, as far as its text tells.
@@ -36,6 +37,8 @@ pub(super) struct Shape {
     map_arguments: bool,
     /// Whether a turn that only calls tools has `none` as its content.
     none_content: bool,
+    /// Whether content is a list of parts.
+    parts: bool,
 }
 
 impl Habits {
@@ -52,12 +55,34 @@ impl Habits {
         }
     }
 
-    /// The conversation as the template should understand it; where it may refuse that, another way
-    /// to say the same.
-    pub(super) fn conversations(&self, messages: &[Message], tools: &[Tool]) -> Vec<Vec<Message>> {
-        if !self.knows_tools {
-            return untaught::conversations(messages, tools);
+    /// Whether the template shows the model the tools.
+    pub(super) fn knows_tools(&self) -> bool {
+        self.knows_tools
+    }
+
+    /// The conversation as the template should understand it, and stricter ways to say the same: a template may
+    /// refuse what it took when it was probed.
+    pub(super) fn conversations(
+        &self,
+        messages: &[Message],
+        tools: &[Tool],
+        abilities: &Abilities,
+    ) -> Vec<Vec<Message>> {
+        let with_roles = match self.knows_tools && abilities.tools {
+            true => self.with_tools(messages, abilities),
+            false => untaught::conversation(messages, tools),
+        };
+        let strict = abilities.strict();
+        let mut ways = vec![roles::fit(with_roles.clone(), abilities), roles::fit(with_roles, &strict)];
+        if self.knows_tools && abilities.tools {
+            ways.push(roles::fit(untaught::conversation(messages, tools), &strict));
         }
+        ways.dedup();
+        ways
+    }
+
+    /// The conversation for a template that knows of tools.
+    fn with_tools(&self, messages: &[Message], abilities: &Abilities) -> Vec<Message> {
         let mut messages = with_names(messages);
         if !self.knows_calls {
             for message in &mut messages {
@@ -71,15 +96,15 @@ impl Habits {
         if matches!(self.format, ToolFormat::MistralList | ToolFormat::MistralArgs) {
             messages.iter_mut().for_each(shorten_ids);
         }
-        vec![messages]
+        if abilities.tool_results { messages } else { untaught::results_as_text(messages) }
     }
 
     /// The shapes to try, likeliest first.
-    pub(super) fn shapes(&self, messages: &[Message]) -> impl Iterator<Item = Shape> {
-        let plain = Shape { map_arguments: true, none_content: self.content_may_be_none };
+    pub(super) fn shapes(&self, messages: &[Message], abilities: &Abilities) -> impl Iterator<Item = Shape> {
+        let plain = Shape::of(abilities, true, self.content_may_be_none);
         let calls = messages.iter().any(|message| !message.tool_calls.is_empty());
         let more = [(false, plain.none_content), (true, false), (false, false)]
-            .map(|(map_arguments, none_content)| Shape { map_arguments, none_content });
+            .map(|(map_arguments, none_content)| Shape { map_arguments, none_content, ..plain });
         let count = match (calls, self.content_may_be_none) {
             (false, _) => 0,
             (true, false) => 1,
@@ -90,12 +115,20 @@ impl Habits {
 }
 
 impl Shape {
+    pub(super) fn of(abilities: &Abilities, map_arguments: bool, none_content: bool) -> Self {
+        Self { map_arguments, none_content, parts: abilities.parts }
+    }
+
     /// A message for the template. What it hasn't is left out: templates ask whether it is there.
     pub(super) fn message(self, message: &Message) -> Value {
         let mut value = Map::new();
         value.insert("role".to_owned(), message.role.as_str().into());
         let none = self.none_content && message.content.is_empty() && !message.tool_calls.is_empty();
-        let content = if none { Value::Null } else { message.content.as_str().into() };
+        let content = match (none, self.parts) {
+            (true, _) => Value::Null,
+            (false, true) => json!([{"type": "text", "text": message.content}]),
+            (false, false) => message.content.as_str().into(),
+        };
         value.insert("content".to_owned(), content);
         if !message.tool_calls.is_empty() {
             let calls: Vec<Value> = message.tool_calls.iter().map(|call| self.call(call)).collect();
@@ -132,16 +165,15 @@ pub(super) fn tool(tool: &Tool) -> Value {
 
 /// The messages, with the tool's name on each result.
 fn with_names(messages: &[Message]) -> Vec<Message> {
-    let calls = || messages.iter().flat_map(|message| &message.tool_calls);
-    let named = |message: &Message| {
-        let mut message = message.clone();
+    let mut messages = messages.to_vec();
+    let mut names: HashMap<String, String> = HashMap::new();
+    for message in &mut messages {
+        names.extend(message.tool_calls.iter().map(|call| (call.id.clone(), call.name.clone())));
         if message.role == Role::Tool && message.name.is_none() {
-            let call = calls().rfind(|call| Some(&call.id) == message.tool_call_id.as_ref());
-            message.name = call.map(|call| call.name.clone());
+            message.name = message.tool_call_id.as_ref().and_then(|id| names.get(id).cloned());
         }
-        message
-    };
-    messages.iter().map(named).collect()
+    }
+    messages
 }
 
 /// The messages, with each turn of several calls cut into turns of one, each followed by its result.

@@ -11,14 +11,10 @@ use time::{OffsetDateTime, format_description};
 
 use super::super::tools::dumps;
 
-/// Steps of the template's machine; the longest templates in use take a few thousand a message.
-const FUEL: u64 = 50_000_000;
-
 /// An environment without templates.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.set_fuel(Some(FUEL));
     environment.set_unknown_method_callback(method);
     environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))

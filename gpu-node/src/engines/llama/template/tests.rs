@@ -3,12 +3,20 @@ use serde_json::json;
 
 use super::*;
 
+mod families;
+
+/// A template as it is after a load: tried, and compiled.
 fn compile(source: &str) -> ChatTemplate {
-    ChatTemplate::compile(Some(source), "<s>".into(), "</s>".into()).unwrap()
+    let abilities = ChatTemplate::probe(Some(source)).unwrap_or_default();
+    ChatTemplate::compile(Some(source), "<s>".into(), "</s>".into(), abilities).unwrap()
 }
 
 fn render(source: &str, messages: &[Message]) -> Result<String, ApiError> {
-    compile(source).render(messages, &[], None)
+    with_tools(&compile(source), messages, &[])
+}
+
+fn with_tools(template: &ChatTemplate, messages: &[Message], tools: &[Tool]) -> Result<String, ApiError> {
+    template.render(&Rendering { messages, tools, ..Rendering::default() })
 }
 
 fn weather() -> Tool {
@@ -48,8 +56,8 @@ fn python_habits_of_templates_work() {
 
 #[test]
 fn without_a_template_it_is_chatml() {
-    let template = ChatTemplate::compile(None, "<s>".into(), "</s>".into()).unwrap();
-    let prompt = template.render(&[Message::new(Role::User, "hi")], &[], None).unwrap();
+    let template = ChatTemplate::compile(None, "<s>".into(), "</s>".into(), Abilities::default()).unwrap();
+    let prompt = with_tools(&template, &[Message::new(Role::User, "hi")], &[]).unwrap();
     assert_eq!(prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
 }
 
@@ -57,8 +65,9 @@ fn without_a_template_it_is_chatml() {
 fn a_template_may_refuse_and_may_not_run_for_ever() {
     let refusal = render("{{ raise_exception('roles must alternate') }}", &[]).unwrap_err();
     assert!(refusal.message.contains("roles must alternate"), "{}", refusal.message);
-    let endless = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}";
-    assert!(render(endless, &[]).is_err());
+    let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    let refusal = render(endless, &[]).unwrap_err();
+    assert!(refusal.message.contains("more steps than any conversation needs"), "{}", refusal.message);
 }
 
 #[test]
@@ -67,7 +76,7 @@ fn tools_calls_and_results_are_as_templates_expect_them() {
         {{ m.role }}{% if m.tool_calls %}{% for c in m.tool_calls %}[{{ c.id }} {{ c.type }} {{ c.function.name }} \
         {{ c.function.arguments | tojson }} {{ c.function.arguments is mapping }}]{% endfor %}\
         {% else %}({{ m.content }}){% endif %}{% if m.role == 'tool' %}{{ m.tool_call_id }} {{ m.name }}{% endif %};{% endfor %}";
-    let prompt = compile(source).render(&conversation(), &[weather()], None).unwrap();
+    let prompt = with_tools(&compile(source), &conversation(), &[weather()]).unwrap();
     let tool = r#"{"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}"#;
     let turns = r#"user(Rain in Ulm?);assistant[call_1 function weather {"city": "Ulm"} True];tool(none)call_1 weather;"#;
     assert_eq!(prompt, format!("{tool}\n{turns}"));
@@ -96,7 +105,7 @@ fn a_template_gets_arguments_and_content_in_the_shape_that_it_can_take() {
         ),
     ] {
         assert_eq!(
-            compile(&source).render(&conversation(), &[weather()], None).unwrap(),
+            with_tools(&compile(&source), &conversation(), &[weather()]).unwrap(),
             expected,
             "{source}"
         );
@@ -114,7 +123,7 @@ fn mistral_gets_ids_of_nine_letters() {
         result("c-1", "some"),
     ];
     assert_eq!(
-        compile(source).render(&messages, &[weather()], None).unwrap(),
+        with_tools(&compile(source), &messages, &[weather()]).unwrap(),
         "[TOOL_CALLS]pqrstuvwx0000000c1=pqrstuvwx;=0000000c1;"
     );
 }
@@ -133,7 +142,7 @@ fn where_a_turn_has_one_call_several_become_turns() {
         Message::new(Role::User, "Thanks"),
     ];
     assert_eq!(
-        compile(source).render(&messages, &[weather()], None).unwrap(),
+        with_tools(&compile(source), &messages, &[weather()]).unwrap(),
         "<|python_tag|>(Rain?)Look: [Ulm](none)[Bonn](some)(Thanks)"
     );
 }
@@ -142,7 +151,7 @@ fn where_a_turn_has_one_call_several_become_turns() {
 fn calls_that_a_template_leaves_out_are_written_into_the_turn() {
     let source = "{% if tools %}Use <|tool_call|>.{% endif %}{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
     assert_eq!(
-        compile(source).render(&conversation(), &[weather()], None).unwrap(),
+        with_tools(&compile(source), &conversation(), &[weather()]).unwrap(),
         "Use <|tool_call|>.user:Rain in Ulm?;\
          assistant:<|tool_call|>[{\"name\": \"weather\", \"arguments\": {\"city\": \"Ulm\"}}];tool:none;"
     );
@@ -154,7 +163,7 @@ fn a_template_without_tools_is_told_of_them_in_words() {
     let mut messages = conversation();
     messages.insert(0, Message::new(Role::System, "Be brief."));
     messages.extend([result("call_2", "some"), Message::new(Role::User, "Thanks")]);
-    let prompt = template.render(&messages, &[weather()], None).unwrap();
+    let prompt = with_tools(&template, &messages, &[weather()]).unwrap();
     let (system, turns) = prompt.split_once("</tools>\n").unwrap();
     assert!(system.starts_with("<system>Be brief.\n\nYou can call tools."), "{system}");
     assert!(system.contains(r#"{"type": "function", "function": {"name": "weather", "#), "{system}");
@@ -166,7 +175,7 @@ fn a_template_without_tools_is_told_of_them_in_words() {
     );
     assert_eq!(template.tool_format(), ToolFormat::Hermes);
     // The tools may be gone while their results are still there.
-    assert!(!template.render(&messages, &[], None).unwrap().contains("<tools>"));
+    assert!(!with_tools(&template, &messages, &[]).unwrap().contains("<tools>"));
 }
 
 #[test]
@@ -175,22 +184,23 @@ fn a_template_that_takes_no_system_message_has_the_tools_in_the_users() {
         {% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('must alternate') }}{% endif %}\
         <{{ m.role }}>{{ m.content }}\n{% endfor %}";
     let template = compile(source);
-    let prompt = template.render(&conversation(), &[weather()], None).unwrap();
+    let prompt = with_tools(&template, &conversation(), &[weather()]).unwrap();
     assert!(prompt.starts_with("<user>You can call tools."), "{prompt}");
     assert!(prompt.contains("</tools>\n\nRain in Ulm?\n<assistant><tool_call>"), "{prompt}");
-    // The client's own system message isn't moved: that is for the client to decide.
-    let refusal =
-        template.render(&[Message::new(Role::System, "Be brief.")], &[weather()], None).unwrap_err();
-    assert!(refusal.message.contains("System role not supported"), "{}", refusal.message);
+    // So has the client's own system message.
+    let prompt = with_tools(&template, &[Message::new(Role::System, "Be brief.")], &[weather()]).unwrap();
+    assert!(prompt.starts_with("<user>Be brief.\n\nYou can call tools."), "{prompt}");
 }
 
 #[test]
 fn the_model_of_the_house_is_understood() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
     let header = crate::gguf::Header::read(std::path::Path::new(path)).unwrap();
-    let template = ChatTemplate::compile(header.chat_template(), String::new(), String::new()).unwrap();
+    let abilities = ChatTemplate::probe(header.chat_template()).unwrap();
+    let template =
+        ChatTemplate::compile(header.chat_template(), String::new(), String::new(), abilities).unwrap();
     assert_eq!(template.tool_format(), ToolFormat::Hermes);
-    let prompt = template.render(&conversation(), &[weather()], None).unwrap();
+    let prompt = with_tools(&template, &conversation(), &[weather()]).unwrap();
     assert!(
         prompt.contains(r#"<tool_call>{"name":"weather","arguments":{"city": "Ulm"}}</tool_call>"#),
         "{prompt}"

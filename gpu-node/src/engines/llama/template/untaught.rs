@@ -10,48 +10,53 @@ use super::{
 
 const CALL: &str = "<tool_call>\n{\"name\": \"the tool's name\", \"arguments\": {\"its arguments\": \"as JSON\"}}\n</tool_call>";
 
-/// The conversation in words alone. The second way is for templates that take no system message.
-pub(super) fn conversations(messages: &[Message], tools: &[Tool]) -> Vec<Vec<Message>> {
-    let spoken = spoken(messages);
+/// The conversation in words alone, the tools in its system message.
+pub(super) fn conversation(messages: &[Message], tools: &[Tool]) -> Vec<Message> {
+    let mut spoken = spoken(messages);
     if tools.is_empty() {
-        return vec![spoken];
+        return spoken;
     }
     let explanation = explanation(tools);
-    let mut system = spoken.clone();
-    match system.first_mut().filter(|message| message.role == Role::System) {
+    match spoken.first_mut().filter(|message| message.role == Role::System) {
         Some(first) => first.content = format!("{}\n\n{explanation}", first.content),
-        None => system.insert(0, Message::new(Role::System, explanation.as_str())),
+        None => spoken.insert(0, Message::new(Role::System, explanation)),
     }
-    let mut user = spoken;
-    if let Some(first) = user.iter_mut().find(|message| message.role == Role::User) {
-        first.content = format!("{explanation}\n\n{}", first.content);
+    spoken
+}
+
+/// The messages, with results of tools as what the user says, for templates that write calls and have no role for
+/// their results. Those in a row are one turn.
+pub(super) fn results_as_text(messages: Vec<Message>) -> Vec<Message> {
+    let mut out: Vec<Message> = Vec::with_capacity(messages.len());
+    let mut after_result = false;
+    for message in messages {
+        let result = message.role == Role::Tool;
+        let message = if result { Message::new(Role::User, response(&message.content)) } else { message };
+        match out.last_mut().filter(|_| after_result && message.role == Role::User) {
+            Some(turn) => turn.content = format!("{}\n{}", turn.content, message.content),
+            None => out.push(message),
+        }
+        after_result = result;
     }
-    vec![system, user]
+    out
+}
+
+fn response(result: &str) -> String {
+    format!("<tool_response>\n{result}\n</tool_response>")
 }
 
 /// The messages, with calls and results as text. Results in a row are one turn, and so is what the
 /// user says after them: many templates insist on turns.
 fn spoken(messages: &[Message]) -> Vec<Message> {
-    let mut out: Vec<Message> = Vec::with_capacity(messages.len());
-    let mut after_result = false;
-    for message in messages {
-        let result = message.role == Role::Tool;
-        let role = if result { Role::User } else { message.role };
-        let content = match (result, message.tool_calls.as_slice()) {
-            (true, _) => format!("<tool_response>\n{}\n</tool_response>", message.content),
-            (false, []) => message.content.clone(),
-            (false, calls) => {
-                let line = if message.content.is_empty() { "" } else { "\n" };
-                format!("{}{line}{}", message.content, ToolFormat::Hermes.write(calls))
-            }
-        };
-        match out.last_mut().filter(|_| after_result && role == Role::User) {
-            Some(turn) => turn.content = format!("{}\n{content}", turn.content),
-            None => out.push(Message::new(role, content)),
+    let spoken = messages.iter().map(|message| {
+        let calls = ToolFormat::Hermes.write(&message.tool_calls);
+        let line = if message.content.is_empty() || calls.is_empty() { "" } else { "\n" };
+        Message {
+            images: message.images.clone(),
+            ..Message::new(message.role, format!("{}{line}{calls}", message.content))
         }
-        after_result = result;
-    }
-    out
+    });
+    results_as_text(spoken.collect())
 }
 
 fn explanation(tools: &[Tool]) -> String {

@@ -1,0 +1,210 @@
+//! Conversations of every kind, given to templates in the shapes that families of models have: nothing that anybody
+//! said may be missing from the prompt, and every turn is where the template wants it.
+
+use super::*;
+
+/// What a template of a family insists on, in few words.
+struct Family {
+    name: &'static str,
+    template: &'static str,
+    /// The prompt for a system message and a question.
+    hello: &'static str,
+}
+
+const FAMILIES: [Family; 9] = [
+    Family {
+        name: "Gemma: no system, turns alternate, the assistant is called model",
+        template: "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}\
+            {% endif %}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+            {{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}\
+            {% if m['role'] == 'assistant' %}{% set role = 'model' %}{% else %}{% set role = m['role'] %}{% endif %}\
+            {{ '<start_of_turn>' + role + '\n' + m['content'] | trim + '<end_of_turn>\n' }}{% endfor %}\
+            {% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}",
+        hello: "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\n",
+    },
+    Family {
+        name: "Mistral 0.1: turns alternate, and whatever is no user is the assistant",
+        template: "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+            {{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}\
+            {% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}\
+            {% elif m['role'] == 'assistant' %}{{ m['content'] + eos_token }}\
+            {% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}",
+        hello: "<s>[INST] Be brief.\n\nHi [/INST]",
+    },
+    Family {
+        name: "Mistral 0.3: the system message is read from the front, and stands before the last question",
+        template: "{% if messages[0]['role'] == 'system' %}{% set system_message = messages[0]['content'] %}\
+            {% set loop_messages = messages[1:] %}{% else %}{% set loop_messages = messages %}{% endif %}{{ bos_token }}\
+            {% for m in loop_messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+            {{ raise_exception('After the optional system message, roles must alternate') }}{% endif %}\
+            {% if m['role'] == 'user' %}{% if loop.last and system_message is defined %}\
+            {{ '[INST] ' + system_message + '\n\n' + m['content'] + '[/INST]' }}{% else %}\
+            {{ '[INST] ' + m['content'] + '[/INST]' }}{% endif %}{% else %}{{ ' ' + m['content'] + eos_token }}{% endif %}{% endfor %}",
+        hello: "<s>[INST] Be brief.\n\nHi[/INST]",
+    },
+    Family {
+        name: "Llama 2: the system message in the first question, turns alternate",
+        template: "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}\
+            {% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}\
+            {% set system_message = false %}{% endif %}{% for m in loop_messages %}\
+            {% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}\
+            {% if loop.index0 == 0 and system_message != false %}\
+            {% set content = '<<SYS>>\n' + system_message + '\n<</SYS>>\n\n' + m['content'] %}{% else %}{% set content = m['content'] %}{% endif %}\
+            {% if m['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}\
+            {% elif m['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
+        hello: "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]",
+    },
+    Family {
+        name: "Phi: a role that it does not know is left out without a word",
+        template: "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '<|user|>\n' + m['content'] + '<|end|>\n' }}\
+            {% elif m['role'] == 'assistant' %}{{ '<|assistant|>\n' + m['content'] + '<|end|>\n' }}{% endif %}{% endfor %}\
+            {% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
+        hello: "<s><|user|>\nBe brief.\n\nHi<|end|>\n<|assistant|>\n",
+    },
+    Family {
+        name: "SmolVLM: content is a list of parts",
+        template: "<|im_start|>{% for m in messages %}{{ m['role'] | capitalize }}{% if m['content'][0]['type'] == 'image' %}{{ ':' }}\
+            {% else %}{{ ': ' }}{% endif %}{% for line in m['content'] %}{% if line['type'] == 'text' %}{{ line['text'] }}\
+            {% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}\
+            {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
+        hello: "<|im_start|>System: Be brief.<end_of_utterance>\nUser: Hi<end_of_utterance>\nAssistant:",
+    },
+    Family {
+        name: "DeepSeek R1: thoughts of earlier turns are left out, system messages are joined",
+        template: "{% set ns = namespace(system='') %}{% for m in messages %}{% if m['role'] == 'system' %}\
+            {% if ns.system %}{% set ns.system = ns.system + '\n\n' + m['content'] %}{% else %}{% set ns.system = m['content'] %}{% endif %}\
+            {% endif %}{% endfor %}{{ bos_token }}{{ ns.system }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '<User>' + m['content'] }}\
+            {% elif m['role'] == 'assistant' %}{% set content = m['content'] %}{% if '</think>' in content %}\
+            {% set content = content.split('</think>')[-1] %}{% endif %}{{ '<Assistant>' + content + eos_token }}{% endif %}{% endfor %}\
+            {% if add_generation_prompt %}{{ '<Assistant><think>\n' }}{% endif %}",
+        hello: "<s>Be brief.<User>Hi<Assistant><think>\n",
+    },
+    Family {
+        name: "Command-R: a preamble, and turns by role",
+        template: "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}\
+            {% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}\
+            {% if system_message != false %}{{ '<|SYSTEM|>' + system_message + '<|END|>' }}{% endif %}{% for m in loop_messages %}\
+            {% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate') }}{% endif %}\
+            {% set content = m['content'] %}{% if m['role'] == 'user' %}{{ '<|USER|>' + content.strip() + '<|END|>' }}\
+            {% elif m['role'] == 'assistant' %}{{ '<|BOT|>' + content.strip() + '<|END|>' }}{% endif %}{% endfor %}\
+            {% if add_generation_prompt %}{{ '<|BOT|>' }}{% endif %}",
+        hello: "<s><|SYSTEM|>Be brief.<|END|><|USER|>Hi<|END|><|BOT|>",
+    },
+    Family {
+        name: "Granite: a system message of its own where there is none, and roles between marks",
+        template: "{% if messages[0]['role'] == 'system' %}{% set system_message = messages[0]['content'] %}{% set loop_messages = messages[1:] %}\
+            {% else %}{% set system_message = 'You are Granite.' %}{% set loop_messages = messages %}{% endif %}\
+            {{ '<|role|>system<|/role|>' + system_message + '<|end|>\n' }}{% for m in loop_messages %}\
+            {{ '<|role|>' + m['role'] + '<|/role|>' + m['content'] + '<|end|>\n' }}{% endfor %}\
+            {% if add_generation_prompt %}{{ '<|role|>assistant<|/role|>' }}{% endif %}",
+        hello: "<|role|>system<|/role|>Be brief.<|end|>\n<|role|>user<|/role|>Hi<|end|>\n<|role|>assistant<|/role|>",
+    },
+];
+
+fn message(role: Role, content: &str) -> Message {
+    Message::new(role, content)
+}
+
+#[test]
+fn question_with_instructions_is_as_the_family_writes_it() {
+    for Family { name, template, hello } in FAMILIES {
+        let messages = [message(Role::System, "Be brief."), message(Role::User, "Hi")];
+        assert_eq!(render(template, &messages).unwrap(), hello, "{name}");
+    }
+}
+
+#[test]
+fn no_word_of_a_conversation_is_lost() {
+    use Role::{Assistant, System, User};
+    let shapes: [&[Role]; 9] = [
+        &[User],
+        &[User, User],
+        &[System, System, User],
+        &[System],
+        &[Assistant, User],
+        &[User, Assistant, Assistant, User],
+        &[User, Assistant, System, User],
+        &[User, System],
+        &[System, Assistant, User, User, Assistant, System],
+    ];
+    for Family { name, template, .. } in FAMILIES {
+        for roles in shapes {
+            let words: Vec<String> = (0..roles.len()).map(|place| format!("word{place}.")).collect();
+            let messages: Vec<Message> =
+                roles.iter().zip(&words).map(|(role, word)| message(*role, word)).collect();
+            let prompt =
+                render(template, &messages).unwrap_or_else(|error| panic!("{name}, {roles:?}: {error:?}"));
+            for word in &words {
+                assert_eq!(prompt.matches(word.as_str()).count(), 1, "{name}, {roles:?}: {word} in {prompt}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tools_calls_and_results_reach_every_family() {
+    for Family { name, template, .. } in FAMILIES {
+        let mut messages = conversation();
+        messages.insert(0, message(Role::System, "Be brief."));
+        messages[3].content = "heavy rain".into();
+        messages.push(message(Role::User, "Thanks"));
+        let prompt = with_tools(&compile(template), &messages, &[weather()])
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        for word in ["Be brief.", "weather", "Rain in Ulm?", r#"{"city": "Ulm"}"#, "heavy rain", "Thanks"] {
+            assert!(prompt.contains(word), "{name}: {word} in {prompt}");
+        }
+    }
+}
+
+#[test]
+fn role_for_results_is_replaced_where_a_template_has_calls_alone() {
+    let template = "{% for tool in tools or [] %}{{ tool.function.name }};{% endfor %}{% for m in messages %}\
+        {% if m.tool_calls %}{{ m.role }}:{{ m.tool_calls[0].function.name }};\
+        {% elif m.role in ['system', 'user', 'assistant'] %}{{ m.role }}:{{ m.content }};{% endif %}{% endfor %}";
+    assert_eq!(
+        with_tools(&compile(template), &conversation(), &[weather()]).unwrap(),
+        "weather;user:Rain in Ulm?;assistant:weather;user:<tool_response>\nnone\n</tool_response>;"
+    );
+}
+
+#[test]
+fn template_that_leaves_out_the_question_is_refused_at_the_load() {
+    for (template, reason) in [
+        ("{{ bos_token }}", "leaves out what the user says"),
+        ("", "leaves out what the user says"),
+        ("{% for m in messages %}{{ m.role }}{% endfor %}", "leaves out what the user says"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "more steps"),
+        (
+            "{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{{ s }}{% endfor %}",
+            "far more than it is given",
+        ),
+        (
+            "{% set s = 'a' * 1000000 %}{% set x %}{% for i in range(100000) %}{{ s }}{% endfor %}{% endset %}",
+            "far more than it is given",
+        ),
+        ("{% for m in messages %}{{ m.content }", "can't be read"),
+    ] {
+        let why = ChatTemplate::probe(Some(template)).unwrap_err();
+        assert!(why.contains(reason), "{template}: {why}");
+    }
+    // One that only takes other conversations is left to say so.
+    let picky =
+        "{% if messages|length < 3 %}{{ raise_exception('too short') }}{% endif %}{{ messages[0].content }}";
+    assert_eq!(ChatTemplate::probe(Some(picky)), Ok(Abilities::default()));
+}
+
+#[test]
+fn values_of_the_request_reach_the_template() {
+    let template = compile(
+        "{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking is defined and not enable_thinking %}<no>{% endif %}{{ style }}",
+    );
+    assert!(template.abilities().thinking);
+    let messages = [message(Role::User, "Hi")];
+    let kwargs = json!({"enable_thinking": false, "style": "terse"}).as_object().cloned().unwrap();
+    let rendering = Rendering { messages: &messages, kwargs: Some(&kwargs), ..Rendering::default() };
+    assert_eq!(template.render(&rendering).unwrap(), "Hi<no>terse");
+    // They win over what the request says of thinking in other words.
+    let effort = Some(ReasoningEffort::High);
+    assert_eq!(template.render(&Rendering { effort, ..rendering }).unwrap(), "Hi<no>terse");
+    assert_eq!(template.render(&Rendering { effort, kwargs: None, ..rendering }).unwrap(), "Hi");
+}
