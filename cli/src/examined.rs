@@ -38,6 +38,7 @@ pub(crate) fn subject(settings: &Settings, url_given: bool) -> Result<Subject> {
         slots: u32::try_from(settings.node.slots).unwrap_or(u32::MAX),
         context_length: settings.node.context_length,
         gpu_layers: settings.node.gpu_layers,
+        worker_sandbox: settings.node.worker_sandbox,
         default_model: settings.model.clone(),
         embedded_model: TINY_ID.to_owned(),
         policy: settings.storage.policy(),

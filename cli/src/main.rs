@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use hearth_node::confine;
 use mimalloc::MiMalloc;
 use settings::Settings;
 
@@ -66,6 +67,9 @@ enum Command {
         /// Which engine
         #[arg(value_parser = ["llama", "probe"])]
         kind: String,
+        /// What it may do, as JSON
+        #[arg(long)]
+        confinement: Option<String>,
     },
 }
 
@@ -86,18 +90,25 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
+    // Before a thread starts: most of what a worker gives up holds for the threads that start afterwards.
+    let confined = match &command {
+        Command::Engine { confinement: Some(confinement), .. } => {
+            confine::apply(&serde_json::from_str(confinement)?)
+        }
+        _ => Ok(()),
+    };
     let runtime = match &command {
         // A worker's own threads compute; its I/O needs no more than one.
         Command::Engine { .. } => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
     };
-    runtime.block_on(dispatch(command))?;
+    runtime.block_on(dispatch(command, confined))?;
     // What still runs in the background has nothing left to do.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
-async fn dispatch(command: Command) -> Result<()> {
+async fn dispatch(command: Command, confined: Result<(), String>) -> Result<()> {
     match command {
         Command::Up(up) => home::up(up).await,
         Command::Node(node) => node::run(node).await,
@@ -157,8 +168,11 @@ async fn dispatch(command: Command) -> Result<()> {
             println!("{}", api::document()?);
             Ok(())
         }
-        Command::Engine { kind } => {
+        Command::Engine { kind, .. } => {
             hearth_telemetry::logs::to_supervisor("warn")?;
+            if let Err(reason) = confined {
+                tracing::warn!(reason, "the worker is confined less than it could be");
+            }
             if kind == "probe" {
                 let probe = hearth_node::engines::probe::look().map_err(anyhow::Error::msg)?;
                 println!("{}", serde_json::to_string(&probe)?);

@@ -46,6 +46,9 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
     config.saved_prefix_bytes =
         settings.node.prefix_cache.map_or(config.saved_prefix_bytes, |size| size.as_u64());
     config.prefixes_on_disk = settings.node.prefix_cache_on_disk;
+    config.worker_environment = Settings::worker_environment();
+    config.worker_memory = settings.node.worker_memory.map(|size| size.as_u64());
+    config.worker_sandbox = settings.node.worker_sandbox;
     config.limits = Limits {
         loaded_models: settings.node.max_loaded_models,
         slots: settings.node.slots,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
@@ -122,6 +123,11 @@ pub(crate) struct NodeSettings {
     pub(crate) prefix_cache: Option<ByteSize>,
     /// Whether that is written to the model folder when a model leaves memory, and read when it comes back.
     pub(crate) prefix_cache_on_disk: bool,
+    /// The most memory that a model's process may have beside mapped files, in bytes or as `8GB`; 0: no limit;
+    /// absent: as the model needs.
+    pub(crate) worker_memory: Option<ByteSize>,
+    /// Whether a model's process may open only the files that it needs, where the system can see to it.
+    pub(crate) worker_sandbox: bool,
 }
 
 /// The hub's settings.
@@ -194,6 +200,8 @@ impl Default for NodeSettings {
             gpu_layers: 999,
             prefix_cache: None,
             prefix_cache_on_disk: false,
+            worker_memory: None,
+            worker_sandbox: true,
         }
     }
 }
@@ -237,6 +245,13 @@ impl Settings {
         })
     }
 
+    /// The environment of workers: what they need of this process'.
+    pub(crate) fn worker_environment() -> Vec<(OsString, OsString)> {
+        #[expect(clippy::disallowed_methods, reason = "this is a config module")]
+        let all = std::env::vars_os();
+        hearth_node::confine::environment(all)
+    }
+
     /// The folder of model files.
     pub(crate) fn models_folder(&self) -> PathBuf {
         self.data.join("models")
@@ -271,6 +286,8 @@ impl Settings {
                 "gpu_layers": self.node.gpu_layers,
                 "prefix_cache": self.node.prefix_cache.map(|size| size.as_u64()),
                 "prefix_cache_on_disk": self.node.prefix_cache_on_disk,
+                "worker_memory": self.node.worker_memory.map(|size| size.as_u64()),
+                "worker_sandbox": self.node.worker_sandbox,
             },
             "providers": self.providers.iter().map(|(name, provider)| (name.clone(), shown(provider))).collect::<Map<_, _>>(),
             "aliases": self.aliases,

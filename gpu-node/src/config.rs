@@ -1,20 +1,18 @@
 //! How a node is set up.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{collections::HashMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use hearth_domain::Modality;
 
 use crate::{
-    catalog::ModelFile,
-    context::{self, AUTOMATIC_MIN},
-    frames::LoadSpec,
-    memory,
-    scheduler::Limits,
-    storage::Policy,
+    catalog::ModelFile, confine::Confinement, frames::LoadSpec, memory, scheduler::Limits, storage::Policy,
 };
 
 /// The folder of kept prompts and answers, in the model folder.
 const PREFIXES: &str = ".prefixes";
+/// What a worker may have beside twice its model's need, in bytes: threads' stacks, the allocator's reserve, prompts
+/// and grammars. Most of it is reserved and never used.
+const WORKER_MEMORY_SPARE: u64 = 4 << 30;
 
 /// A node's settings, whole before it starts.
 #[derive(Debug, Clone)]
@@ -45,6 +43,13 @@ pub struct NodeConfig {
     pub saved_prefix_bytes: u64,
     /// Whether they are written to the model folder when a model leaves memory, and read when it comes back.
     pub prefixes_on_disk: bool,
+    /// The environment of workers, whole.
+    pub worker_environment: Vec<(OsString, OsString)>,
+    /// The most memory that a worker may have beside mapped files, in bytes; 0 for no limit. Absent: as the model's
+    /// need says, where nothing but the processor computes.
+    pub worker_memory: Option<u64>,
+    /// Whether workers may open only the files that they need, where the system can see to it.
+    pub worker_sandbox: bool,
     /// How long a load may take.
     pub load_timeout: Duration,
     /// How long a worker with runs may say nothing.
@@ -83,6 +88,9 @@ impl NodeConfig {
             gpu_layers: 999,
             saved_prefix_bytes: default_saved_prefix_bytes(),
             prefixes_on_disk: false,
+            worker_environment: Vec::new(),
+            worker_memory: None,
+            worker_sandbox: true,
             load_timeout: Duration::from_secs(300),
             stall_timeout: Duration::from_secs(60),
             queue_timeout: Duration::from_secs(600),
@@ -110,6 +118,26 @@ impl NodeConfig {
             prefix_folder: self.prefixes_on_disk.then(|| self.prefix_folder(file)),
             parse_special_in_user_text: self.parse_special_in_user_text,
         }
+    }
+}
+
+impl NodeConfig {
+    /// What the worker of the model in `file` may do, which is expected to take `need` bytes.
+    #[must_use]
+    pub fn confinement(&self, file: &ModelFile, need: Option<u64>) -> Confinement {
+        let folder = self.prefixes_on_disk.then(|| self.prefix_folder(file));
+        let mut confinement = Confinement::for_model(&file.path, folder.as_deref());
+        // The drivers of GPUs map far more than they use, and open files of their own.
+        let processor_alone = !cfg!(any(feature = "cuda", feature = "metal", feature = "vulkan"));
+        let by_need = need.filter(|_| processor_alone).map(|bytes| {
+            bytes
+                .saturating_mul(2)
+                .saturating_add(self.saved_prefix_bytes)
+                .saturating_add(WORKER_MEMORY_SPARE)
+        });
+        confinement.memory_bytes = self.worker_memory.or(by_need).filter(|bytes| *bytes > 0);
+        confinement.landlock = self.worker_sandbox && processor_alone;
+        confinement
     }
 }
 

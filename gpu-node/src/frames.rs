@@ -31,6 +31,8 @@ pub enum Command {
         run: RunId,
         /// What to make.
         task: Box<Task>,
+        /// Whether its client is given the answer in one piece.
+        whole: bool,
     },
     /// Stop a run between two steps.
     Cancel {

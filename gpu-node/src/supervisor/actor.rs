@@ -307,9 +307,8 @@ impl Actor {
                 Effect::Stop(model, reason) => self.stop(&model, reason),
                 Effect::Dispatch(run) => {
                     self.keeper.note_use(&self.runs.model_of(run));
-                    if let Some(task) = self.runs.dispatched(run) {
-                        let task = Box::new(task);
-                        self.tell_worker(run, Command::Run { run, task });
+                    if let Some(command) = self.runs.dispatched(run) {
+                        self.tell_worker(run, command);
                     }
                 }
                 Effect::Position(run, position) => self.runs.push(run, RunEventBody::Queued { position }),

@@ -10,7 +10,7 @@ use hearth_domain::{Modality, RunId, Task};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, node::NodeRun};
 
 use super::{RunLog, metrics};
-use crate::scheduler::Submission;
+use crate::{frames::Command, scheduler::Submission};
 
 /// What the logs of ended runs may take together, in bytes: runs that end in a crowd, or of large vectors, are
 /// kept for a shorter time.
@@ -102,12 +102,13 @@ impl Runs {
         self.active.get(&run).map(|active| active.request.model.clone()).unwrap_or_default()
     }
 
-    /// Notes that a run has a slot, and gives what it is to make.
-    pub(super) fn dispatched(&mut self, run: RunId) -> Option<Task> {
+    /// Notes that a run has a slot, and gives the command that has a worker carry it out.
+    pub(super) fn dispatched(&mut self, run: RunId) -> Option<Command> {
         let active = self.active.get_mut(&run)?;
         active.dispatched = true;
         metrics::queue_wait(active.since.elapsed());
-        Some(active.request.task.clone())
+        let NodeRun { task, whole, .. } = &active.request;
+        Some(Command::Run { run, task: Box::new(task.clone()), whole: *whole })
     }
 
     pub(super) fn push(&mut self, run: RunId, body: RunEventBody) {
@@ -215,8 +216,14 @@ mod tests {
 
     fn run(runs: &mut Runs, text: usize) -> RunId {
         let (run, task) = (RunId::new(), TextTask::new(Vec::new(), Sampling::default()).into());
-        let request =
-            NodeRun { run, model: "m".to_owned(), task, priority: Priority::Normal, detached: false };
+        let request = NodeRun {
+            run,
+            model: "m".to_owned(),
+            task,
+            priority: Priority::Normal,
+            whole: false,
+            detached: false,
+        };
         runs.begin(request, Modality::Text);
         runs.push(run, RunEventBody::text("x".repeat(text)));
         runs.end(run, RunEventBody::Done { finish_reason: FinishReason::Stop });

@@ -4,12 +4,12 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::OwnedFd,
-    path::Path,
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use bytesize::ByteSize;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::UnixStream,
@@ -19,7 +19,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::actor::Message;
-use crate::frames::{self, Command, FrameReader, FrameWriter, LoadSpec};
+use crate::{
+    NodeConfig,
+    confine::Confinement,
+    frames::{self, Command, FrameReader, FrameWriter, LoadSpec},
+};
 
 /// How much of a worker's last words is kept, in lines.
 const LAST_WORDS: usize = 3;
@@ -44,7 +48,8 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts a process for `model` and tells it to load; what it reports goes to `inbox`.
     pub(super) fn spawn(
-        executable: &Path,
+        config: &NodeConfig,
+        confinement: &Confinement,
         model: &str,
         spec: LoadSpec,
         epoch: u64,
@@ -52,15 +57,18 @@ impl Worker {
     ) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut child = tokio::process::Command::new(executable)
+        let confined = serde_json::to_string(confinement).map_err(io::Error::other)?;
+        let mut child = tokio::process::Command::new(&config.executable)
             .arg0("hearth")
-            .args(["engine", "llama"])
+            .args(["engine", "llama", "--confinement", &confined])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            // A model file that takes the worker over finds no secrets there.
+            .env_clear()
+            .envs(config.worker_environment.iter().map(|(name, value)| (name, value)))
             // Else an abort in ggml starts a debugger to print a backtrace.
             .env("GGML_NO_BACKTRACE", "1")
-            .env_remove("HEARTH_TOKEN")
             // Has glibc ask for huge pages. A step reads all weights once: in pages of 4 KiB a good part
             // of its time goes to finding where they are.
             // Another C library doesn't look at it.
@@ -75,7 +83,8 @@ impl Worker {
         let _ = commands.send(Command::Load(spec));
         tokio::spawn(write(writer, outbox));
         let worker = Self { commands, killed: CancellationToken::new(), keeps, epoch, pid: child.id() };
-        let watch = Watch { model: model.to_owned(), epoch, inbox, killed: worker.killed.clone() };
+        let (model, killed) = (model.to_owned(), worker.killed.clone());
+        let watch = Watch { model, epoch, inbox, killed, memory_bytes: confinement.memory_bytes };
         let stderr = child.stderr.take();
         tokio::spawn(async move { watch.run(child, stderr, reports).await });
         Ok(worker)
@@ -125,6 +134,8 @@ struct Watch {
     epoch: u64,
     inbox: mpsc::UnboundedSender<Message>,
     killed: CancellationToken,
+    /// The memory that it may have.
+    memory_bytes: Option<u64>,
 }
 
 impl Watch {
@@ -142,7 +153,12 @@ impl Watch {
         if tokio::time::timeout(LAST_WORDS_WAIT, &mut listener).await.is_err() {
             listener.abort();
         }
-        let how = describe_end(status, &joined(&words));
+        // Clients are told how it ended. What it said may have paths and prompts: that is in the log alone.
+        let how = match status {
+            Ok(_) if ran_out_of_memory(&words) => out_of_memory(self.memory_bytes),
+            Ok(status) => format!("its process ended: {status}; the node's log has more"),
+            Err(error) => format!("its process was lost: {error}"),
+        };
         let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, how });
     }
 
@@ -199,9 +215,39 @@ async fn listen(model: String, stderr: Option<ChildStderr>, words: Arc<Words>) {
     }
 }
 
-fn joined(words: &Words) -> String {
+/// Whether its last words are those of an allocation that failed, in Rust or C++.
+fn ran_out_of_memory(words: &Words) -> bool {
     let kept = words.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.iter().map(String::as_str).collect::<Vec<_>>().join(" / ")
+    let marks = ["memory allocation of", "std::bad_alloc", "Cannot allocate memory", "out of memory"];
+    kept.iter().any(|line| marks.iter().any(|mark| line.contains(mark)))
+}
+
+fn out_of_memory(limit: Option<u64>) -> String {
+    match limit {
+        Some(bytes) => format!(
+            "its process wanted more memory than the {} that it may have; node.worker_memory sets that limit",
+            ByteSize(bytes)
+        ),
+        None => "its process wanted more memory than there is".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_allocations_are_told_from_other_ends() {
+        for (line, out) in [
+            ("memory allocation of 4096 bytes failed", true),
+            ("terminate called after throwing an instance of 'std::bad_alloc'", true),
+            ("GGML_ASSERT(n > 0) failed", false),
+        ] {
+            let words = Mutex::new(VecDeque::from([line.to_owned(), "Aborted".to_owned()]));
+            assert_eq!(ran_out_of_memory(&words), out, "{line}");
+        }
+        assert!(out_of_memory(Some(2 << 30)).contains("2.0 GiB"));
+    }
 }
 
 #[cfg(test)]

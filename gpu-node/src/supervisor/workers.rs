@@ -30,10 +30,9 @@ impl Actor {
                 return Err("its file is gone".to_owned());
             }
             let spec = self.config.load_spec(&file);
-            Worker::spawn(&self.config.executable, model, spec, epoch, self.inbox.clone()).map_err(|error| {
-                tracing::error!(model, %error, executable = %self.config.executable.display(), "no worker starts");
-                format!("a worker can't be started: {}", error.kind())
-            })
+            let confinement = self.config.confinement(&file, self.models.need(model, &self.config));
+            Worker::spawn(&self.config, &confinement, model, spec, epoch, self.inbox.clone())
+                .map_err(|error| format!("a worker can't be started: {error}"))
         });
         let process = self.models.process(model);
         process.saved_prefix_bytes = 0;

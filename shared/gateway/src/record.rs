@@ -208,6 +208,7 @@ impl Recorder {
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
             | RunEventBody::StopText { .. }
+            | RunEventBody::Structured { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::File { .. } => {}

@@ -78,7 +78,7 @@ impl Said {
             }
             RunEventBody::Usage { usage } => self.usage = Some(*usage),
             RunEventBody::Reasoning { added, .. } => self.given += added.text.len(),
-            RunEventBody::StopText { .. } => {}
+            RunEventBody::StopText { .. } | RunEventBody::Structured { .. } => {}
             _ => self.only_text = false,
         }
     }

@@ -222,6 +222,7 @@ impl Provider for NodeLink {
             model: call.model.to_string(),
             task: call.generation.task.clone(),
             priority: call.generation.priority,
+            whole: call.generation.whole,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
         };
         let first = self.connect(&run, None).await?;

@@ -1,6 +1,6 @@
 //! What a run has made, put together from its events.
 
-use hearth_domain::{FinishReason, Reasoning, TokenLogprob, ToolCall, check::MAX_CHOICES};
+use hearth_domain::{FinishReason, Reasoning, Structured, TokenLogprob, ToolCall, check::MAX_CHOICES};
 
 use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin};
 
@@ -19,6 +19,8 @@ pub struct Answer {
     pub logprobs: Vec<TokenLogprob>,
     /// The stop text that ended it, if that is known.
     pub stop_text: Option<String>,
+    /// How its JSON Schema was enforced, where it had one and that is known.
+    pub structured: Option<Structured>,
     /// Why it ended, once it has.
     pub finish_reason: Option<FinishReason>,
 }
@@ -69,6 +71,11 @@ impl Answers {
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
                 if let Some(answer) = self.at(*choice) {
                     go_on(&mut answer.tool_calls, *index, begins.as_ref(), arguments);
+                }
+            }
+            RunEventBody::Structured { choice, structured } => {
+                if let Some(answer) = self.at(*choice) {
+                    answer.structured = Some(structured.clone());
                 }
             }
             RunEventBody::ChoiceDone { choice, finish_reason } => {

@@ -1,6 +1,8 @@
 //! Run events: the one stream that every dialect renders, and that the run log keeps.
 
-use hearth_domain::{Artifact, Cost, Credits, FinishReason, NodeId, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{
+    Artifact, Cost, Credits, FinishReason, NodeId, Reasoning, Structured, TokenLogprob, Usage,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -101,6 +103,14 @@ pub enum RunEventBody {
         choice: u32,
         /// The stop text.
         text: String,
+    },
+    /// How the JSON Schema of an answer that ended was enforced. Comes before the answer's end.
+    Structured {
+        /// Of which answer, from 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        choice: u32,
+        /// How, and whether the answer fits.
+        structured: Structured,
     },
     /// One of several answers ended by itself; with a single answer only `Done` says so.
     ChoiceDone {

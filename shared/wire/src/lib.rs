@@ -16,6 +16,7 @@ pub mod native;
 pub mod node;
 pub mod openai;
 pub mod stream;
+pub mod structured;
 pub mod vector;
 
 pub use error::{ApiError, ErrorCode};

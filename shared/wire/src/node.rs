@@ -20,6 +20,10 @@ pub struct NodeRun {
     /// How soon it gets its turn.
     #[serde(default)]
     pub priority: Priority,
+    /// Whether its client is given the answer in one piece: only such an answer can be generated again when it
+    /// doesn't fit its schema.
+    #[serde(default)]
+    pub whole: bool,
     /// Whether it goes on when nobody reads its events any more.
     pub detached: bool,
 }

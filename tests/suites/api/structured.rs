@@ -103,3 +103,118 @@ async fn the_native_dialect_takes_a_schema_too() {
     assert_eq!(person, json!({"name": "Ada", "age": 36}), "{answer}");
     home.stop().await;
 }
+
+/// What the grammar can't hold an answer to is checked at its end, and told in each dialect.
+#[tokio::test]
+async fn relaxed_schemas_are_validated_in_each_dialect() {
+    let home = Home::start().await;
+    let client = home.client();
+    let mut person: Value = serde_json::from_str(PERSON).unwrap();
+    person["not"] = json!({"properties": {"name": {"const": "Bob"}}});
+    let expected = json!({
+        "enforced": "grammar+validated", "relaxed": ["not"], "valid": true, "attempts": 1, "errors": [],
+    });
+    let messages = json!([{"role": "user", "content": ADA}]);
+    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": person}});
+
+    let body = chat(&home.model, ADA, &format);
+    let answer = client.post("/v1/chat/completions", &body).await.json();
+    assert_eq!(answer["choices"][0]["structured"], expected, "{answer}");
+    let events = client.stream("/v1/chat/completions", &with(body, "stream", true)).await.rest().await;
+    let told: Vec<&Value> = events
+        .iter()
+        .map(|event| &event.data["choices"][0])
+        .filter(|choice| choice.get("structured").is_some())
+        .collect();
+    assert_eq!(
+        (told.len(), &told[0]["structured"], &told[0]["finish_reason"]),
+        (1, &expected, &json!("stop"))
+    );
+
+    let parameters = json!({"temperature": 0, "response_format": format});
+    let body = json!({"input": {"prompt": ADA}, "parameters": parameters});
+    let answer = client.post("/v1/generate", &body).await.json();
+    assert_eq!(answer["structured"], expected, "{answer}");
+
+    let format = json!({"type": "json_schema", "name": "answer", "schema": person});
+    let body = json!({"model": home.model, "input": ADA, "temperature": 0, "text": {"format": format}});
+    let answer = client.post("/v1/responses", &body).await.json();
+    assert_eq!(answer["structured"], expected, "{answer}");
+
+    let format = json!({"type": "json_schema", "schema": person});
+    let body = json!({
+        "model": home.model, "messages": messages, "max_tokens": 400, "temperature": 0,
+        "output_config": {"format": format},
+    });
+    let answer = client.post("/v1/messages", &body).await.json();
+    assert_eq!(answer["structured"], expected, "{answer}");
+    let events = client.stream("/v1/messages", &with(body, "stream", true)).await.rest().await;
+    let last = events.iter().find(|event| event.data["type"] == "message_delta").unwrap();
+    assert_eq!(last.data["structured"], expected);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn invalid_answers_are_generated_again_and_marked() {
+    let home = Home::start().await;
+    let client = home.client();
+    // The grammar allows what the schema forbids.
+    let never = json!({
+        "type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"],
+        "additionalProperties": false, "not": {"required": ["sure"]},
+    });
+    let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": never}});
+    let body = with(with(chat(&home.model, "Hello!", &format), "temperature", 1), "seed", 7);
+    let answer = client.post("/v1/chat/completions", &body).await.json();
+    let structured = &answer["choices"][0]["structured"];
+    assert_eq!((&structured["valid"], &structured["attempts"]), (&json!(false), &json!(3)), "{answer}");
+    assert!(!structured["errors"].as_array().unwrap().is_empty());
+    assert!(serde_json::from_str::<Value>(content(&answer)).unwrap()["sure"].is_boolean());
+    let taken = answer["usage"]["completion_tokens"].as_u64().unwrap();
+
+    // A stream can't be taken back.
+    let events =
+        client.stream("/v1/chat/completions", &with(body.clone(), "stream", true)).await.rest().await;
+    let last = events.iter().find(|event| event.data["choices"][0].get("structured").is_some()).unwrap();
+    assert_eq!(last.data["choices"][0]["structured"]["attempts"], 1);
+
+    // Nor are there tokens for another.
+    let once =
+        client.post("/v1/chat/completions", &with(body.clone(), "max_tokens", taken / 3 + 1)).await.json();
+    let structured = &once["choices"][0]["structured"];
+    assert_eq!((&structured["valid"], &structured["attempts"]), (&json!(false), &json!(1)), "{once}");
+
+    // Without a choice of tokens it would be the same answer.
+    let greedy = client.post("/v1/chat/completions", &with(body, "temperature", 0)).await.json();
+    assert_eq!(greedy["choices"][0]["structured"]["attempts"], 1, "{greedy}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn answers_cut_at_their_limit_are_marked() {
+    let home = Home::start().await;
+    let body = with(chat(&home.model, ADA, &schema(PERSON)), "max_tokens", 3);
+    let answer = home.client().post("/v1/chat/completions", &body).await.json();
+    let choice = &answer["choices"][0];
+    assert_eq!((&choice["finish_reason"], &choice["structured"]["valid"]), (&json!("length"), &json!(false)));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn refused_schemas_are_named_in_our_words() {
+    let home = Home::start().await;
+    for (schema, part) in [
+        (json!({"type": "nonsense"}), "isn't a valid JSON Schema"),
+        (json!({"$ref": "https://example.com/schema.json"}), "another document"),
+        (json!({"$ref": "#/$defs/missing"}), "which it doesn't have"),
+        (json!({"$ref": "#"}), "refers to itself"),
+        (json!({"type": "object", "not": {}}), "no JSON value"),
+    ] {
+        let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
+        let answer = home.client().post("/v1/chat/completions", &chat(&home.model, ADA, &format)).await;
+        let error = answer.error(400, "invalid_request");
+        assert_eq!(error["param"], "response_format.json_schema.schema", "{error}");
+        assert!(error["message"].as_str().unwrap().contains(part), "{error}");
+    }
+    home.stop().await;
+}

@@ -77,6 +77,11 @@ fn schemas() -> Vec<(&'static str, Value)> {
             json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}),
         ),
         ("all of many", json!({"allOf": (0..40).map(|n| text(&format!("^.*{n}.*$"))).collect::<Vec<_>>()})),
+        (
+            "all of many that repeat",
+            json!({"allOf": (1..60).map(|n| text(&format!("^(.{{0,{n}}}a)*"))).collect::<Vec<_>>()}),
+        ),
+        ("three that repeat", json!({"allOf": [40, 50, 60].map(|n| text(&format!("^(.{{0,{n}}}a)*")))})),
         ("a reference elsewhere", json!({"$ref": "https://example.com/schema.json"})),
         ("no schema", json!("none")),
         ("false", json!(false)),
@@ -108,7 +113,8 @@ async fn a_schema_that_is_made_to_do_harm_does_none() {
             Some(RunEventBody::Done { .. }) => {}
             Some(RunEventBody::Error { error }) => {
                 assert!(error.code == ErrorCode::InvalidRequest, "{what}: {error:?}");
-                assert_eq!(error.param.as_deref(), Some("response_format"), "{what}: {error:?}");
+                let param = error.param.as_deref().unwrap_or_default();
+                assert!(param.starts_with("response_format"), "{what}: {error:?}");
                 assert!(error.message.len() < 600, "{what}: {error:?}");
             }
             other => panic!("{what}: {other:?}"),

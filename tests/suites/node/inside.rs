@@ -61,7 +61,7 @@ impl Inside {
         priority: Priority,
     ) -> Result<Run, ApiError> {
         let (run, model) = (RunId::new(), model.to_owned());
-        let request = NodeRun { run, model, task: task.into(), priority, detached: false };
+        let request = NodeRun { run, model, task: task.into(), priority, whole: false, detached: false };
         let log = self.node.submit(request).await?;
         let events = log.read(0).unwrap().map(|event| serde_json::from_str::<RunEvent>(&event.json).unwrap());
         Ok(Run { id: run, events: events.boxed() })

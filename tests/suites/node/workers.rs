@@ -2,13 +2,15 @@
 
 use std::{fs, time::Duration};
 
-use hearth_tests::{eventually, is_running, signal};
+use hearth_tests::{Setup, eventually, is_running, signal};
 use hearth_wire::ErrorCode;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    LONG,
+    LONG, ask,
     inside::{Gate, Inside, script, short_task},
+    long,
 };
 
 /// What a run is told when its model's worker is this script.
@@ -35,9 +37,54 @@ async fn a_load_that_does_not_end_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_worker_that_ends_tells_how_and_what_it_said() {
-    let message = told("echo 'no such device' >&2; exit 3").await;
-    assert!(message.contains("exit status: 3") && message.contains("no such device"), "{message:?}");
+async fn clients_are_told_how_a_worker_ended_without_its_words() {
+    let message = told("echo '/home/somebody/model.gguf: no such device' >&2; exit 3").await;
+    assert!(message.contains("exit status: 3") && !message.contains("/home"), "{message:?}");
+}
+
+#[tokio::test]
+async fn failed_allocations_are_told_as_the_memory_limit() {
+    let message = told("echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$").await;
+    assert!(message.contains("node.worker_memory"), "{message:?}");
+}
+
+/// A model file that takes its worker over finds neither the node's secrets nor its files there.
+#[tokio::test]
+async fn workers_inherit_no_secrets_and_are_confined() {
+    let secrets = [
+        "HEARTH_PROVIDERS__X__API_KEY=sk-planted",
+        "HEARTH_PROVIDERS__X__KIND=openai",
+        "HEARTH_HUB__TOKEN=hf_planted",
+        "AWS_SECRET_ACCESS_KEY=planted",
+        "NVIDIA_API_KEY=planted",
+    ];
+    let home = Setup::new().under(&[&["env"], secrets.as_slice()].concat()).start().await;
+    let worker = home.worker(&home.model).await;
+    let environment = fs::read_to_string(format!("/proc/{worker}/environ")).unwrap();
+    assert!(!environment.contains("planted") && !environment.contains("HEARTH_"), "{environment:?}");
+    let limits = fs::read_to_string(format!("/proc/{worker}/limits")).unwrap();
+    let limit = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().next().unwrap().to_owned()
+    };
+    assert_eq!(limit("Max core file size"), "0");
+    assert_ne!(limit("Max data size"), "unlimited");
+    let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+    assert!(status.lines().any(|line| line.split_whitespace().eq(["NoNewPrivs:", "1"])), "{status}");
+    ask(&home.client(), &home.model).await;
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_beyond_its_memory_limit_ends_alone() {
+    let home = long(&["other"], "worker_memory = '96MB'").start().await;
+    let client = home.client();
+    let body = json!({"model": "other", "input": {"prompt": "Hello!"}});
+    let error = client.post("/v1/generate", &body).await.error(503, "model_load_failed");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("memory"), "{message}");
+    assert_eq!(client.get("/health").await.status, 200);
+    home.stop().await;
 }
 
 #[tokio::test]
@@ -60,7 +107,7 @@ async fn what_a_worker_leaves_behind_keeps_nothing_open() {
     let error = node.run(short_task()).await.error().await;
     let left: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
     signal("KILL", left).await;
-    assert!(error.message.contains("gone"), "{error:?}");
+    assert!(error.message.contains("exit status: 3"), "{error:?}");
     node.stop().await;
 }
 

@@ -180,6 +180,7 @@ mod tests {
             slots: 4,
             context_length: Some(4096),
             gpu_layers: 999,
+            worker_sandbox: true,
             default_model: None,
             embedded_model: "tiny-chat".to_owned(),
             policy: Policy::default(),

@@ -39,6 +39,24 @@ pub(super) fn features() -> Vec<Feature> {
     Vec::new()
 }
 
+/// Whether a worker's process is kept from files that it doesn't need.
+pub(super) fn sandbox(wanted: bool, there: bool) -> Finding {
+    match (wanted, there) {
+        (true, true) => {
+            Finding::ok("sandbox", "a model's process may open only the files that it needs (Landlock)")
+        }
+        (false, _) => Finding::ok(
+            "sandbox",
+            "turned off (node.worker_sandbox): a model's process has this user's files",
+        ),
+        (true, false) => Finding::warning(
+            "sandbox",
+            "this system has no Landlock: a model's process has this user's files",
+            "use model files from sources that you trust, or a Linux kernel with Landlock (5.13 or later)",
+        ),
+    }
+}
+
 /// `every_generation`: the build has a variant for each, and takes the best.
 pub(super) fn processor(features: &[Feature], every_generation: bool) -> Finding {
     let names = |there: bool| -> Vec<&str> {

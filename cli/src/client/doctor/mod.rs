@@ -17,6 +17,7 @@ use std::{
 };
 
 use hearth_node::{
+    confine,
     engines::probe::{self, Probe},
     memory::{self, Memory},
     storage::Policy,
@@ -47,6 +48,8 @@ pub(crate) struct Subject {
     pub(crate) slots: u32,
     pub(crate) context_length: Option<u32>,
     pub(crate) gpu_layers: u32,
+    /// Whether workers are to open only the files that they need.
+    pub(crate) worker_sandbox: bool,
     /// A file or an id; absent: the embedded model.
     pub(crate) default_model: Option<PathBuf>,
     pub(crate) embedded_model: String,
@@ -106,6 +109,7 @@ fn machine_findings(
         machine::threads(subject.threads, processors),
         machine::memory(memory),
         machine::engine(probe),
+        machine::sandbox(subject.worker_sandbox, confine::has_landlock()),
     ];
     if let Ok(probe) = probe {
         findings.extend(gpu::findings(&gpu::present(Path::new("/")), probe));

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     load::{EMBEDDINGS_AT_ONCE, fault},
-    thread::{Work, receive},
+    thread::{Wait, Work, receive},
 };
 use crate::frames::{Report, Timings};
 
@@ -78,7 +78,8 @@ impl Embedder {
     /// Takes in what came; false when nothing can come.
     fn drain(&mut self, work: &Receiver<Work>) -> bool {
         loop {
-            match receive(work, self.jobs.is_empty()) {
+            let wait = if self.jobs.is_empty() { Wait::Forever } else { Wait::No };
+            match receive(work, wait) {
                 Ok(Some(Work::Embed(mut job))) => {
                     job.began = Some(Instant::now());
                     let started = RunEventBody::Started { prompt_tokens: job.tokens };
@@ -92,6 +93,7 @@ impl Embedder {
                         self.finish(&job, FinishReason::Cancelled);
                     }
                 }
+                Ok(Some(Work::Checked(_) | Work::Wake | Work::Stop)) => {}
                 Ok(Some(Work::Admit(admission))) => {
                     let error = fault(admission.run, "the model gives embeddings only");
                     self.report(Report::Failed { run: admission.run, error });

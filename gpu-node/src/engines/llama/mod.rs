@@ -6,6 +6,7 @@
 //! closes the supervisor is gone, and the process ends, whatever the other side is doing.
 
 mod answer;
+mod attempt;
 pub(super) mod backend;
 mod cache;
 mod candidates;
@@ -37,12 +38,8 @@ mod vocabulary;
 use std::{
     collections::HashMap,
     os::{fd::AsFd as _, unix::net::UnixStream as StdUnixStream},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
-    time::Duration,
+    path::PathBuf,
+    sync::{Arc, mpsc},
 };
 
 use hearth_domain::{FinishReason, RunId, Usage};
@@ -59,6 +56,16 @@ const PREPARING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a worker that isn't needed any more waits for its last step, and for what it writes then.
 const LAST_STEP: Duration = Duration::from_secs(10);
+
+/// The folders that backends and their libraries are loaded from.
+pub(crate) fn backend_folders() -> Vec<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|binary| Some(binary.parent()?.to_owned()));
+    #[cfg(feature = "dynamic-backends")]
+    let built = llama_cpp_sys_2::BACKENDS_DIR.map(PathBuf::from);
+    #[cfg(not(feature = "dynamic-backends"))]
+    let built: Option<PathBuf> = None;
+    beside.into_iter().chain(built).collect()
+}
 
 /// What can end a worker.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +95,7 @@ pub async fn run() -> Result<(), WorkerError> {
     let writer = tokio::spawn(write(reports, outbox));
     let (work, inbox) = mpsc::channel();
     let (loaded, ready) = tokio::sync::oneshot::channel();
-    let step_reports = report.clone();
+    let (step_reports, inbox) = (report.clone(), (work.clone(), inbox));
     let steps = std::thread::spawn(move || thread::thread_main(&spec, inbox, &step_reports, loaded));
     // The supervisor may hang up while the model is still being read: watch for that too.
     let mut early = Vec::new();
@@ -176,13 +183,12 @@ impl Desk {
                     self.report.send(Report::Finished { run, reason, usage, timings: Timings::default() });
             }
             Command::Cancel { run } => self.send(Work::Cancel(run)),
-            Command::Run { run, task } => {
-                let preparation = Preparation::counted_in(&self.progress);
-                self.preparing.insert(run, preparation.clone());
+            Command::Run { run, task, whole } => {
+                self.preparing.insert(run);
                 let (preparer, prepared) = (Arc::clone(&self.preparer), self.prepared.clone());
                 // A long prompt, or a large schema, delays nobody else.
                 tokio::task::spawn_blocking(move || {
-                    let _ = prepared.send((run, preparer.prepare(run, *task, &preparation)));
+                    let _ = prepared.send((run, preparer.prepare(run, *task, whole)));
                 });
             }
         }
@@ -215,6 +221,13 @@ impl Desk {
             tracing::error!("the engine's thread is gone");
             std::process::exit(70);
         }
+    }
+}
+
+impl Drop for Desk {
+    /// The engine's thread has a sender of its own, so it must be told that no work comes any more.
+    fn drop(&mut self) {
+        let _ = self.work.send(Work::Stop);
     }
 }
 

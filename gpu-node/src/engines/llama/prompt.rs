@@ -7,20 +7,16 @@ use hearth_domain::{
 };
 use hearth_wire::{ApiError, ErrorCode};
 use llama_cpp_2::{model::LlamaModel, token::LlamaToken};
-use llguidance::Matcher;
 
 use super::{
     embed::EmbedJob,
-    grammar::Grammars,
+    grammar::{self, Grammars, SharedMatcher, Structure},
     load::Loaded,
     prefixes::Token,
-    preparation::{Cancelled, Preparation},
-    shield::Shield,
     slot::Markers,
-    template::{Abilities, ChatTemplate, Rendering},
+    template::ChatTemplate,
     thoughts::Thoughts,
     thread::Work,
-    tokenizer::{Tokenizer, Untokenized},
     tools::ToolFormat,
     vocabulary::Vocabulary,
 };
@@ -39,7 +35,13 @@ pub(super) struct Admission {
     pub(super) choices: u32,
     pub(super) top_logprobs: Option<u32>,
     /// What the answer must be like, before its first token.
-    pub(super) grammar: Option<Matcher>,
+    pub(super) grammar: Option<SharedMatcher>,
+    /// The request's field that the grammar is of.
+    pub(super) grammar_param: &'static str,
+    /// The check of the answer, if it has a JSON Schema.
+    pub(super) structure: Option<Arc<Structure>>,
+    /// Whether its client is given the answer in one piece.
+    pub(super) whole: bool,
     /// How calls are read from the answer, if tools are on offer.
     pub(super) tools: Option<ToolSyntax>,
     /// The end of the prompt's text, if what follows it may be thoughts.
@@ -109,30 +111,11 @@ impl Preparer {
         })
     }
 
-    /// What the model can do beside text, as far as its template tells.
-    pub(super) fn capabilities(&self) -> Option<Vec<Capability>> {
-        let thinks = self.template.marks_thoughts() || self.template.abilities().thinking;
-        let found = [(self.template.shows_tools(), Capability::Tools), (thinks, Capability::Reasoning)];
-        let found = found.into_iter().filter(|(there, _)| *there).map(|(_, capability)| capability);
-        (!self.embeds).then(|| found.collect())
-    }
-
-    /// What the engine needs for a run, or why it can't be. The work is bounded by the request's size and the
-    /// context's, and ends early when the run is cancelled.
-    pub(super) fn prepare(
-        &self,
-        run: RunId,
-        task: Task,
-        preparation: &Preparation,
-    ) -> Result<Work, ApiError> {
-        preparation.step()?;
+    /// What the engine needs for a run, or why it can't be.
+    pub(super) fn prepare(&self, run: RunId, task: Task, whole: bool) -> Result<Work, ApiError> {
         match task {
-            Task::Text(task) if !self.embeds => {
-                Ok(Work::Admit(Box::new(self.text(run, task, preparation)?)))
-            }
-            Task::Embedding(task) if self.embeds => {
-                Ok(Work::Embed(self.embedding(run, task, preparation)?))
-            }
+            Task::Text(task) if !self.embeds => Ok(Work::Admit(Box::new(self.text(run, task, whole)?))),
+            Task::Embedding(task) if self.embeds => Ok(Work::Embed(self.embedding(run, task)?)),
             Task::Text(_) => Err(ApiError::invalid("model", "this model gives embeddings, and no text")),
             Task::Embedding(_) => {
                 Err(ApiError::invalid("model", "this model gives text; ask an embedding model"))
@@ -143,13 +126,12 @@ impl Preparer {
         }
     }
 
-    fn text(&self, run: RunId, task: TextTask, preparation: &Preparation) -> Result<Admission, ApiError> {
-        self.check_size(&task)?;
+    fn text(&self, run: RunId, task: TextTask, whole: bool) -> Result<Admission, ApiError> {
         let offered = if task.tool_choice == ToolChoice::None { Vec::new() } else { task.tools.clone() };
         let (prompt, end) = self.prompt(&task, !offered.is_empty(), preparation)?;
         preparation.step()?;
         let format = self.template.tool_format();
-        let grammar = self.grammars.matcher(&self.model, &self.vocabulary, format, &task)?;
+        let compiled = self.grammars.of(&self.model, &self.vocabulary, format, &task)?;
         // Harmony marks prose too, so it is always read.
         let reads = !offered.is_empty() || format == ToolFormat::Harmony;
         let tools = reads.then(|| ToolSyntax {
@@ -159,15 +141,18 @@ impl Preparer {
             only_one: !task.parallel_tool_calls,
         });
         // A grammar has the answer begin at once, whatever the template would have the model do.
-        let thinks = grammar.is_none() && (self.template.marks_thoughts() || format == ToolFormat::Harmony);
+        let thinks = compiled.is_none() && (self.template.marks_thoughts() || format == ToolFormat::Harmony);
         Ok(Admission {
             run,
-            thinks_after: thinks.then_some(end),
-            prompt: prompt.into(),
+            grammar_param: grammar::param(&task),
+            thinks_after: thinks.then_some(text),
+            prompt: prompt.into_iter().map(|token| token.0).collect(),
             sampling: task.sampling,
             choices: task.choices.max(1),
             top_logprobs: task.top_logprobs,
-            grammar,
+            grammar: compiled.as_ref().map(|compiled| Arc::clone(&compiled.matcher)),
+            structure: compiled.and_then(|compiled| compiled.structure),
+            whole,
             tools,
         })
     }
@@ -303,5 +288,25 @@ mod tests {
         }
         let error = Context { length: 4096, trained: Some(4096) }.exceeded(5000, "messages");
         assert!(error.message.ends_with("made for no more"), "{}", error.message);
+    }
+}
+
+#[cfg(test)]
+impl Admission {
+    /// A run of one answer to a prompt of so many tokens.
+    pub(super) fn example(prompt: usize) -> Self {
+        Self {
+            run: RunId::new(),
+            prompt: vec![1; prompt].into(),
+            sampling: Sampling::default(),
+            choices: 1,
+            top_logprobs: None,
+            grammar: None,
+            grammar_param: "response_format",
+            structure: None,
+            whole: false,
+            tools: None,
+            thinks_after: None,
+        }
     }
 }

@@ -13,10 +13,10 @@ use llama_cpp_2::{
     sampling::LlamaSampler,
     token::{LlamaToken, data::LlamaTokenData, data_array::LlamaTokenDataArray},
 };
-use llguidance::Matcher;
 
 use super::{
     candidates::{self, Candidate},
+    grammar::{Constraint, Next},
     vocabulary::Vocabulary,
 };
 
@@ -30,7 +30,9 @@ const PENALTY_WINDOW: usize = 64;
 pub(super) struct Sampler {
     bias: Vec<(usize, f32)>,
     penalties: Option<Penalties>,
-    grammar: Option<Matcher>,
+    grammar: Option<Constraint>,
+    /// Logits to choose from once the grammar's mask is there.
+    held: Option<Vec<f32>>,
     /// How many of the likeliest tokens are looked at.
     keep: usize,
     /// Cuts them further and chooses one; without it the likeliest is taken.
@@ -47,17 +49,25 @@ pub(super) struct Sampled {
     pub(super) token: LlamaToken,
     /// How likely it was, if that was asked for.
     pub(super) logprob: Option<TokenLogprob>,
-    /// The grammar allows nothing after it.
-    pub(super) complete: bool,
+}
+
+/// What became of a row of logits.
+pub(super) enum Choice {
+    /// A token.
+    Token(Sampled),
+    /// Nothing may come: the answer is complete.
+    Complete,
+    /// The mask isn't there yet. The row is held until it is.
+    Held,
 }
 
 impl Sampler {
-    /// A sampler for `sampling`. With a seed, the answer `choice` of several gets one of its own.
+    /// A sampler for `sampling`. With a seed, each `variant`, which is another answer or attempt, gets one of its own.
     pub(super) fn new(
         sampling: &Sampling,
-        choice: u32,
+        variant: u32,
         top_logprobs: Option<u32>,
-        grammar: Option<Matcher>,
+        grammar: Option<Constraint>,
         vocabulary: &Vocabulary,
     ) -> Self {
         let mut bias: Vec<_> = sampling.logit_bias.iter().map(|(t, b)| (*t as usize, *b)).collect();
@@ -72,7 +82,7 @@ impl Sampler {
             0 => vocabulary.len(),
             top_k => top_k as usize,
         };
-        let seed = sampling.seed.map_or_else(rand::random, |seed| seed.wrapping_add(choice));
+        let seed = sampling.seed.map_or_else(rand::random, |seed| seed.wrapping_add(variant));
         let choose = || {
             let parts = [
                 LlamaSampler::top_p(sampling.top_p.unwrap_or(DEFAULT_TOP_P), 1),
@@ -86,6 +96,7 @@ impl Sampler {
             bias,
             penalties: Penalties::new(sampling),
             grammar,
+            held: None,
             keep,
             choice: (!greedy).then(choose),
             top_logprobs: top_logprobs.map(|n| n as usize),
@@ -94,36 +105,68 @@ impl Sampler {
         }
     }
 
-    /// Chooses the next token from its logits; `None` if there is none that may come.
+    /// Chooses the next token from its logits.
     ///
     /// # Errors
-    /// If the grammar's machine gives up, such as at a limit of its size.
-    pub(super) fn sample(
-        &mut self,
-        logits: &[f32],
-        vocabulary: &Vocabulary,
-    ) -> Result<Option<Sampled>, String> {
+    /// If the grammar gives up, such as at a limit of its size.
+    pub(super) fn sample(&mut self, logits: &[f32], vocabulary: &Vocabulary) -> Result<Choice, String> {
+        match self.grammar.as_mut().map(Constraint::poll) {
+            Some(Next::Pending) => {
+                self.held = Some(logits.to_vec());
+                return Ok(Choice::Held);
+            }
+            Some(Next::Complete) => return Ok(Choice::Complete),
+            Some(Next::Failed(why)) => return Err(why.clone()),
+            Some(Next::Mask(_)) | None => {}
+        }
         let changed = !self.bias.is_empty() || self.penalties.is_some() || self.grammar.is_some();
         if changed {
-            self.change(logits)?;
+            self.change(logits);
         }
         let row = if changed { &self.row } else { logits };
         candidates::likeliest(row, self.keep, &mut self.found);
-        let Some(token) = self.choose() else { return Ok(None) };
-        let mut complete = false;
+        let Some(token) = self.choose() else { return Ok(Choice::Complete) };
         if let Some(grammar) = &mut self.grammar {
-            grammar.consume_token(token.0.cast_unsigned()).map_err(|error| error.to_string())?;
-            complete = grammar.is_stopped();
+            grammar.take(token.0.cast_unsigned());
         }
         if let Some(penalties) = &mut self.penalties {
             penalties.saw(token);
         }
         let logprob = self.top_logprobs.map(|top| logprob(logits, token, top, vocabulary));
-        Ok(Some(Sampled { token, logprob, complete }))
+        Ok(Choice::Token(Sampled { token, logprob }))
+    }
+
+    /// Chooses from the row that is held, once the mask for it is there.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub(super) fn resume(&mut self, vocabulary: &Vocabulary) -> Result<Choice, String> {
+        if matches!(self.next(), Some(Next::Pending)) {
+            return Ok(Choice::Held);
+        }
+        match self.held.take() {
+            Some(logits) => self.sample(&logits, vocabulary),
+            None => Ok(Choice::Held),
+        }
+    }
+
+    /// Whether a row is held.
+    pub(super) fn holds_row(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether a grammar has the word on what comes next.
+    pub(super) fn is_constrained(&self) -> bool {
+        self.grammar.is_some()
+    }
+
+    /// What the grammar says of the next token, as far as it is known.
+    pub(super) fn next(&mut self) -> Option<&Next> {
+        self.grammar.as_mut().map(Constraint::poll)
     }
 
     /// Puts bias, penalties and mask to the row.
-    fn change(&mut self, logits: &[f32]) -> Result<(), String> {
+    fn change(&mut self, logits: &[f32]) {
         self.row.clear();
         self.row.extend_from_slice(logits);
         for (token, bias) in &self.bias {
@@ -134,13 +177,11 @@ impl Sampler {
         if let Some(penalties) = &self.penalties {
             penalties.apply(&mut self.row);
         }
-        if let Some(grammar) = &mut self.grammar {
-            let mask = grammar.compute_mask_or_eos().map_err(|error| error.to_string())?;
+        if let Some(Next::Mask(mask)) = self.grammar.as_mut().map(Constraint::poll) {
             for (logits, allowed) in self.row.chunks_mut(32).zip(mask.as_slice()) {
                 forbid(logits, *allowed);
             }
         }
-        Ok(())
     }
 
     fn choose(&mut self) -> Option<LlamaToken> {

@@ -1,6 +1,10 @@
 //! A slot: one answer that is being computed, in its sequence of the context.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::HashSet,
+    sync::{Arc, mpsc},
+    time::Instant,
+};
 
 use hearth_domain::{FinishReason, RunId};
 use hearth_wire::RunEventBody;
@@ -8,10 +12,12 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::{
     answer::{Answer, ToolReader},
+    attempt::{Attempt, Finished},
     cache::Leased,
+    grammar::{Constraint, Next},
     prefixes::{Token, WORTH_KEEPING, common_prefix},
-    prompt::Admission,
-    sampler::{Sampled, Sampler},
+    sampler::{Choice, Sampled, Sampler},
+    thread::Work,
     tools::ToolCallParser,
     turns::{Want, What},
     vocabulary::Vocabulary,
@@ -34,8 +40,15 @@ pub(super) struct Slot {
     next: Option<Token>,
     pub(super) generated: u32,
     max_tokens: u32,
+    /// It has as many tokens as it may, and its grammar is to say whether it is complete.
+    full: bool,
     ignore_eos: bool,
     answer: Answer,
+    attempt: Attempt,
+    /// Its text, if that is to be checked.
+    text: String,
+    /// Events that wait for the check.
+    held: Vec<RunEventBody>,
     /// When it got its sequence, and when its prompt was fed.
     pub(super) began: Instant,
     pub(super) prefilled: Option<Instant>,
@@ -43,22 +56,26 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(
-        admission: &Admission,
-        choice: u32,
+        attempt: Attempt,
         leased: &Leased,
         vocabulary: &Vocabulary,
         context_length: u32,
+        inbox: &mpsc::Sender<Work>,
     ) -> Self {
+        let (admission, choice) = (&attempt.admission, attempt.choice);
         let sampling = &admission.sampling;
-        let grammar = admission.grammar.as_ref().map(llguidance::Matcher::deep_clone);
-        let sampler = Sampler::new(sampling, choice, admission.top_logprobs, grammar, vocabulary);
+        let grammar = admission.grammar.as_ref().map(|grammar| {
+            let inbox = inbox.clone();
+            Constraint::start(grammar, move || drop(inbox.send(Work::Wake)))
+        });
+        let (variant, top_logprobs) = (attempt.variant(), admission.top_logprobs);
+        let sampler = Sampler::new(sampling, variant, top_logprobs, grammar, vocabulary);
         let tools = admission.tools.as_ref().map(|tools| ToolReader {
             parser: ToolCallParser::new(tools.format, &tools.offered),
             markers: tools.markers.clone(),
             called: false,
             only_one: tools.only_one,
         });
-        let room = context_length.saturating_sub(admission.prompt_tokens()).max(1);
         Self {
             run: admission.run,
             choice,
@@ -70,11 +87,15 @@ impl Slot {
             leader: None,
             next: None,
             generated: 0,
-            max_tokens: sampling.max_tokens.unwrap_or(room).min(room),
+            max_tokens: attempt.max_tokens(context_length),
+            full: false,
             ignore_eos: sampling.ignore_eos,
             answer: Answer::new(choice, sampling.stop.clone(), tools, admission.thoughts()),
+            text: String::new(),
+            held: Vec::new(),
             began: Instant::now(),
             prefilled: None,
+            attempt,
         }
     }
 
@@ -91,6 +112,8 @@ impl Slot {
     /// What it could use of the next step.
     pub(super) fn wants(&self) -> Want {
         let what = match self.prompt.len().saturating_sub(self.fed) {
+            // The row before has yet to be chosen from.
+            0 if self.full || self.sampler.holds_row() => What::Nothing,
             0 => What::Token,
             _ if self.leader.is_some() => What::Nothing,
             left => What::Prompt(left),
@@ -129,14 +152,50 @@ impl Slot {
         self.answer.thought
     }
 
-    /// Takes the token sampled after its last one; why the answer ends here, if it does.
+    /// Takes what became of its last row of logits; why the answer ends here, if it does.
     pub(super) fn take(
+        &mut self,
+        choice: Result<Choice, String>,
+        vocabulary: &Vocabulary,
+        events: &mut Vec<RunEventBody>,
+    ) -> Option<Result<FinishReason, String>> {
+        match choice {
+            Ok(Choice::Token(sampled)) => self.take_token(sampled, vocabulary, events).map(Ok),
+            Ok(Choice::Complete) => Some(Ok(self.finish(FinishReason::Stop, events))),
+            Ok(Choice::Held) => None,
+            Err(why) => {
+                self.finish(FinishReason::Stop, events);
+                Some(Err(why))
+            }
+        }
+    }
+
+    /// Goes on with what its grammar has said since; why the answer ends here, if it does.
+    pub(super) fn settle(
+        &mut self,
+        vocabulary: &Vocabulary,
+        events: &mut Vec<RunEventBody>,
+    ) -> Option<Result<FinishReason, String>> {
+        if self.sampler.holds_row() {
+            let choice = self.sampler.resume(vocabulary);
+            return self.take(choice, vocabulary, events);
+        }
+        match self.sampler.next()? {
+            Next::Complete => Some(Ok(self.finish(FinishReason::Stop, events))),
+            Next::Mask(_) | Next::Failed(_) if self.full => {
+                Some(Ok(self.finish(FinishReason::Length, events)))
+            }
+            Next::Mask(_) | Next::Failed(_) | Next::Pending => None,
+        }
+    }
+
+    fn take_token(
         &mut self,
         sampled: Sampled,
         vocabulary: &Vocabulary,
         events: &mut Vec<RunEventBody>,
     ) -> Option<FinishReason> {
-        let Sampled { token, complete, .. } = sampled;
+        let token = sampled.token;
         if vocabulary.ends_turn(token) && !self.ignore_eos {
             return Some(self.finish(FinishReason::Stop, events));
         }
@@ -145,14 +204,48 @@ impl Slot {
         if self.answer.push(sampled, vocabulary, events) {
             return Some(self.reason(FinishReason::Stop));
         }
-        if complete {
-            return Some(self.finish(FinishReason::Stop, events));
+        if self.generated < self.max_tokens {
+            return None;
         }
-        (self.generated >= self.max_tokens).then(|| self.finish(FinishReason::Length, events))
+        // The last token that it may have can be the one that completes it.
+        self.full = self.sampler.is_constrained();
+        (!self.full).then(|| self.finish(FinishReason::Length, events))
+    }
+
+    /// Collects its text, if that is to be checked; gives the events that go out now.
+    pub(super) fn gather(&mut self, events: Vec<RunEventBody>) -> Vec<RunEventBody> {
+        if self.attempt.admission.structure.is_some() {
+            for event in &events {
+                if let RunEventBody::Delta { text, .. } = event {
+                    self.text.push_str(text);
+                }
+            }
+        }
+        if self.attempt.holds_events() {
+            self.held.extend(events);
+            return Vec::new();
+        }
+        events
+    }
+
+    /// The answer, without its place in the context.
+    pub(super) fn into_finished(self, reason: FinishReason) -> Finished {
+        let Self { attempt, generated, max_tokens, text, held, .. } = self;
+        Finished { attempt, reason, generated, max_tokens, text, held, structured: None }
+    }
+
+    /// Whether the answer wasn't generated before.
+    pub(super) fn is_first_attempt(&self) -> bool {
+        self.attempt.number == 1
+    }
+
+    /// The request's field that its grammar is of.
+    pub(super) fn grammar_param(&self) -> &'static str {
+        self.attempt.admission.grammar_param
     }
 
     /// Ends the answer: what was held back goes out.
-    pub(super) fn finish(&mut self, reason: FinishReason, events: &mut Vec<RunEventBody>) -> FinishReason {
+    fn finish(&mut self, reason: FinishReason, events: &mut Vec<RunEventBody>) -> FinishReason {
         self.answer.finish(events);
         self.reason(reason)
     }

@@ -4,24 +4,29 @@
 //! ([`Turns`]), and samples each row that was asked for. Between two steps a run can be stopped; a long
 //! prompt is cut so that there is always a between.
 
+mod endings;
+
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, mpsc::Receiver},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender},
+    },
     time::{Duration, Instant},
 };
 
-use hearth_domain::{FinishReason, RunId};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use hearth_domain::RunId;
+use hearth_wire::RunEventBody;
 use llama_cpp_2::{DecodeError, llama_batch::LlamaBatch, token::LlamaToken};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
+    attempt::Attempt,
     cache::{Cache, seq_id},
     load::{BATCH, fault},
     progress::Progress,
-    prompt::Admission,
     slot::{Leader, Slot},
-    thread::{Work, receive},
+    thread::{Wait, Work, receive},
     turns::{Turn, Turns, Want},
     vocabulary::Vocabulary,
 };
@@ -29,6 +34,8 @@ use crate::frames::{LoadSpec, Report, Vitals};
 
 /// How often a step says that it steps: a long prompt gives nothing else to say.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+/// How long it waits for a grammar's mask where no slot has anything to compute, before it looks at the deadlines.
+const MASK_WAIT: Duration = Duration::from_millis(50);
 
 /// The engine of a model of texts.
 pub(super) struct Steps<'a> {
@@ -39,11 +46,15 @@ pub(super) struct Steps<'a> {
     /// Answers being computed, oldest first.
     slots: Vec<Slot>,
     /// Answers that wait for a slot, or for their run's first one to have fed the prompt.
-    waiting: VecDeque<(Arc<Admission>, u32)>,
+    waiting: VecDeque<Attempt>,
+    /// Every slot waits for its grammar's mask.
+    stalled: bool,
     runs: HashMap<RunId, Progress>,
     turns: Turns,
     vitals: Vitals,
     work: Receiver<Work>,
+    /// Where threads beside this one put what they have computed.
+    inbox: Sender<Work>,
     reports: UnboundedSender<Report>,
 }
 
@@ -59,6 +70,7 @@ impl<'a> Steps<'a> {
         vocabulary: Arc<Vocabulary>,
         spec: &LoadSpec,
         work: Receiver<Work>,
+        inbox: Sender<Work>,
         reports: UnboundedSender<Report>,
     ) -> Self {
         Self {
@@ -68,10 +80,12 @@ impl<'a> Steps<'a> {
             capacity: spec.slots as usize,
             slots: Vec::new(),
             waiting: VecDeque::new(),
+            stalled: false,
             runs: HashMap::new(),
             turns: Turns::default(),
             vitals: Vitals::default(),
             work,
+            inbox,
             reports,
         }
     }
@@ -97,21 +111,33 @@ impl<'a> Steps<'a> {
 
     /// Takes in what came; waits for something if there is nothing to do. False when nothing can come.
     fn drain(&mut self) -> bool {
+        let mut stalled = std::mem::take(&mut self.stalled);
         loop {
-            let idle = self.slots.is_empty() && self.waiting.is_empty();
-            match receive(&self.work, idle) {
-                Ok(Some(Work::Admit(admission))) => {
-                    let progress = Progress { choices: admission.choices, ..Progress::default() };
-                    self.runs.insert(admission.run, progress);
-                    let admission = Arc::new(*admission);
-                    let choices = 0..admission.choices;
-                    self.waiting.extend(choices.map(|choice| (Arc::clone(&admission), choice)));
-                }
-                Ok(Some(Work::Cancel(run))) => self.cancel(run),
-                Ok(Some(Work::Embed(_))) => tracing::error!("a model of texts was given something to embed"),
+            let wait = match (self.slots.is_empty() && self.waiting.is_empty(), stalled) {
+                (true, _) => Wait::Forever,
+                (false, true) => Wait::AtMost(MASK_WAIT),
+                (false, false) => Wait::No,
+            };
+            stalled = false;
+            match receive(&self.work, wait) {
+                Ok(Some(work)) => self.take(work),
                 Ok(None) => return true,
                 Err(()) => return false,
             }
+        }
+    }
+
+    fn take(&mut self, work: Work) {
+        match work {
+            Work::Admit(admission) => {
+                self.runs.insert(admission.run, Progress::new(admission.choices));
+                self.waiting.extend(Attempt::firsts(&Arc::new(*admission)));
+            }
+            Work::Cancel(run) => self.cancel(run),
+            Work::Checked(checked) => self.checked(*checked),
+            Work::Embed(_) => tracing::error!("a model of texts was given something to embed"),
+            // The next step looks for the mask.
+            Work::Wake | Work::Stop => {}
         }
     }
 
@@ -120,29 +146,32 @@ impl<'a> Steps<'a> {
     fn admit_waiting(&mut self) {
         while self.slots.len() < self.capacity {
             let prefills = |run| self.slots.iter().any(|slot| slot.run == run && slot.prefills());
-            let next = self.waiting.iter().position(|(a, choice)| *choice == 0 || !prefills(a.run));
-            let Some((admission, choice)) = next.and_then(|place| self.waiting.remove(place)) else { return };
-            let Some(leased) = self.cache.lease(&admission.prompt) else {
-                let error = fault(admission.run, "every sequence is taken");
-                return self.fail(admission.run, error);
+            let ready = |attempt: &Attempt| attempt.choice == 0 || !prefills(attempt.run());
+            let next = self.waiting.iter().position(ready);
+            let Some(attempt) = next.and_then(|place| self.waiting.remove(place)) else { return };
+            let run = attempt.run();
+            let Some(leased) = self.cache.lease(&attempt.admission.prompt) else {
+                return self.fail(run, fault(run, "every sequence is taken"));
             };
-            let mut slot = Slot::new(&admission, choice, &leased, &self.vocabulary, self.context_length);
-            slot.leader = Leader::of(&slot, &self.slots);
-            if choice == 0 {
-                let started = RunEventBody::Started { prompt_tokens: admission.prompt_tokens() };
-                self.report(Report::Event { run: admission.run, event: started });
+            if attempt.choice == 0 && attempt.number == 1 {
+                let started = RunEventBody::Started { prompt_tokens: attempt.admission.prompt_tokens() };
+                self.report(Report::Event { run, event: started });
             }
+            let mut slot = Slot::new(attempt, &leased, &self.vocabulary, self.context_length, &self.inbox);
+            slot.leader = Leader::of(&slot, &self.slots);
             self.slots.push(slot);
         }
     }
 
     fn step(&mut self, batch: &mut LlamaBatch<'_>) {
+        self.settle();
         self.catch_up();
         let wants: Vec<Want> = self.slots.iter().map(Slot::wants).collect();
         let mut most = BATCH as usize;
         loop {
             let turn = self.turns.next(&wants, most);
             if turn.shares().is_empty() {
+                self.stalled = !self.slots.is_empty();
                 return;
             }
             let rows = self.fill(batch, &turn);
@@ -220,112 +249,33 @@ impl<'a> Steps<'a> {
             let slot = &mut self.slots[row.slot];
             let logits = self.cache.logits(row.index);
             let mut events = Vec::new();
-            let outcome = match slot.sampler.sample(logits, &self.vocabulary) {
-                Ok(Some(sampled)) => Ok(slot.take(sampled, &self.vocabulary, &mut events)),
-                Ok(None) => Ok(Some(slot.finish(FinishReason::Stop, &mut events))),
-                Err(why) => Err(why),
-            };
-            let run = slot.run;
-            for event in events {
-                self.report(Report::Event { run, event });
-            }
-            match outcome {
-                Ok(None) => {}
-                Ok(Some(reason)) => ended.push((row.slot, Ok(reason))),
-                Err(why) => ended.push((row.slot, Err(why))),
-            }
+            let choice = slot.sampler.sample(logits, &self.vocabulary);
+            let outcome = slot.take(choice, &self.vocabulary, &mut events);
+            self.pass_on(row.slot, events);
+            ended.extend(outcome.map(|outcome| (row.slot, outcome)));
         }
-        // From the last, so that the places of the others stay.
-        ended.sort_unstable_by_key(|(slot, _)| std::cmp::Reverse(*slot));
-        let mut failed = Vec::new();
-        for (index, outcome) in ended {
-            let run = self.slots[index].run;
-            let reason = outcome.as_ref().copied().unwrap_or(FinishReason::Stop);
-            self.end(index, reason);
-            if let Err(why) = outcome {
-                failed.push((run, format!("the answer's grammar can't go on: {why}")));
-            }
-        }
-        for (run, why) in failed {
-            self.fail(run, fault(run, &why));
-        }
+        self.end_all(ended);
     }
 
-    /// Frees a slot; its run ends with its last answer.
-    fn end(&mut self, index: usize, reason: FinishReason) {
-        let slot = self.free(index);
-        let Some(progress) = self.runs.get_mut(&slot.run) else { return };
-        progress.count(&slot);
-        progress.ended += 1;
-        if slot.choice == 0 {
-            progress.reason = Some(reason);
+    /// Goes on with the answers whose grammar has said by now what may come next.
+    fn settle(&mut self) {
+        let mut ended = Vec::new();
+        for index in 0..self.slots.len() {
+            let mut events = Vec::new();
+            let outcome = self.slots[index].settle(&self.vocabulary, &mut events);
+            self.pass_on(index, events);
+            ended.extend(outcome.map(|outcome| (index, outcome)));
         }
-        let several = progress.choices > 1;
-        let last = progress.ended == progress.choices;
-        if several {
-            let event = RunEventBody::ChoiceDone { choice: slot.choice, finish_reason: reason };
-            self.report(Report::Event { run: slot.run, event });
-        }
-        if last {
-            self.finish(slot.run, reason);
-        }
+        self.end_all(ended);
     }
 
-    fn finish(&mut self, run: RunId, reason: FinishReason) {
-        if let Some(progress) = self.runs.remove(&run) {
-            let (usage, timings) = (progress.usage, progress.timings);
-            let reason =
-                if reason == FinishReason::Cancelled { reason } else { progress.reason.unwrap_or(reason) };
-            self.report(Report::Finished { run, reason, usage, timings });
+    /// Reports what came of a slot's tokens, or keeps it until the answer is checked.
+    fn pass_on(&mut self, index: usize, events: Vec<RunEventBody>) {
+        let slot = &mut self.slots[index];
+        let run = slot.run;
+        for event in slot.gather(events) {
+            self.report(Report::Event { run, event });
         }
-    }
-
-    fn cancel(&mut self, run: RunId) {
-        self.clear(run);
-        self.finish(run, FinishReason::Cancelled);
-    }
-
-    fn fail(&mut self, run: RunId, error: ApiError) {
-        self.clear(run);
-        if self.runs.remove(&run).is_some() {
-            self.report(Report::Failed { run, error });
-        }
-    }
-
-    /// Takes all answers of a run out.
-    fn clear(&mut self, run: RunId) {
-        self.waiting.retain(|(admission, _)| admission.run != run);
-        while let Some(index) = self.slots.iter().position(|slot| slot.run == run) {
-            let slot = self.free(index);
-            if let Some(progress) = self.runs.get_mut(&run) {
-                progress.count(&slot);
-            }
-        }
-    }
-
-    /// Takes a slot out; what it computed stays for others.
-    fn free(&mut self, index: usize) -> Slot {
-        let slot = self.slots.remove(index);
-        self.cache.release(slot.sequence);
-        slot
-    }
-
-    /// The context has no room, though each run keeps to its part of it: somebody must go.
-    fn fail_youngest(&mut self) {
-        if let Some(slot) = self.slots.last() {
-            let run = slot.run;
-            let message = "the model's context memory is full with other requests; try again later";
-            self.fail(run, ApiError::new(ErrorCode::QueueFull, message));
-        }
-    }
-
-    /// A failed decode leaves nothing that can be trusted.
-    fn fail_all(&mut self, why: &str) {
-        let runs: Vec<RunId> = self.slots.iter().map(|slot| slot.run).collect();
-        for run in runs {
-            self.fail(run, fault(run, why));
-        }
-        self.cache.clear(self.capacity);
     }
 
     fn tell_vitals(&mut self) {

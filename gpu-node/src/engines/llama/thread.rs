@@ -1,15 +1,18 @@
 //! The engine's thread: what it is handed, and what it does first.
 
-use std::sync::{
-    Arc,
-    mpsc::{Receiver, TryRecvError},
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError},
+    },
+    time::Duration,
 };
 
 use hearth_domain::RunId;
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::{
-    backend,
+    attempt::Finished,
     embed::{self, EmbedJob},
     fit,
     load::{self, BATCH},
@@ -31,35 +34,59 @@ pub(super) enum Work {
     Embed(EmbedJob),
     /// Stop a run.
     Cancel(RunId),
+    /// An answer was checked.
+    Checked(Box<Finished>),
+    /// A grammar has said what may come next.
+    Wake,
+    /// Nothing comes any more.
+    Stop,
 }
 
-/// The next work; waits for it if there is nothing else to do. An error when none can come any more.
-pub(super) fn receive(work: &Receiver<Work>, idle: bool) -> Result<Option<Work>, ()> {
-    if idle {
-        return work.recv().map(Some).map_err(drop);
-    }
-    match work.try_recv() {
-        Ok(work) => Ok(Some(work)),
-        Err(TryRecvError::Empty) => Ok(None),
-        Err(TryRecvError::Disconnected) => Err(()),
+/// How long to wait for work.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wait {
+    /// Not at all: there is something else to do.
+    No,
+    AtMost(Duration),
+    Forever,
+}
+
+/// The next work, if it comes in time. An error when none can come any more.
+pub(super) fn receive(work: &Receiver<Work>, wait: Wait) -> Result<Option<Work>, ()> {
+    let received = match wait {
+        Wait::Forever => work.recv().map(Some).map_err(drop),
+        Wait::AtMost(limit) => match work.recv_timeout(limit) {
+            Ok(work) => Ok(Some(work)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(()),
+        },
+        Wait::No => match work.try_recv() {
+            Ok(work) => Ok(Some(work)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(()),
+        },
+    };
+    match received? {
+        Some(Work::Stop) => Err(()),
+        other => Ok(other),
     }
 }
 
 /// Loads the model, says so with a [`Preparer`], and steps until the process ends.
 pub(super) fn thread_main(
     spec: &LoadSpec,
-    work: Receiver<Work>,
+    (inbox, work): (Sender<Work>, Receiver<Work>),
     reports: &UnboundedSender<Report>,
     loaded: oneshot::Sender<Preparer>,
 ) {
-    if let Err(reason) = load_and_step(spec, work, reports, loaded) {
+    if let Err(reason) = load_and_step(spec, (inbox, work), reports, loaded) {
         let _ = reports.send(Report::LoadFailed { reason });
     }
 }
 
 fn load_and_step(
     spec: &LoadSpec,
-    work: Receiver<Work>,
+    (inbox, work): (Sender<Work>, Receiver<Work>),
     reports: &UnboundedSender<Report>,
     ready: oneshot::Sender<Preparer>,
 ) -> Result<(), String> {
@@ -85,8 +112,9 @@ fn load_and_step(
             cache.read(&taken, spec.context_length as usize);
         }
         let _ = ready.send(preparer);
-        let _ = reports.send(Report::Ready(facts));
-        let mut cache = Steps::new(cache, Arc::clone(&loaded.vocabulary), spec, work, reports.clone()).run();
+        let _ = reports.send(Report::Ready);
+        let mut cache =
+            Steps::new(cache, Arc::clone(&loaded.vocabulary), spec, work, inbox, reports.clone()).run();
         if let Some(files) = files {
             cache.write(&files);
         }

@@ -126,6 +126,7 @@ fn choice_of(event: &RunEventBody) -> Option<u32> {
         | RunEventBody::Refusal { choice, .. }
         | RunEventBody::Reasoning { choice, .. }
         | RunEventBody::ToolCall { choice, .. }
+        | RunEventBody::Structured { choice, .. }
         | RunEventBody::ChoiceDone { choice, .. } => Some(*choice),
         _ => None,
     }

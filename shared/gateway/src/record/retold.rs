@@ -77,6 +77,7 @@ pub(super) fn tells<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool 
         | RunEventBody::Credits { .. }
         | RunEventBody::Refusal { .. }
         | RunEventBody::StopText { .. }
+        | RunEventBody::Structured { .. }
         | RunEventBody::Reasoning { .. }
         | RunEventBody::ChoiceDone { .. }
         | RunEventBody::Embedding { .. }

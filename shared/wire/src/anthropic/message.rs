@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::answer::Answer;
+use crate::{answer::Answer, structured::StructuredBody};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -35,6 +35,9 @@ pub struct MessagesAnswer {
     pub container: (),
     /// Tokens taken.
     pub usage: MessagesUsage,
+    /// How the answer's JSON Schema was enforced, for a local model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<StructuredBody>,
 }
 
 /// A piece of an answer.

@@ -16,6 +16,7 @@ use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::{Answer, Answers, ending},
     stream::{Frame, Render},
+    structured::StructuredBody,
 };
 
 /// Takes a run's events in order; gives frames, and the whole answer at the end.
@@ -124,6 +125,10 @@ impl Renderer {
         self.answer().and_then(|answer| answer.stop_text.clone()).filter(|_| reason == FinishReason::Stop)
     }
 
+    fn structured(&self) -> Option<StructuredBody> {
+        self.answer().and_then(|answer| answer.structured.as_ref()).map(Into::into)
+    }
+
     fn empty(&self) -> MessagesAnswer {
         MessagesAnswer {
             id: self.request_id.to_string(),
@@ -136,6 +141,7 @@ impl Renderer {
             stop_details: (),
             container: (),
             usage: self.usage.into(),
+            structured: self.structured(),
         }
     }
 
@@ -237,7 +243,11 @@ impl Renderer {
         let stop = self.stop_text(reason);
         let delta = json!({"stop_reason": stop_reason(reason, stop.is_some()), "stop_sequence": stop});
         let usage = MessagesUsage::from(self.usage);
-        frames.push(frame("message_delta", json!({"delta": delta, "usage": usage})));
+        let mut last = json!({"delta": delta, "usage": usage});
+        if let Some(structured) = self.structured() {
+            last["structured"] = json!(structured);
+        }
+        frames.push(frame("message_delta", last));
         self.ended = true;
         frames
     }

@@ -18,6 +18,7 @@ use crate::{
         logprobs::{LogitBias, biases, top_logprobs},
         tools::{ALLOWED, ToolBody, ToolChoiceBody, keep_allowed},
     },
+    structured::StructuredBody,
 };
 
 /// A request to generate. An unknown field is an error that names it.
@@ -315,6 +316,9 @@ pub struct GenerateResponse {
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
+    /// How the answer's JSON Schema was enforced, for a local model; of several answers that of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<StructuredBody>,
     /// What a client should know though nothing failed.
     pub warnings: Vec<String>,
 }

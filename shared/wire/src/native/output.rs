@@ -12,6 +12,7 @@ use crate::{
         reasoning::{ReasoningDetail, details},
         tools::ToolCallBody,
     },
+    structured::StructuredBody,
 };
 
 /// What was made.
@@ -75,6 +76,9 @@ pub struct OutputChoice {
     /// The tokens of the text, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobBody>>,
+    /// How its JSON Schema was enforced, for a local model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<StructuredBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
@@ -100,6 +104,7 @@ impl OutputChoice {
             reasoning_details: details(&answer.reasoning),
             tool_calls: bodies(&answer.tool_calls),
             logprobs: (!answer.logprobs.is_empty()).then(|| entries(&answer.logprobs)),
+            structured: answer.structured.as_ref().map(Into::into),
             finish_reason: answer.finish_reason,
         }
     }

@@ -58,6 +58,7 @@ impl Render for Renderer {
             RunEventBody::Started { .. }
             | RunEventBody::Reasoning { .. }
             | RunEventBody::StopText { .. }
+            | RunEventBody::Structured { .. }
             | RunEventBody::ChoiceDone { .. }
             | RunEventBody::Embedding { .. }
             | RunEventBody::File { .. }
@@ -149,6 +150,12 @@ impl Renderer {
             cost: self.cost.map(Into::into),
             credits_status: self.credits.clone(),
             finish_reason,
+            structured: self
+                .answers
+                .all()
+                .first()
+                .and_then(|answer| answer.structured.as_ref())
+                .map(Into::into),
             warnings: Vec::new(),
         }
     }

@@ -1,17 +1,19 @@
 //! What a model's output is held to: JSON that fits a schema, or calls of tools.
 //!
-//! llguidance keeps the output to a grammar, token by token. A client's schema becomes part of one,
-//! so its depth and size are bounded before anything walks it.
+//! llguidance keeps the output to a grammar, token by token. A client's schema becomes part of one: of an answer's
+//! schema [`crate::schema`] makes what a grammar can express, and of a tool's the depth and size are bounded before
+//! anything walks it.
 
 mod cache;
+mod compile;
+mod constraint;
+mod structure;
 
-use std::{fmt::Display, thread};
-
-use hearth_domain::ResponseFormat;
-use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, toktrie::TokEnv};
 use serde_json::{Value, json};
 
-pub(super) use cache::Grammars;
+pub(super) use cache::{Grammars, param};
+pub(super) use constraint::{Constraint, Next, SharedMatcher};
+pub(super) use structure::Structure;
 
 /// How deep a schema may be nested; the root is the first level.
 const MOST_LEVELS: usize = 64;
@@ -19,60 +21,8 @@ const MOST_LEVELS: usize = 64;
 const MOST_BYTES: usize = 128 * 1024;
 /// How many members one of its objects may have: the time that they take grows with their square.
 const MOST_MEMBERS: usize = 500;
-/// The stack for compiling, which llguidance does by recursion: ten times of what a schema within
-/// those bounds was seen to take.
-const STACK: usize = 32 * 1024 * 1024;
 
-/// What compiles grammars for a vocabulary: one for each model.
-///
-/// # Errors
-/// If the vocabulary can't be used.
-pub(super) fn factory(vocabulary: &TokEnv) -> Result<ParserFactory, String> {
-    let mut factory = ParserFactory::new_simple(vocabulary).map_err(|error| reason(&error))?;
-    // The engine's standard error is the node's log.
-    factory.quiet();
-    factory.limits_mut().verbose_errors = false;
-    Ok(factory)
-}
-
-/// A matcher at the beginning of `grammar`'s language. This takes milliseconds, and more for large
-/// schemas.
-///
-/// # Errors
-/// What about a schema can't be held to, for the one who wrote it.
-pub(super) fn compile(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<Matcher, String> {
-    let work = || {
-        let parser = factory.create_parser(grammar).map_err(|error| reason(&error))?;
-        let mut matcher = Matcher::new(Ok(parser));
-        // A language without words shows only now.
-        matcher.compute_mask().map_err(|_| "nothing fits it".to_owned())?;
-        Ok(matcher)
-    };
-    let compiled = thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
-        let thread = thread.map_err(|error| error.to_string())?;
-        thread.join().unwrap_or_else(|_| Err("it is too complicated".to_owned()))
-    });
-    compiled.map_err(|reason: String| format!("the JSON Schema can't be held to: {reason}"))
-}
-
-/// The JSON Schema for an answer of this form, as grammars take it; none if any text will do.
-///
-/// # Errors
-/// If it is too large.
-pub(super) fn answer_schema(format: &ResponseFormat) -> Result<Option<Value>, String> {
-    let schema = match format {
-        ResponseFormat::Text => return Ok(None),
-        ResponseFormat::JsonObject => json!({"type": "object"}),
-        ResponseFormat::JsonSchema(schema) => {
-            check_schema(schema)?;
-            schema.clone()
-        }
-    };
-    Ok(Some(compact(schema, true)))
-}
-
-/// Bounds a schema from outside.
+/// Bounds the schema of a tool's arguments.
 ///
 /// # Errors
 /// What is too much, and what to do about it.
@@ -135,15 +85,5 @@ pub(super) fn compact(mut schema: Value, strict: bool) -> Value {
     schema
 }
 
-/// What went wrong, without places in a grammar that the client hasn't seen.
-fn reason(error: &impl Display) -> String {
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    if line.contains("panic") {
-        return "it is too complicated".to_owned();
-    }
-    line.rsplit("failed to compile JSON schema: ").next().unwrap_or(line).to_owned()
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

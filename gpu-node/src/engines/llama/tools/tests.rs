@@ -479,13 +479,13 @@ mod held_to_the_grammar {
 
     struct Bench {
         vocabulary: TokEnv,
-        factory: ParserFactory,
+        factory: Arc<ParserFactory>,
     }
 
     impl Bench {
         fn new() -> Self {
             let vocabulary = vocabulary();
-            let factory = super::super::super::grammar::factory(&vocabulary).unwrap();
+            let factory = Arc::new(super::super::super::grammar::tests::factory(&vocabulary).unwrap());
             Self { vocabulary, factory }
         }
 
@@ -513,7 +513,7 @@ mod held_to_the_grammar {
         ) -> Matcher {
             let special = |marker: &str| self.special(marker);
             let grammar = call_grammar(format, tools, choice, parallel, answer, &special);
-            super::super::super::grammar::compile(&self.factory, grammar.unwrap().unwrap())
+            super::super::super::grammar::tests::compile(&self.factory, grammar.unwrap().unwrap())
                 .unwrap_or_else(|error| panic!("{format:?}: {error}"))
         }
 
@@ -805,7 +805,8 @@ mod held_to_the_grammar {
         let parameters = json!({"properties": {"a": {"type": "array", "uniqueItems": true}}});
         let tool = Tool { name: "set".into(), description: None, parameters, strict: true };
         let grammar = grammar(&[tool], ToolChoice::Required).unwrap().unwrap();
-        let refusal = super::super::super::grammar::compile(&Bench::new().factory, grammar).err().unwrap();
+        let refusal =
+            super::super::super::grammar::tests::compile(&Bench::new().factory, grammar).err().unwrap();
         assert_eq!(refusal, "the JSON Schema can't be held to: Unimplemented keys: [\"uniqueItems\"]");
     }
 }

@@ -4,10 +4,13 @@ use hearth_domain::Usage;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::openai::{
-    logprobs::LogprobsBody,
-    reasoning::ReasoningDetail,
-    tools::{ToolCallBody, ToolCallDelta},
+use crate::{
+    openai::{
+        logprobs::LogprobsBody,
+        reasoning::ReasoningDetail,
+        tools::{ToolCallBody, ToolCallDelta},
+    },
+    structured::StructuredBody,
 };
 
 /// A whole completion.
@@ -38,6 +41,9 @@ pub struct ChatChoice {
     pub logprobs: Option<LogprobsBody>,
     /// `stop`, `length` or `tool_calls`.
     pub finish_reason: Option<String>,
+    /// How its JSON Schema was enforced, for a local model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<StructuredBody>,
 }
 
 /// What the model said.
@@ -89,6 +95,9 @@ pub struct ChunkChoice {
     pub logprobs: Option<LogprobsBody>,
     /// `stop`, `length` or `tool_calls`, in the choice's last one.
     pub finish_reason: Option<String>,
+    /// How its JSON Schema was enforced, for a local model; in the choice's last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<StructuredBody>,
 }
 
 /// What a chunk adds to the message.

@@ -169,7 +169,9 @@ impl Renderer {
     ) -> Frame {
         let refuses = self.answers.all().get(index as usize).is_some_and(|answer| !answer.refusal.is_empty());
         let finish_reason = reason.map(|reason| openai_name(reason, refuses));
-        let choices = vec![ChunkChoice { index, delta, logprobs, finish_reason }];
+        let answer = self.answers.all().get(index as usize).filter(|_| finish_reason.is_some());
+        let structured = answer.and_then(|answer| answer.structured.as_ref()).map(Into::into);
+        let choices = vec![ChunkChoice { index, delta, logprobs, finish_reason, structured }];
         Frame::json(None, &ChatChunk { choices, ..self.empty_chunk() })
     }
 
@@ -207,6 +209,7 @@ fn choice(index: u32, answer: &Answer) -> ChatChoice {
         },
         logprobs: LogprobsBody::of(&answer.logprobs),
         finish_reason: answer.finish_reason.map(|reason| openai_name(reason, !answer.refusal.is_empty())),
+        structured: answer.structured.as_ref().map(Into::into),
     }
 }
 

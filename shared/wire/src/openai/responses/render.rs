@@ -93,6 +93,9 @@ impl Render for Renderer {
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
                 self.call(*index, begins.as_ref(), arguments);
             }
+            RunEventBody::Structured { choice: 0, structured } => {
+                self.response.structured = Some(structured.into());
+            }
             RunEventBody::Usage { usage } => self.response.usage = Some((*usage).into()),
             RunEventBody::Done { finish_reason } => self.done(*finish_reason),
             RunEventBody::Error { error } => self.failed(FAILED, error),
@@ -129,6 +132,7 @@ impl Renderer {
             model: String::new(),
             output: Vec::new(),
             usage: None,
+            structured: None,
             asked,
         };
         Self {

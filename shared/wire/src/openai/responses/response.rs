@@ -9,7 +9,10 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{ReasoningBody, ResponsesTool, ResponsesToolChoice, TextBody};
-use crate::openai::{logprobs::TokenLogprobBody, tools::ToolMode};
+use crate::{
+    openai::{logprobs::TokenLogprobBody, tools::ToolMode},
+    structured::StructuredBody,
+};
 
 /// A response.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -34,6 +37,9 @@ pub struct ResponseObject {
     pub output: Vec<OutputItem>,
     /// Tokens taken, once it has ended.
     pub usage: Option<ResponseUsage>,
+    /// How the answer's JSON Schema was enforced, for a local model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<StructuredBody>,
     /// What was asked for.
     #[serde(flatten)]
     pub asked: Asked,

@@ -1,0 +1,270 @@
+//! What a worker process gives up before it reads a model: privileges, files, the network, and memory without a bound.
+//!
+//! A model file comes from the internet, and llama.cpp's parsers have had faults. A worker that is taken over should
+//! find neither secrets nor a way out. So its environment is made anew ([`environment`]), and it confines itself before
+//! its first thread starts, as most of these hold for the calling thread and those that it starts.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Variables that a worker inherits: where libraries and temporary files are, and how text is written.
+const INHERITED: [&str; 13] = [
+    "DYLD_LIBRARY_PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "LLVM_PROFILE_FILE",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "PATH",
+    "RUST_BACKTRACE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+];
+/// How the names of variables begin that set up drivers and libraries for computing.
+const INHERITED_PREFIXES: [&str; 12] =
+    ["CUDA_", "GGML_", "GOMP_", "HIP_", "HSA_", "MESA_", "MIMALLOC_", "OMP_", "ROCR_", "VK_", "XDG_", "ZE_"];
+/// Parts of the names of variables that may be secrets, whatever they begin with.
+const SECRET_PARTS: [&str; 6] = ["AUTH", "CREDENTIAL", "KEY", "PASS", "SECRET", "TOKEN"];
+
+/// The variables of `all` that a worker inherits.
+pub fn environment(all: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    all.into_iter().filter(|(name, _)| is_inherited(name)).collect()
+}
+
+fn is_inherited(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let secret = SECRET_PARTS.iter().any(|part| name.to_ascii_uppercase().contains(part));
+    !secret && (INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+/// What a worker may still do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// The most memory that it may have beside mapped files, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Whether it may open only the files that it needs, where the system has Landlock.
+    pub landlock: bool,
+    /// Folders and files that it reads beside the system's libraries.
+    pub reads: Vec<PathBuf>,
+    /// Folders that it writes to.
+    pub writes: Vec<PathBuf>,
+}
+
+impl Confinement {
+    /// For a worker that loads the file `model`, and keeps prompts in `prefixes`.
+    #[must_use]
+    pub fn for_model(model: &Path, prefixes: Option<&Path>) -> Self {
+        // A model may be in several files side by side, and a link may lead elsewhere.
+        let target = model.canonicalize().unwrap_or_else(|_| model.to_owned());
+        let folders = [model.parent(), target.parent()];
+        let reads = folders.into_iter().flatten().map(Path::to_owned).collect();
+        // Each model's folder is renamed into place and removed.
+        let writes = prefixes.and_then(Path::parent).map(Path::to_owned).into_iter().collect();
+        Self { memory_bytes: None, landlock: false, reads, writes }
+    }
+}
+
+/// Confines this process. Must be called before another thread starts.
+///
+/// # Errors
+/// What could not be done, to be logged: a worker that is confined less works as well.
+#[cfg(target_os = "linux")]
+pub fn apply(confinement: &Confinement) -> Result<(), String> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    let limit = |resource, bytes| {
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        setrlimit(resource, limit).map_err(|error| format!("the limit of {resource:?} can't be set: {error}"))
+    };
+    // A core dump would have prompts in it.
+    limit(Resource::Core, 0)?;
+    if let Some(bytes) = confinement.memory_bytes {
+        limit(Resource::Data, bytes)?;
+    }
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|error| format!("privileges can't be given up: {error}"))?;
+    if confinement.landlock {
+        landlock::restrict(confinement).map_err(|error| format!("Landlock can't be set up: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Confines this process, as far as the system can.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn apply(_: &Confinement) -> Result<(), String> {
+    Ok(())
+}
+
+/// Whether this system has Landlock, which bounds the files that a worker opens.
+#[must_use]
+pub fn has_landlock() -> bool {
+    #[cfg(target_os = "linux")]
+    return landlock::is_there();
+    #[cfg(not(target_os = "linux"))]
+    return false;
+}
+
+#[cfg(target_os = "linux")]
+mod landlock {
+    use std::{
+        fs::DirBuilder,
+        os::unix::fs::DirBuilderExt as _,
+        path::{Path, PathBuf},
+    };
+
+    use ::landlock::{
+        ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd,
+        Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope,
+    };
+
+    use super::Confinement;
+
+    /// The version whose rights are handled; an older kernel handles those that it knows.
+    const VERSION: ABI = ABI::V6;
+    /// Libraries, and what the C library and ggml read of the system.
+    const SYSTEM: [&str; 13] = [
+        "/usr",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/opt",
+        "/nix/store",
+        "/etc/ld.so.cache",
+        "/proc/self",
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+        "/proc/stat",
+        "/sys/devices",
+        "/sys/fs/cgroup",
+    ];
+    const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"];
+
+    pub(super) fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
+        for folder in &confinement.writes {
+            // It can't be made any more afterwards. Where it can't be made now, its use says so.
+            let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        }
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let write = AccessFs::from_all(VERSION) & !AccessFs::Execute;
+        let backends = crate::engines::llama::backend_folders();
+        let reads = SYSTEM.iter().map(PathBuf::from).chain(backends).chain(confinement.reads.iter().cloned());
+        let rules = reads
+            .map(|path| (path, read))
+            .chain(
+                DEVICES
+                    .iter()
+                    .map(|device| (PathBuf::from(device), AccessFs::ReadFile | AccessFs::WriteFile)),
+            )
+            .chain(confinement.writes.iter().map(|path| (path.clone(), write)));
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(VERSION))?
+            .handle_access(AccessNet::from_all(VERSION))?
+            .scope(Scope::from_all(VERSION))?
+            .create()?;
+        for (path, access) in rules {
+            // What isn't there can't be opened anyway.
+            if let Some(rule) = beneath(&path, access) {
+                ruleset = ruleset.add_rule(rule)?;
+            }
+        }
+        ruleset.restrict_self().map(drop)
+    }
+
+    fn beneath(path: &Path, access: BitFlags<AccessFs>) -> Option<PathBeneath<PathFd>> {
+        let access = if path.is_dir() { access } else { access & AccessFs::from_file(VERSION) };
+        PathFd::new(path).ok().map(|open| PathBeneath::new(open, access))
+    }
+
+    pub(super) fn is_there() -> bool {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(ABI::V1))
+            .is_ok_and(|ruleset| ruleset.create().is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_inherits_no_secret() {
+        for (name, inherited) in [
+            ("PATH", true),
+            ("LD_LIBRARY_PATH", true),
+            ("CUDA_VISIBLE_DEVICES", true),
+            ("VK_ICD_FILENAMES", true),
+            ("HEARTH_TOKEN", false),
+            ("HEARTH_PROVIDERS__X__API_KEY", false),
+            ("HEARTH_HUB__TOKEN", false),
+            ("AWS_SECRET_ACCESS_KEY", false),
+            ("AWS_PROFILE", false),
+            ("NVIDIA_API_KEY", false),
+            ("OMP_API_KEY", false),
+            ("XDG_SESSION_TOKEN", false),
+            ("SSH_AUTH_SOCK", false),
+            ("LD_PRELOAD", false),
+        ] {
+            assert_eq!(is_inherited(OsStr::new(name)), inherited, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_read_where_its_link_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (links, files) = (folder.path().join("links"), folder.path().join("files"));
+        std::fs::create_dir_all(&links).unwrap();
+        std::fs::create_dir_all(&files).unwrap();
+        std::fs::write(files.join("m.gguf"), b"").unwrap();
+        std::os::unix::fs::symlink(files.join("m.gguf"), links.join("m.gguf")).unwrap();
+        let confinement = Confinement::for_model(&links.join("m.gguf"), Some(Path::new("/kept/m")));
+        assert_eq!(confinement.reads[0], links);
+        assert!(confinement.reads[1].ends_with("files"), "{confinement:?}");
+        assert_eq!(confinement.writes, [Path::new("/kept")]);
+    }
+
+    /// Landlock holds for one thread and those that it starts, so a test can try it.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_confined_thread_opens_its_model_and_little_else() {
+        if !has_landlock() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (models, kept) = (folder.path().join("models"), folder.path().join("kept/prefixes"));
+        std::fs::create_dir_all(&models).unwrap();
+        std::fs::write(models.join("m.gguf"), b"GGUF").unwrap();
+        std::fs::write(folder.path().join("secret"), b"secret").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut confinement = Confinement::for_model(&models.join("m.gguf"), Some(&kept.join("m")));
+        confinement.landlock = true;
+        let confined = std::thread::spawn(move || {
+            landlock::restrict(&confinement).unwrap();
+            assert!(std::fs::read(models.join("m.gguf")).is_ok());
+            assert!(std::fs::read("/proc/meminfo").is_ok());
+            std::fs::create_dir(kept.join("m.part")).unwrap();
+            std::fs::write(kept.join("m.part/0.state"), b"state").unwrap();
+            std::fs::rename(kept.join("m.part"), kept.join("m")).unwrap();
+            std::fs::remove_dir_all(kept.join("m")).unwrap();
+            for path in ["/etc/passwd", "/proc/1/environ", models.join("../secret").to_str().unwrap()] {
+                assert!(std::fs::read(path).is_err(), "{path}");
+            }
+            assert!(std::fs::write(models.join("m.gguf"), b"").is_err());
+            assert!(std::process::Command::new("/bin/true").status().is_err());
+            assert!(std::net::TcpStream::connect(address).is_err());
+        });
+        confined.join().unwrap();
+    }
+}

@@ -1,0 +1,95 @@
+use jsonschema::Draft;
+
+use super::{super::resolve::resolve, *};
+
+/// The relaxed root, without its definitions' wrapping, and the keywords that lost their effect.
+fn relaxed(schema: &Value, level: Level) -> (Value, Vec<String>) {
+    let document = resolve(schema, Draft::Draft202012).unwrap();
+    let Relaxed { schema, keywords } = relax(&document, level);
+    let root = schema.get("$defs").map_or(schema.clone(), |definitions| definitions["d0"].clone());
+    (root, keywords)
+}
+
+#[test]
+fn inexpressible_keywords_are_dropped_and_named() {
+    for (schema, expected, dropped) in [
+        (json!({"type": "string", "not": {"const": ""}}), json!({"type": "string"}), vec!["not"]),
+        (json!({"not": {}}), json!(false), vec![]),
+        (json!({"not": true, "type": "string"}), json!(false), vec![]),
+        (
+            json!({"oneOf": [{"type": "null"}, true]}),
+            json!({"anyOf": [{"type": "null"}, true]}),
+            vec!["oneOf"],
+        ),
+        (
+            json!({"anyOf": [true], "oneOf": [false]}),
+            json!({"anyOf": [true], "allOf": [{"anyOf": [false]}]}),
+            vec!["oneOf"],
+        ),
+        (json!({"if": true, "then": {}, "else": {}}), json!({}), vec!["else", "if", "then"]),
+        (json!({"then": {"type": "null"}}), json!({}), vec![]),
+        (json!({"uniqueItems": true, "contains": {}}), json!({}), vec!["contains", "uniqueItems"]),
+        (json!({"uniqueItems": false}), json!({}), vec![]),
+        (json!({"format": "ipv4"}), json!({"format": "ipv4"}), vec![]),
+        (json!({"format": "semver"}), json!({}), vec![]),
+        (json!({"minLength": 3, "maxLength": 100_000}), json!({"minLength": 3}), vec!["maxLength"]),
+        (
+            json!({"properties": {"a": true}, "minProperties": 2}),
+            json!({"properties": {"a": true}}),
+            vec!["minProperties"],
+        ),
+        (
+            json!({"properties": {"a": true}, "required": ["a"], "minProperties": 2}),
+            json!({"properties": {"a": true}, "required": ["a"], "minProperties": 2}),
+            vec![],
+        ),
+        (
+            json!({"properties": {"a": true}, "unevaluatedProperties": false}),
+            json!({"properties": {"a": true}, "additionalProperties": false}),
+            vec![],
+        ),
+        (
+            json!({"allOf": [{"properties": {"a": true}}], "unevaluatedProperties": false}),
+            json!({"allOf": [{"properties": {"a": true}}]}),
+            vec!["unevaluatedProperties"],
+        ),
+        (json!({"title": "T", "x-more": 1, "$comment": "c"}), json!({}), vec![]),
+    ] {
+        assert_eq!(
+            relaxed(&schema, Level::Exact),
+            (expected, dropped.into_iter().map(String::from).collect())
+        );
+    }
+}
+
+#[test]
+fn each_level_keeps_less() {
+    let schema = json!({
+        "type": "object",
+        "properties": {"a": {"type": "string", "pattern": "a"}},
+        "patternProperties": {"^x": true},
+        "additionalProperties": false,
+        "allOf": [{"required": ["a"]}],
+    });
+    let (exact, dropped) = relaxed(&schema, Level::Exact);
+    assert_eq!((exact, dropped), (schema.clone(), vec![]));
+    let (without, dropped) = relaxed(&schema, Level::NoPatterns);
+    let properties = json!({"a": {"type": "string"}});
+    let expected = json!({"type": "object", "properties": properties, "allOf": [{"required": ["a"]}]});
+    assert_eq!(without, expected);
+    assert_eq!(dropped, ["additionalProperties", "pattern", "patternProperties"]);
+    let (outline, dropped) = relaxed(&schema, Level::Outline);
+    assert_eq!(outline, json!({"type": "object", "properties": properties}));
+    assert!(dropped.contains(&"allOf".to_owned()));
+    assert_eq!(relaxed(&schema, Level::Json).0, json!({"type": "object"}));
+}
+
+#[test]
+fn only_reachable_definitions_count() {
+    let schema = json!({
+        "properties": {"a": {"$ref": "#/$defs/used"}},
+        "not": {"$ref": "#/$defs/dropped"},
+        "$defs": {"used": {"uniqueItems": true}, "dropped": {"contains": {}}},
+    });
+    assert_eq!(relaxed(&schema, Level::Exact).1, ["not", "uniqueItems"]);
+}

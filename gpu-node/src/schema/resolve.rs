@@ -1,0 +1,358 @@
+//! Rewrites a schema of any draft to one document of draft 2020-12.
+//!
+//! Each schema that a reference points at becomes an entry of `$defs`, and the reference points there. Identifiers,
+//! anchors, annotations and schemas that nothing refers to are left out. References between documents aren't
+//! followed; the meta-schemas of the drafts are built in.
+
+use std::collections::{HashMap, VecDeque};
+
+use jsonschema::Draft;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::{
+    built_in,
+    document::{self, Document},
+    draft::{keeps_siblings, named_draft},
+    keywords::{self, Holds},
+};
+
+/// How many schemas references may point at.
+const DEFINITIONS_MAX_COUNT: usize = 1000;
+/// The base of a schema without an identifier.
+const BASE: &str = "json-schema:///";
+
+/// Resolves the references of `schema`, which is valid in `draft`.
+///
+/// # Errors
+/// If a reference points nowhere or to another document, or a limit is exceeded.
+pub(super) fn resolve(schema: &Value, draft: Draft) -> Result<Document, String> {
+    let base = Url::parse(BASE).map_err(|error| error.to_string())?;
+    let mut resolver = Resolver::default();
+    resolver.index(schema, &base, draft);
+    resolver.number(Place { schema, base, draft })?;
+    let mut definitions = Vec::new();
+    while let Some(place) = resolver.queue.pop_front() {
+        definitions.push(resolver.rewrite(&place)?);
+    }
+    let document = Document { definitions };
+    document.check_limits()?;
+    Ok(document)
+}
+
+/// A schema, with what its references are relative to.
+#[derive(Clone)]
+struct Place<'a> {
+    schema: &'a Value,
+    base: Url,
+    draft: Draft,
+}
+
+#[derive(Default)]
+struct Resolver<'a> {
+    /// Documents and schemas with an identifier, by their URI.
+    resources: HashMap<Url, Place<'a>>,
+    /// By the URI of the resource and the anchor's name.
+    anchors: HashMap<(Url, String), Place<'a>>,
+    dynamic_anchors: HashMap<String, Vec<Place<'a>>>,
+    /// The definitions' numbers, by the address of the schema.
+    numbers: HashMap<*const Value, usize>,
+    queue: VecDeque<Place<'a>>,
+}
+
+impl<'a> Resolver<'a> {
+    /// Notes the identifiers and anchors in `schema`.
+    fn index(&mut self, schema: &'a Value, base: &Url, draft: Draft) {
+        let place = Place { schema, base: own_base(schema, base, draft), draft };
+        self.resources.entry(without_fragment(base)).or_insert(place);
+        self.index_schema(schema, base, draft);
+    }
+
+    fn index_schema(&mut self, schema: &'a Value, base: &Url, draft: Draft) {
+        let Value::Object(members) = schema else { return };
+        let base = own_base(schema, base, draft);
+        let place = Place { schema, base: base.clone(), draft };
+        if identifier(schema, draft).is_some() {
+            self.resources.entry(without_fragment(&base)).or_insert_with(|| place.clone());
+        }
+        if let Some(name) = identifier(schema, draft).and_then(|id| id.strip_prefix('#')) {
+            self.anchors.insert((without_fragment(&base), name.to_owned()), place.clone());
+        }
+        if keeps_siblings(draft) {
+            for keyword in ["$anchor", "$dynamicAnchor"] {
+                if let Some(name) = members.get(keyword).and_then(Value::as_str) {
+                    self.anchors.insert((without_fragment(&base), name.to_owned()), place.clone());
+                }
+            }
+            if let Some(name) = members.get("$dynamicAnchor").and_then(Value::as_str) {
+                self.dynamic_anchors.entry(name.to_owned()).or_default().push(place);
+            }
+        }
+        for (keyword, value) in members {
+            match (keyword.as_str(), value) {
+                ("items", Value::Array(schemas)) => {
+                    schemas.iter().for_each(|schema| self.index_schema(schema, &base, draft));
+                }
+                ("$defs" | "definitions" | "dependencies", Value::Object(schemas)) => {
+                    schemas.values().for_each(|schema| self.index_schema(schema, &base, draft));
+                }
+                ("additionalItems", schema) => self.index_schema(schema, &base, draft),
+                (keyword, value) => {
+                    keywords::held(keyword, value).for_each(|schema| self.index_schema(schema, &base, draft));
+                }
+            }
+        }
+    }
+
+    /// The number of the definition for the schema at `place`.
+    fn number(&mut self, place: Place<'a>) -> Result<usize, String> {
+        let address = std::ptr::from_ref(place.schema);
+        if let Some(number) = self.numbers.get(&address) {
+            return Ok(*number);
+        }
+        let number = self.numbers.len();
+        if number >= DEFINITIONS_MAX_COUNT {
+            return Err(format!("may refer to {DEFINITIONS_MAX_COUNT} schemas; this one refers to more"));
+        }
+        self.numbers.insert(address, number);
+        self.queue.push_back(place);
+        Ok(number)
+    }
+
+    /// The schema at `place`, in draft 2020-12.
+    fn rewrite(&mut self, place: &Place<'a>) -> Result<Value, String> {
+        let members = match place.schema {
+            Value::Object(members) => members,
+            Value::Bool(any) => return Ok(Value::Bool(*any)),
+            other => return Err(format!("has a reference to {other}, which isn't a schema")),
+        };
+        let draft = place.draft;
+        let base = own_base(place.schema, &place.base, draft);
+        let mut written = Map::new();
+        if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+            let number = self.target(reference, &base)?;
+            written.insert("$ref".to_owned(), document::reference(number).into());
+            if !keeps_siblings(draft) {
+                return Ok(Value::Object(written));
+            }
+        }
+        for keyword in ["$recursiveRef", "$dynamicRef"] {
+            let Some(reference) = members.get(keyword).and_then(Value::as_str) else { continue };
+            let number = self.dynamic_target(reference, &base)?;
+            let also = json!([{"$ref": document::reference(number)}]);
+            match written.get_mut("allOf").and_then(Value::as_array_mut) {
+                Some(all) => all.extend(also.as_array().cloned().unwrap_or_default()),
+                None => drop(written.insert("allOf".to_owned(), also)),
+            }
+        }
+        for (keyword, value) in members {
+            self.rewrite_keyword(keyword, value, members, &base, draft, &mut written)?;
+        }
+        Ok(Value::Object(written))
+    }
+
+    fn rewrite_keyword(
+        &mut self,
+        keyword: &str,
+        value: &'a Value,
+        members: &'a Map<String, Value>,
+        base: &Url,
+        draft: Draft,
+        written: &mut Map<String, Value>,
+    ) -> Result<(), String> {
+        if !is_known(keyword, draft) {
+            return Ok(());
+        }
+        let mut within = |schema: &'a Value| self.rewrite(&Place { schema, base: base.clone(), draft });
+        let (name, value) = match (keyword, value) {
+            // Draft 4 says whether `minimum` itself is excluded.
+            ("exclusiveMinimum" | "exclusiveMaximum", Value::Bool(excluded)) => {
+                let limit = if keyword == "exclusiveMinimum" { "minimum" } else { "maximum" };
+                let Some(limit) = members.get(limit).filter(|_| *excluded) else { return Ok(()) };
+                (keyword, limit.clone())
+            }
+            ("items", Value::Array(schemas)) => {
+                let schemas: Result<Vec<Value>, String> = schemas.iter().map(within).collect();
+                ("prefixItems", schemas?.into())
+            }
+            ("additionalItems", schema) if members.get("items").is_some_and(Value::is_array) => {
+                ("items", within(schema)?)
+            }
+            ("additionalItems", _) => return Ok(()),
+            ("dependencies", Value::Object(dependencies)) => {
+                let (mut required, mut schemas) = (Map::new(), Map::new());
+                for (name, dependency) in dependencies {
+                    match dependency {
+                        Value::Array(_) => drop(required.insert(name.clone(), dependency.clone())),
+                        schema => drop(schemas.insert(name.clone(), within(schema)?)),
+                    }
+                }
+                if !required.is_empty() {
+                    written.insert("dependentRequired".to_owned(), required.into());
+                }
+                if schemas.is_empty() {
+                    return Ok(());
+                }
+                ("dependentSchemas", schemas.into())
+            }
+            (keyword, value) => match (keywords::holds(keyword), value) {
+                (Some(Holds::One), schema) => (keyword, within(schema)?),
+                (Some(Holds::List), Value::Array(schemas)) => {
+                    let schemas: Result<Vec<Value>, String> = schemas.iter().map(within).collect();
+                    (keyword, schemas?.into())
+                }
+                (Some(Holds::ByName), Value::Object(schemas)) => {
+                    let named = schemas.iter().map(|(name, schema)| Ok((name.clone(), within(schema)?)));
+                    let schemas: Result<Map<String, Value>, String> = named.collect();
+                    (keyword, schemas?.into())
+                }
+                _ => (keyword, value.clone()),
+            },
+        };
+        match (written.get_mut(name), value) {
+            // From a `$dynamicRef`.
+            (Some(Value::Array(all)), Value::Array(more)) if name == "allOf" => all.extend(more),
+            (_, value) => drop(written.insert(name.to_owned(), value)),
+        }
+        Ok(())
+    }
+
+    /// The definition that a `$recursiveRef` or `$dynamicRef` points at. In one document without resources that
+    /// extend each other there is one that it can be.
+    fn dynamic_target(&mut self, reference: &str, base: &Url) -> Result<usize, String> {
+        let name = reference.strip_prefix('#').unwrap_or_default();
+        let places = self.dynamic_anchors.get(name).cloned().unwrap_or_default();
+        match places.as_slice() {
+            [only] => self.number(only.clone()),
+            // The vocabularies of a meta-schema extend each other, and the meta-schema is what they are parts of.
+            [first, ..] if named_draft(first.base.as_str()).is_some() => {
+                let root = named_draft(base.as_str()).and_then(|_| {
+                    let uri = Url::parse("https://json-schema.org/draft/2020-12/schema").ok()?;
+                    self.resources.get(&uri).cloned()
+                });
+                self.number(root.unwrap_or_else(|| first.clone()))
+            }
+            [_, _, ..] => {
+                Err(format!("has several schemas with the $dynamicAnchor {name:?}; use $ref instead"))
+            }
+            [] => self.target(reference, base),
+        }
+    }
+
+    /// The definition that `reference` points at.
+    fn target(&mut self, reference: &str, base: &Url) -> Result<usize, String> {
+        let missing =
+            || format!("refers to {reference:?}, which it doesn't have; put that schema into its $defs");
+        let outside = || {
+            format!(
+                "refers to {reference:?}, which is another document; put that schema into its $defs and refer to \
+                 \"#/$defs/name\""
+            )
+        };
+        let uri = base.join(reference).map_err(|_| missing())?;
+        let resource = without_fragment(&uri);
+        if !self.resources.contains_key(&resource) && !self.add_built_in(&resource) {
+            return Err(outside());
+        }
+        let root = self.resources.get(&resource).cloned().ok_or_else(outside)?;
+        let fragment =
+            percent_decode_str(uri.fragment().unwrap_or_default()).decode_utf8_lossy().into_owned();
+        let place = if fragment.is_empty() {
+            Some(root)
+        } else if fragment.starts_with('/') {
+            at_pointer(&root, &fragment)
+        } else {
+            self.anchors.get(&(resource, fragment)).cloned()
+        };
+        self.number(place.ok_or_else(missing)?)
+    }
+
+    /// Adds the meta-schema of this URI, if it is one.
+    fn add_built_in(&mut self, uri: &Url) -> bool {
+        let Some((schema, draft)) = built_in::meta_schema(uri.as_str()) else { return false };
+        self.index(schema, uri, draft);
+        true
+    }
+}
+
+/// The identifier of a schema.
+fn identifier(schema: &Value, draft: Draft) -> Option<&str> {
+    let keyword = if draft == Draft::Draft4 { "id" } else { "$id" };
+    // Before 2019-09 nothing beside `$ref` counts.
+    let ignored = !keeps_siblings(draft) && schema.get("$ref").is_some();
+    schema.get(keyword).and_then(Value::as_str).filter(|_| !ignored)
+}
+
+/// What the references in `schema` are relative to.
+fn own_base(schema: &Value, base: &Url, draft: Draft) -> Url {
+    let joined = identifier(schema, draft).and_then(|id| base.join(id).ok());
+    joined.map_or_else(|| base.clone(), |uri| without_fragment(&uri))
+}
+
+fn without_fragment(uri: &Url) -> Url {
+    let mut uri = uri.clone();
+    uri.set_fragment(None);
+    uri
+}
+
+/// The schema at a JSON pointer below `root`.
+fn at_pointer<'a>(root: &Place<'a>, pointer: &str) -> Option<Place<'a>> {
+    let mut place = root.clone();
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        place.schema = match place.schema {
+            Value::Object(members) => members.get(&part)?,
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+        place.base = own_base(place.schema, &place.base, place.draft);
+    }
+    Some(place)
+}
+
+/// Whether a keyword constrains values in `draft`, other than by a reference.
+fn is_known(keyword: &str, draft: Draft) -> bool {
+    match keyword {
+        "type"
+        | "enum"
+        | "multipleOf"
+        | "maximum"
+        | "exclusiveMaximum"
+        | "minimum"
+        | "exclusiveMinimum"
+        | "maxLength"
+        | "minLength"
+        | "pattern"
+        | "items"
+        | "maxItems"
+        | "minItems"
+        | "uniqueItems"
+        | "maxProperties"
+        | "minProperties"
+        | "required"
+        | "properties"
+        | "patternProperties"
+        | "additionalProperties"
+        | "allOf"
+        | "anyOf"
+        | "oneOf"
+        | "not"
+        | "format"
+        | "dependencies"
+        | "additionalItems" => true,
+        "const" | "contains" | "propertyNames" => draft != Draft::Draft4,
+        "if" | "then" | "else" => !matches!(draft, Draft::Draft4 | Draft::Draft6),
+        "dependentRequired"
+        | "dependentSchemas"
+        | "minContains"
+        | "maxContains"
+        | "unevaluatedItems"
+        | "unevaluatedProperties" => keeps_siblings(draft),
+        "prefixItems" => draft == Draft::Draft202012,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
