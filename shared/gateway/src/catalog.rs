@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use hearth_domain::{Facts, KeyOwner};
 use hearth_wire::{
     ErrorCode,
-    native::models::{Availability, ModelBody},
+    native::models::{Availability, ModelBody, tell_names_apart},
 };
 
 use crate::{Gateway, discovery::Found, providers::Known};
@@ -99,10 +99,13 @@ impl Gateway {
         let found = self.discover_all(owner, &providers).await;
         let mut models = Vec::new();
         for (known, found) in providers.iter().zip(&found) {
-            models.extend(self.offers(owner, known, found).into_iter().map(|offered| {
+            let offers = self.offers(owner, known, found).into_iter().map(|offered| {
                 let Offered { model, facts, availability, created } = offered;
                 ModelBody::offered(known.name(), &model, facts, availability, created)
-            }));
+            });
+            let mut offers: Vec<_> = offers.collect();
+            tell_names_apart(&mut offers);
+            models.extend(offers);
         }
         models
     }

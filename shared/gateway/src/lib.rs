@@ -17,6 +17,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod aliases;
 pub mod artifacts;
 pub mod cache;
 mod catalog;

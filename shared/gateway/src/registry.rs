@@ -13,7 +13,7 @@ use hearth_wire::{
     node::NodeModel,
 };
 
-use crate::{Caller, Gateway, error, nodes::LiveNode};
+use crate::{Caller, Gateway, error, nodes::LiveNode, resolve::AUTO};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
@@ -54,7 +54,7 @@ impl Gateway {
         Ok(ModelPage { models, next_cursor })
     }
 
-    /// Every model that a query asks for, whatever page: those of the caller's nodes, and those of providers.
+    /// Every model that a query asks for, whatever page: aliases, those of the caller's nodes, and those of providers.
     /// A provider that hasn't listed its models yet is waited for, a few seconds at most.
     ///
     /// # Errors
@@ -64,6 +64,11 @@ impl Gateway {
         let mut models = self.models_of(caller.user).await?;
         if provider != Some(LOCAL) {
             models.extend(self.models_of_providers(KeyOwner::Operator, provider).await);
+        }
+        if provider.is_none() {
+            // An alias stands before a model of its name, as it does in a request.
+            let aliases = self.alias_entries(&models);
+            models.splice(0..0, aliases);
         }
         models.retain(|model| {
             query.modality.is_none_or(|modality| model.modality == modality)
@@ -84,6 +89,10 @@ impl Gateway {
             let found = models.iter().position(|model| model.id == id);
             found.map(|index| models.swap_remove(index))
         };
+        if id == AUTO || self.0.directory.routing().aliases.contains_key(id) {
+            let found = find(self.every_model(caller, &ModelQuery::default()).await?, id);
+            return found.ok_or_else(|| no_such_model(id));
+        }
         let local = self.models_of(caller.user).await?;
         let named =
             provider_and_model(id).filter(|(provider, _)| *provider == LOCAL).map_or(id, |(_, model)| model);

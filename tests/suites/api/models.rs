@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use hearth_tests::{Client, Home, eventually, tiny_chat};
+use hearth_tests::{Client, Home, Setup, eventually, tiny_chat};
 use serde_json::{Value, json};
 
 fn ids(list: &Value) -> Vec<String> {
@@ -29,10 +29,11 @@ async fn the_catalog_has_the_native_and_the_openai_shape() {
     let list = home.client().get("/v1/models").await.json();
     assert_eq!((&list["object"], &list["next_cursor"]), (&json!("list"), &json!(null)));
     assert_eq!(list["data"], list["models"]);
-    assert_eq!(ids(&list), [home.model.as_str()]);
-    let model = &list["data"][0];
+    assert_eq!(ids(&list), ["auto", home.model.as_str()]);
+    let model = &list["data"][1];
     assert_eq!((&model["object"], &model["owned_by"]), (&json!("model"), &json!("local")));
-    assert!(model["created"].is_i64() && model["name"].is_string(), "{model}");
+    assert!(model["created"].is_i64(), "{model}");
+    assert_eq!(model["name"], home.model.as_str());
     assert_eq!((&model["modality"], &model["provider"]), (&json!("text"), &json!("local")));
     assert_eq!((&model["version"], &model["architecture"]), (&json!("Q8_0"), &json!("llama")));
     assert_eq!(model["context_length"], 4096);
@@ -73,7 +74,7 @@ async fn the_catalog_can_be_filtered() {
     let client = home.client();
     client.ask("Hello!").await;
     let count = async |query: &str| ids(&client.get(&format!("/v1/models?{query}")).await.json()).len();
-    assert_eq!(count("modality=text").await, 1);
+    assert_eq!(count("modality=text").await, 2);
     assert_eq!(count("modality=image").await, 0);
     assert_eq!(count("provider=local").await, 1);
     assert_eq!(count("provider=openai").await, 0);
@@ -106,14 +107,47 @@ async fn pages_show_each_model_once() {
     add_models(&home, &["second", "third"]).await;
     let client = home.client();
     let (seen, cursor) = pages(&client).await;
-    assert_eq!(seen.len(), 3);
+    assert_eq!(seen.len(), 4);
     let distinct: BTreeSet<_> = seen.iter().map(String::as_str).collect();
-    assert_eq!(distinct, BTreeSet::from([home.model.as_str(), "second", "third"]));
+    assert_eq!(distinct, BTreeSet::from(["auto", home.model.as_str(), "second", "third"]));
 
     let foreign = [format!("limit=1&modality=text&cursor={cursor}"), "limit=1&cursor=Zm9yZ2Vk".to_owned()];
     for query in foreign {
         let answer = client.get(&format!("/v1/models?{query}")).await;
         assert_eq!(answer.error(400, "invalid_request")["param"], "cursor", "{query}");
     }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn copies_of_a_model_have_names_of_their_own() {
+    let home = Home::start().await;
+    add_models(&home, &["second"]).await;
+    let list = home.client().get("/v1/models").await.json();
+    let names: BTreeSet<_> =
+        list["data"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
+    assert_eq!(names, BTreeSet::from(["auto", home.model.as_str(), "second"]));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn aliases_are_listed_in_every_shape() {
+    let home = Setup::new().settings("[aliases]\nfast = ['tiny-chat']\nlost = ['nobody']\n").start().await;
+    let client = home.client();
+    let list = client.get("/v1/models").await.json();
+    assert_eq!(ids(&list), ["auto", "fast", "lost", home.model.as_str()]);
+    let alias = &list["data"][1];
+    assert_eq!((&alias["owned_by"], &alias["name"]), (&json!("alias"), &json!("fast")));
+    assert_eq!((&alias["context_length"], &alias["availability"]), (&json!(4096), &json!("available")));
+    assert_eq!((&alias["runtime_status"], &alias["size_bytes"]), (&json!(null), &json!(null)));
+    assert_eq!(list["data"][2]["availability"], "unknown");
+    for id in ["auto", "fast"] {
+        let model = client.get(&format!("/v1/models/{id}")).await.json();
+        assert_eq!((&model["id"], &model["owned_by"]), (&json!(id), &json!("alias")));
+    }
+    let request =
+        client.request(reqwest::Method::GET, "/v1/models").header("anthropic-version", "2023-06-01");
+    assert_eq!(ids(&client.send(request).await.json()), ids(&list));
+    assert_eq!(ids(&client.get("/v1/models?provider=local").await.json()), [home.model.as_str()]);
     home.stop().await;
 }

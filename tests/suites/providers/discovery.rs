@@ -38,7 +38,7 @@ async fn what_a_key_can_reach_is_in_the_list() {
     let own = ["openai:gpt-4o", "openai:mine", "openai:text-embedding-3-small"];
     assert_eq!(listed(&client, "provider=openai").await, own);
     // What is at home comes first.
-    let mut all = vec!["tiny-chat".to_owned()];
+    let mut all = vec!["auto".to_owned(), "tiny-chat".to_owned()];
     all.extend(own.map(str::to_owned));
     assert_eq!(listed(&client, "").await, all);
     assert_eq!(listed(&client, "provider=local").await, ["tiny-chat"]);
@@ -48,14 +48,14 @@ async fn what_a_key_can_reach_is_in_the_list() {
     assert!(listed(&client, "status=out_of_credit").await.is_empty());
     client.get("/v1/models?status=well").await.error(400, "invalid_request");
     // Pages go over both.
-    let page = client.get("/v1/models?limit=3").await.json();
+    let page = client.get("/v1/models?limit=4").await.json();
     let cursor = page["next_cursor"].as_str().unwrap_or_default();
-    assert_eq!(listed(&client, &format!("limit=3&cursor={cursor}")).await, own[2..]);
+    assert_eq!(listed(&client, &format!("limit=4&cursor={cursor}")).await, own[2..]);
 
     let model = client.get("/v1/models/openai:gpt-4o").await.json();
     assert_eq!(
         (&model["name"], &model["context_length"], &model["price"]["input"], &model["availability"]),
-        (&json!("GPT-4o"), &json!(128_000), &json!(2.5), &json!("available"))
+        (&json!("GPT-4o (openai)"), &json!(128_000), &json!(2.5), &json!("available"))
     );
     assert_eq!((&model["object"], &model["created"]), (&json!("model"), &json!(7)));
     // Of a model that nobody knows only the name is told.
@@ -137,17 +137,18 @@ async fn anthropics_clients_get_their_own_shape() {
         let request = client.request(reqwest::Method::GET, path).header("anthropic-version", "2023-06-01");
         client.send(request).await
     };
-    let page = get("/v1/models?limit=2").await.json();
-    assert_eq!(page["data"][0]["id"], "tiny-chat", "{page}");
+    let page = get("/v1/models?limit=3").await.json();
+    assert_eq!(page["data"][1]["id"], "tiny-chat", "{page}");
     let first = json!({
-        "type": "model", "id": "openai:gpt-4o", "display_name": "GPT-4o", "created_at": "1970-01-01T00:00:07.000Z",
+        "type": "model", "id": "openai:gpt-4o", "display_name": "GPT-4o (openai)",
+        "created_at": "1970-01-01T00:00:07.000Z",
     });
-    assert_eq!(page["data"][1], first, "{page}");
+    assert_eq!(page["data"][2], first, "{page}");
     assert_eq!((&page["has_more"], &page["last_id"]), (&json!(true), &json!("openai:gpt-4o")));
     let rest = get("/v1/models?limit=9&after_id=openai:gpt-4o").await;
     assert_eq!(ids(&rest), ["openai:gpt-5"]);
     assert_eq!(rest.json()["has_more"], false);
-    assert_eq!(ids(&get("/v1/models?before_id=openai:gpt-4o").await), ["tiny-chat"]);
+    assert_eq!(ids(&get("/v1/models?before_id=openai:gpt-4o").await), ["auto", "tiny-chat"]);
     assert_eq!(get("/v1/models/openai:gpt-4o").await.json(), first);
     let refused = get("/v1/models/nobody").await;
     assert_eq!((refused.status.as_u16(), &refused.json()["type"]), (404, &json!("error")), "{refused:?}");

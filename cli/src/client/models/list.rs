@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 use hearth_domain::{Modality, RuntimeState};
 use hearth_providers::config::LOCAL;
-use hearth_wire::native::models::{ModelBody, ModelList};
+use hearth_wire::native::models::{ALIAS, ModelBody, ModelList};
 use serde_json::json;
 
 use crate::client::{http::Gateway, table::Table, terminal};
@@ -75,6 +75,9 @@ fn or_dash(value: Option<impl ToString>) -> String {
 /// `offline` stands for a model whose node can't be asked.
 fn state(model: &ModelBody) -> String {
     let Some(status) = &model.runtime_status else {
+        if model.provider == ALIAS {
+            return "alias".to_owned();
+        }
         // A provider's has no state of its own.
         let here = model.provider == LOCAL;
         return if here { "offline".to_owned() } else { model.availability.as_str().to_owned() };

@@ -21,7 +21,7 @@ pub struct ModelInfo {
     pub kind: String,
     /// What to write in `model`.
     pub id: String,
-    /// Its makers' name for it.
+    /// A name to show, which no other model of the list has.
     pub display_name: String,
     /// When it was first known, ISO 8601; 1970 where that isn't known.
     pub created_at: String,
@@ -112,7 +112,7 @@ mod tests {
         let page = ModelPage::of(models, &query, Some(limit))?;
         assert_eq!(page.first_id, page.data.first().map(|model| model.id.clone()));
         assert_eq!(page.last_id, page.data.last().map(|model| model.id.clone()));
-        Ok((page.data.iter().map(|model| model.display_name.as_str()).collect(), page.has_more))
+        Ok((page.data.iter().map(|model| model.id.trim_start_matches("p:")).collect(), page.has_more))
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_model_has_the_fields_that_the_sdk_promises() {
         let expected = serde_json::json!({
-            "type": "model", "id": "p:m", "display_name": "m", "created_at": "2025-05-22T00:00:00.000Z",
+            "type": "model", "id": "p:m", "display_name": "m (p)", "created_at": "2025-05-22T00:00:00.000Z",
         });
         assert_eq!(serde_json::to_value(ModelInfo::from(model("m"))).unwrap(), expected);
     }

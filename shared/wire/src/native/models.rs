@@ -1,13 +1,18 @@
 //! `/v1/models`: one body that serves the native and the OpenAI shape.
 
+use std::collections::HashMap;
+
 use hearth_domain::{
     Capability, Facts, Input, Modality, Model, Price, RuntimeState, Tier, route::provider_and_model,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+/// Who serves an alias, in its entry.
+pub const ALIAS: &str = "alias";
+
 /// A model and what it is doing.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelBody {
     /// What to write in `model`.
     pub id: String,
@@ -18,7 +23,8 @@ pub struct ModelBody {
     pub created: i64,
     /// Who serves it, under the name that OpenAI's clients read.
     pub owned_by: String,
-    /// Its makers' name for it.
+    /// A name to show, which no other model of the list has: of a local model its id, of a provider's its makers' name
+    /// for it with the provider's.
     pub name: String,
     /// Its version; for a local file its quantisation.
     pub version: Option<String>,
@@ -28,7 +34,7 @@ pub struct ModelBody {
     /// What else it can do.
     #[schema(value_type = Vec<String>)]
     pub capabilities: Vec<Capability>,
-    /// Who serves it.
+    /// Who serves it; `alias` of a name that stands for models.
     pub provider: String,
     /// The architecture of its weights.
     pub architecture: Option<String>,
@@ -71,7 +77,8 @@ impl ModelBody {
             object: "model".to_owned(),
             created: model.created_at.unix(),
             owned_by: model.provider.clone(),
-            name: model.name,
+            // Copies and quantisations of one model all have the same name in their files.
+            name: model.id.to_string(),
             version: model.version,
             modality: model.modality,
             capabilities: model.capabilities,
@@ -103,7 +110,7 @@ impl ModelBody {
             object: "model".to_owned(),
             created: created.unwrap_or_default(),
             owned_by: provider.to_owned(),
-            name: facts.name.unwrap_or_else(|| model.to_owned()),
+            name: format!("{} ({provider})", facts.name.as_deref().unwrap_or(model)),
             version: None,
             modality: facts.modality,
             capabilities: facts.capabilities,
@@ -118,6 +125,41 @@ impl ModelBody {
             size_bytes: None,
             node: None,
             runtime_status: None,
+        }
+    }
+}
+
+impl ModelBody {
+    /// The entry of the alias `name`. What it can do is what the model does that it stands for.
+    #[must_use]
+    pub fn alias(name: &str, target: Option<&Self>) -> Self {
+        let target = target
+            .cloned()
+            .unwrap_or_else(|| Self::offered(ALIAS, name, Facts::default(), Availability::Unknown, None));
+        Self {
+            id: name.to_owned(),
+            owned_by: ALIAS.to_owned(),
+            name: name.to_owned(),
+            version: None,
+            provider: ALIAS.to_owned(),
+            // They are the target's own.
+            size_bytes: None,
+            node: None,
+            runtime_status: None,
+            ..target
+        }
+    }
+}
+
+/// Gives models of one provider that share a name their ids as names.
+pub fn tell_names_apart(models: &mut [ModelBody]) {
+    let mut count: HashMap<String, usize> = HashMap::new();
+    for model in &*models {
+        *count.entry(model.name.clone()).or_default() += 1;
+    }
+    for model in models {
+        if count.get(&model.name).is_some_and(|count| *count > 1) {
+            model.name.clone_from(&model.id);
         }
     }
 }
