@@ -1,9 +1,14 @@
 //! Routes whose dialect has errors of its own shape.
 
-use axum::{extract::Request, middleware, middleware::Next, response::Response};
+use axum::{
+    extract::Request,
+    middleware,
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
 use http::{HeaderMap, HeaderName};
 
-use crate::{RequestId, Routes};
+use crate::{HttpError, RequestId, Routes};
 
 /// The header in which Anthropic's SDKs look for the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -52,6 +57,15 @@ pub fn is_anthropic(headers: &HeaderMap) -> bool {
     headers.contains_key(ANTHROPIC_VERSION)
 }
 
+/// An error outside of any route, in the shape that the client reads.
+pub(crate) fn in_the_clients_shape(error: HttpError, headers: &HeaderMap) -> Response {
+    let mut response = error.into_response();
+    if is_anthropic(headers) {
+        response.extensions_mut().insert(ErrorShape::Anthropic);
+    }
+    response
+}
+
 async fn as_anthropic(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().copied();
     let mut response = next.run(request).await;
@@ -70,7 +84,7 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::{HttpError, access_log};
+    use crate::access_log;
 
     async fn refuse() -> HttpError {
         HttpError(ApiError::new(ErrorCode::Unauthorized, "no API token was sent"))

@@ -15,6 +15,7 @@ pub mod extract;
 pub mod form;
 pub mod head;
 pub mod lambda;
+mod no_route;
 pub mod public_url;
 pub mod queue;
 pub mod request_id;

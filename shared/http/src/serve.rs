@@ -4,7 +4,7 @@ use std::any::Any;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, Request},
     middleware,
     response::{IntoResponse as _, Response},
 };
@@ -18,7 +18,10 @@ use tower_http::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{HttpError, access_log, auth, dialect, extract::MAX_BODY, head, queue, request_id, unread};
+use crate::{
+    HttpError, access_log, auth, dialect, extract::MAX_BODY, head, no_route::KnownRoutes, queue, request_id,
+    unread,
+};
 
 /// What handlers have.
 #[derive(Debug, Clone)]
@@ -37,9 +40,10 @@ pub fn guarded(routes: Routes, state: &AppState, scope: Scope) -> Routes {
 
 /// The router of `routes`, with ids, logs, errors, limits and CORS around it.
 pub fn finish(routes: Routes, state: AppState) -> Router {
-    let (router, _) = routes.split_for_parts();
+    let (router, api) = routes.split_for_parts();
+    let known = KnownRoutes::new(api.paths.paths.into_keys());
     router
-        .fallback(no_route)
+        .fallback(async move |request: Request| known.refuse(&request))
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -63,10 +67,6 @@ fn cors() -> CorsLayer {
                 .collect::<Vec<_>>(),
         )
         .max_age(std::time::Duration::from_secs(3600))
-}
-
-async fn no_route() -> HttpError {
-    HttpError(ApiError::new(ErrorCode::NotFound, "there is no such route; GET /openapi.json lists them"))
 }
 
 /// The envelope says what is wrong; the status stays 405.

@@ -99,3 +99,20 @@ async fn whole_answers_are_compressed_on_request_and_streams_never() {
     assert_eq!(events.rest().await.last().unwrap().name(), "[DONE]");
     home.stop().await;
 }
+
+#[tokio::test]
+async fn a_wrong_base_url_is_told_the_route_it_meant() {
+    let home = Home::start().await;
+    let client = home.client();
+    for path in ["/chat/completions", "/v1/v1/chat/completions", "/openai/v1/chat/completions"] {
+        let answer = client.post(path, &serde_json::json!({})).await;
+        let error = answer.error(404, "not_found");
+        assert_eq!(error["details"]["did_you_mean"], "/v1/chat/completions", "{path}");
+    }
+    let request = client.request(Method::POST, "/messages").header("anthropic-version", "2023-06-01");
+    let answer = client.send(request).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["type"]), (404, &"error".into()), "{answer:?}");
+    let error = client.get("/no/such/route").await.error(404, "not_found");
+    assert!(error["details"]["did_you_mean"].is_null(), "{error}");
+    home.stop().await;
+}
