@@ -268,7 +268,11 @@ async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted
     for size in [10, 200_000] {
         let id = RunId::new();
         let messages = vec![Message::new(Role::User, "é".repeat(size))];
-        let kept = Conversation { messages, asked: serde_json::json!({"z": 1, "a": null}) };
+        let kept = Conversation {
+            messages,
+            asked: serde_json::json!({"z": 1, "a": null}),
+            ..Conversation::default()
+        };
         let conversations = store.conversations();
         conversations.put(id, owner, &kept).await.unwrap();
         assert_eq!(conversations.get(id, owner).await.unwrap(), Some(kept));

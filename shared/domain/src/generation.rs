@@ -69,13 +69,36 @@ pub struct Extra {
     pub fields: Map<String, Value>,
     /// What its header `anthropic-beta` names.
     pub betas: Vec<String>,
+    /// The tools that a provider runs itself.
+    pub hosted: HostedTools,
+}
+
+/// Tools that a provider of the request's dialect runs itself, such as a web search. Other providers don't have them:
+/// there they are left out, unless the request can't be served without.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HostedTools {
+    /// Their definitions, in the client's words.
+    pub definitions: Vec<Value>,
+    /// The type of one that the request can't be served without.
+    pub needed: Option<String>,
+    /// What says that one of them has to be called, in the client's words.
+    pub choice: Option<Value>,
+}
+
+impl HostedTools {
+    /// One of them has to be called, as `choice` says in the client's words; that of the type `kind`, if one is named.
+    pub fn need(&mut self, kind: Option<&str>, choice: Value) {
+        let first = self.definitions.first().and_then(|definition| definition["type"].as_str());
+        self.needed = Some(kind.or(first).unwrap_or_default().to_owned());
+        self.choice = Some(choice);
+    }
 }
 
 impl Extra {
     /// The further fields of a request in this dialect.
     #[must_use]
     pub fn new(dialect: ClientDialect, fields: Map<String, Value>) -> Self {
-        Self { dialect, fields, betas: Vec::new() }
+        Self { dialect, fields, ..Self::default() }
     }
 }
 

@@ -51,9 +51,24 @@ pub struct TextTask {
     /// How much to think before the answer, where the model can; absent: as it does by itself.
     #[serde(default)]
     pub reasoning: Option<ReasoningEffort>,
-    /// Values for the chat template of a local model, by the names that it knows, such as `enable_thinking`.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub template_kwargs: Map<String, Value>,
+    /// A prompt that is no conversation: it is given to the model as it is, in place of `messages`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<RawPrompt>,
+}
+
+/// A prompt that is no conversation. A node's model continues it; providers' APIs take none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RawPrompt {
+    /// Tokens of the model's own vocabulary.
+    Tokens(Vec<u32>),
+    /// A text with a gap, which a model that was trained for it fills (fill-in-the-middle).
+    Infill {
+        /// What stands before the gap.
+        prefix: String,
+        /// What stands behind it.
+        suffix: String,
+    },
 }
 
 impl TextTask {
@@ -70,7 +85,7 @@ impl TextTask {
             choices: 1,
             top_logprobs: None,
             reasoning: None,
-            template_kwargs: Map::new(),
+            raw: None,
         }
     }
 }

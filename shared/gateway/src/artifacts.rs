@@ -9,8 +9,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures::{Stream, StreamExt as _};
 use hearth_auth::{Keys, sha256_hex};
 use hearth_domain::{
-    Artifact, ArtifactId, Credits, Generation, Image, ImageSource, Mesh, MeshTask, Modality, RunId, Task,
-    Timestamp, UserId, artifact::media_type_of,
+    Artifact, ArtifactId, ClientDialect, Credits, Generation, Image, ImageSource, Mesh, MeshTask, Modality,
+    RunId, Task, Timestamp, UserId, artifact::media_type_of,
 };
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_store::{StoreError, artifacts::ArtifactRecord};
@@ -221,6 +221,10 @@ impl Provider for Keeping {
 
     fn credits(&self) -> Option<Credits> {
         self.provider.credits()
+    }
+
+    fn client_dialect(&self) -> Option<ClientDialect> {
+        self.provider.client_dialect()
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {

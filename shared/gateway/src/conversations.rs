@@ -70,6 +70,11 @@ struct Keeper {
 }
 
 impl Keeper {
+    fn take(&mut self, event: &RunEventBody) {
+        self.answers.take(event);
+        self.said.layout.note(event);
+    }
+
     async fn run(
         mut self,
         first: VecDeque<RunEvent>,
@@ -77,7 +82,7 @@ impl Keeper {
         client: mpsc::UnboundedSender<RunEvent>,
     ) {
         for event in first {
-            self.answers.take(&event.body);
+            self.take(&event.body);
         }
         loop {
             let event = tokio::select! {
@@ -86,7 +91,7 @@ impl Keeper {
                 () = client.closed(), if !self.outlives => return,
             };
             let Some(event) = event else { return };
-            self.answers.take(&event.body);
+            self.take(&event.body);
             if matches!(event.body, RunEventBody::Done { .. }) {
                 // With the run's record, which is there when its stream ends.
                 let recorded = async { while events.recv().await.is_some() {} };

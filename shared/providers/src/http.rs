@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use hearth_domain::{Credits, Modality, RunId, Secret, Task, Timestamp};
+use hearth_domain::{ClientDialect, Credits, Modality, RunId, Secret, Task, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::{Request, RequestBuilder, Response};
 use tokio::{sync::oneshot, time::Instant};
@@ -274,6 +274,10 @@ impl Provider for HttpProvider {
 
     fn credits(&self) -> Option<Credits> {
         Some(self.ledger.credits(Timestamp::now()))
+    }
+
+    fn client_dialect(&self) -> Option<ClientDialect> {
+        self.endpoint.dialect.client_dialect()
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {

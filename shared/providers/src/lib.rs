@@ -21,7 +21,7 @@ pub mod vendor;
 use std::{fmt::Debug, pin::Pin, sync::Arc};
 
 use futures::Stream;
-use hearth_domain::{Credits, Generation, ModelId, RunId};
+use hearth_domain::{ClientDialect, Credits, Generation, ModelId, RunId};
 use hearth_wire::{ApiError, RunEventBody};
 
 pub use catalog::Catalog;
@@ -57,6 +57,11 @@ pub trait Provider: Debug + Send + Sync {
 
     /// What is left of its credit, as far as it has told; nothing of who takes none.
     fn credits(&self) -> Option<Credits> {
+        None
+    }
+
+    /// The dialect of clients that it speaks itself, if there is one.
+    fn client_dialect(&self) -> Option<ClientDialect> {
         None
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use eventsource_stream::Eventsource as _;
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
-use hearth_domain::{NodeId, OnDisconnect, RunId};
+use hearth_domain::{ClientDialect, Extra, Generation, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     node::{NodeCancelled, NodeModelCommand, NodeRun, NodeStatus},
@@ -18,7 +18,7 @@ use hearth_wire::{
 use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Call, EventStream, Provider, config::LOCAL};
+use crate::{Call, EventStream, Provider, config::LOCAL, dialect::hosted};
 pub use local::LocalNode;
 
 /// How long a node may take to answer a question.
@@ -217,10 +217,11 @@ impl Provider for NodeLink {
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
+        hosted::refuse(&call.generation.extra.hosted)?;
         let run = NodeRun {
             run: call.run,
             model: call.model.to_string(),
-            task: call.generation.task.clone(),
+            task: task(&call.generation),
             priority: call.generation.priority,
             whole: call.generation.whole,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
@@ -234,6 +235,20 @@ impl Provider for NodeLink {
         let answer: NodeCancelled = self.ask(Method::POST, &path, &run.to_string(), None::<&()>).await?;
         Ok(answer.cancelled)
     }
+}
+
+/// What the node is asked for. A client of Anthropic's dialect that doesn't say `thinking` wants none: its limit of
+/// tokens is for the answer.
+fn task(generation: &Generation) -> Task {
+    let mut task = generation.task.clone();
+    let Extra { dialect, fields, .. } = &generation.extra;
+    if let Task::Text(text) = &mut task
+        && *dialect == ClientDialect::Anthropic
+        && !fields.contains_key("thinking")
+    {
+        text.reasoning.get_or_insert(ReasoningEffort::None);
+    }
+    task
 }
 
 async fn within<T>(

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use hearth_domain::{Message, RunId, Timestamp, UserId};
+use hearth_wire::openai::responses::Layout;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,6 +36,9 @@ pub struct Conversation {
     /// What the client's dialect wants to know of the last request.
     #[serde(default)]
     pub asked: Value,
+    /// The order of the last answer's items.
+    #[serde(default, skip_serializing_if = "Layout::is_empty")]
+    pub layout: Layout,
 }
 
 /// A conversation as stored: as JSON, beside its owner or in the bucket.

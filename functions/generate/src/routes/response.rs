@@ -26,7 +26,7 @@ pub(crate) async fn get(
     let run = state.gateway.request(&caller, id).await?;
     let asked = serde_json::from_value(kept.asked).unwrap_or_default();
     let answer = kept.messages.last().cloned().unwrap_or_else(|| Message::new(Role::Assistant, ""));
-    Ok(Json(Renderer::recorded(&run, &answer, asked)))
+    Ok(Json(Renderer::recorded(&run, &answer, &kept.layout, asked)))
 }
 
 /// Delete a response that was stored: no request can go on from it any more.

@@ -42,7 +42,7 @@ pub(crate) async fn responses(
     let asked = json!(request.asked());
     let earlier = earlier(&asker, request.previous()?).await?;
     let Turn { generation, said: messages } = request.into_turn(earlier)?;
-    let said = keeps.then_some(Conversation { messages, asked });
+    let said = keeps.then_some(Conversation { messages, asked, ..Conversation::default() });
     asker.answer_turn(generation, said, renderer, streams).await
 }
 

@@ -6,8 +6,8 @@
 use std::{fmt, io};
 
 use hearth_domain::{
-    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, ReasoningEffort,
-    ResponseFormat, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, UserId,
+    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, RawPrompt,
+    ReasoningEffort, ResponseFormat, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, UserId,
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -46,6 +46,8 @@ struct Asked<'a> {
     extra: Option<(ClientDialect, Vec<(&'a str, Canonical<'a>)>)>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     betas: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosted: Option<AskedHosted<'a>>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +62,8 @@ enum AskedTask<'a> {
         choices: u32,
         top_logprobs: Option<u32>,
         reasoning: Option<ReasoningEffort>,
-        template_kwargs: Vec<(&'a str, Canonical<'a>)>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<&'a RawPrompt>,
     },
     Embedding(&'a EmbeddingTask),
     Image(&'a ImageTask),
@@ -82,6 +85,13 @@ struct AskedTool<'a> {
     strict: bool,
 }
 
+/// The tools that a provider runs itself; which one is needed follows from them.
+#[derive(Serialize)]
+struct AskedHosted<'a> {
+    definitions: Vec<Canonical<'a>>,
+    choice: Option<Canonical<'a>>,
+}
+
 /// The key of a request of `owner`'s, or, without one, of anybody's. `routing` stands for what the operator has
 /// set up. None if it can't be told, which no request is known to bring about.
 pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &str) -> Option<Key> {
@@ -90,7 +100,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         model,
         task,
         route: Route { provider, mode, fallbacks, preferred, resume: _ },
-        extra: Extra { dialect, fields, betas },
+        extra: Extra { dialect, fields, betas, hosted },
         // What the prompt asks for has become the task.
         intent: _,
         // None of these changes what the model says. An answer of a stand-in, or of two models, isn't kept.
@@ -117,6 +127,10 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
             (*dialect, fields)
         }),
         betas,
+        hosted: (!hosted.definitions.is_empty()).then(|| AskedHosted {
+            definitions: hosted.definitions.iter().map(Canonical::new).collect(),
+            choice: hosted.choice.as_ref().map(Canonical::new),
+        }),
     };
     let mut hasher = Hasher(Sha256::new());
     serde_json::to_writer(&mut hasher, &asked).ok()?;
@@ -145,7 +159,7 @@ fn task_of(task: &Task) -> AskedTask<'_> {
         choices,
         top_logprobs,
         reasoning,
-        template_kwargs,
+        raw,
     } = task;
     let mut template_kwargs: Vec<_> =
         template_kwargs.iter().map(|(name, value)| (name.as_str(), Canonical::new(value))).collect();
@@ -170,7 +184,7 @@ fn task_of(task: &Task) -> AskedTask<'_> {
         choices: *choices,
         top_logprobs: *top_logprobs,
         reasoning: *reasoning,
-        template_kwargs,
+        raw: raw.as_ref(),
     }
 }
 

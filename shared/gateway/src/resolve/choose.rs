@@ -314,7 +314,12 @@ impl<'a> Chooser<'a> {
     pub(super) fn fitting(&mut self, found: Vec<Candidate>) -> Vec<Candidate> {
         let mut fitting = Vec::new();
         for candidate in found {
-            let unmet = || self.needs.unmet(candidate.facts.as_ref()?);
+            let foreign =
+                self.needs.hosted.is_some_and(|dialect| candidate.provider.client_dialect() != Some(dialect));
+            let unmet = || match foreign {
+                true => Some("it doesn't run a tool that the request needs".to_owned()),
+                false => self.needs.unmet(candidate.facts.as_ref()?),
+            };
             match self.refused(&candidate).map(str::to_owned).or_else(unmet) {
                 None => fitting.push(candidate),
                 Some(why) => self.pass_over(&candidate.selected.provider, &candidate.selected.model, why),

@@ -1,6 +1,6 @@
 //! What a request needs of a model, as far as it can be told before one is asked.
 
-use hearth_domain::{Capability, Facts, Generation, Input, Modality, ResponseFormat, Task};
+use hearth_domain::{Capability, ClientDialect, Facts, Generation, Input, Modality, ResponseFormat, Task};
 
 /// Bytes of text that a token has at least, nearly always: with this many the estimate is too low rather than
 /// too high, and no model is passed over that could have taken the request.
@@ -19,6 +19,8 @@ pub(crate) struct Needs {
     pub(crate) mesh: bool,
     /// It offers tools.
     pub(crate) tools: bool,
+    /// It needs a tool that a provider of this dialect runs itself.
+    pub(crate) hosted: Option<ClientDialect>,
     /// It asks for JSON of a schema.
     pub(crate) schema: bool,
     /// Tokens of its prompt, at least.
@@ -36,6 +38,7 @@ impl Needs {
             images: false,
             mesh: false,
             tools: false,
+            hosted: generation.extra.hosted.needed.is_some().then_some(generation.extra.dialect),
             schema: false,
             prompt_tokens: 0,
             max_tokens: None,

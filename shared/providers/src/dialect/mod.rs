@@ -6,10 +6,11 @@
 mod anthropic;
 pub mod bedrock;
 pub mod gemini;
+pub(crate) mod hosted;
 pub mod openai_chat;
 pub mod openai_responses;
 
-use hearth_domain::{ClientDialect, TextTask};
+use hearth_domain::{ClientDialect, RawPrompt, TextTask};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -76,6 +77,18 @@ impl Dialect {
     /// # Errors
     /// `invalid_request` for what the dialect can't say.
     pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+        refuse_raw(task)?;
+        let hosted = &call.generation.extra.hosted;
+        if !self.is_the_clients(call) {
+            hosted::refuse(hosted)?;
+            return self.own_body(call, task);
+        }
+        let mut body = self.own_body(call, task)?;
+        hosted::add(hosted, task, &mut body);
+        Ok(body)
+    }
+
+    fn own_body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
         match self {
             Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
             Self::OpenAiResponses => openai_responses::request::body(call, task),
@@ -121,16 +134,38 @@ impl Dialect {
 
     /// What the client said beyond what the gateway knows, if it was said in this dialect.
     fn extra(self, call: &Call) -> Map<String, Value> {
-        let extra = &call.generation.extra;
-        let same = match self {
+        if self.is_the_clients(call) { call.generation.extra.fields.clone() } else { Map::new() }
+    }
+
+    fn is_the_clients(self, call: &Call) -> bool {
+        self.client_dialect() == Some(call.generation.extra.dialect)
+    }
+
+    /// The dialect of clients that is the same, if there is one.
+    #[must_use]
+    pub fn client_dialect(self) -> Option<ClientDialect> {
+        match self {
             Self::OpenAiChat(_) => Some(ClientDialect::OpenAiChat),
             Self::OpenAiResponses => Some(ClientDialect::OpenAiResponses),
             Self::Anthropic => Some(ClientDialect::Anthropic),
             // No client speaks them.
             Self::Gemini | Self::Bedrock => None,
-        };
-        if Some(extra.dialect) == same { extra.fields.clone() } else { Map::new() }
+        }
     }
+}
+
+/// Refuses a prompt that is no conversation: the APIs here take conversations alone.
+fn refuse_raw(task: &TextTask) -> Result<(), ApiError> {
+    let (param, message) = match &task.raw {
+        None => return Ok(()),
+        Some(RawPrompt::Tokens(_)) => {
+            ("prompt", "this provider takes no tokens as a prompt; send a text, or name a local model")
+        }
+        Some(RawPrompt::Infill { .. }) => {
+            ("suffix", "this provider fills no gaps; leave suffix out, or name a local model that can")
+        }
+    };
+    Err(ApiError::invalid(param, message))
 }
 
 /// A text as one piece of a path: all but letters, digits and `-._~` is escaped (RFC 3986, section 2.3).

@@ -10,6 +10,7 @@ use serde::{
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::thoughts::unpack;
 use crate::ApiError;
 
 /// One turn of a conversation.
@@ -289,13 +290,17 @@ fn assistant(content: MessagesContent, param: &str) -> Result<Message, ApiError>
                 reasoning.push(Reasoning { text, signature, encrypted: None });
             }
             "redacted_thinking" => {
-                let data = Some(given(&block.data, &at, "data")?.clone());
+                let sealed = unpack(given(&block.data, &at, "data")?.clone());
                 match reasoning.last_mut() {
                     // Another maker's thoughts, which were told as two blocks.
-                    Some(open) if open.signature.is_none() && open.encrypted.is_none() => {
-                        open.encrypted = data
+                    Some(open)
+                        if open.signature.is_none()
+                            && open.encrypted.is_none()
+                            && sealed.signature.is_none() =>
+                    {
+                        open.encrypted = sealed.encrypted;
                     }
-                    _ => reasoning.push(Reasoning { encrypted: data, ..Reasoning::default() }),
+                    _ => reasoning.push(sealed),
                 }
             }
             _ => return Err(block.misplaced(&at)),

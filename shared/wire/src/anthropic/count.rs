@@ -9,7 +9,7 @@ use hearth_domain::{Message, Tool};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{MessagesContent, MessagesTool, MessagesTurn, request::conversation, tools::tools};
+use super::{MessagesContent, MessagesTool, MessagesTurn, request::conversation, tools::Offer};
 use crate::ApiError;
 
 /// How many bytes of text make a token.
@@ -49,7 +49,7 @@ impl CountTokensRequest {
     pub fn estimate(self) -> Result<CountTokensAnswer, ApiError> {
         let messages = conversation(self.system, self.messages)?;
         let messages: usize = messages.iter().map(|(message, _)| of_message(message)).sum();
-        let tools: usize = tools(self.tools)?.iter().map(of_tool).sum();
+        let tools: usize = Offer::of(self.tools)?.tools.iter().map(of_tool).sum();
         Ok(CountTokensAnswer { input_tokens: (messages + tools) as u64 })
     }
 }

@@ -1,11 +1,12 @@
 //! What is answered.
 
-use hearth_domain::{FinishReason, Reasoning, ToolCall, Usage};
+use hearth_domain::{FinishReason, ToolCall, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{answer::Answer, structured::StructuredBody};
+use super::thoughts::{ThoughtsMode, open_blocks, sealed_block};
+use crate::answer::Answer;
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -154,24 +155,25 @@ impl From<Usage> for MessagesUsage {
     }
 }
 
-/// The blocks of a whole answer.
-pub(super) fn blocks(answer: &Answer) -> Vec<MessagesAnswerBlock> {
-    let mut blocks: Vec<_> = answer.reasoning.iter().flat_map(thoughts).collect();
+/// The blocks of a whole answer. Seals that the client didn't ask for stand right before the calls that they belong
+/// to, behind the text; an answer without calls needs none.
+pub(super) fn blocks(answer: &Answer, mode: ThoughtsMode) -> Vec<MessagesAnswerBlock> {
+    let mut blocks: Vec<_> = match mode {
+        ThoughtsMode::Shown => answer.reasoning.iter().flat_map(|block| open_blocks(block, true)).collect(),
+        ThoughtsMode::Omitted => {
+            answer.reasoning.iter().flat_map(|block| open_blocks(block, false)).collect()
+        }
+        ThoughtsMode::Sealed => Vec::new(),
+    };
     let text = answer.said();
     if !text.is_empty() {
         blocks.push(MessagesAnswerBlock::Text { text, citations: Some(Vec::new()) });
     }
+    if mode == ThoughtsMode::Sealed && !answer.tool_calls.is_empty() {
+        blocks.extend(answer.reasoning.iter().filter_map(sealed_block));
+    }
     blocks.extend(answer.tool_calls.iter().map(call));
     blocks
-}
-
-/// Thoughts that can be read, and then what only their maker can: a block has the one or the other here.
-fn thoughts(block: &Reasoning) -> Vec<MessagesAnswerBlock> {
-    let signature = block.signature.clone().unwrap_or_default();
-    let open = !block.text.is_empty() || !signature.is_empty();
-    let open = open.then(|| MessagesAnswerBlock::Thinking { thinking: block.text.clone(), signature });
-    let sealed = block.encrypted.clone().map(|data| MessagesAnswerBlock::RedactedThinking { data });
-    open.into_iter().chain(sealed).collect()
 }
 
 fn call(call: &ToolCall) -> MessagesAnswerBlock {

@@ -9,6 +9,7 @@ mod models;
 mod options;
 mod render;
 mod request;
+mod thoughts;
 mod tools;
 
 pub use blocks::{MessagesBlock, MessagesContent, MessagesImageSource, MessagesRole, MessagesTurn};

@@ -4,13 +4,16 @@
 //! Blocks come one after the other, and each is closed before the next begins: that is what the SDKs
 //! expect. A call whose arguments come in between another's waits until the other's are whole.
 
-use hearth_domain::{FinishReason, Reasoning, RunId, ToolCall, Usage};
+use std::collections::BTreeSet;
+
+use hearth_domain::{FinishReason, Reasoning, RunId, Usage};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{
     MessagesAnswer, MessagesAnswerBlock, MessagesError, MessagesUsage,
     message::{blocks, stop_reason},
+    thoughts::{ThoughtsMode, sealed_block},
 };
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
@@ -23,6 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Renderer {
     request_id: RunId,
+    mode: ThoughtsMode,
     model: String,
     answers: Answers,
     usage: Usage,
@@ -32,6 +36,8 @@ pub struct Renderer {
     begun: u32,
     /// How many of them are calls.
     calls: usize,
+    /// The numbers of the blocks of thoughts whose seals were sent, where the client didn't ask for thoughts.
+    sealed: BTreeSet<usize>,
     ended: bool,
 }
 
@@ -60,7 +66,9 @@ impl Render for Renderer {
             {
                 self.text(text)
             }
-            RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
+            RunEventBody::Reasoning { choice: 0, index, added } if self.mode != ThoughtsMode::Sealed => {
+                self.thoughts(*index, added)
+            }
             RunEventBody::ToolCall { choice: 0, .. } => {
                 let mut frames = self.greeting();
                 self.tell_calls(false, &mut frames);
@@ -82,7 +90,7 @@ impl Render for Renderer {
     fn collected(mut self, events: &[RunEvent]) -> Result<MessagesAnswer, ApiError> {
         let reason = ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
-        let content = self.answer().map(blocks).unwrap_or_default();
+        let content = self.answer().map(|answer| blocks(answer, self.mode)).unwrap_or_default();
         let stop_sequence = self.stop_text(reason);
         let stop_reason = Some(stop_reason(reason, stop_sequence.is_some()).to_owned());
         Ok(MessagesAnswer { content, stop_reason, stop_sequence, ..self.empty() })
@@ -91,9 +99,10 @@ impl Render for Renderer {
 
 impl Renderer {
     /// A renderer for the run `request_id`, before its first event.
-    pub(super) fn new(request_id: RunId) -> Self {
+    pub(super) fn new(request_id: RunId, mode: ThoughtsMode) -> Self {
         Self {
             request_id,
+            mode,
             model: String::new(),
             answers: Answers::default(),
             usage: Usage::default(),
@@ -101,6 +110,7 @@ impl Renderer {
             open: None,
             begun: 0,
             calls: 0,
+            sealed: BTreeSet::new(),
             ended: false,
         }
     }
@@ -167,15 +177,16 @@ impl Renderer {
     fn thoughts(&mut self, index: u32, added: &Reasoning) -> Vec<Frame> {
         let mut frames = self.greeting();
         let signature = added.signature.as_ref().filter(|signature| !signature.is_empty());
-        if !added.text.is_empty() || signature.is_some() {
+        let text = if self.mode == ThoughtsMode::Omitted { "" } else { added.text.as_str() };
+        if !text.is_empty() || signature.is_some() {
             if self.open != Some(Open::Thoughts(index)) {
                 self.tell_calls(true, &mut frames);
                 let (thinking, signature) = (String::new(), String::new());
                 let block = MessagesAnswerBlock::Thinking { thinking, signature };
                 self.begin(Open::Thoughts(index), &block, &mut frames);
             }
-            if !added.text.is_empty() {
-                frames.push(self.delta(&json!({"type": "thinking_delta", "thinking": added.text})));
+            if !text.is_empty() {
+                frames.push(self.delta(&json!({"type": "thinking_delta", "thinking": text})));
             }
             if let Some(signature) = signature {
                 frames.push(self.delta(&json!({"type": "signature_delta", "signature": signature})));
@@ -194,12 +205,13 @@ impl Renderer {
         // Put aside, not copied: arguments may be long, and come in many pieces.
         let answers = std::mem::take(&mut self.answers);
         if let Some(answer) = answers.all().first() {
-            self.tell(&answer.tool_calls, ended, frames);
+            self.tell(answer, ended, frames);
         }
         self.answers = answers;
     }
 
-    fn tell(&mut self, calls: &[ToolCall], ended: bool, frames: &mut Vec<Frame>) {
+    fn tell(&mut self, answer: &Answer, ended: bool, frames: &mut Vec<Frame>) {
+        let calls = &answer.tool_calls;
         loop {
             if let Some(Open::Call { number, told }) = self.open {
                 let arguments = calls.get(number).map(|call| call.arguments.as_str()).unwrap_or_default();
@@ -212,9 +224,25 @@ impl Renderer {
                 }
             }
             let Some(call) = calls.get(self.calls) else { return };
+            self.send_seals(&answer.reasoning, frames);
             let open = Open::Call { number: self.calls, told: 0 };
             self.calls += 1;
             self.begin(open, &MessagesAnswerBlock::call(call, Map::new()), frames);
+        }
+    }
+
+    /// Sends the seals that a conversation with calls has to have, where they weren't sent as thoughts.
+    fn send_seals(&mut self, reasoning: &[Reasoning], frames: &mut Vec<Frame>) {
+        if self.mode != ThoughtsMode::Sealed {
+            return;
+        }
+        for (number, block) in reasoning.iter().enumerate() {
+            if !self.sealed.contains(&number)
+                && let Some(block) = sealed_block(block)
+            {
+                self.sealed.insert(number);
+                self.begin(Open::Sealed, &block, frames);
+            }
         }
     }
 
@@ -239,6 +267,11 @@ impl Renderer {
     fn ending(&mut self, reason: FinishReason) -> Vec<Frame> {
         let mut frames = self.greeting();
         self.tell_calls(true, &mut frames);
+        if self.calls > 0 {
+            // Seals that came after the last call.
+            let reasoning = self.answer().map(|answer| answer.reasoning.clone()).unwrap_or_default();
+            self.send_seals(&reasoning, &mut frames);
+        }
         frames.extend(self.close());
         let stop = self.stop_text(reason);
         let delta = json!({"stop_reason": stop_reason(reason, stop.is_some()), "stop_sequence": stop});

@@ -10,9 +10,12 @@ use utoipa::ToSchema;
 
 use super::{
     MessagesContent, MessagesFormat, MessagesOutputConfig, MessagesThinking, MessagesTool,
-    MessagesToolChoice, MessagesTurn, Renderer, tools::tools,
+    MessagesToolChoice, MessagesTurn, Renderer, thoughts::ThoughtsMode, tools::Offer,
 };
 use crate::ApiError;
+
+/// The field that names a conversation on the server.
+const THREAD: &str = "thread";
 
 /// A request as Anthropic's SDKs send it. Unknown fields are passed on to a provider of this dialect.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
@@ -75,14 +78,15 @@ impl MessagesRequest {
     /// What shows the events of the run `id` as this request wants them.
     #[must_use]
     pub fn renderer(&self, id: RunId) -> Renderer {
-        Renderer::new(id)
+        Renderer::new(id, ThoughtsMode::of(self.thinking.as_ref()))
     }
 
     /// The request without its dialect.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn into_generation(self) -> Result<Generation, ApiError> {
+    pub fn into_generation(mut self) -> Result<Generation, ApiError> {
+        self.refuse_thread()?;
         let extra = self.passed_on();
         let sampling = Sampling {
             temperature: self.temperature,
@@ -101,27 +105,44 @@ impl MessagesRequest {
         let thinking = self.thinking.map(|thinking| thinking.effort(self.max_tokens, effort.as_deref()));
         let (messages, places): (Vec<Message>, Vec<String>) =
             conversation(self.system, self.messages)?.into_iter().unzip();
+        let mut offer = Offer::of(self.tools)?;
+        let said = json!(self.tool_choice);
         let choice = self.tool_choice.map(MessagesToolChoice::into_domain).transpose()?;
         let (tool_choice, parallel_tool_calls) = choice.unwrap_or((ToolChoice::Auto, true));
+        let tool_choice = offer.choose(tool_choice, said);
         let task = TextTask {
             response_format: response_format(format, self.output_format)?,
-            tools: tools(self.tools)?,
+            tools: offer.tools,
             tool_choice,
             parallel_tool_calls,
             reasoning: thinking.transpose()?.flatten(),
             ..TextTask::new(messages, sampling)
         };
         task.check().map_err(|error| {
-            let param = param(error.field, &places);
+            let param = param(error.field, &places, &offer.places);
             ApiError::unfit(param, &error)
         })?;
         Ok(Generation {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra::new(ClientDialect::Anthropic, extra),
+            extra: Extra { hosted: offer.hosted, ..Extra::new(ClientDialect::Anthropic, extra) },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
+    }
+
+    /// Refuses `thread`, by which a client sends only the newest messages of a conversation that the server keeps.
+    /// Anthropic's SDKs send it unasked from their tool runners; at an error with these details they send the whole
+    /// conversation instead, from then on.
+    fn refuse_thread(&mut self) -> Result<(), ApiError> {
+        match self.extra.remove(THREAD) {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => {
+                let message = "conversations of this dialect aren't stored here; leave thread out, and send all messages";
+                let error = ApiError::invalid(THREAD, message);
+                Err(error.with("error_code", "thread_unsupported_request").with("unsupported", vec![THREAD]))
+            }
+        }
     }
 
     /// What a provider of this dialect is given as it is: what the gateway doesn't know, and what it
@@ -186,8 +207,9 @@ fn response_format(
     }
 }
 
-/// What this dialect calls a field. `places`: where each message's id of a call stood.
-fn param(field: Field, places: &[String]) -> String {
+/// What this dialect calls a field. `places`: where each message's id of a call stood; `tools`: where each tool did.
+fn param(field: Field, places: &[String], tools: &[usize]) -> String {
+    let tool = |index: usize| tools.get(index).copied().unwrap_or(index);
     let name = match field {
         Field::Messages => "messages",
         Field::Sampling("stop") => "stop_sequences",
@@ -196,8 +218,8 @@ fn param(field: Field, places: &[String]) -> String {
         Field::Tools => "tools",
         Field::ToolChoice => "tool_choice",
         Field::ToolCallId(index) => places.get(index).map_or("messages", String::as_str),
-        Field::ToolName(index) => return format!("tools[{index}].name"),
-        Field::ToolParameters(index) => return format!("tools[{index}].input_schema"),
+        Field::ToolName(index) => return format!("tools[{}].name", tool(index)),
+        Field::ToolParameters(index) => return format!("tools[{}].input_schema", tool(index)),
         // This dialect can't say them.
         Field::Choices
         | Field::TopLogprobs

@@ -240,7 +240,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (block("assistant", json!({"type": "tool_use", "id": "a"})), "messages[0].content[0].name"),
         (block("assistant", json!({"type": "server_tool_use"})), "messages[0].content[0].type"),
         (block("assistant", json!({"type": "redacted_thinking"})), "messages[0].content[0].data"),
-        (json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}), "tools[0].type"),
+        (json!({"tools": [{"input_schema": {}}]}), "tools[0].name"),
         (json!({"tools": [{"name": "look"}]}), "tools[0].input_schema"),
         (json!({"tools": [{"name": "no name", "input_schema": {}}]}), "tools[0].name"),
         (json!({"tools": [{"name": "look", "input_schema": []}]}), "tools[0].input_schema"),
@@ -306,12 +306,21 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
 }
 
 fn renderer() -> Renderer {
-    serde_json::from_value::<MessagesRequest>(hello()).unwrap().renderer(RunId::new())
+    renderer_with(&json!({"type": "adaptive"}))
+}
+
+fn renderer_with(thinking: &Value) -> Renderer {
+    let mut body = hello();
+    body["thinking"] = thinking.clone();
+    serde_json::from_value::<MessagesRequest>(body).unwrap().renderer(RunId::new())
 }
 
 /// What the frames say, to the last.
 fn told(bodies: &[RunEventBody]) -> Vec<Value> {
-    let mut renderer = renderer();
+    told_by(renderer(), bodies)
+}
+
+fn told_by(mut renderer: Renderer, bodies: &[RunEventBody]) -> Vec<Value> {
     let mut frames: Vec<Frame> = events(bodies).iter().flat_map(|event| renderer.frames(event)).collect();
     frames.extend(renderer.last());
     let told = frames.into_iter().map(|frame| {
@@ -630,4 +639,120 @@ proptest! {
         }
         prop_assert_eq!(open, None);
     }
+}
+
+/// The content of an answer with this `thinking`: streamed and put together, and whole.
+fn contents(thinking: &Value, events: &[RunEventBody]) -> [Value; 2] {
+    let mut blocks = Vec::new();
+    for frame in told_by(renderer_with(thinking), events) {
+        match frame["type"].as_str() {
+            Some("content_block_start") => blocks.push(frame["content_block"].clone()),
+            Some("content_block_delta") => {
+                let block = blocks.last_mut().unwrap();
+                for field in ["text", "thinking", "signature"] {
+                    if let Some(more) = frame["delta"][field].as_str() {
+                        block[field] = json!(format!("{}{more}", block[field].as_str().unwrap()));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let whole = renderer_with(thinking).collected(&self::events(events)).unwrap();
+    let mut whole = json!(whole)["content"].clone();
+    for block in whole.as_array_mut().unwrap() {
+        block.as_object_mut().unwrap().remove("citations");
+    }
+    [json!(blocks), whole]
+}
+
+#[test]
+fn unrequested_thoughts_leave_the_text_first() {
+    let thoughts = [think(0, "Hm.", Some("sealed"), None), think(1, "", None, Some("EncR")), text("Hello.")];
+    let events = [&thoughts[..], &[done(FinishReason::Stop)]].concat();
+    let expected = json!([{"type": "text", "text": "Hello."}]);
+    for thinking in [json!(null), json!({"type": "disabled"})] {
+        assert_eq!(contents(&thinking, &events), [expected.clone(), expected.clone()]);
+    }
+}
+
+#[test]
+fn unrequested_seals_stand_before_the_calls_that_need_them() {
+    let events = [
+        think(0, "Hm.", Some("sealed"), None),
+        text("I look."),
+        think(1, "", None, Some("EncR")),
+        think(2, "No seal.", None, None),
+        begin(0, "look"),
+        arguments(0, "{}"),
+        done(FinishReason::ToolCalls),
+    ];
+    for content in contents(&json!(null), &events) {
+        let kinds: Vec<_> = content.as_array().unwrap().iter().map(|block| block["type"].clone()).collect();
+        assert_eq!(kinds, ["text", "redacted_thinking", "redacted_thinking", "tool_use"], "{content}");
+        let turn = serde_json::from_value(json!({"role": "assistant", "content": content})).unwrap();
+        let turns: Vec<MessagesTurn> = vec![turn];
+        let (message, _) = request::conversation(None, turns).unwrap().remove(0);
+        let signed = Reasoning { text: "Hm.".into(), signature: Some("sealed".into()), encrypted: None };
+        let encrypted = Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() };
+        assert_eq!(message.reasoning, [signed, encrypted]);
+        assert_eq!((message.content.as_str(), message.tool_calls.len()), ("I look.", 1));
+    }
+}
+
+#[test]
+fn omitted_thoughts_keep_their_seals() {
+    let events = [think(0, "Hm.", Some("sealed"), None), text("Hello."), done(FinishReason::Stop)];
+    let expected = json!([
+        {"type": "thinking", "thinking": "", "signature": "sealed"}, {"type": "text", "text": "Hello."},
+    ]);
+    let thinking = json!({"type": "adaptive", "display": "omitted"});
+    assert_eq!(contents(&thinking, &events), [expected.clone(), expected]);
+}
+
+#[test]
+fn thread_is_refused_in_the_form_that_sdks_fall_back_on() {
+    for thread in [json!({"type": "create"}), json!({"type": "continue", "previous_message_id": "req_1"})] {
+        let mut body = hello();
+        body["thread"] = thread;
+        let request: MessagesRequest = serde_json::from_value(body).unwrap();
+        let error = request.into_generation().unwrap_err();
+        assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("thread")));
+        let expected = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+        assert_eq!(Value::Object(*error.details), expected);
+    }
+    let mut body = hello();
+    body["thread"] = json!(null);
+    let request: MessagesRequest = serde_json::from_value(body).unwrap();
+    assert!(!request.into_generation().unwrap().extra.fields.contains_key("thread"));
+}
+
+#[test]
+fn tools_of_anthropics_are_kept_apart_from_the_clients() {
+    let search = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3});
+    let look = json!({"type": "custom", "name": "look", "input_schema": {"type": "object"}});
+    let hosted = |fields: Value| {
+        let generation = generation(fields).unwrap();
+        let Task::Text(task) = generation.task else { panic!("a message is a text") };
+        (task, generation.extra.hosted)
+    };
+    let (task, found) = hosted(json!({"tools": [search, look]}));
+    assert_eq!((task.tools.len(), task.tools[0].name.as_str()), (1, "look"));
+    assert_eq!((found.definitions, found.needed), (vec![search.clone()], None));
+
+    let choice = json!({"type": "tool", "name": "web_search"});
+    let (task, found) = hosted(json!({"tools": [search, look], "tool_choice": choice}));
+    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(choice)));
+    assert_eq!(found.needed.as_deref(), Some("web_search_20250305"));
+
+    let any = json!({"type": "any"});
+    let (task, found) = hosted(json!({"tools": [search], "tool_choice": any}));
+    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(any)));
+
+    // Tools that the client runs, and that other models don't know, are no mere help.
+    let (_, found) = hosted(json!({"tools": [{"type": "bash_20250124", "name": "bash"}]}));
+    assert_eq!(found.needed.as_deref(), Some("bash_20250124"));
+
+    let odd = json!({"tools": [search, {"name": "no name", "input_schema": {}}]});
+    assert_eq!(generation(odd).unwrap_err().param.as_deref(), Some("tools[1].name"));
 }

@@ -1,8 +1,8 @@
 //! Tools, as Anthropic writes them.
 
-use hearth_domain::{Tool, ToolChoice};
+use hearth_domain::{HostedTools, Tool, ToolChoice};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::ApiError;
@@ -10,17 +10,20 @@ use crate::ApiError;
 /// A tool on offer.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct MessagesTool {
-    /// `custom`, which may be left out. Tools that Anthropic runs itself are refused.
+    /// `custom`, which may be left out; or a tool that models of Anthropic know by its type and version, such as
+    /// `web_search_20250305`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(example = "custom")]
     pub kind: Option<String>,
     /// Its name: 1 to 64 letters, digits, underscores, dots and dashes.
-    #[schema(example = "get_weather")]
-    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = true, example = "get_weather")]
+    pub name: Option<String>,
     /// What it does, for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// A JSON Schema of its arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, required = true)]
     pub input_schema: Option<Value>,
     /// Whether the arguments must fit the schema.
@@ -30,32 +33,93 @@ pub struct MessagesTool {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub cache_control: Option<Value>,
+    /// What else there is to say, for a provider of this dialect.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub settings: Map<String, Value>,
 }
 
+/// The types of tools that only help a model, which can answer without them. Each is followed by a version.
+const AIDS: [&str; 4] = ["web_search_", "web_fetch_", "code_execution_", "tool_search_tool_"];
+
 impl MessagesTool {
+    /// The type that a provider of this dialect knows, if it isn't the client's own tool.
+    fn known_kind(&self) -> Option<&str> {
+        self.kind.as_deref().filter(|kind| *kind != "custom")
+    }
+
     /// The tool without its dialect. `param` is where it stood, for the error.
     ///
     /// # Errors
-    /// `invalid_request` for a tool that the client doesn't run itself.
-    pub(super) fn into_domain(self, param: &str) -> Result<Tool, ApiError> {
-        if let Some(kind) = self.kind.filter(|kind| kind != "custom") {
-            let message = format!("a tool of type {kind:?} was given; the gateway takes custom tools only");
-            return Err(ApiError::invalid(format!("{param}.type"), message));
-        }
+    /// `invalid_request`, naming the field that is missing.
+    fn into_domain(self, param: &str) -> Result<Tool, ApiError> {
+        let Some(name) = self.name else {
+            let param = format!("{param}.name");
+            let message = format!("{param} is missing");
+            return Err(ApiError::invalid(param, message));
+        };
         let Some(parameters) = self.input_schema else {
             let param = format!("{param}.input_schema");
             let message = format!("{param} is missing; send the JSON Schema of the tool's arguments");
             return Err(ApiError::invalid(param, message));
         };
         let strict = self.strict.unwrap_or(false);
-        Ok(Tool { name: self.name, description: self.description, parameters, strict })
+        Ok(Tool { name, description: self.description, parameters, strict })
     }
 }
 
-/// Each tool without its dialect.
-pub(super) fn tools(tools: Option<Vec<MessagesTool>>) -> Result<Vec<Tool>, ApiError> {
-    let tools = tools.into_iter().flatten().enumerate();
-    tools.map(|(index, tool)| tool.into_domain(&format!("tools[{index}]"))).collect()
+/// What a request offers.
+#[derive(Debug, Default)]
+pub(super) struct Offer {
+    /// The client's own tools.
+    pub(super) tools: Vec<Tool>,
+    /// Where each of them stood among all, for errors.
+    pub(super) places: Vec<usize>,
+    /// Those that only a provider of this dialect has.
+    pub(super) hosted: HostedTools,
+}
+
+impl Offer {
+    /// The tools of a request.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub(super) fn of(tools: Option<Vec<MessagesTool>>) -> Result<Self, ApiError> {
+        let mut offer = Self::default();
+        for (index, tool) in tools.into_iter().flatten().enumerate() {
+            let Some(kind) = tool.known_kind() else {
+                offer.tools.push(tool.into_domain(&format!("tools[{index}]"))?);
+                offer.places.push(index);
+                continue;
+            };
+            if !AIDS.iter().any(|aid| kind.starts_with(aid)) {
+                offer.hosted.needed = Some(kind.to_owned());
+            }
+            // The request as a whole says what is to be cached.
+            offer.hosted.definitions.push(json!(MessagesTool { cache_control: None, ..tool }));
+        }
+        Ok(offer)
+    }
+
+    /// The choice without its dialect, where provider's tools may be among what it chooses from. `said` is the choice
+    /// in the client's words.
+    pub(super) fn choose(&mut self, choice: ToolChoice, said: Value) -> ToolChoice {
+        let hosted = |name: &str| self.hosted.definitions.iter().find(|tool| tool["name"] == name);
+        match &choice {
+            ToolChoice::Named(name) => match hosted(name).map(|tool| tool["type"].clone()) {
+                Some(kind) => {
+                    self.hosted.need(kind.as_str(), said);
+                    ToolChoice::Auto
+                }
+                None => choice,
+            },
+            ToolChoice::Required if !self.hosted.definitions.is_empty() => {
+                self.hosted.need(None, said);
+                if self.tools.is_empty() { ToolChoice::Auto } else { choice }
+            }
+            _ => choice,
+        }
+    }
 }
 
 /// Whether a tool is called.

@@ -9,7 +9,9 @@ mod breaking;
 mod clients;
 mod features;
 mod holes;
+mod hosted;
 mod seals;
+mod unasked;
 mod vendors;
 mod words;
 

@@ -12,6 +12,10 @@ use serde::{
 };
 use utoipa::ToSchema;
 
+use super::{
+    ResponsesTool,
+    offer::{additional, custom_arguments, function_name},
+};
 use crate::ApiError;
 
 /// A text that the user says, or a list of items.
@@ -52,8 +56,9 @@ impl<'de> Deserialize<'de> for ResponsesInput {
 /// One item. What a `type` doesn't know may be left out.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 pub struct InputItem {
-    /// `message`, which may be left out, `function_call`, `function_call_output` or `reasoning`; or
-    /// `item_reference`, for an item of a response that was stored.
+    /// `message`, which may be left out, `function_call`, `function_call_output`, `custom_tool_call`,
+    /// `custom_tool_call_output` or `reasoning`; `item_reference`, for an item of a response that was stored; or
+    /// `additional_tools`, which adds tools to the request's.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(example = "message")]
     pub kind: Option<String>,
@@ -73,9 +78,19 @@ pub struct InputItem {
     /// The function that is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The namespace of the function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// The call's arguments, a JSON text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
+    /// What a custom tool is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// The tools of `additional_tools`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    pub tools: Option<Vec<ResponsesTool>>,
     /// What the function gave: a text, or `input_text` and `input_image` parts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<ItemContent>,
@@ -137,6 +152,18 @@ pub struct ItemPart {
 pub(super) type Placed = Vec<(usize, Message)>;
 
 impl ResponsesInput {
+    /// Takes out the items that add tools to the request's: where each stood, and its tools.
+    pub(super) fn take_tools(&mut self) -> Vec<(String, Vec<ResponsesTool>)> {
+        let Self::Items(items) = self else { return Vec::new() };
+        let mut taken = Vec::new();
+        for (index, item) in items.iter_mut().enumerate() {
+            if additional(item).is_some() {
+                taken.push((format!("input[{index}]"), item.tools.take().unwrap_or_default()));
+            }
+        }
+        taken
+    }
+
     /// The messages that it is.
     ///
     /// # Errors
@@ -158,6 +185,8 @@ impl InputItem {
     fn append_to(self, said: &mut Placed, index: usize) -> Result<(), ApiError> {
         let param = format!("input[{index}]");
         match self.kind.as_deref() {
+            // Its tools were taken out before.
+            Some("additional_tools") => Ok(()),
             None | Some("message") => self.message(said, index, &param),
             Some("reasoning") => {
                 let block = self.thoughts(&param)?;
@@ -167,15 +196,28 @@ impl InputItem {
                 Ok(())
             }
             Some("function_call") => {
+                let name = needed(self.name, &param, "name")?;
                 let call = ToolCall {
                     id: needed(self.call_id, &param, "call_id")?,
-                    name: needed(self.name, &param, "name")?,
+                    name: function_name(self.namespace.as_deref(), &name),
                     arguments: needed(self.arguments, &param, "arguments")?,
                 };
                 assistants_turn(said, index, |_| true).tool_calls.push(call);
                 Ok(())
             }
-            Some("function_call_output") => {
+            Some("custom_tool_call") => {
+                let name = needed(self.name, &param, "name")?;
+                let call = ToolCall {
+                    id: needed(self.call_id, &param, "call_id")?,
+                    name: function_name(self.namespace.as_deref(), &name),
+                    arguments: custom_arguments(&needed(self.input, &param, "input")?),
+                };
+                assistants_turn(said, index, |_| true).tool_calls.push(call);
+                Ok(())
+            }
+            // What a provider's own search did: its findings are in the text behind it.
+            Some("web_search_call") => Ok(()),
+            Some("function_call_output" | "custom_tool_call_output") => {
                 let id = needed(self.call_id, &param, "call_id")?;
                 let output = needed(self.output, &param, "output")?;
                 let (text, images) = output.into_domain(&format!("{param}.output"))?;
@@ -186,7 +228,8 @@ impl InputItem {
             Some(other) => {
                 let message = format!(
                     "an item of type {other:?} was given; the gateway takes message, function_call, \
-                     function_call_output, reasoning and item_reference"
+                     function_call_output, custom_tool_call, custom_tool_call_output, reasoning, additional_tools \
+                     and item_reference"
                 );
                 Err(ApiError::invalid(format!("{param}.type"), message))
             }

@@ -3,12 +3,17 @@
 
 use hearth_domain::{Message, RunId};
 
-use super::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput, ResponsesRequest, items::sealed};
+use super::{
+    InputItem, ItemContent, ItemPart, ItemRole, Layout, ResponsesInput, ResponsesRequest,
+    items::sealed,
+    layout::{Part, Placed},
+};
 use crate::{ApiError, ErrorCode};
 
 const MESSAGE: &str = "msg";
 const REASONING: &str = "rs";
 const CALL: &str = "fc";
+const FREEFORM_CALL: &str = "ctc";
 
 /// How many items a request may name.
 const MOST: usize = 256;
@@ -25,7 +30,7 @@ pub struct Reference {
     number: usize,
 }
 
-/// The id of the item `number` of a run: `msg_` for what it says, `rs_` for thoughts, `fc_` for a call.
+/// The id of the item `number` of a run: `msg_` for what it says, `rs_` for thoughts, `fc_` and `ctc_` for a call.
 pub(super) fn item_id(kind: &str, run: &str, number: usize) -> String {
     format!("{kind}_{}_{number}", run.trim_start_matches(RunId::PREFIX))
 }
@@ -49,18 +54,19 @@ impl ResponsesRequest {
         Ok(found)
     }
 
-    /// Puts the item itself where its id stands. `answer`: what the model said in the item's run.
+    /// Puts the item itself where its id stands. `answer`: what the model said in the item's run, `layout`: in which
+    /// order.
     ///
     /// # Errors
     /// `not_found`, naming the field, if the run made no such item.
-    pub fn tell(&mut self, reference: &Reference, answer: &Message) -> Result<(), ApiError> {
-        let mut made = items(answer);
-        let there = made.get(reference.number).is_some_and(|(kind, _)| *kind == reference.kind);
-        if let Some(ResponsesInput::Items(items)) = &mut self.input
+    pub fn tell(&mut self, reference: &Reference, answer: &Message, layout: &Layout) -> Result<(), ApiError> {
+        let placed = layout.items(answer).get(reference.number).copied();
+        let named = placed.and_then(|placed| input_item(answer, placed));
+        let named = named.filter(|(kinds, _)| kinds.contains(&reference.kind.as_str()));
+        if let (Some((_, named)), Some(ResponsesInput::Items(items))) = (named, &mut self.input)
             && let Some(item) = items.get_mut(reference.index)
-            && there
         {
-            *item = made.swap_remove(reference.number).1;
+            *item = named;
             return Ok(());
         }
         Err(reference.missing())
@@ -90,28 +96,33 @@ fn missing(index: usize) -> ApiError {
     ApiError::new(ErrorCode::NotFound, message).at(format!("input[{index}].id"))
 }
 
-/// What a run made, in the order in which its response tells it, as items of a request.
-fn items(answer: &Message) -> Vec<(&'static str, InputItem)> {
+/// An item of an answer as an item of a request, and which prefixes its id may have.
+fn input_item(
+    answer: &Message,
+    Placed { part, text }: Placed<'_>,
+) -> Option<(&'static [&'static str], InputItem)> {
     let kind = |kind: &str| InputItem { kind: Some(kind.to_owned()), ..InputItem::default() };
-    let mut items = Vec::new();
-    for block in &answer.reasoning {
-        let text = Some(block.text.clone()).filter(|text| !text.is_empty());
-        let part =
-            |text| ItemPart { kind: "summary_text".to_owned(), text: Some(text), ..ItemPart::default() };
-        let summary = Some(text.into_iter().map(part).collect());
-        items.push((REASONING, InputItem { summary, encrypted_content: sealed(block), ..kind("reasoning") }));
-    }
-    // A message that says nothing is one, if there is nothing else.
-    if !answer.content.is_empty() || (items.is_empty() && answer.tool_calls.is_empty()) {
-        let content = Some(ItemContent::Text(answer.content.clone()));
-        items.push((MESSAGE, InputItem { role: Some(ItemRole::Assistant), content, ..kind("message") }));
-    }
-    for call in &answer.tool_calls {
-        let (call_id, name) = (Some(call.id.clone()), Some(call.name.clone()));
-        let arguments = Some(call.arguments.clone());
-        items.push((CALL, InputItem { call_id, name, arguments, ..kind("function_call") }));
-    }
-    items
+    Some(match part {
+        Part::Text | Part::Refusal => {
+            let content = Some(ItemContent::Text(text.to_owned()));
+            (&[MESSAGE], InputItem { role: Some(ItemRole::Assistant), content, ..kind("message") })
+        }
+        Part::Thoughts(number) => {
+            let block = answer.reasoning.get(number as usize)?;
+            let text = Some(block.text.clone()).filter(|text| !text.is_empty());
+            let part =
+                |text| ItemPart { kind: "summary_text".to_owned(), text: Some(text), ..ItemPart::default() };
+            let summary = Some(text.into_iter().map(part).collect());
+            let encrypted_content = sealed(block);
+            (&[REASONING], InputItem { summary, encrypted_content, ..kind("reasoning") })
+        }
+        Part::Call(number) => {
+            let call = answer.tool_calls.get(number as usize)?;
+            let (call_id, name) = (Some(call.id.clone()), Some(call.name.clone()));
+            let arguments = Some(call.arguments.clone());
+            (&[CALL, FREEFORM_CALL], InputItem { call_id, name, arguments, ..kind("function_call") })
+        }
+    })
 }
 
 #[cfg(test)]
@@ -120,6 +131,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::{RunEventBody, answer::Answers, event::ToolCallBegin};
 
     fn naming(id: &str) -> ResponsesRequest {
         let input = json!([
@@ -146,7 +158,7 @@ mod tests {
             let [reference] = &request.references().unwrap()[..] else { panic!("one item is named") };
             assert_eq!(reference.run, run);
             let reference = reference.clone();
-            request.tell(&reference, &answer()).unwrap();
+            request.tell(&reference, &answer(), &Layout::default()).unwrap();
             assert_eq!(request.references().unwrap(), []);
             let said = request.into_turn(Vec::new()).unwrap().said;
             let whole = answer();
@@ -157,6 +169,54 @@ mod tests {
             };
             assert_eq!(said[1], expected);
         }
+    }
+
+    /// Gemini seals its calls behind the text, and other models think between two pieces of text.
+    #[test]
+    fn items_of_interleaved_thoughts_are_found_in_their_order() {
+        let thoughts = |index, text: &str, signature: Option<&str>| RunEventBody::Reasoning {
+            choice: 0,
+            index,
+            added: Reasoning {
+                text: text.into(),
+                signature: signature.map(Into::into),
+                ..Reasoning::default()
+            },
+        };
+        let begins = ToolCallBegin { id: "call_0".into(), name: "look".into() };
+        let events = [
+            RunEventBody::text("I look"),
+            RunEventBody::text("."),
+            thoughts(0, "Hm.", None),
+            RunEventBody::text("Again."),
+            thoughts(1, "", Some("gemini:call:call_0:c2VhbA==")),
+            RunEventBody::ToolCall { choice: 0, index: 0, begins: Some(begins), arguments: "{}".into() },
+        ];
+        let (mut layout, mut answers) = (Layout::default(), Answers::default());
+        for event in &events {
+            layout.note(event);
+            answers.take(event);
+        }
+        let made = answers.all()[0].clone();
+        let stored = Message {
+            reasoning: made.reasoning.clone(),
+            tool_calls: made.tool_calls.clone(),
+            ..Message::new(Role::Assistant, made.said())
+        };
+        let run = RunId::new().to_string();
+        let kinds = [MESSAGE, REASONING, MESSAGE, REASONING, CALL];
+        let ids = (0..).zip(kinds).map(|(number, kind)| item_id(kind, &run, number));
+        let items: Vec<_> = ids.map(|id| json!({"type": "item_reference", "id": id})).collect();
+        let mut request: ResponsesRequest =
+            serde_json::from_value(json!({"model": "auto", "input": items})).unwrap();
+        for reference in request.references().unwrap() {
+            request.tell(&reference, &stored, &layout).unwrap();
+        }
+        let said = request.into_turn(Vec::new()).unwrap().said;
+        let turns: Vec<_> = said.iter().map(|turn| (turn.content.as_str(), turn.reasoning.len())).collect();
+        assert_eq!(turns, [("I look.", 0), ("Again.", 1), ("", 1)]);
+        assert_eq!(said[2].reasoning, made.reasoning[1..]);
+        assert_eq!(said[2].tool_calls, made.tool_calls);
     }
 
     #[test]
@@ -173,7 +233,10 @@ mod tests {
         for (kind, number) in [(MESSAGE, 0), (CALL, 3)] {
             let mut request = naming(&item_id(kind, &run, number));
             let reference = request.references().unwrap().remove(0);
-            assert_eq!(request.tell(&reference, &answer()).unwrap_err().code, ErrorCode::NotFound);
+            assert_eq!(
+                request.tell(&reference, &answer(), &Layout::default()).unwrap_err().code,
+                ErrorCode::NotFound
+            );
         }
         let many = vec![json!({"type": "item_reference", "id": item_id(MESSAGE, &run, 0)}); MOST + 1];
         let request: ResponsesRequest =

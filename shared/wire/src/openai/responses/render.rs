@@ -5,11 +5,14 @@
 
 mod message;
 
-use hearth_domain::{FinishReason, Message, Reasoning, Run, RunId, Timestamp, Usage};
+use hearth_domain::{FinishReason, Message, Reasoning, Run, RunId, Timestamp, ToolCall, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Asked, Incomplete, OutputItem, ReasoningText, ResponseFailure, ResponseObject, items::sealed,
+    Asked, Incomplete, OutputItem, ReasoningText, ResponseFailure, ResponseObject,
+    items::sealed,
+    layout::{Layout, Part, Placed},
+    offer::{ClientName, ClientNames, custom_input},
     references::item_id,
 };
 use crate::{
@@ -38,6 +41,8 @@ pub struct Renderer {
     response: ResponseObject,
     /// Whether thoughts are given in the form that goes back to their maker.
     seals: bool,
+    /// What the client calls the functions.
+    names: ClientNames,
     /// For each item of the output, what it is of the run.
     made: Vec<Made>,
     sequence: u64,
@@ -51,16 +56,6 @@ pub struct Renderer {
 struct Made {
     of: Part,
     open: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Text,
-    Refusal,
-    /// The block of thoughts of this number.
-    Thoughts(u32),
-    /// The call of this number.
-    Call(u32),
 }
 
 impl Render for Renderer {
@@ -120,7 +115,7 @@ impl Render for Renderer {
 impl Renderer {
     /// A renderer for the run `id`, before its first event. `seals`: thoughts come with the form that goes
     /// back to their maker.
-    pub(super) fn new(id: RunId, asked: Asked, seals: bool) -> Self {
+    pub(super) fn new(id: RunId, asked: Asked, seals: bool, names: ClientNames) -> Self {
         let response = ResponseObject {
             id: id.to_string(),
             object: "response".to_owned(),
@@ -138,6 +133,7 @@ impl Renderer {
         Self {
             response,
             seals,
+            names,
             made: Vec::new(),
             sequence: 0,
             queued: false,
@@ -146,25 +142,40 @@ impl Renderer {
         }
     }
 
-    /// The response of a run that ended, told of its record and of what the model said.
+    /// The response of a run that ended, made of its record, of what the model said, and of the order of its items.
     #[must_use]
-    pub fn recorded(run: &Run, said: &Message, asked: Asked) -> ResponseObject {
-        let mut renderer = Self::new(run.id, asked, false);
+    pub fn recorded(run: &Run, said: &Message, layout: &Layout, asked: Asked) -> ResponseObject {
+        let names = ClientNames::of(&asked.tools);
+        let mut renderer = Self::new(run.id, asked, false, names);
         renderer.response.created_at = run.created_at.unix();
         renderer.response.model = run.model.to_string();
         renderer.response.asked.settle(run.node.is_some());
-        for (index, block) in (0..).zip(&said.reasoning) {
-            renderer.thoughts(index, block);
-        }
-        renderer.text(&said.content, &[]);
-        for (index, call) in (0..).zip(&said.tool_calls) {
-            let begins = ToolCallBegin { id: call.id.clone(), name: call.name.clone() };
-            renderer.call(index, Some(&begins), &call.arguments);
+        for Placed { part, text } in layout.items(said) {
+            renderer.replay(said, part, text);
         }
         renderer.response.usage = Some(run.usage.into());
         renderer.done(run.finish_reason.unwrap_or(FinishReason::Stop));
         renderer.response.completed_at = run.finished_at.map(Timestamp::unix);
         renderer.response
+    }
+
+    /// Makes an item of a stored answer again.
+    fn replay(&mut self, said: &Message, part: Part, text: &str) {
+        match part {
+            Part::Text => self.text(text, &[]),
+            Part::Refusal => self.refusal(text),
+            Part::Thoughts(number) => {
+                if let Some(block) = said.reasoning.get(number as usize) {
+                    self.thoughts(number, block);
+                }
+            }
+            Part::Call(number) => {
+                if let Some(ToolCall { id, name, arguments }) = said.tool_calls.get(number as usize) {
+                    let begins = ToolCallBegin { id: id.clone(), name: name.clone() };
+                    self.call(number, Some(&begins), arguments);
+                }
+            }
+        }
     }
 
     fn begin(&mut self) {
@@ -223,24 +234,41 @@ impl Renderer {
             (Some(index), _) => index,
             (None, Some(ToolCallBegin { id, name })) => {
                 self.end_all_but_calls();
-                let call = OutputItem::FunctionCall {
-                    id: self.item_id("fc"),
-                    status: IN_PROGRESS.to_owned(),
-                    call_id: id.clone(),
-                    name: name.clone(),
-                    arguments: String::new(),
-                };
+                let call = self.begun_call(id.clone(), name);
                 self.add(Part::Call(number), call)
             }
             // What goes on without having begun is nobody's.
             (None, None) => return,
         };
-        if let Some(OutputItem::FunctionCall { arguments, .. }) = self.response.output.get_mut(index) {
-            arguments.push_str(added);
+        match self.response.output.get_mut(index) {
+            Some(OutputItem::FunctionCall { arguments, .. }) => arguments.push_str(added),
+            // Its input is known when the JSON around it is whole.
+            Some(OutputItem::CustomToolCall { input, .. }) => {
+                input.push_str(added);
+                return;
+            }
+            _ => {}
         }
         if !added.is_empty() {
             self.tell_of(index, "response.function_call_arguments.delta", json!({"delta": added}));
         }
+    }
+
+    /// A call of the function `function`, in the client's words.
+    fn begun_call(&self, call_id: String, function: &str) -> OutputItem {
+        let status = IN_PROGRESS.to_owned();
+        let client = self.names.get(function).cloned();
+        let ClientName { namespace, name, custom } = client.unwrap_or_else(|| ClientName {
+            namespace: None,
+            name: function.to_owned(),
+            custom: false,
+        });
+        if custom {
+            let (id, input) = (self.item_id("ctc"), String::new());
+            return OutputItem::CustomToolCall { id, status, call_id, name, namespace, input };
+        }
+        let (id, arguments) = (self.item_id("fc"), String::new());
+        OutputItem::FunctionCall { id, status, call_id, name, namespace, arguments }
     }
 
     fn done(&mut self, reason: FinishReason) {
@@ -317,6 +345,13 @@ impl Renderer {
                 let fields = json!({"name": name, "arguments": arguments});
                 self.tell_of(index, "response.function_call_arguments.done", fields);
             }
+            OutputItem::CustomToolCall { input, status, .. } => {
+                how.clone_into(status);
+                *input = custom_input(input);
+                let input = input.clone();
+                self.tell_of(index, "response.custom_tool_call_input.delta", json!({"delta": input}));
+                self.tell_of(index, "response.custom_tool_call_input.done", json!({"input": input}));
+            }
         }
         let item = json!({"output_index": index, "item": self.response.output[index]});
         self.tell("response.output_item.done", item);
@@ -338,7 +373,8 @@ impl Renderer {
     fn tell_of(&mut self, index: usize, name: &'static str, mut fields: Value) {
         let (OutputItem::Message { id, .. }
         | OutputItem::Reasoning { id, .. }
-        | OutputItem::FunctionCall { id, .. }) = &self.response.output[index];
+        | OutputItem::FunctionCall { id, .. }
+        | OutputItem::CustomToolCall { id, .. }) = &self.response.output[index];
         fields["item_id"] = json!(id);
         fields["output_index"] = json!(index);
         self.tell(name, fields);

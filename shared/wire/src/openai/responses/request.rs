@@ -1,22 +1,21 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, Role,
-    RunId, Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
+    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, Role, RunId, Sampling,
+    TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{Asked, Renderer, ResponsesInput, ResponsesTool, ResponsesToolChoice, tools::ALLOWED};
+use super::{
+    Asked, ReasoningBody, Renderer, ResponsesInput, ResponsesTool, ResponsesToolChoice, TextBody, TextFormat,
+    offer::{ClientNames, Offer, additional},
+};
 use crate::{
     ApiError, ErrorCode,
     native::generate::Stop,
-    openai::{
-        chat::effort,
-        format::ResponseFormatKind,
-        tools::{ToolMode, keep_allowed},
-    },
+    openai::{chat::effort, tools::ToolMode},
 };
 
 const PREVIOUS: &str = "previous_response_id";
@@ -42,7 +41,7 @@ pub struct ResponsesRequest {
     pub store: Option<bool>,
     /// Whether to answer with server-sent events.
     pub stream: Option<bool>,
-    /// Tools that the model may call; at most 128, all of them functions.
+    /// Tools that the model may call; at most 128 functions, those in namespaces counted.
     pub tools: Option<Vec<ResponsesTool>>,
     /// Whether it calls one. Absent: as it sees fit.
     pub tool_choice: Option<ResponsesToolChoice>,
@@ -99,58 +98,6 @@ pub struct ResponsesRequest {
     pub extra: Map<String, Value>,
 }
 
-/// The answer's text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TextBody {
-    /// Its form; any text, if it is absent.
-    #[serde(default)]
-    pub format: Option<TextFormat>,
-    /// How much to say: `low`, `medium` or `high`. For a provider of this dialect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verbosity: Option<String>,
-}
-
-impl Default for TextBody {
-    fn default() -> Self {
-        Self { format: Some(TextFormat::default()), verbosity: None }
-    }
-}
-
-/// The form of an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TextFormat {
-    /// `text`, `json_object` or `json_schema`.
-    #[serde(rename = "type")]
-    #[schema(value_type = String, example = "json_schema")]
-    pub kind: ResponseFormatKind,
-    /// What the schema is called; of no effect here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The JSON Schema, for `json_schema`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub schema: Option<Value>,
-    /// Of no effect here: the answer always fits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strict: Option<bool>,
-}
-
-impl Default for TextFormat {
-    fn default() -> Self {
-        Self { kind: ResponseFormatKind::Text, name: None, schema: None, strict: None }
-    }
-}
-
-/// How much to think.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct ReasoningBody {
-    /// `none`, `minimal`, `low`, `medium` or `high`.
-    pub effort: Option<String>,
-    /// `auto`, `concise` or `detailed`: tell the thoughts as a summary. Absent: as they are.
-    pub summary: Option<String>,
-}
-
 /// What a request asks for, and the conversation that it is a turn of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Turn {
@@ -188,7 +135,13 @@ impl ResponsesRequest {
     /// What shows the events of the run `id` as this request wants them.
     #[must_use]
     pub fn renderer(&self, id: RunId) -> Renderer {
-        Renderer::new(id, self.asked(), self.includes(SEALED))
+        let items = match &self.input {
+            Some(ResponsesInput::Items(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let added = items.iter().filter_map(additional).flatten();
+        let names = ClientNames::of(self.tools.iter().flatten().chain(added));
+        Renderer::new(id, self.asked(), self.includes(SEALED), names)
     }
 
     /// What was asked for, as the answer tells it again.
@@ -236,7 +189,13 @@ impl ResponsesRequest {
         let before = earlier.len();
         let mut said = earlier;
         let mut items = Vec::new();
-        if let Some(input) = self.input.take() {
+        let mut offer = Offer::default();
+        if let Some(mut input) = self.input.take() {
+            for (place, tools) in input.take_tools() {
+                for (index, tool) in tools.into_iter().enumerate() {
+                    offer.take(tool, &format!("{place}.tools[{index}]"))?;
+                }
+            }
             for (item, message) in input.into_messages()? {
                 items.push(item);
                 said.push(message);
@@ -246,17 +205,16 @@ impl ResponsesRequest {
             return Err(ApiError::invalid("input", "input is empty; send a text, or a list of items"));
         }
         name_results(&mut said);
-        let mut tools = Vec::new();
         for (index, tool) in self.tools.into_iter().flatten().enumerate() {
-            tools.push(tool.into_domain(&format!("tools[{index}]"))?);
+            offer.take(tool, &format!("tools[{index}]"))?;
         }
-        let choice = self.tool_choice.map(ResponsesToolChoice::into_domain).transpose()?;
-        let (tool_choice, allowed) = choice.unwrap_or((ToolChoice::Auto, None));
+        let choice = self.tool_choice.map(|choice| choice.into_domain(&mut offer)).transpose()?;
+        let tool_choice = choice.unwrap_or(ToolChoice::Auto);
         let format = self.text.and_then(|text| text.format).map(TextFormat::into_domain).transpose()?;
         let reasoning = self.reasoning.and_then(|reasoning| reasoning.effort);
         let mut task = TextTask {
             response_format: format.unwrap_or_default(),
-            tools,
+            tools: offer.functions,
             tool_choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             top_logprobs,
@@ -264,18 +222,15 @@ impl ResponsesRequest {
             ..TextTask::new(said.clone(), sampling)
         };
         task.check().map_err(|error| {
-            let param = param(error.field, before, &items);
+            let param = param(error.field, before, &items, &offer.places);
             ApiError::unfit(param, &error)
         })?;
-        if let Some(names) = allowed {
-            keep_allowed(&mut task.tools, &names, ALLOWED)?;
-        }
         task.messages.splice(0..0, instructions);
         let generation = Generation {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra::new(ClientDialect::OpenAiResponses, extra),
+            extra: Extra { hosted: offer.hosted, ..Extra::new(ClientDialect::OpenAiResponses, extra) },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         };
         Ok(Turn { generation, said })
@@ -342,29 +297,15 @@ impl ResponsesRequest {
     }
 }
 
-impl TextFormat {
-    fn into_domain(self) -> Result<ResponseFormat, ApiError> {
-        match (self.kind, self.schema) {
-            (ResponseFormatKind::Text, _) => Ok(ResponseFormat::Text),
-            (ResponseFormatKind::JsonObject, _) => Ok(ResponseFormat::JsonObject),
-            (ResponseFormatKind::JsonSchema, Some(schema)) => Ok(ResponseFormat::JsonSchema(schema)),
-            (ResponseFormatKind::JsonSchema, None) => {
-                let param = "text.format.schema";
-                let message = format!("{param} is missing; send the schema, or ask for json_object");
-                Err(ApiError::invalid(param, message))
-            }
-        }
-    }
-}
-
 fn no_such_effort() -> ApiError {
     let param = "reasoning.effort";
     ApiError::invalid(param, format!("{param} must be none, minimal, low, medium or high"))
 }
 
 /// What this dialect calls a field. `items` has the item of each message after the first `before`, which
-/// are the earlier conversation's.
-fn param(field: Field, before: usize, items: &[usize]) -> String {
+/// are the earlier conversation's; `tools` has where each function stood.
+fn param(field: Field, before: usize, items: &[usize], tools: &[String]) -> String {
+    let tool = |index: usize| tools.get(index).map_or("tools", String::as_str);
     let name = match field {
         Field::Messages | Field::Inputs => "input",
         Field::Sampling("max_tokens") => "max_output_tokens",
@@ -381,8 +322,8 @@ fn param(field: Field, before: usize, items: &[usize]) -> String {
             Some(item) => return format!("input[{item}].call_id"),
             None => PREVIOUS,
         },
-        Field::ToolName(index) => return format!("tools[{index}].name"),
-        Field::ToolParameters(index) => return format!("tools[{index}].parameters"),
+        Field::ToolName(index) => return format!("{}.name", tool(index)),
+        Field::ToolParameters(index) => return format!("{}.parameters", tool(index)),
         Field::Input(index) => return format!("input[{index}]"),
     };
     name.to_owned()

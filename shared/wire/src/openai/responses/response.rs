@@ -198,8 +198,27 @@ pub enum OutputItem {
         call_id: String,
         /// The function's name.
         name: String,
+        /// The namespace that it is in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
         /// Its arguments, a JSON text.
         arguments: String,
+    },
+    /// A custom tool that it calls.
+    CustomToolCall {
+        /// The item's id.
+        id: String,
+        /// `in_progress`, `completed` or `incomplete`.
+        status: String,
+        /// What the output names.
+        call_id: String,
+        /// The tool's name.
+        name: String,
+        /// The namespace that it is in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<String>,
+        /// What it is given.
+        input: String,
     },
 }
 
@@ -339,6 +358,7 @@ impl OutputItem {
                 *encrypted_content = None;
             }
             Self::FunctionCall { arguments, .. } => arguments.clear(),
+            Self::CustomToolCall { input, .. } => input.clear(),
         }
         json!(item)
     }

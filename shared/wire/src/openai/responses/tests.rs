@@ -220,7 +220,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (json!({"input": null}), "input"),
         (json!({"input": [user, {"role": "user"}]}), "input[1].content"),
         (json!({"input": [{"content": "hi"}]}), "input[0].role"),
-        (json!({"input": [{"type": "web_search_call", "id": "ws_1"}]}), "input[0].type"),
+        (json!({"input": [{"type": "computer_call", "id": "ws_1"}]}), "input[0].type"),
         (json!({"input": [user, gave("c1", json!("21"))]}), "input[1].call_id"),
         (json!({"input": [{"type": "function_call", "call_id": "c1", "name": "f"}]}), "input[0].arguments"),
         (
@@ -234,7 +234,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (part(json!({"type": "input_file", "file_id": "file_1"})), "input[0].content[0].type"),
         (part(json!({"type": "input_image", "file_id": "file_1"})), "input[0].content[0].image_url"),
         (part(json!({"type": "input_text"})), "input[0].content[0].text"),
-        (json!({"tools": [weather(), {"type": "web_search"}]}), "tools[1].type"),
+        (json!({"tools": [weather(), {"type": "image_generation"}]}), "tools[1].type"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].name"),
         (json!({"tools": [weather(), weather()]}), "tools[1].name"),
         (json!({"tools": [{"type": "function", "name": "f", "parameters": []}]}), "tools[0].parameters"),
@@ -518,7 +518,8 @@ fn a_response_is_told_again_from_its_record() {
     let asked = request(json!({"metadata": {"a": "b"}, "tools": [weather()]})).asked();
     let kept: Asked = serde_json::from_value(json!(asked)).unwrap();
     assert_eq!(kept, asked);
-    let told = json!(Renderer::recorded(&run, &Message::new(Role::Assistant, "Hi"), kept));
+    let told =
+        json!(Renderer::recorded(&run, &Message::new(Role::Assistant, "Hi"), &Layout::default(), kept));
     assert_eq!((&told["id"], &told["status"]), (&json!(run.id), &json!("incomplete")));
     assert_eq!((&told["created_at"], &told["completed_at"]), (&json!(7), &json!(9)));
     assert_eq!(

@@ -12,7 +12,8 @@ pub(super) const CLIENT: Client =
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let turns: Vec<Value> = asked.turns.iter().map(turn).collect();
-    let mut body = json!({"model": model, "max_tokens": 100, "messages": turns});
+    let thinking = json!({"type": "adaptive"});
+    let mut body = json!({"model": model, "max_tokens": 100, "messages": turns, "thinking": thinking});
     if let Some(system) = &asked.system {
         body["system"] = json!(system);
     }

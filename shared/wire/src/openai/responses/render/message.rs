@@ -3,10 +3,10 @@
 use hearth_domain::TokenLogprob;
 use serde_json::{Value, json};
 
-use super::{COMPLETED, IN_PROGRESS, Part, Renderer};
+use super::{COMPLETED, IN_PROGRESS, Renderer};
 use crate::openai::{
     logprobs::entries,
-    responses::{OutputItem, OutputPart},
+    responses::{OutputItem, OutputPart, layout::Part},
 };
 
 impl Renderer {

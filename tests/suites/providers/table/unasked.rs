@@ -1,0 +1,61 @@
+//! Thoughts that a client of `/v1/messages` didn't ask for: the text is the first block, and a conversation with calls
+//! goes on with its seals all the same.
+
+use hearth_tests::Upstream;
+use serde_json::{Value, json};
+
+use super::{
+    Cell, clients,
+    features::{self, SEALS, THOUGHTS},
+    holes::{self, Instead},
+    home, next_of, vendors,
+    words::Answer,
+};
+
+fn kinds(message: &Value) -> Vec<&str> {
+    let blocks = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    blocks.iter().filter_map(|block| block["type"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn unasked_thoughts_displace_no_text_and_keep_their_seals() {
+    let upstream = Upstream::start().await;
+    let home = home(&vendors::ALL, &upstream).await;
+    let client = clients::ALL.iter().find(|client| client.name == "messages");
+    let client = client.unwrap_or_else(|| panic!("/v1/messages is among the clients"));
+    let features = features::all();
+    let feature = |name: &str| features.iter().find(|feature| feature.name == name).unwrap();
+    for vendor in &vendors::ALL {
+        for streamed in [false, true] {
+            let what = format!("{} streamed: {streamed}", vendor.name);
+            let cell = Cell { home: &home, upstream: &upstream, client, vendor, streamed };
+            let model = format!("{}:{}", vendor.name, vendor.model);
+            let unasked = |name: &str| {
+                let mut body = (client.asks)(&feature(name).asked, &model);
+                body["thinking"] = json!(null);
+                body
+            };
+            upstream.reply((vendor.says)(&feature(THOUGHTS).answer));
+            let message = cell.ask(&unasked(THOUGHTS)).await.unwrap();
+            assert_eq!(kinds(&message), ["text"], "{what}: {message}");
+
+            upstream.reply((vendor.says)(&feature(SEALS).answer));
+            let body = unasked(SEALS);
+            let message = cell.ask(&body).await.unwrap();
+            assert!(!message.to_string().contains(&feature(SEALS).answer.thoughts), "{what}: {message}");
+            let sealed = vendor.name != "chat";
+            let expected: &[&str] = if sealed { &["redacted_thinking", "tool_use"] } else { &["tool_use"] };
+            assert_eq!(kinds(&message), expected, "{what}: {message}");
+            upstream.reply((vendor.says)(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
+            cell.ask(&(client.goes_on)(body, &message, "a cat")).await.unwrap();
+            let mut next = next_of(feature(SEALS));
+            for hole in holes::ALL.iter().filter(|hole| cell.is_in(hole, feature(SEALS))) {
+                if let Instead::Unasked(less) = hole.instead {
+                    less(&mut next);
+                }
+            }
+            assert_eq!(cell.heard(), Some(next), "{what}");
+        }
+    }
+    home.stop().await;
+}
