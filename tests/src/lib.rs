@@ -25,7 +25,9 @@ pub use binaries::binary;
 pub use client::{Answer, Client};
 pub use cloud::Cloud;
 pub use home::{Home, Setup};
-pub use model::{copy_with_context, corrupt_copy, tiny_chat, truncated_copy, whole_copy};
+pub use model::{
+    copy_with_context, copy_with_fim_tokens, corrupt_copy, tiny_chat, truncated_copy, whole_copy,
+};
 pub use process::{Ended, Process, hearth, is_running, run, signal};
 pub use stream::{Event, Events};
 pub use upstream::{Received, Reply, Upstream};

@@ -69,6 +69,44 @@ fn write_with_template(path: &Path, change: impl FnOnce(String) -> String) {
     write(path, &bytes);
 }
 
+/// Puts the model at `path`, with metadata that names its first tokens as those of fill-in-the-middle.
+///
+/// # Panics
+/// If it can't be written.
+pub fn copy_with_fim_tokens(path: &Path) {
+    /// Where the number of metadata entries stands, and where the first of them begins.
+    const COUNT: usize = 16;
+    const FIRST: usize = 24;
+    /// The types of numbers of four bytes without a sign, and of texts.
+    const UINT32: u32 = 4;
+    const STRING: u32 = 8;
+    /// What comes after the metadata begins at a multiple of so many bytes.
+    const ALIGNMENT: usize = 32;
+    let entry = |key: &str, kind: u32, value: &[u8]| {
+        let mut entry = (key.len() as u64).to_le_bytes().to_vec();
+        entry.extend_from_slice(key.as_bytes());
+        entry.extend_from_slice(&kind.to_le_bytes());
+        entry.extend_from_slice(value);
+        entry
+    };
+    let mut added: Vec<u8> = Vec::new();
+    for (token, name) in (3_u32..).zip(["pre", "suf", "mid"]) {
+        added.extend(entry(&format!("tokenizer.ggml.fim_{name}_token_id"), UINT32, &token.to_le_bytes()));
+    }
+    let text = |length: usize| {
+        let mut value = (length as u64).to_le_bytes().to_vec();
+        value.resize(8 + length, b' ');
+        entry("general.description.padding", STRING, &value)
+    };
+    let missing = (added.len() + text(0).len()).next_multiple_of(ALIGNMENT) - added.len() - text(0).len();
+    added.extend(text(missing));
+    let mut bytes = read();
+    let count = u64::from_le_bytes(bytes[COUNT..COUNT + 8].try_into().unwrap_or_default()) + 4;
+    bytes[COUNT..COUNT + 8].copy_from_slice(&count.to_le_bytes());
+    bytes.splice(FIRST..FIRST, added);
+    write(path, &bytes);
+}
+
 /// Puts the first half of the model at `path`, as a download that was cut leaves it.
 ///
 /// # Panics

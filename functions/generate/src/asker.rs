@@ -80,11 +80,16 @@ impl Asker {
     }
 
     /// Has `generation` carried out.
-    pub(crate) async fn run(&self, mut generation: Generation) -> Result<RunStream, ApiError> {
+    pub(crate) async fn run(&self, generation: Generation) -> Result<RunStream, ApiError> {
+        self.run_as(self.id, generation).await
+    }
+
+    /// The same, as the run `id`: a request may have several.
+    pub(crate) async fn run_as(&self, id: RunId, mut generation: Generation) -> Result<RunStream, ApiError> {
         if let (CacheControl::Auto, Some(control)) = (generation.cache, self.cache) {
             generation.cache = control;
         }
-        self.gateway.generate(&self.caller, self.id, generation).await
+        self.gateway.generate(&self.caller, id, generation).await
     }
 
     /// Has `generation` carried out, for a client that waits for it, or that would rather look for it later. If

@@ -6,6 +6,7 @@
 mod asker;
 mod references;
 mod routes;
+mod several;
 
 use axum::Router;
 use hearth_domain::Scope;

@@ -6,6 +6,7 @@ mod authentication;
 mod cancel;
 mod chat;
 mod choices;
+mod completions;
 mod embeddings;
 mod errors;
 mod events;

@@ -8,12 +8,13 @@ use hearth_wire::{
     openai::completions::{Completion, CompletionRequest},
 };
 
-use crate::asker::Asker;
+use crate::{asker::Asker, several};
 
 /// Answer a prompt, as OpenAI's SDKs ask for it in the API before chat.
 ///
 /// The models here are for conversations: the prompt is given to one as what a user says, and the completion
-/// is its answer, not the prompt's continuation.
+/// is its answer, not the prompt's continuation. A local model continues tokens as they are, and fills the gap between
+/// `prompt` and `suffix` if it was trained for that. Each of several prompts is a run of its own.
 /// With `stream: true` the answer is chunks as server-sent events, then `[DONE]`.
 #[utoipa::path(
     post, path = "/v1/completions", tag = "compatible", security(("token" = [])),
@@ -32,6 +33,13 @@ pub(crate) async fn completions(
     asker: Asker,
     JsonBody(request): JsonBody<CompletionRequest>,
 ) -> Result<Response, HttpError> {
-    let (streams, renderer) = (request.streams(), request.renderer(asker.id));
-    asker.answer(request.into_generation()?, renderer, streams).await
+    let (streams, include_usage) = (request.streams(), request.includes_usage());
+    let mut parts = request.into_parts(asker.id)?;
+    match parts.pop() {
+        Some((generation, renderer)) if parts.is_empty() => asker.answer(generation, renderer, streams).await,
+        last => {
+            parts.extend(last);
+            several::answer(asker, parts, streams, include_usage).await
+        }
+    }
 }

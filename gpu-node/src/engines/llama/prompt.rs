@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use hearth_domain::{
-    Capability, EmbeddingInput, EmbeddingTask, Role, RunId, Sampling, Task, TextTask, Tool, ToolChoice,
+    EmbeddingInput, EmbeddingTask, RawPrompt, RunId, Sampling, Task, TextTask, Tool, ToolChoice,
 };
 use hearth_wire::{ApiError, ErrorCode};
 use llama_cpp_2::{model::LlamaModel, token::LlamaToken};
@@ -128,12 +128,23 @@ impl Preparer {
 
     fn text(&self, run: RunId, task: TextTask, whole: bool) -> Result<Admission, ApiError> {
         let offered = if task.tool_choice == ToolChoice::None { Vec::new() } else { task.tools.clone() };
-        let (prompt, end) = self.prompt(&task, !offered.is_empty(), preparation)?;
-        preparation.step()?;
+        let (prompt, text) = match &task.raw {
+            Some(raw) => (self.raw(raw)?, None),
+            None => {
+                let text = self.template.render(&task.messages, &offered, task.reasoning)?;
+                let add_special = !self.template.begins_with_bos(&text);
+                (self.model.vocab().tokenize(text.as_bytes(), add_special, true), Some(text))
+            }
+        };
+        if prompt.is_empty() {
+            return Err(super::invalid_prompt("the conversation gives an empty prompt"));
+        }
+        // One place is kept for the first token of the answer.
+        self.check_length(prompt.len(), 1, "messages")?;
         let format = self.template.tool_format();
         let compiled = self.grammars.of(&self.model, &self.vocabulary, format, &task)?;
         // Harmony marks prose too, so it is always read.
-        let reads = !offered.is_empty() || format == ToolFormat::Harmony;
+        let reads = text.is_some() && (!offered.is_empty() || format == ToolFormat::Harmony);
         let tools = reads.then(|| ToolSyntax {
             format,
             offered,
@@ -144,8 +155,7 @@ impl Preparer {
         let thinks = compiled.is_none() && (self.template.marks_thoughts() || format == ToolFormat::Harmony);
         Ok(Admission {
             run,
-            grammar_param: grammar::param(&task),
-            thinks_after: thinks.then_some(text),
+            thinks_after: text.filter(|_| thinks),
             prompt: prompt.into_iter().map(|token| token.0).collect(),
             sampling: task.sampling,
             choices: task.choices.max(1),
@@ -157,56 +167,33 @@ impl Preparer {
         })
     }
 
-    /// The prompt's tokens, and the end of its text.
-    fn prompt(
-        &self,
-        task: &TextTask,
-        with_tools: bool,
-        preparation: &Preparation,
-    ) -> Result<(Vec<Token>, String), ApiError> {
-        let (mut shielded, mut mark) = (Cow::Borrowed(task), None);
-        if !self.parses_special {
-            let shield = Shield::for_task(&self.tokenizer.special, self.template.tool_format(), task);
-            shield.task(shielded.to_mut());
-            mark = Some(shield.mark());
+    /// The tokens of a prompt that is no conversation. Fill-in-the-middle has the order of llama.cpp's own `/infill`:
+    /// the mark of the prefix, the prefix, the mark of the suffix, the suffix, and the mark where the model goes on.
+    fn raw(&self, prompt: &RawPrompt) -> Result<Vec<LlamaToken>, ApiError> {
+        let (prefix, suffix) = match prompt {
+            RawPrompt::Tokens(tokens) => return self.known(tokens.clone(), "prompt"),
+            RawPrompt::Infill { prefix, suffix } => (prefix, suffix),
+        };
+        let vocab = self.model.vocab();
+        let marks = [vocab.fim_pre(), vocab.fim_suf(), vocab.fim_mid()];
+        if marks.iter().any(|mark| mark.0 < 0) {
+            let message = "this model was not trained to fill gaps: its vocabulary has no fill-in-the-middle tokens; \
+                           leave suffix out, or name a model that has them";
+            return Err(ApiError::invalid("suffix", message));
         }
-        let text = self.template.render(&Rendering {
-            messages: &shielded.messages,
-            tools: if with_tools { &shielded.tools } else { &[] },
-            effort: task.reasoning,
-            kwargs: Some(&shielded.template_kwargs),
-        })?;
-        preparation.step()?;
-        let begin = !self.template.begins_with_bos(&text);
-        // One place is kept for the first token of the answer.
-        let most = (self.context.length as usize).saturating_sub(1);
-        let tokens = self.tokenizer.prompt(&text, mark, begin, most, preparation);
-        let tokens = tokens.map_err(|why| self.refuse(why, "messages"))?;
-        if tokens.is_empty() {
-            return Err(super::invalid_prompt("the conversation gives an empty prompt"));
-        }
-        let end = &text[text.ceil_char_boundary(text.len().saturating_sub(PROMPT_END_BYTES))..];
-        Ok((tokens, end.chars().filter(|c| Some(*c) != mark).collect()))
+        let [before, behind, middle] = marks;
+        let text = |text: &str| vocab.tokenize(text.as_bytes(), false, false);
+        let mut tokens = Vec::new();
+        tokens.extend(vocab.should_add_bos().then(|| vocab.bos()));
+        tokens.push(before);
+        tokens.extend(text(prefix));
+        tokens.push(behind);
+        tokens.extend(text(suffix));
+        tokens.push(middle);
+        Ok(tokens)
     }
 
-    /// Refuses what can't fit before anything is done with it: a token has so many bytes at most, and a message
-    /// has one token at least. Thoughts of earlier turns don't count, as templates leave them out.
-    fn check_size(&self, task: &TextTask) -> Result<(), ApiError> {
-        let said = task.messages.iter().filter(|message| message.role != Role::Assistant);
-        let bytes = said.fold(0, |sum: usize, message| sum.saturating_add(message.content.trim().len()));
-        let least = self.tokenizer.least_tokens(bytes).max(task.messages.len());
-        if least >= self.context.length as usize {
-            return Err(self.refuse(Untokenized::TooMany(least), "messages"));
-        }
-        Ok(())
-    }
-
-    fn embedding(
-        &self,
-        run: RunId,
-        task: EmbeddingTask,
-        preparation: &Preparation,
-    ) -> Result<EmbedJob, ApiError> {
+    fn embedding(&self, run: RunId, task: EmbeddingTask) -> Result<EmbedJob, ApiError> {
         let mut inputs = Vec::with_capacity(task.inputs.len());
         for (index, input) in task.inputs.into_iter().enumerate() {
             preparation.step()?;

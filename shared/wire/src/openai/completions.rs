@@ -1,8 +1,9 @@
 //! `POST /v1/completions` (<https://platform.openai.com/docs/api-reference/completions>), the API before chat.
 //!
-//! It asks for a text's continuation. The models here are for conversations, so the prompt is what the user
-//! says, and the completion is the answer.
+//! It asks for a text's continuation. The models here are for conversations, so a prompt in words is what the user
+//! says, and the completion is the answer. Tokens, and a text with a `suffix`, go to a local model as they are.
 
+mod prompt;
 mod render;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,6 @@ use hearth_domain::{
     WhileLoading,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -24,7 +24,13 @@ use crate::{
     },
 };
 
+use prompt::OnePrompt;
+
+pub use prompt::Prompt;
 pub use render::Renderer;
+
+/// How many answers a request with several prompts may ask for, of all of them together.
+const ANSWERS_MAX_COUNT: usize = 128;
 
 /// A completion request as OpenAI's SDKs send it. The prompt is said by a user to a chat model.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
@@ -32,7 +38,7 @@ pub struct CompletionRequest {
     /// A model's id, or `auto`.
     #[schema(example = "tiny-chat")]
     pub model: String,
-    /// A text, or a list of one text.
+    /// A text, or a list of at most 32 texts, each with completions of its own. A local model takes its tokens too.
     pub prompt: Prompt,
     /// Whether to answer with server-sent events.
     pub stream: Option<bool>,
@@ -59,11 +65,11 @@ pub struct CompletionRequest {
     /// Added to the logits of tokens, by the tokens' ids; each -100 to 100.
     #[schema(value_type = Option<Object>)]
     pub logit_bias: Option<LogitBias>,
-    /// Refused if true: whether to give the prompt back.
+    /// Whether to give the prompt back before the completion; without `logprobs`, and for texts.
     pub echo: Option<bool>,
     /// Refused if it is more than `n`: how many to choose from.
     pub best_of: Option<u32>,
-    /// Refused: what comes after the completion.
+    /// What comes after the completion, for a local model that was trained to fill gaps.
     pub suffix: Option<String>,
     /// An extension: 0 keeps all.
     pub top_k: Option<u32>,
@@ -82,19 +88,6 @@ pub struct CompletionRequest {
     /// An extension: `low`, `normal` or `high` among the requests that wait.
     #[schema(value_type = Option<String>)]
     pub priority: Option<Priority>,
-}
-
-/// What to complete.
-#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
-#[serde(untagged, expecting = "expected a string, or a list of one string")]
-pub enum Prompt {
-    /// A text.
-    Text(String),
-    /// Texts, of which there may be one.
-    Texts(Vec<String>),
-    /// Refused: tokens.
-    #[schema(value_type = Vec<Object>)]
-    Tokens(Vec<Value>),
 }
 
 /// A completion, or a chunk of a streamed one.
@@ -148,33 +141,58 @@ impl CompletionRequest {
         self.stream.unwrap_or(false)
     }
 
-    /// What shows the events of the run `id` as this request wants them.
+    /// Whether a stream ends with the usage.
     #[must_use]
-    pub fn renderer(&self, id: RunId) -> Renderer {
-        let include_usage = self.stream_options.and_then(|o| o.include_usage).unwrap_or(false);
-        Renderer::new(id, include_usage)
+    pub fn includes_usage(&self) -> bool {
+        self.stream_options.and_then(|options| options.include_usage).unwrap_or(false)
     }
 
-    /// The request without its dialect.
+    /// What is to be made: one thing for each prompt, each with what shows its events. All renderers have the id of
+    /// the request's first run, and a later prompt's completions have later numbers.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn into_generation(self) -> Result<Generation, ApiError> {
-        self.refuse_what_is_not_done()?;
+    pub fn into_parts(self, id: RunId) -> Result<Vec<(Generation, Renderer)>, ApiError> {
         let sampling = self.sampling()?;
-        let prompt = self.prompt.into_text()?;
-        let task = TextTask {
-            choices: self.n.unwrap_or(1),
-            top_logprobs: self.logprobs,
-            ..TextTask::new(vec![Message::new(Role::User, prompt)], sampling)
-        };
-        task.check().map_err(|error| ApiError::unfit(param(error.field).to_owned(), &error))?;
-        Ok(Generation {
-            on_disconnect: self.on_disconnect.unwrap_or_default(),
-            while_loading: self.while_loading.unwrap_or_default(),
-            priority: self.priority.unwrap_or_default(),
-            ..Generation::new(Some(ModelId::new(self.model)), task)
-        })
+        let (include_usage, echo, choices) =
+            (self.includes_usage(), self.echo == Some(true), self.n.unwrap_or(1));
+        self.refuse_what_is_not_done()?;
+        let suffix = self.suffix.filter(|suffix| !suffix.is_empty());
+        let prompts = self.prompt.into_prompts(suffix.as_deref())?;
+        if prompts.len() > 1 && prompts.len().saturating_mul(choices as usize) > ANSWERS_MAX_COUNT {
+            let message = format!("n times the number of prompts must be at most {ANSWERS_MAX_COUNT}");
+            return Err(ApiError::invalid("n", message));
+        }
+        // The usage of several runs is told once, for all of them.
+        let include_usage = include_usage && prompts.len() == 1;
+        let mut parts = Vec::with_capacity(prompts.len());
+        for (number, OnePrompt { text, raw }) in (0..).zip(prompts) {
+            let echoed = match (echo, &text) {
+                (false, _) => None,
+                (true, Some(text)) => Some(text.clone()),
+                (true, None) => {
+                    let message = "the text of tokens isn't known here; leave echo out, or send a text";
+                    return Err(ApiError::invalid("echo", message));
+                }
+            };
+            let renderer = Renderer::new(id, include_usage).at(number * choices).echoing(echoed);
+            let message = Message::new(Role::User, text.unwrap_or_default());
+            let task = TextTask {
+                choices,
+                top_logprobs: self.logprobs,
+                raw,
+                ..TextTask::new(vec![message], sampling.clone())
+            };
+            task.check().map_err(|error| ApiError::unfit(param(error.field).to_owned(), &error))?;
+            let generation = Generation {
+                on_disconnect: self.on_disconnect.unwrap_or_default(),
+                while_loading: self.while_loading.unwrap_or_default(),
+                priority: self.priority.unwrap_or_default(),
+                ..Generation::new(Some(ModelId::new(self.model.clone())), task)
+            };
+            parts.push((generation, renderer));
+        }
+        Ok(parts)
     }
 
     fn sampling(&self) -> Result<Sampling, ApiError> {
@@ -196,8 +214,9 @@ impl CompletionRequest {
     }
 
     fn refuse_what_is_not_done(&self) -> Result<(), ApiError> {
-        if self.echo == Some(true) {
-            return Err(ApiError::invalid("echo", "echo is not done here; put the prompt before the text"));
+        if self.echo == Some(true) && self.logprobs.is_some() {
+            let message = "log-probabilities of a prompt aren't computed here; leave echo or logprobs out";
+            return Err(ApiError::invalid("echo", message));
         }
         if self.best_of.is_some_and(|best| best > self.n.unwrap_or(1)) {
             return Err(ApiError::invalid(
@@ -205,24 +224,7 @@ impl CompletionRequest {
                 "best_of must not be more than n; ask for n, and choose",
             ));
         }
-        if self.suffix.as_ref().is_some_and(|suffix| !suffix.is_empty()) {
-            return Err(ApiError::invalid("suffix", "suffix is not done here; leave it out"));
-        }
         Ok(())
-    }
-}
-
-impl Prompt {
-    fn into_text(self) -> Result<String, ApiError> {
-        let refused = |message| Err(ApiError::invalid("prompt", message));
-        match self {
-            Self::Text(text) => Ok(text),
-            Self::Texts(texts) => match <[String; 1]>::try_from(texts) {
-                Ok([text]) => Ok(text),
-                Err(_) => refused("prompt must have one text; send the others in requests of their own"),
-            },
-            Self::Tokens(_) => refused("prompt must be a text; tokens differ from model to model"),
-        }
     }
 }
 

@@ -153,6 +153,19 @@ pub struct PromptTokensDetails {
     pub cached_tokens: u32,
 }
 
+impl ChatUsage {
+    /// These and those of another run together.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let of = |usage: &Self| Usage {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            cached_tokens: usage.prompt_tokens_details.cached_tokens,
+            reasoning_tokens: usage.completion_tokens_details.reasoning_tokens,
+        };
+        of(self).and(&of(other)).into()
+    }
+}
+
 impl From<Usage> for ChatUsage {
     fn from(usage: Usage) -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! Run events as completions show them.
 
+use std::collections::HashSet;
+
 use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob, Usage};
 use serde_json::json;
 
@@ -18,6 +20,12 @@ pub struct Renderer {
     created: i64,
     model: String,
     include_usage: bool,
+    /// The number of the run's first completion among those of the request.
+    first: u32,
+    /// The prompt, where it is given back.
+    echo: Option<String>,
+    /// The completions whose prompt is out.
+    echoed: HashSet<u32>,
     answers: Answers,
     usage: Usage,
 }
@@ -43,8 +51,7 @@ impl Render for Renderer {
                 let mut frames: Vec<Frame> =
                     open.map(|choice| self.chunk(choice, "", None, Some(*finish_reason))).collect();
                 if self.include_usage {
-                    let usage = Some(self.usage.into());
-                    frames.push(Frame::json(None, &Completion { usage, ..self.empty() }));
+                    frames.push(self.usage_frame(self.usage));
                 }
                 frames
             }
@@ -61,7 +68,9 @@ impl Render for Renderer {
     fn collected(mut self, events: &[RunEvent]) -> Result<Completion, ApiError> {
         ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
-        let choices = (0..).zip(self.answers.all()).map(|(index, answer)| choice(index, answer)).collect();
+        let echo = self.echo.as_deref().unwrap_or_default();
+        let numbered = (self.first..).zip(self.answers.all());
+        let choices = numbered.map(|(index, answer)| choice(index, echo, answer)).collect();
         Ok(Completion { choices, usage: Some(self.usage.into()), ..self.empty() })
     }
 }
@@ -75,9 +84,34 @@ impl Renderer {
             created: Timestamp::now().unix(),
             model: String::new(),
             include_usage,
+            first: 0,
+            echo: None,
+            echoed: HashSet::new(),
             answers: Answers::default(),
             usage: Usage::default(),
         }
+    }
+
+    /// The same for a run whose first completion has the number `first`.
+    pub(super) fn at(self, first: u32) -> Self {
+        Self { first, ..self }
+    }
+
+    /// The same, with the prompt before each completion.
+    pub(super) fn echoing(self, echo: Option<String>) -> Self {
+        Self { echo, ..self }
+    }
+
+    /// The tokens that the run took, as far as that was told.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// The chunk that tells the usage of the request.
+    #[must_use]
+    pub fn usage_frame(&self, usage: Usage) -> Frame {
+        Frame::json(None, &Completion { usage: Some(usage.into()), ..self.empty() })
     }
 
     /// What later frames, or the whole completion, tell of an event.
@@ -90,13 +124,14 @@ impl Renderer {
     }
 
     fn chunk(
-        &self,
-        index: u32,
+        &mut self,
+        choice: u32,
         text: &str,
         logprobs: Option<CompletionLogprobs>,
         reason: Option<FinishReason>,
     ) -> Frame {
-        let (text, finish_reason) = (text.to_owned(), reason.map(name));
+        let echo = self.echo.as_deref().filter(|_| self.echoed.insert(choice)).unwrap_or_default();
+        let (index, text, finish_reason) = (self.first + choice, format!("{echo}{text}"), reason.map(name));
         let choices = vec![CompletionChoice { index, text, logprobs, finish_reason }];
         Frame::json(None, &Completion { choices, ..self.empty() })
     }
@@ -118,12 +153,29 @@ impl Renderer {
     }
 }
 
-fn choice(index: u32, answer: &Answer) -> CompletionChoice {
+fn choice(index: u32, echo: &str, answer: &Answer) -> CompletionChoice {
     CompletionChoice {
         index,
-        text: answer.said(),
+        text: format!("{echo}{}", answer.said()),
         logprobs: CompletionLogprobs::of(&answer.logprobs, 0),
         finish_reason: answer.finish_reason.map(name),
+    }
+}
+
+impl Completion {
+    /// The completions of several runs of one request as one.
+    #[must_use]
+    pub fn joined(completions: Vec<Self>) -> Option<Self> {
+        let mut completions = completions.into_iter();
+        let mut whole = completions.next()?;
+        for next in completions {
+            whole.choices.extend(next.choices);
+            whole.usage = match (whole.usage, next.usage) {
+                (Some(one), Some(other)) => Some(one.and(&other)),
+                (one, other) => one.or(other),
+            };
+        }
+        Some(whole)
     }
 }
 

@@ -1,5 +1,5 @@
-use hearth_domain::{FinishReason, Logprob, Modality, Task, TokenLogprob, Usage};
-use serde_json::json;
+use hearth_domain::{FinishReason, Logprob, Modality, RawPrompt, Task, TokenLogprob, Usage};
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{RunEvent, RunEventBody, event::Selected, stream::Render as _};
@@ -13,6 +13,58 @@ fn request(fields: Value) -> CompletionRequest {
     serde_json::from_value(body).unwrap()
 }
 
+fn tasks(fields: Value) -> Vec<TextTask> {
+    let parts = request(fields).into_parts(RunId::new()).unwrap();
+    let task = |(generation, _): (Generation, Renderer)| match generation.task {
+        Task::Text(task) => task,
+        other => panic!("{other:?} is no text"),
+    };
+    parts.into_iter().map(task).collect()
+}
+
+#[test]
+fn raw_prompts_go_to_the_model_as_they_are() {
+    let raw = |fields: Value| tasks(fields).into_iter().map(|task| task.raw).collect::<Vec<_>>();
+    assert_eq!(raw(json!({"prompt": "a"})), [None]);
+    assert_eq!(raw(json!({"prompt": [1, 2]})), [Some(RawPrompt::Tokens(vec![1, 2]))]);
+    let lists = [vec![1], vec![2]].map(|tokens| Some(RawPrompt::Tokens(tokens)));
+    assert_eq!(raw(json!({"prompt": [[1], [2]]})), lists);
+    let infill = RawPrompt::Infill { prefix: "def f(".into(), suffix: "):".into() };
+    assert_eq!(raw(json!({"prompt": "def f(", "suffix": "):"})), [Some(infill)]);
+}
+
+#[test]
+fn several_prompts_are_numbered_on_and_joined() {
+    let fields =
+        json!({"prompt": ["A", "B"], "n": 2, "echo": true, "stream_options": {"include_usage": true}});
+    let parts = request(fields.clone()).into_parts(RunId::new()).unwrap();
+    let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
+    let usage =
+        RunEventBody::Usage { usage: Usage { prompt_tokens: 3, completion_tokens: 2, ..Usage::default() } };
+    let events = events(&[RunEventBody::text("x"), delta(1, "y", &[]), usage, done]);
+    let completions = parts.into_iter().map(|(_, renderer)| renderer.collected(&events).unwrap()).collect();
+    let joined = Completion::joined(completions).unwrap();
+    let told: Vec<_> = joined.choices.iter().map(|choice| (choice.index, choice.text.as_str())).collect();
+    assert_eq!(told, [(0, "Ax"), (1, "Ay"), (2, "Bx"), (3, "By")]);
+    assert_eq!(joined.usage.unwrap().total_tokens, 10);
+
+    let (_, mut renderer) = request(fields).into_parts(RunId::new()).unwrap().remove(1);
+    let chunks: Vec<Value> = events
+        .iter()
+        .flat_map(|event| renderer.frames(event))
+        .map(|frame| serde_json::from_str(&frame.data).unwrap())
+        .collect();
+    let told: Vec<_> = chunks
+        .iter()
+        .map(|chunk| (chunk["choices"][0]["index"].clone(), chunk["choices"][0]["text"].clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [(json!(2), json!("Bx")), (json!(3), json!("By")), (json!(2), json!("")), (json!(3), json!(""))]
+    );
+    assert_eq!(renderer.usage().prompt_tokens, 3);
+}
+
 #[test]
 fn the_prompt_is_what_a_user_says() {
     for prompt in [json!("Say"), json!(["Say"])] {
@@ -20,7 +72,7 @@ fn the_prompt_is_what_a_user_says() {
             "prompt": prompt, "max_tokens": 5, "n": 2, "best_of": 2, "logprobs": 3, "echo": false, "suffix": null,
             "stop": ["X"], "user": "ada",
         });
-        let Task::Text(task) = request(fields).into_generation().unwrap().task else { panic!("no text") };
+        let [task] = &tasks(fields)[..] else { panic!("one prompt gives one task") };
         assert_eq!(task.messages, [Message::new(Role::User, "Say")]);
         assert_eq!((task.choices, task.top_logprobs, task.sampling.max_tokens), (2, Some(3), Some(5)));
         assert_eq!(task.sampling.stop, ["X"]);
@@ -31,19 +83,21 @@ fn the_prompt_is_what_a_user_says() {
 fn what_cannot_be_served_is_refused_with_the_fields_name() {
     let cases = [
         (json!({"prompt": []}), "prompt"),
-        (json!({"prompt": ["a", "b"]}), "prompt"),
-        (json!({"prompt": [1, 2]}), "prompt"),
-        (json!({"prompt": [[1, 2]]}), "prompt"),
-        (json!({"echo": true}), "echo"),
+        (json!({"prompt": vec!["a"; 33]}), "prompt"),
+        (json!({"prompt": [[1], []]}), "prompt"),
+        (json!({"prompt": vec!["a"; 9], "n": 32}), "n"),
+        (json!({"prompt": [1, 2], "suffix": "."}), "suffix"),
+        (json!({"prompt": [1, 2], "echo": true}), "echo"),
+        (json!({"echo": true, "logprobs": 0}), "echo"),
         (json!({"best_of": 2}), "best_of"),
-        (json!({"suffix": "."}), "suffix"),
         (json!({"n": 0}), "n"),
         (json!({"logprobs": 21}), "logprobs"),
         (json!({"max_tokens": 0}), "max_tokens"),
         (json!({"logit_bias": {"x": 1}}), "logit_bias"),
     ];
     for (fields, param) in cases {
-        let error = request(fields.clone()).into_generation().expect_err(&fields.to_string());
+        let error =
+            request(fields.clone()).into_parts(RunId::new()).map(drop).expect_err(&fields.to_string());
         assert_eq!(error.param.as_deref(), Some(param), "{fields}: {error}");
     }
 }
@@ -85,7 +139,7 @@ fn several_answers_are_told_in_pieces_and_whole() {
         RunEventBody::Done { finish_reason: FinishReason::Stop },
     ]);
     let of = request(json!({"n": 2, "logprobs": 1, "stream_options": {"include_usage": true}}));
-    let mut renderer = of.renderer(RunId::new());
+    let (_, mut renderer) = of.clone().into_parts(RunId::new()).unwrap().remove(0);
     let frames: Vec<Value> = events
         .iter()
         .flat_map(|event| renderer.frames(event))
@@ -115,7 +169,7 @@ fn several_answers_are_told_in_pieces_and_whole() {
     });
     assert_eq!(frames[2]["choices"][0]["logprobs"], logprobs);
 
-    let whole = json!(of.renderer(RunId::new()).collected(&events).unwrap());
+    let whole = json!(of.into_parts(RunId::new()).unwrap().remove(0).1.collected(&events).unwrap());
     assert_eq!((&whole["choices"][0]["text"], &whole["choices"][1]["text"]), (&json!("éab"), &json!("x")));
     assert_eq!(whole["choices"][0]["logprobs"]["text_offset"], json!([0, 1, 2]));
     assert_eq!(
