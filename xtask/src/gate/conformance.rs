@@ -16,6 +16,8 @@ use crate::venv::Venv;
 use crate::workspace::Workspace;
 
 const PYTHON: &str = "tests/sdk/python";
+/// The suite that runs with an older SDK of Anthropic's too.
+const OLDER_SDK_SUITE: &str = "test_tool_runner.py";
 const EMBEDDING_MODEL: &str = "models/tiny-embed/tiny-embed.gguf";
 const JAVASCRIPT: &str = "tests/sdk/javascript";
 /// The first start makes keys and tables and loads a model, on a machine that may be busy.
@@ -33,15 +35,25 @@ type Tell<'a> = dyn for<'c> Fn(&'c mut Command) -> &'c mut Command + 'a;
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     // Whatever can fail without the gateway comes before it.
     let venv = Venv::from_file(workspace, "venv-sdk", &format!("{PYTHON}/requirements.txt"))?;
+    let older = format!("{PYTHON}/requirements-anthropic-0.txt");
+    let older = Venv::from_file(workspace, "venv-sdk-anthropic-0", &older)?;
     install_javascript(workspace)?;
     shell::run(&mut workspace.cargo(["build", "--workspace", "--bin", "hearth"]))?;
 
     // Both at once, each with a gateway of its own: one's load is not to be the other's.
     let (python, javascript) = thread::scope(|scope| {
         let javascript = scope.spawn(|| with_gateway(workspace, "javascript", |told| node(workspace, told)));
-        let mut pytest = venv.command(workspace, "python");
-        pytest.args(["-m", "pytest", "-q", PYTHON]);
-        let python = with_gateway(workspace, "python", |told| shell::run(told(&mut pytest)));
+        let pytest = |venv: &Venv, path: &str| {
+            let mut pytest = venv.command(workspace, "python");
+            pytest.args(["-m", "pytest", "-q", path]);
+            pytest
+        };
+        let mut newest = pytest(&venv, PYTHON);
+        let mut older = pytest(&older, &format!("{PYTHON}/{OLDER_SDK_SUITE}"));
+        let python = with_gateway(workspace, "python", |told| {
+            shell::run(told(&mut newest))?;
+            shell::run(told(&mut older))
+        });
         (python, javascript.join().unwrap_or_else(|_| Err(anyhow!("the suite's thread panicked"))))
     });
     python.and(javascript).map(|()| Outcome::Passed)
@@ -91,9 +103,7 @@ fn against(
     let file = models.join(embedding.file_name().context("a model is a file")?);
     fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
     let settings = data.join("sdk.toml");
-    let played =
-        format!("[providers.played]\nkind = \"openai_compatible\"\nbase_url = \"http://{vendor}/v1\"\n");
-    fs::write(&settings, played).with_context(|| format!("cannot write {}", settings.display()))?;
+    fs::write(&settings, played(vendor)).with_context(|| format!("cannot write {}", settings.display()))?;
     let mut hearth = workspace.command(workspace.binary("debug", "hearth"));
     hearth.arg("up").arg("--config").arg(&settings).arg("--data").arg(data).args(["--port", "0", "--json"]);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -102,6 +112,20 @@ fn against(
     let passed = suites(&gateway.ready);
     let stopped = gateway.stop(STOP);
     passed.and(stopped)
+}
+
+/// The settings of the vendor that the suites play, in each dialect that vendors speak.
+fn played(vendor: &str) -> String {
+    let provider = |name: &str, kind: &str, path: &str| {
+        format!("[providers.{name}]\n{kind}\nbase_url = \"http://{vendor}{path}\"\napi_key = \"sk-played\"\n")
+    };
+    [
+        provider("played", "kind = \"openai_compatible\"", "/v1"),
+        provider("played_responses", "kind = \"openai\"\napi = \"responses\"", "/v1"),
+        provider("played_messages", "kind = \"anthropic\"", "/v1"),
+        provider("played_gemini", "kind = \"google\"", "/v1beta"),
+    ]
+    .concat()
 }
 
 /// Where the suites play a vendor: a port that is free now, and that they take when they need one.
