@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
 use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
@@ -13,45 +16,45 @@ use aws_smithy_types::body::SdkBody;
 
 use crate::{ACCESS_KEY, Embedded, REGION, dynamodb, router};
 
+/// The configuration of a client whose requests are answered in this process, for the SDK crate `$sdk`.
+///
+/// A request waits for its turn at the database and for the disk, and nothing between can lose it. A timeout of the
+/// SDK (connect, read, operation, stalled stream) would take waiting for a dead peer, and a retry would do the same
+/// write twice and lengthen the queue that it waits in.
+macro_rules! in_process_config {
+    ($sdk:ident, $embedded:expr, $endpoint:expr) => {
+        $sdk::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider($embedded.credentials())
+            .endpoint_url($endpoint)
+            .http_client(InProcess($embedded.clone()))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            .retry_config(RetryConfig::disabled())
+    };
+}
+
 impl Embedded {
     /// A DynamoDB client.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .credentials_provider(self.credentials())
-            .endpoint_url("http://dynamodb.embedded")
-            .http_client(InProcess(self.clone()))
-            .build();
-        aws_sdk_dynamodb::Client::from_conf(config)
+        let config = in_process_config!(aws_sdk_dynamodb, self, "http://dynamodb.embedded");
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// An S3 client. `public_url` is where [`Embedded::router`] is served: presigned URLs begin with it.
+    /// An S3 client. `endpoint` is the URL that it signs requests for: where [`Embedded::router`] is served, if it is.
     #[must_use]
-    pub fn s3(&self, public_url: &str) -> aws_sdk_s3::Client {
-        let config = aws_sdk_s3::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .credentials_provider(self.credentials())
-            .endpoint_url(public_url)
-            .force_path_style(true)
-            .http_client(InProcess(self.clone()))
-            .build();
-        aws_sdk_s3::Client::from_conf(config)
+    pub fn s3(&self, endpoint: &str) -> aws_sdk_s3::Client {
+        let config = in_process_config!(aws_sdk_s3, self, endpoint);
+        aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
     }
 
     /// A Secrets Manager client.
     #[must_use]
     pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
-        let config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(REGION))
-            .credentials_provider(self.credentials())
-            .endpoint_url("http://secrets.embedded")
-            .http_client(InProcess(self.clone()))
-            .build();
-        aws_sdk_secretsmanager::Client::from_conf(config)
+        let config = in_process_config!(aws_sdk_secretsmanager, self, "http://secrets.embedded");
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
     /// The credentials that requests over a socket must be signed with.
@@ -109,4 +112,26 @@ async fn s3(embedded: &Embedded, request: HttpRequest) -> Result<HttpResponse, C
     }
     let response = embedded.s3.call(request).await.map_err(|error| failed(format!("{error:?}").into()))?;
     HttpResponse::try_from(response.map(SdkBody::from_body_1_x)).map_err(|error| failed(Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Embedded;
+
+    #[tokio::test]
+    async fn no_timeout_and_no_retry_applies_to_a_request_in_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let embedded = Embedded::open(folder.path(), "bucket").unwrap();
+        macro_rules! check {
+            ($($client:expr),*) => {$(
+                let client = $client;
+                let config = client.config();
+                let stalled = config.stalled_stream_protection().unwrap();
+                assert!(!stalled.upload_enabled() && !stalled.download_enabled(), "{stalled:?}");
+                assert!(!config.timeout_config().unwrap().has_timeouts());
+                assert_eq!(config.retry_config().unwrap().max_attempts(), 1);
+            )*};
+        }
+        check!(embedded.dynamodb(), embedded.s3("http://s3.embedded"), embedded.secrets());
+    }
 }

@@ -3,8 +3,8 @@
 //!
 //! The AWS SDK's clients sign and serialise as usual; their HTTP connector hands the request to code
 //! here rather than to a socket. So the gateway has one storage code path, at home and in the cloud.
-//! [`Embedded::router`] answers the same requests over a socket, for presigned URLs and for other
-//! processes.
+//! [`Embedded::router`] answers the same requests over a socket, for the processes of a test; `hearth up` serves none of
+//! them.
 
 #![warn(missing_docs)]
 
@@ -31,7 +31,7 @@ use s3::Objects;
 use secrets::KeyFile;
 
 /// What the embedded S3 and every client of it use to sign. It guards nothing: whoever can reach the
-/// process' memory or its data folder has the data anyway. Presigned URLs are guarded by `signer`.
+/// process' memory or its data folder has the data anyway.
 const ACCESS_KEY: &str = "hearth";
 const REGION: &str = "us-east-1";
 
@@ -51,8 +51,19 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
+    /// The file of secrets can't be read.
+    #[error(
+        "the secrets in {path} can't be read: {reason}; put a copy of the file back, or move it away: then a new one is \
+         made, and the providers' keys must be set again"
+    )]
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The database can't be opened.
-    #[error("the database in {path} can't be opened: {reason}")]
+    #[error("the database {path} can't be opened: {reason}")]
     Database {
         /// The file.
         path: PathBuf,
@@ -91,7 +102,8 @@ impl Embedded {
         let lock = DataLock::take(folder)?;
         let path = folder.join("hearth.db");
         let db = open_database(&path).map_err(|reason| OpenError::Database { path, reason })?;
-        let secrets = KeyFile::open(folder.join("secrets.json")).map_err(failed)?;
+        let path = folder.join("secrets.json");
+        let secrets = KeyFile::open(path.clone()).map_err(|error| unreadable_secrets(path, &error))?;
         let signing_secret = secrets.signing_secret().map_err(failed)?;
         let objects = Objects::open(db.clone(), &folder.join("objects"), bucket).map_err(failed)?;
         sweep::start(db.clone(), objects.clone());
@@ -109,7 +121,58 @@ fn open_database(path: &Path) -> Result<Database, String> {
     let file = fs::File::options().create(true).append(true).mode(0o600).open(path);
     file.map_err(|error| error.to_string())?;
     let path = path.to_str().ok_or("its path isn't UTF-8")?;
-    let db = Database::new(path).map_err(|error| error.to_string())?;
-    db.disable_bulk_loading().map_err(|error| error.to_string())?;
+    let db = Database::new(path).map_err(|error| with_advice(&error.to_string()))?;
+    db.disable_bulk_loading().map_err(|error| with_advice(&error.to_string()))?;
     Ok(db)
+}
+
+fn unreadable_secrets(path: PathBuf, error: &io::Error) -> OpenError {
+    let reason = match error.kind() {
+        // serde_json's errors come so: of a cut file, and of a text that is no JSON.
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => format!("it is damaged ({error})"),
+        _ => error.to_string(),
+    };
+    OpenError::Secrets { path, reason }
+}
+
+/// What SQLite says, and what to do. dynoxide's words for a file that is no database speak of its own build options.
+fn with_advice(text: &str) -> String {
+    const DAMAGED: [&str; 4] = ["not a valid SQLite database", "not a database", "malformed", "encrypted"];
+    if DAMAGED.iter().any(|words| text.contains(words)) {
+        return "it is damaged, or no SQLite database; put a copy of hearth.db back, together with the hearth.db-wal of \
+                the same copy, or move both away: then an empty one is made, with a new first token"
+            .to_owned();
+    }
+    if ["disk I/O error", "disk is full"].iter().any(|words| text.contains(words)) {
+        return format!("{text}; look whether the disk is full, or failing");
+    }
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_with(name: &str, bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Embedded::open(folder.path(), "bucket").unwrap());
+        // The log may hold every page of a small database.
+        for log in ["hearth.db-wal", "hearth.db-shm"] {
+            let _ = fs::remove_file(folder.path().join(log));
+        }
+        fs::write(folder.path().join(name), bytes).unwrap();
+        Embedded::open(folder.path(), "bucket").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn damaged_file_is_named_with_what_to_do() {
+        for bytes in [&b""[..], b"{\"a\": \"b", b"[1]", b"{\"a\": 1}", b"\xff"] {
+            let error = error_with("secrets.json", bytes);
+            assert!(error.contains("secrets.json can't be read: it is damaged"), "{error}");
+            assert!(error.contains("put a copy of the file back"), "{error}");
+        }
+        let error = error_with("hearth.db", &b"garbage!".repeat(1000));
+        assert!(error.contains("hearth.db can't be opened: it is damaged"), "{error}");
+        assert!(error.contains("put a copy of hearth.db back") && !error.contains("feature"), "{error}");
+    }
 }

@@ -16,8 +16,9 @@ use crate::{
 };
 
 impl Embedded {
-    /// S3's routes for the objects of `bucket`: what presigned URLs lead to.
-    pub fn object_routes(&self, bucket: &str) -> Router {
+    /// S3's routes for the objects of `bucket`. They read a form before they look at its signature, so they are for
+    /// the loopback address of a test alone.
+    pub(crate) fn object_routes(&self, bucket: &str) -> Router {
         let failed = |error: s3s::HttpError| async move {
             tracing::error!(?error, "the embedded S3 failed");
             StatusCode::INTERNAL_SERVER_ERROR

@@ -8,7 +8,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,7 +29,12 @@ struct Contents {
 }
 
 impl KeyFile {
+    /// Opens the file; what a write left that was cut off is removed.
     pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
+        match fs::remove_file(part_of(&path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let secrets = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
@@ -81,12 +86,48 @@ impl KeyFile {
         let mut contents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut secrets = contents.secrets.clone();
         secrets.insert(name.to_owned(), secret.to_owned());
-        let next = contents.path.with_extension("new");
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&next)?;
-        file.write_all(&serde_json::to_vec_pretty(&secrets)?)?;
-        file.sync_all()?;
-        fs::rename(&next, &contents.path)?;
+        replace(&contents.path, &serde_json::to_vec_pretty(&secrets)?)?;
         contents.secrets = secrets;
         Ok(())
+    }
+}
+
+/// The file that is written before it takes the place of `path`.
+fn part_of(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
+/// Replaces the file whole, or leaves it as it is, and nothing beside it.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = part_of(path);
+    let write = || {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&part);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn write_that_was_cut_off_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secrets.json");
+        let file = KeyFile::open(path.clone()).unwrap();
+        file.put("a", "kept").unwrap();
+        fs::write(folder.path().join("secrets.new"), "{\"a\": \"ke").unwrap();
+        assert_eq!(KeyFile::open(path.clone()).unwrap().get("a").as_deref(), Some("kept"));
+        assert!(!folder.path().join("secrets.new").exists());
+        // Nothing can be renamed over a folder that isn't empty.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir_all(path.join("in the way")).unwrap();
+        file.put("b", "lost").unwrap_err();
+        assert!(!folder.path().join("secrets.new").exists() && file.get("b").is_none());
     }
 }
