@@ -8,8 +8,10 @@ use super::{
     shape, tensor,
 };
 
-/// No model has more tensors or metadata.
-const MAX_ENTRIES: u64 = 1 << 20;
+/// No model has more tensors.
+const MAX_TENSORS: u64 = 1 << 20;
+/// No model has more metadata; most have less than a hundred.
+const MAX_ENTRIES: u64 = 1 << 14;
 /// ggml's own limit.
 const MAX_DIMENSIONS: u32 = 4;
 
@@ -61,14 +63,15 @@ impl Header {
             return Err(GgufError::Version(version));
         }
         let (tensors, entries) = (reader.u64()?, reader.u64()?);
-        if tensors > MAX_ENTRIES || entries > MAX_ENTRIES {
+        if tensors > MAX_TENSORS || entries > MAX_ENTRIES {
             return Err(GgufError::Corrupt(format!("{tensors} tensors and {entries} metadata entries")));
         }
         let mut metadata = HashMap::new();
         for _ in 0..entries {
             let key = reader.text()?;
             let kind = reader.u32()?;
-            metadata.insert(key, reader.value(kind)?);
+            let value = reader.value_of(&key, kind)?;
+            metadata.insert(key, value);
         }
         let extents = Extents::read(&mut reader, tensors)?;
         let mut header = Self { metadata, weights: extents.weights, tensor_bytes: 0, file_size };

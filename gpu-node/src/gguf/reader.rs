@@ -6,6 +6,12 @@ use super::GgufError;
 
 /// No text in a header is longer; chat templates come nearest, with tens of kilobytes.
 const MAX_STRING: u64 = 16 << 20;
+/// So many bytes of a text are kept: names, architectures and the like are shown in lists, stored, and logged.
+const TEXT_MAX_BYTES: u64 = 256;
+/// As much of a chat template is kept; it is only searched for the names of what it can do.
+const TEMPLATE_MAX_BYTES: u64 = 1 << 20;
+/// The key whose value is the chat template.
+const TEMPLATE_KEY: &str = "tokenizer.chat_template";
 /// No array in a header has more items; vocabularies come nearest, with hundreds of thousands.
 const MAX_ITEMS: u64 = 1 << 24;
 
@@ -63,17 +69,35 @@ impl<R: Read> Reader<R> {
         self.bytes().map(u64::from_le_bytes)
     }
 
+    /// A text, of which the beginning is kept.
     pub(super) fn text(&mut self) -> Result<String, GgufError> {
+        self.text_up_to(TEXT_MAX_BYTES)
+    }
+
+    fn text_up_to(&mut self, most: u64) -> Result<String, GgufError> {
         let length = self.u64()?;
         if length > MAX_STRING {
             return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
         }
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        let kept = length.min(most);
+        let mut bytes = vec![0; usize::try_from(kept).unwrap_or_default()];
         self.fill(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        self.skip(length - kept)?;
+        let text = String::from_utf8_lossy(&bytes);
+        // The cut may be within a character.
+        let whole = if kept < length { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
+        Ok(whole.to_owned())
     }
 
-    pub(super) fn value(&mut self, kind: u32) -> Result<Value, GgufError> {
+    /// The value of `key`.
+    pub(super) fn value_of(&mut self, key: &str, kind: u32) -> Result<Value, GgufError> {
+        if kind == 8 && key == TEMPLATE_KEY {
+            return self.text_up_to(TEMPLATE_MAX_BYTES).map(Value::Text);
+        }
+        self.value(kind)
+    }
+
+    fn value(&mut self, kind: u32) -> Result<Value, GgufError> {
         Ok(match kind {
             0 => Value::Unsigned(u64::from(self.bytes::<1>()?[0])),
             1 => Value::Signed(i64::from(i8::from_le_bytes(self.bytes()?))),

@@ -44,6 +44,22 @@ fn a_file_cut_anywhere_is_truncated() {
 }
 
 #[test]
+fn long_texts_are_cut_to_their_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let (name, template) = ("é".repeat(500_000), "x".repeat(100_000) + " tools");
+    let metadata = [
+        ("general.architecture", Text("llama")),
+        ("general.name", Text(&name)),
+        ("tokenizer.chat_template", Text(&template)),
+    ];
+    written::gguf(&path, &metadata, 8);
+    let header = Header::read(&path).unwrap();
+    assert_eq!(header.name(), Some("é".repeat(128).as_str()));
+    assert_eq!(header.chat_template(), Some(template.as_str()));
+}
+
+#[test]
 fn other_files_are_refused() {
     let (_folder, path) = file(b"PK\x03\x04 a zip file");
     assert!(matches!(Header::read(&path).unwrap_err(), GgufError::NotGguf));

@@ -1,6 +1,6 @@
 //! The models: what the table holds, with what their nodes say.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::atomic::Ordering};
 
 use hearth_domain::{
     KeyOwner, Modality, Model, ModelId, ModelSource, RuntimeState, Timestamp, UserId,
@@ -160,13 +160,12 @@ impl Gateway {
             Err(error) if error.code == ErrorCode::NodeOffline => Vec::new(),
             Err(error) => return Err(error),
         };
-        self.remember(&live).await?;
+        let models = self.update_registry(&live).await?;
         let mut statuses: HashMap<String, RuntimeStatus> = live
             .into_iter()
             .flat_map(|node| node.status.models)
             .map(|model| (model.id, model.runtime))
             .collect();
-        let models = self.store().models().list(None).await.map_err(error::store)?;
         let body = |model: Model| {
             let status = statuses.remove(model.id.as_str());
             ModelBody::new(model, status)
@@ -176,26 +175,39 @@ impl Gateway {
         Ok(bodies)
     }
 
-    /// Brings the table up to date with what the nodes have in their folders.
-    async fn remember(&self, live: &[LiveNode]) -> Result<(), ApiError> {
-        let known = self.store().models().list(None).await.map_err(error::store)?;
+    /// Every model that the table and the nodes know. The table is brought up to date with what the nodes have in
+    /// their folders; a model that can't be written there is in the list all the same.
+    async fn update_registry(&self, live: &[LiveNode]) -> Result<Vec<Model>, ApiError> {
+        let mut models = self.store().models().list(None).await.map_err(error::store)?;
+        let mut failure = None;
         for node in live {
             for model in &node.status.models {
-                let old = known.iter().find(|known| known.id.as_str() == model.id);
-                let entry = discovered(model, node, old);
-                if old.is_none_or(|old| differs(old, &entry)) {
-                    self.store().models().put_discovered(&entry).await.map_err(error::store)?;
+                let old = models.iter().position(|known| known.id.as_str() == model.id);
+                let entry = discovered(model, node, old.map(|old| &models[old]));
+                if old.is_none_or(|old| differs(&models[old], &entry)) {
+                    failure = failure.or(self.store().models().put_discovered(&entry).await.err());
+                    match old {
+                        Some(old) => models[old] = entry,
+                        None => models.push(entry),
+                    }
                 }
             }
-            let gone = |model: &&Model| {
+            let is_gone = |model: &Model| {
                 let listed = node.status.models.iter().any(|m| m.id == model.id.as_str());
                 model.node == Some(node.link.id()) && model.source == ModelSource::Discovered && !listed
             };
-            for model in known.iter().filter(gone) {
-                self.store().models().forget_discovered(model).await.map_err(error::store)?;
+            for model in models.extract_if(.., |model| is_gone(model)) {
+                failure = failure.or(self.store().models().forget_discovered(&model).await.err());
             }
         }
-        Ok(())
+        // The list is asked for again and again: one line says that writing began to fail.
+        let was_failing = self.0.registry_is_stale.swap(failure.is_some(), Ordering::Relaxed);
+        if let Some(error) = failure
+            && !was_failing
+        {
+            tracing::error!(%error, "the models of the nodes can't be written to the table; they are listed as they are");
+        }
+        Ok(models)
     }
 }
 
