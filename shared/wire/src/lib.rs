@@ -15,6 +15,7 @@ pub mod form;
 pub mod native;
 pub mod node;
 pub mod openai;
+mod passed_on;
 pub mod stream;
 pub mod structured;
 pub mod vector;

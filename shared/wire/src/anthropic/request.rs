@@ -1,7 +1,7 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, RunId,
+    ClientDialect, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, RunId,
     Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::{
     MessagesContent, MessagesFormat, MessagesOutputConfig, MessagesThinking, MessagesTool,
     MessagesToolChoice, MessagesTurn, Renderer, thoughts::ThoughtsMode, tools::Offer,
 };
-use crate::ApiError;
+use crate::{ApiError, passed_on::unknown_fields};
 
 /// The field that names a conversation on the server.
 const THREAD: &str = "thread";
@@ -126,7 +126,7 @@ impl MessagesRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra { hosted: offer.hosted, ..Extra::new(ClientDialect::Anthropic, extra) },
+            extra: unknown_fields(ClientDialect::Anthropic, extra)?,
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

@@ -1,14 +1,15 @@
 //! `POST /v1/embeddings`.
 
 use hearth_domain::{
-    ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Field, Generation, ModelId, Priority, Usage,
-    WhileLoading,
+    ClientDialect, EmbeddingInput, EmbeddingTask, Field, Generation, ModelId, Priority, Usage, WhileLoading,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, vector::to_base64};
+use crate::{
+    ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, passed_on::unknown_fields, vector::to_base64,
+};
 
 /// A request for embeddings as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this
 /// dialect.
@@ -107,7 +108,7 @@ impl EmbeddingRequest {
         Ok(Generation {
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra::new(ClientDialect::OpenAiEmbeddings, self.extra),
+            extra: unknown_fields(ClientDialect::OpenAiEmbeddings, self.extra)?,
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

@@ -1,7 +1,7 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, ModelId, OnDisconnect, Priority, ReasoningEffort, Route, RunId,
+    ClientDialect, Field, Generation, ModelId, OnDisconnect, Priority, ReasoningEffort, Route, RunId,
     Sampling, SelectionMode, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::{
         logprobs::{LogitBias, biases, top_logprobs},
         tools::{ALLOWED, ToolBody, ToolChoiceBody, keep_allowed},
     },
+    passed_on::unknown_fields,
 };
 
 /// A chat request as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this dialect.
@@ -175,7 +176,7 @@ impl ChatRequest {
                 resume: self.resume.unwrap_or_default(),
                 ..Route::default()
             },
-            extra: Extra::new(ClientDialect::OpenAiChat, self.extra),
+            extra: unknown_fields(ClientDialect::OpenAiChat, self.extra)?,
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

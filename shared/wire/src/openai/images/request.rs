@@ -1,14 +1,14 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Image, ImageFormat, ImageTask, ModelId, OnDisconnect, Route,
+    ClientDialect, Field, Generation, Image, ImageFormat, ImageTask, ModelId, OnDisconnect, Route,
     SelectionMode, Size,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{ApiError, native::fallback::Fallback};
+use crate::{ApiError, native::fallback::Fallback, passed_on::unknown_fields};
 
 /// A request for images as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this dialect.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
@@ -150,7 +150,7 @@ impl ImageRequest {
                 fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
                 ..Route::default()
             },
-            extra: Extra::new(ClientDialect::OpenAiImages, self.extra),
+            extra: unknown_fields(ClientDialect::OpenAiImages, self.extra)?,
             ..Generation::new(self.model.map(ModelId::new), task)
         })
     }

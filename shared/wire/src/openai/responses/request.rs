@@ -1,8 +1,8 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, Role, RunId, Sampling,
-    TextTask, ToolChoice, WhileLoading, message::name_results,
+    ClientDialect, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, Role, RunId,
+    Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,12 @@ use super::{
 use crate::{
     ApiError, ErrorCode,
     native::generate::Stop,
-    openai::{chat::effort, tools::ToolMode},
+    openai::{
+        chat::effort,
+        format::ResponseFormatKind,
+        tools::{ToolMode, keep_allowed},
+    },
+    passed_on::unknown_fields,
 };
 
 const PREVIOUS: &str = "previous_response_id";
@@ -230,7 +235,7 @@ impl ResponsesRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra { hosted: offer.hosted, ..Extra::new(ClientDialect::OpenAiResponses, extra) },
+            extra: unknown_fields(ClientDialect::OpenAiResponses, extra)?,
             ..Generation::new(Some(ModelId::new(self.model)), task)
         };
         Ok(Turn { generation, said })
