@@ -3,5 +3,6 @@
 
 #![warn(missing_docs)]
 
+mod log_files;
 pub mod logs;
 pub mod metrics;

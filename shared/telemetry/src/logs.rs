@@ -1,17 +1,20 @@
 //! Structured logs: one JSON object a line.
 
-use std::{io, path::Path};
-
-use tracing_appender::{
-    non_blocking::WorkerGuard,
-    rolling::{InitError, RollingFileAppender, Rotation},
+use std::{
+    io,
+    path::{Path, PathBuf},
 };
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// Days of log files that are kept.
-const KEPT_DAYS: usize = 7;
+use crate::log_files::LogFiles;
+pub use crate::log_files::LogLimits;
+
+/// Lines that wait for the disk; more are dropped.
+const BUFFERED_LINES_MAX_COUNT: usize = 16 << 10;
 
 /// Why logs can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +23,13 @@ pub enum LogError {
     #[error("the log level {0:?} can't be read: use error, warn, info, debug or trace")]
     Level(String),
     /// The folder can't be written.
-    #[error("logs can't be written: {0}")]
-    Folder(#[from] InitError),
-    /// The folder can't be made.
-    #[error("the log folder can't be made: {0}")]
-    Create(#[from] io::Error),
+    #[error("the log folder {folder} can't be written: {source}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
@@ -52,16 +57,16 @@ pub fn to_supervisor(level: &str) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Logs to a file a day in `folder`, as JSON, and errors to standard error too. Lines are written
-/// while the guard lives.
+/// Logs to files in `folder`, as JSON, within `limits`, and errors to standard error too. Lines are written
+/// while the guard lives. On a full disk they are dropped, and nothing waits.
 ///
 /// # Errors
 /// If `level` can't be read or `folder` can't be written.
-pub fn to_folder(folder: &Path, level: &str) -> Result<WorkerGuard, LogError> {
-    std::fs::create_dir_all(folder)?;
-    let files = RollingFileAppender::builder().rotation(Rotation::DAILY).max_log_files(KEPT_DAYS);
-    let files = files.filename_prefix("hearth").filename_suffix("log").build(folder)?;
-    let (writer, guard) = tracing_appender::non_blocking(files);
+pub fn to_folder(folder: &Path, level: &str, limits: LogLimits) -> Result<WorkerGuard, LogError> {
+    let files = std::fs::create_dir_all(folder).and_then(|()| LogFiles::open(folder, limits));
+    let files = files.map_err(|source| LogError::Folder { folder: folder.to_owned(), source })?;
+    let buffered = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES_MAX_COUNT);
+    let (writer, guard) = buffered.finish(files);
     let json = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     let errors =
         fmt::layer().compact().with_target(false).with_writer(io::stderr).with_filter(LevelFilter::ERROR);
