@@ -43,7 +43,7 @@ mod tariff;
 pub mod tokens;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -80,6 +80,8 @@ struct Inner {
     access: access::Cache,
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
+    /// The table lacks something that the nodes have, since it can't be written.
+    registry_is_stale: AtomicBool,
     /// The node in this process, if there is one.
     local: OnceLock<LocalNode>,
     cache: cache::Cache,
@@ -144,6 +146,7 @@ impl Gateway {
             access: access::Cache::default(),
             nodes: nodes::RecordCache::default(),
             statuses: nodes::StatusCache::default(),
+            registry_is_stale: AtomicBool::new(false),
             local: OnceLock::new(),
             behind: record::behind::Behind::default(),
             together: OnceLock::new(),
@@ -154,6 +157,12 @@ impl Gateway {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Checks that the stores can be used, each with its problem, if it has one. A process that goes on after its
+    /// answers, with stores of its own, writes to them too; a function may not have the right to.
+    pub async fn check_stores(&self) -> Vec<(&'static str, Option<hearth_store::StoreError>)> {
+        self.0.store.check(self.0.options.long_lived).await
     }
 
     /// The gateway's keys.

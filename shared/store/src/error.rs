@@ -34,6 +34,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the disk of the embedded stores has no room left: SQLite and the object files say so in words alone.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Unavailable { reason, .. } = self else { return false };
+        ["disk is full", "No space left"].iter().any(|words| reason.contains(words))
+    }
+
     /// An error of the SDK: a failed condition, or the reason in words. The SDK's `Display` hides the
     /// reason in its sources.
     pub(crate) fn unavailable<E, R>(operation: &'static str, error: &SdkError<E, R>) -> Self

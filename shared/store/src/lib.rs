@@ -33,6 +33,10 @@ use nodes::Nodes;
 use runs::Runs;
 use tokens::Tokens;
 
+/// The object that a check writes, and its size: more than a file system keeps in a file's own entry.
+const PROBE_KEY: &str = "probe";
+const PROBE_BYTES: usize = 64 << 10;
+
 /// Everything that is stored.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -137,14 +141,22 @@ impl Store {
         secret::put(&self.clients.secrets, &self.names.provider_keys, keys).await
     }
 
-    /// Whether table, bucket and secret can be reached: each with its problem, if it has one.
-    pub async fn check(&self) -> Vec<(&'static str, Option<StoreError>)> {
-        let bucket = self.clients.s3.head_bucket().bucket(&self.names.bucket).send();
-        let (table, bucket, secret) = tokio::join!(self.table.check(), bucket, self.secret(None));
-        vec![
-            ("table", table.err()),
-            ("bucket", bucket.err().map(|error| StoreError::unavailable("head_bucket", &error))),
-            ("secret", secret.err()),
-        ]
+    /// Checks that table, bucket and secret can be reached; with `writes`, that table and bucket take a write: a full
+    /// disk can be read. Each with its problem, if it has one.
+    pub async fn check(&self, writes: bool) -> Vec<(&'static str, Option<StoreError>)> {
+        let table = async { if writes { self.table.check_write().await } else { self.table.check().await } };
+        let (table, bucket, secret) = tokio::join!(table, self.check_bucket(writes), self.secret(None));
+        vec![("table", table.err()), ("bucket", bucket.err()), ("secret", secret.err())]
+    }
+
+    async fn check_bucket(&self, writes: bool) -> Result<(), StoreError> {
+        let (s3, bucket) = (&self.clients.s3, &self.names.bucket);
+        if writes {
+            let put = s3.put_object().bucket(bucket).key(PROBE_KEY);
+            let put = put.body(vec![b'.'; PROBE_BYTES].into()).send().await;
+            return put.map(drop).map_err(|error| StoreError::unavailable("put_object", &error));
+        }
+        let head = s3.head_bucket().bucket(bucket).send().await;
+        head.map(drop).map_err(|error| StoreError::unavailable("head_bucket", &error))
     }
 }

@@ -1,11 +1,12 @@
 //! The one table.
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use hearth_domain::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::{
     StoreError,
-    item::{Attributes, Item, Key, read, text},
+    item::{Attributes, Item, Key, META, read, text},
 };
 
 /// The table, and how its items are read and written.
@@ -127,5 +128,15 @@ impl Table {
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
         let answer = self.client.describe_table().table_name(&self.name).send().await;
         answer.map(drop).map_err(|error| StoreError::unavailable("describe_table", &error))
+    }
+
+    /// Writes an item that nobody reads.
+    pub(crate) async fn check_write(&self) -> Result<(), StoreError> {
+        #[derive(serde::Serialize)]
+        struct Probe {
+            at: Timestamp,
+        }
+        let key = Key::new("PROBE", META);
+        self.put(Item::new(&key, 1, &Probe { at: Timestamp::now() })?, None).await
     }
 }

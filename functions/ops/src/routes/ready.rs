@@ -4,7 +4,9 @@ use axum::{Json, extract::State, http::StatusCode};
 use hearth_http::AppState;
 use serde_json::{Map, Value, json};
 
-/// Whether what the gateway needs can be reached: 503 when something can't, and which.
+/// Whether what the gateway needs can be used: 503 when something can't, and which.
+///
+/// A check is `ok`, `unavailable` or `disk full`. A gateway with stores of its own writes to them.
 #[utoipa::path(
     get, path = "/ready", tag = "ops", security(("token" = [])),
     responses(
@@ -15,12 +17,17 @@ use serde_json::{Map, Value, json};
 pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
     let mut checks = Map::new();
     let mut ready = true;
-    for (name, problem) in state.gateway.store().check().await {
+    for (name, problem) in state.gateway.check_stores().await {
         ready &= problem.is_none();
+        let word = match &problem {
+            None => "ok",
+            Some(error) if error.is_disk_full() => "disk full",
+            Some(_) => "unavailable",
+        };
         if let Some(error) = &problem {
-            tracing::error!(name, %error, "a dependency can't be reached");
+            tracing::error!(name, %error, "a dependency can't be used");
         }
-        checks.insert(name.to_owned(), json!(if problem.is_none() { "ok" } else { "unavailable" }));
+        checks.insert(name.to_owned(), json!(word));
     }
     let (status, word) =
         if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
