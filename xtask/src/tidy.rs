@@ -11,7 +11,9 @@ mod events;
 mod file_names;
 mod length;
 mod lock_files;
+mod metric_labels;
 mod tree;
+mod unguarded_routes;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,8 @@ fn of_the_tree(workspace: &Workspace, tree: &Tree) -> Vec<String> {
         environment_leaks::check(tree),
         lock_files::check(tree),
         decisions::check(tree),
+        metric_labels::check(tree),
+        unguarded_routes::check(tree),
     ]
     .concat()
 }

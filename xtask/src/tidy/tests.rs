@@ -178,6 +178,32 @@ fn what_only_looks_like_a_path_passes() {
 }
 
 #[test]
+fn metric_label_that_is_not_listed_is_found() {
+    let text = |label: &str| {
+        format!(
+            "metrics::counter!(\"hearth_x_total\", \"provider\" => a, \"{label}\" => user()).increment(1);"
+        )
+    };
+    let tree = Tree::of([("a.rs", &text("user")), ("b.rs", &text("code"))]);
+    expect(&metric_labels::check(&tree), &["a.rs:"]);
+}
+
+#[test]
+fn route_without_documentation_is_found() {
+    let route = "let router = api::router(state)\n    .route_service(\"/files\", files);\n";
+    let in_test = format!("#[cfg(test)]\nmod tests {{ {route} }}");
+    let wildcard = ".route(\"/v1/models/{*path}\", get(read))\n.route(\"/v1/models/{*path}\", post(write))\n";
+    let tree = Tree::of([
+        ("cli/src/home/mod.rs", route),
+        ("cli/src/home/node.rs", "router.merge(stores.routes())"),
+        ("cli/src/home/stores.rs", &in_test),
+        ("functions/models/src/lib.rs", wildcard),
+        ("shared/embedded/src/router.rs", route),
+    ]);
+    expect(&unguarded_routes::check(&tree), &["cli/src/home/mod.rs:2: ", "cli/src/home/node.rs:1: "]);
+}
+
+#[test]
 fn mirrors_are_found() {
     let cargo =
         "source = \"registry+https://github.com/rust-lang/crates.io-index\"\nsource = \"git+https://x\"\n";

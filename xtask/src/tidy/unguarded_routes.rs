@@ -1,0 +1,63 @@
+//! Every route of the public router is documented, so that the suite `api` can ask each of them without a token.
+//!
+//! A route that is added to an `axum::Router` by hand is in no OpenAPI document: the suite wouldn't see it, nor would
+//! it see that it has no guard.
+
+use super::tree::Tree;
+
+/// Sources of what `hearth up` serves.
+const FOLDERS: [&str; 3] = ["cli/src/", "functions/", "shared/http/src/"];
+/// Calls that add a route without documentation, or another router whole.
+const CALLS: [&str; 6] =
+    [".route(", ".route_service(", ".nest(", ".nest_service(", ".fallback_service(", ".merge("];
+/// Files that put documented routes together.
+const MERGES: [&str; 4] = [
+    "cli/src/api.rs",
+    "functions/generate/src/lib.rs",
+    "functions/models/src/lib.rs",
+    "functions/ops/src/lib.rs",
+];
+/// Where such a call is right, and why.
+const ALLOWED: [(&str, &str, usize); 2] = [
+    // The wildcard; the routes below it are documented by name.
+    ("functions/models/src/lib.rs", ".route(\"/v1/models/{*path}\"", 2),
+    // A full server's `/health`, by the public router itself.
+    ("shared/http/src/serve.rs", ".route_service(\"/health\", router)", 1),
+];
+
+pub(super) fn check(tree: &Tree) -> Vec<String> {
+    let sources = tree.texts().filter(|(path, _)| {
+        // The client commands ask, and serve nothing but in their tests.
+        let is_test = path.starts_with("cli/src/client/")
+            || path.ends_with("tests.rs")
+            || path.ends_with("testing.rs")
+            || path.contains("/tests/");
+        FOLDERS.iter().any(|folder| path.starts_with(folder)) && path.ends_with(".rs") && !is_test
+    });
+    let mut problems = Vec::new();
+    for (path, text) in sources {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let mut allowed: Vec<_> = ALLOWED.iter().filter(|(file, ..)| *file == path).copied().collect();
+        for (number, line) in code.lines().enumerate() {
+            let Some(call) = CALLS.iter().find(|call| adds_route(line, call)) else { continue };
+            if *call == ".merge(" && MERGES.contains(&path) {
+                continue;
+            }
+            let exception = allowed.iter_mut().find(|(_, text, left)| *left > 0 && line.contains(text));
+            match exception {
+                Some((.., left)) => *left -= 1,
+                None => problems.push(format!(
+                    "{path}:{}: {call}..) adds a route that no test sees; use `routes!` inside `guarded`",
+                    number + 1
+                )),
+            }
+        }
+    }
+    problems
+}
+
+/// Whether the call stands in the line with a path, or with a router, and not with what else a method of its name takes.
+fn adds_route(line: &str, call: &str) -> bool {
+    let Some((_, arguments)) = line.split_once(call) else { return false };
+    call == ".merge(" || arguments.is_empty() || arguments.starts_with(|c: char| c == '"' || c.is_uppercase())
+}
