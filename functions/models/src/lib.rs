@@ -33,7 +33,7 @@ pub fn routes(state: &AppState) -> Routes {
     let reads = Routes::with_openapi(Wildcard::openapi())
         .routes(routes!(routes::list::list))
         .routes(routes!(routes::provider_list::list))
-        .route("/v1/models/{*path}", get(path::read));
+        .route("/v1/models/{*path}", get(path::read).fallback(path::wrong_method));
     let writes = Routes::new().route("/v1/models/{*path}", post(path::write));
     let keys =
         Routes::new().routes(routes!(routes::provider_key_set::set, routes::provider_key_remove::remove));

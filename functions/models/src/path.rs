@@ -3,12 +3,12 @@
 use axum::{
     Extension, Json,
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue},
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::Caller;
-use hearth_http::{AppState, HttpError, PathParam, dialect};
-use hearth_wire::{ApiError, ErrorCode, anthropic::ModelInfo};
+use hearth_http::{AppState, HttpError, PathParam, dialect, serve::method_not_allowed};
+use hearth_wire::anthropic::ModelInfo;
 
 use crate::routes;
 
@@ -43,9 +43,12 @@ pub(crate) async fn write(
     match path.rsplit_once('/') {
         Some((id, "load")) => Ok(routes::load::load(&state, &caller, id).await?.into_response()),
         Some((id, "unload")) => Ok(routes::unload::unload(&state, &caller, id).await?.into_response()),
-        _ => {
-            Err(ApiError::new(ErrorCode::NotFound, "POST /v1/models/{id} takes /load or /unload at its end")
-                .into())
-        }
+        _ => Ok(wrong_method(PathParam(path)).await),
     }
+}
+
+/// Any other method: which ones are taken is a matter of how the path ends.
+pub(crate) async fn wrong_method(PathParam(path): PathParam<String>) -> Response {
+    let acts = path.ends_with("/load") || path.ends_with("/unload");
+    method_not_allowed(HeaderValue::from_static(if acts { "POST" } else { "GET, HEAD" })).await
 }
