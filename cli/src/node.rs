@@ -78,13 +78,14 @@ pub(crate) fn own_executable() -> Result<PathBuf> {
 pub(crate) async fn run(command: NodeCommand) -> Result<()> {
     let settings = Settings::read(&command.source)?;
     hearth_telemetry::logs::to_stderr(&settings.log_level)?;
+    serve::raise_descriptor_limit();
     let verifier = LinkVerifier::new(&command.id.to_string(), &command.gateway_key)?;
     let default = model::prepare(&settings)?;
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let (node, ended) = Node::start(config(&settings, default)?);
     let router = hearth_node::server::router(node.clone(), verifier);
-    let server = serve::start(listener, router);
+    let server = serve::start(listener, router, &settings.server);
     model::wait_until_loaded(&node, |_| ()).await;
     if command.json {
         println!("{}", serde_json::json!({"url": url, "node": command.id}));

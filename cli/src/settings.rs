@@ -21,6 +21,8 @@ use hearth_providers::{Catalog, ProviderConfig, catalog::Override};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::home::serve::ServerSettings;
+
 /// A day's seconds.
 const DAY: u64 = 24 * 60 * 60;
 
@@ -62,10 +64,16 @@ pub(crate) struct Settings {
     pub(crate) artifact_link_seconds: u64,
     /// Which lines are logged: error, warn, info, debug or trace.
     pub(crate) log_level: String,
+    /// The size of one log file, in bytes or as `32MB`.
+    pub(crate) log_max_bytes: ByteSize,
+    /// Log files that are kept, the current one among them.
+    pub(crate) log_max_files: u32,
     /// The gateway that client commands talk to.
     pub(crate) url: Option<String>,
     /// The token that client commands send.
     pub(crate) token: Option<Secret>,
+    /// The limits of the HTTP server.
+    pub(crate) server: ServerSettings,
     /// The node.
     pub(crate) node: NodeSettings,
     /// Where models are pulled from.
@@ -167,8 +175,11 @@ impl Default for Settings {
             embedding_model: None,
             artifact_link_seconds: 3600,
             log_level: "info".to_owned(),
+            log_max_bytes: ByteSize::mib(32),
+            log_max_files: 7,
             url: None,
             token: None,
+            server: ServerSettings::default(),
             node: NodeSettings::default(),
             hub: HubSettings::default(),
             storage: StorageSettings::default(),
@@ -268,8 +279,11 @@ impl Settings {
             "embedding_model": self.embedding_model,
             "artifact_link_seconds": self.artifact_link_seconds,
             "log_level": self.log_level,
+            "log_max_bytes": self.log_max_bytes.as_u64(),
+            "log_max_files": self.log_max_files,
             "url": self.url,
             "token": secret(&self.token),
+            "server": self.server.shown(),
             "node": {
                 "slots": self.node.slots,
                 "context_length": self.node.context_length,
@@ -327,11 +341,15 @@ impl Settings {
             ("node.load_seconds", node.load_seconds, 1, DAY),
             // A worker says that it lives after each step, at least every half second.
             ("node.stall_seconds", node.stall_seconds, 3, DAY),
-            ("node.context_length", node.context_length.map_or(1, u64::from), 1, 1 << 24),
+            ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
+            // A line is 16 KiB at most.
+            ("log_max_bytes", self.log_max_bytes.as_u64(), 64 << 10, 1 << 40),
+            ("log_max_files", u64::from(self.log_max_files), 1, 1000),
             ("artifact_link_seconds", self.artifact_link_seconds, 1, 30 * DAY),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];
         self.routing()?.check()?;
+        self.server.check()?;
         for (name, value, least, most) in bounds {
             anyhow::ensure!(
                 (least..=most).contains(&value),
@@ -442,6 +460,9 @@ mod tests {
             ("[node]\nstall_seconds = 1", "node.stall_seconds must be 3"),
             ("[node]\nidle_seconds = 0", "node.idle_seconds"),
             ("[node]\nidle_minutes = 5", "idle_minutes"),
+            ("[server]\nhead_seconds = 0", "server.head_seconds"),
+            ("[server]\nbody_memory = '1MB'", "server.body_memory"),
+            ("[server]\nheads = 1", "heads"),
             ("port = 'x'", "port"),
             ("[storage]\nmax_bytes = 'lots'", "storage.max_bytes"),
             ("[storage]\nmax_bytes = 0", "storage.max_bytes"),

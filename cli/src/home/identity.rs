@@ -14,6 +14,7 @@ pub(crate) fn node_id(data: &Path) -> Result<NodeId> {
             let (id, next) = (NodeId::new(), path.with_extension("new"));
             fs::write(&next, format!("{id}\n"))
                 .and_then(|()| fs::rename(&next, &path))
+                .inspect_err(|_| drop(fs::remove_file(&next)))
                 .with_context(|| format!("{} can't be written", path.display()))?;
             Ok(id)
         }

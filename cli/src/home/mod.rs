@@ -15,9 +15,13 @@ use anyhow::Result;
 use clap::Args;
 use hearth_domain::{NodeId, Scope, Timestamp, UserId};
 use hearth_gateway::{Gateway, Options};
-use hearth_http::AppState;
+use hearth_http::{
+    AppState,
+    body_budget::{self, BodyBudget},
+};
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
+use hearth_telemetry::logs::LogLimits;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -62,16 +66,21 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let interrupted = shutdown::listen()?;
     let progress = Progress::new(command.json);
     let settings = Settings::read(&command.source)?;
+    serve::raise_descriptor_limit();
     progress.say("opening the stores");
     let stores = Stores::open(&settings.data)?;
-    let _logs = hearth_telemetry::logs::to_folder(&settings.data.join("logs"), &settings.log_level)?;
+    let _logs = hearth_telemetry::logs::to_folder(
+        &settings.data.join("logs"),
+        &settings.log_level,
+        LogLimits { max_bytes: settings.log_max_bytes.as_u64(), max_files: settings.log_max_files },
+    )?;
     hearth_telemetry::metrics::install();
     let default = if command.no_node { None } else { Some(model::prepare(&settings)?) };
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let artifact_links = Some(Duration::from_secs(settings.artifact_link_seconds));
     let options = Options { artifact_links, cache: settings.cache, ..Options::default() };
-    let gateway = stores.gateway(&url, settings.routing()?, options).await?;
+    let gateway = stores.gateway(settings.routing()?, options).await?;
     let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
     if interrupted_runs > 0 {
@@ -82,8 +91,10 @@ pub(crate) async fn up(command: Up) -> Result<()> {
         None => None,
     };
     gateway.begin_discovery().await;
-    let state = AppState { gateway: gateway.clone() };
-    let server = serve::start(listener, api::router(state).merge(stores.object_routes()));
+    let budget = BodyBudget::new(settings.server.body_memory.as_u64());
+    let router = api::router(AppState { gateway: gateway.clone() })
+        .layer(axum::middleware::from_fn_with_state(budget, body_budget::layer));
+    let server = serve::start(listener, router, &settings.server);
     let failure = match &local {
         Some(local) => {
             progress.say(&format!("loading {}", local.model));

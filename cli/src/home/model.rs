@@ -34,6 +34,7 @@ pub(crate) fn prepare(settings: &Settings) -> Result<DefaultModel> {
         let part = tiny.with_extension("part");
         fs::write(&part, TINY)
             .and_then(|()| fs::rename(&part, &tiny))
+            .inspect_err(|_| drop(fs::remove_file(&part)))
             .with_context(|| format!("{} can't be written", tiny.display()))?;
     }
     let Some(path) = &settings.model else {

@@ -14,9 +14,8 @@ use crate::client::token::{Token, TokenCommand, print_created, print_list, print
 
 /// Carries a token command out on the folder `data`.
 pub(crate) async fn in_folder(token: Token, data: &Path) -> Result<()> {
-    // Nothing here gives out a URL.
     let stores = Stores::open(data)?;
-    let gateway = stores.gateway("http://localhost", Routing::default(), Options::default()).await?;
+    let gateway = stores.gateway(Routing::default(), Options::default()).await?;
     carry_out(token, &gateway).await
 }
 

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use axum::Router;
 use hearth_auth::Keys;
 use hearth_embedded::Embedded;
 use hearth_gateway::{Gateway, HttpClients, Options, Routing};
@@ -24,9 +23,9 @@ impl Stores {
     }
 
     /// The gateway over them, which asks those in `routing`; what `options` say of where it runs is overruled.
-    /// Presigned URLs begin with `url`.
-    pub(crate) async fn gateway(&self, url: &str, routing: Routing, options: Options) -> Result<Gateway> {
-        let clients = Clients { dynamodb: self.0.dynamodb(), s3: self.0.s3(url), secrets: self.0.secrets() };
+    pub(crate) async fn gateway(&self, routing: Routing, options: Options) -> Result<Gateway> {
+        let s3 = self.0.s3("http://s3.embedded");
+        let clients = Clients { dynamodb: self.0.dynamodb(), s3, secrets: self.0.secrets() };
         let names = Names {
             table: TABLE.to_owned(),
             bucket: BUCKET.to_owned(),
@@ -45,10 +44,5 @@ impl Stores {
         // A new data folder's secret is made now: nothing else may need it for long, and it isn't ready without.
         gateway.keys().await?;
         Ok(gateway)
-    }
-
-    /// Where presigned URLs lead.
-    pub(crate) fn object_routes(&self) -> Router {
-        self.0.object_routes(BUCKET)
     }
 }

@@ -53,7 +53,8 @@ fn body_of(error: &ApiError, shape: ErrorShape, id: RequestId) -> Vec<u8> {
 
 /// How many seconds to wait where the answer was no for now: a queue moves, a limit's span passes.
 fn retry_after(code: ErrorCode) -> Option<HeaderValue> {
-    let limits = [ErrorCode::QueueFull, ErrorCode::RateLimited, ErrorCode::ProviderRateLimited];
+    let limits =
+        [ErrorCode::QueueFull, ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::ProviderRateLimited];
     limits.contains(&code).then(|| HeaderValue::from_static("1"))
 }
 

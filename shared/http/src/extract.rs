@@ -8,7 +8,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::HttpError;
+use crate::{HttpError, body_budget, json_size, paced_body::BodyTooSlow};
 
 /// The largest body that is taken, in bytes.
 pub const MAX_BODY: usize = 10 << 20;
@@ -22,7 +22,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
         check_media_type(request.headers())?;
+        body_budget::admit(request.extensions(), request.headers()).await?;
         let body = Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))?;
+        json_size::check(&body)?;
         let mut json = serde_json::Deserializer::from_slice(&body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -54,7 +56,15 @@ fn unreadable(error: &BytesRejection) -> ApiError {
         let message = format!("the body is over the limit of {} MB", MAX_BODY >> 20);
         return ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", MAX_BODY);
     }
+    if BodyTooSlow::caused(error) {
+        return too_slow();
+    }
     ApiError::new(ErrorCode::InvalidRequest, "the body was cut off")
+}
+
+/// The error of a body that came too slowly.
+pub(crate) fn too_slow() -> ApiError {
+    ApiError::new(ErrorCode::RequestTimeout, "the body came too slowly, or stopped; send it again")
 }
 
 /// What serde says, with the field that it speaks of. `is_json`: the body is JSON, if not what was

@@ -4,7 +4,11 @@ use axum::extract::{FromRequest, Multipart, Request, multipart::MultipartError};
 use hearth_wire::{ApiError, ErrorCode, form::FormField};
 use http::StatusCode;
 
-use crate::{HttpError, extract::MAX_BODY};
+use crate::{
+    HttpError, body_budget,
+    extract::{MAX_BODY, too_slow},
+    paced_body::BodyTooSlow,
+};
 
 /// How many fields a form may have.
 const MAX_FIELDS: usize = 128;
@@ -17,6 +21,7 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
     type Rejection = HttpError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
+        body_budget::admit(request.extensions(), request.headers()).await?;
         let form = Multipart::from_request(request, state).await;
         let mut form = form.map_err(|_| {
             let message =
@@ -42,6 +47,9 @@ fn unreadable(error: &MultipartError) -> HttpError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let message = format!("the body is over the limit of {} MB", MAX_BODY >> 20);
         return HttpError(ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", MAX_BODY));
+    }
+    if BodyTooSlow::caused(error) {
+        return HttpError(too_slow());
     }
     HttpError(ApiError::new(ErrorCode::InvalidRequest, "the form is malformed, or was cut off"))
 }

@@ -7,6 +7,7 @@
 
 mod access_log;
 pub mod auth;
+pub mod body_budget;
 pub mod cache;
 pub mod config;
 pub mod dialect;
@@ -14,8 +15,9 @@ pub mod error;
 pub mod extract;
 pub mod form;
 pub mod head;
+mod json_size;
 pub mod lambda;
-mod no_route;
+pub mod paced_body;
 pub mod public_url;
 pub mod queue;
 pub mod request_id;

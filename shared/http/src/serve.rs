@@ -11,7 +11,7 @@ use axum::{
 use hearth_domain::Scope;
 use hearth_gateway::Gateway;
 use hearth_wire::{ApiError, ErrorCode};
-use http::header;
+use http::{HeaderValue, header};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, Any as AnyOrigin, CorsLayer},
@@ -53,6 +53,20 @@ pub fn finish(routes: Routes, state: AppState) -> Router {
         .layer(middleware::from_fn(access_log::layer))
 }
 
+/// What a connection above the server's limit is served: `/health` by `router`, and 503 for everything else.
+pub fn overloaded(router: Router) -> Router {
+    let refuse = async || {
+        let message = "the gateway has as many connections as it takes; try again shortly";
+        let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+        (close, HttpError(ApiError::new(ErrorCode::Overloaded, message))).into_response()
+    };
+    Router::new()
+        .fallback(refuse)
+        .layer(middleware::from_fn(access_log::layer))
+        // Added after the layer: `router` has one of its own.
+        .route_service("/health", router)
+}
+
 /// Any page may call: what protects the API is the token, which no browser sends by itself.
 fn cors() -> CorsLayer {
     CorsLayer::new()
@@ -69,11 +83,22 @@ fn cors() -> CorsLayer {
         .max_age(std::time::Duration::from_secs(3600))
 }
 
-/// The envelope says what is wrong; the status stays 405.
+async fn no_route() -> HttpError {
+    HttpError(ApiError::new(ErrorCode::NotFound, "there is no such route; GET /openapi.json lists them"))
+}
+
 async fn wrong_method() -> Response {
     let message = "this route doesn't take this method; GET /openapi.json lists the routes";
     let mut response = HttpError(ApiError::new(ErrorCode::NotFound, message)).into_response();
+    // The envelope says what is wrong; the status stays 405. axum adds `Allow`.
     *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// The answer of a route that stands for several, which take different methods: those in `allow`.
+pub async fn method_not_allowed(allow: HeaderValue) -> Response {
+    let mut response = wrong_method().await;
+    response.headers_mut().insert(header::ALLOW, allow);
     response
 }
 

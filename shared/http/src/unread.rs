@@ -33,6 +33,11 @@ pub(crate) async fn layer(request: Request, next: Next) -> Response {
     let rest = Rest::default();
     let lent = |body| Body::new(Lent { body, ended: false, rest: Rest::clone(&rest) });
     let mut response = next.run(request.map(lent)).await;
+    // The rest of a body that came too slowly isn't waited for.
+    if response.status() == http::StatusCode::REQUEST_TIMEOUT {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    }
     let unread = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(body) = unread
         && !tokio::time::timeout(PATIENCE, ends(body)).await.unwrap_or(false)

@@ -1,5 +1,7 @@
 //! Who may ask.
 
+use std::collections::BTreeSet;
+
 use hearth_tests::Home;
 use reqwest::Method;
 
@@ -52,5 +54,49 @@ async fn the_token_may_come_as_x_api_key() {
     let anonymous = home.client().with_token(None);
     let request = anonymous.request(Method::GET, "/v1/models").header("x-api-key", &home.token);
     assert_eq!(anonymous.send(request).await.status, 200);
+    home.stop().await;
+}
+
+/// Routes that answer without a token: health and version for load balancers, the documentation, and links to artifacts,
+/// which are signed (without a good signature they answer 401 too).
+const OPEN: [&str; 5] = ["GET /health", "GET /version", "GET /openapi.json", "GET /docs", "GET /docs/{file}"];
+
+#[tokio::test]
+async fn every_documented_route_but_the_open_ones_answers_401_without_a_token() {
+    let home = Home::start().await;
+    let anonymous = home.client().with_token(None);
+    let document = anonymous.get("/openapi.json").await.json();
+    let mut open = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let asked = path.replace("{name}", "openai").replace("{file}", "index.html");
+            let kind = if path.starts_with("/v1/artifacts") { "art" } else { "req" };
+            let asked = asked.replace("{id}", &format!("{kind}_01J9ZX5V2QH8N4T6W0C3M7K1RB"));
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let answer = anonymous.send(anonymous.request(method.clone(), &asked)).await;
+            match answer.status.as_u16() {
+                401 => assert_eq!(answer.json()["error"]["code"], "unauthorized", "{answer:?}"),
+                200 => assert!(open.insert(format!("{method} {path}"))),
+                status => panic!("{method} {path} answers {status} without a token"),
+            }
+        }
+    }
+    assert_eq!(open, OPEN.map(str::to_owned).into_iter().collect());
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn embedded_stores_are_not_served() {
+    let home = Home::start().await;
+    let (anonymous, owner) = (home.client().with_token(None), home.client());
+    for path in ["/", "/hearth-media", "/hearth-media/", "/hearth-media/runs/x", "/hearth-media/?list-type=2"]
+    {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+            for client in [&anonymous, &owner] {
+                let answer = client.send(client.request(method.clone(), path)).await;
+                answer.error(404, "not_found");
+            }
+        }
+    }
     home.stop().await;
 }

@@ -144,5 +144,15 @@ async fn an_unknown_route_and_a_wrong_method_have_the_envelope_too() {
     client.get("/no/such/route").await.error(404, "not_found");
     client.with_token(None).get("/no/such/route").await.error(404, "not_found");
     client.delete("/v1/generate").await.error(405, "not_found");
+    for (method, path, allow) in [
+        (Method::DELETE, "/v1/models/tiny-chat", "GET, HEAD"),
+        (Method::POST, "/v1/models/tiny-chat", "GET, HEAD"),
+        (Method::PUT, "/v1/models/tiny-chat/load", "POST"),
+        (Method::DELETE, "/v1/models/a/b/unload", "POST"),
+    ] {
+        let answer = client.send(client.request(method.clone(), path)).await;
+        answer.error(405, "not_found");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
     home.stop().await;
 }

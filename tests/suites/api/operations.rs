@@ -34,6 +34,30 @@ async fn readiness_and_metrics_tell_the_operator() {
 }
 
 #[tokio::test]
+async fn made_up_methods_and_paths_are_one_label_and_short_lines() {
+    let home = Home::start_with(&["--no-node"]).await;
+    let anonymous = home.client().with_token(None);
+    let long = "M".repeat(20_000);
+    for number in 0..50 {
+        let method = Method::from_bytes(format!("{long}{number}").as_bytes()).unwrap();
+        let path = format!("/{}/{number}?{}", "p".repeat(500), "q".repeat(500));
+        let request = anonymous.request(method, &path).header("user-agent", "u".repeat(10_000));
+        assert_eq!(anonymous.send(request).await.status, 404);
+    }
+    let metrics = home.client().get("/metrics").await;
+    let text = String::from_utf8_lossy(&metrics.body);
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("hearth_requests_total")).collect();
+    assert_eq!(lines, ["hearth_requests_total{method=\"other\",route=\"none\",status=\"404\"} 50"]);
+    let folder = home.data().join("logs");
+    let _folder = home.stop().await;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let longest = text.lines().map(str::len).max().unwrap_or_default();
+        assert!(longest < 1000 && text.contains("\"method\":\"other\""), "{longest}");
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_without_a_node_is_ready_too() {
     let home = Home::start_with(&["--no-node"]).await;
     let ready = home.client().get("/ready").await;

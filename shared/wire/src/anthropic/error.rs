@@ -73,8 +73,8 @@ fn kind(code: ErrorCode) -> &'static str {
         ErrorCode::NotFound | ErrorCode::ModelNotFound => "not_found_error",
         ErrorCode::PayloadTooLarge => "request_too_large",
         ErrorCode::RateLimited | ErrorCode::QuotaExceeded | ErrorCode::QueueFull => "rate_limit_error",
-        ErrorCode::ProviderRateLimited => "overloaded_error",
-        ErrorCode::ProviderTimeout => "timeout_error",
+        ErrorCode::Overloaded | ErrorCode::ProviderRateLimited => "overloaded_error",
+        ErrorCode::ProviderTimeout | ErrorCode::RequestTimeout => "timeout_error",
         ErrorCode::Cancelled
         | ErrorCode::Internal
         | ErrorCode::ProviderError

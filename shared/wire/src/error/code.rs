@@ -54,6 +54,8 @@ error_codes! {
     NotFound => "not_found", 404, "invalid_request_error", false;
     /// No such model.
     ModelNotFound => "model_not_found", 404, "invalid_request_error", false;
+    /// The body didn't come in time.
+    RequestTimeout => "request_timeout", 408, "invalid_request_error", true;
     /// The resource's state doesn't allow it.
     Conflict => "conflict", 409, "invalid_request_error", false;
     /// The body is over the limit.
@@ -74,6 +76,8 @@ error_codes! {
     ProviderError => "provider_error", 502, "server_error", true;
     /// The provider refused the gateway's credential.
     ProviderAuth => "provider_auth", 502, "server_error", false;
+    /// The gateway has no room for another connection or body.
+    Overloaded => "overloaded", 503, "server_error", true;
     /// The provider limits the gateway.
     ProviderRateLimited => "provider_rate_limited", 503, "server_error", true;
     /// Nothing can serve the request.

@@ -1,0 +1,205 @@
+use std::time::Duration;
+
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
+use futures::StreamExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    time::{Instant, timeout},
+};
+
+use super::{Server, ServerSettings, start};
+
+/// Longer than any time limit of these tests.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Serves `/health`, `/echo`, `/stream`, which sends a piece each 300 ms, and `/endless`, which never stops sending.
+async fn serve(settings: ServerSettings) -> (std::net::SocketAddr, Server) {
+    let pieces = async || {
+        let ticks = tokio::time::interval(Duration::from_millis(300));
+        let pieces = futures::stream::unfold(ticks, async |mut ticks| {
+            ticks.tick().await;
+            Some((Ok::<_, std::io::Error>("piece\n"), ticks))
+        });
+        Body::from_stream(pieces.take(8))
+    };
+    let endless = async || {
+        let piece = || Ok::<_, std::io::Error>(vec![b'x'; 64 << 10]);
+        Body::from_stream(futures::stream::repeat_with(piece))
+    };
+    let router = Router::new()
+        .route("/health", get(async || "fine"))
+        .route("/echo", post(async |body: String| body))
+        .route("/stream", get(pieces))
+        .route("/endless", get(endless));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, start(listener, router, &settings))
+}
+
+fn short() -> ServerSettings {
+    ServerSettings {
+        head_seconds: 1,
+        idle_seconds: 1,
+        body_seconds: 1,
+        write_seconds: 1,
+        ..ServerSettings::default()
+    }
+}
+
+async fn connect(address: std::net::SocketAddr, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Everything that comes until the server closes.
+async fn until_closed(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    timeout(TEST_TIMEOUT, stream.read_to_end(&mut bytes)).await.expect("the server closes").ok();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+const HEALTH: &str = "GET /health HTTP/1.1\r\nhost: here\r\n\r\n";
+
+/// Reads an answer to [`HEALTH`].
+async fn receive_health(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    while !text.ends_with("fine") {
+        let byte = timeout(TEST_TIMEOUT, stream.read_u8()).await.expect("an answer");
+        text.push(char::from(byte.expect("an open connection")));
+    }
+    text
+}
+
+#[tokio::test]
+async fn silent_connection_and_head_in_part_are_closed() {
+    let (address, server) = serve(ServerSettings { idle_seconds: 60, ..short() }).await;
+    for text in ["", "GET /health HTTP/1.1\r\nx-a: "] {
+        assert_eq!(until_closed(&mut connect(address, text).await).await, "");
+    }
+    // One byte after the other: the head's limit begins with the first of them.
+    let mut stream = connect(address, "").await;
+    let began = Instant::now();
+    while stream.write_all(b"G").await.is_ok() && began.elapsed() < TEST_TIMEOUT {
+        let _ = timeout(Duration::from_millis(100), stream.readable()).await;
+    }
+    assert!(began.elapsed() < TEST_TIMEOUT);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn idle_connection_is_closed_and_one_with_requests_is_not() {
+    let (address, server) = serve(short()).await;
+    let mut stream = connect(address, HEALTH).await;
+    receive_health(&mut stream).await;
+    assert_eq!(until_closed(&mut stream).await, "");
+    let mut stream = connect(address, "").await;
+    // Longer than the idle limit, all requests together.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2500) {
+        stream.write_all(HEALTH.as_bytes()).await.unwrap();
+        receive_health(&mut stream).await;
+        let _ = timeout(Duration::from_millis(200), stream.readable()).await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn slow_body_is_refused_and_its_connection_closed() {
+    let (address, server) = serve(short()).await;
+    let mut stream =
+        connect(address, "POST /echo HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n\r\nx").await;
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn stream_outlives_the_idle_limit() {
+    let (address, server) = serve(short()).await;
+    let mut stream =
+        connect(address, "GET /stream HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await;
+    let answer = until_closed(&mut stream).await;
+    assert_eq!(answer.matches("piece").count(), 8, "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn client_that_reads_nothing_loses_its_connection() {
+    let (address, server) = serve(ServerSettings { max_connections: 1, ..short() }).await;
+    let stuck = connect(address, "GET /endless HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    stuck.readable().await.unwrap();
+    let began = Instant::now();
+    // Its place is free once the server has given it up.
+    loop {
+        let request = "GET /stream HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
+        let answer = until_closed(&mut connect(address, request).await).await;
+        if answer.starts_with("HTTP/1.1 200") {
+            break;
+        }
+        assert!(answer.starts_with("HTTP/1.1 503") && began.elapsed() < TEST_TIMEOUT, "{answer}");
+    }
+    drop(stuck);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn new_connection_takes_the_place_of_an_idle_one() {
+    let (address, server) = serve(ServerSettings { max_connections: 2, ..ServerSettings::default() }).await;
+    let mut oldest = connect(address, HEALTH).await;
+    receive_health(&mut oldest).await;
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(address, HEALTH).await;
+        receive_health(&mut stream).await;
+        others.push(stream);
+    }
+    assert_eq!(until_closed(&mut oldest).await, "");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn full_server_answers_503_and_health() {
+    let (address, server) = serve(ServerSettings { max_connections: 1, ..ServerSettings::default() }).await;
+    let mut busy = connect(address, "GET /endless HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    let mut head = [0; 12];
+    busy.read_exact(&mut head).await.unwrap();
+    let mut refused = connect(address, "GET /stream HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    let answer = until_closed(&mut refused).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("\"code\":\"overloaded\"") && answer.contains("retry-after: 1"), "{answer}");
+    let answer = receive_health(&mut connect(address, HEALTH).await).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(busy);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn stop_answers_the_open_request_and_closes_idle_connections() {
+    let (address, server) = serve(ServerSettings::default()).await;
+    let mut idle = connect(address, HEALTH).await;
+    receive_health(&mut idle).await;
+    let mut streaming = connect(address, "GET /stream HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    let mut head = [0; 12];
+    streaming.read_exact(&mut head).await.unwrap();
+    let began = Instant::now();
+    let (answer, left, ()) =
+        tokio::join!(until_closed(&mut streaming), until_closed(&mut idle), server.stop());
+    assert_eq!((answer.matches("piece").count(), left.as_str()), (8, ""), "{answer}");
+    assert!(began.elapsed() < super::DRAIN_TIMEOUT);
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn http_2_is_refused() {
+    let (address, server) = serve(ServerSettings::default()).await;
+    let mut stream = connect(address, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let answer = until_closed(&mut stream).await;
+    assert!(!answer.contains(" 200 "), "{answer}");
+    server.stop().await;
+}

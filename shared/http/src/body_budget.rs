@@ -1,0 +1,130 @@
+//! A limit of the memory that the bodies of all requests take together.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use hearth_wire::{ApiError, ErrorCode};
+use http::{Extensions, HeaderMap, header::CONTENT_LENGTH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::extract::MAX_BODY;
+
+/// Bodies up to this size are taken without looking at the budget: those of all connections together are a small part
+/// of it.
+const FREE_BYTES: u64 = 64 << 10;
+/// How long a large body waits for its turn.
+const BUDGET_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Memory for bodies, in KiB.
+#[derive(Debug, Clone)]
+pub struct BodyBudget(Arc<Semaphore>);
+
+impl BodyBudget {
+    /// A budget of so many bytes.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        Self(Arc::new(Semaphore::new(kib(bytes) as usize)))
+    }
+}
+
+/// What the request at hand has taken of the budget.
+#[derive(Debug, Clone)]
+struct Share {
+    budget: BodyBudget,
+    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
+
+/// Gives each request a share of the budget, which its extractor fills, and takes it back when its answer begins.
+pub async fn layer(State(budget): State<BodyBudget>, mut request: Request, next: Next) -> Response {
+    let share = Share { budget, permit: Arc::default() };
+    request.extensions_mut().insert(share.clone());
+    let response = next.run(request).await;
+    drop(share);
+    response
+}
+
+/// Waits until there is memory for the request's body. Without the layer there is no budget: on Lambda a process has
+/// one request at a time.
+///
+/// # Errors
+/// `overloaded` if other bodies take all of it for too long.
+pub(crate) async fn admit(extensions: &Extensions, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(share) = extensions.get::<Share>() else { return Ok(()) };
+    let bytes = declared_bytes(headers);
+    if bytes <= FREE_BYTES {
+        return Ok(());
+    }
+    let acquired = Arc::clone(&share.budget.0).acquire_many_owned(kib(bytes));
+    match tokio::time::timeout(BUDGET_TIMEOUT, acquired).await {
+        Ok(Ok(permit)) => {
+            *share.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+            Ok(())
+        }
+        _ => {
+            let message = "the gateway has no memory left for a body of this size; try again shortly";
+            Err(ApiError::new(ErrorCode::Overloaded, message))
+        }
+    }
+}
+
+/// What the body may take: its length, or the most that is read of one that doesn't tell.
+fn declared_bytes(headers: &HeaderMap) -> u64 {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    length.unwrap_or(MAX_BODY as u64).min(MAX_BODY as u64)
+}
+
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, extract::DefaultBodyLimit, middleware, routing::post};
+    use tokio::sync::Notify;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::JsonBody;
+
+    #[tokio::test]
+    async fn large_body_waits_until_another_is_answered() {
+        let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+        let handler = {
+            let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+            async move |JsonBody(_): JsonBody<serde_json::Value>| {
+                entered.notify_one();
+                leave.acquire().await.unwrap().forget();
+            }
+        };
+        let budget = BodyBudget::new(MAX_BODY as u64);
+        let router = Router::new().route("/", post(handler)).layer(DefaultBodyLimit::max(MAX_BODY));
+        let router = router.layer(middleware::from_fn_with_state(budget.clone(), layer));
+        let send = |length: usize| {
+            let body = format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+            let request =
+                Request::post("/").header(CONTENT_LENGTH, body.len()).body(Body::from(body)).unwrap();
+            tokio::spawn(router.clone().oneshot(request))
+        };
+        let first = send(6 << 20);
+        entered.notified().await;
+        let second = send(6 << 20);
+        // A small one passes both.
+        let small = send(10);
+        entered.notified().await;
+        assert!(budget.0.available_permits() < 5 << 10);
+        leave.add_permits(2);
+        assert!(first.await.unwrap().unwrap().status().is_success());
+        assert!(small.await.unwrap().unwrap().status().is_success());
+        entered.notified().await;
+        leave.add_permits(1);
+        assert!(second.await.unwrap().unwrap().status().is_success());
+        assert_eq!(budget.0.available_permits(), 10 << 10);
+    }
+}
