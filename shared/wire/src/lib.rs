@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 mod file;
 pub mod form;
+pub mod json_scanner;
 pub mod native;
 pub mod node;
 pub mod openai;

@@ -4,10 +4,7 @@
 //! Blocks come one after the other, and each is closed before the next begins: that is what the SDKs
 //! expect. A call whose arguments come in between another's waits until the other's are whole.
 
-use std::collections::BTreeSet;
-
-use hearth_domain::{FinishReason, Reasoning, RunId, Usage};
-use serde::de::IgnoredAny;
+use hearth_domain::{FinishReason, Reasoning, RunId, ToolCall, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -18,6 +15,7 @@ use super::{
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::{Answer, Answers, ending},
+    json_scanner::JsonScanner,
     stream::{Frame, Render},
     structured::StructuredBody,
 };
@@ -51,6 +49,8 @@ enum Open {
         number: usize,
         /// How many bytes of its arguments are told.
         told: usize,
+        /// Whether those are the whole of them.
+        scanner: JsonScanner,
     },
 }
 
@@ -213,19 +213,19 @@ impl Renderer {
     fn tell(&mut self, answer: &Answer, ended: bool, frames: &mut Vec<Frame>) {
         let calls = &answer.tool_calls;
         loop {
-            if let Some(Open::Call { number, told }) = self.open {
+            if let Some(Open::Call { number, told, mut scanner }) = self.open {
                 let arguments = calls.get(number).map(|call| call.arguments.as_str()).unwrap_or_default();
                 if let Some(new) = arguments.get(told..).filter(|new| !new.is_empty()) {
                     frames.push(self.delta(&json!({"type": "input_json_delta", "partial_json": new})));
-                    self.open = Some(Open::Call { number, told: arguments.len() });
+                    scanner.push(new.as_bytes());
+                    self.open = Some(Open::Call { number, told: arguments.len(), scanner });
                 }
-                if self.calls < calls.len() && !ended && !is_whole(arguments) {
+                if self.calls < calls.len() && !ended && !scanner.is_complete() {
                     return;
                 }
             }
             let Some(call) = calls.get(self.calls) else { return };
-            self.send_seals(&answer.reasoning, frames);
-            let open = Open::Call { number: self.calls, told: 0 };
+            let open = Open::Call { number: self.calls, told: 0, scanner: JsonScanner::default() };
             self.calls += 1;
             self.begin(open, &MessagesAnswerBlock::call(call, Map::new()), frames);
         }
@@ -297,8 +297,4 @@ fn frame(name: &'static str, mut fields: Value) -> Frame {
         data.append(fields);
     }
     Frame::named(name, &data)
-}
-
-fn is_whole(arguments: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(arguments).is_ok()
 }

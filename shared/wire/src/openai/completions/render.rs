@@ -1,8 +1,6 @@
 //! Run events as completions show them.
 
-use std::collections::HashSet;
-
-use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob, Usage};
+use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob, Usage, check::MAX_CHOICES};
 use serde_json::json;
 
 use super::{Completion, CompletionChoice, CompletionLogprobs};
@@ -27,6 +25,8 @@ pub struct Renderer {
     /// The completions whose prompt is out.
     echoed: HashSet<u32>,
     answers: Answers,
+    /// How many characters of each answer are told: log-probabilities give the offset of each token.
+    told: Vec<usize>,
     usage: Usage,
 }
 
@@ -36,10 +36,7 @@ impl Render for Renderer {
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         let frames = match &event.body {
             RunEventBody::Delta { choice, text, logprobs } => {
-                let answer = self.answers.all().get(*choice as usize);
-                let before = answer.filter(|_| !logprobs.is_empty());
-                let before = before.map_or(0, |answer| answer.text.chars().count());
-                let logprobs = CompletionLogprobs::of(logprobs, before);
+                let logprobs = CompletionLogprobs::of(logprobs, self.count(*choice, text));
                 vec![self.chunk(*choice, text, logprobs, None)]
             }
             RunEventBody::Refusal { choice, text } => vec![self.chunk(*choice, text, None, None)],
@@ -88,30 +85,20 @@ impl Renderer {
             echo: None,
             echoed: HashSet::new(),
             answers: Answers::default(),
+            told: Vec::new(),
             usage: Usage::default(),
         }
     }
 
-    /// The same for a run whose first completion has the number `first`.
-    pub(super) fn at(self, first: u32) -> Self {
-        Self { first, ..self }
-    }
-
-    /// The same, with the prompt before each completion.
-    pub(super) fn echoing(self, echo: Option<String>) -> Self {
-        Self { echo, ..self }
-    }
-
-    /// The tokens that the run took, as far as that was told.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        self.usage
-    }
-
-    /// The chunk that tells the usage of the request.
-    #[must_use]
-    pub fn usage_frame(&self, usage: Usage) -> Frame {
-        Frame::json(None, &Completion { usage: Some(usage.into()), ..self.empty() })
+    /// How many characters of an answer came before `text`, which is counted from now on.
+    fn count(&mut self, choice: u32, text: &str) -> usize {
+        let place = choice.min(MAX_CHOICES) as usize;
+        if place >= self.told.len() {
+            self.told.resize(place + 1, 0);
+        }
+        let before = self.told[place];
+        self.told[place] += text.chars().count();
+        before
     }
 
     /// What later frames, or the whole completion, tell of an event.
