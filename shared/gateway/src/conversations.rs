@@ -44,7 +44,7 @@ impl Gateway {
         outlives: bool,
     ) -> RunStream {
         let (client, rest) = mpsc::unbounded_channel();
-        let RunStream { id, cache, first, rest: events, mut driving } = run;
+        let RunStream { id, cache, first, rest: events, mut driving, end } = run;
         driving.alone();
         let keeper = Keeper {
             gateway: self.clone(),
@@ -55,7 +55,7 @@ impl Gateway {
             outlives,
         };
         tokio::spawn(keeper.run(first.clone(), events, client));
-        RunStream { id, cache, first, rest, driving }
+        RunStream { id, cache, first, rest, driving, end }
     }
 }
 

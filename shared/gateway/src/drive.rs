@@ -23,6 +23,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::{
     Caller, Gateway,
     cache::Capture,
+    driving::catch_panic,
     health::OPEN,
     load,
     record::{Recording, behind::RECORD},
@@ -102,7 +103,7 @@ impl Driver {
         let began = Instant::now();
         let recording = Arc::clone(&self.recording);
         let outcome = tokio::select! {
-            outcome = self.attempts(candidates) => outcome,
+            outcome = catch_panic(self.attempts(candidates)) => outcome,
             never = recording.begin_late() => never,
         };
         if let Err(error) = outcome {

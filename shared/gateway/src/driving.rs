@@ -3,10 +3,13 @@
 //! While somebody waits for the whole answer it works in that one's task: nothing has to be handed from thread
 //! to thread. When nobody does any more, or it is to be read piece by piece, it goes on in a task of its own.
 
-use std::{fmt, future::pending};
+use std::{fmt, future::pending, panic::AssertUnwindSafe};
 
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
+use hearth_wire::ApiError;
 use tokio::runtime::Handle;
+
+use crate::run::driver_died;
 
 /// A driver at work. When it is dropped it goes on by itself.
 pub(crate) struct Driving(Option<BoxFuture<'static, ()>>);
@@ -14,7 +17,13 @@ pub(crate) struct Driving(Option<BoxFuture<'static, ()>>);
 impl Driving {
     /// Takes `driver`, which ends when its run is through.
     pub(crate) fn new(driver: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Some(Box::pin(driver)))
+        // A panic ends this driver and not the task of whoever waits for it.
+        let driver = AssertUnwindSafe(driver).catch_unwind().map(|ended| {
+            if ended.is_err() {
+                tracing::error!("a run's driver has panicked");
+            }
+        });
+        Self(Some(driver.boxed()))
     }
 
     /// There is none.
@@ -39,6 +48,14 @@ impl Driving {
     }
 }
 
+/// The result of `attempts`. A panic in it is an error like another: the run ends, its client is told, and it is
+/// recorded as failed. The panic itself is in the log.
+pub(crate) async fn catch_panic(
+    attempts: impl Future<Output = Result<(), ApiError>>,
+) -> Result<(), ApiError> {
+    AssertUnwindSafe(attempts).catch_unwind().await.unwrap_or_else(|_| Err(driver_died()))
+}
+
 impl Drop for Driving {
     fn drop(&mut self) {
         self.alone();
@@ -56,6 +73,13 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_of_the_attempts_is_an_error() {
+        let error = catch_panic(async { panic!("a decoder panics") }).await.unwrap_err();
+        assert_eq!(error.code, hearth_wire::ErrorCode::Internal);
+        assert_eq!(catch_panic(async { Ok(()) }).await, Ok(()));
+    }
 
     #[tokio::test]
     async fn it_works_here_until_nobody_waits_and_then_alone() {

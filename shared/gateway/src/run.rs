@@ -34,6 +34,36 @@ pub struct RunStream {
     pub(crate) first: VecDeque<RunEvent>,
     pub(crate) rest: mpsc::UnboundedReceiver<RunEvent>,
     pub(crate) driving: Driving,
+    pub(crate) end: EndGuard,
+}
+
+/// Sees to it that a run's events end with a terminal one. A driver that dies closes its channel without one, and a
+/// client must not take that for the end of a good answer.
+#[derive(Debug, Default)]
+pub(crate) struct EndGuard {
+    seq: u64,
+    ended: bool,
+}
+
+impl EndGuard {
+    /// The event, if there is one; in place of a missing terminal event an error, once.
+    fn pass(&mut self, event: Option<RunEvent>) -> Option<RunEvent> {
+        let event = match event {
+            None if self.ended => return None,
+            None => RunEvent { seq: self.seq + 1, body: RunEventBody::Error { error: driver_died() } },
+            Some(event) => event,
+        };
+        self.seq = event.seq;
+        self.ended |= event.body.is_terminal();
+        Some(event)
+    }
+}
+
+/// The error of a run whose driver died.
+pub(crate) fn driver_died() -> ApiError {
+    let message =
+        "the gateway failed in the middle of the run; send the request again, and report this if it stays";
+    ApiError::new(ErrorCode::Internal, message)
 }
 
 impl RunStream {
@@ -66,19 +96,26 @@ impl RunStream {
     pub async fn next(&mut self) -> Option<RunEvent> {
         // Whoever reads piece by piece may be slow, and the run doesn't wait for that.
         self.driving.alone();
-        match self.first.pop_front() {
+        let event = match self.first.pop_front() {
             Some(event) => Some(event),
             None => self.rest.recv().await,
-        }
+        };
+        self.end.pass(event)
     }
 
     /// Every event, to the end.
     pub async fn collect(mut self) -> Vec<RunEvent> {
-        let mut events = Vec::from(std::mem::take(&mut self.first));
-        while let Some(event) = next(&mut self.rest, &mut self.driving).await {
-            events.push(event);
+        let mut events = Vec::new();
+        loop {
+            let event = match self.first.pop_front() {
+                Some(event) => Some(event),
+                None => next(&mut self.rest, &mut self.driving).await,
+            };
+            match self.end.pass(event) {
+                Some(event) => events.push(event),
+                None => return events,
+            }
         }
-        events
     }
 }
 
@@ -126,7 +163,8 @@ impl Gateway {
         let driver = Driver::new(self, caller, id, generation, client, recording, capture);
         let mut driving = Driving::new(driver.run(candidates));
         let mut first = VecDeque::new();
-        while let Some(event) = next(&mut events, &mut driving).await {
+        loop {
+            let event = next(&mut events, &mut driving).await.ok_or_else(driver_died)?;
             if let RunEventBody::Error { error } = event.body {
                 // To the end of the recording: on Lambda nothing goes on after the answer.
                 while next(&mut events, &mut driving).await.is_some() {}
@@ -142,7 +180,7 @@ impl Gateway {
         if !self.outlives_answers() {
             self.0.behind.created(id).await;
         }
-        Ok(RunStream { id, cache: None, first, rest: events, driving })
+        Ok(RunStream { id, cache: None, first, rest: events, driving, end: EndGuard::default() })
     }
 }
 
@@ -172,6 +210,7 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
 /// A run that `selected` is to serve.
 pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
     Run {
@@ -200,4 +239,62 @@ pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
 /// No resolution is empty.
 fn nobody() -> ApiError {
     ApiError::new(ErrorCode::NoModelAvailable, "nobody can serve the request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run whose driver gives these events and then works on as `driver` does.
+    fn run(bodies: &[RunEventBody], driver: impl Future<Output = ()> + Send + 'static) -> RunStream {
+        let (client, rest) = mpsc::unbounded_channel();
+        for (seq, body) in (1..).zip(bodies.iter().cloned()) {
+            client.send(RunEvent { seq, body }).unwrap();
+        }
+        let driving = Driving::new(async move {
+            driver.await;
+            drop(client);
+        });
+        RunStream {
+            id: RunId::new(),
+            cache: None,
+            first: VecDeque::new(),
+            rest,
+            driving,
+            end: EndGuard::default(),
+        }
+    }
+
+    fn is_failure(event: &RunEvent, seq: u64) -> bool {
+        let failed =
+            matches!(&event.body, RunEventBody::Error { error } if error.code == ErrorCode::Internal);
+        failed && event.seq == seq
+    }
+
+    async fn die() {
+        tokio::task::yield_now().await;
+        panic!("the driver dies");
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_dies_ends_the_stream_with_an_error() {
+        let mut stream = run(&[RunEventBody::text("Once")], die());
+        assert_eq!(stream.next().await.unwrap().body, RunEventBody::text("Once"));
+        let last = stream.next().await.unwrap();
+        assert!(is_failure(&last, 2), "{last:?}");
+        assert_eq!(stream.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_dies_ends_a_whole_answer_with_an_error() {
+        let events = run(&[RunEventBody::text("Once")], die()).collect().await;
+        assert!(events.len() == 2 && is_failure(&events[1], 2), "{events:?}");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_has_ended_is_given_no_other_end() {
+        let events = run(&[RunEventBody::text("Once"), RunEventBody::Cancelled], async {}).collect().await;
+        assert_eq!(events.last().map(|event| &event.body), Some(&RunEventBody::Cancelled));
+        assert_eq!(events.len(), 2);
+    }
 }

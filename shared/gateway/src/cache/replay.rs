@@ -13,7 +13,7 @@ use crate::{
     drive::BACKLOG,
     driving::Driving,
     record::{self, behind::RECORD},
-    run::new_run,
+    run::{EndGuard, new_run},
 };
 
 impl Gateway {
@@ -41,6 +41,7 @@ impl Gateway {
                 drop(end);
             });
         }
-        RunStream { id, cache: Some(CacheOutcome::Hit), first, rest, driving: Driving::none() }
+        let (cache, driving) = (Some(CacheOutcome::Hit), Driving::none());
+        RunStream { id, cache, first, rest, driving, end: EndGuard::default() }
     }
 }
