@@ -1,15 +1,27 @@
 //! How a provider's answer is cut into frames, wherever its bytes are cut into pieces.
+//!
+//! The first byte decides what the body is: a server may send one JSON document where a stream was asked for, or a
+//! proxy a page of HTML, and its `content-type` is not to be relied on.
 
-use std::{io, pin::Pin};
-
-use aws_smithy_eventstream::frame::read_message_from;
-use bytes::{Bytes, BytesMut};
-use eventsource_stream::{EventStreamError, Eventsource as _};
-use futures::{Stream, StreamExt as _};
-use serde_json::json;
+mod aws;
+mod documents;
+mod sse;
 
 #[cfg(test)]
 mod tests;
+
+use hearth_wire::ApiError;
+
+use crate::dialect::unreadable;
+use aws::AwsReader;
+use documents::DocumentReader;
+pub(crate) use sse::SseReader;
+
+/// The largest frame, in bytes. The arguments of a tool call, or a whole answer, may come in one.
+pub const FRAME_MAX_BYTES: usize = 32 << 20;
+
+/// What some servers put in front of a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How an answer is cut into frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,21 +33,6 @@ pub enum Framing {
     AwsEventStream,
 }
 
-/// A frame of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OwnedFrame {
-    /// What kind it is.
-    pub(crate) event: String,
-    /// What it says.
-    pub(crate) data: String,
-}
-
-/// The frames of an answer. What can't be cut into frames is an error of the kind `InvalidData`.
-pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = io::Result<OwnedFrame>> + Send>>;
-
-/// The longest message: its headers and its payload have limits of 128 KiB and 24 MiB.
-const LONGEST: usize = 25 << 20;
-
 impl Framing {
     /// What the request asks for.
     pub(crate) fn media_type(self) -> &'static str {
@@ -44,68 +41,104 @@ impl Framing {
             Self::AwsEventStream => "application/vnd.amazon.eventstream",
         }
     }
-
-    /// The frames in `bytes`.
-    pub(crate) fn frames(self, bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> FrameStream {
-        match self {
-            Self::ServerSentEvents => Box::pin(bytes.eventsource().map(|event| match event {
-                Ok(event) => Ok(OwnedFrame { event: event.event, data: event.data }),
-                Err(EventStreamError::Transport(error)) => Err(error),
-                Err(error) => Err(invalid(error)),
-            })),
-            Self::AwsEventStream => Box::pin(messages(bytes)),
-        }
-    }
 }
 
-fn messages(
-    bytes: impl Stream<Item = io::Result<Bytes>> + Send,
-) -> impl Stream<Item = io::Result<OwnedFrame>> + Send {
-    async_stream::try_stream! {
-        let mut bytes = std::pin::pin!(bytes);
-        let mut unread = BytesMut::new();
-        while let Some(piece) = bytes.next().await {
-            unread.extend_from_slice(&piece?);
-            while let Some(message) = next_message(&mut unread)? {
-                yield message;
+/// A frame of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedFrame {
+    /// What kind it is.
+    pub event: String,
+    /// What it says.
+    pub data: String,
+}
+
+/// Cuts the body of an answer into frames.
+#[derive(Debug)]
+pub struct FrameReader {
+    framing: Framing,
+    body: Body,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// Only whitespace, or a part of a byte order mark of this length, has come.
+    Unknown(usize),
+    ServerSentEvents(SseReader),
+    Aws(AwsReader),
+    Documents(DocumentReader),
+}
+
+impl FrameReader {
+    /// A reader before the first byte.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, body: Body::Unknown(0) }
+    }
+
+    /// Reads the next bytes and appends the frames that end in them to `frames`, also where an error follows.
+    ///
+    /// # Errors
+    /// `provider_error` for what can't be cut into frames, or only into one above [`FRAME_MAX_BYTES`].
+    pub fn push(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        match &mut self.body {
+            Body::ServerSentEvents(reader) => reader.push(bytes, frames),
+            Body::Aws(reader) => reader.push(bytes, frames),
+            Body::Documents(reader) => match (reader.push(bytes, frames)?, self.framing) {
+                (None, _) => Ok(()),
+                // An error in JSON before the stream, and then the stream.
+                (Some(rest), Framing::ServerSentEvents) => {
+                    self.body = Body::ServerSentEvents(SseReader::default());
+                    self.push(rest, frames)
+                }
+                (Some(_), Framing::AwsEventStream) => {
+                    Err(unreadable("its JSON is followed by something else"))
+                }
+            },
+            Body::Unknown(_) => self.begin(bytes, frames),
+        }
+    }
+
+    /// The body has ended: appends the last frames.
+    ///
+    /// # Errors
+    /// `provider_error` if it ended in the middle of a frame.
+    pub fn finish(&mut self, frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        match &mut self.body {
+            Body::Unknown(_) => Ok(()),
+            Body::ServerSentEvents(reader) => reader.finish(frames),
+            Body::Aws(reader) => reader.finish(),
+            Body::Documents(reader) => reader.finish(),
+        }
+    }
+
+    /// Finds out what the body is.
+    fn begin(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        let Body::Unknown(mark) = &mut self.body else { return Ok(()) };
+        for (place, byte) in bytes.iter().enumerate() {
+            if BYTE_ORDER_MARK.get(*mark) == Some(byte) {
+                *mark += 1;
+                continue;
             }
+            // The first byte of a message is the highest of its length, which is limited.
+            let binary = self.framing == Framing::AwsEventStream && *byte < 2;
+            if byte.is_ascii_whitespace() && !binary {
+                continue;
+            }
+            self.body = match byte {
+                _ if binary => Body::Aws(AwsReader::default()),
+                b'{' | b'[' => Body::Documents(DocumentReader::default()),
+                b'<' => return Err(unreadable("it is a page of HTML or XML, and no stream")),
+                _ if self.framing == Framing::AwsEventStream => {
+                    return Err(unreadable("it is no stream of AWS's messages"));
+                }
+                _ => Body::ServerSentEvents(SseReader::default()),
+            };
+            return self.push(&bytes[place..], frames);
         }
-        if !unread.is_empty() {
-            Err(io::Error::from(io::ErrorKind::UnexpectedEof))?;
-        }
+        Ok(())
     }
 }
 
-/// Takes the first message out of `unread`, once it is whole.
-fn next_message(unread: &mut BytesMut) -> io::Result<Option<OwnedFrame>> {
-    let Some(length) = unread.first_chunk().map(|bytes| u32::from_be_bytes(*bytes) as usize) else {
-        return Ok(None);
-    };
-    if length > LONGEST {
-        return Err(invalid(format!("a message of {length} bytes")));
-    }
-    if unread.len() < length {
-        return Ok(None);
-    }
-    let message = read_message_from(unread.split_to(length).freeze()).map_err(invalid)?;
-    let header = |name: &str| {
-        let header = message.headers().iter().find(|header| header.name().as_str() == name)?;
-        header.value().as_string().ok().map(|value| value.as_str().to_owned())
-    };
-    let frame = match header(":error-code") {
-        Some(event) => {
-            let data = json!({"message": header(":error-message")}).to_string();
-            OwnedFrame { event, data }
-        }
-        None => {
-            let event = header(":event-type").or_else(|| header(":exception-type")).unwrap_or_default();
-            let data = String::from_utf8(message.payload().to_vec()).map_err(invalid)?;
-            OwnedFrame { event, data }
-        }
-    };
-    Ok(Some(frame))
-}
-
-fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+fn frame_too_long() -> ApiError {
+    unreadable(format!("a frame has more than {} MiB", FRAME_MAX_BYTES >> 20))
 }

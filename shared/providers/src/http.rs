@@ -4,14 +4,12 @@ mod exchange;
 
 use std::{
     collections::HashMap,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
-use hearth_domain::{ClientDialect, Credits, Modality, RunId, Secret, Task, Timestamp};
+use futures::StreamExt as _;
+use hearth_domain::{Credits, Modality, RunId, Secret, Task, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::{Request, RequestBuilder, Response};
 use tokio::{sync::oneshot, time::Instant};
@@ -19,9 +17,11 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Call, EventStream, Provider,
     credits::{Found, Ledger},
-    dialect::{self, Decoder, Dialect, Frame},
-    framing::FrameStream,
-    media, refusal, sigv4,
+    decompress::{self, BodyStream},
+    dialect::{self, Dialect},
+    media,
+    reader::AnswerReader,
+    refusal, sigv4,
     vendor::{Auth, Vendor},
 };
 
@@ -160,35 +160,33 @@ impl HttpProvider {
 
     /// The answer's events. Dropping the stream closes the connection, which is how a provider learns
     /// that nobody waits any more.
-    fn follow(self, run: RunId, response: Response, decoder: Box<dyn Decoder>) -> EventStream {
+    fn follow(self, run: RunId, mut answer: StreamedAnswer) -> EventStream {
         let (cancel, mut cancelled) = oneshot::channel();
         self.runs().insert(run, cancel);
         let left = Left { runs: Arc::clone(&self.runs), run };
         Box::pin(async_stream::stream! {
             let _left = left;
-            let mut frames = Frames::new(response, decoder, Arc::clone(&self.endpoint));
             yield RunEventBody::Started { prompt_tokens: 0 };
             loop {
-                let next = tokio::select! {
-                    events = frames.next() => events,
+                let mut events = Vec::new();
+                let read = tokio::select! {
+                    read = answer.next(&mut events) => read,
                     _ = &mut cancelled => {
                         yield RunEventBody::Cancelled;
                         return;
                     }
                 };
-                match next {
-                    Ok(events) => for event in events {
-                        let last = event.is_terminal();
-                        yield event;
-                        if last {
-                            return;
-                        }
-                    },
-                    Err(error) => {
-                        self.ledger.refused(&error, None, Timestamp::now());
-                        yield RunEventBody::Error { error };
+                for event in events {
+                    let last = event.is_terminal();
+                    yield event;
+                    if last {
                         return;
                     }
+                }
+                if let Err(error) = read {
+                    self.ledger.refused(&error, None, Timestamp::now());
+                    yield RunEventBody::Error { error };
+                    return;
                 }
             }
         })
@@ -207,58 +205,41 @@ impl Drop for Left {
     }
 }
 
-/// The frames of an answer, decoded.
-struct Frames {
-    frames: FrameStream,
-    decoder: Box<dyn Decoder>,
+/// An answer that is read while it comes.
+struct StreamedAnswer {
+    body: BodyStream,
+    reader: AnswerReader,
     endpoint: Arc<Endpoint>,
     deadline: Instant,
 }
 
-impl Frames {
-    fn new(response: Response, decoder: Box<dyn Decoder>, endpoint: Arc<Endpoint>) -> Self {
+impl StreamedAnswer {
+    fn new(response: Response, endpoint: Arc<Endpoint>) -> Result<Self, ApiError> {
         let deadline = Instant::now() + endpoint.timeouts.whole;
-        let bytes = within(endpoint.timeouts.between_bytes, response.bytes_stream());
-        let frames = endpoint.dialect.framing().frames(bytes);
-        Self { frames, decoder, endpoint, deadline }
+        let reader = AnswerReader::new(endpoint.dialect);
+        Ok(Self { body: decompress::body_of(response)?, reader, endpoint, deadline })
     }
 
-    /// The events of the next frame, or the last ones when there is none.
-    async fn next(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
+    /// Waits for the next bytes, and appends the events that they give. Comments count as bytes: a server that sends
+    /// them is alive.
+    async fn next(&mut self, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         let Timeouts { between_bytes, whole, .. } = self.endpoint.timeouts;
         let name = &self.endpoint.name;
-        match tokio::time::timeout_at(self.deadline, self.frames.next()).await {
-            Ok(Some(Ok(frame))) => self.decoder.take(Frame { event: &frame.event, data: &frame.data }),
-            Ok(Some(Err(error))) if error.kind() == io::ErrorKind::TimedOut => {
-                Err(late(name, &format!("said nothing for {} s", between_bytes.as_secs())))
-            }
+        let limit = self.deadline.min(Instant::now() + between_bytes);
+        let problem = match tokio::time::timeout_at(limit, self.body.next()).await {
+            Ok(Some(Ok(bytes))) => return self.reader.push(&bytes, events),
+            Ok(None) => return self.reader.end(events),
             Ok(Some(Err(error))) => {
                 tracing::warn!(provider = name, %error, "a provider's stream broke off");
-                Err(dialect::broken_off())
+                dialect::broken_off()
             }
-            Ok(None) => self.decoder.end(),
-            Err(_) => Err(late(name, &format!("didn't end its answer within {} s", whole.as_secs()))),
-        }
-    }
-}
-
-/// The same bytes, with an error when none come for a while. Comments count: who sends them is alive.
-fn within(
-    limit: Duration,
-    bytes: impl Stream<Item = reqwest::Result<Bytes>> + Send,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    async_stream::stream! {
-        let mut bytes = std::pin::pin!(bytes);
-        loop {
-            match tokio::time::timeout(limit, bytes.next()).await {
-                Ok(Some(piece)) => yield piece.map_err(io::Error::other),
-                Ok(None) => return,
-                Err(_) => {
-                    yield Err(io::ErrorKind::TimedOut.into());
-                    return;
-                }
+            Err(_) if limit == self.deadline => {
+                late(name, &format!("didn't end its answer within {} s", whole.as_secs()))
             }
-        }
+            Err(_) => late(name, &format!("said nothing for {} s", between_bytes.as_secs())),
+        };
+        // A connection that breaks, or stays open, behind the answer's end takes nothing from it.
+        self.reader.end(events).map_err(|_| problem)
     }
 }
 
@@ -292,7 +273,8 @@ impl Provider for HttpProvider {
         let mut request = self.request(&dialect.path(call.model.as_str()), &body)?;
         request.headers_mut().extend(dialect.headers(&call));
         let response = self.answered(request, self.endpoint.timeouts.first_byte, costs).await?;
-        Ok(self.clone().follow(call.run, response, dialect.decoder()))
+        let answer = StreamedAnswer::new(response, Arc::clone(&self.endpoint))?;
+        Ok(self.clone().follow(call.run, answer))
     }
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {

@@ -7,7 +7,6 @@ mod local;
 
 use std::time::Duration;
 
-use eventsource_stream::Eventsource as _;
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
 use hearth_domain::{ClientDialect, Extra, Generation, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
@@ -18,7 +17,7 @@ use hearth_wire::{
 use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Call, EventStream, Provider, config::LOCAL, dialect::hosted};
+use crate::{Call, EventStream, Provider, config::LOCAL, framing::SseReader};
 pub use local::LocalNode;
 
 /// How long a node may take to answer a question.
@@ -185,14 +184,22 @@ impl NodeLink {
                         }
                     },
                 };
-                let mut events = response.bytes_stream().eventsource();
-                while let Some(Ok(frame)) = events.next().await {
-                    let Ok(event) = serde_json::from_str::<RunEvent>(&frame.data) else { continue };
-                    (seen, resumes) = (event.seq, 0);
-                    let last = event.body.is_terminal();
-                    yield event.body;
-                    if last {
-                        return;
+                let mut body = response.bytes_stream();
+                let mut reader = SseReader::default();
+                while let Some(Ok(bytes)) = body.next().await {
+                    let mut frames = Vec::new();
+                    let read = reader.push(&bytes, &mut frames);
+                    for frame in frames {
+                        let Ok(event) = serde_json::from_str::<RunEvent>(&frame.data) else { continue };
+                        (seen, resumes) = (event.seq, 0);
+                        let last = event.body.is_terminal();
+                        yield event.body;
+                        if last {
+                            return;
+                        }
+                    }
+                    if read.is_err() {
+                        break;
                     }
                 }
                 resumes += 1;

@@ -5,10 +5,12 @@
 
 mod anthropic;
 pub mod bedrock;
+pub(crate) mod failure;
 pub mod gemini;
-pub(crate) mod hosted;
+mod json;
 pub mod openai_chat;
 pub mod openai_responses;
+mod tool_calls;
 
 use hearth_domain::{ClientDialect, RawPrompt, TextTask};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
@@ -19,6 +21,9 @@ use crate::{Call, Framing};
 
 /// Where Anthropic's clients name the betas that they want.
 const BETA: &str = "anthropic-beta";
+
+/// The most of an unknown finish reason that is shown, in characters.
+const FINISH_REASON_MAX_CHARS: usize = 60;
 
 /// A language that providers speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +194,14 @@ fn round(value: f32) -> f64 {
 /// An answer that isn't what the dialect says.
 pub(crate) fn unreadable(what: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::ProviderError, format!("the provider's answer can't be understood: {what}"))
+}
+
+/// A finish reason that no table has: such an answer may be cut off, so it is no success.
+fn unknown_finish_reason(reason: &str) -> ApiError {
+    let shown: String = reason.chars().take(FINISH_REASON_MAX_CHARS).collect();
+    let message =
+        format!("the provider ended the answer for the reason {shown:?}, which isn't a regular end");
+    ApiError::new(ErrorCode::ProviderError, message)
 }
 
 /// A stream that ended before the answer did.

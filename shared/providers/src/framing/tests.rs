@@ -1,17 +1,30 @@
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
-use futures::stream;
 use proptest::prelude::*;
 
 use super::*;
 
-/// What is said in frames, as pairs of an event and its data.
-type Said = Vec<(String, String)>;
+/// Frames as pairs of an event and its data.
+type Frames = Vec<(String, String)>;
 
-fn read(framing: Framing, pieces: Vec<io::Result<Bytes>>) -> Vec<io::Result<(String, String)>> {
-    let frames = framing.frames(stream::iter(pieces));
-    let frames = frames.map(|frame| frame.map(|OwnedFrame { event, data }| (event, data)));
-    futures::executor::block_on(frames.collect())
+/// The frames of a body that comes in these pieces, and the error after them.
+fn read<'a>(framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Frames, Option<ApiError>) {
+    let (mut reader, mut frames) = (FrameReader::new(framing), Vec::new());
+    let read = || {
+        for piece in pieces {
+            reader.push(piece, &mut frames)?;
+        }
+        reader.finish(&mut frames)
+    };
+    let error = read().err();
+    (frames.into_iter().map(|OwnedFrame { event, data }| (event, data)).collect(), error)
+}
+
+/// The data of the frames of a good stream of server-sent events.
+fn data(bytes: impl AsRef<[u8]>) -> Vec<String> {
+    let (frames, error) = read(Framing::ServerSentEvents, [bytes.as_ref()]);
+    assert_eq!(error, None);
+    frames.into_iter().map(|(_, data)| data).collect()
 }
 
 fn message(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
@@ -29,51 +42,161 @@ fn event(name: &str, payload: &str) -> Vec<u8> {
 }
 
 /// The same bytes, cut where `cuts` say.
-fn cut(bytes: &[u8], cuts: &[usize]) -> Vec<io::Result<Bytes>> {
+fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);
     cuts.sort_unstable();
-    cuts.windows(2).map(|ends| Ok(Bytes::copy_from_slice(&bytes[ends[0]..ends[1]]))).collect()
+    cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
 }
 
-fn good(frames: Vec<io::Result<(String, String)>>) -> Said {
-    frames.into_iter().map(Result::unwrap).collect()
+/// What server-sent events and JSON are made of.
+const PIECES: &[&str] = &[
+    "\u{feff}",
+    "data:",
+    "data: ",
+    "event: a",
+    "error: ",
+    ":",
+    "\n",
+    "\r",
+    "\r\n",
+    "\n\n",
+    "{\"a\":1}",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "\"",
+    "\\",
+    "null",
+    "[DONE]",
+    "é",
+    " ",
+    "<",
+    "id: 1",
+    "retry: 9",
+];
+
+/// Bytes that look like server-sent events or JSON more often than not.
+fn likely_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        8 => prop::sample::select(PIECES).prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 0..4),
+    ];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
 proptest! {
     #[test]
-    fn wherever_messages_are_cut_they_are_the_same(
-        said in prop::collection::vec(("[a-z]{0,9}", "\\PC{0,40}"), 0..6),
+    fn messages_are_the_same_wherever_they_are_cut(
+        frames in prop::collection::vec(("[a-z]{0,9}", "\\PC{0,40}"), 0..6),
         cuts in prop::collection::vec(any::<usize>(), 0..12),
     ) {
-        let bytes: Vec<u8> = said.iter().flat_map(|(name, data)| event(name, data)).collect();
-        prop_assert_eq!(good(read(Framing::AwsEventStream, cut(&bytes, &cuts))), said);
+        let bytes: Vec<u8> = frames.iter().flat_map(|(name, data)| event(name, data)).collect();
+        prop_assert_eq!(read(Framing::AwsEventStream, cut(&bytes, &cuts)), (frames, None));
     }
 
     #[test]
-    fn wherever_server_sent_events_are_cut_they_are_the_same(
-        said in prop::collection::vec(("[a-z]{1,9}", "[^\\p{C}\\p{Z}]{1,40}"), 0..6),
-        line_end in prop::sample::select(vec!["\n", "\r\n"]),
+    fn server_sent_events_are_the_same_wherever_they_are_cut(
+        frames in prop::collection::vec(("[a-z]{1,9}", "[^\\p{C}\\p{Z}\\[\\]{}]{1,40}"), 0..6),
+        line_end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
+        mark in prop::sample::select(vec!["", "\u{feff}"]),
         cuts in prop::collection::vec(any::<usize>(), 0..12),
     ) {
         let frame = |(name, data): &(String, String)| {
             format!(": comment{line_end}event: {name}{line_end}data: {data}{line_end}{line_end}")
         };
-        let bytes: String = said.iter().map(frame).collect();
-        prop_assert_eq!(good(read(Framing::ServerSentEvents, cut(bytes.as_bytes(), &cuts))), said);
+        let bytes: String = std::iter::once(mark.to_owned()).chain(frames.iter().map(frame)).collect();
+        prop_assert_eq!(read(Framing::ServerSentEvents, cut(bytes.as_bytes(), &cuts)), (frames, None));
     }
 
     #[test]
-    fn whatever_the_bytes_are_nothing_panics(
+    fn any_bytes_give_the_same_frames_or_error_wherever_they_are_cut(
+        bytes in likely_bytes(),
+        cuts in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        for framing in [Framing::AwsEventStream, Framing::ServerSentEvents] {
+            prop_assert_eq!(read(framing, cut(&bytes, &cuts)), read(framing, [&bytes[..]]));
+        }
+    }
+
+    #[test]
+    fn no_message_panics_whatever_its_bytes_are(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         length in 0..64_u32,
         cuts in prop::collection::vec(any::<usize>(), 0..4),
     ) {
         let bytes = [&length.to_be_bytes()[..], &bytes].concat();
-        for framing in [Framing::AwsEventStream, Framing::ServerSentEvents] {
-            read(framing, cut(&bytes, &cuts));
-        }
+        read(Framing::AwsEventStream, cut(&bytes, &cuts));
     }
+}
+
+#[test]
+fn every_end_of_a_line_and_every_field_is_read() {
+    let cases: [(&str, &[&str]); 12] = [
+        ("data: a\n\ndata: b\n\n", &["a", "b"]),
+        ("\u{feff}data: a\r\rdata:b\r\n\r\n", &["a", "b"]),
+        (": hi\nid: 1\nretry: 5\ndata: a\ndata: b\n\n", &["a\nb"]),
+        ("data\ndata: \n\ndata: a\n\n", &["\n", "a"]),
+        // Without the last empty line, and cut off.
+        ("data: {\"a\":1}", &["{\"a\":1}"]),
+        ("data: {\"a\":1}\n", &["{\"a\":1}"]),
+        ("data: [DONE]", &["[DONE]"]),
+        ("data: {\"a\":1}\n\ndata: {\"a\"", &["{\"a\":1}"]),
+        // Without empty lines between.
+        ("data: {\"a\":1}\ndata: {\"a\":2}\ndata: [DONE]\n\n", &["{\"a\":1}", "{\"a\":2}", "[DONE]"]),
+        ("data: {\ndata: \"a\":1}\n\n", &["{\n\"a\":1}"]),
+        // A line of JSON amid the stream.
+        ("data: {\"a\":1}\n\n{\"error\":\"x\"}\n", &["{\"a\":1}", "{\"error\":\"x\"}"]),
+        ("error: {\"code\":500}\n\n", &["{\"code\":500}"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(data(text), expected, "{text:?}");
+    }
+    assert_eq!(data(b"data: \xff\n\n"), ["\u{fffd}"]);
+    let named = read(Framing::ServerSentEvents, [&b"error: x\n\nevent: y\ndata: z\n\n"[..]]).0;
+    assert_eq!(named, [("error", "x"), ("y", "z")].map(|(event, data)| (event.to_owned(), data.to_owned())));
+}
+
+#[test]
+fn json_is_read_where_a_stream_was_asked_for() {
+    let cases: [(&str, &[&str]); 6] = [
+        ("\u{feff} {\"a\": {\"b\": \"}\"}}\n", &["{\"a\": {\"b\": \"}\"}}"]),
+        ("{\n \"a\": 1\n}", &["{\n \"a\": 1\n}"]),
+        ("[{\"a\":1},\n{\"a\":2}]", &["{\"a\":1}", "{\"a\":2}"]),
+        ("{\"a\":1}\n{\"a\":2}\n", &["{\"a\":1}", "{\"a\":2}"]),
+        ("{\"error\":1}\n\ndata: {\"a\":1}\n\n", &["{\"error\":1}", "{\"a\":1}"]),
+        (" \r\n", &[]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(data(text), expected, "{text:?}");
+    }
+    let (frames, error) = read(Framing::AwsEventStream, [&b"{\"message\":\"no\"}"[..]]);
+    assert_eq!((frames.len(), error), (1, None));
+    for (text, problem) in [("<html>", "HTML"), ("{\"a\":", "no end")] {
+        let error = read(Framing::ServerSentEvents, [text.as_bytes()]).1.unwrap();
+        assert!(error.message.contains(problem), "{error}");
+    }
+    assert!(read(Framing::AwsEventStream, [&b"data: x\n\n"[..]]).1.is_some());
+}
+
+#[test]
+fn a_frame_has_a_limit_and_a_large_one_takes_linear_time() {
+    let piece = vec![b'x'; 64 << 10];
+    let count = FRAME_MAX_BYTES / piece.len();
+    // Up to the limit in pieces: with a time that grows with the square this takes minutes.
+    let whole: Vec<&[u8]> =
+        [&b"data: "[..]].into_iter().chain(vec![&piece[..]; count - 1]).chain([&b"\n\n"[..]]).collect();
+    let (frames, error) = read(Framing::ServerSentEvents, whole);
+    assert_eq!((frames.len(), frames[0].1.len(), error), (1, piece.len() * (count - 1), None));
+    for begin in [&b"data: "[..], b": ", b"{\"a\":\""] {
+        let endless = [begin].into_iter().chain(vec![&piece[..]; count + 1]);
+        let error = read(Framing::ServerSentEvents, endless).1.unwrap();
+        assert!(error.message.contains("32 MiB"), "{error}");
+    }
+    let lines = vec![[b"data: ", &piece[..], b"\n"].concat(); count + 1];
+    assert!(read(Framing::ServerSentEvents, lines.iter().map(|line| &line[..])).1.is_some());
 }
 
 #[test]
@@ -96,35 +219,20 @@ fn an_event_is_named_by_whichever_header_a_message_has() {
         (message(&[], "x"), "", "x"),
     ];
     for (bytes, name, data) in cases {
-        let frames = good(read(Framing::AwsEventStream, vec![Ok(bytes.into())]));
-        assert_eq!(frames, [(name.to_owned(), data.to_owned())]);
+        let frames = read(Framing::AwsEventStream, [&bytes[..]]);
+        assert_eq!(frames, (vec![(name.to_owned(), data.to_owned())], None));
     }
 }
 
 #[test]
-fn what_is_broken_is_an_error_after_what_is_whole() {
+fn a_broken_message_is_an_error_after_the_whole_ones() {
     let whole = event("a", "{}");
     let mut spoilt = event("b", "{}");
     *spoilt.last_mut().unwrap() ^= 1;
     let too_long = [0xff; 4].to_vec();
-    let cases = [
-        (spoilt, io::ErrorKind::InvalidData),
-        (too_long, io::ErrorKind::InvalidData),
-        (event("b", "{}")[..20].to_vec(), io::ErrorKind::UnexpectedEof),
-        (event("b", "{}")[..2].to_vec(), io::ErrorKind::UnexpectedEof),
-    ];
-    for (bytes, kind) in cases {
+    for bytes in [spoilt, too_long, event("b", "{}")[..20].to_vec(), event("b", "{}")[..2].to_vec()] {
         let bytes = [whole.clone(), bytes].concat();
-        let frames = read(Framing::AwsEventStream, vec![Ok(bytes.into())]);
-        let [Ok(first), Err(error)] = &frames[..] else { panic!("{frames:?}") };
-        assert_eq!((first.0.as_str(), error.kind()), ("a", kind));
-    }
-}
-
-#[test]
-fn an_error_of_the_connection_is_passed_on() {
-    for framing in [Framing::AwsEventStream, Framing::ServerSentEvents] {
-        let frames = read(framing, vec![Err(io::ErrorKind::TimedOut.into())]);
-        assert!(matches!(&frames[0], Err(error) if error.kind() == io::ErrorKind::TimedOut), "{frames:?}");
+        let (frames, error) = read(Framing::AwsEventStream, [&bytes[..]]);
+        assert_eq!((frames.len(), frames[0].0.as_str(), error.is_some()), (1, "a", true));
     }
 }

@@ -8,9 +8,9 @@ use hearth_wire::{ApiError, RunEventBody};
 use reqwest::Response;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{HttpProvider, Left, Timeouts, late, unreachable};
+use super::{HttpProvider, Left, Timeouts, late};
 use crate::{
-    Call, EventStream,
+    Call, EventStream, decompress,
     dialect::{broken_off, unreadable},
     media::{self, Answer, Ask, Body, Job},
 };
@@ -71,23 +71,23 @@ impl HttpProvider {
     }
 
     /// The answer's body.
-    async fn whole(&self, mut response: Response, most: usize, deadline: Instant) -> Result<Bytes, ApiError> {
+    async fn whole(&self, response: Response, most: usize, deadline: Instant) -> Result<Bytes, ApiError> {
+        let mut body = decompress::body_of(response)?;
         let Timeouts { between_bytes, whole, .. } = self.endpoint.timeouts;
         let name = &self.endpoint.name;
         let mut bytes = BytesMut::new();
         loop {
             let limit = deadline.min(Instant::now() + between_bytes);
-            match tokio::time::timeout_at(limit, response.chunk()).await {
-                Ok(Ok(Some(piece))) if bytes.len() + piece.len() > most => {
+            match tokio::time::timeout_at(limit, body.next()).await {
+                Ok(Some(Ok(piece))) if bytes.len() + piece.len() > most => {
                     return Err(unreadable(format!("it has more than {} MiB", most >> 20)));
                 }
-                Ok(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
-                Ok(Ok(None)) => return Ok(bytes.freeze()),
-                Ok(Err(error)) if error.is_body() || error.is_decode() => {
+                Ok(Some(Ok(piece))) => bytes.extend_from_slice(&piece),
+                Ok(None) => return Ok(bytes.freeze()),
+                Ok(Some(Err(error))) => {
                     tracing::warn!(provider = name, %error, "a provider's answer broke off");
                     return Err(broken_off());
                 }
-                Ok(Err(error)) => return Err(unreachable(name, &error)),
                 Err(_) if limit == deadline => {
                     return Err(late(name, &format!("didn't end its answer within {} s", whole.as_secs())));
                 }

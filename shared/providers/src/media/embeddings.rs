@@ -1,17 +1,19 @@
 //! Vectors, by OpenAI's API (<https://platform.openai.com/docs/api-reference/embeddings>) and by Google's
 //! (<https://ai.google.dev/api/embeddings>).
 
+use std::fmt;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hearth_domain::{ClientDialect, EmbeddingInput, EmbeddingTask, Usage};
 use hearth_wire::ApiError;
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, SeqAccess, Visitor},
+};
 use serde_json::{Value, json};
 
-use super::{Answer, Ask, Body, Made, json};
-use crate::{
-    Call,
-    dialect::{gemini, unreadable},
-};
+use super::{Answer, Ask, Body, Made, document};
+use crate::{Call, dialect::gemini, lenient};
 
 /// How many texts Google takes at once.
 const GOOGLE_BATCH: usize = 100;
@@ -36,53 +38,83 @@ pub(super) fn openai(base: &str, call: &Call, task: &EmbeddingTask, length: &str
     }]
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct OpenAiList {
+    #[serde(deserialize_with = "lenient::objects")]
     data: Vec<OpenAiVector>,
+    #[serde(deserialize_with = "lenient::object")]
     usage: Option<OpenAiUsage>,
+    error: Value,
 }
 
 #[derive(Debug, Deserialize)]
 struct OpenAiVector {
-    index: Option<usize>,
+    #[serde(default, deserialize_with = "lenient::count")]
+    index: Option<u32>,
     embedding: Numbers,
 }
 
-/// Some servers answer in base64 unasked.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Numbers {
-    Plain(Vec<f32>),
-    Base64(String),
-}
+/// A vector; some servers send it in base64 unasked.
+#[derive(Debug)]
+struct Numbers(Vec<f32>);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct OpenAiUsage {
-    #[serde(default)]
-    prompt_tokens: u32,
+    #[serde(deserialize_with = "lenient::count")]
+    prompt_tokens: Option<u32>,
 }
 
 pub(super) fn read_openai(answer: &Answer) -> Result<Made, ApiError> {
-    let list: OpenAiList = serde_json::from_slice(&answer.bytes).map_err(unreadable)?;
-    let mut vectors = Vec::with_capacity(list.data.len());
-    for (place, vector) in list.data.into_iter().enumerate() {
-        vectors.push((vector.index.unwrap_or(place), vector.embedding.into_vector()?));
+    let list: OpenAiList = document::parse(answer)?;
+    document::check(answer, &list.error, list.data.is_empty())?;
+    let mut vectors = list.data;
+    if are_places(&vectors) {
+        vectors.sort_by_key(|vector| vector.index);
     }
-    vectors.sort_by_key(|(index, _)| *index);
-    let usage = list.usage.map(|usage| Usage { prompt_tokens: usage.prompt_tokens, ..Usage::default() });
-    Ok(Made { vectors: vectors.into_iter().map(|(_, vector)| vector).collect(), usage, ..Made::default() })
+    let usage = list.usage.and_then(|usage| usage.prompt_tokens);
+    let usage = usage.map(|prompt_tokens| Usage { prompt_tokens, ..Usage::default() });
+    let vectors = vectors.into_iter().map(|vector| vector.embedding.0).collect();
+    Ok(Made { vectors, usage, ..Made::default() })
 }
 
-impl Numbers {
-    fn into_vector(self) -> Result<Vec<f32>, ApiError> {
-        match self {
-            Self::Plain(numbers) => Ok(numbers),
-            Self::Base64(text) => {
-                let bytes = STANDARD.decode(text).map_err(unreadable)?;
-                let (numbers, _) = bytes.as_chunks();
-                Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
-            }
+/// Whether the indexes are each place once. Some servers leave them out, or send 0 for all: the order counts then.
+fn are_places(vectors: &[OpenAiVector]) -> bool {
+    let mut indexes: Vec<_> = vectors.iter().filter_map(|vector| vector.index).collect();
+    indexes.sort_unstable();
+    indexes.len() == vectors.len() && (0..).zip(&indexes).all(|(place, index)| place == *index)
+}
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NumbersVisitor).map(Self)
+    }
+}
+
+struct NumbersVisitor;
+
+impl<'de> Visitor<'de> for NumbersVisitor {
+    type Value = Vec<f32>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("numbers, or their bytes in base64")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<f32>, E> {
+        let bytes = STANDARD.decode(text).map_err(E::custom)?;
+        let (numbers, []) = bytes.as_chunks() else {
+            return Err(E::custom("the bytes of a vector are no whole count of numbers"));
+        };
+        Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<f32>, A::Error> {
+        let mut numbers = Vec::new();
+        while let Some(number) = list.next_element()? {
+            numbers.push(number);
         }
+        Ok(numbers)
     }
 }
 
@@ -104,17 +136,35 @@ pub(super) fn google(base: &str, model: &str, task: &EmbeddingTask) -> Result<Ve
     Ok(requests.chunks(GOOGLE_BATCH).map(ask).collect())
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct GoogleAnswer {
+    #[serde(deserialize_with = "lenient::objects")]
+    embeddings: Vec<GoogleVector>,
+    #[serde(deserialize_with = "lenient::object")]
+    usage_metadata: Option<GoogleUsage>,
+    error: Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct GoogleVector {
+    values: Vec<f32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct GoogleUsage {
+    #[serde(deserialize_with = "lenient::count")]
+    prompt_token_count: Option<u32>,
+}
+
 pub(super) fn read_google(answer: &Answer) -> Result<Made, ApiError> {
-    #[derive(Deserialize)]
-    struct Embedding {
-        values: Vec<f32>,
-    }
-    let mut answer = json(answer)?;
-    let vectors: Vec<Embedding> = serde_json::from_value(answer["embeddings"].take()).map_err(unreadable)?;
-    let tokens =
-        answer["usageMetadata"]["promptTokenCount"].as_u64().and_then(|count| u32::try_from(count).ok());
+    let list: GoogleAnswer = document::parse(answer)?;
+    document::check(answer, &list.error, list.embeddings.is_empty())?;
+    let tokens = list.usage_metadata.and_then(|usage| usage.prompt_token_count);
     let usage = tokens.map(|prompt_tokens| Usage { prompt_tokens, ..Usage::default() });
-    Ok(Made { vectors: vectors.into_iter().map(|vector| vector.values).collect(), usage, ..Made::default() })
+    let vectors = list.embeddings.into_iter().map(|vector| vector.values).collect();
+    Ok(Made { vectors, usage, ..Made::default() })
 }
 
 /// A text, where the provider takes no tokens.

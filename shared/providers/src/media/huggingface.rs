@@ -7,9 +7,10 @@ use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Answer, Ask, Body, Made, MadeFile, embeddings::text, picture::bytes_of, takes_no_mesh, unsayable,
+    Answer, Ask, Body, Made, MadeFile, document, embeddings::text, picture::bytes_of, takes_no_mesh,
+    unsayable,
 };
-use crate::dialect::{escaped, unreadable};
+use crate::dialect::escaped;
 
 /// The router's path to its own inference; what else it leads to has an API of its own each.
 const OWN: &str = "hf-inference";
@@ -117,6 +118,6 @@ pub(super) fn embeddings(base: &str, model: &str, task: &EmbeddingTask) -> Resul
 }
 
 pub(super) fn read_vectors(answer: &Answer) -> Result<Made, ApiError> {
-    let vectors = serde_json::from_slice(&answer.bytes).map_err(unreadable)?;
+    let vectors = document::parse(answer)?;
     Ok(Made { vectors, ..Made::default() })
 }

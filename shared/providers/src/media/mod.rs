@@ -3,6 +3,7 @@
 //! A vendor's file says what of it the vendor makes, and in whose words it is asked. A task becomes a [`Job`]:
 //! requests, and what reads their answers. Nothing here does I/O: the bytes come and go in [`crate::http`].
 
+mod document;
 mod embeddings;
 mod form;
 mod google_images;
@@ -140,10 +141,20 @@ pub(crate) struct Job {
     pub(crate) most_bytes: usize,
     modality: Modality,
     dimensions: Option<u32>,
+    /// How many images, or vectors, were asked for.
+    count: usize,
 }
 
-/// The bytes of ten large images in base64, and of 2048 vectors in decimal digits.
-const MOST_BYTES: usize = 256 << 20;
+/// The most bytes of one answer, whatever was asked for.
+const ANSWER_MAX_BYTES: usize = 256 << 20;
+/// The most bytes of an answer for each image in it: of a large one, in base64.
+const IMAGE_MAX_BYTES: usize = 32 << 20;
+/// The most bytes of a mesh.
+const MESH_MAX_BYTES: usize = 128 << 20;
+/// The most bytes of an answer for each vector in it: of 8192 numbers in decimal digits.
+const VECTOR_MAX_BYTES: usize = 256 << 10;
+/// Bytes of an answer beside what it has of images or vectors.
+const ENVELOPE_MAX_BYTES: usize = 1 << 20;
 
 /// What to ask `endpoint` for a task that isn't text.
 ///
@@ -189,7 +200,14 @@ pub(crate) fn job(endpoint: &Endpoint, call: &Call) -> Result<Job, ApiError> {
         Task::Embedding(task) => task.dimensions,
         _ => None,
     };
-    Ok(Job { asks, read, most_bytes: MOST_BYTES, modality: task.modality(), dimensions })
+    let (count, each) = match task {
+        Task::Embedding(task) => (task.inputs.len(), VECTOR_MAX_BYTES),
+        Task::Image(task) => (task.count as usize, IMAGE_MAX_BYTES),
+        Task::Mesh(_) | Task::Text(_) => (1, MESH_MAX_BYTES),
+    };
+    let in_one_answer = count.div_ceil(asks.len().max(1));
+    let most_bytes = ANSWER_MAX_BYTES.min(ENVELOPE_MAX_BYTES + in_one_answer.saturating_mul(each));
+    Ok(Job { asks, read, most_bytes, modality: task.modality(), dimensions, count })
 }
 
 /// A provider is asked for what it doesn't make; who does is told.
@@ -222,10 +240,16 @@ impl Job {
         }
         let (vectors, files): (Vec<_>, Vec<_>) =
             made.into_iter().map(|part| (part.vectors, part.files)).unzip();
-        for (index, vector) in (0..).zip(vectors.into_iter().flatten()) {
-            events.push(RunEventBody::Embedding { index, vector: shortened(vector, self.dimensions)? });
+        let vectors = vectors.into_iter().flatten().map(|vector| shortened(vector, self.dimensions));
+        let vectors = vectors.collect::<Result<Vec<_>, ApiError>>()?;
+        if self.modality == Modality::Embedding {
+            self.check_vectors(&vectors)?;
         }
-        for (index, file) in (0..).zip(files.into_iter().flatten()) {
+        for (index, vector) in (0..).zip(vectors) {
+            events.push(RunEventBody::Embedding { index, vector });
+        }
+        // Some make more images than they are asked for.
+        for (index, file) in (0..).zip(files.into_iter().flatten().take(self.count)) {
             self.check(&file)?;
             let MadeFile { bytes, revised_prompt } = file;
             events.push(RunEventBody::File { index, bytes, revised_prompt });
@@ -238,6 +262,20 @@ impl Job {
         Ok(events)
     }
 
+    /// A vector for each input, all of one length, and of numbers.
+    fn check_vectors(&self, vectors: &[Vec<f32>]) -> Result<(), ApiError> {
+        if vectors.len() != self.count {
+            return Err(unreadable(format!("it has {} vectors for {} inputs", vectors.len(), self.count)));
+        }
+        let length = vectors.first().map_or(0, Vec::len);
+        let is_good =
+            |vector: &Vec<f32>| vector.len() == length && vector.iter().all(|number| number.is_finite());
+        if length == 0 || !vectors.iter().all(is_good) {
+            return Err(unreadable("its vectors are empty, not of one length, or not of numbers"));
+        }
+        Ok(())
+    }
+
     /// Bytes that aren't what was asked for go no further.
     fn check(&self, file: &MadeFile) -> Result<(), ApiError> {
         let (wanted, what) = match self.modality {
@@ -248,7 +286,8 @@ impl Job {
             return Ok(());
         }
         let message = format!("what the provider has made is no {what} that can be read");
-        Err(ApiError::new(ErrorCode::ProviderError, message))
+        let unreadable = || ApiError::new(ErrorCode::ProviderError, message);
+        Err(document::failure_in_place_of_file(&file.bytes).unwrap_or_else(unreadable))
     }
 }
 
@@ -273,8 +312,11 @@ fn shortened(mut vector: Vec<f32>, dimensions: Option<u32>) -> Result<Vec<f32>, 
     Ok(vector)
 }
 
+/// An answer's JSON.
 fn json(answer: &Answer) -> Result<Value, ApiError> {
-    serde_json::from_slice(&answer.bytes).map_err(unreadable)
+    let document: Value = document::parse(answer)?;
+    document::check(answer, &document["error"], false)?;
+    Ok(document)
 }
 
 /// What a provider won't make. The same request would be refused again.

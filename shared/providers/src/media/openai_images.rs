@@ -7,8 +7,8 @@ use hearth_wire::ApiError;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Ask, Body, Form, Made, MadeFile, picture::bytes_of, unsayable};
-use crate::{Call, dialect::unreadable};
+use super::{Answer, Ask, Body, Form, Made, MadeFile, document, picture::bytes_of, unsayable};
+use crate::{Call, dialect::unreadable, lenient};
 
 /// How a vendor speaks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,28 +93,39 @@ fn form(fields: &Map<String, Value>, task: &ImageTask) -> Result<Form, ApiError>
     Ok(form)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct List {
+    #[serde(deserialize_with = "lenient::objects")]
     data: Vec<Item>,
+    #[serde(deserialize_with = "lenient::object")]
     usage: Option<ListUsage>,
+    error: Value,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Item {
+    #[serde(deserialize_with = "lenient::text")]
     b64_json: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
     url: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
     revised_prompt: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ListUsage {
-    input_tokens: u32,
-    output_tokens: u32,
+    #[serde(deserialize_with = "lenient::count")]
+    input_tokens: Option<u32>,
+    #[serde(deserialize_with = "lenient::count")]
+    output_tokens: Option<u32>,
 }
 
 pub(super) fn read(answer: &Answer) -> Result<Made, ApiError> {
-    let list: List = serde_json::from_slice(&answer.bytes).map_err(unreadable)?;
+    let list: List = document::parse(answer)?;
+    document::check(answer, &list.error, list.data.is_empty())?;
     let file = |item: Item| {
         let Item { b64_json, url, revised_prompt } = item;
         let here = url.as_deref().and_then(|url| url.split_once(";base64,")).map(|(_, data)| data);
@@ -126,8 +137,8 @@ pub(super) fn read(answer: &Answer) -> Result<Made, ApiError> {
     };
     let files = list.data.into_iter().map(file).collect::<Result<_, ApiError>>()?;
     let usage = list.usage.map(|usage| Usage {
-        prompt_tokens: usage.input_tokens,
-        completion_tokens: usage.output_tokens,
+        prompt_tokens: usage.input_tokens.unwrap_or_default(),
+        completion_tokens: usage.output_tokens.unwrap_or_default(),
         ..Usage::default()
     });
     Ok(Made { files, usage, ..Made::default() })

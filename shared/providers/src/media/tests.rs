@@ -94,7 +94,7 @@ fn openai_embeds() {
     assert_eq!(events[1], RunEventBody::Embedding { index: 1, vector: vec![0.0, 1.0] });
     assert_eq!(events[2], RunEventBody::Usage { usage: Usage { prompt_tokens: 5, ..Usage::default() } });
     assert!(events[3].is_terminal());
-    let short = json!({"data": [{"index": 0, "embedding": [1.0]}]});
+    let short = json!({"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]});
     let error = job.events(vec![said(&job, &short).unwrap()]).unwrap_err();
     assert_eq!(error.param.as_deref(), Some("dimensions"));
 }
@@ -428,4 +428,68 @@ fn what_isnt_what_was_asked_for_goes_no_further() {
         assert_eq!(job.events(vec![made]).unwrap_err().code, ErrorCode::ProviderError, "{bytes:?}");
     }
     assert_eq!(image.events(vec![]).unwrap_err().code, ErrorCode::ProviderError);
+}
+
+#[test]
+fn vectors_that_are_not_one_for_each_input_are_an_error() {
+    let job = made_of("openai", "small", texts(&["a", "b"])).unwrap();
+    let events = |data: Value| job.events(vec![said(&job, &json!({"data": data}))?]);
+    let vector = |index: Value, embedding: Value| json!({"index": index, "embedding": embedding});
+    // The order counts where the indexes are not each place once.
+    for indexes in [[json!(null), json!(null)], [json!(0), json!(0)], [json!("x"), json!(1)]] {
+        let [first, second] = indexes;
+        let events = events(json!([vector(first, json!([1, 0])), vector(second, json!([0, 1]))])).unwrap();
+        assert_eq!(events[0], RunEventBody::Embedding { index: 0, vector: vec![1.0, 0.0] });
+    }
+    for data in [
+        json!([]),
+        json!([vector(json!(0), json!([1]))]),
+        json!([vector(json!(0), json!([])), vector(json!(1), json!([]))]),
+        json!([vector(json!(0), json!([1])), vector(json!(1), json!([1, 2]))]),
+        json!([vector(json!(0), json!([1])), vector(json!(1), json!([1e60]))]),
+        json!([vector(json!(0), json!([1])), vector(json!(1), json!([null]))]),
+        json!([vector(json!(0), json!([1])), vector(json!(1), json!("AACA"))]),
+    ] {
+        assert_eq!(events(data.clone()).unwrap_err().code, ErrorCode::ProviderError, "{data}");
+    }
+}
+
+#[test]
+fn no_more_images_are_taken_than_were_asked_for() {
+    let job = made_of("openai", "gpt-image-1", ImageTask { count: 2, ..fox() }).unwrap();
+    let image = json!({"b64_json": STANDARD.encode(PNG), "revised_prompt": null});
+    let made = said(&job, &json!({"data": vec![image; 50], "usage": {"input_tokens": null}})).unwrap();
+    let files = job.events(vec![made]).unwrap();
+    let files = files.iter().filter(|event| matches!(event, RunEventBody::File { .. }));
+    assert_eq!(files.count(), 2);
+    assert!(job.most_bytes < 100 << 20);
+}
+
+#[test]
+fn an_answer_keeps_the_providers_words_and_is_read_in_any_wrapping() {
+    let job = made_of("openai", "small", texts(&["a"])).unwrap();
+    let read = |body: &str| (job.read)(&answer(body.to_owned()));
+    let good = r#"{"data":[{"embedding":[1]}]}"#;
+    for body in [
+        format!("\u{feff}{good}"),
+        format!("data: {good}\n\ndata: [DONE]\n\n"),
+        format!(": hi\nevent: x\ndata: {good}"),
+    ] {
+        assert_eq!(read(&body).unwrap().vectors, [[1.0]], "{body}");
+    }
+    let bad = [
+        "{\"error\":{\"message\":\"not loaded\"}}",
+        "{\"detail\":\"not loaded\"}",
+        "event: error\ndata: not loaded\n\n",
+    ];
+    for body in bad {
+        let made = read(body).and_then(|made| job.events(vec![made]));
+        assert!(made.unwrap_err().message.contains("not loaded"), "{body}");
+    }
+    for (body, problem) in [("", "empty"), ("<html>", "HTML"), ("hello", "no JSON")] {
+        assert!(read(body).unwrap_err().message.contains(problem), "{body}");
+    }
+    let job = made_of("huggingface", "acme/draw", fox()).unwrap();
+    let made = (job.read)(&answer("{\"error\":\"not loaded\"}")).unwrap();
+    assert!(job.events(vec![made]).unwrap_err().message.contains("not loaded"));
 }

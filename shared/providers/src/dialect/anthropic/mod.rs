@@ -1,6 +1,7 @@
 //! Anthropic's messages (<https://platform.claude.com/docs/en/api/messages>), in the version `2023-06-01`.
 
 mod conversation;
+mod event;
 pub(super) mod request;
 pub(super) mod stream;
 mod thinking;

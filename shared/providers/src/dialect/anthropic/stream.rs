@@ -1,237 +1,231 @@
-//! The frames of an answer (<https://platform.claude.com/docs/en/build-with-claude/streaming>).
+//! The frames of an answer (<https://platform.claude.com/docs/en/build-with-claude/streaming>). A server that can't
+//! stream sends the whole message in one.
 
-use hearth_domain::{FinishReason, Reasoning, Usage};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, event::ToolCallBegin};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
-use crate::dialect::{Decoder, Frame, broken_off, unreadable};
+use hearth_domain::{FinishReason, Reasoning};
+use hearth_wire::{ApiError, RunEventBody};
+
+use super::event::{Block, Counted, Delta, Event, Message};
+use crate::{
+    dialect::{
+        Decoder, Frame, broken_off,
+        failure::{failure, named_failure, stated_failure},
+        json,
+        tool_calls::{Piece, ToolCalls},
+        unknown_finish_reason, unreadable,
+    },
+    lenient::says_something,
+};
+
+/// The most blocks that may be open at once; Anthropic opens one.
+const OPEN_BLOCKS_MAX_COUNT: usize = 1024;
 
 /// Reads named events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::dialect) struct MessagesDecoder {
     usage: Counted,
-    open: Option<Open>,
+    /// The blocks that are not closed, by their index.
+    open: BTreeMap<u32, Open>,
+    /// The index of the block that began last.
+    latest: Option<u32>,
     /// How many blocks of thoughts have begun.
     thoughts: u32,
-    /// How many calls have.
-    calls: u32,
+    calls: ToolCalls,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
 }
 
-/// The block that is being told. There is one at a time.
+/// A block whose end has not come.
 #[derive(Debug)]
 enum Open {
     Text,
     Thoughts(u32),
-    Call {
-        number: u32,
-        /// The arguments, if they came with the block's beginning.
-        input: Map<String, Value>,
-        /// Whether some came after it.
-        told: bool,
-    },
+    /// A call, with the arguments that came with its beginning, as JSON.
+    Call(String),
     /// One that the gateway has no word for, such as a search of the provider's own.
     Other,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event {
-    MessageStart {
-        message: Begun,
-    },
-    ContentBlockStart {
-        content_block: Block,
-    },
-    ContentBlockDelta {
-        delta: Delta,
-    },
-    ContentBlockStop,
-    MessageDelta {
-        delta: Ended,
-        usage: Option<Counted>,
-    },
-    MessageStop,
-    Error {
-        error: Failure,
-    },
-    /// `ping`, and what may be added: the documentation asks to pass over it.
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Debug, Deserialize)]
-struct Begun {
-    usage: Option<Counted>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block {
-    Text {
-        #[serde(default)]
-        text: String,
-    },
-    Thinking {
-        #[serde(default)]
-        thinking: String,
-        #[serde(default)]
-        signature: String,
-    },
-    RedactedThinking {
-        data: String,
-    },
-    ToolUse {
-        id: String,
-        name: String,
-        input: Option<Map<String, Value>>,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "the names of the format")]
-enum Delta {
-    TextDelta {
-        text: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
-    ThinkingDelta {
-        thinking: String,
-    },
-    SignatureDelta {
-        signature: String,
-    },
-    #[serde(other)]
-    OtherDelta,
-}
-
-#[derive(Debug, Deserialize)]
-struct Ended {
-    stop_reason: Option<String>,
-    stop_sequence: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Failure {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    message: String,
-}
-
-/// Tokens so far; what a frame leaves out is as before.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct Counted {
-    input_tokens: Option<u32>,
-    cache_creation_input_tokens: Option<u32>,
-    cache_read_input_tokens: Option<u32>,
-    output_tokens: Option<u32>,
-    output_tokens_details: Option<OutputTokens>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-struct OutputTokens {
-    thinking_tokens: Option<u32>,
+impl Default for MessagesDecoder {
+    fn default() -> Self {
+        Self {
+            usage: Counted::default(),
+            open: BTreeMap::new(),
+            latest: None,
+            thoughts: 0,
+            calls: ToolCalls::new(0),
+            stop_reason: None,
+            stop_sequence: None,
+        }
+    }
 }
 
 impl Decoder for MessagesDecoder {
     fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
-        let event: Event = serde_json::from_str(frame.data).map_err(unreadable)?;
-        let event = match event {
-            Event::MessageStart { message } => {
-                self.usage.take(message.usage.unwrap_or_default());
-                None
+        if frame.data.trim() == "[DONE]" {
+            return self.end();
+        }
+        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
+        let kind = event.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(frame.event);
+        if says_something(&event.error) {
+            return Err(failure(&event.error));
+        }
+        let mut events = Vec::new();
+        match kind {
+            "message_start" => self.usage.take(event.message.unwrap_or_default().usage.unwrap_or_default()),
+            "content_block_start" => {
+                let index = event.index.unwrap_or_else(|| self.next_index());
+                self.begin(index, event.content_block.unwrap_or_default(), &mut events)?;
             }
-            Event::ContentBlockStart { content_block } => self.begin(content_block),
-            Event::ContentBlockDelta { delta } => self.go_on(delta)?,
-            Event::ContentBlockStop => self.close(),
-            Event::MessageDelta { delta, usage } => {
-                self.usage.take(usage.unwrap_or_default());
-                self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
-                self.stop_sequence = delta.stop_sequence.or(self.stop_sequence.take());
-                None
+            "content_block_delta" => {
+                let index = event.index.or(self.latest).unwrap_or_default();
+                self.add(index, event.delta.unwrap_or_default(), &mut events)?;
             }
-            Event::MessageStop => return self.end(),
-            Event::Error { error } => return Err(failure(&error)),
-            Event::Other => None,
-        };
-        Ok(event.into_iter().collect())
+            "content_block_stop" => {
+                self.close(event.index.or(self.latest).unwrap_or_default(), &mut events)?
+            }
+            "message_delta" => {
+                let Delta { stop_reason, stop_sequence, .. } = event.delta.unwrap_or_default();
+                self.note_ending(event.usage, stop_reason, stop_sequence);
+            }
+            "message_stop" => return self.end(),
+            "message" => return self.whole(event.into_message()),
+            "error" => return Err(named_failure(frame.data)),
+            // The documentation asks to pass over `ping` and what may be added. A frame without a name is an error.
+            "" => return stated_failure(frame.data).map_or(Ok(events), Err),
+            _ => {}
+        }
+        Ok(events)
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
-        let finish_reason = match self.stop_reason.as_deref().ok_or_else(broken_off)? {
-            // A paused turn is one that was cut off: its client may ask to go on with it.
-            "max_tokens" | "model_context_window_exceeded" | "pause_turn" => FinishReason::Length,
-            "refusal" => FinishReason::ContentFilter,
-            "tool_use" => FinishReason::ToolCalls,
-            _ => FinishReason::Stop,
+        let ended = ending(self.stop_reason.as_deref().ok_or_else(broken_off)?)?;
+        let mut events = Vec::new();
+        for index in std::mem::take(&mut self.open).into_iter() {
+            self.end_block(index, &mut events)?;
+        }
+        self.calls.finish(&mut events)?;
+        let finish_reason = match ended {
+            FinishReason::Stop | FinishReason::ToolCalls if self.calls.is_empty() => FinishReason::Stop,
+            FinishReason::Stop => FinishReason::ToolCalls,
+            other => other,
         };
-        let stop = self.stop_sequence.take().map(|text| RunEventBody::StopText { choice: 0, text });
-        let usage = RunEventBody::Usage { usage: self.usage.into() };
-        Ok(stop.into_iter().chain([usage, RunEventBody::Done { finish_reason }]).collect())
+        events.extend(self.stop_sequence.take().map(|text| RunEventBody::StopText { choice: 0, text }));
+        events.push(RunEventBody::Usage { usage: self.usage.into() });
+        events.push(RunEventBody::Done { finish_reason });
+        Ok(events)
     }
 }
 
 impl MessagesDecoder {
-    fn begin(&mut self, block: Block) -> Option<RunEventBody> {
-        let (open, event) = match block {
-            Block::Text { text } => (Open::Text, said(text)),
-            Block::Thinking { thinking, signature } => {
-                let signature = Some(signature).filter(|signature| !signature.is_empty());
-                let added = Reasoning { text: thinking, signature, encrypted: None };
+    /// A message that didn't come in a stream.
+    fn whole(&mut self, message: Message) -> Result<Vec<RunEventBody>, ApiError> {
+        let mut events = Vec::new();
+        for block in message.content {
+            let index = self.next_index();
+            self.begin(index, block, &mut events)?;
+            self.close(index, &mut events)?;
+        }
+        self.note_ending(message.usage, message.stop_reason, message.stop_sequence);
+        events.extend(self.end()?);
+        Ok(events)
+    }
+
+    fn note_ending(&mut self, usage: Option<Counted>, reason: Option<String>, sequence: Option<String>) {
+        self.usage.take(usage.unwrap_or_default());
+        self.stop_reason = reason.filter(|reason| !reason.is_empty()).or(self.stop_reason.take());
+        self.stop_sequence = sequence.filter(|text| !text.is_empty()).or(self.stop_sequence.take());
+    }
+
+    fn begin(&mut self, index: u32, block: Block, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        // Some servers leave the end of a block out.
+        self.close(index, events)?;
+        self.latest = Some(index);
+        let open = match block.kind.as_deref().unwrap_or_default() {
+            "text" => {
+                events.extend(text(block.text));
+                Open::Text
+            }
+            "thinking" => {
                 let number = self.next_thoughts();
-                (Open::Thoughts(number), thought(number, added))
+                let signature = block.signature.filter(|signature| !signature.is_empty());
+                let text = block.thinking.unwrap_or_default();
+                events.extend(thoughts(number, Reasoning { text, signature, encrypted: None }));
+                Open::Thoughts(number)
             }
-            Block::RedactedThinking { data } => {
-                let added = Reasoning { encrypted: Some(data), ..Reasoning::default() };
-                (Open::Other, thought(self.next_thoughts(), added))
+            "redacted_thinking" => {
+                let encrypted = block.data.filter(|data| !data.is_empty());
+                let number = self.next_thoughts();
+                events.extend(thoughts(number, Reasoning { encrypted, ..Reasoning::default() }));
+                Open::Other
             }
-            Block::ToolUse { id, name, input } => {
-                let number = self.calls;
-                self.calls += 1;
-                let begins = Some(ToolCallBegin { id, name });
-                let event =
-                    RunEventBody::ToolCall { choice: 0, index: number, begins, arguments: String::new() };
-                let input = input.unwrap_or_default();
-                (Open::Call { number, input, told: false }, Some(event))
+            "tool_use" => {
+                let Block { id, name, input, .. } = block;
+                self.calls.take(Piece { index: Some(index), id, name, arguments: String::new() }, events)?;
+                Open::Call(input.filter(|input| input != "{}").unwrap_or_default())
             }
-            Block::Other => (Open::Other, None),
+            _ => Open::Other,
         };
-        self.open = Some(open);
-        event
+        if self.open.len() >= OPEN_BLOCKS_MAX_COUNT {
+            return Err(unreadable("it has too many blocks that don't end"));
+        }
+        self.open.insert(index, open);
+        Ok(())
     }
 
-    fn go_on(&mut self, delta: Delta) -> Result<Option<RunEventBody>, ApiError> {
-        match (&mut self.open, delta) {
-            (Some(Open::Text), Delta::TextDelta { text }) => Ok(said(text)),
-            (Some(Open::Thoughts(number)), Delta::ThinkingDelta { thinking }) => {
-                Ok(thought(*number, Reasoning { text: thinking, ..Reasoning::default() }))
+    fn add(&mut self, index: u32, delta: Delta, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        match (self.open.get(&index), delta.kind.as_deref().unwrap_or_default()) {
+            (Some(Open::Other), _) => {}
+            (_, "text_delta") => events.extend(text(delta.text)),
+            (open, kind @ ("thinking_delta" | "signature_delta")) => {
+                let number = match open {
+                    Some(Open::Thoughts(number)) => *number,
+                    // Its beginning is missing.
+                    _ => self.next_thoughts_at(index),
+                };
+                let (text, signature) = match kind {
+                    "thinking_delta" => (delta.thinking.unwrap_or_default(), None),
+                    _ => (String::new(), delta.signature.filter(|signature| !signature.is_empty())),
+                };
+                events.extend(thoughts(number, Reasoning { text, signature, encrypted: None }));
             }
-            (Some(Open::Thoughts(number)), Delta::SignatureDelta { signature }) => {
-                Ok(thought(*number, Reasoning { signature: Some(signature), ..Reasoning::default() }))
+            (Some(Open::Call(_)), "input_json_delta") => {
+                let arguments = delta.partial_json.unwrap_or_default();
+                self.calls.take(Piece { index: Some(index), arguments, ..Piece::default() }, events)?;
             }
-            (Some(Open::Call { number, told, .. }), Delta::InputJsonDelta { partial_json }) => {
-                *told |= !partial_json.is_empty();
-                Ok(arguments(*number, partial_json))
-            }
-            (Some(Open::Other), _) | (_, Delta::OtherDelta) => Ok(None),
-            (_, delta) => Err(unreadable(format!("a piece that its block can't have: {}", delta.name()))),
+            (_, "input_json_delta") => return Err(unreadable("arguments of a tool call that didn't begin")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, index: u32, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        match self.open.remove_entry(&index) {
+            Some(block) => self.end_block(block, events),
+            None => Ok(()),
         }
     }
 
-    /// A call without arguments has none told: they are an empty object all the same.
-    fn close(&mut self) -> Option<RunEventBody> {
-        match self.open.take()? {
-            Open::Call { number, input, told: false } => arguments(number, Value::Object(input).to_string()),
-            _ => None,
+    fn end_block(
+        &mut self,
+        (index, open): (u32, Open),
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<(), ApiError> {
+        match open {
+            Open::Call(input) => self.calls.finish_index(Some(index), input, events),
+            Open::Text | Open::Thoughts(_) | Open::Other => Ok(()),
         }
+    }
+
+    fn next_index(&self) -> u32 {
+        self.latest.map_or(0, |latest| latest.saturating_add(1))
+    }
+
+    fn next_thoughts_at(&mut self, index: u32) -> u32 {
+        let number = self.next_thoughts();
+        self.open.insert(index, Open::Thoughts(number));
+        number
     }
 
     fn next_thoughts(&mut self) -> u32 {
@@ -240,75 +234,24 @@ impl MessagesDecoder {
     }
 }
 
-impl Delta {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::TextDelta { .. } => "text_delta",
-            Self::InputJsonDelta { .. } => "input_json_delta",
-            Self::ThinkingDelta { .. } => "thinking_delta",
-            Self::SignatureDelta { .. } => "signature_delta",
-            Self::OtherDelta => "another",
-        }
-    }
+fn text(text: Option<String>) -> Option<RunEventBody> {
+    text.filter(|text| !text.is_empty()).map(RunEventBody::text)
 }
 
-fn said(text: String) -> Option<RunEventBody> {
-    (!text.is_empty()).then(|| RunEventBody::text(text))
-}
-
-fn thought(index: u32, added: Reasoning) -> Option<RunEventBody> {
+fn thoughts(index: u32, added: Reasoning) -> Option<RunEventBody> {
     (added != Reasoning::default()).then_some(RunEventBody::Reasoning { choice: 0, index, added })
 }
 
-fn arguments(index: u32, arguments: String) -> Option<RunEventBody> {
-    (!arguments.is_empty()).then_some(RunEventBody::ToolCall { choice: 0, index, begins: None, arguments })
-}
-
-/// An error within a stream (<https://platform.claude.com/docs/en/api/errors>).
-fn failure(error: &Failure) -> ApiError {
-    let code = match error.kind.as_str() {
-        "overloaded_error" | "rate_limit_error" => ErrorCode::ProviderRateLimited,
-        "authentication_error" | "permission_error" => ErrorCode::ProviderAuth,
-        "billing_error" => ErrorCode::QuotaExceeded,
-        "invalid_request_error" => ErrorCode::InvalidRequest,
-        "not_found_error" => ErrorCode::ModelNotFound,
-        "request_too_large" => ErrorCode::PayloadTooLarge,
-        "timeout_error" => ErrorCode::ProviderTimeout,
-        _ => ErrorCode::ProviderError,
-    };
-    let message = match error.message.as_str() {
-        "" => "it says nothing more",
-        // Its words may show a part of the key.
-        _ if code == ErrorCode::ProviderAuth => "it refused the gateway's key",
-        message => message,
-    };
-    ApiError::new(code, format!("the provider failed: {message}"))
-}
-
-impl Counted {
-    fn take(&mut self, later: Self) {
-        self.input_tokens = later.input_tokens.or(self.input_tokens);
-        self.cache_creation_input_tokens =
-            later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
-        self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
-        self.output_tokens = later.output_tokens.or(self.output_tokens);
-        self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);
-    }
-}
-
-impl From<Counted> for Usage {
-    fn from(counted: Counted) -> Self {
-        let read = counted.cache_read_input_tokens.unwrap_or_default();
-        let written = counted.cache_creation_input_tokens.unwrap_or_default();
-        let fresh = counted.input_tokens.unwrap_or_default();
-        Self {
-            prompt_tokens: fresh.saturating_add(read).saturating_add(written),
-            completion_tokens: counted.output_tokens.unwrap_or_default(),
-            cached_tokens: read,
-            reasoning_tokens: counted
-                .output_tokens_details
-                .and_then(|details| details.thinking_tokens)
-                .unwrap_or_default(),
+/// What a stop reason means (docs/dialects.md has the table).
+fn ending(reason: &str) -> Result<FinishReason, ApiError> {
+    match reason {
+        "end_turn" | "stop_sequence" => Ok(FinishReason::Stop),
+        "tool_use" => Ok(FinishReason::ToolCalls),
+        // A turn that paused, or was compacted, is one that was cut off: its client may ask to go on with it.
+        "max_tokens" | "model_context_window_exceeded" | "pause_turn" | "compaction" => {
+            Ok(FinishReason::Length)
         }
+        "refusal" => Ok(FinishReason::ContentFilter),
+        _ => Err(unknown_finish_reason(reason)),
     }
 }

@@ -421,14 +421,53 @@ fn each_stop_reason_is_known() {
         ("max_tokens", FinishReason::Length),
         ("model_context_window_exceeded", FinishReason::Length),
         ("pause_turn", FinishReason::Length),
-        ("tool_use", FinishReason::ToolCalls),
+        ("compaction", FinishReason::Length),
         ("refusal", FinishReason::ContentFilter),
-        ("something_new", FinishReason::Stop),
     ];
     for (word, finish_reason) in cases {
         let frames: Vec<Value> = [start()].into_iter().chain(stop(word)).collect();
         assert_eq!(events(&frames).unwrap().last(), Some(&RunEventBody::Done { finish_reason }), "{word}");
     }
+}
+
+#[test]
+fn an_unknown_stop_reason_is_an_error_that_shows_it() {
+    let frames: Vec<Value> = [start()].into_iter().chain(stop("something_new")).collect();
+    let error = events(&frames).unwrap_err();
+    assert!(error.code == ErrorCode::ProviderError && error.message.contains("something_new"), "{error}");
+}
+
+#[test]
+fn a_call_ends_the_turn_whatever_the_reason_says() {
+    let call = begin(0, json!({"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}));
+    let frames: Vec<Value> = [start(), call].into_iter().chain(stop("end_turn")).collect();
+    let events = events(&frames).unwrap();
+    assert_eq!(events.last(), Some(&RunEventBody::Done { finish_reason: FinishReason::ToolCalls }));
+    // Arguments that come with the block's beginning count where none follow, and the block's end may be missing.
+    let arguments = |event: &RunEventBody| match event {
+        RunEventBody::ToolCall { arguments, .. } => arguments.clone(),
+        _ => String::new(),
+    };
+    assert_eq!(events.iter().map(arguments).collect::<String>(), "{\"x\":1}");
+}
+
+#[test]
+fn blocks_without_a_beginning_or_a_number_are_read() {
+    let mut frames = vec![
+        start(),
+        json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}}),
+        json!({"type": "content_block_delta", "index": null, "delta": {"type": "thinking_delta", "thinking": "b"}}),
+        json!({"type": "content_block_start", "content_block": {"type": "tool_use", "id": "c", "name": "f"}}),
+        json!({"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": "{}"}}),
+        json!({"type": "content_block_stop"}),
+    ];
+    frames.extend(stop("tool_use"));
+    let kinds: Vec<Value> = events(&frames)
+        .unwrap()
+        .iter()
+        .map(|event| serde_json::to_value(event).unwrap()["event"].clone())
+        .collect();
+    assert_eq!(kinds, ["delta", "reasoning", "tool_call", "tool_call", "usage", "done"]);
 }
 
 #[test]
@@ -451,8 +490,8 @@ fn an_error_or_an_end_in_the_middle_is_an_error() {
     }
     let begun = [start(), begin(0, json!({"type": "text", "text": "a"}))];
     assert!(events(&begun).unwrap_err().message.contains("broke off"));
-    let stray = [start(), delta(0, json!({"type": "text_delta", "text": "a"}))];
-    assert!(events(&stray).unwrap_err().message.contains("text_delta"));
+    let stray = [start(), delta(0, json!({"type": "input_json_delta", "partial_json": "{"}))];
+    assert!(events(&stray).unwrap_err().message.contains("didn't begin"));
     assert!(events(&[json!(["no event"])]).is_err());
 }
 

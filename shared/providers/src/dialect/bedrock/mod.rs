@@ -2,6 +2,7 @@
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>).
 
 mod claude;
+mod event;
 mod messages;
 pub(super) mod request;
 pub(super) mod stream;

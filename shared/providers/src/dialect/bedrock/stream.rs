@@ -1,221 +1,181 @@
 //! The events of an answer: blocks that begin, go on and end, then the reason, then the usage
-//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html>).
+//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html>). An endpoint that
+//! doesn't stream sends the answer of `Converse`.
 
 use std::collections::HashMap;
 
 use hearth_domain::{FinishReason, Reasoning, Usage};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, event::ToolCallBegin};
-use serde::{Deserialize, de::DeserializeOwned};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use serde_json::Value;
 
-use crate::dialect::{Decoder, Frame, broken_off, unreadable};
+use super::event::{Delta, Event, ReasoningDelta, WholeAnswer, WholeBlock};
+use crate::dialect::{
+    Decoder, Frame, broken_off,
+    failure::stated_failure,
+    json,
+    tool_calls::{Piece, ToolCalls},
+    unknown_finish_reason, unreadable,
+};
 
 /// Reads events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::dialect) struct ConverseDecoder {
     usage: Option<Usage>,
-    /// The blocks that go on, by Bedrock's number for them.
-    open: HashMap<u32, Block>,
-    /// How many calls have begun.
-    calls: u32,
-    /// How many blocks of thoughts have.
-    thoughts: u32,
+    /// Which block of thoughts each is, by Bedrock's number for it.
+    thoughts: HashMap<u32, u32>,
+    calls: ToolCalls,
+    /// Bedrock's numbers for the calls that go on.
+    open: Vec<u32>,
+    /// The number of the block that was told last.
+    latest: u32,
     ended: Option<FinishReason>,
 }
 
-/// A block, with its own number among its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Block {
-    Call { index: u32, silent: bool },
-    Thoughts { index: u32 },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BlockStart {
-    content_block_index: u32,
-    #[serde(default)]
-    start: Start,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Start {
-    tool_use: Option<ToolUseStart>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ToolUseStart {
-    tool_use_id: String,
-    name: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BlockDelta {
-    content_block_index: u32,
-    #[serde(default)]
-    delta: Delta,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Delta {
-    text: Option<String>,
-    tool_use: Option<ToolUseDelta>,
-    reasoning_content: Option<ReasoningDelta>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ToolUseDelta {
-    #[serde(default)]
-    input: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReasoningDelta {
-    #[serde(default)]
-    text: String,
-    signature: Option<String>,
-    redacted_content: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BlockStop {
-    content_block_index: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MessageStop {
-    stop_reason: String,
-    #[serde(default)]
-    additional_model_response_fields: Value,
-}
-
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    usage: Option<TokenUsage>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct TokenUsage {
-    input_tokens: u32,
-    output_tokens: u32,
-    cache_read_input_tokens: u32,
-    cache_write_input_tokens: u32,
+impl Default for ConverseDecoder {
+    fn default() -> Self {
+        Self {
+            usage: None,
+            thoughts: HashMap::new(),
+            calls: ToolCalls::new(0),
+            open: Vec::new(),
+            latest: 0,
+            ended: None,
+        }
+    }
 }
 
 impl Decoder for ConverseDecoder {
     fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
-        let data = frame.data;
-        let event = match frame.event {
-            "contentBlockStart" => self.start(read(data)?),
-            "contentBlockDelta" => self.delta(read(data)?)?,
-            "contentBlockStop" => self.stop(&read(data)?),
+        let kind = frame.event;
+        if kind.ends_with("Exception") || kind.ends_with("Error") {
+            return Err(exception(kind, frame.data));
+        }
+        if kind.is_empty() {
+            return self.whole(frame.data);
+        }
+        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
+        let mut events = Vec::new();
+        let index = event.content_block_index.unwrap_or(self.latest);
+        match kind {
+            "contentBlockStart" => {
+                self.latest = index;
+                if let Some(call) = event.start.unwrap_or_default().tool_use {
+                    let piece = Piece {
+                        index: Some(index),
+                        id: call.tool_use_id,
+                        name: call.name,
+                        ..Piece::default()
+                    };
+                    self.calls.take(piece, &mut events)?;
+                    self.open.push(index);
+                }
+            }
+            "contentBlockDelta" => {
+                self.latest = index;
+                self.delta(index, event.delta.unwrap_or_default(), &mut events)?;
+            }
+            "contentBlockStop" if self.open.contains(&index) => {
+                self.open.retain(|open| *open != index);
+                self.calls.finish_index(Some(index), String::new(), &mut events)?;
+            }
             "messageStop" => {
-                let said: MessageStop = read(data)?;
-                self.ended = Some(ending(&said.stop_reason, self.calls > 0)?);
-                let stop = said.additional_model_response_fields["stop_sequence"].as_str();
-                stop.map(|text| RunEventBody::StopText { choice: 0, text: text.to_owned() })
+                self.stop(event.stop_reason.as_deref())?;
+                let stop = event.additional_model_response_fields["stop_sequence"].as_str();
+                events.extend(stop.map(|text| RunEventBody::StopText { choice: 0, text: text.to_owned() }));
             }
-            "metadata" => {
-                self.usage = read::<Metadata>(data)?.usage.map(Into::into);
-                None
-            }
-            exception if exception.ends_with("Exception") || exception.ends_with("Error") => {
-                return Err(failure(exception, data));
-            }
+            "metadata" => self.usage = event.usage.map(Into::into).or(self.usage),
             // `messageStart` says nothing new, nor does what is yet to come.
-            _ => None,
-        };
-        Ok(event.into_iter().collect())
+            _ => {}
+        }
+        Ok(events)
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
-        let reason = self.ended.ok_or_else(broken_off)?;
-        let usage = self.usage.map(|usage| RunEventBody::Usage { usage });
-        Ok(usage.into_iter().chain([RunEventBody::Done { finish_reason: reason }]).collect())
+        let ended = self.ended.ok_or_else(broken_off)?;
+        let mut events = Vec::new();
+        self.calls.finish(&mut events)?;
+        let finish_reason = match ended {
+            FinishReason::Stop if !self.calls.is_empty() => FinishReason::ToolCalls,
+            other => other,
+        };
+        events.extend(self.usage.map(|usage| RunEventBody::Usage { usage }));
+        events.push(RunEventBody::Done { finish_reason });
+        Ok(events)
     }
-}
-
-fn read<T: DeserializeOwned>(data: &str) -> Result<T, ApiError> {
-    serde_json::from_str(data).map_err(unreadable)
 }
 
 impl ConverseDecoder {
-    fn start(&mut self, said: BlockStart) -> Option<RunEventBody> {
-        let ToolUseStart { tool_use_id, name } = said.start.tool_use?;
-        let index = self.calls;
-        self.calls += 1;
-        self.open.insert(said.content_block_index, Block::Call { index, silent: true });
-        let begins = Some(ToolCallBegin { id: tool_use_id, name });
-        Some(RunEventBody::ToolCall { choice: 0, index, begins, arguments: String::new() })
-    }
-
-    fn delta(&mut self, said: BlockDelta) -> Result<Option<RunEventBody>, ApiError> {
-        let number = said.content_block_index;
-        let Delta { text, tool_use, reasoning_content } = said.delta;
-        if let Some(ToolUseDelta { input }) = tool_use.filter(|call| !call.input.is_empty()) {
-            let Some(Block::Call { index, silent }) = self.open.get_mut(&number) else {
+    fn delta(&mut self, index: u32, delta: Delta, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        let Delta { text, tool_use, reasoning_content } = delta;
+        let arguments = tool_use.and_then(|call| call.input).unwrap_or_default();
+        if !arguments.is_empty() {
+            if !self.open.contains(&index) {
                 return Err(unreadable("a tool call without a name"));
-            };
-            *silent = false;
-            let (index, begins) = (*index, None);
-            return Ok(Some(RunEventBody::ToolCall { choice: 0, index, begins, arguments: input }));
+            }
+            self.calls.take(Piece { index: Some(index), arguments, ..Piece::default() }, events)?;
         }
         if let Some(ReasoningDelta { text, signature, redacted_content: encrypted }) = reasoning_content {
-            let index = self.thoughts(number);
-            let added = Reasoning { text, signature, encrypted };
-            return Ok(Some(RunEventBody::Reasoning { choice: 0, index, added }));
+            let added = Reasoning { text: text.unwrap_or_default(), signature, encrypted };
+            events.push(RunEventBody::Reasoning { choice: 0, index: self.thoughts_of(index), added });
         }
-        Ok(text.filter(|text| !text.is_empty()).map(RunEventBody::text))
+        events.extend(text.filter(|text| !text.is_empty()).map(RunEventBody::text));
+        Ok(())
     }
 
     /// Which block of thoughts Bedrock's `number` is: one begins without being announced.
-    fn thoughts(&mut self, number: u32) -> u32 {
-        match self.open.get(&number) {
-            Some(Block::Thoughts { index }) => *index,
-            _ => {
-                let index = self.thoughts;
-                self.thoughts += 1;
-                self.open.insert(number, Block::Thoughts { index });
-                index
-            }
-        }
+    fn thoughts_of(&mut self, number: u32) -> u32 {
+        let next = u32::try_from(self.thoughts.len()).unwrap_or(u32::MAX);
+        *self.thoughts.entry(number).or_insert(next)
     }
 
-    /// A call without arguments is one with an empty object.
-    fn stop(&mut self, said: &BlockStop) -> Option<RunEventBody> {
-        match self.open.remove(&said.content_block_index)? {
-            Block::Call { index, silent: true } => {
-                Some(RunEventBody::ToolCall { choice: 0, index, begins: None, arguments: "{}".to_owned() })
+    fn stop(&mut self, reason: Option<&str>) -> Result<(), ApiError> {
+        self.ended = Some(ending(reason.unwrap_or_default())?);
+        Ok(())
+    }
+
+    /// An answer of `Converse`, or an error in JSON.
+    fn whole(&mut self, data: &str) -> Result<Vec<RunEventBody>, ApiError> {
+        let Some(answer) = json::parse::<WholeAnswer>(data)? else { return Ok(Vec::new()) };
+        let Some(message) = answer.output.and_then(|output| output.message) else {
+            return Err(stated_failure(data).unwrap_or_else(|| unreadable("it has no message")));
+        };
+        let mut events = Vec::new();
+        for (index, block) in (0..).zip(message.content) {
+            let WholeBlock { text, tool_use, reasoning_content } = block;
+            if let Some(call) = tool_use {
+                let arguments = call.input.unwrap_or_default();
+                let piece = Piece { index: Some(index), id: call.tool_use_id, name: call.name, arguments };
+                self.calls.take(piece, &mut events)?;
             }
-            _ => None,
+            let thoughts = reasoning_content.map(|thoughts| {
+                let of = thoughts.reasoning_text.unwrap_or_default();
+                ReasoningDelta { redacted_content: thoughts.redacted_content, ..of }
+            });
+            self.delta(index, Delta { text, tool_use: None, reasoning_content: thoughts }, &mut events)?;
         }
+        self.usage = answer.usage.map(Into::into);
+        self.stop(answer.stop_reason.as_deref())?;
+        events.extend(self.end()?);
+        Ok(events)
     }
 }
 
-/// Why an answer ended. What was no use to Bedrock itself is a failure.
-fn ending(reason: &str, calls: bool) -> Result<FinishReason, ApiError> {
+/// What a stop reason means (docs/dialects.md has the table). What was no use to Bedrock itself is a failure.
+fn ending(reason: &str) -> Result<FinishReason, ApiError> {
     match reason {
+        "end_turn" | "stop_sequence" | "tool_use" => Ok(FinishReason::Stop),
         "max_tokens" | "model_context_window_exceeded" => Ok(FinishReason::Length),
         "guardrail_intervened" | "content_filtered" | "refusal" => Ok(FinishReason::ContentFilter),
         "malformed_model_output" | "malformed_tool_use" => {
             let message = format!("the provider gave the answer up ({reason})");
             Err(ApiError::new(ErrorCode::ProviderError, message))
         }
-        _ if calls => Ok(FinishReason::ToolCalls),
-        _ => Ok(FinishReason::Stop),
+        _ => Err(unknown_finish_reason(reason)),
     }
 }
 
 /// An exception within a stream.
-fn failure(exception: &str, data: &str) -> ApiError {
+fn exception(exception: &str, data: &str) -> ApiError {
     let said: Value = serde_json::from_str(data).unwrap_or_default();
     let message = said["message"].as_str().or(said["originalMessage"].as_str());
     let message = message.unwrap_or("it says nothing more");
@@ -230,17 +190,4 @@ fn failure(exception: &str, data: &str) -> ApiError {
         _ => ErrorCode::ProviderError,
     };
     ApiError::new(code, format!("the provider failed ({exception}): {message}"))
-}
-
-/// What came out of the cache, or went into it, isn't counted as input.
-impl From<TokenUsage> for Usage {
-    fn from(usage: TokenUsage) -> Self {
-        let cache = usage.cache_read_input_tokens.saturating_add(usage.cache_write_input_tokens);
-        Self {
-            prompt_tokens: usage.input_tokens.saturating_add(cache),
-            completion_tokens: usage.output_tokens,
-            cached_tokens: usage.cache_read_input_tokens,
-            reasoning_tokens: 0,
-        }
-    }
 }

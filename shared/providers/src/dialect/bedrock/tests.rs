@@ -309,6 +309,7 @@ fn each_end_has_its_reason() {
         ("guardrail_intervened", Ok(FinishReason::ContentFilter)),
         ("content_filtered", Ok(FinishReason::ContentFilter)),
         ("malformed_tool_use", Err(ErrorCode::ProviderError)),
+        ("what_is_yet_to_come", Err(ErrorCode::ProviderError)),
     ];
     for (reason, expected) in cases {
         let ended = events(&[delta(0, &json!({"text": "a"})), ends(reason)]);

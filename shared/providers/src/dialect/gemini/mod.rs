@@ -3,6 +3,7 @@
 
 mod contents;
 pub(super) mod request;
+mod response;
 pub(super) mod seal;
 pub(super) mod stream;
 

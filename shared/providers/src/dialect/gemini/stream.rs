@@ -1,14 +1,26 @@
 //! The frames of an answer: each is a whole response with some parts more. There is no last frame: the stream
 //! ends after a reason has been given.
 
-use hearth_domain::{FinishReason, Logprob, Reasoning, TokenLogprob, Usage};
+use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, event::ToolCallBegin};
-use rand::distr::{Alphanumeric, SampleString as _};
-use serde::Deserialize;
-use serde_json::Value;
 
-use super::seal::{self, Place};
-use crate::dialect::{Decoder, Frame, broken_off, unreadable};
+use super::{
+    response::{Candidate, FunctionCall, Part, Response},
+    seal::{self, Place},
+};
+use crate::{
+    dialect::{
+        Decoder, Frame, broken_off,
+        failure::{failure, named_failure, stated_failure},
+        json,
+        tool_calls::new_call_id,
+        unknown_finish_reason, unreadable,
+    },
+    lenient::says_something,
+};
+
+/// The most calls of one answer.
+const CALLS_MAX_COUNT: usize = 1024;
 
 /// Reads responses.
 #[derive(Debug, Default)]
@@ -22,8 +34,8 @@ pub(in crate::dialect) struct GeminiDecoder {
 /// One answer, as far as it has come.
 #[derive(Debug, Default)]
 struct Answering {
-    /// How many calls there were.
-    calls: u32,
+    /// The ids of the calls that there were.
+    calls: Vec<String>,
     /// How many blocks of thoughts have begun.
     blocks: u32,
     /// Whether the last of them goes on.
@@ -33,98 +45,26 @@ struct Answering {
     ended: Option<FinishReason>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Response {
-    #[serde(default)]
-    candidates: Vec<Candidate>,
-    prompt_feedback: Option<PromptFeedback>,
-    usage_metadata: Option<UsageMetadata>,
-    error: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PromptFeedback {
-    block_reason: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate {
-    #[serde(default)]
-    index: u32,
-    #[serde(default)]
-    content: Content,
-    finish_reason: Option<String>,
-    finish_message: Option<String>,
-    logprobs_result: Option<LogprobsResult>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Content {
-    #[serde(default)]
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Part {
-    #[serde(default)]
-    text: String,
-    #[serde(default)]
-    thought: bool,
-    thought_signature: Option<String>,
-    function_call: Option<FunctionCall>,
-}
-
-#[derive(Debug, Deserialize)]
-struct FunctionCall {
-    id: Option<String>,
-    name: String,
-    args: Option<Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct LogprobsResult {
-    chosen_candidates: Vec<LogprobCandidate>,
-    top_candidates: Vec<TopCandidates>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct TopCandidates {
-    candidates: Vec<LogprobCandidate>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct LogprobCandidate {
-    token: String,
-    log_probability: f32,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct UsageMetadata {
-    prompt_token_count: u32,
-    /// What Google's own tools have added to the prompt.
-    tool_use_prompt_token_count: u32,
-    candidates_token_count: u32,
-    thoughts_token_count: u32,
-    cached_content_token_count: u32,
-}
-
 impl Decoder for GeminiDecoder {
     fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
-        let response: Response = serde_json::from_str(frame.data).map_err(unreadable)?;
-        if let Some(error) = response.error {
-            return Err(failure(&error));
+        if frame.data.trim() == "[DONE]" {
+            return self.end();
         }
-        if let Some(usage) = response.usage_metadata {
-            self.usage = Some(usage.into());
+        if frame.event == "error" {
+            return Err(named_failure(frame.data));
         }
+        let Some(response) = json::parse::<Response>(frame.data)? else { return Ok(Vec::new()) };
+        if says_something(&response.error) {
+            return Err(failure(&response.error));
+        }
+        if response.candidates.is_empty()
+            && response.usage_metadata.is_none()
+            && response.prompt_feedback.is_none()
+            && let Some(error) = stated_failure(frame.data)
+        {
+            return Err(error);
+        }
+        self.usage = response.usage_metadata.map(Usage::from).or(self.usage);
         self.blocked |= response.prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some());
         let mut events = Vec::new();
         for candidate in response.candidates {
@@ -134,19 +74,32 @@ impl Decoder for GeminiDecoder {
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
-        let reason = match self.candidates.first() {
-            Some(candidate) => candidate.ended.ok_or_else(broken_off)?,
+        let mut reasons = Vec::with_capacity(self.candidates.len());
+        for candidate in &self.candidates {
+            let calls = !candidate.calls.is_empty();
+            reasons.push(match candidate.ended.ok_or_else(broken_off)? {
+                FinishReason::Stop if calls => FinishReason::ToolCalls,
+                reason => reason,
+            });
+        }
+        let done = match reasons.first() {
+            Some(reason) => *reason,
             None if self.blocked => FinishReason::ContentFilter,
             None => return Err(broken_off()),
         };
-        let usage = self.usage.map(|usage| RunEventBody::Usage { usage });
-        Ok(usage.into_iter().chain([RunEventBody::Done { finish_reason: reason }]).collect())
+        let others = (1..).zip(reasons.into_iter().skip(1));
+        let mut events: Vec<RunEventBody> = others
+            .map(|(choice, finish_reason)| RunEventBody::ChoiceDone { choice, finish_reason })
+            .collect();
+        events.extend(self.usage.map(|usage| RunEventBody::Usage { usage }));
+        events.push(RunEventBody::Done { finish_reason: done });
+        Ok(events)
     }
 }
 
 impl GeminiDecoder {
     fn candidate(&mut self, said: Candidate, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
-        let number = said.index;
+        let number = said.index.unwrap_or_default();
         let place = number as usize;
         if place >= hearth_domain::check::MAX_CHOICES as usize {
             return Err(unreadable(format!("a candidate number {number}")));
@@ -156,17 +109,15 @@ impl GeminiDecoder {
         }
         let candidate = &mut self.candidates[place];
         let mut logprobs: Vec<TokenLogprob> = said.logprobs_result.unwrap_or_default().into();
-        for part in said.content.parts {
-            candidate.part(number, part, &mut logprobs, events);
+        for part in said.content.unwrap_or_default().parts {
+            candidate.part(number, part, &mut logprobs, events)?;
         }
         if !logprobs.is_empty() {
             events.push(RunEventBody::Delta { choice: number, text: String::new(), logprobs });
         }
-        if let Some(reason) = said.finish_reason {
-            let reason = ending(&reason, said.finish_message.as_deref(), candidate.calls > 0)?;
-            if candidate.ended.replace(reason).is_none() && number > 0 {
-                events.push(RunEventBody::ChoiceDone { choice: number, finish_reason: reason });
-            }
+        // The last one counts: some servers give one in each frame.
+        if let Some(reason) = said.finish_reason.filter(|reason| !reason.is_empty()) {
+            candidate.ended = ending(&reason, said.finish_message.as_deref())?.or(candidate.ended);
         }
         Ok(())
     }
@@ -180,23 +131,31 @@ impl Answering {
         part: Part,
         logprobs: &mut Vec<TokenLogprob>,
         events: &mut Vec<RunEventBody>,
-    ) {
+    ) -> Result<(), ApiError> {
         let Part { text, thought, thought_signature: seal, function_call } = part;
+        let text = text.unwrap_or_default();
+        let seal = seal.filter(|seal| !seal.is_empty());
         let sealed = |place| seal.as_deref().map(|seal| seal::signature(place, seal));
         if let Some(FunctionCall { id, name, args }) = function_call {
-            let id = id.filter(|id| !id.is_empty()).unwrap_or_else(call_id);
+            let Some(name) = name.filter(|name| !name.is_empty()) else {
+                return Err(unreadable("a tool call without a name"));
+            };
+            let id = id.filter(|id| !self.calls.contains(id)).unwrap_or_else(new_call_id);
             let signature = sealed(Place::Call(&id));
-            let begins = Some(ToolCallBegin { id, name });
-            let arguments =
-                args.filter(|args| !args.is_null()).map_or("{}".to_owned(), |args| args.to_string());
+            let begins = Some(ToolCallBegin { id: id.clone(), name });
+            let arguments = args.filter(|args| !args.trim().is_empty()).unwrap_or_else(|| "{}".to_owned());
+            let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
             self.thinking = false;
             self.seal(choice, signature, events);
-            events.push(RunEventBody::ToolCall { choice, index: self.calls, begins, arguments });
-            self.calls += 1;
+            events.push(RunEventBody::ToolCall { choice, index, begins, arguments });
+            if self.calls.len() >= CALLS_MAX_COUNT {
+                return Err(unreadable(format!("it has more than {CALLS_MAX_COUNT} tool calls")));
+            }
+            self.calls.push(id);
         } else if thought {
             let signature = sealed(Place::Thought);
             if text.is_empty() && signature.is_none() {
-                return;
+                return Ok(());
             }
             if !self.thinking {
                 self.blocks += 1;
@@ -215,6 +174,7 @@ impl Answering {
             }
             self.seal(choice, sealed(Place::Text(from, self.text)), events);
         }
+        Ok(())
     }
 
     /// Gives a seal that isn't on thoughts a block of its own.
@@ -228,24 +188,23 @@ impl Answering {
     }
 }
 
-/// An id for a call that has none: nothing else in the conversation has it.
-fn call_id() -> String {
-    format!("call_{}", Alphanumeric.sample_string(&mut rand::rng(), 24))
-}
-
-/// Why an answer ended. What was no use to Google itself is a failure.
-fn ending(reason: &str, message: Option<&str>, calls: bool) -> Result<FinishReason, ApiError> {
+/// What a finish reason means (docs/dialects.md has the table); nothing for the one that Google doesn't use. What was no
+/// use to Google itself is a failure.
+fn ending(reason: &str, message: Option<&str>) -> Result<Option<FinishReason>, ApiError> {
     match reason {
-        "MAX_TOKENS" => Ok(FinishReason::Length),
+        "FINISH_REASON_UNSPECIFIED" => Ok(None),
+        "STOP" => Ok(Some(FinishReason::Stop)),
+        "MAX_TOKENS" => Ok(Some(FinishReason::Length)),
         "SAFETY"
         | "RECITATION"
         | "LANGUAGE"
         | "BLOCKLIST"
         | "PROHIBITED_CONTENT"
         | "SPII"
+        | "MODEL_ARMOR"
         | "IMAGE_SAFETY"
         | "IMAGE_PROHIBITED_CONTENT"
-        | "IMAGE_RECITATION" => Ok(FinishReason::ContentFilter),
+        | "IMAGE_RECITATION" => Ok(Some(FinishReason::ContentFilter)),
         "MALFORMED_FUNCTION_CALL"
         | "MALFORMED_RESPONSE"
         | "UNEXPECTED_TOOL_CALL"
@@ -256,46 +215,6 @@ fn ending(reason: &str, message: Option<&str>, calls: bool) -> Result<FinishReas
             let message = format!("the provider gave the answer up ({reason}){message}");
             Err(ApiError::new(ErrorCode::ProviderError, message))
         }
-        _ if calls => Ok(FinishReason::ToolCalls),
-        _ => Ok(FinishReason::Stop),
-    }
-}
-
-/// An error within a stream (<https://cloud.google.com/apis/design/errors>).
-fn failure(error: &Value) -> ApiError {
-    let message = error["message"].as_str().unwrap_or("it says nothing more");
-    let code = match (error["code"].as_u64(), error["status"].as_str()) {
-        (Some(429), _) | (_, Some("RESOURCE_EXHAUSTED")) => ErrorCode::ProviderRateLimited,
-        (Some(504), _) | (_, Some("DEADLINE_EXCEEDED")) => ErrorCode::ProviderTimeout,
-        _ => ErrorCode::ProviderError,
-    };
-    ApiError::new(code, format!("the provider failed: {message}"))
-}
-
-impl From<LogprobsResult> for Vec<TokenLogprob> {
-    fn from(result: LogprobsResult) -> Self {
-        let mut tops = result.top_candidates.into_iter();
-        let mut token = |chosen: LogprobCandidate| {
-            let top = tops.next().unwrap_or_default().candidates;
-            TokenLogprob { token: chosen.into(), top: top.into_iter().map(Into::into).collect() }
-        };
-        result.chosen_candidates.into_iter().map(&mut token).collect()
-    }
-}
-
-impl From<LogprobCandidate> for Logprob {
-    fn from(candidate: LogprobCandidate) -> Self {
-        Self { bytes: candidate.token.into_bytes(), logprob: candidate.log_probability }
-    }
-}
-
-impl From<UsageMetadata> for Usage {
-    fn from(usage: UsageMetadata) -> Self {
-        Self {
-            prompt_tokens: usage.prompt_token_count.saturating_add(usage.tool_use_prompt_token_count),
-            completion_tokens: usage.candidates_token_count.saturating_add(usage.thoughts_token_count),
-            cached_tokens: usage.cached_content_token_count,
-            reasoning_tokens: usage.thoughts_token_count,
-        }
+        _ => Err(unknown_finish_reason(reason)),
     }
 }

@@ -445,7 +445,7 @@ fn each_end_has_its_reason() {
         ("BLOCKLIST", Ok(FinishReason::ContentFilter)),
         ("PROHIBITED_CONTENT", Ok(FinishReason::ContentFilter)),
         ("SPII", Ok(FinishReason::ContentFilter)),
-        ("WHAT_IS_YET_TO_COME", Ok(FinishReason::Stop)),
+        ("WHAT_IS_YET_TO_COME", Err(ErrorCode::ProviderError)),
         ("MALFORMED_FUNCTION_CALL", Err(ErrorCode::ProviderError)),
         ("OTHER", Err(ErrorCode::ProviderError)),
     ];

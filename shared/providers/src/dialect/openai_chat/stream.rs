@@ -1,11 +1,19 @@
-//! The frames of an answer: chunks, and `[DONE]`.
+//! The frames of an answer: chunks, and `[DONE]`. A server that can't stream sends the whole completion in one.
 
-use hearth_domain::{FinishReason, Logprob, Reasoning, TokenLogprob, Usage};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, event::ToolCallBegin};
-use serde::Deserialize;
-use serde_json::Value;
+use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage, check::MAX_CHOICES};
+use hearth_wire::{ApiError, RunEventBody};
 
-use crate::dialect::{Decoder, Frame, broken_off, unreadable};
+use super::chunk::{CallDelta, Chunk, ChunkChoice, Delta, LogprobEntry};
+use crate::{
+    dialect::{
+        Decoder, Frame, broken_off,
+        failure::{failure, named_failure, stated_failure},
+        json,
+        tool_calls::{Piece, ToolCalls},
+        unknown_finish_reason, unreadable,
+    },
+    lenient::says_something,
+};
 
 /// Reads chunks.
 #[derive(Debug, Default)]
@@ -15,97 +23,21 @@ pub(in crate::dialect) struct ChatDecoder {
 }
 
 /// One answer, as far as it has come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Choice {
-    /// How many calls have begun.
-    calls: u32,
+    calls: ToolCalls,
     refused: bool,
-    ended: Option<FinishReason>,
+    /// Whether anything of it has come: a whole message after its pieces says nothing new.
+    begun: bool,
+    ended: Option<Ending>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<ChunkChoice>,
-    usage: Option<ChunkUsage>,
-    error: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ChunkChoice {
-    #[serde(default)]
-    index: u32,
-    #[serde(default)]
-    delta: Delta,
-    finish_reason: Option<String>,
-    /// vLLM's word for the stop text that was met; a token's number where that ended the answer.
-    #[serde(default)]
-    stop_reason: Value,
-    logprobs: Option<Logprobs>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Delta {
-    content: Option<String>,
-    refusal: Option<String>,
-    /// DeepSeek's name for thoughts, taken over by vLLM, xAI and others.
-    reasoning_content: Option<String>,
-    /// OpenRouter's, Groq's and Ollama's.
-    reasoning: Option<String>,
-    #[serde(default)]
-    tool_calls: Option<Vec<CallDelta>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CallDelta {
-    index: Option<u32>,
-    id: Option<String>,
-    #[serde(default)]
-    function: FunctionDelta,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct FunctionDelta {
-    name: Option<String>,
-    /// A JSON text; some servers give the object itself.
-    arguments: Option<Value>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Logprobs {
-    content: Option<Vec<LogprobEntry>>,
-}
-
-/// A token, as the responses' API writes it too.
-#[derive(Debug, Deserialize)]
-pub(in crate::dialect) struct LogprobEntry {
-    token: String,
-    logprob: f32,
-    bytes: Option<Vec<u8>>,
-    #[serde(default)]
-    top_logprobs: Vec<LogprobEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ChunkUsage {
-    #[serde(default)]
-    prompt_tokens: u32,
-    #[serde(default)]
-    completion_tokens: u32,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    /// DeepSeek's name for cached tokens.
-    prompt_cache_hit_tokens: Option<u32>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u32>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u32>,
+/// Why the provider ended an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    Length,
+    ContentFilter,
 }
 
 impl Decoder for ChatDecoder {
@@ -113,13 +45,22 @@ impl Decoder for ChatDecoder {
         if frame.data.trim() == "[DONE]" {
             return self.end();
         }
-        let chunk: Chunk = serde_json::from_str(frame.data).map_err(unreadable)?;
-        if let Some(error) = chunk.error {
-            return Err(failure(&error));
+        if frame.event == "error" {
+            return Err(named_failure(frame.data));
         }
-        if let Some(usage) = chunk.usage {
-            self.usage = Some(usage.into());
+        let Some(chunk) = json::parse::<Chunk>(frame.data)? else { return Ok(Vec::new()) };
+        if says_something(&chunk.error) {
+            return Err(failure(&chunk.error));
         }
+        if chunk.choices.is_empty()
+            && chunk.usage.is_none()
+            && let Some(error) = stated_failure(frame.data)
+        {
+            return Err(error);
+        }
+        let usage = chunk.usage.map(Usage::from);
+        // Some send zeros in every chunk but one.
+        self.usage = usage.filter(|usage| *usage != Usage::default()).or(self.usage).or(usage);
         let mut events = Vec::new();
         for choice in chunk.choices {
             self.choice(choice, &mut events)?;
@@ -128,129 +69,108 @@ impl Decoder for ChatDecoder {
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
-        let reason = self.choices.first().and_then(|choice| choice.ended).ok_or_else(broken_off)?;
-        let usage = self.usage.map(|usage| RunEventBody::Usage { usage });
-        Ok(usage.into_iter().chain([RunEventBody::Done { finish_reason: reason }]).collect())
+        let mut events = Vec::new();
+        let mut reasons = Vec::with_capacity(self.choices.len());
+        for choice in &mut self.choices {
+            choice.calls.finish(&mut events)?;
+            reasons.push(choice.finish_reason().ok_or_else(broken_off)?);
+        }
+        let done = *reasons.first().ok_or_else(broken_off)?;
+        events.extend(
+            (1..)
+                .zip(reasons.into_iter().skip(1))
+                .map(|(choice, finish_reason)| RunEventBody::ChoiceDone { choice, finish_reason }),
+        );
+        events.extend(self.usage.map(|usage| RunEventBody::Usage { usage }));
+        events.push(RunEventBody::Done { finish_reason: done });
+        Ok(events)
     }
 }
 
 impl ChatDecoder {
-    fn choice(&mut self, said: ChunkChoice, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
-        let number = said.index;
-        let place = number as usize;
-        if place >= hearth_domain::check::MAX_CHOICES as usize {
+    fn choice(&mut self, chunk: ChunkChoice, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        let number = chunk.index.unwrap_or_default();
+        if number >= MAX_CHOICES {
             return Err(unreadable(format!("a choice number {number}")));
         }
-        if place >= self.choices.len() {
-            self.choices.resize_with(place + 1, Choice::default);
+        for new in (0..=number).skip(self.choices.len()) {
+            self.choices.push(Choice::new(new));
         }
-        let choice = &mut self.choices[place];
-        let thoughts = said.delta.reasoning_content.or(said.delta.reasoning);
-        if let Some(text) = thoughts.filter(|text| !text.is_empty()) {
-            let added = Reasoning { text, ..Reasoning::default() };
-            events.push(RunEventBody::Reasoning { choice: number, index: 0, added });
+        if says_something(&chunk.error) {
+            return Err(failure(&chunk.error));
         }
-        let logprobs = said.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
-        let logprobs: Vec<TokenLogprob> = logprobs.into_iter().map(Into::into).collect();
-        let text = said.delta.content.unwrap_or_default();
-        if !text.is_empty() || !logprobs.is_empty() {
-            events.push(RunEventBody::Delta { choice: number, text, logprobs });
-        }
-        if let Some(text) = said.delta.refusal.filter(|text| !text.is_empty()) {
-            choice.refused = true;
-            events.push(RunEventBody::Refusal { choice: number, text });
-        }
-        for call in said.delta.tool_calls.unwrap_or_default() {
-            events.extend(choice.call(number, call)?);
-        }
-        if let (Some(_), Value::String(text)) = (&said.finish_reason, said.stop_reason) {
-            events.push(RunEventBody::StopText { choice: number, text });
-        }
-        if let Some(reason) = said.finish_reason {
-            let reason = match reason.as_str() {
-                "length" | "max_tokens" | "model_length" => FinishReason::Length,
-                "content_filter" => FinishReason::ContentFilter,
-                _ if choice.refused => FinishReason::ContentFilter,
-                _ if choice.calls > 0 => FinishReason::ToolCalls,
-                _ => FinishReason::Stop,
-            };
-            if choice.ended.replace(reason).is_none() && number > 0 {
-                events.push(RunEventBody::ChoiceDone { choice: number, finish_reason: reason });
-            }
-        }
+        let choice = &mut self.choices[number as usize];
+        let delta = chunk.delta.or(chunk.message.filter(|_| !choice.begun)).unwrap_or_default();
+        let logprobs = chunk.logprobs.unwrap_or_default().content;
+        let logprobs = logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
+        choice.delta(number, delta, logprobs, events)?;
+        // While it goes on some send an empty reason, or the word.
+        let reason = chunk.finish_reason.filter(|reason| !matches!(reason.as_str(), "" | "null"));
+        let Some(reason) = reason else { return Ok(()) };
+        events.extend(chunk.stop_reason.map(|text| RunEventBody::StopText { choice: number, text }));
+        choice.ended = Some(ending(&reason)?);
         Ok(())
     }
 }
 
 impl Choice {
-    fn call(&mut self, number: u32, call: CallDelta) -> Result<Option<RunEventBody>, ApiError> {
-        let begins = call.function.name.filter(|name| !name.is_empty()).filter(|_| {
-            // A vendor may repeat the name in each piece of a call.
-            call.index.is_none_or(|index| index >= self.calls)
-        });
-        let index = call.index.unwrap_or_else(|| match begins {
-            Some(_) => self.calls,
-            None => self.calls.saturating_sub(1),
-        });
-        let begins = match begins {
-            Some(name) => {
-                let id =
-                    call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{number}_{index}"));
-                self.calls = index + 1;
-                Some(ToolCallBegin { id, name })
-            }
-            None if index < self.calls => None,
-            None => return Err(unreadable("a tool call without a name")),
-        };
-        let arguments = match call.function.arguments {
-            Some(Value::String(text)) => text,
-            Some(Value::Null) | None => String::new(),
-            Some(object) => object.to_string(),
-        };
-        let nothing = begins.is_none() && arguments.is_empty();
-        Ok((!nothing).then_some(RunEventBody::ToolCall { choice: number, index, begins, arguments }))
+    fn new(number: u32) -> Self {
+        Self { calls: ToolCalls::new(number), refused: false, begun: false, ended: None }
     }
-}
 
-/// An error within a stream: OpenAI's envelope, or what stands in its place. Of those that pass others' errors on,
-/// OpenRouter for one, the code is a status, of which 529 is Anthropic's for being overloaded.
-pub(in crate::dialect) fn failure(error: &Value) -> ApiError {
-    let message = error["message"].as_str().or(error.as_str()).unwrap_or("it says nothing more");
-    let code = error["code"].as_str().or(error["type"].as_str()).unwrap_or_default();
-    let kind = match (code, error["code"].as_u64()) {
-        (_, Some(429 | 529)) => ErrorCode::ProviderRateLimited,
-        (code, _) if ["rate_limit", "overloaded"].iter().any(|word| code.contains(word)) => {
-            ErrorCode::ProviderRateLimited
+    fn delta(
+        &mut self,
+        choice: u32,
+        delta: Delta,
+        logprobs: Vec<TokenLogprob>,
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<(), ApiError> {
+        let before = events.len();
+        let thoughts = [delta.reasoning_content.all(), delta.reasoning.all(), delta.content.thoughts];
+        if let Some(text) = thoughts.into_iter().find(|text| !text.is_empty()) {
+            let added = Reasoning { text, ..Reasoning::default() };
+            events.push(RunEventBody::Reasoning { choice, index: 0, added });
         }
-        ("context_length_exceeded", _) => ErrorCode::ContextLengthExceeded,
-        _ => ErrorCode::ProviderError,
-    };
-    ApiError::new(kind, format!("the provider failed: {message}"))
-}
-
-impl From<LogprobEntry> for TokenLogprob {
-    fn from(entry: LogprobEntry) -> Self {
-        let top = entry.top_logprobs.iter().map(LogprobEntry::one).collect();
-        Self { token: entry.one(), top }
-    }
-}
-
-impl LogprobEntry {
-    fn one(&self) -> Logprob {
-        let bytes = self.bytes.clone().unwrap_or_else(|| self.token.as_bytes().to_vec());
-        Logprob { bytes, logprob: self.logprob }
-    }
-}
-
-impl From<ChunkUsage> for Usage {
-    fn from(usage: ChunkUsage) -> Self {
-        let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
-        let reasoning = usage.completion_tokens_details.and_then(|details| details.reasoning_tokens);
-        Self {
-            prompt_tokens: usage.prompt_tokens,
-            completion_tokens: usage.completion_tokens,
-            cached_tokens: cached.or(usage.prompt_cache_hit_tokens).unwrap_or_default(),
-            reasoning_tokens: reasoning.unwrap_or_default(),
+        let text = delta.content.text;
+        if !text.is_empty() || !logprobs.is_empty() {
+            events.push(RunEventBody::Delta { choice, text, logprobs });
         }
+        if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
+            self.refused = true;
+            events.push(RunEventBody::Refusal { choice, text });
+        }
+        let old = delta
+            .function_call
+            .map(|function| CallDelta { function: Some(function), ..CallDelta::default() });
+        for CallDelta { index, id, function } in delta.tool_calls.into_iter().chain(old) {
+            let function = function.unwrap_or_default();
+            let arguments = function.arguments.unwrap_or_default();
+            self.calls.take(Piece { index, id, name: function.name, arguments }, events)?;
+        }
+        self.begun |= events.len() > before;
+        Ok(())
+    }
+
+    /// Why it ended, once the provider has said so. Calls, and a refusal, say more than `stop`.
+    fn finish_reason(&self) -> Option<FinishReason> {
+        Some(match self.ended? {
+            Ending::Length => FinishReason::Length,
+            Ending::ContentFilter => FinishReason::ContentFilter,
+            Ending::Whole if self.refused => FinishReason::ContentFilter,
+            Ending::Whole if !self.calls.is_empty() => FinishReason::ToolCalls,
+            Ending::Whole => FinishReason::Stop,
+        })
+    }
+}
+
+/// What a finish reason means (docs/dialects.md has the table). Beside OpenAI's there are DeepSeek's, Mistral's,
+/// OpenRouter's, Hugging Face's, Together's and Zhipu's; proxies pass on Anthropic's and Google's.
+fn ending(reason: &str) -> Result<Ending, ApiError> {
+    match reason.to_lowercase().as_str() {
+        "stop" | "tool_calls" | "function_call" | "tool_use" | "eos" | "eos_token" | "stop_sequence"
+        | "end_turn" | "complete" => Ok(Ending::Whole),
+        "length" | "max_tokens" | "model_length" | "model_context_window_exceeded" => Ok(Ending::Length),
+        "content_filter" | "sensitive" | "safety" | "refusal" => Ok(Ending::ContentFilter),
+        _ => Err(unknown_finish_reason(reason)),
     }
 }

@@ -215,6 +215,61 @@ fn refusals_and_stop_texts_are_told_apart() {
 }
 
 #[test]
+fn an_unknown_finish_reason_is_an_error_that_shows_it() {
+    for reason in ["error", "insufficient_system_resource", "abort", "brand_new"] {
+        let begun = chunk(json!({"content": "a"}), None);
+        let error = events(&[begun, chunk(json!({}), Some(reason))]).unwrap_err();
+        assert!(error.code.as_str() == "provider_error" && error.message.contains(reason), "{error}");
+    }
+    for (reason, finish_reason) in [
+        ("eos_token", FinishReason::Stop),
+        ("MAX_TOKENS", FinishReason::Length),
+        ("sensitive", FinishReason::ContentFilter),
+    ] {
+        assert_eq!(
+            events(&[chunk(json!({}), Some(reason))]).unwrap(),
+            [RunEventBody::Done { finish_reason }]
+        );
+    }
+}
+
+#[test]
+fn half_of_several_answers_is_an_error() {
+    let choice = |index: u32, finish: Option<&str>| json!({"choices": [{"index": index, "delta": {"content": "a"}, "finish_reason": finish}]});
+    assert!(events(&[choice(0, Some("stop")), choice(1, None)]).is_err());
+    assert!(events(&[choice(1, Some("stop"))]).is_err());
+}
+
+#[test]
+fn content_in_parts_is_text_and_thoughts() {
+    let thinking = json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "reference", "reference_ids": [1]}]});
+    let text = json!({"content": [{"type": "text", "text": "It"}, {"type": "text", "text": " is"}, null]});
+    let events =
+        events(&[chunk(thinking, None), chunk(text, None), chunk(json!({"content": 7}), Some("stop"))])
+            .unwrap();
+    let told: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    let done = json!({"event": "done", "finish_reason": "stop"});
+    assert_eq!(
+        told,
+        [
+            json!({"event": "reasoning", "index": 0, "text": "Hm."}),
+            json!({"event": "delta", "text": "It is"}),
+            done
+        ]
+    );
+}
+
+#[test]
+fn the_last_usage_that_counts_anything_is_taken() {
+    let usage =
+        |prompt: Value| json!({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": null}});
+    let end = chunk(json!({}), Some("stop"));
+    let events =
+        events(&[usage(json!(null)), usage(json!(1)), end, usage(json!(7)), usage(json!(0))]).unwrap();
+    assert!(matches!(events[0], RunEventBody::Usage { usage } if usage.prompt_tokens == 7), "{events:?}");
+}
+
+#[test]
 fn an_error_or_an_end_in_the_middle_is_an_error() {
     let begun = chunk(json!({"content": "a"}), None);
     let broken = events(std::slice::from_ref(&begun)).unwrap_err();

@@ -1,106 +1,67 @@
-//! The frames of an answer: events, whose `type` says what they tell.
+//! The frames of an answer: events, whose `type` says what they tell. A server that can't stream sends the whole
+//! response in one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use hearth_domain::{FinishReason, Reasoning, Usage};
-use hearth_wire::{ApiError, RunEventBody, event::ToolCallBegin};
-use serde::Deserialize;
-use serde_json::Value;
+use hearth_domain::{FinishReason, Reasoning};
+use hearth_wire::{ApiError, RunEventBody};
 
-use super::seal;
-use crate::dialect::{
-    Decoder, Frame, broken_off,
-    openai_chat::stream::{LogprobEntry, failure},
-    unreadable,
+use super::{
+    event::{Event, OutputItem, Part, Response},
+    seal,
+};
+use crate::{
+    dialect::{
+        Decoder, Frame, broken_off,
+        failure::{failure, named_failure, stated_failure},
+        json,
+        openai_chat::chunk::LogprobEntry,
+        tool_calls::{Piece, ToolCalls},
+        unknown_finish_reason, unreadable,
+    },
+    lenient::says_something,
 };
 
+/// The most items of one output.
+const ITEMS_MAX_COUNT: usize = 10_000;
+
 /// Reads events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::dialect) struct ResponsesDecoder {
-    /// The items that are thoughts or calls, by their place in the output.
-    items: HashMap<u32, Item>,
-    thoughts: u32,
-    calls: u32,
+    /// The items that are thoughts, by their place in the output.
+    thoughts: HashMap<u32, Thoughts>,
+    calls: ToolCalls,
+    /// The places of calls that have begun.
+    open: HashSet<u32>,
+    /// The places of messages of which some text came.
+    texts: HashSet<u32>,
+    /// The place that the last event was about.
+    latest: u32,
     refused: bool,
+    begun: bool,
 }
 
-/// An item, as far as it has come.
+/// A block of thoughts, as far as it has come.
 #[derive(Debug, Clone, Copy)]
-struct Item {
-    /// Which block of thoughts it is, or which call, from 0.
+struct Thoughts {
+    /// Which block it is, from 0.
     number: u32,
     /// Whether there is any text of it.
     told: bool,
 }
 
-#[derive(Debug, Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    output_index: u32,
-    #[serde(default)]
-    summary_index: u32,
-    /// A text, in the events that are read.
-    #[serde(default)]
-    delta: Value,
-    #[serde(default)]
-    logprobs: Option<Vec<LogprobEntry>>,
-    item: Option<OutputItem>,
-    response: Option<Response>,
-    /// An error's, in its own event.
-    #[serde(flatten)]
-    rest: serde_json::Map<String, Value>,
-}
-
-#[derive(Debug, Deserialize)]
-struct OutputItem {
-    #[serde(rename = "type")]
-    kind: String,
-    call_id: Option<String>,
-    name: Option<String>,
-    arguments: Option<String>,
-    encrypted_content: Option<String>,
-    summary: Option<Vec<Summary>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Summary {
-    #[serde(default)]
-    text: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Response {
-    usage: Option<ResponseUsage>,
-    error: Option<Value>,
-    incomplete_details: Option<Incomplete>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Incomplete {
-    reason: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ResponseUsage {
-    input_tokens: u32,
-    input_tokens_details: Option<InputDetails>,
-    output_tokens: u32,
-    output_tokens_details: Option<OutputDetails>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct InputDetails {
-    cached_tokens: u32,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: u32,
+impl Default for ResponsesDecoder {
+    fn default() -> Self {
+        Self {
+            thoughts: HashMap::new(),
+            calls: ToolCalls::new(0),
+            open: HashSet::new(),
+            texts: HashSet::new(),
+            latest: 0,
+            refused: false,
+            begun: false,
+        }
+    }
 }
 
 impl Decoder for ResponsesDecoder {
@@ -108,52 +69,62 @@ impl Decoder for ResponsesDecoder {
         if frame.data.trim() == "[DONE]" {
             return self.end();
         }
-        let event: Event = serde_json::from_str(frame.data).map_err(unreadable)?;
-        let place = event.output_index;
-        let delta = event.delta.as_str().unwrap_or_default().to_owned();
-        match event.kind.as_str() {
+        let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
+        let kind = event.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(frame.event);
+        if says_something(&event.error) && event.object.as_deref() != Some("response") {
+            return Err(failure(&event.error));
+        }
+        let place = event.output_index.unwrap_or(self.latest);
+        self.latest = place;
+        let mut events = Vec::new();
+        match kind {
             "response.output_text.delta" => {
-                let logprobs = event.logprobs.unwrap_or_default().into_iter().map(Into::into).collect();
-                Ok(vec![RunEventBody::Delta { choice: 0, text: delta, logprobs }])
+                let text = event.delta.unwrap_or_default();
+                let logprobs = event.logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
+                self.note_text(place)?;
+                events.push(RunEventBody::Delta { choice: 0, text, logprobs });
+            }
+            "response.output_text.done" => {
+                let part = Part { text: event.text, refusal: None };
+                self.message(place, vec![part], &mut events)?;
             }
             "response.refusal.delta" => {
                 self.refused = true;
-                Ok(vec![RunEventBody::Refusal { choice: 0, text: delta }])
+                self.note_text(place)?;
+                events.push(RunEventBody::Refusal { choice: 0, text: event.delta.unwrap_or_default() });
             }
-            "response.output_item.added" => {
-                let item = event.item.ok_or_else(|| unreadable("an item that isn't there"))?;
-                Ok(self.begin(place, item)?.into_iter().collect())
-            }
-            "response.output_item.done" => match event.item {
-                Some(item) => self.finish(place, item),
-                None => Ok(Vec::new()),
-            },
+            "response.output_item.added" => self.begin(place, event.item.unwrap_or_default(), &mut events)?,
+            "response.output_item.done" => self.finish(place, event.item.unwrap_or_default(), &mut events)?,
             "response.function_call_arguments.delta" => {
-                let item =
-                    self.items.get_mut(&place).ok_or_else(|| unreadable("a call that didn't begin"))?;
-                item.told |= !delta.is_empty();
-                Ok(vec![arguments(item.number, delta)])
+                if !self.open.contains(&place) {
+                    return Err(unreadable("a call that didn't begin"));
+                }
+                let arguments = event.delta.unwrap_or_default();
+                self.calls.take(Piece { index: Some(place), arguments, ..Piece::default() }, &mut events)?;
             }
             // Parts of a summary are paragraphs.
-            "response.reasoning_summary_part.added" if event.summary_index > 0 => {
-                Ok(vec![self.think(place, "\n\n".to_owned())])
+            "response.reasoning_summary_part.added" if event.summary_index > Some(0) => {
+                events.push(self.think(place, "\n\n".to_owned())?);
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                Ok(vec![self.think(place, delta)])
+                events.push(self.think(place, event.delta.unwrap_or_default())?);
             }
-            "response.completed" => Ok(self.done(event.response, false)),
-            "response.incomplete" => Ok(self.done(event.response, true)),
+            "response.completed" => return self.done(event.response.unwrap_or_default(), "completed"),
+            "response.incomplete" => return self.done(event.response.unwrap_or_default(), "incomplete"),
             "response.failed" | "response.cancelled" => {
-                Err(failure(&event.response.and_then(|response| response.error).unwrap_or_default()))
+                return Err(failure(&event.response.unwrap_or_default().error));
             }
-            // The event's own fields; some servers have an envelope, as in other answers.
-            "error" => {
-                let envelope = event.rest.get("error").filter(|error| error.is_object()).cloned();
-                Err(failure(&envelope.unwrap_or(Value::Object(event.rest))))
+            "error" => return Err(named_failure(frame.data)),
+            "" if event.object.as_deref() == Some("response") => {
+                let response = json::parse::<Response>(frame.data)?.unwrap_or_default();
+                return self.done(response, "");
             }
+            "" => return stated_failure(frame.data).map_or(Ok(events), Err),
             // Beginnings, ends that tell again what was told, and what is not asked for.
-            _ => Ok(Vec::new()),
+            _ => {}
         }
+        self.begun |= !events.is_empty();
+        Ok(events)
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
@@ -164,103 +135,135 @@ impl Decoder for ResponsesDecoder {
 
 impl ResponsesDecoder {
     /// Takes an item that is added. Texts are known by their deltas.
-    fn begin(&mut self, place: u32, item: OutputItem) -> Result<Option<RunEventBody>, ApiError> {
-        match item.kind.as_str() {
-            "reasoning" => {
-                self.block(place);
-                Ok(None)
+    fn begin(
+        &mut self,
+        place: u32,
+        item: OutputItem,
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<(), ApiError> {
+        match item.kind.as_deref() {
+            Some("reasoning") => self.block(place).map(|_| ()),
+            Some("function_call") => {
+                self.open.insert(place);
+                let (id, name, index) = (item.call_id, item.name, Some(place));
+                self.calls.take(Piece { index, id, name, arguments: String::new() }, events)
             }
-            "function_call" => {
-                let (Some(id), Some(name)) = (item.call_id, item.name) else {
-                    return Err(unreadable("a call without an id or a name"));
-                };
-                let (index, begins) = (self.calls, Some(ToolCallBegin { id, name }));
-                self.calls += 1;
-                self.items.insert(place, Item { number: index, told: false });
-                Ok(Some(RunEventBody::ToolCall { choice: 0, index, begins, arguments: String::new() }))
-            }
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 
     /// Takes an item that is done: what of it came in no delta.
-    fn finish(&mut self, place: u32, mut item: OutputItem) -> Result<Vec<RunEventBody>, ApiError> {
-        let mut events = Vec::new();
-        match item.kind.as_str() {
-            "function_call" => {
+    fn finish(
+        &mut self,
+        place: u32,
+        mut item: OutputItem,
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<(), ApiError> {
+        match item.kind.as_deref() {
+            Some("function_call") => {
                 let whole = item.arguments.take().unwrap_or_default();
-                if !self.items.contains_key(&place) {
-                    events.extend(self.begin(place, item)?);
+                if !self.open.contains(&place) {
+                    self.begin(place, item, events)?;
                 }
-                if let Some(call) = self.items.get_mut(&place).filter(|call| !call.told && !whole.is_empty())
-                {
-                    call.told = true;
-                    events.push(arguments(call.number, whole));
-                }
+                self.calls.finish_index(Some(place), whole, events)
             }
-            "reasoning" => {
-                let Item { number, told } = *self.block(place);
-                let text = if told { String::new() } else { joined(item.summary.unwrap_or_default()) };
+            Some("reasoning") => {
+                let Thoughts { number, told } = *self.block(place)?;
+                let parts = if item.summary.is_empty() { item.content } else { item.summary };
+                let text = if told { String::new() } else { joined(parts) };
                 let encrypted = item.encrypted_content.as_deref().map(seal::marked);
                 if encrypted.is_some() || !text.is_empty() {
+                    self.block(place)?.told = true;
                     let added = Reasoning { text, signature: None, encrypted };
                     events.push(RunEventBody::Reasoning { choice: 0, index: number, added });
                 }
+                Ok(())
             }
-            _ => {}
+            Some("message") => self.message(place, item.content, events),
+            _ => Ok(()),
         }
-        Ok(events)
     }
 
-    fn think(&mut self, place: u32, text: String) -> RunEventBody {
-        let block = self.block(place);
+    /// The whole of a message; nothing if some of it came before.
+    fn message(
+        &mut self,
+        place: u32,
+        parts: Vec<Part>,
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<(), ApiError> {
+        if self.texts.contains(&place) {
+            return Ok(());
+        }
+        for Part { text, refusal } in parts {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                self.note_text(place)?;
+                events.push(RunEventBody::text(text));
+            }
+            if let Some(text) = refusal.filter(|text| !text.is_empty()) {
+                self.note_text(place)?;
+                self.refused = true;
+                events.push(RunEventBody::Refusal { choice: 0, text });
+            }
+        }
+        Ok(())
+    }
+
+    fn note_text(&mut self, place: u32) -> Result<(), ApiError> {
+        self.texts.insert(place);
+        if self.texts.len() > ITEMS_MAX_COUNT { Err(too_many_items()) } else { Ok(()) }
+    }
+
+    fn think(&mut self, place: u32, text: String) -> Result<RunEventBody, ApiError> {
+        let block = self.block(place)?;
         block.told = true;
         let added = Reasoning { text, ..Reasoning::default() };
-        RunEventBody::Reasoning { choice: 0, index: block.number, added }
+        Ok(RunEventBody::Reasoning { choice: 0, index: block.number, added })
     }
 
     /// The block of thoughts at this place of the output.
-    fn block(&mut self, place: u32) -> &mut Item {
-        let thoughts = &mut self.thoughts;
-        self.items.entry(place).or_insert_with(|| {
-            let number = *thoughts;
-            *thoughts += 1;
-            Item { number, told: false }
-        })
+    fn block(&mut self, place: u32) -> Result<&mut Thoughts, ApiError> {
+        let number = self.thoughts.len();
+        if number > ITEMS_MAX_COUNT {
+            return Err(too_many_items());
+        }
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        Ok(self.thoughts.entry(place).or_insert(Thoughts { number, told: false }))
     }
 
-    fn done(&mut self, response: Option<Response>, incomplete: bool) -> Vec<RunEventBody> {
-        let (usage, details) =
-            response.map(|response| (response.usage, response.incomplete_details)).unwrap_or_default();
-        let why = details.and_then(|details| details.reason);
-        let finish_reason = match why.as_deref() {
-            Some("content_filter") => FinishReason::ContentFilter,
-            _ if incomplete => FinishReason::Length,
-            _ if self.refused => FinishReason::ContentFilter,
-            _ if self.calls > 0 => FinishReason::ToolCalls,
-            _ => FinishReason::Stop,
+    /// The response has ended. `status`: what its event says; the response's own counts more.
+    fn done(&mut self, response: Response, status: &str) -> Result<Vec<RunEventBody>, ApiError> {
+        let mut events = Vec::new();
+        if !self.begun {
+            for (place, item) in (0..).zip(response.output) {
+                self.finish(place, item, &mut events)?;
+            }
+        }
+        self.calls.finish(&mut events)?;
+        let why = response.incomplete_details.and_then(|details| details.reason);
+        // Servers leave the status behind that the response had before its end.
+        let is_current = |said: &&str| status.is_empty() || !matches!(*said, "" | "queued" | "in_progress");
+        let said = response.status.as_deref().filter(is_current).filter(|_| status != "incomplete");
+        let finish_reason = match (said.unwrap_or(status), why.as_deref()) {
+            (_, Some("content_filter")) => FinishReason::ContentFilter,
+            // Whatever the reason: it was cut off.
+            ("incomplete", _) => FinishReason::Length,
+            ("completed", _) if self.refused => FinishReason::ContentFilter,
+            ("completed", _) if !self.calls.is_empty() => FinishReason::ToolCalls,
+            ("completed", _) => FinishReason::Stop,
+            (_, _) if says_something(&response.error) => return Err(failure(&response.error)),
+            (status, _) => return Err(unknown_finish_reason(status)),
         };
-        let usage = usage.map(|usage| RunEventBody::Usage { usage: usage.into() });
-        usage.into_iter().chain([RunEventBody::Done { finish_reason }]).collect()
+        events.extend(response.usage.map(|usage| RunEventBody::Usage { usage: usage.into() }));
+        events.push(RunEventBody::Done { finish_reason });
+        Ok(events)
     }
 }
 
-fn arguments(index: u32, arguments: String) -> RunEventBody {
-    RunEventBody::ToolCall { choice: 0, index, begins: None, arguments }
-}
-
-fn joined(parts: Vec<Summary>) -> String {
-    let texts: Vec<String> = parts.into_iter().map(|part| part.text).collect();
+fn joined(parts: Vec<Part>) -> String {
+    let texts: Vec<String> = parts.into_iter().filter_map(|part| part.text).collect();
     texts.join("\n\n")
 }
 
-impl From<ResponseUsage> for Usage {
-    fn from(usage: ResponseUsage) -> Self {
-        Self {
-            prompt_tokens: usage.input_tokens,
-            completion_tokens: usage.output_tokens,
-            cached_tokens: usage.input_tokens_details.unwrap_or_default().cached_tokens,
-            reasoning_tokens: usage.output_tokens_details.unwrap_or_default().reasoning_tokens,
-        }
-    }
+fn too_many_items() -> ApiError {
+    unreadable(format!("it has more than {ITEMS_MAX_COUNT} items"))
 }

@@ -1,0 +1,148 @@
+//! The shape of a response, which each frame is.
+
+use hearth_domain::{Logprob, TokenLogprob, Usage};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::lenient;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Response {
+    #[serde(deserialize_with = "lenient::objects")]
+    pub(super) candidates: Vec<Candidate>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub(super) prompt_feedback: Option<PromptFeedback>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub(super) usage_metadata: Option<UsageMetadata>,
+    pub(super) error: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PromptFeedback {
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) block_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Candidate {
+    #[serde(deserialize_with = "lenient::count")]
+    pub(super) index: Option<u32>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub(super) content: Option<Content>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) finish_reason: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) finish_message: Option<String>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub(super) logprobs_result: Option<LogprobsResult>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Content {
+    #[serde(deserialize_with = "lenient::objects")]
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Part {
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) text: Option<String>,
+    #[serde(deserialize_with = "lenient::flag")]
+    pub(super) thought: bool,
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) thought_signature: Option<String>,
+    #[serde(deserialize_with = "lenient::object")]
+    pub(super) function_call: Option<FunctionCall>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FunctionCall {
+    #[serde(deserialize_with = "lenient::id")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "lenient::text")]
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "lenient::json_text")]
+    pub(super) args: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LogprobsResult {
+    #[serde(deserialize_with = "lenient::objects")]
+    chosen_candidates: Vec<LogprobCandidate>,
+    #[serde(deserialize_with = "lenient::objects")]
+    top_candidates: Vec<TopCandidates>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TopCandidates {
+    #[serde(deserialize_with = "lenient::objects")]
+    candidates: Vec<LogprobCandidate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct LogprobCandidate {
+    #[serde(deserialize_with = "lenient::text")]
+    token: Option<String>,
+    #[serde(deserialize_with = "lenient::number")]
+    log_probability: Option<f32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct UsageMetadata {
+    #[serde(deserialize_with = "lenient::count")]
+    prompt_token_count: Option<u32>,
+    /// What Google's own tools have added to the prompt.
+    #[serde(deserialize_with = "lenient::count")]
+    tool_use_prompt_token_count: Option<u32>,
+    #[serde(deserialize_with = "lenient::count")]
+    candidates_token_count: Option<u32>,
+    #[serde(deserialize_with = "lenient::count")]
+    thoughts_token_count: Option<u32>,
+    #[serde(deserialize_with = "lenient::count")]
+    cached_content_token_count: Option<u32>,
+}
+
+impl From<LogprobsResult> for Vec<TokenLogprob> {
+    fn from(result: LogprobsResult) -> Self {
+        let mut tops = result.top_candidates.into_iter();
+        let token = |chosen: LogprobCandidate| {
+            let top = tops.next().unwrap_or_default().candidates;
+            Some(TokenLogprob {
+                token: chosen.one()?,
+                top: top.into_iter().filter_map(LogprobCandidate::one).collect(),
+            })
+        };
+        result.chosen_candidates.into_iter().filter_map(token).collect()
+    }
+}
+
+impl LogprobCandidate {
+    /// The token; nothing if it, or the number that is about it, is missing.
+    fn one(self) -> Option<Logprob> {
+        Some(Logprob { bytes: self.token?.into_bytes(), logprob: self.log_probability? })
+    }
+}
+
+impl From<UsageMetadata> for Usage {
+    fn from(usage: UsageMetadata) -> Self {
+        let sum = |one: Option<u32>, other: Option<u32>| {
+            one.unwrap_or_default().saturating_add(other.unwrap_or_default())
+        };
+        Self {
+            prompt_tokens: sum(usage.prompt_token_count, usage.tool_use_prompt_token_count),
+            completion_tokens: sum(usage.candidates_token_count, usage.thoughts_token_count),
+            cached_tokens: usage.cached_content_token_count.unwrap_or_default(),
+            reasoning_tokens: usage.thoughts_token_count.unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Reads AWS's binary messages from bytes that are cut anywhere.
+
+use aws_smithy_eventstream::frame::read_message_from;
+use bytes::BytesMut;
+use hearth_wire::ApiError;
+use serde_json::json;
+
+use super::OwnedFrame;
+use crate::dialect::{broken_off, unreadable};
+
+/// The longest message: its headers and its payload have limits of 128 KiB and 24 MiB.
+const MESSAGE_MAX_BYTES: usize = 25 << 20;
+
+/// Cuts bytes into messages.
+#[derive(Debug, Default)]
+pub(crate) struct AwsReader(BytesMut);
+
+impl AwsReader {
+    /// Reads the next bytes and appends the messages that end in them to `frames`.
+    ///
+    /// # Errors
+    /// `provider_error` for a message that is too long or broken.
+    pub(crate) fn push(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        self.0.extend_from_slice(bytes);
+        while let Some(frame) = self.next_message()? {
+            frames.push(frame);
+        }
+        Ok(())
+    }
+
+    /// The stream has ended.
+    ///
+    /// # Errors
+    /// `provider_error` if it ended in the middle of a message.
+    pub(crate) fn finish(&self) -> Result<(), ApiError> {
+        if self.0.is_empty() { Ok(()) } else { Err(broken_off()) }
+    }
+
+    /// Takes the first message, once it is whole.
+    fn next_message(&mut self) -> Result<Option<OwnedFrame>, ApiError> {
+        let Some(length) = self.0.first_chunk().map(|bytes| u32::from_be_bytes(*bytes) as usize) else {
+            return Ok(None);
+        };
+        if length > MESSAGE_MAX_BYTES {
+            return Err(unreadable(format!("a message of {length} bytes")));
+        }
+        if self.0.len() < length {
+            return Ok(None);
+        }
+        let message = read_message_from(self.0.split_to(length).freeze()).map_err(unreadable)?;
+        let header = |name: &str| {
+            let header = message.headers().iter().find(|header| header.name().as_str() == name)?;
+            header.value().as_string().ok().map(|value| value.as_str().to_owned())
+        };
+        let frame = match header(":error-code") {
+            Some(event) => {
+                let data = json!({"message": header(":error-message")}).to_string();
+                OwnedFrame { event, data }
+            }
+            None => {
+                let event = header(":event-type").or_else(|| header(":exception-type")).unwrap_or_default();
+                let data = String::from_utf8(message.payload().to_vec()).map_err(unreadable)?;
+                OwnedFrame { event, data }
+            }
+        };
+        Ok(Some(frame))
+    }
+}

@@ -1,0 +1,66 @@
+//! Reads JSON where a stream was asked for: one document, or several, one after another or in a list.
+
+use hearth_wire::{ApiError, json_scanner::JsonScanner};
+
+use super::{FRAME_MAX_BYTES, OwnedFrame, frame_too_long};
+use crate::dialect::unreadable;
+
+/// Cuts bytes into JSON objects. A server that cannot stream sends one, Google a list of them, others one per line.
+#[derive(Debug, Default)]
+pub(crate) struct DocumentReader {
+    /// The object whose end has not come.
+    document: Vec<u8>,
+    scanner: JsonScanner,
+}
+
+impl DocumentReader {
+    /// Reads the next bytes and appends the objects that end in them to `frames`. Returns the bytes from the first
+    /// that can't belong to JSON objects, if there is such a byte.
+    ///
+    /// # Errors
+    /// `provider_error` for an object above [`FRAME_MAX_BYTES`].
+    pub(crate) fn push<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        frames: &mut Vec<OwnedFrame>,
+    ) -> Result<Option<&'a [u8]>, ApiError> {
+        loop {
+            if self.document.is_empty() {
+                bytes = skip_separators(bytes);
+                match bytes.first() {
+                    None => return Ok(None),
+                    Some(b'{') => {}
+                    Some(_) => return Ok(Some(bytes)),
+                }
+            }
+            let end = self.scanner.push(bytes);
+            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if self.document.len() + part.len() > FRAME_MAX_BYTES {
+                return Err(frame_too_long());
+            }
+            self.document.extend_from_slice(part);
+            if end.is_none() {
+                return Ok(None);
+            }
+            self.scanner = JsonScanner::default();
+            let data = String::from_utf8_lossy(&std::mem::take(&mut self.document)).into_owned();
+            frames.push(OwnedFrame { event: String::new(), data });
+            bytes = rest;
+        }
+    }
+
+    /// The body has ended.
+    ///
+    /// # Errors
+    /// `provider_error` if it ended in the middle of an object.
+    pub(crate) fn finish(&self) -> Result<(), ApiError> {
+        if self.document.is_empty() { Ok(()) } else { Err(unreadable("its JSON has no end")) }
+    }
+}
+
+/// The bytes from the next object: a list's brackets and commas, and empty lines, are passed over.
+fn skip_separators(bytes: &[u8]) -> &[u8] {
+    let is_separator = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'[' | b',' | b']');
+    let count = bytes.iter().take_while(|byte| is_separator(byte)).count();
+    &bytes[count..]
+}

@@ -1,0 +1,411 @@
+use std::time::{Duration, Instant};
+
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use hearth_domain::FinishReason;
+use hearth_wire::{ErrorCode, event::ToolCallBegin};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::dialect::openai_chat::COMMON;
+
+const DIALECTS: [Dialect; 5] = [
+    Dialect::OpenAiChat(&COMMON),
+    Dialect::OpenAiResponses,
+    Dialect::Anthropic,
+    Dialect::Gemini,
+    Dialect::Bedrock,
+];
+
+/// The events of a body in these pieces, and the error after them.
+fn read<'a>(
+    dialect: Dialect,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<RunEventBody>, Result<(), ApiError>) {
+    let (mut reader, mut events) = (AnswerReader::new(dialect), Vec::new());
+    let read = || {
+        for piece in pieces {
+            reader.push(piece, &mut events)?;
+        }
+        reader.end(&mut events)
+    };
+    let result = read();
+    (events, result)
+}
+
+/// Ids that the gateway makes up differ each time.
+fn comparable(
+    (events, result): (Vec<RunEventBody>, Result<(), ApiError>),
+) -> (Vec<RunEventBody>, Result<(), ApiError>) {
+    let without_made_up = |event| match event {
+        RunEventBody::ToolCall { choice, index, begins: Some(begins), arguments } => {
+            let made_up = begins.id.starts_with("call_") && begins.id.len() == 29;
+            let id = if made_up { String::new() } else { begins.id };
+            let begins = Some(ToolCallBegin { id, name: begins.name });
+            RunEventBody::ToolCall { choice, index, begins, arguments }
+        }
+        RunEventBody::Reasoning { choice, index, mut added } => {
+            // A seal of Google's names the call by its id.
+            added.signature = added.signature.map(|signature| signature.chars().take(1).collect());
+            RunEventBody::Reasoning { choice, index, added }
+        }
+        event => event,
+    };
+    (events.into_iter().map(without_made_up).collect(), result)
+}
+
+/// Frames of a whole answer, with everything that the dialect can tell.
+fn frames(dialect: Dialect) -> Vec<Value> {
+    match dialect {
+        Dialect::OpenAiChat(_) => {
+            let chunk = |delta: Value, finish: Value| json!({"id": "x", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+            vec![
+                chunk(json!({"role": "assistant", "content": ""}), Value::Null),
+                chunk(json!({"reasoning_content": "Hm."}), Value::Null),
+                chunk(json!({"content": "Grüße 😀"}), Value::Null),
+                chunk(
+                    json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"n\""}}]}),
+                    Value::Null,
+                ),
+                chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}), Value::Null),
+                chunk(json!({}), json!("tool_calls")),
+                json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}),
+            ]
+        }
+        Dialect::OpenAiResponses => vec![
+            json!({"type": "response.created", "response": {"status": "in_progress"}}),
+            json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning"}}),
+            json!({"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 0, "delta": "Hm."}),
+            json!({"type": "response.output_item.done", "output_index": 0, "item": {"type": "reasoning", "encrypted_content": "E"}}),
+            json!({"type": "response.output_text.delta", "output_index": 1, "delta": "Grüße 😀"}),
+            json!({"type": "response.output_item.added", "output_index": 2, "item": {"type": "function_call", "call_id": "a", "name": "f"}}),
+            json!({"type": "response.function_call_arguments.delta", "output_index": 2, "delta": "{\"n\":1}"}),
+            json!({"type": "response.output_item.done", "output_index": 2, "item": {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{\"n\":1}"}}),
+            json!({"type": "response.completed", "response": {"status": "completed", "usage": {"input_tokens": 1, "output_tokens": 2}}}),
+        ],
+        Dialect::Anthropic => vec![
+            json!({"type": "message_start", "message": {"usage": {"input_tokens": 1, "output_tokens": 1}}}),
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}}),
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm."}}),
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "S"}}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}}),
+            json!({"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Grüße 😀"}}),
+            json!({"type": "content_block_stop", "index": 1}),
+            json!({"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "id": "a", "name": "f", "input": {}}}),
+            json!({"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "{\"n\":1}"}}),
+            json!({"type": "content_block_stop", "index": 2}),
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 2}}),
+            json!({"type": "message_stop"}),
+        ],
+        Dialect::Gemini => vec![
+            json!({"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": true}]}}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "Grüße 😀"}]}}]}),
+            json!({"candidates": [{"content": {"parts": [{"functionCall": {"id": "a", "name": "f", "args": {"n": 1}}}]}, "finishReason": "STOP"}],
+                "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2}}),
+        ],
+        Dialect::Bedrock => vec![
+            json!(["messageStart", {"role": "assistant"}]),
+            json!(["contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "Hm."}}}]),
+            json!(["contentBlockDelta", {"contentBlockIndex": 1, "delta": {"text": "Grüße 😀"}}]),
+            json!(["contentBlockStart", {"contentBlockIndex": 2, "start": {"toolUse": {"toolUseId": "a", "name": "f"}}}]),
+            json!(["contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolUse": {"input": "{\"n\":1}"}}}]),
+            json!(["contentBlockStop", {"contentBlockIndex": 2}]),
+            json!(["messageStop", {"stopReason": "tool_use"}]),
+            json!(["metadata", {"usage": {"inputTokens": 1, "outputTokens": 2}}]),
+        ],
+    }
+}
+
+/// The bytes of frames.
+fn bytes(dialect: Dialect, frames: &[Value]) -> Vec<u8> {
+    let bytes = frames.iter().map(|frame| match dialect {
+        Dialect::Bedrock => {
+            let header = |name: &str, value: &str| {
+                Header::new(name.to_owned(), HeaderValue::String(value.to_owned().into()))
+            };
+            let headers = vec![header(":event-type", frame[0].as_str().unwrap_or("messageStop"))];
+            let mut bytes = Vec::new();
+            write_message_to(&Message::new_from_parts(headers, frame[1].to_string()), &mut bytes).unwrap();
+            bytes
+        }
+        Dialect::Anthropic => {
+            format!("event: {}\ndata: {frame}\n\n", frame["type"].as_str().unwrap_or("ping")).into_bytes()
+        }
+        _ => format!("data: {frame}\n\n").into_bytes(),
+    });
+    bytes.collect::<Vec<_>>().concat()
+}
+
+/// The same bytes, cut where `cuts` say.
+fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+    cuts.extend([0, bytes.len()]);
+    cuts.sort_unstable();
+    cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
+}
+
+/// A complete answer ends with `Done`, and nothing else does; an error is the last word otherwise.
+fn is_complete_or_error(events: &[RunEventBody], result: &Result<(), ApiError>) -> bool {
+    let ends = events.iter().filter(|event| event.is_terminal()).count();
+    let done = matches!(events.last(), Some(RunEventBody::Done { .. }));
+    if result.is_ok() { done && ends == 1 } else { ends == 0 }
+}
+
+/// Odd values that stand in for one somewhere in a frame.
+fn odd_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        Just(json!({})),
+        Just(json!([])),
+        Just(json!("")),
+        Just(json!("error")),
+        Just(json!([null, {"text": "x"}])),
+        any::<i64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
+    ]
+}
+
+/// Puts `value` in the place number `place` of `frame`, counted in the order of its values.
+fn replace(frame: &mut Value, place: &mut usize, value: &Value) -> bool {
+    if *place == 0 {
+        *frame = value.clone();
+        return true;
+    }
+    *place -= 1;
+    match frame {
+        Value::Array(values) => values.iter_mut().any(|inner| replace(inner, place, value)),
+        Value::Object(fields) => fields.iter_mut().any(|(_, inner)| replace(inner, place, value)),
+        _ => false,
+    }
+}
+
+/// A valid stream of which some frames are changed, left out, repeated or cut.
+fn mutated(dialect: Dialect) -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<prop::sample::Index>(), 0..12_usize, odd_value(), 0..6_u8);
+    prop::collection::vec(change, 0..4).prop_map(move |changes| {
+        let mut frames = frames(dialect);
+        for (frame, mut place, value, kind) in changes {
+            if frames.is_empty() {
+                break;
+            }
+            let number = frame.index(frames.len());
+            match kind {
+                0 => drop(frames.remove(number)),
+                1 => frames.insert(number, frames[number].clone()),
+                2 => frames.truncate(number),
+                _ => {
+                    replace(&mut frames[number], &mut place, &value);
+                }
+            }
+        }
+        bytes(dialect, &frames)
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_give_a_complete_answer_or_an_error(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        prefix in prop::sample::select(vec!["", "data: ", "{", "data: {\"choices\":[", "\0\0\0\x20"]),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let bytes = [prefix.as_bytes(), &bytes].concat();
+        for dialect in DIALECTS {
+            let (events, result) = comparable(read(dialect, cut(&bytes, &cuts)));
+            prop_assert!(is_complete_or_error(&events, &result), "{dialect:?}: {events:?} {result:?}");
+            prop_assert_eq!((events, result), comparable(read(dialect, [&bytes[..]])));
+        }
+    }
+
+    #[test]
+    fn a_changed_stream_gives_a_complete_answer_or_an_error(
+        streams in DIALECTS.map(mutated),
+        cuts in prop::collection::vec(any::<usize>(), 0..12),
+    ) {
+        for (dialect, bytes) in DIALECTS.into_iter().zip(streams) {
+            let (events, result) = comparable(read(dialect, cut(&bytes, &cuts)));
+            prop_assert!(is_complete_or_error(&events, &result), "{dialect:?}: {events:?} {result:?}");
+            prop_assert_eq!((events, result), comparable(read(dialect, [&bytes[..]])));
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_gives_a_complete_answer_or_an_error(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        for dialect in DIALECTS {
+            let mut bytes = bytes(dialect, &frames(dialect));
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            let (events, result) = read(dialect, [&bytes[..]]);
+            prop_assert!(is_complete_or_error(&events, &result), "{dialect:?}: {events:?} {result:?}");
+        }
+    }
+}
+
+#[test]
+fn the_whole_answer_is_the_same_in_every_dialect_and_for_every_byte() {
+    for dialect in DIALECTS {
+        let bytes = bytes(dialect, &frames(dialect));
+        let (events, result) = read(dialect, bytes.chunks(1));
+        assert_eq!(result, Ok(()), "{dialect:?}");
+        let text: String = events
+            .iter()
+            .filter_map(|event| match event {
+                RunEventBody::Delta { text, .. } => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        let arguments: String = events
+            .iter()
+            .filter_map(|event| match event {
+                RunEventBody::ToolCall { arguments, .. } => Some(arguments.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((text.as_str(), arguments.as_str()), ("Grüße 😀", "{\"n\":1}"), "{dialect:?}");
+        let done = RunEventBody::Done { finish_reason: FinishReason::ToolCalls };
+        assert_eq!(events.last(), Some(&done), "{dialect:?}");
+        assert!(
+            events
+                .iter()
+                .any(|event| matches!(event, RunEventBody::Reasoning { added, .. } if added.text == "Hm."))
+        );
+    }
+}
+
+#[test]
+fn an_answer_cut_off_before_its_end_is_an_error() {
+    for dialect in DIALECTS {
+        let frames = frames(dialect);
+        for count in 0..2 {
+            let bytes = bytes(dialect, &frames[..count]);
+            let (_, result) = read(dialect, [&bytes[..]]);
+            assert_eq!(result.unwrap_err().code, ErrorCode::ProviderError, "{dialect:?}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_body_says_that_it_is_empty() {
+    for dialect in DIALECTS {
+        let error = read(dialect, []).1.unwrap_err();
+        assert!(error.message.contains("empty"), "{error}");
+    }
+}
+
+#[test]
+fn a_whole_answer_in_json_is_read_where_a_stream_was_asked_for() {
+    let whole = [
+        json!({"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "Hello", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}}]}),
+        json!({"object": "response", "status": "completed", "error": null, "output": [
+            {"type": "message", "content": [{"type": "output_text", "text": "Hello"}]},
+            {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}]}),
+        json!({"type": "message", "stop_reason": "tool_use", "content": [
+            {"type": "text", "text": "Hello"}, {"type": "tool_use", "id": "a", "name": "f", "input": {}}]}),
+        json!([{"candidates": [{"content": {"parts": [{"text": "Hello"}, {"functionCall": {"id": "a", "name": "f"}}]}, "finishReason": "STOP"}]}]),
+        json!({"stopReason": "tool_use", "output": {"message": {"content": [
+            {"text": "Hello"}, {"toolUse": {"toolUseId": "a", "name": "f", "input": {}}}]}}}),
+    ];
+    for (dialect, body) in DIALECTS.into_iter().zip(whole) {
+        for text in [body.to_string(), format!("\n{body:#}\n")] {
+            let (events, result) = read(dialect, [text.as_bytes()]);
+            assert_eq!(result, Ok(()), "{dialect:?}");
+            assert!(events.contains(&RunEventBody::text("Hello")), "{dialect:?}: {events:?}");
+            let calls = events.iter().filter_map(|event| match event {
+                RunEventBody::ToolCall { begins, arguments, .. } => {
+                    Some((begins.as_ref().map(|begins| begins.id.as_str()), arguments.as_str()))
+                }
+                _ => None,
+            });
+            let calls: Vec<_> = calls.collect();
+            assert_eq!(calls[0].0, Some("a"), "{dialect:?}");
+            assert_eq!(
+                calls.iter().map(|(_, arguments)| *arguments).collect::<String>(),
+                "{}",
+                "{dialect:?}"
+            );
+            assert_eq!(events.last(), Some(&RunEventBody::Done { finish_reason: FinishReason::ToolCalls }));
+        }
+    }
+}
+
+#[test]
+fn an_error_in_json_keeps_the_providers_words_in_every_dialect() {
+    let bodies = [
+        r#"{"error":{"message":"not loaded"}}"#,
+        r#"{"error":"not loaded"}"#,
+        r#"{"detail":"not loaded"}"#,
+        r#"[{"error":{"message":"not loaded"}}]"#,
+        r#"{"message":"not loaded"}"#,
+    ];
+    for dialect in DIALECTS {
+        for body in bodies {
+            let error = read(dialect, [body.as_bytes()]).1.unwrap_err();
+            assert!(error.message.contains("not loaded"), "{dialect:?} {body}: {error}");
+        }
+    }
+    for dialect in &DIALECTS[..4] {
+        for body in [
+            "data: {\"error\":\"not loaded\"}\n\n",
+            "event: error\ndata: not loaded\n\n",
+            "error: {\"message\":\"not loaded\"}\n\n",
+        ] {
+            let error = read(*dialect, [body.as_bytes()]).1.unwrap_err();
+            assert!(error.message.contains("not loaded"), "{dialect:?} {body}: {error}");
+        }
+    }
+}
+
+#[test]
+fn odd_values_that_do_not_matter_are_passed_over() {
+    let odd = [
+        "null",
+        "1",
+        "\"ping\"",
+        "{}",
+        r#"{"choices":null,"usage":null}"#,
+        r#"{"choices":[{"index":0,"delta":null,"finish_reason":null}]}"#,
+        r#"{"choices":[{"delta":{"content":null,"tool_calls":null,"role":7},"logprobs":{"content":null}}]}"#,
+        r#"{"choices":[{"delta":{},"finish_reason":""}],"usage":{"prompt_tokens":null,"completion_tokens":0}}"#,
+    ];
+    let mut frames: Vec<Value> = frames(DIALECTS[0]);
+    for (place, odd) in odd.iter().enumerate() {
+        frames.insert(place, serde_json::from_str(odd).unwrap());
+    }
+    let odd = read(DIALECTS[0], [&bytes(DIALECTS[0], &frames)[..]]);
+    assert_eq!(odd, read(DIALECTS[0], [&bytes(DIALECTS[0], &self::frames(DIALECTS[0]))[..]]));
+}
+
+#[test]
+fn an_endless_answer_ends_in_an_error_within_the_limits() {
+    let frame = |delta: Value| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
+    let call = |arguments: &str| json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}]});
+    let long = "x".repeat(64 << 10);
+    let endless = [
+        frame(json!({"content": long})),
+        frame(json!({"reasoning_content": long})),
+        frame(call(&long)),
+        frame(json!({"tool_calls": [{"index": 0, "function": {"arguments": long}}]})),
+        frame(json!({"content": "x"})).repeat(200),
+    ];
+    for piece in endless {
+        let (mut reader, mut count, mut bytes) = (AnswerReader::new(DIALECTS[0]), 0, 0);
+        let began = Instant::now();
+        let error = loop {
+            let mut events = Vec::new();
+            let read = reader.push(piece.as_bytes(), &mut events);
+            count += events.len();
+            bytes += events.iter().map(bytes_of).sum::<usize>();
+            if let Err(error) = read {
+                break error;
+            }
+        };
+        assert_eq!(error.code, ErrorCode::ProviderError);
+        assert!(error.message.contains("more than") || error.message.contains("without a name"), "{error}");
+        assert!(count <= ANSWER_MAX_EVENTS && bytes <= ANSWER_MAX_BYTES, "{count} events of {bytes} bytes");
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    }
+}
