@@ -14,10 +14,10 @@ use crate::{EmbeddingInput, EmbeddingTask, Message, ResponseFormat, Role, Task, 
 pub const MAX_CHOICES: u32 = 32;
 /// How many of the likeliest tokens are told for each place.
 pub const MAX_TOP_LOGPROBS: u32 = 20;
-/// How many tools a request may offer.
-pub const MAX_TOOLS: usize = 128;
-/// How long a tool's name may be.
-pub const MAX_TOOL_NAME: usize = 64;
+/// How many tools a request may offer. A vendor that takes fewer says so in its rules.
+pub const MAX_TOOLS: usize = 2048;
+/// How long a tool's name may be, in bytes. Vendors that take less are sent a shorter one in its place.
+pub const MAX_TOOL_NAME: usize = 256;
 /// How deep objects and lists of a JSON Schema may be nested.
 pub const MAX_SCHEMA_DEPTH: usize = 64;
 /// How many bytes a JSON Schema may have, written without spaces.
@@ -34,6 +34,8 @@ pub enum Field {
     ToolCallId(usize),
     /// The sampling parameter of this name.
     Sampling(&'static str),
+    /// The form of the answer.
+    ResponseFormat,
     /// The JSON Schema of the answer.
     ResponseSchema,
     /// The tools on offer.

@@ -50,6 +50,8 @@ pub enum ClientDialect {
     Native,
     /// OpenAI's chat completions.
     OpenAiChat,
+    /// OpenAI's older completions.
+    OpenAiCompletions,
     /// OpenAI's responses.
     OpenAiResponses,
     /// Anthropic's messages.

@@ -42,11 +42,8 @@ impl Image {
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
         let url = url.into();
-        let here = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-        let source = match here {
-            Some((media_type, data)) => {
-                ImageSource::Data { media_type: media_type.to_owned(), data: data.to_owned() }
-            }
+        let source = match data_of(&url) {
+            Some((media_type, data)) => ImageSource::Data { media_type, data: data.to_owned() },
             None => ImageSource::Url(url),
         };
         Self { source, detail: None }
@@ -62,9 +59,45 @@ impl Image {
     }
 }
 
+/// The media type and the content of a data URL in base64 (RFC 2397). Parameters such as `charset` say nothing
+/// of an image or a document, and are left out.
+pub(crate) fn data_of(url: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    let (head, data) = rest.split_once(',')?;
+    let (media_type, last) = head.rsplit_once(';')?;
+    let is_data = scheme.eq_ignore_ascii_case("data") && last.trim().eq_ignore_ascii_case("base64");
+    is_data.then(|| (canonical_media_type(media_type), data))
+}
+
+/// A media type as vendors spell it: in small letters, without parameters, and `image/jpeg` for `image/jpg`, which
+/// is registered nowhere (<https://www.iana.org/assignments/media-types>).
+#[must_use]
+pub fn canonical_media_type(media_type: &str) -> String {
+    let name = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match name.as_str() {
+        "image/jpg" | "image/pjpeg" => "image/jpeg".to_owned(),
+        "image/x-png" => "image/png".to_owned(),
+        _ => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn media_types_are_spelled_as_vendors_spell_them() {
+        for (head, media_type) in [
+            ("image/jpg;base64", "image/jpeg"),
+            ("IMAGE/PNG;base64", "image/png"),
+            ("image/jpeg;charset=utf-8;base64", "image/jpeg"),
+            ("image/webp;BASE64", "image/webp"),
+        ] {
+            let image = Image::at(format!("data:{head},AAAA"));
+            let data = ImageSource::Data { media_type: media_type.to_owned(), data: "AAAA".to_owned() };
+            assert_eq!(image.source, data, "{head}");
+        }
+    }
 
     #[test]
     fn an_address_is_kept_and_data_is_taken_out_of_it() {

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod artifact;
+pub mod attachment;
 pub mod cache;
 pub mod check;
 pub mod credits;
@@ -34,6 +35,7 @@ pub mod timestamp;
 pub mod tool;
 
 pub use artifact::Artifact;
+pub use attachment::{Attachment, AttachmentContent, Document, DocumentSource, Opaque, PartExtra, PartPlace};
 pub use cache::CacheControl;
 pub use check::{Field, InvalidTask};
 pub use credits::{CreditStatus, Credits, KeyOwner};
@@ -51,7 +53,7 @@ pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
 pub use model_family::modality_of;
 pub use money::{Cost, Rate};
 pub use reasoning::{Reasoning, ReasoningEffort};
-pub use response_format::{Enforcement, ResponseFormat, Structured};
+pub use response_format::{ResponseFormat, SchemaLabel};
 pub use route::{Route, SelectionMode, Strategy};
 pub use run::{FinishReason, Run, RunState, Usage};
 pub use sampling::Sampling;

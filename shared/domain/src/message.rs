@@ -4,7 +4,12 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Image, PlacedImage, Reasoning, ToolCall};
+use serde_json::{Map, Value};
+
+use crate::{
+    Attachment, AttachmentContent, Document, Image, Opaque, PartExtra, PartPlace, PlacedImage, Reasoning,
+    ToolCall,
+};
 
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +48,13 @@ pub struct Message {
     /// What is shown, in the order of the places.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<PlacedImage>,
+    /// Documents, the ends of text parts, and what only the client's dialect has words for, in the order of the
+    /// places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// Further fields of its pieces, in the client's dialect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<PartExtra>,
     /// What the model thought before it said this.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasoning: Vec<Reasoning>,
@@ -67,6 +79,8 @@ impl Message {
             role,
             content: content.into(),
             images: Vec::new(),
+            attachments: Vec::new(),
+            extra: Vec::new(),
             reasoning: Vec::new(),
             tool_calls: Vec::new(),
             tool_call_id: None,
@@ -83,23 +97,85 @@ pub enum Part<'a> {
     Text(&'a str),
     /// An image.
     Image(&'a Image),
+    /// A document.
+    Document(&'a Document),
+    /// A part that only the client's dialect has words for.
+    Opaque(&'a Opaque),
 }
 
 impl Message {
-    /// Text and images in order. A place outside of the text, or within a character, counts as the next
+    /// The parts in order. A place outside of the text, or within a character, counts as the next
     /// one that can be.
     pub fn parts(&self) -> Vec<Part<'_>> {
         let (mut parts, mut done) = (Vec::new(), 0);
-        let text = |from, to| self.content.get(from..to).filter(|text| !text.is_empty()).map(Part::Text);
-        for PlacedImage { at, image } in &self.images {
-            let at = (*at..self.content.len()).find(|at| self.content.is_char_boundary(*at));
-            let at = at.unwrap_or(self.content.len()).max(done);
-            parts.extend(text(done, at));
-            parts.push(Part::Image(image));
-            done = at;
+        let mut images = self.images.iter().enumerate().peekable();
+        for attachment in &self.attachments {
+            while let Some((_, placed)) = images.next_if(|(index, _)| *index < attachment.images_before) {
+                self.text_until(placed.at, &mut done, &mut parts);
+                parts.push(Part::Image(&placed.image));
+            }
+            self.text_until(attachment.at, &mut done, &mut parts);
+            match &attachment.content {
+                AttachmentContent::Document(document) => parts.push(Part::Document(document)),
+                AttachmentContent::Opaque(opaque) => parts.push(Part::Opaque(opaque)),
+                AttachmentContent::Break(gap) => done = self.boundary(done.saturating_add(*gap)),
+            }
         }
-        parts.extend(text(done, self.content.len()));
+        for (_, placed) in images {
+            self.text_until(placed.at, &mut done, &mut parts);
+            parts.push(Part::Image(&placed.image));
+        }
+        self.text_until(self.content.len(), &mut done, &mut parts);
         parts
+    }
+
+    /// The parts in order, each with its further fields.
+    pub fn parts_with_extra(&self) -> Vec<(Part<'_>, Option<&Map<String, Value>>)> {
+        let parts = self.parts().into_iter().enumerate();
+        parts.map(|(number, part)| (part, self.extra_of(PartPlace::Part(number)))).collect()
+    }
+
+    /// The further fields of one of its pieces.
+    #[must_use]
+    pub fn extra_of(&self, place: PartPlace) -> Option<&Map<String, Value>> {
+        self.extra.iter().find(|extra| extra.of == place).map(|extra| &extra.fields)
+    }
+
+    /// Whether all that it shows is its text.
+    #[must_use]
+    pub fn is_text_only(&self) -> bool {
+        let is_break = |piece: &Attachment| matches!(piece.content, AttachmentContent::Break(_));
+        self.images.is_empty() && self.attachments.iter().all(is_break)
+    }
+
+    /// Its documents.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.attachments.iter().filter_map(|attachment| match &attachment.content {
+            AttachmentContent::Document(document) => Some(document),
+            _ => None,
+        })
+    }
+
+    /// Its parts that only the client's dialect has words for.
+    pub fn opaque_parts(&self) -> impl Iterator<Item = &Opaque> {
+        self.attachments.iter().filter_map(|attachment| match &attachment.content {
+            AttachmentContent::Opaque(opaque) => Some(opaque),
+            _ => None,
+        })
+    }
+
+    /// Adds the text from `done` to `at`, if there is some.
+    fn text_until<'a>(&'a self, at: usize, done: &mut usize, parts: &mut Vec<Part<'a>>) {
+        let at = self.boundary(at).max(*done);
+        let text = self.content.get(*done..at).filter(|text| !text.is_empty());
+        parts.extend(text.map(Part::Text));
+        *done = at;
+    }
+
+    /// The first place from `at` on that a part can begin at.
+    fn boundary(&self, at: usize) -> usize {
+        let place = (at..self.content.len()).find(|at| self.content.is_char_boundary(*at));
+        place.unwrap_or(self.content.len())
     }
 }
 
@@ -117,6 +193,7 @@ pub fn name_results(messages: &mut [Message]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DocumentSource;
 
     #[test]
     fn parts_come_in_order_wherever_the_images_are() {
@@ -142,6 +219,40 @@ mod tests {
             let message = Message { images, ..Message::new(Role::User, text) };
             assert_eq!(message.parts(), parts, "{text:?} {places:?}");
         }
+    }
+
+    #[test]
+    fn text_parts_documents_and_images_keep_their_order_and_fields() {
+        let file = Document { source: DocumentSource::Text("x".to_owned()), name: None };
+        let attached = |at, images_before, content| Attachment { at, images_before, content };
+        let image = Image::at("https://example.org/1.png");
+        let fields = Map::from_iter([("cache_control".to_owned(), Value::from("here"))]);
+        let message = Message {
+            images: vec![PlacedImage { at: 3, image: image.clone() }],
+            attachments: vec![
+                attached(1, 0, AttachmentContent::Break(1)),
+                attached(3, 0, AttachmentContent::Document(file.clone())),
+                attached(3, 1, AttachmentContent::Document(file.clone())),
+            ],
+            extra: vec![PartExtra { of: PartPlace::Part(1), fields: fields.clone() }],
+            ..Message::new(Role::User, "A\nBC")
+        };
+        let parts = [
+            Part::Text("A"),
+            Part::Text("B"),
+            Part::Document(&file),
+            Part::Image(&image),
+            Part::Document(&file),
+            Part::Text("C"),
+        ];
+        assert_eq!(message.parts(), parts);
+        let marked: Vec<_> =
+            message.parts_with_extra().into_iter().filter(|(_, extra)| extra.is_some()).collect();
+        assert_eq!(marked, [(Part::Text("B"), Some(&fields))]);
+        assert!(!message.is_text_only());
+        // It is stored and sent to nodes as JSON.
+        let text = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), message);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What is to be made, whatever dialect it was asked for in.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Image, ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, Tool,
-    ToolChoice,
+    Image, ImageTask, MeshTask, Message, Modality, ReasoningEffort, ResponseFormat, Sampling, SchemaLabel,
+    Tool, ToolChoice,
 };
 
 /// What is to be made.
@@ -33,9 +35,15 @@ pub struct TextTask {
     /// The form of the answer.
     #[serde(default)]
     pub response_format: ResponseFormat,
+    /// What is said of the schema of the answer, if its form is one.
+    #[serde(default, skip_serializing_if = "SchemaLabel::is_empty")]
+    pub schema_label: SchemaLabel,
     /// The tools on offer.
     #[serde(default)]
     pub tools: Vec<Tool>,
+    /// Further fields of tools, by the tool's name, in the client's dialect.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tool_extra: BTreeMap<String, Map<String, Value>>,
     /// Whether one is called.
     #[serde(default)]
     pub tool_choice: ToolChoice,
@@ -79,7 +87,9 @@ impl TextTask {
             messages,
             sampling,
             response_format: ResponseFormat::Text,
+            schema_label: SchemaLabel::default(),
             tools: Vec::new(),
+            tool_extra: BTreeMap::new(),
             tool_choice: ToolChoice::Auto,
             parallel_tool_calls: true,
             choices: 1,

@@ -13,7 +13,8 @@ mod rules;
 use std::sync::Arc;
 
 use hearth_domain::{
-    Facts, Generation, Modality, ModelId, NodeId, SelectionMode, Task, Tier, route::provider_and_model,
+    Document, DocumentSource, Facts, Generation, Message, Modality, ModelId, NodeId, SelectionMode, Task,
+    Tier, route::provider_and_model,
 };
 use hearth_providers::{Defaults, Provider};
 use hearth_wire::{
@@ -184,10 +185,12 @@ fn unknown(name: &str, known: &[Known]) -> ApiError {
     error
 }
 
-/// The first message that shows an image.
+/// The first message that shows an image, or a document that is no text.
 fn first_image(task: &Task) -> Option<usize> {
+    let is_file = |document: &Document| !matches!(document.source, DocumentSource::Text(_));
+    let shows = |message: &Message| !message.images.is_empty() || message.documents().any(is_file);
     match task {
-        Task::Text(task) => task.messages.iter().position(|message| !message.images.is_empty()),
+        Task::Text(task) => task.messages.iter().position(shows),
         Task::Embedding(_) | Task::Image(_) | Task::Mesh(_) => None,
     }
 }

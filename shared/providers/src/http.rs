@@ -8,8 +8,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures::StreamExt as _;
-use hearth_domain::{Credits, Modality, RunId, Secret, Task, Timestamp};
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use hearth_domain::{Credits, Modality, RunId, Secret, Task, TextTask, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::{Request, RequestBuilder, Response};
 use tokio::{sync::oneshot, time::Instant};
@@ -17,11 +18,11 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Call, EventStream, Provider,
     credits::{Found, Ledger},
-    decompress::{self, BodyStream},
-    dialect::{self, Dialect},
-    media,
-    reader::AnswerReader,
-    refusal, sigv4,
+    dialect::{self, Decoder, Dialect, Frame},
+    framing::FrameStream,
+    media, refusal,
+    rules::{self, Prepared, Restore},
+    sigv4,
     vendor::{Auth, Vendor},
 };
 
@@ -91,6 +92,15 @@ impl HttpProvider {
     fn request(&self, path: &str, body: &serde_json::Value) -> Result<Request, ApiError> {
         let accepted = self.endpoint.dialect.framing().media_type();
         self.opened(self.http.post(self.url(path)).header("accept", accepted).json(body))
+    }
+
+    /// The body of a request for text that keeps to the vendor's rules, and what its answer is put back by.
+    fn body(&self, call: &Call, task: &TextTask) -> Result<(serde_json::Value, Restore), ApiError> {
+        let Endpoint { name, vendor, dialect, .. } = &*self.endpoint;
+        let Prepared { task, restore } = rules::prepare(name, vendor.kind, *dialect, call, task)?;
+        let body = dialect.body(call, &task);
+        let body = body.map_err(|error| rules::in_clients_words(error, &call.generation))?;
+        Ok((body, restore))
     }
 
     fn url(&self, path: &str) -> String {
@@ -267,14 +277,13 @@ impl Provider for HttpProvider {
         if !self.endpoint.vendor.media.text {
             return Err(media::makes_none(&self.endpoint, Modality::Text));
         }
-        let body = dialect.body(&call, task)?;
+        let (body, restore) = self.body(&call, task)?;
         // OpenRouter's models of this name cost nothing, whatever the credit.
         let costs = !call.model.as_str().ends_with(":free");
         let mut request = self.request(&dialect.path(call.model.as_str()), &body)?;
         request.headers_mut().extend(dialect.headers(&call));
         let response = self.answered(request, self.endpoint.timeouts.first_byte, costs).await?;
-        let answer = StreamedAnswer::new(response, Arc::clone(&self.endpoint))?;
-        Ok(self.clone().follow(call.run, answer))
+        Ok(self.clone().follow(call.run, response, restore.wrap(dialect.decoder())))
     }
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {

@@ -18,6 +18,7 @@ pub mod media;
 pub mod node;
 pub mod reader;
 mod refusal;
+mod rules;
 mod sigv4;
 pub mod vendor;
 

@@ -17,7 +17,7 @@ use hearth_wire::{
 use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Call, EventStream, Provider, config::LOCAL, framing::SseReader};
+use crate::{Call, EventStream, Provider, config::LOCAL, rules::local_task};
 pub use local::LocalNode;
 
 /// How long a node may take to answer a question.
@@ -228,7 +228,7 @@ impl Provider for NodeLink {
         let run = NodeRun {
             run: call.run,
             model: call.model.to_string(),
-            task: task(&call.generation),
+            task: local_task(&call)?,
             priority: call.generation.priority,
             whole: call.generation.whole,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,

@@ -3,14 +3,14 @@
 //! Requests that make the same [`Generation`] have the same key, whatever dialect they came in and however their
 //! fields were ordered. Texts are taken as they are: another case or another space is another question.
 
-use std::{fmt, io};
+use std::{collections::BTreeMap, fmt, io};
 
 use hearth_domain::{
-    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, RawPrompt,
-    ReasoningEffort, ResponseFormat, Route, Sampling, SelectionMode, Task, TextTask, ToolChoice, UserId,
+    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, ReasoningEffort,
+    ResponseFormat, Route, Sampling, SchemaLabel, SelectionMode, Task, TextTask, ToolChoice, UserId,
 };
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::resolve::AUTO;
@@ -57,6 +57,10 @@ enum AskedTask<'a> {
         sampling: &'a Sampling,
         format: AskedFormat<'a>,
         tools: Vec<AskedTool<'a>>,
+        #[serde(skip_serializing_if = "SchemaLabel::is_empty")]
+        label: &'a SchemaLabel,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        tool_extra: &'a BTreeMap<String, Map<String, Value>>,
         tool_choice: &'a ToolChoice,
         parallel_tool_calls: bool,
         choices: u32,
@@ -120,7 +124,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         fallbacks: fallbacks.as_deref(),
         preferred: preferred.as_deref(),
         task: task_of(task),
-        extra: (!fields.is_empty()).then(|| {
+        extra: (!fields.is_empty() || has_words_of_its_dialect(task)).then(|| {
             let mut fields: Vec<_> =
                 fields.iter().map(|(name, value)| (name.as_str(), Canonical::new(value))).collect();
             fields.sort_unstable_by_key(|(name, _)| *name);
@@ -135,6 +139,13 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
     let mut hasher = Hasher(Sha256::new());
     serde_json::to_writer(&mut hasher, &asked).ok()?;
     Some(Key(hasher.0.finalize().into()))
+}
+
+/// Whether a task has pieces that mean something in the client's dialect alone.
+fn has_words_of_its_dialect(task: &Task) -> bool {
+    let Task::Text(task) = task else { return false };
+    let in_message = |message: &Message| !message.extra.is_empty() || message.opaque_parts().next().is_some();
+    !task.tool_extra.is_empty() || task.messages.iter().any(in_message)
 }
 
 /// A short text that stands for settings.
@@ -153,7 +164,9 @@ fn task_of(task: &Task) -> AskedTask<'_> {
         messages,
         sampling,
         response_format,
+        schema_label,
         tools,
+        tool_extra,
         tool_choice,
         parallel_tool_calls,
         choices,
@@ -179,6 +192,8 @@ fn task_of(task: &Task) -> AskedTask<'_> {
             ResponseFormat::JsonSchema(schema) => AskedFormat::JsonSchema(Canonical::new(schema)),
         },
         tools: tools.collect(),
+        label: schema_label,
+        tool_extra,
         tool_choice,
         parallel_tool_calls: *parallel_tool_calls,
         choices: *choices,

@@ -166,7 +166,9 @@ fn no_default(modality: Modality) -> ApiError {
 
 /// A model is shown what it can't see.
 fn blind(model: &str, message: usize) -> ApiError {
-    let text = format!("the model {model} takes text only; leave the images out, or name a model that sees");
+    let text = format!(
+        "the model {model} takes text only; leave images and documents out, or name a model that takes them"
+    );
     ApiError::invalid(format!("messages[{message}].content"), text)
 }
 

@@ -7,15 +7,17 @@ mod anthropic;
 pub mod bedrock;
 pub(crate) mod failure;
 pub mod gemini;
-mod json;
+pub(crate) mod hosted;
 pub mod openai_chat;
 pub mod openai_responses;
 mod tool_calls;
 
-use hearth_domain::{ClientDialect, RawPrompt, TextTask};
+use hearth_domain::{ClientDialect, TextTask, Tool};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+
+pub(crate) use anthropic::claude_version;
 
 use crate::{Call, Framing};
 
@@ -82,21 +84,18 @@ impl Dialect {
     /// # Errors
     /// `invalid_request` for what the dialect can't say.
     pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
-        refuse_raw(task)?;
-        let hosted = &call.generation.extra.hosted;
-        if !self.is_the_clients(call) {
-            hosted::refuse(hosted)?;
-            return self.own_body(call, task);
-        }
         let mut body = self.own_body(call, task)?;
-        hosted::add(hosted, task, &mut body);
+        let extra = &call.generation.extra;
+        if self.is_spoken_by(extra.dialect) {
+            hosted::add(&extra.hosted, task, &mut body);
+        }
         Ok(body)
     }
 
     fn own_body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
         match self {
-            Self::OpenAiChat(habits) => openai_chat::request::body(habits, call, task),
-            Self::OpenAiResponses => openai_responses::request::body(call, task),
+            Self::OpenAiChat(habits) => Ok(openai_chat::request::body(habits, call, task)),
+            Self::OpenAiResponses => Ok(openai_responses::request::body(call, task)),
             Self::Gemini => gemini::request::body(call.model.as_str(), task),
             Self::Bedrock => bedrock::request::body(call.model.as_str(), task),
             Self::Anthropic => anthropic::request::body(call, task),
@@ -137,26 +136,78 @@ impl Dialect {
         }
     }
 
-    /// What the client said beyond what the gateway knows, if it was said in this dialect.
-    fn extra(self, call: &Call) -> Map<String, Value> {
-        if self.is_the_clients(call) { call.generation.extra.fields.clone() } else { Map::new() }
-    }
-
-    fn is_the_clients(self, call: &Call) -> bool {
-        self.client_dialect() == Some(call.generation.extra.dialect)
-    }
-
-    /// The dialect of clients that is the same, if there is one.
-    #[must_use]
-    pub fn client_dialect(self) -> Option<ClientDialect> {
+    /// Whether a client's dialect is this one. What the client says beyond what the gateway knows then goes to the
+    /// provider as it is.
+    pub(crate) fn is_spoken_by(self, client: ClientDialect) -> bool {
         match self {
-            Self::OpenAiChat(_) => Some(ClientDialect::OpenAiChat),
-            Self::OpenAiResponses => Some(ClientDialect::OpenAiResponses),
-            Self::Anthropic => Some(ClientDialect::Anthropic),
+            Self::OpenAiChat(_) => client == ClientDialect::OpenAiChat,
+            Self::OpenAiResponses => client == ClientDialect::OpenAiResponses,
+            Self::Anthropic => client == ClientDialect::Anthropic,
             // No client speaks them.
-            Self::Gemini | Self::Bedrock => None,
+            Self::Gemini | Self::Bedrock => false,
         }
     }
+
+    /// What the client said beyond what the gateway knows, if it was said in this dialect.
+    fn extra(self, call: &Call) -> Map<String, Value> {
+        let extra = &call.generation.extra;
+        if self.is_spoken_by(extra.dialect) { extra.fields.clone() } else { Map::new() }
+    }
+
+    /// Which further fields of a conversation's pieces go to the provider. Anthropic and OpenRouter have the same marks
+    /// for a prompt cache (<https://openrouter.ai/docs/features/prompt-caching>).
+    fn passing(self, client: ClientDialect) -> Passing {
+        match (self, client) {
+            _ if self.is_spoken_by(client) => Passing::All,
+            (Self::Anthropic, ClientDialect::OpenAiChat) => Passing::CacheMarks,
+            (Self::OpenAiChat(habits), ClientDialect::Anthropic) if habits.cache_marks => Passing::CacheMarks,
+            _ => Passing::Nothing,
+        }
+    }
+}
+
+/// Which further fields of a conversation's pieces go to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passing {
+    /// All: it speaks the client's dialect.
+    All,
+    /// Those that ask it to keep what it has computed up to here.
+    CacheMarks,
+    Nothing,
+}
+
+/// What asks for a prompt cache, in Anthropic's dialect and OpenRouter's.
+const CACHE_CONTROL: &str = "cache_control";
+
+impl Passing {
+    /// Whether some of these fields go to the provider.
+    fn has_some(self, fields: Option<&Map<String, Value>>) -> bool {
+        fields.is_some_and(|fields| match self {
+            Self::All => !fields.is_empty(),
+            Self::CacheMarks => fields.contains_key(CACHE_CONTROL),
+            Self::Nothing => false,
+        })
+    }
+
+    /// Adds those of the fields that go to the provider. What the gateway says itself stays.
+    fn add(self, fields: Option<&Map<String, Value>>, to: &mut Value) {
+        let (Some(fields), Some(to)) = (fields, to.as_object_mut()) else { return };
+        for (name, value) in fields {
+            if self == Self::All || self == Self::CacheMarks && name == CACHE_CONTROL {
+                to.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+}
+
+/// A task's tools, as `say` writes them, each with its further fields.
+fn offered(task: &TextTask, passing: Passing, say: fn(&Tool) -> Value) -> Vec<Value> {
+    let functions = task.tools.iter().map(|tool| {
+        let mut said = say(tool);
+        passing.add(task.tool_extra.get(&tool.name), &mut said);
+        said
+    });
+    functions.collect()
 }
 
 /// Refuses a prompt that is no conversation: the APIs here take conversations alone.

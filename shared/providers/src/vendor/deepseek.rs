@@ -1,4 +1,4 @@
-//! DeepSeek (<https://api-docs.deepseek.com/api/create-chat-completion>): a JSON object and no schema.
+//! DeepSeek (<https://api-docs.deepseek.com/api/create-chat-completion>).
 
 use hearth_domain::credits::Balance;
 use serde_json::Value;
@@ -9,17 +9,18 @@ use crate::{
     credits::{BalanceAt, Found},
     dialect::{
         Dialect,
-        openai_chat::{COMMON, Habits},
+        openai_chat::{COMMON, Habits, Thoughts},
     },
 };
 
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits {
     seed: None,
-    choices: false,
     parallel_tool_calls: false,
-    reasoning_effort: false,
-    json_schema: false,
+    // "the `reasoning_content` in the thinking mode must be passed back"
+    // (<https://api-docs.deepseek.com/guides/thinking_mode>).
+    thoughts: Thoughts::WithCalls,
+    thinking_switch: true,
     ..COMMON
 };
 

@@ -1,4 +1,4 @@
-//! Groq (<https://console.groq.com/docs/api-reference>): one answer, and no log-probabilities.
+//! Groq (<https://console.groq.com/docs/api-reference>).
 
 use super::{Auth, Vendor};
 use crate::dialect::{
@@ -8,8 +8,7 @@ use crate::dialect::{
 use crate::media::TEXT;
 
 /// How it speaks OpenAI's dialect.
-const HABITS: Habits =
-    Habits { max_tokens: "max_completion_tokens", choices: false, logprobs: false, ..COMMON };
+const HABITS: Habits = Habits { max_tokens: "max_completion_tokens", ..COMMON };
 
 /// Groq.
 pub(super) const VENDOR: Vendor = Vendor {

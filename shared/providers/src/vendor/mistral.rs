@@ -10,10 +10,10 @@ use crate::media::{Embeddings, Media, TEXT};
 /// How it speaks OpenAI's dialect.
 const HABITS: Habits = Habits {
     seed: Some("random_seed"),
-    logprobs: false,
     stream_options: false,
     reasoning_effort: false,
     must_call: "any",
+    prefix: true,
     ..COMMON
 };
 

@@ -3,7 +3,7 @@
 use super::{Auth, Vendor};
 use crate::dialect::{
     Dialect,
-    openai_chat::{COMMON, Habits},
+    openai_chat::{COMMON, Habits, Thoughts},
 };
 use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 
@@ -12,7 +12,7 @@ const IMAGES: openai_images::Habits =
     openai_images::Habits { quality: false, format: false, edits: false, ..openai_images::OPENAI };
 
 /// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits { choices: false, logprobs: false, parallel_tool_calls: false, ..COMMON };
+const HABITS: Habits = Habits { parallel_tool_calls: false, thoughts: Thoughts::AsGiven, ..COMMON };
 
 /// Ollama.
 pub(super) const VENDOR: Vendor = Vendor {

@@ -4,7 +4,7 @@
 use super::{Auth, Vendor};
 use crate::dialect::{
     Dialect,
-    openai_chat::{COMMON, Habits},
+    openai_chat::{COMMON, Habits, Thoughts},
 };
 use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 
@@ -12,7 +12,7 @@ use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 const IMAGES: openai_images::Habits = openai_images::Habits { samplers: true, ..openai_images::OPENAI };
 
 /// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits { samplers: true, ..COMMON };
+const HABITS: Habits = Habits { samplers: true, thoughts: Thoughts::AsGiven, ..COMMON };
 
 /// Any compatible server.
 pub(super) const VENDOR: Vendor = Vendor {

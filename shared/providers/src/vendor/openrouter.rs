@@ -9,12 +9,12 @@ use crate::{
     credits::{BalanceAt, Found},
     dialect::{
         Dialect,
-        openai_chat::{COMMON, Habits},
+        openai_chat::{COMMON, Habits, Thoughts},
     },
 };
 
 /// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits { samplers: true, ..COMMON };
+const HABITS: Habits = Habits { samplers: true, thoughts: Thoughts::AsGiven, cache_marks: true, ..COMMON };
 
 /// OpenRouter.
 pub(super) const VENDOR: Vendor = Vendor {

@@ -2,16 +2,18 @@
 
 use std::fmt;
 
-use hearth_domain::{Image, ImageSource, Message, PlacedImage, Reasoning, Role, ToolCall};
+use hearth_domain::{Message, PartPlace, Reasoning, Role, ToolCall};
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
+    de::{
+        MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::thoughts::unpack;
-use crate::ApiError;
+use crate::{ApiError, parts::MessageParts};
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
@@ -43,6 +45,9 @@ pub enum MessagesContent {
     Text(String),
     /// Blocks, in order.
     Blocks(Vec<MessagesBlock>),
+    /// What a block that the gateway does not know has as its content.
+    #[schema(value_type = Object)]
+    Other(Map<String, Value>),
 }
 
 /// By hand and not `untagged`, which would tell neither the block nor the field at fault.
@@ -72,21 +77,29 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, blocks: A) -> Result<MessagesContent, A::Error> {
         Vec::deserialize(SeqAccessDeserializer::new(blocks)).map(MessagesContent::Blocks)
     }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<MessagesContent, A::Error> {
+        Map::deserialize(MapAccessDeserializer::new(fields)).map(MessagesContent::Other)
+    }
 }
 
 /// A piece of a turn. Which fields it has depends on its type.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 pub struct MessagesBlock {
-    /// `text`, `image`, `tool_use`, `tool_result`, `thinking` or `redacted_thinking`.
+    /// `text`, `image`, `document`, `tool_use`, `tool_result`, `thinking` or `redacted_thinking`. A block of another
+    /// type is for a provider of this dialect alone.
     #[serde(rename = "type")]
     #[schema(example = "text")]
     pub kind: String,
     /// Of `text`: the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Of `image`: where it is.
+    /// Of `image` and `document`: where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<MessagesImageSource>,
+    pub source: Option<MessagesSource>,
+    /// Of `document`: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// Of `tool_use`: what its result is given back under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
@@ -120,57 +133,61 @@ pub struct MessagesBlock {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub cache_control: Option<Value>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
-/// Where an image is.
+/// Where an image or a document is.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
-pub struct MessagesImageSource {
-    /// `base64` or `url`.
+pub struct MessagesSource {
+    /// `base64` or `url`; of a document also `text` or `content`.
     #[serde(rename = "type")]
     #[schema(example = "base64")]
     pub kind: String,
-    /// Of `base64`: such as `image/png`.
+    /// Of `base64`: such as `image/png` or `application/pdf`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// Of `base64`: the file.
+    /// Of `base64`: the file. Of `text`: the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// Of `url`: the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 impl MessagesContent {
     /// Each block with its place below `param`; a text is a block of its own.
-    fn blocks(self, param: &str) -> Vec<(String, MessagesBlock)> {
+    ///
+    /// # Errors
+    /// `invalid_request` for what is neither.
+    pub(super) fn blocks(self, param: &str) -> Result<Vec<(String, MessagesBlock)>, ApiError> {
         match self {
             Self::Text(text) => {
                 let block =
                     MessagesBlock { kind: "text".to_owned(), text: Some(text), ..MessagesBlock::default() };
-                vec![(param.to_owned(), block)]
+                Ok(vec![(param.to_owned(), block)])
             }
             Self::Blocks(blocks) => {
                 let placed = blocks.into_iter().enumerate();
-                placed.map(|(index, block)| (format!("{param}[{index}]"), block)).collect()
+                Ok(placed.map(|(index, block)| (format!("{param}[{index}]"), block)).collect())
+            }
+            Self::Other(_) => {
+                Err(ApiError::invalid(param, format!("{param} must be a string or a list of content blocks")))
             }
         }
     }
 
-    /// Where a block of it asks for a cache, the last one that does.
-    pub(super) fn cache_control(&self) -> Option<&Value> {
-        match self {
-            Self::Text(_) => None,
-            Self::Blocks(blocks) => blocks.iter().rev().find_map(|block| block.cache_control.as_ref()),
-        }
-    }
-
-    /// Text and images, which are all that may be in it.
-    fn shown(self, param: &str, between: &'static str) -> Result<Shown, ApiError> {
-        let mut shown = Shown::default();
-        for (at, block) in self.blocks(param) {
-            if !shown.take(&at, &block, between)? {
-                return Err(block.misplaced(&at));
-            }
+    /// Text, images, documents, and blocks that only this dialect knows.
+    fn shown(self, param: &str, between: &'static str) -> Result<MessageParts, ApiError> {
+        let mut shown = MessageParts::default();
+        for (at, block) in self.blocks(param)? {
+            block.add_to(&mut shown, &at, between)?;
         }
         Ok(shown)
     }
@@ -180,64 +197,11 @@ impl MessagesContent {
     /// # Errors
     /// `invalid_request` for a block that isn't text.
     pub(super) fn into_system(self, param: &str) -> Result<Message, ApiError> {
-        let shown = self.shown(param, "\n\n")?;
-        if !shown.images.is_empty() {
+        let message = self.shown(param, "\n\n")?.into_message(Role::System);
+        if !message.is_text_only() {
             return Err(ApiError::invalid(param, format!("{param} must be text")));
         }
-        Ok(Message::new(Role::System, shown.text))
-    }
-}
-
-/// What is said and shown, put together from blocks.
-#[derive(Debug, Default)]
-struct Shown {
-    text: String,
-    images: Vec<PlacedImage>,
-    /// Whether text came last, so that more of it is set off.
-    after_text: bool,
-}
-
-impl Shown {
-    /// Takes a block of text or an image; whether it was one. `between` sets blocks of text off.
-    fn take(&mut self, at: &str, block: &MessagesBlock, between: &str) -> Result<bool, ApiError> {
-        match block.kind.as_str() {
-            "text" => {
-                let text = given(&block.text, at, "text")?;
-                if self.after_text {
-                    self.text.push_str(between);
-                }
-                self.text.push_str(text);
-                self.after_text = true;
-            }
-            "image" => {
-                let source = given(&block.source, at, "source")?.image(&format!("{at}.source"))?;
-                let image = Image { source, detail: None };
-                self.images.push(PlacedImage { at: self.text.len(), image });
-                self.after_text = false;
-            }
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    fn message(self, role: Role) -> Message {
-        Message { images: self.images, ..Message::new(role, self.text) }
-    }
-}
-
-impl MessagesImageSource {
-    fn image(&self, at: &str) -> Result<ImageSource, ApiError> {
-        match self.kind.as_str() {
-            "url" => Ok(ImageSource::Url(given(&self.url, at, "url")?.clone())),
-            "base64" => Ok(ImageSource::Data {
-                media_type: given(&self.media_type, at, "media_type")?.clone(),
-                data: given(&self.data, at, "data")?.clone(),
-            }),
-            other => {
-                let message = format!("a source of type {other:?} was given; an image is base64 or url here");
-                Err(ApiError::invalid(format!("{at}.type"), message))
-            }
-        }
+        Ok(message)
     }
 }
 
@@ -259,31 +223,30 @@ impl MessagesTurn {
 
 /// The results of calls, and then what the user says.
 fn user(content: MessagesContent, param: &str) -> Result<Vec<(Message, String)>, ApiError> {
-    let (mut results, mut shown, mut says) = (Vec::new(), Shown::default(), false);
-    for (at, block) in content.blocks(param) {
+    let (mut results, mut shown, mut says) = (Vec::new(), MessageParts::default(), false);
+    for (at, block) in content.blocks(param)? {
         if block.kind == "tool_result" {
             results.push((block.result(&at)?, format!("{at}.tool_use_id")));
-        } else if shown.take(&at, &block, "\n")? {
-            says = true;
         } else {
-            return Err(block.misplaced(&at));
+            block.add_to(&mut shown, &at, "\n")?;
+            says = true;
         }
     }
     if says || results.is_empty() {
-        results.push((shown.message(Role::User), param.to_owned()));
+        results.push((shown.into_message(Role::User), param.to_owned()));
     }
     Ok(results)
 }
 
 fn assistant(content: MessagesContent, param: &str) -> Result<Message, ApiError> {
-    let (mut shown, mut reasoning, mut tool_calls) = (Shown::default(), Vec::new(), Vec::new());
-    for (at, block) in content.blocks(param) {
+    let (mut shown, mut reasoning, mut tool_calls) = (MessageParts::default(), Vec::new(), Vec::new());
+    for (at, mut block) in content.blocks(param)? {
         match block.kind.as_str() {
-            // What the model said in several blocks it said in one go.
-            "text" => {
-                shown.take(&at, &block, "")?;
+            "tool_use" => {
+                let extra = block.further();
+                shown.add_extra(PartPlace::Call(tool_calls.len()), extra);
+                tool_calls.push(block.call(&at)?);
             }
-            "tool_use" => tool_calls.push(block.call(&at)?),
             "thinking" => {
                 let text = given(&block.thinking, &at, "thinking")?.clone();
                 let signature = block.signature.filter(|signature| !signature.is_empty());
@@ -303,23 +266,26 @@ fn assistant(content: MessagesContent, param: &str) -> Result<Message, ApiError>
                     _ => reasoning.push(sealed),
                 }
             }
-            _ => return Err(block.misplaced(&at)),
+            // What the model said in several blocks it said in one go.
+            _ => block.add_to(&mut shown, &at, "")?,
         }
     }
-    Ok(Message { reasoning, tool_calls, ..shown.message(Role::Assistant) })
+    Ok(Message { reasoning, tool_calls, ..shown.into_message(Role::Assistant) })
 }
 
 impl MessagesBlock {
-    fn result(self, at: &str) -> Result<Message, ApiError> {
+    fn result(mut self, at: &str) -> Result<Message, ApiError> {
         let id = given(&self.tool_use_id, at, "tool_use_id")?.clone();
-        let shown = match self.content {
+        let extra = self.further();
+        let mut shown = match self.content {
             Some(content) => content.shown(&format!("{at}.content"), "\n")?,
-            None => Shown::default(),
+            None => MessageParts::default(),
         };
+        shown.add_extra(PartPlace::Message, extra);
         Ok(Message {
             tool_call_id: Some(id),
             failed: self.is_error.unwrap_or(false),
-            ..shown.message(Role::Tool)
+            ..shown.into_message(Role::Tool)
         })
     }
 
@@ -332,24 +298,17 @@ impl MessagesBlock {
         })
     }
 
-    /// The error for a block that can't be where it is, or that no model here takes.
-    fn misplaced(&self, at: &str) -> ApiError {
-        let kind = &self.kind;
-        let message = match kind.as_str() {
-            "text" | "image" | "tool_use" | "tool_result" | "thinking" | "redacted_thinking" => {
-                format!("a block of type {kind} can't stand here")
-            }
-            "document" => "documents aren't read here; send their text, or images of their pages".to_owned(),
-            _ => format!(
-                "a block of type {kind:?} was given; a model takes text, image, tool_use, tool_result and thinking"
-            ),
-        };
-        ApiError::invalid(format!("{at}.type"), message)
+    /// Takes the fields that only a provider of this dialect understands.
+    pub(super) fn further(&mut self) -> Map<String, Value> {
+        let mut fields = std::mem::take(&mut self.extra);
+        fields.retain(|_, value| !value.is_null());
+        fields.extend(self.cache_control.take().map(|control| ("cache_control".to_owned(), control)));
+        fields
     }
 }
 
 /// A field that the block's type asks for.
-fn given<'a, T>(field: &'a Option<T>, at: &str, name: &str) -> Result<&'a T, ApiError> {
+pub(super) fn given<'a, T>(field: &'a Option<T>, at: &str, name: &str) -> Result<&'a T, ApiError> {
     field.as_ref().ok_or_else(|| {
         let param = format!("{at}.{name}");
         let message = format!("{param} is missing");

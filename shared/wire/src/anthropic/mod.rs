@@ -9,10 +9,10 @@ mod models;
 mod options;
 mod render;
 mod request;
-mod thoughts;
+mod shown;
 mod tools;
 
-pub use blocks::{MessagesBlock, MessagesContent, MessagesImageSource, MessagesRole, MessagesTurn};
+pub use blocks::{MessagesBlock, MessagesContent, MessagesRole, MessagesSource, MessagesTurn};
 pub use count::{CountTokensAnswer, CountTokensRequest};
 pub use error::{MessagesError, MessagesErrorBody};
 pub use message::{MessagesAnswer, MessagesAnswerBlock, MessagesCaller, MessagesOutputTokens, MessagesUsage};
@@ -20,6 +20,7 @@ pub use models::{ModelInfo, ModelPage, ModelPageQuery};
 pub use options::{MessagesFormat, MessagesOutputConfig, MessagesThinking};
 pub use render::Renderer;
 pub use request::MessagesRequest;
+pub(crate) use request::param;
 pub use tools::{MessagesTool, MessagesToolChoice};
 
 #[cfg(test)]

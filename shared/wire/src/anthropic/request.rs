@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     MessagesContent, MessagesFormat, MessagesOutputConfig, MessagesThinking, MessagesTool,
-    MessagesToolChoice, MessagesTurn, Renderer, thoughts::ThoughtsMode, tools::Offer,
+    MessagesToolChoice, MessagesTurn, Renderer, tools::Offer,
 };
 use crate::{ApiError, passed_on::unknown_fields};
 
@@ -41,7 +41,7 @@ pub struct MessagesRequest {
     pub top_p: Option<f32>,
     /// 0 keeps all.
     pub top_k: Option<u32>,
-    /// Tools that the model may call; at most 128.
+    /// Tools that the model may call; at most 2048, and fewer where the provider takes fewer.
     pub tools: Option<Vec<MessagesTool>>,
     /// Whether it calls one. Absent: as it sees fit.
     pub tool_choice: Option<MessagesToolChoice>,
@@ -113,6 +113,7 @@ impl MessagesRequest {
         let task = TextTask {
             response_format: response_format(format, self.output_format)?,
             tools: offer.tools,
+            tool_extra: offer.extra,
             tool_choice,
             parallel_tool_calls,
             reasoning: thinking.transpose()?.flatten(),
@@ -126,7 +127,7 @@ impl MessagesRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: unknown_fields(ClientDialect::Anthropic, extra)?,
+            extra: Extra { hosted: offer.hosted, ..Extra::new(ClientDialect::Anthropic, extra) },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }
@@ -156,19 +157,7 @@ impl MessagesRequest {
                 Some(config).filter(|config| *config != json!({})).map(|c| ("output_config".into(), c)),
             );
         }
-        // Blocks are put together anew on the way. Asked for the whole request, the provider itself finds
-        // the last block to keep.
-        if !extra.contains_key("cache_control") {
-            extra.extend(self.cache_control().map(|control| ("cache_control".to_owned(), control.clone())));
-        }
         extra
-    }
-
-    fn cache_control(&self) -> Option<&Value> {
-        let turns = self.messages.iter().rev().find_map(|turn| turn.content.cache_control());
-        let system = || self.system.as_ref().and_then(MessagesContent::cache_control);
-        let tools = || self.tools.iter().flatten().rev().find_map(|tool| tool.cache_control.as_ref());
-        turns.or_else(system).or_else(tools)
     }
 }
 
@@ -208,12 +197,13 @@ fn response_format(
 }
 
 /// What this dialect calls a field. `places`: where each message's id of a call stood; `tools`: where each tool did.
-fn param(field: Field, places: &[String], tools: &[usize]) -> String {
+pub(crate) fn param(field: Field, places: &[String], tools: &[usize]) -> String {
     let tool = |index: usize| tools.get(index).copied().unwrap_or(index);
     let name = match field {
         Field::Messages => "messages",
         Field::Sampling("stop") => "stop_sequences",
         Field::Sampling(name) => name,
+        Field::ResponseFormat => "output_config.format",
         Field::ResponseSchema => "output_config.format.schema",
         Field::Tools => "tools",
         Field::ToolChoice => "tool_choice",

@@ -1,6 +1,7 @@
 use hearth_domain::{
-    ClientDialect, FinishReason, Generation, Image, Message, Modality, PlacedImage, Priority, Reasoning,
-    ReasoningEffort, ResponseFormat, Role, RunId, Task, TextTask, ToolChoice, Usage, WhileLoading,
+    Attachment, AttachmentContent, ClientDialect, Document, DocumentSource, FinishReason, Generation, Image,
+    Message, Modality, Part, PartPlace, PlacedImage, Priority, Reasoning, ReasoningEffort, ResponseFormat,
+    Role, RunId, Task, TextTask, ToolChoice, Usage, WhileLoading,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -90,6 +91,7 @@ fn a_conversation_with_every_block_reaches_the_task() {
     ]);
     let system = json!([{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be true."}]);
     let image = |at, url: &str| PlacedImage { at, image: Image::at(url) };
+    let broken = |at, gap| Attachment { at, images_before: 0, content: AttachmentContent::Break(gap) };
     let thought = |text: &str, signature: Option<&str>| Reasoning {
         text: text.into(),
         signature: signature.map(Into::into),
@@ -106,8 +108,9 @@ fn a_conversation_with_every_block_reaches_the_task() {
         ..Message::new(Role::Tool, text)
     };
     let expected = [
-        Message::new(Role::System, "Be brief.\n\nBe true."),
+        Message { attachments: vec![broken(9, 2)], ..Message::new(Role::System, "Be brief.\n\nBe true.") },
         Message {
+            attachments: vec![broken(7, 1)],
             images: vec![image(13, "https://example.org/a.png"), image(22, "data:image/png;base64,AAAA")],
             ..Message::new(Role::User, "What is\nthis?And this?")
         },
@@ -117,6 +120,7 @@ fn a_conversation_with_every_block_reaches_the_task() {
                 Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() },
             ],
             tool_calls: vec![call("a", "{\"z\":1,\"a\":2}"), call("b", "{}")],
+            attachments: vec![broken(2, 0)],
             ..Message::new(Role::Assistant, "I look.")
         },
         Message { images: vec![image(5, "https://example.org/b.png")], ..result("a", "a cat") },
@@ -192,22 +196,100 @@ fn what_the_gateway_doesnt_know_is_kept() {
     let format = json!({"type": "json_schema", "schema": {}});
     let extra = passed_on(json!({"metadata": {"user_id": "u"}, "output_config": {"format": format}}));
     assert_eq!(Value::Object(extra), json!({"metadata": {"user_id": "u"}}));
+    let own =
+        passed_on(json!({"cache_control": {"type": "ephemeral"}, "mcp_servers": [{"url": "https://x"}]}));
+    assert_eq!(own["cache_control"], json!({"type": "ephemeral"}));
+    assert_eq!(own["mcp_servers"], json!([{"url": "https://x"}]));
+}
 
-    let cached = |kind: &str| json!({"type": kind});
-    let block = |kind: &str| json!([{"type": "text", "text": "hi", "cache_control": cached(kind)}]);
+#[test]
+fn marks_and_further_fields_stay_with_their_pieces() {
+    let mark = json!({"type": "ephemeral"});
+    let fields = |value: Value| value.as_object().unwrap().clone();
     let mut tool = look();
-    tool["cache_control"] = cached("of the tool");
-    let messages =
-        json!([{"role": "user", "content": block("of the turn")}, {"role": "user", "content": "hi"}]);
-    let cases = [
-        (json!({"system": block("of the system"), "tools": [tool], "messages": messages}), "of the turn"),
-        (json!({"system": block("of the system"), "tools": [tool]}), "of the system"),
-        (json!({"tools": [tool]}), "of the tool"),
-        (json!({"tools": [tool], "cache_control": cached("its own")}), "its own"),
+    tool["cache_control"] = mark.clone();
+    tool["defer_loading"] = json!(true);
+    let of = task(json!({
+        "system": [{"type": "text", "text": "A."}, {"type": "text", "text": "B.", "cache_control": mark}],
+        "tools": [tool],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi", "citations": null}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "look", "input": {}, "cache_control": mark}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "x", "cache_control": mark}]},
+        ],
+    }));
+    let marked = Some(fields(json!({"cache_control": mark})));
+    let [system, user, call, result] = &of.messages[..] else { panic!("{:?}", of.messages) };
+    assert_eq!(system.extra_of(PartPlace::Part(0)), None);
+    assert_eq!(system.extra_of(PartPlace::Part(1)), marked.as_ref());
+    assert!(user.extra.is_empty());
+    assert_eq!(call.extra_of(PartPlace::Call(0)), marked.as_ref());
+    assert_eq!(result.extra_of(PartPlace::Message), marked.as_ref());
+    assert_eq!(of.tool_extra["look"], fields(json!({"defer_loading": true, "cache_control": mark})));
+}
+
+#[test]
+fn documents_are_read_and_unknown_blocks_kept() {
+    let unknown = [
+        json!({"type": "search_result", "source": "https://x", "title": "X", "content": [{"type": "text", "text": "y"}]}),
+        json!({"type": "image", "source": {"type": "file", "file_id": "f"}}),
+        json!({"type": "container_upload", "file_id": "f"}),
     ];
-    for (fields, kind) in cases {
-        assert_eq!(passed_on(fields)["cache_control"], cached(kind));
-    }
+    let pdf = json!({
+        "type": "document", "title": "A", "context": "B",
+        "source": {"type": "base64", "media_type": "application/PDF", "data": "JVBERi0="},
+    });
+    let mut blocks = vec![pdf, json!({"type": "text", "text": "Sum up."})];
+    blocks.extend(unknown.clone());
+    let used = json!([
+        {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}},
+        {"type": "web_search_tool_result", "tool_use_id": "s1", "content": {"type": "error", "error_code": "e"}},
+        {"type": "text", "text": "a"},
+    ]);
+    let of = task(json!({"messages": [
+        {"role": "user", "content": blocks}, {"role": "assistant", "content": used},
+    ]}));
+    let source = DocumentSource::Data { media_type: "application/pdf".into(), data: "JVBERi0=".into() };
+    let document = Document { source, name: Some("A".into()) };
+    let parts = of.messages[0].parts();
+    assert_eq!(parts[..2], [Part::Document(&document), Part::Text("Sum up.")]);
+    assert_eq!(of.messages[0].extra_of(PartPlace::Part(0)).unwrap()["context"], "B");
+    let kept: Vec<_> = of.messages[0].opaque_parts().collect();
+    assert_eq!(kept.iter().map(|part| part.value.clone()).collect::<Vec<_>>(), unknown);
+    assert_eq!(kept[0].param, "messages[0].content[2]");
+    let kept: Vec<Value> = of.messages[1].opaque_parts().map(|part| part.value.clone()).collect();
+    assert_eq!(kept, used.as_array().unwrap()[..2]);
+    assert_eq!(of.messages[1].content, "a");
+}
+
+#[test]
+fn tools_of_anthropics_are_kept_apart_from_the_clients() {
+    let search = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3});
+    let look = json!({"type": "custom", "name": "look", "input_schema": {"type": "object"}});
+    let hosted = |fields: Value| {
+        let generation = generation(fields).unwrap();
+        let Task::Text(task) = generation.task else { panic!("a message is a text") };
+        (task, generation.extra.hosted)
+    };
+    let (task, found) = hosted(json!({"tools": [search, look]}));
+    assert_eq!((task.tools.len(), task.tools[0].name.as_str()), (1, "look"));
+    assert_eq!((found.definitions, found.needed), (vec![search.clone()], None));
+
+    let choice = json!({"type": "tool", "name": "web_search"});
+    let (task, found) = hosted(json!({"tools": [search, look], "tool_choice": choice}));
+    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(choice)));
+    assert_eq!(found.needed.as_deref(), Some("web_search_20250305"));
+
+    let any = json!({"type": "any"});
+    let (task, found) = hosted(json!({"tools": [search], "tool_choice": any}));
+    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(any)));
+
+    // Tools that the client runs, and that other models don't know, are no mere help.
+    let (_, found) = hosted(json!({"tools": [{"type": "bash_20250124", "name": "bash"}]}));
+    assert_eq!(found.needed.as_deref(), Some("bash_20250124"));
+
+    let odd = json!({"tools": [search, {"name": "no name", "input_schema": {}}]});
+    assert_eq!(generation(odd).unwrap_err().param.as_deref(), Some("tools[1].name"));
 }
 
 #[test]
@@ -217,28 +299,27 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         let result = json!({"type": "tool_result", "tool_use_id": "a", "content": content});
         json!({"messages": [{"role": "user", "content": [result]}]})
     };
-    let file = json!({"type": "image", "source": {"type": "file", "file_id": "f"}});
     let cases = [
         (json!({"messages": []}), "messages"),
         (json!({"max_tokens": 0}), "max_tokens"),
         (json!({"temperature": 3}), "temperature"),
         (json!({"stop_sequences": [""]}), "stop_sequences"),
         (json!({"system": [{"type": "image", "source": {"type": "url", "url": "x"}}]}), "system"),
-        (json!({"system": [{"type": "document"}]}), "system[0].type"),
+        (json!({"system": [{"type": "document"}]}), "system[0].source"),
+        (json!({"system": [{"type": "search_result"}]}), "system"),
+        (block("user", json!({"type": "document"})), "messages[0].content[0].source"),
         (
-            block("user", json!({"type": "document", "source": {"type": "text", "data": "hi"}})),
-            "messages[0].content[0].type",
+            block("user", json!({"type": "document", "source": {"type": "text"}})),
+            "messages[0].content[0].source.data",
         ),
         (block("user", json!({"type": "tool_use"})), "messages[0].content[0].type"),
         (block("user", json!({"type": "text"})), "messages[0].content[0].text"),
         (block("user", json!({"type": "image"})), "messages[0].content[0].source"),
-        (block("user", file), "messages[0].content[0].source.type"),
         (block("user", json!({"type": "tool_result"})), "messages[0].content[0].tool_use_id"),
         (result(json!("lost")), "messages[0].content[0].tool_use_id"),
-        (result(json!([{"type": "search_result"}])), "messages[0].content[0].content[0].type"),
+        (result(json!({"type": "text"})), "messages[0].content[0].content"),
         (block("assistant", json!({"type": "tool_result"})), "messages[0].content[0].type"),
         (block("assistant", json!({"type": "tool_use", "id": "a"})), "messages[0].content[0].name"),
-        (block("assistant", json!({"type": "server_tool_use"})), "messages[0].content[0].type"),
         (block("assistant", json!({"type": "redacted_thinking"})), "messages[0].content[0].data"),
         (json!({"tools": [{"input_schema": {}}]}), "tools[0].name"),
         (json!({"tools": [{"name": "look"}]}), "tools[0].input_schema"),
@@ -597,8 +678,7 @@ fn the_schemas_of_blocks_are_documented() {
     let mut schemas = Vec::new();
     <MessagesRequest as utoipa::ToSchema>::schemas(&mut schemas);
     let names: Vec<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
-    for name in ["MessagesTurn", "MessagesContent", "MessagesBlock", "MessagesImageSource", "MessagesFormat"]
-    {
+    for name in ["MessagesTurn", "MessagesContent", "MessagesBlock", "MessagesSource", "MessagesFormat"] {
         assert!(names.contains(&name), "{name} is not among {names:?}");
     }
 }

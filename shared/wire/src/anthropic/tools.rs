@@ -1,5 +1,7 @@
 //! Tools, as Anthropic writes them.
 
+use std::collections::BTreeMap;
+
 use hearth_domain::{HostedTools, Tool, ToolChoice};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -15,7 +17,7 @@ pub struct MessagesTool {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(example = "custom")]
     pub kind: Option<String>,
-    /// Its name: 1 to 64 letters, digits, underscores, dots and dashes.
+    /// Its name: 1 to 256 letters, digits, underscores, dots and dashes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = true, example = "get_weather")]
     pub name: Option<String>,
@@ -48,6 +50,14 @@ impl MessagesTool {
         self.kind.as_deref().filter(|kind| *kind != "custom")
     }
 
+    /// What only a provider of this dialect understands.
+    fn further(&self) -> Map<String, Value> {
+        let mut fields = self.settings.clone();
+        fields.extend(self.cache_control.clone().map(|control| ("cache_control".to_owned(), control)));
+        fields.retain(|_, value| !value.is_null());
+        fields
+    }
+
     /// The tool without its dialect. `param` is where it stood, for the error.
     ///
     /// # Errors
@@ -77,6 +87,8 @@ pub(super) struct Offer {
     pub(super) places: Vec<usize>,
     /// Those that only a provider of this dialect has.
     pub(super) hosted: HostedTools,
+    /// Further fields of the client's own, by their names.
+    pub(super) extra: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Offer {
@@ -88,6 +100,10 @@ impl Offer {
         let mut offer = Self::default();
         for (index, tool) in tools.into_iter().flatten().enumerate() {
             let Some(kind) = tool.known_kind() else {
+                let further = tool.further();
+                if let Some(name) = tool.name.clone().filter(|_| !further.is_empty()) {
+                    offer.extra.insert(name, further);
+                }
                 offer.tools.push(tool.into_domain(&format!("tools[{index}]"))?);
                 offer.places.push(index);
                 continue;
@@ -95,8 +111,7 @@ impl Offer {
             if !AIDS.iter().any(|aid| kind.starts_with(aid)) {
                 offer.hosted.needed = Some(kind.to_owned());
             }
-            // The request as a whole says what is to be cached.
-            offer.hosted.definitions.push(json!(MessagesTool { cache_control: None, ..tool }));
+            offer.hosted.definitions.push(json!(tool));
         }
         Ok(offer)
     }

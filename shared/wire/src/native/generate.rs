@@ -54,7 +54,7 @@ pub struct GenerateRequest {
     pub parameters: Parameters,
     /// Instructions that go before the conversation.
     pub system_prompt: Option<String>,
-    /// Tools that the model may call; at most 128.
+    /// Tools that the model may call; at most 2048, and fewer where the provider takes fewer.
     pub tools: Option<Vec<ToolBody>>,
     /// Whether it calls one. Absent: as it sees fit.
     pub tool_choice: Option<ToolChoiceBody>,
@@ -259,8 +259,10 @@ impl Parameters {
             logit_bias: biases(self.logit_bias, "parameters.logit_bias")?,
         };
         let format = self.response_format.map(|format| format.into_domain("parameters.response_format"));
+        let (response_format, schema_label) = format.transpose()?.unwrap_or_default();
         Ok(TextTask {
-            response_format: format.transpose()?.unwrap_or_default(),
+            response_format,
+            schema_label,
             choices: self.n.unwrap_or(1),
             top_logprobs: top_logprobs(self.logprobs, self.top_logprobs, "parameters.top_logprobs")?,
             reasoning: self.reasoning_effort.as_deref().map(effort).transpose()?,
@@ -271,10 +273,11 @@ impl Parameters {
 }
 
 /// What this dialect calls a field. `before`: how many messages came before those of the input.
-fn param(field: Field, before: usize) -> String {
+pub(crate) fn param(field: Field, before: usize) -> String {
     match field {
         Field::Messages => "input.messages".to_owned(),
         Field::Sampling(name) => format!("parameters.{name}"),
+        Field::ResponseFormat => "parameters.response_format".to_owned(),
         Field::ResponseSchema => "parameters.response_format.json_schema.schema".to_owned(),
         Field::Tools => "tools".to_owned(),
         Field::ToolChoice => "tool_choice".to_owned(),

@@ -2,6 +2,7 @@
 
 use hearth_domain::{Image, Message, PlacedImage, Role};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use utoipa::ToSchema;
 
 use crate::{
@@ -110,6 +111,7 @@ impl From<InputMessage> for ChatMessage {
             reasoning_content: message.reasoning,
             reasoning_details: message.reasoning_details,
             function_call: None,
+            extra: Map::new(),
         }
     }
 }

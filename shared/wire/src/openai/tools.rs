@@ -1,8 +1,10 @@
 //! Tools and their calls, as OpenAI writes them. The native dialect writes them the same.
 
-use hearth_domain::{Tool, ToolCall, ToolChoice};
+use std::collections::BTreeMap;
+
+use hearth_domain::{HostedTools, Tool, ToolCall, ToolChoice};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::ApiError;
@@ -12,19 +14,25 @@ const FUNCTION: &str = "function";
 /// A tool on offer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ToolBody {
-    /// `function`.
+    /// `function`. A tool of another type is for a provider of this dialect alone; elsewhere it is left out, if the model
+    /// need not call it.
     #[serde(rename = "type")]
     #[schema(example = "function")]
     pub kind: String,
     /// The function.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = FunctionBody, required = true)]
     pub function: Option<FunctionBody>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// A function that the model may call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FunctionBody {
-    /// Its name: 1 to 64 letters, digits, underscores, dots and dashes.
+    /// Its name: 1 to 256 letters, digits, underscores, dots and dashes.
     #[schema(example = "get_weather")]
     pub name: String,
     /// What it does, for the model.
@@ -49,6 +57,50 @@ impl ToolBody {
             parameters: function.parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
             strict: function.strict.unwrap_or(false),
         })
+    }
+}
+
+/// A request's tools without their dialect.
+#[derive(Debug, Default)]
+pub(crate) struct Offered {
+    pub(crate) functions: Vec<Tool>,
+    /// Those that only a provider of this dialect has.
+    pub(crate) hosted: HostedTools,
+    /// Further fields of functions, by the function's name.
+    pub(crate) extra: BTreeMap<String, Map<String, Value>>,
+}
+
+impl Offered {
+    /// The tools of a chat.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the tool at fault.
+    pub(crate) fn of_chat(tools: Option<Vec<ToolBody>>) -> Result<Self, ApiError> {
+        let mut offered = Self::default();
+        for (index, mut tool) in tools.into_iter().flatten().enumerate() {
+            if tool.kind != FUNCTION {
+                offered.hosted.definitions.push(json!(tool));
+                continue;
+            }
+            let mut fields = std::mem::take(&mut tool.extra);
+            fields.retain(|_, value| !value.is_null());
+            let tool = tool.into_domain(&format!("tools[{index}]"))?;
+            if !fields.is_empty() {
+                offered.extra.insert(tool.name.clone(), fields);
+            }
+            offered.functions.push(tool);
+        }
+        Ok(offered)
+    }
+
+    /// The choice, where tools of a provider's may be among what it chooses from.
+    pub(crate) fn choose(&mut self, choice: ToolChoice) -> ToolChoice {
+        if choice == ToolChoice::Required && self.functions.is_empty() && !self.hosted.definitions.is_empty()
+        {
+            self.hosted.need(None, json!("required"));
+            return ToolChoice::Auto;
+        }
+        choice
     }
 }
 

@@ -17,9 +17,12 @@ pub(super) const SYSTEM: &str = "system prompt";
 pub(super) const TURNS: &str = "several turns";
 pub(super) const PICTURE: &str = "image in base64";
 pub(super) const LINK: &str = "image by URL";
+pub(super) const DOCUMENT: &str = "document in base64";
 pub(super) const CALLS: &str = "parallel tool calls";
 pub(super) const RESULTS: &str = "results of tools";
 pub(super) const SCHEMA: &str = "JSON Schema";
+pub(super) const SCHEMA_NAME: &str = "name of a schema";
+pub(super) const MARK: &str = "cache mark on a part";
 pub(super) const STOP: &str = "stop texts";
 pub(super) const SEED: &str = "seed";
 pub(super) const THOUGHTS: &str = "thoughts, and tokens counted";
@@ -78,6 +81,7 @@ pub(super) fn all() -> Vec<Feature> {
         ),
         feature(PICTURE, shows(Part::Picture("iVBORw0KGgo=".to_owned())), there()),
         feature(LINK, shows(Part::Link("https://example.org/a.png".to_owned())), there()),
+        feature(DOCUMENT, shows(Part::Document("JVBERi0xLjQK".to_owned())), there()),
         feature(CALLS, tools.clone(), calls(&["c1", "c2"])),
         feature(
             RESULTS,
@@ -89,6 +93,12 @@ pub(super) fn all() -> Vec<Feature> {
             Asked { schema: Some(parameters()), ..hello() },
             Answer { text: json!({"at": "Ulm"}).to_string(), ..Answer::default() },
         ),
+        feature(
+            SCHEMA_NAME,
+            Asked { schema: Some(parameters()), schema_name: Some("place".to_owned()), ..hello() },
+            Answer { text: json!({"at": "Ulm"}).to_string(), ..Answer::default() },
+        ),
+        feature(MARK, Asked { mark: true, ..hello() }, there()),
         feature(
             STOP,
             Asked { stop: vec!["END".to_owned(), "STOP".to_owned()], ..hello() },

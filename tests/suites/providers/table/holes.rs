@@ -1,7 +1,7 @@
 //! The cells of the table that can't be, each with its reason, and with what happens instead.
 
 use super::{
-    features::{LINK, REFUSAL, SEALS, SEED, STOP, THOUGHTS, UNKNOWN},
+    features::{LINK, MARK, REFUSAL, SCHEMA_NAME, SEALS, SEED, STOP, THOUGHTS, UNKNOWN},
     words::{Answer, Asked, End, Turn},
 };
 
@@ -28,7 +28,7 @@ pub(super) enum Instead {
 
 use Instead::{Refused, Unasked, Untold};
 
-pub(super) const ALL: [Hole; 12] = [
+pub(super) const ALL: [Hole; 14] = [
     Hole {
         feature: LINK,
         at: |_, vendor| vendor == "bedrock",
@@ -40,8 +40,8 @@ pub(super) const ALL: [Hole; 12] = [
         feature: STOP,
         at: |_, vendor| vendor == "responses",
         who: "over the responses API",
-        why: "the responses API knows no stop texts",
-        instead: Refused,
+        why: "the responses API knows no stop texts: the gateway ends the answer before one",
+        instead: Unasked(|asked| asked.stop.clear()),
     },
     Hole {
         feature: STOP,
@@ -52,10 +52,24 @@ pub(super) const ALL: [Hole; 12] = [
     },
     Hole {
         feature: STOP,
-        at: |client, vendor| client != "messages" && vendor != "responses",
+        at: |client, _| client != "messages",
         who: "to all but `/v1/messages`",
         why: "the other dialects don't tell which stop text was met",
         instead: Untold(only_ends),
+    },
+    Hole {
+        feature: SCHEMA_NAME,
+        at: |client, vendor| client == "messages" || ["anthropic", "gemini"].contains(&vendor),
+        who: "from `/v1/messages`; over Anthropic and Gemini",
+        why: "they have no word for it, and it is a label",
+        instead: Unasked(|asked| asked.schema_name = None),
+    },
+    Hole {
+        feature: MARK,
+        at: |client, vendor| !is_same(client, vendor) && (client, vendor) != ("chat", "anthropic"),
+        who: "between different dialects, but from chats over Anthropic and from `/v1/messages` over OpenRouter",
+        why: "it saves work, and changes no answer",
+        instead: Unasked(|asked| asked.mark = false),
     },
     Hole {
         feature: SEED,
@@ -82,8 +96,8 @@ pub(super) const ALL: [Hole; 12] = [
         feature: SEALS,
         at: |_, vendor| vendor == "chat",
         who: "over chat completions",
-        why: "chat completions take no thoughts back",
-        instead: Unasked(|asked| thoughts(asked, <Vec<_>>::clear)),
+        why: "chat completions have thoughts without seals",
+        instead: Unasked(|asked| thoughts(asked, |all| all.iter_mut().for_each(|(_, seal)| seal.clear()))),
     },
     Hole {
         feature: SEALS,
@@ -110,15 +124,17 @@ pub(super) const ALL: [Hole; 12] = [
     },
     Hole {
         feature: UNKNOWN,
-        at: |client, vendor| {
-            let same = [("chat", "chat"), ("messages", "anthropic"), ("responses", "responses")];
-            client != "native" && !same.contains(&(client, vendor))
-        },
+        at: |client, vendor| client != "native" && !is_same(client, vendor),
         who: "between different dialects",
         why: "what it means is known in its own dialect alone",
         instead: Unasked(|asked| asked.unknown = false),
     },
 ];
+
+/// Whether a client and a vendor speak one dialect.
+fn is_same(client: &str, vendor: &str) -> bool {
+    [("chat", "chat"), ("messages", "anthropic"), ("responses", "responses")].contains(&(client, vendor))
+}
 
 fn only_ends(answer: &mut Answer) {
     answer.end = End::Turn;

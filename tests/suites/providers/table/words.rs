@@ -10,6 +10,10 @@ pub(super) struct Asked {
     /// Whether the tool `look` is on offer.
     pub(super) tool: bool,
     pub(super) schema: Option<Value>,
+    /// What the schema is called.
+    pub(super) schema_name: Option<String>,
+    /// Whether a text of the user's has a mark for the prompt cache.
+    pub(super) mark: bool,
     pub(super) stop: Vec<String>,
     pub(super) seed: Option<u32>,
     /// Whether there is a field that the gateway doesn't know.
@@ -38,6 +42,8 @@ pub(super) enum Part {
     Picture(String),
     /// A picture's address.
     Link(String),
+    /// A PDF, in base64.
+    Document(String),
 }
 
 /// A call of a tool.
@@ -144,8 +150,19 @@ pub(super) fn address(part: &Part) -> String {
     match part {
         Part::Picture(data) => format!("data:image/png;base64,{data}"),
         Part::Link(url) => url.clone(),
+        Part::Document(data) => format!("data:application/pdf;base64,{data}"),
         Part::Text(_) => String::new(),
     }
+}
+
+/// A PDF in a data URL.
+pub(super) fn document(url: &str) -> Part {
+    Part::Document(url.strip_prefix("data:application/pdf;base64,").unwrap_or_default().to_owned())
+}
+
+/// A mark for the prompt cache, as Anthropic has it.
+pub(super) fn mark() -> Value {
+    json!({"type": "ephemeral"})
 }
 
 /// Appends the result of a call to those that stand last, or as the first.

@@ -1,10 +1,13 @@
 //! A conversation as turns of blocks, in which user and assistant alternate.
 
-use hearth_domain::{Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use hearth_domain::{
+    Document, DocumentSource, Image, ImageSource, Message, Part, PartPlace, Reasoning, Role, ToolCall,
+};
 use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
-use crate::dialect::{gemini::seal::is_googles, openai_responses::seal::is_openais};
+use crate::dialect::{Passing, gemini::seal::is_googles, openai_responses::seal::is_openais};
 
 pub(super) const USER: &str = "user";
 pub(super) const ASSISTANT: &str = "assistant";
@@ -39,50 +42,100 @@ fn is(block: &Value, kinds: &[&str]) -> bool {
     block["type"].as_str().is_some_and(|kind| kinds.contains(&kind))
 }
 
-/// The instructions, wherever they stand, and the turns.
-///
-/// # Errors
-/// `invalid_request` if there is no turn, or a call has arguments that are no object.
-pub(super) fn conversation(messages: &[Message]) -> Result<(Vec<&str>, Vec<Turn>), ApiError> {
-    let mut system = Vec::new();
-    let mut turns: Vec<Turn> = Vec::new();
-    for message in messages {
-        let (role, blocks) = match message.role {
-            Role::System => {
-                system.extend(Some(message.content.as_str()).filter(|text| !text.trim().is_empty()));
-                continue;
-            }
-            Role::User => (USER, parts(message)),
-            Role::Tool => (USER, vec![result(message)]),
-            Role::Assistant => (ASSISTANT, said(message)?),
-        };
-        match turns.last_mut() {
-            Some(turn) if turn.role == role => turn.blocks.extend(blocks),
-            _ if blocks.is_empty() => {}
-            _ => turns.push(Turn { role, blocks }),
-        }
-    }
-    if turns.is_empty() {
-        let message = "this provider needs a message of the user or the assistant that says something";
-        return Err(ApiError::invalid("messages", message));
-    }
-    for turn in &mut turns {
-        // Results come before anything else that the user says.
-        turn.blocks.sort_by_key(|block| turn.role == USER && !is(block, &["tool_result"]));
-    }
-    Ok((system, turns))
+/// A conversation as Anthropic has it.
+pub(super) struct Conversation {
+    /// The instructions, wherever they stand: a text, or blocks where they have fields of their own.
+    pub(super) system: Option<Value>,
+    pub(super) turns: Vec<Turn>,
 }
 
-fn parts(message: &Message) -> Vec<Value> {
-    let parts = message.parts().into_iter();
-    parts
-        .filter_map(|part| match part {
+impl Conversation {
+    /// The conversation that messages are.
+    ///
+    /// # Errors
+    /// `invalid_request` if there is no turn, or a call has arguments that are no object.
+    pub(super) fn of(messages: &[Message], passing: Passing) -> Result<Self, ApiError> {
+        let mut system = Vec::new();
+        let mut turns: Vec<Turn> = Vec::new();
+        for message in messages {
+            let (role, blocks) = match message.role {
+                Role::System => {
+                    system.extend(parts(message, passing)?);
+                    continue;
+                }
+                Role::User => (USER, parts(message, passing)?),
+                Role::Tool => (USER, vec![result(message, passing)?]),
+                Role::Assistant => (ASSISTANT, said(message, passing)?),
+            };
+            match turns.last_mut() {
+                Some(turn) if turn.role == role => turn.blocks.extend(blocks),
+                _ if blocks.is_empty() => {}
+                _ => turns.push(Turn { role, blocks }),
+            }
+        }
+        if turns.is_empty() {
+            let message = "this provider needs a message of the user or the assistant that says something";
+            return Err(ApiError::invalid("messages", message));
+        }
+        for turn in &mut turns {
+            // Results come before anything else that the user says.
+            turn.blocks.sort_by_key(|block| turn.role == USER && !is(block, &["tool_result"]));
+        }
+        Ok(Self { system: instructions(system, passing), turns })
+    }
+}
+
+/// Blocks stay blocks for a client that wrote them, and where one has a mark for the cache.
+fn instructions(blocks: Vec<Value>, passing: Passing) -> Option<Value> {
+    let is_plain = |block: &Value| block.as_object().is_some_and(|fields| fields.len() == 2);
+    if blocks.is_empty() {
+        return None;
+    }
+    if blocks.iter().all(is_plain) && (blocks.len() == 1 || passing != Passing::All) {
+        let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
+        return Some(json!(texts.join("\n\n")));
+    }
+    Some(Value::Array(blocks))
+}
+
+fn parts(message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
+    let mut blocks = Vec::new();
+    for (part, extra) in message.parts_with_extra() {
+        let mut block = match part {
             // Blocks of white space alone are refused.
-            Part::Text(text) if text.trim().is_empty() => None,
-            Part::Text(text) => Some(json!({"type": "text", "text": text})),
-            Part::Image(image) => Some(json!({"type": "image", "source": source(image)})),
-        })
-        .collect()
+            Part::Text(text) if text.trim().is_empty() => continue,
+            Part::Text(text) => json!({"type": "text", "text": text}),
+            Part::Image(image) => json!({"type": "image", "source": source(image)}),
+            Part::Document(file) => document(file)?,
+            Part::Opaque(opaque) => opaque.value.clone(),
+        };
+        passing.add(extra, &mut block);
+        blocks.push(block);
+    }
+    Ok(blocks)
+}
+
+/// A PDF, or plain text (<https://platform.claude.com/docs/en/build-with-claude/pdf-support>).
+fn document(document: &Document) -> Result<Value, ApiError> {
+    let source = match &document.source {
+        DocumentSource::Url(url) => json!({"type": "url", "url": url}),
+        DocumentSource::Text(text) => json!({"type": "text", "media_type": "text/plain", "data": text}),
+        DocumentSource::Data { media_type, data } if media_type == "text/plain" => {
+            let text = BASE64_STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let text = text.ok_or_else(|| {
+                ApiError::invalid("messages", "a document of plain text must be UTF-8 in base64")
+            })?;
+            json!({"type": "text", "media_type": "text/plain", "data": text})
+        }
+        DocumentSource::Data { media_type, data } => {
+            json!({"type": "base64", "media_type": media_type, "data": data})
+        }
+    };
+    let mut block = json!({"type": "document", "source": source});
+    if let Some(name) = &document.name {
+        block["title"] = json!(name);
+    }
+    Ok(block)
 }
 
 fn source(image: &Image) -> Value {
@@ -94,24 +147,27 @@ fn source(image: &Image) -> Value {
     }
 }
 
-fn result(message: &Message) -> Value {
+fn result(message: &Message, passing: Passing) -> Result<Value, ApiError> {
     let id = message.tool_call_id.as_deref().unwrap_or_default();
-    let mut result = json!({"type": "tool_result", "tool_use_id": clean(id)});
-    let content = parts(message);
+    let mut result = json!({"type": "tool_result", "tool_use_id": id});
+    let content = parts(message, passing)?;
     if !content.is_empty() {
         result["content"] = Value::Array(content);
     }
     if message.failed {
         result["is_error"] = json!(true);
     }
-    result
+    passing.add(message.extra_of(PartPlace::Message), &mut result);
+    Ok(result)
 }
 
-fn said(message: &Message) -> Result<Vec<Value>, ApiError> {
+fn said(message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
     let mut blocks: Vec<Value> = message.reasoning.iter().filter_map(thoughts).collect();
-    blocks.extend(parts(message));
-    for call in &message.tool_calls {
-        blocks.push(tool_use(call)?);
+    blocks.extend(parts(message, passing)?);
+    for (number, call) in message.tool_calls.iter().enumerate() {
+        let mut block = tool_use(call)?;
+        passing.add(message.extra_of(PartPlace::Call(number)), &mut block);
+        blocks.push(block);
     }
     Ok(blocks)
 }
@@ -137,10 +193,5 @@ fn tool_use(call: &ToolCall) -> Result<Value, ApiError> {
                        no others";
         ApiError::invalid("messages", message)
     })?;
-    Ok(json!({"type": "tool_use", "id": clean(&call.id), "name": call.name, "input": input}))
-}
-
-/// An id in the characters that are taken: another provider's may have more.
-fn clean(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect()
+    Ok(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}))
 }

@@ -6,5 +6,7 @@ pub(super) mod request;
 pub(super) mod stream;
 mod thinking;
 
+pub(crate) use thinking::claude_version;
+
 #[cfg(test)]
 mod tests;

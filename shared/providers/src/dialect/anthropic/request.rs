@@ -7,34 +7,28 @@ use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{
-    conversation::{ASSISTANT, Turn, conversation},
+    conversation::{ASSISTANT, Conversation, Turn},
     thinking::{Abilities, Plan},
 };
 use crate::{
     Call,
-    dialect::{Dialect, round},
+    dialect::{Dialect, Passing, offered, round},
+    rules::close_for_claude,
 };
 
 /// The answer's most tokens where the client names none: this dialect has no request without a limit.
 const MAX_TOKENS: u32 = 4096;
-/// Only JSON that fits a schema can be asked for, and the client has none.
-const JSON_OBJECT: &str = "Answer with one JSON object and with nothing before or after it.";
 
 pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Result<Value, ApiError> {
-    refuse(task)?;
-    let (mut system, turns) = conversation(&task.messages)?;
-    if task.response_format == ResponseFormat::JsonObject {
-        system.push(JSON_OBJECT);
-    }
+    let passing = Dialect::Anthropic.passing(call.generation.extra.dialect);
+    let Conversation { system, turns } = Conversation::of(&task.messages, passing)?;
     // The client's own words first: what the gateway understood is said over them.
     let mut body = Dialect::Anthropic.extra(call);
     body.insert("model".to_owned(), json!(call.model.as_str()));
     body.insert("messages".to_owned(), turns.iter().map(Turn::json).collect());
     body.insert("stream".to_owned(), json!(true));
-    if !system.is_empty() {
-        body.insert("system".to_owned(), json!(system.join("\n\n")));
-    }
-    tools(task, &turns, &mut body);
+    body.extend(system.map(|system| ("system".to_owned(), system)));
+    tools(task, &turns, passing, &mut body);
     let abilities = Abilities::of(call.model.as_str());
     let plan = plan(abilities, task, &turns, &mut body);
     body.insert("max_tokens".to_owned(), json!(max_tokens(&task.sampling, &plan)));
@@ -42,21 +36,6 @@ pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Result<Value, Ap
     sampling(&task.sampling, abilities.samplers && !thinks, &mut body);
     output_config(&task.response_format, plan.effort, &mut body);
     Ok(Value::Object(body))
-}
-
-/// What changes the answer's meaning and can't be had is refused.
-fn refuse(task: &TextTask) -> Result<(), ApiError> {
-    let wanted = [
-        ("n", task.choices > 1, "gives one answer at a time"),
-        ("logprobs", task.top_logprobs.is_some(), "tells no log-probabilities"),
-        ("logit_bias", !task.sampling.logit_bias.is_empty(), "lets no tokens be favoured"),
-    ];
-    match wanted.iter().find(|(_, wanted, _)| *wanted) {
-        Some((param, _, why)) => {
-            Err(ApiError::invalid(*param, format!("this provider {why}; leave {param} out")))
-        }
-        None => Ok(()),
-    }
 }
 
 /// How much is thought. A client of this dialect may have said it in its own words, which stand.
@@ -115,10 +94,10 @@ fn sampling(sampling: &Sampling, samplers: bool, body: &mut Map<String, Value>) 
     body.extend(sampling.top_k.filter(|value| *value > 0).map(|value| ("top_k".to_owned(), json!(value))));
 }
 
-fn tools(task: &TextTask, turns: &[Turn], body: &mut Map<String, Value>) {
+fn tools(task: &TextTask, turns: &[Turn], passing: Passing, body: &mut Map<String, Value>) {
     let calls = turns.iter().any(|turn| turn.has(&["tool_use"]));
     let (tools, choice): (Vec<Value>, _) = match task.tools.is_empty() {
-        false => (task.tools.iter().map(tool).collect(), choice(task)),
+        false => (offered(task, passing, tool), choice(task)),
         // A conversation with calls has to say which tools there were.
         true if calls => (earlier(task), Some(json!({"type": "none"}))),
         true => return,
@@ -137,7 +116,7 @@ fn tool(tool: &Tool) -> Value {
         said["description"] = json!(description);
     }
     if tool.strict {
-        close(&mut said["input_schema"]);
+        close_for_claude(&mut said["input_schema"]);
         said["strict"] = json!(true);
     }
     said
@@ -179,29 +158,10 @@ fn output_config(format: &ResponseFormat, effort: Option<&str>, body: &mut Map<S
     }
     if let ResponseFormat::JsonSchema(schema) = format {
         let mut schema = schema.clone();
-        close(&mut schema);
+        close_for_claude(&mut schema);
         config.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
     }
     if !config.is_empty() {
         body.insert("output_config".to_owned(), Value::Object(config));
     }
 }
-
-/// Says of each object of a schema that it has no further properties, where the schema leaves it open:
-/// others aren't taken. What fits then fits the schema that was asked for.
-fn close(schema: &mut Value) {
-    match schema {
-        Value::Array(items) => items.iter_mut().for_each(close),
-        Value::Object(fields) => {
-            if fields.get("type").is_some_and(|kind| kind == "object") {
-                fields.entry("additionalProperties").or_insert(Value::Bool(false));
-            }
-            let values = fields.iter_mut().filter(|(name, _)| !VALUES.contains(&name.as_str()));
-            values.for_each(|(_, value)| close(value));
-        }
-        _ => {}
-    }
-}
-
-/// Keywords of a schema that hold values, which only look like schemas.
-const VALUES: [&str; 4] = ["const", "enum", "default", "examples"];

@@ -8,9 +8,9 @@ use axum::{
 };
 use futures::{StreamExt as _, stream};
 use hearth_domain::{
-    ClientDialect, Extra, FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning,
-    ReasoningEffort, ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice,
-    Usage,
+    Attachment, AttachmentContent, ClientDialect, Document, DocumentSource, Extra, FinishReason, Generation,
+    Image, Message, ModelId, Opaque, PartExtra, PartPlace, PlacedImage, Reasoning, ReasoningEffort,
+    ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use proptest::prelude::*;
@@ -80,11 +80,11 @@ fn a_conversation_with_everything_is_said() {
         Message { images: vec![image(5, "https://example.org/a.png")], ..user("What is this?") },
         Message {
             reasoning: vec![signed("Hm."), hidden, foreign],
-            tool_calls: vec![tool_call("a", "{\"at\":1}"), tool_call("functions.look:2", "")],
+            tool_calls: vec![tool_call("a", "{\"at\":1}"), tool_call("functions-look-2", "")],
             ..assistant("I look.")
         },
         Message { images: vec![image(9, "data:image/png;base64,AAAA")], ..result("a", "a cat") },
-        Message { failed: true, ..result("functions.look:2", "") },
+        Message { failed: true, ..result("functions-look-2", "") },
         user("And?"),
         Message::new(Role::System, "Be kind."),
         user(" \n"),
@@ -120,7 +120,7 @@ fn a_conversation_with_everything_is_said() {
                     {"type": "redacted_thinking", "data": "EncR"},
                     {"type": "text", "text": "I look."},
                     {"type": "tool_use", "id": "a", "name": "look", "input": {"at": 1}},
-                    {"type": "tool_use", "id": "functions_look_2", "name": "look", "input": {}},
+                    {"type": "tool_use", "id": "functions-look-2", "name": "look", "input": {}},
                 ]},
                 {"role": "user", "content": [
                     {"type": "tool_result", "tool_use_id": "a", "content": [
@@ -128,7 +128,7 @@ fn a_conversation_with_everything_is_said() {
                         {"type": "image", "source":
                             {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
                     ]},
-                    {"type": "tool_result", "tool_use_id": "functions_look_2", "is_error": true},
+                    {"type": "tool_result", "tool_use_id": "functions-look-2", "is_error": true},
                     {"type": "text", "text": "And?"},
                 ]},
                 {"role": "assistant", "content": [{"type": "text", "text": "A cat."}]},
@@ -247,7 +247,7 @@ fn a_call_that_must_be_and_a_turn_without_its_thoughts_go_before_thinking() {
 }
 
 #[test]
-fn a_schema_is_closed_and_an_object_asked_for_in_words() {
+fn a_schema_is_closed() {
     let schema = json!({
         "type": "object",
         "properties": {
@@ -270,10 +270,6 @@ fn a_schema_is_closed_and_an_object_asked_for_in_words() {
     let body = said(OLD, &TextTask { response_format, tools: vec![strict], ..hello() });
     assert_eq!(body["output_config"], json!({"format": {"type": "json_schema", "schema": closed}}));
     assert_eq!((&body["tools"][0]["input_schema"], &body["tools"][0]["strict"]), (&closed, &json!(true)));
-
-    let body = said(OLD, &TextTask { response_format: ResponseFormat::JsonObject, ..hello() });
-    assert!(body["system"].as_str().unwrap().contains("JSON object"), "{body}");
-    assert!(body.get("output_config").is_none());
 }
 
 #[test]
@@ -307,12 +303,8 @@ fn what_a_client_of_this_dialect_says_stands() {
 
 #[test]
 fn what_cannot_be_said_is_refused_with_the_fields_name() {
-    let bias = Sampling { logit_bias: vec![(1, 1.0)], ..Sampling::default() };
     let broken = Message { tool_calls: vec![tool_call("a", "{\"at\":")], ..assistant("") };
     let cases = [
-        (TextTask { choices: 2, ..hello() }, "n"),
-        (TextTask { top_logprobs: Some(0), ..hello() }, "logprobs"),
-        (TextTask::new(vec![user("Hi")], bias), "logit_bias"),
         (TextTask::new(vec![Message::new(Role::System, "Be brief.")], Sampling::default()), "messages"),
         (TextTask::new(vec![user("Hi"), broken], Sampling::default()), "messages"),
     ];
@@ -320,6 +312,73 @@ fn what_cannot_be_said_is_refused_with_the_fields_name() {
         let error = refused(&task);
         assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some(param)), "{error}");
     }
+}
+
+#[test]
+fn blocks_of_this_dialect_go_as_they_came() {
+    let fields = |value: Value| value.as_object().unwrap().clone();
+    let mark = json!({"type": "ephemeral"});
+    let attached = |at, content| Attachment { at, images_before: 0, content };
+    let used = json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}});
+    let source = DocumentSource::Data { media_type: "application/pdf".into(), data: "AAAA".into() };
+    let marked = |of| PartExtra { of, fields: fields(json!({"cache_control": mark})) };
+    let messages = vec![
+        Message {
+            attachments: vec![attached(1, AttachmentContent::Break(2))],
+            extra: vec![marked(PartPlace::Part(1))],
+            ..Message::new(Role::System, "A\n\nB")
+        },
+        Message {
+            attachments: vec![attached(
+                0,
+                AttachmentContent::Document(Document { source, name: Some("A".into()) }),
+            )],
+            extra: vec![marked(PartPlace::Part(0))],
+            ..user("Sum up.")
+        },
+        Message {
+            attachments: vec![attached(
+                0,
+                AttachmentContent::Opaque(Opaque { param: "x".into(), value: used.clone() }),
+            )],
+            extra: vec![marked(PartPlace::Call(0))],
+            tool_calls: vec![tool_call("a", "{}")],
+            ..assistant("")
+        },
+        Message { extra: vec![marked(PartPlace::Message)], ..result("a", "x") },
+    ];
+    let mut task = TextTask { tools: vec![look()], ..TextTask::new(messages, limited(9)) };
+    task.tool_extra.insert("look".into(), fields(json!({"cache_control": mark, "defer_loading": true})));
+    let with = |dialect| {
+        let mut call = call(OLD, task.clone());
+        std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
+        body(&call, &task).unwrap()
+    };
+    let own = with(ClientDialect::Anthropic);
+    assert_eq!(
+        own["system"],
+        json!([{"type": "text", "text": "A"}, {"type": "text", "text": "B", "cache_control": mark}])
+    );
+    let pdf = json!({"type": "document", "title": "A", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}});
+    let with_mark = |mut block: Value| {
+        block["cache_control"] = mark.clone();
+        block
+    };
+    assert_eq!(
+        own["messages"],
+        json!([
+            {"role": "user", "content": [with_mark(pdf.clone()), {"type": "text", "text": "Sum up."}]},
+            {"role": "assistant", "content": [used, with_mark(json!({"type": "tool_use", "id": "a", "name": "look", "input": {}}))]},
+            {"role": "user", "content": [with_mark(json!({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "x"}]}))]},
+        ])
+    );
+    assert_eq!(own["tools"][0]["defer_loading"], true);
+    // A chat of OpenRouter's has the same marks, and nothing else of a part.
+    let chat = with(ClientDialect::OpenAiChat);
+    assert_eq!(chat["messages"][0]["content"][0], with_mark(pdf));
+    assert_eq!(chat["tools"][0].get("defer_loading"), None);
+    assert_eq!(chat["tools"][0]["cache_control"], mark);
+    assert_eq!(with(ClientDialect::Native)["system"], "A\n\nB");
 }
 
 /// The events of a stream of these frames, to its end.

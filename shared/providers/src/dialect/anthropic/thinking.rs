@@ -22,12 +22,15 @@ impl Abilities {
     /// Those of the model of this name. A Claude without a version is as the newest; what isn't a Claude
     /// is as the oldest, since that is what other servers of this dialect have copied.
     pub(super) fn of(model: &str) -> Self {
-        let version = match model.split_once("claude") {
-            Some((_, rest)) => version(rest).unwrap_or((u32::MAX, 0)),
-            None => (0, 0),
-        };
+        let version = claude_version(model).unwrap_or((0, 0));
         Self { by_effort: version >= (4, 6), samplers: version < (4, 7), always: version >= (5, 0) }
     }
+}
+
+/// The version of a Claude: major and minor. One without a version is as the newest. `None`: it is no Claude.
+pub(crate) fn claude_version(model: &str) -> Option<(u32, u32)> {
+    let (_, rest) = model.split_once("claude")?;
+    Some(version(rest).unwrap_or((u32::MAX, 0)))
 }
 
 /// The version in a name such as `-opus-4-6` or `-3-7-sonnet-20250219`: the first number, and the one right

@@ -1,9 +1,10 @@
 //! A conversation as `messages`, in which the user and the assistant take turns.
 
-use hearth_domain::{Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
+use hearth_domain::{Document, DocumentSource, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
 use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
+use super::DOCUMENT_TYPES;
 use crate::dialect::{gemini::seal::is_googles, openai_responses::seal::is_openais};
 
 /// The turns of a conversation. What one side says in several messages is one turn: so the results of calls
@@ -31,14 +32,55 @@ pub(super) fn messages(messages: &[Message], tools: bool) -> Result<Value, ApiEr
     Ok(turns.into_iter().map(|(role, blocks)| json!({"role": role, "content": blocks})).collect())
 }
 
-/// Text and images. A blank text is refused, and says nothing.
+/// Text, images and documents. A blank text is refused, and says nothing.
 fn shown(message: &Message) -> Result<Vec<Value>, ApiError> {
-    let block = |part: Part<'_>| match part {
-        Part::Text(text) => Ok(json!({"text": text})),
-        Part::Image(image) => picture(image),
+    let mut blocks = Vec::new();
+    for part in message.parts() {
+        match part {
+            Part::Text(text) if text.trim().is_empty() => {}
+            Part::Text(text) => blocks.push(json!({"text": text})),
+            Part::Image(image) => blocks.push(picture(image)?),
+            Part::Document(file) => blocks.push(document(file, blocks.len())?),
+            // A word of another dialect's, which no client of this one has.
+            Part::Opaque(_) => {}
+        }
+    }
+    // A document does not go without a text.
+    let has_file = blocks.iter().any(|block| block.get("document").is_some());
+    if has_file && message.role == Role::User && blocks.iter().all(|block| block.get("text").is_none()) {
+        blocks.push(json!({"text": "See the document."}));
+    }
+    Ok(blocks)
+}
+
+/// What Bedrock calls the media types of documents that it reads.
+const FORMATS: [&str; 9] = ["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"];
+
+/// A document (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>). `number` sets
+/// those of a message apart that have no name.
+fn document(document: &Document, number: usize) -> Result<Value, ApiError> {
+    let (media_type, data) = match &document.source {
+        DocumentSource::Text(_) => return Ok(json!({"text": document.text()})),
+        DocumentSource::Data { media_type, data } => (media_type, data),
+        DocumentSource::Url(_) => {
+            let message = "this provider fetches no documents; send it in base64";
+            return Err(ApiError::invalid("messages", message));
+        }
     };
-    let parts = message.parts().into_iter();
-    parts.filter(|part| !matches!(part, Part::Text(text) if text.trim().is_empty())).map(block).collect()
+    let known = DOCUMENT_TYPES.iter().zip(FORMATS).find(|(known, _)| *known == media_type);
+    let Some((_, format)) = known else {
+        return Err(ApiError::invalid("messages", "this provider reads no documents of this media type"));
+    };
+    // Letters, digits, single spaces, dashes, parentheses and brackets.
+    let name = document.name.as_deref().unwrap_or_default();
+    let clean: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "-()[]".contains(c) { c } else { ' ' })
+        .collect();
+    let words: Vec<&str> = clean.split_whitespace().collect();
+    let name = if words.is_empty() { format!("document {number}") } else { words.join(" ") };
+    let name: String = name.chars().take(200).collect();
+    Ok(json!({"document": {"format": format, "name": name, "source": {"bytes": data}}}))
 }
 
 fn picture(image: &Image) -> Result<Value, ApiError> {

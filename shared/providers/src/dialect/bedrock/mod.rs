@@ -12,6 +12,19 @@ mod tests;
 
 use super::escaped;
 
+/// The media types of documents that Bedrock reads.
+pub(crate) const DOCUMENT_TYPES: &[&str] = &[
+    "application/pdf",
+    "text/csv",
+    "application/msword",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "application/vnd.ms-excel",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "text/html",
+    "text/plain",
+    "text/markdown",
+];
+
 /// The path of a streamed answer. An ARN's slashes and colons are escaped too.
 pub(super) fn path(model: &str) -> String {
     format!("/model/{}/converse-stream", escaped(model))

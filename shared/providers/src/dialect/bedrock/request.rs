@@ -5,22 +5,12 @@ use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
 use super::{claude, messages::messages};
-use crate::dialect::round;
+use crate::{
+    dialect::{claude_version, round},
+    rules::close_for_claude,
+};
 
 pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
-    if task.choices > 1 {
-        return Err(ApiError::invalid("n", "this provider gives one answer at a time; leave n out"));
-    }
-    if task.top_logprobs.is_some() {
-        return Err(ApiError::invalid(
-            "logprobs",
-            "this provider tells no log-probabilities; leave logprobs out",
-        ));
-    }
-    if !task.sampling.logit_bias.is_empty() {
-        let message = "this provider lets no tokens be favoured; leave logit_bias out";
-        return Err(ApiError::invalid("logit_bias", message));
-    }
     let tools = !task.tools.is_empty() && task.tool_choice != ToolChoice::None;
     let mut body = json!({"messages": messages(&task.messages, tools)?});
     let instructions = task.messages.iter().filter(|message| message.role == Role::System);
@@ -37,7 +27,7 @@ pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, Ap
     if tools {
         body["toolConfig"] = tool_config(task);
     }
-    if let Some(output) = output_config(&task.response_format)? {
+    if let Some(output) = output_config(model, task) {
         body["outputConfig"] = output;
     }
     if let Some(told) = claude::told(model, task) {
@@ -89,16 +79,16 @@ fn tool(tool: &Tool) -> Value {
 }
 
 /// A schema goes as a text (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_OutputFormat.html>).
-fn output_config(format: &ResponseFormat) -> Result<Option<Value>, ApiError> {
-    match format {
-        ResponseFormat::Text => Ok(None),
-        ResponseFormat::JsonObject => {
-            let message = "this provider gives JSON by a schema only; ask for json_schema";
-            Err(ApiError::invalid("response_format", message))
-        }
-        ResponseFormat::JsonSchema(schema) => {
-            let schema = json!({"name": "response", "schema": schema.to_string()});
-            Ok(Some(json!({"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}})))
-        }
+fn output_config(model: &str, task: &TextTask) -> Option<Value> {
+    let ResponseFormat::JsonSchema(schema) = &task.response_format else { return None };
+    let mut schema = schema.clone();
+    if claude_version(model).is_some() {
+        close_for_claude(&mut schema);
     }
+    let name = task.schema_label.name.as_deref().unwrap_or("response");
+    let mut schema = json!({"name": name, "schema": schema.to_string()});
+    if let Some(description) = &task.schema_label.description {
+        schema["description"] = json!(description);
+    }
+    Some(json!({"textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}}))
 }

@@ -1,6 +1,6 @@
 //! A conversation as `contents`, in which the user and the model take turns.
 
-use hearth_domain::{Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
+use hearth_domain::{Document, DocumentSource, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
 use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
@@ -39,13 +39,32 @@ pub(super) fn contents(model: &str, messages: &[Message]) -> Result<Value, ApiEr
     Ok(turns.into_iter().map(|(role, parts)| json!({"role": role, "parts": parts})).collect())
 }
 
-/// Text and images.
+/// Text, images and documents.
 fn shown(message: &Message) -> Result<Vec<Value>, ApiError> {
-    let part = |part: Part<'_>| match part {
-        Part::Text(text) => Ok(json!({"text": text})),
-        Part::Image(image) => picture(image),
-    };
-    message.parts().into_iter().map(part).collect()
+    let mut parts = Vec::new();
+    for part in message.parts() {
+        match part {
+            Part::Text(text) => parts.push(json!({"text": text})),
+            Part::Image(image) => parts.push(picture(image)?),
+            Part::Document(file) => parts.push(document(file)),
+            // A word of another dialect's, which no client of this one has.
+            Part::Opaque(_) => {}
+        }
+    }
+    Ok(parts)
+}
+
+/// A document as Google reads it (<https://ai.google.dev/gemini-api/docs/document-processing>).
+fn document(document: &Document) -> Value {
+    match &document.source {
+        DocumentSource::Text(_) => json!({"text": document.text()}),
+        DocumentSource::Data { media_type, data } => {
+            json!({"inlineData": {"mimeType": media_type, "data": data}})
+        }
+        DocumentSource::Url(url) => {
+            json!({"fileData": {"fileUri": url, "mimeType": "application/pdf"}})
+        }
+    }
 }
 
 fn picture(image: &Image) -> Result<Value, ApiError> {
@@ -122,7 +141,7 @@ fn sealed_text(message: &Message, seals: &[Seal<'_>]) -> Result<Vec<Value>, ApiE
     for (place, seal) in seals {
         let Place::Text(from, to) = *place else { continue };
         let cut = message.content.get(done..from).zip(message.content.get(from..to));
-        match cut.filter(|_| message.images.is_empty()) {
+        match cut.filter(|_| message.is_text_only()) {
             Some((before, sealed)) => {
                 parts.extend((!before.is_empty()).then(|| json!({"text": before})));
                 parts.push(json!({"text": sealed, "thoughtSignature": seal}));
@@ -131,7 +150,7 @@ fn sealed_text(message: &Message, seals: &[Seal<'_>]) -> Result<Vec<Value>, ApiE
             None => rest.push(json!({"text": "", "thoughtSignature": seal})),
         }
     }
-    if message.images.is_empty() {
+    if message.is_text_only() {
         let after = message.content.get(done..).filter(|after| !after.is_empty());
         parts.extend(after.map(|after| json!({"text": after})));
     } else {
@@ -168,5 +187,6 @@ fn result(message: &Message) -> Result<Vec<Value>, ApiError> {
         response["id"] = json!(id);
     }
     let images = message.images.iter().map(|placed| picture(&placed.image));
-    std::iter::once(Ok(json!({"functionResponse": response}))).chain(images).collect()
+    let files = message.documents().map(|file| Ok(document(file)));
+    std::iter::once(Ok(json!({"functionResponse": response}))).chain(images).chain(files).collect()
 }

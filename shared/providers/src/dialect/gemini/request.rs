@@ -10,6 +10,8 @@ use crate::dialect::round;
 pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
     let mut body = json!({"contents": contents(model, &task.messages)?});
     let instructions = task.messages.iter().filter(|message| message.role == Role::System);
+    // An empty part is refused.
+    let instructions = instructions.filter(|message| !message.content.trim().is_empty());
     let instructions: Vec<Value> =
         instructions.map(|message| json!({"text": message.content.as_str()})).collect();
     if !instructions.is_empty() {

@@ -1,49 +1,58 @@
 //! The body of a request.
 
 use hearth_domain::{
-    Message, Part, ReasoningEffort, ResponseFormat, Role, Sampling, TextTask, Tool, ToolChoice,
+    ClientDialect, ReasoningEffort, ResponseFormat, Sampling, SchemaLabel, TextTask, Tool, ToolChoice,
 };
-use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
-use super::Habits;
+use super::{Habits, messages::messages};
 use crate::{
     Call,
-    dialect::{Dialect, round},
+    dialect::{Dialect, Passing, offered, round},
+    rules::made_strict,
 };
 
-pub(in crate::dialect) fn body(
-    habits: &'static Habits,
-    call: &Call,
-    task: &TextTask,
-) -> Result<Value, ApiError> {
+/// What a schema is called that has no name.
+pub(in crate::dialect) const SCHEMA_NAME: &str = "response";
+
+pub(in crate::dialect) fn body(habits: &'static Habits, call: &Call, task: &TextTask) -> Value {
+    let dialect = Dialect::OpenAiChat(habits);
+    let client = call.generation.extra.dialect;
+    let passing = dialect.passing(client);
     // The client's own words first: what the gateway understood is said over them.
-    let mut body = Dialect::OpenAiChat(habits).extra(call);
+    let mut body = dialect.extra(call);
     body.insert("model".to_owned(), json!(call.model.as_str()));
-    body.insert("messages".to_owned(), task.messages.iter().map(message).collect());
+    body.insert("messages".to_owned(), messages(habits, &task.messages, passing));
     body.insert("stream".to_owned(), json!(true));
     if habits.stream_options {
         body.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
     sampling(habits, &task.sampling, &mut body);
-    tools(habits, task, &mut body);
-    if let Some(format) = response_format(habits, &task.response_format) {
+    tools(habits, task, passing, &mut body);
+    if let Some(format) = response_format(task, client) {
         body.insert("response_format".to_owned(), format);
     }
     if task.choices > 1 {
-        if !habits.choices {
-            return Err(ApiError::invalid("n", "this provider gives one answer at a time; leave n out"));
-        }
         body.insert("n".to_owned(), json!(task.choices));
     }
-    if let Some(top) = task.top_logprobs.filter(|_| habits.logprobs) {
+    if let Some(top) = task.top_logprobs {
         body.insert("logprobs".to_owned(), json!(true));
         body.insert("top_logprobs".to_owned(), json!(top));
     }
-    if let Some(effort) = task.reasoning.filter(|_| habits.reasoning_effort) {
-        body.insert("reasoning_effort".to_owned(), json!(effort_word(effort)));
+    reasoning(habits, task.reasoning, &mut body);
+    Value::Object(body)
+}
+
+fn reasoning(habits: &Habits, effort: Option<ReasoningEffort>, body: &mut Map<String, Value>) {
+    match effort {
+        Some(ReasoningEffort::None | ReasoningEffort::Tokens(0)) if habits.thinking_switch => {
+            body.insert("thinking".to_owned(), json!({"type": "disabled"}));
+        }
+        Some(effort) if habits.reasoning_effort => {
+            body.insert("reasoning_effort".to_owned(), json!(effort_word(effort)));
+        }
+        _ => {}
     }
-    Ok(Value::Object(body))
 }
 
 fn sampling(habits: &Habits, sampling: &Sampling, body: &mut Map<String, Value>) {
@@ -69,17 +78,17 @@ fn sampling(habits: &Habits, sampling: &Sampling, body: &mut Map<String, Value>)
         say("min_p", number(sampling.min_p));
         say("repetition_penalty", number(sampling.repeat_penalty));
     }
-    if habits.logprobs && !sampling.logit_bias.is_empty() {
+    if !sampling.logit_bias.is_empty() {
         let biases = sampling.logit_bias.iter().map(|(token, bias)| (token.to_string(), json!(round(*bias))));
         say("logit_bias", Some(Value::Object(biases.collect())));
     }
 }
 
-fn tools(habits: &Habits, task: &TextTask, body: &mut Map<String, Value>) {
+fn tools(habits: &Habits, task: &TextTask, passing: Passing, body: &mut Map<String, Value>) {
     if task.tools.is_empty() {
         return;
     }
-    body.insert("tools".to_owned(), task.tools.iter().map(tool).collect());
+    body.insert("tools".to_owned(), Value::Array(offered(task, passing, tool)));
     let choice = match &task.tool_choice {
         ToolChoice::Auto => None,
         ToolChoice::None => Some(json!("none")),
@@ -103,51 +112,36 @@ fn tool(tool: &Tool) -> Value {
     json!({"type": "function", "function": function})
 }
 
-fn response_format(habits: &Habits, format: &ResponseFormat) -> Option<Value> {
-    match format {
+fn response_format(task: &TextTask, client: ClientDialect) -> Option<Value> {
+    match &task.response_format {
         ResponseFormat::Text => None,
-        ResponseFormat::JsonSchema(schema) if habits.json_schema => {
-            let schema = json!({"name": "response", "schema": schema, "strict": true});
-            Some(json!({"type": "json_schema", "json_schema": schema}))
+        ResponseFormat::JsonObject => Some(json!({"type": "json_object"})),
+        ResponseFormat::JsonSchema(schema) => {
+            Some(json!({"type": "json_schema", "json_schema": labelled(schema, &task.schema_label, client)}))
         }
-        ResponseFormat::JsonObject | ResponseFormat::JsonSchema(_) => Some(json!({"type": "json_object"})),
     }
 }
 
-fn message(message: &Message) -> Value {
-    let mut said = json!({"role": message.role.as_str(), "content": content(message)});
-    if !message.tool_calls.is_empty() {
-        let calls = message.tool_calls.iter().map(|call| {
-            let function = json!({"name": call.name, "arguments": call.arguments});
-            json!({"id": call.id, "type": "function", "function": function})
-        });
-        said["tool_calls"] = calls.collect();
+/// A schema with what the client says of it. A client of OpenAI's leaves `strict` to OpenAI; one whose dialect has no
+/// such word asks for an answer that fits, which is told where the schema can be strict.
+pub(in crate::dialect) fn labelled(schema: &Value, label: &SchemaLabel, client: ClientDialect) -> Value {
+    let is_openais = matches!(client, ClientDialect::OpenAiChat | ClientDialect::OpenAiResponses);
+    let strict = if label.strict.is_none() && !is_openais { made_strict(schema) } else { None };
+    let mut said = json!({"name": schema_name(label), "schema": strict.as_ref().unwrap_or(schema)});
+    if let Some(description) = &label.description {
+        said["description"] = json!(description);
     }
-    if let Some(id) = &message.tool_call_id {
-        said["tool_call_id"] = json!(id);
-    }
-    if let Some(name) = message.name.as_ref().filter(|_| message.role != Role::Tool) {
-        said["name"] = json!(name);
+    if let Some(strict) = label.strict.or(strict.map(|_| true)) {
+        said["strict"] = json!(strict);
     }
     said
 }
 
-fn content(message: &Message) -> Value {
-    if message.images.is_empty() {
-        let only_calls = message.content.is_empty() && !message.tool_calls.is_empty();
-        return if only_calls { Value::Null } else { json!(message.content) };
-    }
-    let parts = message.parts().into_iter().map(|part| match part {
-        Part::Text(text) => json!({"type": "text", "text": text}),
-        Part::Image(image) => {
-            let mut at = json!({"url": image.url()});
-            if let Some(detail) = &image.detail {
-                at["detail"] = json!(detail);
-            }
-            json!({"type": "image_url", "image_url": at})
-        }
-    });
-    parts.collect()
+/// The schema's name in the characters that OpenAI takes, at most 64 of them.
+fn schema_name(label: &SchemaLabel) -> String {
+    let name = label.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(SCHEMA_NAME);
+    let taken = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    name.chars().map(|c| if taken(c) { c } else { '_' }).take(64).collect()
 }
 
 /// The nearest word for it. The bounds are those that OpenRouter gives for its own translation.

@@ -1,11 +1,12 @@
 use hearth_domain::{
-    ClientDialect, Extra, FinishReason, Generation, Image, Message, ModelId, PlacedImage, ResponseFormat,
-    Role, RunId, Sampling, TextTask, Tool, ToolCall, ToolChoice, Usage,
+    Attachment, AttachmentContent, ClientDialect, Extra, FinishReason, Generation, Image, Message, ModelId,
+    PartExtra, PartPlace, PlacedImage, Reasoning, ResponseFormat, Role, RunId, Sampling, SchemaLabel,
+    TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
 use hearth_wire::RunEventBody;
 use serde_json::{Value, json};
 
-use super::{COMMON, Habits, request::body, stream::ChatDecoder};
+use super::{COMMON, Habits, Thoughts, request::body, stream::ChatDecoder};
 use crate::{
     Call,
     dialect::{Decoder as _, Frame},
@@ -16,7 +17,7 @@ fn call(task: TextTask) -> Call {
 }
 
 fn said(habits: &'static Habits, task: &TextTask) -> Value {
-    body(habits, &call(task.clone()), task).unwrap()
+    body(habits, &call(task.clone()), task)
 }
 
 fn user(text: &str) -> Message {
@@ -89,41 +90,152 @@ fn what_the_gateway_doesnt_know_goes_to_its_own_dialect_alone() {
         let fields = json!({"service_tier": "flex", "stream": false});
         std::sync::Arc::make_mut(&mut call.generation).extra =
             Extra::new(dialect, fields.as_object().unwrap().clone());
-        let body = body(&COMMON, &call, &task).unwrap();
+        let body = body(&COMMON, &call, &task);
         assert_eq!((body.get("service_tier").is_some(), &body["stream"]), (passed, &json!(true)));
     }
 }
 
 #[test]
 fn habits_are_kept() {
-    const ODD: Habits = Habits {
-        max_tokens: "max_completion_tokens",
-        seed: Some("random_seed"),
-        json_schema: false,
-        choices: false,
-        must_call: "any",
-        ..COMMON
-    };
+    const ODD: Habits =
+        Habits { max_tokens: "max_completion_tokens", seed: Some("random_seed"), must_call: "any", ..COMMON };
     let sampling = Sampling { seed: Some(1), max_tokens: Some(2), ..Sampling::default() };
     let tool = Tool { name: "a".into(), description: None, parameters: json!({}), strict: false };
     let task = TextTask {
-        response_format: ResponseFormat::JsonSchema(json!({"type": "object"})),
         tools: vec![tool],
         tool_choice: ToolChoice::Required,
         ..TextTask::new(vec![user("Hi")], sampling)
     };
     let body = said(&ODD, &task);
     assert_eq!(
-        (
-            &body["random_seed"],
-            &body["max_completion_tokens"],
-            &body["response_format"],
-            &body["tool_choice"]
-        ),
-        (&json!(1), &json!(2), &json!({"type": "json_object"}), &json!("any"))
+        (&body["random_seed"], &body["max_completion_tokens"], &body["tool_choice"]),
+        (&json!(1), &json!(2), &json!("any"))
     );
-    let several = TextTask { choices: 2, ..task };
-    assert_eq!(super::request::body(&ODD, &call(several.clone()), &several).unwrap_err().param.unwrap(), "n");
+}
+
+/// The messages that these are, of a client of this dialect.
+fn messages_of(habits: &'static Habits, dialect: ClientDialect, messages: Vec<Message>) -> Value {
+    let task = TextTask::new(messages, Sampling::default());
+    let mut call = call(task.clone());
+    std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
+    body(habits, &call, &task)["messages"].clone()
+}
+
+#[test]
+fn images_of_results_are_shown_behind_them() {
+    let result = |id: &str, text: &str, images| Message {
+        tool_call_id: Some(id.into()),
+        name: Some("look".into()),
+        images,
+        ..Message::new(Role::Tool, text)
+    };
+    let image = PlacedImage { at: 4, image: Image::at("data:image/png;base64,AAAA") };
+    let messages = vec![
+        result("a", "shot", vec![image.clone()]),
+        result("b", "", vec![image]),
+        result("c", "x", vec![]),
+        user("And?"),
+    ];
+    let shown = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}});
+    let by = json!({"type": "text", "text": "Shown by look:"});
+    assert_eq!(
+        messages_of(&COMMON, ClientDialect::Anthropic, messages),
+        json!([
+            {"role": "tool", "content": "shot", "tool_call_id": "a"},
+            {"role": "tool", "content": "(The result is shown in the next message.)", "tool_call_id": "b"},
+            {"role": "tool", "content": "x", "tool_call_id": "c"},
+            {"role": "user", "content": [by, shown, by, shown]},
+            {"role": "user", "content": "And?"},
+        ])
+    );
+}
+
+#[test]
+fn thoughts_go_back_where_they_are_wanted() {
+    const AS_GIVEN: Habits = Habits { thoughts: Thoughts::AsGiven, ..COMMON };
+    const WITH_CALLS: Habits = Habits { thoughts: Thoughts::WithCalls, ..COMMON };
+    let tool_calls = vec![ToolCall { id: "c1".into(), name: "look".into(), arguments: "{}".into() }];
+    let thought = |text: &str, signature: Option<&str>| Reasoning {
+        text: text.into(),
+        signature: signature.map(Into::into),
+        encrypted: None,
+    };
+    let turn = |reasoning: Vec<Reasoning>| Message {
+        reasoning,
+        tool_calls: tool_calls.clone(),
+        ..Message::new(Role::Assistant, "")
+    };
+    let said = |habits, message: Message| {
+        messages_of(habits, ClientDialect::OpenAiChat, vec![message])[0].get("reasoning_content").cloned()
+    };
+    let open = turn(vec![thought("Hm.", None)]);
+    assert_eq!(said(&COMMON, open.clone()), None);
+    assert_eq!(said(&AS_GIVEN, open.clone()), Some(json!("Hm.")));
+    assert_eq!(said(&WITH_CALLS, open), Some(json!("Hm.")));
+    assert_eq!((said(&AS_GIVEN, turn(vec![])), said(&WITH_CALLS, turn(vec![]))), (None, Some(json!(""))));
+    // Another maker's.
+    assert_eq!(said(&AS_GIVEN, turn(vec![thought("Hm.", None), thought("", Some("sealed"))])), None);
+    assert_eq!(said(&WITH_CALLS, Message::new(Role::Assistant, "Hi")), None);
+}
+
+#[test]
+fn parts_with_fields_stay_parts_in_their_own_dialect() {
+    const MARKS: Habits = Habits { cache_marks: true, ..COMMON };
+    let fields = |value: Value| value.as_object().unwrap().clone();
+    let marked = Message {
+        attachments: vec![Attachment { at: 4, images_before: 0, content: AttachmentContent::Break(1) }],
+        extra: vec![
+            PartExtra { of: PartPlace::Part(1), fields: fields(json!({"cache_control": 1, "x": 2})) },
+            PartExtra { of: PartPlace::Message, fields: fields(json!({"partial": true})) },
+        ],
+        ..user("One.\nTwo.")
+    };
+    let said = |habits, dialect| messages_of(habits, dialect, vec![marked.clone()])[0].clone();
+    let one = json!({"type": "text", "text": "One."});
+    assert_eq!(
+        said(&COMMON, ClientDialect::OpenAiChat),
+        json!({"role": "user", "partial": true, "content": [one, {"type": "text", "text": "Two.", "cache_control": 1, "x": 2}]})
+    );
+    assert_eq!(said(&COMMON, ClientDialect::Anthropic), json!({"role": "user", "content": "One.\nTwo."}));
+    assert_eq!(
+        said(&MARKS, ClientDialect::Anthropic),
+        json!({"role": "user", "content": [one, {"type": "text", "text": "Two.", "cache_control": 1}]})
+    );
+}
+
+#[test]
+fn schemas_keep_their_name_and_are_strict_where_they_can_be() {
+    let said = |dialect, schema: Value, label: SchemaLabel| {
+        let task = TextTask {
+            response_format: ResponseFormat::JsonSchema(schema),
+            schema_label: label,
+            ..TextTask::new(vec![user("Hi")], Sampling::default())
+        };
+        let mut call = call(task.clone());
+        std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
+        body(&COMMON, &call, &task)["response_format"]["json_schema"].clone()
+    };
+    let text = json!({"type": "string"});
+    let optional = json!({"type": "object", "properties": {"a": text, "b": text}, "required": ["a"]});
+    let full = json!({"type": "object", "properties": {"a": text}, "required": ["a"]});
+    let closed = json!({"type": "object", "properties": {"a": text}, "required": ["a"], "additionalProperties": false});
+    let label = |name: &str, strict| SchemaLabel {
+        name: Some(name.into()),
+        description: Some("Who.".into()),
+        strict,
+    };
+    let none = SchemaLabel::default();
+    let (chat, messages) = (ClientDialect::OpenAiChat, ClientDialect::Anthropic);
+    assert_eq!(
+        said(chat, optional.clone(), label("a person", Some(false))),
+        json!({"name": "a_person", "description": "Who.", "schema": optional, "strict": false})
+    );
+    assert_eq!(said(chat, full.clone(), none.clone()), json!({"name": "response", "schema": full}));
+    assert_eq!(
+        said(messages, full, none.clone()),
+        json!({"name": "response", "schema": closed, "strict": true})
+    );
+    assert_eq!(said(messages, optional.clone(), none), json!({"name": "response", "schema": optional}));
 }
 
 /// The events of a stream of these frames, to its end.

@@ -1,22 +1,33 @@
 //! The body of a request.
 
-use hearth_domain::{Message, Part, ResponseFormat, Role, Sampling, TextTask, Tool, ToolChoice};
-use hearth_wire::ApiError;
+use hearth_domain::{
+    ClientDialect, Document, DocumentSource, Message, Part, ResponseFormat, Role, Sampling, TextTask, Tool,
+    ToolChoice,
+};
 use serde_json::{Map, Value, json};
 
 use super::seal;
 use crate::{
     Call,
-    dialect::{Dialect, openai_chat::request::effort_word, round},
+    dialect::{
+        Dialect, Passing, offered,
+        openai_chat::{
+            FILE_NAME,
+            request::{effort_word, labelled},
+        },
+        round,
+    },
 };
 
-pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Result<Value, ApiError> {
-    refuse_what_cannot_be_said(task)?;
+pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Value {
+    let client = call.generation.extra.dialect;
+    let passing = Dialect::OpenAiResponses.passing(client);
     let thinks = thinks(call.model.as_str());
     // The client's own words first: what the gateway understood is said over them.
     let mut body = Dialect::OpenAiResponses.extra(call);
     body.insert("model".to_owned(), json!(call.model.as_str()));
-    body.insert("input".to_owned(), task.messages.iter().flat_map(items).collect());
+    let items = task.messages.iter().flat_map(|message| items(message, passing));
+    body.insert("input".to_owned(), items.collect());
     body.insert("stream".to_owned(), json!(true));
     body.insert("store".to_owned(), json!(false));
     let mut include = Vec::new();
@@ -31,29 +42,14 @@ pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Result<Value, Ap
         body.insert("include".to_owned(), json!(include));
     }
     sampling(&task.sampling, &mut body);
-    tools(task, &mut body);
-    if let Some(format) = format(&task.response_format) {
+    tools(task, passing, &mut body);
+    if let Some(format) = format(task, client) {
         say_within(&mut body, "text", "format", format);
     }
     if let Some(effort) = task.reasoning {
         say_within(&mut body, "reasoning", "effort", json!(effort_word(effort)));
     }
-    Ok(Value::Object(body))
-}
-
-/// What this API has no words for, and would change the answer's meaning.
-fn refuse_what_cannot_be_said(task: &TextTask) -> Result<(), ApiError> {
-    if task.choices > 1 {
-        return Err(ApiError::invalid("n", "this provider gives one answer at a time; leave n out"));
-    }
-    if !task.sampling.stop.is_empty() {
-        return Err(ApiError::invalid("stop", "this provider knows no stop texts; leave stop out"));
-    }
-    if !task.sampling.logit_bias.is_empty() {
-        let message = "this provider lets no tokens be favoured; leave logit_bias out";
-        return Err(ApiError::invalid("logit_bias", message));
-    }
-    Ok(())
+    Value::Object(body)
 }
 
 /// Whether a model thinks before it answers. The others refuse to be asked for encrypted thoughts
@@ -84,11 +80,11 @@ fn sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
     body.extend(said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
 }
 
-fn tools(task: &TextTask, body: &mut Map<String, Value>) {
+fn tools(task: &TextTask, passing: Passing, body: &mut Map<String, Value>) {
     if task.tools.is_empty() {
         return;
     }
-    body.insert("tools".to_owned(), task.tools.iter().map(tool).collect());
+    body.insert("tools".to_owned(), Value::Array(offered(task, passing, tool)));
     let choice = match &task.tool_choice {
         ToolChoice::Auto => None,
         ToolChoice::None => Some(json!("none")),
@@ -112,25 +108,29 @@ fn tool(tool: &Tool) -> Value {
     said
 }
 
-fn format(format: &ResponseFormat) -> Option<Value> {
-    match format {
+fn format(task: &TextTask, client: ClientDialect) -> Option<Value> {
+    match &task.response_format {
         ResponseFormat::Text => None,
         ResponseFormat::JsonObject => Some(json!({"type": "json_object"})),
         ResponseFormat::JsonSchema(schema) => {
-            Some(json!({"type": "json_schema", "name": "response", "schema": schema, "strict": true}))
+            let mut format = labelled(schema, &task.schema_label, client);
+            format["type"] = json!("json_schema");
+            Some(format)
         }
     }
 }
 
 /// The items that a message is.
-fn items(message: &Message) -> Vec<Value> {
+fn items(message: &Message, passing: Passing) -> Vec<Value> {
     match message.role {
         Role::Assistant => assistants(message),
         Role::Tool => vec![json!({
-            "type": "function_call_output", "call_id": message.tool_call_id, "output": content(message),
+            "type": "function_call_output", "call_id": message.tool_call_id, "output": content(message, passing),
         })],
         Role::System | Role::User => {
-            vec![json!({"type": "message", "role": message.role.as_str(), "content": content(message)})]
+            vec![json!({
+                "type": "message", "role": message.role.as_str(), "content": content(message, passing),
+            })]
         }
     }
 }
@@ -146,9 +146,26 @@ fn assistants(message: &Message) -> Vec<Value> {
             text.into_iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
         items.push(json!({"type": "reasoning", "summary": summary, "encrypted_content": encrypted}));
     }
-    if !message.content.is_empty() {
-        items.push(json!({"type": "message", "role": "assistant", "content": message.content}));
+    // Items that the gateway does not know stand among what was said.
+    let mut said = String::new();
+    let say = |said: &mut String, items: &mut Vec<Value>| {
+        if !said.is_empty() {
+            let content = std::mem::take(said);
+            items.push(json!({"type": "message", "role": "assistant", "content": content}));
+        }
+    };
+    for part in message.parts() {
+        match part {
+            Part::Text(text) => said.push_str(text),
+            Part::Opaque(opaque) => {
+                say(&mut said, &mut items);
+                items.push(opaque.value.clone());
+            }
+            // A model of this API shows nothing in its messages.
+            Part::Image(_) | Part::Document(_) => {}
+        }
     }
+    say(&mut said, &mut items);
     items.extend(message.tool_calls.iter().map(|call| {
         json!({
             "type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments,
@@ -157,16 +174,36 @@ fn assistants(message: &Message) -> Vec<Value> {
     items
 }
 
-fn content(message: &Message) -> Value {
-    if message.images.is_empty() {
+fn content(message: &Message, passing: Passing) -> Value {
+    let parts = message.parts_with_extra();
+    let has_fields = parts.iter().any(|(_, extra)| passing.has_some(*extra));
+    if message.is_text_only() && !has_fields {
         return json!(message.content);
     }
-    let parts = message.parts().into_iter().map(|part| match part {
-        Part::Text(text) => json!({"type": "input_text", "text": text}),
-        Part::Image(image) => json!({
-            "type": "input_image", "image_url": image.url(),
-            "detail": image.detail.as_deref().unwrap_or("auto"),
-        }),
+    let parts = parts.into_iter().map(|(part, extra)| {
+        let mut said = match part {
+            Part::Text(text) => json!({"type": "input_text", "text": text}),
+            Part::Image(image) => json!({
+                "type": "input_image", "image_url": image.url(),
+                "detail": image.detail.as_deref().unwrap_or("auto"),
+            }),
+            Part::Document(file) => document(file),
+            Part::Opaque(opaque) => opaque.value.clone(),
+        };
+        passing.add(extra, &mut said);
+        said
     });
     parts.collect()
+}
+
+/// A document (<https://platform.openai.com/docs/guides/pdf-files>).
+fn document(document: &Document) -> Value {
+    match &document.source {
+        DocumentSource::Text(_) => json!({"type": "input_text", "text": document.text()}),
+        DocumentSource::Url(url) => json!({"type": "input_file", "file_url": url}),
+        DocumentSource::Data { media_type, data } => json!({
+            "type": "input_file", "filename": document.name.as_deref().unwrap_or(FILE_NAME),
+            "file_data": format!("data:{media_type};base64,{data}"),
+        }),
+    }
 }

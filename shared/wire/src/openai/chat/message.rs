@@ -1,8 +1,8 @@
 //! The messages of a chat request.
 
-use hearth_domain::{Message, Reasoning, Role, ToolCall};
+use hearth_domain::{Message, PartExtra, PartPlace, Reasoning, Role, ToolCall};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
@@ -20,7 +20,7 @@ pub struct ChatMessage {
     /// `system`, `developer`, `user`, `assistant` or `tool`.
     #[schema(value_type = String, example = "user")]
     pub role: ChatRole,
-    /// A text, or a list of text and image parts; null in an assistant's message that only calls tools.
+    /// A text, or a list of text, image and file parts; null in an assistant's message that only calls tools.
     pub content: Option<Content>,
     /// Who speaks, where several share a role.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +41,10 @@ pub struct ChatMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub function_call: Option<Value>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// Who says a message.
@@ -88,22 +92,26 @@ impl ChatMessage {
             return Err(ApiError::invalid(format!("{param}.tool_calls"), message));
         }
         let at = format!("{param}.content");
-        let (content, images) = match self.content {
-            Some(content) => content.into_domain(&at)?,
-            None if role == Role::Assistant => (String::new(), Vec::new()),
+        let mut message = match self.content {
+            Some(content) => content.into_message(role, &at)?,
+            None if role == Role::Assistant => Message::new(role, ""),
             None => return Err(ApiError::invalid(at, "a message needs a content")),
         };
+        let mut fields = self.extra;
+        fields.retain(|_, value| !value.is_null());
+        if !fields.is_empty() {
+            message.extra.push(PartExtra { of: PartPlace::Message, fields });
+        }
         let sealed = reasoning::blocks(self.reasoning_details.unwrap_or_default());
         let text = self.reasoning_content.filter(|text| sealed.is_empty() && !text.is_empty());
         let open = text.map(|text| Reasoning { text, ..Reasoning::default() });
         let thoughts = open.into_iter().chain(sealed).filter(|_| role == Role::Assistant);
         Ok(Message {
-            images,
             reasoning: thoughts.collect(),
             tool_calls: tool_calls.into_iter().map(ToolCall::from).collect(),
             tool_call_id: self.tool_call_id.filter(|_| role == Role::Tool),
             name: self.name.filter(|_| role != Role::Tool),
-            ..Message::new(role, content)
+            ..message
         })
     }
 }

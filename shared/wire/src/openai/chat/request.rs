@@ -15,7 +15,7 @@ use crate::{
     openai::{
         format::ResponseFormatBody,
         logprobs::{LogitBias, biases, top_logprobs},
-        tools::{ALLOWED, ToolBody, ToolChoiceBody, keep_allowed},
+        tools::{ALLOWED, Offered, ToolBody, ToolChoiceBody, keep_allowed},
     },
     passed_on::unknown_fields,
 };
@@ -53,7 +53,7 @@ pub struct ChatRequest {
     pub n: Option<u32>,
     /// The form of the answer.
     pub response_format: Option<ResponseFormatBody>,
-    /// Tools that the model may call; at most 128.
+    /// Tools that the model may call; at most 2048, and fewer where the provider takes fewer.
     pub tools: Option<Vec<ToolBody>>,
     /// Whether it calls one. Absent: as it sees fit.
     pub tool_choice: Option<ToolChoiceBody>,
@@ -141,16 +141,17 @@ impl ChatRequest {
             messages.push(message.into_domain(&format!("messages[{index}]"))?);
         }
         name_results(&mut messages);
-        let mut tools = Vec::new();
-        for (index, tool) in self.tools.into_iter().flatten().enumerate() {
-            tools.push(tool.into_domain(&format!("tools[{index}]"))?);
-        }
+        let mut offered = Offered::of_chat(self.tools)?;
         let choice = self.tool_choice.map(ToolChoiceBody::into_domain).transpose()?;
         let (tool_choice, allowed) = choice.unwrap_or((ToolChoice::Auto, None));
+        let tool_choice = offered.choose(tool_choice);
         let format = self.response_format.map(|format| format.into_domain("response_format")).transpose()?;
+        let (response_format, schema_label) = format.unwrap_or_default();
         let mut task = TextTask {
-            response_format: format.unwrap_or_default(),
-            tools,
+            response_format,
+            schema_label,
+            tools: offered.functions,
+            tool_extra: offered.extra,
             tool_choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             choices: self.n.unwrap_or(1),
@@ -176,7 +177,7 @@ impl ChatRequest {
                 resume: self.resume.unwrap_or_default(),
                 ..Route::default()
             },
-            extra: unknown_fields(ClientDialect::OpenAiChat, self.extra)?,
+            extra: Extra { hosted: offered.hosted, ..Extra::new(ClientDialect::OpenAiChat, self.extra) },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }
@@ -245,11 +246,12 @@ pub(crate) fn effort(word: &str) -> Result<ReasoningEffort, ApiError> {
 }
 
 /// What this dialect calls a field.
-fn param(field: Field, newer_limit: bool) -> String {
+pub(crate) fn param(field: Field, newer_limit: bool) -> String {
     let name = match field {
         Field::Messages => "messages",
         Field::Sampling("max_tokens") if newer_limit => "max_completion_tokens",
         Field::Sampling(name) => name,
+        Field::ResponseFormat => "response_format",
         Field::ResponseSchema => "response_format.json_schema.schema",
         Field::Tools => "tools",
         Field::ToolChoice => "tool_choice",

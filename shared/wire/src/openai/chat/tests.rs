@@ -1,6 +1,6 @@
 use hearth_domain::{
-    FinishReason, Generation, Logprob, Modality, Priority, Reasoning, ResponseFormat, Role, RunId, Task,
-    TextTask, TokenLogprob, ToolChoice, Usage, WhileLoading,
+    FinishReason, Generation, Logprob, Modality, PartPlace, Priority, Reasoning, ResponseFormat, Role, RunId,
+    Task, TextTask, TokenLogprob, ToolChoice, Usage, WhileLoading,
 };
 use serde_json::{Value, json};
 
@@ -131,6 +131,42 @@ fn the_form_the_number_and_the_likelihoods_of_answers_reach_the_task() {
 }
 
 #[test]
+fn the_schemas_name_and_strictness_are_kept() {
+    let schema =
+        json!({"name": "person", "description": "Who.", "strict": false, "schema": {"type": "object"}});
+    let label = task(json!({"response_format": {"type": "json_schema", "json_schema": schema}})).schema_label;
+    assert_eq!(
+        (label.name.as_deref(), label.description.as_deref(), label.strict),
+        (Some("person"), Some("Who."), Some(false))
+    );
+}
+
+#[test]
+fn files_hosted_tools_and_further_fields_are_kept() {
+    let pdf = json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}});
+    let stored = json!({"type": "file", "file": {"file_id": "f"}});
+    let sound = json!({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}});
+    let mark = json!({"type": "ephemeral"});
+    let own = json!({"type": "custom", "custom": {"name": "c"}});
+    let generation = generation(with(json!({
+        "messages": [{"role": "user", "partial": true, "content": [
+            {"type": "text", "text": "One."}, {"type": "text", "text": "Two.", "cache_control": mark}, pdf, stored, sound,
+        ]}],
+        "tools": [own, weather()],
+    })))
+    .unwrap();
+    let Task::Text(of) = generation.task else { panic!("no text") };
+    let message = &of.messages[0];
+    assert_eq!(message.content, "One.\nTwo.");
+    assert_eq!(message.extra_of(PartPlace::Message).unwrap()["partial"], json!(true));
+    assert_eq!(message.extra_of(PartPlace::Part(1)).unwrap()["cache_control"], mark);
+    assert_eq!(message.documents().next().unwrap().name.as_deref(), Some("a.pdf"));
+    let kept: Vec<&Value> = message.opaque_parts().map(|part| &part.value).collect();
+    assert_eq!(kept, [&stored, &sound]);
+    assert_eq!((of.tools.len(), generation.extra.hosted.definitions), (1, vec![own]));
+}
+
+#[test]
 fn how_to_be_served_is_part_of_the_request() {
     let of = generation(with(json!({"priority": "high", "while_loading": "default"}))).unwrap();
     assert_eq!((of.priority, of.while_loading), (Priority::High, WhileLoading::Default));
@@ -163,12 +199,11 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (json!({"top_logprobs": 3}), "top_logprobs"),
         (json!({"functions": [{"name": "f"}]}), "functions"),
         (json!({"function_call": "auto"}), "function_call"),
-        (json!({"tools": [add(), {"type": "custom", "custom": {"name": "c"}}]}), "tools[1].type"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].function"),
         (json!({"tools": [add(), unnamed]}), "tools[1].function.name"),
         (json!({"tools": [add(), add()]}), "tools[1].function.name"),
         (json!({"tools": [listed]}), "tools[0].function.parameters"),
-        (json!({"tools": vec![add(); 129]}), "tools"),
+        (json!({"tools": vec![add(); 2049]}), "tools"),
         (json!({"tool_choice": "required"}), "tool_choice"),
         (json!({"tool_choice": {"type": "function", "function": {"name": "add"}}}), "tool_choice"),
         (

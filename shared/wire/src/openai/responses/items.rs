@@ -5,18 +5,15 @@
 
 use std::fmt;
 
-use hearth_domain::{Image, Message, PlacedImage, Reasoning, Role, ToolCall};
+use hearth_domain::{Document, Image, Message, Reasoning, Role, ToolCall};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{
-    ResponsesTool,
-    offer::{additional, custom_arguments, function_name},
-};
-use crate::ApiError;
+use crate::{ApiError, openai::content::document_source, parts::MessageParts};
 
 /// A text that the user says, or a list of items.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -129,8 +126,8 @@ pub enum ItemContent {
 /// One part of an item.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ItemPart {
-    /// `input_text`, `input_image`, `output_text` or `refusal`; `summary_text` or `reasoning_text` in a
-    /// `reasoning` item.
+    /// `input_text`, `input_image`, `input_file`, `output_text` or `refusal`; `summary_text` or `reasoning_text` in a
+    /// `reasoning` item. A part of another type is for a provider of this dialect alone.
     #[serde(rename = "type")]
     #[schema(example = "input_text")]
     pub kind: String,
@@ -146,6 +143,19 @@ pub struct ItemPart {
     /// How closely to look at an image: `auto`, `low` or `high`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Of a file: `data:application/pdf;base64,...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_data: Option<String>,
+    /// Of a file: its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_url: Option<String>,
+    /// Of a file: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// What a provider of this dialect may know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
 }
 
 /// Messages, and for each the index of the item that it began with.
@@ -220,9 +230,8 @@ impl InputItem {
             Some("function_call_output" | "custom_tool_call_output") => {
                 let id = needed(self.call_id, &param, "call_id")?;
                 let output = needed(self.output, &param, "output")?;
-                let (text, images) = output.into_domain(&format!("{param}.output"))?;
-                let result = Message { images, tool_call_id: Some(id), ..Message::new(Role::Tool, text) };
-                said.push((index, result));
+                let result = output.into_message(Role::Tool, &format!("{param}.output"))?;
+                said.push((index, Message { tool_call_id: Some(id), ..result }));
                 Ok(())
             }
             Some(other) => {
@@ -243,12 +252,13 @@ impl InputItem {
             ItemRole::Assistant => Role::Assistant,
         };
         let content = needed(self.content, param, "content")?;
-        let (content, images) = content.into_domain(&format!("{param}.content"))?;
+        let message = content.into_message(role, &format!("{param}.content"))?;
         if role == Role::Assistant {
             let turn = assistants_turn(said, index, |turn| turn.content.is_empty());
-            (turn.content, turn.images) = (content, images);
+            (turn.content, turn.images) = (message.content, message.images);
+            (turn.attachments, turn.extra) = (message.attachments, message.extra);
         } else {
-            said.push((index, Message { images, ..Message::new(role, content) }));
+            said.push((index, message));
         }
         Ok(())
     }
@@ -285,33 +295,42 @@ fn thought(parts: Vec<ItemPart>, param: &str) -> Result<String, ApiError> {
 }
 
 impl ItemContent {
-    /// The text, parts joined, and the images in it. `param` is where it stood, for the error.
-    fn into_domain(self, param: &str) -> Result<(String, Vec<PlacedImage>), ApiError> {
+    /// The message of `role` that says it. `param` is where it stood, for the error.
+    fn into_message(self, role: Role, param: &str) -> Result<Message, ApiError> {
         let parts = match self {
-            Self::Text(text) => return Ok((text, Vec::new())),
+            Self::Text(text) => return Ok(Message::new(role, text)),
             Self::Parts(parts) => parts,
         };
-        let (mut text, mut images) = (String::new(), Vec::new());
-        for (index, part) in parts.into_iter().enumerate() {
+        // What the model said in several parts it said in one go.
+        let between = if role == Role::Assistant { "" } else { "\n" };
+        let mut message = MessageParts::default();
+        for (index, mut part) in parts.into_iter().enumerate() {
             let param = format!("{param}[{index}]");
             match part.kind.as_str() {
-                "input_text" | "output_text" | "text" => text.push_str(&needed(part.text, &param, "text")?),
-                "refusal" => text.push_str(&needed(part.refusal, &param, "refusal")?),
-                "input_image" => {
+                "input_text" | "output_text" | "text" => {
+                    // What an answer's part says of its sources goes with that answer alone.
+                    let fields = if part.kind == "output_text" { Map::new() } else { part.extra };
+                    message.add_text(&needed(part.text, &param, "text")?, between, fields);
+                }
+                "refusal" => {
+                    message.add_text(&needed(part.refusal, &param, "refusal")?, between, Map::new());
+                }
+                "input_image" if part.image_url.is_some() || !part.extra.contains_key("file_id") => {
                     let url = needed(part.image_url, &param, "image_url")?;
-                    let image = Image { detail: part.detail, ..Image::at(url) };
-                    images.push(PlacedImage { at: text.len(), image });
+                    message.add_image(Image { detail: part.detail, ..Image::at(url) }, part.extra);
                 }
-                other => {
-                    let message = format!(
-                        "a part of type {other:?} was given; a model takes input_text, input_image, \
-                         output_text and refusal"
-                    );
-                    return Err(ApiError::invalid(format!("{param}.type"), message));
+                "input_file" if part.file_data.is_some() || part.file_url.is_some() => {
+                    let (data, field) = match (part.file_data.take(), part.file_url.take()) {
+                        (Some(data), _) => (data, "file_data"),
+                        (None, url) => (url.unwrap_or_default(), "file_url"),
+                    };
+                    let source = document_source(data, &format!("{param}.{field}"))?;
+                    message.add_document(Document { source, name: part.filename }, part.extra);
                 }
+                _ => message.add_opaque(param, json!(part)),
             }
         }
-        Ok((text, images))
+        Ok(message.into_message(role))
     }
 }
 

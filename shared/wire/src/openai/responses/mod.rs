@@ -15,7 +15,8 @@ pub use items::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput};
 pub use layout::Layout;
 pub use references::Reference;
 pub use render::Renderer;
-pub use request::{ResponsesRequest, Turn};
+pub(crate) use request::param;
+pub use request::{ReasoningBody, ResponsesRequest, TextBody, TextFormat, Turn};
 pub use response::{
     Asked, DeletedResponse, Incomplete, InputDetails, OutputDetails, OutputItem, OutputPart, OutputRefusal,
     OutputText, ReasoningText, ResponseFailure, ResponseObject, ResponseUsage,

@@ -1,7 +1,7 @@
 use hearth_domain::{
-    ClientDialect, FinishReason, Image, Logprob, Message, Modality, PlacedImage, Priority, Reasoning,
-    ReasoningEffort, ResponseFormat, Role, Run, RunId, RunState, Task, TextTask, Timestamp, TokenLogprob,
-    ToolCall, ToolChoice, Usage, UserId,
+    ClientDialect, DocumentSource, FinishReason, Image, Logprob, Message, Modality, PlacedImage, Priority,
+    Reasoning, ReasoningEffort, ResponseFormat, Role, Run, RunId, RunState, Task, TextTask, Timestamp,
+    TokenLogprob, ToolCall, ToolChoice, Usage, UserId,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -212,6 +212,21 @@ fn how_to_answer_reaches_the_task() {
 }
 
 #[test]
+fn documents_and_unknown_parts_are_kept() {
+    let file = json!({"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="});
+    let link = json!({"type": "input_file", "file_url": "https://example.org/a.pdf"});
+    let stored = json!({"type": "input_file", "file_id": "file_1"});
+    let of = task(json!({
+        "input": [{"role": "user", "content": [file, link, stored, {"type": "input_text", "text": "Sum up."}]}],
+    }));
+    let sources: Vec<_> = of.messages[0].documents().map(|document| document.source.clone()).collect();
+    let data = DocumentSource::Data { media_type: "application/pdf".into(), data: "JVBERg==".into() };
+    assert_eq!(sources, [data, DocumentSource::Url("https://example.org/a.pdf".into())]);
+    let kept: Vec<_> = of.messages[0].opaque_parts().map(|part| (part.param.as_str(), &part.value)).collect();
+    assert_eq!(kept, [("input[0].content[2]", &stored)]);
+}
+
+#[test]
 fn what_cannot_be_served_is_refused_with_the_fields_name() {
     let user = json!({"role": "user", "content": "hi"});
     let part = |part: Value| json!({"input": [{"role": "user", "content": [part]}]});
@@ -231,8 +246,8 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
             json!({"input": [{"type": "reasoning", "summary": [{"type": "summary_text"}]}]}),
             "input[0].summary[0].text",
         ),
-        (part(json!({"type": "input_file", "file_id": "file_1"})), "input[0].content[0].type"),
-        (part(json!({"type": "input_image", "file_id": "file_1"})), "input[0].content[0].image_url"),
+        (part(json!({"type": "input_image"})), "input[0].content[0].image_url"),
+        (part(json!({"type": "input_file", "file_data": "JVBERg=="})), "input[0].content[0].file_data"),
         (part(json!({"type": "input_text"})), "input[0].content[0].text"),
         (json!({"tools": [weather(), {"type": "image_generation"}]}), "tools[1].type"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].name"),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Client, messages, tool};
 use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, number, parsed, text,
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, mark, number, parsed, text,
 };
 
 pub(super) const CLIENT: Client =
@@ -18,8 +18,22 @@ fn asks(asked: &Asked, model: &str) -> Value {
     if asked.tool {
         body["tools"] = json!([tool()]);
     }
+    if asked.mark {
+        let marked = |part: &Part| json!({"type": "text", "text": said(part), "cache_control": mark()});
+        body["messages"] = asked
+            .turns
+            .iter()
+            .map(|turn| match turn {
+                Turn::User(parts) => {
+                    json!({"role": "user", "content": parts.iter().map(marked).collect::<Vec<_>>()})
+                }
+                _ => Value::Null,
+            })
+            .collect();
+    }
     if let Some(schema) = &asked.schema {
-        let schema = json!({"name": "place", "schema": schema, "strict": true});
+        let mut schema = json!({"schema": schema, "strict": true});
+        schema["name"] = json!(asked.schema_name.as_deref().unwrap_or("response"));
         body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
     }
     if !asked.stop.is_empty() {
@@ -55,9 +69,20 @@ fn content(parts: &[Part]) -> Value {
     }
     let part = |part: &Part| match part {
         Part::Text(text) => json!({"type": "text", "text": text}),
+        Part::Document(_) => {
+            json!({"type": "file", "file": {"filename": "a.pdf", "file_data": address(part)}})
+        }
         image => json!({"type": "image_url", "image_url": {"url": address(image)}}),
     };
     parts.iter().map(part).collect()
+}
+
+/// The text of a part.
+pub(super) fn said(part: &Part) -> &str {
+    match part {
+        Part::Text(text) => text,
+        _ => "",
+    }
 }
 
 fn call(call: &Call) -> Value {

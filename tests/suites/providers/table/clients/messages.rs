@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Client;
 use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, number, parameters, parsed, text,
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, mark, number, parameters, parsed, text,
 };
 
 pub(super) const CLIENT: Client =
@@ -20,6 +20,9 @@ fn asks(asked: &Asked, model: &str) -> Value {
     if asked.tool {
         body["tools"] =
             json!([{"name": "look", "description": "Look somewhere.", "input_schema": parameters()}]);
+    }
+    if asked.mark {
+        body["messages"][0]["content"][0]["cache_control"] = mark();
     }
     if let Some(schema) = &asked.schema {
         body["output_config"] = json!({"format": {"type": "json_schema", "schema": schema}});
@@ -60,6 +63,10 @@ fn part(part: &Part) -> Value {
             json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}})
         }
         Part::Link(url) => json!({"type": "image", "source": {"type": "url", "url": url}}),
+        Part::Document(data) => {
+            let source = json!({"type": "base64", "media_type": "application/pdf", "data": data});
+            json!({"type": "document", "source": source})
+        }
     }
 }
 

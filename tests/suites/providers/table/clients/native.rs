@@ -22,7 +22,8 @@ fn asks(asked: &Asked, model: &str) -> Value {
     }
     let parameters = &mut body["parameters"];
     if let Some(schema) = &asked.schema {
-        parameters["response_format"] = json!({"type": "json_schema", "json_schema": {"schema": schema}});
+        let schema = json!({"name": asked.schema_name, "schema": schema});
+        parameters["response_format"] = json!({"type": "json_schema", "json_schema": schema});
     }
     if !asked.stop.is_empty() {
         parameters["stop"] = json!(asked.stop);

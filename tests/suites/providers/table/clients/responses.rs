@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Client;
 use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, number, parameters, parsed, text,
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, mark, number, parameters, parsed,
+    text,
 };
 
 pub(super) const CLIENT: Client =
@@ -21,8 +22,12 @@ fn asks(asked: &Asked, model: &str) -> Value {
     if asked.tool {
         body["tools"] = json!([{"type": "function", "name": "look", "description": "Look somewhere.", "parameters": parameters()}]);
     }
+    if asked.mark {
+        body["input"][0]["content"][0]["cache_control"] = mark();
+    }
     if let Some(schema) = &asked.schema {
-        body["text"] = json!({"format": {"type": "json_schema", "name": "place", "schema": schema}});
+        let name = asked.schema_name.as_deref().unwrap_or("response");
+        body["text"] = json!({"format": {"type": "json_schema", "name": name, "schema": schema}});
     }
     if !asked.stop.is_empty() {
         body["stop"] = json!(asked.stop);
@@ -58,6 +63,9 @@ fn turn(turn: &Turn) -> Vec<Value> {
 fn part(part: &Part) -> Value {
     match part {
         Part::Text(text) => json!({"type": "input_text", "text": text}),
+        Part::Document(_) => {
+            json!({"type": "input_file", "filename": "a.pdf", "file_data": address(part)})
+        }
         image => json!({"type": "input_image", "image_url": address(image), "detail": "auto"}),
     }
 }

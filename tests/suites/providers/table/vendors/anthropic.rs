@@ -3,7 +3,7 @@
 use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
-use super::{Failure, Vendor, has_key, named_events};
+use super::{Failure, Vendor, has_key, has_mark, named_events};
 use crate::table::words::{Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, text};
 
 pub(in crate::table) const VENDOR: Vendor = Vendor {
@@ -110,6 +110,7 @@ fn hears(received: &Received) -> Asked {
         unknown: body.get(UNKNOWN).is_some(),
         ..Asked::default()
     };
+    asked.mark = has_mark(&body["messages"][0]["content"]);
     if let [tool] = list(&body["tools"]) {
         assert_eq!((&tool["name"], &tool["input_schema"]), (&json!("look"), &parameters()));
         asked.tool = true;
@@ -131,6 +132,7 @@ fn turn(message: &Value) -> Turn {
         let source = &block["source"];
         match source["type"].as_str() {
             Some("base64") if source["media_type"] == "image/png" => Part::Picture(text(&source["data"])),
+            Some("base64") if block["type"] == "document" => Part::Document(text(&source["data"])),
             Some(_) => Part::Link(text(&source["url"])),
             None => Part::Text(text(&block["text"])),
         }

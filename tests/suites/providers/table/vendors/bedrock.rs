@@ -108,7 +108,9 @@ fn hears(received: &Received) -> Asked {
         ..Asked::default()
     };
     if let Some(format) = body["outputConfig"].get("textFormat") {
-        asked.schema = Some(parsed(&format["structure"]["jsonSchema"]["schema"]));
+        let schema = &format["structure"]["jsonSchema"];
+        asked.schema = Some(parsed(&schema["schema"]));
+        asked.schema_name = schema["name"].as_str().filter(|name| *name != "response").map(str::to_owned);
     }
     if let [tool] = list(&body["toolConfig"]["tools"]) {
         let tool = &tool["toolSpec"];
@@ -133,7 +135,8 @@ fn turn(message: &Value) -> Turn {
     if blocks.iter().any(|block| block["toolResult"].is_object()) {
         return Turn::Results(blocks.iter().map(result).collect());
     }
-    let part = |block: &Value| match block.get("image") {
+    let part = |block: &Value| match block.get("image").or(block.get("document")) {
+        Some(file) if file["format"] == "pdf" => Part::Document(text(&file["source"]["bytes"])),
         Some(image) if image["format"] == "png" => Part::Picture(text(&image["source"]["bytes"])),
         _ => Part::Text(text(&block["text"])),
     };

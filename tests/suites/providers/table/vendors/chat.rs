@@ -3,12 +3,12 @@
 use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
-use super::{Failure, Vendor, has_key};
+use super::{Failure, Vendor, has_key, has_mark};
 use crate::{
     chunk,
     table::words::{
-        Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, halves, list, parameters, parsed,
-        pictured, text,
+        Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, document, halves, list, parameters,
+        parsed, pictured, text,
     },
 };
 
@@ -82,6 +82,8 @@ fn hears(received: &Received) -> Asked {
         unknown: body.get(UNKNOWN).is_some(),
         ..Asked::default()
     };
+    let name = body["response_format"]["json_schema"]["name"].as_str();
+    asked.schema_name = name.filter(|name| *name != "response").map(str::to_owned);
     if let [tool] = list(&body["tools"]) {
         assert_eq!(
             (&tool["function"]["name"], &tool["function"]["parameters"]),
@@ -92,9 +94,17 @@ fn hears(received: &Received) -> Asked {
     for message in list(&body["messages"]) {
         match message["role"].as_str() {
             Some("system") => asked.system = Some(text(&message["content"])),
-            Some("user") => asked.turns.push(Turn::User(parts(&message["content"]))),
+            Some("user") => {
+                asked.mark |= has_mark(&message["content"]);
+                asked.turns.push(Turn::User(parts(&message["content"])));
+            }
             Some("assistant") => asked.turns.push(Turn::Assistant {
-                thoughts: Vec::new(),
+                // It has no seals.
+                thoughts: message
+                    .get("reasoning_content")
+                    .map(|said| (text(said), String::new()))
+                    .into_iter()
+                    .collect(),
                 text: text(&message["content"]),
                 calls: list(&message["tool_calls"]).iter().map(called).collect(),
             }),
@@ -109,6 +119,7 @@ fn parts(content: &Value) -> Vec<Part> {
         return vec![Part::Text(text(content))];
     }
     let part = |part: &Value| match part["type"].as_str() {
+        Some("file") => document(&text(&part["file"]["file_data"])),
         Some("image_url") => pictured(&text(&part["image_url"]["url"])),
         _ => Part::Text(text(&part["text"])),
     };

@@ -111,6 +111,7 @@ fn turn(content: &Value) -> Turn {
     }
     let part = |part: &Value| match (part.get("inlineData"), part.get("fileData")) {
         (Some(data), _) if data["mimeType"] == "image/png" => Part::Picture(text(&data["data"])),
+        (Some(data), _) if data["mimeType"] == "application/pdf" => Part::Document(text(&data["data"])),
         (_, Some(file)) => Part::Link(text(&file["fileUri"])),
         _ => Part::Text(text(&part["text"])),
     };

@@ -49,6 +49,11 @@ fn named_events(events: &[Value]) -> Reply {
     Reply::stream(&events.iter().map(frame).collect::<String>())
 }
 
+/// Whether a part has a mark for the prompt cache.
+fn has_mark(parts: &Value) -> bool {
+    super::words::list(parts).iter().any(|part| part["cache_control"] == super::words::mark())
+}
+
 /// That a request has the key of the settings where this vendor wants it.
 fn has_key(received: &Received, header: &str, key: &str) {
     let given = received.headers.get(header).and_then(|value| value.to_str().ok());

@@ -3,10 +3,10 @@
 use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
-use super::{Failure, Vendor, has_key, named_events};
+use super::{Failure, Vendor, has_key, has_mark, named_events};
 use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, halves, list, parameters, parsed, pictured,
-    text,
+    Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, document, halves, list, parameters, parsed,
+    pictured, text,
 };
 
 pub(in crate::table) const VENDOR: Vendor = Vendor {
@@ -40,7 +40,12 @@ fn says(answer: &Answer) -> Reply {
             "summary": [{"type": "summary_text", "text": answer.thoughts}]});
         item(begun, pieces("response.reasoning_summary_text.delta", &answer.thoughts), done);
     }
-    for (text, kind) in [(&answer.text, "output_text"), (&answer.refusal, "refusal")] {
+    // It knows no stop texts, and goes on behind one.
+    let said = match &answer.end {
+        End::StopText(stop) => format!("{}{stop} and more", answer.text),
+        _ => answer.text.clone(),
+    };
+    for (text, kind) in [(&said, "output_text"), (&answer.refusal, "refusal")] {
         if !text.is_empty() {
             let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "content": []});
             item(message.clone(), pieces(&format!("response.{kind}.delta"), text), message);
@@ -112,6 +117,8 @@ fn hears(received: &Received) -> Asked {
         unknown: body.get(UNKNOWN).is_some(),
         ..Asked::default()
     };
+    let name = body["text"]["format"]["name"].as_str();
+    asked.schema_name = name.filter(|name| *name != "response").map(str::to_owned);
     if let [tool] = list(&body["tools"]) {
         assert_eq!((&tool["name"], &tool["parameters"]), (&json!("look"), &parameters()));
         asked.tool = true;
@@ -119,7 +126,10 @@ fn hears(received: &Received) -> Asked {
     for item in list(&body["input"]) {
         match (item["type"].as_str(), item["role"].as_str()) {
             (Some("message"), Some("system")) => asked.system = Some(text(&item["content"])),
-            (Some("message"), Some("user")) => asked.turns.push(Turn::User(parts(&item["content"]))),
+            (Some("message"), Some("user")) => {
+                asked.mark |= has_mark(&item["content"]);
+                asked.turns.push(Turn::User(parts(&item["content"])));
+            }
             (Some("function_call_output"), _) => {
                 add_result(&mut asked.turns, text(&item["call_id"]), text(&item["output"]));
             }
@@ -134,6 +144,7 @@ fn parts(content: &Value) -> Vec<Part> {
         return vec![Part::Text(text(content))];
     }
     let part = |part: &Value| match part["type"].as_str() {
+        Some("input_file") => document(&text(&part["file_data"])),
         Some("input_image") => pictured(&text(&part["image_url"])),
         _ => Part::Text(text(&part["text"])),
     };
