@@ -5,7 +5,7 @@ use hearth_node::{NodeConfig, catalog};
 
 use crate::{
     client::{doctor::Subject, storage::ModelFolder},
-    home::model::TINY_ID,
+    home::model::{TINY, TINY_ID},
     node::own_executable,
     settings::Settings,
 };
@@ -41,6 +41,7 @@ pub(crate) fn subject(settings: &Settings, url_given: bool) -> Result<Subject> {
         worker_sandbox: settings.node.worker_sandbox,
         default_model: settings.model.clone(),
         embedded_model: TINY_ID.to_owned(),
+        embedded_file: TINY,
         policy: settings.storage.policy(),
         url_named: url_given || settings.url.is_some(),
         executable,

@@ -10,7 +10,7 @@ mod home;
 mod node;
 mod settings;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -64,12 +64,35 @@ enum Command {
     /// Run a worker; started by the node
     #[command(hide = true)]
     Engine {
-        /// Which engine
-        #[arg(value_parser = ["llama", "probe"])]
-        kind: String,
-        /// What it may do, as JSON
+        #[command(subcommand)]
+        command: EngineCommand,
+    },
+}
+
+/// What a child process of the node does.
+#[derive(Debug, Subcommand)]
+enum EngineCommand {
+    /// Load a model and carry out runs; the socket to the node is standard input
+    Llama,
+    /// Print the devices of these backends as JSON
+    Probe {
+        /// A library to load
+        #[arg(long = "backend")]
+        backends: Vec<PathBuf>,
+    },
+    /// Print ggml's score of a backend on this processor as JSON
+    Score {
+        /// The library
+        backend: PathBuf,
+    },
+    /// Compute with these backends and print the results as lines of JSON
+    SelfTest {
+        /// A library to load; without one, the backends that were built in
+        #[arg(long = "backend")]
+        backends: Vec<PathBuf>,
+        /// A folder for the models to test with
         #[arg(long)]
-        confinement: Option<String>,
+        folder: PathBuf,
     },
 }
 
@@ -168,17 +191,27 @@ async fn dispatch(command: Command, confined: Result<(), String>) -> Result<()> 
             println!("{}", api::document()?);
             Ok(())
         }
-        Command::Engine { kind, .. } => {
-            hearth_telemetry::logs::to_supervisor("warn")?;
-            if let Err(reason) = confined {
-                tracing::warn!(reason, "the worker is confined less than it could be");
-            }
-            if kind == "probe" {
-                let probe = hearth_node::engines::probe::look().map_err(anyhow::Error::msg)?;
-                println!("{}", serde_json::to_string(&probe)?);
-                return Ok(());
-            }
-            Ok(hearth_node::engines::llama::run().await?)
+        Command::Engine { command } => engine(command).await,
+    }
+}
+
+async fn engine(command: EngineCommand) -> Result<()> {
+    // A test's models have no vocabulary, of which llama.cpp warns each time.
+    let tests = matches!(command, EngineCommand::SelfTest { .. });
+    hearth_telemetry::logs::to_supervisor(if tests { "error" } else { "warn" })?;
+    match command {
+        EngineCommand::Llama => Ok(hearth_node::engines::llama::run().await?),
+        EngineCommand::Probe { backends } => {
+            let probe = hearth_node::engines::probe::look(&backends).map_err(anyhow::Error::msg)?;
+            println!("{}", serde_json::to_string(&probe)?);
+            Ok(())
+        }
+        EngineCommand::Score { backend } => {
+            println!("{}", hearth_node::backends::score(&backend).map_err(anyhow::Error::msg)?);
+            Ok(())
+        }
+        EngineCommand::SelfTest { backends, folder } => {
+            Ok(hearth_node::backends::self_test::run(&backends, &folder, home::model::TINY)?)
         }
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
         config.default_models.insert(Modality::Embedding, id.clone());
     }
     config.extra_models = default.extra;
+    config.backends.cache = settings.data.join("backends.json");
     config.storage = settings.storage.policy();
     config.context_length = settings.node.context_length;
     config.parse_special_in_user_text = settings.node.parse_special_in_user_text;

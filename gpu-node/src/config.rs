@@ -5,14 +5,13 @@ use std::{collections::HashMap, ffi::OsString, path::PathBuf, time::Duration};
 use hearth_domain::Modality;
 
 use crate::{
-    catalog::ModelFile, confine::Confinement, frames::LoadSpec, memory, scheduler::Limits, storage::Policy,
+    backends::Selector, catalog::ModelFile, frames::LoadSpec, memory, scheduler::Limits, storage::Policy,
 };
 
 /// The folder of kept prompts and answers, in the model folder.
 const PREFIXES: &str = ".prefixes";
-/// What a worker may have beside twice its model's need, in bytes: threads' stacks, the allocator's reserve, prompts
-/// and grammars. Most of it is reserved and never used.
-const WORKER_MEMORY_SPARE: u64 = 4 << 30;
+/// The file of backends' test results, in the model folder unless the settings say otherwise.
+const BACKENDS: &str = "backends.json";
 
 /// A node's settings, whole before it starts.
 #[derive(Debug, Clone)]
@@ -27,6 +26,8 @@ pub struct NodeConfig {
     pub storage: Policy,
     /// The binary whose `engine` command is a worker.
     pub executable: PathBuf,
+    /// What chooses the backends that workers compute with.
+    pub backends: Selector,
     /// What bounds the scheduler.
     pub limits: Limits,
     /// Tokens that a run may have, prompt and completion together; less where the model has less. Absent: what the
@@ -66,8 +67,10 @@ impl NodeConfig {
     /// Settings for a node with models in `models` and workers started from `executable`.
     #[must_use]
     pub fn new(models: PathBuf, executable: PathBuf) -> Self {
+        let backends = Selector::new(executable.clone(), models.join(BACKENDS));
         Self {
             models,
+            backends,
             extra_models: Vec::new(),
             default_models: HashMap::new(),
             storage: Policy::default(),
@@ -109,9 +112,10 @@ impl NodeConfig {
         let automatic = self.context_length.is_none();
         LoadSpec {
             path: file.path.clone(),
-            context_length,
-            context_length_min: if automatic { context_length.min(AUTOMATIC_MIN) } else { context_length },
-            slots,
+            // Known when a worker is started.
+            backends: Vec::new(),
+            context_length: file.context_length.map_or(most, |n| n.min(most)).max(1),
+            slots: u32::try_from(self.limits.slots).unwrap_or(u32::MAX),
             threads: self.threads,
             gpu_layers: self.gpu_layers,
             saved_prefix_bytes: self.saved_prefix_bytes,

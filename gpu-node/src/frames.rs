@@ -46,6 +46,8 @@ pub enum Command {
 pub struct LoadSpec {
     /// The GGUF file.
     pub path: PathBuf,
+    /// The libraries to compute with, in order; none for a build that has them inside.
+    pub backends: Vec<PathBuf>,
     /// Tokens that each run may have, prompt and completion together.
     pub context_length: u32,
     /// The least that it may be made where not all of it fits into a GPU's memory.

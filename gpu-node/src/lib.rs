@@ -7,6 +7,7 @@
 //! - [`catalog`] knows the model files, [`gguf`] reads their headers, and [`memory`] predicts from these
 //!   what a model will take; [`context`] says from that how much a run may have.
 //! - [`storage`] keeps the model folder within its limits.
+//! - [`backends`] chooses what computes, by self-tests in child processes.
 //! - [`scheduler`] decides, purely, which run goes where and what is in memory.
 //! - [`supervisor`] keeps one worker process per loaded model, and each run's log.
 //! - [`frames`] is what supervisor and worker say to each other, [`engines`] the worker's inside.
@@ -15,6 +16,7 @@
 
 #![warn(missing_docs)]
 
+pub mod backends;
 pub mod catalog;
 pub mod config;
 pub mod confine;

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::{
     Client, Process,
+    binaries::{keep_backend_results, share_backend_results},
     cloud::{BUCKET, create_token, store},
     model::{copy_with_context, copy_with_template, copy_with_template_end, whole_copy},
     process::hearth_under,
@@ -139,12 +140,14 @@ impl Home {
     /// Only the first start of a data folder tells a token; later ones are given it.
     async fn start_in(setup: Setup, token: Option<String>) -> Self {
         let (home, data) = (setup.folder.path(), data_of(&setup.folder));
+        share_backend_results(&data);
         let data_text = data.to_str().unwrap_or_else(|| panic!("{} is not UTF-8", data.display()));
         let arguments = ["up", "--json", "--port", "0", "--data", data_text];
         let mut command = hearth_under(home, &setup.under, &arguments);
         command.args(&setup.arguments);
         let mut process = Process::spawn(command, home.join("stderr.log")).logging_to(data.join("logs"));
         let ready = process.ready().await;
+        keep_backend_results(&data);
         let field = |name: &str| match ready.get(name).and_then(Value::as_str) {
             Some(text) => text.to_owned(),
             None => panic!("hearth up didn't tell its {name}: {ready}"),

@@ -21,7 +21,7 @@ mod stream;
 mod upstream;
 mod wait;
 
-pub use binaries::binary;
+pub use binaries::{backend_results, binary};
 pub use client::{Answer, Client};
 pub use cloud::Cloud;
 pub use home::{Home, Setup};

@@ -89,6 +89,34 @@ async fn models_are_listed_for_people_and_programs() {
 }
 
 #[tokio::test]
+async fn doctor_computes_with_and_without_a_gateway() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let alone =
+        ["doctor", "--port", "0", "--json", "--data", data.to_str().unwrap(), "--url", "http://127.0.0.1:9"];
+    let report = json(&succeeds(hearth(folder.path(), &alone), "").await);
+    let line = |report: &Value, about: &str| {
+        let findings = report["findings"].as_array().unwrap().iter();
+        let found: Vec<Value> = findings.filter(|finding| finding["about"] == about).cloned().collect();
+        assert!(!found.is_empty(), "no line about {about}: {report}");
+        found[0].clone()
+    };
+    assert!(
+        line(&report, "backend")["message"].as_str().unwrap().contains("passed its self-test"),
+        "{report}"
+    );
+    let answer = line(&report, "answer")["message"].as_str().unwrap().to_owned();
+    assert!(answer.starts_with("tiny-chat answers with cpu-"), "{answer}");
+    assert!(!data.exists(), "the doctor leaves nothing behind");
+
+    let home = Home::start().await;
+    let report = json(&succeeds(command(&home, &["doctor", "--port", "0", "--json"]), "").await);
+    let answer = line(&report, "answer")["message"].as_str().unwrap().to_owned();
+    assert!(answer.starts_with("tiny-chat answers with the running gateway"), "{answer}");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn tokens_are_made_listed_and_revoked() {
     let home = Home::start().await;
     let made = json(&succeeds(command(&home, &["token", "create", "laptop", "--json"]), "").await);

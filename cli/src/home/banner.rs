@@ -44,6 +44,8 @@ pub(crate) struct Ready {
     pub(crate) model: Option<String>,
     /// Why the default model can't be loaded.
     pub(crate) failure: Option<String>,
+    /// Backends that failed their self-test.
+    pub(crate) failed_backends: Vec<String>,
     pub(crate) data: PathBuf,
 }
 
@@ -62,6 +64,9 @@ pub(crate) fn print(as_json: bool, ready: &Ready) {
             "  API token  the one shown at the first start; while hearth is stopped,\n             `hearth token create NAME --data {}` makes another",
             data.display()
         ),
+    }
+    for failed in &ready.failed_backends {
+        println!("\n  {failed}; it is not used");
     }
     if let Some(failure) = &ready.failure {
         println!("\n  The model can't be loaded: {failure}");

@@ -21,7 +21,7 @@ use hearth_http::{
 };
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
-use hearth_telemetry::logs::LogLimits;
+use hearth_wire::node::BackendState;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -110,10 +110,13 @@ pub(crate) async fn up(command: Up) -> Result<()> {
         // Made only now that it will be shown.
         let token = first_token(&gateway, operator).await?;
         let model = local.as_ref().map(|local| local.model.clone());
-        banner::print(
-            command.json,
-            &banner::Ready { url, token, model, failure, data: settings.data.clone() },
-        );
+        let failed_backends = match &local {
+            Some(local) => failed_backends(&local.node).await,
+            None => Vec::new(),
+        };
+        let data = settings.data.clone();
+        let ready = banner::Ready { url, token, model, failure, failed_backends, data };
+        banner::print(command.json, &ready);
         interrupted.wait().await;
     }
     tracing::info!("stopping");
@@ -144,6 +147,13 @@ async fn start_node(
     gateway.store().nodes().put(&NodeRecord { id, owner, name, url, created_at: Timestamp::now() }).await?;
     tokio::spawn(beat(gateway.clone(), id));
     Ok(HomeNode { node, ended, model })
+}
+
+/// A line for each backend that failed its self-test.
+async fn failed_backends(node: &Node) -> Vec<String> {
+    let backends = node.status().await.map(|status| status.backends).unwrap_or_default();
+    let failed = backends.iter().filter(|backend| backend.state == BackendState::Failed);
+    failed.map(hearth_node::backends::describe).collect()
 }
 
 /// A token with every scope, made at the first start of a data folder; later ones have it already.

@@ -9,7 +9,7 @@ use hearth_node::{Node, catalog};
 use crate::settings::Settings;
 
 /// About a megabyte: small enough to be here, so that the first start needs no network.
-const TINY: &[u8] = include_bytes!("../../../models/tiny-chat/tiny-chat.gguf");
+pub(crate) const TINY: &[u8] = include_bytes!("../../../models/tiny-chat/tiny-chat.gguf");
 /// Its id.
 pub(crate) const TINY_ID: &str = "tiny-chat";
 

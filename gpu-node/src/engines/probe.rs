@@ -1,7 +1,12 @@
 //! What llama.cpp can compute on here, asked in a process of its own: a driver that hangs or aborts takes
 //! only that with it.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_backend_devices};
 use serde::{Deserialize, Serialize};
@@ -79,29 +84,35 @@ pub enum ProbeError {
     },
 }
 
-/// Looks, in this process.
+/// Looks, in this process, at the devices of these libraries.
 ///
 /// # Errors
-/// If llama.cpp can't be readied.
-pub fn look() -> Result<Probe, String> {
-    let _backend = super::llama::backend::init()?;
+/// If a library can't be loaded, or llama.cpp can't be readied.
+pub fn look(libraries: &[PathBuf]) -> Result<Probe, String> {
+    let _backend = super::llama::backend::init(libraries)?;
     let devices = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
     let built_for = BUILT_FOR.into_iter().filter(|(_, built)| *built);
     Ok(Probe { devices, built_for: built_for.map(|(name, _)| name.to_owned()).collect() })
 }
 
-/// Has `executable` look, by its `engine probe` command.
+/// Has `executable` look at the devices of `libraries`, by its `engine probe` command.
 ///
 /// # Errors
 /// If that process can't be started, crashes, hangs, or says something else.
-pub async fn ask(executable: &Path) -> Result<Probe, ProbeError> {
-    ask_within(executable, DEADLINE).await
+pub async fn ask(executable: &Path, libraries: &[PathBuf]) -> Result<Probe, ProbeError> {
+    ask_within(executable, libraries, DEADLINE).await
 }
 
-async fn ask_within(executable: &Path, deadline: Duration) -> Result<Probe, ProbeError> {
+async fn ask_within(
+    executable: &Path,
+    libraries: &[PathBuf],
+    deadline: Duration,
+) -> Result<Probe, ProbeError> {
+    let backends = libraries.iter().flat_map(|library| [OsStr::new("--backend"), library.as_os_str()]);
     let child = Command::new(executable)
         .arg0("hearth")
         .args(["engine", "probe"])
+        .args(backends)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -170,7 +181,7 @@ impl From<LlamaBackendDevice> for Device {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
 
@@ -187,7 +198,7 @@ mod tests {
         let (_folder, path) = program(script);
         // Another test's fork may hold the script open for writing, for a moment.
         loop {
-            match ask_within(&path, Duration::from_secs(30)).await {
+            match ask_within(&path, &[], Duration::from_secs(30)).await {
                 Err(ProbeError::Start(error)) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
                 other => return other.map_err(|error| error.to_string()),
             }
@@ -241,12 +252,12 @@ mod tests {
     async fn a_probe_that_hangs_is_ended() {
         let (_folder, path) = program("exec sleep 600");
         let ended = loop {
-            match ask_within(&path, Duration::from_millis(300)).await {
+            match ask_within(&path, &[], Duration::from_millis(300)).await {
                 Err(ProbeError::Start(error)) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
                 other => break other,
             }
         };
         assert!(matches!(ended, Err(ProbeError::Deadline)), "{ended:?}");
-        assert!(ask(Path::new("/nowhere/hearth")).await.is_err());
+        assert!(ask(Path::new("/nowhere/hearth"), &[]).await.is_err());
     }
 }

@@ -13,12 +13,15 @@ use hearth_wire::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    RunLog, metrics,
+    RunLog,
+    backends::Backends,
+    metrics,
     models::{Files, Models},
     refusal::{ending, load_failed, refused, unfit},
     runs::Runs,
 };
 use crate::{
+    backends::Selection,
     catalog::watch::Watch,
     config::NodeConfig,
     frames::{Command, Report},
@@ -72,7 +75,10 @@ pub(super) enum Message {
         model: String,
         epoch: u64,
         how: String,
+        /// The signal that ended it.
+        signal: Option<i32>,
     },
+    BackendsSelected(Box<Selection>),
     ShutDown,
 }
 
@@ -83,6 +89,7 @@ pub(super) struct Actor {
     pub(super) runs: Runs,
     pub(super) inbox: mpsc::UnboundedSender<Message>,
     pub(super) epoch: u64,
+    pub(super) backends: Backends,
     pub(super) keeper: Keeper,
     /// When the storage policy was last applied.
     pub(super) storage_kept: Option<Instant>,
@@ -97,11 +104,13 @@ impl Actor {
         let (scheduler, started) = (Scheduler::new(config.limits), Instant::now());
         let keeper = Keeper::new(&config.models, config.storage);
         let (runs, epoch, storage_kept) = (Runs::default(), 0, None);
-        Self { config, models, scheduler, runs, inbox, epoch, keeper, storage_kept, started }
+        let backends = Backends::new(config.backends.clone());
+        Self { config, models, scheduler, runs, inbox, epoch, backends, keeper, storage_kept, started }
     }
 
     pub(super) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         let _watch = self.watch_folder();
+        self.select_backends(false);
         self.load_defaults();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -201,7 +210,8 @@ impl Actor {
                 self.answer(then);
             }
             Message::Report { model, epoch, report } => self.report(&model, epoch, report),
-            Message::Exited { model, epoch, how } => self.exited(&model, epoch, &how),
+            Message::Exited { model, epoch, how, signal } => self.exited(&model, epoch, &how, signal),
+            Message::BackendsSelected(selection) => self.backends_selected(*selection),
             Message::ShutDown => {}
         }
     }
@@ -225,7 +235,8 @@ impl Actor {
                 let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
                 let default_models = self.config.default_models.clone();
                 let storage = Some(self.storage());
-                let _ = reply.send(NodeStatus { default_models, models, storage });
+                let backends = self.backends.list();
+                let _ = reply.send(NodeStatus { default_models, models, storage, backends });
             }
             _ => {}
         }

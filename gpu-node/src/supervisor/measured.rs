@@ -117,6 +117,7 @@ mod tests {
     fn spec(context_length: u32) -> LoadSpec {
         LoadSpec {
             path: "m.gguf".into(),
+            backends: Vec::new(),
             context_length,
             context_length_min: context_length,
             slots: 4,

@@ -4,6 +4,7 @@
 //! another and so needs no locks.
 
 mod actor;
+mod backends;
 mod measured;
 mod metrics;
 mod models;

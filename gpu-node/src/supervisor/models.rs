@@ -60,6 +60,10 @@ pub(super) struct ModelProcess {
     pub(super) stopping: bool,
     /// What its worker keeps of earlier prompts beside its context, as it told last.
     pub(super) saved_prefix_bytes: u64,
+    /// It is to be loaded once the backends are known.
+    pub(super) awaits_backends: bool,
+    /// What its worker computes with.
+    pub(super) backends: Option<String>,
     crashes: VecDeque<Instant>,
 }
 
@@ -275,6 +279,7 @@ fn runtime(
         Some(_) if process.loading.is_some() => RuntimeState::Loading,
         Some(_) if active >= config.limits.slots => RuntimeState::Busy,
         Some(_) => RuntimeState::Loaded,
+        None if process.awaits_backends => RuntimeState::Loading,
         None if error.is_some() => RuntimeState::Failed,
         None => RuntimeState::Unloaded,
     };
@@ -293,6 +298,7 @@ fn runtime(
         loaded_at: process.loaded_at.map(|at| at.to_string()),
         last_used_at: process.last_used_at.map(|at| at.to_string()),
         error,
+        backends: process.worker.as_ref().and_then(|_| process.backends.clone()),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::{
     collections::VecDeque,
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -153,13 +154,14 @@ impl Watch {
         if tokio::time::timeout(LAST_WORDS_WAIT, &mut listener).await.is_err() {
             listener.abort();
         }
-        // Clients are told how it ended. What it said may have paths and prompts: that is in the log alone.
+        let words = joined(&words);
+        let signal = status.as_ref().ok().and_then(ExitStatusExt::signal);
         let how = match status {
             Ok(_) if ran_out_of_memory(&words) => out_of_memory(self.memory_bytes),
             Ok(status) => format!("its process ended: {status}; the node's log has more"),
             Err(error) => format!("its process was lost: {error}"),
         };
-        let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, how });
+        let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, how, signal });
     }
 
     async fn follow(&self, mut reports: FrameReader) {

@@ -16,12 +16,23 @@ use super::{
     worker::{FAREWELL, Worker},
 };
 use crate::{
-    frames::{Command, Report},
+    frames::{Command, LoadSpec, Report},
     scheduler::{StopReason, Submission},
 };
 
 impl Actor {
     pub(super) fn start(&mut self, model: &str) {
+        if self.wait_for_backends(model) {
+            return;
+        }
+        let (libraries, names) = match self.backends.current() {
+            Some(Ok(selection)) => (selection.libraries.clone(), selection.names()),
+            Some(Err(problem)) => {
+                let problem = problem.to_owned();
+                return self.give_up(model, problem);
+            }
+            None => return,
+        };
         self.epoch += 1;
         let epoch = self.epoch;
         let spawned = self.models.file(model).map_err(|error| error.message).and_then(|file| {
@@ -29,9 +40,8 @@ impl Actor {
             if !file.path.exists() {
                 return Err("its file is gone".to_owned());
             }
-            let spec = self.config.load_spec(&file);
-            let confinement = self.config.confinement(&file, self.models.need(model, &self.config));
-            Worker::spawn(&self.config, &confinement, model, spec, epoch, self.inbox.clone())
+            let spec = LoadSpec { backends: libraries, ..self.config.load_spec(&file) };
+            Worker::spawn(&self.config.executable, model, spec, epoch, self.inbox.clone())
                 .map_err(|error| format!("a worker can't be started: {error}"))
         });
         let process = self.models.process(model);
@@ -45,6 +55,7 @@ impl Actor {
                 process.loading = Some((Instant::now(), 0.0));
                 process.heard = Some(Instant::now());
                 process.stopping = false;
+                process.backends = Some(names);
             }
             Err(reason) => self.give_up(model, reason),
         }
@@ -53,7 +64,9 @@ impl Actor {
     pub(super) fn stop(&mut self, model: &str, reason: StopReason) {
         tracing::info!(model, ?reason, "the model leaves memory");
         metrics::model_stopped(reason);
+        self.backends.forget(model);
         let process = self.models.process(model);
+        process.awaits_backends = false;
         process.stopping = true;
         // Dropping the worker ends it; its end comes back as `Exited`.
         if process.worker.take().is_none() {
@@ -137,7 +150,7 @@ impl Actor {
     }
 
     /// A model can't be loaded: its runs are told why.
-    fn give_up(&mut self, model: &str, reason: String) {
+    pub(super) fn give_up(&mut self, model: &str, reason: String) {
         tracing::error!(model, reason, "the model can't be loaded");
         let process = self.models.process(model);
         process.error = Some(reason);
@@ -147,7 +160,7 @@ impl Actor {
         self.apply(effects);
     }
 
-    pub(super) fn exited(&mut self, model: &str, epoch: u64, how: &str) {
+    pub(super) fn exited(&mut self, model: &str, epoch: u64, how: &str, signal: Option<i32>) {
         let process = self.models.process(model);
         if process.stopping && process.worker.is_none() {
             tracing::info!(model, "the model is unloaded");
@@ -156,13 +169,16 @@ impl Actor {
             let effects = self.scheduler.gone(self.now(), model);
             self.apply(effects);
         } else if process.worker.as_ref().is_some_and(|worker| worker.epoch == epoch) {
-            self.crashed(model, how);
+            self.crashed(model, how, signal);
         }
         self.models.left(model);
     }
 
     /// A worker ended by itself, or is to end because it hangs.
-    fn crashed(&mut self, model: &str, how: &str) {
+    fn crashed(&mut self, model: &str, how: &str, signal: Option<i32>) {
+        if let Some(signal) = signal {
+            self.suspect_backends(signal);
+        }
         let process = self.models.process(model);
         metrics::crashed();
         tracing::error!(model, how, "a worker crashed");
@@ -172,6 +188,9 @@ impl Actor {
         process.worker.take().into_iter().for_each(Worker::kill);
         let quarantined = process.crashed(how);
         if loading {
+            if self.wait_after_crash(model, how) {
+                return;
+            }
             // A file that kills its worker while it is read would do so again.
             return self.give_up(model, how.to_owned());
         }
@@ -237,7 +256,7 @@ impl Actor {
         for (model, how) in hung {
             let epoch = self.models.process(&model).worker.as_ref().map_or(0, |worker| worker.epoch);
             // `exited` drops the worker, which kills the process.
-            self.exited(&model, epoch, &how);
+            self.exited(&model, epoch, &how, None);
         }
     }
 }

@@ -53,6 +53,46 @@ pub struct NodeStatus {
     /// What the folder takes.
     #[serde(default)]
     pub storage: Option<NodeStorage>,
+    /// The libraries that compute, with the results of their self-tests, the processor's best first; empty until
+    /// they are known.
+    #[serde(default)]
+    pub backends: Vec<NodeBackend>,
+}
+
+/// A library that llama.cpp computes with on a node, and the result of its self-test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeBackend {
+    /// The library's file name, such as `libggml-cpu-haswell.so`.
+    pub library: String,
+    /// The result.
+    pub state: BackendState,
+    /// ggml's score of the library on this processor: of those that work, the highest is used.
+    #[serde(default)]
+    pub score: Option<i32>,
+    /// Why it failed, or why it has no device.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// How long the self-test took.
+    #[serde(default)]
+    pub milliseconds: Option<u64>,
+}
+
+/// The result of a backend's self-test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendState {
+    /// It passed, and models are computed with it.
+    InUse,
+    /// It passed, and a better one is in use.
+    Passed,
+    /// It crashed, hung, or computed wrong numbers.
+    Failed,
+    /// The processor lacks what it needs.
+    Unsupported,
+    /// It is for devices that are not there, or its driver is missing.
+    NoDevice,
+    /// A better one passed before.
+    NotTested,
 }
 
 /// A node's model folder.

@@ -11,7 +11,7 @@ use std::{
 use futures::{StreamExt as _, stream::BoxStream};
 use hearth_domain::{FinishReason, Message, Priority, Role, RunId, Sampling, Task, TextTask, Usage};
 use hearth_node::{Node, NodeConfig};
-use hearth_tests::{binary, copy_with_context, eventually, within};
+use hearth_tests::{backend_results, binary, copy_with_context, eventually, within};
 use hearth_wire::{ApiError, RunEvent, RunEventBody, native::models::RuntimeStatus, node::NodeRun};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -38,6 +38,7 @@ impl Inside {
         let mut config = NodeConfig::new(folder.path().join("models"), binary("hearth"));
         config.context_length = Some(u32::try_from(CONTEXT).unwrap());
         config.limits.slots = 2;
+        config.backends.cache = backend_results();
         change(&mut config);
         let (node, ended) = Node::start(config);
         Self { node, ended, _folder: folder }

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
 
 mod answers;
+mod backends;
 mod cancel;
 mod catalog;
 mod hostile;

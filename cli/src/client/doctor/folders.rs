@@ -183,6 +183,7 @@ mod tests {
             worker_sandbox: true,
             default_model: None,
             embedded_model: "tiny-chat".to_owned(),
+            embedded_file: b"",
             policy: Policy::default(),
             url_named: false,
             executable: PathBuf::new(),

@@ -49,10 +49,27 @@ async fn taken(address: SocketAddr) -> Finding {
     }
 }
 
+/// What a gateway lets the doctor see.
+pub(super) enum Answers {
+    /// None runs.
+    Nobody,
+    /// One runs, and does not say what models it has.
+    Nothing,
+    /// One runs, with these models.
+    Models(Value),
+}
+
 /// Whether a gateway answers, and takes the token. `named`: somebody said where it is.
-pub(super) async fn gateway(connection: &Connection, named: bool) -> Finding {
+pub(super) async fn gateway(connection: &Connection, named: bool) -> (Finding, Answers) {
+    let mut answers = Answers::Nothing;
+    let finding = look(connection, named, &mut answers).await;
+    (finding, answers)
+}
+
+async fn look(connection: &Connection, named: bool, answers: &mut Answers) -> Finding {
     let url = connection.url();
     if let Err(error) = health(connection).await {
+        *answers = Answers::Nobody;
         if !named {
             return Finding::ok("gateway", format!("none runs at {url}; `hearth up` starts one"));
         }
@@ -67,7 +84,10 @@ pub(super) async fn gateway(connection: &Connection, named: bool) -> Finding {
         return Finding::warning("gateway", format!("{url} answers, and there is no token for it"), advice);
     }
     match ask(connection, &["v1", "models"]).await {
-        Ok(_) => Finding::ok("gateway", format!("{url} answers, and takes the token")),
+        Ok(models) => {
+            *answers = Answers::Models(models);
+            Finding::ok("gateway", format!("{url} answers, and takes the token"))
+        }
         Err(error) => match error.downcast_ref::<GatewayError>() {
             // It is known, and may do other things.
             Some(GatewayError(body)) if body.code == "forbidden" => Finding::ok(
@@ -124,12 +144,12 @@ mod tests {
             (&nobody, true, Level::Warning, "no gateway answers"),
             (&nobody, false, Level::Ok, "`hearth up` starts one"),
         ] {
-            let finding = gateway(&connection(url), named).await;
+            let (finding, _) = gateway(&connection(url), named).await;
             assert_eq!(finding.level, level, "{finding}");
             assert!(finding.message.contains(words), "{finding}");
         }
         let nameless = Connection { token: None, ..connection(&ours) };
-        assert!(gateway(&nameless, true).await.message.contains("no token"));
+        assert!(gateway(&nameless, true).await.0.message.contains("no token"));
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
 //! `hearth doctor`: whether this machine is ready, and what to do where it isn't.
 //!
-//! `machine` looks at processor and memory, `gpu` at GPUs, `folders` at the disk and the models, and
-//! `gateway` at the network. Nothing is changed. What may hang or crash, drivers, is asked in a process
-//! of its own ([`probe`]).
+//! `machine` looks at processor and memory, `gpu` at GPUs, `folders` at the disk and the models, and `gateway` at the
+//! network; `compute` computes. Nothing is changed. What may hang or crash, backends and drivers, runs in processes of
+//! its own ([`probe`], [`hearth_node::backends`]).
 
+mod compute;
 mod finding;
 mod folders;
 mod gateway;
@@ -16,6 +17,7 @@ use std::{
     thread,
 };
 
+use anyhow::Context as _;
 use hearth_node::{
     confine,
     engines::probe::{self, Probe},
@@ -53,6 +55,8 @@ pub(crate) struct Subject {
     /// A file or an id; absent: the embedded model.
     pub(crate) default_model: Option<PathBuf>,
     pub(crate) embedded_model: String,
+    /// Its file's content.
+    pub(crate) embedded_file: &'static [u8],
     pub(crate) policy: Policy,
     /// Whether somebody said where the gateway is.
     pub(crate) url_named: bool,
@@ -72,18 +76,33 @@ impl Doctor {
     /// # Errors
     /// If there is a problem, which was printed.
     pub(crate) async fn run(self, subject: &Subject) -> anyhow::Result<()> {
-        let probe = probe::ask(&subject.executable).await.map_err(|error| error.to_string());
+        // Deleted at the end: nothing is left behind.
+        let folder = tempfile::tempdir().context("there is no folder for temporary files")?;
+        let selection = compute::test_backends(subject, folder.path()).await;
+        let probe = probe::ask(&subject.executable, &selection.libraries).await;
+        let probe = probe.map_err(|error| error.to_string());
         let memory = memory::available();
         let mut findings = machine_findings(subject, &probe, memory);
+        findings.extend(compute::backends(&selection));
         findings.extend(folders::folders(subject));
         findings.extend(folders::models(subject, room(subject, &probe, memory)));
         findings.push(gateway::port(subject.host, subject.port).await);
-        findings.push(gateway::gateway(&self.connection, subject.url_named).await);
+        let (gateway, answers) = gateway::gateway(&self.connection, subject.url_named).await;
+        findings.push(gateway);
+        match answers {
+            gateway::Answers::Nobody if selection.problem.is_none() => {
+                findings.push(compute::ask_worker(subject, &selection, folder.path()).await);
+            }
+            gateway::Answers::Models(models) => {
+                findings.extend(compute::ask_gateway(&self.connection, &models).await);
+            }
+            gateway::Answers::Nobody | gateway::Answers::Nothing => {}
+        }
         let healthy = findings.iter().all(|finding| finding.level != Level::Problem);
         if self.connection.json {
             let devices = probe.as_ref().map(|probe| probe.devices.as_slice()).unwrap_or_default();
             terminal::print_json(&json!({
-                "healthy": healthy, "findings": findings, "devices": devices,
+                "healthy": healthy, "findings": findings, "devices": devices, "backends": selection.backends,
                 "memory": memory.map(|memory| json!({
                     "total_bytes": memory.total, "available_bytes": memory.available, "limited": memory.limited,
                 })),

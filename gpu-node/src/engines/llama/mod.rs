@@ -6,8 +6,7 @@
 //! closes the supervisor is gone, and the process ends, whatever the other side is doing.
 
 mod answer;
-mod attempt;
-pub(super) mod backend;
+pub(crate) mod backend;
 mod cache;
 mod candidates;
 mod embed;

@@ -260,6 +260,9 @@ pub struct RuntimeStatus {
     pub last_used_at: Option<String>,
     /// Why its last load failed.
     pub error: Option<String>,
+    /// The backends that compute it, such as `cuda, cpu-haswell`; null while it is not in memory.
+    #[serde(default)]
+    pub backends: Option<String>,
 }
 
 /// A page of models, in both shapes.

@@ -32,6 +32,7 @@ fn model(id: &str, modality: Modality, state: RuntimeState) -> NodeModel {
             loaded_at: None,
             last_used_at: None,
             error: None,
+            backends: None,
         },
     }
 }

@@ -1,0 +1,155 @@
+//! The file of a model of one layer with random weights of one type, in GGUF.
+
+use super::weights::{self, Case, F32, Random};
+
+/// Tokens in the vocabulary, numbers in a token's vector, and in the layer's wide part. A multiple of 256, which is
+/// a block of the K types, and of every tile.
+const WIDTH: u64 = 256;
+const HEADS: u32 = 4;
+const KEY_HEADS: u32 = 2;
+/// Numbers in the keys of all key heads.
+const KEYS: u64 = WIDTH / HEADS as u64 * KEY_HEADS as u64;
+/// Tensors' data begins at multiples of this.
+const ALIGNMENT: usize = 32;
+
+/// A metadata value.
+enum Value {
+    Text(&'static str),
+    Number(u32),
+    Float(f32),
+}
+
+/// A tensor: its name, lengths and type.
+struct Tensor {
+    name: &'static str,
+    lengths: Vec<u64>,
+    kind: u32,
+}
+
+/// The whole file. The same case always gives the same bytes.
+pub(super) fn bytes(case: &Case) -> Vec<u8> {
+    let metadata = metadata(case);
+    let tensors = tensors(case);
+    let mut file = b"GGUF\x03\0\0\0".to_vec();
+    file.extend((tensors.len() as u64).to_le_bytes());
+    file.extend((metadata.len() as u64).to_le_bytes());
+    for (key, value) in &metadata {
+        write_text(&mut file, key);
+        write_value(&mut file, value);
+    }
+    let mut random = Random::new(u64::from(case.kind));
+    let mut data = Vec::new();
+    for tensor in &tensors {
+        data.resize(data.len().next_multiple_of(ALIGNMENT), 0);
+        write_text(&mut file, tensor.name);
+        file.extend((tensor.lengths.len() as u32).to_le_bytes());
+        tensor.lengths.iter().for_each(|length| file.extend(length.to_le_bytes()));
+        file.extend(tensor.kind.to_le_bytes());
+        file.extend((data.len() as u64).to_le_bytes());
+        let weights = tensor.lengths.iter().product();
+        weights::write(&mut data, tensor.kind, weights, &mut random);
+    }
+    file.resize(file.len().next_multiple_of(ALIGNMENT), 0);
+    file.extend(data);
+    file
+}
+
+fn metadata(case: &Case) -> Vec<(&'static str, Value)> {
+    let width = WIDTH as u32;
+    let mut metadata = vec![
+        ("general.architecture", Value::Text("llama")),
+        ("llama.vocab_size", Value::Number(width)),
+        ("llama.context_length", Value::Number(super::CONTEXT_TOKENS)),
+        ("llama.embedding_length", Value::Number(width)),
+        ("llama.feed_forward_length", Value::Number(width)),
+        ("llama.block_count", Value::Number(1)),
+        ("llama.attention.head_count", Value::Number(HEADS)),
+        ("llama.attention.head_count_kv", Value::Number(KEY_HEADS)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::Float(1e-5)),
+        ("llama.rope.dimension_count", Value::Number(width / HEADS)),
+        // Tokens are numbers here, not text.
+        ("tokenizer.ggml.model", Value::Text("no_vocab")),
+    ];
+    if let Some(experts) = case.experts {
+        metadata.push(("llama.expert_count", Value::Number(experts)));
+        // All of them: a choice among near equals may differ by rounding, and everything after it with it.
+        metadata.push(("llama.expert_used_count", Value::Number(experts)));
+    }
+    metadata
+}
+
+fn tensors(case: &Case) -> Vec<Tensor> {
+    let vector = |name| Tensor { name, lengths: vec![WIDTH], kind: F32 };
+    let matrix = |name, rows| Tensor { name, lengths: vec![WIDTH, rows], kind: case.kind };
+    let mut tensors = vec![
+        matrix("token_embd.weight", WIDTH),
+        vector("output_norm.weight"),
+        matrix("output.weight", WIDTH),
+        vector("blk.0.attn_norm.weight"),
+        matrix("blk.0.attn_q.weight", WIDTH),
+        matrix("blk.0.attn_k.weight", KEYS),
+        matrix("blk.0.attn_v.weight", KEYS),
+        matrix("blk.0.attn_output.weight", WIDTH),
+        vector("blk.0.ffn_norm.weight"),
+    ];
+    match case.experts {
+        None => tensors.extend([
+            matrix("blk.0.ffn_gate.weight", WIDTH),
+            matrix("blk.0.ffn_up.weight", WIDTH),
+            matrix("blk.0.ffn_down.weight", WIDTH),
+        ]),
+        Some(experts) => {
+            let experts = u64::from(experts);
+            let stack = |name| Tensor { name, lengths: vec![WIDTH, WIDTH, experts], kind: case.kind };
+            let router =
+                Tensor { name: "blk.0.ffn_gate_inp.weight", lengths: vec![WIDTH, experts], kind: F32 };
+            tensors.push(router);
+            tensors.extend([
+                stack("blk.0.ffn_gate_exps.weight"),
+                stack("blk.0.ffn_up_exps.weight"),
+                stack("blk.0.ffn_down_exps.weight"),
+            ]);
+        }
+    }
+    tensors
+}
+
+fn write_value(file: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Number(number) => {
+            file.extend(4_u32.to_le_bytes());
+            file.extend(number.to_le_bytes());
+        }
+        Value::Float(number) => {
+            file.extend(6_u32.to_le_bytes());
+            file.extend(number.to_le_bytes());
+        }
+        Value::Text(text) => {
+            file.extend(8_u32.to_le_bytes());
+            write_text(file, text);
+        }
+    }
+}
+
+fn write_text(file: &mut Vec<u8>, text: &str) {
+    file.extend((text.len() as u64).to_le_bytes());
+    file.extend(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::weights::CASES, *};
+    use crate::gguf::Header;
+
+    #[test]
+    fn every_file_is_a_whole_model() {
+        let folder = tempfile::tempdir().unwrap();
+        for case in &CASES {
+            let path = folder.path().join(case.file_name());
+            std::fs::write(&path, bytes(case)).unwrap();
+            let header = Header::read(&path).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+            assert!(!header.is_embedding());
+            assert_eq!(bytes(case), bytes(case), "{} is not the same each time", case.name);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Random weights of every type, as blocks of ggml's layouts (`ggml-common.h`).
+//!
+//! Every bit of a block may be random but for its scales, which are chosen so that weights are about as large as a
+//! model's: a standard deviation near 0.06, one over the square root of the width.
+
+/// ggml's number of the type of plain numbers.
+pub(super) const F32: u32 = 0;
+
+/// A model to test with.
+#[derive(Debug)]
+pub(super) struct Case {
+    /// The type's name; with `experts` after it for a mixture of experts, whose kernels are others.
+    pub(super) name: &'static str,
+    /// ggml's number of the type.
+    pub(super) kind: u32,
+    /// How many experts the layer has.
+    pub(super) experts: Option<u32>,
+}
+
+impl Case {
+    const fn of(name: &'static str, kind: u32) -> Self {
+        Self { name, kind, experts: None }
+    }
+
+    const fn experts(name: &'static str, kind: u32) -> Self {
+        Self { name, kind, experts: Some(2) }
+    }
+
+    pub(super) fn file_name(&self) -> String {
+        format!("{}.gguf", self.name.replace(' ', "-"))
+    }
+}
+
+/// The types that models come in.
+pub(super) const CASES: [Case; 22] = [
+    Case::of("F32", F32),
+    Case::of("F16", 1),
+    Case::of("BF16", 30),
+    Case::of("Q4_0", 2),
+    Case::of("Q4_1", 3),
+    Case::of("Q5_0", 6),
+    Case::of("Q5_1", 7),
+    Case::of("Q8_0", 8),
+    Case::of("Q2_K", 10),
+    Case::of("Q3_K", 11),
+    Case::of("Q4_K", 12),
+    Case::of("Q5_K", 13),
+    Case::of("Q6_K", 14),
+    Case::of("IQ2_XXS", 16),
+    Case::of("IQ2_S", 22),
+    Case::of("IQ3_XXS", 18),
+    Case::of("IQ3_S", 21),
+    Case::of("IQ4_NL", 20),
+    Case::of("IQ4_XS", 23),
+    Case::of("MXFP4", 39),
+    Case::experts("Q4_K experts", 12),
+    Case::experts("MXFP4 experts", 39),
+];
+
+/// A small generator of random numbers (SplitMix64): the same seed gives the same weights on every machine.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From -1 to 1.
+    fn signed(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let random = self.next().to_le_bytes();
+            chunk.copy_from_slice(&random[..chunk.len()]);
+        }
+    }
+}
+
+/// A block type: weights and bytes a block, and where its scales (half precision) are and how large.
+struct Layout {
+    weights: u64,
+    bytes: usize,
+    scales: &'static [(usize, f32)],
+}
+
+fn layout(kind: u32) -> Option<Layout> {
+    let (weights, bytes, scales): (u64, usize, &'static [(usize, f32)]) = match kind {
+        2 => (32, 18, &[(0, 0.0135)]),
+        3 => (32, 20, &[(0, 0.0135), (2, -0.101)]),
+        6 => (32, 22, &[(0, 0.0068)]),
+        7 => (32, 24, &[(0, 0.0068), (2, -0.105)]),
+        8 => (32, 34, &[(0, 0.000_85)]),
+        10 => (256, 84, &[(80, 0.005), (82, 0.0075)]),
+        11 => (256, 110, &[(108, 0.0015)]),
+        12 => (256, 144, &[(0, 0.0003), (2, 0.002_25)]),
+        13 => (256, 176, &[(0, 0.000_14), (2, 0.002_17)]),
+        14 => (256, 210, &[(208, 0.000_18)]),
+        16 => (256, 66, &[(0, 0.0012)]),
+        18 => (256, 98, &[(0, 0.0005)]),
+        20 => (32, 18, &[(0, 0.000_85)]),
+        21 => (256, 110, &[(0, 0.0005)]),
+        22 => (256, 82, &[(0, 0.0012)]),
+        23 => (256, 136, &[(0, 0.0001)]),
+        39 => (32, 17, &[]),
+        _ => return None,
+    };
+    Some(Layout { weights, bytes, scales })
+}
+
+/// Appends `weights` random weights of a type, in whole blocks.
+pub(super) fn write(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Random) {
+    let Some(layout) = layout(kind) else { return write_plain(data, kind, weights, random) };
+    for _ in 0..weights / layout.weights {
+        let start = data.len();
+        data.resize(start + layout.bytes, 0);
+        let block = &mut data[start..];
+        random.fill(block);
+        let vary = 1.0 + random.signed() / 4.0;
+        for (at, scale) in layout.scales {
+            block[*at..at + 2].copy_from_slice(&half(scale * vary).to_le_bytes());
+        }
+        match kind {
+            // Q6_K: scales of eight bits, from -32 to 31.
+            14 => block[192..208].iter_mut().for_each(|scale| *scale = (*scale % 64).wrapping_sub(32)),
+            // IQ4_XS: two high bits for each of eight scales, of 1 or 2, so that scales are from -16 to 15.
+            23 => block[2..4].iter_mut().for_each(|bits| *bits = 0b0101_0101 << (*bits & 1)),
+            // MXFP4: the scale is a power of two.
+            39 => block[0] = 120 + block[0] % 3,
+            _ => {}
+        }
+    }
+}
+
+fn write_plain(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Random) {
+    for _ in 0..weights {
+        let weight = random.signed() / 10.0;
+        match kind {
+            1 => data.extend(half(weight).to_le_bytes()),
+            30 => data.extend(((weight.to_bits() >> 16) as u16).to_le_bytes()),
+            _ => data.extend(weight.to_le_bytes()),
+        }
+    }
+}
+
+/// A number in half precision, rounded towards zero; 0 where it is too small.
+fn half(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let sign = (bits >> 16) as u16 & 0x8000;
+    let exponent = (bits >> 23 & 0xff) as i32 - 127 + 15;
+    if exponent <= 0 {
+        return sign;
+    }
+    sign | ((exponent.min(30) as u16) << 10) | (bits >> 13 & 0x3ff) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_is_ieee() {
+        for (value, bits) in [
+            (0.0, 0),
+            (1.0, 0x3c00),
+            (-2.0, 0xc000),
+            (0.5, 0x3800),
+            (1.5, 0x3e00),
+            (1e-9, 0),
+            (6.1035156e-5, 0x400),
+        ] {
+            assert_eq!(half(value), bits, "{value}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_whole_and_weights_are_plain() {
+        for case in &CASES {
+            let mut data = Vec::new();
+            write(&mut data, case.kind, 512, &mut Random::new(1));
+            let expected = match case.kind {
+                F32 => 2048,
+                1 | 30 => 1024,
+                kind => {
+                    let layout = layout(kind).unwrap();
+                    512 / layout.weights as usize * layout.bytes
+                }
+            };
+            assert_eq!(data.len(), expected, "{}", case.name);
+        }
+        let mut data = Vec::new();
+        write(&mut data, F32, 512, &mut Random::new(1));
+        let weights: Vec<f32> = data.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        let deviation = (weights.iter().map(|x| x * x).sum::<f32>() / 512.0).sqrt();
+        assert!((0.05..0.07).contains(&deviation), "{deviation}");
+    }
+}

@@ -1,0 +1,92 @@
+/* A backend that wraps a real one and does something wrong when it computes.
+ *
+ * Compiled by the tests with REAL (the path of the library that is wrapped), SCORE, and what it does:
+ * CRASH, HANG, WRONG (numbers), or CRASH_IF (the path of a file: it crashes while that is there). With GPU it says
+ * that its device is one. The tables are those of ggml-backend-impl.h, by their places. */
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { API_VERSION = 3 };
+enum { REG_GET_DEVICE = 3 };
+enum { DEV_GET_NAME = 0, DEV_GET_TYPE = 3, DEV_GET_PROPS = 4, DEV_INIT_BACKEND = 5 };
+enum { BACKEND_GRAPH_COMPUTE = 1 + 12 };
+enum { TYPE_GPU = 1 };
+
+/* In libggml-base, which the program has. */
+extern void *ggml_graph_node(void *graph, int index);
+extern float *ggml_get_data_f32(const void *tensor);
+extern int64_t ggml_nelements(const void *tensor);
+
+struct props {
+    const char *name, *description;
+    size_t memory_free, memory_total;
+    int type;
+};
+
+static int (*real_compute)(void *, void *);
+static void *(*real_init)(void *, const char *);
+static void (*real_props)(void *, struct props *);
+
+static int compute(void *backend, void *graph) {
+#ifdef CRASH
+    raise(SIGILL);
+#endif
+#ifdef HANG
+    for (;;) pause();
+#endif
+#ifdef CRASH_IF
+    if (access(CRASH_IF, F_OK) == 0) raise(SIGILL);
+#endif
+    int status = real_compute(backend, graph);
+#ifdef WRONG
+    void *last = ggml_graph_node(graph, -1);
+    float *numbers = ggml_get_data_f32(last);
+    /* As a tile of which one row is missing. */
+    for (int64_t n = ggml_nelements(last) / 2; n < ggml_nelements(last) / 2 + 16; n++) numbers[n] = 0;
+#endif
+    return status;
+}
+
+static void *init(void *device, const char *params) {
+    void **backend = real_init(device, params);
+    real_compute = (int (*)(void *, void *))backend[BACKEND_GRAPH_COMPUTE];
+    backend[BACKEND_GRAPH_COMPUTE] = (void *)compute;
+    return backend;
+}
+
+static const char *name(void *device) { (void)device; return "FAKE0"; }
+static int type(void *device) { (void)device; return TYPE_GPU; }
+static void props(void *device, struct props *out) {
+    real_props(device, out);
+    out->name = "FAKE0";
+    out->type = TYPE_GPU;
+}
+
+int ggml_backend_score(void) { return SCORE; }
+
+void *ggml_backend_init(void) {
+    void *library = dlopen(REAL, RTLD_NOW | RTLD_LOCAL);
+    if (!library) return NULL;
+    void **(*real)(void) = (void **(*)(void))dlsym(library, "ggml_backend_init");
+    void **reg = real();
+    if (*(int *)reg != API_VERSION) abort();
+    /* The version takes the first place. */
+    void **(*get_device)(void *, size_t) = (void **(*)(void *, size_t))reg[REG_GET_DEVICE];
+    void **device = get_device(reg, 0);
+    real_init = (void *(*)(void *, const char *))device[DEV_INIT_BACKEND];
+    device[DEV_INIT_BACKEND] = (void *)init;
+#ifdef GPU
+    real_props = (void (*)(void *, struct props *))device[DEV_GET_PROPS];
+    device[DEV_GET_NAME] = (void *)name;
+    device[DEV_GET_TYPE] = (void *)type;
+    device[DEV_GET_PROPS] = (void *)props;
+#else
+    (void)name, (void)type, (void)props, (void)real_props;
+#endif
+    return reg;
+}
