@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell;
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
+use crate::{progress, shell};
+
+/// The cargo profile of a folder for other machines. llama.cpp's build differs from that of `release` (it has every
+/// variant of the CPU backend), so it has a build folder of its own.
+const PORTABLE: &str = "portable";
 
 /// What `dist` is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,24 +40,44 @@ impl Options {
 
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     tools::ensure(workspace, &Tool::TO_BUILD)?;
-    build(workspace, options.features.as_deref())?;
+    tools::ensure_optional(workspace, tools::amx_compiler());
+    let features = options.features.as_deref();
+    build(workspace, PORTABLE, features)?;
     let out = options.out.clone().unwrap_or_else(|| workspace.target.join("dist/hearth"));
-    fs::create_dir_all(&out).with_context(|| format!("{} can't be made", out.display()))?;
-    let binary = workspace.binary("release", "hearth");
-    let built = binary.parent().context("a binary is in a folder")?;
-    let features = options.features.as_deref().unwrap_or_default();
-    let bytes = copy(&binary, &out)? + copy_libraries(built, &out, features)?;
+    let bytes = assemble(workspace, PORTABLE, features, &out)?;
     println!("{} ({} MiB)", out.display(), bytes >> 20);
     Ok(())
 }
 
-/// The release build that `up` and `dist` share.
-pub(crate) fn build(workspace: &Workspace, features: Option<&str>) -> Result<()> {
-    let mut cargo = workspace.cargo(["build", "--release", "--package", "hearth", "--bin", "hearth"]);
+/// Builds `hearth` in a cargo profile, with more features, and shows the progress.
+///
+/// # Errors
+/// The build failed.
+pub(crate) fn build(workspace: &Workspace, profile: &str, features: Option<&str>) -> Result<()> {
+    let mut cargo =
+        workspace.cargo(["build", "--profile", profile, "--package", "hearth", "--bin", "hearth"]);
     if let Some(features) = features {
         cargo.args(["--features", features]);
     }
-    shell::run(&mut cargo)
+    if profile == PORTABLE {
+        cargo.env("GGML_CPU_VARIANTS", "all");
+    }
+    progress::watch(&workspace.output(profile), || shell::run(&mut cargo))
+}
+
+/// Copies the binary of a finished build and llama.cpp's libraries into a folder. Returns their bytes.
+///
+/// # Errors
+/// A file cannot be copied.
+pub(crate) fn assemble(
+    workspace: &Workspace,
+    profile: &str,
+    features: Option<&str>,
+    out: &Path,
+) -> Result<u64> {
+    fs::create_dir_all(out).with_context(|| format!("{} can't be made", out.display()))?;
+    let binary = workspace.binary(profile, "hearth");
+    Ok(copy(&binary, out)? + copy_libraries(&workspace.output(profile), out, features.unwrap_or_default())?)
 }
 
 /// Copies llama.cpp's libraries that belong to a build with `features`, in place of those that an earlier

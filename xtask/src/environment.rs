@@ -19,6 +19,13 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     folders("PATH").into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
+/// Tells from `/proc/cpuinfo` that the processor at hand has AMX. False where there is no such file.
+pub(crate) fn processor_has_amx() -> bool {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut flags = text.lines().filter(|line| line.starts_with("flags"));
+    flags.next().is_some_and(|flags| flags.split_whitespace().any(|flag| flag == "amx_int8"))
+}
+
 /// `PATH` with one more folder in front.
 pub(crate) fn path_with(folder: &Path) -> OsString {
     let folders = std::iter::once(folder.to_path_buf()).chain(folders("PATH"));

@@ -3,6 +3,8 @@
 mod conformance;
 mod gateway;
 mod infra;
+mod scratch;
+mod smoke;
 mod steps;
 
 use std::time::{Duration, Instant};

@@ -11,6 +11,7 @@ mod environment;
 mod gate;
 mod openapi;
 mod package;
+mod progress;
 mod shell;
 mod tidy;
 mod tools;

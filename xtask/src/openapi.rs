@@ -19,7 +19,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 pub(crate) fn describe(workspace: &Workspace) -> Result<String> {
     // With --workspace the features are those of the whole build, so that nothing is compiled twice.
     shell::run(&mut workspace.cargo(["build", "--workspace", "--bin", "hearth"]))?;
-    let output = shell::output(workspace.command(workspace.binary("debug", "hearth")).arg("openapi"))?;
+    let output = shell::output(workspace.command(workspace.binary("dev", "hearth")).arg("openapi"))?;
     let text = String::from_utf8(output).context("`hearth openapi` did not print text")?;
     Ok(format!("{}\n", text.trim_end()))
 }

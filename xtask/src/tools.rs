@@ -15,6 +15,8 @@ pub(crate) enum Tool {
     Cmake,
     CxxCompiler,
     Make,
+    /// Compiles the AMX variant of llama.cpp's CPU backend where the C++ compiler breaks it.
+    Clang,
     /// The library that bindgen reads llama.cpp's headers with, and clang's own headers beside it.
     Libclang,
     Git,
@@ -37,6 +39,7 @@ impl Tool {
             Self::Cmake => on_path("cmake"),
             Self::CxxCompiler => environment::var("CXX").is_some() || on_path("c++"),
             Self::Make => on_path("make"),
+            Self::Clang => CLANGXX.iter().any(|name| on_path(name)),
             Self::Libclang => libclang::is_there(),
             Self::Git => on_path("git"),
             Self::Python => answers("python3", &["-c", "import venv, ensurepip"]),
@@ -62,6 +65,7 @@ impl Tool {
             Self::Cmake => "cmake",
             Self::CxxCompiler => "a C++ compiler",
             Self::Make => "make",
+            Self::Clang => "clang++",
             Self::Libclang => "libclang",
             Self::Git => "git",
             Self::Python => "python3 with venv",
@@ -70,6 +74,40 @@ impl Tool {
             Self::Clippy => "clippy",
             Self::Nextest => "cargo-nextest",
         }
+    }
+}
+
+/// The names of Clang for C++ that `gpu-node/cmake/cpu-variants.cmake` looks for.
+const CLANGXX: [&str; 8] = [
+    "clang++",
+    "clang++-20",
+    "clang++-19",
+    "clang++-18",
+    "clang++-17",
+    "clang++-16",
+    "clang++-15",
+    "clang++-14",
+];
+
+/// The compiler that the AMX variant of the CPU backend needs beside the C++ compiler at hand, if any.
+///
+/// GCC before 12.4, 13.3 and 14 drops the stores of a tile configuration (GCC bug 114098), and the code dies of SIGILL.
+pub(crate) fn amx_compiler() -> Option<Tool> {
+    let mut compiler = Command::new(environment::var("CXX").unwrap_or_else(|| "c++".into()));
+    // Clang answers 4.2.1, and takes `-dumpfullversion` for an unknown option.
+    let version = shell::answer(compiler.arg("-dumpfullversion"))?;
+    (cfg!(target_arch = "x86_64") && breaks_amx(version.trim())).then_some(Tool::Clang)
+}
+
+/// Tells from a version of GCC, `12.2.0`, that it has bug 114098.
+fn breaks_amx(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    match major {
+        0..=11 => true,
+        12 => minor < 4,
+        13 => minor < 3,
+        _ => false,
     }
 }
 
@@ -103,10 +141,38 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
+/// Installs a tool without which the build works less well. Where that fails, says so and goes on.
+pub(crate) fn ensure_optional(workspace: &Workspace, tool: Option<Tool>) {
+    let Some(tool) = tool else { return };
+    if let Err(error) = ensure(workspace, &[tool]) {
+        eprintln!("going on without {}: {error:#}", tool.name());
+    }
+}
+
 fn missing(tools: &[Tool]) -> Vec<Tool> {
     tools.iter().copied().filter(|tool| !tool.is_there()).collect()
 }
 
 fn names(tools: &[Tool]) -> String {
     tools.iter().map(|tool| tool.name()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_with_the_amx_bug_are_recognised() {
+        for (version, broken) in [
+            ("11.4.0", true),
+            ("12.2.0", true),
+            ("12.4.0", false),
+            ("13.2.0", true),
+            ("13.3.1", false),
+            ("14.1.0", false),
+            ("15", false),
+        ] {
+            assert_eq!(breaks_amx(version), broken, "{version}");
+        }
+    }
 }

@@ -16,11 +16,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     };
     eprintln!("1/3 tools");
     tools::ensure(workspace, &Tool::TO_BUILD)?;
+    if environment::processor_has_amx() {
+        tools::ensure_optional(workspace, tools::amx_compiler());
+    }
 
     let binary = workspace.binary("release", "hearth");
-    let patience = if binary.exists() { "" } else { " (first time about a quarter of an hour on two cores)" };
-    eprintln!("2/3 build{patience}");
-    dist::build(workspace, features)?;
+    let estimate = if binary.exists() { "" } else { " (the first time about ten minutes on two cores)" };
+    eprintln!("2/3 build{estimate}");
+    dist::build(workspace, "release", features)?;
 
     eprintln!("3/3 start");
     let mut hearth = Command::new(&binary);

@@ -42,8 +42,14 @@ impl Workspace {
         command
     }
 
+    /// The folder that cargo writes the programs of a profile to.
+    pub(crate) fn output(&self, profile: &str) -> PathBuf {
+        // Cargo's own profile `dev` has another folder's name.
+        self.target.join(if profile == "dev" { "debug" } else { profile })
+    }
+
     /// A binary of the workspace, where cargo leaves it.
     pub(crate) fn binary(&self, profile: &str, name: &str) -> PathBuf {
-        self.target.join(profile).join(name).with_extension(std::env::consts::EXE_EXTENSION)
+        self.output(profile).join(name).with_extension(std::env::consts::EXE_EXTENSION)
     }
 }

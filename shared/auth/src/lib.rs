@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 mod base62;
+mod eddsa;
 pub mod keys;
 pub mod link;
 pub mod token;

@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use crate::sha256_hex;
+use crate::{eddsa, sha256_hex};
 
 /// How long a credential holds, in seconds.
 pub const LIFETIME_S: u64 = 60;
@@ -56,6 +56,7 @@ impl LinkSigner {
     /// From an Ed25519 seed.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
+        eddsa::install();
         let key = SigningKey::from_bytes(seed);
         #[expect(clippy::expect_used, reason = "a fixed-size key always has a DER form")]
         let der = key.to_pkcs8_der().expect("an Ed25519 key in PKCS #8");
@@ -99,6 +100,7 @@ impl LinkVerifier {
     /// # Errors
     /// If the key isn't 32 bytes in base64.
     pub fn new(node: &str, public_key: &str) -> Result<Self, LinkError> {
+        eddsa::install();
         let raw = BASE64_STANDARD.decode(public_key.trim()).map_err(|_| LinkError::Key)?;
         let raw: [u8; 32] = raw.try_into().map_err(|_| LinkError::Key)?;
         let mut validation = Validation::new(Algorithm::EdDSA);

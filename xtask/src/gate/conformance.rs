@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::Outcome;
 use super::gateway::{Gateway, Ready};
+use super::scratch::Scratch;
 use crate::shell;
 use crate::venv::Venv;
 use crate::workspace::Workspace;
@@ -80,7 +81,7 @@ fn with_gateway(
     suites: impl FnOnce(&Tell<'_>) -> Result<()>,
 ) -> Result<()> {
     let log = workspace.target.join(format!("sdk-gateway-{name}.log"));
-    let data = Scratch::new(name)?;
+    let data = Scratch::new(&format!("sdk-{name}"))?;
     let vendor = free_address()?;
     let result =
         against(workspace, &data.0, &log, &vendor, |ready| suites(&|command| told(command, ready, &vendor)));
@@ -103,8 +104,10 @@ fn against(
     let file = models.join(embedding.file_name().context("a model is a file")?);
     fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
     let settings = data.join("sdk.toml");
-    fs::write(&settings, played(vendor)).with_context(|| format!("cannot write {}", settings.display()))?;
-    let mut hearth = workspace.command(workspace.binary("debug", "hearth"));
+    let played =
+        format!("[providers.played]\nkind = \"openai_compatible\"\nbase_url = \"http://{vendor}/v1\"\n");
+    fs::write(&settings, played).with_context(|| format!("cannot write {}", settings.display()))?;
+    let mut hearth = workspace.command(workspace.binary("dev", "hearth"));
     hearth.arg("up").arg("--config").arg(&settings).arg("--data").arg(data).args(["--port", "0", "--json"]);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let gateway = Gateway::start(hearth.stderr(file), START)?;
@@ -165,22 +168,4 @@ fn read(log: &Path) -> String {
 fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
-}
-
-/// A folder that is gone when this is.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("hearth-sdk-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left in the temporary folder is the system's to clear.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

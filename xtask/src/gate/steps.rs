@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Outcome, conformance, infra};
+use super::{Outcome, conformance, infra, smoke};
 use crate::tools::Tool;
 use crate::workspace::Workspace;
 use crate::{shell, tidy};
@@ -22,6 +22,12 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "tidy", about: "what the tree must look like", needs: &TIDY, run: tidy },
     Step { name: "deny", about: "licences and sources of the dependencies", needs: &[], run: deny },
     Step { name: "test", about: "the tests of every crate", needs: &TEST, run: test },
+    Step {
+        name: "smoke",
+        about: "the folder that `dist` makes: start, answers, doctor",
+        needs: &Tool::TO_BUILD,
+        run: smoke::run,
+    },
     Step { name: "infra", about: "the SAM template", needs: &[Tool::Python], run: infra::run },
     Step {
         name: "sdk",

@@ -43,6 +43,8 @@ impl Manager {
             (Self::Dnf, Tool::CxxCompiler) => &["gcc-c++"],
             (Self::Pacman | Self::Brew, Tool::CxxCompiler) => &["gcc"],
             (_, Tool::Make) => &["make"],
+            (Self::Brew, Tool::Clang) => &["llvm"],
+            (_, Tool::Clang) => &["clang"],
             (Self::Dnf, Tool::Libclang) => &["clang-devel"],
             (Self::Pacman, Tool::Libclang) => &["clang"],
             (Self::Brew, Tool::Libclang) => &["llvm"],

@@ -1,0 +1,101 @@
+//! The progress of a long build.
+//!
+//! Cargo's own bar counts packages. llama.cpp is one of them and takes minutes, so its compiled files are counted too.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often a line is printed.
+const REPORT_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Runs `build`, and prints how far it is until it returns.
+///
+/// `output` is the folder of the profile that is built, `<target>/release`.
+pub(crate) fn watch<T>(output: &Path, build: impl FnOnce() -> T) -> T {
+    let (build_ends, end) = channel::<()>();
+    let (start, started_at) = (Instant::now(), SystemTime::now());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while end.recv_timeout(REPORT_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{}", report(start.elapsed(), llama_files(output, started_at)));
+            }
+        });
+        let result = build();
+        drop(build_ends);
+        result
+    })
+}
+
+/// Files of llama.cpp: how many are compiled, and how many steps its build has.
+type LlamaFiles = (usize, usize);
+
+fn report(elapsed: Duration, llama: Option<LlamaFiles>) -> String {
+    let (minutes, seconds) = (elapsed.as_secs() / 60, elapsed.as_secs() % 60);
+    let build = format!("     ... {minutes}:{seconds:02} min");
+    match llama {
+        Some((compiled, steps)) if compiled < steps => {
+            format!("{build}, llama.cpp {} %", compiled * 100 / steps)
+        }
+        _ => build,
+    }
+}
+
+/// Counts the files of llama.cpp's build that is under way: one whose objects are newer than `started_at`.
+fn llama_files(output: &Path, started_at: SystemTime) -> Option<LlamaFiles> {
+    let folders = fs::read_dir(output.join("build")).ok()?.flatten();
+    let builds =
+        folders.filter(|folder| folder.file_name().to_string_lossy().starts_with("llama-cpp-sys-2-"));
+    builds.map(|folder| folder.path().join("out/build")).find_map(|build| {
+        // CMake's makefiles know the number of their steps; compiling a file is one, and so is linking a library.
+        let steps = fs::read_to_string(build.join("CMakeFiles/progress.marks")).ok()?.trim().parse().ok()?;
+        let (compiled, newest) = objects(&build);
+        (newest? >= started_at).then_some((compiled, steps))
+    })
+}
+
+/// The number of object files below a folder, and the time of the newest.
+fn objects(folder: &Path) -> (usize, Option<SystemTime>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.fold((0, None), |(count, newest), entry| {
+        let path = entry.path();
+        let (more, time) = if path.is_dir() {
+            objects(&path)
+        } else if path.extension().is_some_and(|extension| extension == "o") {
+            (1, entry.metadata().and_then(|metadata| metadata.modified()).ok())
+        } else {
+            (0, None)
+        };
+        (count + more, newest.max(time))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_has_the_time_and_the_share_of_llama() {
+        let elapsed = Duration::from_secs(125);
+        assert_eq!(report(elapsed, None), "     ... 2:05 min");
+        assert_eq!(report(elapsed, Some((50, 200))), "     ... 2:05 min, llama.cpp 25 %");
+        assert_eq!(report(elapsed, Some((200, 200))), "     ... 2:05 min");
+    }
+
+    #[test]
+    fn objects_of_this_build_are_counted() {
+        let output = tempfile::tempdir().unwrap();
+        let build = output.path().join("build/llama-cpp-sys-2-0123/out/build");
+        fs::create_dir_all(build.join("CMakeFiles")).unwrap();
+        fs::create_dir_all(build.join("src/models")).unwrap();
+        fs::write(build.join("CMakeFiles/progress.marks"), "40\n").unwrap();
+        for object in ["src/a.cpp.o", "src/models/b.cpp.o", "src/models/b.cpp"] {
+            fs::write(build.join(object), "").unwrap();
+        }
+        assert_eq!(llama_files(output.path(), SystemTime::UNIX_EPOCH), Some((2, 40)));
+        let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+        assert_eq!(llama_files(output.path(), tomorrow), None);
+    }
+}
