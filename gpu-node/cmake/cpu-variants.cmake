@@ -1,16 +1,11 @@
 # Selects the variants of llama.cpp's CPU backend that are compiled, and the compiler of the AMX variant.
 #
-# CMake includes this file after each `project()` of llama.cpp's build: `.cargo/config.toml` sets
-# CMAKE_PROJECT_INCLUDE, and llama-cpp-sys-2's build script passes variables that begin with `CMAKE_` or `GGML_` on.
-#
 # GGML_CPU_VARIANTS:
 #   host        the two best variants for the processor at hand, and the generic one (the default)
 #   all         every variant of this architecture, for a folder that runs on other machines (`cargo xtask dist`)
 #   a;b;c       these variants
 #
 # Where the processor's features cannot be read (no /proc/cpuinfo), `host` means `all`.
-
-include_guard(GLOBAL)
 
 if(NOT DEFINED GGML_CPU_VARIANTS)
     set(GGML_CPU_VARIANTS host)
@@ -144,14 +139,3 @@ function(hearth_filter_variants)
         endif()
     endfunction()
 endfunction()
-
-set(HEARTH_CMAKE_DIR "${CMAKE_CURRENT_LIST_DIR}" CACHE INTERNAL "The folder of this file")
-
-# `ggml-cpu` defines the function that adds one variant, and its parent calls that function right after: the new
-# definition must come in between.
-macro(add_subdirectory directory)
-    _add_subdirectory("${directory}" ${ARGN})
-    if("${directory}" STREQUAL "ggml-cpu")
-        hearth_filter_variants()
-    endif()
-endmacro()

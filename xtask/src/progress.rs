@@ -29,15 +29,15 @@ pub(crate) fn watch<T>(output: &Path, build: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Files of llama.cpp: how many are compiled, and how many steps its build has.
+/// Files of llama.cpp: how many are compiled, and how many there are.
 type LlamaFiles = (usize, usize);
 
 fn report(elapsed: Duration, llama: Option<LlamaFiles>) -> String {
     let (minutes, seconds) = (elapsed.as_secs() / 60, elapsed.as_secs() % 60);
     let build = format!("     ... {minutes}:{seconds:02} min");
     match llama {
-        Some((compiled, steps)) if compiled < steps => {
-            format!("{build}, llama.cpp {} %", compiled * 100 / steps)
+        Some((compiled, files)) if compiled < files => {
+            format!("{build}, llama.cpp {compiled} of {files} files")
         }
         _ => build,
     }
@@ -49,10 +49,9 @@ fn llama_files(output: &Path, started_at: SystemTime) -> Option<LlamaFiles> {
     let builds =
         folders.filter(|folder| folder.file_name().to_string_lossy().starts_with("llama-cpp-sys-2-"));
     builds.map(|folder| folder.path().join("out/build")).find_map(|build| {
-        // CMake's makefiles know the number of their steps; compiling a file is one, and so is linking a library.
-        let steps = fs::read_to_string(build.join("CMakeFiles/progress.marks")).ok()?.trim().parse().ok()?;
+        let commands = fs::read_to_string(build.join("compile_commands.json")).ok()?;
         let (compiled, newest) = objects(&build);
-        (newest? >= started_at).then_some((compiled, steps))
+        (newest? >= started_at).then_some((compiled, commands.matches("\"file\":").count()))
     })
 }
 
@@ -80,7 +79,7 @@ mod tests {
     fn report_has_the_time_and_the_share_of_llama() {
         let elapsed = Duration::from_secs(125);
         assert_eq!(report(elapsed, None), "     ... 2:05 min");
-        assert_eq!(report(elapsed, Some((50, 200))), "     ... 2:05 min, llama.cpp 25 %");
+        assert_eq!(report(elapsed, Some((50, 200))), "     ... 2:05 min, llama.cpp 50 of 200 files");
         assert_eq!(report(elapsed, Some((200, 200))), "     ... 2:05 min");
     }
 
@@ -88,13 +87,13 @@ mod tests {
     fn objects_of_this_build_are_counted() {
         let output = tempfile::tempdir().unwrap();
         let build = output.path().join("build/llama-cpp-sys-2-0123/out/build");
-        fs::create_dir_all(build.join("CMakeFiles")).unwrap();
+        let commands = r#"[{"file": "a.cpp"}, {"file": "b.cpp"}, {"file": "c.cpp"}]"#;
         fs::create_dir_all(build.join("src/models")).unwrap();
-        fs::write(build.join("CMakeFiles/progress.marks"), "40\n").unwrap();
+        fs::write(build.join("compile_commands.json"), commands).unwrap();
         for object in ["src/a.cpp.o", "src/models/b.cpp.o", "src/models/b.cpp"] {
             fs::write(build.join(object), "").unwrap();
         }
-        assert_eq!(llama_files(output.path(), SystemTime::UNIX_EPOCH), Some((2, 40)));
+        assert_eq!(llama_files(output.path(), SystemTime::UNIX_EPOCH), Some((2, 3)));
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
         assert_eq!(llama_files(output.path(), tomorrow), None);
     }

@@ -128,8 +128,8 @@ async fn backends_that_crash_hang_or_compute_wrong_numbers_are_left_out() {
     #[cfg(target_os = "linux")]
     {
         let maps = fs::read_to_string(format!("/proc/{worker}/maps")).unwrap();
-        let mapped = |line: &str| line.rsplit('/').next().filter(|name| name.starts_with("libggml-cpu"));
-        let mut names: Vec<String> = maps.lines().filter_map(mapped).map(ToOwned::to_owned).collect();
+        let files = maps.lines().filter_map(|line| line.rsplit('/').next());
+        let mut names: Vec<&str> = files.filter(|name| name.starts_with("libggml-cpu")).collect();
         names.dedup();
         assert_eq!(names, [file_name(&there.best)]);
     }

@@ -4,7 +4,7 @@ use hearth_domain::{Field, Message, ResponseFormat, Role};
 use hearth_wire::ApiError;
 use serde_json::Value;
 
-use super::{Refused, Rule, Rules, draft::Draft};
+use super::{Refused, Rules, draft::Draft};
 
 /// How an answer in JSON is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
