@@ -66,6 +66,8 @@ enum End {
     Silence,
     /// The connection breaks.
     Break,
+    /// The last piece again and again, until the client goes away.
+    Repeat,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,7 @@ struct Shared {
     pages: Mutex<HashMap<String, Reply>>,
     /// The `GET`s that were answered so.
     asked: watch::Sender<Vec<Received>>,
-    /// How many clients have gone away from an answer that was silent.
+    /// How many clients have gone away from an answer that was silent, or had no end.
     left: watch::Sender<usize>,
 }
 
@@ -129,6 +131,13 @@ impl Reply {
         self
     }
 
+    /// With another status.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -148,6 +157,13 @@ impl Reply {
     #[must_use]
     pub fn then_silence(mut self) -> Self {
         self.end = End::Silence;
+        self
+    }
+
+    /// And then its last piece again and again.
+    #[must_use]
+    pub fn then_repeat(mut self) -> Self {
+        self.end = End::Repeat;
         self
     }
 
@@ -231,7 +247,7 @@ impl Upstream {
         self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until a client has gone away from an answer that was silent.
+    /// Waits until a client has gone away from an answer that was silent, or had no end.
     ///
     /// # Panics
     /// If none does.
@@ -284,6 +300,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     for (name, value) in &reply.headers {
         response = response.header(*name, value);
     }
+    let last = reply.pieces.last().cloned();
     let body = Body::from_stream(async_stream::stream! {
         for piece in reply.pieces {
             yield Ok(piece);
@@ -295,6 +312,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             End::Silence => {
                 let _leaving = Leaving(shared);
                 std::future::pending::<()>().await;
+            }
+            End::Repeat => {
+                let _leaving = Leaving(shared);
+                while let Some(piece) = last.clone() {
+                    yield Ok(piece);
+                    tokio::task::yield_now().await;
+                }
             }
             End::Break => yield Err(std::io::Error::other("the connection breaks")),
         }

@@ -2,42 +2,37 @@
 
 use std::time::Duration;
 
-use hearth_wire::{ApiError, ErrorCode};
-use serde_json::Value;
+use hearth_wire::ApiError;
 
 /// How often the same candidate is asked again.
-const RETRIES: u32 = 2;
+const RETRY_MAX_COUNT: u32 = 2;
 /// The first wait before that; each further one is twice as long.
-const BACKOFF: Duration = Duration::from_millis(250);
+const RETRY_BACKOFF: Duration = Duration::from_millis(250);
 /// The longest wait that a provider may ask for, where somebody else can be asked instead.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RETRY_WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// And where nobody can.
-const LAST_PATIENCE: Duration = Duration::from_secs(20);
+const LAST_RETRY_WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long to wait before a provider that failed with `error` is asked again: as it says itself, else twice as
-/// long each time, a half more or less, so that those who wait don't come back together. None if it isn't to be
+/// How long to wait before a provider that failed with `error` is asked again: as long as it says, and at least
+/// twice as long each time, a half more or less, so that clients don't come back together. None if it isn't to be
 /// asked again. `retries`: how often it was; `is_last`: nobody else can be asked.
 pub(crate) fn wait(error: &ApiError, retries: u32, is_last: bool) -> Option<Duration> {
-    let may_pass = matches!(error.code, ErrorCode::ProviderError | ErrorCode::ProviderRateLimited);
-    if !may_pass || retries >= RETRIES {
+    if !error.code.retry_same() || retries >= RETRY_MAX_COUNT {
         return None;
     }
-    let asked = error.details.get("retry_after_seconds").and_then(Value::as_u64).map(Duration::from_secs);
-    let own = || (BACKOFF * 2_u32.pow(retries)).mul_f64(rand::random_range(0.5..1.5));
-    let patience = if is_last { LAST_PATIENCE } else { PATIENCE };
-    Some(asked.unwrap_or_else(own)).filter(|wait| *wait <= patience)
+    let backoff = (RETRY_BACKOFF * 2_u32.pow(retries)).mul_f64(rand::random_range(0.5..1.5));
+    let patience = if is_last { LAST_RETRY_WAIT_TIMEOUT } else { RETRY_WAIT_TIMEOUT };
+    Some(error.retry_after.unwrap_or_default().max(backoff)).filter(|wait| *wait <= patience)
 }
 
 #[cfg(test)]
 mod tests {
+    use hearth_wire::ErrorCode;
+
     use super::*;
 
     fn error(code: ErrorCode, retry_after: Option<u64>) -> ApiError {
-        let error = ApiError::new(code, "no");
-        match retry_after {
-            Some(seconds) => error.with("retry_after_seconds", seconds),
-            None => error,
-        }
+        ApiError::new(code, "no").with_retry_after(retry_after.map(Duration::from_secs))
     }
 
     #[test]

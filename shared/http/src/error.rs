@@ -36,7 +36,7 @@ pub(crate) fn write_envelope(response: Response, id: RequestId) -> Response {
     // The SDKs of OpenAI and Anthropic look here before they retry.
     let retry = if error.code.retryable() { "true" } else { "false" };
     parts.headers.insert("x-should-retry", HeaderValue::from_static(retry));
-    if let Some(after) = retry_after(error.code) {
+    if let Some(after) = retry_after(&error) {
         parts.headers.insert(header::RETRY_AFTER, after);
     }
     Response::from_parts(parts, body.into())
@@ -51,11 +51,10 @@ fn body_of(error: &ApiError, shape: ErrorShape, id: RequestId) -> Vec<u8> {
     body.unwrap_or_default()
 }
 
-/// How many seconds to wait where the answer was no for now: a queue moves, a limit's span passes.
-fn retry_after(code: ErrorCode) -> Option<HeaderValue> {
-    let limits =
-        [ErrorCode::QueueFull, ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::ProviderRateLimited];
-    limits.contains(&code).then(|| HeaderValue::from_static("1"))
+/// The seconds to wait before the same request: as long as the error says, else a second for a queue, which moves.
+fn retry_after(error: &ApiError) -> Option<HeaderValue> {
+    let moves = matches!(error.code, ErrorCode::QueueFull | ErrorCode::RateLimited);
+    error.retry_after_seconds().or(moves.then_some(1)).map(HeaderValue::from)
 }
 
 fn status_of(error: &ApiError) -> StatusCode {

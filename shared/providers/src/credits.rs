@@ -15,6 +15,8 @@ use hearth_wire::{ApiError, ErrorCode};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use crate::retry_after;
+
 /// How long a provider is taken to be out of credit that doesn't say. Then nothing is known: it may have been paid.
 const EXHAUSTED: Duration = Duration::from_secs(15 * 60);
 /// How long a provider is taken to limit requests that doesn't say.
@@ -65,18 +67,17 @@ impl Ledger {
 
     /// Notes what was refused. Of what says nothing of credit or limits, nothing is noted.
     pub(crate) fn refused(&self, error: &ApiError, headers: Option<&HeaderMap>, now: Timestamp) {
-        let told = error.details.get("retry_after_seconds").and_then(Value::as_u64).map(Duration::from_secs);
         let mut state = self.state();
         if let Some(headers) = headers {
             state.note_limits(headers, now);
         }
         match error.code {
             ErrorCode::QuotaExceeded => {
-                state.exhausted_until = Some(now.plus(told.unwrap_or(EXHAUSTED)));
+                state.exhausted_until = Some(now.plus(error.retry_after.unwrap_or(EXHAUSTED)));
                 state.answered = false;
             }
             ErrorCode::ProviderRateLimited => {
-                let later = now.plus(told.unwrap_or(LIMITED));
+                let later = now.plus(error.retry_after.unwrap_or(LIMITED));
                 state.limited_until = state.limited_until.max(Some(later));
             }
             ErrorCode::ProviderAuth => state.answered = false,
@@ -131,57 +132,8 @@ impl State {
         .or(self.requests);
         self.tokens =
             number(&["x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"]).or(self.tokens);
-        let resets = [
-            ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-            ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-            ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-            ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-            ("x-ratelimit-remaining", "x-ratelimit-reset"),
-        ];
-        for (left, reset) in resets {
-            if text(left) == Some("0")
-                && let Some(at) = text(reset).and_then(|text| moment(text, now))
-            {
-                self.limited_until = self.limited_until.max(Some(at));
-            }
-        }
+        self.limited_until = self.limited_until.max(retry_after::limit_reset(headers, now));
     }
-}
-
-/// When a limit is reset: a time, as Anthropic's; milliseconds since 1970, as OpenRouter's, or seconds; or a span such
-/// as `6m0s`, `1.5s` or `120ms`, as OpenAI's. What lies more than a day ahead isn't believed.
-fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text.len());
-    let at = if let Ok(at) = text.parse::<Timestamp>() {
-        at
-    } else if let Some(10 | 13) = digits {
-        let seconds = text.get(..10)?;
-        Timestamp::from_unix(seconds.parse().ok()?)
-    } else {
-        now.plus(span(text)?.min(DAY))
-    };
-    (at <= now.plus(DAY)).then_some(at)
-}
-
-/// A span of time as Go writes it; a number alone is seconds.
-fn span(text: &str) -> Option<Duration> {
-    let number =
-        |digits: &str| digits.parse::<f64>().ok().filter(|n| n.is_finite() && (0.0..1e9).contains(n));
-    if let Some(seconds) = number(text) {
-        return Some(Duration::from_secs_f64(seconds));
-    }
-    let (mut rest, mut seconds) = (text, 0.0);
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let value = number(rest.get(..end)?)?;
-        let units = [("ms", 0.001), ("us", 1e-6), ("ns", 1e-9), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
-        let (unit, factor) =
-            units.iter().find(|(unit, _)| rest.get(end..).is_some_and(|r| r.starts_with(unit)))?;
-        seconds += value * factor;
-        rest = rest.get(end + unit.len()..)?;
-    }
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -242,7 +194,8 @@ mod tests {
         let credits = ledger.credits(at(1));
         assert_eq!((credits.status, credits.reset_at), (CreditStatus::RateLimited, Some(at(200))));
 
-        let slow = ApiError::new(ErrorCode::ProviderRateLimited, "slow").with("retry_after_seconds", 7);
+        let slow = ApiError::new(ErrorCode::ProviderRateLimited, "slow")
+            .with_retry_after(Some(Duration::from_secs(7)));
         ledger.answered(&HeaderMap::new(), true, at(0));
         ledger.refused(&slow, None, at(0));
         assert_eq!(ledger.credits(at(6)).status, CreditStatus::RateLimited);
@@ -262,31 +215,5 @@ mod tests {
         let credits = ledger.credits(at(1));
         assert_eq!(credits.status, CreditStatus::Available);
         assert_eq!(credits.remaining.unwrap().balance.unwrap().amount, "5");
-    }
-
-    #[test]
-    fn moments_are_read_in_every_form() {
-        let cases = [
-            ("20ms", Some(0)),
-            ("1s", Some(1)),
-            ("6m0s", Some(360)),
-            ("2m59.56s", Some(179)),
-            ("1h2m3s", Some(3723)),
-            ("7", Some(7)),
-            ("1000060000", None),
-            ("999999", Some(24 * 3600)),
-            ("", None),
-            ("soon", None),
-            ("1x", None),
-            ("-1s", None),
-        ];
-        for (text, seconds) in cases {
-            let found = moment(text, at(0)).map(|found| found.unix() - at(0).unix());
-            assert_eq!(found, seconds, "{text}");
-        }
-        let now = Timestamp::from_unix(1_741_305_600);
-        assert_eq!(moment("1741305660000", now).map(Timestamp::unix), Some(1_741_305_660));
-        assert_eq!(moment("1741305660", now).map(Timestamp::unix), Some(1_741_305_660));
-        assert_eq!(moment("1941305660000", now), None);
     }
 }

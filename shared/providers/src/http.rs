@@ -12,17 +12,22 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use hearth_domain::{Credits, Modality, RunId, Secret, Task, TextTask, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use reqwest::{Request, RequestBuilder, Response};
+use reqwest::{
+    Request, RequestBuilder, Response,
+    header::{AUTHORIZATION, HeaderValue},
+};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Call, EventStream, Provider,
     credits::{Found, Ledger},
     dialect::{self, Decoder, Dialect, Frame},
+    error_response,
     framing::FrameStream,
-    media, refusal,
-    rules::{self, Prepared, Restore},
-    sigv4,
+    media,
+    redact::Redactor,
+    sigv4, transport_error,
+    url_path::check_model_name,
     vendor::{Auth, Vendor},
 };
 
@@ -74,13 +79,15 @@ pub struct HttpProvider {
     http: reqwest::Client,
     runs: Arc<Mutex<HashMap<RunId, oneshot::Sender<()>>>>,
     ledger: Arc<Ledger>,
+    redactor: Arc<Redactor>,
 }
 
 impl HttpProvider {
     /// A provider at `endpoint`, called through `http`.
     #[must_use]
     pub fn new(endpoint: Endpoint, http: reqwest::Client) -> Self {
-        Self { endpoint: Arc::new(endpoint), http, runs: Arc::default(), ledger: Arc::default() }
+        let redactor = Arc::new(Redactor::new(endpoint.key.as_ref()));
+        Self { endpoint: Arc::new(endpoint), http, runs: Arc::default(), ledger: Arc::default(), redactor }
     }
 
     /// Where it is.
@@ -114,8 +121,10 @@ impl HttpProvider {
             request = request.header(*name, *value);
         }
         request = match (vendor.auth, key) {
-            (Auth::Bearer, Some(key)) => request.bearer_auth(key.expose()),
-            (Auth::Header(name), Some(key)) => request.header(name, key.expose()),
+            (Auth::Bearer, Some(key)) => {
+                request.header(AUTHORIZATION, sensitive(name, &format!("Bearer {}", key.expose()))?)
+            }
+            (Auth::Header(header), Some(key)) => request.header(header, sensitive(name, key.expose())?),
             (Auth::Aws(_), _) | (_, None) => request,
         };
         let mut request = request.build().map_err(|error| unreachable(name, &error))?;
@@ -137,7 +146,7 @@ impl HttpProvider {
             return Ok(response);
         }
         let headers = response.headers().clone();
-        let error = refusal::of(&self.endpoint.name, response).await;
+        let error = error_response::read(&self.endpoint, response).await;
         self.ledger.refused(&error, Some(&headers), Timestamp::now());
         Err(error)
     }
@@ -149,7 +158,13 @@ impl HttpProvider {
         if response.status().is_success() {
             return Ok(response);
         }
-        Err(refusal::of(&self.endpoint.name, response).await)
+        let error = error_response::read(&self.endpoint, response).await;
+        Err(self.redactor.redact_error(error))
+    }
+
+    /// Finds the key in the provider's texts.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     pub(crate) fn note_balance(&self, found: Found) {
@@ -240,8 +255,9 @@ impl StreamedAnswer {
             Ok(Some(Ok(bytes))) => return self.reader.push(&bytes, events),
             Ok(None) => return self.reader.end(events),
             Ok(Some(Err(error))) => {
-                tracing::warn!(provider = name, %error, "a provider's stream broke off");
-                dialect::broken_off()
+                let reason = transport_error::reason(&error);
+                tracing::warn!(provider = name, reason, "a provider's stream broke off");
+                Err(dialect::broken_off())
             }
             Err(_) if limit == self.deadline => {
                 late(name, &format!("didn't end its answer within {} s", whole.as_secs()))
@@ -272,18 +288,9 @@ impl Provider for HttpProvider {
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
-        let dialect = self.endpoint.dialect;
-        let Task::Text(task) = &call.generation.task else { return self.make(&call) };
-        if !self.endpoint.vendor.media.text {
-            return Err(media::makes_none(&self.endpoint, Modality::Text));
-        }
-        let (body, restore) = self.body(&call, task)?;
-        // OpenRouter's models of this name cost nothing, whatever the credit.
-        let costs = !call.model.as_str().ends_with(":free");
-        let mut request = self.request(&dialect.path(call.model.as_str()), &body)?;
-        request.headers_mut().extend(dialect.headers(&call));
-        let response = self.answered(request, self.endpoint.timeouts.first_byte, costs).await?;
-        Ok(self.clone().follow(call.run, response, restore.wrap(dialect.decoder())))
+        let events = self.begin(call).await.map_err(|error| self.redactor.redact_error(error))?;
+        let redactor = Arc::clone(&self.redactor);
+        Ok(Box::pin(events.map(move |event| redactor.redact_event(event))))
     }
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
@@ -292,13 +299,45 @@ impl Provider for HttpProvider {
     }
 }
 
+impl HttpProvider {
+    /// Begins a generation; its errors may have the key in them.
+    async fn begin(&self, call: Call) -> Result<EventStream, ApiError> {
+        check_model_name(call.model.as_str())?;
+        let dialect = self.endpoint.dialect;
+        let Task::Text(task) = &call.generation.task else { return self.make(&call) };
+        if !self.endpoint.vendor.media.text {
+            return Err(media::makes_none(&self.endpoint, Modality::Text));
+        }
+        let body = dialect.body(&call, task)?;
+        // OpenRouter's models of this name cost nothing, whatever the credit.
+        let costs = !call.model.as_str().ends_with(":free");
+        let mut request = self.request(&dialect.path(call.model.as_str())?, &body)?;
+        request.headers_mut().extend(dialect.headers(&call));
+        let response = self.answered(request, self.endpoint.timeouts.first_byte, costs).await?;
+        Ok(self.clone().follow(call.run, response, dialect.decoder()))
+    }
+}
+
+/// A header's value that isn't shown where the request is.
+fn sensitive(provider: &str, text: &str) -> Result<HeaderValue, ApiError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        let message = format!(
+            "the key of the provider {provider} has characters that can't be sent; set another with `hearth key set {provider}`"
+        );
+        ApiError::new(ErrorCode::ProviderAuth, message)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn late(name: &str, how: &str) -> ApiError {
     ApiError::new(ErrorCode::ProviderTimeout, format!("the provider {name} {how}"))
 }
 
-/// The reason stays in the log: it may show an address.
+/// A request that got no answer. The innermost cause is told, since it has no address.
 fn unreachable(name: &str, error: &reqwest::Error) -> ApiError {
-    tracing::warn!(provider = name, error = %error, "a provider can't be reached");
+    let reason = transport_error::reason(error);
+    tracing::warn!(provider = name, reason, "a provider can't be reached");
     let code = if error.is_timeout() { ErrorCode::ProviderTimeout } else { ErrorCode::ProviderError };
-    ApiError::new(code, format!("the provider {name} can't be reached"))
+    ApiError::new(code, format!("the provider {name} can't be reached: {reason}"))
 }

@@ -17,7 +17,7 @@ use hearth_wire::{
 use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Call, EventStream, Provider, config::LOCAL, rules::local_task};
+use crate::{Call, EventStream, Provider, config::LOCAL, transport_error};
 pub use local::LocalNode;
 
 /// How long a node may take to answer a question.
@@ -270,10 +270,12 @@ async fn within<T>(
     })
 }
 
-/// The reason stays in the log: the node's address isn't for clients.
+/// A request to the node that got no answer.
 fn offline(error: &reqwest::Error) -> ApiError {
-    tracing::warn!(error = %error, "a node can't be reached");
-    ApiError::new(ErrorCode::NodeOffline, "the node that has the model can't be reached; is it running?")
+    let reason = transport_error::reason(error);
+    tracing::warn!(reason, "a node can't be reached");
+    let message = format!("the node that has the model can't be reached ({reason}); is it running?");
+    ApiError::new(ErrorCode::NodeOffline, message)
 }
 
 fn lost(why: &str) -> ApiError {

@@ -68,14 +68,16 @@ pub trait Decoder: Send {
 
 impl Dialect {
     /// The path to send a text task to, below the base URL.
-    #[must_use]
-    pub fn path(self, model: &str) -> String {
+    ///
+    /// # Errors
+    /// `invalid_request`, naming `model`, for a name that can't be a part of the path.
+    pub fn path(self, model: &str) -> Result<String, ApiError> {
         match self {
-            Self::OpenAiChat(_) => "/chat/completions".to_owned(),
-            Self::OpenAiResponses => "/responses".to_owned(),
+            Self::OpenAiChat(_) => Ok("/chat/completions".to_owned()),
+            Self::OpenAiResponses => Ok("/responses".to_owned()),
             Self::Gemini => gemini::path(model),
             Self::Bedrock => bedrock::path(model),
-            Self::Anthropic => "/messages".to_owned(),
+            Self::Anthropic => Ok("/messages".to_owned()),
         }
     }
 
@@ -222,19 +224,6 @@ fn refuse_raw(task: &TextTask) -> Result<(), ApiError> {
         }
     };
     Err(ApiError::invalid(param, message))
-}
-
-/// A text as one piece of a path: all but letters, digits and `-._~` is escaped (RFC 3986, section 2.3).
-pub(crate) fn escaped(text: &str) -> String {
-    let mut path = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    path
 }
 
 /// A number as people write it: 0.7, not 0.699999988079071.

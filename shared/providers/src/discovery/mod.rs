@@ -17,7 +17,8 @@ use serde_json::Value;
 use crate::{
     HttpProvider,
     catalog::Override,
-    dialect::{Dialect, escaped, unreadable},
+    dialect::{Dialect, unreadable},
+    url_path::encode,
 };
 
 /// How long all pages of a list may take together.
@@ -93,7 +94,11 @@ impl HttpProvider {
             next = page.next.map(|(field, value)| with(path, field, &value));
         }
         let named = |model: &Listed| {
-            !model.id.is_empty() && model.id.len() <= NAME && !model.id.chars().any(char::is_control)
+            let id = &model.id;
+            !id.is_empty()
+                && id.len() <= NAME
+                && !id.chars().any(char::is_control)
+                && !self.redactor().is_in(&serde_json::to_string(model).unwrap_or_default())
         };
         models.retain(named);
         models.truncate(MODELS);
@@ -150,7 +155,7 @@ fn read(dialect: Dialect, said: &Value) -> Page {
 /// The path, with one more field in its query.
 fn with(path: &str, field: &str, value: &str) -> String {
     let joint = if path.contains('?') { '&' } else { '?' };
-    format!("{path}{joint}{field}={}", escaped(value))
+    format!("{path}{joint}{field}={}", encode(value))
 }
 
 fn is_nothing(told: &Override) -> bool {

@@ -13,6 +13,7 @@ use crate::{
     Call, EventStream, decompress,
     dialect::{broken_off, unreadable},
     media::{self, Answer, Ask, Body, Job},
+    transport_error,
 };
 
 /// How many requests of one run are on their way at once.
@@ -82,10 +83,11 @@ impl HttpProvider {
                 Ok(Some(Ok(piece))) if bytes.len() + piece.len() > most => {
                     return Err(unreadable(format!("it has more than {} MiB", most >> 20)));
                 }
-                Ok(Some(Ok(piece))) => bytes.extend_from_slice(&piece),
-                Ok(None) => return Ok(bytes.freeze()),
-                Ok(Some(Err(error))) => {
-                    tracing::warn!(provider = name, %error, "a provider's answer broke off");
+                Ok(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
+                Ok(Ok(None)) => return Ok(bytes.freeze()),
+                Ok(Err(error)) if error.is_body() || error.is_decode() => {
+                    let reason = transport_error::reason(&error);
+                    tracing::warn!(provider = name, reason, "a provider's answer broke off");
                     return Err(broken_off());
                 }
                 Err(_) if limit == deadline => {

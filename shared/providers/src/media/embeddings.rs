@@ -128,8 +128,9 @@ pub(super) fn google(base: &str, model: &str, task: &EmbeddingTask) -> Result<Ve
         Ok(request)
     };
     let requests = task.inputs.iter().map(request).collect::<Result<Vec<Value>, ApiError>>()?;
+    let url = format!("{base}{}", gemini::path_to(model, "batchEmbedContents")?);
     let ask = |batch: &[Value]| Ask {
-        url: format!("{base}{}", gemini::path_to(model, "batchEmbedContents")),
+        url: url.clone(),
         body: Body::Json(json!({"requests": batch})),
         accept: "application/json",
     };

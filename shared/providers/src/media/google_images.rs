@@ -52,11 +52,8 @@ fn gemini(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiErro
         config["seed"] = json!(seed.cast_signed());
     }
     let body = json!({"contents": [{"role": "user", "parts": parts}], "generationConfig": config});
-    let ask = |_| Ask {
-        url: format!("{base}{}", gemini::path_to(model, "generateContent")),
-        body: Body::Json(body.clone()),
-        accept: "application/json",
-    };
+    let url = format!("{base}{}", gemini::path_to(model, "generateContent")?);
+    let ask = |_| Ask { url: url.clone(), body: Body::Json(body.clone()), accept: "application/json" };
     Ok((0..task.count).map(ask).collect())
 }
 
@@ -124,11 +121,12 @@ fn imagen(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiErro
     let full = task.count / IMAGEN_BATCH;
     let rest = task.count % IMAGEN_BATCH;
     let counts = (0..full).map(|_| IMAGEN_BATCH).chain((rest > 0).then_some(rest));
+    let url = format!("{base}{}", gemini::path_to(model, "predict")?);
     let ask = |count| {
         let mut parameters = parameters.clone();
         parameters["sampleCount"] = json!(count);
         Ask {
-            url: format!("{base}{}", gemini::path_to(model, "predict")),
+            url: url.clone(),
             body: Body::Json(json!({"instances": [{"prompt": task.prompt}], "parameters": parameters})),
             accept: "application/json",
         }

@@ -10,7 +10,7 @@ use super::{
     Answer, Ask, Body, Made, MadeFile, document, embeddings::text, picture::bytes_of, takes_no_mesh,
     unsayable,
 };
-use crate::dialect::escaped;
+use crate::{dialect::unreadable, url_path::model_path};
 
 /// The router's path to its own inference; what else it leads to has an API of its own each.
 const OWN: &str = "hf-inference";
@@ -25,8 +25,7 @@ fn place(base: &str, model: &str) -> Result<String, ApiError> {
         );
         return Err(ApiError::invalid("model", message));
     }
-    let model: Vec<String> = model.split('/').map(escaped).collect();
-    Ok(format!("{root}/{OWN}/models/{}", model.join("/")))
+    Ok(format!("{root}/{OWN}/models/{}", model_path(model)?))
 }
 
 pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {

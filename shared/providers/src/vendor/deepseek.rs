@@ -43,7 +43,9 @@ pub(super) const BALANCE: [BalanceAt; 1] = [BalanceAt { path: "/user/balance", r
 fn balance(said: &Value) -> Option<Found> {
     let info = said["balance_infos"].get(0)?;
     let text = |field: &str| info[field].as_str().map(str::to_owned);
-    let balance = Balance { amount: text("total_balance")?, currency: text("currency")? };
+    let amount = text("total_balance").filter(|amount| amount.parse::<f64>().is_ok_and(f64::is_finite))?;
+    let is_currency = |text: &String| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+    let balance = Balance { amount, currency: text("currency").filter(is_currency)? };
     Some(Found { balance, spent: said["is_available"] == false })
 }
 

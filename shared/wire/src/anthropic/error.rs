@@ -52,7 +52,7 @@ impl MessagesError {
                 message: error.message.clone(),
                 code: error.code.as_str().to_owned(),
                 param: error.param.clone(),
-                details: (*error.details).clone(),
+                details: error.public_details(),
                 retryable: error.code.retryable(),
             },
             request_id: request_id.to_owned(),
@@ -72,9 +72,11 @@ fn kind(code: ErrorCode) -> &'static str {
         ErrorCode::Forbidden => "permission_error",
         ErrorCode::NotFound | ErrorCode::ModelNotFound => "not_found_error",
         ErrorCode::PayloadTooLarge => "request_too_large",
-        ErrorCode::RateLimited | ErrorCode::QuotaExceeded | ErrorCode::QueueFull => "rate_limit_error",
-        ErrorCode::Overloaded | ErrorCode::ProviderRateLimited => "overloaded_error",
-        ErrorCode::ProviderTimeout | ErrorCode::RequestTimeout => "timeout_error",
+        ErrorCode::RateLimited
+        | ErrorCode::QuotaExceeded
+        | ErrorCode::QueueFull
+        | ErrorCode::ProviderRateLimited => "rate_limit_error",
+        ErrorCode::ProviderTimeout => "timeout_error",
         ErrorCode::Cancelled
         | ErrorCode::Internal
         | ErrorCode::ProviderError

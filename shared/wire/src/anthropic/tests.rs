@@ -613,7 +613,7 @@ fn each_reason_has_its_word_and_arguments_cut_off_are_none() {
 #[test]
 fn a_failure_is_the_last_that_is_told() {
     let failed = RunEventBody::Error { error: ApiError::new(ErrorCode::ProviderRateLimited, "busy") };
-    for (end, kind) in [(failed, "overloaded_error"), (RunEventBody::Cancelled, "api_error")] {
+    for (end, kind) in [(failed, "rate_limit_error"), (RunEventBody::Cancelled, "api_error")] {
         let told = told(&[text("a"), end.clone()]);
         let last = told.last().unwrap();
         assert_eq!((&last["type"], &last["error"]["type"]), (&json!("error"), &json!(kind)));
@@ -632,7 +632,7 @@ fn errors_have_the_shape_and_the_kinds_of_the_dialect() {
         (ErrorCode::ModelNotFound, "not_found_error"),
         (ErrorCode::PayloadTooLarge, "request_too_large"),
         (ErrorCode::QueueFull, "rate_limit_error"),
-        (ErrorCode::ProviderRateLimited, "overloaded_error"),
+        (ErrorCode::ProviderRateLimited, "rate_limit_error"),
         (ErrorCode::Internal, "api_error"),
         (ErrorCode::ProviderTimeout, "timeout_error"),
     ];

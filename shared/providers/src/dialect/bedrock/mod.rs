@@ -10,7 +10,9 @@ pub(super) mod stream;
 #[cfg(test)]
 mod tests;
 
-use super::escaped;
+use hearth_wire::ApiError;
+
+use crate::url_path::model_segment;
 
 /// The media types of documents that Bedrock reads.
 pub(crate) const DOCUMENT_TYPES: &[&str] = &[
@@ -26,6 +28,6 @@ pub(crate) const DOCUMENT_TYPES: &[&str] = &[
 ];
 
 /// The path of a streamed answer. An ARN's slashes and colons are escaped too.
-pub(super) fn path(model: &str) -> String {
-    format!("/model/{}/converse-stream", escaped(model))
+pub(super) fn path(model: &str) -> Result<String, ApiError> {
+    Ok(format!("/model/{}/converse-stream", model_segment(model)?))
 }

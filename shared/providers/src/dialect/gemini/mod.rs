@@ -10,17 +10,22 @@ pub(super) mod stream;
 #[cfg(test)]
 mod tests;
 
-use super::escaped;
+use hearth_wire::ApiError;
+
+use crate::url_path::model_segment;
 
 /// The path of a streamed answer.
-pub(super) fn path(model: &str) -> String {
+pub(super) fn path(model: &str) -> Result<String, ApiError> {
     path_to(model, "streamGenerateContent?alt=sse")
 }
 
 /// The path of one of a model's methods.
-pub(crate) fn path_to(model: &str, method: &str) -> String {
+///
+/// # Errors
+/// `invalid_request` for a name that can't be a part of it.
+pub(crate) fn path_to(model: &str, method: &str) -> Result<String, ApiError> {
     let (folder, model) = placed(model);
-    format!("/{}/{}:{method}", escaped(folder), escaped(model))
+    Ok(format!("/{}/{}:{method}", model_segment(folder)?, model_segment(model)?))
 }
 
 /// A model's name with its folder.

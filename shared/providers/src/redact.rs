@@ -1,0 +1,281 @@
+//! Hides a provider's key in the texts that the provider sends.
+//!
+//! A provider, or a proxy before it, may repeat the request's headers in an error. Such a text goes to clients, into
+//! run records and model lists, so each is searched first. The search knows no position of the key: every run of
+//! [`PART_LENGTH`] characters of it counts, as it is and in the encodings that servers show headers in. A text that
+//! has the key cut into shorter pieces, or encrypted, passes.
+//!
+//! The answers of models are not searched: a model never sees the key, which goes in the request's head, and an
+//! answer comes in pieces that would have to be held back.
+
+use std::collections::HashSet;
+
+use base64::{Engine as _, engine::general_purpose};
+use hearth_domain::Secret;
+use hearth_wire::{ApiError, RunEventBody};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+/// The length, in bytes, of the shortest part of a key that is hidden.
+const PART_LENGTH: usize = 8;
+/// The shortest key that is hidden. Servers without a key are given a placeholder, such as `x`.
+const KEY_MIN_LENGTH: usize = 4;
+/// A shorter key may be a placeholder that is a word, such as `lm-studio`, and in a name for its own sake.
+const KEY_UNMISTAKABLE_LENGTH: usize = 16;
+/// The text in the place of a key.
+const HIDDEN: &str = "[hidden]";
+
+/// What `application/x-www-form-urlencoded` and URLs escape of a key, at the least.
+const FEW_ESCAPED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=');
+
+/// Finds one key in texts.
+#[derive(Default)]
+pub(crate) struct Redactor {
+    /// Each run of [`PART_LENGTH`] bytes of the key and its encodings, in lower case.
+    parts: HashSet<[u8; PART_LENGTH]>,
+    /// A key that is shorter than that, in lower case.
+    short: Option<String>,
+    /// Whether the key is long enough to be no ordinary word.
+    is_unmistakable: bool,
+}
+
+impl Redactor {
+    /// A redactor of `key`; without one it changes nothing.
+    pub(crate) fn new(key: Option<&Secret>) -> Self {
+        let Some(key) = key.map(Secret::expose).filter(|key| key.len() >= KEY_MIN_LENGTH) else {
+            return Self::default();
+        };
+        if key.len() < PART_LENGTH {
+            return Self { short: Some(key.to_ascii_lowercase()), ..Self::default() };
+        }
+        let parts = encodings(key)
+            .iter()
+            .flat_map(|text| {
+                text.to_ascii_lowercase().as_bytes().windows(PART_LENGTH).map(to_part).collect::<Vec<_>>()
+            })
+            .collect();
+        Self { parts, short: None, is_unmistakable: key.len() >= KEY_UNMISTAKABLE_LENGTH }
+    }
+
+    /// `text` without the key and its parts.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let mut redacted = String::with_capacity(text.len());
+        let mut shown = 0;
+        for (start, end) in self.find(text) {
+            redacted.push_str(text.get(shown..start).unwrap_or_default());
+            redacted.push_str(HIDDEN);
+            shown = end;
+        }
+        redacted.push_str(text.get(shown..).unwrap_or_default());
+        redacted
+    }
+
+    /// Whether `text` has the key or a part of it, and that by no accident.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        self.is_unmistakable && !self.find(text).is_empty()
+    }
+
+    /// `error` without the key: in its message, the field at fault and its details.
+    pub(crate) fn redact_error(&self, mut error: ApiError) -> ApiError {
+        error.message = self.redact(&error.message);
+        error.param = error.param.map(|param| self.redact(&param));
+        error.details.values_mut().for_each(|value| self.redact_value(value));
+        error
+    }
+
+    /// `event` without the key, if it is an error.
+    pub(crate) fn redact_event(&self, event: RunEventBody) -> RunEventBody {
+        match event {
+            RunEventBody::Error { error } => RunEventBody::Error { error: self.redact_error(error) },
+            event => event,
+        }
+    }
+
+    fn redact_value(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.redact(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.redact_value(value)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.redact_value(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// The places of the key and its parts, as byte ranges that don't touch.
+    fn find(&self, text: &str) -> Vec<(usize, usize)> {
+        if self.parts.is_empty() && self.short.is_none() {
+            return Vec::new();
+        }
+        let lower = text.to_ascii_lowercase();
+        if let Some(short) = &self.short {
+            return words_equal_to(&lower, short);
+        }
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        let windows = lower.as_bytes().windows(PART_LENGTH).map(to_part);
+        for (start, _) in windows.enumerate().filter(|(_, part)| self.parts.contains(part)) {
+            let end = start + PART_LENGTH;
+            match found.last_mut() {
+                Some(last) if start <= last.1 => last.1 = end,
+                _ => found.push((start, end)),
+            }
+        }
+        // A key may have characters of several bytes, and a part of it may begin in the middle of one.
+        for (start, end) in &mut found {
+            *start = text.floor_char_boundary(*start);
+            *end = text.ceil_char_boundary(*end);
+        }
+        found
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redactor(hidden)")
+    }
+}
+
+fn to_part(window: &[u8]) -> [u8; PART_LENGTH] {
+    let mut part = [0; PART_LENGTH];
+    part.copy_from_slice(window);
+    part
+}
+
+/// A short key is looked for as a whole word: as a part of one it may be anything.
+fn words_equal_to(text: &str, key: &str) -> Vec<(usize, usize)> {
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let found = text.match_indices(key).filter(|(at, _)| {
+        let before = text.get(..*at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + key.len()..).and_then(|after| after.chars().next());
+        !is_word(before) && !is_word(after)
+    });
+    found.map(|(at, _)| (at, at + key.len())).collect()
+}
+
+/// The key as it is and as servers may write it.
+fn encodings(key: &str) -> Vec<String> {
+    let json = Value::from(key).to_string();
+    let json = json.trim_matches('"').to_owned();
+    // JSON for use in HTML and JavaScript escapes more than JSON has to.
+    let mut careful = String::new();
+    for c in key.chars() {
+        match c {
+            '/' => careful.push_str("\\/"),
+            '<' | '>' | '&' | '\'' | '=' | '+' => careful.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => careful.push(c),
+        }
+    }
+    let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut encodings = vec![
+        key.to_owned(),
+        json.replace('/', "\\/"),
+        json,
+        careful,
+        hex,
+        utf8_percent_encode(key, NON_ALPHANUMERIC).to_string(),
+        utf8_percent_encode(key, FEW_ESCAPED).to_string(),
+    ];
+    encodings.extend(base64_forms(key));
+    encodings
+}
+
+/// The base64 of the key behind a text of any length, such as `user:` or `Bearer `: without the characters at its
+/// beginning and end that depend on the bytes around it.
+fn base64_forms(key: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    for before in 0..3_usize {
+        let bytes = [&b"\0\0"[..before], key.as_bytes()].concat();
+        for engine in [&general_purpose::STANDARD_NO_PAD, &general_purpose::URL_SAFE_NO_PAD] {
+            let encoded = engine.encode(&bytes);
+            // Each character has 6 bits: those of whole key bytes alone are the same wherever the key stands.
+            let (first, last) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+            forms.extend(encoded.get(first..last).map(str::to_owned));
+        }
+    }
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_wire::ErrorCode;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const KEY: &str = "sk-Pl4nted/7f3a9c2e+1d04b5aa8e6==";
+
+    fn redactor() -> Redactor {
+        Redactor::new(Some(&Secret::new(KEY)))
+    }
+
+    #[test]
+    fn whole_key_and_its_parts_are_hidden() {
+        let cases = [
+            (format!("you sent {KEY}!"), "you sent [hidden]!"),
+            (format!("Authorization: Bearer {KEY}"), "Authorization: Bearer [hidden]"),
+            (format!("{KEY}{KEY}"), "[hidden]"),
+            (format!("begins {}...", &KEY[..8]), "begins [hidden]..."),
+            (format!("ends ...{}", &KEY[KEY.len() - 8..]), "ends ...[hidden]"),
+            (format!("middle {}", &KEY[9..20]), "middle [hidden]"),
+            (format!("{} and {}", &KEY[..10], &KEY[12..24]), "[hidden] and [hidden]"),
+            (KEY.to_uppercase(), "[hidden]"),
+            (format!("seven {}", &KEY[..7]), &format!("seven {}", &KEY[..7])),
+            ("nothing of it".to_owned(), "nothing of it"),
+            (String::new(), ""),
+        ];
+        for (text, redacted) in &cases {
+            assert_eq!(redactor().redact(text), *redacted, "{text}");
+        }
+    }
+
+    #[test]
+    fn encoded_keys_are_hidden() {
+        let standard = general_purpose::STANDARD;
+        let mut texts = vec![
+            json!({"key": KEY}).to_string(),
+            json!({"key": KEY}).to_string().replace('/', "\\/"),
+            KEY.replace('/', "\\/").replace('+', "\\u002B").replace('=', "\\u003D"),
+            KEY.replace('/', "%2F").replace('+', "%2B").replace('=', "%3d"),
+            KEY.replace('+', "%2B").replace('=', "%3D"),
+            KEY.bytes().map(|byte| format!("{byte:02X}")).collect(),
+        ];
+        for before in ["", "u", "u:", "Bearer ", "user:"] {
+            for after in ["", "x", "xy"] {
+                texts.push(standard.encode(format!("{before}{KEY}{after}")));
+                texts.push(general_purpose::URL_SAFE.encode(format!("{before}{KEY}{after}")));
+            }
+        }
+        for text in texts {
+            let redacted = redactor().redact(&text);
+            assert!(redacted.contains(HIDDEN), "{text}");
+            let left: usize = redacted.split(HIDDEN).map(str::len).sum();
+            assert!(left < 24, "too much is left of {text}: {redacted}");
+        }
+    }
+
+    #[test]
+    fn placeholder_keys_hide_no_words() {
+        let redact = |key: &str, text: &str| Redactor::new(Some(&Secret::new(key))).redact(text);
+        assert_eq!(redact("x", "an x in the text"), "an x in the text");
+        assert_eq!(redact("sk-rig", "the key sk-rig, not sk-rigged"), "the key [hidden], not sk-rigged");
+        assert_eq!(Redactor::new(None).redact("a text"), "a text");
+    }
+
+    #[test]
+    fn errors_are_redacted_in_every_field() {
+        let error = ApiError::invalid(KEY, format!("bad {KEY}")).with("seen", json!([{"a": KEY}, 7]));
+        let redacted = redactor().redact_event(RunEventBody::Error { error });
+        assert!(!format!("{redacted:?}").contains("Pl4nted"), "{redacted:?}");
+        let RunEventBody::Error { error } = redacted else { unreachable!("it was an error") };
+        assert_eq!((error.code, &error.details["seen"][1]), (ErrorCode::InvalidRequest, &json!(7)));
+        assert!(!format!("{:?}", redactor()).contains("Pl4nted"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_a_key_survives(key in "\\PC{8,40}", before in "\\PC{0,20}", after in "\\PC{0,20}") {
+            let redacted = Redactor::new(Some(&Secret::new(key.clone()))).redact(&format!("{before}{key}{after}"));
+            prop_assert!(!redacted.contains(&key) || HIDDEN.contains(&key), "{redacted}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A provider's key in what the provider says: it reaches no client, no record and no log.
+
+use std::path::Path;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hearth_tests::{Client, Reply, Setup, Upstream};
+use serde_json::{Value, json};
+
+use crate::chat;
+
+/// The key, which has no part of eight characters that means something.
+const KEY: &str = "sk-7f3a9c2e11d04b5aa8e6/Zq+X0==";
+/// What a client says, which providers quote.
+const PROMPT: &str = "PLANTED-PROMPT-91d2";
+/// The statuses of providers' errors, and whether the gateway tries again.
+const STATUSES: [(u16, bool); 11] = [
+    (400, false),
+    (401, false),
+    (402, false),
+    (403, false),
+    (404, false),
+    (409, false),
+    (422, false),
+    (429, true),
+    (500, true),
+    (503, true),
+    (529, true),
+];
+/// The providers, by kind, and the paths of their base URLs.
+const PROVIDERS: [(&str, &str, &str); 5] = [
+    ("chat", "kind = 'openai_compatible'", "/v1"),
+    ("responses", "kind = 'openai'\napi = 'responses'", "/v1"),
+    ("messages", "kind = 'anthropic'", "/v1"),
+    ("gemini", "kind = 'google'", "/v1beta"),
+    ("bedrock", "kind = 'bedrock'", ""),
+];
+
+/// The request's head and body as a careless provider repeats them.
+fn echo() -> String {
+    let basic = STANDARD.encode(format!("user:{KEY}"));
+    let escaped = KEY.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
+    format!(
+        "you sent Authorization: Bearer {KEY} ({}...{}; Basic {basic}; {escaped}) and {PROMPT}",
+        &KEY[..12],
+        &KEY[KEY.len() - 9..]
+    )
+}
+
+/// The texts that must be nowhere.
+fn planted() -> Vec<String> {
+    let basic = STANDARD.encode(format!("user:{KEY}"));
+    vec![
+        KEY[..12].to_owned(),
+        KEY[10..20].to_owned(),
+        KEY[KEY.len() - 9..].to_owned(),
+        basic[10..26].to_owned(),
+    ]
+}
+
+fn error_in_stream(dialect: &str) -> Reply {
+    let error = json!({"message": echo(), "type": "server_error", "code": "server_error"});
+    match dialect {
+        "chat" => Reply::chunks(&[json!({"error": error})]),
+        "gemini" => {
+            Reply::chunks(&[json!({"error": {"code": 500, "message": echo(), "status": "INTERNAL"}})])
+        }
+        "bedrock" => {
+            Reply::messages(&[]).then_exception("internalServerException", &json!({"message": echo()}))
+        }
+        _ => {
+            let body = json!({"type": "error", "error": {"type": "api_error", "message": echo()}});
+            Reply::stream(&format!("event: error\ndata: {body}\n\n"))
+        }
+    }
+}
+
+fn assert_clean(text: &str, what: &str) {
+    for part in planted() {
+        assert!(!text.contains(&part), "{part} is in {what}: {text}");
+    }
+}
+
+/// Sends a request to `path` whose model fails, and looks at all that comes of it.
+async fn ask(client: &Client, path: &str, body: &Value, what: &str) {
+    let answer = client.post(path, body).await;
+    assert!(answer.status.is_client_error() || answer.status.is_server_error(), "{what}: {answer:?}");
+    assert_clean(&format!("{answer:?} {}", String::from_utf8_lossy(&answer.body)), what);
+    let record = client.get(&format!("/v1/requests/{}", answer.header("x-request-id"))).await;
+    assert_clean(&String::from_utf8_lossy(&record.body), what);
+}
+
+fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+fn find(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[tokio::test]
+async fn key_in_a_providers_errors_is_hidden_everywhere() {
+    let upstream = Upstream::start().await;
+    let settings = PROVIDERS.map(|(name, kind, path)| {
+        format!("[providers.{name}]\n{kind}\nbase_url = '{}{path}'\napi_key = '{KEY}'\n", upstream.url)
+    });
+    let home = Setup::new().settings(&settings.concat()).start().await;
+    let client = home.client();
+    for (dialect, _, _) in PROVIDERS {
+        for (status, is_retried) in STATUSES {
+            let error = json!({"message": echo(), "code": KEY, "type": KEY});
+            let shapes = [json!({"error": error}), json!({"message": echo()}), json!({"detail": echo()})];
+            let shape = &shapes[usize::from(status) % shapes.len()];
+            let tries = if is_retried { 3 } else { 1 };
+            let replies = (0..tries).map(|_| Reply::json(status, shape).header("retry-after", KEY));
+            replies.for_each(|reply| upstream.reply(reply));
+            let mut body = chat(&format!("{dialect}:m{status}"));
+            body["messages"][0]["content"] = json!(PROMPT);
+            body["fallback"] = json!(false);
+            body["stream"] = json!(status % 2 == 0);
+            ask(&client, "/v1/chat/completions", &body, &format!("{dialect} {status}")).await;
+        }
+        (0..3).for_each(|_| upstream.reply(error_in_stream(dialect)));
+        let body = json!({"model": format!("{dialect}:streams"), "max_tokens": 9, "messages": [{"role": "user", "content": PROMPT}]});
+        ask(&client, "/v1/messages", &body, &format!("{dialect}, in the stream")).await;
+    }
+    let data = home.data();
+    let folder = home.stop().await;
+    for path in files_below(&data) {
+        let bytes = std::fs::read(&path).unwrap();
+        for part in planted() {
+            assert!(!find(&bytes, &part), "{part} is in {}", path.display());
+        }
+        if path.components().any(|part| part.as_os_str() == "logs") {
+            assert!(!find(&bytes, PROMPT), "the prompt is in {}", path.display());
+        }
+    }
+    drop(folder);
+}
+
+#[tokio::test]
+async fn key_in_a_list_of_models_is_left_out() {
+    let upstream = Upstream::start().await;
+    let models = json!({"data": [{"id": "good"}, {"id": format!("m-{KEY}")}, {"id": "x", "name": echo()}]});
+    upstream.page("/v1/models", Reply::json(200, &models));
+    let settings = format!(
+        "[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = '{KEY}'\n",
+        upstream.url
+    );
+    let home = Setup::new().settings(&settings).start().await;
+    let listed = hearth_tests::eventually("the list", async || {
+        let list = home.client().get("/v1/models?provider=rig").await;
+        let text = String::from_utf8_lossy(&list.body).into_owned();
+        text.contains("rig:good").then_some(text)
+    });
+    assert_clean(&listed.await, "the list of models");
+    home.stop().await;
+}
