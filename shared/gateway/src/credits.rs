@@ -10,7 +10,7 @@ use hearth_domain::{CreditStatus, Credits, Facts, KeyOwner, Tier};
 use hearth_providers::Provider;
 use hearth_wire::native::models::Availability;
 
-use crate::{Gateway, providers::Known};
+use crate::{Gateway, circuit_breaker::State, providers::Known};
 
 /// A balance is asked for again after this; and sooner where there was none left.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -107,7 +107,7 @@ impl Gateway {
         if self.is_out_of_credit(owner, &known.provider, Some(facts)) {
             return Availability::OutOfCredit;
         }
-        if !self.0.health.is_well(known.name(), model, Instant::now()) {
+        if self.0.breakers.state(known.name(), model, Instant::now()) != State::Closed {
             return Availability::Unavailable;
         }
         if known.provider.credits().is_some_and(|credits| credits.status == CreditStatus::RateLimited) {

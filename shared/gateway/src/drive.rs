@@ -5,10 +5,10 @@
 //! again where that may help, then the next one. After it there is no other way than to tell, unless the request
 //! lets another model [`resume`](crate::resume) the answer.
 
+mod attempts;
 mod telling;
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,19 +17,16 @@ use futures::{StreamExt as _, future::OptionFuture};
 use hearth_domain::{Generation, ModelId, OnDisconnect, RunId, Task};
 use hearth_providers::{Call, Defaults, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
     Caller, Gateway,
     cache::Capture,
-    driving::catch_panic,
-    health::OPEN,
+    circuit_breaker::Permit,
     load,
     record::{Recording, behind::RECORD},
     resolve::{Candidate, may_fall_back},
     resume::Said,
-    retry,
     tariff::Tariff,
 };
 
@@ -61,8 +58,8 @@ pub(crate) struct Driver {
 
 /// What became of one attempt.
 enum Outcome {
-    /// The run has ended, and was told so.
-    Ended,
+    /// The run has ended, and its client was told so: well, by a cancellation, or with `failure`.
+    Ended { failure: Option<ApiError> },
     /// It failed, and the client was given nothing of an answer.
     Failed(ApiError),
     /// It failed, and another model may go on with what the client was given.
@@ -125,90 +122,9 @@ impl Driver {
         }
     }
 
-    /// Asks the candidates in turn; why none has answered, if none has.
-    async fn attempts(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
-        let (mut failures, mut last): (_, Option<ApiError>) = (Vec::new(), None);
-        let mut candidates = VecDeque::from(candidates);
-        let mut free = false;
-        loop {
-            let Some(mut candidate) = candidates.pop_front() else {
-                let out_of_credit = last.as_ref().is_some_and(|error| error.code == ErrorCode::QuotaExceeded);
-                if !out_of_credit || std::mem::replace(&mut free, true) {
-                    break;
-                }
-                candidates.extend(self.gateway.free_instead(&self.caller, &self.generation).await);
-                continue;
-            };
-            if let Some(error) = &last {
-                candidate = candidate.in_place_of(error.code);
-            }
-            if let Some(said) = self.said.as_ref().filter(|said| said.has_begun()) {
-                candidate.selected.resumed = true;
-                self.generation = Arc::new(said.going_on(&self.generation));
-            }
-            let error = match self.candidate(&candidate, candidates.is_empty()).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let selected = &candidate.selected;
-            tracing::warn!(run = %self.id, provider = selected.provider, model = selected.model, %error, "a candidate can't serve a run");
-            failures.push(json!({
-                "provider": selected.provider, "model": selected.model, "code": error.code.as_str(),
-            }));
-            if !may_fall_back(error.code) {
-                return Err(error);
-            }
-            metrics::counter!("hearth_fallbacks_total", "provider" => selected.provider.clone(), "code" => error.code.as_str())
-                .increment(1);
-            last = Some(error);
-        }
-        let error = last
-            .unwrap_or_else(|| ApiError::new(ErrorCode::NoModelAvailable, "nobody can serve the request"));
-        Err(if failures.len() > 1 { error.with("attempts", Value::from(failures)) } else { error })
-    }
-
-    /// Asks one candidate, again where that may help.
-    async fn candidate(&mut self, candidate: &Candidate, is_last: bool) -> Result<(), ApiError> {
-        let mut retries = 0;
-        loop {
-            let error = match self.attempt(candidate).await {
-                Outcome::Ended => return Ok(()),
-                Outcome::BrokenOff(error) => {
-                    self.count_taken();
-                    return Err(error);
-                }
-                Outcome::Failed(error) => error,
-            };
-            // A node's errors are about its queue, its models, or its being there: the same again soon.
-            let wait = if candidate.node.is_none() { retry::wait(&error, retries, is_last) } else { None };
-            let Some(wait) = wait else { return Err(error) };
-            retries += 1;
-            metrics::counter!("hearth_provider_retries_total", "provider" => candidate.selected.provider.clone())
-                .increment(1);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.client_leaves() => return self.cancelled(),
-                () = self.stop.notified() => return self.cancelled(),
-            }
-        }
-    }
-
-    fn cancelled(&mut self) -> Result<(), ApiError> {
-        self.emit(RunEventBody::Cancelled);
-        Ok(())
-    }
-
-    async fn attempt(&mut self, candidate: &Candidate) -> Outcome {
-        let Candidate { provider, model, selected, node, defaults, .. } = candidate;
-        let health = &self.gateway.0.health;
-        if node.is_none() && !health.admits(&selected.provider, model.as_str(), Instant::now()) {
-            let message = format!(
-                "{} has failed lately with {model}, and is left alone for a while",
-                selected.provider
-            );
-            let error = ApiError::new(ErrorCode::ProviderError, message);
-            return Outcome::Failed(error.with("retry_after_seconds", OPEN.as_secs()));
-        }
+    /// Asks a candidate once.
+    async fn attempt(&mut self, candidate: &Candidate, permit: Option<&mut Permit>) -> Outcome {
+        let Candidate { provider, model, selected, defaults, .. } = candidate;
         self.tariff = Tariff::of(candidate);
         self.emit(RunEventBody::Selected(selected.clone()));
         if let Some(spent) = &candidate.spent {
@@ -219,19 +135,12 @@ impl Driver {
         let outcome = match self.begin(&*provider, model.clone(), defaults).await {
             Ok(events) => {
                 self.tell_credits(&*provider, false);
-                self.follow(&*provider, events, &mut load).await
+                self.follow(&*provider, events, &mut load, permit).await
             }
             Err(outcome) => outcome,
         };
         if matches!(&outcome, Outcome::Failed(error) if error.code == ErrorCode::QuotaExceeded) {
             self.tell_credits(&*provider, true);
-        }
-        if node.is_none() {
-            let failed = matches!(
-                &outcome,
-                Outcome::Failed(error) | Outcome::BrokenOff(error) if is_providers_fault(error.code)
-            );
-            self.gateway.0.health.note(&selected.provider, model.as_str(), failed, Instant::now());
         }
         outcome
     }
@@ -266,7 +175,7 @@ impl Driver {
         tracing::info!(run = %self.id, stopped, "the run is stopped before it has begun");
         self.cancel(provider).await;
         self.emit(RunEventBody::Cancelled);
-        Err(Outcome::Ended)
+        Err(Outcome::Ended { failure: None })
     }
 
     async fn follow(
@@ -274,6 +183,7 @@ impl Driver {
         provider: &dyn Provider,
         mut events: EventStream,
         load: &mut load::Call,
+        mut permit: Option<&mut Permit>,
     ) -> Outcome {
         let (mut deadline, mut answered) = (None, false);
         loop {
@@ -303,6 +213,11 @@ impl Driver {
                     return Outcome::BrokenOff(error);
                 }
                 event => {
+                    if let Some(permit) = &mut permit
+                        && (is_answer(&event) || matches!(event, RunEventBody::Done { .. }))
+                    {
+                        permit.note_answer();
+                    }
                     if is_answer(&event) {
                         answered = true;
                         load.answered();
@@ -311,9 +226,14 @@ impl Driver {
                         }
                     }
                     let terminal = event.is_terminal();
+                    // What goes wrong with a run that is being stopped says nothing.
+                    let failure = match &event {
+                        RunEventBody::Error { error } if deadline.is_none() => Some(error.clone()),
+                        _ => None,
+                    };
                     self.emit(event);
                     if terminal {
-                        return Outcome::Ended;
+                        return Outcome::Ended { failure };
                     }
                 }
             }
@@ -353,18 +273,6 @@ fn is_answer(event: &RunEventBody) -> bool {
             | RunEventBody::Artifact { .. }
             | RunEventBody::Usage { .. }
             | RunEventBody::Cost { .. }
-    )
-}
-
-/// Whether a failure says something about the provider, and not about the request.
-fn is_providers_fault(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::ProviderError
-            | ErrorCode::ProviderTimeout
-            | ErrorCode::ProviderRateLimited
-            | ErrorCode::ProviderAuth
-            | ErrorCode::QuotaExceeded
     )
 }
 

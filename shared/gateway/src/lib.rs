@@ -4,7 +4,7 @@
 //! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
 //! - `catalog` knows what models can do and what they cost, `discovery` which ones a key can reach, and
 //!   `credits` what is left.
-//! - [`providers`] knows whom an operator has set up, and `health` how they do.
+//! - [`providers`] knows whom an operator has set up, and `circuit_breaker` which of their models get requests.
 //! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
 //!   events on, `record` writes them down.
 //! - [`cache`] keeps answers, and serves with them who asks the same again.
@@ -21,13 +21,13 @@ mod aliases;
 pub mod artifacts;
 pub mod cache;
 mod catalog;
+mod circuit_breaker;
 pub mod conversations;
 mod credits;
 mod discovery;
 mod drive;
 mod driving;
 mod error;
-mod health;
 mod load;
 pub mod nodes;
 pub mod providers;
@@ -69,7 +69,7 @@ struct Inner {
     http: reqwest::Client,
     options: Options,
     directory: providers::Directory,
-    health: health::Health,
+    breakers: circuit_breaker::CircuitBreakers,
     load: load::Load,
     turns: resolve::Turns,
     finds: discovery::Finds,
@@ -136,7 +136,7 @@ impl Gateway {
             options,
             cache: cache::Cache::new(options.cache, &routing, options.long_lived),
             directory: providers::Directory::new(routing, http.vendors),
-            health: health::Health::default(),
+            breakers: circuit_breaker::CircuitBreakers::default(),
             load: load::Load::default(),
             turns: resolve::Turns::default(),
             finds: discovery::Finds::default(),

@@ -161,7 +161,7 @@ impl Gateway {
                 for old in &*before {
                     let same = |new: &Known| new.provider.endpoint() == old.provider.endpoint();
                     if !list.iter().any(same) {
-                        self.0.health.forget(old.name());
+                        self.0.breakers.forget(old.name());
                     }
                 }
                 list
@@ -180,9 +180,15 @@ impl Gateway {
         list
     }
 
+    /// Sets the metrics that tell a state rather than count: to be called before they are read.
+    pub async fn update_metrics(&self) {
+        let providers = self.providers().await;
+        self.0.breakers.update_gauges(providers.iter().map(Known::name), Instant::now());
+    }
+
     /// The providers, as clients see them.
     pub async fn list_providers(&self) -> Vec<ProviderBody> {
-        let states = self.0.health.all(Instant::now());
+        let open = self.0.breakers.open(Instant::now());
         let providers = self.providers().await;
         let finds = if self.outlives_answers() {
             for known in providers.iter() {
@@ -194,9 +200,11 @@ impl Gateway {
         };
         let body = |(known, found): (&Known, &Found)| {
             let endpoint = known.provider.endpoint();
-            let unavailable = states.iter().filter(|((provider, _), _)| *provider == endpoint.name);
-            let unavailable = unavailable.filter_map(|((_, model), state)| {
-                Some(UnavailableModel { model: model.clone(), state: state.name()?.to_owned() })
+            let unavailable = open.iter().filter(|circuit| circuit.provider == endpoint.name);
+            let unavailable = unavailable.map(|circuit| UnavailableModel {
+                model: circuit.model.clone(),
+                state: circuit.state.as_str().to_owned(),
+                retry_after_seconds: circuit.retry_after.as_secs_f64().ceil() as u64,
             });
             ProviderBody {
                 name: endpoint.name.clone(),

@@ -106,24 +106,6 @@ async fn silence_has_an_end() {
 }
 
 #[tokio::test]
-async fn who_fails_in_a_row_is_left_alone_and_the_list_tells() {
-    let upstream = Upstream::start().await;
-    let home = with(&[&upstream], "").await;
-    for _ in 0..3 {
-        upstream.reply(failure(500, "oops"));
-    }
-    let client = home.client();
-    // Asked three times, and that is enough.
-    client.post("/v1/chat/completions", &chat("big")).await.error(502, "provider_error");
-    let refused = client.post("/v1/chat/completions", &chat("big")).await.error(502, "provider_error");
-    assert_eq!(refused["details"]["retry_after_seconds"], 30, "{refused}");
-    assert_eq!(upstream.received().len(), 3);
-    let list = client.get("/v1/providers").await.json();
-    assert_eq!(list["providers"][0]["unavailable"], json!([{"model": "big", "state": "open"}]), "{list}");
-    home.stop().await;
-}
-
-#[tokio::test]
 async fn an_alias_stands_for_the_first_that_can() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;

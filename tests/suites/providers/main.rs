@@ -1,5 +1,6 @@
 //! Providers behind HTTP: a vendor's API is played by a server of ours, and `hearth up` asks it.
 
+mod breaker;
 mod cache;
 mod catalog;
 mod credits;

@@ -1,12 +1,14 @@
 //! `GET /metrics`.
 
-use axum::{http::header::CONTENT_TYPE, response::IntoResponse};
+use axum::{extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
+use hearth_http::AppState;
 
 /// Metrics in Prometheus' text format. On Lambda they are those of one instance.
 #[utoipa::path(
     get, path = "/metrics", tag = "ops", security(("token" = [])),
     responses((status = 200, content_type = "text/plain", body = String)),
 )]
-pub(crate) async fn metrics() -> impl IntoResponse {
+pub(crate) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+    state.gateway.update_metrics().await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], hearth_telemetry::metrics::render())
 }

@@ -379,7 +379,7 @@ impl Gateway {
             return None;
         }
         let (provider, model) = (&candidate.selected.provider, candidate.model.as_str());
-        if !self.0.health.is_well(provider, model, Instant::now()) {
+        if !self.0.breakers.permits(provider, model, Instant::now()) {
             return Some("it has failed lately");
         }
         if self.is_out_of_credit(KeyOwner::Operator, &*candidate.provider, candidate.facts.as_ref()) {

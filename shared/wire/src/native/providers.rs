@@ -26,7 +26,7 @@ pub struct ProviderBody {
     pub configured: bool,
     /// The models that are its own when they are asked for without its name.
     pub models: Vec<String>,
-    /// Models that have failed lately, and are left alone for a while.
+    /// Models that have failed lately: their circuit breakers are open or half-open.
     pub unavailable: Vec<UnavailableModel>,
     /// How many models it lists for its key; null if it hasn't listed any.
     #[serde(default)]
@@ -92,15 +92,18 @@ impl CreditsBody {
     }
 }
 
-/// A model that has failed lately.
+/// A model whose circuit breaker isn't closed: it has failed lately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnavailableModel {
     /// Its name.
     pub model: String,
-    /// `open`: it failed three times in a row; `half_open`: the next request sees how it is; `disabled`: it
-    /// fails too often.
+    /// `open`: other models get its requests, unless there is none; `half_open`: the next request sees how it is.
     #[schema(example = "open")]
     pub state: String,
+    /// Seconds until it is `half_open`; 0 if it is.
+    #[serde(default)]
+    #[schema(example = 30)]
+    pub retry_after_seconds: u64,
 }
 
 /// A key to keep.

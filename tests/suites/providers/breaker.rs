@@ -1,0 +1,123 @@
+//! The circuit breaker: which failures count, who serves meanwhile, and how a model comes back.
+
+use hearth_tests::{Client, Home, Reply, Upstream};
+use serde_json::{Value, json};
+
+use crate::{SAID, answer, chat, failure, with};
+
+/// A request is tried three times before it has failed.
+const TRIES: usize = 3;
+
+/// Has `times` requests to `model` fail, of which `upstream` gets each try.
+async fn fail(client: &Client, upstream: &Upstream, model: &str, times: usize) {
+    for _ in 0..times {
+        (0..TRIES).for_each(|_| upstream.reply(failure(500, "oops")));
+        client.post("/v1/chat/completions", &chat(model)).await.error(502, "provider_error");
+    }
+}
+
+async fn unavailable(client: &Client) -> Value {
+    client.get("/v1/providers").await.json()["providers"][0]["unavailable"].clone()
+}
+
+/// The metric `hearth_provider_state` of `rig0`.
+async fn state(home: &Home) -> String {
+    let metrics = home.client().get("/metrics").await;
+    let text = String::from_utf8_lossy(&metrics.body).into_owned();
+    let line = text.lines().find(|line| line.starts_with("hearth_provider_state{provider=\"rig0\"}"));
+    line.and_then(|line| line.split(' ').nth(1)).unwrap_or("none").to_owned()
+}
+
+#[tokio::test]
+async fn one_failed_request_opens_no_circuit() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let client = home.client();
+    fail(&client, &upstream, "big", 1).await;
+    assert_eq!(upstream.received().len(), TRIES);
+    assert_eq!(unavailable(&client).await, json!([]));
+    upstream.reply(answer());
+    let told = client.post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(told["choices"][0]["message"]["content"], SAID, "{told}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn model_without_alternative_is_asked_while_its_circuit_is_open() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let client = home.client();
+    assert_eq!(state(&home).await, "0");
+    fail(&client, &upstream, "big", 3).await;
+    let list = unavailable(&client).await;
+    assert_eq!((&list[0]["model"], &list[0]["state"]), (&json!("big"), &json!("open")), "{list}");
+    assert!((1..=30).contains(&list[0]["retry_after_seconds"].as_u64().unwrap()), "{list}");
+    assert_eq!(state(&home).await, "2");
+    // Well again, and so is the next request, and the list.
+    upstream.reply(answer());
+    let told = client.post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(told["choices"][0]["message"]["content"], SAID, "{told}");
+    assert_eq!((unavailable(&client).await, state(&home).await.as_str()), (json!([]), "0"));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn errors_of_requests_open_no_circuit() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let client = home.client();
+    for status in [400, 404, 413, 422].repeat(6) {
+        upstream.reply(failure(status, "bad"));
+        let refused = client.post("/v1/chat/completions", &chat("big")).await;
+        assert!(refused.status.is_client_error(), "{refused:?}");
+    }
+    assert_eq!((unavailable(&client).await, state(&home).await.as_str()), (json!([]), "0"));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn streams_that_break_off_open_the_circuit() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let client = home.client();
+    let begun = crate::chunk(json!({"content": "Once"}), None);
+    for _ in 0..3 {
+        upstream.reply(Reply::begun(std::slice::from_ref(&begun)).then_break());
+        client.post("/v1/chat/completions", &chat("big")).await.error(502, "provider_error");
+    }
+    assert_eq!(unavailable(&client).await[0]["state"], "open");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn others_serve_while_a_circuit_is_open_and_it_serves_when_they_fail() {
+    let (first, second) = (Upstream::start().await, Upstream::start().await);
+    let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
+    let client = home.client();
+    let ask = async || {
+        let body = json!({"model": "rig0:big", "input": {"prompt": "Hi"}});
+        client.post("/v1/generate", &body).await.json()
+    };
+    for _ in 0..3 {
+        (0..TRIES).for_each(|_| first.reply(failure(500, "oops")));
+        second.reply(answer());
+        assert_eq!(ask().await["selection"]["selected_provider"], "rig1");
+    }
+    let asked = first.received().len();
+    second.reply(answer());
+    let told = ask().await;
+    let selection = &told["selection"];
+    assert_eq!(
+        (&selection["selected_provider"], &selection["fallback_reason"]),
+        (&json!("rig1"), &json!("provider_error")),
+        "{told}"
+    );
+    assert_eq!(first.received().len(), asked, "the first one was asked");
+
+    second.reply(failure(401, "invalid_api_key"));
+    first.reply(answer());
+    let told = ask().await;
+    assert_eq!(told["selection"]["selected_provider"], "rig0", "{told}");
+    assert_eq!(told["selection"]["fallback_used"], false, "{told}");
+    home.stop().await;
+}
