@@ -87,7 +87,7 @@ impl World {
 }
 
 fn caller() -> Caller {
-    Caller { user: UserId::new(), token: TokenId::new(), scopes: Scope::ALL.to_vec() }
+    Caller { user: UserId::new(), token: TokenId::new(), scopes: Scope::ALL.to_vec(), expires_at: None }
 }
 
 fn on() -> CacheSettings {

@@ -51,7 +51,7 @@ pub struct Create {
     /// What it may do, several times or with commas; without it: generate and models:read, or every scope with --data and --table
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = scopes())]
     pub scope: Vec<Scope>,
-    /// When it ends, in days from now; without it: never
+    /// When it ends, in days from now; without it: with the token that makes it, or never with --data and --table
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub expires_in_days: Option<u32>,
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use hearth_domain::Scope;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing, tokens::shown};
+use hearth_gateway::{
+    Gateway, HttpClients, Options, Routing,
+    tokens::{end_after, shown},
+};
 use hearth_store::{Clients, Names, Store};
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
 
@@ -34,9 +37,7 @@ async fn carry_out(token: Token, gateway: &Gateway) -> Result<()> {
         TokenCommand::Create(create) => {
             let ask = create.request();
             let scopes = ask.scopes.unwrap_or_else(|| Scope::ALL.to_vec());
-            let expires_at = ask.expires_in_days.map(|days| {
-                hearth_domain::Timestamp::now().plus(std::time::Duration::from_secs(86_400) * days)
-            });
+            let expires_at = end_after(ask.expires_in_days)?;
             let (token, record) = gateway.issue_token(owner, &ask.name, scopes, expires_at).await?;
             print_created(&CreatedToken { token: token.expose().to_owned(), record: shown(record) }, json)
         }
@@ -45,7 +46,7 @@ async fn carry_out(token: Token, gateway: &Gateway) -> Result<()> {
             print_list(&TokenList { tokens }, json)
         }
         TokenCommand::Revoke { id } => {
-            gateway.revoke_token(owner, id.parse()?).await?;
+            gateway.revoke_token_of(owner, id.parse()?).await?;
             print_revoked(&id, json)
         }
     }

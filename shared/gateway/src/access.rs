@@ -27,6 +27,8 @@ pub struct Caller {
     pub token: TokenId,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Caller {
@@ -90,7 +92,8 @@ impl Gateway {
         if !record.is_valid(Timestamp::now()) {
             return Err(refused());
         }
-        Ok(Caller { user: record.owner, token: record.id, scopes: record.scopes })
+        let TokenRecord { id: token, owner: user, scopes, expires_at, .. } = record;
+        Ok(Caller { user, token, scopes, expires_at })
     }
 
     pub(crate) fn forget_token(&self, hash: &str) {

@@ -78,6 +78,8 @@ struct Inner {
     /// Read at first use: a function that needs no keys starts without asking for them.
     keys: OnceCell<Keys>,
     access: access::Cache,
+    /// Held while a token is revoked.
+    revoking: tokio::sync::Mutex<()>,
     nodes: nodes::RecordCache,
     statuses: nodes::StatusCache,
     /// The table lacks something that the nodes have, since it can't be written.
@@ -144,6 +146,7 @@ impl Gateway {
             running: run::Running::default(),
             keys: OnceCell::new(),
             access: access::Cache::default(),
+            revoking: tokio::sync::Mutex::default(),
             nodes: nodes::RecordCache::default(),
             statuses: nodes::StatusCache::default(),
             registry_is_stale: AtomicBool::new(false),

@@ -82,6 +82,10 @@ async fn a_bad_request_for_a_token_names_the_field() {
         (json!({}), "name"),
         (json!({"name": ""}), "name"),
         (json!({"name": "x".repeat(101)}), "name"),
+        (json!({"name": "a\nb"}), "name"),
+        (json!({"name": "a\u{0}b"}), "name"),
+        (json!({"name": "a\u{1b}[31mb"}), "name"),
+        (json!({"name": "x", "scopes": []}), "scopes"),
         (json!({"name": "x", "scopes": ["everything"]}), "scopes[0]"),
         (json!({"name": "x", "expires_in_days": 0}), "expires_in_days"),
         (json!({"name": "x", "expires_in_days": 3651}), "expires_in_days"),
@@ -91,5 +95,66 @@ async fn a_bad_request_for_a_token_names_the_field() {
         let error = home.client().post("/v1/users/tokens", &body).await.error(400, "invalid_request");
         assert_eq!(error["param"], param, "{body}");
     }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn equal_scopes_count_once() {
+    let home = Home::start().await;
+    let made =
+        create(&home, json!({"name": "x", "scopes": vec!["tokens", "generate", "tokens"].repeat(500)})).await;
+    assert_eq!(made["scopes"], json!(["generate", "tokens"]));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn token_makes_none_that_outlives_it() {
+    let home = Home::start().await;
+    let all = ["generate", "models:read", "models:write", "tokens", "providers", "ops"];
+    let short = create(&home, json!({"name": "short", "scopes": all, "expires_in_days": 5})).await;
+    let client = home.client().with_token(Some(text(&short, "token")));
+    for days in [5, 6, 3650] {
+        let body = json!({"name": "long", "expires_in_days": days});
+        let error = client.post("/v1/users/tokens", &body).await.error(403, "forbidden");
+        assert_eq!(error["param"], "expires_in_days", "{error}");
+    }
+    let sooner = client.post("/v1/users/tokens", &json!({"name": "sooner", "expires_in_days": 4})).await;
+    assert_eq!(sooner.status, 201, "{sooner:?}");
+    let same = client.post("/v1/users/tokens", &json!({"name": "same"})).await.json();
+    assert_eq!(same["expires_at"], short["expires_at"]);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn token_revokes_itself_and_what_it_could_have_made() {
+    let home = Home::start().await;
+    let owner = home.client();
+    let path = |token: &Value| format!("/v1/users/tokens/{}", text(token, "id"));
+    let first = owner.get("/v1/users/tokens").await.json()["tokens"][0].clone();
+    let wider = create(&home, json!({"name": "wider", "scopes": ["generate", "tokens", "ops"]})).await;
+    let longer = create(&home, json!({"name": "longer", "scopes": ["tokens"]})).await;
+    let narrow = json!({"name": "narrow", "scopes": ["tokens", "generate"], "expires_in_days": 5});
+    let narrow = create(&home, narrow).await;
+    let less = create(&home, json!({"name": "less", "scopes": ["generate"], "expires_in_days": 4})).await;
+    let client = owner.with_token(Some(text(&narrow, "token")));
+    assert_eq!(client.delete(&path(&first)).await.error(403, "forbidden")["details"]["scope"], "models:read");
+    assert_eq!(client.delete(&path(&wider)).await.error(403, "forbidden")["details"]["scope"], "ops");
+    client.delete(&path(&longer)).await.error(403, "forbidden");
+    assert_eq!(client.delete(&path(&less)).await.status, 204);
+    let own = client.post("/v1/users/tokens", &json!({"name": "own", "scopes": ["generate"]})).await.json();
+    assert_eq!(client.delete(&path(&own)).await.status, 204);
+    assert_eq!(client.delete(&path(&narrow)).await.status, 204);
+    client.get("/v1/users/tokens").await.error(401, "unauthorized");
+
+    // The last one with every scope stays until there is another.
+    owner.delete(&path(&first)).await.error(409, "conflict");
+    let all = first["scopes"].clone();
+    let brief = create(&home, json!({"name": "brief", "scopes": all, "expires_in_days": 5})).await;
+    owner.delete(&path(&first)).await.error(409, "conflict");
+    let second = create(&home, json!({"name": "second", "scopes": all})).await;
+    assert_eq!(owner.delete(&path(&brief)).await.status, 204);
+    assert_eq!(owner.delete(&path(&first)).await.status, 204);
+    let owner = owner.with_token(Some(text(&second, "token")));
+    owner.delete(&path(&second)).await.error(409, "conflict");
     home.stop().await;
 }

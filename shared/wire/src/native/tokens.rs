@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// What it is for, 1 to 100 characters.
+    /// What it is for, 1 to 100 characters, in one line.
     #[schema(example = "laptop")]
     pub name: String,
     /// What it may do; absent: `generate` and `models:read`. Never more than the token that makes it.
     #[schema(value_type = Option<Vec<String>>)]
     pub scopes: Option<Vec<Scope>>,
-    /// When it ends, in days from now, 1 to 3650; absent: never.
+    /// When it ends, in days from now, 1 to 3650; absent: with the token that makes it. Never later than that one.
     pub expires_in_days: Option<u32>,
 }
 
