@@ -257,7 +257,9 @@ async fn secret_operator_and_data_are_there_again_after_a_restart() {
     assert_eq!(store.secret(None).await.unwrap(), secret);
     assert_eq!(store.operator().await.unwrap(), operator);
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
-    assert!(store.check().await.iter().all(|(_, problem)| problem.is_none()));
+    for writes in [false, true] {
+        assert!(store.check(writes).await.iter().all(|(_, problem)| problem.is_none()));
+    }
 }
 
 #[tokio::test]
