@@ -38,7 +38,7 @@ pub(crate) async fn answer(
         let begun: Vec<_> = runs.iter().flat_map(RunStream::begun).take(2).cloned().collect();
         return Ok(head::told(stream(runs, renderers, include_usage), &begun));
     }
-    let whole = runs.into_iter().zip(renderers).map(async |(run, renderer)| {
+    let whole = runs.into_iter().zip(renderers).map(|(run, renderer)| async move {
         let events = run.collect().await;
         renderer.collected(&events).map(|completion| (completion, events))
     });

@@ -4,7 +4,7 @@
 
 mod routes;
 
-use axum::Router;
+use axum::{Router, routing::get};
 use hearth_domain::Scope;
 use hearth_http::{AppState, Routes, finish, serve::guarded};
 use utoipa_axum::routes;
@@ -20,7 +20,9 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::version::version))
         .routes(routes!(routes::openapi::openapi))
         .routes(routes!(routes::docs::page))
-        .routes(routes!(routes::docs::file));
+        .routes(routes!(routes::docs::file))
+        .route("/", get(routes::docs::redirect))
+        .route("/docs/", get(routes::docs::redirect_up));
     let guarded_routes =
         Routes::new().routes(routes!(routes::ready::ready)).routes(routes!(routes::metrics::metrics));
     open.merge(guarded(guarded_routes, state, Scope::Ops))

@@ -10,10 +10,15 @@ use hearth_wire::{
 
 /// Make an API token. Its text is in this answer and nowhere else.
 #[utoipa::path(
-    post, path = "/v1/users/tokens", tag = "accounts", security(("token" = [])), request_body = CreateToken,
+    post, path = "/v1/users/tokens", operation_id = "create_token", tag = "accounts", security(("token" = [])),
+    request_body(
+        content = CreateToken,
+        example = json!({"name": "laptop", "scopes": ["generate", "models:read"]}),
+    ),
     responses(
-        (status = 201, body = CreatedToken), (status = 400, body = ErrorEnvelope),
-        (status = 403, body = ErrorEnvelope),
+        (status = 201, description = "The token, whose text is shown this once", body = CreatedToken),
+        (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
+        (status = 403, description = "The token lacks the scope", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn create(

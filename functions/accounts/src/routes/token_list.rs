@@ -7,8 +7,8 @@ use hearth_wire::native::tokens::TokenList;
 
 /// The caller's tokens, oldest first, revoked ones too.
 #[utoipa::path(
-    get, path = "/v1/users/tokens", tag = "accounts", security(("token" = [])),
-    responses((status = 200, body = TokenList)),
+    get, path = "/v1/users/tokens", operation_id = "list_tokens", tag = "accounts", security(("token" = [])),
+    responses((status = 200, description = "The tokens, without their texts", body = TokenList)),
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,

@@ -8,7 +8,7 @@ use hearth_wire::error::ErrorEnvelope;
 
 /// Revoke a token: the one that asks, or one that may do no more and ends no later.
 #[utoipa::path(
-    delete, path = "/v1/users/tokens/{id}", tag = "accounts", security(("token" = [])),
+    delete, path = "/v1/users/tokens/{id}", operation_id = "revoke_token", tag = "accounts", security(("token" = [])),
     params(("id" = String, Path, description = "The token's id, `tok_...`")),
     responses(
         (status = 204, description = "It is revoked: at once here, and within a minute everywhere"),

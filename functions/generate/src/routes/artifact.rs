@@ -22,12 +22,13 @@ use hearth_wire::{error::ErrorEnvelope, native::artifacts::ArtifactQuery};
 /// A link as it stands in an answer needs no token, and ends after a while. With a token its owner has it for as
 /// long as it is kept.
 #[utoipa::path(
-    get, path = "/v1/artifacts/{id}", tag = "generate", security((), ("token" = [])),
+    get, path = "/v1/artifacts/{id}", operation_id = "get_artifact", tag = "generate", security((), ("token" = [])),
     params(("id" = String, Path, description = "The artifact's id"), ArtifactQuery),
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 401, body = ErrorEnvelope), (status = 403, body = ErrorEnvelope),
-        (status = 404, body = ErrorEnvelope),
+        (status = 401, description = "No token, or one that is not valid", body = ErrorEnvelope),
+        (status = 403, description = "The token lacks the scope", body = ErrorEnvelope),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn get(

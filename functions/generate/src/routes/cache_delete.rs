@@ -3,18 +3,15 @@
 use axum::{Extension, Json, extract::State};
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, QueryParams};
-use hearth_wire::{
-    error::ErrorEnvelope,
-    native::cache::{CacheDeleted, CacheQuery},
-};
+use hearth_wire::native::cache::{CacheDeleted, CacheQuery};
 
 /// Delete your kept answers: all of them, or those of the models whose names fit a pattern.
 ///
 /// Only answers that requests of yours have made. Other processes of the gateway forget them within a minute.
 #[utoipa::path(
-    delete, path = "/v1/cache", tag = "cache", security(("token" = [])),
+    delete, path = "/v1/cache", operation_id = "delete_cache", tag = "cache", security(("token" = [])),
     params(CacheQuery),
-    responses((status = 200, body = CacheDeleted), (status = "4XX", body = ErrorEnvelope)),
+    responses((status = 200, description = "The number of entries that were deleted", body = CacheDeleted)),
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,

@@ -3,7 +3,6 @@
 use axum::response::Response;
 use hearth_http::{HttpError, JsonBody};
 use hearth_wire::{
-    error::ErrorEnvelope,
     native::requests::AcceptedRequest,
     openai::chat::{ChatCompletion, ChatRequest},
 };
@@ -15,8 +14,11 @@ use crate::asker::Asker;
 /// With `stream: true` the answer is chunks as server-sent events, then `[DONE]`. `x-queue-position` tells
 /// the place of a request that has to wait.
 #[utoipa::path(
-    post, path = "/v1/chat/completions", tag = "compatible", security(("token" = [])),
-    request_body = ChatRequest,
+    post, path = "/v1/chat/completions", operation_id = "create_chat_completion", tag = "compatible", security(("token" = [])),
+    request_body(
+        content = ChatRequest,
+        example = json!({"model": "auto", "messages": [{"role": "user", "content": "What is the capital of France?"}]}),
+    ),
     params(
         ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
         ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
@@ -24,7 +26,6 @@ use crate::asker::Asker;
     responses(
         (status = 200, description = "The completion, or a stream of chunks", body = ChatCompletion),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
-        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn chat_completions(

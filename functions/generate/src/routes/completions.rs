@@ -3,7 +3,6 @@
 use axum::response::Response;
 use hearth_http::{HttpError, JsonBody};
 use hearth_wire::{
-    error::ErrorEnvelope,
     native::requests::AcceptedRequest,
     openai::completions::{Completion, CompletionRequest},
 };
@@ -17,8 +16,11 @@ use crate::{asker::Asker, several};
 /// `prompt` and `suffix` if it was trained for that. Each of several prompts is a run of its own.
 /// With `stream: true` the answer is chunks as server-sent events, then `[DONE]`.
 #[utoipa::path(
-    post, path = "/v1/completions", tag = "compatible", security(("token" = [])),
-    request_body = CompletionRequest,
+    post, path = "/v1/completions", operation_id = "create_completion", tag = "compatible", security(("token" = [])),
+    request_body(
+        content = CompletionRequest,
+        example = json!({"model": "auto", "prompt": "Once upon a time", "max_tokens": 20}),
+    ),
     params(
         ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
         ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
@@ -26,7 +28,6 @@ use crate::{asker::Asker, several};
     responses(
         (status = 200, description = "The completion, or a stream of chunks", body = Completion),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
-        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn completions(

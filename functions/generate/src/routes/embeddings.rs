@@ -5,10 +5,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_http::{HttpError, JsonBody, head};
-use hearth_wire::{
-    error::ErrorEnvelope,
-    openai::embeddings::{EmbeddingList, EmbeddingRequest},
-};
+use hearth_wire::openai::embeddings::{EmbeddingList, EmbeddingRequest};
 
 use crate::asker::Asker;
 
@@ -16,15 +13,17 @@ use crate::asker::Asker;
 ///
 /// They are in this answer and nowhere else: the request's record has no output.
 #[utoipa::path(
-    post, path = "/v1/embeddings", tag = "compatible", security(("token" = [])),
-    request_body = EmbeddingRequest,
+    post, path = "/v1/embeddings", operation_id = "create_embeddings", tag = "compatible", security(("token" = [])),
+    request_body(
+        content = EmbeddingRequest,
+        example = json!({"model": "tiny-embed", "input": "What is the capital of France?"}),
+    ),
     params((
         "x-hearth-cache" = Option<String>, Header,
         description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"
     )),
     responses(
-        (status = 200, body = EmbeddingList),
-        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
+        (status = 200, description = "The vectors, in the order of the inputs", body = EmbeddingList),
     ),
 )]
 pub(crate) async fn embeddings(

@@ -2,13 +2,10 @@
 
 use axum::response::Response;
 use hearth_http::{HttpError, JsonBody, PublicUrl};
-use hearth_wire::{
-    error::ErrorEnvelope,
-    native::{
-        generate::{GenerateRequest, GenerateResponse},
-        render::Renderer,
-        requests::AcceptedRequest,
-    },
+use hearth_wire::native::{
+    generate::{GenerateRequest, GenerateResponse},
+    render::Renderer,
+    requests::AcceptedRequest,
 };
 
 use crate::asker::Asker;
@@ -20,8 +17,11 @@ use crate::asker::Asker;
 /// while it waits, `delta` for each piece of text, `tool_call` for each piece of a call, `complete` with
 /// the whole response, then `[DONE]`. `x-queue-position` tells the place of a request that has to wait.
 #[utoipa::path(
-    post, path = "/v1/generate", tag = "generate", security(("token" = [])),
-    request_body = GenerateRequest,
+    post, path = "/v1/generate", operation_id = "generate", tag = "generate", security(("token" = [])),
+    request_body(
+        content = GenerateRequest,
+        example = json!({"input": {"prompt": "What is the capital of France?"}}),
+    ),
     params(
         ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
         ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
@@ -29,7 +29,6 @@ use crate::asker::Asker;
     responses(
         (status = 200, description = "What was generated, or a stream of events", body = GenerateResponse),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
-        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn generate(

@@ -9,7 +9,6 @@ use hearth_gateway::{Gateway, RunStream};
 use hearth_http::{HttpError, JsonBody, PublicUrl, head, sse};
 use hearth_wire::{
     ApiError,
-    error::ErrorEnvelope,
     native::requests::AcceptedRequest,
     openai::images::{ImageBody, ImageFrames, ImageList, ImageRequest, Made, Shown},
 };
@@ -21,13 +20,15 @@ use crate::asker::{Asker, Begun};
 /// They are kept for 30 days as artifacts of the request. With `stream: true` the answer is server-sent events,
 /// `image_generation.completed` for each image.
 #[utoipa::path(
-    post, path = "/v1/images/generations", tag = "compatible", security(("token" = [])),
-    request_body = ImageRequest,
+    post, path = "/v1/images/generations", operation_id = "generate_images", tag = "compatible", security(("token" = [])),
+    request_body(
+        content = ImageRequest,
+        example = json!({"model": "openai:gpt-image-1", "prompt": "A fox in the snow"}),
+    ),
     params(("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once")),
     responses(
         (status = 200, description = "The images, or a stream of events", body = ImageList),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
-        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn images(

@@ -14,8 +14,11 @@ use crate::asker::Asker;
 /// With `stream: true` the answer is named server-sent events, from `message_start` to `message_stop`.
 /// `x-queue-position` tells the place of a request that has to wait.
 #[utoipa::path(
-    post, path = "/v1/messages", tag = "compatible", security(("token" = [])),
-    request_body = MessagesRequest,
+    post, path = "/v1/messages", operation_id = "create_message", tag = "compatible", security(("token" = [])),
+    request_body(
+        content = MessagesRequest,
+        example = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}]}),
+    ),
     params(
         ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
         ("anthropic-beta" = Option<String>, Header, description = "Betas of Anthropic's API: a provider of that dialect is told them"),
@@ -24,7 +27,8 @@ use crate::asker::Asker;
     responses(
         (status = 200, description = "The answer, or a stream of events", body = MessagesAnswer),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
-        (status = "4XX", body = MessagesError), (status = "5XX", body = MessagesError),
+        (status = "4XX", description = "Refused: `code` says why, and `param` names the field", body = MessagesError),
+        (status = "5XX", description = "Failed: `code` says where, and `retryable` whether to try again", body = MessagesError),
     ),
 )]
 pub(crate) async fn messages(

@@ -14,9 +14,12 @@ use hearth_wire::{
 
 /// Stop a request: its inference ends between two tokens.
 #[utoipa::path(
-    post, path = "/v1/requests/{id}/cancel", tag = "requests", security(("token" = [])),
+    post, path = "/v1/requests/{id}/cancel", operation_id = "cancel_request", tag = "requests", security(("token" = [])),
     params(("id" = String, Path, description = "The request's id, from `x-request-id`"), CancelQuery),
-    responses((status = 200, body = CancelResponse), (status = 404, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "The state that the request has now", body = CancelResponse),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
@@ -31,9 +34,12 @@ pub(crate) async fn cancel(
 
 /// The same as `POST /v1/requests/{id}/cancel`.
 #[utoipa::path(
-    delete, path = "/v1/requests/{id}", tag = "requests", security(("token" = [])),
+    delete, path = "/v1/requests/{id}", operation_id = "delete_request", tag = "requests", security(("token" = [])),
     params(("id" = String, Path, description = "The request's id, from `x-request-id`"), CancelQuery),
-    responses((status = 200, body = CancelResponse), (status = 404, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "The state that the request has now", body = CancelResponse),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn delete(
     state: State<AppState>,

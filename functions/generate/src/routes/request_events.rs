@@ -15,7 +15,7 @@ use hearth_wire::{
 ///
 /// `Last-Event-ID`, or `after`, resumes behind an event.
 #[utoipa::path(
-    get, path = "/v1/requests/{id}/events", tag = "requests", security(("token" = [])),
+    get, path = "/v1/requests/{id}/events", operation_id = "get_request_events", tag = "requests", security(("token" = [])),
     params(
         ("id" = String, Path, description = "The request's id, from `x-request-id`"),
         ("last-event-id" = Option<u64>, Header, description = "Only events after this one"),
@@ -23,7 +23,7 @@ use hearth_wire::{
     ),
     responses(
         (status = 200, description = "A stream of events", content_type = "text/event-stream", body = String),
-        (status = 404, body = ErrorEnvelope),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn events(

@@ -8,9 +8,12 @@ use hearth_wire::{error::ErrorEnvelope, native::requests::RequestStatus};
 
 /// A request's state, usage and output.
 #[utoipa::path(
-    get, path = "/v1/requests/{id}", tag = "requests", security(("token" = [])),
+    get, path = "/v1/requests/{id}", operation_id = "get_request", tag = "requests", security(("token" = [])),
     params(("id" = String, Path, description = "The request's id, from `x-request-id`")),
-    responses((status = 200, body = RequestStatus), (status = 404, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "The request: its state, its answer so far, its usage", body = RequestStatus),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn get(
     State(state): State<AppState>,
@@ -23,9 +26,12 @@ pub(crate) async fn get(
 
 /// The same as `GET /v1/requests/{id}`.
 #[utoipa::path(
-    get, path = "/v1/requests/{id}/status", tag = "requests", security(("token" = [])),
+    get, path = "/v1/requests/{id}/status", operation_id = "get_request_status", tag = "requests", security(("token" = [])),
     params(("id" = String, Path, description = "The request's id, from `x-request-id`")),
-    responses((status = 200, body = RequestStatus), (status = 404, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "The request: its state, its answer so far, its usage", body = RequestStatus),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn status(
     state: State<AppState>,

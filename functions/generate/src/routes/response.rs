@@ -13,9 +13,12 @@ use hearth_wire::{
 ///
 /// There is one from the end of a run that was asked for by `POST /v1/responses`, unless `store` was false.
 #[utoipa::path(
-    get, path = "/v1/responses/{id}", tag = "compatible", security(("token" = [])),
+    get, path = "/v1/responses/{id}", operation_id = "get_response", tag = "compatible", security(("token" = [])),
     params(("id" = String, Path, description = "The response's id")),
-    responses((status = 200, body = ResponseObject), (status = 404, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "The stored response", body = ResponseObject),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn get(
     State(state): State<AppState>,
@@ -33,9 +36,12 @@ pub(crate) async fn get(
 ///
 /// The run's record stays, with what the model said.
 #[utoipa::path(
-    delete, path = "/v1/responses/{id}", tag = "compatible", security(("token" = [])),
+    delete, path = "/v1/responses/{id}", operation_id = "delete_response", tag = "compatible", security(("token" = [])),
     params(("id" = String, Path, description = "The response's id")),
-    responses((status = 200, body = DeletedResponse), (status = 404, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "It is deleted", body = DeletedResponse),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,

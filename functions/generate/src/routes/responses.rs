@@ -6,7 +6,6 @@ use hearth_gateway::Conversation;
 use hearth_http::{HttpError, JsonBody};
 use hearth_wire::{
     ApiError,
-    error::ErrorEnvelope,
     native::requests::AcceptedRequest,
     openai::responses::{ResponseObject, ResponsesRequest, Turn},
 };
@@ -21,8 +20,11 @@ use crate::{asker::Asker, references};
 /// go on from it by `previous_response_id`, unless `store` is false. `x-queue-position` tells the place of a
 /// request that has to wait.
 #[utoipa::path(
-    post, path = "/v1/responses", tag = "compatible", security(("token" = [])),
-    request_body = ResponsesRequest,
+    post, path = "/v1/responses", operation_id = "create_response", tag = "compatible", security(("token" = [])),
+    request_body(
+        content = ResponsesRequest,
+        example = json!({"model": "auto", "input": "What is the capital of France?"}),
+    ),
     params(
         ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
         ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
@@ -30,7 +32,6 @@ use crate::{asker::Asker, references};
     responses(
         (status = 200, description = "The response, or a stream of events", body = ResponseObject),
         (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
-        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn responses(

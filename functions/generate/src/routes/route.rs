@@ -3,18 +3,14 @@
 use axum::{Extension, Json, extract::State};
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, QueryParams};
-use hearth_wire::{
-    error::ErrorEnvelope,
-    native::route::{RouteBody, RouteQuery},
-};
+use hearth_wire::native::route::{RouteBody, RouteQuery};
 
 /// Who would serve a request, and why nobody else. No provider is asked.
 #[utoipa::path(
-    get, path = "/v1/route", tag = "generate", security(("token" = [])),
+    get, path = "/v1/route", operation_id = "explain_route", tag = "generate", security(("token" = [])),
     params(RouteQuery),
     responses(
-        (status = 200, body = RouteBody),
-        (status = "4XX", body = ErrorEnvelope), (status = "5XX", body = ErrorEnvelope),
+        (status = 200, description = "The candidates in their order, and the reasons", body = RouteBody),
     ),
 )]
 pub(crate) async fn route(

@@ -19,11 +19,14 @@ use hearth_wire::{
 /// One body serves native clients (`models`) and OpenAI's (`data`). Who sends `anthropic-version` is answered in
 /// Anthropic's shape, a page of `limit` (20 if absent, 1000 at most) behind `after_id` or before `before_id`.
 #[utoipa::path(
-    get, path = "/v1/models", tag = "models", security(("token" = [])), params(
+    get, path = "/v1/models", operation_id = "list_models", tag = "models", security(("token" = [])), params(
         ModelQuery, ModelPageQuery,
         ("anthropic-version" = Option<String>, Header, description = "Answers in Anthropic's shape"),
     ),
-    responses((status = 200, body = ModelList), (status = 400, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "The models, a page of them", body = ModelList),
+        (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,

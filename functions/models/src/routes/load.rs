@@ -7,11 +7,13 @@ use hearth_wire::{error::ErrorEnvelope, native::models::ModelStatus};
 
 /// Begin to load a model. Its status tells how far it is.
 #[utoipa::path(
-    post, path = "/v1/models/{id}/load", tag = "models", security(("token" = [])),
+    post, path = "/v1/models/{id}/load", operation_id = "load_model", tag = "models", security(("token" = [])),
     params(("id" = String, Path, description = "The model's id; may hold slashes")),
     responses(
-        (status = 202, body = ModelStatus), (status = 404, body = ErrorEnvelope),
-        (status = 409, body = ErrorEnvelope), (status = 503, body = ErrorEnvelope),
+        (status = 202, description = "The state of the model on its node", body = ModelStatus),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+        (status = 409, description = "The state does not allow it", body = ErrorEnvelope),
+        (status = 503, description = "It cannot be done now; `retryable` says whether later", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn load(

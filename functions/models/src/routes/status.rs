@@ -7,9 +7,12 @@ use hearth_wire::{error::ErrorEnvelope, native::models::ModelStatus};
 
 /// What a model is doing.
 #[utoipa::path(
-    get, path = "/v1/models/{id}/status", tag = "models", security(("token" = [])),
+    get, path = "/v1/models/{id}/status", operation_id = "get_model_status", tag = "models", security(("token" = [])),
     params(("id" = String, Path, description = "The model's id; may hold slashes")),
-    responses((status = 200, body = ModelStatus), (status = 404, body = ErrorEnvelope)),
+    responses(
+        (status = 200, description = "The state of the model on its node", body = ModelStatus),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn status(
     state: &AppState,

@@ -7,11 +7,13 @@ use hearth_wire::{error::ErrorEnvelope, native::models::ModelStatus};
 
 /// Begin to unload a model, which frees its memory. One with requests is left alone: 409.
 #[utoipa::path(
-    post, path = "/v1/models/{id}/unload", tag = "models", security(("token" = [])),
+    post, path = "/v1/models/{id}/unload", operation_id = "unload_model", tag = "models", security(("token" = [])),
     params(("id" = String, Path, description = "The model's id; may hold slashes")),
     responses(
-        (status = 202, body = ModelStatus), (status = 404, body = ErrorEnvelope),
-        (status = 409, body = ErrorEnvelope), (status = 503, body = ErrorEnvelope),
+        (status = 202, description = "The state of the model on its node", body = ModelStatus),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+        (status = 409, description = "The state does not allow it", body = ErrorEnvelope),
+        (status = 503, description = "It cannot be done now; `retryable` says whether later", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn unload(

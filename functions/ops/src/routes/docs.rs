@@ -4,27 +4,46 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{
     http::header::{CACHE_CONTROL, CONTENT_TYPE},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse as _, Redirect, Response},
 };
 use hearth_http::{HttpError, PathParam};
 use hearth_wire::{ApiError, ErrorCode, error::ErrorEnvelope};
 use utoipa_swagger_ui::Config;
 
-static UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+/// The page asks for the document relative to its own folder: both may be served below a prefix.
+static UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("../openapi.json")));
 
 /// The API's documentation, as a page.
-#[utoipa::path(get, path = "/docs", tag = "ops", responses((status = 200, content_type = "text/html", body = String)))]
+#[utoipa::path(
+    get, path = "/docs", operation_id = "get_docs", tag = "ops",
+    responses((status = 200, description = "The page", content_type = "text/html", body = String)),
+)]
 pub(crate) async fn page() -> Result<Response, HttpError> {
     let page = asset("index.html")?;
     // The page names its files relative to itself; `/docs` has no slash at its end.
-    let body = String::from_utf8_lossy(&page.bytes).replacen("<head>", "<head><base href=\"docs/\">", 1);
+    let body = String::from_utf8_lossy(&page.bytes)
+        .replacen("<head>", "<head><base href=\"docs/\">", 1)
+        .replacen("<title>Swagger UI</title>", "<title>Hearth API</title>", 1);
     Ok(([(CONTENT_TYPE, page.content_type)], body).into_response())
+}
+
+/// Sends a browser from the address alone to the page.
+pub(crate) async fn redirect() -> Redirect {
+    Redirect::temporary("docs")
+}
+
+/// Sends a browser to the page's address without the slash at its end, which the page's files are relative to.
+pub(crate) async fn redirect_up() -> Redirect {
+    Redirect::temporary("../docs")
 }
 
 /// A file of that page.
 #[utoipa::path(
-    get, path = "/docs/{file}", tag = "ops", params(("file" = String, Path)),
-    responses((status = 200, body = String), (status = 404, body = ErrorEnvelope)),
+    get, path = "/docs/{file}", operation_id = "get_docs_file", tag = "ops", params(("file" = String, Path)),
+    responses(
+        (status = 200, description = "The file", body = String),
+        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+    ),
 )]
 pub(crate) async fn file(PathParam(file): PathParam<String>) -> Result<Response, HttpError> {
     let file = asset(&file)?;

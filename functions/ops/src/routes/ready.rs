@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 ///
 /// A check is `ok`, `unavailable` or `disk full`. A gateway with stores of its own writes to them.
 #[utoipa::path(
-    get, path = "/ready", tag = "ops", security(("token" = [])),
+    get, path = "/ready", operation_id = "get_ready", tag = "ops", security(("token" = [])),
     responses(
-        (status = 200, body = Value, example = json!({"status": "ready", "checks": {"table": "ok"}})),
-        (status = 503, body = Value),
+        (status = 200, description = "Every dependency answers", body = Value, example = json!({"status": "ready", "checks": {"table": "ok"}})),
+        (status = 503, description = "A dependency is down", body = Value),
     ),
 )]
 pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
