@@ -7,11 +7,13 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     middleware,
     response::{IntoResponse as _, Response},
+    routing::any,
 };
 use hearth_domain::Scope;
 use hearth_gateway::Gateway;
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderValue, header};
+use tower::ServiceExt as _;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, Any as AnyOrigin, CorsLayer},
@@ -64,7 +66,7 @@ pub fn overloaded(router: Router) -> Router {
         .fallback(refuse)
         .layer(middleware::from_fn(access_log::layer))
         // Added after the layer: `router` has one of its own.
-        .route_service("/health", router)
+        .route("/health", any(move |request: Request| router.oneshot(request)))
 }
 
 /// Any page may call: what protects the API is the token, which no browser sends by itself.

@@ -167,7 +167,7 @@ mod tests {
             ("retry-after", "Sunday, 06-Nov-94 08:49:46 GMT", Some(9_000)),
             ("retry-after", "Sun Nov  6 08:49:46 1994", Some(9_000)),
             ("retry-after", "Sun, 06 Nov 1994 08:49:30 GMT", None),
-            ("retry-after", "Sun, 06 Nov 2094 08:49:30 GMT", Some(86_400_000)),
+            ("retry-after", "Sat, 06 Nov 2094 08:49:30 GMT", Some(86_400_000)),
             ("retry-after-ms", "2500", Some(2_500)),
             ("retry-after-ms", "-1", None),
         ];

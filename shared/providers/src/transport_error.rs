@@ -20,9 +20,8 @@ pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
     if causes().any(|cause| cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)) {
         return "timed out".to_owned();
     }
-    let Some(io) = causes().filter_map(|cause| cause.downcast_ref::<io::Error>()).last() else {
-        return detail;
-    };
+    let io = causes().filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+    let Some(io) = io.and_then(|io| nested(io).last()) else { return detail };
     if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
         return format!("TLS failed: {detail}");
     }
@@ -38,6 +37,11 @@ pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
         _ => return detail,
     };
     words.to_owned()
+}
+
+/// An I/O error and those that it wraps, which are none of its sources.
+fn nested(error: &io::Error) -> impl Iterator<Item = &io::Error> {
+    successors(Some(error), |error| error.get_ref()?.downcast_ref())
 }
 
 #[cfg(test)]

@@ -34,8 +34,9 @@ use crate::engines::llama::backend;
 const PREFILL_ROWS: usize = 40;
 /// Tokens of a test's context.
 const CONTEXT_TOKENS: u32 = 256;
-/// Threads that a test computes with, at most: work is split, as in real use.
-const MAX_THREADS: usize = 2;
+/// Threads that a test computes with. Several wait for each other after each of many small operations: on a busy
+/// machine a test took ten times as long with two.
+const THREADS: i32 = 1;
 
 /// What a self-test prints, one line of JSON each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,13 +188,11 @@ fn load(backend: &LlamaBackend, path: &Path, gpu: Option<usize>) -> Result<Llama
 }
 
 fn new_context<'a>(backend: &LlamaBackend, model: &'a LlamaModel) -> Result<LlamaContext<'a>, Stop> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let threads = i32::try_from(threads).unwrap_or(1);
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(CONTEXT_TOKENS))
         .with_n_batch(CONTEXT_TOKENS)
-        .with_n_threads(threads)
-        .with_n_threads_batch(threads)
+        .with_n_threads(THREADS)
+        .with_n_threads_batch(THREADS)
         .with_no_perf(true);
     model.new_context(backend, params).map_err(engine)
 }

@@ -47,7 +47,11 @@ pub(super) fn bytes(case: &Case) -> Vec<u8> {
         file.extend(tensor.kind.to_le_bytes());
         file.extend((data.len() as u64).to_le_bytes());
         let weights = tensor.lengths.iter().product();
-        weights::write(&mut data, tensor.kind, weights, &mut random);
+        if tensor.lengths.len() == 1 {
+            weights::write_scales(&mut data, weights, &mut random);
+        } else {
+            weights::write(&mut data, tensor.kind, weights, &mut random);
+        }
     }
     file.resize(file.len().next_multiple_of(ALIGNMENT), 0);
     file.extend(data);

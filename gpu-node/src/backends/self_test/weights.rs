@@ -141,6 +141,13 @@ pub(super) fn write(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Ra
     }
 }
 
+/// Appends the weights of a normalisation: about 1, so that what a layer computes is not small beside its input.
+pub(super) fn write_scales(data: &mut Vec<u8>, weights: u64, random: &mut Random) {
+    for _ in 0..weights {
+        data.extend((1.0 + random.signed() / 4.0).to_le_bytes());
+    }
+}
+
 fn write_plain(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Random) {
     for _ in 0..weights {
         let weight = random.signed() / 10.0;

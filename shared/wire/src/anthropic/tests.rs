@@ -263,36 +263,6 @@ fn documents_are_read_and_unknown_blocks_kept() {
 }
 
 #[test]
-fn tools_of_anthropics_are_kept_apart_from_the_clients() {
-    let search = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3});
-    let look = json!({"type": "custom", "name": "look", "input_schema": {"type": "object"}});
-    let hosted = |fields: Value| {
-        let generation = generation(fields).unwrap();
-        let Task::Text(task) = generation.task else { panic!("a message is a text") };
-        (task, generation.extra.hosted)
-    };
-    let (task, found) = hosted(json!({"tools": [search, look]}));
-    assert_eq!((task.tools.len(), task.tools[0].name.as_str()), (1, "look"));
-    assert_eq!((found.definitions, found.needed), (vec![search.clone()], None));
-
-    let choice = json!({"type": "tool", "name": "web_search"});
-    let (task, found) = hosted(json!({"tools": [search, look], "tool_choice": choice}));
-    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(choice)));
-    assert_eq!(found.needed.as_deref(), Some("web_search_20250305"));
-
-    let any = json!({"type": "any"});
-    let (task, found) = hosted(json!({"tools": [search], "tool_choice": any}));
-    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(any)));
-
-    // Tools that the client runs, and that other models don't know, are no mere help.
-    let (_, found) = hosted(json!({"tools": [{"type": "bash_20250124", "name": "bash"}]}));
-    assert_eq!(found.needed.as_deref(), Some("bash_20250124"));
-
-    let odd = json!({"tools": [search, {"name": "no name", "input_schema": {}}]});
-    assert_eq!(generation(odd).unwrap_err().param.as_deref(), Some("tools[1].name"));
-}
-
-#[test]
 fn what_cannot_be_served_is_refused_with_the_fields_name() {
     let block = |role: &str, block: Value| json!({"messages": [{"role": role, "content": [block]}]});
     let result = |content: Value| {

@@ -384,8 +384,9 @@ fn no_such_effort() -> ApiError {
 }
 
 /// What this dialect calls a field. `items` has the item of each message after the first `before`, which
-/// are the earlier conversation's.
-pub(crate) fn param(field: Field, before: usize, items: &[usize]) -> String {
+/// are the earlier conversation's; `tools` has where each function stood.
+pub(crate) fn param(field: Field, before: usize, items: &[usize], tools: &[String]) -> String {
+    let tool = |index: usize| tools.get(index).cloned().unwrap_or_else(|| format!("tools[{index}]"));
     let name = match field {
         Field::Messages | Field::Inputs => "input",
         Field::Sampling("max_tokens") => "max_output_tokens",
