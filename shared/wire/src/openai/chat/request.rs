@@ -237,7 +237,8 @@ pub(crate) fn effort(word: &str) -> Result<ReasoningEffort, ApiError> {
         "minimal" => Ok(ReasoningEffort::Minimal),
         "low" => Ok(ReasoningEffort::Low),
         "medium" => Ok(ReasoningEffort::Medium),
-        "high" | "xhigh" => Ok(ReasoningEffort::High),
+        // Words for more, of newer models and of Codex; high is the most here.
+        "high" | "xhigh" | "max" | "ultra" => Ok(ReasoningEffort::High),
         _ => {
             let message = "reasoning_effort must be none, minimal, low, medium or high";
             Err(ApiError::invalid("reasoning_effort", message))
