@@ -105,10 +105,26 @@ def test_a_stored_response_is_read_and_deleted(client, respond):
     assert refused.value.param == "previous_response_id"
 
 
-def test_a_hosted_tool_is_refused(respond):
+def test_a_hosted_tool_is_left_out_unless_it_must_be_used(respond):
+    search = {"type": "web_search"}
+    assert "Paris" in respond(QUESTION, tools=[search]).output_text
     with pytest.raises(BadRequestError) as refused:
-        respond(QUESTION, tools=[{"type": "web_search"}])
+        respond(QUESTION, tools=[search], tool_choice=search)
+    assert refused.value.param == "tools"
+
+
+def test_a_tool_whose_calls_cannot_be_read_is_refused(respond):
+    with pytest.raises(BadRequestError) as refused:
+        respond(QUESTION, tools=[{"type": "image_generation"}])
     assert refused.value.param == "tools[0].type"
+
+
+def test_each_of_several_prompts_is_completed(client, model):
+    prompts = [QUESTION, "Hello!"]
+    whole = client.completions.create(model=model, prompt=prompts, temperature=0, max_tokens=30, echo=True)
+
+    assert [choice.index for choice in whole.choices] == [0, 1]
+    assert all(choice.text.startswith(prompt) for choice, prompt in zip(whole.choices, prompts))
 
 
 def test_a_prompt_is_answered_as_before_chat(client, model):

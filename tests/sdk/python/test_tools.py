@@ -156,7 +156,7 @@ BAD_TOOLS = {
         "tools[0].function.parameters",
     ),
     "too many": (
-        [{"type": "function", "function": {"name": f"f{number}"}} for number in range(129)],
+        [{"type": "function", "function": {"name": f"f{number}"}} for number in range(2049)],
         "tools",
     ),
 }

@@ -5,7 +5,8 @@
 //! request.
 
 use hearth_domain::{
-    AttachmentContent, ClientDialect, DocumentSource, Field, Generation, Message, Part, Role, Task, TextTask,
+    AttachmentContent, ClientDialect, DocumentSource, Field, Generation, Message, Part, ReasoningEffort,
+    Role, Task, TextTask,
 };
 use hearth_wire::{ApiError, field_name};
 use serde_json::Value;
@@ -48,6 +49,9 @@ pub(crate) fn local_task(call: &Call) -> Result<Task, ApiError> {
     let mut task = task.clone();
     leave_out(&mut task.messages);
     task.tool_extra.clear();
+    if task.reasoning.is_none() && template_forbids_thoughts(&call.generation) {
+        task.reasoning = Some(ReasoningEffort::None);
+    }
     for message in &mut task.messages {
         message.extra.clear();
         if !inline_documents(message) {
@@ -57,6 +61,13 @@ pub(crate) fn local_task(call: &Call) -> Result<Task, ApiError> {
         }
     }
     Ok(Task::Text(task))
+}
+
+/// Whether the variables of a chat template, as vLLM, SGLang and llama-server take them, say not to think
+/// (<https://docs.vllm.ai/en/latest/features/reasoning_outputs.html>). What else they say is known to one template alone.
+fn template_forbids_thoughts(generation: &Generation) -> bool {
+    let variables = generation.extra.fields.get("chat_template_kwargs");
+    variables.is_some_and(|said| said["enable_thinking"] == false || said["thinking"] == false)
 }
 
 fn refuse_fields(generation: &Generation, provider: &str) -> Result<(), ApiError> {

@@ -96,7 +96,8 @@ pub struct MessagesBlock {
     pub text: Option<String>,
     /// Of `image` and `document`: where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<MessagesSource>,
+    #[schema(value_type = Option<MessagesSource>)]
+    pub source: Option<MessagesBlockSource>,
     /// Of `document`: its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -137,6 +138,41 @@ pub struct MessagesBlock {
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
+}
+
+/// Where a block's content is, or what a block that the gateway does not know calls its source.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum MessagesBlockSource {
+    /// Where an image or a document is.
+    At(MessagesSource),
+    /// A text, as in `search_result`.
+    Name(String),
+}
+
+/// By hand and not `untagged`, which would not tell the field at fault.
+impl<'de> Deserialize<'de> for MessagesBlockSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SourceVisitor;
+
+        impl<'de> Visitor<'de> for SourceVisitor {
+            type Value = MessagesBlockSource;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object or a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(MessagesBlockSource::Name(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                MessagesSource::deserialize(MapAccessDeserializer::new(fields)).map(MessagesBlockSource::At)
+            }
+        }
+
+        deserializer.deserialize_any(SourceVisitor)
+    }
 }
 
 /// Where an image or a document is.

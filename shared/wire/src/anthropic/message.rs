@@ -77,6 +77,8 @@ pub enum MessagesAnswerBlock {
         input: Map<String, Value>,
         /// Who calls it.
         #[serde(default)]
+        // Inline, since a generator of Python clients reads this union twice if a reference of it comes later.
+        #[schema(inline)]
         caller: MessagesCaller,
     },
 }

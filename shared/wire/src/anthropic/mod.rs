@@ -12,7 +12,9 @@ mod request;
 mod shown;
 mod tools;
 
-pub use blocks::{MessagesBlock, MessagesContent, MessagesRole, MessagesSource, MessagesTurn};
+pub use blocks::{
+    MessagesBlock, MessagesBlockSource, MessagesContent, MessagesRole, MessagesSource, MessagesTurn,
+};
 pub use count::{CountTokensAnswer, CountTokensRequest};
 pub use error::{MessagesError, MessagesErrorBody};
 pub use message::{MessagesAnswer, MessagesAnswerBlock, MessagesCaller, MessagesOutputTokens, MessagesUsage};

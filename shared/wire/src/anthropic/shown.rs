@@ -3,7 +3,7 @@
 use hearth_domain::{Document, DocumentSource, Image, ImageSource, image::canonical_media_type};
 use serde_json::json;
 
-use super::{MessagesBlock, MessagesSource, blocks::given};
+use super::{MessagesBlock, MessagesBlockSource, MessagesSource, blocks::given};
 use crate::{ApiError, parts::MessageParts};
 
 /// Blocks that have a place of their own in a turn, and can stand in no other.
@@ -29,8 +29,9 @@ impl MessagesBlock {
             message.add_text(given(&self.text, at, "text")?, between, fields);
             return Ok(());
         }
-        if self.kind == "image" || self.kind == "document" {
-            let source = given(&self.source, at, "source")?;
+        if (self.kind == "image" || self.kind == "document")
+            && let MessagesBlockSource::At(source) = given(&self.source, at, "source")?
+        {
             let place = format!("{at}.source");
             if self.kind == "image" && source.is_image() {
                 let source = source.image(&place)?;

@@ -103,6 +103,10 @@ impl ClientNames {
     }
 }
 
+/// The types of tools that the client runs itself, and that coding agents offer beside functions for the same work.
+/// Their calls are items of their own, which the gateway does not pass on: models are not shown them.
+const DISPENSABLE: [&str; 3] = ["local_shell", "shell", "apply_patch"];
+
 impl Offer {
     /// Takes a tool of the request. `param` is where it stood, for the error.
     ///
@@ -145,6 +149,8 @@ impl Offer {
                 self.host(&tool);
                 return Ok(());
             }
+            // A function of the client's does the same.
+            kind if namespace.is_none() && DISPENSABLE.contains(&kind) => return Ok(()),
             kind => return Err(not_had(kind, param)),
         };
         self.functions.push(function);
