@@ -41,20 +41,19 @@ pub(crate) struct Redactor {
 }
 
 impl Redactor {
-    /// A redactor of `key`; without one it changes nothing.
-    pub(crate) fn new(key: Option<&Secret>) -> Self {
+    /// A redactor of `key`; without one it changes nothing. Parts of the key that stand in `public` texts, such as the
+    /// provider's name, are no secret.
+    pub(crate) fn new(key: Option<&Secret>, public: &[&str]) -> Self {
         let Some(key) = key.map(Secret::expose).filter(|key| key.len() >= KEY_MIN_LENGTH) else {
             return Self::default();
         };
         if key.len() < PART_LENGTH {
             return Self { short: Some(key.to_ascii_lowercase()), ..Self::default() };
         }
-        let parts = encodings(key)
-            .iter()
-            .flat_map(|text| {
-                text.to_ascii_lowercase().as_bytes().windows(PART_LENGTH).map(to_part).collect::<Vec<_>>()
-            })
-            .collect();
+        let mut parts: HashSet<_> = encodings(key).iter().flat_map(|text| parts_of(text)).collect();
+        for part in public.iter().flat_map(|text| parts_of(text)) {
+            parts.remove(&part);
+        }
         Self { parts, short: None, is_unmistakable: key.len() >= KEY_UNMISTAKABLE_LENGTH }
     }
 
@@ -134,6 +133,11 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
+/// Each run of [`PART_LENGTH`] bytes of `text`, in lower case.
+fn parts_of(text: &str) -> Vec<[u8; PART_LENGTH]> {
+    text.to_ascii_lowercase().as_bytes().windows(PART_LENGTH).map(to_part).collect()
+}
+
 fn to_part(window: &[u8]) -> [u8; PART_LENGTH] {
     let mut part = [0; PART_LENGTH];
     part.copy_from_slice(window);
@@ -205,7 +209,7 @@ mod tests {
     const KEY: &str = "sk-Pl4nted/7f3a9c2e+1d04b5aa8e6==";
 
     fn redactor() -> Redactor {
-        Redactor::new(Some(&Secret::new(KEY)))
+        Redactor::new(Some(&Secret::new(KEY)), &[])
     }
 
     #[test]
@@ -255,10 +259,13 @@ mod tests {
 
     #[test]
     fn placeholder_keys_hide_no_words() {
-        let redact = |key: &str, text: &str| Redactor::new(Some(&Secret::new(key))).redact(text);
+        let redact =
+            |key: &str, text: &str| Redactor::new(Some(&Secret::new(key)), &["an-example"]).redact(text);
         assert_eq!(redact("x", "an x in the text"), "an x in the text");
         assert_eq!(redact("sk-rig", "the key sk-rig, not sk-rigged"), "the key [hidden], not sk-rigged");
-        assert_eq!(Redactor::new(None).redact("a text"), "a text");
+        let key = "sk-1234567-an-example";
+        assert_eq!(redact(key, &format!("an-example has {key}")), "an-example has [hidden]ple");
+        assert_eq!(Redactor::new(None, &[]).redact("a text"), "a text");
     }
 
     #[test]
@@ -274,7 +281,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_part_of_a_key_survives(key in "\\PC{8,40}", before in "\\PC{0,20}", after in "\\PC{0,20}") {
-            let redacted = Redactor::new(Some(&Secret::new(key.clone()))).redact(&format!("{before}{key}{after}"));
+            let redacted = Redactor::new(Some(&Secret::new(key.clone())), &[]).redact(&format!("{before}{key}{after}"));
             prop_assert!(!redacted.contains(&key) || HIDDEN.contains(&key), "{redacted}");
         }
     }
