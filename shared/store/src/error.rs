@@ -53,10 +53,15 @@ impl StoreError {
             return Self::Conflict;
         }
         let mut reason = error.to_string();
+        // An error that the SDK has no type for shows its code alone.
+        let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
         let mut source = error.source();
         while let Some(error) = source {
             reason = format!("{reason}: {error}");
             source = error.source();
+        }
+        if let Some(message) = message.filter(|message| !reason.contains(message)) {
+            reason = format!("{reason}: {message}");
         }
         Self::Unavailable { operation, reason }
     }
@@ -65,5 +70,18 @@ impl StoreError {
 impl From<serde_dynamo::Error> for StoreError {
     fn from(error: serde_dynamo::Error) -> Self {
         Self::Unreadable(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_told_from_other_failures() {
+        let failed = |reason: &str| StoreError::Unavailable { operation: "put_item", reason: reason.to_owned() };
+        assert!(failed("service error: backend: database or disk is full").is_disk_full());
+        assert!(failed("unhandled error (InternalError): the disk is full").is_disk_full());
+        assert!(!failed("dispatch failure").is_disk_full() && !StoreError::Conflict.is_disk_full());
     }
 }
