@@ -62,6 +62,15 @@ struct HomeNode {
 
 /// Starts everything, says so, and runs until it is interrupted.
 pub(crate) async fn up(command: Up) -> Result<()> {
+    run(command).await.map_err(|error| match hearth_embedded::advice(&format!("{error:#}")) {
+        Some(advice) if !format!("{error:#}").contains(advice) => {
+            error.context(format!("the database: {advice}"))
+        }
+        _ => error,
+    })
+}
+
+async fn run(command: Up) -> Result<()> {
     // Before anything starts: from here on Ctrl-C ends it in order.
     let interrupted = shutdown::listen()?;
     let progress = Progress::new(command.json);

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig,
+    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
+    retry::{ReconnectMode, RetryConfig},
     timeout::TimeoutConfig,
 };
 use aws_smithy_runtime_api::client::{
@@ -31,7 +32,7 @@ macro_rules! in_process_config {
             .http_client(InProcess($embedded.clone()))
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
-            .retry_config(RetryConfig::disabled())
+            .retry_config(RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections))
     };
 }
 

@@ -135,18 +135,28 @@ fn unreadable_secrets(path: PathBuf, error: &io::Error) -> OpenError {
     OpenError::Secrets { path, reason }
 }
 
-/// What SQLite says, and what to do. dynoxide's words for a file that is no database speak of its own build options.
+/// What SQLite says, and what to do.
 fn with_advice(text: &str) -> String {
-    const DAMAGED: [&str; 4] = ["not a valid SQLite database", "not a database", "malformed", "encrypted"];
-    if DAMAGED.iter().any(|words| text.contains(words)) {
-        return "it is damaged, or no SQLite database; put a copy of hearth.db back, together with the hearth.db-wal of \
-                the same copy, or move both away: then an empty one is made, with a new first token"
-            .to_owned();
+    match advice(text) {
+        // dynoxide's words for a file that is no database speak of its own build options.
+        Some(DAMAGED) => DAMAGED.to_owned(),
+        Some(advice) => format!("{text}; {advice}"),
+        None => text.to_owned(),
     }
-    if ["disk I/O error", "disk is full"].iter().any(|words| text.contains(words)) {
-        return format!("{text}; look whether the disk is full, or failing");
+}
+
+const DAMAGED: &str = "it is damaged, or no SQLite database; put a copy of hearth.db back, together with the hearth.db-wal \
+     of the same copy, or move both away: then an empty one is made, with a new first token";
+
+/// What can be done about an error of the database with these words, if that is known.
+#[must_use]
+pub fn advice(text: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    if says(&["not a valid SQLite database", "not a database", "malformed", "encrypted"]) {
+        return Some(DAMAGED);
     }
-    text.to_owned()
+    let full = "look whether the disk of the data folder is full, or failing";
+    says(&["disk I/O error", "disk is full"]).then_some(full)
 }
 
 #[cfg(test)]
