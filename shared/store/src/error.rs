@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn full_disk_is_told_from_other_failures() {
-        let failed = |reason: &str| StoreError::Unavailable { operation: "put_item", reason: reason.to_owned() };
+        let failed =
+            |reason: &str| StoreError::Unavailable { operation: "put_item", reason: reason.to_owned() };
         assert!(failed("service error: backend: database or disk is full").is_disk_full());
         assert!(failed("unhandled error (InternalError): the disk is full").is_disk_full());
         assert!(!failed("dispatch failure").is_disk_full() && !StoreError::Conflict.is_disk_full());
