@@ -144,7 +144,7 @@ impl Preparer {
         let format = self.template.tool_format();
         let compiled = self.grammars.of(&self.model, &self.vocabulary, format, &task)?;
         // Harmony marks prose too, so it is always read.
-        let reads = text.is_some() && (!offered.is_empty() || format == ToolFormat::Harmony);
+        let reads = end.is_some() && (!offered.is_empty() || format == ToolFormat::Harmony);
         let tools = reads.then(|| ToolSyntax {
             format,
             offered,
