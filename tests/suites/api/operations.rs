@@ -136,7 +136,7 @@ async fn a_wrong_base_url_is_told_the_route_it_meant() {
     let request = client.request(Method::POST, "/messages").header("anthropic-version", "2023-06-01");
     let answer = client.send(request).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["type"]), (404, &"error".into()), "{answer:?}");
-    let error = client.get("/no/such/route").await.error(404, "not_found");
+    let error = client.get("/nothing/like/it").await.error(404, "not_found");
     assert!(error["details"]["did_you_mean"].is_null(), "{error}");
     home.stop().await;
 }
