@@ -15,6 +15,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use hearth_node::confine;
+use home::commands_access::CommandsAccess;
 use mimalloc::MiMalloc;
 use settings::Settings;
 
@@ -115,7 +116,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode> {
     // Before a thread starts: most of what a worker gives up holds for the threads that start afterwards.
     let confined = match &command {
-        Command::Engine { confinement: Some(confinement), .. } => {
+        Command::Engine { command: EngineCommand::Llama { confinement: Some(confinement) } } => {
             confine::apply(&serde_json::from_str(confinement)?)
         }
         _ => Ok(()),
@@ -219,7 +220,13 @@ async fn engine(command: EngineCommand) -> Result<()> {
 /// Where the gateway is and who asks: from the settings, where the command line doesn't say.
 fn with_settings(connection: client::Connection) -> Result<client::Connection> {
     let settings = Settings::read(&settings::Source::default())?;
-    Ok(connection.or(settings.url, settings.token))
+    let connection = connection.or(settings.url, settings.token);
+    Ok(match CommandsAccess::read(&settings.data) {
+        Some(access) if connection.token.is_none() && connection.is_at(&access.url) => {
+            connection.or(Some(access.url.clone()), Some(access.token()))
+        }
+        _ => connection,
+    })
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
             "all of many that repeat",
             json!({"allOf": (1..60).map(|n| text(&format!("^(.{{0,{n}}}a)*"))).collect::<Vec<_>>()}),
         ),
-        ("three that repeat", json!({"allOf": [40, 50, 60].map(|n| text(&format!("^(.{{0,{n}}}a)*")))})),
+        ("three that repeat", json!({"allOf": ([40, 50, 60].map(|n| text(&format!("^(.{{0,{n}}}a)*"))))})),
         ("a reference elsewhere", json!({"$ref": "https://example.com/schema.json"})),
         ("no schema", json!("none")),
         ("false", json!(false)),

@@ -104,7 +104,7 @@ pub(super) async fn ask_worker(subject: &Subject, selection: &Selection, folder:
     let mut config = NodeConfig::new(folder.join("models"), subject.executable.clone());
     config.backends = selector(subject, folder);
     config.extra_models = vec![file];
-    config.context_length = CONTEXT_TOKENS;
+    config.context_length = Some(CONTEXT_TOKENS);
     config.limits.slots = 1;
     config.threads = subject.threads;
     config.gpu_layers = subject.gpu_layers;
@@ -145,6 +145,7 @@ async fn one_token(node: &Node, model: &str) -> Result<(), String> {
         model: model.to_owned(),
         task: Task::from(task),
         priority: Priority::Normal,
+        whole: false,
         detached: false,
     };
     let log = node.submit(request).await.map_err(|error| error.message)?;
