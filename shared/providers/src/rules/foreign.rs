@@ -49,9 +49,6 @@ pub(crate) fn local_task(call: &Call) -> Result<Task, ApiError> {
     let mut task = task.clone();
     leave_out(&mut task.messages);
     task.tool_extra.clear();
-    if task.reasoning.is_none() && template_forbids_thoughts(&call.generation) {
-        task.reasoning = Some(ReasoningEffort::None);
-    }
     for message in &mut task.messages {
         message.extra.clear();
         if !inline_documents(message) {
@@ -61,13 +58,6 @@ pub(crate) fn local_task(call: &Call) -> Result<Task, ApiError> {
         }
     }
     Ok(Task::Text(task))
-}
-
-/// Whether the variables of a chat template, as vLLM, SGLang and llama-server take them, say not to think
-/// (<https://docs.vllm.ai/en/latest/features/reasoning_outputs.html>). What else they say is known to one template alone.
-fn template_forbids_thoughts(generation: &Generation) -> bool {
-    let variables = generation.extra.fields.get("chat_template_kwargs");
-    variables.is_some_and(|said| said["enable_thinking"] == false || said["thinking"] == false)
 }
 
 fn refuse_fields(generation: &Generation, provider: &str) -> Result<(), ApiError> {

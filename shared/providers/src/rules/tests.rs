@@ -423,22 +423,6 @@ fn words_of_another_dialect_are_refused_with_their_place() {
 }
 
 #[test]
-fn template_variables_turn_a_local_models_thoughts_off() {
-    let effort = |fields: Value, reasoning| {
-        let call = Asked { fields, ..CHAT }.call(TextTask { reasoning, ..hello() });
-        let Task::Text(task) = local_task(&call).unwrap() else { panic!("no text") };
-        task.reasoning
-    };
-    for name in ["enable_thinking", "thinking"] {
-        let off = json!({"chat_template_kwargs": {name: false}});
-        assert_eq!(effort(off.clone(), None), Some(ReasoningEffort::None));
-        assert_eq!(effort(off, Some(ReasoningEffort::High)), Some(ReasoningEffort::High));
-        assert_eq!(effort(json!({"chat_template_kwargs": {name: true}}), None), None);
-    }
-    assert_eq!(effort(json!({"chat_template_kwargs": 1}), None), None);
-}
-
-#[test]
 fn traces_of_hosted_tools_in_the_models_turns_are_left_out() {
     let mut task = hello();
     task.messages.push(attached(Role::Assistant, "", opaque(json!({"type": "server_tool_use"}))));

@@ -210,7 +210,7 @@ fn tools_whose_calls_cannot_be_passed_on_are_refused() {
             "tool_choice.tools[0]",
         ),
         (
-            json!({"input": [{"type": "additional_tools", "tools": [{"type": "shell"}]}]}),
+            json!({"input": [{"type": "additional_tools", "tools": [{"type": "computer"}]}]}),
             "input[0].tools[0].type",
         ),
         (
