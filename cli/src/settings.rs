@@ -1,10 +1,12 @@
 //! Settings: defaults, then `hearth.toml`, then `HEARTH_*` variables, then flags.
 
+mod file;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     net::{IpAddr, Ipv4Addr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
@@ -227,7 +229,7 @@ impl Settings {
     /// Reads them from everywhere.
     pub(crate) fn read(source: &Source) -> Result<Self> {
         let mut builder = Config::builder();
-        if let Some(path) = settings_file(source.config.as_deref())? {
+        if let Some(path) = file::find(source.config.as_deref())? {
             builder = builder.add_source(File::from(path).format(FileFormat::Toml));
         }
         let variables = Environment::with_prefix("HEARTH")
@@ -315,7 +317,7 @@ impl Settings {
                 "keep_days": self.storage.keep_days,
             },
         });
-        Ok(toml::to_string(&without_nulls(shown))?)
+        Ok(toml::to_string(&file::without_nulls(shown))?)
     }
 
     fn apply(&mut self, source: &Source) {
@@ -386,26 +388,6 @@ fn shown(provider: &ProviderConfig) -> Value {
         "max_tokens": provider.max_tokens,
         "system_prompt": provider.system_prompt,
     })
-}
-
-/// The file to read: the one named, which must be there, else the first that is.
-fn settings_file(named: Option<&Path>) -> Result<Option<PathBuf>> {
-    if let Some(path) = named {
-        anyhow::ensure!(path.is_file(), "the settings file {} isn't there", path.display());
-        return Ok(Some(path.to_owned()));
-    }
-    let user = dirs::config_dir().map(|folder| folder.join("hearth").join("hearth.toml"));
-    Ok([Some(PathBuf::from("hearth.toml")), user].into_iter().flatten().find(|path| path.is_file()))
-}
-
-/// TOML has no null.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            map.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect()
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]
