@@ -29,6 +29,11 @@ impl Connection {
         self.url.as_deref().unwrap_or(DEFAULT_URL)
     }
 
+    /// Tells that no address is given, or this one.
+    pub(crate) fn is_at(&self, url: &str) -> bool {
+        self.url.as_deref().is_none_or(|given| given.trim_end_matches('/') == url)
+    }
+
     /// Takes from the settings what the command line and the environment left open.
     #[must_use]
     pub fn or(self, url: Option<String>, token: Option<Secret>) -> Self {

@@ -27,7 +27,7 @@ impl std::fmt::Display for GatewayError {
 impl Error for GatewayError {}
 
 const UNAUTHORIZED_HINT: &str = "\nhint: give a token in HEARTH_TOKEN or with --token; \
-    `hearth token create NAME --data DIR` makes one while the gateway is stopped";
+    on the gateway's own machine `hearth token create NAME` makes one";
 
 impl GatewayError {
     /// The error that an answer's body tells, or what can be said of a body that isn't ours: a proxy's

@@ -148,12 +148,28 @@ pub(super) fn request_id(answer: &Response) -> Option<String> {
 }
 
 fn parse_base(text: &str) -> anyhow::Result<Url> {
-    let url = Url::parse(text.trim())
-        .with_context(|| format!("{text:?} is no address; write one such as http://127.0.0.1:8080"))?;
+    let invalid = || format!("{text:?} is no address; write one such as http://127.0.0.1:8080");
+    let trimmed = text.trim();
+    anyhow::ensure!(!trimmed.is_empty(), invalid());
+    let mut url = if trimmed.contains("://") {
+        Url::parse(trimmed).with_context(invalid)?
+    } else {
+        // Without TLS on this machine alone: the token goes along.
+        let url = Url::parse(&format!("http://{trimmed}")).with_context(invalid)?;
+        if is_loopback(&url) {
+            url
+        } else {
+            Url::parse(&format!("https://{trimmed}")).with_context(invalid)?
+        }
+    };
     anyhow::ensure!(
         matches!(url.scheme(), "http" | "https") && url.has_host(),
         "{text:?} is no address of a gateway; it begins with http:// or https://"
     );
+    // SDKs take the address with it, the commands' routes bring it along.
+    if let Some(base) = url.path().trim_end_matches('/').strip_suffix("/v1").map(str::to_owned) {
+        url.set_path(&base);
+    }
     Ok(url)
 }
 

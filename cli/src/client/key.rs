@@ -64,8 +64,8 @@ impl Key {
 fn read_key(provider: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     if std::io::stdin().is_terminal() {
-        terminal::note(&format!("The key of {provider}, then Enter (it is shown while you type):"));
-        std::io::stdin().read_line(&mut text).context("the key can't be read")?;
+        let prompt = format!("The key of {provider}, then Enter (it is not shown): ");
+        text = rpassword::prompt_password(prompt).context("the key can't be read")?;
     } else {
         std::io::stdin().take(64 << 10).read_to_string(&mut text).context("the key can't be read")?;
     }

@@ -61,8 +61,7 @@ pub(crate) fn print(as_json: bool, ready: &Ready) {
     match &ready.token {
         Some(token) => println!("  API token  {token}\n             (shown this once; keep it)"),
         None => println!(
-            "  API token  the one shown at the first start; while hearth is stopped,\n             `hearth token create NAME --data {}` makes another",
-            data.display()
+            "  API token  the one shown at the first start; `hearth token create NAME` makes another"
         ),
     }
     for failed in &ready.failed_backends {
@@ -76,17 +75,17 @@ pub(crate) fn print(as_json: bool, ready: &Ready) {
         std::env::current_exe().map_or_else(|_| "hearth".to_owned(), |path| path.display().to_string());
     println!(
         r#"
-Try it, in another terminal. First, so that the commands know where and who:
+Try it, in another terminal:
+
+  {hearth} chat
+
+Other programs need the address and the token; for curl and the OpenAI SDK (pip install openai):
 
   export HEARTH_URL={url} HEARTH_TOKEN={token}
-
-Then curl, a chat, or the OpenAI SDK (pip install openai):
 
   curl -N $HEARTH_URL/v1/chat/completions -H "authorization: Bearer $HEARTH_TOKEN" \
     -H 'content-type: application/json' \
     -d '{{"model": "auto", "stream": true, "messages": [{{"role": "user", "content": "Tell me a story."}}]}}'
-
-  {hearth} chat
 
   OPENAI_BASE_URL=$HEARTH_URL/v1 OPENAI_API_KEY=$HEARTH_TOKEN python3 -c 'import openai; print(
     openai.OpenAI().chat.completions.create(model="auto",

@@ -1,6 +1,7 @@
 //! `hearth up`: the gateway, the embedded stores and a node in one process.
 
 mod banner;
+pub(crate) mod commands_access;
 mod identity;
 pub(crate) mod model;
 mod node;
@@ -30,6 +31,7 @@ use crate::{
     settings::{Settings, Source},
 };
 use banner::Progress;
+use commands_access::CommandsAccess;
 use model::DefaultModel;
 use stores::Stores;
 
@@ -118,6 +120,7 @@ async fn run(command: Up) -> Result<()> {
     if !interrupted.already() {
         // Made only now that it will be shown.
         let token = first_token(&gateway, operator).await?;
+        CommandsAccess::grant(&gateway, operator, &settings.data, &url).await?;
         let model = local.as_ref().map(|local| local.model.clone());
         let failed_backends = match &local {
             Some(local) => failed_backends(&local.node).await,
@@ -129,6 +132,7 @@ async fn run(command: Up) -> Result<()> {
         interrupted.wait().await;
     }
     tracing::info!("stopping");
+    CommandsAccess::withdraw(&gateway, operator, &settings.data).await;
     // The node first: its runs end, so that the streams that wait for them do.
     if let Some(HomeNode { node, ended, .. }) = local {
         node.shut_down();

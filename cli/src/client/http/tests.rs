@@ -55,7 +55,17 @@ async fn an_answer_without_a_body_is_null() {
 
 #[test]
 fn addresses() {
-    for bad in ["", "localhost:8080", "ftp://example.org", "127.0.0.1:8080"] {
+    for bad in ["", " ", "ftp://example.org", "http://", "a b"] {
         assert!(Gateway::new(&connection(bad)).is_err(), "{bad}");
+    }
+    for (text, url) in [
+        ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/"),
+        ("https://example.org/stage/v1/", "https://example.org/stage"),
+        ("https://example.org/v1beta", "https://example.org/v1beta"),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+        ("localhost:8080", "http://localhost:8080/"),
+        ("example.org", "https://example.org/"),
+    ] {
+        assert_eq!(parse_base(text).unwrap().as_str(), url, "{text}");
     }
 }
