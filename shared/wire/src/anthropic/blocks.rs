@@ -295,7 +295,8 @@ fn assistant(content: MessagesContent, param: &str) -> Result<Message, ApiError>
                     Some(open)
                         if open.signature.is_none()
                             && open.encrypted.is_none()
-                            && sealed.signature.is_none() =>
+                            && sealed.signature.is_none()
+                            && sealed.text.is_empty() =>
                     {
                         open.encrypted = sealed.encrypted;
                     }

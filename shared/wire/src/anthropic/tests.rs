@@ -727,25 +727,26 @@ fn unrequested_thoughts_leave_the_text_first() {
 }
 
 #[test]
-fn unrequested_seals_stand_before_the_calls_that_need_them() {
+fn unrequested_thoughts_stand_sealed_before_the_calls_that_need_them() {
     let events = [
         think(0, "Hm.", Some("sealed"), None),
         text("I look."),
         think(1, "", None, Some("EncR")),
-        think(2, "No seal.", None, None),
+        think(2, "Without a seal.", None, None),
         begin(0, "look"),
         arguments(0, "{}"),
         done(FinishReason::ToolCalls),
     ];
     for content in contents(&json!(null), &events) {
         let kinds: Vec<_> = content.as_array().unwrap().iter().map(|block| block["type"].clone()).collect();
-        assert_eq!(kinds, ["text", "redacted_thinking", "redacted_thinking", "tool_use"], "{content}");
+        assert_eq!(kinds, ["text", "redacted_thinking", "redacted_thinking", "redacted_thinking", "tool_use"], "{content}");
         let turn = serde_json::from_value(json!({"role": "assistant", "content": content})).unwrap();
         let turns: Vec<MessagesTurn> = vec![turn];
         let (message, _) = request::conversation(None, turns).unwrap().remove(0);
         let signed = Reasoning { text: "Hm.".into(), signature: Some("sealed".into()), encrypted: None };
         let encrypted = Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() };
-        assert_eq!(message.reasoning, [signed, encrypted]);
+        let plain = Reasoning { text: "Without a seal.".into(), ..Reasoning::default() };
+        assert_eq!(message.reasoning, [signed, encrypted, plain]);
         assert_eq!((message.content.as_str(), message.tool_calls.len()), ("I look.", 1));
     }
 }

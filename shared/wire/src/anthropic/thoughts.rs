@@ -17,7 +17,7 @@ pub(super) enum ThoughtsMode {
     Shown,
     /// Their seal alone, in blocks of `thinking` without text: the client asked for `display: "omitted"`.
     Omitted,
-    /// Only the seals that a conversation with tool calls needs, as `redacted_thinking`: the client didn't ask.
+    /// Only what a conversation with tool calls needs, as `redacted_thinking`: the client didn't ask.
     Sealed,
 }
 
@@ -46,14 +46,15 @@ pub(super) fn open_blocks(block: &Reasoning, with_text: bool) -> Vec<MessagesAns
     open.into_iter().chain(sealed).collect()
 }
 
-/// The block that carries `block` back to its maker without showing it, if the maker has sealed it.
+/// The block that carries `block` back to its maker without showing it. Some makers seal nothing, and want the thoughts
+/// before a call back all the same.
 pub(super) fn sealed_block(block: &Reasoning) -> Option<MessagesAnswerBlock> {
     let signature = block.signature.as_ref().filter(|signature| !signature.is_empty());
-    let data = match (signature, &block.encrypted) {
-        (None, None) => return None,
-        (None, Some(encrypted)) => encrypted.clone(),
+    let data = match &block.encrypted {
+        None if signature.is_none() && block.text.is_empty() => return None,
+        Some(encrypted) if signature.is_none() && block.text.is_empty() => encrypted.clone(),
         // A signature is worth nothing without the thoughts under it.
-        (Some(_), _) => format!("{PACKED_PREFIX}{}", BASE64.encode(serde_json::to_vec(block).ok()?)),
+        _ => format!("{PACKED_PREFIX}{}", BASE64.encode(serde_json::to_vec(block).ok()?)),
     };
     Some(MessagesAnswerBlock::RedactedThinking { data })
 }
@@ -86,18 +87,19 @@ mod tests {
     }
 
     #[test]
-    fn sealed_thoughts_survive_the_way_through_the_client() {
+    fn withheld_thoughts_survive_the_way_through_the_client() {
         let signed = Reasoning { text: "Hm.".into(), signature: Some("sig".into()), encrypted: None };
         let encrypted = Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() };
         let both = Reasoning { encrypted: Some("EncS".into()), ..signed.clone() };
-        for block in [signed, encrypted, both] {
+        let plain = Reasoning { text: "Hm.".into(), ..Reasoning::default() };
+        for block in [signed, encrypted, both, plain] {
             let Some(MessagesAnswerBlock::RedactedThinking { data }) = sealed_block(&block) else {
-                panic!("{block:?} has a seal")
+                panic!("{block:?} has to go back")
             };
             assert!(!data.contains("Hm."));
             assert_eq!(unpack(data), block);
         }
-        assert_eq!(sealed_block(&Reasoning { text: "Hm.".into(), ..Reasoning::default() }), None);
+        assert_eq!(sealed_block(&Reasoning::default()), None);
     }
 
     #[test]

@@ -43,9 +43,7 @@ async fn unasked_thoughts_displace_no_text_and_keep_their_seals() {
             let body = unasked(SEALS);
             let message = cell.ask(&body).await.unwrap();
             assert!(!message.to_string().contains(&feature(SEALS).answer.thoughts), "{what}: {message}");
-            let sealed = vendor.name != "chat";
-            let expected: &[&str] = if sealed { &["redacted_thinking", "tool_use"] } else { &["tool_use"] };
-            assert_eq!(kinds(&message), expected, "{what}: {message}");
+            assert_eq!(kinds(&message), ["redacted_thinking", "tool_use"], "{what}: {message}");
             upstream.reply((vendor.says)(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
             cell.ask(&(client.goes_on)(body, &message, "a cat")).await.unwrap();
             let mut next = next_of(feature(SEALS));
