@@ -58,7 +58,7 @@ impl AnswerReader {
         }
         self.body_bytes = self.body_bytes.saturating_add(bytes.len());
         let result = if self.body_bytes > BODY_MAX_BYTES {
-            Err(too_large(format!("its body has more than {} MiB", BODY_MAX_BYTES >> 20)))
+            Err(too_large(&format!("its body has more than {} MiB", BODY_MAX_BYTES >> 20)))
         } else {
             self.read(events, |frames, read| frames.push(bytes, read))
         };
@@ -136,13 +136,13 @@ impl AnswerSize {
             self.logprobs += logprobs.iter().map(|token| 1 + token.top.len()).sum::<usize>();
         }
         if self.bytes > ANSWER_MAX_BYTES {
-            return Err(too_large(format!("it has more than {} MiB of text", ANSWER_MAX_BYTES >> 20)));
+            return Err(too_large(&format!("it has more than {} MiB of text", ANSWER_MAX_BYTES >> 20)));
         }
         if self.events > ANSWER_MAX_EVENTS {
-            return Err(too_large(format!("it has more than {ANSWER_MAX_EVENTS} pieces")));
+            return Err(too_large(&format!("it has more than {ANSWER_MAX_EVENTS} pieces")));
         }
         if self.logprobs > ANSWER_MAX_LOGPROBS {
-            return Err(too_large(format!("it has more than {ANSWER_MAX_LOGPROBS} log-probabilities")));
+            return Err(too_large(&format!("it has more than {ANSWER_MAX_LOGPROBS} log-probabilities")));
         }
         Ok(())
     }
@@ -166,6 +166,6 @@ fn bytes_of(event: &RunEventBody) -> usize {
     }
 }
 
-fn too_large(how: String) -> ApiError {
+fn too_large(how: &str) -> ApiError {
     unreadable(format!("{how}, and is stopped there"))
 }
