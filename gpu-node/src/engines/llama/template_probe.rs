@@ -10,7 +10,8 @@ use crate::{frames::Report, gguf::Header};
 
 /// How long a template may take for all that is tried.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What the process may have of memory meanwhile, in bytes. It has no weights yet.
+/// What the process may have of memory meanwhile beside what it has reserved already, in bytes. It has no weights
+/// yet, and its allocator reserves a gigabyte when it starts.
 #[cfg(target_os = "linux")]
 const PROBE_MEMORY_MAX_BYTES: u64 = 768 << 20;
 /// Templates may nest deeply; the limits are minijinja's.
@@ -51,7 +52,8 @@ fn with_little_memory<T>(work: impl FnOnce() -> T) -> T {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let before = getrlimit(Resource::Data);
-    let most = before.maximum.map_or(PROBE_MEMORY_MAX_BYTES, |most| most.min(PROBE_MEMORY_MAX_BYTES));
+    let most = reserved_bytes().saturating_add(PROBE_MEMORY_MAX_BYTES);
+    let most = before.maximum.map_or(most, |maximum| maximum.min(most));
     let set = |limit: Rlimit| {
         if let Err(error) = setrlimit(Resource::Data, limit) {
             tracing::warn!(%error, "the memory for trying a chat template can't be limited");
@@ -61,6 +63,15 @@ fn with_little_memory<T>(work: impl FnOnce() -> T) -> T {
     let result = work();
     set(before);
     result
+}
+
+/// What counts against the limit now.
+#[cfg(target_os = "linux")]
+fn reserved_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:")).unwrap_or_default();
+    let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok());
+    kib.map_or(u64::MAX, |kib| kib.saturating_mul(1024))
 }
 
 #[cfg(not(target_os = "linux"))]

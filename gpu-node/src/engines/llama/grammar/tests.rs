@@ -18,7 +18,7 @@ fn bytes() -> TokEnv {
 
 /// What compiles grammars for a vocabulary.
 pub(in crate::engines::llama) fn factory(vocabulary: &TokEnv) -> Result<ParserFactory, String> {
-    super::compile::factory(vocabulary)
+    compile::factory(vocabulary)
 }
 
 /// The matcher of a grammar, or the reason that a client is told.
