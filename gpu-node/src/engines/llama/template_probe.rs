@@ -1,7 +1,11 @@
 //! Tries a model's chat template before the model is loaded, with little memory and little time: a template that
 //! takes more is a fault of its file, and is told as that.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -28,22 +32,26 @@ pub(super) fn probe(header: &Header, reports: &UnboundedSender<Report>) -> Resul
     }
     let _ = reports.send(Report::Probing);
     let source = header.chat_template().map(str::to_owned);
-    let abilities = with_little_memory(|| {
-        within(PROBE_TIMEOUT, move || ChatTemplate::probe(source.as_deref()))
-            .ok_or_else(|| format!("its chat template takes longer than {} s", PROBE_TIMEOUT.as_secs()))
-    });
+    let abilities =
+        with_little_memory(|| within(PROBE_TIMEOUT, move || ChatTemplate::probe(source.as_deref())));
     let _ = reports.send(Report::Progress { progress: 0.0 });
     abilities?
 }
 
 /// What `work` gives, if it ends in time; else it is left behind, and the process is to end.
-fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     let (done, result) = mpsc::sync_channel(1);
     let started = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
         let _ = done.send(work());
     });
-    started.ok()?;
-    result.recv_timeout(limit).ok()
+    started.map_err(|error| format!("its chat template can't be tried: {error}"))?;
+    result.recv_timeout(limit).map_err(|ended| match ended {
+        RecvTimeoutError::Timeout => format!("its chat template takes longer than {} s", limit.as_secs()),
+        RecvTimeoutError::Disconnected => "its chat template can't be rendered".to_owned(),
+    })
 }
 
 /// Runs `work` while the process may have little memory. An allocation beyond that ends the process.
@@ -86,7 +94,8 @@ mod tests {
     #[test]
     fn work_that_takes_too_long_is_left_behind() {
         let (_held, never) = mpsc::channel::<()>();
-        assert_eq!(within(Duration::from_millis(20), move || never.recv().is_ok()), None);
-        assert_eq!(within(PROBE_TIMEOUT, || 7), Some(7));
+        let late = within(Duration::from_millis(20), move || never.recv().is_ok()).unwrap_err();
+        assert!(late.contains("takes longer"), "{late}");
+        assert_eq!(within(PROBE_TIMEOUT, || 7), Ok(7));
     }
 }
