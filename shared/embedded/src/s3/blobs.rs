@@ -44,6 +44,9 @@ impl Blobs {
                 hash.update(&piece);
                 file.write_all(&piece).await?;
             }
+            // A write of tokio's goes on by itself, and tells its failure at the next call: syncing alone swallows it, and a
+            // full disk would leave half an object under its name.
+            file.flush().await?;
             file.sync_all().await
         }
         .await;
