@@ -4,7 +4,7 @@ mod parts;
 pub mod watch;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -66,14 +66,20 @@ impl Catalog {
     }
 
     /// Looks again, and gives every model by its id. Where two files would have the same id, the
-    /// second gets its folder's name in front, and a number behind it if that is taken too.
+    /// second gets its folder's name in front, and a number behind it if that is taken too. A file that is reached
+    /// again, by a link to a folder, is the same model.
     pub fn scan(&mut self) -> BTreeMap<String, ModelFile> {
         let mut paths: Vec<PathBuf> = self.extra.iter().cloned().map(parts::first).collect();
         collect(&self.folder, 0, &mut paths);
         self.seen.retain(|path, _| paths.contains(path));
         let mut models = BTreeMap::new();
+        let mut reached = HashSet::new();
         for path in paths {
             let Some(mut file) = self.read(&path) else { continue };
+            let target = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            if !reached.insert((target, file.id.clone())) {
+                continue;
+            }
             if models.contains_key(&file.id) {
                 file.id = free_id(&models, &path, &file.id);
             }
@@ -124,7 +130,7 @@ fn describe(path: &Path, parts: &Parts) -> ModelFile {
         size_bytes: parts.size,
         modified: parts.modified,
         shape: None,
-        problem: parts.problem(),
+        problem: parts.problem().or_else(|| unspeakable(path)),
     };
     match header(parts) {
         Ok(header) => {
@@ -150,6 +156,11 @@ fn header(parts: &Parts) -> Result<Header, String> {
         }
     }
     whole.ok_or_else(|| "its file is gone".to_owned())
+}
+
+/// A worker is told of its file in JSON.
+fn unspeakable(path: &Path) -> Option<String> {
+    path.to_str().is_none().then(|| "the path of its file is not valid UTF-8; rename it".to_owned())
 }
 
 /// llama.cpp finds the other parts by the name of the first.

@@ -147,6 +147,28 @@ fn link_to_a_file_outside_reveals_none_of_its_bytes() {
     assert!(!models.contains_key("dangling"));
 }
 
+#[cfg(unix)]
+#[test]
+fn file_reached_again_by_a_link_to_its_folder_is_listed_once() {
+    let folder = Folder::new();
+    folder.tiny("here.gguf");
+    std::os::unix::fs::symlink(folder.0.path(), folder.at("round")).unwrap();
+    let models = folder.catalog().scan();
+    assert_eq!(models.keys().collect::<Vec<_>>(), ["here"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_whose_name_no_worker_can_be_told_is_listed_with_that() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    let folder = Folder::new();
+    fs::copy(TINY, folder.0.path().join(OsStr::from_bytes(b"bad\xff.gguf"))).unwrap();
+    let models = folder.catalog().scan();
+    let problem = models.values().next().unwrap().problem.clone().unwrap();
+    assert!(problem.contains("UTF-8"), "{problem}");
+}
+
 #[test]
 fn files_whose_names_give_one_id_are_all_listed() {
     let folder = Folder::new();
