@@ -5,8 +5,7 @@
 //! request.
 
 use hearth_domain::{
-    AttachmentContent, ClientDialect, DocumentSource, Field, Generation, Message, Part, ReasoningEffort,
-    Role, Task, TextTask,
+    AttachmentContent, ClientDialect, DocumentSource, Field, Generation, Message, Part, Role, Task, TextTask,
 };
 use hearth_wire::{ApiError, field_name};
 use serde_json::Value;

@@ -18,6 +18,7 @@ mod stops;
 mod table;
 #[cfg(test)]
 mod tests;
+mod vendors;
 
 use std::borrow::Cow;
 
