@@ -81,10 +81,10 @@ async fn chat_takes_its_turns_from_a_pipe() {
 async fn models_are_listed_for_people_and_programs() {
     let home = Home::start().await;
     let table = succeeds(command(&home, &["models", "list"]), "").await;
-    assert!(table.lines().count() == 2 && table.contains(&home.model), "{table}");
+    assert!(table.lines().any(|line| line.starts_with(&home.model)), "{table}");
     let list = json(&succeeds(command(&home, &["models", "list", "--json"]), "").await);
     let models = list["models"].as_array().or(list.as_array()).unwrap();
-    assert_eq!(models[0]["id"], home.model.as_str());
+    assert!(models.iter().any(|model| model["id"] == home.model.as_str()), "{models:?}");
     home.stop().await;
 }
 

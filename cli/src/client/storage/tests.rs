@@ -80,17 +80,17 @@ async fn gateway_with(loaded: &'static [&'static str]) -> String {
 
 #[tokio::test]
 async fn models_that_were_not_used_for_long_go_and_loaded_ones_stay() {
-    let data = Data::new(&[("old", 50), ("loaded", 60), ("default", 70), ("tiny-chat", 80), ("new", 1)]);
-    let url = gateway_with(&["loaded"]).await;
+    let data = Data::new(&[("old", 50), ("busy", 60), ("default", 70), ("tiny-chat", 80), ("new", 1)]);
+    let url = gateway_with(&["busy"]).await;
     let days = Policy { keep_days: Some(30), ..Policy::default() };
     data.run("prune --dry-run", days, &url).await.unwrap();
     assert_eq!(data.names().len(), 5, "a dry run removes nothing");
     data.run("", days, &url).await.unwrap();
     data.run("prune", days, &url).await.unwrap();
-    assert_eq!(data.names(), ["default", "loaded", "new", "tiny-chat"]);
+    assert_eq!(data.names(), ["busy", "default", "new", "tiny-chat"]);
     // What a flag says wins over the settings.
     data.run("prune --max-bytes 4MB", days, &url).await.unwrap();
-    assert_eq!(data.names(), ["default", "loaded", "tiny-chat"]);
+    assert_eq!(data.names(), ["busy", "default", "tiny-chat"]);
 }
 
 #[tokio::test]
