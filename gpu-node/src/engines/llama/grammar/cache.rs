@@ -14,14 +14,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     SharedMatcher, Structure, compact,
-    compile::{Compiler, Refusal, factory},
+    compile::{Compiler, Cost, Refusal, factory},
 };
 use crate::{
     engines::llama::{
         tools::{ToolFormat, call_grammar},
         vocabulary::Vocabulary,
     },
-    schema::AnswerSchema,
+    schema::{AnswerSchema, Level},
 };
 
 /// How many grammars are kept; the one that was compiled first goes first.
@@ -76,8 +76,8 @@ impl Grammars {
             self.factory.get_or_init(|| factory(&LlamaSampler::llguidance_tok_env(model)).map(Arc::new));
         let factory = made.as_ref().map_err(|reason| refused(task, reason))?;
         let grammar_with = |answer: Option<&Value>| grammar(vocabulary, format, task, answer);
-        let compile = |answer: Option<&Value>| match grammar_with(answer) {
-            Ok(Some(grammar)) => self.compiler.compile(factory, grammar).map(Some),
+        let compile = |answer: Option<&Value>, cost| match grammar_with(answer) {
+            Ok(Some(grammar)) => self.compiler.compile(factory, grammar, cost).map(Some),
             Ok(None) => Ok(None),
             Err(reason) => Err(Refusal::Unsupported(reason)),
         };
@@ -86,7 +86,7 @@ impl Grammars {
             other => {
                 let any_object = *other == ResponseFormat::JsonObject && !must_call(task);
                 let answer = any_object.then(|| compact(json!({"type": "object"}), true));
-                compile(answer.as_ref())
+                compile(answer.as_ref(), Cost::Unknown)
                     .map(|matcher| matcher.map(|matcher| (matcher, None)))
                     .map_err(|refusal| format!("the JSON Schema can't be held to: {refusal}"))
             }
@@ -121,14 +121,15 @@ pub(super) type WithStructure = Option<(Matcher, Option<Arc<Structure>>)>;
 /// Compiles as much of a client's schema as a grammar can express.
 pub(super) fn with_schema(
     schema: &Value,
-    compile: impl Fn(Option<&Value>) -> Result<Option<Matcher>, Refusal>,
+    compile: impl Fn(Option<&Value>, Cost) -> Result<Option<Matcher>, Refusal>,
 ) -> Result<WithStructure, String> {
     let in_our_words = |reason: String| format!("the schema {reason}");
     let schema = AnswerSchema::read(schema).map_err(in_our_words)?;
     let checker = schema.checker().map_err(in_our_words)?;
     for level in schema.levels() {
         let relaxed = schema.relax(*level);
-        match compile(Some(&compact(relaxed.schema, true))) {
+        let cost = if *level == Level::Json { Cost::Little } else { Cost::Unknown };
+        match compile(Some(&compact(relaxed.schema, true)), cost) {
             Ok(Some(matcher)) => {
                 let structure = Structure { checker, relaxed: relaxed.keywords };
                 return Ok(Some((matcher, Some(Arc::new(structure)))));

@@ -54,6 +54,15 @@ pub(super) fn factory(vocabulary: &TokEnv) -> Result<ParserFactory, String> {
     Ok(factory)
 }
 
+/// What a compilation may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cost {
+    /// A client's schema decides: it waits for a place.
+    Unknown,
+    /// Little, so it needs no place. Others may hold all of them until they end.
+    Little,
+}
+
 /// Compiles grammars, a few at a time.
 #[derive(Default)]
 pub(super) struct Compiler {
@@ -69,8 +78,12 @@ impl Compiler {
         &self,
         factory: &Arc<ParserFactory>,
         grammar: TopLevelGrammar,
+        cost: Cost,
     ) -> Result<Matcher, Refusal> {
-        let place = Places::take(&self.places, COMPILE_TIMEOUT).ok_or(Refusal::Late)?;
+        let place = match cost {
+            Cost::Unknown => Some(Places::take(&self.places, COMPILE_TIMEOUT).ok_or(Refusal::Late)?),
+            Cost::Little => None,
+        };
         let (done, compiled) = mpsc::sync_channel(1);
         let factory = Arc::clone(factory);
         let work = move || {

@@ -5,6 +5,7 @@
 //! the step, and its run fails if the mask takes too long.
 
 use std::{
+    fmt::Display,
     sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -118,7 +119,7 @@ fn follow(
         let next = if matcher.is_stopped() {
             Next::Complete
         } else {
-            matcher.compute_mask_or_eos().map_or_else(|error| Next::Failed(error.to_string()), Next::Mask)
+            matcher.compute_mask_or_eos().map_or_else(|error| beyond_limits(&error), Next::Mask)
         };
         let ends = !matches!(next, Next::Mask(_));
         if replies.send(next).is_err() {
@@ -127,10 +128,16 @@ fn follow(
         wake();
         let (false, Ok(token)) = (ends, tokens.recv()) else { return };
         if let Err(error) = matcher.consume_token(token) {
-            let _ = replies.send(Next::Failed(error.to_string()));
+            let _ = replies.send(beyond_limits(&error));
             return wake();
         }
     }
+}
+
+/// The library's limits of a step were exceeded; its words are for the log.
+fn beyond_limits(error: &impl Display) -> Next {
+    tracing::warn!(%error, "a grammar gave up");
+    Next::Failed("it leaves more alternatives open than can be followed".to_owned())
 }
 
 #[cfg(test)]

@@ -8,7 +8,11 @@ use llguidance::{
 };
 use serde_json::json;
 
-use super::{cache::with_schema, compile::Compiler, *};
+use super::{
+    cache::with_schema,
+    compile::{Compiler, Cost},
+    *,
+};
 
 fn bytes() -> TokEnv {
     let mut words: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
@@ -26,7 +30,7 @@ pub(in crate::engines::llama) fn compile(
     factory: &Arc<ParserFactory>,
     grammar: TopLevelGrammar,
 ) -> Result<Matcher, String> {
-    let compiled = Compiler::default().compile(factory, grammar);
+    let compiled = Compiler::default().compile(factory, grammar, Cost::Unknown);
     compiled.map_err(|refusal| format!("the JSON Schema can't be held to: {refusal}"))
 }
 
@@ -37,9 +41,9 @@ pub(super) fn matcher_of(schema: &Value) -> Matcher {
 
 fn held_to(schema: &Value) -> Result<(Matcher, Arc<Structure>), String> {
     let (compiler, factory) = (Compiler::default(), Arc::new(factory(&bytes()).unwrap()));
-    let compile = |answer: Option<&Value>| {
+    let compile = |answer: Option<&Value>, cost| {
         let grammar = TopLevelGrammar::from_json_schema(answer.unwrap().clone());
-        compiler.compile(&factory, grammar).map(Some)
+        compiler.compile(&factory, grammar, cost).map(Some)
     };
     let (matcher, structure) = with_schema(schema, compile)?.unwrap();
     Ok((matcher, structure.unwrap()))
@@ -135,7 +139,6 @@ fn refusals_are_in_our_words() {
         (json!({"$ref": "http://localhost/schema"}), "another document"),
         (json!({"$ref": "#"}), "refers to itself"),
         (json!({"not": {}}), "no JSON value"),
-        (json!({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}), "no JSON value"),
         (json!({"pattern": "("}), "isn't a"),
     ] {
         let refusal = held_to(&schema).err().unwrap_or_else(|| panic!("{schema} is taken"));
