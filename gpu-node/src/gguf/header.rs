@@ -113,6 +113,12 @@ impl Header {
         self.of_architecture("context_length").and_then(|n| u32::try_from(n).ok())
     }
 
+    /// The kind of its tokenizer, such as `gpt2` for byte pairs, `llama` for SentencePiece, `bert` for WordPiece.
+    #[must_use]
+    pub fn tokenizer(&self) -> Option<&str> {
+        self.text("tokenizer.ggml.model")
+    }
+
     /// The model's own chat template, in Jinja.
     #[must_use]
     pub fn chat_template(&self) -> Option<&str> {

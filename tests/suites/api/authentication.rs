@@ -89,8 +89,7 @@ async fn every_documented_route_but_the_open_ones_answers_401_without_a_token() 
 async fn embedded_stores_are_not_served() {
     let home = Home::start().await;
     let (anonymous, owner) = (home.client().with_token(None), home.client());
-    for path in ["/hearth-media", "/hearth-media/", "/hearth-media/runs/x", "/hearth-media/?list-type=2"]
-    {
+    for path in ["/hearth-media", "/hearth-media/", "/hearth-media/runs/x", "/hearth-media/?list-type=2"] {
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
             for client in [&anonymous, &owner] {
                 let answer = client.send(client.request(method.clone(), path)).await;

@@ -102,7 +102,7 @@ impl Preparer {
         Ok(Self {
             model: Arc::clone(&loaded.model),
             vocabulary: Arc::clone(&loaded.vocabulary),
-            tokenizer: Tokenizer::of(&loaded.model, &loaded.vocabulary)?,
+            tokenizer: Tokenizer::of(&loaded.model, &loaded.vocabulary, loaded.header.tokenizer())?,
             template: ChatTemplate::compile(source, text(vocab.bos()), text(vocab.eos()), abilities)?,
             grammars: Grammars::default(),
             embeds: loaded.header.is_embedding(),

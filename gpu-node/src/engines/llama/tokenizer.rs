@@ -3,11 +3,7 @@
 
 use std::sync::Arc;
 
-use llama_cpp_2::{
-    model::LlamaModel,
-    token::LlamaToken,
-    vocab::{LlamaVocab, VocabType},
-};
+use llama_cpp_2::{model::LlamaModel, token::LlamaToken, vocab::LlamaVocab};
 
 use super::{
     prefixes::Token,
@@ -58,13 +54,20 @@ impl From<Cancelled> for Untokenized {
 }
 
 impl Tokenizer {
+    /// `kind` is how the model's file calls its tokenizer: asked for it, llama-cpp-2 panics at kinds that it doesn't
+    /// know.
+    ///
     /// # Errors
     /// If the vocabulary's special tokens can't be read.
-    pub(super) fn of(model: &Arc<LlamaModel>, vocabulary: &Vocabulary) -> Result<Self, String> {
+    pub(super) fn of(
+        model: &Arc<LlamaModel>,
+        vocabulary: &Vocabulary,
+        kind: Option<&str>,
+    ) -> Result<Self, String> {
         let special = SpecialTokens::of(model)?;
         let vocab = model.vocab();
-        let byte_pairs = vocab.vocab_type() == VocabType::BPE;
-        let pieces = vocab.vocab_type() == VocabType::SPM;
+        // As files name them: GPT-2's byte pairs, SentencePiece as of Llama 2, and that of T5.
+        let (byte_pairs, pieces) = (kind == Some("gpt2"), kind == Some("llama"));
         let ids = (0..vocabulary.len()).filter_map(|id| i32::try_from(id).ok());
         let longest = ids.map(|id| vocabulary.name(LlamaToken(id)).len()).max().unwrap_or(1).max(1);
         let cut = match (byte_pairs, pieces) {
@@ -77,7 +80,7 @@ impl Tokenizer {
             model: Arc::clone(model),
             special,
             cut,
-            splits: byte_pairs || pieces || vocab.vocab_type() == VocabType::UGM,
+            splits: byte_pairs || pieces || kind == Some("t5"),
         })
     }
 
@@ -205,7 +208,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
         let params = LlamaModelParams::default().with_vocab_only(true);
         let model = Arc::new(LlamaModel::load_from_file(&backend, Path::new(path), &params).unwrap());
-        let tokenizer = Tokenizer::of(&model, &Vocabulary::of(&model)).unwrap();
+        let tokenizer = Tokenizer::of(&model, &Vocabulary::of(&model), Some("gpt2")).unwrap();
         (backend, tokenizer)
     }
 
