@@ -1,4 +1,4 @@
-//! The rules as data: first those of a vendor, then those of its model families, which go over them.
+//! The rules as data: those of a vendor ([`super::vendors`]), and those of its model families, which go over them.
 //!
 //! A rule is here if a vendor answers 400 to its breach, or silently does something else. Each has the page that it is
 //! from; where the documentation says nothing, a report of the vendor's own words.
