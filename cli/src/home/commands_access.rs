@@ -10,12 +10,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use hearth_domain::{Scope, Secret, UserId};
-use hearth_gateway::Gateway;
+use hearth_gateway::{Gateway, tokens::COMMANDS_TOKEN_NAME};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 const FILE: &str = "commands.json";
-const TOKEN_NAME: &str = "commands on this machine";
 
 /// The gateway that serves a data folder, and a token for it.
 #[derive(Deserialize, Serialize)]
@@ -45,7 +44,8 @@ impl CommandsAccess {
     /// The store or the folder cannot be written.
     pub(crate) async fn grant(gateway: &Gateway, operator: UserId, data: &Path, url: &str) -> Result<()> {
         Self::withdraw(gateway, operator, data).await;
-        let (token, record) = gateway.issue_token(operator, TOKEN_NAME, Scope::ALL.to_vec(), None).await?;
+        let (token, record) =
+            gateway.issue_token(operator, COMMANDS_TOKEN_NAME, Scope::ALL.to_vec(), None).await?;
         let access =
             Self { url: reachable(url), token: token.expose().to_owned(), token_id: record.id.to_string() };
         write(data, &access).with_context(|| format!("{} cannot be written", path(data).display()))

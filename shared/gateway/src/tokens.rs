@@ -12,6 +12,10 @@ use hearth_wire::{
 
 use crate::{Caller, Gateway, error};
 
+/// The name of the token that a gateway at home issues for the commands on its machine. It ends with the process, so
+/// it spares no other token.
+pub const COMMANDS_TOKEN_NAME: &str = "commands on this machine";
+
 const MAX_NAME: usize = 100;
 const MAX_DAYS: u32 = 3650;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -158,7 +162,9 @@ fn outlives(end: Option<Timestamp>, other: Option<Timestamp>) -> bool {
 /// Whether `token` has every scope, and no other valid one of `tokens` has for as long.
 fn is_last_full(token: &TokenRecord, tokens: &[TokenRecord], now: Timestamp) -> bool {
     let is_full = |token: &TokenRecord| {
-        token.is_valid(now) && Scope::ALL.iter().all(|scope| token.scopes.contains(scope))
+        token.is_valid(now)
+            && token.name != COMMANDS_TOKEN_NAME
+            && Scope::ALL.iter().all(|scope| token.scopes.contains(scope))
     };
     let is_spare = |other: &TokenRecord| {
         other.id != token.id && is_full(other) && !outlives(token.expires_at, other.expires_at)
@@ -209,6 +215,9 @@ mod tests {
         assert!(is_last(full(), &[]));
         assert!(is_last(full(), &[token(&Scope::DEFAULT, None)]));
         assert!(is_last(full(), &[token(&Scope::ALL, Some(200))]), "the spare ends sooner");
+        let commands = || TokenRecord { name: COMMANDS_TOKEN_NAME.to_owned(), ..full() };
+        assert!(is_last(full(), &[commands()]), "the spare ends with the process");
+        assert!(!is_last(commands(), &[]));
         assert!(is_last(full(), &[TokenRecord { revoked_at: Some(now), ..full() }]));
         assert!(is_last(token(&Scope::ALL, Some(200)), &[token(&Scope::ALL, Some(99))]));
         assert!(!is_last(full(), &[full()]));
