@@ -154,8 +154,10 @@ impl Watch {
         if tokio::time::timeout(LAST_WORDS_WAIT, &mut listener).await.is_err() {
             listener.abort();
         }
-        let words = joined(&words);
+        // One that aborts for want of memory says nothing of its backends.
         let signal = status.as_ref().ok().and_then(ExitStatusExt::signal);
+        let signal = signal.filter(|_| !ran_out_of_memory(&words));
+        // Clients are told how it ended. What it said may have paths and prompts: that is in the log alone.
         let how = match status {
             Ok(_) if ran_out_of_memory(&words) => out_of_memory(self.memory_bytes),
             Ok(status) => format!("its process ended: {status}; the node's log has more"),
