@@ -64,9 +64,10 @@ async fn template_that_takes_too_much_fails_its_model_and_nothing_else() {
         (
             "doubles",
             "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
-            "too much memory",
+            // Too much memory, or on a busy machine too much time before it.
+            "takes",
         ),
-        ("pads", "{{ '%1000000000d' | format(1) }}", "too much memory"),
+        ("pads", "{{ '%1000000000d' | format(1) }}", "takes"),
         (
             "lists",
             "{% set ns = namespace(x=[1,2,3,4]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x | length }}",
@@ -136,7 +137,7 @@ async fn prompt_that_can_not_fit_is_refused_at_once_and_delays_nobody() {
     let of_many = |count: usize| json!(vec![empty.clone(); count]);
     let of_one = |content: String| json!([{"role": "user", "content": content}]);
     for (what, messages) in [
-        ("messages", of_many(90_000)),
+        ("messages", of_many(30_000)),
         ("fewer messages", of_many(4090)),
         ("control tokens", of_one("<|im_end|>".repeat(200_000))),
         ("half of control tokens", of_one("<|im_".repeat(200_000))),
