@@ -86,7 +86,8 @@ impl HttpProvider {
     /// A provider at `endpoint`, called through `http`.
     #[must_use]
     pub fn new(endpoint: Endpoint, http: reqwest::Client) -> Self {
-        let redactor = Arc::new(Redactor::new(endpoint.key.as_ref(), &[&endpoint.name, endpoint.vendor.kind]));
+        let redactor =
+            Arc::new(Redactor::new(endpoint.key.as_ref(), &[&endpoint.name, endpoint.vendor.kind]));
         Self { endpoint: Arc::new(endpoint), http, runs: Arc::default(), ledger: Arc::default(), redactor }
     }
 
