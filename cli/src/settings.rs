@@ -27,6 +27,8 @@ use crate::home::serve::ServerSettings;
 
 /// A day's seconds.
 const DAY: u64 = 24 * 60 * 60;
+/// The least memory that a worker may be given.
+const WORKER_MEMORY_MIN: ByteSize = ByteSize(2_000_000_000);
 
 /// Flags that change settings.
 #[derive(Debug, Default, Clone, Args)]
@@ -365,6 +367,11 @@ impl Settings {
                 "cache.{name} must be {least} to {most}, and is {value}"
             );
         }
+        anyhow::ensure!(
+            node.worker_memory.is_none_or(|size| size.as_u64() == 0 || size >= WORKER_MEMORY_MIN),
+            "node.worker_memory must be at least {WORKER_MEMORY_MIN}, of which a worker reserves 1 GiB when it starts; \
+             or 0 for no limit"
+        );
         anyhow::ensure!(
             self.storage.max_bytes != Some(ByteSize(0)),
             "storage.max_bytes must be more than 0; leave it out for no limit"

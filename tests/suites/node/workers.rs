@@ -4,13 +4,11 @@ use std::{fs, time::Duration};
 
 use hearth_tests::{Setup, eventually, is_running, signal};
 use hearth_wire::ErrorCode;
-use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
     LONG, ask,
     inside::{Gate, Inside, script, short_task},
-    long,
 };
 
 /// What a run is told when its model's worker is this script.
@@ -72,18 +70,6 @@ async fn workers_inherit_no_secrets_and_are_confined() {
     let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
     assert!(status.lines().any(|line| line.split_whitespace().eq(["NoNewPrivs:", "1"])), "{status}");
     ask(&home.client(), &home.model).await;
-    home.stop().await;
-}
-
-#[tokio::test]
-async fn a_worker_beyond_its_memory_limit_ends_alone() {
-    let home = long(&["other"], "worker_memory = '96MB'").start().await;
-    let client = home.client();
-    let body = json!({"model": "other", "input": {"prompt": "Hello!"}});
-    let error = client.post("/v1/generate", &body).await.error(503, "model_load_failed");
-    let message = error["message"].as_str().unwrap();
-    assert!(message.contains("memory"), "{message}");
-    assert_eq!(client.get("/health").await.status, 200);
     home.stop().await;
 }
 
