@@ -118,10 +118,10 @@ async fn hang(settings: &str) {
     says(&error(&mut answered).await, "said nothing for 3 s");
     let noticed = stopped.elapsed();
     assert!(noticed >= Duration::from_secs(2), "after {noticed:?}");
-    silent.next_named("complete").await;
     eventually("the end of the hung process", async || (!is_running(worker)).then_some(())).await;
     let ended = stopped.elapsed();
     assert!(ended < Duration::from_secs(12), "after {ended:?}");
+    silent.next_named("complete").await;
     ask(&client, &home.model).await;
     home.stop().await;
 }
