@@ -103,7 +103,7 @@ fn question(cache: CacheControl) -> Generation {
 
 async fn begin(gateway: &Gateway, caller: &Caller) -> RunStream {
     let run = gateway.generate(caller, RunId::new(), question(CacheControl::Auto));
-    within("the run's beginning", run).await.unwrap()
+    within("the run's beginning", Box::pin(run)).await.unwrap()
 }
 
 /// What the cache had, and what was said, as soon as it is.
@@ -191,7 +191,8 @@ async fn without_memory_there_is_still_the_table() {
     world.says("Hello.");
     ask_to_the_end(&gateway, &world.ada).await;
     let found = hearth_tests::eventually("the answer in the table", async || {
-        let run = gateway.generate(&world.ada, RunId::new(), question(CacheControl::OnlyIfCached)).await;
+        let run = gateway.generate(&world.ada, RunId::new(), question(CacheControl::OnlyIfCached));
+        let run = Box::pin(run).await;
         run.ok().and_then(|run| run.cache)
     });
     assert_eq!(Some(found.await), HIT);

@@ -12,6 +12,10 @@ use crate::{
 
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every task is a text; a box would cost each an allocation"
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// The next turn of a conversation.

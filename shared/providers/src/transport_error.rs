@@ -22,7 +22,7 @@ pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
     }
     let io = causes().filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
     let Some(io) = io.and_then(|io| nested(io).last()) else { return detail };
-    if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+    if io.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) {
         return format!("TLS failed: {detail}");
     }
     let words = match io.kind() {

@@ -101,8 +101,8 @@ async fn a_bad_request_for_a_token_names_the_field() {
 #[tokio::test]
 async fn equal_scopes_count_once() {
     let home = Home::start().await;
-    let made =
-        create(&home, json!({"name": "x", "scopes": vec!["tokens", "generate", "tokens"].repeat(500)})).await;
+    let scopes = ["tokens", "generate", "tokens"].repeat(500);
+    let made = create(&home, json!({"name": "x", "scopes": scopes})).await;
     assert_eq!(made["scopes"], json!(["generate", "tokens"]));
     home.stop().await;
 }

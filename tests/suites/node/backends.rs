@@ -289,6 +289,11 @@ async fn every_processor_gets_a_variant_that_works_on_it() {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a person reads what was chosen, or why nothing was"
+)]
 async fn emulate(processors: &[(&str, &[&str])]) {
     if Command::new("qemu-x86_64").arg("--version").output().is_err() {
         eprintln!("skipped: qemu-x86_64 is not here (Debian's package qemu-user)");

@@ -114,6 +114,7 @@ impl From<io::Error> for Stop {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands an error over")]
 fn engine(error: impl ToString) -> Stop {
     Stop::Engine(error.to_string())
 }

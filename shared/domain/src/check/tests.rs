@@ -24,7 +24,7 @@ fn result(id: Option<&str>) -> Message {
     Message { tool_call_id: id.map(str::to_owned), ..Message::new(Role::Tool, "seen") }
 }
 
-fn kwargs(value: Value) -> serde_json::Map<String, Value> {
+fn kwargs(value: &Value) -> serde_json::Map<String, Value> {
     value.as_object().cloned().unwrap()
 }
 
@@ -65,12 +65,12 @@ fn what_is_impossible_is_named_by_its_field() {
             |t| t.response_format = ResponseFormat::JsonSchema(json!({"const": "x".repeat(128 << 10)})),
             Err(Field::ResponseSchema),
         ),
-        (|t| t.template_kwargs = kwargs(json!({"enable_thinking": false, "depth": [{"a": 1}]})), Ok(())),
-        (|t| t.template_kwargs = kwargs(json!({"messages": []})), Err(Field::TemplateKwargs)),
-        (|t| t.template_kwargs = kwargs(json!({"bos_token": "x"})), Err(Field::TemplateKwargs)),
-        (|t| t.template_kwargs = kwargs(json!({"x": nested(7)})), Ok(())),
-        (|t| t.template_kwargs = kwargs(json!({"x": nested(8)})), Err(Field::TemplateKwargs)),
-        (|t| t.template_kwargs = kwargs(json!({"x": "y".repeat(16 << 10)})), Err(Field::TemplateKwargs)),
+        (|t| t.template_kwargs = kwargs(&json!({"enable_thinking": false, "depth": [{"a": 1}]})), Ok(())),
+        (|t| t.template_kwargs = kwargs(&json!({"messages": []})), Err(Field::TemplateKwargs)),
+        (|t| t.template_kwargs = kwargs(&json!({"bos_token": "x"})), Err(Field::TemplateKwargs)),
+        (|t| t.template_kwargs = kwargs(&json!({"x": nested(7)})), Ok(())),
+        (|t| t.template_kwargs = kwargs(&json!({"x": nested(8)})), Err(Field::TemplateKwargs)),
+        (|t| t.template_kwargs = kwargs(&json!({"x": "y".repeat(16 << 10)})), Err(Field::TemplateKwargs)),
         (|t| t.tool_choice = ToolChoice::None, Ok(())),
         (|t| t.tool_choice = ToolChoice::Required, Err(Field::ToolChoice)),
         (|t| t.tool_choice = ToolChoice::Named("a".into()), Err(Field::ToolChoice)),

@@ -180,7 +180,8 @@ impl Gateway {
             if control == CacheControl::OnlyIfCached {
                 return Err(not_cached("no answers are kept here: the operator hasn't turned the cache on"));
             }
-            return self.begin(caller, id, generation, None).await;
+            // Boxed: the future that resolves candidates is of many kilobytes, and callers hold this one.
+            return Box::pin(self.begin(caller, id, generation, None)).await;
         };
         let found = match (reads, keeps) {
             (true, true) => {
@@ -204,7 +205,7 @@ impl Gateway {
                 cache.count(CacheOutcome::Miss);
                 let asked = generation.model.as_ref().map_or(AUTO, ModelId::as_str).to_owned();
                 let capture = Capture::new(self, key, caller.user, asked, leader);
-                let mut run = self.begin(caller, id, generation, Some(capture)).await?;
+                let mut run = Box::pin(self.begin(caller, id, generation, Some(capture))).await?;
                 run.cache = Some(CacheOutcome::Miss);
                 Ok(run)
             }

@@ -739,7 +739,11 @@ fn unrequested_thoughts_stand_sealed_before_the_calls_that_need_them() {
     ];
     for content in contents(&json!(null), &events) {
         let kinds: Vec<_> = content.as_array().unwrap().iter().map(|block| block["type"].clone()).collect();
-        assert_eq!(kinds, ["text", "redacted_thinking", "redacted_thinking", "redacted_thinking", "tool_use"], "{content}");
+        assert_eq!(
+            kinds,
+            ["text", "redacted_thinking", "redacted_thinking", "redacted_thinking", "tool_use"],
+            "{content}"
+        );
         let turn = serde_json::from_value(json!({"role": "assistant", "content": content})).unwrap();
         let turns: Vec<MessagesTurn> = vec![turn];
         let (message, _) = request::conversation(None, turns).unwrap().remove(0);

@@ -93,7 +93,7 @@ impl Content {
         if self.thoughts.is_empty() { self.text } else { self.thoughts + &self.text }
     }
 
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         self.text.push_str(&other.text);
         self.thoughts.push_str(&other.thoughts);
     }
@@ -153,7 +153,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Content, A::Error> {
         let mut content = Content::default();
         while let Some(part) = parts.next_element()? {
-            content.add(part);
+            content.add(&part);
         }
         Ok(content)
     }
@@ -161,7 +161,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_map<A: MapAccess<'de>>(self, part: A) -> Result<Content, A::Error> {
         let Part { text, thinking } = Part::deserialize(MapAccessDeserializer::new(part))?;
         let mut content = Content { text: String::new(), thoughts: thinking.all() };
-        content.add(text);
+        content.add(&text);
         Ok(content)
     }
 }

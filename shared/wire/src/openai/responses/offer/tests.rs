@@ -9,13 +9,13 @@ use crate::{
     stream::Render as _,
 };
 
-fn request(fields: Value) -> ResponsesRequest {
+fn request(fields: &Value) -> ResponsesRequest {
     let mut body = json!({"model": "auto", "input": "hi"});
     body.as_object_mut().unwrap().append(&mut fields.as_object().unwrap().clone());
     serde_json::from_value(body).unwrap()
 }
 
-fn turn(fields: Value) -> Result<(TextTask, HostedTools), ApiError> {
+fn turn(fields: &Value) -> Result<(TextTask, HostedTools), ApiError> {
     let Turn { generation, .. } = request(fields).into_turn(Vec::new())?;
     let Task::Text(task) = generation.task else { panic!("a response is a text") };
     Ok((task, generation.extra.hosted))
@@ -40,7 +40,7 @@ fn tools() -> Value {
 
 #[test]
 fn namespaces_and_custom_tools_become_functions() {
-    let (task, hosted) = turn(json!({"tools": tools()})).unwrap();
+    let (task, hosted) = turn(&json!({"tools": tools()})).unwrap();
     assert_eq!(names(&task), ["exec_command", "multi_agent_v1__close_agent", "multi_agent_v1__exec"]);
     let custom = &task.tools[2];
     let expected = "Runs.\n\nThe input must follow this lark grammar:\nstart: /.+/";
@@ -56,7 +56,7 @@ fn tools_of_items_are_offered_too() {
         {"type": "additional_tools", "role": "developer", "tools": tools()},
         {"role": "user", "content": "hi"},
     ]);
-    let (task, hosted) = turn(json!({"input": input})).unwrap();
+    let (task, hosted) = turn(&json!({"input": input})).unwrap();
     assert_eq!(names(&task), ["exec_command", "multi_agent_v1__close_agent", "multi_agent_v1__exec"]);
     assert_eq!((hosted.definitions.len(), task.messages.len()), (1, 1));
 }
@@ -71,7 +71,7 @@ fn calls_in_history_have_the_functions_names() {
         {"type": "custom_tool_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "done"}]},
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
     ]);
-    let (task, _) = turn(json!({"input": input, "tools": tools()})).unwrap();
+    let (task, _) = turn(&json!({"input": input, "tools": tools()})).unwrap();
     let calls: Vec<_> = task
         .messages
         .iter()
@@ -111,7 +111,7 @@ fn calls_are_told_in_the_clients_names() {
         vec![RunEventBody::Done { finish_reason: FinishReason::ToolCalls }],
     ];
     let events: Vec<_> = (1..).zip(bodies.concat()).map(|(seq, body)| RunEvent { seq, body }).collect();
-    let mut renderer = request(json!({"tools": tools()})).renderer(RunId::new());
+    let mut renderer = request(&json!({"tools": tools()})).renderer(RunId::new());
     let frames: Vec<Value> = events
         .iter()
         .flat_map(|event| renderer.frames(event))
@@ -168,7 +168,7 @@ fn long_and_odd_names_stay_apart_and_within_limits() {
 
 #[test]
 fn what_needs_a_provider_of_this_dialect_says_so() {
-    let needed = |fields: Value| turn(fields).unwrap().1;
+    let needed = |fields: Value| turn(&fields).unwrap().1;
     let search = || json!([{"type": "web_search"}, {"type": "function", "name": "look"}]);
     assert_eq!(needed(json!({"tools": search()})).needed, None);
     assert_eq!(needed(json!({"tools": search(), "tool_choice": "none"})).needed, None);
@@ -180,14 +180,14 @@ fn what_needs_a_provider_of_this_dialect_says_so() {
     let files = needed(json!({"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}));
     assert_eq!((files.needed.as_deref(), files.choice), (Some("file_search"), None));
     let only = json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]});
-    let (task, hosted) = turn(json!({"tools": search(), "tool_choice": only})).unwrap();
+    let (task, hosted) = turn(&json!({"tools": search(), "tool_choice": only})).unwrap();
     assert_eq!((names(&task).len(), task.tool_choice, hosted.definitions.len()), (0, ToolChoice::Auto, 1));
     assert_eq!(hosted.needed.as_deref(), Some("web_search"));
 }
 
 #[test]
 fn a_search_that_the_client_runs_is_left_out() {
-    let (_, hosted) = turn(json!({"tools": [{"type": "tool_search", "execution": "client"}]})).unwrap();
+    let (_, hosted) = turn(&json!({"tools": [{"type": "tool_search", "execution": "client"}]})).unwrap();
     assert_eq!(hosted, HostedTools::default());
 }
 
@@ -220,14 +220,14 @@ fn tools_whose_calls_cannot_be_passed_on_are_refused() {
         ),
     ];
     for (fields, param) in cases {
-        let error = turn(fields.clone()).map(drop).expect_err(&fields.to_string());
+        let error = turn(&fields).map(drop).expect_err(&fields.to_string());
         assert_eq!(error.param.as_deref(), Some(param), "{fields}: {error}");
     }
 }
 
 #[test]
 fn tools_are_told_again_as_they_were_sent() {
-    let told = json!(request(json!({"tools": tools()})).asked().tools);
+    let told = json!(request(&json!({"tools": tools()})).asked().tools);
     assert_eq!(told[2], tools()[2]);
     assert_eq!(told[1]["tools"][1], tools()[1]["tools"][1]);
     let function = json!({"type": "function", "name": "exec_command", "description": null, "parameters": {"type": "object"}, "strict": false});
