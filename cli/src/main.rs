@@ -74,7 +74,11 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum EngineCommand {
     /// Load a model and carry out runs; the socket to the node is standard input
-    Llama,
+    Llama {
+        /// What it may do, as JSON
+        #[arg(long)]
+        confinement: Option<String>,
+    },
     /// Print the devices of these backends as JSON
     Probe {
         /// A library to load
@@ -192,16 +196,19 @@ async fn dispatch(command: Command, confined: Result<(), String>) -> Result<()> 
             println!("{}", api::document()?);
             Ok(())
         }
-        Command::Engine { command } => engine(command).await,
+        Command::Engine { command } => engine(command, confined).await,
     }
 }
 
-async fn engine(command: EngineCommand) -> Result<()> {
+async fn engine(command: EngineCommand, confined: Result<(), String>) -> Result<()> {
     // A test's models have no vocabulary, of which llama.cpp warns each time.
     let tests = matches!(command, EngineCommand::SelfTest { .. });
     hearth_telemetry::logs::to_supervisor(if tests { "error" } else { "warn" })?;
+    if let Err(reason) = confined {
+        tracing::warn!(reason, "the worker is confined less than it could be");
+    }
     match command {
-        EngineCommand::Llama => Ok(hearth_node::engines::llama::run().await?),
+        EngineCommand::Llama { .. } => Ok(hearth_node::engines::llama::run().await?),
         EngineCommand::Probe { backends } => {
             let probe = hearth_node::engines::probe::look(&backends).map_err(anyhow::Error::msg)?;
             println!("{}", serde_json::to_string(&probe)?);

@@ -345,7 +345,7 @@ impl Settings {
             ("node.load_seconds", node.load_seconds, 1, DAY),
             // A worker says that it lives after each step, at least every half second.
             ("node.stall_seconds", node.stall_seconds, 3, DAY),
-            ("node.context_length", u64::from(node.context_length), 1, 1 << 24),
+            ("node.context_length", node.context_length.map_or(1, u64::from), 1, 1 << 24),
             // A line is 16 KiB at most.
             ("log_max_bytes", self.log_max_bytes.as_u64(), 64 << 10, 1 << 40),
             ("log_max_files", u64::from(self.log_max_files), 1, 1000),

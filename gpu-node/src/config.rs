@@ -1,15 +1,30 @@
 //! How a node is set up.
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use hearth_domain::Modality;
 
 use crate::{
-    backends::Selector, catalog::ModelFile, frames::LoadSpec, memory, scheduler::Limits, storage::Policy,
+    backends::Selector,
+    catalog::ModelFile,
+    confine::Confinement,
+    context::{self, AUTOMATIC_MIN},
+    frames::LoadSpec,
+    memory,
+    scheduler::Limits,
+    storage::Policy,
 };
 
 /// The folder of kept prompts and answers, in the model folder.
 const PREFIXES: &str = ".prefixes";
+/// What a worker may have beside twice its model's need, in bytes: threads' stacks, the allocator's reserve, prompts
+/// and grammars. Most of it is reserved and never used.
+const WORKER_MEMORY_SPARE: u64 = 4 << 30;
 /// The file of backends' test results, in the model folder unless the settings say otherwise.
 const BACKENDS: &str = "backends.json";
 
@@ -114,8 +129,9 @@ impl NodeConfig {
             path: file.path.clone(),
             // Known when a worker is started.
             backends: Vec::new(),
-            context_length: file.context_length.map_or(most, |n| n.min(most)).max(1),
-            slots: u32::try_from(self.limits.slots).unwrap_or(u32::MAX),
+            context_length,
+            context_length_min: if automatic { context_length.min(AUTOMATIC_MIN) } else { context_length },
+            slots,
             threads: self.threads,
             gpu_layers: self.gpu_layers,
             saved_prefix_bytes: self.saved_prefix_bytes,
@@ -126,11 +142,13 @@ impl NodeConfig {
 }
 
 impl NodeConfig {
-    /// What the worker of the model in `file` may do, which is expected to take `need` bytes.
+    /// What the worker of the model in `file` may do, which loads `spec` and is expected to take `need` bytes.
     #[must_use]
-    pub fn confinement(&self, file: &ModelFile, need: Option<u64>) -> Confinement {
-        let folder = self.prefixes_on_disk.then(|| self.prefix_folder(file));
-        let mut confinement = Confinement::for_model(&file.path, folder.as_deref());
+    pub fn confinement(&self, file: &ModelFile, spec: &LoadSpec, need: Option<u64>) -> Confinement {
+        let mut confinement = Confinement::for_model(&file.path, spec.prefix_folder.as_deref());
+        confinement
+            .reads
+            .extend(spec.backends.iter().filter_map(|library| library.parent()).map(Path::to_owned));
         // The drivers of GPUs map far more than they use, and open files of their own.
         let processor_alone = !cfg!(any(feature = "cuda", feature = "metal", feature = "vulkan"));
         let by_need = need.filter(|_| processor_alone).map(|bytes| {

@@ -20,6 +20,7 @@ pub mod backends;
 pub mod catalog;
 pub mod config;
 pub mod confine;
+pub mod context;
 pub mod engines;
 pub mod frames;
 pub mod gguf;

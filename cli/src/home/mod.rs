@@ -22,6 +22,7 @@ use hearth_http::{
 };
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
+use hearth_telemetry::logs::LogLimits;
 use hearth_wire::node::BackendState;
 use tokio::task::JoinHandle;
 

@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     io,
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
-    path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -185,24 +184,6 @@ impl Watch {
     }
 }
 
-/// How a process ended, in words for clients. What it wrote to its standard error has paths of this machine and
-/// the native library's own words: that is in the node's log alone, and only a lack of memory is recognised in it.
-fn describe_end(status: io::Result<ExitStatus>, last_words: &str) -> String {
-    match status {
-        Ok(_) if OUT_OF_MEMORY.iter().any(|words| last_words.contains(words)) => {
-            "its process ran out of memory".to_owned()
-        }
-        Ok(status) => format!("its process ended: {status}"),
-        Err(error) => {
-            tracing::error!(%error, "a worker's end can't be learnt");
-            "its process was lost".to_owned()
-        }
-    }
-}
-
-/// What Rust's and C++'s allocators write before they abort.
-const OUT_OF_MEMORY: [&str; 2] = ["memory allocation of", "std::bad_alloc"];
-
 type Words = Mutex<VecDeque<String>>;
 
 /// Logs what the process writes to its standard error, and keeps the last of it.
@@ -251,29 +232,5 @@ mod tests {
             assert_eq!(ran_out_of_memory(&words), out, "{line}");
         }
         assert!(out_of_memory(Some(2 << 30)).contains("2.0 GiB"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::process::ExitStatusExt as _;
-
-    use super::*;
-
-    #[test]
-    fn end_of_a_worker_is_told_without_its_own_words() {
-        let aborted = || Ok(ExitStatus::from_raw(6));
-        for (words, told) in [
-            (
-                "/home/me/.cargo/registry/src/llama.cpp/ggml.c:1: GGML_ASSERT failed",
-                "its process ended: signal: 6",
-            ),
-            ("", "its process ended: signal: 6"),
-            ("memory allocation of 17179869184 bytes failed", "its process ran out of memory"),
-            ("terminate called / what():  std::bad_alloc", "its process ran out of memory"),
-        ] {
-            let how = describe_end(aborted(), words);
-            assert!(how.starts_with(told) && !how.contains(".cargo"), "{how}");
-        }
     }
 }

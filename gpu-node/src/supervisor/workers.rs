@@ -41,8 +41,13 @@ impl Actor {
                 return Err("its file is gone".to_owned());
             }
             let spec = LoadSpec { backends: libraries, ..self.config.load_spec(&file) };
-            Worker::spawn(&self.config.executable, model, spec, epoch, self.inbox.clone())
-                .map_err(|error| format!("a worker can't be started: {error}"))
+            let need = self.models.need(model, &self.config);
+            let confinement = self.config.confinement(&file, &spec, need);
+            let spawned = Worker::spawn(&self.config, &confinement, model, spec, epoch, self.inbox.clone());
+            spawned.map_err(|error| {
+                tracing::error!(model, %error, "no worker can be started");
+                format!("a worker can't be started: {}; the node's log has more", error.kind())
+            })
         });
         let process = self.models.process(model);
         process.saved_prefix_bytes = 0;
@@ -176,19 +181,19 @@ impl Actor {
 
     /// A worker ended by itself, or is to end because it hangs.
     fn crashed(&mut self, model: &str, how: &str, signal: Option<i32>) {
-        if let Some(signal) = signal {
+        let probing = std::mem::take(&mut self.models.process(model).probing);
+        if let Some(signal) = signal.filter(|_| !probing) {
             self.suspect_backends(signal);
         }
         let process = self.models.process(model);
         metrics::crashed();
         tracing::error!(model, how, "a worker crashed");
         let loading = process.loading.take().is_some();
-        let probing = std::mem::take(&mut process.probing);
         let how = if probing { TEMPLATE_TOO_LARGE } else { how };
         process.worker.take().into_iter().for_each(Worker::kill);
         let quarantined = process.crashed(how);
         if loading {
-            if self.wait_after_crash(model, how) {
+            if !probing && self.wait_after_crash(model, how) {
                 return;
             }
             // A file that kills its worker while it is read would do so again.

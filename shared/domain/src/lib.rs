@@ -53,7 +53,7 @@ pub use model::{Capability, Modality, Model, ModelSource, RuntimeState};
 pub use model_family::modality_of;
 pub use money::{Cost, Rate};
 pub use reasoning::{Reasoning, ReasoningEffort};
-pub use response_format::{ResponseFormat, SchemaLabel};
+pub use response_format::{Enforcement, ResponseFormat, SchemaLabel, Structured};
 pub use route::{Route, SelectionMode, Strategy};
 pub use run::{FinishReason, Run, RunState, Usage};
 pub use sampling::Sampling;

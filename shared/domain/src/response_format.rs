@@ -16,6 +16,35 @@ pub enum ResponseFormat {
     JsonSchema(Value),
 }
 
+/// How an answer's JSON Schema was enforced, and whether the answer fits it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Structured {
+    /// What held the answer to the schema.
+    pub enforced: Enforcement,
+    /// The keywords of the schema that the grammar doesn't enforce, wholly or at some place; only the check at the
+    /// end does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relaxed: Vec<String>,
+    /// Whether the answer fits the whole schema.
+    pub valid: bool,
+    /// How many answers were generated until this one.
+    pub attempts: u32,
+    /// The first reasons why it doesn't fit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
+/// What holds an answer to its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Enforcement {
+    /// A grammar allows no other tokens.
+    #[serde(rename = "grammar")]
+    Grammar,
+    /// A grammar does in part, and the answer is checked at its end.
+    #[serde(rename = "grammar+validated")]
+    GrammarAndValidated,
+}
+
 /// What a client says of its JSON Schema beside the schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

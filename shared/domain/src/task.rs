@@ -63,6 +63,9 @@ pub struct TextTask {
     /// How much to think before the answer, where the model can; absent: as it does by itself.
     #[serde(default)]
     pub reasoning: Option<ReasoningEffort>,
+    /// Values for the chat template of a local model, by the names that it knows, such as `enable_thinking`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub template_kwargs: Map<String, Value>,
     /// A prompt that is no conversation: it is given to the model as it is, in place of `messages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawPrompt>,
@@ -99,6 +102,7 @@ impl TextTask {
             choices: 1,
             top_logprobs: None,
             reasoning: None,
+            template_kwargs: Map::new(),
             raw: None,
         }
     }

@@ -223,8 +223,8 @@ impl Provider for Keeping {
         self.provider.credits()
     }
 
-    fn client_dialect(&self) -> Option<ClientDialect> {
-        self.provider.client_dialect()
+    fn speaks(&self, client: ClientDialect) -> bool {
+        self.provider.speaks(client)
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {

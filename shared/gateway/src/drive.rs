@@ -23,6 +23,7 @@ use crate::{
     Caller, Gateway,
     cache::Capture,
     circuit_breaker::Permit,
+    driving::catch_panic,
     load,
     record::{Recording, behind::RECORD},
     resolve::{Candidate, may_fall_back},

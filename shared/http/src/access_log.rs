@@ -17,8 +17,11 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let id = RequestId(RunId::new());
     request.extensions_mut().insert(id);
     let method = method_label(request.method());
-    // The route, and never the path: ids and queries aren't for logs and labels.
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    // The route, and not the path: ids and queries aren't for logs and labels. A path that no route has is logged, as
+    // far as it can be: it is how a wrong base URL is seen.
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let path = route.is_none().then(|| no_route::loggable(request.uri().path()));
+    let route = route.unwrap_or_else(|| "none".to_owned());
     let began = Instant::now();
     let mut response = error::write_envelope(next.run(request).await, id);
     if let Some(value) = id.header() {

@@ -51,9 +51,10 @@ fn body_of(error: &ApiError, shape: ErrorShape, id: RequestId) -> Vec<u8> {
     body.unwrap_or_default()
 }
 
-/// The seconds to wait before the same request: as long as the error says, else a second for a queue, which moves.
+/// The seconds to wait before the same request: as long as the error says, else a second for what moves by itself, as
+/// a queue does.
 fn retry_after(error: &ApiError) -> Option<HeaderValue> {
-    let moves = matches!(error.code, ErrorCode::QueueFull | ErrorCode::RateLimited);
+    let moves = matches!(error.code, ErrorCode::QueueFull | ErrorCode::RateLimited | ErrorCode::Overloaded);
     error.retry_after_seconds().or(moves.then_some(1)).map(HeaderValue::from)
 }
 

@@ -17,6 +17,7 @@ pub mod form;
 pub mod head;
 mod json_size;
 pub mod lambda;
+mod no_route;
 pub mod paced_body;
 pub mod public_url;
 pub mod queue;

@@ -85,10 +85,7 @@ fn cors() -> CorsLayer {
         .max_age(std::time::Duration::from_secs(3600))
 }
 
-async fn no_route() -> HttpError {
-    HttpError(ApiError::new(ErrorCode::NotFound, "there is no such route; GET /openapi.json lists them"))
-}
-
+/// The envelope says what is wrong; the status stays 405.
 async fn wrong_method() -> Response {
     let message = "this route doesn't take this method; GET /openapi.json lists the routes";
     let mut response = HttpError(ApiError::new(ErrorCode::NotFound, message)).into_response();

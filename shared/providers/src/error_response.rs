@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures::StreamExt as _;
 use hearth_wire::{ApiError, ErrorCode};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Endpoint, retry_after};
+use crate::{Endpoint, decompress, retry_after};
 
 /// How many characters of the provider's message the error has.
 const MESSAGE_MAX_CHARS: usize = 500;
@@ -31,9 +32,10 @@ pub(crate) async fn read(endpoint: &Endpoint, response: Response) -> ApiError {
 }
 
 /// The beginning of the body, as far as it comes within `limit`.
-async fn read_body(mut response: Response, limit: Duration) -> Vec<u8> {
+async fn read_body(response: Response, limit: Duration) -> Vec<u8> {
     let (mut body, deadline) = (Vec::new(), Instant::now() + limit);
-    while let Ok(Ok(Some(piece))) = timeout_at(deadline, response.chunk()).await {
+    let Ok(mut pieces) = decompress::body_of(response) else { return body };
+    while let Ok(Some(Ok(piece))) = timeout_at(deadline, pieces.next()).await {
         let room = BODY_MAX_BYTES - body.len();
         body.extend_from_slice(piece.get(..room).unwrap_or(&piece));
         if body.len() == BODY_MAX_BYTES {

@@ -8,9 +8,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
-use hearth_domain::{Credits, Modality, RunId, Secret, Task, TextTask, Timestamp};
+use futures::StreamExt as _;
+use hearth_domain::{ClientDialect, Credits, Modality, RunId, Secret, Task, TextTask, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::{
     Request, RequestBuilder, Response,
@@ -21,11 +20,12 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Call, EventStream, Provider,
     credits::{Found, Ledger},
-    dialect::{self, Decoder, Dialect, Frame},
-    error_response,
-    framing::FrameStream,
-    media,
+    decompress::{self, BodyStream},
+    dialect::{self, Decoder, Dialect},
+    error_response, media,
+    reader::AnswerReader,
     redact::Redactor,
+    rules::{self, Prepared, Restore},
     sigv4, transport_error,
     url_path::check_model_name,
     vendor::{Auth, Vendor},
@@ -240,9 +240,9 @@ struct StreamedAnswer {
 }
 
 impl StreamedAnswer {
-    fn new(response: Response, endpoint: Arc<Endpoint>) -> Result<Self, ApiError> {
+    fn new(response: Response, decoder: Box<dyn Decoder>, endpoint: Arc<Endpoint>) -> Result<Self, ApiError> {
         let deadline = Instant::now() + endpoint.timeouts.whole;
-        let reader = AnswerReader::new(endpoint.dialect);
+        let reader = AnswerReader::with_decoder(endpoint.dialect.framing(), decoder);
         Ok(Self { body: decompress::body_of(response)?, reader, endpoint, deadline })
     }
 
@@ -258,7 +258,7 @@ impl StreamedAnswer {
             Ok(Some(Err(error))) => {
                 let reason = transport_error::reason(&error);
                 tracing::warn!(provider = name, reason, "a provider's stream broke off");
-                Err(dialect::broken_off())
+                dialect::broken_off()
             }
             Err(_) if limit == self.deadline => {
                 late(name, &format!("didn't end its answer within {} s", whole.as_secs()))
@@ -284,8 +284,8 @@ impl Provider for HttpProvider {
         Some(self.ledger.credits(Timestamp::now()))
     }
 
-    fn client_dialect(&self) -> Option<ClientDialect> {
-        self.endpoint.dialect.client_dialect()
+    fn speaks(&self, client: ClientDialect) -> bool {
+        self.endpoint.dialect.is_spoken_by(client)
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
@@ -309,13 +309,15 @@ impl HttpProvider {
         if !self.endpoint.vendor.media.text {
             return Err(media::makes_none(&self.endpoint, Modality::Text));
         }
-        let body = dialect.body(&call, task)?;
+        let (body, restore) = self.body(&call, task)?;
         // OpenRouter's models of this name cost nothing, whatever the credit.
         let costs = !call.model.as_str().ends_with(":free");
         let mut request = self.request(&dialect.path(call.model.as_str())?, &body)?;
         request.headers_mut().extend(dialect.headers(&call));
         let response = self.answered(request, self.endpoint.timeouts.first_byte, costs).await?;
-        Ok(self.clone().follow(call.run, response, dialect.decoder()))
+        let decoder = restore.wrap(dialect.decoder());
+        let answer = StreamedAnswer::new(response, decoder, Arc::clone(&self.endpoint))?;
+        Ok(self.clone().follow(call.run, answer))
     }
 }
 

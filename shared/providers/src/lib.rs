@@ -12,13 +12,15 @@ mod defaults;
 pub mod dialect;
 pub mod discovery;
 mod error_response;
-mod framing;
+pub mod framing;
 pub mod http;
 mod lenient;
 pub mod media;
 pub mod node;
+pub mod reader;
 mod redact;
 mod retry_after;
+mod rules;
 mod sigv4;
 mod transport_error;
 mod url_path;
@@ -66,9 +68,9 @@ pub trait Provider: Debug + Send + Sync {
         None
     }
 
-    /// The dialect of clients that it speaks itself, if there is one.
-    fn client_dialect(&self) -> Option<ClientDialect> {
-        None
+    /// Whether it speaks the dialect of these clients itself.
+    fn speaks(&self, _client: ClientDialect) -> bool {
+        false
     }
 
     /// Begins a generation. An error here, or as the stream's first event, has cost nothing yet, so

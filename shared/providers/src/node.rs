@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
-use hearth_domain::{ClientDialect, Extra, Generation, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
+use hearth_domain::{ClientDialect, Extra, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     node::{NodeCancelled, NodeModelCommand, NodeRun, NodeStatus},
@@ -17,7 +17,9 @@ use hearth_wire::{
 use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Call, EventStream, Provider, config::LOCAL, transport_error};
+use crate::{
+    Call, EventStream, Provider, config::LOCAL, framing::SseReader, rules::local_task, transport_error,
+};
 pub use local::LocalNode;
 
 /// How long a node may take to answer a question.
@@ -224,11 +226,10 @@ impl Provider for NodeLink {
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
-        hosted::refuse(&call.generation.extra.hosted)?;
         let run = NodeRun {
             run: call.run,
             model: call.model.to_string(),
-            task: local_task(&call)?,
+            task: task(&call)?,
             priority: call.generation.priority,
             whole: call.generation.whole,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
@@ -246,16 +247,19 @@ impl Provider for NodeLink {
 
 /// What the node is asked for. A client of Anthropic's dialect that doesn't say `thinking` wants none: its limit of
 /// tokens is for the answer.
-fn task(generation: &Generation) -> Task {
-    let mut task = generation.task.clone();
-    let Extra { dialect, fields, .. } = &generation.extra;
+///
+/// # Errors
+/// `invalid_request` for what no node can do.
+fn task(call: &Call) -> Result<Task, ApiError> {
+    let mut task = local_task(call)?;
+    let Extra { dialect, fields, .. } = &call.generation.extra;
     if let Task::Text(text) = &mut task
         && *dialect == ClientDialect::Anthropic
         && !fields.contains_key("thinking")
     {
         text.reasoning.get_or_insert(ReasoningEffort::None);
     }
-    task
+    Ok(task)
 }
 
 async fn within<T>(

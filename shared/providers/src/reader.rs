@@ -7,7 +7,7 @@ use hearth_wire::{ApiError, RunEventBody};
 
 use crate::{
     dialect::{Decoder, Dialect, Frame, unreadable},
-    framing::{FrameReader, OwnedFrame},
+    framing::{FrameReader, Framing, OwnedFrame},
 };
 
 #[cfg(test)]
@@ -38,9 +38,15 @@ impl AnswerReader {
     /// A reader of an answer in `dialect`, before its first byte.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {
+        Self::with_decoder(dialect.framing(), dialect.decoder())
+    }
+
+    /// A reader of an answer whose frames `decoder` reads.
+    #[must_use]
+    pub fn with_decoder(framing: Framing, decoder: Box<dyn Decoder>) -> Self {
         Self {
-            frames: FrameReader::new(dialect.framing()),
-            decoder: dialect.decoder(),
+            frames: FrameReader::new(framing),
+            decoder,
             size: AnswerSize::default(),
             body_bytes: 0,
             ended: false,

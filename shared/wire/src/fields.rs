@@ -10,7 +10,7 @@ use crate::{anthropic, native, openai};
 pub fn field_name(dialect: ClientDialect, field: Field) -> String {
     match dialect {
         ClientDialect::Native => native::generate::param(field, 0),
-        ClientDialect::OpenAiResponses => openai::responses::param(field, 0, &[]),
+        ClientDialect::OpenAiResponses => openai::responses::param(field, 0, &[], &[]),
         ClientDialect::Anthropic => anthropic::param(field, &[], &[]),
         ClientDialect::OpenAiCompletions => openai::completions::param(field).to_owned(),
         ClientDialect::OpenAiChat | ClientDialect::OpenAiEmbeddings | ClientDialect::OpenAiImages => {

@@ -18,6 +18,7 @@ pub mod native;
 pub mod node;
 pub mod openai;
 mod parts;
+mod passed_on;
 pub mod stream;
 pub mod structured;
 pub mod vector;

@@ -104,9 +104,7 @@ fn against(
     let file = models.join(embedding.file_name().context("a model is a file")?);
     fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
     let settings = data.join("sdk.toml");
-    let played =
-        format!("[providers.played]\nkind = \"openai_compatible\"\nbase_url = \"http://{vendor}/v1\"\n");
-    fs::write(&settings, played).with_context(|| format!("cannot write {}", settings.display()))?;
+    fs::write(&settings, played(vendor)).with_context(|| format!("cannot write {}", settings.display()))?;
     let mut hearth = workspace.command(workspace.binary("dev", "hearth"));
     hearth.arg("up").arg("--config").arg(&settings).arg("--data").arg(data).args(["--port", "0", "--json"]);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;

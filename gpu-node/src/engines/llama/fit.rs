@@ -119,6 +119,7 @@ mod tests {
     fn context_is_halved_until_it_fits() {
         let spec = |context_length, context_length_min| LoadSpec {
             path: "m.gguf".into(),
+            backends: Vec::new(),
             context_length,
             context_length_min,
             slots: 1,

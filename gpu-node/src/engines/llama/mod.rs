@@ -6,9 +6,11 @@
 //! closes the supervisor is gone, and the process ends, whatever the other side is doing.
 
 mod answer;
+mod attempt;
 pub(crate) mod backend;
 mod cache;
 mod candidates;
+mod context;
 mod embed;
 mod fit;
 mod grammar;
@@ -38,7 +40,12 @@ use std::{
     collections::HashMap,
     os::{fd::AsFd as _, unix::net::UnixStream as StdUnixStream},
     path::PathBuf,
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
 };
 
 use hearth_domain::{FinishReason, RunId, Usage};
@@ -183,11 +190,12 @@ impl Desk {
             }
             Command::Cancel { run } => self.send(Work::Cancel(run)),
             Command::Run { run, task, whole } => {
-                self.preparing.insert(run);
+                let preparation = Preparation::counted_in(&self.progress);
+                self.preparing.insert(run, preparation.clone());
                 let (preparer, prepared) = (Arc::clone(&self.preparer), self.prepared.clone());
                 // A long prompt, or a large schema, delays nobody else.
                 tokio::task::spawn_blocking(move || {
-                    let _ = prepared.send((run, preparer.prepare(run, *task, whole)));
+                    let _ = prepared.send((run, preparer.prepare(run, *task, whole, &preparation)));
                 });
             }
         }

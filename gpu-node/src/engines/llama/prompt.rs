@@ -3,20 +3,25 @@
 use std::{borrow::Cow, sync::Arc};
 
 use hearth_domain::{
-    EmbeddingInput, EmbeddingTask, RawPrompt, RunId, Sampling, Task, TextTask, Tool, ToolChoice,
+    Capability, EmbeddingInput, EmbeddingTask, RawPrompt, Role, RunId, Sampling, Task, TextTask, Tool,
+    ToolChoice,
 };
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_wire::ApiError;
 use llama_cpp_2::{model::LlamaModel, token::LlamaToken};
 
 use super::{
+    context::Context,
     embed::EmbedJob,
     grammar::{self, Grammars, SharedMatcher, Structure},
     load::Loaded,
     prefixes::Token,
+    preparation::{Cancelled, Preparation},
+    shield::Shield,
     slot::Markers,
-    template::ChatTemplate,
+    template::{Abilities, ChatTemplate, Rendering},
     thoughts::Thoughts,
     thread::Work,
+    tokenizer::{Tokenizer, Untokenized},
     tools::ToolFormat,
     vocabulary::Vocabulary,
 };
@@ -81,14 +86,6 @@ pub(super) struct Preparer {
     parses_special: bool,
 }
 
-/// How much a run may have, and what says so.
-#[derive(Debug, Clone, Copy)]
-struct Context {
-    length: u32,
-    /// The context that the model was made for.
-    trained: Option<u32>,
-}
-
 impl Preparer {
     /// `abilities` are what the model's template was found to take.
     pub(super) fn new(loaded: &Loaded, spec: &LoadSpec, abilities: Abilities) -> Result<Self, String> {
@@ -111,11 +108,31 @@ impl Preparer {
         })
     }
 
-    /// What the engine needs for a run, or why it can't be.
-    pub(super) fn prepare(&self, run: RunId, task: Task, whole: bool) -> Result<Work, ApiError> {
+    /// What the model can do beside text, as far as its template tells.
+    pub(super) fn capabilities(&self) -> Option<Vec<Capability>> {
+        let thinks = self.template.marks_thoughts() || self.template.abilities().thinking;
+        let found = [(self.template.shows_tools(), Capability::Tools), (thinks, Capability::Reasoning)];
+        let found = found.into_iter().filter(|(there, _)| *there).map(|(_, capability)| capability);
+        (!self.embeds).then(|| found.collect())
+    }
+
+    /// What the engine needs for a run, or why it can't be. The work is bounded by the request's size and the
+    /// context's, and ends early when the run is cancelled.
+    pub(super) fn prepare(
+        &self,
+        run: RunId,
+        task: Task,
+        whole: bool,
+        preparation: &Preparation,
+    ) -> Result<Work, ApiError> {
+        preparation.step()?;
         match task {
-            Task::Text(task) if !self.embeds => Ok(Work::Admit(Box::new(self.text(run, task, whole)?))),
-            Task::Embedding(task) if self.embeds => Ok(Work::Embed(self.embedding(run, task)?)),
+            Task::Text(task) if !self.embeds => {
+                Ok(Work::Admit(Box::new(self.text(run, task, whole, preparation)?)))
+            }
+            Task::Embedding(task) if self.embeds => {
+                Ok(Work::Embed(self.embedding(run, task, preparation)?))
+            }
             Task::Text(_) => Err(ApiError::invalid("model", "this model gives embeddings, and no text")),
             Task::Embedding(_) => {
                 Err(ApiError::invalid("model", "this model gives text; ask an embedding model"))
@@ -126,21 +143,23 @@ impl Preparer {
         }
     }
 
-    fn text(&self, run: RunId, task: TextTask, whole: bool) -> Result<Admission, ApiError> {
+    fn text(
+        &self,
+        run: RunId,
+        task: TextTask,
+        whole: bool,
+        preparation: &Preparation,
+    ) -> Result<Admission, ApiError> {
+        self.check_size(&task)?;
         let offered = if task.tool_choice == ToolChoice::None { Vec::new() } else { task.tools.clone() };
-        let (prompt, text) = match &task.raw {
-            Some(raw) => (self.raw(raw)?, None),
+        let (prompt, end) = match &task.raw {
+            Some(raw) => (self.raw(raw, preparation)?, None),
             None => {
-                let text = self.template.render(&task.messages, &offered, task.reasoning)?;
-                let add_special = !self.template.begins_with_bos(&text);
-                (self.model.vocab().tokenize(text.as_bytes(), add_special, true), Some(text))
+                let (prompt, end) = self.prompt(&task, !offered.is_empty(), preparation)?;
+                (prompt, Some(end))
             }
         };
-        if prompt.is_empty() {
-            return Err(super::invalid_prompt("the conversation gives an empty prompt"));
-        }
-        // One place is kept for the first token of the answer.
-        self.check_length(prompt.len(), 1, "messages")?;
+        preparation.step()?;
         let format = self.template.tool_format();
         let compiled = self.grammars.of(&self.model, &self.vocabulary, format, &task)?;
         // Harmony marks prose too, so it is always read.
@@ -155,8 +174,9 @@ impl Preparer {
         let thinks = compiled.is_none() && (self.template.marks_thoughts() || format == ToolFormat::Harmony);
         Ok(Admission {
             run,
-            thinks_after: text.filter(|_| thinks),
-            prompt: prompt.into_iter().map(|token| token.0).collect(),
+            grammar_param: grammar::param(&task),
+            thinks_after: end.filter(|_| thinks),
+            prompt: prompt.into(),
             sampling: task.sampling,
             choices: task.choices.max(1),
             top_logprobs: task.top_logprobs,
@@ -167,11 +187,70 @@ impl Preparer {
         })
     }
 
+    /// The prompt's tokens, and the end of its text.
+    fn prompt(
+        &self,
+        task: &TextTask,
+        with_tools: bool,
+        preparation: &Preparation,
+    ) -> Result<(Vec<Token>, String), ApiError> {
+        let (mut shielded, mut mark) = (Cow::Borrowed(task), None);
+        if !self.parses_special {
+            let shield = Shield::for_task(&self.tokenizer.special, self.template.tool_format(), task);
+            shield.task(shielded.to_mut());
+            mark = Some(shield.mark());
+        }
+        let text = self.template.render(&Rendering {
+            messages: &shielded.messages,
+            tools: if with_tools { &shielded.tools } else { &[] },
+            effort: task.reasoning,
+            kwargs: Some(&shielded.template_kwargs),
+        })?;
+        preparation.step()?;
+        let begin = !self.template.begins_with_bos(&text);
+        // One place is kept for the first token of the answer.
+        let most = (self.context.length as usize).saturating_sub(1);
+        let tokens = self.tokenizer.prompt(&text, mark, begin, most, preparation);
+        let tokens = tokens.map_err(|why| self.refuse(why, "messages"))?;
+        if tokens.is_empty() {
+            return Err(super::invalid_prompt("the conversation gives an empty prompt"));
+        }
+        let end = &text[text.ceil_char_boundary(text.len().saturating_sub(PROMPT_END_BYTES))..];
+        Ok((tokens, end.chars().filter(|c| Some(*c) != mark).collect()))
+    }
+
+    /// Refuses what can't fit before anything is done with it: a token has so many bytes at most, and a message
+    /// has one token at least. Thoughts of earlier turns don't count, as templates leave them out.
+    fn check_size(&self, task: &TextTask) -> Result<(), ApiError> {
+        if let Some(RawPrompt::Infill { prefix, suffix }) = &task.raw {
+            let least = self.tokenizer.least_tokens(prefix.len().saturating_add(suffix.len()));
+            return match least >= self.context.length as usize {
+                true => Err(self.refuse(Untokenized::TooMany(least), "prompt")),
+                false => Ok(()),
+            };
+        }
+        let said = task.messages.iter().filter(|message| message.role != Role::Assistant);
+        let bytes = said.fold(0, |sum: usize, message| sum.saturating_add(message.content.trim().len()));
+        let least = self.tokenizer.least_tokens(bytes).max(task.messages.len());
+        if least >= self.context.length as usize {
+            return Err(self.refuse(Untokenized::TooMany(least), "messages"));
+        }
+        Ok(())
+    }
+
     /// The tokens of a prompt that is no conversation. Fill-in-the-middle has the order of llama.cpp's own `/infill`:
     /// the mark of the prefix, the prefix, the mark of the suffix, the suffix, and the mark where the model goes on.
-    fn raw(&self, prompt: &RawPrompt) -> Result<Vec<LlamaToken>, ApiError> {
+    fn raw(&self, prompt: &RawPrompt, preparation: &Preparation) -> Result<Vec<Token>, ApiError> {
+        // One place is kept for the first token of the answer.
+        let most = (self.context.length as usize).saturating_sub(1);
         let (prefix, suffix) = match prompt {
-            RawPrompt::Tokens(tokens) => return self.known(tokens.clone(), "prompt"),
+            RawPrompt::Tokens(tokens) if tokens.len() > most => {
+                return Err(self.refuse(Untokenized::TooMany(tokens.len()), "prompt"));
+            }
+            RawPrompt::Tokens(tokens) => {
+                let tokens = self.known(tokens.clone(), "prompt")?;
+                return Ok(tokens.into_iter().map(|token| token.0).collect());
+            }
             RawPrompt::Infill { prefix, suffix } => (prefix, suffix),
         };
         let vocab = self.model.vocab();
@@ -181,19 +260,30 @@ impl Preparer {
                            leave suffix out, or name a model that has them";
             return Err(ApiError::invalid("suffix", message));
         }
-        let [before, behind, middle] = marks;
-        let text = |text: &str| vocab.tokenize(text.as_bytes(), false, false);
+        let [before, behind, middle] = marks.map(|mark| mark.0);
+        let text = |text: &str, at: &str| {
+            let tokens = self.tokenizer.fragment(text, most, preparation);
+            tokens.map_err(|why| self.refuse(why, at))
+        };
         let mut tokens = Vec::new();
-        tokens.extend(vocab.should_add_bos().then(|| vocab.bos()));
+        tokens.extend(vocab.should_add_bos().then(|| vocab.bos().0));
         tokens.push(before);
-        tokens.extend(text(prefix));
+        tokens.extend(text(prefix, "prompt")?);
         tokens.push(behind);
-        tokens.extend(text(suffix));
+        tokens.extend(text(suffix, "suffix")?);
         tokens.push(middle);
+        if tokens.len() > most {
+            return Err(self.refuse(Untokenized::TooMany(tokens.len()), "prompt"));
+        }
         Ok(tokens)
     }
 
-    fn embedding(&self, run: RunId, task: EmbeddingTask) -> Result<EmbedJob, ApiError> {
+    fn embedding(
+        &self,
+        run: RunId,
+        task: EmbeddingTask,
+        preparation: &Preparation,
+    ) -> Result<EmbedJob, ApiError> {
         let mut inputs = Vec::with_capacity(task.inputs.len());
         for (index, input) in task.inputs.into_iter().enumerate() {
             preparation.step()?;
@@ -240,41 +330,6 @@ impl Preparer {
             Untokenized::Cancelled => Cancelled.into(),
             Untokenized::TooMany(tokens) => self.context.exceeded(tokens, at),
         }
-    }
-}
-
-impl Context {
-    /// A text of at least so many tokens doesn't fit.
-    fn exceeded(self, tokens: usize, at: &str) -> ApiError {
-        let length = self.length;
-        let larger = self.trained.filter(|trained| *trained > length);
-        let more = match larger {
-            Some(trained) => format!(
-                ", or set node.context_length higher than {length}: the model was made for up to {trained}"
-            ),
-            None => "; the model was made for no more".to_owned(),
-        };
-        let message =
-            format!("the text has {tokens} tokens or more, and the context holds {length}; shorten it{more}");
-        let error = ApiError::new(ErrorCode::ContextLengthExceeded, message).at(at);
-        let error = error.with("prompt_tokens", tokens).with("context_length", length);
-        error.with("setting", "node.context_length").with("model_context_length", self.trained)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn too_long_a_text_is_told_with_the_setting_that_bounds_it() {
-        let error = Context { length: 4096, trained: Some(32_768) }.exceeded(5000, "messages");
-        assert_eq!(error.code, ErrorCode::ContextLengthExceeded);
-        for word in ["5000 tokens", "holds 4096", "node.context_length", "32768"] {
-            assert!(error.message.contains(word), "{}", error.message);
-        }
-        let error = Context { length: 4096, trained: Some(4096) }.exceeded(5000, "messages");
-        assert!(error.message.ends_with("made for no more"), "{}", error.message);
     }
 }
 

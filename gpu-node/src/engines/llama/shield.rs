@@ -1,5 +1,5 @@
 //! What a client writes is text: its control tokens are marked before the template is rendered, so that they are
-//! none in the prompt. Decision 29 says how.
+//! none in the prompt. Decision 37 says how.
 
 use std::{borrow::Cow, collections::HashSet};
 

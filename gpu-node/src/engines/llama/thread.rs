@@ -13,6 +13,7 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::{
     attempt::Finished,
+    backend,
     embed::{self, EmbedJob},
     fit,
     load::{self, BATCH},
@@ -92,7 +93,7 @@ fn load_and_step(
 ) -> Result<(), String> {
     let header = Header::read(&spec.path).map_err(|error| error.to_string())?;
     let abilities = template_probe::probe(&header, reports)?;
-    let backend = backend::init()?;
+    let backend = backend::init(&spec.backends)?;
     let spec = &fit::fitted(&header, spec)?;
     let loaded = load::model(header, backend, spec, reports)?;
     let preparer = Preparer::new(&loaded, spec, abilities)?;
@@ -112,7 +113,7 @@ fn load_and_step(
             cache.read(&taken, spec.context_length as usize);
         }
         let _ = ready.send(preparer);
-        let _ = reports.send(Report::Ready);
+        let _ = reports.send(Report::Ready(facts));
         let mut cache =
             Steps::new(cache, Arc::clone(&loaded.vocabulary), spec, work, inbox, reports.clone()).run();
         if let Some(files) = files {

@@ -117,6 +117,16 @@ impl Tokenizer {
         self.tokens(text, None, false, (true, true), most, preparation)
     }
 
+    /// The tokens of a part of a text: control tokens in it are text.
+    pub(super) fn fragment(
+        &self,
+        text: &str,
+        most: usize,
+        preparation: &Preparation,
+    ) -> Result<Vec<Token>, Untokenized> {
+        self.tokens(text, None, false, (false, false), most, preparation)
+    }
+
     fn tokens(
         &self,
         text: &str,
@@ -204,7 +214,7 @@ mod tests {
 
     /// The small model's vocabulary, without its weights.
     fn tokenizer() -> (LlamaBackend, Tokenizer) {
-        let backend = backend::init().unwrap();
+        let backend = backend::init(&[]).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
         let params = LlamaModelParams::default().with_vocab_only(true);
         let model = Arc::new(LlamaModel::load_from_file(&backend, Path::new(path), &params).unwrap());

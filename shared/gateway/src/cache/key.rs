@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, fmt, io};
 
 use hearth_domain::{
-    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, ReasoningEffort,
-    ResponseFormat, Route, Sampling, SchemaLabel, SelectionMode, Task, TextTask, ToolChoice, UserId,
+    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, RawPrompt,
+    ReasoningEffort, ResponseFormat, Route, Sampling, SchemaLabel, SelectionMode, Task, TextTask, ToolChoice,
+    UserId,
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -66,6 +67,7 @@ enum AskedTask<'a> {
         choices: u32,
         top_logprobs: Option<u32>,
         reasoning: Option<ReasoningEffort>,
+        template_kwargs: Vec<(&'a str, Canonical<'a>)>,
         #[serde(skip_serializing_if = "Option::is_none")]
         raw: Option<&'a RawPrompt>,
     },
@@ -172,6 +174,7 @@ fn task_of(task: &Task) -> AskedTask<'_> {
         choices,
         top_logprobs,
         reasoning,
+        template_kwargs,
         raw,
     } = task;
     let mut template_kwargs: Vec<_> =
@@ -199,6 +202,7 @@ fn task_of(task: &Task) -> AskedTask<'_> {
         choices: *choices,
         top_logprobs: *top_logprobs,
         reasoning: *reasoning,
+        template_kwargs,
         raw: raw.as_ref(),
     }
 }

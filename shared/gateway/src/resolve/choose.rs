@@ -314,8 +314,7 @@ impl<'a> Chooser<'a> {
     pub(super) fn fitting(&mut self, found: Vec<Candidate>) -> Vec<Candidate> {
         let mut fitting = Vec::new();
         for candidate in found {
-            let foreign =
-                self.needs.hosted.is_some_and(|dialect| candidate.provider.client_dialect() != Some(dialect));
+            let foreign = self.needs.hosted.is_some_and(|dialect| !candidate.provider.speaks(dialect));
             let unmet = || match foreign {
                 true => Some("it doesn't run a tool that the request needs".to_owned()),
                 false => self.needs.unmet(candidate.facts.as_ref()?),

@@ -8,11 +8,12 @@ pub mod bedrock;
 pub(crate) mod failure;
 pub mod gemini;
 pub(crate) mod hosted;
+mod json;
 pub mod openai_chat;
 pub mod openai_responses;
 mod tool_calls;
 
-use hearth_domain::{ClientDialect, TextTask, Tool};
+use hearth_domain::{ClientDialect, RawPrompt, TextTask, Tool};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -86,6 +87,7 @@ impl Dialect {
     /// # Errors
     /// `invalid_request` for what the dialect can't say.
     pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+        refuse_raw(task)?;
         let mut body = self.own_body(call, task)?;
         let extra = &call.generation.extra;
         if self.is_spoken_by(extra.dialect) {

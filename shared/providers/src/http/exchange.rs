@@ -83,9 +83,9 @@ impl HttpProvider {
                 Ok(Some(Ok(piece))) if bytes.len() + piece.len() > most => {
                     return Err(unreadable(format!("it has more than {} MiB", most >> 20)));
                 }
-                Ok(Ok(Some(piece))) => bytes.extend_from_slice(&piece),
-                Ok(Ok(None)) => return Ok(bytes.freeze()),
-                Ok(Err(error)) if error.is_body() || error.is_decode() => {
+                Ok(Some(Ok(piece))) => bytes.extend_from_slice(&piece),
+                Ok(None) => return Ok(bytes.freeze()),
+                Ok(Some(Err(error))) => {
                     let reason = transport_error::reason(&error);
                     tracing::warn!(provider = name, reason, "a provider's answer broke off");
                     return Err(broken_off());

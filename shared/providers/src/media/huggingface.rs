@@ -10,7 +10,7 @@ use super::{
     Answer, Ask, Body, Made, MadeFile, document, embeddings::text, picture::bytes_of, takes_no_mesh,
     unsayable,
 };
-use crate::{dialect::unreadable, url_path::model_path};
+use crate::url_path::model_path;
 
 /// The router's path to its own inference; what else it leads to has an API of its own each.
 const OWN: &str = "hf-inference";

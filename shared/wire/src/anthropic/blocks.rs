@@ -13,6 +13,7 @@ use serde::{
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::thoughts::unpack;
 use crate::{ApiError, parts::MessageParts};
 
 /// One turn of a conversation.

@@ -76,7 +76,8 @@ fn kind(code: ErrorCode) -> &'static str {
         | ErrorCode::QuotaExceeded
         | ErrorCode::QueueFull
         | ErrorCode::ProviderRateLimited => "rate_limit_error",
-        ErrorCode::ProviderTimeout => "timeout_error",
+        ErrorCode::Overloaded => "overloaded_error",
+        ErrorCode::ProviderTimeout | ErrorCode::RequestTimeout => "timeout_error",
         ErrorCode::Cancelled
         | ErrorCode::Internal
         | ErrorCode::ProviderError

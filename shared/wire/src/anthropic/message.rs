@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::thoughts::{ThoughtsMode, open_blocks, sealed_block};
-use crate::answer::Answer;
+use crate::{answer::Answer, structured::StructuredBody};
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -10,6 +10,7 @@ mod options;
 mod render;
 mod request;
 mod shown;
+mod thoughts;
 mod tools;
 
 pub use blocks::{

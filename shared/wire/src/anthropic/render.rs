@@ -4,7 +4,9 @@
 //! Blocks come one after the other, and each is closed before the next begins: that is what the SDKs
 //! expect. A call whose arguments come in between another's waits until the other's are whole.
 
-use hearth_domain::{FinishReason, Reasoning, RunId, ToolCall, Usage};
+use std::collections::BTreeSet;
+
+use hearth_domain::{FinishReason, Reasoning, RunId, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -225,6 +227,7 @@ impl Renderer {
                 }
             }
             let Some(call) = calls.get(self.calls) else { return };
+            self.send_seals(&answer.reasoning, frames);
             let open = Open::Call { number: self.calls, told: 0, scanner: JsonScanner::default() };
             self.calls += 1;
             self.begin(open, &MessagesAnswerBlock::call(call, Map::new()), frames);

@@ -1,7 +1,7 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, RunId,
+    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, RunId,
     Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     MessagesContent, MessagesFormat, MessagesOutputConfig, MessagesThinking, MessagesTool,
-    MessagesToolChoice, MessagesTurn, Renderer, tools::Offer,
+    MessagesToolChoice, MessagesTurn, Renderer, thoughts::ThoughtsMode, tools::Offer,
 };
 use crate::{ApiError, passed_on::unknown_fields};
 
@@ -127,7 +127,7 @@ impl MessagesRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: Extra { hosted: offer.hosted, ..Extra::new(ClientDialect::Anthropic, extra) },
+            extra: Extra { hosted: offer.hosted, ..unknown_fields(ClientDialect::Anthropic, extra)? },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

@@ -82,6 +82,8 @@ error_codes! {
     NotFound => "not_found", 404, "invalid_request_error", [];
     /// No such model.
     ModelNotFound => "model_not_found", 404, "invalid_request_error", [];
+    /// The body didn't come in time.
+    RequestTimeout => "request_timeout", 408, "invalid_request_error", [Retryable];
     /// The resource's state doesn't allow it.
     Conflict => "conflict", 409, "invalid_request_error", [];
     /// The body is over the limit.
@@ -102,6 +104,8 @@ error_codes! {
     ProviderError => "provider_error", 502, "server_error", [Retryable, BlamesProvider, RetrySame];
     /// The provider refused the gateway's credential.
     ProviderAuth => "provider_auth", 502, "server_error", [BlamesProvider];
+    /// The gateway has no room for another connection or body.
+    Overloaded => "overloaded", 503, "server_error", [Retryable];
     /// The provider limits the gateway.
     ProviderRateLimited => "provider_rate_limited", 429, "rate_limit_error", [Retryable, BlamesProvider, RetrySame];
     /// Nothing can serve the request.

@@ -154,20 +154,46 @@ impl CompletionRequest {
     /// `invalid_request`, naming the field.
     pub fn into_parts(self, id: RunId) -> Result<Vec<(Generation, Renderer)>, ApiError> {
         let sampling = self.sampling()?;
-        let prompt = self.prompt.into_text()?;
-        let task = TextTask {
-            choices: self.n.unwrap_or(1),
-            top_logprobs: self.logprobs,
-            ..TextTask::new(vec![Message::new(Role::User, prompt)], sampling)
-        };
-        task.check().map_err(|error| ApiError::unfit(param(error.field).to_owned(), &error))?;
-        Ok(Generation {
-            on_disconnect: self.on_disconnect.unwrap_or_default(),
-            while_loading: self.while_loading.unwrap_or_default(),
-            priority: self.priority.unwrap_or_default(),
-            extra: Extra::new(ClientDialect::OpenAiCompletions, serde_json::Map::new()),
-            ..Generation::new(Some(ModelId::new(self.model)), task)
-        })
+        let (include_usage, echo, choices) =
+            (self.includes_usage(), self.echo == Some(true), self.n.unwrap_or(1));
+        self.refuse_what_is_not_done()?;
+        let suffix = self.suffix.filter(|suffix| !suffix.is_empty());
+        let prompts = self.prompt.into_prompts(suffix.as_deref())?;
+        if prompts.len() > 1 && prompts.len().saturating_mul(choices as usize) > ANSWERS_MAX_COUNT {
+            let message = format!("n times the number of prompts must be at most {ANSWERS_MAX_COUNT}");
+            return Err(ApiError::invalid("n", message));
+        }
+        // The usage of several runs is told once, for all of them.
+        let include_usage = include_usage && prompts.len() == 1;
+        let mut parts = Vec::with_capacity(prompts.len());
+        for (number, OnePrompt { text, raw }) in (0..).zip(prompts) {
+            let echoed = match (echo, &text) {
+                (false, _) => None,
+                (true, Some(text)) => Some(text.clone()),
+                (true, None) => {
+                    let message = "the text of tokens isn't known here; leave echo out, or send a text";
+                    return Err(ApiError::invalid("echo", message));
+                }
+            };
+            let renderer = Renderer::new(id, include_usage).at(number * choices).echoing(echoed);
+            let message = Message::new(Role::User, text.unwrap_or_default());
+            let task = TextTask {
+                choices,
+                top_logprobs: self.logprobs,
+                raw,
+                ..TextTask::new(vec![message], sampling.clone())
+            };
+            task.check().map_err(|error| ApiError::unfit(param(error.field).to_owned(), &error))?;
+            let generation = Generation {
+                on_disconnect: self.on_disconnect.unwrap_or_default(),
+                while_loading: self.while_loading.unwrap_or_default(),
+                priority: self.priority.unwrap_or_default(),
+                extra: Extra::new(ClientDialect::OpenAiCompletions, serde_json::Map::new()),
+                ..Generation::new(Some(ModelId::new(self.model.clone())), task)
+            };
+            parts.push((generation, renderer));
+        }
+        Ok(parts)
     }
 
     fn sampling(&self) -> Result<Sampling, ApiError> {

@@ -1,6 +1,7 @@
 //! OpenAI's chat completions (<https://platform.openai.com/docs/api-reference/chat>), spoken with
 //! [`Habits`] by most vendors and servers.
 
+pub(in crate::dialect) mod chunk;
 mod messages;
 pub(super) mod request;
 pub(super) mod stream;

@@ -1,7 +1,7 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Field, Generation, ModelId, OnDisconnect, Priority, ReasoningEffort, Route, RunId,
+    ClientDialect, Extra, Field, Generation, ModelId, OnDisconnect, Priority, ReasoningEffort, Route, RunId,
     Sampling, SelectionMode, TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize};
@@ -177,7 +177,7 @@ impl ChatRequest {
                 resume: self.resume.unwrap_or_default(),
                 ..Route::default()
             },
-            extra: Extra { hosted: offered.hosted, ..Extra::new(ClientDialect::OpenAiChat, self.extra) },
+            extra: Extra { hosted: offered.hosted, ..unknown_fields(ClientDialect::OpenAiChat, self.extra)? },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }

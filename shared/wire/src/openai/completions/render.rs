@@ -1,5 +1,7 @@
 //! Run events as completions show them.
 
+use std::collections::HashSet;
+
 use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob, Usage, check::MAX_CHOICES};
 use serde_json::json;
 
@@ -88,6 +90,28 @@ impl Renderer {
             told: Vec::new(),
             usage: Usage::default(),
         }
+    }
+
+    /// The same for a run whose first completion has the number `first`.
+    pub(super) fn at(self, first: u32) -> Self {
+        Self { first, ..self }
+    }
+
+    /// The same, with the prompt before each completion.
+    pub(super) fn echoing(self, echo: Option<String>) -> Self {
+        Self { echo, ..self }
+    }
+
+    /// The tokens that the run took, as far as that was told.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// The chunk that tells the usage of the request.
+    #[must_use]
+    pub fn usage_frame(&self, usage: Usage) -> Frame {
+        Frame::json(None, &Completion { usage: Some(usage.into()), ..self.empty() })
     }
 
     /// How many characters of an answer came before `text`, which is counted from now on.

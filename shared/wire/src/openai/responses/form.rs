@@ -1,6 +1,6 @@
 //! The form of the answer's text, and how much is thought before it.
 
-use hearth_domain::ResponseFormat;
+use hearth_domain::{ResponseFormat, SchemaLabel};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -31,21 +31,24 @@ pub struct TextFormat {
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "json_schema")]
     pub kind: ResponseFormatKind,
-    /// What the schema is called; of no effect here.
+    /// What the schema is called. A provider of this dialect is told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What the schema is for, for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The JSON Schema, for `json_schema`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub schema: Option<Value>,
-    /// Of no effect here: the answer always fits.
+    /// Whether the answer must fit. A local model's answer always does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
 }
 
 impl Default for TextFormat {
     fn default() -> Self {
-        Self { kind: ResponseFormatKind::Text, name: None, schema: None, strict: None }
+        Self { kind: ResponseFormatKind::Text, name: None, description: None, schema: None, strict: None }
     }
 }
 
@@ -64,11 +67,15 @@ impl TextFormat {
     ///
     /// # Errors
     /// `invalid_request` for a form without its schema.
-    pub(super) fn into_domain(self) -> Result<ResponseFormat, ApiError> {
+    pub(super) fn into_domain(self) -> Result<(ResponseFormat, SchemaLabel), ApiError> {
         match (self.kind, self.schema) {
-            (ResponseFormatKind::Text, _) => Ok(ResponseFormat::Text),
-            (ResponseFormatKind::JsonObject, _) => Ok(ResponseFormat::JsonObject),
-            (ResponseFormatKind::JsonSchema, Some(schema)) => Ok(ResponseFormat::JsonSchema(schema)),
+            (ResponseFormatKind::Text, _) => Ok((ResponseFormat::Text, SchemaLabel::default())),
+            (ResponseFormatKind::JsonObject, _) => Ok((ResponseFormat::JsonObject, SchemaLabel::default())),
+            (ResponseFormatKind::JsonSchema, Some(schema)) => {
+                let label =
+                    SchemaLabel { name: self.name, description: self.description, strict: self.strict };
+                Ok((ResponseFormat::JsonSchema(schema), label))
+            }
             (ResponseFormatKind::JsonSchema, None) => {
                 let param = "text.format.schema";
                 let message = format!("{param} is missing; send the schema, or ask for json_object");

@@ -13,6 +13,10 @@ use serde::{
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::{
+    ResponsesTool,
+    offer::{additional, custom_arguments, function_name},
+};
 use crate::{ApiError, openai::content::document_source, parts::MessageParts};
 
 /// A text that the user says, or a list of items.

@@ -16,7 +16,7 @@ pub use layout::Layout;
 pub use references::Reference;
 pub use render::Renderer;
 pub(crate) use request::param;
-pub use request::{ReasoningBody, ResponsesRequest, TextBody, TextFormat, Turn};
+pub use request::{ResponsesRequest, Turn};
 pub use response::{
     Asked, DeletedResponse, Incomplete, InputDetails, OutputDetails, OutputItem, OutputPart, OutputRefusal,
     OutputText, ReasoningText, ResponseFailure, ResponseObject, ResponseUsage,

@@ -4,10 +4,10 @@
 //! call tells the client's own names again. A custom tool takes any text: it becomes a function with one parameter. A
 //! hosted tool, such as `web_search`, is run by the provider: its definition is kept for a provider of this dialect.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use hearth_domain::{HostedTools, Tool, ToolChoice};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{InputItem, ResponsesTool};
 use crate::ApiError;
@@ -61,6 +61,8 @@ pub(super) struct Offer {
     pub(super) places: Vec<String>,
     /// What the provider runs.
     pub(super) hosted: HostedTools,
+    /// Further fields of functions, by the functions' names.
+    pub(super) extra: BTreeMap<String, Map<String, Value>>,
 }
 
 /// A function's name in the client's words.
@@ -153,6 +155,9 @@ impl Offer {
             kind if namespace.is_none() && DISPENSABLE.contains(&kind) => return Ok(()),
             kind => return Err(not_had(kind, param)),
         };
+        if !tool.settings.is_empty() {
+            self.extra.insert(function.name.clone(), tool.settings);
+        }
         self.functions.push(function);
         self.places.push(param.to_owned());
         Ok(())

@@ -1,8 +1,8 @@
 //! What is asked.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, Role,
-    RunId, Sampling, SchemaLabel, TextTask, ToolChoice, WhileLoading, message::name_results,
+    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, Role, RunId, Sampling,
+    TextTask, ToolChoice, WhileLoading, message::name_results,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -15,11 +15,7 @@ use super::{
 use crate::{
     ApiError, ErrorCode,
     native::generate::Stop,
-    openai::{
-        chat::effort,
-        format::ResponseFormatKind,
-        tools::{ToolMode, keep_allowed},
-    },
+    openai::{chat::effort, tools::ToolMode},
     passed_on::unknown_fields,
 };
 
@@ -101,61 +97,6 @@ pub struct ResponsesRequest {
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
-}
-
-/// The answer's text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TextBody {
-    /// Its form; any text, if it is absent.
-    #[serde(default)]
-    pub format: Option<TextFormat>,
-    /// How much to say: `low`, `medium` or `high`. For a provider of this dialect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verbosity: Option<String>,
-}
-
-impl Default for TextBody {
-    fn default() -> Self {
-        Self { format: Some(TextFormat::default()), verbosity: None }
-    }
-}
-
-/// The form of an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct TextFormat {
-    /// `text`, `json_object` or `json_schema`.
-    #[serde(rename = "type")]
-    #[schema(value_type = String, example = "json_schema")]
-    pub kind: ResponseFormatKind,
-    /// What the schema is called. A provider of this dialect is told it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What the schema is for, for the model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// The JSON Schema, for `json_schema`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub schema: Option<Value>,
-    /// Whether the answer must fit. A local model's answer always does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strict: Option<bool>,
-}
-
-impl Default for TextFormat {
-    fn default() -> Self {
-        Self { kind: ResponseFormatKind::Text, name: None, description: None, schema: None, strict: None }
-    }
-}
-
-/// How much to think.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct ReasoningBody {
-    /// `none`, `minimal`, `low`, `medium` or `high`.
-    pub effort: Option<String>,
-    /// `auto`, `concise` or `detailed`: tell the thoughts as a summary. Absent: as they are.
-    pub summary: Option<String>,
 }
 
 /// What a request asks for, and the conversation that it is a turn of.
@@ -276,7 +217,8 @@ impl ResponsesRequest {
         let mut task = TextTask {
             response_format,
             schema_label,
-            tools,
+            tools: offer.functions,
+            tool_extra: offer.extra,
             tool_choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             top_logprobs,
@@ -292,7 +234,7 @@ impl ResponsesRequest {
             on_disconnect: self.on_disconnect.unwrap_or_default(),
             while_loading: self.while_loading.unwrap_or_default(),
             priority: self.priority.unwrap_or_default(),
-            extra: unknown_fields(ClientDialect::OpenAiResponses, extra)?,
+            extra: Extra { hosted: offer.hosted, ..unknown_fields(ClientDialect::OpenAiResponses, extra)? },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         };
         Ok(Turn { generation, said })
@@ -356,25 +298,6 @@ impl ResponsesRequest {
             extra.insert("truncation".to_owned(), json!(truncation));
         }
         extra
-    }
-}
-
-impl TextFormat {
-    fn into_domain(self) -> Result<(ResponseFormat, SchemaLabel), ApiError> {
-        match (self.kind, self.schema) {
-            (ResponseFormatKind::Text, _) => Ok((ResponseFormat::Text, SchemaLabel::default())),
-            (ResponseFormatKind::JsonObject, _) => Ok((ResponseFormat::JsonObject, SchemaLabel::default())),
-            (ResponseFormatKind::JsonSchema, Some(schema)) => {
-                let label =
-                    SchemaLabel { name: self.name, description: self.description, strict: self.strict };
-                Ok((ResponseFormat::JsonSchema(schema), label))
-            }
-            (ResponseFormatKind::JsonSchema, None) => {
-                let param = "text.format.schema";
-                let message = format!("{param} is missing; send the schema, or ask for json_object");
-                Err(ApiError::invalid(param, message))
-            }
-        }
     }
 }
 
