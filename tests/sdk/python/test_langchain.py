@@ -13,7 +13,7 @@ from gateway import Gateway
 #: chooses freely, and these seeds, which make that repeatable, are those with which it soon ends.
 ASKED = {"max_tokens": 800, "temperature": 2, "max_retries": 0, "timeout": 60}
 SEED = 0
-SEEDS = {"test_bind_runnables_as_tools": 1}
+SEEDS = {"test_bind_runnables_as_tools": 1, "test_structured_output_optional_param": 2}
 
 NOT_READ = "the small model calls the tool, but doesn't copy the argument out of the question"
 NOT_KNOWN = "the small model writes JSON, but doesn't know which fields it was asked for"

@@ -63,7 +63,7 @@ pub enum MessagesAnswerBlock {
         text: String,
         /// Always empty; left out where a stream begins a text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<Vec<Object>>)]
+        #[schema(value_type = Option<Vec<Value>>)]
         citations: Option<Vec<Value>>,
     },
     /// A tool that it calls.
@@ -73,12 +73,11 @@ pub enum MessagesAnswerBlock {
         /// The tool's name.
         name: String,
         /// The arguments; none if they were cut off in their middle, or are no object.
-        #[schema(value_type = Object)]
+        // Of any type there: a generator of Python clients takes an object in this union for two models of one name.
+        #[schema(value_type = Value)]
         input: Map<String, Value>,
         /// Who calls it.
         #[serde(default)]
-        // Inline, since a generator of Python clients reads this union twice if a reference of it comes later.
-        #[schema(inline)]
         caller: MessagesCaller,
     },
 }
