@@ -65,7 +65,7 @@ pub(super) fn backends(selection: &Selection) -> Vec<Finding> {
     findings
 }
 
-/// What the running gateway says of its models, and one token of its default model.
+/// Checks the models that the running gateway lists, and asks its default model for one token.
 pub(super) async fn ask_gateway(connection: &Connection, models: &Value) -> Vec<Finding> {
     let Ok(list) = serde_json::from_value::<ModelList>(models.clone()) else { return Vec::new() };
     let mut findings: Vec<Finding> = list.models.iter().filter_map(failed).collect();

@@ -49,7 +49,7 @@ async fn taken(address: SocketAddr) -> Finding {
     }
 }
 
-/// What a gateway lets the doctor see.
+/// The state of a gateway that the doctor can read.
 pub(super) enum Answers {
     /// None runs.
     Nobody,
