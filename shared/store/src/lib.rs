@@ -24,6 +24,8 @@ pub use error::StoreError;
 pub use secret::NewSecret;
 pub use table::Table;
 
+use std::time::Duration;
+
 use artifacts::Artifacts;
 use cached_answers::CachedAnswers;
 use conversations::Conversations;
@@ -52,6 +54,16 @@ impl Store {
         let table = Table::new(clients.dynamodb.clone(), names.table.clone());
         Self { clients, names, table }
     }
+
+    /// The age of the oldest write that is queued and not committed yet: zero where writes aren't queued, as in the
+    /// cloud, or where none waits.
+    #[must_use]
+    pub fn writer_lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Returns when every write that was queued before the call is committed, or has failed.
+    pub async fn flush(&self) {}
 
     /// API tokens.
     #[must_use]

@@ -103,6 +103,31 @@ impl Runs<'_> {
         self.put(run, "#state IN (:open0, :open1)", &open).await
     }
 
+    /// Stores a new run; returns when that is committed.
+    ///
+    /// # Errors
+    /// `Conflict` if the id is taken.
+    pub async fn begin(&self, run: &Run) -> Result<(), StoreError> {
+        self.create(run).await
+    }
+
+    /// Stores what has changed of a run that hasn't ended, its end included; returns when that is committed.
+    ///
+    /// # Errors
+    /// `Conflict` if it has ended.
+    pub async fn end(&self, run: &Run) -> Result<(), StoreError> {
+        self.update(run).await
+    }
+
+    /// Stores a run that has ended and was never stored before, with those of its `events` that a reader needs, as
+    /// one write; returns when that is committed. The text and the events may have any size up to an item's.
+    ///
+    /// # Errors
+    /// `Conflict` if the id is taken.
+    pub async fn record_ended(&self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
+        self.put_ended(&[Ended { run, events }]).await
+    }
+
     /// Stores short runs that have ended and were never stored before, many at once; each with its events, or
     /// not at all. Its texts and events have at most 40 KB: a transaction has at most 4 MB.
     ///
@@ -178,6 +203,14 @@ impl Runs<'_> {
             }
         }
         Ok(events)
+    }
+
+    /// A page of those events: at least one if there are any, and about a megabyte at most.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn events_page(&self, id: RunId, after: u64) -> Result<Vec<RunEvent>, StoreError> {
+        self.events_after(id, after).await
     }
 
     /// The runs that haven't ended.
