@@ -7,7 +7,7 @@ use std::{
 };
 
 use hearth_domain::{KeyOwner, Modality, Secret};
-use hearth_providers::{Defaults, HttpProvider, Provider as _, ProviderConfig};
+use hearth_providers::{Defaults, HttpProvider, Provider as _, ProviderConfig, VendorClient};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::providers::{CreditsBody, ProviderBody, UnavailableModel},
@@ -15,7 +15,7 @@ use hearth_wire::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Gateway, Routing, discovery::Found, error};
+use crate::{Gateway, Routing, background, discovery::Found, error};
 
 /// Keys are read again after this: one that is changed elsewhere is noticed so late.
 const CACHED: Duration = Duration::from_secs(60);
@@ -64,7 +64,7 @@ enum Kept {
 #[derive(Debug)]
 pub(crate) struct Directory {
     routing: Routing,
-    http: reqwest::Client,
+    http: VendorClient,
     /// As they were read last, and when.
     known: Mutex<Option<(Instant, Arc<[Known]>)>>,
     /// Held while keys are read or changed.
@@ -72,7 +72,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn new(routing: Routing, http: reqwest::Client) -> Self {
+    pub(crate) fn new(routing: Routing, http: VendorClient) -> Self {
         Self { routing, http, known: Mutex::default(), keys: tokio::sync::Mutex::default() }
     }
 
@@ -131,7 +131,7 @@ impl Gateway {
             Some((list, false)) => list,
             Some((list, true)) => {
                 let gateway = self.clone();
-                tokio::spawn(async move {
+                background::spawn(async move {
                     // Who finds it locked has somebody else read them.
                     if let Ok(_reading) = gateway.0.directory.keys.try_lock() {
                         gateway.read_providers().await;
@@ -311,7 +311,7 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = |text: &str| serde_json::from_str(text).unwrap();
         let providers = toml.iter().map(|(name, text)| ((*name).to_owned(), config(text))).collect();
-        Directory::new(Routing { providers, ..Routing::default() }, reqwest::Client::new())
+        Directory::new(Routing { providers, ..Routing::default() }, reqwest::Client::new().into())
     }
 
     fn kept(json: &str) -> BTreeMap<String, Kept> {

@@ -12,7 +12,7 @@ use hearth_domain::{
     credits::{Balance, CreditStatus, Credits, Remaining},
 };
 use hearth_wire::{ApiError, ErrorCode};
-use reqwest::header::HeaderMap;
+use http::HeaderMap;
 use serde_json::Value;
 
 use crate::retry_after;

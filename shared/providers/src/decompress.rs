@@ -5,14 +5,13 @@ use std::io;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures::{StreamExt as _, stream::BoxStream};
 use hearth_wire::ApiError;
 use http::{HeaderMap, header::CONTENT_ENCODING};
-use reqwest::Response;
 use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::dialect::unreadable;
+use crate::{dialect::unreadable, transport::HttpAnswer};
 
 /// The most codings of one body, each on top of another.
 const CODINGS_MAX_COUNT: usize = 2;
@@ -26,10 +25,9 @@ pub(crate) type BodyStream = BoxStream<'static, io::Result<Bytes>>;
 ///
 /// # Errors
 /// `provider_error` for a coding that isn't known.
-pub(crate) fn body_of(response: Response) -> Result<BodyStream, ApiError> {
-    let codings = codings(response.headers())?;
-    let body = response.bytes_stream().map_err(io::Error::other).boxed();
-    codings.iter().rev().try_fold(body, |body, coding| decompressed(body, coding))
+pub(crate) fn body_of(answer: HttpAnswer) -> Result<BodyStream, ApiError> {
+    let codings = codings(&answer.headers)?;
+    codings.iter().rev().try_fold(answer.body, |body, coding| decompressed(body, coding))
 }
 
 fn codings(headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
@@ -71,7 +69,7 @@ fn pieces(decoder: impl AsyncRead + Send + 'static) -> BodyStream {
 #[cfg(test)]
 mod tests {
     use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
-    use futures::stream;
+    use futures::{TryStreamExt as _, stream};
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
@@ -88,8 +86,9 @@ mod tests {
         let response = http::Response::builder().header(CONTENT_ENCODING, coding);
         // Cut into single bytes.
         let pieces = bytes.into_iter().map(|byte| Ok::<_, io::Error>(Bytes::copy_from_slice(&[byte])));
-        let body = reqwest::Body::wrap_stream(stream::iter(pieces));
-        let body = body_of(response.body(body).unwrap().into()).map_err(io::Error::other)?;
+        let (head, body) = response.body(stream::iter(pieces).boxed()).unwrap().into_parts();
+        let answer = HttpAnswer { status: head.status, headers: head.headers, body };
+        let body = body_of(answer).map_err(io::Error::other)?;
         let pieces: Vec<Bytes> = body.try_collect().await?;
         Ok(pieces.concat())
     }

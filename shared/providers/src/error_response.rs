@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use futures::StreamExt as _;
 use hearth_wire::{ApiError, ErrorCode};
-use reqwest::{Response, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Endpoint, decompress, retry_after};
+use crate::{Endpoint, decompress, retry_after, transport::HttpAnswer};
 
 /// How many characters of the provider's message the error has.
 const MESSAGE_MAX_CHARS: usize = 500;
@@ -18,12 +18,12 @@ const BODY_MAX_BYTES: usize = 64 << 10;
 /// byte by byte, keeps neither the client nor the connection.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The error that `response` of `endpoint` is. The provider's message in it may hold the key.
-pub(crate) async fn read(endpoint: &Endpoint, response: Response) -> ApiError {
+/// The error that `answer` of `endpoint` is. The provider's message in it may hold the key.
+pub(crate) async fn read(endpoint: &Endpoint, answer: HttpAnswer) -> ApiError {
     let name = endpoint.name.as_str();
-    let (status, headers) = (response.status(), response.headers().clone());
+    let (status, headers) = (answer.status, answer.headers.clone());
     let limit = endpoint.timeouts.between_bytes.min(BODY_TIMEOUT);
-    let body = serde_json::from_slice(&read_body(response, limit).await).unwrap_or(Value::Null);
+    let body = serde_json::from_slice(&read_body(answer, limit).await).unwrap_or(Value::Null);
     let wait = retry_after::of_response(status, &headers, &body, SystemTime::now());
     classify(name, status, &body)
         .with_retry_after(wait)
@@ -32,9 +32,9 @@ pub(crate) async fn read(endpoint: &Endpoint, response: Response) -> ApiError {
 }
 
 /// The beginning of the body, as far as it comes within `limit`.
-async fn read_body(response: Response, limit: Duration) -> Vec<u8> {
+async fn read_body(answer: HttpAnswer, limit: Duration) -> Vec<u8> {
     let (mut body, deadline) = (Vec::new(), Instant::now() + limit);
-    let Ok(mut pieces) = decompress::body_of(response) else { return body };
+    let Ok(mut pieces) = decompress::body_of(answer) else { return body };
     while let Ok(Some(Ok(piece))) = timeout_at(deadline, pieces.next()).await {
         let room = BODY_MAX_BYTES - body.len();
         body.extend_from_slice(piece.get(..room).unwrap_or(&piece));

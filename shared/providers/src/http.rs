@@ -1,6 +1,9 @@
-//! A provider behind an HTTP API: sends a call in the vendor's dialect, and reads the streamed answer.
+//! A provider behind an HTTP API: sends a call in the vendor's dialect, and reads the answer.
 
+mod answer;
+mod answer_mode;
 mod exchange;
+mod target;
 
 use std::{
     collections::HashMap,
@@ -8,28 +11,29 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use futures::StreamExt as _;
-use hearth_domain::{ClientDialect, Credits, Modality, RunId, Secret, Task, TextTask, Timestamp};
+use hearth_domain::{ClientDialect, Credits, Modality, RunId, Secret, Task, Timestamp};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use reqwest::{
-    Request, RequestBuilder, Response,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use http::Request;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Call, EventStream, Provider,
     credits::{Found, Ledger},
-    decompress::{self, BodyStream},
-    dialect::{self, Decoder, Dialect},
+    dialect::{AnswerMode, Decoder, Dialect},
     error_response, media,
-    reader::AnswerReader,
     redact::Redactor,
-    rules::{self, Prepared, Restore},
-    sigv4, transport_error,
+    rules::{self, Prepared},
+    sigv4,
+    transport::{HttpAnswer, SendError, VendorClient},
+    transport_error,
     url_path::check_model_name,
     vendor::{Auth, Vendor},
 };
+use answer::{AnswerBody, AnswerEvents};
+use answer_mode::answer_mode;
+use target::Target;
 
 /// How long a provider may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +42,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of the answer.
     pub between_bytes: Duration,
-    /// Until an answer that comes whole, such as an image, must begin. Nothing is told before it is made.
+    /// Until an answer that comes whole, such as an image or a short text, must begin, and a text must be there.
+    /// Nothing is told before it is made.
     pub made: Duration,
     /// For the whole answer.
     pub whole: Duration,
@@ -76,19 +81,28 @@ pub struct Endpoint {
 #[derive(Debug, Clone)]
 pub struct HttpProvider {
     endpoint: Arc<Endpoint>,
-    http: reqwest::Client,
+    client: VendorClient,
+    target: Arc<Result<Target, ApiError>>,
     runs: Arc<Mutex<HashMap<RunId, oneshot::Sender<()>>>>,
     ledger: Arc<Ledger>,
     redactor: Arc<Redactor>,
 }
 
 impl HttpProvider {
-    /// A provider at `endpoint`, called through `http`.
+    /// A provider at `endpoint`, called through `client`.
     #[must_use]
-    pub fn new(endpoint: Endpoint, http: reqwest::Client) -> Self {
-        let redactor =
-            Arc::new(Redactor::new(endpoint.key.as_ref(), &[&endpoint.name, endpoint.vendor.kind]));
-        Self { endpoint: Arc::new(endpoint), http, runs: Arc::default(), ledger: Arc::default(), redactor }
+    pub fn new(endpoint: Endpoint, client: impl Into<VendorClient>) -> Self {
+        let client = client.into();
+        let redactor = Redactor::new(endpoint.key.as_ref(), &[&endpoint.name, endpoint.vendor.kind]);
+        let target = Target::new(&endpoint, &client);
+        Self {
+            endpoint: Arc::new(endpoint),
+            client,
+            target: Arc::new(target),
+            runs: Arc::default(),
+            ledger: Arc::default(),
+            redactor: Arc::new(redactor),
+        }
     }
 
     /// Where it is.
@@ -97,69 +111,49 @@ impl HttpProvider {
         &self.endpoint
     }
 
-    fn request(&self, path: &str, body: &serde_json::Value) -> Result<Request, ApiError> {
-        let accepted = self.endpoint.dialect.framing().media_type();
-        self.opened(self.http.post(self.url(path)).header("accept", accepted).json(body))
+    fn target(&self) -> Result<&Target, ApiError> {
+        self.target.as_ref().as_ref().map_err(Clone::clone)
     }
 
-    /// The body of a request for text that keeps to the vendor's rules, and what its answer is put back by.
-    fn body(&self, call: &Call, task: &TextTask) -> Result<(serde_json::Value, Restore), ApiError> {
-        let Endpoint { name, vendor, dialect, .. } = &*self.endpoint;
-        let Prepared { task, restore } = rules::prepare(name, vendor.kind, *dialect, call, task)?;
-        let body = dialect.body(call, &task);
-        let body = body.map_err(|error| rules::in_clients_words(error, &call.generation))?;
-        Ok((body, restore))
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.endpoint.base_url.trim_end_matches('/'))
-    }
-
-    /// A request with the vendor's headers and the key.
-    fn opened(&self, mut request: RequestBuilder) -> Result<Request, ApiError> {
+    /// Signs a request, where the vendor wants that.
+    fn authorize(&self, request: &mut Request<Bytes>) -> Result<(), ApiError> {
         let Endpoint { name, vendor, key, .. } = &*self.endpoint;
-        for (name, value) in vendor.headers {
-            request = request.header(*name, *value);
-        }
-        request = match (vendor.auth, key) {
-            (Auth::Bearer, Some(key)) => {
-                request.header(AUTHORIZATION, sensitive(name, &format!("Bearer {}", key.expose()))?)
-            }
-            (Auth::Header(header), Some(key)) => request.header(header, sensitive(name, key.expose())?),
-            (Auth::Aws(_), _) | (_, None) => request,
-        };
-        let mut request = request.build().map_err(|error| unreachable(name, &error))?;
-        if let (Auth::Aws(service), Some(key)) = (vendor.auth, key) {
-            sigv4::authorize(&mut request, key, service, SystemTime::now()).map_err(|error| {
-                let message = format!("the provider {name} can't be asked: {error}");
-                ApiError::new(ErrorCode::ProviderAuth, message)
-            })?;
-        }
-        Ok(request)
+        let (Auth::Aws(service), Some(key)) = (vendor.auth, key) else { return Ok(()) };
+        sigv4::authorize(request, key, service, SystemTime::now()).map_err(|error| {
+            let message = format!("the provider {name} can't be asked: {error}");
+            ApiError::new(ErrorCode::ProviderAuth, message)
+        })
     }
 
     /// Sends a request, and waits for its answer's head; what it tells of the credit is noted. `costs`: whether
-    /// whoever has no credit is refused.
-    async fn answered(&self, request: Request, limit: Duration, costs: bool) -> Result<Response, ApiError> {
-        let response = self.execute(request, limit).await?;
-        if response.status().is_success() {
-            self.ledger.answered(response.headers(), costs, Timestamp::now());
-            return Ok(response);
+    /// whoever has no credit is refused; `direct`: not through reqwest.
+    async fn answered(
+        &self,
+        request: Request<Bytes>,
+        limit: Duration,
+        costs: bool,
+        direct: bool,
+    ) -> Result<HttpAnswer, ApiError> {
+        let answer = self.execute(request, limit, direct).await?;
+        if answer.status.is_success() {
+            self.ledger.answered(&answer.headers, costs, Timestamp::now());
+            return Ok(answer);
         }
-        let headers = response.headers().clone();
-        let error = error_response::read(&self.endpoint, response).await;
+        let headers = answer.headers.clone();
+        let error = error_response::read(&self.endpoint, answer).await;
         self.ledger.refused(&error, Some(&headers), Timestamp::now());
         Err(error)
     }
 
     /// Asks for what isn't generated.
-    pub(crate) async fn get(&self, path: &str) -> Result<Response, ApiError> {
-        let request = self.http.get(self.url(path)).header("accept", "application/json");
-        let response = self.execute(self.opened(request)?, self.endpoint.timeouts.first_byte).await?;
-        if response.status().is_success() {
-            return Ok(response);
+    pub(crate) async fn get(&self, path: &str) -> Result<HttpAnswer, ApiError> {
+        let mut request = self.target()?.get(path)?;
+        self.authorize(&mut request)?;
+        let answer = self.execute(request, self.endpoint.timeouts.first_byte, false).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
         }
-        let error = error_response::read(&self.endpoint, response).await;
+        let error = error_response::read(&self.endpoint, answer).await;
         Err(self.redactor.redact_error(error))
     }
 
@@ -173,9 +167,17 @@ impl HttpProvider {
     }
 
     /// Sends a request, and waits for the answer's head.
-    async fn execute(&self, request: Request, limit: Duration) -> Result<Response, ApiError> {
+    async fn execute(
+        &self,
+        request: Request<Bytes>,
+        limit: Duration,
+        direct: bool,
+    ) -> Result<HttpAnswer, ApiError> {
         let name = &self.endpoint.name;
-        let sent = tokio::time::timeout(limit, self.http.execute(request)).await;
+        let sent = async {
+            if direct { self.client.send_direct(request).await } else { self.client.send(request).await }
+        };
+        let sent = tokio::time::timeout(limit, sent).await;
         sent.map_err(|_| late(name, &format!("didn't begin to answer within {} s", limit.as_secs())))?
             .map_err(|error| unreachable(name, &error))
     }
@@ -184,89 +186,23 @@ impl HttpProvider {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer's events. Dropping the stream closes the connection, which is how a provider learns
-    /// that nobody waits any more.
-    fn follow(self, run: RunId, mut answer: StreamedAnswer) -> EventStream {
-        let (cancel, mut cancelled) = oneshot::channel();
+    /// Notes a run, so that it can be cancelled by its id.
+    fn enter(&self, run: RunId) -> (oneshot::Receiver<()>, RunGuard) {
+        let (cancel, cancelled) = oneshot::channel();
         self.runs().insert(run, cancel);
-        let left = Left { runs: Arc::clone(&self.runs), run };
-        Box::pin(async_stream::stream! {
-            let _left = left;
-            yield RunEventBody::Started { prompt_tokens: 0 };
-            loop {
-                let mut events = Vec::new();
-                let read = tokio::select! {
-                    read = answer.next(&mut events) => read,
-                    _ = &mut cancelled => {
-                        yield RunEventBody::Cancelled;
-                        return;
-                    }
-                };
-                for event in events {
-                    let last = event.is_terminal();
-                    yield event;
-                    if last {
-                        return;
-                    }
-                }
-                if let Err(error) = read {
-                    self.ledger.refused(&error, None, Timestamp::now());
-                    yield RunEventBody::Error { error };
-                    return;
-                }
-            }
-        })
+        (cancelled, RunGuard { runs: Arc::clone(&self.runs), run })
     }
 }
 
 /// Forgets a run when its stream is dropped.
-struct Left {
+struct RunGuard {
     runs: Arc<Mutex<HashMap<RunId, oneshot::Sender<()>>>>,
     run: RunId,
 }
 
-impl Drop for Left {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
-    }
-}
-
-/// An answer that is read while it comes.
-struct StreamedAnswer {
-    body: BodyStream,
-    reader: AnswerReader,
-    endpoint: Arc<Endpoint>,
-    deadline: Instant,
-}
-
-impl StreamedAnswer {
-    fn new(response: Response, decoder: Box<dyn Decoder>, endpoint: Arc<Endpoint>) -> Result<Self, ApiError> {
-        let deadline = Instant::now() + endpoint.timeouts.whole;
-        let reader = AnswerReader::with_decoder(endpoint.dialect.framing(), decoder);
-        Ok(Self { body: decompress::body_of(response)?, reader, endpoint, deadline })
-    }
-
-    /// Waits for the next bytes, and appends the events that they give. Comments count as bytes: a server that sends
-    /// them is alive.
-    async fn next(&mut self, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
-        let Timeouts { between_bytes, whole, .. } = self.endpoint.timeouts;
-        let name = &self.endpoint.name;
-        let limit = self.deadline.min(Instant::now() + between_bytes);
-        let problem = match tokio::time::timeout_at(limit, self.body.next()).await {
-            Ok(Some(Ok(bytes))) => return self.reader.push(&bytes, events),
-            Ok(None) => return self.reader.end(events),
-            Ok(Some(Err(error))) => {
-                let reason = transport_error::reason(&error);
-                tracing::warn!(provider = name, reason, "a provider's stream broke off");
-                dialect::broken_off()
-            }
-            Err(_) if limit == self.deadline => {
-                late(name, &format!("didn't end its answer within {} s", whole.as_secs()))
-            }
-            Err(_) => late(name, &format!("said nothing for {} s", between_bytes.as_secs())),
-        };
-        // A connection that breaks, or stays open, behind the answer's end takes nothing from it.
-        self.reader.end(events).map_err(|_| problem)
     }
 }
 
@@ -289,9 +225,7 @@ impl Provider for HttpProvider {
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
-        let events = self.begin(call).await.map_err(|error| self.redactor.redact_error(error))?;
-        let redactor = Arc::clone(&self.redactor);
-        Ok(Box::pin(events.map(move |event| redactor.redact_event(event))))
+        self.begin(call).await.map_err(|error| self.redactor.redact_error(error))
     }
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
@@ -300,37 +234,85 @@ impl Provider for HttpProvider {
     }
 }
 
+/// A request for a text, and what reads its answer.
+struct TextRequest {
+    request: Request<Bytes>,
+    mode: AnswerMode,
+    decoder: Box<dyn Decoder>,
+}
+
 impl HttpProvider {
     /// Begins a generation; its errors may have the key in them.
     async fn begin(&self, call: Call) -> Result<EventStream, ApiError> {
         check_model_name(call.model.as_str())?;
-        let dialect = self.endpoint.dialect;
-        let Task::Text(task) = &call.generation.task else { return self.make(&call) };
-        if !self.endpoint.vendor.media.text {
-            return Err(media::makes_none(&self.endpoint, Modality::Text));
+        if !matches!(call.generation.task, Task::Text(_)) {
+            let redactor = Arc::clone(&self.redactor);
+            return Ok(Box::pin(self.make(&call)?.map(move |event| redactor.redact_event(event))));
         }
-        let (body, restore) = self.body(&call, task)?;
+        let TextRequest { request, mode, decoder } = self.text_request(&call)?;
         // OpenRouter's models of this name cost nothing, whatever the credit.
         let costs = !call.model.as_str().ends_with(":free");
-        let mut request = self.request(&dialect.path(call.model.as_str())?, &body)?;
-        request.headers_mut().extend(dialect.headers(&call));
-        let response = self.answered(request, self.endpoint.timeouts.first_byte, costs).await?;
-        let decoder = restore.wrap(dialect.decoder());
-        let answer = StreamedAnswer::new(response, decoder, Arc::clone(&self.endpoint))?;
-        Ok(self.clone().follow(call.run, answer))
+        match mode {
+            AnswerMode::Stream => self.stream(call.run, request, decoder, costs).await,
+            AnswerMode::Whole => self.whole(request, decoder, costs).await,
+        }
     }
-}
 
-/// A header's value that isn't shown where the request is.
-fn sensitive(provider: &str, text: &str) -> Result<HeaderValue, ApiError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| {
-        let message = format!(
-            "the key of the provider {provider} has characters that can't be sent; set another with `hearth key set {provider}`"
-        );
-        ApiError::new(ErrorCode::ProviderAuth, message)
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
+    /// The request for a text, which keeps to the vendor's rules.
+    fn text_request(&self, call: &Call) -> Result<TextRequest, ApiError> {
+        let Endpoint { name, vendor, dialect, .. } = &*self.endpoint;
+        let Task::Text(task) = &call.generation.task else {
+            return Err(media::makes_none(&self.endpoint, call.generation.task.modality()));
+        };
+        if !vendor.media.text {
+            return Err(media::makes_none(&self.endpoint, Modality::Text));
+        }
+        let Prepared { task, restore } = rules::prepare(name, vendor.kind, *dialect, call, task)?;
+        let mode = answer_mode(&self.endpoint, call, &task, restore.cuts());
+        let body = dialect.body(call, &task, mode);
+        let body = body.map_err(|error| rules::in_clients_words(error, &call.generation))?;
+        let body = Bytes::from(serde_json::to_vec(&body).map_err(|error| {
+            ApiError::new(ErrorCode::Internal, format!("the request can't be written as JSON: {error}"))
+        })?);
+        let path = dialect.path(call.model.as_str(), mode)?;
+        let mut request = self.target()?.post_json(&path, dialect.media_type(mode), body)?;
+        self.authorize(&mut request)?;
+        request.headers_mut().extend(dialect.headers(call));
+        Ok(TextRequest { request, mode, decoder: restore.wrap(dialect.decoder()) })
+    }
+
+    /// Sends a request, and follows its answer once the head is there.
+    async fn stream(
+        &self,
+        run: RunId,
+        request: Request<Bytes>,
+        decoder: Box<dyn Decoder>,
+        costs: bool,
+    ) -> Result<EventStream, ApiError> {
+        let Timeouts { first_byte, whole, .. } = self.endpoint.timeouts;
+        let answer = self.answered(request, first_byte, costs, self.target()?.is_direct).await?;
+        let body = AnswerBody::new(answer, decoder, Arc::clone(&self.endpoint), Instant::now(), whole)?;
+        let (cancelled, guard) = self.enter(run);
+        Ok(Box::pin(AnswerEvents::new(self.clone(), body, cancelled, guard)))
+    }
+
+    /// Sends a request, and reads its whole answer. A client that goes away drops this, which closes the connection.
+    async fn whole(
+        &self,
+        request: Request<Bytes>,
+        decoder: Box<dyn Decoder>,
+        costs: bool,
+    ) -> Result<EventStream, ApiError> {
+        let (began, limit) = (Instant::now(), self.endpoint.timeouts.made);
+        let answer = self.answered(request, limit, costs, self.target()?.is_direct).await?;
+        let mut body = AnswerBody::new(answer, decoder, Arc::clone(&self.endpoint), began, limit)?;
+        let mut events = vec![RunEventBody::Started { prompt_tokens: 0 }];
+        if let Err(error) = body.read(&mut events).await {
+            self.ledger.refused(&error, None, Timestamp::now());
+            return Err(error);
+        }
+        Ok(Box::pin(futures::stream::iter(events)))
+    }
 }
 
 fn late(name: &str, how: &str) -> ApiError {
@@ -338,9 +320,10 @@ fn late(name: &str, how: &str) -> ApiError {
 }
 
 /// A request that got no answer. The innermost cause is told, since it has no address.
-fn unreachable(name: &str, error: &reqwest::Error) -> ApiError {
-    let reason = transport_error::reason(error);
+fn unreachable(name: &str, error: &SendError) -> ApiError {
+    let reason = transport_error::reason(&**error);
     tracing::warn!(provider = name, reason, "a provider can't be reached");
-    let code = if error.is_timeout() { ErrorCode::ProviderTimeout } else { ErrorCode::ProviderError };
+    let code =
+        if transport_error::is_timeout(&**error) { ErrorCode::ProviderTimeout } else { ErrorCode::ProviderError };
     ApiError::new(code, format!("the provider {name} can't be reached: {reason}"))
 }

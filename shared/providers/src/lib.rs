@@ -22,6 +22,7 @@ mod redact;
 mod retry_after;
 mod rules;
 mod sigv4;
+mod transport;
 mod transport_error;
 mod url_path;
 pub mod vendor;
@@ -38,6 +39,7 @@ pub use defaults::Defaults;
 pub use framing::{FRAME_MAX_BYTES, Framing};
 pub use http::{Endpoint, HttpProvider, Timeouts};
 pub use node::{LocalNode, NodeLink};
+pub use transport::VendorClient;
 pub use vendor::Vendor;
 
 /// A run's events from its provider: without `Selected`, ending with a terminal one.
@@ -89,36 +91,31 @@ pub trait Provider: Debug + Send + Sync {
 
 /// How long an answer may be silent. Whoever streams and has nothing to say sends a comment meanwhile,
 /// a node each 10 s: so it is bytes that are waited for, and not events.
-const BETWEEN_BYTES: std::time::Duration = std::time::Duration::from_secs(30);
+const BETWEEN_BYTES_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// How long a connection may take.
-const CONNECT: std::time::Duration = std::time::Duration::from_secs(5);
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 const USER_AGENT: &str = concat!("hearth/", env!("CARGO_PKG_VERSION"));
 
 /// The HTTP client that nodes are called through. Its connections don't wait to fill packets: a token is small.
 ///
 /// # Errors
-/// If the TLS roots can't be read.
+/// If it can't be made.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
+        .tls_backend_preconfigured(transport::tls_config())
         .tcp_nodelay(true)
-        .read_timeout(BETWEEN_BYTES)
-        .connect_timeout(CONNECT)
+        .read_timeout(BETWEEN_BYTES_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(USER_AGENT)
         .build()
 }
 
-/// The HTTP client that vendors are called through: how long one may be silent is for its settings to say.
+/// The HTTP clients that vendors are called through: how long one may be silent is for its settings to say.
 ///
 /// # Errors
-/// If the TLS roots can't be read.
-pub fn vendor_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT)
-        // A key isn't carried elsewhere.
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(USER_AGENT)
-        .build()
+/// As [`VendorClient::new`].
+pub fn vendor_client() -> Result<VendorClient, reqwest::Error> {
+    VendorClient::new()
 }

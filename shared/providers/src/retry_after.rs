@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use hearth_domain::Timestamp;
-use reqwest::{StatusCode, header::HeaderMap};
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::error_response::google_details;

@@ -7,9 +7,10 @@ use aws_sigv4::{
     http_request::{self, SignableBody, SignableRequest, SigningSettings},
     sign::v4,
 };
+use bytes::Bytes;
 use hearth_domain::Secret;
-use reqwest::{
-    Request, Url,
+use http::{
+    Request, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
@@ -19,7 +20,7 @@ type Refused = Box<dyn std::error::Error + Send + Sync>;
 /// Says in `request` who asks: with an API key as it is, with credentials by a signature of the whole
 /// request, `at` this time. [`crate::vendor::Auth::Aws`] says what a key may look like.
 pub(crate) fn authorize(
-    request: &mut Request,
+    request: &mut Request<Bytes>,
     key: &Secret,
     service: &str,
     at: SystemTime,
@@ -44,12 +45,12 @@ fn credentials(key: &str) -> Option<Credentials> {
 }
 
 fn sign(
-    request: &mut Request,
+    request: &mut Request<Bytes>,
     credentials: Credentials,
     service: &str,
     at: SystemTime,
 ) -> Result<(), Refused> {
-    let region = region(request.url(), service)
+    let region = region(request.uri(), service)
         .ok_or("its keys need an address of the form https://SERVICE.REGION.amazonaws.com")?;
     let identity = credentials.into();
     let params = v4::SigningParams::builder()
@@ -62,9 +63,9 @@ fn sign(
         .into();
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let headers = media_type.map(|value| (CONTENT_TYPE.as_str(), value));
-    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
-    let (method, url) = (request.method().as_str(), request.url().as_str());
-    let signable = SignableRequest::new(method, url, headers.into_iter(), SignableBody::Bytes(body))?;
+    let (method, uri) = (request.method().as_str(), request.uri().to_string());
+    let body = SignableBody::Bytes(request.body());
+    let signable = SignableRequest::new(method, uri, headers.into_iter(), body)?;
     let (instructions, _) = http_request::sign(signable, &params)?.into_parts();
     for (name, value) in instructions.headers() {
         insert(request, HeaderName::try_from(name)?, value)?;
@@ -74,15 +75,15 @@ fn sign(
 
 /// The region in a host's name, such as `bedrock-runtime.eu-central-1.amazonaws.com`: it follows the
 /// service's, before which a private endpoint has names of its own.
-fn region<'a>(url: &'a Url, service: &str) -> Option<&'a str> {
-    let mut names = url.host_str()?.split('.');
+fn region<'a>(uri: &'a Uri, service: &str) -> Option<&'a str> {
+    let mut names = uri.host()?.split('.');
     names.find(|name| name.starts_with(service))?;
     let region = names.next()?;
     names.next().map(|_| region)
 }
 
 /// A header that isn't shown where the request is.
-fn insert(request: &mut Request, name: HeaderName, value: &str) -> Result<(), Refused> {
+fn insert(request: &mut Request<Bytes>, name: HeaderName, value: &str) -> Result<(), Refused> {
     let mut value = HeaderValue::from_str(value)?;
     value.set_sensitive(true);
     request.headers_mut().insert(name, value);
@@ -93,8 +94,6 @@ fn insert(request: &mut Request, name: HeaderName, value: &str) -> Result<(), Re
 mod tests {
     use std::time::Duration;
 
-    use reqwest::Method;
-
     use super::*;
 
     const URL: &str =
@@ -102,9 +101,8 @@ mod tests {
 
     /// The headers that `key` gives a request to `url`, at half past noon on 30 August 2015.
     fn authorized(url: &str, key: &str) -> Result<Vec<(String, String)>, String> {
-        let mut request = Request::new(Method::POST, url.parse().unwrap());
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some("{\"a\":1}".into());
+        let request = Request::post(url).header(CONTENT_TYPE, "application/json");
+        let mut request = request.body(Bytes::from_static(b"{\"a\":1}")).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_440_937_800);
         authorize(&mut request, &Secret::new(key), "bedrock", at).map_err(|error| error.to_string())?;
         assert!(!format!("{request:?}").contains("AKID"));

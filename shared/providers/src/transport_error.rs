@@ -17,7 +17,7 @@ pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
     if causes().any(|cause| cause.to_string() == "dns error") {
         return format!("its name can't be resolved: {detail}");
     }
-    if causes().any(|cause| cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)) {
+    if is_timeout(error) {
         return "timed out".to_owned();
     }
     let io = causes().filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
@@ -37,6 +37,15 @@ pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
         _ => return detail,
     };
     words.to_owned()
+}
+
+/// Whether a time was up: reqwest's, or that for a connection.
+pub(crate) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let is_timeout = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
+            || cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == ErrorKind::TimedOut)
+    };
+    successors(Some(error), |error| Error::source(*error)).any(is_timeout)
 }
 
 /// An I/O error and those that it wraps, which are none of its sources.

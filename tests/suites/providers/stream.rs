@@ -119,6 +119,40 @@ async fn a_client_that_leaves_ends_the_call() {
 }
 
 #[tokio::test]
+async fn client_that_leaves_ends_a_whole_answer() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    upstream.reply(Reply::file("application/json", b"{").then_silence());
+    let mut body = chat("big");
+    body["max_tokens"] = json!(5);
+    let client = home.client();
+    let request = client.request(reqwest::Method::POST, "/v1/chat/completions").json(&body);
+    let waiting = tokio::spawn(request.send());
+    hearth_tests::eventually("the request", async || upstream.received().pop()).await;
+    waiting.abort();
+    upstream.left().await;
+    let sent = upstream.received().pop().unwrap().body;
+    assert_eq!((&sent["stream"], sent.get("stream_options")), (&json!(false), None));
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn long_whole_answer_is_streamed_by_the_provider() {
+    let upstream = Upstream::start().await;
+    let home = with(&[&upstream], "").await;
+    let asked = [json!({"max_tokens": 4097}), json!({}), json!({"max_tokens": 5, "resume": true})];
+    for more in asked {
+        let mut body = chat("big");
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        upstream.reply(answer());
+        let answer = home.client().post("/v1/chat/completions", &body).await.json();
+        assert_eq!(answer["choices"][0]["message"]["content"], SAID, "{more}: {answer}");
+        assert_eq!(upstream.received().pop().unwrap().body["stream"], true, "{more}");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn a_run_is_cancelled_by_its_id() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;

@@ -13,9 +13,11 @@ pub mod openai_chat;
 pub mod openai_responses;
 mod tool_calls;
 
+use std::borrow::Cow;
+
 use hearth_domain::{ClientDialect, RawPrompt, TextTask, Tool};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 pub(crate) use anthropic::claude_version;
@@ -43,7 +45,24 @@ pub enum Dialect {
     Anthropic,
 }
 
-/// A frame of a provider's stream.
+/// How a provider is asked to send its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerMode {
+    /// Piece by piece, as it is generated.
+    Stream,
+    /// In one JSON document, when all of it is there.
+    Whole,
+}
+
+impl AnswerMode {
+    /// Whether the answer is asked for as a stream.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        self == Self::Stream
+    }
+}
+
+/// A frame of a provider's answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
     /// The frame's event, where the dialect names them; else empty.
@@ -72,13 +91,32 @@ impl Dialect {
     ///
     /// # Errors
     /// `invalid_request`, naming `model`, for a name that can't be a part of the path.
-    pub fn path(self, model: &str) -> Result<String, ApiError> {
+    pub fn path(self, model: &str, mode: AnswerMode) -> Result<Cow<'static, str>, ApiError> {
         match self {
-            Self::OpenAiChat(_) => Ok("/chat/completions".to_owned()),
-            Self::OpenAiResponses => Ok("/responses".to_owned()),
-            Self::Gemini => gemini::path(model),
-            Self::Bedrock => bedrock::path(model),
-            Self::Anthropic => Ok("/messages".to_owned()),
+            Self::OpenAiChat(_) => Ok("/chat/completions".into()),
+            Self::OpenAiResponses => Ok("/responses".into()),
+            Self::Gemini => gemini::path(model, mode).map(Cow::Owned),
+            Self::Bedrock => bedrock::path(model, mode).map(Cow::Owned),
+            Self::Anthropic => Ok("/messages".into()),
+        }
+    }
+
+    /// The media type of the answer, for the request's `accept`.
+    #[must_use]
+    pub fn media_type(self, mode: AnswerMode) -> &'static str {
+        match mode {
+            AnswerMode::Stream => self.framing().media_type(),
+            AnswerMode::Whole => "application/json",
+        }
+    }
+
+    /// The most tokens that an answer to `task` may have, if it has a limit; thoughts count towards it.
+    pub(crate) fn answer_limit(self, call: &Call, task: &TextTask) -> Option<u32> {
+        match self {
+            Self::Anthropic => Some(anthropic::request::answer_limit(call, task)),
+            Self::OpenAiChat(_) | Self::OpenAiResponses | Self::Gemini | Self::Bedrock => {
+                task.sampling.max_tokens
+            }
         }
     }
 
@@ -86,9 +124,9 @@ impl Dialect {
     ///
     /// # Errors
     /// `invalid_request` for what the dialect can't say.
-    pub fn body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+    pub fn body(self, call: &Call, task: &TextTask, mode: AnswerMode) -> Result<Value, ApiError> {
         refuse_raw(task)?;
-        let mut body = self.own_body(call, task)?;
+        let mut body = self.own_body(call, task, mode)?;
         let extra = &call.generation.extra;
         if self.is_spoken_by(extra.dialect) {
             hosted::add(&extra.hosted, task, &mut body);
@@ -96,13 +134,13 @@ impl Dialect {
         Ok(body)
     }
 
-    fn own_body(self, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+    fn own_body(self, call: &Call, task: &TextTask, mode: AnswerMode) -> Result<Value, ApiError> {
         match self {
-            Self::OpenAiChat(habits) => Ok(openai_chat::request::body(habits, call, task)),
-            Self::OpenAiResponses => Ok(openai_responses::request::body(call, task)),
-            Self::Gemini => gemini::request::body(call.model.as_str(), task),
+            Self::OpenAiChat(habits) => Ok(openai_chat::request::body(habits, call, task, mode)),
+            Self::OpenAiResponses => Ok(openai_responses::request::body(call, task, mode)),
+            Self::Gemini => gemini::request::body(call, task),
             Self::Bedrock => bedrock::request::body(call.model.as_str(), task),
-            Self::Anthropic => anthropic::request::body(call, task),
+            Self::Anthropic => anthropic::request::body(call, task, mode),
         }
     }
 
@@ -147,8 +185,9 @@ impl Dialect {
             Self::OpenAiChat(_) => client == ClientDialect::OpenAiChat,
             Self::OpenAiResponses => client == ClientDialect::OpenAiResponses,
             Self::Anthropic => client == ClientDialect::Anthropic,
-            // No client speaks them.
-            Self::Gemini | Self::Bedrock => false,
+            Self::Gemini => client == ClientDialect::Gemini,
+            // No client speaks it.
+            Self::Bedrock => false,
         }
     }
 
@@ -220,6 +259,9 @@ fn refuse_raw(task: &TextTask) -> Result<(), ApiError> {
         None => return Ok(()),
         Some(RawPrompt::Tokens(_)) => {
             ("prompt", "this provider takes no tokens as a prompt; send a text, or name a local model")
+        }
+        Some(RawPrompt::Text(_)) => {
+            ("raw", "this provider has a chat template of its own; leave raw out, or name a local model")
         }
         Some(RawPrompt::Infill { .. }) => {
             ("suffix", "this provider fills no gaps; leave suffix out, or name a local model that can")

@@ -9,15 +9,17 @@ mod openai;
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use hearth_wire::{ApiError, ErrorCode};
-use reqwest::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     HttpProvider,
     catalog::Override,
+    decompress,
     dialect::{Dialect, unreadable},
+    transport::HttpAnswer,
     url_path::encode,
 };
 
@@ -134,10 +136,10 @@ impl HttpProvider {
 }
 
 /// A body that isn't endless.
-async fn json(mut response: Response) -> Result<Value, ApiError> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|_| unreadable("it broke off"))? {
-        body.extend_from_slice(&piece);
+async fn json(answer: HttpAnswer) -> Result<Value, ApiError> {
+    let (mut body, mut pieces) = (Vec::new(), decompress::body_of(answer)?);
+    while let Some(piece) = pieces.next().await {
+        body.extend_from_slice(&piece.map_err(|_| unreadable("it broke off"))?);
         if body.len() > BYTES {
             return Err(unreadable("it is too long"));
         }

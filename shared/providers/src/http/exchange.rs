@@ -1,18 +1,16 @@
 //! What comes whole: requests and their answers, and then the events that tell of them.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
 use hearth_wire::{ApiError, RunEventBody};
-use reqwest::Response;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
-use super::{HttpProvider, Left, Timeouts, late};
+use super::{HttpProvider, Timeouts, late};
 use crate::{
     Call, EventStream, decompress,
     dialect::{broken_off, unreadable},
     media::{self, Answer, Ask, Body, Job},
+    transport::HttpAnswer,
     transport_error,
 };
 
@@ -24,12 +22,10 @@ impl HttpProvider {
     /// stream's last event. It begins at once: who waits is told that somebody works.
     pub(super) fn make(&self, call: &Call) -> Result<EventStream, ApiError> {
         let job = media::job(&self.endpoint, call)?;
-        let (cancel, mut cancelled) = oneshot::channel();
-        self.runs().insert(call.run, cancel);
-        let left = Left { runs: Arc::clone(&self.runs), run: call.run };
+        let (mut cancelled, guard) = self.enter(call.run);
         let this = self.clone();
         Ok(Box::pin(async_stream::stream! {
-            let _left = left;
+            let _guard = guard;
             yield RunEventBody::Started { prompt_tokens: 0 };
             let made = tokio::select! {
                 made = this.carry_out(job) => made,
@@ -58,22 +54,28 @@ impl HttpProvider {
     }
 
     async fn exchange(&self, ask: Ask, most: usize, deadline: Instant) -> Result<Answer, ApiError> {
-        let request = self.http.post(&ask.url).header("accept", ask.accept);
-        let request = match ask.body {
-            Body::Json(body) => request.json(&body),
+        let (content_type, body) = match ask.body {
+            Body::Json(body) => ("application/json".to_owned(), Bytes::from(body.to_string())),
             Body::Form(form) => {
                 let (content_type, body) = form.encoded();
-                request.header("content-type", content_type).body(body)
+                (content_type, body.into())
             }
         };
-        let mut response = self.answered(self.opened(request)?, self.endpoint.timeouts.made, true).await?;
-        let headers = std::mem::take(response.headers_mut());
-        Ok(Answer { headers, bytes: self.whole(response, most, deadline).await? })
+        let mut request = self.target()?.post_to(&ask.url, ask.accept, &content_type, body)?;
+        self.authorize(&mut request)?;
+        let answer = self.answered(request, self.endpoint.timeouts.made, true, false).await?;
+        let headers = answer.headers.clone();
+        Ok(Answer { headers, bytes: self.read_file(answer, most, deadline).await? })
     }
 
     /// The answer's body.
-    async fn whole(&self, response: Response, most: usize, deadline: Instant) -> Result<Bytes, ApiError> {
-        let mut body = decompress::body_of(response)?;
+    async fn read_file(
+        &self,
+        answer: HttpAnswer,
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Bytes, ApiError> {
+        let mut body = decompress::body_of(answer)?;
         let Timeouts { between_bytes, whole, .. } = self.endpoint.timeouts;
         let name = &self.endpoint.name;
         let mut bytes = BytesMut::new();

@@ -18,7 +18,7 @@ mod tests;
 use bytes::Bytes;
 use hearth_domain::{Modality, Task, Usage, artifact::media_type_of};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
-use reqwest::header::HeaderMap;
+use http::HeaderMap;
 use serde_json::Value;
 
 use crate::{Call, Endpoint, dialect::unreadable, vendor};
@@ -169,7 +169,7 @@ pub(crate) fn job(endpoint: &Endpoint, call: &Call) -> Result<Job, ApiError> {
                 (embeddings::openai(base, call, task, length), embeddings::read_openai)
             }
             Some(Embeddings::Google) => {
-                (embeddings::google(base, call.model.as_str(), task)?, embeddings::read_google)
+                (embeddings::google(base, call, task)?, embeddings::read_google)
             }
             Some(Embeddings::HuggingFace) => {
                 (huggingface::embeddings(base, call.model.as_str(), task)?, huggingface::read_vectors)

@@ -21,6 +21,11 @@ impl Restore {
         Self { names, stops }
     }
 
+    /// Whether the gateway itself cuts the answer, at stop texts that the provider was not told.
+    pub(crate) fn cuts(&self) -> bool {
+        !self.stops.is_empty()
+    }
+
     /// Has what `decoder` reads be told in the client's words.
     pub(crate) fn wrap(self, decoder: Box<dyn Decoder>) -> Box<dyn Decoder> {
         if self.names.is_empty() && self.stops.is_empty() {

@@ -13,6 +13,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Header("x-api-key"),
     needs_key: true,
+    long_whole_answers: false,
     headers: &[("anthropic-version", "2023-06-01")],
     // A page has 20 of them otherwise.
     models: Some("/models?limit=1000"),

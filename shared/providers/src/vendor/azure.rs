@@ -25,6 +25,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Header("api-key"),
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     // Its list has the models that could be deployed, and not the deployments.
     models: None,

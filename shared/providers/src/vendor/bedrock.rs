@@ -15,6 +15,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Aws("bedrock"),
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     models: None,
 };

@@ -33,6 +33,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     models: Some("/models"),
 };

@@ -14,6 +14,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: Media { embeddings: Some(Embeddings::Google), images: Some(Images::Google), ..TEXT },
     auth: Auth::Header("x-goog-api-key"),
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     // A page has 50 of them otherwise.
     models: Some("/models?pageSize=1000"),

@@ -19,6 +19,8 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
+    // Hundreds of tokens a second: its longest answers are there within the time for a whole one.
+    long_whole_answers: true,
     headers: &[],
     models: Some("/models"),
 };

@@ -26,6 +26,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: Media { embeddings: Some(Embeddings::OpenAi("output_dimension")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     models: Some("/models"),
 };

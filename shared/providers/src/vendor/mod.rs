@@ -34,6 +34,9 @@ pub struct Vendor {
     pub auth: Auth,
     /// Whether it can't be used without a key.
     pub needs_key: bool,
+    /// Whether an answer of any length may be asked for in one piece, and not only a short one: its models are so fast
+    /// that no connection is silent for long.
+    pub long_whole_answers: bool,
     /// Headers of every request.
     pub headers: &'static [(&'static str, &'static str)],
     /// Where it lists its models, below the base URL; none if it doesn't.

@@ -27,6 +27,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Bearer,
     needs_key: false,
+    long_whole_answers: false,
     headers: &[],
     models: Some("/models"),
 };

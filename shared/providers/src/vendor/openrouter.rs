@@ -25,6 +25,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: Media { embeddings: Some(Embeddings::OpenAi("dimensions")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     models: Some("/models"),
 };

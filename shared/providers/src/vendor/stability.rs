@@ -20,6 +20,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Bearer,
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     models: None,
 };

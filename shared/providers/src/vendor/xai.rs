@@ -17,6 +17,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: Media { images: Some(Images::OpenAi(&IMAGES)), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
+    long_whole_answers: false,
     headers: &[],
     models: Some("/models"),
 };

@@ -5,11 +5,11 @@ use hearth_tests::{Reply, Upstream};
 use serde_json::{Value, json};
 
 use super::{
-    Vendor,
+    LONG, SHORT, Vendor,
     clients::{self, Client},
     home,
     vendors::{self, Failure},
-    words::{Asked, says},
+    words::{Answer, Asked, says},
 };
 
 const BEGUN: &str = "Once upon";
@@ -28,7 +28,10 @@ const WAYS: [Way; 5] = [
 /// A question to a model that no other client has asked: the circuit of one that fails often is open.
 fn question(client: &Client, vendor: &Vendor, number: usize) -> Value {
     let asked = Asked { turns: vec![says("Tell me a story.")], ..Asked::default() };
-    (client.asks)(&asked, &format!("{}:{}-{number}-{}", vendor.name, vendor.model, client.name))
+    let model = format!("{}:{}-{number}-{}", vendor.name, vendor.model, client.name);
+    let mut body = (client.asks)(&asked, &model);
+    (client.limits)(&mut body, LONG);
+    body
 }
 
 async fn every_client_hears_of_it(vendor: &Vendor) {
@@ -42,8 +45,8 @@ async fn every_client_hears_of_it(vendor: &Vendor) {
             let mut runs = Vec::new();
 
             upstream.reply(fails(vendor));
-            let answer = gateway.post(client.path, &body).await;
-            let error = &answer.json()["error"];
+            let answer = gateway.post(&client.path_of(&body), &body).await;
+            let error = (client.error)(&answer.json());
             assert_eq!(error["code"], code, "{what}: {answer:?}");
             let is_limited = code == "provider_rate_limited";
             assert_eq!(answer.status == 429, is_limited, "{what}: {answer:?}");
@@ -52,7 +55,7 @@ async fn every_client_hears_of_it(vendor: &Vendor) {
 
             upstream.reply(fails(vendor));
             body["stream"] = json!(true);
-            let stream = gateway.stream(client.path, &body).await;
+            let stream = gateway.stream(&client.path_of(&body), &body).await;
             runs.push(stream.request_id.clone());
             let events: Vec<Value> = stream.rest().await.into_iter().map(|event| event.data).collect();
             assert_eq!((client.is_failed)(&events).as_deref(), Some(code), "{what}: {events:?}");
@@ -66,6 +69,30 @@ async fn every_client_hears_of_it(vendor: &Vendor) {
                     "{what}: {record}"
                 );
             }
+        }
+    }
+    home.stop().await;
+}
+
+/// Nothing of an answer in one piece has reached the client when it breaks off, so it is asked for again.
+#[tokio::test]
+async fn broken_whole_answer_is_requested_again() {
+    let upstream = Upstream::start().await;
+    let home = home(&vendors::ALL, &upstream).await;
+    for vendor in &vendors::ALL {
+        for client in &clients::ALL {
+            let what = format!("{} over {}", client.name, vendor.name);
+            let mut body = question(client, vendor, 0);
+            (client.limits)(&mut body, SHORT);
+            let before = upstream.received().len();
+            upstream.reply((vendor.begins)(BEGUN).then_break());
+            upstream.reply((vendor.fails)(BEGUN, Failure::Fault));
+            upstream.reply((vendor.says_whole)(&Answer { text: "The end.".to_owned(), ..Answer::default() }));
+            let answer = home.client().post(&client.path_of(&body), &body).await;
+            assert_eq!(answer.status, 200, "{what}: {answer:?}");
+            assert_eq!((client.is_told)(&answer.json()).text, "The end.", "{what}: {answer:?}");
+            let asked = &upstream.received()[before..];
+            assert!(asked.len() == 3 && !asked.iter().any(|one| (vendor.streams)(one)), "{what}: {asked:?}");
         }
     }
     home.stop().await;

@@ -1,9 +1,12 @@
 //! The cells of the table that can't be, each with its reason, and with what happens instead.
 
 use super::{
-    features::{LINK, MARK, REFUSAL, SCHEMA_NAME, SEALS, SEED, STOP, THOUGHTS, UNKNOWN},
+    features::{DOCUMENT, LINK, MARK, REFUSAL, SCHEMA_NAME, SEALS, SEED, STOP, THOUGHTS, UNKNOWN},
     words::{Answer, Asked, End, Turn},
 };
+
+/// A hole that every feature has.
+pub(super) const ANY: &str = "tokens counted apart";
 
 /// Cells that can't be.
 pub(super) struct Hole {
@@ -28,12 +31,26 @@ pub(super) enum Instead {
 
 use Instead::{Refused, Unasked, Untold};
 
-pub(super) const ALL: [Hole; 14] = [
+pub(super) const ALL: [Hole; 17] = [
     Hole {
         feature: LINK,
-        at: |_, vendor| vendor == "bedrock",
+        at: |client, vendor| vendor == "bedrock" && client != "ollama",
         who: "over Bedrock",
         why: "Bedrock fetches no images, and the gateway fetches none for it",
+        instead: Refused,
+    },
+    Hole {
+        feature: LINK,
+        at: |client, _| client == "ollama",
+        who: "from `/api/chat`",
+        why: "Ollama's images are files in base64",
+        instead: Refused,
+    },
+    Hole {
+        feature: DOCUMENT,
+        at: |client, _| client == "ollama",
+        who: "from `/api/chat`",
+        why: "Ollama has images alone",
         instead: Refused,
     },
     Hole {
@@ -59,15 +76,19 @@ pub(super) const ALL: [Hole; 14] = [
     },
     Hole {
         feature: SCHEMA_NAME,
-        at: |client, vendor| client == "messages" || ["anthropic", "gemini"].contains(&vendor),
-        who: "from `/v1/messages`; over Anthropic and Gemini",
+        at: |client, vendor| {
+            ["messages", "ollama", "gemini"].contains(&client) || ["anthropic", "gemini"].contains(&vendor)
+        },
+        who: "from `/v1/messages`, `/api/chat` and `:generateContent`; over Anthropic and Gemini",
         why: "they have no word for it, and it is a label",
         instead: Unasked(|asked| asked.schema_name = None),
     },
     Hole {
         feature: MARK,
-        at: |client, vendor| !is_same(client, vendor) && (client, vendor) != ("chat", "anthropic"),
-        who: "between different dialects, but from chats over Anthropic and from `/v1/messages` over OpenRouter",
+        at: |client, vendor| {
+            client == "gemini" || !is_same(client, vendor) && (client, vendor) != ("chat", "anthropic")
+        },
+        who: "from `:generateContent`; between different dialects, but from chats over Anthropic and from `/v1/messages` over OpenRouter",
         why: "it saves work, and changes no answer",
         instead: Unasked(|asked| asked.mark = false),
     },
@@ -109,9 +130,10 @@ pub(super) const ALL: [Hole; 14] = [
     Hole {
         feature: REFUSAL,
         at: |client, vendor| {
-            ["native", "messages"].contains(&client) || ["anthropic", "gemini", "bedrock"].contains(&vendor)
+            ["native", "messages", "ollama", "gemini"].contains(&client)
+                || ["anthropic", "gemini", "bedrock"].contains(&vendor)
         },
-        who: "over Anthropic, Gemini and Bedrock; to `/v1/generate` and `/v1/messages`",
+        who: "over Anthropic, Gemini and Bedrock; to `/v1/generate`, `/v1/messages`, `/api/chat` and `:generateContent`",
         why: "they have no other words for a refusal than a text, and the reason of its end",
         instead: Untold(|answer| answer.text = std::mem::take(&mut answer.refusal)),
     },
@@ -129,11 +151,19 @@ pub(super) const ALL: [Hole; 14] = [
         why: "what it means is known in its own dialect alone",
         instead: Unasked(|asked| asked.unknown = false),
     },
+    // The last one: others tell less of the same.
+    Hole {
+        feature: ANY,
+        at: |client, _| client == "ollama",
+        who: "to `/api/chat`",
+        why: "Ollama counts the tokens of the prompt and of the answer alone",
+        instead: Untold(|answer| (answer.usage.cached, answer.usage.thoughts) = (0, 0)),
+    },
 ];
 
 /// Whether a client and a vendor speak one dialect.
 fn is_same(client: &str, vendor: &str) -> bool {
-    [("chat", "chat"), ("messages", "anthropic"), ("responses", "responses")].contains(&(client, vendor))
+    [("chat", "chat"), ("messages", "anthropic"), ("responses", "responses"), ("gemini", "gemini")].contains(&(client, vendor))
 }
 
 fn only_ends(answer: &mut Answer) {

@@ -29,7 +29,7 @@ async fn a_conversation_goes_on_with_another_maker_without_the_thoughts() {
     for first in &vendors::ALL {
         for second in vendors::ALL.iter().filter(|second| !is_same_maker(first, second)) {
             for client in &clients::ALL {
-                let cell = Cell { home: &home, upstream: &upstream, client, vendor: second, streamed: false };
+                let cell = Cell { home: &home, upstream: &upstream, client, vendor: second, streamed: false, whole: false };
                 moves(&cell, first, &feature).await;
             }
         }
@@ -64,10 +64,11 @@ async fn betas_are_passed_on_to_anthropic_alone() {
     let gateway = home.client();
     let asked = Asked { turns: vec![says("Hello!")], ..Asked::default() };
     for vendor in &vendors::ALL {
-        for Client { name, path, asks, .. } in &clients::ALL {
+        for client in &clients::ALL {
+            let Client { name, asks, .. } = client;
             upstream.reply((vendor.says)(&Answer { text: "Hello.".to_owned(), ..Answer::default() }));
             let body = asks(&asked, &format!("{}:{}", vendor.name, vendor.model));
-            let request = gateway.request(Method::POST, path).json(&body);
+            let request = gateway.request(Method::POST, &client.path_of(&body)).json(&body);
             let request = request.header("anthropic-beta", "one-2025-01-01, two-2025-02-02");
             let answer = gateway.send(request.header("anthropic-beta", "three-2025-03-03")).await;
             assert_eq!(answer.status, 200, "{name} over {}: {answer:?}", vendor.name);

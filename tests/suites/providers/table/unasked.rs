@@ -28,7 +28,7 @@ async fn unasked_thoughts_displace_no_text_and_keep_their_seals() {
     for vendor in &vendors::ALL {
         for streamed in [false, true] {
             let what = format!("{} streamed: {streamed}", vendor.name);
-            let cell = Cell { home: &home, upstream: &upstream, client, vendor, streamed };
+            let cell = Cell { home: &home, upstream: &upstream, client, vendor, streamed, whole: false };
             let model = format!("{}:{}", vendor.name, vendor.model);
             let unasked = |name: &str| {
                 let mut body = (client.asks)(&feature(name).asked, &model);

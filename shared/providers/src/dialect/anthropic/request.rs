@@ -12,21 +12,21 @@ use super::{
 };
 use crate::{
     Call,
-    dialect::{Dialect, Passing, offered, round},
+    dialect::{AnswerMode, Dialect, Passing, offered, round},
     rules::close_for_claude,
 };
 
 /// The answer's most tokens where the client names none: this dialect has no request without a limit.
 const MAX_TOKENS: u32 = 4096;
 
-pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+pub(in crate::dialect) fn body(call: &Call, task: &TextTask, mode: AnswerMode) -> Result<Value, ApiError> {
     let passing = Dialect::Anthropic.passing(call.generation.extra.dialect);
     let Conversation { system, turns } = Conversation::of(&task.messages, passing)?;
     // The client's own words first: what the gateway understood is said over them.
     let mut body = Dialect::Anthropic.extra(call);
     body.insert("model".to_owned(), json!(call.model.as_str()));
     body.insert("messages".to_owned(), turns.iter().map(Turn::json).collect());
-    body.insert("stream".to_owned(), json!(true));
+    body.insert("stream".to_owned(), json!(mode.is_stream()));
     body.extend(system.map(|system| ("system".to_owned(), system)));
     tools(task, &turns, passing, &mut body);
     let abilities = Abilities::of(call.model.as_str());
@@ -76,6 +76,15 @@ fn max_tokens(sampling: &Sampling, plan: &Plan) -> u32 {
         }
         Some(limit) => limit,
     }
+}
+
+/// The most tokens that the answer may have, thoughts included.
+pub(in crate::dialect) fn answer_limit(call: &Call, task: &TextTask) -> u32 {
+    let plan = match call.generation.extra.fields.contains_key("thinking") {
+        true => Plan::default(),
+        false => Plan::new(Abilities::of(call.model.as_str()), task.reasoning),
+    };
+    max_tokens(&task.sampling, &plan)
 }
 
 /// `samplers`: whether the model, as it is asked, takes any.

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::{request::body, stream::MessagesDecoder, thinking::Abilities};
 use crate::{
     Call, Endpoint, HttpProvider, Provider as _, Timeouts,
-    dialect::{Decoder as _, Frame},
+    dialect::{AnswerMode, Decoder as _, Frame},
     vendor,
 };
 
@@ -31,11 +31,11 @@ fn call(model: &str, task: TextTask) -> Call {
 }
 
 fn said(model: &str, task: &TextTask) -> Value {
-    body(&call(model, task.clone()), task).unwrap()
+    body(&call(model, task.clone()), task, AnswerMode::Stream).unwrap()
 }
 
 fn refused(task: &TextTask) -> ApiError {
-    body(&call(OLD, task.clone()), task).unwrap_err()
+    body(&call(OLD, task.clone()), task, AnswerMode::Stream).unwrap_err()
 }
 
 fn user(text: &str) -> Message {
@@ -287,7 +287,7 @@ fn what_a_client_of_this_dialect_says_stands() {
         let mut call = call("claude-opus-4-6", task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra =
             Extra::new(dialect, fields.as_object().unwrap().clone());
-        body(&call, &task).unwrap()
+        body(&call, &task, AnswerMode::Stream).unwrap()
     };
     let own = with(ClientDialect::Anthropic);
     assert_eq!(
@@ -352,7 +352,7 @@ fn blocks_of_this_dialect_go_as_they_came() {
     let with = |dialect| {
         let mut call = call(OLD, task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
-        body(&call, &task).unwrap()
+        body(&call, &task, AnswerMode::Stream).unwrap()
     };
     let own = with(ClientDialect::Anthropic);
     assert_eq!(
@@ -605,7 +605,7 @@ proptest! {
             _ => result("a", text),
         });
         let task = TextTask::new(messages.collect(), Sampling::default());
-        if let Ok(body) = body(&call(OLD, task.clone()), &task) {
+        if let Ok(body) = body(&call(OLD, task.clone()), &task, AnswerMode::Stream) {
             let turns = body["messages"].as_array().unwrap();
             prop_assert!(turns.windows(2).all(|pair| pair[0]["role"] != pair[1]["role"]));
             prop_assert!(turns.iter().all(|turn| !turn["content"].as_array().unwrap().is_empty()));

@@ -71,6 +71,7 @@ pub(super) struct WholeAnswer {
     pub(super) output: Option<Output>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) stop_reason: Option<String>,
+    pub(super) additional_model_response_fields: Value,
     #[serde(deserialize_with = "lenient::object")]
     pub(super) usage: Option<TokenUsage>,
 }

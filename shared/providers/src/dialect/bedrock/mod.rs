@@ -1,5 +1,6 @@
 //! Amazon Bedrock's `ConverseStream`
-//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>).
+//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>), and `Converse` for
+//! answers in one piece.
 
 mod claude;
 mod event;
@@ -12,6 +13,7 @@ mod tests;
 
 use hearth_wire::ApiError;
 
+use super::AnswerMode;
 use crate::url_path::model_segment;
 
 /// The media types of documents that Bedrock reads.
@@ -27,7 +29,11 @@ pub(crate) const DOCUMENT_TYPES: &[&str] = &[
     "text/markdown",
 ];
 
-/// The path of a streamed answer. An ARN's slashes and colons are escaped too.
-pub(super) fn path(model: &str) -> Result<String, ApiError> {
-    Ok(format!("/model/{}/converse-stream", model_segment(model)?))
+/// The path of a generation. An ARN's slashes and colons are escaped too.
+pub(super) fn path(model: &str, mode: AnswerMode) -> Result<String, ApiError> {
+    let method = match mode {
+        AnswerMode::Stream => "converse-stream",
+        AnswerMode::Whole => "converse",
+    };
+    Ok(format!("/model/{}/{method}", model_segment(model)?))
 }

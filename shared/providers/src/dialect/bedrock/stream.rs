@@ -80,8 +80,7 @@ impl Decoder for ConverseDecoder {
             }
             "messageStop" => {
                 self.stop(event.stop_reason.as_deref())?;
-                let stop = event.additional_model_response_fields["stop_sequence"].as_str();
-                events.extend(stop.map(|text| RunEventBody::StopText { choice: 0, text: text.to_owned() }));
+                events.extend(stop_text(&event.additional_model_response_fields));
             }
             "metadata" => self.usage = event.usage.map(Into::into).or(self.usage),
             // `messageStart` says nothing new, nor does what is yet to come.
@@ -155,9 +154,16 @@ impl ConverseDecoder {
         }
         self.usage = answer.usage.map(Into::into);
         self.stop(answer.stop_reason.as_deref())?;
+        events.extend(stop_text(&answer.additional_model_response_fields));
         events.extend(self.end()?);
         Ok(events)
     }
+}
+
+/// The stop text that ended an answer, in the fields that [`super::claude`] asks for.
+fn stop_text(fields: &Value) -> Option<RunEventBody> {
+    let text = fields["stop_sequence"].as_str()?;
+    Some(RunEventBody::StopText { choice: 0, text: text.to_owned() })
 }
 
 /// What a stop reason means (docs/dialects.md has the table). What was no use to Bedrock itself is a failure.

@@ -2,21 +2,29 @@
 //! `v1beta`.
 
 mod contents;
+mod passed_on;
 pub(super) mod request;
 mod response;
-pub(super) mod seal;
 pub(super) mod stream;
 
 #[cfg(test)]
 mod tests;
 
 use hearth_wire::ApiError;
+pub(super) use hearth_wire::gemini::seal;
 
+use super::AnswerMode;
 use crate::url_path::model_segment;
 
-/// The path of a streamed answer.
-pub(super) fn path(model: &str) -> Result<String, ApiError> {
-    path_to(model, "streamGenerateContent?alt=sse")
+/// The path of a generation.
+pub(super) fn path(model: &str, mode: AnswerMode) -> Result<String, ApiError> {
+    path_to(
+        model,
+        match mode {
+            AnswerMode::Stream => "streamGenerateContent?alt=sse",
+            AnswerMode::Whole => "generateContent",
+        },
+    )
 }
 
 /// The path of one of a model's methods.

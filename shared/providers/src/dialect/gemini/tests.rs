@@ -14,17 +14,21 @@ use serde_json::{Value, json};
 
 use super::{
     path,
-    request::body,
+    request::body_with,
     seal::{self, Place},
     stream::GeminiDecoder,
 };
 use crate::{
     Call, Endpoint, HttpProvider, Provider as _, Timeouts,
-    dialect::{Decoder as _, Frame},
+    dialect::{AnswerMode, Decoder as _, Frame, Passing},
     vendor,
 };
 
 const MODEL: &str = "gemini-2.5-flash";
+
+fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
+    body_with(model, task, Passing::Nothing)
+}
 
 fn user(text: &str) -> Message {
     Message::new(Role::User, text)
@@ -201,7 +205,7 @@ fn models_are_in_a_folder() {
         ("a/b/c?d", "/a/b%2Fc%3Fd:streamGenerateContent?alt=sse"),
     ];
     for (model, expected) in cases {
-        assert_eq!(path(model).unwrap(), expected);
+        assert_eq!(path(model, AnswerMode::Stream).unwrap(), expected);
     }
 }
 

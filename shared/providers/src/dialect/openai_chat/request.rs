@@ -8,14 +8,19 @@ use serde_json::{Map, Value, json};
 use super::{Habits, messages::messages};
 use crate::{
     Call,
-    dialect::{Dialect, Passing, offered, round},
+    dialect::{AnswerMode, Dialect, Passing, offered, round},
     rules::made_strict,
 };
 
 /// What a schema is called that has no name.
 pub(in crate::dialect) const SCHEMA_NAME: &str = "response";
 
-pub(in crate::dialect) fn body(habits: &'static Habits, call: &Call, task: &TextTask) -> Value {
+pub(in crate::dialect) fn body(
+    habits: &'static Habits,
+    call: &Call,
+    task: &TextTask,
+    mode: AnswerMode,
+) -> Value {
     let dialect = Dialect::OpenAiChat(habits);
     let client = call.generation.extra.dialect;
     let passing = dialect.passing(client);
@@ -23,9 +28,16 @@ pub(in crate::dialect) fn body(habits: &'static Habits, call: &Call, task: &Text
     let mut body = dialect.extra(call);
     body.insert("model".to_owned(), json!(call.model.as_str()));
     body.insert("messages".to_owned(), messages(habits, &task.messages, passing));
-    body.insert("stream".to_owned(), json!(true));
-    if habits.stream_options {
-        body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    body.insert("stream".to_owned(), json!(mode.is_stream()));
+    match mode {
+        AnswerMode::Stream if habits.stream_options => {
+            body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        }
+        AnswerMode::Stream => {}
+        // A client's own are refused without a stream.
+        AnswerMode::Whole => {
+            body.remove("stream_options");
+        }
     }
     sampling(habits, &task.sampling, &mut body);
     tools(habits, task, passing, &mut body);

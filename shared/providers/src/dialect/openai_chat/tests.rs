@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{COMMON, Habits, Thoughts, request::body, stream::ChatDecoder};
 use crate::{
     Call,
-    dialect::{Decoder as _, Frame},
+    dialect::{AnswerMode, Decoder as _, Frame},
 };
 
 fn call(task: TextTask) -> Call {
@@ -17,7 +17,7 @@ fn call(task: TextTask) -> Call {
 }
 
 fn said(habits: &'static Habits, task: &TextTask) -> Value {
-    body(habits, &call(task.clone()), task)
+    body(habits, &call(task.clone()), task, AnswerMode::Stream)
 }
 
 fn user(text: &str) -> Message {
@@ -90,7 +90,7 @@ fn what_the_gateway_doesnt_know_goes_to_its_own_dialect_alone() {
         let fields = json!({"service_tier": "flex", "stream": false});
         std::sync::Arc::make_mut(&mut call.generation).extra =
             Extra::new(dialect, fields.as_object().unwrap().clone());
-        let body = body(&COMMON, &call, &task);
+        let body = body(&COMMON, &call, &task, AnswerMode::Stream);
         assert_eq!((body.get("service_tier").is_some(), &body["stream"]), (passed, &json!(true)));
     }
 }
@@ -118,7 +118,7 @@ fn messages_of(habits: &'static Habits, dialect: ClientDialect, messages: Vec<Me
     let task = TextTask::new(messages, Sampling::default());
     let mut call = call(task.clone());
     std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
-    body(habits, &call, &task)["messages"].clone()
+    body(habits, &call, &task, AnswerMode::Stream)["messages"].clone()
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn schemas_keep_their_name_and_are_strict_where_they_can_be() {
         };
         let mut call = call(task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
-        body(&COMMON, &call, &task)["response_format"]["json_schema"].clone()
+        body(&COMMON, &call, &task, AnswerMode::Stream)["response_format"]["json_schema"].clone()
     };
     let text = json!({"type": "string"});
     let optional = json!({"type": "object", "properties": {"a": text, "b": text}, "required": ["a"]});

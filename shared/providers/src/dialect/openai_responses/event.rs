@@ -30,6 +30,23 @@ pub(super) struct Event {
     #[serde(deserialize_with = "lenient::object")]
     pub(super) response: Option<Response>,
     pub(super) error: Value,
+    // The fields of a whole response.
+    #[serde(deserialize_with = "lenient::text")]
+    status: Option<String>,
+    #[serde(deserialize_with = "lenient::objects")]
+    output: Vec<OutputItem>,
+    #[serde(deserialize_with = "lenient::object")]
+    usage: Option<ResponseUsage>,
+    #[serde(deserialize_with = "lenient::object")]
+    incomplete_details: Option<Incomplete>,
+}
+
+impl Event {
+    /// The whole response that it is.
+    pub(super) fn into_response(self) -> Response {
+        let Self { status, output, usage, error, incomplete_details, .. } = self;
+        Response { status, output, usage, error, incomplete_details }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,6 +76,9 @@ pub(super) struct Part {
     pub(super) text: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) refusal: Option<String>,
+    /// Of a text that didn't come in deltas.
+    #[serde(deserialize_with = "lenient::objects")]
+    pub(super) logprobs: Vec<LogprobEntry>,
 }
 
 #[derive(Debug, Default, Deserialize)]

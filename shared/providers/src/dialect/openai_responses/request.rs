@@ -10,7 +10,7 @@ use super::seal;
 use crate::{
     Call,
     dialect::{
-        Dialect, Passing, offered,
+        AnswerMode, Dialect, Passing, offered,
         openai_chat::{
             FILE_NAME,
             request::{effort_word, labelled},
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Value {
+pub(in crate::dialect) fn body(call: &Call, task: &TextTask, mode: AnswerMode) -> Value {
     let client = call.generation.extra.dialect;
     let passing = Dialect::OpenAiResponses.passing(client);
     let thinks = thinks(call.model.as_str());
@@ -28,7 +28,10 @@ pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Value {
     body.insert("model".to_owned(), json!(call.model.as_str()));
     let items = task.messages.iter().flat_map(|message| items(message, passing));
     body.insert("input".to_owned(), items.collect());
-    body.insert("stream".to_owned(), json!(true));
+    body.insert("stream".to_owned(), json!(mode.is_stream()));
+    if !mode.is_stream() {
+        body.remove("stream_options");
+    }
     body.insert("store".to_owned(), json!(false));
     let mut include = Vec::new();
     if thinks {

@@ -85,7 +85,7 @@ impl Decoder for ResponsesDecoder {
                 events.push(RunEventBody::Delta { choice: 0, text, logprobs });
             }
             "response.output_text.done" => {
-                let part = Part { text: event.text, refusal: None };
+                let part = Part { text: event.text, refusal: None, logprobs: event.logprobs };
                 self.message(place, vec![part], &mut events)?;
             }
             "response.refusal.delta" => {
@@ -116,8 +116,7 @@ impl Decoder for ResponsesDecoder {
             }
             "error" => return Err(named_failure(frame.data)),
             "" if event.object.as_deref() == Some("response") => {
-                let response = json::parse::<Response>(frame.data)?.unwrap_or_default();
-                return self.done(response, "");
+                return self.done(event.into_response(), "");
             }
             "" => return stated_failure(frame.data).map_or(Ok(events), Err),
             // Beginnings, ends that tell again what was told, and what is not asked for.
@@ -194,10 +193,12 @@ impl ResponsesDecoder {
         if self.texts.contains(&place) {
             return Ok(());
         }
-        for Part { text, refusal } in parts {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
+        for Part { text, refusal, logprobs } in parts {
+            let logprobs: Vec<_> = logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
+            let text = text.unwrap_or_default();
+            if !text.is_empty() || !logprobs.is_empty() {
                 self.note_text(place)?;
-                events.push(RunEventBody::text(text));
+                events.push(RunEventBody::Delta { choice: 0, text, logprobs });
             }
             if let Some(text) = refusal.filter(|text| !text.is_empty()) {
                 self.note_text(place)?;

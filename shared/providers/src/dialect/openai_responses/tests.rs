@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{request::body, stream::ResponsesDecoder};
 use crate::{
     Call,
-    dialect::{Decoder as _, Frame},
+    dialect::{AnswerMode, Decoder as _, Frame},
 };
 
 fn call(model: &str, task: TextTask) -> Call {
@@ -18,7 +18,7 @@ fn call(model: &str, task: TextTask) -> Call {
 }
 
 fn said(model: &str, task: &TextTask) -> Value {
-    body(&call(model, task.clone()), task)
+    body(&call(model, task.clone()), task, AnswerMode::Stream)
 }
 
 fn plain() -> TextTask {
@@ -137,7 +137,7 @@ fn what_the_client_said_beyond_the_gateway_is_said_around_it() {
         let mut call = call("gpt-5", task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra =
             Extra::new(dialect, fields.as_object().unwrap().clone());
-        body(&call, &task)
+        body(&call, &task, AnswerMode::Stream)
     };
     let own = with(ClientDialect::OpenAiResponses);
     assert_eq!((&own["service_tier"], &own["store"]), (&json!("flex"), &json!(false)));

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Client, messages, tool};
+use super::{Client, messages, own_error, tool};
 use crate::table::words::{
     Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, mark, number, parsed, text,
 };
 
 pub(super) const CLIENT: Client =
-    Client { name: "chat", path: "/v1/chat/completions", asks, is_told, adds_up, goes_on, is_failed };
+    Client { name: "chat", path: "/v1/chat/completions", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let mut all = Vec::new();
@@ -105,6 +105,10 @@ pub(super) fn calls(value: &Value) -> Vec<Call> {
         }
     };
     list(value).iter().map(call).collect()
+}
+
+fn limits(body: &mut Value, tokens: u32) {
+    body["max_tokens"] = json!(tokens);
 }
 
 fn is_told(answer: &Value) -> Answer {

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::Client;
+use super::{Client, own_error};
 use crate::table::words::{
     Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, mark, number, parameters, parsed, text,
 };
 
 pub(super) const CLIENT: Client =
-    Client { name: "messages", path: "/v1/messages", asks, is_told, adds_up, goes_on, is_failed };
+    Client { name: "messages", path: "/v1/messages", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let turns: Vec<Value> = asked.turns.iter().map(turn).collect();
@@ -72,6 +72,10 @@ fn part(part: &Part) -> Value {
 
 fn result(id: &str, text: &str) -> Value {
     json!({"type": "tool_result", "tool_use_id": id, "content": text})
+}
+
+fn limits(body: &mut Value, tokens: u32) {
+    body["max_tokens"] = json!(tokens);
 }
 
 fn is_told(answer: &Value) -> Answer {

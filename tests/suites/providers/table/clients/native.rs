@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use super::{
     Client,
     chat::{calls, result},
-    messages, tool,
+    messages, own_error, tool,
 };
 use crate::table::words::{Answer, Asked, End, UNKNOWN, Usage, number, text};
 
 pub(super) const CLIENT: Client =
-    Client { name: "native", path: "/v1/generate", asks, is_told, adds_up, goes_on, is_failed };
+    Client { name: "native", path: "/v1/generate", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let mut body = json!({"model": model, "input": {"messages": messages(asked)}, "parameters": {}});
@@ -35,6 +35,10 @@ fn asks(asked: &Asked, model: &str) -> Value {
         body[UNKNOWN] = json!({"level": 1});
     }
     body
+}
+
+fn limits(body: &mut Value, tokens: u32) {
+    body["parameters"]["max_tokens"] = json!(tokens);
 }
 
 fn is_told(answer: &Value) -> Answer {

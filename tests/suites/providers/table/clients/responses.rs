@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::Client;
+use super::{Client, own_error};
 use crate::table::words::{
     Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, mark, number, parameters, parsed,
     text,
 };
 
 pub(super) const CLIENT: Client =
-    Client { name: "responses", path: "/v1/responses", asks, is_told, adds_up, goes_on, is_failed };
+    Client { name: "responses", path: "/v1/responses", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let items: Vec<Value> = asked.turns.iter().flat_map(turn).collect();
@@ -72,6 +72,10 @@ fn part(part: &Part) -> Value {
 
 fn result(id: &str, text: &str) -> Value {
     json!({"type": "function_call_output", "call_id": id, "output": text})
+}
+
+fn limits(body: &mut Value, tokens: u32) {
+    body["max_output_tokens"] = json!(tokens);
 }
 
 fn is_told(answer: &Value) -> Answer {

@@ -14,6 +14,8 @@ pub(in crate::table) const VENDOR: Vendor = Vendor {
     settings: "kind = 'bedrock'",
     model: "anthropic.claude-sonnet-4-5",
     says,
+    says_whole,
+    streams,
     begins,
     fails,
     hears,
@@ -52,6 +54,12 @@ fn says(answer: &Answer) -> Reply {
         let pieces = halves(&call.arguments.to_string()).map(|half| json!({"toolUse": {"input": half}}));
         block(Some(json!({"toolUse": {"toolUseId": call.id, "name": call.name}})), pieces.to_vec());
     }
+    events.push(("messageStop", stop(answer)));
+    events.push(("metadata", json!({"usage": usage(answer)})));
+    Reply::messages(&events)
+}
+
+fn stop(answer: &Answer) -> Value {
     let mut stop = json!({"stopReason": match answer.end {
         End::Turn => "end_turn",
         End::StopText(_) => "stop_sequence",
@@ -63,16 +71,40 @@ fn says(answer: &Answer) -> Reply {
         // As it is where the request asks for it.
         stop["additionalModelResponseFields"] = json!({"stop_sequence": text});
     }
-    events.push(("messageStop", stop));
+    stop
+}
+
+fn usage(answer: &Answer) -> Value {
     let usage = answer.usage;
-    events.push((
-        "metadata",
-        json!({"usage": {
-            "inputTokens": usage.prompt - usage.cached, "outputTokens": usage.completion,
-            "cacheReadInputTokens": usage.cached, "cacheWriteInputTokens": 0,
-        }}),
+    json!({
+        "inputTokens": usage.prompt - usage.cached, "outputTokens": usage.completion,
+        "cacheReadInputTokens": usage.cached, "cacheWriteInputTokens": 0,
+    })
+}
+
+fn says_whole(answer: &Answer) -> Reply {
+    let mut blocks = Vec::new();
+    if !answer.thoughts.is_empty() {
+        let thoughts = json!({"text": answer.thoughts, "signature": answer.seal});
+        blocks.push(json!({"reasoningContent": {"reasoningText": thoughts}}));
+    }
+    let said = format!("{}{}", answer.text, answer.refusal);
+    if !said.is_empty() {
+        blocks.push(json!({"text": said}));
+    }
+    blocks.extend(answer.calls.iter().map(
+        |call| json!({"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}),
     ));
-    Reply::messages(&events)
+    let mut whole = stop(answer);
+    whole["output"] = json!({"message": {"role": "assistant", "content": blocks}});
+    whole["usage"] = usage(answer);
+    Reply::json(200, &whole)
+}
+
+fn streams(received: &Received) -> bool {
+    let streams = received.path.ends_with("/converse-stream");
+    assert!(streams || received.path.ends_with("/converse"), "{}", received.path);
+    streams
 }
 
 fn begun(text: &str) -> Vec<Event> {
@@ -98,7 +130,7 @@ fn hears(received: &Received) -> Asked {
     let body = &received.body;
     has_key(received, "authorization", "Bearer sk-bedrock");
     let path = format!("/model/{}", VENDOR.model);
-    assert!(received.path.starts_with(&path) && received.path.ends_with("/converse-stream"));
+    assert!(received.path.starts_with(&path), "{}", received.path);
     let inference = &body["inferenceConfig"];
     let mut asked = Asked {
         system: body["system"].get(0).map(|block| text(&block["text"])),

@@ -3,7 +3,7 @@
 use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
-use super::{Failure, Vendor, has_key, has_mark};
+use super::{Failure, Vendor, has_key, has_mark, streams_by_body as streams};
 use crate::{
     chunk,
     table::words::{
@@ -18,6 +18,8 @@ pub(in crate::table) const VENDOR: Vendor = Vendor {
     settings: "kind = 'openai_compatible'",
     model: "big",
     says,
+    says_whole,
+    streams,
     begins,
     fails,
     hears,
@@ -37,26 +39,55 @@ fn says(answer: &Answer) -> Reply {
             chunk(json!({"tool_calls": [{"index": index, "function": {"arguments": half}}]}), None)
         }));
     }
-    let reason = match answer.end {
-        End::Turn | End::StopText(_) => "stop",
-        End::Length => "length",
-        End::Calls => "tool_calls",
-        End::Filtered if answer.refusal.is_empty() => "content_filter",
-        End::Filtered => "stop",
-    };
-    let mut last = chunk(json!({}), Some(reason));
+    let mut last = chunk(json!({}), Some(reason(answer)));
     if let End::StopText(stop) = &answer.end {
         // As vLLM has it (<https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html>).
         last["choices"][0]["stop_reason"] = json!(stop);
     }
     chunks.push(last);
+    chunks.push(json!({"choices": [], "usage": usage(answer)}));
+    Reply::chunks(&chunks)
+}
+
+fn reason(answer: &Answer) -> &'static str {
+    match answer.end {
+        End::Turn | End::StopText(_) => "stop",
+        End::Length => "length",
+        End::Calls => "tool_calls",
+        End::Filtered if answer.refusal.is_empty() => "content_filter",
+        End::Filtered => "stop",
+    }
+}
+
+fn usage(answer: &Answer) -> Value {
     let usage = answer.usage;
-    chunks.push(json!({"choices": [], "usage": {
+    json!({
         "prompt_tokens": usage.prompt, "completion_tokens": usage.completion,
         "prompt_tokens_details": {"cached_tokens": usage.cached},
         "completion_tokens_details": {"reasoning_tokens": usage.thoughts},
-    }}));
-    Reply::chunks(&chunks)
+    })
+}
+
+fn says_whole(answer: &Answer) -> Reply {
+    let call = |call: &Call| {
+        let function = json!({"name": call.name, "arguments": call.arguments.to_string()});
+        json!({"id": call.id, "type": "function", "function": function})
+    };
+    let mut message = json!({"role": "assistant", "content": answer.text, "refusal": null});
+    for (name, text) in [("reasoning_content", &answer.thoughts), ("refusal", &answer.refusal)] {
+        if !text.is_empty() {
+            message[name] = json!(text);
+        }
+    }
+    if !answer.calls.is_empty() {
+        message["content"] = Value::Null;
+        message["tool_calls"] = answer.calls.iter().map(call).collect();
+    }
+    let mut choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": reason(answer)});
+    if let End::StopText(stop) = &answer.end {
+        choice["stop_reason"] = json!(stop);
+    }
+    Reply::json(200, &json!({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage(answer)}))
 }
 
 fn begins(text: &str) -> Reply {
@@ -74,7 +105,8 @@ fn fails(text: &str, failure: Failure) -> Reply {
 fn hears(received: &Received) -> Asked {
     let body = &received.body;
     has_key(received, "authorization", "Bearer sk-chat");
-    assert_eq!((received.path.as_str(), &body["stream"]), ("/v1/chat/completions", &json!(true)));
+    assert_eq!(received.path, "/v1/chat/completions");
+    assert_eq!(body.get("stream_options").is_some(), streams(received), "{body}");
     let mut asked = Asked {
         schema: body["response_format"]["json_schema"].get("schema").cloned(),
         stop: list(&body["stop"]).iter().map(text).collect(),

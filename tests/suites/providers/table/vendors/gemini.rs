@@ -12,6 +12,8 @@ pub(in crate::table) const VENDOR: Vendor = Vendor {
     settings: "kind = 'google'",
     model: "gemini-2.5-flash",
     says,
+    says_whole,
+    streams,
     begins,
     fails,
     hears,
@@ -27,6 +29,22 @@ fn part(part: &Value) -> Value {
 }
 
 fn says(answer: &Answer) -> Reply {
+    let mut all: Vec<Value> = parts(answer).iter().map(part).collect();
+    all.push(response(answer, &[]));
+    frames(&all)
+}
+
+fn says_whole(answer: &Answer) -> Reply {
+    Reply::json(200, &response(answer, &parts(answer)))
+}
+
+fn streams(received: &Received) -> bool {
+    let streams = received.path.ends_with(":streamGenerateContent?alt=sse");
+    assert!(streams || received.path.ends_with(":generateContent"), "{}", received.path);
+    streams
+}
+
+fn parts(answer: &Answer) -> Vec<Value> {
     let mut parts = Vec::new();
     let halves = |text: &str| halves(text).map(|half| json!({"text": half})).to_vec();
     if !answer.thoughts.is_empty() {
@@ -45,21 +63,24 @@ fn says(answer: &Answer) -> Reply {
         }
         parts.push(part);
     }
-    let mut all: Vec<Value> = parts.iter().map(part).collect();
+    parts
+}
+
+/// The response with the answer's end.
+fn response(answer: &Answer, parts: &[Value]) -> Value {
     let reason = match answer.end {
         End::Turn | End::StopText(_) | End::Calls => "STOP",
         End::Length => "MAX_TOKENS",
         End::Filtered => "SAFETY",
     };
     let usage = answer.usage;
-    all.push(json!({
-        "candidates": [{"content": {"role": "model", "parts": []}, "finishReason": reason, "index": 0}],
+    json!({
+        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason, "index": 0}],
         "usageMetadata": {
             "promptTokenCount": usage.prompt, "candidatesTokenCount": usage.completion - usage.thoughts,
             "thoughtsTokenCount": usage.thoughts, "cachedContentTokenCount": usage.cached,
         },
-    }));
-    frames(&all)
+    })
 }
 
 fn begins(text: &str) -> Reply {
@@ -78,7 +99,7 @@ fn hears(received: &Received) -> Asked {
     let body = &received.body;
     has_key(received, "x-goog-api-key", "sk-gemini");
     let path = format!("/v1beta/models/{}", VENDOR.model);
-    assert!(received.path.starts_with(&path) && received.path.ends_with(":streamGenerateContent?alt=sse"));
+    assert!(received.path.starts_with(&path), "{}", received.path);
     let config = &body["generationConfig"];
     let mut asked = Asked {
         system: body["systemInstruction"]["parts"].get(0).map(|part| text(&part["text"])),

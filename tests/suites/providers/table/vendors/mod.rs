@@ -21,7 +21,12 @@ pub(super) struct Vendor {
     /// Its kind, and what else its settings say.
     pub(super) settings: &'static str,
     pub(super) model: &'static str,
+    /// Says an answer in a stream.
     pub(super) says: fn(&Answer) -> Reply,
+    /// Says it in one piece.
+    pub(super) says_whole: fn(&Answer) -> Reply,
+    /// Whether a request asks for a stream.
+    pub(super) streams: fn(&Received) -> bool,
     /// Begins to say a text.
     pub(super) begins: fn(&str) -> Reply,
     /// The same, and fails.
@@ -41,6 +46,12 @@ pub(super) enum Failure {
 /// Every vendor's dialect.
 pub(super) static ALL: [Vendor; 5] =
     [chat::VENDOR, responses::VENDOR, anthropic::VENDOR, gemini::VENDOR, bedrock::VENDOR];
+
+/// Whether the body of a request asks for a stream, as three vendors have it.
+fn streams_by_body(received: &Received) -> bool {
+    let stream = received.body["stream"].as_bool();
+    stream.unwrap_or_else(|| panic!("no word of a stream in {}", received.body))
+}
 
 /// Server-sent events that are named by their type.
 fn named_events(events: &[Value]) -> Reply {

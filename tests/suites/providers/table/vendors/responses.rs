@@ -3,7 +3,7 @@
 use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
-use super::{Failure, Vendor, has_key, has_mark, named_events};
+use super::{Failure, Vendor, has_key, has_mark, named_events, streams_by_body as streams};
 use crate::table::words::{
     Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, document, halves, list, parameters, parsed,
     pictured, text,
@@ -15,6 +15,8 @@ pub(in crate::table) const VENDOR: Vendor = Vendor {
     settings: "kind = 'openai'\napi = 'responses'",
     model: "big",
     says,
+    says_whole,
+    streams,
     begins,
     fails,
     hears,
@@ -58,8 +60,16 @@ fn says(answer: &Answer) -> Reply {
         of["arguments"] = json!(arguments);
         item(begun, pieces("response.function_call_arguments.delta", &arguments), of);
     }
+    let response = response(answer);
+    let kind = format!("response.{}", text(&response["status"]));
+    events.push(json!({"type": kind, "response": response}));
+    named_events(&events)
+}
+
+/// How a response ended, and what it took.
+fn response(answer: &Answer) -> Value {
     let usage = answer.usage;
-    let mut response = json!({"status": "completed", "usage": {
+    let mut response = json!({"object": "response", "status": "completed", "error": null, "usage": {
         "input_tokens": usage.prompt, "input_tokens_details": {"cached_tokens": usage.cached},
         "output_tokens": usage.completion, "output_tokens_details": {"reasoning_tokens": usage.thoughts},
     }});
@@ -68,13 +78,35 @@ fn says(answer: &Answer) -> Reply {
         End::Filtered if answer.refusal.is_empty() => Some("content_filter"),
         _ => None,
     };
-    let mut kind = "response.completed";
     if let Some(why) = why {
-        kind = "response.incomplete";
+        response["status"] = json!("incomplete");
         response["incomplete_details"] = json!({"reason": why});
     }
-    events.push(json!({"type": kind, "response": response}));
-    named_events(&events)
+    response
+}
+
+fn says_whole(answer: &Answer) -> Reply {
+    let mut output = Vec::new();
+    if !answer.thoughts.is_empty() {
+        output.push(json!({"type": "reasoning", "id": "rs_1", "encrypted_content": answer.seal,
+            "summary": [{"type": "summary_text", "text": answer.thoughts}]}));
+    }
+    let parts = [
+        json!({"type": "output_text", "text": answer.text, "annotations": []}),
+        json!({"type": "refusal", "refusal": answer.refusal}),
+    ];
+    for (text, part) in [&answer.text, &answer.refusal].into_iter().zip(parts) {
+        if !text.is_empty() {
+            output.push(json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [part]}));
+        }
+    }
+    output.extend(answer.calls.iter().map(|call| {
+        json!({"type": "function_call", "id": format!("fc_{}", call.id), "call_id": call.id, "name": call.name,
+            "arguments": call.arguments.to_string(), "status": "completed"})
+    }));
+    let mut response = response(answer);
+    response["output"] = json!(output);
+    Reply::json(200, &response)
 }
 
 fn begun(text: &str) -> Vec<Value> {
@@ -107,7 +139,7 @@ fn fails(text: &str, failure: Failure) -> Reply {
 fn hears(received: &Received) -> Asked {
     let body = &received.body;
     has_key(received, "authorization", "Bearer sk-responses");
-    assert_eq!((received.path.as_str(), &body["stream"]), ("/v1/responses", &json!(true)));
+    assert_eq!(received.path, "/v1/responses");
     // Nothing is kept there.
     assert_eq!(body["store"], false);
     let mut asked = Asked {

@@ -1,0 +1,149 @@
+//! What all requests to an endpoint have in common, prepared once: the parts of their URI, and the headers.
+
+use bytes::Bytes;
+use hearth_wire::{ApiError, ErrorCode};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT},
+    uri::{Authority, Parts, PathAndQuery, Scheme},
+};
+use reqwest::Url;
+
+use super::Endpoint;
+use crate::{transport::VendorClient, vendor::Auth};
+
+/// The most headers of a request, for their map to be large enough from the start.
+const HEADERS_COUNT: usize = 12;
+
+/// Where an endpoint's requests go.
+#[derive(Debug)]
+pub(super) struct Target {
+    scheme: Scheme,
+    authority: Authority,
+    /// The path of the base URL, without a slash at its end.
+    path: String,
+    /// The headers of every request, the key among them.
+    headers: HeaderMap,
+    /// Whether requests go through hyper: no proxy stands before the endpoint.
+    pub(super) is_direct: bool,
+}
+
+impl Target {
+    /// Prepares what requests to `endpoint` have in common.
+    ///
+    /// # Errors
+    /// `provider_auth` for a key that can't be sent, `provider_error` for an address that is none.
+    pub(super) fn new(endpoint: &Endpoint, client: &VendorClient) -> Result<Self, ApiError> {
+        let no_address = || {
+            let message = format!("the address of the provider {} is no URL; see its base_url", endpoint.name);
+            ApiError::new(ErrorCode::ProviderError, message)
+        };
+        // As browsers read it: names in other scripts, spaces and dots in the path are escaped and resolved.
+        let url = Url::parse(&endpoint.base_url).map_err(|_| no_address())?;
+        let before_fragment = url.as_str().split('#').next().unwrap_or_default();
+        let uri: Uri = before_fragment.parse().map_err(|_| no_address())?;
+        let is_direct = client.is_direct(&uri);
+        let Parts { scheme: Some(scheme), authority: Some(authority), path_and_query, .. } = uri.into_parts()
+        else {
+            return Err(no_address());
+        };
+        let path = path_and_query.as_ref().map_or("", PathAndQuery::as_str).trim_end_matches('/').to_owned();
+        Ok(Self { scheme, authority, path, headers: headers(endpoint)?, is_direct })
+    }
+
+    /// A request of JSON to `path` below the base URL.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming `model`, if a path with it is none.
+    pub(super) fn post_json(
+        &self,
+        path: &str,
+        accept: &'static str,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, ApiError> {
+        let mut request = self.request(Method::POST, self.uri(path)?, accept, body);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(request)
+    }
+
+    /// A request for what stands at `path` below the base URL.
+    ///
+    /// # Errors
+    /// As [`Self::post_json`].
+    pub(super) fn get(&self, path: &str) -> Result<Request<Bytes>, ApiError> {
+        Ok(self.request(Method::GET, self.uri(path)?, "application/json", Bytes::new()))
+    }
+
+    /// A request of any media type to a whole URL.
+    ///
+    /// # Errors
+    /// As [`Self::post_json`].
+    pub(super) fn post_to(
+        &self,
+        url: &str,
+        accept: &'static str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, ApiError> {
+        let url = Url::parse(url).map_err(|_| no_path())?;
+        let uri = url.as_str().parse().map_err(|_| no_path())?;
+        let mut request = self.request(Method::POST, uri, accept, body);
+        let content_type = HeaderValue::from_str(content_type).map_err(|_| no_path())?;
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
+        Ok(request)
+    }
+
+    fn request(&self, method: Method, uri: Uri, accept: &'static str, body: Bytes) -> Request<Bytes> {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        request.headers_mut().clone_from(&self.headers);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(accept));
+        request
+    }
+
+    fn uri(&self, path: &str) -> Result<Uri, ApiError> {
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        let path = PathAndQuery::from_maybe_shared(Bytes::from([&self.path, path].concat()));
+        parts.path_and_query = Some(path.map_err(|_| no_path())?);
+        Uri::from_parts(parts).map_err(|_| no_path())
+    }
+}
+
+fn no_path() -> ApiError {
+    ApiError::invalid("model", "model can't be a part of the provider's address")
+}
+
+fn headers(endpoint: &Endpoint) -> Result<HeaderMap, ApiError> {
+    let Endpoint { name, vendor, key, .. } = endpoint;
+    let mut headers = HeaderMap::with_capacity(HEADERS_COUNT);
+    headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
+    for (name, value) in vendor.headers {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    match (vendor.auth, key) {
+        (Auth::Bearer, Some(key)) => {
+            headers.insert(AUTHORIZATION, sensitive(name, &format!("Bearer {}", key.expose()))?);
+        }
+        (Auth::Header(header), Some(key)) => {
+            headers.insert(HeaderName::from_static(header), sensitive(name, key.expose())?);
+        }
+        // Signed with each body.
+        (Auth::Aws(_), _) | (_, None) => {}
+    }
+    Ok(headers)
+}
+
+/// A header's value that isn't shown where the request is.
+fn sensitive(provider: &str, text: &str) -> Result<HeaderValue, ApiError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        let message = format!(
+            "the key of the provider {provider} has characters that can't be sent; set another with `hearth key set {provider}`"
+        );
+        ApiError::new(ErrorCode::ProviderAuth, message)
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}

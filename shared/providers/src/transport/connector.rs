@@ -1,0 +1,61 @@
+//! Opens connections to vendors: TCP, and TLS with HTTP/2 where the server has it.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::connect::HttpConnector,
+    rt::TokioIo,
+};
+use tokio::net::TcpStream;
+use tower::Service;
+
+use super::SendError;
+use crate::CONNECT_TIMEOUT;
+
+/// After how long a silent connection is probed, and then how often. A dead one is known by that.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_MAX_COUNT: u32 = 3;
+
+/// Opens connections within [`CONNECT_TIMEOUT`], the handshake of TLS included.
+#[derive(Debug, Clone)]
+pub(super) struct Connector(HttpsConnector<HttpConnector>);
+
+impl Connector {
+    pub(super) fn new(tls: rustls::ClientConfig) -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        // A token is small: packets don't wait to be filled.
+        http.set_nodelay(true);
+        http.set_keepalive(Some(KEEPALIVE_INTERVAL));
+        http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+        http.set_keepalive_retries(Some(KEEPALIVE_MAX_COUNT));
+        Self(HttpsConnector::from((http, tls)))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = SendError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, SendError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async move {
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+            connected.map_err(|_| SendError::from(io::Error::from(io::ErrorKind::TimedOut)))?
+        })
+    }
+}
+
