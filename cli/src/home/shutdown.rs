@@ -40,6 +40,7 @@ pub(crate) fn listen() -> Result<Interrupted> {
             _ = term.recv() => {}
             () = tokio::time::sleep(PATIENCE) => {}
         }
+        hearth_telemetry::logs::flush();
         std::process::exit(130);
     });
     Ok(Interrupted(asked))

@@ -3,6 +3,8 @@
 
 #![warn(missing_docs)]
 
+mod json_lines;
+mod log_buffer;
 mod log_files;
 pub mod logs;
 pub mod metrics;

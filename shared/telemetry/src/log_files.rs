@@ -19,7 +19,7 @@ pub struct LogLimits {
 }
 
 /// The longest line. What a line holds is bounded where it is logged; this bounds what was forgotten there.
-const LINE_MAX_BYTES: usize = 16 << 10;
+pub(crate) const LINE_MAX_BYTES: usize = 16 << 10;
 
 /// The name of a file that is being begun.
 const NEXT_NAME: &str = "hearth.next.log";
@@ -60,36 +60,47 @@ impl LogFiles {
         Ok(())
     }
 
-    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.size > 0 && self.size + line.len() as u64 > self.limits.max_bytes {
-            self.rotate()?;
+    /// Writes whole lines. Those that can't be written, on a full disk, are dropped: waiting would hold up the requests.
+    pub(crate) fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let room = self.limits.max_bytes.saturating_sub(self.size);
+            let fitting = whole_lines(rest, usize::try_from(room).unwrap_or(usize::MAX));
+            if fitting == 0 && self.size > 0 {
+                self.rotate()?;
+                continue;
+            }
+            // A line that no file has room for has one of its own.
+            let (now, later) = rest.split_at(fitting.max(whole_line(rest)));
+            self.write(now)?;
+            rest = later;
         }
-        // What was written of a line counts, if the disk took only a part.
-        let written = self.file.write(line)?;
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What was written of it counts, if the disk took only a part.
+        let written = self.file.write(bytes)?;
         self.size += written as u64;
-        if written < line.len() {
-            self.file.write_all(&line[written..])?;
-            self.size += (line.len() - written) as u64;
+        if written < bytes.len() {
+            self.file.write_all(&bytes[written..])?;
+            self.size += (bytes.len() - written) as u64;
         }
         Ok(())
     }
 }
 
-/// One call is one line. A line that can't be written, on a full disk, is dropped: waiting would hold up the requests.
-impl Write for LogFiles {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if line.len() <= LINE_MAX_BYTES {
-            self.write_line(line)?;
-        } else {
-            let cut = [&line[..LINE_MAX_BYTES - 1], b"\n"].concat();
-            self.write_line(&cut)?;
-        }
-        Ok(line.len())
-    }
+/// The length of the first line, with its end.
+fn whole_line(lines: &[u8]) -> usize {
+    lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1)
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+/// The length of as many lines as there are in the first `most` bytes.
+fn whole_lines(lines: &[u8], most: usize) -> usize {
+    if lines.len() <= most {
+        return lines.len();
     }
+    lines[..most].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
 /// The file's name by its age: 0 is the current one.
@@ -135,7 +146,7 @@ mod tests {
             // Opened anew now and then: a restart goes on where it was.
             let mut files = LogFiles::open(folder.path(), limits).unwrap();
             for line in 0..7 {
-                files.write_all(format!("{round:02} {line} {}\n", "x".repeat(24)).as_bytes()).unwrap();
+                files.write_lines(format!("{round:02} {line} {}\n", "x".repeat(24)).as_bytes()).unwrap();
             }
         }
         assert_eq!(names(folder.path()), ["hearth.1.log", "hearth.2.log", "hearth.log", "other.log"]);
@@ -151,14 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn long_line_is_cut() {
+    fn lines_of_one_write_are_spread_over_files() {
         let folder = tempfile::tempdir().unwrap();
-        let mut files =
-            LogFiles::open(folder.path(), LogLimits { max_bytes: 1 << 20, max_files: 1 }).unwrap();
-        files.write_all(&[b'x'; 100_000]).unwrap();
-        files.write_all(b"next\n").unwrap();
-        let text = fs::read_to_string(folder.path().join("hearth.log")).unwrap();
-        assert_eq!(text.lines().map(str::len).collect::<Vec<_>>(), [LINE_MAX_BYTES - 1, 4]);
+        let limits = LogLimits { max_bytes: 100, max_files: 9 };
+        let mut files = LogFiles::open(folder.path(), limits).unwrap();
+        let lines: String = (0..9).map(|line| format!("{line} {}\n", "x".repeat(37))).collect();
+        files.write_lines(lines.as_bytes()).unwrap();
+        files.write_lines(format!("{}\nlast\n", "y".repeat(200)).as_bytes()).unwrap();
+        let texts = (0..7).rev().map(|file| fs::read_to_string(folder.path().join(name(file))).unwrap());
+        let texts: Vec<_> = texts.collect();
+        assert_eq!(texts.iter().map(String::len).collect::<Vec<_>>(), [80, 80, 80, 80, 40, 201, 5]);
+        assert_eq!(texts[..5].concat(), lines);
     }
 
     #[test]
@@ -169,9 +183,9 @@ mod tests {
         let full = File::options().write(true).open("/dev/full");
         let Ok(full) = full else { return };
         let good = std::mem::replace(&mut files.file, full);
-        assert_eq!(files.write(b"lost\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(files.write_lines(b"lost\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
         files.file = good;
-        files.write_all(b"kept\n").unwrap();
+        files.write_lines(b"kept\n").unwrap();
         assert_eq!(fs::read_to_string(folder.path().join("hearth.log")).unwrap(), "kept\n");
     }
 }

@@ -1,20 +1,20 @@
 //! Structured logs: one JSON object a line.
 
 use std::{
-    io,
+    io, panic,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::log_files::LogFiles;
-pub use crate::log_files::LogLimits;
+pub use crate::{log_buffer::LogGuard, log_files::LogLimits};
+use crate::{json_lines::JsonLines, log_buffer::LogBuffer, log_files::LogFiles};
 
-/// Lines that wait for the disk; more are dropped.
-const BUFFERED_LINES_MAX_COUNT: usize = 16 << 10;
+/// The buffer of the process' log, if it goes to files.
+static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
 
 /// Why logs can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -57,20 +57,34 @@ pub fn to_supervisor(level: &str) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Logs to files in `folder`, as JSON, within `limits`, and errors to standard error too. Lines are written
-/// while the guard lives. On a full disk they are dropped, and nothing waits.
+/// Logs to files in `folder`, as JSON, within `limits`, and errors to standard error too. Lines are written together,
+/// a moment later; those that are left when the guard is dropped, or a thread panics, are written at once. On a full disk
+/// they are dropped, and nothing waits.
 ///
 /// # Errors
 /// If `level` can't be read or `folder` can't be written.
-pub fn to_folder(folder: &Path, level: &str, limits: LogLimits) -> Result<WorkerGuard, LogError> {
+pub fn to_folder(folder: &Path, level: &str, limits: LogLimits) -> Result<LogGuard, LogError> {
+    let filter = filter(level)?;
     let files = std::fs::create_dir_all(folder).and_then(|()| LogFiles::open(folder, limits));
-    let files = files.map_err(|source| LogError::Folder { folder: folder.to_owned(), source })?;
-    let buffered = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES_MAX_COUNT);
-    let (writer, guard) = buffered.finish(files);
-    let json = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    let started = files.and_then(LogBuffer::start);
+    let (buffer, guard) =
+        started.map_err(|source| LogError::Folder { folder: folder.to_owned(), source })?;
+    let _ = BUFFER.set(buffer.clone());
     let errors =
         fmt::layer().compact().with_target(false).with_writer(io::stderr).with_filter(LevelFilter::ERROR);
-    let registry = tracing_subscriber::registry().with(json.with_writer(writer).with_filter(filter(level)?));
+    let registry = tracing_subscriber::registry().with(JsonLines(buffer).with_filter(filter));
     let _ = registry.with(errors).try_init();
+    let earlier = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        earlier(panic);
+        flush();
+    }));
     Ok(guard)
+}
+
+/// Writes the lines that are buffered, before the process is ended; waits a second at most.
+pub fn flush() {
+    if let Some(buffer) = BUFFER.get() {
+        buffer.flush();
+    }
 }
