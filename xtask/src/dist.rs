@@ -11,7 +11,7 @@ use crate::{progress, shell};
 
 /// The cargo profile of a folder for other machines. llama.cpp's build differs from that of `release` (it has every
 /// variant of the CPU backend), so it has a build folder of its own.
-const PORTABLE: &str = "portable";
+pub(crate) const PORTABLE: &str = "portable";
 
 /// What `dist` is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -60,7 +60,8 @@ fn known(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+pub(crate) fn run(workspace: Workspace, options: &Options) -> Result<()> {
+    let workspace = &workspace.with_lints();
     let steps = options.steps();
     let start = Instant::now();
     println!("── tools");
@@ -117,7 +118,7 @@ mod tests {
     fn the_options_choose_the_steps() {
         assert_eq!(names(&[]).len(), STEPS.len());
         assert!(!names(&["--skip-sdk"]).contains(&"sdk"));
-        assert_eq!(names(&["--only", "clippy"]), ["clippy"]);
+        assert_eq!(names(&["--only", "build"]), ["build"]);
         assert_eq!(names(&["--only", "sdk", "--skip-sdk"]), ["sdk"]);
     }
 
@@ -126,7 +127,7 @@ mod tests {
         for arguments in [&["--only"][..], &["--only", "lint"], &["--fast"]] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
-        assert!(parse(&["--only", "lint"]).unwrap_err().to_string().contains("fmt, clippy"));
+        assert!(parse(&["--only", "lint"]).unwrap_err().to_string().contains("fmt, build"));
     }
 
     #[test]

@@ -45,6 +45,7 @@ Usage: cargo xtask <command>
   bench node      Measure the node beside llama.cpp's own server; --help has the options
   bench gateway   Measure the gateway beside others from PyPI and npm; --help has the options
   bench soak      Wear everything for ten minutes, and see that nothing is lost
+      --portable      measure the binary that `dist` ships, with LTO
 ";
 
 fn main() -> ExitCode {
@@ -65,7 +66,7 @@ fn run(arguments: &[String]) -> Result<()> {
     };
     match command.as_str() {
         "up" => up::run(&Workspace::load()?, rest),
-        "test" => gate::run(&Workspace::load()?, &gate::Options::parse(rest)?),
+        "test" => gate::run(Workspace::load()?, &gate::Options::parse(rest)?),
         "tidy" => none_of(rest).and_then(|()| tidy::run(&Workspace::load()?)),
         "openapi" => none_of(rest).and_then(|()| openapi::run(&Workspace::load()?)),
         "dist" => dist::run(&Workspace::load()?, &dist::Options::parse(rest)?),

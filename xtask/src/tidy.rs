@@ -44,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// Every check that needs no build.
 fn of_the_tree(workspace: &Workspace, tree: &Tree) -> Vec<String> {
     [
-        arrows::check(&arrows::crates(&workspace.packages)),
+        arrows::check(&workspace.packages),
         length::check(tree),
         error_pages::check(tree),
         events::check(tree),

@@ -1,12 +1,6 @@
 //! Which crate may depend on which: the direction that ARCHITECTURE.md draws.
 
-use cargo_metadata::{DependencyKind, Package};
-
-/// A crate of the workspace, with the names of all its direct dependencies.
-pub(super) struct Crate {
-    pub(super) name: String,
-    pub(super) dependencies: Vec<(String, DependencyKind)>,
-}
+use crate::workspace::{DependencyKind, Package};
 
 enum May {
     See(&'static [&'static str]),
@@ -56,17 +50,7 @@ fn may(name: &str) -> Option<May> {
     }))
 }
 
-pub(super) fn crates(packages: &[Package]) -> Vec<Crate> {
-    let dependencies = |package: &Package| {
-        package.dependencies.iter().map(|dependency| (dependency.name.clone(), dependency.kind)).collect()
-    };
-    packages
-        .iter()
-        .map(|package| Crate { name: package.name.to_string(), dependencies: dependencies(package) })
-        .collect()
-}
-
-pub(super) fn check(crates: &[Crate]) -> Vec<String> {
+pub(super) fn check(crates: &[Package]) -> Vec<String> {
     let ours = |name: &str| crates.iter().any(|other| other.name == name);
     let mut problems = Vec::new();
     for each in crates {
@@ -94,6 +78,6 @@ fn suffix(kind: DependencyKind) -> &'static str {
     match kind {
         DependencyKind::Development => ", not in its tests either (they belong in tests/)",
         DependencyKind::Build => ", not in its build script either",
-        _ => "",
+        DependencyKind::Normal => "",
     }
 }

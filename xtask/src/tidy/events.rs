@@ -43,6 +43,6 @@ fn events_of(description: &str) -> Option<Vec<(String, String)>> {
 
 /// `get` and `/v1/requests/{id}/events` make `get_v1.requests.id.events.json`.
 pub(super) fn event_name(method: &str, path: &str) -> String {
-    let path = path.trim_start_matches('/').replace('/', ".").replace(['{', '}', '+', '*'], "");
+    let path = path.trim_start_matches('/').replace(['/', ':'], ".").replace(['{', '}', '+', '*'], "");
     format!("{method}_{path}.json")
 }

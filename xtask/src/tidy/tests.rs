@@ -1,10 +1,8 @@
 //! Each check on a tree that it must refuse, and all of them on this one.
 
-use cargo_metadata::DependencyKind;
-
-use super::arrows::Crate;
 use super::tree::Tree;
 use super::*;
+use crate::workspace::{DependencyKind, Package};
 
 /// The problems, each of which must begin with the words given for it.
 #[track_caller]
@@ -14,9 +12,9 @@ fn expect(problems: &[String], beginnings: &[&str]) {
     assert!(fits, "found {problems:#?}, expected {beginnings:#?}");
 }
 
-fn depends(name: &str, on: &[(&str, DependencyKind)]) -> Crate {
+fn depends(name: &str, on: &[(&str, DependencyKind)]) -> Package {
     let dependencies = on.iter().map(|(seen, kind)| ((*seen).to_owned(), *kind)).collect();
-    Crate { name: name.to_owned(), dependencies }
+    Package { name: name.to_owned(), dependencies }
 }
 
 #[test]
