@@ -1,6 +1,8 @@
 //! Settings: defaults, then `hearth.toml`, then `HEARTH_*` variables, then flags.
 
+mod errors;
 mod file;
+mod layers;
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +11,9 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytesize::ByteSize;
 use clap::Args;
-use config::{Config, Environment, File, FileFormat};
 use hearth_domain::Secret;
 use hearth_gateway::{
     CacheSettings, Routing,
@@ -20,10 +21,12 @@ use hearth_gateway::{
 };
 use hearth_node::storage::Policy;
 use hearth_providers::{Catalog, ProviderConfig, catalog::Override};
+use hearth_store::database::Durability;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::home::serve::ServerSettings;
+use layers::Layers;
 
 /// A day's seconds.
 const DAY: u64 = 24 * 60 * 60;
@@ -56,6 +59,8 @@ pub(crate) struct Source {
 pub(crate) struct Settings {
     /// Where everything is kept.
     pub(crate) data: PathBuf,
+    /// What a power cut may lose: nothing that was acknowledged (`fsync`), or the last moments (`os`).
+    pub(crate) durability: Durability,
     /// The address that the gateway listens on.
     pub(crate) host: IpAddr,
     /// Its port; 0 takes any free one.
@@ -66,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) embedding_model: Option<String>,
     /// Seconds that a link to an image or a mesh works.
     pub(crate) artifact_link_seconds: u64,
+    /// The most bytes of one answer: its texts, thoughts, calls of tools and vectors together.
+    pub(crate) answer_max_bytes: ByteSize,
     /// Which lines are logged: error, warn, info, debug or trace.
     pub(crate) log_level: String,
     /// The size of one log file, in bytes or as `32MB`.
@@ -173,11 +180,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data: dirs::data_local_dir().unwrap_or_else(|| PathBuf::from(".")).join("hearth"),
+            durability: Durability::default(),
             host: Ipv4Addr::LOCALHOST.into(),
             port: 8080,
             model: None,
             embedding_model: None,
             artifact_link_seconds: 3600,
+            answer_max_bytes: ByteSize::mib(16),
             log_level: "info".to_owned(),
             log_max_bytes: ByteSize::mib(32),
             log_max_files: 7,
@@ -223,29 +232,22 @@ impl Default for NodeSettings {
 
 impl Default for HubSettings {
     fn default() -> Self {
-        Self { url: "https://huggingface.co".to_owned(), token: None }
+        let variable = layers::hub_variable;
+        let url = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
+        Self { url, token: variable("HF_TOKEN").map(Secret::new) }
     }
 }
 
 impl Settings {
     /// Reads them from everywhere.
+    ///
+    /// # Errors
+    /// A value that is no setting or out of bounds; the error names the file and line, or the variable.
     pub(crate) fn read(source: &Source) -> Result<Self> {
-        let mut builder = Config::builder();
-        if let Some(path) = file::find(source.config.as_deref())? {
-            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
-        }
-        let variables = Environment::with_prefix("HEARTH")
-            .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true)
-            .ignore_empty(true);
-        let mut settings: Self = builder
-            .add_source(variables)
-            .build()
-            .and_then(Config::try_deserialize)
-            .context("the settings can't be read")?;
+        let layers = Layers::find(source)?;
+        let mut settings = layers.read()?;
         settings.apply(source);
-        settings.check()?;
+        settings.check().map_err(|error| layers.locate(error))?;
         Ok(settings)
     }
 
@@ -274,14 +276,21 @@ impl Settings {
 
     /// The settings as TOML; a secret only as being set.
     pub(crate) fn shown(&self) -> Result<String> {
+        Ok(toml::to_string(&file::without_nulls(self.to_json()))?)
+    }
+
+    /// The settings as JSON; a secret only as being set, and null for what is not set.
+    fn to_json(&self) -> Value {
         let secret = |secret: &Option<Secret>| secret.as_ref().map(|_| "(set, not shown)");
-        let shown = serde_json::json!({
+        serde_json::json!({
             "data": self.data,
+            "durability": self.durability,
             "host": self.host,
             "port": self.port,
             "model": self.model,
             "embedding_model": self.embedding_model,
             "artifact_link_seconds": self.artifact_link_seconds,
+            "answer_max_bytes": self.answer_max_bytes.as_u64(),
             "log_level": self.log_level,
             "log_max_bytes": self.log_max_bytes.as_u64(),
             "log_max_files": self.log_max_files,
@@ -318,8 +327,7 @@ impl Settings {
                 "max_bytes": self.storage.max_bytes.map(|size| size.as_u64()),
                 "keep_days": self.storage.keep_days,
             },
-        });
-        Ok(toml::to_string(&file::without_nulls(shown))?)
+        })
     }
 
     fn apply(&mut self, source: &Source) {
@@ -350,6 +358,7 @@ impl Settings {
             ("log_max_bytes", self.log_max_bytes.as_u64(), 64 << 10, 1 << 40),
             ("log_max_files", u64::from(self.log_max_files), 1, 1000),
             ("artifact_link_seconds", self.artifact_link_seconds, 1, 30 * DAY),
+            ("answer_max_bytes", self.answer_max_bytes.as_u64(), 64 << 10, 1 << 30),
             ("storage.keep_days", u64::from(self.storage.keep_days.unwrap_or(1)), 1, 36_500),
         ];
         self.routing()?.check()?;
@@ -445,6 +454,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (toml, word) in [
             ("prot = 1", "prot"),
+            ("durability = 'none'", "durability"),
             ("[node]\nslots = 0", "node.slots"),
             ("[node]\nstall_seconds = 1", "node.stall_seconds must be 3"),
             ("[node]\nidle_seconds = 0", "node.idle_seconds"),
@@ -467,6 +477,11 @@ mod tests {
             ("[cache]\nttl_seconds = 0", "cache.ttl_seconds must be 1"),
             ("[cache]\nttl = 5", "ttl"),
             ("=", "hearth.toml"),
+            ("\nprot = 1", "hearth.toml, line 2: there is no setting `prot` here; did you mean `port`?"),
+            ("[node]\ncontxt = 1", "line 2: there is no setting `contxt` here; did you mean `context_length`?"),
+            ("[node]\n\nslots = 0", "hearth.toml, line 3: node.slots must be"),
+            ("port = 'x'", "hearth.toml, line 1: "),
+            ("[providers.openai]\nmax_tokens = 0", "hearth.toml, line 2: providers.openai.max_tokens"),
         ] {
             let error = format!("{:#}", read(toml).unwrap_err());
             assert!(error.contains(word), "{toml:?} gave {error:?}");

@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use crate::{Process, binary, hearth};
 
 const TABLE: &str = "hearth";
-pub(crate) const BUCKET: &str = "hearth-media";
+const BUCKET: &str = "hearth-media";
 const SECRET: &str = "hearth/gateway";
 const PROVIDER_KEYS: &str = "hearth/provider-keys";
 
@@ -111,8 +111,8 @@ impl Drop for Services {
     }
 }
 
-/// The store over embedded services, by the names that `hearth up` has for them too.
-pub(crate) fn store(embedded: &Embedded, url: &str) -> Store {
+/// The store over embedded services.
+fn store(embedded: &Embedded, url: &str) -> Store {
     let clients =
         Clients { dynamodb: embedded.dynamodb(), s3: embedded.s3(url), secrets: embedded.secrets() };
     let names = Names {

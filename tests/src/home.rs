@@ -1,16 +1,19 @@
 //! `hearth up`: gateway, stores and node in one command.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use hearth_domain::UserId;
-use hearth_embedded::Embedded;
+use hearth_store::{database::Durability, home};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     Client, Process,
     binaries::{keep_backend_results, share_backend_results},
-    cloud::{BUCKET, create_token, store},
+    cloud::create_token,
     model::{copy_with_context, copy_with_template, copy_with_template_end, whole_copy},
     process::hearth_under,
 };
@@ -213,16 +216,28 @@ impl Home {
         Self::start_in(self.setup, Some(self.token)).await
     }
 
+    /// Stops it and starts it again on the same data; also how long the stop took.
+    ///
+    /// # Panics
+    /// As [`Self::stop`] and [`Self::start`].
+    pub async fn restart_timed(self) -> (Self, Duration) {
+        let began = Instant::now();
+        self.process.stop().await;
+        let took = began.elapsed();
+        (Self::start_in(self.setup, Some(self.token)).await, took)
+    }
+
     /// Stops it, gives its data a second user, and starts it again; with that user's token.
     ///
     /// # Panics
     /// As [`Self::restart`], or if the data can't be opened.
     pub async fn restart_with_a_stranger(self) -> (Self, String) {
         self.process.stop().await;
-        let embedded = Embedded::open(&data_of(&self.setup.folder), BUCKET);
-        let embedded = embedded.unwrap_or_else(|error| panic!("the stores: {error}"));
-        let token = create_token(&store(&embedded, "http://s3.test"), UserId::new()).await;
-        drop(embedded);
+        let store = home::open(&data_of(&self.setup.folder), Durability::Os);
+        let store = store.unwrap_or_else(|error| panic!("the stores: {error}"));
+        let token = create_token(&store, UserId::new()).await;
+        store.close().await;
+        drop(store);
         (Self::start_in(self.setup, Some(self.token)).await, token)
     }
 

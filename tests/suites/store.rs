@@ -13,7 +13,7 @@ use hearth_domain::{
 use hearth_embedded::Embedded;
 use hearth_store::{
     Clients, Names, Store, StoreError, artifacts::ArtifactRecord, cached_answers::CachedFacts,
-    conversations::Conversation, runs::Ended, tokens::TokenRecord,
+    conversations::Conversation, tokens::TokenRecord,
 };
 use hearth_wire::{RunEvent, RunEventBody};
 
@@ -75,8 +75,8 @@ fn run(owner: UserId) -> Run {
 async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
     let (_folder, store) = store().await;
     let mut run = run(UserId::new());
-    store.runs().create(&run).await.unwrap();
-    assert!(matches!(store.runs().create(&run).await, Err(StoreError::Conflict)));
+    store.runs().begin(&run).await.unwrap();
+    assert!(matches!(store.runs().begin(&run).await, Err(StoreError::Conflict)));
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
     assert_eq!(store.runs().open().await.unwrap(), vec![run.clone()]);
 
@@ -86,12 +86,12 @@ async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
     run.text = "γειά".into();
     run.tool_calls = vec![ToolCall { id: "call_1".into(), name: "look".into(), arguments: "{}".into() }];
     run.finished_at = Some(Timestamp::now());
-    store.runs().update(&run).await.unwrap();
+    store.runs().end(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
     assert!(store.runs().open().await.unwrap().is_empty());
 
     let late = Run { state: RunState::Running, ..run.clone() };
-    assert!(matches!(store.runs().update(&late).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.runs().end(&late).await, Err(StoreError::Conflict)));
     assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().state, RunState::Completed);
     assert_eq!(store.runs().get(RunId::new()).await.unwrap(), None);
 }
@@ -112,7 +112,7 @@ async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended() {
     let mut run = Run { text: "so far".into(), ..old };
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
     run.state = RunState::Failed;
-    store.runs().update(&run).await.unwrap();
+    store.runs().end(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
 }
 
@@ -120,10 +120,10 @@ async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended() {
 async fn a_long_text_goes_to_the_bucket_and_comes_back_whole() {
     let (folder, store) = store().await;
     let mut run = run(UserId::new());
-    store.runs().create(&run).await.unwrap();
+    store.runs().begin(&run).await.unwrap();
     run.state = RunState::Completed;
     run.text = "ä long text ".repeat(100_000);
-    store.runs().update(&run).await.unwrap();
+    store.runs().end(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().text, run.text);
     assert_eq!(std::fs::read_dir(folder.path().join("objects")).unwrap().count(), 1);
 }
@@ -154,14 +154,15 @@ async fn runs_that_have_ended_are_written_together_with_their_events() {
     let done = |text: &str| Run { state: RunState::Completed, text: text.into(), ..run(owner) };
     let (first, second) = (done("one"), done(""));
     let events = [RunEvent { seq: 1, body: RunEventBody::text("one") }];
-    let ended = [Ended { run: &first, events: &events }, Ended { run: &second, events: &[] }];
-    store.runs().put_ended(&ended).await.unwrap();
+    store.runs().record_ended(&first, &events).await.unwrap();
+    store.runs().record_ended(&second, &[]).await.unwrap();
+    assert!(matches!(store.runs().record_ended(&first, &events).await, Err(StoreError::Conflict)));
     assert_eq!(store.runs().get(first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.runs().get(second.id).await.unwrap(), Some(second.clone()));
     assert_eq!(store.runs().events_after(first.id, 0).await.unwrap(), events);
     assert!(store.runs().events_after(second.id, 0).await.unwrap().is_empty());
     assert!(store.runs().open().await.unwrap().is_empty());
-    assert!(matches!(store.runs().update(&first).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.runs().end(&first).await, Err(StoreError::Conflict)));
 }
 
 #[tokio::test]
@@ -251,7 +252,7 @@ async fn secret_operator_and_data_are_there_again_after_a_restart() {
     let secret = store.secret(Some(Keys::generate_secret)).await.unwrap();
     let operator = store.operator().await.unwrap();
     let run = run(operator);
-    store.runs().create(&run).await.unwrap();
+    store.runs().begin(&run).await.unwrap();
     drop(store);
     let store = open(&folder).await;
     assert_eq!(store.secret(None).await.unwrap(), secret);

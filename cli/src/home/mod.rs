@@ -1,4 +1,4 @@
-//! `hearth up`: the gateway, the embedded stores and a node in one process.
+//! `hearth up`: the gateway, its stores and a node in one process.
 
 mod banner;
 pub(crate) mod commands_access;
@@ -16,10 +16,7 @@ use anyhow::Result;
 use clap::Args;
 use hearth_domain::{NodeId, Scope, Timestamp, UserId};
 use hearth_gateway::{Gateway, Options};
-use hearth_http::{
-    AppState,
-    body_budget::{self, BodyBudget},
-};
+use hearth_http::{AppState, body_budget::BodyBudget};
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
 use hearth_telemetry::logs::LogLimits;
@@ -39,11 +36,23 @@ use stores::Stores;
 /// How often the node's being there is noted.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// How long the records of what was answered may take at the end.
-const RECORDS: Duration = Duration::from_secs(5);
+/// How long runs may go on after the first signal; those that are left are ended then.
+const RUN_STOP_GRACE: Duration = Duration::from_millis(800);
+/// How long the records of what was answered may take at the end; that is a few milliseconds, unless the disk is slow.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything in one process
+/// Start everything in one process: the gateway, its stores, and a node with a model
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hearth up
+  hearth up --port 9000 --model Qwen3-0.6B-Q8_0
+  hearth up --model ~/Downloads/model.gguf
+  hearth up --host 0.0.0.0                # for the whole network: read docs/security.md first
+  hearth up --no-node                     # for providers' models alone
+
+Other settings stand in hearth.toml and in HEARTH_ variables: `hearth config` prints them. `hearth service install` \
+starts it with the machine.")]
 pub(crate) struct Up {
     #[command(flatten)]
     source: Source,
@@ -53,6 +62,9 @@ pub(crate) struct Up {
     /// Print one line of JSON when ready, instead of the banner
     #[arg(long)]
     json: bool,
+    /// Print no banner, and make no first token: for a service, whose output is a log
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
 }
 
 /// The node in this process.
@@ -65,22 +77,13 @@ struct HomeNode {
 
 /// Starts everything, says so, and runs until it is interrupted.
 pub(crate) async fn up(command: Up) -> Result<()> {
-    run(command).await.map_err(|error| match hearth_embedded::advice(&format!("{error:#}")) {
-        Some(advice) if !format!("{error:#}").contains(advice) => {
-            error.context(format!("the database: {advice}"))
-        }
-        _ => error,
-    })
-}
-
-async fn run(command: Up) -> Result<()> {
     // Before anything starts: from here on Ctrl-C ends it in order.
     let interrupted = shutdown::listen()?;
-    let progress = Progress::new(command.json);
+    let progress = Progress::new(command.json || command.quiet);
     let settings = Settings::read(&command.source)?;
     serve::raise_descriptor_limit();
     progress.say("opening the stores");
-    let stores = Stores::open(&settings.data)?;
+    let stores = Stores::open(&settings.data, settings.durability)?;
     let _logs = hearth_telemetry::logs::to_folder(
         &settings.data.join("logs"),
         &settings.log_level,
@@ -91,7 +94,8 @@ async fn run(command: Up) -> Result<()> {
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let artifact_links = Some(Duration::from_secs(settings.artifact_link_seconds));
-    let options = Options { artifact_links, cache: settings.cache, ..Options::default() };
+    let answer_max_bytes = Some(settings.answer_max_bytes.as_u64());
+    let options = Options { artifact_links, cache: settings.cache, answer_max_bytes, ..Options::default() };
     let gateway = stores.gateway(settings.routing()?, options).await?;
     let operator = gateway.store().operator().await?;
     let interrupted_runs = gateway.end_interrupted_runs().await?;
@@ -104,9 +108,8 @@ async fn run(command: Up) -> Result<()> {
     };
     gateway.begin_discovery().await;
     let budget = BodyBudget::new(settings.server.body_memory.as_u64());
-    let router = api::router(AppState { gateway: gateway.clone() })
-        .layer(axum::middleware::from_fn_with_state(budget, body_budget::layer));
-    let server = serve::start(listener, router, &settings.server);
+    let router = api::router(AppState { gateway: gateway.clone() }, budget);
+    let server = serve::start(listener, router, &settings.server)?;
     let failure = match &local {
         Some(local) => {
             progress.say(&format!("loading {}", local.model));
@@ -120,7 +123,7 @@ async fn run(command: Up) -> Result<()> {
     progress.done();
     if !interrupted.already() {
         // Made only now that it will be shown.
-        let token = first_token(&gateway, operator).await?;
+        let token = if command.quiet { None } else { first_token(&gateway, operator).await? };
         CommandsAccess::grant(&gateway, operator, &settings.data, &url).await?;
         let model = local.as_ref().map(|local| local.model.clone());
         let failed_backends = match &local {
@@ -129,20 +132,28 @@ async fn run(command: Up) -> Result<()> {
         };
         let data = settings.data.clone();
         let ready = banner::Ready { url, token, model, failure, failed_backends, data };
-        banner::print(command.json, &ready);
+        if command.quiet {
+            banner::log(&ready);
+        } else {
+            banner::print(command.json, &ready);
+        }
         interrupted.wait().await;
     }
     tracing::info!("stopping");
     CommandsAccess::withdraw(&gateway, operator, &settings.data).await;
-    // The node first: its runs end, so that the streams that wait for them do.
-    if let Some(HomeNode { node, ended, .. }) = local {
-        node.shut_down();
-        let _ = ended.await;
-    }
-    server.stop().await;
-    if !gateway.settle(RECORDS).await {
+    // The runs end, and so do the answers that wait for them; new ones are refused.
+    let runs_end = async {
+        gateway.stop_runs(RUN_STOP_GRACE).await;
+        if let Some(HomeNode { node, ended, .. }) = local {
+            node.shut_down();
+            let _ = ended.await;
+        }
+    };
+    let (_threads, ()) = tokio::join!(server.stop(), runs_end);
+    if !gateway.settle(RECORDS_TIMEOUT).await {
         tracing::error!("the store is late; what ended last isn't recorded");
     }
+    stores.close().await;
     Ok(())
 }
 

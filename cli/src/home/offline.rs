@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::Result;
 use hearth_domain::Scope;
 use hearth_gateway::{
-    Gateway, HttpClients, Options, Routing,
+    Gateway, Options, Routing,
     tokens::{end_after, shown},
 };
-use hearth_store::{Clients, Names, Store};
+use hearth_store::database::Durability;
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
 
 use super::stores::Stores;
@@ -17,13 +17,28 @@ use crate::client::token::{Token, TokenCommand, print_created, print_list, print
 
 /// Carries a token command out on the folder `data`.
 pub(crate) async fn in_folder(token: Token, data: &Path) -> Result<()> {
-    let stores = Stores::open(data)?;
+    let stores = Stores::open(data, Durability::Fsync)?;
     let gateway = stores.gateway(Routing::default(), Options::default()).await?;
-    carry_out(token, &gateway).await
+    let done = carry_out(token, &gateway).await;
+    stores.close().await;
+    done
 }
 
 /// Carries a token command out on the DynamoDB table `table`, with the AWS environment's credentials.
+#[cfg(not(feature = "aws"))]
+pub(crate) async fn in_table(_: Token, _: &str) -> Result<()> {
+    anyhow::bail!(
+        "this hearth was built without AWS: build one with it, in Hearth's source folder, by `cargo run --features aws -- \
+         token ... --table NAME`"
+    )
+}
+
+/// Carries a token command out on the DynamoDB table `table`, with the AWS environment's credentials.
+#[cfg(feature = "aws")]
 pub(crate) async fn in_table(token: Token, table: &str) -> Result<()> {
+    use hearth_gateway::HttpClients;
+    use hearth_store::{Clients, Names, Store};
+
     let names = Names { table: table.to_owned(), ..Names::default() };
     let store = Store::new(Clients::from_environment().await, names);
     let gateway = Gateway::new(store, HttpClients::new()?, Options::default(), Routing::default());

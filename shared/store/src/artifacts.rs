@@ -2,13 +2,13 @@
 //!
 //! The bucket deletes a file by itself, by its lifecycle; the item goes by its ttl.
 
-use aws_sdk_s3::{operation::get_object::GetObjectError, primitives::ByteStream};
 use hearth_domain::{Artifact, ArtifactId, RunId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, META, number},
+    bucket::{Blob, Bucket},
+    database::{Condition, Item, Key, META},
 };
 
 const VERSION: u32 = 1;
@@ -17,8 +17,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, Copy)]
 pub struct Artifacts<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) s3: &'a aws_sdk_s3::Client,
-    pub(crate) bucket: &'a str,
+    pub(crate) bucket: &'a dyn Bucket,
 }
 
 /// An artifact, whose it is, and what it came of.
@@ -42,12 +41,10 @@ impl Artifacts<'_> {
     /// If the bucket or the table can't be written.
     pub async fn put(&self, record: &ArtifactRecord, bytes: Vec<u8>) -> Result<(), StoreError> {
         let Artifact { id, media_type, expires_at, .. } = &record.artifact;
-        let call = self.s3.put_object().bucket(self.bucket).key(object_key(*id)).content_type(media_type);
-        let sent = call.body(ByteStream::from(bytes)).send().await;
-        sent.map_err(|error| StoreError::unavailable("put_object", &error))?;
-        let item = Item::new(&key(*id), VERSION, record)?.with("ttl", number(expires_at.unix()));
-        let item = item.indexed("gsi1", &format!("USER#{}", record.owner), &format!("ART#{id}"));
-        self.table.put(item, None).await
+        self.bucket.put(&object_key(*id), media_type, bytes).await?;
+        let item = Item::new(key(*id), VERSION, record)?.expiring(expires_at.unix());
+        let item = item.in_gsi1(format!("USER#{}", record.owner), format!("ART#{id}"));
+        self.table.put(item, Condition::Always).await
     }
 
     /// What is known of an artifact that hasn't expired.
@@ -64,13 +61,8 @@ impl Artifacts<'_> {
     ///
     /// # Errors
     /// If the bucket can't be read.
-    pub async fn read(&self, id: ArtifactId) -> Result<Option<ByteStream>, StoreError> {
-        let answer = self.s3.get_object().bucket(self.bucket).key(object_key(id)).send().await;
-        match answer {
-            Ok(answer) => Ok(Some(answer.body)),
-            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
-            Err(error) => Err(StoreError::unavailable("get_object", &error)),
-        }
+    pub async fn read(&self, id: ArtifactId) -> Result<Option<Blob>, StoreError> {
+        self.bucket.get(&object_key(id)).await
     }
 }
 

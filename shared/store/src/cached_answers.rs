@@ -3,14 +3,12 @@
 //! An answer is an item under the hash of what was asked. Beside it is a small one under its owner, with the
 //! names of its model: what a list reads.
 
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use hearth_domain::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Attributes, Item, Key, number, read},
-    table::{Query, Sort},
+    database::{Condition, Item, Key, Query, Sort},
 };
 
 const VERSION: u32 = 1;
@@ -22,8 +20,6 @@ const LEVEL: i32 = 3;
 const MAX_STORED: usize = 350 << 10;
 /// Bytes of a body as it is read: no other was written.
 const MAX_BODY: usize = 64 << 20;
-/// The field that has the body, in bytes, which serde doesn't read.
-const BODY: &str = "body";
 
 /// Kept answers.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +60,6 @@ struct Stored {
 
 #[derive(Serialize, Deserialize)]
 struct Listed {
-    sk: String,
     #[serde(flatten)]
     facts: CachedFacts,
 }
@@ -80,14 +75,13 @@ impl CachedAnswers<'_> {
         if bytes.len() > MAX_STORED {
             return Ok(false);
         }
-        let ttl = number(facts.expires.unix());
-        let listed = Item::new(&list_key(facts.owner, key), VERSION, facts)?;
+        let ttl = facts.expires.unix();
+        let listed = Item::new(list_key(facts.owner, key), VERSION, facts)?;
         // Listed first: an answer that no list has couldn't be deleted.
-        self.0.put(listed.with("ttl", ttl.clone()), None).await?;
+        self.0.put(listed.expiring(ttl), Condition::Always).await?;
         let stored = Stored { facts: facts.clone(), plain_bytes };
-        let item = Item::new(&answer_key(key), VERSION, &stored)?;
-        let item = item.with(BODY, AttributeValue::B(Blob::new(bytes))).with("ttl", ttl);
-        self.0.put(item, None).await?;
+        let item = Item::new(answer_key(key), VERSION, &stored)?.with_bytes(bytes).expiring(ttl);
+        self.0.put(item, Condition::Always).await?;
         Ok(true)
     }
 
@@ -96,17 +90,16 @@ impl CachedAnswers<'_> {
     /// # Errors
     /// If the table, or the item, can't be read.
     pub async fn get(&self, key: &str) -> Result<Option<(CachedFacts, String)>, StoreError> {
-        let Some(mut item) = self.0.get_attributes(&answer_key(key)).await? else { return Ok(None) };
-        let body = item.remove(BODY);
-        let Stored { facts, plain_bytes } = read(item)?;
+        let Some(item) = self.0.get_item(&answer_key(key)).await? else { return Ok(None) };
+        let Stored { facts, plain_bytes } = item.read()?;
         // TTL deletes late.
         if facts.expires <= Timestamp::now() {
             return Ok(None);
         }
-        let Some(AttributeValue::B(body)) = body else {
+        let Some(bytes) = item.bytes else {
             return Err(StoreError::Unreadable("a kept answer without its body".to_owned()));
         };
-        Ok(Some((facts, unpack(body.into_inner(), plain_bytes)?)))
+        Ok(Some((facts, unpack(bytes, plain_bytes)?)))
     }
 
     /// A user's answers.
@@ -114,12 +107,11 @@ impl CachedAnswers<'_> {
     /// # Errors
     /// If the table can't be read.
     pub async fn of(&self, owner: UserId) -> Result<Vec<CachedEntry>, StoreError> {
-        let query = Query { index: None, pk: owner_key(owner), sort: Sort::All };
-        let items = self.0.query(&query).await?;
+        let items = self.0.query(Query::partition(owner_key(owner), Sort::All)).await?;
         let now = Timestamp::now();
-        let entry = |item: Attributes| {
-            let Listed { sk, facts } = read(item)?;
-            Ok(CachedEntry { key: sk, facts })
+        let entry = |item: Item| {
+            let Listed { facts } = item.read()?;
+            Ok(CachedEntry { key: item.key.sk, facts })
         };
         let entries: Result<Vec<CachedEntry>, StoreError> = items.into_iter().map(entry).collect();
         Ok(entries?.into_iter().filter(|entry| entry.facts.expires > now).collect())
@@ -130,8 +122,8 @@ impl CachedAnswers<'_> {
     /// # Errors
     /// If the table can't be written.
     pub async fn delete(&self, owner: UserId, key: &str) -> Result<(), StoreError> {
-        self.0.delete(&answer_key(key)).await?;
-        self.0.delete(&list_key(owner, key)).await
+        self.0.delete(answer_key(key)).await?;
+        self.0.delete(list_key(owner, key)).await
     }
 }
 

@@ -1,31 +1,25 @@
 //! The AWS SDK's clients.
 
+use std::error::Error;
+
 use aws_config::BehaviorVersion;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::{Builder, tls};
 
-/// The clients. At home they are answered in the process; the code that uses them doesn't know.
+use crate::StoreError;
+
+/// The clients.
 #[derive(Debug, Clone)]
 pub struct Clients {
     /// The table's.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// The bucket's.
     pub s3: aws_sdk_s3::Client,
-    /// The secret's.
+    /// The secrets'.
     pub secrets: aws_sdk_secretsmanager::Client,
 }
 
 impl Clients {
-    /// Clients that reach nothing: for what describes the API without serving it.
-    #[must_use]
-    pub fn unconnected() -> Self {
-        let config = aws_config::SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-        Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
-            s3: aws_sdk_s3::Client::new(&config),
-            secrets: aws_sdk_secretsmanager::Client::new(&config),
-        }
-    }
-
     /// Clients as the AWS environment sets them up: region, credentials, `AWS_ENDPOINT_URL`.
     pub async fn from_environment() -> Self {
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
@@ -42,15 +36,22 @@ impl Clients {
     }
 }
 
-/// What table, bucket and secret are called.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
-    /// The table.
-    pub table: String,
-    /// The bucket.
-    pub bucket: String,
-    /// The secret's name or ARN.
-    pub secret: String,
-    /// The name or ARN of the secret that holds the providers' keys.
-    pub provider_keys: String,
+/// An error of the SDK, with the reason in words. The SDK's `Display` hides the reason in its sources.
+pub(crate) fn failed<E, R>(operation: &'static str, error: &SdkError<E, R>) -> StoreError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: std::fmt::Debug,
+{
+    let mut reason = error.to_string();
+    // An error that the SDK has no type for shows its code alone.
+    let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
+    let mut source = error.source();
+    while let Some(error) = source {
+        reason = format!("{reason}: {error}");
+        source = error.source();
+    }
+    if let Some(message) = message.filter(|message| !reason.contains(message)) {
+        reason = format!("{reason}: {message}");
+    }
+    StoreError::Unavailable { operation, reason }
 }

@@ -11,21 +11,21 @@ use serde_json::Value;
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, number},
+    bucket::{self, Bucket},
+    database::{Condition, Item, Key},
 };
 
 const VERSION: u32 = 1;
 /// A conversation can be read this long.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const CONVERSATION_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// What is said in more bytes than this goes to the bucket. An item takes at most 400 KB.
-const INLINE: usize = 100 << 10;
+const INLINE_MAX_BYTES: usize = 100 << 10;
 
 /// Conversations, under the ids of runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Conversations<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) s3: &'a aws_sdk_s3::Client,
-    pub(crate) bucket: &'a str,
+    pub(crate) bucket: &'a dyn Bucket,
 }
 
 /// A conversation.
@@ -58,16 +58,16 @@ impl Conversations<'_> {
     /// # Errors
     /// If the table or the bucket can't be written.
     pub async fn put(&self, id: RunId, owner: UserId, conversation: &Conversation) -> Result<(), StoreError> {
-        let json =
-            serde_json::to_string(conversation).map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        let expires = Timestamp::now().plus(KEPT).unix();
-        let (said, said_key) = if json.len() <= INLINE {
+        let json = serde_json::to_string(conversation).map_err(StoreError::unreadable)?;
+        let expires = Timestamp::now().plus(CONVERSATION_TTL).unix();
+        let (said, said_key) = if json.len() <= INLINE_MAX_BYTES {
             (Some(json), None)
         } else {
             (None, Some(self.write_object(id, json).await?))
         };
         let stored = Stored { owner, said, said_key, expires };
-        self.table.put(Item::new(&key(id), VERSION, &stored)?.with("ttl", number(expires)), None).await
+        let item = Item::new(key(id), VERSION, &stored)?.expiring(expires);
+        self.table.put(item, Condition::Always).await
     }
 
     /// The conversation of `owner`'s that ends with the run `id`.
@@ -78,10 +78,10 @@ impl Conversations<'_> {
         let Some(stored) = self.stored(id, owner).await? else { return Ok(None) };
         let json = match (stored.said, stored.said_key) {
             (Some(json), _) => json,
-            (None, Some(key)) => self.read_object(&key).await?,
+            (None, Some(key)) => bucket::read_text(self.bucket, &key).await?,
             (None, None) => return Ok(None),
         };
-        serde_json::from_str(&json).map(Some).map_err(|error| StoreError::Unreadable(error.to_string()))
+        serde_json::from_str(&json).map(Some).map_err(StoreError::unreadable)
     }
 
     /// Deletes the conversation of `owner`'s that ends with the run `id`; whether there was one.
@@ -92,10 +92,9 @@ impl Conversations<'_> {
         let Some(stored) = self.stored(id, owner).await? else { return Ok(false) };
         // The object first: what points to it is how it is found when this is tried again.
         if let Some(key) = stored.said_key {
-            let call = self.s3.delete_object().bucket(self.bucket).key(key);
-            call.send().await.map_err(|error| StoreError::unavailable("delete_object", &error))?;
+            self.bucket.delete(&key).await?;
         }
-        self.table.delete(&key(id)).await?;
+        self.table.delete(key(id)).await?;
         Ok(true)
     }
 
@@ -108,17 +107,8 @@ impl Conversations<'_> {
 
     async fn write_object(&self, id: RunId, json: String) -> Result<String, StoreError> {
         let key = format!("runs/{id}/conversation");
-        let call = self.s3.put_object().bucket(self.bucket).key(&key).content_type("application/json");
-        let call = call.body(json.into_bytes().into());
-        call.send().await.map_err(|error| StoreError::unavailable("put_object", &error))?;
+        self.bucket.put(&key, "application/json", json.into_bytes()).await?;
         Ok(key)
-    }
-
-    async fn read_object(&self, key: &str) -> Result<String, StoreError> {
-        let answer = self.s3.get_object().bucket(self.bucket).key(key).send().await;
-        let answer = answer.map_err(|error| StoreError::unavailable("get_object", &error))?;
-        let bytes = answer.body.collect().await.map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        String::from_utf8(bytes.to_vec()).map_err(|error| StoreError::Unreadable(error.to_string()))
     }
 }
 

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, number},
+    database::{Condition, Item, Key},
 };
 
 const VERSION: u32 = 1;
 /// It is deleted after this, when nobody has asked again.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const DISCOVERY_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Models in more bytes than this aren't kept. An item takes at most 400 KB.
-const MOST: usize = 300 << 10;
+const MODELS_MAX_BYTES: usize = 300 << 10;
 
 /// What was found, under the owners of keys.
 #[derive(Debug, Clone, Copy)]
@@ -49,12 +49,12 @@ impl Discoveries<'_> {
     /// # Errors
     /// If the table can't be written.
     pub async fn put(&self, owner: KeyOwner, provider: &str, mut found: Discovery) -> Result<(), StoreError> {
-        if found.models.as_ref().is_some_and(|models| models.len() > MOST) {
+        if found.models.as_ref().is_some_and(|models| models.len() > MODELS_MAX_BYTES) {
             (found.models, found.found_at) = (None, None);
         }
-        let expires = found.tried_at.plus(KEPT).unix();
-        let item = Item::new(&key(owner, provider), VERSION, &found)?;
-        self.0.put(item.with("ttl", number(expires)), None).await
+        let expires = found.tried_at.plus(DISCOVERY_TTL).unix();
+        let item = Item::new(key(owner, provider), VERSION, &found)?;
+        self.0.put(item.expiring(expires), Condition::Always).await
     }
 }
 

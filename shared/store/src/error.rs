@@ -1,11 +1,9 @@
-//! What can go wrong.
+//! The store's errors.
 
-use std::error::Error;
-
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use std::fmt;
 
 /// An error of the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// The item isn't in the state that the write needs: it exists, doesn't, or has ended.
     #[error("the item has changed meanwhile")]
@@ -13,10 +11,20 @@ pub enum StoreError {
     /// The service can't be reached, refused, or failed.
     #[error("{operation} failed: {reason}")]
     Unavailable {
-        /// The service's operation.
+        /// The operation.
         operation: &'static str,
-        /// What it said.
+        /// The service's words.
         reason: String,
+    },
+    /// The home stores can't read or write their files.
+    #[error("{operation} failed: {reason}; {problem}")]
+    Disk {
+        /// The operation.
+        operation: &'static str,
+        /// The system's words.
+        reason: String,
+        /// The kind of failure, which shows what to do.
+        problem: DiskProblem,
     },
     /// An item that this version can't read.
     #[error("an item can't be read: {0}")]
@@ -33,56 +41,81 @@ pub enum StoreError {
     },
 }
 
+/// A failure of the files of the home stores. Displayed as what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskProblem {
+    /// No room is left.
+    Full,
+    /// The folder or the file takes no writes.
+    ReadOnly,
+    /// Another program holds the database's lock.
+    Locked,
+    /// The file isn't a database, or is damaged.
+    Damaged,
+    /// The disk fails.
+    Failing,
+}
+
+impl DiskProblem {
+    /// A word for it, as `GET /ready` shows it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "disk full",
+            Self::ReadOnly => "read-only",
+            Self::Locked => "locked",
+            Self::Damaged => "damaged",
+            Self::Failing => "disk failing",
+        }
+    }
+}
+
+impl fmt::Display for DiskProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "make room on the disk of the data folder",
+            Self::ReadOnly => "give the data folder, and the files in it, to the user that runs hearth",
+            Self::Locked => "another program has the database open and locks it; close that program",
+            Self::Damaged => {
+                "the database is damaged, or no SQLite database; put a copy of store.db back, together with the \
+                 store.db-wal of the same copy, or move both away: then an empty one is made, with a new first token"
+            }
+            Self::Failing => "look whether the disk of the data folder is failing",
+        })
+    }
+}
+
 impl StoreError {
-    /// Whether the disk of the embedded stores has no room left: SQLite and the object files say so in words alone.
+    /// Whether the disk of the home stores has no room left.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        let Self::Unavailable { reason, .. } = self else { return false };
-        ["disk is full", "No space left"].iter().any(|words| reason.contains(words))
+        self.disk_problem() == Some(DiskProblem::Full)
     }
 
-    /// An error of the SDK: a failed condition, or the reason in words. The SDK's `Display` hides the
-    /// reason in its sources.
-    pub(crate) fn unavailable<E, R>(operation: &'static str, error: &SdkError<E, R>) -> Self
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-        R: std::fmt::Debug,
-    {
-        let code = error.as_service_error().and_then(ProvideErrorMetadata::code).unwrap_or_default();
-        if code == "ConditionalCheckFailedException" {
-            return Self::Conflict;
+    /// The failure of the home stores' files, if it is one.
+    #[must_use]
+    pub fn disk_problem(&self) -> Option<DiskProblem> {
+        match self {
+            Self::Disk { problem, .. } => Some(*problem),
+            _ => None,
         }
-        let mut reason = error.to_string();
-        // An error that the SDK has no type for shows its code alone.
-        let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
-        let mut source = error.source();
-        while let Some(error) = source {
-            reason = format!("{reason}: {error}");
-            source = error.source();
-        }
-        if let Some(message) = message.filter(|message| !reason.contains(message)) {
-            reason = format!("{reason}: {message}");
-        }
-        Self::Unavailable { operation, reason }
     }
-}
 
-impl From<serde_dynamo::Error> for StoreError {
-    fn from(error: serde_dynamo::Error) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+    pub(crate) fn unreadable(error: impl fmt::Display) -> Self {
         Self::Unreadable(error.to_string())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn full_disk_is_told_from_other_failures() {
-        let failed =
-            |reason: &str| StoreError::Unavailable { operation: "put_item", reason: reason.to_owned() };
-        assert!(failed("service error: backend: database or disk is full").is_disk_full());
-        assert!(failed("unhandled error (InternalError): the disk is full").is_disk_full());
-        assert!(!failed("dispatch failure").is_disk_full() && !StoreError::Conflict.is_disk_full());
+    /// A failure to read or write a file.
+    #[cfg(feature = "home")]
+    pub(crate) fn from_io(operation: &'static str, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let reason = error.to_string();
+        let problem = match error.kind() {
+            StorageFull | QuotaExceeded => DiskProblem::Full,
+            PermissionDenied | ReadOnlyFilesystem => DiskProblem::ReadOnly,
+            _ => return Self::Unavailable { operation, reason },
+        };
+        Self::Disk { operation, reason, problem }
     }
 }

@@ -1,17 +1,28 @@
 //! The model registry.
 
 use hearth_domain::{Modality, Model, ModelId, ModelSource};
+use serde::Serialize;
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, META, read, text},
-    table::{Change, Query, Sort},
+    database::{Condition, Index, Item, Key, META, Query, Sort, Update},
 };
 
 const VERSION: u32 = 1;
 
 /// Every modality, in the order that lists have.
 const MODALITIES: [Modality; 4] = [Modality::Text, Modality::Embedding, Modality::Image, Modality::ThreeD];
+
+/// The field that marks an entry as made by a person.
+const REGISTERED: &str = "registered";
+
+/// An entry that a person made, as stored.
+#[derive(Serialize)]
+struct Registered<'a> {
+    #[serde(flatten)]
+    model: &'a Model,
+    registered: &'static str,
+}
 
 /// The models.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +42,9 @@ impl Models<'_> {
     /// # Errors
     /// If the table can't be written.
     pub async fn put_discovered(&self, model: &Model) -> Result<(), StoreError> {
-        let item = Item::new(&key(&model.id), VERSION, model)?;
-        let item = item.indexed("gsi1", &partition(model.modality), model.id.as_str());
-        // `source` is a reserved word, which a put's condition can't rename here: a registered entry
-        // carries a marker of its own.
-        match self.0.put(item, Some("attribute_not_exists(pk) OR attribute_not_exists(registered)")).await {
+        let item = Item::new(key(&model.id), VERSION, model)?;
+        let item = item.in_gsi1(partition(model.modality), model.id.as_str());
+        match self.0.put(item, Condition::AttributeAbsent(REGISTERED)).await {
             Err(StoreError::Conflict) => Ok(()),
             other => other,
         }
@@ -49,13 +58,12 @@ impl Models<'_> {
         if model.source == ModelSource::Registered {
             return Ok(());
         }
-        let change = Change {
-            expression: "REMOVE gsi1pk, gsi1sk SET node = :none",
-            condition: "attribute_exists(pk)",
-            names: &[],
-            values: vec![(":none", aws_sdk_dynamodb::types::AttributeValue::Null(true))],
+        let update = Update {
+            set: vec![("node", serde_json::Value::Null)],
+            leave: vec![Index::Gsi1],
+            ..Update::default()
         };
-        self.0.change(&key(&model.id), change).await
+        self.0.update(key(&model.id), update).await
     }
 
     /// Every model, or those of one modality, by id within each modality.
@@ -65,9 +73,9 @@ impl Models<'_> {
     pub async fn list(&self, modality: Option<Modality>) -> Result<Vec<Model>, StoreError> {
         let mut models = Vec::new();
         for modality in modality.map_or_else(|| MODALITIES.to_vec(), |m| vec![m]) {
-            let query = Query { index: Some("gsi1"), pk: partition(modality), sort: Sort::All };
-            for item in self.0.query(&query).await? {
-                models.push(read(item)?);
+            let query = Query::of(Index::Gsi1, partition(modality), Sort::All);
+            for item in self.0.query(query).await? {
+                models.push(item.read()?);
             }
         }
         Ok(models)
@@ -78,11 +86,9 @@ impl Models<'_> {
     /// # Errors
     /// If the table can't be written.
     pub async fn put_registered(&self, model: &Model) -> Result<(), StoreError> {
-        let item = Item::new(&key(&model.id), VERSION, model)?;
-        let item = item
-            .indexed("gsi1", &partition(model.modality), model.id.as_str())
-            .with("registered", text("yes"));
-        self.0.put(item, None).await
+        let item = Item::new(key(&model.id), VERSION, &Registered { model, registered: "yes" })?;
+        let item = item.in_gsi1(partition(model.modality), model.id.as_str());
+        self.0.put(item, Condition::Always).await
     }
 }
 

@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, META, number, read},
-    table::{Query, Sort},
+    database::{Condition, Index, Item, Key, META, Query, Sort},
 };
 
 const VERSION: u32 = 1;
 /// A heartbeat's item is deleted after this; whether a node is alive is decided by the reader.
-const HEARTBEAT_KEPT: Duration = Duration::from_secs(24 * 3600);
+const HEARTBEAT_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// A node as it was enrolled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +46,9 @@ impl Nodes<'_> {
     /// # Errors
     /// If the table can't be written.
     pub async fn put(&self, node: &NodeRecord) -> Result<(), StoreError> {
-        let item = Item::new(&key(node.id, META), VERSION, node)?;
-        self.0
-            .put(item.indexed("gsi1", &format!("USER#{}", node.owner), &format!("NODE#{}", node.id)), None)
-            .await
+        let item = Item::new(key(node.id, META), VERSION, node)?;
+        let item = item.in_gsi1(format!("USER#{}", node.owner), format!("NODE#{}", node.id));
+        self.0.put(item, Condition::Always).await
     }
 
     /// A user's nodes, oldest first.
@@ -58,9 +56,8 @@ impl Nodes<'_> {
     /// # Errors
     /// If the table can't be read.
     pub async fn of(&self, owner: UserId) -> Result<Vec<NodeRecord>, StoreError> {
-        let pk = format!("USER#{owner}");
-        let query = Query { index: Some("gsi1"), pk, sort: Sort::Prefix("NODE#") };
-        self.0.query(&query).await?.into_iter().map(read).collect()
+        let query = Query::of(Index::Gsi1, format!("USER#{owner}"), Sort::Prefix("NODE#".to_owned()));
+        self.0.query(query).await?.iter().map(Item::read).collect()
     }
 
     /// Notes that a node is there.
@@ -68,8 +65,8 @@ impl Nodes<'_> {
     /// # Errors
     /// If the table can't be written.
     pub async fn beat(&self, id: NodeId, at: Timestamp) -> Result<(), StoreError> {
-        let item = Item::new(&key(id, "HB"), VERSION, &Heartbeat { at })?;
-        self.0.put(item.with("ttl", number(at.plus(HEARTBEAT_KEPT).unix())), None).await
+        let item = Item::new(key(id, "HB"), VERSION, &Heartbeat { at })?;
+        self.0.put(item.expiring(at.plus(HEARTBEAT_TTL).unix()), Condition::Always).await
     }
 
     /// When a node was last heard of.

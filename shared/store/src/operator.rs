@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, META},
+    database::{Condition, Item, Key, META},
 };
 
 const VERSION: u32 = 1;
@@ -22,7 +22,7 @@ pub(crate) async fn get_or_create(table: &Table) -> Result<UserId, StoreError> {
         return Ok(operator.user);
     }
     let new = Operator { user: UserId::new() };
-    match table.put(Item::new(&key, VERSION, &new)?, Some("attribute_not_exists(pk)")).await {
+    match table.put(Item::new(key.clone(), VERSION, &new)?, Condition::Absent).await {
         Ok(()) => Ok(new.user),
         Err(StoreError::Conflict) => {
             let first = table.get::<Operator>(&key).await?;

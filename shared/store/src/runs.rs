@@ -8,27 +8,26 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
-use hearth_domain::{Run, RunId, RunState, Timestamp, UserId};
-use hearth_wire::RunEvent;
+use hearth_domain::{Run, RunId, RunState, Timestamp};
+use hearth_wire::{RunEvent, event_batch};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Attributes, Item, Key, META, number, read},
-    table::{Query, Sort},
+    bucket::{self, Bucket},
+    database::{Condition, Cursor, Index, Item, Key, META, Query, Sort, Write},
 };
 
 /// The shape of a record. In version 1 each of the run's fields was an attribute.
 const VERSION: u32 = 2;
-/// The shape of a batch of events.
-const BATCH_VERSION: u32 = 1;
-/// The most items that a transaction takes.
-const TRANSACTION: usize = 100;
+/// The shape of a batch of events. In version 1 each piece of a text was an entry of its own; those are read too.
+const BATCH_VERSION: u32 = 2;
 /// Events can be read this long.
-const EVENTS_KEPT: Duration = Duration::from_secs(3600);
-/// A text over this many bytes goes to the bucket.
-const INLINE_TEXT: usize = 32 << 10;
+const EVENTS_TTL: Duration = Duration::from_secs(3600);
+/// A text of more bytes goes to the bucket.
+const INLINE_TEXT_MAX_BYTES: usize = 32 << 10;
+/// Bytes of events in one item, which takes at most 400 KB. A single event may be larger.
+const BATCH_MAX_BYTES: usize = 256 << 10;
 /// The index of runs that haven't ended is spread over so many partitions.
 const SHARDS: u64 = 8;
 
@@ -36,8 +35,7 @@ const SHARDS: u64 = 8;
 #[derive(Debug, Clone, Copy)]
 pub struct Runs<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) s3: &'a aws_sdk_s3::Client,
-    pub(crate) bucket: &'a str,
+    pub(crate) bucket: &'a dyn Bucket,
 }
 
 /// A run's record as stored: its text is beside it, or in the bucket.
@@ -69,15 +67,6 @@ struct StoredV1 {
     text: StoredText,
 }
 
-/// A run that has ended and was never stored before.
-#[derive(Debug, Clone, Copy)]
-pub struct Ended<'a> {
-    /// The run.
-    pub run: &'a Run,
-    /// All its events; none if the record tells them.
-    pub events: &'a [RunEvent],
-}
-
 #[derive(Serialize, Deserialize)]
 struct Batch {
     /// JSON, so that an event's shape is the wire's business alone.
@@ -86,77 +75,37 @@ struct Batch {
 }
 
 impl Runs<'_> {
-    /// Stores a new run.
-    ///
-    /// # Errors
-    /// `Conflict` if the id is taken.
-    pub async fn create(&self, run: &Run) -> Result<(), StoreError> {
-        self.put(run, "attribute_not_exists(pk)", &[]).await
-    }
-
-    /// Stores what has changed of a run that hasn't ended; its state may be a terminal one.
-    ///
-    /// # Errors
-    /// `Conflict` if it has ended.
-    pub async fn update(&self, run: &Run) -> Result<(), StoreError> {
-        let open = RunState::OPEN.map(RunState::as_str);
-        self.put(run, "#state IN (:open0, :open1)", &open).await
-    }
-
     /// Stores a new run; returns when that is committed.
     ///
     /// # Errors
     /// `Conflict` if the id is taken.
-    pub async fn begin(&self, run: &Run) -> Result<(), StoreError> {
-        self.create(run).await
+    pub async fn begin(self, run: &Run) -> Result<(), StoreError> {
+        let item = record(run, self.place_text(run).await?)?;
+        self.table.put(item, Condition::Absent).await
     }
 
     /// Stores what has changed of a run that hasn't ended, its end included; returns when that is committed.
     ///
     /// # Errors
     /// `Conflict` if it has ended.
-    pub async fn end(&self, run: &Run) -> Result<(), StoreError> {
-        self.update(run).await
+    pub async fn end(self, run: &Run) -> Result<(), StoreError> {
+        let item = record(run, self.place_text(run).await?)?;
+        let open = Condition::AttributeIn("state", RunState::OPEN.map(RunState::as_str).to_vec());
+        self.table.write_in_order(vec![Write::Put(item, open)]).await
     }
 
     /// Stores a run that has ended and was never stored before, with those of its `events` that a reader needs, as
-    /// one write; returns when that is committed. The text and the events may have any size up to an item's.
+    /// one write; returns when that is committed.
     ///
     /// # Errors
     /// `Conflict` if the id is taken.
-    pub async fn record_ended(&self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
-        self.put_ended(&[Ended { run, events }]).await
-    }
-
-    /// Stores short runs that have ended and were never stored before, many at once; each with its events, or
-    /// not at all. Its texts and events have at most 40 KB: a transaction has at most 4 MB.
-    ///
-    /// # Errors
-    /// If the table can't be written; some of them may have been.
-    pub async fn put_ended(&self, runs: &[Ended<'_>]) -> Result<(), StoreError> {
-        let mut puts = Vec::with_capacity(TRANSACTION);
-        for ended in runs {
-            if puts.len() + 2 > TRANSACTION {
-                self.put_together(std::mem::take(&mut puts)).await?;
-            }
-            let text = Some(ended.run.text.clone()).filter(|text| !text.is_empty());
-            puts.push(record(ended.run, StoredText { text, text_key: None })?);
-            puts.extend(batch(ended.run.id, ended.events)?);
-        }
-        self.put_together(puts).await
-    }
-
-    async fn put_together(&self, items: Vec<Item>) -> Result<(), StoreError> {
-        if items.is_empty() {
-            return Ok(());
-        }
-        let mut call = self.table.client.transact_write_items();
-        for item in items {
-            let put = Put::builder().table_name(&self.table.name).set_item(Some(item.0)).build();
-            let put = put.map_err(|error| StoreError::Unreadable(error.to_string()))?;
-            call = call.transact_items(TransactWriteItem::builder().put(put).build());
-        }
-        call.send().await.map(drop).map_err(|error| StoreError::unavailable("transact_write_items", &error))
+    pub async fn record_ended(self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
+        let record = record(run, self.place_text(run).await?)?;
+        // Events first: whoever finds the record finds them. They are the same when this is tried again.
+        let batches = batches(run.id, events)?.into_iter();
+        let mut writes: Vec<Write> = batches.map(|item| Write::Put(item, Condition::Always)).collect();
+        writes.push(Write::Put(record, Condition::Absent));
+        self.table.write_in_order(writes).await
     }
 
     /// A run.
@@ -164,11 +113,11 @@ impl Runs<'_> {
     /// # Errors
     /// If the table or the bucket can't be read.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, StoreError> {
-        let Some(item) = self.table.get_attributes(&key(id, META)).await? else { return Ok(None) };
-        let (mut run, text) = read_record(item)?;
+        let Some(item) = self.table.get_item(&key(id, META)).await? else { return Ok(None) };
+        let (mut run, text) = read_record(&item)?;
         run.text = match (text.text, text.text_key) {
             (Some(text), _) => text,
-            (None, Some(key)) => self.read_text(&key).await?,
+            (None, Some(key)) => bucket::read_text(self.bucket, &key).await?,
             (None, None) => String::new(),
         };
         Ok(Some(run))
@@ -178,9 +127,13 @@ impl Runs<'_> {
     ///
     /// # Errors
     /// `Conflict` if there are events with this seq.
-    pub async fn append(&self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
-        let Some(item) = batch(id, events)? else { return Ok(()) };
-        self.table.put(item, Some("attribute_not_exists(pk)")).await
+    pub async fn append(self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
+        let batches = batches(id, events)?.into_iter();
+        let writes: Vec<Write> = batches.map(|item| Write::Put(item, Condition::Absent)).collect();
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.table.write_in_order(writes).await
     }
 
     /// The events after seq `after` that are stored so far, in order. `after` is 0, or the last seq of
@@ -189,20 +142,14 @@ impl Runs<'_> {
     /// # Errors
     /// If the table can't be read.
     pub async fn events_after(&self, id: RunId, after: u64) -> Result<Vec<RunEvent>, StoreError> {
-        // "~" sorts behind every digit.
-        let sort = Sort::Between(event_key(id, after + 1).sk, "E#~".to_owned());
-        let query = Query { index: None, pk: pk(id), sort };
-        let items = self.table.query(&query).await?;
-        let now = Timestamp::now().unix();
         let mut events = Vec::new();
-        for item in items {
-            let batch: Batch = read(item)?;
-            // TTL deletes late.
-            if batch.expires > now {
-                events.extend(serde_json::from_str::<Vec<RunEvent>>(&batch.events).map_err(unreadable)?);
+        let mut query = events_query(id, after);
+        loop {
+            query.after = self.next_events(&query, &mut events).await?;
+            if query.after.is_none() {
+                return Ok(events);
             }
         }
-        Ok(events)
     }
 
     /// A page of those events: at least one if there are any, and about a megabyte at most.
@@ -210,7 +157,32 @@ impl Runs<'_> {
     /// # Errors
     /// If the table can't be read.
     pub async fn events_page(&self, id: RunId, after: u64) -> Result<Vec<RunEvent>, StoreError> {
-        self.events_after(id, after).await
+        let mut events = Vec::new();
+        let mut query = events_query(id, after);
+        loop {
+            query.after = self.next_events(&query, &mut events).await?;
+            if !events.is_empty() || query.after.is_none() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// Reads a page of batches, and returns where the next begins.
+    async fn next_events(
+        &self,
+        query: &Query,
+        events: &mut Vec<RunEvent>,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let page = self.table.page(query).await?;
+        let now = Timestamp::now().unix();
+        for item in page.items {
+            let batch: Batch = item.read()?;
+            // TTL deletes late.
+            if batch.expires > now {
+                events.extend(event_batch::decode(&batch.events).map_err(StoreError::unreadable)?);
+            }
+        }
+        Ok(page.next)
     }
 
     /// The runs that haven't ended.
@@ -221,87 +193,81 @@ impl Runs<'_> {
         let mut runs = Vec::new();
         for state in RunState::OPEN {
             for shard in 0..SHARDS {
-                let pk = queue_key(state, shard);
-                let query = Query { index: Some("gsi2"), pk, sort: Sort::All };
-                for item in self.table.query(&query).await? {
-                    runs.push(read_record(item)?.0);
+                let query = Query::of(Index::Gsi2, queue_key(state, shard), Sort::All);
+                for item in self.table.query(query).await? {
+                    runs.push(read_record(&item)?.0);
                 }
             }
         }
         Ok(runs)
     }
 
-    async fn put(&self, run: &Run, condition: &str, values: &[&str]) -> Result<(), StoreError> {
-        let item = record(run, self.place_text(run).await?)?;
-        let mut call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item.0));
-        call = call.condition_expression(condition);
-        if !values.is_empty() {
-            call = call.expression_attribute_names("#state", "state");
-        }
-        for (index, value) in values.iter().enumerate() {
-            call = call
-                .expression_attribute_values(format!(":open{index}"), AttributeValue::S((*value).to_owned()));
-        }
-        call.send().await.map(drop).map_err(|error| StoreError::unavailable("put_item", &error))
-    }
-
     /// Where the text goes: into the item, or into the bucket under a key.
     async fn place_text(&self, run: &Run) -> Result<StoredText, StoreError> {
-        if run.text.len() <= INLINE_TEXT {
+        if run.text.len() <= INLINE_TEXT_MAX_BYTES {
             let text = Some(run.text.clone()).filter(|text| !text.is_empty());
             return Ok(StoredText { text, text_key: None });
         }
         let key = format!("runs/{}/text", run.id);
-        let body = aws_sdk_s3::primitives::ByteStream::from(run.text.clone().into_bytes());
-        let call =
-            self.s3.put_object().bucket(self.bucket).key(&key).content_type("text/plain; charset=utf-8");
-        call.body(body).send().await.map_err(|error| StoreError::unavailable("put_object", &error))?;
+        let text = run.text.clone().into_bytes();
+        self.bucket.put(&key, "text/plain; charset=utf-8", text).await?;
         Ok(StoredText { text: None, text_key: Some(key) })
-    }
-
-    async fn read_text(&self, key: &str) -> Result<String, StoreError> {
-        let answer = self.s3.get_object().bucket(self.bucket).key(key).send().await;
-        let answer = answer.map_err(|error| StoreError::unavailable("get_object", &error))?;
-        let bytes = answer.body.collect().await.map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        String::from_utf8(bytes.to_vec()).map_err(|error| StoreError::Unreadable(error.to_string()))
     }
 }
 
 /// A run's record.
 fn record(run: &Run, text: StoredText) -> Result<Item, StoreError> {
-    let record = serde_json::to_string(run).map_err(unreadable)?;
+    let record = serde_json::to_string(run).map_err(StoreError::unreadable)?;
     let stored = Stored { record, state: run.state, text };
-    let mut item = Item::new(&key(run.id, META), VERSION, &stored)?;
-    item = item.indexed("gsi1", &owner_key(run.owner), &format!("RUN#{}", run.id));
-    if !run.state.is_terminal() {
-        let shard = run.created_at.unix().unsigned_abs() % SHARDS;
-        item = item.indexed("gsi2", &queue_key(run.state, shard), &run.id.to_string());
+    let item = Item::new(key(run.id, META), VERSION, &stored)?;
+    if run.state.is_terminal() {
+        return Ok(item);
     }
-    Ok(item)
+    let shard = run.created_at.unix().unsigned_abs() % SHARDS;
+    Ok(item.in_gsi2(queue_key(run.state, shard), run.id.to_string()))
 }
 
 /// A run, but for its text, and where that is.
-fn read_record(item: Attributes) -> Result<(Run, StoredText), StoreError> {
-    if !item.contains_key("record") {
-        let stored: StoredV1 = read(item)?;
+fn read_record(item: &Item) -> Result<(Run, StoredText), StoreError> {
+    if item.version < VERSION {
+        let stored: StoredV1 = item.read()?;
         return Ok((stored.run, stored.text));
     }
-    let stored: Stored = read(item)?;
-    Ok((serde_json::from_str(&stored.record).map_err(unreadable)?, stored.text))
+    let stored: Stored = item.read()?;
+    Ok((serde_json::from_str(&stored.record).map_err(StoreError::unreadable)?, stored.text))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` gives")]
-fn unreadable(error: serde_json::Error) -> StoreError {
-    StoreError::Unreadable(error.to_string())
+/// Events that follow each other, in items.
+fn batches(id: RunId, events: &[RunEvent]) -> Result<Vec<Item>, StoreError> {
+    let expires = Timestamp::now().plus(EVENTS_TTL).unix();
+    let mut items = Vec::new();
+    append_batches(id, events, expires, &mut items)?;
+    Ok(items)
 }
 
-/// Events that follow each other, if there are any.
-fn batch(id: RunId, events: &[RunEvent]) -> Result<Option<Item>, StoreError> {
-    let Some(first) = events.first() else { return Ok(None) };
-    let json = serde_json::to_string(events).map_err(unreadable)?;
-    let expires = Timestamp::now().plus(EVENTS_KEPT).unix();
-    let item = Item::new(&event_key(id, first.seq), BATCH_VERSION, &Batch { events: json, expires })?;
-    Ok(Some(item.with("ttl", number(expires))))
+/// Appends items with the events: halves of them until each fits.
+fn append_batches(
+    id: RunId,
+    events: &[RunEvent],
+    expires: i64,
+    items: &mut Vec<Item>,
+) -> Result<(), StoreError> {
+    let Some(first) = events.first() else { return Ok(()) };
+    let json = event_batch::encode(events).map_err(StoreError::unreadable)?;
+    if json.len() > BATCH_MAX_BYTES && events.len() > 1 {
+        let (before, after) = events.split_at(events.len() / 2);
+        append_batches(id, before, expires, items)?;
+        return append_batches(id, after, expires, items);
+    }
+    let item = Item::new(event_key(id, first.seq), BATCH_VERSION, &Batch { events: json, expires })?;
+    items.push(item.expiring(expires));
+    Ok(())
+}
+
+/// The batches behind the event `after`.
+fn events_query(id: RunId, after: u64) -> Query {
+    // "~" sorts behind every digit.
+    Query::partition(pk(id), Sort::Between(event_key(id, after + 1).sk, "E#~".to_owned()))
 }
 
 fn pk(id: RunId) -> String {
@@ -314,10 +280,6 @@ fn key(id: RunId, sk: &str) -> Key {
 
 fn event_key(id: RunId, seq: u64) -> Key {
     key(id, &format!("E#{seq:012}"))
-}
-
-fn owner_key(owner: UserId) -> String {
-    format!("USER#{owner}")
 }
 
 fn queue_key(state: RunState, shard: u64) -> String {

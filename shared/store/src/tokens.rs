@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     StoreError, Table,
-    item::{Item, Key, META, read, text},
-    table::{Change, Query, Sort},
+    database::{Condition, Index, Item, Key, META, Query, Sort, Update},
 };
 
 const VERSION: u32 = 1;
@@ -52,9 +51,9 @@ impl Tokens<'_> {
     /// # Errors
     /// `Conflict` if the same token is there already.
     pub async fn create(&self, record: &TokenRecord) -> Result<(), StoreError> {
-        let item = Item::new(&key(&record.hash), VERSION, record)?;
-        let item = item.indexed("gsi1", &owner_key(record.owner), &list_key(Some(record.id)));
-        self.0.put(item, Some("attribute_not_exists(pk)")).await
+        let item = Item::new(key(&record.hash), VERSION, record)?;
+        let item = item.in_gsi1(owner_key(record.owner), list_key(Some(record.id)));
+        self.0.put(item, Condition::Absent).await
     }
 
     /// The token whose text has this hash, valid or not.
@@ -70,10 +69,8 @@ impl Tokens<'_> {
     /// # Errors
     /// If the table can't be read.
     pub async fn of(&self, owner: UserId) -> Result<Vec<TokenRecord>, StoreError> {
-        let prefix = list_key(None);
-        let query = Query { index: Some("gsi1"), pk: owner_key(owner), sort: Sort::Prefix(&prefix) };
-        let items = self.0.query(&query).await?;
-        items.into_iter().map(read).collect()
+        let query = Query::of(Index::Gsi1, owner_key(owner), Sort::Prefix(list_key(None)));
+        self.0.query(query).await?.iter().map(Item::read).collect()
     }
 
     /// Revokes a user's token; its record as it was, or `None` if the user has no such token.
@@ -90,13 +87,8 @@ impl Tokens<'_> {
             return Ok(None);
         };
         if record.revoked_at.is_none() {
-            let change = Change {
-                expression: "SET revoked_at = :at",
-                condition: "attribute_exists(pk)",
-                names: &[],
-                values: vec![(":at", text(at.to_string()))],
-            };
-            self.0.change(&key(&record.hash), change).await?;
+            let update = Update { set: vec![("revoked_at", at.to_string().into())], ..Update::default() };
+            self.0.update(key(&record.hash), update).await?;
         }
         Ok(Some(record))
     }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 /// Whether what the gateway needs can be used: 503 when something can't, and which.
 ///
-/// A check is `ok`, `unavailable` or `disk full`. A gateway with stores of its own writes to them.
+/// A check is `ok` or `unavailable`. A gateway with stores of its own writes to them, and may find them `disk full`,
+/// `read-only`, `locked`, `damaged` or `disk failing`.
 #[utoipa::path(
     get, path = "/ready", operation_id = "get_ready", tag = "ops", security(("token" = [])),
     responses(
@@ -21,8 +22,7 @@ pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Va
         ready &= problem.is_none();
         let word = match &problem {
             None => "ok",
-            Some(error) if error.is_disk_full() => "disk full",
-            Some(_) => "unavailable",
+            Some(error) => error.disk_problem().map_or("unavailable", |problem| problem.as_str()),
         };
         if let Some(error) = &problem {
             tracing::error!(name, %error, "a dependency can't be used");

@@ -1,0 +1,96 @@
+//! The table as a SQLite file of this process: one thread writes, in group commits, and a few connections read.
+//!
+//! - [`writer`] owns the only connection that writes. Writes wait in a bounded queue; the thread takes all that are
+//!   there and commits them in one transaction.
+//! - [`apply`] carries out one write within that transaction.
+//! - [`reader`] has the connections that read, off the async threads: a read may wait for the disk.
+//! - [`schema`] opens the file.
+
+mod apply;
+mod failure;
+mod queue;
+mod reader;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{Database, Item, Key, Page, Query, Write};
+use crate::StoreError;
+use queue::{Task, Urgency};
+use reader::Readers;
+use writer::Writer;
+
+pub(crate) use failure::failed;
+pub use schema::Durability;
+pub(crate) use schema::FILE;
+
+/// A SQLite database with the one table.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl Sqlite {
+    /// Opens the file, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// If it can't be opened for writing, is no database, or was made by a newer version.
+    pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
+        let connection = schema::open(path, durability)?;
+        Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path) })
+    }
+}
+
+#[async_trait]
+impl Database for Sqlite {
+    async fn prepare(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let key = key.clone();
+        self.readers.read("get", move |connection| reader::get(connection, &key)).await
+    }
+
+    async fn write(&self, write: Write) -> Result<(), StoreError> {
+        self.writer.run(Task::Writes(vec![write]), Urgency::Now).await
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.writer.run(Task::Writes(writes), Urgency::Now).await
+    }
+
+    /// Here it is a transaction too, and may wait for others to be committed with.
+    async fn write_in_order(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.writer.run(Task::Writes(writes), Urgency::Soon).await
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StoreError> {
+        let query = query.clone();
+        self.readers.read("query", move |connection| reader::query(connection, &query)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.readers.read("check", |connection| reader::check(connection)).await
+    }
+
+    fn writer_lag(&self) -> Duration {
+        self.writer.lag()
+    }
+
+    async fn flush(&self) {
+        // It fails only where the writer is closed, and then nothing waits.
+        let _ = self.writer.run(Task::Flush, Urgency::Now).await;
+    }
+
+    async fn close(&self) {
+        self.readers.close();
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,160 @@
+//! The connections that read. Each has one reader at a time, on a thread that may wait for the disk.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, params, params_from_iter};
+use tokio::sync::Semaphore;
+
+use super::{failed, schema};
+use crate::{
+    StoreError,
+    database::{Cursor, Item, Key, PAGE_MAX_BYTES, Page, Query, Sort},
+};
+
+/// Connections, which are as many as can read at once.
+const READERS_MAX_COUNT: usize = 4;
+/// A text that sorts behind every other that doesn't begin with it.
+const LAST: char = char::MAX;
+
+/// The connections; opened as they are needed.
+#[derive(Debug)]
+pub(super) struct Readers {
+    pool: Arc<Pool>,
+    turns: Semaphore,
+}
+
+#[derive(Debug)]
+struct Pool {
+    path: PathBuf,
+    free: Mutex<Vec<Connection>>,
+}
+
+impl Pool {
+    fn free(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Self {
+        let pool = Arc::new(Pool { path: path.to_owned(), free: Mutex::default() });
+        Self { pool, turns: Semaphore::new(READERS_MAX_COUNT) }
+    }
+
+    /// Reads with one of the connections. A connection that failed isn't used again.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> std::result::Result<T, StoreError> {
+        let _turn = self.turns.acquire().await;
+        let pool = Arc::clone(&self.pool);
+        let reading = tokio::task::spawn_blocking(move || {
+            let free = pool.free().pop();
+            let connection = free.map_or_else(|| schema::open_to_read(&pool.path), Ok)?;
+            let read = read(&connection)?;
+            pool.free().push(connection);
+            Ok(read)
+        });
+        let read = reading.await.map_err(|error| StoreError::unreadable(format!("{operation}: {error}")))?;
+        read.map_err(|error| failed(operation, error))
+    }
+
+    /// Closes the connections, so that the log can be truncated.
+    pub(super) fn close(&self) {
+        self.pool.free().clear();
+    }
+}
+
+pub(super) fn check(connection: &Connection) -> Result<()> {
+    connection.query_row("SELECT count(*) FROM (SELECT 1 FROM items LIMIT 1)", [], |_| Ok(()))
+}
+
+pub(super) fn get(connection: &Connection, key: &Key) -> Result<Option<Item>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT pk, sk, gsi1pk, gsi1sk, gsi2pk, gsi2sk, ttl, v, body, bytes FROM items WHERE pk = ?1 AND sk = ?2",
+    )?;
+    statement.query_row(params![key.pk, key.sk], item).optional()
+}
+
+pub(super) fn query(connection: &Connection, query: &Query) -> Result<Page> {
+    let (sql, values) = select(query);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut page = Page { items: Vec::new(), next: None };
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let item = item(row)?;
+        bytes += item.size();
+        page.items.push(item);
+        if page.items.len() >= limit || bytes >= PAGE_MAX_BYTES {
+            page.next = page.items.last().map(|last| cursor(query, last));
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// The statement of a query, and its values.
+fn select(query: &Query) -> (String, Vec<&str>) {
+    let (pk, sk, order) = match query.index {
+        None => ("pk", "sk", "sk"),
+        Some(crate::database::Index::Gsi1) => ("gsi1pk", "gsi1sk", "gsi1sk, pk, sk"),
+        Some(crate::database::Index::Gsi2) => ("gsi2pk", "gsi2sk", "gsi2sk, pk, sk"),
+    };
+    let mut sql = format!(
+        "SELECT pk, sk, gsi1pk, gsi1sk, gsi2pk, gsi2sk, ttl, v, body, bytes FROM items WHERE {pk} = ?"
+    );
+    let mut values = vec![&*query.pk];
+    match &query.sort {
+        Sort::All => {}
+        Sort::Prefix(prefix) => {
+            sql.push_str(&format!(" AND {sk} >= ? AND {sk} < ? || '{LAST}'"));
+            values.extend([&**prefix, prefix]);
+        }
+        Sort::Between(from, to) => {
+            sql.push_str(&format!(" AND {sk} BETWEEN ? AND ?"));
+            values.extend([&**from, to]);
+        }
+    }
+    match &query.after {
+        None => {}
+        Some(Cursor { key, index: None }) => {
+            sql.push_str(" AND sk > ?");
+            values.push(&key.sk);
+        }
+        Some(Cursor { key, index: Some(index) }) => {
+            sql.push_str(&format!(" AND ({sk}, pk, sk) > (?, ?, ?)"));
+            values.extend([&*index.sk, &key.pk, &key.sk]);
+        }
+    }
+    sql.push_str(&format!(" ORDER BY {order}"));
+    (sql, values)
+}
+
+/// The place behind an item of a query's results.
+fn cursor(query: &Query, item: &Item) -> Cursor {
+    let index = match query.index {
+        None => None,
+        Some(crate::database::Index::Gsi1) => item.gsi1.clone(),
+        Some(crate::database::Index::Gsi2) => item.gsi2.clone(),
+    };
+    Cursor { key: item.key.clone(), index }
+}
+
+fn item(row: &Row<'_>) -> Result<Item> {
+    let index = |pk: Option<String>, sk: Option<String>| pk.zip(sk).map(|(pk, sk)| Key { pk, sk });
+    Ok(Item {
+        key: Key { pk: row.get(0)?, sk: row.get(1)? },
+        gsi1: index(row.get(2)?, row.get(3)?),
+        gsi2: index(row.get(4)?, row.get(5)?),
+        ttl: row.get(6)?,
+        version: row.get(7)?,
+        body: row.get(8)?,
+        bytes: row.get(9)?,
+    })
+}

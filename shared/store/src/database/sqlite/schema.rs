@@ -1,0 +1,109 @@
+//! The file: how it is opened, and its one table.
+
+use std::{
+    fs::File,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use serde::{Deserialize, Serialize};
+
+use super::failed;
+use crate::StoreError;
+
+/// The file's name in the data folder.
+pub(crate) const FILE: &str = "store.db";
+/// The version of the table below.
+const VERSION: u32 = 1;
+/// How long a statement waits for another program that has locked the file.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements that a connection keeps prepared.
+const STATEMENTS_MAX_COUNT: usize = 32;
+/// Pages of the log, of 4 KB each, after which they are moved into the database. Moving them syncs both files, and
+/// writes wait meanwhile: four times SQLite's default, so that it is seldom.
+const CHECKPOINT_PAGES: u32 = 4000;
+/// The log keeps this size when its pages were moved.
+const LOG_MAX_BYTES: u32 = 32 << 20;
+
+/// What a power cut may lose. A killed process loses nothing that was acknowledged, in either case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Nothing that was acknowledged: each commit waits for the disk.
+    Fsync,
+    /// The last moments, as the operating system has them written: seconds. The database stays whole.
+    #[default]
+    Os,
+}
+
+/// One table for every kind of thing, as in the cloud. The rows are in the order in which they came, and their keys in
+/// an index: most keys are of runs, which sort in the middle of others, and rows put there would leave pages half empty.
+const TABLE: &str = "
+CREATE TABLE items (
+    pk TEXT NOT NULL, sk TEXT NOT NULL,
+    gsi1pk TEXT, gsi1sk TEXT, gsi2pk TEXT, gsi2sk TEXT,
+    ttl INTEGER, v INTEGER NOT NULL, body TEXT NOT NULL, bytes BLOB
+) STRICT;
+CREATE UNIQUE INDEX items_key ON items (pk, sk);
+CREATE INDEX items_gsi1 ON items (gsi1pk, gsi1sk, pk, sk) WHERE gsi1pk IS NOT NULL;
+CREATE INDEX items_gsi2 ON items (gsi2pk, gsi2sk, pk, sk) WHERE gsi2pk IS NOT NULL;
+CREATE INDEX items_ttl ON items (ttl) WHERE ttl IS NOT NULL;
+";
+
+/// Opens the file for writing, and makes what is missing.
+pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    let synchronous = match durability {
+        Durability::Fsync => "FULL",
+        Durability::Os => "NORMAL",
+    };
+    let connection = create(path, synchronous)?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    match version.map_err(|error| failed("open", error))? {
+        VERSION => Ok(connection),
+        found => Err(StoreError::Newer { found, known: VERSION }),
+    }
+}
+
+/// A connection that writes to the file at `path`, with the table in it. SQLite gives its log the file's permissions.
+pub(crate) fn create(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
+    File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| StoreError::from_io("open", &error))?;
+    let prepare = || {
+        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        // What is deleted is overwritten.
+        connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_MAX_BYTES)?;
+        let transaction = connection.transaction()?;
+        if transaction.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))? == 0 {
+            transaction.execute_batch(TABLE)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        transaction.commit()?;
+        Ok(connection)
+    };
+    prepare().map_err(|error| failed("open", error))
+}
+
+/// A connection that reads the file.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // In KiB: several connections have one each, and the system has the pages in memory anyway.
+    connection.pragma_update(None, "cache_size", -512)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX_COUNT);
+    Ok(connection)
+}

@@ -1,0 +1,110 @@
+//! What is SQLite's alone: group commits, the queue's bounds, expiry, what a failing disk does. What both databases do is
+//! in `tests/suites/store`.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::*;
+use crate::database::{Condition, Query, Sort};
+
+fn open(folder: &tempfile::TempDir) -> Sqlite {
+    Sqlite::open(&folder.path().join(FILE), Durability::Os).unwrap()
+}
+
+fn item(pk: &str, sk: &str) -> Item {
+    Item::new(Key::new(pk, sk), 1, &serde_json::json!({"state": "open"})).unwrap()
+}
+
+#[tokio::test]
+async fn conditions_fail_alone_in_a_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder);
+    // All at once, so that many are committed together; every second one is a duplicate.
+    let puts = (0..400).map(|number| {
+        let item = item("p", &format!("{:04}", number / 2));
+        database.write(Write::Put(item, Condition::Absent))
+    });
+    let results = join_all(puts).await;
+    assert_eq!(results.iter().filter(|result| matches!(result, Err(StoreError::Conflict))).count(), 200);
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 200);
+    let page = database.query(&Query::partition("p", Sort::All)).await.unwrap();
+    assert_eq!(page.items.len(), 200);
+    assert_eq!(database.writer_lag(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn writes_of_a_caller_that_is_gone_are_carried_out_and_a_close_waits_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder);
+    let put = database.write_in_order(vec![Write::Put(item("p", "s"), Condition::Absent)]);
+    // Polled once: the write is in the queue.
+    let dropped = tokio::time::timeout(Duration::ZERO, put).await;
+    database.close().await;
+    let closed = database.write(Write::Put(item("p", "t"), Condition::Absent)).await;
+    assert!(matches!(closed, Err(StoreError::Unavailable { .. })), "{closed:?}");
+    assert_eq!(std::fs::metadata(folder.path().join("store.db-wal")).map_or(0, |wal| wal.len()), 0);
+    drop(database);
+    let found = open(&folder).get(&Key::new("p", "s")).await.unwrap();
+    assert_eq!(found, Some(item("p", "s")), "{dropped:?}");
+}
+
+#[tokio::test]
+async fn expired_items_are_deleted_at_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder);
+    for (sk, ttl) in [("old", Some(1)), ("new", Some(i64::MAX)), ("ever", None)] {
+        let item = Item { ttl, ..item("p", sk) };
+        database.write(Write::Put(item, Condition::Always)).await.unwrap();
+    }
+    drop(database);
+    let database = open(&folder);
+    // The sweep comes before the first write.
+    database.write(Write::Put(item("p", "x"), Condition::Always)).await.unwrap();
+    database.flush().await;
+    let items = database.query(&Query::partition("p", Sort::All)).await.unwrap().items;
+    let left: Vec<&str> = items.iter().map(|item| &*item.key.sk).collect();
+    assert_eq!(left, ["ever", "new", "x"]);
+}
+
+#[tokio::test]
+async fn lag_is_the_age_of_the_oldest_write_that_waits_for_a_locked_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder);
+    let other = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let put = database.write(Write::Put(item("p", "s"), Condition::Absent));
+    tokio::pin!(put);
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut put).await.is_err());
+    assert!(database.writer_lag() >= Duration::from_millis(90), "{:?}", database.writer_lag());
+    // Reads go on meanwhile.
+    assert_eq!(database.get(&Key::new("p", "s")).await.unwrap(), None);
+    other.execute_batch("ROLLBACK").unwrap();
+    put.await.unwrap();
+    assert_eq!(database.writer_lag(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn full_database_says_so_and_takes_writes_again_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let connection = schema::open(&path, Durability::Os).unwrap();
+    let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    connection.pragma_update(None, "max_page_count", pages + 1).unwrap();
+    let database = Sqlite { writer: Writer::start(connection).unwrap(), readers: Readers::new(&path) };
+    let large = Item { bytes: Some(vec![1; 100_000]), ..item("p", "large") };
+    let error = database.write(Write::Put(large, Condition::Always)).await.unwrap_err();
+    assert!(error.is_disk_full() && error.to_string().contains("make room"), "{error}");
+    database.write(Write::Put(item("p", "small"), Condition::Always)).await.unwrap();
+    assert!(database.get(&Key::new("p", "small")).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn file_of_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    drop(open(&folder));
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    let error = Sqlite::open(&path, Durability::Os).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 9, known: 1 }), "{error}");
+}

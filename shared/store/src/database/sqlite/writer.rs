@@ -1,0 +1,178 @@
+//! The thread that writes: it commits all that waits in one transaction.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    apply, failed,
+    queue::{self, Job, Next, Queue, Task, Urgency},
+};
+use crate::{StoreError, database::Write};
+
+/// How often expired items are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// Expired items that are deleted in one transaction; writes come between two.
+const SWEEP_MAX_COUNT: usize = 500;
+
+/// The handle of the thread, which ends with it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Queue,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread, which owns `connection`.
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let queue = Queue::new();
+        let jobs = queue.clone();
+        let thread = thread::Builder::new().name("hearth-store".to_owned());
+        let thread = thread.spawn(move || serve(connection, &jobs));
+        let thread = thread.map_err(|error| StoreError::from_io("open", &error))?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Has a task carried out; returns when it is committed. It is, even if the caller doesn't wait for that.
+    pub(super) async fn run(&self, task: Task, urgency: Urgency) -> Result<(), StoreError> {
+        let result = self.queue.push(task, urgency).await?;
+        result.await.unwrap_or_else(|_| Err(queue::closed()))
+    }
+
+    pub(super) fn lag(&self) -> Duration {
+        self.queue.lag()
+    }
+
+    /// Commits what waits, moves the log into the database, and ends the thread.
+    pub(super) async fn close(&self) {
+        if let Some(thread) = self.end() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    fn end(&self) -> Option<JoinHandle<()>> {
+        self.queue.close();
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(thread) = self.end() {
+            // It takes a commit and a checkpoint; whoever opens the file next finds it in order.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(mut connection: Connection, jobs: &Queue) {
+    let mut next_sweep = Instant::now();
+    loop {
+        match jobs.next(next_sweep.saturating_duration_since(Instant::now())) {
+            Next::Group(group) => carry_out(&mut connection, jobs, group),
+            Next::Idle => {}
+            Next::Closed => break,
+        }
+        if Instant::now() >= next_sweep {
+            next_sweep = Instant::now() + sweep(&connection);
+        }
+    }
+    let truncated = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    if let Err(error) = truncated.and_then(|()| connection.close().map_err(|(_, error)| error)) {
+        tracing::warn!(%error, "the database's log can't be moved into it; the next start does that");
+    }
+}
+
+fn carry_out(connection: &mut Connection, jobs: &Queue, group: Vec<Job>) {
+    let (tasks, replies): (Vec<_>, Vec<_>) = group.into_iter().map(Job::split).unzip();
+    let results = commit(connection, &tasks);
+    // Before the callers go on: they find no write that waits.
+    jobs.carried_out();
+    for (reply, result) in replies.into_iter().zip(results) {
+        reply.send(result);
+    }
+}
+
+/// Commits the tasks in one transaction; the result of each. One that can't be written by its own fault, and not the
+/// disk's, doesn't take the others with it.
+fn commit(connection: &mut Connection, tasks: &[Task]) -> Vec<Result<(), StoreError>> {
+    match try_commit(connection, tasks) {
+        Ok(results) => results,
+        Err(error) if tasks.len() == 1 || error.disk_problem().is_some() => {
+            tasks.iter().map(|_| Err(error.clone())).collect()
+        }
+        Err(_) => {
+            let alone = |task| try_commit(connection, std::slice::from_ref(task)).and_then(only);
+            tasks.iter().map(alone).collect()
+        }
+    }
+}
+
+fn only(mut results: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
+    results.pop().unwrap_or(Ok(()))
+}
+
+fn try_commit(
+    connection: &mut Connection,
+    tasks: &[Task],
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let failed = |error| failed("write", error);
+    execute(connection, "BEGIN IMMEDIATE").map_err(failed)?;
+    let mut results = Vec::with_capacity(tasks.len());
+    let written = tasks.iter().try_for_each(|task| {
+        let held = match task {
+            Task::Writes(writes) => all_or_none(connection, writes)?,
+            Task::Flush => true,
+        };
+        results.push(if held { Ok(()) } else { Err(StoreError::Conflict) });
+        Ok(())
+    });
+    match written.and_then(|()| execute(connection, "COMMIT")) {
+        Ok(()) => Ok(results),
+        Err(error) => {
+            // Some errors have ended the transaction already.
+            if !connection.is_autocommit() {
+                let _ = execute(connection, "ROLLBACK");
+            }
+            Err(failed(error))
+        }
+    }
+}
+
+/// Carries out writes, or none of them if a condition doesn't hold.
+fn all_or_none(connection: &Connection, writes: &[Write]) -> rusqlite::Result<bool> {
+    if let [write] = writes {
+        return apply::write(connection, write);
+    }
+    execute(connection, "SAVEPOINT writes")?;
+    for write in writes {
+        if !apply::write(connection, write)? {
+            execute(connection, "ROLLBACK TO writes")?;
+            execute(connection, "RELEASE writes")?;
+            return Ok(false);
+        }
+    }
+    execute(connection, "RELEASE writes")?;
+    Ok(true)
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Deletes some of the items that have expired; how long until the next time.
+fn sweep(connection: &Connection) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    match apply::delete_expired(connection, i64::try_from(now).unwrap_or(i64::MAX), SWEEP_MAX_COUNT) {
+        Ok(SWEEP_MAX_COUNT) => Duration::ZERO,
+        Ok(_) => SWEEP_INTERVAL,
+        Err(error) => {
+            tracing::warn!(%error, "expired items can't be deleted");
+            SWEEP_INTERVAL
+        }
+    }
+}

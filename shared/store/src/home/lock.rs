@@ -1,0 +1,32 @@
+//! One process per data folder.
+
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    sync::Arc,
+};
+
+use super::OpenError;
+
+/// Holds the folder until the last clone is dropped, or the process ends, however it ends.
+#[derive(Debug, Clone)]
+pub(crate) struct DataLock {
+    _file: Arc<File>,
+}
+
+impl DataLock {
+    pub(crate) fn take(folder: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(folder.join("lock"))
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: Arc::new(file) }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}

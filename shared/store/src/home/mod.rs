@@ -1,0 +1,124 @@
+//! The stores of a home gateway: a data folder with a SQLite database, a folder of objects and a key file.
+
+mod lock;
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    Names, Store, StoreError,
+    bucket::files::{self, Files},
+    database::sqlite::{self, Durability, Sqlite},
+    secrets::key_file::{self, KeyFile},
+};
+use lock::DataLock;
+
+/// A reason why the stores can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the folder.
+    #[error(
+        "the data folder {0} is in use by another hearth; stop that one, or choose another folder with --data"
+    )]
+    InUse(PathBuf),
+    /// The folder can't be made or written.
+    #[error("the data folder {path} can't be written: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file of secrets can't be read.
+    #[error(
+        "the secrets in {path} can't be read: {reason}; put a copy of the file back, or move it away: then a new one is \
+         made, and the providers' keys must be set again"
+    )]
+    Secrets {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// The database can't be opened.
+    #[error("the database {path} can't be opened: {source}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: StoreError,
+    },
+}
+
+/// Opens the stores in `folder`, which is made if it isn't there. They are this process' own until the last clone of
+/// the store is dropped.
+///
+/// # Errors
+/// If another process has them open, or they can't be read and written.
+pub fn open(folder: &Path, durability: Durability) -> Result<Store, OpenError> {
+    let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
+    // What is in it is its owner's: outputs, hashes of tokens, keys.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let lock = DataLock::take(folder)?;
+    let path = folder.join(key_file::FILE);
+    let secrets = KeyFile::open(path.clone()).map_err(|error| unreadable_secrets(path, &error))?;
+    let in_database = |path: &Path, source| OpenError::Database { path: path.to_owned(), source };
+    let path = folder.join(files::FOLDER);
+    let objects = Files::open(&path).map_err(|error| in_database(&path, error))?;
+    let path = folder.join(sqlite::FILE);
+    let database = Sqlite::open(&path, durability).map_err(|error| in_database(&path, error))?;
+    objects.start_sweep();
+    let store = Store::over(Arc::new(database), Arc::new(objects), Arc::new(secrets), Names::at_home());
+    Ok(store.holding(lock))
+}
+
+fn unreadable_secrets(path: PathBuf, error: &io::Error) -> OpenError {
+    let reason = match error.kind() {
+        // serde_json's errors come so: of a cut file, and of a text that is no JSON.
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => format!("it is damaged ({error})"),
+        _ => error.to_string(),
+    };
+    OpenError::Secrets { path, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_with(name: &str, bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path(), Durability::Os).unwrap());
+        fs::write(folder.path().join(name), bytes).unwrap();
+        open(folder.path(), Durability::Os).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn damaged_file_is_named_with_what_to_do() {
+        for bytes in [&b""[..], b"{\"a\": \"b", b"[1]", b"{\"a\": 1}", b"\xff"] {
+            let error = error_with("secrets.json", bytes);
+            assert!(error.contains("secrets.json can't be read: it is damaged"), "{error}");
+            assert!(error.contains("put a copy of the file back"), "{error}");
+        }
+        let error = error_with("store.db", &b"garbage!".repeat(1000));
+        assert!(error.contains("store.db can't be opened") && error.contains("damaged"), "{error}");
+        assert!(error.contains("put a copy of store.db back"), "{error}");
+    }
+
+    #[test]
+    fn folder_has_one_owner_and_files_are_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path(), Durability::Os).unwrap();
+        assert!(matches!(open(folder.path(), Durability::Os), Err(OpenError::InUse(_))));
+        for name in ["store.db", "store.db-wal"] {
+            let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        drop(store);
+        open(folder.path(), Durability::Os).unwrap();
+    }
+}

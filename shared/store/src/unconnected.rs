@@ -1,0 +1,70 @@
+//! A store that reaches nothing: for what describes the API without serving it.
+
+use async_trait::async_trait;
+use hearth_domain::Secret;
+
+use crate::{
+    StoreError,
+    bucket::{Blob, Bucket},
+    database::{Database, Item, Key, Page, Query, Write},
+    secrets::Secrets,
+};
+
+/// It fails whatever it is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unconnected;
+
+fn refused<T>(operation: &'static str) -> Result<T, StoreError> {
+    Err(StoreError::Unavailable { operation, reason: "the store isn't connected".to_owned() })
+}
+
+#[async_trait]
+impl Database for Unconnected {
+    async fn prepare(&self) -> Result<(), StoreError> {
+        refused("prepare")
+    }
+    async fn get(&self, _: &Key) -> Result<Option<Item>, StoreError> {
+        refused("get")
+    }
+    async fn write(&self, _: Write) -> Result<(), StoreError> {
+        refused("write")
+    }
+    async fn transact(&self, _: Vec<Write>) -> Result<(), StoreError> {
+        refused("transact")
+    }
+    async fn write_in_order(&self, _: Vec<Write>) -> Result<(), StoreError> {
+        refused("write")
+    }
+    async fn query(&self, _: &Query) -> Result<Page, StoreError> {
+        refused("query")
+    }
+    async fn check(&self) -> Result<(), StoreError> {
+        refused("check")
+    }
+}
+
+#[async_trait]
+impl Bucket for Unconnected {
+    async fn put(&self, _: &str, _: &str, _: Vec<u8>) -> Result<(), StoreError> {
+        refused("put_object")
+    }
+    async fn get(&self, _: &str) -> Result<Option<Blob>, StoreError> {
+        refused("get_object")
+    }
+    async fn delete(&self, _: &str) -> Result<(), StoreError> {
+        refused("delete_object")
+    }
+    async fn check(&self) -> Result<(), StoreError> {
+        refused("check")
+    }
+}
+
+#[async_trait]
+impl Secrets for Unconnected {
+    async fn get(&self, _: &str) -> Result<Option<Secret>, StoreError> {
+        refused("get_secret")
+    }
+    async fn put(&self, _: &str, _: &Secret) -> Result<(), StoreError> {
+        refused("put_secret")
+    }
+}
