@@ -36,6 +36,6 @@ pub(super) async fn hit(bench: &mut Bench) -> Result<()> {
         }
     }
     bench.goals.push(Row::alone("cache hit, p50", "ms", &rounds[0]));
-    bench.goals.push(Row::alone("cache hit, p99", "ms", &rounds[1]).goal(Goal::AtMost(2.0)));
+    bench.goals.push(Row::alone("cache hit, p99", "ms", &rounds[1]).goal(Goal::AtMost(1.0)));
     Ok(())
 }

@@ -11,7 +11,7 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::upstream::WORD;
@@ -31,19 +31,25 @@ pub(super) struct Wanted {
     pub(super) streams: bool,
     /// Before each chunk of a stream.
     pub(super) pause: Duration,
-    /// Without chance, so that an answer may be kept and given again.
+    /// Without chance, so that an answer may be cached.
     pub(super) repeatable: bool,
+    /// Bytes of earlier turns in the request's body, about.
+    pub(super) earlier_bytes: usize,
 }
+
+/// A turn of a conversation.
+const TURN: &str = "I have looked at the map once more. The road along the river is closed until Friday, so that \
+                    everybody takes the old bridge, and it is slow there in the morning.";
 
 impl Wanted {
     /// An answer in one piece.
     pub(super) const fn whole(tokens: usize) -> Self {
-        Self { tokens, streams: false, pause: Duration::ZERO, repeatable: false }
+        Self { tokens, streams: false, pause: Duration::ZERO, repeatable: false, earlier_bytes: 0 }
     }
 
     /// A stream, as fast as it can be.
     pub(super) const fn stream(tokens: usize) -> Self {
-        Self { tokens, streams: true, pause: Duration::ZERO, repeatable: false }
+        Self { streams: true, ..Self::whole(tokens) }
     }
 }
 
@@ -62,10 +68,7 @@ impl Address {
     pub(super) fn ask(&self, wanted: Wanted) -> Result<Ask> {
         let mut body = json!({
             "model": self.model,
-            "messages": [
-                {"role": "system", "content": "You are a helpful assistant. Answer in one short sentence."},
-                {"role": "user", "content": "What is the capital of Japan, and how many people live there?"},
-            ],
+            "messages": messages(wanted.earlier_bytes),
             "max_tokens": wanted.tokens,
             "temperature": if wanted.repeatable { 0.0 } else { 0.8 },
             "stream": wanted.streams,
@@ -86,6 +89,18 @@ impl Address {
         let request = request.body(Full::from(body.to_string()))?;
         Ok(Ask { request, tokens: wanted.tokens, streams: wanted.streams })
     }
+}
+
+/// A conversation with about so many bytes between its system prompt and its last question.
+fn messages(earlier_bytes: usize) -> Vec<Value> {
+    let message = |role: &str, text: &str| json!({"role": role, "content": text});
+    let mut messages = vec![message("system", "You are a helpful assistant. Answer in one short sentence.")];
+    let turn_bytes = message("assistant", TURN).to_string().len();
+    for _ in 0..earlier_bytes / (2 * turn_bytes) {
+        messages.extend([message("user", TURN), message("assistant", TURN)]);
+    }
+    messages.push(message("user", "What is the capital of Japan, and how many people live there?"));
+    messages
 }
 
 /// One connection, kept open.
@@ -167,6 +182,14 @@ fn words(text: &[u8]) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn earlier_turns_fill_a_body() {
+        for bytes in [0, 16 << 10, 128 << 10] {
+            let length = json!(messages(bytes)).to_string().len();
+            assert!((bytes.saturating_sub(512)..bytes + 512).contains(&length), "{length} for {bytes}");
+        }
+    }
 
     #[test]
     fn tokens_are_counted_wherever_the_bytes_are_cut() {

@@ -50,11 +50,16 @@ impl Home {
         Ok(Self { hearth: hearth.to_owned(), token: text(&made, "token")?, folder })
     }
 
-    /// Starts `hearth up` in it. One at a time.
-    pub(super) async fn start(&self) -> Result<Subject> {
+    /// The built `hearth`.
+    pub(super) fn program(&self) -> &Path {
+        &self.hearth
+    }
+
+    /// Starts `hearth up` in it, under callgrind if there is a file for the counts. One at a time.
+    pub(super) async fn start(&self, counts: Option<&Path>) -> Result<Subject> {
         let port = free_port()?;
         let began = Instant::now();
-        let process = Process::start(&self.hearth, |command, _| {
+        let process = start(&self.hearth, counts, |command| {
             command.args(["up", "--json", "--no-node", "--port", &port.to_string()]);
             command.arg("--data").arg(self.folder.path().join("data"));
             command.arg("--config").arg(self.folder.path().join("hearth.toml"));
@@ -67,30 +72,41 @@ impl Home {
 
     /// The file that runs are recorded in.
     pub(super) fn database(&self) -> PathBuf {
-        self.folder.path().join("data").join("hearth.db")
+        self.folder.path().join("data").join("store.db")
     }
 }
 
 /// The mock, asked without a gateway.
 pub(super) async fn direct() -> Result<Subject> {
-    ours("direct", "the mock itself", &["upstream"]).await
+    ours("direct", "the mock itself", &["upstream"], None).await
 }
 
-/// The pass-through in front of the mock.
-pub(super) async fn pass_through(upstream: &str) -> Result<Subject> {
+/// The pass-through in front of the mock, under callgrind if there is a file for the counts.
+pub(super) async fn pass_through(upstream: &str, counts: Option<&Path>) -> Result<Subject> {
     let setup = "axum and reqwest, in a process of their own; nothing is on";
-    ours("pass-through", setup, &["pass-through", upstream]).await
+    ours("pass-through", setup, &["pass-through", upstream], counts).await
 }
 
 /// This program in another part.
-async fn ours(name: &'static str, setup: &str, arguments: &[&str]) -> Result<Subject> {
+async fn ours(name: &'static str, setup: &str, arguments: &[&str], counts: Option<&Path>) -> Result<Subject> {
     let program = std::env::current_exe().context("this program's file isn't known")?;
     let began = Instant::now();
-    let mut process = Process::start(&program, |command, _| {
+    let mut process = start(&program, counts, |command| {
         command.args(arguments);
     })?;
     let url = text(&process.ready().await?, "url")?;
     let (path, model) = ("/v1/chat/completions", MODEL.to_owned());
     let address = Address { at: address(&url)?, path, model, headers: Vec::new() };
     Subject::started(name, setup, process, address, began).await
+}
+
+/// Starts a program, under callgrind if there is a file for the counts.
+fn start(program: &Path, counts: Option<&Path>, prepare: impl FnOnce(&mut Command)) -> Result<Process> {
+    let Some(counts) = counts else { return Process::start(program, |command, _| prepare(command)) };
+    Process::start(Path::new("valgrind"), |command, _| {
+        // Threads take turns: else a busy one may keep the others from running.
+        command.args(["--tool=callgrind", "--quiet", "--fair-sched=yes"]);
+        command.arg(format!("--callgrind-out-file={}", counts.display())).arg(program);
+        prepare(command);
+    })
 }

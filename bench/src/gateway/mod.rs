@@ -3,7 +3,8 @@
 mod cache;
 mod client;
 mod hearth;
-mod latency;
+mod instructions;
+mod load;
 mod matrix;
 mod memory;
 pub(crate) mod pass_through;
@@ -13,7 +14,6 @@ mod stall;
 mod start;
 mod streams;
 mod subject;
-mod throughput;
 pub(crate) mod upstream;
 
 use std::{fs, path::PathBuf};
@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// See that everything runs: little of everything
     #[arg(long)]
     quick: bool,
+    /// The binary was built with LTO, for which the throughput's goal is higher
+    #[arg(long)]
+    lto: bool,
     /// Write the tables to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -59,19 +62,21 @@ pub(crate) struct Options {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    Latency,
-    Throughput,
+    Load,
     Streams,
-    Memory,
-    Start,
     Cache,
+    Memory,
     Stall,
+    Start,
+    Instructions,
 }
 
 /// Everything that is measured, and what has been found so far.
 struct Bench {
     plan: Plan,
     only: Vec<Part>,
+    /// Requests a second to those of the pass-through, at least.
+    throughput_goal: f64,
     home: Home,
     /// The mock itself first, then the pass-through, then Hearth, then the peers that could be started.
     subjects: Vec<Subject>,
@@ -101,12 +106,12 @@ async fn measure(options: Options) -> Result<()> {
     println!("{}\n", machine::heading(&about));
     let (mut bench, missing) = Bench::start(&options, plan).await?;
     println!("{}", bench.setups(&missing));
-    latency::added(&mut bench).await?;
-    throughput::requests_a_second(&mut bench).await?;
+    load::under_load(&mut bench).await?;
     streams::two_hundred_chunks(&mut bench).await?;
     cache::hit(&mut bench).await?;
     bench.memory();
     stall::held_up_store(&mut bench).await?;
+    instructions::a_request(&mut bench).await?;
     start::first_answer(&mut bench).await?;
     println!("{}\n{}", bench.everybody.markdown(), bench.goals.markdown());
     if let Some(path) = &options.json {
@@ -128,9 +133,9 @@ impl Bench {
     async fn start(options: &Options, plan: Plan) -> Result<(Self, Vec<(String, String)>)> {
         let direct = hearth::direct().await.context("the mock")?;
         let upstream = format!("http://{}", direct.address.at);
-        let pass_through = hearth::pass_through(&upstream).await.context("the pass-through")?;
+        let pass_through = hearth::pass_through(&upstream, None).await.context("the pass-through")?;
         let home = Home::new(&options.hearth, &upstream).await?;
-        let mut subjects = vec![direct, pass_through, home.start().await.context("hearth")?];
+        let mut subjects = vec![direct, pass_through, home.start(None).await.context("hearth")?];
         let mut missing = Vec::new();
         for Peer { name, program } in &options.peers {
             let started = match program {
@@ -146,7 +151,14 @@ impl Bench {
         }
         let everybody = Matrix::new(subjects.iter().map(|subject| subject.name).collect());
         let goals = Table::new("Hearth", "other");
-        Ok((Self { plan, only: options.only.clone(), home, subjects, everybody, goals }, missing))
+        let throughput_goal = if options.lto { 0.65 } else { 0.5 };
+        let only = options.only.clone();
+        Ok((Self { plan, only, throughput_goal, home, subjects, everybody, goals }, missing))
+    }
+
+    /// Where the mock is.
+    fn upstream(&self) -> String {
+        format!("http://{}", self.subjects[DIRECT].address.at)
     }
 
     /// Whether a part is to be measured.

@@ -1,6 +1,6 @@
 //! How much of everything is measured.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::client::Wanted;
 
@@ -8,9 +8,9 @@ use super::client::Wanted;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     pub(super) rounds: usize,
-    /// Requests whose latency is taken, of each server in each round.
+    /// Requests whose cached answers are timed in each round.
     pub(super) requests: usize,
-    /// How long requests are counted.
+    /// How long requests are counted under each load.
     pub(super) counted: Duration,
     /// Streams as fast as they can be, and streams at a model's pace.
     pub(super) streams: [usize; 2],
@@ -18,25 +18,29 @@ pub(super) struct Plan {
     pub(super) starts: usize,
     /// How long the store is held up.
     pub(super) stall: Duration,
+    /// Requests under callgrind: of the shorter run, and of the longer one.
+    pub(super) counted_requests: [usize; 2],
 }
 
 impl Plan {
     pub(super) const FULL: Self = Self {
         rounds: 5,
         requests: 400,
-        counted: Duration::from_millis(1500),
+        counted: Duration::from_millis(600),
         streams: [20, 3],
         starts: 5,
         stall: Duration::from_secs(2),
+        counted_requests: [256, 1280],
     };
 
     pub(super) const QUICK: Self = Self {
         rounds: 2,
         requests: 50,
-        counted: Duration::from_millis(300),
+        counted: Duration::from_millis(150),
         streams: [5, 1],
         starts: 2,
         stall: Duration::from_millis(500),
+        counted_requests: [64, 192],
     };
 }
 
@@ -48,5 +52,61 @@ pub(super) const STREAM: Wanted = Wanted::stream(200);
 pub(super) const PACED: Wanted = Wanted { pause: Duration::from_millis(2), ..STREAM };
 /// What may be answered from a cache.
 pub(super) const REPEATED: Wanted = Wanted { repeatable: true, ..WHOLE };
-/// Connections of the measurement with many of them.
+
+/// Connections of a load for which there are goals: one, and many.
+pub(super) const ONE: usize = 1;
 pub(super) const MANY: usize = 32;
+const CONNECTIONS: [usize; 3] = [ONE, MANY, 256];
+/// Bytes of earlier turns in a request's body, and what the body is called.
+const BODIES: [(usize, &str); 3] = [(0, "0.3 KB"), (16 << 10, "16 KB"), (128 << 10, "128 KB")];
+
+/// Requests of one kind over some connections at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    pub(super) wanted: Wanted,
+    pub(super) connections: usize,
+    body: &'static str,
+}
+
+impl Load {
+    /// Every kind of answer, with every size of body, over every number of connections.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        [WHOLE, STREAM].into_iter().flat_map(|answer| {
+            BODIES.into_iter().flat_map(move |(earlier_bytes, body)| {
+                let wanted = Wanted { earlier_bytes, ..answer };
+                CONNECTIONS.map(|connections| Self { wanted, connections, body })
+            })
+        })
+    }
+
+    /// Answers in one piece over one connection or many: there are goals for these.
+    pub(super) fn has_goals(&self) -> bool {
+        !self.wanted.streams && self.connections <= MANY
+    }
+
+    pub(super) fn is_small(&self) -> bool {
+        self.wanted.earlier_bytes == 0
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = if self.wanted.streams { "200 chunks" } else { "whole" };
+        let connections = if self.connections == ONE { "connection" } else { "connections" };
+        write!(f, "{answer}, {}, {} {connections}", self.body, self.connections)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_cover_answers_bodies_and_connections() {
+        let names: Vec<String> = Load::all().map(|load| load.to_string()).collect();
+        assert_eq!(names.len(), 18);
+        assert_eq!(names[0], "whole, 0.3 KB, 1 connection");
+        assert_eq!(names[17], "200 chunks, 128 KB, 256 connections");
+        assert_eq!(Load::all().filter(Load::has_goals).count(), 6);
+    }
+}

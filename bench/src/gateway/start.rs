@@ -16,7 +16,7 @@ pub(super) async fn first_answer(bench: &mut Bench) -> Result<()> {
     starts[HEARTH].clear();
     for start in 0..bench.plan.starts {
         eprintln!("start: {} of {}", start + 1, bench.plan.starts);
-        let subject = bench.home.start().await?;
+        let subject = bench.home.start(None).await?;
         starts[HEARTH].push(subject.started.as_secs_f64());
         subject.process.stop().await?;
     }

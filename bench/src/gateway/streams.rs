@@ -40,7 +40,7 @@ pub(super) async fn two_hundred_chunks(bench: &mut Bench) -> Result<()> {
         bench.everybody.push(format!("{what}, p99 between two"), "ms", &gap);
         let row =
             |what, values: &[Vec<f64>]| Row::difference(what, "ms", &values[HEARTH], &values[PASS_THROUGH]);
-        bench.goals.push(row(format!("{what}, p50, to pass-through"), &total).goal(Goal::AtMost(1.0)));
+        bench.goals.push(row(format!("{what}, p50, to pass-through"), &total).goal(Goal::AtMost(0.2)));
         bench.goals.push(row(format!("{what}, p99 between two, to pass-through"), &gap));
     }
     Ok(())
