@@ -220,15 +220,15 @@ async fn silent_table() -> (aws_sdk_dynamodb::Client, tokio::task::JoinHandle<()
 }
 
 #[tokio::test]
-async fn a_table_that_doesnt_answer_delays_nobody() {
+async fn table_that_doesnt_answer_delays_nobody_once_it_is_taken_for_down() {
     let world = World::new().await;
     let (dynamodb, server) = silent_table().await;
     let gateway = world.gateway_over(dynamodb, on(), true);
     world.says("Hello.");
-    // Whom it has nothing for waits for a moment, once; nobody who is served from memory does.
+    // Answers wait for their records until a write has waited for five seconds; then the table is taken for down.
     let began = Instant::now();
     assert_eq!(ask(&gateway, &world.ada).await, (MISS, "Hello.".to_owned()));
-    assert!(began.elapsed() < Duration::from_secs(2), "a miss took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(12), "a miss took {:?}", began.elapsed());
     let mut took = Vec::new();
     for _ in 0..100 {
         let began = Instant::now();

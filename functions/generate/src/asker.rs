@@ -1,15 +1,25 @@
 //! Who asks for a run, and how its answer is given: in a stream, in one piece, or later.
 
+use std::time::Duration;
+
 use axum::{
     Extension, Json,
     extract::FromRequestParts,
     http::request::Parts,
     response::{IntoResponse as _, Response},
 };
+use futures::Stream;
 use hearth_domain::{CacheControl, Generation, OnDisconnect, RunId};
 use hearth_gateway::{Caller, Conversation, Gateway, RunStream};
-use hearth_http::{AppState, HttpError, RequestId, cache, head, queue, sse};
-use hearth_wire::{ApiError, native::requests::AcceptedRequest, stream::Render};
+use hearth_http::{AppState, HttpError, RequestId, cache, head, json_array, ndjson, queue, sse};
+use hearth_wire::{
+    ApiError,
+    native::requests::AcceptedRequest,
+    stream::{Frame, Framing, Render},
+};
+
+/// How often a stream without comments gives a sign of life: proxies cut silent ones.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Who asks, and what the head of the request says of how.
 #[derive(Debug)]
@@ -61,7 +71,7 @@ impl Asker {
         self,
         mut generation: Generation,
         said: Option<Conversation>,
-        renderer: impl Render,
+        mut renderer: impl Render,
         streams: bool,
     ) -> Result<Response, HttpError> {
         generation.whole = !streams;
@@ -74,7 +84,7 @@ impl Asker {
             let begun: Vec<_> = run.begun().cloned().collect();
             return Ok(head::cached(head::told(stream(run, renderer), &begun), cache));
         }
-        let events = run.collect().await;
+        let events = run.collect_observed(|event| renderer.observe(event)).await;
         let answer = Json(renderer.collected(&events)?).into_response();
         Ok(head::cached(head::told(answer, &events), cache))
     }
@@ -107,7 +117,7 @@ impl Asker {
         let outlives = generation.on_disconnect == OnDisconnect::Continue;
         let run = self.run(generation).await?;
         let run = match said {
-            Some(said) => self.gateway.keep_conversation(&self.caller, run, said, outlives),
+            Some(said) => self.gateway.keep_conversation(&self.caller, run, said, outlives).await?,
             None => run,
         };
         if detached {
@@ -118,8 +128,17 @@ impl Asker {
     }
 }
 
-fn stream(mut run: RunStream, mut renderer: impl Render) -> Response {
-    sse::respond(async_stream::stream! {
+fn stream(run: RunStream, renderer: impl Render) -> Response {
+    match renderer.framing() {
+        Framing::ServerSentEvents => sse::respond(events(run, renderer)),
+        Framing::QuietEvents => sse::respond_without_comments(events(run, renderer)),
+        Framing::JsonArray => json_array::respond(events(run, renderer)),
+        Framing::JsonLines => ndjson::respond(lines(run, renderer)),
+    }
+}
+
+fn events(mut run: RunStream, mut renderer: impl Render) -> impl Stream<Item = Frame> {
+    async_stream::stream! {
         while let Some(event) = run.next().await {
             for frame in renderer.frames(&event) {
                 yield frame;
@@ -128,5 +147,29 @@ fn stream(mut run: RunStream, mut renderer: impl Render) -> Response {
         if let Some(frame) = renderer.last() {
             yield frame;
         }
-    })
+    }
+}
+
+/// The frames of a stream that has no comments: where it is silent for long, a frame says nothing.
+fn lines(mut run: RunStream, mut renderer: impl Render) -> impl Stream<Item = Frame> {
+    async_stream::stream! {
+        loop {
+            match tokio::time::timeout(KEEP_ALIVE_INTERVAL, run.next()).await {
+                Ok(None) => break,
+                Ok(Some(event)) => {
+                    for frame in renderer.frames(&event) {
+                        yield frame;
+                    }
+                }
+                Err(_) => {
+                    if let Some(frame) = renderer.keep_alive() {
+                        yield frame;
+                    }
+                }
+            }
+        }
+        if let Some(frame) = renderer.last() {
+            yield frame;
+        }
+    }
 }

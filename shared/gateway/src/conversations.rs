@@ -1,15 +1,13 @@
 //! Conversations that a next request goes on from.
 //!
-//! A run's record has what was said by the model, and not what was said to it. Where a client wants to go
-//! on from a run without saying everything again, the whole conversation is kept when the run ends.
-
-use std::collections::VecDeque;
+//! A run's record has the model's answer, and not the prompt. Where a client may go on from a run without sending
+//! everything again, the whole conversation is stored when the run ends, before the client learns of the end.
 
 use hearth_domain::{Message, Role, RunId, UserId};
 use hearth_wire::{ApiError, RunEvent, RunEventBody, answer::Answers};
 use tokio::sync::mpsc;
 
-use crate::{Caller, Gateway, RunStream, error};
+use crate::{Caller, Gateway, RunStream, error, run::EventSender};
 
 pub use hearth_store::conversations::Conversation;
 
@@ -32,30 +30,39 @@ impl Gateway {
         if there { Ok(()) } else { Err(error::no_such_response()) }
     }
 
-    /// The same run; when it ends by itself, `said` and its first answer are kept as the caller's
-    /// conversation. The event that ends it comes after that: whoever has it can go on from the run.
-    /// `outlives`: the run goes on when nobody reads it any more, and is kept then too.
-    #[must_use]
-    pub fn keep_conversation(
+    /// The same run; when it ends by itself, `said` and its first answer are stored as the caller's conversation. The
+    /// event that ends the run comes after that, so a client that has it can go on from the run; if the conversation can't
+    /// be stored, an error comes in its place. `outlives`: the run goes on without its client, and is stored then too.
+    ///
+    /// # Errors
+    /// `internal` if the answer is there already, as one of the cache is, and the conversation can't be stored.
+    pub async fn keep_conversation(
         &self,
         caller: &Caller,
         run: RunStream,
         said: Conversation,
         outlives: bool,
-    ) -> RunStream {
-        let (client, rest) = mpsc::unbounded_channel();
-        let RunStream { id, cache, first, rest: events, mut driving, end } = run;
-        driving.alone();
-        let keeper = Keeper {
+    ) -> Result<RunStream, ApiError> {
+        let mut keeper = Keeper {
             gateway: self.clone(),
             owner: caller.user,
-            id,
+            id: run.id,
             said,
             answers: Answers::default(),
             outlives,
         };
-        tokio::spawn(keeper.run(first.clone(), events, client));
-        RunStream { id, cache, first, rest, driving, end }
+        for event in &run.first {
+            keeper.take(&event.body);
+        }
+        if matches!(run.first.back(), Some(RunEvent { body: RunEventBody::Done { .. }, .. })) {
+            keeper.keep().await?;
+            return Ok(run);
+        }
+        let RunStream { id, cache, first, rest: events, mut driver, end } = run;
+        driver.detach();
+        let (client, rest) = end.sender();
+        tokio::spawn(keeper.run(events, client));
+        Ok(RunStream { id, cache, first, rest, driver, end })
     }
 }
 
@@ -75,33 +82,25 @@ impl Keeper {
         self.said.layout.note(event);
     }
 
-    async fn run(
-        mut self,
-        first: VecDeque<RunEvent>,
-        mut events: mpsc::UnboundedReceiver<RunEvent>,
-        client: mpsc::UnboundedSender<RunEvent>,
-    ) {
-        for event in first {
-            self.take(&event.body);
-        }
+    async fn run(mut self, mut events: mpsc::Receiver<RunEvent>, client: EventSender) {
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,
-                // Nobody reads: letting go of the run's events tells it so.
-                () = client.closed(), if !self.outlives => return,
+                // The client has gone: dropping the run's events stops the run.
+                () = client.events.closed(), if !self.outlives => return,
             };
-            let Some(event) = event else { return };
+            let Some(mut event) = event else { return };
             self.take(&event.body);
-            if matches!(event.body, RunEventBody::Done { .. }) {
-                // With the run's record, which is there when its stream ends.
-                let recorded = async { while events.recv().await.is_some() {} };
-                tokio::join!(self.keep(), recorded);
+            if matches!(event.body, RunEventBody::Done { .. })
+                && let Err(error) = self.keep().await
+            {
+                event.body = RunEventBody::Error { error };
             }
-            let _ = client.send(event);
+            let _ = client.events.send(event).await;
         }
     }
 
-    async fn keep(&mut self) {
+    async fn keep(&mut self) -> Result<(), ApiError> {
         let mut said = std::mem::take(&mut self.said);
         let answer = self.answers.all().first().cloned().unwrap_or_default();
         let text = answer.said();
@@ -110,8 +109,7 @@ impl Keeper {
             tool_calls: answer.tool_calls,
             ..Message::new(Role::Assistant, text)
         });
-        if let Err(error) = self.gateway.store().conversations().put(self.id, self.owner, &said).await {
-            tracing::error!(run = %self.id, %error, "a conversation can't be kept; no request can go on from it");
-        }
+        let stored = self.gateway.0.writer.put_conversation(self.id, self.owner, &said).await;
+        stored.map_err(error::no_conversation)
     }
 }

@@ -10,7 +10,7 @@ use hearth_domain::{CreditStatus, Credits, Facts, KeyOwner, Tier};
 use hearth_providers::Provider;
 use hearth_wire::native::models::Availability;
 
-use crate::{Gateway, circuit_breaker::State, providers::Known};
+use crate::{Gateway, background, circuit_breaker::State, providers::Known};
 
 /// A balance is asked for again after this; and sooner where there was none left.
 const FRESH: Duration = Duration::from_secs(5 * 60);
@@ -81,7 +81,7 @@ impl Gateway {
         let spent = provider.credits().is_some_and(|credits| credits.status == CreditStatus::Exhausted);
         if spent && self.outlives_answers() {
             let (gateway, name) = (self.clone(), provider.name().to_owned());
-            tokio::spawn(async move {
+            background::spawn(async move {
                 let known = gateway.providers().await;
                 if let Some(known) = known.iter().find(|known| known.name() == name) {
                     gateway.check_balance(owner, known).await;

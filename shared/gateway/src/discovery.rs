@@ -16,7 +16,7 @@ use hearth_providers::{Endpoint, HttpProvider, discovery::Listed};
 use hearth_store::discoveries::Discovery;
 use hearth_wire::ErrorCode;
 
-use crate::{Gateway, providers::Known};
+use crate::{Gateway, background, providers::Known};
 
 /// A list is asked for again after this.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -122,7 +122,7 @@ impl Gateway {
         let asked = all.iter().map(|known| {
             let (gateway, asked) = (self.clone(), known.clone());
             // A task of its own: who doesn't wait any longer doesn't end it.
-            tokio::spawn(async move { gateway.discover(owner, &asked).await })
+            background::spawn(async move { gateway.discover(owner, &asked).await })
         });
         let _ = tokio::time::timeout(PATIENCE, futures::future::join_all(asked)).await;
         all.iter().map(|known| self.0.finds.slot(owner, &known.provider).found().clone()).collect()
@@ -136,7 +136,7 @@ impl Gateway {
             return;
         }
         let (gateway, known) = (self.clone(), known.clone());
-        tokio::spawn(async move {
+        background::spawn(async move {
             if gateway.outlives_answers() {
                 gateway.discover(owner, &known).await;
             } else {

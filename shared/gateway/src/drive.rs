@@ -1,40 +1,42 @@
-//! Has a run carried out: asks one candidate after the other until one begins to answer, and follows it to
-//! the end.
+//! The driver of a run: asks one candidate after the other until one begins to answer, and follows it to the end.
 //!
 //! A failure before the first piece of the answer has cost the client nothing: the same candidate is asked
 //! again where that may help, then the next one. After it there is no other way than to tell, unless the request
 //! lets another model [`resume`](crate::resume) the answer.
 
 mod attempts;
-mod telling;
+mod emit;
+mod limits;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, future::OptionFuture};
+use futures::StreamExt as _;
 use hearth_domain::{Generation, ModelId, OnDisconnect, RunId, Task};
 use hearth_providers::{Call, Defaults, EventStream, Provider};
-use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use tokio::sync::{Notify, mpsc};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use tokio::sync::Notify;
 
 use crate::{
     Caller, Gateway,
     cache::Capture,
     circuit_breaker::Permit,
-    driving::catch_panic,
+    driver_task::catch_panic,
     load,
-    record::{Recording, behind::RECORD},
+    record::{Recording, pending::RECORD_WAIT_TIMEOUT},
     resolve::{Candidate, may_fall_back},
-    resume::Said,
+    resume::PartialAnswer,
+    run::EventSender,
     tariff::Tariff,
 };
+use limits::AnswerLimits;
 
-/// How long a stopped run may take to say so.
-const CANCEL: Duration = Duration::from_secs(10);
-/// With more runs than this to be recorded, answers wait for their records.
-pub(crate) const BACKLOG: usize = 10_000;
+pub(crate) use limits::ANSWER_MAX_BYTES;
+
+/// How long a stopped run may take to end.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Carries out one run.
 pub(crate) struct Driver {
@@ -42,16 +44,19 @@ pub(crate) struct Driver {
     caller: Caller,
     id: RunId,
     generation: Arc<Generation>,
-    client: mpsc::UnboundedSender<RunEvent>,
-    recording: Arc<Recording>,
+    /// None for a client that reads no more.
+    client: Option<EventSender>,
+    recording: Recording,
     /// Keeps its answer, if that is to be kept.
     capture: Option<Capture>,
-    /// Told when somebody cancels the run by its id.
+    /// Notified when the run is cancelled by its id, or the process stops.
     stop: Arc<Notify>,
     seq: u64,
-    /// What the client was given, if another model may go on with it.
-    said: Option<Said>,
-    /// What whoever is asked takes.
+    /// The answer so far, if another model may resume it.
+    partial: Option<PartialAnswer>,
+    /// What the whole answer may still have.
+    limits: AnswerLimits,
+    /// Prices of the provider that serves the run now.
     tariff: Tariff,
     /// Whether the client was told that a provider has no credit left.
     told_spent: bool,
@@ -73,53 +78,52 @@ impl Driver {
         caller: &Caller,
         id: RunId,
         generation: Generation,
-        client: mpsc::UnboundedSender<RunEvent>,
+        client: EventSender,
         recording: Recording,
         capture: Option<Capture>,
     ) -> Self {
         let stop = gateway.0.running.enter(id);
-        let (gateway, caller, said) = (gateway.clone(), caller.clone(), Said::of(&generation));
-        let (recording, tariff) = (Arc::new(recording), Tariff::default());
+        let (gateway, caller, partial) = (gateway.clone(), caller.clone(), PartialAnswer::of(&generation));
+        let limits = AnswerLimits::new(gateway.0.options.answer_max_bytes);
         Self {
             gateway,
             caller,
             id,
             generation: Arc::new(generation),
-            client,
+            client: Some(client),
             recording,
             capture,
             stop,
             seq: 0,
-            said,
-            tariff,
+            partial,
+            limits,
+            tariff: Tariff::default(),
             told_spent: false,
         }
     }
 
-    /// Carries it out. Where the process is frozen after an answer, this waits until it is recorded.
+    /// Carries it out. The client's events end when this does.
     pub(crate) async fn run(mut self, candidates: Vec<Candidate>) {
         let began = Instant::now();
-        let recording = Arc::clone(&self.recording);
+        let recording = self.recording.clone();
         let outcome = tokio::select! {
             outcome = catch_panic(self.attempts(candidates)) => outcome,
-            never = recording.begin_late() => never,
+            never = recording.work() => never,
         };
         if let Err(error) = outcome {
-            self.emit(RunEventBody::Error { error });
+            tokio::select! {
+                () = self.emit(RunEventBody::Error { error }) => {}
+                never = recording.work() => never,
+            }
         }
         metrics::histogram!("hearth_run_seconds").record(began.elapsed());
         self.gateway.0.running.leave(self.id);
-        let recorded = recording.end();
-        let kept = self.capture.and_then(Capture::end);
-        let behind = &self.gateway.0.behind;
-        behind.told(self.id);
-        // The client's stream ends when `self.client` is dropped.
-        if self.gateway.outlives_answers() && behind.len() <= BACKLOG {
-            return;
-        }
-        let recorded = async { tokio::join!(OptionFuture::from(recorded), OptionFuture::from(kept)) };
-        if tokio::time::timeout(RECORD, recorded).await.is_err() {
-            tracing::error!(run = %self.id, "the run's record is late; its stream ends without waiting for it");
+        // A process that is frozen after an answer stores the answer for the cache before.
+        let stored = self.capture.and_then(Capture::end).filter(|_| !self.gateway.outlives_answers());
+        if let Some(stored) = stored
+            && tokio::time::timeout(RECORD_WAIT_TIMEOUT, stored).await.is_err()
+        {
+            tracing::error!(run = %self.id, "the cache's copy of the answer is late; the answer ends without waiting for it");
         }
     }
 
@@ -127,30 +131,30 @@ impl Driver {
     async fn attempt(&mut self, candidate: &Candidate, permit: Option<&mut Permit>) -> Outcome {
         let Candidate { provider, model, selected, defaults, .. } = candidate;
         self.tariff = Tariff::of(candidate);
-        self.emit(RunEventBody::Selected(selected.clone()));
+        self.emit(RunEventBody::Selected(selected.clone())).await;
         if let Some(spent) = &candidate.spent {
-            self.tell_credits(&**spent, true);
+            self.send_credits(&**spent, true).await;
         }
         let mut load = self.gateway.0.load.enter(&selected.provider, model.as_str());
         let provider = self.gateway.keeping(&self.caller, &self.generation, provider);
         let outcome = match self.begin(&*provider, model.clone(), defaults).await {
             Ok(events) => {
-                self.tell_credits(&*provider, false);
+                self.send_credits(&*provider, false).await;
                 self.follow(&*provider, events, &mut load, permit).await
             }
             Err(outcome) => outcome,
         };
         if matches!(&outcome, Outcome::Failed(error) if error.code == ErrorCode::QuotaExceeded) {
-            self.tell_credits(&*provider, true);
+            self.send_credits(&*provider, true).await;
         }
         outcome
     }
 
-    /// Tells what is left of the provider's credit. That one has none left isn't told over by another's.
-    fn tell_credits(&mut self, provider: &dyn Provider, spent: bool) {
+    /// Reports what is left of the provider's credit. A report of exhausted credit is not replaced by a later provider's.
+    async fn send_credits(&mut self, provider: &dyn Provider, spent: bool) {
         if let Some(credits) = provider.credits().filter(|_| !self.told_spent) {
             self.told_spent = spent;
-            self.emit(RunEventBody::Credits { provider: provider.name().to_owned(), credits });
+            self.emit(RunEventBody::Credits { provider: provider.name().to_owned(), credits }).await;
         }
     }
 
@@ -175,7 +179,7 @@ impl Driver {
         };
         tracing::info!(run = %self.id, stopped, "the run is stopped before it has begun");
         self.cancel(provider).await;
-        self.emit(RunEventBody::Cancelled);
+        self.emit(self.stopped()).await;
         Err(Outcome::Ended { failure: None })
     }
 
@@ -193,12 +197,16 @@ impl Driver {
                 () = self.client_leaves(), if deadline.is_none() => {
                     tracing::info!(run = %self.id, "the client went away; the run is stopped");
                     self.cancel(provider).await;
-                    deadline = Some(tokio::time::Instant::now() + CANCEL);
+                    deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
                     continue;
                 }
                 () = self.stop.notified(), if deadline.is_none() => {
                     self.cancel(provider).await;
-                    deadline = Some(tokio::time::Instant::now() + CANCEL);
+                    if self.gateway.0.running.is_stopping() {
+                        self.emit(self.stopped()).await;
+                        return Outcome::Ended { failure: None };
+                    }
+                    deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
                     continue;
                 }
                 () = sleep_until(deadline) => Some(RunEventBody::Cancelled),
@@ -222,8 +230,8 @@ impl Driver {
                     if is_answer(&event) {
                         answered = true;
                         load.answered();
-                        if let Some(said) = &mut self.said {
-                            said.note(&event);
+                        if let Some(partial) = &mut self.partial {
+                            partial.note(&event);
                         }
                     }
                     let terminal = event.is_terminal();
@@ -232,7 +240,13 @@ impl Driver {
                         RunEventBody::Error { error } if deadline.is_none() => Some(error.clone()),
                         _ => None,
                     };
-                    self.emit(event);
+                    let is_over = if terminal { None } else { self.limits.take(&event) };
+                    if let Some(error) = is_over {
+                        self.cancel(provider).await;
+                        self.emit(RunEventBody::Error { error }).await;
+                        return Outcome::Ended { failure: None };
+                    }
+                    self.emit(event).await;
                     if terminal {
                         return Outcome::Ended { failure };
                     }
@@ -241,16 +255,25 @@ impl Driver {
         }
     }
 
-    /// Whether another model may go on with what the client was given.
+    /// Whether another model may resume the answer.
     fn may_resume(&self, error: &ApiError) -> bool {
-        may_fall_back(error.code) && self.said.as_ref().is_some_and(Said::can_go_on)
+        may_fall_back(error.code) && self.partial.as_ref().is_some_and(PartialAnswer::can_go_on)
     }
 
     /// Waits for the client to go away, if that ends the run; else for ever.
     async fn client_leaves(&self) {
-        match self.generation.on_disconnect {
-            OnDisconnect::Cancel => self.client.closed().await,
-            OnDisconnect::Continue => std::future::pending().await,
+        match (self.generation.on_disconnect, &self.client) {
+            (OnDisconnect::Cancel, Some(client)) => client.events.closed().await,
+            (OnDisconnect::Cancel, None) => {}
+            (OnDisconnect::Continue, _) => std::future::pending().await,
+        }
+    }
+
+    /// The last event of a run that is stopped: by somebody who cancels it, or since the process ends.
+    fn stopped(&self) -> RunEventBody {
+        match self.gateway.0.running.is_stopping() {
+            true => RunEventBody::Error { error: gateway_stopped() },
+            false => RunEventBody::Cancelled,
         }
     }
 
@@ -261,7 +284,13 @@ impl Driver {
     }
 }
 
-/// Whether a client has been given something of the answer.
+/// The error of a run that is cut short since the gateway is being stopped.
+pub(crate) fn gateway_stopped() -> ApiError {
+    let message = "the gateway was stopped in the middle of the run; its record has the answer up to there. Send the request again";
+    ApiError::new(ErrorCode::NodeLost, message)
+}
+
+/// Whether an event gives the client a piece of the answer.
 fn is_answer(event: &RunEventBody) -> bool {
     matches!(
         event,

@@ -19,6 +19,22 @@ pub(crate) fn internal(error: &dyn Display) -> ApiError {
     ApiError::new(ErrorCode::Internal, "the gateway failed; its log says why")
 }
 
+/// The error of a request whose run must be found later, and can't be stored.
+pub(crate) fn not_recorded() -> ApiError {
+    ApiError::new(
+        ErrorCode::Internal,
+        "the run can't be recorded, and could not be found later; GET /ready says why",
+    )
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(crate) fn no_conversation(error: StoreError) -> ApiError {
+    tracing::error!(%error, "a conversation can't be stored");
+    let message = "the answer is complete, and GET /v1/requests/{id} has it, but the conversation can't be stored for a \
+                   next request; send the request again, or with store: false";
+    ApiError::new(ErrorCode::Internal, message)
+}
+
 /// What somebody else's conversation is told as, and one that was never kept.
 pub(crate) fn no_such_response() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no stored response with this id")

@@ -19,6 +19,7 @@
 pub mod access;
 mod aliases;
 pub mod artifacts;
+pub mod background;
 pub mod cache;
 mod catalog;
 mod circuit_breaker;
@@ -26,9 +27,10 @@ pub mod conversations;
 mod credits;
 mod discovery;
 mod drive;
-mod driving;
+mod driver_task;
 mod error;
 mod load;
+mod model_tags;
 pub mod nodes;
 pub mod providers;
 mod record;
@@ -87,10 +89,10 @@ struct Inner {
     /// The node in this process, if there is one.
     local: OnceLock<LocalNode>,
     cache: cache::Cache,
-    /// Runs that are being recorded here.
-    behind: record::behind::Behind,
-    /// Who records runs that have ended, from the first one on.
-    together: OnceLock<record::together::Together>,
+    /// Runs whose stored records lag behind.
+    pending: record::pending::PendingRecords,
+    /// Writes the records of runs.
+    writer: record::RecordWriter,
 }
 
 /// What the gateway calls out through.
@@ -99,7 +101,7 @@ pub struct HttpClients {
     /// To nodes.
     pub nodes: reqwest::Client,
     /// To vendors.
-    pub vendors: reqwest::Client,
+    pub vendors: hearth_providers::VendorClient,
 }
 
 impl HttpClients {
@@ -126,6 +128,8 @@ pub struct Options {
     pub new_secret: Option<NewSecret>,
     /// Whether answers are kept, and for how long.
     pub cache: CacheSettings,
+    /// The most bytes of one answer; 16 MiB where nothing is set.
+    pub answer_max_bytes: Option<u64>,
 }
 
 impl Gateway {
@@ -133,6 +137,7 @@ impl Gateway {
     #[must_use]
     pub fn new(store: Store, http: HttpClients, options: Options, routing: Routing) -> Self {
         Self(Arc::new(Inner {
+            writer: record::RecordWriter::new(store.clone()),
             store,
             http: http.nodes,
             options,
@@ -151,8 +156,7 @@ impl Gateway {
             statuses: nodes::StatusCache::default(),
             registry_is_stale: AtomicBool::new(false),
             local: OnceLock::new(),
-            behind: record::behind::Behind::default(),
-            together: OnceLock::new(),
+            pending: record::pending::PendingRecords::default(),
         }))
     }
 

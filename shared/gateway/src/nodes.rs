@@ -16,7 +16,7 @@ use hearth_wire::{
 };
 use url::{Host, Url};
 
-use crate::{Gateway, error};
+use crate::{Gateway, background, error};
 
 /// A user's nodes are looked for, and a node's status is asked for, again after this.
 const CACHED: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ impl Gateway {
             Some((nodes, false)) => nodes,
             Some((nodes, true)) if self.outlives_answers() => {
                 let gateway = self.clone();
-                tokio::spawn(async move {
+                background::spawn(async move {
                     if let Err(error) = gateway.find_nodes(user).await {
                         tracing::warn!(%error, "a user's nodes can't be looked for again");
                     }

@@ -1,358 +1,259 @@
-//! Writes a run down while it goes on: its record at each change of state, its events in batches.
+//! Writes a run down while it goes on: its record, and its events in batches.
 //!
-//! The first token is written at once, the rest every 200 ms, so that a run costs a few writes a
-//! second however fast it is. A failed write is kept and tried again with the next batch; the last
-//! one is tried until the store has had its chance. Where the process goes on after an answer, a run that
-//! ends soon is written once, with others ([`together`]).
+//! Every run takes the same way, of a node or of a provider, short or long: its record is begun, events are appended,
+//! and its end is written, each as one operation of the store. A run whose client gets the whole answer at once is
+//! begun only if it lasts; one that ends before is a single write.
+//!
+//! - [`Recording`] is the driver's handle. It has no task of its own: the driver's task works for it.
+//! - [`recorder`] has the rules: what a record says, and when it is written. It does no I/O.
+//! - [`writer`] writes, and tries again.
+//! - [`pending`] knows which records lag behind, and by how much.
+//! - [`replay`] makes events of a record.
 
-pub(crate) mod behind;
-pub(crate) mod retold;
-pub(crate) mod together;
+pub(crate) mod pending;
+mod recorder;
+pub(crate) mod replay;
+mod writer;
 
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use hearth_domain::{FinishReason, ModelId, Run, RunState, Timestamp, run::Failure};
-use hearth_store::{Store, StoreError};
-use hearth_wire::{RunEvent, RunEventBody, answer, event::Selected};
-use tokio::{sync::mpsc, task::JoinHandle};
+use futures::{FutureExt as _, future::BoxFuture};
+use hearth_domain::{Run, RunId};
+use hearth_store::StoreError;
+use hearth_wire::RunEvent;
+use tokio::sync::Notify;
 
-use behind::{Behind, Progress};
-use retold::tells;
-use together::Together;
+use crate::background;
 
-/// A run that ends within this is written once, and not at its beginning too. Whoever looks for it waits longer
-/// ([`behind::CREATE`]). Were it shorter, a store that is slow for a moment would be given more to write, and be slower.
-const SOON: Duration = Duration::from_millis(200);
+use pending::{EndReceipt, PendingRecords, Progress, RECORD_WAIT_TIMEOUT};
+use recorder::{Recorder, Step, batches};
 
-const BATCH: Duration = Duration::from_millis(200);
-/// Bytes of events in one item, which takes at most 400 KB.
-const MAX_BATCH: usize = 256 << 10;
-/// Bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
-const MAX_CALLS: usize = 256 << 10;
-/// Bytes of events, and of text, of a run that is written together with others.
-const SHORT: usize = 32 << 10;
-/// Waits before the last write is tried again.
-const RETRIES: [Duration; 4] =
-    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+pub(crate) use recorder::RecordTimes;
+pub(crate) use writer::RecordWriter;
 
 /// A run that is being recorded.
-#[derive(Debug)]
-pub(crate) struct Recording(Mutex<State>);
+#[derive(Clone)]
+pub(crate) struct Recording(Arc<Shared>);
 
-#[derive(Debug)]
-enum State {
-    /// It may end soon: then it is written once, with others.
-    Early(Box<Recorder>, Together),
-    /// A task of its own writes it.
-    Begun(mpsc::UnboundedSender<RunEvent>, JoinHandle<()>),
-    Ended,
+struct Shared {
+    id: RunId,
+    writer: RecordWriter,
+    /// None once the run has ended.
+    recorder: Mutex<Option<(Box<Recorder>, Progress)>>,
+    /// Wakes [`Recording::work`]: something is to be written.
+    due: Notify,
+    /// Wakes [`Recording::wait_for_room`]: something was written.
+    room: Notify,
+    /// Whether the store has the run's beginning.
+    is_begun: AtomicBool,
+    /// The write that is under way. It stays here when whoever waits for it goes away.
+    write: tokio::sync::Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
-/// Begins to record a run. Its record is noted in `behind` until it is whole; with `together` it may be
-/// written late. Who is given the `whole` answer at once knows no event's place.
+/// Begins to record a run. `is_whole`: its client gets the whole answer at once.
 pub(crate) fn start(
-    store: Store,
+    writer: RecordWriter,
+    pending: &PendingRecords,
     run: Run,
-    behind: &Behind,
-    together: Option<Together>,
-    whole: bool,
+    times: RecordTimes,
+    is_whole: bool,
 ) -> Recording {
-    let progress = behind.enter(run.id);
-    let recorder = Recorder {
-        store,
-        run,
-        tried: Vec::new(),
-        pending: VecDeque::new(),
-        changed: false,
-        created: false,
-        whole,
-        progress,
-    };
-    Recording(Mutex::new(match together {
-        Some(together) => State::Early(Box::new(recorder), together),
-        None => recorder.begin(),
+    let (id, progress) = (run.id, pending.enter(run.id, !is_whole));
+    let recorder = Box::new(Recorder::new(run, times, is_whole));
+    Recording(Arc::new(Shared {
+        id,
+        writer,
+        recorder: Mutex::new(Some((recorder, progress))),
+        due: Notify::new(),
+        room: Notify::new(),
+        is_begun: AtomicBool::new(false),
+        write: tokio::sync::Mutex::default(),
     }))
 }
 
 impl Recording {
     /// Takes the run's next event.
     pub(crate) fn note(&self, event: RunEvent) {
-        match &mut *self.state() {
-            State::Early(recorder, _) => drop(recorder.take(event)),
-            // It may be gone, after a terminal event.
-            State::Begun(recorder, _) => drop(recorder.send(event)),
-            State::Ended => {}
-        }
-    }
-
-    /// Has the run stored, once it has lasted a while. Never ends.
-    pub(crate) async fn begin_late<T>(&self) -> T {
-        tokio::time::sleep(SOON).await;
+        if let Some((recorder, _)) = &mut *self.0.recorder()
+            && recorder.take(event)
         {
-            let mut state = self.state();
-            *state = match std::mem::replace(&mut *state, State::Ended) {
-                State::Early(recorder, _) => recorder.begin(),
-                state => state,
-            };
+            self.0.due.notify_one();
         }
-        std::future::pending().await
     }
 
-    /// Writes down what is left, after the last event; the task that does it, if there is one.
-    pub(crate) fn end(&self) -> Option<JoinHandle<()>> {
-        match std::mem::replace(&mut *self.state(), State::Ended) {
-            State::Early(mut recorder, together) => {
-                recorder.leave_out();
-                match recorder.is_short() {
-                    true => together.write(recorder),
-                    false => drop(tokio::spawn(recorder.finish())),
+    /// Waits until the store has taken enough of the events. After some time the run goes on, and its events are
+    /// recorded no longer.
+    pub(crate) async fn wait_for_room(&self) {
+        let is_full = || matches!(&*self.0.recorder(), Some((recorder, _)) if recorder.is_full());
+        if !is_full() {
+            return;
+        }
+        let room = async {
+            loop {
+                // Before the look: a write that ends after it isn't missed.
+                let written = self.0.room.notified();
+                if !is_full() {
+                    return;
+                }
+                written.await;
+            }
+        };
+        if tokio::time::timeout(RECORD_WAIT_TIMEOUT, room).await.is_err()
+            && let Some((recorder, _)) = &mut *self.0.recorder()
+        {
+            tracing::warn!(run = %self.0.id, "the store is too slow for a run's events; its record will have the answer");
+            recorder.lose_events();
+        }
+    }
+
+    /// Has the run's beginning stored now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn begin(&self) -> Result<(), StoreError> {
+        let run = match &mut *self.0.recorder() {
+            Some((recorder, _)) if !recorder.is_begun() => match recorder.next_step() {
+                Step::Begin(run) => run,
+                Step::Append(..) => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        self.0.begin(&run).await
+    }
+
+    /// Writes what is due, as long as it is polled. Never ends.
+    pub(crate) async fn work<T>(&self) -> T {
+        loop {
+            {
+                let mut write = self.0.write.lock().await;
+                if let Some(running) = write.as_mut() {
+                    running.await;
+                    *write = None;
+                    self.0.room.notify_waiters();
                 }
             }
-            State::Begun(_, ended) => return Some(ended),
-            State::Ended => {}
-        }
-        None
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[derive(Debug)]
-struct Recorder {
-    store: Store,
-    run: Run,
-    /// Events whose write was tried. They are stored under the first one's seq, so none is added.
-    tried: Vec<RunEvent>,
-    /// Events behind those.
-    pending: VecDeque<RunEvent>,
-    /// Whether the record differs from what is stored.
-    changed: bool,
-    created: bool,
-    /// Nobody knows the events' places.
-    whole: bool,
-    progress: Progress,
-}
-
-impl Recorder {
-    /// Goes on in a task of its own.
-    fn begin(self) -> State {
-        let (events, inbox) = mpsc::unbounded_channel();
-        State::Begun(events, tokio::spawn(self.run(inbox)))
-    }
-
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<RunEvent>) {
-        self.create().await;
-        self.progress.created();
-        if !self.pending.is_empty() {
-            self.flush().await;
-        }
-        while let Some(event) = inbox.recv().await {
-            if !self.take(event) {
-                self.gather(&mut inbox).await;
-            }
-            if self.run.state.is_terminal() {
-                return self.finish().await;
-            }
-            self.flush().await;
-        }
-    }
-
-    /// Takes what comes within a batch's time, or to the first output, or to the end.
-    async fn gather(&mut self, inbox: &mut mpsc::UnboundedReceiver<RunEvent>) {
-        let full = tokio::time::sleep(BATCH);
-        tokio::pin!(full);
-        while !self.run.state.is_terminal() {
-            let event = tokio::select! {
-                () = &mut full => return,
-                event = inbox.recv() => event,
+            let next =
+                self.0.recorder().as_ref().map(|(recorder, progress)| {
+                    (recorder.next_write(progress.is_wanted()), progress.wanted())
+                });
+            let Some((at, wanted)) = next else { return std::future::pending().await };
+            let time = async {
+                match at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
             };
-            match event.map(|event| self.take(event)) {
-                Some(false) => {}
-                Some(true) | None => return,
+            tokio::select! {
+                () = time => {}
+                () = self.0.due.notified() => continue,
+                () = wanted => continue,
+            }
+            let step = self.0.recorder().as_mut().map(|(recorder, _)| recorder.next_step());
+            if let Some(step) = step {
+                let shared = Arc::clone(&self.0);
+                *self.0.write.lock().await = Some(async move { shared.take_step(step).await }.boxed());
             }
         }
     }
 
-    /// Notes an event; whether it is to be written at once: the run's place in a queue, or its first
-    /// output.
-    fn take(&mut self, event: RunEvent) -> bool {
-        let silent = is_silent(&self.run);
-        let run = &mut self.run;
-        match &event.body {
-            RunEventBody::Selected(selected) => self.changed |= select(run, selected),
-            RunEventBody::Loading { .. } | RunEventBody::Credits { .. } => {}
-            RunEventBody::Queued { position } => {
-                run.queue_position = Some(*position);
-                self.changed = true;
-            }
-            RunEventBody::Started { prompt_tokens } => {
-                run.state = RunState::Running;
-                run.queue_position = None;
-                run.usage.prompt_tokens = *prompt_tokens;
-                self.changed = true;
-            }
-            RunEventBody::Delta { choice: 0, text, .. } | RunEventBody::Refusal { choice: 0, text } => {
-                run.text.push_str(text);
-            }
-            RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
-                answer::go_on(&mut run.tool_calls, *index, begins.as_ref(), arguments);
-            }
-            RunEventBody::Delta { .. }
-            | RunEventBody::Refusal { .. }
-            | RunEventBody::Reasoning { .. }
-            | RunEventBody::ToolCall { .. }
-            | RunEventBody::StopText { .. }
-            | RunEventBody::Structured { .. }
-            | RunEventBody::ChoiceDone { .. }
-            | RunEventBody::Embedding { .. }
-            | RunEventBody::File { .. } => {}
-            RunEventBody::Artifact { artifact, .. } => run.artifacts.push(artifact.clone()),
-            RunEventBody::Usage { usage } => run.usage = *usage,
-            RunEventBody::Cost { cost } => run.cost = Some(*cost),
-            RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),
-            RunEventBody::Cancelled => end(run, RunState::Cancelled, Some(FinishReason::Cancelled)),
-            RunEventBody::Error { error } => {
-                run.failure =
-                    Some(Failure { code: error.code.as_str().to_owned(), message: error.message.clone() });
-                end(run, RunState::Failed, None);
-            }
+    /// Takes the run's last event, and has the rest written. The write is in the store's queue when this returns, if that
+    /// has room.
+    pub(crate) fn end(&self, event: RunEvent) -> Option<EndReceipt> {
+        let (mut recorder, mut progress) = self.0.recorder().take()?;
+        recorder.take(event);
+        recorder.trim();
+        progress.ended();
+        self.0.due.notify_one();
+        self.0.room.notify_waiters();
+        let receipt = progress.receipt();
+        let mut rest = Box::pin(finish(Arc::clone(&self.0), recorder, progress));
+        if (&mut rest).now_or_never().is_none() {
+            background::spawn(rest);
         }
-        let place = matches!(event.body, RunEventBody::Queued { .. });
-        self.pending.push_back(event);
-        place || silent && !is_silent(&self.run)
+        Some(receipt)
     }
+}
 
-    async fn create(&mut self) {
-        if let Err(error) = self.write_new().await {
-            tracing::error!(run = %self.run.id, %error, "a run can't be recorded yet");
-        }
-    }
-
-    async fn flush(&mut self) {
-        if let Err(error) = self.write().await {
-            tracing::warn!(run = %self.run.id, %error, "a run's events wait to be recorded");
-        }
-    }
-
-    /// Leaves out events that the record of a run which has ended tells as well.
-    fn leave_out(&mut self) {
-        if self.whole && !self.created && self.run.state.is_terminal() && tells(&self.pending) {
-            self.pending.clear();
-        }
-    }
-
-    /// Whether all of the run fits beside others into a transaction.
-    fn is_short(&self) -> bool {
-        let events: usize = self.pending.iter().map(RunEvent::json_bytes).sum();
-        let calls: usize = self.run.tool_calls.iter().map(|call| call.arguments.len()).sum();
-        self.run.state.is_terminal() && events + calls <= SHORT && self.run.text.len() <= SHORT
-    }
-
-    async fn finish(mut self) {
-        self.changed = true;
-        let calls: usize =
-            self.run.tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum();
-        if calls > MAX_CALLS {
-            tracing::warn!(run = %self.run.id, calls, "a run's tool calls are too large for its record");
-            self.run.tool_calls.clear();
-        }
-        for wait in RETRIES {
-            match self.write().await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(run = %self.run.id, %error, "a run's end waits to be recorded"),
-            }
-            tokio::time::sleep(wait).await;
-        }
-        // The record has the whole text: it is worth more than the events.
-        let events = self.write_events().await;
-        if let Err(error) = self.write_record().await.and(events) {
-            tracing::error!(run = %self.run.id, %error, "a run's end couldn't be recorded");
-        }
-    }
-
-    /// Events first: whoever reads a terminal record finds all of them.
-    async fn write(&mut self) -> Result<(), StoreError> {
-        if !self.created {
-            self.write_new().await?;
-        }
-        self.write_events().await?;
-        self.write_record().await
-    }
-
-    /// The id was made here: a conflict is an earlier write whose answer was lost.
-    async fn write_new(&mut self) -> Result<(), StoreError> {
-        match self.store.runs().create(&self.run).await {
-            Ok(()) | Err(StoreError::Conflict) => self.created = true,
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    async fn write_events(&mut self) -> Result<(), StoreError> {
-        loop {
-            if self.tried.is_empty() {
-                self.tried = self.next_batch();
-            }
-            if self.tried.is_empty() {
-                return Ok(());
-            }
-            match self.store.runs().append(self.run.id, &self.tried).await {
-                Ok(()) | Err(StoreError::Conflict) => self.tried.clear(),
-                Err(error) => return Err(error),
+impl Shared {
+    async fn take_step(&self, step: Step) {
+        match step {
+            Step::Begin(run) => drop(self.begin(&run).await),
+            Step::Append(events, changed) => {
+                for batch in batches(&events) {
+                    if let Err(error) = self.writer.append(self.id, batch).await {
+                        tracing::warn!(run = %self.id, %error, "a run's events aren't recorded; its record will have the answer");
+                        if let Some((recorder, _)) = &mut *self.recorder() {
+                            recorder.lose_events();
+                        }
+                        break;
+                    }
+                }
+                if let Some(run) = changed
+                    && let Err(error) = self.writer.update(&run).await
+                {
+                    tracing::warn!(run = %self.id, %error, "a run's state isn't recorded yet");
+                }
             }
         }
     }
 
-    /// As many of the pending events as an item takes.
-    fn next_batch(&mut self) -> Vec<RunEvent> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while let Some(event) = self.pending.pop_front() {
-            bytes += event.json_bytes();
-            if bytes > MAX_BATCH && !batch.is_empty() {
-                self.pending.push_front(event);
+    async fn begin(&self, run: &Run) -> Result<(), StoreError> {
+        let result = self.writer.begin(run).await;
+        self.is_begun.store(result.is_ok(), Ordering::Release);
+        if let Some((recorder, progress)) = &mut *self.recorder() {
+            progress.begun();
+            if let Err(error) = &result {
+                tracing::error!(run = %self.id, %error, "a run can't be recorded yet");
+                recorder.begin_failed();
+            }
+        }
+        result
+    }
+
+    async fn write_end(&self, recorder: &mut Recorder) -> Result<(), StoreError> {
+        let events = recorder.take_pending();
+        let run = &recorder.run;
+        if !self.is_begun.load(Ordering::Acquire) {
+            return self.writer.record_ended(run, &events).await;
+        }
+        for batch in batches(&events) {
+            // The record has the whole text: it is worth more than the events.
+            if let Err(error) = self.writer.append(run.id, batch).await {
+                tracing::warn!(run = %run.id, %error, "a run's last events aren't recorded");
                 break;
             }
-            batch.push(event);
         }
-        batch
+        self.writer.update(run).await
     }
 
-    async fn write_record(&mut self) -> Result<(), StoreError> {
-        if self.changed {
-            match self.store.runs().update(&self.run).await {
-                Ok(()) | Err(StoreError::Conflict) => self.changed = false,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+    fn recorder(&self) -> MutexGuard<'_, Option<(Box<Recorder>, Progress)>> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Notes who serves a run; whether it is another than before.
-fn select(run: &mut Run, selected: &Selected) -> bool {
-    let same = run.provider == selected.provider && run.model.as_str() == selected.model;
-    run.model = ModelId::new(&*selected.model);
-    run.provider.clone_from(&selected.provider);
-    run.node = selected.node;
-    run.modality = selected.modality;
-    run.reason.clone_from(&selected.reason);
-    run.fallback_reason.clone_from(&selected.fallback_reason);
-    !same
+/// Writes what is left of a run that has ended.
+async fn finish(shared: Arc<Shared>, mut recorder: Box<Recorder>, progress: Progress) {
+    // What is under way comes first: a reader of a record that has ended finds all events.
+    if let Some(running) = shared.write.lock().await.take() {
+        running.await;
+    }
+    match shared.write_end(&mut recorder).await {
+        Ok(()) => progress.stored(),
+        Err(error) => {
+            metrics::counter!("hearth_records_lost_total").increment(1);
+            tracing::error!(run = %shared.id, %error, "a run's end couldn't be recorded");
+        }
+    }
 }
 
-fn is_silent(run: &Run) -> bool {
-    run.text.is_empty() && run.tool_calls.is_empty()
-}
-
-fn end(run: &mut Run, state: RunState, reason: Option<FinishReason>) {
-    run.state = state;
-    run.finish_reason = reason;
-    run.queue_position = None;
-    run.finished_at = Some(Timestamp::now());
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recording").field(&self.0.id).finish()
+    }
 }

@@ -9,7 +9,7 @@ use hearth_domain::{
 use hearth_providers::{NodeLink, config::LOCAL};
 use hearth_wire::{
     ApiError, ErrorCode,
-    native::models::{ModelBody, ModelQuery, RuntimeStatus, place},
+    native::models::{ModelBody, ModelQuery, ModelRemoved, RuntimeStatus, place},
     node::NodeModel,
 };
 
@@ -139,6 +139,31 @@ impl Gateway {
     pub async fn unload_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
         self.node_with(caller, id).await?.unload(id).await?;
         self.fresh_status(caller, id).await
+    }
+
+    /// Removes a local model's file from its node.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
+    pub async fn remove_model(&self, caller: &Caller, id: &str) -> Result<ModelRemoved, ApiError> {
+        let conflict = |message: String| ApiError::new(ErrorCode::Conflict, message).at("model");
+        if self.0.directory.routing().aliases.contains_key(id) {
+            return Err(conflict(format!("{id} is an alias of the settings, and has no file")));
+        }
+        let provider = provider_and_model(id).map(|(provider, _)| provider).filter(|name| *name != LOCAL);
+        let owner = self.node_with(caller, id).await;
+        if let (Err(_), Some(provider)) = (&owner, provider) {
+            return Err(conflict(format!(
+                "{id} is a model of the provider {provider}, and has no file here"
+            )));
+        }
+        let removed = owner?.remove(id).await?;
+        Ok(ModelRemoved {
+            model: id.to_owned(),
+            removed: true,
+            freed_bytes: removed.freed_bytes,
+            link: removed.link,
+        })
     }
 
     async fn node_with(&self, caller: &Caller, id: &str) -> Result<NodeLink, ApiError> {

@@ -18,7 +18,7 @@ const AROUND: usize = 4;
 
 /// What a client was given of an answer.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct PartialAnswer {
     text: String,
     /// What was given beside text can't be gone on with.
     only_text: bool,
@@ -31,18 +31,18 @@ pub(crate) struct Said {
     /// What the present model says that it took.
     usage: Option<Usage>,
     /// What those took that are done.
-    before: Option<Spent>,
+    before: Option<UsageAndCost>,
 }
 
 /// What was taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Spent {
+pub(crate) struct UsageAndCost {
     pub(crate) usage: Usage,
     /// What it cost; none where that isn't known.
     pub(crate) cost: Option<Cost>,
 }
 
-impl Spent {
+impl UsageAndCost {
     /// Both together. What isn't known of one isn't known of both.
     pub(crate) fn and(self, other: Self) -> Self {
         let cost = self.cost.zip(other.cost).map(|(one, other)| one + other);
@@ -50,7 +50,7 @@ impl Spent {
     }
 }
 
-impl Said {
+impl PartialAnswer {
     /// Nothing yet; none if the request doesn't allow, or its form doesn't bear, that another goes on.
     pub(crate) fn of(generation: &Generation) -> Option<Self> {
         let Task::Text(task) = &generation.task else { return None };
@@ -109,13 +109,13 @@ impl Said {
     }
 
     /// The present model is done, and took so much.
-    pub(crate) fn took(&mut self, spent: Spent) {
+    pub(crate) fn took(&mut self, spent: UsageAndCost) {
         self.before = Some(self.before.map_or(spent, |before| before.and(spent)));
         (self.usage, self.given) = (None, 0);
     }
 
     /// What all have taken.
-    pub(crate) fn spent(&self) -> Option<Spent> {
+    pub(crate) fn spent(&self) -> Option<UsageAndCost> {
         self.before
     }
 
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn the_next_model_is_told_what_was_said_and_to_go_on() {
-        assert!(Said::of(&generation(false)).is_none());
-        let mut said = Said::of(&generation(true)).unwrap();
+        assert!(PartialAnswer::of(&generation(false)).is_none());
+        let mut said = PartialAnswer::of(&generation(true)).unwrap();
         assert!(!said.has_begun());
         said.note(&RunEventBody::text("one, "));
         said.note(&RunEventBody::text("two, "));
@@ -183,13 +183,13 @@ mod tests {
     fn what_was_said_counts_towards_the_length_and_the_usage() {
         let cost = |text: &str| Some(text.parse().unwrap());
         let asked = generation(true);
-        let mut said = Said::of(&asked).unwrap();
+        let mut said = PartialAnswer::of(&asked).unwrap();
         assert!(!said.is_to_be_told());
         said.note(&RunEventBody::text("one, two, "));
         // Nobody has told: "Count" and what is around it are six tokens, ten bytes three.
         let usage = said.taken(&asked).unwrap();
         assert_eq!((usage.prompt_tokens, usage.completion_tokens), (6, 3));
-        said.took(Spent { usage, cost: cost("0.5") });
+        said.took(UsageAndCost { usage, cost: cost("0.5") });
         assert_eq!(said.taken(&asked), None);
         let second = said.going_on(&asked);
         assert_eq!(most(&second), Some(7));
@@ -200,15 +200,15 @@ mod tests {
         });
         let usage = said.taken(&second).unwrap();
         assert_eq!(usage.completion_tokens, 9);
-        said.took(Spent { usage, cost: cost("0.25") });
+        said.took(UsageAndCost { usage, cost: cost("0.25") });
         // Somebody may always say one token.
         assert_eq!(most(&said.going_on(&second)), Some(1));
         let last = Usage { prompt_tokens: 1, completion_tokens: 1, ..Usage::default() };
-        said.took(Spent { usage: last, cost: cost("0.25") });
+        said.took(UsageAndCost { usage: last, cost: cost("0.25") });
         let all = said.spent().unwrap();
         assert_eq!((all.usage.prompt_tokens, all.usage.completion_tokens), (27, 13));
         assert_eq!(all.cost, cost("1"));
-        said.took(Spent { usage: last, cost: None });
+        said.took(UsageAndCost { usage: last, cost: None });
         assert_eq!(said.spent().unwrap().cost, None);
     }
 }

@@ -1,16 +1,19 @@
 //! Carrying a run out.
 //!
-//! A task of its own, the [`drive`](crate::drive)r, has the run carried out, and gives each event to the
-//! recorder and to the client. So a client that goes away is noticed at once, whether the run then
-//! stops or goes on; and what the client reads never waits for the store.
+//! The [`drive`](crate::drive)r has the run carried out, and sends each event to the record and to the client, through a
+//! channel of limited length: a client that reads slowly slows the run. A client that goes away is noticed at once,
+//! whether the run then stops or goes on.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use hearth_domain::{Generation, ModelId, Run, RunId, RunState, Timestamp, Usage};
+use hearth_domain::{Generation, ModelId, OnDisconnect, Run, RunId, RunState, Timestamp, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::Selected};
 use tokio::sync::{Notify, mpsc};
 
@@ -18,10 +21,13 @@ use crate::{
     Caller, Gateway,
     cache::{CacheOutcome, Capture},
     drive::Driver,
-    driving::Driving,
-    record,
-    record::together::Together,
+    driver_task::DriverTask,
+    error,
+    record::{self, RecordTimes, Recording},
 };
+
+/// How many events may wait for the client to read them.
+const CLIENT_BUFFER_EVENTS: usize = 256;
 
 /// A run's events, as they come. Dropping it is the client's going away.
 #[derive(Debug)]
@@ -32,8 +38,8 @@ pub struct RunStream {
     pub cache: Option<CacheOutcome>,
     /// Read already, to learn how the run begins.
     pub(crate) first: VecDeque<RunEvent>,
-    pub(crate) rest: mpsc::UnboundedReceiver<RunEvent>,
-    pub(crate) driving: Driving,
+    pub(crate) rest: mpsc::Receiver<RunEvent>,
+    pub(crate) driver: DriverTask,
     pub(crate) end: EndGuard,
 }
 
@@ -43,14 +49,40 @@ pub struct RunStream {
 pub(crate) struct EndGuard {
     seq: u64,
     ended: bool,
+    /// Why the events end before the run, if that is known.
+    broken_off: Arc<OnceLock<ApiError>>,
+}
+
+/// Where a run's driver sends its client's events.
+#[derive(Debug)]
+pub(crate) struct EventSender {
+    pub(crate) events: mpsc::Sender<RunEvent>,
+    /// Why the events end before the run, if they do.
+    pub(crate) broken_off: Arc<OnceLock<ApiError>>,
+}
+
+/// A channel for a client's events, and what sees to their end.
+pub(crate) fn channel() -> (EventSender, mpsc::Receiver<RunEvent>, EndGuard) {
+    let end = EndGuard::default();
+    let (client, rest) = end.sender();
+    (client, rest, end)
 }
 
 impl EndGuard {
+    /// Another channel to the same client.
+    pub(crate) fn sender(&self) -> (EventSender, mpsc::Receiver<RunEvent>) {
+        let (events, rest) = mpsc::channel(CLIENT_BUFFER_EVENTS);
+        (EventSender { events, broken_off: Arc::clone(&self.broken_off) }, rest)
+    }
+
     /// The event, if there is one; in place of a missing terminal event an error, once.
     fn pass(&mut self, event: Option<RunEvent>) -> Option<RunEvent> {
         let event = match event {
             None if self.ended => return None,
-            None => RunEvent { seq: self.seq + 1, body: RunEventBody::Error { error: driver_died() } },
+            None => {
+                let error = self.broken_off.get().cloned().unwrap_or_else(driver_died);
+                RunEvent { seq: self.seq + 1, body: RunEventBody::Error { error } }
+            }
             Some(event) => event,
         };
         self.seq = event.seq;
@@ -94,8 +126,8 @@ impl RunStream {
 
     /// The next event; `None` after the terminal one, when the run is recorded.
     pub async fn next(&mut self) -> Option<RunEvent> {
-        // Whoever reads piece by piece may be slow, and the run doesn't wait for that.
-        self.driving.alone();
+        // The driver sends the next events while these are being written to the client.
+        self.driver.detach();
         let event = match self.first.pop_front() {
             Some(event) => Some(event),
             None => self.rest.recv().await,
@@ -104,27 +136,35 @@ impl RunStream {
     }
 
     /// Every event, to the end.
-    pub async fn collect(mut self) -> Vec<RunEvent> {
+    pub async fn collect(self) -> Vec<RunEvent> {
+        self.collect_observed(|_| ()).await
+    }
+
+    /// Every event, to the end. `observe` is given each when it comes.
+    pub async fn collect_observed(mut self, mut observe: impl FnMut(&RunEvent)) -> Vec<RunEvent> {
         let mut events = Vec::new();
         loop {
             let event = match self.first.pop_front() {
                 Some(event) => Some(event),
-                None => next(&mut self.rest, &mut self.driving).await,
+                None => next(&mut self.rest, &mut self.driver).await,
             };
             match self.end.pass(event) {
-                Some(event) => events.push(event),
+                Some(event) => {
+                    observe(&event);
+                    events.push(event);
+                }
                 None => return events,
             }
         }
     }
 }
 
-/// The next event, which the driver is worked for.
-async fn next(events: &mut mpsc::UnboundedReceiver<RunEvent>, driving: &mut Driving) -> Option<RunEvent> {
+/// The next event; the driver is polled for it.
+async fn next(events: &mut mpsc::Receiver<RunEvent>, driver: &mut DriverTask) -> Option<RunEvent> {
     tokio::select! {
         biased;
         event = events.recv() => event,
-        never = driving.work() => never,
+        never = driver.work() => never,
     }
 }
 
@@ -135,15 +175,28 @@ impl Gateway {
         self.0.options.long_lived
     }
 
-    /// Waits until what has been answered is recorded too, at most so long; whether it is.
-    pub async fn settle(&self, patience: Duration) -> bool {
-        self.0.behind.settle(patience).await
+    /// Waits until the records of all runs that have ended are stored; returns false if the time was too short.
+    pub async fn settle(&self, timeout: Duration) -> bool {
+        let settled = self.0.pending.settle(timeout).await;
+        self.store().flush().await;
+        settled
     }
 
-    /// Who writes runs down together, where the process goes on after an answer.
-    pub(crate) fn together(&self) -> Option<Together> {
-        let start = || Together::start(self.store().clone(), self.0.behind.clone());
-        self.outlives_answers().then(|| self.0.together.get_or_init(start).clone())
+    /// Takes no more runs, lets those that are carried out go on for `grace` at most, and then ends them. Their records
+    /// keep what was answered so far.
+    pub async fn stop_runs(&self, grace: Duration) {
+        self.0.running.stop_all(grace).await;
+    }
+
+    /// Whether an answer that ends now waits for its record: the records are behind by more than the limit.
+    pub(crate) fn records_are_late(&self) -> bool {
+        self.0.pending.is_late(self.0.writer.lag())
+    }
+
+    /// Begins to record a run. `is_whole`: its client gets the whole answer at once.
+    pub(crate) fn record(&self, run: Run, is_whole: bool) -> Recording {
+        let times = if self.outlives_answers() { RecordTimes::OWN_STORE } else { RecordTimes::PAID_STORE };
+        record::start(self.0.writer.clone(), &self.0.pending, run, times, is_whole)
     }
 
     /// Begins a run that a model serves; `capture` listens to it.
@@ -156,18 +209,25 @@ impl Gateway {
     ) -> Result<RunStream, ApiError> {
         let candidates = self.resolve(caller, &generation).await?;
         let run = new_run(caller, id, &candidates.first().ok_or_else(nobody)?.selected);
-        let (client, mut events) = mpsc::unbounded_channel();
-        // A node's run is stored at its beginning: the node may carry it on when this process is gone.
-        let together = if run.node.is_none() { self.together() } else { None };
-        let recording = record::start(self.store().clone(), run, &self.0.behind, together, generation.whole);
+        if self.0.running.is_stopping() {
+            return Err(is_stopping());
+        }
+        let (client, mut events, end) = channel();
+        let goes_on = generation.on_disconnect == OnDisconnect::Continue;
+        let is_whole = generation.whole && !goes_on;
+        let recording = self.record(run, is_whole);
+        if goes_on {
+            // The client may go away, and look for the run later: it must be there, whatever happens.
+            recording.begin().await.map_err(error::store)?;
+        }
         let driver = Driver::new(self, caller, id, generation, client, recording, capture);
-        let mut driving = Driving::new(driver.run(candidates));
+        let mut driver = DriverTask::new(driver.run(candidates));
         let mut first = VecDeque::new();
         loop {
-            let event = next(&mut events, &mut driving).await.ok_or_else(driver_died)?;
+            let event = next(&mut events, &mut driver).await.ok_or_else(driver_died)?;
             if let RunEventBody::Error { error } = event.body {
                 // To the end of the recording: on Lambda nothing goes on after the answer.
-                while next(&mut events, &mut driving).await.is_some() {}
+                while next(&mut events, &mut driver).await.is_some() {}
                 return Err(error);
             }
             let begun = !matches!(event.body, RunEventBody::Selected(_) | RunEventBody::Credits { .. });
@@ -176,27 +236,69 @@ impl Gateway {
                 break;
             }
         }
-        // Whoever learns the id can use it: elsewhere once the run is stored, and here before.
-        if !self.outlives_answers() {
-            self.0.behind.created(id).await;
+        // A streamed answer's head has the run's id: it can be looked for from then on. The wait has a limit: a store that
+        // is down costs the record, and not the answer.
+        if !is_whole {
+            tokio::select! {
+                () = self.0.pending.wait_begun(id) => {}
+                never = driver.work() => never,
+            }
         }
-        Ok(RunStream { id, cache: None, first, rest: events, driving, end: EndGuard::default() })
+        Ok(RunStream { id, cache: None, first, rest: events, driver, end })
     }
 }
 
 /// The runs that are carried out here.
 #[derive(Debug, Default)]
-pub(crate) struct Running(Mutex<HashMap<RunId, Arc<Notify>>>);
+pub(crate) struct Running {
+    runs: Mutex<HashMap<RunId, Arc<Notify>>>,
+    /// Notified when the last one ends.
+    idle: Notify,
+    is_stopping: AtomicBool,
+}
 
 impl Running {
-    /// Notes a run; what it gives is told when the run is to stop.
+    /// Notes a run; returns what is notified when the run is to stop.
     pub(crate) fn enter(&self, id: RunId) -> Arc<Notify> {
         Arc::clone(self.runs().entry(id).or_default())
     }
 
     /// Forgets a run.
     pub(crate) fn leave(&self, id: RunId) {
-        self.runs().remove(&id);
+        let mut runs = self.runs();
+        runs.remove(&id);
+        if runs.is_empty() {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Whether the process takes no more runs.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// Takes no more runs, waits for those that there are, and stops those that are left after `grace`; returns when all
+    /// have ended, or after `grace` again.
+    async fn stop_all(&self, grace: Duration) {
+        self.is_stopping.store(true, Ordering::Release);
+        if !self.wait_until_idle(grace).await {
+            let left = self.runs().values().map(|run| run.notify_one()).count();
+            tracing::info!(runs = left, "runs are stopped");
+            self.wait_until_idle(grace).await;
+        }
+    }
+
+    async fn wait_until_idle(&self, timeout: Duration) -> bool {
+        let idle = async {
+            loop {
+                let idle = self.idle.notified();
+                if self.runs().is_empty() {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        tokio::time::timeout(timeout, idle).await.is_ok()
     }
 
     /// Has a run stop; whether it is carried out here.
@@ -207,7 +309,7 @@ impl Running {
     }
 
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Notify>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -236,6 +338,13 @@ pub(crate) fn new_run(caller: &Caller, id: RunId, selected: &Selected) -> Run {
     }
 }
 
+fn is_stopping() -> ApiError {
+    ApiError::new(
+        ErrorCode::Overloaded,
+        "the gateway is being stopped, and takes no more requests; try again",
+    )
+}
+
 /// No resolution is empty.
 fn nobody() -> ApiError {
     ApiError::new(ErrorCode::NoModelAvailable, "nobody can serve the request")
@@ -247,22 +356,15 @@ mod tests {
 
     /// A run whose driver gives these events and then works on as `driver` does.
     fn run(bodies: &[RunEventBody], driver: impl Future<Output = ()> + Send + 'static) -> RunStream {
-        let (client, rest) = mpsc::unbounded_channel();
+        let (client, rest, end) = channel();
         for (seq, body) in (1..).zip(bodies.iter().cloned()) {
-            client.send(RunEvent { seq, body }).unwrap();
+            client.events.try_send(RunEvent { seq, body }).unwrap();
         }
-        let driving = Driving::new(async move {
+        let driver = DriverTask::new(async move {
             driver.await;
             drop(client);
         });
-        RunStream {
-            id: RunId::new(),
-            cache: None,
-            first: VecDeque::new(),
-            rest,
-            driving,
-            end: EndGuard::default(),
-        }
+        RunStream { id: RunId::new(), cache: None, first: VecDeque::new(), rest, driver, end }
     }
 
     fn is_failure(event: &RunEvent, seq: u64) -> bool {

@@ -32,6 +32,8 @@ pub struct FunctionConfig {
     pub private_nodes: bool,
     /// How long a link to an artifact works, if it is said.
     pub artifact_links: Option<Duration>,
+    /// The most bytes of one answer, if it is set.
+    pub answer_max_bytes: Option<u64>,
     /// Whom the gateway asks beside nodes, and how it chooses.
     pub routing: Routing,
     /// Whether answers are kept, and for how long.
@@ -72,6 +74,7 @@ impl FunctionConfig {
             log_level: env("HEARTH_LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
             private_nodes: flag(&env, "HEARTH_ALLOW_PRIVATE_NODES")?,
             artifact_links: artifact_links(&env)?,
+            answer_max_bytes: answer_max_bytes(&env)?,
             routing,
             cache: cache(&env)?,
         })
@@ -102,6 +105,16 @@ fn artifact_links(env: &impl Fn(&str) -> Option<String>) -> Result<Option<Durati
     match number(env, NAME)? {
         Some(0) => Err(wrong(NAME, "must be at least 1")),
         seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+fn answer_max_bytes(env: &impl Fn(&str) -> Option<String>) -> Result<Option<u64>, ConfigError> {
+    const NAME: &str = "HEARTH_ANSWER_MAX_BYTES";
+    match number(env, NAME)? {
+        Some(bytes) if !(64 << 10..=1 << 30).contains(&bytes) => {
+            Err(wrong(NAME, "must be 65536 to 1073741824"))
+        }
+        bytes => Ok(bytes),
     }
 }
 

@@ -37,6 +37,7 @@ async fn state() -> Result<AppState, Error> {
         private_nodes: config.private_nodes,
         long_lived: false,
         artifact_links: config.artifact_links,
+        answer_max_bytes: config.answer_max_bytes,
         new_secret: None,
         cache: config.cache,
     };

@@ -1,4 +1,4 @@
-//! What goes over the wire: the native API, the dialects of OpenAI and Anthropic, run events, the node link,
+//! What goes over the wire: the native API, the dialects of OpenAI, Anthropic and Ollama, run events, the node link,
 //! errors.
 //!
 //! Types here parse what clients send and render what they get, and turn both into `domain` types.
@@ -10,17 +10,21 @@ pub mod answer;
 pub mod anthropic;
 pub mod error;
 pub mod event;
+pub mod event_batch;
 mod fields;
 mod file;
 pub mod form;
+pub mod gemini;
 pub mod json_scanner;
 pub mod native;
 pub mod node;
+pub mod ollama;
 pub mod openai;
 mod parts;
 mod passed_on;
 pub mod stream;
 pub mod structured;
+mod token_estimate;
 pub mod vector;
 
 pub use error::{ApiError, ErrorCode};

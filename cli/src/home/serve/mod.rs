@@ -5,9 +5,11 @@ mod descriptors;
 mod limits;
 mod stream;
 mod table;
+mod threads;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, thread, time::Duration};
 
+use anyhow::{Context as _, Result};
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -23,9 +25,10 @@ pub(crate) use limits::ServerSettings;
 use connection::Connection;
 use limits::Limits;
 use table::Table;
+use threads::ServingThreads;
 
 /// How long open requests may take to end when the server stops.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait after the system refused a connection: it has no file descriptor left, and says so at once.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// How often that is logged.
@@ -40,10 +43,15 @@ const OVERFLOW_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Server {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    threads: Arc<ServingThreads>,
 }
 
-/// Serves `router` on `listener`, within the limits of `settings` and of the process' file descriptors.
-pub(crate) fn start(listener: TcpListener, router: Router, settings: &ServerSettings) -> Server {
+/// Serves `router` on `listener`, within the limits of `settings` and of the process' file descriptors. The current
+/// runtime accepts the connections; threads of their own serve them.
+pub(crate) fn start(listener: TcpListener, router: Router, settings: &ServerSettings) -> Result<Server> {
+    let cores = || thread::available_parallelism().map_or(1, Into::into);
+    let threads = ServingThreads::start(settings.threads.unwrap_or_else(cores));
+    let threads = Arc::new(threads.context("the threads that serve connections can't be started")?);
     let (stop, stopped) = watch::channel(false);
     let limits = settings.limits(descriptors::descriptor_limit());
     let acceptor = Acceptor {
@@ -54,17 +62,20 @@ pub(crate) fn start(listener: TcpListener, router: Router, settings: &ServerSett
         overflow: Arc::new(Semaphore::new(OVERFLOW_MAX_COUNT)),
         stopped,
         tasks: TaskTracker::new(),
+        threads: Arc::clone(&threads),
     };
-    Server { stop, task: tokio::spawn(acceptor.run(listener)) }
+    Ok(Server { stop, task: tokio::spawn(acceptor.run(listener)), threads })
 }
 
 impl Server {
-    /// Accepts no more connections, and waits a while for the requests that are open.
-    pub(crate) async fn stop(self) {
+    /// Accepts no more connections, and waits a while for the requests that are open. The threads go on until what is
+    /// returned is dropped: runs that outlive their connections, and records that are being written, are there too.
+    pub(crate) async fn stop(self) -> Arc<ServingThreads> {
         self.stop.send_replace(true);
         if tokio::time::timeout(DRAIN_TIMEOUT, self.task).await.is_err() {
             tracing::warn!("connections were still open at the end");
         }
+        self.threads
     }
 }
 
@@ -77,6 +88,7 @@ struct Acceptor {
     overflow: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
     tasks: TaskTracker,
+    threads: Arc<ServingThreads>,
 }
 
 impl Acceptor {
@@ -112,7 +124,6 @@ impl Acceptor {
     fn admit(&self, socket: TcpStream) {
         // A token is small: packets don't wait to be filled.
         let _ = socket.set_nodelay(true);
-        let stopped = self.stopped.clone();
         if let Some(entry) = self.table.enter() {
             let connection = Connection {
                 state: entry.state(),
@@ -120,10 +131,7 @@ impl Acceptor {
                 limits: self.limits,
                 keep_alive: true,
             };
-            self.tasks.spawn(async move {
-                connection.serve(socket, stopped).await;
-                drop(entry);
-            });
+            self.serve(socket, connection, entry);
             return;
         }
         metrics::counter!("hearth_connections_refused_total").increment(1);
@@ -134,10 +142,22 @@ impl Acceptor {
             limits: Limits { head: OVERFLOW_HEAD_TIMEOUT.min(self.limits.head), ..self.limits },
             keep_alive: false,
         };
-        self.tasks.spawn(async move {
-            connection.serve(socket, stopped).await;
-            drop(permit);
-        });
+        self.serve(socket, connection, permit);
+    }
+
+    /// Serves a connection on the thread whose turn it is; `guard` is dropped at its end.
+    fn serve(&self, socket: TcpStream, connection: Connection, guard: impl Send + 'static) {
+        let (runtime, place) = self.threads.place();
+        let stopped = self.stopped.clone();
+        let serve = async move {
+            // From the runtime that accepted it to the one that serves it.
+            match socket.into_std().and_then(TcpStream::from_std) {
+                Ok(socket) => connection.serve(socket, stopped).await,
+                Err(error) => tracing::warn!(%error, "a connection can't be served"),
+            }
+            drop((guard, place));
+        };
+        self.tasks.spawn_on(serve, runtime);
     }
 }
 

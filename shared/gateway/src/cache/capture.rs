@@ -12,7 +12,7 @@ use super::{
     key::Key,
     single_flight::Leader,
 };
-use crate::Gateway;
+use crate::{Gateway, background};
 
 /// Listens to one run. Dropped before the answer's end, it tells those who wait for the answer that it won't
 /// come.
@@ -133,7 +133,7 @@ impl Capture {
         if cache.remember(key, Arc::clone(&entry), self.deletions) {
             let (gateway, entry, deletions) = (gateway.clone(), Arc::clone(&entry), self.deletions);
             let writing = async move { write(&gateway, key, &entry, &json, deletions).await };
-            self.writing = Some(tokio::spawn(writing));
+            self.writing = Some(background::spawn(writing));
         }
         if let Some(leader) = self.leader.take() {
             leader.land(entry);

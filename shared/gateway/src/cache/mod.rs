@@ -195,7 +195,7 @@ impl Gateway {
         match found {
             Found::Answer(entry) => {
                 cache.count(CacheOutcome::Hit);
-                Ok(self.replay(caller, id, &entry, generation.whole))
+                self.replay(caller, id, &entry, &generation).await
             }
             Found::Nothing(_) if !keeps => {
                 cache.count(CacheOutcome::Miss);

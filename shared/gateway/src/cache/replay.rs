@@ -1,47 +1,54 @@
-//! Serves a run with a kept answer, and has it written down that it did.
+//! Serves a run with a cached answer, and records that.
 
 use std::{collections::VecDeque, sync::Arc};
 
-use futures::future::OptionFuture;
-use hearth_domain::RunId;
-use hearth_wire::{RunEvent, RunEventBody};
-use tokio::{sync::mpsc, time::timeout};
+use hearth_domain::{Generation, OnDisconnect, RunId};
+use hearth_wire::{ApiError, RunEvent, RunEventBody};
 
 use super::{CacheOutcome, entry::Entry};
 use crate::{
     Caller, Gateway, RunStream,
-    drive::BACKLOG,
-    driving::Driving,
-    record::{self, behind::RECORD},
-    run::{EndGuard, new_run},
+    driver_task::DriverTask,
+    error,
+    run::{channel, new_run},
 };
 
 impl Gateway {
-    /// The run `id`, served with a kept answer. It is recorded as any other.
-    pub(super) fn replay(&self, caller: &Caller, id: RunId, entry: &Arc<Entry>, whole: bool) -> RunStream {
+    /// The run `id`, served with a cached answer. It is recorded as any other, in one write.
+    ///
+    /// # Errors
+    /// `internal` if the client goes away and looks for the answer later, and the store can't be written.
+    pub(super) async fn replay(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        entry: &Arc<Entry>,
+        generation: &Generation,
+    ) -> Result<RunStream, ApiError> {
         let first: VecDeque<RunEvent> = entry.replay().collect();
-        // Nothing follows but the stream's end, when the other one is dropped.
-        let (end, rest) = mpsc::unbounded_channel();
-        let run = new_run(caller, id, &entry.selected());
-        let behind = &self.0.behind;
-        let recording = record::start(self.store().clone(), run, behind, self.together(), whole);
+        // Nothing follows.
+        let (_, rest, end) = channel();
+        let goes_on = generation.on_disconnect == OnDisconnect::Continue;
+        let is_whole = generation.whole && !goes_on;
+        let is_in_head = !is_whole && !self.0.pending.is_down();
+        let waits = goes_on || is_in_head || !self.outlives_answers() || self.records_are_late();
+        let recording = self.record(new_run(caller, id, &entry.selected()), is_whole);
+        let mut receipt = None;
         for event in &first {
-            if !matches!(event.body, RunEventBody::Embedding { .. }) {
-                recording.note(event.clone());
+            match &event.body {
+                RunEventBody::Embedding { .. } => {}
+                body if body.is_terminal() => receipt = recording.end(event.clone()),
+                _ => drop(recording.note(event.clone())),
             }
         }
-        let recorded = recording.end();
-        behind.told(id);
-        if !self.outlives_answers() || behind.len() > BACKLOG {
-            // As for any other run: what is said waits for nothing, and the end for the record.
-            tokio::spawn(async move {
-                if timeout(RECORD, OptionFuture::from(recorded)).await.is_err() {
-                    tracing::error!(run = %id, "the record of a run that the cache has served is late");
-                }
-                drop(end);
-            });
+        if let Some(receipt) = receipt.filter(|_| waits)
+            && !receipt.wait().await
+        {
+            if goes_on {
+                return Err(error::not_recorded());
+            }
+            tracing::error!(run = %id, "the record of a run that the cache has served is late");
         }
-        let (cache, driving) = (Some(CacheOutcome::Hit), Driving::none());
-        RunStream { id, cache, first, rest, driving, end: EndGuard::default() }
+        Ok(RunStream { id, cache: Some(CacheOutcome::Hit), first, rest, driver: DriverTask::none(), end })
     }
 }

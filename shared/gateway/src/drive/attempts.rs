@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use hearth_wire::{ApiError, ErrorCode};
 use serde_json::{Value, json};
 
 use super::{Driver, Outcome};
@@ -49,7 +49,7 @@ impl Driver {
             let is_last = remaining.next.is_empty() && remaining.suspended.is_empty();
             let result = match self.admit(&candidate, is_suspended).await {
                 Ok(Admission::Permitted(permit)) => {
-                    if let Some(said) = self.said.as_ref().filter(|said| said.has_begun()) {
+                    if let Some(said) = self.partial.as_ref().filter(|said| said.has_begun()) {
                         candidate.selected.resumed = true;
                         self.generation = Arc::new(said.going_on(&self.generation));
                     }
@@ -61,7 +61,7 @@ impl Driver {
                     remaining.suspended.push_back(candidate);
                     continue;
                 }
-                Ok(Admission::Stopped) => return self.cancelled(),
+                Ok(Admission::Stopped) => return self.cancelled().await,
                 Err(error) => Err(error),
             };
             let Err(error) = result else { return Ok(()) };
@@ -151,18 +151,18 @@ impl Driver {
                 () = tokio::time::sleep(wait) => {}
                 () = self.client_leaves() => {
                     finish(permit, Some(&error));
-                    return self.cancelled();
+                    return self.cancelled().await;
                 }
                 () = self.stop.notified() => {
                     finish(permit, Some(&error));
-                    return self.cancelled();
+                    return self.cancelled().await;
                 }
             }
         }
     }
 
-    fn cancelled(&mut self) -> Result<(), ApiError> {
-        self.emit(RunEventBody::Cancelled);
+    async fn cancelled(&mut self) -> Result<(), ApiError> {
+        self.emit(self.stopped()).await;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use hearth_providers::{Defaults, NodeLink, Provider as _};
 use hearth_wire::{ApiError, ErrorCode, event::Selected, node::NodeModel};
 
 use super::{Candidate, first_image};
-use crate::{Caller, Gateway, nodes::LiveNode, registry::no_such_model};
+use crate::{Caller, Gateway, background, nodes::LiveNode, registry::no_such_model};
 
 impl Gateway {
     /// The model of this id and its node; without one, the default of the first node that has one for what
@@ -41,7 +41,7 @@ fn candidate(
     if let Why::Meanwhile(model) = choice.why
         && model.runtime.state == RuntimeState::Unloaded
     {
-        tokio::spawn(load(choice.node.link.clone(), model.id.clone()));
+        background::spawn(load(choice.node.link.clone(), model.id.clone()));
     }
     Ok(vec![choice.candidate()])
 }

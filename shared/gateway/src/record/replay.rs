@@ -1,4 +1,4 @@
-//! A run's events, as its record tells them when they are not kept, or no longer.
+//! Events made of a run's record, for when its own aren't stored, or no longer.
 
 use hearth_domain::{FinishReason, Run, RunState, run::Failure};
 use hearth_wire::{
@@ -6,25 +6,49 @@ use hearth_wire::{
     event::{Selected, ToolCallBegin},
 };
 
-/// What a run's record tells in their place, after those already `seen`.
-pub(crate) fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
-    let selected = Selected {
-        model: run.model.to_string(),
-        model_name: run.model.to_string(),
-        provider: run.provider.clone(),
-        modality: run.modality,
-        reason: run.reason.clone(),
-        fallback_used: run.fallback_reason.is_some(),
-        fallback_reason: run.fallback_reason.clone(),
-        resumed: false,
-        node: run.node,
-    };
-    let mut bodies = Vec::new();
-    if seen == 0 {
-        bodies.push(RunEventBody::Selected(selected));
-        if !run.text.is_empty() {
-            bodies.push(RunEventBody::text(&*run.text));
+/// What a reader has had of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Seen {
+    /// The last event's number; 0 for none.
+    pub(crate) seq: u64,
+    /// How many bytes of the first answer's text.
+    pub(crate) text_bytes: usize,
+}
+
+impl Seen {
+    /// Counts an event.
+    pub(crate) fn note(&mut self, event: &RunEvent) {
+        self.seq = event.seq;
+        if let RunEventBody::Delta { choice: 0, text, .. } | RunEventBody::Refusal { choice: 0, text } =
+            &event.body
+        {
+            self.text_bytes += text.len();
         }
+    }
+}
+
+/// The events that a run's record contains, without what was `seen` already. `run` has ended.
+pub(crate) fn replay_from_record(run: &Run, seen: Seen) -> Vec<RunEvent> {
+    let mut bodies = Vec::new();
+    if seen.seq == 0 {
+        bodies.push(RunEventBody::Selected(Selected {
+            model: run.model.to_string(),
+            model_name: run.model.to_string(),
+            provider: run.provider.clone(),
+            modality: run.modality,
+            reason: run.reason.clone(),
+            fallback_used: run.fallback_reason.is_some(),
+            fallback_reason: run.fallback_reason.clone(),
+            resumed: false,
+            node: run.node,
+        }));
+    }
+    // A client that has read a part of the text gets the rest.
+    let rest = run.text.get(seen.text_bytes..).unwrap_or_default();
+    if !rest.is_empty() {
+        bodies.push(RunEventBody::text(rest));
+    }
+    if seen.seq == 0 {
         bodies.extend((0..).zip(&run.tool_calls).map(|(index, call)| RunEventBody::ToolCall {
             choice: 0,
             index,
@@ -36,25 +60,27 @@ pub(crate) fn retold(run: &Run, seen: u64) -> Vec<RunEvent> {
                 .zip(&run.artifacts)
                 .map(|(index, artifact)| RunEventBody::Artifact { index, artifact: artifact.clone() }),
         );
+    }
+    if seen.seq == 0 || !rest.is_empty() {
         bodies.push(RunEventBody::Usage { usage: run.usage });
         bodies.extend(run.cost.map(|cost| RunEventBody::Cost { cost }));
     }
     bodies.push(match (run.state, &run.failure) {
         (RunState::Cancelled, _) => RunEventBody::Cancelled,
-        (_, Some(failure)) => RunEventBody::Error { error: told(failure) },
+        (_, Some(failure)) => RunEventBody::Error { error: error_of(failure) },
         _ => RunEventBody::Done { finish_reason: run.finish_reason.unwrap_or(FinishReason::Stop) },
     });
-    bodies.into_iter().zip(seen + 1..).map(|(body, seq)| RunEvent { seq, body }).collect()
+    bodies.into_iter().zip(seen.seq + 1..).map(|(body, seq)| RunEvent { seq, body }).collect()
 }
 
-fn told(failure: &Failure) -> ApiError {
+fn error_of(failure: &Failure) -> ApiError {
     let code = ErrorCode::ALL.iter().find(|code| code.as_str() == failure.code).copied();
     ApiError::new(code.unwrap_or(ErrorCode::Internal), failure.message.clone())
 }
 
-/// Whether the record of a run that has ended tells all that is worth telling of its events: not their places,
-/// nor which piece of the text came when.
-pub(super) fn tells<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool {
+/// Whether the record of a run that has ended contains all of its events that a later reader needs: not their numbers,
+/// nor which piece of the text came when. How a provider's credit stood then is of no use later.
+pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool {
     let mut selected = 0;
     events.into_iter().all(|event| match &event.body {
         // Of several who tried only the last is in the record.
@@ -67,6 +93,7 @@ pub(super) fn tells<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool 
         RunEventBody::Queued { .. }
         | RunEventBody::Loading { .. }
         | RunEventBody::Started { .. }
+        | RunEventBody::Credits { .. }
         | RunEventBody::Artifact { .. }
         | RunEventBody::Usage { .. }
         | RunEventBody::Cost { .. }
@@ -74,7 +101,6 @@ pub(super) fn tells<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool 
         | RunEventBody::Cancelled => true,
         // The record has an error's code and message only.
         RunEventBody::Error { .. }
-        | RunEventBody::Credits { .. }
         | RunEventBody::Refusal { .. }
         | RunEventBody::StopText { .. }
         | RunEventBody::Structured { .. }
@@ -87,7 +113,9 @@ pub(super) fn tells<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{Modality, ModelId, RunId, Timestamp, ToolCall, Usage, UserId};
+    use hearth_domain::{
+        CreditStatus, Credits, Modality, ModelId, RunId, Timestamp, ToolCall, Usage, UserId,
+    };
     use hearth_wire::answer::Answers;
 
     use super::*;
@@ -121,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_to_be_told_is_told() {
+    fn lossless_events_are_replayed() {
         let run = run();
-        let selected = retold(&run, 0).swap_remove(0).body;
+        let selected = replay_from_record(&run, Seen::default()).swap_remove(0).body;
         let begins = Some(ToolCallBegin { id: "c1".into(), name: "look".into() });
         let call = |begins, arguments: &str| RunEventBody::ToolCall {
             choice: 0,
@@ -131,8 +159,10 @@ mod tests {
             begins,
             arguments: arguments.into(),
         };
+        let credits = Credits { status: CreditStatus::Available, remaining: None, reset_at: None };
         let events = in_order(vec![
             selected,
+            RunEventBody::Credits { provider: "rig".into(), credits },
             RunEventBody::Started { prompt_tokens: 3 },
             RunEventBody::text("Hello "),
             RunEventBody::text("there."),
@@ -141,26 +171,38 @@ mod tests {
             RunEventBody::Usage { usage: run.usage },
             RunEventBody::Done { finish_reason: FinishReason::ToolCalls },
         ]);
-        assert!(tells(&events));
+        assert!(is_lossless(&events));
         let answers = |events: &[RunEvent]| {
             let mut answers = Answers::default();
             events.iter().for_each(|event| answers.take(&event.body));
             answers.all().to_vec()
         };
-        let told = retold(&run, 0);
-        assert_eq!(answers(&told), answers(&events));
-        assert_eq!(told.last().map(|event| &event.body), events.last().map(|event| &event.body));
-        assert!(told.iter().any(|event| event.body == RunEventBody::Usage { usage: run.usage }));
+        let replayed = replay_from_record(&run, Seen::default());
+        assert_eq!(answers(&replayed), answers(&events));
+        assert_eq!(replayed.last().map(|event| &event.body), events.last().map(|event| &event.body));
+        assert!(replayed.iter().any(|event| event.body == RunEventBody::Usage { usage: run.usage }));
     }
 
     #[test]
-    fn what_the_record_lacks_is_not_said_to_be_told() {
-        let selected = retold(&run(), 0).swap_remove(0).body;
+    fn events_that_the_record_lacks_are_not_lossless() {
+        let selected = replay_from_record(&run(), Seen::default()).swap_remove(0).body;
         let second = RunEventBody::Delta { choice: 1, text: "or so".into(), logprobs: Vec::new() };
-        assert!(!tells(&in_order(vec![selected.clone(), second])));
-        assert!(!tells(&in_order(vec![selected.clone(), selected])));
-        assert!(!tells(&in_order(vec![RunEventBody::Error {
+        assert!(!is_lossless(&in_order(vec![selected.clone(), second])));
+        assert!(!is_lossless(&in_order(vec![selected.clone(), selected])));
+        assert!(!is_lossless(&in_order(vec![RunEventBody::Error {
             error: ApiError::new(ErrorCode::Internal, "no")
         }])));
+    }
+
+    #[test]
+    fn reader_of_a_part_gets_the_rest_of_the_text() {
+        let run = run();
+        let mut seen = Seen::default();
+        seen.note(&RunEvent { seq: 4, body: RunEventBody::text("Hello ") });
+        let rest = replay_from_record(&run, seen);
+        assert_eq!((rest[0].seq, &rest[0].body), (5, &RunEventBody::text("there.")));
+        assert!(rest.last().unwrap().body.is_terminal());
+        seen.text_bytes = run.text.len();
+        assert_eq!(replay_from_record(&run, seen).len(), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! Whose task a run's driver works in.
+//! The task that a run's driver works in.
 //!
-//! While somebody waits for the whole answer it works in that one's task: nothing has to be handed from thread
-//! to thread. When nobody does any more, or it is to be read piece by piece, it goes on in a task of its own.
+//! While a request waits for the whole answer, the driver works in the request's task: nothing is handed from thread
+//! to thread. If the request is dropped, or reads the answer piece by piece, the driver goes on in a task of its own.
 
 use std::{fmt, future::pending, panic::AssertUnwindSafe};
 
@@ -11,10 +11,10 @@ use tokio::runtime::Handle;
 
 use crate::run::driver_died;
 
-/// A driver at work. When it is dropped it goes on by itself.
-pub(crate) struct Driving(Option<BoxFuture<'static, ()>>);
+/// A driver at work. When this is dropped, the driver goes on in a task of its own.
+pub(crate) struct DriverTask(Option<BoxFuture<'static, ()>>);
 
-impl Driving {
+impl DriverTask {
     /// Takes `driver`, which ends when its run is through.
     pub(crate) fn new(driver: impl Future<Output = ()> + Send + 'static) -> Self {
         // A panic ends this driver and not the task of whoever waits for it.
@@ -26,12 +26,12 @@ impl Driving {
         Self(Some(driver.boxed()))
     }
 
-    /// There is none.
+    /// No driver: all events are there already.
     pub(crate) fn none() -> Self {
         Self(None)
     }
 
-    /// Lets it work, here and now. Never ends: what it brings about is what to wait for.
+    /// Polls the driver in the caller's task. Never returns; use it in `select!`.
     pub(crate) async fn work<T>(&mut self) -> T {
         if let Some(driver) = &mut self.0 {
             driver.await;
@@ -40,8 +40,8 @@ impl Driving {
         pending().await
     }
 
-    /// From now on it works in a task of its own.
-    pub(crate) fn alone(&mut self) {
+    /// Moves the driver into a task of its own.
+    pub(crate) fn detach(&mut self) {
         if let (Some(driver), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(driver);
         }
@@ -56,15 +56,15 @@ pub(crate) async fn catch_panic(
     AssertUnwindSafe(attempts).catch_unwind().await.unwrap_or_else(|_| Err(driver_died()))
 }
 
-impl Drop for Driving {
+impl Drop for DriverTask {
     fn drop(&mut self) {
-        self.alone();
+        self.detach();
     }
 }
 
-impl fmt::Debug for Driving {
+impl fmt::Debug for DriverTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Driving").field(&self.0.is_some()).finish()
+        f.debug_tuple("DriverTask").field(&self.0.is_some()).finish()
     }
 }
 
@@ -82,9 +82,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_works_here_until_nobody_waits_and_then_alone() {
+    async fn driver_works_in_the_callers_task_and_then_in_its_own() {
         let (tell, mut told) = mpsc::unbounded_channel();
-        let mut driving = Driving::new(async move {
+        let mut driving = DriverTask::new(async move {
             for number in 0..3 {
                 tokio::task::yield_now().await;
                 let _ = tell.send(number);

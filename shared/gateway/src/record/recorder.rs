@@ -1,0 +1,302 @@
+//! What a run's record says so far, and what of it is to be written.
+
+use std::time::Duration;
+
+use hearth_domain::{FinishReason, ModelId, Run, RunState, Timestamp, run::Failure};
+use hearth_wire::{RunEvent, RunEventBody, answer, event::Selected};
+use tokio::time::Instant;
+
+use super::replay::is_lossless;
+
+/// Bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
+const TOOL_CALLS_MAX_BYTES: usize = 256 << 10;
+/// Bytes of events in one write, about: less than an item takes, so that each write is one item.
+const BATCH_MAX_BYTES: usize = 192 << 10;
+/// So many bytes of events are written before their window ends.
+const BATCH_FULL_BYTES: usize = 32 << 10;
+/// How many bytes of events wait for the store at most, before the run waits too.
+const BUFFER_MAX_BYTES: usize = 1 << 20;
+/// How long after a failure the beginning of a record is tried again.
+const BEGIN_RETRY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// When the parts of a record are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordTimes {
+    /// How long a run whose client waits for the whole answer may last before its record is begun.
+    begin_delay: Duration,
+    /// How long events are collected before they are written.
+    batch_window: Duration,
+    /// Whether a place in a queue, and the first output, are written at once.
+    is_prompt: bool,
+}
+
+impl RecordTimes {
+    /// In a process with a store of its own, where a write costs little.
+    pub(crate) const OWN_STORE: Self = Self {
+        begin_delay: Duration::from_millis(200),
+        batch_window: Duration::from_millis(200),
+        is_prompt: true,
+    };
+    /// Where each write is paid for. A follower in another process sees an event after the window and the interval of
+    /// its polls, which are a second together.
+    pub(crate) const PAID_STORE: Self = Self {
+        begin_delay: Duration::from_secs(30),
+        batch_window: Duration::from_millis(750),
+        is_prompt: false,
+    };
+}
+
+/// The next write.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The run's beginning.
+    Begin(Run),
+    /// Events, and the record if it has changed.
+    Append(Vec<RunEvent>, Option<Run>),
+}
+
+/// A run's record as far as it has come. Does no I/O.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub(super) run: Run,
+    times: RecordTimes,
+    /// When the record is begun, unless a request waits for it before.
+    begin_at: Instant,
+    /// Whether a request that waits for the record has it begun at once: not after that has failed.
+    begins_on_demand: bool,
+    /// Events that aren't written yet.
+    pending: Vec<RunEvent>,
+    pending_bytes: usize,
+    /// When those are to be written; none if there are none.
+    flush_at: Option<Instant>,
+    /// Whether the record differs from what is stored.
+    is_changed: bool,
+    /// Whether the store has the run's beginning, or was asked to.
+    is_begun: bool,
+    /// Whether some events are missing: they couldn't be written.
+    has_gap: bool,
+    /// The client gets the whole answer at once, and no sequence numbers.
+    is_whole: bool,
+}
+
+impl Recorder {
+    pub(super) fn new(mut run: Run, times: RecordTimes, is_whole: bool) -> Self {
+        if run.node.is_none() {
+            // A provider has no queue that is known of.
+            run.state = RunState::Running;
+        }
+        let delay = if is_whole { times.begin_delay } else { Duration::ZERO };
+        Self {
+            run,
+            times,
+            begin_at: Instant::now() + delay,
+            begins_on_demand: true,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            flush_at: None,
+            is_changed: false,
+            is_begun: false,
+            has_gap: false,
+            is_whole,
+        }
+    }
+
+    /// Takes the run's next event; returns whether the next write's time may have changed.
+    pub(super) fn take(&mut self, event: RunEvent) -> bool {
+        let was_silent = is_silent(&self.run);
+        self.apply(&event.body);
+        let is_urgent =
+            matches!(event.body, RunEventBody::Queued { .. }) || was_silent && !is_silent(&self.run);
+        self.push(event);
+        let (now, before) = (Instant::now(), self.flush_at);
+        let at_once = self.pending_bytes >= BATCH_FULL_BYTES || is_urgent && self.times.is_prompt;
+        let latest = if at_once { now } else { now + self.times.batch_window };
+        let at = before.map_or(latest, |at| at.min(latest));
+        self.flush_at = Some(at);
+        before.is_none_or(|before| at < before)
+    }
+
+    /// Appends an event to those that aren't written. Where nobody knows the pieces' numbers, a text is one piece.
+    fn push(&mut self, event: RunEvent) {
+        if self.is_whole
+            && let (Some(last), RunEventBody::Delta { choice, text, logprobs }) =
+                (self.pending.last_mut(), &event.body)
+            && let RunEventBody::Delta { choice: same, text: before, logprobs: none } = &mut last.body
+            && same == choice
+            && none.is_empty()
+            && logprobs.is_empty()
+        {
+            before.push_str(text);
+            last.seq = event.seq;
+            self.pending_bytes += text.len();
+            return;
+        }
+        if !self.has_gap {
+            self.pending_bytes += size(&event.body);
+            self.pending.push(event);
+        }
+    }
+
+    fn apply(&mut self, event: &RunEventBody) {
+        let run = &mut self.run;
+        match event {
+            RunEventBody::Selected(selected) => self.is_changed |= select(run, selected),
+            RunEventBody::Queued { position } => {
+                run.state = RunState::Queued;
+                run.queue_position = Some(*position);
+                self.is_changed = true;
+            }
+            RunEventBody::Started { prompt_tokens } => {
+                self.is_changed |= run.state != RunState::Running;
+                run.state = RunState::Running;
+                run.queue_position = None;
+                run.usage.prompt_tokens = *prompt_tokens;
+            }
+            RunEventBody::Delta { choice: 0, text, .. } | RunEventBody::Refusal { choice: 0, text } => {
+                run.text.push_str(text);
+            }
+            RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
+                answer::go_on(&mut run.tool_calls, *index, begins.as_ref(), arguments);
+            }
+            RunEventBody::Loading { .. }
+            | RunEventBody::Credits { .. }
+            | RunEventBody::Delta { .. }
+            | RunEventBody::Refusal { .. }
+            | RunEventBody::Reasoning { .. }
+            | RunEventBody::ToolCall { .. }
+            | RunEventBody::StopText { .. }
+            | RunEventBody::Structured { .. }
+            | RunEventBody::ChoiceDone { .. }
+            | RunEventBody::Embedding { .. }
+            | RunEventBody::File { .. } => {}
+            RunEventBody::Artifact { artifact, .. } => run.artifacts.push(artifact.clone()),
+            RunEventBody::Usage { usage } => run.usage = *usage,
+            RunEventBody::Cost { cost } => run.cost = Some(*cost),
+            RunEventBody::Done { finish_reason } => end(run, RunState::Completed, Some(*finish_reason)),
+            RunEventBody::Cancelled => end(run, RunState::Cancelled, Some(FinishReason::Cancelled)),
+            RunEventBody::Error { error } => {
+                run.failure =
+                    Some(Failure { code: error.code.as_str().to_owned(), message: error.message.clone() });
+                end(run, RunState::Failed, None);
+            }
+        }
+    }
+
+    /// When the next write is to happen; none if nothing is to be written. `is_wanted`: a request waits for the record.
+    pub(super) fn next_write(&self, is_wanted: bool) -> Option<Instant> {
+        if self.is_begun {
+            return self.flush_at;
+        }
+        Some(if is_wanted && self.begins_on_demand { Instant::now() } else { self.begin_at })
+    }
+
+    /// What is to be written now.
+    pub(super) fn next_step(&mut self) -> Step {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            self.is_changed = false;
+            return Step::Begin(self.run.clone());
+        }
+        self.flush_at = None;
+        let changed = std::mem::take(&mut self.is_changed).then(|| self.run.clone());
+        Step::Append(self.take_pending(), changed)
+    }
+
+    /// The events that aren't written.
+    pub(super) fn take_pending(&mut self) -> Vec<RunEvent> {
+        self.pending_bytes = 0;
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Whether so many events wait for the store that the run waits too. Those of a run that isn't to be stored yet are
+    /// within the limit of its answer.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_begun && self.pending_bytes > BUFFER_MAX_BYTES
+    }
+
+    /// Notes that the run's beginning couldn't be written. It is tried again later.
+    pub(super) fn begin_failed(&mut self) {
+        self.is_begun = false;
+        self.begins_on_demand = false;
+        self.begin_at = Instant::now() + BEGIN_RETRY_INTERVAL;
+    }
+
+    /// Notes that events couldn't be written: no more of them are, since what follows a gap is of no use to a reader.
+    pub(super) fn lose_events(&mut self) {
+        self.has_gap = true;
+        self.pending = Vec::new();
+        self.pending_bytes = 0;
+    }
+
+    /// Whether the store has the run's beginning.
+    pub(super) fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
+    /// Leaves out of a run that has ended what its record can't, or needn't, have.
+    pub(super) fn trim(&mut self) {
+        let calls = self.run.tool_calls.iter().map(|call| call.name.len() + call.arguments.len());
+        let calls = calls.sum::<usize>();
+        if calls > TOOL_CALLS_MAX_BYTES {
+            tracing::warn!(run = %self.run.id, calls, "a run's tool calls are too large for its record");
+            self.run.tool_calls.clear();
+        }
+        if self.is_whole && !self.is_begun && is_lossless(&self.pending) {
+            self.take_pending();
+        }
+    }
+}
+
+/// Cuts events into as many batches as the size of an item needs.
+pub(super) fn batches(events: &[RunEvent]) -> Vec<&[RunEvent]> {
+    let (mut batches, mut first, mut bytes) = (Vec::new(), 0, 0);
+    for (place, event) in events.iter().enumerate() {
+        let size = size(&event.body);
+        if bytes + size > BATCH_MAX_BYTES && place > first {
+            batches.push(&events[first..place]);
+            (first, bytes) = (place, 0);
+        }
+        bytes += size;
+    }
+    if first < events.len() {
+        batches.push(&events[first..]);
+    }
+    batches
+}
+
+/// About how many bytes an event takes when it is stored.
+fn size(event: &RunEventBody) -> usize {
+    const BASE: usize = 24;
+    BASE + match event {
+        RunEventBody::Delta { text, logprobs, .. } => text.len() + 256 * logprobs.len(),
+        RunEventBody::Refusal { text, .. } | RunEventBody::StopText { text, .. } => text.len(),
+        RunEventBody::Reasoning { added, .. } => {
+            let sealed = [&added.signature, &added.encrypted];
+            added.text.len() + sealed.into_iter().flatten().map(String::len).sum::<usize>()
+        }
+        RunEventBody::ToolCall { arguments, .. } => 64 + arguments.len(),
+        _ => 256,
+    }
+}
+
+/// Notes who serves a run; whether it is another than before.
+fn select(run: &mut Run, selected: &Selected) -> bool {
+    let same = run.provider == selected.provider && run.model.as_str() == selected.model;
+    run.model = ModelId::new(&*selected.model);
+    run.provider.clone_from(&selected.provider);
+    run.node = selected.node;
+    run.modality = selected.modality;
+    run.reason.clone_from(&selected.reason);
+    run.fallback_reason.clone_from(&selected.fallback_reason);
+    !same
+}
+
+fn is_silent(run: &Run) -> bool {
+    run.text.is_empty() && run.tool_calls.is_empty()
+}
+
+fn end(run: &mut Run, state: RunState, reason: Option<FinishReason>) {
+    run.state = state;
+    run.finish_reason = reason;
+    run.queue_position = None;
+    run.finished_at = Some(Timestamp::now());
+}

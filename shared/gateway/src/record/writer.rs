@@ -1,0 +1,156 @@
+//! The one place where a failed write of a record is tried again.
+//!
+//! While the store fails, one write at a time tries it, after a pause that doubles; all others wait for their turn. So a
+//! store that is down has no more to do than one that works, however many runs are to be recorded.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use hearth_domain::{Run, RunId, UserId};
+use hearth_store::{Store, StoreError, conversations::Conversation};
+use hearth_wire::RunEvent;
+use tokio::{sync::Mutex, time::Instant};
+
+/// How long the beginning of a record, or events, are tried; the end of the run records the rest.
+pub(super) const PART_RETRY_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long the end of a run is tried.
+pub(super) const END_RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The first pause after a failed write, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Writes the records of all runs of this process.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordWriter(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    /// The latest write failed.
+    is_failing: AtomicBool,
+    /// Held by the one write that tries a store that fails: the next pause.
+    turn: Mutex<Duration>,
+}
+
+impl RecordWriter {
+    /// A writer to `store`.
+    pub(crate) fn new(store: Store) -> Self {
+        Self(Arc::new(Shared { store, is_failing: AtomicBool::new(false), turn: Mutex::new(BACKOFF.0) }))
+    }
+
+    /// Whether an answer that ends now waits for its record, as far as the store's own queue says.
+    pub(crate) fn lag(&self) -> Duration {
+        self.0.store.writer_lag()
+    }
+
+    /// Stores a new run. A conflict is an earlier write whose answer was lost.
+    pub(super) async fn begin(&self, run: &Run) -> Result<(), StoreError> {
+        let runs = self.0.store.runs();
+        let begin = || runs.begin(run);
+        self.write(PART_RETRY_TIMEOUT, begin).await.map(drop)
+    }
+
+    /// Appends events to a run that was begun.
+    pub(super) async fn append(&self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
+        let runs = self.0.store.runs();
+        let append = || runs.append(id, events);
+        self.write(PART_RETRY_TIMEOUT, append).await.map(drop)
+    }
+
+    /// Stores what has changed of a run that was begun, its end included. One that has ended already stays as it is.
+    pub(super) async fn update(&self, run: &Run) -> Result<(), StoreError> {
+        let timeout = if run.state.is_terminal() { END_RETRY_TIMEOUT } else { PART_RETRY_TIMEOUT };
+        let runs = self.0.store.runs();
+        let update = || runs.end(run);
+        self.write(timeout, update).await.map(drop)
+    }
+
+    /// Stores a run that has ended as one write, with those events that its record doesn't contain. If an earlier write
+    /// of its beginning has come through after all, the record is brought up to date.
+    pub(super) async fn record_ended(&self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
+        let runs = self.0.store.runs();
+        let record = || runs.record_ended(run, events);
+        match self.write(END_RETRY_TIMEOUT, record).await? {
+            Written::Done => Ok(()),
+            // The events come before the record, and are written.
+            Written::Conflict => self.update(run).await,
+        }
+    }
+
+    /// Stores the conversation that ends with a run.
+    pub(crate) async fn put_conversation(
+        &self,
+        id: RunId,
+        owner: UserId,
+        said: &Conversation,
+    ) -> Result<(), StoreError> {
+        let conversations = self.0.store.conversations();
+        self.write(PART_RETRY_TIMEOUT, || conversations.put(id, owner, said)).await.map(drop)
+    }
+
+    /// Writes, and tries a failed write again until the time is over.
+    async fn write<F>(&self, timeout: Duration, write: impl Fn() -> F) -> Result<Written, StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let mut deadline = None;
+        loop {
+            // No timer comes before the first failure: the caller may go on in another runtime then.
+            let is_failing = &self.0.is_failing;
+            if !is_failing.load(Ordering::Acquire) {
+                match written(write().await) {
+                    Err(error) if may_pass(&error) => is_failing.store(true, Ordering::Release),
+                    result => return result,
+                }
+            }
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
+            let Ok(mut pause) = tokio::time::timeout_at(deadline, self.0.turn.lock()).await else {
+                return Err(StoreError::Unavailable {
+                    operation: "a record's write",
+                    reason: "the store has failed for too long".to_owned(),
+                });
+            };
+            while is_failing.load(Ordering::Acquire) {
+                tokio::time::sleep_until(deadline.min(Instant::now() + *pause)).await;
+                match written(write().await) {
+                    Err(error) if may_pass(&error) => {
+                        tracing::warn!(%error, "records wait for the store");
+                        *pause = (*pause * 2).min(BACKOFF.1);
+                        if Instant::now() >= deadline {
+                            return Err(error);
+                        }
+                    }
+                    result => {
+                        *pause = BACKOFF.0;
+                        is_failing.store(false, Ordering::Release);
+                        return result;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Done,
+    /// The item isn't in the state that the write needs.
+    Conflict,
+}
+
+fn written(result: Result<(), StoreError>) -> Result<Written, StoreError> {
+    match result {
+        Ok(()) => Ok(Written::Done),
+        Err(StoreError::Conflict) => Ok(Written::Conflict),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the same write may succeed later.
+fn may_pass(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Conflict | StoreError::Unreadable(_) | StoreError::Newer { .. })
+}

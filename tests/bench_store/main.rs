@@ -1,0 +1,154 @@
+//! Measures the store of `hearth up`: writes of ended runs with 1, 10 and 100 writers, in a small and in a large table,
+//! beside the store of before: DynamoDB's protocol over SQLite in the process, through the AWS SDK. It is a program of the
+//! tests, since they alone have that store.
+//!
+//! `cargo run --release --package hearth-tests --bin bench-store`
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the terminal is what this program is for")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of writes are small"
+)]
+
+mod subject;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Parser;
+use hearth_domain::{Modality, ModelId, Run, RunId, RunState, Timestamp, Usage, UserId};
+use hearth_store::Store;
+use tokio::task::JoinSet;
+
+use subject::Subject;
+
+/// Measures the store of `hearth up` beside the one of before
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many write at once, one after the other
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100])]
+    writers: Vec<usize>,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Runs in the large table, if that many can be written in `--fill-seconds`
+    #[arg(long, default_value_t = 1_000_000)]
+    runs: usize,
+    /// Seconds that filling the large table may take
+    #[arg(long, default_value_t = 60)]
+    fill_seconds: u64,
+    /// Leave the store of before out
+    #[arg(long)]
+    only_ours: bool,
+}
+
+/// Writes of some time.
+struct Measured {
+    count: usize,
+    took: Duration,
+    /// Each write's time, sorted.
+    latencies: Vec<Duration>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    println!("| store | runs in the table | writers | writes/s | p50, ms | p99, ms | max, ms |");
+    println!("|---|---|---|---|---|---|---|");
+    let mut subjects = vec![Subject::ours(false)?, Subject::ours(true)?];
+    if !options.only_ours {
+        subjects.push(Subject::before().await?);
+    }
+    for subject in &subjects {
+        measure(subject, &options).await?;
+    }
+    for subject in &subjects {
+        let filled = fill(&subject.store, &options).await?;
+        let (runs, took) = (subject.count() + filled.count, filled.took.as_secs());
+        eprintln!("{}: {runs} runs in the table; {took} s to fill it", subject.name);
+        subject.add(filled.count);
+        measure(subject, &options).await?;
+    }
+    Ok(())
+}
+
+async fn measure(subject: &Subject, options: &Options) -> Result<()> {
+    for writers in &options.writers {
+        let before = subject.count();
+        let end = Instant::now() + Duration::from_secs(options.seconds);
+        let measured = write(&subject.store, *writers, usize::MAX, end).await?;
+        subject.add(measured.count);
+        let rate = measured.count as f64 / measured.took.as_secs_f64();
+        let at = |share: f64| {
+            let place = (measured.latencies.len() as f64 * share) as usize;
+            let latency = measured.latencies.get(place.min(measured.latencies.len().saturating_sub(1)));
+            latency.map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
+        };
+        println!(
+            "| {} | {before} | {writers} | {rate:.0} | {:.2} | {:.2} | {:.2} |",
+            subject.name,
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
+    }
+    Ok(())
+}
+
+async fn fill(store: &Store, options: &Options) -> Result<Measured> {
+    write(store, 256, options.runs, Instant::now() + Duration::from_secs(options.fill_seconds)).await
+}
+
+/// Writes ended runs until `end`, `most` at most.
+async fn write(store: &Store, writers: usize, most: usize, end: Instant) -> Result<Measured> {
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..writers {
+        let store = store.clone();
+        let share = most / writers;
+        tasks.spawn(async move {
+            let mut latencies = Vec::new();
+            while Instant::now() < end && latencies.len() < share {
+                let run = ended_run();
+                let began = Instant::now();
+                store.runs().record_ended(&run, &[]).await?;
+                latencies.push(began.elapsed());
+            }
+            anyhow::Ok(latencies)
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        latencies.extend(done??);
+    }
+    latencies.sort_unstable();
+    Ok(Measured { count: latencies.len(), took: began.elapsed(), latencies })
+}
+
+/// A run as a short chat leaves it: 400 bytes of text.
+fn ended_run() -> Run {
+    let now = Timestamp::now();
+    Run {
+        id: RunId::new(),
+        owner: UserId::new(),
+        state: RunState::Completed,
+        model: ModelId::new("vendor/model"),
+        provider: "vendor".to_owned(),
+        node: None,
+        modality: Modality::Text,
+        reason: "it was asked for".to_owned(),
+        fallback_reason: None,
+        queue_position: None,
+        usage: Usage { prompt_tokens: 20, completion_tokens: 80, ..Usage::default() },
+        cost: None,
+        finish_reason: Some(hearth_domain::FinishReason::Stop),
+        failure: None,
+        text: "word ".repeat(80),
+        tool_calls: Vec::new(),
+        artifacts: Vec::new(),
+        created_at: now,
+        finished_at: Some(now),
+    }
+}

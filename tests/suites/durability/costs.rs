@@ -1,0 +1,287 @@
+//! What the records of a request cost in the cloud: the write and read units of DynamoDB's requests, counted as they
+//! are sent. A unit of writing is a kilobyte, one of reading four, each request rounded up; an item in an index is written
+//! there too.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_dynamodb::config::{
+    ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef,
+};
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    response::IntoResponse as _,
+    routing::post,
+};
+use futures::StreamExt as _;
+use hearth_domain::{
+    Generation, Message, ModelId, Role, RunId, RunState, Sampling, Scope, TextTask, TokenId, UserId,
+};
+use hearth_embedded::Embedded;
+use hearth_gateway::{CacheSettings, Caller, Gateway, HttpClients, Options, Routing};
+use hearth_store::{Clients, Names, Store};
+use hearth_tests::within;
+use hearth_wire::RunEventBody;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+const BUCKET: &str = "hearth-media";
+/// Tokens of a streamed answer, and the pause before each: 100 tokens a second.
+const TOKENS: u64 = 500;
+const TOKEN_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Requests to DynamoDB and their units.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Units {
+    writes: usize,
+    write_units: usize,
+    reads: usize,
+}
+
+/// Counts the requests of one client.
+#[derive(Debug, Clone, Default)]
+struct Counter {
+    units: Arc<Mutex<Units>>,
+    /// The indexes that the items are in.
+    indexed: Arc<Mutex<HashMap<String, Vec<String>>>>,
+}
+
+impl Intercept for Counter {
+    fn name(&self) -> &'static str {
+        "Counter"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), aws_sdk_dynamodb::error::BoxError> {
+        let request = context.request();
+        let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+        let body: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default())?;
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let mut units = self.units.lock().unwrap();
+        match operation {
+            "PutItem" => {
+                units.writes += 1;
+                units.write_units += self.put_units(&body["Item"]);
+            }
+            "UpdateItem" | "DeleteItem" => {
+                units.writes += 1;
+                units.write_units += 1;
+            }
+            "TransactWriteItems" => {
+                for part in body["TransactItems"].as_array().into_iter().flatten() {
+                    units.writes += 1;
+                    units.write_units += 2 * self.put_units(&part["Put"]["Item"]).max(1);
+                }
+            }
+            _ => units.reads += 1,
+        }
+        Ok(())
+    }
+}
+
+impl Counter {
+    /// The units of an item, in the table and in its indexes.
+    fn put_units(&self, item: &Value) -> usize {
+        let Some(attributes) = item.as_object() else { return 0 };
+        let bytes: usize = attributes.iter().map(|(name, value)| name.len() + value_bytes(value)).sum();
+        let units = bytes.div_ceil(1024);
+        let key = format!("{}{}", item["pk"], item["sk"]);
+        let keys: Vec<String> =
+            ["gsi1pk", "gsi2pk"].iter().filter_map(|name| item.get(name)).map(Value::to_string).collect();
+        let before = self.indexed.lock().unwrap().insert(key, keys.clone()).unwrap_or_default();
+        // An entry that stays is written, one that is new too, and one that goes is deleted.
+        let gone = before.iter().filter(|key| !keys.contains(key)).count();
+        units * (1 + keys.len() + gone)
+    }
+
+    fn take(&self) -> Units {
+        std::mem::take(&mut self.units.lock().unwrap())
+    }
+}
+
+/// The bytes of a value in DynamoDB's JSON.
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Object(one) => one.values().map(value_bytes).sum(),
+        Value::Array(many) => many.iter().map(value_bytes).sum(),
+        Value::String(text) => text.len(),
+        _ => 1,
+    }
+}
+
+/// Processes of the gateway as Lambda has them, over one table.
+struct World {
+    embedded: Embedded,
+    url: String,
+    caller: Caller,
+    _folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/v1/chat/completions", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let folder = TempDir::new().unwrap();
+        let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+        let caller = Caller {
+            user: UserId::new(),
+            token: TokenId::new(),
+            scopes: Scope::ALL.to_vec(),
+            expires_at: None,
+        };
+        let world = Self { embedded, url, caller, _folder: folder };
+        world.store(&Counter::default()).migrate().await.unwrap();
+        world
+    }
+
+    fn store(&self, counter: &Counter) -> Store {
+        let dynamodb = self.embedded.dynamodb();
+        let config = dynamodb.config().to_builder().interceptor(counter.clone()).build();
+        let clients = Clients {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(config),
+            s3: self.embedded.s3("http://s3.test"),
+            secrets: self.embedded.secrets(),
+        };
+        let names = Names {
+            table: "hearth".into(),
+            bucket: BUCKET.into(),
+            secret: "hearth/gateway".into(),
+            provider_keys: "hearth/provider-keys".into(),
+        };
+        Store::new(clients, names)
+    }
+
+    /// A process that caches answers, and the counter of its requests.
+    fn process(&self) -> (Gateway, Counter) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let counter = Counter::default();
+        let rig = json!({"kind": "openai_compatible", "base_url": format!("{}/v1", self.url)});
+        let providers = BTreeMap::from([("rig".to_owned(), serde_json::from_value(rig).unwrap())]);
+        let routing = Routing { providers, ..Routing::default() };
+        let cache = CacheSettings { enabled: true, ..CacheSettings::default() };
+        let options = Options { private_nodes: true, cache, ..Options::default() };
+        let gateway = Gateway::new(self.store(&counter), HttpClients::new().unwrap(), options, routing);
+        (gateway, counter)
+    }
+}
+
+async fn answer(Json(body): Json<Value>) -> axum::response::Response {
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": TOKENS});
+    if body["stream"] != true {
+        let message = json!({"role": "assistant", "content": "word ".repeat(40)});
+        let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+        return Json(json!({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage}))
+            .into_response();
+    }
+    let chunk = |delta: Value, finish: Value| json!({"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+    let bytes = async_stream::stream! {
+        for token in 0..TOKENS {
+            tokio::time::sleep(TOKEN_INTERVAL).await;
+            let frame = chunk(json!({"content": format!("w{} ", token % 100)}), Value::Null);
+            yield Ok::<_, std::io::Error>(Bytes::from(format!("data: {frame}\n\n")));
+        }
+        for frame in [chunk(json!({}), json!("stop")), json!({"choices": [], "usage": usage})] {
+            yield Ok(Bytes::from(format!("data: {frame}\n\n")));
+        }
+        yield Ok(Bytes::from_static(b"data: [DONE]\n\n"));
+    };
+    ([("content-type", "text/event-stream")], Body::from_stream(bytes)).into_response()
+}
+
+/// A question whose answer is the same again.
+fn question(text: &str, whole: bool) -> Generation {
+    let sampling = Sampling { temperature: Some(0.0), max_tokens: Some(600), ..Sampling::default() };
+    let task = TextTask::new(vec![Message::new(Role::User, text)], sampling);
+    Generation { whole, ..Generation::new(Some(ModelId::new("rig:big")), task) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streamed_run_of_500_tokens_takes_15_write_units() {
+    let world = World::new().await;
+    let (gateway, counter) = world.process();
+    // No part of this: what the process reads once.
+    let _ = Box::pin(gateway.generate(&world.caller, RunId::new(), question("first", true)))
+        .await
+        .unwrap()
+        .collect()
+        .await;
+    counter.take();
+    let question = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("stream", false) };
+    let run = Box::pin(gateway.generate(&world.caller, RunId::new(), question)).await.unwrap();
+    let id = run.id;
+    let events = within("the answer", run.collect()).await;
+    assert!(matches!(events.last().unwrap().body, RunEventBody::Done { .. }), "{:?}", events.last());
+    let units = counter.take();
+    println!("a streamed run of {TOKENS} tokens in 5 s: {units:?}");
+    assert!(units.write_units <= 15, "{units:?}");
+    let stored = world.store(&Counter::default()).runs().get(id).await.unwrap().unwrap();
+    assert_eq!(stored.state, RunState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whole_answer_is_one_write_and_a_cache_hit_takes_3_units() {
+    let world = World::new().await;
+    let (gateway, counter) = world.process();
+    let ask = async |text: &str, whole: bool| {
+        let run =
+            Box::pin(gateway.generate(&world.caller, RunId::new(), question(text, whole))).await.unwrap();
+        let id = run.id;
+        let _ = within("the answer", run.collect()).await;
+        id
+    };
+    ask("first", true).await;
+    counter.take();
+    ask("second", true).await;
+    let miss = counter.take();
+    println!("a whole answer that is cached: {miss:?}");
+    for whole in [true, false] {
+        let id = ask("second", whole).await;
+        let hit = counter.take();
+        println!("a cache hit, whole {whole}: {hit:?}");
+        assert!(hit.write_units <= 3, "{hit:?}");
+        let stored = world.store(&Counter::default()).runs().get(id).await.unwrap().unwrap();
+        assert_eq!(stored.state, RunState::Completed);
+    }
+    let uncached = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("third", true) };
+    let run = Box::pin(gateway.generate(&world.caller, RunId::new(), uncached)).await.unwrap();
+    let _ = within("the answer", run.collect()).await;
+    let whole = counter.take();
+    println!("a whole answer: {whole:?}");
+    assert_eq!((whole.writes, whole.write_units), (1, 1), "{whole:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn follower_in_another_process_is_a_second_behind_at_most() {
+    let world = World::new().await;
+    let (gateway, _) = world.process();
+    let (other, counter) = world.process();
+    let question = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("follow", false) };
+    let mut run = Box::pin(gateway.generate(&world.caller, RunId::new(), question)).await.unwrap();
+    let mut followed = Box::pin(other.events(&world.caller, run.id).await.unwrap());
+    let sent: Arc<Mutex<HashMap<u64, Instant>>> = Arc::default();
+    let times = Arc::clone(&sent);
+    let client = tokio::spawn(async move {
+        while let Some(event) = run.next().await {
+            times.lock().unwrap().insert(event.seq, Instant::now());
+        }
+    });
+    let mut worst = Duration::ZERO;
+    while let Some(event) = within("an event", followed.next()).await {
+        let since = sent.lock().unwrap().get(&event.seq).map(Instant::elapsed);
+        worst = worst.max(since.unwrap_or_default());
+    }
+    client.await.unwrap();
+    println!("the follower was {worst:?} behind at most, with {:?}", counter.take());
+    assert!(worst < Duration::from_millis(1500), "{worst:?}");
+}

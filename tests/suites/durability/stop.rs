@@ -1,0 +1,59 @@
+//! An orderly stop under load.
+
+use std::time::{Duration, Instant};
+
+use hearth_tests::{Reply, Setup, Upstream, eventually};
+use serde_json::json;
+
+use crate::{
+    load::{Load, RECORD_LAG_LIMIT, faults},
+    vendor::home_with_vendor,
+};
+
+/// How long an orderly stop may take. The process of the model is stopped in it too, and the machine may be busy.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orderly_stop_under_load_loses_nothing() {
+    let mut home = home_with_vendor("").await;
+    for _ in 0..3 {
+        let load = Load::start(&home.client(), &home.model);
+        eventually("some answers", async || (load.count() > 40).then_some(())).await;
+        let (restarted, took) = home.restart_timed().await;
+        home = restarted;
+        let given = load.end().await;
+        // Nothing is too young.
+        let (faults, count) = faults(&home.client(), given, Instant::now() + RECORD_LAG_LIMIT).await;
+        assert!(faults.is_empty(), "{} of {count}: {faults:#?}", faults.len());
+        assert!(took < STOP_LIMIT, "the stop took {took:?}");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn orderly_stop_ends_a_run_and_keeps_its_text() {
+    let upstream = Upstream::start().await;
+    let settings = format!(
+        "[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['big']\n",
+        upstream.url
+    );
+    let home = Setup::new().arguments(&["--no-node"]).settings(&settings).start().await;
+    let chunk = json!({"choices": [{"index": 0, "delta": {"content": "Once upon"}, "finish_reason": null}]});
+    upstream.reply(Reply::chunks(&[chunk]).then_silence());
+    let body = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "stream": true});
+    let mut stream = home.client().stream("/v1/generate", &body).await;
+    stream.next_named("delta").await;
+    let path = format!("/v1/requests/{}", stream.request_id);
+    let (home, took) = home.restart_timed().await;
+    assert!(took < STOP_LIMIT, "the stop took {took:?}");
+    let error = stream.next_named("error").await;
+    assert_eq!(error.data["error"]["code"], "node_lost", "{error:?}");
+    let record = home.client().get(&path).await.json();
+    assert_eq!(
+        (&record["status"], &record["output"]["text"]),
+        (&json!("failed"), &json!("Once upon")),
+        "{record}"
+    );
+    assert!(record["error"]["message"].as_str().unwrap().contains("was stopped"), "{record}");
+    home.stop().await;
+}
