@@ -29,7 +29,8 @@ pub(crate) fn router(state: AppState, budget: BodyBudget) -> Router {
 /// The OpenAPI document of all functions, as JSON.
 pub(crate) fn document() -> Result<String> {
     // The document needs no store.
-    let gateway = Gateway::new(Store::unconnected(), HttpClients::new()?, Options::default(), Routing::default());
+    let gateway =
+        Gateway::new(Store::unconnected(), HttpClients::new()?, Options::default(), Routing::default());
     let state = AppState { gateway };
     let (_, mut document) = routes(&state).split_for_parts();
     document.info = InfoBuilder::new()

@@ -1,29 +1,108 @@
-//! Who may call a route.
+//! Authentication of callers.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
 
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse as _, Response},
+};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Either, Ready, ready},
 };
 use hearth_domain::Scope;
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, header::AUTHORIZATION};
+use tower::{Layer, Service};
 
 use crate::{AppState, HttpError};
 
-/// A route layer that lets callers with `scope` pass. Handlers find them as an extension,
+/// A layer of routes that lets callers with a scope pass. Handlers find them as an extension,
 /// [`hearth_gateway::Caller`].
-pub async fn require(
-    State((state, scope)): State<(AppState, Scope)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match caller(&state, scope, request.headers()).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+#[derive(Debug, Clone)]
+pub struct Guard {
+    state: AppState,
+    scope: Scope,
+}
+
+impl Guard {
+    /// Lets callers with `scope` pass.
+    #[must_use]
+    pub fn new(state: &AppState, scope: Scope) -> Self {
+        Self { state: state.clone(), scope }
+    }
+}
+
+impl<S> Layer<S> for Guard {
+    type Service = GuardedService<S>;
+
+    fn layer(&self, inner: S) -> GuardedService<S> {
+        GuardedService { guard: self.clone(), inner }
+    }
+}
+
+/// A route behind a [`Guard`].
+#[derive(Debug, Clone)]
+pub struct GuardedService<S> {
+    guard: Guard,
+    inner: S,
+}
+
+impl<S> Service<Request> for GuardedService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<
+        S::Future,
+        Either<Ready<Result<Response, Infallible>>, BoxFuture<'static, Result<Response, Infallible>>>,
+    >;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        // A token that was seen lately, as most are, is looked up at once.
+        let caller = match credential(request.headers()) {
+            Ok(credential) => self.guard.state.gateway.authenticate_cached(credential),
+            Err(error) => Some(Err(error)),
+        };
+        let caller =
+            caller.map(|caller| caller.and_then(|caller| caller.require(self.guard.scope).map(|()| caller)));
+        match caller {
+            Some(Ok(caller)) => {
+                request.extensions_mut().insert(caller);
+                Either::Left(self.inner.call(request))
+            }
+            Some(Err(error)) => Either::Right(Either::Left(ready(Ok(HttpError(error).into_response())))),
+            None => {
+                let inner = self.inner.clone();
+                let (guard, inner) = (self.guard.clone(), std::mem::replace(&mut self.inner, inner));
+                Either::Right(Either::Right(guard.look_up(request, inner).boxed()))
+            }
         }
-        Err(error) => HttpError(error).into_response(),
+    }
+}
+
+impl Guard {
+    /// Answers a request whose token is looked up in the store.
+    async fn look_up<S>(self, mut request: Request, mut inner: S) -> Result<Response, Infallible>
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+    {
+        match caller(&self.state, self.scope, request.headers()).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                inner.call(request).await
+            }
+            Err(error) => Ok(HttpError(error).into_response()),
+        }
     }
 }
 
@@ -41,14 +120,15 @@ pub async fn caller(
     Ok(caller)
 }
 
-/// The credential: `Authorization: Bearer`, or `X-API-Key`.
+/// The credential: `Authorization: Bearer`, or `X-API-Key`, or `X-Goog-Api-Key`, which Google's clients send.
 fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, credential) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(credential.trim())
     });
-    bearer.or_else(|| text("x-api-key")).filter(|credential| !credential.is_empty()).ok_or_else(|| {
+    let key = || text("x-api-key").or_else(|| text("x-goog-api-key"));
+    bearer.or_else(key).filter(|credential| !credential.is_empty()).ok_or_else(|| {
         let message = "no API token was sent; send one as `Authorization: Bearer hth_...`";
         ApiError::new(ErrorCode::Unauthorized, message)
     })

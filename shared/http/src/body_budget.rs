@@ -5,11 +5,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::extract::Request;
 use hearth_wire::{ApiError, ErrorCode};
 use http::{Extensions, HeaderMap, header::CONTENT_LENGTH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -32,31 +28,33 @@ impl BodyBudget {
     pub fn new(bytes: u64) -> Self {
         Self(Arc::new(Semaphore::new(kib(bytes) as usize)))
     }
+
+    /// Gives a request with a large body a share of the budget. Its extractor fills the share; dropping it gives the
+    /// memory back.
+    pub(crate) fn share(&self, request: &mut Request, body_bytes: u64) -> Option<BodyShare> {
+        if body_bytes <= FREE_BYTES {
+            return None;
+        }
+        let share = BodyShare { budget: self.clone(), permit: Arc::default() };
+        request.extensions_mut().insert(share.clone());
+        Some(share)
+    }
 }
 
-/// What the request at hand has taken of the budget.
+/// What a request has taken of the budget.
 #[derive(Debug, Clone)]
-struct Share {
+pub(crate) struct BodyShare {
     budget: BodyBudget,
     permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
-/// Gives each request a share of the budget, which its extractor fills, and takes it back when its answer begins.
-pub async fn layer(State(budget): State<BodyBudget>, mut request: Request, next: Next) -> Response {
-    let share = Share { budget, permit: Arc::default() };
-    request.extensions_mut().insert(share.clone());
-    let response = next.run(request).await;
-    drop(share);
-    response
-}
-
-/// Waits until there is memory for the request's body. Without the layer there is no budget: on Lambda a process has
+/// Waits until there is memory for the request's body. Without a share there is no budget: on Lambda a process has
 /// one request at a time.
 ///
 /// # Errors
 /// `overloaded` if other bodies take all of it for too long.
 pub(crate) async fn admit(extensions: &Extensions, headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(share) = extensions.get::<Share>() else { return Ok(()) };
+    let Some(share) = extensions.get::<BodyShare>() else { return Ok(()) };
     let bytes = declared_bytes(headers);
     if bytes <= FREE_BYTES {
         return Ok(());
@@ -75,7 +73,7 @@ pub(crate) async fn admit(extensions: &Extensions, headers: &HeaderMap) -> Resul
 }
 
 /// What the body may take: its length, or the most that is read of one that doesn't tell.
-fn declared_bytes(headers: &HeaderMap) -> u64 {
+pub(crate) fn declared_bytes(headers: &HeaderMap) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     length.unwrap_or(MAX_BODY as u64).min(MAX_BODY as u64)
 }
@@ -86,12 +84,12 @@ fn kib(bytes: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, extract::DefaultBodyLimit, middleware, routing::post};
+    use axum::{Router, body::Body, routing::post};
     use tokio::sync::Notify;
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::JsonBody;
+    use crate::{JsonBody, RequestLayer};
 
     #[tokio::test]
     async fn large_body_waits_until_another_is_answered() {
@@ -104,8 +102,8 @@ mod tests {
             }
         };
         let budget = BodyBudget::new(MAX_BODY as u64);
-        let router = Router::new().route("/", post(handler)).layer(DefaultBodyLimit::max(MAX_BODY));
-        let router = router.layer(middleware::from_fn_with_state(budget.clone(), layer));
+        let layer = RequestLayer::default().with_budget(budget.clone());
+        let router = Router::new().route("/", post(handler)).layer(layer);
         let send = |length: usize| {
             let body = format!("{{\"a\":\"{}\"}}", "x".repeat(length));
             let request =

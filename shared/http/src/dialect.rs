@@ -1,20 +1,27 @@
 //! Routes whose dialect has errors of its own shape.
 
+use std::panic::AssertUnwindSafe;
+
 use axum::{
     extract::Request,
     middleware,
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderName};
+use futures::FutureExt as _;
+use hearth_wire::{ApiError, ErrorCode};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{HttpError, RequestId, Routes};
+use crate::{HttpError, RequestId, Routes, panic};
 
 /// The header in which Anthropic's SDKs look for the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// The header that Anthropic's clients send, and no others.
 pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// The header in which Google's clients send their key, and no others.
+const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// The shape of a route's errors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,12 +31,60 @@ pub(crate) enum ErrorShape {
     Own,
     /// Anthropic's.
     Anthropic,
+    /// Google's.
+    Gemini,
+    /// Ollama's.
+    Ollama,
 }
 
 /// Routes that answer as Anthropic's do: their errors have its shape, whoever refuses the request, and the
 /// request's id is where its SDKs look for it. Called last: it covers the guard too.
 pub fn anthropic(routes: Routes) -> Routes {
     routes.route_layer(middleware::from_fn(as_anthropic))
+}
+
+/// Routes that answer as Ollama's do: their errors have its shape, and a body is read as JSON whatever its media type
+/// says, since Ollama's documentation sends none with `curl -d`. Called last: it covers the guard too.
+pub fn ollama(routes: Routes) -> Routes {
+    routes.route_layer(middleware::from_fn(async |mut request: Request, next: Next| {
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        in_ollamas_shape(run(request, next).await)
+    }))
+}
+
+/// Routes that answer as Google's do: their errors have its shape, and a key in the URL is refused, which Google takes:
+/// URLs are logged on the way, and kept in histories. Called last: it covers the guard too.
+pub fn gemini(routes: Routes) -> Routes {
+    routes.route_layer(middleware::from_fn(async |request: Request, next: Next| {
+        let response = match has_key(request.uri().query().unwrap_or_default()) {
+            true => HttpError(key_in_url()).into_response(),
+            false => run(request, next).await,
+        };
+        in_geminis_shape(response)
+    }))
+}
+
+/// Whether a query has an API key, as Google's has.
+fn has_key(query: &str) -> bool {
+    query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("key")))
+}
+
+fn key_in_url() -> ApiError {
+    let message = "the URL has an API key (key=...), which isn't taken: URLs are logged and kept in histories. Send the \
+                   token in the header x-goog-api-key, and replace the token that was in the URL";
+    ApiError::new(ErrorCode::Unauthorized, message).at("key")
+}
+
+/// The answer, whose error has Google's shape, if it is one.
+pub(crate) fn in_geminis_shape(mut response: Response) -> Response {
+    response.extensions_mut().insert(ErrorShape::Gemini);
+    response
+}
+
+/// The answer, whose error has Ollama's shape, if it is one.
+pub(crate) fn in_ollamas_shape(mut response: Response) -> Response {
+    response.extensions_mut().insert(ErrorShape::Ollama);
+    response
 }
 
 /// Routes that several dialects have: who asks as Anthropic's clients do gets its errors too. Called last.
@@ -62,13 +117,21 @@ pub(crate) fn in_the_clients_shape(error: HttpError, headers: &HeaderMap) -> Res
     let mut response = error.into_response();
     if is_anthropic(headers) {
         response.extensions_mut().insert(ErrorShape::Anthropic);
+    } else if headers.contains_key(GOOGLE_KEY) {
+        response.extensions_mut().insert(ErrorShape::Gemini);
     }
     response
 }
 
+/// The route's answer, also where it panics: further out the shape of its errors isn't known.
+async fn run(request: Request, next: Next) -> Response {
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    response.unwrap_or_else(|panic| panic::response(&*panic))
+}
+
 async fn as_anthropic(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().copied();
-    let mut response = next.run(request).await;
+    let mut response = run(request, next).await;
     response.extensions_mut().insert(ErrorShape::Anthropic);
     if let Some(value) = id.and_then(RequestId::header) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -79,12 +142,11 @@ async fn as_anthropic(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::{Router, body::to_bytes, routing::get};
-    use hearth_wire::{ApiError, ErrorCode};
     use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::*;
-    use crate::access_log;
+    use crate::RequestLayer;
 
     async fn refuse() -> HttpError {
         HttpError(ApiError::new(ErrorCode::Unauthorized, "no API token was sent"))
@@ -105,7 +167,7 @@ mod tests {
         let theirs =
             Router::new().route("/theirs", get(refuse)).route_layer(middleware::from_fn(as_anthropic));
         let router = Router::new().route("/ours", get(refuse)).merge(theirs);
-        let router = router.layer(middleware::from_fn(access_log::layer));
+        let router = router.layer(RequestLayer::default());
         for (path, kind) in [("/theirs", Some("error")), ("/ours", None)] {
             let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
             let response = router.clone().oneshot(request).await.unwrap();

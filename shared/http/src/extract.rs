@@ -1,11 +1,14 @@
 //! Extractors whose refusals say which field is at fault.
 
+use std::error::Error;
+
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+    body::{Body, Bytes},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
+use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{HttpError, body_budget, json_size, paced_body::BodyTooSlow};
@@ -20,39 +23,59 @@ pub struct JsonBody<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
         check_media_type(request.headers())?;
         body_budget::admit(request.extensions(), request.headers()).await?;
-        let body = Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))?;
-        json_size::check(&body)?;
-        let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            let is_json = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
-            malformed(&path, error.inner(), is_json)
-        })?;
-        json.end().map_err(|error| malformed(".", &error, false))?;
-        // Of a list serde would take the items for the fields, in their order.
-        if body.trim_ascii_start().first() == Some(&b'[') {
-            return Err(HttpError(not_an_object()));
+        let body = read(request.into_body()).await?;
+        Ok(Self(parse(&body)?))
+    }
+}
+
+/// Reads a body to its end.
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let body = Limited::new(body, MAX_BODY).collect().await;
+    body.map(Collected::to_bytes).map_err(|error| unreadable(&*error))
+}
+
+/// Parses a body of JSON.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    json_size::check(body)?;
+    // Of a list serde would take the items for the fields, in their order.
+    let is_list = body.trim_ascii_start().first() == Some(&b'[');
+    match serde_json::from_slice(body) {
+        Ok(_) if is_list => Err(not_an_object()),
+        Ok(value) => Ok(value),
+        Err(error) => Err(explain::<T>(body, &error)),
+    }
+}
+
+/// What is wrong with a body. It is parsed once more: to note the path of each field costs as much as to parse it, and
+/// most bodies are right.
+fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(error) => {
+            let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
+            malformed(&error.path().to_string(), error.inner(), is_json)
         }
-        Ok(Self(value))
+        // There is something behind the value.
+        Ok(_) => malformed(".", error, false),
     }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let media_type =
         headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("application/json");
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || essence.ends_with("+json") {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json") {
         return Ok(());
     }
     let message = "the body must be JSON: send `content-type: application/json`";
     Err(ApiError::new(ErrorCode::UnsupportedMediaType, message))
 }
 
-fn unreadable(error: &BytesRejection) -> ApiError {
-    if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
+fn unreadable(error: &(dyn Error + Send + Sync + 'static)) -> ApiError {
+    if error.is::<LengthLimitError>() {
         let message = format!("the body is over the limit of {} MB", MAX_BODY >> 20);
         return ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", MAX_BODY);
     }

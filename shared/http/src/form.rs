@@ -1,6 +1,6 @@
 //! Bodies that are forms with files.
 
-use axum::extract::{FromRequest, Multipart, Request, multipart::MultipartError};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::MultipartError};
 use hearth_wire::{ApiError, ErrorCode, form::FormField};
 use http::StatusCode;
 
@@ -20,8 +20,9 @@ pub struct FormBody(pub Vec<FormField>);
 impl<S: Send + Sync> FromRequest<S> for FormBody {
     type Rejection = HttpError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, HttpError> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, HttpError> {
         body_budget::admit(request.extensions(), request.headers()).await?;
+        DefaultBodyLimit::max(MAX_BODY).apply(&mut request);
         let form = Multipart::from_request(request, state).await;
         let mut form = form.map_err(|_| {
             let message =

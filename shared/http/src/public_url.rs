@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, Uri, header::HOST, request::Parts};
-use lambda_http::request::RequestContext;
+use http::{HeaderMap, header::HOST, request::Parts};
 
 /// The gateway's address as the client at hand knows it, without a slash at its end. It is the client's own word,
 /// and only told to that client again. Empty if the client says nothing.
@@ -15,15 +14,20 @@ impl<S: Send + Sync> FromRequestParts<S> for PublicUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let stage = parts.extensions.get::<RequestContext>().and_then(|context| stage(context, &parts.uri));
-        Ok(Self(address(&parts.headers, &stage.unwrap_or_default())))
+        #[cfg(feature = "lambda")]
+        let stage = stage(parts).unwrap_or_default();
+        #[cfg(not(feature = "lambda"))]
+        let stage = String::new();
+        Ok(Self(address(&parts.headers, &stage)))
     }
 }
 
 /// What API Gateway has before the routes in its own address: `/prod`. A domain of one's own has nothing there.
-fn stage(context: &RequestContext, uri: &Uri) -> Option<String> {
-    let RequestContext::ApiGatewayV1(context) = context else { return None };
-    context.path.as_deref()?.strip_suffix(uri.path()).map(str::to_owned)
+#[cfg(feature = "lambda")]
+fn stage(parts: &Parts) -> Option<String> {
+    use lambda_http::request::RequestContext;
+    let RequestContext::ApiGatewayV1(context) = parts.extensions.get()? else { return None };
+    context.path.as_deref()?.strip_suffix(parts.uri.path()).map(str::to_owned)
 }
 
 /// The address that a request was sent to. A proxy tells the scheme and the host that it was asked for.

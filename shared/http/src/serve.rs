@@ -1,11 +1,8 @@
-//! From a function's routes to a router with the shared layers around it.
-
-use std::any::Any;
+//! From a function's routes to a router with the shared layer around each.
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
-    middleware,
+    extract::Request,
     response::{IntoResponse as _, Response},
     routing::any,
 };
@@ -14,16 +11,9 @@ use hearth_gateway::Gateway;
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderValue, header};
 use tower::ServiceExt as _;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowHeaders, Any as AnyOrigin, CorsLayer},
-};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{
-    HttpError, access_log, auth, dialect, extract::MAX_BODY, head, no_route::KnownRoutes, queue, request_id,
-    unread,
-};
+use crate::{HttpError, auth::Guard, no_route::KnownRoutes, request_layer::RequestLayer};
 
 /// What handlers have.
 #[derive(Debug, Clone)]
@@ -37,22 +27,23 @@ pub type Routes = OpenApiRouter<AppState>;
 
 /// Routes that only callers with `scope` may use. Called last: it covers the routes added before.
 pub fn guarded(routes: Routes, state: &AppState, scope: Scope) -> Routes {
-    routes.route_layer(middleware::from_fn_with_state((state.clone(), scope), auth::require))
+    routes.route_layer(Guard::new(state, scope))
 }
 
-/// The router of `routes`, with ids, logs, errors, limits and CORS around it.
+/// The router of a function's `routes`, with the shared layer around each.
 pub fn finish(routes: Routes, state: AppState) -> Router {
+    finish_with(routes, state, RequestLayer::default())
+}
+
+/// The router of `routes`, with `layer` around each.
+pub fn finish_with(routes: Routes, state: AppState, layer: RequestLayer) -> Router {
     let (router, api) = routes.split_for_parts();
     let known = KnownRoutes::new(api.paths.paths.into_keys());
     router
         .fallback(async move |request: Request| known.refuse(&request))
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(cors())
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(unread::layer))
-        .layer(middleware::from_fn(access_log::layer))
+        .layer(layer)
 }
 
 /// What a connection above the server's limit is served: `/health` by `router`, and 503 for everything else.
@@ -64,32 +55,16 @@ pub fn overloaded(router: Router) -> Router {
     };
     Router::new()
         .fallback(refuse)
-        .layer(middleware::from_fn(access_log::layer))
+        .layer(RequestLayer::default())
         // Added after the layer: `router` has one of its own.
         .route("/health", any(move |request: Request| router.oneshot(request)))
 }
 
-/// Any page may call: what protects the API is the token, which no browser sends by itself.
-fn cors() -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(AnyOrigin)
-        .allow_methods(AnyOrigin)
-        // A wildcard would leave out `Authorization`.
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(
-            [request_id::HEADER, dialect::REQUEST_ID, header::RETRY_AFTER, queue::PREFERENCE_APPLIED]
-                .into_iter()
-                .chain(head::ALL)
-                .collect::<Vec<_>>(),
-        )
-        .max_age(std::time::Duration::from_secs(3600))
-}
-
-/// The envelope says what is wrong; the status stays 405.
+/// 405, which the envelope's code can't say.
 async fn wrong_method() -> Response {
     let message = "this route doesn't take this method; GET /openapi.json lists the routes";
     let mut response = HttpError(ApiError::new(ErrorCode::NotFound, message)).into_response();
-    // The envelope says what is wrong; the status stays 405. axum adds `Allow`.
+    // axum adds `Allow`.
     *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
     response
 }
@@ -99,12 +74,4 @@ pub async fn method_not_allowed(allow: HeaderValue) -> Response {
     let mut response = wrong_method().await;
     response.headers_mut().insert(header::ALLOW, allow);
     response
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text, "a handler panicked");
-    HttpError(ApiError::new(ErrorCode::Internal, "the gateway failed; its log says why")).into_response()
 }

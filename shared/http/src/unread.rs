@@ -6,7 +6,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,7 +14,6 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::Request,
-    middleware::Next,
     response::Response,
 };
 use http::header::{CONNECTION, HeaderValue};
@@ -22,35 +21,37 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
 /// The longest rest that is read, in bytes. More isn't worth a connection.
-const LONGEST: u64 = 256 << 10;
+const DRAINED_MAX_BYTES: u64 = 256 << 10;
 /// How long an answer waits for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(crate) async fn layer(request: Request, next: Next) -> Response {
+/// Lends the request's body to the handler; nothing if it has none.
+pub(crate) fn lend(request: &mut Request) -> Option<Rest> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return None;
     }
     let rest = Rest::default();
-    let lent = |body| Body::new(Lent { body, ended: false, rest: Rest::clone(&rest) });
-    let mut response = next.run(request.map(lent)).await;
-    // The rest of a body that came too slowly isn't waited for.
-    if response.status() == http::StatusCode::REQUEST_TIMEOUT {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return response;
-    }
-    let unread = rest.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(body) = unread
-        && !tokio::time::timeout(PATIENCE, ends(body)).await.unwrap_or(false)
-    {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let body = std::mem::take(request.body_mut());
+    *request.body_mut() = Body::new(LentBody { body, ended: false, rest: rest.clone() });
+    Some(rest)
+}
+
+/// Reads what is left of a request's `body` before its response is sent, or ends the connection with it.
+pub(crate) async fn drain(body: Body, mut response: Response) -> Response {
+    if !tokio::time::timeout(DRAIN_TIMEOUT, ends(body)).await.unwrap_or(false) {
+        close(&mut response);
     }
     response
+}
+
+fn close(response: &mut Response) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Reads the body to its end; whether it came to that.
 async fn ends(mut body: Body) -> bool {
     let mut read = 0;
-    while read + body.size_hint().lower() <= LONGEST {
+    while read + body.size_hint().lower() <= DRAINED_MAX_BYTES {
         match body.frame().await {
             Some(Ok(frame)) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
             Some(Err(_)) => return false,
@@ -61,16 +62,33 @@ async fn ends(mut body: Body) -> bool {
 }
 
 /// Where a body is put back that was dropped before its end.
-type Rest = Arc<Mutex<Option<Body>>>;
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rest(Arc<Mutex<Option<Body>>>);
 
-/// A request's body, lent to whoever answers.
-struct Lent {
+impl Rest {
+    /// The body, if the handler has dropped it before its end. The rest of one that came too slowly isn't waited for:
+    /// that response ends the connection.
+    pub(crate) fn unread(self, response: &mut Response) -> Option<Body> {
+        if response.status() == http::StatusCode::REQUEST_TIMEOUT {
+            close(response);
+            return None;
+        }
+        self.slot().take()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Body>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request's body, lent to its handler.
+struct LentBody {
     body: Body,
     ended: bool,
     rest: Rest,
 }
 
-impl HttpBody for Lent {
+impl HttpBody for LentBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -92,18 +110,18 @@ impl HttpBody for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentBody {
     fn drop(&mut self) {
         if !self.ended && !self.body.is_end_stream() {
             let body = std::mem::take(&mut self.body);
-            *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+            *self.rest.slot() = Some(body);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, middleware, routing::post};
+    use axum::{Router, routing::post};
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
@@ -111,6 +129,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::RequestLayer;
 
     /// A connection to a server that reads the bodies of `/reads`; at `/refuses` it reads none, and says so.
     async fn connect(refused: &Arc<Notify>) -> TcpStream {
@@ -122,7 +141,7 @@ mod tests {
         let router = Router::new()
             .route("/reads", post(async |body: String| body))
             .route("/refuses", post(refuse))
-            .layer(middleware::from_fn(layer));
+            .layer(RequestLayer::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
