@@ -8,9 +8,12 @@ use axum::{
 };
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, PathParam, dialect, serve::method_not_allowed};
-use hearth_wire::anthropic::ModelInfo;
+use hearth_wire::{ApiError, ErrorCode, anthropic::ModelInfo};
 
 use crate::routes;
+
+/// The methods of a model's own path.
+const MODEL_METHODS: &str = "GET, HEAD, DELETE";
 
 /// `GET`: `loaded`, `{id}/status`, or `{id}`.
 pub(crate) async fn read(
@@ -43,12 +46,38 @@ pub(crate) async fn write(
     match path.rsplit_once('/') {
         Some((id, "load")) => Ok(routes::load::load(&state, &caller, id).await?.into_response()),
         Some((id, "unload")) => Ok(routes::unload::unload(&state, &caller, id).await?.into_response()),
+        _ if path.ends_with("enerateContent") => {
+            let message = "Gemini's methods are below /v1beta: POST /v1beta/models/{model}:generateContent";
+            Err(HttpError(ApiError::new(ErrorCode::NotFound, message)))
+        }
         _ => Ok(wrong_method(PathParam(path)).await),
     }
 }
 
+/// `DELETE`: `{id}`.
+pub(crate) async fn remove(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(path): PathParam<String>,
+) -> Result<Response, HttpError> {
+    if allowed(&path) == MODEL_METHODS {
+        return Ok(routes::remove::remove(&state, &caller, &path).await?.into_response());
+    }
+    Ok(wrong_method(PathParam(path)).await)
+}
+
 /// Any other method: which ones are taken is a matter of how the path ends.
 pub(crate) async fn wrong_method(PathParam(path): PathParam<String>) -> Response {
-    let acts = path.ends_with("/load") || path.ends_with("/unload");
-    method_not_allowed(HeaderValue::from_static(if acts { "POST" } else { "GET, HEAD" })).await
+    method_not_allowed(HeaderValue::from_static(allowed(&path))).await
+}
+
+/// The methods of a path.
+fn allowed(path: &str) -> &'static str {
+    if path.ends_with("/load") || path.ends_with("/unload") {
+        "POST"
+    } else if path == "loaded" || path.ends_with("/status") {
+        "GET, HEAD"
+    } else {
+        MODEL_METHODS
+    }
 }

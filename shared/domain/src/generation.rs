@@ -60,6 +60,10 @@ pub enum ClientDialect {
     OpenAiEmbeddings,
     /// OpenAI's images.
     OpenAiImages,
+    /// Gemini's `generateContent` and `embedContent`.
+    Gemini,
+    /// Ollama's chat, generate and embed.
+    Ollama,
 }
 
 /// What a request has beyond what the gateway knows: a provider of the same dialect is given it as it is.

@@ -2,7 +2,7 @@
 //! handler's error travels as an extension of an empty answer, and is written there.
 
 use axum::response::{IntoResponse, Response};
-use hearth_wire::{ApiError, ErrorCode, anthropic::MessagesError};
+use hearth_wire::{ApiError, ErrorCode, anthropic::MessagesError, gemini::GeminiError, ollama::OllamaError};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{RequestId, dialect::ErrorShape};
@@ -47,6 +47,8 @@ fn body_of(error: &ApiError, shape: ErrorShape, id: RequestId) -> Vec<u8> {
     let body = match shape {
         ErrorShape::Own => serde_json::to_vec(&error.envelope(&id)),
         ErrorShape::Anthropic => serde_json::to_vec(&MessagesError::new(error, &id)),
+        ErrorShape::Gemini => serde_json::to_vec(&GeminiError::new(error, &id)),
+        ErrorShape::Ollama => serde_json::to_vec(&OllamaError::new(error, &id)),
     };
     body.unwrap_or_default()
 }

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
-use axum::{extract::Request, response::Response};
+use axum::{
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
 use hearth_wire::{ApiError, ErrorCode};
 
-use crate::{HttpError, dialect};
+use crate::{HttpError, dialect, ollama_paths};
 
 /// How much of a path is looked at, and logged.
 const PATH_MAX_BYTES: usize = 200;
@@ -16,6 +19,8 @@ const PATH_MAX_BYTES: usize = 200;
 const TYPO_MAX_EDITS: usize = 3;
 /// A piece of a path that is longer may be a secret, and isn't logged.
 const SEGMENT_MAX_BYTES: usize = 32;
+/// What the routes of Gemini's methods begin with.
+const GEMINI_METHODS: &str = "/v1beta/models/{model}:";
 /// How secrets begin that may have been put into a path.
 const SECRETS: [&str; 3] = ["hth_", "sk-", "Bearer"];
 
@@ -30,12 +35,15 @@ impl KnownRoutes {
 
     /// The answer to a request that no route takes.
     pub(crate) fn refuse(&self, request: &Request) -> Response {
+        if let Some(error) = ollama_paths::refuse(request.uri().path()) {
+            return dialect::in_ollamas_shape(HttpError(error).into_response());
+        }
         let meant = self.meant(request.uri().path());
         let error = match &meant {
             Some(route) => {
                 let message = format!(
                     "there is no such route; did you mean {route}? The base URL of OpenAI's clients ends with /v1, \
-                     and that of Anthropic's has no /v1. GET /openapi.json lists the routes"
+                     and that of Anthropic's and Google's has no /v1. GET /openapi.json lists the routes"
                 );
                 ApiError::new(ErrorCode::NotFound, message).with("did_you_mean", route.as_str())
             }
@@ -50,6 +58,12 @@ impl KnownRoutes {
     fn meant(&self, path: &str) -> Option<String> {
         if path.len() > PATH_MAX_BYTES {
             return None;
+        }
+        let method = path.rsplit_once(':').map(|(_, method)| method);
+        let is_method =
+            |route: &&String| route.strip_prefix(GEMINI_METHODS).is_some_and(|name| Some(name) == method);
+        if let Some(route) = self.0.iter().find(is_method) {
+            return Some(route.clone());
         }
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         if segments.is_empty() {
@@ -130,6 +144,7 @@ mod tests {
             "/v1/responses",
             "/v1/responses/{id}",
             "/openapi.json",
+            "/v1beta/models/{model}:generateContent",
         ];
         KnownRoutes::new(routes.map(str::to_owned))
     }
@@ -149,6 +164,8 @@ mod tests {
             ("/v1/embedding", Some("/v1/embeddings")),
             ("/V1/Messages", Some("/v1/messages")),
             ("/", None),
+            ("/models/a:b:generateContent", Some("/v1beta/models/{model}:generateContent")),
+            ("/v1/v1beta/models/a:generateContent", Some("/v1beta/models/{model}:generateContent")),
             ("/favicon.ico", None),
             ("/wp-login.php", None),
         ];

@@ -2,7 +2,7 @@
 
 use hearth_domain::{ClientDialect, Field};
 
-use crate::{anthropic, native, openai};
+use crate::{anthropic, gemini, native, ollama, openai};
 
 /// What the client's dialect calls a field. Messages have no number: those of a task are counted otherwise than those
 /// of a request.
@@ -12,6 +12,8 @@ pub fn field_name(dialect: ClientDialect, field: Field) -> String {
         ClientDialect::Native => native::generate::param(field, 0),
         ClientDialect::OpenAiResponses => openai::responses::param(field, 0, &[], &[]),
         ClientDialect::Anthropic => anthropic::param(field, &[], &[]),
+        ClientDialect::Gemini => gemini::param(field, &[], &[]),
+        ClientDialect::Ollama => ollama::param(field),
         ClientDialect::OpenAiCompletions => openai::completions::param(field).to_owned(),
         ClientDialect::OpenAiChat | ClientDialect::OpenAiEmbeddings | ClientDialect::OpenAiImages => {
             openai::chat::param(field, false)

@@ -1,4 +1,4 @@
-//! What the dialects' renderers are, and what they give: frames of a server-sent event stream.
+//! What the dialects' renderers are, and what they give: frames of a stream.
 
 use serde::Serialize;
 
@@ -8,6 +8,23 @@ use crate::{ApiError, RunEvent};
 pub trait Render: Sized + Send + 'static {
     /// The answer in one piece.
     type Answer: Serialize;
+
+    /// How the frames of a stream are written.
+    const FRAMING: Framing = Framing::ServerSentEvents;
+
+    /// The same, where a request chooses it.
+    fn framing(&self) -> Framing {
+        Self::FRAMING
+    }
+
+    /// Notes the time of an event of an answer in one piece. Only a dialect that reports durations needs it.
+    fn observe(&mut self, _event: &RunEvent) {}
+
+    /// A frame that says nothing, for a stream that has been silent for a while. Server-sent events need none: they have
+    /// comments.
+    fn keep_alive(&self) -> Option<Frame> {
+        None
+    }
 
     /// The frames that an event gives.
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame>;
@@ -22,6 +39,19 @@ pub trait Render: Sized + Send + 'static {
     /// # Errors
     /// The run's own error; `cancelled` if it was stopped.
     fn collected(self, events: &[RunEvent]) -> Result<Self::Answer, ApiError>;
+}
+
+/// How the frames of a stream are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// As server-sent events.
+    ServerSentEvents,
+    /// As server-sent events for clients that know no comments: empty lines stand for them.
+    QuietEvents,
+    /// The data of each frame on a line of its own (<https://github.com/ndjson/ndjson-spec>).
+    JsonLines,
+    /// As the items of one JSON array.
+    JsonArray,
 }
 
 /// One frame: `event: <event>` and `id: <id>` if it has them, and `data: <data>`.
@@ -42,7 +72,8 @@ impl Frame {
         Self { id: None, event: None, data: "[DONE]".to_owned() }
     }
 
-    pub(crate) fn json(id: Option<u64>, value: &impl Serialize) -> Self {
+    /// A frame of JSON without a name.
+    pub fn json(id: Option<u64>, value: &impl Serialize) -> Self {
         // Our own types have string keys and no failing serializers.
         let data = serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
         Self { id, event: None, data }

@@ -118,12 +118,18 @@ impl<'de> Visitor<'de> for NumbersVisitor {
     }
 }
 
-pub(super) fn google(base: &str, model: &str, task: &EmbeddingTask) -> Result<Vec<Ask>, ApiError> {
+pub(super) fn google(base: &str, call: &Call, task: &EmbeddingTask) -> Result<Vec<Ask>, ApiError> {
+    let model = call.model.as_str();
     let name = gemini::full_name(model);
+    let extra = &call.generation.extra;
+    let is_same = extra.dialect == ClientDialect::Gemini;
     let request = |input: &EmbeddingInput| {
         let mut request = json!({"model": name, "content": {"parts": [{"text": text(input)?}]}});
         if let Some(dimensions) = task.dimensions {
             request["outputDimensionality"] = json!(dimensions);
+        }
+        for (name, value) in extra.fields.iter().filter(|_| is_same) {
+            request[name.as_str()] = value.clone();
         }
         Ok(request)
     };

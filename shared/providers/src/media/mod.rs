@@ -168,9 +168,7 @@ pub(crate) fn job(endpoint: &Endpoint, call: &Call) -> Result<Job, ApiError> {
             Some(Embeddings::OpenAi(length)) => {
                 (embeddings::openai(base, call, task, length), embeddings::read_openai)
             }
-            Some(Embeddings::Google) => {
-                (embeddings::google(base, call, task)?, embeddings::read_google)
-            }
+            Some(Embeddings::Google) => (embeddings::google(base, call, task)?, embeddings::read_google),
             Some(Embeddings::HuggingFace) => {
                 (huggingface::embeddings(base, call.model.as_str(), task)?, huggingface::read_vectors)
             }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Rules, draft::Draft};
 use crate::{Call, config::LOCAL, dialect::hosted};
 
-/// Fields of a request that change what is answered, by the client's dialect; a provider of another has no words for
+/// Fields of a request, with their paths, that change what is answered, by the client's dialect; a provider of another has no words for
 /// them. Other unknown fields are wishes, and are left out.
 const MEANINGFUL: &[(ClientDialect, &str)] = &[
     // Servers whose tools Anthropic calls (<https://platform.claude.com/docs/en/agents-and-tools/mcp-connector>).
@@ -22,12 +22,16 @@ const MEANINGFUL: &[(ClientDialect, &str)] = &[
     (ClientDialect::Anthropic, "container"),
     // An answer that is spoken (<https://platform.openai.com/docs/guides/audio>).
     (ClientDialect::OpenAiChat, "audio"),
+    // A prompt that Google keeps (<https://ai.google.dev/gemini-api/docs/caching>).
+    (ClientDialect::Gemini, "cachedContent"),
+    // An answer that is one of some words (<https://ai.google.dev/gemini-api/docs/structured-output>).
+    (ClientDialect::Gemini, "generationConfig.responseMimeType"),
 ];
 
 pub(super) fn apply(is_same_dialect: bool, rules: &Rules, draft: &mut Draft<'_>) -> Result<(), ApiError> {
     if !is_same_dialect {
         refuse_fields(draft.generation, draft.provider)?;
-        refuse_parts(draft.task(), draft.provider)?;
+        refuse_parts(draft.task(), draft.generation, draft.provider)?;
         hosted::refuse(&draft.generation.extra.hosted)?;
         if draft.task().messages.iter().any(|message| message.opaque_parts().next().is_some()) {
             leave_out(&mut draft.edit().messages);
@@ -43,7 +47,7 @@ pub(super) fn apply(is_same_dialect: bool, rules: &Rules, draft: &mut Draft<'_>)
 pub(crate) fn local_task(call: &Call) -> Result<Task, ApiError> {
     let Task::Text(task) = &call.generation.task else { return Ok(call.generation.task.clone()) };
     refuse_fields(&call.generation, LOCAL)?;
-    refuse_parts(task, LOCAL)?;
+    refuse_parts(task, &call.generation, LOCAL)?;
     hosted::refuse(&call.generation.extra.hosted)?;
     let mut task = task.clone();
     leave_out(&mut task.messages);
@@ -67,16 +71,25 @@ fn refuse_fields(generation: &Generation, provider: &str) -> Result<(), ApiError
         _ => true,
     };
     let mut asked = MEANINGFUL.iter().filter(|(dialect, _)| *dialect == extra.dialect);
-    match asked.find(|(_, name)| extra.fields.get(*name).is_some_and(is_said)) {
+    let field = |path: &str| {
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        let value = extra.fields.get(first)?;
+        rest.split('.').filter(|name| !name.is_empty()).try_fold(value, |value, name| value.get(name))
+    };
+    match asked.find(|(_, name)| field(name).is_some_and(is_said)) {
         Some((_, name)) => Err(not_in_its_dialect(name, provider)),
         None => Ok(()),
     }
 }
 
 /// What the user, a tool or an instruction shows is what the question is about.
-fn refuse_parts(task: &TextTask, provider: &str) -> Result<(), ApiError> {
+fn refuse_parts(task: &TextTask, generation: &Generation, provider: &str) -> Result<(), ApiError> {
     let messages = task.messages.iter().filter(|message| message.role != Role::Assistant);
     match messages.flat_map(Message::opaque_parts).next() {
+        // Gemini's parts have no type: the place of one has its name.
+        Some(part) if generation.extra.dialect == ClientDialect::Gemini => {
+            Err(not_in_its_dialect(&part.param, provider))
+        }
         Some(part) => Err(not_in_its_dialect(&format!("{}.type", part.param), provider)),
         None => Ok(()),
     }

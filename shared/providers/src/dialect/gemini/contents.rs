@@ -1,13 +1,16 @@
 //! A conversation as `contents`, in which the user and the model take turns.
 
-use hearth_domain::{Document, DocumentSource, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
+use hearth_domain::{
+    Document, DocumentSource, Image, ImageSource, Message, Part, PartPlace, Reasoning, Role, ToolCall,
+};
 use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
 use super::{
-    family,
+    family, passed_on,
     seal::{self, Place},
 };
+use crate::dialect::Passing;
 
 /// What Google takes for the seal of a call that came from elsewhere
 /// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
@@ -18,14 +21,14 @@ type Seal<'a> = (Place<'a>, &'a str);
 
 /// The turns of a conversation. What one side says in several messages is one turn: so the results of calls
 /// stand together, as Google asks for it.
-pub(super) fn contents(model: &str, messages: &[Message]) -> Result<Value, ApiError> {
+pub(super) fn contents(model: &str, messages: &[Message], passing: Passing) -> Result<Value, ApiError> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for message in messages {
         let (role, parts) = match message.role {
             Role::System => continue,
-            Role::User => ("user", shown(message)?),
-            Role::Assistant => ("model", said(model, message)?),
-            Role::Tool => ("user", result(message)?),
+            Role::User => ("user", shown(message, passing)?),
+            Role::Assistant => ("model", said(model, message, passing)?),
+            Role::Tool => ("user", result(message, passing)?),
         };
         match turns.last_mut() {
             _ if parts.is_empty() => {}
@@ -39,17 +42,22 @@ pub(super) fn contents(model: &str, messages: &[Message]) -> Result<Value, ApiEr
     Ok(turns.into_iter().map(|(role, parts)| json!({"role": role, "parts": parts})).collect())
 }
 
-/// Text, images and documents.
-fn shown(message: &Message) -> Result<Vec<Value>, ApiError> {
+/// Text, images and documents, and what only this dialect has words for.
+fn shown(message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
     let mut parts = Vec::new();
-    for part in message.parts() {
-        match part {
-            Part::Text(text) => parts.push(json!({"text": text})),
-            Part::Image(image) => parts.push(picture(image)?),
-            Part::Document(file) => parts.push(document(file)),
-            // A word of another dialect's, which no client of this one has.
-            Part::Opaque(_) => {}
+    for (part, extra) in message.parts_with_extra() {
+        let mut part = match part {
+            Part::Text(text) => json!({"text": text}),
+            Part::Image(image) => picture(image)?,
+            Part::Document(file) => document(file),
+            Part::Opaque(opaque) if passing == Passing::All => opaque.value.clone(),
+            // A word of another dialect's.
+            Part::Opaque(_) => continue,
+        };
+        if let (Passing::All, Some(extra)) = (passing, extra) {
+            passed_on::merge(extra.clone(), &mut part);
         }
+        parts.push(part);
     }
     Ok(parts)
 }
@@ -101,7 +109,7 @@ fn media_type(url: &str) -> Option<&'static str> {
 }
 
 /// What the model said: thoughts, text, calls.
-fn said(model: &str, message: &Message) -> Result<Vec<Value>, ApiError> {
+fn said(model: &str, message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
     let signatures = message.reasoning.iter().filter_map(|block| block.signature.as_deref());
     let seals: Vec<Seal<'_>> = signatures.filter_map(seal::read).collect();
     let mut parts = Vec::new();
@@ -109,12 +117,16 @@ fn said(model: &str, message: &Message) -> Result<Vec<Value>, ApiError> {
     if !seals.is_empty() {
         parts.extend(message.reasoning.iter().filter_map(thought));
     }
-    parts.extend(sealed_text(message, &seals)?);
+    parts.extend(sealed_text(message, &seals, passing)?);
     for (number, call) in message.tool_calls.iter().enumerate() {
         let seal = seals.iter().find(|(place, _)| *place == Place::Call(&call.id)).map(|(_, seal)| *seal);
         // Of calls made at once only the first has a seal.
         let missing = number == 0 && family(model).is_some_and(|family| family >= 3);
-        parts.push(called(call, seal.or(missing.then_some(NO_SEAL)))?);
+        let mut part = called(call, seal.or(missing.then_some(NO_SEAL)))?;
+        if let (Passing::All, Some(extra)) = (passing, message.extra_of(PartPlace::Call(number))) {
+            passed_on::merge(extra.clone(), &mut part);
+        }
+        parts.push(part);
     }
     Ok(parts)
 }
@@ -134,7 +146,7 @@ fn thought(block: &Reasoning) -> Option<Value> {
 
 /// The text, cut where seals begin and end. Where a client has changed it, so that a seal has no place in it
 /// any more, the seal follows in an empty part, as Google itself puts it at a stream's end.
-fn sealed_text(message: &Message, seals: &[Seal<'_>]) -> Result<Vec<Value>, ApiError> {
+fn sealed_text(message: &Message, seals: &[Seal<'_>], passing: Passing) -> Result<Vec<Value>, ApiError> {
     let mut parts = Vec::new();
     let mut rest = Vec::new();
     let mut done = 0;
@@ -154,7 +166,7 @@ fn sealed_text(message: &Message, seals: &[Seal<'_>]) -> Result<Vec<Value>, ApiE
         let after = message.content.get(done..).filter(|after| !after.is_empty());
         parts.extend(after.map(|after| json!({"text": after})));
     } else {
-        parts.extend(shown(message)?);
+        parts.extend(shown(message, passing)?);
     }
     parts.extend(rest);
     Ok(parts)
@@ -176,7 +188,7 @@ fn called(call: &ToolCall, seal: Option<&str>) -> Result<Value, ApiError> {
 }
 
 /// A result must be an object, and stands under the tool's name. Images follow it.
-fn result(message: &Message) -> Result<Vec<Value>, ApiError> {
+fn result(message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
     let name = message.name.as_ref().ok_or_else(|| {
         let text = "a tool's message must answer a call that stands before it in the conversation";
         ApiError::invalid("messages", text)
@@ -185,6 +197,13 @@ fn result(message: &Message) -> Result<Vec<Value>, ApiError> {
     let mut response = json!({"name": name, "response": {kind: message.content}});
     if let Some(id) = &message.tool_call_id {
         response["id"] = json!(id);
+    }
+    // A client of this dialect says results in its own form.
+    let own = message.extra_of(PartPlace::Message).filter(|_| passing == Passing::All);
+    if let Some(fields) = own.and_then(|fields| fields.get("functionResponse")).and_then(Value::as_object) {
+        for (name, value) in fields {
+            response[name.as_str()] = value.clone();
+        }
     }
     let images = message.images.iter().map(|placed| picture(&placed.image));
     let files = message.documents().map(|file| Ok(document(file)));

@@ -4,11 +4,22 @@ use hearth_domain::{ReasoningEffort, ResponseFormat, Role, TextTask, Tool, ToolC
 use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
-use super::{contents::contents, family};
-use crate::dialect::round;
+use super::{contents::contents, family, passed_on};
+use crate::{
+    Call,
+    dialect::{Dialect, Passing, offered, round},
+};
 
-pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
-    let mut body = json!({"contents": contents(model, &task.messages)?});
+pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+    let passing = Dialect::Gemini.passing(call.generation.extra.dialect);
+    let mut body = body_with(call.model.as_str(), task, passing)?;
+    passed_on::add(Dialect::Gemini.extra(call), &mut body);
+    Ok(body)
+}
+
+/// The body without what the client says beyond the task.
+pub(super) fn body_with(model: &str, task: &TextTask, passing: Passing) -> Result<Value, ApiError> {
+    let mut body = json!({"contents": contents(model, &task.messages, passing)?});
     let instructions = task.messages.iter().filter(|message| message.role == Role::System);
     // An empty part is refused.
     let instructions = instructions.filter(|message| !message.content.trim().is_empty());
@@ -18,7 +29,7 @@ pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, Ap
         body["systemInstruction"] = json!({"parts": instructions});
     }
     if !task.tools.is_empty() {
-        let functions: Vec<Value> = task.tools.iter().map(function).collect();
+        let functions = offered(task, passing, function);
         body["tools"] = json!([{"functionDeclarations": functions}]);
         if let Some(calling) = calling(&task.tool_choice) {
             body["toolConfig"] = json!({"functionCallingConfig": calling});

@@ -18,7 +18,7 @@ const PREFIX: &str = "gemini:";
 
 /// The part of a message that a seal belongs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub enum Place<'a> {
     /// The thoughts in the same block.
     Thought,
     /// The text between these bytes.
@@ -28,7 +28,8 @@ pub(super) enum Place<'a> {
 }
 
 /// The signature of a block with a seal that belongs on `place`.
-pub(super) fn signature(place: Place<'_>, seal: &str) -> String {
+#[must_use]
+pub fn signature(place: Place<'_>, seal: &str) -> String {
     match place {
         Place::Thought => format!("{PREFIX}thought:{seal}"),
         Place::Text(from, to) => format!("{PREFIX}text:{from}-{to}:{seal}"),
@@ -38,7 +39,8 @@ pub(super) fn signature(place: Place<'_>, seal: &str) -> String {
 
 /// The seal in a signature and where it belongs; none if it isn't Google's. A seal is in base64, so it has no
 /// colon, though an id may.
-pub(super) fn read(signature: &str) -> Option<(Place<'_>, &str)> {
+#[must_use]
+pub fn read(signature: &str) -> Option<(Place<'_>, &str)> {
     let (place, seal) = signature.strip_prefix(PREFIX)?.rsplit_once(':')?;
     let place = match place.split_once(':') {
         None if place == "thought" => Place::Thought,
@@ -53,6 +55,7 @@ pub(super) fn read(signature: &str) -> Option<(Place<'_>, &str)> {
 }
 
 /// Whether a signature is Google's.
-pub(in crate::dialect) fn is_googles(signature: &str) -> bool {
+#[must_use]
+pub fn is_googles(signature: &str) -> bool {
     signature.starts_with(PREFIX)
 }

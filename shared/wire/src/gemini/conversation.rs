@@ -1,0 +1,394 @@
+//! The conversation of a request without its dialect.
+//!
+//! What one side says in several contents is one turn: SDKs store a streamed answer as one content for each piece.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use hearth_domain::{
+    Document, DocumentSource, Image, ImageSource, Message, PartPlace, Reasoning, Role, ToolCall,
+    image::canonical_media_type, message::name_results,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    GeminiContent, GeminiFunctionCall, GeminiFunctionResponse, GeminiPart,
+    seal::{self, Place},
+    signature::{self, Signature},
+};
+use crate::{ApiError, parts::MessageParts};
+
+/// Google's own stores of files: only Google can read them.
+const OWN_FILES: &str = "generativelanguage.googleapis.com";
+
+/// A call that has no result yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OpenCall {
+    id: String,
+    name: String,
+}
+
+/// Calls that a result may answer.
+#[derive(Debug, Default)]
+struct OpenCalls {
+    /// Those of the model's latest turn, in order.
+    latest: Vec<OpenCall>,
+    /// Those before it.
+    earlier: Vec<OpenCall>,
+}
+
+/// The messages of a conversation. With each comes the place of the call that it answers, for errors.
+///
+/// # Errors
+/// `invalid_request`, naming the part or the field.
+pub(super) fn conversation(
+    system: Option<GeminiContent>,
+    contents: Vec<GeminiContent>,
+) -> Result<Vec<(Message, String)>, ApiError> {
+    if contents.is_empty() {
+        return Err(ApiError::invalid("contents", "contents must not be empty"));
+    }
+    let mut messages = Vec::with_capacity(contents.len() + 1);
+    if let Some(system) = system {
+        let message = instructions(system)?;
+        messages.extend((!message.content.is_empty()).then(|| (message, "systemInstruction".to_owned())));
+    }
+    let mut open = OpenCalls::default();
+    for (is_model, parts) in turns(contents)? {
+        let at = parts.first().map_or_else(|| "contents".to_owned(), |(at, _)| at.clone());
+        if is_model {
+            let message = model(parts)?;
+            open.begin(&message);
+            messages.push((message, at));
+        } else {
+            user(parts, &mut open, &mut messages)?;
+        }
+    }
+    let (mut named, places): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    name_results(&mut named);
+    Ok(named.into_iter().zip(places).collect())
+}
+
+/// The turns, each with whether it is the model's, and with the place of each part.
+fn turns(contents: Vec<GeminiContent>) -> Result<Vec<(bool, Vec<(String, GeminiPart)>)>, ApiError> {
+    let mut turns: Vec<(bool, Vec<(String, GeminiPart)>)> = Vec::new();
+    for (number, content) in contents.into_iter().enumerate() {
+        let is_model = match content.role.as_deref() {
+            Some("model") => true,
+            // Google's own SDKs sent `function` once.
+            None | Some("" | "user" | "function") => false,
+            Some(_) => {
+                let param = format!("contents[{number}].role");
+                return Err(ApiError::invalid(&param, format!("{param} must be user or model")));
+            }
+        };
+        let parts = content.parts.into_iter().enumerate();
+        let parts = parts.map(|(index, part)| (format!("contents[{number}].parts[{index}]"), part));
+        match turns.last_mut() {
+            Some((last, turn)) if *last == is_model => turn.extend(parts),
+            _ => turns.push((is_model, parts.collect())),
+        }
+    }
+    Ok(turns)
+}
+
+/// The instructions: texts alone.
+fn instructions(system: GeminiContent) -> Result<Message, ApiError> {
+    let mut shown = MessageParts::default();
+    for (index, part) in system.parts.into_iter().enumerate() {
+        part.show(&mut shown, &format!("systemInstruction.parts[{index}]"), "\n\n")?;
+    }
+    let message = shown.into_message(Role::System);
+    if !message.is_text_only() {
+        return Err(ApiError::invalid("systemInstruction", "systemInstruction must be text"));
+    }
+    Ok(message)
+}
+
+/// The results of calls, and then what the user says.
+fn user(
+    parts: Vec<(String, GeminiPart)>,
+    open: &mut OpenCalls,
+    messages: &mut Vec<(Message, String)>,
+) -> Result<(), ApiError> {
+    let (mut shown, mut says) = (MessageParts::default(), parts.is_empty());
+    for (at, mut part) in parts {
+        match part.function_response.take() {
+            Some(response) => {
+                let place = format!("{at}.functionResponse");
+                let id = open.answered(&response).ok_or_else(|| {
+                    let text = "answers no call of an earlier model turn; send that turn, with its functionCall, before it";
+                    ApiError::invalid(&place, format!("{place} {text}"))
+                })?;
+                messages.push((result(response, id, &place)?, format!("{place}.id")));
+            }
+            None => {
+                part.show(&mut shown, &at, "\n")?;
+                says = true;
+            }
+        }
+    }
+    if says {
+        open.close();
+        messages.push((shown.into_message(Role::User), "contents".to_owned()));
+    }
+    Ok(())
+}
+
+/// A result of a call.
+fn result(mut response: GeminiFunctionResponse, id: String, at: &str) -> Result<Message, ApiError> {
+    let given = response.response.take().unwrap_or_default();
+    let (text, failed, is_plain) = result_text(&given);
+    let mut shown = MessageParts::default();
+    shown.add_text(&text, "", Map::new());
+    for (index, part) in std::mem::take(&mut response.parts).into_iter().enumerate() {
+        part.show(&mut shown, &format!("{at}.parts[{index}]"), "\n")?;
+    }
+    let mut further = response.extra;
+    if !is_plain {
+        further.insert("response".to_owned(), Value::Object(given));
+    }
+    if !further.is_empty() {
+        let further = Map::from_iter([("functionResponse".to_owned(), Value::Object(further))]);
+        shown.add_extra(PartPlace::Message, further);
+    }
+    Ok(Message { tool_call_id: Some(id), failed, ..shown.into_message(Role::Tool) })
+}
+
+/// The text of a result, whether the function failed, and whether that is all that it says. Google has no fixed form for
+/// results; `output` and `error` are those of its own documentation, `result` is what its SDKs write.
+fn result_text(response: &Map<String, Value>) -> (String, bool, bool) {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut fields = response.iter();
+    match (fields.next(), fields.next()) {
+        (Some((name, value)), None) if name == "result" || name == "output" => {
+            (text(value), false, name == "result" && value.is_string())
+        }
+        (Some((name, value)), None) if name == "error" => (text(value), true, value.is_string()),
+        (None, _) => (String::new(), false, false),
+        _ => (Value::Object(response.clone()).to_string(), false, false),
+    }
+}
+
+/// What the model said: thoughts, text, calls.
+fn model(parts: Vec<(String, GeminiPart)>) -> Result<Message, ApiError> {
+    let mut turn = ModelTurn::default();
+    for (at, part) in parts {
+        turn.add(part, &at)?;
+    }
+    Ok(turn.into_message())
+}
+
+/// A turn of the model, as far as it has been read.
+#[derive(Debug, Default)]
+struct ModelTurn {
+    shown: MessageParts,
+    /// How many bytes of text there are.
+    text_bytes: usize,
+    reasoning: Vec<Reasoning>,
+    /// Thoughts of another maker, from signatures.
+    packed: Vec<Reasoning>,
+    calls: Vec<ToolCall>,
+}
+
+impl ModelTurn {
+    fn add(&mut self, mut part: GeminiPart, at: &str) -> Result<(), ApiError> {
+        if let Some(call) = part.function_call.take() {
+            let call = self.call(call, at);
+            self.seal(part.thought_signature.take(), Place::Call(&call.id));
+            let extra = std::mem::take(&mut part.extra);
+            self.shown.add_extra(PartPlace::Call(self.calls.len()), extra);
+            self.calls.push(call);
+        } else if part.is_thought() {
+            self.think(part.text.unwrap_or_default(), part.thought_signature);
+        } else if part.is_text()
+            && let Some(text) = part.text.take()
+        {
+            let (from, to) = (self.text_bytes, self.text_bytes + text.len());
+            self.text_bytes = to;
+            self.shown.add_text(&text, "", std::mem::take(&mut part.extra));
+            self.seal(part.thought_signature.take(), Place::Text(from, to));
+        } else {
+            part.show(&mut self.shown, at, "")?;
+        }
+        Ok(())
+    }
+
+    fn call(&self, call: GeminiFunctionCall, at: &str) -> ToolCall {
+        // One that the client doesn't name gets the same id in each request, so that an equal prompt is equal.
+        let numbers = at.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
+        let made_up = || format!("call_{}", numbers.collect::<Vec<_>>().join("_"));
+        let id = call.id.filter(|id| !id.is_empty() && self.calls.iter().all(|other| other.id != *id));
+        let arguments = Value::Object(call.args.unwrap_or_default()).to_string();
+        ToolCall { id: id.unwrap_or_else(made_up), name: call.name, arguments }
+    }
+
+    /// Takes a thought. One that was streamed comes in pieces, the last of which may have the seal.
+    fn think(&mut self, text: String, signature: Option<String>) {
+        let last =
+            self.reasoning.last_mut().filter(|last| last.signature.is_none() && last.encrypted.is_none());
+        match last {
+            Some(last) => last.text.push_str(&text),
+            None => self.reasoning.push(Reasoning { text, ..Reasoning::default() }),
+        }
+        match signature.filter(|signature| !signature.is_empty()).map(signature::read) {
+            Some(Signature::Google(seal)) => {
+                if let Some(last) = self.reasoning.last_mut() {
+                    last.signature = Some(seal::signature(Place::Thought, &seal));
+                }
+            }
+            Some(Signature::Packed(blocks)) => self.packed.extend(blocks),
+            None => {}
+        }
+    }
+
+    fn seal(&mut self, signature: Option<String>, place: Place<'_>) {
+        match signature.filter(|signature| !signature.is_empty()).map(signature::read) {
+            Some(Signature::Google(seal)) => {
+                let signature = Some(seal::signature(place, &seal));
+                self.reasoning.push(Reasoning { signature, ..Reasoning::default() });
+            }
+            Some(Signature::Packed(blocks)) => self.packed.extend(blocks),
+            None => {}
+        }
+    }
+
+    fn into_message(self) -> Message {
+        // Packed thoughts are whole; those that were shown beside them are the same again.
+        let reasoning = if self.packed.is_empty() { self.reasoning } else { self.packed };
+        Message { reasoning, tool_calls: self.calls, ..self.shown.into_message(Role::Assistant) }
+    }
+}
+
+impl OpenCalls {
+    /// Takes the calls of a turn of the model's.
+    fn begin(&mut self, message: &Message) {
+        let calls = message.tool_calls.iter();
+        self.latest.extend(calls.map(|call| OpenCall { id: call.id.clone(), name: call.name.clone() }));
+    }
+
+    /// The user has spoken: later results are rather those of later calls.
+    fn close(&mut self) {
+        self.earlier.append(&mut self.latest);
+    }
+
+    /// The id of the call that a result answers, by its id, or else by its name.
+    fn answered(&mut self, response: &GeminiFunctionResponse) -> Option<String> {
+        let of_id = |call: &OpenCall| response.id.as_ref().is_some_and(|id| *id == call.id);
+        let of_name = |call: &OpenCall| call.name == response.name;
+        for is_meant in [&of_id as &dyn Fn(&OpenCall) -> bool, &of_name] {
+            for calls in [&mut self.latest, &mut self.earlier] {
+                if let Some(index) = calls.iter().position(is_meant) {
+                    return Some(calls.remove(index).id);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl GeminiPart {
+    /// Whether it is a text and nothing else.
+    fn is_text(&self) -> bool {
+        self.inline_data.is_none() && self.file_data.is_none() && self.function_response.is_none()
+    }
+
+    /// Adds the part to a message as what it shows. `at` is where it stood.
+    ///
+    /// # Errors
+    /// `invalid_request` for a part that can't stand here.
+    fn show(mut self, message: &mut MessageParts, at: &str, between: &str) -> Result<(), ApiError> {
+        for (stands, name) in [
+            (self.function_call.is_some(), "functionCall"),
+            (self.function_response.is_some(), "functionResponse"),
+        ] {
+            if stands {
+                let param = format!("{at}.{name}");
+                return Err(ApiError::invalid(&param, format!("{param} can't stand here")));
+            }
+        }
+        if let (true, Some(text)) = (self.is_text(), &self.text) {
+            message.add_text(text, between, self.extra);
+            return Ok(());
+        }
+        if let Some(blob) = self.inline_data.take_if(|blob| is_known(&blob.mime_type)) {
+            add_under(&mut self.extra, "inlineData", blob.extra);
+            return show_file(message, &blob.mime_type, blob.data, self.extra, at);
+        }
+        let is_open = |file: &mut super::GeminiFile| {
+            file.file_uri.starts_with("http")
+                && !file.file_uri.contains(OWN_FILES)
+                && file.mime_type.as_deref().is_some_and(is_linkable)
+        };
+        if let Some(file) = self.file_data.take_if(is_open) {
+            let media_type = canonical_media_type(file.mime_type.as_deref().unwrap_or_default());
+            let mut further = file.extra;
+            further.insert("mimeType".to_owned(), json!(media_type));
+            add_under(&mut self.extra, "fileData", further);
+            match media_type.as_str() {
+                "application/pdf" => {
+                    let source = DocumentSource::at(file.file_uri);
+                    message.add_document(Document { source, name: None }, self.extra);
+                }
+                _ => message.add_image(Image::at(file.file_uri), self.extra),
+            }
+            return Ok(());
+        }
+        let name = self.first_field();
+        message.add_opaque(format!("{at}{name}"), json!(self));
+        Ok(())
+    }
+
+    /// The name of what it holds, for errors.
+    fn first_field(&self) -> String {
+        let name = match (&self.inline_data, &self.file_data) {
+            (Some(_), _) => Some("inlineData"),
+            (None, Some(_)) => Some("fileData"),
+            _ => self.extra.keys().next().map(String::as_str),
+        };
+        name.map(|name| format!(".{}", name.chars().take(60).collect::<String>())).unwrap_or_default()
+    }
+}
+
+fn add_under(fields: &mut Map<String, Value>, name: &str, further: Map<String, Value>) {
+    if !further.is_empty() {
+        fields.insert(name.to_owned(), Value::Object(further));
+    }
+}
+
+/// Whether a file of this media type is an image or a document. Sounds and films are for a provider of this dialect.
+fn is_known(media_type: &str) -> bool {
+    let media_type = canonical_media_type(media_type);
+    media_type.starts_with("image/") || media_type.starts_with("text/") || media_type == "application/pdf"
+}
+
+/// Whether other providers read a file of this media type from an address.
+fn is_linkable(media_type: &str) -> bool {
+    let media_type = canonical_media_type(media_type);
+    media_type.starts_with("image/") || media_type == "application/pdf"
+}
+
+fn show_file(
+    message: &mut MessageParts,
+    media_type: &str,
+    data: String,
+    further: Map<String, Value>,
+    at: &str,
+) -> Result<(), ApiError> {
+    let media_type = canonical_media_type(media_type);
+    // Bytes in JSON may be in either alphabet (<https://protobuf.dev/programming-guides/json>); others read the standard one.
+    let data = if data.contains(['-', '_']) { data.replace('-', "+").replace('_', "/") } else { data };
+    if media_type.starts_with("image/") {
+        let source = ImageSource::Data { media_type, data };
+        message.add_image(Image { source, detail: None }, further);
+        return Ok(());
+    }
+    let source = if media_type.starts_with("text/") {
+        let text = BASE64.decode(&data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let param = format!("{at}.inlineData.data");
+        let message = format!("{param} must be a text in UTF-8, in base64");
+        DocumentSource::Text(text.ok_or_else(|| ApiError::invalid(param, message))?)
+    } else {
+        DocumentSource::Data { media_type, data }
+    };
+    message.add_document(Document { source, name: None }, further);
+    Ok(())
+}
