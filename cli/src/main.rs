@@ -8,6 +8,7 @@ pub mod client;
 mod examined;
 mod home;
 mod node;
+mod service;
 mod settings;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -24,9 +25,24 @@ use settings::Settings;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// More threads in the background would have nothing to do.
+const WORKERS_MAX_COUNT: usize = 4;
+
 /// An AI gateway at home: local models and one API for all of them.
 #[derive(Debug, Parser)]
-#[command(name = "hearth", version, propagate_version = true)]
+#[command(
+    name = "hearth",
+    version,
+    propagate_version = true,
+    after_help = "\
+Start with:
+  hearth up                                     # in one terminal
+  hearth chat                                   # in another
+  hearth models pull Qwen/Qwen3-0.6B-GGUF       # a model to work with
+  hearth doctor                                 # if something doesn't work
+
+Each command says more with --help."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,7 +58,7 @@ enum Command {
     Chat(client::chat::Chat),
     /// Generate text from one prompt
     Generate(client::generate::Generate),
-    /// List, load, unload and pull models
+    /// List, pull, load and remove models
     Models(client::models::Models),
     /// Show what the models take on the disk, and remove what isn't used
     Storage(client::storage::Storage),
@@ -52,9 +68,16 @@ enum Command {
     Token(client::token::Token),
     /// Set, list and remove the keys of providers
     Key(client::key::Key),
+    /// Run Hearth as a service of systemd
+    Service(service::Service),
     /// Print the effective settings, without secrets
     Config(settings::Source),
     /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  hearth completions bash > ~/.local/share/bash-completion/completions/hearth
+  hearth completions zsh > ~/.zfunc/_hearth      # with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc
+  hearth completions fish > ~/.config/fish/completions/hearth.fish")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -128,12 +151,17 @@ fn run(command: Command) -> Result<ExitCode> {
     let runtime = match &command {
         // A worker's own threads compute; its I/O needs no more than one.
         Command::Engine { .. } => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
+        _ => tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?,
     };
     runtime.block_on(dispatch(command, confined))?;
     // What still runs in the background has nothing left to do.
     runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Threads for all but the connections, which have [their own](home::serve): records, polling, and large requests.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into).min(WORKERS_MAX_COUNT)
 }
 
 async fn dispatch(command: Command, confined: Result<(), String>) -> Result<()> {
@@ -149,27 +177,28 @@ async fn dispatch(command: Command, confined: Result<(), String>) -> Result<()> 
             generate.run().await
         }
         Command::Models(mut models) => {
-            models.connection = with_settings(models.connection)?;
             let source = settings::Source { data: models.data.clone(), ..settings::Source::default() };
             let settings = Settings::read(&source)?;
+            models.connection = with_access(models.connection, &settings);
             let pull = client::models::PullSettings {
                 models_dir: settings.models_folder(),
                 hub: settings.hub.url.clone(),
                 hub_token: settings.hub.token.clone(),
             };
-            models.run(&pull).await
+            let local = examined::local_models(&settings, models.data.is_some());
+            models.run(&pull, &local).await
         }
         Command::Storage(storage) => {
             let source = settings::Source { data: storage.data.clone(), ..settings::Source::default() };
             let settings = Settings::read(&source)?;
             let folder = examined::model_folder(&settings);
-            let connection = storage.connection.or(settings.url, settings.token);
+            let connection = with_access(storage.connection, &settings);
             client::storage::Storage { connection, ..storage }.run(&folder).await
         }
         Command::Doctor(doctor) => {
             let settings = Settings::read(&doctor.source)?;
             let subject = examined::subject(&settings, doctor.connection.url.is_some())?;
-            let connection = doctor.connection.or(settings.url, settings.token);
+            let connection = with_access(doctor.connection, &settings);
             client::doctor::Doctor { connection, ..doctor }.run(&subject).await
         }
         Command::Key(mut key) => {
@@ -184,18 +213,14 @@ async fn dispatch(command: Command, confined: Result<(), String>) -> Result<()> 
                 client::token::Token { connection, ..token }.run().await
             }
         },
-        Command::Config(source) => {
-            print!("{}", Settings::read(&source)?.shown()?);
-            Ok(())
-        }
+        Command::Service(service) => service::run(&service),
+        Command::Config(source) => Ok(client::terminal::print(&Settings::read(&source)?.shown()?)?),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "hearth", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hearth", &mut script);
+            Ok(client::terminal::print(&String::from_utf8_lossy(&script))?)
         }
-        Command::Openapi => {
-            println!("{}", api::document()?);
-            Ok(())
-        }
+        Command::Openapi => Ok(client::terminal::print(&format!("{}\n", api::document()?))?),
         Command::Engine { command } => engine(command, confined).await,
     }
 }
@@ -226,14 +251,18 @@ async fn engine(command: EngineCommand, confined: Result<(), String>) -> Result<
 
 /// Where the gateway is and who asks: from the settings, where the command line doesn't say.
 fn with_settings(connection: client::Connection) -> Result<client::Connection> {
-    let settings = Settings::read(&settings::Source::default())?;
-    let connection = connection.or(settings.url, settings.token);
-    Ok(match CommandsAccess::read(&settings.data) {
+    Ok(with_access(connection, &Settings::read(&settings::Source::default())?))
+}
+
+/// The same with settings that were read. The gateway of this data folder takes the token that it has left there.
+fn with_access(connection: client::Connection, settings: &Settings) -> client::Connection {
+    let connection = connection.or(settings.url.clone(), settings.token.clone());
+    match CommandsAccess::read(&settings.data) {
         Some(access) if connection.token.is_none() && connection.is_at(&access.url) => {
             connection.or(Some(access.url.clone()), Some(access.token()))
         }
         _ => connection,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(crate) fn config(settings: &Settings, default: model::DefaultModel) -> Resul
     if let Some(id) = &settings.embedding_model {
         config.default_models.insert(Modality::Embedding, id.clone());
     }
+    config.embedded_model = Some(model::TINY_ID.to_owned());
     config.extra_models = default.extra;
     config.backends.cache = settings.data.join("backends.json");
     config.storage = settings.storage.policy();
@@ -86,7 +87,7 @@ pub(crate) async fn run(command: NodeCommand) -> Result<()> {
     let url = format!("http://{}", listener.local_addr()?);
     let (node, ended) = Node::start(config(&settings, default)?);
     let router = hearth_node::server::router(node.clone(), verifier);
-    let server = serve::start(listener, router, &settings.server);
+    let server = serve::start(listener, router, &settings.server)?;
     model::wait_until_loaded(&node, |_| ()).await;
     if command.json {
         println!("{}", serde_json::json!({"url": url, "node": command.id}));
@@ -95,7 +96,7 @@ pub(crate) async fn run(command: NodeCommand) -> Result<()> {
     }
     shutdown::requested().await;
     node.shut_down();
-    server.stop().await;
+    let _threads = server.stop().await;
     let _ = ended.await;
     Ok(())
 }

@@ -18,7 +18,11 @@ use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, sync::watch, time::sleep};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tower::ServiceExt as _;
 
 use super::{
@@ -64,18 +68,26 @@ impl Connection {
         let mut timer = pin!(sleep(limits.head));
         let mut ending = false;
         loop {
-            // Only polling `http` changes the phase, so the deadline is right after each poll.
+            // Only polling `http` changes the phase, so the deadline is right after each poll. It is later after each
+            // request: the timer is moved when it has run out, and not before, since that takes a lock.
             let ended_or_overdue = poll_fn(|context| {
                 if http.as_mut().poll(context).is_ready() {
                     return Poll::Ready(());
                 }
                 let Some(deadline) = state.deadline(&limits) else { return Poll::Pending };
-                if timer.deadline() != deadline {
+                if deadline < timer.deadline() {
                     timer.as_mut().reset(deadline);
                 }
-                timer.as_mut().poll(context)
+                while timer.as_mut().poll(context).is_ready() {
+                    if deadline <= Instant::now() {
+                        return Poll::Ready(());
+                    }
+                    timer.as_mut().reset(deadline);
+                }
+                Poll::Pending
             });
             tokio::select! {
+                biased;
                 () = ended_or_overdue => return,
                 () = state.close_requested(), if !ending => {}
                 _ = stopped.wait_for(|stopped| *stopped), if !ending => {}

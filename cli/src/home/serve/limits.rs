@@ -17,6 +17,8 @@ const CONNECTIONS_MIN_COUNT: usize = 8;
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServerSettings {
+    /// Threads that serve connections; absent: as many as the machine has processors.
+    pub(crate) threads: Option<usize>,
     /// Connections at once.
     pub(crate) max_connections: usize,
     /// Seconds from a request's first byte, or from the beginning of a connection, to the end of the request's head.
@@ -36,6 +38,7 @@ pub(crate) struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
+            threads: None,
             max_connections: 2048,
             head_seconds: 15,
             // Longer than the 60 s after which AWS' and nginx' proxies let go of an idle connection themselves.
@@ -79,6 +82,7 @@ impl ServerSettings {
     /// Checks that each number is one that a server can work with.
     pub(crate) fn check(&self) -> Result<()> {
         let bounds = [
+            ("threads", self.threads.unwrap_or(1) as u64, 1, 1024),
             ("max_connections", self.max_connections as u64, 1, 1_000_000),
             ("head_seconds", self.head_seconds, 1, 3600),
             ("idle_seconds", self.idle_seconds, 1, 86_400),
@@ -103,6 +107,7 @@ impl ServerSettings {
     /// The settings as JSON.
     pub(crate) fn shown(&self) -> Value {
         json!({
+            "threads": self.threads,
             "max_connections": self.max_connections,
             "head_seconds": self.head_seconds,
             "idle_seconds": self.idle_seconds,

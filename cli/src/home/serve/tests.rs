@@ -38,7 +38,7 @@ async fn serve(settings: ServerSettings) -> (std::net::SocketAddr, Server) {
         .route("/endless", get(endless));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (address, start(listener, router, &settings))
+    (address, start(listener, router, &settings).unwrap())
 }
 
 fn short() -> ServerSettings {
@@ -89,7 +89,7 @@ async fn silent_connection_and_head_in_part_are_closed() {
         let _ = timeout(Duration::from_millis(100), stream.readable()).await;
     }
     assert!(began.elapsed() < TEST_TIMEOUT);
-    server.stop().await;
+    let _threads = server.stop().await;
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn idle_connection_is_closed_and_one_with_requests_is_not() {
         receive_health(&mut stream).await;
         let _ = timeout(Duration::from_millis(200), stream.readable()).await;
     }
-    server.stop().await;
+    let _threads = server.stop().await;
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn slow_body_is_refused_and_its_connection_closed() {
         connect(address, "POST /echo HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n\r\nx").await;
     let answer = until_closed(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    server.stop().await;
+    let _threads = server.stop().await;
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn stream_outlives_the_idle_limit() {
         connect(address, "GET /stream HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await;
     let answer = until_closed(&mut stream).await;
     assert_eq!(answer.matches("piece").count(), 8, "{answer}");
-    server.stop().await;
+    let _threads = server.stop().await;
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn client_that_reads_nothing_loses_its_connection() {
         assert!(answer.starts_with("HTTP/1.1 503") && began.elapsed() < TEST_TIMEOUT, "{answer}");
     }
     drop(stuck);
-    server.stop().await;
+    let _threads = server.stop().await;
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn new_connection_takes_the_place_of_an_idle_one() {
         others.push(stream);
     }
     assert_eq!(until_closed(&mut oldest).await, "");
-    server.stop().await;
+    let _threads = server.stop().await;
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn full_server_answers_503_and_health() {
     let answer = receive_health(&mut connect(address, HEALTH).await).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     drop(busy);
-    server.stop().await;
+    let _threads = server.stop().await;
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn stop_answers_the_open_request_and_closes_idle_connections() {
     let mut head = [0; 12];
     streaming.read_exact(&mut head).await.unwrap();
     let began = Instant::now();
-    let (answer, left, ()) =
+    let (answer, left, _threads) =
         tokio::join!(until_closed(&mut streaming), until_closed(&mut idle), server.stop());
     assert_eq!((answer.matches("piece").count(), left.as_str()), (8, ""), "{answer}");
     assert!(began.elapsed() < super::DRAIN_TIMEOUT);
@@ -201,5 +201,5 @@ async fn http_2_is_refused() {
     let mut stream = connect(address, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     let answer = until_closed(&mut stream).await;
     assert!(!answer.contains(" 200 "), "{answer}");
-    server.stop().await;
+    let _threads = server.stop().await;
 }
