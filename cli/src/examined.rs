@@ -4,7 +4,7 @@ use anyhow::Result;
 use hearth_node::{NodeConfig, catalog};
 
 use crate::{
-    client::{doctor::Subject, storage::ModelFolder},
+    client::{doctor::Subject, models::LocalModels, storage::ModelFolder},
     home::model::{TINY, TINY_ID},
     node::own_executable,
     settings::Settings,
@@ -23,6 +23,16 @@ pub(crate) fn model_folder(settings: &Settings) -> ModelFolder {
         default_model,
         embedded_model: TINY_ID.to_owned(),
         policy: settings.storage.policy(),
+    }
+}
+
+/// The models of this machine, for `hearth models`. `is_named`: a flag names the data folder.
+pub(crate) fn local_models(settings: &Settings, is_named: bool) -> LocalModels {
+    LocalModels {
+        folder: model_folder(settings),
+        context_length: settings.node.context_length,
+        slots: u32::try_from(settings.node.slots).unwrap_or(u32::MAX),
+        is_named,
     }
 }
 

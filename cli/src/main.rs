@@ -258,7 +258,7 @@ fn with_settings(connection: client::Connection) -> Result<client::Connection> {
 fn with_access(connection: client::Connection, settings: &Settings) -> client::Connection {
     let connection = connection.or(settings.url.clone(), settings.token.clone());
     match CommandsAccess::read(&settings.data) {
-        Some(access) if connection.token.is_none() && connection.is_at(&access.url) => {
+        Some(access) if connection.is_at(&access.url) => {
             connection.or(Some(access.url.clone()), Some(access.token()))
         }
         _ => connection,

@@ -478,7 +478,10 @@ mod tests {
             ("[cache]\nttl = 5", "ttl"),
             ("=", "hearth.toml"),
             ("\nprot = 1", "hearth.toml, line 2: there is no setting `prot` here; did you mean `port`?"),
-            ("[node]\ncontxt = 1", "line 2: there is no setting `contxt` here; did you mean `context_length`?"),
+            (
+                "[node]\ncontxt = 1",
+                "line 2: there is no setting `contxt` here; did you mean `context_length`?",
+            ),
             ("[node]\n\nslots = 0", "hearth.toml, line 3: node.slots must be"),
             ("port = 'x'", "hearth.toml, line 1: "),
             ("[providers.openai]\nmax_tokens = 0", "hearth.toml, line 2: providers.openai.max_tokens"),

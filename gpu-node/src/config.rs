@@ -37,6 +37,8 @@ pub struct NodeConfig {
     pub extra_models: Vec<PathBuf>,
     /// The model of each modality that serves requests that name none; it is loaded at start and stays.
     pub default_models: HashMap<Modality, String>,
+    /// The model that comes with the program, which writes it into the folder at each start.
+    pub embedded_model: Option<String>,
     /// What bounds the model folder.
     pub storage: Policy,
     /// The binary whose `engine` command is a worker.
@@ -88,6 +90,7 @@ impl NodeConfig {
             backends,
             extra_models: Vec::new(),
             default_models: HashMap::new(),
+            embedded_model: None,
             storage: Policy::default(),
             executable,
             limits: Limits {

@@ -17,8 +17,10 @@ impl std::fmt::Display for GatewayError {
             write!(f, ", request id {request_id}")?;
         }
         f.write_str(")")?;
-        if code == "unauthorized" {
-            f.write_str(UNAUTHORIZED_HINT)?;
+        match code.as_str() {
+            "unauthorized" => f.write_str(UNAUTHORIZED_HINT)?,
+            "model_not_found" => f.write_str("\nhint: `hearth models list` shows the models that are there")?,
+            _ => {}
         }
         Ok(())
     }
@@ -26,8 +28,8 @@ impl std::fmt::Display for GatewayError {
 
 impl Error for GatewayError {}
 
-const UNAUTHORIZED_HINT: &str = "\nhint: give a token in HEARTH_TOKEN or with --token; \
-    on the gateway's own machine `hearth token create NAME` makes one";
+const UNAUTHORIZED_HINT: &str = "\nhint: give a token in HEARTH_TOKEN or with --token; on the gateway's own machine none \
+    is needed (`unset HEARTH_TOKEN`), and `hearth token create NAME` makes one for other programs";
 
 impl GatewayError {
     /// The error that an answer's body tells, or what can be said of a body that isn't ours: a proxy's
@@ -105,11 +107,8 @@ mod tests {
 
     #[test]
     fn an_error_tells_its_message_code_and_request() {
-        let body = ApiError::new(ErrorCode::ModelNotFound, "no model is called x").envelope("req_1").error;
-        assert_eq!(
-            GatewayError(body).to_string(),
-            "no model is called x (model_not_found, request id req_1)"
-        );
+        let body = ApiError::new(ErrorCode::Conflict, "x is in use").envelope("req_1").error;
+        assert_eq!(GatewayError(body).to_string(), "x is in use (conflict, request id req_1)");
     }
 
     #[test]

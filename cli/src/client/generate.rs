@@ -21,6 +21,12 @@ use super::{
 
 /// Generate text from a prompt
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth generate 'Write a haiku about the sea.'
+  hearth generate --model openai:gpt-5-mini --max-tokens 200 'Explain DNS.'
+  cat report.txt | hearth generate --system 'Summarise this in three sentences.'
+  hearth generate --json 'Hello!' | jq .usage")]
 pub struct Generate {
     /// The prompt; its words are joined by spaces. `-`, or none at all, reads standard input
     #[arg(value_name = "PROMPT")]
@@ -53,6 +59,7 @@ enum Event {
     Loading {
         progress: f32,
     },
+    Reasoning {},
     Delta {
         text: String,
     },
@@ -150,6 +157,7 @@ async fn answer(events: &mut Events, spinner: &ProgressBar, print: bool) -> anyh
             Event::Loading { progress } => {
                 spinner.set_message(format!("loading the model, {:.0} %", progress * 100.0));
             }
+            Event::Reasoning {} => spinner.set_message("thinking"),
             Event::Delta { text } if print => {
                 spinner.finish_and_clear();
                 terminal::print(&terminal::shown(&text, to_terminal))?;

@@ -75,6 +75,21 @@ impl Gateway {
         self.send(self.http.put(self.route(segments)?).json(body)).await.map(drop)
     }
 
+    /// `DELETE` with an answer.
+    pub(super) async fn delete_json<T: DeserializeOwned>(&self, segments: &[&str]) -> anyhow::Result<T> {
+        self.json(self.http.delete(self.route(segments)?)).await
+    }
+
+    /// The address, without a slash at its end.
+    pub(super) fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Tells that the gateway is on this machine.
+    pub(super) fn is_local(&self) -> bool {
+        is_loopback(&self.base)
+    }
+
     /// `DELETE`; what is answered isn't looked at.
     pub(super) async fn delete(&self, segments: &[&str]) -> anyhow::Result<()> {
         self.send(self.http.delete(self.route(segments)?)).await.map(drop)
@@ -121,7 +136,7 @@ impl Gateway {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
-        let (url, cause) = (self.base.as_str().trim_end_matches('/'), root_cause(error));
+        let (url, cause) = (self.address(), root_cause(error));
         if error.is_connect() || error.is_timeout() {
             return anyhow::anyhow!(
                 "no gateway answers at {url} ({cause}); start one with `hearth up`, \

@@ -10,6 +10,14 @@ use super::{connection::Connection, http::Gateway, table::Table, terminal};
 
 /// Set, list and remove the keys of providers
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth key set openai                  # asks for the key, which is not shown
+  hearth key set anthropic < key.txt
+  hearth key list
+  hearth key remove openai
+
+A key is kept as a secret of the gateway, in place of one in the settings. Nothing shows it again.")]
 pub struct Key {
     #[command(subcommand)]
     pub command: KeyCommand,
@@ -48,7 +56,11 @@ impl Key {
             KeyCommand::Set { provider } => {
                 let key = read_key(&provider)?;
                 gateway.put(&["v1", "providers", &provider, "key"], &json!({"key": key})).await?;
-                done(json, &provider, "set")
+                done(json, &provider, "set")?;
+                let list = format!("hearth models list --provider {provider}");
+                let chat = format!("hearth chat --model {provider}:MODEL");
+                terminal::next_steps(json, &[&list, &chat]);
+                Ok(())
             }
             KeyCommand::List => list(&gateway.get(&["v1", "providers"], &[]).await?, json),
             KeyCommand::Remove { provider } => {
@@ -97,5 +109,5 @@ fn list(list: &ProviderList, json: bool) -> anyhow::Result<()> {
         let key = if configured { "set" } else { "missing" };
         table.push([name, kind, key.to_owned(), models.join(",")]);
     }
-    Ok(terminal::print(&table.to_string())?)
+    Ok(terminal::print(&table.fitted(terminal::columns()))?)
 }

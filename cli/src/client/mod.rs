@@ -19,7 +19,7 @@ mod sampling;
 pub mod storage;
 mod stream;
 mod table;
-mod terminal;
+pub(crate) mod terminal;
 pub mod token;
 
 #[cfg(test)]

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// The characters between two columns.
+const GAP: usize = 2;
+/// No column is cut to fewer characters.
+const COLUMN_MIN_WIDTH: usize = 8;
+
 /// A table of `N` columns.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
@@ -17,6 +22,26 @@ impl<const N: usize> Table<N> {
     /// Appends a row.
     pub(super) fn push(&mut self, row: [String; N]) {
         self.rows.push(row);
+    }
+
+    /// The table in lines of at most `columns` characters, as far as that can be: cells of the widest columns end in
+    /// an ellipsis. The first column, which has names to copy, stays whole.
+    pub(super) fn fitted(mut self, columns: Option<usize>) -> String {
+        let Some(columns) = columns else { return self.to_string() };
+        let mut widths = self.widths();
+        while widths.iter().sum::<usize>() + GAP * N.saturating_sub(1) > columns {
+            let cuttable = widths.iter_mut().skip(1).filter(|width| **width > COLUMN_MIN_WIDTH);
+            let Some(widest) = cuttable.max_by_key(|width| **width) else { break };
+            *widest -= 1;
+        }
+        for row in &mut self.rows {
+            for (cell, width) in row.iter_mut().zip(widths) {
+                if cell.chars().count() > width {
+                    *cell = cell.chars().take(width - 1).chain(['…']).collect();
+                }
+            }
+        }
+        self.to_string()
     }
 
     fn widths(&self) -> [usize; N] {
@@ -45,6 +70,22 @@ impl<const N: usize> fmt::Display for Table<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_cells_are_cut_where_the_terminal_ends() {
+        let mut table = Table::new(["ID", "SCOPES", "NAME"]);
+        let scopes = "generate,models:read,models:write,tokens".to_owned();
+        table.push(["tok_0123456789".to_owned(), scopes.clone(), "laptop".to_owned()]);
+        let text = table.fitted(Some(40));
+        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
+        assert!(text.contains("tok_0123456789  generate,models:…  laptop"), "{text}");
+        let mut table = Table::new(["ID", "SCOPES", "NAME"]);
+        table.push(["tok_0123456789".to_owned(), scopes.clone(), "laptop".to_owned()]);
+        assert!(table.fitted(None).contains(&scopes));
+        let mut table = Table::new(["ID", "SCOPES", "NAME"]);
+        table.push(["tok_0123456789".to_owned(), scopes, "laptop".to_owned()]);
+        assert!(table.fitted(Some(1)).contains("tok_0123456789"), "the first column stays whole");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -14,6 +14,16 @@ use super::{connection::Connection, http::Gateway, table::Table, terminal};
 
 /// Make, list and revoke API tokens
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth token create laptop
+  export HEARTH_TOKEN=$(hearth token create ci --expires-in-days 30)
+  hearth token create admin --scope generate,models:read,models:write,tokens
+  hearth token list
+  hearth token revoke ID
+
+On the gateway's own machine no token is needed to make one. Where the gateway doesn't run, or runs elsewhere, --data \
+and --table work on the store itself.")]
 pub struct Token {
     #[command(subcommand)]
     pub command: TokenCommand,
@@ -73,7 +83,15 @@ impl Token {
         match self.command {
             TokenCommand::Create(create) => {
                 let created = gateway.post(&["v1", "users", "tokens"], &create.request()).await?;
-                print_created(&created, json)
+                print_created(&created, json)?;
+                let url = gateway.address();
+                terminal::next_steps(
+                    json,
+                    &[&format!(
+                        "give it to a program as its API key, with the base URL {url}/v1 (OpenAI) or {url} (Anthropic)"
+                    )],
+                );
+                Ok(())
             }
             TokenCommand::List => print_list(&gateway.get(&["v1", "users", "tokens"], &[]).await?, json),
             TokenCommand::Revoke { id } => {
@@ -119,7 +137,7 @@ pub fn print_list(list: &TokenList, json: bool) -> anyhow::Result<()> {
         terminal::note("there are no tokens; make one with `hearth token create NAME`");
         return Ok(());
     }
-    Ok(terminal::print(&table(&list.tokens).to_string())?)
+    Ok(terminal::print(&table(&list.tokens).fitted(terminal::columns()))?)
 }
 
 /// Prints that a token has ended.
@@ -137,15 +155,22 @@ fn table(tokens: &[TokenBody]) -> Table<6> {
     let mut table = Table::new(["ID", "NAME", "PREFIX", "SCOPES", "CREATED", "STATE"]);
     for token in tokens {
         let state = match (&token.revoked_at, &token.expires_at) {
-            (Some(at), _) => format!("revoked {at}"),
-            (None, Some(at)) => format!("until {at}"),
+            (Some(at), _) => format!("revoked {}", date(at)),
+            (None, Some(at)) => format!("until {}", date(at)),
             (None, None) => "active".to_owned(),
         };
+        let all = Scope::ALL.iter().all(|scope| token.scopes.contains(scope));
         let scopes = token.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
+        let scopes = if all { "all".to_owned() } else { scopes };
         let TokenBody { id, name, prefix, created_at, .. } = token.clone();
-        table.push([id, name, prefix, scopes, created_at, state]);
+        table.push([id, name, prefix, scopes, date(&created_at), state]);
     }
     table
+}
+
+/// The date of an ISO 8601 time, in UTC as in the API.
+fn date(time: &str) -> String {
+    time.get(..10).unwrap_or(time).to_owned()
 }
 
 #[cfg(test)]

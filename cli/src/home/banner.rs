@@ -1,6 +1,6 @@
 //! What `hearth up` says.
 
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -49,37 +49,68 @@ pub(crate) struct Ready {
     pub(crate) data: PathBuf,
 }
 
-/// Prints the banner, or one line of JSON.
-pub(crate) fn print(as_json: bool, ready: &Ready) {
-    if as_json {
-        println!("{}", json!({"url": ready.url, "token": ready.token, "model": ready.model}));
-        return;
-    }
-    let Ready { url, data, .. } = ready;
-    let model = ready.model.as_deref().unwrap_or("(no node: name a provider's model)");
-    println!("\nHearth is up.\n\n  address    {url}\n  model      {model}\n  data       {}", data.display());
-    match &ready.token {
-        Some(token) => println!("  API token  {token}\n             (shown this once; keep it)"),
-        None => println!(
-            "  API token  the one shown at the first start; `hearth token create NAME` makes another"
-        ),
-    }
+/// Writes what matters to the log, which has no token.
+pub(crate) fn log(ready: &Ready) {
+    tracing::info!(url = ready.url, model = ready.model, "hearth is up");
     for failed in &ready.failed_backends {
-        println!("\n  {failed}; it is not used");
+        tracing::warn!(backend = failed, "a backend is not used");
     }
     if let Some(failure) = &ready.failure {
-        println!("\n  The model can't be loaded: {failure}");
+        tracing::error!(failure, "the default model can't be loaded");
     }
+}
+
+/// Prints the banner, or one line of JSON. Where nobody reads it, Hearth serves all the same.
+pub(crate) fn print(as_json: bool, ready: &Ready) {
+    let text = match as_json {
+        true => format!("{}\n", json!({"url": ready.url, "token": ready.token, "model": ready.model})),
+        false => banner(ready),
+    };
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "the banner can't be printed");
+    }
+}
+
+fn banner(ready: &Ready) -> String {
+    let Ready { url, data, .. } = ready;
+    let model = ready.model.as_deref().unwrap_or("(no node: name a provider's model)");
+    let token = match &ready.token {
+        Some(token) => format!("{token}\n             (shown this once; keep it)"),
+        None => "the one shown at the first start; `hearth token create NAME` makes another".to_owned(),
+    };
+    let mut problems: String =
+        ready.failed_backends.iter().map(|failed| format!("\n  {failed}; it is not used\n")).collect();
+    if let Some(failure) = &ready.failure {
+        problems.push_str(&format!("\n  The model can't be loaded: {failure}\n"));
+    }
+    let data = data.display();
+    let examples = examples(ready);
+    format!(
+        "\nHearth is up.\n\n  address    {url}\n  model      {model}\n  data       {data}\n  API token  {token}\n{problems}{examples}"
+    )
+}
+
+/// Commands to paste.
+fn examples(ready: &Ready) -> String {
+    let url = &ready.url;
     let token = ready.token.as_deref().unwrap_or("hth_...");
     let hearth =
         std::env::current_exe().map_or_else(|_| "hearth".to_owned(), |path| path.display().to_string());
-    println!(
+    let larger = match ready.model.as_deref() {
+        Some(super::model::TINY_ID) => format!(
+            "tiny-chat is one megabyte, to see that everything works. A model to work with:\n\n  \
+             {hearth} models pull Qwen/Qwen3-0.6B-GGUF\n\n"
+        ),
+        _ => String::new(),
+    };
+    format!(
         r#"
 Try it, in another terminal:
 
   {hearth} chat
 
-Other programs need the address and the token; for curl and the OpenAI SDK (pip install openai):
+{larger}Other programs need the address and the token; for curl and the OpenAI SDK (pip install openai):
 
   export HEARTH_URL={url} HEARTH_TOKEN={token}
 
@@ -93,5 +124,5 @@ Other programs need the address and the token; for curl and the OpenAI SDK (pip 
 
 The API's documentation is at {url}/docs. Ctrl-C stops everything.
 "#
-    );
+    )
 }

@@ -107,6 +107,31 @@ impl Header {
         self.weights.iter().max_by_key(|(_, weights)| **weights).map(|(kind, _)| *kind)
     }
 
+    /// How many weights it has; with [`Self::add_part`], those of all parts.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        self.weights.values().fold(0, |sum, weights| sum.saturating_add(*weights))
+    }
+
+    /// The page of its makers, or of the model that it was made from.
+    #[must_use]
+    pub fn source_url(&self) -> Option<&str> {
+        const KEYS: [&str; 5] = [
+            "general.repo_url",
+            "general.source.repo_url",
+            "general.source.url",
+            "general.url",
+            "general.base_model.0.repo_url",
+        ];
+        KEYS.iter().find_map(|key| self.text(key)).filter(|url| !url.is_empty())
+    }
+
+    /// The licence that the file states, such as `apache-2.0`.
+    #[must_use]
+    pub fn license(&self) -> Option<&str> {
+        self.text("general.license").filter(|license| !license.is_empty())
+    }
+
     /// The context that the model was made for, in tokens.
     #[must_use]
     pub fn context_length(&self) -> Option<u32> {

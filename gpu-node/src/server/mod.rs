@@ -33,6 +33,7 @@ pub fn local_router(node: Node) -> Router {
         .route("/v1/runs/{id}/cancel", post(routes::cancel))
         .route("/v1/models/load", post(routes::load))
         .route("/v1/models/unload", post(routes::unload))
+        .route("/v1/models/remove", post(routes::remove))
         .with_state(node)
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }

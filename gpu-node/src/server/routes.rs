@@ -80,6 +80,13 @@ pub(super) async fn unload(
     Ok(StatusCode::ACCEPTED)
 }
 
+pub(super) async fn remove(
+    State(node): State<Node>,
+    Json(ask): Json<NodeModelCommand>,
+) -> Result<Response, Refused> {
+    Ok(Json(node.remove(ask.model).await?).into_response())
+}
+
 fn stream(log: &Arc<RunLog>, after: u64) -> Result<Response, Refused> {
     let events = log.read(after).map_err(|e| ApiError::new(ErrorCode::Conflict, e.to_string()))?;
     let frames =

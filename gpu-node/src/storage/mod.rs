@@ -20,7 +20,7 @@ use hearth_domain::Timestamp;
 use crate::catalog::ModelFile;
 pub use last_used::LastUsed;
 pub use policy::{Keep, Plan, Policy};
-pub use remove::RemoveError;
+pub use remove::{RemoveError, Removed, remove_model};
 pub use survey::{Entry, Survey};
 
 /// How often a node applies its policy.
@@ -73,6 +73,15 @@ impl Keeper {
                 tracing::warn!(%error, "when models were used last can't be written to the model folder");
             }
         }
+    }
+
+    /// Removes one model. It waits for the disk.
+    ///
+    /// # Errors
+    /// As [`remove_model`].
+    pub fn remove(&self, model: &ModelFile) -> Result<Removed, RemoveError> {
+        let _disk = held(&self.disk);
+        remove_model(&self.folder, model)
     }
 
     /// Removes what the policy says, and writes down when models were used. It waits for the disk.

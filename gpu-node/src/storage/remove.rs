@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::survey::is_inside;
+use crate::catalog::ModelFile;
 
 /// A file that can't be removed.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,46 @@ pub struct RemoveError {
     pub path: PathBuf,
     /// Why not.
     pub why: String,
+}
+
+/// The result of removing one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// What became free, in bytes.
+    pub freed_bytes: u64,
+    /// Whether a link was removed, whose file remains elsewhere.
+    pub link: bool,
+}
+
+/// Removes every file of one model from below `folder`, or the links in place of them.
+///
+/// # Errors
+/// One of its files lies elsewhere or can't be removed. Nothing is removed if one lies elsewhere.
+pub fn remove_model(folder: &Path, model: &ModelFile) -> Result<Removed, RemoveError> {
+    let failure = |path: &Path, why: String| RemoveError { id: model.id.clone(), path: path.to_owned(), why };
+    let real = folder.canonicalize().map_err(|error| failure(folder, error.to_string()))?;
+    let mut removed = Removed { freed_bytes: 0, link: false };
+    for path in &model.parts {
+        let metadata = fs::symlink_metadata(path).map_err(|error| failure(path, error.to_string()))?;
+        let within = if metadata.is_symlink() {
+            removed.link = true;
+            path.parent().is_some_and(|parent| parent == folder || is_inside(parent, folder, &real))
+        } else {
+            removed.freed_bytes = removed.freed_bytes.saturating_add(metadata.len());
+            metadata.is_file() && is_inside(path, folder, &real)
+        };
+        if !within {
+            return Err(failure(
+                path,
+                "its file lies outside of the model folder; remove it there".to_owned(),
+            ));
+        }
+    }
+    for path in &model.parts {
+        fs::remove_file(path).map_err(|error| failure(path, error.to_string()))?;
+        remove_empty_above(path, folder);
+    }
+    Ok(removed)
 }
 
 /// Removes the `files` of `id` from below `folder`, and folders that this leaves empty. One that can't be removed

@@ -8,7 +8,7 @@ use std::{
 use hearth_domain::{Modality, RunId};
 use hearth_wire::{
     ApiError, RunEventBody,
-    node::{NodeRun, NodeStatus},
+    node::{NodeRemoved, NodeRun, NodeStatus},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,6 +59,10 @@ pub(super) enum Message {
     Unload {
         model: String,
         reply: Reply<Result<(), ApiError>>,
+    },
+    Remove {
+        model: String,
+        reply: Reply<Result<NodeRemoved, ApiError>>,
     },
     Status(Reply<NodeStatus>),
     /// The model folder was looked at again; then the message that asked for it is taken.
@@ -202,9 +206,11 @@ impl Actor {
             Message::Unload { model, reply } if self.models.knows(&model) => {
                 let _ = reply.send(self.unload(&model));
             }
-            message @ (Message::Load { .. } | Message::Unload { .. } | Message::Status(_)) => {
-                self.scan_then(message);
-            }
+            Message::Remove { model, reply } if self.models.knows(&model) => self.remove(&model, reply),
+            message @ (Message::Load { .. }
+            | Message::Unload { .. }
+            | Message::Remove { .. }
+            | Message::Status(_)) => self.scan_then(message),
             Message::Scanned { files, then } => {
                 self.models.found(files);
                 self.answer(then);
@@ -231,6 +237,7 @@ impl Actor {
             Some(Message::Submit { run, reply }) => drop(reply.send(self.submit(*run))),
             Some(Message::Load { model, reply }) => drop(reply.send(self.load(&model))),
             Some(Message::Unload { model, reply }) => drop(reply.send(self.unload(&model))),
+            Some(Message::Remove { model, reply }) => self.remove(&model, reply),
             Some(Message::Status(reply)) => {
                 let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
                 let default_models = self.config.default_models.clone();
@@ -296,7 +303,7 @@ impl Actor {
         Ok(())
     }
 
-    fn unload(&mut self, model: &str) -> Result<(), ApiError> {
+    pub(super) fn unload(&mut self, model: &str) -> Result<(), ApiError> {
         self.models.file(model)?;
         let effects = self.scheduler.unload(self.now(), model).map_err(|refusal| refused(model, &refusal))?;
         self.apply(effects);

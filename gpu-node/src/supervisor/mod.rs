@@ -20,7 +20,7 @@ use std::sync::Arc;
 use hearth_domain::RunId;
 use hearth_wire::{
     ApiError, ErrorCode,
-    node::{NodeRun, NodeStatus},
+    node::{NodeRemoved, NodeRun, NodeStatus},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -86,6 +86,14 @@ impl Node {
     /// `model_not_found`, or `conflict` if it is in use.
     pub async fn unload(&self, model: String) -> Result<(), ApiError> {
         self.ask(|reply| Message::Unload { model, reply }).await?
+    }
+
+    /// Removes a model's file, after it has left memory.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` if it is in use, a default model, or lies outside of the model folder.
+    pub async fn remove(&self, model: String) -> Result<NodeRemoved, ApiError> {
+        self.ask(|reply| Message::Remove { model, reply }).await?
     }
 
     /// What the node has and does.

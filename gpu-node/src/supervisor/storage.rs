@@ -2,10 +2,17 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use hearth_wire::node::NodeStorage;
+use hearth_wire::{
+    ApiError, ErrorCode,
+    node::{NodeRemoved, NodeStorage},
+};
+use tokio::sync::oneshot;
 
 use super::{actor::Actor, metrics};
-use crate::storage::{INTERVAL, Keep, free_bytes};
+use crate::{
+    catalog::ModelFile,
+    storage::{INTERVAL, Keep, free_bytes},
+};
 
 impl Actor {
     /// What the model folder takes, and what is free beside it.
@@ -30,10 +37,51 @@ impl Actor {
         });
     }
 
+    /// Removes a model's files, on a thread of its own. It leaves memory first.
+    pub(super) fn remove(&mut self, model: &str, reply: oneshot::Sender<Result<NodeRemoved, ApiError>>) {
+        let file = match self.removable(model) {
+            Ok(file) => file,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let keeper = self.keeper.clone();
+        tokio::task::spawn_blocking(move || {
+            let removed = keeper.remove(&file).map_err(|error| {
+                tracing::error!(model = file.id, %error, "a model can't be removed");
+                conflict(format!("{} can't be removed: {}", file.id, error.why))
+            });
+            let removed = removed.map(|done| NodeRemoved { freed_bytes: done.freed_bytes, link: done.link });
+            let _ = reply.send(removed);
+        });
+    }
+
+    /// The file of a model that may be removed, which has been told to leave memory.
+    fn removable(&mut self, model: &str) -> Result<ModelFile, ApiError> {
+        let file = self.models.file(model)?;
+        if self.config.default_models.values().any(|id| id == model) {
+            return Err(conflict(format!(
+                "{model} is a default model; start Hearth with another one first (`hearth up --model ID`)"
+            )));
+        }
+        if self.config.embedded_model.as_deref() == Some(model) {
+            return Err(conflict(format!("{model} comes with Hearth, which would write it again")));
+        }
+        self.unload(model).map_err(|error| match error.code {
+            ErrorCode::Conflict => {
+                conflict(format!("{model} is in use; remove it when its requests have ended"))
+            }
+            _ => error,
+        })?;
+        Ok(file)
+    }
+
     /// The models that aren't removed whatever the policy says, and why.
     fn stays(&self) -> HashMap<String, Keep> {
         let in_use = self.models.in_use(|model| self.scheduler.load_of(model) != (0, 0));
         let in_use = in_use.map(|model| (model, Keep::InUse));
         in_use.chain(self.config.default_models.values().map(|id| (id.clone(), Keep::Default))).collect()
     }
+}
+
+fn conflict(message: String) -> ApiError {
+    ApiError::new(ErrorCode::Conflict, message).at("model")
 }

@@ -12,7 +12,7 @@ use hearth_auth::LinkSigner;
 use hearth_domain::{ClientDialect, Extra, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
-    node::{NodeCancelled, NodeModelCommand, NodeRun, NodeStatus},
+    node::{NodeCancelled, NodeModelCommand, NodeRemoved, NodeRun, NodeStatus},
 };
 use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
@@ -94,6 +94,15 @@ impl NodeLink {
     /// `node_offline`, or the node's own error.
     pub async fn unload(&self, model: &str) -> Result<(), ApiError> {
         self.command("/v1/models/unload", model).await
+    }
+
+    /// Removes a model's file.
+    ///
+    /// # Errors
+    /// `node_offline`, or the node's own error.
+    pub async fn remove(&self, model: &str) -> Result<NodeRemoved, ApiError> {
+        let body = NodeModelCommand { model: model.to_owned() };
+        self.ask(Method::POST, "/v1/models/remove", model, Some(&body)).await
     }
 
     async fn command(&self, path: &str, model: &str) -> Result<(), ApiError> {

@@ -28,11 +28,21 @@ pub struct NodeRun {
     pub detached: bool,
 }
 
-/// Which model to load or unload: the body of `POST /v1/models/load` and `/v1/models/unload`.
+/// A model to load, unload or remove: the body of `POST /v1/models/load`, `/v1/models/unload` and
+/// `/v1/models/remove`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NodeModelCommand {
     /// The model's id.
     pub model: String,
+}
+
+/// A model's file was removed: the answer of `POST /v1/models/remove`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRemoved {
+    /// What became free, in bytes.
+    pub freed_bytes: u64,
+    /// Whether it was a link, whose file remains elsewhere.
+    pub link: bool,
 }
 
 /// What became of a cancel: the answer of `POST /v1/runs/{id}/cancel`.

@@ -145,8 +145,9 @@ async fn an_unknown_route_and_a_wrong_method_have_the_envelope_too() {
     client.with_token(None).get("/no/such/route").await.error(404, "not_found");
     client.delete("/v1/generate").await.error(405, "not_found");
     for (method, path, allow) in [
-        (Method::DELETE, "/v1/models/tiny-chat", "GET, HEAD"),
-        (Method::POST, "/v1/models/tiny-chat", "GET, HEAD"),
+        (Method::DELETE, "/v1/models/tiny-chat/status", "GET, HEAD"),
+        (Method::DELETE, "/v1/models/loaded", "GET, HEAD"),
+        (Method::POST, "/v1/models/tiny-chat", "GET, HEAD, DELETE"),
         (Method::PUT, "/v1/models/tiny-chat/load", "POST"),
         (Method::DELETE, "/v1/models/a/b/unload", "POST"),
     ] {

@@ -151,3 +151,41 @@ async fn aliases_are_listed_in_every_shape() {
     assert_eq!(ids(&client.get("/v1/models?provider=local").await.json()), [home.model.as_str()]);
     home.stop().await;
 }
+
+#[tokio::test]
+async fn a_model_is_removed_unless_it_is_needed() {
+    let home = Home::start().await;
+    add_models(&home, &["second", "third"]).await;
+    let client = home.client();
+    let size = fs::metadata(home.model_file("second")).unwrap().len();
+    let question = json!({"model": "second", "messages": [{"role": "user", "content": "Hello!"}]});
+    client.post("/v1/chat/completions", &question).await.json();
+    let removed = client.delete("/v1/models/second").await.json();
+    assert_eq!(removed, json!({"model": "second", "removed": true, "freed_bytes": size, "link": false}));
+    assert!(!home.model_file("second").exists());
+    eventually("its process to end", async || {
+        let gone = client.get("/v1/models/second").await;
+        (gone.status == 404).then_some(())
+    })
+    .await;
+    client.delete("/v1/models/second").await.error(404, "model_not_found");
+    // The default model serves requests that name none.
+    let refused = client.delete(&format!("/v1/models/{}", home.model)).await;
+    let message = refused.error(409, "conflict")["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("default model"), "{message}");
+    client.delete("/v1/models/openai:gpt-5").await.error(409, "conflict");
+    client.delete("/v1/models/auto").await.error(404, "model_not_found");
+    // A link goes, and its file stays.
+    let (file, link) = (home.folder().join("elsewhere.gguf"), home.model_file("linked"));
+    fs::rename(home.model_file("third"), &file).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let removed = client.delete("/v1/models/linked").await.json();
+    assert_eq!((&removed["freed_bytes"], &removed["link"]), (&json!(0), &json!(true)));
+    assert!(file.exists() && !link.is_symlink());
+    // A token that may only read removes nothing.
+    let reader = json!({"name": "reader", "scopes": ["generate", "models:read"]});
+    let token = client.post("/v1/users/tokens", &reader).await.json();
+    let reader = client.with_token(token["token"].as_str());
+    reader.delete(&format!("/v1/models/{}", home.model)).await.error(403, "forbidden");
+    home.stop().await;
+}

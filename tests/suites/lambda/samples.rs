@@ -2,7 +2,7 @@
 
 use lambda_emulator::Invocation;
 
-use crate::shapes::{has, is_chat_stream, is_native_stream, text_has};
+use crate::shapes::{has, is_chat_stream, is_gemini_stream, is_native_stream, is_ollama_stream, text_has};
 
 /// A sample event.
 pub(crate) struct Sample {
@@ -38,6 +38,21 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1.responses.json", 200, |a| has(a, &["/id", "/output/0/content/0/text"])),
     sample(GENERATE, "post_v1.messages.json", 200, |a| has(a, &["/id", "/content/0/text"])),
     sample(GENERATE, "post_v1.messages.count_tokens.json", 200, |a| has(a, &["/input_tokens"])),
+    sample(GENERATE, "post_api.chat.json", 200, is_ollama_stream),
+    sample(GENERATE, "post_api.generate.json", 200, |a| {
+        has(a, &["/response", "/done_reason", "/eval_count"])
+    }),
+    sample(GENERATE, "post_api.embed.json", 503, |a| has(a, &["/error", "/code", "/request_id"])),
+    sample(GENERATE, "post_api.embeddings.json", 503, |a| has(a, &["/error", "/code"])),
+    sample(GENERATE, "post_v1beta.models.model.generateContent.json", 200, |a| {
+        has(a, &["/candidates/0/content/parts/0/text", "/usageMetadata/totalTokenCount", "/responseId"])
+    }),
+    sample(GENERATE, "post_v1beta.models.model.streamGenerateContent.json", 200, is_gemini_stream),
+    sample(GENERATE, "post_v1beta.models.model.countTokens.json", 200, |a| has(a, &["/totalTokens"])),
+    sample(GENERATE, "get_v1beta.models.json", 200, |a| has(a, &["/models/0/name"])),
+    sample(GENERATE, "get_v1beta.models.model.json", 200, |a| has(a, &["/supportedGenerationMethods/0"])),
+    sample(GENERATE, "post_v1beta.models.model.embedContent.json", 503, |a| has(a, &["/error/status"])),
+    sample(GENERATE, "post_v1beta.models.model.batchEmbedContents.json", 503, |a| has(a, &["/error/status"])),
     // The node of these tests has no embedding model.
     sample(GENERATE, "post_v1.embeddings.json", 503, |a| has(a, &["/error/code", "/error/request_id"])),
     sample(GENERATE, "get_v1.route.json", 200, |a| has(a, &["/candidates/0/reason", "/passed_over"])),
@@ -62,6 +77,14 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(MODELS, "post_v1.models.id.load.json", 202, |_| Ok(())),
     sample(MODELS, "get_v1.models.loaded.json", 200, |a| has(a, &["/models"])),
     sample(MODELS, "post_v1.models.id.unload.json", 202, |_| Ok(())),
+    // It is the default model of its node.
+    sample(MODELS, "delete_v1.models.id.json", 409, |a| has(a, &["/error/code"])),
+    sample(MODELS, "get_api.tags.json", 200, |a| has(a, &["/models/0/name", "/models/0/digest"])),
+    sample(MODELS, "post_api.show.json", 200, |a| has(a, &["/details/family", "/capabilities/0"])),
+    sample(MODELS, "get_api.ps.json", 200, |a| has(a, &["/models"])),
+    sample(MODELS, "post_api.pull.json", 200, |a| has(a, &["/status"])),
+    sample(MODELS, "delete_api.delete.json", 404, |a| has(a, &["/error", "/code"])),
+    sample(MODELS, "get_api.version.json", 200, |a| has(a, &["/version"])),
     sample(MODELS, "put_v1.providers.name.key.json", 204, |_| Ok(())),
     sample(MODELS, "get_v1.providers.json", 200, |a| has(a, &["/providers/0/configured"])),
     sample(MODELS, "delete_v1.providers.name.key.json", 204, |_| Ok(())),

@@ -1,18 +1,38 @@
 //! `hearth chat`: a conversation.
 
+mod command;
 mod input;
 mod turn;
 
 use hearth_domain::{Message, Role};
+use hearth_wire::native::route::RouteBody;
 
-use super::{connection::Connection, error::Interrupted, http::Gateway, sampling::Sampling, terminal};
+use super::{
+    connection::Connection, error::Interrupted, http::Gateway, interrupt, sampling::Sampling, terminal,
+};
+use command::Command;
 use input::{Input, Line};
 
-/// Talk with a model. `/reset` forgets the conversation, `/exit` or Ctrl-D ends it, Ctrl-C stops an answer
+/// The model of a new data folder, which is for trying things out.
+const TINY_ID: &str = "tiny-chat";
+
+/// Talk with a model
+///
+/// At a terminal, Ctrl-C stops an answer and Ctrl-D ends the chat; /help lists the commands. From a pipe, each line
+/// is a message, and the answers go to standard output.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth chat
+  hearth chat --model Qwen3-0.6B-Q8_0 --system 'Answer in one sentence.'
+  hearth chat --model openai:gpt-5-mini
+  echo 'What is the capital of France?' | hearth chat")]
 pub struct Chat {
     #[command(flatten)]
     pub sampling: Sampling,
+    /// Hide the thoughts of models that think before they answer
+    #[arg(long)]
+    pub no_thinking: bool,
     #[command(flatten)]
     pub connection: Connection,
 }
@@ -22,6 +42,8 @@ struct Conversation {
     gateway: Gateway,
     sampling: Sampling,
     json: bool,
+    /// Whether the model's thoughts are shown.
+    thinking: bool,
     messages: Vec<Message>,
 }
 
@@ -30,17 +52,18 @@ impl Chat {
     /// pipe it ends the chat, since the turns that follow were written for an answer that isn't there.
     ///
     /// # Errors
-    /// No gateway at that address, the input can't be read, or a turn of a piped chat failed.
+    /// No gateway at that address, no such model, the input can't be read, or a turn of a piped chat failed.
     pub async fn run(self) -> anyhow::Result<()> {
         let gateway = Gateway::new(&self.connection)?;
         let (sampling, json) = (self.sampling, self.connection.json);
-        let mut conversation = Conversation { gateway, sampling, json, messages: Vec::new() };
+        let thinking = !self.no_thinking;
+        let mut conversation = Conversation { gateway, sampling, json, thinking, messages: Vec::new() };
         conversation.reset();
+        // Before somebody types a message for nobody.
+        let served_by = interrupt::or_interrupted(conversation.check_model()).await?;
         let mut input = Input::open()?;
         if input.is_terminal() {
-            terminal::note(
-                "/reset forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C stops an answer",
-            );
+            greet(&served_by);
         }
         loop {
             let (next, line) = input.line().await?;
@@ -49,16 +72,25 @@ impl Chat {
                 Line::End => return Ok(()),
                 Line::Text(text) => text,
             };
-            match text.trim() {
-                "" => continue,
-                "/exit" => return Ok(()),
-                "/reset" => conversation.reset(),
-                _ => {
-                    let taken = conversation.take_turn(text).await;
-                    if input.is_terminal() { go_on_after(taken) } else { taken? }
-                }
-            }
+            let taken = match Command::parse(&text, input.is_terminal()) {
+                Command::Nothing => continue,
+                Command::Exit => return Ok(()),
+                Command::Message => conversation.take_turn(text).await,
+                command => conversation.obey(&command).await,
+            };
+            if input.is_terminal() { go_on_after(taken) } else { taken? }
         }
+    }
+}
+
+/// Says which model answers, and how to get help.
+fn greet(model: &str) {
+    terminal::note(&format!("{model} answers. /help lists the commands, Ctrl-D ends the chat."));
+    if model == TINY_ID {
+        terminal::note(
+            "It is one megabyte, to see that everything works. A model to work with: \
+             hearth models pull Qwen/Qwen3-0.6B-GGUF",
+        );
     }
 }
 
@@ -80,6 +112,43 @@ impl Conversation {
         }
     }
 
+    /// Asks the gateway which model would answer: it is there, takes the token, and has the model.
+    ///
+    /// # Errors
+    /// Why nobody would answer.
+    async fn check_model(&self) -> anyhow::Result<String> {
+        let query = [("model", self.sampling.model.as_str())];
+        let route: RouteBody = self.gateway.get(&["v1", "route"], &query).await?;
+        let Some(first) = route.candidates.first() else {
+            anyhow::bail!("no model can answer: {}", why_none(&route));
+        };
+        Ok(first.model.clone())
+    }
+
+    /// Carries out a command that isn't a message.
+    async fn obey(&mut self, command: &Command<'_>) -> anyhow::Result<()> {
+        match command {
+            Command::Reset => self.reset(),
+            Command::Help => terminal::note(command::HELP),
+            Command::ShowModel => terminal::note(&format!("{} answers", self.check_model().await?)),
+            Command::Model(name) => {
+                let before = std::mem::replace(&mut self.sampling.model, (*name).to_owned());
+                match interrupt::or_interrupted(self.check_model()).await {
+                    Ok(model) => terminal::note(&format!("{model} answers from here on")),
+                    Err(error) => {
+                        self.sampling.model = before;
+                        return Err(error);
+                    }
+                }
+            }
+            Command::Unknown(name) => {
+                terminal::note(&format!("there is no command {name}; /help lists them"))
+            }
+            Command::Nothing | Command::Exit | Command::Message => {}
+        }
+        Ok(())
+    }
+
     /// Says `text`, and prints and remembers the answer. A turn that fails is forgotten: the model would
     /// otherwise be asked twice in a row.
     async fn take_turn(&mut self, text: String) -> anyhow::Result<()> {
@@ -95,6 +164,14 @@ impl Conversation {
             }
         }
     }
+}
+
+fn why_none(route: &RouteBody) -> String {
+    if route.passed_over.is_empty() {
+        return "there is none; `hearth models pull OWNER/REPO` gets one".to_owned();
+    }
+    let reasons = route.passed_over.iter().map(|one| format!("{} ({})", one.model, one.why));
+    reasons.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use axum::{Json, Router, routing::post};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::client::testing::{event_stream, gateway, serve};
+use crate::client::{
+    terminal::Printer,
+    testing::{event_stream, gateway, serve},
+};
 
 fn chunk(delta: &Value, finish_reason: Option<&str>) -> Value {
     json!({
@@ -45,7 +48,7 @@ fn sampling() -> Sampling {
 async fn chunks_make_an_answer() {
     let url = serve(Router::new().route("/x", post(async || event_stream(&hello())))).await;
     let mut events = gateway(&url).stream(&["x"], &json!({})).await.unwrap();
-    let answer = turn::read(&mut events, &mut |_| Ok(())).await.unwrap();
+    let answer = turn::read(&mut events, &mut Printer::new(false, true)).await.unwrap();
     assert_eq!((answer.request_id.as_str(), answer.text.as_str()), ("req_1", "hello"));
     assert_eq!(answer.finish_reason.as_deref(), Some("stop"));
     assert_eq!(answer.usage.unwrap().total_tokens, 3);
@@ -61,8 +64,13 @@ async fn a_turn_sends_the_whole_conversation_and_a_failed_one_is_forgotten() {
         event_stream(&if last == "break" { vec![json!({"no": "chunk"})] } else { hello() })
     };
     let url = serve(Router::new().route("/v1/chat/completions", post(complete))).await;
-    let mut conversation =
-        Conversation { gateway: gateway(&url), sampling: sampling(), json: false, messages: Vec::new() };
+    let mut conversation = Conversation {
+        thinking: true,
+        gateway: gateway(&url),
+        sampling: sampling(),
+        json: false,
+        messages: Vec::new(),
+    };
     conversation.reset();
     conversation.take_turn("one".to_owned()).await.unwrap();
     conversation.take_turn("break".to_owned()).await.unwrap_err();

@@ -17,6 +17,9 @@ pub struct List {
     /// Only models that make this
     #[arg(long, value_parser = ["text", "image", "3d", "embedding"])]
     pub modality: Option<String>,
+    /// Only models of this provider; `local` for those of this machine
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
 }
 
 impl List {
@@ -26,10 +29,15 @@ impl List {
             return terminal::print_json(&json!({ "models": models }));
         }
         if models.is_empty() {
-            terminal::note("there are no models; download one with `hearth models pull OWNER/REPO`");
+            terminal::note(match self.provider.as_deref() {
+                Some(_) => {
+                    "there are no such models; `hearth key list` shows the providers, and for whom there is a key"
+                }
+                None => "there are no models; download one with `hearth models pull OWNER/REPO`",
+            });
             return Ok(());
         }
-        Ok(terminal::print(&table(&models).to_string())?)
+        Ok(terminal::print(&table(&models).fitted(terminal::columns()))?)
     }
 
     async fn every_page(&self, gateway: &Gateway) -> anyhow::Result<Vec<ModelBody>> {
@@ -38,6 +46,7 @@ impl List {
         loop {
             let mut query = vec![("limit", PAGE)];
             query.extend(self.modality.as_deref().map(|modality| ("modality", modality)));
+            query.extend(self.provider.as_deref().map(|provider| ("provider", provider)));
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             let page: ModelList = gateway.get(&["v1", "models"], &query).await?;
             models.extend(page.models);
@@ -73,7 +82,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
 }
 
 /// `offline` stands for a model whose node can't be asked.
-fn state(model: &ModelBody) -> String {
+pub(super) fn state(model: &ModelBody) -> String {
     let Some(status) = &model.runtime_status else {
         if model.provider == ALIAS {
             return "alias".to_owned();
@@ -123,7 +132,7 @@ mod tests {
             Json(json!({"object": "list", "data": models, "models": models, "next_cursor": next}))
         };
         let url = serve(Router::new().route("/v1/models", get(pages))).await;
-        let list = List { modality: Some("text".to_owned()) };
+        let list = List { modality: Some("text".to_owned()), provider: None };
         let models = list.every_page(&gateway(&url)).await.unwrap();
         assert_eq!(
             table(&models).to_string(),

@@ -38,7 +38,9 @@ impl Load {
         let spinner = terminal::spinner(format!("loading {}", self.id));
         let status = loaded(gateway, &self.id, &spinner).await;
         spinner.finish_and_clear();
-        told(&status?, json, &format!("{} is loaded", self.id))
+        told(&status?, json, &format!("{} is loaded", self.id))?;
+        terminal::next_steps(json, &[&format!("hearth chat --model {}", self.id)]);
+        Ok(())
     }
 
     fn waits(&self) -> bool {

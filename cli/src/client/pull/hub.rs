@@ -73,7 +73,10 @@ impl Hub {
 
     /// The repository's model files. Those whose names could lead out of a folder are left out.
     pub(super) async fn files(&self, repo: &RepoName) -> anyhow::Result<Vec<HubFile>> {
-        let mut url = self.url(&["api/models", repo.as_str()])?;
+        let mut url = match repo.is_main() {
+            true => self.url(&["api/models", repo.as_str()])?,
+            false => self.url(&["api/models", repo.as_str(), "revision", repo.revision()])?,
+        };
         url.set_query(Some("blobs=true"));
         let answer = self.get(url, 0).await.map_err(|error| self.unreachable(&error))?;
         if !answer.status().is_success() {
@@ -91,7 +94,7 @@ impl Hub {
         file: &FileName,
         from: u64,
     ) -> anyhow::Result<Result<Response, reqwest::Error>> {
-        let url = self.url(&[repo.as_str(), "resolve/main", file.as_str()])?;
+        let url = self.url(&[repo.as_str(), "resolve", repo.revision(), file.as_str()])?;
         Ok(self.get(url, from).await)
     }
 
@@ -104,7 +107,7 @@ impl Hub {
             }
             // The hub answers so for a repository that isn't there, too, lest it reveal the private ones.
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => anyhow::anyhow!(
-                "{host} has no repository {repo}, or asks for a token that may read it: give one in HF_TOKEN, \
+                "{host} has no repository {repo}, or asks for a token that may read it: give one in HF_TOKEN, or as `hub.token` in the settings, \
                  and accept the model's terms on its page if it has any"
             ),
             StatusCode::TOO_MANY_REQUESTS => {
@@ -134,7 +137,8 @@ impl Hub {
         )
     }
 
-    fn host(&self) -> &str {
+    /// The name of its machine.
+    pub(super) fn host(&self) -> &str {
         self.base.host_str().unwrap_or("the hub")
     }
 

@@ -18,21 +18,50 @@ impl std::fmt::Display for BadName {
 
 impl std::error::Error for BadName {}
 
-/// A repository: `owner/name`.
+/// The revision of a repository that is taken where none is named.
+const MAIN: &str = "main";
+
+/// A repository, `owner/name`, at one of its revisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepoName(String);
+pub struct RepoName {
+    name: String,
+    revision: String,
+}
 
 impl RepoName {
     /// The name, with its slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The branch, tag or commit.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Tells that the revision is the one that is taken where none is named.
+    #[must_use]
+    pub fn is_main(&self) -> bool {
+        self.revision == MAIN
+    }
+
+    /// The same repository at another revision.
+    ///
+    /// # Errors
+    /// The name can't be one of a branch, a tag or a commit.
+    pub fn at(self, revision: &str) -> Result<Self, BadName> {
+        if !is_repo_part(revision) {
+            return Err(BadName("the revision must be a branch, tag or commit without slashes"));
+        }
+        Ok(Self { revision: revision.to_owned(), ..self })
     }
 
     /// The folder for the repository's files in `models_dir`.
     #[must_use]
     pub fn folder_in(&self, models_dir: &Path) -> PathBuf {
-        models_dir.join(&self.0)
+        models_dir.join(&self.name)
     }
 }
 
@@ -41,7 +70,9 @@ impl FromStr for RepoName {
 
     fn from_str(text: &str) -> Result<Self, BadName> {
         match text.split_once('/') {
-            Some((owner, name)) if is_repo_part(owner) && is_repo_part(name) => Ok(Self(text.to_owned())),
+            Some((owner, name)) if is_repo_part(owner) && is_repo_part(name) => {
+                Ok(Self { name: text.to_owned(), revision: MAIN.to_owned() })
+            }
             _ => Err(BadName("write it as OWNER/NAME, of letters, digits, `-`, `_` and `.`")),
         }
     }

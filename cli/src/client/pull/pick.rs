@@ -11,28 +11,57 @@ use super::{
 /// is near to it.
 const PREFERRED: [&str; 7] = ["Q4_K_M", "Q4_0", "Q5_K_M", "Q5_K_S", "Q5_0", "Q8_0", "Q8"];
 
-/// The file called `wanted`, or the one that is most likely meant.
+/// The file that is meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// The one of this name.
+    File(&'a FileName),
+    /// The one with this quantisation.
+    Quantisation(&'a str),
+    /// The one that most people mean.
+    Likeliest,
+}
+
+/// The file that is `wanted`.
 ///
 /// # Errors
 /// There is no such file, or none to prefer; the error lists what there is.
-pub(super) fn pick(files: &[HubFile], wanted: Option<&FileName>, repo: &RepoName) -> anyhow::Result<HubFile> {
+pub(super) fn pick(files: &[HubFile], wanted: Wanted<'_>, repo: &RepoName) -> anyhow::Result<HubFile> {
     let repo = repo.as_str();
     anyhow::ensure!(
         !files.is_empty(),
         "{repo} has no .gguf files; look for a repository that ends with -GGUF"
     );
-    if let Some(wanted) = wanted {
-        return match files.iter().find(|file| file.name == *wanted) {
-            Some(file) => Ok(file.clone()),
-            None => Err(anyhow::anyhow!("{repo} has no {}. It has:\n{}", wanted.as_str(), list(files))),
-        };
-    }
-    match likeliest(files) {
-        Some(file) => Ok(file.clone()),
-        None => {
-            Err(anyhow::anyhow!("{repo} has several files; choose one with --file NAME:\n{}", list(files)))
+    let found = match wanted {
+        Wanted::File(name) => files.iter().find(|file| file.name == *name),
+        Wanted::Quantisation(name) => quantised(files, name),
+        Wanted::Likeliest => likeliest(files),
+    };
+    found.cloned().ok_or_else(|| match wanted {
+        Wanted::File(name) => anyhow::anyhow!("{repo} has no {}. It has:\n{}", name.as_str(), list(files)),
+        Wanted::Quantisation(name) => {
+            anyhow::anyhow!(
+                "{repo} has no whole file with {name}; choose one with --file NAME:\n{}",
+                list(files)
+            )
         }
-    }
+        Wanted::Likeliest => {
+            anyhow::anyhow!("{repo} has several files; choose one with --file NAME:\n{}", list(files))
+        }
+    })
+}
+
+/// The file whose name ends with `quantisation`; of several the one with the shortest name: `Q4_K_M` is also the end
+/// of `UD-Q4_K_M`.
+fn quantised<'a>(files: &'a [HubFile], quantisation: &str) -> Option<&'a HubFile> {
+    let wanted = quantisation.to_ascii_uppercase();
+    let ends_so = |file: &&HubFile| {
+        let name = file.name.last().to_ascii_uppercase();
+        let before = name.strip_suffix(".GGUF").unwrap_or(&name).strip_suffix(wanted.as_str());
+        is_whole_model(file.name.last())
+            && before.is_some_and(|before| before.is_empty() || before.ends_with(['-', '_', '.']))
+    };
+    files.iter().filter(ends_so).min_by_key(|file| file.name.last().len())
 }
 
 fn likeliest(files: &[HubFile]) -> Option<&HubFile> {
@@ -78,8 +107,9 @@ mod tests {
             .iter()
             .map(|name| HubFile { name: name.parse().unwrap(), size: 1024, sha256: None })
             .collect::<Vec<_>>();
-        let wanted = wanted.map(|name| name.parse().unwrap());
-        pick(&files, wanted.as_ref(), &"a/b".parse().unwrap())
+        let name = wanted.map(|name| name.parse().unwrap());
+        let wanted = name.as_ref().map_or(Wanted::Likeliest, Wanted::File);
+        pick(&files, wanted, &"a/b".parse().unwrap())
             .map(|file| file.name.as_str().to_owned())
             .map_err(|error| error.to_string())
     }
@@ -96,6 +126,31 @@ mod tests {
             (&["m-Q4_K_M-00001-of-00002.gguf", "m-Q4_K_M-00002-of-00002.gguf", "m-Q5_0.gguf"], "m-Q5_0.gguf"),
         ] {
             assert_eq!(picked(names, None).as_deref(), Ok(file), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_quantisation_is_found_by_the_end_of_a_name() {
+        let names = [
+            "m-UD-Q4_K_M.gguf",
+            "m-Q4_K_M.gguf",
+            "m-IQ4_XS.gguf",
+            "q8/m_q8_0.gguf",
+            "m-F16-00001-of-00002.gguf",
+        ];
+        let files: Vec<HubFile> = names
+            .iter()
+            .map(|name| HubFile { name: name.parse().unwrap(), size: 1024, sha256: None })
+            .collect();
+        let picked = |tag: &str| pick(&files, Wanted::Quantisation(tag), &"a/b".parse().unwrap());
+        for (tag, name) in
+            [("q4_k_m", "m-Q4_K_M.gguf"), ("UD-Q4_K_M", "m-UD-Q4_K_M.gguf"), ("Q8_0", "q8/m_q8_0.gguf")]
+        {
+            assert_eq!(picked(tag).unwrap().name.as_str(), name);
+        }
+        for tag in ["Q4_K", "F16", "Q5_0"] {
+            let error = picked(tag).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("a/b has no whole file with {tag}")), "{error}");
         }
     }
 

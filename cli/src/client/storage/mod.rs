@@ -7,7 +7,11 @@ mod in_use;
 mod prune;
 mod usage;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::{File, TryLockError},
+    path::PathBuf,
+};
 
 use hearth_domain::Timestamp;
 use hearth_node::{
@@ -21,6 +25,13 @@ pub use prune::Prune;
 
 /// Show what the models take on the disk
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth storage
+  hearth storage prune --dry-run --keep-days 30
+  hearth storage prune --max-bytes 20GB
+
+One model is removed by `hearth models remove ID`.")]
 pub struct Storage {
     #[command(subcommand)]
     pub command: Option<StorageCommand>,
@@ -51,6 +62,20 @@ pub struct ModelFolder {
     pub embedded_model: String,
     /// What bounds the folder.
     pub policy: Policy,
+}
+
+impl ModelFolder {
+    /// Refuses to go on while a gateway runs on this folder, which could not be asked because of `why`.
+    pub(super) fn refuse_while_served(&self, why: &str) -> anyhow::Result<()> {
+        let runs = File::open(&self.lock)
+            .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        anyhow::ensure!(
+            !runs,
+            "a running hearth uses this folder, and can't be asked which models it has in memory: {why}\n\
+             Say where it is with --url, and give a token with models:read in HEARTH_TOKEN; or stop it first"
+        );
+        Ok(())
+    }
 }
 
 impl Storage {

@@ -1,7 +1,5 @@
 //! `hearth storage prune`.
 
-use std::fs::{File, TryLockError};
-
 use bytesize::ByteSize;
 use hearth_node::storage::{
     self, Plan, Policy, RemoveError,
@@ -106,15 +104,7 @@ fn reason(removal: &Removal, contents: &Contents) -> String {
 
 /// A gateway that runs on this very folder has to be asked: it may have any model in memory.
 fn refuse_blindly(folder: &ModelFolder, in_use: &InUse) -> anyhow::Result<()> {
-    let Some(why) = in_use.unknown() else { return Ok(()) };
-    let runs = File::open(&folder.lock)
-        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
-    anyhow::ensure!(
-        !runs,
-        "a running hearth uses this folder, and can't be asked which models it has in memory: {why}\n\
-         Say where it is with --url, and give a token with models:read in HEARTH_TOKEN; or stop it first"
-    );
-    Ok(())
+    in_use.unknown().map_or(Ok(()), |why| folder.refuse_while_served(why))
 }
 
 fn told(failures: &[RemoveError]) -> anyhow::Result<()> {

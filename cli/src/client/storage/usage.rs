@@ -26,7 +26,7 @@ pub(super) fn show(
             "in_use_unknown": in_use.unknown(),
         }));
     }
-    terminal::print(&table(contents).to_string())?;
+    terminal::print(&table(contents).fitted(terminal::columns()))?;
     terminal::print_line(&summary(contents, folder, free))?;
     if in_use.unknown().is_some() {
         terminal::note("Which models are in memory isn't known: no gateway could be asked.");

@@ -314,3 +314,17 @@ pub struct ModelStatus {
     /// What it is doing; null while its node can't be asked.
     pub runtime_status: Option<RuntimeStatus>,
 }
+
+/// A model's file was removed.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ModelRemoved {
+    /// The model's id.
+    pub model: String,
+    /// Always true.
+    #[schema(example = true)]
+    pub removed: bool,
+    /// What became free on the node's disk, in bytes.
+    pub freed_bytes: u64,
+    /// Whether it was a link in the model folder, whose file remains elsewhere.
+    pub link: bool,
+}

@@ -1,5 +1,7 @@
 //! What is printed, and whether a person reads it.
 
+mod printer;
+
 use std::{
     borrow::Cow,
     io::{self, IsTerminal, Write},
@@ -8,6 +10,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+
+pub(super) use printer::Printer;
 
 /// Whether a person types the input.
 pub(super) fn stdin_is_terminal() -> bool {
@@ -20,7 +24,7 @@ pub(super) fn stdout_is_terminal() -> bool {
 }
 
 /// Prints `text` at once. Unlike `print!`, a reader that has gone away is an error and no panic.
-pub(super) fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -39,6 +43,31 @@ pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints to standard error what isn't the answer itself. It is never worth an error of its own.
 pub(super) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints to standard error what could be done next, in lines that can be pasted. Programs don't read it: nothing is
+/// printed with `--json`.
+pub(super) fn next_steps(json: bool, steps: &[&str]) {
+    if !json {
+        for step in steps {
+            note(&format!("next: {step}"));
+        }
+    }
+}
+
+/// The columns of the terminal that standard output is; none elsewhere.
+pub(super) fn columns() -> Option<usize> {
+    stdout_is_terminal().then(|| usize::from(console::Term::stdout().size().1))
+}
+
+/// Asks a person for a yes. No is the default, and the answer to anything else.
+pub(super) fn confirm(question: &str) -> io::Result<bool> {
+    let mut err = io::stderr().lock();
+    write!(err, "{question} [y/N] ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// A model's text as a terminal may see it: without control characters, since a model can be made to

@@ -1,0 +1,117 @@
+//! The failures in the OpenAPI document: each status that a route can answer with, and the error codes behind it.
+
+use std::collections::BTreeMap;
+
+use hearth_wire::ErrorCode;
+use utoipa::openapi::{
+    Content, PathItem, Ref, RefOr, ResponseBuilder,
+    path::{Operation, ParameterIn},
+};
+
+use ErrorCode::{
+    ContextLengthExceeded, Forbidden, Internal, InvalidRequest, ModelLoadFailed, ModelNotFound,
+    NoModelAvailable, NodeLost, NodeOffline, NotCached, NotFound, Overloaded, PayloadTooLarge, ProviderAuth,
+    ProviderError, ProviderRateLimited, ProviderTimeout, QueueFull, QuotaExceeded, RateLimited,
+    RequestTimeout, Unauthorized, UnsupportedMediaType,
+};
+
+/// Of every route behind a token.
+const GUARDED: [ErrorCode; 3] = [Unauthorized, Forbidden, Internal];
+/// Of a route that reads a body.
+const BODY: [ErrorCode; 5] =
+    [InvalidRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Overloaded];
+/// Of a route that has a model make something. A cancelled run has a code too, and nobody to read it.
+const RUN: [ErrorCode; 14] = [
+    ContextLengthExceeded,
+    ModelNotFound,
+    RateLimited,
+    QuotaExceeded,
+    QueueFull,
+    ProviderRateLimited,
+    ProviderError,
+    ProviderAuth,
+    NoModelAvailable,
+    NodeOffline,
+    NodeLost,
+    ModelLoadFailed,
+    NotCached,
+    ProviderTimeout,
+];
+
+/// Adds the failures of a path's routes, where a route doesn't document its own.
+pub(super) fn document(path: &mut PathItem) {
+    let operations = [&mut path.get, &mut path.put, &mut path.delete];
+    operations.into_iter().flatten().for_each(|operation| add(operation, false));
+    if let Some(operation) = &mut path.post {
+        add(operation, true);
+    }
+}
+
+fn add(operation: &mut Operation, is_post: bool) {
+    if operation.security.as_ref().is_none_or(Vec::is_empty) {
+        return;
+    }
+    let mut by_status = BTreeMap::<u16, Vec<&str>>::new();
+    for code in codes(operation, is_post) {
+        let names = by_status.entry(code.status()).or_default();
+        if !names.contains(&code.as_str()) {
+            names.push(code.as_str());
+        }
+    }
+    let responses = &mut operation.responses.responses;
+    let is_documented = |status: u16| {
+        let range = format!("{}XX", status / 100);
+        responses.contains_key(&status.to_string()) || responses.contains_key(&range)
+    };
+    let missing: Vec<_> = by_status.into_iter().filter(|(status, _)| !is_documented(*status)).collect();
+    for (status, names) in missing {
+        let codes = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let error = Content::builder().schema(Some(Ref::from_schema_name("ErrorEnvelope"))).build();
+        let response = ResponseBuilder::new().description(codes).content("application/json", error);
+        responses.insert(status.to_string(), response.build().into());
+    }
+}
+
+fn codes(operation: &Operation, is_post: bool) -> Vec<ErrorCode> {
+    let mut codes = GUARDED.to_vec();
+    let has = |place: &ParameterIn| {
+        let mut parameters = operation.parameters.iter().flatten();
+        parameters
+            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == *place))
+    };
+    let tags = operation.tags.iter().flatten().map(String::as_str);
+    let makes = is_post && tags.into_iter().any(|tag| matches!(tag, "generate" | "compatible"));
+    if operation.request_body.is_some() {
+        codes.extend(BODY);
+    }
+    if has(&ParameterIn::Query) {
+        codes.push(InvalidRequest);
+    }
+    if has(&ParameterIn::Path) {
+        codes.push(NotFound);
+    }
+    if makes {
+        codes.extend(RUN);
+    }
+    codes
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    #[test]
+    fn every_status_is_named_with_its_codes() {
+        let document: Value = serde_json::from_str(&crate::api::document().unwrap()).unwrap();
+        let responses = |method: &str, path: &str| document["paths"][path][method]["responses"].clone();
+        let chat = responses("post", "/v1/chat/completions");
+        for status in ["400", "401", "403", "404", "408", "413", "415", "429", "500", "502", "503", "504"] {
+            assert!(chat[status]["description"].is_string(), "{status}: {chat}");
+        }
+        assert!(chat["429"]["description"].as_str().unwrap().contains("`queue_full`"), "{chat}");
+        assert!(chat.get("4XX").is_none(), "{chat}");
+        let tokens = responses("get", "/v1/users/tokens");
+        assert!(tokens.get("401").is_some() && tokens.get("429").is_none(), "{tokens}");
+        assert!(responses("get", "/health").get("401").is_none());
+    }
+}

@@ -1,0 +1,93 @@
+//! `hearth models remove`.
+
+use bytesize::ByteSize;
+use hearth_wire::native::models::{ModelBody, ModelRemoved};
+
+use super::local::LocalModels;
+use crate::client::{connection::Connection, error::GatewayError, http::Gateway, terminal};
+
+/// Which model to remove.
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    /// The model's id
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Don't ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+impl Remove {
+    /// Removes the file through the gateway that has it in its folder, or from the folder where none runs.
+    pub(super) async fn run(self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
+        // A folder that was named, and whose gateway left no address in it, is not that of any gateway.
+        if local.is_named && connection.url.is_none() {
+            return self.from_folder(connection, local);
+        }
+        let gateway = Gateway::new(connection)?;
+        let model: ModelBody = match gateway.get(&["v1", "models", &self.id], &[]).await {
+            Ok(model) => model,
+            Err(error) if error.is::<GatewayError>() || connection.url.is_some() => return Err(error),
+            // Nobody is there.
+            Err(_) => return self.from_folder(connection, local),
+        };
+        // What can't be removed is told before the question.
+        let has_file = model.size_bytes.is_some();
+        if has_file
+            && !self.agreed(model.size_bytes.unwrap_or_default(), &where_it_is(&gateway, &self.id, local))?
+        {
+            return Ok(());
+        }
+        let removed: ModelRemoved = gateway.delete_json(&["v1", "models", &self.id]).await?;
+        print(&removed, connection.json)
+    }
+
+    fn from_folder(&self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
+        local.folder.refuse_while_served("no gateway answers at the usual address")?;
+        let model = local.find(&self.id)?;
+        local.check_removable(&self.id)?;
+        if !self.agreed(model.size_bytes, &format!(", {}", model.path.display()))? {
+            return Ok(());
+        }
+        let removed = local.remove(&model)?;
+        let (freed_bytes, link) = (removed.freed_bytes, removed.link);
+        print(&ModelRemoved { model: self.id.clone(), removed: true, freed_bytes, link }, connection.json)
+    }
+
+    /// Asks, unless `--yes` was given.
+    fn agreed(&self, bytes: u64, place: &str) -> anyhow::Result<bool> {
+        if self.yes {
+            return Ok(true);
+        }
+        anyhow::ensure!(
+            terminal::stdin_is_terminal(),
+            "nobody is there to be asked; give --yes to remove {} without a question",
+            self.id
+        );
+        let agreed = terminal::confirm(&format!("Remove {} ({}{place})?", self.id, ByteSize(bytes)))?;
+        if !agreed {
+            terminal::note("nothing was removed");
+        }
+        Ok(agreed)
+    }
+}
+
+/// The path of the file, where the gateway is this machine's.
+fn where_it_is(gateway: &Gateway, id: &str, local: &LocalModels) -> String {
+    let file = gateway.is_local().then(|| local.find(id).ok()).flatten();
+    file.map_or_else(String::new, |file| format!(", {}", file.path.display()))
+}
+
+fn print(removed: &ModelRemoved, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(removed);
+    }
+    let (id, freed) = (&removed.model, ByteSize(removed.freed_bytes));
+    let line = match removed.link {
+        true => {
+            format!("removed the link {id}; the file that it led to is still there, and nothing became free")
+        }
+        false => format!("removed {id}; {freed} became free"),
+    };
+    Ok(terminal::print_line(&line)?)
+}
