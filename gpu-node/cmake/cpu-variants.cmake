@@ -136,6 +136,8 @@ function(hearth_filter_variants)
             set_target_properties(ggml-cpu-${tag_name} PROPERTIES
                 C_COMPILER_LAUNCHER "${HEARTH_CMAKE_DIR}/with-clang.sh;${clang};-x;c"
                 CXX_COMPILER_LAUNCHER "${HEARTH_CMAKE_DIR}/with-clang.sh;${clang};-x;c++")
+            # Clang before 16 has AMX under other names of these macros; without them llama.cpp leaves its kernels out.
+            target_compile_definitions(ggml-cpu-${tag_name} PRIVATE __AMX_TILE__ __AMX_INT8__)
         endif()
     endfunction()
 endfunction()
