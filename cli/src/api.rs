@@ -37,7 +37,7 @@ pub(crate) fn document() -> Result<String> {
         .title("Hearth")
         .version("1")
         .description(Some(
-            "Local models and those of commercial providers behind one API: a native dialect, OpenAI's and Anthropic's.",
+            "Local models and those of commercial providers behind one API: a native dialect, OpenAI's, Anthropic's, Ollama's and Google's.",
         ))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
@@ -55,7 +55,7 @@ pub(crate) fn document() -> Result<String> {
 fn tags() -> Vec<Tag> {
     [
         ("generate", "The native dialect: text, images and meshes under one schema"),
-        ("compatible", "OpenAI's and Anthropic's dialects, as their SDKs send them"),
+        ("compatible", "OpenAI's, Anthropic's, Ollama's and Google's dialects, as their SDKs send them"),
         ("requests", "Requests that run or have run: their state, their events, cancelling"),
         ("models", "Models and providers"),
         ("cache", "The answers that are kept"),

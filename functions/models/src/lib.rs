@@ -39,10 +39,8 @@ pub fn routes(state: &AppState) -> Routes {
     let keys =
         Routes::new().routes(routes!(routes::provider_key_set::set, routes::provider_key_remove::remove));
     let reads = dialect::as_asked(guarded(reads, state, Scope::ModelsRead));
-    reads
-        .merge(guarded(writes, state, Scope::ModelsWrite))
-        .merge(guarded(keys, state, Scope::Providers))
-        .merge(ollama(state))
+    let models = dialect::with_geminis_models(reads.merge(guarded(writes, state, Scope::ModelsWrite)));
+    models.merge(guarded(keys, state, Scope::Providers)).merge(ollama(state))
 }
 
 /// Those of Ollama's dialect, whose errors have a shape of their own. Its version is open: clients look for it before

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures::FutureExt as _;
 use hearth_wire::{ApiError, ErrorCode};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::{HttpError, RequestId, Routes, panic};
 
@@ -22,6 +22,10 @@ pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-ver
 
 /// The header in which Google's clients send their key, and no others.
 const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
+/// What Google's clients ask models for.
+const GEMINI_METHODS: [&str; 5] =
+    ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
 
 /// The shape of a route's errors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,6 +66,38 @@ pub fn gemini(routes: Routes) -> Routes {
         };
         in_geminis_shape(response)
     }))
+}
+
+/// Routes below `/v1/models`, where some of Google's clients ask too: they are redirected to the same below `/v1beta`. One
+/// wildcard takes all ids here, so that the two can't be told apart by routes. Called last: it covers the guard too.
+pub fn with_geminis_models(routes: Routes) -> Routes {
+    routes.route_layer(middleware::from_fn(async |request: Request, next: Next| {
+        let Some(location) = geminis_location(&request) else { return next.run(request).await };
+        if has_key(request.uri().query().unwrap_or_default()) {
+            return in_geminis_shape(HttpError(key_in_url()).into_response());
+        }
+        match HeaderValue::from_str(&location) {
+            Ok(location) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response(),
+            Err(_) => next.run(request).await,
+        }
+    }))
+}
+
+/// Where a request below `/v1/models` belongs, if it is one of Google's clients: relative, since a proxy may have put
+/// something before the path.
+fn geminis_location(request: &Request) -> Option<String> {
+    let path = request.uri().path();
+    let rest = path.strip_prefix("/v1/models")?;
+    let method = rest.rsplit_once(':').map(|(_, method)| method);
+    let acts =
+        *request.method() == Method::POST && method.is_some_and(|method| GEMINI_METHODS.contains(&method));
+    let reads = *request.method() == Method::GET && request.headers().contains_key(GOOGLE_KEY);
+    if !acts && !reads {
+        return None;
+    }
+    let up = "../".repeat(path.matches('/').count().saturating_sub(1));
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    Some(format!("{up}v1beta/models{rest}{query}"))
 }
 
 /// Whether a query has an API key, as Google's has.
@@ -160,6 +196,30 @@ mod tests {
         }
         assert_eq!(betas(&headers), ["one", "two", "three"]);
         assert!(betas(&HeaderMap::new()).is_empty());
+    }
+
+    #[test]
+    fn googles_clients_are_sent_to_their_own_routes() {
+        let location = |method: Method, uri: &str, header: &'static str| {
+            let request = Request::builder().method(method).uri(uri).header(header, "x");
+            geminis_location(&request.body(axum::body::Body::empty()).unwrap())
+        };
+        let (post, get, key) = (Method::POST, Method::GET, "x-goog-api-key");
+        let asked = "/v1/models/openai:a/b:streamGenerateContent?alt=sse";
+        let told = "../../../v1beta/models/openai:a/b:streamGenerateContent?alt=sse";
+        assert_eq!(location(post.clone(), asked, "x-api-key").as_deref(), Some(told));
+        assert_eq!(
+            location(get.clone(), "/v1/models?pageSize=1", key).as_deref(),
+            Some("../v1beta/models?pageSize=1")
+        );
+        assert_eq!(location(get.clone(), "/v1/models/m", key).as_deref(), Some("../../v1beta/models/m"));
+        for (method, uri, header) in [
+            (get, "/v1/models/m", "x-api-key"),
+            (post.clone(), "/v1/models/m/load", key),
+            (post, "/v1/models/m:b", key),
+        ] {
+            assert_eq!(location(method, uri, header), None, "{uri}");
+        }
     }
 
     #[tokio::test]

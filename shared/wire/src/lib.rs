@@ -1,4 +1,4 @@
-//! What goes over the wire: the native API, the dialects of OpenAI, Anthropic and Ollama, run events, the node link,
+//! What goes over the wire: the native API, the dialects of OpenAI, Anthropic, Google and Ollama, run events, the node link,
 //! errors.
 //!
 //! Types here parse what clients send and render what they get, and turn both into `domain` types.

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { createAnthropic } from '@ai-sdk/anthropic';
+import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import Anthropic from '@anthropic-ai/sdk';
@@ -25,10 +26,11 @@ const PROVIDERS = {
   'openai responses': (id) => createOpenAI({ baseURL, apiKey: token }).responses(id),
   'openai responses, not stored': (id) => createOpenAI({ baseURL, apiKey: token }).responses(id),
   anthropic: (id) => createAnthropic({ baseURL, apiKey: token })(id),
+  google: (id) => createGoogleGenerativeAI({ baseURL: `${address}/v1beta`, apiKey: token })(id),
 };
 
 /** The providers that hand back, or name, all that they were given. */
-const KEEPS_SEALS = ['openai responses', 'anthropic'];
+const KEEPS_SEALS = ['openai responses', 'anthropic', 'google'];
 
 const weather = (cities) =>
   tool({

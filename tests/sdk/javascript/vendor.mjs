@@ -18,7 +18,7 @@ export const VENDORS = {
 };
 
 const SEAL = 'c2VhbGVk';
-const THOUGHT = 'Hm, I should look.';
+export const THOUGHT = 'Hm, I should look.';
 export const LOOKS = 'Let me look.';
 
 /** What the agent says once it has the result of its call. */
@@ -157,11 +157,11 @@ const DIALECTS = {
     },
   },
   gemini: {
-    path: /^\/v1beta\/models\/[^/]+:streamGenerateContent/,
+    path: /^\/v1beta\/models\/[^/]+:(streamG|g)enerateContent/,
     read(body) {
       const response = body.contents.at(-1).parts.find((part) => part.functionResponse)?.functionResponse;
       return {
-        result: response && String(response.response.result ?? response.response.error),
+        result: response && String(response.response.result ?? response.response.error ?? response.response.content),
         tools: (body.tools ?? []).flatMap((tool) => (tool.functionDeclarations ?? []).map(({ name }) => name)),
         schema: body.generationConfig?.responseJsonSchema ?? body.generationConfig?.responseSchema,
       };

@@ -39,6 +39,21 @@ pub(crate) fn is_chat_stream(answer: &Invocation) -> Result<(), String> {
     text_has(answer, "chat.completion.chunk")
 }
 
+/// A stream of Gemini's: events without names, and no last one.
+pub(crate) fn is_gemini_stream(answer: &Invocation) -> Result<(), String> {
+    must(answer.chunks.len() > 1, "it came in one piece")?;
+    must(!text(answer).contains("[DONE]"), "it ends in [DONE]")?;
+    text_has(answer, r#""finishReason":"#)
+}
+
+/// A stream of Ollama's, in more than one piece.
+pub(crate) fn is_ollama_stream(answer: &Invocation) -> Result<(), String> {
+    let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    must(kind == "application/x-ndjson", &format!("its content type is {kind:?}"))?;
+    must(answer.chunks.len() > 1, "it came in one piece")?;
+    text_has(answer, r#""done":true"#)
+}
+
 fn is_stream(answer: &Invocation) -> Result<(), String> {
     let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     must(kind.starts_with("text/event-stream"), &format!("its content type is {kind:?}"))?;

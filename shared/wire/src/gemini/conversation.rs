@@ -136,7 +136,7 @@ fn user(
 /// A result of a call.
 fn result(mut response: GeminiFunctionResponse, id: String, at: &str) -> Result<Message, ApiError> {
     let given = response.response.take().unwrap_or_default();
-    let (text, failed, is_plain) = result_text(&given);
+    let (text, failed, is_plain) = result_text(&response.name, &given);
     let mut shown = MessageParts::default();
     shown.add_text(&text, "", Map::new());
     for (index, part) in std::mem::take(&mut response.parts).into_iter().enumerate() {
@@ -153,19 +153,24 @@ fn result(mut response: GeminiFunctionResponse, id: String, at: &str) -> Result<
     Ok(Message { tool_call_id: Some(id), failed, ..shown.into_message(Role::Tool) })
 }
 
-/// The text of a result, whether the function failed, and whether that is all that it says. Google has no fixed form for
-/// results; `output` and `error` are those of its own documentation, `result` is what its SDKs write.
-fn result_text(response: &Map<String, Value>) -> (String, bool, bool) {
+/// The text of a result of the function `name`, whether the function failed, and whether that is all that it says. Google has
+/// no fixed form for results: `output` and `error` are those of its documentation, `result` is what its SDKs write, and
+/// Vercel's AI SDK writes `name` and `content`.
+fn result_text(name: &str, response: &Map<String, Value>) -> (String, bool, bool) {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut fields = response.iter();
-    match (fields.next(), fields.next()) {
-        (Some((name, value)), None) if name == "result" || name == "output" => {
-            (text(value), false, name == "result" && value.is_string())
-        }
-        (Some((name, value)), None) if name == "error" => (text(value), true, value.is_string()),
-        (None, _) => (String::new(), false, false),
-        _ => (Value::Object(response.clone()).to_string(), false, false),
+    let only = |name: &str| response.get(name).filter(|_| response.len() == 1);
+    if let Some(value) = only("result") {
+        return (text(value), false, value.is_string());
     }
+    if let Some(value) = only("error") {
+        return (text(value), true, value.is_string());
+    }
+    let named = response.len() == 2 && response.get("name").is_some_and(|given| given == name);
+    if let Some(value) = only("output").or_else(|| response.get("content").filter(|_| named)) {
+        return (text(value), false, false);
+    }
+    let text = if response.is_empty() { String::new() } else { Value::Object(response.clone()).to_string() };
+    (text, false, false)
 }
 
 /// What the model said: thoughts, text, calls.

@@ -202,6 +202,12 @@ fn results_have_a_text_and_go_to_google_as_they_came() {
         (json!({"error": "no light"}), "no light", true, None),
         (json!({"output": "a cat"}), "a cat", false, Some(json!({"output": "a cat"}))),
         (json!({"result": {"n": 1}}), "{\"n\":1}", false, Some(json!({"result": {"n": 1}}))),
+        (
+            json!({"name": "look", "content": "a cat"}),
+            "a cat",
+            false,
+            Some(json!({"name": "look", "content": "a cat"})),
+        ),
         (json!({"a": 1, "b": 2}), "{\"a\":1,\"b\":2}", false, Some(json!({"a": 1, "b": 2}))),
         (json!({}), "", false, Some(json!({}))),
     ];

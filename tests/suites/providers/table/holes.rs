@@ -163,7 +163,8 @@ pub(super) const ALL: [Hole; 17] = [
 
 /// Whether a client and a vendor speak one dialect.
 fn is_same(client: &str, vendor: &str) -> bool {
-    [("chat", "chat"), ("messages", "anthropic"), ("responses", "responses"), ("gemini", "gemini")].contains(&(client, vendor))
+    [("chat", "chat"), ("messages", "anthropic"), ("responses", "responses"), ("gemini", "gemini")]
+        .contains(&(client, vendor))
 }
 
 fn only_ends(answer: &mut Answer) {

@@ -36,7 +36,7 @@ async fn home(vendors: &[Vendor], upstream: &Upstream) -> Home {
 }
 
 /// The limit of an answer that a vendor is asked for in one piece, in tokens, and of one that is streamed.
-const SHORT: u32 = 4096;
+const SHORT: u32 = 1000;
 const LONG: u32 = 5000;
 
 /// A cell of the table, as it is asked.

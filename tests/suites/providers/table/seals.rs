@@ -29,7 +29,14 @@ async fn a_conversation_goes_on_with_another_maker_without_the_thoughts() {
     for first in &vendors::ALL {
         for second in vendors::ALL.iter().filter(|second| !is_same_maker(first, second)) {
             for client in &clients::ALL {
-                let cell = Cell { home: &home, upstream: &upstream, client, vendor: second, streamed: false, whole: false };
+                let cell = Cell {
+                    home: &home,
+                    upstream: &upstream,
+                    client,
+                    vendor: second,
+                    streamed: false,
+                    whole: false,
+                };
                 moves(&cell, first, &feature).await;
             }
         }

@@ -7,8 +7,17 @@ use crate::table::words::{
     Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, mark, number, parsed, text,
 };
 
-pub(super) const CLIENT: Client =
-    Client { name: "chat", path: "/v1/chat/completions", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
+pub(super) const CLIENT: Client = Client {
+    name: "chat",
+    path: "/v1/chat/completions",
+    asks,
+    limits,
+    is_told,
+    adds_up,
+    goes_on,
+    is_failed,
+    error: own_error,
+};
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let mut all = Vec::new();

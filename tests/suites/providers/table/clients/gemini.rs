@@ -84,16 +84,27 @@ fn is_told(answer: &Value) -> Answer {
     let candidate = &answer["candidates"][0];
     let parts = list(&candidate["content"]["parts"]);
     let texts = |is_thought: bool| -> String {
-        parts.iter().filter(|part| (part["thought"] == true) == is_thought).map(|part| text(&part["text"])).collect()
+        parts
+            .iter()
+            .filter(|part| (part["thought"] == true) == is_thought)
+            .map(|part| text(&part["text"]))
+            .collect()
     };
     let calls = parts.iter().map(|part| &part["functionCall"]).filter(|call| call.is_object());
     let calls: Vec<Call> = calls
-        .map(|call| Call { id: text(&call["id"]), name: text(&call["name"]), arguments: call["args"].clone() })
+        .map(|call| Call {
+            id: text(&call["id"]),
+            name: text(&call["name"]),
+            arguments: call["args"].clone(),
+        })
         .collect();
     let usage = &answer["usageMetadata"];
     let thoughts = usage["thoughtsTokenCount"].as_u64().unwrap_or_default();
     let completion = number(&usage["candidatesTokenCount"]).saturating_add(thoughts);
-    assert_eq!(number(&usage["totalTokenCount"]), number(&usage["promptTokenCount"]).saturating_add(completion));
+    assert_eq!(
+        number(&usage["totalTokenCount"]),
+        number(&usage["promptTokenCount"]).saturating_add(completion)
+    );
     Answer {
         thoughts: texts(true),
         text: texts(false),

@@ -7,8 +7,17 @@ use crate::table::words::{
     Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, mark, number, parameters, parsed, text,
 };
 
-pub(super) const CLIENT: Client =
-    Client { name: "messages", path: "/v1/messages", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
+pub(super) const CLIENT: Client = Client {
+    name: "messages",
+    path: "/v1/messages",
+    asks,
+    limits,
+    is_told,
+    adds_up,
+    goes_on,
+    is_failed,
+    error: own_error,
+};
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let turns: Vec<Value> = asked.turns.iter().map(turn).collect();

@@ -9,8 +9,17 @@ use super::{
 };
 use crate::table::words::{Answer, Asked, End, UNKNOWN, Usage, number, text};
 
-pub(super) const CLIENT: Client =
-    Client { name: "native", path: "/v1/generate", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
+pub(super) const CLIENT: Client = Client {
+    name: "native",
+    path: "/v1/generate",
+    asks,
+    limits,
+    is_told,
+    adds_up,
+    goes_on,
+    is_failed,
+    error: own_error,
+};
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let mut body = json!({"model": model, "input": {"messages": messages(asked)}, "parameters": {}});

@@ -50,7 +50,9 @@ fn turn(turn: &Turn) -> Vec<Value> {
         Turn::User(parts) => vec![user(parts)],
         Turn::Assistant { text, calls, .. } => {
             let call = |call: &Call| json!({"id": call.id, "function": {"name": call.name, "arguments": call.arguments}});
-            vec![json!({"role": "assistant", "content": text, "tool_calls": calls.iter().map(call).collect::<Vec<_>>()})]
+            vec![
+                json!({"role": "assistant", "content": text, "tool_calls": calls.iter().map(call).collect::<Vec<_>>()}),
+            ]
         }
         Turn::Results(results) => results.iter().map(|(id, text)| result(id, text)).collect(),
     }

@@ -8,8 +8,17 @@ use crate::table::words::{
     text,
 };
 
-pub(super) const CLIENT: Client =
-    Client { name: "responses", path: "/v1/responses", asks, limits, is_told, adds_up, goes_on, is_failed, error: own_error };
+pub(super) const CLIENT: Client = Client {
+    name: "responses",
+    path: "/v1/responses",
+    asks,
+    limits,
+    is_told,
+    adds_up,
+    goes_on,
+    is_failed,
+    error: own_error,
+};
 
 fn asks(asked: &Asked, model: &str) -> Value {
     let items: Vec<Value> = asked.turns.iter().flat_map(turn).collect();

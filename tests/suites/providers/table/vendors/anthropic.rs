@@ -90,19 +90,24 @@ fn says_whole(answer: &Answer) -> Reply {
     if !said.is_empty() {
         blocks.push(json!({"type": "text", "text": said}));
     }
-    blocks.extend(answer.calls.iter().map(
-        |call| json!({"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}),
-    ));
+    blocks.extend(
+        answer.calls.iter().map(
+            |call| json!({"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments}),
+        ),
+    );
     let (usage, (reason, stop)) = (answer.usage, ending(answer));
-    Reply::json(200, &json!({
-        "id": "msg_1", "type": "message", "role": "assistant", "content": blocks,
-        "stop_reason": reason, "stop_sequence": stop,
-        "usage": {
-            "input_tokens": usage.prompt - usage.cached, "cache_read_input_tokens": usage.cached,
-            "cache_creation_input_tokens": 0, "output_tokens": usage.completion,
-            "output_tokens_details": {"thinking_tokens": usage.thoughts},
-        },
-    }))
+    Reply::json(
+        200,
+        &json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "content": blocks,
+            "stop_reason": reason, "stop_sequence": stop,
+            "usage": {
+                "input_tokens": usage.prompt - usage.cached, "cache_read_input_tokens": usage.cached,
+                "cache_creation_input_tokens": 0, "output_tokens": usage.completion,
+                "output_tokens_details": {"thinking_tokens": usage.thoughts},
+            },
+        }),
+    )
 }
 
 fn begun(text: &str) -> Vec<Value> {

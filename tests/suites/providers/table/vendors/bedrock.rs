@@ -92,9 +92,11 @@ fn says_whole(answer: &Answer) -> Reply {
     if !said.is_empty() {
         blocks.push(json!({"text": said}));
     }
-    blocks.extend(answer.calls.iter().map(
-        |call| json!({"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}),
-    ));
+    blocks.extend(
+        answer.calls.iter().map(
+            |call| json!({"toolUse": {"toolUseId": call.id, "name": call.name, "input": call.arguments}}),
+        ),
+    );
     let mut whole = stop(answer);
     whole["output"] = json!({"message": {"role": "assistant", "content": blocks}});
     whole["usage"] = usage(answer);

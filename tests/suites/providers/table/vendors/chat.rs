@@ -83,11 +83,15 @@ fn says_whole(answer: &Answer) -> Reply {
         message["content"] = Value::Null;
         message["tool_calls"] = answer.calls.iter().map(call).collect();
     }
-    let mut choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": reason(answer)});
+    let mut choice =
+        json!({"index": 0, "message": message, "logprobs": null, "finish_reason": reason(answer)});
     if let End::StopText(stop) = &answer.end {
         choice["stop_reason"] = json!(stop);
     }
-    Reply::json(200, &json!({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage(answer)}))
+    Reply::json(
+        200,
+        &json!({"id": "x", "object": "chat.completion", "choices": [choice], "usage": usage(answer)}),
+    )
 }
 
 fn begins(text: &str) -> Reply {
