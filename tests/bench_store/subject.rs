@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
-use hearth_embedded::Embedded;
+use aws_emulator::AwsEmulator;
 use hearth_store::{Clients, Names, Store, database::Durability, home};
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ impl Subject {
     pub(super) async fn before() -> Result<Self> {
         let folder = TempDir::new()?;
         let names = Names::at_home();
-        let embedded = Embedded::open(folder.path(), &names.bucket)?;
+        let embedded = AwsEmulator::open(folder.path(), &names.bucket)?;
         let clients = Clients {
             dynamodb: embedded.dynamodb(),
             s3: embedded.s3("http://s3.embedded"),

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
+use aws_emulator::AwsEmulator;
 use hearth_auth::{ApiToken, Keys};
 use hearth_domain::{NodeId, Scope, Timestamp, TokenId, UserId};
-use hearth_embedded::Embedded;
 use hearth_store::{Clients, Names, Store, nodes::NodeRecord, tokens::TokenRecord};
 use lambda_emulator::Emulator;
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ impl Cloud {
     /// If any of it fails.
     pub async fn start() -> Self {
         let folder = TempDir::new().unwrap_or_else(|error| panic!("a temporary folder: {error}"));
-        let embedded = Embedded::open(&folder.path().join("aws"), BUCKET)
+        let embedded = AwsEmulator::open(&folder.path().join("aws"), BUCKET)
             .unwrap_or_else(|error| panic!("the stores: {error}"));
         let services = Services::serve(&embedded).await;
         let store = store(&embedded, &services.url);
@@ -86,7 +86,7 @@ impl Cloud {
 }
 
 impl Services {
-    async fn serve(embedded: &Embedded) -> Self {
+    async fn serve(embedded: &AwsEmulator) -> Self {
         let listener =
             TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a port: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("a port: {error}"));
@@ -112,7 +112,7 @@ impl Drop for Services {
 }
 
 /// The store over embedded services.
-fn store(embedded: &Embedded, url: &str) -> Store {
+fn store(embedded: &AwsEmulator, url: &str) -> Store {
     let clients =
         Clients { dynamodb: embedded.dynamodb(), s3: embedded.s3(url), secrets: embedded.secrets() };
     let names = Names {

@@ -5,11 +5,11 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use aws_credential_types::Credentials;
+use aws_emulator::AwsEmulator;
 use hearth_domain::{
     CacheControl, Generation, Message, ModelId, Role, RunId, RunState, Sampling, Scope, TextTask, TokenId,
     UserId,
 };
-use hearth_embedded::Embedded;
 use hearth_gateway::{
     CacheOutcome, CacheSettings, Caller, Gateway, HttpClients, Options, Routing, RunStream,
 };
@@ -25,7 +25,7 @@ const BUCKET: &str = "hearth-media";
 /// A vendor, the stores, and who asks.
 struct World {
     upstream: Upstream,
-    embedded: Embedded,
+    embedded: AwsEmulator,
     ada: Caller,
     bob: Caller,
     _folder: TempDir,
@@ -34,7 +34,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+        let embedded = AwsEmulator::open(folder.path(), BUCKET).unwrap();
         let world = Self {
             upstream: Upstream::start().await,
             embedded,

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_emulator::AwsEmulator;
 use aws_sdk_dynamodb::config::{
     ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef,
 };
@@ -21,7 +22,6 @@ use futures::StreamExt as _;
 use hearth_domain::{
     Generation, Message, ModelId, Role, RunId, RunState, Sampling, Scope, TextTask, TokenId, UserId,
 };
-use hearth_embedded::Embedded;
 use hearth_gateway::{CacheSettings, Caller, Gateway, HttpClients, Options, Routing};
 use hearth_store::{Clients, Names, Store};
 use hearth_tests::within;
@@ -120,7 +120,7 @@ fn value_bytes(value: &Value) -> usize {
 
 /// Processes of the gateway as Lambda has them, over one table.
 struct World {
-    embedded: Embedded,
+    embedded: AwsEmulator,
     url: String,
     caller: Caller,
     _folder: TempDir,
@@ -133,7 +133,7 @@ impl World {
         let router = Router::new().route("/v1/chat/completions", post(answer));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let folder = TempDir::new().unwrap();
-        let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+        let embedded = AwsEmulator::open(folder.path(), BUCKET).unwrap();
         let caller = Caller {
             user: UserId::new(),
             token: TokenId::new(),

@@ -13,14 +13,15 @@ const FUNCTION: &str = "hearth-fn-";
 
 /// What a crate may see of the workspace; `None` for a crate that has no place yet.
 ///
-/// `hearth-embedded` is in no list: only the crates that see nearly all have it.
+/// `aws-emulator` is in no list: it is for the tests and the benchmarks alone.
 fn may(name: &str) -> Option<May> {
     Some(May::See(match name {
-        "hearth-domain" | "hearth-telemetry" | "lambda-emulator" | "xtask" => &[],
-        "hearth-wire" | "hearth-embedded" => &["hearth-domain"],
+        "hearth-domain" | "hearth-schema" | "hearth-telemetry" | "aws-emulator" | "lambda-emulator"
+        | "xtask" => &[],
+        "hearth-wire" => &["hearth-domain"],
         "hearth-auth" | "hearth-store" => &["hearth-domain", "hearth-wire"],
         // It signs the node link's tokens.
-        "hearth-providers" => &["hearth-domain", "hearth-wire", "hearth-auth"],
+        "hearth-providers" => &["hearth-domain", "hearth-schema", "hearth-wire", "hearth-auth"],
         "hearth-gateway" => {
             &["hearth-domain", "hearth-wire", "hearth-auth", "hearth-store", "hearth-providers"]
         }
@@ -33,7 +34,9 @@ fn may(name: &str) -> Option<May> {
             "hearth-gateway",
             "hearth-telemetry",
         ],
-        "hearth-node" => &["hearth-domain", "hearth-wire", "hearth-auth", "hearth-telemetry"],
+        "hearth-node" => {
+            &["hearth-domain", "hearth-schema", "hearth-wire", "hearth-auth", "hearth-telemetry"]
+        }
         // What is stored and who is called is the gateway's business; no function sees another.
         name if name.starts_with(FUNCTION) => &[
             "hearth-domain",
@@ -43,7 +46,9 @@ fn may(name: &str) -> Option<May> {
             "hearth-http",
             "hearth-telemetry",
         ],
-        "hearth" => return Some(May::SeeAllBut(&[SUITES, BENCH, "lambda-emulator", "xtask"])),
+        "hearth" => {
+            return Some(May::SeeAllBut(&[SUITES, BENCH, "aws-emulator", "lambda-emulator", "xtask"]));
+        }
         SUITES => return Some(May::SeeAllBut(&[BENCH])),
         BENCH => return Some(May::SeeAllBut(&[SUITES])),
         _ => return None,

@@ -104,7 +104,9 @@ impl Bucket for Files {
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let name = name(key);
-        self.run("delete_object", move |folder| found(fs::remove_file(folder.path.join(name)))).await.map(drop)
+        self.run("delete_object", move |folder| found(fs::remove_file(folder.path.join(name))))
+            .await
+            .map(drop)
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -117,7 +119,8 @@ impl Folder {
         let number = self.parts.fetch_add(1, Ordering::Relaxed);
         let part = self.path.join(format!("{number}.{PART}"));
         let write = || {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
+            let mut file =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&part, self.path.join(name))?;
@@ -180,7 +183,8 @@ mod tests {
     async fn objects_are_written_read_replaced_and_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::open(folder.path()).unwrap();
-        for (key, body) in [("runs/a", "first"), ("../../escaped", "second"), ("runs/a", "changed"), ("", "")] {
+        for (key, body) in [("runs/a", "first"), ("../../escaped", "second"), ("runs/a", "changed"), ("", "")]
+        {
             files.put(key, "text/plain", body.into()).await.unwrap();
             assert_eq!(text(&files, key).await.as_deref(), Some(body));
         }

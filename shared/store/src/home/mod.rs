@@ -1,6 +1,7 @@
 //! The stores of a home gateway: a data folder with a SQLite database, a folder of objects and a key file.
 
 mod lock;
+mod migration;
 
 use std::{
     fs, io,
@@ -44,6 +45,17 @@ pub enum OpenError {
         /// The reason.
         reason: String,
     },
+    /// The database of an earlier version can't be taken over.
+    #[error(
+        "the database {path} of an earlier version can't be taken over: {source}; it is left as it is. Put a copy of it \
+         back, or move it away: then an empty one is made, with a new first token"
+    )]
+    Earlier {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: StoreError,
+    },
     /// The database can't be opened.
     #[error("the database {path} can't be opened: {source}")]
     Database {
@@ -69,6 +81,7 @@ pub fn open(folder: &Path, durability: Durability) -> Result<Store, OpenError> {
     let in_database = |path: &Path, source| OpenError::Database { path: path.to_owned(), source };
     let path = folder.join(files::FOLDER);
     let objects = Files::open(&path).map_err(|error| in_database(&path, error))?;
+    migration::run(folder)?;
     let path = folder.join(sqlite::FILE);
     let database = Sqlite::open(&path, durability).map_err(|error| in_database(&path, error))?;
     objects.start_sweep();

@@ -50,7 +50,8 @@ impl Expression {
         let clause = |verb: &str, parts: Vec<String>| {
             (!parts.is_empty()).then(|| format!("{verb} {}", parts.join(", ")))
         };
-        let clauses: Vec<String> = [clause("SET", set), clause("REMOVE", remove)].into_iter().flatten().collect();
+        let clauses: Vec<String> =
+            [clause("SET", set), clause("REMOVE", remove)].into_iter().flatten().collect();
         expression.update = Some(clauses.join(" ")).filter(|clauses| !clauses.is_empty());
         Ok(expression)
     }
@@ -97,7 +98,8 @@ impl Expression {
 
     fn name(&mut self, name: &str) -> String {
         let names = self.names.get_or_insert_default();
-        let known = names.iter().find(|(_, known)| *known == name).map(|(placeholder, _)| placeholder.clone());
+        let known =
+            names.iter().find(|(_, known)| *known == name).map(|(placeholder, _)| placeholder.clone());
         known.unwrap_or_else(|| {
             let placeholder = format!("#n{}", names.len());
             names.insert(placeholder.clone(), name.to_owned());

@@ -22,7 +22,8 @@ pub(super) fn write(connection: &Connection, write: &Write) -> Result<bool> {
         Write::Delete(key, condition) => {
             let held = holds(connection, key, condition)?;
             if held {
-                let mut statement = connection.prepare_cached("DELETE FROM items WHERE pk = ?1 AND sk = ?2")?;
+                let mut statement =
+                    connection.prepare_cached("DELETE FROM items WHERE pk = ?1 AND sk = ?2")?;
                 statement.execute(params![key.pk, key.sk])?;
             }
             Ok(held)

@@ -18,8 +18,9 @@ mod writer;
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
-use super::{Database, Item, Key, Page, Query, Write};
+use super::{Condition, Database, Item, Key, Page, Query, Write};
 use crate::StoreError;
 use queue::{Task, Urgency};
 use reader::Readers;
@@ -27,7 +28,7 @@ use writer::Writer;
 
 pub(crate) use failure::failed;
 pub use schema::Durability;
-pub(crate) use schema::FILE;
+pub(crate) use schema::{FILE, create};
 
 /// A SQLite database with the one table.
 #[derive(Debug)]
@@ -45,6 +46,18 @@ impl Sqlite {
         let connection = schema::open(path, durability)?;
         Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path) })
     }
+}
+
+/// Inserts items into a new database in one transaction.
+pub(crate) fn insert_all(connection: &mut Connection, items: &[Item]) -> Result<(), StoreError> {
+    let mut insert = || {
+        let transaction = connection.transaction()?;
+        for item in items {
+            apply::write(&transaction, &Write::Put(item.clone(), Condition::Always))?;
+        }
+        transaction.commit()
+    };
+    insert().map_err(|error| failed("migrate", error))
 }
 
 #[async_trait]

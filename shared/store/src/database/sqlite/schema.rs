@@ -1,11 +1,6 @@
 //! The file: how it is opened, and its one table.
 
-use std::{
-    fs::File,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};

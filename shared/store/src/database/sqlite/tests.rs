@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::*;
-use crate::database::{Condition, Query, Sort};
+use crate::database::{Query, Sort};
 
 fn open(folder: &tempfile::TempDir) -> Sqlite {
     Sqlite::open(&folder.path().join(FILE), Durability::Os).unwrap()
@@ -71,7 +71,7 @@ async fn expired_items_are_deleted_at_a_start() {
 async fn lag_is_the_age_of_the_oldest_write_that_waits_for_a_locked_file() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder);
-    let other = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    let other = Connection::open(folder.path().join(FILE)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let put = database.write(Write::Put(item("p", "s"), Condition::Absent));
     tokio::pin!(put);
@@ -104,7 +104,7 @@ async fn file_of_a_newer_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     drop(open(&folder));
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = Sqlite::open(&path, Durability::Os).unwrap_err();
     assert!(matches!(error, StoreError::Newer { found: 9, known: 1 }), "{error}");
 }

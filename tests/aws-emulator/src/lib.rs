@@ -1,10 +1,12 @@
 //! The AWS services, answered in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in
 //! a key file.
 //!
-//! The AWS SDK's clients sign and serialise as usual; their HTTP connector hands the request to code
-//! here rather than to a socket. So the gateway has one storage code path, at home and in the cloud.
-//! [`Embedded::router`] answers the same requests over a socket, for the processes of a test; `hearth up` serves none of
-//! them.
+//! For tests and benchmarks alone. The AWS SDK's clients sign and serialise as usual; their HTTP connector hands the request
+//! to code here rather than to a socket. [`AwsEmulator::router`] answers the same requests over a socket, for the functions'
+//! processes.
+//!
+//! Its data folder has the layout that `hearth up` had before it had stores of its own: `tests/suites/store/migration.rs`
+//! makes such folders with it.
 
 #![warn(missing_docs)]
 
@@ -74,7 +76,7 @@ pub enum OpenError {
 
 /// The stores in one data folder. Only one process can have it open.
 #[derive(Clone)]
-pub struct Embedded {
+pub struct AwsEmulator {
     db: Database,
     /// Whose turn it is to use `db`.
     turn: Arc<Semaphore>,
@@ -84,13 +86,13 @@ pub struct Embedded {
     _lock: DataLock,
 }
 
-impl std::fmt::Debug for Embedded {
+impl std::fmt::Debug for AwsEmulator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Embedded")
+        f.write_str("AwsEmulator")
     }
 }
 
-impl Embedded {
+impl AwsEmulator {
     /// Opens the stores in `folder`, which is made if it isn't there, with a bucket named `bucket`.
     ///
     /// # Errors
@@ -165,13 +167,13 @@ mod tests {
 
     fn error_with(name: &str, bytes: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
-        drop(Embedded::open(folder.path(), "bucket").unwrap());
+        drop(AwsEmulator::open(folder.path(), "bucket").unwrap());
         // The log may hold every page of a small database.
         for log in ["hearth.db-wal", "hearth.db-shm"] {
             let _ = fs::remove_file(folder.path().join(log));
         }
         fs::write(folder.path().join(name), bytes).unwrap();
-        Embedded::open(folder.path(), "bucket").unwrap_err().to_string()
+        AwsEmulator::open(folder.path(), "bucket").unwrap_err().to_string()
     }
 
     #[test]

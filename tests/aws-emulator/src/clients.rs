@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 
-use crate::{ACCESS_KEY, Embedded, REGION, dynamodb, router};
+use crate::{ACCESS_KEY, AwsEmulator, REGION, dynamodb, router};
 
 /// The configuration of a client whose requests are answered in this process, for the SDK crate `$sdk`.
 ///
@@ -36,7 +36,7 @@ macro_rules! in_process_config {
     };
 }
 
-impl Embedded {
+impl AwsEmulator {
     /// A DynamoDB client.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
@@ -44,7 +44,7 @@ impl Embedded {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// An S3 client. `endpoint` is the URL that it signs requests for: where [`Embedded::router`] is served, if it is.
+    /// An S3 client. `endpoint` is the URL that it signs requests for: where [`AwsEmulator::router`] is served, if it is.
     #[must_use]
     pub fn s3(&self, endpoint: &str) -> aws_sdk_s3::Client {
         let config = in_process_config!(aws_sdk_s3, self, endpoint);
@@ -67,7 +67,7 @@ impl Embedded {
 
 /// The SDK's HTTP client that needs no socket.
 #[derive(Clone)]
-struct InProcess(Embedded);
+struct InProcess(AwsEmulator);
 
 impl fmt::Debug for InProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +103,7 @@ fn json((status, body): dynamodb::Answer) -> Result<HttpResponse, ConnectorError
     Ok(response)
 }
 
-async fn s3(embedded: &Embedded, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn s3(embedded: &AwsEmulator, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| ConnectorError::other(error, None);
     let request = request.try_into_http1x().map_err(|error| failed(Box::new(error)))?;
     let mut request = request.map(s3s::Body::http_body_unsync);
@@ -117,12 +117,12 @@ async fn s3(embedded: &Embedded, request: HttpRequest) -> Result<HttpResponse, C
 
 #[cfg(test)]
 mod tests {
-    use crate::Embedded;
+    use crate::AwsEmulator;
 
     #[tokio::test]
     async fn no_timeout_and_no_retry_applies_to_a_request_in_the_process() {
         let folder = tempfile::tempdir().unwrap();
-        let embedded = Embedded::open(folder.path(), "bucket").unwrap();
+        let embedded = AwsEmulator::open(folder.path(), "bucket").unwrap();
         macro_rules! check {
             ($($client:expr),*) => {$(
                 let client = $client;

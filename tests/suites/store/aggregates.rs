@@ -1,53 +1,38 @@
-//! The store's aggregates, through the real AWS SDK over the embedded services.
+//! The aggregates, over both databases.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue;
 use hearth_auth::Keys;
 use hearth_domain::{
     Artifact, ArtifactId, FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId,
     RunState, Scope, Timestamp, TokenId, ToolCall, Usage, UserId,
 };
-use hearth_embedded::Embedded;
 use hearth_store::{
-    Clients, Names, Store, StoreError, artifacts::ArtifactRecord, cached_answers::CachedFacts,
-    conversations::Conversation, tokens::TokenRecord,
+    StoreError,
+    artifacts::ArtifactRecord,
+    cached_answers::CachedFacts,
+    conversations::Conversation,
+    database::{Condition, Item, Key, Write},
+    tokens::TokenRecord,
 };
 use hearth_wire::{RunEvent, RunEventBody};
 
-const BUCKET: &str = "hearth-media";
+use crate::{on_both, world::World};
 
-/// A store in a temporary folder, which lives as long as the first of the two.
-async fn store() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder).await;
-    (folder, store)
+on_both! {
+    a_run_is_read_as_it_was_written_and_its_end_is_final,
+    a_run_that_was_stored_an_attribute_a_field_is_read_and_ended,
+    a_long_text_goes_to_the_bucket_and_comes_back_whole,
+    events_are_read_in_order_from_where_an_earlier_answer_ended,
+    runs_that_have_ended_are_written_together_with_their_events,
+    a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_else,
+    discovery_does_not_write_over_what_a_person_registered,
+    a_model_that_is_gone_leaves_the_lists_and_may_come_back,
+    secret_operator_and_data_are_there_again_after_a_restart,
+    a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted,
+    a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is_too_old,
+    an_artifact_is_kept_with_its_file_until_it_expires,
 }
 
-async fn open(folder: &tempfile::TempDir) -> Store {
-    over(&Embedded::open(folder.path(), BUCKET).unwrap()).await
-}
-
-async fn over(embedded: &Embedded) -> Store {
-    let clients = Clients {
-        dynamodb: embedded.dynamodb(),
-        s3: embedded.s3("http://s3.test"),
-        secrets: embedded.secrets(),
-    };
-    let names = Names {
-        table: "hearth".into(),
-        bucket: BUCKET.into(),
-        secret: "hearth/gateway".into(),
-        provider_keys: "hearth/provider-keys".into(),
-    };
-    let store = Store::new(clients, names);
-    store.migrate().await.unwrap();
-    store
-}
-
-fn run(owner: UserId) -> Run {
+pub(crate) fn run(owner: UserId) -> Run {
     Run {
         id: RunId::new(),
         owner,
@@ -71,9 +56,8 @@ fn run(owner: UserId) -> Run {
     }
 }
 
-#[tokio::test]
-async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
-    let (_folder, store) = store().await;
+async fn a_run_is_read_as_it_was_written_and_its_end_is_final(world: World) {
+    let store = world.store();
     let mut run = run(UserId::new());
     store.runs().begin(&run).await.unwrap();
     assert!(matches!(store.runs().begin(&run).await, Err(StoreError::Conflict)));
@@ -96,18 +80,15 @@ async fn a_run_is_read_as_it_was_written_and_its_end_is_final() {
     assert_eq!(store.runs().get(RunId::new()).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended() {
-    let folder = tempfile::tempdir().unwrap();
-    let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
-    let store = over(&embedded).await;
+async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended(world: World) {
+    let store = world.store();
     let old = Run { state: RunState::Running, ..run(UserId::new()) };
-    let mut item: HashMap<String, AttributeValue> = serde_dynamo::to_item(&old).unwrap();
-    item.insert("pk".into(), AttributeValue::S(format!("RUN#{}", old.id)));
-    item.insert("sk".into(), AttributeValue::S("META".into()));
-    item.insert("v".into(), AttributeValue::N("1".into()));
-    item.insert("text".into(), AttributeValue::S("so far".into()));
-    embedded.dynamodb().put_item().table_name("hearth").set_item(Some(item)).send().await.unwrap();
+    let mut body = serde_json::to_value(&old).unwrap();
+    body["text"] = "so far".into();
+    let key = Key::new(format!("RUN#{}", old.id), "META");
+    let item =
+        Item { key, gsi1: None, gsi2: None, ttl: None, version: 1, body: body.to_string(), bytes: None };
+    store.database().write(Write::Put(item, Condition::Always)).await.unwrap();
 
     let mut run = Run { text: "so far".into(), ..old };
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
@@ -116,21 +97,19 @@ async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended() {
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
 }
 
-#[tokio::test]
-async fn a_long_text_goes_to_the_bucket_and_comes_back_whole() {
-    let (folder, store) = store().await;
+async fn a_long_text_goes_to_the_bucket_and_comes_back_whole(world: World) {
+    let store = world.store();
     let mut run = run(UserId::new());
     store.runs().begin(&run).await.unwrap();
     run.state = RunState::Completed;
     run.text = "ä long text ".repeat(100_000);
     store.runs().end(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().text, run.text);
-    assert_eq!(std::fs::read_dir(folder.path().join("objects")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(world.folder().join("objects")).unwrap().count(), 1);
 }
 
-#[tokio::test]
-async fn events_are_read_in_order_from_where_an_earlier_answer_ended() {
-    let (_folder, store) = store().await;
+async fn events_are_read_in_order_from_where_an_earlier_answer_ended(world: World) {
+    let store = world.store();
     let id = RunId::new();
     let delta = |seq| RunEvent { seq, body: RunEventBody::text(format!("{seq} ")) };
     store.runs().append(id, &[delta(1), delta(2)]).await.unwrap();
@@ -147,9 +126,8 @@ async fn events_are_read_in_order_from_where_an_earlier_answer_ended() {
     assert!(seqs(3).await.is_empty());
 }
 
-#[tokio::test]
-async fn runs_that_have_ended_are_written_together_with_their_events() {
-    let (_folder, store) = store().await;
+async fn runs_that_have_ended_are_written_together_with_their_events(world: World) {
+    let store = world.store();
     let owner = UserId::new();
     let done = |text: &str| Run { state: RunState::Completed, text: text.into(), ..run(owner) };
     let (first, second) = (done("one"), done(""));
@@ -165,9 +143,8 @@ async fn runs_that_have_ended_are_written_together_with_their_events() {
     assert!(matches!(store.runs().end(&first).await, Err(StoreError::Conflict)));
 }
 
-#[tokio::test]
-async fn a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_else() {
-    let (_folder, store) = store().await;
+async fn a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_else(world: World) {
+    let store = world.store();
     let owner = UserId::new();
     let record = TokenRecord {
         id: TokenId::new(),
@@ -191,9 +168,8 @@ async fn a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_
     assert!(!revoked.is_valid(now));
 }
 
-#[tokio::test]
-async fn discovery_does_not_write_over_what_a_person_registered() {
-    let (_folder, store) = store().await;
+async fn discovery_does_not_write_over_what_a_person_registered(world: World) {
+    let store = world.store();
     let model = |name: &str, source| Model {
         id: ModelId::new("owner/model"),
         name: name.into(),
@@ -221,9 +197,8 @@ async fn discovery_does_not_write_over_what_a_person_registered() {
     assert!(store.models().list(Some(Modality::Image)).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_model_that_is_gone_leaves_the_lists_and_may_come_back() {
-    let (_folder, store) = store().await;
+async fn a_model_that_is_gone_leaves_the_lists_and_may_come_back(world: World) {
+    let store = world.store();
     let model = Model {
         id: ModelId::new("m"),
         name: "m".into(),
@@ -246,15 +221,15 @@ async fn a_model_that_is_gone_leaves_the_lists_and_may_come_back() {
     assert_eq!(store.models().list(None).await.unwrap(), [model]);
 }
 
-#[tokio::test]
-async fn secret_operator_and_data_are_there_again_after_a_restart() {
-    let (folder, store) = store().await;
+async fn secret_operator_and_data_are_there_again_after_a_restart(world: World) {
+    let store = world.store();
     let secret = store.secret(Some(Keys::generate_secret)).await.unwrap();
     let operator = store.operator().await.unwrap();
     let run = run(operator);
     store.runs().begin(&run).await.unwrap();
     drop(store);
-    let store = open(&folder).await;
+    let world = world.restart().await;
+    let store = world.store();
     assert_eq!(store.secret(None).await.unwrap(), secret);
     assert_eq!(store.operator().await.unwrap(), operator);
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
@@ -263,9 +238,8 @@ async fn secret_operator_and_data_are_there_again_after_a_restart() {
     }
 }
 
-#[tokio::test]
-async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted() {
-    let (_folder, store) = store().await;
+async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted(world: World) {
+    let store = world.store();
     let (owner, other) = (UserId::new(), UserId::new());
     // In the item, and in the bucket.
     for size in [10, 200_000] {
@@ -287,9 +261,8 @@ async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted
     }
 }
 
-#[tokio::test]
-async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is_too_old() {
-    let (_folder, store) = store().await;
+async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is_too_old(world: World) {
+    let store = world.store();
     let (ada, bob) = (UserId::new(), UserId::new());
     let expires = Timestamp::from_unix(Timestamp::now().unix() + 60);
     let facts = |owner| CachedFacts {
@@ -331,9 +304,8 @@ async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is
     assert_eq!(keys().await, ["k2"]);
 }
 
-#[tokio::test]
-async fn an_artifact_is_kept_with_its_file_until_it_expires() {
-    let (_folder, store) = store().await;
+async fn an_artifact_is_kept_with_its_file_until_it_expires(world: World) {
+    let store = world.store();
     let record = |seconds: i64| {
         let artifact = Artifact {
             id: ArtifactId::new(),

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use aws_sdk_s3::{presigning::PresigningConfig, primitives::ByteStream};
 
-use crate::Embedded;
+use crate::AwsEmulator;
 
 const BUCKET: &str = "hearth-media";
 
-/// Embedded stores in a temporary folder, served on a free port.
-async fn served() -> (tempfile::TempDir, Embedded, aws_sdk_s3::Client, String) {
+/// AwsEmulator stores in a temporary folder, served on a free port.
+async fn served() -> (tempfile::TempDir, AwsEmulator, aws_sdk_s3::Client, String) {
     let folder = tempfile::tempdir().unwrap();
-    let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+    let embedded = AwsEmulator::open(folder.path(), BUCKET).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let router = embedded.object_routes(BUCKET);
@@ -93,7 +93,7 @@ async fn fetch(url: &str) -> (u16, String) {
 #[tokio::test]
 async fn the_lifecycle_lets_old_objects_go() {
     let folder = tempfile::tempdir().unwrap();
-    let embedded = Embedded::open(folder.path(), BUCKET).unwrap();
+    let embedded = AwsEmulator::open(folder.path(), BUCKET).unwrap();
     let s3 = embedded.s3("http://s3.test");
     for key in ["artifacts/a", "runs/b/text", "other"] {
         s3.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(b"x")).send().await.unwrap();

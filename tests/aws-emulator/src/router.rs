@@ -11,11 +11,11 @@ use axum::{
 };
 
 use crate::{
-    Embedded,
+    AwsEmulator,
     dynamodb::{self, Answer},
 };
 
-impl Embedded {
+impl AwsEmulator {
     /// S3's routes for the objects of `bucket`. They read a form before they look at its signature, so they are for
     /// the loopback address of a test alone.
     pub(crate) fn object_routes(&self, bucket: &str) -> Router {
@@ -39,7 +39,7 @@ impl Embedded {
     }
 }
 
-async fn json_route(State(embedded): State<Embedded>, headers: HeaderMap, body: Bytes) -> Response {
+async fn json_route(State(embedded): State<AwsEmulator>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (status, body) = json_service(&embedded, target, body.to_vec()).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -47,7 +47,7 @@ async fn json_route(State(embedded): State<Embedded>, headers: HeaderMap, body: 
 }
 
 /// Answers a request of the JSON protocol, whose `x-amz-target` names service and operation.
-pub(crate) async fn json_service(embedded: &Embedded, target: &str, body: Vec<u8>) -> Answer {
+pub(crate) async fn json_service(embedded: &AwsEmulator, target: &str, body: Vec<u8>) -> Answer {
     match target.split_once('.') {
         Some(("secretsmanager", operation)) => embedded.secrets.answer(operation, &body),
         Some((_, operation)) => {

@@ -38,12 +38,12 @@ pub(crate) fn start(db: Database, objects: Objects) {
 mod tests {
     use serde_json::json;
 
-    use crate::{Embedded, dynamodb};
+    use crate::{AwsEmulator, dynamodb};
 
     #[tokio::test]
     async fn what_has_expired_is_deleted_and_the_rest_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let db = Embedded::open(folder.path(), "bucket").unwrap().db;
+        let db = AwsEmulator::open(folder.path(), "bucket").unwrap().db;
         let call = |operation, request| dynamodb::call(&db, operation, &request).unwrap();
         call(
             "CreateTable",

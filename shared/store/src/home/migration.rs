@@ -1,0 +1,126 @@
+//! Takes over a data folder of an earlier version, whose table was an emulation of DynamoDB over SQLite.
+//!
+//! The old file is read and not changed. The new one is written beside under a name of its own, and gets its name when it
+//! is complete; only then is the old one renamed. Whenever the process is killed, the next start finds either no new
+//! database, and begins again, or a complete one, and does what is left.
+
+mod legacy;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+
+use super::OpenError;
+use crate::{
+    StoreError,
+    bucket::files,
+    database::sqlite::{self, failed, insert_all},
+};
+use legacy::Legacy;
+
+/// The old database.
+const OLD: &str = "hearth.db";
+/// Its name when it was taken over.
+const RETIRED: &str = "hearth.db.old";
+/// The new database, until it is complete.
+const PART: &str = "store.db.new";
+
+/// Takes over what an earlier version left in `folder`, if anything.
+pub(super) fn run(folder: &Path) -> Result<(), OpenError> {
+    let old = folder.join(OLD);
+    if !old.is_file() {
+        return Ok(());
+    }
+    let in_old = |source| OpenError::Earlier { path: old.clone(), source };
+    let new = folder.join(sqlite::FILE);
+    if folder.join(RETIRED).exists() {
+        let (old, retired) = (old.display(), RETIRED);
+        tracing::warn!(
+            "{old} isn't taken over, since {retired} was before; delete the one that isn't needed"
+        );
+        return Ok(());
+    }
+    if !new.exists() {
+        tracing::info!("the database of an earlier version is taken over");
+        copy(folder, &old).map_err(in_old)?;
+        tracing::info!("the database of an earlier version was taken over; it stays as {RETIRED}");
+    }
+    retire(folder, &old).map_err(in_old)
+}
+
+/// Writes the new database whole, and gives it its name.
+fn copy(folder: &Path, old: &Path) -> Result<(), StoreError> {
+    let objects = folder.join(files::FOLDER);
+    let legacy = Legacy::open(old)?;
+    for object in legacy.objects()? {
+        let (from, to) = (objects.join(&object.file), objects.join(files::name(&object.key)));
+        match link(&from, &to) {
+            // What names it says so when it is read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!(object.key, "an object's file isn't there");
+            }
+            other => other.map_err(|error| StoreError::from_io("migrate", &error))?,
+        }
+    }
+    let part = folder.join(PART);
+    remove_database(&part).map_err(|error| StoreError::from_io("migrate", &error))?;
+    // Nothing of it is needed before it is complete, and then it is synced.
+    let mut connection = sqlite::create(&part, "OFF")?;
+    legacy.items(|items| insert_all(&mut connection, items))?;
+    close(connection)?;
+    let named = File::open(&part)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| fs::rename(&part, folder.join(sqlite::FILE)))
+        .and_then(|()| File::open(folder)?.sync_all());
+    named.map_err(|error| StoreError::from_io("migrate", &error))
+}
+
+/// Renames the old database, and removes the old names of objects: a file that is deleted by its new name is gone.
+fn retire(folder: &Path, old: &Path) -> Result<(), StoreError> {
+    let objects = folder.join(files::FOLDER);
+    for object in Legacy::open(old)?.objects()? {
+        removed(&objects.join(object.file)).map_err(|error| StoreError::from_io("migrate", &error))?;
+    }
+    // Its log becomes a part of it.
+    close(Connection::open(old).map_err(|error| failed("migrate", error))?)?;
+    let renamed = fs::rename(old, folder.join(RETIRED)).and_then(|()| remove_database(old));
+    renamed.map_err(|error| StoreError::from_io("migrate", &error))
+}
+
+/// Moves the log into the database, and closes it.
+fn close(connection: Connection) -> Result<(), StoreError> {
+    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let closed = checkpoint.and_then(|()| connection.close().map_err(|(_, error)| error));
+    closed.map_err(|error| failed("migrate", error))
+}
+
+/// A second name for a file; a copy where the file system has no links.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        Err(_) => fs::copy(from, to).map(drop),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Removes a database with its log.
+fn remove_database(path: &Path) -> io::Result<()> {
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        removed(&PathBuf::from(name))?;
+    }
+    Ok(())
+}
+
+fn removed(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,263 @@
+//! The seam's promises, by example: conditions, updates, transactions, pages, races.
+
+use futures::future::join_all;
+use hearth_store::{
+    StoreError,
+    database::{Condition, Database, Index, Item, Key, Query, Sort, Update, Write},
+};
+use serde_json::{Value, json};
+
+use crate::{on_both, world::World};
+
+on_both! {
+    items_are_read_as_they_were_written,
+    conditions_decide_whether_a_write_takes_place,
+    update_changes_fields_and_leaves_indexes,
+    transaction_takes_place_whole_or_not_at_all,
+    writes_in_order_end_at_the_first_that_fails,
+    pages_go_on_where_the_last_ended,
+    prefixes_and_ranges_compare_bytes,
+    one_of_many_racing_writers_wins,
+    store_says_when_nothing_waits,
+}
+
+pub(crate) fn item(pk: &str, sk: &str, body: &Value) -> Item {
+    let key = Key::new(pk, sk);
+    Item { key, gsi1: None, gsi2: None, ttl: None, version: 1, body: body.to_string(), bytes: None }
+}
+
+fn put(item: Item, condition: Condition) -> Write {
+    Write::Put(item, condition)
+}
+
+async fn body(database: &dyn Database, pk: &str, sk: &str) -> Option<Value> {
+    let item = database.get(&Key::new(pk, sk)).await.unwrap();
+    item.map(|item| serde_json::from_str(&item.body).unwrap())
+}
+
+fn conflicts(result: &Result<(), StoreError>) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(StoreError::Conflict) => true,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn items_are_read_as_they_were_written(world: World) {
+    let (store, body) =
+        (world.store(), json!({"t": "täxt", "n": -5, "f": 1.5, "b": true, "z": null, "e": ""}));
+    let nested = json!({"l": [1, "two", {"three": []}], "m": {"a": {"b": "c"}}, "empty": {}});
+    for (sk, body) in [("flat", body), ("nested", nested), ("none", json!({}))] {
+        let written = Item {
+            gsi1: Some(Key::new("i", sk)),
+            ttl: Some(4_000_000_000),
+            version: 7,
+            bytes: Some(vec![0, 255, 7]),
+            ..item("p", sk, &body)
+        };
+        store.database().write(put(written.clone(), Condition::Always)).await.unwrap();
+        let mut read = store.database().get(&written.key).await.unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&read.body).unwrap(), body);
+        read.body.clone_from(&written.body);
+        assert_eq!(read, written);
+    }
+    assert_eq!(store.database().get(&Key::new("p", "other")).await.unwrap(), None);
+}
+
+async fn conditions_decide_whether_a_write_takes_place(world: World) {
+    let store = world.store();
+    let database = store.database();
+    let open = || Condition::AttributeIn("state", vec!["queued", "running"]);
+    let equals = |text: &str| Condition::AttributeEquals("state", text.to_owned());
+    // With nothing there, and with an item that is running, in version 1.
+    for (condition, absent, there) in [
+        (Condition::Always, true, true),
+        (Condition::Absent, true, false),
+        (Condition::Exists, false, true),
+        (open(), false, true),
+        (equals("running"), false, true),
+        (equals("ended"), false, false),
+        (Condition::AttributeEquals("other", "running".to_owned()), false, false),
+        (Condition::AttributeEquals("number", "5".to_owned()), false, false),
+        (Condition::AttributeAbsent("state"), true, false),
+        (Condition::AttributeAbsent("nothing"), true, false),
+        (Condition::AttributeAbsent("other"), true, true),
+        (Condition::VersionEquals(1), false, true),
+        (Condition::VersionEquals(2), false, false),
+    ] {
+        let before = json!({"state": "running", "number": 5, "nothing": null});
+        for (is_there, held) in [(false, absent), (true, there)] {
+            let key = Key::new("p", "s");
+            let prepare = async || {
+                database.write(Write::Delete(key.clone(), Condition::Always)).await.unwrap();
+                if is_there {
+                    database.write(put(item("p", "s", &before), Condition::Absent)).await.unwrap();
+                }
+            };
+            prepare().await;
+            let after = item("p", "s", &json!({"state": "ended"}));
+            let result = database.write(put(after, condition.clone())).await;
+            assert_eq!(!conflicts(&result), held, "put, {condition:?}, there: {is_there}");
+            let expected =
+                if held { Some(json!({"state": "ended"})) } else { is_there.then(|| before.clone()) };
+            assert_eq!(body(database, "p", "s").await, expected, "{condition:?}, there: {is_there}");
+
+            prepare().await;
+            let result = database.write(Write::Delete(key.clone(), condition.clone())).await;
+            assert_eq!(!conflicts(&result), held, "delete, {condition:?}, there: {is_there}");
+            assert_eq!(body(database, "p", "s").await.is_some(), is_there && !held);
+
+            prepare().await;
+            let update = Update { set: vec![("x", json!(1))], ..Update::default() };
+            let result = database.write(Write::Update(key.clone(), update, condition.clone())).await;
+            // There is nothing to change where nothing is.
+            assert_eq!(!conflicts(&result), held && is_there, "update, {condition:?}, there: {is_there}");
+        }
+    }
+}
+
+async fn update_changes_fields_and_leaves_indexes(world: World) {
+    let store = world.store();
+    let database = store.database();
+    let written = Item {
+        gsi1: Some(Key::new("one", "s")),
+        gsi2: Some(Key::new("two", "s")),
+        ttl: Some(4_000_000_000),
+        bytes: Some(vec![1]),
+        ..item("p", "s", &json!({"a": 1, "b": "two", "status": "x"}))
+    };
+    database.write(put(written.clone(), Condition::Always)).await.unwrap();
+    let update = Update {
+        set: vec![("a", json!({"deep": [null]})), ("c", Value::Null)],
+        remove: vec!["b", "never"],
+        leave: vec![Index::Gsi1],
+    };
+    database.write(Write::Update(written.key.clone(), update, Condition::Exists)).await.unwrap();
+    let read = database.get(&written.key).await.unwrap().unwrap();
+    let changed = json!({"a": {"deep": [null]}, "status": "x", "c": null});
+    assert_eq!(serde_json::from_str::<Value>(&read.body).unwrap(), changed);
+    assert_eq!(Item { body: written.body.clone(), gsi1: written.gsi1.clone(), ..read.clone() }, written);
+    assert_eq!(read.gsi1, None);
+    let of =
+        async |index, pk: &str| database.query(&Query::of(index, pk, Sort::All)).await.unwrap().items.len();
+    assert_eq!((of(Index::Gsi1, "one").await, of(Index::Gsi2, "two").await), (0, 1));
+}
+
+async fn transaction_takes_place_whole_or_not_at_all(world: World) {
+    let store = world.store();
+    let database = store.database();
+    database.write(put(item("p", "there", &json!({"state": "open"})), Condition::Always)).await.unwrap();
+    let writes = |condition| {
+        vec![
+            put(item("p", "new", &json!({})), Condition::Absent),
+            put(item("p", "there", &json!({"state": "ended"})), condition),
+            Write::Delete(Key::new("p", "gone"), Condition::Always),
+        ]
+    };
+    let failed = database.transact(writes(Condition::Absent)).await;
+    assert!(conflicts(&failed));
+    assert_eq!(body(database, "p", "new").await, None);
+    assert_eq!(body(database, "p", "there").await, Some(json!({"state": "open"})));
+    database.transact(writes(Condition::Exists)).await.unwrap();
+    assert_eq!(body(database, "p", "new").await, Some(json!({})));
+    assert_eq!(body(database, "p", "there").await, Some(json!({"state": "ended"})));
+}
+
+async fn writes_in_order_end_at_the_first_that_fails(world: World) {
+    let store = world.store();
+    let database = store.database();
+    let first = || put(item("p", "1", &json!({})), Condition::Absent);
+    database.write_in_order(vec![first(), put(item("p", "2", &json!({})), Condition::Absent)]).await.unwrap();
+    let again =
+        database.write_in_order(vec![first(), put(item("p", "3", &json!({})), Condition::Absent)]).await;
+    assert!(conflicts(&again));
+    assert_eq!(body(database, "p", "3").await, None);
+}
+
+async fn pages_go_on_where_the_last_ended(world: World) {
+    let store = world.store();
+    let database = store.database();
+    for number in 0..7 {
+        let gsi1 = Some(Key::new("index", format!("i{number}")));
+        let item = Item { gsi1, ..item("p", &format!("s{number}"), &json!({"n": number})) };
+        database.write(put(item, Condition::Always)).await.unwrap();
+    }
+    for query in [Query::partition("p", Sort::All), Query::of(Index::Gsi1, "index", Sort::All)] {
+        for limit in [1, 2, 7, 100] {
+            let mut query = Query { limit: Some(limit), ..query.clone() };
+            let mut found = Vec::new();
+            loop {
+                let page = database.query(&query).await.unwrap();
+                assert!(page.items.len() <= limit as usize);
+                found.extend(page.items.into_iter().map(|item| item.key.sk));
+                query.after = page.next;
+                if query.after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, ["s0", "s1", "s2", "s3", "s4", "s5", "s6"], "{query:?}");
+        }
+    }
+    // Two megabytes are no one page.
+    for number in 0..8 {
+        let item = Item { bytes: Some(vec![7; 256 << 10]), ..item("large", &number.to_string(), &json!({})) };
+        database.write(put(item, Condition::Always)).await.unwrap();
+    }
+    let page = database.query(&Query::partition("large", Sort::All)).await.unwrap();
+    assert!(page.items.len() < 8 && page.next.is_some(), "{}", page.items.len());
+}
+
+async fn prefixes_and_ranges_compare_bytes(world: World) {
+    let store = world.store();
+    let database = store.database();
+    for sk in ["A", "E#1", "E#10", "E#2", "E$", "a", "ä", "äö", "z", "\u{ffff}", "😀"] {
+        database.write(put(item("p", sk, &json!({})), Condition::Always)).await.unwrap();
+    }
+    let found = async |sort| {
+        let page = database.query(&Query::partition("p", sort)).await.unwrap();
+        page.items.into_iter().map(|item| item.key.sk).collect::<Vec<_>>()
+    };
+    let sorted = ["A", "E#1", "E#10", "E#2", "E$", "a", "z", "ä", "äö", "\u{ffff}", "😀"];
+    assert_eq!(found(Sort::All).await, sorted);
+    assert_eq!(found(Sort::Prefix("E#".into())).await, ["E#1", "E#10", "E#2"]);
+    assert_eq!(found(Sort::Prefix("ä".into())).await, ["ä", "äö"]);
+    assert_eq!(found(Sort::Between("E#1".into(), "E#2".into())).await, ["E#1", "E#10", "E#2"]);
+    assert_eq!(found(Sort::Between("z".into(), "~".into())).await, ["z"]);
+}
+
+async fn one_of_many_racing_writers_wins(world: World) {
+    let store = world.store();
+    let race = |condition: Condition| {
+        let store = store.clone();
+        async move {
+            let attempts = (0..24).map(|number| {
+                let (store, condition) = (store.clone(), condition.clone());
+                tokio::spawn(async move {
+                    let item = item("p", "s", &json!({"state": "taken", "by": number}));
+                    let result = store.database().write(put(item, condition)).await;
+                    (!conflicts(&result)).then_some(number)
+                })
+            });
+            let winners: Vec<i32> =
+                join_all(attempts).await.into_iter().filter_map(|won| won.unwrap()).collect();
+            let body = body(store.database(), "p", "s").await.unwrap();
+            assert_eq!(winners, [i32::try_from(body["by"].as_i64().unwrap()).unwrap()]);
+        }
+    };
+    race(Condition::Absent).await;
+    let open = json!({"state": "open"});
+    store.database().write(put(item("p", "s", &open), Condition::Always)).await.unwrap();
+    race(Condition::AttributeEquals("state", "open".to_owned())).await;
+}
+
+async fn store_says_when_nothing_waits(world: World) {
+    let store = world.store();
+    let writes = (0..100).map(|number| {
+        let item = item("p", &number.to_string(), &json!({}));
+        store.database().write_in_order(vec![put(item, Condition::Always)])
+    });
+    join_all(writes).await.into_iter().for_each(Result::unwrap);
+    store.flush().await;
+    assert_eq!(store.writer_lag(), std::time::Duration::ZERO);
+    assert!(store.check(true).await.iter().all(|(_, problem)| problem.is_none()));
+}

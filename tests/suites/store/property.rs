@@ -1,0 +1,255 @@
+//! Random operations, conditions and cursors have the same results on SQLite, on DynamoDB and in the model.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hearth_store::{
+    Store, StoreError,
+    database::{Condition, Index, Item, Key, Query, Sort, Update, Write},
+};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::{select, subsequence},
+    test_runner::{Config, TestRunner},
+};
+use serde_json::{Value, json};
+
+use crate::{model::Model, world::World};
+
+/// What is done in a case.
+#[derive(Debug, Clone)]
+enum Step {
+    Get(Key),
+    Write(Write),
+    Transact(Vec<Write>),
+    Query(Query),
+}
+
+/// An item as it is compared: its body is a value, not a text.
+type Seen = (Item, Value);
+
+#[test]
+fn both_databases_do_what_the_model_does() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (home, aws) = runtime.block_on(async { (World::at_home().await, World::in_aws().await) });
+    let cases = AtomicU64::new(0);
+    let config = Config { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&vec(step(), 1..24), |steps| {
+            // Each case has partitions of its own.
+            let case = cases.fetch_add(1, Ordering::Relaxed).to_string();
+            let steps: Vec<Step> = steps.into_iter().map(|step| step.in_case(&case)).collect();
+            let mut model = Model::default();
+            for (number, step) in steps.iter().enumerate() {
+                let expected = on_model(&mut model, step);
+                for (name, world) in [("SQLite", &home), ("DynamoDB", &aws)] {
+                    let found = runtime.block_on(on_store(&world.store(), step));
+                    prop_assert_eq!(&found, &expected, "{} at step {} of {:#?}", name, number, &steps);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// The items of pages; what can't be compared is an error.
+type Outcome = Result<Vec<Seen>, &'static str>;
+
+fn on_model(model: &mut Model, step: &Step) -> Outcome {
+    match step {
+        Step::Get(key) => Ok(model.get(key).into_iter().map(seen).collect()),
+        Step::Write(write) => held(model.transact(std::slice::from_ref(write))),
+        Step::Transact(writes) => held(model.transact(writes)),
+        Step::Query(query) => Ok(model.query(query).into_iter().map(seen).collect()),
+    }
+}
+
+async fn on_store(store: &Store, step: &Step) -> Outcome {
+    let database = store.database();
+    let written = |result: Result<(), StoreError>| match result {
+        Ok(()) => held(true),
+        Err(StoreError::Conflict) => held(false),
+        Err(error) => panic!("{error}"),
+    };
+    match step {
+        Step::Get(key) => Ok(database.get(key).await.unwrap().into_iter().map(seen).collect()),
+        Step::Write(write) => written(database.write(write.clone()).await),
+        Step::Transact(writes) => written(database.transact(writes.clone()).await),
+        Step::Query(query) => {
+            let (mut query, mut items) = (query.clone(), Vec::new());
+            loop {
+                let page = database.query(&query).await.unwrap();
+                assert!(page.items.len() <= query.limit.map_or(usize::MAX, |limit| limit as usize));
+                items.extend(page.items.into_iter().map(seen));
+                query.after = page.next;
+                if query.after.is_none() {
+                    return Ok(items);
+                }
+            }
+        }
+    }
+}
+
+fn held(held: bool) -> Outcome {
+    if held { Ok(Vec::new()) } else { Err("conflict") }
+}
+
+fn seen(item: Item) -> Seen {
+    let body = serde_json::from_str(&item.body).unwrap();
+    (Item { body: String::new(), ..item }, body)
+}
+
+impl Step {
+    fn in_case(self, case: &str) -> Self {
+        let pk = |pk: &mut String| *pk = format!("{case}/{pk}");
+        let write = |write: &mut Write| match write {
+            Write::Put(item, _) => {
+                pk(&mut item.key.pk);
+                item.gsi1.iter_mut().chain(&mut item.gsi2).for_each(|key| pk(&mut key.pk));
+            }
+            Write::Update(key, ..) | Write::Delete(key, _) => pk(&mut key.pk),
+        };
+        let mut step = self;
+        match &mut step {
+            Self::Get(key) => pk(&mut key.pk),
+            Self::Write(one) => write(one),
+            Self::Transact(all) => all.iter_mut().for_each(write),
+            Self::Query(query) => pk(&mut query.pk),
+        }
+        step
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => key().prop_map(Step::Get),
+        6 => key().prop_flat_map(write).prop_map(Step::Write),
+        2 => subsequence(keys(), 2..=3)
+            .prop_flat_map(|keys| keys.into_iter().map(|key| write(key).boxed()).collect::<Vec<_>>())
+            .prop_map(Step::Transact),
+        3 => query().prop_map(Step::Query),
+    ]
+}
+
+const SORT_KEYS: [&str; 5] = ["1", "10", "2", "ä", "~"];
+
+fn keys() -> Vec<Key> {
+    ["p", "q"].iter().flat_map(|pk| SORT_KEYS.iter().map(|sk| Key::new(*pk, *sk))).collect()
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    select(keys())
+}
+
+fn write(key: Key) -> impl Strategy<Value = Write> {
+    prop_oneof![
+        5 => (item(key.clone()), condition()).prop_map(|(item, condition)| Write::Put(item, condition)),
+        2 => (update(), condition()).prop_map({
+            let key = key.clone();
+            move |(update, condition)| Write::Update(key.clone(), update, condition)
+        }),
+        1 => condition().prop_map(move |condition| Write::Delete(key.clone(), condition)),
+    ]
+}
+
+fn item(key: Key) -> impl Strategy<Value = Item> {
+    // Places in an index differ, as an index has no order of equal ones.
+    let place = format!("{}{}", key.sk, key.pk);
+    let index = move || {
+        option::of(select(vec!["i", "j"]).prop_map({
+            let place = place.clone();
+            move |pk| Key::new(pk, place.clone())
+        }))
+    };
+    let ttl = option::of(Just(4_000_000_000_i64));
+    let bytes = option::of(vec(any::<u8>(), 1..4));
+    (index(), index(), ttl, 1..3_u32, body(), bytes).prop_map(
+        move |(gsi1, gsi2, ttl, version, body, bytes)| Item {
+            key: key.clone(),
+            gsi1,
+            gsi2,
+            ttl,
+            version,
+            body: body.to_string(),
+            bytes,
+        },
+    )
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    select(vec![
+        json!("open"),
+        json!("ended"),
+        json!(""),
+        json!(5),
+        json!(-1.5),
+        json!(null),
+        json!(true),
+        json!({"deep": [1, {"a": "b"}]}),
+        json!([]),
+    ])
+}
+
+fn body() -> impl Strategy<Value = Value> {
+    (option::of(value()), option::of(value())).prop_map(|(state, other)| {
+        let fields = [("state", state), ("other", other)].into_iter();
+        fields.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    select(vec![
+        Condition::Always,
+        Condition::Always,
+        Condition::Absent,
+        Condition::Exists,
+        Condition::AttributeEquals("state", "open".to_owned()),
+        Condition::AttributeEquals("state", String::new()),
+        Condition::AttributeEquals("other", "5".to_owned()),
+        Condition::AttributeIn("state", vec!["open", "ended"]),
+        Condition::AttributeAbsent("state"),
+        Condition::VersionEquals(1),
+    ])
+}
+
+fn update() -> impl Strategy<Value = Update> {
+    let leave = subsequence(vec![Index::Gsi1, Index::Gsi2], 0..=2);
+    (option::of(value()), any::<bool>(), leave).prop_map(|(state, remove, leave)| Update {
+        // DynamoDB refuses an update that changes nothing.
+        set: [("touched", Some(json!(1))), ("state", state)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect(),
+        remove: if remove { vec!["other"] } else { Vec::new() },
+        leave,
+    })
+}
+
+fn query() -> impl Strategy<Value = Query> {
+    let sort = || {
+        let sk = || select(SORT_KEYS.to_vec()).prop_map(str::to_owned);
+        prop_oneof![
+            Just(Sort::All),
+            sk().prop_map(Sort::Prefix),
+            // DynamoDB refuses a range that ends before it begins.
+            (sk(), sk()).prop_map(|(one, other)| if one <= other {
+                Sort::Between(one, other)
+            } else {
+                Sort::Between(other, one)
+            }),
+        ]
+    };
+    let of = prop_oneof![
+        select(vec!["p", "q"]).prop_map(|pk| (None, pk)),
+        (select(vec![Index::Gsi1, Index::Gsi2]), select(vec!["i", "j"]))
+            .prop_map(|(index, pk)| (Some(index), pk)),
+    ];
+    (of, sort(), option::of(1..4_u32)).prop_map(|((index, pk), sort, limit)| Query {
+        index,
+        pk: pk.to_owned(),
+        sort,
+        after: None,
+        limit,
+    })
+}
