@@ -107,6 +107,9 @@ impl Client {
         if status.is_success() && kind.starts_with("text/event-stream") {
             return Events::new(answer);
         }
+        if status.is_success() && kind == "application/x-ndjson" {
+            return Events::of_lines(answer);
+        }
         let kind = kind.to_owned();
         panic!("instead of a stream: {status}, {kind}, {}", answer.text().await.unwrap_or_default());
     }

@@ -1,7 +1,10 @@
-//! Server-sent events, as a client reads them.
+//! Server-sent events, and lines of JSON, as a client reads them.
 
 use eventsource_stream::Eventsource as _;
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 use serde_json::Value;
 
 use crate::within;
@@ -35,6 +38,35 @@ impl Events {
                 json => serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}")),
             };
             Event { id: event.id.parse().unwrap_or(0), data }
+        });
+        Self { request_id, encoding, events: events.boxed() }
+    }
+
+    /// Lines of JSON, each of which is an event.
+    pub(crate) fn of_lines(answer: reqwest::Response) -> Self {
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let (request_id, encoding) = (header("x-request-id").unwrap_or_default(), header("content-encoding"));
+        let lines = stream::unfold((answer.bytes_stream(), Vec::new()), async |(mut bytes, mut rest)| {
+            loop {
+                if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).collect();
+                    return Some((line, (bytes, rest)));
+                }
+                match bytes.next().await {
+                    Some(more) => {
+                        rest.extend(more.unwrap_or_else(|error| panic!("the stream broke off: {error:?}")))
+                    }
+                    None => {
+                        assert!(rest.is_empty(), "the last line has no end: {rest:?}");
+                        return None;
+                    }
+                }
+            }
+        });
+        let events = lines.map(|line| {
+            let data = serde_json::from_slice(&line)
+                .unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(&line)));
+            Event { id: 0, data }
         });
         Self { request_id, encoding, events: events.boxed() }
     }

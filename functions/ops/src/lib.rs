@@ -21,7 +21,7 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(routes::openapi::openapi))
         .routes(routes!(routes::docs::page))
         .routes(routes!(routes::docs::file))
-        .route("/", get(routes::docs::redirect))
+        .route("/", get(routes::docs::root))
         .route("/docs/", get(routes::docs::redirect_up));
     let guarded_routes =
         Routes::new().routes(routes!(routes::ready::ready)).routes(routes!(routes::metrics::metrics));

@@ -77,6 +77,8 @@ pub struct TextTask {
 pub enum RawPrompt {
     /// Tokens of the model's own vocabulary.
     Tokens(Vec<u32>),
+    /// A text whose control tokens count: the client has rendered the chat template itself.
+    Text(String),
     /// A text with a gap, which a model that was trained for it fills (fill-in-the-middle).
     Infill {
         /// What stands before the gap.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const MODEL: &str = "tiny-embed";
 
 /// A home that has the embedding model in its folder.
-async fn home() -> Home {
+pub(crate) async fn home() -> Home {
     home_with("").await
 }
 

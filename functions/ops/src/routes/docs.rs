@@ -3,7 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::{
-    http::header::{CACHE_CONTROL, CONTENT_TYPE},
+    http::{
+        HeaderMap,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
+    },
     response::{IntoResponse as _, Redirect, Response},
 };
 use hearth_http::{HttpError, PathParam};
@@ -27,10 +30,19 @@ pub(crate) async fn page() -> Result<Response, HttpError> {
     Ok(([(CONTENT_TYPE, page.content_type)], body).into_response())
 }
 
-/// Sends a browser from the address alone to the page.
-pub(crate) async fn redirect() -> Redirect {
-    Redirect::temporary("docs")
+/// Sends a browser from the address alone to the page. Others are told that the gateway runs, in the words that clients
+/// of Ollama's look for there.
+pub(crate) async fn root(headers: HeaderMap) -> Response {
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/html") {
+        Redirect::temporary("docs").into_response()
+    } else {
+        RUNNING.into_response()
+    }
 }
+
+/// What Ollama's clients find at the address alone.
+const RUNNING: &str = "Ollama is running (Hearth, which speaks its API; the documentation is at /docs)";
 
 /// Sends a browser to the page's address without the slash at its end, which the page's files are relative to.
 pub(crate) async fn redirect_up() -> Redirect {

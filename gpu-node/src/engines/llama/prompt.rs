@@ -251,6 +251,16 @@ impl Preparer {
                 let tokens = self.known(tokens.clone(), "prompt")?;
                 return Ok(tokens.into_iter().map(|token| token.0).collect());
             }
+            RawPrompt::Text(text) => {
+                let begin = !self.template.begins_with_bos(text);
+                let tokens = self.tokenizer.prompt(text, None, begin, most, preparation);
+                let tokens = tokens.map_err(|why| self.refuse(why, "prompt"))?;
+                return if tokens.is_empty() {
+                    Err(super::invalid_prompt("the prompt is empty"))
+                } else {
+                    Ok(tokens)
+                };
+            }
             RawPrompt::Infill { prefix, suffix } => (prefix, suffix),
         };
         let vocab = self.model.vocab();

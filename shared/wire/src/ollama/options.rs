@@ -1,0 +1,136 @@
+//! `options`: how to sample, and what a model is loaded with.
+
+use hearth_domain::{Field, Sampling};
+use serde_json::{Map, Value};
+
+use crate::{ApiError, openai};
+
+/// Options that change nothing here, whoever serves the request: what a model is loaded with is the operator's to set,
+/// and some ways of sampling aren't offered. They are no mistake of the client's, which may send all that it knows.
+const WITHOUT_EFFECT: [&str; 21] = [
+    "num_ctx",
+    "num_batch",
+    "num_gpu",
+    "main_gpu",
+    "num_thread",
+    "num_keep",
+    "numa",
+    "low_vram",
+    "f16_kv",
+    "logits_all",
+    "vocab_only",
+    "use_mmap",
+    "use_mlock",
+    "embedding_only",
+    "tfs_z",
+    "typical_p",
+    "repeat_last_n",
+    "mirostat",
+    "mirostat_tau",
+    "mirostat_eta",
+    "penalize_newline",
+];
+/// How many ignored names are reported.
+const IGNORED_MAX_COUNT: usize = 20;
+
+/// The sampling parameters of `options`.
+///
+/// # Errors
+/// `invalid_request`, naming an option of another type.
+pub(super) fn sampling(options: &Map<String, Value>) -> Result<Sampling, ApiError> {
+    let options = Options(options);
+    // Below 1 there is no limit, as at Ollama.
+    let limit = options.integer("num_predict")?.filter(|limit| *limit > 0);
+    let top_k = options.integer("top_k")?.map(|top_k| u32::try_from(top_k.max(0)).unwrap_or(u32::MAX));
+    // -1 is any seed; the engine's have 32 bits.
+    let seed = options.integer("seed")?.filter(|seed| *seed != -1);
+    Ok(Sampling {
+        temperature: options.number("temperature")?,
+        top_p: options.number("top_p")?,
+        top_k,
+        min_p: options.number("min_p")?,
+        repeat_penalty: options.number("repeat_penalty")?,
+        presence_penalty: options.number("presence_penalty")?,
+        frequency_penalty: options.number("frequency_penalty")?,
+        seed: seed.map(|seed| (seed & i64::from(u32::MAX)) as u32),
+        stop: options.stop()?,
+        max_tokens: limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+        ..Sampling::default()
+    })
+}
+
+/// The names of options that have no effect, for the client to see. Only those that Ollama knows are repeated; of others
+/// it is said that there are some.
+pub(super) fn ignored(options: &Map<String, Value>) -> Vec<&str> {
+    const USED: [&str; 10] = [
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "repeat_penalty",
+        "presence_penalty",
+        "frequency_penalty",
+        "seed",
+        "stop",
+        "num_predict",
+    ];
+    let unused = options.iter().filter(|(name, value)| !value.is_null() && !USED.contains(&name.as_str()));
+    let mut names: Vec<&str> = unused
+        .map(|(name, _)| if WITHOUT_EFFECT.contains(&name.as_str()) { name.as_str() } else { "unknown" })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(IGNORED_MAX_COUNT);
+    names
+}
+
+struct Options<'a>(&'a Map<String, Value>);
+
+impl Options<'_> {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn number(&self, name: &str) -> Result<Option<f32>, ApiError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let number = value.as_f64().ok_or_else(|| must_be(name, "a number"))?;
+        #[expect(clippy::cast_possible_truncation, reason = "sampling is done in 32 bits")]
+        Ok(Some(number as f32))
+    }
+
+    /// A whole number. Clients in languages with one type of numbers write 5.0 too.
+    fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        #[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates")]
+        let whole = || value.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
+        value.as_i64().or_else(whole).map(Some).ok_or_else(|| must_be(name, "a whole number"))
+    }
+
+    fn stop(&self) -> Result<Vec<String>, ApiError> {
+        let texts = match self.get("stop") {
+            None => return Ok(Vec::new()),
+            Some(Value::String(text)) => Some(vec![text.clone()]),
+            Some(Value::Array(texts)) => texts.iter().map(|text| text.as_str().map(str::to_owned)).collect(),
+            Some(_) => None,
+        };
+        texts.ok_or_else(|| must_be("stop", "a list of texts"))
+    }
+}
+
+fn must_be(name: &str, what: &str) -> ApiError {
+    let param = format!("options.{name}");
+    let message = format!("{param} must be {what}");
+    ApiError::invalid(param, message)
+}
+
+/// What this dialect calls a field.
+pub(crate) fn param(field: Field) -> String {
+    match field {
+        Field::Sampling("max_tokens") => "options.num_predict".to_owned(),
+        Field::Sampling(name) => format!("options.{name}"),
+        Field::ResponseFormat | Field::ResponseSchema => "format".to_owned(),
+        Field::ToolChoice => "tools".to_owned(),
+        Field::ToolCallId(index) => format!("messages[{index}].tool_call_id"),
+        field => openai::chat::param(field, false),
+    }
+}
