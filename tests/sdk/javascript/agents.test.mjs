@@ -10,6 +10,7 @@ import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import Anthropic from '@anthropic-ai/sdk';
 import { betaZodTool } from '@anthropic-ai/sdk/helpers/beta/zod';
+import { GoogleGenAI } from '@google/genai';
 import { generateText, stepCountIs, streamText, tool } from 'ai';
 import { z } from 'zod';
 
@@ -105,6 +106,24 @@ describe('agents', { skip: !vendorAddress && 'HEARTH_PLAYED_VENDOR is not set' }
         assert.ok(vendor.sealed(), 'the seal was lost');
       });
     }
+
+    test(`a chat of Google's SDK over ${dialect}, streamed`, async () => {
+      const google = new GoogleGenAI({ apiKey: token, httpOptions: { baseUrl: address } });
+      const parametersJsonSchema = { type: 'object', properties: { city: { type: 'string' } } };
+      const functionDeclarations = [{ name: 'get_weather', parametersJsonSchema }];
+      const chat = google.chats.create({ model: id, config: { tools: [{ functionDeclarations }] } });
+      const calls = [];
+      for await (const chunk of await chat.sendMessageStream({ message: 'What is the weather in Paris?' })) {
+        calls.push(...(chunk.functionCalls ?? []));
+      }
+      assert.deepEqual(calls.map(({ name, args }) => [name, args]), [['get_weather', { city: 'Paris' }]]);
+      // The call's id is left out: its name says which it is.
+      const message = [{ functionResponse: { name: 'get_weather', response: { result: WEATHER } } }];
+      let said = '';
+      for await (const chunk of await chat.sendMessageStream({ message })) said += chunk.text ?? '';
+      assert.equal(said, found(WEATHER));
+      assert.ok(vendor.sealed(), 'the seal was lost');
+    });
 
     test(`OpenAI's tool runner over ${dialect}`, async () => {
       const cities = [];

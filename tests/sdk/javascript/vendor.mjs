@@ -32,13 +32,26 @@ const frames = (events, name = () => null) =>
     })
     .join('');
 
+/** The names of a shell among the clients' tools, and the arguments that each takes. */
+const SHELLS = {
+  exec_command: (command) => ({ cmd: command }),
+  exec: (command) => ({ input: command }),
+  run_shell_command: (command) => ({ command, description: 'Runs the command.' }),
+};
+
+const shellOf = (name) => Object.keys(SHELLS).find((shell) => name.endsWith(shell));
+
 /** The arguments of a call: those that the clients' tools in these tests take. */
-const argumentsOf = (name, command) =>
-  name.endsWith('exec_command') ? { cmd: command } : name.endsWith('exec') ? { input: command } : { city: 'Paris' };
+const argumentsOf = (name, command) => SHELLS[shellOf(name)]?.(command) ?? { city: 'Paris' };
 
 /** Which of the tools to call: a shell if there is one. */
 const pick = (names) =>
-  names.find((name) => name.endsWith('exec_command')) ?? names.find((name) => name.endsWith('exec')) ?? names[0];
+  Object.keys(SHELLS)
+    .map((shell) => names.find((name) => name.endsWith(shell)))
+    .find(Boolean) ?? names[0];
+
+/** What a result says, by the name that each client has for it. */
+const resultOf = ({ result, error, content, output }) => result ?? error ?? content ?? output;
 
 /** The calls of a conversation in Gemini's dialect. */
 const calls = ({ contents }) => contents.flatMap(({ parts }) => parts).filter(({ functionCall }) => functionCall);
@@ -161,7 +174,7 @@ const DIALECTS = {
     read(body) {
       const response = body.contents.at(-1).parts.find((part) => part.functionResponse)?.functionResponse;
       return {
-        result: response && String(response.response.result ?? response.response.error ?? response.response.content),
+        result: response && String(resultOf(response.response)),
         tools: (body.tools ?? []).flatMap((tool) => (tool.functionDeclarations ?? []).map(({ name }) => name)),
         schema: body.generationConfig?.responseJsonSchema ?? body.generationConfig?.responseSchema,
       };
