@@ -11,7 +11,7 @@
 //! - [`scheduler`] decides, purely, which run goes where and what is in memory.
 //! - [`supervisor`] keeps one worker process per loaded model, and each run's log.
 //! - [`frames`] is what supervisor and worker say to each other, [`engines`] the worker's inside.
-//! - [`confine`] bounds what a worker process may do, and `schema` understands the JSON Schemas of answers.
+//! - [`confine`] bounds what a worker process may do.
 //! - [`server`] is the link's HTTP side.
 
 #![warn(missing_docs)]
@@ -26,7 +26,6 @@ pub mod frames;
 pub mod gguf;
 pub mod memory;
 pub mod scheduler;
-mod schema;
 pub mod server;
 pub mod storage;
 pub mod supervisor;

@@ -43,6 +43,12 @@ pub enum Enforcement {
     /// A grammar does in part, and the answer is checked at its end.
     #[serde(rename = "grammar+validated")]
     GrammarAndValidated,
+    /// The provider was asked to enforce the schema, and the answer is checked at its end.
+    #[serde(rename = "provider+validated")]
+    ProviderAndValidated,
+    /// The model was asked to keep to the schema, and the answer is checked at its end.
+    #[serde(rename = "requested+validated")]
+    RequestedAndValidated,
 }
 
 /// What a client says of its JSON Schema beside the schema.

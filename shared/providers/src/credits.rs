@@ -122,6 +122,10 @@ impl Ledger {
 
 impl State {
     fn note_limits(&mut self, headers: &HeaderMap, now: Timestamp) {
+        // Most answers say nothing of limits, and there are many names to look for.
+        if !headers.keys().any(|name| name.as_str().contains("ratelimit")) {
+            return;
+        }
         let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
         let number = |names: &[&str]| names.iter().find_map(|name| text(name)?.parse::<u64>().ok());
         self.requests = number(&[

@@ -12,7 +12,7 @@ mod tests;
 
 use hearth_wire::ApiError;
 
-use crate::dialect::unreadable;
+use crate::dialect::{Frame, unreadable};
 use aws::AwsReader;
 use documents::DocumentReader;
 pub(crate) use sse::SseReader;
@@ -52,6 +52,15 @@ pub struct OwnedFrame {
     pub data: String,
 }
 
+impl From<Frame<'_>> for OwnedFrame {
+    fn from(frame: Frame<'_>) -> Self {
+        Self { event: frame.event.to_owned(), data: frame.data.to_owned() }
+    }
+}
+
+/// Takes frames as they are cut. After an error no more are given to it.
+pub(crate) type FrameSink<'a> = dyn FnMut(Frame<'_>) -> Result<(), ApiError> + 'a;
+
 /// Cuts the body of an answer into frames.
 #[derive(Debug)]
 pub struct FrameReader {
@@ -80,21 +89,32 @@ impl FrameReader {
     /// # Errors
     /// `provider_error` for what can't be cut into frames, or only into one above [`FRAME_MAX_BYTES`].
     pub fn push(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        self.read(bytes, &mut |frame| {
+            frames.push(frame.into());
+            Ok(())
+        })
+    }
+
+    /// Reads the next bytes and gives the frames that end in them to `sink`, also where an error follows.
+    ///
+    /// # Errors
+    /// Those of the sink, and as for [`Self::push`].
+    pub(crate) fn read(&mut self, bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         match &mut self.body {
-            Body::ServerSentEvents(reader) => reader.push(bytes, frames),
-            Body::Aws(reader) => reader.push(bytes, frames),
-            Body::Documents(reader) => match (reader.push(bytes, frames)?, self.framing) {
+            Body::ServerSentEvents(reader) => reader.read(bytes, sink),
+            Body::Aws(reader) => reader.read(bytes, sink),
+            Body::Documents(reader) => match (reader.read(bytes, sink)?, self.framing) {
                 (None, _) => Ok(()),
                 // An error in JSON before the stream, and then the stream.
                 (Some(rest), Framing::ServerSentEvents) => {
                     self.body = Body::ServerSentEvents(SseReader::default());
-                    self.push(rest, frames)
+                    self.read(rest, sink)
                 }
                 (Some(_), Framing::AwsEventStream) => {
                     Err(unreadable("its JSON is followed by something else"))
                 }
             },
-            Body::Unknown(_) => self.begin(bytes, frames),
+            Body::Unknown(_) => self.begin(bytes, sink),
         }
     }
 
@@ -103,16 +123,27 @@ impl FrameReader {
     /// # Errors
     /// `provider_error` if it ended in the middle of a frame.
     pub fn finish(&mut self, frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        self.end(&mut |frame| {
+            frames.push(frame.into());
+            Ok(())
+        })
+    }
+
+    /// The body has ended: gives the last frames to `sink`.
+    ///
+    /// # Errors
+    /// Those of the sink, and as for [`Self::finish`].
+    pub(crate) fn end(&mut self, sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         match &mut self.body {
             Body::Unknown(_) => Ok(()),
-            Body::ServerSentEvents(reader) => reader.finish(frames),
+            Body::ServerSentEvents(reader) => reader.end(sink),
             Body::Aws(reader) => reader.finish(),
             Body::Documents(reader) => reader.finish(),
         }
     }
 
     /// Finds out what the body is.
-    fn begin(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+    fn begin(&mut self, bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         let Body::Unknown(mark) = &mut self.body else { return Ok(()) };
         for (place, byte) in bytes.iter().enumerate() {
             if BYTE_ORDER_MARK.get(*mark) == Some(byte) {
@@ -133,7 +164,7 @@ impl FrameReader {
                 }
                 _ => Body::ServerSentEvents(SseReader::default()),
             };
-            return self.push(&bytes[place..], frames);
+            return self.read(&bytes[place..], sink);
         }
         Ok(())
     }

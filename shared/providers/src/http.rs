@@ -3,6 +3,7 @@
 mod answer;
 mod answer_mode;
 mod exchange;
+mod schema_check;
 mod target;
 
 use std::{
@@ -33,6 +34,7 @@ use crate::{
 };
 use answer::{AnswerBody, AnswerEvents};
 use answer_mode::answer_mode;
+use schema_check::SchemaCheck;
 use target::Target;
 
 /// How long a provider may take.
@@ -239,6 +241,8 @@ struct TextRequest {
     request: Request<Bytes>,
     mode: AnswerMode,
     decoder: Box<dyn Decoder>,
+    /// Checks the answer, where it has a schema.
+    schema: Option<SchemaCheck>,
 }
 
 impl HttpProvider {
@@ -249,13 +253,17 @@ impl HttpProvider {
             let redactor = Arc::clone(&self.redactor);
             return Ok(Box::pin(self.make(&call)?.map(move |event| redactor.redact_event(event))));
         }
-        let TextRequest { request, mode, decoder } = self.text_request(&call)?;
+        let TextRequest { request, mode, decoder, schema } = self.text_request(&call)?;
         // OpenRouter's models of this name cost nothing, whatever the credit.
         let costs = !call.model.as_str().ends_with(":free");
-        match mode {
-            AnswerMode::Stream => self.stream(call.run, request, decoder, costs).await,
-            AnswerMode::Whole => self.whole(request, decoder, costs).await,
-        }
+        let events = match mode {
+            AnswerMode::Stream => self.stream(call.run, request, decoder, costs).await?,
+            AnswerMode::Whole => self.whole(request, decoder, costs).await?,
+        };
+        Ok(match schema {
+            Some(schema) => schema.follow(events),
+            None => events,
+        })
     }
 
     /// The request for a text, which keeps to the vendor's rules.
@@ -267,10 +275,12 @@ impl HttpProvider {
         if !vendor.media.text {
             return Err(media::makes_none(&self.endpoint, Modality::Text));
         }
+        let as_sent = task;
         let Prepared { task, restore } = rules::prepare(name, vendor.kind, *dialect, call, task)?;
         let mode = answer_mode(&self.endpoint, call, &task, restore.cuts());
         let body = dialect.body(call, &task, mode);
         let body = body.map_err(|error| rules::in_clients_words(error, &call.generation))?;
+        let schema = SchemaCheck::of(as_sent, dialect.enforces_schema(&body));
         let body = Bytes::from(serde_json::to_vec(&body).map_err(|error| {
             ApiError::new(ErrorCode::Internal, format!("the request can't be written as JSON: {error}"))
         })?);
@@ -278,7 +288,7 @@ impl HttpProvider {
         let mut request = self.target()?.post_json(&path, dialect.media_type(mode), body)?;
         self.authorize(&mut request)?;
         request.headers_mut().extend(dialect.headers(call));
-        Ok(TextRequest { request, mode, decoder: restore.wrap(dialect.decoder()) })
+        Ok(TextRequest { request, mode, decoder: restore.wrap(dialect.decoder()), schema })
     }
 
     /// Sends a request, and follows its answer once the head is there.
@@ -323,7 +333,10 @@ fn late(name: &str, how: &str) -> ApiError {
 fn unreachable(name: &str, error: &SendError) -> ApiError {
     let reason = transport_error::reason(&**error);
     tracing::warn!(provider = name, reason, "a provider can't be reached");
-    let code =
-        if transport_error::is_timeout(&**error) { ErrorCode::ProviderTimeout } else { ErrorCode::ProviderError };
+    let code = if transport_error::is_timeout(&**error) {
+        ErrorCode::ProviderTimeout
+    } else {
+        ErrorCode::ProviderError
+    };
     ApiError::new(code, format!("the provider {name} can't be reached: {reason}"))
 }

@@ -6,8 +6,8 @@
 use hearth_wire::{ApiError, RunEventBody};
 
 use crate::{
-    dialect::{Decoder, Dialect, Frame, unreadable},
-    framing::{FrameReader, Framing, OwnedFrame},
+    dialect::{Decoder, Dialect, unreadable},
+    framing::{FrameReader, FrameSink, Framing},
 };
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ impl AnswerReader {
         let result = if self.body_bytes > BODY_MAX_BYTES {
             Err(too_large(&format!("its body has more than {} MiB", BODY_MAX_BYTES >> 20)))
         } else {
-            self.read(events, |frames, read| frames.push(bytes, read))
+            self.read(events, |frames, sink| frames.read(bytes, sink))
         };
         self.ended |= result.is_err();
         result
@@ -85,44 +85,35 @@ impl AnswerReader {
             return Err(unreadable("it is empty"));
         }
         // A frame that is cut off after the answer's end takes nothing from it.
-        let cut = self.read(events, FrameReader::finish);
+        let cut = self.read(events, FrameReader::end);
         if self.ended {
             return cut;
         }
         self.ended = true;
         let last = self.decoder.end().map_err(|error| cut.err().unwrap_or(error))?;
-        self.note(last, events)
+        self.size.note(last, events).map(drop)
     }
 
+    /// Decodes the frames that `cut` gives, up to the answer's end.
     fn read(
         &mut self,
         events: &mut Vec<RunEventBody>,
-        cut: impl FnOnce(&mut FrameReader, &mut Vec<OwnedFrame>) -> Result<(), ApiError>,
+        cut: impl FnOnce(&mut FrameReader, &mut FrameSink<'_>) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
-        let mut frames = Vec::new();
-        let result = cut(&mut self.frames, &mut frames);
-        for frame in frames {
-            let decoded = self.decoder.take(Frame { event: &frame.event, data: &frame.data });
-            let noted = decoded.and_then(|decoded| self.note(decoded, events));
-            self.ended |= noted.is_err();
-            noted?;
-            if self.ended {
+        let Self { frames, decoder, size, .. } = self;
+        let (mut has_ended, mut has_failed) = (false, false);
+        let result = cut(frames, &mut |frame| {
+            if has_ended {
                 return Ok(());
             }
-        }
-        result
-    }
-
-    fn note(&mut self, decoded: Vec<RunEventBody>, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
-        for event in decoded {
-            self.size.add(&event)?;
-            self.ended = event.is_terminal();
-            events.push(event);
-            if self.ended {
-                break;
-            }
-        }
-        Ok(())
+            let noted = decoder.take(frame).and_then(|decoded| size.note(decoded, events));
+            has_failed = noted.is_err();
+            has_ended = noted?;
+            Ok(())
+        });
+        self.ended |= has_ended || has_failed;
+        // What comes behind the answer's end takes nothing from it.
+        if has_ended { Ok(()) } else { result }
     }
 }
 
@@ -135,6 +126,19 @@ struct AnswerSize {
 }
 
 impl AnswerSize {
+    /// Counts what was decoded and appends it to `events`, up to a terminal event; whether there was one.
+    fn note(&mut self, decoded: Vec<RunEventBody>, events: &mut Vec<RunEventBody>) -> Result<bool, ApiError> {
+        for event in decoded {
+            self.add(&event)?;
+            let ends = event.is_terminal();
+            events.push(event);
+            if ends {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn add(&mut self, event: &RunEventBody) -> Result<(), ApiError> {
         self.events += 1;
         self.bytes = self.bytes.saturating_add(bytes_of(event));

@@ -18,10 +18,18 @@ impl JsonScanner {
         if self.complete {
             return None;
         }
-        for (place, byte) in bytes.iter().enumerate() {
-            self.step(*byte);
+        let mut place = 0;
+        while let Some(byte) = bytes.get(place) {
+            if self.in_string && !self.after_backslash {
+                // Nothing within a string counts but its end, and what keeps a quote from being that.
+                place += memchr::memchr2(b'"', b'\\', &bytes[place..])?;
+                self.step(bytes[place]);
+            } else {
+                self.step(*byte);
+            }
+            place += 1;
             if self.complete {
-                return Some(place + 1);
+                return Some(place);
             }
         }
         None

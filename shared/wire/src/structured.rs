@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StructuredBody {
     /// `grammar`: no other answer could be generated. `grammar+validated`: a grammar enforces a part of the schema,
-    /// and the answer was checked against the whole.
+    /// and the answer was checked against the whole. `provider+validated`: a provider was asked to enforce it.
+    /// `requested+validated`: a provider's model was only asked to keep to it.
     #[schema(value_type = String, example = "grammar+validated")]
     pub enforced: Enforcement,
     /// The schema's keywords that the grammar doesn't enforce, wholly or at some place.

@@ -186,6 +186,20 @@ async fn values_for_the_template_reach_it_and_are_bounded() {
         let error = client.post("/v1/chat/completions", &body).await.error(400, "invalid_request");
         assert_eq!(error["param"], "chat_template_kwargs", "{error}");
     }
+    let more = json!({"chat_template_kwargs": {"shout": true}, "stream": false});
+    for (path, body, count) in [
+        ("/v1/messages", json!({"messages": hello, "max_tokens": 4}), "/usage/input_tokens"),
+        ("/v1/responses", json!({"input": "Hello!", "max_output_tokens": 4}), "/usage/input_tokens"),
+    ] {
+        let mut body = body;
+        body["model"] = json!("shouts");
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = client.post(path, &body).await.json();
+        assert_eq!(answer.pointer(count), Some(&json!(loud)), "{path}: {answer}");
+        body["chat_template_kwargs"] = json!("shout");
+        let error = client.post(path, &body).await.error(400, "invalid_request");
+        assert_eq!(error["param"], "chat_template_kwargs", "{path}: {error}");
+    }
     let body = json!({"model": "shouts", "messages": hello, "chat_template_kwargs": "shout"});
     client.post("/v1/chat/completions", &body).await.error(400, "invalid_request");
     home.stop().await;

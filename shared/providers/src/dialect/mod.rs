@@ -167,6 +167,18 @@ impl Dialect {
         }
     }
 
+    /// Whether the body of a request has a schema that the provider enforces, and is not only asked to keep to.
+    pub(crate) fn enforces_schema(self, body: &Value) -> bool {
+        let strict = |at: &str| body.pointer(at) == Some(&Value::Bool(true));
+        match self {
+            Self::OpenAiChat(_) => strict("/response_format/json_schema/strict"),
+            Self::OpenAiResponses => strict("/text/format/strict"),
+            Self::Anthropic => body.pointer("/output_config/format").is_some(),
+            Self::Gemini => body.pointer("/generationConfig/responseJsonSchema").is_some(),
+            Self::Bedrock => body.pointer("/outputConfig/textFormat").is_some(),
+        }
+    }
+
     /// How the answer is cut into frames.
     #[must_use]
     pub fn framing(self) -> Framing {

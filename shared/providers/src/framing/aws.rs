@@ -5,8 +5,8 @@ use bytes::BytesMut;
 use hearth_wire::ApiError;
 use serde_json::json;
 
-use super::OwnedFrame;
-use crate::dialect::{broken_off, unreadable};
+use super::{FrameSink, OwnedFrame};
+use crate::dialect::{Frame, broken_off, unreadable};
 
 /// The longest message: its headers and its payload have limits of 128 KiB and 24 MiB.
 const MESSAGE_MAX_BYTES: usize = 25 << 20;
@@ -16,14 +16,14 @@ const MESSAGE_MAX_BYTES: usize = 25 << 20;
 pub(crate) struct AwsReader(BytesMut);
 
 impl AwsReader {
-    /// Reads the next bytes and appends the messages that end in them to `frames`.
+    /// Reads the next bytes and gives the messages that end in them to `sink`.
     ///
     /// # Errors
-    /// `provider_error` for a message that is too long or broken.
-    pub(crate) fn push(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+    /// Those of the sink; `provider_error` for a message that is too long or broken.
+    pub(super) fn read(&mut self, bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         self.0.extend_from_slice(bytes);
-        while let Some(frame) = self.next_message()? {
-            frames.push(frame);
+        while let Some(OwnedFrame { event, data }) = self.next_message()? {
+            sink(Frame { event: &event, data: &data })?;
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use hearth_wire::{ApiError, json_scanner::JsonScanner};
 
-use super::{FRAME_MAX_BYTES, OwnedFrame, frame_too_long};
-use crate::dialect::unreadable;
+use super::{FRAME_MAX_BYTES, FrameSink, frame_too_long};
+use crate::dialect::{Frame, unreadable};
 
 /// Cuts bytes into JSON objects. A server that cannot stream sends one, Google a list of them, others one per line.
 #[derive(Debug, Default)]
@@ -14,15 +14,15 @@ pub(crate) struct DocumentReader {
 }
 
 impl DocumentReader {
-    /// Reads the next bytes and appends the objects that end in them to `frames`. Returns the bytes from the first
-    /// that can't belong to JSON objects, if there is such a byte.
+    /// Reads the next bytes and gives the objects that end in them to `sink`. Returns the bytes from the first that
+    /// can't belong to JSON objects, if there is such a byte.
     ///
     /// # Errors
-    /// `provider_error` for an object above [`FRAME_MAX_BYTES`].
-    pub(crate) fn push<'a>(
+    /// Those of the sink; `provider_error` for an object above [`FRAME_MAX_BYTES`].
+    pub(super) fn read<'a>(
         &mut self,
         mut bytes: &'a [u8],
-        frames: &mut Vec<OwnedFrame>,
+        sink: &mut FrameSink<'_>,
     ) -> Result<Option<&'a [u8]>, ApiError> {
         loop {
             if self.document.is_empty() {
@@ -38,14 +38,21 @@ impl DocumentReader {
             if self.document.len() + part.len() > FRAME_MAX_BYTES {
                 return Err(frame_too_long());
             }
-            self.document.extend_from_slice(part);
             if end.is_none() {
+                self.document.extend_from_slice(part);
                 return Ok(None);
             }
             self.scanner = JsonScanner::default();
-            let data = String::from_utf8_lossy(&std::mem::take(&mut self.document)).into_owned();
-            frames.push(OwnedFrame { event: String::new(), data });
             bytes = rest;
+            let mut document = std::mem::take(&mut self.document);
+            // One that is whole in these bytes is not copied.
+            let document = if document.is_empty() {
+                part
+            } else {
+                document.extend_from_slice(part);
+                &document
+            };
+            sink(Frame { event: "", data: &String::from_utf8_lossy(document) })?;
         }
     }
 

@@ -1,14 +1,15 @@
 //! Reads server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>) from bytes that are
 //! cut anywhere.
 //!
-//! Each byte is looked at once, so the time grows with the size and not with its square. Beyond the standard it
-//! reads what real servers send: a stream without the last empty line, events without an empty line between them,
+//! The time grows with the size and not with its square. An event that is whole in the bytes at hand, which is what
+//! most are, is not copied. Beyond the standard it reads what real servers send: a stream without the last empty line, events without an empty line between them,
 //! `error:` lines (llama.cpp), and lines of bare JSON (errors that a server writes into its stream).
 
 use hearth_wire::{ApiError, json_scanner::JsonScanner};
 use serde::de::IgnoredAny;
 
-use super::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, OwnedFrame, frame_too_long};
+use super::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, FrameSink, OwnedFrame, frame_too_long};
+use crate::dialect::Frame;
 
 /// The longest name of an event that is kept, in bytes. Known names are far shorter.
 const EVENT_NAME_MAX_BYTES: usize = 256;
@@ -25,8 +26,10 @@ pub(crate) struct SseReader {
     event: String,
     data: Vec<u8>,
     has_data: bool,
-    /// Whether `data` is a whole JSON document.
+    /// Whether the beginning of `data`, of this length, is a whole JSON document. It is looked at where an empty line
+    /// is missing only.
     scanner: JsonScanner,
+    scanned: usize,
 }
 
 impl SseReader {
@@ -34,14 +37,33 @@ impl SseReader {
     ///
     /// # Errors
     /// `provider_error` for a line or an event above [`FRAME_MAX_BYTES`].
-    pub(crate) fn push(&mut self, mut bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+    pub(crate) fn push(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        self.read(bytes, &mut |frame| {
+            frames.push(frame.into());
+            Ok(())
+        })
+    }
+
+    /// Reads the next bytes and gives the events that end in them to `sink`.
+    ///
+    /// # Errors
+    /// Those of the sink; `provider_error` for a line or an event above [`FRAME_MAX_BYTES`].
+    pub(super) fn read(&mut self, mut bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         if let [first, rest @ ..] = bytes {
             if self.after_carriage_return && *first == b'\n' {
                 bytes = rest;
             }
             self.after_carriage_return = false;
         }
-        while let Some(end) = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+        loop {
+            while self.is_between_events()
+                && let Some((frame, rest)) = whole_event(bytes)
+            {
+                self.past_first_line = true;
+                sink(frame)?;
+                bytes = rest;
+            }
+            let Some(end) = memchr::memchr2(b'\r', b'\n', bytes) else { break };
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
             let carriage_return = bytes[end] == b'\r';
             bytes = match rest {
@@ -50,11 +72,11 @@ impl SseReader {
             };
             self.after_carriage_return = carriage_return && rest.is_empty();
             if self.line.is_empty() {
-                self.end_line(line, frames)?;
+                self.end_line(line, sink)?;
             } else {
                 self.extend_line(line)?;
                 let mut line = std::mem::take(&mut self.line);
-                self.end_line(&line, frames)?;
+                self.end_line(&line, sink)?;
                 line.clear();
                 self.line = line;
             }
@@ -62,20 +84,36 @@ impl SseReader {
         self.extend_line(bytes)
     }
 
-    /// The stream has ended. An event whose empty line is missing counts if its data is whole, or an
-    /// error.
+    /// The stream has ended: appends the last event, as [`Self::end`] gives it.
     ///
     /// # Errors
     /// As for [`Self::push`].
     pub(crate) fn finish(&mut self, frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+        self.end(&mut |frame| {
+            frames.push(frame.into());
+            Ok(())
+        })
+    }
+
+    /// The stream has ended. An event whose empty line is missing counts if its data is whole, or an
+    /// error.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub(super) fn end(&mut self, sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
-            self.end_line(&line, frames)?;
+            self.end_line(&line, sink)?;
         }
-        if self.event == "error" || self.scanner.is_complete() || is_json(&self.data) {
-            self.dispatch(frames);
+        if self.event == "error" || self.data_is_complete() || is_json(&self.data) {
+            return self.dispatch(sink);
         }
         Ok(())
+    }
+
+    /// Whether the next byte begins a line, and the line an event.
+    fn is_between_events(&self) -> bool {
+        self.line.is_empty() && !self.has_data && self.event.is_empty()
     }
 
     fn extend_line(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
@@ -86,19 +124,17 @@ impl SseReader {
         Ok(())
     }
 
-    fn end_line(&mut self, line: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
+    fn end_line(&mut self, line: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         if line.len() > FRAME_MAX_BYTES {
             return Err(frame_too_long());
         }
         let first = !std::mem::replace(&mut self.past_first_line, true);
         let line = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| first).unwrap_or(line);
         if line.is_empty() {
-            self.dispatch(frames);
-            return Ok(());
+            return self.dispatch(sink);
         }
         if line.starts_with(b"{") {
-            self.bare_json(line, frames);
-            return Ok(());
+            return self.bare_json(line, sink);
         }
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at(colon.unwrap_or(line.len()));
@@ -106,17 +142,17 @@ impl SseReader {
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match name.trim_ascii() {
             b"data" => {
-                self.separate(frames);
+                self.separate(sink)?;
                 self.extend_data(value)
             }
             b"event" => {
-                self.separate(frames);
+                self.separate(sink)?;
                 let end = value.len().min(EVENT_NAME_MAX_BYTES);
                 self.event = String::from_utf8_lossy(&value[..end]).trim().to_owned();
                 Ok(())
             }
             b"error" => {
-                self.separate(frames);
+                self.separate(sink)?;
                 "error".clone_into(&mut self.event);
                 self.extend_data(value)
             }
@@ -126,19 +162,24 @@ impl SseReader {
     }
 
     /// A line of JSON outside of a field is an event of its own.
-    fn bare_json(&mut self, line: &[u8], frames: &mut Vec<OwnedFrame>) {
-        if !self.has_data && is_json(line) {
-            self.data.extend_from_slice(line);
-            self.has_data = true;
-            self.dispatch(frames);
+    fn bare_json(&mut self, line: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
+        if self.has_data || !is_json(line) {
+            return Ok(());
         }
+        self.data.extend_from_slice(line);
+        self.has_data = true;
+        self.dispatch(sink)
     }
 
     /// Ends the event before, if its data is whole and only its empty line is missing.
-    fn separate(&mut self, frames: &mut Vec<OwnedFrame>) {
-        if self.scanner.is_complete() {
-            self.dispatch(frames);
-        }
+    fn separate(&mut self, sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
+        if self.data_is_complete() { self.dispatch(sink) } else { Ok(()) }
+    }
+
+    fn data_is_complete(&mut self) -> bool {
+        self.scanner.push(self.data.get(self.scanned..).unwrap_or_default());
+        self.scanned = self.data.len();
+        self.scanner.is_complete()
     }
 
     fn extend_data(&mut self, value: &[u8]) -> Result<(), ApiError> {
@@ -148,23 +189,43 @@ impl SseReader {
         if std::mem::replace(&mut self.has_data, true) {
             self.data.push(b'\n');
         }
-        self.scanner.push(value);
         self.data.extend_from_slice(value);
         Ok(())
     }
 
-    fn dispatch(&mut self, frames: &mut Vec<OwnedFrame>) {
+    fn dispatch(&mut self, sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
-        self.scanner = JsonScanner::default();
+        (self.scanner, self.scanned) = (JsonScanner::default(), 0);
         if std::mem::take(&mut self.has_data) && !data.is_empty() {
-            frames.push(OwnedFrame { event, data: text(data) });
+            // What is not UTF-8 is replaced, as the standard says: it costs one character and not the answer.
+            sink(Frame { event: &event, data: &String::from_utf8_lossy(&data) })?;
         }
+        Ok(())
     }
 }
 
-/// Bytes as text. What is not UTF-8 is replaced, as the standard says: it costs one character and not the answer.
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+/// The event that `bytes` begin with, and the bytes behind it, if it is as nearly every server writes it: its name or
+/// none, one line of data, an empty line. Everything else is read line by line.
+fn whole_event(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let (event, bytes) = match bytes.strip_prefix(b"event: ") {
+        Some(named) => plain_line(named)?,
+        None => (&b""[..], bytes),
+    };
+    let (data, bytes) = plain_line(bytes.strip_prefix(b"data: ")?)?;
+    let bytes = bytes.strip_prefix(b"\n").or_else(|| bytes.strip_prefix(b"\r\n"))?;
+    if data.is_empty() || data.len() >= FRAME_MAX_BYTES || event.len() > EVENT_NAME_MAX_BYTES {
+        return None;
+    }
+    let frame = Frame { event: str::from_utf8(event).ok()?.trim(), data: str::from_utf8(data).ok()? };
+    Some((frame, bytes))
+}
+
+/// The line that `bytes` begin with, and the bytes behind its end, `\n` or `\r\n`.
+fn plain_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr2(b'\r', b'\n', bytes)?;
+    let (line, rest) = bytes.split_at(end);
+    let rest = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n"))?;
+    Some((line, rest))
 }
 
 fn is_json(bytes: &[u8]) -> bool {

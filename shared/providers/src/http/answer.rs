@@ -95,7 +95,10 @@ impl AnswerBody {
             if limit > Instant::now() {
                 self.timer.as_mut().reset(limit);
             } else if limit == self.deadline {
-                return Poll::Ready(late(name, &format!("didn't end its answer within {} s", self.limit.as_secs())));
+                return Poll::Ready(late(
+                    name,
+                    &format!("didn't end its answer within {} s", self.limit.as_secs()),
+                ));
             } else {
                 return Poll::Ready(late(name, &format!("said nothing for {} s", between_bytes.as_secs())));
             }

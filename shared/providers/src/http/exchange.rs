@@ -69,12 +69,7 @@ impl HttpProvider {
     }
 
     /// The answer's body.
-    async fn read_file(
-        &self,
-        answer: HttpAnswer,
-        most: usize,
-        deadline: Instant,
-    ) -> Result<Bytes, ApiError> {
+    async fn read_file(&self, answer: HttpAnswer, most: usize, deadline: Instant) -> Result<Bytes, ApiError> {
         let mut body = decompress::body_of(answer)?;
         let Timeouts { between_bytes, whole, .. } = self.endpoint.timeouts;
         let name = &self.endpoint.name;

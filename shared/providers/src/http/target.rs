@@ -35,7 +35,8 @@ impl Target {
     /// `provider_auth` for a key that can't be sent, `provider_error` for an address that is none.
     pub(super) fn new(endpoint: &Endpoint, client: &VendorClient) -> Result<Self, ApiError> {
         let no_address = || {
-            let message = format!("the address of the provider {} is no URL; see its base_url", endpoint.name);
+            let message =
+                format!("the address of the provider {} is no URL; see its base_url", endpoint.name);
             ApiError::new(ErrorCode::ProviderError, message)
         };
         // As browsers read it: names in other scripts, spaces and dots in the path are escaped and resolved.

@@ -58,23 +58,29 @@ fn comparable(
 /// The same answer as [`frames`] has, in one piece.
 fn document(dialect: Dialect) -> Value {
     match dialect {
-        Dialect::OpenAiChat(_) => json!({"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "tool_calls",
+        Dialect::OpenAiChat(_) => {
+            json!({"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "tool_calls",
             "message": {"role": "assistant", "reasoning_content": "Hm.", "content": "Grüße 😀",
                 "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"n\":1}"}}]}}],
-            "usage": {"prompt_tokens": 1, "completion_tokens": 2}}),
-        Dialect::OpenAiResponses => json!({"object": "response", "status": "completed", "error": null, "output": [
+            "usage": {"prompt_tokens": 1, "completion_tokens": 2}})
+        }
+        Dialect::OpenAiResponses => {
+            json!({"object": "response", "status": "completed", "error": null, "output": [
             {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
             {"type": "message", "content": [{"type": "output_text", "text": "Grüße 😀",
                 "logprobs": [{"token": "Grüße", "logprob": -0.5}]}]},
             {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{\"n\":1}"}],
-            "usage": {"input_tokens": 1, "output_tokens": 2}}),
+            "usage": {"input_tokens": 1, "output_tokens": 2}})
+        }
         Dialect::Anthropic => json!({"type": "message", "content": [
             {"type": "thinking", "thinking": "Hm.", "signature": ""}, {"type": "text", "text": "Grüße 😀"},
             {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 1}}],
             "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 2}}),
-        Dialect::Gemini => json!({"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": true}, {"text": "Grüße 😀"},
+        Dialect::Gemini => {
+            json!({"candidates": [{"content": {"parts": [{"text": "Hm.", "thought": true}, {"text": "Grüße 😀"},
             {"functionCall": {"id": "a", "name": "f", "args": {"n": 1}}}]}, "finishReason": "STOP"}],
-            "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2}}),
+            "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2}})
+        }
         Dialect::Bedrock => json!({"output": {"message": {"role": "assistant", "content": [
             {"reasoningContent": {"reasoningText": {"text": "Hm."}}}, {"text": "Grüße 😀"},
             {"toolUse": {"toolUseId": "a", "name": "f", "input": {"n": 1}}}]}},
@@ -92,7 +98,10 @@ fn whole_document_gives_the_events_of_a_stream() {
         let is_thought = |event: &RunEventBody| matches!(event, RunEventBody::Reasoning { added, .. } if added.text == "Hm.");
         assert!(is_thought(thoughts), "{dialect:?}: {events:?}");
         let RunEventBody::Delta { text, logprobs, .. } = delta else { panic!("{dialect:?}: {events:?}") };
-        assert_eq!((text.as_str(), logprobs.len()), ("Grüße 😀", usize::from(dialect == Dialect::OpenAiResponses)));
+        assert_eq!(
+            (text.as_str(), logprobs.len()),
+            ("Grüße 😀", usize::from(dialect == Dialect::OpenAiResponses))
+        );
         let arguments: String = rest
             .iter()
             .filter_map(|event| match event {

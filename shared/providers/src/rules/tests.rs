@@ -408,6 +408,7 @@ fn words_of_another_dialect_are_refused_with_their_place() {
         (ClientDialect::Anthropic, "mcp_servers"),
         (ClientDialect::Anthropic, "container"),
         (ClientDialect::OpenAiChat, "audio"),
+        (ClientDialect::Gemini, "cachedContent"),
     ] {
         let fields = json!({name: {"x": 1}});
         let other = if client == ClientDialect::Anthropic { "openai" } else { "anthropic" };
@@ -420,6 +421,18 @@ fn words_of_another_dialect_are_refused_with_their_place() {
         let local = Asked { client, fields, ..CHAT }.call(hello());
         assert_eq!(local_task(&local).unwrap_err().param.as_deref(), Some(name));
     }
+}
+
+#[test]
+fn what_only_gemini_has_is_refused_with_its_name() {
+    let gemini = |fields| Asked { client: ClientDialect::Gemini, fields, ..Asked::to("openai", "gpt-4o") };
+    let form = json!({"generationConfig": {"responseMimeType": "text/x.enum"}});
+    assert_eq!(gemini(form).refused(hello()), "generationConfig.responseMimeType");
+    assert!(gemini(json!({"generationConfig": {"mediaResolution": "LOW"}, "safetySettings": []})).sent(hello()).is_ok());
+    let shown = attached(Role::User, "Hear:", opaque(json!({"inlineData": {}})));
+    let task = TextTask::new(vec![shown], Sampling::default());
+    // Its parts have no type.
+    assert_eq!(gemini(json!({})).refused(task), "messages[0].content[1]");
 }
 
 #[test]

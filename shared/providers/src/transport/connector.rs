@@ -10,10 +10,7 @@ use std::{
 
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::{
-    client::legacy::connect::HttpConnector,
-    rt::TokioIo,
-};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower::Service;
 
@@ -58,4 +55,3 @@ impl Service<Uri> for Connector {
         })
     }
 }
-

@@ -34,8 +34,7 @@ fn config(roots: Result<Verifier, Error>) -> ClientConfig {
     let builder = builder.with_protocol_versions(rustls::DEFAULT_VERSIONS);
     #[expect(clippy::expect_used, reason = "ring's cipher suites serve TLS 1.2 and 1.3")]
     let builder = builder.expect("TLS 1.2 and 1.3");
-    let mut config =
-        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config
 }
@@ -81,8 +80,8 @@ impl ServerCertVerifier for NoRoots {
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::ServerName;
     use super::*;
+    use rustls::pki_types::ServerName;
 
     #[test]
     fn missing_roots_are_reported_by_what_to_install() {

@@ -115,7 +115,10 @@ async fn failure_to_connect_has_its_reason() {
 fn proxy_takes_requests_away_from_hyper() {
     let client = |proxies: Matcher| {
         let connector = Connector::new(tls_config());
-        VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(Direct { id: 0, connector, proxies })) }
+        VendorClient {
+            http: reqwest::Client::new(),
+            direct: Some(Arc::new(Direct { id: 0, connector, proxies })),
+        }
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let proxied = client(Matcher::builder().https("http://proxy:3128").no("inner.example").build());

@@ -1,6 +1,6 @@
 //! Anthropic (<https://platform.claude.com/docs/en/api/messages>).
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::Dialect;
 use crate::media::TEXT;
 
@@ -13,7 +13,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Header("x-api-key"),
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[("anthropic-version", "2023-06-01")],
     // A page has 20 of them otherwise.
     models: Some("/models?limit=1000"),

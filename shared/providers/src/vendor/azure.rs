@@ -2,7 +2,7 @@
 //! API of version 1 (<https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle>). `base_url` is
 //! `https://NAME.openai.azure.com/openai/v1`.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
@@ -25,7 +25,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Header("api-key"),
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     // Its list has the models that could be deployed, and not the deployments.
     models: None,

@@ -2,7 +2,7 @@
 //! `base_url` is `https://bedrock-runtime.REGION.amazonaws.com`; a model is one's id, an inference profile's
 //! or an ARN. They are listed at another host.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::Dialect;
 use crate::media::TEXT;
 
@@ -15,7 +15,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Aws("bedrock"),
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: None,
 };

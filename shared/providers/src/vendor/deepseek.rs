@@ -3,7 +3,7 @@
 use hearth_domain::credits::Balance;
 use serde_json::Value;
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::media::TEXT;
 use crate::{
     credits::{BalanceAt, Found},
@@ -33,7 +33,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
 };

@@ -1,7 +1,7 @@
 //! Google's Gemini API (<https://ai.google.dev/api/generate-content>). Its list names models as
 //! `models/gemini-x`, and they may be asked for with or without the folder.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::Dialect;
 use crate::media::{Embeddings, Images, Media, TEXT};
 
@@ -14,7 +14,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: Media { embeddings: Some(Embeddings::Google), images: Some(Images::Google), ..TEXT },
     auth: Auth::Header("x-goog-api-key"),
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     // A page has 50 of them otherwise.
     models: Some("/models?pageSize=1000"),

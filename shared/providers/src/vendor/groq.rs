@@ -1,6 +1,6 @@
 //! Groq (<https://console.groq.com/docs/api-reference>).
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
@@ -19,8 +19,8 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: TEXT,
     auth: Auth::Bearer,
     needs_key: true,
-    // Hundreds of tokens a second: its longest answers are there within the time for a whole one.
-    long_whole_answers: true,
+    // Its slowest models are several times as fast as others.
+    whole_answers: WholeAnswers { max_tokens: 65_536, tokens_per_second: 250 },
     headers: &[],
     models: Some("/models"),
 };

@@ -1,7 +1,7 @@
 //! Hugging Face's router to inference providers (<https://huggingface.co/docs/inference-providers>): models are
 //! `owner/model`, or `owner/model:provider`.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{Dialect, openai_chat::COMMON};
 use crate::media::{Embeddings, Images, Media, Meshes, TEXT};
 
@@ -19,7 +19,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Bearer,
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
 };

@@ -1,6 +1,6 @@
 //! Mistral (<https://docs.mistral.ai/api>): another name for the seed, and `any` for a call that must be made.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
@@ -26,7 +26,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: Media { embeddings: Some(Embeddings::OpenAi("output_dimension")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
 };

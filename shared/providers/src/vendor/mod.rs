@@ -34,9 +34,8 @@ pub struct Vendor {
     pub auth: Auth,
     /// Whether it can't be used without a key.
     pub needs_key: bool,
-    /// Whether an answer of any length may be asked for in one piece, and not only a short one: its models are so fast
-    /// that no connection is silent for long.
-    pub long_whole_answers: bool,
+    /// Which answers may be requested in one piece.
+    pub whole_answers: WholeAnswers,
     /// Headers of every request.
     pub headers: &'static [(&'static str, &'static str)],
     /// Where it lists its models, below the base URL; none if it doesn't.
@@ -56,6 +55,28 @@ impl Vendor {
             "deepseek" => &deepseek::BALANCE,
             _ => &[],
         }
+    }
+}
+
+/// Which answers a vendor may be asked for in one piece. Until such an answer is there its connection is silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WholeAnswers {
+    /// The most tokens of one.
+    pub max_tokens: u32,
+    /// How many tokens a second its slowest models generate: whether an answer is there in time.
+    pub tokens_per_second: u32,
+}
+
+impl WholeAnswers {
+    /// Of a vendor's own computers.
+    pub const HOSTED: Self = Self { max_tokens: 4096, tokens_per_second: 15 };
+    /// Of a server of the operator's, which may compute without a GPU.
+    pub const OWN_SERVER: Self = Self { max_tokens: 4096, tokens_per_second: 4 };
+
+    /// Whether an answer of so many tokens may be requested in one piece where it has to be there within `limit`.
+    pub(crate) fn has(self, tokens: u32, limit: std::time::Duration) -> bool {
+        let in_time = u64::from(self.tokens_per_second).saturating_mul(limit.as_secs());
+        tokens <= self.max_tokens && u64::from(tokens) <= in_time
     }
 }
 

@@ -1,6 +1,6 @@
 //! An Ollama server (<https://docs.ollama.com/api/openai-compatibility>), by its compatible API.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits, Thoughts},
@@ -27,7 +27,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Bearer,
     needs_key: false,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::OWN_SERVER,
     headers: &[],
     models: Some("/models"),
 };

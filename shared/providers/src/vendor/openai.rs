@@ -1,6 +1,6 @@
 //! OpenAI (<https://platform.openai.com/docs/api-reference>).
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits},
@@ -23,7 +23,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Bearer,
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
 };

@@ -1,7 +1,7 @@
 //! Any server that speaks OpenAI's chat completions: vLLM, llama-server, LM Studio and others, at its own
 //! address.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{
     Dialect,
     openai_chat::{COMMON, Habits, Thoughts},
@@ -27,7 +27,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Bearer,
     needs_key: false,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::OWN_SERVER,
     headers: &[],
     models: Some("/models"),
 };

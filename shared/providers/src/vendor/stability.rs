@@ -1,7 +1,7 @@
 //! Stability (<https://platform.stability.ai/docs/api-reference>): images and meshes, and no text. Its API has no
 //! list of models.
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{Dialect, openai_chat::COMMON};
 use crate::media::{Images, Media, Meshes};
 
@@ -20,7 +20,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     },
     auth: Auth::Bearer,
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: None,
 };

@@ -1,6 +1,6 @@
 //! xAI (<https://docs.x.ai/docs/api-reference>).
 
-use super::{Auth, Vendor};
+use super::{Auth, Vendor, WholeAnswers};
 use crate::dialect::{Dialect, openai_chat::COMMON};
 use crate::media::{Images, Media, TEXT, openai_images};
 
@@ -17,7 +17,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     media: Media { images: Some(Images::OpenAi(&IMAGES)), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
-    long_whole_answers: false,
+    whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
 };

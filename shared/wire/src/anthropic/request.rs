@@ -12,7 +12,11 @@ use super::{
     MessagesContent, MessagesFormat, MessagesOutputConfig, MessagesThinking, MessagesTool,
     MessagesToolChoice, MessagesTurn, Renderer, thoughts::ThoughtsMode, tools::Offer,
 };
-use crate::{ApiError, passed_on::unknown_fields};
+use crate::{
+    ApiError,
+    openai::chat::{TEMPLATE_KWARGS, template_kwargs},
+    passed_on::unknown_fields,
+};
 
 /// The field that names a conversation on the server.
 const THREAD: &str = "thread";
@@ -117,6 +121,7 @@ impl MessagesRequest {
             tool_choice,
             parallel_tool_calls,
             reasoning: thinking.transpose()?.flatten(),
+            template_kwargs: template_kwargs(&extra)?,
             ..TextTask::new(messages, sampling)
         };
         task.check().map_err(|error| {
@@ -207,13 +212,13 @@ pub(crate) fn param(field: Field, places: &[String], tools: &[usize]) -> String 
         Field::ResponseSchema => "output_config.format.schema",
         Field::Tools => "tools",
         Field::ToolChoice => "tool_choice",
+        Field::TemplateKwargs => TEMPLATE_KWARGS,
         Field::ToolCallId(index) => places.get(index).map_or("messages", String::as_str),
         Field::ToolName(index) => return format!("tools[{}].name", tool(index)),
         Field::ToolParameters(index) => return format!("tools[{}].input_schema", tool(index)),
         // This dialect can't say them.
         Field::Choices
         | Field::TopLogprobs
-        | Field::TemplateKwargs
         | Field::Inputs
         | Field::Input(_)
         | Field::Dimensions

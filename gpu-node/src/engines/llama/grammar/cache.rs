@@ -6,6 +6,7 @@ use std::{
 };
 
 use hearth_domain::{ResponseFormat, TextTask, Tool, ToolChoice};
+use hearth_schema::{AnswerSchema, Level};
 use hearth_wire::ApiError;
 use llama_cpp_2::{model::LlamaModel, sampling::LlamaSampler};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
@@ -16,12 +17,9 @@ use super::{
     SharedMatcher, Structure, compact,
     compile::{Compiler, Cost, Refusal, factory},
 };
-use crate::{
-    engines::llama::{
-        tools::{ToolFormat, call_grammar},
-        vocabulary::Vocabulary,
-    },
-    schema::{AnswerSchema, Level},
+use crate::engines::llama::{
+    tools::{ToolFormat, call_grammar},
+    vocabulary::Vocabulary,
 };
 
 /// How many grammars are kept; the one that was compiled first goes first.

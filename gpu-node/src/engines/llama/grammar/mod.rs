@@ -1,7 +1,7 @@
 //! What a model's output is held to: JSON that fits a schema, or calls of tools.
 //!
 //! llguidance keeps the output to a grammar, token by token. A client's schema becomes part of one: of an answer's
-//! schema [`crate::schema`] makes what a grammar can express, and of a tool's the depth and size are bounded before
+//! schema [`hearth_schema`] makes what a grammar can express, and of a tool's the depth and size are bounded before
 //! anything walks it.
 
 mod cache;

@@ -1,8 +1,7 @@
 //! What an answer's JSON Schema became: how much of it the grammar enforces, and a check of the rest.
 
 use hearth_domain::{Enforcement, FinishReason, Structured};
-
-use crate::schema::Checker;
+use hearth_schema::Checker;
 
 /// How an answer is held to a client's schema.
 pub(in crate::engines::llama) struct Structure {

@@ -208,8 +208,14 @@ fn what_cant_be_said_is_a_bad_request() {
 
 #[test]
 fn a_model_is_one_piece_of_the_path() {
-    assert_eq!(path("anthropic.claude-x-v1:0", AnswerMode::Stream).unwrap(), "/model/anthropic.claude-x-v1%3A0/converse-stream");
-    assert_eq!(path("arn:aws:x/é", AnswerMode::Stream).unwrap(), "/model/arn%3Aaws%3Ax%2F%C3%A9/converse-stream");
+    assert_eq!(
+        path("anthropic.claude-x-v1:0", AnswerMode::Stream).unwrap(),
+        "/model/anthropic.claude-x-v1%3A0/converse-stream"
+    );
+    assert_eq!(
+        path("arn:aws:x/é", AnswerMode::Stream).unwrap(),
+        "/model/arn%3Aaws%3Ax%2F%C3%A9/converse-stream"
+    );
 }
 
 /// The events of a stream of these, to its end.

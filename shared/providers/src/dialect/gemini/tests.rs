@@ -6,9 +6,9 @@ use axum::{
 use futures::StreamExt as _;
 use hearth_domain::{
     FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice, Usage,
+    ResponseFormat, Role, RunId, Sampling, Secret, Task, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
-use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers, gemini::GenerateContentRequest};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Call, Endpoint, HttpProvider, Provider as _, Timeouts,
-    dialect::{AnswerMode, Decoder as _, Frame, Passing},
+    dialect::{AnswerMode, Decoder as _, Dialect, Frame, Passing},
     vendor,
 };
 
@@ -152,6 +152,54 @@ fn tools_are_called_as_asked() {
 
 fn task() -> TextTask {
     TextTask::new(vec![user("Hi")], Sampling::default())
+}
+
+/// What a client of this dialect says: through the wire's types and back to Google.
+fn passed_on(body: &Value) -> Value {
+    let request: GenerateContentRequest = serde_json::from_value(body.clone()).unwrap();
+    let generation = request.into_generation("m".to_owned()).unwrap();
+    let Task::Text(task) = generation.task.clone() else { panic!("a text") };
+    let call = Call { run: RunId::new(), model: ModelId::new(MODEL), generation: generation.into() };
+    Dialect::Gemini.body(&call, &task, AnswerMode::Stream).unwrap()
+}
+
+#[test]
+fn a_client_of_this_dialect_is_passed_on_as_it_is() {
+    let body = json!({
+        "contents": [
+            {"role": "user", "parts": [
+                {"text": "Look", "partMetadata": {"a": 1}}, {"text": "here."},
+                {"inlineData": {"mimeType": "application/pdf", "data": "AAAA", "displayName": "a.pdf"}},
+                {"inlineData": {"mimeType": "audio/wav", "data": "AAAA"}},
+                {"fileData": {"fileUri": "https://youtu.be/x"}, "videoMetadata": {"fps": 1}},
+            ]},
+            {"role": "model", "parts": [
+                {"text": "Hm.", "thought": true, "thoughtSignature": "T"}, {"text": "I "},
+                {"text": "look.", "thoughtSignature": "X"},
+                {"functionCall": {"id": "c1", "name": "look", "args": {"at": 1}}, "thoughtSignature": "C"},
+                {"functionCall": {"id": "c2", "name": "look", "args": {}}},
+            ]},
+            {"role": "user", "parts": [
+                {"functionResponse": {"id": "c1", "name": "look", "response": {"output": "a cat"}, "scheduling": "SILENT"}},
+                {"functionResponse": {"id": "c2", "name": "look", "response": {"result": "a dog"}}},
+            ]},
+        ],
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "tools": [
+            {"functionDeclarations": [{"name": "look", "parametersJsonSchema": {"type": "object"}, "behavior": "BLOCKING"}]},
+            {"googleSearch": {"timeRangeFilter": {}}}, {"codeExecution": {}},
+        ],
+        "toolConfig": {"functionCallingConfig": {"mode": "VALIDATED"}, "retrievalConfig": {"languageCode": "en"}},
+        "generationConfig": {
+            "topK": 3, "maxOutputTokens": 9, "mediaResolution": "LOW", "speechConfig": {"a": 1},
+            "thinkingConfig": {"thinkingLevel": "LOW"},
+        },
+        "safetySettings": [{"category": "C", "threshold": "T"}], "cachedContent": "cachedContents/1", "labels": {"a": "b"},
+    });
+    assert_eq!(passed_on(&body), body);
+    let words = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "generationConfig":
+        {"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["a"]}}});
+    assert_eq!(passed_on(&words), words);
 }
 
 #[test]

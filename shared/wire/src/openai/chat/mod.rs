@@ -12,7 +12,7 @@ pub use completion::{
 pub use message::{ChatMessage, ChatRole};
 pub use render::Renderer;
 pub use request::{ChatRequest, StreamOptions};
-pub(crate) use request::{TEMPLATE_KWARGS, effort, param};
+pub(crate) use request::{TEMPLATE_KWARGS, effort, param, template_kwargs};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Run events as the OpenAI dialect shows them.
 
 use hearth_domain::{FinishReason, Reasoning, RunId, Timestamp, Usage, check::MAX_CHOICES};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{ChatAnswer, ChatChoice, ChatChunk, ChatCompletion, ChunkChoice, ChunkDelta};
@@ -16,11 +17,37 @@ use crate::{
 };
 
 const ASSISTANT: &str = "assistant";
+const CHUNK: &str = "chat.completion.chunk";
+
+/// A [`ChatChunk`] with a piece of text.
+#[derive(Serialize)]
+struct TextChunk<'a> {
+    id: &'a str,
+    object: &'a str,
+    created: i64,
+    model: &'a str,
+    choices: [TextChoice<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct TextChoice<'a> {
+    index: u32,
+    delta: TextDelta<'a>,
+    logprobs: Option<()>,
+    finish_reason: Option<()>,
+}
+
+#[derive(Serialize)]
+struct TextDelta<'a> {
+    content: &'a str,
+}
 
 /// Takes a run's events in order; gives chunks, and the whole completion at the end.
 #[derive(Debug)]
 pub struct Renderer {
     request_id: RunId,
+    /// The same as text.
+    id: String,
     created: i64,
     model: String,
     choices: u32,
@@ -38,6 +65,11 @@ impl Render for Renderer {
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         let frames = match &event.body {
             RunEventBody::Started { .. } => self.greetings(self.choices),
+            RunEventBody::Delta { choice, text, logprobs } if logprobs.is_empty() => {
+                let mut frames = self.greetings(choice.saturating_add(1));
+                frames.push(self.text_chunk(*choice, text));
+                frames
+            }
             RunEventBody::Delta { choice, text, logprobs } => {
                 let delta = ChunkDelta { content: Some(text.clone()), ..ChunkDelta::default() };
                 self.chunks(*choice, delta, LogprobsBody::of(logprobs), None)
@@ -80,7 +112,7 @@ impl Render for Renderer {
         ending(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         Ok(ChatCompletion {
-            id: self.request_id.to_string(),
+            id: self.id,
             object: "chat.completion".to_owned(),
             created: self.created,
             model: self.model,
@@ -96,6 +128,7 @@ impl Renderer {
     pub(super) fn new(request_id: RunId, choices: u32, include_usage: bool, offers_tools: bool) -> Self {
         Self {
             request_id,
+            id: request_id.to_string(),
             created: Timestamp::now().unix(),
             model: String::new(),
             choices,
@@ -175,10 +208,17 @@ impl Renderer {
         Frame::json(None, &ChatChunk { choices, ..self.empty_chunk() })
     }
 
+    /// A chunk with a piece of text and nothing else, as nearly all are: [`ChatChunk`] without copies.
+    fn text_chunk(&self, index: u32, content: &str) -> Frame {
+        let choice = TextChoice { index, delta: TextDelta { content }, logprobs: None, finish_reason: None };
+        let (id, created, model) = (&self.id, self.created, &self.model);
+        Frame::json(None, &TextChunk { id, object: CHUNK, created, model, choices: [choice] })
+    }
+
     fn empty_chunk(&self) -> ChatChunk {
         ChatChunk {
-            id: self.request_id.to_string(),
-            object: "chat.completion.chunk".to_owned(),
+            id: self.id.clone(),
+            object: CHUNK.to_owned(),
             created: self.created,
             model: self.model.clone(),
             choices: Vec::new(),
@@ -223,4 +263,17 @@ fn openai_name(reason: FinishReason, refuses: bool) -> String {
         FinishReason::ContentFilter => "content_filter",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_chunk_is_a_chunk() {
+        let renderer = Renderer::new(RunId::new(), 1, false, false);
+        let text = "Grüße \"😀\"\n\u{1}";
+        let delta = ChunkDelta { content: Some(text.to_owned()), ..ChunkDelta::default() };
+        assert_eq!(renderer.text_chunk(3, text), renderer.chunk(3, delta, None, None));
+    }
 }

@@ -218,7 +218,11 @@ impl ChatRequest {
 /// further fields, so that a provider of this dialect is given it too.
 pub(crate) const TEMPLATE_KWARGS: &str = "chat_template_kwargs";
 
-fn template_kwargs(extra: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
+/// The values for the chat template among a request's further fields.
+///
+/// # Errors
+/// `invalid_request`, naming the field, for what is no object.
+pub(crate) fn template_kwargs(extra: &Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
     match extra.get(TEMPLATE_KWARGS) {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(kwargs)) => Ok(kwargs.clone()),

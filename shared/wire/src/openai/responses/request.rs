@@ -15,7 +15,10 @@ use super::{
 use crate::{
     ApiError, ErrorCode,
     native::generate::Stop,
-    openai::{chat::effort, tools::ToolMode},
+    openai::{
+        chat::{TEMPLATE_KWARGS, effort, template_kwargs},
+        tools::ToolMode,
+    },
     passed_on::unknown_fields,
 };
 
@@ -223,6 +226,7 @@ impl ResponsesRequest {
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             top_logprobs,
             reasoning: reasoning.as_deref().map(effort).transpose().map_err(|_| no_such_effort())?,
+            template_kwargs: template_kwargs(&extra)?,
             ..TextTask::new(said.clone(), sampling)
         };
         task.check().map_err(|error| {
@@ -320,7 +324,7 @@ pub(crate) fn param(field: Field, before: usize, items: &[usize], tools: &[Strin
         Field::ToolChoice => "tool_choice",
         Field::Choices => "n",
         Field::TopLogprobs => "top_logprobs",
-        Field::TemplateKwargs => "chat_template_kwargs",
+        Field::TemplateKwargs => TEMPLATE_KWARGS,
         Field::Dimensions => "dimensions",
         Field::Media(name) => name,
         Field::ToolCallId(index) => match index.checked_sub(before).and_then(|place| items.get(place)) {

@@ -5,6 +5,8 @@
 //! pointing into `$defs`. [`relax`] then drops the keywords that a grammar can't express, so that the grammar accepts
 //! more than the schema does, and [`check`] validates the finished answer against the whole schema.
 
+#![warn(missing_docs)]
+
 mod built_in;
 mod check;
 mod document;
@@ -15,12 +17,12 @@ mod resolve;
 
 use serde_json::Value;
 
-pub(crate) use check::Checker;
+pub use check::{Checker, Verdict};
 use document::Document;
-pub(crate) use relax::{Level, Relaxed};
+pub use relax::{Level, Relaxed};
 
 /// A client's schema, understood.
-pub(crate) struct AnswerSchema {
+pub struct AnswerSchema {
     document: Document,
 }
 
@@ -30,18 +32,18 @@ impl AnswerSchema {
     /// # Errors
     /// Why the schema is refused: it is invalid, refers to another document, or exceeds a limit. The text continues
     /// a sentence that begins with the schema.
-    pub(crate) fn read(schema: &Value) -> Result<Self, String> {
+    pub fn read(schema: &Value) -> Result<Self, String> {
         let draft = draft::detect(schema)?;
         Ok(Self { document: resolve::resolve(schema, draft)? })
     }
 
     /// The levels at which the schema can be relaxed, the most exact first.
-    pub(crate) fn levels(&self) -> &'static [Level] {
+    pub fn levels(&self) -> &'static [Level] {
         if self.document.intersects_many_patterns() { &Level::ALL[1..] } else { Level::ALL }
     }
 
     /// The schema without the keywords that a grammar can't express at `level`.
-    pub(crate) fn relax(&self, level: Level) -> Relaxed {
+    pub fn relax(&self, level: Level) -> Relaxed {
         relax::relax(&self.document, level)
     }
 
@@ -49,7 +51,7 @@ impl AnswerSchema {
     ///
     /// # Errors
     /// If a pattern of the schema isn't a regular expression, or is too large.
-    pub(crate) fn checker(&self) -> Result<Checker, String> {
+    pub fn checker(&self) -> Result<Checker, String> {
         Checker::new(&self.document)
     }
 }

@@ -22,7 +22,7 @@ const FORMATS: [&str; 10] =
 
 /// How much of a schema the grammar enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+pub enum Level {
     /// Everything that grammars have a form for.
     Exact,
     /// No patterns, formats and multiples.
@@ -40,11 +40,11 @@ impl Level {
 
 /// A schema for a grammar.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Relaxed {
+pub struct Relaxed {
     /// The schema.
-    pub(crate) schema: Value,
+    pub schema: Value,
     /// The keywords that it leaves out, wholly or at some place.
-    pub(crate) keywords: Vec<String>,
+    pub keywords: Vec<String>,
 }
 
 /// Relaxes `document` to what a grammar expresses at `level`.

@@ -32,11 +32,11 @@ thread_local! {
 
 /// Whether an answer fits its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Whether it does.
-    pub(crate) valid: bool,
+    pub valid: bool,
     /// Why not.
-    pub(crate) errors: Vec<String>,
+    pub errors: Vec<String>,
 }
 
 impl Verdict {
@@ -46,7 +46,7 @@ impl Verdict {
 }
 
 /// Checks answers against one schema.
-pub(crate) struct Checker {
+pub struct Checker {
     validator: Validator,
 }
 
@@ -76,8 +76,8 @@ impl Checker {
         Ok(Self { validator })
     }
 
-    /// Checks the text of an answer.
-    pub(crate) fn check(&self, text: &str) -> Verdict {
+    /// Checks the text of an answer. It may take seconds of computing: not for a task that others wait for.
+    pub fn check(&self, text: &str) -> Verdict {
         let Ok(answer) = serde_json::from_str::<Value>(text) else {
             return Verdict::invalid("the answer isn't JSON");
         };

@@ -1,0 +1,163 @@
+//! Says how an answer's JSON Schema was enforced, and checks the answer against it.
+//!
+//! A provider that enforces a schema takes a part of JSON Schema for it, and one that is only asked for JSON may answer
+//! with anything: so the finished answer is checked against the whole schema of the client, as a local model's is.
+
+use futures::StreamExt as _;
+use hearth_domain::{Enforcement, FinishReason, ResponseFormat, Structured, TextTask};
+use hearth_schema::AnswerSchema;
+use hearth_wire::{
+    RunEventBody,
+    answer::{Answer, Answers},
+};
+use serde_json::Value;
+
+use crate::EventStream;
+
+/// The check of one run's answers.
+pub(super) struct SchemaCheck {
+    schema: Value,
+    enforced: Enforcement,
+}
+
+impl SchemaCheck {
+    /// The check of the answers to `task`, as the client sent it; none if it has no schema. `is_enforced`: the provider
+    /// was asked to enforce it.
+    pub(super) fn of(task: &TextTask, is_enforced: bool) -> Option<Self> {
+        // A check that takes too much work is given up by a panic, and where that ends the process there is none.
+        if cfg!(panic = "abort") {
+            return None;
+        }
+        let ResponseFormat::JsonSchema(schema) = &task.response_format else { return None };
+        let enforced =
+            if is_enforced { Enforcement::ProviderAndValidated } else { Enforcement::RequestedAndValidated };
+        Some(Self { schema: schema.clone(), enforced })
+    }
+
+    /// `events`, with the verdict of each answer before what ends the run.
+    pub(super) fn follow(self, mut events: EventStream) -> EventStream {
+        Box::pin(async_stream::stream! {
+            let (mut answers, mut usage) = (Answers::default(), None);
+            while let Some(event) = events.next().await {
+                match event {
+                    // It comes last but one.
+                    RunEventBody::Usage { .. } => usage = Some(event),
+                    RunEventBody::Done { .. } => {
+                        answers.take(&event);
+                        for verdict in self.verdicts(&answers).await {
+                            yield verdict;
+                        }
+                        if let Some(usage) = usage.take() {
+                            yield usage;
+                        }
+                        yield event;
+                    }
+                    event => {
+                        answers.take(&event);
+                        if event.is_terminal() && let Some(usage) = usage.take() {
+                            yield usage;
+                        }
+                        yield event;
+                    }
+                }
+            }
+        })
+    }
+
+    /// The verdicts of those answers that are texts. A call of a tool, or a refusal, in place of one has none, nor has an
+    /// answer to a schema that can't be read here.
+    async fn verdicts(&self, answers: &Answers) -> Vec<RunEventBody> {
+        let is_text = |answer: &Answer| answer.tool_calls.is_empty() && answer.refusal.is_empty();
+        let texts: Vec<(u32, String, Option<FinishReason>)> = (0..)
+            .zip(answers.all())
+            .filter(|(_, answer)| is_text(answer))
+            .map(|(choice, answer)| (choice, answer.text.clone(), answer.finish_reason))
+            .collect();
+        let (schema, enforced) = (self.schema.clone(), self.enforced);
+        // A large schema takes seconds.
+        let checked = tokio::task::spawn_blocking(move || verdicts(&schema, enforced, texts)).await;
+        checked.unwrap_or_default()
+    }
+}
+
+fn verdicts(
+    schema: &Value,
+    enforced: Enforcement,
+    texts: Vec<(u32, String, Option<FinishReason>)>,
+) -> Vec<RunEventBody> {
+    let checker = AnswerSchema::read(schema).and_then(|schema| schema.checker());
+    let Ok(checker) = checker else { return Vec::new() };
+    let verdict = |(choice, text, reason): (u32, String, Option<FinishReason>)| {
+        let mut verdict = checker.check(&text);
+        if !verdict.valid && reason == Some(FinishReason::Length) {
+            verdict.errors = vec!["the answer was cut at its token limit".to_owned()];
+        }
+        let (valid, errors) = (verdict.valid, verdict.errors);
+        let structured = Structured { enforced, relaxed: Vec::new(), valid, attempts: 1, errors };
+        RunEventBody::Structured { choice, structured }
+    };
+    texts.into_iter().map(verdict).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use hearth_domain::{Message, Role, Sampling, Usage};
+    use hearth_wire::event::ToolCallBegin;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The verdict on an answer of these events, and the events behind it.
+    async fn checked(schema: Value, events: Vec<RunEventBody>) -> (Option<Structured>, Vec<RunEventBody>) {
+        let format = ResponseFormat::JsonSchema(schema);
+        let task = TextTask::new(vec![Message::new(Role::User, "Hi")], Sampling::default());
+        let task = TextTask { response_format: format, ..task };
+        let check = SchemaCheck::of(&task, true).unwrap();
+        let mut all: Vec<_> = check.follow(Box::pin(stream::iter(events))).collect().await;
+        let place = all.iter().position(|event| matches!(event, RunEventBody::Structured { .. }));
+        let verdict = place.map(|place| match all.remove(place) {
+            RunEventBody::Structured { structured, .. } => structured,
+            other => panic!("{other:?}"),
+        });
+        (verdict, all.split_off(place.unwrap_or(all.len())))
+    }
+
+    fn ends(finish_reason: FinishReason) -> [RunEventBody; 2] {
+        [RunEventBody::Usage { usage: Usage::default() }, RunEventBody::Done { finish_reason }]
+    }
+
+    #[tokio::test]
+    async fn answer_is_checked_before_usage_and_end() {
+        let schema = json!({"type": "object", "required": ["at"], "not": {"required": ["no"]}});
+        let cases = [
+            ("{\"at\":1}", FinishReason::Stop, true, ""),
+            ("{\"at\":1,\"no\":2}", FinishReason::Stop, false, "no"),
+            ("```json\n{}```", FinishReason::Stop, false, "isn't JSON"),
+            ("{\"at\"", FinishReason::Length, false, "token limit"),
+        ];
+        for (text, reason, valid, word) in cases {
+            let (first, second) = text.split_at(3);
+            let pieces = [first, second].map(RunEventBody::text).to_vec();
+            let (verdict, behind) = checked(schema.clone(), [pieces, ends(reason).to_vec()].concat()).await;
+            let verdict = verdict.unwrap();
+            assert_eq!(
+                (verdict.valid, verdict.enforced),
+                (valid, Enforcement::ProviderAndValidated),
+                "{text}"
+            );
+            assert!(verdict.errors.concat().contains(word), "{text}: {verdict:?}");
+            assert_eq!(behind, ends(reason), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tool_call_and_unreadable_schema_have_no_verdict() {
+        let begins = Some(ToolCallBegin { id: "a".to_owned(), name: "f".to_owned() });
+        let call = RunEventBody::ToolCall { choice: 0, index: 0, begins, arguments: "{}".to_owned() };
+        let events = |event| [vec![event], ends(FinishReason::Stop).to_vec()].concat();
+        assert_eq!(checked(json!({"type": "object"}), events(call)).await.0, None);
+        let elsewhere = json!({"$ref": "https://example.org/schema"});
+        assert_eq!(checked(elsewhere, events(RunEventBody::text("{}"))).await.0, None);
+    }
+}
