@@ -36,7 +36,7 @@ pub struct MessagesAnswer {
     pub container: (),
     /// Tokens taken.
     pub usage: MessagesUsage,
-    /// How the answer's JSON Schema was enforced, for a local model.
+    /// How the answer's JSON Schema was enforced, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }

@@ -40,7 +40,7 @@ pub struct GeminiCandidate {
     /// The log-probabilities of its tokens, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs_result: Option<GeminiLogprobs>,
-    /// How the answer's JSON Schema was enforced, for a local model.
+    /// How the answer's JSON Schema was enforced, where it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }

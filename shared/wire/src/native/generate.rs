@@ -319,7 +319,7 @@ pub struct GenerateResponse {
     /// `stop`, `length`, `tool_calls` or `cancelled`.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
-    /// How the answer's JSON Schema was enforced, for a local model; of several answers that of the first.
+    /// How the answer's JSON Schema was enforced, where it had one; of several answers that of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
     /// What a client should know though nothing failed.

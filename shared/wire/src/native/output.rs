@@ -76,7 +76,7 @@ pub struct OutputChoice {
     /// The tokens of the text, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobBody>>,
-    /// How its JSON Schema was enforced, for a local model.
+    /// How its JSON Schema was enforced, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.

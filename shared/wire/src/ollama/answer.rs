@@ -26,7 +26,7 @@ pub struct OllamaChatAnswer {
     /// Once it is: what it took.
     #[serde(flatten)]
     pub metrics: OllamaMetrics,
-    /// How the answer's JSON Schema was enforced, for a local model.
+    /// How the answer's JSON Schema was enforced, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
@@ -54,7 +54,7 @@ pub struct OllamaGenerateAnswer {
     /// Once it is: what it took.
     #[serde(flatten)]
     pub metrics: OllamaMetrics,
-    /// How the answer's JSON Schema was enforced, for a local model.
+    /// How the answer's JSON Schema was enforced, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }

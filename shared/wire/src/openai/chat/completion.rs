@@ -41,7 +41,7 @@ pub struct ChatChoice {
     pub logprobs: Option<LogprobsBody>,
     /// `stop`, `length` or `tool_calls`.
     pub finish_reason: Option<String>,
-    /// How its JSON Schema was enforced, for a local model.
+    /// How its JSON Schema was enforced, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
@@ -95,7 +95,7 @@ pub struct ChunkChoice {
     pub logprobs: Option<LogprobsBody>,
     /// `stop`, `length` or `tool_calls`, in the choice's last one.
     pub finish_reason: Option<String>,
-    /// How its JSON Schema was enforced, for a local model; in the choice's last one.
+    /// How its JSON Schema was enforced, where it had one; in the choice's last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }

@@ -37,7 +37,7 @@ pub struct ResponseObject {
     pub output: Vec<OutputItem>,
     /// Tokens taken, once it has ended.
     pub usage: Option<ResponseUsage>,
-    /// How the answer's JSON Schema was enforced, for a local model.
+    /// How the answer's JSON Schema was enforced, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
     /// What was asked for.
