@@ -23,9 +23,20 @@ pub const COST: HeaderName = HeaderName::from_static("x-hearth-cost");
 /// What the cache had for the request, `hit` or `miss`; in a request, what it wants of the cache.
 pub const CACHE: HeaderName = HeaderName::from_static("x-hearth-cache");
 
+/// The options of a request that had no effect, in a dialect whose clients send all options that they know.
+pub const IGNORED_OPTIONS: HeaderName = HeaderName::from_static("x-hearth-ignored-options");
+
 /// Every header that tells of a run.
-pub const ALL: [HeaderName; 7] =
-    [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON, COST, CACHE];
+pub const ALL: [HeaderName; 8] = [
+    QUEUE_POSITION,
+    MODEL,
+    PROVIDER,
+    SELECTION_REASON,
+    FALLBACK_REASON,
+    COST,
+    CACHE,
+    IGNORED_OPTIONS,
+];
 
 /// The answer, with what its run's `events` tell: all of them, or in a stream those before its beginning.
 #[must_use]

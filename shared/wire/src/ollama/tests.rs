@@ -1,5 +1,5 @@
 use hearth_domain::{
-    FinishReason, Generation, Image, ImageSource, Modality, RawPrompt, Reasoning, ReasoningEffort,
+    FinishReason, Generation, Image, ImageSource, Modality, ModelId, RawPrompt, Reasoning, ReasoningEffort,
     ResponseFormat, Role, RunId, Task, TextTask, ToolCall, Usage,
 };
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ fn options_become_sampling_parameters() {
         "made_up": true, "num_gpu": null,
     });
     let generation = chat(json!({"options": options})).unwrap();
-    assert_eq!(generation.model.as_ref().map(|id| id.as_str()), Some("tiny-chat"));
+    assert_eq!(generation.model.as_ref().map(ModelId::as_str), Some("tiny-chat"));
     let sampling = text(Ok(generation)).sampling;
     assert_eq!((sampling.temperature, sampling.top_p, sampling.top_k), (Some(0.0), Some(0.5), Some(40)));
     assert_eq!((sampling.seed, sampling.max_tokens, sampling.min_p), (Some(7), Some(12), Some(0.1)));

@@ -6,15 +6,9 @@ pub(crate) mod embeddings;
 pub(crate) mod generate;
 mod load;
 
-use axum::{
-    http::{HeaderName, HeaderValue},
-    response::Response,
-};
-use hearth_http::HttpError;
+use axum::{http::HeaderValue, response::Response};
+use hearth_http::{HttpError, head};
 use hearth_wire::{ApiError, ollama::OllamaError};
-
-/// The options of a request that had no effect.
-const IGNORED_OPTIONS: HeaderName = HeaderName::from_static("x-hearth-ignored-options");
 
 /// The error of a request for `model`, as Ollama's clients expect it.
 fn in_its_words(error: HttpError, model: &str) -> HttpError {
@@ -31,7 +25,7 @@ fn with_ignored(mut response: Response, ignored: &str) -> Response {
     if !ignored.is_empty()
         && let Ok(value) = HeaderValue::from_str(ignored)
     {
-        response.headers_mut().insert(IGNORED_OPTIONS, value);
+        response.headers_mut().insert(head::IGNORED_OPTIONS, value);
     }
     response
 }
