@@ -4,10 +4,7 @@
 //! Each server runs twice under callgrind, with few requests and with many. The difference of the two counts is that
 //! of the requests between them, without the start and the end. Only user space is counted.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
@@ -68,7 +65,7 @@ pub(super) async fn a_request(bench: &mut Bench) -> Result<()> {
 /// Asks a server that runs under callgrind so often, and ends it. Gives the instructions of its whole life.
 async fn count(
     subject: Subject,
-    counts: &PathBuf,
+    counts: &Path,
     wanted: Wanted,
     connections: usize,
     requests: usize,
