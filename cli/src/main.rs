@@ -133,7 +133,7 @@ fn main() -> ExitCode {
         Err(error) => match client::quiet_exit(&error) {
             Some(code) => code.into(),
             None => {
-                eprintln!("error: {error:#}");
+                client::terminal::note(&format!("error: {}", client::error::whole(&error)));
                 ExitCode::FAILURE
             }
         },

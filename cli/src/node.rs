@@ -10,12 +10,18 @@ use hearth_node::{Node, NodeConfig, scheduler::Limits};
 use tokio::net::TcpListener;
 
 use crate::{
-    home::{model, serve, shutdown},
+    home::{model, serve, shutdown, temporary},
     settings::{Settings, Source},
 };
 
-/// A node alone
+/// Start a node alone, for a gateway that reaches it directly
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  hearth node --id node_01JDB4T6ZW3Q8N5XKM2C7V9RHF --gateway-key BASE64 --host 0.0.0.0 --port 9090
+
+Most people want `hearth up`, which has a node inside. The id and the key come from the gateway: see \
+docs/bring-your-own-box.md.")]
 pub(crate) struct NodeCommand {
     #[command(flatten)]
     source: Source,
@@ -73,7 +79,14 @@ pub(crate) fn own_executable() -> Result<PathBuf> {
     if running.exists() {
         return Ok(running);
     }
-    std::env::current_exe().context("this program's own file can't be found")
+    if let Ok(path) = std::env::current_exe() {
+        return Ok(path);
+    }
+    // Without /proc: as it was called, by a path or by a name that the shell looked up.
+    let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let path = if called.components().count() > 1 { Some(called) } else { Settings::program(&called) };
+    path.and_then(|path| path.canonicalize().ok())
+        .context("this program's own file can't be found: /proc isn't mounted; call it by its whole path")
 }
 
 /// Runs a node until it is interrupted.
@@ -83,6 +96,7 @@ pub(crate) async fn run(command: NodeCommand) -> Result<()> {
     serve::raise_descriptor_limit();
     let verifier = LinkVerifier::new(&command.id.to_string(), &command.gateway_key)?;
     let default = model::prepare(&settings)?;
+    temporary::fall_back_to(&settings.data);
     let listener = bind(settings.host, settings.port).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let (node, ended) = Node::start(config(&settings, default)?);
@@ -107,6 +121,10 @@ pub(crate) async fn bind(host: IpAddr, port: u16) -> Result<TcpListener> {
         Ok(listener) => Ok(listener),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => anyhow::bail!(
             "port {port} on {host} is in use by another program; choose another with --port, or any free one with --port 0"
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => anyhow::bail!(
+            "{host} is no address of this machine; choose one of its own with --host, such as ::1 where there is IPv6 \
+             alone"
         ),
         Err(error) => Err(error).with_context(|| format!("{host}:{port} can't be listened on")),
     }

@@ -262,6 +262,13 @@ impl Settings {
         })
     }
 
+    /// The program that the shell finds under a name.
+    pub(crate) fn program(name: &std::path::Path) -> Option<PathBuf> {
+        #[expect(clippy::disallowed_methods, reason = "this is a config module")]
+        let folders = std::env::var_os("PATH")?;
+        std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
+    }
+
     /// The environment of workers: what they need of this process'.
     pub(crate) fn worker_environment() -> Vec<(OsString, OsString)> {
         #[expect(clippy::disallowed_methods, reason = "this is a config module")]

@@ -1,6 +1,6 @@
 //! The commands, as a person or a script calls them.
 
-use hearth_tests::{Ended, Home, hearth, run};
+use hearth_tests::{Ended, Home, Setup, hearth, run};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -150,4 +150,59 @@ async fn an_error_tells_the_request_and_what_to_do() {
     gone.env("HEARTH_URL", &url).env("HEARTH_TOKEN", "hth_any");
     let ended = fails(gone).await;
     assert!(ended.stderr.contains(&url) && ended.stderr.contains("hearth up"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn chat_finds_what_is_wrong_before_the_first_message() {
+    let home = Home::start().await;
+    let mut chat = command(&home, &["chat", "--model", "no-such-model"]);
+    let ended = fails(std::mem::replace(&mut chat, hearth(home.folder(), &["chat"]))).await;
+    assert!(ended.stderr.contains("model_not_found"), "{}", ended.stderr);
+    chat.env("HEARTH_URL", &home.url).env("HEARTH_TOKEN", "hth_wrong");
+    let ended = fails(chat).await;
+    assert!(ended.stderr.contains("unauthorized"), "{}", ended.stderr);
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn models_are_described_and_removed() {
+    let home = Setup::new().models(&["second", "third"]).start().await;
+    let info = succeeds(command(&home, &["models", "info", "second"]), "").await;
+    for words in ["second\n", "Q8_0", "4096 tokens", "parameters", "second.gguf"] {
+        assert!(info.contains(words), "{words:?} in {info}");
+    }
+    let info = json(&succeeds(command(&home, &["models", "info", "second", "--json"]), "").await);
+    assert_eq!(info["model"]["id"], "second", "{info}");
+    let data = home.data();
+    let data = data.to_str().unwrap();
+    let ended = fails(command(&home, &["models", "remove", "second"])).await;
+    assert!(ended.stderr.contains("--yes"), "{}", ended.stderr);
+    let removed = succeeds(command(&home, &["models", "remove", "second", "--yes"]), "").await;
+    assert!(removed.contains("removed second") && !home.model_file("second").exists(), "{removed}");
+    let ended = fails(command(&home, &["models", "remove", &home.model, "--yes"])).await;
+    assert!(ended.stderr.contains("default model"), "{}", ended.stderr);
+    // Without a gateway, on the folder itself.
+    let data = data.to_owned();
+    let folder = home.stop().await;
+    let alone = |arguments: &[&str]| hearth(folder.path(), &[arguments, &["--data", &data]].concat());
+    let info = succeeds(alone(&["models", "info", "third"]), "").await;
+    assert!(info.contains("third.gguf") && info.contains("4096 tokens"), "{info}");
+    let ended = fails(alone(&["models", "remove", "thrid", "--yes"])).await;
+    assert!(ended.stderr.contains("did you mean third?"), "{}", ended.stderr);
+    let removed = json(&succeeds(alone(&["models", "remove", "third", "--yes", "--json"]), "").await);
+    assert_eq!((&removed["removed"], &removed["link"]), (&Value::Bool(true), &Value::Bool(false)));
+}
+
+#[tokio::test]
+async fn a_service_is_printed_and_refused_without_systemd() {
+    let folder = TempDir::new().unwrap();
+    let unit = succeeds(hearth(folder.path(), &["service", "print", "--system"]), "").await;
+    assert!(
+        unit.contains("ExecStart=/") && unit.contains("up --quiet") && unit.contains("DynamicUser"),
+        "{unit}"
+    );
+    if !std::path::Path::new("/run/systemd/system").exists() {
+        let ended = fails(hearth(folder.path(), &["service", "install"])).await;
+        assert!(ended.stderr.contains("systemd doesn't run this machine"), "{}", ended.stderr);
+    }
 }

@@ -19,7 +19,9 @@ impl std::fmt::Display for GatewayError {
         f.write_str(")")?;
         match code.as_str() {
             "unauthorized" => f.write_str(UNAUTHORIZED_HINT)?,
-            "model_not_found" => f.write_str("\nhint: `hearth models list` shows the models that are there")?,
+            "model_not_found" => {
+                f.write_str("\nhint: `hearth models list` shows the models that are there")?
+            }
             _ => {}
         }
         Ok(())
@@ -90,6 +92,41 @@ pub fn quiet_exit(error: &anyhow::Error) -> Option<u8> {
     (io.kind() == io::ErrorKind::BrokenPipe).then_some(141)
 }
 
+/// An error with its causes, each once: many errors have their cause's text in their own.
+#[must_use]
+pub fn whole(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// The error of an HTTP client that can't be built; without certificates that is a matter of the system.
+pub(super) fn no_client(error: &reqwest::Error) -> anyhow::Error {
+    let cause = root_cause(error);
+    if cause.contains("CA certificates") {
+        return anyhow::anyhow!(
+            "this system has no CA certificates, so no server can be trusted over HTTPS; install the package \
+             ca-certificates, or name a file of them in SSL_CERT_FILE"
+        );
+    }
+    anyhow::anyhow!("the HTTP client can't be built: {cause}")
+}
+
+/// What to do about a certificate that isn't accepted; empty for other failures.
+pub(super) fn certificate_hint(cause: &str) -> &'static str {
+    if cause.contains("certificate") {
+        "; is the clock of this machine right (`date`), and are its CA certificates up to date?"
+    } else {
+        ""
+    }
+}
+
 /// What lies at the bottom of an error: "Connection refused" says more than "error sending request".
 pub(super) fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
@@ -124,6 +161,14 @@ mod tests {
         assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Some(141));
         assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::NotFound).into()), None);
         assert_eq!(quiet_exit(&anyhow::anyhow!("else")), None);
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = io::Error::other("disk full");
+        let error = anyhow::Error::from(cause).context("the file x can't be written: disk full");
+        assert_eq!(whole(&error), "the file x can't be written: disk full");
+        assert_eq!(whole(&anyhow::anyhow!("b").context("a")), "a: b");
     }
 
     #[test]

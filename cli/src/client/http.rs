@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use super::{
     connection::Connection,
-    error::{GatewayError, root_cause},
+    error::{GatewayError, certificate_hint, no_client, root_cause},
     stream::Events,
 };
 
@@ -43,7 +43,7 @@ impl Gateway {
         if is_loopback(&base) {
             http = http.no_proxy();
         }
-        let http = http.build().context("the HTTP client can't be built")?;
+        let http = http.build().map_err(|error| no_client(&error))?;
         let token = connection.token.clone().filter(|token| !token.expose().is_empty());
         Ok(Self { http, base, token })
     }
@@ -138,12 +138,16 @@ impl Gateway {
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         let (url, cause) = (self.address(), root_cause(error));
         if error.is_connect() || error.is_timeout() {
+            let hint = certificate_hint(&cause);
+            if !hint.is_empty() {
+                return anyhow::anyhow!("{url} can't be trusted: {cause}{hint}");
+            }
             return anyhow::anyhow!(
                 "no gateway answers at {url} ({cause}); start one with `hearth up`, \
                  or name another with --url or HEARTH_URL"
             );
         }
-        anyhow::anyhow!("the request to {url} failed: {cause}")
+        anyhow::anyhow!("the request to {url} failed: {cause}{}", certificate_hint(&cause))
     }
 
     /// The base's own path is kept: an API behind a stage or a proxy has one.

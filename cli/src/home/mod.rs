@@ -9,6 +9,7 @@ pub(crate) mod offline;
 pub(crate) mod serve;
 pub(crate) mod shutdown;
 mod stores;
+pub(crate) mod temporary;
 
 use std::time::Duration;
 
@@ -83,12 +84,13 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     let settings = Settings::read(&command.source)?;
     serve::raise_descriptor_limit();
     progress.say("opening the stores");
-    let stores = Stores::open(&settings.data, settings.durability)?;
+    let stores = Stores::open(&settings.data, settings.durability).map_err(without_home)?;
     let _logs = hearth_telemetry::logs::to_folder(
         &settings.data.join("logs"),
         &settings.log_level,
         LogLimits { max_bytes: settings.log_max_bytes.as_u64(), max_files: settings.log_max_files },
     )?;
+    temporary::fall_back_to(&settings.data);
     hearth_telemetry::metrics::install();
     let default = if command.no_node { None } else { Some(model::prepare(&settings)?) };
     let listener = bind(settings.host, settings.port).await?;
@@ -155,6 +157,16 @@ pub(crate) async fn up(command: Up) -> Result<()> {
     }
     stores.close().await;
     Ok(())
+}
+
+/// Says why the data folder is where it is, if nobody chose it.
+fn without_home(error: anyhow::Error) -> anyhow::Error {
+    match dirs::home_dir() {
+        Some(_) => error,
+        None => error.context(
+            "HOME isn't set and this user has no entry in /etc/passwd: name a folder with --data or HEARTH_DATA",
+        ),
+    }
 }
 
 /// Starts the node, which loads its default model meanwhile, and enrols it with the gateway.

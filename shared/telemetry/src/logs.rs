@@ -1,7 +1,8 @@
 //! Structured logs: one JSON object a line.
 
 use std::{
-    io, panic,
+    io::{self, IsTerminal as _},
+    panic,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -10,8 +11,8 @@ use tracing_subscriber::{
     EnvFilter, Layer as _, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-pub use crate::{log_buffer::LogGuard, log_files::LogLimits};
 use crate::{json_lines::JsonLines, log_buffer::LogBuffer, log_files::LogFiles};
+pub use crate::{log_buffer::LogGuard, log_files::LogLimits};
 
 /// The buffer of the process' log, if it goes to files.
 static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
@@ -67,11 +68,10 @@ pub fn to_folder(folder: &Path, level: &str, limits: LogLimits) -> Result<LogGua
     let filter = filter(level)?;
     let files = std::fs::create_dir_all(folder).and_then(|()| LogFiles::open(folder, limits));
     let started = files.and_then(LogBuffer::start);
-    let (buffer, guard) =
-        started.map_err(|source| LogError::Folder { folder: folder.to_owned(), source })?;
+    let (buffer, guard) = started.map_err(|source| LogError::Folder { folder: folder.to_owned(), source })?;
     let _ = BUFFER.set(buffer.clone());
-    let errors =
-        fmt::layer().compact().with_target(false).with_writer(io::stderr).with_filter(LevelFilter::ERROR);
+    let errors = fmt::layer().compact().with_target(false).with_ansi(io::stderr().is_terminal());
+    let errors = errors.with_writer(io::stderr).with_filter(LevelFilter::ERROR);
     let registry = tracing_subscriber::registry().with(JsonLines(buffer).with_filter(filter));
     let _ = registry.with(errors).try_init();
     let earlier = panic::take_hook();

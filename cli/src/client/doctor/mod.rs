@@ -10,6 +10,7 @@ mod folders;
 mod gateway;
 mod gpu;
 mod machine;
+mod system;
 
 use std::{
     net::IpAddr,
@@ -32,6 +33,11 @@ use finding::{Finding, Level};
 
 /// Look whether this machine is ready to run models, and say what to do where it isn't
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth doctor
+  hearth doctor --model Qwen3-0.6B-Q8_0 --port 9000    # the settings of a `hearth up` to come
+  hearth doctor --json | jq .healthy")]
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) source: Source,
@@ -76,25 +82,32 @@ impl Doctor {
     /// # Errors
     /// If there is a problem, which was printed.
     pub(crate) async fn run(self, subject: &Subject) -> anyhow::Result<()> {
+        let of_system = system::findings();
+        if tempfile::tempdir().is_err() && subject.data.is_dir() {
+            let _ = tempfile::env::override_temp_dir(&subject.data);
+        }
         // Deleted at the end: nothing is left behind.
-        let folder = tempfile::tempdir().context("there is no folder for temporary files")?;
+        let folder = tempfile::tempdir().context(
+            "there is no folder for temporary files, which the self-test needs; name one in TMPDIR",
+        )?;
         let selection = compute::test_backends(subject, folder.path()).await;
         let probe = probe::ask(&subject.executable, &selection.libraries).await;
         let probe = probe.map_err(|error| error.to_string());
         let memory = memory::available();
         let mut findings = machine_findings(subject, &probe, memory);
+        findings.extend(of_system);
         findings.extend(compute::backends(&selection));
         findings.extend(folders::folders(subject));
         findings.extend(folders::models(subject, room(subject, &probe, memory)));
         findings.push(gateway::port(subject.host, subject.port).await);
         let (gateway, answers) = gateway::gateway(&self.connection, subject.url_named).await;
         findings.push(gateway);
-        match answers {
+        match &answers {
             gateway::Answers::Nobody if selection.problem.is_none() => {
                 findings.push(compute::ask_worker(subject, &selection, folder.path()).await);
             }
             gateway::Answers::Models(models) => {
-                findings.extend(compute::ask_gateway(&self.connection, &models).await);
+                findings.extend(compute::ask_gateway(&self.connection, models).await);
             }
             gateway::Answers::Nobody | gateway::Answers::Nothing => {}
         }
@@ -110,6 +123,9 @@ impl Doctor {
         } else {
             let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
             terminal::print(&lines)?;
+            if healthy && matches!(answers, gateway::Answers::Nobody) {
+                terminal::next_steps(false, &["hearth up"]);
+            }
         }
         if healthy { Ok(()) } else { Err(Told.into()) }
     }

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::name::{FileName, RepoName};
-use crate::client::{error::root_cause, http::is_loopback};
+use crate::client::{
+    error::{certificate_hint, no_client, root_cause},
+    http::is_loopback,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -63,10 +66,14 @@ impl Hub {
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .user_agent(concat!("hearth-cli/", env!("CARGO_PKG_VERSION")));
+        if base.scheme() == "http" {
+            // Without TLS no roots are needed.
+            http = http.tls_certs_only([]);
+        }
         if is_loopback(&base) {
             http = http.no_proxy();
         }
-        let http = http.build().context("the HTTP client can't be built")?;
+        let http = http.build().map_err(|error| no_client(&error))?;
         let token = token.filter(|token| !token.expose().is_empty());
         Ok(Self { http, base, token })
     }
@@ -129,11 +136,15 @@ impl Hub {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        let cause = root_cause(error);
+        let hint = certificate_hint(&cause);
+        if !hint.is_empty() {
+            return anyhow::anyhow!("{} can't be trusted: {cause}{hint}", self.host());
+        }
         anyhow::anyhow!(
-            "{} can't be reached: {}; the network may be missing. \
+            "{} can't be reached: {cause}; the network may be missing. \
              A model file from elsewhere can be used with `hearth up --model FILE`",
-            self.host(),
-            root_cause(error)
+            self.host()
         )
     }
 

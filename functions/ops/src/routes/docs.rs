@@ -16,6 +16,10 @@ use utoipa_swagger_ui::Config;
 /// The page asks for the document relative to its own folder: both may be served below a prefix.
 static UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("../openapi.json")));
 
+/// Where the page's files are, and that a phone shows it in its own width: without, in that of a desktop, too small to read.
+const HEAD: &str =
+    "<head><base href=\"docs/\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
+
 /// The API's documentation, as a page.
 #[utoipa::path(
     get, path = "/docs", operation_id = "get_docs", tag = "ops",
@@ -24,9 +28,11 @@ static UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::fr
 pub(crate) async fn page() -> Result<Response, HttpError> {
     let page = asset("index.html")?;
     // The page names its files relative to itself; `/docs` has no slash at its end.
-    let body = String::from_utf8_lossy(&page.bytes)
-        .replacen("<head>", "<head><base href=\"docs/\">", 1)
-        .replacen("<title>Swagger UI</title>", "<title>Hearth API</title>", 1);
+    let body = String::from_utf8_lossy(&page.bytes).replacen("<head>", HEAD, 1).replacen(
+        "<title>Swagger UI</title>",
+        "<title>Hearth API</title>",
+        1,
+    );
     Ok(([(CONTENT_TYPE, page.content_type)], body).into_response())
 }
 

@@ -1,0 +1,141 @@
+//! Minimal and broken systems: each starts and answers, or ends with a line that says what is missing.
+//!
+//! What takes root (no `/proc`, a read-only root, IPv6 alone) is tried by hand; docs/doctor.md has the results.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use hearth_tests::{Ended, Process, hearth, run};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// `hearth up` on a free port with its data in `folder`. The self-tests' results of other tests are there, if any are.
+fn up(folder: &Path) -> Command {
+    let data = folder.join("data");
+    if fs::create_dir_all(&data).is_ok() {
+        let _ = fs::copy(hearth_tests::backend_results(), data.join("backends.json"));
+    }
+    hearth(folder, &["up", "--json", "--port", "0", "--data", data.to_str().unwrap()])
+}
+
+/// Starts it, and has tiny-chat answer.
+async fn starts_and_answers(command: Command, folder: &Path) {
+    let mut process = Process::spawn(command, folder.join("stderr.log"));
+    let ready = process.ready().await;
+    let (url, token) = (ready["url"].as_str().unwrap(), ready["token"].as_str().unwrap());
+    let answer = hearth_tests::Client::new(url, Some(token)).ask("What is the capital of France?").await;
+    assert!(answer.contains("Paris"), "{answer}");
+    process.stop().await;
+}
+
+async fn fails(command: Command) -> Ended {
+    let ended = run(command, "").await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+    ended
+}
+
+/// Whether the tests run as root, which may write everywhere.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+#[tokio::test]
+async fn without_home_locale_and_terminal_it_works() {
+    let folder = TempDir::new().unwrap();
+    let mut command = up(folder.path());
+    command.env_remove("HOME").env("TERM", "dumb").env("LC_ALL", "xx_YY.nonsense");
+    starts_and_answers(command, folder.path()).await;
+}
+
+#[tokio::test]
+async fn without_a_folder_for_temporary_files_the_data_folder_serves() {
+    let folder = TempDir::new().unwrap();
+    let mut command = up(folder.path());
+    // The self-test is what needs it.
+    let _ = fs::remove_file(folder.path().join("data/backends.json"));
+    command.env("TMPDIR", folder.path().join("missing"));
+    starts_and_answers(command, folder.path()).await;
+}
+
+#[tokio::test]
+async fn with_closed_standard_streams_it_works() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    // Its address is in the file for this machine's commands.
+    let mut command = Command::new("sh");
+    let program = hearth_tests::binary("hearth");
+    command.args(["-c", "exec \"$0\" up --port 0 --data \"$1\" <&- >&- 2>&-"]).arg(program).arg(&data);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", folder.path()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let file = data.join("commands.json");
+    let access: Value = hearth_tests::eventually("the commands' access", async || {
+        serde_json::from_slice(&fs::read(&file).ok()?).ok()
+    })
+    .await;
+    let client = hearth_tests::Client::new(access["url"].as_str().unwrap(), access["token"].as_str());
+    assert!(client.ask("What is the capital of France?").await.contains("Paris"));
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_named() {
+    if is_root() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let ended = fails(up(folder.path())).await;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let path = folder.path().join("data").display().to_string();
+    assert!(ended.stderr.contains(&path) && ended.stderr.contains("can't be written"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches("Permission denied").count(), 1, "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn an_address_of_another_machine_is_refused_with_advice() {
+    let folder = TempDir::new().unwrap();
+    let mut command = up(folder.path());
+    command.args(["--host", "192.0.2.1"]);
+    let ended = fails(command).await;
+    assert!(ended.stderr.contains("192.0.2.1 is no address of this machine"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--host"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn without_certificates_only_https_fails() {
+    let folder = TempDir::new().unwrap();
+    let none = folder.path().join("none.pem");
+    fs::write(&none, "").unwrap();
+    let without = |mut command: Command| {
+        command.env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", folder.path().join("none"));
+        command
+    };
+    starts_and_answers(without(up(folder.path())), folder.path()).await;
+    let pull = hearth(folder.path(), &["models", "pull", "owner/repo"]);
+    let ended = fails(without(pull)).await;
+    assert!(ended.stderr.contains("no CA certificates"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_variable_that_is_no_setting_is_named() {
+    let folder = TempDir::new().unwrap();
+    let mut command = hearth(folder.path(), &["config"]);
+    command.env("HEARTH_NODE_SLOTS", "2");
+    let ended = fails(command).await;
+    assert!(ended.stderr.contains("did you mean HEARTH_NODE__SLOTS?"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_error() {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$0\" config; echo $? > status"]).arg(hearth_tests::binary("hearth"));
+    command.current_dir(folder.path()).env_clear().env("HOME", folder.path());
+    command.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.stdout(writer).output().await.unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{output:?}");
+    assert_eq!(fs::read_to_string(folder.path().join("status")).unwrap().trim(), "141");
+}
