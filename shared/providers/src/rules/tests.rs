@@ -428,7 +428,11 @@ fn what_only_gemini_has_is_refused_with_its_name() {
     let gemini = |fields| Asked { client: ClientDialect::Gemini, fields, ..Asked::to("openai", "gpt-4o") };
     let form = json!({"generationConfig": {"responseMimeType": "text/x.enum"}});
     assert_eq!(gemini(form).refused(hello()), "generationConfig.responseMimeType");
-    assert!(gemini(json!({"generationConfig": {"mediaResolution": "LOW"}, "safetySettings": []})).sent(hello()).is_ok());
+    assert!(
+        gemini(json!({"generationConfig": {"mediaResolution": "LOW"}, "safetySettings": []}))
+            .sent(hello())
+            .is_ok()
+    );
     let shown = attached(Role::User, "Hear:", opaque(json!({"inlineData": {}})));
     let task = TextTask::new(vec![shown], Sampling::default());
     // Its parts have no type.

@@ -7,6 +7,11 @@ use std::{
 };
 
 use futures::TryStreamExt as _;
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -111,6 +116,61 @@ async fn failure_to_connect_has_its_reason() {
     assert!(no_tls.starts_with("TLS failed: "), "{no_tls}");
 }
 
+/// A client that trusts the certificate of these tests alone.
+fn client_of_test_server() -> VendorClient {
+    let _ = ring::default_provider().install_default();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(include_bytes!("testdata/cert.pem")).unwrap()).unwrap();
+    let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    tls.alpn_protocols = tls_config().alpn_protocols;
+    let (connector, proxies) = (Connector::new(tls), Matcher::builder().build());
+    let direct = Direct { id: NEXT_ID.fetch_add(1, Relaxed), connector, proxies };
+    VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(direct)) }
+}
+
+/// Serves requests by HTTP/2 over TLS, `refused` of which it doesn't begin with; counts them.
+async fn serve_http2(stream: TcpStream, refused: usize, received: Arc<AtomicUsize>) {
+    let cert = CertificateDer::from_pem_slice(include_bytes!("testdata/cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/key.pem")).unwrap();
+    let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert], key);
+    let mut tls = tls.unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+    // A client that doesn't trust the certificate goes away.
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((_, mut respond))) = connection.accept().await {
+        if received.fetch_add(1, Relaxed) < refused {
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+        } else {
+            let mut body = respond.send_response(Response::new(()), false).unwrap();
+            body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn http2_is_spoken_by_alpn_and_a_refused_request_sent_again() {
+    let (opened, received) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (connections, requests) = (Arc::clone(&opened), Arc::clone(&received));
+    let client = client_of_test_server();
+    let address = server(move |_, stream| {
+        connections.fetch_add(1, Relaxed);
+        serve_http2(stream, 1, Arc::clone(&requests))
+    })
+    .await;
+    let url = format!("https://{address}/v1");
+    for count in [2, 3] {
+        assert_eq!(body(client.send_direct(request(&url)).await.unwrap()).await, b"ok");
+        assert_eq!(received.load(Relaxed), count);
+    }
+    assert_eq!(opened.load(Relaxed), 1);
+    // A certificate that the system doesn't know is refused.
+    let stranger = VendorClient::new().unwrap();
+    let reason = transport_error::reason(&*stranger.send_direct(request(&url)).await.err().unwrap());
+    assert!(reason.starts_with("TLS failed: "), "{reason}");
+}
+
 #[test]
 fn proxy_takes_requests_away_from_hyper() {
     let client = |proxies: Matcher| {
@@ -120,7 +180,7 @@ fn proxy_takes_requests_away_from_hyper() {
             direct: Some(Arc::new(Direct { id: 0, connector, proxies })),
         }
     };
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = ring::default_provider().install_default();
     let proxied = client(Matcher::builder().https("http://proxy:3128").no("inner.example").build());
     let is_direct = |uri: &str| proxied.is_direct(&uri.parse().unwrap());
     assert!(!is_direct("https://api.example/v1"));

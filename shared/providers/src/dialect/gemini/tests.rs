@@ -575,7 +575,7 @@ async fn an_answer_comes_through_and_ends_with_its_stream() {
     let endpoint = Endpoint {
         name: "google".into(),
         vendor: vendor::of_kind("google").unwrap(),
-        dialect: crate::dialect::Dialect::Gemini,
+        dialect: Dialect::Gemini,
         base_url,
         key: Some(Secret::new("AIza")),
         timeouts: Timeouts::default(),
