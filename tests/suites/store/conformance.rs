@@ -259,5 +259,8 @@ async fn store_says_when_nothing_waits(world: World) {
     join_all(writes).await.into_iter().for_each(Result::unwrap);
     store.flush().await;
     assert_eq!(store.writer_lag(), std::time::Duration::ZERO);
-    assert!(store.check(true).await.iter().all(|(_, problem)| problem.is_none()));
+    store.secret(Some(hearth_auth::Keys::generate_secret)).await.unwrap();
+    for writes in [false, true] {
+        assert!(store.check(writes).await.iter().all(|(_, problem)| problem.is_none()));
+    }
 }

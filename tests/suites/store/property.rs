@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hearth_store::{
-    Store, StoreError,
+    Clients, Names, Store, StoreError,
     database::{Condition, Index, Item, Key, Query, Sort, Update, Write},
 };
 use proptest::{
@@ -14,6 +14,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use crate::{model::Model, world::World};
 
@@ -31,8 +32,31 @@ type Seen = (Item, Value);
 
 #[test]
 fn both_databases_do_what_the_model_does() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = runtime();
     let (home, aws) = runtime.block_on(async { (World::at_home().await, World::in_aws().await) });
+    check(&runtime, &[("SQLite", home.store()), ("DynamoDB", aws.store())]);
+}
+
+/// Another DynamoDB, such as moto's: `moto_server -p 5000`, and `AWS_ENDPOINT_URL=http://127.0.0.1:5000`,
+/// `AWS_REGION=us-east-1`, `AWS_ACCESS_KEY_ID=x`, `AWS_SECRET_ACCESS_KEY=x` in the environment.
+#[test]
+#[ignore = "needs a DynamoDB at AWS_ENDPOINT_URL"]
+fn another_dynamodb_does_what_the_model_does() {
+    let runtime = runtime();
+    let store = runtime.block_on(async {
+        let store = Store::new(Clients::from_environment().await, Names::at_home());
+        store.migrate().await.unwrap();
+        store
+    });
+    check(&runtime, &[("DynamoDB at AWS_ENDPOINT_URL", store)]);
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Checks that the stores do the same as the model.
+fn check(runtime: &Runtime, stores: &[(&str, Store)]) {
     let cases = AtomicU64::new(0);
     let config = Config { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
@@ -43,8 +67,8 @@ fn both_databases_do_what_the_model_does() {
             let mut model = Model::default();
             for (number, step) in steps.iter().enumerate() {
                 let expected = on_model(&mut model, step);
-                for (name, world) in [("SQLite", &home), ("DynamoDB", &aws)] {
-                    let found = runtime.block_on(on_store(&world.store(), step));
+                for (name, store) in stores {
+                    let found = runtime.block_on(on_store(store, step));
                     prop_assert_eq!(&found, &expected, "{} at step {} of {:#?}", name, number, &steps);
                 }
             }

@@ -16,7 +16,7 @@ pub(crate) struct DataLock {
 
 impl DataLock {
     pub(crate) fn take(folder: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
+        let failed = |reason| OpenError::Folder { path: folder.to_owned(), reason };
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -26,7 +26,7 @@ impl DataLock {
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: Arc::new(file) }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+            Err(TryLockError::Error(reason)) => Err(failed(reason)),
         }
     }
 }

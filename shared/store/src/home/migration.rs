@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use super::OpenError;
 use crate::{
-    StoreError,
+    DiskProblem, StoreError,
     bucket::files,
     database::sqlite::{self, failed, insert_all},
 };
@@ -35,7 +35,7 @@ pub(super) fn run(folder: &Path) -> Result<(), OpenError> {
     if !old.is_file() {
         return Ok(());
     }
-    let in_old = |source| OpenError::Earlier { path: old.clone(), source };
+    let in_old = |error: StoreError| OpenError::Earlier { path: old.clone(), reason: without_advice(error) };
     let new = folder.join(sqlite::FILE);
     if folder.join(RETIRED).exists() {
         let (old, retired) = (old.display(), RETIRED);
@@ -50,6 +50,14 @@ pub(super) fn run(folder: &Path) -> Result<(), OpenError> {
         tracing::info!("the database of an earlier version was taken over; it stays as {RETIRED}");
     }
     retire(folder, &old).map_err(in_old)
+}
+
+/// What has failed. What to do with a damaged file is another thing than for the new one.
+fn without_advice(error: StoreError) -> String {
+    match error {
+        StoreError::Disk { reason, problem: DiskProblem::Damaged, .. } => reason,
+        other => other.to_string(),
+    }
 }
 
 /// Writes the new database whole, and gives it its name.

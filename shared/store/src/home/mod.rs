@@ -27,12 +27,12 @@ pub enum OpenError {
     )]
     InUse(PathBuf),
     /// The folder can't be made or written.
-    #[error("the data folder {path} can't be written: {source}")]
+    #[error("the data folder {path} can't be written: {reason}")]
     Folder {
         /// The folder.
         path: PathBuf,
         /// The reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file of secrets can't be read.
     #[error(
@@ -47,22 +47,22 @@ pub enum OpenError {
     },
     /// The database of an earlier version can't be taken over.
     #[error(
-        "the database {path} of an earlier version can't be taken over: {source}; it is left as it is. Put a copy of it \
+        "the database {path} of an earlier version can't be taken over: {reason}; it is left as it is. Put a copy of it \
          back, or move it away: then an empty one is made, with a new first token"
     )]
     Earlier {
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: StoreError,
+        reason: String,
     },
     /// The database can't be opened.
-    #[error("the database {path} can't be opened: {source}")]
+    #[error("the database {path} can't be opened: {reason}")]
     Database {
         /// The file.
         path: PathBuf,
         /// The reason.
-        source: StoreError,
+        reason: StoreError,
     },
 }
 
@@ -72,13 +72,13 @@ pub enum OpenError {
 /// # Errors
 /// If another process has them open, or they can't be read and written.
 pub fn open(folder: &Path, durability: Durability) -> Result<Store, OpenError> {
-    let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
+    let failed = |reason| OpenError::Folder { path: folder.to_owned(), reason };
     // What is in it is its owner's: outputs, hashes of tokens, keys.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let lock = DataLock::take(folder)?;
     let path = folder.join(key_file::FILE);
     let secrets = KeyFile::open(path.clone()).map_err(|error| unreadable_secrets(path, &error))?;
-    let in_database = |path: &Path, source| OpenError::Database { path: path.to_owned(), source };
+    let in_database = |path: &Path, reason| OpenError::Database { path: path.to_owned(), reason };
     let path = folder.join(files::FOLDER);
     let objects = Files::open(&path).map_err(|error| in_database(&path, error))?;
     migration::run(folder)?;
