@@ -97,7 +97,10 @@ mod tests {
             let responses =
                 serde_json::from_value::<crate::openai::responses::ResponsesRequest>(responses).unwrap();
             let responses = responses.into_turn(Vec::new()).map(|turn| turn.generation);
-            for answer in [chat, claude, embeddings, images, responses] {
+            let google = request(json!({"contents": [{"parts": [{"text": "hi"}]}]}));
+            let google = serde_json::from_value::<crate::gemini::GenerateContentRequest>(google).unwrap();
+            let google = google.into_generation("m".to_owned());
+            for answer in [chat, claude, embeddings, images, responses, google] {
                 assert_eq!(answer.unwrap_err().param.as_deref(), Some("x_large"));
             }
         }

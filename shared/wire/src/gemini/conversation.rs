@@ -2,38 +2,18 @@
 //!
 //! What one side says in several contents is one turn: SDKs store a streamed answer as one content for each piece.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hearth_domain::{
-    Document, DocumentSource, Image, ImageSource, Message, PartPlace, Reasoning, Role, ToolCall,
-    image::canonical_media_type, message::name_results,
-};
-use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+use hearth_domain::{Message, PartPlace, Reasoning, Role, ToolCall, message::name_results};
+use serde_json::{Map, Value};
 
 use super::{
     GeminiContent, GeminiFunctionCall, GeminiFunctionResponse, GeminiPart,
+    open_calls::OpenCalls,
     seal::{self, Place},
     signature::{self, Signature},
 };
 use crate::{ApiError, parts::MessageParts};
-
-/// Google's own stores of files: only Google can read them.
-const OWN_FILES: &str = "generativelanguage.googleapis.com";
-
-/// A call that has no result yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct OpenCall {
-    id: String,
-    name: String,
-}
-
-/// Calls that a result may answer.
-#[derive(Debug, Default)]
-struct OpenCalls {
-    /// Those of the model's latest turn, in order.
-    latest: Vec<OpenCall>,
-    /// Those before it.
-    earlier: Vec<OpenCall>,
-}
 
 /// The messages of a conversation. With each comes the place of the call that it answers, for errors.
 ///
@@ -192,6 +172,7 @@ struct ModelTurn {
     /// Thoughts of another maker, from signatures.
     packed: Vec<Reasoning>,
     calls: Vec<ToolCall>,
+    ids: HashSet<String>,
 }
 
 impl ModelTurn {
@@ -217,11 +198,11 @@ impl ModelTurn {
         Ok(())
     }
 
-    fn call(&self, call: GeminiFunctionCall, at: &str) -> ToolCall {
+    fn call(&mut self, call: GeminiFunctionCall, at: &str) -> ToolCall {
         // One that the client doesn't name gets the same id in each request, so that an equal prompt is equal.
         let numbers = at.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty());
         let made_up = || format!("call_{}", numbers.collect::<Vec<_>>().join("_"));
-        let id = call.id.filter(|id| !id.is_empty() && self.calls.iter().all(|other| other.id != *id));
+        let id = call.id.filter(|id| !id.is_empty() && self.ids.insert(id.clone()));
         let arguments = Value::Object(call.args.unwrap_or_default()).to_string();
         ToolCall { id: id.unwrap_or_else(made_up), name: call.name, arguments }
     }
@@ -261,139 +242,4 @@ impl ModelTurn {
         let reasoning = if self.packed.is_empty() { self.reasoning } else { self.packed };
         Message { reasoning, tool_calls: self.calls, ..self.shown.into_message(Role::Assistant) }
     }
-}
-
-impl OpenCalls {
-    /// Takes the calls of a turn of the model's.
-    fn begin(&mut self, message: &Message) {
-        let calls = message.tool_calls.iter();
-        self.latest.extend(calls.map(|call| OpenCall { id: call.id.clone(), name: call.name.clone() }));
-    }
-
-    /// The user has spoken: later results are rather those of later calls.
-    fn close(&mut self) {
-        self.earlier.append(&mut self.latest);
-    }
-
-    /// The id of the call that a result answers, by its id, or else by its name.
-    fn answered(&mut self, response: &GeminiFunctionResponse) -> Option<String> {
-        let of_id = |call: &OpenCall| response.id.as_ref().is_some_and(|id| *id == call.id);
-        let of_name = |call: &OpenCall| call.name == response.name;
-        for is_meant in [&of_id as &dyn Fn(&OpenCall) -> bool, &of_name] {
-            for calls in [&mut self.latest, &mut self.earlier] {
-                if let Some(index) = calls.iter().position(is_meant) {
-                    return Some(calls.remove(index).id);
-                }
-            }
-        }
-        None
-    }
-}
-
-impl GeminiPart {
-    /// Whether it is a text and nothing else.
-    fn is_text(&self) -> bool {
-        self.inline_data.is_none() && self.file_data.is_none() && self.function_response.is_none()
-    }
-
-    /// Adds the part to a message as what it shows. `at` is where it stood.
-    ///
-    /// # Errors
-    /// `invalid_request` for a part that can't stand here.
-    fn show(mut self, message: &mut MessageParts, at: &str, between: &str) -> Result<(), ApiError> {
-        for (stands, name) in [
-            (self.function_call.is_some(), "functionCall"),
-            (self.function_response.is_some(), "functionResponse"),
-        ] {
-            if stands {
-                let param = format!("{at}.{name}");
-                return Err(ApiError::invalid(&param, format!("{param} can't stand here")));
-            }
-        }
-        if let (true, Some(text)) = (self.is_text(), &self.text) {
-            message.add_text(text, between, self.extra);
-            return Ok(());
-        }
-        if let Some(blob) = self.inline_data.take_if(|blob| is_known(&blob.mime_type)) {
-            add_under(&mut self.extra, "inlineData", blob.extra);
-            return show_file(message, &blob.mime_type, blob.data, self.extra, at);
-        }
-        let is_open = |file: &mut super::GeminiFile| {
-            file.file_uri.starts_with("http")
-                && !file.file_uri.contains(OWN_FILES)
-                && file.mime_type.as_deref().is_some_and(is_linkable)
-        };
-        if let Some(file) = self.file_data.take_if(is_open) {
-            let media_type = canonical_media_type(file.mime_type.as_deref().unwrap_or_default());
-            let mut further = file.extra;
-            further.insert("mimeType".to_owned(), json!(media_type));
-            add_under(&mut self.extra, "fileData", further);
-            match media_type.as_str() {
-                "application/pdf" => {
-                    let source = DocumentSource::at(file.file_uri);
-                    message.add_document(Document { source, name: None }, self.extra);
-                }
-                _ => message.add_image(Image::at(file.file_uri), self.extra),
-            }
-            return Ok(());
-        }
-        let name = self.first_field();
-        message.add_opaque(format!("{at}{name}"), json!(self));
-        Ok(())
-    }
-
-    /// The name of what it holds, for errors.
-    fn first_field(&self) -> String {
-        let name = match (&self.inline_data, &self.file_data) {
-            (Some(_), _) => Some("inlineData"),
-            (None, Some(_)) => Some("fileData"),
-            _ => self.extra.keys().next().map(String::as_str),
-        };
-        name.map(|name| format!(".{}", name.chars().take(60).collect::<String>())).unwrap_or_default()
-    }
-}
-
-fn add_under(fields: &mut Map<String, Value>, name: &str, further: Map<String, Value>) {
-    if !further.is_empty() {
-        fields.insert(name.to_owned(), Value::Object(further));
-    }
-}
-
-/// Whether a file of this media type is an image or a document. Sounds and films are for a provider of this dialect.
-fn is_known(media_type: &str) -> bool {
-    let media_type = canonical_media_type(media_type);
-    media_type.starts_with("image/") || media_type.starts_with("text/") || media_type == "application/pdf"
-}
-
-/// Whether other providers read a file of this media type from an address.
-fn is_linkable(media_type: &str) -> bool {
-    let media_type = canonical_media_type(media_type);
-    media_type.starts_with("image/") || media_type == "application/pdf"
-}
-
-fn show_file(
-    message: &mut MessageParts,
-    media_type: &str,
-    data: String,
-    further: Map<String, Value>,
-    at: &str,
-) -> Result<(), ApiError> {
-    let media_type = canonical_media_type(media_type);
-    // Bytes in JSON may be in either alphabet (<https://protobuf.dev/programming-guides/json>); others read the standard one.
-    let data = if data.contains(['-', '_']) { data.replace('-', "+").replace('_', "/") } else { data };
-    if media_type.starts_with("image/") {
-        let source = ImageSource::Data { media_type, data };
-        message.add_image(Image { source, detail: None }, further);
-        return Ok(());
-    }
-    let source = if media_type.starts_with("text/") {
-        let text = BASE64.decode(&data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let param = format!("{at}.inlineData.data");
-        let message = format!("{param} must be a text in UTF-8, in base64");
-        DocumentSource::Text(text.ok_or_else(|| ApiError::invalid(param, message))?)
-    } else {
-        DocumentSource::Data { media_type, data }
-    };
-    message.add_document(Document { source, name: None }, further);
-    Ok(())
 }

@@ -8,12 +8,14 @@ mod count;
 mod embeddings;
 mod error;
 mod models;
+mod open_calls;
 mod parts;
 mod proto_json;
 mod render;
 mod request;
 mod schema;
 pub mod seal;
+mod shown;
 mod signature;
 mod tools;
 

@@ -60,7 +60,7 @@ impl Render for Renderer {
             }
             RunEventBody::Refusal { choice, text } if !text.is_empty() => vec![self.text(*choice, text, &[])],
             RunEventBody::Reasoning { choice, added, .. } => self.thoughts(*choice, added),
-            RunEventBody::ToolCall { choice, .. } => self.calls(*choice, false),
+            RunEventBody::ToolCall { choice, index, .. } => self.calls(*choice, *index),
             RunEventBody::ChoiceDone { choice, .. } => self.end(&[*choice]),
             RunEventBody::Done { .. } => {
                 let all: Vec<u32> = (0..).take(self.answers.all().len()).collect();
@@ -185,26 +185,38 @@ impl Renderer {
         vec![self.frame(choice, vec![part])]
     }
 
-    /// The calls that are whole; if the answer has `ended`, all.
-    fn calls(&mut self, choice: u32, has_ended: bool) -> Vec<Frame> {
-        let index = choice as usize;
-        let (Some(answer), Some(sent)) = (self.answers.all().get(index), self.sent.get_mut(index)) else {
+    /// Reads on in the arguments of a call, and sends the calls that are whole, in order.
+    fn calls(&mut self, choice: u32, number: u32) -> Vec<Frame> {
+        let (Some(answer), Some(sent)) =
+            (self.answers.all().get(choice as usize), self.sent.get_mut(choice as usize))
+        else {
             return Vec::new();
         };
-        let mut parts = Vec::new();
-        for (number, call) in answer.tool_calls.iter().enumerate() {
-            if number >= sent.scanners.len() {
-                sent.scanners.push((JsonScanner::default(), 0));
-            }
-            let (scanner, read) = &mut sent.scanners[number];
+        let number = number as usize;
+        if sent.scanners.len() < answer.tool_calls.len() {
+            sent.scanners.resize_with(answer.tool_calls.len(), Default::default);
+        }
+        if let (Some((scanner, read)), Some(call)) =
+            (sent.scanners.get_mut(number), answer.tool_calls.get(number))
+        {
             scanner.push(call.arguments.as_bytes().get(*read..).unwrap_or_default());
             *read = call.arguments.len();
-            if number == sent.calls && (has_ended || scanner.is_complete()) {
-                parts.push(called(answer, number, &mut sent.packed));
-                sent.calls += 1;
-            }
+        }
+        let mut parts = Vec::new();
+        while sent.scanners.get(sent.calls).is_some_and(|(scanner, _)| scanner.is_complete()) {
+            parts.push(called(answer, sent.calls, &mut sent.packed));
+            sent.calls += 1;
         }
         if parts.is_empty() { Vec::new() } else { vec![self.frame(choice, parts)] }
+    }
+
+    /// The calls that are left when an answer ends, whole or not.
+    fn last_calls(&mut self, choice: u32) -> Option<Frame> {
+        let (answer, sent) = (self.answers.all().get(choice as usize)?, self.sent.get_mut(choice as usize)?);
+        let left = sent.calls..answer.tool_calls.len();
+        let parts: Vec<GeminiPart> = left.map(|number| called(answer, number, &mut sent.packed)).collect();
+        sent.calls = answer.tool_calls.len();
+        (!parts.is_empty()).then(|| self.frame(choice, parts))
     }
 
     /// The ends of those of the answers that have ended, with their last calls.
@@ -212,7 +224,7 @@ impl Renderer {
         let mut frames = Vec::new();
         let mut candidates = Vec::new();
         for choice in choices {
-            frames.extend(self.calls(*choice, true));
+            frames.extend(self.last_calls(*choice));
             let index = *choice as usize;
             let (Some(answer), Some(sent)) = (self.answers.all().get(index), self.sent.get_mut(index)) else {
                 continue;

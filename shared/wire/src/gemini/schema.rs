@@ -1,6 +1,8 @@
 //! Google's `Schema` (<https://ai.google.dev/api/caching#Schema>) as JSON Schema: types are in capitals there, null is a
 //! flag, and numbers may be strings.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 /// Formats that say how a number is stored, or that an enumeration is one: JSON Schema has no such words.
@@ -83,12 +85,12 @@ fn camel_case(name: &str) -> String {
     })
 }
 
-/// A model writes properties in the order in which the schema has them.
-fn in_order(mut properties: Map<String, Value>, order: &[String]) -> Map<String, Value> {
-    let mut ordered: Map<String, Value> =
-        order.iter().filter_map(|name| properties.shift_remove_entry(name)).collect();
-    ordered.append(&mut properties);
-    ordered
+/// A model writes properties in the order in which the schema has them. Those that `order` doesn't name come last.
+fn in_order(properties: Map<String, Value>, order: &[String]) -> Map<String, Value> {
+    let places: HashMap<&str, usize> = order.iter().map(String::as_str).zip(0..).collect();
+    let mut properties: Vec<_> = properties.into_iter().collect();
+    properties.sort_by_key(|(name, _)| places.get(name.as_str()).copied().unwrap_or(usize::MAX));
+    properties.into_iter().collect()
 }
 
 fn allow_null(schema: &mut Map<String, Value>) {

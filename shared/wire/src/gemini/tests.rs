@@ -155,6 +155,13 @@ fn files_are_images_documents_or_for_google_alone() {
 }
 
 #[test]
+fn empty_parts_say_nothing() {
+    let messages = messages(json!([{"parts": [{"text": null}, {}, {"text": ""}, {"text": "Hi"}]}]));
+    assert_eq!((messages.len(), messages[0].content.as_str()), (1, "Hi"));
+    assert!(messages[0].is_text_only());
+}
+
+#[test]
 fn results_find_their_calls_by_id_or_by_name_and_order() {
     let call =
         |id: Option<&str>, name: &str| json!({"functionCall": {"id": id, "name": name, "args": {"n": 1}}});

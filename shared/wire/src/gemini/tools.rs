@@ -1,6 +1,6 @@
 //! Tools, as Google writes them (<https://ai.google.dev/api/caching#Tool>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use hearth_domain::{HostedTools, Tool, ToolChoice};
 use serde::{Deserialize, Serialize};
@@ -157,9 +157,8 @@ impl Offer {
             }
         };
         let Some(allowed) = allowed else { return Ok(choice) };
-        if let Some(unknown) =
-            allowed.iter().position(|name| self.tools.iter().all(|tool| tool.name != *name))
-        {
+        let names: HashSet<&str> = self.tools.iter().map(|tool| tool.name.as_str()).collect();
+        if let Some(unknown) = allowed.iter().position(|name| !names.contains(name.as_str())) {
             let param = format!("toolConfig.functionCallingConfig.allowedFunctionNames[{unknown}]");
             let message = format!("{param} is the name of no function in tools");
             return Err(ApiError::invalid(param, message));
@@ -167,11 +166,10 @@ impl Offer {
         if let (ToolChoice::Required, [only]) = (&choice, allowed.as_slice()) {
             return Ok(ToolChoice::Named(only.clone()));
         }
-        let is_allowed: Vec<bool> = self.tools.iter().map(|tool| allowed.contains(&tool.name)).collect();
-        let mut keep = is_allowed.iter();
-        self.tools.retain(|_| keep.next().copied().unwrap_or(true));
-        let mut keep = is_allowed.iter();
-        self.places.retain(|_| keep.next().copied().unwrap_or(true));
+        let allowed: HashSet<String> = allowed.into_iter().collect();
+        let offered = std::mem::take(&mut self.tools).into_iter().zip(std::mem::take(&mut self.places));
+        let offered = offered.filter(|(tool, _)| allowed.contains(&tool.name));
+        (self.tools, self.places) = offered.unzip();
         Ok(choice)
     }
 }
