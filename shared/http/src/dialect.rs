@@ -245,4 +245,16 @@ mod tests {
             assert_eq!(told.as_str(), Some(id.as_str()));
         }
     }
+
+    #[tokio::test]
+    async fn panic_is_answered_in_the_shape_of_its_route() {
+        let panics = async || -> HttpError { panic!("a bug") };
+        let router = Router::new().route("/", get(panics)).route_layer(middleware::from_fn(as_anthropic));
+        let request = Request::get("/").body(axum::body::Body::empty()).unwrap();
+        let response = router.layer(RequestLayer::default()).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["type"], &body["error"]["type"]), (&"error".into(), &"api_error".into()));
+    }
 }

@@ -221,3 +221,96 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for RequestFuture<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread::{self, ThreadId};
+
+    use axum::{
+        Router,
+        body::{Body, to_bytes},
+        routing::{get, post},
+    };
+    use hearth_wire::openai::chat::ChatRequest;
+    use serde_json::Value;
+    use tokio::sync::mpsc;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::JsonBody;
+
+    async fn ask(router: &Router, request: Request) -> (u16, http::HeaderMap, Value) {
+        let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        (head.status.as_u16(), head.headers, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn get_request(path: &str) -> Request {
+        Request::get(path).body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn panic_is_answered_500_before_and_after_the_first_wait() {
+        let at_once = || {
+            let answer: std::future::Ready<&str> = panic!("at once");
+            #[expect(unreachable_code, reason = "the handler's type")]
+            answer
+        };
+        let later = async || -> &str {
+            tokio::task::yield_now().await;
+            panic!("later");
+        };
+        let router = Router::new().route("/at-once", get(at_once)).route("/later", get(later));
+        let router = router.route("/fine", get(async || "fine")).layer(RequestLayer::default());
+        for path in ["/at-once", "/later"] {
+            let (status, headers, body) = ask(&router, get_request(path)).await;
+            assert_eq!((status, body["error"]["code"].as_str()), (500, Some("internal")), "{path}");
+            assert_eq!(headers["x-request-id"], body["error"]["request_id"].as_str().unwrap());
+            assert_eq!(headers["access-control-allow-origin"], "*");
+        }
+        assert_eq!(ask(&router, get_request("/fine")).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn preflight_request_reaches_no_route() {
+        let router = Router::new().route("/", get(async || "fine")).layer(RequestLayer::default());
+        let request = Request::options("/").body(Body::empty()).unwrap();
+        let (status, headers, _) = ask(&router, request).await;
+        assert_eq!((status, &headers["access-control-allow-methods"]), (200, &"*".parse().unwrap()));
+    }
+
+    /// Sends bodies of these lengths on a thread that serves; where each is parsed.
+    fn threads_of_bodies(lengths: &[usize]) -> (ThreadId, Vec<ThreadId>) {
+        let background = tokio::runtime::Runtime::new().unwrap();
+        let handle = background.handle().clone();
+        let lengths = lengths.to_owned();
+        let serving = thread::spawn(move || {
+            background::assign(handle);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let (note, mut noted) = mpsc::unbounded_channel();
+                let handler = async move |JsonBody(_): JsonBody<ChatRequest>| {
+                    note.send(thread::current().id()).unwrap()
+                };
+                let router = Router::new().route("/", post(handler)).layer(RequestLayer::default());
+                let mut threads = Vec::new();
+                for length in lengths {
+                    let text = "x".repeat(length);
+                    let body =
+                        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#);
+                    let request = Request::post("/").header("content-length", body.len());
+                    assert_eq!(ask(&router, request.body(body.into()).unwrap()).await.0, 200);
+                    threads.push(noted.recv().await.unwrap());
+                }
+                (thread::current().id(), threads)
+            })
+        });
+        serving.join().unwrap()
+    }
+
+    #[test]
+    fn large_body_is_parsed_on_the_background_runtime() {
+        let (serving, threads) = threads_of_bodies(&[10, 1 << 20, 10]);
+        assert_eq!(threads.iter().map(|thread| *thread == serving).collect::<Vec<_>>(), [true, false, true]);
+    }
+}

@@ -141,7 +141,8 @@ mod tests {
     fn lines_are_those_of_tracing_subscriber() {
         let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let ((our_buffer, our_guard), (buffer, guard)) = (buffer(ours.path()), buffer(theirs.path()));
-        let json = reference::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+        let json =
+            reference::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
         let both = tracing_subscriber::registry()
             .with(JsonLines(our_buffer))
             .with(json.with_writer(move || buffer.clone()));
