@@ -9,7 +9,7 @@
 //! - [`eventually`] waits for what is only visible by asking again.
 //!
 //! Nothing outlives its test: every process is killed when its owner is dropped. The binaries are those
-//! of `cargo build --workspace --bins`, beside the test's own.
+//! of `cargo build --workspace --all-targets`, beside the test's own.
 
 mod binaries;
 mod client;

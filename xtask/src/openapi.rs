@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::shell;
-use crate::workspace::Workspace;
+use crate::workspace::{BUILD_HEARTH, Workspace};
 
 pub(crate) const PATH: &str = "docs/openapi.json";
 
@@ -17,8 +17,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 /// What the routes of this tree say. Builds the binary first: one left by an earlier commit would answer
 /// for that commit.
 pub(crate) fn describe(workspace: &Workspace) -> Result<String> {
-    // With --workspace the features are those of the whole build, so that nothing is compiled twice.
-    shell::run(&mut workspace.cargo(["build", "--workspace", "--bin", "hearth"]))?;
+    shell::run(&mut workspace.cargo(BUILD_HEARTH))?;
     let output = shell::output(workspace.command(workspace.binary("dev", "hearth")).arg("openapi"))?;
     let text = String::from_utf8(output).context("`hearth openapi` did not print text")?;
     Ok(format!("{}\n", text.trim_end()))

@@ -9,6 +9,12 @@ use serde_json::Value;
 
 use crate::{environment, shell};
 
+/// Builds the binary `hearth` with the features of a build of the whole workspace and its tests.
+///
+/// Cargo enables the features that the packages at hand ask for, and those of dev-dependencies only where a test is built.
+/// Another choice of packages or targets would compile the dependencies again.
+pub(crate) const BUILD_HEARTH: [&str; 6] = ["build", "--workspace", "--bin", "hearth", "--test", "store"];
+
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// The build folder, wherever `CARGO_TARGET_DIR` or a cargo configuration puts it.

@@ -14,7 +14,7 @@ use super::gateway::{Gateway, Ready};
 use super::scratch::Scratch;
 use crate::shell;
 use crate::venv::Venv;
-use crate::workspace::Workspace;
+use crate::workspace::{BUILD_HEARTH, Workspace};
 
 const PYTHON: &str = "tests/sdk/python";
 /// The suite that runs with an older SDK of Anthropic's too.
@@ -39,7 +39,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     let older = format!("{PYTHON}/requirements-anthropic-0.txt");
     let older = Venv::from_file(workspace, "venv-sdk-anthropic-0", &older)?;
     install_javascript(workspace)?;
-    shell::run(&mut workspace.cargo(["build", "--workspace", "--bin", "hearth"]))?;
+    shell::run(&mut workspace.cargo(BUILD_HEARTH))?;
 
     // Both at once, each with a gateway of its own: one's load is not to be the other's.
     let (python, javascript) = thread::scope(|scope| {
