@@ -165,6 +165,7 @@ mod tests {
             let value = match name {
                 "HEARTH_ALLOW_PRIVATE_NODES" => "true",
                 "HEARTH_ARTIFACT_LINK_SECONDS" => "60",
+                "HEARTH_ANSWER_MAX_BYTES" => "100000",
                 ROUTING => r#"{"aliases": {"fast": ["groq:llama", "openai:gpt"]}}"#,
                 MODELS => r#"{"openai:gpt-x": {"context_length": 7}}"#,
                 name if name.starts_with("HEARTH_CACHE_") => return None,

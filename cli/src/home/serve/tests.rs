@@ -17,10 +17,10 @@ use super::{Server, ServerSettings, start};
 /// Longer than any time limit of these tests.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves `/health`, `/echo`, `/stream`, which sends a piece each 300 ms, and `/endless`, which never stops sending.
+/// Serves `/health`, `/echo`, `/stream`, which sends a piece each 180 ms, and `/endless`, which never stops sending.
 async fn serve(settings: ServerSettings) -> (std::net::SocketAddr, Server) {
     let pieces = async || {
-        let ticks = tokio::time::interval(Duration::from_millis(300));
+        let ticks = tokio::time::interval(Duration::from_millis(180));
         let pieces = futures::stream::unfold(ticks, async |mut ticks| {
             ticks.tick().await;
             Some((Ok::<_, std::io::Error>("piece\n"), ticks))
