@@ -101,7 +101,6 @@ impl StoreError {
         }
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
     pub(crate) fn unreadable(error: impl fmt::Display) -> Self {
         Self::Unreadable(error.to_string())
     }
