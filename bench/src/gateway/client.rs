@@ -187,7 +187,7 @@ mod tests {
     fn earlier_turns_fill_a_body() {
         for bytes in [0, 16 << 10, 128 << 10] {
             let length = json!(messages(bytes)).to_string().len();
-            assert!((bytes.saturating_sub(512)..bytes + 512).contains(&length), "{length} for {bytes}");
+            assert!(length.abs_diff(bytes) < 512 + bytes / 50, "{length} for {bytes}");
         }
     }
 
