@@ -27,16 +27,8 @@ pub const CACHE: HeaderName = HeaderName::from_static("x-hearth-cache");
 pub const IGNORED_OPTIONS: HeaderName = HeaderName::from_static("x-hearth-ignored-options");
 
 /// Every header that tells of a run.
-pub const ALL: [HeaderName; 8] = [
-    QUEUE_POSITION,
-    MODEL,
-    PROVIDER,
-    SELECTION_REASON,
-    FALLBACK_REASON,
-    COST,
-    CACHE,
-    IGNORED_OPTIONS,
-];
+pub const ALL: [HeaderName; 8] =
+    [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON, COST, CACHE, IGNORED_OPTIONS];
 
 /// The answer, with what its run's `events` tell: all of them, or in a stream those before its beginning.
 #[must_use]
