@@ -259,7 +259,8 @@ fn with_access(connection: client::Connection, settings: &Settings) -> client::C
     let connection = connection.or(settings.url.clone(), settings.token.clone());
     match CommandsAccess::read(&settings.data) {
         Some(access) if connection.is_at(&access.url) => {
-            connection.or(Some(access.url.clone()), Some(access.token()))
+            // Its own form of the address: the token goes nowhere else.
+            connection.at(&access.url).or(None, Some(access.token()))
         }
         _ => connection,
     }

@@ -167,14 +167,14 @@ async fn chat_finds_what_is_wrong_before_the_first_message() {
 #[tokio::test]
 async fn models_are_described_and_removed() {
     let home = Setup::new().models(&["second", "third"]).start().await;
-    let info = succeeds(command(&home, &["models", "info", "second"]), "").await;
+    let data = home.data();
+    let data = data.to_str().unwrap();
+    let info = succeeds(command(&home, &["models", "info", "second", "--data", data]), "").await;
     for words in ["second\n", "Q8_0", "4096 tokens", "parameters", "second.gguf"] {
         assert!(info.contains(words), "{words:?} in {info}");
     }
     let info = json(&succeeds(command(&home, &["models", "info", "second", "--json"]), "").await);
     assert_eq!(info["model"]["id"], "second", "{info}");
-    let data = home.data();
-    let data = data.to_str().unwrap();
     let ended = fails(command(&home, &["models", "remove", "second"])).await;
     assert!(ended.stderr.contains("--yes"), "{}", ended.stderr);
     let removed = succeeds(command(&home, &["models", "remove", "second", "--yes"]), "").await;

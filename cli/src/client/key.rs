@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use hearth_wire::native::providers::{ProviderBody, ProviderList};
 use serde_json::json;
 
-use super::{connection::Connection, http::Gateway, table::Table, terminal};
+use super::{connection::Connection, error::GatewayError, http::Gateway, table::Table, terminal};
 
 /// Set, list and remove the keys of providers
 #[derive(Debug, clap::Args)]
@@ -54,6 +54,10 @@ impl Key {
         let json = self.connection.json;
         match self.command {
             KeyCommand::Set { provider } => {
+                if std::io::stdin().is_terminal() {
+                    // Before somebody types a key for nobody.
+                    check_gateway(&gateway).await?;
+                }
                 let key = read_key(&provider)?;
                 gateway.put(&["v1", "providers", &provider, "key"], &json!({"key": key})).await?;
                 done(json, &provider, "set")?;
@@ -69,6 +73,18 @@ impl Key {
             }
         }
     }
+}
+
+/// Tells whether a gateway is there and takes the token. What the token may do is found out later.
+async fn check_gateway(gateway: &Gateway) -> anyhow::Result<()> {
+    match gateway.get::<serde_json::Value>(&["v1", "providers"], &[]).await {
+        Err(error) if !is_forbidden(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<GatewayError>().is_some_and(|GatewayError(body)| body.code == "forbidden")
 }
 
 /// The key, from standard input: as an argument it would be seen in the list of processes and in the

@@ -78,7 +78,7 @@ mod tests {
         table.push(["tok_0123456789".to_owned(), scopes.clone(), "laptop".to_owned()]);
         let text = table.fitted(Some(40));
         assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
-        assert!(text.contains("tok_0123456789  generate,models:…  laptop"), "{text}");
+        assert!(text.contains("tok_0123456789  generate,models…  laptop"), "{text}");
         let mut table = Table::new(["ID", "SCOPES", "NAME"]);
         table.push(["tok_0123456789".to_owned(), scopes.clone(), "laptop".to_owned()]);
         assert!(table.fitted(None).contains(&scopes));

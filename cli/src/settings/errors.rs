@@ -41,9 +41,18 @@ pub(super) fn in_file(path: &Path, text: &str, error: &ConfigError) -> anyhow::E
         Err(error) => {
             let line = error.span().map(|span| line_at(text, span.start));
             let place = line.map_or_else(String::new, |line| format!(", line {line}"));
-            anyhow::anyhow!("{}{place}: {}", displayed(path), in_words(error.message()))
+            let message = in_words(error.message());
+            let key = line.and_then(|line| key_on(text, line)).filter(|key| !message.contains(key));
+            let key = key.map_or_else(String::new, |key| format!("{key}: "));
+            anyhow::anyhow!("{}{place}: {key}{message}", displayed(path))
         }
     }
+}
+
+/// The key that a line sets. What it is set to may be a secret.
+fn key_on(text: &str, line: usize) -> Option<&str> {
+    let (key, _) = text.lines().nth(line - 1)?.split_once('=')?;
+    Some(key.trim()).filter(|key| !key.is_empty() && !key.contains(['#', '[', '{']))
 }
 
 /// The error of a variable.

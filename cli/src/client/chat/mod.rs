@@ -5,6 +5,7 @@ mod input;
 mod turn;
 
 use hearth_domain::{Message, Role};
+use hearth_providers::config::LOCAL;
 use hearth_wire::native::route::RouteBody;
 
 use super::{
@@ -122,7 +123,10 @@ impl Conversation {
         let Some(first) = route.candidates.first() else {
             anyhow::bail!("no model can answer: {}", why_none(&route));
         };
-        Ok(first.model.clone())
+        Ok(match first.provider.as_str() {
+            LOCAL => first.model.clone(),
+            provider => format!("{provider}:{}", first.model),
+        })
     }
 
     /// Carries out a command that isn't a message.

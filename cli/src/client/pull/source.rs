@@ -55,6 +55,7 @@ impl FromStr for PullSource {
             return Err(BadSource(advice));
         }
         let (host, segments, shown_file) = split(text)?;
+        let is_address = !host.is_empty();
         if OLLAMA_HOSTS.contains(&host.as_str()) || (host.is_empty() && is_ollama_name(&segments)) {
             return Err(BadSource(ollama(&segments)));
         }
@@ -76,7 +77,7 @@ impl FromStr for PullSource {
         let (repo, tag) = repo.split_once(':').map_or((*repo, None), |(repo, tag)| (repo, Some(tag)));
         let repo: RepoName = format!("{owner}/{repo}").parse()?;
         let source = Self { repo, file: None, quantisation: None, host, text: text.to_owned() };
-        source.tagged(tag)?.within(rest)?.showing(shown_file)
+        source.tagged(tag)?.within(rest, is_address)?.showing(shown_file)
     }
 }
 
@@ -90,16 +91,21 @@ impl PullSource {
         })
     }
 
-    /// What stands behind the repository: the kind of a page, a revision, a file.
-    fn within(self, rest: &[&str]) -> Result<Self, BadSource> {
+    /// What stands behind the repository: the kind of a page, a revision, a file. Addresses have other pages too.
+    fn within(self, rest: &[&str], is_address: bool) -> Result<Self, BadSource> {
         match rest {
             ["blob" | "resolve" | "raw", revision, file @ ..] if !file.is_empty() => {
                 let repo = self.repo.clone().at(revision)?;
                 Ok(Self { repo, file: Some(file.join("/").parse()?), ..self })
             }
+            ["blob" | "resolve" | "raw", ..] => {
+                Err(BadSource("the address names no file; write OWNER/REPO instead".to_owned()))
+            }
             ["tree", revision, ..] => Ok(Self { repo: self.repo.clone().at(revision)?, ..self }),
             [.., last] if last.ends_with(".gguf") => Ok(Self { file: Some(rest.join("/").parse()?), ..self }),
-            _ => Ok(self),
+            [] => Ok(self),
+            _ if is_address => Ok(self),
+            _ => Err(BadSource("write it as OWNER/REPO, or OWNER/REPO/FILE.gguf".to_owned())),
         }
     }
 
@@ -251,7 +257,7 @@ mod tests {
             ("./model.gguf", "hearth up --model FILE"),
             ("/models/m.gguf", "hearth up --model FILE"),
             ("https://huggingface.co/a/b/blob/main/model.safetensors", ".gguf"),
-            ("https://huggingface.co/a/b/resolve/main/%2e%2e/m.gguf", "relative path"),
+            ("https://huggingface.co/a/b/resolve/main/%2e%2e/m.gguf", "names no file"),
             ("https://hf.co/a/..%2Fb", "OWNER/NAME"),
             ("https://example.com/m.gguf", "curl -L -O https://example.com/m.gguf"),
             ("ftp://huggingface.co/a/b", "can't be read"),
