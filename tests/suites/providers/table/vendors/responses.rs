@@ -42,11 +42,7 @@ fn says(answer: &Answer) -> Reply {
             "summary": [{"type": "summary_text", "text": answer.thoughts}]});
         item(begun, pieces("response.reasoning_summary_text.delta", &answer.thoughts), done);
     }
-    // It knows no stop texts, and goes on behind one.
-    let said = match &answer.end {
-        End::StopText(stop) => format!("{}{stop} and more", answer.text),
-        _ => answer.text.clone(),
-    };
+    let said = said(answer);
     for (text, kind) in [(&said, "output_text"), (&answer.refusal, "refusal")] {
         if !text.is_empty() {
             let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "content": []});
@@ -64,6 +60,14 @@ fn says(answer: &Answer) -> Reply {
     let kind = format!("response.{}", text(&response["status"]));
     events.push(json!({"type": kind, "response": response}));
     named_events(&events)
+}
+
+/// The text of an answer: it knows no stop texts, and goes on behind one.
+fn said(answer: &Answer) -> String {
+    match &answer.end {
+        End::StopText(stop) => format!("{}{stop} and more", answer.text),
+        _ => answer.text.clone(),
+    }
 }
 
 /// How a response ended, and what it took.
@@ -91,11 +95,12 @@ fn says_whole(answer: &Answer) -> Reply {
         output.push(json!({"type": "reasoning", "id": "rs_1", "encrypted_content": answer.seal,
             "summary": [{"type": "summary_text", "text": answer.thoughts}]}));
     }
+    let said = said(answer);
     let parts = [
-        json!({"type": "output_text", "text": answer.text, "annotations": []}),
+        json!({"type": "output_text", "text": said, "annotations": []}),
         json!({"type": "refusal", "refusal": answer.refusal}),
     ];
-    for (text, part) in [&answer.text, &answer.refusal].into_iter().zip(parts) {
+    for (text, part) in [&said, &answer.refusal].into_iter().zip(parts) {
         if !text.is_empty() {
             output.push(json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [part]}));
         }
