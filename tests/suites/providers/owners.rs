@@ -68,7 +68,7 @@ async fn a_picture_that_a_crash_cut_off_is_failed_and_nowhere() {
     let home = home.crash_and_restart().await;
     let run = home.client().get(&path).await.json();
     assert_eq!((&run["status"], &run["error"]["code"]), (&json!("failed"), &json!("node_lost")), "{run}");
-    assert!(run["error"]["message"].as_str().unwrap().contains("send the request again"), "{run}");
+    assert!(run["error"]["message"].as_str().unwrap().contains("Send the request again"), "{run}");
     assert_eq!(run["output"], json!({"text": ""}), "{run}");
     let kept = || fs::read_dir(home.data().join("objects")).unwrap().count();
     assert_eq!(kept(), 0, "something half made was kept");

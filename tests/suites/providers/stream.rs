@@ -140,8 +140,8 @@ async fn client_that_leaves_ends_a_whole_answer() {
 async fn long_whole_answer_is_streamed_by_the_provider() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
-    let asked = [json!({"max_tokens": 4097}), json!({}), json!({"max_tokens": 5, "resume": true})];
-    for more in asked {
+    let cases = [json!({"max_tokens": 4097}), json!({}), json!({"max_tokens": 5, "resume": true})];
+    for more in cases {
         let mut body = chat("big");
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         upstream.reply(answer());

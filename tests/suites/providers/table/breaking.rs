@@ -91,8 +91,8 @@ async fn broken_whole_answer_is_requested_again() {
             let answer = home.client().post(&client.path_of(&body), &body).await;
             assert_eq!(answer.status, 200, "{what}: {answer:?}");
             assert_eq!((client.is_told)(&answer.json()).text, "The end.", "{what}: {answer:?}");
-            let asked = &upstream.received()[before..];
-            assert!(asked.len() == 3 && !asked.iter().any(|one| (vendor.streams)(one)), "{what}: {asked:?}");
+            let requests = &upstream.received()[before..];
+            assert!(requests.len() == 3 && !requests.iter().any(|one| (vendor.streams)(one)), "{what}: {requests:?}");
         }
     }
     home.stop().await;

@@ -42,8 +42,8 @@ fn says(answer: &Answer) -> Reply {
             "summary": [{"type": "summary_text", "text": answer.thoughts}]});
         item(begun, pieces("response.reasoning_summary_text.delta", &answer.thoughts), done);
     }
-    let said = said(answer);
-    for (text, kind) in [(&said, "output_text"), (&answer.refusal, "refusal")] {
+    let full_text = full_text(answer);
+    for (text, kind) in [(&full_text, "output_text"), (&answer.refusal, "refusal")] {
         if !text.is_empty() {
             let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "content": []});
             item(message.clone(), pieces(&format!("response.{kind}.delta"), text), message);
@@ -63,7 +63,7 @@ fn says(answer: &Answer) -> Reply {
 }
 
 /// The text of an answer: it knows no stop texts, and goes on behind one.
-fn said(answer: &Answer) -> String {
+fn full_text(answer: &Answer) -> String {
     match &answer.end {
         End::StopText(stop) => format!("{}{stop} and more", answer.text),
         _ => answer.text.clone(),
@@ -95,12 +95,12 @@ fn says_whole(answer: &Answer) -> Reply {
         output.push(json!({"type": "reasoning", "id": "rs_1", "encrypted_content": answer.seal,
             "summary": [{"type": "summary_text", "text": answer.thoughts}]}));
     }
-    let said = said(answer);
+    let full_text = full_text(answer);
     let parts = [
-        json!({"type": "output_text", "text": said, "annotations": []}),
+        json!({"type": "output_text", "text": full_text, "annotations": []}),
         json!({"type": "refusal", "refusal": answer.refusal}),
     ];
-    for (text, part) in [&said, &answer.refusal].into_iter().zip(parts) {
+    for (text, part) in [&full_text, &answer.refusal].into_iter().zip(parts) {
         if !text.is_empty() {
             output.push(json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [part]}));
         }
