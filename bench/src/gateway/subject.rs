@@ -19,7 +19,7 @@ const START: Duration = Duration::from_secs(180);
 /// How often it is asked whether it does: finely, since the time is measured.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long one such answer may take: under callgrind the first one takes seconds.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// A server that answers.
 #[derive(Debug)]
