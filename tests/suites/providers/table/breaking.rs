@@ -92,7 +92,10 @@ async fn broken_whole_answer_is_requested_again() {
             assert_eq!(answer.status, 200, "{what}: {answer:?}");
             assert_eq!((client.is_told)(&answer.json()).text, "The end.", "{what}: {answer:?}");
             let requests = &upstream.received()[before..];
-            assert!(requests.len() == 3 && !requests.iter().any(|one| (vendor.streams)(one)), "{what}: {requests:?}");
+            assert!(
+                requests.len() == 3 && !requests.iter().any(|one| (vendor.streams)(one)),
+                "{what}: {requests:?}"
+            );
         }
     }
     home.stop().await;
