@@ -42,17 +42,22 @@ pub(super) fn in_file(path: &Path, text: &str, error: &ConfigError) -> anyhow::E
             let line = error.span().map(|span| line_at(text, span.start));
             let place = line.map_or_else(String::new, |line| format!(", line {line}"));
             let message = in_words(error.message());
-            let key = line.and_then(|line| key_on(text, line)).filter(|key| !message.contains(key));
+            let key = line.and_then(|line| key_on(text, line));
+            let key = key.filter(|_| !message.starts_with("there is no setting"));
             let key = key.map_or_else(String::new, |key| format!("{key}: "));
             anyhow::anyhow!("{}{place}: {key}{message}", displayed(path))
         }
     }
 }
 
-/// The key that a line sets. What it is set to may be a secret.
-fn key_on(text: &str, line: usize) -> Option<&str> {
+/// The setting that a line sets, with its table. What it is set to may be a secret.
+fn key_on(text: &str, line: usize) -> Option<String> {
     let (key, _) = text.lines().nth(line - 1)?.split_once('=')?;
-    Some(key.trim()).filter(|key| !key.is_empty() && !key.contains(['#', '[', '{']))
+    let key = Some(key.trim()).filter(|key| !key.is_empty() && !key.contains(['#', '[', '{']))?;
+    let above: Vec<&str> = text.lines().take(line - 1).map(str::trim).collect();
+    let header = above.iter().rev().find(|line| line.starts_with('['));
+    let table = header.and_then(|line| line.trim_start_matches('[').split(']').next());
+    Some(table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}")))
 }
 
 /// The error of a variable.
