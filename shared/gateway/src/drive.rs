@@ -59,7 +59,7 @@ pub(crate) struct Driver {
     /// Prices of the provider that serves the run now.
     tariff: Tariff,
     /// Whether the client was told that a provider has no credit left.
-    told_spent: bool,
+    reported_exhausted: bool,
 }
 
 /// What became of one attempt.
@@ -98,7 +98,7 @@ impl Driver {
             partial,
             limits,
             tariff: Tariff::default(),
-            told_spent: false,
+            reported_exhausted: false,
         }
     }
 
@@ -152,8 +152,8 @@ impl Driver {
 
     /// Reports what is left of the provider's credit. A report of exhausted credit is not replaced by a later provider's.
     async fn send_credits(&mut self, provider: &dyn Provider, spent: bool) {
-        if let Some(credits) = provider.credits().filter(|_| !self.told_spent) {
-            self.told_spent = spent;
+        if let Some(credits) = provider.credits().filter(|_| !self.reported_exhausted) {
+            self.reported_exhausted = spent;
             self.emit(RunEventBody::Credits { provider: provider.name().to_owned(), credits }).await;
         }
     }

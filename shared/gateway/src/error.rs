@@ -8,10 +8,14 @@ use hearth_wire::{ApiError, ErrorCode};
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn store(error: StoreError) -> ApiError {
     tracing::error!(%error, "the store failed");
-    ApiError::new(
-        ErrorCode::Internal,
-        "the gateway's store can't be read or written; try again, then look at its log",
-    )
+    let message = match error.disk_problem() {
+        Some(problem) => format!(
+            "the gateway's store can't be read or written ({}); its operator must help",
+            problem.as_str()
+        ),
+        None => "the gateway's store can't be read or written; try again, then look at its log".to_owned(),
+    };
+    ApiError::new(ErrorCode::Internal, message)
 }
 
 pub(crate) fn internal(error: &dyn Display) -> ApiError {

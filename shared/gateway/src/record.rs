@@ -257,3 +257,6 @@ impl fmt::Debug for Recording {
         f.debug_tuple("Recording").field(&self.0.id).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,8 +47,8 @@ struct Units {
 #[derive(Debug, Clone, Default)]
 struct Counter {
     units: Arc<Mutex<Units>>,
-    /// The indexes that the items are in.
-    indexed: Arc<Mutex<HashMap<String, Vec<String>>>>,
+    /// The entries that the items have in indexes, and their units.
+    indexed: Arc<Mutex<HashMap<String, Vec<(String, usize)>>>>,
 }
 
 impl Intercept for Counter {
@@ -95,12 +95,13 @@ impl Counter {
         let bytes: usize = attributes.iter().map(|(name, value)| name.len() + value_bytes(value)).sum();
         let units = bytes.div_ceil(1024);
         let key = format!("{}{}", item["pk"], item["sk"]);
-        let keys: Vec<String> =
-            ["gsi1pk", "gsi2pk"].iter().filter_map(|name| item.get(name)).map(Value::to_string).collect();
-        let before = self.indexed.lock().unwrap().insert(key, keys.clone()).unwrap_or_default();
-        // An entry that stays is written, one that is new too, and one that goes is deleted.
-        let gone = before.iter().filter(|key| !keys.contains(key)).count();
-        units * (1 + keys.len() + gone)
+        let keys = ["gsi1pk", "gsi2pk"].iter().filter_map(|name| item.get(name)).map(Value::to_string);
+        let entries: Vec<(String, usize)> = keys.map(|key| (key, units)).collect();
+        let before = self.indexed.lock().unwrap().insert(key, entries.clone()).unwrap_or_default();
+        // An entry that stays or is new is written; one that goes is deleted, at the size that it has.
+        let is_gone = |(key, _): &&(String, usize)| entries.iter().all(|(new, _)| new != key);
+        let gone: usize = before.iter().filter(is_gone).map(|(_, units)| units).sum();
+        units * (1 + entries.len()) + gone
     }
 
     fn take(&self) -> Units {

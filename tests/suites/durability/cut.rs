@@ -14,7 +14,7 @@ async fn run_cut_by_a_kill_keeps_its_text() {
     let home = Setup::new().arguments(&["--no-node"]).settings(&settings).start().await;
     let chunk =
         |text: &str| json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
-    upstream.reply(Reply::chunks(&[chunk("Once "), chunk("upon "), chunk("a time")]).then_silence());
+    upstream.reply(Reply::begun(&[chunk("Once "), chunk("upon "), chunk("a time")]).then_silence());
     let body = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "stream": true});
     let stream = home.client().stream("/v1/generate", &body).await;
     let path = format!("/v1/requests/{}", stream.request_id);

@@ -14,7 +14,7 @@ async fn endless_answer_is_stopped_at_the_limit() {
     let home = Setup::new().arguments(&["--no-node"]).settings(&settings).start().await;
     let text = "abcdefgh".repeat(512);
     let chunk = json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]});
-    upstream.reply(Reply::chunks(&[chunk]).then_repeat());
+    upstream.reply(Reply::begun(&[chunk]).then_repeat());
     let body = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "stream": true});
     let mut stream = home.client().stream("/v1/generate", &body).await;
     let path = format!("/v1/requests/{}", stream.request_id);
@@ -38,7 +38,7 @@ async fn client_that_reads_nothing_stops_the_vendor() {
     );
     let home = Setup::new().arguments(&["--no-node"]).settings(&settings).start().await;
     let chunk = json!({"choices": [{"index": 0, "delta": {"content": "more "}, "finish_reason": null}]});
-    upstream.reply(Reply::chunks(&[chunk]).then_repeat());
+    upstream.reply(Reply::begun(&[chunk]).then_repeat());
     let body = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "stream": true});
     let stream = home.client().stream("/v1/generate", &body).await;
     let path = format!("/v1/requests/{}", stream.request_id);

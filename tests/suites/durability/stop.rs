@@ -39,7 +39,7 @@ async fn orderly_stop_ends_a_run_and_keeps_its_text() {
     );
     let home = Setup::new().arguments(&["--no-node"]).settings(&settings).start().await;
     let chunk = json!({"choices": [{"index": 0, "delta": {"content": "Once upon"}, "finish_reason": null}]});
-    upstream.reply(Reply::chunks(&[chunk]).then_silence());
+    upstream.reply(Reply::begun(&[chunk]).then_silence());
     let body = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "stream": true});
     let mut stream = home.client().stream("/v1/generate", &body).await;
     stream.next_named("delta").await;

@@ -38,10 +38,10 @@ impl RecordTimes {
         is_prompt: true,
     };
     /// Where each write is paid for. A follower in another process sees an event after the window and the interval of
-    /// its polls, which are a second together.
+    /// its polls, about a second together.
     pub(crate) const PAID_STORE: Self = Self {
         begin_delay: Duration::from_secs(30),
-        batch_window: Duration::from_millis(750),
+        batch_window: Duration::from_millis(900),
         is_prompt: false,
     };
 }

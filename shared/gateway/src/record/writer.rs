@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -34,12 +34,15 @@ struct Shared {
     is_failing: AtomicBool,
     /// Held by the one write that tries a store that fails: the next pause.
     turn: Mutex<Duration>,
+    /// The latest failure.
+    failure: std::sync::Mutex<Option<StoreError>>,
 }
 
 impl RecordWriter {
     /// A writer to `store`.
     pub(crate) fn new(store: Store) -> Self {
-        Self(Arc::new(Shared { store, is_failing: AtomicBool::new(false), turn: Mutex::new(BACKOFF.0) }))
+        let (is_failing, turn) = (AtomicBool::new(false), Mutex::new(BACKOFF.0));
+        Self(Arc::new(Shared { store, is_failing, turn, failure: std::sync::Mutex::default() }))
     }
 
     /// Whether an answer that ends now waits for its record, as far as the store's own queue says.
@@ -103,22 +106,19 @@ impl RecordWriter {
             let is_failing = &self.0.is_failing;
             if !is_failing.load(Ordering::Acquire) {
                 match written(write().await) {
-                    Err(error) if may_pass(&error) => is_failing.store(true, Ordering::Release),
+                    Err(error) if may_pass(&error) => self.fail(&error),
                     result => return result,
                 }
             }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
             let Ok(mut pause) = tokio::time::timeout_at(deadline, self.0.turn.lock()).await else {
-                return Err(StoreError::Unavailable {
-                    operation: "a record's write",
-                    reason: "the store has failed for too long".to_owned(),
-                });
+                return Err(self.failure());
             };
             while is_failing.load(Ordering::Acquire) {
                 tokio::time::sleep_until(deadline.min(Instant::now() + *pause)).await;
                 match written(write().await) {
                     Err(error) if may_pass(&error) => {
-                        tracing::warn!(%error, "records wait for the store");
+                        self.fail(&error);
                         *pause = (*pause * 2).min(BACKOFF.1);
                         if Instant::now() >= deadline {
                             return Err(error);
@@ -132,6 +132,20 @@ impl RecordWriter {
                 }
             }
         }
+    }
+}
+
+impl RecordWriter {
+    fn fail(&self, error: &StoreError) {
+        tracing::warn!(%error, "records wait for the store");
+        *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        self.0.is_failing.store(true, Ordering::Release);
+    }
+
+    fn failure(&self) -> StoreError {
+        let failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reason = || "the store has failed for too long".to_owned();
+        failure.unwrap_or_else(|| StoreError::Unavailable { operation: "write", reason: reason() })
     }
 }
 
