@@ -201,7 +201,11 @@ async fn values_for_the_template_reach_it_and_are_bounded() {
         body["chat_template_kwargs"] = json!("shout");
         let refused = client.post(path, &body).await;
         let param = refused.json()["error"]["param"].clone();
-        assert_eq!((refused.status.as_u16(), param), (400, json!("chat_template_kwargs")), "{path}: {refused:?}");
+        assert_eq!(
+            (refused.status.as_u16(), param),
+            (400, json!("chat_template_kwargs")),
+            "{path}: {refused:?}"
+        );
     }
     let body = json!({"model": "shouts", "messages": hello, "chat_template_kwargs": "shout"});
     client.post("/v1/chat/completions", &body).await.error(400, "invalid_request");
