@@ -58,10 +58,10 @@ async fn a_conversation_is_answered_whole_in_events_and_in_an_array() {
     assert!(pieces.len() > 2, "{pieces:?}");
     assert_eq!(pieces.iter().map(text).collect::<String>(), text(&whole));
     let last = pieces.last().unwrap();
-    assert_eq!(
-        (&last["candidates"][0]["finishReason"], &last["usageMetadata"]),
-        (&json!("STOP"), &whole["usageMetadata"])
-    );
+    assert_eq!(last["candidates"][0]["finishReason"], "STOP");
+    // How much of the prompt was cached differs.
+    let total = &last["usageMetadata"]["totalTokenCount"];
+    assert_eq!(total, &whole["usageMetadata"]["totalTokenCount"]);
 
     // Whoever doesn't ask for events gets one array, which comes in pieces too.
     let array = client.post(&path(&home.model, "streamGenerateContent"), &capital()).await;
