@@ -44,6 +44,10 @@ impl<S> Layer<S> for Guard {
     }
 }
 
+type Answered = Result<Response, Infallible>;
+/// The route's answer; or a refusal; or either, once the token has been looked up.
+type GuardedFuture<F> = Either<F, Either<Ready<Answered>, BoxFuture<'static, Answered>>>;
+
 /// A route behind a [`Guard`].
 #[derive(Debug, Clone)]
 pub struct GuardedService<S> {
@@ -58,10 +62,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<
-        S::Future,
-        Either<Ready<Result<Response, Infallible>>, BoxFuture<'static, Result<Response, Infallible>>>,
-    >;
+    type Future = GuardedFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
