@@ -51,8 +51,8 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1beta.models.model.countTokens.json", 200, |a| has(a, &["/totalTokens"])),
     sample(GENERATE, "get_v1beta.models.json", 200, |a| has(a, &["/models/0/name"])),
     sample(GENERATE, "get_v1beta.models.model.json", 200, |a| has(a, &["/supportedGenerationMethods/0"])),
-    sample(GENERATE, "post_v1beta.models.model.embedContent.json", 503, |a| has(a, &["/error/status"])),
-    sample(GENERATE, "post_v1beta.models.model.batchEmbedContents.json", 503, |a| has(a, &["/error/status"])),
+    sample(GENERATE, "post_v1beta.models.model.embedContent.json", 404, |a| has(a, &["/error/status"])),
+    sample(GENERATE, "post_v1beta.models.model.batchEmbedContents.json", 404, |a| has(a, &["/error/status"])),
     // The node of these tests has no embedding model.
     sample(GENERATE, "post_v1.embeddings.json", 503, |a| has(a, &["/error/code", "/error/request_id"])),
     sample(GENERATE, "get_v1.route.json", 200, |a| has(a, &["/candidates/0/reason", "/passed_over"])),
