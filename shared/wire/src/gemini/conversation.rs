@@ -47,9 +47,12 @@ pub(super) fn conversation(
     Ok(named.into_iter().zip(places).collect())
 }
 
-/// The turns, each with whether it is the model's, and with the place of each part.
-fn turns(contents: Vec<GeminiContent>) -> Result<Vec<(bool, Vec<(String, GeminiPart)>)>, ApiError> {
-    let mut turns: Vec<(bool, Vec<(String, GeminiPart)>)> = Vec::new();
+/// Parts, each with its place in the request.
+type PlacedParts = Vec<(String, GeminiPart)>;
+
+/// The turns, each with whether it is the model's.
+fn turns(contents: Vec<GeminiContent>) -> Result<Vec<(bool, PlacedParts)>, ApiError> {
+    let mut turns: Vec<(bool, PlacedParts)> = Vec::new();
     for (number, content) in contents.into_iter().enumerate() {
         let is_model = match content.role.as_deref() {
             Some("model") => true,
@@ -85,7 +88,7 @@ fn instructions(system: GeminiContent) -> Result<Message, ApiError> {
 
 /// The results of calls, and then what the user says.
 fn user(
-    parts: Vec<(String, GeminiPart)>,
+    parts: PlacedParts,
     open: &mut OpenCalls,
     messages: &mut Vec<(Message, String)>,
 ) -> Result<(), ApiError> {
@@ -154,7 +157,7 @@ fn result_text(name: &str, response: &Map<String, Value>) -> (String, bool, bool
 }
 
 /// What the model said: thoughts, text, calls.
-fn model(parts: Vec<(String, GeminiPart)>) -> Result<Message, ApiError> {
+fn model(parts: PlacedParts) -> Result<Message, ApiError> {
     let mut turn = ModelTurn::default();
     for (at, part) in parts {
         turn.add(part, &at)?;

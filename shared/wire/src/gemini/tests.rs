@@ -23,7 +23,9 @@ fn task(body: Value) -> TextTask {
 }
 
 fn messages(contents: Value) -> Vec<Message> {
-    task(json!({"contents": contents})).messages
+    let mut body = json!({});
+    body["contents"] = contents;
+    task(body).messages
 }
 
 fn refused_param(body: Value) -> String {
