@@ -12,7 +12,11 @@ pub fn binary(name: &str) -> PathBuf {
     // The test is in `target/<profile>/deps`.
     let profile = test.ancestors().nth(2).unwrap_or_else(|| panic!("{} has no folder", test.display()));
     let path = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.is_file(), "{} is not there: run `cargo build --workspace --all-targets` first", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not there: run `cargo build --workspace --all-targets` first",
+        path.display()
+    );
     path
 }
 

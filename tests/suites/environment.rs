@@ -15,14 +15,15 @@ fn up(folder: &Path) -> Command {
     if fs::create_dir_all(&data).is_ok() {
         let _ = fs::copy(hearth_tests::backend_results(), data.join("backends.json"));
     }
-    hearth(folder, &["up", "--json", "--port", "0", "--data", data.to_str().unwrap()])
+    hearth(folder, &["up", "--json", "--port", "0", "--data", &data.to_string_lossy()])
 }
 
 /// Starts it, and has tiny-chat answer.
 async fn starts_and_answers(command: Command, folder: &Path) {
     let mut process = Process::spawn(command, folder.join("stderr.log"));
     let ready = process.ready().await;
-    let (url, token) = (ready["url"].as_str().unwrap(), ready["token"].as_str().unwrap());
+    let text = |name: &str| ready[name].as_str().unwrap_or_else(|| panic!("no {name} in {ready}"));
+    let (url, token) = (text("url"), text("token"));
     let answer = hearth_tests::Client::new(url, Some(token)).ask("What is the capital of France?").await;
     assert!(answer.contains("Paris"), "{answer}");
     process.stop().await;

@@ -68,7 +68,7 @@ pub(super) fn in_variable(name: &str, error: &ConfigError) -> anyhow::Error {
     }
     let wanted = comparable(&name[PREFIX.len()..]);
     let known = names().into_iter().map(|name| name.replace('.', "__").to_uppercase());
-    let near = nearest(&wanted, known, |name| comparable(name));
+    let near = nearest(&wanted, known, comparable);
     let hint = match near {
         Some(near) => format!("did you mean {PREFIX}{near}?"),
         None => {

@@ -8,7 +8,7 @@ use axum::{
 };
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, PathParam, dialect, serve::method_not_allowed};
-use hearth_wire::{ApiError, ErrorCode, anthropic::ModelInfo};
+use hearth_wire::anthropic::ModelInfo;
 
 use crate::routes;
 
@@ -46,10 +46,6 @@ pub(crate) async fn write(
     match path.rsplit_once('/') {
         Some((id, "load")) => Ok(routes::load::load(&state, &caller, id).await?.into_response()),
         Some((id, "unload")) => Ok(routes::unload::unload(&state, &caller, id).await?.into_response()),
-        _ if path.ends_with("enerateContent") => {
-            let message = "Gemini's methods are below /v1beta: POST /v1beta/models/{model}:generateContent";
-            Err(HttpError(ApiError::new(ErrorCode::NotFound, message)))
-        }
         _ => Ok(wrong_method(PathParam(path)).await),
     }
 }

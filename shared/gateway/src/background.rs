@@ -52,7 +52,8 @@ mod tests {
         let task = thread::spawn(move || {
             assign(handle);
             let serving = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            serving.block_on(async { spawn(finished) })
+            let _entered = serving.enter();
+            spawn(finished)
         });
         let task = task.join().unwrap();
         finish.send(()).unwrap();

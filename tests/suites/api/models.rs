@@ -159,7 +159,7 @@ async fn a_model_is_removed_unless_it_is_needed() {
     let client = home.client();
     let size = fs::metadata(home.model_file("second")).unwrap().len();
     let question = json!({"model": "second", "messages": [{"role": "user", "content": "Hello!"}]});
-    client.post("/v1/chat/completions", &question).await.json();
+    let _ = client.post("/v1/chat/completions", &question).await.json();
     let removed = client.delete("/v1/models/second").await.json();
     assert_eq!(removed, json!({"model": "second", "removed": true, "freed_bytes": size, "link": false}));
     assert!(!home.model_file("second").exists());

@@ -47,9 +47,11 @@ struct Units {
 #[derive(Debug, Clone, Default)]
 struct Counter {
     units: Arc<Mutex<Units>>,
-    /// The entries that the items have in indexes, and their units.
-    indexed: Arc<Mutex<HashMap<String, Vec<(String, usize)>>>>,
+    indexed: Arc<Mutex<IndexEntries>>,
 }
+
+/// By an item's key: the entries that it has in indexes, and their units.
+type IndexEntries = HashMap<String, Vec<(String, usize)>>;
 
 impl Intercept for Counter {
     fn name(&self) -> &'static str {

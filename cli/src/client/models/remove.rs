@@ -22,14 +22,14 @@ impl Remove {
     pub(super) async fn run(self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
         // A folder that was named, and whose gateway left no address in it, is not that of any gateway.
         if local.is_named && connection.url.is_none() {
-            return self.from_folder(connection, local);
+            return self.remove_from_folder(connection, local);
         }
         let gateway = Gateway::new(connection)?;
         let model: ModelBody = match gateway.get(&["v1", "models", &self.id], &[]).await {
             Ok(model) => model,
             Err(error) if error.is::<GatewayError>() || connection.url.is_some() => return Err(error),
             // Nobody is there.
-            Err(_) => return self.from_folder(connection, local),
+            Err(_) => return self.remove_from_folder(connection, local),
         };
         // What can't be removed is told before the question.
         let has_file = model.size_bytes.is_some();
@@ -42,7 +42,7 @@ impl Remove {
         print(&removed, connection.json)
     }
 
-    fn from_folder(&self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
+    fn remove_from_folder(&self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
         local.folder.refuse_while_served("no gateway answers at the usual address")?;
         let model = local.find(&self.id)?;
         local.check_removable(&self.id)?;

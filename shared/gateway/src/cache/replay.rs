@@ -38,7 +38,7 @@ impl Gateway {
             match &event.body {
                 RunEventBody::Embedding { .. } => {}
                 body if body.is_terminal() => receipt = recording.end(event.clone()),
-                _ => drop(recording.note(event.clone())),
+                _ => recording.note(event.clone()),
             }
         }
         if let Some(receipt) = receipt.filter(|_| waits)

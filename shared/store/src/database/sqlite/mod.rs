@@ -90,7 +90,7 @@ impl Database for Sqlite {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.readers.read("check", |connection| reader::check(connection)).await
+        self.readers.read("check", reader::check).await
     }
 
     fn writer_lag(&self) -> Duration {
