@@ -2,7 +2,9 @@
 
 use lambda_emulator::Invocation;
 
-use crate::shapes::{has, is_chat_stream, is_gemini_stream, is_native_stream, is_ollama_stream, text_has};
+use crate::shapes::{
+    has, is_chat_stream, is_gemini_stream, is_native_replay, is_native_stream, is_ollama_stream, text_has,
+};
 
 /// A sample event.
 pub(crate) struct Sample {
@@ -62,7 +64,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "get_v1.artifacts.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "get_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/status", "/output/text"])),
     sample(GENERATE, "get_v1.requests.id.status.json", 200, |a| has(a, &["/request_id", "/status"])),
-    sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_stream),
+    sample(GENERATE, "get_v1.requests.id.events.json", 200, is_native_replay),
     sample(GENERATE, "post_v1.requests.id.cancel.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
     sample(GENERATE, "delete_v1.requests.id.json", 200, |a| has(a, &["/request_id", "/cancelled"])),
     // There is no cache unless the stack's parameters say so.

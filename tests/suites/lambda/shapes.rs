@@ -26,7 +26,13 @@ pub(crate) fn text_has(answer: &Invocation, part: &str) -> Result<(), String> {
 
 /// A native stream, in more than one piece.
 pub(crate) fn is_native_stream(answer: &Invocation) -> Result<(), String> {
-    is_stream(answer)?;
+    must(answer.chunks.len() > 1, "it came in one piece")?;
+    is_native_replay(answer)
+}
+
+/// A native stream of a run that has ended: its events are there together, and may come in one piece.
+pub(crate) fn is_native_replay(answer: &Invocation) -> Result<(), String> {
+    is_event_stream(answer)?;
     for event in ["model_selected", "delta", "complete"] {
         text_has(answer, &format!(r#""event":"{event}""#))?;
     }
@@ -35,7 +41,8 @@ pub(crate) fn is_native_stream(answer: &Invocation) -> Result<(), String> {
 
 /// An OpenAI stream, in more than one piece.
 pub(crate) fn is_chat_stream(answer: &Invocation) -> Result<(), String> {
-    is_stream(answer)?;
+    must(answer.chunks.len() > 1, "it came in one piece")?;
+    is_event_stream(answer)?;
     text_has(answer, "chat.completion.chunk")
 }
 
@@ -54,9 +61,9 @@ pub(crate) fn is_ollama_stream(answer: &Invocation) -> Result<(), String> {
     text_has(answer, r#""done":true"#)
 }
 
-fn is_stream(answer: &Invocation) -> Result<(), String> {
+/// Server-sent events up to `[DONE]`.
+fn is_event_stream(answer: &Invocation) -> Result<(), String> {
     let kind = answer.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     must(kind.starts_with("text/event-stream"), &format!("its content type is {kind:?}"))?;
-    must(answer.chunks.len() > 1, "it came in one piece")?;
     must(text(answer).ends_with("data: [DONE]\n\n"), "it doesn't end in [DONE]")
 }
