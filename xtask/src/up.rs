@@ -21,7 +21,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
 
     let binary = workspace.binary("release", "hearth");
-    let estimate = if binary.exists() { "" } else { " (the first time ten to fifteen minutes on two cores)" };
+    let estimate = if binary.exists() { "" } else { " (the first time up to twenty minutes on two cores)" };
     eprintln!("2/3 build{estimate}");
     dist::build(workspace, "release", features)?;
 
