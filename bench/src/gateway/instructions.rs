@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{gateway::client::Wanted, table::Row};
 
-/// What is counted, and how many times as many instructions it takes as a whole answer.
+/// The kinds of request that are counted, each with its instructions as a multiple of a whole answer's.
 const COUNTED: [(Wanted, usize, usize, &str); 3] = [
     (WHOLE, ONE, 1, "whole, 0.3 KB, 1 connection"),
     (WHOLE, MANY, 1, "whole, 0.3 KB, 32 connections"),

@@ -118,7 +118,7 @@ pub(super) fn no_client(error: &reqwest::Error) -> anyhow::Error {
     anyhow::anyhow!("the HTTP client can't be built: {cause}")
 }
 
-/// What to do about a certificate that isn't accepted; empty for other failures.
+/// Advice for a TLS certificate that was rejected; empty for other failures.
 pub(super) fn certificate_hint(cause: &str) -> &'static str {
     if cause.contains("certificate") {
         "; is the clock of this machine right (`date`), and are its CA certificates up to date?"

@@ -12,7 +12,6 @@
 
 mod clients;
 mod dynamodb;
-mod lock;
 mod router;
 mod s3;
 mod secrets;
@@ -28,7 +27,6 @@ use std::{
 use dynoxide::Database;
 use tokio::sync::Semaphore;
 
-use lock::DataLock;
 use s3::Objects;
 use secrets::KeyFile;
 
@@ -40,11 +38,6 @@ const REGION: &str = "us-east-1";
 /// Why the stores can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has the folder.
-    #[error(
-        "the data folder {0} is in use by another hearth; stop that one, or choose another folder with --data"
-    )]
-    InUse(PathBuf),
     /// The folder can't be made or written.
     #[error("the data folder {path} can't be written: {source}")]
     Folder {
@@ -74,7 +67,7 @@ pub enum OpenError {
     },
 }
 
-/// The stores in one data folder. Only one process can have it open.
+/// The stores in one data folder, which is one test's.
 #[derive(Clone)]
 pub struct AwsEmulator {
     db: Database,
@@ -83,7 +76,6 @@ pub struct AwsEmulator {
     s3: s3s::service::S3Service,
     signing_secret: String,
     secrets: KeyFile,
-    _lock: DataLock,
 }
 
 impl std::fmt::Debug for AwsEmulator {
@@ -96,12 +88,11 @@ impl AwsEmulator {
     /// Opens the stores in `folder`, which is made if it isn't there, with a bucket named `bucket`.
     ///
     /// # Errors
-    /// If another process has it open, or it can't be written.
+    /// If it can't be written, or its database or secrets can't be read.
     pub fn open(folder: &Path, bucket: &str) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
         // What is in it is its owner's: outputs, hashes of tokens, keys.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-        let lock = DataLock::take(folder)?;
         let path = folder.join("hearth.db");
         let db = open_database(&path).map_err(|reason| OpenError::Database { path, reason })?;
         let path = folder.join("secrets.json");
@@ -112,7 +103,7 @@ impl AwsEmulator {
         let mut s3 = s3s::service::S3ServiceBuilder::new(objects);
         s3.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, signing_secret.as_str()));
         let turn = Arc::new(Semaphore::new(1));
-        Ok(Self { db, turn, s3: s3.build(), signing_secret, secrets, _lock: lock })
+        Ok(Self { db, turn, s3: s3.build(), signing_secret, secrets })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lines of a chat that are commands rather than messages.
 
-/// What `/help` shows.
+/// The text that `/help` prints.
 pub(super) const HELP: &str = "\
 /model ID   go on with another model, the conversation so far included
 /model      show which model answers

@@ -43,7 +43,7 @@ struct Conversation {
     gateway: Gateway,
     sampling: Sampling,
     json: bool,
-    /// Whether the model's thoughts are shown.
+    /// Prints the model's thoughts, dimmed, before its answer.
     thinking: bool,
     messages: Vec<Message>,
 }

@@ -1,4 +1,4 @@
-//! What the system around Hearth lacks: certificates, a right clock, a folder for temporary files, `/proc`.
+//! Checks of the system around Hearth: certificates, clock, folder for temporary files, `/proc`.
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ const LATEST_TIME: u64 = 2_366_841_600;
 /// 2025, the same way: nothing that runs this program is older.
 const EARLIEST_TIME: u64 = 1_735_689_600;
 
-/// What is missing, or wrong; nothing where all is well.
+/// The problems found; empty on a complete system.
 pub(super) fn findings() -> Vec<Finding> {
     let checks = [certificates(), clock(SystemTime::now()), proc(Path::new("/proc/self")), temporary()];
     checks.into_iter().flatten().collect()

@@ -29,11 +29,11 @@ impl Info {
     pub(super) async fn run(self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
         let file = local.find(&self.id);
         let folder_alone = local.is_named && connection.url.is_none();
-        let asked = match folder_alone {
+        let listing = match folder_alone {
             true => Err(anyhow::anyhow!("no gateway is asked")),
             false => self.ask(connection).await,
         };
-        let (listed, file) = match (asked, file) {
+        let (listed, file) = match (listing, file) {
             (Ok((listed, is_local)), file) => {
                 // Another machine's model may have the same id.
                 let same = |size| is_local && listed.provider == LOCAL && listed.size_bytes == Some(size);

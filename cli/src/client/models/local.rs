@@ -26,7 +26,7 @@ pub struct LocalModels {
     pub context_length: Option<u32>,
     /// `node.slots`.
     pub slots: u32,
-    /// Whether this folder was named, rather than the usual one.
+    /// The folder was named by a flag or a setting; otherwise it is the default one.
     pub is_named: bool,
 }
 
