@@ -1,4 +1,4 @@
-//! Engines: each is what runs inside a worker process, one process per loaded model.
+//! Engines. An engine runs inside a worker process; each loaded model has its own.
 
 pub mod llama;
 pub mod probe;

@@ -1,5 +1,5 @@
-//! What llama.cpp can compute on here, asked in a process of its own: a driver that hangs or aborts takes
-//! only that with it.
+//! Lists the devices that llama.cpp can compute on, in a process of its own: a driver that hangs or aborts ends only
+//! that process.
 
 use std::{
     ffi::OsStr,
@@ -12,19 +12,19 @@ use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType, list_llama_ggml_ba
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-/// How long drivers may take to come up.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Time for the drivers to start.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What llama.cpp finds.
+/// The devices that llama.cpp finds, and this build's features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
-    /// What it can compute on, in its order of preference.
+    /// Devices in llama.cpp's order of preference.
     pub devices: Vec<Device>,
-    /// What the program was built with, of `dynamic-backends`, `cuda`, `metal` and `vulkan`.
+    /// Features of the program, of `dynamic-backends`, `cuda`, `metal` and `vulkan`.
     pub built_for: Vec<String>,
 }
 
-/// The features of this build that say what it computes on.
+/// Features that select backends, and whether this build has them.
 const BUILT_FOR: [(&str, bool); 4] = [
     ("dynamic-backends", cfg!(feature = "dynamic-backends")),
     ("cuda", cfg!(feature = "cuda")),
@@ -32,81 +32,81 @@ const BUILT_FOR: [(&str, bool); 4] = [
     ("vulkan", cfg!(feature = "vulkan")),
 ];
 
-/// Something to compute on.
+/// A device to compute on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Its short name, such as `CUDA0` or `CPU`.
     pub name: String,
-    /// Its maker's name for it.
+    /// The manufacturer's name.
     pub description: String,
     /// The backend that drives it, such as `CUDA`.
     pub backend: String,
-    /// What it is.
+    /// The kind of device.
     pub kind: DeviceKind,
-    /// Its memory, in bytes; zero where it isn't told.
+    /// Total memory in bytes; zero if the device doesn't report it.
     pub memory_total: u64,
-    /// How much of that is free.
+    /// Free memory in bytes.
     pub memory_free: u64,
 }
 
-/// What a device is.
+/// Kind of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
-    /// The processor.
+    /// A CPU.
     Cpu,
     /// A GPU with memory of its own.
     Gpu,
     /// A GPU that shares the machine's memory.
     IntegratedGpu,
-    /// A library that helps the processor.
+    /// A library that supports the CPU.
     Accelerator,
-    /// Something else.
+    /// Another kind.
     Unknown,
 }
 
-/// Why a probe gave no answer.
+/// Why a probe failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The process can't be started.
     #[error("the probe can't be started: {0}")]
     Start(#[from] std::io::Error),
-    /// It hung.
-    #[error("the probe didn't end within {} s: a driver hangs", DEADLINE.as_secs())]
-    Deadline,
-    /// It ended without an answer.
-    #[error("the probe ended with {status}{}", if words.is_empty() { String::new() } else { format!(": {words}") })]
+    /// The process didn't end in time.
+    #[error("the probe didn't end within {} s: a driver hangs", PROBE_TIMEOUT.as_secs())]
+    Timeout,
+    /// The process ended without a result.
+    #[error("the probe ended with {status}{}", if message.is_empty() { String::new() } else { format!(": {message}") })]
     Ended {
-        /// How the process ended.
+        /// The exit status.
         status: String,
-        /// The last that it said.
-        words: String,
+        /// The last line of standard error.
+        message: String,
     },
 }
 
-/// Looks, in this process, at the devices of these libraries.
+/// Lists the devices of these libraries, in this process.
 ///
 /// # Errors
-/// If a library can't be loaded, or llama.cpp can't be readied.
-pub fn look(libraries: &[PathBuf]) -> Result<Probe, String> {
+/// If a library can't be loaded, or llama.cpp can't be initialized.
+pub fn list_devices(libraries: &[PathBuf]) -> Result<Probe, String> {
     let _backend = super::llama::backend::init(libraries)?;
     let devices = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
-    let built_for = BUILT_FOR.into_iter().filter(|(_, built)| *built);
+    let built_for = BUILT_FOR.into_iter().filter(|(_, enabled)| *enabled);
     Ok(Probe { devices, built_for: built_for.map(|(name, _)| name.to_owned()).collect() })
 }
 
-/// Has `executable` look at the devices of `libraries`, by its `engine probe` command.
+/// Lists the devices of `libraries` in a process of `executable`, by its `engine probe` command.
 ///
 /// # Errors
-/// If that process can't be started, crashes, hangs, or says something else.
-pub async fn ask(executable: &Path, libraries: &[PathBuf]) -> Result<Probe, ProbeError> {
-    ask_within(executable, libraries, DEADLINE).await
+/// If the process can't be started, crashes, hangs, or writes no result.
+pub async fn run_probe(executable: &Path, libraries: &[PathBuf]) -> Result<Probe, ProbeError> {
+    run_probe_within(executable, libraries, PROBE_TIMEOUT).await
 }
 
-async fn ask_within(
+async fn run_probe_within(
     executable: &Path,
     libraries: &[PathBuf],
-    deadline: Duration,
+    timeout: Duration,
 ) -> Result<Probe, ProbeError> {
     let backends = libraries.iter().flat_map(|library| [OsStr::new("--backend"), library.as_os_str()]);
     let child = Command::new(executable)
@@ -116,33 +116,33 @@ async fn ask_within(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Else an abort in ggml starts a debugger to print a backtrace.
+        // Otherwise an abort in ggml starts a debugger to print a backtrace.
         .env("GGML_NO_BACKTRACE", "1")
         .env_remove("HEARTH_TOKEN")
         .kill_on_drop(true)
         .spawn()?;
-    let Ok(output) = tokio::time::timeout(deadline, child.wait_with_output()).await else {
-        return Err(ProbeError::Deadline);
+    let Ok(output) = tokio::time::timeout(timeout, child.wait_with_output()).await else {
+        return Err(ProbeError::Timeout);
     };
     let output = output?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    // A driver may have said something before.
-    let answer = told.lines().rev().find_map(|line| serde_json::from_str(line).ok());
-    answer.filter(|_| output.status.success()).ok_or_else(|| {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let words = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        ProbeError::Ended { status: output.status.to_string(), words: words.trim().to_owned() }
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    // A driver may have written other lines before.
+    let probe = stdout.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+    probe.filter(|_| output.status.success()).ok_or_else(|| {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let message = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        ProbeError::Ended { status: output.status.to_string(), message: message.trim().to_owned() }
     })
 }
 
-/// The GPUs among `devices` that llama.cpp puts layers on: those with memory of their own, else those of one
-/// backend that share the machine's. Of a GPU that several backends reach, the first's.
+/// The GPUs among `devices` that llama.cpp puts layers on: GPUs with memory of their own; without any, those of one
+/// backend that share the machine's memory. A GPU of several backends is listed for the first one only.
 #[must_use]
 pub fn gpus(devices: &[Device]) -> Vec<&Device> {
     let mut gpus: Vec<&Device> = Vec::new();
     for gpu in devices.iter().filter(|device| device.kind == DeviceKind::Gpu) {
-        let same = |other: &&Device| other.backend != gpu.backend && other.description == gpu.description;
-        if !gpus.iter().any(same) {
+        let is_same = |other: &&Device| other.backend != gpu.backend && other.description == gpu.description;
+        if !gpus.iter().any(is_same) {
             gpus.push(gpu);
         }
     }
@@ -154,10 +154,10 @@ pub fn gpus(devices: &[Device]) -> Vec<&Device> {
     gpus
 }
 
-/// What is free of a device's memory. ggml takes what is used from what the driver allows, without a sign:
-/// where more is used than that, the difference is huge.
-fn free(told: usize, total: usize) -> u64 {
-    if isize::try_from(told).is_ok() { told.min(total) as u64 } else { 0 }
+/// Free memory of a device. ggml subtracts the used memory from the driver's budget in an unsigned integer, so that
+/// more used memory than budget shows as a huge number.
+fn free_memory(reported: usize, total: usize) -> u64 {
+    if isize::try_from(reported).is_ok() { reported.min(total) as u64 } else { 0 }
 }
 
 impl From<LlamaBackendDevice> for Device {
@@ -174,7 +174,7 @@ impl From<LlamaBackendDevice> for Device {
                 LlamaBackendDeviceType::Unknown => DeviceKind::Unknown,
             },
             memory_total: device.memory_total as u64,
-            memory_free: free(device.memory_free, device.memory_total),
+            memory_free: free_memory(device.memory_free, device.memory_total),
         }
     }
 }
@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// A program that does as `script` says when it is asked.
+    /// A program that runs `script` for `engine probe`.
     fn program(script: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("program");
@@ -194,11 +194,11 @@ mod tests {
         (folder, path)
     }
 
-    async fn answer(script: &str) -> Result<Probe, String> {
+    async fn run(script: &str) -> Result<Probe, String> {
         let (_folder, path) = program(script);
         // Another test's fork may hold the script open for writing, for a moment.
         loop {
-            match ask_within(&path, &[], Duration::from_secs(30)).await {
+            match run_probe_within(&path, &[], Duration::from_secs(30)).await {
                 Err(ProbeError::Start(error)) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
                 other => return other.map_err(|error| error.to_string()),
             }
@@ -206,15 +206,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_probe_answers_or_tells_why_not() {
+    async fn probe_returns_devices_or_the_reason_of_its_failure() {
         let line = r#"{"devices":[],"built_for":["cuda"]}"#;
         let probe = Probe { devices: vec![], built_for: vec!["cuda".to_owned()] };
-        assert_eq!(answer(&format!("echo a driver talks; echo '{line}'")).await, Ok(probe));
-        let error = answer("echo 'no CUDA-capable device' >&2; kill -ABRT $$").await.unwrap_err();
+        assert_eq!(run(&format!("echo a driver talks; echo '{line}'")).await, Ok(probe));
+        let error = run("echo 'no CUDA-capable device' >&2; kill -ABRT $$").await.unwrap_err();
         assert!(error.contains("signal: 6") && error.contains("no CUDA-capable device"), "{error}");
-        let error = answer(&format!("echo '{line}'; exit 3")).await.unwrap_err();
+        let error = run(&format!("echo '{line}'; exit 3")).await.unwrap_err();
         assert!(error.contains("exit status: 3"), "{error}");
-        assert!(answer("echo nothing").await.is_err());
+        assert!(run("echo nothing").await.is_err());
     }
 
     fn device(name: &str, backend: &str, description: &str, kind: DeviceKind) -> Device {
@@ -223,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn layers_go_to_gpus_with_memory_of_their_own_first_and_to_none_twice() {
+    fn gpus_with_own_memory_are_preferred_and_none_is_listed_twice() {
         let cpu = || device("CPU", "CPU", "EPYC", DeviceKind::Cpu);
         let cuda = |n: u32| device(&format!("CUDA{n}"), "CUDA", "NVIDIA H200", DeviceKind::Gpu);
         let vulkan = |n: u32| device(&format!("Vulkan{n}"), "Vulkan", "NVIDIA H200", DeviceKind::Gpu);
         let shared = |name: &str, backend| device(name, backend, "Radeon 780M", DeviceKind::IntegratedGpu);
-        for (devices, taken) in [
+        for (devices, expected) in [
             (vec![], &[][..]),
             (vec![cpu()], &[]),
             (vec![cuda(0), cuda(1), cpu()], &["CUDA0", "CUDA1"]),
@@ -237,27 +237,27 @@ mod tests {
             (vec![shared("ROCm0", "ROCm"), shared("Vulkan0", "Vulkan"), cpu()], &["ROCm0"]),
         ] {
             let names: Vec<&str> = gpus(&devices).iter().map(|gpu| gpu.name.as_str()).collect();
-            assert_eq!(names, taken);
+            assert_eq!(names, expected);
         }
     }
 
     #[test]
-    fn memory_that_is_used_beyond_the_budget_is_not_free() {
-        assert_eq!(free(3 << 30, 8 << 30), 3 << 30);
-        assert_eq!(free(0_usize.wrapping_sub(1 << 20), 8 << 30), 0);
-        assert_eq!(free(9 << 30, 8 << 30), 8 << 30);
+    fn memory_used_beyond_the_budget_counts_as_none_free() {
+        assert_eq!(free_memory(3 << 30, 8 << 30), 3 << 30);
+        assert_eq!(free_memory(0_usize.wrapping_sub(1 << 20), 8 << 30), 0);
+        assert_eq!(free_memory(9 << 30, 8 << 30), 8 << 30);
     }
 
     #[tokio::test]
-    async fn a_probe_that_hangs_is_ended() {
+    async fn hanging_probe_times_out() {
         let (_folder, path) = program("exec sleep 600");
         let ended = loop {
-            match ask_within(&path, &[], Duration::from_millis(300)).await {
+            match run_probe_within(&path, &[], Duration::from_millis(300)).await {
                 Err(ProbeError::Start(error)) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
                 other => break other,
             }
         };
-        assert!(matches!(ended, Err(ProbeError::Deadline)), "{ended:?}");
-        assert!(ask(Path::new("/nowhere/hearth"), &[]).await.is_err());
+        assert!(matches!(ended, Err(ProbeError::Timeout)), "{ended:?}");
+        assert!(run_probe(Path::new("/nowhere/hearth"), &[]).await.is_err());
     }
 }

@@ -1,17 +1,17 @@
-//! llama.cpp's backends: what computes in this process.
+//! Loads llama.cpp's backends into this process.
 
 use std::path::PathBuf;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
 
-/// Loads exactly these libraries, those that [`crate::backends`] chose, and readies llama.cpp. Once a process. A
-/// build that has its backends inside is given none.
+/// Loads exactly these libraries, which [`crate::backends`] selected, and initializes llama.cpp. `libraries` is empty
+/// for a build with linked backends.
 ///
 /// # Errors
-/// If a library cannot be loaded, or it was done before.
+/// If a library can't be loaded, or llama.cpp is initialized already.
 pub(crate) fn init(libraries: &[PathBuf]) -> Result<LlamaBackend, String> {
-    // llama.cpp tells everything on standard error unless it is given somewhere else to tell it.
+    // Otherwise llama.cpp logs to standard error.
     send_logs_to_tracing(LogOptions::default());
-    crate::backends::load(libraries)?;
+    crate::backends::ffi::load_all(libraries)?;
     LlamaBackend::init().map_err(|error| error.to_string())
 }

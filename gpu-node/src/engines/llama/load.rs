@@ -1,8 +1,7 @@
-//! Loading a model, and making a context for it.
+//! Loads a model and creates its context.
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use hearth_domain::RunId;
 use llama_cpp_2::{
     context::{LlamaContext, params::LlamaContextParams},
     llama_backend::LlamaBackend,
@@ -12,36 +11,36 @@ use llama_cpp_2::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{cache::Cache, prefixes::Prefixes, vocabulary::Vocabulary};
+use super::{kv_cache::KvCache, prefix_index::PrefixIndex, vocabulary::Vocabulary};
 
 use crate::{
     frames::{LoadSpec, Report},
     gguf::Header,
 };
 
-/// Tokens that one decode takes at most.
-pub(super) const BATCH: u32 = 512;
-/// Texts that one batch embeds at most.
-pub(super) const EMBEDDINGS_AT_ONCE: u32 = 64;
+/// Maximum number of tokens of one decode.
+pub(super) const BATCH_MAX_TOKENS: u32 = 512;
+/// Maximum number of texts of one embedding batch.
+pub(super) const EMBEDDING_BATCH_MAX_TEXTS: u32 = 64;
 
-/// The model in memory.
-pub(super) struct Loaded {
+/// A model in memory.
+pub(super) struct LoadedModel {
     pub(super) backend: LlamaBackend,
     pub(super) model: Arc<LlamaModel>,
     pub(super) vocabulary: Arc<Vocabulary>,
     pub(super) header: Header,
 }
 
-/// Reads the model that `spec` names, reporting how far it is.
+/// Loads the model that `spec` names, and reports the progress.
 ///
 /// # Errors
-/// Why it can't be loaded.
-pub(super) fn model(
+/// If llama.cpp can't load the file.
+pub(super) fn load_model(
     header: Header,
     backend: LlamaBackend,
     spec: &LoadSpec,
     reports: &UnboundedSender<Report>,
-) -> Result<Loaded, String> {
+) -> Result<LoadedModel, String> {
     let progress = reports.clone();
     let mut last = 0.0;
     let params =
@@ -54,35 +53,38 @@ pub(super) fn model(
         });
     let model = LlamaModel::load_from_file(&backend, &spec.path, &params)
         .map_err(|error| format!("llama.cpp can't load the file: {error}"))?;
-    let vocabulary = Arc::new(Vocabulary::of(&model));
-    Ok(Loaded { backend, model: Arc::new(model), vocabulary, header })
+    let vocabulary = Arc::new(Vocabulary::read(&model));
+    Ok(LoadedModel { backend, model: Arc::new(model), vocabulary, header })
 }
 
-/// The context with a sequence for each of `spec.slots` runs, each of which has room for
-/// `spec.context_length` tokens of its own.
-pub(super) fn text_cache<'a>(loaded: &'a Loaded, spec: &LoadSpec) -> Result<Cache<'a>, String> {
+/// Creates the context of a text model, with a sequence of `spec.context_length` tokens for each of `spec.slots` slots.
+pub(super) fn new_kv_cache<'a>(loaded: &'a LoadedModel, spec: &LoadSpec) -> Result<KvCache<'a>, String> {
     let cells = spec.context_length.checked_mul(spec.slots).filter(|n| *n <= i32::MAX as u32);
     let cells = cells.ok_or("the context is too large for so many slots")?;
     let params = params(spec).with_n_ctx(NonZeroU32::new(cells)).with_n_seq_max(spec.slots);
-    let mut context = new_context(loaded, params.with_n_batch(BATCH).with_kv_unified(false), cells)?;
+    let mut context =
+        new_context(loaded, params.with_n_batch(BATCH_MAX_TOKENS).with_kv_unified(false), cells)?;
     warm_up(&mut context)?;
-    // A recurrent model's state can't be cut.
-    let divisible = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
-    Ok(Cache::new(context, Prefixes::new(spec.slots as usize, spec.saved_prefix_bytes, divisible)))
+    // A recurrent model's state can't be truncated.
+    let truncatable = !loaded.model.is_recurrent() && !loaded.model.is_hybrid();
+    Ok(KvCache::new(context, PrefixIndex::new(spec.slots as usize, spec.saved_prefix_bytes, truncatable)))
 }
 
-/// A context that gives a vector for each of its sequences. A text that is read in both directions
-/// must be computed at once: so a batch holds a whole context.
-pub(super) fn embedding_context<'a>(loaded: &'a Loaded, spec: &LoadSpec) -> Result<LlamaContext<'a>, String> {
-    let tokens = spec.context_length.max(BATCH);
-    let params = params(spec).with_n_ctx(NonZeroU32::new(tokens)).with_n_seq_max(EMBEDDINGS_AT_ONCE);
+/// Creates a context that computes a vector for each of its sequences. A model that reads a text in both directions
+/// must compute it at once, so a batch holds a whole context.
+pub(super) fn new_embedding_context<'a>(
+    loaded: &'a LoadedModel,
+    spec: &LoadSpec,
+) -> Result<LlamaContext<'a>, String> {
+    let tokens = spec.context_length.max(BATCH_MAX_TOKENS);
+    let params = params(spec).with_n_ctx(NonZeroU32::new(tokens)).with_n_seq_max(EMBEDDING_BATCH_MAX_TEXTS);
     let params = params.with_n_batch(tokens).with_n_ubatch(tokens).with_kv_unified(true);
     let mut context = new_context(loaded, params.with_embeddings(true), tokens)?;
     warm_up(&mut context)?;
     Ok(context)
 }
 
-/// One token through the whole model: the first run then finds everything in place.
+/// Decodes one token, so that the first run finds all memory and kernels ready.
 fn warm_up(context: &mut LlamaContext<'_>) -> Result<(), String> {
     let mut batch = LlamaBatch::new(1, 1);
     batch.add(LlamaToken(0), 0, &[0], true).map_err(|error| error.to_string())?;
@@ -97,19 +99,10 @@ fn params(spec: &LoadSpec) -> LlamaContextParams {
 }
 
 fn new_context<'a>(
-    loaded: &'a Loaded,
+    loaded: &'a LoadedModel,
     params: LlamaContextParams,
     tokens: u32,
 ) -> Result<LlamaContext<'a>, String> {
     let context = loaded.model.new_context(&loaded.backend, params);
-    context.map_err(|error| format!("no context of {tokens} tokens can be made: {error}"))
-}
-
-/// Logged with a run's faults.
-pub(super) fn fault(run: RunId, what: &str) -> hearth_wire::ApiError {
-    tracing::error!(%run, what, "the engine failed a run");
-    hearth_wire::ApiError::new(
-        hearth_wire::ErrorCode::ProviderError,
-        format!("the model's engine failed: {what}"),
-    )
+    context.map_err(|error| format!("no context of {tokens} tokens can be created: {error}"))
 }

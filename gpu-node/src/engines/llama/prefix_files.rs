@@ -1,10 +1,10 @@
-//! Kept tokens on disk, while their model isn't in memory.
+//! The prefix cache on disk, while its model isn't in memory.
 //!
-//! A worker that is to end writes what it keeps into a folder of its model's, and the next one for the same
-//! model reads and removes it. The states are llama.cpp's sequence files; a list beside them says what they were
-//! made with. Whatever doesn't fit is thrown away: it can be computed again.
+//! A worker that is to end saves its cached tokens into its model's folder, and the next worker for the same model
+//! reads and removes them. The states are llama.cpp's sequence files; a manifest beside them says which program and
+//! model wrote them. Files that don't match are deleted: their tokens can be computed again.
 //!
-//! The folder holds what people said, in another form, and is its owner's alone.
+//! The files contain people's prompts, encoded, so only their owner can read the folder.
 
 use std::{
     fs, io,
@@ -17,104 +17,103 @@ use serde::{Deserialize, Serialize};
 
 use crate::frames::LoadSpec;
 
-/// How long a worker that is to end may write.
-const PATIENCE: Duration = Duration::from_secs(8);
-/// How long what nobody has come back to stays.
-const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The list's name.
-const LIST: &str = "list.json";
+/// Time that a worker may write before it ends.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Age at which a model's unread files are deleted.
+const UNREAD_FILES_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+const MANIFEST_FILE: &str = "manifest.json";
 
-/// The folder of one model's kept tokens.
+/// The folder of one model's saved prefixes.
 #[derive(Debug)]
 pub(super) struct PrefixFiles {
     folder: PathBuf,
-    made_with: MadeWith,
+    writer: Writer,
 }
 
-/// What tokens' keys and values depend on.
+/// The program and model that keys and values were computed with. Others can't use them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct MadeWith {
-    /// Of this program: another may have another llama.cpp.
+struct Writer {
+    /// This program's version: another one may have another llama.cpp.
     version: String,
     model_bytes: u64,
-    /// When the model's file was last written, in milliseconds since 1970.
-    model_written: u64,
+    /// Modification time of the model's file, in milliseconds since 1970.
+    model_modified: u64,
     gpu_layers: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct List {
-    made_with: MadeWith,
-    /// The coldest first.
-    files: Vec<Entry>,
+struct Manifest {
+    writer: Writer,
+    /// Least recently used first.
+    files: Vec<ManifestEntry>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Entry {
+struct ManifestEntry {
     name: String,
     crc32: u32,
 }
 
-/// What was there, which is removed when this is dropped.
-pub(super) struct Taken {
+/// Saved prefixes. Their folder is deleted when this is dropped.
+pub(super) struct SavedPrefixes {
     folder: PathBuf,
-    /// Those that are whole, the coldest first.
+    /// The undamaged files, least recently used first.
     pub(super) files: Vec<PathBuf>,
 }
 
-impl Drop for Taken {
+impl Drop for SavedPrefixes {
     fn drop(&mut self) {
         remove(&self.folder);
     }
 }
 
 impl PrefixFiles {
-    /// Where the kept tokens of the model that `spec` names are; none if they are kept in memory alone.
-    pub(super) fn of(spec: &LoadSpec) -> io::Result<Option<Self>> {
+    /// The folder of the model that `spec` names; `None` if its prefix cache is not kept on disk.
+    pub(super) fn new(spec: &LoadSpec) -> io::Result<Option<Self>> {
         let Some(folder) = &spec.prefix_folder else { return Ok(None) };
         let model = fs::metadata(&spec.path)?;
-        let written = model.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let made_with = MadeWith {
+        let modified = model.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let writer = Writer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             model_bytes: model.len(),
-            model_written: u64::try_from(written.as_millis()).unwrap_or(u64::MAX),
+            model_modified: u64::try_from(modified.as_millis()).unwrap_or(u64::MAX),
             gpu_layers: spec.gpu_layers,
         };
-        Ok(Some(Self { folder: folder.clone(), made_with }))
+        Ok(Some(Self { folder: folder.clone(), writer }))
     }
 
-    /// Has each of `prefixes`, the hottest first, written by `write` to the path it is given, which gives how
-    /// many bytes it wrote; until they take `most_bytes`, or it takes too long. They are there as a whole or not
-    /// at all. Gives how many.
+    /// Saves `prefixes`, most recently used first, until they take `max_bytes` or [`SAVE_TIMEOUT`] is over. `write`
+    /// writes one of them to a path, and returns its size in bytes. The folder appears as a whole or not at all.
+    /// Returns the number of saved prefixes.
     pub(super) fn save<T>(
         &self,
         prefixes: Vec<T>,
-        most_bytes: u64,
+        max_bytes: u64,
         mut write: impl FnMut(T, &Path) -> Result<u64, String>,
     ) -> io::Result<usize> {
         let (began, mut bytes, mut files) = (Instant::now(), 0, Vec::new());
         let part = self.folder.with_extension("part");
         remove(&part);
-        self.forget_old();
+        self.delete_unread();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&part)?;
         for (number, prefix) in prefixes.into_iter().enumerate() {
-            if bytes >= most_bytes || began.elapsed() > PATIENCE {
+            if bytes >= max_bytes || began.elapsed() > SAVE_TIMEOUT {
                 break;
             }
             let name = format!("{number}.state");
             let path = part.join(&name);
             bytes += write(prefix, &path).map_err(io::Error::other).inspect_err(|_| remove(&part))?;
-            if bytes > most_bytes {
+            if bytes > max_bytes {
                 fs::remove_file(&path)?;
                 break;
             }
-            files.push(Entry { name, crc32: checksum(&path)? });
+            files.push(ManifestEntry { name, crc32: checksum(&path)? });
         }
         let saved = files.len();
         files.reverse();
         if saved > 0 {
-            let list = List { made_with: self.made_with.clone(), files };
-            fs::write(part.join(LIST), serde_json::to_vec(&list)?)?;
+            let manifest = Manifest { writer: self.writer.clone(), files };
+            fs::write(part.join(MANIFEST_FILE), serde_json::to_vec(&manifest)?)?;
             remove(&self.folder);
             fs::rename(&part, &self.folder)?;
         } else {
@@ -123,38 +122,38 @@ impl PrefixFiles {
         Ok(saved)
     }
 
-    /// Removes what other models have left long ago: they may be gone.
-    fn forget_old(&self) {
+    /// Deletes old folders of all models, some of which may no longer exist.
+    fn delete_unread(&self) {
         let Some(Ok(models)) = self.folder.parent().map(fs::read_dir) else { return };
         for model in models.flatten() {
             let age = model.metadata().and_then(|of| of.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| age > FORGOTTEN) {
+            if age.is_some_and(|age| age > UNREAD_FILES_TTL) {
                 remove(&model.path());
             }
         }
     }
 
-    /// Takes what was saved with the same model, as far as it is whole. It is nowhere else from then on: were it
-    /// to bring its reader down, the next one would not find it.
-    pub(super) fn take(&self) -> Option<Taken> {
+    /// Takes the saved prefixes out of the folder, if this program and model wrote them. If a file crashes its
+    /// reader, the next worker doesn't find it again.
+    pub(super) fn take(&self) -> Option<SavedPrefixes> {
         let folder = self.folder.with_extension("taken");
         remove(&folder);
         fs::rename(&self.folder, &folder).ok()?;
-        let mut taken = Taken { folder, files: Vec::new() };
-        let list = fs::read(taken.folder.join(LIST)).ok()?;
-        let list: List = serde_json::from_slice(&list).ok()?;
-        if list.made_with != self.made_with {
+        let mut saved = SavedPrefixes { folder, files: Vec::new() };
+        let manifest = fs::read(saved.folder.join(MANIFEST_FILE)).ok()?;
+        let manifest: Manifest = serde_json::from_slice(&manifest).ok()?;
+        if manifest.writer != self.writer {
             return None;
         }
-        for entry in list.files {
-            // A name is a file's of the folder, whatever the list says.
-            let path = taken.folder.join(Path::new(&entry.name).file_name()?);
+        for entry in manifest.files {
+            // Only the file name, so that an entry can't point outside the folder.
+            let path = saved.folder.join(Path::new(&entry.name).file_name()?);
             match checksum(&path) {
-                Ok(crc32) if crc32 == entry.crc32 => taken.files.push(path),
-                _ => tracing::warn!("kept tokens on disk are damaged, and are left out"),
+                Ok(crc32) if crc32 == entry.crc32 => saved.files.push(path),
+                _ => tracing::warn!("a prefix on disk is damaged, and is skipped"),
             }
         }
-        Some(taken)
+        Some(saved)
     }
 }
 
@@ -174,12 +173,12 @@ fn checksum(path: &Path) -> io::Result<u32> {
     Ok(sum.0.finalize())
 }
 
-/// Removes a folder, if it is there.
+/// Deletes a folder, if it exists.
 fn remove(folder: &Path) {
     if let Err(error) = fs::remove_dir_all(folder)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(folder = %folder.display(), %error, "kept tokens can't be removed from disk");
+        tracing::warn!(folder = %folder.display(), %error, "a folder of saved prefixes can't be deleted");
     }
 }
 
@@ -188,60 +187,60 @@ mod tests {
     use super::*;
 
     fn files(folder: &Path, model_bytes: u64) -> PrefixFiles {
-        let made_with = MadeWith { version: "1".into(), model_bytes, model_written: 3, gpu_layers: 0 };
-        PrefixFiles { folder: folder.join("model"), made_with }
+        let writer = Writer { version: "1".into(), model_bytes, model_modified: 3, gpu_layers: 0 };
+        PrefixFiles { folder: folder.join("model"), writer }
     }
 
-    fn save(files: &PrefixFiles, texts: &[&str], most_bytes: u64) -> usize {
+    fn save(files: &PrefixFiles, texts: &[&str], max_bytes: u64) -> usize {
         let write = |text: &str, path: &Path| {
             fs::write(path, text).map_err(|error| error.to_string())?;
             Ok(text.len() as u64)
         };
-        files.save(texts.to_vec(), most_bytes, write).unwrap()
+        files.save(texts.to_vec(), max_bytes, write).unwrap()
     }
 
-    fn taken(files: &PrefixFiles) -> Vec<String> {
-        let taken = files.take();
-        let texts = taken.iter().flat_map(|taken| &taken.files);
-        texts.map(|kept| fs::read_to_string(kept).unwrap()).collect()
+    fn take(files: &PrefixFiles) -> Vec<String> {
+        let saved = files.take();
+        let paths = saved.iter().flat_map(|saved| &saved.files);
+        paths.map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 
     #[test]
-    fn what_was_saved_is_read_back_once_the_coldest_first() {
+    fn saved_prefixes_are_read_once_least_recently_used_first() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path(), 7);
         assert_eq!(save(&files, &["hot", "warm", "cold"], 100), 3);
-        assert_eq!(taken(&files), ["cold", "warm", "hot"]);
-        assert!(taken(&files).is_empty());
+        assert_eq!(take(&files), ["cold", "warm", "hot"]);
+        assert!(take(&files).is_empty());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn what_has_no_room_is_left_out_and_the_newest_takes_the_place() {
+    fn prefixes_beyond_the_limit_are_skipped_and_a_new_save_replaces_the_old() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path(), 7);
         assert_eq!(save(&files, &["hot", "warm", "cold"], 8), 2);
         assert_eq!(save(&files, &["new"], 8), 1);
         assert_eq!(save(&files, &[], 8), 0);
-        assert_eq!(taken(&files), ["new"]);
+        assert_eq!(take(&files), ["new"]);
     }
 
     #[test]
-    fn what_is_damaged_or_of_another_model_is_not_read() {
+    fn damaged_files_and_files_of_another_model_are_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path(), 7);
         save(&files, &["hot", "warm"], 100);
         fs::write(files.folder.join("1.state"), "wa").unwrap();
-        assert_eq!(taken(&files), ["hot"]);
+        assert_eq!(take(&files), ["hot"]);
         save(&files, &["hot"], 100);
-        assert!(taken(&self::files(folder.path(), 8)).is_empty());
+        assert!(take(&self::files(folder.path(), 8)).is_empty());
         save(&files, &["hot"], 100);
-        fs::write(files.folder.join(LIST), "{").unwrap();
-        assert!(taken(&files).is_empty());
+        fs::write(files.folder.join(MANIFEST_FILE), "{").unwrap();
+        assert!(take(&files).is_empty());
     }
 
     #[test]
-    fn a_write_that_fails_leaves_nothing() {
+    fn failed_save_leaves_no_files() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path(), 7);
         assert!(files.save(vec![1], 100, |_, _| Err("the disk is full".into())).is_err());

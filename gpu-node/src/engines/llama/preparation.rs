@@ -1,4 +1,4 @@
-//! What a run's preparation is told and tells: that its client has left, and that it goes on.
+//! The state that a run's preparation shares with the I/O side: a cancel flag and a progress counter.
 
 use std::sync::{
     Arc,
@@ -7,11 +7,11 @@ use std::sync::{
 
 use hearth_wire::{ApiError, ErrorCode};
 
-/// Shared by the thread that prepares a run and the side that may cancel it.
+/// A handle to a run that is being prepared, for the preparing thread and the I/O side.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Preparation {
     cancelled: Arc<AtomicBool>,
-    /// Counts the steps of all preparations of the worker.
+    /// Counts the checkpoints of all preparations of the worker.
     progress: Arc<AtomicU64>,
 }
 
@@ -20,8 +20,8 @@ pub(super) struct Preparation {
 pub(super) struct Cancelled;
 
 impl Preparation {
-    /// One that counts its steps together with all others of `progress`.
-    pub(super) fn counted_in(progress: &Arc<AtomicU64>) -> Self {
+    /// A new preparation that counts its checkpoints in `progress`.
+    pub(super) fn with_progress(progress: &Arc<AtomicU64>) -> Self {
         Self { cancelled: Arc::default(), progress: Arc::clone(progress) }
     }
 
@@ -29,17 +29,17 @@ impl Preparation {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that a bounded piece of work is done.
+    /// Counts a bounded piece of work as done.
     ///
     /// # Errors
-    /// If nobody waits for the rest.
-    pub(super) fn step(&self) -> Result<(), Cancelled> {
+    /// If the run was cancelled.
+    pub(super) fn checkpoint(&self) -> Result<(), Cancelled> {
         self.progress.fetch_add(1, Ordering::Relaxed);
         if self.cancelled.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
     }
 }
 
-/// Nobody reads it: the run was reported as cancelled before.
+/// No client reads this error: the run was reported as cancelled before.
 impl From<Cancelled> for ApiError {
     fn from(_: Cancelled) -> Self {
         ApiError::new(ErrorCode::ProviderError, "the request was cancelled while it was prepared")

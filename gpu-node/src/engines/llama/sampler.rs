@@ -1,7 +1,7 @@
-//! How a run chooses its next token.
+//! Samples the next token of an answer.
 //!
-//! In order: bias, penalties, the grammar's mask; then the likeliest tokens; then llama.cpp's own
-//! samplers cut those further and choose.
+//! In order: bias, penalties, the grammar's mask; then the `top_k` most probable tokens; then llama.cpp's own samplers
+//! reduce those further and choose one.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -16,56 +16,54 @@ use llama_cpp_2::{
 
 use super::{
     candidates::{self, Candidate},
-    grammar::{Constraint, Next},
+    grammar::{Constraint, MaskState},
     vocabulary::Vocabulary,
 };
 
-// llama.cpp's own defaults, which its users' models are tuned by; the domain has the two that are told.
-const TOP_K: u32 = 40;
-const MIN_P: f32 = 0.05;
-/// How many of the last tokens the penalties look at.
-const PENALTY_WINDOW: usize = 64;
+// llama.cpp's own defaults. The documented ones, for temperature and top_p, are in the domain crate.
+const DEFAULT_TOP_K: u32 = 40;
+const DEFAULT_MIN_P: f32 = 0.05;
+/// Number of last tokens that the penalties consider.
+const PENALTY_WINDOW_TOKENS: usize = 64;
 
-/// One sequence's sampler.
+/// Sampler of one answer.
 pub(super) struct Sampler {
     bias: Vec<(usize, f32)>,
     penalties: Option<Penalties>,
     grammar: Option<Constraint>,
-    /// Logits to choose from once the grammar's mask is there.
-    held: Option<Vec<f32>>,
-    /// How many of the likeliest tokens are looked at.
-    keep: usize,
-    /// Cuts them further and chooses one; without it the likeliest is taken.
-    choice: Option<LlamaSampler>,
-    /// Log-probabilities are wanted, with this many alternatives.
+    /// Logits to sample from once the grammar's mask is ready.
+    held_row: Option<Vec<f32>>,
+    top_k: usize,
+    /// Reduces the candidates further and chooses one; `None` for greedy sampling.
+    chain: Option<LlamaSampler>,
+    /// Number of alternatives of each log-probability, if those are wanted.
     top_logprobs: Option<usize>,
-    // Kept between tokens, so that none is allocated for each.
+    // Buffers, reused for each token.
     row: Vec<f32>,
-    found: Vec<Candidate>,
+    candidates: Vec<Candidate>,
 }
 
-/// A chosen token.
+/// A sampled token.
 pub(super) struct Sampled {
     pub(super) token: LlamaToken,
-    /// How likely it was, if that was asked for.
+    /// Its log-probability, if that was requested.
     pub(super) logprob: Option<TokenLogprob>,
 }
 
-/// What became of a row of logits.
-pub(super) enum Choice {
-    /// A token.
+/// The result of sampling from a row of logits.
+pub(super) enum SampleOutcome {
     Token(Sampled),
-    /// Nothing may come: the answer is complete.
+    /// The grammar allows no further token: the answer is complete.
     Complete,
-    /// The mask isn't there yet. The row is held until it is.
-    Held,
+    /// The grammar's mask isn't ready. The row is held until it is.
+    MaskPending,
 }
 
 impl Sampler {
-    /// A sampler for `sampling`. With a seed, each `variant`, which is another answer or attempt, gets one of its own.
+    /// Creates the sampler of one answer. `seed_offset` makes the seeds of a run's answers and attempts different.
     pub(super) fn new(
         sampling: &Sampling,
-        variant: u32,
+        seed_offset: u32,
         top_logprobs: Option<u32>,
         grammar: Option<Constraint>,
         vocabulary: &Vocabulary,
@@ -77,16 +75,16 @@ impl Sampler {
         }
         let temperature = sampling.temperature.unwrap_or(DEFAULT_TEMPERATURE);
         let greedy = temperature <= 0.0;
-        let keep = match sampling.top_k.unwrap_or(TOP_K) {
+        let top_k = match sampling.top_k.unwrap_or(DEFAULT_TOP_K) {
             _ if greedy => 1,
             0 => vocabulary.len(),
             top_k => top_k as usize,
         };
-        let seed = sampling.seed.map_or_else(rand::random, |seed| seed.wrapping_add(variant));
-        let choose = || {
+        let seed = sampling.seed.map_or_else(rand::random, |seed| seed.wrapping_add(seed_offset));
+        let chain = || {
             let parts = [
                 LlamaSampler::top_p(sampling.top_p.unwrap_or(DEFAULT_TOP_P), 1),
-                LlamaSampler::min_p(sampling.min_p.unwrap_or(MIN_P), 1),
+                LlamaSampler::min_p(sampling.min_p.unwrap_or(DEFAULT_MIN_P), 1),
                 LlamaSampler::temp(temperature),
                 LlamaSampler::dist(seed),
             ];
@@ -96,77 +94,81 @@ impl Sampler {
             bias,
             penalties: Penalties::new(sampling),
             grammar,
-            held: None,
-            keep,
-            choice: (!greedy).then(choose),
+            held_row: None,
+            top_k,
+            chain: (!greedy).then(chain),
             top_logprobs: top_logprobs.map(|n| n as usize),
             row: Vec::new(),
-            found: Vec::new(),
+            candidates: Vec::new(),
         }
     }
 
-    /// Chooses the next token from its logits.
+    /// Samples the next token from its logits.
     ///
     /// # Errors
-    /// If the grammar gives up, such as at a limit of its size.
-    pub(super) fn sample(&mut self, logits: &[f32], vocabulary: &Vocabulary) -> Result<Choice, String> {
+    /// If the grammar fails, for example at a limit of its size.
+    pub(super) fn sample(
+        &mut self,
+        logits: &[f32],
+        vocabulary: &Vocabulary,
+    ) -> Result<SampleOutcome, String> {
         match self.grammar.as_mut().map(Constraint::poll) {
-            Some(Next::Pending) => {
-                self.held = Some(logits.to_vec());
-                return Ok(Choice::Held);
+            Some(MaskState::Pending) => {
+                self.held_row = Some(logits.to_vec());
+                return Ok(SampleOutcome::MaskPending);
             }
-            Some(Next::Complete) => return Ok(Choice::Complete),
-            Some(Next::Failed(why)) => return Err(why.clone()),
-            Some(Next::Mask(_)) | None => {}
+            Some(MaskState::Complete) => return Ok(SampleOutcome::Complete),
+            Some(MaskState::Failed(reason)) => return Err(reason.clone()),
+            Some(MaskState::Mask(_)) | None => {}
         }
-        let changed = !self.bias.is_empty() || self.penalties.is_some() || self.grammar.is_some();
-        if changed {
-            self.change(logits);
+        let adjusted = !self.bias.is_empty() || self.penalties.is_some() || self.grammar.is_some();
+        if adjusted {
+            self.adjust(logits);
         }
-        let row = if changed { &self.row } else { logits };
-        candidates::likeliest(row, self.keep, &mut self.found);
-        let Some(token) = self.choose() else { return Ok(Choice::Complete) };
+        let row = if adjusted { &self.row } else { logits };
+        candidates::top_k(row, self.top_k, &mut self.candidates);
+        let Some(token) = self.choose() else { return Ok(SampleOutcome::Complete) };
         if let Some(grammar) = &mut self.grammar {
-            grammar.take(token.0.cast_unsigned());
+            grammar.accept(token.0.cast_unsigned());
         }
         if let Some(penalties) = &mut self.penalties {
-            penalties.saw(token);
+            penalties.add(token);
         }
         let logprob = self.top_logprobs.map(|top| logprob(logits, token, top, vocabulary));
-        Ok(Choice::Token(Sampled { token, logprob }))
+        Ok(SampleOutcome::Token(Sampled { token, logprob }))
     }
 
-    /// Chooses from the row that is held, once the mask for it is there.
+    /// Samples from the held row, if its mask is ready.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
-    pub(super) fn resume(&mut self, vocabulary: &Vocabulary) -> Result<Choice, String> {
-        if matches!(self.next(), Some(Next::Pending)) {
-            return Ok(Choice::Held);
+    pub(super) fn resume(&mut self, vocabulary: &Vocabulary) -> Result<SampleOutcome, String> {
+        if matches!(self.poll_grammar(), Some(MaskState::Pending)) {
+            return Ok(SampleOutcome::MaskPending);
         }
-        match self.held.take() {
+        match self.held_row.take() {
             Some(logits) => self.sample(&logits, vocabulary),
-            None => Ok(Choice::Held),
+            None => Ok(SampleOutcome::MaskPending),
         }
     }
 
-    /// Whether a row is held.
+    /// Returns whether a row waits for its mask.
     pub(super) fn holds_row(&self) -> bool {
-        self.held.is_some()
+        self.held_row.is_some()
     }
 
-    /// Whether a grammar has the word on what comes next.
+    /// Returns whether the answer has a grammar.
     pub(super) fn is_constrained(&self) -> bool {
         self.grammar.is_some()
     }
 
-    /// What the grammar says of the next token, as far as it is known.
-    pub(super) fn next(&mut self) -> Option<&Next> {
+    /// The state of the grammar's mask for the next token.
+    pub(super) fn poll_grammar(&mut self) -> Option<&MaskState> {
         self.grammar.as_mut().map(Constraint::poll)
     }
 
-    /// Puts bias, penalties and mask to the row.
-    fn change(&mut self, logits: &[f32]) {
+    /// Applies bias, penalties and mask to a copy of the row.
+    fn adjust(&mut self, logits: &[f32]) {
         self.row.clear();
         self.row.extend_from_slice(logits);
         for (token, bias) in &self.bias {
@@ -177,7 +179,7 @@ impl Sampler {
         if let Some(penalties) = &self.penalties {
             penalties.apply(&mut self.row);
         }
-        if let Some(Next::Mask(mask)) = self.grammar.as_mut().map(Constraint::poll) {
+        if let Some(MaskState::Mask(mask)) = self.grammar.as_mut().map(Constraint::poll) {
             for (logits, allowed) in self.row.chunks_mut(32).zip(mask.as_slice()) {
                 forbid(logits, *allowed);
             }
@@ -186,18 +188,18 @@ impl Sampler {
 
     fn choose(&mut self) -> Option<LlamaToken> {
         let token = |index: u32| LlamaToken(index.cast_signed());
-        let Some(choice) = &mut self.choice else { return self.found.first().map(|(t, _)| token(*t)) };
-        if self.found.is_empty() {
+        let Some(chain) = &mut self.chain else { return self.candidates.first().map(|(t, _)| token(*t)) };
+        if self.candidates.is_empty() {
             return None;
         }
-        let data = self.found.iter().map(|(t, logit)| LlamaTokenData::new(token(*t), *logit, 0.0));
+        let data = self.candidates.iter().map(|(t, logit)| LlamaTokenData::new(token(*t), *logit, 0.0));
         let mut array = LlamaTokenDataArray::new(data.collect(), true);
-        choice.apply(&mut array);
+        chain.apply(&mut array);
         array.selected_token()
     }
 }
 
-/// Makes tokens impossible whose bit isn't set.
+/// Sets the logits of tokens whose bit isn't set to minus infinity.
 fn forbid(logits: &mut [f32], allowed: u32) {
     match allowed {
         u32::MAX => {}
@@ -212,23 +214,23 @@ fn forbid(logits: &mut [f32], allowed: u32) {
     }
 }
 
-/// Log-probabilities are the model's: before bias, penalties and mask.
+/// A token's log-probability by the model: before bias, penalties and mask.
 fn logprob(logits: &[f32], token: LlamaToken, top: usize, vocabulary: &Vocabulary) -> TokenLogprob {
     let sum = candidates::log_sum_exp(logits);
     let entry = |token: LlamaToken| {
         let logit = usize::try_from(token.0).ok().and_then(|index| logits.get(index));
-        // JSON has no infinity: what can't come is as unlikely as a number can say.
+        // JSON has no infinity.
         let logprob = logit.map_or(f32::MIN, |logit| (logit - sum).clamp(f32::MIN, 0.0));
         Logprob { bytes: vocabulary.name(token).to_vec(), logprob }
     };
-    let mut likeliest = Vec::new();
-    candidates::likeliest(logits, top, &mut likeliest);
-    let top = likeliest.into_iter().map(|(token, _)| entry(LlamaToken(token.cast_signed())));
+    let mut alternatives = Vec::new();
+    candidates::top_k(logits, top, &mut alternatives);
+    let top = alternatives.into_iter().map(|(token, _)| entry(LlamaToken(token.cast_signed())));
     TokenLogprob { token: entry(token), top: top.collect() }
 }
 
-/// Makes tokens less likely that came lately. The three are llama.cpp's: `repeat` divides a positive
-/// logit and multiplies a negative one, `frequency` is subtracted for each time, `presence` once.
+/// Penalties on recently generated tokens, as llama.cpp applies them: `repeat` divides a positive logit and
+/// multiplies a negative one, `frequency` is subtracted for each occurrence, `presence` once.
 struct Penalties {
     repeat: f32,
     frequency: f32,
@@ -242,14 +244,14 @@ impl Penalties {
         let repeat = sampling.repeat_penalty.unwrap_or(1.0);
         let frequency = sampling.frequency_penalty.unwrap_or(0.0);
         let presence = sampling.presence_penalty.unwrap_or(0.0);
-        let any = (repeat, frequency, presence) != (1.0, 0.0, 0.0);
-        any.then(|| Self { repeat, frequency, presence, last: VecDeque::new(), counts: HashMap::new() })
+        let has_any = (repeat, frequency, presence) != (1.0, 0.0, 0.0);
+        has_any.then(|| Self { repeat, frequency, presence, last: VecDeque::new(), counts: HashMap::new() })
     }
 
-    fn saw(&mut self, token: LlamaToken) {
+    fn add(&mut self, token: LlamaToken) {
         self.last.push_back(token);
         *self.counts.entry(token).or_default() += 1;
-        if self.last.len() > PENALTY_WINDOW
+        if self.last.len() > PENALTY_WINDOW_TOKENS
             && let Some(oldest) = self.last.pop_front()
             && let Some(count) = self.counts.get_mut(&oldest)
         {
@@ -273,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_leaves_only_what_it_allows() {
+    fn mask_forbids_all_other_tokens() {
         let mut logits = [1.0; 5];
         forbid(&mut logits, 0b01010);
         assert_eq!(logits.map(f32::is_finite), [false, true, false, true, false]);
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn penalties_grow_with_each_time_and_fade() {
+    fn penalties_grow_with_each_occurrence_and_end_with_the_window() {
         let sampling = Sampling {
             repeat_penalty: Some(2.0),
             frequency_penalty: Some(0.5),
@@ -292,14 +294,14 @@ mod tests {
             ..Sampling::default()
         };
         let mut penalties = Penalties::new(&sampling).unwrap();
-        penalties.saw(LlamaToken(0));
-        penalties.saw(LlamaToken(1));
-        penalties.saw(LlamaToken(1));
+        penalties.add(LlamaToken(0));
+        penalties.add(LlamaToken(1));
+        penalties.add(LlamaToken(1));
         let mut logits = [4.0, -4.0, 4.0];
         penalties.apply(&mut logits);
         assert_eq!(logits, [4.0 / 2.0 - 1.5, -4.0 * 2.0 - 2.0, 4.0]);
-        for _ in 0..PENALTY_WINDOW {
-            penalties.saw(LlamaToken(2));
+        for _ in 0..PENALTY_WINDOW_TOKENS {
+            penalties.add(LlamaToken(2));
         }
         let mut logits = [4.0, -4.0, 4.0];
         penalties.apply(&mut logits);

@@ -1,63 +1,63 @@
-//! A slot: one answer that is being computed, in its sequence of the context.
+//! A slot: one answer that is being generated, with its sequence of the context.
 
 use std::{
-    collections::HashSet,
     sync::{Arc, mpsc},
     time::Instant,
 };
 
 use hearth_domain::{FinishReason, RunId};
 use hearth_wire::RunEventBody;
-use llama_cpp_2::token::LlamaToken;
 
 use super::{
-    answer::{Answer, ToolReader},
-    attempt::{Attempt, Finished},
-    cache::Leased,
-    grammar::{Constraint, Next},
-    prefixes::{Token, WORTH_KEEPING, common_prefix},
-    sampler::{Choice, Sampled, Sampler},
-    thread::Work,
+    answer_decoder::{AnswerDecoder, ToolReader},
+    attempt::{Attempt, FinishedAnswer},
+    grammar::{Constraint, MaskState},
+    kv_cache::LeasedSequence,
+    prefix_index::KEEP_MIN_TOKENS,
+    sampler::{SampleOutcome, Sampled, Sampler},
+    step_planner::{SlotDemand, SlotWork},
     tools::ToolCallParser,
-    turns::{Want, What},
-    vocabulary::Vocabulary,
+    vocabulary::{Token, Vocabulary, common_prefix},
+    work::Work,
 };
 
-/// An answer with a sequence. It prefills until its whole prompt is fed, and decodes from then on.
+/// The end of an answer: its finish reason, or why its grammar failed.
+pub(super) type AnswerEnd = Result<FinishReason, String>;
+
+/// An answer with a sequence. It prefills until its whole prompt is computed, and decodes from then on.
 pub(super) struct Slot {
     pub(super) run: RunId,
     pub(super) choice: u32,
     pub(super) sequence: usize,
     pub(super) sampler: Sampler,
     pub(super) prompt: Arc<[Token]>,
-    /// Tokens of the sequence that are in the context.
-    fed: usize,
-    /// Tokens of the prompt that were there before.
-    pub(super) reused: usize,
-    /// An older slot that computes the same beginning: this one waits for it.
-    pub(super) leader: Option<Leader>,
-    /// The token to feed next, once the prompt is fed.
-    next: Option<Token>,
-    pub(super) generated: u32,
+    /// Tokens of the sequence that are in the context: of the prompt, then of the answer.
+    computed_tokens: usize,
+    /// Tokens of the prompt that came from the prefix cache.
+    pub(super) cached_tokens: usize,
+    /// An older slot that computes the same beginning; this slot waits for it and copies it.
+    pub(super) shared_prefix: Option<SharedPrefix>,
+    /// The token to compute next, once the prompt is computed.
+    next_token: Option<Token>,
+    pub(super) generated_tokens: u32,
     max_tokens: u32,
-    /// It has as many tokens as it may, and its grammar is to say whether it is complete.
-    full: bool,
+    /// The answer has all the tokens that it may have, and its grammar has yet to say whether it is complete.
+    at_token_limit: bool,
     ignore_eos: bool,
-    answer: Answer,
+    decoder: AnswerDecoder,
     attempt: Attempt,
-    /// Its text, if that is to be checked.
+    /// The answer's text, if a JSON Schema will be checked.
     text: String,
-    /// Events that wait for the check.
-    held: Vec<RunEventBody>,
-    /// When it got its sequence, and when its prompt was fed.
-    pub(super) began: Instant,
-    pub(super) prefilled: Option<Instant>,
+    /// Events that are held back until the check.
+    buffered_events: Vec<RunEventBody>,
+    pub(super) started_at: Instant,
+    pub(super) prefilled_at: Option<Instant>,
 }
 
 impl Slot {
     pub(super) fn new(
         attempt: Attempt,
-        leased: &Leased,
+        leased: &LeasedSequence,
         vocabulary: &Vocabulary,
         context_length: u32,
         inbox: &mpsc::Sender<Work>,
@@ -68,128 +68,129 @@ impl Slot {
             let inbox = inbox.clone();
             Constraint::start(grammar, move || drop(inbox.send(Work::Wake)))
         });
-        let (variant, top_logprobs) = (attempt.variant(), admission.top_logprobs);
-        let sampler = Sampler::new(sampling, variant, top_logprobs, grammar, vocabulary);
+        let (seed_offset, top_logprobs) = (attempt.seed_offset(), admission.top_logprobs);
+        let sampler = Sampler::new(sampling, seed_offset, top_logprobs, grammar, vocabulary);
         let tools = admission.tools.as_ref().map(|tools| ToolReader {
             parser: ToolCallParser::new(tools.format, &tools.offered),
             markers: tools.markers.clone(),
-            called: false,
+            has_called: false,
             only_one: tools.only_one,
         });
+        let decoder = AnswerDecoder::new(choice, sampling.stop.clone(), tools, admission.reasoning_parser());
         Self {
             run: admission.run,
             choice,
             sequence: leased.sequence,
             sampler,
             prompt: Arc::clone(&admission.prompt),
-            fed: leased.reused,
-            reused: leased.reused,
-            leader: None,
-            next: None,
-            generated: 0,
+            computed_tokens: leased.cached_tokens,
+            cached_tokens: leased.cached_tokens,
+            shared_prefix: None,
+            next_token: None,
+            generated_tokens: 0,
             max_tokens: attempt.max_tokens(context_length),
-            full: false,
+            at_token_limit: false,
             ignore_eos: sampling.ignore_eos,
-            answer: Answer::new(choice, sampling.stop.clone(), tools, admission.thoughts()),
+            decoder,
             text: String::new(),
-            held: Vec::new(),
-            began: Instant::now(),
-            prefilled: None,
+            buffered_events: Vec::new(),
+            started_at: Instant::now(),
+            prefilled_at: None,
             attempt,
         }
     }
 
-    /// Whether its prompt isn't whole in the context yet.
-    pub(super) fn prefills(&self) -> bool {
-        self.fed < self.prompt.len()
+    /// Returns whether a part of the prompt is not in the context yet.
+    pub(super) fn is_prefilling(&self) -> bool {
+        self.computed_tokens < self.prompt.len()
     }
 
-    /// Whether its prompt is whole in the context once `tokens` more of it are fed.
-    pub(super) fn is_whole_after(&self, tokens: usize) -> bool {
-        self.fed + tokens >= self.prompt.len()
+    /// Returns whether the whole prompt is in the context after `tokens` more tokens.
+    pub(super) fn completes_prompt_with(&self, tokens: usize) -> bool {
+        self.computed_tokens + tokens >= self.prompt.len()
     }
 
-    /// What it could use of the next step.
-    pub(super) fn wants(&self) -> Want {
-        let what = match self.prompt.len().saturating_sub(self.fed) {
-            // The row before has yet to be chosen from.
-            0 if self.full || self.sampler.holds_row() => What::Nothing,
-            0 => What::Token,
-            _ if self.leader.is_some() => What::Nothing,
-            left => What::Prompt(left),
+    /// The slot's work for the next step.
+    pub(super) fn demand(&self) -> SlotDemand {
+        let work = match self.prompt.len().saturating_sub(self.computed_tokens) {
+            // No token has been chosen from the last row yet.
+            0 if self.at_token_limit || self.sampler.holds_row() => SlotWork::Idle,
+            0 => SlotWork::Decode,
+            _ if self.shared_prefix.is_some() => SlotWork::Idle,
+            left => SlotWork::Prefill(left),
         };
-        Want { sequence: self.sequence, what }
+        SlotDemand { sequence: self.sequence, work }
     }
 
-    /// The tokens to feed next, at most `most` of a prompt, with the first one's position.
-    pub(super) fn feed(&self, most: usize) -> (&[Token], i32) {
+    /// The tokens to compute next, at most `max` of a prompt, and the position of the first one.
+    pub(super) fn next_tokens(&self, max: usize) -> (&[Token], i32) {
         // A context is far below 2^31 tokens.
-        let position = i32::try_from(self.fed).unwrap_or(i32::MAX);
-        if self.prefills() {
-            let rest = &self.prompt[self.fed..];
-            (&rest[..rest.len().min(most)], position)
+        let position = i32::try_from(self.computed_tokens).unwrap_or(i32::MAX);
+        if self.is_prefilling() {
+            let rest = &self.prompt[self.computed_tokens..];
+            (&rest[..rest.len().min(max)], position)
         } else {
-            (self.next.as_slice(), position)
+            (self.next_token.as_slice(), position)
         }
     }
 
-    /// Notes that `count` more tokens are in the context.
-    pub(super) fn fed(&mut self, count: usize) {
-        self.fed += count;
-        if !self.prefills() && self.prefilled.is_none() {
-            self.prefilled = Some(Instant::now());
+    /// Records that `count` more tokens are in the context.
+    pub(super) fn add_computed(&mut self, count: usize) {
+        self.computed_tokens += count;
+        if !self.is_prefilling() && self.prefilled_at.is_none() {
+            self.prefilled_at = Some(Instant::now());
         }
     }
 
-    /// Notes that the context has this much of the prompt, taken from another sequence.
-    pub(super) fn caught_up(&mut self, fed: usize) {
-        self.reused = fed;
-        self.fed = fed;
+    /// Records that the first `tokens` of the prompt were copied from another sequence.
+    pub(super) fn set_copied(&mut self, tokens: usize) {
+        self.cached_tokens = tokens;
+        self.computed_tokens = tokens;
     }
 
-    /// How many of the tokens generated were thoughts.
-    pub(super) fn thought(&self) -> u32 {
-        self.answer.thought
+    /// Number of generated tokens that were reasoning.
+    pub(super) fn reasoning_tokens(&self) -> u32 {
+        self.decoder.reasoning_tokens
     }
 
-    /// Takes what became of its last row of logits; why the answer ends here, if it does.
-    pub(super) fn take(
+    /// Accepts what was sampled from the last row of logits. Returns the answer's end, if it ends here.
+    pub(super) fn accept_sample(
         &mut self,
-        choice: Result<Choice, String>,
+        outcome: Result<SampleOutcome, String>,
         vocabulary: &Vocabulary,
         events: &mut Vec<RunEventBody>,
-    ) -> Option<Result<FinishReason, String>> {
-        match choice {
-            Ok(Choice::Token(sampled)) => self.take_token(sampled, vocabulary, events).map(Ok),
-            Ok(Choice::Complete) => Some(Ok(self.finish(FinishReason::Stop, events))),
-            Ok(Choice::Held) => None,
-            Err(why) => {
+    ) -> Option<AnswerEnd> {
+        match outcome {
+            Ok(SampleOutcome::Token(sampled)) => self.accept_token(sampled, vocabulary, events).map(Ok),
+            Ok(SampleOutcome::Complete) => Some(Ok(self.finish(FinishReason::Stop, events))),
+            Ok(SampleOutcome::MaskPending) => None,
+            Err(reason) => {
                 self.finish(FinishReason::Stop, events);
-                Some(Err(why))
+                Some(Err(reason))
             }
         }
     }
 
-    /// Goes on with what its grammar has said since; why the answer ends here, if it does.
-    pub(super) fn settle(
+    /// Continues with a mask that the grammar has computed meanwhile. Returns the answer's end, if it ends here.
+    pub(super) fn poll_grammar(
         &mut self,
         vocabulary: &Vocabulary,
         events: &mut Vec<RunEventBody>,
-    ) -> Option<Result<FinishReason, String>> {
+    ) -> Option<AnswerEnd> {
         if self.sampler.holds_row() {
-            let choice = self.sampler.resume(vocabulary);
-            return self.take(choice, vocabulary, events);
+            let outcome = self.sampler.resume(vocabulary);
+            return self.accept_sample(outcome, vocabulary, events);
         }
-        match self.sampler.next()? {
-            Next::Complete => Some(Ok(self.finish(FinishReason::Stop, events))),
-            Next::Mask(_) | Next::Failed(_) if self.full => {
+        match self.sampler.poll_grammar()? {
+            MaskState::Complete => Some(Ok(self.finish(FinishReason::Stop, events))),
+            MaskState::Mask(_) | MaskState::Failed(_) if self.at_token_limit => {
                 Some(Ok(self.finish(FinishReason::Length, events)))
             }
-            Next::Mask(_) | Next::Failed(_) | Next::Pending => None,
+            MaskState::Mask(_) | MaskState::Failed(_) | MaskState::Pending => None,
         }
     }
 
-    fn take_token(
+    fn accept_token(
         &mut self,
         sampled: Sampled,
         vocabulary: &Vocabulary,
@@ -199,92 +200,97 @@ impl Slot {
         if vocabulary.ends_turn(token) && !self.ignore_eos {
             return Some(self.finish(FinishReason::Stop, events));
         }
-        self.generated += 1;
-        self.next = Some(token.0);
-        if self.answer.push(sampled, vocabulary, events) {
-            return Some(self.reason(FinishReason::Stop));
+        self.generated_tokens += 1;
+        self.next_token = Some(token.0);
+        if self.decoder.push(sampled, vocabulary, events) {
+            return Some(self.finish_reason(FinishReason::Stop));
         }
-        if self.generated < self.max_tokens {
+        if self.generated_tokens < self.max_tokens {
             return None;
         }
-        // The last token that it may have can be the one that completes it.
-        self.full = self.sampler.is_constrained();
-        (!self.full).then(|| self.finish(FinishReason::Length, events))
+        // The last token may be the one that completes the grammar's language: ask it before the answer ends.
+        self.at_token_limit = self.sampler.is_constrained();
+        (!self.at_token_limit).then(|| self.finish(FinishReason::Length, events))
     }
 
-    /// Collects its text, if that is to be checked; gives the events that go out now.
-    pub(super) fn gather(&mut self, events: Vec<RunEventBody>) -> Vec<RunEventBody> {
-        if self.attempt.admission.structure.is_some() {
+    /// Collects the text, if it will be checked. Returns the events to send now; the others are buffered.
+    pub(super) fn collect(&mut self, events: Vec<RunEventBody>) -> Vec<RunEventBody> {
+        if self.attempt.admission.schema_check.is_some() {
             for event in &events {
                 if let RunEventBody::Delta { text, .. } = event {
                     self.text.push_str(text);
                 }
             }
         }
-        if self.attempt.holds_events() {
-            self.held.extend(events);
+        if self.attempt.buffers_events() {
+            self.buffered_events.extend(events);
             return Vec::new();
         }
         events
     }
 
-    /// The answer, without its place in the context.
-    pub(super) fn into_finished(self, reason: FinishReason) -> Finished {
-        let Self { attempt, generated, max_tokens, text, held, .. } = self;
-        Finished { attempt, reason, generated, max_tokens, text, held, structured: None }
+    /// The finished answer, without its sequence.
+    pub(super) fn into_finished(self, reason: FinishReason) -> FinishedAnswer {
+        let Self { attempt, generated_tokens, max_tokens, text, buffered_events, .. } = self;
+        FinishedAnswer {
+            attempt,
+            reason,
+            generated_tokens,
+            max_tokens,
+            text,
+            buffered_events,
+            structured: None,
+        }
     }
 
-    /// Whether the answer wasn't generated before.
     pub(super) fn is_first_attempt(&self) -> bool {
         self.attempt.number == 1
     }
 
-    /// The request's field that its grammar is of.
+    /// The field of the request that the grammar was compiled from.
     pub(super) fn grammar_param(&self) -> &'static str {
         self.attempt.admission.grammar_param
     }
 
-    /// Ends the answer: what was held back goes out.
+    /// Ends the answer: text that the decoder held back goes out.
     fn finish(&mut self, reason: FinishReason, events: &mut Vec<RunEventBody>) -> FinishReason {
-        self.answer.finish(events);
-        self.reason(reason)
+        self.decoder.finish(events);
+        self.finish_reason(reason)
     }
 
-    fn reason(&self, reason: FinishReason) -> FinishReason {
+    fn finish_reason(&self, reason: FinishReason) -> FinishReason {
         match reason {
-            FinishReason::Stop if self.answer.calls_tools() => FinishReason::ToolCalls,
+            FinishReason::Stop if self.decoder.has_tool_calls() => FinishReason::ToolCalls,
             other => other,
         }
     }
 }
 
-/// A slot that computes the beginning of another's prompt.
+/// The beginning that a slot's prompt shares with the prompt of a slot that computes it now.
 #[derive(Clone, Copy)]
-pub(super) struct Leader {
+pub(super) struct SharedPrefix {
+    /// The answer whose slot computes it.
     run: RunId,
     choice: u32,
-    /// How many tokens the prompts have in common.
+    /// Number of tokens that both prompts begin with.
     tokens: usize,
 }
 
-impl Leader {
-    /// Of the slots that still compute their prompt, the one that has most in common with this one's,
-    /// if that is more than it has itself.
-    pub(super) fn of(slot: &Slot, others: &[Slot]) -> Option<Self> {
-        let leaders = others.iter().filter(|other| other.prefills()).map(|other| Self {
+impl SharedPrefix {
+    /// Finds the prefilling slot whose prompt has the longest beginning in common with `slot`'s. `None` if it is hardly
+    /// longer than what `slot` has computed itself.
+    pub(super) fn find(slot: &Slot, others: &[Slot]) -> Option<Self> {
+        let candidates = others.iter().filter(|other| other.is_prefilling()).map(|other| Self {
             run: other.run,
             choice: other.choice,
             tokens: common_prefix(&other.prompt, &slot.prompt),
         });
-        let most = leaders.rev().max_by_key(|leader| leader.tokens)?;
-        (most.tokens >= slot.fed + WORTH_KEEPING).then_some(most)
+        let longest = candidates.rev().max_by_key(|candidate| candidate.tokens)?;
+        (longest.tokens >= slot.computed_tokens + KEEP_MIN_TOKENS).then_some(longest)
     }
 
-    /// Whether `slot` is the leader, and has yet to compute what they have in common.
-    pub(super) fn is_busy(&self, slot: &Slot) -> bool {
-        (slot.run, slot.choice) == (self.run, self.choice) && slot.fed < self.tokens
+    /// Returns whether `slot` is the one that computes the shared beginning, and hasn't finished it.
+    pub(super) fn is_pending_in(&self, slot: &Slot) -> bool {
+        (slot.run, slot.choice) == (self.run, self.choice) && slot.computed_tokens < self.tokens
     }
 }
-
-/// The special tokens that a model's tool calls are written with.
-pub(super) type Markers = HashSet<LlamaToken>;

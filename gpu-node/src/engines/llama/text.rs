@@ -1,9 +1,8 @@
-//! From tokens' bytes to whole characters. A character's bytes may come in several tokens; until
-//! they are all there, none go out.
+//! Decodes tokens' bytes to whole characters: the bytes of one character may come in several tokens.
 
 use encoding_rs::{Decoder, UTF_8};
 
-/// Decodes a stream of bytes.
+/// Decoder of a byte stream.
 pub(super) struct TextDecoder(Decoder);
 
 impl TextDecoder {
@@ -11,10 +10,10 @@ impl TextDecoder {
         Self(UTF_8.new_decoder_without_bom_handling())
     }
 
-    /// The characters that `bytes` completes. Bytes that can be no character become U+FFFD; bytes
-    /// that may still become one are kept, and dropped if the completion ends there.
+    /// Adds bytes and returns the characters that they complete. Invalid bytes become U+FFFD. An incomplete character
+    /// is held back, and dropped if the answer ends there.
     pub(super) fn push(&mut self, bytes: &[u8]) -> String {
-        // Never reallocates: this is the most that the decoder may write.
+        // The decoder writes no more than this, so the text is never reallocated.
         let room = self.0.max_utf8_buffer_length(bytes.len()).unwrap_or(bytes.len() * 3 + 16);
         let mut text = String::with_capacity(room);
         let _ = self.0.decode_to_string(bytes, &mut text, false);
@@ -22,12 +21,20 @@ impl TextDecoder {
     }
 }
 
+/// Length of the longest part of `marker`, less than all of it, that begins `marker` and ends `text`: that much of
+/// `text` may become a marker with the text that follows.
+pub(super) fn partial_match_len(text: &str, marker: &str) -> usize {
+    let longest = marker.len().saturating_sub(1).min(text.len());
+    let ends_text = |length: &usize| marker.is_char_boundary(*length) && text.ends_with(&marker[..*length]);
+    (1..=longest).rev().find(ends_text).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn characters_come_whole_however_their_bytes_are_cut() {
+    fn characters_are_whole_wherever_their_bytes_are_cut() {
         let whole = "héllo – こんにちは 🔥";
         for size in 1..6 {
             let mut decoder = TextDecoder::new();
@@ -38,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_character_is_dropped_at_the_end() {
+    fn incomplete_character_is_dropped_at_the_end() {
         let mut decoder = TextDecoder::new();
         assert_eq!(decoder.push(b"ab\xf0\x9f"), "ab");
     }

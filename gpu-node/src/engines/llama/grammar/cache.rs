@@ -1,4 +1,4 @@
-//! Compiled grammars, kept: a program asks for the same form again and again.
+//! A cache of compiled grammars: programs send the same schema again and again.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use hearth_domain::{ResponseFormat, TextTask, Tool, ToolChoice};
-use hearth_schema::{AnswerSchema, Level};
+use hearth_schema::{AnswerSchema, RelaxLevel};
 use hearth_wire::ApiError;
 use llama_cpp_2::{model::LlamaModel, sampling::LlamaSampler};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
@@ -14,151 +14,156 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    SharedMatcher, Structure, compact,
-    compile::{Compiler, Cost, Refusal, factory},
+    compile::{CompileCost, CompileError, Compiler, factory},
+    constraint::SharedMatcher,
+    schema_check::SchemaCheck,
 };
 use crate::engines::llama::{
+    grammar_schema::single_line_schema,
     tools::{ToolFormat, call_grammar},
     vocabulary::Vocabulary,
 };
 
-/// How many grammars are kept; the one that was compiled first goes first.
+/// Maximum number of cached grammars; the oldest is evicted first.
 const GRAMMARS_MAX_COUNT: usize = 64;
 
-/// How much of a reason is told, in characters.
+/// Maximum length of a reason in an error message, in characters.
 const REASON_MAX_CHARS: usize = 400;
 
-/// A model's grammars.
+/// The grammars of one model.
 #[derive(Default)]
 pub(in crate::engines::llama) struct Grammars {
-    /// Made with the first grammar: a large vocabulary takes a moment.
+    /// Created with the first grammar, since a large vocabulary takes time.
     factory: OnceLock<Result<Arc<ParserFactory>, String>>,
     compiler: Compiler,
-    kept: Mutex<Kept>,
+    cached: Mutex<CachedGrammars>,
 }
 
-/// What answers to a task are held to.
+/// A task's compiled grammar, and the check of its answers.
 #[derive(Clone)]
-pub(in crate::engines::llama) struct Compiled {
-    /// The grammar, before an answer's first token.
+pub(in crate::engines::llama) struct CompiledGrammar {
+    /// A matcher before an answer's first token.
     pub(in crate::engines::llama) matcher: SharedMatcher,
-    /// The check of an answer that has a JSON Schema.
-    pub(in crate::engines::llama) structure: Option<Arc<Structure>>,
+    /// The check of finished answers, if they have a JSON Schema.
+    pub(in crate::engines::llama) schema_check: Option<Arc<SchemaCheck>>,
 }
 
 #[derive(Default)]
-struct Kept {
-    compiled: HashMap<Key, Compiled>,
+struct CachedGrammars {
+    by_key: HashMap<Key, CompiledGrammar>,
+    /// Keys in the order of insertion.
     order: VecDeque<Key>,
 }
 
+/// SHA-256 of everything that a grammar is compiled from.
 type Key = [u8; 32];
 
 impl Grammars {
-    /// What a task's answer must be like; none if any text will do.
+    /// Compiles the grammar of a task's answers, or finds it in the cache; `None` if they may be any text.
     ///
     /// # Errors
     /// `invalid_request` for a schema that is refused.
-    pub(in crate::engines::llama) fn of(
+    pub(in crate::engines::llama) fn compile(
         &self,
         model: &LlamaModel,
         vocabulary: &Vocabulary,
         format: ToolFormat,
         task: &TextTask,
-    ) -> Result<Option<Compiled>, ApiError> {
+    ) -> Result<Option<CompiledGrammar>, ApiError> {
         let Some(key) = key(task) else { return Ok(None) };
-        if let Some(kept) = self.lock().compiled.get(&key) {
-            return Ok(Some(kept.clone()));
+        if let Some(cached) = self.lock().by_key.get(&key) {
+            return Ok(Some(cached.clone()));
         }
-        let made =
+        let factory =
             self.factory.get_or_init(|| factory(&LlamaSampler::llguidance_tok_env(model)).map(Arc::new));
-        let factory = made.as_ref().map_err(|reason| refused(task, reason))?;
+        let factory = factory.as_ref().map_err(|reason| refused(task, reason))?;
         let grammar_with = |answer: Option<&Value>| grammar(vocabulary, format, task, answer);
         let compile = |answer: Option<&Value>, cost| match grammar_with(answer) {
             Ok(Some(grammar)) => self.compiler.compile(factory, grammar, cost).map(Some),
             Ok(None) => Ok(None),
-            Err(reason) => Err(Refusal::Unsupported(reason)),
+            Err(reason) => Err(CompileError::Unsupported(reason)),
         };
         let compiled = match &task.response_format {
-            ResponseFormat::JsonSchema(schema) if !must_call(task) => with_schema(schema, compile),
+            ResponseFormat::JsonSchema(schema) if !must_call(task) => compile_schema(schema, compile),
             other => {
                 let any_object = *other == ResponseFormat::JsonObject && !must_call(task);
-                let answer = any_object.then(|| compact(json!({"type": "object"}), true));
-                compile(answer.as_ref(), Cost::Unknown)
+                let answer = any_object.then(|| single_line_schema(json!({"type": "object"}), true));
+                compile(answer.as_ref(), CompileCost::Unbounded)
                     .map(|matcher| matcher.map(|matcher| (matcher, None)))
-                    .map_err(|refusal| format!("the JSON Schema can't be held to: {refusal}"))
+                    .map_err(|error| format!("the JSON Schema can't be enforced: {error}"))
             }
         };
-        let Some((matcher, structure)) = compiled.map_err(|reason| refused(task, &reason))? else {
+        let Some((matcher, schema_check)) = compiled.map_err(|reason| refused(task, &reason))? else {
             return Ok(None);
         };
-        let compiled = Compiled { matcher: Arc::new(Mutex::new(matcher)), structure };
-        self.keep(key, &compiled);
+        let compiled = CompiledGrammar { matcher: Arc::new(Mutex::new(matcher)), schema_check };
+        self.insert(key, &compiled);
         Ok(Some(compiled))
     }
 
-    fn keep(&self, key: Key, compiled: &Compiled) {
-        let mut kept = self.lock();
-        if kept.order.len() >= GRAMMARS_MAX_COUNT
-            && let Some(oldest) = kept.order.pop_front()
+    fn insert(&self, key: Key, compiled: &CompiledGrammar) {
+        let mut cached = self.lock();
+        if cached.order.len() >= GRAMMARS_MAX_COUNT
+            && let Some(oldest) = cached.order.pop_front()
         {
-            kept.compiled.remove(&oldest);
+            cached.by_key.remove(&oldest);
         }
-        if kept.compiled.insert(key, compiled.clone()).is_none() {
-            kept.order.push_back(key);
+        if cached.by_key.insert(key, compiled.clone()).is_none() {
+            cached.order.push_back(key);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, CachedGrammars> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-pub(super) type WithStructure = Option<(Matcher, Option<Arc<Structure>>)>;
+/// A matcher, and the check of answers; `None` if answers may be any text.
+pub(super) type MatcherWithCheck = Option<(Matcher, Option<Arc<SchemaCheck>>)>;
 
-/// Compiles as much of a client's schema as a grammar can express.
-pub(super) fn with_schema(
+/// Compiles a client's schema, relaxed level by level until a grammar can express it in time.
+pub(super) fn compile_schema(
     schema: &Value,
-    compile: impl Fn(Option<&Value>, Cost) -> Result<Option<Matcher>, Refusal>,
-) -> Result<WithStructure, String> {
-    let in_our_words = |reason: String| format!("the schema {reason}");
-    let schema = AnswerSchema::read(schema).map_err(in_our_words)?;
-    let checker = schema.checker().map_err(in_our_words)?;
+    compile: impl Fn(Option<&Value>, CompileCost) -> Result<Option<Matcher>, CompileError>,
+) -> Result<MatcherWithCheck, String> {
+    let with_subject = |reason: String| format!("the schema {reason}");
+    let schema = AnswerSchema::parse(schema).map_err(with_subject)?;
+    let checker = schema.checker().map_err(with_subject)?;
     for level in schema.levels() {
         let relaxed = schema.relax(*level);
-        let cost = if *level == Level::Json { Cost::Little } else { Cost::Unknown };
-        match compile(Some(&compact(relaxed.schema, true)), cost) {
+        let cost = if *level == RelaxLevel::Json { CompileCost::Bounded } else { CompileCost::Unbounded };
+        match compile(Some(&single_line_schema(relaxed.schema, true)), cost) {
             Ok(Some(matcher)) => {
-                let structure = Structure { checker, relaxed: relaxed.keywords };
-                return Ok(Some((matcher, Some(Arc::new(structure)))));
+                let check = SchemaCheck { checker, relaxed: relaxed.keywords };
+                return Ok(Some((matcher, Some(Arc::new(check)))));
             }
             Ok(None) => return Ok(None),
-            // The grammar accepts more than the schema does, and yet nothing.
-            Err(Refusal::Empty) => return Err("the schema is fitted by no JSON value at all".to_owned()),
-            Err(refusal) => tracing::debug!(?level, %refusal, "a schema is relaxed further"),
+            // The grammar accepts more than the schema, and still nothing.
+            Err(CompileError::Empty) => return Err("the schema allows no JSON value at all".to_owned()),
+            Err(error) => tracing::debug!(?level, %error, "a schema is relaxed further"),
         }
     }
-    Err("the schema can't be made a grammar in time; make it simpler".to_owned())
+    Err("the schema can't be compiled to a grammar in time; make it simpler".to_owned())
 }
 
-/// Whether the answer must be a call of a tool.
+/// Returns whether the answer must be a tool call.
 fn must_call(task: &TextTask) -> bool {
     matches!(task.tool_choice, ToolChoice::Required | ToolChoice::Named(_))
 }
 
-/// Whether it may be one.
+/// Returns whether the answer may be a tool call.
 fn may_call(task: &TextTask) -> bool {
     task.tool_choice == ToolChoice::Auto && !task.tools.is_empty()
 }
 
-/// The grammar of a task, with the schema of its answer, as grammars take it.
+/// The uncompiled grammar of a task. `answer` is the relaxed schema of its answer.
 fn grammar(
     vocabulary: &Vocabulary,
     format: ToolFormat,
     task: &TextTask,
     answer: Option<&Value>,
 ) -> Result<Option<TopLevelGrammar>, String> {
-    // A call that must be made is the whole answer.
+    // A required call is the whole answer.
     let answer = answer.filter(|_| !must_call(task));
     let calls = if must_call(task) || may_call(task) {
         let special = |marker: &str| vocabulary.special_token(marker);
@@ -170,21 +175,22 @@ fn grammar(
     Ok(calls.or_else(|| answer.cloned().map(TopLevelGrammar::from_json_schema)))
 }
 
-/// What the grammar is made of, hashed; none if there is no grammar.
+/// The cache key of a task's grammar; `None` if it needs no grammar.
 fn key(task: &TextTask) -> Option<Key> {
-    let formed = !must_call(task) && task.response_format != ResponseFormat::Text;
-    let calls = must_call(task) || (may_call(task) && (formed || task.tools.iter().any(|tool| tool.strict)));
-    if !formed && !calls {
+    let has_format = !must_call(task) && task.response_format != ResponseFormat::Text;
+    let calls =
+        must_call(task) || (may_call(task) && (has_format || task.tools.iter().any(|tool| tool.strict)));
+    if !has_format && !calls {
         return None;
     }
-    let format = formed.then_some(&task.response_format);
+    let format = has_format.then_some(&task.response_format);
     let tools: &[Tool] = if calls { &task.tools } else { &[] };
     let parts = (format, tools, &task.tool_choice, task.parallel_tool_calls);
     // JSON of these types can't fail.
     Some(Sha256::digest(serde_json::to_vec(&parts).unwrap_or_default()).into())
 }
 
-/// The request's field that the grammar is of.
+/// The field of the request that the grammar is compiled from.
 pub(in crate::engines::llama) fn param(task: &TextTask) -> &'static str {
     match &task.response_format {
         _ if must_call(task) => "tools",
@@ -195,7 +201,7 @@ pub(in crate::engines::llama) fn param(task: &TextTask) -> &'static str {
 }
 
 fn refused(task: &TextTask, reason: &str) -> ApiError {
-    // A reason may show the client's whole schema again.
+    // A reason may contain the client's whole schema.
     let mut shown: String = reason.chars().take(REASON_MAX_CHARS).collect();
     if shown.len() < reason.len() {
         shown.push('…');

@@ -1,4 +1,4 @@
-//! Compiles grammars within bounds of time and number: a client's schema decides how long it takes.
+//! Compiles grammars with limits on time and on concurrent compilations: a client's schema decides how long one takes.
 
 use std::{
     fmt::Display,
@@ -9,44 +9,43 @@ use std::{
 
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar, toktrie::TokEnv};
 
-/// How many grammars are compiled at once. One that is late counts until it ends: it can't be stopped.
+/// Maximum number of concurrent compilations. A late one counts until it ends, since it can't be stopped.
 const COMPILES_MAX_COUNT: usize = 2;
-/// How long one compilation may take, its wait for the others included.
+/// Timeout of the wait for a permit, and of the compilation.
 pub(super) const COMPILE_TIMEOUT: Duration = Duration::from_secs(4);
-/// The stack for compiling, which llguidance does by recursion: ten times of what a schema within
-/// the bounds was seen to take.
-const STACK_BYTES: usize = 32 * 1024 * 1024;
-/// States of the automaton that reads a grammar's words; each takes 1 to 2 KB.
+/// Stack of a compilation, in which llguidance recurses: ten times of what a schema within the limits needed.
+const COMPILE_STACK_BYTES: usize = 32 * 1024 * 1024;
+/// Maximum number of states of a grammar's lexer; each takes 1 to 2 KB.
 const LEXER_STATES_MAX_COUNT: usize = 50_000;
 
-/// Why there is no grammar.
+/// Why a grammar can't be compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// No text fits it.
+pub(super) enum CompileError {
+    /// It accepts no text.
     Empty,
     /// It takes too long.
-    Late,
-    /// The library's reason.
+    Timeout,
+    /// llguidance refuses it, for this reason.
     Unsupported(String),
 }
 
-impl Display for Refusal {
+impl Display for CompileError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Empty => formatter.write_str("nothing fits it"),
-            Self::Late => formatter.write_str("it takes too long to compile; make it simpler"),
+            Self::Empty => formatter.write_str("it accepts no text"),
+            Self::Timeout => formatter.write_str("it takes too long to compile; make it simpler"),
             Self::Unsupported(reason) => formatter.write_str(reason),
         }
     }
 }
 
-/// What compiles grammars for a vocabulary: one for each model.
+/// Creates llguidance's parser factory for a model's vocabulary.
 ///
 /// # Errors
 /// If the vocabulary can't be used.
 pub(super) fn factory(vocabulary: &TokEnv) -> Result<ParserFactory, String> {
     let mut factory = ParserFactory::new_simple(vocabulary).map_err(|error| reason(&error))?;
-    // The engine's standard error is the node's log.
+    // Otherwise llguidance writes to standard error, which goes to the node's log.
     factory.quiet();
     let limits = factory.limits_mut();
     limits.verbose_errors = false;
@@ -54,107 +53,110 @@ pub(super) fn factory(vocabulary: &TokEnv) -> Result<ParserFactory, String> {
     Ok(factory)
 }
 
-/// What a compilation may cost.
+/// The cost of a compilation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cost {
-    /// A client's schema decides: it waits for a place.
-    Unknown,
-    /// Little, so it needs no place. Others may hold all of them until they end.
-    Little,
+pub(super) enum CompileCost {
+    /// Depends on a client's schema: the compilation waits for a permit.
+    Unbounded,
+    /// Small: the compilation needs no permit, as others may hold all of them until they end.
+    Bounded,
 }
 
-/// Compiles grammars, a few at a time.
+/// Compiles grammars, at most [`COMPILES_MAX_COUNT`] at once.
 #[derive(Default)]
 pub(super) struct Compiler {
-    places: Arc<Places>,
+    semaphore: Arc<CompileSemaphore>,
 }
 
 impl Compiler {
-    /// A matcher at the beginning of `grammar`'s language. This takes milliseconds, and more for large schemas.
+    /// Compiles `grammar` to a matcher before the first token. This takes milliseconds, and more for large schemas.
     ///
     /// # Errors
-    /// Why the grammar can't be followed.
+    /// If the grammar accepts nothing, takes too long, or isn't supported.
     pub(super) fn compile(
         &self,
         factory: &Arc<ParserFactory>,
         grammar: TopLevelGrammar,
-        cost: Cost,
-    ) -> Result<Matcher, Refusal> {
-        let place = match cost {
-            Cost::Unknown => Some(Places::take(&self.places, COMPILE_TIMEOUT).ok_or(Refusal::Late)?),
-            Cost::Little => None,
+        cost: CompileCost,
+    ) -> Result<Matcher, CompileError> {
+        let permit = match cost {
+            CompileCost::Unbounded => Some(
+                CompileSemaphore::acquire(&self.semaphore, COMPILE_TIMEOUT).ok_or(CompileError::Timeout)?,
+            ),
+            CompileCost::Bounded => None,
         };
         let (done, compiled) = mpsc::sync_channel(1);
         let factory = Arc::clone(factory);
         let work = move || {
             let _ = done.send(compile(&factory, grammar));
-            drop(place);
+            drop(permit);
         };
-        let thread = thread::Builder::new().name("compile".to_owned()).stack_size(STACK_BYTES).spawn(work);
-        thread.map_err(|error| Refusal::Unsupported(error.to_string()))?;
+        let thread =
+            thread::Builder::new().name("compile".to_owned()).stack_size(COMPILE_STACK_BYTES).spawn(work);
+        thread.map_err(|error| CompileError::Unsupported(error.to_string()))?;
         match compiled.recv_timeout(COMPILE_TIMEOUT) {
             Ok(compiled) => compiled,
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(Refusal::Late),
-            // It has panicked.
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(CompileError::Timeout),
+            // The thread has panicked.
             Err(mpsc::RecvTimeoutError::Disconnected) => {
-                Err(Refusal::Unsupported("it is too complicated".to_owned()))
+                Err(CompileError::Unsupported("it is too complex".to_owned()))
             }
         }
     }
 }
 
-fn compile(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<Matcher, Refusal> {
+fn compile(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<Matcher, CompileError> {
     let parser = factory.create_parser(grammar).map_err(|error| {
         let reason = reason(&error);
         if reason.to_lowercase().contains("unsatisfiable") {
-            return Refusal::Empty;
+            return CompileError::Empty;
         }
-        Refusal::Unsupported(reason)
+        CompileError::Unsupported(reason)
     })?;
     let mut matcher = Matcher::new(Ok(parser));
-    // A language without words shows only now.
-    matcher.compute_mask().map_err(|_| Refusal::Empty)?;
+    // Only this fails for a grammar that accepts nothing.
+    matcher.compute_mask().map_err(|_| CompileError::Empty)?;
     Ok(matcher)
 }
 
-/// What went wrong, without places in a grammar that the client hasn't seen.
+/// The reason of an error, without positions in a grammar that the client hasn't seen.
 fn reason(error: &impl Display) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     if line.contains("panic") {
-        return "it is too complicated".to_owned();
+        return "it is too complex".to_owned();
     }
     line.rsplit("failed to compile JSON schema: ").next().unwrap_or(line).to_owned()
 }
 
-/// The places of those who compile.
+/// A counting semaphore with a timeout.
 #[derive(Default)]
-struct Places {
-    taken: Mutex<usize>,
-    freed: Condvar,
+struct CompileSemaphore {
+    acquired: Mutex<usize>,
+    released: Condvar,
 }
 
-struct Place(Arc<Places>);
+struct CompilePermit(Arc<CompileSemaphore>);
 
-impl Places {
-    /// A place, if one is free in time.
-    fn take(places: &Arc<Self>, limit: Duration) -> Option<Place> {
-        let taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |taken: &mut usize| *taken >= COMPILES_MAX_COUNT;
-        let waited = places.freed.wait_timeout_while(taken, limit, full);
-        let (mut taken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+impl CompileSemaphore {
+    /// Acquires a permit; `None` if none is released in time.
+    fn acquire(semaphore: &Arc<Self>, timeout: Duration) -> Option<CompilePermit> {
+        let acquired = semaphore.acquired.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |acquired: &mut usize| *acquired >= COMPILES_MAX_COUNT;
+        let waited = semaphore.released.wait_timeout_while(acquired, timeout, is_full);
+        let (mut acquired, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             return None;
         }
-        *taken += 1;
-        Some(Place(Arc::clone(places)))
+        *acquired += 1;
+        Some(CompilePermit(Arc::clone(semaphore)))
     }
 }
 
-impl Drop for Place {
+impl Drop for CompilePermit {
     fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.freed.notify_one();
+        *self.0.acquired.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.released.notify_one();
     }
 }
 
@@ -163,12 +165,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_free_again_when_its_holder_ends() {
-        let places = Arc::new(Places::default());
-        let mut held: Vec<Place> =
-            (0..COMPILES_MAX_COUNT).map(|_| Places::take(&places, Duration::ZERO).unwrap()).collect();
-        assert!(Places::take(&places, Duration::from_millis(5)).is_none());
-        held.pop();
-        assert!(Places::take(&places, Duration::ZERO).is_some());
+    fn dropped_permit_can_be_acquired_again() {
+        let semaphore = Arc::new(CompileSemaphore::default());
+        let mut permits: Vec<CompilePermit> = (0..COMPILES_MAX_COUNT)
+            .map(|_| CompileSemaphore::acquire(&semaphore, Duration::ZERO).unwrap())
+            .collect();
+        assert!(CompileSemaphore::acquire(&semaphore, Duration::from_millis(5)).is_none());
+        permits.pop();
+        assert!(CompileSemaphore::acquire(&semaphore, Duration::ZERO).is_some());
     }
 }

@@ -1,8 +1,7 @@
-//! A grammar beside the engine's thread: one thread for each constrained answer computes which tokens may come next,
-//! while the engine's thread decodes.
+//! Computes the grammar masks of one constrained answer on a thread of its own, while the engine's thread decodes.
 //!
-//! A client's schema decides how long a mask takes. So nobody waits for one: an answer whose mask isn't ready skips
-//! the step, and its run fails if the mask takes too long.
+//! A client's schema decides how long a mask takes, so the engine's thread doesn't wait for one: an answer whose mask
+//! isn't ready skips the step, and its run fails if the mask takes too long.
 
 use std::{
     fmt::Display,
@@ -13,79 +12,86 @@ use std::{
 
 use llguidance::{CancellationHandle, Matcher, toktrie::SimpleVob};
 
-/// How long one mask may take.
+/// Timeout of one mask.
 const MASK_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long all masks of an answer may take.
-const MASKS_TIMEOUT: Duration = Duration::from_secs(20);
+/// Timeout of all masks of an answer together.
+const ANSWER_MASKS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A compiled grammar, to be followed by any number of answers.
+/// A compiled grammar, which each answer clones.
 pub(in crate::engines::llama) type SharedMatcher = Arc<Mutex<Matcher>>;
 
-/// The grammar of one answer, as far as the answer has come.
+/// The grammar of one answer, at the answer's last token.
 pub(in crate::engines::llama) struct Constraint {
-    taken: mpsc::Sender<u32>,
-    replies: mpsc::Receiver<Next>,
-    next: Next,
-    /// When the mask was asked for that is being computed.
-    asked: Instant,
-    /// How long masks have taken.
-    spent: Duration,
+    tokens: mpsc::Sender<u32>,
+    replies: mpsc::Receiver<MaskState>,
+    state: MaskState,
+    /// Time at which the last mask was requested.
+    requested_at: Instant,
+    /// Total time of the masks before.
+    masks_time: Duration,
     cancellation: Arc<OnceLock<CancellationHandle>>,
 }
 
-/// What may come next.
-pub(in crate::engines::llama) enum Next {
-    /// It is being computed.
+/// State of the mask for the next token.
+pub(in crate::engines::llama) enum MaskState {
+    /// The mask is being computed.
     Pending,
-    /// These tokens.
+    /// The tokens that are allowed next.
     Mask(SimpleVob),
-    /// Nothing: the answer is complete.
+    /// No token is allowed: the answer is complete.
     Complete,
-    /// The grammar gave up, such as at a limit of its size, or it took too long.
+    /// The grammar failed, for this reason: at a limit of its size, or by a timeout.
     Failed(String),
 }
 
 impl Constraint {
-    /// Follows `grammar` on a thread of its own, which calls `wake` when there is something to [`poll`](Self::poll).
+    /// Starts a thread for `grammar`, which calls `wake` whenever [`poll`](Self::poll) has a new state.
     pub(in crate::engines::llama) fn start(
         grammar: &SharedMatcher,
         wake: impl Fn() + Send + 'static,
     ) -> Self {
-        let (taken, tokens) = mpsc::channel();
+        let (token_sender, tokens) = mpsc::channel();
         let (reply, replies) = mpsc::channel();
         let cancellation = Arc::new(OnceLock::new());
         let (grammar, handle) = (Arc::clone(grammar), Arc::clone(&cancellation));
         let failed = reply.clone();
-        let work = move || follow(&grammar, &handle, &tokens, &reply, &wake);
+        let work = move || compute_masks(&grammar, &handle, &tokens, &reply, &wake);
         if let Err(error) = thread::Builder::new().name("grammar".to_owned()).spawn(work) {
-            let _ = failed.send(Next::Failed(format!("no thread can be started for it: {error}")));
+            let _ = failed.send(MaskState::Failed(format!("no thread can be started for it: {error}")));
         }
-        let (asked, spent) = (Instant::now(), Duration::ZERO);
-        Self { taken, replies, next: Next::Pending, asked, spent, cancellation }
+        Self {
+            tokens: token_sender,
+            replies,
+            state: MaskState::Pending,
+            requested_at: Instant::now(),
+            masks_time: Duration::ZERO,
+            cancellation,
+        }
     }
 
-    /// What may come next, as far as it is known now.
-    pub(in crate::engines::llama) fn poll(&mut self) -> &Next {
-        if matches!(self.next, Next::Pending) {
-            if let Ok(next) = self.replies.try_recv() {
-                self.spent += self.asked.elapsed();
-                self.next = next;
-            } else if self.asked.elapsed() > MASK_TIMEOUT || self.spent + self.asked.elapsed() > MASKS_TIMEOUT
-            {
+    /// The state of the mask for the next token.
+    pub(in crate::engines::llama) fn poll(&mut self) -> &MaskState {
+        if matches!(self.state, MaskState::Pending) {
+            let elapsed = self.requested_at.elapsed();
+            if let Ok(state) = self.replies.try_recv() {
+                self.masks_time += elapsed;
+                self.state = state;
+            } else if elapsed > MASK_TIMEOUT || self.masks_time + elapsed > ANSWER_MASKS_TIMEOUT {
                 self.cancel();
-                self.next = Next::Failed("it takes too long to say which tokens may come next".to_owned());
+                self.state =
+                    MaskState::Failed("it takes too long to compute which tokens may come next".to_owned());
             }
         }
-        &self.next
+        &self.state
     }
 
-    /// Goes on with the token that was chosen.
-    pub(in crate::engines::llama) fn take(&mut self, token: u32) {
-        self.asked = Instant::now();
-        // A thread that is gone has told why.
-        self.next = match self.taken.send(token) {
-            Ok(()) => Next::Pending,
-            Err(_) => Next::Failed("its thread ended".to_owned()),
+    /// Accepts the sampled token and requests the next mask.
+    pub(in crate::engines::llama) fn accept(&mut self, token: u32) {
+        self.requested_at = Instant::now();
+        // If the thread is gone, it has logged the reason.
+        self.state = match self.tokens.send(token) {
+            Ok(()) => MaskState::Pending,
+            Err(_) => MaskState::Failed("its thread ended".to_owned()),
         };
     }
 
@@ -97,17 +103,18 @@ impl Constraint {
 }
 
 impl Drop for Constraint {
-    /// Stops a mask that is being computed; the thread ends as it gets no more tokens.
+    /// Cancels a mask that is being computed. The thread ends as its token channel closes.
     fn drop(&mut self) {
         self.cancel();
     }
 }
 
-fn follow(
+/// Sends a mask for the beginning, and for each received token.
+fn compute_masks(
     grammar: &Mutex<Matcher>,
     handle: &OnceLock<CancellationHandle>,
     tokens: &mpsc::Receiver<u32>,
-    replies: &mpsc::Sender<Next>,
+    replies: &mpsc::Sender<MaskState>,
     wake: &impl Fn(),
 ) {
     let copy = grammar.lock().unwrap_or_else(PoisonError::into_inner).deep_clone();
@@ -116,28 +123,28 @@ fn follow(
         let _ = handle.set(cancellation);
     }
     loop {
-        let next = if matcher.is_stopped() {
-            Next::Complete
+        let state = if matcher.is_stopped() {
+            MaskState::Complete
         } else {
-            matcher.compute_mask_or_eos().map_or_else(|error| beyond_limits(&error), Next::Mask)
+            matcher.compute_mask_or_eos().map_or_else(|error| limit_exceeded(&error), MaskState::Mask)
         };
-        let ends = !matches!(next, Next::Mask(_));
-        if replies.send(next).is_err() {
+        let is_final = !matches!(state, MaskState::Mask(_));
+        if replies.send(state).is_err() {
             return;
         }
         wake();
-        let (false, Ok(token)) = (ends, tokens.recv()) else { return };
+        let (false, Ok(token)) = (is_final, tokens.recv()) else { return };
         if let Err(error) = matcher.consume_token(token) {
-            let _ = replies.send(beyond_limits(&error));
+            let _ = replies.send(limit_exceeded(&error));
             return wake();
         }
     }
 }
 
-/// The library's limits of a step were exceeded; its words are for the log.
-fn beyond_limits(error: &impl Display) -> Next {
-    tracing::warn!(%error, "a grammar gave up");
-    Next::Failed("it leaves more alternatives open than can be followed".to_owned())
+/// The state after llguidance exceeded a limit of one step. Its own message is only logged.
+fn limit_exceeded(error: &impl Display) -> MaskState {
+    tracing::warn!(%error, "a grammar failed");
+    MaskState::Failed("it has too many alternatives at once".to_owned())
 }
 
 #[cfg(test)]
@@ -145,34 +152,34 @@ mod tests {
     use super::{super::tests::matcher_of, *};
 
     fn wait(constraint: &mut Constraint, woken: &mpsc::Receiver<()>) {
-        while matches!(constraint.poll(), Next::Pending) {
+        while matches!(constraint.poll(), MaskState::Pending) {
             woken.recv_timeout(Duration::from_secs(10)).unwrap();
         }
     }
 
     #[test]
-    fn masks_follow_the_tokens_taken() {
+    fn masks_follow_the_accepted_tokens() {
         let grammar = Arc::new(Mutex::new(matcher_of(&serde_json::json!({"enum": ["a", "b"]}))));
         let (wake, woken) = mpsc::channel();
         let mut constraint = Constraint::start(&grammar, move || wake.send(()).unwrap_or_default());
         for byte in *b"\"a\"" {
             wait(&mut constraint, &woken);
-            let Next::Mask(mask) = constraint.poll() else { panic!("no mask before {byte}") };
+            let MaskState::Mask(mask) = constraint.poll() else { panic!("no mask before {byte}") };
             assert!(mask.is_allowed(u32::from(byte)) && !mask.is_allowed(u32::from(b'x')));
-            constraint.take(u32::from(byte));
+            constraint.accept(u32::from(byte));
         }
         wait(&mut constraint, &woken);
-        assert!(matches!(constraint.poll(), Next::Complete));
+        assert!(matches!(constraint.poll(), MaskState::Complete));
     }
 
     #[test]
-    fn a_late_mask_fails_its_answer() {
+    fn late_mask_fails_its_answer() {
         let grammar = Arc::new(Mutex::new(matcher_of(&serde_json::json!({"enum": ["a"]}))));
-        let held = grammar.lock().unwrap();
+        let guard = grammar.lock().unwrap();
         let mut constraint = Constraint::start(&grammar, || ());
-        assert!(matches!(constraint.poll(), Next::Pending));
-        constraint.asked = constraint.asked.checked_sub(MASK_TIMEOUT * 2).unwrap();
-        assert!(matches!(constraint.poll(), Next::Failed(why) if why.contains("too long")));
-        drop(held);
+        assert!(matches!(constraint.poll(), MaskState::Pending));
+        constraint.requested_at = constraint.requested_at.checked_sub(MASK_TIMEOUT * 2).unwrap();
+        assert!(matches!(constraint.poll(), MaskState::Failed(reason) if reason.contains("too long")));
+        drop(guard);
     }
 }

@@ -6,57 +6,61 @@ use llguidance::{
     api::TopLevelGrammar,
     toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    cache::with_schema,
-    compile::{Compiler, Cost},
+    cache::compile_schema,
+    compile::{CompileCost, Compiler},
     *,
 };
+use crate::engines::llama::grammar_schema::{
+    OBJECT_MAX_MEMBERS, SCHEMA_MAX_BYTES, SCHEMA_MAX_DEPTH, check_schema_size, single_line_schema,
+};
 
+/// A vocabulary of all bytes.
 fn bytes() -> TokEnv {
     let mut words: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     words.push(b"\xff<|end|>".to_vec());
     Arc::new(ApproximateTokEnv::new(TokTrie::from(&TokRxInfo::new(257, 256), &words)))
 }
 
-/// What compiles grammars for a vocabulary.
+/// A parser factory for a vocabulary.
 pub(in crate::engines::llama) fn factory(vocabulary: &TokEnv) -> Result<ParserFactory, String> {
     compile::factory(vocabulary)
 }
 
-/// The matcher of a grammar, or the reason that a client is told.
+/// The matcher of a grammar, or the reason in a client's error.
 pub(in crate::engines::llama) fn compile(
     factory: &Arc<ParserFactory>,
     grammar: TopLevelGrammar,
 ) -> Result<Matcher, String> {
-    let compiled = Compiler::default().compile(factory, grammar, Cost::Unknown);
-    compiled.map_err(|refusal| format!("the JSON Schema can't be held to: {refusal}"))
+    let compiled = Compiler::default().compile(factory, grammar, CompileCost::Unbounded);
+    compiled.map_err(|error| format!("the JSON Schema can't be enforced: {error}"))
 }
 
 /// The matcher of a schema, as a client sends it.
 pub(super) fn matcher_of(schema: &Value) -> Matcher {
-    held_to(schema).unwrap().0
+    compile_with_check(schema).unwrap().0
 }
 
-fn held_to(schema: &Value) -> Result<(Matcher, Arc<Structure>), String> {
+fn compile_with_check(schema: &Value) -> Result<(Matcher, Arc<SchemaCheck>), String> {
     let (compiler, factory) = (Compiler::default(), Arc::new(factory(&bytes()).unwrap()));
     let compile = |answer: Option<&Value>, cost| {
         let grammar = TopLevelGrammar::from_json_schema(answer.unwrap().clone());
         compiler.compile(&factory, grammar, cost).map(Some)
     };
-    let (matcher, structure) = with_schema(schema, compile)?.unwrap();
-    Ok((matcher, structure.unwrap()))
+    let (matcher, check) = compile_schema(schema, compile)?.unwrap();
+    Ok((matcher, check.unwrap()))
 }
 
-fn takes(mut matcher: Matcher, text: &str) -> bool {
+fn accepts(mut matcher: Matcher, text: &str) -> bool {
     let tokens: Vec<u32> = text.bytes().map(u32::from).collect();
     matcher.try_consume_tokens(&tokens).unwrap() == tokens.len() && matcher.is_accepting().unwrap()
 }
 
 #[test]
-fn answers_are_held_to_their_form() {
-    let object = compact(json!({"type": "object"}), true);
+fn matcher_accepts_only_json_of_the_schema() {
+    let object = single_line_schema(json!({"type": "object"}), true);
     let factory = Arc::new(factory(&bytes()).unwrap());
     let object = || compile(&factory, TopLevelGrammar::from_json_schema(object.clone())).unwrap();
     let schema = json!({
@@ -66,7 +70,7 @@ fn answers_are_held_to_their_form() {
         "additionalProperties": false,
     });
     let schema = || matcher_of(&schema);
-    for (matcher, text, taken) in [
+    for (matcher, text, accepted) in [
         (object(), r#"{"a":[1,{"b":null}]}"#, true),
         (object(), r#"{"a": 1, "b": 2}"#, true),
         (object(), r#"{"a":  1}"#, false),
@@ -78,14 +82,14 @@ fn answers_are_held_to_their_form() {
         (schema(), r#"{"name":"x","more":1}"#, false),
         (matcher_of(&json!({})), "[]", true),
     ] {
-        assert_eq!(takes(matcher, text), taken, "{text}");
+        assert_eq!(accepts(matcher, text), accepted, "{text}");
     }
 }
 
 #[test]
 fn inexpressible_keywords_are_relaxed_and_checked() {
-    // What the grammar takes and the whole schema doesn't.
-    for (schema, taken, relaxed) in [
+    // Texts that the grammar accepts and the whole schema doesn't.
+    for (schema, accepted, relaxed) in [
         (json!({"type": "array", "uniqueItems": true}), "[1,1]", vec!["uniqueItems"]),
         (json!({"type": "string", "not": {"enum": ["a"]}}), "\"a\"", vec!["not"]),
         (json!({"oneOf": [{"type": "integer"}, {"type": "number"}]}), "1", vec!["oneOf"]),
@@ -101,9 +105,9 @@ fn inexpressible_keywords_are_relaxed_and_checked() {
         ),
         (json!({"type": "string", "pattern": "^(?=b)"}), "\"a\"", vec!["pattern"]),
     ] {
-        let (matcher, structure) = held_to(&schema).unwrap();
-        assert!(takes(matcher, taken), "{schema}");
-        let structured = structure.check(taken, FinishReason::Stop, 1);
+        let (matcher, check) = compile_with_check(&schema).unwrap();
+        assert!(accepts(matcher, accepted), "{schema}");
+        let structured = check.check(accepted, FinishReason::Stop, 1);
         assert_eq!((structured.enforced, structured.valid), (Enforcement::GrammarAndValidated, false));
         assert_eq!(structured.relaxed, relaxed, "{schema}");
         assert!(!structured.errors.is_empty());
@@ -119,64 +123,66 @@ fn expressible_schemas_are_enforced_by_the_grammar_alone() {
         (json!({"$ref": "#/definitions/a%20b", "definitions": {"a b": {"enum": [1]}}}), "1"),
         (json!({"items": [{"const": 1}], "additionalItems": false, "type": "array"}), "[1]"),
     ] {
-        let (matcher, structure) = held_to(&schema).unwrap();
-        assert!(takes(matcher, fits), "{schema}");
-        let structured = structure.check(fits, FinishReason::Stop, 2);
+        let (matcher, check) = compile_with_check(&schema).unwrap();
+        assert!(accepts(matcher, fits), "{schema}");
+        let structured = check.check(fits, FinishReason::Stop, 2);
         assert_eq!(
             (structured.enforced, structured.valid, structured.attempts),
             (Enforcement::Grammar, true, 2)
         );
-        let cut = structure.check("{", FinishReason::Length, 1);
+        let cut = check.check("{", FinishReason::Length, 1);
         assert!(!cut.valid && cut.errors[0].contains("token limit"));
     }
 }
 
 #[test]
-fn refusals_are_in_our_words() {
+fn invalid_schema_is_refused_with_our_own_message() {
     for (schema, part) in [
-        (json!({"type": "nonsense"}), "isn't a valid JSON Schema"),
+        (json!({"type": "nonsense"}), "is not a valid JSON Schema"),
         (json!({"$ref": "#/$defs/missing"}), "put that schema into its $defs"),
         (json!({"$ref": "http://localhost/schema"}), "another document"),
         (json!({"$ref": "#"}), "refers to itself"),
         (json!({"not": {}}), "no JSON value"),
         (json!({"pattern": "("}), "isn't a"),
     ] {
-        let refusal = held_to(&schema).err().unwrap_or_else(|| panic!("{schema} is taken"));
-        assert!(refusal.contains(part) && !refusal.contains('\n'), "{schema}: {refusal}");
+        let error = compile_with_check(&schema).err().unwrap_or_else(|| panic!("{schema} is accepted"));
+        assert!(error.contains(part) && !error.contains('\n'), "{schema}: {error}");
     }
 }
 
 #[test]
-fn costly_patterns_are_left_to_the_check() {
+fn expensive_patterns_are_relaxed_and_checked() {
     let patterns: Vec<Value> =
         (1..60).map(|n| json!({"type": "string", "pattern": format!("^(.{{0,{n}}}a)*")})).collect();
-    let (_, structure) = held_to(&json!({"allOf": patterns})).unwrap();
-    assert!(structure.check("\"a\"", FinishReason::Stop, 1).valid);
-    assert_eq!(structure.relaxed, ["pattern"]);
+    let (_, check) = compile_with_check(&json!({"allOf": patterns})).unwrap();
+    assert!(check.check("\"a\"", FinishReason::Stop, 1).valid);
+    assert_eq!(check.relaxed, ["pattern"]);
 }
 
 #[test]
-fn schemas_of_tools_have_bounds() {
+fn tool_schema_beyond_the_limits_is_refused() {
     let nested =
         |levels: usize| (1..levels).fold(json!({"type": "string"}), |inner, _| json!({"items": inner}));
-    assert_eq!(check_schema(&nested(MOST_LEVELS)), Ok(()));
-    assert!(check_schema(&nested(MOST_LEVELS + 1)).unwrap_err().contains("64 levels"));
+    assert_eq!(check_schema_size(&nested(SCHEMA_MAX_DEPTH)), Ok(()));
+    assert!(check_schema_size(&nested(SCHEMA_MAX_DEPTH + 1)).unwrap_err().contains("64 levels"));
     let wide = |members: usize| (0..members).map(|n| (n.to_string(), json!({}))).collect::<Value>();
-    assert_eq!(check_schema(&wide(MOST_MEMBERS)), Ok(()));
-    assert!(check_schema(&wide(MOST_MEMBERS + 1)).unwrap_err().contains("500 members"));
+    assert_eq!(check_schema_size(&wide(OBJECT_MAX_MEMBERS)), Ok(()));
+    assert!(check_schema_size(&wide(OBJECT_MAX_MEMBERS + 1)).unwrap_err().contains("500 members"));
     let long = |bytes: usize| json!({"description": "x".repeat(bytes)});
-    assert_eq!(check_schema(&long(MOST_BYTES - 100)), Ok(()));
-    assert!(check_schema(&long(MOST_BYTES)).unwrap_err().contains("128 KiB"));
-    // What is within the bounds compiles.
+    assert_eq!(check_schema_size(&long(SCHEMA_MAX_BYTES - 100)), Ok(()));
+    assert!(check_schema_size(&long(SCHEMA_MAX_BYTES)).unwrap_err().contains("128 KiB"));
+    // Schemas within the limits compile.
     let factory = Arc::new(factory(&bytes()).unwrap());
-    for schema in [json!({"properties": wide(MOST_MEMBERS)}), nested(MOST_LEVELS)] {
-        assert!(compile(&factory, TopLevelGrammar::from_json_schema(compact(schema, true))).is_ok());
+    for schema in [json!({"properties": wide(OBJECT_MAX_MEMBERS)}), nested(SCHEMA_MAX_DEPTH)] {
+        assert!(
+            compile(&factory, TopLevelGrammar::from_json_schema(single_line_schema(schema, true))).is_ok()
+        );
     }
-    // So deep that a walk by recursion would end the process.
+    // So deep that recursion would overflow the stack.
     let mut deep = Value::Null;
     for _ in 0..1_000_000 {
         deep = Value::Array(vec![deep]);
     }
-    assert!(check_schema(&deep).is_err());
+    assert!(check_schema_size(&deep).is_err());
     std::mem::forget(deep);
 }

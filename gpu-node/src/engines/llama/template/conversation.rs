@@ -1,170 +1,106 @@
-//! Conversations as templates expect them.
+//! Converts conversations to the forms that templates accept.
 //!
-//! All take messages as the OpenAI API has them, and yet each was written with one kind of client in
-//! mind. What a template's text gives away is read from it once; the rest is found by trying.
+//! All templates take messages in the OpenAI API's format, but each was written for one kind of client. Some
+//! differences show in a template's source; the others are found by trial.
 
 use std::{collections::HashMap, iter};
 
-use hearth_domain::{Message, Role, Tool, ToolCall};
-use serde_json::{Map, Value, json};
+use hearth_domain::{Message, Role, Tool};
 
-use super::{
-    super::{
-        thoughts,
-        tools::{ToolFormat, knows_tools},
-    },
-    probe::Abilities,
-    roles, untaught,
+use super::{abilities::TemplateAbilities, fallback_tool_prompt, message_format::MessageFormat, roles};
+use crate::engines::llama::{
+    reasoning,
+    tools::{ToolFormat, uses_tools_variable},
 };
 
-/// What a template expects, as far as its text tells.
+/// Properties of a template that show in its source.
 #[derive(Debug)]
-pub(super) struct Habits {
+pub(super) struct TemplateTraits {
     pub(super) format: ToolFormat,
-    /// Whether it shows the model the tools.
-    knows_tools: bool,
-    /// Whether it writes earlier calls.
-    knows_calls: bool,
-    /// Whether a turn that only calls tools has no content, rather than an empty one.
-    content_may_be_none: bool,
-    pub(super) marks_thoughts: bool,
+    /// True if it shows the tools on offer.
+    pub(super) shows_tools: bool,
+    /// True if it writes earlier tool calls.
+    shows_calls: bool,
+    /// True if it handles a turn without content, which only calls tools.
+    handles_no_content: bool,
+    pub(super) has_reasoning_tags: bool,
 }
 
-/// What templates disagree about, and don't tell.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
-    /// Whether a call's arguments are a map, or their JSON text.
-    map_arguments: bool,
-    /// Whether a turn that only calls tools has `none` as its content.
-    none_content: bool,
-    /// Whether content is a list of parts.
-    parts: bool,
-}
-
-impl Habits {
-    pub(super) fn of(source: Option<&str>) -> Self {
+impl TemplateTraits {
+    pub(super) fn read(source: Option<&str>) -> Self {
         let source_text = source.unwrap_or_default();
-        let about_none =
+        let none_tests =
             ["content is none", "content is not none", "content'] is none", "content'] is not none"];
         Self {
             format: ToolFormat::detect(source),
-            knows_tools: knows_tools(source_text),
-            knows_calls: source_text.contains("tool_calls"),
-            content_may_be_none: about_none.iter().any(|test| source_text.contains(test)),
-            marks_thoughts: thoughts::marks(source_text),
+            shows_tools: uses_tools_variable(source_text),
+            shows_calls: source_text.contains("tool_calls"),
+            handles_no_content: none_tests.iter().any(|test| source_text.contains(test)),
+            has_reasoning_tags: reasoning::has_reasoning_tags(source_text),
         }
     }
 
-    /// Whether the template shows the model the tools.
-    pub(super) fn knows_tools(&self) -> bool {
-        self.knows_tools
-    }
-
-    /// The conversation as the template should understand it, and stricter ways to say the same: a template may
-    /// refuse what it took when it was probed.
+    /// The forms of a conversation to try, in order: the one that fits the template, then stricter ones. A template may
+    /// refuse a conversation though it accepted a similar one in the probe.
     pub(super) fn conversations(
         &self,
         messages: &[Message],
         tools: &[Tool],
-        abilities: &Abilities,
+        abilities: &TemplateAbilities,
     ) -> Vec<Vec<Message>> {
-        let with_roles = match self.knows_tools && abilities.tools {
+        let converted = match self.shows_tools && abilities.tools {
             true => self.with_tools(messages, abilities),
-            false => untaught::conversation(messages, tools),
+            false => fallback_tool_prompt::conversation(messages, tools),
         };
         let strict = abilities.strict();
-        let mut ways = vec![roles::fit(with_roles.clone(), abilities), roles::fit(with_roles, &strict)];
-        if self.knows_tools && abilities.tools {
-            ways.push(roles::fit(untaught::conversation(messages, tools), &strict));
+        let mut forms =
+            vec![roles::fit_roles(converted.clone(), abilities), roles::fit_roles(converted, &strict)];
+        if self.shows_tools && abilities.tools {
+            forms.push(roles::fit_roles(fallback_tool_prompt::conversation(messages, tools), &strict));
         }
-        ways.dedup();
-        ways
+        forms.dedup();
+        forms
     }
 
-    /// The conversation for a template that knows of tools.
-    fn with_tools(&self, messages: &[Message], abilities: &Abilities) -> Vec<Message> {
-        let mut messages = with_names(messages);
-        if !self.knows_calls {
+    /// The conversation for a template that shows tools.
+    fn with_tools(&self, messages: &[Message], abilities: &TemplateAbilities) -> Vec<Message> {
+        let mut messages = with_tool_names(messages);
+        if !self.shows_calls {
             for message in &mut messages {
-                let calls = self.format.write(&std::mem::take(&mut message.tool_calls));
+                let calls = self.format.write_calls(&std::mem::take(&mut message.tool_calls));
                 message.content.push_str(&calls);
             }
         }
-        if self.format.one_call_a_turn() {
-            messages = one_call_a_turn(messages);
+        if self.format.has_single_call_turns() {
+            messages = split_parallel_calls(messages);
         }
         if matches!(self.format, ToolFormat::MistralList | ToolFormat::MistralArgs) {
             messages.iter_mut().for_each(shorten_ids);
         }
-        if abilities.tool_results { messages } else { untaught::results_as_text(messages) }
+        if abilities.tool_results { messages } else { fallback_tool_prompt::results_as_text(messages) }
     }
 
-    /// The shapes to try, likeliest first.
-    pub(super) fn shapes(&self, messages: &[Message], abilities: &Abilities) -> impl Iterator<Item = Shape> {
-        let plain = Shape::of(abilities, true, self.content_may_be_none);
-        let calls = messages.iter().any(|message| !message.tool_calls.is_empty());
-        let more = [(false, plain.none_content), (true, false), (false, false)]
-            .map(|(map_arguments, none_content)| Shape { map_arguments, none_content, ..plain });
-        let count = match (calls, self.content_may_be_none) {
+    /// The message formats to try, in order.
+    pub(super) fn message_formats(
+        &self,
+        messages: &[Message],
+        abilities: &TemplateAbilities,
+    ) -> impl Iterator<Item = MessageFormat> {
+        let first = MessageFormat::new(abilities, true, self.handles_no_content);
+        let has_calls = messages.iter().any(|message| !message.tool_calls.is_empty());
+        let others = [(false, first.none_content), (true, false), (false, false)]
+            .map(|(map_arguments, none_content)| MessageFormat { map_arguments, none_content, ..first });
+        let count = match (has_calls, self.handles_no_content) {
             (false, _) => 0,
             (true, false) => 1,
             (true, true) => 3,
         };
-        iter::once(plain).chain(more.into_iter().take(count))
+        iter::once(first).chain(others.into_iter().take(count))
     }
 }
 
-impl Shape {
-    pub(super) fn of(abilities: &Abilities, map_arguments: bool, none_content: bool) -> Self {
-        Self { map_arguments, none_content, parts: abilities.parts }
-    }
-
-    /// A message for the template. What it hasn't is left out: templates ask whether it is there.
-    pub(super) fn message(self, message: &Message) -> Value {
-        let mut value = Map::new();
-        value.insert("role".to_owned(), message.role.as_str().into());
-        let none = self.none_content && message.content.is_empty() && !message.tool_calls.is_empty();
-        let content = match (none, self.parts) {
-            (true, _) => Value::Null,
-            (false, true) => json!([{"type": "text", "text": message.content}]),
-            (false, false) => message.content.as_str().into(),
-        };
-        value.insert("content".to_owned(), content);
-        if !message.tool_calls.is_empty() {
-            let calls: Vec<Value> = message.tool_calls.iter().map(|call| self.call(call)).collect();
-            value.insert("tool_calls".to_owned(), calls.into());
-        }
-        // Most drop the thoughts of earlier turns, and keep those between calls of tools.
-        let thoughts: String = message.reasoning.iter().map(|block| block.text.as_str()).collect();
-        if !thoughts.is_empty() {
-            value.insert("reasoning_content".to_owned(), thoughts.into());
-        }
-        for (key, text) in [("tool_call_id", &message.tool_call_id), ("name", &message.name)] {
-            if let Some(text) = text {
-                value.insert(key.to_owned(), text.as_str().into());
-            }
-        }
-        value.into()
-    }
-
-    fn call(self, call: &ToolCall) -> Value {
-        let map = serde_json::from_str(&call.arguments).ok().filter(Value::is_object);
-        let arguments = map.filter(|_| self.map_arguments).unwrap_or_else(|| call.arguments.as_str().into());
-        json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
-    }
-}
-
-/// A tool for the template. Some can't do without a description.
-pub(super) fn tool(tool: &Tool) -> Value {
-    let description = tool.description.as_deref().unwrap_or_default();
-    json!({
-        "type": "function",
-        "function": {"name": tool.name, "description": description, "parameters": tool.parameters},
-    })
-}
-
-/// The messages, with the tool's name on each result.
-fn with_names(messages: &[Message]) -> Vec<Message> {
+/// Adds the tool's name to each tool result.
+fn with_tool_names(messages: &[Message]) -> Vec<Message> {
     let mut messages = messages.to_vec();
     let mut names: HashMap<String, String> = HashMap::new();
     for message in &mut messages {
@@ -176,8 +112,8 @@ fn with_names(messages: &[Message]) -> Vec<Message> {
     messages
 }
 
-/// The messages, with each turn of several calls cut into turns of one, each followed by its result.
-fn one_call_a_turn(messages: Vec<Message>) -> Vec<Message> {
+/// Splits each turn with several calls into turns of one call, each followed by its result.
+fn split_parallel_calls(messages: Vec<Message>) -> Vec<Message> {
     let mut out: Vec<Message> = Vec::with_capacity(messages.len());
     let mut messages = messages.into_iter().peekable();
     while let Some(turn) = messages.next() {
@@ -190,9 +126,9 @@ fn one_call_a_turn(messages: Vec<Message>) -> Vec<Message> {
         for (number, call) in turn.tool_calls.iter().enumerate() {
             let content = if number == 0 { turn.content.clone() } else { String::new() };
             out.push(Message { content, tool_calls: vec![call.clone()], ..turn.clone() });
-            let answers = |message: &Message| message.tool_call_id.as_ref() == Some(&call.id);
-            let (of_this, others): (Vec<_>, Vec<_>) = results.into_iter().partition(answers);
-            out.extend(of_this);
+            let is_result = |message: &Message| message.tool_call_id.as_ref() == Some(&call.id);
+            let (own, others): (Vec<_>, Vec<_>) = results.into_iter().partition(is_result);
+            out.extend(own);
             results = others;
         }
         out.extend(results);
@@ -200,7 +136,7 @@ fn one_call_a_turn(messages: Vec<Message>) -> Vec<Message> {
     out
 }
 
-/// Mistral's templates want ids of nine letters and digits, and refuse any other.
+/// Shortens ids to nine letters and digits; Mistral's templates refuse others.
 fn shorten_ids(message: &mut Message) {
     let ids = message.tool_calls.iter_mut().map(|call| &mut call.id).chain(&mut message.tool_call_id);
     for id in ids {

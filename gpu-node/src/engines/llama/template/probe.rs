@@ -1,106 +1,62 @@
-//! What a template takes, found by trying: short conversations are rendered when the model is loaded, and what is
-//! missing from the prompt the template has no place for.
+//! Probes a template: renders short conversations when the model is loaded, and checks which parts appear in the
+//! prompt.
 
 use hearth_domain::{Message, Role, Tool, ToolCall};
 use minijinja::Error;
 use serde_json::json;
 
-use super::{ChatTemplate, Rendering, bounds, conversation::Shape};
+use super::{
+    abilities::TemplateAbilities,
+    bounds,
+    chat_template::{ChatTemplate, Rendering, reason},
+    message_format::MessageFormat,
+};
 
-/// What a template takes. The default is everything: then its own refusals are what a client is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engines::llama) struct Abilities {
-    /// Content is a list of parts, and a text is left out.
-    pub(in crate::engines::llama) parts: bool,
-    /// A system message at the beginning.
-    pub(in crate::engines::llama) system: bool,
-    /// A system message without anything after it.
-    pub(in crate::engines::llama) system_alone: bool,
-    /// More than one there.
-    pub(in crate::engines::llama) several_systems: bool,
-    /// A system message after the first turn.
-    pub(in crate::engines::llama) late_system: bool,
-    /// Messages of one role in a row.
-    pub(in crate::engines::llama) repeated_roles: bool,
-    /// A conversation that the assistant begins.
-    pub(in crate::engines::llama) assistant_first: bool,
-    /// Tools on offer.
-    pub(in crate::engines::llama) tools: bool,
-    /// Results of tools, in their own role.
-    pub(in crate::engines::llama) tool_results: bool,
-    /// `enable_thinking` and its kin change the prompt.
-    pub(in crate::engines::llama) thinking: bool,
-}
+/// Words that occur in no template, so that they are recognized in a prompt. Letters alone, since some templates
+/// change or cut other characters around them.
+const PROBE_WORDS: [&str; 4] = ["Qvorazel", "Nimbuktor", "Plexifar", "Drumozink"];
+const PROBE_TOOL: &str = "vexalotron";
 
-impl Default for Abilities {
-    fn default() -> Self {
-        Self {
-            parts: false,
-            system: true,
-            system_alone: true,
-            several_systems: true,
-            late_system: true,
-            repeated_roles: true,
-            assistant_first: true,
-            tools: true,
-            tool_results: true,
-            thinking: false,
-        }
-    }
-}
-
-impl Abilities {
-    /// The least that any template takes: a user and an assistant in turn.
-    pub(super) fn strict(self) -> Self {
-        Self {
-            system: false,
-            system_alone: false,
-            several_systems: false,
-            late_system: false,
-            repeated_roles: false,
-            assistant_first: false,
-            ..self
-        }
-    }
-}
-
-/// Words that no template has, so that they are found again in a prompt; letters alone, as some templates change
-/// or cut what is around them.
-const WORDS: [&str; 4] = ["Qvorazel", "Nimbuktor", "Plexifar", "Drumozink"];
-const TOOL: &str = "vexalotron";
-
-/// Tries `template`.
+/// Finds out which conversations the template in `source` renders. The template isn't trusted: the caller bounds
+/// memory and time.
 ///
 /// # Errors
-/// If it takes far more than a short conversation needs, or leaves out what the user says.
-pub(super) fn probe(template: &ChatTemplate) -> Result<Abilities, String> {
+/// If it can't be compiled, exceeds the bounds of a short conversation, or omits the user's message.
+pub(in crate::engines::llama) fn probe(source: Option<&str>) -> Result<TemplateAbilities, String> {
+    let (bos, eos) = ("<s>".to_owned(), "</s>".to_owned());
+    let mut template = ChatTemplate::compile(source, bos, eos, TemplateAbilities::default())?;
+    template.environment.set_fuel(Some(bounds::PROBE_MAX_STEPS));
+    find_abilities(&template)
+}
+
+fn find_abilities(template: &ChatTemplate) -> Result<TemplateAbilities, String> {
     use Role::{Assistant, System, User};
-    let try_roles = |abilities: &Abilities, roles: &[Role]| {
+    let try_roles = |abilities: &TemplateAbilities, roles: &[Role]| {
         let messages: Vec<Message> =
-            roles.iter().zip(WORDS).map(|(role, word)| Message::new(*role, word)).collect();
-        shows(template, abilities, &messages, &[], &WORDS[..roles.len()])
+            roles.iter().zip(PROBE_WORDS).map(|(role, word)| Message::new(*role, word)).collect();
+        shows(template, abilities, &messages, &[], &PROBE_WORDS[..roles.len()])
     };
-    let text = Abilities::default();
-    let parts = Abilities { parts: true, ..text };
+    let text = TemplateAbilities::default();
+    let parts = TemplateAbilities { parts: true, ..text };
     let abilities = match (try_roles(&text, &[User]), try_roles(&parts, &[User])) {
-        (Err(error), _) | (_, Err(error)) if bounds::exceeded(&error) => {
-            return Err(format!("its chat template can't be used: {}", super::reason(&error)));
+        (Err(error), _) | (_, Err(error)) if bounds::is_exceeded(&error) => {
+            return Err(format!("its chat template can't be used: {}", reason(&error)));
         }
         (Ok(true), _) => text,
         (_, Ok(true)) => parts,
         (Ok(false), _) | (_, Ok(false)) => {
-            return Err("its chat template leaves out what the user says".to_owned());
+            return Err("its chat template omits the user's message".to_owned());
         }
-        // A template that refuses this may take other conversations: it is left to say so itself.
+        // A template that refuses this may accept other conversations; its own refusals are shown then.
         (Err(_), Err(_)) => return Ok(text),
     };
-    let takes = |roles: &[Role]| try_roles(&abilities, roles).unwrap_or(false);
-    let (system, several_systems) = (takes(&[System, User]), takes(&[System, System, User]));
-    let system_alone = takes(&[System]);
-    let late_system = takes(&[User, Assistant, System, User]);
-    let repeated_roles = takes(&[User, User]) && takes(&[User, Assistant, Assistant, User]);
-    let assistant_first = takes(&[Assistant, User]);
-    let found = Abilities {
+    let accepts = |roles: &[Role]| try_roles(&abilities, roles).unwrap_or(false);
+    let (system, several_systems) = (accepts(&[System, User]), accepts(&[System, System, User]));
+    let system_alone = accepts(&[System]);
+    let late_system = accepts(&[User, Assistant, System, User]);
+    let repeated_roles = accepts(&[User, User]) && accepts(&[User, Assistant, Assistant, User]);
+    let assistant_first = accepts(&[Assistant, User]);
+    let abilities = TemplateAbilities {
         system,
         system_alone,
         several_systems,
@@ -109,57 +65,63 @@ pub(super) fn probe(template: &ChatTemplate) -> Result<Abilities, String> {
         assistant_first,
         ..abilities
     };
-    Ok(with_tools(template, Abilities { thinking: toggles_thinking(template, &found), ..found }))
+    let thinking = toggles_thinking(template, &abilities);
+    Ok(probe_tools(template, TemplateAbilities { thinking, ..abilities }))
 }
 
-/// What it does with tools. What it shows of them is known from its text; here it may refuse them all the same.
-fn with_tools(template: &ChatTemplate, abilities: Abilities) -> Abilities {
-    if !template.habits.knows_tools() {
+/// Probes the template with tools. Whether it shows them is read from its source; here it may still refuse them.
+fn probe_tools(template: &ChatTemplate, abilities: TemplateAbilities) -> TemplateAbilities {
+    if !template.traits.shows_tools {
         return abilities;
     }
-    let call = ToolCall { id: "call00001".into(), name: TOOL.into(), arguments: "{}".into() };
-    let user = Message::new(Role::User, WORDS[0]);
+    let call = ToolCall { id: "call00001".into(), name: PROBE_TOOL.into(), arguments: "{}".into() };
+    let user = Message::new(Role::User, PROBE_WORDS[0]);
     let calls = Message { tool_calls: vec![call], ..Message::new(Role::Assistant, "") };
     let id = Some("call00001".to_owned());
-    let result = Message { tool_call_id: id, name: Some(TOOL.into()), ..Message::new(Role::Tool, WORDS[1]) };
-    let (offered, called) = ([user.clone()], [user, calls, result]);
+    let result = Message {
+        tool_call_id: id,
+        name: Some(PROBE_TOOL.into()),
+        ..Message::new(Role::Tool, PROBE_WORDS[1])
+    };
+    let (question, conversation) = ([user.clone()], [user, calls, result]);
     let tool = [tool()];
-    let tools = shows(template, &abilities, &offered, &tool, &WORDS[..1]).is_ok();
-    let tool_results = shows(template, &abilities, &called, &tool, &WORDS[1..2]).unwrap_or(false);
-    Abilities { tools, tool_results, ..abilities }
+    let tools = shows(template, &abilities, &question, &tool, &PROBE_WORDS[..1]).is_ok();
+    let tool_results = shows(template, &abilities, &conversation, &tool, &PROBE_WORDS[1..2]).unwrap_or(false);
+    TemplateAbilities { tools, tool_results, ..abilities }
 }
 
 fn tool() -> Tool {
     let parameters = json!({"type": "object", "properties": {"x": {"type": "string"}}});
-    Tool { name: TOOL.into(), description: Some("Does nothing".into()), parameters, strict: false }
+    Tool { name: PROBE_TOOL.into(), description: Some("Does nothing".into()), parameters, strict: false }
 }
 
-/// Whether the prompt for `messages` has all `words`.
+/// Returns whether the prompt of `messages` contains all `words`.
 ///
 /// # Errors
 /// If the template refuses them.
 fn shows(
     template: &ChatTemplate,
-    abilities: &Abilities,
+    abilities: &TemplateAbilities,
     messages: &[Message],
     tools: &[Tool],
     words: &[&str],
 ) -> Result<bool, Error> {
     let rendering = Rendering { messages, tools, ..Rendering::default() };
-    let render =
-        |map_arguments| template.render_as(&rendering, messages, Shape::of(abilities, map_arguments, false));
+    let render = |map_arguments| {
+        template.render_as(&rendering, messages, MessageFormat::new(abilities, map_arguments, false))
+    };
     let prompt = render(true).or_else(|error| render(false).map_err(|_| error))?;
     Ok(words.iter().all(|word| prompt.contains(word)))
 }
 
-/// Whether the prompt depends on what is said of thinking.
-fn toggles_thinking(template: &ChatTemplate, abilities: &Abilities) -> bool {
-    let messages = [Message::new(Role::User, WORDS[0])];
-    let prompt = |thinks: bool| {
+/// Returns whether the prompt depends on `enable_thinking` or `thinking`.
+fn toggles_thinking(template: &ChatTemplate, abilities: &TemplateAbilities) -> bool {
+    let messages = [Message::new(Role::User, PROBE_WORDS[0])];
+    let prompt = |enabled: bool| {
         let mut kwargs = serde_json::Map::new();
-        kwargs.extend(["enable_thinking", "thinking"].map(|name| (name.to_owned(), thinks.into())));
+        kwargs.extend(["enable_thinking", "thinking"].map(|name| (name.to_owned(), enabled.into())));
         let rendering = Rendering { messages: &messages, kwargs: Some(&kwargs), ..Rendering::default() };
-        template.render_as(&rendering, &messages, Shape::of(abilities, true, false)).ok()
+        template.render_as(&rendering, &messages, MessageFormat::new(abilities, true, false)).ok()
     };
     prompt(true) != prompt(false)
 }

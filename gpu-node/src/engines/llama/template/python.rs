@@ -1,5 +1,4 @@
-//! Jinja as templates find it in Python: Hugging Face's settings and functions, and the string
-//! methods of the language itself.
+//! The Jinja environment that templates expect: Hugging Face's settings and functions, and Python's string methods.
 
 use minijinja::{
     Environment, Error, ErrorKind, State, Value,
@@ -9,7 +8,7 @@ use minijinja::{
 use minijinja_contrib::pycompat;
 use time::{OffsetDateTime, format_description};
 
-use super::super::tools::dumps;
+use crate::engines::llama::tools::python_json;
 
 /// An environment without templates.
 pub(super) fn environment() -> Result<Environment<'static>, Error> {
@@ -21,7 +20,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     });
     environment.add_function("strftime_now", strftime_now);
     environment.add_filter("tojson", tojson);
-    // In Python texts and maps have a length and items too, and none can't be gone through.
+    // In Python strings and maps are sequences too, and none isn't iterable.
     environment.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::String)
     });
@@ -29,7 +28,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-/// `source` without `{% generation %}`, with which Hugging Face marks what to train on.
+/// Replaces the tags `{% generation %}`, with which Hugging Face marks text to train on.
 pub(super) fn without_generation_tags(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
@@ -39,7 +38,7 @@ pub(super) fn without_generation_tags(source: &str) -> String {
         let (tag, after) = tag.split_at(close);
         out.push_str(before);
         match tag.trim_start_matches("{%").trim_matches(['-', '+', ' ', '\n']) {
-            // Only the word changes, and so the white space is trimmed as it was.
+            // Only the word changes, so white space is trimmed as before.
             "generation" => out.push_str(&tag.replacen("generation", "if true", 1)),
             "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endif", 1)),
             _ => out.push_str(tag),
@@ -49,7 +48,7 @@ pub(super) fn without_generation_tags(source: &str) -> String {
     out + rest
 }
 
-/// The present time, in UTC, as `strftime` of C writes it.
+/// The current time in UTC, in a format of C's `strftime`.
 fn strftime_now(format: &str) -> Result<String, Error> {
     let invalid = |error: &dyn std::fmt::Display| Error::new(ErrorKind::InvalidOperation, error.to_string());
     let items = format_description::parse_strftime_owned(format).map_err(|error| invalid(&error))?;
@@ -57,19 +56,19 @@ fn strftime_now(format: &str) -> Result<String, Error> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a filter takes its options by value")]
-/// `json.dumps` with what Hugging Face lets a template say.
+/// `json.dumps` with the options of Hugging Face's `tojson`.
 fn tojson(value: &Value, indent: Option<usize>, options: Kwargs) -> Result<String, Error> {
     let indent = indent.or(options.get("indent")?);
     let separators: Option<Vec<String>> = options.get("separators")?;
-    let ascii: Option<bool> = options.get("ensure_ascii")?;
+    let ascii_only: Option<bool> = options.get("ensure_ascii")?;
     options.assert_all_used()?;
     let compact = separators.is_some_and(|separators| separators == [",", ":"]);
-    let json = if compact { serde_json::to_string(value) } else { dumps(value, indent) };
+    let json = if compact { serde_json::to_string(value) } else { python_json::to_string(value, indent) };
     let json = json.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))?;
-    Ok(if ascii == Some(true) { escaped(&json) } else { json })
+    Ok(if ascii_only == Some(true) { escaped(&json) } else { json })
 }
 
-/// JSON with all but ASCII escaped; such characters are in its strings alone.
+/// Escapes all non-ASCII characters of JSON; they occur in strings only.
 fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
@@ -82,7 +81,7 @@ fn escaped(json: &str) -> String {
     out
 }
 
-/// Python's methods: those of minijinja's own collection, and more on texts.
+/// Python's methods: those of `minijinja_contrib`, and more string methods.
 fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let Some(text) = value.as_str() else {
         return pycompat::unknown_method_callback(state, value, method, args);
@@ -103,9 +102,9 @@ fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]
             [before, separator, after].into_iter().map(Value::from).collect()
         }
         "rsplit" => {
-            let (separator, most): (&str, Option<usize>) = from_args(args)?;
-            let mut parts: Vec<&str> = match most {
-                Some(most) => text.rsplitn(most + 1, separator).collect(),
+            let (separator, max): (&str, Option<usize>) = from_args(args)?;
+            let mut parts: Vec<&str> = match max {
+                Some(max) => text.rsplitn(max + 1, separator).collect(),
                 None => text.rsplit(separator).collect(),
             };
             parts.reverse();
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_find_what_they_know_from_python() {
+    fn python_features_of_templates_work() {
         for (source, expected) in [
             (
                 "{% set ns = namespace(found=false) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.found = true %}{% endif %}{% endfor %}{{ ns.found }}",
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_written_as_it_is_asked_for() {
+    fn current_time_is_formatted() {
         let now = OffsetDateTime::now_utc();
         assert!((2024..2100).contains(&render("{{ strftime_now('%Y') }}").parse().unwrap()));
         let date = render("{{ strftime_now('%d %b %Y, %A %B %H:%M:%S %y-%m %j %p %I %%') }}");

@@ -1,20 +1,20 @@
-//! Conversations that keep to the roles and turns that a template takes, without losing a word.
+//! Changes a conversation's roles and turns to those that a template accepts, without losing text.
 
 use std::mem;
 
 use hearth_domain::{Message, Role};
 
-use super::probe::Abilities;
+use super::abilities::TemplateAbilities;
 
-/// What separates texts that become one message.
-const BETWEEN: &str = "\n\n";
+/// Separates texts that are joined to one message.
+const SEPARATOR: &str = "\n\n";
 
-/// `messages` as a template with these abilities takes them. A system message that it has no place for goes in front
-/// of the next message of the user; messages of one role in a row become one, where turns must alternate.
-pub(super) fn fit(messages: Vec<Message>, abilities: &Abilities) -> Vec<Message> {
-    let alone = messages.iter().all(|message| message.role == Role::System);
-    let system = abilities.system && (abilities.system_alone || !alone);
-    let messages = place_system_messages(messages, &Abilities { system, ..*abilities });
+/// Converts `messages` for a template with these abilities. A system message that the template doesn't accept is
+/// joined with the user's next message; consecutive messages of one role are joined if turns must alternate.
+pub(super) fn fit_roles(messages: Vec<Message>, abilities: &TemplateAbilities) -> Vec<Message> {
+    let only_system = messages.iter().all(|message| message.role == Role::System);
+    let system = abilities.system && (abilities.system_alone || !only_system);
+    let messages = place_system_messages(messages, &TemplateAbilities { system, ..*abilities });
     let mut messages = if abilities.repeated_roles { messages } else { join_repeated_roles(messages) };
     let first = messages.iter().position(|message| message.role != Role::System);
     if let Some(first) = first.filter(|first| messages[*first].role == Role::Assistant)
@@ -25,42 +25,42 @@ pub(super) fn fit(messages: Vec<Message>, abilities: &Abilities) -> Vec<Message>
     messages
 }
 
-/// Moves system messages that the template refuses or leaves out.
-fn place_system_messages(messages: Vec<Message>, abilities: &Abilities) -> Vec<Message> {
+/// Moves system messages that the template refuses or omits.
+fn place_system_messages(messages: Vec<Message>, abilities: &TemplateAbilities) -> Vec<Message> {
     let mut out: Vec<Message> = Vec::with_capacity(messages.len());
-    // What waits for the next message of the user.
+    // Texts for the user's next message.
     let mut waiting: Vec<String> = Vec::new();
     for mut message in messages {
-        let begins = out.iter().all(|message| message.role == Role::System);
+        let at_start = out.iter().all(|message| message.role == Role::System);
         match message.role {
-            Role::System if begins && waiting.is_empty() && abilities.system => match out.last_mut() {
+            Role::System if at_start && waiting.is_empty() && abilities.system => match out.last_mut() {
                 Some(system) if !abilities.several_systems => append(&mut system.content, &message.content),
                 _ => out.push(message),
             },
-            Role::System if !begins && abilities.late_system => out.push(message),
+            Role::System if !at_start && abilities.late_system => out.push(message),
             Role::System => waiting.push(message.content),
             Role::User => {
                 waiting.push(mem::take(&mut message.content));
-                message.content = joined(&mut waiting);
+                message.content = take_joined(&mut waiting);
                 out.push(message);
             }
             // Nothing may stand between a call and its result.
             Role::Tool => out.push(message),
             Role::Assistant => {
                 if !waiting.is_empty() {
-                    out.push(Message::new(Role::User, joined(&mut waiting)));
+                    out.push(Message::new(Role::User, take_joined(&mut waiting)));
                 }
                 out.push(message);
             }
         }
     }
     if !waiting.is_empty() {
-        out.push(Message::new(Role::User, joined(&mut waiting)));
+        out.push(Message::new(Role::User, take_joined(&mut waiting)));
     }
     out
 }
 
-/// Makes one message of those that follow each other in one role. Results of tools stay apart.
+/// Joins consecutive messages of one role. Tool results stay separate.
 fn join_repeated_roles(messages: Vec<Message>) -> Vec<Message> {
     let mut out: Vec<Message> = Vec::with_capacity(messages.len());
     for message in messages {
@@ -76,15 +76,15 @@ fn join_repeated_roles(messages: Vec<Message>) -> Vec<Message> {
     out
 }
 
-fn joined(texts: &mut Vec<String>) -> String {
+fn take_joined(texts: &mut Vec<String>) -> String {
     let texts = mem::take(texts);
-    let said: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-    said.join(BETWEEN)
+    let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+    texts.join(SEPARATOR)
 }
 
 fn append(text: &mut String, more: &str) {
     if !text.is_empty() && !more.is_empty() {
-        text.push_str(BETWEEN);
+        text.push_str(SEPARATOR);
     }
     text.push_str(more);
 }
@@ -95,15 +95,15 @@ mod tests {
 
     use super::*;
 
-    fn strict() -> Abilities {
-        Abilities {
+    fn strict() -> TemplateAbilities {
+        TemplateAbilities {
             system: false,
             system_alone: false,
             late_system: false,
             several_systems: false,
             repeated_roles: false,
             assistant_first: false,
-            ..Abilities::default()
+            ..TemplateAbilities::default()
         }
     }
 
@@ -124,13 +124,13 @@ mod tests {
     fn shown(messages: &[Message]) -> String {
         let shown = messages.iter().map(|message| {
             let role = &message.role.as_str()[..1];
-            format!("{role}:{}", message.content.replace(BETWEEN, "+"))
+            format!("{role}:{}", message.content.replace(SEPARATOR, "+"))
         });
         shown.collect::<Vec<_>>().join(" ")
     }
 
     #[test]
-    fn conversation_fits_a_strict_template() {
+    fn strict_template_gets_alternating_turns() {
         for (given, fitted) in [
             ("s:S u:A", "u:S+A"),
             ("s:S s:T u:A a:B", "u:S+T+A a:B"),
@@ -144,36 +144,37 @@ mod tests {
             ("s:S a:A u:B", "u:S a:A u:B"),
             ("u:A a:B t:C t:D u:E", "u:A a:B t:C t:D u:E"),
         ] {
-            assert_eq!(shown(&fit(conversation(given), &strict())), fitted, "{given}");
+            assert_eq!(shown(&fit_roles(conversation(given), &strict())), fitted, "{given}");
         }
     }
 
     #[test]
-    fn conversation_stays_as_it_is_where_the_template_takes_it() {
+    fn accepted_conversation_is_unchanged() {
         for given in ["s:S u:A", "s:S s:T u:A u:B a:C s:D u:E", "a:A u:B"] {
-            assert_eq!(fit(conversation(given), &Abilities::default()), conversation(given));
+            assert_eq!(fit_roles(conversation(given), &TemplateAbilities::default()), conversation(given));
         }
-        let never_alone = Abilities { system_alone: false, ..Abilities::default() };
-        assert_eq!(shown(&fit(conversation("s:S s:T"), &never_alone)), "u:S+T");
-        assert_eq!(shown(&fit(conversation("s:S u:A"), &never_alone)), "s:S u:A");
-        let one_system = Abilities { several_systems: false, late_system: false, ..Abilities::default() };
-        assert_eq!(shown(&fit(conversation("s:S s:T u:A s:V u:B"), &one_system)), "s:S+T u:A u:V+B");
+        let never_alone = TemplateAbilities { system_alone: false, ..TemplateAbilities::default() };
+        assert_eq!(shown(&fit_roles(conversation("s:S s:T"), &never_alone)), "u:S+T");
+        assert_eq!(shown(&fit_roles(conversation("s:S u:A"), &never_alone)), "s:S u:A");
+        let one_system =
+            TemplateAbilities { several_systems: false, late_system: false, ..TemplateAbilities::default() };
+        assert_eq!(shown(&fit_roles(conversation("s:S s:T u:A s:V u:B"), &one_system)), "s:S+T u:A u:V+B");
     }
 
     proptest! {
         #[test]
-        fn no_word_is_lost_and_roles_alternate(roles in proptest::collection::vec("[sua]", 1..12)) {
+        fn all_text_is_preserved_and_roles_alternate(roles in proptest::collection::vec("[sua]", 1..12)) {
             let given: Vec<String> =
                 roles.iter().enumerate().map(|(number, role)| format!("{role}:word{number}.")).collect();
-            let fitted = fit(conversation(&given.join(" ")), &strict());
-            let said = shown(&fitted);
+            let fitted = fit_roles(conversation(&given.join(" ")), &strict());
+            let joined = shown(&fitted);
             for number in 0..roles.len() {
                 let word = format!("word{number}.");
-                prop_assert_eq!(said.matches(&word).count(), 1, "{} in {}", word, said);
+                prop_assert_eq!(joined.matches(&word).count(), 1, "{} in {}", word, joined);
             }
             for (place, message) in fitted.iter().enumerate() {
                 let user = place % 2 == 0;
-                prop_assert_eq!(message.role, if user { Role::User } else { Role::Assistant }, "{}", said);
+                prop_assert_eq!(message.role, if user { Role::User } else { Role::Assistant }, "{}", joined);
             }
         }
     }

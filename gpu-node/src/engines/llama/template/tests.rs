@@ -1,13 +1,15 @@
-use hearth_domain::{Role, ToolCall};
+use hearth_domain::{Message, ReasoningEffort, Role, Tool, ToolCall};
+use hearth_wire::ApiError;
 use serde_json::json;
 
 use super::*;
+use crate::engines::llama::tools::ToolFormat;
 
 mod families;
 
-/// A template as it is after a load: tried, and compiled.
+/// Probes and compiles a template, as a load does.
 fn compile(source: &str) -> ChatTemplate {
-    let abilities = ChatTemplate::probe(Some(source)).unwrap_or_default();
+    let abilities = probe(Some(source)).unwrap_or_default();
     ChatTemplate::compile(Some(source), "<s>".into(), "</s>".into(), abilities).unwrap()
 }
 
@@ -48,21 +50,22 @@ fn conversation() -> Vec<Message> {
 }
 
 #[test]
-fn python_habits_of_templates_work() {
+fn white_space_is_trimmed_as_in_python() {
     let source = "{{ bos_token }}{%- for m in messages %}\n  {%- if m['role'] == 'user' %}\n[U]{{ m['content'].strip() }}\n  {%- endif %}\n{%- endfor %}";
     let messages = [Message::new(Role::User, "  hi  ")];
     assert_eq!(render(source, &messages).unwrap(), "<s>[U]hi");
 }
 
 #[test]
-fn without_a_template_it_is_chatml() {
-    let template = ChatTemplate::compile(None, "<s>".into(), "</s>".into(), Abilities::default()).unwrap();
+fn model_without_template_gets_chatml() {
+    let template =
+        ChatTemplate::compile(None, "<s>".into(), "</s>".into(), TemplateAbilities::default()).unwrap();
     let prompt = with_tools(&template, &[Message::new(Role::User, "hi")], &[]).unwrap();
     assert_eq!(prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
 }
 
 #[test]
-fn a_template_may_refuse_and_may_not_run_for_ever() {
+fn refusal_and_endless_loop_are_errors() {
     let refusal = render("{{ raise_exception('roles must alternate') }}", &[]).unwrap_err();
     assert!(refusal.message.contains("roles must alternate"), "{}", refusal.message);
     let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
@@ -71,7 +74,7 @@ fn a_template_may_refuse_and_may_not_run_for_ever() {
 }
 
 #[test]
-fn tools_calls_and_results_are_as_templates_expect_them() {
+fn tools_calls_and_results_have_the_openai_format() {
     let source = "{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}{% for m in messages %}\
         {{ m.role }}{% if m.tool_calls %}{% for c in m.tool_calls %}[{{ c.id }} {{ c.type }} {{ c.function.name }} \
         {{ c.function.arguments | tojson }} {{ c.function.arguments is mapping }}]{% endfor %}\
@@ -86,19 +89,19 @@ fn tools_calls_and_results_are_as_templates_expect_them() {
 }
 
 #[test]
-fn a_template_gets_arguments_and_content_in_the_shape_that_it_can_take() {
+fn message_format_is_found_by_trial() {
     let each = |call: &str| {
         format!(
             "{{% if tools %}}{{% endif %}}{{% for m in messages %}}{{% for c in m.tool_calls or [] %}}{call}{{% endfor %}}{{% endfor %}}"
         )
     };
     for (source, expected) in [
-        // A text where it concatenates, a map where it looks inside.
+        // JSON text for a template that concatenates, a map for one that iterates.
         (each("{{ '```' + c.function.arguments + '```' }}"), r#"```{"city":"Ulm"}```"#),
         (each("{% for k, v in c.function.arguments.items() %}{{ k }}={{ v }}{% endfor %}"), "city=Ulm"),
         (each("{{ 'none' if m['content'] is none else 'text' }}"), "none"),
         (each("{{ m.content + '!' }}"), "!"),
-        // A check for none that another line doesn't survive.
+        // A template that tests for none and fails in another line all the same.
         (
             each("{% if m.content is not none %}{{ m.content + '!' }}{% endif %}{{ m.content | length }}"),
             "!0",
@@ -113,7 +116,7 @@ fn a_template_gets_arguments_and_content_in_the_shape_that_it_can_take() {
 }
 
 #[test]
-fn mistral_gets_ids_of_nine_letters() {
+fn mistral_call_ids_have_nine_characters() {
     let source = "{% if tools %}[TOOL_CALLS]{% endif %}{% for m in messages %}{% for c in m.tool_calls or [] %}\
         {% if c.id | length != 9 %}{{ raise_exception('length 9!') }}{% endif %}{{ c.id }}{% endfor %}\
         {% if m.role == 'tool' %}={{ m.tool_call_id }};{% endif %}{% endfor %}";
@@ -129,7 +132,7 @@ fn mistral_gets_ids_of_nine_letters() {
 }
 
 #[test]
-fn where_a_turn_has_one_call_several_become_turns() {
+fn parallel_calls_become_single_call_turns() {
     let source = "{% if tools %}<|python_tag|>{% endif %}{% for m in messages %}{% if m.tool_calls %}\
         {% if m.tool_calls | length != 1 %}{{ raise_exception('one call at once') }}{% endif %}\
         {{ m.content }}[{{ m.tool_calls[0].function.arguments.city }}]\
@@ -148,7 +151,7 @@ fn where_a_turn_has_one_call_several_become_turns() {
 }
 
 #[test]
-fn calls_that_a_template_leaves_out_are_written_into_the_turn() {
+fn calls_are_written_into_the_content_if_the_template_omits_them() {
     let source = "{% if tools %}Use <|tool_call|>.{% endif %}{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}";
     assert_eq!(
         with_tools(&compile(source), &conversation(), &[weather()]).unwrap(),
@@ -158,7 +161,7 @@ fn calls_that_a_template_leaves_out_are_written_into_the_turn() {
 }
 
 #[test]
-fn a_template_without_tools_is_told_of_them_in_words() {
+fn template_without_tools_gets_the_fallback_tool_prompt() {
     let template = compile("{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}");
     let mut messages = conversation();
     messages.insert(0, Message::new(Role::System, "Be brief."));
@@ -174,12 +177,12 @@ fn a_template_without_tools_is_told_of_them_in_words() {
          <user><tool_response>\nnone\n</tool_response>\n<tool_response>\nsome\n</tool_response>\nThanks\n"
     );
     assert_eq!(template.tool_format(), ToolFormat::Hermes);
-    // The tools may be gone while their results are still there.
+    // A later request may have tool results without tools.
     assert!(!with_tools(&template, &messages, &[]).unwrap().contains("<tools>"));
 }
 
 #[test]
-fn a_template_that_takes_no_system_message_has_the_tools_in_the_users() {
+fn fallback_tool_prompt_joins_the_user_message_without_a_system_role() {
     let source = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}\
         {% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('must alternate') }}{% endif %}\
         <{{ m.role }}>{{ m.content }}\n{% endfor %}";
@@ -187,16 +190,16 @@ fn a_template_that_takes_no_system_message_has_the_tools_in_the_users() {
     let prompt = with_tools(&template, &conversation(), &[weather()]).unwrap();
     assert!(prompt.starts_with("<user>You can call tools."), "{prompt}");
     assert!(prompt.contains("</tools>\n\nRain in Ulm?\n<assistant><tool_call>"), "{prompt}");
-    // So has the client's own system message.
+    // The same for the client's own system message.
     let prompt = with_tools(&template, &[Message::new(Role::System, "Be brief.")], &[weather()]).unwrap();
     assert!(prompt.starts_with("<user>Be brief.\n\nYou can call tools."), "{prompt}");
 }
 
 #[test]
-fn the_model_of_the_house_is_understood() {
+fn tiny_chat_template_renders_tools() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
     let header = crate::gguf::Header::read(std::path::Path::new(path)).unwrap();
-    let abilities = ChatTemplate::probe(header.chat_template()).unwrap();
+    let abilities = probe(header.chat_template()).unwrap();
     let template =
         ChatTemplate::compile(header.chat_template(), String::new(), String::new(), abilities).unwrap();
     assert_eq!(template.tool_format(), ToolFormat::Hermes);

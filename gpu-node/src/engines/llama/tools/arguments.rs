@@ -1,35 +1,36 @@
-//! A call's arguments: in one piece, or as they come.
+//! A call's arguments, in one piece or streamed.
 
 use serde_json::Value;
 
 use super::{
-    json::{Cursor, JsonScanner, Scanned, Stop},
-    tagged::TaggedArguments,
+    cursor::{Cursor, CursorError},
+    json_scanner::{JsonScanner, Scanned},
+    tagged_arguments::TaggedArguments,
 };
 
-/// Arguments that come in pieces.
+/// A reader of arguments that come in pieces.
 #[derive(Debug)]
 pub(super) enum Arguments {
     Json(JsonScanner),
     Tagged(Box<TaggedArguments>),
 }
 
-/// Arguments as the head of a call has them.
+/// The arguments of a call whose head was read.
 pub(super) enum HeadArguments {
-    /// They were in the head.
+    /// The JSON text of the arguments, which the head contained.
     Whole(String),
-    /// They come now.
+    /// The arguments follow.
     Follow(Arguments),
 }
 
 impl Arguments {
-    /// Reads what it can of `text`, and writes it to `json`; gives how much it read, and whether the
-    /// arguments have ended well (or badly).
-    pub(super) fn feed(&mut self, text: &str, json: &mut String) -> (usize, Option<bool>) {
+    /// Reads a beginning of `text` and appends it to `json`. Returns the number of bytes that were read, and at the
+    /// end of the arguments whether they are valid.
+    pub(super) fn consume(&mut self, text: &str, json: &mut String) -> (usize, Option<bool>) {
         match self {
             Self::Tagged(arguments) => {
-                let fed = arguments.feed(text, json);
-                (fed.read, fed.end.then_some(true))
+                let consumed = arguments.consume(text, json);
+                (consumed.bytes, consumed.ended.then_some(true))
             }
             Self::Json(scanner) => {
                 let end = text.bytes().zip(0..).find_map(|(byte, at)| match scanner.push(byte) {
@@ -45,15 +46,15 @@ impl Arguments {
     }
 }
 
-/// Arguments that are a JSON object, from here on.
-pub(super) fn follow_object(cursor: &mut Cursor<'_>) -> Result<HeadArguments, Stop> {
+/// Expects a JSON object of arguments to follow.
+pub(super) fn follow_object(cursor: &mut Cursor<'_>) -> Result<HeadArguments, CursorError> {
     match cursor.space().peek()? {
         '{' => Ok(HeadArguments::Follow(Arguments::Json(JsonScanner::new()))),
-        _ => Err(Stop::Other),
+        _ => Err(CursorError::Mismatch),
     }
 }
 
-/// Arguments that came in one piece: an object, the text of one, or nothing.
+/// Converts complete arguments to a JSON object: an object, a string with the text of one, or null.
 pub(super) fn whole_arguments(json: &str) -> Option<String> {
     match json.chars().next()? {
         '{' => Some(json.to_owned()),
@@ -67,8 +68,8 @@ pub(super) fn whole_arguments(json: &str) -> Option<String> {
     }
 }
 
-/// Reads the members behind the arguments, and the brace.
-pub(super) fn rest_of_object(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
+/// Reads the members after the arguments, and the closing brace.
+pub(super) fn rest_of_object(cursor: &mut Cursor<'_>) -> Result<(), CursorError> {
     while cursor.maybe(",")? {
         cursor.space().string()?;
         cursor.space().literal(":")?;

@@ -1,12 +1,12 @@
-//! The families of models, by how they write calls.
+//! The formats in which families of models write tool calls.
 
 use super::markup::{self, Markup};
 
-/// How a model writes calls.
+/// Format of a model's tool calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engines::llama) enum ToolFormat {
-    /// `<tool_call>{"name": .., "arguments": ..}</tool_call>`: Hermes, Qwen, Granite 4, and whatever
-    /// is told so in its prompt.
+    /// `<tool_call>{"name": .., "arguments": ..}</tool_call>`: Hermes, Qwen, Granite 4, and models
+    /// with the fallback tool prompt.
     Hermes,
     /// `{"name": .., "parameters": ..}` as the whole turn, or after `<|python_tag|>`.
     Llama3,
@@ -37,13 +37,13 @@ pub(in crate::engines::llama) enum ToolFormat {
     Glm,
     /// `<|tool_call_start|>[name(key="value")]<|tool_call_end|>`: LFM2.
     Lfm2,
-    /// `<|channel|>commentary to=functions.name<|message|>{..}`: gpt-oss. What isn't a call is marked
-    /// up too, so the parser is needed even without tools.
+    /// `<|channel|>commentary to=functions.name<|message|>{..}`: gpt-oss. Prose is marked up too, so
+    /// the parser is needed even without tools.
     Harmony,
 }
 
-/// What of a template tells the family, most telling first.
-const SIGNS: &[(&[&str], ToolFormat)] = &[
+/// Texts in a template's source that identify the format, most specific first.
+const FORMAT_MARKS: &[(&[&str], ToolFormat)] = &[
     (&["<｜tool▁calls▁begin｜>", "```json"], ToolFormat::DeepSeekV3),
     (&["<｜tool▁calls▁begin｜>"], ToolFormat::DeepSeekV31),
     (&["[TOOL_CALLS]", "[ARGS]"], ToolFormat::MistralArgs),
@@ -66,24 +66,23 @@ const SIGNS: &[(&[&str], ToolFormat)] = &[
 ];
 
 impl ToolFormat {
-    /// The format that a model with this chat template writes. A template that shows the model no
-    /// tools is given them in [`ToolFormat::Hermes`].
+    /// Detects the format of a model with this chat template. A template without tools gets them in
+    /// [`ToolFormat::Hermes`].
     pub(in crate::engines::llama) fn detect(template: Option<&str>) -> Self {
-        let Some(template) = template.filter(|template| knows_tools(template)) else {
+        let Some(template) = template.filter(|template| uses_tools_variable(template)) else {
             return Self::Hermes;
         };
-        let told = |signs: &[&str]| signs.iter().all(|sign| template.contains(sign));
-        SIGNS.iter().find(|(signs, _)| told(signs)).map_or(Self::Hermes, |(_, format)| *format)
+        let has_all = |marks: &[&str]| marks.iter().all(|mark| template.contains(mark));
+        FORMAT_MARKS.iter().find(|(marks, _)| has_all(marks)).map_or(Self::Hermes, |(_, format)| *format)
     }
 
-    /// What tokenizers may hold as single tokens without a text of their own. The engine must give
-    /// them to the parser as text.
+    /// Markers that may be special tokens, which have no text. The engine must pass them to the parser as text.
     pub(in crate::engines::llama) fn markers(self) -> impl Iterator<Item = &'static str> {
         self.markup().pieces().filter(|piece| markup::is_marker(piece))
     }
 
-    /// Whether the model makes no more than one call a turn, and its template shows no more.
-    pub(in crate::engines::llama) fn one_call_a_turn(self) -> bool {
+    /// Returns whether a turn has at most one call, in the model's output and in its template.
+    pub(in crate::engines::llama) fn has_single_call_turns(self) -> bool {
         matches!(self, Self::Llama3 | Self::Llama4 | Self::Harmony)
     }
 
@@ -109,9 +108,8 @@ impl ToolFormat {
     }
 }
 
-/// Whether a template shows the model its tools: it must use a variable of that name, not only a
-/// key or an attribute.
-pub(in crate::engines::llama) fn knows_tools(template: &str) -> bool {
+/// Returns whether a template uses the variable `tools`, not only a key or an attribute of that name.
+pub(in crate::engines::llama) fn uses_tools_variable(template: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '\'' | '"' | '<' | '>');
     template.match_indices("tools").any(|(at, name)| {
         let before = template[..at].chars().next_back();

@@ -1,7 +1,7 @@
-//! Grammars of calls: a model that must call a tool can write nothing else.
+//! Builds grammars that enforce tool calls.
 //!
-//! They are in llguidance's dialect of Lark. The markup is literal text, or a special token where the
-//! vocabulary has one, and the arguments are JSON that fits the tool's schema.
+//! They are in llguidance's dialect of Lark. The markup is literal text, or a special token if the vocabulary has
+//! one. The arguments are JSON of the tool's schema.
 
 use std::fmt::Write as _;
 
@@ -10,19 +10,17 @@ use llguidance::api::TopLevelGrammar;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::grammar::{check_schema, compact},
     format::ToolFormat,
-    markup::{self, Body, Markup, Tags},
-    tagged::takes_text,
+    markup::{self, CallBody, Markup, Tags},
+    tagged_arguments::allows_text,
 };
+use crate::engines::llama::grammar_schema::{check_schema_size, single_line_schema};
 
-/// The grammar for a turn in which the model may, or must, call the tools that `choice` asks for,
-/// once or, with `parallel`, several times; none if nothing needs to be held to. Where it may choose
-/// to call one, it else gives an `answer` of that JSON Schema, or free prose where there is none; and a
-/// call's arguments fit the schema if the tool is strict.
+/// Builds the grammar for a turn in which the model may or must call tools, as `choice` says: once or, with
+/// `parallel`, several times. `None` if there is nothing to enforce.
 ///
-/// `special` gives a marker's token if the vocabulary has it as a special one, which no text stands
-/// for.
+/// If the model may choose, it otherwise answers with JSON of the schema `answer`, or with free text without one, and
+/// only the arguments of strict tools are enforced. `special` returns the token of a marker that is a special token.
 ///
 /// # Errors
 /// If there is no such tool, or its schema is too large.
@@ -35,10 +33,10 @@ pub(in crate::engines::llama) fn call_grammar(
     special: &dyn Fn(&str) -> Option<u32>,
 ) -> Result<Option<TopLevelGrammar>, String> {
     let markup = format.markup();
-    let several = parallel && !format.one_call_a_turn();
-    let mut lark = Lark { special, rules: String::new(), only_strict: *choice == ToolChoice::Auto };
+    let several = parallel && !format.has_single_call_turns();
+    let mut lark = LarkBuilder { special, rules: String::new(), only_strict: *choice == ToolChoice::Auto };
     let tools: Vec<&Tool> = match choice {
-        // Where prose is marked up too, there is no telling a call from its first marker.
+        // Prose is marked up too, so the first marker doesn't distinguish a call.
         ToolChoice::Auto if format == ToolFormat::Harmony => return Ok(None),
         ToolChoice::Auto if answer.is_some() || tools.iter().any(|tool| tool.strict) => {
             tools.iter().collect()
@@ -50,8 +48,8 @@ pub(in crate::engines::llama) fn call_grammar(
     if tools.is_empty() {
         return Err("there is no tool of that name to call".to_owned());
     }
-    for tool in tools.iter().filter(|tool| lark.holds(tool)) {
-        check_schema(&tool.parameters).map_err(|reason| format!("the tool {}: {reason}", tool.name))?;
+    for tool in tools.iter().filter(|tool| lark.enforces(tool)) {
+        check_schema_size(&tool.parameters).map_err(|reason| format!("the tool {}: {reason}", tool.name))?;
     }
     match (choice, answer) {
         (ToolChoice::Auto, Some(schema)) => {
@@ -64,20 +62,20 @@ pub(in crate::engines::llama) fn call_grammar(
     Ok(Some(TopLevelGrammar::from_lark(lark.rules)))
 }
 
-struct Lark<'a> {
+struct LarkBuilder<'a> {
     special: &'a dyn Fn(&str) -> Option<u32>,
     rules: String,
-    /// Whether the arguments of tools that aren't strict may be any object.
+    /// True if only the arguments of strict tools are enforced.
     only_strict: bool,
 }
 
-impl Lark<'_> {
-    /// Whether arguments are held to the tool's schema.
-    fn holds(&self, tool: &Tool) -> bool {
+impl LarkBuilder<'_> {
+    /// Returns whether the tool's schema is enforced.
+    fn enforces(&self, tool: &Tool) -> bool {
         tool.strict || !self.only_strict
     }
 
-    /// A turn of calls alone.
+    /// Adds the rule of a turn that is only calls.
     fn must_call(&mut self, rule: &str, markup: &Markup, tools: &[&Tool], several: bool) {
         let (open, close) = match markup.bare {
             true => (String::new(), String::new()),
@@ -88,7 +86,7 @@ impl Lark<'_> {
         self.call(markup, markup.call.open, tools);
     }
 
-    /// A turn of prose, with calls in it. Prose ends with the first piece of a call's opening.
+    /// Adds the rule of a turn of prose with calls. Prose ends with the first piece of a call's opening.
     fn may_call(&mut self, markup: &Markup, tools: &[&Tool], several: bool) {
         let close = self.pieces(markup.section.close);
         if markup.bare {
@@ -126,10 +124,10 @@ impl Lark<'_> {
         self.rules.push_str("COLON: /: ?/\nCOMMA: /, ?/\nTEXT: /(?s:.*)/\n");
     }
 
-    fn body(&mut self, rule: &str, body: &Body, tool: &Tool) {
+    fn body(&mut self, rule: &str, body: &CallBody, tool: &Tool) {
         let Tool { name, .. } = tool;
         let written = match body {
-            Body::Object { name: name_key, arguments } => {
+            CallBody::Object { name: name_key, arguments } => {
                 let quoted = |text: &str| literal(&Value::from(text).to_string());
                 format!(
                     "\"{{\" {} COLON {} COMMA {} COLON %json {} \"}}\"",
@@ -139,17 +137,17 @@ impl Lark<'_> {
                     self.arguments_schema(tool)
                 )
             }
-            Body::Named { pieces, id } => {
+            CallBody::Named { pieces, id } => {
                 let id =
                     id.map_or_else(String::new, |id| format!("({} /[a-zA-Z0-9]{{9}}/)?", self.piece(id)));
                 let pieces = self.pieces(pieces);
                 format!("{} {id} {pieces} %json {}", literal(name), self.arguments_schema(tool))
             }
-            Body::Tagged { pieces, tags } => {
+            CallBody::Tagged { pieces, tags } => {
                 let values = self.tagged(rule, *tags, tool);
                 format!("{} {} {values}", literal(name), self.pieces(pieces))
             }
-            Body::Python => {
+            CallBody::Python => {
                 let values = self.python(rule, tool);
                 format!("{} {values} \")\"", literal(&format!("{name}(")))
             }
@@ -157,7 +155,7 @@ impl Lark<'_> {
         self.rule(rule, &written);
     }
 
-    /// The arguments in tags, in the schema's order.
+    /// Adds rules for the arguments in tags, in the schema's order. Returns their sequence.
     fn tagged(&mut self, rule: &str, tags: Tags, tool: &Tool) -> String {
         let Tags { key, value, padded } = tags;
         let line = if padded { "\"\\n\"?" } else { "" };
@@ -165,7 +163,7 @@ impl Lark<'_> {
         for (number, argument) in self.arguments_of(tool).into_iter().enumerate() {
             let rule = format!("{rule}_{number}");
             let text = match &argument.schema {
-                Some(schema) if !takes_text(schema) => {
+                Some(schema) if !allows_text(schema) => {
                     format!("%json {} {line} {}", argument.json_schema(tool), self.piece(value.1))
                 }
                 Some(Value::Object(schema)) if schema.contains_key("enum") => {
@@ -178,12 +176,12 @@ impl Lark<'_> {
             let (open, close, before) = (self.piece(key.0), self.piece(key.1), self.piece(value.0));
             let name = argument.name.map_or_else(|| "/[a-zA-Z_][a-zA-Z0-9_]*/".to_owned(), literal);
             self.rule(&rule, &format!("{open} {name} {close} \"\\n\"? {before} {text} \"\\n\"?"));
-            let _ = write!(values, " {rule}{}", argument.times);
+            let _ = write!(values, " {rule}{}", argument.quantifier);
         }
         values
     }
 
-    /// Any text up to and with `end`.
+    /// Any text up to and including `end`.
     fn free_text(&mut self, rule: &str, end: &str) -> String {
         match self.token(end) {
             Some(_) => format!("TEXT {}", self.piece(end)),
@@ -195,43 +193,43 @@ impl Lark<'_> {
         }
     }
 
-    /// The arguments as Python writes them, in the schema's order, with a comma between those that
-    /// are there.
+    /// Adds rules for Python's keyword arguments, in the schema's order, with commas between those that are present.
+    /// Returns the first rule.
     fn python(&mut self, rule: &str, tool: &Tool) -> String {
         let arguments = self.arguments_of(tool);
-        // For each argument, what may follow from it on: after a comma is due, and before.
-        let (mut due, mut first) = (String::new(), String::new());
+        // The rules for the arguments from one on: `comma_first` after another argument, `first` at the beginning.
+        let (mut comma_first, mut first) = (String::new(), String::new());
         for (number, argument) in arguments.into_iter().enumerate().rev() {
             let rule = format!("{rule}_{number}");
             let name = argument.name.map_or_else(|| "/[a-zA-Z_][a-zA-Z0-9_]*/".to_owned(), literal);
             self.rule(&rule, &format!("{name} \"=\" %json {}", argument.json_schema(tool)));
-            let (due_next, first_next) = (std::mem::take(&mut due), std::mem::take(&mut first));
+            let (comma_next, first_next) = (std::mem::take(&mut comma_first), std::mem::take(&mut first));
             self.rule(
-                &format!("{rule}_due"),
-                &match argument.times {
-                    "" => format!("COMMA {rule} {due_next}"),
-                    times => format!("(COMMA {rule}){times} {due_next}"),
+                &format!("{rule}_comma"),
+                &match argument.quantifier {
+                    "" => format!("COMMA {rule} {comma_next}"),
+                    quantifier => format!("(COMMA {rule}){quantifier} {comma_next}"),
                 },
             );
             self.rule(
                 &format!("{rule}_first"),
-                &match (argument.times, first_next.as_str()) {
-                    ("", _) => format!("{rule} {due_next}"),
+                &match (argument.quantifier, first_next.as_str()) {
+                    ("", _) => format!("{rule} {comma_next}"),
                     ("*", _) => format!("({rule} (COMMA {rule})*)?"),
-                    (_, "") => format!("({rule} {due_next})?"),
-                    (_, first_next) => format!("{rule} {due_next} | {first_next}"),
+                    (_, "") => format!("({rule} {comma_next})?"),
+                    (_, first_next) => format!("{rule} {comma_next} | {first_next}"),
                 },
             );
-            due = format!("{rule}_due");
+            comma_first = format!("{rule}_comma");
             first = format!("{rule}_first");
         }
         first
     }
 
-    /// The arguments one by one: those that the schema names, or any.
+    /// The arguments one by one: those that the schema names, or any number of any.
     fn arguments_of<'t>(&self, tool: &'t Tool) -> Vec<Argument<'t>> {
         let schema = &tool.parameters;
-        let properties = schema.get("properties").and_then(Value::as_object).filter(|_| self.holds(tool));
+        let properties = schema.get("properties").and_then(Value::as_object).filter(|_| self.enforces(tool));
         if let Some(properties) = properties {
             let required = |name: &str| {
                 let required = schema.get("required").and_then(Value::as_array);
@@ -240,32 +238,33 @@ impl Lark<'_> {
             let argument = |(name, schema)| Argument {
                 name: Some(name),
                 schema: Some(schema),
-                times: if required(name) { "" } else { "?" },
+                quantifier: if required(name) { "" } else { "?" },
             };
             return properties.iter().map(|(name, schema)| argument((name.as_str(), schema))).collect();
         }
         if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
             return Vec::new();
         }
-        vec![Argument { name: None, schema: None, times: "*" }]
+        vec![Argument { name: None, schema: None, quantifier: "*" }]
     }
 
-    /// The schema of a tool's arguments: an object, and of no other members than it names.
+    /// The schema of a tool's arguments: an object that has only the members that are named, unless the schema says
+    /// more.
     fn arguments_schema(&self, tool: &Tool) -> Value {
         let mut schema = match &tool.parameters {
-            Value::Object(members) if self.holds(tool) => members.clone(),
+            Value::Object(members) if self.enforces(tool) => members.clone(),
             _ => Map::new(),
         };
         schema.entry("type").or_insert_with(|| "object".into());
-        // What it leaves open a model would fill.
-        let plain = |key: &String| {
+        // Otherwise models add members.
+        let is_plain = |key: &String| {
             matches!(key.as_str(), "type" | "properties" | "required" | "description" | "title")
                 || key.starts_with('$') && key != "$ref"
         };
-        if schema.contains_key("properties") && schema.keys().all(plain) {
+        if schema.contains_key("properties") && schema.keys().all(is_plain) {
             schema.insert("additionalProperties".to_owned(), Value::Bool(false));
         }
-        compact(Value::Object(schema), tool.strict)
+        single_line_schema(Value::Object(schema), tool.strict)
     }
 
     fn pieces(&self, pieces: &[&str]) -> String {
@@ -290,19 +289,19 @@ impl Lark<'_> {
     }
 }
 
-/// One argument of a tool, when each is written for itself.
+/// One argument of a tool, in a format that writes them separately.
 struct Argument<'a> {
-    /// Any, where the schema names none.
+    /// `None` for an argument of any name.
     name: Option<&'a str>,
     schema: Option<&'a Value>,
-    /// How often it comes, as Lark says it.
-    times: &'static str,
+    /// Lark's quantifier: empty, `?` or `*`.
+    quantifier: &'static str,
 }
 
 impl Argument<'_> {
-    /// Its schema, with what that may refer to.
+    /// Its schema, with the definitions that it may refer to.
     fn json_schema(&self, tool: &Tool) -> Value {
-        let Some(schema) = self.schema else { return compact(json!({}), tool.strict) };
+        let Some(schema) = self.schema else { return single_line_schema(json!({}), tool.strict) };
         let mut schema = schema.clone();
         if let (Value::Object(members), Value::Object(all)) = (&mut schema, &tool.parameters) {
             for definitions in ["$defs", "definitions"] {
@@ -311,16 +310,16 @@ impl Argument<'_> {
                 }
             }
         }
-        compact(schema, tool.strict)
+        single_line_schema(schema, tool.strict)
     }
 }
 
-/// The calls behind the first.
+/// The calls after the first.
 fn more_calls(markup: &Markup, several: bool) -> String {
     if several { format!("({} call)*", between(markup.between)) } else { String::new() }
 }
 
-/// What stands between two calls; white space may be left out.
+/// The separator of two calls. White space at its end is optional.
 fn between(text: &str) -> String {
     let visible = text.trim_end();
     let space = &text[visible.len()..];
@@ -328,7 +327,7 @@ fn between(text: &str) -> String {
     if visible.is_empty() { space } else { format!("{} {space}", literal(visible)) }
 }
 
-/// `text` as Lark quotes it, which is as JSON does.
+/// `text` as a Lark string, which has JSON's syntax.
 fn literal(text: &str) -> String {
     Value::from(text).to_string()
 }

@@ -1,6 +1,6 @@
-//! What stands around calls in each format. Parser, writer and grammar follow the same table.
+//! The markup around tool calls in each format.
 
-/// How calls are written.
+/// Markup of a format.
 #[derive(Debug)]
 pub(super) struct Markup {
     /// Around all calls of a turn.
@@ -9,27 +9,25 @@ pub(super) struct Markup {
     pub(super) call: Wrap,
     /// Between two calls.
     pub(super) between: &'static str,
-    pub(super) body: Body,
-    /// Whether a call may be a turn's first thing without `section` around it. The model then writes
-    /// it so.
+    pub(super) body: CallBody,
+    /// True if a turn may begin with a call without `section` around it. Calls are written that way then.
     pub(super) bare: bool,
 }
 
-/// What opens and closes something, piece by piece. Between pieces there may be white space; where a
-/// model usually writes some it is a piece of its own.
+/// Opening and closing markup in pieces. White space is allowed between pieces; where models usually write some, it
+/// is a piece of its own.
 #[derive(Debug)]
 pub(super) struct Wrap {
     pub(super) open: &'static [&'static str],
     pub(super) close: &'static [&'static str],
 }
 
-/// How a call says what is called with what.
+/// Format of a call's name and arguments.
 #[derive(Debug)]
-pub(super) enum Body {
+pub(super) enum CallBody {
     /// A JSON object with these keys.
     Object { name: &'static str, arguments: &'static str },
-    /// The name, these pieces, and the arguments as a JSON object. Before the pieces there may be an
-    /// id after `id`.
+    /// The name, these pieces, and the arguments as a JSON object. `id` and an id may stand before the pieces.
     Named { pieces: &'static [&'static str], id: Option<&'static str> },
     /// The name, these pieces, and each argument in tags.
     Tagged { pieces: &'static [&'static str], tags: Tags },
@@ -42,14 +40,14 @@ pub(super) enum Body {
 pub(super) struct Tags {
     pub(super) key: (&'static str, &'static str),
     pub(super) value: (&'static str, &'static str),
-    /// Whether a line break after `value.0` and before `value.1` belongs to the tags.
+    /// True if a line break after `value.0` and before `value.1` belongs to the tags.
     pub(super) padded: bool,
 }
 
 const NONE: Wrap = Wrap { open: &[], close: &[] };
-const ARGUMENTS: Body = Body::Object { name: "name", arguments: "arguments" };
-const PARAMETERS: Body = Body::Object { name: "name", arguments: "parameters" };
-const PARAMETER_TAGS: Body = Body::Tagged {
+const ARGUMENTS: CallBody = CallBody::Object { name: "name", arguments: "arguments" };
+const PARAMETERS: CallBody = CallBody::Object { name: "name", arguments: "parameters" };
+const PARAMETER_TAGS: CallBody = CallBody::Tagged {
     pieces: &[">", "\n"],
     tags: Tags { key: ("<parameter=", ">"), value: ("", "</parameter>"), padded: true },
 };
@@ -90,7 +88,7 @@ pub(super) static MISTRAL_ARGS: Markup = Markup {
     section: NONE,
     call: Wrap { open: &["[TOOL_CALLS]"], close: &[] },
     between: "",
-    body: Body::Named { pieces: &["[ARGS]"], id: Some("[CALL_ID]") },
+    body: CallBody::Named { pieces: &["[ARGS]"], id: Some("[CALL_ID]") },
     bare: false,
 };
 
@@ -101,7 +99,7 @@ pub(super) static DEEPSEEK_V3: Markup = Markup {
         close: &["\n", "```", "<｜tool▁call▁end｜>"],
     },
     between: "\n",
-    body: Body::Named { pieces: &["\n", "```json", "\n"], id: None },
+    body: CallBody::Named { pieces: &["\n", "```json", "\n"], id: None },
     bare: false,
 };
 
@@ -109,7 +107,7 @@ pub(super) static DEEPSEEK_V31: Markup = Markup {
     section: Wrap { open: &["<｜tool▁calls▁begin｜>"], close: &["<｜tool▁calls▁end｜>"] },
     call: Wrap { open: &["<｜tool▁call▁begin｜>"], close: &["<｜tool▁call▁end｜>"] },
     between: "",
-    body: Body::Named { pieces: &["<｜tool▁sep｜>"], id: None },
+    body: CallBody::Named { pieces: &["<｜tool▁sep｜>"], id: None },
     bare: false,
 };
 
@@ -133,7 +131,7 @@ pub(super) static COMMAND: Markup = Markup {
     section: Wrap { open: &["<|START_ACTION|>", "["], close: &["]", "<|END_ACTION|>"] },
     call: NONE,
     between: ", ",
-    body: Body::Object { name: "tool_name", arguments: "parameters" },
+    body: CallBody::Object { name: "tool_name", arguments: "parameters" },
     bare: false,
 };
 
@@ -141,7 +139,7 @@ pub(super) static FUNCTIONARY: Markup = Markup {
     section: NONE,
     call: Wrap { open: &["<function="], close: &["</function>"] },
     between: "",
-    body: Body::Named { pieces: &[">"], id: None },
+    body: CallBody::Named { pieces: &[">"], id: None },
     bare: false,
 };
 
@@ -168,7 +166,7 @@ pub(super) static GLM: Markup = Markup {
     section: NONE,
     call: Wrap { open: &["<tool_call>"], close: &["</tool_call>"] },
     between: "\n",
-    body: Body::Tagged {
+    body: CallBody::Tagged {
         pieces: &["\n"],
         tags: Tags {
             key: ("<arg_key>", "</arg_key>"),
@@ -183,32 +181,31 @@ pub(super) static LFM2: Markup = Markup {
     section: Wrap { open: &["<|tool_call_start|>", "["], close: &["]", "<|tool_call_end|>"] },
     call: NONE,
     between: ", ",
-    body: Body::Python,
+    body: CallBody::Python,
     bare: false,
 };
 
-/// For the writer and the grammar; what gpt-oss writes around its prose is read by
-/// [`super::harmony`].
+/// For the writer and the grammar. Harmony has a parser of its own, [`super::harmony_parser`].
 pub(super) static HARMONY: Markup = Markup {
     section: NONE,
     call: Wrap { open: &["<|channel|>", "commentary to=functions."], close: &["<|call|>"] },
     between: "<|start|>assistant",
-    body: Body::Named { pieces: &[" ", "<|constrain|>", "json", "<|message|>"], id: None },
+    body: CallBody::Named { pieces: &[" ", "<|constrain|>", "json", "<|message|>"], id: None },
     bare: false,
 };
 
 impl Markup {
-    /// Everything that opens a turn's first call.
+    /// All pieces that open a turn's first call.
     pub(super) fn opening(&self) -> impl Iterator<Item = &'static str> {
         self.section.open.iter().chain(self.call.open).copied()
     }
 
-    /// Every piece that there is.
+    /// All pieces.
     pub(super) fn pieces(&self) -> impl Iterator<Item = &'static str> {
         let body: Vec<&'static str> = match &self.body {
-            Body::Object { .. } | Body::Python => Vec::new(),
-            Body::Named { pieces, id } => pieces.iter().copied().chain(*id).collect(),
-            Body::Tagged { pieces, tags } => {
+            CallBody::Object { .. } | CallBody::Python => Vec::new(),
+            CallBody::Named { pieces, id } => pieces.iter().copied().chain(*id).collect(),
+            CallBody::Tagged { pieces, tags } => {
                 let Tags { key, value, .. } = tags;
                 pieces.iter().copied().chain([key.0, key.1, value.0, value.1]).collect()
             }
@@ -220,7 +217,7 @@ impl Markup {
     }
 }
 
-/// Whether a piece is a marker, and not something that prose is full of.
+/// Returns whether a piece is a marker rather than text that is common in prose.
 pub(super) fn is_marker(piece: &str) -> bool {
     piece.len() > 1 && piece.starts_with(['<', '['])
 }

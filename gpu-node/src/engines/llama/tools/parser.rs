@@ -1,34 +1,15 @@
-//! Finding calls in a model's output, as it comes.
+//! Parses tool calls from a model's streamed output.
 
 use hearth_domain::Tool;
-use rand::distr::{Alphanumeric, SampleString as _};
 
-use super::{format::ToolFormat, harmony::HarmonyParser, marked::MarkedParser};
+use super::{
+    format::ToolFormat,
+    harmony_parser::HarmonyParser,
+    marked_parser::MarkedParser,
+    output::{OutputPiece, ParserOutput},
+};
 
-/// A piece of a model's output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::engines::llama) enum Piece {
-    /// Prose.
-    Text(String),
-    /// A call begins.
-    Begin {
-        /// Counts the turn's calls from 0.
-        index: u32,
-        /// The call's id.
-        id: String,
-        /// The tool's name.
-        name: String,
-    },
-    /// A call's arguments go on.
-    Arguments {
-        /// The call that [`Piece::Begin`] gave this index.
-        index: u32,
-        /// Together these are a JSON text.
-        json: String,
-    },
-}
-
-/// Finds calls in one turn of a model.
+/// Parser of one answer.
 #[derive(Debug)]
 pub(in crate::engines::llama) struct ToolCallParser(Parser);
 
@@ -39,7 +20,7 @@ enum Parser {
 }
 
 impl ToolCallParser {
-    /// A parser for one turn of a model that may call `tools`.
+    /// A parser for an answer of a model that may call `tools`.
     pub(in crate::engines::llama) fn new(format: ToolFormat, tools: &[Tool]) -> Self {
         Self(match format {
             ToolFormat::Harmony => Parser::Harmony(HarmonyParser::new()),
@@ -47,50 +28,24 @@ impl ToolCallParser {
         })
     }
 
-    /// Takes the next of the output, and gives what can go out. What may belong to a call's markup is
-    /// held back until that is known, white space before it too.
-    pub(in crate::engines::llama) fn push(&mut self, text: &str) -> Vec<Piece> {
-        let mut out = Output::default();
+    /// Adds text and returns the pieces that can go out. Text that may belong to a call's markup is held back,
+    /// together with white space before it.
+    pub(in crate::engines::llama) fn push(&mut self, text: &str) -> Vec<OutputPiece> {
+        let mut out = ParserOutput::default();
         match &mut self.0 {
             Parser::Marked(parser) => parser.push(text, &mut out),
             Parser::Harmony(parser) => parser.push(text, &mut out),
         }
-        out.0
+        out.into_pieces()
     }
 
-    /// What is left when the output has ended. A call that isn't whole then stays as it is.
-    pub(in crate::engines::llama) fn finish(&mut self) -> Vec<Piece> {
-        let mut out = Output::default();
+    /// Returns the last pieces, when the answer has ended. An incomplete call stays incomplete.
+    pub(in crate::engines::llama) fn finish(&mut self) -> Vec<OutputPiece> {
+        let mut out = ParserOutput::default();
         match &mut self.0 {
             Parser::Marked(parser) => parser.finish(&mut out),
             Parser::Harmony(parser) => parser.finish(&mut out),
         }
-        out.0
-    }
-}
-
-/// Pieces that go out together; none of them is empty.
-#[derive(Debug, Default)]
-pub(super) struct Output(Vec<Piece>);
-
-impl Output {
-    pub(super) fn text(&mut self, text: &str) {
-        match self.0.last_mut() {
-            _ if text.is_empty() => {}
-            Some(Piece::Text(last)) => last.push_str(text),
-            _ => self.0.push(Piece::Text(text.to_owned())),
-        }
-    }
-
-    /// Begins a call, under an id that no other has.
-    pub(super) fn begin(&mut self, index: u32, name: &str) {
-        let id = format!("call_{}", Alphanumeric.sample_string(&mut rand::rng(), 24));
-        self.0.push(Piece::Begin { index, id, name: name.to_owned() });
-    }
-
-    pub(super) fn arguments(&mut self, index: u32, json: &str) {
-        if !json.is_empty() {
-            self.0.push(Piece::Arguments { index, json: json.to_owned() });
-        }
+        out.into_pieces()
     }
 }

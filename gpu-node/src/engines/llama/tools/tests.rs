@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod grammar;
+
 const FORMATS: &[ToolFormat] = &[
     ToolFormat::Hermes,
     ToolFormat::Llama3,
@@ -45,23 +47,24 @@ fn tools() -> Vec<Tool> {
     ]
 }
 
-/// The pieces of `text` given in `chunks`, with neighbours joined and without ids.
-fn pieces<'a>(format: ToolFormat, chunks: impl IntoIterator<Item = &'a str>) -> Vec<Piece> {
+/// Parses `chunks` and joins adjacent pieces; ids are removed.
+fn pieces<'a>(format: ToolFormat, chunks: impl IntoIterator<Item = &'a str>) -> Vec<OutputPiece> {
     let mut parser = ToolCallParser::new(format, &tools());
-    let mut all: Vec<Piece> = chunks.into_iter().flat_map(|chunk| parser.push(chunk)).collect();
+    let mut all: Vec<OutputPiece> = chunks.into_iter().flat_map(|chunk| parser.push(chunk)).collect();
     all.extend(parser.finish());
-    let mut joined: Vec<Piece> = Vec::new();
+    let mut joined: Vec<OutputPiece> = Vec::new();
     for piece in all {
         match (joined.last_mut(), piece) {
-            (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
-            (Some(Piece::Arguments { index, json }), Piece::Arguments { index: of, json: more })
-                if *index == of =>
-            {
+            (Some(OutputPiece::Text(text)), OutputPiece::Text(more)) => text.push_str(&more),
+            (
+                Some(OutputPiece::Arguments { index, json }),
+                OutputPiece::Arguments { index: of, json: more },
+            ) if *index == of => {
                 json.push_str(&more);
             }
-            (_, Piece::Begin { index, id, name }) => {
+            (_, OutputPiece::Begin { index, id, name }) => {
                 assert!(id.len() == 29 && id.starts_with("call_"), "{id}");
-                joined.push(Piece::Begin { index, id: String::new(), name });
+                joined.push(OutputPiece::Begin { index, id: String::new(), name });
             }
             (_, piece) => joined.push(piece),
         }
@@ -69,19 +72,19 @@ fn pieces<'a>(format: ToolFormat, chunks: impl IntoIterator<Item = &'a str>) -> 
     joined
 }
 
-/// Pieces as a line: text as it is, calls as `«name json»`.
-fn line(pieces: &[Piece]) -> String {
+/// Shows pieces as a line: text as it is, calls as `«name json»`.
+fn line(pieces: &[OutputPiece]) -> String {
     let mut out = String::new();
     let mut next = 0;
     for piece in pieces {
         match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Begin { index, name, .. } => {
+            OutputPiece::Text(text) => out.push_str(text),
+            OutputPiece::Begin { index, name, .. } => {
                 assert_eq!(*index, next, "calls are counted");
                 next += 1;
                 out.push_str(&format!("«{name}"));
             }
-            Piece::Arguments { index, json } => {
+            OutputPiece::Arguments { index, json } => {
                 assert_eq!(*index + 1, next, "arguments belong to the last call");
                 out.push_str(&format!(" {json}»"));
             }
@@ -102,15 +105,15 @@ fn check(format: ToolFormat, text: &str, expected: &str) {
     all.extend(parser.finish());
     for piece in all {
         match piece {
-            Piece::Text(text) | Piece::Arguments { json: text, .. } => out.push_str(&text),
-            Piece::Begin { name, .. } => out.push_str(&name),
+            OutputPiece::Text(text) | OutputPiece::Arguments { json: text, .. } => out.push_str(&text),
+            OutputPiece::Begin { name, .. } => out.push_str(&name),
         }
     }
     let bare = |text: &str| text.replace(['«', '»', ' '], "");
     assert_eq!(bare(&out), bare(expected), "{format:?}, by characters: {text}");
 }
 
-/// Real outputs, and what they say.
+/// Real outputs, and the expected pieces.
 const SAMPLES: &[(ToolFormat, &str, &str)] = &[
     (ToolFormat::Hermes, "Just text.\n", "Just text.\n"),
     (
@@ -123,7 +126,7 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
         "<think>\nhm </think>\n\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"<}{ \\\"é\\\" 😀\", \"days\": 2}}\n</tool_call>\n<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>\n",
         "<think>\nhm </think>«weather {\"city\": \"<}{ \\\"é\\\" 😀\", \"days\": 2}»«now {}»",
     ),
-    // The other order, an id, a text for an object, nothing at all, and another word for it.
+    // Arguments before the name, an id, JSON text for an object, no arguments, and another key.
     (
         ToolFormat::Hermes,
         "<tool_call>{\"arguments\": {\"city\": \"a\"}, \"name\": \"weather\"}</tool_call><tool_call>{\"id\": 1, \"name\": \"weather\", \"arguments\": {\"city\": \"b\"}, \"x\": [1]}</tool_call>",
@@ -134,11 +137,11 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
         "<tool_call>{\"name\": \"weather\", \"arguments\": \"{\\\"city\\\": \\\"a\\\"}\"}</tool_call><tool_call>{\"name\": \"now\"}</tool_call> <tool_call>{\"name\": \"now\", \"parameters\": null}</tool_call>",
         "«weather {\"city\": \"a\"}»«now {}»«now {}»",
     ),
-    // Unclosed, and cut short.
+    // Without a closing marker, and cut off.
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"now\", \"arguments\": {}}", "«now {}»"),
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"now\", \"arguments\": {}} and", "«now {}» and"),
     (ToolFormat::Hermes, "<tool_call>{\"name\": \"weather\", \"arguments\": {\"ci", "«weather {\"ci»"),
-    // A tool that isn't on offer, in every way to write a call.
+    // A tool that isn't on offer, in each format.
     (
         ToolFormat::Hermes,
         "Write <tool_call> around it. <tool_call>{\"name\": \"other\", \"arguments\": {\"a\": 1}}</tool_call>",
@@ -159,7 +162,7 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
     ),
     (ToolFormat::Glm, "Write <tool_call> around it.", "Write <tool_call> around it."),
     (ToolFormat::Lfm2, "<|tool_call_start|>[other(a=1)]<|tool_call_end|>", "«other {\"a\":1}»"),
-    // What is no call is text.
+    // Text that is no call.
     (
         ToolFormat::Llama3,
         "{\"name\": \"other\", \"parameters\": {}}",
@@ -229,7 +232,7 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
         "Sure.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>{\"city\":\"Ulm\"}<｜tool▁call▁end｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
         "Sure.«weather {\"city\":\"Ulm\"}»«now {}»",
     ),
-    // Without what opens them all.
+    // Without the marker around all calls.
     (ToolFormat::DeepSeekV31, "<｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜>", "«now {}»"),
     (ToolFormat::Granite3, "<|tool_call|>[{\"name\": \"now\", \"arguments\": {}}]", "«now {}»"),
     (ToolFormat::Nemotron, "<TOOLCALL>[{\"name\": \"now\", \"arguments\": {}}]</TOOLCALL>", "«now {}»"),
@@ -280,32 +283,32 @@ const SAMPLES: &[(ToolFormat, &str, &str)] = &[
 ];
 
 #[test]
-fn calls_are_found_in_what_models_write() {
+fn calls_are_parsed_from_real_outputs() {
     for (format, text, expected) in SAMPLES {
         check(*format, text, expected);
     }
 }
 
 #[test]
-fn prose_and_arguments_go_out_as_they_come() {
+fn prose_and_arguments_are_streamed() {
     let mut parser = ToolCallParser::new(ToolFormat::Hermes, &tools());
-    let text = |text: &str| vec![Piece::Text(text.into())];
+    let text = |text: &str| vec![OutputPiece::Text(text.into())];
     assert_eq!(parser.push("Hello"), text("Hello"));
     assert_eq!(parser.push(" there <"), text(" there"));
     assert_eq!(parser.push("b> "), text(" <b>"));
     assert_eq!(parser.push("<tool_call>\n{\"name\": \"weather\", \"arguments\": "), []);
     let begun = parser.push("{\"ci");
     assert!(
-        matches!(&begun[..], [Piece::Begin { name, .. }, Piece::Arguments { json, .. }] if name == "weather" && json == "{\"ci")
+        matches!(&begun[..], [OutputPiece::Begin { name, .. }, OutputPiece::Arguments { json, .. }] if name == "weather" && json == "{\"ci")
     );
-    assert_eq!(parser.push("ty\": \"U"), [Piece::Arguments { index: 0, json: "ty\": \"U".into() }]);
-    assert_eq!(parser.push("lm\"}}"), [Piece::Arguments { index: 0, json: "lm\"}".into() }]);
+    assert_eq!(parser.push("ty\": \"U"), [OutputPiece::Arguments { index: 0, json: "ty\": \"U".into() }]);
+    assert_eq!(parser.push("lm\"}}"), [OutputPiece::Arguments { index: 0, json: "lm\"}".into() }]);
     assert_eq!(parser.push("\n</tool_call>\n"), []);
     assert_eq!(parser.finish(), []);
 }
 
 #[test]
-fn depth_and_length_cost_no_stack_and_little_time() {
+fn deep_and_long_input_needs_no_stack_and_little_time() {
     let deep = format!("{{\"a\": {}{}}}", "[".repeat(20_000), "]".repeat(20_000));
     let whole = |text: &str| {
         let chunks: Vec<&str> =
@@ -314,7 +317,7 @@ fn depth_and_length_cost_no_stack_and_little_time() {
     };
     let text = format!("<tool_call>{{\"name\": \"now\", \"arguments\": {deep}}}</tool_call>");
     assert_eq!(whole(&text), format!("«now {deep}»"));
-    // Arguments before the name are held back only so far.
+    // Arguments before the name are held back up to a limit.
     let endless = format!("<tool_call>{{\"arguments\": {deep}, \"name\": \"now\"}}");
     assert_eq!(whole(&endless), endless);
     let openings = "<tool_call>{\"a\":".repeat(2_000);
@@ -322,7 +325,7 @@ fn depth_and_length_cost_no_stack_and_little_time() {
 }
 
 #[test]
-fn a_written_call_is_read_back() {
+fn written_call_is_parsed_back() {
     for format in FORMATS {
         let call = |name: &str, arguments: Value| ToolCall {
             id: String::new(),
@@ -330,16 +333,16 @@ fn a_written_call_is_read_back() {
             arguments: arguments.to_string(),
         };
         let arguments = json!({"city": "a\n\"b\" 'é' \\ </x>", "days": 3});
-        let text = format.write(&[call("weather", arguments.clone()), call("now", json!({}))]);
+        let text = format.write_calls(&[call("weather", arguments.clone()), call("now", json!({}))]);
         let read = pieces(*format, [text.as_str()]);
         let [
-            Piece::Begin { name, .. },
-            Piece::Arguments { json, .. },
-            Piece::Begin { name: second, .. },
-            Piece::Arguments { json: nothing, .. },
+            OutputPiece::Begin { name, .. },
+            OutputPiece::Arguments { json, .. },
+            OutputPiece::Begin { name: second, .. },
+            OutputPiece::Arguments { json: nothing, .. },
         ] = &read[..]
         else {
-            panic!("{format:?} wrote {text} and read {read:?}")
+            panic!("{format:?} wrote {text} and parsed {read:?}")
         };
         assert_eq!((name.as_str(), second.as_str(), nothing.as_str()), ("weather", "now", "{}"));
         assert_eq!(serde_json::from_str::<Value>(json).unwrap(), arguments, "{format:?}: {text}");
@@ -347,7 +350,7 @@ fn a_written_call_is_read_back() {
 }
 
 #[test]
-fn templates_tell_their_format() {
+fn format_is_detected_from_the_template() {
     let with_tools = |text: &str| format!("{{% if tools %}}{{% endif %}}{text}");
     for (text, format) in [
         ("'<tool_call>\\n' ~ tool_call.arguments", ToolFormat::Hermes),
@@ -375,10 +378,10 @@ fn templates_tell_their_format() {
         assert_eq!(ToolFormat::detect(Some(&with_tools(text))), format, "{text}");
     }
     assert_eq!(ToolFormat::detect(None), ToolFormat::Hermes);
-    // It knows how calls look, and not that there are tools.
-    let untaught = "{{ message['tools'] }}{{ xml_tools }}<tools></tools>[TOOL_CALLS]{{ m.tool_calls }}";
-    assert!(!knows_tools(untaught));
-    assert_eq!(ToolFormat::detect(Some(untaught)), ToolFormat::Hermes);
+    // A template that shows calls and not tools.
+    let without_tools = "{{ message['tools'] }}{{ xml_tools }}<tools></tools>[TOOL_CALLS]{{ m.tool_calls }}";
+    assert!(!uses_tools_variable(without_tools));
+    assert_eq!(ToolFormat::detect(Some(without_tools)), ToolFormat::Hermes);
     for uses in [
         "{% for t in tools %}",
         "{{tools|tojson}}",
@@ -386,12 +389,12 @@ fn templates_tell_their_format() {
         "{% if not tools is none %}",
         "(tools)",
     ] {
-        assert!(knows_tools(uses), "{uses}");
+        assert!(uses_tools_variable(uses), "{uses}");
     }
 }
 
 #[test]
-fn markers_are_what_a_vocabulary_may_hold() {
+fn markers_are_the_pieces_that_may_be_special_tokens() {
     let markers = |format: ToolFormat| format.markers().collect::<Vec<_>>();
     assert_eq!(markers(ToolFormat::Hermes), ["<tool_call>", "</tool_call>"]);
     assert_eq!(markers(ToolFormat::Llama3), ["<|python_tag|>"]);
@@ -400,7 +403,7 @@ fn markers_are_what_a_vocabulary_may_hold() {
 
 proptest! {
     #[test]
-    fn it_makes_no_difference_how_the_output_is_cut(
+    fn result_is_the_same_for_any_chunks(
         sample in 0..SAMPLES.len(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
@@ -413,7 +416,7 @@ proptest! {
     }
 
     #[test]
-    fn text_without_markers_comes_out_as_it_is(chunks in prop::collection::vec("[a<>|{}\"\\[\\]: \n｜é]{0,6}", 0..12)) {
+    fn text_without_markers_is_unchanged(chunks in prop::collection::vec("[a<>|{}\"\\[\\]: \n｜é]{0,6}", 0..12)) {
         for format in FORMATS {
             let text = chunks.concat();
             let read = pieces(*format, chunks.iter().map(String::as_str));
@@ -422,7 +425,7 @@ proptest! {
     }
 
     #[test]
-    fn near_misses_lose_nothing_and_never_panic(
+    fn near_misses_lose_no_text_and_never_panic(
         parts in prop::collection::vec(
             prop_oneof![
                 prop::sample::select(vec![
@@ -440,373 +443,9 @@ proptest! {
         for format in FORMATS {
             let whole = pieces(*format, [text.as_str()]);
             prop_assert_eq!(&pieces(*format, parts.iter().map(String::as_str)), &whole);
-            if !whole.iter().any(|piece| matches!(piece, Piece::Begin { .. })) {
+            if !whole.iter().any(|piece| matches!(piece, OutputPiece::Begin { .. })) {
                 prop_assert_eq!(line(&whole), text.clone());
             }
         }
-    }
-}
-
-mod held_to_the_grammar {
-    use std::{cell::Cell, sync::Arc};
-
-    use llguidance::{
-        Matcher, ParserFactory,
-        toktrie::{ApproximateTokEnv, TokEnv, TokRxInfo, TokTrie, TokenId},
-    };
-
-    use super::*;
-
-    const SPECIAL: &[&str] = &[
-        "<|python_tag|>",
-        "[TOOL_CALLS]",
-        "[ARGS]",
-        "<｜tool▁sep｜>",
-        "<｜tool▁call▁end｜>",
-        "</arg_value>",
-        "<|tool_call_start|>",
-        "<|message|>",
-    ];
-
-    /// Every byte, the special tokens, and the end.
-    fn vocabulary() -> TokEnv {
-        let mut words: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
-        words.extend(SPECIAL.iter().map(|marker| [b"\xff", marker.as_bytes()].concat()));
-        words.push(b"\xff<|end|>".to_vec());
-        let end = words.len() as TokenId - 1;
-        Arc::new(ApproximateTokEnv::new(TokTrie::from(&TokRxInfo::new(words.len() as u32, end), &words)))
-    }
-
-    struct Bench {
-        vocabulary: TokEnv,
-        factory: Arc<ParserFactory>,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let vocabulary = vocabulary();
-            let factory = Arc::new(super::super::super::grammar::tests::factory(&vocabulary).unwrap());
-            Self { vocabulary, factory }
-        }
-
-        fn special(&self, marker: &str) -> Option<TokenId> {
-            self.vocabulary.tok_trie().get_special_token(marker)
-        }
-
-        fn matcher(
-            &self,
-            format: ToolFormat,
-            tools: &[Tool],
-            choice: &ToolChoice,
-            parallel: bool,
-        ) -> Matcher {
-            self.answering(format, tools, choice, parallel, None)
-        }
-
-        fn answering(
-            &self,
-            format: ToolFormat,
-            tools: &[Tool],
-            choice: &ToolChoice,
-            parallel: bool,
-            answer: Option<&Value>,
-        ) -> Matcher {
-            let special = |marker: &str| self.special(marker);
-            let grammar = call_grammar(format, tools, choice, parallel, answer, &special);
-            super::super::super::grammar::tests::compile(&self.factory, grammar.unwrap().unwrap())
-                .unwrap_or_else(|error| panic!("{format:?}: {error}"))
-        }
-
-        /// Tokens of `text`: special ones where there are any, else bytes.
-        fn tokens(&self, text: &str) -> Vec<TokenId> {
-            let mut tokens = Vec::new();
-            let mut rest = text;
-            while let Some(c) = rest.chars().next() {
-                let special = SPECIAL.iter().find(|marker| rest.starts_with(**marker));
-                let length = special.map_or(c.len_utf8(), |marker| marker.len());
-                match special {
-                    Some(marker) => tokens.extend(self.special(marker)),
-                    None => tokens.extend(rest[..length].bytes().map(TokenId::from)),
-                }
-                rest = &rest[length..];
-            }
-            tokens
-        }
-
-        fn text(&self, tokens: &[TokenId]) -> String {
-            let bytes = tokens.iter().flat_map(|token| {
-                let word = self.vocabulary.tok_trie().token(*token);
-                word.strip_prefix(b"\xff").unwrap_or(word).to_vec()
-            });
-            String::from_utf8(bytes.collect()).unwrap()
-        }
-
-        fn takes(&self, matcher: &Matcher, text: &str) -> bool {
-            let mut matcher = matcher.deep_clone();
-            let tokens = self.tokens(text);
-            matcher.validate_tokens(&tokens).unwrap() == tokens.len()
-                && matcher.try_consume_tokens(&tokens).unwrap() == tokens.len()
-                && matcher.is_accepting().unwrap()
-        }
-
-        /// What comes of always choosing among the allowed tokens, mostly one that closes something,
-        /// and now and then all of `first`.
-        fn walk(&self, matcher: &Matcher, seed: u64, first: &str) -> String {
-            let mut matcher = matcher.deep_clone();
-            let random = Cell::new(seed * 2 + 1);
-            let below = |most: usize| {
-                random.set(
-                    random
-                        .get()
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1_442_695_040_888_963_407),
-                );
-                (random.get() >> 33) as usize % most
-            };
-            let mut tokens = Vec::new();
-            while !matcher.is_stopped() {
-                let mask = matcher.compute_mask().unwrap();
-                let end = self.vocabulary.tok_trie().eos_token();
-                let ascii = |token: &TokenId| *token < 128 || *token >= 256;
-                let mut allowed: Vec<TokenId> = mask.iter().filter(ascii).collect();
-                if allowed.is_empty() {
-                    // In the middle of a character.
-                    allowed = mask.iter().collect();
-                }
-                if mask.is_allowed(end) && below(3) == 0 {
-                    break;
-                }
-                // No walk finds the end of a free text by chance.
-                let marker = self.tokens(if below(2) == 0 { "</parameter>" } else { first });
-                if below(8) == 0 && matcher.validate_tokens(&marker).unwrap() == marker.len() {
-                    matcher.consume_tokens(&marker).unwrap();
-                    tokens.extend(marker);
-                    continue;
-                }
-                let closing = |token: &&TokenId| {
-                    matches!(u8::try_from(**token), Ok(b'"' | b'}' | b'<' | b'/') | Err(_)) && **token != end
-                };
-                let closing: Vec<TokenId> = allowed.iter().filter(closing).copied().collect();
-                let choice = if closing.is_empty() || below(3) == 0 { &allowed } else { &closing };
-                let token = choice[below(choice.len())];
-                if token == end {
-                    break;
-                }
-                matcher.consume_token(token).unwrap();
-                tokens.push(token);
-                assert!(tokens.len() < 5_000, "no end: {}", self.text(&tokens));
-            }
-            assert!(matcher.is_accepting().unwrap());
-            self.text(&tokens)
-        }
-    }
-
-    /// Whether arguments are what the tool asks for.
-    fn fit(name: &str, json: &str) -> bool {
-        let Ok(Value::Object(arguments)) = serde_json::from_str(json) else { return false };
-        match name {
-            "now" => arguments.is_empty(),
-            _ => {
-                arguments.contains_key("city")
-                    && arguments.iter().all(|(key, value)| match key.as_str() {
-                        "city" => value.is_string(),
-                        "days" => value.as_i64().is_some_and(|days| (1..=7).contains(&days)),
-                        "unit" => value == "c" || value == "f",
-                        "note" => value.is_string() || value.is_null(),
-                        _ => false,
-                    })
-            }
-        }
-    }
-
-    #[test]
-    fn it_takes_calls_as_models_write_them_and_no_others() {
-        let bench = Bench::new();
-        let call = |name: &str, arguments: &str| ToolCall {
-            id: String::new(),
-            name: name.into(),
-            arguments: arguments.into(),
-        };
-        let good = call("weather", r#"{"city": "Ulm", "days": 3}"#);
-        for format in FORMATS {
-            let matcher = |choice, parallel| bench.matcher(*format, &tools(), &choice, parallel);
-            let required = matcher(ToolChoice::Required, true);
-            let one = format.write(std::slice::from_ref(&good));
-            assert!(bench.takes(&required, &one), "{format:?} refuses {one}");
-            let two = format.write(&[call("now", "{}"), good.clone()]);
-            assert_eq!(bench.takes(&required, &two), !format.one_call_a_turn(), "{format:?}: {two}");
-            let single = matcher(ToolChoice::Required, false);
-            assert!(!bench.takes(&single, &two), "{format:?} takes two: {two}");
-            let now = matcher(ToolChoice::Named("now".into()), true);
-            assert!(!bench.takes(&now, &one), "{format:?} takes another tool: {one}");
-            assert!(
-                bench.takes(&now, &format.write(&[call("now", "{}")])),
-                "{format:?} refuses the named tool"
-            );
-            for bad in [
-                call("other", r#"{"city": "Ulm"}"#),
-                call("weather", "{}"),
-                call("weather", r#"{"city": "Ulm", "days": 9}"#),
-                call("weather", r#"{"city": "Ulm", "more": 1}"#),
-                call("now", r#"{"city": "Ulm"}"#),
-            ] {
-                let text = format.write(&[bad]);
-                assert!(!bench.takes(&required, &text), "{format:?} takes {text}");
-            }
-            for text in ["", "Sure.", &format!("Sure. {one}"), &format!("{one} Done.")] {
-                assert!(!bench.takes(&required, text), "{format:?} takes {text:?}");
-            }
-        }
-        let compact = r#"<tool_call>{"name":"weather","arguments":{"city":"Paris"}}</tool_call>"#;
-        let required = bench.matcher(ToolFormat::Hermes, &tools(), &ToolChoice::Required, true);
-        assert!(bench.takes(&required, compact));
-        assert!(!bench.takes(&required, &compact.replace(',', ",  ")), "white space has a bound");
-    }
-
-    #[test]
-    fn whatever_it_lets_through_is_read_as_calls_that_fit() {
-        let bench = Bench::new();
-        let named = ToolChoice::Named("weather".into());
-        for format in FORMATS {
-            for (choice, parallel) in [(&ToolChoice::Required, true), (&named, false)] {
-                let matcher = bench.matcher(*format, &tools(), choice, parallel);
-                for seed in 0..5 {
-                    let text = bench.walk(&matcher, seed, "</parameter>");
-                    let calls = calls(*format, &text);
-                    let prose =
-                        pieces(*format, [text.as_str()]).iter().any(|piece| matches!(piece, Piece::Text(_)));
-                    assert!(
-                        !prose && !calls.is_empty() && (parallel || calls.len() == 1),
-                        "{format:?}: {text:?}"
-                    );
-                    assert!(*choice != named || calls == ["weather"], "{format:?}: {text:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn where_a_model_may_choose_its_prose_is_free_and_its_calls_fit() {
-        let bench = Bench::new();
-        let strict: Vec<Tool> = tools().into_iter().map(|tool| Tool { strict: true, ..tool }).collect();
-        let free = bench.matcher(
-            ToolFormat::Hermes,
-            &[strict[0].clone(), tools()[1].clone()],
-            &ToolChoice::Auto,
-            true,
-        );
-        assert!(
-            bench.takes(&free, r#"<tool_call>{"name":"now","arguments":{"a":1}}</tool_call>"#),
-            "not strict"
-        );
-        let call = |name: &str, arguments: &str| ToolCall {
-            id: String::new(),
-            name: name.into(),
-            arguments: arguments.into(),
-        };
-        for format in FORMATS.iter().filter(|format| **format != ToolFormat::Harmony) {
-            let matcher = bench.matcher(*format, &strict, &ToolChoice::Auto, true);
-            let takes = |text: &str| bench.takes(&matcher, text);
-            let good = format.write(&[call("weather", r#"{"city": "Ulm", "days": 3}"#)]);
-            for text in ["", "Sure. a < b {\n", &good, &format.write(&[call("now", "{}")])] {
-                assert!(takes(text), "{format:?} refuses {text:?}");
-            }
-            let leading = format!("<think>\nhm {{ </think>\n\n{good}");
-            assert!(takes(&leading) || format.markup().bare, "{format:?} refuses {leading:?}");
-            for bad in
-                [call("weather", r#"{"city": "Ulm", "days": 9}"#), call("weather", "{}"), call("other", "{}")]
-            {
-                let text = format.write(&[bad]);
-                assert!(!takes(&text), "{format:?} takes {text:?}");
-            }
-            let first = format.markup().opening().next().unwrap();
-            for seed in 0..5 {
-                calls(*format, &bench.walk(&matcher, seed, first));
-            }
-        }
-    }
-
-    /// The names of the calls in `text`, all of which fit.
-    fn calls(format: ToolFormat, text: &str) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        for piece in pieces(format, [text]) {
-            match piece {
-                Piece::Text(_) => {}
-                Piece::Begin { name, .. } => names.push(name),
-                Piece::Arguments { json, .. } => {
-                    let name = names.last().unwrap();
-                    assert!(fit(name, &json), "{format:?}: {text:?} calls {name} with {json}");
-                }
-            }
-        }
-        names
-    }
-
-    #[test]
-    fn schemas_of_all_sorts_make_a_grammar() {
-        let bench = Bench::new();
-        for parameters in [
-            json!({}),
-            json!(null),
-            json!(true),
-            json!({"type": "object"}),
-            json!({"type": "object", "additionalProperties": false}),
-            json!({"type": "object", "properties": {"a": {}, "b": true, "c": {"type": ["string", "null"]}, "d": {"type": "array", "items": {"type": "string"}}}}),
-            json!({"properties": {"a/\"b": {"type": "string"}, "é": {"type": "number"}}, "required": ["é"]}),
-            json!({"type": "object", "properties": {"a": {"type": "string", "x-note": 1, "uniqueItems": true}}, "anyOf": [{"required": ["a"]}]}),
-        ] {
-            let tools = [Tool { name: "t".into(), description: None, parameters, strict: false }];
-            // One for each way to write arguments.
-            for format in
-                [ToolFormat::Hermes, ToolFormat::MistralArgs, ToolFormat::QwenCoder, ToolFormat::Lfm2]
-            {
-                let mut matcher = bench.matcher(format, &tools, &ToolChoice::Required, true);
-                assert!(matcher.compute_mask().is_ok());
-            }
-        }
-    }
-
-    #[test]
-    fn a_turn_is_a_call_or_an_answer_of_the_form() {
-        let bench = Bench::new();
-        let schema =
-            json!({"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]});
-        let schema = super::super::super::grammar::compact(schema, true);
-        let arguments = r#"{"city": "Ulm"}"#.to_owned();
-        let call = ToolCall { id: String::new(), name: "weather".into(), arguments };
-        for format in FORMATS.iter().filter(|format| **format != ToolFormat::Harmony) {
-            let matcher = bench.answering(*format, &tools(), &ToolChoice::Auto, true, Some(&schema));
-            let call = format.write(std::slice::from_ref(&call));
-            assert!(bench.takes(&matcher, &call), "{format:?} refuses {call}");
-            assert!(bench.takes(&matcher, r#"{"sum": 3}"#), "{format:?} refuses the answer");
-            for text in
-                ["Sure.", r#"{"sum": "x"}"#, &format!("Sure. {call}"), &format!("{{\"sum\": 3}}{call}")]
-            {
-                assert!(!bench.takes(&matcher, text), "{format:?} takes {text:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_no_call_can_be_made_of_is_said() {
-        let grammar =
-            |tools: &[Tool], choice| call_grammar(ToolFormat::Hermes, tools, &choice, true, None, &|_| None);
-        assert!(grammar(&tools(), ToolChoice::Auto).unwrap().is_none());
-        assert!(grammar(&tools(), ToolChoice::None).unwrap().is_none());
-        assert!(grammar(&tools(), ToolChoice::Named("other".into())).is_err());
-        let mut deep = json!({});
-        for _ in 0..100 {
-            deep = json!({"items": deep});
-        }
-        let tool = Tool { name: "deep".into(), description: None, parameters: deep, strict: false };
-        let refusal = grammar(&[tool], ToolChoice::Required).unwrap_err();
-        assert!(refusal.starts_with("the tool deep: "), "{refusal}");
-        // What a strict tool asks for is kept to or refused.
-        let parameters = json!({"properties": {"a": {"type": "array", "uniqueItems": true}}});
-        let tool = Tool { name: "set".into(), description: None, parameters, strict: true };
-        let grammar = grammar(&[tool], ToolChoice::Required).unwrap().unwrap();
-        let refusal =
-            super::super::super::grammar::tests::compile(&Bench::new().factory, grammar).err().unwrap();
-        assert_eq!(refusal, "the JSON Schema can't be held to: Unimplemented keys: [\"uniqueItems\"]");
     }
 }

@@ -1,14 +1,14 @@
-//! Conversations of every kind, given to templates in the shapes that families of models have: nothing that anybody
-//! said may be missing from the prompt, and every turn is where the template wants it.
+//! Renders many kinds of conversations with the templates of model families: no text may be missing from the prompt,
+//! and turns must be in the order that the template requires.
 
 use super::*;
 
-/// What a template of a family insists on, in few words.
+/// A short template with the requirements of a family's real one.
 struct Family {
     name: &'static str,
     template: &'static str,
     /// The prompt for a system message and a question.
-    hello: &'static str,
+    prompt: &'static str,
 }
 
 const FAMILIES: [Family; 9] = [
@@ -20,16 +20,16 @@ const FAMILIES: [Family; 9] = [
             {% if m['role'] == 'assistant' %}{% set role = 'model' %}{% else %}{% set role = m['role'] %}{% endif %}\
             {{ '<start_of_turn>' + role + '\n' + m['content'] | trim + '<end_of_turn>\n' }}{% endfor %}\
             {% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}",
-        hello: "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\n",
+        prompt: "<s><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\n",
     },
     Family {
-        name: "Mistral 0.1: turns alternate, and whatever is no user is the assistant",
+        name: "Mistral 0.1: turns alternate, every role but the user is the assistant",
         template: "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}\
             {{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}\
             {% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}\
             {% elif m['role'] == 'assistant' %}{{ m['content'] + eos_token }}\
             {% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}",
-        hello: "<s>[INST] Be brief.\n\nHi [/INST]",
+        prompt: "<s>[INST] Be brief.\n\nHi [/INST]",
     },
     Family {
         name: "Mistral 0.3: the system message is read from the front, and stands before the last question",
@@ -40,7 +40,7 @@ const FAMILIES: [Family; 9] = [
             {% if m['role'] == 'user' %}{% if loop.last and system_message is defined %}\
             {{ '[INST] ' + system_message + '\n\n' + m['content'] + '[/INST]' }}{% else %}\
             {{ '[INST] ' + m['content'] + '[/INST]' }}{% endif %}{% else %}{{ ' ' + m['content'] + eos_token }}{% endif %}{% endfor %}",
-        hello: "<s>[INST] Be brief.\n\nHi[/INST]",
+        prompt: "<s>[INST] Be brief.\n\nHi[/INST]",
     },
     Family {
         name: "Llama 2: the system message in the first question, turns alternate",
@@ -52,14 +52,14 @@ const FAMILIES: [Family; 9] = [
             {% set content = '<<SYS>>\n' + system_message + '\n<</SYS>>\n\n' + m['content'] %}{% else %}{% set content = m['content'] %}{% endif %}\
             {% if m['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}\
             {% elif m['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}",
-        hello: "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]",
+        prompt: "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST]",
     },
     Family {
-        name: "Phi: a role that it does not know is left out without a word",
+        name: "Phi: unknown roles are omitted silently",
         template: "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '<|user|>\n' + m['content'] + '<|end|>\n' }}\
             {% elif m['role'] == 'assistant' %}{{ '<|assistant|>\n' + m['content'] + '<|end|>\n' }}{% endif %}{% endfor %}\
             {% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}",
-        hello: "<s><|user|>\nBe brief.\n\nHi<|end|>\n<|assistant|>\n",
+        prompt: "<s><|user|>\nBe brief.\n\nHi<|end|>\n<|assistant|>\n",
     },
     Family {
         name: "SmolVLM: content is a list of parts",
@@ -67,17 +67,17 @@ const FAMILIES: [Family; 9] = [
             {% else %}{{ ': ' }}{% endif %}{% for line in m['content'] %}{% if line['type'] == 'text' %}{{ line['text'] }}\
             {% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}\
             {% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
-        hello: "<|im_start|>System: Be brief.<end_of_utterance>\nUser: Hi<end_of_utterance>\nAssistant:",
+        prompt: "<|im_start|>System: Be brief.<end_of_utterance>\nUser: Hi<end_of_utterance>\nAssistant:",
     },
     Family {
-        name: "DeepSeek R1: thoughts of earlier turns are left out, system messages are joined",
+        name: "DeepSeek R1: reasoning of earlier turns is omitted, system messages are joined",
         template: "{% set ns = namespace(system='') %}{% for m in messages %}{% if m['role'] == 'system' %}\
             {% if ns.system %}{% set ns.system = ns.system + '\n\n' + m['content'] %}{% else %}{% set ns.system = m['content'] %}{% endif %}\
             {% endif %}{% endfor %}{{ bos_token }}{{ ns.system }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '<User>' + m['content'] }}\
             {% elif m['role'] == 'assistant' %}{% set content = m['content'] %}{% if '</think>' in content %}\
             {% set content = content.split('</think>')[-1] %}{% endif %}{{ '<Assistant>' + content + eos_token }}{% endif %}{% endfor %}\
             {% if add_generation_prompt %}{{ '<Assistant><think>\n' }}{% endif %}",
-        hello: "<s>Be brief.<User>Hi<Assistant><think>\n",
+        prompt: "<s>Be brief.<User>Hi<Assistant><think>\n",
     },
     Family {
         name: "Command-R: a preamble, and turns by role",
@@ -88,16 +88,16 @@ const FAMILIES: [Family; 9] = [
             {% set content = m['content'] %}{% if m['role'] == 'user' %}{{ '<|USER|>' + content.strip() + '<|END|>' }}\
             {% elif m['role'] == 'assistant' %}{{ '<|BOT|>' + content.strip() + '<|END|>' }}{% endif %}{% endfor %}\
             {% if add_generation_prompt %}{{ '<|BOT|>' }}{% endif %}",
-        hello: "<s><|SYSTEM|>Be brief.<|END|><|USER|>Hi<|END|><|BOT|>",
+        prompt: "<s><|SYSTEM|>Be brief.<|END|><|USER|>Hi<|END|><|BOT|>",
     },
     Family {
-        name: "Granite: a system message of its own where there is none, and roles between marks",
+        name: "Granite: a default system message, and roles between tags",
         template: "{% if messages[0]['role'] == 'system' %}{% set system_message = messages[0]['content'] %}{% set loop_messages = messages[1:] %}\
             {% else %}{% set system_message = 'You are Granite.' %}{% set loop_messages = messages %}{% endif %}\
             {{ '<|role|>system<|/role|>' + system_message + '<|end|>\n' }}{% for m in loop_messages %}\
             {{ '<|role|>' + m['role'] + '<|/role|>' + m['content'] + '<|end|>\n' }}{% endfor %}\
             {% if add_generation_prompt %}{{ '<|role|>assistant<|/role|>' }}{% endif %}",
-        hello: "<|role|>system<|/role|>Be brief.<|end|>\n<|role|>user<|/role|>Hi<|end|>\n<|role|>assistant<|/role|>",
+        prompt: "<|role|>system<|/role|>Be brief.<|end|>\n<|role|>user<|/role|>Hi<|end|>\n<|role|>assistant<|/role|>",
     },
 ];
 
@@ -106,15 +106,15 @@ fn message(role: Role, content: &str) -> Message {
 }
 
 #[test]
-fn question_with_instructions_is_as_the_family_writes_it() {
-    for Family { name, template, hello } in FAMILIES {
+fn system_message_and_question_render_as_in_the_family() {
+    for Family { name, template, prompt } in FAMILIES {
         let messages = [message(Role::System, "Be brief."), message(Role::User, "Hi")];
-        assert_eq!(render(template, &messages).unwrap(), hello, "{name}");
+        assert_eq!(render(template, &messages).unwrap(), prompt, "{name}");
     }
 }
 
 #[test]
-fn no_word_of_a_conversation_is_lost() {
+fn all_text_of_a_conversation_is_in_the_prompt() {
     use Role::{Assistant, System, User};
     let shapes: [&[Role]; 9] = [
         &[User],
@@ -142,7 +142,7 @@ fn no_word_of_a_conversation_is_lost() {
 }
 
 #[test]
-fn tools_calls_and_results_reach_every_family() {
+fn tools_calls_and_results_are_in_the_prompt_of_every_family() {
     for Family { name, template, .. } in FAMILIES {
         let mut messages = conversation();
         messages.insert(0, message(Role::System, "Be brief."));
@@ -157,7 +157,7 @@ fn tools_calls_and_results_reach_every_family() {
 }
 
 #[test]
-fn role_for_results_is_replaced_where_a_template_has_calls_alone() {
+fn results_become_user_messages_without_a_tool_role() {
     let template = "{% for tool in tools or [] %}{{ tool.function.name }};{% endfor %}{% for m in messages %}\
         {% if m.tool_calls %}{{ m.role }}:{{ m.tool_calls[0].function.name }};\
         {% elif m.role in ['system', 'user', 'assistant'] %}{{ m.role }}:{{ m.content }};{% endif %}{% endfor %}";
@@ -168,33 +168,33 @@ fn role_for_results_is_replaced_where_a_template_has_calls_alone() {
 }
 
 #[test]
-fn template_that_leaves_out_the_question_is_refused_at_the_load() {
+fn template_that_omits_the_question_fails_the_probe() {
     for (template, reason) in [
-        ("{{ bos_token }}", "leaves out what the user says"),
-        ("", "leaves out what the user says"),
-        ("{% for m in messages %}{{ m.role }}{% endfor %}", "leaves out what the user says"),
+        ("{{ bos_token }}", "omits the user's message"),
+        ("", "omits the user's message"),
+        ("{% for m in messages %}{{ m.role }}{% endfor %}", "omits the user's message"),
         ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "more steps"),
         (
             "{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{{ s }}{% endfor %}",
-            "far more than it is given",
+            "far larger than its input",
         ),
         (
             "{% set s = 'a' * 1000000 %}{% set x %}{% for i in range(100000) %}{{ s }}{% endfor %}{% endset %}",
-            "far more than it is given",
+            "far larger than its input",
         ),
         ("{% for m in messages %}{{ m.content }", "can't be read"),
     ] {
-        let why = ChatTemplate::probe(Some(template)).unwrap_err();
-        assert!(why.contains(reason), "{template}: {why}");
+        let error = probe(Some(template)).unwrap_err();
+        assert!(error.contains(reason), "{template}: {error}");
     }
-    // One that only takes other conversations is left to say so.
+    // A template that refuses short conversations is accepted.
     let picky =
         "{% if messages|length < 3 %}{{ raise_exception('too short') }}{% endif %}{{ messages[0].content }}";
-    assert_eq!(ChatTemplate::probe(Some(picky)), Ok(Abilities::default()));
+    assert_eq!(probe(Some(picky)), Ok(TemplateAbilities::default()));
 }
 
 #[test]
-fn values_of_the_request_reach_the_template() {
+fn template_kwargs_are_passed_and_override_the_effort() {
     let template = compile(
         "{% for m in messages %}{{ m.content }}{% endfor %}{% if enable_thinking is defined and not enable_thinking %}<no>{% endif %}{{ style }}",
     );
@@ -203,7 +203,7 @@ fn values_of_the_request_reach_the_template() {
     let kwargs = json!({"enable_thinking": false, "style": "terse"}).as_object().cloned().unwrap();
     let rendering = Rendering { messages: &messages, kwargs: Some(&kwargs), ..Rendering::default() };
     assert_eq!(template.render(&rendering).unwrap(), "Hi<no>terse");
-    // They win over what the request says of thinking in other words.
+    // They override the variables of the reasoning effort.
     let effort = Some(ReasoningEffort::High);
     assert_eq!(template.render(&Rendering { effort, ..rendering }).unwrap(), "Hi<no>terse");
     assert_eq!(template.render(&Rendering { effort, kwargs: None, ..rendering }).unwrap(), "Hi");
