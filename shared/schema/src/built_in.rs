@@ -1,4 +1,4 @@
-//! The meta-schemas of the drafts, which a schema may refer to as if they were part of it.
+//! The meta-schemas of the drafts, to which every schema may refer.
 
 use jsonschema::Draft;
 use referencing::meta;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::draft::named_draft;
 
-/// The meta-schema of this URI, or the part of one.
+/// Returns the meta-schema, or the vocabulary of one, with this URI.
 pub(super) fn meta_schema(uri: &str) -> Option<(&'static Value, Draft)> {
     let draft = named_draft(uri)?;
     let (_, name) = uri.split_once("://json-schema.org/")?;

@@ -1,4 +1,4 @@
-//! Validates finished answers against a whole schema, within bounds of work.
+//! Validates finished answers against a whole schema, with a limit of steps.
 
 use std::{
     cell::Cell,
@@ -11,52 +11,53 @@ use serde_json::{Map, Value};
 
 use super::{document::Document, keywords};
 
-/// A keyword that each schema of a document has, to count how often it is applied.
+/// A custom keyword that is added to each schema of a document, to count its applications.
 const STEP: &str = "x-hearth-step";
-/// How many schemas a check may apply: schemas that refer to each other can multiply with each level of an answer.
+/// Largest number of schemas that a check applies: schemas that refer to each other can multiply with each level of an
+/// answer.
 const STEPS_MAX_COUNT: u64 = 2_000_000;
-/// How often a pattern may backtrack before its match is given up.
+/// Largest number of backtracking steps of a pattern; then it doesn't match.
 const BACKTRACK_MAX_COUNT: usize = 100_000;
-/// How large a compiled pattern may be, in bytes.
+/// Largest size of a compiled pattern.
 const PATTERN_MAX_BYTES: usize = 1 << 20;
-/// The stack for building a validator and checking with it, which recurse, in bytes.
+/// Stack size for building a validator and for checking, which are recursive.
 const STACK_BYTES: usize = 64 << 20;
-/// How many errors a verdict has.
+/// Largest number of reported errors.
 const ERRORS_MAX_COUNT: usize = 3;
-/// How long each may be, in characters.
+/// Largest length of a reported error.
 const ERROR_MAX_CHARS: usize = 200;
 
 thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Whether an answer fits its schema.
+/// Result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whether it does.
+pub struct CheckResult {
+    /// True if the answer fits the schema.
     pub valid: bool,
-    /// Why not.
+    /// The first errors.
     pub errors: Vec<String>,
 }
 
-impl Verdict {
+impl CheckResult {
     fn invalid(error: impl Into<String>) -> Self {
         Self { valid: false, errors: vec![error.into()] }
     }
 }
 
-/// Checks answers against one schema.
-pub struct Checker {
+/// Validator of answers for one schema.
+pub struct AnswerChecker {
     validator: Validator,
 }
 
-/// A check took too many steps.
+/// Panic payload of a check with too many steps.
 struct Exhausted;
 
-impl Checker {
+impl AnswerChecker {
     pub(super) fn new(document: &Document) -> Result<Self, String> {
         let mut schema = Document::to_schema(document.definitions.iter().cloned().enumerate());
-        count_steps(&mut schema);
+        add_step_keyword(&mut schema);
         let build = || {
             let patterns = PatternOptions::fancy_regex()
                 .backtrack_limit(BACKTRACK_MAX_COUNT)
@@ -69,31 +70,31 @@ impl Checker {
                 .with_pattern_options(patterns)
                 .with_keyword(STEP, |_: &Map<String, Value>, _: &Value, _| Ok(Box::new(Step)))
                 .build(&schema)
-                .map_err(|error| refused(&error))
+                .map_err(|error| invalid_pattern(&error))
         };
         let validator = on_deep_stack(build)
-            .unwrap_or_else(|| Err("is too complicated to check answers by".to_owned()))?;
+            .unwrap_or_else(|| Err("is too complex to check answers against".to_owned()))?;
         Ok(Self { validator })
     }
 
-    /// Checks the text of an answer. It may take seconds of computing: not for a task that others wait for.
-    pub fn check(&self, text: &str) -> Verdict {
+    /// Checks the text of an answer. This may take seconds of CPU time, so it must not run on an async task.
+    pub fn check(&self, text: &str) -> CheckResult {
         let Ok(answer) = serde_json::from_str::<Value>(text) else {
-            return Verdict::invalid("the answer isn't JSON");
+            return CheckResult::invalid("the answer isn't JSON");
         };
         let check = || {
             STEPS.set(0);
             let errors =
-                self.validator.iter_errors(&answer).take(ERRORS_MAX_COUNT).map(|error| shown(&error));
+                self.validator.iter_errors(&answer).take(ERRORS_MAX_COUNT).map(|error| format_error(&error));
             let errors: Vec<String> = errors.collect();
-            Verdict { valid: errors.is_empty(), errors }
+            CheckResult { valid: errors.is_empty(), errors }
         };
         on_deep_stack(check)
-            .unwrap_or_else(|| Verdict::invalid("the check of the answer took too many steps"))
+            .unwrap_or_else(|| CheckResult::invalid("the check of the answer took too many steps"))
     }
 }
 
-/// Runs `work` on a thread with a large stack; none if it was given up.
+/// Runs `work` on a thread with a large stack; `None` if it panicked, as at the limit of steps.
 fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     thread::scope(|scope| {
         let guarded = move || catch_unwind(AssertUnwindSafe(work)).ok();
@@ -102,8 +103,8 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     })
 }
 
-/// Puts the counting keyword into each schema.
-fn count_steps(schema: &mut Value) {
+/// Adds the counting keyword to each schema.
+fn add_step_keyword(schema: &mut Value) {
     let mut step =
         |members: &mut Map<String, Value>| drop(members.shift_insert(0, STEP.to_owned(), Value::Bool(true)));
     if let Some(Value::Object(definitions)) = schema.get_mut("$defs") {
@@ -125,7 +126,7 @@ impl<'i> Keyword<'i> for Step {
     }
 }
 
-/// Counts a schema that is applied; unwinds out of the check when it was one too many.
+/// Counts an applied schema, and panics at the limit of steps to leave the check.
 fn count_step() {
     let steps = STEPS.get() + 1;
     STEPS.set(steps);
@@ -134,25 +135,25 @@ fn count_step() {
     }
 }
 
-/// Why no validator can be built for a schema that is valid by its draft.
-fn refused(error: &ValidationError<'_>) -> String {
-    tracing::debug!(%error, "a schema can't be checked by");
-    let value = cut(&error.instance().to_string());
+/// The problem of a schema that is valid in its draft but has no validator.
+fn invalid_pattern(error: &ValidationError<'_>) -> String {
+    tracing::debug!(%error, "no validator for a schema");
+    let value = truncated(&error.instance().to_string());
     format!("has a pattern that isn't a regular expression, or is too large: {value}")
 }
 
-/// An error with the place in the answer.
-fn shown(error: &ValidationError<'_>) -> String {
-    let place = error.instance_path().as_str();
-    cut(&if place.is_empty() { error.to_string() } else { format!("{place}: {error}") })
+/// Formats an error with its path in the answer.
+fn format_error(error: &ValidationError<'_>) -> String {
+    let path = error.instance_path().as_str();
+    truncated(&if path.is_empty() { error.to_string() } else { format!("{path}: {error}") })
 }
 
-fn cut(text: &str) -> String {
-    let mut shown: String = text.chars().take(ERROR_MAX_CHARS).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
+fn truncated(text: &str) -> String {
+    let mut truncated: String = text.chars().take(ERROR_MAX_CHARS).collect();
+    if truncated.len() < text.len() {
+        truncated.push('…');
     }
-    shown
+    truncated
 }
 
 #[cfg(test)]

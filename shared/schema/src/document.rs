@@ -1,64 +1,64 @@
-//! A schema of draft 2020-12 in one document, and its limits.
+//! A schema of draft 2020-12 in one document, with its limits.
 
 use serde_json::{Map, Value, json};
 
 use super::keywords;
 
-/// How many references in a row may apply to one value.
+/// Longest chain of references that apply to one value.
 const REFERENCE_CHAIN_MAX_COUNT: usize = 64;
-/// How many patterns a schema may have.
+/// Largest number of patterns in a schema.
 const PATTERNS_MAX_COUNT: usize = 500;
-/// How many patterns may apply to one value, for a grammar to express all of them at once: the time for a mask grows
-/// exponentially with them.
+/// Largest number of patterns on one value that a grammar can express: the time for a token mask grows exponentially with
+/// it.
 const INTERSECTED_PATTERNS_MAX_COUNT: usize = 3;
 
 /// A schema whose references all point to its own definitions.
 #[derive(Debug)]
 pub(super) struct Document {
-    /// The root is the first.
+    /// Definitions by number; the first is the root.
     pub(super) definitions: Vec<Value>,
 }
 
-/// A reference to the definition of this number.
+/// Formats the reference to definition `number`.
 pub(super) fn reference(number: usize) -> String {
     format!("#/$defs/d{number}")
 }
 
-/// The number of the definition that `reference` points at.
+/// Returns the number of the definition that `reference` refers to.
 pub(super) fn referenced(reference: &Value) -> Option<usize> {
     reference.as_str()?.strip_prefix("#/$defs/d")?.parse().ok()
 }
 
 impl Document {
-    /// The schema with its definitions in `$defs`.
+    /// Writes the definitions as one schema with `$defs`.
     pub(super) fn to_schema(definitions: impl IntoIterator<Item = (usize, Value)>) -> Value {
         let named = |(number, schema)| (format!("d{number}"), schema);
         let definitions: Map<String, Value> = definitions.into_iter().map(named).collect();
         json!({"$ref": reference(0), "$defs": definitions})
     }
 
-    /// Whether a value may have to fit more patterns than a grammar can follow at once.
+    /// Returns whether more patterns may apply to one value than a grammar can express.
     pub(super) fn intersects_many_patterns(&self) -> bool {
-        let order = self.order().unwrap_or_default();
+        let order = self.topological_order().unwrap_or_default();
         let mut counts = vec![0_usize; self.definitions.len()];
         for number in order.into_iter().rev() {
-            counts[number] = intersected(&self.definitions[number], &counts);
+            counts[number] = count_intersected(&self.definitions[number], &counts);
         }
-        let anywhere = |schema: &Value| most_anywhere(schema, &counts);
+        let anywhere = |schema: &Value| max_intersected(schema, &counts);
         self.definitions.iter().map(anywhere).max().unwrap_or(0) > INTERSECTED_PATTERNS_MAX_COUNT
     }
 
-    /// Bounds what the schema costs to follow.
+    /// Checks the limits of the schema.
     ///
     /// # Errors
-    /// What is too much.
+    /// The exceeded limit.
     pub(super) fn check_limits(&self) -> Result<(), String> {
         let patterns: usize = self.definitions.iter().map(count_patterns).sum();
         if patterns > PATTERNS_MAX_COUNT {
-            return Err(format!("may have {PATTERNS_MAX_COUNT} patterns, and this one has {patterns}"));
+            return Err(format!("may have at most {PATTERNS_MAX_COUNT} patterns, and has {patterns}"));
         }
-        let order = self.order().ok_or(
-            "refers to itself without going into a property or an item, so that it has no end; remove that reference",
+        let order = self.topological_order().ok_or(
+            "refers to itself for the same value, without a property or an item between; remove that reference",
         )?;
         let mut chains = vec![1_usize; self.definitions.len()];
         for number in order.into_iter().rev() {
@@ -67,15 +67,13 @@ impl Document {
             chains[number] = 1 + targets.into_iter().map(|target| chains[target]).max().unwrap_or(0);
         }
         if chains.into_iter().max().unwrap_or(0) > REFERENCE_CHAIN_MAX_COUNT {
-            return Err(format!(
-                "may have {REFERENCE_CHAIN_MAX_COUNT} references in a row; this one has more"
-            ));
+            return Err(format!("may have at most {REFERENCE_CHAIN_MAX_COUNT} references in a row"));
         }
         Ok(())
     }
 
-    /// The definitions, each before those that apply to the same value through it; none if there is a circle.
-    fn order(&self) -> Option<Vec<usize>> {
+    /// Sorts the definitions topologically: each before those that it applies to the same value. `None` if there is a cycle.
+    fn topological_order(&self) -> Option<Vec<usize>> {
         let targets: Vec<Vec<usize>> = self
             .definitions
             .iter()
@@ -102,40 +100,43 @@ impl Document {
     }
 }
 
-/// The definitions that apply to the same value as `schema`.
+/// Collects the definitions that `schema` applies to the same value.
 fn in_place_targets(schema: &Value, targets: &mut Vec<usize>) {
     for (keyword, value) in schema.as_object().into_iter().flatten() {
         if keyword == "$ref" {
             targets.extend(referenced(value));
         } else if keywords::applies_in_place(keyword) {
-            keywords::held(keyword, value).for_each(|schema| in_place_targets(schema, targets));
+            keywords::subschemas(keyword, value).for_each(|schema| in_place_targets(schema, targets));
         }
     }
 }
 
-/// How many patterns apply to one value at once, with `counts` for the definitions.
-fn intersected(schema: &Value, counts: &[usize]) -> usize {
+/// Counts the patterns that apply to one value at once; `counts` has those of the definitions.
+fn count_intersected(schema: &Value, counts: &[usize]) -> usize {
     let mut sum = 0_usize;
     for (keyword, value) in schema.as_object().into_iter().flatten() {
         sum = sum.saturating_add(match keyword.as_str() {
             "pattern" | "format" => 1,
             "$ref" => referenced(value).map_or(0, |target| counts[target]),
-            "allOf" => keywords::held(keyword, value).map(|schema| intersected(schema, counts)).sum(),
-            "anyOf" | "oneOf" => {
-                keywords::held(keyword, value).map(|schema| intersected(schema, counts)).max().unwrap_or(0)
+            "allOf" => {
+                keywords::subschemas(keyword, value).map(|schema| count_intersected(schema, counts)).sum()
             }
+            "anyOf" | "oneOf" => keywords::subschemas(keyword, value)
+                .map(|schema| count_intersected(schema, counts))
+                .max()
+                .unwrap_or(0),
             _ => 0,
         });
     }
     sum
 }
 
-/// The largest number of patterns that apply to one value, at any place of `schema`.
-fn most_anywhere(schema: &Value, counts: &[usize]) -> usize {
+/// Returns the largest number of patterns that apply to one value, anywhere in `schema`.
+fn max_intersected(schema: &Value, counts: &[usize]) -> usize {
     let inner = schema.as_object().into_iter().flatten();
-    let inner = inner.flat_map(|(keyword, value)| keywords::held(keyword, value));
-    let inner = inner.map(|schema| most_anywhere(schema, counts)).max().unwrap_or(0);
-    inner.max(intersected(schema, counts))
+    let inner = inner.flat_map(|(keyword, value)| keywords::subschemas(keyword, value));
+    let inner = inner.map(|schema| max_intersected(schema, counts)).max().unwrap_or(0);
+    inner.max(count_intersected(schema, counts))
 }
 
 fn count_patterns(schema: &Value) -> usize {
@@ -147,7 +148,7 @@ fn count_patterns(schema: &Value) -> usize {
                 "patternProperties" => value.as_object().map_or(0, Map::len),
                 _ => 0,
             };
-            own + keywords::held(keyword, value).map(count_patterns).sum::<usize>()
+            own + keywords::subschemas(keyword, value).map(count_patterns).sum::<usize>()
         })
         .sum()
 }

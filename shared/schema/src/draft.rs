@@ -1,15 +1,15 @@
-//! Which draft of JSON Schema a schema is written in, and whether it is valid there.
+//! Detects the draft of a JSON Schema, and validates the schema against it.
 
 use jsonschema::{Draft, ValidationError};
 use serde_json::Value;
 
-/// How much of a value at fault an error shows, in characters.
-const SHOWN_CHARS: usize = 60;
+/// Largest length of an invalid value in an error.
+const VALUE_MAX_CHARS: usize = 60;
 
-/// The draft of `schema`: the one that `$schema` names, or else the newest in which the schema is valid.
+/// Returns the draft of `schema`: the one that `$schema` names, else the newest in which the schema is valid.
 ///
 /// # Errors
-/// If the schema is invalid in its draft, or the draft isn't supported.
+/// The problem of an invalid schema, or of an unsupported draft.
 pub(super) fn detect(schema: &Value) -> Result<Draft, String> {
     let named = schema.get("$schema").and_then(Value::as_str);
     if named.is_some_and(|uri| ["draft-01", "draft-02", "draft-03"].iter().any(|old| uri.contains(old))) {
@@ -24,7 +24,7 @@ pub(super) fn detect(schema: &Value) -> Result<Draft, String> {
     older.into_iter().find(|draft| validate(*draft, schema).is_ok()).ok_or(reason)
 }
 
-/// The draft that a meta-schema's URI names.
+/// Returns the draft that a meta-schema's URI names.
 pub(super) fn named_draft(uri: &str) -> Option<Draft> {
     let drafts = [
         ("draft-04", Draft::Draft4),
@@ -33,12 +33,12 @@ pub(super) fn named_draft(uri: &str) -> Option<Draft> {
         ("2019-09", Draft::Draft201909),
         ("2020-12", Draft::Draft202012),
     ];
-    let at = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("https://"))?;
-    let rest = at.strip_prefix("json-schema.org/")?;
+    let address = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("https://"))?;
+    let rest = address.strip_prefix("json-schema.org/")?;
     drafts.iter().find(|(name, _)| rest.contains(name)).map(|(_, draft)| *draft)
 }
 
-/// Whether keywords beside `$ref` apply in `draft`.
+/// Returns whether keywords beside `$ref` apply in `draft`.
 pub(super) fn keeps_siblings(draft: Draft) -> bool {
     matches!(draft, Draft::Draft201909 | Draft::Draft202012)
 }
@@ -51,16 +51,16 @@ fn validate(draft: Draft, schema: &Value) -> Result<(), String> {
         Draft::Draft201909 => (jsonschema::draft201909::meta::validate(schema), "draft 2019-09"),
         _ => (jsonschema::draft202012::meta::validate(schema), "draft 2020-12"),
     };
-    outcome.map_err(|error| invalid(&error, name))
+    outcome.map_err(|error| format_error(&error, name))
 }
 
-fn invalid(error: &ValidationError<'_>, draft: &str) -> String {
-    let place = error.instance_path().as_str();
-    let place = if place.is_empty() { "its root".to_owned() } else { format!("its {place}") };
+fn format_error(error: &ValidationError<'_>, draft: &str) -> String {
+    let path = error.instance_path().as_str();
+    let path = if path.is_empty() { "its root".to_owned() } else { format!("its {path}") };
     let value = error.instance().to_string();
-    let mut shown: String = value.chars().take(SHOWN_CHARS).collect();
-    if shown.len() < value.len() {
-        shown.push('…');
+    let mut truncated: String = value.chars().take(VALUE_MAX_CHARS).collect();
+    if truncated.len() < value.len() {
+        truncated.push('…');
     }
-    format!("isn't a valid JSON Schema ({draft}): {place} can't be {shown}")
+    format!("is not a valid JSON Schema ({draft}): {path} can't be {truncated}")
 }

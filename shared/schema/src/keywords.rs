@@ -1,10 +1,10 @@
-//! Where a schema of draft 2020-12 has schemas of its own.
+//! Keywords of draft 2020-12 that have subschemas.
 
 use serde_json::{Map, Value};
 
-/// How a keyword holds its schemas.
+/// Form of a keyword's subschemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
+pub(super) enum SubschemaForm {
     /// One schema.
     One,
     /// A list of schemas.
@@ -13,8 +13,8 @@ pub(super) enum Holds {
     ByName,
 }
 
-/// How `keyword` holds schemas, if it does.
-pub(super) fn holds(keyword: &str) -> Option<Holds> {
+/// Returns the form of a keyword's subschemas; `None` if it has none.
+pub(super) fn subschema_form(keyword: &str) -> Option<SubschemaForm> {
     match keyword {
         "additionalProperties"
         | "contains"
@@ -25,39 +25,39 @@ pub(super) fn holds(keyword: &str) -> Option<Holds> {
         | "propertyNames"
         | "then"
         | "unevaluatedItems"
-        | "unevaluatedProperties" => Some(Holds::One),
-        "allOf" | "anyOf" | "oneOf" | "prefixItems" => Some(Holds::List),
-        "properties" | "patternProperties" | "dependentSchemas" => Some(Holds::ByName),
+        | "unevaluatedProperties" => Some(SubschemaForm::One),
+        "allOf" | "anyOf" | "oneOf" | "prefixItems" => Some(SubschemaForm::List),
+        "properties" | "patternProperties" | "dependentSchemas" => Some(SubschemaForm::ByName),
         _ => None,
     }
 }
 
-/// Whether the schemas of `keyword` apply to the same value as the schema around them.
+/// Returns whether a keyword's subschemas apply to the same value as the schema itself.
 pub(super) fn applies_in_place(keyword: &str) -> bool {
     matches!(keyword, "allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" | "dependentSchemas")
 }
 
-/// The schemas that `keyword` holds in `value`.
-pub(super) fn held<'a>(keyword: &str, value: &'a Value) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
-    match (holds(keyword), value) {
-        (Some(Holds::One), schema) => Box::new(std::iter::once(schema)),
-        (Some(Holds::List), Value::Array(schemas)) => Box::new(schemas.iter()),
-        (Some(Holds::ByName), Value::Object(schemas)) => Box::new(schemas.values()),
+/// Returns the subschemas in the `value` of a keyword.
+pub(super) fn subschemas<'a>(keyword: &str, value: &'a Value) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
+    match (subschema_form(keyword), value) {
+        (Some(SubschemaForm::One), schema) => Box::new(std::iter::once(schema)),
+        (Some(SubschemaForm::List), Value::Array(schemas)) => Box::new(schemas.iter()),
+        (Some(SubschemaForm::ByName), Value::Object(schemas)) => Box::new(schemas.values()),
         _ => Box::new(std::iter::empty()),
     }
 }
 
-/// Calls `change` with each schema object in `schema`, the outermost first.
+/// Calls `change` with `schema` and all its subschemas, the outermost first.
 pub(super) fn visit_mut(schema: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     let Value::Object(members) = schema else { return };
     change(members);
     for (keyword, value) in members.iter_mut() {
-        match (holds(keyword), value) {
-            (Some(Holds::One), schema) => visit_mut(schema, change),
-            (Some(Holds::List), Value::Array(schemas)) => {
+        match (subschema_form(keyword), value) {
+            (Some(SubschemaForm::One), schema) => visit_mut(schema, change),
+            (Some(SubschemaForm::List), Value::Array(schemas)) => {
                 schemas.iter_mut().for_each(|schema| visit_mut(schema, change));
             }
-            (Some(Holds::ByName), Value::Object(schemas)) => {
+            (Some(SubschemaForm::ByName), Value::Object(schemas)) => {
                 schemas.values_mut().for_each(|schema| visit_mut(schema, change));
             }
             _ => {}

@@ -1,9 +1,8 @@
-//! JSON Schemas of answers: bounded, resolved into one document, relaxed to the part that a grammar can express, and
-//! checked as a whole.
+//! JSON Schemas of structured answers: limits, resolution into one document, relaxation for a grammar, and validation.
 //!
 //! A client's schema may be of any draft from 4 to 2020-12. [`resolve`] rewrites it to 2020-12, with each reference
-//! pointing into `$defs`. [`relax`] then drops the keywords that a grammar can't express, so that the grammar accepts
-//! more than the schema does, and [`check`] validates the finished answer against the whole schema.
+//! pointing into `$defs`. [`relax`] drops the keywords that a grammar can't express, so the grammar accepts more than the
+//! schema. [`check`] validates the finished answer against the whole schema.
 
 #![warn(missing_docs)]
 
@@ -17,41 +16,41 @@ mod resolve;
 
 use serde_json::Value;
 
-pub use check::{Checker, Verdict};
+pub use check::{AnswerChecker, CheckResult};
 use document::Document;
-pub use relax::{Level, Relaxed};
+pub use relax::{RelaxLevel, RelaxedSchema};
 
-/// A client's schema, understood.
+/// A client's schema, resolved into one document.
 pub struct AnswerSchema {
     document: Document,
 }
 
 impl AnswerSchema {
-    /// Reads a client's schema.
+    /// Parses a client's schema.
     ///
     /// # Errors
-    /// Why the schema is refused: it is invalid, refers to another document, or exceeds a limit. The text continues
-    /// a sentence that begins with the schema.
-    pub fn read(schema: &Value) -> Result<Self, String> {
+    /// The problem of a schema that is invalid, refers to another document, or exceeds a limit. Its subject is the schema:
+    /// "is invalid", "refers to ...".
+    pub fn parse(schema: &Value) -> Result<Self, String> {
         let draft = draft::detect(schema)?;
         Ok(Self { document: resolve::resolve(schema, draft)? })
     }
 
-    /// The levels at which the schema can be relaxed, the most exact first.
-    pub fn levels(&self) -> &'static [Level] {
-        if self.document.intersects_many_patterns() { &Level::ALL[1..] } else { Level::ALL }
+    /// The levels to which the schema can be relaxed, the most exact first.
+    pub fn levels(&self) -> &'static [RelaxLevel] {
+        if self.document.intersects_many_patterns() { &RelaxLevel::ALL[1..] } else { RelaxLevel::ALL }
     }
 
-    /// The schema without the keywords that a grammar can't express at `level`.
-    pub fn relax(&self, level: Level) -> Relaxed {
+    /// Relaxes the schema to `level`.
+    pub fn relax(&self, level: RelaxLevel) -> RelaxedSchema {
         relax::relax(&self.document, level)
     }
 
-    /// A validator of the whole schema.
+    /// Creates a validator of the whole schema.
     ///
     /// # Errors
-    /// If a pattern of the schema isn't a regular expression, or is too large.
-    pub fn checker(&self) -> Result<Checker, String> {
-        Checker::new(&self.document)
+    /// The problem of a schema with a pattern that is invalid or too large.
+    pub fn checker(&self) -> Result<AnswerChecker, String> {
+        AnswerChecker::new(&self.document)
     }
 }

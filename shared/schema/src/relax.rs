@@ -1,7 +1,7 @@
-//! Drops from a schema what a grammar can't express.
+//! Relaxes a schema: drops the keywords that a grammar can't express.
 //!
-//! Each step makes the schema accept more values, never fewer, so that an answer which the grammar shuts out would
-//! not have fitted either. The names of the keywords that lost their effect are collected for the response.
+//! Each step makes the schema accept more values, never fewer: an answer that the grammar rejects doesn't fit the schema
+//! either. The names of the dropped keywords are collected for the response.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,48 +9,48 @@ use serde_json::{Map, Value, json};
 
 use super::{
     document::{Document, referenced},
-    keywords::{self, Holds},
+    keywords::{self, SubschemaForm},
 };
 
-/// How long a pattern may be that goes into a grammar, in bytes.
+/// Longest pattern that goes into a grammar.
 const PATTERN_MAX_BYTES: usize = 512;
-/// The largest bound of a text's length that goes into a grammar: each character of a bounded text is a state.
+/// Largest bound of a text's length that goes into a grammar, which has a state for each character.
 const LENGTH_MAX: u64 = 2000;
-/// The formats that the grammar's library knows. Any other is an annotation, as draft 2020-12 says.
+/// Formats that the grammar's library supports. Others are annotations, by draft 2020-12.
 const FORMATS: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"];
 
-/// How much of a schema the grammar enforces.
+/// Degree to which the grammar enforces a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Everything that grammars have a form for.
+pub enum RelaxLevel {
+    /// Everything that a grammar can express.
     Exact,
-    /// No patterns, formats and multiples.
+    /// Without patterns, formats and multiples.
     NoPatterns,
-    /// Types, names, values, and one branch of what is combined.
+    /// Types, names, values, and one of several combined schemas.
     Outline,
-    /// JSON, of the root's type.
+    /// Any JSON of the root's type.
     Json,
 }
 
-impl Level {
-    /// All, the most exact first.
+impl RelaxLevel {
+    /// All levels, the most exact first.
     pub(super) const ALL: &'static [Self] = &[Self::Exact, Self::NoPatterns, Self::Outline, Self::Json];
 }
 
-/// A schema for a grammar.
+/// A relaxed schema.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Relaxed {
+pub struct RelaxedSchema {
     /// The schema.
     pub schema: Value,
-    /// The keywords that it leaves out, wholly or at some place.
+    /// The keywords that were dropped, everywhere or at some place.
     pub keywords: Vec<String>,
 }
 
-/// Relaxes `document` to what a grammar expresses at `level`.
-pub(super) fn relax(document: &Document, level: Level) -> Relaxed {
+/// Relaxes `document` to `level`.
+pub(super) fn relax(document: &Document, level: RelaxLevel) -> RelaxedSchema {
     let mut relaxer = Relaxer { level, dropped: BTreeSet::new() };
-    if level == Level::Json {
+    if level == RelaxLevel::Json {
         return relaxer.json(document);
     }
     let mut definitions = BTreeMap::new();
@@ -64,7 +64,7 @@ pub(super) fn relax(document: &Document, level: Level) -> Relaxed {
         collect_references(&schema, &mut open);
         definitions.insert(number, schema);
     }
-    Relaxed { schema: Document::to_schema(definitions), keywords: relaxer.into_keywords() }
+    RelaxedSchema { schema: Document::to_schema(definitions), keywords: relaxer.into_keywords() }
 }
 
 fn collect_references(schema: &Value, open: &mut Vec<usize>) {
@@ -72,12 +72,12 @@ fn collect_references(schema: &Value, open: &mut Vec<usize>) {
         if keyword == "$ref" {
             open.extend(referenced(value));
         }
-        keywords::held(keyword, value).for_each(|schema| collect_references(schema, open));
+        keywords::subschemas(keyword, value).for_each(|schema| collect_references(schema, open));
     }
 }
 
 struct Relaxer {
-    level: Level,
+    level: RelaxLevel,
     dropped: BTreeSet<String>,
 }
 
@@ -86,22 +86,22 @@ impl Relaxer {
         self.dropped.into_iter().collect()
     }
 
-    fn leave_out(&mut self, keyword: &str) {
+    fn drop_keyword(&mut self, keyword: &str) {
         if !self.dropped.contains(keyword) {
             self.dropped.insert(keyword.to_owned());
         }
     }
 
-    /// Any JSON, of the root's type if that is an object or a list.
-    fn json(mut self, document: &Document) -> Relaxed {
+    /// Returns a schema for any JSON of the root's type, if that is an object or a list.
+    fn json(mut self, document: &Document) -> RelaxedSchema {
         let mut all = document.definitions.clone();
         for schema in &mut all {
             keywords::visit_mut(schema, &mut |members| {
-                members.keys().for_each(|keyword| self.leave_out(keyword))
+                members.keys().for_each(|keyword| self.drop_keyword(keyword))
             });
         }
         let mut root = document.definitions.first();
-        // A root that is a reference has the type of what it refers to.
+        // A root that is a reference has the type of its target.
         for _ in 0..document.definitions.len() {
             let target = root.and_then(|schema| schema.get("$ref")).and_then(referenced);
             match target {
@@ -114,25 +114,25 @@ impl Relaxer {
             root.get("type").and_then(Value::as_str).filter(|name| matches!(*name, "object" | "array"));
         let implied = root.get("properties").map(|_| "object");
         let schema = named.or(implied).map_or_else(|| json!({}), |name| json!({"type": name}));
-        Relaxed { schema, keywords: self.into_keywords() }
+        RelaxedSchema { schema, keywords: self.into_keywords() }
     }
 
     fn schema(&mut self, schema: &Value) -> Value {
         let Value::Object(members) = schema else { return schema.clone() };
         match members.get("not") {
-            // Nothing is allowed.
+            // No value fits.
             Some(Value::Bool(true)) => return Value::Bool(false),
             Some(Value::Object(any)) if any.is_empty() => return Value::Bool(false),
             _ => {}
         }
-        let mut kept = Map::new();
+        let mut written = Map::new();
         for (keyword, value) in members {
-            self.keyword(keyword, value, members, &mut kept);
+            self.keyword(keyword, value, members, &mut written);
         }
-        if self.level == Level::Outline {
-            self.outline(&mut kept);
+        if self.level == RelaxLevel::Outline {
+            self.outline(&mut written);
         }
-        Value::Object(kept)
+        Value::Object(written)
     }
 
     fn keyword(
@@ -140,10 +140,10 @@ impl Relaxer {
         keyword: &str,
         value: &Value,
         members: &Map<String, Value>,
-        kept: &mut Map<String, Value>,
+        written: &mut Map<String, Value>,
     ) {
-        let exact = self.level == Level::Exact;
-        let fits = match keyword {
+        let exact = self.level == RelaxLevel::Exact;
+        let is_expressible = match keyword {
             "$ref" | "type" | "enum" | "const" | "required" | "minItems" | "maxItems" | "minimum"
             | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => true,
             "pattern" => exact && value.as_str().is_some_and(|pattern| pattern.len() <= PATTERN_MAX_BYTES),
@@ -158,90 +158,90 @@ impl Relaxer {
             "minProperties" | "maxProperties" => exact && requires_all(members),
             "patternProperties" => exact,
             "properties" | "items" | "prefixItems" | "allOf" | "anyOf" => true,
-            // Names that match a dropped pattern are allowed.
+            // Names that match a dropped pattern must stay allowed.
             "additionalProperties" => exact || !members.contains_key("patternProperties"),
             "oneOf" => {
-                self.leave_out(keyword);
-                return self.any_of(value, members, kept);
+                self.drop_keyword(keyword);
+                return self.any_of(value, members, written);
             }
-            // Without schemas beside it, it says the same.
+            // Without other schemas beside it, it equals `additionalProperties`.
             "unevaluatedProperties" if evaluates_by_name(members) => {
                 let schema = self.schema(value);
-                kept.insert("additionalProperties".to_owned(), schema);
+                written.insert("additionalProperties".to_owned(), schema);
                 return;
             }
             "uniqueItems" if *value == Value::Bool(false) => return,
             "then" | "else" if !members.contains_key("if") => return,
             _ => false,
         };
-        if fits {
-            let relaxed = self.held(keyword, value);
-            kept.insert(keyword.to_owned(), relaxed);
+        if is_expressible {
+            let relaxed = self.relax_value(keyword, value);
+            written.insert(keyword.to_owned(), relaxed);
         } else {
-            self.leave_out(keyword);
+            self.drop_keyword(keyword);
         }
     }
 
-    /// The value of a keyword, with the schemas in it relaxed.
-    fn held(&mut self, keyword: &str, value: &Value) -> Value {
-        match (keywords::holds(keyword), value) {
-            (Some(Holds::One), schema) => self.schema(schema),
-            (Some(Holds::List), Value::Array(schemas)) => {
+    /// Relaxes the schemas in a keyword's value.
+    fn relax_value(&mut self, keyword: &str, value: &Value) -> Value {
+        match (keywords::subschema_form(keyword), value) {
+            (Some(SubschemaForm::One), schema) => self.schema(schema),
+            (Some(SubschemaForm::List), Value::Array(schemas)) => {
                 schemas.iter().map(|schema| self.schema(schema)).collect()
             }
-            (Some(Holds::ByName), Value::Object(schemas)) => {
+            (Some(SubschemaForm::ByName), Value::Object(schemas)) => {
                 schemas.iter().map(|(name, schema)| (name.clone(), self.schema(schema))).collect()
             }
             _ => value.clone(),
         }
     }
 
-    /// Has `oneOf` accept what `anyOf` does.
-    fn any_of(&mut self, value: &Value, members: &Map<String, Value>, kept: &mut Map<String, Value>) {
-        let branches = self.held("oneOf", value);
+    /// Replaces `oneOf` by `anyOf`.
+    fn any_of(&mut self, value: &Value, members: &Map<String, Value>, written: &mut Map<String, Value>) {
+        let branches = self.relax_value("oneOf", value);
         if !members.contains_key("anyOf") {
-            kept.insert("anyOf".to_owned(), branches);
-        } else if self.level == Level::Outline {
-            // The branches of `anyOf` are enough.
+            written.insert("anyOf".to_owned(), branches);
+        } else if self.level == RelaxLevel::Outline {
+            // The schema already has an `anyOf`, and an outline has one of both.
         } else {
             let also = json!({"anyOf": branches});
-            match kept.get_mut("allOf").and_then(Value::as_array_mut) {
+            match written.get_mut("allOf").and_then(Value::as_array_mut) {
                 Some(all) => all.push(also),
-                None => drop(kept.insert("allOf".to_owned(), json!([also]))),
+                None => drop(written.insert("allOf".to_owned(), json!([also]))),
             }
         }
     }
 
-    /// Leaves one of the schemas that apply to the same value: grammars intersect them at a cost.
-    fn outline(&mut self, kept: &mut Map<String, Value>) {
-        let own = |kept: &Map<String, Value>| {
+    /// Keeps one of the schemas that apply to the same value, since a grammar's intersections are expensive.
+    fn outline(&mut self, written: &mut Map<String, Value>) {
+        let own = |written: &Map<String, Value>| {
             ["type", "enum", "const", "properties", "items", "prefixItems"]
                 .iter()
-                .any(|key| kept.contains_key(*key))
+                .any(|key| written.contains_key(*key))
         };
         for keyword in ["$ref", "anyOf", "allOf"] {
-            let alone = kept.len() == 1;
-            if alone || !kept.contains_key(keyword) {
+            let alone = written.len() == 1;
+            if alone || !written.contains_key(keyword) {
                 continue;
             }
-            let others = own(kept)
-                || ["$ref", "anyOf", "allOf"].iter().filter(|key| kept.contains_key(**key)).count() > 1;
+            let others = own(written)
+                || ["$ref", "anyOf", "allOf"].iter().filter(|key| written.contains_key(**key)).count() > 1;
             if others {
-                kept.shift_remove(keyword);
-                self.leave_out(keyword);
+                written.shift_remove(keyword);
+                self.drop_keyword(keyword);
             }
         }
-        if let Some(Value::Array(all)) = kept.get("allOf")
+        if let Some(Value::Array(all)) = written.get("allOf")
             && all.len() > 1
         {
             let first = all.first().cloned().unwrap_or_else(|| json!({}));
-            self.leave_out("allOf");
-            kept.insert("allOf".to_owned(), json!([first]));
+            self.drop_keyword("allOf");
+            written.insert("allOf".to_owned(), json!([first]));
         }
     }
 }
 
-/// Whether an object has to have each property that the schema names: only then can a grammar count its properties.
+/// Returns whether all named properties are required: only then can a grammar count an object's properties.
 fn requires_all(members: &Map<String, Value>) -> bool {
     let required: BTreeSet<&str> = match members.get("required") {
         Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
@@ -251,10 +251,10 @@ fn requires_all(members: &Map<String, Value>) -> bool {
     properties.is_none_or(|properties| properties.keys().all(|name| required.contains(name.as_str())))
 }
 
-/// Whether the properties of an object are those that this schema itself names.
+/// Returns whether no other schema evaluates properties of the same object.
 fn evaluates_by_name(members: &Map<String, Value>) -> bool {
-    let elsewhere = |keyword: &String| keyword == "$ref" || keywords::applies_in_place(keyword);
-    !members.contains_key("additionalProperties") && !members.keys().any(elsewhere)
+    let applies_schema = |keyword: &String| keyword == "$ref" || keywords::applies_in_place(keyword);
+    !members.contains_key("additionalProperties") && !members.keys().any(applies_schema)
 }
 
 #[cfg(test)]

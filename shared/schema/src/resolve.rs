@@ -1,8 +1,7 @@
 //! Rewrites a schema of any draft to one document of draft 2020-12.
 //!
-//! Each schema that a reference points at becomes an entry of `$defs`, and the reference points there. Identifiers,
-//! anchors, annotations and schemas that nothing refers to are left out. References between documents aren't
-//! followed; the meta-schemas of the drafts are built in.
+//! Each target of a reference becomes an entry of `$defs`. Identifiers, anchors, annotations and unreferenced schemas are
+//! dropped. References to other documents are refused, except to the meta-schemas of the drafts, which are built in.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,35 +14,35 @@ use super::{
     built_in,
     document::{self, Document},
     draft::{keeps_siblings, named_draft},
-    keywords::{self, Holds},
+    keywords::{self, SubschemaForm},
 };
 
-/// How many schemas references may point at.
+/// Largest number of reference targets.
 const DEFINITIONS_MAX_COUNT: usize = 1000;
-/// The base of a schema without an identifier.
+/// Base URI of a schema without an identifier.
 const BASE: &str = "json-schema:///";
 
 /// Resolves the references of `schema`, which is valid in `draft`.
 ///
 /// # Errors
-/// If a reference points nowhere or to another document, or a limit is exceeded.
+/// A reference without a target or to another document, or an exceeded limit.
 pub(super) fn resolve(schema: &Value, draft: Draft) -> Result<Document, String> {
     let base = Url::parse(BASE).map_err(|error| error.to_string())?;
     let mut resolver = Resolver::default();
     resolver.index(schema, &base, draft);
-    resolver.number(Place { schema, base, draft })?;
+    resolver.definition_number(SchemaAt { schema, base, draft })?;
     let mut definitions = Vec::new();
-    while let Some(place) = resolver.queue.pop_front() {
-        definitions.push(resolver.rewrite(&place)?);
+    while let Some(source) = resolver.queue.pop_front() {
+        definitions.push(resolver.rewrite(&source)?);
     }
     let document = Document { definitions };
     document.check_limits()?;
     Ok(document)
 }
 
-/// A schema, with what its references are relative to.
+/// A schema, with the base URI of its references.
 #[derive(Clone)]
-struct Place<'a> {
+struct SchemaAt<'a> {
     schema: &'a Value,
     base: Url,
     draft: Draft,
@@ -52,41 +51,41 @@ struct Place<'a> {
 #[derive(Default)]
 struct Resolver<'a> {
     /// Documents and schemas with an identifier, by their URI.
-    resources: HashMap<Url, Place<'a>>,
-    /// By the URI of the resource and the anchor's name.
-    anchors: HashMap<(Url, String), Place<'a>>,
-    dynamic_anchors: HashMap<String, Vec<Place<'a>>>,
-    /// The definitions' numbers, by the address of the schema.
+    resources: HashMap<Url, SchemaAt<'a>>,
+    /// Schemas with an anchor, by the URI of their resource and the anchor's name.
+    anchors: HashMap<(Url, String), SchemaAt<'a>>,
+    dynamic_anchors: HashMap<String, Vec<SchemaAt<'a>>>,
+    /// Numbers of the definitions, by the memory address of the schema.
     numbers: HashMap<*const Value, usize>,
-    queue: VecDeque<Place<'a>>,
+    queue: VecDeque<SchemaAt<'a>>,
 }
 
 impl<'a> Resolver<'a> {
-    /// Notes the identifiers and anchors in `schema`.
+    /// Collects the identifiers and anchors in `schema`.
     fn index(&mut self, schema: &'a Value, base: &Url, draft: Draft) {
-        let place = Place { schema, base: own_base(schema, base, draft), draft };
-        self.resources.entry(without_fragment(base)).or_insert(place);
+        let resource = SchemaAt { schema, base: own_base(schema, base, draft), draft };
+        self.resources.entry(without_fragment(base)).or_insert(resource);
         self.index_schema(schema, base, draft);
     }
 
     fn index_schema(&mut self, schema: &'a Value, base: &Url, draft: Draft) {
         let Value::Object(members) = schema else { return };
         let base = own_base(schema, base, draft);
-        let place = Place { schema, base: base.clone(), draft };
+        let located = SchemaAt { schema, base: base.clone(), draft };
         if identifier(schema, draft).is_some() {
-            self.resources.entry(without_fragment(&base)).or_insert_with(|| place.clone());
+            self.resources.entry(without_fragment(&base)).or_insert_with(|| located.clone());
         }
         if let Some(name) = identifier(schema, draft).and_then(|id| id.strip_prefix('#')) {
-            self.anchors.insert((without_fragment(&base), name.to_owned()), place.clone());
+            self.anchors.insert((without_fragment(&base), name.to_owned()), located.clone());
         }
         if keeps_siblings(draft) {
             for keyword in ["$anchor", "$dynamicAnchor"] {
                 if let Some(name) = members.get(keyword).and_then(Value::as_str) {
-                    self.anchors.insert((without_fragment(&base), name.to_owned()), place.clone());
+                    self.anchors.insert((without_fragment(&base), name.to_owned()), located.clone());
                 }
             }
             if let Some(name) = members.get("$dynamicAnchor").and_then(Value::as_str) {
-                self.dynamic_anchors.entry(name.to_owned()).or_default().push(place);
+                self.dynamic_anchors.entry(name.to_owned()).or_default().push(located);
             }
         }
         for (keyword, value) in members {
@@ -99,36 +98,37 @@ impl<'a> Resolver<'a> {
                 }
                 ("additionalItems", schema) => self.index_schema(schema, &base, draft),
                 (keyword, value) => {
-                    keywords::held(keyword, value).for_each(|schema| self.index_schema(schema, &base, draft));
+                    keywords::subschemas(keyword, value)
+                        .for_each(|schema| self.index_schema(schema, &base, draft));
                 }
             }
         }
     }
 
-    /// The number of the definition for the schema at `place`.
-    fn number(&mut self, place: Place<'a>) -> Result<usize, String> {
-        let address = std::ptr::from_ref(place.schema);
+    /// Returns the number of the definition of `target`, and queues it if it is new.
+    fn definition_number(&mut self, target: SchemaAt<'a>) -> Result<usize, String> {
+        let address = std::ptr::from_ref(target.schema);
         if let Some(number) = self.numbers.get(&address) {
             return Ok(*number);
         }
         let number = self.numbers.len();
         if number >= DEFINITIONS_MAX_COUNT {
-            return Err(format!("may refer to {DEFINITIONS_MAX_COUNT} schemas; this one refers to more"));
+            return Err(format!("may refer to at most {DEFINITIONS_MAX_COUNT} schemas"));
         }
         self.numbers.insert(address, number);
-        self.queue.push_back(place);
+        self.queue.push_back(target);
         Ok(number)
     }
 
-    /// The schema at `place`, in draft 2020-12.
-    fn rewrite(&mut self, place: &Place<'a>) -> Result<Value, String> {
-        let members = match place.schema {
+    /// Rewrites a schema to draft 2020-12.
+    fn rewrite(&mut self, source: &SchemaAt<'a>) -> Result<Value, String> {
+        let members = match source.schema {
             Value::Object(members) => members,
             Value::Bool(any) => return Ok(Value::Bool(*any)),
             other => return Err(format!("has a reference to {other}, which isn't a schema")),
         };
-        let draft = place.draft;
-        let base = own_base(place.schema, &place.base, draft);
+        let draft = source.draft;
+        let base = own_base(source.schema, &source.base, draft);
         let mut written = Map::new();
         if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
             let number = self.target(reference, &base)?;
@@ -161,23 +161,23 @@ impl<'a> Resolver<'a> {
         draft: Draft,
         written: &mut Map<String, Value>,
     ) -> Result<(), String> {
-        if !is_known(keyword, draft) {
+        if !is_constraint(keyword, draft) {
             return Ok(());
         }
-        let mut within = |schema: &'a Value| self.rewrite(&Place { schema, base: base.clone(), draft });
+        let mut rewrite = |schema: &'a Value| self.rewrite(&SchemaAt { schema, base: base.clone(), draft });
         let (name, value) = match (keyword, value) {
-            // Draft 4 says whether `minimum` itself is excluded.
+            // In draft 4 the value is a flag that excludes `minimum` itself.
             ("exclusiveMinimum" | "exclusiveMaximum", Value::Bool(excluded)) => {
                 let limit = if keyword == "exclusiveMinimum" { "minimum" } else { "maximum" };
                 let Some(limit) = members.get(limit).filter(|_| *excluded) else { return Ok(()) };
                 (keyword, limit.clone())
             }
             ("items", Value::Array(schemas)) => {
-                let schemas: Result<Vec<Value>, String> = schemas.iter().map(within).collect();
+                let schemas: Result<Vec<Value>, String> = schemas.iter().map(rewrite).collect();
                 ("prefixItems", schemas?.into())
             }
             ("additionalItems", schema) if members.get("items").is_some_and(Value::is_array) => {
-                ("items", within(schema)?)
+                ("items", rewrite(schema)?)
             }
             ("additionalItems", _) => return Ok(()),
             ("dependencies", Value::Object(dependencies)) => {
@@ -185,7 +185,7 @@ impl<'a> Resolver<'a> {
                 for (name, dependency) in dependencies {
                     match dependency {
                         Value::Array(_) => drop(required.insert(name.clone(), dependency.clone())),
-                        schema => drop(schemas.insert(name.clone(), within(schema)?)),
+                        schema => drop(schemas.insert(name.clone(), rewrite(schema)?)),
                     }
                 }
                 if !required.is_empty() {
@@ -196,14 +196,14 @@ impl<'a> Resolver<'a> {
                 }
                 ("dependentSchemas", schemas.into())
             }
-            (keyword, value) => match (keywords::holds(keyword), value) {
-                (Some(Holds::One), schema) => (keyword, within(schema)?),
-                (Some(Holds::List), Value::Array(schemas)) => {
-                    let schemas: Result<Vec<Value>, String> = schemas.iter().map(within).collect();
+            (keyword, value) => match (keywords::subschema_form(keyword), value) {
+                (Some(SubschemaForm::One), schema) => (keyword, rewrite(schema)?),
+                (Some(SubschemaForm::List), Value::Array(schemas)) => {
+                    let schemas: Result<Vec<Value>, String> = schemas.iter().map(rewrite).collect();
                     (keyword, schemas?.into())
                 }
-                (Some(Holds::ByName), Value::Object(schemas)) => {
-                    let named = schemas.iter().map(|(name, schema)| Ok((name.clone(), within(schema)?)));
+                (Some(SubschemaForm::ByName), Value::Object(schemas)) => {
+                    let named = schemas.iter().map(|(name, schema)| Ok((name.clone(), rewrite(schema)?)));
                     let schemas: Result<Map<String, Value>, String> = named.collect();
                     (keyword, schemas?.into())
                 }
@@ -218,20 +218,20 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// The definition that a `$recursiveRef` or `$dynamicRef` points at. In one document without resources that
-    /// extend each other there is one that it can be.
+    /// Returns the number of the target of a `$recursiveRef` or `$dynamicRef`. A single document whose resources don't extend
+    /// each other has one possible target.
     fn dynamic_target(&mut self, reference: &str, base: &Url) -> Result<usize, String> {
         let name = reference.strip_prefix('#').unwrap_or_default();
-        let places = self.dynamic_anchors.get(name).cloned().unwrap_or_default();
-        match places.as_slice() {
-            [only] => self.number(only.clone()),
-            // The vocabularies of a meta-schema extend each other, and the meta-schema is what they are parts of.
+        let targets = self.dynamic_anchors.get(name).cloned().unwrap_or_default();
+        match targets.as_slice() {
+            [only] => self.definition_number(only.clone()),
+            // The vocabularies of a meta-schema extend each other; the target is the whole meta-schema.
             [first, ..] if named_draft(first.base.as_str()).is_some() => {
                 let root = named_draft(base.as_str()).and_then(|_| {
                     let uri = Url::parse("https://json-schema.org/draft/2020-12/schema").ok()?;
                     self.resources.get(&uri).cloned()
                 });
-                self.number(root.unwrap_or_else(|| first.clone()))
+                self.definition_number(root.unwrap_or_else(|| first.clone()))
             }
             [_, _, ..] => {
                 Err(format!("has several schemas with the $dynamicAnchor {name:?}; use $ref instead"))
@@ -240,10 +240,10 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The definition that `reference` points at.
+    /// Returns the number of the target of `reference`.
     fn target(&mut self, reference: &str, base: &Url) -> Result<usize, String> {
         let missing =
-            || format!("refers to {reference:?}, which it doesn't have; put that schema into its $defs");
+            || format!("refers to {reference:?}, which doesn't exist; put that schema into its $defs");
         let outside = || {
             format!(
                 "refers to {reference:?}, which is another document; put that schema into its $defs and refer to \
@@ -258,17 +258,17 @@ impl<'a> Resolver<'a> {
         let root = self.resources.get(&resource).cloned().ok_or_else(outside)?;
         let fragment =
             percent_decode_str(uri.fragment().unwrap_or_default()).decode_utf8_lossy().into_owned();
-        let place = if fragment.is_empty() {
+        let target = if fragment.is_empty() {
             Some(root)
         } else if fragment.starts_with('/') {
             at_pointer(&root, &fragment)
         } else {
             self.anchors.get(&(resource, fragment)).cloned()
         };
-        self.number(place.ok_or_else(missing)?)
+        self.definition_number(target.ok_or_else(missing)?)
     }
 
-    /// Adds the meta-schema of this URI, if it is one.
+    /// Adds the built-in meta-schema with this URI; returns false if there is none.
     fn add_built_in(&mut self, uri: &Url) -> bool {
         let Some((schema, draft)) = built_in::meta_schema(uri.as_str()) else { return false };
         self.index(schema, uri, draft);
@@ -276,15 +276,15 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The identifier of a schema.
+/// Returns the identifier of a schema.
 fn identifier(schema: &Value, draft: Draft) -> Option<&str> {
     let keyword = if draft == Draft::Draft4 { "id" } else { "$id" };
-    // Before 2019-09 nothing beside `$ref` counts.
+    // Before 2019-09, keywords beside `$ref` are ignored.
     let ignored = !keeps_siblings(draft) && schema.get("$ref").is_some();
     schema.get(keyword).and_then(Value::as_str).filter(|_| !ignored)
 }
 
-/// What the references in `schema` are relative to.
+/// Returns the base URI of the references in `schema`.
 fn own_base(schema: &Value, base: &Url, draft: Draft) -> Url {
     let joined = identifier(schema, draft).and_then(|id| base.join(id).ok());
     joined.map_or_else(|| base.clone(), |uri| without_fragment(&uri))
@@ -296,23 +296,23 @@ fn without_fragment(uri: &Url) -> Url {
     uri
 }
 
-/// The schema at a JSON pointer below `root`.
-fn at_pointer<'a>(root: &Place<'a>, pointer: &str) -> Option<Place<'a>> {
-    let mut place = root.clone();
+/// Returns the schema at a JSON pointer below `root`.
+fn at_pointer<'a>(root: &SchemaAt<'a>, pointer: &str) -> Option<SchemaAt<'a>> {
+    let mut target = root.clone();
     for part in pointer.split('/').skip(1) {
         let part = part.replace("~1", "/").replace("~0", "~");
-        place.schema = match place.schema {
+        target.schema = match target.schema {
             Value::Object(members) => members.get(&part)?,
             Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
             _ => return None,
         };
-        place.base = own_base(place.schema, &place.base, place.draft);
+        target.base = own_base(target.schema, &target.base, target.draft);
     }
-    Some(place)
+    Some(target)
 }
 
-/// Whether a keyword constrains values in `draft`, other than by a reference.
-fn is_known(keyword: &str, draft: Draft) -> bool {
+/// Returns whether a keyword, other than a reference, constrains values in `draft`.
+fn is_constraint(keyword: &str, draft: Draft) -> bool {
     match keyword {
         "type"
         | "enum"

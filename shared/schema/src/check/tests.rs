@@ -2,22 +2,22 @@ use serde_json::json;
 
 use super::{super::AnswerSchema, *};
 
-fn check(schema: &Value, answer: &str) -> Verdict {
-    AnswerSchema::read(schema).unwrap().checker().unwrap().check(answer)
+fn check(schema: &Value, answer: &str) -> CheckResult {
+    AnswerSchema::parse(schema).unwrap().checker().unwrap().check(answer)
 }
 
 #[test]
-fn errors_name_the_place() {
+fn error_has_the_path_in_the_answer() {
     let schema = json!({"properties": {"a": {"items": {"not": {"const": 2}}}}});
-    assert_eq!(check(&schema, r#"{"a":[1]}"#), Verdict { valid: true, errors: vec![] });
-    let verdict = check(&schema, r#"{"a":[1,2]}"#);
-    assert!(!verdict.valid && verdict.errors[0].starts_with("/a/1: "), "{verdict:?}");
+    assert_eq!(check(&schema, r#"{"a":[1]}"#), CheckResult { valid: true, errors: vec![] });
+    let result = check(&schema, r#"{"a":[1,2]}"#);
+    assert!(!result.valid && result.errors[0].starts_with("/a/1: "), "{result:?}");
     assert_eq!(check(&schema, "{").errors, ["the answer isn't JSON"]);
 }
 
 #[test]
-fn a_check_has_an_end() {
-    // Each level of the answer doubles what is to be done.
+fn check_stops_at_the_step_limit() {
+    // Each level of the answer doubles the number of steps.
     let schema = json!({"allOf": [{"items": {"$ref": "#/$defs/a"}}, {"items": {"$ref": "#/$defs/a"}}], "$defs": {
         "a": {"allOf": [{"items": {"$ref": "#/$defs/b"}}, {"items": {"$ref": "#/$defs/b"}}]},
         "b": {"allOf": [{"items": {"$ref": "#/$defs/a"}}, {"items": {"$ref": "#/$defs/a"}}], "minItems": 0},
@@ -28,7 +28,7 @@ fn a_check_has_an_end() {
 }
 
 #[test]
-fn references_that_multiply_are_built_once() {
+fn repeated_references_are_built_once() {
     let mut definitions: Map<String, Value> = (0..40)
         .map(|n| {
             let next = json!({"$ref": format!("#/$defs/a{}", n + 1)});
@@ -44,19 +44,19 @@ fn references_that_multiply_are_built_once() {
         })
         .collect();
     definitions.insert("a25".to_owned(), json!({"type": "string"}));
-    let verdict = check(&json!({"$ref": "#/$defs/a0", "$defs": definitions}), "\"a\"");
-    assert!(verdict.errors[0].contains("too many steps"));
+    let result = check(&json!({"$ref": "#/$defs/a0", "$defs": definitions}), "\"a\"");
+    assert!(result.errors[0].contains("too many steps"));
 }
 
 #[test]
-fn backtracking_patterns_give_up() {
+fn pattern_stops_at_the_backtracking_limit() {
     let text = format!("\"{}b\"", "a".repeat(2000));
-    let verdict = check(&json!({"pattern": "^(?=(a+)+$)(a+)+$"}), &text);
-    assert!(!verdict.valid, "{verdict:?}");
+    let result = check(&json!({"pattern": "^(?=(a+)+$)(a+)+$"}), &text);
+    assert!(!result.valid, "{result:?}");
 }
 
 #[test]
-fn formats_are_annotations_and_meta_schemas_check_schemas() {
+fn formats_are_ignored_and_meta_schemas_are_supported() {
     assert!(check(&json!({"format": "email"}), "\"nobody\"").valid);
     let schema = json!({"$ref": "http://json-schema.org/draft-07/schema#"});
     assert!(check(&schema, r#"{"type":"string"}"#).valid);

@@ -2,16 +2,16 @@ use jsonschema::Draft;
 
 use super::{super::resolve::resolve, *};
 
-/// The relaxed root, without its definitions' wrapping, and the keywords that lost their effect.
-fn relaxed(schema: &Value, level: Level) -> (Value, Vec<String>) {
+/// Returns the relaxed root and the dropped keywords.
+fn relaxed(schema: &Value, level: RelaxLevel) -> (Value, Vec<String>) {
     let document = resolve(schema, Draft::Draft202012).unwrap();
-    let Relaxed { schema, keywords } = relax(&document, level);
+    let RelaxedSchema { schema, keywords } = relax(&document, level);
     let root = schema.get("$defs").map_or(schema.clone(), |definitions| definitions["d0"].clone());
     (root, keywords)
 }
 
 #[test]
-fn inexpressible_keywords_are_dropped_and_named() {
+fn inexpressible_keywords_are_dropped_and_listed() {
     for (schema, expected, dropped) in [
         (json!({"type": "string", "not": {"const": ""}}), json!({"type": "string"}), vec!["not"]),
         (json!({"not": {}}), json!(false), vec![]),
@@ -56,14 +56,14 @@ fn inexpressible_keywords_are_dropped_and_named() {
         (json!({"title": "T", "x-more": 1, "$comment": "c"}), json!({}), vec![]),
     ] {
         assert_eq!(
-            relaxed(&schema, Level::Exact),
+            relaxed(&schema, RelaxLevel::Exact),
             (expected, dropped.into_iter().map(String::from).collect())
         );
     }
 }
 
 #[test]
-fn each_level_keeps_less() {
+fn each_level_drops_more() {
     let schema = json!({
         "type": "object",
         "properties": {"a": {"type": "string", "pattern": "a"}},
@@ -71,25 +71,25 @@ fn each_level_keeps_less() {
         "additionalProperties": false,
         "allOf": [{"required": ["a"]}],
     });
-    let (exact, dropped) = relaxed(&schema, Level::Exact);
+    let (exact, dropped) = relaxed(&schema, RelaxLevel::Exact);
     assert_eq!((exact, dropped), (schema.clone(), vec![]));
-    let (without, dropped) = relaxed(&schema, Level::NoPatterns);
+    let (without, dropped) = relaxed(&schema, RelaxLevel::NoPatterns);
     let properties = json!({"a": {"type": "string"}});
     let expected = json!({"type": "object", "properties": properties, "allOf": [{"required": ["a"]}]});
     assert_eq!(without, expected);
     assert_eq!(dropped, ["additionalProperties", "pattern", "patternProperties"]);
-    let (outline, dropped) = relaxed(&schema, Level::Outline);
+    let (outline, dropped) = relaxed(&schema, RelaxLevel::Outline);
     assert_eq!(outline, json!({"type": "object", "properties": properties}));
     assert!(dropped.contains(&"allOf".to_owned()));
-    assert_eq!(relaxed(&schema, Level::Json).0, json!({"type": "object"}));
+    assert_eq!(relaxed(&schema, RelaxLevel::Json).0, json!({"type": "object"}));
 }
 
 #[test]
-fn only_reachable_definitions_count() {
+fn only_reachable_definitions_are_relaxed() {
     let schema = json!({
         "properties": {"a": {"$ref": "#/$defs/used"}},
         "not": {"$ref": "#/$defs/dropped"},
         "$defs": {"used": {"uniqueItems": true}, "dropped": {"contains": {}}},
     });
-    assert_eq!(relaxed(&schema, Level::Exact).1, ["not", "uniqueItems"]);
+    assert_eq!(relaxed(&schema, RelaxLevel::Exact).1, ["not", "uniqueItems"]);
 }

@@ -5,7 +5,7 @@ fn resolved(schema: &Value, draft: Draft) -> Result<Vec<Value>, String> {
 }
 
 #[test]
-fn references_of_each_kind_point_into_the_document() {
+fn each_kind_of_reference_is_resolved() {
     let (four, seven, newest) = (Draft::Draft4, Draft::Draft7, Draft::Draft202012);
     let target = json!({"type": "null"});
     for (draft, schema) in [
@@ -43,7 +43,7 @@ fn references_of_each_kind_point_into_the_document() {
 }
 
 #[test]
-fn older_drafts_become_the_newest() {
+fn older_drafts_are_rewritten() {
     let (four, seven, nineteen) = (Draft::Draft4, Draft::Draft7, Draft::Draft201909);
     for (draft, schema, expected) in [
         (four, json!({"minimum": 1, "exclusiveMinimum": true}), json!({"minimum": 1, "exclusiveMinimum": 1})),
@@ -61,7 +61,7 @@ fn older_drafts_become_the_newest() {
             json!({"dependencies": {"a": ["b"], "c": {"minLength": 1}}}),
             json!({"dependentRequired": {"a": ["b"]}, "dependentSchemas": {"c": {"minLength": 1}}}),
         ),
-        // Beside a reference nothing counts before 2019-09.
+        // Before 2019-09, keywords beside a reference are ignored.
         (seven, json!({"items": {"$ref": "#", "type": "null"}}), json!({"items": {"$ref": "#/$defs/d0"}})),
         (
             nineteen,
@@ -90,22 +90,22 @@ fn meta_schemas_are_built_in() {
 #[test]
 fn unresolvable_references_are_refused() {
     for (reference, part) in [
-        ("#/$defs/missing", "which it doesn't have"),
-        ("#missing", "which it doesn't have"),
+        ("#/$defs/missing", "which doesn't exist"),
+        ("#missing", "which doesn't exist"),
         ("https://example.com/schema", "another document"),
         ("other.json#/definitions/a", "another document"),
         ("file:///etc/passwd", "another document"),
     ] {
-        let refusal = resolved(&json!({"items": {"$ref": reference}}), Draft::Draft202012).unwrap_err();
-        assert!(refusal.contains(part) && refusal.contains(reference), "{refusal}");
+        let problem = resolved(&json!({"items": {"$ref": reference}}), Draft::Draft202012).unwrap_err();
+        assert!(problem.contains(part) && problem.contains(reference), "{problem}");
     }
-    // What nothing refers to may be anything.
+    // Unreferenced schemas are not resolved.
     let unused = json!({"$defs": {"a": {"$ref": "https://example.com/schema"}}});
     assert_eq!(resolved(&unused, Draft::Draft202012).unwrap(), [json!({})]);
 }
 
 #[test]
-fn endless_and_oversized_schemas_are_refused() {
+fn cyclic_and_oversized_schemas_are_refused() {
     let newest = Draft::Draft202012;
     for schema in [
         json!({"$ref": "#"}),
@@ -114,7 +114,7 @@ fn endless_and_oversized_schemas_are_refused() {
     ] {
         assert!(resolved(&schema, newest).unwrap_err().contains("refers to itself"), "{schema}");
     }
-    // A list of itself ends.
+    // A reference below `items` is not a cycle.
     assert!(resolved(&json!({"items": {"$ref": "#"}}), newest).is_ok());
     let chain = |length: usize| {
         let next = |n: usize| (format!("a{n}"), json!({"$ref": format!("#/$defs/a{}", n + 1)}));
