@@ -1,38 +1,38 @@
-//! What a run has made, put together from its events.
+//! The answers of a run, assembled from its events.
 
-use hearth_domain::{FinishReason, Reasoning, Structured, TokenLogprob, ToolCall, check::MAX_CHOICES};
+use hearth_domain::{FinishReason, Reasoning, Structured, TokenLogprob, ToolCall, Usage, check::MAX_CHOICES};
 
 use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin};
 
-/// One answer, as far as it has come.
+/// One answer, complete or in progress.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
-    /// Its text.
+    /// The text.
     pub text: String,
-    /// What the model said in place of an answer.
+    /// The model's refusal to answer.
     pub refusal: String,
-    /// The thoughts before it.
+    /// Reasoning blocks.
     pub reasoning: Vec<Reasoning>,
-    /// The tools that it calls.
+    /// Tool calls.
     pub tool_calls: Vec<ToolCall>,
-    /// The tokens of its text, if they were asked for.
+    /// Log-probabilities of the text's tokens, if the request asked for them.
     pub logprobs: Vec<TokenLogprob>,
-    /// The stop text that ended it, if that is known.
+    /// The stop text that ended the answer, if known.
     pub stop_text: Option<String>,
-    /// How its JSON Schema was enforced, where it had one and that is known.
+    /// Enforcement of the answer's JSON Schema, if it had one and the enforcement is known.
     pub structured: Option<Structured>,
-    /// Why it ended, once it has.
+    /// Reason for the end, once the answer has ended.
     pub finish_reason: Option<FinishReason>,
 }
 
-/// A run's answers; there is at least one.
+/// A run's answers, by number; there is at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answers(Vec<Answer>);
 
 impl Answer {
-    /// Everything that was said, for clients that know no refusals: those are texts to them.
+    /// The text followed by the refusal, for clients whose dialect has no refusals.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub fn text_with_refusal(&self) -> String {
         format!("{}{}", self.text, self.refusal)
     }
 }
@@ -44,42 +44,42 @@ impl Default for Answers {
 }
 
 impl Answers {
-    /// Takes a run's next event.
-    pub fn take(&mut self, event: &RunEventBody) {
+    /// Applies a run's next event.
+    pub fn apply(&mut self, event: &RunEventBody) {
         match event {
             RunEventBody::Delta { choice, text, logprobs } => {
-                if let Some(answer) = self.at(*choice) {
+                if let Some(answer) = self.get_mut(*choice) {
                     answer.text.push_str(text);
                     answer.logprobs.extend_from_slice(logprobs);
                 }
             }
             RunEventBody::Refusal { choice, text } => {
-                if let Some(answer) = self.at(*choice) {
+                if let Some(answer) = self.get_mut(*choice) {
                     answer.refusal.push_str(text);
                 }
             }
             RunEventBody::StopText { choice, text } => {
-                if let Some(answer) = self.at(*choice) {
+                if let Some(answer) = self.get_mut(*choice) {
                     answer.stop_text = Some(text.clone());
                 }
             }
             RunEventBody::Reasoning { choice, index, added } => {
-                if let Some(answer) = self.at(*choice) {
-                    think_on(&mut answer.reasoning, *index, added);
+                if let Some(answer) = self.get_mut(*choice) {
+                    apply_reasoning_delta(&mut answer.reasoning, *index, added);
                 }
             }
             RunEventBody::ToolCall { choice, index, begins, arguments } => {
-                if let Some(answer) = self.at(*choice) {
-                    go_on(&mut answer.tool_calls, *index, begins.as_ref(), arguments);
+                if let Some(answer) = self.get_mut(*choice) {
+                    apply_tool_delta(&mut answer.tool_calls, *index, begins.as_ref(), arguments);
                 }
             }
             RunEventBody::Structured { choice, structured } => {
-                if let Some(answer) = self.at(*choice) {
+                if let Some(answer) = self.get_mut(*choice) {
                     answer.structured = Some(structured.clone());
                 }
             }
             RunEventBody::ChoiceDone { choice, finish_reason } => {
-                if let Some(answer) = self.at(*choice) {
+                if let Some(answer) = self.get_mut(*choice) {
                     answer.finish_reason = Some(*finish_reason);
                 }
             }
@@ -89,21 +89,21 @@ impl Answers {
         }
     }
 
-    /// The answers, by their number.
+    /// All answers, by number.
     #[must_use]
     pub fn all(&self) -> &[Answer] {
         &self.0
     }
 
-    /// The numbers of those that haven't ended.
+    /// The numbers of the answers that haven't ended.
     #[must_use]
-    pub fn open(&self) -> Vec<u32> {
+    pub fn unfinished(&self) -> Vec<u32> {
         let numbered = (0..).zip(&self.0);
         numbered.filter(|(_, answer)| answer.finish_reason.is_none()).map(|(number, _)| number).collect()
     }
 
-    /// The answer of this number, if it can be one.
-    fn at(&mut self, choice: u32) -> Option<&mut Answer> {
+    /// The answer with this number, created if absent; `None` if the number is too large.
+    fn get_mut(&mut self, choice: u32) -> Option<&mut Answer> {
         if choice >= MAX_CHOICES {
             return None;
         }
@@ -121,21 +121,26 @@ impl Answers {
     }
 }
 
-/// Takes an event of the call number `index`: it begins, or its arguments go on.
-pub fn go_on(calls: &mut Vec<ToolCall>, index: u32, begins: Option<&ToolCallBegin>, arguments: &str) {
+/// Applies an event of the call number `index`: the call begins, or its arguments continue.
+pub fn apply_tool_delta(
+    calls: &mut Vec<ToolCall>,
+    index: u32,
+    begins: Option<&ToolCallBegin>,
+    arguments: &str,
+) {
     match (calls.get_mut(index as usize), begins) {
         (Some(call), _) => call.arguments.push_str(arguments),
         (None, Some(ToolCallBegin { id, name })) => {
             calls.push(ToolCall { id: id.clone(), name: name.clone(), arguments: arguments.to_owned() });
         }
-        // What goes on without having begun is nobody's.
+        // Arguments of a call that never began are dropped.
         (None, None) => {}
     }
 }
 
-/// Takes an event of the block of thoughts number `index`.
-pub fn think_on(blocks: &mut Vec<Reasoning>, index: u32, added: &Reasoning) {
-    // They come in order: what skips a number is put behind the last.
+/// Applies an event of the reasoning block number `index`.
+pub fn apply_reasoning_delta(blocks: &mut Vec<Reasoning>, index: u32, added: &Reasoning) {
+    // Blocks come in order: one that skips a number is appended.
     let index = (index as usize).min(blocks.len());
     if index == blocks.len() {
         blocks.push(Reasoning::default());
@@ -147,11 +152,11 @@ pub fn think_on(blocks: &mut Vec<Reasoning>, index: u32, added: &Reasoning) {
     }
 }
 
-/// How a run ended, of all its events.
+/// Returns the finish reason of a run from all its events.
 ///
 /// # Errors
 /// The run's own error; `cancelled` if it was stopped; `internal` if it hasn't ended.
-pub fn ending(events: &[RunEvent]) -> Result<FinishReason, ApiError> {
+pub fn final_outcome(events: &[RunEvent]) -> Result<FinishReason, ApiError> {
     match events.last().map(|event| &event.body) {
         Some(RunEventBody::Done { finish_reason }) => Ok(*finish_reason),
         Some(RunEventBody::Error { error }) => Err(error.clone()),
@@ -162,13 +167,39 @@ pub fn ending(events: &[RunEvent]) -> Result<FinishReason, ApiError> {
     }
 }
 
+/// The error that a renderer shows for a run that was cancelled.
+pub(crate) fn cancelled() -> ApiError {
+    ApiError::new(ErrorCode::Cancelled, "the request was cancelled")
+}
+
+/// The part of a run that most renderers show: model, answers and usage.
+#[derive(Debug, Default)]
+pub(crate) struct RunSummary {
+    /// The model that serves the run.
+    pub(crate) model: String,
+    pub(crate) answers: Answers,
+    pub(crate) usage: Usage,
+}
+
+impl RunSummary {
+    /// Applies the run's next event.
+    pub(crate) fn apply(&mut self, event: &RunEventBody) {
+        match event {
+            RunEventBody::Selected(selected) => self.model = selected.model.to_string(),
+            RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
+            RunEventBody::Usage { usage } => self.usage = *usage,
+            event => self.answers.apply(event),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn answers(events: &[RunEventBody]) -> Answers {
         let mut answers = Answers::default();
-        events.iter().for_each(|event| answers.take(event));
+        events.iter().for_each(|event| answers.apply(event));
         answers
     }
 
@@ -182,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_are_interleaved_are_put_together() {
+    fn interleaved_calls_are_assembled() {
         let answers = answers(&[
             call(0, Some("look"), ""),
             call(0, None, "{\"at\":"),
@@ -192,19 +223,20 @@ mod tests {
             call(7, None, "lost"),
         ]);
         let calls = answers.all()[0].tool_calls.iter();
-        let told: Vec<_> = calls.map(|c| (c.id.as_str(), c.name.as_str(), c.arguments.as_str())).collect();
-        assert_eq!(told, [("call_0", "look", "{\"at\":1}"), ("call_1", "hear", "{}")]);
+        let assembled: Vec<_> =
+            calls.map(|c| (c.id.as_str(), c.name.as_str(), c.arguments.as_str())).collect();
+        assert_eq!(assembled, [("call_0", "look", "{\"at\":1}"), ("call_1", "hear", "{}")]);
     }
 
     #[test]
-    fn each_answer_ends_by_itself_and_the_rest_with_the_run() {
+    fn unfinished_answers_end_with_the_run() {
         let early = RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length };
-        let mut answers = answers(&[delta(0, "a"), delta(2, "c"), early, delta(99, "nobody's")]);
-        assert_eq!(answers.open(), [0, 2]);
-        answers.take(&RunEventBody::Done { finish_reason: FinishReason::Stop });
-        let told: Vec<_> = answers.all().iter().map(|a| (a.text.as_str(), a.finish_reason)).collect();
+        let mut answers = answers(&[delta(0, "a"), delta(2, "c"), early, delta(99, "out of range")]);
+        assert_eq!(answers.unfinished(), [0, 2]);
+        answers.apply(&RunEventBody::Done { finish_reason: FinishReason::Stop });
+        let ends: Vec<_> = answers.all().iter().map(|a| (a.text.as_str(), a.finish_reason)).collect();
         let (stop, length) = (Some(FinishReason::Stop), Some(FinishReason::Length));
-        assert_eq!(told, [("a", stop), ("", length), ("c", stop)]);
-        assert!(answers.open().is_empty());
+        assert_eq!(ends, [("a", stop), ("", length), ("c", stop)]);
+        assert!(answers.unfinished().is_empty());
     }
 }

@@ -1,32 +1,48 @@
-//! What goes over the wire: the native API, the dialects of OpenAI, Anthropic, Google and Ollama, run events, the node link,
+//! Wire formats: the native API, the dialects of OpenAI, Anthropic, Google and Ollama, run events, the node link, and
 //! errors.
 //!
-//! Types here parse what clients send and render what they get, and turn both into `domain` types.
-//! They do no I/O; a dialect's renderer takes the one stream of run events and gives frames.
+//! Types here parse requests of clients and render responses, and convert both to and from `domain` types. There is
+//! no I/O; a dialect's renderer converts run events to frames.
 
 #![warn(missing_docs)]
 
 pub mod answer;
 pub mod anthropic;
+mod base64_bytes;
+mod base64_f32;
+pub mod content;
+mod effort;
 pub mod error;
 pub mod event;
 pub mod event_batch;
-mod fields;
-mod file;
-pub mod form;
+mod field_names;
+pub mod form_field;
 pub mod gemini;
 pub mod json_scanner;
+pub mod logprobs;
+mod message_fields;
+mod message_parts;
 pub mod native;
 pub mod node;
+mod offered_tools;
 pub mod ollama;
 pub mod openai;
-mod parts;
-mod passed_on;
+pub mod reasoning;
+mod required;
+pub mod response_format;
+pub mod run_options;
+pub mod runtime_status;
+mod seed;
+pub mod stop;
 pub mod stream;
 pub mod structured;
+mod template_kwargs;
 mod token_estimate;
-pub mod vector;
+pub mod tool_choice;
+pub mod tools;
+mod unknown_fields;
+mod vectors;
 
 pub use error::{ApiError, ErrorCode};
 pub use event::{RunEvent, RunEventBody};
-pub use fields::field_name;
+pub use field_names::field_name;

@@ -1,84 +1,84 @@
-//! What the dialects' renderers are, and what they give: frames of a stream.
+//! The interface of the dialects' renderers, and the frames of a stream.
 
 use serde::Serialize;
 
 use crate::{ApiError, RunEvent};
 
-/// A dialect's view of one run: takes its events in order; gives frames, or one answer at the end.
+/// Renders the events of one run in a dialect: as frames of a stream, or as one answer.
 pub trait Render: Sized + Send + 'static {
-    /// The answer in one piece.
+    /// Type of the answer in one piece.
     type Answer: Serialize;
 
-    /// How the frames of a stream are written.
+    /// Format of the stream's frames.
     const FRAMING: Framing = Framing::ServerSentEvents;
 
-    /// The same, where a request chooses it.
+    /// Format of the stream's frames, where the request chooses it.
     fn framing(&self) -> Framing {
         Self::FRAMING
     }
 
-    /// Notes the time of an event of an answer in one piece. Only a dialect that reports durations needs it.
+    /// Records the time of an event of an answer in one piece, for a dialect that reports durations.
     fn observe(&mut self, _event: &RunEvent) {}
 
-    /// A frame that says nothing, for a stream that has been silent for a while. Server-sent events need none: they have
-    /// comments.
+    /// An empty frame that keeps a silent stream's connection open. Server-sent events need none: they have comments.
     fn keep_alive(&self) -> Option<Frame> {
         None
     }
 
-    /// The frames that an event gives.
+    /// Renders the run's next event.
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame>;
 
-    /// The frame that ends the stream, if there is one. It is for when the run is recorded.
-    fn last(&self) -> Option<Frame> {
+    /// The frame that ends the stream, if the dialect has one. It is sent after the run has been recorded.
+    fn final_frame(&self) -> Option<Frame> {
         Some(Frame::done())
     }
 
-    /// Takes every event of a run and gives its answer.
+    /// Renders all events of a run as one answer.
     ///
     /// # Errors
     /// The run's own error; `cancelled` if it was stopped.
-    fn collected(self, events: &[RunEvent]) -> Result<Self::Answer, ApiError>;
+    fn into_answer(self, events: &[RunEvent]) -> Result<Self::Answer, ApiError>;
 }
 
-/// How the frames of a stream are written.
+/// Format of a stream's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// As server-sent events.
+    /// Server-sent events.
     ServerSentEvents,
-    /// As server-sent events for clients that know no comments: empty lines stand for them.
+    /// Server-sent events for clients that can't parse comments: an empty line keeps a silent stream open.
     QuietEvents,
     /// The data of each frame on a line of its own (<https://github.com/ndjson/ndjson-spec>).
     JsonLines,
-    /// As the items of one JSON array.
+    /// Items of one JSON array.
     JsonArray,
 }
 
 /// One frame: `event: <event>` and `id: <id>` if it has them, and `data: <data>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// The seq of the run event that it came of; a client resumes after it.
+    /// Sequence number of the rendered run event; a client resumes after it.
     pub id: Option<u64>,
-    /// Its name, in a dialect that names them.
+    /// Name, in a dialect whose frames have names.
     pub event: Option<&'static str>,
     /// One line of JSON, or `[DONE]`.
     pub data: String,
 }
 
 impl Frame {
-    /// The frame that ends a stream whose frames have no names.
+    /// The frame `[DONE]`, which ends a stream of OpenAI's dialect.
     #[must_use]
     pub fn done() -> Self {
         Self { id: None, event: None, data: "[DONE]".to_owned() }
     }
 
-    /// A frame of JSON without a name.
+    /// Creates a frame of JSON without a name.
     pub fn json(id: Option<u64>, value: &impl Serialize) -> Self {
         // Our own types have string keys and no failing serializers.
         let data = serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
         Self { id, event: None, data }
     }
 
+    /// Creates a frame of JSON with a name.
     pub(crate) fn named(event: &'static str, value: &impl Serialize) -> Self {
         Self { event: Some(event), ..Self::json(None, value) }
     }

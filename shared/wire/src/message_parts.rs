@@ -1,33 +1,33 @@
-//! Puts a message together from the parts that a client's dialect writes it in.
+//! Builds a message from the parts of a client's dialect.
 
 use hearth_domain::{
     Attachment, AttachmentContent, Document, Image, Message, Opaque, PartExtra, PartPlace, PlacedImage, Role,
 };
 use serde_json::{Map, Value};
 
-/// A message's text and parts, as far as they have been read.
+/// Builder of a message.
 #[derive(Debug, Default)]
 pub(crate) struct MessageParts {
     text: String,
     images: Vec<PlacedImage>,
     attachments: Vec<Attachment>,
     extra: Vec<PartExtra>,
-    /// How many parts there are.
+    /// Number of parts.
     count: usize,
-    /// Whether text came last, so that more of it is set off.
+    /// True if the last part is text: a separator goes before more text.
     after_text: bool,
 }
 
 impl MessageParts {
-    /// Adds a text, set off by `between` from one right before it. An empty text says nothing, and is no part.
-    /// `fields` are what only a provider of the client's dialect understands of the part.
-    pub(crate) fn add_text(&mut self, text: &str, between: &str, fields: Map<String, Value>) {
+    /// Adds a text, with `separator` between it and a text right before it. An empty text is not a part.
+    /// `fields` are the part's unknown fields, for a provider of the client's dialect.
+    pub(crate) fn add_text(&mut self, text: &str, separator: &str, fields: Map<String, Value>) {
         if text.is_empty() {
             return;
         }
         if self.after_text {
-            self.attach(AttachmentContent::Break(between.len()));
-            self.text.push_str(between);
+            self.attach(AttachmentContent::Break(separator.len()));
+            self.text.push_str(separator);
         }
         self.text.push_str(text);
         self.count_part(fields);
@@ -46,13 +46,13 @@ impl MessageParts {
         self.count_part(fields);
     }
 
-    /// Adds a part that the gateway does not know. `param` is where it stood.
+    /// Adds a part of a type that the gateway does not know. `param` is its field, for errors.
     pub(crate) fn add_opaque(&mut self, param: impl Into<String>, value: Value) {
         self.attach(AttachmentContent::Opaque(Opaque { param: param.into(), value }));
         self.count_part(Map::new());
     }
 
-    /// Adds fields of a piece of the message, if there are some.
+    /// Adds unknown fields of a piece of the message, if it has any.
     pub(crate) fn add_extra(&mut self, of: PartPlace, mut fields: Map<String, Value>) {
         fields.retain(|_, value| !value.is_null());
         if !fields.is_empty() {
@@ -60,7 +60,7 @@ impl MessageParts {
         }
     }
 
-    /// The message of `role` that all of it is.
+    /// Builds the message.
     pub(crate) fn into_message(self, role: Role) -> Message {
         Message {
             images: self.images,
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_set_off_and_stay_parts() {
+    fn texts_are_separated_and_stay_parts() {
         let mut parts = MessageParts::default();
         let fields = Map::from_iter([("cache_control".to_owned(), Value::from(1))]);
         for (text, fields) in [("one", Map::new()), ("", fields.clone()), ("two", fields.clone())] {

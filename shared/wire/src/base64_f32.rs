@@ -1,18 +1,17 @@
-//! A vector in JSON: its numbers' bytes, 32 bits each, little-endian, in base64. A third of the size of
-//! decimal digits, and exact.
+//! Vectors as base64 text in JSON, for `#[serde(with = ...)]`: the numbers' bytes, 32 bits each, little-endian. This is
+//! exact, and a third of the size of decimal digits.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-/// The vector in base64.
-#[must_use]
-pub fn to_base64(vector: &[f32]) -> String {
+/// Encodes a vector.
+pub(crate) fn encode(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
     STANDARD.encode(bytes)
 }
 
 pub(crate) fn serialize<S: Serializer>(vector: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&to_base64(vector))
+    serializer.serialize_str(&encode(vector))
 }
 
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {

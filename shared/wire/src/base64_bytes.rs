@@ -1,4 +1,4 @@
-//! A file in JSON: its bytes in base64.
+//! Bytes as base64 text in JSON, for `#[serde(with = ...)]`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
