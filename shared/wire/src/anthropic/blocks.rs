@@ -1,8 +1,7 @@
-//! The messages of a request: turns of blocks.
+//! The messages of a request: turns, which consist of blocks.
 
 use std::fmt;
 
-use hearth_domain::{Message, PartPlace, Reasoning, Role, ToolCall};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{
@@ -12,9 +11,6 @@ use serde::{
 };
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-
-use super::thoughts::unpack;
-use crate::{ApiError, parts::MessageParts};
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
@@ -26,11 +22,11 @@ pub struct MessagesTurn {
     pub content: MessagesContent,
 }
 
-/// Whose turn it is.
+/// Role of a turn's author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MessagesRole {
-    /// Who asks; also gives the results of calls.
+    /// The user, whose turns also contain the results of calls.
     User,
     /// The model.
     Assistant,
@@ -46,12 +42,12 @@ pub enum MessagesContent {
     Text(String),
     /// Blocks, in order.
     Blocks(Vec<MessagesBlock>),
-    /// What a block that the gateway does not know has as its content.
+    /// Content of a block of an unknown type.
     #[schema(value_type = Object)]
     Other(Map<String, Value>),
 }
 
-/// By hand and not `untagged`, which would tell neither the block nor the field at fault.
+/// Not derived: an error of the derived form names neither the block nor the field.
 impl<'de> Deserialize<'de> for MessagesContent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ContentVisitor)
@@ -84,25 +80,25 @@ impl<'de> Visitor<'de> for ContentVisitor {
     }
 }
 
-/// A piece of a turn. Which fields it has depends on its type.
+/// A block of a turn. Its fields depend on `type`.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 pub struct MessagesBlock {
-    /// `text`, `image`, `document`, `tool_use`, `tool_result`, `thinking` or `redacted_thinking`. A block of another
-    /// type is for a provider of this dialect alone.
+    /// `text`, `image`, `document`, `tool_use`, `tool_result`, `thinking` or `redacted_thinking`. A block of another type
+    /// is passed on to a provider of this dialect, and refused elsewhere.
     #[serde(rename = "type")]
     #[schema(example = "text")]
     pub kind: String,
     /// Of `text`: the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Of `image` and `document`: where it is.
+    /// Of `image` and `document`: the file or its address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<MessagesSource>)]
     pub source: Option<MessagesBlockSource>,
-    /// Of `document`: its name.
+    /// Of `document`: the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Of `tool_use`: what its result is given back under.
+    /// Of `tool_use`: id of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Of `tool_use`: the tool's name.
@@ -112,46 +108,46 @@ pub struct MessagesBlock {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub input: Option<Map<String, Value>>,
-    /// Of `tool_result`: the call that it answers.
+    /// Of `tool_result`: id of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_use_id: Option<String>,
-    /// Of `tool_result`: what came of it, a text or a list of text and image blocks.
+    /// Of `tool_result`: the result, a text or a list of text and image blocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(no_recursion)]
     pub content: Option<MessagesContent>,
-    /// Of `tool_result`: whether the tool failed.
+    /// Of `tool_result`: true if the tool failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_error: Option<bool>,
-    /// Of `thinking`: the thoughts.
+    /// Of `thinking`: the reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
-    /// Of `thinking`: their maker's seal.
+    /// Of `thinking`: the vendor's signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// Of `redacted_thinking`: the thoughts as only their maker can read them.
+    /// Of `redacted_thinking`: the encrypted reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// Asks a provider of this dialect to keep what it has computed up to here.
+    /// Asks a provider of this dialect to cache the prompt up to this block.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub cache_control: Option<Value>,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
-/// Where a block's content is, or what a block that the gateway does not know calls its source.
+/// The field `source` of a block.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum MessagesBlockSource {
-    /// Where an image or a document is.
-    At(MessagesSource),
-    /// A text, as in `search_result`.
-    Name(String),
+    /// An image or a document, or its address.
+    File(MessagesSource),
+    /// A text, as in a `search_result` block.
+    Text(String),
 }
 
-/// By hand and not `untagged`, which would not tell the field at fault.
+/// Not derived: an error of the derived form doesn't name the field.
 impl<'de> Deserialize<'de> for MessagesBlockSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct SourceVisitor;
@@ -164,11 +160,11 @@ impl<'de> Deserialize<'de> for MessagesBlockSource {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(MessagesBlockSource::Name(text.to_owned()))
+                Ok(MessagesBlockSource::Text(text.to_owned()))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
-                MessagesSource::deserialize(MapAccessDeserializer::new(fields)).map(MessagesBlockSource::At)
+                MessagesSource::deserialize(MapAccessDeserializer::new(fields)).map(MessagesBlockSource::File)
             }
         }
 
@@ -176,180 +172,34 @@ impl<'de> Deserialize<'de> for MessagesBlockSource {
     }
 }
 
-/// Where an image or a document is.
+/// An image or a document, or its address.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 pub struct MessagesSource {
     /// `base64` or `url`; of a document also `text` or `content`.
     #[serde(rename = "type")]
     #[schema(example = "base64")]
     pub kind: String,
-    /// Of `base64`: such as `image/png` or `application/pdf`.
+    /// Of `base64`: media type, such as `image/png` or `application/pdf`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// Of `base64`: the file. Of `text`: the text.
+    /// Of `base64`: the file, in base64. Of `text`: the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// Of `url`: the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
-impl MessagesContent {
-    /// Each block with its place below `param`; a text is a block of its own.
-    ///
-    /// # Errors
-    /// `invalid_request` for what is neither.
-    pub(super) fn blocks(self, param: &str) -> Result<Vec<(String, MessagesBlock)>, ApiError> {
-        match self {
-            Self::Text(text) => {
-                let block =
-                    MessagesBlock { kind: "text".to_owned(), text: Some(text), ..MessagesBlock::default() };
-                Ok(vec![(param.to_owned(), block)])
-            }
-            Self::Blocks(blocks) => {
-                let placed = blocks.into_iter().enumerate();
-                Ok(placed.map(|(index, block)| (format!("{param}[{index}]"), block)).collect())
-            }
-            Self::Other(_) => {
-                Err(ApiError::invalid(param, format!("{param} must be a string or a list of content blocks")))
-            }
-        }
-    }
-
-    /// Text, images, documents, and blocks that only this dialect knows.
-    fn shown(self, param: &str, between: &'static str) -> Result<MessageParts, ApiError> {
-        let mut shown = MessageParts::default();
-        for (at, block) in self.blocks(param)? {
-            block.add_to(&mut shown, &at, between)?;
-        }
-        Ok(shown)
-    }
-
-    /// The instructions that it is. `param` is where it stood, for the error.
-    ///
-    /// # Errors
-    /// `invalid_request` for a block that isn't text.
-    pub(super) fn into_system(self, param: &str) -> Result<Message, ApiError> {
-        let message = self.shown(param, "\n\n")?.into_message(Role::System);
-        if !message.is_text_only() {
-            return Err(ApiError::invalid(param, format!("{param} must be text")));
-        }
-        Ok(message)
-    }
-}
-
-impl MessagesTurn {
-    /// The messages that the turn is. With each comes the place of the id of the call that it answers, for
-    /// errors. `param` is where the turn stood.
-    ///
-    /// # Errors
-    /// `invalid_request`, naming the block or the field.
-    pub(super) fn into_domain(self, param: &str) -> Result<Vec<(Message, String)>, ApiError> {
-        let at = format!("{param}.content");
-        match self.role {
-            MessagesRole::User => user(self.content, &at),
-            MessagesRole::Assistant => Ok(vec![(assistant(self.content, &at)?, at)]),
-            MessagesRole::System => Ok(vec![(self.content.into_system(&at)?, at)]),
-        }
-    }
-}
-
-/// The results of calls, and then what the user says.
-fn user(content: MessagesContent, param: &str) -> Result<Vec<(Message, String)>, ApiError> {
-    let (mut results, mut shown, mut says) = (Vec::new(), MessageParts::default(), false);
-    for (at, block) in content.blocks(param)? {
-        if block.kind == "tool_result" {
-            results.push((block.result(&at)?, format!("{at}.tool_use_id")));
-        } else {
-            block.add_to(&mut shown, &at, "\n")?;
-            says = true;
-        }
-    }
-    if says || results.is_empty() {
-        results.push((shown.into_message(Role::User), param.to_owned()));
-    }
-    Ok(results)
-}
-
-fn assistant(content: MessagesContent, param: &str) -> Result<Message, ApiError> {
-    let (mut shown, mut reasoning, mut tool_calls) = (MessageParts::default(), Vec::new(), Vec::new());
-    for (at, mut block) in content.blocks(param)? {
-        match block.kind.as_str() {
-            "tool_use" => {
-                let extra = block.further();
-                shown.add_extra(PartPlace::Call(tool_calls.len()), extra);
-                tool_calls.push(block.call(&at)?);
-            }
-            "thinking" => {
-                let text = given(&block.thinking, &at, "thinking")?.clone();
-                let signature = block.signature.filter(|signature| !signature.is_empty());
-                reasoning.push(Reasoning { text, signature, encrypted: None });
-            }
-            "redacted_thinking" => {
-                let sealed = unpack(given(&block.data, &at, "data")?.clone());
-                match reasoning.last_mut() {
-                    // Another maker's thoughts, which were told as two blocks.
-                    Some(open)
-                        if open.signature.is_none()
-                            && open.encrypted.is_none()
-                            && sealed.signature.is_none()
-                            && sealed.text.is_empty() =>
-                    {
-                        open.encrypted = sealed.encrypted;
-                    }
-                    _ => reasoning.push(sealed),
-                }
-            }
-            // What the model said in several blocks it said in one go.
-            _ => block.add_to(&mut shown, &at, "")?,
-        }
-    }
-    Ok(Message { reasoning, tool_calls, ..shown.into_message(Role::Assistant) })
-}
-
 impl MessagesBlock {
-    fn result(mut self, at: &str) -> Result<Message, ApiError> {
-        let id = given(&self.tool_use_id, at, "tool_use_id")?.clone();
-        let extra = self.further();
-        let mut shown = match self.content {
-            Some(content) => content.shown(&format!("{at}.content"), "\n")?,
-            None => MessageParts::default(),
-        };
-        shown.add_extra(PartPlace::Message, extra);
-        Ok(Message {
-            tool_call_id: Some(id),
-            failed: self.is_error.unwrap_or(false),
-            ..shown.into_message(Role::Tool)
-        })
-    }
-
-    fn call(&self, at: &str) -> Result<ToolCall, ApiError> {
-        let input = self.input.clone().unwrap_or_default();
-        Ok(ToolCall {
-            id: given(&self.id, at, "id")?.clone(),
-            name: given(&self.name, at, "name")?.clone(),
-            arguments: Value::Object(input).to_string(),
-        })
-    }
-
-    /// Takes the fields that only a provider of this dialect understands.
-    pub(super) fn further(&mut self) -> Map<String, Value> {
+    /// Takes the fields for a provider of this dialect: the unknown ones and `cache_control`.
+    pub(super) fn take_vendor_fields(&mut self) -> Map<String, Value> {
         let mut fields = std::mem::take(&mut self.extra);
         fields.retain(|_, value| !value.is_null());
         fields.extend(self.cache_control.take().map(|control| ("cache_control".to_owned(), control)));
         fields
     }
-}
-
-/// A field that the block's type asks for.
-pub(super) fn given<'a, T>(field: &'a Option<T>, at: &str, name: &str) -> Result<&'a T, ApiError> {
-    field.as_ref().ok_or_else(|| {
-        let param = format!("{at}.{name}");
-        let message = format!("{param} is missing");
-        ApiError::invalid(param, message)
-    })
 }

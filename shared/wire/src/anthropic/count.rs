@@ -1,18 +1,16 @@
-//! `POST /v1/messages/count_tokens`.
-//!
-//! The count is an estimate ([`crate::token_estimate`]).
+//! `POST /v1/messages/count_tokens`. The count is an estimate ([`crate::token_estimate`]).
 
 use hearth_domain::Message;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{MessagesContent, MessagesTool, MessagesTurn, request::conversation, tools::Offer};
+use super::{MessagesContent, MessagesTool, MessagesTurn, request::conversation, tools::offered_tools};
 use crate::{ApiError, token_estimate};
 
-/// What to count. What else a request for an answer has may be there too, and doesn't count.
+/// The messages and tools to count. The other fields of a message request are allowed, and ignored.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct CountTokensRequest {
-    /// A model's id, or `auto`; the estimate is the same for all.
+    /// A model's id, or `auto`; the estimate is the same for all models.
     #[schema(example = "tiny-chat")]
     pub model: String,
     /// The conversation, oldest first.
@@ -23,23 +21,23 @@ pub struct CountTokensRequest {
     pub tools: Option<Vec<MessagesTool>>,
 }
 
-/// How many tokens there are.
+/// Number of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CountTokensAnswer {
-    /// About how many tokens the prompt has.
+    /// Estimated number of the prompt's tokens.
     pub input_tokens: u64,
 }
 
 impl CountTokensRequest {
-    /// The estimate.
+    /// Estimates the number of tokens.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn estimate(self) -> Result<CountTokensAnswer, ApiError> {
         let messages = conversation(self.system, self.messages)?;
         let messages: Vec<Message> = messages.into_iter().map(|(message, _)| message).collect();
-        let offer = Offer::of(self.tools)?;
-        let hosted: Vec<_> = offer.hosted.definitions.iter().collect();
-        Ok(CountTokensAnswer { input_tokens: token_estimate::prompt(&messages, &offer.tools, &hosted) })
+        let offered = offered_tools(self.tools)?;
+        let hosted: Vec<_> = offered.hosted.definitions.iter().collect();
+        Ok(CountTokensAnswer { input_tokens: token_estimate::prompt(&messages, &offered.functions, &hosted) })
     }
 }

@@ -1,5 +1,4 @@
-//! Errors in Anthropic's shape (<https://platform.claude.com/docs/en/api/errors>), with what the gateway's
-//! own envelope tells.
+//! Errors in Anthropic's format (<https://platform.claude.com/docs/en/api/errors>), with the fields of the gateway's own.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{ApiError, ErrorCode};
 
-/// The body of an error answer, and what an `error` event has.
+/// The body of an error response, and the data of an `error` event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessagesError {
     /// Always `error`.
@@ -16,39 +15,39 @@ pub struct MessagesError {
     pub kind: String,
     /// The error.
     pub error: MessagesErrorBody,
-    /// The request's id, to look for in logs.
+    /// The request's id, which is also in the logs.
     pub request_id: String,
 }
 
-/// What went wrong.
+/// An error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MessagesErrorBody {
-    /// The family of the code, as Anthropic's clients know it.
+    /// Anthropic's type of the error.
     #[serde(rename = "type")]
     #[schema(example = "invalid_request_error")]
     pub kind: String,
-    /// What happened and what to do.
+    /// Description of the error, and how to avoid it.
     pub message: String,
     /// A stable code, documented in `docs/errors`.
     #[schema(example = "model_not_found")]
     pub code: String,
-    /// The field or parameter at fault.
+    /// The field or parameter that caused the error.
     pub param: Option<String>,
-    /// Further facts for programs.
+    /// Further data for programs.
     #[schema(value_type = Object)]
     pub details: Map<String, Value>,
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub retryable: bool,
 }
 
 impl MessagesError {
-    /// The body that tells `error`.
+    /// Creates the body of `error`.
     #[must_use]
     pub fn new(error: &ApiError, request_id: &str) -> Self {
         Self {
             kind: "error".to_owned(),
             error: MessagesErrorBody {
-                kind: kind(error.code).to_owned(),
+                kind: error_type(error.code).to_owned(),
                 message: error.message.clone(),
                 code: error.code.as_str().to_owned(),
                 param: error.param.clone(),
@@ -60,8 +59,8 @@ impl MessagesError {
     }
 }
 
-/// The family of a code.
-fn kind(code: ErrorCode) -> &'static str {
+/// Anthropic's type of a code.
+fn error_type(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidRequest
         | ErrorCode::ContextLengthExceeded

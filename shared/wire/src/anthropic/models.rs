@@ -1,4 +1,4 @@
-//! `/v1/models` as Anthropic's clients read it (<https://platform.claude.com/docs/en/api/models-list>).
+//! `GET /v1/models` in Anthropic's format (<https://platform.claude.com/docs/en/api/models-list>).
 
 use hearth_domain::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,34 +19,34 @@ pub struct ModelInfo {
     #[serde(rename = "type")]
     #[schema(example = "model")]
     pub kind: String,
-    /// What to write in `model`.
+    /// The id, for the field `model`.
     pub id: String,
-    /// A name to show, which no other model of the list has.
+    /// Display name, unique in the list.
     pub display_name: String,
-    /// When it was first known, ISO 8601; 1970 where that isn't known.
+    /// Creation time, ISO 8601; 1970 if unknown.
     pub created_at: String,
 }
 
 /// A page of models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelPage {
-    /// The models, nodes' before providers', each by id.
+    /// The models: those of nodes before those of providers, sorted by id.
     pub data: Vec<ModelInfo>,
-    /// Whether there are more behind them; before them, where the page was asked for by `before_id`.
+    /// True if more models follow; with `before_id`, if more models precede.
     pub has_more: bool,
-    /// The first one's id.
+    /// Id of the first model.
     pub first_id: Option<String>,
-    /// The last one's id.
+    /// Id of the last model.
     pub last_id: Option<String>,
 }
 
-/// Which page, in Anthropic's dialect.
+/// Pagination in Anthropic's dialect.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ModelPageQuery {
-    /// Only models behind the one of this id; with `anthropic-version`.
+    /// Only models after the one with this id; with `anthropic-version`.
     pub after_id: Option<String>,
-    /// Only models before the one of this id; with `anthropic-version`.
+    /// Only models before the one with this id; with `anthropic-version`.
     pub before_id: Option<String>,
 }
 
@@ -62,10 +62,10 @@ impl From<ModelBody> for ModelInfo {
 }
 
 impl ModelPage {
-    /// The page of `models`, which are in the order of their places, that is asked for. `limit` is 1 to 1000, and 20 if absent.
+    /// Selects a page of `models`, which are sorted. `limit` is 1 to 1000, and 20 if absent.
     ///
     /// # Errors
-    /// `invalid_request` for another limit, or for both a beginning and an end.
+    /// `invalid_request` for another limit, and for both `after_id` and `before_id`.
     pub fn of(
         mut models: Vec<ModelBody>,
         query: &ModelPageQuery,
@@ -76,7 +76,7 @@ impl ModelPage {
             return Err(ApiError::invalid("limit", format!("limit must be 1 to {MAX_LIMIT}")));
         }
         if query.after_id.is_some() && query.before_id.is_some() {
-            return Err(ApiError::invalid("before_id", "name after_id or before_id, and not both"));
+            return Err(ApiError::invalid("before_id", "send after_id or before_id, not both"));
         }
         models.retain(|model| {
             query.after_id.as_deref().is_none_or(|after| place(&model.id) > place(after))
@@ -96,13 +96,17 @@ impl ModelPage {
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::Facts;
-
     use super::*;
     use crate::native::models::Availability;
 
     fn model(name: &str) -> ModelBody {
-        ModelBody::offered("p", name, Facts::default(), Availability::Available, Some(1_747_872_000))
+        ModelBody::offered(
+            "p",
+            name,
+            hearth_domain::ModelInfo::default(),
+            Availability::Available,
+            Some(1_747_872_000),
+        )
     }
 
     fn page(after: Option<&str>, before: Option<&str>, limit: u32) -> Result<(String, bool), ApiError> {
@@ -128,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_has_the_fields_that_the_sdk_promises() {
+    fn model_has_the_fields_of_the_sdk() {
         let expected = serde_json::json!({
             "type": "model", "id": "p:m", "display_name": "m (p)", "created_at": "2025-05-22T00:00:00.000Z",
         });

@@ -1,36 +1,39 @@
-//! How much to think, and what form the answer has.
+//! The fields `thinking`, `output_config` and `output_format`.
 
 use hearth_domain::{ReasoningEffort, ResponseFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::ApiError;
+use crate::{
+    ApiError,
+    required::{missing, required},
+};
 
-/// The smallest budget for thoughts, in tokens.
-const LEAST_BUDGET: u32 = 1024;
+/// Smallest reasoning budget, in tokens.
+const MIN_BUDGET_TOKENS: u32 = 1024;
 
-/// Whether the model thinks before it answers. A provider of this dialect is given it as it is.
+/// Reasoning options. They are passed on unchanged to a provider of this dialect.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct MessagesThinking {
     /// `enabled`, `disabled` or `adaptive`.
     #[serde(rename = "type")]
     #[schema(example = "enabled")]
     pub kind: String,
-    /// Of `enabled`: how many tokens, at least 1024 and less than `max_tokens`.
+    /// Of `enabled`: reasoning budget in tokens, at least 1024 and less than `max_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_tokens: Option<u32>,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub other: Map<String, Value>,
 }
 
 impl MessagesThinking {
-    /// How much to think. `effort` is the one that goes with a model's own judgement.
+    /// Converts the options. `effort` is that of `output_config`, which applies to `adaptive` reasoning.
     ///
     /// # Errors
-    /// `invalid_request` for a budget that can't be.
+    /// `invalid_request` for a missing budget or one out of range.
     pub(super) fn effort(
         &self,
         max_tokens: u32,
@@ -40,9 +43,9 @@ impl MessagesThinking {
             "enabled" => {
                 let param = "thinking.budget_tokens";
                 match self.budget_tokens {
-                    None => Err(ApiError::invalid(param, format!("{param} is missing"))),
-                    Some(..LEAST_BUDGET) => {
-                        Err(ApiError::invalid(param, format!("{param} must be at least {LEAST_BUDGET}")))
+                    None => Err(missing(param.to_owned())),
+                    Some(..MIN_BUDGET_TOKENS) => {
+                        Err(ApiError::invalid(param, format!("{param} must be at least {MIN_BUDGET_TOKENS}")))
                     }
                     Some(budget) if budget >= max_tokens => {
                         Err(ApiError::invalid(param, format!("{param} must be less than max_tokens")))
@@ -61,22 +64,22 @@ impl MessagesThinking {
     }
 }
 
-/// How the answer is given.
+/// Options of the answer.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 pub struct MessagesOutputConfig {
-    /// Its form.
+    /// Format of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<MessagesFormat>,
-    /// How much work to put in: `low`, `medium`, `high`, `xhigh` or `max`, with `adaptive` thinking.
+    /// Reasoning effort: `low`, `medium`, `high`, `xhigh` or `max`, with `adaptive` thinking.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<String>,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub other: Map<String, Value>,
 }
 
-/// The form of the answer.
+/// Format of the answer.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct MessagesFormat {
     /// `json_schema`.
@@ -89,20 +92,16 @@ pub struct MessagesFormat {
 }
 
 impl MessagesFormat {
-    /// The form without its dialect. `param` is where it stood, for the error.
+    /// Converts the format. `param` is its field, for the error.
     ///
     /// # Errors
-    /// `invalid_request` for another form.
+    /// `invalid_request` for another format.
     pub(super) fn into_domain(self, param: &str) -> Result<ResponseFormat, ApiError> {
         if self.kind != "json_schema" {
             let param = format!("{param}.type");
             let message = format!("{param} must be json_schema");
             return Err(ApiError::invalid(param, message));
         }
-        self.schema.map(ResponseFormat::JsonSchema).ok_or_else(|| {
-            let param = format!("{param}.schema");
-            let message = format!("{param} is missing");
-            ApiError::invalid(param, message)
-        })
+        required(self.schema, param, "schema").map(ResponseFormat::JsonSchema)
     }
 }

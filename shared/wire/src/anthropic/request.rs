@@ -1,27 +1,32 @@
-//! What is asked.
+//! The request of `POST /v1/messages`.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, ResponseFormat, RunId,
-    Sampling, TextTask, ToolChoice, WhileLoading, message::name_results,
+    ClientDialect, Extra, Field, Generation, Message, ModelId, ResponseFormat, RunId, Sampling, TextTask,
+    ToolChoice, message::name_results,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    MessagesContent, MessagesFormat, MessagesOutputConfig, MessagesThinking, MessagesTool,
-    MessagesToolChoice, MessagesTurn, Renderer, thoughts::ThoughtsMode, tools::Offer,
+    MessagesContent, MessagesFormat, MessagesOutputConfig, MessagesRenderer, MessagesThinking, MessagesTool,
+    MessagesToolChoice, MessagesTurn,
+    thinking::ThinkingDisplay,
+    tools::{apply_choice, offered_tools},
 };
 use crate::{
     ApiError,
-    openai::chat::{TEMPLATE_KWARGS, template_kwargs},
-    passed_on::unknown_fields,
+    offered_tools::tool_param,
+    run_options::{RunOptions, SamplingOptions},
+    seed::engine_seed,
+    template_kwargs::{TEMPLATE_KWARGS, template_kwargs},
+    unknown_fields::unknown_fields,
 };
 
-/// The field that names a conversation on the server.
+/// The field of a conversation that the server stores.
 const THREAD: &str = "thread";
 
-/// A request as Anthropic's SDKs send it. Unknown fields are passed on to a provider of this dialect.
+/// A message request as Anthropic's SDKs send it. Unknown fields are passed on to a provider of this dialect.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct MessagesRequest {
     /// A model's id, or `auto`.
@@ -29,76 +34,73 @@ pub struct MessagesRequest {
     pub model: String,
     /// The conversation, oldest first.
     pub messages: Vec<MessagesTurn>,
-    /// At least 1.
+    /// Largest number of tokens to generate, at least 1.
     #[schema(example = 1024)]
     pub max_tokens: u32,
     /// Instructions: a text, or a list of text blocks.
     pub system: Option<MessagesContent>,
-    /// Whether to answer with server-sent events.
+    /// If true, the answer is streamed as server-sent events.
     #[serde(default)]
     pub stream: Option<bool>,
     /// Texts that end the answer.
     pub stop_sequences: Option<Vec<String>>,
-    /// 0 to 1.
+    /// Sampling temperature, 0 to 1.
     pub temperature: Option<f32>,
-    /// 0 to 1.
+    /// Nucleus sampling: probability mass to choose from, 0 to 1.
     pub top_p: Option<f32>,
-    /// 0 keeps all.
-    pub top_k: Option<u32>,
-    /// Tools that the model may call; at most 2048, and fewer where the provider takes fewer.
+    /// Tools that the model may call; at most 2048, and fewer at some providers.
     pub tools: Option<Vec<MessagesTool>>,
-    /// Whether it calls one. Absent: as it sees fit.
+    /// Controls whether the model calls a tool. Absent: the model decides.
     pub tool_choice: Option<MessagesToolChoice>,
-    /// Whether it thinks first, where it can.
+    /// Reasoning options.
     pub thinking: Option<MessagesThinking>,
-    /// The form of the answer.
+    /// Options of the answer.
     pub output_config: Option<MessagesOutputConfig>,
-    /// The older name of `output_config.format`.
+    /// Older name of `output_config.format`.
     pub output_format: Option<MessagesFormat>,
-    /// An extension: makes the choice repeatable.
+    /// Extension. Seed for repeatable sampling.
     pub seed: Option<i64>,
-    /// An extension: `cancel` or `continue`.
-    #[schema(value_type = Option<String>)]
-    pub on_disconnect: Option<OnDisconnect>,
-    /// An extension: while the model is being loaded, `wait`, or let the `default` model answer.
-    #[schema(value_type = Option<String>)]
-    pub while_loading: Option<WhileLoading>,
-    /// An extension: `low`, `normal` or `high` among the requests that wait.
-    #[schema(value_type = Option<String>)]
-    pub priority: Option<Priority>,
-    /// What a provider of this dialect may know.
+    /// Sampling parameters of local models.
+    #[serde(flatten)]
+    pub sampling_options: SamplingOptions,
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
 impl MessagesRequest {
-    /// Whether to stream.
+    /// Returns whether to stream.
     #[must_use]
     pub fn streams(&self) -> bool {
         self.stream.unwrap_or(false)
     }
 
-    /// What shows the events of the run `id` as this request wants them.
+    /// Creates the renderer of the run `id`.
     #[must_use]
-    pub fn renderer(&self, id: RunId) -> Renderer {
-        Renderer::new(id, ThoughtsMode::of(self.thinking.as_ref()))
+    pub fn renderer(&self, id: RunId) -> MessagesRenderer {
+        MessagesRenderer::new(id, ThinkingDisplay::of(self.thinking.as_ref()))
     }
 
-    /// The request without its dialect.
+    /// Converts the request.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(mut self) -> Result<Generation, ApiError> {
         self.refuse_thread()?;
-        let extra = self.passed_on();
+        let extra = self.vendor_fields();
         let sampling = Sampling {
             temperature: self.temperature,
             top_p: self.top_p,
-            top_k: self.top_k,
+            top_k: self.sampling_options.top_k,
+            min_p: self.sampling_options.min_p,
+            repeat_penalty: self.sampling_options.repeat_penalty,
+            ignore_eos: self.sampling_options.ignore_eos.unwrap_or(false),
             stop: self.stop_sequences.unwrap_or_default(),
-            // The engine's seeds have 32 bits, as in OpenAI's dialects.
-            seed: self.seed.map(|seed| (seed & i64::from(u32::MAX)) as u32),
+            seed: self.seed.map(engine_seed),
             max_tokens: Some(self.max_tokens),
             ..Sampling::default()
         };
@@ -107,17 +109,17 @@ impl MessagesRequest {
             None => (None, None),
         };
         let thinking = self.thinking.map(|thinking| thinking.effort(self.max_tokens, effort.as_deref()));
-        let (messages, places): (Vec<Message>, Vec<String>) =
+        let (messages, call_params): (Vec<Message>, Vec<String>) =
             conversation(self.system, self.messages)?.into_iter().unzip();
-        let mut offer = Offer::of(self.tools)?;
-        let said = json!(self.tool_choice);
+        let mut offered = offered_tools(self.tools)?;
+        let raw_choice = json!(self.tool_choice);
         let choice = self.tool_choice.map(MessagesToolChoice::into_domain).transpose()?;
         let (tool_choice, parallel_tool_calls) = choice.unwrap_or((ToolChoice::Auto, true));
-        let tool_choice = offer.choose(tool_choice, said);
+        let tool_choice = apply_choice(&mut offered, tool_choice, raw_choice);
         let task = TextTask {
             response_format: response_format(format, self.output_format)?,
-            tools: offer.tools,
-            tool_extra: offer.extra,
+            tools: offered.functions,
+            tool_extra: offered.extra,
             tool_choice,
             parallel_tool_calls,
             reasoning: thinking.transpose()?.flatten(),
@@ -125,35 +127,32 @@ impl MessagesRequest {
             ..TextTask::new(messages, sampling)
         };
         task.check().map_err(|error| {
-            let param = param(error.field, &places, &offer.places);
+            let param = param(error.field, &call_params, &offered.params);
             ApiError::unfit(param, &error)
         })?;
-        Ok(Generation {
-            on_disconnect: self.on_disconnect.unwrap_or_default(),
-            while_loading: self.while_loading.unwrap_or_default(),
-            priority: self.priority.unwrap_or_default(),
-            extra: Extra { hosted: offer.hosted, ..unknown_fields(ClientDialect::Anthropic, extra)? },
+        self.run_options.apply(Generation {
+            extra: Extra { hosted: offered.hosted, ..unknown_fields(ClientDialect::Anthropic, extra)? },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })
     }
 
-    /// Refuses `thread`, by which a client sends only the newest messages of a conversation that the server keeps.
-    /// Anthropic's SDKs send it unasked from their tool runners; at an error with these details they send the whole
-    /// conversation instead, from then on.
+    /// Refuses `thread`, with which a client sends only the newest messages of a conversation that the server stores.
+    /// The tool runners of Anthropic's SDKs send it by default; after an error with these details they send the whole
+    /// conversation instead.
     fn refuse_thread(&mut self) -> Result<(), ApiError> {
         match self.extra.remove(THREAD) {
             None | Some(Value::Null) => Ok(()),
             Some(_) => {
-                let message = "conversations of this dialect aren't stored here; leave thread out, and send all messages";
+                let message = "the gateway doesn't store conversations of this dialect; leave thread out, and send all messages";
                 let error = ApiError::invalid(THREAD, message);
                 Err(error.with("error_code", "thread_unsupported_request").with("unsupported", vec![THREAD]))
             }
         }
     }
 
-    /// What a provider of this dialect is given as it is: what the gateway doesn't know, and what it
-    /// knows only in part.
-    fn passed_on(&self) -> Map<String, Value> {
+    /// The fields that are passed on to a provider of this dialect: the unknown ones, and those that the gateway supports
+    /// only in part.
+    fn vendor_fields(&self) -> Map<String, Value> {
         let mut extra = self.extra.clone();
         extra.extend(self.thinking.as_ref().map(|thinking| ("thinking".to_owned(), json!(thinking))));
         if let Some(config) = &self.output_config {
@@ -166,8 +165,7 @@ impl MessagesRequest {
     }
 }
 
-/// The conversation without its dialect. With each message comes where the id of the call that it answers
-/// stood.
+/// Converts the conversation to messages, each with the field of its call's id, for errors.
 ///
 /// # Errors
 /// `invalid_request`, naming the block or the field.
@@ -185,9 +183,9 @@ pub(super) fn conversation(
     for (index, turn) in turns.into_iter().enumerate() {
         messages.extend(turn.into_domain(&format!("messages[{index}]"))?);
     }
-    let (mut named, places): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-    name_results(&mut named);
-    Ok(named.into_iter().zip(places).collect())
+    let (mut messages, call_params): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    name_results(&mut messages);
+    Ok(messages.into_iter().zip(call_params).collect())
 }
 
 fn response_format(
@@ -201,9 +199,9 @@ fn response_format(
     }
 }
 
-/// What this dialect calls a field. `places`: where each message's id of a call stood; `tools`: where each tool did.
-pub(crate) fn param(field: Field, places: &[String], tools: &[usize]) -> String {
-    let tool = |index: usize| tools.get(index).copied().unwrap_or(index);
+/// Returns this dialect's name of a field. `call_params` has the field of each message's call id, `tools` that of each
+/// function.
+pub(crate) fn param(field: Field, call_params: &[String], tools: &[String]) -> String {
     let name = match field {
         Field::Messages => "messages",
         Field::Sampling("stop") => "stop_sequences",
@@ -213,10 +211,10 @@ pub(crate) fn param(field: Field, places: &[String], tools: &[usize]) -> String 
         Field::Tools => "tools",
         Field::ToolChoice => "tool_choice",
         Field::TemplateKwargs => TEMPLATE_KWARGS,
-        Field::ToolCallId(index) => places.get(index).map_or("messages", String::as_str),
-        Field::ToolName(index) => return format!("tools[{}].name", tool(index)),
-        Field::ToolParameters(index) => return format!("tools[{}].input_schema", tool(index)),
-        // This dialect can't say them.
+        Field::ToolCallId(index) => call_params.get(index).map_or("messages", String::as_str),
+        Field::ToolName(index) => return format!("{}.name", tool_param(tools, index)),
+        Field::ToolParameters(index) => return format!("{}.input_schema", tool_param(tools, index)),
+        // Fields that this dialect lacks.
         Field::Choices
         | Field::TopLogprobs
         | Field::Inputs

@@ -1,7 +1,7 @@
 use hearth_domain::{
     Attachment, AttachmentContent, ClientDialect, Document, DocumentSource, FinishReason, Generation, Image,
-    Message, Modality, Part, PartPlace, PlacedImage, Priority, Reasoning, ReasoningEffort, ResponseFormat,
-    Role, RunId, Task, TextTask, ToolChoice, Usage, WhileLoading,
+    Message, Part, PartPlace, PlacedImage, Priority, Reasoning, ReasoningEffort, ResponseFormat, Role, RunId,
+    Selection, Task, TextTask, ToolChoice, Usage, WhileLoading,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
-    event::{Selected, ToolCallBegin},
+    event::ToolCallBegin,
     stream::{Frame, Render as _},
 };
 
@@ -17,7 +17,7 @@ fn hello() -> Value {
     json!({"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]})
 }
 
-/// The request with these fields too.
+/// The request with additional fields.
 #[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn with(fields: Value) -> Value {
     let mut body = hello();
@@ -38,7 +38,7 @@ fn task(fields: Value) -> TextTask {
     }
 }
 
-fn passed_on(fields: Value) -> Map<String, Value> {
+fn vendor_fields(fields: Value) -> Map<String, Value> {
     let extra = generation(fields).unwrap().extra;
     assert_eq!(extra.dialect, ClientDialect::Anthropic);
     extra.fields
@@ -49,7 +49,7 @@ fn look() -> Value {
 }
 
 #[test]
-fn fields_left_out_ask_for_one_plain_text() {
+fn absent_fields_have_their_defaults() {
     let plain = task(json!({}));
     let sampling = hearth_domain::Sampling { max_tokens: Some(9), ..Default::default() };
     assert_eq!(plain, TextTask::new(vec![Message::new(Role::User, "hi")], sampling));
@@ -61,7 +61,7 @@ fn fields_left_out_ask_for_one_plain_text() {
 }
 
 #[test]
-fn a_conversation_with_every_block_reaches_the_task() {
+fn every_block_becomes_part_of_a_message() {
     let turns = json!([
         {"role": "user", "content": [
             {"type": "text", "text": "What is"},
@@ -71,7 +71,7 @@ fn a_conversation_with_every_block_reaches_the_task() {
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
         ]},
         {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": "Hm.", "signature": "sealed"},
+            {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
             {"type": "redacted_thinking", "data": "EncR"},
             {"type": "text", "text": "I "},
             {"type": "text", "text": "look."},
@@ -91,8 +91,8 @@ fn a_conversation_with_every_block_reaches_the_task() {
     ]);
     let system = json!([{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be true."}]);
     let image = |at, url: &str| PlacedImage { at, image: Image::at(url) };
-    let broken = |at, gap| Attachment { at, images_before: 0, content: AttachmentContent::Break(gap) };
-    let thought = |text: &str, signature: Option<&str>| Reasoning {
+    let text_break = |at, gap| Attachment { at, images_before: 0, content: AttachmentContent::Break(gap) };
+    let reasoning = |text: &str, signature: Option<&str>| Reasoning {
         text: text.into(),
         signature: signature.map(Into::into),
         encrypted: None,
@@ -108,25 +108,28 @@ fn a_conversation_with_every_block_reaches_the_task() {
         ..Message::new(Role::Tool, text)
     };
     let expected = [
-        Message { attachments: vec![broken(9, 2)], ..Message::new(Role::System, "Be brief.\n\nBe true.") },
         Message {
-            attachments: vec![broken(7, 1)],
+            attachments: vec![text_break(9, 2)],
+            ..Message::new(Role::System, "Be brief.\n\nBe true.")
+        },
+        Message {
+            attachments: vec![text_break(7, 1)],
             images: vec![image(13, "https://example.org/a.png"), image(22, "data:image/png;base64,AAAA")],
             ..Message::new(Role::User, "What is\nthis?And this?")
         },
         Message {
             reasoning: vec![
-                thought("Hm.", Some("sealed")),
+                reasoning("Hm.", Some("sig")),
                 Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() },
             ],
             tool_calls: vec![call("a", "{\"z\":1,\"a\":2}"), call("b", "{}")],
-            attachments: vec![broken(2, 0)],
+            attachments: vec![text_break(2, 0)],
             ..Message::new(Role::Assistant, "I look.")
         },
         Message { images: vec![image(5, "https://example.org/b.png")], ..result("a", "a cat") },
         Message { failed: true, ..result("b", "no light") },
         Message::new(Role::User, "Thanks."),
-        Message { reasoning: vec![thought("A cat.", None)], ..Message::new(Role::Assistant, "") },
+        Message { reasoning: vec![reasoning("A cat.", None)], ..Message::new(Role::Assistant, "") },
         Message::new(Role::System, "Be kind."),
     ];
     assert_eq!(task(json!({"messages": turns, "system": system})).messages, expected);
@@ -153,7 +156,7 @@ fn tools_and_their_choice_reach_the_task() {
 }
 
 #[test]
-fn sampling_form_and_service_reach_the_request() {
+fn sampling_format_and_run_options_reach_the_generation() {
     let of = generation(json!({
         "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": -1, "stop_sequences": ["X"], "stream": true,
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
@@ -173,7 +176,7 @@ fn sampling_form_and_service_reach_the_request() {
 }
 
 #[test]
-fn how_much_to_think_is_understood_and_passed_on_as_it_is() {
+fn thinking_options_are_converted_and_passed_on() {
     let cases = [
         (json!({"type": "enabled", "budget_tokens": 2000}), json!({}), Some(ReasoningEffort::Tokens(2000))),
         (json!({"type": "disabled"}), json!({"effort": "high"}), Some(ReasoningEffort::None)),
@@ -184,7 +187,7 @@ fn how_much_to_think_is_understood_and_passed_on_as_it_is() {
     for (thinking, config, expected) in cases {
         let fields = json!({"max_tokens": 4000, "thinking": thinking, "output_config": config});
         assert_eq!(task(fields.clone()).reasoning, expected, "{fields}");
-        let extra = passed_on(fields);
+        let extra = vendor_fields(fields);
         assert_eq!(extra["thinking"], thinking);
         assert_eq!(extra.get("output_config").cloned().unwrap_or(json!({})), config);
     }
@@ -192,18 +195,18 @@ fn how_much_to_think_is_understood_and_passed_on_as_it_is() {
 }
 
 #[test]
-fn what_the_gateway_doesnt_know_is_kept() {
+fn unknown_fields_are_passed_on() {
     let format = json!({"type": "json_schema", "schema": {}});
-    let extra = passed_on(json!({"metadata": {"user_id": "u"}, "output_config": {"format": format}}));
+    let extra = vendor_fields(json!({"metadata": {"user_id": "u"}, "output_config": {"format": format}}));
     assert_eq!(Value::Object(extra), json!({"metadata": {"user_id": "u"}}));
     let own =
-        passed_on(json!({"cache_control": {"type": "ephemeral"}, "mcp_servers": [{"url": "https://x"}]}));
+        vendor_fields(json!({"cache_control": {"type": "ephemeral"}, "mcp_servers": [{"url": "https://x"}]}));
     assert_eq!(own["cache_control"], json!({"type": "ephemeral"}));
     assert_eq!(own["mcp_servers"], json!([{"url": "https://x"}]));
 }
 
 #[test]
-fn marks_and_further_fields_stay_with_their_pieces() {
+fn vendor_fields_stay_with_their_blocks() {
     let mark = json!({"type": "ephemeral"});
     let fields = |value: Value| value.as_object().unwrap().clone();
     let mut tool = look();
@@ -229,7 +232,7 @@ fn marks_and_further_fields_stay_with_their_pieces() {
 }
 
 #[test]
-fn documents_are_read_and_unknown_blocks_kept() {
+fn documents_are_read_and_unknown_blocks_stay_opaque() {
     let unknown = [
         json!({"type": "search_result", "source": "https://x", "title": "X", "content": [{"type": "text", "text": "y"}]}),
         json!({"type": "image", "source": {"type": "file", "file_id": "f"}}),
@@ -254,16 +257,16 @@ fn documents_are_read_and_unknown_blocks_kept() {
     let parts = of.messages[0].parts();
     assert_eq!(parts[..2], [Part::Document(&document), Part::Text("Sum up.")]);
     assert_eq!(of.messages[0].extra_of(PartPlace::Part(0)).unwrap()["context"], "B");
-    let kept: Vec<_> = of.messages[0].opaque_parts().collect();
-    assert_eq!(kept.iter().map(|part| part.value.clone()).collect::<Vec<_>>(), unknown);
-    assert_eq!(kept[0].param, "messages[0].content[2]");
-    let kept: Vec<Value> = of.messages[1].opaque_parts().map(|part| part.value.clone()).collect();
-    assert_eq!(kept, used.as_array().unwrap()[..2]);
+    let opaque: Vec<_> = of.messages[0].opaque_parts().collect();
+    assert_eq!(opaque.iter().map(|part| part.value.clone()).collect::<Vec<_>>(), unknown);
+    assert_eq!(opaque[0].param, "messages[0].content[2]");
+    let opaque: Vec<Value> = of.messages[1].opaque_parts().map(|part| part.value.clone()).collect();
+    assert_eq!(opaque, used.as_array().unwrap()[..2]);
     assert_eq!(of.messages[1].content, "a");
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_the_fields_name() {
+fn unsupported_request_is_refused_with_the_fields_name() {
     let block = |role: &str, block: Value| json!({"messages": [{"role": role, "content": [block]}]});
     let result = |content: Value| {
         let result = json!({"type": "tool_result", "tool_use_id": "a", "content": content});
@@ -315,7 +318,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
 }
 
 #[test]
-fn the_field_of_a_wrong_type_is_known_however_deep_it_is() {
+fn parse_error_has_the_path_of_the_field() {
     let content =
         json!([{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": 1}]}]);
     let cases = [
@@ -336,19 +339,9 @@ fn the_field_of_a_wrong_type_is_known_however_deep_it_is() {
     }
 }
 
-/// A run's events: chosen, begun, these, and its usage before the last.
+/// Events of a run: selected, started, `bodies`, with the usage before the last.
 fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
-    let selected = RunEventBody::Selected(Selected {
-        model: "tiny-chat".into(),
-        node: None,
-        model_name: "Tiny Chat".into(),
-        provider: "local".into(),
-        modality: Modality::Text,
-        reason: "a test".into(),
-        fallback_used: false,
-        fallback_reason: None,
-        resumed: false,
-    });
+    let selected = RunEventBody::Selected(Selection::example("tiny-chat", "local"));
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     let (middle, end) = bodies.split_at(bodies.len() - 1);
     let all = [selected, RunEventBody::Started { prompt_tokens: 7 }].into_iter().chain(middle.to_vec());
@@ -356,41 +349,41 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
     (1..).zip(all).map(|(seq, body)| RunEvent { seq, body }).collect()
 }
 
-fn renderer() -> Renderer {
+fn renderer() -> MessagesRenderer {
     renderer_with(&json!({"type": "adaptive"}))
 }
 
-fn renderer_with(thinking: &Value) -> Renderer {
+fn renderer_with(thinking: &Value) -> MessagesRenderer {
     let mut body = hello();
     body["thinking"] = thinking.clone();
     serde_json::from_value::<MessagesRequest>(body).unwrap().renderer(RunId::new())
 }
 
-/// What the frames say, to the last.
-fn told(bodies: &[RunEventBody]) -> Vec<Value> {
-    told_by(renderer(), bodies)
+/// Renders the events as JSON, with the final frame.
+fn rendered(bodies: &[RunEventBody]) -> Vec<Value> {
+    rendered_by(renderer(), bodies)
 }
 
-fn told_by(mut renderer: Renderer, bodies: &[RunEventBody]) -> Vec<Value> {
+fn rendered_by(mut renderer: MessagesRenderer, bodies: &[RunEventBody]) -> Vec<Value> {
     let mut frames: Vec<Frame> = events(bodies).iter().flat_map(|event| renderer.frames(event)).collect();
-    frames.extend(renderer.last());
-    let told = frames.into_iter().map(|frame| {
+    frames.extend(renderer.final_frame());
+    let data = frames.into_iter().map(|frame| {
         let data: Value = serde_json::from_str(&frame.data).unwrap();
         assert_eq!((frame.event, frame.id), (data["type"].as_str(), None), "{data}");
         data
     });
-    told.collect()
+    data.collect()
 }
 
 fn whole(bodies: &[RunEventBody]) -> Value {
-    json!(renderer().collected(&events(bodies)).unwrap())
+    json!(renderer().into_answer(&events(bodies)).unwrap())
 }
 
 fn text(text: &str) -> RunEventBody {
     RunEventBody::text(text)
 }
 
-fn think(index: u32, text: &str, signature: Option<&str>, encrypted: Option<&str>) -> RunEventBody {
+fn reasoning_event(index: u32, text: &str, signature: Option<&str>, encrypted: Option<&str>) -> RunEventBody {
     let (signature, encrypted) = (signature.map(Into::into), encrypted.map(Into::into));
     RunEventBody::Reasoning { choice: 0, index, added: Reasoning { text: text.into(), signature, encrypted } }
 }
@@ -439,7 +432,7 @@ fn called(id: &str, name: &str, input: Value) -> Value {
     json!({"type": "tool_use", "id": id, "name": name, "input": input, "caller": {"type": "direct"}})
 }
 
-/// A usage, with what is never told of one.
+/// A usage, with the fields that are always null.
 fn usage(input: u32, cached: u32, output: u32, thinking: u32) -> Value {
     json!({
         "input_tokens": input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": cached,
@@ -449,10 +442,10 @@ fn usage(input: u32, cached: u32, output: u32, thinking: u32) -> Value {
 }
 
 #[test]
-fn a_text_is_told_from_its_start_to_its_stop() {
-    let mut told = told(&[text("Hel"), text("lo"), done(FinishReason::Stop)]);
-    assert!(told[0]["message"]["id"].as_str().unwrap().starts_with("req_"));
-    told[0]["message"]["id"] = json!("x");
+fn text_stream_has_start_deltas_and_stop() {
+    let mut frames = rendered(&[text("Hel"), text("lo"), done(FinishReason::Stop)]);
+    assert!(frames[0]["message"]["id"].as_str().unwrap().starts_with("req_"));
+    frames[0]["message"]["id"] = json!("x");
     let expected = [
         json!({"type": "message_start", "message": {
             "id": "x", "type": "message", "role": "assistant", "model": "tiny-chat", "content": [],
@@ -469,17 +462,17 @@ fn a_text_is_told_from_its_start_to_its_stop() {
         }),
         json!({"type": "message_stop"}),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(frames, expected);
 }
 
 #[test]
-fn thoughts_text_and_calls_are_blocks_of_their_own() {
+fn reasoning_text_and_calls_are_separate_blocks() {
     let events = [
-        think(0, "Hm", None, None),
-        think(0, ".", None, None),
-        think(0, "", Some("sealed"), None),
-        think(1, "", None, Some("EncR")),
-        think(2, "More.", None, Some("EncS")),
+        reasoning_event(0, "Hm", None, None),
+        reasoning_event(0, ".", None, None),
+        reasoning_event(0, "", Some("sig"), None),
+        reasoning_event(1, "", None, Some("EncR")),
+        reasoning_event(2, "More.", None, Some("EncS")),
         text("I look."),
         begin(0, "look"),
         arguments(0, "{\"at\":"),
@@ -491,12 +484,12 @@ fn thoughts_text_and_calls_are_blocks_of_their_own() {
     let thinking = |text: &str| {
         block_delta(if text == "More." { 2 } else { 0 }, json!({"type": "thinking_delta", "thinking": text}))
     };
-    let told = told(&events);
+    let frames = rendered(&events);
     let expected = [
         block_start(0, json!({"type": "thinking", "thinking": "", "signature": ""})),
         thinking("Hm"),
         thinking("."),
-        block_delta(0, json!({"type": "signature_delta", "signature": "sealed"})),
+        block_delta(0, json!({"type": "signature_delta", "signature": "sig"})),
         block_stop(0),
         block_start(1, json!({"type": "redacted_thinking", "data": "EncR"})),
         block_stop(1),
@@ -516,14 +509,14 @@ fn thoughts_text_and_calls_are_blocks_of_their_own() {
         input_delta(6, "{}"),
         block_stop(6),
     ];
-    assert_eq!(told[1..told.len() - 2], expected);
-    assert_eq!(told[told.len() - 2]["delta"]["stop_reason"], "tool_use");
+    assert_eq!(frames[1..frames.len() - 2], expected);
+    assert_eq!(frames[frames.len() - 2]["delta"]["stop_reason"], "tool_use");
 
     let whole = whole(&events);
     assert_eq!(
         whole["content"],
         json!([
-            {"type": "thinking", "thinking": "Hm.", "signature": "sealed"},
+            {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
             {"type": "redacted_thinking", "data": "EncR"},
             {"type": "thinking", "thinking": "More.", "signature": ""},
             {"type": "redacted_thinking", "data": "EncS"},
@@ -539,8 +532,8 @@ fn thoughts_text_and_calls_are_blocks_of_their_own() {
 }
 
 #[test]
-fn calls_that_are_interleaved_are_told_one_after_the_other() {
-    let told = told(&[
+fn interleaved_calls_are_rendered_one_after_the_other() {
+    let frames = rendered(&[
         begin(0, "look"),
         arguments(0, "{\"at\":"),
         begin(1, "listen"),
@@ -560,11 +553,11 @@ fn calls_that_are_interleaved_are_told_one_after_the_other() {
         block_start(2, tool_use("call_2", "smell")),
         block_stop(2),
     ];
-    assert_eq!(told[1..told.len() - 2], expected);
+    assert_eq!(frames[1..frames.len() - 2], expected);
 }
 
 #[test]
-fn each_reason_has_its_word_and_arguments_cut_off_are_none() {
+fn finish_reasons_are_renamed_and_incomplete_arguments_are_empty() {
     let cases = [
         (FinishReason::Stop, "end_turn"),
         (FinishReason::Length, "max_tokens"),
@@ -581,19 +574,19 @@ fn each_reason_has_its_word_and_arguments_cut_off_are_none() {
 }
 
 #[test]
-fn a_failure_is_the_last_that_is_told() {
+fn error_is_the_last_event() {
     let failed = RunEventBody::Error { error: ApiError::new(ErrorCode::ProviderRateLimited, "busy") };
     for (end, kind) in [(failed, "rate_limit_error"), (RunEventBody::Cancelled, "api_error")] {
-        let told = told(&[text("a"), end.clone()]);
-        let last = told.last().unwrap();
+        let frames = rendered(&[text("a"), end.clone()]);
+        let last = frames.last().unwrap();
         assert_eq!((&last["type"], &last["error"]["type"]), (&json!("error"), &json!(kind)));
         assert!(last["request_id"].as_str().unwrap().starts_with("req_"), "{last}");
-        assert!(renderer().collected(&events(&[text("a"), end])).is_err());
+        assert!(renderer().into_answer(&events(&[text("a"), end])).is_err());
     }
 }
 
 #[test]
-fn errors_have_the_shape_and_the_kinds_of_the_dialect() {
+fn errors_have_the_format_and_types_of_the_dialect() {
     let kind = |code| MessagesError::new(&ApiError::new(code, "no"), "req_1").error.kind;
     let cases = [
         (ErrorCode::InvalidRequest, "invalid_request_error"),
@@ -644,7 +637,7 @@ fn tokens_are_estimated() {
 }
 
 #[test]
-fn the_schemas_of_blocks_are_documented() {
+fn openapi_has_the_schemas_of_blocks() {
     let mut schemas = Vec::new();
     <MessagesRequest as utoipa::ToSchema>::schemas(&mut schemas);
     let names: Vec<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
@@ -653,26 +646,28 @@ fn the_schemas_of_blocks_are_documented() {
     }
 }
 
-/// One event of a run that hasn't ended.
+/// An event of a run in progress.
 fn any_event() -> impl Strategy<Value = RunEventBody> {
     prop_oneof![
-        "[a-c]{0,2}".prop_map(|said| text(&said)),
-        (0..3_u32, "[a-c]{0,2}", any::<bool>(), any::<bool>()).prop_map(|(index, said, signed, sealed)| {
-            think(index, &said, signed.then_some("s"), sealed.then_some("e"))
-        }),
+        "[a-c]{0,2}".prop_map(|piece| text(&piece)),
+        (0..3_u32, "[a-c]{0,2}", any::<bool>(), any::<bool>()).prop_map(
+            |(index, piece, signed, encrypted)| {
+                reasoning_event(index, &piece, signed.then_some("s"), encrypted.then_some("e"))
+            }
+        ),
         (0..3_u32).prop_map(|index| begin(index, "look")),
         (0..3_u32, "[{}1]{0,2}").prop_map(|(index, json)| arguments(index, &json)),
     ]
 }
 
 proptest! {
-    /// Whatever a run does, its blocks are numbered in order, and each is closed before the next.
+    /// Blocks are numbered in order, and each is closed before the next.
     #[test]
     fn blocks_never_overlap(middle in proptest::collection::vec(any_event(), 0..20)) {
         let bodies: Vec<_> = middle.into_iter().chain([done(FinishReason::Stop)]).collect();
-        let told = told(&bodies);
+        let frames = rendered(&bodies);
         let (mut open, mut next) = (None, 0);
-        for frame in &told[1..told.len() - 2] {
+        for frame in &frames[1..frames.len() - 2] {
             let index = frame["index"].as_u64();
             match frame["type"].as_str().unwrap() {
                 "content_block_start" => {
@@ -691,10 +686,10 @@ proptest! {
     }
 }
 
-/// The content of an answer with this `thinking`: streamed and put together, and whole.
+/// The content of an answer with this `thinking`: assembled from the stream, and whole.
 fn contents(thinking: &Value, events: &[RunEventBody]) -> [Value; 2] {
     let mut blocks = Vec::new();
-    for frame in told_by(renderer_with(thinking), events) {
+    for frame in rendered_by(renderer_with(thinking), events) {
         match frame["type"].as_str() {
             Some("content_block_start") => blocks.push(frame["content_block"].clone()),
             Some("content_block_delta") => {
@@ -708,7 +703,7 @@ fn contents(thinking: &Value, events: &[RunEventBody]) -> [Value; 2] {
             _ => {}
         }
     }
-    let whole = renderer_with(thinking).collected(&self::events(events)).unwrap();
+    let whole = renderer_with(thinking).into_answer(&self::events(events)).unwrap();
     let mut whole = json!(whole)["content"].clone();
     for block in whole.as_array_mut().unwrap() {
         block.as_object_mut().unwrap().remove("citations");
@@ -717,9 +712,13 @@ fn contents(thinking: &Value, events: &[RunEventBody]) -> [Value; 2] {
 }
 
 #[test]
-fn unrequested_thoughts_leave_the_text_first() {
-    let thoughts = [think(0, "Hm.", Some("sealed"), None), think(1, "", None, Some("EncR")), text("Hello.")];
-    let events = [&thoughts[..], &[done(FinishReason::Stop)]].concat();
+fn unrequested_reasoning_is_omitted_without_calls() {
+    let reasoning = [
+        reasoning_event(0, "Hm.", Some("sig"), None),
+        reasoning_event(1, "", None, Some("EncR")),
+        text("Hello."),
+    ];
+    let events = [&reasoning[..], &[done(FinishReason::Stop)]].concat();
     let expected = json!([{"type": "text", "text": "Hello."}]);
     for thinking in [json!(null), json!({"type": "disabled"})] {
         assert_eq!(contents(&thinking, &events), [expected.clone(), expected.clone()]);
@@ -727,12 +726,12 @@ fn unrequested_thoughts_leave_the_text_first() {
 }
 
 #[test]
-fn unrequested_thoughts_stand_sealed_before_the_calls_that_need_them() {
+fn unrequested_reasoning_is_redacted_before_calls() {
     let events = [
-        think(0, "Hm.", Some("sealed"), None),
+        reasoning_event(0, "Hm.", Some("sig"), None),
         text("I look."),
-        think(1, "", None, Some("EncR")),
-        think(2, "Without a seal.", None, None),
+        reasoning_event(1, "", None, Some("EncR")),
+        reasoning_event(2, "Unsigned.", None, None),
         begin(0, "look"),
         arguments(0, "{}"),
         done(FinishReason::ToolCalls),
@@ -747,26 +746,26 @@ fn unrequested_thoughts_stand_sealed_before_the_calls_that_need_them() {
         let turn = serde_json::from_value(json!({"role": "assistant", "content": content})).unwrap();
         let turns: Vec<MessagesTurn> = vec![turn];
         let (message, _) = request::conversation(None, turns).unwrap().remove(0);
-        let signed = Reasoning { text: "Hm.".into(), signature: Some("sealed".into()), encrypted: None };
+        let signed = Reasoning { text: "Hm.".into(), signature: Some("sig".into()), encrypted: None };
         let encrypted = Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() };
-        let plain = Reasoning { text: "Without a seal.".into(), ..Reasoning::default() };
+        let plain = Reasoning { text: "Unsigned.".into(), ..Reasoning::default() };
         assert_eq!(message.reasoning, [signed, encrypted, plain]);
         assert_eq!((message.content.as_str(), message.tool_calls.len()), ("I look.", 1));
     }
 }
 
 #[test]
-fn omitted_thoughts_keep_their_seals() {
-    let events = [think(0, "Hm.", Some("sealed"), None), text("Hello."), done(FinishReason::Stop)];
+fn omitted_reasoning_has_its_signature() {
+    let events = [reasoning_event(0, "Hm.", Some("sig"), None), text("Hello."), done(FinishReason::Stop)];
     let expected = json!([
-        {"type": "thinking", "thinking": "", "signature": "sealed"}, {"type": "text", "text": "Hello."},
+        {"type": "thinking", "thinking": "", "signature": "sig"}, {"type": "text", "text": "Hello."},
     ]);
     let thinking = json!({"type": "adaptive", "display": "omitted"});
     assert_eq!(contents(&thinking, &events), [expected.clone(), expected]);
 }
 
 #[test]
-fn thread_is_refused_in_the_form_that_sdks_fall_back_on() {
+fn thread_is_refused_with_details_for_the_sdks() {
     for thread in [json!({"type": "create"}), json!({"type": "continue", "previous_message_id": "req_1"})] {
         let mut body = hello();
         body["thread"] = thread;
@@ -783,7 +782,7 @@ fn thread_is_refused_in_the_form_that_sdks_fall_back_on() {
 }
 
 #[test]
-fn tools_of_anthropics_are_kept_apart_from_the_clients() {
+fn tools_of_anthropic_are_hosted() {
     let search = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3});
     let look = json!({"type": "custom", "name": "look", "input_schema": {"type": "object"}});
     let hosted = |fields: Value| {
@@ -791,22 +790,22 @@ fn tools_of_anthropics_are_kept_apart_from_the_clients() {
         let Task::Text(task) = generation.task else { panic!("a message is a text") };
         (task, generation.extra.hosted)
     };
-    let (task, found) = hosted(json!({"tools": [search, look]}));
+    let (task, hosted_tools) = hosted(json!({"tools": [search, look]}));
     assert_eq!((task.tools.len(), task.tools[0].name.as_str()), (1, "look"));
-    assert_eq!((found.definitions, found.needed), (vec![search.clone()], None));
+    assert_eq!((hosted_tools.definitions, hosted_tools.needed), (vec![search.clone()], None));
 
     let choice = json!({"type": "tool", "name": "web_search"});
-    let (task, found) = hosted(json!({"tools": [search, look], "tool_choice": choice}));
-    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(choice)));
-    assert_eq!(found.needed.as_deref(), Some("web_search_20250305"));
+    let (task, hosted_tools) = hosted(json!({"tools": [search, look], "tool_choice": choice}));
+    assert_eq!((task.tool_choice, hosted_tools.choice), (ToolChoice::Auto, Some(choice)));
+    assert_eq!(hosted_tools.needed.as_deref(), Some("web_search_20250305"));
 
     let any = json!({"type": "any"});
-    let (task, found) = hosted(json!({"tools": [search], "tool_choice": any}));
-    assert_eq!((task.tool_choice, found.choice), (ToolChoice::Auto, Some(any)));
+    let (task, hosted_tools) = hosted(json!({"tools": [search], "tool_choice": any}));
+    assert_eq!((task.tool_choice, hosted_tools.choice), (ToolChoice::Auto, Some(any)));
 
-    // Tools that the client runs, and that other models don't know, are no mere help.
-    let (_, found) = hosted(json!({"tools": [{"type": "bash_20250124", "name": "bash"}]}));
-    assert_eq!(found.needed.as_deref(), Some("bash_20250124"));
+    // A tool that the client runs and other models don't know is required.
+    let (_, hosted_tools) = hosted(json!({"tools": [{"type": "bash_20250124", "name": "bash"}]}));
+    assert_eq!(hosted_tools.needed.as_deref(), Some("bash_20250124"));
 
     let odd = json!({"tools": [search, {"name": "no name", "input_schema": {}}]});
     assert_eq!(generation(odd).unwrap_err().param.as_deref(), Some("tools[1].name"));

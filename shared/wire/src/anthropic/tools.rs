@@ -1,73 +1,71 @@
-//! Tools, as Anthropic writes them.
+//! The fields `tools` and `tool_choice`.
 
-use std::collections::BTreeMap;
-
-use hearth_domain::{HostedTools, Tool, ToolChoice};
+use hearth_domain::{Tool, ToolChoice};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use crate::ApiError;
+use crate::{
+    ApiError,
+    offered_tools::OfferedTools,
+    required::{missing, required},
+};
 
-/// A tool on offer.
+/// A tool.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct MessagesTool {
-    /// `custom`, which may be left out; or a tool that models of Anthropic know by its type and version, such as
+    /// `custom`, which may be left out; or the type and version of a tool of Anthropic's own, such as
     /// `web_search_20250305`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     #[schema(example = "custom")]
     pub kind: Option<String>,
-    /// Its name: 1 to 256 letters, digits, underscores, dots and dashes.
+    /// The name: 1 to 256 letters, digits, underscores, dots and dashes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = true, example = "get_weather")]
     pub name: Option<String>,
-    /// What it does, for the model.
+    /// Description for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// A JSON Schema of its arguments.
+    /// JSON Schema of the arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, required = true)]
     pub input_schema: Option<Value>,
-    /// Whether the arguments must fit the schema.
+    /// If true, the arguments must fit the schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
-    /// Asks a provider of this dialect to keep what it has computed up to here.
+    /// Asks a provider of this dialect to cache the prompt up to this tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub cache_control: Option<Value>,
-    /// What else there is to say, for a provider of this dialect.
+    /// Other fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub settings: Map<String, Value>,
 }
 
-/// The types of tools that only help a model, which can answer without them. Each is followed by a version.
-const AIDS: [&str; 4] = ["web_search_", "web_fetch_", "code_execution_", "tool_search_tool_"];
+/// Prefixes of the types of hosted tools that a model can answer without. A version follows each.
+const OPTIONAL_HOSTED: [&str; 4] = ["web_search_", "web_fetch_", "code_execution_", "tool_search_tool_"];
 
 impl MessagesTool {
-    /// The type that a provider of this dialect knows, if it isn't the client's own tool.
-    fn known_kind(&self) -> Option<&str> {
+    /// The type of a tool of Anthropic's own; `None` for the client's tool.
+    fn hosted_kind(&self) -> Option<&str> {
         self.kind.as_deref().filter(|kind| *kind != "custom")
     }
 
-    /// What only a provider of this dialect understands.
-    fn further(&self) -> Map<String, Value> {
+    /// The fields for a provider of this dialect: the unknown ones and `cache_control`.
+    fn vendor_fields(&self) -> Map<String, Value> {
         let mut fields = self.settings.clone();
         fields.extend(self.cache_control.clone().map(|control| ("cache_control".to_owned(), control)));
         fields.retain(|_, value| !value.is_null());
         fields
     }
 
-    /// The tool without its dialect. `param` is where it stood, for the error.
+    /// Converts the client's tool. `param` is its field, for the error.
     ///
     /// # Errors
     /// `invalid_request`, naming the field that is missing.
     fn into_domain(self, param: &str) -> Result<Tool, ApiError> {
-        let Some(name) = self.name else {
-            let param = format!("{param}.name");
-            let message = format!("{param} is missing");
-            return Err(ApiError::invalid(param, message));
-        };
+        let name = required(self.name, param, "name")?;
         let Some(parameters) = self.input_schema else {
             let param = format!("{param}.input_schema");
             let message = format!("{param} is missing; send the JSON Schema of the tool's arguments");
@@ -78,82 +76,60 @@ impl MessagesTool {
     }
 }
 
-/// What a request offers.
-#[derive(Debug, Default)]
-pub(super) struct Offer {
-    /// The client's own tools.
-    pub(super) tools: Vec<Tool>,
-    /// Where each of them stood among all, for errors.
-    pub(super) places: Vec<usize>,
-    /// Those that only a provider of this dialect has.
-    pub(super) hosted: HostedTools,
-    /// Further fields of the client's own, by their names.
-    pub(super) extra: BTreeMap<String, Map<String, Value>>,
+/// Converts the tools of a request.
+///
+/// # Errors
+/// `invalid_request`, naming the field.
+pub(super) fn offered_tools(tools: Option<Vec<MessagesTool>>) -> Result<OfferedTools, ApiError> {
+    let mut offered = OfferedTools::default();
+    for (index, tool) in tools.into_iter().flatten().enumerate() {
+        let Some(kind) = tool.hosted_kind() else {
+            let (param, extra) = (format!("tools[{index}]"), tool.vendor_fields());
+            offered.add_function(tool.into_domain(&param)?, param, extra);
+            continue;
+        };
+        if !OPTIONAL_HOSTED.iter().any(|prefix| kind.starts_with(prefix)) {
+            offered.hosted.needed = Some(kind.to_owned());
+        }
+        offered.hosted.definitions.push(json!(tool));
+    }
+    Ok(offered)
 }
 
-impl Offer {
-    /// The tools of a request.
-    ///
-    /// # Errors
-    /// `invalid_request`, naming the field.
-    pub(super) fn of(tools: Option<Vec<MessagesTool>>) -> Result<Self, ApiError> {
-        let mut offer = Self::default();
-        for (index, tool) in tools.into_iter().flatten().enumerate() {
-            let Some(kind) = tool.known_kind() else {
-                let further = tool.further();
-                if let Some(name) = tool.name.clone().filter(|_| !further.is_empty()) {
-                    offer.extra.insert(name, further);
-                }
-                offer.tools.push(tool.into_domain(&format!("tools[{index}]"))?);
-                offer.places.push(index);
-                continue;
-            };
-            if !AIDS.iter().any(|aid| kind.starts_with(aid)) {
-                offer.hosted.needed = Some(kind.to_owned());
+/// Applies a tool choice that a hosted tool may meet too. `raw` is the choice in the client's words. Returns the choice
+/// among the functions.
+pub(super) fn apply_choice(offered: &mut OfferedTools, choice: ToolChoice, raw: Value) -> ToolChoice {
+    let hosted = |name: &str| offered.hosted.definitions.iter().find(|tool| tool["name"] == name);
+    match &choice {
+        ToolChoice::Named(name) => match hosted(name).map(|tool| tool["type"].clone()) {
+            Some(kind) => {
+                offered.hosted.need(kind.as_str(), raw);
+                ToolChoice::Auto
             }
-            offer.hosted.definitions.push(json!(tool));
-        }
-        Ok(offer)
-    }
-
-    /// The choice without its dialect, where provider's tools may be among what it chooses from. `said` is the choice
-    /// in the client's words.
-    pub(super) fn choose(&mut self, choice: ToolChoice, said: Value) -> ToolChoice {
-        let hosted = |name: &str| self.hosted.definitions.iter().find(|tool| tool["name"] == name);
-        match &choice {
-            ToolChoice::Named(name) => match hosted(name).map(|tool| tool["type"].clone()) {
-                Some(kind) => {
-                    self.hosted.need(kind.as_str(), said);
-                    ToolChoice::Auto
-                }
-                None => choice,
-            },
-            ToolChoice::Required if !self.hosted.definitions.is_empty() => {
-                self.hosted.need(None, said);
-                if self.tools.is_empty() { ToolChoice::Auto } else { choice }
-            }
-            _ => choice,
-        }
+            None => choice,
+        },
+        ToolChoice::Required if !offered.hosted.definitions.is_empty() => offered.require_any(raw),
+        _ => choice,
     }
 }
 
-/// Whether a tool is called.
+/// Controls whether the model calls a tool, and which.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct MessagesToolChoice {
     /// `auto`, `any`, `tool` or `none`.
     #[serde(rename = "type")]
     #[schema(example = "auto")]
     pub kind: String,
-    /// Of `tool`: which.
+    /// Of `tool`: name of the tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether one turn calls one tool at most.
+    /// If true, the model calls at most one tool in a turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disable_parallel_tool_use: Option<bool>,
 }
 
 impl MessagesToolChoice {
-    /// The choice without its dialect, and whether one turn may call several tools.
+    /// Converts the choice. Also returns whether one turn may call several tools.
     ///
     /// # Errors
     /// `invalid_request` for a choice of another kind.
@@ -164,7 +140,7 @@ impl MessagesToolChoice {
             ("none", _) => ToolChoice::None,
             ("tool", Some(name)) => ToolChoice::Named(name),
             ("tool", None) => {
-                return Err(ApiError::invalid("tool_choice.name", "tool_choice.name is missing"));
+                return Err(missing("tool_choice.name".to_owned()));
             }
             _ => {
                 let message = "tool_choice.type must be auto, any, tool or none";

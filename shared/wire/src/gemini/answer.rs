@@ -1,4 +1,4 @@
-//! What is answered.
+//! The answer of `:generateContent`, and the frames of a streamed one.
 
 use hearth_domain::{FinishReason, Logprob, TokenLogprob, Usage};
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,17 @@ use utoipa::ToSchema;
 use super::GeminiContent;
 use crate::structured::StructuredBody;
 
-/// A whole answer, or a piece of a streamed one.
+/// A whole response, or a frame of a streamed one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GenerateContentAnswer {
-    /// The answers, by their number.
+    /// The answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<GeminiCandidate>,
-    /// Why there is no answer, if nothing was said.
+    /// Reason why there is no answer at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_feedback: Option<GeminiPromptFeedback>,
-    /// Tokens taken; in a stream with its end.
+    /// Token counts; in a stream in the last frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_metadata: Option<GeminiUsage>,
     /// The model that served it.
@@ -26,63 +26,63 @@ pub struct GenerateContentAnswer {
     pub response_id: String,
 }
 
-/// An answer.
+/// One answer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GeminiCandidate {
-    /// What the model thought, said and calls, in order.
+    /// Reasoning, text and function calls, in order.
     pub content: GeminiContent,
     /// `STOP`, `MAX_TOKENS` or `SAFETY`, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
-    /// Its number, from 0.
+    /// Index of the answer.
     pub index: u32,
-    /// The log-probabilities of its tokens, if they were asked for.
+    /// Log-probabilities of its tokens, if the request asked for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logprobs_result: Option<GeminiLogprobs>,
-    /// How the answer's JSON Schema was enforced, where it had one.
+    /// Enforcement of the answer's JSON Schema, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
 
-/// Why there is no answer.
+/// Reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiPromptFeedback {
-    /// Always `OTHER`: the provider, or the model, would say nothing.
+    /// Always `OTHER`: the provider or the model refused to answer.
     #[schema(example = "OTHER")]
     pub block_reason: String,
 }
 
-/// Tokens taken, as Google's clients read them.
+/// Token counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GeminiUsage {
     /// Tokens of the prompt.
     pub prompt_token_count: u32,
-    /// Tokens of the answers, without thoughts.
+    /// Tokens of the answers, without reasoning.
     pub candidates_token_count: u32,
-    /// Tokens of thoughts.
+    /// Tokens of reasoning.
     #[serde(skip_serializing_if = "is_zero")]
     pub thoughts_token_count: u32,
-    /// All of them.
+    /// Sum of all tokens.
     pub total_token_count: u32,
-    /// Tokens of the prompt that needed no computing.
+    /// Tokens of the prompt that came from a cache.
     #[serde(skip_serializing_if = "is_zero")]
     pub cached_content_token_count: u32,
 }
 
-/// How likely the model held its tokens.
+/// Log-probabilities of an answer's tokens.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GeminiLogprobs {
-    /// Each token of the text.
+    /// The text's tokens.
     pub chosen_candidates: Vec<GeminiTokenLogprob>,
-    /// The likeliest tokens in the place of each.
+    /// The most likely tokens at the position of each.
     pub top_candidates: Vec<GeminiTopCandidates>,
 }
 
-/// The likeliest tokens in one place, likeliest first.
+/// The most likely tokens at one position, most likely first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct GeminiTopCandidates {
@@ -90,11 +90,11 @@ pub struct GeminiTopCandidates {
     pub candidates: Vec<GeminiTokenLogprob>,
 }
 
-/// A token and how likely it was.
+/// A token and its log-probability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiTokenLogprob {
-    /// The token's text; what is no whole character is U+FFFD.
+    /// The token's text. Bytes that are not a whole character are U+FFFD.
     pub token: String,
     /// Natural logarithm of its probability, at least -9999.
     pub log_probability: f32,
@@ -124,7 +124,7 @@ impl From<&Logprob> for GeminiTokenLogprob {
 }
 
 impl GeminiLogprobs {
-    /// Of these tokens; none if there are none.
+    /// Converts tokens; `None` if there are none.
     pub(super) fn of(tokens: &[TokenLogprob]) -> Option<Self> {
         let top = |token: &TokenLogprob| GeminiTopCandidates {
             candidates: token.top.iter().map(GeminiTokenLogprob::from).collect(),
@@ -136,7 +136,7 @@ impl GeminiLogprobs {
     }
 }
 
-/// The finish reasons that Google's clients know. An answer that calls functions has none of its own.
+/// The dialect's name of a finish reason. It has none for an answer with function calls.
 pub(super) fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Cancelled => "STOP",

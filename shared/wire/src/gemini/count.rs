@@ -1,4 +1,4 @@
-//! `:countTokens`: the same estimate as that of `/v1/messages/count_tokens`.
+//! `:countTokens`. The count is an estimate ([`crate::token_estimate`]).
 
 use hearth_domain::Message;
 use serde::{Deserialize, Serialize};
@@ -7,21 +7,21 @@ use utoipa::ToSchema;
 
 use super::{
     GeminiContent, GeminiTool, GenerateContentRequest, conversation::conversation, proto_json::one_or_many,
-    tools::Offer,
+    tools::offered_tools,
 };
 use crate::{ApiError, token_estimate};
 
-/// What to count: `contents`, or a whole request.
+/// The messages and tools to count: `contents`, or a whole request.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GeminiCountRequest {
     /// The conversation, oldest first.
     #[serde(deserialize_with = "one_or_many")]
     pub contents: Vec<GeminiContent>,
-    /// The request that is to be counted, in place of `contents`.
+    /// A whole request to count, in place of `contents`.
     #[serde(alias = "generate_content_request")]
     pub generate_content_request: Option<GenerateContentRequest>,
-    /// Instructions: texts.
+    /// Instructions: text parts.
     #[serde(alias = "system_instruction")]
     pub system_instruction: Option<GeminiContent>,
     /// Tools that the model may call.
@@ -29,16 +29,16 @@ pub struct GeminiCountRequest {
     pub tools: Vec<GeminiTool>,
 }
 
-/// How many tokens there are.
+/// Number of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiCountAnswer {
-    /// About how many tokens the prompt has.
+    /// Estimated number of the prompt's tokens.
     pub total_tokens: u64,
 }
 
 impl GeminiCountRequest {
-    /// The estimate.
+    /// Estimates the number of tokens.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
@@ -49,9 +49,9 @@ impl GeminiCountRequest {
         };
         let messages: Vec<Message> =
             conversation(system, contents)?.into_iter().map(|(message, _)| message).collect();
-        let offer = Offer::of(tools);
-        let hosted: Vec<&Value> = offer.hosted.definitions.iter().collect();
-        let total_tokens = token_estimate::prompt(&messages, &offer.tools, &hosted);
+        let offered = offered_tools(tools);
+        let hosted: Vec<&Value> = offered.hosted.definitions.iter().collect();
+        let total_tokens = token_estimate::prompt(&messages, &offered.functions, &hosted);
         Ok(GeminiCountAnswer { total_tokens })
     }
 }

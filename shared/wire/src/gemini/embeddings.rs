@@ -1,17 +1,15 @@
 //! `:embedContent` and `:batchEmbedContents` (<https://ai.google.dev/api/embeddings>).
 
-use hearth_domain::{
-    ClientDialect, EmbeddingInput, EmbeddingTask, Field, Generation, ModelId, Priority, WhileLoading,
-};
+use hearth_domain::{ClientDialect, EmbeddingInput, EmbeddingTask, Field, Generation, ModelId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
     GeminiContent,
-    proto_json::{one_or_many, whole},
+    proto_json::{integer, one_or_many},
 };
-use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending, passed_on::unknown_fields};
+use crate::{ApiError, RunEvent, run_options::RunOptions, unknown_fields::unknown_fields, vectors::Vectors};
 
 /// A text to embed, as Google's SDKs send it.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
@@ -20,32 +18,31 @@ pub struct EmbedContentRequest {
     /// The text, in one part or in several.
     #[schema(required = true)]
     pub content: GeminiContent,
-    /// What the vector is for; a provider of this dialect makes another one for each purpose.
+    /// Purpose of the vector, for a provider of this dialect.
     #[serde(alias = "task_type")]
     #[schema(example = "RETRIEVAL_DOCUMENT")]
     pub task_type: Option<String>,
-    /// The document's title; for a provider of this dialect.
+    /// Title of the document, for a provider of this dialect.
     pub title: Option<String>,
-    /// Give only this many of the vector's first numbers.
-    #[serde(alias = "output_dimensionality", deserialize_with = "whole")]
+    /// Number of dimensions: the vector is shortened to it.
+    #[serde(alias = "output_dimensionality", deserialize_with = "integer")]
     pub output_dimensionality: Option<i64>,
-    /// An extension: while the model is being loaded, `wait`, or let the `default` model answer.
-    #[serde(rename = "while_loading", alias = "whileLoading")]
-    #[schema(value_type = Option<String>)]
-    pub while_loading: Option<WhileLoading>,
-    /// An extension: `low`, `normal` or `high` among the requests that wait.
-    #[schema(value_type = Option<String>)]
-    pub priority: Option<Priority>,
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
 }
 
 /// Several texts to embed.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(default)]
 pub struct BatchEmbedContentsRequest {
-    /// The texts, at most 2048. What else the requests say must be the same in each.
+    /// The texts, at most 2048. The other fields must be the same in each request.
     #[serde(deserialize_with = "one_or_many")]
     #[schema(required = true)]
     pub requests: Vec<EmbedContentRequest>,
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
 }
 
 /// A text's vector.
@@ -65,43 +62,44 @@ pub struct BatchEmbedContentsAnswer {
 /// A vector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GeminiVector {
-    /// Its numbers.
+    /// The numbers.
     pub values: Vec<f32>,
 }
 
 impl EmbedContentRequest {
-    /// The request to `model` without its dialect.
+    /// Converts the request to `model`.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(self, model: String) -> Result<Generation, ApiError> {
-        BatchEmbedContentsRequest { requests: vec![self] }.generation(model, false)
+        BatchEmbedContentsRequest { requests: vec![self], ..BatchEmbedContentsRequest::default() }
+            .generation(model, false)
     }
 
-    /// The text; other parts can't be embedded here.
-    fn text(&self, at: &str) -> Result<String, ApiError> {
+    /// Joins the text parts; other parts can't be embedded. `prefix` goes before the field's name, for the error.
+    fn text(&self, prefix: &str) -> Result<String, ApiError> {
         let mut texts = Vec::with_capacity(self.content.parts.len());
         for (index, part) in self.content.parts.iter().enumerate() {
             let text = part.text.as_deref().ok_or_else(|| {
-                let param = format!("{at}content.parts[{index}]");
-                ApiError::invalid(&param, format!("{param} must be a text: nothing else is embedded here"))
+                let param = format!("{prefix}content.parts[{index}]");
+                ApiError::invalid(&param, format!("{param} must be a text: nothing else can be embedded"))
             })?;
             texts.push(text);
         }
         Ok(texts.join("\n"))
     }
 
-    /// What a provider of this dialect is given as it is.
-    fn purpose(&self) -> Map<String, Value> {
+    /// The fields that are passed on to a provider of this dialect.
+    fn vendor_fields(&self) -> Map<String, Value> {
         let fields = [("taskType", &self.task_type), ("title", &self.title)];
-        let said =
+        let present =
             fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?))));
-        said.collect()
+        present.collect()
     }
 }
 
 impl BatchEmbedContentsRequest {
-    /// The request to `model` without its dialect.
+    /// Converts the request to `model`.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
@@ -110,41 +108,43 @@ impl BatchEmbedContentsRequest {
     }
 
     fn generation(self, model: String, is_batch: bool) -> Result<Generation, ApiError> {
-        let place = |index: usize| if is_batch { format!("requests[{index}].") } else { String::new() };
+        let prefix = |index: usize| if is_batch { format!("requests[{index}].") } else { String::new() };
         let first = self.requests.first().cloned().unwrap_or_default();
-        let purpose = first.purpose();
+        let vendor_fields = first.vendor_fields();
         let mut inputs = Vec::with_capacity(self.requests.len());
         for (index, request) in self.requests.iter().enumerate() {
-            let is_same =
-                request.output_dimensionality == first.output_dimensionality && request.purpose() == purpose;
+            let is_same = request.output_dimensionality == first.output_dimensionality
+                && request.run_options == first.run_options
+                && request.vendor_fields() == vendor_fields;
             if !is_same {
                 let param = format!("requests[{index}]");
                 let message = format!(
-                    "{param} must have the same taskType, title and outputDimensionality as the first"
+                    "{param} must have the same taskType, title, outputDimensionality and options as the first"
                 );
                 return Err(ApiError::invalid(param, message));
             }
-            inputs.push(EmbeddingInput::Text(request.text(&place(index))?));
+            inputs.push(EmbeddingInput::Text(request.text(&prefix(index))?));
         }
         let dimensions = first.output_dimensionality.map(|count| u32::try_from(count).unwrap_or(0));
         let task = EmbeddingTask { inputs, dimensions };
         task.check().map_err(|error| {
             let param = match error.field {
-                Field::Dimensions => format!("{}outputDimensionality", place(0)),
-                Field::Input(index) => format!("{}content", place(index)),
+                Field::Dimensions => format!("{}outputDimensionality", prefix(0)),
+                Field::Input(index) => format!("{}content", prefix(index)),
                 _ => "requests".to_owned(),
             };
             ApiError::unfit(param, &error)
         })?;
-        Ok(Generation {
-            while_loading: first.while_loading.unwrap_or_default(),
-            priority: first.priority.unwrap_or_default(),
-            extra: unknown_fields(ClientDialect::Gemini, purpose)?,
+        // The options of a batch are fields beside its requests, or in each of them.
+        let is_set = self.run_options != RunOptions::default();
+        let options = if is_set { self.run_options } else { first.run_options };
+        options.apply(Generation {
+            extra: unknown_fields(ClientDialect::Gemini, vendor_fields)?,
             ..Generation::new(Some(ModelId::new(model)), task)
         })
     }
 
-    /// How many texts there are.
+    /// Number of texts.
     #[must_use]
     pub fn count(&self) -> usize {
         self.requests.len()
@@ -152,34 +152,23 @@ impl BatchEmbedContentsRequest {
 }
 
 impl BatchEmbedContentsAnswer {
-    /// The vectors of `count` texts, from a run's events.
+    /// Renders all events of a run that embeds `count` texts.
     ///
     /// # Errors
-    /// The run's own error; `internal` if a vector is missing.
-    pub fn collected(events: &[RunEvent], count: usize) -> Result<Self, ApiError> {
-        ending(events)?;
-        let mut vectors: Vec<Option<GeminiVector>> = vec![None; count];
-        for event in events {
-            if let RunEventBody::Embedding { index, vector } = &event.body
-                && let Some(place) = vectors.get_mut(*index as usize)
-            {
-                *place = Some(GeminiVector { values: vector.clone() });
-            }
-        }
-        let embeddings: Option<Vec<GeminiVector>> = vectors.into_iter().collect();
-        let missing = || ApiError::new(ErrorCode::Internal, "the run ended without a vector for each text");
-        Ok(Self { embeddings: embeddings.ok_or_else(missing)? })
+    /// The run's own error; `provider_error` if a vector is missing.
+    pub fn from_events(events: &[RunEvent], count: usize) -> Result<Self, ApiError> {
+        let vectors = Vectors::collect(events, count)?.vectors;
+        Ok(Self { embeddings: vectors.into_iter().map(|values| GeminiVector { values }).collect() })
     }
 }
 
 impl EmbedContentAnswer {
-    /// The vector of one text, from a run's events.
+    /// Renders all events of a run that embeds one text.
     ///
     /// # Errors
-    /// The run's own error; `internal` if there is no vector.
-    pub fn collected(events: &[RunEvent]) -> Result<Self, ApiError> {
-        let mut vectors = BatchEmbedContentsAnswer::collected(events, 1)?.embeddings;
-        let missing = || ApiError::new(ErrorCode::Internal, "the run ended without a vector");
-        Ok(Self { embedding: vectors.pop().ok_or_else(missing)? })
+    /// The run's own error; `provider_error` if the vector is missing.
+    pub fn from_events(events: &[RunEvent]) -> Result<Self, ApiError> {
+        let values = Vectors::collect(events, 1)?.vectors.pop().unwrap_or_default();
+        Ok(Self { embedding: GeminiVector { values } })
     }
 }

@@ -1,5 +1,5 @@
-//! Errors in Google's shape (<https://cloud.google.com/apis/design/errors>), with what the gateway's own envelope tells
-//! among the details.
+//! Errors in Google's format (<https://cloud.google.com/apis/design/errors>), with the fields of the gateway's own in the
+//! details.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -7,35 +7,35 @@ use utoipa::ToSchema;
 
 use crate::{ApiError, ErrorCode};
 
-/// Where the reasons of the gateway's errors are documented.
+/// Domain of the reasons in `ErrorInfo`.
 const DOMAIN: &str = "hearth";
 
-/// The body of an error answer, and what a stream that fails ends with.
+/// The body of an error response, and the last frame of a stream that fails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GeminiError {
     /// The error.
     pub error: GeminiErrorBody,
 }
 
-/// What went wrong.
+/// An error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GeminiErrorBody {
     /// The HTTP status.
     #[schema(example = 404)]
     pub code: u16,
-    /// What happened and what to do.
+    /// Description of the error, and how to avoid it.
     pub message: String,
     /// Google's name for the status.
     #[schema(example = "NOT_FOUND")]
     pub status: String,
-    /// Facts for programs, each of a type. `ErrorInfo` has the code of `docs/errors` in capitals as `reason`, and the
-    /// request's id, the field at fault and further facts in `metadata`; `RetryInfo` says when to try again.
+    /// Data for programs. `ErrorInfo` has the code of `docs/errors` in capitals as `reason`, and the request's id, the field
+    /// that caused the error and further data in `metadata`; `RetryInfo` has the time until a retry.
     #[schema(value_type = Vec<Object>)]
     pub details: Vec<Value>,
 }
 
 impl GeminiError {
-    /// The body that tells `error`.
+    /// Creates the body of `error`.
     #[must_use]
     pub fn new(error: &ApiError, request_id: &str) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl GeminiError {
 
 fn details(error: &ApiError, request_id: &str) -> Vec<Value> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    // Google's metadata are texts.
+    // The values of Google's metadata are strings.
     let mut metadata = json!({"request_id": request_id, "retryable": error.code.retryable().to_string()});
     for (name, value) in error.public_details() {
         metadata[name] = json!(text(&value));
@@ -80,7 +80,7 @@ fn details(error: &ApiError, request_id: &str) -> Vec<Value> {
     details
 }
 
-/// Google's name for a code's status (<https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>).
+/// Google's name of a code's status (<https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>).
 fn status(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidRequest

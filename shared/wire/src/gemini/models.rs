@@ -1,4 +1,4 @@
-//! `/v1beta/models` as Google's clients read it (<https://ai.google.dev/api/models>).
+//! `GET /v1beta/models` in Google's format (<https://ai.google.dev/api/models>).
 
 use hearth_domain::{Capability, Modality};
 use serde::{Deserialize, Serialize};
@@ -6,35 +6,35 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::native::models::{ModelBody, ModelQuery};
 
-/// What each name begins with.
-const FOLDER: &str = "models/";
-/// The most models of a page; a larger one is asked for as this.
+/// Prefix of every name.
+const NAME_PREFIX: &str = "models/";
+/// Largest number of models in a page; a larger page size is reduced to it.
 const PAGE_MAX_COUNT: u32 = 200;
 
 /// A model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiModel {
-    /// `models/` and what to write in a path.
+    /// `models/` and the id, as in a path.
     #[schema(example = "models/tiny-chat")]
     pub name: String,
     /// The model's id.
     pub base_model_id: String,
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// A name to show, which no other model of the list has.
+    /// Display name, unique in the list.
     pub display_name: String,
-    /// Who serves it.
+    /// The provider that serves it.
     pub description: String,
-    /// The tokens that prompt and answer may have together.
+    /// Context length: largest number of tokens of prompt and answer together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_token_limit: Option<u32>,
-    /// The tokens that an answer may have.
+    /// Largest number of tokens of an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_token_limit: Option<u32>,
-    /// What it can be asked for, such as `generateContent`.
+    /// Supported methods, such as `generateContent`.
     pub supported_generation_methods: Vec<String>,
-    /// Whether it thinks.
+    /// True for a reasoning model.
     #[serde(default)]
     pub thinking: bool,
 }
@@ -43,22 +43,22 @@ pub struct GeminiModel {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiModelList {
-    /// The models, nodes' before providers', each by id.
+    /// The models: those of nodes before those of providers, sorted by id.
     pub models: Vec<GeminiModel>,
-    /// Asks for the next page, if there is one.
+    /// Token of the next page, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_page_token: Option<String>,
 }
 
-/// Which page.
+/// Pagination.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct GeminiModelQuery {
-    /// The most models of the page, 50 if absent; 200 are the most.
+    /// Largest number of models in the page, 50 by default and 200 at most.
     #[serde(alias = "page_size")]
     pub page_size: Option<u32>,
-    /// The `nextPageToken` of the page before.
+    /// The `nextPageToken` of the previous page.
     #[serde(alias = "page_token")]
     pub page_token: Option<String>,
 }
@@ -66,7 +66,7 @@ pub struct GeminiModelQuery {
 impl From<GeminiModelQuery> for ModelQuery {
     fn from(query: GeminiModelQuery) -> Self {
         Self {
-            // Google takes 0 for the usual size.
+            // In Google's API 0 means the default size.
             limit: query.page_size.filter(|size| *size > 0).map(|size| size.min(PAGE_MAX_COUNT)),
             cursor: query.page_token.filter(|token| !token.is_empty()),
             ..Self::default()
@@ -82,7 +82,7 @@ impl From<ModelBody> for GeminiModel {
             _ => &[],
         };
         Self {
-            name: format!("{FOLDER}{}", model.id),
+            name: format!("{NAME_PREFIX}{}", model.id),
             base_model_id: model.id,
             version: model.version.unwrap_or_default(),
             display_name: model.name,

@@ -1,5 +1,5 @@
-//! JSON as Google's servers read it (<https://protobuf.dev/programming-guides/json>): numbers may be strings or have a
-//! fraction of zero, and one value may stand for a list of one.
+//! Deserializes JSON as leniently as Google's servers (<https://protobuf.dev/programming-guides/json>): numbers may be
+//! strings or have a fraction of zero, and a single value may stand for a list.
 
 use std::{fmt, marker::PhantomData};
 
@@ -11,10 +11,10 @@ use serde::{
     },
 };
 
-/// The largest whole number that a `f64` has exactly.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+/// Largest integer up to which an `f64` represents every integer.
+const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// A list, an object that is the list's only item, or null.
+/// Deserializes a list, an object that is the list's only item, or null.
 pub(super) fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -43,11 +43,11 @@ pub(super) fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from.deserialize_any(ListVisitor(PhantomData))
 }
 
-/// A whole number, or null.
-pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
-    struct WholeVisitor;
+/// Deserializes an integer, or null.
+pub(super) fn integer<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    struct IntegerVisitor;
 
-    impl Visitor<'_> for WholeVisitor {
+    impl Visitor<'_> for IntegerVisitor {
         type Value = Option<i64>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,9 +62,9 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D
             i64::try_from(number).map(Some).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
         }
 
-        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within the bounds")]
+        #[expect(clippy::cast_possible_truncation, reason = "the number is an integer within the bounds")]
         fn visit_f64<E: Error>(self, number: f64) -> Result<Option<i64>, E> {
-            if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
+            if number.fract() == 0.0 && number.abs() <= EXACT_INTEGER_MAX {
                 return Ok(Some(number as i64));
             }
             Err(E::invalid_value(Unexpected::Float(number), &self))
@@ -79,17 +79,17 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D
         }
     }
 
-    from.deserialize_any(WholeVisitor)
+    from.deserialize_any(IntegerVisitor)
 }
 
-/// A number, or null.
+/// Deserializes a number, or null.
 pub(super) fn float<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
     struct FloatVisitor;
 
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
-        reason = "no setting is that exact"
+        reason = "no option needs that precision"
     )]
     impl Visitor<'_> for FloatVisitor {
         type Value = Option<f32>;
@@ -122,7 +122,7 @@ pub(super) fn float<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D
     from.deserialize_any(FloatVisitor)
 }
 
-/// A list of texts, one text, or null.
+/// Deserializes a list of strings, one string, or null.
 pub(super) fn one_or_many_texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     struct TextsVisitor;
 

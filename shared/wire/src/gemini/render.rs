@@ -1,49 +1,48 @@
-//! Run events as the Gemini dialect shows them: each frame is a whole response with some parts more
+//! Renders run events as Gemini's stream: each frame is a whole response with further parts
 //! (<https://ai.google.dev/api/generate-content#method:-models.streamgeneratecontent>).
 //!
-//! There is no last frame, and no event has a name. A call is sent whole, since a part has no words for a piece of one.
+//! There is no final frame, and frames have no names. A call is sent whole, since a part can't be a piece of one.
 
-use hearth_domain::{FinishReason, Reasoning, RunId, TokenLogprob, Usage};
+use hearth_domain::{FinishReason, Reasoning, RunId, TokenLogprob};
 
 use super::{
-    GeminiCandidate, GeminiContent, GeminiError, GeminiFunctionCall, GeminiLogprobs, GeminiPart,
-    GeminiPromptFeedback, GenerateContentAnswer,
+    GeminiCandidate, GeminiContent, GeminiError, GeminiLogprobs, GeminiPart, GeminiPromptFeedback,
+    GenerateContentAnswer,
     answer::finish_reason,
-    seal::{self, Place},
-    signature,
+    answer_parts::{answer_parts, call_part, pack_reasoning},
+    thought_signature::{self, SignedPart},
 };
 use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    answer::{Answer, Answers, ending},
+    ApiError, RunEvent, RunEventBody,
+    answer::{Answer, RunSummary, cancelled, final_outcome},
     json_scanner::JsonScanner,
     stream::{Frame, Framing, Render},
 };
 
-/// Takes a run's events in order; gives frames, and the whole answer at the end.
+/// Renders the events of one run.
 #[derive(Debug)]
-pub struct Renderer {
+pub struct GeminiRenderer {
     request_id: RunId,
     shows_thoughts: bool,
     framing: Framing,
-    model: String,
-    answers: Answers,
-    usage: Usage,
-    sent: Vec<Sent>,
+    run: RunSummary,
+    /// Progress of each answer.
+    progress: Vec<Progress>,
 }
 
-/// How much of an answer is sent.
+/// The part of an answer that has been rendered.
 #[derive(Debug, Default)]
-struct Sent {
-    /// How much of each call's arguments was read.
+struct Progress {
+    /// A scanner of each call's arguments, and the number of bytes that it has read.
     scanners: Vec<(JsonScanner, usize)>,
-    /// How many calls are sent.
+    /// Number of rendered calls.
     calls: usize,
-    /// How many blocks of thoughts are packed into signatures.
+    /// Number of reasoning blocks that are packed into signatures.
     packed: usize,
     ended: bool,
 }
 
-impl Render for Renderer {
+impl Render for GeminiRenderer {
     type Answer = GenerateContentAnswer;
 
     const FRAMING: Framing = Framing::QuietEvents;
@@ -53,78 +52,69 @@ impl Render for Renderer {
     }
 
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
-        self.note(&event.body);
+        self.apply(&event.body);
         match &event.body {
             RunEventBody::Delta { choice, text, logprobs } if !text.is_empty() || !logprobs.is_empty() => {
-                vec![self.text(*choice, text, logprobs)]
+                vec![self.text_frame(*choice, text, logprobs)]
             }
-            RunEventBody::Refusal { choice, text } if !text.is_empty() => vec![self.text(*choice, text, &[])],
-            RunEventBody::Reasoning { choice, added, .. } => self.thoughts(*choice, added),
-            RunEventBody::ToolCall { choice, index, .. } => self.calls(*choice, *index),
+            RunEventBody::Refusal { choice, text } if !text.is_empty() => {
+                vec![self.text_frame(*choice, text, &[])]
+            }
+            RunEventBody::Reasoning { choice, added, .. } => self.reasoning_frames(*choice, added),
+            RunEventBody::ToolCall { choice, index, .. } => self.call_frames(*choice, *index),
             RunEventBody::ChoiceDone { choice, .. } => self.end(&[*choice]),
             RunEventBody::Done { .. } => {
-                let all: Vec<u32> = (0..).take(self.answers.all().len()).collect();
+                let all: Vec<u32> = (0..).take(self.run.answers.all().len()).collect();
                 self.end(&all)
             }
             RunEventBody::Error { error } => vec![error_frame(error, self.request_id)],
-            RunEventBody::Cancelled => {
-                let error = ApiError::new(ErrorCode::Cancelled, "the request was cancelled");
-                vec![error_frame(&error, self.request_id)]
-            }
+            RunEventBody::Cancelled => vec![error_frame(&cancelled(), self.request_id)],
             _ => Vec::new(),
         }
     }
 
-    fn last(&self) -> Option<Frame> {
+    fn final_frame(&self) -> Option<Frame> {
         None
     }
 
-    fn collected(mut self, events: &[RunEvent]) -> Result<GenerateContentAnswer, ApiError> {
-        let reason = ending(events)?;
-        events.iter().for_each(|event| self.note(&event.body));
-        let usage = Some(self.usage.into());
+    fn into_answer(mut self, events: &[RunEvent]) -> Result<GenerateContentAnswer, ApiError> {
+        let reason = final_outcome(events)?;
+        events.iter().for_each(|event| self.apply(&event.body));
+        let usage = Some(self.run.usage.into());
         if self.is_blocked(reason) {
             return Ok(GenerateContentAnswer { usage_metadata: usage, ..self.blocked() });
         }
-        let candidates = (0..).zip(self.answers.all());
+        let candidates = (0..).zip(self.run.answers.all());
         let candidates = candidates.map(|(index, answer)| GeminiCandidate {
-            content: GeminiContent::of_model(parts(answer, self.shows_thoughts)),
+            content: GeminiContent::of_model(answer_parts(answer, self.shows_thoughts)),
             logprobs_result: GeminiLogprobs::of(&answer.logprobs),
-            ..ended(index, answer, reason)
+            ..ended_candidate(index, answer, reason)
         });
         Ok(GenerateContentAnswer { usage_metadata: usage, ..self.response(candidates.collect()) })
     }
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event.
+impl GeminiRenderer {
+    /// Creates a renderer for the run `request_id`, before its first event.
     pub(super) fn new(request_id: RunId, shows_thoughts: bool) -> Self {
         Self {
             request_id,
             shows_thoughts,
             framing: Self::FRAMING,
-            model: String::new(),
-            answers: Answers::default(),
-            usage: Usage::default(),
-            sent: Vec::new(),
+            run: RunSummary::default(),
+            progress: Vec::new(),
         }
     }
 
-    /// The same, with the pieces of a stream as the items of one JSON array.
+    /// Renders a stream as one JSON array, with its frames as items.
     #[must_use]
     pub fn as_array(self) -> Self {
         Self { framing: Framing::JsonArray, ..self }
     }
 
-    /// What later frames, or the whole answer, tell of an event.
-    fn note(&mut self, event: &RunEventBody) {
-        match event {
-            RunEventBody::Selected(selected) => self.model.clone_from(&selected.model),
-            RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
-            RunEventBody::Usage { usage } => self.usage = *usage,
-            event => self.answers.take(event),
-        }
-        self.sent.resize_with(self.answers.all().len(), Sent::default);
+    fn apply(&mut self, event: &RunEventBody) {
+        self.run.apply(event);
+        self.progress.resize_with(self.run.answers.all().len(), Progress::default);
     }
 
     fn response(&self, candidates: Vec<GeminiCandidate>) -> GenerateContentAnswer {
@@ -132,15 +122,17 @@ impl Renderer {
             candidates,
             prompt_feedback: None,
             usage_metadata: None,
-            model_version: self.model.clone(),
+            model_version: self.run.model.clone(),
             response_id: self.request_id.to_string(),
         }
     }
 
-    /// Whether nothing at all was said, since somebody wouldn't.
+    /// Returns whether a content filter left no answer at all.
     fn is_blocked(&self, reason: FinishReason) -> bool {
-        let [answer] = self.answers.all() else { return false };
-        reason == FinishReason::ContentFilter && answer.said().is_empty() && answer.tool_calls.is_empty()
+        let [answer] = self.run.answers.all() else { return false };
+        reason == FinishReason::ContentFilter
+            && answer.text_with_refusal().is_empty()
+            && answer.tool_calls.is_empty()
     }
 
     fn blocked(&self) -> GenerateContentAnswer {
@@ -151,7 +143,7 @@ impl Renderer {
         }
     }
 
-    /// A frame with parts of one answer.
+    /// Renders parts of one answer.
     fn frame(&self, choice: u32, parts: Vec<GeminiPart>) -> Frame {
         let content = GeminiContent::of_model(parts);
         Frame::json(
@@ -160,7 +152,7 @@ impl Renderer {
         )
     }
 
-    fn text(&self, choice: u32, text: &str, logprobs: &[TokenLogprob]) -> Frame {
+    fn text_frame(&self, choice: u32, text: &str, logprobs: &[TokenLogprob]) -> Frame {
         let candidate = GeminiCandidate {
             content: GeminiContent::of_model(vec![GeminiPart::text(text)]),
             index: choice,
@@ -170,14 +162,16 @@ impl Renderer {
         Frame::json(None, &self.response(vec![candidate]))
     }
 
-    /// Thoughts, if the client asked for them, and a seal of Google's on what was sent before it. Seals of calls are sent
-    /// with their calls.
-    fn thoughts(&self, choice: u32, added: &Reasoning) -> Vec<Frame> {
-        let sealed = added.signature.as_deref().and_then(seal::read);
-        let part = match sealed {
-            Some((Place::Text(..), seal)) => GeminiPart::text("").sealed(Some(seal.to_owned())),
-            Some((Place::Thought, seal)) if self.shows_thoughts => {
-                GeminiPart::thought(&added.text).sealed(Some(seal.to_owned()))
+    /// Renders reasoning, if the client asked for it, and signatures of text that was rendered before. Signatures of calls
+    /// are rendered with their calls.
+    fn reasoning_frames(&self, choice: u32, added: &Reasoning) -> Vec<Frame> {
+        let signed = added.signature.as_deref().and_then(thought_signature::decode);
+        let part = match signed {
+            Some((SignedPart::Text(..), signature)) => {
+                GeminiPart::text("").with_signature(Some(signature.to_owned()))
+            }
+            Some((SignedPart::Thought, signature)) if self.shows_thoughts => {
+                GeminiPart::thought(&added.text).with_signature(Some(signature.to_owned()))
             }
             _ if self.shows_thoughts && !added.text.is_empty() => GeminiPart::thought(&added.text),
             _ => return Vec::new(),
@@ -185,60 +179,65 @@ impl Renderer {
         vec![self.frame(choice, vec![part])]
     }
 
-    /// Reads on in the arguments of a call, and sends the calls that are whole, in order.
-    fn calls(&mut self, choice: u32, number: u32) -> Vec<Frame> {
-        let (Some(answer), Some(sent)) =
-            (self.answers.all().get(choice as usize), self.sent.get_mut(choice as usize))
+    /// Scans the new arguments of a call, and renders the calls that are complete, in order.
+    fn call_frames(&mut self, choice: u32, number: u32) -> Vec<Frame> {
+        let (Some(answer), Some(progress)) =
+            (self.run.answers.all().get(choice as usize), self.progress.get_mut(choice as usize))
         else {
             return Vec::new();
         };
         let number = number as usize;
-        if sent.scanners.len() < answer.tool_calls.len() {
-            sent.scanners.resize_with(answer.tool_calls.len(), Default::default);
+        if progress.scanners.len() < answer.tool_calls.len() {
+            progress.scanners.resize_with(answer.tool_calls.len(), Default::default);
         }
-        if let (Some((scanner, read)), Some(call)) =
-            (sent.scanners.get_mut(number), answer.tool_calls.get(number))
+        if let (Some((scanner, read_bytes)), Some(call)) =
+            (progress.scanners.get_mut(number), answer.tool_calls.get(number))
         {
-            scanner.push(call.arguments.as_bytes().get(*read..).unwrap_or_default());
-            *read = call.arguments.len();
+            scanner.push(call.arguments.as_bytes().get(*read_bytes..).unwrap_or_default());
+            *read_bytes = call.arguments.len();
         }
         let mut parts = Vec::new();
-        while sent.scanners.get(sent.calls).is_some_and(|(scanner, _)| scanner.is_complete()) {
-            parts.push(called(answer, sent.calls, &mut sent.packed));
-            sent.calls += 1;
+        while progress.scanners.get(progress.calls).is_some_and(|(scanner, _)| scanner.is_complete()) {
+            parts.push(call_part(answer, progress.calls, &mut progress.packed));
+            progress.calls += 1;
         }
         if parts.is_empty() { Vec::new() } else { vec![self.frame(choice, parts)] }
     }
 
-    /// The calls that are left when an answer ends, whole or not.
-    fn last_calls(&mut self, choice: u32) -> Option<Frame> {
-        let (answer, sent) = (self.answers.all().get(choice as usize)?, self.sent.get_mut(choice as usize)?);
-        let left = sent.calls..answer.tool_calls.len();
-        let parts: Vec<GeminiPart> = left.map(|number| called(answer, number, &mut sent.packed)).collect();
-        sent.calls = answer.tool_calls.len();
+    /// Renders the remaining calls of an answer that has ended, complete or not.
+    fn remaining_calls(&mut self, choice: u32) -> Option<Frame> {
+        let (answer, progress) =
+            (self.run.answers.all().get(choice as usize)?, self.progress.get_mut(choice as usize)?);
+        let remaining = progress.calls..answer.tool_calls.len();
+        let parts: Vec<GeminiPart> =
+            remaining.map(|number| call_part(answer, number, &mut progress.packed)).collect();
+        progress.calls = answer.tool_calls.len();
         (!parts.is_empty()).then(|| self.frame(choice, parts))
     }
 
-    /// The ends of those of the answers that have ended, with their last calls.
+    /// Renders the ends of answers, with their remaining calls.
     fn end(&mut self, choices: &[u32]) -> Vec<Frame> {
         let mut frames = Vec::new();
         let mut candidates = Vec::new();
         for choice in choices {
-            frames.extend(self.last_calls(*choice));
+            frames.extend(self.remaining_calls(*choice));
             let index = *choice as usize;
-            let (Some(answer), Some(sent)) = (self.answers.all().get(index), self.sent.get_mut(index)) else {
+            let (Some(answer), Some(progress)) =
+                (self.run.answers.all().get(index), self.progress.get_mut(index))
+            else {
                 continue;
             };
-            if std::mem::replace(&mut sent.ended, true) {
+            if std::mem::replace(&mut progress.ended, true) {
                 continue;
             }
             let reason = answer.finish_reason.unwrap_or(FinishReason::Stop);
-            let rest = if sent.calls > 0 { pack_from(answer, &mut sent.packed) } else { None };
-            // Clients count on a part in each piece of a stream.
-            let content = GeminiContent::of_model(vec![GeminiPart::text("").sealed(rest)]);
-            candidates.push(GeminiCandidate { content, ..ended(*choice, answer, reason) });
+            let signature =
+                if progress.calls > 0 { pack_reasoning(answer, &mut progress.packed) } else { None };
+            // Clients require a part in each frame.
+            let content = GeminiContent::of_model(vec![GeminiPart::text("").with_signature(signature)]);
+            candidates.push(GeminiCandidate { content, ..ended_candidate(*choice, answer, reason) });
         }
-        let reason = self.answers.all().first().and_then(|answer| answer.finish_reason);
+        let reason = self.run.answers.all().first().and_then(|answer| answer.finish_reason);
         let last = match reason {
             Some(reason) if self.is_blocked(reason) => self.blocked(),
             _ if candidates.is_empty() => return frames,
@@ -246,7 +245,7 @@ impl Renderer {
         };
         frames.push(Frame::json(
             None,
-            &GenerateContentAnswer { usage_metadata: Some(self.usage.into()), ..last },
+            &GenerateContentAnswer { usage_metadata: Some(self.run.usage.into()), ..last },
         ));
         frames
     }
@@ -256,8 +255,8 @@ fn error_frame(error: &ApiError, id: RunId) -> Frame {
     Frame::json(None, &GeminiError::new(error, &id.to_string()))
 }
 
-/// The end of an answer; `reason` is the run's.
-fn ended(index: u32, answer: &Answer, reason: FinishReason) -> GeminiCandidate {
+/// Returns the end of an answer. `reason` is the run's, for an answer without its own.
+fn ended_candidate(index: u32, answer: &Answer, reason: FinishReason) -> GeminiCandidate {
     let reason = answer.finish_reason.unwrap_or(reason);
     GeminiCandidate {
         finish_reason: Some(finish_reason(reason).to_owned()),
@@ -265,68 +264,4 @@ fn ended(index: u32, answer: &Answer, reason: FinishReason) -> GeminiCandidate {
         structured: answer.structured.as_ref().map(Into::into),
         ..GeminiCandidate::default()
     }
-}
-
-/// The parts of a whole answer.
-fn parts(answer: &Answer, shows_thoughts: bool) -> Vec<GeminiPart> {
-    let mut parts = Vec::new();
-    if shows_thoughts {
-        parts.extend(answer.reasoning.iter().filter_map(|block| {
-            let sealed = block.signature.as_deref().and_then(seal::read);
-            let seal = sealed.and_then(|(place, seal)| (place == Place::Thought).then(|| seal.to_owned()));
-            (!block.text.is_empty() || seal.is_some()).then(|| GeminiPart::thought(&block.text).sealed(seal))
-        }));
-    }
-    parts.extend(sealed_text(answer));
-    let mut packed = 0;
-    parts.extend((0..answer.tool_calls.len()).map(|number| called(answer, number, &mut packed)));
-    parts
-}
-
-/// The text, cut where seals begin and end. A seal that has no place in it follows in an empty part.
-fn sealed_text(answer: &Answer) -> Vec<GeminiPart> {
-    let text = answer.said();
-    let (mut parts, mut rest, mut done) = (Vec::new(), Vec::new(), 0);
-    for (place, seal) in answer.reasoning.iter().filter_map(|block| seal::read(block.signature.as_deref()?)) {
-        let Place::Text(from, to) = place else { continue };
-        let seal = Some(seal.to_owned());
-        match text.get(done..from).zip(text.get(from..to)) {
-            Some((before, sealed)) => {
-                parts.extend((!before.is_empty()).then(|| GeminiPart::text(before)));
-                parts.push(GeminiPart::text(sealed).sealed(seal));
-                done = to;
-            }
-            None => rest.push(GeminiPart::text("").sealed(seal)),
-        }
-    }
-    parts.extend(text.get(done..).filter(|after| !after.is_empty()).map(GeminiPart::text));
-    parts.extend(rest);
-    parts
-}
-
-/// The call of this number, with its seal: Google's own, or the thoughts of another maker that aren't `packed` yet.
-fn called(answer: &Answer, number: usize, packed: &mut usize) -> GeminiPart {
-    let Some(call) = answer.tool_calls.get(number) else { return GeminiPart::default() };
-    let seals = answer.reasoning.iter().filter_map(|block| seal::read(block.signature.as_deref()?));
-    let own = seals.into_iter().find(|(place, _)| *place == Place::Call(&call.id));
-    let signature = own.map(|(_, seal)| seal.to_owned()).or_else(|| pack_from(answer, packed));
-    let function_call = GeminiFunctionCall {
-        id: Some(call.id.clone()),
-        name: call.name.clone(),
-        // Clients count on an object, whatever became of it.
-        args: Some(serde_json::from_str(&call.arguments).unwrap_or_default()),
-        ..GeminiFunctionCall::default()
-    };
-    GeminiPart { function_call: Some(function_call), ..GeminiPart::default() }.sealed(signature)
-}
-
-/// Packs the blocks of thoughts from the number `packed` on. What Google thought is sealed elsewhere.
-fn pack_from(answer: &Answer, packed: &mut usize) -> Option<String> {
-    let is_googles = |block: &Reasoning| block.signature.as_deref().is_some_and(seal::is_googles);
-    if answer.reasoning.iter().any(is_googles) {
-        return None;
-    }
-    let blocks = answer.reasoning.get(*packed..).unwrap_or_default();
-    *packed = answer.reasoning.len();
-    signature::pack(blocks)
 }

@@ -1,20 +1,19 @@
-//! What is asked.
+//! The request of `:generateContent`.
 
-use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, Route, RunId,
-    SelectionMode, TextTask, WhileLoading,
-};
+use hearth_domain::{ClientDialect, Extra, Field, Generation, Message, ModelId, RunId, TextTask};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    GeminiConfig, GeminiContent, GeminiTool, GeminiToolConfig, Renderer, conversation::conversation,
-    proto_json::one_or_many, tools::Offer,
+    GeminiConfig, GeminiContent, GeminiRenderer, GeminiTool, GeminiToolConfig,
+    conversation::conversation,
+    proto_json::one_or_many,
+    tools::{apply_function_calling, offered_tools},
 };
-use crate::{ApiError, native::fallback::Fallback, passed_on::unknown_fields};
+use crate::{ApiError, run_options::RunOptions, unknown_fields::unknown_fields};
 
-/// A request as Google's SDKs send it. Names may also be in `snake_case`. Unknown fields are passed on to a provider of
+/// A request as Google's SDKs send it. Field names may also be in `snake_case`. Unknown fields are passed on to a provider of
 /// this dialect.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -23,78 +22,62 @@ pub struct GenerateContentRequest {
     #[serde(deserialize_with = "one_or_many")]
     #[schema(required = true)]
     pub contents: Vec<GeminiContent>,
-    /// Instructions: texts.
+    /// Instructions: text parts.
     #[serde(alias = "system_instruction")]
     pub system_instruction: Option<GeminiContent>,
     /// Tools that the model may call.
     #[serde(deserialize_with = "one_or_many")]
     pub tools: Vec<GeminiTool>,
-    /// Whether it calls one. Absent: as it sees fit.
+    /// Controls whether the model calls a tool. Absent: the model decides.
     #[serde(alias = "tool_config")]
     pub tool_config: Option<GeminiToolConfig>,
-    /// How the answer is made.
+    /// Options of the answer.
     #[serde(alias = "generation_config")]
     pub generation_config: Option<GeminiConfig>,
-    /// What a provider of this dialect holds back; other providers have rules of their own.
+    /// Safety settings, for a provider of this dialect.
     #[serde(alias = "safety_settings")]
     #[schema(value_type = Option<Vec<Object>>)]
     pub safety_settings: Option<Value>,
-    /// The name of a prompt that a provider of this dialect keeps; refused elsewhere.
+    /// Name of a prompt in the cache of a provider of this dialect; refused elsewhere.
     #[serde(alias = "cached_content")]
     pub cached_content: Option<String>,
-    /// The model's name in the path counts.
+    /// Ignored: the path names the model.
     #[schema(ignore)]
     pub model: Option<String>,
-    /// An extension: `cancel` or `continue`.
-    #[serde(rename = "on_disconnect", alias = "onDisconnect")]
-    #[schema(value_type = Option<String>)]
-    pub on_disconnect: Option<OnDisconnect>,
-    /// An extension: while the model is being loaded, `wait`, or let the `default` model answer.
-    #[serde(rename = "while_loading", alias = "whileLoading")]
-    #[schema(value_type = Option<String>)]
-    pub while_loading: Option<WhileLoading>,
-    /// An extension: `low`, `normal` or `high` among the requests that wait.
-    #[schema(value_type = Option<String>)]
-    pub priority: Option<Priority>,
-    /// An extension: what to try when the first choice can't serve it: `false`, or `{"models": [...]}`.
-    #[schema(value_type = Option<Object>)]
-    pub fallback: Option<Fallback>,
-    /// An extension: whether another model may go on with an answer that breaks off.
-    pub resume: Option<bool>,
-    /// An extension: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
-    #[serde(rename = "selection_mode", alias = "selectionMode")]
-    #[schema(value_type = Option<String>)]
-    pub selection_mode: Option<SelectionMode>,
-    /// What a provider of this dialect may know.
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
 impl GenerateContentRequest {
-    /// What shows the events of the run `id` as this request wants them.
+    /// Creates the renderer of the run `id`.
     #[must_use]
-    pub fn renderer(&self, id: RunId) -> Renderer {
+    pub fn renderer(&self, id: RunId) -> GeminiRenderer {
         let shows_thoughts = self.generation_config.as_ref().is_some_and(GeminiConfig::shows_thoughts);
-        Renderer::new(id, shows_thoughts)
+        GeminiRenderer::new(id, shows_thoughts)
     }
 
-    /// The request to `model` without its dialect.
+    /// Converts the request to `model`.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(self, model: String) -> Result<Generation, ApiError> {
-        let extra = self.passed_on();
+        let extra = self.vendor_fields();
         let config = self.generation_config.unwrap_or_default();
         config.refuse_other_modalities()?;
-        let (messages, places): (Vec<Message>, Vec<String>) =
+        let (messages, call_params): (Vec<Message>, Vec<String>) =
             conversation(self.system_instruction, self.contents)?.into_iter().unzip();
-        let mut offer = Offer::of(self.tools);
-        let tool_choice = offer.choose(self.tool_config.and_then(|config| config.function_calling_config))?;
+        let mut offered = offered_tools(self.tools);
+        let calling = self.tool_config.and_then(|config| config.function_calling_config);
+        let tool_choice = apply_function_calling(&mut offered, calling)?;
         let task = TextTask {
             response_format: config.response_format()?,
-            tools: offer.tools,
-            tool_extra: offer.extra,
+            tools: offered.functions,
+            tool_extra: offered.extra,
             tool_choice,
             choices: config.choices()?,
             top_logprobs: config.top_logprobs()?,
@@ -102,36 +85,27 @@ impl GenerateContentRequest {
             ..TextTask::new(messages, config.sampling()?)
         };
         task.check().map_err(|error| {
-            let param = param(error.field, &places, &offer.places);
+            let param = param(error.field, &call_params, &offered.params);
             ApiError::unfit(param, &error)
         })?;
-        Ok(Generation {
-            on_disconnect: self.on_disconnect.unwrap_or_default(),
-            while_loading: self.while_loading.unwrap_or_default(),
-            priority: self.priority.unwrap_or_default(),
-            route: Route {
-                mode: self.selection_mode.unwrap_or_default(),
-                fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
-                resume: self.resume.unwrap_or_default(),
-                ..Route::default()
-            },
-            extra: Extra { hosted: offer.hosted, ..unknown_fields(ClientDialect::Gemini, extra)? },
+        self.run_options.apply(Generation {
+            extra: Extra { hosted: offered.hosted, ..unknown_fields(ClientDialect::Gemini, extra)? },
             ..Generation::new(Some(ModelId::new(model)), task)
         })
     }
 
-    /// What a provider of this dialect is given as it is.
-    fn passed_on(&self) -> Map<String, Value> {
+    /// The fields that are passed on to a provider of this dialect.
+    fn vendor_fields(&self) -> Map<String, Value> {
         let mut extra = self.extra.clone();
         extra.extend(self.safety_settings.clone().map(|settings| ("safetySettings".to_owned(), settings)));
         extra.extend(self.cached_content.as_ref().map(|name| ("cachedContent".to_owned(), json!(name))));
         if let Some(config) =
-            self.generation_config.as_ref().map(GeminiConfig::passed_on).filter(|c| !c.is_empty())
+            self.generation_config.as_ref().map(GeminiConfig::vendor_fields).filter(|c| !c.is_empty())
         {
             extra.insert("generationConfig".to_owned(), Value::Object(config));
         }
         if let Some(config) =
-            self.tool_config.as_ref().map(GeminiToolConfig::passed_on).filter(|c| !c.is_empty())
+            self.tool_config.as_ref().map(GeminiToolConfig::vendor_fields).filter(|c| !c.is_empty())
         {
             extra.insert("toolConfig".to_owned(), Value::Object(config));
         }
@@ -140,8 +114,8 @@ impl GenerateContentRequest {
 }
 
 impl GeminiToolConfig {
-    /// What a provider of this dialect is given as it is. `VALIDATED` is a mode that no other one has.
-    fn passed_on(&self) -> Map<String, Value> {
+    /// The fields that are passed on to a provider of this dialect. No other dialect has the mode `VALIDATED`.
+    fn vendor_fields(&self) -> Map<String, Value> {
         let mut extra = self.extra.clone();
         let validated = |mode: &String| mode.eq_ignore_ascii_case("VALIDATED");
         if let Some(calling) = &self.function_calling_config
@@ -153,8 +127,9 @@ impl GeminiToolConfig {
     }
 }
 
-/// What this dialect calls a field. `places`: where each message's call stood; `tools`: where each function did.
-pub(crate) fn param(field: Field, places: &[String], tools: &[String]) -> String {
+/// Returns this dialect's name of a field. `call_params` has the field of each message's call id, `tools` that of each
+/// function.
+pub(crate) fn param(field: Field, call_params: &[String], tools: &[String]) -> String {
     let tool = |index: usize| tools.get(index).map_or("tools", String::as_str);
     let name = match field {
         Field::Messages => "contents",
@@ -163,14 +138,14 @@ pub(crate) fn param(field: Field, places: &[String], tools: &[String]) -> String
         Field::ResponseSchema => "generationConfig.responseJsonSchema",
         Field::Tools => "tools",
         Field::ToolChoice => "toolConfig.functionCallingConfig",
-        Field::ToolCallId(index) => places.get(index).map_or("contents", String::as_str),
+        Field::ToolCallId(index) => call_params.get(index).map_or("contents", String::as_str),
         Field::ToolName(index) => return format!("{}.name", tool(index)),
         Field::ToolParameters(index) => return format!("{}.parameters", tool(index)),
         Field::Choices => "generationConfig.candidateCount",
         Field::TopLogprobs => "generationConfig.logprobs",
         Field::Inputs | Field::Input(_) => "content",
         Field::Dimensions => "outputDimensionality",
-        // This dialect can't say them.
+        // Fields that this dialect lacks.
         Field::TemplateKwargs | Field::Media(_) => "contents",
     };
     name.to_owned()
@@ -184,6 +159,8 @@ fn sampling_name(name: &str) -> &str {
         "stop" => "stopSequences",
         "presence_penalty" => "presencePenalty",
         "frequency_penalty" => "frequencyPenalty",
+        "min_p" => "minP",
+        "repeat_penalty" => "repeatPenalty",
         name => name,
     }
 }

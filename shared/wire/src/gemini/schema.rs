@@ -1,39 +1,39 @@
-//! Google's `Schema` (<https://ai.google.dev/api/caching#Schema>) as JSON Schema: types are in capitals there, null is a
-//! flag, and numbers may be strings.
+//! Converts Google's `Schema` format (<https://ai.google.dev/api/caching#Schema>) to JSON Schema. In Google's format types
+//! are in capitals, null is a flag, and numbers may be strings.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-/// Formats that say how a number is stored, or that an enumeration is one: JSON Schema has no such words.
-const FORMATS: [&str; 6] = ["enum", "int32", "int64", "uint32", "float", "double"];
+/// Formats that JSON Schema lacks.
+const DROPPED_FORMATS: [&str; 6] = ["enum", "int32", "int64", "uint32", "float", "double"];
 
-/// The JSON Schema that says the same.
+/// Converts a schema.
 pub(super) fn to_json_schema(schema: Value) -> Value {
     let Value::Object(fields) = schema else { return schema };
     let (mut out, mut order, mut nullable) = (Map::new(), Vec::new(), false);
     for (name, value) in fields {
         match name.as_str() {
             _ if value.is_null() => {}
-            "type" => out.extend(kind(value).map(|kind| ("type".to_owned(), kind))),
-            "format" if value.as_str().is_some_and(|format| FORMATS.contains(&format)) => {}
+            "type" => out.extend(convert_type(value).map(|kind| ("type".to_owned(), kind))),
+            "format" if value.as_str().is_some_and(|format| DROPPED_FORMATS.contains(&format)) => {}
             "nullable" => nullable = value == true,
-            "propertyOrdering" | "property_ordering" => order = names(value),
+            "propertyOrdering" | "property_ordering" => order = strings(value),
             "example" => {}
-            "anyOf" | "any_of" => out.extend([("anyOf".to_owned(), each(value))]),
-            "oneOf" | "allOf" | "prefixItems" => out.extend([(name, each(value))]),
+            "anyOf" | "any_of" => out.extend([("anyOf".to_owned(), convert_list(value))]),
+            "oneOf" | "allOf" | "prefixItems" => out.extend([(name, convert_list(value))]),
             "items" | "additionalProperties" | "not" => out.extend([(name, to_json_schema(value))]),
-            "properties" | "$defs" | "definitions" => out.extend([(name, under_names(value))]),
+            "properties" | "$defs" | "definitions" => out.extend([(name, convert_values(value))]),
             "minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties" | "maxProperties"
-            | "minimum" | "maximum" => out.extend([(name, number(value))]),
+            | "minimum" | "maximum" => out.extend([(name, parse_number(value))]),
             "min_items" | "max_items" | "min_length" | "max_length" | "min_properties" | "max_properties" => {
-                out.extend([(camel_case(&name), number(value))]);
+                out.extend([(camel_case(&name), parse_number(value))]);
             }
             _ => out.extend([(name, value)]),
         }
     }
     if let Some(Value::Object(properties)) = out.get_mut("properties") {
-        *properties = in_order(std::mem::take(properties), &order);
+        *properties = sorted(std::mem::take(properties), &order);
     }
     if nullable {
         allow_null(&mut out);
@@ -41,28 +41,28 @@ pub(super) fn to_json_schema(schema: Value) -> Value {
     Value::Object(out)
 }
 
-fn kind(value: Value) -> Option<Value> {
+fn convert_type(value: Value) -> Option<Value> {
     match value {
         Value::String(kind) if kind.eq_ignore_ascii_case("TYPE_UNSPECIFIED") => None,
         Value::String(kind) => Some(json!(kind.to_ascii_lowercase())),
-        Value::Array(kinds) => Some(kinds.into_iter().filter_map(kind).collect()),
+        Value::Array(kinds) => Some(kinds.into_iter().filter_map(convert_type).collect()),
         _ => Some(value),
     }
 }
 
-fn names(value: Value) -> Vec<String> {
+fn strings(value: Value) -> Vec<String> {
     let Value::Array(names) = value else { return Vec::new() };
     names.into_iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-fn each(value: Value) -> Value {
+fn convert_list(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(to_json_schema).collect(),
         _ => value,
     }
 }
 
-fn under_names(value: Value) -> Value {
+fn convert_values(value: Value) -> Value {
     match value {
         Value::Object(named) => {
             named.into_iter().map(|(name, schema)| (name, to_json_schema(schema))).collect()
@@ -71,7 +71,7 @@ fn under_names(value: Value) -> Value {
     }
 }
 
-fn number(value: Value) -> Value {
+fn parse_number(value: Value) -> Value {
     let parsed = value.as_str().and_then(|text| text.parse::<serde_json::Number>().ok());
     parsed.map_or(value, Value::Number)
 }
@@ -85,11 +85,11 @@ fn camel_case(name: &str) -> String {
     })
 }
 
-/// A model writes properties in the order in which the schema has them. Those that `order` doesn't name come last.
-fn in_order(properties: Map<String, Value>, order: &[String]) -> Map<String, Value> {
-    let places: HashMap<&str, usize> = order.iter().map(String::as_str).zip(0..).collect();
+/// Sorts properties, since a model writes them in the order of the schema. Properties that are not in `order` come last.
+fn sorted(properties: Map<String, Value>, order: &[String]) -> Map<String, Value> {
+    let positions: HashMap<&str, usize> = order.iter().map(String::as_str).zip(0..).collect();
     let mut properties: Vec<_> = properties.into_iter().collect();
-    properties.sort_by_key(|(name, _)| places.get(name.as_str()).copied().unwrap_or(usize::MAX));
+    properties.sort_by_key(|(name, _)| positions.get(name.as_str()).copied().unwrap_or(usize::MAX));
     properties.into_iter().collect()
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn googles_words_become_those_of_json_schema() {
+    fn schema_of_google_becomes_json_schema() {
         let schema = json!({
             "type": "OBJECT", "description": "A place.", "propertyOrdering": ["b", "a"], "required": ["a"],
             "properties": {

@@ -1,7 +1,7 @@
 use hearth_domain::{
-    ClientDialect, DocumentSource, FinishReason, Generation, ImageSource, Message, Modality, OnDisconnect,
-    Part, Priority, Reasoning, ReasoningEffort, ResponseFormat, Role, RunId, SelectionMode, Task, TextTask,
-    TokenLogprob, ToolChoice, Usage,
+    ClientDialect, DocumentSource, FinishReason, Generation, ImageSource, Message, OnDisconnect, Part,
+    Priority, Reasoning, ReasoningEffort, ResponseFormat, Role, RunId, Selection, SelectionMode, Task,
+    TextTask, TokenLogprob, ToolChoice, Usage,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
-    event::{Selected, ToolCallBegin},
+    event::ToolCallBegin,
     stream::{Framing, Render as _},
 };
 
-fn asked(body: Value) -> Result<Generation, ApiError> {
+fn generation(body: Value) -> Result<Generation, ApiError> {
     serde_json::from_value::<GenerateContentRequest>(body).unwrap().into_generation("m".to_owned())
 }
 
 fn task(body: Value) -> TextTask {
-    let Task::Text(task) = asked(body).unwrap().task else { panic!("a text") };
+    let Task::Text(task) = generation(body).unwrap().task else { panic!("a text") };
     task
 }
 
@@ -29,7 +29,7 @@ fn messages(contents: Value) -> Vec<Message> {
 }
 
 fn refused_param(body: Value) -> String {
-    let error = asked(body).unwrap_err();
+    let error = generation(body).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidRequest, "{error}");
     error.param.unwrap()
 }
@@ -39,7 +39,7 @@ fn hi() -> Value {
 }
 
 #[test]
-fn request_with_everything_is_read_in_either_spelling() {
+fn every_field_is_read_in_either_spelling() {
     let camel = json!({
         "contents": [{"parts": {"text": "Hi"}}],
         "systemInstruction": {"parts": [{"text": "Be brief."}, {"text": "Be kind."}]},
@@ -88,7 +88,7 @@ fn request_with_everything_is_read_in_either_spelling() {
         pairs.iter().fold(text, |text, (camel, snake)| text.replace(camel, snake))
     };
     for body in [camel, serde_json::from_str(&snake).unwrap()] {
-        let generation = asked(body).unwrap();
+        let generation = generation(body).unwrap();
         assert_eq!(
             Value::Object(generation.extra.fields.clone()),
             json!({
@@ -124,7 +124,7 @@ fn request_with_everything_is_read_in_either_spelling() {
 }
 
 #[test]
-fn files_are_images_documents_or_for_google_alone() {
+fn files_become_images_documents_or_opaque_parts() {
     let messages = messages(json!([{"role": "user", "parts": [
         {"text": "What is this?"},
         {"inlineData": {"mimeType": "image/jpg", "data": "_-8="}},
@@ -149,22 +149,22 @@ fn files_are_images_documents_or_for_google_alone() {
     assert_eq!(image.source, ImageSource::Url("https://example.org/a".into()));
     assert_eq!(parts[4].1.map(|extra| json!(extra)), Some(json!({"fileData": {"mimeType": "image/png"}})));
     let opaque: Vec<_> = message.opaque_parts().map(|opaque| opaque.param.as_str()).collect();
-    let places =
+    let params =
         ["contents[0].parts[5].fileData", "contents[0].parts[6].fileData", "contents[0].parts[7].inlineData"];
-    assert_eq!(opaque, places);
-    let film = message.opaque_parts().next().unwrap();
-    assert_eq!(film.value["videoMetadata"], json!({"fps": 1}));
+    assert_eq!(opaque, params);
+    let video = message.opaque_parts().next().unwrap();
+    assert_eq!(video.value["videoMetadata"], json!({"fps": 1}));
 }
 
 #[test]
-fn empty_parts_say_nothing() {
+fn empty_parts_are_ignored() {
     let messages = messages(json!([{"parts": [{"text": null}, {}, {"text": ""}, {"text": "Hi"}]}]));
     assert_eq!((messages.len(), messages[0].content.as_str()), (1, "Hi"));
     assert!(messages[0].is_text_only());
 }
 
 #[test]
-fn results_find_their_calls_by_id_or_by_name_and_order() {
+fn results_match_calls_by_id_or_by_name_and_order() {
     let call =
         |id: Option<&str>, name: &str| json!({"functionCall": {"id": id, "name": name, "args": {"n": 1}}});
     let result = |id: Option<&str>, name: &str, text: &str| json!({"functionResponse": {"id": id, "name": name, "response": {"result": text}}});
@@ -178,10 +178,10 @@ fn results_find_their_calls_by_id_or_by_name_and_order() {
         {"role": "model", "parts": [call(None, "look")]},
         {"role": "function", "parts": [result(Some("lost"), "look", "three")]},
     ]));
-    let told: Vec<_> =
+    let turns: Vec<_> =
         messages.iter().map(|m| (m.role, m.content.as_str(), m.tool_call_id.as_deref())).collect();
     assert_eq!(
-        told,
+        turns,
         [
             (Role::User, "Look!", None),
             (Role::Assistant, "I look.", None),
@@ -205,7 +205,7 @@ fn results_find_their_calls_by_id_or_by_name_and_order() {
 }
 
 #[test]
-fn results_have_a_text_and_go_to_google_as_they_came() {
+fn results_become_text_and_stay_unchanged_for_google() {
     let cases = [
         (json!({"result": "a cat"}), "a cat", false, None),
         (json!({"error": "no light"}), "no light", true, None),
@@ -233,23 +233,24 @@ fn results_have_a_text_and_go_to_google_as_they_came() {
 }
 
 #[test]
-fn hosted_tools_are_left_out_or_needed() {
-    let tools = |tools: Value| asked(json!({"contents": hi(), "tools": tools})).unwrap().extra.hosted;
-    let aids = tools(json!([{"googleSearch": {}, "code_execution": {}}, {"urlContext": {}}]));
+fn hosted_tools_are_optional_or_required() {
+    let tools = |tools: Value| generation(json!({"contents": hi(), "tools": tools})).unwrap().extra.hosted;
+    let optional = tools(json!([{"googleSearch": {}, "code_execution": {}}, {"urlContext": {}}]));
     assert_eq!(
-        aids.definitions,
+        optional.definitions,
         [json!({"googleSearch": {}}), json!({"code_execution": {}}), json!({"urlContext": {}})]
     );
-    assert_eq!(aids.needed, None);
+    assert_eq!(optional.needed, None);
     assert_eq!(tools(json!([{"computerUse": {}}])).needed.as_deref(), Some("computerUse"));
 }
 
 #[test]
-fn function_calling_modes_are_choices() {
+fn function_calling_mode_becomes_a_tool_choice() {
     let choice = |calling: Value| {
         let tools = json!([{"functionDeclarations": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}]);
         let calling = json!({"functionCallingConfig": calling});
-        let generation = asked(json!({"contents": hi(), "tools": tools, "toolConfig": calling})).unwrap();
+        let generation =
+            generation(json!({"contents": hi(), "tools": tools, "toolConfig": calling})).unwrap();
         let Task::Text(task) = generation.task else { panic!("a text") };
         let names: String = task.tools.iter().map(|tool| tool.name.as_str()).collect();
         (task.tool_choice, names, generation.extra.fields.contains_key("toolConfig"))
@@ -263,7 +264,7 @@ fn function_calling_modes_are_choices() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_with_its_name() {
+fn unsupported_request_is_refused_with_the_fields_name() {
     let config = |config: Value| json!({"contents": hi(), "generationConfig": config});
     let cases = [
         (json!({}), "contents"),
@@ -312,20 +313,10 @@ fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
 }
 
 fn selected() -> RunEventBody {
-    RunEventBody::Selected(Selected {
-        model: "p:m".to_owned(),
-        node: None,
-        model_name: "M".to_owned(),
-        provider: "p".to_owned(),
-        modality: Modality::Text,
-        reason: "named".to_owned(),
-        fallback_used: false,
-        fallback_reason: None,
-        resumed: false,
-    })
+    RunEventBody::Selected(Selection::example("p:m", "p"))
 }
 
-fn thought(index: u32, text: &str, signature: Option<&str>) -> RunEventBody {
+fn reasoning(index: u32, text: &str, signature: Option<&str>) -> RunEventBody {
     let added = Reasoning { text: text.into(), signature: signature.map(Into::into), encrypted: None };
     RunEventBody::Reasoning { choice: 0, index, added }
 }
@@ -344,18 +335,18 @@ fn done(finish_reason: FinishReason) -> RunEventBody {
     RunEventBody::Done { finish_reason }
 }
 
-fn renderer(shows_thoughts: bool) -> Renderer {
-    Renderer::new(RunId::new(), shows_thoughts)
+fn renderer(shows_thoughts: bool) -> GeminiRenderer {
+    GeminiRenderer::new(RunId::new(), shows_thoughts)
 }
 
-/// The parts of the whole answer, and those of the stream one after the other.
+/// Renders the events as a whole answer and as frames.
 fn both(bodies: &[RunEventBody], shows_thoughts: bool) -> (Value, Vec<Value>) {
     let events = events(bodies.to_vec());
-    let whole = json!(renderer(shows_thoughts).collected(&events).unwrap());
+    let whole = json!(renderer(shows_thoughts).into_answer(&events).unwrap());
     let mut renderer = renderer(shows_thoughts);
     let frames = events.iter().flat_map(|event| renderer.frames(event));
     let frames: Vec<Value> = frames.map(|frame| serde_json::from_str(&frame.data).unwrap()).collect();
-    assert_eq!(renderer.last(), None);
+    assert_eq!(renderer.final_frame(), None);
     (whole, frames)
 }
 
@@ -404,7 +395,7 @@ fn answer_has_text_calls_and_usage() {
 }
 
 #[test]
-fn calls_that_are_cut_off_have_no_arguments() {
+fn incomplete_calls_have_no_arguments() {
     let bodies = [call(0, Some("c1"), "{\"at\":"), done(FinishReason::Length)];
     let (whole, frames) = both(&bodies, false);
     let cut = json!({"functionCall": {"id": "c1", "name": "look", "args": {}}});
@@ -414,10 +405,10 @@ fn calls_that_are_cut_off_have_no_arguments() {
 }
 
 #[test]
-fn thoughts_are_shown_to_who_asks_for_them() {
+fn reasoning_is_rendered_only_on_request() {
     let bodies = [
-        thought(0, "Hm, ", None),
-        thought(0, "well.", None),
+        reasoning(0, "Hm, ", None),
+        reasoning(0, "well.", None),
         RunEventBody::text("Yes."),
         done(FinishReason::Stop),
     ];
@@ -437,22 +428,23 @@ fn thoughts_are_shown_to_who_asks_for_them() {
 }
 
 #[test]
-fn googles_seals_stand_where_they_belong() {
+fn signatures_stay_with_their_parts() {
     let bodies = [
-        thought(0, "Hm.", Some("gemini:thought:T")),
+        reasoning(0, "Hm.", Some("gemini:thought:T")),
         RunEventBody::text("It is"),
-        thought(1, "", Some("gemini:text:2-5:X")),
-        thought(2, "", Some("gemini:call:c1:C")),
+        reasoning(1, "", Some("gemini:text:2-5:X")),
+        reasoning(2, "", Some("gemini:call:c1:C")),
         call(0, Some("c1"), "{}"),
         done(FinishReason::ToolCalls),
     ];
     let (whole, frames) = both(&bodies, true);
-    let called = json!({"functionCall": {"id": "c1", "name": "look", "args": {}}, "thoughtSignature": "C"});
+    let call_part =
+        json!({"functionCall": {"id": "c1", "name": "look", "args": {}}, "thoughtSignature": "C"});
     assert_eq!(
         whole["candidates"][0]["content"]["parts"],
         json!([
             {"text": "Hm.", "thought": true, "thoughtSignature": "T"}, {"text": "It"},
-            {"text": " is", "thoughtSignature": "X"}, called,
+            {"text": " is", "thoughtSignature": "X"}, call_part,
         ])
     );
     assert_eq!(
@@ -461,14 +453,14 @@ fn googles_seals_stand_where_they_belong() {
             json!({"text": "Hm.", "thought": true, "thoughtSignature": "T"}),
             json!({"text": "It is"}),
             json!({"text": "", "thoughtSignature": "X"}),
-            called,
+            call_part,
             json!({"text": ""}),
         ]
     );
 }
 
 #[test]
-fn blocked_answer_is_feedback_on_the_prompt() {
+fn blocked_answer_is_prompt_feedback() {
     let (whole, frames) = both(&[usage(), done(FinishReason::ContentFilter)], false);
     for answer in [&whole, &frames[0]] {
         assert_eq!(
@@ -481,7 +473,7 @@ fn blocked_answer_is_feedback_on_the_prompt() {
 }
 
 #[test]
-fn several_answers_have_their_numbers() {
+fn each_of_several_answers_has_its_index() {
     let delta = |choice, text: &str| RunEventBody::Delta { choice, text: text.into(), logprobs: Vec::new() };
     let bodies = [
         delta(1, "b"),
@@ -490,7 +482,7 @@ fn several_answers_have_their_numbers() {
         done(FinishReason::Stop),
     ];
     let (whole, frames) = both(&bodies, false);
-    let told = |answer: &Value| -> Vec<(Value, Value)> {
+    let ends = |answer: &Value| -> Vec<(Value, Value)> {
         answer["candidates"]
             .as_array()
             .unwrap()
@@ -498,13 +490,13 @@ fn several_answers_have_their_numbers() {
             .map(|c| (c["index"].clone(), c["finishReason"].clone()))
             .collect()
     };
-    assert_eq!(told(&whole), [(json!(0), json!("STOP")), (json!(1), json!("MAX_TOKENS"))]);
-    assert_eq!(told(&frames[2]), [(json!(1), json!("MAX_TOKENS"))]);
-    assert_eq!(told(&frames[3]), [(json!(0), json!("STOP"))]);
+    assert_eq!(ends(&whole), [(json!(0), json!("STOP")), (json!(1), json!("MAX_TOKENS"))]);
+    assert_eq!(ends(&frames[2]), [(json!(1), json!("MAX_TOKENS"))]);
+    assert_eq!(ends(&frames[3]), [(json!(0), json!("STOP"))]);
 }
 
 #[test]
-fn logprobs_are_told() {
+fn logprobs_are_rendered() {
     let logprob = |text: &str, logprob| hearth_domain::Logprob { bytes: text.into(), logprob };
     let token = TokenLogprob { token: logprob("a", -0.5), top: vec![logprob("a", -0.5), logprob("b", -2.0)] };
     let delta = RunEventBody::Delta { choice: 0, text: "a".into(), logprobs: vec![token] };
@@ -518,12 +510,12 @@ fn logprobs_are_told() {
 }
 
 #[test]
-fn errors_have_googles_shape() {
+fn errors_have_googles_format() {
     let error = ApiError::new(ErrorCode::ProviderRateLimited, "slow down").with("provider", "acme");
     let error = error.with_retry_after(Some(std::time::Duration::from_millis(1500)));
-    let told = json!(GeminiError::new(&error, "req_1"));
+    let body = json!(GeminiError::new(&error, "req_1"));
     assert_eq!(
-        told,
+        body,
         json!({"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED", "details": [
             {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "PROVIDER_RATE_LIMITED", "domain": "hearth",
                 "metadata": {"request_id": "req_1", "retryable": "true", "provider": "acme", "retry_after_seconds": "2"}},
@@ -546,7 +538,7 @@ fn errors_have_googles_shape() {
 }
 
 #[test]
-fn tokens_are_estimated_of_contents_or_of_a_request() {
+fn tokens_of_contents_or_of_a_request_are_estimated() {
     let count = |body: Value| {
         serde_json::from_value::<GeminiCountRequest>(body).unwrap().estimate().unwrap().total_tokens
     };
@@ -558,7 +550,7 @@ fn tokens_are_estimated_of_contents_or_of_a_request() {
 }
 
 #[test]
-fn texts_to_embed_are_read() {
+fn embedding_requests_are_converted() {
     let request = |purpose: &str| json!({"content": {"parts": [{"text": "a"}, {"text": "b"}]}, "taskType": purpose, "output_dimensionality": 3});
     let batch = |requests: Value| {
         serde_json::from_value::<BatchEmbedContentsRequest>(json!({"requests": requests}))
@@ -577,9 +569,9 @@ fn texts_to_embed_are_read() {
 }
 
 proptest! {
-    /// Thoughts of any maker come back as they were, whether the answer was streamed or not.
+    /// Reasoning of any vendor survives a round trip, streamed or not.
     #[test]
-    fn thoughts_of_other_makers_come_back(
+    fn reasoning_of_other_vendors_survives_a_round_trip(
         blocks in prop::collection::vec(("[a-z]{0,6}", prop::option::of("[A-Z]{3}"), prop::option::of("[a-z]{3}")), 0..4),
         shows in any::<bool>(),
     ) {
@@ -589,10 +581,10 @@ proptest! {
         }).collect();
         bodies.extend([RunEventBody::text("Yes."), call(0, Some("c1"), "{}"), done(FinishReason::ToolCalls)]);
         let (whole, frames) = both(&bodies, shows);
-        let said: Vec<Reasoning> = blocks.into_iter().filter(|block| *block != Reasoning::default()).collect();
+        let expected: Vec<Reasoning> = blocks.into_iter().filter(|block| *block != Reasoning::default()).collect();
         for parts in [whole["candidates"][0]["content"]["parts"].clone(), json!(parts_of(&frames))] {
             let messages = messages(json!([{"role": "model", "parts": parts}]));
-            prop_assert_eq!(&messages[0].reasoning, &said);
+            prop_assert_eq!(&messages[0].reasoning, &expected);
             prop_assert_eq!(messages[0].content.as_str(), "Yes.");
         }
     }

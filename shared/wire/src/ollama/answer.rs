@@ -1,83 +1,83 @@
-//! What `/api/chat` and `/api/generate` answer: whole, or as a line of a stream.
+//! The answers of `/api/chat` and `/api/generate`, and the lines of a streamed one.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::OllamaMessage;
-use crate::{openai::logprobs::TokenLogprobBody, structured::StructuredBody};
+use crate::{logprobs::TokenLogprobBody, structured::StructuredBody};
 
-/// An answer of `/api/chat`, or what a line of its stream adds.
+/// An answer of `/api/chat`, or a line of a streamed one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaChatAnswer {
-    /// The model, by the name that it was asked under.
+    /// The model, by its name in the request.
     pub model: String,
-    /// ISO 8601.
+    /// Creation time, ISO 8601.
     pub created_at: String,
-    /// What the model says.
+    /// The message.
     pub message: OllamaMessage,
-    /// The tokens of its text, if they were asked for.
+    /// Log-probabilities of the text's tokens, if the request asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobBody>>,
-    /// Whether the answer is whole.
+    /// True if the answer is complete.
     pub done: bool,
-    /// Once it is: `stop`, `length`, `content_filter`, or of an empty request `load` or `unload`.
+    /// Reason for the end: `stop`, `length`, `content_filter`, or of an empty request `load` or `unload`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_reason: Option<String>,
-    /// Once it is: what it took.
+    /// Durations and token counts, once the answer is complete.
     #[serde(flatten)]
     pub metrics: OllamaMetrics,
-    /// How the answer's JSON Schema was enforced, where it had one.
+    /// Enforcement of the answer's JSON Schema, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
 
-/// An answer of `/api/generate`, or what a line of its stream adds.
+/// An answer of `/api/generate`, or a line of a streamed one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaGenerateAnswer {
-    /// The model, by the name that it was asked under.
+    /// The model, by its name in the request.
     pub model: String,
-    /// ISO 8601.
+    /// Creation time, ISO 8601.
     pub created_at: String,
     /// The text.
     pub response: String,
-    /// What the model thought before it.
+    /// The reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
-    /// The tokens of the text, if they were asked for.
+    /// Log-probabilities of the text's tokens, if the request asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobBody>>,
-    /// Whether the answer is whole.
+    /// True if the answer is complete.
     pub done: bool,
-    /// Once it is: `stop`, `length`, `content_filter`, or of an empty request `load` or `unload`.
+    /// Reason for the end: `stop`, `length`, `content_filter`, or of an empty request `load` or `unload`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub done_reason: Option<String>,
-    /// Once it is: what it took.
+    /// Durations and token counts, once the answer is complete.
     #[serde(flatten)]
     pub metrics: OllamaMetrics,
-    /// How the answer's JSON Schema was enforced, where it had one.
+    /// Enforcement of the answer's JSON Schema, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
 
-/// What an answer took. Durations are in nanoseconds, as the gateway measured them, and never 0.
+/// Durations and token counts. Durations are in nanoseconds, measured by the gateway, and never 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaMetrics {
-    /// From the request to the answer's end.
+    /// Time from the request to the answer's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_duration: Option<u64>,
-    /// Until the model began with the prompt: waiting, and loading.
+    /// Time until the model began with the prompt: waiting and loading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_duration: Option<u64>,
     /// Tokens of the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_eval_count: Option<u32>,
-    /// Until the first piece of the answer.
+    /// Time from there to the first piece of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_eval_duration: Option<u64>,
-    /// Tokens of the answer, thoughts included.
+    /// Tokens of the answer, including reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval_count: Option<u32>,
-    /// From then to its end.
+    /// Time from the first piece to the answer's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval_duration: Option<u64>,
 }

@@ -1,18 +1,18 @@
-//! The messages of a conversation.
+//! Converts the messages of a conversation.
 //!
-//! Calls and results need no ids in this dialect: a result belongs to the call before it that has its tool's name, or to
-//! the first one without a result. Ids are made up where there are none, the same ones for the same conversation.
+//! Calls and results need no ids in this dialect: a result belongs to an earlier call of the same tool, or to the first call
+//! without a result. A call without an id gets one from its position, so that equal conversations stay equal.
 
 use hearth_domain::{Message, Reasoning, Role, ToolCall};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::picture::image;
+use super::image::parse_image;
 use crate::{
     ApiError,
-    openai::reasoning::{self, ReasoningDetail},
-    parts::MessageParts,
+    message_parts::MessageParts,
+    reasoning::{self, ReasoningDetail},
 };
 
 /// One message of a conversation.
@@ -21,59 +21,60 @@ pub struct OllamaMessage {
     /// `system`, `user`, `assistant` or `tool`.
     #[schema(example = "user")]
     pub role: String,
-    /// The text; empty in an assistant's message that only calls tools.
+    /// The text; empty in an assistant's message that has only tool calls.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub content: Option<String>,
-    /// What the assistant thought before it answered.
+    /// The assistant's reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
-    /// An extension: the same with what its maker wants back, where tools are called. Counts before `thinking`.
+    /// Extension. The reasoning with its signatures and encrypted parts, in messages with tool calls. Takes precedence over
+    /// `thinking`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_details: Option<Vec<ReasoningDetail>>,
-    /// Images that a user or a tool shows, in base64.
+    /// Images of a user or a tool, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<Vec<String>>,
-    /// The tools that the assistant calls.
+    /// The assistant's tool calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<OllamaToolCall>>,
-    /// In a tool's message, the tool's name.
+    /// In a tool's message, name of the tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_name: Option<String>,
-    /// The older name of `tool_name`.
+    /// Older name of `tool_name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// In a tool's message, the id of the call that it answers.
+    /// In a tool's message, id of the call whose result it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
 }
 
-/// A call of a tool.
+/// A tool call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaToolCall {
-    /// What its result may be given back under.
+    /// Id of the call; the message with its result may name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The function and its arguments.
     pub function: OllamaFunctionCall,
 }
 
-/// A call of a function.
+/// A function call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaFunctionCall {
-    /// Which of the message's calls, from 0.
+    /// Index of the call in the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
-    /// Its name.
+    /// The function's name.
     pub name: String,
-    /// Its arguments, an object.
+    /// The arguments, an object.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub arguments: Value,
 }
 
 impl OllamaToolCall {
-    /// The call at `index` of a message. Arguments that were cut off in their middle are none.
+    /// Creates the call at `index` of a message. Incomplete arguments become empty ones.
     pub(super) fn of(index: u32, call: &ToolCall) -> Self {
         let arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
         let (name, arguments) = (call.name.clone(), Value::Object(arguments));
@@ -84,25 +85,25 @@ impl OllamaToolCall {
     }
 }
 
-/// The conversation without its dialect.
+/// Converts a conversation.
 ///
 /// # Errors
 /// `invalid_request`, naming the field.
 pub(super) fn conversation(messages: Vec<OllamaMessage>) -> Result<Vec<Message>, ApiError> {
-    let mut open: Vec<(String, String)> = Vec::new();
+    let mut open_calls: Vec<(String, String)> = Vec::new();
     let mut conversation = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
-        let called = message.tool_call_id.clone();
-        let tool = message.tool_name.clone().or_else(|| message.name.clone());
+        let call_id = message.tool_call_id.clone();
+        let tool_name = message.tool_name.clone().or_else(|| message.name.clone());
         let mut message = message.into_domain(index)?;
         if message.role == Role::Assistant && !message.tool_calls.is_empty() {
             let calls = message.tool_calls.iter();
-            open = calls.map(|call| (call.id.clone(), call.name.clone())).collect();
+            open_calls = calls.map(|call| (call.id.clone(), call.name.clone())).collect();
         }
         if message.role == Role::Tool {
-            match answered(&mut open, called.as_deref(), tool.as_deref()) {
+            match take_matching_call(&mut open_calls, call_id.as_deref(), tool_name.as_deref()) {
                 Some((id, name)) => (message.tool_call_id, message.name) = (Some(id), Some(name)),
-                // Of a history that was cut between a call and its result only the result's words are left.
+                // In a history that was truncated between a call and its result, the result becomes a user's message.
                 None => message.role = Role::User,
             }
         }
@@ -111,16 +112,16 @@ pub(super) fn conversation(messages: Vec<OllamaMessage>) -> Result<Vec<Message>,
     Ok(conversation)
 }
 
-/// Takes the call that a result answers from those without one.
-fn answered(
-    open: &mut Vec<(String, String)>,
-    called: Option<&str>,
-    tool: Option<&str>,
+/// Removes the call of a result from the calls without a result; each is an id and a tool's name.
+fn take_matching_call(
+    open_calls: &mut Vec<(String, String)>,
+    call_id: Option<&str>,
+    tool_name: Option<&str>,
 ) -> Option<(String, String)> {
-    let by_id = open.iter().position(|(id, _)| Some(id.as_str()) == called);
-    let place = by_id.or_else(|| open.iter().position(|(_, name)| Some(name.as_str()) == tool));
-    let place = place.or_else(|| (!open.is_empty()).then_some(0))?;
-    Some(open.remove(place))
+    let by_id = open_calls.iter().position(|(id, _)| Some(id.as_str()) == call_id);
+    let by_name = || open_calls.iter().position(|(_, name)| Some(name.as_str()) == tool_name);
+    let index = by_id.or_else(by_name).or_else(|| (!open_calls.is_empty()).then_some(0))?;
+    Some(open_calls.remove(index))
 }
 
 impl OllamaMessage {
@@ -143,21 +144,21 @@ impl OllamaMessage {
             let param = format!("{param}.images[{number}]");
             if matches!(role, Role::System | Role::Assistant) {
                 let message = format!(
-                    "{param} stands in a message of the {}; send it in one of the user",
+                    "{param} is in a message with the role {}; send images in a user's message",
                     role.as_str()
                 );
                 return Err(ApiError::invalid(param, message));
             }
-            parts.add_image(image(data, &param)?, Map::new());
+            parts.add_image(parse_image(data, &param)?, Map::new());
         }
         if role != Role::Assistant {
             return Ok(parts.into_message(role));
         }
         let calls = self.tool_calls.unwrap_or_default().into_iter().enumerate();
         let tool_calls = calls.map(|(number, call)| call.into_domain(index, number)).collect();
-        let thoughts = self.thinking.filter(|text| !text.is_empty());
-        let plain = thoughts.map(|text| vec![Reasoning { text, ..Reasoning::default() }]);
-        let reasoning = self.reasoning_details.map(reasoning::blocks).or(plain).unwrap_or_default();
+        let thinking = self.thinking.filter(|text| !text.is_empty());
+        let plain = thinking.map(|text| vec![Reasoning { text, ..Reasoning::default() }]);
+        let reasoning = self.reasoning_details.map(reasoning::reasoning_blocks).or(plain).unwrap_or_default();
         Ok(Message { reasoning, tool_calls, ..parts.into_message(role) })
     }
 }
@@ -167,7 +168,7 @@ impl OllamaToolCall {
         let id = self.id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{message}_{number}"));
         let arguments = match self.function.arguments {
             Value::Null => "{}".to_owned(),
-            // Some clients write them as OpenAI does, as a text.
+            // Some clients send JSON text, as in OpenAI's dialect.
             Value::String(text) => text,
             arguments => arguments.to_string(),
         };

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use hearth_domain::{
-    ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Field, Generation, ModelId, Priority, Usage,
-    WhileLoading,
-};
+use hearth_domain::{ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Field, Generation, ModelId};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
@@ -13,8 +10,8 @@ use serde::{
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::clock::Clock;
-use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, answer::ending};
+use super::run_timer::RunTimer;
+use crate::{ApiError, RunEvent, run_options::RunOptions, vectors::Vectors};
 
 /// A request for vectors as Ollama's clients send it. Unknown fields are ignored.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
@@ -22,26 +19,23 @@ pub struct OllamaEmbedRequest {
     /// A model's id, with or without the tag `latest`, or `auto` for the default embedding model.
     #[schema(example = "auto")]
     pub model: String,
-    /// A text, or a list of at most 2048 texts. None: nothing is embedded.
+    /// A text, or a list of at most 2048 texts. An empty one embeds nothing.
     #[serde(default)]
     #[schema(value_type = Value)]
     pub input: OllamaInputs,
-    /// Give only this many of each vector's first numbers.
+    /// Number of dimensions: vectors are shortened to it.
     pub dimensions: Option<u32>,
-    /// Ignored: a text that is too long is refused, not cut off.
+    /// Ignored: a text that is too long is refused, not truncated.
     pub truncate: Option<bool>,
     /// Ignored.
     #[schema(value_type = Option<Object>)]
     pub options: Option<Map<String, Value>>,
-    /// Ignored: when a model leaves is the node's setting.
+    /// Ignored: the node's settings decide when to unload a model.
     #[schema(value_type = Option<Value>)]
     pub keep_alive: Option<Value>,
-    /// An extension: while the model is being loaded, `wait`, or let the `default` model answer.
-    #[schema(value_type = Option<String>)]
-    pub while_loading: Option<WhileLoading>,
-    /// An extension: `low`, `normal` or `high` among the requests that wait.
-    #[schema(value_type = Option<String>)]
-    pub priority: Option<Priority>,
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
 }
 
 /// A text, or several.
@@ -49,7 +43,7 @@ pub struct OllamaEmbedRequest {
 #[serde(transparent)]
 pub struct OllamaInputs(pub Vec<String>);
 
-/// By hand and not `untagged`, which would not tell which text is at fault.
+/// Not derived: an error of the derived form doesn't name the text.
 impl<'de> Deserialize<'de> for OllamaInputs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct InputsVisitor;
@@ -84,12 +78,15 @@ pub struct OllamaEmbeddingRequest {
     /// A model's id, with or without the tag `latest`, or `auto` for the default embedding model.
     #[schema(example = "auto")]
     pub model: String,
-    /// The text. None: nothing is embedded.
+    /// The text. An empty one embeds nothing.
     pub prompt: Option<String>,
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
 }
 
 impl OllamaEmbedRequest {
-    /// The request without its dialect, to the model `id`; none if there is nothing to embed.
+    /// Converts the request to the model `id`; `None` if there is nothing to embed.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
@@ -99,38 +96,34 @@ impl OllamaEmbedRequest {
             return Ok(None);
         }
         let generation = generation(id, texts, self.dimensions, "input")?;
-        Ok(Some(Generation {
-            while_loading: self.while_loading.unwrap_or_default(),
-            priority: self.priority.unwrap_or_default(),
-            ..generation
-        }))
+        self.run_options.apply(generation).map(Some)
     }
 }
 
 impl OllamaEmbeddingRequest {
-    /// The request without its dialect, to the model `id`; none if there is nothing to embed.
+    /// Converts the request to the model `id`; `None` if there is nothing to embed.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(self, id: String) -> Result<Option<Generation>, ApiError> {
-        let text = self.prompt.filter(|text| !text.is_empty());
-        text.map(|text| generation(id, vec![text], None, "prompt")).transpose()
+        let Some(text) = self.prompt.filter(|text| !text.is_empty()) else { return Ok(None) };
+        self.run_options.apply(generation(id, vec![text], None, "prompt")?).map(Some)
     }
 }
 
-/// `field`: where the texts stood, for the error.
+/// Creates a generation. `field` is the field of the texts, for the error.
 fn generation(
     id: String,
     texts: Vec<String>,
     dimensions: Option<u32>,
     field: &str,
 ) -> Result<Generation, ApiError> {
-    let one = texts.len() == 1;
+    let is_single = texts.len() == 1;
     let task = EmbeddingTask { inputs: texts.into_iter().map(EmbeddingInput::Text).collect(), dimensions };
     task.check().map_err(|error| {
         let param = match error.field {
             Field::Dimensions => "dimensions".to_owned(),
-            Field::Input(index) if !one => format!("{field}[{index}]"),
+            Field::Input(index) if !is_single => format!("{field}[{index}]"),
             _ => field.to_owned(),
         };
         ApiError::unfit(param, &error)
@@ -141,16 +134,16 @@ fn generation(
     })
 }
 
-/// The vectors.
+/// A list of vectors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaEmbedAnswer {
-    /// The model, by the name that it was asked under.
+    /// The model, by its name in the request.
     pub model: String,
     /// A vector for each text, in order, each of length 1.
     pub embeddings: Vec<Vec<f32>>,
-    /// From the request to the answer's end, in nanoseconds.
+    /// Time from the request to the answer's end, in nanoseconds.
     pub total_duration: u64,
-    /// Until the model began: waiting, and loading.
+    /// Time until the model began, in nanoseconds: waiting and loading.
     pub load_duration: u64,
     /// Tokens of all texts.
     pub prompt_eval_count: u32,
@@ -163,52 +156,38 @@ pub struct OllamaEmbeddingAnswer {
     pub embedding: Vec<f32>,
 }
 
-/// Takes the events of a run that embeds texts, as they come.
+/// Renders the events of a run that embeds texts.
 #[derive(Debug)]
-pub struct EmbedRenderer {
+pub struct OllamaEmbedRenderer {
     model: String,
-    clock: Clock,
+    timer: RunTimer,
 }
 
-impl EmbedRenderer {
-    /// Of a request for `model`, before its run.
+impl OllamaEmbedRenderer {
+    /// Creates a renderer before the run. `model` is the model's name in the request.
     #[must_use]
     pub fn new(model: String) -> Self {
-        Self { model, clock: Clock::start() }
+        Self { model, timer: RunTimer::start() }
     }
 
-    /// Notes the time of an event.
+    /// Records the time of an event.
     pub fn observe(&mut self, event: &RunEvent) {
-        self.clock.note(&event.body);
+        self.timer.record(&event.body);
     }
 
-    /// The answer, of every event of a run that embeds `count` texts.
+    /// Renders all events of a run that embeds `count` texts. No texts have no run.
     ///
     /// # Errors
     /// The run's own error; `provider_error` if a vector is missing.
-    pub fn collected(self, events: &[RunEvent], count: usize) -> Result<OllamaEmbedAnswer, ApiError> {
-        if count > 0 {
-            ending(events)?;
-        }
-        let (mut vectors, mut usage) = (Vec::with_capacity(count), Usage::default());
-        for event in events {
-            match &event.body {
-                RunEventBody::Embedding { index, vector } => vectors.push((*index, vector.clone())),
-                RunEventBody::Usage { usage: told } => usage = *told,
-                _ => {}
-            }
-        }
-        vectors.sort_by_key(|(index, _)| *index);
-        if vectors.len() != count || (0..).zip(&vectors).any(|(place, (index, _))| *index != place) {
-            return Err(ApiError::new(ErrorCode::ProviderError, "the model left out a vector; try again"));
-        }
-        let durations = self.clock.durations();
+    pub fn into_answer(self, events: &[RunEvent], count: usize) -> Result<OllamaEmbedAnswer, ApiError> {
+        let vectors = if count == 0 { Vectors::default() } else { Vectors::collect(events, count)? };
+        let durations = self.timer.durations();
         Ok(OllamaEmbedAnswer {
             model: self.model,
-            embeddings: vectors.into_iter().map(|(_, vector)| vector).collect(),
+            embeddings: vectors.vectors,
             total_duration: durations.total,
             load_duration: durations.load,
-            prompt_eval_count: usage.prompt_tokens,
+            prompt_eval_count: vectors.usage.prompt_tokens,
         })
     }
 }

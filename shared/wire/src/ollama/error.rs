@@ -1,4 +1,4 @@
-//! Errors in Ollama's shape: the message stands in `error` itself.
+//! Errors in Ollama's format: `error` is the message itself.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -6,28 +6,28 @@ use utoipa::ToSchema;
 
 use crate::{ApiError, ErrorCode};
 
-/// The body of an error answer, and the line that ends a stream which fails.
+/// The body of an error response, and the last line of a stream that fails.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaError {
-    /// What happened and what to do.
+    /// Description of the error, and how to avoid it.
     #[schema(example = "model 'none' not found")]
     pub error: String,
     /// A stable code, documented in `docs/errors`.
     #[schema(example = "model_not_found")]
     pub code: String,
-    /// The field or parameter at fault.
+    /// The field or parameter that caused the error.
     pub param: Option<String>,
-    /// Further facts for programs.
+    /// Further data for programs.
     #[schema(value_type = Object)]
     pub details: Map<String, Value>,
-    /// The request's id, to look for in logs.
+    /// The request's id, which is also in the logs.
     pub request_id: String,
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub retryable: bool,
 }
 
 impl OllamaError {
-    /// The body of `error`.
+    /// Creates the body of `error`.
     #[must_use]
     pub fn new(error: &ApiError, request_id: &str) -> Self {
         Self {
@@ -40,11 +40,11 @@ impl OllamaError {
         }
     }
 
-    /// The error of a request for `model`, in the words that Ollama's clients look for where there is no such model.
+    /// Adds to the error of an unknown model the text that Ollama's clients search for. `model` is the requested name.
     #[must_use]
-    pub fn in_its_words(mut error: ApiError, model: &str) -> ApiError {
+    pub fn with_client_wording(mut error: ApiError, model: &str) -> ApiError {
         if error.code == ErrorCode::ModelNotFound {
-            // A name comes from the client: as much of it is repeated as of any other.
+            // The name is the client's and may be long.
             let model: String = model.chars().take(100).collect();
             error.message = format!("model '{model}' not found: {}", error.message);
         }

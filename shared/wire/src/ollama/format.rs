@@ -1,15 +1,15 @@
-//! The form of the answer, and how much to think before it. Both can be of several types.
+//! The fields `format`, `think` and `keep_alive`, which may have several types.
 
 use hearth_domain::{ReasoningEffort, ResponseFormat};
 use serde_json::Value;
 
 use crate::ApiError;
 
-/// The form of the answer: `"json"`, or a JSON Schema.
+/// Parses `format`: `"json"`, or a JSON Schema.
 ///
 /// # Errors
 /// `invalid_request` for anything else.
-pub(super) fn response_format(format: Option<Value>) -> Result<ResponseFormat, ApiError> {
+pub(super) fn parse_format(format: Option<Value>) -> Result<ResponseFormat, ApiError> {
     match format {
         None | Some(Value::Null) => Ok(ResponseFormat::Text),
         Some(Value::String(word)) if word.is_empty() => Ok(ResponseFormat::Text),
@@ -21,11 +21,11 @@ pub(super) fn response_format(format: Option<Value>) -> Result<ResponseFormat, A
     }
 }
 
-/// How much to think: a boolean, or a level. Absent: as the model does by itself.
+/// Parses `think`: a boolean or a level; `None` if the model decides.
 ///
 /// # Errors
 /// `invalid_request` for anything else.
-pub(super) fn effort(think: Option<&Value>) -> Result<Option<ReasoningEffort>, ApiError> {
+pub(super) fn parse_think(think: Option<&Value>) -> Result<Option<ReasoningEffort>, ApiError> {
     let effort = match think {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Bool(false)) => ReasoningEffort::None,
@@ -34,18 +34,18 @@ pub(super) fn effort(think: Option<&Value>) -> Result<Option<ReasoningEffort>, A
             "low" => ReasoningEffort::Low,
             "medium" => ReasoningEffort::Medium,
             "high" | "max" => ReasoningEffort::High,
-            _ => return Err(no_level()),
+            _ => return Err(invalid_think()),
         },
-        Some(_) => return Err(no_level()),
+        Some(_) => return Err(invalid_think()),
     };
     Ok(Some(effort))
 }
 
-fn no_level() -> ApiError {
+fn invalid_think() -> ApiError {
     ApiError::invalid("think", "think must be true, false, \"low\", \"medium\", \"high\" or \"max\"")
 }
 
-/// Whether `keep_alive` asks for the model to be unloaded: it is a number of seconds, or a duration such as `5m`.
+/// Returns whether `keep_alive` is 0, which unloads the model. It is a number of seconds, or a duration such as `5m`.
 pub(super) fn is_zero(keep_alive: Option<&Value>) -> bool {
     match keep_alive {
         Some(Value::Number(seconds)) => seconds.as_f64() == Some(0.0),

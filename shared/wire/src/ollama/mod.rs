@@ -1,26 +1,26 @@
-//! Ollama's dialect: `/api/*`, as its SDKs and the clients that speak nothing else send and read it
+//! Ollama's dialect: `/api/*`, as its SDKs and clients send and read it
 //! (<https://docs.ollama.com/api>, and `api/types.go` of Ollama's source).
 
 mod answer;
 mod chat;
-mod clock;
 mod conversation;
 mod embed;
 mod error;
 mod format;
 mod generate;
+mod image;
 mod models;
 mod name;
 mod options;
-mod picture;
 mod render;
+mod run_timer;
 
 pub use answer::{OllamaChatAnswer, OllamaGenerateAnswer, OllamaMetrics};
 pub use chat::OllamaChatRequest;
 pub use conversation::{OllamaFunctionCall, OllamaMessage, OllamaToolCall};
 pub use embed::{
-    EmbedRenderer, OllamaEmbedAnswer, OllamaEmbedRequest, OllamaEmbeddingAnswer, OllamaEmbeddingRequest,
-    OllamaInputs,
+    OllamaEmbedAnswer, OllamaEmbedRenderer, OllamaEmbedRequest, OllamaEmbeddingAnswer,
+    OllamaEmbeddingRequest, OllamaInputs,
 };
 pub use error::OllamaError;
 pub use generate::OllamaGenerateRequest;
@@ -30,7 +30,7 @@ pub use models::{
 };
 pub use name::{LATEST_TAG, untagged};
 pub(crate) use options::param;
-pub use render::{OllamaAnswer, Renderer};
+pub use render::{OllamaAnswer, OllamaRenderer};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,6 @@
-//! Models, as Ollama's clients read them: `/api/tags`, `/api/show`, `/api/ps`, and what changes them.
+//! Models in Ollama's format: `/api/tags`, `/api/show`, `/api/ps`, and the requests that change them.
 
-use std::fmt::Write as _;
-
-use hearth_domain::{Capability, Input, Modality, Timestamp};
+use hearth_domain::{Capability, Input, Modality, Timestamp, hex};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -11,23 +9,23 @@ use utoipa::ToSchema;
 use super::name::tagged;
 use crate::{ApiError, native::models::ModelBody};
 
-/// The version of Ollama whose API this is. Clients compare it with the one that they need: VS Code asks for 0.6.4.
+/// Version of Ollama whose API this is. Clients compare it with their requirement: VS Code needs 0.6.4.
 const OLLAMA_VERSION: &str = "0.12.6";
-/// When a model leaves memory, to clients: not at a time that is known. When is up to its node.
+/// Time when a model is unloaded, for clients. It is not known: the node decides.
 const NO_EXPIRY: &str = "9999-01-01T00:00:00.000Z";
 
-/// The version, as clients compare it.
+/// Versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaVersion {
-    /// The version of Ollama whose API this is.
+    /// Version of Ollama whose API this is.
     #[schema(example = "0.12.6")]
     pub version: String,
-    /// The gateway's own version.
+    /// Version of the gateway.
     pub hearth: String,
 }
 
 impl OllamaVersion {
-    /// The version of the gateway `hearth`.
+    /// Creates the body with the gateway's version.
     #[must_use]
     pub fn new(hearth: &str) -> Self {
         Self { version: OLLAMA_VERSION.to_owned(), hearth: hearth.to_owned() }
@@ -40,14 +38,14 @@ pub struct OllamaModelName {
     /// A model's id, with or without the tag `latest`.
     #[schema(value_type = String, required = true, example = "tiny-chat")]
     pub model: Option<String>,
-    /// The older name of `model`.
+    /// Older name of `model`.
     pub name: Option<String>,
-    /// Of a pull: whether to answer in lines of JSON; it does, unless this is false.
+    /// Of a pull: true (the default) to stream the progress as lines of JSON.
     pub stream: Option<bool>,
 }
 
 impl OllamaModelName {
-    /// The name.
+    /// Returns the name.
     ///
     /// # Errors
     /// `invalid_request` if there is none.
@@ -58,7 +56,7 @@ impl OllamaModelName {
     }
 }
 
-/// How far a pull is.
+/// Progress of a pull.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaStatus {
     /// `pulling manifest`, or at the end `success`.
@@ -67,114 +65,114 @@ pub struct OllamaStatus {
 }
 
 impl OllamaStatus {
-    /// The status of this name.
+    /// Creates the body of a status.
     pub fn new(status: impl Into<String>) -> Self {
         Self { status: status.into() }
     }
 }
 
-/// The models.
+/// A list of models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaModelList {
-    /// Those that give text or vectors.
+    /// Text and embedding models.
     pub models: Vec<OllamaListedModel>,
 }
 
 /// A model of the list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaListedModel {
-    /// Its id, with the tag `latest` if it has no provider before a colon.
+    /// The id, with the tag `latest` unless a provider's name precedes it.
     #[schema(example = "tiny-chat:latest")]
     pub name: String,
-    /// The same.
+    /// The same name.
     #[schema(example = "tiny-chat:latest")]
     pub model: String,
-    /// When it was first known, ISO 8601; 1970 where that isn't known.
+    /// Creation time, ISO 8601; 1970 if unknown.
     pub modified_at: String,
-    /// The file's size in bytes; 0 of a provider's model.
+    /// Size of the file in bytes; 0 for a provider's model.
     pub size: u64,
-    /// Names this entry, for clients that compare entries. It is no digest of the file.
+    /// Digest of this entry, for clients that compare entries. It is not a digest of the file.
     pub digest: String,
-    /// More about it.
+    /// Details.
     pub details: OllamaDetails,
-    /// What it can do: `completion`, `embedding`, `tools`, `vision`, `thinking`.
+    /// Capabilities: `completion`, `embedding`, `tools`, `vision`, `thinking`.
     pub capabilities: Vec<String>,
 }
 
-/// More about a model.
+/// Details of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaDetails {
     /// Always empty.
     pub parent_model: String,
-    /// `gguf` of a local model; else empty.
+    /// `gguf` for a local model, else empty.
     #[schema(example = "gguf")]
     pub format: String,
-    /// The architecture of its weights; of a provider's model the provider.
+    /// Architecture of a local model; the provider of a provider's model.
     #[schema(example = "llama")]
     pub family: String,
     /// The same, as a list.
     pub families: Vec<String>,
-    /// Always empty: it isn't known.
+    /// Always empty.
     pub parameter_size: String,
-    /// How its weights are quantised; empty where that isn't known.
+    /// Quantisation of the weights; empty if unknown.
     #[schema(example = "Q4_K_M")]
     pub quantization_level: String,
 }
 
-/// What is known of one model.
+/// Information about one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaModelInfo {
-    /// A line that names the model: there is no file of this kind here.
+    /// A line with the model's name.
     pub modelfile: String,
     /// Always empty: a model has no options of its own.
     pub parameters: String,
     /// Always empty: only the node knows a model's chat template.
     pub template: String,
-    /// More about it.
+    /// Details.
     pub details: OllamaDetails,
-    /// `general.architecture`, and with the architecture before it `context_length`.
+    /// `general.architecture`, and `ARCHITECTURE.context_length`.
     #[schema(value_type = Object)]
     pub model_info: Map<String, Value>,
-    /// What it can do: `completion`, `embedding`, `tools`, `vision`, `thinking`.
+    /// Capabilities: `completion`, `embedding`, `tools`, `vision`, `thinking`.
     pub capabilities: Vec<String>,
-    /// When it was first known, ISO 8601; 1970 where that isn't known.
+    /// Creation time, ISO 8601; 1970 if unknown.
     pub modified_at: String,
 }
 
 /// The models in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaLoadedModels {
-    /// Those in memory, or on their way there.
+    /// Models in memory or being loaded.
     pub models: Vec<OllamaLoadedModel>,
 }
 
 /// A model in memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OllamaLoadedModel {
-    /// Its id, with the tag `latest`.
+    /// The id, with the tag `latest`.
     pub name: String,
-    /// The same.
+    /// The same name.
     pub model: String,
-    /// The memory that it takes, in bytes.
+    /// Memory use in bytes.
     pub size: u64,
     /// As in the list of models.
     pub digest: String,
-    /// More about it.
+    /// Details.
     pub details: OllamaDetails,
-    /// A time far away: when a model leaves is up to its node.
+    /// A time far in the future: the node decides when to unload a model.
     pub expires_at: String,
-    /// The same as `size` where a GPU computes it, else 0.
+    /// The same as `size` if a GPU is used, else 0.
     pub size_vram: u64,
-    /// The tokens that prompt and completion may have together; 0 where that isn't known.
+    /// Largest number of tokens of prompt and answer together; 0 if unknown.
     pub context_length: u32,
 }
 
 impl OllamaModelList {
-    /// The list of those `models` that this dialect can ask.
+    /// Creates the list of the text and embedding models.
     #[must_use]
     pub fn of(models: Vec<ModelBody>) -> Self {
-        let askable = |model: &ModelBody| matches!(model.modality, Modality::Text | Modality::Embedding);
-        Self { models: models.into_iter().filter(askable).map(Into::into).collect() }
+        let is_listed = |model: &ModelBody| matches!(model.modality, Modality::Text | Modality::Embedding);
+        Self { models: models.into_iter().filter(is_listed).map(Into::into).collect() }
     }
 }
 
@@ -261,14 +259,10 @@ fn capabilities(model: &ModelBody) -> Vec<String> {
     names.into_iter().filter(|(_, can)| *can).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// A digest that tells the entry from others, and changes with the file's size and with what is known of the model:
-/// clients keep what they know under it.
+/// Returns a digest of the entry. It changes with the file's size and the capabilities, since clients cache information
+/// about a model by its digest.
 fn digest(model: &ModelBody) -> String {
     let text =
         format!("{} {} {}", model.id, model.size_bytes.unwrap_or_default(), capabilities(model).join(","));
-    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string never fails.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(Sha256::digest(text))
 }

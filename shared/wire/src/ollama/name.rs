@@ -1,16 +1,16 @@
-//! Names of models, which Ollama's clients write with a tag.
+//! Model names of Ollama's clients, which have a tag.
 
-/// The tag of a name without one.
+/// Default tag.
 pub const LATEST_TAG: &str = "latest";
 
-/// A model's name as Ollama's clients read it: with a tag, since they take two names for one model whose only difference
-/// is the tag `latest`. A provider's model has its provider before the colon, and stays as it is.
+/// Adds the tag `latest` to a model's name, since clients treat a name with and without it as two models. A provider's
+/// model has the provider before the colon, and stays as it is.
 pub(super) fn tagged(id: &str) -> String {
     if id.contains(':') { id.to_owned() } else { format!("{id}:{LATEST_TAG}") }
 }
 
-/// The id that a name with the tag `latest` stands for, if it is one: the name without the tag. What is named after a
-/// provider keeps its tag, which is the provider's.
+/// Removes the tag `latest` from a local model's name; `None` for any other name. A tag after a provider's name is the
+/// provider's own.
 #[must_use]
 pub fn untagged(name: &str) -> Option<&str> {
     let (id, tag) = name.rsplit_once(':')?;

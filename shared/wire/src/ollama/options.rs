@@ -1,12 +1,12 @@
-//! `options`: how to sample, and what a model is loaded with.
+//! The field `options`: sampling parameters, and settings for loading a model.
 
 use hearth_domain::{Field, Sampling};
 use serde_json::{Map, Value};
 
-use crate::{ApiError, openai};
+use crate::{ApiError, openai, seed::engine_seed};
 
-/// Options that change nothing here, whoever serves the request: what a model is loaded with is the operator's to set,
-/// and some ways of sampling aren't offered. They are no mistake of the client's, which may send all that it knows.
+/// Ollama's options that have no effect: settings for loading a model, which the operator sets, and unsupported sampling
+/// parameters. They are not refused, since many clients send all options.
 const WITHOUT_EFFECT: [&str; 21] = [
     "num_ctx",
     "num_batch",
@@ -30,10 +30,10 @@ const WITHOUT_EFFECT: [&str; 21] = [
     "mirostat_eta",
     "penalize_newline",
 ];
-/// How many ignored names are reported.
+/// Largest number of ignored options that are reported.
 const IGNORED_MAX_COUNT: usize = 20;
 
-/// The sampling parameters of `options`.
+/// Converts the sampling parameters.
 ///
 /// # Errors
 /// `invalid_request`, naming an option of another type.
@@ -42,7 +42,7 @@ pub(super) fn sampling(options: &Map<String, Value>) -> Result<Sampling, ApiErro
     // Below 1 there is no limit, as at Ollama.
     let limit = options.integer("num_predict")?.filter(|limit| *limit > 0);
     let top_k = options.integer("top_k")?.map(|top_k| u32::try_from(top_k.max(0)).unwrap_or(u32::MAX));
-    // -1 is any seed; the engine's have 32 bits.
+    // -1 means a random seed.
     let seed = options.integer("seed")?.filter(|seed| *seed != -1);
     Ok(Sampling {
         temperature: options.number("temperature")?,
@@ -52,17 +52,18 @@ pub(super) fn sampling(options: &Map<String, Value>) -> Result<Sampling, ApiErro
         repeat_penalty: options.number("repeat_penalty")?,
         presence_penalty: options.number("presence_penalty")?,
         frequency_penalty: options.number("frequency_penalty")?,
-        seed: seed.map(|seed| (seed & i64::from(u32::MAX)) as u32),
+        seed: seed.map(engine_seed),
         stop: options.stop()?,
         max_tokens: limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+        ignore_eos: options.boolean("ignore_eos")?.unwrap_or(false),
         ..Sampling::default()
     })
 }
 
-/// The names of options that have no effect, for the client to see. Only those that Ollama knows are repeated; of others
-/// it is said that there are some.
-pub(super) fn ignored(options: &Map<String, Value>) -> Vec<&str> {
-    const USED: [&str; 10] = [
+/// Returns the names of options that have no effect, for a response header. Names that Ollama doesn't know are reported as
+/// `unknown`.
+pub(super) fn ignored_options(options: &Map<String, Value>) -> Vec<&str> {
+    const SUPPORTED: [&str; 11] = [
         "temperature",
         "top_p",
         "top_k",
@@ -73,8 +74,10 @@ pub(super) fn ignored(options: &Map<String, Value>) -> Vec<&str> {
         "seed",
         "stop",
         "num_predict",
+        "ignore_eos",
     ];
-    let unused = options.iter().filter(|(name, value)| !value.is_null() && !USED.contains(&name.as_str()));
+    let unused =
+        options.iter().filter(|(name, value)| !value.is_null() && !SUPPORTED.contains(&name.as_str()));
     let mut names: Vec<&str> = unused
         .map(|(name, _)| if WITHOUT_EFFECT.contains(&name.as_str()) { name.as_str() } else { "unknown" })
         .collect();
@@ -94,16 +97,21 @@ impl Options<'_> {
     fn number(&self, name: &str) -> Result<Option<f32>, ApiError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.as_f64().ok_or_else(|| must_be(name, "a number"))?;
-        #[expect(clippy::cast_possible_truncation, reason = "sampling is done in 32 bits")]
+        #[expect(clippy::cast_possible_truncation, reason = "sampling uses 32 bits")]
         Ok(Some(number as f32))
     }
 
-    /// A whole number. Clients in languages with one type of numbers write 5.0 too.
+    /// Reads an integer. Clients in languages with one number type may send 5.0.
     fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         #[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates")]
         let whole = || value.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
         value.as_i64().or_else(whole).map(Some).ok_or_else(|| must_be(name, "a whole number"))
+    }
+
+    fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        let value = self.get(name).map(|value| value.as_bool().ok_or_else(|| must_be(name, "true or false")));
+        value.transpose()
     }
 
     fn stop(&self) -> Result<Vec<String>, ApiError> {
@@ -117,20 +125,20 @@ impl Options<'_> {
     }
 }
 
-fn must_be(name: &str, what: &str) -> ApiError {
+fn must_be(name: &str, expected: &str) -> ApiError {
     let param = format!("options.{name}");
-    let message = format!("{param} must be {what}");
+    let message = format!("{param} must be {expected}");
     ApiError::invalid(param, message)
 }
 
-/// What this dialect calls a field.
-pub(crate) fn param(field: Field) -> String {
+/// Returns this dialect's name of a field. `tools` has the field of each function.
+pub(crate) fn param(field: Field, tools: &[String]) -> String {
     match field {
         Field::Sampling("max_tokens") => "options.num_predict".to_owned(),
         Field::Sampling(name) => format!("options.{name}"),
         Field::ResponseFormat | Field::ResponseSchema => "format".to_owned(),
         Field::ToolChoice => "tools".to_owned(),
         Field::ToolCallId(index) => format!("messages[{index}].tool_call_id"),
-        field => openai::chat::param(field, false),
+        field => openai::chat::param(field, false, tools),
     }
 }

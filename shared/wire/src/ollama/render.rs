@@ -1,47 +1,47 @@
-//! Run events as `/api/chat` and `/api/generate` show them: a line for each piece of the answer, and a last one with
-//! what it took. Calls of tools are shown whole, before the last line.
+//! Renders run events for `/api/chat` and `/api/generate`: a line for each piece of the answer, and a last one with durations
+//! and token counts. Tool calls are rendered whole, before the last line.
 
-use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob, Usage};
+use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob};
 use serde::Serialize;
 
 use super::{
     OllamaChatAnswer, OllamaError, OllamaGenerateAnswer, OllamaMessage, OllamaMetrics, OllamaToolCall,
-    clock::Clock,
+    run_timer::RunTimer,
 };
 use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    answer::{Answer, Answers, ending},
-    openai::{logprobs::entries, reasoning::details},
+    ApiError, RunEvent, RunEventBody,
+    answer::{Answer, RunSummary, cancelled, final_outcome},
+    logprobs::token_logprobs,
+    reasoning::reasoning_details,
     stream::{Frame, Framing, Render},
 };
 
-/// Takes a run's events in order; gives lines, or the whole answer at the end.
+/// Renders the events of one run.
 #[derive(Debug)]
-pub struct Renderer {
+pub struct OllamaRenderer {
     request_id: RunId,
     route: Route,
-    /// The model, by the name that it was asked under.
+    /// The model, by its name in the request.
     model: String,
-    answers: Answers,
-    usage: Usage,
-    clock: Clock,
+    run: RunSummary,
+    timer: RunTimer,
 }
 
-/// Which route's answer it is.
+/// The route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Chat,
     Generate,
 }
 
-/// What an answer, or a line of a stream, says.
+/// The content of an answer, or of a line of a stream.
 #[derive(Debug, Default)]
 struct Piece {
     text: String,
     thinking: String,
     logprobs: Vec<TokenLogprob>,
     calls: Vec<OllamaToolCall>,
-    /// The answer that is whole, and why it ended.
+    /// The finish reason and the whole answer, once it is complete.
     end: Option<(FinishReason, Answer)>,
 }
 
@@ -49,19 +49,19 @@ struct Piece {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum OllamaAnswer {
-    /// Of `/api/chat`.
+    /// An answer of `/api/chat`.
     Chat(Box<OllamaChatAnswer>),
-    /// Of `/api/generate`.
+    /// An answer of `/api/generate`.
     Generate(Box<OllamaGenerateAnswer>),
 }
 
-impl Render for Renderer {
+impl Render for OllamaRenderer {
     type Answer = OllamaAnswer;
 
     const FRAMING: Framing = Framing::JsonLines;
 
     fn observe(&mut self, event: &RunEvent) {
-        self.clock.note(&event.body);
+        self.timer.record(&event.body);
     }
 
     fn keep_alive(&self) -> Option<Frame> {
@@ -70,7 +70,7 @@ impl Render for Renderer {
 
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         self.observe(event);
-        self.note(&event.body);
+        self.run.apply(&event.body);
         match &event.body {
             RunEventBody::Delta { choice: 0, text, logprobs } if !text.is_empty() || !logprobs.is_empty() => {
                 let (text, logprobs) = (text.clone(), logprobs.clone());
@@ -84,53 +84,50 @@ impl Render for Renderer {
             }
             RunEventBody::Done { finish_reason } => self.last_frames(*finish_reason),
             RunEventBody::Error { error } => vec![self.error(error)],
-            RunEventBody::Cancelled => {
-                vec![self.error(&ApiError::new(ErrorCode::Cancelled, "the request was cancelled"))]
-            }
+            RunEventBody::Cancelled => vec![self.error(&cancelled())],
             _ => Vec::new(),
         }
     }
 
-    /// The line that says `done` ends the stream.
-    fn last(&self) -> Option<Frame> {
+    /// None: the line with `done` ends the stream.
+    fn final_frame(&self) -> Option<Frame> {
         None
     }
 
-    fn collected(mut self, events: &[RunEvent]) -> Result<OllamaAnswer, ApiError> {
-        let reason = ending(events)?;
-        events.iter().for_each(|event| self.note(&event.body));
+    fn into_answer(mut self, events: &[RunEvent]) -> Result<OllamaAnswer, ApiError> {
+        let reason = final_outcome(events)?;
+        events.iter().for_each(|event| self.run.apply(&event.body));
         let answer = self.answer();
         let piece = Piece {
-            text: answer.said(),
+            text: answer.text_with_refusal(),
             thinking: answer.reasoning.iter().map(|block| block.text.as_str()).collect(),
             logprobs: answer.logprobs.clone(),
-            calls: calls(&answer),
+            calls: tool_calls(&answer),
             end: Some((reason, answer)),
         };
-        Ok(self.told(piece))
+        Ok(self.render(piece))
     }
 }
 
-impl Renderer {
-    /// A renderer of `/api/chat` for the run `request_id`, before its first event.
+impl OllamaRenderer {
+    /// Creates a renderer of `/api/chat` for the run `request_id`, before its first event.
     pub(super) fn chat(request_id: RunId, model: String) -> Self {
         Self::new(request_id, Route::Chat, model)
     }
 
-    /// The same of `/api/generate`.
+    /// Creates a renderer of `/api/generate` for the run `request_id`, before its first event.
     pub(super) fn generate(request_id: RunId, model: String) -> Self {
         Self::new(request_id, Route::Generate, model)
     }
 
     fn new(request_id: RunId, route: Route, model: String) -> Self {
-        let clock = Clock::start();
-        Self { request_id, route, model, answers: Answers::default(), usage: Usage::default(), clock }
+        Self { request_id, route, model, run: RunSummary::default(), timer: RunTimer::start() }
     }
 
-    /// The answer to an empty request, which loaded the model or unloaded it: `done_reason` says which.
+    /// Renders the answer to an empty request. `done_reason` is `load` or `unload`.
     #[must_use]
     pub fn without_run(&self, done_reason: &str) -> OllamaAnswer {
-        let mut answer = self.told(Piece::default());
+        let mut answer = self.render(Piece::default());
         let (done, reason) = match &mut answer {
             OllamaAnswer::Chat(answer) => (&mut answer.done, &mut answer.done_reason),
             OllamaAnswer::Generate(answer) => (&mut answer.done, &mut answer.done_reason),
@@ -139,28 +136,20 @@ impl Renderer {
         answer
     }
 
-    fn note(&mut self, event: &RunEventBody) {
-        match event {
-            RunEventBody::Usage { usage } => self.usage = *usage,
-            event => self.answers.take(event),
-        }
-    }
-
-    /// The only answer: this dialect has no word for others.
+    /// The only answer: this dialect has no others.
     fn answer(&self) -> Answer {
-        self.answers.all().first().cloned().unwrap_or_default()
+        self.run.answers.all().first().cloned().unwrap_or_default()
     }
 
-    /// The calls in a line of their own, as Ollama shows them, and the line that says what the answer took.
+    /// Renders the calls in a line of their own, as Ollama does, and the last line.
     fn last_frames(&self, reason: FinishReason) -> Vec<Frame> {
         let answer = self.answer();
         let mut frames = Vec::new();
-        let called = calls(&answer);
-        if self.route == Route::Chat && !called.is_empty() {
-            let line = Piece { calls: called, ..Piece::default() };
-            let mut line = self.told(line);
+        let calls = tool_calls(&answer);
+        if self.route == Route::Chat && !calls.is_empty() {
+            let mut line = self.render(Piece { calls, ..Piece::default() });
             if let OllamaAnswer::Chat(line) = &mut line {
-                line.message.reasoning_details = details(&answer.reasoning);
+                line.message.reasoning_details = reasoning_details(&answer.reasoning);
             }
             frames.push(Frame::json(None, &line));
         }
@@ -169,13 +158,13 @@ impl Renderer {
     }
 
     fn frame(&self, piece: Piece) -> Frame {
-        Frame::json(None, &self.told(piece))
+        Frame::json(None, &self.render(piece))
     }
 
-    fn told(&self, piece: Piece) -> OllamaAnswer {
+    fn render(&self, piece: Piece) -> OllamaAnswer {
         let (model, created_at) = (self.model.clone(), Timestamp::now().to_string());
-        let thinking = Some(piece.thinking).filter(|thoughts| !thoughts.is_empty());
-        let logprobs = Some(entries(&piece.logprobs)).filter(|tokens| !tokens.is_empty());
+        let thinking = Some(piece.thinking).filter(|text| !text.is_empty());
+        let logprobs = Some(token_logprobs(&piece.logprobs)).filter(|tokens| !tokens.is_empty());
         let done = piece.end.is_some();
         let metrics = piece.end.as_ref().map(|_| self.metrics()).unwrap_or_default();
         let structured =
@@ -195,13 +184,13 @@ impl Renderer {
                 structured,
             }));
         }
-        // What the makers of thoughts want back they want with a call.
-        let sealed = piece.end.filter(|_| !piece.calls.is_empty());
+        // Vendors need signatures and encrypted reasoning back only with tool calls.
+        let with_calls = piece.end.filter(|_| !piece.calls.is_empty());
         let message = OllamaMessage {
             role: "assistant".to_owned(),
             content: Some(piece.text),
             thinking,
-            reasoning_details: sealed.and_then(|(_, answer)| details(&answer.reasoning)),
+            reasoning_details: with_calls.and_then(|(_, answer)| reasoning_details(&answer.reasoning)),
             tool_calls: Some(piece.calls).filter(|calls| !calls.is_empty()),
             ..OllamaMessage::default()
         };
@@ -218,13 +207,13 @@ impl Renderer {
     }
 
     fn metrics(&self) -> OllamaMetrics {
-        let durations = self.clock.durations();
+        let durations = self.timer.durations();
         OllamaMetrics {
             total_duration: Some(durations.total),
             load_duration: Some(durations.load),
-            prompt_eval_count: Some(self.usage.prompt_tokens),
+            prompt_eval_count: Some(self.run.usage.prompt_tokens),
             prompt_eval_duration: Some(durations.prompt),
-            eval_count: Some(self.usage.completion_tokens),
+            eval_count: Some(self.run.usage.completion_tokens),
             eval_duration: Some(durations.answer),
         }
     }
@@ -234,11 +223,11 @@ impl Renderer {
     }
 }
 
-fn calls(answer: &Answer) -> Vec<OllamaToolCall> {
+fn tool_calls(answer: &Answer) -> Vec<OllamaToolCall> {
     (0..).zip(&answer.tool_calls).map(|(index, call)| OllamaToolCall::of(index, call)).collect()
 }
 
-/// Ollama's reasons; a withheld answer has OpenAI's word, since none of Ollama's says so.
+/// Ollama's name of a finish reason. It has none for `content_filter`, so that is OpenAI's.
 fn done_reason(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Cancelled => "stop",

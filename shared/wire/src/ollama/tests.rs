@@ -1,15 +1,11 @@
 use hearth_domain::{
-    FinishReason, Generation, Image, ImageSource, Modality, ModelId, RawPrompt, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, RunId, Task, TextTask, ToolCall, Usage,
+    FinishReason, Generation, Image, ImageSource, ModelId, RawPrompt, Reasoning, ReasoningEffort,
+    ResponseFormat, Role, RunId, Selection, Task, TextTask, ToolCall, Usage,
 };
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    event::{Selected, ToolCallBegin},
-    stream::Render as _,
-};
+use crate::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin, stream::Render as _};
 
 const PNG: &str = "iVBORw0KGgo=";
 
@@ -60,7 +56,7 @@ fn options_become_sampling_parameters() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_the_fields_name() {
+fn invalid_values_are_refused_with_the_fields_name() {
     let cases = [
         (json!({"options": {"temperature": "hot"}}), "options.temperature"),
         (json!({"options": {"temperature": 3}}), "options.temperature"),
@@ -101,7 +97,7 @@ fn wrong_values_are_refused_with_the_fields_name() {
 }
 
 #[test]
-fn the_form_and_the_thoughts_are_asked_for() {
+fn format_and_think_reach_the_task() {
     let format = |format: Value| text(chat(json!({"format": format}))).response_format;
     assert_eq!(format(json!(null)), ResponseFormat::Text);
     assert_eq!(format(json!("")), ResponseFormat::Text);
@@ -116,10 +112,10 @@ fn the_form_and_the_thoughts_are_asked_for() {
 }
 
 #[test]
-fn results_find_their_calls_without_ids() {
+fn results_match_calls_without_ids() {
     let call = |name: &str| json!({"function": {"name": name, "arguments": {"at": "Ulm"}}});
     let messages = json!([
-        {"role": "tool", "content": "nobody's"},
+        {"role": "tool", "content": "no call"},
         {"role": "user", "content": "Look!", "images": [PNG]},
         {"role": "assistant", "content": "", "thinking": "Hm.", "tool_calls": [call("look"), call("hear"), call("look")]},
         {"role": "tool", "tool_name": "hear", "content": "meow"},
@@ -128,13 +124,13 @@ fn results_find_their_calls_without_ids() {
         {"role": "tool", "content": "too many"},
     ]);
     let task = text(chat(json!({"messages": messages})));
-    let told: Vec<_> = task
+    let turns: Vec<_> = task
         .messages
         .iter()
         .map(|message| (message.role, message.tool_call_id.as_deref(), message.name.as_deref()))
         .collect();
     assert_eq!(
-        told,
+        turns,
         [
             (Role::User, None, None),
             (Role::User, None, None),
@@ -158,10 +154,11 @@ fn results_find_their_calls_without_ids() {
 }
 
 #[test]
-fn a_prompt_is_what_a_user_says_unless_it_is_raw() {
+fn prompt_becomes_a_user_message_unless_it_is_raw() {
     let task = text(generate(json!({"prompt": "Hi", "system": "Be brief.", "context": [], "template": ""})));
-    let told: Vec<_> = task.messages.iter().map(|message| (message.role, message.content.as_str())).collect();
-    assert_eq!((told, task.raw), (vec![(Role::System, "Be brief."), (Role::User, "Hi")], None));
+    let turns: Vec<_> =
+        task.messages.iter().map(|message| (message.role, message.content.as_str())).collect();
+    assert_eq!((turns, task.raw), (vec![(Role::System, "Be brief."), (Role::User, "Hi")], None));
     let raw = |body| text(generate(body)).raw;
     assert_eq!(raw(json!({"prompt": "Hi", "raw": true})), Some(RawPrompt::Text("Hi".into())));
     let infill = RawPrompt::Infill { prefix: "a".into(), suffix: "b".into() };
@@ -170,15 +167,15 @@ fn a_prompt_is_what_a_user_says_unless_it_is_raw() {
 
 #[test]
 fn empty_requests_load_and_unload() {
-    let asked = |body: Value| {
+    let is_empty_and_unloads = |body: Value| {
         let request: OllamaGenerateRequest = serde_json::from_value(body).unwrap();
         (request.is_empty(), request.unloads())
     };
-    assert_eq!(asked(json!({"model": "m"})), (true, false));
-    assert_eq!(asked(json!({"model": "m", "prompt": "", "keep_alive": 0})), (true, true));
-    assert_eq!(asked(json!({"model": "m", "keep_alive": "0s"})), (true, true));
-    assert_eq!(asked(json!({"model": "m", "keep_alive": "10m"})), (true, false));
-    assert_eq!(asked(json!({"model": "m", "keep_alive": -1, "prompt": "Hi"})), (false, false));
+    assert_eq!(is_empty_and_unloads(json!({"model": "m"})), (true, false));
+    assert_eq!(is_empty_and_unloads(json!({"model": "m", "prompt": "", "keep_alive": 0})), (true, true));
+    assert_eq!(is_empty_and_unloads(json!({"model": "m", "keep_alive": "0s"})), (true, true));
+    assert_eq!(is_empty_and_unloads(json!({"model": "m", "keep_alive": "10m"})), (true, false));
+    assert_eq!(is_empty_and_unloads(json!({"model": "m", "keep_alive": -1, "prompt": "Hi"})), (false, false));
     let request: OllamaChatRequest = serde_json::from_value(json!({"model": "m", "messages": []})).unwrap();
     assert!(request.is_empty() && request.streams());
     let answer = json!(request.renderer(RunId::new()).without_run("load"));
@@ -189,22 +186,12 @@ fn empty_requests_load_and_unload() {
 }
 
 fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
-    let selected = RunEventBody::Selected(Selected {
-        node: None,
-        model: "other".into(),
-        model_name: "Other".into(),
-        provider: "local".into(),
-        modality: Modality::Text,
-        reason: "a test".into(),
-        fallback_used: false,
-        fallback_reason: None,
-        resumed: false,
-    });
+    let selected = RunEventBody::Selected(Selection::example("other", "local"));
     (1..).zip(std::iter::once(selected).chain(bodies)).map(|(seq, body)| RunEvent { seq, body }).collect()
 }
 
-fn thoughtful() -> Vec<RunEvent> {
-    let think = |text: &str, signature: Option<&str>| RunEventBody::Reasoning {
+fn reasoning_and_calls() -> Vec<RunEvent> {
+    let reasoning = |text: &str, signature: Option<&str>| RunEventBody::Reasoning {
         choice: 0,
         index: 0,
         added: Reasoning { text: text.into(), signature: signature.map(Into::into), encrypted: None },
@@ -217,8 +204,8 @@ fn thoughtful() -> Vec<RunEvent> {
     };
     events(vec![
         RunEventBody::Started { prompt_tokens: 5 },
-        think("Hm", None),
-        think(".", Some("seal")),
+        reasoning("Hm", None),
+        reasoning(".", Some("sig")),
         RunEventBody::text("I "),
         RunEventBody::text("look."),
         call(0, Some("look"), "{\"at\":"),
@@ -232,21 +219,21 @@ fn thoughtful() -> Vec<RunEvent> {
 fn lines(request: &OllamaChatRequest, events: &[RunEvent]) -> Vec<Value> {
     let mut renderer = request.renderer(RunId::new());
     let frames: Vec<_> = events.iter().flat_map(|event| renderer.frames(event)).collect();
-    assert_eq!(renderer.last(), None);
+    assert_eq!(renderer.final_frame(), None);
     frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect()
 }
 
 #[test]
-fn lines_have_pieces_then_whole_calls_then_what_it_took() {
-    let request: OllamaChatRequest = serde_json::from_value(json!({"model": "asked:latest"})).unwrap();
-    let lines = lines(&request, &thoughtful());
-    let told: Vec<_> = lines
+fn stream_has_pieces_then_calls_then_metrics() {
+    let request: OllamaChatRequest = serde_json::from_value(json!({"model": "tiny:latest"})).unwrap();
+    let lines = lines(&request, &reasoning_and_calls());
+    let pieces: Vec<_> = lines
         .iter()
         .map(|line| (line["message"]["thinking"].clone(), line["message"]["content"].clone()))
         .collect();
     let none = json!(null);
     assert_eq!(
-        told,
+        pieces,
         [
             (json!("Hm"), json!("")),
             (json!("."), json!("")),
@@ -261,12 +248,12 @@ fn lines_have_pieces_then_whole_calls_then_what_it_took() {
         {"id": "c1", "function": {"index": 1, "name": "hear", "arguments": {}}},
     ]);
     assert_eq!(lines[4]["message"]["tool_calls"], calls);
-    assert_eq!(lines[4]["message"]["reasoning_details"][0]["signature"], "seal");
+    assert_eq!(lines[4]["message"]["reasoning_details"][0]["signature"], "sig");
     assert!(lines[..5].iter().all(|line| line["done"] == false && line.get("eval_count").is_none()));
     let last = &lines[5];
     assert_eq!(
         (&last["done"], &last["done_reason"], &last["model"]),
-        (&json!(true), &json!("stop"), &json!("asked:latest"))
+        (&json!(true), &json!("stop"), &json!("tiny:latest"))
     );
     assert_eq!((&last["prompt_eval_count"], &last["eval_count"]), (&json!(5), &json!(9)));
     for duration in ["total_duration", "load_duration", "prompt_eval_duration", "eval_duration"] {
@@ -275,9 +262,9 @@ fn lines_have_pieces_then_whole_calls_then_what_it_took() {
 }
 
 #[test]
-fn a_whole_answer_says_the_same() {
-    let request: OllamaChatRequest = serde_json::from_value(json!({"model": "asked"})).unwrap();
-    let answer = json!(request.renderer(RunId::new()).collected(&thoughtful()).unwrap());
+fn whole_answer_equals_the_stream() {
+    let request: OllamaChatRequest = serde_json::from_value(json!({"model": "tiny"})).unwrap();
+    let answer = json!(request.renderer(RunId::new()).into_answer(&reasoning_and_calls()).unwrap());
     let message = &answer["message"];
     assert_eq!((&message["content"], &message["thinking"]), (&json!("I look."), &json!("Hm.")));
     assert_eq!(
@@ -287,14 +274,14 @@ fn a_whole_answer_says_the_same() {
     assert_eq!((&answer["done"], &answer["eval_count"]), (&json!(true), &json!(9)));
 
     let request: OllamaGenerateRequest =
-        serde_json::from_value(json!({"model": "asked", "prompt": "a"})).unwrap();
-    let answer = json!(request.renderer(RunId::new()).collected(&thoughtful()).unwrap());
+        serde_json::from_value(json!({"model": "tiny", "prompt": "a"})).unwrap();
+    let answer = json!(request.renderer(RunId::new()).into_answer(&reasoning_and_calls()).unwrap());
     assert_eq!((&answer["response"], &answer["thinking"]), (&json!("I look."), &json!("Hm.")));
     assert!(answer.get("message").is_none() && answer.get("context").is_none());
 }
 
 #[test]
-fn an_answer_that_was_withheld_does_not_end_as_a_good_one() {
+fn filtered_and_failed_answers_end_differently() {
     let request: OllamaChatRequest = serde_json::from_value(json!({"model": "m"})).unwrap();
     let done = |finish_reason| events(vec![RunEventBody::Done { finish_reason }]);
     let reason = |reason| lines(&request, &done(reason)).pop().map(|line| line["done_reason"].clone());
@@ -310,15 +297,15 @@ fn an_answer_that_was_withheld_does_not_end_as_a_good_one() {
 }
 
 #[test]
-fn an_unknown_model_is_said_in_the_words_that_clients_look_for() {
+fn unknown_model_error_has_the_wording_of_ollama() {
     let error = ApiError::new(ErrorCode::ModelNotFound, "there is none");
-    assert_eq!(OllamaError::in_its_words(error, "x").message, "model 'x' not found: there is none");
+    assert_eq!(OllamaError::with_client_wording(error, "x").message, "model 'x' not found: there is none");
     let other = ApiError::invalid("model", "no");
-    assert_eq!(OllamaError::in_its_words(other.clone(), "x"), other);
+    assert_eq!(OllamaError::with_client_wording(other.clone(), "x"), other);
 }
 
 #[test]
-fn vectors_are_given_in_order() {
+fn vectors_are_sorted() {
     let request = |body: Value| serde_json::from_value::<OllamaEmbedRequest>(body).unwrap();
     assert_eq!(request(json!({"model": "m"})).into_generation("m".into()).unwrap(), None);
     assert_eq!(request(json!({"model": "m", "input": ""})).into_generation("m".into()).unwrap(), None);
@@ -332,9 +319,12 @@ fn vectors_are_given_in_order() {
     let usage = RunEventBody::Usage { usage: Usage { prompt_tokens: 7, ..Usage::default() } };
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
     let events = events(vec![vector(1, 0.5), vector(0, 1.0), usage, done]);
-    let answer = EmbedRenderer::new("m:latest".into()).collected(&events, 2).unwrap();
+    let answer = OllamaEmbedRenderer::new("m:latest".into()).into_answer(&events, 2).unwrap();
     assert_eq!((&answer.embeddings, answer.prompt_eval_count), (&vec![vec![1.0], vec![0.5]], 7));
     assert_eq!(OllamaEmbeddingAnswer::from(answer).embedding, [1.0]);
-    assert!(EmbedRenderer::new("m".into()).collected(&events, 3).is_err());
-    assert_eq!(EmbedRenderer::new("m".into()).collected(&[], 0).unwrap().embeddings, Vec::<Vec<f32>>::new());
+    assert!(OllamaEmbedRenderer::new("m".into()).into_answer(&events, 3).is_err());
+    assert_eq!(
+        OllamaEmbedRenderer::new("m".into()).into_answer(&[], 0).unwrap().embeddings,
+        Vec::<Vec<f32>>::new()
+    );
 }

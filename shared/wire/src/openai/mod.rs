@@ -1,12 +1,8 @@
-//! The OpenAI dialect: what its SDKs send and read.
+//! OpenAI's dialect, as its SDKs send and read it.
 
 pub mod chat;
 pub mod completions;
-pub mod content;
 pub mod embeddings;
-pub mod format;
+mod error_frame;
 pub mod images;
-pub mod logprobs;
-pub mod reasoning;
 pub mod responses;
-pub mod tools;

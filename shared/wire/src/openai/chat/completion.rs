@@ -1,16 +1,14 @@
-//! What is answered.
+//! The answer of `POST /v1/chat/completions`, and the chunks of a streamed one.
 
 use hearth_domain::Usage;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    openai::{
-        logprobs::LogprobsBody,
-        reasoning::ReasoningDetail,
-        tools::{ToolCallBody, ToolCallDelta},
-    },
+    logprobs::LogprobsBody,
+    reasoning::ReasoningDetail,
     structured::StructuredBody,
+    tools::{ToolCallBody, ToolCallDelta},
 };
 
 /// A whole completion.
@@ -20,48 +18,48 @@ pub struct ChatCompletion {
     pub id: String,
     /// Always `chat.completion`.
     pub object: String,
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub created: i64,
     /// The model that served it.
     pub model: String,
-    /// As many as `n` asked for.
+    /// The answers, as many as `n`.
     pub choices: Vec<ChatChoice>,
-    /// Tokens taken, by all choices.
+    /// Token counts of all choices.
     pub usage: ChatUsage,
 }
 
-/// One of a completion's answers.
+/// One of several answers.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChatChoice {
-    /// Which, from 0.
+    /// Index of the answer.
     pub index: u32,
-    /// What the model said.
+    /// The message.
     pub message: ChatAnswer,
-    /// The tokens of the text, if they were asked for.
+    /// Log-probabilities of the text's tokens, if the request asked for them.
     pub logprobs: Option<LogprobsBody>,
     /// `stop`, `length` or `tool_calls`.
     pub finish_reason: Option<String>,
-    /// How its JSON Schema was enforced, where it had one.
+    /// Enforcement of the answer's JSON Schema, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
 
-/// What the model said.
+/// The model's message.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChatAnswer {
     /// Always `assistant`.
     pub role: String,
-    /// The text; null if it only calls tools, or won't answer.
+    /// The text; null if the message has only tool calls or a refusal.
     pub content: Option<String>,
-    /// What the model says in place of an answer.
+    /// The model's refusal to answer.
     pub refusal: Option<String>,
-    /// The thoughts before it, as some vendors give them.
+    /// The reasoning, in the field that several vendors use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
-    /// The same with what its maker wants back in the next turn, where it wants something.
+    /// The reasoning with its signatures and encrypted parts, if it has any: the client sends them back in the next turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_details: Option<Vec<ReasoningDetail>>,
-    /// The tools that it calls, if any.
+    /// Tool calls, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallBody>>,
 }
@@ -73,96 +71,96 @@ pub struct ChatChunk {
     pub id: String,
     /// Always `chat.completion.chunk`.
     pub object: String,
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub created: i64,
     /// The model that serves it.
     pub model: String,
-    /// One choice, or none in the chunk that tells the usage.
+    /// One choice, or none in the chunk with the usage.
     pub choices: Vec<ChunkChoice>,
-    /// Tokens taken, in the last chunk if asked for.
+    /// Token counts, in the last chunk if `include_usage` is true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<ChatUsage>,
 }
 
-/// What a chunk adds.
+/// A piece of one choice.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ChunkChoice {
-    /// To which choice, from 0.
+    /// Index of the choice.
     pub index: u32,
-    /// What is added.
+    /// The piece.
     pub delta: ChunkDelta,
-    /// The tokens of the text, if they were asked for.
+    /// Log-probabilities of the text's tokens, if the request asked for them.
     pub logprobs: Option<LogprobsBody>,
-    /// `stop`, `length` or `tool_calls`, in the choice's last one.
+    /// `stop`, `length` or `tool_calls`, in the choice's last piece.
     pub finish_reason: Option<String>,
-    /// How its JSON Schema was enforced, where it had one; in the choice's last one.
+    /// Enforcement of the answer's JSON Schema, if it had one; in the choice's last piece.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
 
-/// What a chunk adds to the message.
+/// A piece of the message.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ChunkDelta {
-    /// `assistant`, in the first one.
+    /// `assistant`, in the first piece.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Text to append.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
-    /// What the model says in place of an answer, to append.
+    /// Text to append to the refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
-    /// Thoughts to append, as some vendors give them.
+    /// Reasoning to append.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
-    /// Whole blocks of thoughts, with what their maker wants back in the next turn.
+    /// Whole reasoning blocks with their signatures and encrypted parts, which the client sends back in the next turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_details: Option<Vec<ReasoningDetail>>,
-    /// Calls that begin or go on.
+    /// Pieces of tool calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<ToolCallDelta>>,
 }
 
-/// Tokens taken, as OpenAI's clients read them.
+/// Token counts.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 pub struct ChatUsage {
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
     /// Tokens generated.
     pub completion_tokens: u32,
-    /// Both together.
+    /// Sum of both.
     pub total_tokens: u32,
-    /// More about the prompt's tokens.
+    /// Breakdown of the prompt's tokens.
     pub prompt_tokens_details: PromptTokensDetails,
-    /// More about the tokens generated.
+    /// Breakdown of the generated tokens.
     #[serde(default)]
     pub completion_tokens_details: CompletionTokensDetails,
 }
 
-/// More about the tokens generated.
+/// Breakdown of the generated tokens.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 pub struct CompletionTokensDetails {
-    /// Those that were thoughts.
+    /// Tokens of reasoning.
     pub reasoning_tokens: u32,
 }
 
-/// More about the prompt's tokens.
+/// Breakdown of the prompt's tokens.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 pub struct PromptTokensDetails {
-    /// Those that needed no prefill.
+    /// Tokens that came from a cache.
     pub cached_tokens: u32,
 }
 
 impl ChatUsage {
-    /// These and those of another run together.
-    pub(crate) fn and(&self, other: &Self) -> Self {
-        let of = |usage: &Self| Usage {
+    /// Adds the counts of another run.
+    pub(crate) fn sum(&self, other: &Self) -> Self {
+        let to_domain = |usage: &Self| Usage {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
             cached_tokens: usage.prompt_tokens_details.cached_tokens,
             reasoning_tokens: usage.completion_tokens_details.reasoning_tokens,
         };
-        of(self).and(&of(other)).into()
+        to_domain(self).and(&to_domain(other)).into()
     }
 }
 

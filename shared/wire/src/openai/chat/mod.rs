@@ -10,9 +10,9 @@ pub use completion::{
     CompletionTokensDetails, PromptTokensDetails,
 };
 pub use message::{ChatMessage, ChatRole};
-pub use render::Renderer;
+pub use render::ChatRenderer;
+pub(crate) use request::param;
 pub use request::{ChatRequest, StreamOptions};
-pub(crate) use request::{TEMPLATE_KWARGS, effort, param, template_kwargs};
 
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,17 @@
 use hearth_domain::{
-    FinishReason, Generation, Logprob, Modality, PartPlace, Priority, Reasoning, ResponseFormat, Role, RunId,
-    Task, TextTask, TokenLogprob, ToolChoice, Usage, WhileLoading,
+    FinishReason, Generation, Logprob, PartPlace, Priority, Reasoning, ResponseFormat, Role, RunId,
+    Selection, Task, TextTask, TokenLogprob, ToolChoice, Usage, WhileLoading,
 };
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    ApiError, RunEvent, RunEventBody,
-    event::{Selected, ToolCallBegin},
-    stream::Render as _,
-};
+use crate::{ApiError, RunEvent, RunEventBody, event::ToolCallBegin, stream::Render as _};
 
 fn hello() -> Value {
     json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]})
 }
 
-/// The request with these fields too.
+/// The request with additional fields.
 #[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn with(fields: Value) -> Value {
     let mut body = hello();
@@ -51,7 +47,7 @@ fn called() -> Value {
 }
 
 #[test]
-fn fields_left_out_ask_for_one_plain_text() {
+fn absent_fields_have_their_defaults() {
     let plain = task(json!({}));
     assert_eq!(plain, TextTask::new(plain.messages.clone(), hearth_domain::Sampling::default()));
     let null = task(json!({
@@ -92,7 +88,7 @@ fn tools_and_their_choice_reach_the_task() {
 }
 
 #[test]
-fn calls_and_their_results_are_part_of_the_conversation() {
+fn calls_and_results_become_messages() {
     let mut body = hello();
     let messages = body["messages"].as_array_mut().unwrap();
     messages.push(called());
@@ -106,7 +102,7 @@ fn calls_and_their_results_are_part_of_the_conversation() {
 }
 
 #[test]
-fn the_form_the_number_and_the_likelihoods_of_answers_reach_the_task() {
+fn format_choices_and_logprobs_reach_the_task() {
     let schema = json!({"type": "object", "properties": {"z": {}, "a": {}}});
     let named = json!({"name": "s", "schema": schema, "strict": true});
     let formats = [
@@ -120,18 +116,18 @@ fn the_form_the_number_and_the_likelihoods_of_answers_reach_the_task() {
     assert_eq!(task(json!({"n": 32})).choices, 32);
     let bias = task(json!({"logit_bias": {"12": -100, "7": 0.5}})).sampling.logit_bias;
     assert_eq!(bias, [(12, -100.0), (7, 0.5)]);
-    let likelihoods = [
+    let logprobs = [
         (json!({"logprobs": true}), Some(0)),
         (json!({"logprobs": true, "top_logprobs": 20}), Some(20)),
         (json!({"logprobs": false, "top_logprobs": 0}), None),
     ];
-    for (fields, expected) in likelihoods {
+    for (fields, expected) in logprobs {
         assert_eq!(task(fields.clone()).top_logprobs, expected, "{fields}");
     }
 }
 
 #[test]
-fn the_schemas_name_and_strictness_are_kept() {
+fn schema_label_reaches_the_task() {
     let schema =
         json!({"name": "person", "description": "Who.", "strict": false, "schema": {"type": "object"}});
     let label = task(json!({"response_format": {"type": "json_schema", "json_schema": schema}})).schema_label;
@@ -142,15 +138,15 @@ fn the_schemas_name_and_strictness_are_kept() {
 }
 
 #[test]
-fn files_hosted_tools_and_further_fields_are_kept() {
+fn files_hosted_tools_and_unknown_fields_reach_the_task() {
     let pdf = json!({"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}});
     let stored = json!({"type": "file", "file": {"file_id": "f"}});
-    let sound = json!({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}});
+    let audio = json!({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}});
     let mark = json!({"type": "ephemeral"});
     let own = json!({"type": "custom", "custom": {"name": "c"}});
     let generation = generation(with(json!({
         "messages": [{"role": "user", "partial": true, "content": [
-            {"type": "text", "text": "One."}, {"type": "text", "text": "Two.", "cache_control": mark}, pdf, stored, sound,
+            {"type": "text", "text": "One."}, {"type": "text", "text": "Two.", "cache_control": mark}, pdf, stored, audio,
         ]}],
         "tools": [own, weather()],
     })))
@@ -161,13 +157,13 @@ fn files_hosted_tools_and_further_fields_are_kept() {
     assert_eq!(message.extra_of(PartPlace::Message).unwrap()["partial"], json!(true));
     assert_eq!(message.extra_of(PartPlace::Part(1)).unwrap()["cache_control"], mark);
     assert_eq!(message.documents().next().unwrap().name.as_deref(), Some("a.pdf"));
-    let kept: Vec<&Value> = message.opaque_parts().map(|part| &part.value).collect();
-    assert_eq!(kept, [&stored, &sound]);
+    let opaque: Vec<&Value> = message.opaque_parts().map(|part| &part.value).collect();
+    assert_eq!(opaque, [&stored, &audio]);
     assert_eq!((of.tools.len(), generation.extra.hosted.definitions), (1, vec![own]));
 }
 
 #[test]
-fn how_to_be_served_is_part_of_the_request() {
+fn run_options_reach_the_generation() {
     let of = generation(with(json!({"priority": "high", "while_loading": "default"}))).unwrap();
     assert_eq!((of.priority, of.while_loading), (Priority::High, WhileLoading::Default));
     let of = generation(hello()).unwrap();
@@ -175,7 +171,7 @@ fn how_to_be_served_is_part_of_the_request() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_the_fields_name() {
+fn unsupported_request_is_refused_with_the_fields_name() {
     let unnamed = json!({"type": "function", "function": {"name": "no name"}});
     let listed = json!({"type": "function", "function": {"name": "f", "parameters": []}});
     let schema =
@@ -202,6 +198,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (json!({"tools": [{"type": "function"}]}), "tools[0].function"),
         (json!({"tools": [add(), unnamed]}), "tools[1].function.name"),
         (json!({"tools": [add(), add()]}), "tools[1].function.name"),
+        (json!({"tools": [{"type": "custom"}, unnamed]}), "tools[1].function.name"),
         (json!({"tools": [listed]}), "tools[0].function.parameters"),
         (json!({"tools": vec![add(); 2049]}), "tools"),
         (json!({"tool_choice": "required"}), "tool_choice"),
@@ -241,17 +238,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
 
 #[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
-    let selected = RunEventBody::Selected(Selected {
-        model: "tiny-chat".into(),
-        node: None,
-        model_name: "Tiny Chat".into(),
-        provider: "local".into(),
-        modality: Modality::Text,
-        reason: "a test".into(),
-        fallback_used: false,
-        fallback_reason: None,
-        resumed: false,
-    });
+    let selected = RunEventBody::Selected(Selection::example("tiny-chat", "local"));
     let head = [selected, RunEventBody::Started { prompt_tokens: 7 }];
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 0, ..Usage::default() };
     let last = bodies.len().saturating_sub(1);
@@ -261,11 +248,11 @@ fn events(bodies: Vec<RunEventBody>) -> Vec<RunEvent> {
     (1..).zip(all).map(|(seq, body)| RunEvent { seq, body }).collect()
 }
 
-fn renderer(fields: Value) -> Renderer {
+fn renderer(fields: Value) -> ChatRenderer {
     serde_json::from_value::<ChatRequest>(with(fields)).unwrap().renderer(RunId::new())
 }
 
-/// What the chunks say, without what all of them repeat.
+/// The first choice or the usage of each chunk.
 fn chunks(request: Value, events: &[RunEvent]) -> Vec<Value> {
     let mut renderer = renderer(request);
     let frames = events.iter().flat_map(|event| renderer.frames(event));
@@ -297,9 +284,9 @@ fn done(finish_reason: FinishReason) -> RunEventBody {
 }
 
 #[test]
-fn a_text_is_greeted_told_and_ended() {
+fn text_stream_has_role_deltas_end_and_usage() {
     let events = events(vec![delta(0, "Hel"), delta(0, "lo"), done(FinishReason::Stop)]);
-    let told = chunks(json!({"stream_options": {"include_usage": true}}), &events);
+    let chunks = chunks(json!({"stream_options": {"include_usage": true}}), &events);
     let none = json!(null);
     let expected = [
         json!({"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": none, "finish_reason": none}),
@@ -312,11 +299,11 @@ fn a_text_is_greeted_told_and_ended() {
             "completion_tokens_details": {"reasoning_tokens": 0},
         }),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(chunks, expected);
 }
 
 #[test]
-fn calls_are_told_piece_by_piece_and_whole() {
+fn calls_are_rendered_in_pieces_and_whole() {
     let events = events(vec![
         begin(0, 0, "get_weather"),
         arguments(0, 0, "{\"city\":"),
@@ -348,7 +335,7 @@ fn calls_are_told_piece_by_piece_and_whole() {
     ];
     assert_eq!(deltas, expected);
 
-    let whole = json!(renderer(json!({"tools": [weather()]})).collected(&events).unwrap());
+    let whole = json!(renderer(json!({"tools": [weather()]})).into_answer(&events).unwrap());
     let choice = &whole["choices"][0];
     assert_eq!(
         (&choice["message"]["content"], &choice["finish_reason"]),
@@ -363,22 +350,22 @@ fn calls_are_told_piece_by_piece_and_whole() {
 }
 
 #[test]
-fn several_choices_end_once_each() {
+fn each_choice_ends_once() {
     let early = RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length };
     let late = RunEventBody::ChoiceDone { choice: 0, finish_reason: FinishReason::Stop };
     let events =
         events(vec![delta(0, "a"), delta(1, "x"), early, delta(0, "b"), late, done(FinishReason::Stop)]);
-    let told = chunks(json!({"n": 2}), &events);
-    let ends: Vec<_> = told.iter().filter(|c| !c["finish_reason"].is_null()).collect();
-    assert_eq!(ends.len(), 2, "{told:?}");
+    let chunks = chunks(json!({"n": 2}), &events);
+    let ends: Vec<_> = chunks.iter().filter(|c| !c["finish_reason"].is_null()).collect();
+    assert_eq!(ends.len(), 2, "{chunks:?}");
     assert_eq!((&ends[0]["index"], &ends[0]["finish_reason"]), (&json!(1), &json!("length")));
     assert_eq!((&ends[1]["index"], &ends[1]["finish_reason"]), (&json!(0), &json!("stop")));
-    let greeted: Vec<_> =
-        told.iter().filter(|c| c["delta"]["role"] == "assistant").map(|c| &c["index"]).collect();
-    assert_eq!(greeted, [0, 1]);
-    assert_eq!(told[1]["delta"]["role"], "assistant", "every choice is greeted before any goes on");
+    let with_role: Vec<_> =
+        chunks.iter().filter(|c| c["delta"]["role"] == "assistant").map(|c| &c["index"]).collect();
+    assert_eq!(with_role, [0, 1]);
+    assert_eq!(chunks[1]["delta"]["role"], "assistant", "every choice has its role chunk before any delta");
 
-    let whole = json!(renderer(json!({"n": 2})).collected(&events).unwrap());
+    let whole = json!(renderer(json!({"n": 2})).into_answer(&events).unwrap());
     let texts: Vec<_> =
         whole["choices"].as_array().unwrap().iter().map(|c| &c["message"]["content"]).collect();
     assert_eq!(texts, ["ab", "x"]);
@@ -387,12 +374,12 @@ fn several_choices_end_once_each() {
 }
 
 #[test]
-fn log_probabilities_go_with_their_text() {
+fn logprobs_are_rendered_with_their_text() {
     let logprob = |text: &str, logprob| Logprob { bytes: text.into(), logprob };
     let half = Logprob { bytes: vec![0xce], logprob: f32::NEG_INFINITY };
     let logprobs = vec![TokenLogprob { token: logprob("Hi", -0.5), top: vec![logprob("Hi", -0.5), half] }];
-    let said = RunEventBody::Delta { choice: 0, text: "Hi".into(), logprobs };
-    let events = events(vec![said, done(FinishReason::Stop)]);
+    let delta = RunEventBody::Delta { choice: 0, text: "Hi".into(), logprobs };
+    let events = events(vec![delta, done(FinishReason::Stop)]);
     let hi = json!({"token": "Hi", "logprob": -0.5, "bytes": [72, 105]});
     let half = json!({"token": "\u{fffd}", "logprob": -9999.0, "bytes": [0xce]});
     let mut entry = hi.clone();
@@ -400,19 +387,19 @@ fn log_probabilities_go_with_their_text() {
     let expected = json!({"content": [entry], "refusal": null});
     let request = json!({"logprobs": true, "top_logprobs": 2});
     assert_eq!(chunks(request.clone(), &events)[1]["logprobs"], expected);
-    assert_eq!(json!(renderer(request).collected(&events).unwrap())["choices"][0]["logprobs"], expected);
+    assert_eq!(json!(renderer(request).into_answer(&events).unwrap())["choices"][0]["logprobs"], expected);
 }
 
 #[test]
-fn a_refusal_stands_where_clients_look_for_it() {
+fn refusal_is_rendered_in_its_own_field() {
     let refusal = |text: &str| RunEventBody::Refusal { choice: 0, text: text.into() };
     let events = events(vec![refusal("I'd "), refusal("rather not."), done(FinishReason::ContentFilter)]);
-    let told = chunks(json!({"tools": [add()]}), &events);
-    let deltas: Vec<&Value> = told.iter().map(|chunk| &chunk["delta"]).collect();
+    let chunks = chunks(json!({"tools": [add()]}), &events);
+    let deltas: Vec<&Value> = chunks.iter().map(|chunk| &chunk["delta"]).collect();
     let refusals = [json!({"refusal": "I'd "}), json!({"refusal": "rather not."})];
     assert_eq!(deltas, [&json!({"role": "assistant"}), &refusals[0], &refusals[1], &json!({})]);
-    assert_eq!(told[3]["finish_reason"], "stop");
-    let whole = json!(renderer(json!({})).collected(&events).unwrap());
+    assert_eq!(chunks[3]["finish_reason"], "stop");
+    let whole = json!(renderer(json!({})).into_answer(&events).unwrap());
     let choice = &whole["choices"][0];
     assert_eq!(
         (&choice["message"]["content"], &choice["message"]["refusal"], &choice["finish_reason"]),
@@ -421,22 +408,30 @@ fn a_refusal_stands_where_clients_look_for_it() {
 }
 
 #[test]
-fn sealed_thoughts_are_given_whole_and_taken_back() {
-    let think = |index: u32, text: &str, signature: Option<&str>| {
+fn signed_reasoning_survives_a_round_trip() {
+    let reasoning = |index: u32, text: &str, signature: Option<&str>| {
         let added = Reasoning { text: text.into(), signature: signature.map(Into::into), encrypted: None };
         RunEventBody::Reasoning { choice: 0, index, added }
     };
-    let bodies = vec![think(0, "H", None), think(0, "m.", None), think(0, "", Some("s")), delta(0, "Yes.")];
+    let bodies = vec![
+        reasoning(0, "H", None),
+        reasoning(0, "m.", None),
+        reasoning(0, "", Some("s")),
+        delta(0, "Yes."),
+    ];
     let events = events([bodies, vec![done(FinishReason::Stop)]].concat());
-    let told = chunks(json!({}), &events);
-    let sealed = json!({"type": "reasoning.text", "index": 0, "text": "Hm.", "signature": "s"});
-    assert_eq!(told[1]["delta"], json!({"reasoning_content": "H"}));
-    assert_eq!(told[3]["delta"], json!({"reasoning_details": [sealed]}));
-    let whole = json!(renderer(json!({})).collected(&events).unwrap());
-    let said = &whole["choices"][0]["message"];
-    assert_eq!((&said["reasoning_content"], &said["reasoning_details"]), (&json!("Hm."), &json!([sealed])));
-    let messages = json!([{"role": "user", "content": "Hi"}, said, {"role": "user", "content": "Why?"}]);
-    let taken = task(json!({"messages": messages}));
+    let chunks = chunks(json!({}), &events);
+    let signed = json!({"type": "reasoning.text", "index": 0, "text": "Hm.", "signature": "s"});
+    assert_eq!(chunks[1]["delta"], json!({"reasoning_content": "H"}));
+    assert_eq!(chunks[3]["delta"], json!({"reasoning_details": [signed]}));
+    let whole = json!(renderer(json!({})).into_answer(&events).unwrap());
+    let message = &whole["choices"][0]["message"];
+    assert_eq!(
+        (&message["reasoning_content"], &message["reasoning_details"]),
+        (&json!("Hm."), &json!([signed]))
+    );
+    let messages = json!([{"role": "user", "content": "Hi"}, message, {"role": "user", "content": "Why?"}]);
+    let parsed = task(json!({"messages": messages}));
     let block = Reasoning { text: "Hm.".into(), signature: Some("s".into()), encrypted: None };
-    assert_eq!(taken.messages[1].reasoning, [block]);
+    assert_eq!(parsed.messages[1].reasoning, [block]);
 }

@@ -1,4 +1,4 @@
-//! What is to be completed.
+//! The field `prompt`.
 
 use hearth_domain::RawPrompt;
 use serde::{Deserialize, Serialize};
@@ -6,46 +6,46 @@ use utoipa::ToSchema;
 
 use crate::ApiError;
 
-/// How many prompts a request may have.
+/// Largest number of prompts in a request.
 const PROMPTS_MAX_COUNT: usize = 32;
 
-/// What to complete.
+/// One prompt, or several.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(untagged, expecting = "expected a text, a list of texts, a list of tokens, or a list of such lists")]
-pub enum Prompt {
+pub enum CompletionPrompt {
     /// A text.
     Text(String),
     /// Texts.
     Texts(Vec<String>),
-    /// Tokens of a local model's vocabulary.
+    /// Token ids of a local model.
     Tokens(Vec<u32>),
-    /// Several times tokens.
+    /// Lists of token ids.
     TokenLists(Vec<Vec<u32>>),
 }
 
-/// One of the prompts.
+/// One prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OnePrompt {
-    /// Its words, if it has any.
+pub(super) struct ParsedPrompt {
+    /// The text, unless the prompt is in token ids.
     pub(super) text: Option<String>,
-    /// What the model is given as it is, in place of words that a user says.
+    /// The input that goes to the model without a chat template, in place of a user's message.
     pub(super) raw: Option<RawPrompt>,
 }
 
-impl Prompt {
-    /// Each prompt, in order. `suffix`: what comes after each one's completion.
+impl CompletionPrompt {
+    /// Converts the prompts, in order. `suffix` is the text after each completion.
     ///
     /// # Errors
-    /// `invalid_request` for no prompt or too many, or tokens with a suffix.
-    pub(super) fn into_prompts(self, suffix: Option<&str>) -> Result<Vec<OnePrompt>, ApiError> {
-        let prompts: Vec<OnePrompt> = match self {
-            Self::Text(text) => vec![of_text(text, suffix)],
-            Self::Texts(texts) => texts.into_iter().map(|text| of_text(text, suffix)).collect(),
+    /// `invalid_request` for no prompt or too many, and for token ids with a suffix.
+    pub(super) fn into_prompts(self, suffix: Option<&str>) -> Result<Vec<ParsedPrompt>, ApiError> {
+        let prompts: Vec<ParsedPrompt> = match self {
+            Self::Text(text) => vec![text_prompt(text, suffix)],
+            Self::Texts(texts) => texts.into_iter().map(|text| text_prompt(text, suffix)).collect(),
             Self::Tokens(_) | Self::TokenLists(_) if suffix.is_some() => {
                 return Err(ApiError::invalid("suffix", "suffix needs a prompt that is a text"));
             }
-            Self::Tokens(tokens) => vec![of_tokens(tokens)?],
-            Self::TokenLists(lists) => lists.into_iter().map(of_tokens).collect::<Result<_, _>>()?,
+            Self::Tokens(tokens) => vec![tokens_prompt(tokens)?],
+            Self::TokenLists(lists) => lists.into_iter().map(tokens_prompt).collect::<Result<_, _>>()?,
         };
         if prompts.is_empty() || prompts.len() > PROMPTS_MAX_COUNT {
             let message = format!("prompt must have 1 to {PROMPTS_MAX_COUNT} prompts");
@@ -55,14 +55,14 @@ impl Prompt {
     }
 }
 
-fn of_text(text: String, suffix: Option<&str>) -> OnePrompt {
+fn text_prompt(text: String, suffix: Option<&str>) -> ParsedPrompt {
     let raw = suffix.map(|suffix| RawPrompt::Infill { prefix: text.clone(), suffix: suffix.to_owned() });
-    OnePrompt { text: Some(text), raw }
+    ParsedPrompt { text: Some(text), raw }
 }
 
-fn of_tokens(tokens: Vec<u32>) -> Result<OnePrompt, ApiError> {
+fn tokens_prompt(tokens: Vec<u32>) -> Result<ParsedPrompt, ApiError> {
     if tokens.is_empty() {
-        return Err(ApiError::invalid("prompt", "prompt must have a token at least"));
+        return Err(ApiError::invalid("prompt", "prompt must have at least one token"));
     }
-    Ok(OnePrompt { text: None, raw: Some(RawPrompt::Tokens(tokens)) })
+    Ok(ParsedPrompt { text: None, raw: Some(RawPrompt::Tokens(tokens)) })
 }

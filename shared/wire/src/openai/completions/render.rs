@@ -1,44 +1,42 @@
-//! Run events as completions show them.
+//! Renders run events as completion chunks.
 
 use std::collections::HashSet;
 
 use hearth_domain::{FinishReason, RunId, Timestamp, TokenLogprob, Usage, check::MAX_CHOICES};
-use serde_json::json;
 
 use super::{Completion, CompletionChoice, CompletionLogprobs};
 use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    answer::{Answer, Answers, ending},
-    openai::logprobs::entries,
+    ApiError, RunEvent, RunEventBody,
+    answer::{Answer, RunSummary, cancelled, final_outcome},
+    logprobs::token_logprobs,
+    openai::error_frame::error_frame,
     stream::{Frame, Render},
 };
 
-/// Takes a run's events in order; gives chunks, and the whole completion at the end.
+/// Renders the events of one run.
 #[derive(Debug)]
-pub struct Renderer {
+pub struct CompletionRenderer {
     request_id: RunId,
     created: i64,
-    model: String,
     include_usage: bool,
-    /// The number of the run's first completion among those of the request.
-    first: u32,
-    /// The prompt, where it is given back.
+    /// Index of the run's first completion in the request.
+    first_index: u32,
+    /// The prompt, if the request asked to repeat it.
     echo: Option<String>,
-    /// The completions whose prompt is out.
+    /// Completions whose prompt has been rendered.
     echoed: HashSet<u32>,
-    answers: Answers,
-    /// How many characters of each answer are told: log-probabilities give the offset of each token.
-    told: Vec<usize>,
-    usage: Usage,
+    run: RunSummary,
+    /// Number of rendered characters of each answer: log-probabilities have the offset of each token.
+    rendered_chars: Vec<usize>,
 }
 
-impl Render for Renderer {
+impl Render for CompletionRenderer {
     type Answer = Completion;
 
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         let frames = match &event.body {
             RunEventBody::Delta { choice, text, logprobs } => {
-                let logprobs = CompletionLogprobs::of(logprobs, self.count(*choice, text));
+                let logprobs = CompletionLogprobs::of(logprobs, self.count_chars(*choice, text));
                 vec![self.chunk(*choice, text, logprobs, None)]
             }
             RunEventBody::Refusal { choice, text } => vec![self.chunk(*choice, text, None, None)],
@@ -46,92 +44,79 @@ impl Render for Renderer {
                 vec![self.chunk(*choice, "", None, Some(*finish_reason))]
             }
             RunEventBody::Done { finish_reason } => {
-                let open = self.answers.open().into_iter();
+                let unfinished = self.run.answers.unfinished().into_iter();
                 let mut frames: Vec<Frame> =
-                    open.map(|choice| self.chunk(choice, "", None, Some(*finish_reason))).collect();
+                    unfinished.map(|choice| self.chunk(choice, "", None, Some(*finish_reason))).collect();
                 if self.include_usage {
-                    frames.push(self.usage_frame(self.usage));
+                    frames.push(self.usage_frame(self.run.usage));
                 }
                 frames
             }
-            RunEventBody::Error { error } => vec![self.error(error)],
-            RunEventBody::Cancelled => {
-                vec![self.error(&ApiError::new(ErrorCode::Cancelled, "the request was cancelled"))]
-            }
+            RunEventBody::Error { error } => vec![error_frame(error, self.request_id)],
+            RunEventBody::Cancelled => vec![error_frame(&cancelled(), self.request_id)],
             _ => Vec::new(),
         };
-        self.note(&event.body);
+        self.run.apply(&event.body);
         frames
     }
 
-    fn collected(mut self, events: &[RunEvent]) -> Result<Completion, ApiError> {
-        ending(events)?;
-        events.iter().for_each(|event| self.note(&event.body));
+    fn into_answer(mut self, events: &[RunEvent]) -> Result<Completion, ApiError> {
+        final_outcome(events)?;
+        events.iter().for_each(|event| self.run.apply(&event.body));
         let echo = self.echo.as_deref().unwrap_or_default();
-        let numbered = (self.first..).zip(self.answers.all());
+        let numbered = (self.first_index..).zip(self.run.answers.all());
         let choices = numbered.map(|(index, answer)| choice(index, echo, answer)).collect();
-        Ok(Completion { choices, usage: Some(self.usage.into()), ..self.empty() })
+        Ok(Completion { choices, usage: Some(self.run.usage.into()), ..self.empty() })
     }
 }
 
-impl Renderer {
-    /// A renderer for the run `request_id`, before its first event. `include_usage`: a last chunk tells
-    /// the usage.
+impl CompletionRenderer {
+    /// Creates a renderer for the run `request_id`, before its first event. With `include_usage` the last chunk has the
+    /// usage.
     pub(super) fn new(request_id: RunId, include_usage: bool) -> Self {
         Self {
             request_id,
             created: Timestamp::now().unix(),
-            model: String::new(),
             include_usage,
-            first: 0,
+            first_index: 0,
             echo: None,
             echoed: HashSet::new(),
-            answers: Answers::default(),
-            told: Vec::new(),
-            usage: Usage::default(),
+            run: RunSummary::default(),
+            rendered_chars: Vec::new(),
         }
     }
 
-    /// The same for a run whose first completion has the number `first`.
-    pub(super) fn at(self, first: u32) -> Self {
-        Self { first, ..self }
+    /// Sets the index of the run's first completion in the request.
+    pub(super) fn with_first_index(self, first_index: u32) -> Self {
+        Self { first_index, ..self }
     }
 
-    /// The same, with the prompt before each completion.
-    pub(super) fn echoing(self, echo: Option<String>) -> Self {
+    /// Sets the prompt to repeat before each completion.
+    pub(super) fn with_echo(self, echo: Option<String>) -> Self {
         Self { echo, ..self }
     }
 
-    /// The tokens that the run took, as far as that was told.
+    /// The run's usage so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.usage
+        self.run.usage
     }
 
-    /// The chunk that tells the usage of the request.
+    /// Renders the chunk with the usage of the request.
     #[must_use]
     pub fn usage_frame(&self, usage: Usage) -> Frame {
         Frame::json(None, &Completion { usage: Some(usage.into()), ..self.empty() })
     }
 
-    /// How many characters of an answer came before `text`, which is counted from now on.
-    fn count(&mut self, choice: u32, text: &str) -> usize {
+    /// Returns the number of an answer's characters before `text`, and adds those of `text`.
+    fn count_chars(&mut self, choice: u32, text: &str) -> usize {
         let place = choice.min(MAX_CHOICES) as usize;
-        if place >= self.told.len() {
-            self.told.resize(place + 1, 0);
+        if place >= self.rendered_chars.len() {
+            self.rendered_chars.resize(place + 1, 0);
         }
-        let before = self.told[place];
-        self.told[place] += text.chars().count();
+        let before = self.rendered_chars[place];
+        self.rendered_chars[place] += text.chars().count();
         before
-    }
-
-    /// What later frames, or the whole completion, tell of an event.
-    fn note(&mut self, event: &RunEventBody) {
-        match event {
-            RunEventBody::Selected(selected) => self.model.clone_from(&selected.model),
-            RunEventBody::Usage { usage } => self.usage = *usage,
-            event => self.answers.take(event),
-        }
     }
 
     fn chunk(
@@ -142,7 +127,8 @@ impl Renderer {
         reason: Option<FinishReason>,
     ) -> Frame {
         let echo = self.echo.as_deref().filter(|_| self.echoed.insert(choice)).unwrap_or_default();
-        let (index, text, finish_reason) = (self.first + choice, format!("{echo}{text}"), reason.map(name));
+        let (index, text, finish_reason) =
+            (self.first_index + choice, format!("{echo}{text}"), reason.map(finish_reason_name));
         let choices = vec![CompletionChoice { index, text, logprobs, finish_reason }];
         Frame::json(None, &Completion { choices, ..self.empty() })
     }
@@ -152,29 +138,24 @@ impl Renderer {
             id: self.request_id.to_string(),
             object: "text_completion".to_owned(),
             created: self.created,
-            model: self.model.clone(),
+            model: self.run.model.clone(),
             choices: Vec::new(),
             usage: None,
         }
-    }
-
-    fn error(&self, error: &ApiError) -> Frame {
-        let envelope = error.envelope(&self.request_id.to_string());
-        Frame::json(None, &json!({"event": "error", "error": envelope.error}))
     }
 }
 
 fn choice(index: u32, echo: &str, answer: &Answer) -> CompletionChoice {
     CompletionChoice {
         index,
-        text: format!("{echo}{}", answer.said()),
+        text: format!("{echo}{}", answer.text_with_refusal()),
         logprobs: CompletionLogprobs::of(&answer.logprobs, 0),
-        finish_reason: answer.finish_reason.map(name),
+        finish_reason: answer.finish_reason.map(finish_reason_name),
     }
 }
 
 impl Completion {
-    /// The completions of several runs of one request as one.
+    /// Joins the completions of several runs of one request; `None` if there are none.
     #[must_use]
     pub fn joined(completions: Vec<Self>) -> Option<Self> {
         let mut completions = completions.into_iter();
@@ -182,7 +163,7 @@ impl Completion {
         for next in completions {
             whole.choices.extend(next.choices);
             whole.usage = match (whole.usage, next.usage) {
-                (Some(one), Some(other)) => Some(one.and(&other)),
+                (Some(one), Some(other)) => Some(one.sum(&other)),
                 (one, other) => one.or(other),
             };
         }
@@ -191,13 +172,13 @@ impl Completion {
 }
 
 impl CompletionLogprobs {
-    /// Of these tokens, `before` characters after the text's beginning; none if there are none.
+    /// Converts tokens that begin `before` characters after the text's beginning; `None` if there are none.
     fn of(tokens: &[TokenLogprob], before: usize) -> Option<Self> {
         if tokens.is_empty() {
             return None;
         }
         let (mut of, mut offset) = (Self::default(), before);
-        for entry in entries(tokens) {
+        for entry in token_logprobs(tokens) {
             of.text_offset.push(offset);
             offset += entry.token.token.chars().count();
             let top = entry.top_logprobs.into_iter();
@@ -209,8 +190,8 @@ impl CompletionLogprobs {
     }
 }
 
-/// The finish reasons that this API's clients know.
-fn name(reason: FinishReason) -> String {
+/// This API's name of a finish reason.
+fn finish_reason_name(reason: FinishReason) -> String {
     match reason {
         FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Cancelled => "stop",
         FinishReason::Length => "length",

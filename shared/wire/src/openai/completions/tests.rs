@@ -1,8 +1,11 @@
-use hearth_domain::{FinishReason, Logprob, Modality, RawPrompt, Task, TokenLogprob, Usage};
+use hearth_domain::{
+    FinishReason, Generation, Logprob, Message, RawPrompt, Role, RunId, Selection, Task, TextTask,
+    TokenLogprob, Usage,
+};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{RunEvent, RunEventBody, event::Selected, stream::Render as _};
+use crate::{RunEvent, RunEventBody, stream::Render as _};
 
 #[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn request(fields: Value) -> CompletionRequest {
@@ -14,8 +17,8 @@ fn request(fields: Value) -> CompletionRequest {
 }
 
 fn tasks(fields: Value) -> Vec<TextTask> {
-    let parts = request(fields).into_parts(RunId::new()).unwrap();
-    let task = |(generation, _): (Generation, Renderer)| match generation.task {
+    let parts = request(fields).into_generations(RunId::new()).unwrap();
+    let task = |(generation, _): (Generation, CompletionRenderer)| match generation.task {
         Task::Text(task) => task,
         other => panic!("{other:?} is no text"),
     };
@@ -23,7 +26,7 @@ fn tasks(fields: Value) -> Vec<TextTask> {
 }
 
 #[test]
-fn raw_prompts_go_to_the_model_as_they_are() {
+fn tokens_and_infill_become_raw_prompts() {
     let raw = |fields: Value| tasks(fields).into_iter().map(|task| task.raw).collect::<Vec<_>>();
     assert_eq!(raw(json!({"prompt": "a"})), [None]);
     assert_eq!(raw(json!({"prompt": [1, 2]})), [Some(RawPrompt::Tokens(vec![1, 2]))]);
@@ -34,39 +37,39 @@ fn raw_prompts_go_to_the_model_as_they_are() {
 }
 
 #[test]
-fn several_prompts_are_numbered_on_and_joined() {
+fn completions_of_several_prompts_are_numbered_through() {
     let fields =
         json!({"prompt": ["A", "B"], "n": 2, "echo": true, "stream_options": {"include_usage": true}});
-    let parts = request(fields.clone()).into_parts(RunId::new()).unwrap();
+    let parts = request(fields.clone()).into_generations(RunId::new()).unwrap();
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
     let usage =
         RunEventBody::Usage { usage: Usage { prompt_tokens: 3, completion_tokens: 2, ..Usage::default() } };
     let events = events(&[RunEventBody::text("x"), delta(1, "y", &[]), usage, done]);
-    let completions = parts.into_iter().map(|(_, renderer)| renderer.collected(&events).unwrap()).collect();
+    let completions = parts.into_iter().map(|(_, renderer)| renderer.into_answer(&events).unwrap()).collect();
     let joined = Completion::joined(completions).unwrap();
-    let told: Vec<_> = joined.choices.iter().map(|choice| (choice.index, choice.text.as_str())).collect();
-    assert_eq!(told, [(0, "Ax"), (1, "Ay"), (2, "Bx"), (3, "By")]);
+    let texts: Vec<_> = joined.choices.iter().map(|choice| (choice.index, choice.text.as_str())).collect();
+    assert_eq!(texts, [(0, "Ax"), (1, "Ay"), (2, "Bx"), (3, "By")]);
     assert_eq!(joined.usage.unwrap().total_tokens, 10);
 
-    let (_, mut renderer) = request(fields).into_parts(RunId::new()).unwrap().remove(1);
+    let (_, mut renderer) = request(fields).into_generations(RunId::new()).unwrap().remove(1);
     let chunks: Vec<Value> = events
         .iter()
         .flat_map(|event| renderer.frames(event))
         .map(|frame| serde_json::from_str(&frame.data).unwrap())
         .collect();
-    let told: Vec<_> = chunks
+    let pieces: Vec<_> = chunks
         .iter()
         .map(|chunk| (chunk["choices"][0]["index"].clone(), chunk["choices"][0]["text"].clone()))
         .collect();
     assert_eq!(
-        told,
+        pieces,
         [(json!(2), json!("Bx")), (json!(3), json!("By")), (json!(2), json!("")), (json!(3), json!(""))]
     );
     assert_eq!(renderer.usage().prompt_tokens, 3);
 }
 
 #[test]
-fn the_prompt_is_what_a_user_says() {
+fn text_prompt_becomes_a_user_message() {
     for prompt in [json!("Say"), json!(["Say"])] {
         let fields = json!({
             "prompt": prompt, "max_tokens": 5, "n": 2, "best_of": 2, "logprobs": 3, "echo": false, "suffix": null,
@@ -80,7 +83,7 @@ fn the_prompt_is_what_a_user_says() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_the_fields_name() {
+fn unsupported_request_is_refused_with_the_fields_name() {
     let cases = [
         (json!({"prompt": []}), "prompt"),
         (json!({"prompt": vec!["a"; 33]}), "prompt"),
@@ -97,23 +100,13 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
     ];
     for (fields, param) in cases {
         let error =
-            request(fields.clone()).into_parts(RunId::new()).map(drop).expect_err(&fields.to_string());
+            request(fields.clone()).into_generations(RunId::new()).map(drop).expect_err(&fields.to_string());
         assert_eq!(error.param.as_deref(), Some(param), "{fields}: {error}");
     }
 }
 
 fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
-    let selected = RunEventBody::Selected(Selected {
-        node: None,
-        model: "tiny-chat".into(),
-        model_name: "Tiny Chat".into(),
-        provider: "local".into(),
-        modality: Modality::Text,
-        reason: "a test".into(),
-        fallback_used: false,
-        fallback_reason: None,
-        resumed: false,
-    });
+    let selected = RunEventBody::Selected(Selection::example("tiny-chat", "local"));
     (1..)
         .zip([selected].iter().chain(bodies))
         .map(|(seq, body)| RunEvent { seq, body: body.clone() })
@@ -127,7 +120,7 @@ fn delta(choice: u32, text: &str, bytes: &[&[u8]]) -> RunEventBody {
 }
 
 #[test]
-fn several_answers_are_told_in_pieces_and_whole() {
+fn several_answers_are_rendered_in_pieces_and_whole() {
     let usage = Usage { prompt_tokens: 3, completion_tokens: 4, ..Usage::default() };
     let events = events(&[
         RunEventBody::Started { prompt_tokens: 3 },
@@ -139,13 +132,13 @@ fn several_answers_are_told_in_pieces_and_whole() {
         RunEventBody::Done { finish_reason: FinishReason::Stop },
     ]);
     let of = request(json!({"n": 2, "logprobs": 1, "stream_options": {"include_usage": true}}));
-    let (_, mut renderer) = of.clone().into_parts(RunId::new()).unwrap().remove(0);
+    let (_, mut renderer) = of.clone().into_generations(RunId::new()).unwrap().remove(0);
     let frames: Vec<Value> = events
         .iter()
         .flat_map(|event| renderer.frames(event))
         .map(|frame| serde_json::from_str(&frame.data).unwrap())
         .collect();
-    let told: Vec<_> = frames[..5]
+    let pieces: Vec<_> = frames[..5]
         .iter()
         .map(|frame| {
             let choice = &frame["choices"][0];
@@ -160,7 +153,7 @@ fn several_answers_are_told_in_pieces_and_whole() {
         (json!(1), json!(""), json!("length")),
         (json!(0), json!(""), json!("stop")),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(pieces, expected);
     assert_eq!((&frames[5]["choices"], &frames[5]["usage"]["total_tokens"]), (&json!([]), &json!(7)));
     assert_eq!(frames[0]["object"], "text_completion");
     let logprobs = json!({
@@ -169,7 +162,7 @@ fn several_answers_are_told_in_pieces_and_whole() {
     });
     assert_eq!(frames[2]["choices"][0]["logprobs"], logprobs);
 
-    let whole = json!(of.into_parts(RunId::new()).unwrap().remove(0).1.collected(&events).unwrap());
+    let whole = json!(of.into_generations(RunId::new()).unwrap().remove(0).1.into_answer(&events).unwrap());
     assert_eq!((&whole["choices"][0]["text"], &whole["choices"][1]["text"]), (&json!("éab"), &json!("x")));
     assert_eq!(whole["choices"][0]["logprobs"]["text_offset"], json!([0, 1, 2]));
     assert_eq!(

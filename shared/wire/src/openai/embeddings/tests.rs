@@ -1,7 +1,8 @@
-use hearth_domain::{FinishReason, Task};
+use hearth_domain::{FinishReason, Task, Usage};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{ErrorCode, RunEventBody};
 
 fn task(body: Value) -> Result<EmbeddingTask, ApiError> {
     let generation = serde_json::from_value::<EmbeddingRequest>(body).unwrap().into_generation()?;
@@ -16,7 +17,7 @@ fn text(text: &str) -> EmbeddingInput {
 }
 
 #[test]
-fn every_form_of_input_is_taken() {
+fn every_form_of_input_is_accepted() {
     let cases = [
         (json!("a"), vec![text("a")]),
         (json!(["a", "b"]), vec![text("a"), text("b")]),
@@ -33,7 +34,7 @@ fn every_form_of_input_is_taken() {
 }
 
 #[test]
-fn what_cannot_be_embedded_is_refused_with_the_fields_name() {
+fn invalid_input_is_refused_with_the_fields_name() {
     let cases = [
         (json!({"input": ""}), "input"),
         (json!({"input": []}), "input"),
@@ -61,8 +62,8 @@ fn events(vectors: &[u32]) -> Vec<RunEvent> {
 }
 
 #[test]
-fn vectors_are_told_in_order_as_numbers_or_bytes() {
-    let list = |format| json!(EmbeddingList::collected(&events(&[1, 0]), 2, format).unwrap());
+fn vectors_are_sorted_and_encoded_as_numbers_or_bytes() {
+    let list = |format| json!(EmbeddingList::from_events(&events(&[1, 0]), 2, format).unwrap());
     let numbers = list(EncodingFormat::Float);
     assert_eq!(numbers["object"], "list");
     assert_eq!(numbers["data"][0], json!({"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}));
@@ -72,9 +73,9 @@ fn vectors_are_told_in_order_as_numbers_or_bytes() {
 }
 
 #[test]
-fn a_vector_that_is_missing_is_an_error() {
+fn missing_vector_is_a_provider_error() {
     for vectors in [&[][..], &[0], &[0, 2], &[0, 1, 1]] {
-        let list = EmbeddingList::collected(&events(vectors), 2, EncodingFormat::Float);
+        let list = EmbeddingList::from_events(&events(vectors), 2, EncodingFormat::Float);
         assert_eq!(list.unwrap_err().code, ErrorCode::ProviderError, "{vectors:?}");
     }
 }

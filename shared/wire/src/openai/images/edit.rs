@@ -1,17 +1,15 @@
-//! Images to change, which come as a form.
+//! The form of `POST /v1/images/edits`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hearth_domain::{
-    Generation, Image, ImageFormat, ImageSource, OnDisconnect, SelectionMode, artifact::media_type_of,
-};
+use hearth_domain::{Generation, Image, ImageFormat, ImageSource, artifact::media_type_of};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::{ImageRequest, ResponseFormat, Shown};
-use crate::{ApiError, form::FormField};
+use super::{ImageAnswerOptions, ImageRequest, ImageResponseFormat};
+use crate::{ApiError, ErrorCode, form_field::FormField, required::missing, run_options::option_error};
 
-/// A request to change images, read from a form.
+/// A request to edit images.
 #[derive(Debug, Clone)]
 pub struct ImageEdit {
     request: ImageRequest,
@@ -19,133 +17,136 @@ pub struct ImageEdit {
     mask: Option<Image>,
 }
 
-/// What the form has. Whatever else a request for images may say is a field too.
+/// The form's fields. The other fields of an image request are allowed too.
 #[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "for the documentation")]
+#[expect(dead_code, reason = "the OpenAPI document describes it")]
 pub struct ImageEditForm {
-    /// The image to change; several as `image[]`. PNG, JPEG, WebP, GIF or AVIF, 16 at most.
+    /// The image to edit; several as `image[]`. PNG, JPEG, WebP, GIF or AVIF, at most 16.
     #[schema(value_type = String, format = Binary)]
     image: Vec<u8>,
-    /// What the images are to show.
+    /// Description of the edited images.
     #[schema(example = "The same fox in the rain")]
     prompt: String,
-    /// Where the first image may be changed: an image of the same size that is transparent there.
+    /// Mask of the first image: an image of the same size that is transparent where the first image may be edited.
     #[schema(value_type = Option<String>, format = Binary)]
     mask: Option<Vec<u8>>,
     /// A model's id. Absent, or `auto`: the first model of a provider that makes images.
     #[schema(example = "openai:gpt-image-1")]
     model: Option<String>,
-    /// How many, 1 to 10.
+    /// Number of images, 1 to 10.
     n: Option<u32>,
     /// Width and height in pixels, such as `1024x1024`, or `auto`.
     size: Option<String>,
-    /// How well, in the provider's words.
+    /// Quality, by the provider's name.
     quality: Option<String>,
-    /// `b64_json`, or `url` for a link that ends.
+    /// `b64_json`, or `url` for a link that expires.
     response_format: Option<String>,
-    /// `png`, `jpeg` or `webp`.
+    /// Format of the files: `png`, `jpeg` or `webp`.
     output_format: Option<String>,
-    /// `transparent`, `opaque` or `auto`.
+    /// Background: `transparent`, `opaque` or `auto`.
     background: Option<String>,
-    /// Whether to answer with server-sent events: one for each image, when it is there.
+    /// If true, the answer is streamed as server-sent events, one for each finished image.
     stream: Option<bool>,
 }
 
 impl ImageEdit {
-    /// Reads a form.
+    /// Parses a form.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn read(form: Vec<FormField>) -> Result<Self, ApiError> {
+    pub fn parse(form: Vec<FormField>) -> Result<Self, ApiError> {
         let (mut fields, mut images, mut mask) = (Map::new(), Vec::new(), None);
         for FormField { name, is_file, bytes } in form {
             match name.as_str() {
-                "mask" => mask = Some(image("mask", &bytes)?),
-                name if is_image(name) => images.push(image("image", &bytes)?),
+                "mask" => mask = Some(parse_image("mask", &bytes)?),
+                name if is_image(name) => images.push(parse_image("image", &bytes)?),
                 _ if is_file => {
-                    let message = format!("{} can't be a file: image and mask are", shown(&name));
-                    return Err(ApiError::new(crate::ErrorCode::InvalidRequest, message));
+                    let message = format!("{} can't be a file: only image and mask can", quoted(&name));
+                    return Err(ApiError::new(ErrorCode::InvalidRequest, message));
                 }
                 _ => {
-                    let value = value(&name, bytes)?;
+                    let value = field_value(&name, bytes)?;
                     fields.insert(name, value);
                 }
             }
         }
         if images.is_empty() {
             let message =
-                "image is missing: send the image to change, or ask /v1/images/generations for a new one";
+                "image is missing; send the image to edit, or use /v1/images/generations for a new one";
             return Err(ApiError::invalid("image", message));
         }
         if !fields.contains_key("prompt") {
-            return Err(ApiError::invalid("prompt", "prompt is missing"));
+            return Err(missing("prompt".to_owned()));
         }
-        is_a::<ResponseFormat>(&fields, "response_format")?;
-        is_a::<ImageFormat>(&fields, "output_format")?;
-        is_a::<OnDisconnect>(&fields, "on_disconnect")?;
-        is_a::<SelectionMode>(&fields, "selection_mode")?;
-        let request = serde_json::from_value(Value::Object(fields));
-        let request =
-            request.map_err(|error| ApiError::new(crate::ErrorCode::InvalidRequest, error.to_string()))?;
+        check_type::<ImageResponseFormat>(&fields, "response_format")?;
+        check_type::<ImageFormat>(&fields, "output_format")?;
+        let request = serde_json::from_value(Value::Object(fields)).map_err(|error| {
+            let message = error.to_string();
+            match option_error(&message) {
+                Some((name, problem)) => ApiError::invalid(name, format!("{name}: {problem}")),
+                None => ApiError::new(ErrorCode::InvalidRequest, message),
+            }
+        })?;
         Ok(Self { request, images, mask })
     }
 
-    /// What the answer needs of the request.
+    /// The parts of the request that the answer depends on.
     #[must_use]
-    pub fn shown(&self) -> Shown {
-        Shown { edits: true, ..self.request.shown() }
+    pub fn answer_options(&self) -> ImageAnswerOptions {
+        ImageAnswerOptions { is_edit: true, ..self.request.answer_options() }
     }
 
-    /// The request without its dialect.
+    /// Converts the request.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(self) -> Result<Generation, ApiError> {
-        self.request.generation_from(self.images, self.mask)
+        self.request.into_edit(self.images, self.mask)
     }
 }
 
-/// Clients number the images of a list, or don't.
+/// Returns whether a field is an image: `image`, `image[]`, or `image[0]` from clients that number their images.
 fn is_image(name: &str) -> bool {
     let number = name.strip_prefix("image[").and_then(|rest| rest.strip_suffix(']'));
     name == "image" || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn image(field: &str, bytes: &[u8]) -> Result<Image, ApiError> {
+fn parse_image(field: &str, bytes: &[u8]) -> Result<Image, ApiError> {
     let media_type = media_type_of(bytes).filter(|media_type| media_type.starts_with("image/"));
     let media_type = media_type.ok_or_else(|| {
-        ApiError::invalid(field, format!("{field} is neither PNG, JPEG, WebP, GIF nor AVIF"))
+        ApiError::invalid(field, format!("{field} must be a PNG, JPEG, WebP, GIF or AVIF image"))
     })?;
     let source = ImageSource::Data { media_type: media_type.to_owned(), data: STANDARD.encode(bytes) };
     Ok(Image { source, detail: None })
 }
 
-/// What a field says. All come as text.
-fn value(name: &str, bytes: Vec<u8>) -> Result<Value, ApiError> {
+/// Parses a field's value. In a form every value is a text.
+fn field_value(name: &str, bytes: Vec<u8>) -> Result<Value, ApiError> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
-        let message = format!("{} is no field: names are letters, digits and underscores", shown(name));
-        return Err(ApiError::new(crate::ErrorCode::InvalidRequest, message));
+        let message = format!("{} is not a field; names have letters, digits and underscores", quoted(name));
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     }
     let text = String::from_utf8(bytes)
         .map_err(|_| ApiError::invalid(name, format!("{name} must be text in UTF-8")))?;
-    let wrong = |what: &str| ApiError::invalid(name, format!("{name} must be {what}"));
+    let must_be = |expected: &str| ApiError::invalid(name, format!("{name} must be {expected}"));
     match name {
         "n" | "partial_images" | "seed" => {
-            text.parse::<u32>().map(Value::from).map_err(|_| wrong("a whole number"))
+            text.parse::<u32>().map(Value::from).map_err(|_| must_be("a whole number"))
         }
-        "stream" => text.parse::<bool>().map(Value::from).map_err(|_| wrong("true or false")),
-        "fallback" => serde_json::from_str(&text).map_err(|_| wrong("false, or {\"models\": [...]}")),
+        "stream" | "resume" => text.parse::<bool>().map(Value::from).map_err(|_| must_be("true or false")),
+        "fallback" => serde_json::from_str(&text).map_err(|_| must_be("false, or {\"models\": [...]}")),
         _ => Ok(json!(text)),
     }
 }
 
-fn is_a<T: DeserializeOwned>(fields: &Map<String, Value>, name: &str) -> Result<(), ApiError> {
+fn check_type<T: DeserializeOwned>(fields: &Map<String, Value>, name: &str) -> Result<(), ApiError> {
     let Some(value) = fields.get(name) else { return Ok(()) };
     let read = serde_json::from_value::<T>(value.clone());
     read.map(drop).map_err(|error| ApiError::invalid(name, format!("{name}: {error}")))
 }
 
-fn shown(name: &str) -> String {
+/// Quotes a client's name, shortened.
+fn quoted(name: &str) -> String {
     format!("{:?}", name.chars().take(64).collect::<String>())
 }

@@ -1,118 +1,105 @@
-//! What is asked.
+//! The request of `POST /v1/images/generations`.
 
-use hearth_domain::{
-    ClientDialect, Field, Generation, Image, ImageFormat, ImageTask, ModelId, OnDisconnect, Route,
-    SelectionMode, Size,
-};
+use hearth_domain::{ClientDialect, Field, Generation, Image, ImageFormat, ImageTask, ModelId, Size};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{ApiError, native::fallback::Fallback, passed_on::unknown_fields};
+use crate::{ApiError, run_options::RunOptions, unknown_fields::unknown_fields};
 
 /// A request for images as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this dialect.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct ImageRequest {
-    /// What they show.
+    /// Description of the images.
     #[schema(example = "A fox in the snow")]
     pub prompt: String,
     /// A model's id. Absent, or `auto`: the first model of a provider that makes images.
     #[schema(example = "openai:gpt-image-1")]
     pub model: Option<String>,
-    /// How many, 1 to 10.
+    /// Number of images, 1 to 10.
     pub n: Option<u32>,
     /// Width and height in pixels, such as `1024x1024`, or `auto`.
     pub size: Option<String>,
-    /// How well, in the provider's words: `low`, `medium`, `high`, `standard`, `hd`.
+    /// Quality, by the provider's name: `low`, `medium`, `high`, `standard`, `hd`.
     pub quality: Option<String>,
-    /// `b64_json`, or `url` for a link that ends. Absent: `url` for a model called `dall-e`, else `b64_json`.
+    /// `b64_json`, or `url` for a link that expires. Absent: `url` for a `dall-e` model, else `b64_json`.
     #[schema(value_type = Option<String>)]
-    pub response_format: Option<ResponseFormat>,
-    /// `png`, `jpeg` or `webp`.
+    pub response_format: Option<ImageResponseFormat>,
+    /// Format of the files: `png`, `jpeg` or `webp`.
     #[schema(value_type = Option<String>)]
     pub output_format: Option<ImageFormat>,
-    /// `transparent`, `opaque` or `auto`.
+    /// Background: `transparent`, `opaque` or `auto`.
     pub background: Option<String>,
-    /// Whether to answer with server-sent events: one for each image, when it is there.
+    /// If true, the answer is streamed as server-sent events, one for each finished image.
     pub stream: Option<bool>,
-    /// How many images to show before they are done: none are, so it must be 0.
+    /// Number of unfinished images to stream. Must be 0: they are not supported.
     pub partial_images: Option<u32>,
-    /// An extension: makes the choice repeatable.
+    /// Extension. Seed for repeatable sampling.
     pub seed: Option<u32>,
-    /// An extension: what the images don't show.
+    /// Extension. Description of what the images must not show.
     pub negative_prompt: Option<String>,
-    /// An extension: `cancel` or `continue`.
-    #[schema(value_type = Option<String>)]
-    pub on_disconnect: Option<OnDisconnect>,
-    /// An extension: what to try when the first choice can't serve it: `false`, or `{"models": [...]}`.
-    #[schema(value_type = Option<Object>)]
-    pub fallback: Option<Fallback>,
-    /// An extension: `auto`, `free_only`, `commercial_only`, or only the `model` that is named.
-    #[schema(value_type = Option<String>)]
-    pub selection_mode: Option<SelectionMode>,
-    /// What a provider of this dialect may know.
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
-/// How images are given.
+/// Form of the images in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ResponseFormat {
-    /// Their bytes in base64.
+pub enum ImageResponseFormat {
+    /// Bytes in base64.
     B64Json,
     /// Links.
     Url,
 }
 
-/// What an answer repeats of its request.
+/// The parts of a request that the answer depends on.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
-    /// How images are given.
-    pub format: ResponseFormat,
-    /// Whether as server-sent events.
+pub struct ImageAnswerOptions {
+    /// Form of the images.
+    pub format: ImageResponseFormat,
+    /// True to stream server-sent events.
     pub streams: bool,
-    /// Whether images were changed, and not made anew: their events have another name.
-    pub(super) edits: bool,
+    /// True for an edit, whose events have another name.
+    pub(super) is_edit: bool,
     pub(super) size: Option<String>,
     pub(super) quality: Option<String>,
     pub(super) background: Option<String>,
 }
 
 impl ImageRequest {
-    /// What the answer needs of the request.
+    /// The parts of the request that the answer depends on.
     #[must_use]
-    pub fn shown(&self) -> Shown {
+    pub fn answer_options(&self) -> ImageAnswerOptions {
         let model = self.model.as_deref().unwrap_or_default();
-        let links = model.rsplit([':', '/']).next().is_some_and(|name| name.starts_with("dall-e"));
-        let usual = if links { ResponseFormat::Url } else { ResponseFormat::B64Json };
-        Shown {
-            format: self.response_format.unwrap_or(usual),
+        let is_dall_e = model.rsplit([':', '/']).next().is_some_and(|name| name.starts_with("dall-e"));
+        let default_format = if is_dall_e { ImageResponseFormat::Url } else { ImageResponseFormat::B64Json };
+        ImageAnswerOptions {
+            format: self.response_format.unwrap_or(default_format),
             streams: self.stream.unwrap_or(false),
-            edits: false,
+            is_edit: false,
             size: self.size.clone(),
             quality: self.quality.clone(),
             background: self.background.clone(),
         }
     }
 
-    /// The request without its dialect.
+    /// Converts the request.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
     pub fn into_generation(self) -> Result<Generation, ApiError> {
-        self.generation_from(Vec::new(), None)
+        self.into_edit(Vec::new(), None)
     }
 
-    /// The same, which starts from `images`; the first one is changed where `mask` is transparent.
-    pub(super) fn generation_from(
-        self,
-        images: Vec<Image>,
-        mask: Option<Image>,
-    ) -> Result<Generation, ApiError> {
+    /// Converts a request to edit `images`; the first one is edited where `mask` is transparent.
+    pub(super) fn into_edit(self, images: Vec<Image>, mask: Option<Image>) -> Result<Generation, ApiError> {
         if self.partial_images.is_some_and(|count| count > 0) {
-            let message = "partial_images must be 0: images are shown when they are done";
+            let message = "partial_images must be 0: only finished images are sent";
             return Err(ApiError::invalid("partial_images", message));
         }
         let size = match self.size.as_deref() {
@@ -136,20 +123,14 @@ impl ImageRequest {
         };
         task.check().map_err(|error| {
             let param = match error.field {
-                // As the form calls them.
+                // The form's name of the field.
                 Field::Media("images") => "image".to_owned(),
                 Field::Media(name) => name.to_owned(),
                 _ => "prompt".to_owned(),
             };
             ApiError::unfit(param, &error)
         })?;
-        Ok(Generation {
-            on_disconnect: self.on_disconnect.unwrap_or_default(),
-            route: Route {
-                mode: self.selection_mode.unwrap_or_default(),
-                fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
-                ..Route::default()
-            },
+        self.run_options.apply(Generation {
             extra: unknown_fields(ClientDialect::OpenAiImages, self.extra)?,
             ..Generation::new(self.model.map(ModelId::new), task)
         })

@@ -4,7 +4,7 @@ use hearth_domain::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{RunEvent, RunEventBody, form::FormField};
+use crate::{RunEvent, RunEventBody, form_field::FormField};
 
 fn request(body: Value) -> ImageRequest {
     serde_json::from_value(body).unwrap()
@@ -22,7 +22,7 @@ fn artifact() -> Artifact {
     }
 }
 
-fn made() -> Made {
+fn generated() -> GeneratedImages {
     let usage = Usage { prompt_tokens: 5, completion_tokens: 7, ..Usage::default() };
     let bodies = [
         RunEventBody::Artifact { index: 0, artifact: artifact() },
@@ -30,16 +30,16 @@ fn made() -> Made {
         RunEventBody::Done { finish_reason: FinishReason::Stop },
     ];
     let events: Vec<RunEvent> = (1..).zip(bodies).map(|(seq, body)| RunEvent { seq, body }).collect();
-    Made::of(&events).unwrap()
+    GeneratedImages::collect(&events).unwrap()
 }
 
 #[test]
-fn what_is_asked_reaches_the_task_and_the_rest_goes_on() {
-    let asked = request(json!({
+fn known_fields_reach_the_task_and_unknown_ones_are_passed_on() {
+    let named = request(json!({
         "prompt": "a fox", "model": "gpt-image-1", "n": 2, "size": "1024x1536", "quality": "high",
         "output_format": "webp", "background": "transparent", "moderation": "low", "user": "ada",
     }));
-    let generation = asked.into_generation().unwrap();
+    let generation = named.into_generation().unwrap();
     let expected = ImageTask {
         count: 2,
         size: Some(Size { width: 1024, height: 1536 }),
@@ -56,7 +56,7 @@ fn what_is_asked_reaches_the_task_and_the_rest_goes_on() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn invalid_field_is_named() {
     for (body, param) in [
         (json!({"prompt": ""}), "prompt"),
         (json!({"prompt": "a", "n": 0}), "n"),
@@ -71,39 +71,40 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn each_family_gives_images_as_its_clients_expect() {
-    let format = |body: Value| request(body).shown().format;
-    assert_eq!(format(json!({"prompt": "a", "model": "openai:dall-e-3"})), ResponseFormat::Url);
-    assert_eq!(format(json!({"prompt": "a", "model": "gpt-image-1"})), ResponseFormat::B64Json);
-    let said = json!({"prompt": "a", "model": "gpt-image-1", "response_format": "url"});
-    assert_eq!(format(said), ResponseFormat::Url);
+fn default_response_format_depends_on_the_model() {
+    let format = |body: Value| request(body).answer_options().format;
+    assert_eq!(format(json!({"prompt": "a", "model": "openai:dall-e-3"})), ImageResponseFormat::Url);
+    assert_eq!(format(json!({"prompt": "a", "model": "gpt-image-1"})), ImageResponseFormat::B64Json);
+    let with_url = json!({"prompt": "a", "model": "gpt-image-1", "response_format": "url"});
+    assert_eq!(format(with_url), ImageResponseFormat::Url);
 }
 
 #[test]
-fn an_answer_has_bytes_or_links() {
-    let (made, shown) = (made(), request(json!({"prompt": "a", "size": "1024x1024"})).shown());
-    let bytes = ImageBody::new(&made.artifacts[0], Some(b"abc"), "https://x");
-    let list = json!(ImageList::new(&made, vec![bytes], &shown));
+fn answer_has_bytes_or_links() {
+    let (images, options) =
+        (generated(), request(json!({"prompt": "a", "size": "1024x1024"})).answer_options());
+    let bytes = ImageBody::new(&images.artifacts[0], Some(b"abc"), "https://x");
+    let list = json!(ImageList::new(&images, vec![bytes], &options));
     assert_eq!(list["data"], json!([{"b64_json": "YWJj", "revised_prompt": "a red fox"}]));
     assert_eq!((&list["output_format"], &list["size"]), (&json!("png"), &json!("1024x1024")));
     assert_eq!((&list["usage"]["input_tokens"], &list["usage"]["total_tokens"]), (&json!(5), &json!(12)));
-    let link = ImageBody::new(&made.artifacts[0], None, "https://x");
+    let link = ImageBody::new(&images.artifacts[0], None, "https://x");
     assert_eq!(link.url.as_deref(), Some("https://x/v1/artifacts/x?expires=1&signature=s"));
     assert_eq!(link.b64_json, None);
 }
 
 #[test]
-fn a_streamed_image_is_an_event_and_the_last_one_tells_the_usage() {
-    let (made, shown) = (made(), request(json!({"prompt": "a"})).shown());
-    let image = || ImageBody::new(&made.artifacts[0], Some(b"abc"), "");
-    let frames = ImageFrames::of(&ImageList::new(&made, vec![image(), image()], &shown), &shown);
-    let told: Vec<Value> = frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect();
+fn each_streamed_image_is_an_event_and_the_last_has_the_usage() {
+    let (images, options) = (generated(), request(json!({"prompt": "a"})).answer_options());
+    let image = || ImageBody::new(&images.artifacts[0], Some(b"abc"), "");
+    let frames = ImageFrames::of(&ImageList::new(&images, vec![image(), image()], &options), &options);
+    let events: Vec<Value> = frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect();
     assert_eq!(frames[0].event, Some("image_generation.completed"));
     assert_eq!(
-        (&told[0]["type"], &told[0]["b64_json"]),
+        (&events[0]["type"], &events[0]["b64_json"]),
         (&json!("image_generation.completed"), &json!("YWJj"))
     );
-    assert_eq!((&told[0]["usage"], &told[1]["usage"]["output_tokens"]), (&Value::Null, &json!(7)));
+    assert_eq!((&events[0]["usage"], &events[1]["usage"]["output_tokens"]), (&Value::Null, &json!(7)));
 }
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -113,7 +114,7 @@ fn field(name: &str, bytes: &[u8]) -> FormField {
 }
 
 #[test]
-fn a_form_asks_for_changed_images() {
+fn form_is_parsed_as_an_edit() {
     let form = vec![
         field("image[]", PNG),
         field("image[]", PNG),
@@ -125,9 +126,9 @@ fn a_form_asks_for_changed_images() {
         field("input_fidelity", b"high"),
         field("stream", b"true"),
     ];
-    let edit = ImageEdit::read(form).unwrap();
-    let shown = edit.shown();
-    assert!(shown.streams && shown.edits);
+    let edit = ImageEdit::parse(form).unwrap();
+    let options = edit.answer_options();
+    assert!(options.streams && options.is_edit);
     let generation = edit.into_generation().unwrap();
     let Task::Image(task) = generation.task else { panic!("no image") };
     assert_eq!((task.images.len(), task.mask.is_some(), task.count), (2, true, 2));
@@ -136,7 +137,7 @@ fn a_form_asks_for_changed_images() {
 }
 
 #[test]
-fn what_is_wrong_in_a_form_is_named() {
+fn invalid_form_field_is_named() {
     let with =
         |name: &str, bytes: &[u8]| vec![field("image", PNG), field("prompt", b"a"), field(name, bytes)];
     for (form, param) in [
@@ -155,7 +156,7 @@ fn what_is_wrong_in_a_form_is_named() {
         (with("file", PNG), None),
         (vec![field("image", PNG); 17].into_iter().chain([field("prompt", b"a")]).collect(), Some("image")),
     ] {
-        let read = ImageEdit::read(form).and_then(ImageEdit::into_generation);
-        assert_eq!(read.unwrap_err().param.as_deref(), param);
+        let result = ImageEdit::parse(form).and_then(ImageEdit::into_generation);
+        assert_eq!(result.unwrap_err().param.as_deref(), param);
     }
 }

@@ -1,27 +1,40 @@
 //! `POST /v1/responses` (<https://platform.openai.com/docs/api-reference/responses>).
 
-mod form;
-mod items;
-mod layout;
-mod offer;
+mod custom_tools;
+mod encrypted_content;
+mod input_items;
+mod input_messages;
+mod item_id;
+mod item_layout;
+mod offered_tools;
+mod output_item;
+mod reasoning;
 mod references;
 mod render;
 mod request;
+mod request_echo;
 mod response;
+mod text_format;
+mod tool_choice;
+mod tool_names;
 mod tools;
 
-pub use form::{ReasoningBody, TextBody, TextFormat};
-pub use items::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput};
-pub use layout::Layout;
-pub use references::Reference;
-pub use render::Renderer;
+pub use input_items::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput};
+pub use item_layout::ItemLayout;
+pub use output_item::{OutputItem, OutputPart, OutputRefusal, OutputText, ReasoningText};
+pub use reasoning::ReasoningBody;
+pub use references::ItemReference;
+pub use render::ResponsesRenderer;
 pub(crate) use request::param;
-pub use request::{ResponsesRequest, Turn};
+pub use request::{ResponsesRequest, ResponsesTurn};
+pub use request_echo::RequestEcho;
 pub use response::{
-    Asked, DeletedResponse, Incomplete, InputDetails, OutputDetails, OutputItem, OutputPart, OutputRefusal,
-    OutputText, ReasoningText, ResponseFailure, ResponseObject, ResponseUsage,
+    DeletedResponse, IncompleteDetails, InputTokensDetails, OutputTokensDetails, ResponseFailure,
+    ResponseObject, ResponseUsage,
 };
-pub use tools::{ChosenTools, NamedTool, ResponsesTool, ResponsesToolChoice};
+pub use text_format::{TextBody, TextFormat};
+pub use tool_choice::{ResponsesChosenTools, ResponsesToolChoice, ResponsesToolName};
+pub use tools::ResponsesTool;
 
 #[cfg(test)]
 mod tests;

@@ -1,23 +1,25 @@
-//! Run events as this API shows them: named events, each with its number.
+//! Renders run events as this API's events.
 //!
-//! A thing that the model makes is an item. It is added, goes on in deltas, and is done; the events between
-//! those are <https://platform.openai.com/docs/api-reference/responses-streaming>.
+//! The output consists of items. Each is added, extended by deltas, and done
+//! (<https://platform.openai.com/docs/api-reference/responses-streaming>).
 
 mod message;
+mod reasoning;
+mod tool_call;
 
-use hearth_domain::{FinishReason, Message, Reasoning, Run, RunId, Timestamp, ToolCall, Usage};
+use hearth_domain::{FinishReason, Message, Run, RunId, Timestamp, ToolCall, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Asked, Incomplete, OutputItem, ReasoningText, ResponseFailure, ResponseObject,
-    items::sealed,
-    layout::{Layout, Part, Placed},
-    offer::{ClientName, ClientNames, custom_input},
-    references::item_id,
+    IncompleteDetails, OutputItem, RequestEcho, ResponseFailure, ResponseObject,
+    custom_tools::custom_input,
+    item_id::format_item_id,
+    item_layout::{AnswerPart, ItemLayout, StoredItem},
+    tool_names::ClientNames,
 };
 use crate::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    answer::ending,
+    ApiError, RunEvent, RunEventBody,
+    answer::{cancelled, final_outcome},
     event::ToolCallBegin,
     stream::{Frame, Render},
 };
@@ -26,85 +28,73 @@ const IN_PROGRESS: &str = "in_progress";
 const COMPLETED: &str = "completed";
 const INCOMPLETE: &str = "incomplete";
 const FAILED: &str = "failed";
+const CANCELLED: &str = "cancelled";
 
-/// The names of events about thoughts: of thoughts as they are, and of a summary.
-type Names = [&'static str; 2];
-
-const PART_ADDED: Names = ["response.content_part.added", "response.reasoning_summary_part.added"];
-const THOUGHTS_DELTA: Names = ["response.reasoning_text.delta", "response.reasoning_summary_text.delta"];
-const THOUGHTS_DONE: Names = ["response.reasoning_text.done", "response.reasoning_summary_text.done"];
-const PART_DONE: Names = ["response.content_part.done", "response.reasoning_summary_part.done"];
-
-/// Takes a run's events in order; gives this API's, and the whole response at the end.
+/// Renders the events of one run.
 #[derive(Debug)]
-pub struct Renderer {
+pub struct ResponsesRenderer {
     response: ResponseObject,
-    /// Whether thoughts are given in the form that goes back to their maker.
-    seals: bool,
-    /// What the client calls the functions.
-    names: ClientNames,
-    /// For each item of the output, what it is of the run.
-    made: Vec<Made>,
+    /// True if the request asked for encrypted reasoning.
+    include_encrypted: bool,
+    client_names: ClientNames,
+    /// State of each item of the output.
+    items: Vec<RenderedItem>,
     sequence: u64,
     queued: bool,
     begun: bool,
     frames: Vec<Frame>,
 }
 
-/// What an item is of the run.
 #[derive(Debug)]
-struct Made {
-    of: Part,
+struct RenderedItem {
+    part: AnswerPart,
     open: bool,
 }
 
-impl Render for Renderer {
+impl Render for ResponsesRenderer {
     type Answer = ResponseObject;
 
-    /// The event that ends the response is the last one: this API has no `[DONE]`.
-    fn last(&self) -> Option<Frame> {
+    /// None: the event that ends the response is the last one, this API has no `[DONE]`.
+    fn final_frame(&self) -> Option<Frame> {
         None
     }
 
     fn frames(&mut self, event: &RunEvent) -> Vec<Frame> {
         match &event.body {
             RunEventBody::Selected(selected) => {
-                self.response.model.clone_from(&selected.model);
-                self.response.asked.settle(selected.node.is_some());
-                // Another one may be chosen in its place.
+                self.response.model = selected.model.to_string();
+                self.response.request.fill_sampling_defaults(selected.node.is_some());
+                // A fallback is selected later.
                 if self.sequence == 0 {
-                    self.tell_response("response.created");
+                    self.emit_response("response.created");
                 }
             }
             RunEventBody::Queued { .. } if !self.queued => {
                 self.queued = true;
                 "queued".clone_into(&mut self.response.status);
-                self.tell_response("response.queued");
+                self.emit_response("response.queued");
             }
             RunEventBody::Started { .. } => self.begin(),
-            RunEventBody::Delta { choice: 0, text, logprobs } => self.text(text, logprobs),
-            RunEventBody::Refusal { choice: 0, text } => self.refusal(text),
-            RunEventBody::Reasoning { choice: 0, index, added } => self.thoughts(*index, added),
+            RunEventBody::Delta { choice: 0, text, logprobs } => self.add_text(text, logprobs),
+            RunEventBody::Refusal { choice: 0, text } => self.add_refusal(text),
+            RunEventBody::Reasoning { choice: 0, index, added } => self.add_reasoning(*index, added),
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
-                self.call(*index, begins.as_ref(), arguments);
+                self.add_to_call(*index, begins.as_ref(), arguments);
             }
             RunEventBody::Structured { choice: 0, structured } => {
                 self.response.structured = Some(structured.into());
             }
             RunEventBody::Usage { usage } => self.response.usage = Some((*usage).into()),
-            RunEventBody::Done { finish_reason } => self.done(*finish_reason),
-            RunEventBody::Error { error } => self.failed(FAILED, error),
-            RunEventBody::Cancelled => {
-                let error = ApiError::new(ErrorCode::Cancelled, "the request was cancelled");
-                self.failed("cancelled", &error);
-            }
+            RunEventBody::Done { finish_reason } => self.complete(*finish_reason),
+            RunEventBody::Error { error } => self.fail(FAILED, error),
+            RunEventBody::Cancelled => self.fail(CANCELLED, &cancelled()),
             _ => {}
         }
         std::mem::take(&mut self.frames)
     }
 
-    fn collected(mut self, events: &[RunEvent]) -> Result<ResponseObject, ApiError> {
-        ending(events)?;
+    fn into_answer(mut self, events: &[RunEvent]) -> Result<ResponseObject, ApiError> {
+        final_outcome(events)?;
         for event in events {
             self.frames(event);
         }
@@ -112,10 +102,14 @@ impl Render for Renderer {
     }
 }
 
-impl Renderer {
-    /// A renderer for the run `id`, before its first event. `seals`: thoughts come with the form that goes
-    /// back to their maker.
-    pub(super) fn new(id: RunId, asked: Asked, seals: bool, names: ClientNames) -> Self {
+impl ResponsesRenderer {
+    /// Creates a renderer for the run `id`, before its first event.
+    pub(super) fn new(
+        id: RunId,
+        request: RequestEcho,
+        include_encrypted: bool,
+        client_names: ClientNames,
+    ) -> Self {
         let response = ResponseObject {
             id: id.to_string(),
             object: "response".to_owned(),
@@ -128,13 +122,13 @@ impl Renderer {
             output: Vec::new(),
             usage: None,
             structured: None,
-            asked,
+            request,
         };
         Self {
             response,
-            seals,
-            names,
-            made: Vec::new(),
+            include_encrypted,
+            client_names,
+            items: Vec::new(),
             sequence: 0,
             queued: false,
             begun: false,
@@ -142,37 +136,41 @@ impl Renderer {
         }
     }
 
-    /// The response of a run that ended, made of its record, of what the model said, and of the order of its items.
+    /// Renders the response of a run that has ended from its record, its stored answer and the layout of its items.
     #[must_use]
-    pub fn recorded(run: &Run, said: &Message, layout: &Layout, asked: Asked) -> ResponseObject {
-        let names = ClientNames::of(&asked.tools);
-        let mut renderer = Self::new(run.id, asked, false, names);
+    pub fn from_record(
+        run: &Run,
+        answer: &Message,
+        layout: &ItemLayout,
+        request: RequestEcho,
+    ) -> ResponseObject {
+        let client_names = ClientNames::of(&request.tools);
+        let mut renderer = Self::new(run.id, request, false, client_names);
         renderer.response.created_at = run.created_at.unix();
-        renderer.response.model = run.model.to_string();
-        renderer.response.asked.settle(run.node.is_some());
-        for Placed { part, text } in layout.items(said) {
-            renderer.replay(said, part, text);
+        renderer.response.model = run.selection.model.to_string();
+        renderer.response.request.fill_sampling_defaults(run.selection.node.is_some());
+        for item in layout.items(answer) {
+            renderer.add_stored(answer, item);
         }
         renderer.response.usage = Some(run.usage.into());
-        renderer.done(run.finish_reason.unwrap_or(FinishReason::Stop));
+        renderer.complete(run.finish_reason.unwrap_or(FinishReason::Stop));
         renderer.response.completed_at = run.finished_at.map(Timestamp::unix);
         renderer.response
     }
 
-    /// Makes an item of a stored answer again.
-    fn replay(&mut self, said: &Message, part: Part, text: &str) {
+    fn add_stored(&mut self, answer: &Message, StoredItem { part, text }: StoredItem<'_>) {
         match part {
-            Part::Text => self.text(text, &[]),
-            Part::Refusal => self.refusal(text),
-            Part::Thoughts(number) => {
-                if let Some(block) = said.reasoning.get(number as usize) {
-                    self.thoughts(number, block);
+            AnswerPart::Text => self.add_text(text, &[]),
+            AnswerPart::Refusal => self.add_refusal(text),
+            AnswerPart::Reasoning(number) => {
+                if let Some(block) = answer.reasoning.get(number as usize) {
+                    self.add_reasoning(number, block);
                 }
             }
-            Part::Call(number) => {
-                if let Some(ToolCall { id, name, arguments }) = said.tool_calls.get(number as usize) {
+            AnswerPart::Call(number) => {
+                if let Some(ToolCall { id, name, arguments }) = answer.tool_calls.get(number as usize) {
                     let begins = ToolCallBegin { id: id.clone(), name: name.clone() };
-                    self.call(number, Some(&begins), arguments);
+                    self.add_to_call(number, Some(&begins), arguments);
                 }
             }
         }
@@ -182,205 +180,116 @@ impl Renderer {
         if !self.begun {
             self.begun = true;
             IN_PROGRESS.clone_into(&mut self.response.status);
-            self.tell_response("response.in_progress");
+            self.emit_response("response.in_progress");
         }
     }
 
-    fn thoughts(&mut self, number: u32, added: &Reasoning) {
-        // A seal may come after its block's end. Text that does begins another item.
-        let goes_on = |made: &Made| made.of == Part::Thoughts(number) && (made.open || added.text.is_empty());
-        let index = match self.made.iter().rposition(goes_on) {
-            Some(index) => index,
-            None => {
-                self.end_all_but_calls();
-                let summarised = self.summarises();
-                let item = OutputItem::Reasoning {
-                    id: self.item_id("rs"),
-                    status: IN_PROGRESS.to_owned(),
-                    summary: Vec::new(),
-                    content: (!summarised).then(Vec::new),
-                    encrypted_content: None,
-                };
-                self.add(Part::Thoughts(number), item)
-            }
-        };
-        let seal = sealed(added).filter(|_| self.seals);
-        let Some(OutputItem::Reasoning { summary, content, encrypted_content, .. }) =
-            self.response.output.get_mut(index)
-        else {
-            return;
-        };
-        *encrypted_content = seal.or_else(|| encrypted_content.take());
-        if added.text.is_empty() {
-            return;
-        }
-        let (kind, texts) = match content {
-            Some(content) => ("reasoning_text", content),
-            None => ("summary_text", summary),
-        };
-        let first = texts.is_empty();
-        if first {
-            texts.push(ReasoningText { kind: kind.to_owned(), text: String::new() });
-        }
-        texts.iter_mut().for_each(|part| part.text.push_str(&added.text));
-        if first {
-            self.tell_of_thoughts(index, PART_ADDED, json!({"part": {"type": kind, "text": ""}}));
-        }
-        self.tell_of_thoughts(index, THOUGHTS_DELTA, json!({"delta": added.text}));
-    }
-
-    fn call(&mut self, number: u32, begins: Option<&ToolCallBegin>, added: &str) {
-        let index = match (self.made.iter().position(|made| made.of == Part::Call(number)), begins) {
-            (Some(index), _) => index,
-            (None, Some(ToolCallBegin { id, name })) => {
-                self.end_all_but_calls();
-                let call = self.begun_call(id.clone(), name);
-                self.add(Part::Call(number), call)
-            }
-            // What goes on without having begun is nobody's.
-            (None, None) => return,
-        };
-        match self.response.output.get_mut(index) {
-            Some(OutputItem::FunctionCall { arguments, .. }) => arguments.push_str(added),
-            // Its input is known when the JSON around it is whole.
-            Some(OutputItem::CustomToolCall { input, .. }) => {
-                input.push_str(added);
-                return;
-            }
-            _ => {}
-        }
-        if !added.is_empty() {
-            self.tell_of(index, "response.function_call_arguments.delta", json!({"delta": added}));
-        }
-    }
-
-    /// A call of the function `function`, in the client's words.
-    fn begun_call(&self, call_id: String, function: &str) -> OutputItem {
-        let status = IN_PROGRESS.to_owned();
-        let client = self.names.get(function).cloned();
-        let ClientName { namespace, name, custom } = client.unwrap_or_else(|| ClientName {
-            namespace: None,
-            name: function.to_owned(),
-            custom: false,
-        });
-        if custom {
-            let (id, input) = (self.item_id("ctc"), String::new());
-            return OutputItem::CustomToolCall { id, status, call_id, name, namespace, input };
-        }
-        let (id, arguments) = (self.item_id("fc"), String::new());
-        OutputItem::FunctionCall { id, status, call_id, name, namespace, arguments }
-    }
-
-    fn done(&mut self, reason: FinishReason) {
+    fn complete(&mut self, reason: FinishReason) {
         self.begin();
-        let (status, why) = match reason {
+        let (status, incomplete) = match reason {
             FinishReason::Stop | FinishReason::ToolCalls => (COMPLETED, None),
-            // It has said what it had to.
-            FinishReason::ContentFilter if self.made.iter().any(|made| made.of == Part::Refusal) => {
+            // The refusal is the complete answer.
+            FinishReason::ContentFilter if self.items.iter().any(|item| item.part == AnswerPart::Refusal) => {
                 (COMPLETED, None)
             }
             FinishReason::Length => (INCOMPLETE, Some("max_output_tokens")),
             FinishReason::ContentFilter => (INCOMPLETE, Some("content_filter")),
-            FinishReason::Cancelled => ("cancelled", None),
+            FinishReason::Cancelled => (CANCELLED, None),
         };
-        if self.made.is_empty() && why.is_none() {
-            // A message that says nothing is still one.
-            self.begin_message(Part::Text);
+        if self.items.is_empty() && incomplete.is_none() {
+            // An empty answer has an empty message.
+            self.begin_message(AnswerPart::Text);
         }
-        let open: Vec<usize> = (0..self.made.len()).filter(|index| self.made[*index].open).collect();
+        let open: Vec<usize> = (0..self.items.len()).filter(|index| self.items[*index].open).collect();
         for index in open {
-            self.end(index, if why.is_some() { INCOMPLETE } else { COMPLETED });
+            self.end_item(index, if incomplete.is_some() { INCOMPLETE } else { COMPLETED });
         }
         status.clone_into(&mut self.response.status);
-        self.response.incomplete_details = why.map(|why| Incomplete { reason: why.to_owned() });
+        self.response.incomplete_details =
+            incomplete.map(|reason| IncompleteDetails { reason: reason.to_owned() });
         self.response.completed_at = Some(Timestamp::now().unix());
         self.response.usage.get_or_insert(Usage::default().into());
-        let name = if why.is_some() { "response.incomplete" } else { "response.completed" };
-        self.tell_response(name);
+        let name = if incomplete.is_some() { "response.incomplete" } else { "response.completed" };
+        self.emit_response(name);
     }
 
-    fn failed(&mut self, status: &str, error: &ApiError) {
+    fn fail(&mut self, status: &str, error: &ApiError) {
         status.clone_into(&mut self.response.status);
         let (code, message) = (error.code.as_str().to_owned(), error.message.clone());
         self.response.error = Some(ResponseFailure { code, message });
-        self.tell_response("response.failed");
-    }
-
-    fn summarises(&self) -> bool {
-        self.response.asked.reasoning.summary.is_some()
+        self.emit_response("response.failed");
     }
 
     /// The id of the next item.
-    fn item_id(&self, kind: &str) -> String {
-        item_id(kind, &self.response.id, self.made.len())
+    fn next_item_id(&self, prefix: &str) -> String {
+        format_item_id(prefix, &self.response.id, self.items.len())
     }
 
-    fn add(&mut self, of: Part, item: OutputItem) -> usize {
+    /// Adds an item, and returns its index.
+    fn add_item(&mut self, part: AnswerPart, item: OutputItem) -> usize {
         self.begin();
-        let index = self.made.len();
-        self.tell("response.output_item.added", json!({"output_index": index, "item": item.begun()}));
-        self.made.push(Made { of, open: true });
+        let index = self.items.len();
+        let fields = json!({"output_index": index, "item": item.without_content()});
+        self.emit("response.output_item.added", fields);
+        self.items.push(RenderedItem { part, open: true });
         self.response.output.push(item);
         index
     }
 
-    fn end(&mut self, index: usize, how: &str) {
-        self.made[index].open = false;
+    /// Ends all open items but calls, before another item begins. Calls stay open: some providers stream several at once.
+    fn end_all_but_calls(&mut self) {
+        for index in 0..self.items.len() {
+            if self.items[index].open && !matches!(self.items[index].part, AnswerPart::Call(_)) {
+                self.end_item(index, COMPLETED);
+            }
+        }
+    }
+
+    fn end_item(&mut self, index: usize, end_status: &str) {
+        self.items[index].open = false;
         match &mut self.response.output[index] {
             OutputItem::Message { content, status, .. } => {
-                how.clone_into(status);
+                end_status.clone_into(status);
                 if let Some(part) = content.first().cloned() {
-                    self.end_part(index, &part);
+                    self.emit_part_done(index, &part);
                 }
             }
             OutputItem::Reasoning { content, summary, status, .. } => {
-                how.clone_into(status);
+                end_status.clone_into(status);
                 if let Some(part) = content.as_ref().unwrap_or(summary).first().cloned() {
-                    self.tell_of_thoughts(index, THOUGHTS_DONE, json!({"text": part.text}));
-                    self.tell_of_thoughts(index, PART_DONE, json!({"part": part}));
+                    self.emit_reasoning_done(index, &part);
                 }
             }
             OutputItem::FunctionCall { name, arguments, status, .. } => {
-                how.clone_into(status);
+                end_status.clone_into(status);
                 let fields = json!({"name": name, "arguments": arguments});
-                self.tell_of(index, "response.function_call_arguments.done", fields);
+                self.emit_for_item(index, "response.function_call_arguments.done", fields);
             }
             OutputItem::CustomToolCall { input, status, .. } => {
-                how.clone_into(status);
+                end_status.clone_into(status);
                 *input = custom_input(input);
                 let input = input.clone();
-                self.tell_of(index, "response.custom_tool_call_input.delta", json!({"delta": input}));
-                self.tell_of(index, "response.custom_tool_call_input.done", json!({"input": input}));
+                self.emit_for_item(index, "response.custom_tool_call_input.delta", json!({"delta": input}));
+                self.emit_for_item(index, "response.custom_tool_call_input.done", json!({"input": input}));
             }
         }
         let item = json!({"output_index": index, "item": self.response.output[index]});
-        self.tell("response.output_item.done", item);
+        self.emit("response.output_item.done", item);
     }
 
-    fn tell_response(&mut self, name: &'static str) {
-        self.tell(name, json!({"response": self.response}));
+    /// Emits an event with the whole response.
+    fn emit_response(&mut self, name: &'static str) {
+        self.emit(name, json!({"response": self.response}));
     }
 
-    /// Tells of a part of thoughts, under the name that goes with how they are told.
-    fn tell_of_thoughts(&mut self, index: usize, [full, summary]: Names, mut fields: Value) {
-        let (name, place) =
-            if self.summarises() { (summary, "summary_index") } else { (full, "content_index") };
-        fields[place] = json!(0);
-        self.tell_of(index, name, fields);
-    }
-
-    /// Tells of an item.
-    fn tell_of(&mut self, index: usize, name: &'static str, mut fields: Value) {
-        let (OutputItem::Message { id, .. }
-        | OutputItem::Reasoning { id, .. }
-        | OutputItem::FunctionCall { id, .. }
-        | OutputItem::CustomToolCall { id, .. }) = &self.response.output[index];
-        fields["item_id"] = json!(id);
+    /// Emits an event of the item at `index`.
+    fn emit_for_item(&mut self, index: usize, name: &'static str, mut fields: Value) {
+        fields["item_id"] = json!(self.response.output[index].id());
         fields["output_index"] = json!(index);
-        self.tell(name, fields);
+        self.emit(name, fields);
     }
 
-    fn tell(&mut self, name: &'static str, fields: Value) {
+    fn emit(&mut self, name: &'static str, fields: Value) {
         let mut event = Map::new();
         event.insert("type".to_owned(), json!(name));
         event.insert("sequence_number".to_owned(), json!(self.sequence));

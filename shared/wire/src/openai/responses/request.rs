@@ -1,31 +1,34 @@
-//! What is asked.
+//! The request of `POST /v1/responses`.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, OnDisconnect, Priority, Role, RunId, Sampling,
-    TextTask, ToolChoice, WhileLoading, message::name_results,
+    ClientDialect, Extra, Field, Generation, Message, ModelId, Role, RunId, Sampling, TextTask, ToolChoice,
+    message::name_results,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    Asked, ReasoningBody, Renderer, ResponsesInput, ResponsesTool, ResponsesToolChoice, TextBody, TextFormat,
-    offer::{ClientNames, Offer, additional},
+    InputItem, ReasoningBody, RequestEcho, ResponsesInput, ResponsesRenderer, ResponsesTool,
+    ResponsesToolChoice, TextBody, TextFormat, offered_tools::add_tool, tool_names::ClientNames,
 };
 use crate::{
     ApiError, ErrorCode,
-    native::generate::Stop,
-    openai::{
-        chat::{TEMPLATE_KWARGS, effort, template_kwargs},
-        tools::ToolMode,
-    },
-    passed_on::unknown_fields,
+    effort::effort,
+    offered_tools::{OfferedTools, tool_param},
+    run_options::{RunOptions, SamplingOptions},
+    seed::engine_seed,
+    stop::Stop,
+    template_kwargs::{TEMPLATE_KWARGS, template_kwargs},
+    tool_choice::ToolMode,
+    unknown_fields::unknown_fields,
 };
 
-const PREVIOUS: &str = "previous_response_id";
-/// What `include` says to be told tokens, and what to be given sealed thoughts.
-const LOGPROBS: &str = "message.output_text.logprobs";
-const SEALED: &str = "reasoning.encrypted_content";
+const PREVIOUS_RESPONSE: &str = "previous_response_id";
+/// Value of `include` for log-probabilities.
+const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
+/// Value of `include` for encrypted reasoning.
+const INCLUDE_ENCRYPTED: &str = "reasoning.encrypted_content";
 
 /// A request for a response as OpenAI's SDKs send it. Unknown fields are passed on to a provider of this
 /// dialect.
@@ -34,139 +37,129 @@ pub struct ResponsesRequest {
     /// A model's id, or `auto`.
     #[schema(example = "tiny-chat")]
     pub model: String,
-    /// A text that the user says, or the items of a conversation.
+    /// A user's text, or the items of a conversation.
     pub input: Option<ResponsesInput>,
-    /// Instructions that hold for this response alone.
+    /// Instructions for this response alone.
     pub instructions: Option<String>,
-    /// An earlier response of the caller's, whose conversation goes on. It must have been stored.
+    /// A stored response of the same user, whose conversation this request continues.
     pub previous_response_id: Option<String>,
-    /// Whether to keep the conversation, for 30 days, so that another request can go on from it; it is
-    /// kept, unless this is false.
+    /// True (the default) to store the conversation for 30 days, so that another request can continue it.
     pub store: Option<bool>,
-    /// Whether to answer with server-sent events.
+    /// If true, the answer is streamed as server-sent events.
     pub stream: Option<bool>,
-    /// Tools that the model may call; at most 128 functions, those in namespaces counted.
+    /// Tools that the model may call; at most 128 functions, including those in namespaces.
     pub tools: Option<Vec<ResponsesTool>>,
-    /// Whether it calls one. Absent: as it sees fit.
+    /// Controls whether the model calls a tool. Absent: the model decides.
     pub tool_choice: Option<ResponsesToolChoice>,
-    /// Whether it may call several at once; it may, unless this is false.
+    /// True (the default) if the model may call several tools at once.
     pub parallel_tool_calls: Option<bool>,
-    /// The form of the answer.
+    /// Format of the answer's text.
     pub text: Option<TextBody>,
-    /// How much to think.
+    /// Reasoning options.
     pub reasoning: Option<ReasoningBody>,
-    /// 0 to 2.
+    /// Sampling temperature, 0 to 2.
     pub temperature: Option<f32>,
-    /// 0 to 1.
+    /// Nucleus sampling: probability mass to choose from, 0 to 1.
     pub top_p: Option<f32>,
-    /// At least 1.
+    /// Largest number of tokens to generate, at least 1.
     pub max_output_tokens: Option<u32>,
-    /// Tell this many of the likeliest tokens for each place, 0 to 20.
+    /// Number of most likely tokens to return for each position, 0 to 20.
     pub top_logprobs: Option<u32>,
-    /// What else to tell: `message.output_text.logprobs`, `reasoning.encrypted_content`.
+    /// Further content of the response: `message.output_text.logprobs`, `reasoning.encrypted_content`.
     pub include: Option<Vec<String>>,
-    /// The client's own notes, given back with the response.
+    /// Data of the client's own, which the response repeats.
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
-    /// `disabled` or `auto`. A provider of this dialect may shorten a conversation that is too long; the
-    /// gateway doesn't.
+    /// `disabled` or `auto`. A provider of this dialect may truncate a conversation that is too long; the gateway never
+    /// does.
     pub truncation: Option<String>,
-    /// Refused if true: `prefer: respond-async` asks for the same.
+    /// Refused if true: the header `prefer: respond-async` has the same effect.
     pub background: Option<bool>,
-    /// An extension: a text or a list of texts that end the answer.
+    /// Extension. A text or a list of texts that end the answer.
     pub stop: Option<Stop>,
-    /// An extension: makes the choice repeatable.
+    /// Extension. Seed for repeatable sampling.
     pub seed: Option<i64>,
-    /// An extension: 0 keeps all.
-    pub top_k: Option<u32>,
-    /// An extension: 0 to 1.
-    pub min_p: Option<f32>,
-    /// An extension: above 0, at most 2.
-    pub repeat_penalty: Option<f32>,
-    /// An extension: -2 to 2.
+    /// Extension. Penalty for tokens that occur already, -2 to 2.
     pub presence_penalty: Option<f32>,
-    /// An extension: -2 to 2.
+    /// Extension. Penalty for tokens by their frequency so far, -2 to 2.
     pub frequency_penalty: Option<f32>,
-    /// An extension: `cancel` or `continue`.
-    #[schema(value_type = Option<String>)]
-    pub on_disconnect: Option<OnDisconnect>,
-    /// An extension: while the model is being loaded, `wait`, or let the `default` model answer.
-    #[schema(value_type = Option<String>)]
-    pub while_loading: Option<WhileLoading>,
-    /// An extension: `low`, `normal` or `high` among the requests that wait.
-    #[schema(value_type = Option<String>)]
-    pub priority: Option<Priority>,
-    /// What a provider of this dialect may know.
+    /// Sampling parameters of local models.
+    #[serde(flatten)]
+    pub sampling_options: SamplingOptions,
+    /// Options of the gateway.
+    #[serde(flatten)]
+    pub run_options: RunOptions,
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
-/// What a request asks for, and the conversation that it is a turn of.
+/// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Turn {
-    /// What to make.
+pub struct ResponsesTurn {
+    /// The converted request.
     pub generation: Generation,
-    /// What was said so far, the instructions of this turn left out; the answer belongs behind it.
-    pub said: Vec<Message>,
+    /// The conversation up to the answer, without the instructions of this request.
+    pub messages: Vec<Message>,
 }
 
 impl ResponsesRequest {
-    /// Whether to stream.
+    /// Returns whether to stream.
     #[must_use]
     pub fn streams(&self) -> bool {
         self.stream.unwrap_or(false)
     }
 
-    /// Whether to keep the conversation.
+    /// Returns whether to store the conversation.
     #[must_use]
-    pub fn keeps(&self) -> bool {
+    pub fn stores(&self) -> bool {
         self.store.unwrap_or(true)
     }
 
-    /// The run that this one goes on from.
+    /// The run whose conversation this request continues.
     ///
     /// # Errors
-    /// `not_found` for what is no run's id.
+    /// `not_found` for an id that is not a run's.
     pub fn previous(&self) -> Result<Option<RunId>, ApiError> {
         let id = self.previous_response_id.as_deref().map(str::parse).transpose();
         id.map_err(|_| {
             let message = "there is no stored response with this id";
-            ApiError::new(ErrorCode::NotFound, message).at(PREVIOUS)
+            ApiError::new(ErrorCode::NotFound, message).at(PREVIOUS_RESPONSE)
         })
     }
 
-    /// What shows the events of the run `id` as this request wants them.
+    /// Creates the renderer of the run `id`.
     #[must_use]
-    pub fn renderer(&self, id: RunId) -> Renderer {
+    pub fn renderer(&self, id: RunId) -> ResponsesRenderer {
         let items = match &self.input {
             Some(ResponsesInput::Items(items)) => items.as_slice(),
             _ => &[],
         };
-        let added = items.iter().filter_map(additional).flatten();
-        let names = ClientNames::of(self.tools.iter().flatten().chain(added));
-        Renderer::new(id, self.asked(), self.includes(SEALED), names)
+        let additional = items.iter().filter_map(InputItem::additional_tools).flatten();
+        let names = ClientNames::of(self.tools.iter().flatten().chain(additional));
+        ResponsesRenderer::new(id, self.echo(), self.includes(INCLUDE_ENCRYPTED), names)
     }
 
-    /// What was asked for, as the answer tells it again.
+    /// The parameters that the response repeats.
     #[must_use]
-    pub fn asked(&self) -> Asked {
+    pub fn echo(&self) -> RequestEcho {
         let text = self.text.clone().unwrap_or_default();
-        Asked {
+        RequestEcho {
             background: false,
             frequency_penalty: self.frequency_penalty.unwrap_or(0.0),
             instructions: self.instructions.clone(),
             max_output_tokens: self.max_output_tokens,
-            max_tool_calls: self.passed_on("max_tool_calls"),
+            max_tool_calls: self.unknown_field("max_tool_calls"),
             metadata: self.metadata.clone().unwrap_or_default(),
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             presence_penalty: self.presence_penalty.unwrap_or(0.0),
             previous_response_id: self.previous_response_id.clone(),
-            prompt_cache_key: self.passed_on("prompt_cache_key"),
+            prompt_cache_key: self.unknown_field("prompt_cache_key"),
             reasoning: self.reasoning.clone().unwrap_or_default(),
-            safety_identifier: self.passed_on("safety_identifier"),
-            service_tier: self.passed_on("service_tier").unwrap_or_else(|| "default".to_owned()),
-            store: self.keeps(),
+            safety_identifier: self.unknown_field("safety_identifier"),
+            service_tier: self.unknown_field("service_tier").unwrap_or_else(|| "default".to_owned()),
+            store: self.stores(),
             temperature: self.temperature,
             text: TextBody { format: Some(text.format.unwrap_or_default()), ..text },
             tool_choice: self.tool_choice.clone().unwrap_or(ResponsesToolChoice::Mode(ToolMode::Auto)),
@@ -177,42 +170,42 @@ impl ResponsesRequest {
         }
     }
 
-    /// A field that is passed on as it is, if it is what it should be.
-    fn passed_on<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+    /// Reads an unknown field; `None` if it is absent or has another type.
+    fn unknown_field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.extra.get(name).and_then(|value| T::deserialize(value).ok())
     }
 
-    /// The request without its dialect, after the conversation `earlier`.
+    /// Converts the request, which continues the conversation `earlier`.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn into_turn(mut self, earlier: Vec<Message>) -> Result<Turn, ApiError> {
-        self.refuse_what_is_not_done()?;
+    pub fn into_turn(mut self, earlier: Vec<Message>) -> Result<ResponsesTurn, ApiError> {
+        self.refuse_unsupported()?;
         let (sampling, top_logprobs, extra) = (self.sampling(), self.top_logprobs(), self.extra());
         let instructions = self.instructions.take().map(|text| Message::new(Role::System, text));
-        let before = earlier.len();
-        let mut said = earlier;
-        let mut items = Vec::new();
-        let mut offer = Offer::default();
+        let earlier_count = earlier.len();
+        let mut messages = earlier;
+        let mut item_indices = Vec::new();
+        let mut offered = OfferedTools::default();
         if let Some(mut input) = self.input.take() {
-            for (place, tools) in input.take_tools() {
+            for (param, tools) in input.take_additional_tools() {
                 for (index, tool) in tools.into_iter().enumerate() {
-                    offer.take(tool, &format!("{place}.tools[{index}]"))?;
+                    add_tool(&mut offered, tool, &format!("{param}.tools[{index}]"))?;
                 }
             }
-            for (item, message) in input.into_messages()? {
-                items.push(item);
-                said.push(message);
+            for (item_index, message) in input.into_messages()? {
+                item_indices.push(item_index);
+                messages.push(message);
             }
         }
-        if said.is_empty() {
+        if messages.is_empty() {
             return Err(ApiError::invalid("input", "input is empty; send a text, or a list of items"));
         }
-        name_results(&mut said);
+        name_results(&mut messages);
         for (index, tool) in self.tools.into_iter().flatten().enumerate() {
-            offer.take(tool, &format!("tools[{index}]"))?;
+            add_tool(&mut offered, tool, &format!("tools[{index}]"))?;
         }
-        let choice = self.tool_choice.map(|choice| choice.into_domain(&mut offer)).transpose()?;
+        let choice = self.tool_choice.map(|choice| choice.into_domain(&mut offered)).transpose()?;
         let tool_choice = choice.unwrap_or(ToolChoice::Auto);
         let format = self.text.and_then(|text| text.format).map(TextFormat::into_domain).transpose()?;
         let reasoning = self.reasoning.and_then(|reasoning| reasoning.effort);
@@ -220,42 +213,40 @@ impl ResponsesRequest {
         let mut task = TextTask {
             response_format,
             schema_label,
-            tools: offer.functions,
-            tool_extra: offer.extra,
+            tools: offered.functions,
+            tool_extra: offered.extra,
             tool_choice,
             parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
             top_logprobs,
-            reasoning: reasoning.as_deref().map(effort).transpose().map_err(|_| no_such_effort())?,
+            reasoning: reasoning.as_deref().map(effort).transpose().map_err(|_| unknown_effort())?,
             template_kwargs: template_kwargs(&extra)?,
-            ..TextTask::new(said.clone(), sampling)
+            ..TextTask::new(messages.clone(), sampling)
         };
         task.check().map_err(|error| {
-            let param = param(error.field, before, &items, &offer.places);
+            let param = param(error.field, earlier_count, &item_indices, &offered.params);
             ApiError::unfit(param, &error)
         })?;
         task.messages.splice(0..0, instructions);
-        let generation = Generation {
-            on_disconnect: self.on_disconnect.unwrap_or_default(),
-            while_loading: self.while_loading.unwrap_or_default(),
-            priority: self.priority.unwrap_or_default(),
-            extra: Extra { hosted: offer.hosted, ..unknown_fields(ClientDialect::OpenAiResponses, extra)? },
+        let generation = self.run_options.apply(Generation {
+            extra: Extra { hosted: offered.hosted, ..unknown_fields(ClientDialect::OpenAiResponses, extra)? },
             ..Generation::new(Some(ModelId::new(self.model)), task)
-        };
-        Ok(Turn { generation, said })
+        })?;
+        Ok(ResponsesTurn { generation, messages })
     }
 
-    fn refuse_what_is_not_done(&self) -> Result<(), ApiError> {
+    fn refuse_unsupported(&self) -> Result<(), ApiError> {
         if self.background == Some(true) {
-            let message = "background is not done here; send the header `prefer: respond-async` instead";
+            let message = "background is not supported; send the header `prefer: respond-async` instead";
             return Err(ApiError::invalid("background", message));
         }
         if self.truncation.as_deref().is_some_and(|word| !matches!(word, "auto" | "disabled")) {
             return Err(ApiError::invalid("truncation", "truncation must be auto or disabled"));
         }
-        // They mean a conversation or a prompt that is kept at OpenAI.
+        // They name a conversation or a prompt that OpenAI stores.
         for name in ["conversation", "prompt"] {
             if self.extra.get(name).is_some_and(|value| !value.is_null()) {
-                let message = format!("{name} is not kept here; send input, or previous_response_id");
+                let message =
+                    format!("{name} is not stored by the gateway; send input, or previous_response_id");
                 return Err(ApiError::invalid(name, message));
             }
         }
@@ -266,30 +257,30 @@ impl ResponsesRequest {
         Sampling {
             temperature: self.temperature,
             top_p: self.top_p,
-            top_k: self.top_k,
-            min_p: self.min_p,
-            repeat_penalty: self.repeat_penalty,
+            top_k: self.sampling_options.top_k,
+            min_p: self.sampling_options.min_p,
+            repeat_penalty: self.sampling_options.repeat_penalty,
             presence_penalty: self.presence_penalty,
             frequency_penalty: self.frequency_penalty,
-            // The engine's seeds have 32 bits, as in chat.
-            seed: self.seed.map(|seed| (seed & i64::from(u32::MAX)) as u32),
+            seed: self.seed.map(engine_seed),
             stop: self.stop.clone().map(Into::into).unwrap_or_default(),
             max_tokens: self.max_output_tokens,
+            ignore_eos: self.sampling_options.ignore_eos.unwrap_or(false),
             ..Sampling::default()
         }
     }
 
-    /// How many likely tokens to tell: `include` asks for the tokens themselves.
+    /// Number of most likely tokens to return; `None` for no log-probabilities.
     fn top_logprobs(&self) -> Option<u32> {
         let top = self.top_logprobs.unwrap_or(0);
-        (top > 0 || self.includes(LOGPROBS)).then_some(top)
+        (top > 0 || self.includes(INCLUDE_LOGPROBS)).then_some(top)
     }
 
-    fn includes(&self, what: &str) -> bool {
-        self.include.iter().flatten().any(|name| name == what)
+    fn includes(&self, value: &str) -> bool {
+        self.include.iter().flatten().any(|included| included == value)
     }
 
-    /// What the gateway doesn't understand, in the places where a provider of this dialect looks for it.
+    /// Takes the fields that the gateway doesn't support, for a provider of this dialect.
     fn extra(&mut self) -> Map<String, Value> {
         let mut extra = std::mem::take(&mut self.extra);
         if let Some(verbosity) = self.text.as_ref().and_then(|text| text.verbosity.as_ref()) {
@@ -305,15 +296,14 @@ impl ResponsesRequest {
     }
 }
 
-fn no_such_effort() -> ApiError {
+fn unknown_effort() -> ApiError {
     let param = "reasoning.effort";
     ApiError::invalid(param, format!("{param} must be none, minimal, low, medium or high"))
 }
 
-/// What this dialect calls a field. `items` has the item of each message after the first `before`, which
-/// are the earlier conversation's; `tools` has where each function stood.
-pub(crate) fn param(field: Field, before: usize, items: &[usize], tools: &[String]) -> String {
-    let tool = |index: usize| tools.get(index).cloned().unwrap_or_else(|| format!("tools[{index}]"));
+/// Returns this API's name of a field. The first `earlier_count` messages are the earlier conversation's; `item_indices`
+/// has the index of the input item of each later message, `tools` the field of each function.
+pub(crate) fn param(field: Field, earlier_count: usize, item_indices: &[usize], tools: &[String]) -> String {
     let name = match field {
         Field::Messages | Field::Inputs => "input",
         Field::Sampling("max_tokens") => "max_output_tokens",
@@ -327,12 +317,15 @@ pub(crate) fn param(field: Field, before: usize, items: &[usize], tools: &[Strin
         Field::TemplateKwargs => TEMPLATE_KWARGS,
         Field::Dimensions => "dimensions",
         Field::Media(name) => name,
-        Field::ToolCallId(index) => match index.checked_sub(before).and_then(|place| items.get(place)) {
-            Some(item) => return format!("input[{item}].call_id"),
-            None => PREVIOUS,
-        },
-        Field::ToolName(index) => return format!("{}.name", tool(index)),
-        Field::ToolParameters(index) => return format!("{}.parameters", tool(index)),
+        Field::ToolCallId(message) => {
+            let item = message.checked_sub(earlier_count).and_then(|number| item_indices.get(number));
+            match item {
+                Some(item) => return format!("input[{item}].call_id"),
+                None => PREVIOUS_RESPONSE,
+            }
+        }
+        Field::ToolName(index) => return format!("{}.name", tool_param(tools, index)),
+        Field::ToolParameters(index) => return format!("{}.parameters", tool_param(tools, index)),
         Field::Input(index) => return format!("input[{index}]"),
     };
     name.to_owned()

@@ -1,6 +1,6 @@
 use hearth_domain::{
-    ClientDialect, DocumentSource, FinishReason, Image, Logprob, Message, Modality, PlacedImage, Priority,
-    Reasoning, ReasoningEffort, ResponseFormat, Role, Run, RunId, RunState, Task, TextTask, Timestamp,
+    ClientDialect, DocumentSource, FinishReason, Image, Logprob, Message, PlacedImage, Priority, Reasoning,
+    ReasoningEffort, ResponseFormat, Role, Run, RunId, RunState, Selection, Task, TextTask, Timestamp,
     TokenLogprob, ToolCall, ToolChoice, Usage, UserId,
 };
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
-    event::{Selected, ToolCallBegin},
+    event::ToolCallBegin,
     stream::{Frame, Render as _},
 };
 
@@ -23,7 +23,7 @@ fn request(fields: Value) -> ResponsesRequest {
     serde_json::from_value(body).unwrap()
 }
 
-fn turn(fields: Value) -> Result<Turn, ApiError> {
+fn turn(fields: Value) -> Result<ResponsesTurn, ApiError> {
     request(fields).into_turn(Vec::new())
 }
 
@@ -35,8 +35,8 @@ fn task(fields: Value) -> TextTask {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "literals are given")]
-fn said(input: Value) -> Vec<Message> {
-    turn(json!({"input": input})).unwrap().said
+fn messages(input: Value) -> Vec<Message> {
+    turn(json!({"input": input})).unwrap().messages
 }
 
 fn weather() -> Value {
@@ -49,12 +49,12 @@ fn called(id: &str) -> Value {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "literals are given")]
-fn gave(id: &str, output: Value) -> Value {
+fn output(id: &str, output: Value) -> Value {
     json!({"type": "function_call_output", "call_id": id, "output": output})
 }
 
 #[test]
-fn fields_left_out_ask_for_one_plain_text() {
+fn absent_fields_have_their_defaults() {
     let plain = task(json!({}));
     assert_eq!(
         plain,
@@ -66,12 +66,12 @@ fn fields_left_out_ask_for_one_plain_text() {
         "stream": null, "store": null, "top_logprobs": null, "prompt": null, "colour": {"unknown": true},
     }));
     assert_eq!(null, plain);
-    assert!(request(json!({})).keeps() && !request(json!({"store": false})).keeps());
+    assert!(request(json!({})).stores() && !request(json!({"store": false})).stores());
 }
 
 #[test]
-fn every_kind_of_item_is_part_of_the_conversation() {
-    let messages = said(json!([
+fn every_kind_of_item_becomes_part_of_a_message() {
+    let messages = messages(json!([
         {"role": "developer", "content": "Be brief."},
         {"type": "message", "role": "user", "content": [
             {"type": "input_text", "text": "What "},
@@ -82,8 +82,8 @@ fn every_kind_of_item_is_part_of_the_conversation() {
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look.", "annotations": []}]},
         called("c1"),
         called("c2"),
-        gave("c2", json!("warm")),
-        gave("c1", json!([{"type": "input_text", "text": "see "}, {"type": "input_image", "image_url": "https://example.org/a.png"}])),
+        output("c2", json!("warm")),
+        output("c1", json!([{"type": "input_text", "text": "see "}, {"type": "input_image", "image_url": "https://example.org/a.png"}])),
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
     ]));
     let call = |id: &str| ToolCall { id: id.into(), name: "get_weather".into(), arguments: "{}".into() };
@@ -114,30 +114,30 @@ fn every_kind_of_item_is_part_of_the_conversation() {
 }
 
 #[test]
-fn turns_of_the_assistant_are_told_apart() {
-    let says = |text: &str| json!({"role": "assistant", "content": text});
-    let thinks =
+fn assistant_items_are_grouped_into_turns() {
+    let message = |text: &str| json!({"role": "assistant", "content": text});
+    let reasoning =
         json!({"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]});
     let cases = [
-        (json!([says("a"), says("b")]), 2),
-        (json!([says("a"), thinks, says("b")]), 2),
-        (json!([says("a"), thinks, called("1")]), 2),
-        (json!([thinks, thinks, says("a"), called("1")]), 1),
-        (json!([thinks, called("1"), thinks, called("2")]), 1),
-        (json!([called("1"), says("a")]), 1),
-        (json!([called("1"), gave("1", json!("x")), called("2")]), 3),
+        (json!([message("a"), message("b")]), 2),
+        (json!([message("a"), reasoning, message("b")]), 2),
+        (json!([message("a"), reasoning, called("1")]), 2),
+        (json!([reasoning, reasoning, message("a"), called("1")]), 1),
+        (json!([reasoning, called("1"), reasoning, called("2")]), 1),
+        (json!([called("1"), message("a")]), 1),
+        (json!([called("1"), output("1", json!("x")), called("2")]), 3),
     ];
     for (items, count) in cases {
-        assert_eq!(said(items.clone()).len(), count, "{items}");
+        assert_eq!(messages(items.clone()).len(), count, "{items}");
     }
 }
 
 #[test]
-fn instructions_hold_for_one_turn_and_the_conversation_for_all() {
+fn instructions_are_not_part_of_the_stored_conversation() {
     let earlier = vec![Message::new(Role::User, "1"), Message::new(Role::Assistant, "2")];
     let turn = request(json!({"input": "3", "instructions": "Count."})).into_turn(earlier).unwrap();
     let texts = |messages: &[Message]| messages.iter().map(|m| m.content.clone()).collect::<Vec<_>>();
-    assert_eq!(texts(&turn.said), ["1", "2", "3"]);
+    assert_eq!(texts(&turn.messages), ["1", "2", "3"]);
     let Task::Text(task) = turn.generation.task else { panic!("no text") };
     assert_eq!(texts(&task.messages), ["Count.", "1", "2", "3"]);
     assert_eq!(task.messages[0].role, Role::System);
@@ -175,7 +175,7 @@ fn tools_and_their_choice_reach_the_task() {
 }
 
 #[test]
-fn how_to_answer_reaches_the_task() {
+fn answer_options_reach_the_task() {
     let schema = json!({"type": "object", "properties": {"z": {}, "a": {}}});
     let of = task(json!({
         "text": {"format": {"type": "json_schema", "name": "s", "schema": schema, "strict": true}},
@@ -212,7 +212,7 @@ fn how_to_answer_reaches_the_task() {
 }
 
 #[test]
-fn documents_and_unknown_parts_are_kept() {
+fn documents_are_read_and_unknown_parts_stay_opaque() {
     let file = json!({"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERg=="});
     let link = json!({"type": "input_file", "file_url": "https://example.org/a.pdf"});
     let stored = json!({"type": "input_file", "file_id": "file_1"});
@@ -222,12 +222,13 @@ fn documents_and_unknown_parts_are_kept() {
     let sources: Vec<_> = of.messages[0].documents().map(|document| document.source.clone()).collect();
     let data = DocumentSource::Data { media_type: "application/pdf".into(), data: "JVBERg==".into() };
     assert_eq!(sources, [data, DocumentSource::Url("https://example.org/a.pdf".into())]);
-    let kept: Vec<_> = of.messages[0].opaque_parts().map(|part| (part.param.as_str(), &part.value)).collect();
-    assert_eq!(kept, [("input[0].content[2]", &stored)]);
+    let opaque: Vec<_> =
+        of.messages[0].opaque_parts().map(|part| (part.param.as_str(), &part.value)).collect();
+    assert_eq!(opaque, [("input[0].content[2]", &stored)]);
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_the_fields_name() {
+fn unsupported_request_is_refused_with_the_fields_name() {
     let user = json!({"role": "user", "content": "hi"});
     let part = |part: Value| json!({"input": [{"role": "user", "content": [part]}]});
     let cases = [
@@ -236,7 +237,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
         (json!({"input": [user, {"role": "user"}]}), "input[1].content"),
         (json!({"input": [{"content": "hi"}]}), "input[0].role"),
         (json!({"input": [{"type": "computer_call", "id": "ws_1"}]}), "input[0].type"),
-        (json!({"input": [user, gave("c1", json!("21"))]}), "input[1].call_id"),
+        (json!({"input": [user, output("c1", json!("21"))]}), "input[1].call_id"),
         (json!({"input": [{"type": "function_call", "call_id": "c1", "name": "f"}]}), "input[0].arguments"),
         (
             json!({"input": [called("c1"), {"type": "function_call_output", "call_id": "c1"}]}),
@@ -284,17 +285,7 @@ fn what_cannot_be_served_is_refused_with_the_fields_name() {
 }
 
 fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
-    let selected = RunEventBody::Selected(Selected {
-        node: None,
-        model: "tiny-chat".into(),
-        model_name: "Tiny Chat".into(),
-        provider: "local".into(),
-        modality: Modality::Text,
-        reason: "a test".into(),
-        fallback_used: false,
-        fallback_reason: None,
-        resumed: false,
-    });
+    let selected = RunEventBody::Selected(Selection::example("tiny-chat", "local"));
     let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     let (end, middle) = bodies.split_last().unwrap();
     let mut all =
@@ -304,7 +295,7 @@ fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
     (1..).zip(all).map(|(seq, body)| RunEvent { seq, body }).collect()
 }
 
-fn thought(index: u32, text: &str, encrypted: Option<&str>) -> RunEventBody {
+fn reasoning(index: u32, text: &str, encrypted: Option<&str>) -> RunEventBody {
     let added = Reasoning { text: text.into(), signature: None, encrypted: encrypted.map(Into::into) };
     RunEventBody::Reasoning { choice: 0, index, added }
 }
@@ -322,38 +313,38 @@ fn done(finish_reason: FinishReason) -> RunEventBody {
     RunEventBody::Done { finish_reason }
 }
 
-/// The frames of these events, in which ids end with the item's number alone.
-fn told(fields: Value, bodies: &[RunEventBody]) -> Vec<Value> {
+/// Renders these events as JSON. The run's id is removed from the items' ids.
+fn rendered(fields: Value, bodies: &[RunEventBody]) -> Vec<Value> {
     let id = RunId::new();
     let mut renderer = request(fields).renderer(id);
     let frames: Vec<Frame> = events(bodies).iter().flat_map(|event| renderer.frames(event)).collect();
     let stem = format!("_{}", id.to_string().trim_start_matches(RunId::PREFIX));
     let read = |(number, frame): (usize, &Frame)| {
-        let told: Value = serde_json::from_str(&frame.data.replace(&stem, "")).unwrap();
+        let event: Value = serde_json::from_str(&frame.data.replace(&stem, "")).unwrap();
         assert_eq!(
-            (told["type"].as_str(), told["sequence_number"].as_u64()),
+            (event["type"].as_str(), event["sequence_number"].as_u64()),
             (frame.event, Some(number as u64))
         );
-        told
+        event
     };
     frames.iter().enumerate().map(read).collect()
 }
 
-/// The same without their numbers, and with no more of a response than its status.
-fn briefly(mut told: Vec<Value>) -> Vec<Value> {
-    for event in &mut told {
+/// Removes the sequence numbers, and all of a response but its status.
+fn abbreviated(mut events: Vec<Value>) -> Vec<Value> {
+    for event in &mut events {
         event.as_object_mut().unwrap().shift_remove("sequence_number");
         if let Some(response) = event.get_mut("response") {
             *response = response["status"].clone();
         }
     }
-    told
+    events
 }
 
 #[test]
-fn a_text_is_told_in_the_order_that_clients_expect() {
+fn text_events_come_in_the_documented_order() {
     let bodies = [RunEventBody::text("Hel"), RunEventBody::text("lo"), done(FinishReason::Stop)];
-    let told = told(json!({"metadata": {"a": "b"}}), &bodies);
+    let events = rendered(json!({"metadata": {"a": "b"}}), &bodies);
     let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []});
     let item = |status: &str, content: Value| json!({"type": "message", "id": "msg_0", "status": status, "role": "assistant", "content": content});
     let delta = |text: &str| {
@@ -374,8 +365,8 @@ fn a_text_is_told_in_the_order_that_clients_expect() {
         json!({"type": "response.output_item.done", "output_index": 0, "item": item("completed", json!([part("Hello")]))}),
         json!({"type": "response.completed", "response": "completed"}),
     ];
-    assert_eq!(briefly(told.clone()), expected);
-    let whole = &told.last().unwrap()["response"];
+    assert_eq!(abbreviated(events.clone()), expected);
+    let whole = &events.last().unwrap()["response"];
     assert_eq!(
         whole["usage"],
         json!({
@@ -392,16 +383,16 @@ fn a_text_is_told_in_the_order_that_clients_expect() {
         (&json!({"format": {"type": "text"}}), &json!("auto"))
     );
     assert_eq!(
-        (&whole["error"], &whole["tools"], &told[0]["response"]["usage"]),
+        (&whole["error"], &whole["tools"], &events[0]["response"]["usage"]),
         (&json!(null), &json!([]), &json!(null))
     );
 }
 
 #[test]
-fn thoughts_and_calls_are_items_of_their_own() {
+fn reasoning_and_calls_are_separate_items() {
     let bodies = [
-        thought(0, "Hm", None),
-        thought(0, ".", Some("gAAA")),
+        reasoning(0, "Hm", None),
+        reasoning(0, ".", Some("gAAA")),
         begin(0, "look"),
         arguments(0, "{\"a\":"),
         begin(1, "hear"),
@@ -410,8 +401,9 @@ fn thoughts_and_calls_are_items_of_their_own() {
         done(FinishReason::ToolCalls),
     ];
     let kinds = |fields: Value| {
-        let told = told(fields, &bodies);
-        told.iter()
+        let events = rendered(fields, &bodies);
+        events
+            .iter()
             .map(|event| event["type"].as_str().unwrap().trim_start_matches("response.").to_owned())
             .collect::<Vec<_>>()
     };
@@ -428,7 +420,7 @@ fn thoughts_and_calls_are_items_of_their_own() {
         "completed",
     ];
     let head = ["created", "queued", "in_progress", "output_item.added"];
-    let thoughts = [
+    let reasoning = [
         "content_part.added",
         "reasoning_text.delta",
         "reasoning_text.delta",
@@ -436,7 +428,7 @@ fn thoughts_and_calls_are_items_of_their_own() {
         "content_part.done",
         "output_item.done",
     ];
-    assert_eq!(kinds(json!({})), [&head[..], &thoughts, &calls].concat());
+    assert_eq!(kinds(json!({})), [&head[..], &reasoning, &calls].concat());
     let summaries = [
         "reasoning_summary_part.added",
         "reasoning_summary_text.delta",
@@ -448,28 +440,28 @@ fn thoughts_and_calls_are_items_of_their_own() {
     assert_eq!(kinds(json!({"reasoning": {"summary": "auto"}})), [&head[..], &summaries, &calls].concat());
 
     let fields = json!({"reasoning": {"summary": "auto"}, "include": ["reasoning.encrypted_content"]});
-    let whole = json!(request(fields).renderer(RunId::new()).collected(&events(&bodies)).unwrap());
-    let [thoughts, look, hear] = &whole["output"].as_array().unwrap()[..] else { panic!("{whole}") };
-    assert_eq!(thoughts["summary"], json!([{"type": "summary_text", "text": "Hm."}]));
-    assert_eq!((&thoughts["encrypted_content"], thoughts.get("content")), (&json!("gAAA"), None));
+    let whole = json!(request(fields).renderer(RunId::new()).into_answer(&events(&bodies)).unwrap());
+    let [reasoning, look, hear] = &whole["output"].as_array().unwrap()[..] else { panic!("{whole}") };
+    assert_eq!(reasoning["summary"], json!([{"type": "summary_text", "text": "Hm."}]));
+    assert_eq!((&reasoning["encrypted_content"], reasoning.get("content")), (&json!("gAAA"), None));
     assert_eq!(
         (&look["arguments"], &look["call_id"], &look["status"]),
         (&json!("{\"a\":1}"), &json!("call_0"), &json!("completed"))
     );
     assert_eq!((&hear["name"], &hear["arguments"]), (&json!("hear"), &json!("{}")));
-    let plain = json!(request(json!({})).renderer(RunId::new()).collected(&events(&bodies)).unwrap());
-    let thoughts = &plain["output"][0];
+    let plain = json!(request(json!({})).renderer(RunId::new()).into_answer(&events(&bodies)).unwrap());
+    let reasoning = &plain["output"][0];
     assert_eq!(
-        (&thoughts["content"][0]["text"], &thoughts["encrypted_content"]),
+        (&reasoning["content"][0]["text"], &reasoning["encrypted_content"]),
         (&json!("Hm."), &json!(null))
     );
 }
 
 #[test]
-fn each_end_has_its_event() {
+fn each_outcome_has_its_final_event() {
     let cut = |reason| {
-        let told = told(json!({}), &[RunEventBody::text("a"), done(reason)]);
-        let last = told.last().unwrap();
+        let events = rendered(json!({}), &[RunEventBody::text("a"), done(reason)]);
+        let last = events.last().unwrap();
         assert_eq!(last["response"]["output"][0]["status"], "incomplete");
         (last["type"].clone(), last["response"]["incomplete_details"]["reason"].clone())
     };
@@ -477,83 +469,76 @@ fn each_end_has_its_event() {
     assert_eq!(cut(FinishReason::ContentFilter), (json!("response.incomplete"), json!("content_filter")));
 
     let error = ApiError::new(ErrorCode::ProviderError, "it fell over");
-    let told_of = told(json!({}), &[RunEventBody::text("a"), RunEventBody::Error { error }]);
-    let last = told_of.last().unwrap();
+    let failed = rendered(json!({}), &[RunEventBody::text("a"), RunEventBody::Error { error }]);
+    let last = failed.last().unwrap();
     assert_eq!((&last["type"], &last["response"]["status"]), (&json!("response.failed"), &json!("failed")));
     assert_eq!(last["response"]["error"], json!({"code": "provider_error", "message": "it fell over"}));
-    let stopped = told(json!({}), &[RunEventBody::Cancelled]);
+    let stopped = rendered(json!({}), &[RunEventBody::Cancelled]);
     assert_eq!(stopped.last().unwrap()["response"]["status"], "cancelled");
-    let error = request(json!({})).renderer(RunId::new()).collected(&events(&[RunEventBody::Cancelled]));
+    let error = request(json!({})).renderer(RunId::new()).into_answer(&events(&[RunEventBody::Cancelled]));
     assert_eq!(error.unwrap_err().code, ErrorCode::Cancelled);
 
-    let nothing = request(json!({})).renderer(RunId::new()).collected(&events(&[done(FinishReason::Stop)]));
+    let nothing = request(json!({})).renderer(RunId::new()).into_answer(&events(&[done(FinishReason::Stop)]));
     assert_eq!(json!(nothing.unwrap())["output"][0]["content"][0]["text"], "");
 }
 
 #[test]
-fn log_probabilities_go_with_their_text() {
+fn logprobs_are_rendered_with_their_text() {
     let logprob = |text: &str, logprob| Logprob { bytes: text.into(), logprob };
     let logprobs = vec![TokenLogprob { token: logprob("Hi", -0.5), top: vec![logprob("Hi", -0.5)] }];
     let bodies = [RunEventBody::Delta { choice: 0, text: "Hi".into(), logprobs }, done(FinishReason::Stop)];
-    let told = told(json!({"include": ["message.output_text.logprobs"], "top_logprobs": 1}), &bodies);
+    let events = rendered(json!({"include": ["message.output_text.logprobs"], "top_logprobs": 1}), &bodies);
     let hi = json!({"token": "Hi", "logprob": -0.5, "bytes": [72, 105]});
     let mut entry = hi.clone();
     entry["top_logprobs"] = json!([hi]);
-    for event in &told {
+    for event in &events {
         if event["type"].as_str().unwrap().starts_with("response.output_text") {
             assert_eq!(event["logprobs"], json!([entry]), "{event}");
         }
     }
-    assert_eq!(told.last().unwrap()["response"]["output"][0]["content"][0]["logprobs"], json!([entry]));
+    assert_eq!(events.last().unwrap()["response"]["output"][0]["content"][0]["logprobs"], json!([entry]));
 }
 
 #[test]
-fn a_response_is_told_again_from_its_record() {
+fn stored_response_is_rendered_from_its_record() {
     let run = Run {
-        id: RunId::new(),
-        owner: UserId::new(),
         state: RunState::Completed,
-        model: "tiny-chat".into(),
-        provider: "local".into(),
-        node: None,
-        modality: Modality::Text,
-        reason: "a test".into(),
-        fallback_reason: None,
-        queue_position: None,
+        selection: Selection::example("tiny-chat", "local"),
         usage: Usage { prompt_tokens: 3, ..Usage::default() },
-        cost: None,
         finish_reason: Some(FinishReason::Length),
-        failure: None,
         text: "Hi".into(),
-        tool_calls: Vec::new(),
-        artifacts: Vec::new(),
         created_at: Timestamp::from_unix(7),
         finished_at: Some(Timestamp::from_unix(9)),
+        ..Run::example(UserId::new())
     };
-    let asked = request(json!({"metadata": {"a": "b"}, "tools": [weather()]})).asked();
-    let kept: Asked = serde_json::from_value(json!(asked)).unwrap();
-    assert_eq!(kept, asked);
-    let told =
-        json!(Renderer::recorded(&run, &Message::new(Role::Assistant, "Hi"), &Layout::default(), kept));
-    assert_eq!((&told["id"], &told["status"]), (&json!(run.id), &json!("incomplete")));
-    assert_eq!((&told["created_at"], &told["completed_at"]), (&json!(7), &json!(9)));
+    let echo = request(json!({"metadata": {"a": "b"}, "tools": [weather()]})).echo();
+    let stored: RequestEcho = serde_json::from_value(json!(echo)).unwrap();
+    assert_eq!(stored, echo);
+    let events = json!(ResponsesRenderer::from_record(
+        &run,
+        &Message::new(Role::Assistant, "Hi"),
+        &ItemLayout::default(),
+        stored
+    ));
+    assert_eq!((&events["id"], &events["status"]), (&json!(run.id), &json!("incomplete")));
+    assert_eq!((&events["created_at"], &events["completed_at"]), (&json!(7), &json!(9)));
     assert_eq!(
-        (&told["output"][0]["content"][0]["text"], &told["usage"]["input_tokens"]),
+        (&events["output"][0]["content"][0]["text"], &events["usage"]["input_tokens"]),
         (&json!("Hi"), &json!(3))
     );
-    assert_eq!((&told["metadata"]["a"], &told["tools"][0]["name"]), (&json!("b"), &json!("get_weather")));
+    assert_eq!((&events["metadata"]["a"], &events["tools"][0]["name"]), (&json!("b"), &json!("get_weather")));
 }
 
 #[test]
-fn what_was_not_asked_for_is_told_as_what_holds() {
+fn absent_parameters_are_echoed_as_their_defaults() {
     let fields =
         json!({"temperature": 0.7, "service_tier": "flex", "prompt_cache_key": "k", "max_tool_calls": "no"});
-    let asked = request(fields).asked();
-    assert_eq!((json!(asked)["temperature"].clone(), asked.service_tier.as_str()), (json!(0.7), "flex"));
-    assert_eq!((asked.prompt_cache_key.as_deref(), asked.max_tool_calls), (Some("k"), None));
+    let echo = request(fields).echo();
+    assert_eq!((json!(echo)["temperature"].clone(), echo.service_tier.as_str()), (json!(0.7), "flex"));
+    assert_eq!((echo.prompt_cache_key.as_deref(), echo.max_tool_calls), (Some("k"), None));
 
-    let told = told(json!({}), &[done(FinishReason::Stop)]);
-    let response = &told.last().unwrap()["response"];
+    let events = rendered(json!({}), &[done(FinishReason::Stop)]);
+    let response = &events.last().unwrap()["response"];
     for (name, value) in [
         ("temperature", json!(1.0)),
         ("top_p", json!(1.0)),
@@ -563,22 +548,19 @@ fn what_was_not_asked_for_is_told_as_what_holds() {
     ] {
         assert_eq!(response.get(name), Some(&value), "{name}");
     }
-    let mut at_a_node = Asked { top_p: Some(0.5), ..Asked::default() };
-    at_a_node.settle(true);
-    assert_eq!((&json!(at_a_node)["temperature"], at_a_node.top_p), (&json!(0.8), Some(0.5)));
-    let kept: Asked = serde_json::from_value(json!({"store": false})).unwrap();
-    assert_eq!(kept, Asked { store: false, ..Asked::default() });
+    let mut local = RequestEcho { top_p: Some(0.5), ..RequestEcho::default() };
+    local.fill_sampling_defaults(true);
+    assert_eq!((&json!(local)["temperature"], local.top_p), (&json!(0.8), Some(0.5)));
+    let partial: RequestEcho = serde_json::from_value(json!({"store": false})).unwrap();
+    assert_eq!(partial, RequestEcho { store: false, ..RequestEcho::default() });
 }
 
-/// A piece of an answer, as a provider may give it: calls of one turn may be told in any order.
+/// An event of an answer in progress. Calls of one turn may be interleaved.
 fn piece() -> impl Strategy<Value = RunEventBody> {
     prop_oneof![
         "[a-zé]{0,4}".prop_map(RunEventBody::text),
-        (0..3_u32, "[a-z]{0,3}", proptest::option::of("[A-Z]{3}")).prop_map(|(index, text, sealed)| thought(
-            index,
-            &text,
-            sealed.as_deref()
-        )),
+        (0..3_u32, "[a-z]{0,3}", proptest::option::of("[A-Z]{3}"))
+            .prop_map(|(index, text, encrypted)| reasoning(index, &text, encrypted.as_deref())),
         (0..3_u32).prop_map(|index| begin(index, "f")),
         (0..3_u32, "[0-9]{0,3}").prop_map(|(index, text)| arguments(index, &text)),
     ]
@@ -586,22 +568,22 @@ fn piece() -> impl Strategy<Value = RunEventBody> {
 
 proptest! {
     #[test]
-    fn whatever_comes_items_begin_and_end_once_and_their_pieces_add_up(
+    fn items_are_added_and_done_once_and_equal_their_deltas(
         pieces in proptest::collection::vec(piece(), 0..24),
     ) {
         let mut bodies = pieces;
         bodies.push(done(FinishReason::Stop));
-        let told = told(json!({}), &bodies);
-        let output = told.last().unwrap()["response"]["output"].as_array().unwrap().clone();
+        let events = rendered(json!({}), &bodies);
+        let output = events.last().unwrap()["response"]["output"].as_array().unwrap().clone();
         let of = |kind: &str, index: usize| {
             let place = json!(index);
-            told.iter().filter(|e| e["type"] == kind && e["output_index"] == place).cloned().collect::<Vec<_>>()
+            events.iter().filter(|e| e["type"] == kind && e["output_index"] == place).cloned().collect::<Vec<_>>()
         };
         for (index, item) in output.iter().enumerate() {
             prop_assert_eq!(of("response.output_item.added", index).len(), 1);
             let done = of("response.output_item.done", index);
             prop_assert_eq!(done.len(), 1);
-            let last = told.iter().rfind(|e| e["output_index"] == json!(index)).unwrap();
+            let last = events.iter().rfind(|e| e["output_index"] == json!(index)).unwrap();
             prop_assert_eq!(last, &done[0]);
             let (kind, whole) = match item["type"].as_str().unwrap() {
                 "message" => ("response.output_text.delta", &item["content"][0]["text"]),
@@ -611,11 +593,11 @@ proptest! {
             let pieces: String = of(kind, index).iter().map(|e| e["delta"].as_str().unwrap().to_owned()).collect();
             prop_assert_eq!(whole.as_str().unwrap_or_default(), pieces);
         }
-        prop_assert!(told.iter().all(|e| e["output_index"].as_u64().is_none_or(|n| n < output.len() as u64)));
+        prop_assert!(events.iter().all(|e| e["output_index"].as_u64().is_none_or(|n| n < output.len() as u64)));
     }
 
     #[test]
-    fn what_is_handed_back_is_what_was_said(
+    fn output_sent_back_equals_the_answer(
         text in "[a-zé ]{0,8}",
         blocks in proptest::collection::vec(("[a-z]{1,4}", proptest::option::of("[A-Z]{3}"), proptest::option::of("[0-9]{3}")), 0..3),
         names in proptest::collection::vec("[a-z]{1,4}", 0..3),
@@ -636,17 +618,17 @@ proptest! {
         bodies.push(done(FinishReason::Stop));
         let summary = summarised.then_some("auto");
         let fields = json!({"include": ["reasoning.encrypted_content"], "reasoning": {"summary": summary}});
-        let whole = request(fields).renderer(RunId::new()).collected(&events(&bodies)).unwrap();
-        prop_assert_eq!(said(json!(whole.output)), [message]);
+        let whole = request(fields).renderer(RunId::new()).into_answer(&events(&bodies)).unwrap();
+        prop_assert_eq!(messages(json!(whole.output)), [message]);
     }
 }
 
 #[test]
-fn a_refusal_is_a_part_of_its_own() {
+fn refusal_is_a_part_of_its_own() {
     let refusal = |text: &str| RunEventBody::Refusal { choice: 0, text: text.into() };
     let events = [refusal("I'd "), refusal("rather not."), done(FinishReason::ContentFilter)];
-    let told = told(json!({}), &events);
-    let names: Vec<&str> = told.iter().filter_map(|event| event["type"].as_str()).collect();
+    let events = rendered(json!({}), &events);
+    let names: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     let part = json!({"type": "refusal", "refusal": "I'd rather not."});
     assert_eq!(
         names[names.len() - 8..],
@@ -661,7 +643,7 @@ fn a_refusal_is_a_part_of_its_own() {
             "response.completed",
         ]
     );
-    let response = &told[told.len() - 1]["response"];
+    let response = &events[events.len() - 1]["response"];
     assert_eq!((&response["status"], &response["incomplete_details"]), (&json!("completed"), &json!(null)));
     assert_eq!(response["output"][0]["content"], json!([part]));
 }

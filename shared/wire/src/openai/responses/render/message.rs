@@ -1,69 +1,73 @@
-//! What the model says: an item with one part, which is its text, or why it won't answer.
+//! Message items. A message has one part: its text or its refusal.
 
 use hearth_domain::TokenLogprob;
 use serde_json::{Value, json};
 
-use super::{COMPLETED, IN_PROGRESS, Renderer};
-use crate::openai::{
-    logprobs::entries,
-    responses::{OutputItem, OutputPart, layout::Part},
+use super::{IN_PROGRESS, ResponsesRenderer};
+use crate::{
+    logprobs::token_logprobs,
+    openai::responses::{OutputItem, OutputPart, item_id, item_layout::AnswerPart},
 };
 
-impl Renderer {
-    pub(super) fn text(&mut self, text: &str, logprobs: &[TokenLogprob]) {
+impl ResponsesRenderer {
+    pub(super) fn add_text(&mut self, text: &str, logprobs: &[TokenLogprob]) {
         if text.is_empty() && logprobs.is_empty() {
             return;
         }
-        let index = self.message(Part::Text);
-        let logprobs = entries(logprobs);
-        if let Some(OutputPart::Text(part)) = self.part(index) {
+        let index = self.open_message(AnswerPart::Text);
+        let logprobs = token_logprobs(logprobs);
+        if let Some(OutputPart::Text(part)) = self.message_part(index) {
             part.text.push_str(text);
             part.logprobs.extend_from_slice(&logprobs);
         }
         let fields = json!({"content_index": 0, "delta": text, "logprobs": logprobs});
-        self.tell_of(index, "response.output_text.delta", fields);
+        self.emit_for_item(index, "response.output_text.delta", fields);
     }
 
-    pub(super) fn refusal(&mut self, text: &str) {
+    pub(super) fn add_refusal(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
-        let index = self.message(Part::Refusal);
-        if let Some(OutputPart::Refusal(part)) = self.part(index) {
+        let index = self.open_message(AnswerPart::Refusal);
+        if let Some(OutputPart::Refusal(part)) = self.message_part(index) {
             part.refusal.push_str(text);
         }
-        self.tell_of(index, "response.refusal.delta", json!({"content_index": 0, "delta": text}));
+        self.emit_for_item(index, "response.refusal.delta", json!({"content_index": 0, "delta": text}));
     }
 
-    /// The message that goes on, or a new one.
-    fn message(&mut self, of: Part) -> usize {
-        let open = self.made.iter().rposition(|made| made.open && made.of == of);
-        open.unwrap_or_else(|| self.begin_message(of))
+    /// Returns the index of the open message with this part, or of a new one.
+    fn open_message(&mut self, part: AnswerPart) -> usize {
+        let open = self.items.iter().rposition(|item| item.open && item.part == part);
+        open.unwrap_or_else(|| self.begin_message(part))
     }
 
-    pub(super) fn begin_message(&mut self, of: Part) -> usize {
+    pub(super) fn begin_message(&mut self, part: AnswerPart) -> usize {
         self.end_all_but_calls();
-        let part = OutputPart::begun(of == Part::Refusal);
+        let content = match part {
+            AnswerPart::Refusal => OutputPart::empty_refusal(),
+            _ => OutputPart::empty_text(),
+        };
         let message = OutputItem::Message {
-            id: self.item_id("msg"),
+            id: self.next_item_id(item_id::MESSAGE),
             status: IN_PROGRESS.to_owned(),
             role: "assistant".to_owned(),
-            content: vec![part.clone()],
+            content: vec![content.clone()],
         };
-        let index = self.add(of, message);
-        self.tell_of(index, "response.content_part.added", json!({"content_index": 0, "part": part}));
+        let index = self.add_item(part, message);
+        let fields = json!({"content_index": 0, "part": content});
+        self.emit_for_item(index, "response.content_part.added", fields);
         index
     }
 
-    fn part(&mut self, index: usize) -> Option<&mut OutputPart> {
+    fn message_part(&mut self, index: usize) -> Option<&mut OutputPart> {
         match self.response.output.get_mut(index) {
             Some(OutputItem::Message { content, .. }) => content.first_mut(),
             _ => None,
         }
     }
 
-    /// Tells the end of a message's part.
-    pub(super) fn end_part(&mut self, index: usize, part: &OutputPart) {
+    /// Emits the events that end a message's part.
+    pub(super) fn emit_part_done(&mut self, index: usize, part: &OutputPart) {
         let (name, fields): (_, Value) = match part {
             OutputPart::Text(part) => (
                 "response.output_text.done",
@@ -73,16 +77,8 @@ impl Renderer {
                 ("response.refusal.done", json!({"content_index": 0, "refusal": part.refusal}))
             }
         };
-        self.tell_of(index, name, fields);
-        self.tell_of(index, "response.content_part.done", json!({"content_index": 0, "part": part}));
-    }
-
-    /// Ends what can't go on when something new begins. Calls can: some providers make several at once.
-    pub(super) fn end_all_but_calls(&mut self) {
-        for index in 0..self.made.len() {
-            if self.made[index].open && !matches!(self.made[index].of, Part::Call(_)) {
-                self.end(index, COMPLETED);
-            }
-        }
+        self.emit_for_item(index, name, fields);
+        let fields = json!({"content_index": 0, "part": part});
+        self.emit_for_item(index, "response.content_part.done", fields);
     }
 }

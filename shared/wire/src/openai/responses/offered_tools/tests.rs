@@ -1,11 +1,10 @@
-use hearth_domain::{FinishReason, Message, Role, RunId, Task, TextTask};
+use hearth_domain::{FinishReason, HostedTools, Message, Role, RunId, Task, TextTask, ToolChoice};
 use serde_json::{Value, json};
 
-use super::*;
 use crate::{
     ApiError, RunEvent, RunEventBody,
     event::ToolCallBegin,
-    openai::responses::{ResponsesRequest, Turn},
+    openai::responses::{ResponsesRequest, ResponsesTurn},
     stream::Render as _,
 };
 
@@ -16,7 +15,7 @@ fn request(fields: &Value) -> ResponsesRequest {
 }
 
 fn turn(fields: &Value) -> Result<(TextTask, HostedTools), ApiError> {
-    let Turn { generation, .. } = request(fields).into_turn(Vec::new())?;
+    let ResponsesTurn { generation, .. } = request(fields).into_turn(Vec::new())?;
     let Task::Text(task) = generation.task else { panic!("a response is a text") };
     Ok((task, generation.extra.hosted))
 }
@@ -25,7 +24,7 @@ fn names(task: &TextTask) -> Vec<&str> {
     task.tools.iter().map(|tool| tool.name.as_str()).collect()
 }
 
-/// What Codex offers: functions, a namespace of them, a tool of free text, and a search by the provider.
+/// The tools of Codex: functions, a namespace, a custom tool, and a hosted search.
 fn tools() -> Value {
     json!([
         {"type": "function", "name": "exec_command", "strict": false, "parameters": {"type": "object"}},
@@ -51,7 +50,7 @@ fn namespaces_and_custom_tools_become_functions() {
 }
 
 #[test]
-fn tools_of_items_are_offered_too() {
+fn additional_tools_of_items_are_offered() {
     let input = json!([
         {"type": "additional_tools", "role": "developer", "tools": tools()},
         {"role": "user", "content": "hi"},
@@ -62,7 +61,7 @@ fn tools_of_items_are_offered_too() {
 }
 
 #[test]
-fn calls_in_history_have_the_functions_names() {
+fn calls_in_history_get_function_names() {
     let input = json!([
         {"role": "user", "content": "hi"},
         {"type": "function_call", "call_id": "c1", "namespace": "multi_agent_v1", "name": "close_agent", "arguments": "{}"},
@@ -103,7 +102,7 @@ fn call(index: u32, name: &str, arguments: &[&str]) -> Vec<RunEventBody> {
 }
 
 #[test]
-fn calls_are_told_in_the_clients_names() {
+fn calls_are_rendered_with_the_clients_names() {
     let bodies = [
         call(0, "multi_agent_v1__close_agent", &["{}"]),
         call(1, "multi_agent_v1__exec", &["{\"input\":", "\"ls\\n\"}"]),
@@ -128,7 +127,7 @@ fn calls_are_told_in_the_clients_names() {
         [("response.custom_tool_call_input.delta", "ls\n"), ("response.custom_tool_call_input.done", "ls\n")];
     assert_eq!(input, expected);
     let output = &frames.last().unwrap()["response"]["output"];
-    let told: Vec<_> = output
+    let calls: Vec<_> = output
         .as_array()
         .unwrap()
         .iter()
@@ -148,26 +147,12 @@ fn calls_are_told_in_the_clients_names() {
         (json!("custom_tool_call"), space, json!("exec"), "ctc".to_owned()),
         (json!("function_call"), json!(null), json!("exec_command"), "fc".to_owned()),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(calls, expected);
     assert_eq!(output[1]["input"], "ls\n");
 }
 
 #[test]
-fn long_and_odd_names_stay_apart_and_within_limits() {
-    let long = |end: &str| {
-        function_name(Some("mcp__a_server_with_a_long_name"), &format!("{}{end}", "t".repeat(60)))
-    };
-    assert!(long("1").len() <= NAME_MAX_BYTES);
-    assert_ne!(long("1"), long("2"));
-    assert_eq!(long("1"), long("1"));
-    let odd = function_name(Some("a b"), "c");
-    assert!(odd.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{odd}");
-    assert_eq!(function_name(None, "a.b"), "a.b");
-    assert_eq!(function_name(Some(""), "a"), "a");
-}
-
-#[test]
-fn what_needs_a_provider_of_this_dialect_says_so() {
+fn required_hosted_tool_needs_a_provider_of_this_dialect() {
     let needed = |fields: Value| turn(&fields).unwrap().1;
     let search = || json!([{"type": "web_search"}, {"type": "function", "name": "look"}]);
     assert_eq!(needed(json!({"tools": search()})).needed, None);
@@ -186,13 +171,13 @@ fn what_needs_a_provider_of_this_dialect_says_so() {
 }
 
 #[test]
-fn a_search_that_the_client_runs_is_left_out() {
+fn search_run_by_the_client_is_left_out() {
     let (_, hosted) = turn(&json!({"tools": [{"type": "tool_search", "execution": "client"}]})).unwrap();
     assert_eq!(hosted, HostedTools::default());
 }
 
 #[test]
-fn tools_whose_calls_cannot_be_passed_on_are_refused() {
+fn unsupported_tools_are_refused() {
     let cases = [
         (json!({"tools": [{"type": "computer_use_preview"}]}), "tools[0].type"),
         (json!({"tools": [{"type": "namespace", "tools": []}]}), "tools[0].name"),
@@ -226,10 +211,10 @@ fn tools_whose_calls_cannot_be_passed_on_are_refused() {
 }
 
 #[test]
-fn tools_are_told_again_as_they_were_sent() {
-    let told = json!(request(&json!({"tools": tools()})).asked().tools);
-    assert_eq!(told[2], tools()[2]);
-    assert_eq!(told[1]["tools"][1], tools()[1]["tools"][1]);
+fn tools_are_echoed_as_sent() {
+    let echoed = json!(request(&json!({"tools": tools()})).echo().tools);
+    assert_eq!(echoed[2], tools()[2]);
+    assert_eq!(echoed[1]["tools"][1], tools()[1]["tools"][1]);
     let function = json!({"type": "function", "name": "exec_command", "description": null, "parameters": {"type": "object"}, "strict": false});
-    assert_eq!(told[0], function);
+    assert_eq!(echoed[0], function);
 }

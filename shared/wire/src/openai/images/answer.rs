@@ -1,4 +1,4 @@
-//! What is answered.
+//! The answer of the image routes: a list of images, or an event for each.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hearth_domain::{Artifact, Timestamp, Usage};
@@ -6,94 +6,96 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{ResponseFormat, Shown};
-use crate::{ApiError, RunEvent, RunEventBody, answer::ending, native::artifacts::url_of, stream::Frame};
+use super::{ImageAnswerOptions, ImageResponseFormat};
+use crate::{
+    ApiError, RunEvent, RunEventBody, answer::final_outcome, native::artifacts::url_of, stream::Frame,
+};
 
-/// The images.
+/// A list of images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImageList {
-    /// When they were made, in seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub created: i64,
     /// The images, in order.
     pub data: Vec<ImageBody>,
-    /// What their files are: `png`, `jpeg` or `webp`.
+    /// Format of the files: `png`, `jpeg` or `webp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_format: Option<String>,
-    /// Their size, as it was asked for.
+    /// Size, as in the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
-    /// How well, as it was asked for.
+    /// Quality, as in the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
-    /// What is behind, as it was asked for.
+    /// Background, as in the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<String>,
-    /// Tokens taken, if the provider counts any.
+    /// Token counts, if the provider reports them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ImageUsage>,
 }
 
-/// An image: its bytes or a link.
+/// An image: its bytes or a link to it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImageBody {
-    /// Its file in base64.
+    /// Bytes of the file, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub b64_json: Option<String>,
-    /// A link that opens it for anybody, for a while.
+    /// A link that needs no token and expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The prompt as the model understood it, if it tells.
+    /// The prompt as revised by the model, if it reports that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised_prompt: Option<String>,
 }
 
-/// Tokens taken.
+/// Token counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImageUsage {
-    /// Those of the prompt and of the images that it showed.
+    /// Tokens of the prompt and of the images in it.
     pub input_tokens: u32,
-    /// Those of the images.
+    /// Tokens of the generated images.
     pub output_tokens: u32,
-    /// Both together.
+    /// Sum of both.
     pub total_tokens: u32,
-    /// What those of the input were. Not every provider tells them apart: they are counted as text.
-    pub input_tokens_details: InputTokens,
+    /// Breakdown of the input tokens. Providers don't report it, so all count as text.
+    pub input_tokens_details: ImageInputTokensDetails,
 }
 
-/// What the tokens of the input were.
+/// Breakdown of the input tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct InputTokens {
-    /// Those of the prompt.
+pub struct ImageInputTokensDetails {
+    /// Tokens of the prompt.
     pub text_tokens: u32,
-    /// Those of images.
+    /// Tokens of images.
     pub image_tokens: u32,
 }
 
-/// What a run has made, of its events.
+/// The images of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Made {
+pub struct GeneratedImages {
     /// The files, in order.
     pub artifacts: Vec<Artifact>,
-    /// Tokens taken, if the provider counts any.
+    /// Token counts, if the provider reports them.
     pub usage: Option<Usage>,
 }
 
-impl Made {
-    /// What a run has made, of every event of it.
+impl GeneratedImages {
+    /// Collects the images from all events of a run.
     ///
     /// # Errors
     /// The run's own error; `cancelled` if it was stopped.
-    pub fn of(events: &[RunEvent]) -> Result<Self, ApiError> {
-        ending(events)?;
-        let mut made = Self::default();
+    pub fn collect(events: &[RunEvent]) -> Result<Self, ApiError> {
+        final_outcome(events)?;
+        let mut images = Self::default();
         for event in events {
             match &event.body {
-                RunEventBody::Artifact { artifact, .. } => made.artifacts.push(artifact.clone()),
-                RunEventBody::Usage { usage } => made.usage = Some(*usage),
+                RunEventBody::Artifact { artifact, .. } => images.artifacts.push(artifact.clone()),
+                RunEventBody::Usage { usage } => images.usage = Some(*usage),
                 _ => {}
             }
         }
-        Ok(made)
+        Ok(images)
     }
 }
 
@@ -103,13 +105,16 @@ impl From<Usage> for ImageUsage {
             input_tokens: usage.prompt_tokens,
             output_tokens: usage.completion_tokens,
             total_tokens: usage.total_tokens(),
-            input_tokens_details: InputTokens { text_tokens: usage.prompt_tokens, image_tokens: 0 },
+            input_tokens_details: ImageInputTokensDetails {
+                text_tokens: usage.prompt_tokens,
+                image_tokens: 0,
+            },
         }
     }
 }
 
 impl ImageBody {
-    /// The body of an image: of its `bytes` if there are any, else a link that begins with `base`.
+    /// Creates the body of an image: with its `bytes` if there are any, else with a link that begins with `base`.
     #[must_use]
     pub fn new(artifact: &Artifact, bytes: Option<&[u8]>, base: &str) -> Self {
         Self {
@@ -121,30 +126,30 @@ impl ImageBody {
 }
 
 impl ImageList {
-    /// The answer to a request of which `shown` is left.
+    /// Creates the answer.
     #[must_use]
-    pub fn new(made: &Made, data: Vec<ImageBody>, shown: &Shown) -> Self {
+    pub fn new(images: &GeneratedImages, data: Vec<ImageBody>, options: &ImageAnswerOptions) -> Self {
         Self {
             created: Timestamp::now().unix(),
             data,
-            output_format: made.artifacts.first().and_then(output_format),
-            size: shown.size.clone(),
-            quality: shown.quality.clone(),
-            background: shown.background.clone(),
-            usage: made.usage.map(Into::into),
+            output_format: images.artifacts.first().and_then(output_format),
+            size: options.size.clone(),
+            quality: options.quality.clone(),
+            background: options.background.clone(),
+            usage: images.usage.map(Into::into),
         }
     }
 }
 
-/// The same as server-sent events, one for each image.
+/// Renders an answer as server-sent events, one for each image.
 #[derive(Debug)]
 pub struct ImageFrames;
 
 impl ImageFrames {
-    /// The events of an answer.
+    /// Renders the images.
     #[must_use]
-    pub fn of(list: &ImageList, shown: &Shown) -> Vec<Frame> {
-        let name = if shown.edits { "image_edit.completed" } else { "image_generation.completed" };
+    pub fn of(list: &ImageList, options: &ImageAnswerOptions) -> Vec<Frame> {
+        let name = if options.is_edit { "image_edit.completed" } else { "image_generation.completed" };
         let last = list.data.len().saturating_sub(1);
         let frame = |(index, image): (usize, &ImageBody)| {
             let mut event = json!({
@@ -164,9 +169,9 @@ impl ImageFrames {
         list.data.iter().enumerate().map(frame).collect()
     }
 
-    /// The event that tells of a failure.
+    /// Renders an error.
     #[must_use]
-    pub fn failed(error: &ApiError, request_id: &str) -> Frame {
+    pub fn error(error: &ApiError, request_id: &str) -> Frame {
         let envelope = error.envelope(request_id);
         Frame::named("error", &json!({"type": "error", "error": envelope.error}))
     }
@@ -176,10 +181,10 @@ fn output_format(artifact: &Artifact) -> Option<String> {
     artifact.media_type.strip_prefix("image/").map(str::to_owned)
 }
 
-impl Shown {
-    /// Whether the images' bytes are in the answer.
+impl ImageAnswerOptions {
+    /// Returns whether the answer has the images' bytes.
     #[must_use]
     pub fn has_bytes(&self) -> bool {
-        self.format == ResponseFormat::B64Json
+        self.format == ImageResponseFormat::B64Json
     }
 }

@@ -1,21 +1,21 @@
-//! How long the parts of a run took, in nanoseconds.
+//! Durations of the phases of a run, in nanoseconds.
 
 use std::time::Instant;
 
 use crate::RunEventBody;
 
-/// The moments of a run that Ollama's durations lie between.
+/// Records when the phases of a run began.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
-    asked: Instant,
-    /// When the model began with the prompt.
+pub(super) struct RunTimer {
+    requested: Instant,
+    /// The model began with the prompt.
     started: Option<Instant>,
-    /// When the first piece of the answer came.
-    first: Option<Instant>,
+    /// The first piece of the answer came.
+    first_piece: Option<Instant>,
     ended: Option<Instant>,
 }
 
-/// The durations. None is 0: clients divide by them.
+/// Durations of the phases. None is 0, since clients divide by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Durations {
     pub(super) total: u64,
@@ -24,34 +24,34 @@ pub(super) struct Durations {
     pub(super) answer: u64,
 }
 
-impl Clock {
+impl RunTimer {
     pub(super) fn start() -> Self {
-        Self { asked: Instant::now(), started: None, first: None, ended: None }
+        Self { requested: Instant::now(), started: None, first_piece: None, ended: None }
     }
 
-    /// Notes the moment of an event that comes now.
-    pub(super) fn note(&mut self, event: &RunEventBody) {
+    /// Records the time of an event that comes now.
+    pub(super) fn record(&mut self, event: &RunEventBody) {
         let moment = match event {
             RunEventBody::Started { .. } => &mut self.started,
             RunEventBody::Delta { .. }
             | RunEventBody::Refusal { .. }
             | RunEventBody::Reasoning { .. }
             | RunEventBody::ToolCall { .. }
-            | RunEventBody::Embedding { .. } => &mut self.first,
+            | RunEventBody::Embedding { .. } => &mut self.first_piece,
             event if event.is_terminal() => &mut self.ended,
             _ => return,
         };
         moment.get_or_insert_with(Instant::now);
     }
 
-    /// The durations up to the end, or to now.
+    /// Returns the durations up to the end, or up to now.
     pub(super) fn durations(&self) -> Durations {
         let ended = self.ended.unwrap_or_else(Instant::now);
-        let first = self.first.unwrap_or(ended);
-        let started = self.started.unwrap_or(self.asked).min(first);
+        let first = self.first_piece.unwrap_or(ended);
+        let started = self.started.unwrap_or(self.requested).min(first);
         Durations {
-            total: nanoseconds(self.asked, ended),
-            load: nanoseconds(self.asked, started),
+            total: nanoseconds(self.requested, ended),
+            load: nanoseconds(self.requested, started),
             prompt: nanoseconds(started, first),
             answer: nanoseconds(first, ended),
         }

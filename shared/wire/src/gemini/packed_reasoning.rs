@@ -1,8 +1,8 @@
-//! What stands in `thoughtSignature`: Google's own seals as they are, and the thoughts of other makers packed, so that
-//! they go back to their maker with the next turn.
+//! The field `thoughtSignature`: a signature of Gemini's, or packed reasoning of another vendor.
 //!
-//! Clients of this dialect keep a signature with its part and send it back unread. Some decode it on the way and encode it
-//! again, in the other alphabet of base64.
+//! Clients of this dialect send a part's signature back unread with the next turn. So the reasoning of other vendors,
+//! with its signatures and encrypted parts, is packed into one signature. Some clients decode it and encode it again with
+//! the other base64 alphabet.
 
 use base64::{
     Engine as _,
@@ -14,7 +14,7 @@ use base64::{
 };
 use hearth_domain::Reasoning;
 
-/// The first bytes of packed thoughts: JSON follows.
+/// First bytes of packed reasoning; JSON follows.
 const PACKED_PREFIX: &[u8] = b"hearth:";
 
 const LENIENT: GeneralPurposeConfig =
@@ -22,23 +22,23 @@ const LENIENT: GeneralPurposeConfig =
 const STANDARD_BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const URL_BASE64: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 
-/// A signature that a client sent back.
+/// A `thoughtSignature` that a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Signature {
-    /// One of Google's.
-    Google(String),
-    /// Thoughts of another maker.
+pub(super) enum ClientSignature {
+    /// A signature of Gemini's.
+    Gemini(String),
+    /// Reasoning of another vendor.
     Packed(Vec<Reasoning>),
 }
 
-/// The signature that carries thoughts back to their maker; none if there are none.
+/// Packs reasoning blocks; `None` if all are empty.
 pub(super) fn pack(blocks: &[Reasoning]) -> Option<String> {
-    let says_something = |block: &&Reasoning| {
+    let is_not_empty = |block: &&Reasoning| {
         !block.text.is_empty()
             || block.encrypted.is_some()
             || block.signature.as_ref().is_some_and(|s| !s.is_empty())
     };
-    let blocks: Vec<&Reasoning> = blocks.iter().filter(says_something).collect();
+    let blocks: Vec<&Reasoning> = blocks.iter().filter(is_not_empty).collect();
     if blocks.is_empty() {
         return None;
     }
@@ -46,13 +46,13 @@ pub(super) fn pack(blocks: &[Reasoning]) -> Option<String> {
     Some(STANDARD_BASE64.encode([PACKED_PREFIX, &json].concat()))
 }
 
-/// Reads a signature.
-pub(super) fn read(signature: String) -> Signature {
+/// Parses a client's signature.
+pub(super) fn parse(signature: String) -> ClientSignature {
     let bytes = STANDARD_BASE64.decode(&signature).or_else(|_| URL_BASE64.decode(&signature)).ok();
     let packed = bytes.as_deref().and_then(|bytes| bytes.strip_prefix(PACKED_PREFIX));
     match packed.and_then(|json| serde_json::from_slice(json).ok()) {
-        Some(blocks) => Signature::Packed(blocks),
-        None => Signature::Google(signature),
+        Some(blocks) => ClientSignature::Packed(blocks),
+        None => ClientSignature::Gemini(signature),
     }
 }
 
@@ -61,21 +61,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thoughts_come_back_in_either_alphabet() {
+    fn packed_reasoning_is_parsed_in_either_alphabet() {
         let block =
             Reasoning { text: "Hm? >>>???~~~".into(), signature: Some("sig".into()), encrypted: None };
         let packed = pack(&[Reasoning::default(), block.clone()]).unwrap();
         let url_safe = packed.replace('+', "-").replace('/', "_").replace('=', "");
         for signature in [packed, url_safe] {
-            assert_eq!(read(signature), Signature::Packed(vec![block.clone()]));
+            assert_eq!(parse(signature), ClientSignature::Packed(vec![block.clone()]));
         }
         assert_eq!(pack(&[Reasoning::default()]), None);
     }
 
     #[test]
-    fn googles_seals_stay_as_they_are() {
-        for seal in ["c2VhbGVk", "skip_thought_signature_validator", "no base64!", "aGVhcnRoOm5vIGpzb24="] {
-            assert_eq!(read(seal.to_owned()), Signature::Google(seal.to_owned()));
+    fn signature_of_gemini_stays_as_it_is() {
+        for signature in
+            ["c2VhbGVk", "skip_thought_signature_validator", "no base64!", "aGVhcnRoOm5vIGpzb24="]
+        {
+            assert_eq!(parse(signature.to_owned()), ClientSignature::Gemini(signature.to_owned()));
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The pieces of a conversation, as they are sent and answered: `Content` and `Part`
-//! (<https://ai.google.dev/api/caching#Content>).
+//! `Content` and `Part`, of which conversations and answers consist (<https://ai.google.dev/api/caching#Content>).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,20 +6,20 @@ use utoipa::ToSchema;
 
 use super::proto_json::one_or_many;
 
-/// What one side says in a turn.
+/// A message, or a part of a streamed one.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct GeminiContent {
-    /// `user` or `model`; absent: the user.
+    /// `user` (the default) or `model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "user")]
     pub role: Option<String>,
-    /// Its pieces, in order.
+    /// Parts, in order.
     #[serde(default, deserialize_with = "one_or_many")]
     pub parts: Vec<GeminiPart>,
 }
 
-/// A piece of a turn: one of `text`, `inlineData`, `fileData`, `functionCall`, `functionResponse`. One of another kind is
-/// for a provider of this dialect alone.
+/// A part of a message: one of `text`, `inlineData`, `fileData`, `functionCall`, `functionResponse`. Another kind of part
+/// is passed on to a provider of this dialect, and refused elsewhere.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiPart {
@@ -28,41 +27,41 @@ pub struct GeminiPart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "What is the capital of France?")]
     pub text: Option<String>,
-    /// Whether the text is what the model thought.
+    /// True if the text is reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thought: Option<bool>,
-    /// The seal of the thoughts that led to this part, in base64. It goes back with the next turn, as it is.
+    /// Signature of the reasoning that led to this part, in base64. The client sends it back unchanged in the next turn.
     #[serde(default, alias = "thought_signature", skip_serializing_if = "Option::is_none")]
     pub thought_signature: Option<String>,
     /// A file.
     #[serde(default, alias = "inline_data", skip_serializing_if = "Option::is_none")]
     pub inline_data: Option<GeminiBlob>,
-    /// A file's address.
+    /// A file at an address.
     #[serde(default, alias = "file_data", skip_serializing_if = "Option::is_none")]
     pub file_data: Option<GeminiFile>,
-    /// A call of a function.
+    /// A function call.
     #[serde(default, alias = "function_call", skip_serializing_if = "Option::is_none")]
     pub function_call: Option<GeminiFunctionCall>,
-    /// The result of a call.
+    /// The result of a function call.
     #[serde(default, alias = "function_response", skip_serializing_if = "Option::is_none")]
     pub function_response: Option<GeminiFunctionResponse>,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
-/// A file in a part.
+/// A file in the request.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiBlob {
-    /// Such as `image/png` or `application/pdf`.
+    /// Media type, such as `image/png` or `application/pdf`.
     #[serde(default, alias = "mime_type")]
     #[schema(example = "image/png")]
     pub mime_type: String,
     /// The file, in base64.
     pub data: String,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
@@ -72,7 +71,7 @@ pub struct GeminiBlob {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GeminiFile {
-    /// Such as `image/png` or `application/pdf`.
+    /// Media type, such as `image/png` or `application/pdf`.
     #[serde(default, alias = "mime_type", skip_serializing_if = "Option::is_none")]
     #[schema(example = "image/png")]
     pub mime_type: Option<String>,
@@ -80,16 +79,16 @@ pub struct GeminiFile {
     #[serde(alias = "file_uri")]
     #[schema(example = "https://example.org/a.png")]
     pub file_uri: String,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
-/// A call of a function.
+/// A function call.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct GeminiFunctionCall {
-    /// The id under which its result is sent back. Absent: results are matched by name and order.
+    /// Id of the call; its result has the same. Absent: results are matched by name and order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The function's name.
@@ -99,22 +98,22 @@ pub struct GeminiFunctionCall {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub args: Option<Map<String, Value>>,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
-/// The result of a call.
+/// The result of a function call.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct GeminiFunctionResponse {
-    /// The id of the call. Absent: the first call of this name that has no result.
+    /// Id of the call. Absent: the first call of this function that has no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The function's name.
     #[schema(example = "get_weather")]
     pub name: String,
-    /// The result, an object; `{"error": ...}` if the function failed.
+    /// The result; `{"error": ...}` if the function failed.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub response: Option<Map<String, Value>>,
@@ -122,25 +121,25 @@ pub struct GeminiFunctionResponse {
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     #[schema(no_recursion)]
     pub parts: Vec<GeminiPart>,
-    /// What a provider of this dialect may know.
+    /// Unknown fields, for a provider of this dialect.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,
 }
 
 impl GeminiPart {
-    /// A part that is a text.
+    /// Creates a text part.
     pub(super) fn text(text: impl Into<String>) -> Self {
         Self { text: Some(text.into()), ..Self::default() }
     }
 
-    /// A part that is a thought.
+    /// Creates a reasoning part.
     pub(super) fn thought(text: impl Into<String>) -> Self {
         Self { thought: Some(true), ..Self::text(text) }
     }
 
-    /// The same part with a seal.
-    pub(super) fn sealed(self, thought_signature: Option<String>) -> Self {
+    /// Sets the signature.
+    pub(super) fn with_signature(self, thought_signature: Option<String>) -> Self {
         Self { thought_signature, ..self }
     }
 
@@ -150,7 +149,7 @@ impl GeminiPart {
 }
 
 impl GeminiContent {
-    /// What the model says.
+    /// Creates content of the model.
     pub(super) fn of_model(parts: Vec<GeminiPart>) -> Self {
         Self { role: Some("model".to_owned()), parts }
     }

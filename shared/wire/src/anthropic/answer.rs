@@ -1,12 +1,11 @@
-//! What is answered.
+//! The answer of `POST /v1/messages`.
 
-use hearth_domain::{FinishReason, ToolCall, Usage};
+use hearth_domain::{ToolCall, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::thoughts::{ThoughtsMode, open_blocks, sealed_block};
-use crate::{answer::Answer, structured::StructuredBody};
+use crate::structured::StructuredBody;
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -20,13 +19,13 @@ pub struct MessagesAnswer {
     pub role: String,
     /// The model that served it.
     pub model: String,
-    /// What the model thought, said and calls, in order.
+    /// Reasoning, text and tool calls, in order.
     pub content: Vec<MessagesAnswerBlock>,
     /// `end_turn`, `stop_sequence`, `max_tokens`, `tool_use` or `refusal`.
     pub stop_reason: Option<String>,
-    /// The stop text that ended the answer, where it is known which.
+    /// The stop text that ended the answer, if known.
     pub stop_sequence: Option<String>,
-    /// Always null: there is no more to tell of the end.
+    /// Always null.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub stop_details: (),
@@ -34,63 +33,64 @@ pub struct MessagesAnswer {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub container: (),
-    /// Tokens taken.
+    /// Token counts.
     pub usage: MessagesUsage,
-    /// How the answer's JSON Schema was enforced, where it had one.
+    /// Enforcement of the answer's JSON Schema, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
 }
 
-/// A piece of an answer.
+/// A block of an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum MessagesAnswerBlock {
-    /// What it thought.
+    /// Reasoning.
     Thinking {
-        /// The thoughts.
+        /// The reasoning.
         thinking: String,
-        /// Their maker's seal; empty if it has none.
+        /// The vendor's signature; empty if there is none.
         signature: String,
     },
-    /// What it thought, as only its maker can read it.
+    /// Encrypted reasoning.
     RedactedThinking {
-        /// The thoughts.
+        /// The encrypted reasoning.
         data: String,
     },
-    /// What it said.
+    /// Text.
     Text {
         /// The text.
         text: String,
-        /// Always empty; left out where a stream begins a text.
+        /// Always empty; absent where a stream begins a text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<Vec<Value>>)]
         citations: Option<Vec<Value>>,
     },
-    /// A tool that it calls.
+    /// A tool call.
     ToolUse {
-        /// What the result is given back under.
+        /// Id of the call; the result names it.
         id: String,
         /// The tool's name.
         name: String,
-        /// The arguments; none if they were cut off in their middle, or are no object.
-        // Of any type there: a generator of Python clients takes an object in this union for two models of one name.
+        /// The arguments; empty if they are incomplete or not an object.
+        // The OpenAPI document allows any type: for an object here, a generator of Python clients makes two models with one
+        // name.
         #[schema(value_type = Value)]
         input: Map<String, Value>,
-        /// Who calls it.
+        /// The caller.
         #[serde(default)]
         caller: MessagesCaller,
     },
 }
 
 impl MessagesAnswerBlock {
-    /// A call of a tool, with these arguments.
-    pub(super) fn call(call: &ToolCall, input: Map<String, Value>) -> Self {
+    /// Creates the block of a tool call.
+    pub(super) fn tool_use(call: &ToolCall, input: Map<String, Value>) -> Self {
         let caller = MessagesCaller::default();
         Self::ToolUse { id: call.id.clone(), name: call.name.clone(), input, caller }
     }
 }
 
-/// Who calls a tool.
+/// The caller of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessagesCaller {
     /// Always `direct`: the model itself.
@@ -104,21 +104,21 @@ impl Default for MessagesCaller {
     }
 }
 
-/// Tokens taken, as Anthropic's clients read them.
+/// Token counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessagesUsage {
-    /// Tokens of the prompt that were computed.
+    /// Tokens of the prompt that came from no cache.
     pub input_tokens: u32,
-    /// Always 0: what is written to a cache isn't counted apart.
+    /// Always 0: tokens that are written to a cache are not counted separately.
     pub cache_creation_input_tokens: u32,
-    /// Tokens of the prompt that needed no computing.
+    /// Tokens of the prompt that came from a cache.
     pub cache_read_input_tokens: u32,
     /// Tokens generated.
     pub output_tokens: u32,
-    /// More about them.
+    /// Breakdown of the generated tokens.
     #[serde(default)]
     pub output_tokens_details: MessagesOutputTokens,
-    /// Always null, as all that follows: it is told of Anthropic's own machines.
+    /// Always null, like the following fields, which describe Anthropic's own servers.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub cache_creation: (),
@@ -136,10 +136,10 @@ pub struct MessagesUsage {
     pub service_tier: (),
 }
 
-/// More about the tokens generated.
+/// Breakdown of the generated tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessagesOutputTokens {
-    /// Those that were thoughts.
+    /// Tokens of reasoning.
     pub thinking_tokens: u32,
 }
 
@@ -153,42 +153,5 @@ impl From<Usage> for MessagesUsage {
             output_tokens_details: MessagesOutputTokens { thinking_tokens: usage.reasoning_tokens },
             ..Self::default()
         }
-    }
-}
-
-/// The blocks of a whole answer. Seals that the client didn't ask for stand right before the calls that they belong
-/// to, behind the text; an answer without calls needs none.
-pub(super) fn blocks(answer: &Answer, mode: ThoughtsMode) -> Vec<MessagesAnswerBlock> {
-    let mut blocks: Vec<_> = match mode {
-        ThoughtsMode::Shown => answer.reasoning.iter().flat_map(|block| open_blocks(block, true)).collect(),
-        ThoughtsMode::Omitted => {
-            answer.reasoning.iter().flat_map(|block| open_blocks(block, false)).collect()
-        }
-        ThoughtsMode::Sealed => Vec::new(),
-    };
-    let text = answer.said();
-    if !text.is_empty() {
-        blocks.push(MessagesAnswerBlock::Text { text, citations: Some(Vec::new()) });
-    }
-    if mode == ThoughtsMode::Sealed && !answer.tool_calls.is_empty() {
-        blocks.extend(answer.reasoning.iter().filter_map(sealed_block));
-    }
-    blocks.extend(answer.tool_calls.iter().map(call));
-    blocks
-}
-
-fn call(call: &ToolCall) -> MessagesAnswerBlock {
-    // Clients count on an object, whatever became of it.
-    MessagesAnswerBlock::call(call, serde_json::from_str(&call.arguments).unwrap_or_default())
-}
-
-/// The stop reasons that Anthropic's clients know. `at_stop`: a stop text was met.
-pub(super) fn stop_reason(reason: FinishReason, at_stop: bool) -> &'static str {
-    match reason {
-        FinishReason::Stop if at_stop => "stop_sequence",
-        FinishReason::Stop | FinishReason::Cancelled => "end_turn",
-        FinishReason::Length => "max_tokens",
-        FinishReason::ToolCalls => "tool_use",
-        FinishReason::ContentFilter => "refusal",
     }
 }

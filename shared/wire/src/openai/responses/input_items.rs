@@ -1,0 +1,176 @@
+//! The field `input` of a request: a text or a list of items.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::ResponsesTool;
+
+/// A user's text, or a list of items.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ResponsesInput {
+    /// A user's message.
+    Text(String),
+    /// The conversation, oldest first.
+    Items(Vec<InputItem>),
+}
+
+/// Not derived: an error of the derived form doesn't name the field of the item.
+impl<'de> Deserialize<'de> for ResponsesInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InputVisitor;
+
+        impl<'de> Visitor<'de> for InputVisitor {
+            type Value = ResponsesInput;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of items")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ResponsesInput::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(items)).map(ResponsesInput::Items)
+            }
+        }
+
+        deserializer.deserialize_any(InputVisitor)
+    }
+}
+
+/// An item of the input. Its fields depend on `type`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
+pub struct InputItem {
+    /// `message`, which may be left out, `function_call`, `function_call_output`, `custom_tool_call`,
+    /// `custom_tool_call_output` or `reasoning`; `item_reference`, for an item of a stored response; or
+    /// `additional_tools`, which adds tools to the request's.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "message")]
+    pub kind: Option<String>,
+    /// Of `item_reference`: the id of the item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Author of a message: `user`, `system`, `developer` or `assistant`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "user")]
+    pub role: Option<ItemRole>,
+    /// Text or parts of a message; in a `reasoning` item the reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<ItemContent>,
+    /// Id of a call; its output has the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// Name of the function that is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Namespace of the function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Arguments of a function call, as JSON text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arguments: Option<String>,
+    /// Input of a custom tool call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// Of `additional_tools`: the tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    pub tools: Option<Vec<ResponsesTool>>,
+    /// Output of a tool: a text, or `input_text` and `input_image` parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<ItemContent>,
+    /// Summary of the reasoning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Vec<ItemPart>>,
+    /// Encrypted reasoning, as an earlier response contained it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encrypted_content: Option<String>,
+}
+
+/// Author of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemRole {
+    /// The user.
+    User,
+    /// Instructions.
+    System,
+    /// Instructions, by their newer name.
+    Developer,
+    /// The model.
+    Assistant,
+}
+
+/// A text, or a list of parts.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "expected a string or a list of content parts")]
+pub enum ItemContent {
+    /// The whole text.
+    Text(String),
+    /// Parts, in order.
+    Parts(Vec<ItemPart>),
+}
+
+/// One part of an item.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ItemPart {
+    /// `input_text`, `input_image`, `input_file`, `output_text` or `refusal`; `summary_text` or `reasoning_text` in a
+    /// `reasoning` item. A part of another type is passed on to a provider of this dialect, and refused elsewhere.
+    #[serde(rename = "type")]
+    #[schema(example = "input_text")]
+    pub kind: String,
+    /// The text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Of `refusal`: the model's refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
+    /// Of `input_image`: URL of the image, or `data:image/png;base64,...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<String>,
+    /// Of `input_image`: detail level, `auto`, `low` or `high`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Of `input_file`: `data:application/pdf;base64,...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_data: Option<String>,
+    /// Of `input_file`: URL of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_url: Option<String>,
+    /// Of `input_file`: name of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Unknown fields, for a provider of this dialect.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extra: Map<String, Value>,
+}
+
+impl ResponsesInput {
+    /// Takes the tools out of the `additional_tools` items, each list with the item's field for errors.
+    pub(super) fn take_additional_tools(&mut self) -> Vec<(String, Vec<ResponsesTool>)> {
+        let Self::Items(items) = self else { return Vec::new() };
+        let mut taken = Vec::new();
+        for (index, item) in items.iter_mut().enumerate() {
+            if item.additional_tools().is_some() {
+                taken.push((format!("input[{index}]"), item.tools.take().unwrap_or_default()));
+            }
+        }
+        taken
+    }
+}
+
+impl InputItem {
+    /// The tools of an `additional_tools` item.
+    pub(super) fn additional_tools(&self) -> Option<&Vec<ResponsesTool>> {
+        self.tools.as_ref().filter(|_| self.kind.as_deref() == Some("additional_tools"))
+    }
+}

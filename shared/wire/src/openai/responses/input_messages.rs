@@ -1,0 +1,187 @@
+//! Converts input items to messages.
+//!
+//! This API splits an assistant's turn into several items: its reasoning, its text, each of its calls. They become one
+//! message.
+
+use hearth_domain::{Document, Image, Message, Reasoning, Role, ToolCall};
+use serde_json::{Map, json};
+
+use super::{
+    InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput, custom_tools::custom_arguments,
+    encrypted_content, tool_names::function_name,
+};
+use crate::{ApiError, content::document_source, message_parts::MessageParts, required::required};
+
+/// Messages, each with the index of its first item.
+pub(super) type IndexedMessages = Vec<(usize, Message)>;
+
+impl ResponsesInput {
+    /// Converts the input to messages.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub(super) fn into_messages(self) -> Result<IndexedMessages, ApiError> {
+        let items = match self {
+            Self::Text(text) => return Ok(vec![(0, Message::new(Role::User, text))]),
+            Self::Items(items) => items,
+        };
+        let mut messages = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            item.append_to(&mut messages, index)?;
+        }
+        Ok(messages)
+    }
+}
+
+impl InputItem {
+    fn append_to(self, messages: &mut IndexedMessages, index: usize) -> Result<(), ApiError> {
+        let param = format!("input[{index}]");
+        match self.kind.as_deref() {
+            // Its tools were taken out before.
+            Some("additional_tools") => Ok(()),
+            None | Some("message") => self.append_message(messages, index, &param),
+            Some("reasoning") => {
+                let block = self.into_reasoning(&param)?;
+                // Reasoning between two calls belongs to their turn; reasoning after the text begins another turn.
+                let continues = |turn: &Message| turn.content.is_empty() || !turn.tool_calls.is_empty();
+                assistant_turn(messages, index, continues).reasoning.push(block);
+                Ok(())
+            }
+            Some("function_call") => {
+                let name = required(self.name, &param, "name")?;
+                let call = ToolCall {
+                    id: required(self.call_id, &param, "call_id")?,
+                    name: function_name(self.namespace.as_deref(), &name),
+                    arguments: required(self.arguments, &param, "arguments")?,
+                };
+                assistant_turn(messages, index, |_| true).tool_calls.push(call);
+                Ok(())
+            }
+            Some("custom_tool_call") => {
+                let name = required(self.name, &param, "name")?;
+                let call = ToolCall {
+                    id: required(self.call_id, &param, "call_id")?,
+                    name: function_name(self.namespace.as_deref(), &name),
+                    arguments: custom_arguments(&required(self.input, &param, "input")?),
+                };
+                assistant_turn(messages, index, |_| true).tool_calls.push(call);
+                Ok(())
+            }
+            // A search that the provider ran: its results are in the text that follows.
+            Some("web_search_call") => Ok(()),
+            Some("function_call_output" | "custom_tool_call_output") => {
+                let id = required(self.call_id, &param, "call_id")?;
+                let output = required(self.output, &param, "output")?;
+                let result = output.into_message(Role::Tool, &format!("{param}.output"))?;
+                messages.push((index, Message { tool_call_id: Some(id), ..result }));
+                Ok(())
+            }
+            Some(other) => {
+                let message = format!(
+                    "an item of type {other:?} is not supported; supported are message, function_call, \
+                     function_call_output, custom_tool_call, custom_tool_call_output, reasoning, additional_tools \
+                     and item_reference"
+                );
+                Err(ApiError::invalid(format!("{param}.type"), message))
+            }
+        }
+    }
+
+    fn append_message(
+        self,
+        messages: &mut IndexedMessages,
+        index: usize,
+        param: &str,
+    ) -> Result<(), ApiError> {
+        let role = match required(self.role, param, "role")? {
+            ItemRole::User => Role::User,
+            ItemRole::System | ItemRole::Developer => Role::System,
+            ItemRole::Assistant => Role::Assistant,
+        };
+        let content = required(self.content, param, "content")?;
+        let message = content.into_message(role, &format!("{param}.content"))?;
+        if role == Role::Assistant {
+            let turn = assistant_turn(messages, index, |turn| turn.content.is_empty());
+            (turn.content, turn.images) = (message.content, message.images);
+            (turn.attachments, turn.extra) = (message.attachments, message.extra);
+        } else {
+            messages.push((index, message));
+        }
+        Ok(())
+    }
+
+    fn into_reasoning(self, param: &str) -> Result<Reasoning, ApiError> {
+        let full = match self.content {
+            Some(ItemContent::Text(text)) => text,
+            Some(ItemContent::Parts(parts)) => joined_texts(parts, &format!("{param}.content"))?,
+            None => String::new(),
+        };
+        let summary = joined_texts(self.summary.unwrap_or_default(), &format!("{param}.summary"))?;
+        let text = if full.is_empty() { summary } else { full };
+        let (signature, encrypted) =
+            self.encrypted_content.map(encrypted_content::decode).unwrap_or_default();
+        Ok(Reasoning { text, signature, encrypted })
+    }
+}
+
+/// Returns the last message if it is the assistant's and `continues` accepts it, else a new one.
+fn assistant_turn(
+    messages: &mut IndexedMessages,
+    index: usize,
+    continues: impl Fn(&Message) -> bool,
+) -> &mut Message {
+    let is_open = messages.last().is_some_and(|(_, turn)| turn.role == Role::Assistant && continues(turn));
+    if !is_open {
+        messages.push((index, Message::new(Role::Assistant, "")));
+    }
+    let last = messages.len() - 1;
+    &mut messages[last].1
+}
+
+fn joined_texts(parts: Vec<ItemPart>, param: &str) -> Result<String, ApiError> {
+    let mut texts = Vec::with_capacity(parts.len());
+    for (index, part) in parts.into_iter().enumerate() {
+        texts.push(required(part.text, &format!("{param}[{index}]"), "text")?);
+    }
+    Ok(texts.join("\n\n"))
+}
+
+impl ItemContent {
+    /// Converts the content to a message of `role`. `param` is the content's field, for the error.
+    fn into_message(self, role: Role, param: &str) -> Result<Message, ApiError> {
+        let parts = match self {
+            Self::Text(text) => return Ok(Message::new(role, text)),
+            Self::Parts(parts) => parts,
+        };
+        // Parts of a model's message continue each other.
+        let separator = if role == Role::Assistant { "" } else { "\n" };
+        let mut message = MessageParts::default();
+        for (index, mut part) in parts.into_iter().enumerate() {
+            let param = format!("{param}[{index}]");
+            match part.kind.as_str() {
+                "input_text" | "output_text" | "text" => {
+                    // The sources in an answer's part are valid in that answer alone.
+                    let fields = if part.kind == "output_text" { Map::new() } else { part.extra };
+                    message.add_text(&required(part.text, &param, "text")?, separator, fields);
+                }
+                "refusal" => {
+                    message.add_text(&required(part.refusal, &param, "refusal")?, separator, Map::new());
+                }
+                "input_image" if part.image_url.is_some() || !part.extra.contains_key("file_id") => {
+                    let url = required(part.image_url, &param, "image_url")?;
+                    message.add_image(Image { detail: part.detail, ..Image::at(url) }, part.extra);
+                }
+                "input_file" if part.file_data.is_some() || part.file_url.is_some() => {
+                    let (data, field) = match (part.file_data.take(), part.file_url.take()) {
+                        (Some(data), _) => (data, "file_data"),
+                        (None, url) => (url.unwrap_or_default(), "file_url"),
+                    };
+                    let source = document_source(data, &format!("{param}.{field}"))?;
+                    message.add_document(Document { source, name: part.filename }, part.extra);
+                }
+                _ => message.add_opaque(param, json!(part)),
+            }
+        }
+        Ok(message.into_message(role))
+    }
+}
