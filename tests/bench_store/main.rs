@@ -1,6 +1,6 @@
-//! Measures the store of `hearth up`: writes of ended runs with 1, 10 and 100 writers, in a small and in a large table,
-//! beside the store of before: DynamoDB's protocol over SQLite in the process, through the AWS SDK. It is a program of the
-//! tests, since they alone have that store.
+//! Benchmark of the store of `hearth up`: writes of ended runs with 1, 10 and 100 writers, in a small and in a large table,
+//! compared with the earlier store: DynamoDB's protocol over SQLite in the process, through the AWS SDK. It is a program of
+//! the tests, since only they have that store.
 //!
 //! `cargo run --release --package hearth-tests --bin bench-store`
 
@@ -18,37 +18,37 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Parser;
-use hearth_domain::{Modality, ModelId, Run, RunId, RunState, Timestamp, Usage, UserId};
+use hearth_domain::{Run, RunState, Selection, Timestamp, Usage, UserId};
 use hearth_store::Store;
 use tokio::task::JoinSet;
 
 use subject::Subject;
 
-/// Measures the store of `hearth up` beside the one of before
+/// Benchmark of the store of `hearth up`, compared with the earlier one
 #[derive(Debug, Parser)]
 struct Options {
-    /// How many write at once, one after the other
+    /// Numbers of concurrent writers, each in a measurement of its own
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100])]
     writers: Vec<usize>,
     /// Seconds of each measurement
     #[arg(long, default_value_t = 3)]
     seconds: u64,
-    /// Runs in the large table, if that many can be written in `--fill-seconds`
+    /// Runs in the large table, if they can be written in `--fill-seconds`
     #[arg(long, default_value_t = 1_000_000)]
     runs: usize,
     /// Seconds that filling the large table may take
     #[arg(long, default_value_t = 60)]
     fill_seconds: u64,
-    /// Leave the store of before out
+    /// Leave the earlier store out
     #[arg(long)]
     only_ours: bool,
 }
 
-/// Writes of some time.
-struct Measured {
+/// The writes of a measurement.
+struct Measurement {
     count: usize,
-    took: Duration,
-    /// Each write's time, sorted.
+    duration: Duration,
+    /// The duration of each write, sorted.
     latencies: Vec<Duration>,
 }
 
@@ -59,15 +59,15 @@ async fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|---|");
     let mut subjects = vec![Subject::ours(false)?, Subject::ours(true)?];
     if !options.only_ours {
-        subjects.push(Subject::before().await?);
+        subjects.push(Subject::earlier().await?);
     }
     for subject in &subjects {
         measure(subject, &options).await?;
     }
     for subject in &subjects {
         let filled = fill(&subject.store, &options).await?;
-        let (runs, took) = (subject.count() + filled.count, filled.took.as_secs());
-        eprintln!("{}: {runs} runs in the table; {took} s to fill it", subject.name);
+        let (runs, seconds) = (subject.count() + filled.count, filled.duration.as_secs());
+        eprintln!("{}: {runs} runs in the table; {seconds} s to fill it", subject.name);
         subject.add(filled.count);
         measure(subject, &options).await?;
     }
@@ -80,7 +80,7 @@ async fn measure(subject: &Subject, options: &Options) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(options.seconds);
         let measured = write(&subject.store, *writers, usize::MAX, end).await?;
         subject.add(measured.count);
-        let rate = measured.count as f64 / measured.took.as_secs_f64();
+        let rate = measured.count as f64 / measured.duration.as_secs_f64();
         let at = |share: f64| {
             let place = (measured.latencies.len() as f64 * share) as usize;
             let latency = measured.latencies.get(place.min(measured.latencies.len().saturating_sub(1)));
@@ -97,17 +97,17 @@ async fn measure(subject: &Subject, options: &Options) -> Result<()> {
     Ok(())
 }
 
-async fn fill(store: &Store, options: &Options) -> Result<Measured> {
+async fn fill(store: &Store, options: &Options) -> Result<Measurement> {
     write(store, 256, options.runs, Instant::now() + Duration::from_secs(options.fill_seconds)).await
 }
 
-/// Writes ended runs until `end`, `most` at most.
-async fn write(store: &Store, writers: usize, most: usize, end: Instant) -> Result<Measured> {
+/// Writes ended runs until `end`, `max_count` at most.
+async fn write(store: &Store, writers: usize, max_count: usize, end: Instant) -> Result<Measurement> {
     let began = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..writers {
         let store = store.clone();
-        let share = most / writers;
+        let share = max_count / writers;
         tasks.spawn(async move {
             let mut latencies = Vec::new();
             while Instant::now() < end && latencies.len() < share {
@@ -124,31 +124,19 @@ async fn write(store: &Store, writers: usize, most: usize, end: Instant) -> Resu
         latencies.extend(done??);
     }
     latencies.sort_unstable();
-    Ok(Measured { count: latencies.len(), took: began.elapsed(), latencies })
+    Ok(Measurement { count: latencies.len(), duration: began.elapsed(), latencies })
 }
 
-/// A run as a short chat leaves it: 400 bytes of text.
+/// A run of a short chat, with 400 bytes of text.
 fn ended_run() -> Run {
     let now = Timestamp::now();
     Run {
-        id: RunId::new(),
-        owner: UserId::new(),
         state: RunState::Completed,
-        model: ModelId::new("vendor/model"),
-        provider: "vendor".to_owned(),
-        node: None,
-        modality: Modality::Text,
-        reason: "it was asked for".to_owned(),
-        fallback_reason: None,
-        queue_position: None,
+        selection: Selection::example("vendor/model", "vendor"),
         usage: Usage { prompt_tokens: 20, completion_tokens: 80, ..Usage::default() },
-        cost: None,
         finish_reason: Some(hearth_domain::FinishReason::Stop),
-        failure: None,
         text: "word ".repeat(80),
-        tool_calls: Vec::new(),
-        artifacts: Vec::new(),
-        created_at: now,
         finished_at: Some(now),
+        ..Run::example(UserId::new())
     }
 }

@@ -1,4 +1,4 @@
-//! The stores that are measured.
+//! The measured stores.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,13 +11,13 @@ use tempfile::TempDir;
 pub(super) struct Subject {
     pub(super) name: &'static str,
     pub(super) store: Store,
-    /// The runs in it.
+    /// Number of runs in it.
     count: AtomicUsize,
     _folder: TempDir,
 }
 
 impl Subject {
-    /// The store of `hearth up`; `fsync`: each commit is on the disk before it is acknowledged.
+    /// Opens the store of `hearth up`; with `fsync`, each commit is synced before it is acknowledged.
     pub(super) fn ours(fsync: bool) -> Result<Self> {
         let folder = TempDir::new()?;
         let (name, durability) =
@@ -26,8 +26,8 @@ impl Subject {
         Ok(Self { name, store, count: AtomicUsize::new(0), _folder: folder })
     }
 
-    /// The store of before: DynamoDB's protocol over SQLite, through the AWS SDK.
-    pub(super) async fn before() -> Result<Self> {
+    /// Opens the earlier store: DynamoDB's protocol over SQLite, through the AWS SDK.
+    pub(super) async fn earlier() -> Result<Self> {
         let folder = TempDir::new()?;
         let names = Names::at_home();
         let embedded = AwsEmulator::open(folder.path(), &names.bucket)?;
@@ -38,12 +38,7 @@ impl Subject {
         };
         let store = Store::new(clients, names);
         store.migrate().await?;
-        Ok(Self {
-            name: "DynamoDB's protocol, as before",
-            store,
-            count: AtomicUsize::new(0),
-            _folder: folder,
-        })
+        Ok(Self { name: "DynamoDB's protocol (earlier)", store, count: AtomicUsize::new(0), _folder: folder })
     }
 
     pub(super) fn count(&self) -> usize {

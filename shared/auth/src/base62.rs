@@ -1,4 +1,4 @@
-//! Digits, then upper case, then lower case: text that a double click selects whole.
+//! Base 62: digits, then upper case, then lower case. A double click selects such a text whole.
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

@@ -19,7 +19,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes EdDSA known to `jsonwebtoken`. Call it before the first signature or verification; again does no harm.
+/// Registers EdDSA with `jsonwebtoken`. Call it before the first signature or verification. Later calls do nothing.
 pub(crate) fn install() {
     // An error says that a provider is installed already.
     let _already_installed = PROVIDER.install_default();

@@ -1,5 +1,5 @@
-//! The gateway's keys, each derived from its one secret with HKDF-SHA256 (RFC 5869) under a label of
-//! its own, so that one secret is all that an operator keeps.
+//! The gateway's keys. Each is derived from the gateway's secret with HKDF-SHA256 (RFC 5869) under its own label, so that
+//! the operator stores one secret.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hearth_domain::Secret;
@@ -9,12 +9,12 @@ use sha2::Sha256;
 
 use crate::link::LinkSigner;
 
-/// The least length of the secret, in bytes.
-pub const MIN_SECRET_LEN: usize = 32;
+/// Minimum length of the secret, in bytes.
+pub const SECRET_MIN_BYTES: usize = 32;
 
 /// The secret is too short to derive keys from.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the gateway's secret must have at least {MIN_SECRET_LEN} characters")]
+#[error("the gateway's secret must have at least {SECRET_MIN_BYTES} characters")]
 pub struct SecretTooShort;
 
 /// Every key that the gateway uses.
@@ -36,9 +36,9 @@ impl Keys {
     /// Derives every key.
     ///
     /// # Errors
-    /// If the secret is shorter than [`MIN_SECRET_LEN`].
+    /// If the secret is shorter than [`SECRET_MIN_BYTES`].
     pub fn derive(secret: &Secret) -> Result<Self, SecretTooShort> {
-        if secret.expose().len() < MIN_SECRET_LEN {
+        if secret.expose().len() < SECRET_MIN_BYTES {
             return Err(SecretTooShort);
         }
         let hkdf = Hkdf::<Sha256>::new(None, secret.expose().as_bytes());
@@ -55,19 +55,19 @@ impl Keys {
         })
     }
 
-    /// A new secret, from the system's randomness.
+    /// Generates a new secret from the system's randomness.
     #[must_use]
     pub fn generate_secret() -> Secret {
         Secret::new(crate::base62::random::<64>(&mut rand::rng()))
     }
 
-    /// Signs what the gateway says to nodes.
+    /// The signer of the gateway's requests to nodes.
     #[must_use]
     pub fn link(&self) -> &LinkSigner {
         &self.link
     }
 
-    /// Wraps a list's position so that only the same `context` (caller and filter) can use it.
+    /// Encodes and authenticates a position in a list. The cursor is valid for the same `context` (caller and filter) only.
     #[must_use]
     pub fn seal_cursor(&self, context: &str, position: &str) -> String {
         let mut sealed = self.cursor_mac(context, position).finalize().into_bytes()[..16].to_vec();
@@ -75,7 +75,7 @@ impl Keys {
         BASE64_URL_SAFE_NO_PAD.encode(sealed)
     }
 
-    /// The position in a cursor, if it was sealed here for this `context`.
+    /// Decodes a cursor; `None` if it was not made with these keys for this `context`.
     #[must_use]
     pub fn open_cursor(&self, context: &str, cursor: &str) -> Option<String> {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
@@ -85,7 +85,7 @@ impl Keys {
         Some(position.to_owned())
     }
 
-    /// What tells a secret text from another one, and doesn't tell the text: 22 characters.
+    /// Returns a keyed hash of a secret text, in 22 characters: equal texts have equal ones, and it doesn't reveal the text.
     #[must_use]
     pub fn fingerprint(&self, text: &str) -> String {
         let mut mac = mac(&self.fingerprint);
@@ -101,14 +101,14 @@ impl Keys {
         mac
     }
 
-    /// Signs a link to the artifact `id` that ends at `expires`, in seconds since 1970.
+    /// Signs a link to the artifact `id` that expires at `expires`, in seconds since 1970.
     #[must_use]
     pub fn sign_artifact(&self, id: &str, expires: i64) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.artifact_mac(id, expires).finalize().into_bytes())
     }
 
-    /// Whether a link was signed here for this artifact and this end. Whether it has ended is for the caller to
-    /// see.
+    /// Returns whether a link was signed with these keys for this artifact and expiry. The caller checks whether it has
+    /// expired.
     #[must_use]
     pub fn verify_artifact(&self, id: &str, expires: i64, signature: &str) -> bool {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_opens_only_in_its_own_context() {
+    fn cursor_is_valid_in_its_own_context_only() {
         let keys = Keys::derive(&Keys::generate_secret()).unwrap();
         let other = Keys::derive(&Keys::generate_secret()).unwrap();
         let cursor = keys.seal_cursor("usr_1|models|text", "tiny-chat");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_of_one_text_and_one_secret() {
+    fn fingerprint_depends_on_text_and_secret() {
         let (keys, other) = (Keys::generate_secret(), Keys::generate_secret());
         let of = |secret: &Secret, text: &str| Keys::derive(secret).unwrap().fingerprint(text);
         assert_eq!(of(&keys, "sk-1"), of(&keys, "sk-1"));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_opens_one_artifact_until_one_moment() {
+    fn signature_is_valid_for_one_artifact_and_expiry() {
         let keys = Keys::derive(&Keys::generate_secret()).unwrap();
         let other = Keys::derive(&Keys::generate_secret()).unwrap();
         let signature = keys.sign_artifact("art_1", 100);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_refused() {
+    fn short_secret_is_refused() {
         assert!(Keys::derive(&Secret::new("short")).is_err());
     }
 }

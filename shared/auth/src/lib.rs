@@ -12,18 +12,11 @@ pub use keys::Keys;
 pub use link::{LinkClaims, LinkError, LinkSigner, LinkVerifier};
 pub use token::ApiToken;
 
-/// The SHA-256 of `bytes` in lower-case hexadecimal.
+/// Returns the SHA-256 of `bytes` in lower-case hexadecimal.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    // A table: formatting each byte costs more than the hash does.
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = String::with_capacity(64);
-    for byte in sha2::Sha256::digest(bytes) {
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    hex
+    hearth_domain::hex(sha2::Sha256::digest(bytes))
 }
 
 #[cfg(test)]

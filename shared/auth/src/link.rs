@@ -1,7 +1,7 @@
-//! The node link's credentials: EdDSA JWTs (RFC 8037) that the gateway signs for one node, one run,
-//! one call and one body, for at most a minute.
+//! The node link's credentials: EdDSA JWTs (RFC 8037). The gateway signs one for each request: for one node, run, call and
+//! body, and for a minute at most.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
@@ -11,41 +11,41 @@ use subtle::ConstantTimeEq as _;
 
 use crate::{eddsa, sha256_hex};
 
-/// How long a credential holds, in seconds.
-pub const LIFETIME_S: u64 = 60;
-/// How far the two clocks may differ, in seconds.
-const LEEWAY_S: u64 = 10;
+/// A credential expires this long after it was signed.
+pub const CREDENTIAL_TTL: Duration = Duration::from_secs(60);
+/// Accepted difference between the clocks of gateway and node.
+const CLOCK_SKEW_LIMIT: Duration = Duration::from_secs(10);
 
-/// What a credential says.
+/// The claims of a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkClaims {
-    /// The node it is for.
+    /// The node that the call is for.
     pub aud: String,
-    /// The run it is for; for other calls what they are about.
+    /// The run that the call is about; for other calls their subject.
     pub jti: String,
     /// The call: method and path, as in `POST /v1/runs`.
     pub call: String,
     /// SHA-256 of the request's body, hexadecimal.
     pub body: String,
-    /// Seconds since 1970 after which it is void.
+    /// Seconds since 1970 at which it expires.
     pub exp: u64,
 }
 
-/// Why a credential was refused.
+/// A reason why a credential is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The signature, the audience or the time is wrong.
     #[error("the credential isn't valid for this node: {0}")]
     Invalid(#[from] jsonwebtoken::errors::Error),
-    /// It was made for another call or another body.
-    #[error("the credential was made for another request")]
+    /// It was signed for another call or another body.
+    #[error("the credential was signed for another request")]
     Request,
     /// The public key can't be read.
     #[error("the gateway's public key isn't 32 bytes in base64")]
     Key,
 }
 
-/// Signs what the gateway says to nodes.
+/// Signs the gateway's requests to nodes.
 #[derive(Clone)]
 pub struct LinkSigner {
     key: EncodingKey,
@@ -53,7 +53,7 @@ pub struct LinkSigner {
 }
 
 impl LinkSigner {
-    /// From an Ed25519 seed.
+    /// Creates a signer from an Ed25519 seed.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         eddsa::install();
@@ -63,25 +63,25 @@ impl LinkSigner {
         Self { key: EncodingKey::from_ed_der(der.as_bytes()), public: key.verifying_key().to_bytes() }
     }
 
-    /// The public half in base64: what a node is given to verify with.
+    /// The public key in base64, for the settings of a node.
     #[must_use]
     pub fn public_key(&self) -> String {
         BASE64_STANDARD.encode(self.public)
     }
 
-    /// A credential for `node`, about `jti`, for the call `call` (`POST /v1/runs`) with the body `body`.
+    /// Signs a credential for `node`, about `jti`, for the call `call` (`POST /v1/runs`) with the body `body`.
     ///
     /// # Errors
     /// If signing fails, which a good key rules out.
     pub fn sign(&self, node: &str, jti: &str, call: &str, body: &[u8]) -> Result<String, LinkError> {
-        let exp = unix_now() + LIFETIME_S;
+        let exp = unix_now() + CREDENTIAL_TTL.as_secs();
         let (aud, jti, call) = (node.to_owned(), jti.to_owned(), call.to_owned());
         let claims = LinkClaims { aud, jti, call, body: sha256_hex(body), exp };
         Ok(jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.key)?)
     }
 }
 
-/// Verifies, on a node, what a gateway says.
+/// Verifies the gateway's requests on a node.
 #[derive(Clone)]
 pub struct LinkVerifier {
     key: DecodingKey,
@@ -95,7 +95,7 @@ impl std::fmt::Debug for LinkVerifier {
 }
 
 impl LinkVerifier {
-    /// For the node `node`, trusting the gateway whose [`LinkSigner::public_key`] is given.
+    /// Creates a verifier for the node `node`, which trusts the gateway with this [`LinkSigner::public_key`].
     ///
     /// # Errors
     /// If the key isn't 32 bytes in base64.
@@ -106,14 +106,14 @@ impl LinkVerifier {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_audience(&[node]);
         validation.set_required_spec_claims(&["exp", "aud"]);
-        validation.leeway = LEEWAY_S;
+        validation.leeway = CLOCK_SKEW_LIMIT.as_secs();
         Ok(Self { key: DecodingKey::from_ed_der(&raw), validation })
     }
 
-    /// What the credential says, if it is good for this node, call and body.
+    /// Returns the claims of a credential that is valid for this node, call and body.
     ///
     /// # Errors
-    /// Why it isn't.
+    /// If it isn't valid.
     pub fn verify(&self, credential: &str, call: &str, body: &[u8]) -> Result<LinkClaims, LinkError> {
         let claims = jsonwebtoken::decode::<LinkClaims>(credential, &self.key, &self.validation)?.claims;
         let same = claims.body.as_bytes().ct_eq(sha256_hex(body).as_bytes());
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_good_for_its_node_call_and_body_only() {
+    fn credential_is_valid_for_its_node_call_and_body_only() {
         let signer = LinkSigner::from_seed(&[7; 32]);
         let verifier = |node| LinkVerifier::new(node, &signer.public_key()).unwrap();
         let call = "POST /v1/runs";

@@ -1,45 +1,47 @@
-//! API tokens: `hth_`, 43 random base62 characters (256 bits), and a CRC-32 in six more, so that
-//! secret scanners can tell a token from any other text without asking the gateway.
+//! API tokens: `hth_`, 43 random base62 characters (256 bits), and a CRC-32 in six more. By the checksum a secret scanner
+//! can recognise a token without asking the gateway.
 
 use std::{fmt, str::FromStr};
 
 use crate::{base62, sha256_hex};
 
 const PREFIX: &str = "hth_";
-const RANDOM: usize = 43;
-const CHECKSUM: usize = 6;
+/// Characters of the random part.
+const RANDOM_LEN: usize = 43;
+/// Characters of the checksum.
+const CHECKSUM_LEN: usize = 6;
 
-/// An API token. Its text is shown once, when it is made; only its hash is kept.
+/// An API token. Its text is shown once, when it is created; only its hash is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiToken(String);
 
-/// A text that can't be one of our tokens.
+/// A text that isn't an API token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an API token: one begins with hth_ and has 53 characters")]
 pub struct InvalidToken;
 
 impl ApiToken {
-    /// A new token from the system's randomness.
+    /// Generates a new token from the system's randomness.
     #[must_use]
     pub fn generate() -> Self {
-        let body = format!("{PREFIX}{}", base62::random::<RANDOM>(&mut rand::rng()));
+        let body = format!("{PREFIX}{}", base62::random::<RANDOM_LEN>(&mut rand::rng()));
         let checksum = base62::checksum(&body);
         Self(body + &checksum)
     }
 
-    /// The token's text, to be shown once.
+    /// The token's text, to show once.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What is stored in its place.
+    /// The hash that is stored instead of the text.
     #[must_use]
     pub fn hash(&self) -> String {
         sha256_hex(self.0.as_bytes())
     }
 
-    /// How its text begins: enough to tell tokens apart, far too little to use.
+    /// The first characters of the text: enough to distinguish tokens, far too few to use one.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.0[..PREFIX.len() + 4]
@@ -49,15 +51,15 @@ impl ApiToken {
 impl FromStr for ApiToken {
     type Err = InvalidToken;
 
-    /// Checks shape and checksum: a mistyped token is refused without asking the store.
+    /// Checks shape and checksum, so that a mistyped token is refused without a read of the store.
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let shaped = text.len() == PREFIX.len() + RANDOM + CHECKSUM
+        let shaped = text.len() == PREFIX.len() + RANDOM_LEN + CHECKSUM_LEN
             && text.starts_with(PREFIX)
             && text.bytes().skip(PREFIX.len()).all(|b| b.is_ascii_alphanumeric());
         if !shaped {
             return Err(InvalidToken);
         }
-        let (body, checksum) = text.split_at(text.len() - CHECKSUM);
+        let (body, checksum) = text.split_at(text.len() - CHECKSUM_LEN);
         if base62::checksum(body) == checksum { Ok(Self(text.to_owned())) } else { Err(InvalidToken) }
     }
 }
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_round_trips_and_a_changed_one_is_refused() {
+    fn token_is_parsed_and_a_changed_one_is_refused() {
         let token = ApiToken::generate();
         let text = token.expose().to_owned();
         assert_eq!(text.len(), 53);
@@ -82,7 +84,7 @@ mod tests {
         changed[20] = if changed[20] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).unwrap();
         for bad in ["", "hth_", "sk-abc", &changed, &text[..52], &text.replace("hth_", "htx_"), "hth_ä"] {
-            assert_eq!(bad.parse::<ApiToken>(), Err(InvalidToken), "{bad:?} was taken");
+            assert_eq!(bad.parse::<ApiToken>(), Err(InvalidToken), "{bad:?} was accepted");
         }
     }
 

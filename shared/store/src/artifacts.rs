@@ -1,6 +1,6 @@
-//! Artifacts: files that runs have made, in the bucket, and what is known of each.
+//! Artifacts: files that runs have generated. The file is in the bucket, its record in the table.
 //!
-//! The bucket deletes a file by itself, by its lifecycle; the item goes by its ttl.
+//! The bucket's lifecycle rule deletes the file, and the ttl deletes the item.
 
 use hearth_domain::{Artifact, ArtifactId, RunId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -20,22 +20,22 @@ pub struct Artifacts<'a> {
     pub(crate) bucket: &'a dyn Bucket,
 }
 
-/// An artifact, whose it is, and what it came of.
+/// An artifact, its owner and its run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArtifactRecord {
     /// The artifact.
     #[serde(flatten)]
     pub artifact: Artifact,
-    /// Whose it is.
+    /// Its owner.
     pub owner: UserId,
-    /// The run that made it.
+    /// The run that generated it.
     pub run: RunId,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
 impl Artifacts<'_> {
-    /// Keeps a file. The file first: what the table names is there.
+    /// Stores a file and its record. The file first, so that each record has its file.
     ///
     /// # Errors
     /// If the bucket or the table can't be written.
@@ -47,17 +47,17 @@ impl Artifacts<'_> {
         self.table.put(item, Condition::Always).await
     }
 
-    /// What is known of an artifact that hasn't expired.
+    /// Returns the record of an artifact that hasn't expired.
     ///
     /// # Errors
     /// If the table can't be read.
     pub async fn get(&self, id: ArtifactId) -> Result<Option<ArtifactRecord>, StoreError> {
         let record = self.table.get::<ArtifactRecord>(&key(id)).await?;
-        // TTL deletes late.
+        // The database deletes expired items late.
         Ok(record.filter(|record| record.artifact.expires_at > Timestamp::now()))
     }
 
-    /// An artifact's bytes, as they are read; none if the bucket has deleted them.
+    /// Opens an artifact's file; `None` if the bucket has deleted it.
     ///
     /// # Errors
     /// If the bucket can't be read.

@@ -1,7 +1,7 @@
-//! Answers that are kept for when the same is asked again.
+//! Cached answers.
 //!
-//! An answer is an item under the hash of what was asked. Beside it is a small one under its owner, with the
-//! names of its model: what a list reads.
+//! An answer is an item under the hash of its request. A second, small item under the answer's owner has the names of its
+//! model: lists read these.
 
 use hearth_domain::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -12,40 +12,40 @@ use crate::{
 };
 
 const VERSION: u32 = 1;
-/// A body of more bytes than this is compressed.
-const PLAIN: usize = 1 << 10;
-/// The level of most tools: a better one takes several times as long for a few percent.
-const LEVEL: i32 = 3;
-/// Bytes of a body as it is stored. An item takes at most 400 KB, with the names of its fields.
-const MAX_STORED: usize = 350 << 10;
-/// Bytes of a body as it is read: no other was written.
-const MAX_BODY: usize = 64 << 20;
+/// A longer body is compressed.
+const UNCOMPRESSED_MAX_BYTES: usize = 1 << 10;
+/// zstd's default level: a higher one takes several times as long to save a few percent.
+const COMPRESSION_LEVEL: i32 = 3;
+/// Bytes of a body as it is stored. DynamoDB's limit for an item, with the names of its fields, is 400 KB.
+const STORED_MAX_BYTES: usize = 350 << 10;
+/// Bytes of a decompressed body. Larger ones are never written.
+const BODY_MAX_BYTES: usize = 64 << 20;
 
-/// Kept answers.
+/// The cached answers.
 #[derive(Debug, Clone, Copy)]
 pub struct CachedAnswers<'a>(pub(crate) &'a Table);
 
-/// Whose a kept answer is, and how its model can be named.
+/// The owner of a cached answer, and the names of its model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedFacts {
-    /// Who asked first.
+    /// The user whose request was answered.
     pub owner: UserId,
     /// The model's name in the request.
     pub asked: String,
     /// The model that answered.
     pub model: String,
-    /// Who has it.
+    /// The provider of that model.
     pub provider: String,
-    /// When the answer is too old to be given.
+    /// When the answer expires.
     pub expires: Timestamp,
 }
 
-/// What a list has of a kept answer.
+/// A cached answer in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedEntry {
-    /// What it is kept under.
+    /// The hash of its request.
     pub key: String,
-    /// Whose it is.
+    /// Its owner and model.
     pub facts: CachedFacts,
 }
 
@@ -53,7 +53,7 @@ pub struct CachedEntry {
 struct Stored {
     #[serde(flatten)]
     facts: CachedFacts,
-    /// The bytes of the body, if they are compressed.
+    /// Bytes of the decompressed body, if it is compressed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     plain_bytes: Option<usize>,
 }
@@ -65,19 +65,19 @@ struct Listed {
 }
 
 impl CachedAnswers<'_> {
-    /// Keeps an answer, a text of JSON, under `key`, in place of one that is there; whether it could be, or is
-    /// too large for an item.
+    /// Stores an answer, a JSON text, under `key`, in place of an earlier one. Returns false if it is too large for an
+    /// item.
     ///
     /// # Errors
     /// If the table can't be written.
     pub async fn put(&self, key: &str, facts: &CachedFacts, body: &str) -> Result<bool, StoreError> {
         let (bytes, plain_bytes) = pack(body)?;
-        if bytes.len() > MAX_STORED {
+        if bytes.len() > STORED_MAX_BYTES {
             return Ok(false);
         }
         let ttl = facts.expires.unix();
         let listed = Item::new(list_key(facts.owner, key), VERSION, facts)?;
-        // Listed first: an answer that no list has couldn't be deleted.
+        // The list's item first: an answer that isn't listed couldn't be deleted.
         self.0.put(listed.expiring(ttl), Condition::Always).await?;
         let stored = Stored { facts: facts.clone(), plain_bytes };
         let item = Item::new(answer_key(key), VERSION, &stored)?.with_bytes(bytes).expiring(ttl);
@@ -85,24 +85,24 @@ impl CachedAnswers<'_> {
         Ok(true)
     }
 
-    /// The answer under `key`, if there is one that isn't too old.
+    /// Returns the answer under `key`, if it hasn't expired.
     ///
     /// # Errors
     /// If the table, or the item, can't be read.
     pub async fn get(&self, key: &str) -> Result<Option<(CachedFacts, String)>, StoreError> {
         let Some(item) = self.0.get_item(&answer_key(key)).await? else { return Ok(None) };
         let Stored { facts, plain_bytes } = item.read()?;
-        // TTL deletes late.
+        // The database deletes expired items late.
         if facts.expires <= Timestamp::now() {
             return Ok(None);
         }
         let Some(bytes) = item.bytes else {
-            return Err(StoreError::Unreadable("a kept answer without its body".to_owned()));
+            return Err(StoreError::Unreadable("a cached answer without its body".to_owned()));
         };
         Ok(Some((facts, unpack(bytes, plain_bytes)?)))
     }
 
-    /// A user's answers.
+    /// Returns a user's answers.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -127,24 +127,24 @@ impl CachedAnswers<'_> {
     }
 }
 
-/// A body as it is stored; its own bytes, if they are others.
+/// Compresses a long body. Returns the bytes to store and, if they are compressed, the body's length.
 fn pack(body: &str) -> Result<(Vec<u8>, Option<usize>), StoreError> {
-    if body.len() <= PLAIN {
+    if body.len() <= UNCOMPRESSED_MAX_BYTES {
         return Ok((body.as_bytes().to_vec(), None));
     }
-    let packed = zstd::bulk::compress(body.as_bytes(), LEVEL).map_err(unreadable)?;
+    let packed = zstd::bulk::compress(body.as_bytes(), COMPRESSION_LEVEL).map_err(unreadable)?;
     Ok((packed, Some(body.len())))
 }
 
 fn unpack(bytes: Vec<u8>, plain_bytes: Option<usize>) -> Result<String, StoreError> {
     let bytes = match plain_bytes {
         None => bytes,
-        Some(size) => zstd::bulk::decompress(&bytes, size.min(MAX_BODY)).map_err(unreadable)?,
+        Some(size) => zstd::bulk::decompress(&bytes, size.min(BODY_MAX_BYTES)).map_err(unreadable)?,
     };
     String::from_utf8(bytes).map_err(|error| StoreError::Unreadable(error.to_string()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature of map_err")]
 fn unreadable(error: std::io::Error) -> StoreError {
     StoreError::Unreadable(error.to_string())
 }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_body_is_compressed_and_comes_back_whole() {
+    fn long_body_is_compressed_and_decompressed() {
         for (body, compressed) in
             [(String::new(), false), ("ä".repeat(512), false), ("a long täxt ".repeat(1000), true)]
         {

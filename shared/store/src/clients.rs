@@ -8,24 +8,24 @@ use aws_smithy_http_client::{Builder, tls};
 
 use crate::StoreError;
 
-/// The clients.
+/// The clients of the three services.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// The table's.
+    /// For the table.
     pub dynamodb: aws_sdk_dynamodb::Client,
-    /// The bucket's.
+    /// For the bucket.
     pub s3: aws_sdk_s3::Client,
-    /// The secrets'.
+    /// For the secrets.
     pub secrets: aws_sdk_secretsmanager::Client,
 }
 
 impl Clients {
-    /// Clients as the AWS environment sets them up: region, credentials, `AWS_ENDPOINT_URL`.
+    /// Creates clients from the AWS environment: region, credentials, `AWS_ENDPOINT_URL`.
     pub async fn from_environment() -> Self {
         let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
         let http = Builder::new().tls_provider(tls).build_https();
         let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
-        // Buckets have their own host names in the cloud; a local endpoint has none for them.
+        // In the cloud each bucket has a host name; a local endpoint has one for all.
         let path_style = config.endpoint_url().is_some();
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
         Self {
@@ -36,14 +36,14 @@ impl Clients {
     }
 }
 
-/// An error of the SDK, with the reason in words. The SDK's `Display` hides the reason in its sources.
+/// Converts an error of the SDK, with its reason: the SDK's `Display` leaves that to the error's sources.
 pub(crate) fn failed<E, R>(operation: &'static str, error: &SdkError<E, R>) -> StoreError
 where
     E: ProvideErrorMetadata + Error + 'static,
     R: std::fmt::Debug,
 {
     let mut reason = error.to_string();
-    // An error that the SDK has no type for shows its code alone.
+    // An error without a type in the SDK displays only its code.
     let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
     let mut source = error.source();
     while let Some(error) = source {

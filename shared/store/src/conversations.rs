@@ -1,11 +1,11 @@
-//! Conversations: what was said up to the end of a run, for the request that goes on from there.
+//! Conversations: the messages up to the end of a run, for a request that continues from it.
 //!
-//! A run's record has no prompt. This has it, where the client asked for that, and is gone after a while.
+//! A run's record has no prompt. A conversation has; it is stored if the client asked for it, and expires.
 
 use std::time::Duration;
 
 use hearth_domain::{Message, RunId, Timestamp, UserId};
-use hearth_wire::openai::responses::Layout;
+use hearth_wire::openai::responses::ItemLayout;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,9 +16,9 @@ use crate::{
 };
 
 const VERSION: u32 = 1;
-/// A conversation can be read this long.
+/// A conversation can be read for this time.
 const CONVERSATION_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
-/// What is said in more bytes than this goes to the bucket. An item takes at most 400 KB.
+/// A longer conversation is stored in the bucket. DynamoDB's limit for an item is 400 KB.
 const INLINE_MAX_BYTES: usize = 100 << 10;
 
 /// Conversations, under the ids of runs.
@@ -31,52 +31,53 @@ pub struct Conversations<'a> {
 /// A conversation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
-    /// What was said, oldest first.
+    /// The messages, oldest first.
     pub messages: Vec<Message>,
-    /// What the client's dialect wants to know of the last request.
+    /// Fields of the last request that the client's dialect needs.
     #[serde(default)]
     pub asked: Value,
     /// The order of the last answer's items.
-    #[serde(default, skip_serializing_if = "Layout::is_empty")]
-    pub layout: Layout,
+    #[serde(default, skip_serializing_if = "ItemLayout::is_empty")]
+    pub layout: ItemLayout,
 }
 
-/// A conversation as stored: as JSON, beside its owner or in the bucket.
+/// A conversation as it is stored: JSON in the item, or in an object of the bucket.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     owner: UserId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    said: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    said_key: Option<String>,
+    #[serde(default, rename = "said", skip_serializing_if = "Option::is_none")]
+    json: Option<String>,
+    /// The object's key.
+    #[serde(default, rename = "said_key", skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
     expires: i64,
 }
 
 impl Conversations<'_> {
-    /// Keeps a conversation of `owner`'s that ends with the run `id`.
+    /// Stores the conversation of `owner` that ends with the run `id`.
     ///
     /// # Errors
     /// If the table or the bucket can't be written.
     pub async fn put(&self, id: RunId, owner: UserId, conversation: &Conversation) -> Result<(), StoreError> {
         let json = serde_json::to_string(conversation).map_err(StoreError::unreadable)?;
         let expires = Timestamp::now().plus(CONVERSATION_TTL).unix();
-        let (said, said_key) = if json.len() <= INLINE_MAX_BYTES {
+        let (json, object) = if json.len() <= INLINE_MAX_BYTES {
             (Some(json), None)
         } else {
             (None, Some(self.write_object(id, json).await?))
         };
-        let stored = Stored { owner, said, said_key, expires };
+        let stored = Stored { owner, json, object, expires };
         let item = Item::new(key(id), VERSION, &stored)?.expiring(expires);
         self.table.put(item, Condition::Always).await
     }
 
-    /// The conversation of `owner`'s that ends with the run `id`.
+    /// Returns the conversation of `owner` that ends with the run `id`.
     ///
     /// # Errors
     /// If the table or the bucket can't be read.
     pub async fn get(&self, id: RunId, owner: UserId) -> Result<Option<Conversation>, StoreError> {
         let Some(stored) = self.stored(id, owner).await? else { return Ok(None) };
-        let json = match (stored.said, stored.said_key) {
+        let json = match (stored.json, stored.object) {
             (Some(json), _) => json,
             (None, Some(key)) => bucket::read_text(self.bucket, &key).await?,
             (None, None) => return Ok(None),
@@ -84,14 +85,14 @@ impl Conversations<'_> {
         serde_json::from_str(&json).map(Some).map_err(StoreError::unreadable)
     }
 
-    /// Deletes the conversation of `owner`'s that ends with the run `id`; whether there was one.
+    /// Deletes the conversation of `owner` that ends with the run `id`. Returns whether there was one.
     ///
     /// # Errors
     /// If the table or the bucket can't be written.
     pub async fn delete(&self, id: RunId, owner: UserId) -> Result<bool, StoreError> {
         let Some(stored) = self.stored(id, owner).await? else { return Ok(false) };
-        // The object first: what points to it is how it is found when this is tried again.
-        if let Some(key) = stored.said_key {
+        // The object first: if its deletion fails, the item still has its key for the next attempt.
+        if let Some(key) = stored.object {
             self.bucket.delete(&key).await?;
         }
         self.table.delete(key(id)).await?;
@@ -100,7 +101,7 @@ impl Conversations<'_> {
 
     async fn stored(&self, id: RunId, owner: UserId) -> Result<Option<Stored>, StoreError> {
         let stored = self.table.get::<Stored>(&key(id)).await?;
-        // TTL deletes late.
+        // The database deletes expired items late.
         let now = Timestamp::now().unix();
         Ok(stored.filter(|stored| stored.owner == owner && stored.expires > now))
     }

@@ -1,8 +1,8 @@
-//! What providers were found to have: the models that a key can reach, and when they were asked.
+//! Model lists of providers: the models that the operator's key can reach, and the time of the last request.
 
 use std::time::Duration;
 
-use hearth_domain::{KeyOwner, Timestamp};
+use hearth_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,57 +11,54 @@ use crate::{
 };
 
 const VERSION: u32 = 1;
-/// It is deleted after this, when nobody has asked again.
+/// A list expires this long after the last attempt to read it from the provider.
 const DISCOVERY_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Models in more bytes than this aren't kept. An item takes at most 400 KB.
+/// A longer list isn't stored. DynamoDB's limit for an item is 400 KB.
 const MODELS_MAX_BYTES: usize = 300 << 10;
 
-/// What was found, under the owners of keys.
+/// The model lists of providers.
 #[derive(Debug, Clone, Copy)]
 pub struct Discoveries<'a>(pub(crate) &'a Table);
 
-/// What was found with one key of one provider.
+/// The models that the key of a provider can reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discovery {
-    /// Of the provider's address and key: with others it says nothing.
+    /// Fingerprint of the provider's address and key. With another address or key the list is void.
     pub fingerprint: String,
-    /// When the provider was asked last, with or without success.
+    /// Time of the last attempt, successful or not.
     pub tried_at: Timestamp,
-    /// When it answered last.
+    /// Time of the last answer.
     pub found_at: Option<Timestamp>,
-    /// What it answered then, as JSON.
+    /// The models of that answer, as JSON.
     pub models: Option<String>,
-    /// The code of why it didn't answer.
+    /// The error code of the last attempt, if it failed.
     pub problem: Option<String>,
 }
 
 impl Discoveries<'_> {
-    /// What was found with a key.
+    /// Returns the list of a provider.
     ///
     /// # Errors
     /// If the table can't be read.
-    pub async fn get(&self, owner: KeyOwner, provider: &str) -> Result<Option<Discovery>, StoreError> {
-        self.0.get(&key(owner, provider)).await
+    pub async fn get(&self, provider: &str) -> Result<Option<Discovery>, StoreError> {
+        self.0.get(&key(provider)).await
     }
 
-    /// Keeps what was found with a key, in place of what was found before. Too long a list isn't kept.
+    /// Stores the list of a provider, in place of the earlier one. A list that is too long is left out.
     ///
     /// # Errors
     /// If the table can't be written.
-    pub async fn put(&self, owner: KeyOwner, provider: &str, mut found: Discovery) -> Result<(), StoreError> {
-        if found.models.as_ref().is_some_and(|models| models.len() > MODELS_MAX_BYTES) {
-            (found.models, found.found_at) = (None, None);
+    pub async fn put(&self, provider: &str, mut discovery: Discovery) -> Result<(), StoreError> {
+        if discovery.models.as_ref().is_some_and(|models| models.len() > MODELS_MAX_BYTES) {
+            (discovery.models, discovery.found_at) = (None, None);
         }
-        let expires = found.tried_at.plus(DISCOVERY_TTL).unix();
-        let item = Item::new(key(owner, provider), VERSION, &found)?;
+        let expires = discovery.tried_at.plus(DISCOVERY_TTL).unix();
+        let item = Item::new(key(provider), VERSION, &discovery)?;
         self.0.put(item.expiring(expires), Condition::Always).await
     }
 }
 
-fn key(owner: KeyOwner, provider: &str) -> Key {
-    let owner = match owner {
-        KeyOwner::Operator => "OPERATOR".to_owned(),
-        KeyOwner::User(id) => id.to_string(),
-    };
-    Key::new(format!("DISCOVERY#{owner}"), provider)
+/// The providers' keys belong to the operator.
+fn key(provider: &str) -> Key {
+    Key::new("DISCOVERY#OPERATOR", provider)
 }

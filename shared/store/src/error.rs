@@ -5,15 +5,15 @@ use std::fmt;
 /// An error of the store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The item isn't in the state that the write needs: it exists, doesn't, or has ended.
+    /// The write's condition doesn't hold: the item exists, is missing, or has ended.
     #[error("the item has changed meanwhile")]
     Conflict,
-    /// The service can't be reached, refused, or failed.
+    /// The service can't be reached, or returned an error.
     #[error("{operation} failed: {reason}")]
     Unavailable {
         /// The operation.
         operation: &'static str,
-        /// The service's words.
+        /// The service's message.
         reason: String,
     },
     /// The home stores can't read or write their files.
@@ -21,7 +21,7 @@ pub enum StoreError {
     Disk {
         /// The operation.
         operation: &'static str,
-        /// The system's words.
+        /// The system's message.
         reason: String,
         /// The kind of failure, which shows what to do.
         problem: DiskProblem,
@@ -29,24 +29,24 @@ pub enum StoreError {
     /// An item that this version can't read.
     #[error("an item can't be read: {0}")]
     Unreadable(String),
-    /// The table was made by a newer version.
+    /// The table was created by a newer version.
     #[error(
-        "the data was written by a newer version (schema {found}, this one knows {known}); use that version"
+        "the data was written by a newer version (schema {found}; this version reads up to {known}); use that version"
     )]
     Newer {
         /// The table's version.
         found: u32,
-        /// The newest that is known here.
+        /// The newest version that this program reads.
         known: u32,
     },
 }
 
-/// A failure of the files of the home stores. Displayed as what to do.
+/// A failure of the files of the home stores. Its `Display` is advice to the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskProblem {
     /// No room is left.
     Full,
-    /// The folder or the file takes no writes.
+    /// The folder or the file can't be written.
     ReadOnly,
     /// Another program holds the database's lock.
     Locked,
@@ -57,7 +57,7 @@ pub enum DiskProblem {
 }
 
 impl DiskProblem {
-    /// A word for it, as `GET /ready` shows it.
+    /// The problem's name, as `GET /ready` shows it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,24 +75,24 @@ impl fmt::Display for DiskProblem {
         f.write_str(match self {
             Self::Full => "make room on the disk of the data folder",
             Self::ReadOnly => "give the data folder, and the files in it, to the user that runs hearth",
-            Self::Locked => "another program has the database open and locks it; close that program",
+            Self::Locked => "another program has locked the database; close that program",
             Self::Damaged => {
                 "the database is damaged, or no SQLite database; put a copy of store.db back, together with the \
-                 store.db-wal of the same copy, or move both away: then an empty one is made, with a new first token"
+                 store.db-wal of the same copy, or move both away: then an empty database is created, with a new first token"
             }
-            Self::Failing => "look whether the disk of the data folder is failing",
+            Self::Failing => "check whether the disk of the data folder is failing",
         })
     }
 }
 
 impl StoreError {
-    /// Whether the disk of the home stores has no room left.
+    /// Returns whether the disk of the home stores is full.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         self.disk_problem() == Some(DiskProblem::Full)
     }
 
-    /// The failure of the home stores' files, if it is one.
+    /// The failure of the home stores' files, if this is one.
     #[must_use]
     pub fn disk_problem(&self) -> Option<DiskProblem> {
         match self {
@@ -105,7 +105,7 @@ impl StoreError {
         Self::Unreadable(error.to_string())
     }
 
-    /// A failure to read or write a file.
+    /// Converts a failure to read or write a file.
     #[cfg(feature = "home")]
     pub(crate) fn from_io(operation: &'static str, error: &std::io::Error) -> Self {
         use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};

@@ -1,8 +1,8 @@
-//! The table, the bucket and the secrets. One file per aggregate; nothing outside this crate writes a key string, and no
-//! rule is decided here.
+//! The table, the bucket and the secrets. Each aggregate has a file; only this crate writes key strings, and it decides no
+//! rules.
 //!
 //! The aggregates use three seams, each with two real implementations: [`database`] is DynamoDB or SQLite, [`bucket`] S3
-//! or files, [`secrets`] Secrets Manager or a key file. The feature `aws` has the former of each, `home` the latter.
+//! or files, [`secrets`] Secrets Manager or a key file. The feature `aws` has the first of each, `home` the second.
 
 #![warn(missing_docs)]
 
@@ -62,7 +62,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names in a data folder, which has one table and one bucket, and needs no names for those.
+    /// The names in a data folder, which has one table and one bucket.
     #[must_use]
     pub fn at_home() -> Self {
         let (secret, provider_keys) = ("hearth/gateway".to_owned(), "hearth/provider-keys".to_owned());
@@ -70,21 +70,21 @@ impl Names {
     }
 }
 
-/// Everything that is stored. Clones share it.
+/// The gateway's stores. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Store {
     table: Table,
     bucket: Arc<dyn Bucket>,
     secrets: Arc<dyn Secrets>,
     names: Names,
-    /// Dropped with the last clone, after the others.
-    _held: Option<Arc<dyn Held>>,
+    /// The lock of the data folder: dropped with the last clone, after the fields above.
+    _guard: Option<Arc<dyn Guard>>,
 }
 
-/// What a store keeps alive.
-trait Held: std::fmt::Debug + Any + Send + Sync {}
+/// A value that is dropped with the store.
+trait Guard: std::fmt::Debug + Any + Send + Sync {}
 
-impl<T: std::fmt::Debug + Any + Send + Sync> Held for T {}
+impl<T: std::fmt::Debug + Any + Send + Sync> Guard for T {}
 
 impl Store {
     /// The store in AWS, through `clients`, under `names`.
@@ -97,7 +97,7 @@ impl Store {
         Self::over(Arc::new(table), Arc::new(bucket), Arc::new(secrets), names)
     }
 
-    /// A store that reaches nothing: for what describes the API without serving it.
+    /// A store whose every operation fails: for programs that describe the API without serving it.
     #[must_use]
     pub fn unconnected() -> Self {
         Self::over(Arc::new(Unconnected), Arc::new(Unconnected), Arc::new(Unconnected), Names::default())
@@ -111,23 +111,23 @@ impl Store {
         secrets: Arc<dyn Secrets>,
         names: Names,
     ) -> Self {
-        Self { table: Table(database), bucket, secrets, names, _held: None }
+        Self { table: Table(database), bucket, secrets, names, _guard: None }
     }
 
-    /// The same, which keeps `held` until its last clone is dropped.
+    /// Has `guard` dropped with the last clone of the store.
     #[cfg(feature = "home")]
-    fn holding(self, held: impl std::fmt::Debug + Send + Sync + 'static) -> Self {
-        Self { _held: Some(Arc::new(held)), ..self }
+    fn with_guard(self, guard: impl std::fmt::Debug + Send + Sync + 'static) -> Self {
+        Self { _guard: Some(Arc::new(guard)), ..self }
     }
 
-    /// The table, in words of the database: for tests of the seam.
+    /// The database under the aggregates: for tests of the seam.
     #[must_use]
     pub fn database(&self) -> &dyn Database {
         &*self.table.0
     }
 
-    /// The age of the oldest write that is queued and not committed yet: zero where writes aren't queued, as in the
-    /// cloud, or where none waits.
+    /// The age of the oldest write that is queued and not yet committed. Zero if the queue is empty, and in the cloud,
+    /// where writes aren't queued.
     #[must_use]
     pub fn writer_lag(&self) -> Duration {
         self.table.0.writer_lag()
@@ -138,8 +138,7 @@ impl Store {
         self.table.0.flush().await;
     }
 
-    /// Commits what waits and leaves the files of a data folder in order, at an orderly stop; nothing can be written
-    /// after that.
+    /// Commits the queued writes and closes the files of a data folder, at an orderly stop. Later writes fail.
     pub async fn close(&self) {
         self.table.0.close().await;
     }
@@ -156,7 +155,7 @@ impl Store {
         Models(&self.table)
     }
 
-    /// Nodes and their heartbeats.
+    /// Nodes.
     #[must_use]
     pub fn nodes(&self) -> Nodes<'_> {
         Nodes(&self.table)
@@ -168,31 +167,31 @@ impl Store {
         Runs { table: &self.table, bucket: &*self.bucket }
     }
 
-    /// What providers were found to have.
+    /// The model lists that providers' APIs returned.
     #[must_use]
     pub fn discoveries(&self) -> Discoveries<'_> {
         Discoveries(&self.table)
     }
 
-    /// Files that runs have made.
+    /// Files that runs have generated.
     #[must_use]
     pub fn artifacts(&self) -> Artifacts<'_> {
         Artifacts { table: &self.table, bucket: &*self.bucket }
     }
 
-    /// What was said up to the end of a run.
+    /// Conversations up to the end of a run.
     #[must_use]
     pub fn conversations(&self) -> Conversations<'_> {
         Conversations { table: &self.table, bucket: &*self.bucket }
     }
 
-    /// Answers that are kept for when the same is asked again.
+    /// Cached answers.
     #[must_use]
     pub fn cached_answers(&self) -> CachedAnswers<'_> {
         CachedAnswers(&self.table)
     }
 
-    /// The user who operates this gateway, and owns what is made without an account.
+    /// The user who operates this gateway, and owns everything that has no account.
     ///
     /// # Errors
     /// If the table can't be read or written.
@@ -200,23 +199,23 @@ impl Store {
         operator::get_or_create(&self.table).await
     }
 
-    /// Makes the table where it isn't there, and checks its version.
+    /// Creates the table if it doesn't exist, and checks its version.
     ///
     /// # Errors
-    /// If the table can't be made, or was made by a newer version.
+    /// If the table can't be created, or was created by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         schema::migrate(&self.table).await
     }
 
-    /// The gateway's secret; made with `new` where there is none and `new` is given.
+    /// The gateway's secret. If there is none, `new` generates it.
     ///
     /// # Errors
-    /// If it can't be read or made.
+    /// If it can't be read or written, or if there is none and `new` is `None`.
     pub async fn secret(&self, new: Option<NewSecret>) -> Result<hearth_domain::Secret, StoreError> {
         secrets::get_or_create(&*self.secrets, &self.names.secret, new).await
     }
 
-    /// The providers' keys, a JSON text; none if none was ever kept.
+    /// The providers' keys, a JSON text; `None` if none was ever stored.
     ///
     /// # Errors
     /// If they can't be read.
@@ -224,7 +223,7 @@ impl Store {
         self.secrets.get(&self.names.provider_keys).await
     }
 
-    /// Keeps the providers' keys, a JSON text, in place of those before.
+    /// Stores the providers' keys, a JSON text, in place of the earlier ones.
     ///
     /// # Errors
     /// If they can't be written.
@@ -232,8 +231,8 @@ impl Store {
         self.secrets.put(&self.names.provider_keys, keys).await
     }
 
-    /// Checks that table, bucket and secret can be reached; with `writes`, that table and bucket take a write: a full
-    /// disk can be read. Each with its problem, if it has one.
+    /// Checks that table, bucket and secret can be reached, and returns each with its error, if it has one. With `writes`
+    /// it also writes to table and bucket: reading doesn't find a full disk.
     pub async fn check(&self, writes: bool) -> Vec<(&'static str, Option<StoreError>)> {
         let (table, bucket) = (self.table.check(writes), bucket::check(&*self.bucket, writes));
         // The SDK's futures are of several kilobytes each.

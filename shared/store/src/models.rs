@@ -1,7 +1,6 @@
-//! The model registry.
+//! The models of nodes, as each node reported them last.
 
-use hearth_domain::{Modality, Model, ModelId, ModelSource};
-use serde::Serialize;
+use hearth_domain::{Modality, Model, ModelId};
 
 use crate::{
     StoreError, Table,
@@ -10,54 +9,29 @@ use crate::{
 
 const VERSION: u32 = 1;
 
-/// Every modality, in the order that lists have.
+/// Every modality, in the order of the lists.
 const MODALITIES: [Modality; 4] = [Modality::Text, Modality::Embedding, Modality::Image, Modality::ThreeD];
-
-/// The field that marks an entry as made by a person.
-const REGISTERED: &str = "registered";
-
-/// An entry that a person made, as stored.
-#[derive(Serialize)]
-struct Registered<'a> {
-    #[serde(flatten)]
-    model: &'a Model,
-    registered: &'static str,
-}
 
 /// The models.
 #[derive(Debug, Clone, Copy)]
 pub struct Models<'a>(pub(crate) &'a Table);
 
 impl Models<'_> {
-    /// One model.
-    ///
-    /// # Errors
-    /// If the table can't be read.
-    pub async fn get(&self, id: &ModelId) -> Result<Option<Model>, StoreError> {
-        self.0.get(&key(id)).await
-    }
-
-    /// Puts what a node found in its folder. An entry that a person made stays as it is.
+    /// Stores a model that a node has found in its folder.
     ///
     /// # Errors
     /// If the table can't be written.
     pub async fn put_discovered(&self, model: &Model) -> Result<(), StoreError> {
         let item = Item::new(key(&model.id), VERSION, model)?;
-        let item = item.in_gsi1(partition(model.modality), model.id.as_str());
-        match self.0.put(item, Condition::AttributeAbsent(REGISTERED)).await {
-            Err(StoreError::Conflict) => Ok(()),
-            other => other,
-        }
+        let item = item.in_gsi1(partition(model.description.modality), model.id.as_str());
+        self.0.put(item, Condition::Always).await
     }
 
-    /// Takes a model that is gone from its node out of the lists. An entry that a person made stays.
+    /// Removes a model from the lists, since it is gone from its node.
     ///
     /// # Errors
     /// If the table can't be written.
     pub async fn forget_discovered(&self, model: &Model) -> Result<(), StoreError> {
-        if model.source == ModelSource::Registered {
-            return Ok(());
-        }
         let update = Update {
             set: vec![("node", serde_json::Value::Null)],
             leave: vec![Index::Gsi1],
@@ -66,7 +40,7 @@ impl Models<'_> {
         self.0.update(key(&model.id), update).await
     }
 
-    /// Every model, or those of one modality, by id within each modality.
+    /// The models of `modality`, or all of them. They are sorted by modality and then by id.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -79,16 +53,6 @@ impl Models<'_> {
             }
         }
         Ok(models)
-    }
-
-    /// Marks an entry as made by a person.
-    ///
-    /// # Errors
-    /// If the table can't be written.
-    pub async fn put_registered(&self, model: &Model) -> Result<(), StoreError> {
-        let item = Item::new(key(&model.id), VERSION, &Registered { model, registered: "yes" })?;
-        let item = item.in_gsi1(partition(model.modality), model.id.as_str());
-        self.0.put(item, Condition::Always).await
     }
 }
 

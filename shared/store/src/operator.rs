@@ -1,4 +1,4 @@
-//! Who operates this gateway: one user, made when first asked for.
+//! The operator of this gateway: one user, created at the first read.
 
 use hearth_domain::UserId;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ struct Operator {
     user: UserId,
 }
 
-/// The operator; of two who ask at once, both get the same.
+/// Returns the operator. Concurrent callers get the same one: the first write wins.
 pub(crate) async fn get_or_create(table: &Table) -> Result<UserId, StoreError> {
     let key = Key::new("OPERATOR", META);
     if let Some(operator) = table.get::<Operator>(&key).await? {

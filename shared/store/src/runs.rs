@@ -1,10 +1,10 @@
 //! Runs: their records, and their events in batches.
 //!
-//! Every change of a record is conditional on the run's not having ended, so a terminal state is
-//! final whoever comes late.
+//! Every change of a record is conditional on the run's not having ended, so a late writer can't change a terminal
+//! state.
 //!
-//! A record is one attribute of JSON beside those that conditions and indexes look at: a field of its own for
-//! each would cost more than all the rest of writing it down.
+//! A record is one attribute of JSON, beside the attributes that conditions and indexes read. An attribute for each field
+//! would cost more than the rest of the write.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use crate::{
 
 /// The shape of a record. In version 1 each of the run's fields was an attribute.
 const VERSION: u32 = 2;
-/// The shape of a batch of events. In version 1 each piece of a text was an entry of its own; those are read too.
+/// The shape of a batch of events. In version 1 each piece of a text was an entry of its own; both are read.
 const BATCH_VERSION: u32 = 2;
-/// Events can be read this long.
+/// Events can be read for this time.
 const EVENTS_TTL: Duration = Duration::from_secs(3600);
-/// A text of more bytes goes to the bucket.
+/// A longer text is stored in the bucket.
 const INLINE_TEXT_MAX_BYTES: usize = 32 << 10;
-/// Bytes of events in one item, which takes at most 400 KB. A single event may be larger.
+/// Bytes of events in one item. DynamoDB's limit for an item is 400 KB. A single event may be larger.
 const BATCH_MAX_BYTES: usize = 256 << 10;
-/// The index of runs that haven't ended is spread over so many partitions.
+/// Partitions of the index of open runs.
 const SHARDS: u64 = 8;
 
 /// The runs.
@@ -38,18 +38,18 @@ pub struct Runs<'a> {
     pub(crate) bucket: &'a dyn Bucket,
 }
 
-/// A run's record as stored: its text is beside it, or in the bucket.
+/// A run's record as it is stored. Its text is a field beside it, or an object of the bucket.
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    /// JSON.
+    /// The run, but for its text, as JSON.
     record: String,
-    /// Again, for conditions.
+    /// A copy of the run's state, for conditions.
     state: RunState,
     #[serde(flatten)]
     text: StoredText,
 }
 
-/// Where a run's text is, if it has one.
+/// A run's text, or the key of the object that contains it.
 #[derive(Default, Serialize, Deserialize)]
 struct StoredText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,13 +69,13 @@ struct StoredV1 {
 
 #[derive(Serialize, Deserialize)]
 struct Batch {
-    /// JSON, so that an event's shape is the wire's business alone.
+    /// JSON, since the crate `wire` defines the shape of an event.
     events: String,
     expires: i64,
 }
 
 impl Runs<'_> {
-    /// Stores a new run; returns when that is committed.
+    /// Stores a new run. Returns when it is committed.
     ///
     /// # Errors
     /// `Conflict` if the id is taken.
@@ -84,31 +84,31 @@ impl Runs<'_> {
         self.table.put(item, Condition::Absent).await
     }
 
-    /// Stores what has changed of a run that hasn't ended, its end included; returns when that is committed.
+    /// Replaces the record of an open run, also to end it. Returns when it is committed.
     ///
     /// # Errors
-    /// `Conflict` if it has ended.
+    /// `Conflict` if the stored run has ended.
     pub async fn end(self, run: &Run) -> Result<(), StoreError> {
         let item = record(run, self.place_text(run).await?)?;
         let open = Condition::AttributeIn("state", RunState::OPEN.map(RunState::as_str).to_vec());
         self.table.write_in_order(vec![Write::Put(item, open)]).await
     }
 
-    /// Stores a run that has ended and was never stored before, with those of its `events` that a reader needs, as
-    /// one write; returns when that is committed.
+    /// Stores, as one write, an ended run that was never stored before, with the `events` that a reader of it needs.
+    /// Returns when it is committed.
     ///
     /// # Errors
     /// `Conflict` if the id is taken.
     pub async fn record_ended(self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
         let record = record(run, self.place_text(run).await?)?;
-        // Events first: whoever finds the record finds them. They are the same when this is tried again.
+        // Events first: a reader that finds the record then finds them too. A retry writes the same events again.
         let batches = batches(run.id, events)?.into_iter();
         let mut writes: Vec<Write> = batches.map(|item| Write::Put(item, Condition::Always)).collect();
         writes.push(Write::Put(record, Condition::Absent));
         self.table.write_in_order(writes).await
     }
 
-    /// A run.
+    /// Returns a run with its text.
     ///
     /// # Errors
     /// If the table or the bucket can't be read.
@@ -123,10 +123,10 @@ impl Runs<'_> {
         Ok(Some(run))
     }
 
-    /// Appends events, which are in order and follow those stored before.
+    /// Appends events, in order, behind the stored ones.
     ///
     /// # Errors
-    /// `Conflict` if there are events with this seq.
+    /// `Conflict` if events with this seq are stored.
     pub async fn append(self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
         let batches = batches(id, events)?.into_iter();
         let writes: Vec<Write> = batches.map(|item| Write::Put(item, Condition::Absent)).collect();
@@ -136,8 +136,8 @@ impl Runs<'_> {
         self.table.write_in_order(writes).await
     }
 
-    /// The events after seq `after` that are stored so far, in order. `after` is 0, or the last seq of
-    /// an earlier answer: batches are read from where that one ended, and not from the beginning.
+    /// Returns the stored events after seq `after`, in order. `after` is 0, or the last seq that an earlier call
+    /// returned: the read begins at the batch behind it.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -152,7 +152,7 @@ impl Runs<'_> {
         }
     }
 
-    /// A page of those events: at least one if there are any, and about a megabyte at most.
+    /// Returns a page of these events: at least one if there are any, and about a megabyte at most.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -167,7 +167,7 @@ impl Runs<'_> {
         }
     }
 
-    /// Reads a page of batches, and returns where the next begins.
+    /// Reads a page of batches into `events`. Returns the cursor of the next page.
     async fn next_events(
         &self,
         query: &Query,
@@ -177,7 +177,7 @@ impl Runs<'_> {
         let now = Timestamp::now().unix();
         for item in page.items {
             let batch: Batch = item.read()?;
-            // TTL deletes late.
+            // The database deletes expired items late.
             if batch.expires > now {
                 events.extend(event_batch::decode(&batch.events).map_err(StoreError::unreadable)?);
             }
@@ -185,7 +185,7 @@ impl Runs<'_> {
         Ok(page.next)
     }
 
-    /// The runs that haven't ended.
+    /// Returns the runs that haven't ended.
     ///
     /// # Errors
     /// If the table can't be read.
@@ -202,7 +202,7 @@ impl Runs<'_> {
         Ok(runs)
     }
 
-    /// Where the text goes: into the item, or into the bucket under a key.
+    /// Writes a long text to the bucket. Returns the text, or its key there.
     async fn place_text(&self, run: &Run) -> Result<StoredText, StoreError> {
         if run.text.len() <= INLINE_TEXT_MAX_BYTES {
             let text = Some(run.text.clone()).filter(|text| !text.is_empty());
@@ -215,7 +215,7 @@ impl Runs<'_> {
     }
 }
 
-/// A run's record.
+/// The item of a run's record.
 fn record(run: &Run, text: StoredText) -> Result<Item, StoreError> {
     let record = serde_json::to_string(run).map_err(StoreError::unreadable)?;
     let stored = Stored { record, state: run.state, text };
@@ -227,7 +227,7 @@ fn record(run: &Run, text: StoredText) -> Result<Item, StoreError> {
     Ok(item.in_gsi2(queue_key(run.state, shard), run.id.to_string()))
 }
 
-/// A run, but for its text, and where that is.
+/// Reads a run without its text, and the text's place.
 fn read_record(item: &Item) -> Result<(Run, StoredText), StoreError> {
     if item.version < VERSION {
         let stored: StoredV1 = item.read()?;
@@ -237,7 +237,7 @@ fn read_record(item: &Item) -> Result<(Run, StoredText), StoreError> {
     Ok((serde_json::from_str(&stored.record).map_err(StoreError::unreadable)?, stored.text))
 }
 
-/// Events that follow each other, in items.
+/// The items of successive events.
 fn batches(id: RunId, events: &[RunEvent]) -> Result<Vec<Item>, StoreError> {
     let expires = Timestamp::now().plus(EVENTS_TTL).unix();
     let mut items = Vec::new();
@@ -245,7 +245,7 @@ fn batches(id: RunId, events: &[RunEvent]) -> Result<Vec<Item>, StoreError> {
     Ok(items)
 }
 
-/// Appends items with the events: halves of them until each fits.
+/// Appends items with the events. A batch that is too large is split in halves.
 fn append_batches(
     id: RunId,
     events: &[RunEvent],
@@ -264,7 +264,7 @@ fn append_batches(
     Ok(())
 }
 
-/// The batches behind the event `after`.
+/// The query for the batches behind the event `after`.
 fn events_query(id: RunId, after: u64) -> Query {
     // "~" sorts behind every digit.
     Query::partition(pk(id), Sort::Between(event_key(id, after + 1).sk, "E#~".to_owned()))

@@ -1,4 +1,4 @@
-//! The version of what is stored.
+//! The version of the stored data.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::{
     database::{Condition, Item, Key, META},
 };
 
-/// The version. It goes up with a change that old code can't work with.
+/// The version. It is increased with each change that earlier versions of the program can't read.
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -15,7 +15,7 @@ struct Schema {
     version: u32,
 }
 
-/// Makes what is missing of the table, and checks the version.
+/// Creates the table if it is missing, and checks the version.
 pub(crate) async fn migrate(table: &Table) -> Result<(), StoreError> {
     table.0.prepare().await?;
     let key = Key::new("SCHEMA", META);

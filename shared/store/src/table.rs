@@ -1,4 +1,4 @@
-//! The one table, as the aggregates use it.
+//! The table, as the aggregates use it.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::{
     database::{Condition, Database, Item, Key, META, Page, Query, Update, Write},
 };
 
-/// The table, in whichever database. Clones share it.
+/// The table, in SQLite or DynamoDB. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Table(pub(crate) Arc<dyn Database>);
 
 impl Table {
-    /// Reads an item's fields, strongly consistent.
+    /// Reads an item's fields. The read is strongly consistent.
     pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, StoreError> {
         self.get_item(key).await?.as_ref().map(Item::read).transpose()
     }
 
-    /// Reads one item, strongly consistent.
+    /// Reads one item. The read is strongly consistent.
     pub(crate) async fn get_item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         self.0.get(key).await
     }
@@ -40,7 +40,7 @@ impl Table {
         self.0.write(Write::Delete(key, Condition::Always)).await
     }
 
-    /// Carries out writes one after the other, up to the first that fails.
+    /// Executes writes one after the other, up to the first that fails.
     pub(crate) async fn write_in_order(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.0.write_in_order(writes).await
     }
@@ -63,7 +63,7 @@ impl Table {
         }
     }
 
-    /// Checks that the table can be reached; with `writes`, that it takes a write: of an item that nobody reads.
+    /// Checks that the table can be reached; with `writes`, by writing an item that nothing reads.
     pub(crate) async fn check(&self, writes: bool) -> Result<(), StoreError> {
         #[derive(Serialize)]
         struct Probe {

@@ -1,4 +1,4 @@
-//! API tokens: found by the hash of their text, listed by their owner.
+//! API tokens: read by the hash of their text, and listed by owner.
 
 use hearth_domain::{Scope, Timestamp, TokenId, UserId};
 use serde::{Deserialize, Serialize};
@@ -10,22 +10,22 @@ use crate::{
 
 const VERSION: u32 = 1;
 
-/// A token's record. The token's own text is nowhere.
+/// A token's record. The token's text is not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenRecord {
     /// The record's id.
     pub id: TokenId,
     /// SHA-256 of the token's text, hexadecimal.
     pub hash: String,
-    /// Whose it is.
+    /// Its owner.
     pub owner: UserId,
-    /// What it is for.
+    /// The name that its owner chose.
     pub name: String,
-    /// How its text begins.
+    /// The first characters of its text.
     pub prefix: String,
-    /// What it may do.
+    /// The permissions that it grants.
     pub scopes: Vec<Scope>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
@@ -34,7 +34,7 @@ pub struct TokenRecord {
 }
 
 impl TokenRecord {
-    /// Whether it can still be used at `now`.
+    /// Returns whether it is neither revoked nor expired at `now`.
     #[must_use]
     pub fn is_valid(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|at| now < at)
@@ -49,7 +49,7 @@ impl Tokens<'_> {
     /// Stores a new token.
     ///
     /// # Errors
-    /// `Conflict` if the same token is there already.
+    /// `Conflict` if a token with this hash exists.
     pub async fn create(&self, record: &TokenRecord) -> Result<(), StoreError> {
         let item = Item::new(key(&record.hash), VERSION, record)?;
         let item = item.in_gsi1(owner_key(record.owner), list_key(Some(record.id)));
@@ -73,7 +73,7 @@ impl Tokens<'_> {
         self.0.query(query).await?.iter().map(Item::read).collect()
     }
 
-    /// Revokes a user's token; its record as it was, or `None` if the user has no such token.
+    /// Revokes a user's token. Returns its record of before, or `None` if the user has no such token.
     ///
     /// # Errors
     /// If the table can't be read or written.

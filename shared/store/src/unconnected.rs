@@ -1,4 +1,4 @@
-//! A store that reaches nothing: for what describes the API without serving it.
+//! A store whose every operation fails: for programs that describe the API without serving it.
 
 use async_trait::async_trait;
 use hearth_domain::Secret;
@@ -10,7 +10,7 @@ use crate::{
     secrets::Secrets,
 };
 
-/// It fails whatever it is asked.
+/// A database, bucket and secret store that fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unconnected;
 

@@ -1,5 +1,5 @@
-//! Events as lines of JSON: the format of tracing-subscriber's `json` with flattened fields, written without its detours.
-//! A request's line is a tenth of the instructions that Hearth itself takes for it.
+//! Events as lines of JSON, in the format of tracing-subscriber's `json` with flattened fields, but without its
+//! intermediate steps: a log line is a tenth of the instructions that Hearth executes for a request.
 
 use std::{cell::Cell, error::Error, fmt, time::SystemTime};
 
@@ -14,14 +14,14 @@ use tracing_subscriber::{Layer, layer::Context};
 
 use crate::log_buffer::LogBuffer;
 
-/// A layer that puts events as lines into a buffer.
+/// A layer that writes events as lines into a buffer.
 #[derive(Debug)]
 pub(crate) struct JsonLines(pub(crate) LogBuffer);
 
 thread_local! {
-    /// The memory of the thread's last line.
+    /// The buffer of the thread's last line, for the next one.
     static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    /// The last second that was written, and its text.
+    /// The last second that the thread wrote, and its text.
     static SECOND: Cell<(u64, [u8; 19])> = const { Cell::new((0, *b"1970-01-01T00:00:00")) };
 }
 
@@ -48,7 +48,7 @@ fn write(line: &mut Vec<u8>, event: &Event<'_>, now: SystemTime) {
     line.extend_from_slice(b"}\n");
 }
 
-/// RFC 3339 in UTC, with microseconds. Most lines are of the same second as the one before.
+/// Writes the time in RFC 3339, in UTC, with microseconds. Most lines have the same second as the previous one.
 fn write_time(line: &mut Vec<u8>, now: SystemTime) {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (last, mut text) = SECOND.get();
@@ -70,19 +70,19 @@ fn second(now: SystemTime) -> Option<[u8; 19]> {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").as_bytes().try_into().ok()
 }
 
-/// Adds fields to a line.
+/// Appends fields to a line.
 struct Fields<'a> {
     line: &'a mut Vec<u8>,
 }
 
 impl Fields<'_> {
     fn add(&mut self, name: &str, value: impl Serialize) {
-        // What `log` records of its caller stands in the metadata.
+        // The fields that `log` records of its caller are in the metadata.
         if name.starts_with("log.") {
             return;
         }
         self.line.push(b',');
-        // Neither writing to memory nor numbers and texts can fail.
+        // Writing numbers and texts to memory doesn't fail.
         let _ = serde_json::to_writer(&mut *self.line, name);
         self.line.push(b':');
         let _ = serde_json::to_writer(&mut *self.line, &value);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_those_of_tracing_subscriber() {
+    fn lines_equal_those_of_tracing_subscriber() {
         let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let ((our_buffer, our_guard), (buffer, guard)) = (buffer(ours.path()), buffer(theirs.path()));
         let json =

@@ -1,5 +1,5 @@
-//! Logs and metrics. Neither ever holds a prompt, an output or a secret: what is logged is chosen
-//! where it is logged, and nothing logs bodies or headers.
+//! Logs and metrics. Neither contains a prompt, an output or a secret: each log statement names its fields, and nothing
+//! logs bodies or headers.
 
 #![warn(missing_docs)]
 

@@ -1,8 +1,8 @@
-//! Log lines that wait to be written, and the thread that writes them.
+//! The buffer of log lines, and the thread that writes them.
 //!
-//! A line that is written at once wakes a thread and takes a system call or two, which is more than the rest of its work.
-//! So lines are gathered in memory and written together, a moment later. A process that is killed loses that moment's
-//! lines; one that ends in order, or panics, doesn't.
+//! Writing each line at once would wake a thread and take a system call or two, which costs more than formatting it. So
+//! lines are collected in memory and written together, up to 100 ms later. A killed process loses the buffered lines; one
+//! that ends normally, or panics, doesn't.
 
 use std::{
     io,
@@ -13,40 +13,40 @@ use std::{
 
 use crate::log_files::{LINE_MAX_BYTES, LogFiles};
 
-/// How long a line waits for others.
+/// Time for which a line waits for further lines.
 const WRITE_INTERVAL: Duration = Duration::from_millis(100);
-/// So many bytes are written at once.
+/// Buffered bytes at which lines are written without waiting for more.
 const WRITE_MIN_BYTES: usize = 64 << 10;
-/// Lines that wait for the disk; more are dropped.
+/// Bytes of buffered lines; lines beyond it are dropped.
 const BUFFER_MAX_BYTES: usize = 4 << 20;
-/// How long a flush waits for the disk.
+/// Time for which a flush waits for the disk.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Lines that wait to be written.
+/// The buffer. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LogBuffer(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or to end.
+    /// Signals that there are lines to write, or that the writer is to end.
     filled: Condvar,
-    /// Lines have been written.
+    /// Signals that lines have been written.
     written: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     lines: Vec<u8>,
-    /// Bytes taken by the writer since the beginning, and bytes that it is through with.
+    /// Bytes that the writer has taken since the start, and bytes that it has written or dropped.
     taken_bytes: u64,
     written_bytes: u64,
-    /// Lines are written without waiting for more: somebody waits for them, or the writer is to end.
+    /// Write the lines without waiting for more: a caller waits for them.
     hurry: bool,
     ended: bool,
 }
 
-/// Writes the buffered lines while it lives, and those that are left when it is dropped.
+/// The handle of the writer thread. Dropping it writes the remaining lines and ends the thread.
 #[derive(Debug)]
 pub struct LogGuard {
     buffer: LogBuffer,
@@ -54,7 +54,7 @@ pub struct LogGuard {
 }
 
 impl LogBuffer {
-    /// Begins to write lines to `files`.
+    /// Starts the thread that writes lines to `files`.
     pub(crate) fn start(files: LogFiles) -> io::Result<(Self, LogGuard)> {
         let buffer = Self::default();
         let lines = buffer.clone();
@@ -63,7 +63,7 @@ impl LogBuffer {
         Ok((buffer, guard))
     }
 
-    /// Takes a line, with its end. One that is too long is cut.
+    /// Appends a line, with its line break. A line that is too long is cut.
     pub(crate) fn push(&self, line: &[u8]) {
         let mut state = self.state();
         if state.lines.len() + line.len().min(LINE_MAX_BYTES) > BUFFER_MAX_BYTES {
@@ -85,7 +85,7 @@ impl LogBuffer {
         }
     }
 
-    /// Waits until all lines of before are written, or a second.
+    /// Waits until all earlier lines are written, a second at most.
     pub(crate) fn flush(&self) {
         let mut state = self.state();
         let (end, deadline) = (state.taken_bytes + state.lines.len() as u64, Instant::now() + FLUSH_TIMEOUT);
@@ -105,10 +105,10 @@ impl LogBuffer {
     fn write_to(&self, mut files: LogFiles) {
         let mut lines = Vec::new();
         while self.take(&mut lines) {
-            // Lines that can't be written, on a full disk, are dropped: waiting would fill the memory.
+            // On a full disk lines are dropped: waiting would fill the memory.
             let _ = files.write_lines(&lines);
             lines.clear();
-            // A burst's memory isn't kept.
+            // Frees the memory of a burst.
             lines.shrink_to(2 * WRITE_MIN_BYTES);
             let mut state = self.state();
             state.written_bytes = state.taken_bytes;
@@ -118,7 +118,7 @@ impl LogBuffer {
         self.0.written.notify_all();
     }
 
-    /// Takes the next lines to write, when there are some, into `lines`, which is empty; false at the end.
+    /// Waits for lines and moves them into `lines`, which is empty. Returns false when the buffer is closed and empty.
     fn take(&self, lines: &mut Vec<u8>) -> bool {
         let mut state = self.state();
         while state.lines.is_empty() && !state.ended {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_in_the_file_after_a_flush_and_at_the_end() {
+    fn lines_are_in_the_file_after_a_flush_and_after_the_guard() {
         let folder = tempfile::tempdir().unwrap();
         let (buffer, guard) = start(folder.path(), 1 << 20);
         buffer.flush();
@@ -195,14 +195,14 @@ mod tests {
         buffer.push(b"second\n");
         drop(guard);
         assert_eq!(read(folder.path()), "first\nsecond\n");
-        // Nobody writes it any more, and nobody waits.
+        // The writer has ended: the line is dropped, and a flush returns at once.
         buffer.push(b"late\n");
         buffer.flush();
         assert_eq!(read(folder.path()), "first\nsecond\n");
     }
 
     #[test]
-    fn lines_of_many_threads_are_whole_and_in_files_of_the_size() {
+    fn lines_of_many_threads_are_whole_in_files_of_bounded_size() {
         let folder = tempfile::tempdir().unwrap();
         let (buffer, guard) = start(folder.path(), 100_000);
         let threads: Vec<_> = (0..4)

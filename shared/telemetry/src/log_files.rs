@@ -1,7 +1,7 @@
 //! Log files of a bounded size: `hearth.log`, and the older `hearth.1.log` to `hearth.N.log`.
 //!
-//! tracing-appender starts a new file by time alone, and anybody who can send requests can make lines. Rotation by size
-//! needs no clock, so a wrong one loses nothing.
+//! tracing-appender rotates by time alone, and anybody who can send requests can cause lines, so its files have no bounded
+//! size. Rotation by size needs no clock, so a wrong clock loses nothing.
 
 use std::{
     fs::{self, File},
@@ -9,19 +9,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How large log files may become, and how many there may be.
+/// Limits of the size and the number of log files.
 #[derive(Debug, Clone, Copy)]
 pub struct LogLimits {
-    /// Bytes of one file.
+    /// Maximum bytes of one file.
     pub max_bytes: u64,
-    /// Files, the current one among them.
+    /// Maximum number of files, with the current one.
     pub max_files: u32,
 }
 
-/// The longest line. What a line holds is bounded where it is logged; this bounds what was forgotten there.
+/// Maximum length of a line. Log statements bound their fields; this bounds lines whose statement doesn't.
 pub(crate) const LINE_MAX_BYTES: usize = 16 << 10;
 
-/// The name of a file that is being begun.
+/// The name of a new file until the older ones are renamed.
 const NEXT_NAME: &str = "hearth.next.log";
 
 /// A writer of whole lines.
@@ -34,8 +34,8 @@ pub(crate) struct LogFiles {
 }
 
 impl LogFiles {
-    /// Opens `hearth.log` in `folder` and goes on at its end; removes files above the limits, those of earlier versions
-    /// among them.
+    /// Opens `hearth.log` in `folder` to append to it, and removes files above the limits, and files of earlier
+    /// versions.
     pub(crate) fn open(folder: &Path, limits: LogLimits) -> io::Result<Self> {
         remove_surplus(folder, limits.max_files)?;
         let file = File::options().create(true).append(true).open(folder.join(name(0)))?;
@@ -43,8 +43,8 @@ impl LogFiles {
         Ok(Self { folder: folder.to_owned(), limits, file, size })
     }
 
-    /// Begins a new file and gives each older one the next number; the oldest is overwritten. The new file comes first:
-    /// on a disk that has no room for it, the older ones stay.
+    /// Creates a new file and renames each older one to the next number; the oldest is overwritten. The new file is
+    /// created first: if the disk is too full for it, the older ones remain.
     fn rotate(&mut self) -> io::Result<()> {
         let next = self.folder.join(NEXT_NAME);
         let file = File::create(&next)?;
@@ -54,13 +54,13 @@ impl LogFiles {
                 _ => {}
             }
         }
-        // With one file alone that is still there, and is overwritten.
+        // If only one file is allowed, this overwrites it.
         fs::rename(next, self.folder.join(name(0)))?;
         (self.file, self.size) = (file, 0);
         Ok(())
     }
 
-    /// Writes whole lines. Those that can't be written, on a full disk, are dropped: waiting would hold up the requests.
+    /// Writes whole lines. On a full disk lines are dropped: waiting would delay the requests.
     pub(crate) fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
         let mut rest = lines;
         while !rest.is_empty() {
@@ -70,7 +70,7 @@ impl LogFiles {
                 self.rotate()?;
                 continue;
             }
-            // A line that no file has room for has one of its own.
+            // A line that is larger than a file gets a file of its own.
             let (now, later) = rest.split_at(fitting.max(whole_line(rest)));
             self.write(now)?;
             rest = later;
@@ -79,7 +79,7 @@ impl LogFiles {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // What was written of it counts, if the disk took only a part.
+        // If the disk accepts only a part, that part counts.
         let written = self.file.write(bytes)?;
         self.size += written as u64;
         if written < bytes.len() {
@@ -95,12 +95,12 @@ fn whole_line(lines: &[u8]) -> usize {
     lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1)
 }
 
-/// The length of as many lines as there are in the first `most` bytes.
-fn whole_lines(lines: &[u8], most: usize) -> usize {
-    if lines.len() <= most {
+/// The length of the whole lines within the first `max_bytes` bytes.
+fn whole_lines(lines: &[u8], max_bytes: usize) -> usize {
+    if lines.len() <= max_bytes {
         return lines.len();
     }
-    lines[..most].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+    lines[..max_bytes].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
 /// The file's name by its age: 0 is the current one.
@@ -111,7 +111,7 @@ fn name(number: u32) -> String {
     }
 }
 
-/// Removes log files whose number is too high or which have none.
+/// Removes log files whose number is too high, or that have no number.
 fn remove_surplus(folder: &Path, max_files: u32) -> io::Result<()> {
     let wanted: Vec<String> = (0..max_files).map(name).collect();
     for entry in fs::read_dir(folder)? {
@@ -143,7 +143,7 @@ mod tests {
         }
         let limits = LogLimits { max_bytes: 100, max_files: 3 };
         for round in 0..50 {
-            // Opened anew now and then: a restart goes on where it was.
+            // Opened again each round: a restart appends to the file.
             let mut files = LogFiles::open(folder.path(), limits).unwrap();
             for line in 0..7 {
                 files.write_lines(format!("{round:02} {line} {}\n", "x".repeat(24)).as_bytes()).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_no_disk_takes_are_dropped_and_later_ones_written() {
+    fn lines_are_dropped_on_a_full_disk_and_later_ones_written() {
         let folder = tempfile::tempdir().unwrap();
         let limits = LogLimits { max_bytes: 1 << 20, max_files: 2 };
         let mut files = LogFiles::open(folder.path(), limits).unwrap();

@@ -1,4 +1,4 @@
-//! AWS SDK clients whose requests stay in this process.
+//! AWS SDK clients whose requests are answered in this process.
 
 use std::fmt;
 
@@ -19,9 +19,8 @@ use crate::{ACCESS_KEY, AwsEmulator, REGION, dynamodb, router};
 
 /// The configuration of a client whose requests are answered in this process, for the SDK crate `$sdk`.
 ///
-/// A request waits for its turn at the database and for the disk, and nothing between can lose it. A timeout of the
-/// SDK (connect, read, operation, stalled stream) would take waiting for a dead peer, and a retry would do the same
-/// write twice and lengthen the queue that it waits in.
+/// A request waits for the database and the disk, and can't be lost. A timeout of the SDK (connect, read, operation,
+/// stalled stream) would mistake a wait for a dead peer, and a retry would repeat a write and lengthen the queue.
 macro_rules! in_process_config {
     ($sdk:ident, $embedded:expr, $endpoint:expr) => {
         $sdk::Config::builder()
@@ -37,35 +36,36 @@ macro_rules! in_process_config {
 }
 
 impl AwsEmulator {
-    /// A DynamoDB client.
+    /// Creates a DynamoDB client.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let config = in_process_config!(aws_sdk_dynamodb, self, "http://dynamodb.embedded");
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// An S3 client. `endpoint` is the URL that it signs requests for: where [`AwsEmulator::router`] is served, if it is.
+    /// Creates an S3 client. `endpoint` is the URL in its signatures: the address of [`AwsEmulator::router`], if that is
+    /// served.
     #[must_use]
     pub fn s3(&self, endpoint: &str) -> aws_sdk_s3::Client {
         let config = in_process_config!(aws_sdk_s3, self, endpoint);
         aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
     }
 
-    /// A Secrets Manager client.
+    /// Creates a Secrets Manager client.
     #[must_use]
     pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
         let config = in_process_config!(aws_sdk_secretsmanager, self, "http://secrets.embedded");
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
-    /// The credentials that requests over a socket must be signed with.
+    /// The credentials for signing requests over a socket.
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         Credentials::new(ACCESS_KEY, self.signing_secret.as_str(), None, None, "embedded")
     }
 }
 
-/// The SDK's HTTP client that needs no socket.
+/// An HTTP client for the SDK without a socket.
 #[derive(Clone)]
 struct InProcess(AwsEmulator);
 
@@ -107,7 +107,7 @@ async fn s3(embedded: &AwsEmulator, request: HttpRequest) -> Result<HttpResponse
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| ConnectorError::other(error, None);
     let request = request.try_into_http1x().map_err(|error| failed(Box::new(error)))?;
     let mut request = request.map(s3s::Body::http_body_unsync);
-    // The SDK signs the host and leaves the header to hyper, which isn't here.
+    // The SDK signs the host, and leaves setting the header to hyper, which isn't used here.
     if let Some(host) = request.uri().authority().and_then(|a| a.as_str().parse().ok()) {
         request.headers_mut().entry("host").or_insert(host);
     }
@@ -120,7 +120,7 @@ mod tests {
     use crate::AwsEmulator;
 
     #[tokio::test]
-    async fn no_timeout_and_no_retry_applies_to_a_request_in_the_process() {
+    async fn clients_have_no_timeouts_and_no_retries() {
         let folder = tempfile::tempdir().unwrap();
         let embedded = AwsEmulator::open(folder.path(), "bucket").unwrap();
         macro_rules! check {

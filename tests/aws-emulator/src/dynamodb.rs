@@ -7,10 +7,10 @@ use tokio::sync::Semaphore;
 /// An answer: HTTP status and body.
 pub(crate) type Answer = (u16, Vec<u8>);
 
-/// Answers the operation `name`, such as `PutItem`. dynoxide has one lock and does file I/O under it,
-/// so the call runs off the async threads, when it is its `turn`: threads that only wait cost memory.
-pub(crate) async fn answer(db: Database, turn: &Semaphore, name: String, body: Vec<u8>) -> Answer {
-    let _turn = turn.acquire().await;
+/// Answers the operation `name`, such as `PutItem`. dynoxide does file I/O under one lock, so the call runs off the async
+/// threads. It waits for `permit` first: threads that wait for the lock would cost memory.
+pub(crate) async fn answer(db: Database, permit: &Semaphore, name: String, body: Vec<u8>) -> Answer {
+    let _permit = permit.acquire().await;
     let call = tokio::task::spawn_blocking(move || match dispatch(&db, &name, &body) {
         Ok(answer) => (200, answer),
         Err(error) => (error.status_code(), error.to_json().into_bytes()),
@@ -18,7 +18,7 @@ pub(crate) async fn answer(db: Database, turn: &Semaphore, name: String, body: V
     call.await.unwrap_or_else(|_| (500, br#"{"__type":"InternalServerError"}"#.to_vec()))
 }
 
-/// Carries out an operation for this crate's own use.
+/// Executes an operation for this crate itself.
 pub(crate) fn call(db: &Database, name: &str, request: &Value) -> std::io::Result<Value> {
     let body = serde_json::to_vec(request)?;
     let answer = dispatch(db, name, &body).map_err(std::io::Error::other)?;
@@ -37,7 +37,7 @@ fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideE
                     serde_json::to_vec(&db.$method(request)?)
                         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
                 })*
-                _ => Err(DynoxideError::ValidationException(format!("the operation {name:?} isn't known"))),
+                _ => Err(DynoxideError::ValidationException(format!("the operation {name:?} isn't supported"))),
             }
         };
     }
@@ -61,8 +61,8 @@ fn dispatch(db: &Database, name: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideE
     }
 }
 
-/// The SDK gives each transaction a token, so that one which is sent again isn't carried out twice, and dynoxide
-/// keeps what it answered for ten minutes. Nothing is lost on the way here, and so nothing is sent again.
+/// Executes a transaction without its idempotency token: dynoxide would store the answer for ten minutes, and no request
+/// is lost and sent again in this process.
 fn transact_write_items(db: &Database, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
     let mut request: TransactWriteItemsRequest =
         serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
@@ -71,7 +71,7 @@ fn transact_write_items(db: &Database, body: &[u8]) -> Result<Vec<u8>, DynoxideE
         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// dynoxide marks the class of a bad request in serde's message; the mark isn't for clients.
+/// Converts a parse error. dynoxide marks the error's class in serde's message; the mark is removed.
 fn unreadable(error: &serde_json::Error) -> DynoxideError {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);

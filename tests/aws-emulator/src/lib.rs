@@ -1,12 +1,10 @@
-//! The AWS services, answered in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in
-//! a key file.
+//! An emulator of AWS services in this process: DynamoDB over SQLite, S3 on disk, Secrets Manager in a key file.
 //!
-//! For tests and benchmarks alone. The AWS SDK's clients sign and serialise as usual; their HTTP connector hands the request
-//! to code here rather than to a socket. [`AwsEmulator::router`] answers the same requests over a socket, for the functions'
-//! processes.
+//! For tests and benchmarks. The AWS SDK's clients sign and serialise as usual; their HTTP connector calls this code
+//! instead of a socket. [`AwsEmulator::router`] serves the same requests over a socket, for the functions' processes.
 //!
-//! Its data folder has the layout that `hearth up` had before it had stores of its own: `tests/suites/store/migration.rs`
-//! makes such folders with it.
+//! Its data folder has the layout of earlier versions of `hearth up`: `tests/suites/store/migration.rs` creates such folders
+//! with it.
 
 #![warn(missing_docs)]
 
@@ -30,31 +28,30 @@ use tokio::sync::Semaphore;
 use s3::Objects;
 use secrets::KeyFile;
 
-/// What the embedded S3 and every client of it use to sign. It guards nothing: whoever can reach the
-/// process' memory or its data folder has the data anyway.
+/// The access key and region of the emulated S3 and of its clients. They protect nothing: a test owns the data.
 const ACCESS_KEY: &str = "hearth";
 const REGION: &str = "us-east-1";
 
-/// Why the stores can't be opened.
+/// A reason why the stores can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder can't be made or written.
+    /// The folder can't be created or written.
     #[error("the data folder {path} can't be written: {source}")]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The file of secrets can't be read.
     #[error(
         "the secrets in {path} can't be read: {reason}; put a copy of the file back, or move it away: then a new one is \
-         made, and the providers' keys must be set again"
+         created, and the providers' keys must be set again"
     )]
     Secrets {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The database can't be opened.
@@ -62,17 +59,17 @@ pub enum OpenError {
     Database {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// The stores in one data folder, which is one test's.
+/// The emulated services of one data folder.
 #[derive(Clone)]
 pub struct AwsEmulator {
     db: Database,
-    /// Whose turn it is to use `db`.
-    turn: Arc<Semaphore>,
+    /// One permit: requests to `db` run one after the other.
+    db_permit: Arc<Semaphore>,
     s3: s3s::service::S3Service,
     signing_secret: String,
     secrets: KeyFile,
@@ -85,13 +82,13 @@ impl std::fmt::Debug for AwsEmulator {
 }
 
 impl AwsEmulator {
-    /// Opens the stores in `folder`, which is made if it isn't there, with a bucket named `bucket`.
+    /// Opens the services in `folder`, with a bucket named `bucket`, and creates the folder if it doesn't exist.
     ///
     /// # Errors
     /// If it can't be written, or its database or secrets can't be read.
     pub fn open(folder: &Path, bucket: &str) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { path: folder.to_owned(), source };
-        // What is in it is its owner's: outputs, hashes of tokens, keys.
+        // For the owner alone: it has outputs, hashes of tokens, and keys.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let path = folder.join("hearth.db");
         let db = open_database(&path).map_err(|reason| OpenError::Database { path, reason })?;
@@ -102,15 +99,15 @@ impl AwsEmulator {
         sweep::start(db.clone(), objects.clone());
         let mut s3 = s3s::service::S3ServiceBuilder::new(objects);
         s3.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, signing_secret.as_str()));
-        let turn = Arc::new(Semaphore::new(1));
-        Ok(Self { db, turn, s3: s3.build(), signing_secret, secrets })
+        let db_permit = Arc::new(Semaphore::new(1));
+        Ok(Self { db, db_permit, s3: s3.build(), signing_secret, secrets })
     }
 }
 
-/// SQLite in WAL mode with `synchronous=NORMAL`: what was acknowledged survives the process' death
-/// at any moment; a power cut may take the last moments. dynoxide sets that pragma only here.
+/// Opens SQLite in WAL mode with `synchronous=NORMAL`: acknowledged writes survive a kill of the process, and a power cut
+/// may lose the last ones. dynoxide sets that pragma only in `disable_bulk_loading`.
 fn open_database(path: &Path) -> Result<Database, String> {
-    // SQLite gives its log the permissions of the database.
+    // SQLite's log gets the permissions of the database.
     let file = fs::File::options().create(true).append(true).mode(0o600).open(path);
     file.map_err(|error| error.to_string())?;
     let path = path.to_str().ok_or("its path isn't UTF-8")?;
@@ -121,17 +118,17 @@ fn open_database(path: &Path) -> Result<Database, String> {
 
 fn unreadable_secrets(path: PathBuf, error: &io::Error) -> OpenError {
     let reason = match error.kind() {
-        // serde_json's errors come so: of a cut file, and of a text that is no JSON.
+        // serde_json's errors have these kinds: the file is cut, or isn't JSON.
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => format!("it is damaged ({error})"),
         _ => error.to_string(),
     };
     OpenError::Secrets { path, reason }
 }
 
-/// What SQLite says, and what to do.
+/// Adds advice to an error of SQLite.
 fn with_advice(text: &str) -> String {
     match advice(text) {
-        // dynoxide's words for a file that is no database speak of its own build options.
+        // dynoxide's message for a file that isn't a database is about its own build options.
         Some(DAMAGED) => DAMAGED.to_owned(),
         Some(advice) => format!("{text}; {advice}"),
         None => text.to_owned(),
@@ -139,17 +136,17 @@ fn with_advice(text: &str) -> String {
 }
 
 const DAMAGED: &str = "it is damaged, or no SQLite database; put a copy of hearth.db back, together with the hearth.db-wal \
-     of the same copy, or move both away: then an empty one is made, with a new first token";
+     of the same copy, or move both away: then an empty database is created, with a new first token";
 
-/// What can be done about an error of the database with these words, if that is known.
+/// Returns advice for an error of the database with this text, if there is any.
 #[must_use]
 pub fn advice(text: &str) -> Option<&'static str> {
-    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
-    if says(&["not a valid SQLite database", "not a database", "malformed", "encrypted"]) {
+    let has_any = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    if has_any(&["not a valid SQLite database", "not a database", "malformed", "encrypted"]) {
         return Some(DAMAGED);
     }
-    let full = "look whether the disk of the data folder is full, or failing";
-    says(&["disk I/O error", "disk is full"]).then_some(full)
+    let full = "check whether the disk of the data folder is full, or failing";
+    has_any(&["disk I/O error", "disk is full"]).then_some(full)
 }
 
 #[cfg(test)]
@@ -159,7 +156,7 @@ mod tests {
     fn error_with(name: &str, bytes: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         drop(AwsEmulator::open(folder.path(), "bucket").unwrap());
-        // The log may hold every page of a small database.
+        // The log may contain every page of a small database.
         for log in ["hearth.db-wal", "hearth.db-shm"] {
             let _ = fs::remove_file(folder.path().join(log));
         }

@@ -1,4 +1,4 @@
-//! The same services over a socket.
+//! The services over a socket.
 
 use axum::{
     Router,
@@ -16,24 +16,24 @@ use crate::{
 };
 
 impl AwsEmulator {
-    /// S3's routes for the objects of `bucket`. They read a form before they look at its signature, so they are for
-    /// the loopback address of a test alone.
+    /// The routes of S3 for the objects of `bucket`. s3s reads a form before it checks the signature, so serve them on the
+    /// loopback address only.
     pub(crate) fn object_routes(&self, bucket: &str) -> Router {
         let failed = |error: s3s::HttpError| async move {
-            tracing::error!(?error, "the embedded S3 failed");
+            tracing::error!(?error, "the emulated S3 failed");
             StatusCode::INTERNAL_SERVER_ERROR
         };
         let service = HandleError::new(self.s3.clone(), failed);
         // `route_service` rather than `nest_service`: the path is signed and must stay whole.
         Router::new()
             .route_service(&format!("/{bucket}"), service.clone())
-            // The SDK speaks of the bucket itself with a slash at the end.
+            // The SDK addresses the bucket itself with a slash at the end.
             .route_service(&format!("/{bucket}/"), service.clone())
             .route_service(&format!("/{bucket}/{{*key}}"), service)
     }
 
-    /// Every service: what `AWS_ENDPOINT_URL` can be set to for another process. DynamoDB and Secrets
-    /// Manager don't check signatures, so it must be served on the loopback address only.
+    /// The routes of every service: for the `AWS_ENDPOINT_URL` of another process. DynamoDB and Secrets Manager don't check
+    /// signatures, so serve them on the loopback address only.
     pub fn router(&self, bucket: &str) -> Router {
         Router::new().route("/", post(json_route)).with_state(self.clone()).merge(self.object_routes(bucket))
     }
@@ -51,7 +51,7 @@ pub(crate) async fn json_service(embedded: &AwsEmulator, target: &str, body: Vec
     match target.split_once('.') {
         Some(("secretsmanager", operation)) => embedded.secrets.answer(operation, &body),
         Some((_, operation)) => {
-            dynamodb::answer(embedded.db.clone(), &embedded.turn, operation.to_owned(), body).await
+            dynamodb::answer(embedded.db.clone(), &embedded.db_permit, operation.to_owned(), body).await
         }
         None => (400, br#"{"__type":"UnknownOperationException"}"#.to_vec()),
     }

@@ -1,4 +1,4 @@
-//! Deletes what has expired. DynamoDB and S3 do so by themselves; dynoxide and our objects when they are told.
+//! Deletes expired items and objects, as DynamoDB and S3 do.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use time::OffsetDateTime;
 
 use crate::s3::Objects;
 
-const EVERY: Duration = Duration::from_secs(60);
-/// The bucket has rules of days: it is looked through once an hour.
-const OBJECTS_EVERY: u64 = 60;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+/// Objects are swept once in so many rounds, an hour: their lifecycle rules are in days.
+const ROUNDS_PER_OBJECT_SWEEP: u64 = 60;
 
-/// Sweeps now and then, for as long as the runtime lives.
+/// Starts a task that sweeps until the runtime ends.
 pub(crate) fn start(db: Database, objects: Objects) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     runtime.spawn(async move {
-        let mut ticks = tokio::time::interval(EVERY);
+        let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
         for round in 0_u64.. {
             ticks.tick().await;
-            if round % OBJECTS_EVERY == 0 {
+            if round % ROUNDS_PER_OBJECT_SWEEP == 0 {
                 match objects.sweep(OffsetDateTime::now_utc().unix_timestamp()).await {
                     Ok(swept) => tracing::debug!(swept, "expired objects were deleted"),
                     Err(error) => tracing::warn!(%error, "expired objects can't be deleted"),
@@ -41,7 +41,7 @@ mod tests {
     use crate::{AwsEmulator, dynamodb};
 
     #[tokio::test]
-    async fn what_has_expired_is_deleted_and_the_rest_stays() {
+    async fn only_expired_items_are_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let db = AwsEmulator::open(folder.path(), "bucket").unwrap().db;
         let call = |operation, request| dynamodb::call(&db, operation, &request).unwrap();

@@ -1,6 +1,5 @@
-//! What the records of a request cost in the cloud: the write and read units of DynamoDB's requests, counted as they
-//! are sent. A unit of writing is a kilobyte, one of reading four, each request rounded up; an item in an index is written
-//! there too.
+//! Costs of a request's records in the cloud: the write and read units of DynamoDB's requests, counted when they are sent.
+//! A write unit is a kilobyte, a read unit four, rounded up for each request. An item in an index is written there too.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,7 +21,8 @@ use futures::StreamExt as _;
 use hearth_domain::{
     Generation, Message, ModelId, Role, RunId, RunState, Sampling, Scope, TextTask, TokenId, UserId,
 };
-use hearth_gateway::{CacheSettings, Caller, Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{Caller, Delivery, Gateway, HttpClients, Options, Routing};
+use hearth_settings::{CacheSettings, GatewaySettings};
 use hearth_store::{Clients, Names, Store};
 use hearth_tests::within;
 use hearth_wire::RunEventBody;
@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 const BUCKET: &str = "hearth-media";
-/// Tokens of a streamed answer, and the pause before each: 100 tokens a second.
+/// Tokens of a streamed answer, at 100 tokens a second.
 const TOKENS: u64 = 500;
 const TOKEN_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -50,7 +50,7 @@ struct Counter {
     indexed: Arc<Mutex<IndexEntries>>,
 }
 
-/// By an item's key: the entries that it has in indexes, and their units.
+/// By an item's key: its entries in indexes, with their units.
 type IndexEntries = HashMap<String, Vec<(String, usize)>>;
 
 impl Intercept for Counter {
@@ -100,10 +100,10 @@ impl Counter {
         let keys = ["gsi1pk", "gsi2pk"].iter().filter_map(|name| item.get(name)).map(Value::to_string);
         let entries: Vec<(String, usize)> = keys.map(|key| (key, units)).collect();
         let before = self.indexed.lock().unwrap().insert(key, entries.clone()).unwrap_or_default();
-        // An entry that stays or is new is written; one that goes is deleted, at the size that it has.
-        let is_gone = |(key, _): &&(String, usize)| entries.iter().all(|(new, _)| new != key);
-        let gone: usize = before.iter().filter(is_gone).map(|(_, units)| units).sum();
-        units * (1 + entries.len()) + gone
+        // A remaining or new entry is written; a removed one is deleted, at its size.
+        let is_removed = |(key, _): &&(String, usize)| entries.iter().all(|(new, _)| new != key);
+        let removed: usize = before.iter().filter(is_removed).map(|(_, units)| units).sum();
+        units * (1 + entries.len()) + removed
     }
 
     fn take(&self) -> Units {
@@ -121,7 +121,7 @@ fn value_bytes(value: &Value) -> usize {
     }
 }
 
-/// Processes of the gateway as Lambda has them, over one table.
+/// Gateway processes over one table, as on Lambda.
 struct World {
     embedded: AwsEmulator,
     url: String,
@@ -165,7 +165,7 @@ impl World {
         Store::new(clients, names)
     }
 
-    /// A process that caches answers, and the counter of its requests.
+    /// Starts a process that caches answers, with a counter of its requests.
     fn process(&self) -> (Gateway, Counter) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let counter = Counter::default();
@@ -173,7 +173,11 @@ impl World {
         let providers = BTreeMap::from([("rig".to_owned(), serde_json::from_value(rig).unwrap())]);
         let routing = Routing { providers, ..Routing::default() };
         let cache = CacheSettings { enabled: true, ..CacheSettings::default() };
-        let options = Options { private_nodes: true, cache, ..Options::default() };
+        let options = Options {
+            private_nodes: true,
+            settings: GatewaySettings { cache, ..GatewaySettings::default() },
+            ..Options::default()
+        };
         let gateway = Gateway::new(self.store(&counter), HttpClients::new().unwrap(), options, routing);
         (gateway, counter)
     }
@@ -202,26 +206,27 @@ async fn answer(Json(body): Json<Value>) -> axum::response::Response {
     ([("content-type", "text/event-stream")], Body::from_stream(bytes)).into_response()
 }
 
-/// A question whose answer is the same again.
-fn question(text: &str, whole: bool) -> Generation {
+/// A request whose answer can be cached.
+fn question(text: &str) -> Generation {
     let sampling = Sampling { temperature: Some(0.0), max_tokens: Some(600), ..Sampling::default() };
     let task = TextTask::new(vec![Message::new(Role::User, text)], sampling);
-    Generation { whole, ..Generation::new(Some(ModelId::new("rig:big")), task) }
+    Generation::new(Some(ModelId::new("rig:big")), task)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streamed_run_of_500_tokens_takes_15_write_units() {
     let world = World::new().await;
     let (gateway, counter) = world.process();
-    // No part of this: what the process reads once.
-    let _ = Box::pin(gateway.generate(&world.caller, RunId::new(), question("first", true)))
+    // The first request isn't counted, since it causes reads that are cached.
+    let _ = Box::pin(gateway.generate(&world.caller, RunId::new(), question("first"), Delivery::Whole))
         .await
         .unwrap()
         .collect()
         .await;
     counter.take();
-    let question = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("stream", false) };
-    let run = Box::pin(gateway.generate(&world.caller, RunId::new(), question)).await.unwrap();
+    let question = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("stream") };
+    let run =
+        Box::pin(gateway.generate(&world.caller, RunId::new(), question, Delivery::Stream)).await.unwrap();
     let id = run.id;
     let events = within("the answer", run.collect()).await;
     assert!(matches!(events.last().unwrap().body, RunEventBody::Done { .. }), "{:?}", events.last());
@@ -236,28 +241,29 @@ async fn streamed_run_of_500_tokens_takes_15_write_units() {
 async fn whole_answer_is_one_write_and_a_cache_hit_takes_3_units() {
     let world = World::new().await;
     let (gateway, counter) = world.process();
-    let ask = async |text: &str, whole: bool| {
+    let ask = async |text: &str, delivery: Delivery| {
         let run =
-            Box::pin(gateway.generate(&world.caller, RunId::new(), question(text, whole))).await.unwrap();
+            Box::pin(gateway.generate(&world.caller, RunId::new(), question(text), delivery)).await.unwrap();
         let id = run.id;
         let _ = within("the answer", run.collect()).await;
         id
     };
-    ask("first", true).await;
+    ask("first", Delivery::Whole).await;
     counter.take();
-    ask("second", true).await;
+    ask("second", Delivery::Whole).await;
     let miss = counter.take();
     println!("a whole answer that is cached: {miss:?}");
-    for whole in [true, false] {
-        let id = ask("second", whole).await;
+    for delivery in [Delivery::Whole, Delivery::Stream] {
+        let id = ask("second", delivery).await;
         let hit = counter.take();
-        println!("a cache hit, whole {whole}: {hit:?}");
+        println!("a cache hit, {delivery:?}: {hit:?}");
         assert!(hit.write_units <= 3, "{hit:?}");
         let stored = world.store(&Counter::default()).runs().get(id).await.unwrap().unwrap();
         assert_eq!(stored.state, RunState::Completed);
     }
-    let uncached = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("third", true) };
-    let run = Box::pin(gateway.generate(&world.caller, RunId::new(), uncached)).await.unwrap();
+    let uncached = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("third") };
+    let run =
+        Box::pin(gateway.generate(&world.caller, RunId::new(), uncached, Delivery::Whole)).await.unwrap();
     let _ = within("the answer", run.collect()).await;
     let whole = counter.take();
     println!("a whole answer: {whole:?}");
@@ -265,12 +271,13 @@ async fn whole_answer_is_one_write_and_a_cache_hit_takes_3_units() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn follower_in_another_process_is_a_second_behind_at_most() {
+async fn follower_in_another_process_lags_a_second_at_most() {
     let world = World::new().await;
     let (gateway, _) = world.process();
     let (other, counter) = world.process();
-    let question = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("follow", false) };
-    let mut run = Box::pin(gateway.generate(&world.caller, RunId::new(), question)).await.unwrap();
+    let question = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("follow") };
+    let mut run =
+        Box::pin(gateway.generate(&world.caller, RunId::new(), question, Delivery::Stream)).await.unwrap();
     let mut followed = Box::pin(other.events(&world.caller, run.id).await.unwrap());
     let sent: Arc<Mutex<HashMap<u64, Instant>>> = Arc::default();
     let times = Arc::clone(&sent);

@@ -1,11 +1,11 @@
-//! A run that is cut in the middle keeps its text so far.
+//! A killed process' open run is stored with its text so far.
 
 use hearth_tests::{Reply, Setup, Upstream, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn run_cut_by_a_kill_keeps_its_text() {
+async fn killed_run_has_its_text_so_far() {
     let upstream = Upstream::start().await;
     let settings = format!(
         "[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = 'sk-rig'\nmodels = ['big']\n",
@@ -18,7 +18,7 @@ async fn run_cut_by_a_kill_keeps_its_text() {
     let body = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "stream": true});
     let stream = home.client().stream("/v1/generate", &body).await;
     let path = format!("/v1/requests/{}", stream.request_id);
-    // Its events are recorded soon, without an end.
+    // Its events are recorded, though it hasn't ended.
     let mut follower =
         home.client().events(home.client().request(Method::GET, &format!("{path}/events"))).await;
     let mut text = String::new();

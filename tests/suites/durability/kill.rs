@@ -11,29 +11,29 @@ const ROUNDS: u32 = 10;
 
 async fn kills(seed: u32) {
     let mut home = home_with_vendor("").await;
-    let (mut all, mut looked_for) = (Vec::new(), 0);
+    let (mut all, mut checked) = (Vec::new(), 0);
     for round in 0..ROUNDS {
         let load = Load::start(&home.client(), &home.model);
         let millis = 300 + u64::from((round * 7 + seed) * 131 % 1200);
         tokio::time::sleep(Duration::from_millis(millis)).await;
         let killed_at = Instant::now();
         home = home.crash_and_restart().await;
-        let given = load.end().await;
-        let (faults, count) = faults(&home.client(), given, killed_at).await;
-        looked_for += count;
+        let received = load.end().await;
+        let (faults, count) = faults(&home.client(), received, killed_at).await;
+        checked += count;
         all.extend(faults);
     }
     home.stop().await;
-    assert!(all.is_empty(), "{} of {looked_for}: {all:#?}", all.len());
-    assert!(looked_for > 20 * ROUNDS as usize, "only {looked_for} things were given");
+    assert!(all.is_empty(), "{} of {checked}: {all:#?}", all.len());
+    assert!(checked > 20 * ROUNDS as usize, "only {checked} things were received");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_given_is_found_after_ten_kills() {
+async fn everything_received_is_stored_after_ten_kills() {
     kills(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_given_is_found_after_ten_other_kills() {
+async fn everything_received_is_stored_after_ten_other_kills() {
     kills(3).await;
 }

@@ -1,4 +1,4 @@
-//! Answers without an end are stopped, and slow clients slow the vendor.
+//! Endless answers are stopped, and slow clients slow the vendor.
 
 use hearth_tests::{Reply, Setup, Upstream};
 use serde_json::json;
@@ -24,12 +24,16 @@ async fn endless_answer_is_stopped_at_the_limit() {
     upstream.left().await;
     let record = home.client().get(&path).await.json();
     assert_eq!(record["status"], "failed");
-    assert_eq!(record["output"]["text"].as_str().unwrap().len(), 1 << 20, "the text up to the limit is kept");
+    assert_eq!(
+        record["output"]["text"].as_str().unwrap().len(),
+        1 << 20,
+        "the text up to the limit must be stored"
+    );
     home.stop().await;
 }
 
 #[tokio::test]
-async fn client_that_reads_nothing_stops_the_vendor() {
+async fn client_that_reads_nothing_stops_the_run() {
     let upstream = Upstream::start().await;
     let settings = format!(
         "answer_max_bytes = '1GiB'\n[server]\nwrite_seconds = 3\n\
@@ -42,7 +46,7 @@ async fn client_that_reads_nothing_stops_the_vendor() {
     let body = json!({"model": "rig:big", "input": {"prompt": "Hi"}, "stream": true});
     let stream = home.client().stream("/v1/generate", &body).await;
     let path = format!("/v1/requests/{}", stream.request_id);
-    // The connection is closed for its silence, and the run ends with it.
+    // The write timeout closes the connection, which ends the run.
     upstream.left().await;
     drop(stream);
     let record = home.client().get(&path).await.json();

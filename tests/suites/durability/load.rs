@@ -1,4 +1,4 @@
-//! Clients that ask without a pause, and remember what they were given and when.
+//! Clients that send requests without a pause, and log what they receive.
 
 use std::{
     sync::{
@@ -14,28 +14,28 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-/// How far the records may be behind the answers that clients have.
+/// Maximum time between the delivery of an answer and its record.
 pub(crate) const RECORD_LAG_LIMIT: Duration = Duration::from_millis(50);
 
-/// Something that a client was given.
+/// Something that a client has received.
 #[derive(Debug, Clone)]
-pub(crate) enum Given {
+pub(crate) enum Received {
     /// A whole answer: a run, and its text.
     Answer { id: String, text: String },
-    /// The beginning of a streamed answer: a run's id, and the text up to where it broke off.
+    /// The beginning of a streamed answer: a run's id, and the text up to the break.
     Beginning { id: String, text: String },
-    /// A run that goes on without its client.
+    /// A run that continues without its client.
     Accepted { id: String },
-    /// A response that a next request may go on from.
+    /// A response that a next request can continue.
     Response { id: String },
     /// A token.
     Token(String),
 }
 
-/// What all clients were given.
-pub(crate) type Log = Arc<Mutex<Vec<(Instant, Given)>>>;
+/// Everything that all clients have received, with the times.
+pub(crate) type Log = Arc<Mutex<Vec<(Instant, Received)>>>;
 
-/// Clients at work.
+/// Running clients.
 pub(crate) struct Load {
     log: Log,
     stop: Arc<AtomicBool>,
@@ -43,7 +43,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts some clients of every kind, of the node's model and of the vendor's.
+    /// Starts some clients of every kind, for the node's model and the vendor's.
     pub(crate) fn start(client: &Client, model: &str) -> Self {
         let mut load = Self { log: Log::default(), stop: Arc::default(), clients: JoinSet::new() };
         for model in [model, "vendor:big"] {
@@ -71,28 +71,28 @@ impl Load {
         self.clients.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 if ask(client.clone(), model.clone(), Arc::clone(&log)).await.is_none() {
-                    // The server is gone, or refuses.
+                    // The server has ended, or refuses the request.
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
         });
     }
 
-    /// How many things were given so far.
+    /// Number of received things.
     pub(crate) fn count(&self) -> usize {
         self.log.lock().unwrap().len()
     }
 
-    /// Waits for the clients to notice that the server is gone; what they were given.
-    pub(crate) async fn end(mut self) -> Vec<(Instant, Given)> {
+    /// Stops the clients, and returns everything that they have received.
+    pub(crate) async fn end(mut self) -> Vec<(Instant, Received)> {
         self.stop.store(true, Ordering::Relaxed);
         while self.clients.join_next().await.is_some() {}
         self.log.lock().unwrap().clone()
     }
 }
 
-fn note(log: &Log, given: Given) {
-    log.lock().unwrap().push((Instant::now(), given));
+fn record(log: &Log, received: Received) {
+    log.lock().unwrap().push((Instant::now(), received));
 }
 
 fn prompt() -> String {
@@ -110,7 +110,7 @@ async fn chat(client: Client, model: String, streams: bool, log: Log) -> Option<
     if !streams {
         let answer = post(&client, "/v1/chat/completions", &body, 200).await?;
         let text = answer.json()["choices"][0]["message"]["content"].as_str()?.to_owned();
-        note(&log, Given::Answer { id: answer.header("x-request-id").to_owned(), text });
+        record(&log, Received::Answer { id: answer.header("x-request-id").to_owned(), text });
         return Some(());
     }
     let answer = client.request(Method::POST, "/v1/chat/completions").json(&body).send().await.ok()?;
@@ -135,7 +135,7 @@ async fn chat(client: Client, model: String, streams: bool, log: Log) -> Option<
         text.push_str(frame["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
     }
     let is_whole = read.contains("data: [DONE]") && !failed;
-    note(&log, if is_whole { Given::Answer { id, text } } else { Given::Beginning { id, text } });
+    record(&log, if is_whole { Received::Answer { id, text } } else { Received::Beginning { id, text } });
     is_whole.then_some(())
 }
 
@@ -146,53 +146,53 @@ async fn accept(client: Client, model: String, log: Log) -> Option<()> {
     if answer.status != 202 {
         return None;
     }
-    note(&log, Given::Accepted { id: answer.json()["request_id"].as_str()?.to_owned() });
+    record(&log, Received::Accepted { id: answer.json()["request_id"].as_str()?.to_owned() });
     Some(())
 }
 
 async fn respond(client: Client, model: String, log: Log) -> Option<()> {
     let body = json!({"model": model, "input": prompt(), "max_output_tokens": 16});
     let answer = post(&client, "/v1/responses", &body, 200).await?;
-    note(&log, Given::Response { id: answer.json()["id"].as_str()?.to_owned() });
+    record(&log, Received::Response { id: answer.json()["id"].as_str()?.to_owned() });
     Some(())
 }
 
 async fn make_token(client: Client, _model: String, log: Log) -> Option<()> {
     let answer =
         post(&client, "/v1/users/tokens", &json!({"name": "t", "scopes": ["generate"]}), 201).await?;
-    note(&log, Given::Token(answer.json()["token"].as_str()?.to_owned()));
+    record(&log, Received::Token(answer.json()["token"].as_str()?.to_owned()));
     Some(())
 }
 
-/// Looks for everything that was given before `at`; the faults, and how many were looked for.
+/// Checks everything that was received before `at`. Returns the faults, and the number of checks.
 pub(crate) async fn faults(
     client: &Client,
-    given: Vec<(Instant, Given)>,
+    received: Vec<(Instant, Received)>,
     at: Instant,
 ) -> (Vec<String>, usize) {
     let (mut faults, mut count) = (Vec::new(), 0);
-    for (time, given) in given {
+    for (time, received) in received {
         let age = at.saturating_duration_since(time);
-        // What is given later has waited for its record; an answer needn't.
-        let is_due = match &given {
-            Given::Answer { .. } => age > RECORD_LAG_LIMIT,
+        // Everything but an answer is sent after it was recorded.
+        let is_due = match &received {
+            Received::Answer { .. } => age > RECORD_LAG_LIMIT,
             _ => true,
         };
         if !is_due {
             continue;
         }
         count += 1;
-        if let Some(fault) = fault(client, &given).await {
-            faults.push(format!("{fault}, given {} ms before: {given:?}", age.as_millis()));
+        if let Some(fault) = fault(client, &received).await {
+            faults.push(format!("{fault}, received {} ms before: {received:?}", age.as_millis()));
         }
     }
     (faults, count)
 }
 
-async fn fault(client: &Client, given: &Given) -> Option<String> {
+async fn fault(client: &Client, received: &Received) -> Option<String> {
     let run = async |id: &str| client.get(&format!("/v1/requests/{id}")).await;
-    match given {
-        Given::Answer { id, text } => {
+    match received {
+        Received::Answer { id, text } => {
             let answer = run(id).await;
             if answer.status != 200 {
                 return Some(format!("an answered run is {}", answer.status));
@@ -202,7 +202,7 @@ async fn fault(client: &Client, given: &Given) -> Option<String> {
             (record["status"] != "completed" || stored != text)
                 .then(|| format!("an answered run is {} with {stored:?}", record["status"]))
         }
-        Given::Beginning { id, text } => {
+        Received::Beginning { id, text } => {
             let answer = run(id).await;
             if answer.status != 200 {
                 return Some(format!("a streamed run is {}", answer.status));
@@ -213,15 +213,15 @@ async fn fault(client: &Client, given: &Given) -> Option<String> {
             (record["finished_at"].is_null() || !is_same)
                 .then(|| format!("a streamed run that was cut is {} with {stored:?}", record["status"]))
         }
-        Given::Accepted { id } => {
+        Received::Accepted { id } => {
             let answer = run(id).await;
             (answer.status != 200).then(|| format!("an accepted run is {}", answer.status))
         }
-        Given::Response { id } => {
+        Received::Response { id } => {
             let answer = client.get(&format!("/v1/responses/{id}")).await;
             (answer.status != 200).then(|| format!("a response is {}", answer.status))
         }
-        Given::Token(token) => {
+        Received::Token(token) => {
             let answer =
                 client.with_token(Some(token)).get("/v1/requests/req_01JDB4T6ZW3Q8N5XKM2C7V9RHF").await;
             (answer.status != 404).then(|| format!("a token is refused with {}", answer.status))

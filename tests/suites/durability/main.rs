@@ -1,4 +1,4 @@
-//! What a client was given is there after the process has been killed or stopped, whatever the load.
+//! Durability: answers that a client has received are stored, even if the process is killed or stopped under load.
 
 #![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
 

@@ -1,4 +1,4 @@
-//! A vendor that answers every request, at a pace, with a text of its own.
+//! A vendor that answers each request with another text, in pieces at intervals.
 
 use std::{
     sync::{
@@ -19,11 +19,11 @@ use hearth_tests::{Home, Setup};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Pieces of an answer, and the pause before each.
+/// Pieces of an answer.
 const PIECES: u64 = 12;
 const PIECE_INTERVAL: Duration = Duration::from_millis(8);
 
-/// Starts one on a free port, and a `hearth up` that knows its model as `vendor:big`.
+/// Starts the vendor on a free port, and a `hearth up` with its model `vendor:big`.
 pub(crate) async fn home_with_vendor(more: &str) -> Home {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

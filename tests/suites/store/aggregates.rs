@@ -2,8 +2,8 @@
 
 use hearth_auth::Keys;
 use hearth_domain::{
-    Artifact, ArtifactId, FinishReason, Message, Modality, Model, ModelId, ModelSource, Role, Run, RunId,
-    RunState, Scope, Timestamp, TokenId, ToolCall, Usage, UserId,
+    Artifact, ArtifactId, FinishReason, Message, Modality, Model, Role, Run, RunId, RunState, Scope,
+    Timestamp, TokenId, ToolCall, Usage, UserId,
 };
 use hearth_store::{
     StoreError,
@@ -18,45 +18,24 @@ use hearth_wire::{RunEvent, RunEventBody};
 use crate::{on_both, world::World};
 
 on_both! {
-    a_run_is_read_as_it_was_written_and_its_end_is_final,
-    a_run_that_was_stored_an_attribute_a_field_is_read_and_ended,
-    a_long_text_goes_to_the_bucket_and_comes_back_whole,
-    events_are_read_in_order_from_where_an_earlier_answer_ended,
-    runs_that_have_ended_are_written_together_with_their_events,
-    a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_else,
-    discovery_does_not_write_over_what_a_person_registered,
-    a_model_that_is_gone_leaves_the_lists_and_may_come_back,
-    secret_operator_and_data_are_there_again_after_a_restart,
-    a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted,
-    a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is_too_old,
-    an_artifact_is_kept_with_its_file_until_it_expires,
+    run_is_read_as_written_and_its_end_is_final,
+    run_of_version_1_is_read_and_ended,
+    long_text_is_stored_in_the_bucket,
+    events_are_read_in_order_from_a_seq,
+    ended_run_is_written_together_with_its_events,
+    token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only,
+    forgotten_model_is_not_listed_until_it_is_found_again,
+    secret_operator_and_runs_survive_a_restart,
+    conversation_of_any_size_is_read_and_deleted_by_its_owner_only,
+    cached_answer_is_read_listed_deleted_and_expires,
+    artifact_is_read_with_its_file_until_it_expires,
 }
 
 pub(crate) fn run(owner: UserId) -> Run {
-    Run {
-        id: RunId::new(),
-        owner,
-        state: RunState::Queued,
-        model: ModelId::new("tiny-chat"),
-        provider: "local".into(),
-        node: None,
-        modality: Modality::Text,
-        reason: "a test".into(),
-        fallback_reason: None,
-        queue_position: Some(2),
-        usage: Usage::default(),
-        cost: None,
-        finish_reason: None,
-        failure: None,
-        text: String::new(),
-        tool_calls: Vec::new(),
-        artifacts: Vec::new(),
-        created_at: Timestamp::now(),
-        finished_at: None,
-    }
+    Run { queue_position: Some(2), ..Run::example(owner) }
 }
 
-async fn a_run_is_read_as_it_was_written_and_its_end_is_final(world: World) {
+async fn run_is_read_as_written_and_its_end_is_final(world: World) {
     let store = world.store();
     let mut run = run(UserId::new());
     store.runs().begin(&run).await.unwrap();
@@ -80,7 +59,7 @@ async fn a_run_is_read_as_it_was_written_and_its_end_is_final(world: World) {
     assert_eq!(store.runs().get(RunId::new()).await.unwrap(), None);
 }
 
-async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended(world: World) {
+async fn run_of_version_1_is_read_and_ended(world: World) {
     let store = world.store();
     let old = Run { state: RunState::Running, ..run(UserId::new()) };
     let mut body = serde_json::to_value(&old).unwrap();
@@ -97,7 +76,7 @@ async fn a_run_that_was_stored_an_attribute_a_field_is_read_and_ended(world: Wor
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
 }
 
-async fn a_long_text_goes_to_the_bucket_and_comes_back_whole(world: World) {
+async fn long_text_is_stored_in_the_bucket(world: World) {
     let store = world.store();
     let mut run = run(UserId::new());
     store.runs().begin(&run).await.unwrap();
@@ -108,7 +87,7 @@ async fn a_long_text_goes_to_the_bucket_and_comes_back_whole(world: World) {
     assert_eq!(std::fs::read_dir(world.folder().join("objects")).unwrap().count(), 1);
 }
 
-async fn events_are_read_in_order_from_where_an_earlier_answer_ended(world: World) {
+async fn events_are_read_in_order_from_a_seq(world: World) {
     let store = world.store();
     let id = RunId::new();
     let delta = |seq| RunEvent { seq, body: RunEventBody::text(format!("{seq} ")) };
@@ -126,7 +105,7 @@ async fn events_are_read_in_order_from_where_an_earlier_answer_ended(world: Worl
     assert!(seqs(3).await.is_empty());
 }
 
-async fn runs_that_have_ended_are_written_together_with_their_events(world: World) {
+async fn ended_run_is_written_together_with_its_events(world: World) {
     let store = world.store();
     let owner = UserId::new();
     let done = |text: &str| Run { state: RunState::Completed, text: text.into(), ..run(owner) };
@@ -143,7 +122,7 @@ async fn runs_that_have_ended_are_written_together_with_their_events(world: Worl
     assert!(matches!(store.runs().end(&first).await, Err(StoreError::Conflict)));
 }
 
-async fn a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_else(world: World) {
+async fn token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only(world: World) {
     let store = world.store();
     let owner = UserId::new();
     let record = TokenRecord {
@@ -168,60 +147,20 @@ async fn a_token_is_found_by_its_hash_listed_by_its_owner_and_revoked_by_nobody_
     assert!(!revoked.is_valid(now));
 }
 
-async fn discovery_does_not_write_over_what_a_person_registered(world: World) {
+async fn forgotten_model_is_not_listed_until_it_is_found_again(world: World) {
     let store = world.store();
-    let model = |name: &str, source| Model {
-        id: ModelId::new("owner/model"),
-        name: name.into(),
-        version: Some("Q8_0".into()),
-        modality: Modality::Text,
-        capabilities: vec![],
-        provider: "local".into(),
-        architecture: None,
-        context_length: Some(4096),
-        size_bytes: Some(1),
-        source,
-        node: None,
-        created_at: Timestamp::now(),
-        updated_at: Timestamp::now(),
-    };
-    let found = model("found", ModelSource::Discovered);
-    store.models().put_discovered(&found).await.unwrap();
-    assert_eq!(store.models().list(None).await.unwrap(), vec![found.clone()]);
-    let entered = model("entered", ModelSource::Registered);
-    store.models().put_registered(&entered).await.unwrap();
-    store.models().put_discovered(&found).await.unwrap();
-    store.models().forget_discovered(&entered).await.unwrap();
-    assert_eq!(store.models().get(&found.id).await.unwrap(), Some(entered.clone()));
-    assert_eq!(store.models().list(Some(Modality::Text)).await.unwrap(), [entered]);
-    assert!(store.models().list(Some(Modality::Image)).await.unwrap().is_empty());
-}
-
-async fn a_model_that_is_gone_leaves_the_lists_and_may_come_back(world: World) {
-    let store = world.store();
-    let model = Model {
-        id: ModelId::new("m"),
-        name: "m".into(),
-        version: None,
-        modality: Modality::Text,
-        capabilities: vec![],
-        provider: "local".into(),
-        architecture: None,
-        context_length: None,
-        size_bytes: None,
-        source: ModelSource::Discovered,
-        node: None,
-        created_at: Timestamp::now(),
-        updated_at: Timestamp::now(),
-    };
+    let model = Model { size_bytes: Some(1), ..Model::example("owner/model") };
     store.models().put_discovered(&model).await.unwrap();
+    assert_eq!(store.models().list(None).await.unwrap(), vec![model.clone()]);
+    assert_eq!(store.models().list(Some(Modality::Text)).await.unwrap(), vec![model.clone()]);
+    assert!(store.models().list(Some(Modality::Image)).await.unwrap().is_empty());
     store.models().forget_discovered(&model).await.unwrap();
     assert!(store.models().list(None).await.unwrap().is_empty());
     store.models().put_discovered(&model).await.unwrap();
     assert_eq!(store.models().list(None).await.unwrap(), [model]);
 }
 
-async fn secret_operator_and_data_are_there_again_after_a_restart(world: World) {
+async fn secret_operator_and_runs_survive_a_restart(world: World) {
     let store = world.store();
     let secret = store.secret(Some(Keys::generate_secret)).await.unwrap();
     let operator = store.operator().await.unwrap();
@@ -238,21 +177,21 @@ async fn secret_operator_and_data_are_there_again_after_a_restart(world: World) 
     }
 }
 
-async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted(world: World) {
+async fn conversation_of_any_size_is_read_and_deleted_by_its_owner_only(world: World) {
     let store = world.store();
     let (owner, other) = (UserId::new(), UserId::new());
-    // In the item, and in the bucket.
+    // Stored in the item, and in the bucket.
     for size in [10, 200_000] {
         let id = RunId::new();
         let messages = vec![Message::new(Role::User, "é".repeat(size))];
-        let kept = Conversation {
+        let conversation = Conversation {
             messages,
             asked: serde_json::json!({"z": 1, "a": null}),
             ..Conversation::default()
         };
         let conversations = store.conversations();
-        conversations.put(id, owner, &kept).await.unwrap();
-        assert_eq!(conversations.get(id, owner).await.unwrap(), Some(kept));
+        conversations.put(id, owner, &conversation).await.unwrap();
+        assert_eq!(conversations.get(id, owner).await.unwrap(), Some(conversation));
         assert_eq!(conversations.get(id, other).await.unwrap(), None);
         assert!(!conversations.delete(id, other).await.unwrap());
         assert!(conversations.delete(id, owner).await.unwrap());
@@ -261,7 +200,7 @@ async fn a_conversation_is_its_owners_whatever_its_size_and_is_gone_when_deleted
     }
 }
 
-async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is_too_old(world: World) {
+async fn cached_answer_is_read_listed_deleted_and_expires(world: World) {
     let store = world.store();
     let (ada, bob) = (UserId::new(), UserId::new());
     let expires = Timestamp::from_unix(Timestamp::now().unix() + 60);
@@ -278,7 +217,7 @@ async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is
         assert!(answers.put(key, &facts(ada), &body).await.unwrap());
         assert_eq!(answers.get(key).await.unwrap(), Some((facts(ada), body)));
     }
-    // What can't be made small enough stays out.
+    // An answer that stays too large when compressed is not stored.
     let mut state = 1_u64;
     let mut noise = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -304,7 +243,7 @@ async fn a_kept_answer_is_found_listed_by_its_owner_and_deleted_and_none_that_is
     assert_eq!(keys().await, ["k2"]);
 }
 
-async fn an_artifact_is_kept_with_its_file_until_it_expires(world: World) {
+async fn artifact_is_read_with_its_file_until_it_expires(world: World) {
     let store = world.store();
     let record = |seconds: i64| {
         let artifact = Artifact {
@@ -319,16 +258,16 @@ async fn an_artifact_is_kept_with_its_file_until_it_expires(world: World) {
         ArtifactRecord { artifact, owner: UserId::new(), run: RunId::new(), created_at: Timestamp::now() }
     };
     let (artifacts, bytes) = (store.artifacts(), vec![7; 300_000]);
-    let kept = record(60);
-    artifacts.put(&kept, bytes.clone()).await.unwrap();
-    assert_eq!(artifacts.get(kept.artifact.id).await.unwrap(), Some(kept.clone()));
-    let read = artifacts.read(kept.artifact.id).await.unwrap().unwrap();
+    let valid = record(60);
+    artifacts.put(&valid, bytes.clone()).await.unwrap();
+    assert_eq!(artifacts.get(valid.artifact.id).await.unwrap(), Some(valid.clone()));
+    let read = artifacts.read(valid.artifact.id).await.unwrap().unwrap();
     assert_eq!(read.collect().await.unwrap().to_vec(), bytes);
 
-    // What opens it is written nowhere.
-    let linked = Artifact { link: "/v1/artifacts/x?signature=s".into(), ..kept.artifact.clone() };
-    artifacts.put(&ArtifactRecord { artifact: linked, ..kept.clone() }, bytes.clone()).await.unwrap();
-    assert_eq!(artifacts.get(kept.artifact.id).await.unwrap(), Some(kept));
+    // The link is not stored.
+    let linked = Artifact { link: "/v1/artifacts/x?signature=s".into(), ..valid.artifact.clone() };
+    artifacts.put(&ArtifactRecord { artifact: linked, ..valid.clone() }, bytes.clone()).await.unwrap();
+    assert_eq!(artifacts.get(valid.artifact.id).await.unwrap(), Some(valid));
 
     let old = record(-1);
     artifacts.put(&old, bytes).await.unwrap();

@@ -1,4 +1,4 @@
-//! The seam's promises, by example: conditions, updates, transactions, pages, races.
+//! Example tests of the seam: conditions, updates, transactions, pages, concurrent writes.
 
 use futures::future::join_all;
 use hearth_store::{
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use crate::{on_both, world::World};
 
 on_both! {
-    items_are_read_as_they_were_written,
-    conditions_decide_whether_a_write_takes_place,
-    update_changes_fields_and_leaves_indexes,
-    transaction_takes_place_whole_or_not_at_all,
-    writes_in_order_end_at_the_first_that_fails,
-    pages_go_on_where_the_last_ended,
+    items_are_read_as_written,
+    write_takes_place_only_if_its_condition_holds,
+    update_changes_fields_and_removes_from_indexes,
+    transaction_is_all_or_nothing,
+    writes_in_order_stop_at_the_first_failure,
+    next_page_begins_behind_the_cursor,
     prefixes_and_ranges_compare_bytes,
-    one_of_many_racing_writers_wins,
-    store_says_when_nothing_waits,
+    one_of_many_concurrent_conditional_writes_succeeds,
+    writer_lag_is_zero_after_a_flush,
 }
 
 pub(crate) fn item(pk: &str, sk: &str, body: &Value) -> Item {
@@ -43,7 +43,7 @@ fn conflicts(result: &Result<(), StoreError>) -> bool {
     }
 }
 
-async fn items_are_read_as_they_were_written(world: World) {
+async fn items_are_read_as_written(world: World) {
     let (store, body) =
         (world.store(), json!({"t": "täxt", "n": -5, "f": 1.5, "b": true, "z": null, "e": ""}));
     let nested = json!({"l": [1, "two", {"three": []}], "m": {"a": {"b": "c"}}, "empty": {}});
@@ -64,12 +64,12 @@ async fn items_are_read_as_they_were_written(world: World) {
     assert_eq!(store.database().get(&Key::new("p", "other")).await.unwrap(), None);
 }
 
-async fn conditions_decide_whether_a_write_takes_place(world: World) {
+async fn write_takes_place_only_if_its_condition_holds(world: World) {
     let store = world.store();
     let database = store.database();
     let open = || Condition::AttributeIn("state", vec!["queued", "running"]);
     let equals = |text: &str| Condition::AttributeEquals("state", text.to_owned());
-    // With nothing there, and with an item that is running, in version 1.
+    // Whether it holds without an item, and with a running item of version 1.
     for (condition, absent, there) in [
         (Condition::Always, true, true),
         (Condition::Absent, true, false),
@@ -110,13 +110,13 @@ async fn conditions_decide_whether_a_write_takes_place(world: World) {
             prepare().await;
             let update = Update { set: vec![("x", json!(1))], ..Update::default() };
             let result = database.write(Write::Update(key.clone(), update, condition.clone())).await;
-            // There is nothing to change where nothing is.
+            // An update needs an item.
             assert_eq!(!conflicts(&result), held && is_there, "update, {condition:?}, there: {is_there}");
         }
     }
 }
 
-async fn update_changes_fields_and_leaves_indexes(world: World) {
+async fn update_changes_fields_and_removes_from_indexes(world: World) {
     let store = world.store();
     let database = store.database();
     let written = Item {
@@ -143,7 +143,7 @@ async fn update_changes_fields_and_leaves_indexes(world: World) {
     assert_eq!((of(Index::Gsi1, "one").await, of(Index::Gsi2, "two").await), (0, 1));
 }
 
-async fn transaction_takes_place_whole_or_not_at_all(world: World) {
+async fn transaction_is_all_or_nothing(world: World) {
     let store = world.store();
     let database = store.database();
     database.write(put(item("p", "there", &json!({"state": "open"})), Condition::Always)).await.unwrap();
@@ -163,7 +163,7 @@ async fn transaction_takes_place_whole_or_not_at_all(world: World) {
     assert_eq!(body(database, "p", "there").await, Some(json!({"state": "ended"})));
 }
 
-async fn writes_in_order_end_at_the_first_that_fails(world: World) {
+async fn writes_in_order_stop_at_the_first_failure(world: World) {
     let store = world.store();
     let database = store.database();
     let first = || put(item("p", "1", &json!({})), Condition::Absent);
@@ -174,7 +174,7 @@ async fn writes_in_order_end_at_the_first_that_fails(world: World) {
     assert_eq!(body(database, "p", "3").await, None);
 }
 
-async fn pages_go_on_where_the_last_ended(world: World) {
+async fn next_page_begins_behind_the_cursor(world: World) {
     let store = world.store();
     let database = store.database();
     for number in 0..7 {
@@ -198,7 +198,7 @@ async fn pages_go_on_where_the_last_ended(world: World) {
             assert_eq!(found, ["s0", "s1", "s2", "s3", "s4", "s5", "s6"], "{query:?}");
         }
     }
-    // Two megabytes are no one page.
+    // Two megabytes are more than one page.
     for number in 0..8 {
         let item = Item { bytes: Some(vec![7; 256 << 10]), ..item("large", &number.to_string(), &json!({})) };
         database.write(put(item, Condition::Always)).await.unwrap();
@@ -225,7 +225,7 @@ async fn prefixes_and_ranges_compare_bytes(world: World) {
     assert_eq!(found(Sort::Between("z".into(), "~".into())).await, ["z"]);
 }
 
-async fn one_of_many_racing_writers_wins(world: World) {
+async fn one_of_many_concurrent_conditional_writes_succeeds(world: World) {
     let store = world.store();
     let race = |condition: Condition| {
         let store = store.clone();
@@ -250,7 +250,7 @@ async fn one_of_many_racing_writers_wins(world: World) {
     race(Condition::AttributeEquals("state", "open".to_owned())).await;
 }
 
-async fn store_says_when_nothing_waits(world: World) {
+async fn writer_lag_is_zero_after_a_flush(world: World) {
     let store = world.store();
     let writes = (0..100).map(|number| {
         let item = item("p", &number.to_string(), &json!({}));

@@ -1,4 +1,4 @@
-//! `kill -9` of a process that writes: every write that was acknowledged is there.
+//! `kill -9` of a writing process: every acknowledged write survives.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -14,11 +14,12 @@ use serde_json::json;
 
 use crate::conformance::item;
 
-/// Writers at once, and kills.
+/// Number of concurrent writers.
 const WRITERS: usize = 8;
+/// Number of kills.
 const ROUNDS: usize = 5;
 
-/// The process that is killed: the other test starts it in a folder.
+/// The process that is killed. The other test starts it in a folder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started by acknowledged_writes_survive_a_kill"]
 async fn writing_process() {
@@ -61,14 +62,14 @@ async fn acknowledged_writes_survive_a_kill() {
             }
         }
         child.wait().unwrap();
-        // What the kill left of the log becomes a part of the database.
+        // Opening the database applies the remaining log.
         let store = home::open(folder.path(), Durability::Os).unwrap();
         for (writer, last) in acknowledged.into_iter().enumerate() {
             for number in 0..=last.unwrap() {
                 for pk in ["w", "e"] {
                     let key = Key::new(format!("{pk}{writer}"), format!("{number:09}"));
                     let found = store.database().get(&key).await.unwrap();
-                    assert!(found.is_some(), "round {round}: {key:?} was acknowledged and is gone");
+                    assert!(found.is_some(), "round {round}: {key:?} was acknowledged and is missing");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The store, over both of its databases: SQLite, files and a key file of a data folder; and DynamoDB, S3 and Secrets
+//! Tests of the store over both databases: SQLite, files and a key file of a data folder; and DynamoDB, S3 and Secrets
 //! Manager through the AWS SDK.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -11,7 +11,7 @@ mod model;
 mod property;
 mod world;
 
-/// Runs each of the tests, functions of a [`world::World`], over both.
+/// Runs each of the tests, functions of a [`world::World`], over both databases.
 #[macro_export]
 macro_rules! on_both {
     ($($test:ident),* $(,)?) => {

@@ -1,4 +1,4 @@
-//! Data folders of earlier versions, whose table was an emulation of DynamoDB.
+//! Migration of data folders of earlier versions, whose table was an emulation of DynamoDB.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -19,7 +19,7 @@ use hearth_wire::{RunEvent, RunEventBody};
 
 use crate::{aggregates::run, world::in_aws};
 
-/// What a folder has, and must have afterwards.
+/// The contents of a folder, before and after the migration.
 struct Contents {
     secret: Secret,
     operator: UserId,
@@ -33,7 +33,7 @@ struct Contents {
 }
 
 impl Contents {
-    /// Fills a folder as the version before did.
+    /// Fills a folder as an earlier version did.
     async fn write(folder: &Path) -> Self {
         let store = in_aws(folder);
         store.migrate().await.unwrap();
@@ -58,7 +58,7 @@ impl Contents {
         store.runs().begin(&open).await.unwrap();
         store.runs().record_ended(&ended, &[event(1), event(2)]).await.unwrap();
         store.runs().record_ended(&long, &[]).await.unwrap();
-        // Runs were in an index of their owner too.
+        // Runs were also in an index by owner.
         let key = Key::new(format!("RUN#{}", ended.id), "META");
         let item = store.database().get(&key).await.unwrap().unwrap();
         let gsi1 = Some(Key::new(format!("USER#{operator}"), format!("RUN#{}", ended.id)));
@@ -92,7 +92,7 @@ impl Contents {
         Self { secret, operator, token, open, ended, long, conversation, artifact, cached }
     }
 
-    /// Checks that a store has them all.
+    /// Checks that a store has all of them.
     async fn check(&self, store: &Store) {
         store.migrate().await.unwrap();
         assert_eq!(store.secret(None).await.unwrap(), self.secret);
@@ -131,19 +131,19 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn folder_of_an_earlier_version_is_taken_over_whole() {
+async fn folder_of_an_earlier_version_is_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let contents = Contents::write(folder.path()).await;
     let store = home::open(folder.path(), Durability::Os).unwrap();
     contents.check(&store).await;
-    // The index of runs by their owner is gone.
+    // Runs are no longer in the index by owner.
     let key = Key::new(format!("RUN#{}", contents.ended.id), "META");
     assert_eq!(store.database().get(&key).await.unwrap().unwrap().gsi1, None);
     assert_eq!(names(folder.path()), ["hearth.db.old", "store.db"]);
-    // Three objects, each under its new name alone.
+    // Three objects, each with its new name only.
     let objects: Vec<_> = fs::read_dir(folder.path().join("objects")).unwrap().collect();
     assert_eq!(objects.len(), 3);
-    // What is changed then stays changed.
+    // A later start doesn't migrate again.
     store.runs().end(&Run { state: RunState::Failed, ..contents.open.clone() }).await.unwrap();
     store.close().await;
     drop(store);
@@ -153,13 +153,13 @@ async fn folder_of_an_earlier_version_is_taken_over_whole() {
 }
 
 #[tokio::test]
-async fn takeover_that_was_cut_off_is_done_again() {
+async fn interrupted_migration_is_completed() {
     let folder = tempfile::tempdir().unwrap();
     let contents = Contents::write(folder.path()).await;
-    // Cut off in the middle of the new file.
+    // Interrupted in the middle of the new file.
     fs::write(folder.path().join("store.db.new"), "half a database").unwrap();
     fs::write(folder.path().join("store.db.new-wal"), "half a log").unwrap();
-    // Cut off between the new name and the old file's.
+    // Interrupted between the two renames.
     let before = tempfile::tempdir().unwrap();
     for name in ["hearth.db", "hearth.db-wal", "hearth.db-shm"] {
         let _ = fs::copy(folder.path().join(name), before.path().join(name));
@@ -180,12 +180,12 @@ async fn takeover_that_was_cut_off_is_done_again() {
 }
 
 #[tokio::test]
-async fn damaged_database_of_an_earlier_version_is_named_and_left_alone() {
+async fn damaged_database_of_an_earlier_version_is_reported_and_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let garbage = b"garbage!".repeat(1000);
     fs::write(folder.path().join("hearth.db"), &garbage).unwrap();
     let error = home::open(folder.path(), Durability::Os).unwrap_err().to_string();
-    assert!(error.contains("hearth.db of an earlier version can't be taken over"), "{error}");
+    assert!(error.contains("hearth.db of an earlier version can't be migrated"), "{error}");
     assert_eq!(fs::read(folder.path().join("hearth.db")).unwrap(), garbage);
     assert!(!folder.path().join("store.db").exists());
 }

@@ -1,4 +1,4 @@
-//! The seam's meaning, as simply as it can be written: a map in memory.
+//! The model of the property test: a map in memory with the semantics of the seam.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ impl Model {
         self.0.get(key).cloned()
     }
 
-    /// Carries out all writes or none; whether it did.
+    /// Executes all writes or none. Returns whether all conditions held.
     pub(crate) fn transact(&mut self, writes: &[Write]) -> bool {
         let held = writes.iter().all(|write| self.holds(write));
         if held {
@@ -23,7 +23,7 @@ impl Model {
         held
     }
 
-    /// The items of a query's pages, all together.
+    /// Returns the items of all pages of a query.
     pub(crate) fn query(&self, query: &Query) -> Vec<Item> {
         let place = |item: &Item| match query.index {
             None => Some(item.key.clone()),

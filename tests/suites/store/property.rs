@@ -1,4 +1,4 @@
-//! Random operations, conditions and cursors have the same results on SQLite, on DynamoDB and in the model.
+//! Property test: random operations have the same results in SQLite, in DynamoDB and in the model.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::{model::Model, world::World};
 
-/// What is done in a case.
+/// An operation of a test case.
 #[derive(Debug, Clone)]
 enum Step {
     Get(Key),
@@ -27,21 +27,21 @@ enum Step {
     Query(Query),
 }
 
-/// An item as it is compared: its body is a value, not a text.
-type Seen = (Item, Value);
+/// An item for comparison: its body is a value, not a text.
+type ComparableItem = (Item, Value);
 
 #[test]
-fn both_databases_do_what_the_model_does() {
+fn both_databases_equal_the_model() {
     let runtime = runtime();
     let (home, aws) = runtime.block_on(async { (World::at_home().await, World::in_aws().await) });
     check(&runtime, &[("SQLite", home.store()), ("DynamoDB", aws.store())]);
 }
 
-/// Another DynamoDB, such as moto's: `moto_server -p 5000`, and `AWS_ENDPOINT_URL=http://127.0.0.1:5000`,
+/// Tests another implementation of DynamoDB, such as moto's: `moto_server -p 5000`, and `AWS_ENDPOINT_URL=http://127.0.0.1:5000`,
 /// `AWS_REGION=us-east-1`, `AWS_ACCESS_KEY_ID=x`, `AWS_SECRET_ACCESS_KEY=x` in the environment.
 #[test]
 #[ignore = "needs a DynamoDB at AWS_ENDPOINT_URL"]
-fn another_dynamodb_does_what_the_model_does() {
+fn another_dynamodb_equals_the_model() {
     let runtime = runtime();
     let store = runtime.block_on(async {
         let store = Store::new(Clients::from_environment().await, Names::at_home());
@@ -55,21 +55,21 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Checks that the stores do the same as the model.
+/// Checks that the stores have the same results as the model.
 fn check(runtime: &Runtime, stores: &[(&str, Store)]) {
     let cases = AtomicU64::new(0);
     let config = Config { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&vec(step(), 1..24), |steps| {
-            // Each case has partitions of its own.
+            // Each case uses partitions of its own.
             let case = cases.fetch_add(1, Ordering::Relaxed).to_string();
             let steps: Vec<Step> = steps.into_iter().map(|step| step.in_case(&case)).collect();
             let mut model = Model::default();
             for (number, step) in steps.iter().enumerate() {
                 let expected = on_model(&mut model, step);
                 for (name, store) in stores {
-                    let found = runtime.block_on(on_store(store, step));
-                    prop_assert_eq!(&found, &expected, "{} at step {} of {:#?}", name, number, &steps);
+                    let actual = runtime.block_on(on_store(store, step));
+                    prop_assert_eq!(&actual, &expected, "{} at step {} of {:#?}", name, number, &steps);
                 }
             }
             Ok(())
@@ -77,27 +77,27 @@ fn check(runtime: &Runtime, stores: &[(&str, Store)]) {
         .unwrap();
 }
 
-/// The items of pages; what can't be compared is an error.
-type Outcome = Result<Vec<Seen>, &'static str>;
+/// The items of all pages, or a conflict.
+type Outcome = Result<Vec<ComparableItem>, &'static str>;
 
 fn on_model(model: &mut Model, step: &Step) -> Outcome {
     match step {
-        Step::Get(key) => Ok(model.get(key).into_iter().map(seen).collect()),
-        Step::Write(write) => held(model.transact(std::slice::from_ref(write))),
-        Step::Transact(writes) => held(model.transact(writes)),
-        Step::Query(query) => Ok(model.query(query).into_iter().map(seen).collect()),
+        Step::Get(key) => Ok(model.get(key).into_iter().map(comparable).collect()),
+        Step::Write(write) => outcome_of_write(model.transact(std::slice::from_ref(write))),
+        Step::Transact(writes) => outcome_of_write(model.transact(writes)),
+        Step::Query(query) => Ok(model.query(query).into_iter().map(comparable).collect()),
     }
 }
 
 async fn on_store(store: &Store, step: &Step) -> Outcome {
     let database = store.database();
     let written = |result: Result<(), StoreError>| match result {
-        Ok(()) => held(true),
-        Err(StoreError::Conflict) => held(false),
+        Ok(()) => outcome_of_write(true),
+        Err(StoreError::Conflict) => outcome_of_write(false),
         Err(error) => panic!("{error}"),
     };
     match step {
-        Step::Get(key) => Ok(database.get(key).await.unwrap().into_iter().map(seen).collect()),
+        Step::Get(key) => Ok(database.get(key).await.unwrap().into_iter().map(comparable).collect()),
         Step::Write(write) => written(database.write(write.clone()).await),
         Step::Transact(writes) => written(database.transact(writes.clone()).await),
         Step::Query(query) => {
@@ -105,7 +105,7 @@ async fn on_store(store: &Store, step: &Step) -> Outcome {
             loop {
                 let page = database.query(&query).await.unwrap();
                 assert!(page.items.len() <= query.limit.map_or(usize::MAX, |limit| limit as usize));
-                items.extend(page.items.into_iter().map(seen));
+                items.extend(page.items.into_iter().map(comparable));
                 query.after = page.next;
                 if query.after.is_none() {
                     return Ok(items);
@@ -115,11 +115,11 @@ async fn on_store(store: &Store, step: &Step) -> Outcome {
     }
 }
 
-fn held(held: bool) -> Outcome {
+fn outcome_of_write(held: bool) -> Outcome {
     if held { Ok(Vec::new()) } else { Err("conflict") }
 }
 
-fn seen(item: Item) -> Seen {
+fn comparable(item: Item) -> ComparableItem {
     let body = serde_json::from_str(&item.body).unwrap();
     (Item { body: String::new(), ..item }, body)
 }
@@ -178,12 +178,12 @@ fn write(key: Key) -> impl Strategy<Value = Write> {
 }
 
 fn item(key: Key) -> impl Strategy<Value = Item> {
-    // Places in an index differ, as an index has no order of equal ones.
-    let place = format!("{}{}", key.sk, key.pk);
+    // The sort keys in an index differ: the order of equal ones is undefined.
+    let index_key = format!("{}{}", key.sk, key.pk);
     let index = move || {
         option::of(select(vec!["i", "j"]).prop_map({
-            let place = place.clone();
-            move |pk| Key::new(pk, place.clone())
+            let index_key = index_key.clone();
+            move |pk| Key::new(pk, index_key.clone())
         }))
     };
     let ttl = option::of(Just(4_000_000_000_i64));

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 const BUCKET: &str = "hearth-media";
 
-/// A store, and the folder that it is in.
+/// A store and its folder.
 pub(crate) struct World {
     store: Store,
     kind: Kind,
@@ -22,12 +22,12 @@ enum Kind {
 }
 
 impl World {
-    /// The stores of a home gateway.
+    /// Opens the stores of a home gateway.
     pub(crate) async fn at_home() -> Self {
         Self::open(Kind::Home, TempDir::new().unwrap()).await
     }
 
-    /// Those of the cloud, answered in this process.
+    /// Opens the stores of the cloud, in the emulator of this process.
     pub(crate) async fn in_aws() -> Self {
         Self::open(Kind::Aws, TempDir::new().unwrap()).await
     }
@@ -41,7 +41,7 @@ impl World {
         Self { store, kind, folder }
     }
 
-    /// Closes the store, and opens it again.
+    /// Closes the store and opens it again.
     pub(crate) async fn restart(self) -> Self {
         let Self { store, kind, folder } = self;
         drop(store);
@@ -57,7 +57,7 @@ impl World {
     }
 }
 
-/// The stores of the cloud, answered in this process, in the layout of a data folder of earlier versions.
+/// Opens the stores of the cloud, in the emulator of this process. Its folder has the layout of earlier versions.
 pub(crate) fn in_aws(folder: &Path) -> Store {
     let embedded = AwsEmulator::open(folder, BUCKET).unwrap();
     let clients = Clients {

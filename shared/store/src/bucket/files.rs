@@ -1,20 +1,18 @@
-//! The bucket as files of the data folder: an object is the file that is named by its key's SHA-256.
-//!
-//! A file is written beside, synced, and renamed, so that a crash leaves the old object or the new one.
+//! The bucket as files of the data folder: an object is the file that is named by its key's SHA-256, and is written
+//! whole or not at all.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs::{self, File},
+    io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
+use hearth_domain::hex;
+use hearth_files::{Access, write_atomically};
 use sha2::{Digest as _, Sha256};
 use tokio_util::io::ReaderStream;
 
@@ -25,9 +23,9 @@ use crate::StoreError;
 pub(crate) const FOLDER: &str = "objects";
 /// Objects are deleted after this, as the rules of the template's bucket (`infra/template.yaml`) do it.
 const OBJECT_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How often old objects are looked for.
+/// The time between two searches for old objects.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// The ending of a file that isn't whole.
+/// The ending of a temporary file of [`write_atomically`].
 const PART: &str = "part";
 /// Bytes of an object that are read at once.
 const PIECE_BYTES: usize = 64 << 10;
@@ -39,12 +37,10 @@ pub(crate) struct Files(Arc<Folder>);
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    /// Numbers the files that are being written.
-    parts: AtomicU64,
 }
 
 impl Files {
-    /// Opens the folder, which is made if it isn't there; what writes left that were cut off is removed.
+    /// Opens the folder, creates it if it isn't there, and removes the temporary files of a killed process.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::from_io("open", &error);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
@@ -54,10 +50,10 @@ impl Files {
                 fs::remove_file(path).map_err(failed)?;
             }
         }
-        Ok(Self(Arc::new(Folder { path: path.to_owned(), parts: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Folder { path: path.to_owned() })))
     }
 
-    /// Deletes old objects now and then, for as long as the folder and the runtime live.
+    /// Starts a task that deletes old objects once an hour, until the folder is dropped or the runtime ends.
     pub(crate) fn start_sweep(&self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let folder = Arc::downgrade(&self.0);
@@ -97,14 +93,15 @@ impl Bucket for Files {
 
     async fn get(&self, key: &str) -> Result<Option<Blob>, StoreError> {
         let name = name(key);
-        let file = self.run("get_object", move |folder| found(File::open(folder.path.join(name)))).await?;
+        let open = move |folder: &Folder| if_exists(File::open(folder.path.join(name)));
+        let file = self.run("get_object", open).await?;
         let pieces = |file| ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE_BYTES);
         Ok(file.map(|file| Blob::new(pieces(file))))
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let name = name(key);
-        self.run("delete_object", move |folder| found(fs::remove_file(folder.path.join(name))))
+        self.run("delete_object", move |folder| if_exists(fs::remove_file(folder.path.join(name))))
             .await
             .map(drop)
     }
@@ -116,32 +113,19 @@ impl Bucket for Files {
 
 impl Folder {
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let number = self.parts.fetch_add(1, Ordering::Relaxed);
-        let part = self.path.join(format!("{number}.{PART}"));
-        let write = || {
-            let mut file =
-                OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&part, self.path.join(name))?;
-            // The new name itself is on the disk only now.
-            File::open(&self.path)?.sync_all()
-        };
-        write().inspect_err(|_| {
-            let _ = fs::remove_file(&part);
-        })
+        write_atomically(&self.path.join(name), bytes, Access::Owner)
     }
 
-    /// Deletes the objects that are old at `now`; how many those were.
+    /// Deletes the objects that are old at `now`, and returns their number.
     fn sweep(&self, now: SystemTime) -> io::Result<usize> {
         let mut swept = 0;
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            // One that was deleted meanwhile is no failure.
-            let Some(metadata) = found(entry.metadata())? else { continue };
+            // A file that was deleted meanwhile is no failure.
+            let Some(metadata) = if_exists(entry.metadata())? else { continue };
             let age = now.duration_since(metadata.modified()?).unwrap_or_default();
             if metadata.is_file() && age >= OBJECT_TTL {
-                found(fs::remove_file(entry.path()))?;
+                if_exists(fs::remove_file(entry.path()))?;
                 swept += 1;
             }
         }
@@ -151,16 +135,13 @@ impl Folder {
 
 /// The name of the file of an object.
 pub(crate) fn name(key: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let hash = Sha256::digest(key.as_bytes());
-    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    hex(Sha256::digest(key.as_bytes()))
 }
 
-/// `None` for a file that isn't there.
-fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+/// Returns `None` instead of the error that a file isn't there.
+fn if_exists<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
-        Ok(found) => Ok(Some(found)),
+        Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -198,12 +179,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cut_off_writes_are_removed_and_failed_ones_leave_nothing() {
+    async fn unfinished_files_are_removed_and_a_failed_write_leaves_none() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("7.part"), "half").unwrap();
+        fs::write(folder.path().join("abc.7.part"), "half").unwrap();
         let files = Files::open(folder.path()).unwrap();
         assert_eq!(count(&folder), 0);
-        // Nothing can be renamed over a folder.
+        // A file can't be renamed over a folder.
         fs::create_dir(folder.path().join(name("taken"))).unwrap();
         files.put("taken", "text/plain", b"x".to_vec()).await.unwrap_err();
         assert_eq!(count(&folder), 1);

@@ -17,27 +17,28 @@ use futures::{Stream, StreamExt as _, stream::BoxStream};
 
 use crate::StoreError;
 
-/// The object that a check writes, and its size: more than a file system keeps in a file's own entry.
+/// The object that a check writes, and its size: larger than the files that some file systems store in the inode, so that a
+/// full disk is found.
 const PROBE_KEY: &str = "probe";
 const PROBE_BYTES: usize = 64 << 10;
 
-/// A place for whole objects.
+/// A store of whole objects.
 #[async_trait]
 pub trait Bucket: fmt::Debug + Send + Sync {
-    /// Writes an object in place of the one that is there. It is durable when this returns.
+    /// Writes an object, in place of an earlier one. It is durable when this returns.
     async fn put(&self, key: &str, media_type: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
 
     /// Opens an object; `None` if there is none.
     async fn get(&self, key: &str) -> Result<Option<Blob>, StoreError>;
 
-    /// Deletes an object, if it is there.
+    /// Deletes an object, if it exists.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;
 
     /// Checks that the bucket can be reached, without a write.
     async fn check(&self) -> Result<(), StoreError>;
 }
 
-/// An object's bytes, piece by piece as they are read.
+/// An object's bytes, as a stream of pieces.
 pub struct Blob(BoxStream<'static, io::Result<Bytes>>);
 
 impl Blob {
@@ -45,10 +46,10 @@ impl Blob {
         Self(pieces.boxed())
     }
 
-    /// All of them.
+    /// Reads all of them.
     ///
     /// # Errors
-    /// If reading breaks off.
+    /// If the object can't be read to its end.
     pub async fn collect(mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.0.next().await {
@@ -72,14 +73,14 @@ impl fmt::Debug for Blob {
     }
 }
 
-/// Reads an object that is a text, and must be there.
+/// Reads an object that is a text. It is an error if the object doesn't exist.
 pub(crate) async fn read_text(bucket: &dyn Bucket, key: &str) -> Result<String, StoreError> {
     let object = bucket.get(key).await?;
     let object = object.ok_or_else(|| StoreError::Unreadable(format!("the object {key} isn't there")))?;
     String::from_utf8(object.collect().await.map_err(StoreError::unreadable)?).map_err(StoreError::unreadable)
 }
 
-/// Checks that the bucket can be reached; with `writes`, that it takes an object, which nobody reads.
+/// Checks that the bucket can be reached; with `writes`, by writing an object that nothing reads.
 pub(crate) async fn check(bucket: &dyn Bucket, writes: bool) -> Result<(), StoreError> {
     match writes {
         true => bucket.put(PROBE_KEY, "text/plain", vec![b'.'; PROBE_BYTES]).await,

@@ -9,7 +9,7 @@ use futures::stream;
 use super::{Blob, Bucket};
 use crate::{StoreError, clients::failed};
 
-/// S3's bucket of one name.
+/// A bucket of S3.
 #[derive(Debug, Clone)]
 pub(crate) struct S3 {
     client: Client,

@@ -1,9 +1,8 @@
-//! The table's seam: items, conditions and queries in words of the store's own, and the trait that two real
-//! databases implement.
+//! The table's seam: items, conditions and queries, and the trait that SQLite and DynamoDB implement.
 //!
-//! Both have the same semantics, which one conformance suite and one property test run over both:
-//! - a write is conditional on the item as it is then, and a condition that doesn't hold is [`StoreError::Conflict`];
-//! - reads of items and of partitions see every write that was acknowledged before them; an index may be late;
+//! Both have the same semantics, which one conformance suite and one property test check:
+//! - a write is conditional on the item at that moment; a condition that doesn't hold is [`StoreError::Conflict`];
+//! - reads of items and of partitions see every write that was acknowledged before; an index may be late;
 //! - sort keys are compared byte by byte.
 
 #[cfg(feature = "aws")]
@@ -21,23 +20,23 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::StoreError;
 
-/// The sort key of the one item that a thing without parts has.
+/// The sort key of the main item of an aggregate.
 pub(crate) const META: &str = "META";
-/// Bytes of items in a page of a query, about: DynamoDB's limit.
+/// Bytes of items in a page of a query, approximately: DynamoDB's limit.
 #[cfg(feature = "home")]
 pub(crate) const PAGE_MAX_BYTES: usize = 1 << 20;
 
-/// An item's place in the table, or in an index.
+/// The key of an item in the table, or in an index.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// The partition.
+    /// The partition key.
     pub pk: String,
-    /// The place in its order.
+    /// The sort key within the partition.
     pub sk: String,
 }
 
 impl Key {
-    /// A key.
+    /// Creates a key.
     pub fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
         Self { pk: pk.into(), sk: sk.into() }
     }
@@ -46,13 +45,13 @@ impl Key {
 /// An item of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Its place.
+    /// Its key in the table.
     pub key: Key,
-    /// Its place in the first index, if it is in there.
+    /// Its key in the first index, if it is in that index.
     pub gsi1: Option<Key>,
-    /// Its place in the second index, if it is in there.
+    /// Its key in the second index, if it is in that index.
     pub gsi2: Option<Key>,
-    /// Seconds since 1970 after which the database deletes it, late.
+    /// Seconds since 1970 at which it expires. The database deletes it some time later.
     pub ttl: Option<i64>,
     /// The version of its shape.
     pub version: u32,
@@ -63,7 +62,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// The item at `key` with the fields of `body`, in the shape `version`.
+    /// Creates the item at `key` with the fields of `body`, in the shape `version`.
     pub(crate) fn new(key: Key, version: u32, body: &impl Serialize) -> Result<Self, StoreError> {
         let body = serde_json::to_string(body).map_err(StoreError::unreadable)?;
         Ok(Self { key, gsi1: None, gsi2: None, ttl: None, version, body, bytes: None })
@@ -90,27 +89,27 @@ impl Item {
         serde_json::from_str(&self.body).map_err(StoreError::unreadable)
     }
 
-    /// Bytes that the item takes, about.
+    /// Bytes that the item occupies, approximately.
     #[cfg(feature = "home")]
     pub(crate) fn size(&self) -> usize {
         self.body.len() + self.bytes.as_ref().map_or(0, Vec::len)
     }
 }
 
-/// A condition on the item that a write finds.
+/// A condition on the stored item, which decides whether a write takes place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// None: the write takes place in any case.
+    /// No condition: the write always takes place.
     Always,
-    /// There is no item.
+    /// The item doesn't exist.
     Absent,
-    /// There is an item.
+    /// The item exists.
     Exists,
     /// The item has a field with this text.
     AttributeEquals(&'static str, String),
     /// The item has a field with one of these texts.
     AttributeIn(&'static str, Vec<&'static str>),
-    /// There is no item, or it has no such field.
+    /// The item doesn't exist, or has no such field.
     AttributeAbsent(&'static str),
     /// The item's shape has this version.
     VersionEquals(u32),
@@ -119,22 +118,22 @@ pub enum Condition {
 /// A change of an item's fields. The item must exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Update {
-    /// Fields with their new values.
+    /// Fields to set, with their new values.
     pub set: Vec<(&'static str, serde_json::Value)>,
     /// Fields to remove.
     pub remove: Vec<&'static str>,
-    /// Indexes that the item leaves.
+    /// Indexes to remove the item from.
     pub leave: Vec<Index>,
 }
 
 /// A write under a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// Writes an item in place of the one that is there.
+    /// Writes an item in place of the stored one.
     Put(Item, Condition),
     /// Changes an item.
     Update(Key, Update, Condition),
-    /// Deletes an item, if it is there.
+    /// Deletes an item, if it exists.
     Delete(Key, Condition),
 }
 
@@ -148,7 +147,7 @@ pub enum Index {
 }
 
 impl Index {
-    /// The index's name, with which the names of its keys begin.
+    /// The index's name, which is also the prefix of the names of its keys.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -161,47 +160,47 @@ impl Index {
 /// Items of one partition, in the order of their sort keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// `None` is the table itself.
+    /// The index to query; `None` for the table itself.
     pub index: Option<Index>,
     /// The partition.
     pub pk: String,
-    /// The items of it.
+    /// The range of sort keys.
     pub sort: Sort,
-    /// The last item of the page before.
+    /// The cursor of the previous page.
     pub after: Option<Cursor>,
-    /// The most items of a page; without it as many as a page holds.
+    /// Maximum number of items in a page; `None` for as many as fit in a page.
     pub limit: Option<u32>,
 }
 
 impl Query {
-    /// A query of the table's partition.
+    /// Creates a query of a partition of the table.
     pub fn partition(pk: impl Into<String>, sort: Sort) -> Self {
         Self { index: None, pk: pk.into(), sort, after: None, limit: None }
     }
 
-    /// A query of an index' partition.
+    /// Creates a query of a partition of an index.
     pub fn of(index: Index, pk: impl Into<String>, sort: Sort) -> Self {
         Self { index: Some(index), ..Self::partition(pk, sort) }
     }
 }
 
-/// The sort keys of a query.
+/// A range of sort keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sort {
-    /// All of the partition.
+    /// All sort keys of the partition.
     All,
-    /// Those that begin so; not empty.
+    /// Sort keys with this prefix, which is not empty.
     Prefix(String),
-    /// Those from one to another, both included.
+    /// Sort keys from the first to the second, both included.
     Between(String, String),
 }
 
-/// A place in the results of a query.
+/// A position in the results of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// The item's key.
+    /// The key of the last item before the position.
     pub key: Key,
-    /// Its key in the index, if that was queried.
+    /// The key of that item in the queried index; `None` if the table was queried.
     pub index: Option<Key>,
 }
 
@@ -210,43 +209,43 @@ pub struct Cursor {
 pub struct Page {
     /// The items.
     pub items: Vec<Item>,
-    /// Where the next page begins; `None` after the last. The page behind a cursor may be empty.
+    /// The cursor of the next page; `None` after the last page. The page behind a cursor may be empty.
     pub next: Option<Cursor>,
 }
 
 /// A database with one table.
 #[async_trait]
 pub trait Database: fmt::Debug + Send + Sync {
-    /// Makes what is missing of the table.
+    /// Creates the table and its indexes if they are missing.
     async fn prepare(&self) -> Result<(), StoreError>;
 
-    /// Reads one item, strongly consistent.
+    /// Reads one item. The read is strongly consistent.
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError>;
 
-    /// Carries out one write; `Conflict` if its condition doesn't hold. It is durable when this returns.
+    /// Executes one write; `Conflict` if its condition doesn't hold. The write is durable when this returns.
     async fn write(&self, write: Write) -> Result<(), StoreError>;
 
-    /// Carries out all of the writes, each to another item, or none of them.
+    /// Executes all of the writes, each to another item, or none of them.
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError>;
 
-    /// Carries out the writes one after the other, up to the first that fails. Cheaper than a transaction: those
-    /// before a failure may stay.
+    /// Executes the writes one after the other, up to the first that fails; the writes before it may remain. Cheaper
+    /// than a transaction.
     async fn write_in_order(&self, writes: Vec<Write>) -> Result<(), StoreError>;
 
-    /// Reads a page of a partition, strongly consistent where it isn't an index.
+    /// Reads a page of a partition. The read is strongly consistent, except of an index.
     async fn query(&self, query: &Query) -> Result<Page, StoreError>;
 
     /// Checks that the table can be reached, without a write.
     async fn check(&self) -> Result<(), StoreError>;
 
-    /// The age of the oldest write that waits to be committed.
+    /// The age of the oldest write that is not yet committed.
     fn writer_lag(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Returns when the writes that wait are committed, or have failed.
+    /// Returns when all earlier writes are committed, or have failed.
     async fn flush(&self) {}
 
-    /// Commits what waits and leaves the files in order; nothing can be written after that.
+    /// Commits the queued writes and closes the files. Later writes fail.
     async fn close(&self) {}
 }

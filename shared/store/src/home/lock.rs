@@ -1,4 +1,4 @@
-//! One process per data folder.
+//! The lock of a data folder: one process may have it open.
 
 use std::{
     fs::{File, TryLockError},
@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use super::OpenError;
+use super::error::OpenError;
 
-/// Holds the folder until the last clone is dropped, or the process ends, however it ends.
+/// Locks the folder until the last clone is dropped or the process ends, even if it is killed.
 #[derive(Debug, Clone)]
 pub(crate) struct DataLock {
     _file: Arc<File>,

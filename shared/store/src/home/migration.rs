@@ -1,8 +1,8 @@
-//! Takes over a data folder of an earlier version, whose table was an emulation of DynamoDB over SQLite.
+//! Migrates a data folder of an earlier version, whose table was an emulation of DynamoDB over SQLite.
 //!
-//! The old file is read and not changed. The new one is written beside under a name of its own, and gets its name when it
-//! is complete; only then is the old one renamed. Whenever the process is killed, the next start finds either no new
-//! database, and begins again, or a complete one, and does what is left.
+//! The old file is read and not changed. The new one is written under a temporary name, and renamed when it is complete;
+//! then the old one is renamed. If the process is killed, the next start finds either no new database, and starts again,
+//! or a complete one, and does the remaining steps.
 
 mod legacy;
 
@@ -14,7 +14,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::OpenError;
+use super::error::OpenError;
 use crate::{
     DiskProblem, StoreError,
     bucket::files,
@@ -22,14 +22,14 @@ use crate::{
 };
 use legacy::Legacy;
 
-/// The old database.
+/// The old database file.
 const OLD: &str = "hearth.db";
-/// Its name when it was taken over.
+/// Its name after the migration.
 const RETIRED: &str = "hearth.db.old";
-/// The new database, until it is complete.
+/// Temporary name of the new database.
 const PART: &str = "store.db.new";
 
-/// Takes over what an earlier version left in `folder`, if anything.
+/// Migrates the database of an earlier version in `folder`, if there is one.
 pub(super) fn run(folder: &Path) -> Result<(), OpenError> {
     let old = folder.join(OLD);
     if !old.is_file() {
@@ -40,19 +40,19 @@ pub(super) fn run(folder: &Path) -> Result<(), OpenError> {
     if folder.join(RETIRED).exists() {
         let (old, retired) = (old.display(), RETIRED);
         tracing::warn!(
-            "{old} isn't taken over, since {retired} was before; delete the one that isn't needed"
+            "{old} isn't migrated, since {retired} was migrated before; delete the one that isn't needed"
         );
         return Ok(());
     }
     if !new.exists() {
-        tracing::info!("the database of an earlier version is taken over");
+        tracing::info!("the database of an earlier version is migrated");
         copy(folder, &old).map_err(in_old)?;
-        tracing::info!("the database of an earlier version was taken over; it stays as {RETIRED}");
+        tracing::info!("the database of an earlier version was migrated; it remains as {RETIRED}");
     }
     retire(folder, &old).map_err(in_old)
 }
 
-/// What has failed. What to do with a damaged file is another thing than for the new one.
+/// The reason for an error, without the advice for a damaged database, which is about the new file.
 fn without_advice(error: StoreError) -> String {
     match error {
         StoreError::Disk { reason, problem: DiskProblem::Damaged, .. } => reason,
@@ -60,14 +60,14 @@ fn without_advice(error: StoreError) -> String {
     }
 }
 
-/// Writes the new database whole, and gives it its name.
+/// Writes the new database, and renames it when it is complete.
 fn copy(folder: &Path, old: &Path) -> Result<(), StoreError> {
     let objects = folder.join(files::FOLDER);
     let legacy = Legacy::open(old)?;
     for object in legacy.objects()? {
         let (from, to) = (objects.join(&object.file), objects.join(files::name(&object.key)));
         match link(&from, &to) {
-            // What names it says so when it is read.
+            // Reading the item that refers to it will fail with that reason.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::warn!(object.key, "an object's file isn't there");
             }
@@ -76,7 +76,7 @@ fn copy(folder: &Path, old: &Path) -> Result<(), StoreError> {
     }
     let part = folder.join(PART);
     remove_database(&part).map_err(|error| StoreError::from_io("migrate", &error))?;
-    // Nothing of it is needed before it is complete, and then it is synced.
+    // No syncs while it is written: it is synced when it is complete, before it is renamed.
     let mut connection = sqlite::create(&part, "OFF")?;
     legacy.items(|items| insert_all(&mut connection, items))?;
     close(connection)?;
@@ -87,13 +87,13 @@ fn copy(folder: &Path, old: &Path) -> Result<(), StoreError> {
     named.map_err(|error| StoreError::from_io("migrate", &error))
 }
 
-/// Renames the old database, and removes the old names of objects: a file that is deleted by its new name is gone.
+/// Renames the old database, and removes the old names of objects, so that deleting an object deletes its file.
 fn retire(folder: &Path, old: &Path) -> Result<(), StoreError> {
     let objects = folder.join(files::FOLDER);
     for object in Legacy::open(old)?.objects()? {
         removed(&objects.join(object.file)).map_err(|error| StoreError::from_io("migrate", &error))?;
     }
-    // Its log becomes a part of it.
+    // Moves its log into it.
     close(Connection::open(old).map_err(|error| failed("migrate", error))?)?;
     let renamed = fs::rename(old, folder.join(RETIRED)).and_then(|()| remove_database(old));
     renamed.map_err(|error| StoreError::from_io("migrate", &error))
@@ -106,7 +106,7 @@ fn close(connection: Connection) -> Result<(), StoreError> {
     closed.map_err(|error| failed("migrate", error))
 }
 
-/// A second name for a file; a copy where the file system has no links.
+/// Creates a hard link to a file, or a copy if the file system has no links.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

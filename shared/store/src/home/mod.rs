@@ -1,5 +1,6 @@
 //! The stores of a home gateway: a data folder with a SQLite database, a folder of objects and a key file.
 
+mod error;
 mod lock;
 mod migration;
 
@@ -11,69 +12,22 @@ use std::{
 };
 
 use crate::{
-    Names, Store, StoreError,
+    Names, Store,
     bucket::files::{self, Files},
     database::sqlite::{self, Durability, Sqlite},
     secrets::key_file::{self, KeyFile},
 };
+pub use error::OpenError;
 use lock::DataLock;
 
-/// A reason why the stores can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has the folder.
-    #[error(
-        "the data folder {0} is in use by another hearth; stop that one, or choose another folder with --data"
-    )]
-    InUse(PathBuf),
-    /// The folder can't be made or written.
-    #[error("the data folder {path} can't be written: {reason}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The reason.
-        reason: io::Error,
-    },
-    /// The file of secrets can't be read.
-    #[error(
-        "the secrets in {path} can't be read: {reason}; put a copy of the file back, or move it away: then a new one is \
-         made, and the providers' keys must be set again"
-    )]
-    Secrets {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
-    /// The database of an earlier version can't be taken over.
-    #[error(
-        "the database {path} of an earlier version can't be taken over: {reason}; it is left as it is. Put a copy of it \
-         back, or move it away: then an empty one is made, with a new first token"
-    )]
-    Earlier {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: String,
-    },
-    /// The database can't be opened.
-    #[error("the database {path} can't be opened: {reason}")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        reason: StoreError,
-    },
-}
-
-/// Opens the stores in `folder`, which is made if it isn't there. They are this process' own until the last clone of
-/// the store is dropped.
+/// Opens the stores in `folder`, and creates the folder if it doesn't exist. No other process can open them until the last
+/// clone of the store is dropped.
 ///
 /// # Errors
 /// If another process has them open, or they can't be read and written.
 pub fn open(folder: &Path, durability: Durability) -> Result<Store, OpenError> {
     let failed = |reason| OpenError::Folder { path: folder.to_owned(), reason };
-    // What is in it is its owner's: outputs, hashes of tokens, keys.
+    // For the owner alone: it has outputs, hashes of tokens, and keys.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let lock = DataLock::take(folder)?;
     let path = folder.join(key_file::FILE);
@@ -86,12 +40,12 @@ pub fn open(folder: &Path, durability: Durability) -> Result<Store, OpenError> {
     let database = Sqlite::open(&path, durability).map_err(|error| in_database(&path, error))?;
     objects.start_sweep();
     let store = Store::over(Arc::new(database), Arc::new(objects), Arc::new(secrets), Names::at_home());
-    Ok(store.holding(lock))
+    Ok(store.with_guard(lock))
 }
 
 fn unreadable_secrets(path: PathBuf, error: &io::Error) -> OpenError {
     let reason = match error.kind() {
-        // serde_json's errors come so: of a cut file, and of a text that is no JSON.
+        // serde_json's errors have these kinds: the file is cut, or isn't JSON.
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => format!("it is damaged ({error})"),
         _ => error.to_string(),
     };

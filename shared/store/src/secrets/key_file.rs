@@ -1,17 +1,16 @@
-//! The secrets in a key file of the data folder, which its owner alone can read. It is replaced whole, so that a crash
-//! leaves the old file or the new one.
+//! The secrets in a key file of the data folder, which its owner alone can read, and which is replaced whole or not at
+//! all.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    fs, io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use hearth_domain::Secret;
+use hearth_files::{Access, remove_unfinished, write_atomically};
 
 use super::Secrets;
 use crate::StoreError;
@@ -35,12 +34,9 @@ impl std::fmt::Debug for KeyFile {
 }
 
 impl KeyFile {
-    /// Opens the file; what a write left that was cut off is removed.
+    /// Opens the file, and removes the temporary files of a killed process: they have secrets in them.
     pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
-        match fs::remove_file(part_of(&path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_unfinished(&path)?;
         let secrets = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
@@ -57,7 +53,7 @@ impl KeyFile {
         let mut contents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut secrets = contents.secrets.clone();
         secrets.insert(name.to_owned(), secret.to_owned());
-        replace(&contents.path, &serde_json::to_vec_pretty(&secrets)?)?;
+        write_atomically(&contents.path, &serde_json::to_vec_pretty(&secrets)?, Access::Owner)?;
         contents.secrets = secrets;
         Ok(())
     }
@@ -77,42 +73,24 @@ impl Secrets for KeyFile {
     }
 }
 
-/// The file that is written before it takes the place of `path`.
-fn part_of(path: &Path) -> PathBuf {
-    path.with_extension("new")
-}
-
-/// Replaces the file whole, or leaves it as it is, and nothing beside it.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = part_of(path);
-    let write = || {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&part);
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn write_that_was_cut_off_leaves_nothing() {
+    fn unfinished_file_is_removed_and_a_failed_write_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.json");
         let file = KeyFile::open(path.clone()).unwrap();
         file.write("a", "kept").unwrap();
-        fs::write(folder.path().join("secrets.new"), "{\"a\": \"ke").unwrap();
+        let unfinished = folder.path().join("secrets.json.a1b2c3.part");
+        fs::write(&unfinished, "{\"a\": \"ke").unwrap();
         assert_eq!(KeyFile::open(path.clone()).unwrap().find("a").as_deref(), Some("kept"));
-        assert!(!folder.path().join("secrets.new").exists());
-        // Nothing can be renamed over a folder that isn't empty.
+        assert!(!unfinished.exists());
+        // A file can't be renamed over a folder that isn't empty.
         fs::remove_file(&path).unwrap();
         fs::create_dir_all(path.join("in the way")).unwrap();
         file.write("b", "lost").unwrap_err();
-        assert!(!folder.path().join("secrets.new").exists() && file.find("b").is_none());
+        assert_eq!((fs::read_dir(folder.path()).unwrap().count(), file.find("b")), (1, None));
     }
 }

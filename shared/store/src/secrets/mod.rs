@@ -12,20 +12,20 @@ use hearth_domain::Secret;
 
 use crate::StoreError;
 
-/// Makes the text of a new secret.
+/// Generates the text of a new secret.
 pub type NewSecret = fn() -> Secret;
 
-/// A place for secrets.
+/// A store of secrets.
 #[async_trait]
 pub trait Secrets: fmt::Debug + Send + Sync {
-    /// The secret of this name, if there is one.
+    /// Reads the secret of this name, if there is one.
     async fn get(&self, name: &str) -> Result<Option<Secret>, StoreError>;
 
-    /// Writes the secret of this name in place of the one that is there.
+    /// Writes the secret of this name, in place of an earlier one.
     async fn put(&self, name: &str, secret: &Secret) -> Result<(), StoreError>;
 }
 
-/// The secret of this name; made with `new` where there is none and `new` is given.
+/// Reads the secret of this name. If there is none, `new` generates it, and it is stored.
 pub(crate) async fn get_or_create(
     secrets: &dyn Secrets,
     name: &str,

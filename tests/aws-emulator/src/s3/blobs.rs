@@ -1,4 +1,4 @@
-//! The objects' bytes.
+//! The bytes of the objects, in files.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use tokio_util::io::ReaderStream;
 
 pub(super) struct Blobs(PathBuf);
 
-/// A file just written.
+/// A written file.
 pub(super) struct Written {
     pub(super) name: String,
     pub(super) size: u64,
@@ -31,7 +31,7 @@ impl Blobs {
         Ok(Self(folder.to_owned()))
     }
 
-    /// Writes a new file, which is on the disk when this returns.
+    /// Writes and syncs a new file.
     pub(super) async fn write(&self, mut body: StreamingBlob) -> io::Result<Written> {
         let name = format!("{:032x}", rand::random::<u128>());
         let part = self.0.join(format!("{name}.part"));
@@ -44,8 +44,8 @@ impl Blobs {
                 hash.update(&piece);
                 file.write_all(&piece).await?;
             }
-            // A write of tokio's goes on by itself, and tells its failure at the next call: syncing alone swallows it, and a
-            // full disk would leave half an object under its name.
+            // tokio reports the failure of a write at the next call, and `sync_all` alone discards it: without `flush` a full
+            // disk would leave half an object under its name.
             file.flush().await?;
             file.sync_all().await
         }
@@ -65,7 +65,7 @@ impl Blobs {
         Ok(StreamingBlob::wrap(ReaderStream::new(file.take(span.end - span.start))))
     }
 
-    /// Removes a file that nothing names any more; if that fails it only takes space.
+    /// Removes a file that no entry refers to. A failure only wastes space.
     pub(super) async fn remove(&self, name: &str) {
         if let Err(error) = fs::remove_file(self.0.join(name)).await {
             tracing::warn!(%error, name, "an old object's file can't be removed");

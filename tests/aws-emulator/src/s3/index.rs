@@ -1,4 +1,4 @@
-//! The objects' metadata: a table of its own in the embedded database.
+//! The metadata of the objects, in a table of the emulator's database.
 
 use std::io;
 
@@ -12,12 +12,12 @@ use super::blobs::Written;
 use crate::dynamodb;
 
 const TABLE: &str = "embedded-objects";
-/// Every object is in the one partition; a local database has no hot ones.
+/// The one partition of all objects.
 const PARTITION: &str = "objects";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// The file that holds the bytes.
+    /// The file of the bytes.
     pub(super) blob: String,
     pub(super) size: u64,
     pub(super) sha256: String,
@@ -81,7 +81,7 @@ impl Index {
         entry(&answer["Item"])
     }
 
-    /// Puts an entry; gives the one that was there.
+    /// Stores an entry, and returns the earlier one.
     pub(super) async fn put(&self, key: &str, new: &Entry) -> io::Result<Option<Entry>> {
         let mut item = item_key(key);
         item["entry"] = json!({"S": serde_json::to_string(new)?});
@@ -94,10 +94,10 @@ impl Index {
         entry(&self.call("DeleteItem", request).await?["Attributes"])
     }
 
-    pub(super) async fn list(&self, prefix: &str, after: Option<String>, most: i32) -> io::Result<Page> {
+    pub(super) async fn list(&self, prefix: &str, after: Option<String>, limit: i32) -> io::Result<Page> {
         let mut request = json!({
             "TableName": TABLE,
-            "Limit": most,
+            "Limit": limit,
             "KeyConditionExpression": "pk = :partition",
             "ExpressionAttributeValues": {":partition": {"S": PARTITION}},
         });

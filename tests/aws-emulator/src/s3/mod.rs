@@ -1,9 +1,8 @@
 //! S3 on disk: one bucket, whole objects.
 //!
-//! An object's bytes are a file of their own, written beside, synced, and renamed; its metadata is an
-//! item of the database that names the file. The item is written last and the old file removed after
-//! it, so a crash at any moment leaves the old object or the new one. Signatures, expiry and ranges
-//! are checked by s3s. Multipart uploads aren't there yet: nothing writes objects that large.
+//! An object's bytes are a file, which is synced before it is renamed; its metadata is an item of the database with the
+//! file's name. The item is written after the file, and the old file removed after that, so a crash leaves the old object
+//! or the new one. s3s checks signatures, expiry and ranges. There are no multipart uploads: no object is that large.
 
 mod blobs;
 mod index;
@@ -18,14 +17,13 @@ use s3s::{S3, S3Request, S3Response, S3Result, dto::*, s3_error};
 use blobs::Blobs;
 use index::{Entry, Index};
 
-/// What the bucket deletes by itself: objects below these prefixes, after so long. The rules of the template's
-/// bucket, `infra/template.yaml`.
+/// The lifecycle rules of the bucket, as in `infra/template.yaml`: objects with these prefixes expire after these times.
 const LIFECYCLE: [(&str, Duration); 2] =
     [("runs/", Duration::from_secs(30 * 24 * 3600)), ("artifacts/", Duration::from_secs(30 * 24 * 3600))];
-/// How many objects are looked at in one go.
-const SWEPT: i32 = 1000;
+/// Objects in a page of a sweep.
+const SWEEP_PAGE_MAX_COUNT: i32 = 1000;
 
-/// What the objects of the bucket are kept in. Clones share it.
+/// The objects of the bucket. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Objects(Arc<Inner>);
 
@@ -41,15 +39,15 @@ impl Objects {
         Ok(Self(Arc::new(Inner { bucket: bucket.to_owned(), blobs, index })))
     }
 
-    /// Deletes what the lifecycle has let go at `now`, in seconds since 1970; how many objects that were.
+    /// Deletes the objects that have expired at `now`, in seconds since 1970. Returns their number.
     pub(crate) async fn sweep(&self, now: i64) -> io::Result<usize> {
         let mut swept = 0;
-        for (prefix, kept) in LIFECYCLE {
+        for (prefix, ttl) in LIFECYCLE {
             let mut after = None;
             loop {
-                let page = self.0.index.list(prefix, after, SWEPT).await?;
+                let page = self.0.index.list(prefix, after, SWEEP_PAGE_MAX_COUNT).await?;
                 for (key, entry) in page.entries {
-                    if now - entry.modified >= length(kept.as_secs()) {
+                    if now - entry.modified >= length(ttl.as_secs()) {
                         self.remove(&key).await?;
                         swept += 1;
                     }
@@ -63,7 +61,7 @@ impl Objects {
         Ok(swept)
     }
 
-    /// Removes an object, if it is there: its entry, then its file.
+    /// Removes an object, if it exists: its entry, then its file.
     async fn remove(&self, key: &str) -> io::Result<()> {
         if let Some(entry) = self.0.index.remove(key).await? {
             self.0.blobs.remove(&entry.blob).await;
@@ -81,9 +79,9 @@ impl Objects {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature of map_err")]
 fn internal(error: io::Error) -> s3s::S3Error {
-    tracing::error!(%error, "the embedded S3 can't reach its disk");
+    tracing::error!(%error, "the emulated S3 can't read or write its disk");
     match error.kind() {
         io::ErrorKind::StorageFull => s3_error!(InternalError, "the disk is full"),
         _ => s3_error!(InternalError, "the disk can't be read or written"),
@@ -169,9 +167,9 @@ impl S3 for Objects {
         let input = request.input;
         self.check_bucket(&input.bucket)?;
         let prefix = input.prefix.clone().unwrap_or_default();
-        let most = input.max_keys.unwrap_or(1000).clamp(1, 1000);
+        let limit = input.max_keys.unwrap_or(1000).clamp(1, 1000);
         let after = input.continuation_token.clone().or(input.start_after);
-        let page = self.0.index.list(&prefix, after, most).await.map_err(internal)?;
+        let page = self.0.index.list(&prefix, after, limit).await.map_err(internal)?;
         let contents: Vec<Object> = page
             .entries
             .iter()
@@ -187,7 +185,7 @@ impl S3 for Objects {
             name: Some(input.bucket),
             prefix: input.prefix,
             key_count: i32::try_from(contents.len()).ok(),
-            max_keys: Some(most),
+            max_keys: Some(limit),
             is_truncated: Some(page.next.is_some()),
             next_continuation_token: page.next,
             continuation_token: input.continuation_token,

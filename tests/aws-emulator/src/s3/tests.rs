@@ -6,7 +6,7 @@ use crate::AwsEmulator;
 
 const BUCKET: &str = "hearth-media";
 
-/// AwsEmulator stores in a temporary folder, served on a free port.
+/// Starts an emulator in a temporary folder, and serves it on a free port.
 async fn served() -> (tempfile::TempDir, AwsEmulator, aws_sdk_s3::Client, String) {
     let folder = tempfile::tempdir().unwrap();
     let embedded = AwsEmulator::open(folder.path(), BUCKET).unwrap();
@@ -47,7 +47,7 @@ async fn objects_are_written_read_listed_replaced_and_deleted() {
 }
 
 #[tokio::test]
-async fn keys_cannot_leave_the_folder_and_other_buckets_do_not_exist() {
+async fn keys_cannot_leave_the_folder_and_other_buckets_are_unknown() {
     let (folder, _embedded, s3, _) = served().await;
     let put =
         |bucket: &str, key: &str| s3.put_object().bucket(bucket).key(key).body(ByteStream::from_static(b"x"));
@@ -60,7 +60,7 @@ async fn keys_cannot_leave_the_folder_and_other_buckets_do_not_exist() {
 }
 
 #[tokio::test]
-async fn a_presigned_url_works_over_the_socket_until_it_expires_or_is_changed() {
+async fn presigned_url_works_until_it_expires_or_is_changed() {
     let (_folder, _embedded, s3, url) = served().await;
     s3.put_object().bucket(BUCKET).key("a").body(ByteStream::from_static(b"hello")).send().await.unwrap();
     let presign = |seconds| PresigningConfig::expires_in(Duration::from_secs(seconds)).unwrap();
@@ -76,7 +76,7 @@ async fn a_presigned_url_works_over_the_socket_until_it_expires_or_is_changed() 
     assert_eq!(fetch(expired.uri()).await.0, 403);
 }
 
-/// A plain GET: the embedded stores have no HTTP client of their own to test with.
+/// Sends a plain GET.
 async fn fetch(url: &str) -> (u16, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let rest = url.strip_prefix("http://").unwrap();
@@ -91,7 +91,7 @@ async fn fetch(url: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn the_lifecycle_lets_old_objects_go() {
+async fn sweep_deletes_objects_by_the_lifecycle_rules() {
     let folder = tempfile::tempdir().unwrap();
     let embedded = AwsEmulator::open(folder.path(), BUCKET).unwrap();
     let s3 = embedded.s3("http://s3.test");

@@ -9,8 +9,8 @@ use crate::{
     database::{Condition, Query, Sort, Update},
 };
 
-/// Expressions of one call, with the names and values that they stand for. Every name is a placeholder: some of ours
-/// are reserved words.
+/// Expressions of one call, with the names and values of their placeholders. Every name has a placeholder, since some
+/// field names are DynamoDB's reserved words.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Expression {
     pub(super) condition: Option<String>,
@@ -20,14 +20,14 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// Of a condition alone.
+    /// The expression of a condition.
     pub(super) fn condition(condition: &Condition) -> Self {
         let mut expression = Self::default();
         expression.condition = expression.of_condition(condition);
         expression
     }
 
-    /// Of an update, whose item must exist.
+    /// The expressions of an update. Its item must exist.
     pub(super) fn update(update: &Update, condition: &Condition) -> Result<Self, StoreError> {
         let mut expression = Self::default();
         let exists = expression.of_condition(&Condition::Exists);
@@ -56,7 +56,7 @@ impl Expression {
         Ok(expression)
     }
 
-    /// Of the keys of a query.
+    /// The key condition of a query.
     pub(super) fn query(query: &Query) -> Self {
         let mut expression = Self::default();
         let prefix = query.index.map_or("", |index| index.name());

@@ -1,4 +1,4 @@
-//! Items as DynamoDB's attributes: keys, version and expiry by their names, and each field of the body as one.
+//! Items as DynamoDB's attributes: keys, version, expiry, and one attribute for each field of the body.
 
 use std::collections::HashMap;
 
@@ -10,17 +10,17 @@ use crate::{
     database::{Cursor, Index, Item, Key},
 };
 
-/// An item as the SDK has it.
+/// An item in the SDK's form.
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
-/// The attribute that has an item's bytes.
+/// The attribute of an item's bytes.
 const BYTES: &str = "body";
 
 pub(super) fn key_attributes(key: &Key) -> Attributes {
     HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
 }
 
-/// The key behind which a page begins.
+/// The key that a page starts behind.
 pub(super) fn cursor_attributes(index: Option<Index>, cursor: &Cursor) -> Attributes {
     let mut attributes = key_attributes(&cursor.key);
     if let Some((index, key)) = index.zip(cursor.index.as_ref()) {

@@ -1,25 +1,24 @@
 //! The table in DynamoDB, through the AWS SDK.
 
+mod error;
 mod expression;
 mod item;
 mod schema;
 
-use std::error::Error;
-
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
-    error::{ProvideErrorMetadata, SdkError},
     operation::transact_write_items::TransactWriteItemsError,
     types::{Delete, Put, TransactWriteItem, Update as SdkUpdate},
 };
 
 use super::{Database, Item, Key, Page, Query, Write};
-use crate::{StoreError, clients::failed};
+use crate::StoreError;
+use error::store_error;
 use expression::Expression;
 use item::{cursor_attributes, from_attributes, key_attributes, read_cursor, to_attributes};
 
-/// DynamoDB's table of one name.
+/// A table of DynamoDB.
 #[derive(Debug, Clone)]
 pub(crate) struct DynamoDb {
     client: Client,
@@ -41,7 +40,7 @@ impl Database for DynamoDb {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         let call = self.client.get_item().table_name(&self.table).set_key(Some(key_attributes(key)));
         let answer = call.consistent_read(true).send().await;
-        let item = answer.map_err(|error| unavailable("get_item", &error))?.item;
+        let item = answer.map_err(|error| store_error("get_item", &error))?.item;
         item.map(from_attributes).transpose()
     }
 
@@ -55,7 +54,7 @@ impl Database for DynamoDb {
                     .set_condition_expression(expression.condition)
                     .set_expression_attribute_names(expression.names)
                     .set_expression_attribute_values(expression.values);
-                call.send().await.map(drop).map_err(|error| unavailable("put_item", &error))
+                call.send().await.map(drop).map_err(|error| store_error("put_item", &error))
             }
             Write::Update(key, update, condition) => {
                 let expression = Expression::update(&update, &condition)?;
@@ -66,7 +65,7 @@ impl Database for DynamoDb {
                     .set_condition_expression(expression.condition)
                     .set_expression_attribute_names(expression.names)
                     .set_expression_attribute_values(expression.values);
-                call.send().await.map(drop).map_err(|error| unavailable("update_item", &error))
+                call.send().await.map(drop).map_err(|error| store_error("update_item", &error))
             }
             Write::Delete(key, condition) => {
                 let expression = Expression::condition(&condition);
@@ -76,7 +75,7 @@ impl Database for DynamoDb {
                     .set_condition_expression(expression.condition)
                     .set_expression_attribute_names(expression.names)
                     .set_expression_attribute_values(expression.values);
-                call.send().await.map(drop).map_err(|error| unavailable("delete_item", &error))
+                call.send().await.map(drop).map_err(|error| store_error("delete_item", &error))
             }
         }
     }
@@ -84,7 +83,7 @@ impl Database for DynamoDb {
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let mut call = self.client.transact_write_items();
         for write in writes {
-            call = call.transact_items(self.part(write)?);
+            call = call.transact_items(self.transact_item(write)?);
         }
         call.send().await.map(drop).map_err(|error| match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
@@ -95,11 +94,11 @@ impl Database for DynamoDb {
             {
                 StoreError::Conflict
             }
-            _ => unavailable("transact_write_items", &error),
+            _ => store_error("transact_write_items", &error),
         })
     }
 
-    /// A transaction costs twice as much.
+    /// Sends a request for each write: a transaction would cost twice as much.
     async fn write_in_order(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         for write in writes {
             self.write(write).await?;
@@ -118,7 +117,7 @@ impl Database for DynamoDb {
             .set_exclusive_start_key(query.after.as_ref().map(|after| cursor_attributes(query.index, after)))
             .set_limit(query.limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)))
             .set_consistent_read(query.index.is_none().then_some(true));
-        let answer = call.send().await.map_err(|error| unavailable("query", &error))?;
+        let answer = call.send().await.map_err(|error| store_error("query", &error))?;
         let items = answer.items.unwrap_or_default().into_iter().map(from_attributes);
         Ok(Page {
             items: items.collect::<Result<_, _>>()?,
@@ -128,13 +127,13 @@ impl Database for DynamoDb {
 
     async fn check(&self) -> Result<(), StoreError> {
         let answer = self.client.describe_table().table_name(&self.table).send().await;
-        answer.map(drop).map_err(|error| unavailable("describe_table", &error))
+        answer.map(drop).map_err(|error| store_error("describe_table", &error))
     }
 }
 
 impl DynamoDb {
-    /// A write as a part of a transaction.
-    fn part(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
+    /// Converts a write to an item of a transaction.
+    fn transact_item(&self, write: Write) -> Result<TransactWriteItem, StoreError> {
         let part = TransactWriteItem::builder();
         Ok(match write {
             Write::Put(item, condition) => {
@@ -170,18 +169,5 @@ impl DynamoDb {
             }
         }
         .build())
-    }
-}
-
-/// An error of the SDK: a condition that failed, or the reason in words.
-fn unavailable<E, R>(operation: &'static str, error: &SdkError<E, R>) -> StoreError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    R: std::fmt::Debug,
-{
-    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
-    match code {
-        Some("ConditionalCheckFailedException") => StoreError::Conflict,
-        _ => failed(operation, error),
     }
 }

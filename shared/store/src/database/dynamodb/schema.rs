@@ -1,4 +1,4 @@
-//! The table itself. In the cloud the template makes it; for tests and other stand-ins of DynamoDB it is made here.
+//! Creates the table. In the cloud the template does it; this is for tests and for other implementations of DynamoDB.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -10,10 +10,10 @@ use aws_sdk_dynamodb::{
     },
 };
 
-use super::unavailable;
+use super::error::store_error;
 use crate::{StoreError, database::Index};
 
-/// Makes the table if it isn't there.
+/// Creates the table if it doesn't exist.
 pub(super) async fn create_if_missing(client: &Client, table: &str) -> Result<(), StoreError> {
     match client.describe_table().table_name(table).send().await {
         Ok(_) => Ok(()),
@@ -22,7 +22,7 @@ pub(super) async fn create_if_missing(client: &Client, table: &str) -> Result<()
         {
             create(client, table).await
         }
-        Err(error) => Err(unavailable("describe_table", &error)),
+        Err(error) => Err(store_error("describe_table", &error)),
     }
 }
 
@@ -45,11 +45,11 @@ async fn create(client: &Client, table: &str) -> Result<(), StoreError> {
             .set_key_schema(Some(keys));
         call = call.global_secondary_indexes(index.build().map_err(StoreError::unreadable)?);
     }
-    call.send().await.map_err(|error| unavailable("create_table", &error))?;
+    call.send().await.map_err(|error| store_error("create_table", &error))?;
     let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build();
     let ttl = ttl.map_err(StoreError::unreadable)?;
     let call = client.update_time_to_live().table_name(table).time_to_live_specification(ttl);
-    call.send().await.map(drop).map_err(|error| unavailable("update_time_to_live", &error))
+    call.send().await.map(drop).map_err(|error| store_error("update_time_to_live", &error))
 }
 
 fn keys(prefix: &str) -> Result<Vec<KeySchemaElement>, BuildError> {

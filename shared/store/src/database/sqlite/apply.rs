@@ -1,11 +1,11 @@
-//! A write, carried out within the writer's transaction.
+//! Executes a write within the writer's transaction.
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params, types::Value};
 use serde_json::Map;
 
 use crate::database::{Condition, Index, Item, Key, Update, Write};
 
-/// Carries out a write if its condition holds; whether it did.
+/// Executes a write if its condition holds. Returns whether it did.
 pub(super) fn write(connection: &Connection, write: &Write) -> Result<bool> {
     match write {
         Write::Put(item, Condition::Absent) => insert(connection, item),
@@ -31,7 +31,7 @@ pub(super) fn write(connection: &Connection, write: &Write) -> Result<bool> {
     }
 }
 
-/// Deletes items that have expired at `now`, in seconds since 1970, `limit` at most; how many those were.
+/// Deletes items that have expired at `now` (seconds since 1970), `limit` at most. Returns their number.
 pub(super) fn delete_expired(connection: &Connection, now: i64, limit: usize) -> Result<usize> {
     let mut statement = connection.prepare_cached(
         "DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE ttl <= ?1 ORDER BY ttl LIMIT ?2)",
@@ -67,7 +67,7 @@ fn columns(key: Option<&Key>) -> (Option<&str>, Option<&str>) {
     (key.map(|key| &*key.pk), key.map(|key| &*key.sk))
 }
 
-/// Changes an item; whether there is one.
+/// Changes an item. Returns whether it exists.
 fn change(connection: &Connection, key: &Key, update: &Update) -> Result<bool> {
     let mut select = connection.prepare_cached("SELECT body FROM items WHERE pk = ?1 AND sk = ?2")?;
     let body: Option<String> = select.query_row(params![key.pk, key.sk], |row| row.get(0)).optional()?;
@@ -88,9 +88,9 @@ fn change(connection: &Connection, key: &Key, update: &Update) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether a condition holds of the item at `key`.
+/// Returns whether a condition holds for the item at `key`.
 fn holds(connection: &Connection, key: &Key, condition: &Condition) -> Result<bool> {
-    // A row of one value: the field, as SQLite has it. No row: there is no item.
+    // A row has one value, the field. Without a row there is no item.
     let field = |sql: &str, name: &str| {
         let path = format!("$.\"{name}\"");
         let mut statement = connection.prepare_cached(sql)?;
@@ -111,7 +111,7 @@ fn holds(connection: &Connection, key: &Key, condition: &Condition) -> Result<bo
         Condition::AttributeEquals(name, wanted) => text(name)?.as_ref() == Some(wanted),
         Condition::AttributeIn(name, wanted) => text(name)?.is_some_and(|text| wanted.contains(&&*text)),
         Condition::AttributeAbsent(name) => {
-            // The type of what isn't there is NULL; that of a null is a text.
+            // `json_type` is NULL for a missing field, and the text "null" for a null.
             let kind = field("SELECT json_type(body, ?3) FROM items WHERE pk = ?1 AND sk = ?2", name)?;
             kind.is_none_or(|kind| kind == Value::Null)
         }

@@ -4,8 +4,8 @@ use rusqlite::{Error, ErrorCode};
 
 use crate::{DiskProblem, StoreError};
 
-/// The store's error for a failure of SQLite in `operation`.
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+/// Converts a failure of SQLite in `operation`.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of map_err")]
 pub(crate) fn failed(operation: &'static str, error: Error) -> StoreError {
     let reason = error.to_string();
     match problem(&error) {

@@ -1,9 +1,9 @@
 //! The table as a SQLite file of this process: one thread writes, in group commits, and a few connections read.
 //!
-//! - [`writer`] owns the only connection that writes. Writes wait in a bounded queue; the thread takes all that are
-//!   there and commits them in one transaction.
-//! - [`apply`] carries out one write within that transaction.
-//! - [`reader`] has the connections that read, off the async threads: a read may wait for the disk.
+//! - [`writer`] owns the only connection that writes. Its thread takes the writes of a bounded queue and commits them
+//!   together, in one transaction.
+//! - [`apply`] executes one write within that transaction.
+//! - [`reader`] has the connections that read. They run off the async threads, since a read may wait for the disk.
 //! - [`schema`] opens the file.
 
 mod apply;
@@ -38,10 +38,10 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, which is made if it isn't there.
+    /// Opens the file, and creates it if it doesn't exist.
     ///
     /// # Errors
-    /// If it can't be opened for writing, is no database, or was made by a newer version.
+    /// If it can't be opened for writing, isn't a database, or was created by a newer version.
     pub(crate) fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
         let connection = schema::open(path, durability)?;
         Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path) })
@@ -79,7 +79,7 @@ impl Database for Sqlite {
         self.writer.run(Task::Writes(writes), Urgency::Now).await
     }
 
-    /// Here it is a transaction too, and may wait for others to be committed with.
+    /// Executes the writes as one transaction, which may wait for other writes to be committed with it.
     async fn write_in_order(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         self.writer.run(Task::Writes(writes), Urgency::Soon).await
     }
@@ -98,7 +98,7 @@ impl Database for Sqlite {
     }
 
     async fn flush(&self) {
-        // It fails only where the writer is closed, and then nothing waits.
+        // It fails only if the writer is closed, and then no write is queued.
         let _ = self.writer.run(Task::Flush, Urgency::Now).await;
     }
 

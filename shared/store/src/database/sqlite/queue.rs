@@ -1,4 +1,4 @@
-//! The writes that wait for the writer: bounded, and with the age of the oldest.
+//! The queue of writes for the writer thread: bounded, with the age of the oldest write.
 
 use std::{
     collections::VecDeque,
@@ -10,31 +10,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{StoreError, database::Write};
 
-/// Bytes of writes that may wait; who comes then waits in turn, outside the queue. About half a second's work.
+/// Bytes of queued writes. When the queue is full, further writes wait for room, in their order. About half a second's
+/// work.
 const QUEUE_MAX_BYTES: usize = 16 << 20;
-/// Bytes that a write counts for at least.
+/// Minimum number of bytes that a write counts for.
 const WRITE_MIN_BYTES: usize = 1 << 10;
-/// How long a write waits for others that can be committed with it, unless somebody waits for it or them.
-const LINGER: Duration = Duration::from_millis(2);
-/// The most that are committed together: enough that the commit itself counts for nothing, and few enough that none
-/// of them waits long.
+/// The time for which a write that isn't urgent waits for other writes, to be committed with them.
+const BATCH_WINDOW: Duration = Duration::from_millis(2);
+/// Maximum number of tasks in one commit: enough to make the cost of the commit itself negligible, and few enough that
+/// none of them waits long.
 const GROUP_MAX_COUNT: usize = 256;
 
-/// Whether a write's caller waits for it.
+/// The urgency of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// It is committed at once.
+    /// Commit it at once, since its caller waits for it.
     Now,
-    /// It may wait [`LINGER`] for others.
+    /// It may wait for others, up to [`BATCH_WINDOW`].
     Soon,
 }
 
 /// Work for the writer.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// All of these, or none.
+    /// Execute all of these, or none.
     Writes(Vec<Write>),
-    /// Nothing: it is done when what was before it is.
+    /// Do nothing. It is done when all earlier tasks are.
     Flush,
 }
 
@@ -56,25 +57,25 @@ pub(super) struct Job {
     reply: oneshot::Sender<Result<(), StoreError>>,
     queued_at: Instant,
     urgency: Urgency,
-    /// Its room in the queue, until it is carried out.
+    /// Its share of the queue's bytes, until it is committed.
     room: OwnedSemaphorePermit,
 }
 
 impl Job {
-    /// What is to be done, and what waits for that: the caller, and the room in the queue.
+    /// Separates the task from the caller that waits for it and from its share of the queue.
     pub(super) fn split(self) -> (Task, Reply) {
         (self.task, Reply { caller: self.reply, _room: self.room })
     }
 }
 
-/// What waits for a job.
+/// The caller that waits for a job, and the job's share of the queue.
 pub(super) struct Reply {
     caller: oneshot::Sender<Result<(), StoreError>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Reply {
-    /// Tells the caller the result, if it still waits.
+    /// Sends the result to the caller, if it still waits.
     pub(super) fn send(self, result: Result<(), StoreError>) {
         let _ = self.caller.send(result);
     }
@@ -87,7 +88,7 @@ pub(super) struct Queue(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     state: Mutex<State>,
-    /// Wakes the writer.
+    /// Wakes the writer thread.
     wake: Condvar,
     /// In units of [`WRITE_MIN_BYTES`].
     room: Arc<Semaphore>,
@@ -96,18 +97,18 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     jobs: VecDeque<Job>,
-    /// The beginning of the group that is being committed.
+    /// When the oldest job of the group that is being committed was queued.
     committing: Option<Instant>,
-    /// How many of `jobs` are urgent.
+    /// Number of urgent jobs in `jobs`.
     urgent: usize,
     closed: bool,
 }
 
-/// What the writer has to do.
+/// The next work for the writer thread.
 pub(super) enum Next {
-    /// These jobs.
+    /// Commit these jobs.
     Group(Vec<Job>),
-    /// Nothing was queued for so long.
+    /// No job was queued within the given time.
     Idle,
     /// The queue is closed and empty.
     Closed,
@@ -119,7 +120,7 @@ impl Queue {
         Self(Arc::new(Inner { state: Mutex::default(), wake: Condvar::new(), room }))
     }
 
-    /// Puts a task into the queue, when there is room; where its result comes, or the task if the queue is closed.
+    /// Queues a task when there is room. Returns the channel of its result, or an error if the queue is closed.
     pub(super) async fn push(
         &self,
         task: Task,
@@ -136,7 +137,7 @@ impl Queue {
         }
         state.urgent += usize::from(urgency == Urgency::Now);
         state.jobs.push_back(Job { task, reply, queued_at: Instant::now(), urgency, room });
-        // The writer looks at the queue again before it sleeps; only what changes its mind wakes it.
+        // The writer checks the queue before it sleeps; wake it only if this job changes when it commits.
         let wakes = state.jobs.len() == 1 || urgency == Urgency::Now || state.jobs.len() == GROUP_MAX_COUNT;
         drop(state);
         if wakes {
@@ -145,7 +146,7 @@ impl Queue {
         Ok(result)
     }
 
-    /// Waits for jobs, `idle` at most, and takes those that are to be committed together.
+    /// Waits for jobs, `idle` at most, and takes the next group to commit.
     pub(super) fn next(&self, idle: Duration) -> Next {
         let mut state = self.state();
         let idle_until = Instant::now() + idle;
@@ -156,12 +157,12 @@ impl Queue {
                 None if now >= idle_until => return Next::Idle,
                 None => idle_until,
                 Some(first) => {
-                    let linger_until = first.queued_at + LINGER;
+                    let window_end = first.queued_at + BATCH_WINDOW;
                     let full = state.jobs.len() >= GROUP_MAX_COUNT;
-                    if full || state.urgent > 0 || state.closed || now >= linger_until {
-                        return Next::Group(state.take());
+                    if full || state.urgent > 0 || state.closed || now >= window_end {
+                        return Next::Group(state.take_group());
                     }
-                    linger_until
+                    window_end
                 }
             };
             let waited = self.0.wake.wait_timeout(state, until - now);
@@ -169,19 +170,19 @@ impl Queue {
         }
     }
 
-    /// Notes that the group which was taken last is committed, or has failed.
-    pub(super) fn carried_out(&self) {
+    /// Records that the group which was taken last is committed, or has failed.
+    pub(super) fn group_committed(&self) {
         self.state().committing = None;
     }
 
-    /// The age of the oldest job that isn't carried out.
+    /// The age of the oldest job that isn't committed.
     pub(super) fn lag(&self) -> Duration {
         let state = self.state();
         let oldest = state.committing.or_else(|| state.jobs.front().map(|job| job.queued_at));
         oldest.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
-    /// Takes no more tasks. Those in it are carried out.
+    /// Closes the queue: new tasks are refused, queued ones are still committed.
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.0.room.close();
@@ -194,7 +195,7 @@ impl Queue {
 }
 
 impl State {
-    fn take(&mut self) -> Vec<Job> {
+    fn take_group(&mut self) -> Vec<Job> {
         let count = self.jobs.len().min(GROUP_MAX_COUNT);
         let group: Vec<Job> = self.jobs.drain(..count).collect();
         self.committing = group.first().map(|job| job.queued_at);

@@ -1,4 +1,4 @@
-//! The connections that read. Each has one reader at a time, on a thread that may wait for the disk.
+//! The connections that read. Each serves one read at a time, on a thread that may wait for the disk.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,16 +14,16 @@ use crate::{
     database::{Cursor, Item, Key, PAGE_MAX_BYTES, Page, Query, Sort},
 };
 
-/// Connections, which are as many as can read at once.
+/// Maximum number of connections, and so of concurrent reads.
 const READERS_MAX_COUNT: usize = 4;
-/// A text that sorts behind every other that doesn't begin with it.
-const LAST: char = char::MAX;
+/// The character that sorts behind all others: a prefix followed by it ends the range of that prefix.
+const LAST_CHAR: char = char::MAX;
 
-/// The connections; opened as they are needed.
+/// The connections, which are opened when they are needed.
 #[derive(Debug)]
 pub(super) struct Readers {
     pool: Arc<Pool>,
-    turns: Semaphore,
+    permits: Semaphore,
 }
 
 #[derive(Debug)]
@@ -41,16 +41,16 @@ impl Pool {
 impl Readers {
     pub(super) fn new(path: &Path) -> Self {
         let pool = Arc::new(Pool { path: path.to_owned(), free: Mutex::default() });
-        Self { pool, turns: Semaphore::new(READERS_MAX_COUNT) }
+        Self { pool, permits: Semaphore::new(READERS_MAX_COUNT) }
     }
 
-    /// Reads with one of the connections. A connection that failed isn't used again.
+    /// Reads with one of the connections. A connection whose read failed is closed.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> std::result::Result<T, StoreError> {
-        let _turn = self.turns.acquire().await;
+        let _permit = self.permits.acquire().await;
         let pool = Arc::clone(&self.pool);
         let reading = tokio::task::spawn_blocking(move || {
             let free = pool.free().pop();
@@ -99,7 +99,7 @@ pub(super) fn query(connection: &Connection, query: &Query) -> Result<Page> {
     Ok(page)
 }
 
-/// The statement of a query, and its values.
+/// The SQL statement of a query, and its values.
 fn select(query: &Query) -> (String, Vec<&str>) {
     let (pk, sk, order) = match query.index {
         None => ("pk", "sk", "sk"),
@@ -113,7 +113,7 @@ fn select(query: &Query) -> (String, Vec<&str>) {
     match &query.sort {
         Sort::All => {}
         Sort::Prefix(prefix) => {
-            sql.push_str(&format!(" AND {sk} >= ? AND {sk} < ? || '{LAST}'"));
+            sql.push_str(&format!(" AND {sk} >= ? AND {sk} < ? || '{LAST_CHAR}'"));
             values.extend([&**prefix, prefix]);
         }
         Sort::Between(from, to) => {
@@ -136,7 +136,7 @@ fn select(query: &Query) -> (String, Vec<&str>) {
     (sql, values)
 }
 
-/// The place behind an item of a query's results.
+/// The cursor behind an item of a query's results.
 fn cursor(query: &Query, item: &Item) -> Cursor {
     let index = match query.index {
         None => None,

@@ -1,9 +1,9 @@
-//! The file: how it is opened, and its one table.
+//! Opens the database file, and creates its one table.
 
 use std::{fs::File, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
+pub use hearth_settings::Durability;
 use rusqlite::{Connection, OpenFlags};
-use serde::{Deserialize, Serialize};
 
 use super::failed;
 use crate::StoreError;
@@ -12,29 +12,18 @@ use crate::StoreError;
 pub(crate) const FILE: &str = "store.db";
 /// The version of the table below.
 const VERSION: u32 = 1;
-/// How long a statement waits for another program that has locked the file.
+/// The time for which a statement waits for another program that has locked the file.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Statements that a connection keeps prepared.
+/// Prepared statements in a connection's cache.
 const STATEMENTS_MAX_COUNT: usize = 32;
-/// Pages of the log, of 4 KB each, after which they are moved into the database. Moving them syncs both files, and
-/// writes wait meanwhile: four times SQLite's default, so that it is seldom.
+/// Pages of the log, of 4 KB each, at which SQLite moves them into the database (checkpoint). A checkpoint syncs both
+/// files, and writes wait for it: four times SQLite's default makes it rare.
 const CHECKPOINT_PAGES: u32 = 4000;
-/// The log keeps this size when its pages were moved.
+/// Size to which the log is truncated after a checkpoint.
 const LOG_MAX_BYTES: u32 = 32 << 20;
 
-/// What a power cut may lose. A killed process loses nothing that was acknowledged, in either case.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// Nothing that was acknowledged: each commit waits for the disk.
-    Fsync,
-    /// The last moments, as the operating system has them written: seconds. The database stays whole.
-    #[default]
-    Os,
-}
-
-/// One table for every kind of thing, as in the cloud. The rows are in the order in which they came, and their keys in
-/// an index: most keys are of runs, which sort in the middle of others, and rows put there would leave pages half empty.
+/// One table for all aggregates, as in the cloud. Rows are in the order of insertion, with an index of their keys: most
+/// keys are of runs, which sort between the others, and rows in that order would leave pages half empty.
 const TABLE: &str = "
 CREATE TABLE items (
     pk TEXT NOT NULL, sk TEXT NOT NULL,
@@ -47,7 +36,7 @@ CREATE INDEX items_gsi2 ON items (gsi2pk, gsi2sk, pk, sk) WHERE gsi2pk IS NOT NU
 CREATE INDEX items_ttl ON items (ttl) WHERE ttl IS NOT NULL;
 ";
 
-/// Opens the file for writing, and makes what is missing.
+/// Opens the file for writing, and creates the table if it is missing.
 pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
     let synchronous = match durability {
         Durability::Fsync => "FULL",
@@ -61,7 +50,8 @@ pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, St
     }
 }
 
-/// A connection that writes to the file at `path`, with the table in it. SQLite gives its log the file's permissions.
+/// Opens a connection that writes to the file at `path`, and creates the table in it. SQLite's log gets the file's
+/// permissions.
 pub(crate) fn create(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     File::options()
         .create(true)
@@ -73,7 +63,7 @@ pub(crate) fn create(path: &Path, synchronous: &str) -> Result<Connection, Store
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", synchronous)?;
-        // What is deleted is overwritten.
+        // Deleted content is overwritten with zeros.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", LOG_MAX_BYTES)?;
@@ -88,10 +78,10 @@ pub(crate) fn create(path: &Path, synchronous: &str) -> Result<Connection, Store
     prepare().map_err(|error| failed("open", error))
 }
 
-/// A connection that reads the file.
+/// Opens a connection that reads the file.
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    // In KiB: several connections have one each, and the system has the pages in memory anyway.
+    // In KiB. Small, since there are several connections and the operating system caches the pages anyway.
     connection.pragma_update(None, "cache_size", -512)?;
     Ok(connection)
 }

@@ -1,5 +1,5 @@
-//! What is SQLite's alone: group commits, the queue's bounds, expiry, what a failing disk does. What both databases do is
-//! in `tests/suites/store`.
+//! Tests of SQLite alone: group commits, the queue's bounds, expiry, failing disks. Tests of both databases are in
+//! `tests/suites/store`.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn item(pk: &str, sk: &str) -> Item {
 }
 
 #[tokio::test]
-async fn conditions_fail_alone_in_a_group() {
+async fn failed_condition_fails_its_own_write_only() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder);
     // All at once, so that many are committed together; every second one is a duplicate.
@@ -34,7 +34,7 @@ async fn conditions_fail_alone_in_a_group() {
 }
 
 #[tokio::test]
-async fn writes_of_a_caller_that_is_gone_are_carried_out_and_a_close_waits_for_them() {
+async fn writes_of_dropped_callers_are_committed_before_close_returns() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder);
     let put = database.write_in_order(vec![Write::Put(item("p", "s"), Condition::Absent)]);
@@ -59,7 +59,7 @@ async fn expired_items_are_deleted_at_a_start() {
     }
     drop(database);
     let database = open(&folder);
-    // The sweep comes before the first write.
+    // The sweep runs before the first write.
     database.write(Write::Put(item("p", "x"), Condition::Always)).await.unwrap();
     database.flush().await;
     let items = database.query(&Query::partition("p", Sort::All)).await.unwrap().items;
@@ -68,7 +68,7 @@ async fn expired_items_are_deleted_at_a_start() {
 }
 
 #[tokio::test]
-async fn lag_is_the_age_of_the_oldest_write_that_waits_for_a_locked_file() {
+async fn lag_is_the_age_of_the_oldest_queued_write() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder);
     let other = Connection::open(folder.path().join(FILE)).unwrap();
@@ -77,7 +77,7 @@ async fn lag_is_the_age_of_the_oldest_write_that_waits_for_a_locked_file() {
     tokio::pin!(put);
     assert!(tokio::time::timeout(Duration::from_millis(100), &mut put).await.is_err());
     assert!(database.writer_lag() >= Duration::from_millis(90), "{:?}", database.writer_lag());
-    // Reads go on meanwhile.
+    // Reads are not blocked.
     assert_eq!(database.get(&Key::new("p", "s")).await.unwrap(), None);
     other.execute_batch("ROLLBACK").unwrap();
     put.await.unwrap();
@@ -85,7 +85,7 @@ async fn lag_is_the_age_of_the_oldest_write_that_waits_for_a_locked_file() {
 }
 
 #[tokio::test]
-async fn full_database_says_so_and_takes_writes_again_when_there_is_room() {
+async fn full_database_fails_large_writes_and_accepts_small_ones() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);
     let connection = schema::open(&path, Durability::Os).unwrap();

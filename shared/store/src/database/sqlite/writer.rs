@@ -1,4 +1,4 @@
-//! The thread that writes: it commits all that waits in one transaction.
+//! The writer thread: it commits the queued writes together, in one transaction.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{StoreError, database::Write};
 
-/// How often expired items are looked for.
+/// The time between two searches for expired items.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// Expired items that are deleted in one transaction; writes come between two.
+/// Maximum number of expired items that are deleted in one transaction, so that writes can be committed between two.
 const SWEEP_MAX_COUNT: usize = 500;
 
-/// The handle of the thread, which ends with it.
+/// The handle of the thread. Dropping it ends the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Queue,
@@ -32,12 +32,12 @@ impl Writer {
         let queue = Queue::new();
         let jobs = queue.clone();
         let thread = thread::Builder::new().name("hearth-store".to_owned());
-        let thread = thread.spawn(move || serve(connection, &jobs));
+        let thread = thread.spawn(move || run(connection, &jobs));
         let thread = thread.map_err(|error| StoreError::from_io("open", &error))?;
         Ok(Self { queue, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has a task carried out; returns when it is committed. It is, even if the caller doesn't wait for that.
+    /// Queues a task. Returns when it is committed. It is committed even if the caller stops waiting.
     pub(super) async fn run(&self, task: Task, urgency: Urgency) -> Result<(), StoreError> {
         let result = self.queue.push(task, urgency).await?;
         result.await.unwrap_or_else(|_| Err(queue::closed()))
@@ -47,7 +47,7 @@ impl Writer {
         self.queue.lag()
     }
 
-    /// Commits what waits, moves the log into the database, and ends the thread.
+    /// Commits the queued writes, moves the log into the database, and ends the thread.
     pub(super) async fn close(&self) {
         if let Some(thread) = self.end() {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -63,17 +63,17 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if let Some(thread) = self.end() {
-            // It takes a commit and a checkpoint; whoever opens the file next finds it in order.
+            // Waits for a commit and a checkpoint, so that the next process finds the file closed.
             let _ = thread.join();
         }
     }
 }
 
-fn serve(mut connection: Connection, jobs: &Queue) {
+fn run(mut connection: Connection, jobs: &Queue) {
     let mut next_sweep = Instant::now();
     loop {
         match jobs.next(next_sweep.saturating_duration_since(Instant::now())) {
-            Next::Group(group) => carry_out(&mut connection, jobs, group),
+            Next::Group(group) => commit_group(&mut connection, jobs, group),
             Next::Idle => {}
             Next::Closed => break,
         }
@@ -87,18 +87,18 @@ fn serve(mut connection: Connection, jobs: &Queue) {
     }
 }
 
-fn carry_out(connection: &mut Connection, jobs: &Queue, group: Vec<Job>) {
+fn commit_group(connection: &mut Connection, jobs: &Queue, group: Vec<Job>) {
     let (tasks, replies): (Vec<_>, Vec<_>) = group.into_iter().map(Job::split).unzip();
     let results = commit(connection, &tasks);
-    // Before the callers go on: they find no write that waits.
-    jobs.carried_out();
+    // Before the callers continue: the lag that they read must not count this group.
+    jobs.group_committed();
     for (reply, result) in replies.into_iter().zip(results) {
         reply.send(result);
     }
 }
 
-/// Commits the tasks in one transaction; the result of each. One that can't be written by its own fault, and not the
-/// disk's, doesn't take the others with it.
+/// Commits the tasks in one transaction, and returns the result of each. If that fails for another reason than the disk,
+/// each task gets a transaction of its own, so that one bad write doesn't fail the others.
 fn commit(connection: &mut Connection, tasks: &[Task]) -> Vec<Result<(), StoreError>> {
     match try_commit(connection, tasks) {
         Ok(results) => results,
@@ -106,13 +106,14 @@ fn commit(connection: &mut Connection, tasks: &[Task]) -> Vec<Result<(), StoreEr
             tasks.iter().map(|_| Err(error.clone())).collect()
         }
         Err(_) => {
-            let alone = |task| try_commit(connection, std::slice::from_ref(task)).and_then(only);
-            tasks.iter().map(alone).collect()
+            let commit_alone =
+                |task| try_commit(connection, std::slice::from_ref(task)).and_then(only_result);
+            tasks.iter().map(commit_alone).collect()
         }
     }
 }
 
-fn only(mut results: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
+fn only_result(mut results: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
     results.pop().unwrap_or(Ok(()))
 }
 
@@ -134,7 +135,7 @@ fn try_commit(
     match written.and_then(|()| execute(connection, "COMMIT")) {
         Ok(()) => Ok(results),
         Err(error) => {
-            // Some errors have ended the transaction already.
+            // After some errors SQLite has rolled back by itself.
             if !connection.is_autocommit() {
                 let _ = execute(connection, "ROLLBACK");
             }
@@ -143,7 +144,7 @@ fn try_commit(
     }
 }
 
-/// Carries out writes, or none of them if a condition doesn't hold.
+/// Executes the writes, or none of them if a condition doesn't hold. Returns whether all conditions held.
 fn all_or_none(connection: &Connection, writes: &[Write]) -> rusqlite::Result<bool> {
     if let [write] = writes {
         return apply::write(connection, write);
@@ -164,7 +165,7 @@ fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// Deletes some of the items that have expired; how long until the next time.
+/// Deletes some of the expired items. Returns the time until the next sweep.
 fn sweep(connection: &Connection) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     match apply::delete_expired(connection, i64::try_from(now).unwrap_or(i64::MAX), SWEEP_MAX_COUNT) {

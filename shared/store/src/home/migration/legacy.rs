@@ -13,22 +13,22 @@ use crate::{
     database::{Item, Key, sqlite::failed},
 };
 
-/// Items that are given at once.
+/// Items in a chunk.
 const CHUNK_MAX_COUNT: usize = 500;
-/// The table, and that of the objects' places.
+/// The table of items, and the table of the objects' files.
 const TABLE: &str = "hearth";
 const OBJECTS: &str = "embedded-objects";
 
-/// The old database, which is only read.
+/// The old database, opened for reading.
 pub(super) struct Legacy(Connection);
 
-/// An object, and the file that it was in.
+/// An object and the name of its file.
 pub(super) struct Object {
     pub(super) key: String,
     pub(super) file: String,
 }
 
-/// The place of an object, as it was stored.
+/// An object's entry, as it was stored.
 #[derive(Deserialize)]
 struct Entry {
     blob: String,
@@ -56,7 +56,7 @@ impl Legacy {
         Connection::open_with_flags(path, flags).map(Self).map_err(|error| failed("migrate", error))
     }
 
-    /// Where the objects are.
+    /// Reads the objects.
     pub(super) fn objects(&self) -> Result<Vec<Object>, StoreError> {
         let mut objects = Vec::new();
         self.each(OBJECTS, |mut attributes| {
@@ -65,7 +65,7 @@ impl Legacy {
                 return Ok(());
             };
             let entry: Entry = serde_json::from_str(&entry).map_err(StoreError::unreadable)?;
-            // A name, and no path.
+            // The file's name alone, never a path.
             let file = entry.blob.rsplit('/').next().unwrap_or_default().to_owned();
             objects.push(Object { key, file });
             Ok(())
@@ -73,7 +73,7 @@ impl Legacy {
         Ok(objects)
     }
 
-    /// Gives all items, some at a time.
+    /// Passes all items to `take`, in chunks.
     pub(super) fn items(
         &self,
         mut take: impl FnMut(&[Item]) -> Result<(), StoreError>,
@@ -90,7 +90,7 @@ impl Legacy {
         take(&chunk)
     }
 
-    /// Gives each item of a table; none if there is no such table.
+    /// Passes each item of a table to `take`; none if there is no such table.
     fn each(
         &self,
         table: &str,
@@ -112,7 +112,7 @@ impl Legacy {
     }
 }
 
-/// An item in the new shape. Runs are in no index of their owner any more, which nothing read.
+/// Converts an item. The index of runs by owner is left out: nothing reads it.
 fn item(mut attributes: Attributes) -> Result<Item, StoreError> {
     let mut key = |pk, sk| Some(Key { pk: text(&mut attributes, pk)?, sk: text(&mut attributes, sk)? });
     let (own, gsi1, gsi2) = (key("pk", "sk"), key("gsi1pk", "gsi1sk"), key("gsi2pk", "gsi2sk"));
@@ -142,7 +142,7 @@ fn number(attributes: &mut Attributes, name: &str) -> Option<i64> {
     }
 }
 
-/// A value as plain JSON.
+/// Converts a value to plain JSON.
 fn plain(attribute: Attribute) -> Result<Value, StoreError> {
     Ok(match attribute {
         Attribute::S(text) | Attribute::B(text) => Value::String(text),
