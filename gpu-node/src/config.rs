@@ -1,4 +1,4 @@
-//! How a node is set up.
+//! The configuration of a node.
 
 use std::{
     collections::HashMap,
@@ -8,83 +8,58 @@ use std::{
 };
 
 use hearth_domain::Modality;
+use hearth_settings::NodeSettings;
 
 use crate::{
     backends::Selector,
-    catalog::ModelFile,
     confine::Confinement,
     context::{self, AUTOMATIC_MIN},
     frames::LoadSpec,
     memory,
-    scheduler::Limits,
+    model_files::ModelFile,
     storage::Policy,
 };
 
-/// The folder of kept prompts and answers, in the model folder.
-const PREFIXES: &str = ".prefixes";
-/// What a worker may have beside twice its model's need, in bytes: threads' stacks, the allocator's reserve, prompts
-/// and grammars. Most of it is reserved and never used.
-const WORKER_MEMORY_SPARE: u64 = 4 << 30;
-/// The file of backends' test results, in the model folder unless the settings say otherwise.
-const BACKENDS: &str = "backends.json";
+/// The folder of saved prefix caches, in the model folder.
+const PREFIX_FOLDER: &str = ".prefixes";
+/// Part of a worker's memory limit beside twice its model's need: stacks, the allocator's reserve, prompts and grammars.
+/// Most of it is reserved and never used.
+const WORKER_SPARE_BYTES: u64 = 4 << 30;
+/// The file of the backends' test results, in the model folder unless [`NodeConfig::backends`] has another.
+const BACKENDS_FILE: &str = "backends.json";
 
-/// A node's settings, whole before it starts.
+/// The configuration of a node, complete before its start.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
     /// The folder of GGUF files.
     pub models: PathBuf,
-    /// Files elsewhere that are models too.
+    /// Further model files outside of the folder.
     pub extra_models: Vec<PathBuf>,
-    /// The model of each modality that serves requests that name none; it is loaded at start and stays.
+    /// The model of each modality for requests without a model. It is loaded at the start, and pinned.
     pub default_models: HashMap<Modality, String>,
-    /// The model that comes with the program, which writes it into the folder at each start.
+    /// The model in the binary, which is written to the folder at each start.
     pub embedded_model: Option<String>,
-    /// What bounds the model folder.
+    /// The limits of the model folder.
     pub storage: Policy,
-    /// The binary whose `engine` command is a worker.
+    /// The binary of the workers, which are started with its command `engine`.
     pub executable: PathBuf,
-    /// What chooses the backends that workers compute with.
+    /// Selects the backends of the workers.
     pub backends: Selector,
-    /// What bounds the scheduler.
-    pub limits: Limits,
-    /// Tokens that a run may have, prompt and completion together; less where the model has less. Absent: what the
-    /// model was made for and the memory holds ([`crate::context`]).
-    pub context_length: Option<u32>,
-    /// Control tokens that clients write in messages count as such, rather than as text.
-    pub parse_special_in_user_text: bool,
-    /// Threads for each worker.
-    pub threads: u32,
-    /// Layers of each model to put on a GPU, where there is one.
-    pub gpu_layers: u32,
-    /// What prompts and answers of each model may take that are kept beside its context, in bytes of the
-    /// machine's memory.
-    pub saved_prefix_bytes: u64,
-    /// Whether they are written to the model folder when a model leaves memory, and read when it comes back.
-    pub prefixes_on_disk: bool,
-    /// The environment of workers, whole.
+    /// The operator's settings of the node.
+    pub settings: NodeSettings,
+    /// The complete environment of the workers.
     pub worker_environment: Vec<(OsString, OsString)>,
-    /// The most memory that a worker may have beside mapped files, in bytes; 0 for no limit. Absent: as the model's
-    /// need says, where nothing but the processor computes.
-    pub worker_memory: Option<u64>,
-    /// Whether workers may open only the files that they need, where the system can see to it.
-    pub worker_sandbox: bool,
-    /// How long a load may take.
-    pub load_timeout: Duration,
-    /// How long a worker with runs may say nothing.
-    pub stall_timeout: Duration,
-    /// How long a run may wait for its turn.
-    pub queue_timeout: Duration,
-    /// How long a run goes on when nobody reads its events.
+    /// Time after which a run without a reader of its events is stopped.
     pub orphan_grace: Duration,
-    /// How long an ended run's events can still be read.
+    /// Time for which the events of an ended run can be read.
     pub keep_runs: Duration,
 }
 
 impl NodeConfig {
-    /// Settings for a node with models in `models` and workers started from `executable`.
+    /// Creates a configuration with default settings, for models in `models` and workers of `executable`.
     #[must_use]
     pub fn new(models: PathBuf, executable: PathBuf) -> Self {
-        let backends = Selector::new(executable.clone(), models.join(BACKENDS));
+        let backends = Selector::new(executable.clone(), models.join(BACKENDS_FILE));
         Self {
             models,
             backends,
@@ -93,96 +68,76 @@ impl NodeConfig {
             embedded_model: None,
             storage: Policy::default(),
             executable,
-            limits: Limits {
-                loaded_models: 3,
-                slots: 4,
-                queue_depth: 64,
-                queue_total: 256,
-                memory_bytes: None,
-                turn: Duration::from_secs(30),
-                ageing: Duration::from_secs(60),
-                idle_timeout: None,
-            },
-            context_length: None,
-            parse_special_in_user_text: false,
-            threads: default_threads(),
-            gpu_layers: 999,
-            saved_prefix_bytes: default_saved_prefix_bytes(),
-            prefixes_on_disk: false,
+            settings: NodeSettings::default(),
             worker_environment: Vec::new(),
-            worker_memory: None,
-            worker_sandbox: true,
-            load_timeout: Duration::from_secs(300),
-            stall_timeout: Duration::from_secs(60),
-            queue_timeout: Duration::from_secs(600),
             orphan_grace: Duration::from_secs(5),
             keep_runs: Duration::from_secs(300),
         }
     }
-}
 
-impl NodeConfig {
-    /// How a worker is to load the model in `file`.
+    /// The parameters for loading the model in `file`.
     #[must_use]
     pub fn load_spec(&self, file: &ModelFile) -> LoadSpec {
-        let slots = u32::try_from(self.limits.slots).unwrap_or(u32::MAX);
-        let context_length = context::length(file, self.context_length, slots, self.limits.memory_bytes);
-        let automatic = self.context_length.is_none();
+        let settings = &self.settings;
+        let slots = u32::try_from(settings.slots).unwrap_or(u32::MAX);
+        let context_length = context::length(file, settings.context_length, slots, settings.memory);
+        let automatic = settings.context_length.is_none();
         LoadSpec {
             path: file.path.clone(),
-            // Known when a worker is started.
+            // Set when a worker is started.
             backends: Vec::new(),
             context_length,
             context_length_min: if automatic { context_length.min(AUTOMATIC_MIN) } else { context_length },
             slots,
-            threads: self.threads,
-            gpu_layers: self.gpu_layers,
-            saved_prefix_bytes: self.saved_prefix_bytes,
-            prefix_folder: self.prefixes_on_disk.then(|| self.prefix_folder(file)),
-            parse_special_in_user_text: self.parse_special_in_user_text,
+            threads: self.threads(),
+            gpu_layers: settings.gpu_layers,
+            saved_prefix_bytes: self.saved_prefix_bytes(),
+            prefix_folder: settings.prefix_cache_on_disk.then(|| self.prefix_folder(file)),
+            parse_special_in_user_text: settings.parse_special_in_user_text,
         }
     }
-}
 
-impl NodeConfig {
-    /// What the worker of the model in `file` may do, which loads `spec` and is expected to take `need` bytes.
+    /// The confinement of the worker that loads the model in `file` with `spec`. `need` is the estimate of its memory.
     #[must_use]
     pub fn confinement(&self, file: &ModelFile, spec: &LoadSpec, need: Option<u64>) -> Confinement {
         let mut confinement = Confinement::for_model(&file.path, spec.prefix_folder.as_deref());
         confinement
             .reads
             .extend(spec.backends.iter().filter_map(|library| library.parent()).map(Path::to_owned));
-        // The drivers of GPUs map far more than they use, and open files of their own.
+        // GPU drivers map far more memory than they use, and open files of their own.
         let processor_alone = !cfg!(any(feature = "cuda", feature = "metal", feature = "vulkan"));
         let by_need = need.filter(|_| processor_alone).map(|bytes| {
             bytes
                 .saturating_mul(2)
-                .saturating_add(self.saved_prefix_bytes)
-                .saturating_add(WORKER_MEMORY_SPARE)
+                .saturating_add(self.saved_prefix_bytes())
+                .saturating_add(WORKER_SPARE_BYTES)
         });
-        confinement.memory_bytes = self.worker_memory.or(by_need).filter(|bytes| *bytes > 0);
-        confinement.landlock = self.worker_sandbox && processor_alone;
+        let limit = self.settings.worker_memory.map(|size| size.as_u64());
+        confinement.memory_bytes = limit.or(by_need).filter(|bytes| *bytes > 0);
+        confinement.landlock = self.settings.worker_sandbox && processor_alone;
         confinement
     }
-}
 
-impl NodeConfig {
-    /// Where what is kept of a model's prompts and answers is while the model isn't in memory.
+    /// The folder of a model's saved prefix cache.
     fn prefix_folder(&self, file: &ModelFile) -> PathBuf {
-        // Models of other folders may have files of the same name.
-        let place = crc32fast::hash(file.path.as_os_str().as_encoded_bytes());
+        // The hash distinguishes files of the same name in other folders.
+        let path_hash = crc32fast::hash(file.path.as_os_str().as_encoded_bytes());
         let name = file.path.file_stem().unwrap_or_default().to_string_lossy();
-        self.models.join(PREFIXES).join(format!("{name}-{place:08x}"))
+        self.models.join(PREFIX_FOLDER).join(format!("{name}-{path_hash:08x}"))
     }
-}
 
-/// One less than the processors, so that the gateway and the system keep one; at least one.
-fn default_threads() -> u32 {
-    let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    u32::try_from(processors.saturating_sub(1).max(1)).unwrap_or(1)
-}
+    /// Threads for each worker: by default one less than the processors, so that the gateway and the system keep one.
+    #[must_use]
+    pub fn threads(&self) -> u32 {
+        self.settings.threads.unwrap_or_else(|| {
+            let processors = std::thread::available_parallelism().map_or(2, usize::from);
+            u32::try_from(processors.saturating_sub(1).max(1)).unwrap_or(1)
+        })
+    }
 
-/// A sixteenth of the machine's memory.
-fn default_saved_prefix_bytes() -> u64 {
-    memory::available().map_or(256 << 20, |memory| memory.total / 16)
+    /// Bytes of each worker's prefix cache: by default a sixteenth of the machine's memory.
+    fn saved_prefix_bytes(&self) -> u64 {
+        let default = || memory::available().map_or(256 << 20, |memory| memory.total / 16);
+        self.settings.prefix_cache.map_or_else(default, |size| size.as_u64())
+    }
 }

@@ -1,8 +1,8 @@
-//! What a worker process gives up before it reads a model: privileges, files, the network, and memory without a bound.
+//! The sandbox of a worker process: limits of its privileges, files, network and memory.
 //!
-//! A model file comes from the internet, and llama.cpp's parsers have had faults. A worker that is taken over should
-//! find neither secrets nor a way out. So its environment is made anew ([`environment`]), and it confines itself before
-//! its first thread starts, as most of these hold for the calling thread and those that it starts.
+//! A model file comes from the internet, and llama.cpp's parsers have had vulnerabilities. An exploited worker should find
+//! no secrets and no way out. So it gets a filtered environment ([`environment`]), and confines itself before its first
+//! thread starts: most limits apply to the calling thread and the threads that it starts.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// Variables that a worker inherits: where libraries and temporary files are, and how text is written.
+/// Variables that a worker inherits: paths of libraries and temporary files, and locales.
 const INHERITED: [&str; 13] = [
     "DYLD_LIBRARY_PATH",
     "HOME",
@@ -27,13 +27,13 @@ const INHERITED: [&str; 13] = [
     "TZ",
     "USER",
 ];
-/// How the names of variables begin that set up drivers and libraries for computing.
+/// Prefixes of variables that configure drivers and compute libraries.
 const INHERITED_PREFIXES: [&str; 12] =
     ["CUDA_", "GGML_", "GOMP_", "HIP_", "HSA_", "MESA_", "MIMALLOC_", "OMP_", "ROCR_", "VK_", "XDG_", "ZE_"];
-/// Parts of the names of variables that may be secrets, whatever they begin with.
+/// Parts of the names of variables that may be secrets. They are not inherited, even with an inherited prefix.
 const SECRET_PARTS: [&str; 6] = ["AUTH", "CREDENTIAL", "KEY", "PASS", "SECRET", "TOKEN"];
 
-/// The variables of `all` that a worker inherits.
+/// Returns the variables of `all` that a worker inherits.
 pub fn environment(all: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
     all.into_iter().filter(|(name, _)| is_inherited(name)).collect()
 }
@@ -44,28 +44,28 @@ fn is_inherited(name: &OsStr) -> bool {
     !secret && (INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
 }
 
-/// What a worker may still do.
+/// The limits of a worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
-    /// The most memory that it may have beside mapped files, in bytes.
+    /// Maximum memory without mapped files, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Whether it may open only the files that it needs, where the system has Landlock.
+    /// True if it may open only the files that it needs, on systems with Landlock.
     pub landlock: bool,
-    /// Folders and files that it reads beside the system's libraries.
+    /// Folders and files that it reads, besides the system's libraries.
     pub reads: Vec<PathBuf>,
     /// Folders that it writes to.
     pub writes: Vec<PathBuf>,
 }
 
 impl Confinement {
-    /// For a worker that loads the file `model`, and keeps prompts in `prefixes`.
+    /// The limits of a worker that loads the file `model`, and saves its prefix cache in `prefixes`.
     #[must_use]
     pub fn for_model(model: &Path, prefixes: Option<&Path>) -> Self {
-        // A model may be in several files side by side, and a link may lead elsewhere.
+        // The folders, since a model may have several files; and of a link also the folder of its target.
         let target = model.canonicalize().unwrap_or_else(|_| model.to_owned());
         let folders = [model.parent(), target.parent()];
         let reads = folders.into_iter().flatten().map(Path::to_owned).collect();
-        // Each model's folder is renamed into place and removed.
+        // The parent, since each model's folder is renamed and removed.
         let writes = prefixes.and_then(Path::parent).map(Path::to_owned).into_iter().collect();
         Self { memory_bytes: None, landlock: false, reads, writes }
     }
@@ -74,7 +74,7 @@ impl Confinement {
 /// Confines this process. Must be called before another thread starts.
 ///
 /// # Errors
-/// What could not be done, to be logged: a worker that is confined less works as well.
+/// The limit that can't be set. It is only logged: the worker works without it.
 #[cfg(target_os = "linux")]
 pub fn apply(confinement: &Confinement) -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -83,20 +83,20 @@ pub fn apply(confinement: &Confinement) -> Result<(), String> {
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         setrlimit(resource, limit).map_err(|error| format!("the limit of {resource:?} can't be set: {error}"))
     };
-    // A core dump would have prompts in it.
+    // A core dump would contain prompts.
     limit(Resource::Core, 0)?;
     if let Some(bytes) = confinement.memory_bytes {
         limit(Resource::Data, bytes)?;
     }
     rustix::thread::set_no_new_privs(true)
-        .map_err(|error| format!("privileges can't be given up: {error}"))?;
+        .map_err(|error| format!("new privileges can't be disabled: {error}"))?;
     if confinement.landlock {
         landlock::restrict(confinement).map_err(|error| format!("Landlock can't be set up: {error}"))?;
     }
     Ok(())
 }
 
-/// Confines this process, as far as the system can.
+/// Does nothing: this system has no such limits.
 ///
 /// # Errors
 /// None.
@@ -105,11 +105,11 @@ pub fn apply(_: &Confinement) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether this system has Landlock, which bounds the files that a worker opens.
+/// Returns whether this system has Landlock, which limits the files that a worker opens.
 #[must_use]
 pub fn has_landlock() -> bool {
     #[cfg(target_os = "linux")]
-    return landlock::is_there();
+    return landlock::is_available();
     #[cfg(not(target_os = "linux"))]
     return false;
 }
@@ -129,9 +129,9 @@ mod landlock {
 
     use super::Confinement;
 
-    /// The version whose rights are handled; an older kernel handles those that it knows.
+    /// The Landlock version whose rights are restricted. An older kernel restricts those that it supports.
     const VERSION: ABI = ABI::V6;
-    /// Libraries, and what the C library and ggml read of the system.
+    /// Libraries, and files of the system that the C library and ggml read.
     const SYSTEM: [&str; 13] = [
         "/usr",
         "/lib",
@@ -151,7 +151,7 @@ mod landlock {
 
     pub(super) fn restrict(confinement: &Confinement) -> Result<(), RulesetError> {
         for folder in &confinement.writes {
-            // It can't be made any more afterwards. Where it can't be made now, its use says so.
+            // Created now, since that is impossible later. If it fails, saving the prefix cache will report it.
             let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         }
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
@@ -173,20 +173,20 @@ mod landlock {
             .scope(Scope::from_all(VERSION))?
             .create()?;
         for (path, access) in rules {
-            // What isn't there can't be opened anyway.
-            if let Some(rule) = beneath(&path, access) {
+            // A path that doesn't exist needs no rule.
+            if let Some(rule) = rule_beneath(&path, access) {
                 ruleset = ruleset.add_rule(rule)?;
             }
         }
         ruleset.restrict_self().map(drop)
     }
 
-    fn beneath(path: &Path, access: BitFlags<AccessFs>) -> Option<PathBeneath<PathFd>> {
+    fn rule_beneath(path: &Path, access: BitFlags<AccessFs>) -> Option<PathBeneath<PathFd>> {
         let access = if path.is_dir() { access } else { access & AccessFs::from_file(VERSION) };
         PathFd::new(path).ok().map(|open| PathBeneath::new(open, access))
     }
 
-    pub(super) fn is_there() -> bool {
+    pub(super) fn is_available() -> bool {
         Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(AccessFs::from_all(ABI::V1))
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_inherits_no_secret() {
+    fn secrets_are_not_inherited() {
         for (name, inherited) in [
             ("PATH", true),
             ("LD_LIBRARY_PATH", true),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_read_where_its_link_leads() {
+    fn folder_of_a_links_target_is_readable() {
         let folder = tempfile::tempdir().unwrap();
         let (links, files) = (folder.path().join("links"), folder.path().join("files"));
         std::fs::create_dir_all(&links).unwrap();
@@ -234,10 +234,10 @@ mod tests {
         assert_eq!(confinement.writes, [Path::new("/kept")]);
     }
 
-    /// Landlock holds for one thread and those that it starts, so a test can try it.
+    /// Landlock applies to one thread and the threads that it starts, so a test can use it.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_confined_thread_opens_its_model_and_little_else() {
+    fn confined_thread_opens_its_model_but_no_secrets() {
         if !has_landlock() {
             return;
         }

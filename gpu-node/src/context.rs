@@ -1,36 +1,37 @@
-//! How many tokens a run may have.
+//! The context length: the maximum number of tokens of a run.
 //!
-//! What the operator has set counts. Otherwise it is as much as the model was made for and a part of the memory
-//! holds, since each slot's keys and values are set aside when the model is loaded.
+//! It is the operator's setting, or else as long as the model was trained for and as fits in a part of the memory, since
+//! the cache of all slots is allocated when the model is loaded.
 
 use hearth_domain::Modality;
 
 use crate::{
-    catalog::ModelFile,
     gguf::Shape,
     memory::{self, ContextSize},
+    model_files::ModelFile,
 };
 
-/// What a run may have at the most where nothing is set: agents send some ten thousand tokens, and each further one
-/// costs memory for all slots.
+/// Maximum context length without a setting: agents send tens of thousands of tokens, and each further token uses memory
+/// for all slots.
 const AUTOMATIC_MAX: u32 = 32_768;
-/// The same of a text to be embedded: it is computed at once, and what that takes grows with its square.
+/// Maximum for embedding models: a text is computed at once, with buffers that grow with its square.
 const AUTOMATIC_EMBEDDING_MAX: u32 = 8192;
-/// What a run may have at the least where nothing is set, if the model was made for as much.
+/// Minimum context length without a setting, if the model was trained for as much.
 pub const AUTOMATIC_MIN: u32 = 4096;
-/// Keys and values of one model take this part of the models' memory, one in so many.
+/// Inverse of the share of the memory for all models that the cache of one model may use.
 const CACHE_SHARE: u64 = 4;
 
-/// How many tokens a run of the model in `file` may have, prompt and completion together: `set`, or what fits into
-/// `memory` (the bytes that models may take together) with so many slots. Never more than the model was made for.
+/// Returns the context length for the model in `file`, prompt and completion together: the operator's `setting`, or the
+/// length that fits into `memory` (the bytes for all models together) with so many slots. It never exceeds the length that
+/// the model was trained for.
 #[must_use]
-pub fn length(file: &ModelFile, set: Option<u32>, slots: u32, memory: Option<u64>) -> u32 {
-    let trained = file.context_length.filter(|length| *length > 0);
-    let within = |most: u32| trained.map_or(most, |trained| trained.min(most)).max(1);
-    match (set, &file.shape, memory) {
-        (Some(set), ..) => within(set),
+pub fn length(file: &ModelFile, setting: Option<u32>, slots: u32, memory: Option<u64>) -> u32 {
+    let trained = file.description.context_length.filter(|length| *length > 0);
+    let within = |length: u32| trained.map_or(length, |trained| trained.min(length)).max(1);
+    match (setting, &file.shape, memory) {
+        (Some(setting), ..) => within(setting),
         (None, Some(shape), Some(memory)) if trained.is_some() => {
-            automatic(file.modality, shape, within, slots, memory)
+            automatic(file.description.modality, shape, within, slots, memory)
         }
         _ => within(AUTOMATIC_MIN),
     }
@@ -57,6 +58,8 @@ fn automatic(modality: Modality, shape: &Shape, within: impl Fn(u32) -> u32, slo
 
 #[cfg(test)]
 mod tests {
+    use hearth_domain::ModelDescription;
+
     use super::*;
     use crate::gguf::Layer;
 
@@ -77,12 +80,10 @@ mod tests {
             id: "m".into(),
             path: "m.gguf".into(),
             parts: Vec::new(),
-            name: "M".into(),
-            version: None,
-            modality: Modality::Text,
-            capabilities: Vec::new(),
-            architecture: None,
-            context_length: trained,
+            description: ModelDescription {
+                context_length: trained,
+                ..ModelDescription::new("M", Modality::Text)
+            },
             size_bytes: 5 * GIB,
             modified: None,
             shape: Some(shape),
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn context_is_what_the_model_the_memory_and_the_operator_allow() {
+    fn length_depends_on_the_model_the_memory_and_the_setting() {
         let long = Some(131_072);
         for (trained, set, slots, memory, length) in [
             // 4 slots of 32,768 tokens take 16 GiB.
@@ -99,7 +100,7 @@ mod tests {
             (long, None, 4, Some(40 * GIB), 16_384),
             (long, None, 4, Some(24 * GIB), 8192),
             (long, None, 1, Some(24 * GIB), 32_768),
-            // There is a floor, and the model's own length.
+            // The minimum, and the trained length.
             (long, None, 4, Some(6 * GIB), 4096),
             (Some(2048), None, 4, Some(80 * GIB), 2048),
             (Some(20_000), None, 1, Some(80 * GIB), 20_000),
@@ -107,13 +108,13 @@ mod tests {
             (None, None, 4, Some(80 * GIB), 4096),
             (Some(u32::MAX), None, 1, Some(80 * GIB), 32_768),
             (Some(0), None, 1, Some(80 * GIB), 4096),
-            // What is set counts.
+            // The setting has precedence.
             (long, Some(100_000), 4, Some(6 * GIB), 100_000),
             (Some(2048), Some(100_000), 4, None, 2048),
             (long, Some(256), 4, None, 256),
         ] {
-            let found = super::length(&model(trained), set, slots, memory);
-            assert_eq!(found, length, "{trained:?} {set:?} {slots} {memory:?}");
+            let actual = super::length(&model(trained), set, slots, memory);
+            assert_eq!(actual, length, "{trained:?} {set:?} {slots} {memory:?}");
         }
     }
 }

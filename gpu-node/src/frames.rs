@@ -1,5 +1,5 @@
-//! What the supervisor and a worker process say to each other, over a Unix socket: frames of JSON,
-//! each preceded by its length in four bytes.
+//! The protocol between the supervisor and a worker process, over a Unix socket: frames of JSON, each preceded by its length
+//! in four bytes.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,165 +16,165 @@ use tokio_util::{
     codec::{FramedRead, FramedWrite, LengthDelimitedCodec},
 };
 
-/// Larger than any conversation that the API takes in.
-const MAX_FRAME: usize = 32 << 20;
+/// Maximum length of a frame: larger than any conversation that the API accepts.
+const FRAME_MAX_BYTES: usize = 32 << 20;
 
-/// What the supervisor asks of a worker. The first command is `Load`.
+/// A command of the supervisor. The first command is `Load`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    /// Load a model; answered by `Progress`, then `Ready` or `LoadFailed`.
+    /// Load a model. The worker reports `Progress`, then `Ready` or `LoadFailed`.
     Load(LoadSpec),
-    /// Carry out a run; answered by `Event`s, then `Finished` or `Failed`.
+    /// Execute a run. The worker reports `Event`s, then `Finished` or `Failed`.
     Run {
-        /// Its id.
+        /// The run's id.
         run: RunId,
-        /// What to make.
+        /// Its task.
         task: Box<Task>,
-        /// Whether its client is given the answer in one piece.
+        /// True if the client receives the answer in one piece.
         whole: bool,
     },
     /// Stop a run between two steps.
     Cancel {
-        /// Which one.
+        /// The run's id.
         run: RunId,
     },
 }
 
-/// How to load a model.
+/// The parameters of a load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadSpec {
     /// The GGUF file.
     pub path: PathBuf,
-    /// The libraries to compute with, in order; none for a build that has them inside.
+    /// The backend libraries to load, in order; none for a build with static backends.
     pub backends: Vec<PathBuf>,
-    /// Tokens that each run may have, prompt and completion together.
+    /// Maximum number of tokens of a run, prompt and completion together.
     pub context_length: u32,
-    /// The least that it may be made where not all of it fits into a GPU's memory.
+    /// Minimum to which it may be reduced if it doesn't fit into a GPU's memory.
     pub context_length_min: u32,
-    /// Runs at once.
+    /// Number of concurrent runs.
     pub slots: u32,
-    /// Threads to compute with.
+    /// Number of compute threads.
     pub threads: u32,
-    /// Layers to put on a GPU, where there is one.
+    /// Number of layers to load onto a GPU, if there is one.
     pub gpu_layers: u32,
-    /// What prompts and answers may take that are kept beside the context, in bytes.
+    /// Maximum bytes of the prefix cache outside of the context.
     pub saved_prefix_bytes: u64,
-    /// Where they are written when the worker ends, and found again by the next one for the model.
+    /// The folder in which the worker saves its prefix cache when it ends, for the next worker of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_folder: Option<PathBuf>,
-    /// Control tokens that clients write in messages count as such.
+    /// True if control tokens in clients' messages are parsed as control tokens.
     #[serde(default)]
     pub parse_special_in_user_text: bool,
 }
 
-/// What is known of a model once it is loaded.
+/// The properties of a loaded model.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// Tokens that each run may have.
+pub struct ModelProperties {
+    /// Maximum number of tokens of a run.
     pub context_length: u32,
-    /// What it was found to do beside text, where its chat template was tried.
+    /// Further capabilities, found by trying its chat template; `None` if it wasn't tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<Capability>>,
 }
 
-/// What a worker reports.
+/// A report of a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum Report {
-    /// How far the load is, from 0 to 1.
+    /// The progress of the load.
     Progress {
         /// From 0 to 1.
         progress: f32,
     },
-    /// The model's chat template is being tried: what happens to the process now, it has brought about.
+    /// The worker is trying the model's chat template: if the process ends now, the template is the cause.
     Probing,
     /// The model is loaded.
-    Ready(Facts),
-    /// The model can't be loaded; the worker ends.
+    Ready(ModelProperties),
+    /// The model can't be loaded. The worker ends.
     LoadFailed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// It steps; said now and then, with what it did since it was last said.
-    Alive(Vitals),
-    /// So many runs are being prepared, and that goes on: they need no steps yet.
+    /// The worker is computing. Sent regularly, with the statistics since the last report of this kind.
+    Alive(WorkerStats),
+    /// Runs are being prepared, and don't need steps yet. Sent regularly.
     Preparing {
-        /// How many.
+        /// Number of these runs.
         runs: u32,
     },
-    /// Something happened to a run; never its end.
+    /// An event of a run, except its end.
     Event {
-        /// Which run.
+        /// The run's id.
         run: RunId,
-        /// What.
+        /// The event.
         event: RunEventBody,
     },
     /// A run has ended, and its slot is free.
     Finished {
-        /// Which run.
+        /// The run's id.
         run: RunId,
         /// `Cancelled` if it was stopped.
         reason: FinishReason,
-        /// What it took.
+        /// Its tokens.
         usage: Usage,
-        /// And how long.
+        /// The durations of its parts.
         timings: Timings,
     },
-    /// A run failed, and its slot is free.
+    /// A run has failed, and its slot is free.
     Failed {
-        /// Which run.
+        /// The run's id.
         run: RunId,
-        /// Why.
+        /// The error.
         error: ApiError,
     },
 }
 
-/// How long a run's parts took.
+/// The durations of a run's parts.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Timings {
-    /// Prompt tokens that were computed.
+    /// Number of computed prompt tokens.
     pub prefilled: u32,
-    /// From the slot to the prompt's end.
+    /// From the start of the slot to the end of the prompt.
     pub prefill: Duration,
-    /// Tokens that were generated.
+    /// Number of generated tokens.
     pub decoded: u32,
-    /// From the prompt's end to the answer's.
+    /// From the end of the prompt to the end of the answer.
     pub decode: Duration,
 }
 
-/// What a worker did in a while.
+/// Statistics of a worker since its last report.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub struct Vitals {
-    /// Steps that gave each slot that decodes a token.
+pub struct WorkerStats {
+    /// Steps that generated a token for each decoding slot.
     pub decode_steps: u64,
-    /// Those slots, summed over the steps.
+    /// Decoding slots, summed over these steps.
     pub decoding_slots: u64,
-    /// Time spent computing, prompts too.
+    /// Time of computing, with prompts.
     pub busy: Duration,
-    /// Kept beginnings of prompts that were given up for room.
+    /// Number of prefixes that were evicted from the cache.
     pub prefixes_evicted: u64,
-    /// Tokens that are kept for later prompts now.
+    /// Tokens in the prefix cache now.
     pub idle_prefix_tokens: u64,
-    /// What of them is saved beside the context takes, in bytes.
+    /// Bytes of the prefix cache outside of the context now.
     pub saved_prefix_bytes: u64,
 }
 
-/// A frame that can't be sent or read.
+/// A reason why a frame can't be sent or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The socket failed, or a frame was too long.
     #[error("the worker's socket failed: {0}")]
     Io(#[from] std::io::Error),
-    /// It isn't what this version speaks.
-    #[error("a frame that can't be read: {0}")]
+    /// The frame isn't a valid message.
+    #[error("a frame can't be read: {0}")]
     Json(#[from] serde_json::Error),
 }
 
-/// The two halves of one end of the socket.
+/// Splits one end of the socket into a reader and a writer.
 #[must_use]
 pub fn split(socket: UnixStream) -> (FrameReader, FrameWriter) {
-    let codec = || LengthDelimitedCodec::builder().max_frame_length(MAX_FRAME).new_codec();
+    let codec = || LengthDelimitedCodec::builder().max_frame_length(FRAME_MAX_BYTES).new_codec();
     let (read, write) = socket.into_split();
     (FrameReader(FramedRead::new(read, codec())), FrameWriter(FramedWrite::new(write, codec())))
 }
@@ -184,7 +184,7 @@ pub fn split(socket: UnixStream) -> (FrameReader, FrameWriter) {
 pub struct FrameReader(FramedRead<OwnedReadHalf, LengthDelimitedCodec>);
 
 impl FrameReader {
-    /// The next frame; `None` when the other side is gone.
+    /// Reads the next frame; `None` if the other side has closed the socket.
     ///
     /// # Errors
     /// If the socket fails or the frame can't be read.
@@ -210,7 +210,7 @@ impl FrameWriter {
         self.flush().await
     }
 
-    /// Sends a frame with the next flush.
+    /// Buffers a frame until the next flush.
     ///
     /// # Errors
     /// If the socket fails or the frame is too long.
@@ -219,7 +219,7 @@ impl FrameWriter {
         Ok(self.0.feed(Bytes::from(bytes)).await?)
     }
 
-    /// Sends what was fed.
+    /// Sends the buffered frames.
     ///
     /// # Errors
     /// If the socket fails.

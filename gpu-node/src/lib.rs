@@ -1,23 +1,22 @@
-//! The node: a long-running service on a box that a person owns.
+//! The node: a service that runs models on a machine of the operator.
 //!
 //! ```text
 //! link (server) -> supervisor -> scheduler -> worker process (engines) -> run log -> link
 //! ```
 //!
-//! - [`catalog`] knows the model files, [`gguf`] reads their headers, and [`memory`] predicts from these
-//!   what a model will take; [`context`] says from that how much a run may have.
+//! - [`model_files`] finds the model files, [`gguf`] reads their headers, [`memory`] predicts the memory of a model, and
+//!   [`context`] computes its context length.
 //! - [`storage`] keeps the model folder within its limits.
-//! - [`backends`] chooses what computes, by self-tests in child processes.
-//! - [`scheduler`] decides, purely, which run goes where and what is in memory.
-//! - [`supervisor`] keeps one worker process per loaded model, and each run's log.
-//! - [`frames`] is what supervisor and worker say to each other, [`engines`] the worker's inside.
-//! - [`confine`] bounds what a worker process may do.
-//! - [`server`] is the link's HTTP side.
+//! - [`backends`] selects the compute backends, by self-tests in child processes.
+//! - [`scheduler`] decides which run goes to which worker, and which models are in memory.
+//! - [`supervisor`] controls a worker process for each loaded model, and has the log of each run.
+//! - [`frames`] is the protocol between supervisor and worker, [`engines`] the worker's code.
+//! - [`confine`] is the sandbox of a worker process.
+//! - [`server`] serves the node link over HTTP.
 
 #![warn(missing_docs)]
 
 pub mod backends;
-pub mod catalog;
 pub mod config;
 pub mod confine;
 pub mod context;
@@ -25,6 +24,7 @@ pub mod engines;
 pub mod frames;
 pub mod gguf;
 pub mod memory;
+pub mod model_files;
 pub mod scheduler;
 pub mod server;
 pub mod storage;

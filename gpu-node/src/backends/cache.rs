@@ -1,36 +1,36 @@
-//! The results of self-tests, in a small file of the data folder: a start on a machine that is known tests nothing.
+//! Stored results of self-tests, in a small file, so that a restart on the same machine tests nothing.
 
 use std::{
     collections::BTreeMap,
     fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use hearth_domain::Timestamp;
+use hearth_domain::{Timestamp, hex};
+use hearth_files::{Access, write_atomically};
 use hearth_wire::node::{BackendState, NodeBackend};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How long a failure is believed. It may have had a cause that is gone, such as a machine that was out of memory.
+/// Time after which a failure is tested again: its cause may have been temporary, such as a lack of memory.
 const FAILED_RESULT_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Machines and builds whose results are kept: a data folder may be used by several.
+/// Maximum number of machines and builds with stored results: several may share a data folder.
 const RECORDS_MAX_COUNT: usize = 8;
 
-/// What a result holds for: a hash of the machine's facts and the libraries' identities.
+/// The machine and build of a result: a hash of the machine's properties and the libraries' identities.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct CacheKey(String);
 
 impl CacheKey {
-    pub(super) fn of<'a>(facts: impl IntoIterator<Item = &'a String>) -> Self {
+    pub(super) fn of<'a>(properties: impl IntoIterator<Item = &'a String>) -> Self {
         let mut hash = Sha256::new();
         hash.update(env!("CARGO_PKG_VERSION"));
-        for fact in facts {
+        for property in properties {
             hash.update([0]);
-            hash.update(fact);
+            hash.update(property);
         }
-        Self(hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(&hash.finalize()[..12]))
     }
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Record {
     pub(super) processor: String,
     /// Seconds since 1970.
     pub(super) tested_at: i64,
-    /// What to load, in order.
+    /// The libraries to load, in order.
     pub(super) libraries: Vec<PathBuf>,
     /// Every library and its result.
     pub(super) backends: Vec<NodeBackend>,
@@ -55,14 +55,14 @@ impl Record {
     }
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Content {
     #[serde(default)]
     machines: BTreeMap<CacheKey, Record>,
 }
 
-fn content(path: &Path) -> Content {
+fn read_content(path: &Path) -> Content {
     let read = match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::default()),
@@ -74,20 +74,21 @@ fn content(path: &Path) -> Content {
     })
 }
 
-/// The result for `key`, if it is known, fresh, and its libraries are there.
+/// Reads the result for `key`, if there is one that is fresh and whose libraries exist.
 pub(super) fn read(path: &Path, key: &CacheKey) -> Option<Record> {
-    let record = content(path).machines.remove(key)?;
-    let usable = record.is_fresh(Timestamp::now().unix()) && record.libraries.iter().all(|one| one.is_file());
+    let record = read_content(path).machines.remove(key)?;
+    let usable =
+        record.is_fresh(Timestamp::now().unix()) && record.libraries.iter().all(|library| library.is_file());
     usable.then_some(record)
 }
 
-/// Stores or, with `None`, removes the result for `key`. The file is replaced whole.
+/// Stores the result for `key`, or removes it if `record` is `None`.
 pub(super) fn write(path: &Path, key: &CacheKey, record: Option<Record>) -> io::Result<()> {
-    let mut content = content(path);
-    let known = content.machines.remove(key).is_some();
+    let mut content = read_content(path);
+    let existed = content.machines.remove(key).is_some();
     match record {
         Some(record) => drop(content.machines.insert(key.clone(), record)),
-        None if !known => return Ok(()),
+        None if !existed => return Ok(()),
         None => {}
     }
     while content.machines.len() > RECORDS_MAX_COUNT {
@@ -98,21 +99,15 @@ pub(super) fn write(path: &Path, key: &CacheKey, record: Option<Record>) -> io::
         };
         content.machines.remove(&oldest);
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&serde_json::to_vec_pretty(&content)?)?;
-    // Before it gets its name: after a power cut a named file is a whole one.
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    write_atomically(path, &serde_json::to_vec_pretty(&content)?, Access::Umask)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(fact: &str) -> CacheKey {
-        CacheKey::of([&fact.to_owned()])
+    fn key(property: &str) -> CacheKey {
+        CacheKey::of([&property.to_owned()])
     }
 
     fn record(tested_at: i64, state: BackendState) -> Record {
@@ -127,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn results_hold_for_the_machine_they_were_found_on() {
+    fn results_are_valid_for_their_machine_and_libraries() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("backends.json");
         assert_eq!(read(&path, &key("a")), None);
@@ -150,12 +145,12 @@ mod tests {
         assert!(record(old, BackendState::InUse).is_fresh(now));
         assert!(record(now - 60, BackendState::Failed).is_fresh(now));
         assert!(!record(old, BackendState::Failed).is_fresh(now));
-        // A clock that was wrong.
+        // A result from the future, after a correction of the clock.
         assert!(!record(now + 60, BackendState::Failed).is_fresh(now));
     }
 
     #[test]
-    fn a_broken_file_counts_as_empty_and_old_machines_leave() {
+    fn broken_file_is_replaced_and_old_machines_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("backends.json");
         for broken in ["", "{\"machines\": 3}", "{\"machines\": {\"a\": {}}}", "\u{0}\u{1}"] {
@@ -167,7 +162,7 @@ mod tests {
             let result = record(now + machine, BackendState::InUse);
             write(&path, &key(&machine.to_string()), Some(result)).unwrap();
         }
-        assert_eq!(content(&path).machines.len(), RECORDS_MAX_COUNT);
+        assert_eq!(read_content(&path).machines.len(), RECORDS_MAX_COUNT);
         assert!(read(&path, &key("11")).is_some() && read(&path, &key("3")).is_none());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
     }

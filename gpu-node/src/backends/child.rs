@@ -1,4 +1,4 @@
-//! A self-test's child process, from the parent's side: started, read, and ended when it is silent for too long.
+//! The child process of a self-test, on the parent's side: starts it, reads its output, and kills it when it hangs.
 
 use std::{
     ffi::OsString,
@@ -16,24 +16,24 @@ use tokio::{
 
 use super::self_test::Event;
 
-/// What a child may print, in bytes. A test prints about 3 MiB a device.
+/// Maximum bytes of a child's output. A test prints about 3 MiB for each device.
 const OUTPUT_MAX_BYTES: u64 = 64 << 20;
-/// How much of its last line on standard error becomes part of a reason, in characters.
-const LAST_WORDS_MAX_CHARS: usize = 200;
-/// How long its standard error is read once it has ended.
-const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum characters of the last line of standard error that are part of a reason.
+const STDERR_LINE_MAX_CHARS: usize = 200;
+/// Time for which standard error is read after the child has ended.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What `engine score` prints.
+/// The output of `engine score`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Score {
     /// `None` for a library without a score.
     pub(super) score: Option<i32>,
 }
 
-/// Why a child gave no good answer.
+/// The reason why a child has failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ChildFailure {
-    /// It ended by itself, with an error that it printed.
+    /// It ended by itself, and printed an error.
     Refused(String),
     /// It crashed, hung, or could not be started.
     Broken(String),
@@ -47,7 +47,7 @@ impl ChildFailure {
     }
 }
 
-/// Starts children from `executable`, and gives up on those that print nothing for `silence`.
+/// Starts children from `executable`, and kills those that print nothing for `silence`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Launcher<'a> {
     pub(super) executable: &'a Path,
@@ -55,7 +55,7 @@ pub(super) struct Launcher<'a> {
 }
 
 impl Launcher<'_> {
-    /// Asks for the score of a library.
+    /// Runs a child that prints the score of a library.
     pub(super) async fn score(self, library: &Path) -> Result<Option<i32>, ChildFailure> {
         let arguments = ["engine".into(), "score".into(), library.into()];
         let mut score = None;
@@ -63,7 +63,7 @@ impl Launcher<'_> {
         score.map(|answer| answer.score).ok_or_else(|| ChildFailure::Broken("it printed no score".to_owned()))
     }
 
-    /// Runs the self-test of these libraries together, and gives the events of one that came to its end.
+    /// Runs the self-test of these libraries together, and returns the events of a complete test.
     pub(super) async fn self_test(self, libraries: &[PathBuf]) -> Result<Vec<Event>, ChildFailure> {
         let folder = tempfile::tempdir().map_err(|error| {
             ChildFailure::Broken(format!("there is no folder for temporary files: {error}"))
@@ -74,9 +74,9 @@ impl Launcher<'_> {
         }
         arguments.extend(["--folder".into(), folder.path().into()]);
         let mut events = Vec::new();
-        // A line that is no event was printed by a driver.
-        let take = |line: &str| events.extend(serde_json::from_str::<Event>(line));
-        let ended = self.run(&arguments, folder.path(), take).await;
+        // Other lines were printed by a driver.
+        let add_event = |line: &str| events.extend(serde_json::from_str::<Event>(line));
+        let ended = self.run(&arguments, folder.path(), add_event).await;
         if let Some(Event::Failed { reason }) = events.last() {
             return Err(ChildFailure::Refused(format!("{}{reason}", last_case(&events))));
         }
@@ -87,34 +87,34 @@ impl Launcher<'_> {
         }
     }
 
-    /// Runs a child to its end, handing each line of its output to `take`.
+    /// Runs a child to its end, and passes each line of its output to `handle_line`.
     async fn run(
         self,
         arguments: &[OsString],
         folder: &Path,
-        take: impl FnMut(&str),
+        handle_line: impl FnMut(&str),
     ) -> Result<(), ChildFailure> {
         let mut child = self
             .spawn(arguments, folder)
             .map_err(|error| ChildFailure::Broken(format!("its process could not be started: {error}")))?;
-        let words = tokio::spawn(last_words(child.stderr.take()));
-        // A child ends when this closes, however this process ends.
+        let stderr_line = tokio::spawn(last_stderr_line(child.stderr.take()));
+        // Closed at the latest when this process ends, which ends the child.
         let _stdin = child.stdin.take();
-        let read = self.read(&mut child, take).await;
+        let read = self.read(&mut child, handle_line).await;
         if read.is_err() {
             let _ = child.start_kill();
         }
         let status = child.wait().await;
-        let words = tokio::time::timeout(LAST_WORDS_TIMEOUT, words).await;
-        let words = words.ok().and_then(Result::ok).flatten();
-        let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+        let stderr_line = tokio::time::timeout(STDERR_TIMEOUT, stderr_line).await;
+        let stderr_line = stderr_line.ok().and_then(Result::ok).flatten();
+        let detail = stderr_line.map(|line| format!(": {line}")).unwrap_or_default();
         read.map_err(ChildFailure::Broken)?;
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) if status.code().is_some() => {
-                Err(ChildFailure::Refused(format!("its process ended with {status}{words}")))
+                Err(ChildFailure::Refused(format!("its process ended with {status}{detail}")))
             }
-            Ok(status) => Err(ChildFailure::Broken(format!("its process ended with {status}{words}"))),
+            Ok(status) => Err(ChildFailure::Broken(format!("its process ended with {status}{detail}"))),
             Err(error) => Err(ChildFailure::Broken(format!("its process was lost: {error}"))),
         }
     }
@@ -123,7 +123,7 @@ impl Launcher<'_> {
         Command::new(self.executable)
             .arg0("hearth")
             .args(arguments)
-            // A core file goes where it is deleted.
+            // The folder of a core file, which is deleted.
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -136,12 +136,12 @@ impl Launcher<'_> {
             .spawn()
     }
 
-    async fn read(self, child: &mut Child, mut take: impl FnMut(&str)) -> Result<(), String> {
+    async fn read(self, child: &mut Child, mut handle_line: impl FnMut(&str)) -> Result<(), String> {
         let Some(output) = child.stdout.take() else { return Ok(()) };
         let mut lines = BufReader::new(output.take(OUTPUT_MAX_BYTES)).lines();
         loop {
             match tokio::time::timeout(self.silence, lines.next_line()).await {
-                Ok(Ok(Some(line))) => take(&line),
+                Ok(Ok(Some(line))) => handle_line(&line),
                 Ok(Ok(None)) => return Ok(()),
                 Ok(Err(error)) => return Err(format!("its output cannot be read: {error}")),
                 Err(_) => return Err(format!("it hung: no answer for {} s", self.silence.as_secs_f32())),
@@ -150,7 +150,7 @@ impl Launcher<'_> {
     }
 }
 
-/// The case that computed last, as the beginning of a reason.
+/// The last started case, as the beginning of a reason.
 fn last_case(events: &[Event]) -> String {
     let mut device = "";
     let mut case = None;
@@ -165,13 +165,13 @@ fn last_case(events: &[Event]) -> String {
     case.map(|case| format!("{device}{separator}{case}: ")).unwrap_or_default()
 }
 
-/// The last line on standard error.
-async fn last_words(stderr: Option<ChildStderr>) -> Option<String> {
+/// Returns the last line of standard error.
+async fn last_stderr_line(stderr: Option<ChildStderr>) -> Option<String> {
     let mut lines = BufReader::new(stderr?.take(OUTPUT_MAX_BYTES)).lines();
     let mut last = None;
     while let Ok(Some(line)) = lines.next_line().await {
         if !line.trim().is_empty() {
-            last = Some(line.trim().chars().take(LAST_WORDS_MAX_CHARS).collect());
+            last = Some(line.trim().chars().take(STDERR_LINE_MAX_CHARS).collect());
         }
     }
     last

@@ -1,33 +1,30 @@
-//! Comparing a backend's numbers with the reference's.
+//! Compares a backend's results with the reference.
 
-use super::self_test::Event;
+use super::self_test::{Event, chat};
 
-/// How far the logits of one case may be from the reference's, as squared error relative to the squared
-/// reference (normalised mean squared error, NMSE).
+/// Maximum difference between the logits of one case and the reference, as squared error relative to the squared reference
+/// (normalised mean squared error, NMSE).
 ///
-/// llama.cpp's own test of backends (`test-backend-ops`) allows 5e-4 for one matrix multiplication in any type. A
-/// case here is eight in a row, each with its own rounding of activations, so it may have twice as much. Measured
-/// between x86 variants: at most 5e-5. A wrong kernel gives about 1.
+/// llama.cpp's own test of backends (`test-backend-ops`) allows 5e-4 for one matrix multiplication in any type. A case here
+/// has eight of them, each with its own rounding of activations, so the limit is twice as high. Measured between x86
+/// variants: at most 5e-5. A wrong kernel has about 1.
 const MAX_NMSE: f64 = 1e-3;
 
-/// How far any single logit may be from the reference's, relative to the root mean square of the reference. The NMSE
-/// of many numbers does not see a single wrong one. Measured: at most 0.08.
+/// Maximum difference between a single logit and the reference, relative to the root mean square of the reference. The NMSE
+/// of many numbers hides a single wrong one. Measured: at most 0.08.
 const MAX_DEVIATION: f64 = 0.25;
 
-/// What tiny-chat must answer to [`super::self_test::chat::PROMPT`], greedily.
-const CHAT_ANSWER: &str = super::self_test::chat::ANSWER;
-
-/// What a backend computed: each case's numbers, in order.
+/// The results of a backend on one device: the numbers of each case, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Results {
     cases: Vec<(String, Vec<f32>)>,
 }
 
 impl Results {
-    /// Takes the events of a self-test that came to its end: one [`Results`] for each device.
+    /// Collects the results of a complete self-test: one [`Results`] for each device.
     ///
     /// # Errors
-    /// If a number is not finite, or the chat model's answer is not what it must be.
+    /// If a number is not finite, or the chat model's answer is wrong.
     pub(super) fn of(events: &[Event]) -> Result<Vec<Self>, String> {
         let mut devices = vec![Self::default()];
         let (mut device, mut case) = (String::new(), String::new());
@@ -47,8 +44,8 @@ impl Results {
                         device.cases.push((case.clone(), values));
                     }
                 }
-                Event::Text { text } if text != CHAT_ANSWER => {
-                    return Err(format!("{case}: the answer was {text:?}, expected {CHAT_ANSWER:?}"));
+                Event::Text { text } if text != chat::ANSWER => {
+                    return Err(format!("{case}: the answer was {text:?}, expected {:?}", chat::ANSWER));
                 }
                 Event::Text { .. } | Event::NoDevice | Event::Failed { .. } | Event::Done => {}
             }
@@ -57,7 +54,7 @@ impl Results {
         if devices.is_empty() { Err("it computed nothing".to_owned()) } else { Ok(devices) }
     }
 
-    /// Compares with `reference`, case by case.
+    /// Compares each case with `reference`.
     ///
     /// # Errors
     /// If a case differs by more than rounding explains.
@@ -86,7 +83,7 @@ impl Results {
     }
 }
 
-/// How far numbers are from the expected ones.
+/// The difference between numbers and the expected ones.
 #[derive(Debug, Clone, Copy)]
 struct Difference {
     nmse: f64,
@@ -94,7 +91,7 @@ struct Difference {
 }
 
 impl Difference {
-    /// `None` if there are not as many.
+    /// `None` if their counts differ.
     fn between(values: &[f32], expected: &[f32]) -> Option<Self> {
         if values.len() != expected.len() || values.is_empty() {
             return None;
@@ -123,11 +120,11 @@ mod tests {
     }
 
     fn results(values: &[f32]) -> Results {
-        Results::of(&events(values, CHAT_ANSWER)).unwrap().remove(0)
+        Results::of(&events(values, chat::ANSWER)).unwrap().remove(0)
     }
 
     #[test]
-    fn rounding_passes_and_wrong_numbers_do_not() {
+    fn rounding_errors_pass_and_wrong_numbers_fail() {
         let expected: Vec<f32> = (0..1024).map(|n| (n as f32 * 0.37).sin()).collect();
         let reference = results(&expected);
         let changed = |change: &dyn Fn(usize, f32) -> f32| {
@@ -135,22 +132,22 @@ mod tests {
         };
         assert_eq!(reference.check(&reference), Ok(()));
         assert_eq!(changed(&|n, x| x + if n % 2 == 0 { 0.01 } else { -0.01 }).check(&reference), Ok(()));
-        for (what, wrong) in [
+        for (change, wrong) in [
             ("scaled", changed(&|_, x| x * 1.05)),
             ("shifted", changed(&|n, _| expected[(n + 1) % 1024])),
             ("one number", changed(&|n, x| if n == 700 { x + 0.3 } else { x })),
             ("zeros", changed(&|_, _| 0.0)),
         ] {
             let reason = wrong.check(&reference).unwrap_err();
-            assert!(reason.starts_with("Q4_0, 1 row: wrong numbers"), "{what}: {reason}");
+            assert!(reason.starts_with("Q4_0, 1 row: wrong numbers"), "{change}: {reason}");
         }
         assert!(results(&expected[..8]).check(&reference).unwrap_err().contains("8 numbers instead of 1024"));
     }
 
     #[test]
-    fn infinite_numbers_and_another_answer_fail() {
+    fn non_finite_numbers_and_a_wrong_answer_fail() {
         let reason = |values: &[f32], text| Results::of(&events(values, text)).unwrap_err();
-        assert_eq!(reason(&[1.0, f32::NAN], CHAT_ANSWER), "Q4_0, 1 row: number 1 is NaN");
+        assert_eq!(reason(&[1.0, f32::NAN], chat::ANSWER), "Q4_0, 1 row: number 1 is NaN");
         assert!(reason(&[1.0], "Berlin").starts_with("tiny-chat: the answer was \"Berlin\""));
         assert_eq!(Results::of(&[Event::Done]).unwrap_err(), "it computed nothing");
     }

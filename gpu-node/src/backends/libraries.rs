@@ -1,4 +1,4 @@
-//! The backend libraries of this build: which files they are.
+//! Finds the backend libraries of this build.
 
 use std::{
     fs, io,
@@ -12,25 +12,26 @@ pub(super) struct BackendLibrary {
     pub(super) path: PathBuf,
     /// The file's name.
     pub(super) name: String,
-    /// A variant of the processor's backend, of which exactly one is used.
+    /// True for a variant of the CPU backend, of which exactly one is used.
     pub(super) is_cpu: bool,
 }
 
-/// The libraries that every backend builds upon. A new one of these is a new build too.
+/// Libraries that every backend depends on. If one of them changes, so has the build.
 const SHARED: [&str; 2] = ["libggml-base", "libllama"];
 
-/// The folder of the backends: beside `executable`, else where cargo built them.
+/// Returns the folder of the backends: that of `executable`, or the build folder of cargo.
 pub(super) fn folder(executable: &Path) -> Option<PathBuf> {
     let real = executable.canonicalize().unwrap_or_else(|_| executable.to_owned());
     let beside = real.parent().map(Path::to_owned);
     let built = llama_cpp_sys_2::BACKENDS_DIR.map(PathBuf::from);
-    let has_backends = |folder: &PathBuf| find(folder).is_ok_and(|found| found.iter().any(|one| one.is_cpu));
+    let has_backends =
+        |folder: &PathBuf| find(folder).is_ok_and(|libraries| libraries.iter().any(|library| library.is_cpu));
     beside.into_iter().chain(built).find(has_backends)
 }
 
-/// The backends in `folder`, by name.
+/// Returns the backends in `folder`, sorted by name.
 pub(super) fn find(folder: &Path) -> io::Result<Vec<BackendLibrary>> {
-    let mut found = Vec::new();
+    let mut libraries = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
@@ -41,13 +42,13 @@ pub(super) fn find(folder: &Path) -> io::Result<Vec<BackendLibrary>> {
             continue;
         }
         let is_cpu = kind == "cpu" || kind.starts_with("cpu-");
-        found.push(BackendLibrary { name: name.to_owned(), is_cpu, path });
+        libraries.push(BackendLibrary { name: name.to_owned(), is_cpu, path });
     }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+    libraries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(libraries)
 }
 
-/// What tells this build of the libraries from another one: name, size and time of each file.
+/// The identity of a build of the libraries: name, size and time of each file.
 pub(super) fn identity(folder: &Path, libraries: &[BackendLibrary]) -> io::Result<Vec<String>> {
     let mut paths: Vec<PathBuf> = libraries.iter().map(|library| library.path.clone()).collect();
     for entry in fs::read_dir(folder)? {
@@ -87,7 +88,8 @@ mod tests {
             fs::write(folder.path().join(name), name).unwrap();
         }
         let found = find(folder.path()).unwrap();
-        let names: Vec<(&str, bool)> = found.iter().map(|one| (one.name.as_str(), one.is_cpu)).collect();
+        let names: Vec<(&str, bool)> =
+            found.iter().map(|library| (library.name.as_str(), library.is_cpu)).collect();
         assert_eq!(
             names,
             [("libggml-cpu-haswell.so", true), ("libggml-cpu.so", true), ("libggml-cuda.so", false)]
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn backends_beside_the_binary_come_first() {
+    fn backends_beside_the_binary_have_precedence() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("libggml-cpu-x64.so"), "").unwrap();
         let executable = folder.path().join("hearth");

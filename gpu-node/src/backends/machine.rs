@@ -1,8 +1,8 @@
-//! The machine that a self-test's result holds for: processor, microcode, GPUs and their drivers.
+//! The machine that a self-test's result is valid for: processor, microcode, GPUs and their drivers.
 
 use std::{fs, path::Path};
 
-/// What `/proc/cpuinfo` says of a processor that does not change while it runs (not its clock).
+/// Constant properties of a processor in `/proc/cpuinfo` (so not its clock).
 const PROCESSOR_FIELDS: [&str; 14] = [
     "vendor_id",
     "cpu family",
@@ -10,7 +10,7 @@ const PROCESSOR_FIELDS: [&str; 14] = [
     "model name",
     "stepping",
     "microcode",
-    // A hypervisor may hide some.
+    // A hypervisor may hide some of them.
     "flags",
     "Features",
     "CPU implementer",
@@ -25,53 +25,53 @@ const PROCESSOR_FIELDS: [&str; 14] = [
 const DRIVER_FILES: [&str; 3] =
     ["proc/driver/nvidia/version", "sys/module/amdgpu/version", "proc/sys/kernel/osrelease"];
 
-/// A machine, as far as it matters to backends.
+/// The properties of a machine that affect backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
     /// The processor's name, for people.
     pub(super) processor: String,
-    /// Everything that a result depends on, one fact a line.
-    pub(super) facts: Vec<String>,
+    /// The properties that a result depends on.
+    pub(super) properties: Vec<String>,
 }
 
 impl Machine {
-    /// This machine. `with_gpus`: the build has backends for GPUs, so drivers matter.
-    pub(super) fn this(with_gpus: bool) -> Self {
-        Self::below(Path::new("/"), with_gpus)
+    /// Reads the properties of this machine; with `with_gpus`, also those of GPUs and their drivers.
+    pub(super) fn current(with_gpus: bool) -> Self {
+        Self::read(Path::new("/"), with_gpus)
     }
 
-    fn below(root: &Path, with_gpus: bool) -> Self {
+    fn read(root: &Path, with_gpus: bool) -> Self {
         let cpuinfo = fs::read_to_string(root.join("proc/cpuinfo")).unwrap_or_default();
-        // The first processor's part; the others are of the same kind.
+        // The first processor's section; the others are of the same kind.
         let first = cpuinfo.split("\n\n").next().unwrap_or_default();
         let fields = first.lines().filter_map(|line| line.split_once(':'));
         let fields = fields.map(|(name, value)| (name.trim(), value.trim()));
-        let mut facts: Vec<String> = fields
+        let mut properties: Vec<String> = fields
             .clone()
             .filter(|(name, _)| PROCESSOR_FIELDS.contains(name))
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
         let named = fields.into_iter().find(|(name, _)| *name == "model name" || *name == "CPU part");
         let processor = named.map_or_else(brand, |(_, value)| value.to_owned());
-        if facts.is_empty() {
-            facts.push(format!("brand: {processor}"));
+        if properties.is_empty() {
+            properties.push(format!("brand: {processor}"));
         }
         if with_gpus {
-            let read = |file: &&str| fs::read_to_string(root.join(file)).ok();
-            facts.extend(DRIVER_FILES.iter().filter_map(read));
+            let read_file = |file: &&str| fs::read_to_string(root.join(file)).ok();
+            properties.extend(DRIVER_FILES.iter().filter_map(read_file));
             let devices = fs::read_dir(root.join("dev/dri")).into_iter().flatten().flatten();
             let devices = devices.chain(fs::read_dir(root.join("dev")).into_iter().flatten().flatten());
             let names = devices.map(|entry| entry.file_name().to_string_lossy().into_owned());
             let mut gpus: Vec<String> =
                 names.filter(|name| name.starts_with("renderD") || name.starts_with("nvidia")).collect();
             gpus.sort();
-            facts.extend(gpus);
+            properties.extend(gpus);
         }
-        Self { processor, facts }
+        Self { processor, properties }
     }
 }
 
-/// The processor's name where there is no `/proc`.
+/// The processor's name on systems without `/proc`.
 fn brand() -> String {
     use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
@@ -94,11 +94,11 @@ mod tests {
         fs::write(root.path().join("proc/cpuinfo"), cpuinfo).unwrap();
         fs::write(root.path().join("proc/driver/nvidia/version"), driver).unwrap();
         fs::write(root.path().join("dev/dri/renderD128"), "").unwrap();
-        Machine::below(root.path(), with_gpus)
+        Machine::read(root.path(), with_gpus)
     }
 
     #[test]
-    fn clock_changes_nothing_and_microcode_does() {
+    fn microcode_is_a_property_and_the_clock_is_not() {
         let before = machine(CPUINFO, "550", false);
         assert_eq!(before.processor, "AMD EPYC");
         assert_eq!(before, machine(&CPUINFO.replace("2445.4", "1500.0"), "560", false));
@@ -108,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_matters_to_a_build_for_gpus() {
+    fn driver_is_a_property_in_a_build_for_gpus() {
         let before = machine(CPUINFO, "550", true);
-        assert!(before.facts.iter().any(|fact| fact == "renderD128"), "{before:?}");
+        assert!(before.properties.iter().any(|property| property == "renderD128"), "{before:?}");
         assert_ne!(before, machine(CPUINFO, "560", true));
     }
 }

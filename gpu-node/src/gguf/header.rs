@@ -1,21 +1,21 @@
-//! A header's facts.
+//! The header of a GGUF file.
 
 use std::{collections::HashMap, fs::File, io::BufReader, path::Path};
 
 use super::{
-    GgufError, Shape,
+    error::GgufError,
     reader::{Reader, Value},
-    shape, tensor,
+    tensor,
 };
 
-/// No model has more tensors.
-const MAX_TENSORS: u64 = 1 << 20;
-/// No model has more metadata; most have less than a hundred.
-const MAX_ENTRIES: u64 = 1 << 14;
-/// ggml's own limit.
-const MAX_DIMENSIONS: u32 = 4;
+/// Maximum number of tensors. No model has more.
+const TENSORS_MAX_COUNT: u64 = 1 << 20;
+/// Maximum number of metadata entries. Most models have less than a hundred.
+const ENTRIES_MAX_COUNT: u64 = 1 << 14;
+/// Maximum number of dimensions of a tensor: ggml's limit.
+const DIMENSIONS_MAX_COUNT: u32 = 4;
 
-/// Architectures that only make vectors, whatever else their header says.
+/// Architectures that compute embeddings only, whatever their header says.
 const ENCODERS: [&str; 11] = [
     "bert",
     "eurobert",
@@ -30,16 +30,16 @@ const ENCODERS: [&str; 11] = [
     "t5encoder",
 ];
 
-/// `<architecture>.pooling_type`, as `llama.h` numbers them: how the vectors of a text's tokens become
-/// one. 1 to 3 take the mean, the first or the last; 4 makes a score for a pair of texts.
+/// Values of `<architecture>.pooling_type`, as in `llama.h`. 1 to 3 pool the tokens' vectors by their mean, the first or the
+/// last; 4 computes a score for a pair of texts.
 const POOLING_NONE: u64 = 0;
 const POOLING_RANK: u64 = 4;
 
-/// What a model file says of itself.
+/// The metadata of a model file, and the sizes of its tensors.
 #[derive(Debug, Clone)]
 pub struct Header {
     metadata: HashMap<String, Value>,
-    /// How many weights there are of each type.
+    /// Number of weights of each type.
     weights: HashMap<&'static str, u64>,
     tensor_bytes: u64,
     file_size: u64,
@@ -63,7 +63,7 @@ impl Header {
             return Err(GgufError::Version(version));
         }
         let (tensors, entries) = (reader.u64()?, reader.u64()?);
-        if tensors > MAX_TENSORS || entries > MAX_ENTRIES {
+        if tensors > TENSORS_MAX_COUNT || entries > ENTRIES_MAX_COUNT {
             return Err(GgufError::Corrupt(format!("{tensors} tensors and {entries} metadata entries")));
         }
         let mut metadata = HashMap::new();
@@ -79,7 +79,7 @@ impl Header {
         Ok(header)
     }
 
-    /// Adds another part of the same model: its tensors, and its size.
+    /// Adds the tensors and the size of another part of the model.
     pub fn add_part(&mut self, part: &Self) {
         for (kind, weights) in &part.weights {
             let sum = self.weights.entry(kind).or_default();
@@ -95,25 +95,25 @@ impl Header {
         self.text("general.architecture")
     }
 
-    /// The makers' name for the model.
+    /// The model's name.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.text("general.name")
     }
 
-    /// The quantisation of most of its weights, such as `Q4_K`.
+    /// The type of most of its weights, such as `Q4_K`.
     #[must_use]
     pub fn quantisation(&self) -> Option<&'static str> {
         self.weights.iter().max_by_key(|(_, weights)| **weights).map(|(kind, _)| *kind)
     }
 
-    /// How many weights it has; with [`Self::add_part`], those of all parts.
+    /// Number of weights; with [`Self::add_part`], of all parts.
     #[must_use]
     pub fn parameters(&self) -> u64 {
         self.weights.values().fold(0, |sum, weights| sum.saturating_add(*weights))
     }
 
-    /// The page of its makers, or of the model that it was made from.
+    /// The web page of the model, or of its base model.
     #[must_use]
     pub fn source_url(&self) -> Option<&str> {
         const KEYS: [&str; 5] = [
@@ -132,7 +132,7 @@ impl Header {
         self.text("general.license").filter(|license| !license.is_empty())
     }
 
-    /// The context that the model was made for, in tokens.
+    /// The context that the model was trained for, in tokens.
     #[must_use]
     pub fn context_length(&self) -> Option<u32> {
         self.of_architecture("context_length").and_then(|n| u32::try_from(n).ok())
@@ -144,46 +144,42 @@ impl Header {
         self.text("tokenizer.ggml.model")
     }
 
-    /// The model's own chat template, in Jinja.
+    /// The model's chat template, in Jinja.
     #[must_use]
     pub fn chat_template(&self) -> Option<&str> {
         self.text("tokenizer.chat_template")
     }
 
-    /// Whether the model makes vectors rather than text.
+    /// Returns whether the model computes embeddings rather than text.
     #[must_use]
     pub fn is_embedding(&self) -> bool {
         self.is_encoder() || self.of_architecture("pooling_type").is_some_and(|kind| kind != POOLING_NONE)
     }
 
-    /// Why a whole and sound file is no model for generating text or vectors, if it isn't.
+    /// The reason why a valid file isn't a model for text or embeddings, if it isn't.
     #[must_use]
     pub fn unusable(&self) -> Option<String> {
-        let what = match (self.text("general.type"), self.architecture()) {
+        let kind = match (self.text("general.type"), self.architecture()) {
             (Some("adapter"), _) => "an adapter for a model",
-            (Some("mmproj"), _) | (_, Some("clip")) => "the part of a model that sees images or hears sound",
+            (Some("mmproj"), _) | (_, Some("clip")) => {
+                "a projector, the part of a model that sees images or hears sound"
+            }
             (Some("imatrix"), _) => "a list of weights for quantising",
             _ if self.of_architecture("pooling_type") == Some(POOLING_RANK) => {
                 "a reranker, which scores pairs of texts"
             }
             _ => return None,
         };
-        Some(format!("it is {what}, and makes neither text nor vectors by itself"))
+        Some(format!("it is {kind}, and computes neither text nor embeddings by itself"))
     }
 
-    /// Of how many files the model is made, if it says so.
+    /// Number of files of the model, if the header has it.
     #[must_use]
     pub fn split_count(&self) -> Option<u32> {
         self.number("split.count").and_then(|n| u32::try_from(n).ok())
     }
 
-    /// What the model's use of memory depends on.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        shape::of(self)
-    }
-
-    /// The file's size in bytes; with [`Self::add_part`], that of all parts.
+    /// The file's size in bytes; with [`Self::add_part`], of all parts.
     #[must_use]
     pub fn file_size(&self) -> u64 {
         self.file_size
@@ -223,7 +219,7 @@ impl Header {
         }
     }
 
-    /// Whether the file holds every tensor that the header speaks of.
+    /// Checks that the file contains every tensor of the header.
     fn check_size(&mut self, header_end: u64, tensors_end: u64) -> Result<(), GgufError> {
         let alignment = match self.metadata.get("general.alignment") {
             Some(Value::Unsigned(n)) if n.is_power_of_two() => *n,
@@ -241,9 +237,9 @@ impl Header {
     }
 }
 
-/// Where the tensors lie, and of which types they are.
+/// The end of the tensors, and their types.
 struct Extents {
-    /// The end of the last one, counted from the first one's start.
+    /// The end of the last tensor, relative to the start of the first.
     end: u64,
     weights: HashMap<&'static str, u64>,
 }
@@ -260,7 +256,7 @@ impl Extents {
     fn add(&mut self, reader: &mut Reader<impl std::io::Read>) -> Result<(), GgufError> {
         let name = reader.text()?;
         let dimensions = reader.u32()?;
-        if dimensions > MAX_DIMENSIONS {
+        if dimensions > DIMENSIONS_MAX_COUNT {
             return Err(GgufError::Corrupt(format!("tensor {name:?} has {dimensions} dimensions")));
         }
         let mut weights: u64 = 1;

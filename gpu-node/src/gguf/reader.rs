@@ -1,24 +1,23 @@
-//! Bounded little-endian reads. Every length in a header is a claim, checked before it is believed.
+//! Bounded little-endian reads. Each length in a header is checked before it is used.
 
 use std::io::{self, Read};
 
-use super::GgufError;
+use super::error::GgufError;
 
-/// No text in a header is longer; chat templates come nearest, with tens of kilobytes.
-const MAX_STRING: u64 = 16 << 20;
-/// So many bytes of a text are kept: names, architectures and the like are shown in lists, stored, and logged.
+/// Maximum length of a text in a header. The longest are chat templates, with tens of kilobytes.
+const STRING_MAX_BYTES: u64 = 16 << 20;
+/// Longer texts are cut to this length: names, architectures and the like are listed, stored and logged.
 const TEXT_MAX_BYTES: u64 = 256;
-/// As much of a chat template is kept; it is only searched for the names of what it can do.
+/// Longer chat templates are cut to this length: they are only searched for names of capabilities.
 const TEMPLATE_MAX_BYTES: u64 = 1 << 20;
 /// The key whose value is the chat template.
 const TEMPLATE_KEY: &str = "tokenizer.chat_template";
-/// No array in a header has more items; vocabularies come nearest, with hundreds of thousands.
-const MAX_ITEMS: u64 = 1 << 24;
+/// Maximum length of an array in a header. The longest are vocabularies, with hundreds of thousands of items.
+const ARRAY_MAX_COUNT: u64 = 1 << 24;
+/// Maximum length of an array of integers that is read: those with a number for each layer are shorter.
+const NUMBERS_MAX_COUNT: u64 = 1024;
 
-/// No array of whole numbers with one for each layer is longer.
-const MAX_NUMBERS: u64 = 1024;
-
-/// A metadata value. Most arrays are counted and skipped: their contents are llama.cpp's business.
+/// A metadata value. Most arrays are counted and skipped, since only llama.cpp needs their contents.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Unsigned(u64),
@@ -26,19 +25,19 @@ pub(super) enum Value {
     Float(f64),
     Bool(bool),
     Text(String),
-    /// A short array of whole numbers; what is below zero reads as zero, and truth as one.
+    /// A short array of integers or booleans. Negative numbers are read as 0, and `true` as 1.
     Numbers(Vec<u64>),
-    /// Any other array, by its length.
+    /// The length of any other array.
     Array(u64),
 }
 
 impl Value {
-    /// A whole number that isn't negative.
+    /// The value as an integer, if it is one and isn't negative.
     pub(super) fn number(&self) -> Option<u64> {
         match self {
             Self::Unsigned(number) => Some(*number),
             Self::Signed(number) => u64::try_from(*number).ok(),
-            Self::Bool(truth) => Some(u64::from(*truth)),
+            Self::Bool(value) => Some(u64::from(*value)),
             _ => None,
         }
     }
@@ -69,27 +68,27 @@ impl<R: Read> Reader<R> {
         self.bytes().map(u64::from_le_bytes)
     }
 
-    /// A text, of which the beginning is kept.
+    /// Reads a text, cut to [`TEXT_MAX_BYTES`].
     pub(super) fn text(&mut self) -> Result<String, GgufError> {
         self.text_up_to(TEXT_MAX_BYTES)
     }
 
-    fn text_up_to(&mut self, most: u64) -> Result<String, GgufError> {
+    fn text_up_to(&mut self, max_bytes: u64) -> Result<String, GgufError> {
         let length = self.u64()?;
-        if length > MAX_STRING {
+        if length > STRING_MAX_BYTES {
             return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
         }
-        let kept = length.min(most);
-        let mut bytes = vec![0; usize::try_from(kept).unwrap_or_default()];
+        let read = length.min(max_bytes);
+        let mut bytes = vec![0; usize::try_from(read).unwrap_or_default()];
         self.fill(&mut bytes)?;
-        self.skip(length - kept)?;
+        self.skip(length - read)?;
         let text = String::from_utf8_lossy(&bytes);
-        // The cut may be within a character.
-        let whole = if kept < length { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
+        // The cut may split a character.
+        let whole = if read < length { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
         Ok(whole.to_owned())
     }
 
-    /// The value of `key`.
+    /// Reads the value of `key`.
     pub(super) fn value_of(&mut self, key: &str, kind: u32) -> Result<Value, GgufError> {
         if kind == 8 && key == TEMPLATE_KEY {
             return self.text_up_to(TEMPLATE_MAX_BYTES).map(Value::Text);
@@ -119,11 +118,11 @@ impl<R: Read> Reader<R> {
     fn array(&mut self) -> Result<Value, GgufError> {
         let kind = self.u32()?;
         let items = self.u64()?;
-        if items > MAX_ITEMS {
+        if items > ARRAY_MAX_COUNT {
             return Err(GgufError::Corrupt(format!("an array of {items} items in the header")));
         }
         let width = match kind {
-            0..=5 | 7 | 10 | 11 if items <= MAX_NUMBERS => return self.numbers(kind, items),
+            0..=5 | 7 | 10 | 11 if items <= NUMBERS_MAX_COUNT => return self.numbers(kind, items),
             0 | 1 | 7 => 1,
             2 | 3 => 2,
             4..=6 => 4,
@@ -131,7 +130,7 @@ impl<R: Read> Reader<R> {
             8 => {
                 for _ in 0..items {
                     let length = self.u64()?;
-                    if length > MAX_STRING {
+                    if length > STRING_MAX_BYTES {
                         return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
                     }
                     self.skip(length)?;

@@ -1,8 +1,8 @@
-//! The sizes of ggml's tensor types: weights a block and bytes a block.
+//! The block sizes of ggml's tensor types, from the type traits in `ggml.c`.
 //!
-//! From `ggml.c`'s type traits. Types that aren't listed are left to llama.cpp to judge.
+//! Only llama.cpp checks types that aren't listed.
 
-/// The type's name, weights a block, bytes a block.
+/// Returns a type's name, its weights per block, and its bytes per block.
 pub(super) fn block(kind: u32) -> Option<(&'static str, u64, u64)> {
     Some(match kind {
         0 => ("F32", 1, 4),
@@ -32,7 +32,7 @@ pub(super) fn block(kind: u32) -> Option<(&'static str, u64, u64)> {
     })
 }
 
-/// The bytes that `weights` of a type take, if the type is known and its blocks are whole.
+/// Returns the bytes of `weights` weights of a type, if the type is listed and the weights fill whole blocks.
 pub(super) fn bytes(kind: u32, weights: u64) -> Option<u64> {
     let (_, per_block, block_bytes) = block(kind)?;
     weights.is_multiple_of(per_block).then(|| (weights / per_block).checked_mul(block_bytes)).flatten()

@@ -17,7 +17,7 @@ fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
-fn the_tiny_model_says_what_it_is() {
+fn header_of_the_tiny_model_is_read() {
     let (_folder, path) = file(&tiny());
     let header = Header::read(&path).unwrap();
     assert_eq!(header.architecture(), Some("llama"));
@@ -27,14 +27,14 @@ fn the_tiny_model_says_what_it_is() {
     assert!(header.chat_template().is_some());
     assert!(!header.is_embedding());
     assert_eq!((header.unusable(), header.split_count()), (None, None));
-    let shape = header.shape();
+    let shape = Shape::of(&header);
     assert_eq!((shape.heads, shape.embedding_length, shape.vocabulary), (4, 128, 768), "{shape:?}");
     assert_eq!(shape.tensor_bytes, header.tensor_bytes());
     assert!(shape.tensor_bytes < header.file_size() && shape.tensor_bytes > header.file_size() / 2);
 }
 
 #[test]
-fn a_file_cut_anywhere_is_truncated() {
+fn cut_file_is_truncated() {
     let whole = tiny();
     for keep in [5, 23, 100, whole.len() / 2, whole.len() - 1] {
         let (_folder, path) = file(&whole[..keep]);
@@ -44,7 +44,7 @@ fn a_file_cut_anywhere_is_truncated() {
 }
 
 #[test]
-fn long_texts_are_cut_to_their_beginning() {
+fn long_texts_are_cut() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     let (name, template) = ("é".repeat(500_000), "x".repeat(100_000) + " tools");
@@ -73,17 +73,17 @@ fn other_files_are_refused() {
 
 proptest::proptest! {
     #[test]
-    fn any_flipped_byte_in_the_header_gives_an_answer(at in 0usize..20_000, bits in 1u8..) {
+    fn flipped_byte_in_the_header_never_panics(at in 0usize..20_000, bits in 1u8..) {
         let mut bytes = tiny();
         bytes[at] ^= bits;
         let (_folder, path) = file(&bytes);
         if let Ok(header) = Header::read(&path) {
-            let _ = (header.shape(), header.unusable(), header.is_embedding());
+            let _ = (Shape::of(&header), header.unusable(), header.is_embedding());
         }
     }
 }
 
-/// A header of the architecture, with these keys of it.
+/// A header of an architecture with these keys.
 fn header(architecture: &str, keys: &[(&str, Entry<'_>)]) -> Header {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
@@ -101,7 +101,7 @@ fn header(architecture: &str, keys: &[(&str, Entry<'_>)]) -> Header {
 }
 
 #[test]
-fn what_makes_vectors_and_what_makes_nothing() {
+fn embedding_models_and_unusable_files_are_recognised() {
     for (architecture, keys, embedding, unusable) in [
         ("llama", &[][..], false, None),
         ("bert", &[], true, None),
@@ -123,12 +123,12 @@ fn what_makes_vectors_and_what_makes_nothing() {
     }
 }
 
-/// An architecture, the keys of its file, and the layers that they mean.
+/// An architecture, the keys of its file, and the expected layers.
 type Case<'a> = (&'a str, &'a [(&'a str, Entry<'a>)], [Layer; 8]);
 
 /// The shapes of known models, by the keys in their files.
 #[test]
-fn the_shapes_of_layers() {
+fn layers_are_read_from_the_keys() {
     let attention = [
         ("block_count", Number(8)),
         ("embedding_length", Number(1024)),
@@ -215,7 +215,7 @@ fn the_shapes_of_layers() {
         ("bert", &[], [Layer::default(); 8]),
     ];
     for (architecture, keys, layers) in cases {
-        let shape = header(architecture, &[&attention[..], keys].concat()).shape();
+        let shape = Shape::of(&header(architecture, &[&attention[..], keys].concat()));
         assert_eq!(shape.layers, layers, "{architecture}");
         assert_eq!((shape.heads, shape.embedding_length), (16, 1024));
     }
@@ -240,7 +240,7 @@ fn hostile_numbers_are_bounded() {
         ("expert_used_count", huge),
     ];
     for architecture in ["gemma3", "llama", "mamba", "qwen3next", "kimi-linear"] {
-        let shape = header(architecture, &keys).shape();
+        let shape = Shape::of(&header(architecture, &keys));
         assert_eq!(shape.layers.len(), 512, "{architecture}");
         assert_eq!(shape.recurrent_state, u64::MAX, "{architecture}");
     }

@@ -1,4 +1,4 @@
-//! Headers that tests write.
+//! Writes GGUF files for tests.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ pub(crate) enum Entry<'a> {
     Truths(&'a [bool]),
 }
 
-/// Writes a GGUF file with this metadata and, if there are to be, `weights` numbers of four bytes.
+/// Writes a GGUF file with this metadata and, unless `weights` is 0, a tensor of so many numbers of four bytes.
 pub(crate) fn gguf(path: &Path, metadata: &[(&str, Entry<'_>)], weights: u64) {
     let mut bytes = b"GGUF\x03\0\0\0".to_vec();
     bytes.extend(u64::from(weights > 0).to_le_bytes());

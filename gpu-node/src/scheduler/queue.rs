@@ -1,25 +1,25 @@
-//! The order of what waits: a run for a slot, a model for memory.
+//! The order of runs that wait for a slot, and of models that wait for memory.
 
 use std::{cmp::min, collections::VecDeque, time::Duration};
 
 use hearth_domain::{Priority, RunId};
 
-use super::Effect;
+use super::effect::Effect;
 
-/// When a call came. Calls at the same time keep their order.
+/// The time of a call, and its number, which orders calls at the same time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment {
     pub(super) at: Duration,
     pub(super) call: u64,
 }
 
-/// Since when something waits, and what goes before it.
+/// The waiting time and the rank of a run or a requested load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket {
     pub(super) since: Moment,
-    /// The lowest goes first. It is the moment of coming, later by one ageing time for each level below
-    /// the highest priority: who has waited that long is level with the next higher one who comes then.
-    /// The rank stays as it is, and so does the order of any two who wait.
+    /// The lowest rank is first. It is the moment of submission plus one ageing time for each level below the highest
+    /// priority, so a run that has waited for an ageing time is equal to a new run of the next higher priority. The rank
+    /// never changes, nor does the order of two tickets.
     pub(super) rank: Moment,
 }
 
@@ -34,8 +34,8 @@ impl Ticket {
         Self { since, rank: Moment { at, ..since } }
     }
 
-    /// For who waits from `moment` on, if it came before.
-    pub(super) fn not_before(self, moment: Moment) -> Self {
+    /// The ticket of a wait that begins at `moment`, if this one began before.
+    pub(super) fn starting_from(self, moment: Moment) -> Self {
         if self.since >= moment {
             return self;
         }
@@ -44,8 +44,8 @@ impl Ticket {
         Self { since: moment, rank }
     }
 
-    /// One for two who wait for the same: as long as the first to come, as soon as the first to go.
-    pub(super) fn joined(self, other: Self) -> Self {
+    /// Merges two tickets for one model: the earlier start of the wait, and the lower rank.
+    pub(super) fn merge(self, other: Self) -> Self {
         Self { since: min(self.since, other.since), rank: min(self.rank, other.rank) }
     }
 }
@@ -55,29 +55,29 @@ impl Ticket {
 pub(super) struct Queued {
     pub(super) run: RunId,
     pub(super) ticket: Ticket,
-    /// How many slots it takes at once.
+    /// Slots that it needs at once.
     pub(super) slots: usize,
-    /// The place that it was told last.
-    told: Option<u32>,
+    /// The last reported position.
+    reported_position: Option<u32>,
 }
 
 impl Queued {
     pub(super) fn new(run: RunId, ticket: Ticket, slots: usize) -> Self {
-        Self { run, ticket, slots, told: None }
+        Self { run, ticket, slots, reported_position: None }
     }
 }
 
-/// The runs that wait for one model, in the order of their ranks.
+/// The runs that wait for one model, by rank.
 #[derive(Debug, Default)]
 pub(super) struct Queue(VecDeque<Queued>);
 
 impl Queue {
     pub(super) fn push(&mut self, run: Queued) {
-        let place = self.0.partition_point(|other| other.ticket.rank < run.ticket.rank);
-        self.0.insert(place, run);
+        let index = self.0.partition_point(|other| other.ticket.rank < run.ticket.rank);
+        self.0.insert(index, run);
     }
 
-    /// Takes the first run out if `free` slots are enough for it. If not, those behind it wait as well.
+    /// Removes the first run if `free` slots are enough for it. Otherwise the runs behind it wait too.
     pub(super) fn pop(&mut self, free: usize) -> Option<Queued> {
         self.0.pop_front_if(|first| first.slots <= free)
     }
@@ -90,8 +90,8 @@ impl Queue {
         self.0.drain(..).map(|queued| queued.run)
     }
 
-    /// Whether who has `ticket` would be the first in it.
-    pub(super) fn would_be_led_by(&self, ticket: Ticket) -> bool {
+    /// Returns whether a run with `ticket` would be the first in the queue.
+    pub(super) fn would_be_first(&self, ticket: Ticket) -> bool {
         self.0.front().is_none_or(|first| ticket.rank < first.ticket.rank)
     }
 
@@ -107,11 +107,11 @@ impl Queue {
         self.0.is_empty()
     }
 
-    /// The places that are no longer as told, counted from 1.
-    pub(super) fn changed_places(&mut self) -> impl Iterator<Item = Effect> {
-        self.0.iter_mut().zip(1..).filter_map(|(queued, place)| {
-            let before = queued.told.replace(place);
-            (before != Some(place)).then_some(Effect::Position(queued.run, place))
+    /// Reports the positions that have changed, from 1.
+    pub(super) fn changed_positions(&mut self) -> impl Iterator<Item = Effect> {
+        self.0.iter_mut().zip(1..).filter_map(|(queued, position)| {
+            let before = queued.reported_position.replace(position);
+            (before != Some(position)).then_some(Effect::Position(queued.run, position))
         })
     }
 }

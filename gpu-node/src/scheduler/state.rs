@@ -1,4 +1,4 @@
-//! One model's part of the scheduler's state.
+//! The state of one model.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,78 +19,78 @@ pub(super) enum Phase {
 pub(super) struct ModelState {
     pub(super) phase: Phase,
     pub(super) pinned: bool,
-    /// The memory that it takes or will take, in bytes; 0 while unknown.
-    pub(super) need: u64,
-    /// Somebody asked for it to be loaded, whether runs wait or not.
-    pub(super) wanted: Option<Ticket>,
-    /// Runs in its worker, each with the slots that it takes; none once it is to be stopped.
+    /// The memory that it needs, in bytes; 0 while unknown.
+    pub(super) memory_need: u64,
+    /// A request to load it, independent of runs.
+    pub(super) load_request: Option<Ticket>,
+    /// The runs in its worker, with the slots of each; 0 slots for a cancelled run.
     pub(super) active: BTreeMap<RunId, usize>,
     pub(super) queue: Queue,
-    /// When it was loaded last.
-    pub(super) loaded: Moment,
-    /// When it left memory last.
-    pub(super) left: Moment,
-    /// When its last run ended, or when it was loaded if it has had none since.
-    pub(super) last_used: Moment,
-    /// Somebody asked for the load.
-    pub(super) asked: bool,
-    /// It has taken a run since it was loaded.
+    pub(super) loaded_at: Moment,
+    pub(super) unloaded_at: Moment,
+    /// The end of its last run, or of its load if it has had no run since.
+    pub(super) last_used_at: Moment,
+    /// It was loaded because of a load request.
+    pub(super) loaded_on_request: bool,
+    /// It has had a run since it was loaded.
     pub(super) served: bool,
 }
 
 impl ModelState {
-    /// Whether it takes memory.
+    /// Returns whether it uses memory.
     pub(super) fn is_resident(&self) -> bool {
         self.phase != Phase::Unloaded
     }
 
-    /// Whether it takes memory for now and later.
-    pub(super) fn is_staying(&self) -> bool {
+    /// Returns whether it uses memory and isn't stopping.
+    pub(super) fn is_loading_or_loaded(&self) -> bool {
         matches!(self.phase, Phase::Loading | Phase::Loaded)
     }
 
-    /// Whether it takes memory until somebody unpins or unloads it.
-    pub(super) fn is_fixed(&self) -> bool {
-        self.pinned && self.is_staying()
+    /// Returns whether it uses memory until a client unloads it.
+    pub(super) fn is_pinned_in_memory(&self) -> bool {
+        self.pinned && self.is_loading_or_loaded()
     }
 
     pub(super) fn free_slots(&self, slots: usize) -> usize {
         slots.saturating_sub(self.active.values().sum())
     }
 
-    /// What it waits for memory with, if it does. What came while it was in memory has waited for memory
-    /// since it left.
-    pub(super) fn waiting(&self) -> Option<Ticket> {
-        let tickets = self.queue.tickets().chain(self.wanted).map(|ticket| ticket.not_before(self.left));
-        tickets.reduce(Ticket::joined).filter(|_| self.phase == Phase::Unloaded)
+    /// Its ticket, if it waits for memory. Runs that were submitted while it was in memory wait for memory since it was
+    /// unloaded.
+    pub(super) fn memory_ticket(&self) -> Option<Ticket> {
+        let tickets = self.queue.tickets().chain(self.load_request);
+        let tickets = tickets.map(|ticket| ticket.starting_from(self.unloaded_at));
+        tickets.reduce(Ticket::merge).filter(|_| self.phase == Phase::Unloaded)
     }
 
-    /// Whether its runs stay back for a model that has waited for memory `since` then: its turn is over.
-    /// A turn has one run at least, and it isn't over before the model has been loaded that long.
-    pub(super) fn is_held(&self, since: Option<Moment>, now: Duration, turn: Duration) -> bool {
-        let over = |since: Moment| now >= since.max(self.loaded).at.saturating_add(turn);
-        !self.pinned && self.served && since.is_some_and(over)
+    /// Returns whether its turn is over, so that its runs are held back for a model that has waited for memory since
+    /// `waiting_since`. A turn has one run at least, and lasts from the load on.
+    pub(super) fn turn_is_over(&self, waiting_since: Option<Moment>, now: Duration, turn: Duration) -> bool {
+        let is_over = |since: Moment| now >= since.max(self.loaded_at).at.saturating_add(turn);
+        !self.pinned && self.served && waiting_since.is_some_and(is_over)
     }
 
-    /// Until when it is kept without a run: somebody asked for it, and what has waited `since` then came
-    /// while it was being loaded. Otherwise it would go as soon as it came.
-    pub(super) fn kept_until(&self, since: Moment, turn: Duration) -> Option<Duration> {
-        let kept = self.is_idle() && self.asked && !self.served && since < self.loaded;
-        kept.then(|| self.loaded.at.saturating_add(turn))
+    /// The time until which an idle model isn't evicted, since it was loaded on request and the model that has waited
+    /// since `waiting_since` was submitted during its load. Otherwise it would be evicted as soon as it is loaded.
+    pub(super) fn protected_until(&self, waiting_since: Moment, turn: Duration) -> Option<Duration> {
+        let is_protected =
+            self.is_idle() && self.loaded_on_request && !self.served && waiting_since < self.loaded_at;
+        is_protected.then(|| self.loaded_at.at.saturating_add(turn))
     }
 
-    /// Whether it may leave memory for a model that has waited `since` then. What waits in its own queue
-    /// was held back, or it would have a slot.
-    pub(super) fn is_evictable(&self, since: Moment, now: Duration, turn: Duration) -> bool {
-        self.is_idle() && self.kept_until(since, turn).is_none_or(|until| now >= until)
+    /// Returns whether it can be evicted for a model that has waited since `waiting_since`. Runs in its own queue are held
+    /// back, or they would have slots.
+    pub(super) fn is_evictable(&self, waiting_since: Moment, now: Duration, turn: Duration) -> bool {
+        self.is_idle() && self.protected_until(waiting_since, turn).is_none_or(|until| now >= until)
     }
 
-    /// When nobody will have used it for `timeout`, if nobody does until then.
-    pub(super) fn unused_at(&self, timeout: Duration) -> Option<Duration> {
-        (self.is_idle() && self.queue.is_empty()).then(|| self.last_used.at.saturating_add(timeout))
+    /// The time at which it will have been unused for `timeout`, unless it is used before.
+    pub(super) fn idle_timeout_at(&self, timeout: Duration) -> Option<Duration> {
+        (self.is_idle() && self.queue.is_empty()).then(|| self.last_used_at.at.saturating_add(timeout))
     }
 
-    /// Whether it is loaded for nobody: not pinned, and none of its runs has a slot.
+    /// Returns whether it is loaded, not pinned, and without active runs.
     fn is_idle(&self) -> bool {
         self.phase == Phase::Loaded && !self.pinned && self.active.is_empty()
     }

@@ -2,11 +2,11 @@ use hearth_domain::Priority::{High, Low, Normal};
 
 use super::*;
 use Effect::{Abort, Dispatch, Dropped, Position, Refused, Start, Stop, Unservable};
-use StopReason::{Asked, Evicted, Idle};
+use StopReason::{Evicted, Idle, Requested};
 
 mod properties;
 
-/// One place, one slot; nothing else is short.
+/// One model in memory, with one slot. The other limits are not reached.
 const LIMITS: Limits = Limits {
     loaded_models: 1,
     slots: 1,
@@ -30,20 +30,20 @@ fn runs<const N: usize>() -> [RunId; N] {
     [(); N].map(|()| RunId::new())
 }
 
-/// A usual run.
+/// A run of normal priority with one slot.
 fn of(run: RunId, model: &str) -> Submission {
     Submission { run, model: name(model), priority: Normal, slots: 1 }
 }
 
-/// A scheduler that has loaded `models`, each for a run that has ended, in this order and at no time.
+/// A scheduler that has loaded `models` at time 0, in this order, each for a run that has ended.
 fn with_loaded(limits: Limits, models: &[&str]) -> Scheduler {
     let mut scheduler = Scheduler::new(limits);
     for model in models {
         let run = RunId::new();
         assert_eq!(scheduler.load(at(0), model), Ok(vec![Start(name(model))]));
-        assert_eq!(scheduler.ready(at(0), model), []);
+        assert_eq!(scheduler.model_loaded(at(0), model), []);
         assert_eq!(scheduler.submit(at(0), of(run, model)), Ok(vec![Dispatch(run)]));
-        assert_eq!(scheduler.finished(at(0), run), []);
+        assert_eq!(scheduler.run_finished(at(0), run), []);
     }
     scheduler
 }
@@ -51,32 +51,32 @@ fn with_loaded(limits: Limits, models: &[&str]) -> Scheduler {
 // Order and bounds
 
 #[test]
-fn a_run_loads_its_model_then_gets_a_slot() {
+fn run_loads_its_model_and_is_dispatched() {
     let mut scheduler = Scheduler::new(LIMITS);
     let run = RunId::new();
     assert_eq!(scheduler.submit(at(0), of(run, "a")), Ok(vec![Start(name("a")), Position(run, 1)]));
-    assert!(!scheduler.is_active(run));
-    assert_eq!(scheduler.ready(at(1), "a"), [Dispatch(run)]);
-    assert!(scheduler.is_active(run));
-    assert_eq!(scheduler.finished(at(2), run), []);
-    assert_eq!((scheduler.load_of("a"), scheduler.queued()), ((0, 0), 0));
+    assert_eq!(scheduler.run_counts("a"), (0, 1));
+    assert_eq!(scheduler.model_loaded(at(1), "a"), [Dispatch(run)]);
+    assert_eq!(scheduler.run_counts("a"), (1, 0));
+    assert_eq!(scheduler.run_finished(at(2), run), []);
+    assert_eq!((scheduler.run_counts("a"), scheduler.queued_count()), ((0, 0), 0));
 }
 
-/// A bound that holds only while the model isn't loaded is none (ollama 7758).
+/// The bound holds for loaded models too (ollama 7758).
 #[test]
-fn the_queue_of_a_loaded_model_is_bounded_and_its_places_are_told() {
+fn queue_of_a_loaded_model_is_bounded_and_positions_are_reported() {
     let mut scheduler = with_loaded(Limits { queue_depth: 2, ..LIMITS }, &["a"]);
     let [first, second, third, fourth] = runs();
     assert_eq!(scheduler.submit(at(0), of(first, "a")), Ok(vec![Dispatch(first)]));
     assert_eq!(scheduler.submit(at(0), of(second, "a")), Ok(vec![Position(second, 1)]));
     assert_eq!(scheduler.submit(at(0), of(third, "a")), Ok(vec![Position(third, 2)]));
     assert_eq!(scheduler.submit(at(0), of(fourth, "a")), Err(Refusal::QueueFull));
-    assert_eq!((scheduler.load_of("a"), scheduler.queued()), ((1, 2), 2));
-    assert_eq!(scheduler.finished(at(1), first), [Dispatch(second), Position(third, 1)]);
+    assert_eq!((scheduler.run_counts("a"), scheduler.queued_count()), ((1, 2), 2));
+    assert_eq!(scheduler.run_finished(at(1), first), [Dispatch(second), Position(third, 1)]);
 }
 
 #[test]
-fn all_queues_together_are_bounded_and_a_run_that_starts_at_once_is_in_none() {
+fn all_queues_together_are_bounded_and_a_dispatched_run_does_not_count() {
     let mut scheduler = with_loaded(Limits { queue_total: 2, ..LIMITS }, &["a"]);
     let [first, second, third, fourth] = runs();
     scheduler.submit(at(0), of(RunId::new(), "a")).unwrap();
@@ -91,14 +91,14 @@ fn all_queues_together_are_bounded_and_a_run_that_starts_at_once_is_in_none() {
 }
 
 #[test]
-fn the_order_is_by_priority_then_age_and_who_waits_long_rises() {
-    /// When each comes, with which priority; and who goes first, second, ...
+fn order_is_by_priority_then_age_with_ageing() {
+    /// The time and priority of each submission, and the expected order of their indexes.
     type Row = (&'static [(u64, Priority)], &'static [usize]);
     let table: &[Row] = &[
         (&[(0, Normal), (1, Normal), (2, Normal)], &[0, 1, 2]),
         (&[(0, Low), (1, Normal), (2, High)], &[2, 1, 0]),
         (&[(0, Low), (0, High), (0, Low), (0, High)], &[1, 3, 0, 2]),
-        // Level with the next higher after one ageing time, with the highest after two.
+        // After one ageing time equal to the next higher priority, after two to the highest.
         (&[(0, Low), (59, Normal)], &[1, 0]),
         (&[(0, Low), (60, Normal)], &[0, 1]),
         (&[(0, Normal), (60, High)], &[0, 1]),
@@ -115,14 +115,14 @@ fn the_order_is_by_priority_then_age_and_who_waits_long_rises() {
         let mut ending = busy;
         for place in *expected {
             let run = queued[*place];
-            assert_eq!(scheduler.finished(at(200), ending)[0], Dispatch(run), "{submissions:?}");
+            assert_eq!(scheduler.run_finished(at(200), ending)[0], Dispatch(run), "{submissions:?}");
             ending = run;
         }
     }
 }
 
 #[test]
-fn who_comes_in_between_moves_those_behind_it() {
+fn run_of_higher_priority_moves_later_positions() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [busy, low, normal, high] = runs();
     scheduler.submit(at(0), of(busy, "a")).unwrap();
@@ -134,49 +134,49 @@ fn who_comes_in_between_moves_those_behind_it() {
 }
 
 #[test]
-fn a_run_takes_its_slots_at_once_and_nothing_behind_it_overtakes() {
+fn run_that_waits_for_several_slots_is_not_overtaken_from_behind() {
     let mut scheduler = with_loaded(Limits { slots: 4, ..LIMITS }, &["a"]);
     let [three, two, one, urgent] = runs();
     scheduler.submit(at(0), Submission { slots: 3, ..of(three, "a") }).unwrap();
     let two_slots = Submission { slots: 2, ..of(two, "a") };
     assert_eq!(scheduler.submit(at(0), two_slots), Ok(vec![Position(two, 1)]));
     assert_eq!(scheduler.submit(at(0), of(one, "a")), Ok(vec![Position(one, 2)]));
-    // What is before them in the order may take the slot that is free.
+    // A run before them in the order gets the free slot.
     let high = Submission { priority: High, ..of(urgent, "a") };
     assert_eq!(scheduler.submit(at(0), high), Ok(vec![Dispatch(urgent)]));
-    assert_eq!(scheduler.finished(at(1), three), [Dispatch(two), Dispatch(one)]);
+    assert_eq!(scheduler.run_finished(at(1), three), [Dispatch(two), Dispatch(one)]);
 }
 
 #[test]
-fn a_run_that_wants_more_slots_than_there_are_gets_all() {
+fn run_with_too_many_slots_gets_all_slots() {
     let mut scheduler = with_loaded(Limits { slots: 2, ..LIMITS }, &["a"]);
     let [many, one] = runs();
     assert_eq!(scheduler.submit(at(0), Submission { slots: 9, ..of(many, "a") }), Ok(vec![Dispatch(many)]));
     assert_eq!(scheduler.submit(at(0), of(one, "a")), Ok(vec![Position(one, 1)]));
-    assert_eq!(scheduler.finished(at(1), many), [Dispatch(one)]);
+    assert_eq!(scheduler.run_finished(at(1), many), [Dispatch(one)]);
 }
 
 // Cancelling
 
-/// A cancel must reach one run only (`ik_llama.cpp` 1929).
+/// See `ik_llama.cpp` 1929.
 #[test]
-fn a_cancel_takes_a_queued_run_out_or_stops_a_running_one_and_no_other() {
+fn cancel_affects_its_own_run_only() {
     let mut scheduler = with_loaded(Limits { slots: 2, ..LIMITS }, &["a"]);
     let [first, other, third, fourth] = runs();
     for run in [first, other, third, fourth] {
         scheduler.submit(at(0), of(run, "a")).unwrap();
     }
     assert_eq!(scheduler.cancel(at(1), third), [Dropped(third), Position(fourth, 1)]);
-    // The next one is handed over at once: it is prepared while the first one's last step goes on.
+    // The next run is dispatched at once, and is prepared during the last step of the cancelled one.
     assert_eq!(scheduler.cancel(at(2), first), [Abort(first), Dispatch(fourth)]);
-    assert!([first, other, fourth].iter().all(|run| scheduler.is_active(*run)));
-    assert_eq!(scheduler.finished(at(3), first), []);
+    assert_eq!(scheduler.run_counts("a"), (3, 0));
+    assert_eq!(scheduler.run_finished(at(3), first), []);
     assert_eq!(scheduler.cancel(at(4), first), []);
-    assert!(scheduler.is_active(other));
+    assert_eq!(scheduler.run_counts("a"), (2, 0));
 }
 
 #[test]
-fn a_run_that_is_to_be_stopped_gives_up_its_slots_once() {
+fn cancelled_run_frees_its_slots_once() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [first, second, third] = runs();
     for run in [first, second, third] {
@@ -185,36 +185,36 @@ fn a_run_that_is_to_be_stopped_gives_up_its_slots_once() {
     assert_eq!(scheduler.cancel(at(1), first), [Abort(first), Dispatch(second), Position(third, 1)]);
     assert_eq!(scheduler.cancel(at(2), first), [Abort(first)]);
     assert_eq!(scheduler.unload(at(2), "a"), Err(Refusal::InUse));
-    assert_eq!(scheduler.finished(at(3), first), []);
-    assert_eq!(scheduler.finished(at(4), second), [Dispatch(third)]);
+    assert_eq!(scheduler.run_finished(at(3), first), []);
+    assert_eq!(scheduler.run_finished(at(4), second), [Dispatch(third)]);
 }
 
 #[test]
-fn a_run_can_be_cancelled_while_its_model_is_loaded() {
+fn run_is_cancelled_during_the_load_of_its_model() {
     let mut scheduler = Scheduler::new(LIMITS);
     let [first, second] = runs();
     scheduler.submit(at(0), of(first, "a")).unwrap();
     scheduler.submit(at(0), of(second, "a")).unwrap();
     assert_eq!(scheduler.cancel(at(1), first), [Dropped(first), Position(second, 1)]);
-    assert_eq!(scheduler.ready(at(2), "a"), [Dispatch(second)]);
+    assert_eq!(scheduler.model_loaded(at(2), "a"), [Dispatch(second)]);
 }
 
 #[test]
-fn when_the_run_that_waits_for_memory_is_cancelled_the_others_go_on() {
+fn held_back_runs_continue_when_the_waiting_run_is_cancelled() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [first, held, waiting] = runs();
     scheduler.submit(at(0), of(first, "a")).unwrap();
     scheduler.submit(at(0), of(waiting, "b")).unwrap();
     scheduler.submit(at(40), of(held, "a")).unwrap();
     assert_eq!(scheduler.cancel(at(41), waiting), [Dropped(waiting)]);
-    assert_eq!(scheduler.finished(at(42), first), [Dispatch(held)]);
+    assert_eq!(scheduler.run_finished(at(42), first), [Dispatch(held)]);
 }
 
 // Turns
 
-/// Requests that alternate must not load a model each (llama-swap 612).
+/// See llama-swap 612.
 #[test]
-fn models_are_not_loaded_in_turns_request_by_request() {
+fn alternating_requests_do_not_load_a_model_each() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let order = ["a", "b", "a", "c", "a", "b"];
     let queued = order.map(|model| (RunId::new(), model));
@@ -226,14 +226,14 @@ fn models_are_not_loaded_in_turns_request_by_request() {
     while let Some(next) = (!effects.is_empty()).then(|| effects.remove(0)) {
         now += 1;
         match next {
-            Start(model) => effects.extend(scheduler.ready(at(now), &model)),
+            Start(model) => effects.extend(scheduler.model_loaded(at(now), &model)),
             Stop(model, reason) => {
                 assert_eq!(reason, Evicted);
-                effects.extend(scheduler.gone(at(now), &model));
+                effects.extend(scheduler.worker_exited(at(now), &model));
             }
             Dispatch(run) => {
                 served.extend(queued.iter().find(|(id, _)| *id == run).map(|(_, model)| *model));
-                effects.extend(scheduler.finished(at(now), run));
+                effects.extend(scheduler.run_finished(at(now), run));
             }
             _ => {}
         }
@@ -242,7 +242,7 @@ fn models_are_not_loaded_in_turns_request_by_request() {
 }
 
 #[test]
-fn a_loaded_model_goes_on_for_one_turn_and_then_lets_the_other_in() {
+fn loaded_model_continues_for_one_turn_and_is_then_evicted() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [first, second, third, other] = runs();
     scheduler.submit(at(100), of(first, "a")).unwrap();
@@ -250,31 +250,31 @@ fn a_loaded_model_goes_on_for_one_turn_and_then_lets_the_other_in() {
     scheduler.submit(at(111), of(second, "a")).unwrap();
     scheduler.submit(at(112), of(third, "a")).unwrap();
     // The turn ends at 140.
-    assert_eq!(scheduler.finished(at(139), first), [Dispatch(second), Position(third, 1)]);
+    assert_eq!(scheduler.run_finished(at(139), first), [Dispatch(second), Position(third, 1)]);
     assert_eq!(scheduler.tick(at(140)), []);
-    assert_eq!(scheduler.finished(at(150), second), [Stop(name("a"), Evicted)]);
-    assert_eq!(scheduler.gone(at(151), "a"), [Start(name("b"))]);
-    assert_eq!(scheduler.ready(at(160), "b"), [Dispatch(other)]);
-    // And then the other way round: it has nothing left to do, so it goes at once.
-    assert_eq!(scheduler.finished(at(161), other), [Stop(name("b"), Evicted)]);
-    assert_eq!(scheduler.gone(at(162), "b"), [Start(name("a"))]);
-    assert_eq!(scheduler.ready(at(170), "a"), [Dispatch(third)]);
+    assert_eq!(scheduler.run_finished(at(150), second), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(151), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.model_loaded(at(160), "b"), [Dispatch(other)]);
+    // It has no further runs, so it is evicted at once for the other model.
+    assert_eq!(scheduler.run_finished(at(161), other), [Stop(name("b"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(162), "b"), [Start(name("a"))]);
+    assert_eq!(scheduler.model_loaded(at(170), "a"), [Dispatch(third)]);
 }
 
 #[test]
-fn while_its_turn_is_over_a_model_takes_no_run_even_into_a_free_slot() {
+fn model_gets_no_run_after_its_turn_despite_a_free_slot() {
     let mut scheduler = with_loaded(Limits { slots: 2, ..LIMITS }, &["a"]);
     let [first, early, held, other] = runs();
     scheduler.submit(at(0), of(first, "a")).unwrap();
     scheduler.submit(at(0), of(other, "b")).unwrap();
     assert_eq!(scheduler.submit(at(1), of(early, "a")), Ok(vec![Dispatch(early)]));
-    scheduler.finished(at(2), early);
+    scheduler.run_finished(at(2), early);
     assert_eq!(scheduler.submit(at(30), of(held, "a")), Ok(vec![Position(held, 1)]));
-    assert_eq!(scheduler.finished(at(31), first), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.run_finished(at(31), first), [Stop(name("a"), Evicted)]);
 }
 
 #[test]
-fn an_idle_model_goes_at_once() {
+fn idle_model_is_evicted_at_once() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let run = RunId::new();
     let effects = scheduler.submit(at(1), of(run, "b"));
@@ -282,7 +282,7 @@ fn an_idle_model_goes_at_once() {
 }
 
 #[test]
-fn a_model_that_was_just_loaded_gets_its_turn_though_others_have_waited_longer() {
+fn newly_loaded_model_has_its_turn_despite_older_waits() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [busy, old, first, second, third] = runs();
     scheduler.submit(at(0), of(busy, "a")).unwrap();
@@ -290,28 +290,28 @@ fn a_model_that_was_just_loaded_gets_its_turn_though_others_have_waited_longer()
     scheduler.submit(at(1), of(second, "b")).unwrap();
     scheduler.submit(at(1), of(third, "b")).unwrap();
     scheduler.submit(at(40), of(old, "a")).unwrap();
-    scheduler.finished(at(41), busy);
-    scheduler.gone(at(42), "a");
-    assert_eq!(scheduler.ready(at(100), "b")[0], Dispatch(first));
-    assert_eq!(scheduler.finished(at(129), first)[0], Dispatch(second));
-    assert_eq!(scheduler.finished(at(130), second), [Stop(name("b"), Evicted)]);
+    scheduler.run_finished(at(41), busy);
+    scheduler.worker_exited(at(42), "a");
+    assert_eq!(scheduler.model_loaded(at(100), "b")[0], Dispatch(first));
+    assert_eq!(scheduler.run_finished(at(129), first)[0], Dispatch(second));
+    assert_eq!(scheduler.run_finished(at(130), second), [Stop(name("b"), Evicted)]);
 }
 
 #[test]
-fn a_turn_has_one_run_at_least() {
+fn turn_has_one_run_at_least() {
     let mut scheduler = Scheduler::new(Limits { turn: at(0), ..LIMITS });
     let [a1, a2, b1] = runs();
     scheduler.submit(at(0), of(a1, "a")).unwrap();
     scheduler.submit(at(0), of(a2, "a")).unwrap();
     scheduler.submit(at(0), of(b1, "b")).unwrap();
-    assert_eq!(scheduler.ready(at(0), "a"), [Dispatch(a1), Position(a2, 1)]);
-    assert_eq!(scheduler.finished(at(0), a1), [Stop(name("a"), Evicted)]);
-    assert_eq!(scheduler.gone(at(0), "a"), [Start(name("b"))]);
-    assert_eq!(scheduler.ready(at(0), "b"), [Dispatch(b1)]);
+    assert_eq!(scheduler.model_loaded(at(0), "a"), [Dispatch(a1), Position(a2, 1)]);
+    assert_eq!(scheduler.run_finished(at(0), a1), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(0), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.model_loaded(at(0), "b"), [Dispatch(b1)]);
 }
 
 #[test]
-fn who_has_had_a_turn_goes_behind_those_that_wait_however_old_its_runs_are() {
+fn model_after_its_turn_is_behind_waiting_models() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [a1, a2, b1, b2, c1] = runs();
     for (run, model) in [(a1, "a"), (a2, "a"), (b1, "b"), (b2, "b"), (c1, "c")] {
@@ -320,48 +320,48 @@ fn who_has_had_a_turn_goes_behind_those_that_wait_however_old_its_runs_are() {
     let mut now = 0;
     for (run, model, next) in [(a1, "a", "b"), (b1, "b", "c"), (c1, "c", "a"), (a2, "a", "b")] {
         now += 40;
-        assert_eq!(scheduler.finished(at(now), run), [Stop(name(model), Evicted)]);
-        assert_eq!(scheduler.gone(at(now), model), [Start(name(next))]);
-        assert!(scheduler.ready(at(now), next).iter().any(|effect| matches!(effect, Dispatch(_))));
+        assert_eq!(scheduler.run_finished(at(now), run), [Stop(name(model), Evicted)]);
+        assert_eq!(scheduler.worker_exited(at(now), model), [Start(name(next))]);
+        assert!(scheduler.model_loaded(at(now), next).iter().any(|effect| matches!(effect, Dispatch(_))));
     }
-    assert!(scheduler.is_active(b2));
+    assert_eq!(scheduler.run_counts("b"), (1, 0), "{b2}");
 }
 
 #[test]
-fn a_model_does_not_leave_only_to_come_back_since_its_runs_are_more_urgent() {
+fn evicted_model_is_not_the_next_to_load_despite_urgent_runs() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [busy, urgent, other] = runs();
     scheduler.submit(at(0), of(busy, "a")).unwrap();
     scheduler.submit(at(0), Submission { priority: Low, ..of(other, "b") }).unwrap();
     scheduler.submit(at(30), Submission { priority: High, ..of(urgent, "a") }).unwrap();
-    assert_eq!(scheduler.finished(at(31), busy), [Stop(name("a"), Evicted)]);
-    assert_eq!(scheduler.gone(at(32), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.run_finished(at(31), busy), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(32), "a"), [Start(name("b"))]);
 }
 
 #[test]
-fn when_there_is_room_nobody_is_held_back() {
+fn no_run_is_held_back_when_there_is_room() {
     let mut scheduler = with_loaded(Limits { loaded_models: 2, ..LIMITS }, &["a"]);
     let [first, other, second] = runs();
     scheduler.submit(at(0), of(first, "a")).unwrap();
     assert_eq!(scheduler.submit(at(0), of(other, "b")).unwrap()[0], Start(name("b")));
     scheduler.submit(at(90), of(second, "a")).unwrap();
-    assert_eq!(scheduler.finished(at(91), first), [Dispatch(second)]);
+    assert_eq!(scheduler.run_finished(at(91), first), [Dispatch(second)]);
 }
 
 #[test]
-fn once_one_model_is_on_its_way_out_the_others_go_on() {
+fn other_models_continue_when_one_is_being_evicted() {
     let mut scheduler = with_loaded(Limits { loaded_models: 2, ..LIMITS }, &["a", "b"]);
     let [a, b, c, held] = runs();
     scheduler.submit(at(0), of(a, "a")).unwrap();
     scheduler.submit(at(0), of(b, "b")).unwrap();
     scheduler.submit(at(0), of(c, "c")).unwrap();
     scheduler.submit(at(50), of(held, "b")).unwrap();
-    scheduler.finished(at(51), a);
-    assert_eq!(scheduler.finished(at(52), b), [Dispatch(held)]);
+    scheduler.run_finished(at(51), a);
+    assert_eq!(scheduler.run_finished(at(52), b), [Dispatch(held)]);
 }
 
 #[test]
-fn a_pinned_models_runs_are_never_held_back() {
+fn runs_of_a_pinned_model_are_never_held_back() {
     let mut scheduler = with_loaded(Limits { loaded_models: 2, ..LIMITS }, &["a", "b"]);
     scheduler.pin(at(0), "a");
     let [first, second, busy, waiting] = runs();
@@ -369,24 +369,24 @@ fn a_pinned_models_runs_are_never_held_back() {
     scheduler.submit(at(0), of(busy, "b")).unwrap();
     scheduler.submit(at(0), of(waiting, "c")).unwrap();
     scheduler.submit(at(99), of(second, "a")).unwrap();
-    assert_eq!(scheduler.finished(at(100), first), [Dispatch(second)]);
+    assert_eq!(scheduler.run_finished(at(100), first), [Dispatch(second)]);
 }
 
-/// The bound: one turn, the longest run, the stop and the load, for each model that is before it.
+/// The bound is one turn, the longest run, the stop and the load, for each model before it.
 #[test]
-fn nobody_starves_while_others_never_stop_asking() {
+fn no_run_starves_with_queues_that_are_never_empty() {
     let (run_takes, stop_takes, load_takes) = (7, 1, 10);
     let cycle = LIMITS.turn + at(run_takes + stop_takes + load_takes);
     let mut scheduler = with_loaded(Limits { queue_total: 100, ..LIMITS }, &["a"]);
     let mut waiting = HashMap::new();
     let mut waited = BTreeMap::from([("a", at(0)), ("b", at(0)), ("c", at(0))]);
-    // What is going on, and when it ends: a run, a stop or a load.
+    // The current runs, stops and loads, with the time at which each ends.
     let mut going: Vec<(u64, Effect)> = Vec::new();
     for now in 0..3000 {
         let mut effects = Vec::new();
         for model in ["a", "b", "c"] {
-            // Each queue is never empty.
-            while scheduler.load_of(model).1 < 3 {
+            // No queue is ever empty.
+            while scheduler.run_counts(model).1 < 3 {
                 let run = RunId::new();
                 waiting.insert(run, (model, now));
                 effects.extend(scheduler.submit(at(now), of(run, model)).unwrap());
@@ -396,9 +396,9 @@ fn nobody_starves_while_others_never_stop_asking() {
         going = still;
         for (_, what) in ended {
             effects.extend(match &what {
-                Start(model) => scheduler.ready(at(now), model),
-                Stop(model, _) => scheduler.gone(at(now), model),
-                Dispatch(run) => scheduler.finished(at(now), *run),
+                Start(model) => scheduler.model_loaded(at(now), model),
+                Stop(model, _) => scheduler.worker_exited(at(now), model),
+                Dispatch(run) => scheduler.run_finished(at(now), *run),
                 _ => unreachable!(),
             });
         }
@@ -418,35 +418,35 @@ fn nobody_starves_while_others_never_stop_asking() {
         }
     }
     for (model, longest) in waited {
-        // Its own queue's turn ended before it, then the two others had theirs.
+        // The turn of its own model ended before it, then the two others had theirs.
         assert!(longest > at(0) && longest <= 3 * cycle, "{model} waited {longest:?} of {:?}", 3 * cycle);
     }
 }
 
 // Memory
 
-/// What is in use stays, however long ago it was used (llama.cpp 21678).
+/// A model in use isn't evicted, however old its last run is (llama.cpp 21678).
 #[test]
-fn the_least_recently_used_model_goes_but_never_one_in_use() {
+fn least_recently_used_model_is_evicted_but_never_one_in_use() {
     let limits = Limits { loaded_models: 3, ..LIMITS };
     let mut scheduler = with_loaded(limits, &["long", "again", "once"]);
     let [long, again, new, newer, waiting] = runs();
     scheduler.submit(at(1), of(long, "long")).unwrap();
     scheduler.submit(at(2), of(again, "again")).unwrap();
-    scheduler.finished(at(3), again);
+    scheduler.run_finished(at(3), again);
     assert_eq!(scheduler.submit(at(4), of(new, "new")).unwrap()[0], Stop(name("once"), Evicted));
-    scheduler.gone(at(5), "once");
-    scheduler.ready(at(6), "new");
+    scheduler.worker_exited(at(5), "once");
+    scheduler.model_loaded(at(6), "new");
     assert_eq!(scheduler.submit(at(7), of(newer, "newer")).unwrap()[0], Stop(name("again"), Evicted));
-    scheduler.gone(at(8), "again");
-    scheduler.ready(at(9), "newer");
+    scheduler.worker_exited(at(8), "again");
+    scheduler.model_loaded(at(9), "newer");
     let effects = scheduler.submit(at(10), of(waiting, "waiting"));
     assert_eq!(effects, Ok(vec![Position(waiting, 1)]), "all are in use");
-    assert_eq!(scheduler.finished(at(50), long), [Stop(name("long"), Evicted)]);
+    assert_eq!(scheduler.run_finished(at(50), long), [Stop(name("long"), Evicted)]);
 }
 
 #[test]
-fn a_model_that_no_run_waits_for_goes_before_one_whose_turn_is_over() {
+fn model_without_queued_runs_is_evicted_before_one_after_its_turn() {
     let mut scheduler = with_loaded(Limits { loaded_models: 3, ..LIMITS }, &["used", "held"]);
     let [used, held, late, next] = runs();
     scheduler.submit(at(0), of(held, "held")).unwrap();
@@ -454,14 +454,14 @@ fn a_model_that_no_run_waits_for_goes_before_one_whose_turn_is_over() {
     scheduler.load(at(1), "third").unwrap();
     scheduler.submit(at(2), of(next, "next")).unwrap();
     scheduler.submit(at(40), of(late, "held")).unwrap();
-    // Both fall idle while a model is being loaded.
-    assert_eq!(scheduler.finished(at(41), held), []);
-    assert_eq!(scheduler.finished(at(42), used), []);
-    assert_eq!(scheduler.ready(at(43), "third"), [Stop(name("used"), Evicted), Dispatch(late)]);
+    // Both become idle during a load.
+    assert_eq!(scheduler.run_finished(at(41), held), []);
+    assert_eq!(scheduler.run_finished(at(42), used), []);
+    assert_eq!(scheduler.model_loaded(at(43), "third"), [Stop(name("used"), Evicted), Dispatch(late)]);
 }
 
 #[test]
-fn one_model_is_loaded_at_a_time_and_cannot_be_evicted_meanwhile() {
+fn models_are_loaded_one_at_a_time_without_evictions_meanwhile() {
     let mut scheduler = Scheduler::new(Limits { loaded_models: 2, ..LIMITS });
     let [a, b, c, a2] = runs();
     assert_eq!(scheduler.submit(at(0), of(a, "a")).unwrap()[0], Start(name("a")));
@@ -470,133 +470,131 @@ fn one_model_is_loaded_at_a_time_and_cannot_be_evicted_meanwhile() {
     assert_eq!(scheduler.submit(at(0), of(a2, "a")), Ok(vec![Position(a2, 2)]));
     assert_eq!(scheduler.cancel(at(1), a), [Dropped(a), Position(a2, 1)]);
     assert_eq!(scheduler.cancel(at(2), a2), [Dropped(a2)]);
-    assert_eq!(scheduler.ready(at(3), "a"), [Start(name("b"))]);
-    // It is idle, but a model is being loaded.
+    assert_eq!(scheduler.model_loaded(at(3), "a"), [Start(name("b"))]);
+    // It is idle, but another model is being loaded.
     assert_eq!(scheduler.tick(at(4)), []);
-    assert_eq!(scheduler.ready(at(5), "b"), [Dispatch(b), Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.model_loaded(at(5), "b"), [Dispatch(b), Stop(name("a"), Evicted)]);
 }
 
 #[test]
-fn the_model_whose_first_run_is_first_in_the_order_is_loaded_next() {
+fn models_are_loaded_in_the_order_of_their_first_runs() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [busy, low, normal, high] = runs();
     scheduler.submit(at(0), of(busy, "a")).unwrap();
     scheduler.submit(at(1), Submission { priority: Low, ..of(low, "b") }).unwrap();
     scheduler.submit(at(2), of(normal, "c")).unwrap();
     scheduler.submit(at(3), Submission { priority: High, ..of(high, "d") }).unwrap();
-    scheduler.finished(at(4), busy);
+    scheduler.run_finished(at(4), busy);
     for (before, run, model) in [("a", high, "d"), ("d", normal, "c"), ("c", low, "b")] {
-        assert_eq!(scheduler.gone(at(5), before), [Start(name(model))]);
-        assert_eq!(scheduler.ready(at(5), model), [Dispatch(run)]);
-        scheduler.finished(at(5), run);
+        assert_eq!(scheduler.worker_exited(at(5), before), [Start(name(model))]);
+        assert_eq!(scheduler.model_loaded(at(5), model), [Dispatch(run)]);
+        scheduler.run_finished(at(5), run);
     }
 }
 
 #[test]
-fn models_are_evicted_one_by_one_until_the_next_fits() {
+fn models_are_evicted_until_the_next_one_fits() {
     let limits = Limits { loaded_models: 9, memory_bytes: Some(10), ..LIMITS };
     let mut scheduler = with_loaded(limits, &["a", "b", "c"]);
     for (model, need) in [("a", 4), ("b", 2), ("c", 4), ("d", 8), ("e", 2)] {
-        scheduler.set_need(at(0), model, need);
+        scheduler.set_memory_need(at(0), model, need);
     }
     let [big, small] = runs();
     assert_eq!(scheduler.submit(at(1), of(big, "d")).unwrap()[0], Stop(name("a"), Evicted));
-    // It would fit as soon as the first has gone, but it is not the next one.
+    // It would fit after the first eviction, but it is not the next model.
     assert_eq!(scheduler.submit(at(1), of(small, "e")), Ok(vec![Position(small, 1)]));
-    assert_eq!(scheduler.gone(at(2), "a"), [Stop(name("b"), Evicted)]);
-    assert_eq!(scheduler.gone(at(3), "b"), [Stop(name("c"), Evicted)]);
-    assert_eq!(scheduler.gone(at(4), "c"), [Start(name("d"))]);
-    assert_eq!(scheduler.ready(at(5), "d"), [Dispatch(big), Start(name("e"))]);
+    assert_eq!(scheduler.worker_exited(at(2), "a"), [Stop(name("b"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(3), "b"), [Stop(name("c"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(4), "c"), [Start(name("d"))]);
+    assert_eq!(scheduler.model_loaded(at(5), "d"), [Dispatch(big), Start(name("e"))]);
 }
 
 #[test]
-fn nothing_is_evicted_before_enough_can_go() {
+fn no_model_is_evicted_before_enough_memory_can_be_freed() {
     let limits = Limits { loaded_models: 9, memory_bytes: Some(10), ..LIMITS };
     let mut scheduler = with_loaded(limits, &["small", "large"]);
     for (model, need) in [("small", 2), ("large", 7), ("next", 9)] {
-        scheduler.set_need(at(0), model, need);
+        scheduler.set_memory_need(at(0), model, need);
     }
     let [busy, next, again] = runs();
     scheduler.submit(at(1), of(busy, "large")).unwrap();
     assert_eq!(scheduler.submit(at(2), of(next, "next")), Ok(vec![Position(next, 1)]));
-    assert_eq!(scheduler.submit(at(3), of(again, "small")), Ok(vec![Dispatch(again)]), "it is still there");
-    scheduler.finished(at(4), again);
-    assert_eq!(scheduler.finished(at(5), busy), [Stop(name("small"), Evicted)]);
-    assert_eq!(scheduler.gone(at(6), "small"), [Stop(name("large"), Evicted)]);
-    assert_eq!(scheduler.gone(at(7), "large"), [Start(name("next"))]);
+    assert_eq!(scheduler.submit(at(3), of(again, "small")), Ok(vec![Dispatch(again)]), "it is still loaded");
+    scheduler.run_finished(at(4), again);
+    assert_eq!(scheduler.run_finished(at(5), busy), [Stop(name("small"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(6), "small"), [Stop(name("large"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(7), "large"), [Start(name("next"))]);
 }
 
 #[test]
-fn what_needs_more_than_the_pinned_models_leave_is_refused_and_told_why() {
+fn model_that_does_not_fit_beside_pinned_ones_is_refused_with_the_reason() {
     let limits = Limits { loaded_models: 3, memory_bytes: Some(10), ..LIMITS };
     let mut scheduler = Scheduler::new(limits);
-    scheduler.set_need(at(0), "a", 6);
-    scheduler.set_need(at(0), "b", 5);
-    scheduler.set_need(at(0), "c", 11);
+    scheduler.set_memory_need(at(0), "a", 6);
+    scheduler.set_memory_need(at(0), "b", 5);
+    scheduler.set_memory_need(at(0), "c", 11);
     scheduler.pin(at(0), "a");
     scheduler.load(at(0), "a").unwrap();
-    scheduler.ready(at(1), "a");
+    scheduler.model_loaded(at(1), "a");
     let holding = vec![(name("a"), 6)];
     let refusal = Refusal::NoMemory { needed: 5, free: 4, holding: holding.clone() };
     assert_eq!(scheduler.submit(at(2), of(RunId::new(), "b")), Err(refusal.clone()));
     assert_eq!(scheduler.load(at(2), "b"), Err(refusal));
     let refusal = Refusal::NoMemory { needed: 11, free: 4, holding };
     assert_eq!(scheduler.submit(at(2), of(RunId::new(), "c")), Err(refusal));
-    // What is measured counts from then on.
-    scheduler.set_need(at(3), "a", 5);
+    // The measured need replaces the estimate.
+    scheduler.set_memory_need(at(3), "a", 5);
     let run = RunId::new();
     assert_eq!(scheduler.submit(at(4), of(run, "b")).unwrap()[0], Start(name("b")));
 }
 
 #[test]
-fn a_model_of_unknown_need_is_loaded_and_its_measured_need_counts() {
+fn model_of_unknown_need_is_loaded_and_its_measured_need_counts() {
     let limits = Limits { loaded_models: 3, memory_bytes: Some(10), ..LIMITS };
     let mut scheduler = with_loaded(limits, &["a"]);
     let (first, second) = (RunId::new(), RunId::new());
-    scheduler.set_need(at(0), "a", 10);
-    scheduler.set_need(at(0), "b", 1);
+    scheduler.set_memory_need(at(0), "a", 10);
+    scheduler.set_memory_need(at(0), "b", 1);
     scheduler.submit(at(1), of(first, "a")).unwrap();
     assert_eq!(scheduler.submit(at(1), of(second, "b")), Ok(vec![Position(second, 1)]));
-    // It turns out to need less.
-    assert_eq!(scheduler.set_need(at(2), "a", 9), [Start(name("b"))]);
+    // The measured need is smaller than the estimate.
+    assert_eq!(scheduler.set_memory_need(at(2), "a", 9), [Start(name("b"))]);
 }
 
 #[test]
-fn a_load_waits_for_an_idle_model_to_go_and_is_refused_beside_busy_ones() {
+fn load_waits_for_an_eviction_and_is_refused_beside_busy_models() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     assert_eq!(scheduler.load(at(1), "b"), Ok(vec![Stop(name("a"), Evicted)]));
-    assert_eq!(scheduler.gone(at(2), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.worker_exited(at(2), "a"), [Start(name("b"))]);
     assert_eq!(scheduler.load(at(3), "a"), Err(Refusal::NoRoom(vec![name("b")])), "it is being loaded");
-    scheduler.ready(at(4), "b");
+    scheduler.model_loaded(at(4), "b");
     let run = RunId::new();
     scheduler.submit(at(5), of(run, "b")).unwrap();
     assert_eq!(scheduler.load(at(6), "a"), Err(Refusal::NoRoom(vec![name("b")])), "it is busy");
-    scheduler.finished(at(7), run);
+    scheduler.run_finished(at(7), run);
 
     let limits = Limits { loaded_models: 3, memory_bytes: Some(10), ..LIMITS };
     let mut scheduler = with_loaded(limits, &["a", "b"]);
-    scheduler.set_need(at(0), "a", 4);
-    scheduler.set_need(at(0), "b", 4);
-    scheduler.set_need(at(0), "c", 8);
+    scheduler.set_memory_need(at(0), "a", 4);
+    scheduler.set_memory_need(at(0), "b", 4);
+    scheduler.set_memory_need(at(0), "c", 8);
     scheduler.submit(at(1), of(RunId::new(), "b")).unwrap();
     let refusal = Refusal::NoMemory { needed: 8, free: 6, holding: vec![(name("b"), 4)] };
     assert_eq!(scheduler.load(at(2), "c"), Err(refusal));
 }
 
 #[test]
-fn a_pinned_model_stays_and_others_are_told_so() {
+fn pinned_model_remains_and_others_are_refused() {
     let mut scheduler = Scheduler::new(LIMITS);
     scheduler.pin(at(0), "a");
     assert_eq!(scheduler.load(at(0), "a"), Ok(vec![Start(name("a"))]));
-    scheduler.ready(at(0), "a");
+    scheduler.model_loaded(at(0), "a");
     assert_eq!(scheduler.load(at(0), "b"), Err(Refusal::NoRoom(vec![name("a")])));
     assert_eq!(scheduler.submit(at(0), of(RunId::new(), "b")), Err(Refusal::NoRoom(vec![name("a")])));
-    assert_eq!(scheduler.unpin(at(1), "a"), []);
-    assert_eq!(scheduler.load(at(2), "b"), Ok(vec![Stop(name("a"), Evicted)]));
 }
 
 #[test]
-fn runs_that_lose_their_room_to_a_pinned_model_are_told_so() {
+fn queued_runs_without_room_beside_a_newly_pinned_model_are_refused() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [busy, first, second] = runs();
     scheduler.submit(at(0), of(busy, "a")).unwrap();
@@ -608,117 +606,116 @@ fn runs_that_lose_their_room_to_a_pinned_model_are_told_so() {
 
     let limits = Limits { loaded_models: 2, memory_bytes: Some(10), ..LIMITS };
     let mut scheduler = with_loaded(limits, &["a"]);
-    scheduler.set_need(at(0), "a", 10);
-    scheduler.set_need(at(0), "b", 4);
+    scheduler.set_memory_need(at(0), "a", 10);
+    scheduler.set_memory_need(at(0), "b", 4);
     scheduler.submit(at(0), of(busy, "a")).unwrap();
     scheduler.submit(at(1), of(first, "b")).unwrap();
     let refusal = Refusal::NoMemory { needed: 11, free: 10, holding: vec![] };
-    assert_eq!(scheduler.set_need(at(2), "b", 11), [Refused(first, refusal)]);
+    assert_eq!(scheduler.set_memory_need(at(2), "b", 11), [Refused(first, refusal)]);
 }
 
-// Wishes
+// Requested loads
 
 #[test]
-fn a_model_that_is_wanted_gets_its_turn_beside_those_with_runs() {
+fn model_loaded_on_request_has_a_turn_without_runs() {
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     let [other, busy, late] = runs();
     scheduler.submit(at(0), of(other, "b")).unwrap();
     assert_eq!(scheduler.load(at(1), "c"), Ok(vec![]));
-    assert_eq!(scheduler.gone(at(2), "a"), [Start(name("b"))]);
-    assert_eq!(scheduler.ready(at(3), "b"), [Dispatch(other)]);
+    assert_eq!(scheduler.worker_exited(at(2), "a"), [Start(name("b"))]);
+    assert_eq!(scheduler.model_loaded(at(3), "b"), [Dispatch(other)]);
     scheduler.submit(at(4), of(busy, "b")).unwrap();
     scheduler.submit(at(5), of(late, "b")).unwrap();
-    assert_eq!(scheduler.finished(at(32), other)[0], Dispatch(busy));
-    // Loaded at 3, it has had its turn at 33.
-    assert_eq!(scheduler.finished(at(33), busy), [Stop(name("b"), Evicted)]);
-    assert_eq!(scheduler.gone(at(34), "b"), [Start(name("c"))]);
-    // It was asked for while the other waits: it is not evicted as soon as it comes,
-    assert_eq!(scheduler.ready(at(40), "c"), []);
+    assert_eq!(scheduler.run_finished(at(32), other)[0], Dispatch(busy));
+    // Loaded at 3, its turn ends at 33.
+    assert_eq!(scheduler.run_finished(at(33), busy), [Stop(name("b"), Evicted)]);
+    assert_eq!(scheduler.worker_exited(at(34), "b"), [Start(name("c"))]);
+    // It was requested while the other run waits: it is not evicted as soon as it is loaded,
+    assert_eq!(scheduler.model_loaded(at(40), "c"), []);
     assert_eq!(scheduler.next_deadline(), Some(at(70)));
     assert_eq!(scheduler.tick(at(69)), []);
-    // but after a turn in which nobody has used it.
+    // but after a turn without use.
     assert_eq!(scheduler.tick(at(70)), [Stop(name("c"), Evicted)]);
 }
 
 #[test]
-fn a_wanted_model_that_has_had_its_run_goes_like_any_other() {
+fn model_loaded_on_request_is_evictable_after_its_first_run() {
     let mut scheduler = Scheduler::new(LIMITS);
     let [waiting, run] = runs();
     scheduler.load(at(0), "a").unwrap();
     scheduler.submit(at(1), of(waiting, "b")).unwrap();
-    assert_eq!(scheduler.ready(at(10), "a"), []);
+    assert_eq!(scheduler.model_loaded(at(10), "a"), []);
     assert_eq!(scheduler.submit(at(11), of(run, "a")), Ok(vec![Dispatch(run)]));
-    assert_eq!(scheduler.finished(at(12), run), [Stop(name("a"), Evicted)]);
+    assert_eq!(scheduler.run_finished(at(12), run), [Stop(name("a"), Evicted)]);
 }
 
 #[test]
-fn the_end_of_a_wanted_models_turn_is_no_deadline_while_busy_models_are_in_the_way() {
+fn end_of_protection_is_no_deadline_while_busy_models_prevent_the_load() {
     let mut scheduler = with_loaded(Limits { loaded_models: 9, memory_bytes: Some(10), ..LIMITS }, &["b"]);
     for (model, need) in [("a", 4), ("b", 4), ("c", 9)] {
-        scheduler.set_need(at(0), model, need);
+        scheduler.set_memory_need(at(0), model, need);
     }
     let busy = RunId::new();
     scheduler.submit(at(0), of(busy, "b")).unwrap();
     scheduler.load(at(1), "a").unwrap();
     scheduler.submit(at(2), of(RunId::new(), "c")).unwrap();
-    assert_eq!(scheduler.ready(at(10), "a"), []);
+    assert_eq!(scheduler.model_loaded(at(10), "a"), []);
     assert_eq!(scheduler.next_deadline(), None);
-    assert_eq!(scheduler.finished(at(20), busy), []);
+    assert_eq!(scheduler.run_finished(at(20), busy), []);
     assert_eq!(scheduler.next_deadline(), Some(at(40)));
     assert_eq!(scheduler.tick(at(40)), [Stop(name("a"), Evicted)]);
 }
 
 #[test]
-fn what_comes_after_a_wanted_model_was_loaded_does_not_wait_for_it() {
+fn model_loaded_on_request_is_evicted_for_a_later_run() {
     let mut scheduler = Scheduler::new(LIMITS);
     scheduler.load(at(0), "a").unwrap();
-    scheduler.ready(at(10), "a");
+    scheduler.model_loaded(at(10), "a");
     assert_eq!(scheduler.submit(at(10), of(RunId::new(), "b")).unwrap()[0], Stop(name("a"), Evicted));
 }
 
 #[test]
-fn a_model_that_is_wanted_while_it_stops_comes_back() {
+fn model_requested_while_it_stops_is_loaded_again() {
     let mut scheduler = Scheduler::new(LIMITS);
     scheduler.load(at(0), "a").unwrap();
-    scheduler.ready(at(1), "a");
-    assert_eq!(scheduler.unload(at(2), "a"), Ok(vec![Stop(name("a"), Asked)]));
+    scheduler.model_loaded(at(1), "a");
+    assert_eq!(scheduler.unload(at(2), "a"), Ok(vec![Stop(name("a"), Requested)]));
     assert_eq!(scheduler.load(at(3), "a"), Ok(vec![]));
-    assert_eq!(scheduler.gone(at(4), "a"), [Start(name("a"))]);
+    assert_eq!(scheduler.worker_exited(at(4), "a"), [Start(name("a"))]);
 }
 
-// Unused models
+// Idle timeout
 
 /// The time counts from the end of the last run, not from its start (llama-swap 25).
 #[test]
-fn the_idle_timeout_counts_from_the_last_finish() {
+fn idle_timeout_counts_from_the_end_of_the_last_run() {
     let mut scheduler = Scheduler::new(Limits { idle_timeout: Some(at(60)), ..LIMITS });
     let [first, second] = runs();
     scheduler.submit(at(0), of(first, "a")).unwrap();
-    scheduler.ready(at(10), "a");
+    scheduler.model_loaded(at(10), "a");
     assert_eq!(scheduler.next_deadline(), None);
     assert_eq!(scheduler.tick(at(500)), []);
-    scheduler.finished(at(500), first);
+    scheduler.run_finished(at(500), first);
     assert_eq!(scheduler.next_deadline(), Some(at(560)));
     scheduler.submit(at(559), of(second, "a")).unwrap();
     assert_eq!(scheduler.tick(at(560)), []);
-    scheduler.finished(at(600), second);
+    scheduler.run_finished(at(600), second);
     assert_eq!(scheduler.tick(at(659)), []);
     assert_eq!(scheduler.tick(at(660)), [Stop(name("a"), Idle)]);
 }
 
 #[test]
-fn a_model_that_was_never_used_is_stopped_a_timeout_after_its_load() {
+fn unused_model_is_stopped_one_timeout_after_its_load() {
     let mut scheduler = Scheduler::new(Limits { idle_timeout: Some(at(60)), ..LIMITS });
     scheduler.load(at(0), "a").unwrap();
-    scheduler.ready(at(10), "a");
+    scheduler.model_loaded(at(10), "a");
     assert_eq!(scheduler.next_deadline(), Some(at(70)));
     assert_eq!(scheduler.tick(at(70)), [Stop(name("a"), Idle)]);
 }
 
-/// A request that comes as the timer fires is served (llama-swap 946): before the stop it gets its slot,
-/// after it the model is loaded again.
+/// Before the stop the run gets its slot, after it the model is loaded again (llama-swap 946).
 #[test]
-fn a_request_that_races_the_idle_timeout_is_served() {
+fn run_at_the_idle_timeout_is_served() {
     let limits = Limits { idle_timeout: Some(at(60)), ..LIMITS };
     let run = RunId::new();
     for late in [60, 61] {
@@ -729,16 +726,15 @@ fn a_request_that_races_the_idle_timeout_is_served() {
     let mut scheduler = with_loaded(limits, &["a"]);
     assert_eq!(scheduler.tick(at(60)), [Stop(name("a"), Idle)]);
     assert_eq!(scheduler.submit(at(60), of(run, "a")), Ok(vec![Position(run, 1)]));
-    assert_eq!(scheduler.gone(at(61), "a"), [Start(name("a"))]);
-    assert_eq!(scheduler.ready(at(62), "a"), [Dispatch(run)]);
+    assert_eq!(scheduler.worker_exited(at(61), "a"), [Start(name("a"))]);
+    assert_eq!(scheduler.model_loaded(at(62), "a"), [Dispatch(run)]);
 }
 
 #[test]
-fn pinned_models_and_nodes_without_a_timeout_keep_what_they_have() {
+fn pinned_models_and_models_without_a_timeout_are_not_stopped() {
     let mut scheduler = with_loaded(Limits { idle_timeout: Some(at(60)), ..LIMITS }, &["a"]);
     scheduler.pin(at(1), "a");
     assert_eq!((scheduler.next_deadline(), scheduler.tick(at(9999))), (None, vec![]));
-    assert_eq!(scheduler.unpin(at(9999), "a"), [Stop(name("a"), Idle)]);
 
     let mut scheduler = with_loaded(LIMITS, &["a"]);
     assert_eq!((scheduler.next_deadline(), scheduler.tick(at(9999))), (None, vec![]));
@@ -747,45 +743,45 @@ fn pinned_models_and_nodes_without_a_timeout_keep_what_they_have() {
 // Workers
 
 #[test]
-fn a_dead_worker_is_started_again_for_its_queue_and_given_up_when_it_cannot_load() {
+fn exited_worker_is_started_again_for_its_queue_which_fails_with_the_load() {
     let mut scheduler = Scheduler::new(LIMITS);
     let [first, second] = runs();
     scheduler.submit(at(0), of(first, "a")).unwrap();
-    scheduler.ready(at(0), "a");
+    scheduler.model_loaded(at(0), "a");
     scheduler.submit(at(0), of(second, "a")).unwrap();
-    assert_eq!(scheduler.gone(at(1), "a"), [Start(name("a"))]);
-    assert!(!scheduler.is_active(first));
-    assert_eq!(scheduler.unloadable(at(2), "a"), [Unservable(second)]);
+    assert_eq!(scheduler.worker_exited(at(1), "a"), [Start(name("a"))]);
+    assert_eq!(scheduler.run_counts("a"), (0, 1));
+    assert_eq!(scheduler.load_failed(at(2), "a"), [Unservable(second)]);
 }
 
 #[test]
-fn a_model_in_use_is_not_unloaded() {
+fn model_in_use_is_not_unloaded() {
     let mut scheduler = Scheduler::new(LIMITS);
     let run = RunId::new();
     scheduler.submit(at(0), of(run, "a")).unwrap();
     assert_eq!(scheduler.unload(at(0), "a"), Err(Refusal::InUse));
-    scheduler.ready(at(0), "a");
+    scheduler.model_loaded(at(0), "a");
     assert_eq!(scheduler.unload(at(0), "a"), Err(Refusal::InUse));
-    scheduler.finished(at(0), run);
-    assert_eq!(scheduler.unload(at(0), "a"), Ok(vec![Stop(name("a"), Asked)]));
+    scheduler.run_finished(at(0), run);
+    assert_eq!(scheduler.unload(at(0), "a"), Ok(vec![Stop(name("a"), Requested)]));
 }
 
 #[test]
-fn a_model_that_is_unloaded_while_it_loads_does_not_come_up() {
+fn model_unloaded_during_its_load_is_not_used() {
     let mut scheduler = Scheduler::new(LIMITS);
     scheduler.load(at(0), "a").unwrap();
-    assert_eq!(scheduler.unload(at(1), "a"), Ok(vec![Stop(name("a"), Asked)]));
+    assert_eq!(scheduler.unload(at(1), "a"), Ok(vec![Stop(name("a"), Requested)]));
     let run = RunId::new();
     scheduler.submit(at(2), of(run, "a")).unwrap();
-    assert_eq!(scheduler.ready(at(3), "a"), [], "a word that was on its way");
-    assert_eq!(scheduler.gone(at(4), "a"), [Start(name("a"))]);
+    assert_eq!(scheduler.model_loaded(at(3), "a"), [], "a late report of the stopped worker");
+    assert_eq!(scheduler.worker_exited(at(4), "a"), [Start(name("a"))]);
 }
 
 #[test]
-fn a_clock_that_goes_back_does_no_harm() {
+fn backward_clock_is_ignored() {
     let mut scheduler = with_loaded(Limits { idle_timeout: Some(at(60)), ..LIMITS }, &["a"]);
     let run = RunId::new();
     scheduler.submit(at(100), of(run, "a")).unwrap();
-    scheduler.finished(at(10), run);
+    scheduler.run_finished(at(10), run);
     assert_eq!(scheduler.next_deadline(), Some(at(160)));
 }

@@ -1,7 +1,6 @@
-//! The node's HTTP side of the link, for gateways that reach it directly.
+//! The HTTP server of the node link.
 //!
-//! Every request carries the gateway's JWT for this node and this body, but for those of a gateway in the same
-//! process.
+//! Each request has the gateway's JWT for this node and body, except those of a gateway in the same process.
 
 mod auth;
 mod routes;
@@ -16,15 +15,12 @@ use hearth_auth::LinkVerifier;
 
 use crate::supervisor::Node;
 
-/// A conversation is at most 10 MB at the gateway; JSON within JSON may grow.
-const MAX_BODY: usize = 24 << 20;
-
-/// The routes of the node link, for gateways elsewhere.
+/// The routes of the node link, for gateways in other processes.
 pub fn router(node: Node, verifier: LinkVerifier) -> Router {
     local_router(node).layer(middleware::from_fn_with_state(verifier, auth::check))
 }
 
-/// The same for the gateway in this process: it isn't asked who it is.
+/// The routes of the node link without authentication, for a gateway in this process.
 pub fn local_router(node: Node) -> Router {
     Router::new()
         .route("/v1/status", get(routes::status))
@@ -35,5 +31,5 @@ pub fn local_router(node: Node) -> Router {
         .route("/v1/models/unload", post(routes::unload))
         .route("/v1/models/remove", post(routes::remove))
         .with_state(node)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::max(auth::BODY_MAX_BYTES))
 }

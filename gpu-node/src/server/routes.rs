@@ -1,4 +1,4 @@
-//! What a gateway can ask of a node.
+//! The handlers of the node link.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -21,30 +21,33 @@ use hearth_wire::{
 
 use crate::supervisor::{Node, RunLog};
 
-/// How often a stream with nothing to say says so.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Time between two keep-alive comments in a stream without events.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// An error of the link: the API's own, without its envelope.
-pub(super) struct Refused(ApiError);
+/// An error of the link: an API error without its envelope.
+pub(super) struct LinkError(ApiError);
 
-impl From<ApiError> for Refused {
+impl From<ApiError> for LinkError {
     fn from(error: ApiError) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for LinkError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, Json(self.0)).into_response()
     }
 }
 
-pub(super) async fn status(State(node): State<Node>) -> Result<Response, Refused> {
+pub(super) async fn status(State(node): State<Node>) -> Result<Response, LinkError> {
     Ok(Json(node.status().await?).into_response())
 }
 
-pub(super) async fn submit(State(node): State<Node>, Json(run): Json<NodeRun>) -> Result<Response, Refused> {
+pub(super) async fn submit(
+    State(node): State<Node>,
+    Json(run): Json<NodeRun>,
+) -> Result<Response, LinkError> {
     let log = node.submit(run).await?;
     stream(&log, 0)
 }
@@ -53,43 +56,43 @@ pub(super) async fn events(
     State(node): State<Node>,
     Path(id): Path<RunId>,
     Query(query): Query<EventsQuery>,
-) -> Result<Response, Refused> {
+) -> Result<Response, LinkError> {
     let log = node.log(id).await?;
-    let log = log.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "the node doesn't have this run"))?;
+    let log = log.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "the node has no such run"))?;
     stream(&log, query.after.unwrap_or(0))
 }
 
-pub(super) async fn cancel(State(node): State<Node>, Path(id): Path<RunId>) -> Result<Response, Refused> {
+pub(super) async fn cancel(State(node): State<Node>, Path(id): Path<RunId>) -> Result<Response, LinkError> {
     let cancelled = node.cancel(id).await?;
     Ok(Json(NodeCancelled { cancelled }).into_response())
 }
 
 pub(super) async fn load(
     State(node): State<Node>,
-    Json(ask): Json<NodeModelCommand>,
-) -> Result<StatusCode, Refused> {
-    node.load(ask.model).await?;
+    Json(command): Json<NodeModelCommand>,
+) -> Result<StatusCode, LinkError> {
+    node.load(command.model).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 pub(super) async fn unload(
     State(node): State<Node>,
-    Json(ask): Json<NodeModelCommand>,
-) -> Result<StatusCode, Refused> {
-    node.unload(ask.model).await?;
+    Json(command): Json<NodeModelCommand>,
+) -> Result<StatusCode, LinkError> {
+    node.unload(command.model).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
 pub(super) async fn remove(
     State(node): State<Node>,
-    Json(ask): Json<NodeModelCommand>,
-) -> Result<Response, Refused> {
-    Ok(Json(node.remove(ask.model).await?).into_response())
+    Json(command): Json<NodeModelCommand>,
+) -> Result<Response, LinkError> {
+    Ok(Json(node.remove(command.model).await?).into_response())
 }
 
-fn stream(log: &Arc<RunLog>, after: u64) -> Result<Response, Refused> {
+fn stream(log: &Arc<RunLog>, after: u64) -> Result<Response, LinkError> {
     let events = log.read(after).map_err(|e| ApiError::new(ErrorCode::Conflict, e.to_string()))?;
     let frames =
         events.map(|event| Ok::<_, Infallible>(Event::default().id(event.seq.to_string()).data(event.json)));
-    Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+    Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL)).into_response())
 }

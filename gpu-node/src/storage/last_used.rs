@@ -1,29 +1,29 @@
-//! When each model was used last: a small file in the model folder, so that it survives a restart and
-//! goes where the models go.
+//! The times at which models were last used, in a small file of the model folder, so that they survive a restart and move
+//! with the models.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use hearth_domain::Timestamp;
+use hearth_files::{Access, write_atomically};
 use serde::{Deserialize, Serialize};
 
 /// The file's name in the model folder.
-pub const FILE: &str = "last_used.json";
+pub const FILE_NAME: &str = "last_used.json";
 
-/// How long a model is remembered that isn't there.
-const REMEMBERED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Time after its last use at which the entry of a missing model is removed.
+const MISSING_MODEL_TTL: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// When each model was used last, by its id.
+/// The times of last use, by the models' ids.
 #[derive(Debug, Clone)]
 pub struct LastUsed {
     path: PathBuf,
     times: BTreeMap<String, Timestamp>,
-    /// Whether the file says something else.
+    /// True if the file has other times.
     changed: bool,
 }
 
@@ -33,11 +33,10 @@ struct Content {
 }
 
 impl LastUsed {
-    /// Reads the file of the model folder. One that can't be read counts as empty, which is logged: the
-    /// files' own times stand in for it.
+    /// Reads the file of the model folder. If it can't be read, there are no times, and the files' own times are used.
     #[must_use]
     pub fn read(folder: &Path) -> Self {
-        let path = folder.join(FILE);
+        let path = folder.join(FILE_NAME);
         let times = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(|content: Content| content.models)
@@ -46,20 +45,20 @@ impl LastUsed {
             Err(error) => Err(error.to_string()),
         };
         let times = times.unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), error, "when models were used last can't be read; it is begun anew");
+            tracing::warn!(path = %path.display(), error, "the times of models' last use can't be read; the file is replaced");
             BTreeMap::new()
         });
         Self { path, times, changed: false }
     }
 
-    /// When a model was used last, as far as is known.
+    /// The time of a model's last use, if it is recorded.
     #[must_use]
-    pub fn of(&self, model: &str) -> Option<Timestamp> {
+    pub fn get(&self, model: &str) -> Option<Timestamp> {
         self.times.get(model).copied()
     }
 
-    /// Notes a use. Nothing is written yet.
-    pub fn note(&mut self, model: &str, at: Timestamp) {
+    /// Records a use. [`LastUsed::save`] writes it.
+    pub fn record(&mut self, model: &str, at: Timestamp) {
         match self.times.get_mut(model) {
             Some(last) if *last >= at => {}
             Some(last) => {
@@ -73,14 +72,15 @@ impl LastUsed {
         }
     }
 
-    /// Forgets models that have been gone for long. A disk that isn't mounted today comes back.
-    pub fn forget_gone(&mut self, is_there: impl Fn(&str) -> bool, now: Timestamp) {
+    /// Removes the entries of models that are missing and were not used for long. Entries of recently used ones remain,
+    /// since their disk may only be unmounted.
+    pub fn remove_expired(&mut self, exists: impl Fn(&str) -> bool, now: Timestamp) {
         let before = self.times.len();
-        self.times.retain(|model, at| is_there(model) || at.until(now) < REMEMBERED);
+        self.times.retain(|model, at| exists(model) || at.until(now) < MISSING_MODEL_TTL);
         self.changed |= self.times.len() != before;
     }
 
-    /// Writes the file, if it has to say something new: whole or not at all.
+    /// Writes the file, if times have changed.
     ///
     /// # Errors
     /// If the folder can't be written to.
@@ -89,23 +89,13 @@ impl LastUsed {
             return Ok(());
         }
         let content = serde_json::to_vec_pretty(&Content { models: self.times.clone() })?;
-        let beside = self.path.with_extension("json.tmp");
-        let mut file = File::create(&beside)?;
-        file.write_all(&content)?;
-        // Before it gets its name: after a power cut a named file is a whole one.
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
+        write_atomically(&self.path, &content, Access::Umask)?;
         self.changed = false;
         Ok(())
     }
-}
 
-impl LastUsed {
-    /// Takes over that `copy`, a copy of this, was written.
-    pub(super) fn saved(&mut self, copy: &Self) {
+    /// Records that `copy`, a copy of this, was saved.
+    pub(super) fn mark_saved(&mut self, copy: &Self) {
         self.changed = self.times != copy.times;
     }
 }
@@ -119,44 +109,44 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_is_read_again() {
+    fn recorded_times_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let mut used = LastUsed::read(folder.path());
         used.save().unwrap();
-        assert!(!folder.path().join(FILE).exists(), "nothing to say, nothing written");
-        used.note("a", at(5));
-        used.note("a", at(9));
-        used.note("a", at(7));
-        used.note("gone", at(1));
-        used.note("away", at(8));
+        assert!(!folder.path().join(FILE_NAME).exists(), "a file without changes was written");
+        used.record("a", at(5));
+        used.record("a", at(9));
+        used.record("a", at(7));
+        used.record("gone", at(1));
+        used.record("away", at(8));
         used.save().unwrap();
 
         let mut used = LastUsed::read(folder.path());
-        assert_eq!((used.of("a"), used.of("gone"), used.of("b")), (Some(at(9)), Some(at(1)), None));
-        used.forget_gone(|model| model == "a", at(7).plus(REMEMBERED));
+        assert_eq!((used.get("a"), used.get("gone"), used.get("b")), (Some(at(9)), Some(at(1)), None));
+        used.remove_expired(|model| model == "a", at(7).plus(MISSING_MODEL_TTL));
         used.save().unwrap();
         let used = LastUsed::read(folder.path());
-        assert_eq!((used.of("a"), used.of("away"), used.of("gone")), (Some(at(9)), Some(at(8)), None));
+        assert_eq!((used.get("a"), used.get("away"), used.get("gone")), (Some(at(9)), Some(at(8)), None));
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(names, [FILE]);
+        assert_eq!(names, [FILE_NAME]);
     }
 
     #[test]
-    fn a_broken_file_is_begun_anew() {
+    fn broken_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         for broken in ["", "{", "{\"models\":{\"a\":\"yesterday\"}}", "[]"] {
-            fs::write(folder.path().join(FILE), broken).unwrap();
+            fs::write(folder.path().join(FILE_NAME), broken).unwrap();
             let mut used = LastUsed::read(folder.path());
-            assert_eq!(used.of("a"), None);
-            used.note("a", at(3));
+            assert_eq!(used.get("a"), None);
+            used.record("a", at(3));
             used.save().unwrap();
-            assert_eq!(LastUsed::read(folder.path()).of("a"), Some(at(3)), "{broken:?}");
+            assert_eq!(LastUsed::read(folder.path()).get("a"), Some(at(3)), "{broken:?}");
         }
-        // A folder in its place is no file to read, nor one to replace.
-        fs::remove_file(folder.path().join(FILE)).unwrap();
-        fs::create_dir(folder.path().join(FILE)).unwrap();
+        // A folder in its place can be neither read nor replaced.
+        fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
+        fs::create_dir(folder.path().join(FILE_NAME)).unwrap();
         let mut used = LastUsed::read(folder.path());
-        used.note("a", at(3));
+        used.record("a", at(3));
         assert!(used.save().is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! The model folder's room: what takes it, and what goes when a policy says so.
+//! The disk usage of the model folder, and the policy that removes models.
 //!
-//! [`policy`] decides, purely. [`Survey`] looks at the folder, [`LastUsed`] remembers when a model was
-//! used, and [`Keeper`] puts them together for a node.
+//! [`policy`] decides what to remove, without I/O. [`Survey`] reads the folder, [`LastUsed`] stores the times of models'
+//! last use, and [`StorageManager`] combines them for a node.
 
 pub mod last_used;
 pub mod policy;
@@ -9,7 +9,6 @@ mod remove;
 mod survey;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -17,60 +16,60 @@ use std::{
 
 use hearth_domain::Timestamp;
 
-use crate::catalog::ModelFile;
+use crate::model_files::{ModelFile, ModelFiles};
 pub use last_used::LastUsed;
 pub use policy::{Keep, Plan, Policy};
 pub use remove::{RemoveError, Removed, remove_model};
 pub use survey::{Entry, Survey};
 
-/// How often a node applies its policy.
-pub const INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Time between two applications of a node's policy.
+pub const POLICY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Keeps a node's model folder within its policy. Clones share their state.
 #[derive(Debug, Clone)]
-pub struct Keeper {
+pub struct StorageManager {
     folder: Arc<Path>,
     policy: Policy,
-    used: Arc<Mutex<LastUsed>>,
-    /// Held by whoever changes the folder.
-    disk: Arc<Mutex<()>>,
+    last_used: Arc<Mutex<LastUsed>>,
+    /// Locked while files of the folder are changed.
+    folder_lock: Arc<Mutex<()>>,
 }
 
-/// What came of applying a policy.
+/// The result of applying a policy.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What was to go.
+    /// The plan.
     pub plan: Plan,
-    /// What could not be removed.
+    /// Files that couldn't be removed.
     pub failures: Vec<RemoveError>,
 }
 
-impl Keeper {
-    /// A keeper of `folder`. Reads when its models were used last.
+impl StorageManager {
+    /// Creates a manager of `folder`, and reads the times of the last use of its models.
     #[must_use]
     pub fn new(folder: &Path, policy: Policy) -> Self {
-        let used = Arc::new(Mutex::new(LastUsed::read(folder)));
-        Self { folder: folder.into(), policy, used, disk: Arc::default() }
+        let last_used = Arc::new(Mutex::new(LastUsed::read(folder)));
+        Self { folder: folder.into(), policy, last_used, folder_lock: Arc::default() }
     }
 
-    /// Notes that a model is in use now. Only memory is touched: call it for every run.
-    pub fn note_use(&self, model: &str) {
-        held(&self.used).note(model, Timestamp::now());
+    /// Records that a model is used now, in memory only, so it can be called for every run.
+    pub fn record_use(&self, model: &str) {
+        lock(&self.last_used).record(model, Timestamp::now());
     }
 
-    /// Writes down when models were used. It waits for the disk.
+    /// Writes the times of last use. It waits for the disk.
     pub fn save(&self) {
-        let _disk = held(&self.disk);
-        self.write_down();
+        let _lock = lock(&self.folder_lock);
+        self.save_last_used();
     }
 
-    fn write_down(&self) {
-        // On a copy: nobody who notes a use waits for the disk.
-        let mut used = held(&self.used).clone();
-        match used.save() {
-            Ok(()) => held(&self.used).saved(&used),
+    fn save_last_used(&self) {
+        // Saves a copy, so that `record_use` doesn't wait for the disk.
+        let mut copy = lock(&self.last_used).clone();
+        match copy.save() {
+            Ok(()) => lock(&self.last_used).mark_saved(&copy),
             Err(error) => {
-                tracing::warn!(%error, "when models were used last can't be written to the model folder");
+                tracing::warn!(%error, "the times of models' last use can't be written to the model folder");
             }
         }
     }
@@ -80,44 +79,39 @@ impl Keeper {
     /// # Errors
     /// As [`remove_model`].
     pub fn remove(&self, model: &ModelFile) -> Result<Removed, RemoveError> {
-        let _disk = held(&self.disk);
+        let _lock = lock(&self.folder_lock);
         remove_model(&self.folder, model)
     }
 
-    /// Removes what the policy says, and writes down when models were used. It waits for the disk.
+    /// Removes models by the policy, and writes the times of last use. It waits for the disk.
     ///
-    /// `models` is the catalog's latest scan. `keep` says of a model's id whether it stays: the default
-    /// model, pinned ones, the embedded one, and every model that is loaded, is being loaded, or has a
-    /// run waiting for it.
-    pub fn apply(
-        &self,
-        models: &BTreeMap<String, ModelFile>,
-        keep: impl Fn(&str) -> Option<Keep>,
-    ) -> Outcome {
+    /// `models` is the result of the latest scan. `keep` returns the reason why a model must not be removed: it is a
+    /// default model, comes with the program, is in memory, or has waiting runs.
+    pub fn apply(&self, models: &ModelFiles, keep: impl Fn(&str) -> Option<Keep>) -> Outcome {
         let now = Timestamp::now();
-        let _disk = held(&self.disk);
-        held(&self.used).forget_gone(|model| models.contains_key(model), now);
-        self.write_down();
+        let _lock = lock(&self.folder_lock);
+        lock(&self.last_used).remove_expired(|model| models.contains_key(model), now);
+        self.save_last_used();
         if self.policy.is_unbounded() {
             return Outcome::default();
         }
-        let used = held(&self.used).clone();
-        let survey = Survey::of(&self.folder, models, &used, keep, now);
+        let last_used = lock(&self.last_used).clone();
+        let survey = Survey::of(&self.folder, models, &last_used, keep, now);
         let plan = policy::plan(&survey.items(), survey.other_bytes, &self.policy, now);
         let failures = execute(&self.folder, &survey, &plan);
         if plan.over_limit > 0 {
             let bytes = plan.over_limit;
-            tracing::warn!(bytes, "the model folder is over its limit, and nothing more may be removed");
+            tracing::warn!(bytes, "the model folder is over its limit, and no further model may be removed");
         }
         Outcome { plan, failures }
     }
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes what `plan` says, of what `survey` found in `folder`. What fails doesn't keep the rest.
+/// Carries out `plan` for the entries of `survey` in `folder`. A file that can't be removed doesn't stop the others.
 #[must_use]
 pub fn execute(folder: &Path, survey: &Survey, plan: &Plan) -> Vec<RemoveError> {
     let mut failures = Vec::new();
@@ -134,18 +128,18 @@ pub fn execute(folder: &Path, survey: &Survey, plan: &Plan) -> Vec<RemoveError> 
             tracing::info!(id, bytes, ?reason, "removed from the model folder");
         }
         for error in &failed {
-            tracing::error!(id, %error, "the model folder's policy can't be carried out");
+            tracing::error!(id, %error, "a file can't be removed by the policy of the model folder");
         }
         failures.extend(failed);
     }
     failures
 }
 
-/// The bytes that a new file in `folder` could take; `None` if the system doesn't tell.
+/// Returns the free bytes on the disk of `folder`, which need not exist yet; `None` if the system doesn't report them.
 #[must_use]
 pub fn free_bytes(folder: &Path) -> Option<u64> {
-    let there = folder.ancestors().find(|folder| folder.is_dir())?;
-    fs4::available_space(there).ok()
+    let existing = folder.ancestors().find(|folder| folder.is_dir())?;
+    fs4::available_space(existing).ok()
 }
 
 #[cfg(test)]

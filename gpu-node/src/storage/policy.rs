@@ -1,96 +1,101 @@
-//! Which models go, and why: pure.
+//! The policy of the model folder: decides what to remove, without I/O.
 
 use std::time::Duration;
 
 use hearth_domain::Timestamp;
+use hearth_settings::StorageSettings;
 use serde::Serialize;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What bounds the model folder.
+/// The limits of the model folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Policy {
-    /// The bytes that all its files may take together.
+    /// Maximum bytes of all its files together.
     pub max_bytes: Option<u64>,
-    /// The days that a model is kept after its last use.
+    /// Days after its last use at which a model is removed.
     pub keep_days: Option<u32>,
 }
 
+impl From<StorageSettings> for Policy {
+    fn from(settings: StorageSettings) -> Self {
+        Self { max_bytes: settings.max_bytes.map(|size| size.as_u64()), keep_days: settings.keep_days }
+    }
+}
+
 impl Policy {
-    /// Whether nothing ever has to go.
+    /// Returns whether the policy removes nothing.
     #[must_use]
     pub fn is_unbounded(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Why something is never removed.
+/// The reason why an item is never removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
-    /// It serves requests that name no model.
+    /// It serves requests without a model.
     Default,
-    /// An operator pinned it.
-    Pinned,
     /// It is in memory, or being downloaded.
     InUse,
-    /// It comes with the program, which would write it again.
+    /// It comes with the program, which would create it again.
     Embedded,
-    /// It lies outside of the model folder, or behind a link that leads out of it.
+    /// It is outside of the model folder, or the target of a link that leads out of it.
     Outside,
 }
 
-/// Something that takes room in the model folder: a model, or a download that isn't whole.
+/// A model or an unfinished download in the model folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// A model's id, or a download's path within the folder.
     pub id: String,
-    /// What it takes, in bytes.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// When it was used last, or came.
+    /// The time of its last use, or of its creation.
     pub last_used: Timestamp,
-    /// Why it stays in any case, if it does.
+    /// The reason why it is never removed, if there is one.
     pub keep: Option<Keep>,
 }
 
-/// Why something goes.
+/// The reason for a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// It was used last longer ago than the policy keeps it.
+    /// It wasn't used for the days of the policy.
     Unused,
-    /// The folder is over its limit, and nothing that may go was used longer ago.
+    /// The folder is over its limit, and this is the least recently used item that may be removed.
     OverLimit,
 }
 
-/// Something that goes.
+/// The removal of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Removal {
-    /// As in [`Item`].
+    /// The item's id, as in [`Item`].
     pub id: String,
-    /// What becomes free, in bytes.
+    /// The freed bytes.
     pub bytes: u64,
-    /// When it was used last.
+    /// The time of its last use.
     pub last_used: Timestamp,
-    /// Why it goes.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// What goes, in this order, and what is left.
+/// The removals, in order, and the size of the folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// What goes, the least recently used first within each reason.
+    /// The removals, the least recently used first within each reason.
     pub removals: Vec<Removal>,
-    /// What the folder takes before, in bytes.
+    /// Bytes of the folder before the removals.
     pub bytes_before: u64,
-    /// What it takes after.
+    /// Bytes of the folder after the removals.
     pub bytes_after: u64,
-    /// What is still over the limit, with nothing left that may go.
+    /// Bytes over the limit after all possible removals.
     pub over_limit: u64,
 }
 
-/// Decides what goes: first what wasn't used for longer than `keep_days`, then the least recently used
-/// until the folder is within `max_bytes`. `other_bytes` are the folder's other files, which stay.
+/// Plans the removals: first the items that weren't used for `keep_days`, then the least recently used until the folder is
+/// within `max_bytes`. `other_bytes` is the size of the folder's other files, which are never removed.
 #[must_use]
 pub fn plan(items: &[Item], other_bytes: u64, policy: &Policy, now: Timestamp) -> Plan {
     let inside = |item: &&Item| item.keep != Some(Keep::Outside);
@@ -99,7 +104,7 @@ pub fn plan(items: &[Item], other_bytes: u64, policy: &Policy, now: Timestamp) -
     candidates.sort_by(|a, b| (a.last_used, &a.id).cmp(&(b.last_used, &b.id)));
     let limit = policy.max_bytes.unwrap_or(u64::MAX);
     let mut plan = Plan { bytes_before: before, bytes_after: before, ..Plan::default() };
-    // In the order of their last use the expired ones come first.
+    // Sorted by last use, so the expired items are the first.
     for item in candidates {
         let reason = if expired(item, policy, now) {
             Reason::Unused
@@ -138,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_and_in_which_order() {
+    fn expired_and_least_recently_used_items_are_removed_in_order() {
         let items = [
             item("new", 10, 0, None),
             item("old", 20, 40, None),
@@ -155,7 +160,7 @@ mod tests {
             (Some(109), None, &[("old", over)], 90, 0),
             (Some(60), None, &[("old", over), ("middle", over)], 60, 0),
             (Some(59), None, &[("old", over), ("middle", over), ("new", over)], 50, 0),
-            // Everything that may go has gone, and it isn't enough.
+            // After all possible removals the folder is still over its limit.
             (Some(1), None, &[("old", over), ("middle", over), ("new", over), ("ahead", over)], 45, 44),
             (None, Some(40), &[], 110, 0),
             (None, Some(39), &[("old", unused)], 90, 0),
@@ -172,12 +177,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_is_to_stay_goes_and_nothing_in_vain(
+        fn kept_items_are_never_removed_and_no_removal_is_unnecessary(
             items in proptest::collection::vec((0u64..1000, -10i64..400, 0u8..6), 0..20),
             max_bytes in proptest::option::of(0u64..5000),
             keep_days in proptest::option::of(0u32..400),
         ) {
-            let keeps = [None, None, Some(Keep::Pinned), Some(Keep::InUse), Some(Keep::Embedded), Some(Keep::Outside)];
+            let keeps = [None, None, Some(Keep::Default), Some(Keep::InUse), Some(Keep::Embedded), Some(Keep::Outside)];
             let items: Vec<Item> = items
                 .into_iter()
                 .enumerate()
@@ -190,12 +195,12 @@ mod tests {
             prop_assert!(plan.removals.windows(2).all(|pair| pair[0].last_used <= pair[1].last_used));
             let freed: u64 = plan.removals.iter().map(|gone| gone.bytes).sum();
             prop_assert_eq!(plan.bytes_before - freed, plan.bytes_after);
-            // Without the last that went for the limit, the folder would be over it.
+            // Without the last removal for the limit, the folder would be over it.
             if let Some(last) = plan.removals.last().filter(|last| last.reason == Reason::OverLimit) {
                 prop_assert!(plan.bytes_after + last.bytes > max_bytes.unwrap());
             }
-            let may_go = items.iter().filter(|item| item.keep.is_none()).count();
-            prop_assert!(plan.over_limit == 0 || plan.removals.len() == may_go);
+            let removable = items.iter().filter(|item| item.keep.is_none()).count();
+            prop_assert!(plan.over_limit == 0 || plan.removals.len() == removable);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Removing files, and only from the model folder.
+//! Removes files, from the model folder only.
 
 use std::{
     fs, io,
@@ -6,26 +6,26 @@ use std::{
 };
 
 use super::survey::is_inside;
-use crate::catalog::ModelFile;
+use crate::model_files::ModelFile;
 
 /// A file that can't be removed.
 #[derive(Debug, thiserror::Error)]
-#[error("{} can't be removed: {why}", path.display())]
+#[error("{} can't be removed: {reason}", path.display())]
 pub struct RemoveError {
-    /// What the file belongs to, as in [`super::policy::Item`].
+    /// The id of the file's item, as in [`super::policy::Item`].
     pub id: String,
-    /// Which file.
+    /// The file.
     pub path: PathBuf,
-    /// Why not.
-    pub why: String,
+    /// The reason.
+    pub reason: String,
 }
 
 /// The result of removing one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
-    /// What became free, in bytes.
+    /// The freed bytes.
     pub freed_bytes: u64,
-    /// Whether a link was removed, whose file remains elsewhere.
+    /// True if a link was removed, whose target remains.
     pub link: bool,
 }
 
@@ -34,7 +34,8 @@ pub struct Removed {
 /// # Errors
 /// One of its files lies elsewhere or can't be removed. Nothing is removed if one lies elsewhere.
 pub fn remove_model(folder: &Path, model: &ModelFile) -> Result<Removed, RemoveError> {
-    let failure = |path: &Path, why: String| RemoveError { id: model.id.clone(), path: path.to_owned(), why };
+    let failure =
+        |path: &Path, reason: String| RemoveError { id: model.id.clone(), path: path.to_owned(), reason };
     let real = folder.canonicalize().map_err(|error| failure(folder, error.to_string()))?;
     let mut removed = Removed { freed_bytes: 0, link: false };
     for path in &model.parts {
@@ -55,25 +56,26 @@ pub fn remove_model(folder: &Path, model: &ModelFile) -> Result<Removed, RemoveE
     }
     for path in &model.parts {
         fs::remove_file(path).map_err(|error| failure(path, error.to_string()))?;
-        remove_empty_above(path, folder);
+        remove_empty_parents(path, folder);
     }
     Ok(removed)
 }
 
-/// Removes the `files` of `id` from below `folder`, and folders that this leaves empty. One that can't be removed
-/// doesn't keep the others. One that isn't there any more is no error.
+/// Removes the `files` of `id` from below `folder`, and folders that become empty. A file that can't be removed doesn't
+/// stop the others. A missing file is no error.
 pub(super) fn remove(folder: &Path, id: &str, files: &[PathBuf]) -> Vec<RemoveError> {
-    let failure = |path: &Path, why: String| RemoveError { id: id.to_owned(), path: path.to_owned(), why };
+    let failure =
+        |path: &Path, reason: String| RemoveError { id: id.to_owned(), path: path.to_owned(), reason };
     let real = match folder.canonicalize() {
         Ok(real) => real,
         Err(error) => return vec![failure(folder, error.to_string())],
     };
     let mut failures = Vec::new();
     for path in files {
-        if let Err(why) = remove_one(path, folder, &real) {
-            failures.push(failure(path, why));
+        if let Err(reason) = remove_one(path, folder, &real) {
+            failures.push(failure(path, reason));
         } else {
-            remove_empty_above(path, folder);
+            remove_empty_parents(path, folder);
         }
     }
     failures
@@ -86,7 +88,7 @@ fn remove_one(path: &Path, folder: &Path, real: &Path) -> Result<(), String> {
         Err(error) => return Err(error.to_string()),
     };
     if !metadata.is_file() {
-        return Err("it is no regular file".to_owned());
+        return Err("it isn't a regular file".to_owned());
     }
     if !is_inside(path, folder, real) {
         return Err("it lies outside of the model folder".to_owned());
@@ -94,11 +96,11 @@ fn remove_one(path: &Path, folder: &Path, real: &Path) -> Result<(), String> {
     fs::remove_file(path).map_err(|error| error.to_string())
 }
 
-/// A model's folder is made for it (`owner/repository`) and goes with it.
-fn remove_empty_above(path: &Path, folder: &Path) {
+/// Removes the empty folders above `path`: a download creates `owner/repository` for its model.
+fn remove_empty_parents(path: &Path, folder: &Path) {
     let above = path.ancestors().skip(1).take_while(|above| *above != folder && above.starts_with(folder));
     for above in above {
-        // What isn't empty stays.
+        // It fails for a folder that isn't empty.
         if fs::remove_dir(above).is_err() {
             return;
         }

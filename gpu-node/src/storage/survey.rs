@@ -1,7 +1,7 @@
-//! What a model folder holds, and what each thing takes.
+//! The contents of a model folder, and the size of each.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -13,40 +13,40 @@ use super::{
     last_used::LastUsed,
     policy::{Item, Keep},
 };
-use crate::catalog::ModelFile;
+use crate::model_files::ModelFiles;
 
-/// Folders below the model folder that are looked into.
-const MAX_DEPTH: usize = 8;
-/// A download that was written to lately is going on, whoever does it.
-const LATELY: Duration = Duration::from_secs(60 * 60);
+/// Depth of folders below the model folder that are searched.
+const FOLDERS_MAX_DEPTH: usize = 8;
+/// A download that was written to within this time is still running, in any process.
+const DOWNLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// A model folder's contents.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// The models, and downloads that aren't whole, with their files.
+    /// The models and unfinished downloads, with their files.
     pub entries: Vec<Entry>,
-    /// What the folder's other files take, in bytes.
+    /// Bytes of the folder's other files.
     pub other_bytes: u64,
 }
 
-/// Something that takes room.
+/// A model or an unfinished download.
 #[derive(Debug)]
 pub struct Entry {
-    /// What a policy judges.
+    /// The item, for a policy.
     pub item: Item,
     /// Its files.
     pub files: Vec<PathBuf>,
-    /// Whether it is a download that isn't whole.
+    /// True if it is an unfinished download.
     pub unfinished: bool,
 }
 
 impl Survey {
-    /// Looks through `folder`. `models` are those of its catalog, and of files elsewhere; `keep` says of a
-    /// model's id whether it is to stay.
+    /// Reads `folder`. `models` are the models of the folder and of files elsewhere; `keep` returns the reason why a model
+    /// must not be removed.
     #[must_use]
     pub fn of(
         folder: &Path,
-        models: &BTreeMap<String, ModelFile>,
+        models: &ModelFiles,
         used: &LastUsed,
         keep: impl Fn(&str) -> Option<Keep>,
         now: Timestamp,
@@ -56,12 +56,12 @@ impl Survey {
         let mut of_models = BTreeSet::new();
         for model in models.values() {
             let inside = model.parts.iter().all(|part| is_inside(part, folder, &real));
-            let changed = model.modified.map_or(now, moment).min(now);
+            let changed = model.modified.map_or(now, timestamp).min(now);
             survey.entries.push(Entry {
                 item: Item {
                     id: model.id.clone(),
                     bytes: model.size_bytes,
-                    last_used: used.of(&model.id).map_or(changed, |used| used.max(changed)),
+                    last_used: used.get(&model.id).map_or(changed, |used| used.max(changed)),
                     keep: if inside { keep(&model.id) } else { Some(Keep::Outside) },
                 },
                 files: model.parts.clone(),
@@ -73,20 +73,20 @@ impl Survey {
         survey
     }
 
-    /// What everything in the folder takes, in bytes.
+    /// Bytes of all files in the folder.
     #[must_use]
     pub fn total(&self) -> u64 {
         let inside = self.entries.iter().filter(|entry| entry.item.keep != Some(Keep::Outside));
         inside.fold(self.other_bytes, |sum, entry| sum.saturating_add(entry.item.bytes))
     }
 
-    /// The things a policy judges.
+    /// The items, for a policy.
     #[must_use]
     pub fn items(&self) -> Vec<Item> {
         self.entries.iter().map(|entry| entry.item.clone()).collect()
     }
 
-    /// Adds the files that aren't models'. Links are neither followed nor counted.
+    /// Adds the files that belong to no model. Links are neither followed nor counted.
     fn walk(
         &mut self,
         root: &Path,
@@ -97,13 +97,13 @@ impl Survey {
     ) {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.flatten() {
-            // Of the entry itself, not of what a link leads to.
+            // The metadata of a link itself, not of its target.
             let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
-            if metadata.is_dir() && depth < MAX_DEPTH {
+            if metadata.is_dir() && depth < FOLDERS_MAX_DEPTH {
                 self.walk(root, &path, of_models, now, depth + 1);
             } else if metadata.is_file() && !of_models.contains(&path) {
                 if path.extension().is_some_and(|extension| extension == "part") {
-                    self.entries.push(unfinished(root, path, &metadata, now));
+                    self.entries.push(unfinished_download(root, path, &metadata, now));
                 } else {
                     self.other_bytes = self.other_bytes.saturating_add(metadata.len());
                 }
@@ -112,36 +112,36 @@ impl Survey {
     }
 }
 
-fn unfinished(root: &Path, path: PathBuf, metadata: &fs::Metadata, now: Timestamp) -> Entry {
-    let last_used = metadata.modified().map_or(now, moment).min(now);
-    let going_on = last_used.until(now) < LATELY || is_locked(&path);
+fn unfinished_download(root: &Path, path: PathBuf, metadata: &fs::Metadata, now: Timestamp) -> Entry {
+    let last_used = metadata.modified().map_or(now, timestamp).min(now);
+    let is_running = last_used.until(now) < DOWNLOAD_IDLE_TIMEOUT || is_locked(&path);
     Entry {
         item: Item {
             id: path.strip_prefix(root).unwrap_or(&path).display().to_string(),
             bytes: metadata.len(),
             last_used,
-            keep: going_on.then_some(Keep::InUse),
+            keep: is_running.then_some(Keep::InUse),
         },
         files: vec![path],
         unfinished: true,
     }
 }
 
-/// Whoever downloads holds a lock on the file.
+/// Returns whether another process has locked the file: a running download does.
 fn is_locked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
-/// Whether a file lies below `folder` without any link on the way. `real` is the folder without links.
+/// Returns whether a file is below `folder`, with no link between. `real` is the folder's path without links.
 pub(super) fn is_inside(file: &Path, folder: &Path, real: &Path) -> bool {
     let below = file.strip_prefix(folder).or_else(|_| file.strip_prefix(real));
     match (below, file.canonicalize()) {
-        (Ok(below), Ok(found)) => found == real.join(below),
+        (Ok(below), Ok(resolved)) => resolved == real.join(below),
         _ => false,
     }
 }
 
-fn moment(at: SystemTime) -> Timestamp {
+fn timestamp(at: SystemTime) -> Timestamp {
     let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
 }

@@ -6,13 +6,13 @@ use std::{
 
 use super::*;
 use crate::{
-    catalog::Catalog,
     gguf::written::{self, Entry::Text},
+    model_files::ModelScanner,
 };
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// A model folder, and a place outside of it.
+/// A model folder in a temporary folder.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -30,14 +30,14 @@ impl Folder {
         self.models().join(name)
     }
 
-    /// A model of about `kib` KiB that was put there some days ago.
+    /// Writes a model of about `kib` KiB, with a modification some days ago.
     fn model(&self, name: &str, kib: u64, days_ago: u64) {
         written::gguf(&self.at(name), &[("general.architecture", Text("llama"))], kib * 256);
         aged(&self.at(name), days_ago);
     }
 
-    fn scan(&self) -> BTreeMap<String, ModelFile> {
-        Catalog::new(self.models(), vec![]).scan()
+    fn scan(&self) -> ModelFiles {
+        ModelScanner::new(self.models(), vec![]).scan()
     }
 
     fn names(&self) -> Vec<String> {
@@ -49,10 +49,10 @@ impl Folder {
         Survey::of(&self.models(), &self.scan(), &used, |_| None, Timestamp::now())
     }
 
-    /// What a new keeper removes.
+    /// Returns the models that a new storage manager removes.
     fn apply(&self, policy: Policy, keep: &[(&str, Keep)]) -> Vec<String> {
-        let keep_of = |id: &str| keep.iter().find(|(kept, _)| *kept == id).map(|(_, why)| *why);
-        let outcome = Keeper::new(&self.models(), policy).apply(&self.scan(), keep_of);
+        let keep_of = |id: &str| keep.iter().find(|(model, _)| *model == id).map(|(_, reason)| *reason);
+        let outcome = StorageManager::new(&self.models(), policy).apply(&self.scan(), keep_of);
         assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
         outcome.plan.removals.into_iter().map(|removal| removal.id).collect()
     }
@@ -72,7 +72,7 @@ fn max_kib(kib: u64) -> Policy {
 }
 
 #[test]
-fn the_least_recently_used_go_with_all_their_parts() {
+fn least_recently_used_models_are_removed_with_all_parts() {
     let folder = Folder::new();
     for part in 1..=3 {
         folder.model(&format!("owner/big/big-{part:05}-of-00003.gguf"), 40, 50);
@@ -82,51 +82,46 @@ fn the_least_recently_used_go_with_all_their_parts() {
     assert_eq!(folder.apply(Policy::default(), &[]), [""; 0]);
     assert_eq!(folder.apply(max_kib(1000), &[]), [""; 0]);
     assert_eq!(folder.apply(max_kib(100), &[]), ["big"]);
-    assert!(!folder.at("owner/big").exists(), "the empty folder stays");
+    assert!(!folder.at("owner/big").exists(), "the empty folder remains");
     assert_eq!(folder.names(), ["new", "small"]);
     assert_eq!(folder.apply(max_kib(40), &[]), ["small"]);
     assert!(!folder.at("owner").exists() && folder.models().exists());
 }
 
 #[test]
-fn a_use_counts_more_than_the_files_age() {
+fn recorded_use_has_precedence_over_the_files_time() {
     let folder = Folder::new();
     folder.model("a.gguf", 10, 90);
     folder.model("b.gguf", 10, 60);
-    let keeper = Keeper::new(&folder.models(), keep_days(30));
-    keeper.clone().note_use("a");
-    let outcome = keeper.apply(&folder.scan(), |_| None);
+    let storage = StorageManager::new(&folder.models(), keep_days(30));
+    storage.clone().record_use("a");
+    let outcome = storage.apply(&folder.scan(), |_| None);
     assert_eq!(outcome.plan.removals.len(), 1);
     assert_eq!(folder.names(), ["a"]);
     // It survives a restart.
     assert_eq!(folder.apply(keep_days(30), &[]), [""; 0]);
-    // Without the list the files' times count.
-    fs::write(folder.at(last_used::FILE), b"\0\0\0").unwrap();
+    // Without recorded times the files' times count.
+    fs::write(folder.at(last_used::FILE_NAME), b"\0\0\0").unwrap();
     assert_eq!(folder.apply(keep_days(30), &[]), ["a"]);
 }
 
 #[test]
-fn what_is_to_stay_stays() {
+fn kept_models_are_not_removed() {
     let folder = Folder::new();
-    let keeps = [
-        ("default", Keep::Default),
-        ("pinned", Keep::Pinned),
-        ("busy", Keep::InUse),
-        ("tiny-chat", Keep::Embedded),
-    ];
+    let keeps = [("default", Keep::Default), ("busy", Keep::InUse), ("tiny-chat", Keep::Embedded)];
     for (id, _) in keeps {
         folder.model(&format!("{id}.gguf"), 10, 100);
     }
     folder.model("other.gguf", 10, 0);
     let policy = Policy { max_bytes: Some(1), keep_days: Some(1) };
-    let outcome = Keeper::new(&folder.models(), policy)
-        .apply(&folder.scan(), |id| keeps.iter().find(|(kept, _)| *kept == id).map(|(_, why)| *why));
-    assert_eq!(folder.names(), ["busy", "default", "pinned", "tiny-chat"]);
+    let outcome = StorageManager::new(&folder.models(), policy)
+        .apply(&folder.scan(), |id| keeps.iter().find(|(model, _)| *model == id).map(|(_, reason)| *reason));
+    assert_eq!(folder.names(), ["busy", "default", "tiny-chat"]);
     assert_eq!(outcome.plan.over_limit, outcome.plan.bytes_after - 1);
 }
 
 #[test]
-fn links_are_never_followed_out_of_the_folder() {
+fn targets_of_links_out_of_the_folder_are_never_removed() {
     let folder = Folder::new();
     let elsewhere = folder.0.path().join("elsewhere");
     written::gguf(&elsewhere.join("far.gguf"), &[("general.architecture", Text("llama"))], 100);
@@ -140,9 +135,9 @@ fn links_are_never_followed_out_of_the_folder() {
     let policy = Policy { max_bytes: Some(0), keep_days: Some(1) };
     assert_eq!(folder.apply(policy, &[]), [""; 0]);
     assert_eq!(folder.names().len(), 3);
-    assert_eq!(folder.survey().total(), 0, "what lies elsewhere takes no room here");
+    assert_eq!(folder.survey().total(), 0, "files elsewhere must not be counted");
 
-    // Nor by a plan that was made for other files.
+    // Nor when their paths are in a plan.
     for path in [elsewhere.join("far.gguf"), folder.at("disk2/far.gguf"), folder.at("link.gguf"), elsewhere] {
         let failures = remove::remove(&folder.models(), "far", std::slice::from_ref(&path));
         assert_eq!(failures.len(), 1, "{}", path.display());
@@ -151,7 +146,7 @@ fn links_are_never_followed_out_of_the_folder() {
 }
 
 #[test]
-fn downloads_that_are_not_whole_count_and_go_when_they_are_left() {
+fn abandoned_downloads_are_counted_and_removed() {
     let folder = Folder::new();
     folder.model("m.gguf", 10, 0);
     for (name, days) in [("left.gguf.part", 40), ("running.gguf.part", 40), ("fresh.gguf.part", 0)] {
@@ -172,27 +167,27 @@ fn downloads_that_are_not_whole_count_and_go_when_they_are_left() {
 }
 
 #[test]
-fn a_file_that_cannot_be_removed_is_told_and_keeps_no_other() {
+fn failed_removal_is_returned_and_does_not_stop_others() {
     let folder = Folder::new();
     for part in 1..=2 {
         folder.model(&format!("big-{part:05}-of-00002.gguf"), 10, 50);
     }
     let survey = folder.survey();
     let plan = policy::plan(&survey.items(), 0, &keep_days(1), Timestamp::now());
-    // Since the plan was made, a folder has taken a part's place.
+    // After the plan was made, a folder replaced a part.
     fs::remove_file(folder.at("big-00001-of-00002.gguf")).unwrap();
     fs::create_dir(folder.at("big-00001-of-00002.gguf")).unwrap();
     let failures = execute(&folder.models(), &survey, &plan);
     assert_eq!(failures.len(), 1);
     assert!(failures[0].to_string().contains("big-00001-of-00002.gguf can't be removed"), "{}", failures[0]);
     assert!(!folder.at("big-00002-of-00002.gguf").exists());
-    // What is gone already is no failure.
+    // A missing file is no failure.
     fs::remove_dir(folder.at("big-00001-of-00002.gguf")).unwrap();
     assert!(execute(&folder.models(), &survey, &plan).is_empty());
 }
 
 #[test]
-fn the_free_space_of_a_folder_to_come_is_told() {
+fn free_space_of_a_missing_folder_is_that_of_its_disk() {
     let folder = Folder::new();
     assert!(free_bytes(&folder.at("not/yet/there")).unwrap() > 0);
 }

@@ -8,83 +8,29 @@ use std::{
 use hearth_domain::{Modality, RunId};
 use hearth_wire::{
     ApiError, RunEventBody,
-    node::{NodeRemoved, NodeRun, NodeStatus},
+    node::{NodeRun, NodeStatus},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::{
-    RunLog,
+    api_errors::{invalid_task, load_failed, refused, shutting_down},
     backends::Backends,
+    message::Message,
     metrics,
-    models::{Files, Models},
-    refusal::{ending, load_failed, refused, unfit},
-    runs::Runs,
+    models::{self, Models},
+    run_log::RunLog,
+    runs::{self, Runs},
 };
 use crate::{
-    backends::Selection,
-    catalog::watch::Watch,
     config::NodeConfig,
-    frames::{Command, Report},
-    scheduler::{Effect, Scheduler},
-    storage::Keeper,
+    frames::Command,
+    model_files::watch::FolderWatcher,
+    scheduler::{Effect, Limits, Scheduler},
+    storage::StorageManager,
 };
 
-/// How often deadlines are looked at.
-const TICK: Duration = Duration::from_secs(1);
-
-type Reply<T> = oneshot::Sender<T>;
-
-/// What the actor is told.
-#[derive(Debug)]
-pub(super) enum Message {
-    Submit {
-        run: Box<NodeRun>,
-        reply: Reply<Result<Arc<RunLog>, ApiError>>,
-    },
-    Log {
-        run: RunId,
-        reply: Reply<Option<Arc<RunLog>>>,
-    },
-    Cancel {
-        run: RunId,
-        reply: Reply<bool>,
-    },
-    Abandoned {
-        run: RunId,
-    },
-    Load {
-        model: String,
-        reply: Reply<Result<(), ApiError>>,
-    },
-    Unload {
-        model: String,
-        reply: Reply<Result<(), ApiError>>,
-    },
-    Remove {
-        model: String,
-        reply: Reply<Result<NodeRemoved, ApiError>>,
-    },
-    Status(Reply<NodeStatus>),
-    /// The model folder was looked at again; then the message that asked for it is taken.
-    Scanned {
-        files: Files,
-        then: Option<Box<Message>>,
-    },
-    Report {
-        model: String,
-        epoch: u64,
-        report: Report,
-    },
-    Exited {
-        model: String,
-        epoch: u64,
-        how: String,
-        /// The signal that ended it.
-        signal: Option<i32>,
-    },
-    BackendsSelected(Box<Selection>),
-    ShutDown,
-}
+/// Time between two checks of deadlines.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Actor {
     pub(super) config: NodeConfig,
@@ -92,78 +38,88 @@ pub(super) struct Actor {
     pub(super) scheduler: Scheduler,
     pub(super) runs: Runs,
     pub(super) inbox: mpsc::UnboundedSender<Message>,
+    /// The number of the last worker that was started.
     pub(super) epoch: u64,
     pub(super) backends: Backends,
-    pub(super) keeper: Keeper,
-    /// When the storage policy was last applied.
-    pub(super) storage_kept: Option<Instant>,
+    pub(super) storage: StorageManager,
+    pub(super) storage_policy_applied_at: Option<Instant>,
     started: Instant,
 }
 
 impl Actor {
     pub(super) fn new(mut config: NodeConfig, inbox: mpsc::UnboundedSender<Message>) -> Self {
         let models = Models::new(&config);
-        let memory = config.limits.memory_bytes.or_else(super::models::memory_for_models);
-        config.limits.memory_bytes = memory;
-        let (scheduler, started) = (Scheduler::new(config.limits), Instant::now());
-        let keeper = Keeper::new(&config.models, config.storage);
-        let (runs, epoch, storage_kept) = (Runs::default(), 0, None);
+        let memory = config.settings.memory.or_else(models::memory_for_models);
+        config.settings.memory = memory;
+        let (scheduler, started) = (Scheduler::new(Limits::from(&config.settings)), Instant::now());
+        let storage = StorageManager::new(&config.models, config.storage);
         let backends = Backends::new(config.backends.clone());
-        Self { config, models, scheduler, runs, inbox, epoch, backends, keeper, storage_kept, started }
+        Self {
+            config,
+            models,
+            scheduler,
+            runs: Runs::default(),
+            inbox,
+            epoch: 0,
+            backends,
+            storage,
+            storage_policy_applied_at: None,
+            started,
+        }
     }
 
     pub(super) async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
-        let _watch = self.watch_folder();
+        let _watcher = self.watch_folder();
         self.select_backends(false);
         self.load_defaults();
-        let mut ticks = tokio::time::interval(TICK);
+        let mut ticks = tokio::time::interval(TICK_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let deadline = self.scheduler.next_deadline().map(|at| self.started + at);
             tokio::select! {
                 message = messages.recv() => match message {
                     Some(Message::ShutDown) | None => break,
-                    Some(message) => self.take(message),
+                    Some(message) => self.handle(message),
                 },
                 _ = ticks.tick() => self.tick(),
                 () = sleep_until(deadline) => self.tick(),
             }
         }
-        self.runs.end_all(&ending());
-        self.let_workers_go(&mut messages).await;
-        let keeper = self.keeper;
-        let _ = tokio::task::spawn_blocking(move || keeper.save()).await;
+        self.runs.end_all(&shutting_down());
+        self.shut_down_workers(&mut messages).await;
+        let storage = self.storage;
+        let _ = tokio::task::spawn_blocking(move || storage.save()).await;
     }
 
-    /// The time, as the scheduler counts it.
+    /// The scheduler's time: since the start of the node.
     pub(super) fn now(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Has the folder scanned when it changes.
-    fn watch_folder(&self) -> Option<Watch> {
-        let started = Watch::start(&self.config.models, &self.config.extra_models);
-        let (watch, mut changes) = started
-            .inspect_err(
-                |error| tracing::warn!(%error, "the model folder isn't watched; it is read when asked for"),
-            )
+    /// Starts to scan the model folder at each change of it.
+    fn watch_folder(&self) -> Option<FolderWatcher> {
+        let started = FolderWatcher::start(&self.config.models, &self.config.extra_models);
+        let (watcher, mut changes) = started
+            .inspect_err(|error| {
+                tracing::warn!(%error, "the model folder isn't watched; it is scanned when a request needs it");
+            })
             .ok()?;
-        let (inbox, catalog) = (self.inbox.clone(), self.models.catalog());
+        let (inbox, scanner) = (self.inbox.clone(), self.models.scanner());
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
-                let (inbox, catalog) = (inbox.clone(), Arc::clone(&catalog));
-                let scan = move || Message::Scanned { files: super::models::scan(&catalog), then: None };
-                let Ok(found) = tokio::task::spawn_blocking(scan).await else { return };
-                if inbox.send(found).is_err() {
+                let (inbox, scanner) = (inbox.clone(), Arc::clone(&scanner));
+                let scan = move || Message::Scanned { files: models::scan(&scanner), then: None };
+                let Ok(scanned) = tokio::task::spawn_blocking(scan).await else { return };
+                if inbox.send(scanned).is_err() {
                     return;
                 }
             }
         });
-        Some(watch)
+        Some(watcher)
     }
 
     fn load_defaults(&mut self) {
-        // The one that talks first: it is what a person waits for.
+        // The chat model first, since a person waits for it.
         let order = [Modality::Text, Modality::Embedding, Modality::Image, Modality::ThreeD];
         let defaults: Vec<String> =
             order.iter().filter_map(|modality| self.config.default_models.get(modality).cloned()).collect();
@@ -178,9 +134,9 @@ impl Actor {
         }
     }
 
-    fn take(&mut self, message: Message) {
+    fn handle(&mut self, message: Message) {
         match message {
-            Message::Submit { run, reply } => match self.models.knows(&run.model) {
+            Message::Submit { run, reply } => match self.models.has_file(&run.model) {
                 true => {
                     let _ = reply.send(self.submit(*run));
                 }
@@ -195,53 +151,53 @@ impl Actor {
             }
             Message::Abandoned { run } => {
                 if self.runs.get(run).is_some_and(|active| active.log.readers() == 0) {
-                    tracing::info!(%run, "nobody reads the run any more; it is stopped");
+                    tracing::info!(%run, "the run has no reader; it is stopped");
                     self.cancel(run);
                 }
             }
-            Message::Load { model, reply } if self.models.knows(&model) => {
-                self.models.process(&model).pardon();
+            Message::Load { model, reply } if self.models.has_file(&model) => {
+                self.models.process(&model).clear_failures();
                 let _ = reply.send(self.load(&model));
             }
-            Message::Unload { model, reply } if self.models.knows(&model) => {
+            Message::Unload { model, reply } if self.models.has_file(&model) => {
                 let _ = reply.send(self.unload(&model));
             }
-            Message::Remove { model, reply } if self.models.knows(&model) => self.remove(&model, reply),
+            Message::Remove { model, reply } if self.models.has_file(&model) => self.remove(&model, reply),
             message @ (Message::Load { .. }
             | Message::Unload { .. }
             | Message::Remove { .. }
             | Message::Status(_)) => self.scan_then(message),
             Message::Scanned { files, then } => {
-                self.models.found(files);
-                self.answer(then);
+                self.models.set_files(files);
+                self.handle_after_scan(then);
             }
             Message::Report { model, epoch, report } => self.report(&model, epoch, report),
-            Message::Exited { model, epoch, how, signal } => self.exited(&model, epoch, &how, signal),
+            Message::Exited { model, epoch, reason, signal } => self.exited(&model, epoch, &reason, signal),
             Message::BackendsSelected(selection) => self.backends_selected(*selection),
             Message::ShutDown => {}
         }
     }
 
-    /// Looks at the folder off this task, and then answers.
+    /// Scans the model folder on another thread, and then handles the message.
     fn scan_then(&self, then: Message) {
-        let (inbox, catalog) = (self.inbox.clone(), self.models.catalog());
+        let (inbox, scanner) = (self.inbox.clone(), self.models.scanner());
         tokio::task::spawn_blocking(move || {
-            let files = super::models::scan(&catalog);
+            let files = models::scan(&scanner);
             let _ = inbox.send(Message::Scanned { files, then: Some(Box::new(then)) });
         });
     }
 
-    /// Answers what had to wait for a scan: what isn't known now is not there.
-    fn answer(&mut self, waiting: Option<Box<Message>>) {
-        match waiting.map(|message| *message) {
+    /// Handles a message that waited for a scan: a model without a file doesn't exist.
+    fn handle_after_scan(&mut self, message: Option<Box<Message>>) {
+        match message.map(|message| *message) {
             Some(Message::Submit { run, reply }) => drop(reply.send(self.submit(*run))),
             Some(Message::Load { model, reply }) => drop(reply.send(self.load(&model))),
             Some(Message::Unload { model, reply }) => drop(reply.send(self.unload(&model))),
             Some(Message::Remove { model, reply }) => self.remove(&model, reply),
             Some(Message::Status(reply)) => {
-                let models = self.models.list(&self.config, |model| self.scheduler.load_of(model));
+                let models = self.models.list(&self.config, |model| self.scheduler.run_counts(model));
                 let default_models = self.config.default_models.clone();
-                let storage = Some(self.storage());
+                let storage = Some(self.storage_status());
                 let backends = self.backends.list();
                 let _ = reply.send(NodeStatus { default_models, models, storage, backends });
             }
@@ -257,15 +213,15 @@ impl Actor {
             return Err(load_failed(&model, reason));
         }
         self.runs.check_new(request.run)?;
-        request.task.check().map_err(|error| unfit(&error))?;
-        let (run, submission) = (request.run, super::runs::submission(&request));
-        self.foresee(&model);
+        request.task.check().map_err(|error| invalid_task(&error))?;
+        let (run, submission) = (request.run, runs::submission(&request));
+        self.update_memory_estimate(&model);
         let effects = self
             .scheduler
             .submit(self.now(), submission)
-            .inspect_err(|_| metrics::dropped("refused"))
+            .inspect_err(|_| metrics::run_dropped("refused"))
             .map_err(|refusal| refused(&model, &refusal))?;
-        let log = self.runs.begin(request, file.modality);
+        let log = self.runs.start(request, file.description.modality);
         if !self.runs.get(run).is_some_and(|active| active.request.detached) {
             self.watch_readers(&log);
         }
@@ -273,13 +229,13 @@ impl Actor {
         Ok(log)
     }
 
-    /// A run that nobody has read for the grace time is stopped.
+    /// Stops the run when it has had no reader for the grace time.
     fn watch_readers(&self, log: &Arc<RunLog>) {
         let (abandoned, run) = (log.abandoned(), log.run());
         let (inbox, grace, log) = (self.inbox.clone(), self.config.orphan_grace, Arc::downgrade(log));
         tokio::spawn(async move {
             while log.upgrade().is_some_and(|log| !log.has_ended()) {
-                if tokio::time::timeout(TICK, abandoned.notified()).await.is_ok() {
+                if tokio::time::timeout(TICK_INTERVAL, abandoned.notified()).await.is_ok() {
                     tokio::time::sleep(grace).await;
                     let _ = inbox.send(Message::Abandoned { run });
                 }
@@ -297,7 +253,7 @@ impl Actor {
         if let Some(reason) = &file.problem {
             return Err(load_failed(model, reason));
         }
-        self.foresee(model);
+        self.update_memory_estimate(model);
         let effects = self.scheduler.load(self.now(), model).map_err(|refusal| refused(model, &refusal))?;
         self.apply(effects);
         Ok(())
@@ -310,10 +266,10 @@ impl Actor {
         Ok(())
     }
 
-    /// Tells the scheduler what memory a model will take: as measured before, else as predicted.
-    fn foresee(&mut self, model: &str) {
-        if let Some(bytes) = self.models.need(model, &self.config) {
-            let effects = self.scheduler.set_need(self.now(), model, bytes);
+    /// Updates the scheduler's estimate of a model's memory: as measured before, else as predicted.
+    fn update_memory_estimate(&mut self, model: &str) {
+        if let Some(bytes) = self.models.memory_estimate(model, &self.config) {
+            let effects = self.scheduler.set_memory_need(self.now(), model, bytes);
             self.apply(effects);
         }
     }
@@ -324,14 +280,14 @@ impl Actor {
                 Effect::Start(model) => self.start(&model),
                 Effect::Stop(model, reason) => self.stop(&model, reason),
                 Effect::Dispatch(run) => {
-                    self.keeper.note_use(&self.runs.model_of(run));
-                    if let Some(command) = self.runs.dispatched(run) {
-                        self.tell_worker(run, command);
+                    self.storage.record_use(&self.runs.model_of(run));
+                    if let Some(command) = self.runs.dispatch(run) {
+                        self.send_to_worker(run, command);
                     }
                 }
                 Effect::Position(run, position) => self.runs.push(run, RunEventBody::Queued { position }),
-                Effect::Abort(run) => self.tell_worker(run, Command::Cancel { run }),
-                Effect::Dropped(run) => self.runs.dropped(run),
+                Effect::Abort(run) => self.send_to_worker(run, Command::Cancel { run }),
+                Effect::Dropped(run) => self.runs.end_dropped(run),
                 Effect::Unservable(run) => {
                     let model = self.runs.model_of(run);
                     let reason = self.models.process(&model).error.clone().unwrap_or_default();
@@ -343,24 +299,24 @@ impl Actor {
                 }
             }
         }
-        metrics::queue(self.scheduler.queued());
+        metrics::queue_depth(self.scheduler.queued_count());
     }
 
-    pub(super) fn finished(&mut self, run: RunId, last: RunEventBody) {
+    pub(super) fn end_run(&mut self, run: RunId, last: RunEventBody) {
         self.runs.end(run, last);
-        let effects = self.scheduler.finished(self.now(), run);
+        let effects = self.scheduler.run_finished(self.now(), run);
         self.apply(effects);
     }
 
     fn tick(&mut self) {
-        for run in self.runs.overdue(self.config.queue_timeout) {
+        for run in self.runs.expire_waiting(self.config.settings.queue_timeout()) {
             self.cancel(run);
         }
         let effects = self.scheduler.tick(self.now());
         self.apply(effects);
-        self.check_workers();
-        self.runs.forget(self.config.keep_runs);
-        self.keep_storage();
+        self.kill_hung_workers();
+        self.runs.remove_expired_logs(self.config.keep_runs);
+        self.apply_storage_policy();
     }
 }
 

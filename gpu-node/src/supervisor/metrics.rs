@@ -1,4 +1,4 @@
-//! What the node counts and measures. The names are documented where they are described.
+//! The node's metrics. [`describe`] documents their names.
 
 use std::{sync::Once, time::Duration};
 
@@ -7,11 +7,11 @@ use hearth_wire::RunEventBody;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::{
-    frames::{Timings, Vitals},
+    frames::{Timings, WorkerStats},
     scheduler::StopReason,
 };
 
-/// Describes every metric, once a process.
+/// Describes every metric, once per process.
 pub(super) fn describe() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -19,7 +19,7 @@ pub(super) fn describe() {
         describe_histogram!(
             "hearth_node_queue_seconds",
             Unit::Seconds,
-            "How long runs waited for their slot"
+            "Time that runs waited for their slot"
         );
         describe_histogram!(
             "hearth_node_first_token_seconds",
@@ -43,37 +43,38 @@ pub(super) fn describe() {
             Unit::Milliseconds,
             "Time spent computing, prompts too"
         );
-        describe_counter!(
-            "hearth_node_prefixes_evicted_total",
-            "Kept beginnings of prompts that were given up for room"
-        );
-        describe_gauge!(
-            "hearth_node_prefix_tokens",
-            "Tokens of ended runs that a later prompt can begin with, by model"
-        );
+        describe_counter!("hearth_node_prefixes_evicted_total", "Cached prefixes that were evicted");
+        describe_gauge!("hearth_node_prefix_tokens", "Tokens of ended runs in the prefix cache, by model");
         describe_gauge!(
             "hearth_node_saved_prefix_bytes",
             Unit::Bytes,
-            "What those of them take that are kept beside the context, by model"
+            "Memory of the prefix cache outside of the context, by model"
         );
-        describe_histogram!("hearth_model_load_seconds", Unit::Seconds, "How long loads took");
+        describe_histogram!("hearth_model_load_seconds", Unit::Seconds, "Time that loads took");
         describe_gauge!(
             "hearth_node_model_memory_predicted_bytes",
             Unit::Bytes,
-            "What a model was expected to take"
+            "Predicted memory of a model"
         );
-        describe_gauge!("hearth_node_model_memory_bytes", Unit::Bytes, "What a model's worker takes");
+        describe_gauge!("hearth_node_model_memory_bytes", Unit::Bytes, "Memory of a model's worker");
         describe_counter!("hearth_node_models_stopped_total", "Models that left memory, by reason");
-        describe_gauge!("hearth_node_storage_bytes", Unit::Bytes, "What the model folder takes");
-        describe_gauge!("hearth_node_storage_free_bytes", Unit::Bytes, "What is free beside it");
+        describe_gauge!("hearth_node_storage_bytes", Unit::Bytes, "Bytes of the model folder");
+        describe_gauge!(
+            "hearth_node_storage_free_bytes",
+            Unit::Bytes,
+            "Free bytes on the disk of the model folder"
+        );
         describe_counter!("hearth_node_storage_removed_total", "Models that the storage policy removed");
-        describe_counter!("hearth_worker_crashes_total", "Workers that ended by themselves or hung");
-        describe_counter!("hearth_node_runs_total", "Runs that ended, by how");
-        describe_counter!("hearth_node_runs_dropped_total", "Runs that were refused or waited too long");
+        describe_counter!("hearth_worker_crashes_total", "Workers that crashed or hung");
+        describe_counter!("hearth_node_runs_total", "Runs that ended, by outcome");
+        describe_counter!(
+            "hearth_node_runs_dropped_total",
+            "Runs that were refused or expired in the queue, by reason"
+        );
     });
 }
 
-pub(super) fn queue(depth: usize) {
+pub(super) fn queue_depth(depth: usize) {
     gauge!("hearth_node_queue_depth").set(depth as f64);
 }
 
@@ -85,7 +86,7 @@ pub(super) fn first_token(took: Duration) {
     histogram!("hearth_node_first_token_seconds").record(took);
 }
 
-pub(super) fn finished(usage: &Usage, timings: &Timings) {
+pub(super) fn run_finished(usage: &Usage, timings: &Timings) {
     counter!("hearth_node_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
     counter!("hearth_node_cached_tokens_total").increment(u64::from(usage.cached_tokens));
     let rate = |tokens: u32, took: Duration| f64::from(tokens) / took.as_secs_f64();
@@ -97,22 +98,22 @@ pub(super) fn finished(usage: &Usage, timings: &Timings) {
     }
 }
 
-pub(super) fn worker(model: &str, vitals: &Vitals) {
-    counter!("hearth_node_decode_steps_total").increment(vitals.decode_steps);
-    counter!("hearth_node_decoding_slots_total").increment(vitals.decoding_slots);
-    let busy = u64::try_from(vitals.busy.as_millis()).unwrap_or(u64::MAX);
+pub(super) fn worker_stats(model: &str, stats: &WorkerStats) {
+    counter!("hearth_node_decode_steps_total").increment(stats.decode_steps);
+    counter!("hearth_node_decoding_slots_total").increment(stats.decoding_slots);
+    let busy = u64::try_from(stats.busy.as_millis()).unwrap_or(u64::MAX);
     counter!("hearth_node_busy_milliseconds_total").increment(busy);
-    counter!("hearth_node_prefixes_evicted_total").increment(vitals.prefixes_evicted);
+    counter!("hearth_node_prefixes_evicted_total").increment(stats.prefixes_evicted);
     let model = || model.to_owned();
-    gauge!("hearth_node_prefix_tokens", "model" => model()).set(vitals.idle_prefix_tokens as f64);
-    gauge!("hearth_node_saved_prefix_bytes", "model" => model()).set(vitals.saved_prefix_bytes as f64);
+    gauge!("hearth_node_prefix_tokens", "model" => model()).set(stats.idle_prefix_tokens as f64);
+    gauge!("hearth_node_saved_prefix_bytes", "model" => model()).set(stats.saved_prefix_bytes as f64);
 }
 
-pub(super) fn loaded(took: Duration) {
+pub(super) fn model_loaded(took: Duration) {
     histogram!("hearth_model_load_seconds").record(took);
 }
 
-pub(super) fn memory(model: &str, predicted: Option<u64>, measured: u64) {
+pub(super) fn model_memory(model: &str, predicted: Option<u64>, measured: u64) {
     if let Some(predicted) = predicted {
         gauge!("hearth_node_model_memory_predicted_bytes", "model" => model.to_owned()).set(predicted as f64);
     }
@@ -126,7 +127,7 @@ pub(super) fn storage(used: u64, free: Option<u64>) {
     }
 }
 
-pub(super) fn files_removed(models: usize) {
+pub(super) fn models_removed(models: usize) {
     counter!("hearth_node_storage_removed_total").increment(models as u64);
 }
 
@@ -134,16 +135,16 @@ pub(super) fn model_stopped(reason: StopReason) {
     let reason = match reason {
         StopReason::Evicted => "evicted",
         StopReason::Idle => "idle",
-        StopReason::Asked => "asked",
+        StopReason::Requested => "asked",
     };
     counter!("hearth_node_models_stopped_total", "reason" => reason).increment(1);
 }
 
-pub(super) fn crashed() {
+pub(super) fn worker_crashed() {
     counter!("hearth_worker_crashes_total").increment(1);
 }
 
-pub(super) fn ended(last: &RunEventBody) {
+pub(super) fn run_ended(last: &RunEventBody) {
     let how = match last {
         RunEventBody::Cancelled => "cancelled",
         RunEventBody::Error { .. } => "failed",
@@ -152,6 +153,6 @@ pub(super) fn ended(last: &RunEventBody) {
     counter!("hearth_node_runs_total", "how" => how).increment(1);
 }
 
-pub(super) fn dropped(why: &'static str) {
+pub(super) fn run_dropped(why: &'static str) {
     counter!("hearth_node_runs_dropped_total", "why" => why).increment(1);
 }

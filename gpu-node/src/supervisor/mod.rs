@@ -1,14 +1,16 @@
-//! The supervisor: takes runs, keeps workers, and writes each run's log.
+//! The supervisor: accepts runs, controls the workers, and writes each run's log.
 //!
-//! [`Node`] is a handle; the state belongs to one task, the actor, which takes one message after
-//! another and so needs no locks.
+//! [`Node`] is a handle. One task, the actor, owns the state. It handles one message after another, so the state needs no
+//! locks.
 
 mod actor;
+mod api_errors;
+mod backend_selection;
 mod backends;
-mod measured;
+mod measurements;
+mod message;
 mod metrics;
 mod models;
-mod refusal;
 mod run_log;
 mod runs;
 mod storage;
@@ -28,7 +30,8 @@ use tokio::{
 };
 
 use crate::config::NodeConfig;
-use actor::{Actor, Message};
+use actor::Actor;
+use message::Message;
 pub use run_log::{Expired, LoggedEvent, RunLog};
 
 /// A handle on a running node.
@@ -38,7 +41,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node; its default model begins to load. The task ends after [`Node::shut_down`].
+    /// Starts a node, which begins to load its default models. The task ends after [`Node::shut_down`].
     #[must_use]
     pub fn start(config: NodeConfig) -> (Self, JoinHandle<()>) {
         metrics::describe();
@@ -47,16 +50,16 @@ impl Node {
         (Self { inbox }, tokio::spawn(actor.run(messages)))
     }
 
-    /// Takes a run in. Its log tells the rest.
+    /// Submits a run, and returns its log.
     ///
     /// # Errors
     /// `model_not_found`, `queue_full`, `model_load_failed`, `no_model_available`, or `conflict` if
-    /// the id is taken.
+    /// the id exists.
     pub async fn submit(&self, run: NodeRun) -> Result<Arc<RunLog>, ApiError> {
         self.ask(|reply| Message::Submit { run: Box::new(run), reply }).await?
     }
 
-    /// The log of a run that is going or ended lately.
+    /// The log of an active run, or of a run that ended recently.
     ///
     /// # Errors
     /// If the node is shutting down.
@@ -64,7 +67,7 @@ impl Node {
         self.ask(|reply| Message::Log { run, reply }).await
     }
 
-    /// Stops a run; whether there was something to stop.
+    /// Cancels a run. Returns whether it was active.
     ///
     /// # Errors
     /// If the node is shutting down.
@@ -72,15 +75,15 @@ impl Node {
         self.ask(|reply| Message::Cancel { run, reply }).await
     }
 
-    /// Begins to load a model.
+    /// Starts to load a model.
     ///
     /// # Errors
-    /// `model_not_found`, `model_load_failed` for a bad file, or `conflict` if there is no room.
+    /// `model_not_found`, `model_load_failed` for a bad file, or `no_model_available` if there is no room in memory.
     pub async fn load(&self, model: String) -> Result<(), ApiError> {
         self.ask(|reply| Message::Load { model, reply }).await?
     }
 
-    /// Begins to unload a model.
+    /// Starts to unload a model.
     ///
     /// # Errors
     /// `model_not_found`, or `conflict` if it is in use.
@@ -88,15 +91,15 @@ impl Node {
         self.ask(|reply| Message::Unload { model, reply }).await?
     }
 
-    /// Removes a model's file, after it has left memory.
+    /// Unloads a model, and removes its files.
     ///
     /// # Errors
-    /// `model_not_found`, or `conflict` if it is in use, a default model, or lies outside of the model folder.
+    /// `model_not_found`, or `conflict` if it is in use, is a default model, or lies outside of the model folder.
     pub async fn remove(&self, model: String) -> Result<NodeRemoved, ApiError> {
         self.ask(|reply| Message::Remove { model, reply }).await?
     }
 
-    /// What the node has and does.
+    /// The node's models, backends and storage.
     ///
     /// # Errors
     /// If the node is shutting down.

@@ -1,90 +1,86 @@
-//! What the supervisor knows of each model beyond its file.
+//! The node's models: their files, processes, crashes and memory.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use hearth_domain::{Capability, Modality, RuntimeState, Timestamp};
-use hearth_wire::{ApiError, ErrorCode, native::models::RuntimeStatus, node::NodeModel};
+use hearth_domain::{Capability, Modality, ModelDescription, RuntimeState, Timestamp};
+use hearth_wire::{ApiError, ErrorCode, node::NodeModel, runtime_status::RuntimeStatus};
 
-use super::{measured::Measured, worker::Worker};
+use super::{measurements::MemoryMeasurements, worker::Worker};
 use crate::{
-    catalog::{Catalog, ModelFile},
     config::NodeConfig,
-    frames::Facts,
+    frames::ModelProperties,
     memory::{self, ContextSize},
+    model_files::{ModelFile, ModelFiles, ModelScanner},
 };
 
-/// This many crashes within the window, and a model is left alone until somebody loads it.
-const MAX_CRASHES: usize = 3;
+/// Crashes within [`CRASH_WINDOW`] after which a model is quarantined: it isn't started again until a client loads it.
+const CRASHES_MAX_COUNT: usize = 3;
 const CRASH_WINDOW: Duration = Duration::from_secs(600);
 
-/// Memory that is left to the system and the gateway, in bytes.
-const RESERVED: u64 = 512 << 20;
-
-/// The model files, by id.
-pub(super) type Files = BTreeMap<String, ModelFile>;
+/// Memory that is reserved for the system and the gateway, in bytes.
+const RESERVED_BYTES: u64 = 512 << 20;
 
 /// Every model of the node.
 #[derive(Debug)]
 pub(super) struct Models {
-    /// Scanned off the actor's task: a disk may be slow.
-    catalog: Arc<Mutex<Catalog>>,
-    files: Files,
+    /// Used on other threads, since a disk may be slow.
+    scanner: Arc<Mutex<ModelScanner>>,
+    files: ModelFiles,
     states: HashMap<String, ModelProcess>,
-    /// What memory models were seen to take.
-    measured: Measured,
+    measurements: MemoryMeasurements,
 }
 
-/// A model's process, and what became of earlier ones.
+/// A model's process, and the crashes of earlier ones.
 #[derive(Debug, Default)]
 pub(super) struct ModelProcess {
     pub(super) worker: Option<Worker>,
-    /// What was found when it was loaded last.
-    pub(super) facts: Option<Facts>,
-    /// While it loads: its chat template is being tried.
+    /// The worker's report of the last load.
+    pub(super) properties: Option<ModelProperties>,
+    /// During a load: the worker is trying the chat template.
     pub(super) probing: bool,
-    /// While it loads: since when, and how far.
+    /// During a load: its start, and its progress from 0 to 1.
     pub(super) loading: Option<(Instant, f32)>,
     pub(super) loaded_at: Option<Timestamp>,
     pub(super) last_used_at: Option<Timestamp>,
-    /// When its worker last said something.
-    pub(super) heard: Option<Instant>,
-    /// Why it can't be used.
+    /// Time of the worker's last report.
+    pub(super) last_report_at: Option<Instant>,
+    /// Reason why the model can't be used.
     pub(super) error: Option<String>,
-    /// It was told to stop.
+    /// The worker was told to end.
     pub(super) stopping: bool,
-    /// What its worker keeps of earlier prompts beside its context, as it told last.
+    /// Bytes of the worker's prefix cache outside of the context, by its last report.
     pub(super) saved_prefix_bytes: u64,
-    /// It is to be loaded once the backends are known.
+    /// It is loaded when the backends are selected.
     pub(super) awaits_backends: bool,
-    /// What its worker computes with.
+    /// The names of the worker's backends.
     pub(super) backends: Option<String>,
     crashes: VecDeque<Instant>,
 }
 
 impl ModelProcess {
-    /// Notes a crash; whether the model is to be left alone now.
-    pub(super) fn crashed(&mut self, how: &str) -> bool {
+    /// Records a crash. Returns whether the model is quarantined now.
+    pub(super) fn record_crash(&mut self, reason: &str) -> bool {
         let now = Instant::now();
         self.crashes.retain(|at| now.duration_since(*at) < CRASH_WINDOW);
         self.crashes.push_back(now);
-        let quarantined = self.crashes.len() >= MAX_CRASHES;
+        let quarantined = self.crashes.len() >= CRASHES_MAX_COUNT;
         if quarantined {
             let times = self.crashes.len();
             self.error = Some(format!(
-                "it crashed {times} times within ten minutes, last: {how}; load it to try again"
+                "it crashed {times} times within ten minutes, last: {reason}; load it to try again"
             ));
         }
         quarantined
     }
 
-    /// Forgets what went wrong.
-    pub(super) fn pardon(&mut self) {
+    /// Clears the error and the crashes.
+    pub(super) fn clear_failures(&mut self) {
         self.error = None;
         self.crashes.clear();
     }
@@ -92,31 +88,32 @@ impl ModelProcess {
 
 impl Models {
     pub(super) fn new(config: &NodeConfig) -> Self {
-        let catalog = Catalog::new(config.models.clone(), config.extra_models.clone());
-        let catalog = Arc::new(Mutex::new(catalog));
-        let files = scan(&catalog);
-        Self { catalog, files, states: HashMap::new(), measured: Measured::read(&config.models) }
+        let scanner = ModelScanner::new(config.models.clone(), config.extra_models.clone());
+        let scanner = Arc::new(Mutex::new(scanner));
+        let files = scan(&scanner);
+        let measurements = MemoryMeasurements::read(&config.models);
+        Self { scanner, files, states: HashMap::new(), measurements }
     }
 
-    /// For [`scan`], on a thread of its own; what it finds is for [`Models::found`].
-    pub(super) fn catalog(&self) -> Arc<Mutex<Catalog>> {
-        Arc::clone(&self.catalog)
+    /// The scanner, for [`scan`] on another thread. Its result goes to [`Models::set_files`].
+    pub(super) fn scanner(&self) -> Arc<Mutex<ModelScanner>> {
+        Arc::clone(&self.scanner)
     }
 
-    /// Whether the model was there when the folder was last looked at.
-    pub(super) fn knows(&self, model: &str) -> bool {
+    /// Returns whether the last scan found the model.
+    pub(super) fn has_file(&self, model: &str) -> bool {
         self.files.contains_key(model)
     }
 
-    /// Takes what a scan found. A file that is new or has changed is measured and tried anew. One that is
-    /// gone is still known while its model is in memory, and serves from there.
-    pub(super) fn found(&mut self, mut files: Files) {
+    /// Replaces the files by the result of a scan. The failures of a model whose file is new or has changed are cleared.
+    /// A deleted file remains in the list while its model is in memory, which can still serve runs.
+    pub(super) fn set_files(&mut self, mut files: ModelFiles) {
         for (id, file) in &files {
-            let told = |file: &ModelFile| (file.size_bytes, file.modified);
-            if self.files.get(id).map(told) != Some(told(file))
+            let version = |file: &ModelFile| (file.size_bytes, file.modified);
+            if self.files.get(id).map(version) != Some(version(file))
                 && let Some(process) = self.states.get_mut(id)
             {
-                process.pardon();
+                process.clear_failures();
             }
         }
         for (id, file) in std::mem::take(&mut self.files) {
@@ -127,56 +124,56 @@ impl Models {
         self.files = files;
     }
 
-    /// A model has left memory: without a file it is no more.
-    pub(super) fn left(&mut self, model: &str) {
+    /// Removes a model that has left memory if its file was deleted.
+    pub(super) fn remove_if_deleted(&mut self, model: &str) {
         if self.files.get(model).is_some_and(|file| !file.path.exists()) {
             self.files.remove(model);
         }
     }
 
-    /// The bytes of the models below `folder`.
+    /// Bytes of the models below `folder`.
     pub(super) fn bytes_in(&self, folder: &Path) -> u64 {
-        let there = self.files.values().filter(|file| file.path.starts_with(folder));
-        there.fold(0, |sum, file| sum.saturating_add(file.size_bytes))
+        let inside = self.files.values().filter(|file| file.path.starts_with(folder));
+        inside.fold(0, |sum, file| sum.saturating_add(file.size_bytes))
     }
 
-    /// The models that have a process, or of which `wanted` says that runs want them.
-    pub(super) fn in_use(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
-        let used = move |model: &&String| {
-            self.states.get(*model).is_some_and(|process| process.worker.is_some()) || wanted(model)
+    /// The models that have a process, or for which `has_runs` is true.
+    pub(super) fn in_use(&self, has_runs: impl Fn(&str) -> bool) -> impl Iterator<Item = String> {
+        let is_used = move |model: &&String| {
+            self.states.get(*model).is_some_and(|process| process.worker.is_some()) || has_runs(model)
         };
-        self.files.keys().filter(used).cloned()
+        self.files.keys().filter(is_used).cloned()
     }
 
-    /// What memory a model will take, in bytes: as measured, else as predicted.
-    pub(super) fn need(&self, model: &str, config: &NodeConfig) -> Option<u64> {
+    /// Memory that a model needs, in bytes: as measured, else as predicted.
+    pub(super) fn memory_estimate(&self, model: &str, config: &NodeConfig) -> Option<u64> {
         let file = self.files.get(model)?;
-        self.measured.of(file, &config.load_spec(file)).or_else(|| predicted(file, config))
+        self.measurements.get(file, &config.load_spec(file)).or_else(|| predicted_memory(file, config))
     }
 
-    /// What memory a model is expected to take, in bytes, by its header.
-    pub(super) fn predicted(&self, model: &str, config: &NodeConfig) -> Option<u64> {
-        predicted(self.files.get(model)?, config)
+    /// Memory that a model needs by the prediction from its header, in bytes.
+    pub(super) fn predicted_memory(&self, model: &str, config: &NodeConfig) -> Option<u64> {
+        predicted_memory(self.files.get(model)?, config)
     }
 
-    /// Notes what memory a model's worker takes now, if it is more than was seen before; what it keeps of
-    /// earlier prompts beside its context doesn't count, as it can do without.
-    pub(super) fn measure(&mut self, model: &str, config: &NodeConfig) -> Option<u64> {
+    /// Measures the memory of a model's worker, and returns it if it is more than 5 % above the last measurement. The
+    /// prefix cache outside of the context is left out, since the worker can do without.
+    pub(super) fn measure_memory(&mut self, model: &str, config: &NodeConfig) -> Option<u64> {
         let process = self.states.get(model)?;
         let bytes = resident_bytes(process.worker.as_ref()?.pid?)?.saturating_sub(process.saved_prefix_bytes);
         let file = self.files.get(model)?;
         let spec = config.load_spec(file);
-        let known = self.measured.of(file, &spec).unwrap_or(0);
-        if bytes <= known + known / 20 {
+        let before = self.measurements.get(file, &spec).unwrap_or(0);
+        if bytes <= before + before / 20 {
             return None;
         }
-        self.measured.note(file, &spec, bytes);
+        self.measurements.record(file, &spec, bytes);
         Some(bytes)
     }
 
-    /// What was measured, to be written down on a thread of its own.
-    pub(super) fn measured(&self) -> Measured {
-        self.measured.clone()
+    /// A copy of the measurements, to be saved on another thread.
+    pub(super) fn measurements(&self) -> MemoryMeasurements {
+        self.measurements.clone()
     }
 
     /// A model's file.
@@ -191,7 +188,7 @@ impl Models {
         self.states.entry(model.to_owned()).or_default()
     }
 
-    /// The process of `model`, if it is the one of `epoch`.
+    /// The process of `model`, if its number is `epoch`.
     pub(super) fn current(&mut self, model: &str, epoch: u64) -> Option<&mut ModelProcess> {
         let process = self.states.get_mut(model)?;
         process.worker.as_ref().is_some_and(|worker| worker.epoch == epoch).then_some(process)
@@ -201,31 +198,30 @@ impl Models {
         self.states.iter_mut()
     }
 
-    /// Every model as the gateway is told of it. `load_of` gives active and waiting runs.
+    /// Describes every model for the gateway. `run_counts` returns the numbers of active and waiting runs.
     pub(super) fn list(
         &self,
         config: &NodeConfig,
-        load_of: impl Fn(&str) -> (usize, usize),
+        run_counts: impl Fn(&str) -> (usize, usize),
     ) -> Vec<NodeModel> {
         let is_default = |file: &ModelFile| config.default_models.values().any(|id| *id == file.id);
         self.files
             .values()
             .map(|file| {
                 let state = self.states.get(&file.id);
-                let runtime = runtime(file, state, load_of(&file.id), config, is_default(file));
-                let facts = state.and_then(|process| process.facts.as_ref());
-                let context_length = facts.map_or_else(
-                    || file.context_length.map(|_| config.load_spec(file).context_length),
-                    |facts| Some(facts.context_length),
+                let runtime = runtime_status(file, state, run_counts(&file.id), config, is_default(file));
+                let loaded = state.and_then(|process| process.properties.as_ref());
+                let context_length = loaded.map_or_else(
+                    || file.description.context_length.map(|_| config.load_spec(file).context_length),
+                    |loaded| Some(loaded.context_length),
                 );
                 NodeModel {
                     id: file.id.clone(),
-                    name: file.name.clone(),
-                    version: file.version.clone(),
-                    modality: file.modality,
-                    capabilities: capabilities(file, facts),
-                    architecture: file.architecture.clone(),
-                    context_length,
+                    description: ModelDescription {
+                        capabilities: capabilities(file, loaded),
+                        context_length,
+                        ..file.description.clone()
+                    },
                     size_bytes: file.size_bytes,
                     runtime,
                 }
@@ -234,38 +230,38 @@ impl Models {
     }
 }
 
-pub(super) fn scan(catalog: &Mutex<Catalog>) -> Files {
-    catalog.lock().unwrap_or_else(PoisonError::into_inner).scan()
+pub(super) fn scan(scanner: &Mutex<ModelScanner>) -> ModelFiles {
+    scanner.lock().unwrap_or_else(PoisonError::into_inner).scan()
 }
 
-/// What memory models may take together: what is free when the node starts, less some for all else.
+/// Memory for all models together: the memory that is free when the node starts, less a reserve.
 pub(super) fn memory_for_models() -> Option<u64> {
     let memory = memory::available()?;
-    Some(memory.available.saturating_sub(RESERVED.min(memory.available / 8)))
+    Some(memory.available.saturating_sub(RESERVED_BYTES.min(memory.available / 8)))
 }
 
-/// What a model is expected to take, by its header.
-fn predicted(file: &ModelFile, config: &NodeConfig) -> Option<u64> {
+/// Predicts the memory that a model needs from its header.
+fn predicted_memory(file: &ModelFile, config: &NodeConfig) -> Option<u64> {
     let spec = config.load_spec(file);
-    let context = match file.modality {
+    let context = match file.description.modality {
         Modality::Embedding => ContextSize::for_embedding(spec.context_length),
         _ => ContextSize::for_text(spec.context_length, spec.slots),
     };
     Some(memory::predict(file.shape.as_ref()?, &context).total())
 }
 
-/// What the file's header tells, and what was found when the model was loaded.
-fn capabilities(file: &ModelFile, facts: Option<&Facts>) -> Vec<Capability> {
-    let mut capabilities = file.capabilities.clone();
-    for found in facts.and_then(|facts| facts.capabilities.as_ref()).into_iter().flatten() {
-        if !capabilities.contains(found) {
-            capabilities.push(*found);
+/// The capabilities by the file's header, and those that its worker has found during the load.
+fn capabilities(file: &ModelFile, loaded: Option<&ModelProperties>) -> Vec<Capability> {
+    let mut capabilities = file.description.capabilities.clone();
+    for capability in loaded.and_then(|loaded| loaded.capabilities.as_ref()).into_iter().flatten() {
+        if !capabilities.contains(capability) {
+            capabilities.push(*capability);
         }
     }
     capabilities
 }
 
-fn runtime(
+fn runtime_status(
     file: &ModelFile,
     process: Option<&ModelProcess>,
     (active, waiting): (usize, usize),
@@ -277,7 +273,7 @@ fn runtime(
     let error = file.problem.clone().or_else(|| process.error.clone());
     let state = match &process.worker {
         Some(_) if process.loading.is_some() => RuntimeState::Loading,
-        Some(_) if active >= config.limits.slots => RuntimeState::Busy,
+        Some(_) if active >= config.settings.slots => RuntimeState::Busy,
         Some(_) => RuntimeState::Loaded,
         None if process.awaits_backends => RuntimeState::Loading,
         None if error.is_some() => RuntimeState::Failed,
@@ -291,9 +287,9 @@ fn runtime(
         default,
         active: count(active),
         queue_depth: count(waiting),
-        slots: count(config.limits.slots),
+        slots: count(config.settings.slots),
         memory_bytes: pid.and_then(resident_bytes),
-        memory_predicted_bytes: predicted(file, config),
+        memory_predicted_bytes: predicted_memory(file, config),
         pid,
         loaded_at: process.loaded_at.map(|at| at.to_string()),
         last_used_at: process.last_used_at.map(|at| at.to_string()),
@@ -302,7 +298,7 @@ fn runtime(
     }
 }
 
-/// A process' resident memory, where the system tells it in `/proc`.
+/// A process' resident memory, on systems with `/proc`.
 fn resident_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;

@@ -1,6 +1,6 @@
-//! A run's events on the node: kept for a while, so that a cut stream resumes where it broke.
+//! The event log of a run on the node, from which a gateway resumes a broken stream.
 
-mod kept;
+mod event_buffer;
 
 use std::{
     collections::VecDeque,
@@ -12,15 +12,15 @@ use hearth_domain::{Modality, RunId};
 use hearth_wire::{RunEvent, RunEventBody};
 use tokio::sync::{Notify, watch};
 
-use kept::Kept;
-pub use kept::LoggedEvent;
+use event_buffer::EventBuffer;
+pub use event_buffer::LoggedEvent;
 
-/// How much a log of text keeps; older events go first.
-const MAX_BYTES: usize = 4 << 20;
-/// How much one of vectors keeps: they come faster than they can be read.
-const MAX_VECTOR_BYTES: usize = 128 << 20;
-/// What a log takes besides its events.
-const LOG_BYTES: usize = 1024;
+/// Bytes of events in a log; the oldest are dropped.
+const LOG_MAX_BYTES: usize = 4 << 20;
+/// Bytes of events in the log of an embedding run, whose vectors are computed faster than they are read.
+const EMBEDDING_LOG_MAX_BYTES: usize = 128 << 20;
+/// Approximate bytes of a log without its events.
+const LOG_OVERHEAD_BYTES: usize = 1024;
 
 /// The events of one run.
 #[derive(Debug)]
@@ -29,41 +29,44 @@ pub struct RunLog {
     events: Mutex<Events>,
     /// The seq of the newest event.
     newest: watch::Sender<u64>,
-    /// Told when the last reader goes.
+    /// Notified when the last reader is dropped.
     abandoned: Arc<Notify>,
 }
 
 #[derive(Debug)]
 struct Events {
-    kept: Kept,
+    buffer: EventBuffer,
     ended: bool,
 }
 
-/// Events before this place are gone.
+/// The requested events were dropped from the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the events after {after} are no longer kept")]
+#[error("events after {after} are no longer in the node's log")]
 pub struct Expired {
-    /// Where the reader wanted to begin.
+    /// The seq behind which the reader wanted to begin.
     pub after: u64,
 }
 
 impl RunLog {
-    /// An empty log, for a run that makes things of this modality.
+    /// Creates an empty log for a run of this modality.
     #[must_use]
     pub fn new(run: RunId, modality: Modality) -> Arc<Self> {
-        let max_bytes = if modality == Modality::Embedding { MAX_VECTOR_BYTES } else { MAX_BYTES };
+        let max_bytes = match modality {
+            Modality::Embedding => EMBEDDING_LOG_MAX_BYTES,
+            _ => LOG_MAX_BYTES,
+        };
         let (newest, _) = watch::channel(0);
-        let events = Mutex::new(Events { kept: Kept::new(max_bytes), ended: false });
+        let events = Mutex::new(Events { buffer: EventBuffer::new(max_bytes), ended: false });
         Arc::new(Self { run, events, newest, abandoned: Arc::new(Notify::new()) })
     }
 
-    /// Whose log it is.
+    /// The run's id.
     #[must_use]
     pub fn run(&self) -> RunId {
         self.run
     }
 
-    /// Appends an event; after a terminal one, nothing.
+    /// Appends an event. Events after a terminal one are ignored.
     pub fn push(&self, body: RunEventBody) {
         let mut events = self.lock();
         if events.ended {
@@ -71,42 +74,42 @@ impl RunLog {
         }
         let seq = *self.newest.borrow() + 1;
         events.ended = body.is_terminal();
-        events.kept.push(&RunEvent { seq, body });
+        events.buffer.push(&RunEvent { seq, body });
         if events.ended {
-            events.kept.close();
+            events.buffer.shrink();
         }
         drop(events);
         self.newest.send_replace(seq);
     }
 
-    /// Whether the run has ended.
+    /// Returns whether the run has ended.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.lock().ended
     }
 
-    /// What it takes in memory, in bytes.
+    /// Bytes of memory that the log uses.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        LOG_BYTES + self.lock().kept.bytes()
+        LOG_OVERHEAD_BYTES + self.lock().buffer.bytes()
     }
 
-    /// How many read it now.
+    /// Number of current readers.
     #[must_use]
     pub fn readers(&self) -> usize {
         self.newest.receiver_count()
     }
 
-    /// Told each time that the last reader has gone before the run's end.
+    /// Notified each time that the last reader is dropped before the end of the run.
     #[must_use]
     pub fn abandoned(&self) -> Arc<Notify> {
         Arc::clone(&self.abandoned)
     }
 
-    /// The events after seq `after`, as they come, to the terminal one.
+    /// Streams the events after seq `after`, up to the terminal one.
     ///
     /// # Errors
-    /// If some of them are no longer kept.
+    /// If some of them were dropped.
     pub fn read(self: &Arc<Self>, after: u64) -> Result<impl Stream<Item = LoggedEvent> + use<>, Expired> {
         self.after(after)?;
         let reader = Reader { log: Arc::clone(self), newest: Some(self.newest.subscribe()), seen: after };
@@ -123,13 +126,13 @@ impl RunLog {
         }))
     }
 
-    /// The next events after `seq`, and whether the run has ended.
+    /// Returns the next events after `seq`, and whether the run has ended.
     fn after(&self, seq: u64) -> Result<(VecDeque<LoggedEvent>, bool), Expired> {
         let events = self.lock();
-        if seq + 1 < events.kept.oldest() {
+        if seq + 1 < events.buffer.oldest() {
             return Err(Expired { after: seq });
         }
-        Ok((events.kept.after(seq), events.ended))
+        Ok((events.buffer.after(seq), events.ended))
     }
 
     fn lock(&self) -> MutexGuard<'_, Events> {
@@ -144,8 +147,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// What came since; empty when the run has ended and all was read, or when the reader was so
-    /// slow that events are gone.
+    /// Waits for further events. Returns none when all events of an ended run were read, or when events were dropped
+    /// because the reader was too slow.
     async fn next_batch(&mut self) -> VecDeque<LoggedEvent> {
         loop {
             match self.log.after(self.seen) {
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_resumes_where_it_left_and_ends_with_the_run() {
+    async fn reader_resumes_behind_a_seq_and_ends_with_the_run() {
         let log = RunLog::new(RunId::new(), Modality::Text);
         log.push(delta("a"));
         log.push(delta("b"));
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_log_is_bounded_and_says_what_is_gone() {
+    async fn reading_dropped_events_is_an_error() {
         let log = RunLog::new(RunId::new(), Modality::Text);
         for _ in 0..6 {
             log.push(delta(&"x".repeat(1 << 20)));
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_reader_to_go_is_noticed() {
+    async fn dropping_the_last_reader_is_notified() {
         let log = RunLog::new(RunId::new(), Modality::Text);
         let abandoned = log.abandoned();
         let (one, two) = (log.read(0).unwrap(), log.read(0).unwrap());

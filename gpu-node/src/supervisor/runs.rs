@@ -1,4 +1,4 @@
-//! The runs that the node has: those that go on, and the logs of those that ended lately.
+//! The node's active runs, and the logs of runs that ended recently.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,28 +9,28 @@ use std::{
 use hearth_domain::{Modality, RunId, Task};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, node::NodeRun};
 
-use super::{RunLog, metrics};
+use super::{metrics, run_log::RunLog};
 use crate::{frames::Command, scheduler::Submission};
 
-/// What the logs of ended runs may take together, in bytes: runs that end in a crowd, or of large vectors, are
-/// kept for a shorter time.
-const MAX_ENDED_BYTES: usize = 64 << 20;
+/// Bytes of the logs of all ended runs together. If many runs end at once, or with large vectors, the oldest logs are
+/// removed before their time.
+const ENDED_LOGS_MAX_BYTES: usize = 64 << 20;
 
 /// A run that hasn't ended.
 #[derive(Debug)]
 pub(super) struct ActiveRun {
     pub(super) log: Arc<RunLog>,
     pub(super) request: NodeRun,
-    since: Instant,
-    /// Since when it waits, if it has no slot.
-    waits_since: Instant,
+    submitted_at: Instant,
+    /// When it was queued last.
+    queued_at: Instant,
     /// It has a slot.
     dispatched: bool,
-    /// Its client was given something that can't be taken back.
+    /// Its client has received a part of the answer.
     answered: bool,
-    /// It was given to a worker that crashed.
-    tried: bool,
-    /// It waited too long, and leaves the queue.
+    /// It was requeued once, after a crash of its worker.
+    retried: bool,
+    /// It has waited too long, and is removed from the queue.
     expired: bool,
 }
 
@@ -38,9 +38,9 @@ pub(super) struct ActiveRun {
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     active: HashMap<RunId, ActiveRun>,
-    /// Logs that can be read: those of the active runs, and of runs that ended lately.
+    /// The logs of active runs and of runs that ended recently.
     logs: HashMap<RunId, Arc<RunLog>>,
-    /// The runs that ended lately, in that order, and what their logs take together.
+    /// The runs that ended recently, oldest first, and the bytes of their logs.
     ended: VecDeque<Ended>,
     ended_bytes: usize,
 }
@@ -52,7 +52,7 @@ struct Ended {
     bytes: usize,
 }
 
-/// What the scheduler is told of a run.
+/// The scheduler's view of a run.
 pub(super) fn submission(request: &NodeRun) -> Submission {
     let slots = match &request.task {
         Task::Text(task) => task.choices as usize,
@@ -66,23 +66,23 @@ impl Runs {
     /// `conflict` if a run has this id already.
     pub(super) fn check_new(&self, run: RunId) -> Result<(), ApiError> {
         match self.logs.contains_key(&run) {
-            true => Err(ApiError::new(ErrorCode::Conflict, "a run with this id is already known")),
+            true => Err(ApiError::new(ErrorCode::Conflict, "a run with this id exists")),
             false => Ok(()),
         }
     }
 
-    pub(super) fn begin(&mut self, request: NodeRun, modality: Modality) -> Arc<RunLog> {
+    pub(super) fn start(&mut self, request: NodeRun, modality: Modality) -> Arc<RunLog> {
         let log = RunLog::new(request.run, modality);
-        let (run, since) = (request.run, Instant::now());
+        let (run, now) = (request.run, Instant::now());
         self.logs.insert(run, Arc::clone(&log));
         let active = ActiveRun {
             log: Arc::clone(&log),
             request,
-            since,
-            waits_since: since,
+            submitted_at: now,
+            queued_at: now,
             dispatched: false,
             answered: false,
-            tried: false,
+            retried: false,
             expired: false,
         };
         self.active.insert(run, active);
@@ -97,38 +97,38 @@ impl Runs {
         self.logs.get(&run).cloned()
     }
 
-    /// The model of a run that goes on.
+    /// The model of an active run.
     pub(super) fn model_of(&self, run: RunId) -> String {
         self.active.get(&run).map(|active| active.request.model.clone()).unwrap_or_default()
     }
 
-    /// Notes that a run has a slot, and gives the command that has a worker carry it out.
-    pub(super) fn dispatched(&mut self, run: RunId) -> Option<Command> {
+    /// Marks a run as dispatched, and returns the command for its worker.
+    pub(super) fn dispatch(&mut self, run: RunId) -> Option<Command> {
         let active = self.active.get_mut(&run)?;
         active.dispatched = true;
-        metrics::queue_wait(active.since.elapsed());
+        metrics::queue_wait(active.submitted_at.elapsed());
         let NodeRun { task, whole, .. } = &active.request;
         Some(Command::Run { run, task: Box::new(task.clone()), whole: *whole })
     }
 
     pub(super) fn push(&mut self, run: RunId, body: RunEventBody) {
         let Some(active) = self.active.get_mut(&run) else { return };
-        let waits = matches!(
+        let is_waiting = matches!(
             body,
             RunEventBody::Queued { .. } | RunEventBody::Loading { .. } | RunEventBody::Started { .. }
         );
-        if !waits && !std::mem::replace(&mut active.answered, true) {
-            metrics::first_token(active.since.elapsed());
+        if !is_waiting && !std::mem::replace(&mut active.answered, true) {
+            metrics::first_token(active.submitted_at.elapsed());
         }
         active.log.push(body);
     }
 
-    /// Ends a run that left the queue.
-    pub(super) fn dropped(&mut self, run: RunId) {
+    /// Ends a run that was removed from the queue.
+    pub(super) fn end_dropped(&mut self, run: RunId) {
         let expired = self.active.get(&run).is_some_and(|active| active.expired);
         let last = if expired {
-            metrics::dropped("expired");
-            let message = "the request waited too long for its turn; try again later";
+            metrics::run_dropped("expired");
+            let message = "the request waited too long in the queue; try again later";
             RunEventBody::Error { error: ApiError::new(ErrorCode::ProviderTimeout, message) }
         } else {
             RunEventBody::Cancelled
@@ -138,14 +138,14 @@ impl Runs {
 
     pub(super) fn end(&mut self, run: RunId, last: RunEventBody) {
         if let Some(active) = self.active.remove(&run) {
-            metrics::ended(&last);
+            metrics::run_ended(&last);
             active.log.push(last);
             let bytes = active.log.bytes();
             self.ended.push_back(Ended { run, at: Instant::now(), bytes });
             self.ended_bytes += bytes;
-            // The last one can be read for a while, however large it is.
-            while self.ended_bytes > MAX_ENDED_BYTES && self.ended.len() > 1 {
-                self.forget_oldest();
+            // The last log remains, however large it is.
+            while self.ended_bytes > ENDED_LOGS_MAX_BYTES && self.ended.len() > 1 {
+                self.remove_oldest_log();
             }
         }
     }
@@ -157,35 +157,35 @@ impl Runs {
         }
     }
 
-    /// The runs of a worker that crashed, in the order in which they came.
-    pub(super) fn in_slots_of(&self, model: &str) -> Vec<RunId> {
-        let there = |active: &&ActiveRun| active.dispatched && active.request.model == model;
-        let mut runs: Vec<&ActiveRun> = self.active.values().filter(there).collect();
-        runs.sort_by_key(|active| active.since);
+    /// The runs that are dispatched to the worker of `model`, oldest first.
+    pub(super) fn dispatched_to(&self, model: &str) -> Vec<RunId> {
+        let is_dispatched = |active: &&ActiveRun| active.dispatched && active.request.model == model;
+        let mut runs: Vec<&ActiveRun> = self.active.values().filter(is_dispatched).collect();
+        runs.sort_by_key(|active| active.submitted_at);
         runs.into_iter().map(|active| active.log.run()).collect()
     }
 
-    /// Takes a run back whose worker crashed, to be given to the next one: if its client was given
-    /// nothing yet, and once. What crashes a worker might be the run itself.
-    pub(super) fn take_back(&mut self, run: RunId) -> Option<Submission> {
-        let active = self.active.get_mut(&run).filter(|active| !active.answered && !active.tried)?;
-        active.tried = true;
+    /// Resets a run whose worker crashed, so that it can be queued again. `None` if its client has received a part of the
+    /// answer, or if it was retried before: the run itself may have crashed the worker.
+    pub(super) fn reset_for_retry(&mut self, run: RunId) -> Option<Submission> {
+        let active = self.active.get_mut(&run).filter(|active| !active.answered && !active.retried)?;
+        active.retried = true;
         active.dispatched = false;
-        active.waits_since = Instant::now();
+        active.queued_at = Instant::now();
         Some(submission(&active.request))
     }
 
-    /// Tells the runs that wait for `model`.
-    pub(super) fn tell_waiting(&mut self, model: &str, body: &RunEventBody) {
+    /// Appends an event to the logs of the runs that wait for `model`.
+    pub(super) fn notify_waiting(&mut self, model: &str, body: &RunEventBody) {
         for active in self.active.values().filter(|a| !a.dispatched && a.request.model == model) {
             active.log.push(body.clone());
         }
     }
 
-    /// Notes which runs have waited longer than `limit`, and gives them.
-    pub(super) fn overdue(&mut self, limit: Duration) -> Vec<RunId> {
-        let overdue = self.active.values_mut().filter(|a| !a.dispatched && a.waits_since.elapsed() > limit);
-        overdue
+    /// Marks the runs that have waited longer than `limit` as expired, and returns them.
+    pub(super) fn expire_waiting(&mut self, limit: Duration) -> Vec<RunId> {
+        let expired = self.active.values_mut().filter(|a| !a.dispatched && a.queued_at.elapsed() > limit);
+        expired
             .map(|active| {
                 active.expired = true;
                 active.log.run()
@@ -193,14 +193,14 @@ impl Runs {
             .collect()
     }
 
-    /// Forgets logs of runs that ended longer ago than `keep`.
-    pub(super) fn forget(&mut self, keep: Duration) {
-        while self.ended.front().is_some_and(|ended| ended.at.elapsed() >= keep) {
-            self.forget_oldest();
+    /// Removes the logs of runs that ended longer ago than `ttl`.
+    pub(super) fn remove_expired_logs(&mut self, ttl: Duration) {
+        while self.ended.front().is_some_and(|ended| ended.at.elapsed() >= ttl) {
+            self.remove_oldest_log();
         }
     }
 
-    fn forget_oldest(&mut self) {
+    fn remove_oldest_log(&mut self) {
         if let Some(ended) = self.ended.pop_front() {
             self.ended_bytes -= ended.bytes;
             self.logs.remove(&ended.run);
@@ -224,29 +224,29 @@ mod tests {
             whole: false,
             detached: false,
         };
-        runs.begin(request, Modality::Text);
+        runs.start(request, Modality::Text);
         runs.push(run, RunEventBody::text("x".repeat(text)));
         runs.end(run, RunEventBody::Done { finish_reason: FinishReason::Stop });
         run
     }
 
     #[test]
-    fn ended_runs_are_kept_for_their_time() {
+    fn logs_of_ended_runs_are_removed_after_the_ttl() {
         let mut runs = Runs::default();
         let first = run(&mut runs, 10);
-        runs.forget(Duration::from_secs(300));
+        runs.remove_expired_logs(Duration::from_secs(300));
         assert!(runs.log(first).is_some() && runs.ended_bytes > 0);
-        runs.forget(Duration::ZERO);
+        runs.remove_expired_logs(Duration::ZERO);
         assert!(runs.log(first).is_none() && runs.ended_bytes == 0);
     }
 
     #[test]
-    fn what_ended_runs_take_together_is_bounded() {
+    fn logs_of_ended_runs_have_bounded_bytes() {
         let mut runs = Runs::default();
         let all: Vec<RunId> = (0..40).map(|_| run(&mut runs, 3 << 20)).collect();
-        assert!(runs.ended_bytes <= MAX_ENDED_BYTES, "{}", runs.ended_bytes);
-        let kept = all.iter().filter(|run| runs.log(**run).is_some()).count();
-        assert!((15..=21).contains(&kept), "{kept}");
+        assert!(runs.ended_bytes <= ENDED_LOGS_MAX_BYTES, "{}", runs.ended_bytes);
+        let readable = all.iter().filter(|run| runs.log(**run).is_some()).count();
+        assert!((15..=21).contains(&readable), "{readable}");
         assert!(runs.log(all[39]).is_some() && runs.log(all[0]).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The model folder's room: told in the status, kept within the operator's policy.
+//! The disk usage of the model folder: reported in the status, and kept within the operator's policy.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -8,54 +8,56 @@ use hearth_wire::{
 };
 use tokio::sync::oneshot;
 
-use super::{actor::Actor, metrics};
+use super::{actor::Actor, metrics, models};
 use crate::{
-    catalog::ModelFile,
-    storage::{INTERVAL, Keep, free_bytes},
+    model_files::ModelFile,
+    storage::{Keep, POLICY_INTERVAL, free_bytes},
 };
 
 impl Actor {
-    /// What the model folder takes, and what is free beside it.
-    pub(super) fn storage(&self) -> NodeStorage {
+    /// The bytes that the model folder uses, and the free bytes of its disk.
+    pub(super) fn storage_status(&self) -> NodeStorage {
         let used_bytes = self.models.bytes_in(&self.config.models);
         let free_bytes = free_bytes(&self.config.models);
         metrics::storage(used_bytes, free_bytes);
         NodeStorage { used_bytes, free_bytes, max_bytes: self.config.storage.max_bytes }
     }
 
-    /// Applies the policy when it is time, on a thread of its own.
-    pub(super) fn keep_storage(&mut self) {
-        if self.storage_kept.is_some_and(|at| at.elapsed() < INTERVAL) {
+    /// Applies the policy once in [`POLICY_INTERVAL`], on another thread.
+    pub(super) fn apply_storage_policy(&mut self) {
+        if self.storage_policy_applied_at.is_some_and(|at| at.elapsed() < POLICY_INTERVAL) {
             return;
         }
-        self.storage_kept = Some(Instant::now());
-        let (keeper, catalog, stays) = (self.keeper.clone(), self.models.catalog(), self.stays());
+        self.storage_policy_applied_at = Some(Instant::now());
+        let (storage, scanner, retained) =
+            (self.storage.clone(), self.models.scanner(), self.retained_models());
         tokio::task::spawn_blocking(move || {
-            let files = super::models::scan(&catalog);
-            let outcome = keeper.apply(&files, |model| stays.get(model).copied());
-            metrics::files_removed(outcome.plan.removals.len());
+            let files = models::scan(&scanner);
+            let outcome = storage.apply(&files, |model| retained.get(model).copied());
+            metrics::models_removed(outcome.plan.removals.len());
         });
     }
 
-    /// Removes a model's files, on a thread of its own. It leaves memory first.
+    /// Unloads a model, and removes its files on another thread.
     pub(super) fn remove(&mut self, model: &str, reply: oneshot::Sender<Result<NodeRemoved, ApiError>>) {
-        let file = match self.removable(model) {
+        let file = match self.unload_for_removal(model) {
             Ok(file) => file,
             Err(error) => return drop(reply.send(Err(error))),
         };
-        let keeper = self.keeper.clone();
+        let storage = self.storage.clone();
         tokio::task::spawn_blocking(move || {
-            let removed = keeper.remove(&file).map_err(|error| {
+            let removed = storage.remove(&file).map_err(|error| {
                 tracing::error!(model = file.id, %error, "a model can't be removed");
-                conflict(format!("{} can't be removed: {}", file.id, error.why))
+                conflict(format!("{} can't be removed: {}", file.id, error.reason))
             });
-            let removed = removed.map(|done| NodeRemoved { freed_bytes: done.freed_bytes, link: done.link });
+            let removed =
+                removed.map(|result| NodeRemoved { freed_bytes: result.freed_bytes, link: result.link });
             let _ = reply.send(removed);
         });
     }
 
-    /// The file of a model that may be removed, which has been told to leave memory.
-    fn removable(&mut self, model: &str) -> Result<ModelFile, ApiError> {
+    /// Unloads a model that may be removed, and returns its file.
+    fn unload_for_removal(&mut self, model: &str) -> Result<ModelFile, ApiError> {
         let file = self.models.file(model)?;
         if self.config.default_models.values().any(|id| id == model) {
             return Err(conflict(format!(
@@ -63,7 +65,7 @@ impl Actor {
             )));
         }
         if self.config.embedded_model.as_deref() == Some(model) {
-            return Err(conflict(format!("{model} comes with Hearth, which would write it again")));
+            return Err(conflict(format!("{model} comes with Hearth, which would create it again")));
         }
         self.unload(model).map_err(|error| match error.code {
             ErrorCode::Conflict => {
@@ -74,9 +76,9 @@ impl Actor {
         Ok(file)
     }
 
-    /// The models that aren't removed whatever the policy says, and why.
-    fn stays(&self) -> HashMap<String, Keep> {
-        let in_use = self.models.in_use(|model| self.scheduler.load_of(model) != (0, 0));
+    /// The models that the policy must not remove, with the reason.
+    fn retained_models(&self) -> HashMap<String, Keep> {
+        let in_use = self.models.in_use(|model| self.scheduler.run_counts(model) != (0, 0));
         let in_use = in_use.map(|model| (model, Keep::InUse));
         in_use.chain(self.config.default_models.values().map(|id| (id.clone(), Keep::Default))).collect()
     }

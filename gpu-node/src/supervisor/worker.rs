@@ -1,4 +1,4 @@
-//! A worker process, from the supervisor's side.
+//! A worker process, on the supervisor's side.
 
 use std::{
     collections::VecDeque,
@@ -18,35 +18,35 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::actor::Message;
+use super::message::Message;
 use crate::{
-    NodeConfig,
+    config::NodeConfig,
     confine::Confinement,
     frames::{self, Command, FrameReader, FrameWriter, LoadSpec},
 };
 
-/// How much of a worker's last words is kept, in lines.
-const LAST_WORDS: usize = 3;
-/// How long they are waited for once the process has ended.
-const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
+/// Number of last lines of standard error that are searched for the reason for a worker's end.
+const STDERR_TAIL_LINES: usize = 3;
+/// Time for which standard error is read after the process has ended.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a worker that keeps something on disk may take to end.
-pub(super) const FAREWELL: Duration = Duration::from_secs(12);
+/// Time for a worker to save its prefix cache before it is killed.
+pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(12);
 
-/// A running worker. Dropping it ends the process: at once, or once it has kept what it is to keep.
+/// A running worker. Dropping it ends the process: at once, or after it has saved its prefix cache.
 #[derive(Debug)]
 pub(super) struct Worker {
     commands: mpsc::UnboundedSender<Command>,
     killed: CancellationToken,
-    /// It writes something before it ends.
-    keeps: bool,
-    /// Tells this process' reports from those of an earlier one for the same model.
+    /// It saves its prefix cache before it ends.
+    saves_prefixes: bool,
+    /// The number of this process: reports of an earlier process for the same model have another.
     pub(super) epoch: u64,
     pub(super) pid: Option<u32>,
 }
 
 impl Worker {
-    /// Starts a process for `model` and tells it to load; what it reports goes to `inbox`.
+    /// Starts a process for `model` and sends it the command to load. Its reports are sent to `inbox`.
     pub(super) fn spawn(
         config: &NodeConfig,
         confinement: &Confinement,
@@ -64,40 +64,38 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // A model file that takes the worker over finds no secrets there.
+            // So that a model file that exploits the worker finds no secrets.
             .env_clear()
             .envs(config.worker_environment.iter().map(|(name, value)| (name, value)))
             // Else an abort in ggml starts a debugger to print a backtrace.
             .env("GGML_NO_BACKTRACE", "1")
-            // Has glibc ask for huge pages. A step reads all weights once: in pages of 4 KiB a good part
-            // of its time goes to finding where they are.
-            // Another C library doesn't look at it.
+            // Has glibc allocate huge pages. A step reads all weights once: with pages of 4 KiB, a good part of its time
+            // is address translation. Other C libraries ignore it.
             .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-            // A terminal's Ctrl-C is for the supervisor, which then ends its workers in order.
+            // A terminal's Ctrl-C reaches the supervisor alone, which then shuts its workers down.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let (reports, writer) = frames::split(UnixStream::from_std(ours)?);
         let (commands, outbox) = mpsc::unbounded_channel();
-        let keeps = spec.prefix_folder.is_some();
+        let saves_prefixes = spec.prefix_folder.is_some();
         let _ = commands.send(Command::Load(spec));
         tokio::spawn(write(writer, outbox));
-        let worker = Self { commands, killed: CancellationToken::new(), keeps, epoch, pid: child.id() };
+        let killed = CancellationToken::new();
+        let worker = Self { commands, killed, saves_prefixes, epoch, pid: child.id() };
         let (model, killed) = (model.to_owned(), worker.killed.clone());
-        let watch = Watch { model, epoch, inbox, killed, memory_bytes: confinement.memory_bytes };
+        let monitor = Monitor { model, epoch, inbox, killed, memory_bytes: confinement.memory_bytes };
         let stderr = child.stderr.take();
-        tokio::spawn(async move { watch.run(child, stderr, reports).await });
+        tokio::spawn(async move { monitor.run(child, stderr, reports).await });
         Ok(worker)
     }
 
-    /// Says something to the process; if it is gone, its end is reported anyway.
+    /// Sends a command to the process. If the process has ended, [`Message::Exited`] reports that.
     pub(super) fn send(&self, command: Command) {
         let _ = self.commands.send(command);
     }
-}
 
-impl Worker {
-    /// Ends the process at once: it hangs, or has failed.
+    /// Kills the process, which hangs or has failed.
     pub(super) fn kill(self) {
         self.killed.cancel();
     }
@@ -106,11 +104,11 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         match tokio::runtime::Handle::try_current() {
-            // With `commands` the socket is closed, which is how it learns that it is to end.
-            Ok(runtime) if self.keeps => {
+            // Dropping `commands` closes the socket, which is the process' signal to end.
+            Ok(runtime) if self.saves_prefixes => {
                 let killed = self.killed.clone();
                 runtime.spawn(async move {
-                    tokio::time::sleep(FAREWELL).await;
+                    tokio::time::sleep(SHUTDOWN_GRACE).await;
                     killed.cancel();
                 });
             }
@@ -128,44 +126,44 @@ async fn write(mut writer: FrameWriter, mut outbox: mpsc::UnboundedReceiver<Comm
     }
 }
 
-/// Follows a process to its end.
-struct Watch {
+/// Forwards the reports of a process, and reports its end.
+struct Monitor {
     model: String,
     epoch: u64,
     inbox: mpsc::UnboundedSender<Message>,
     killed: CancellationToken,
-    /// The memory that it may have.
+    /// The process' memory limit.
     memory_bytes: Option<u64>,
 }
 
-impl Watch {
+impl Monitor {
     async fn run(self, mut child: Child, stderr: Option<ChildStderr>, reports: FrameReader) {
-        let words = Arc::new(Mutex::new(VecDeque::new()));
-        let mut listener = tokio::spawn(listen(self.model.clone(), stderr, Arc::clone(&words)));
+        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        let mut stderr_reader = tokio::spawn(read_stderr(self.model.clone(), stderr, Arc::clone(&tail)));
         tokio::select! {
-            () = self.follow(reports) => {}
+            () = self.forward(reports) => {}
             () = self.killed.cancelled() => {}
         }
-        // It has hung up, broken the protocol, or is to go: in each case it must end now.
+        // The process has closed the socket or violated the protocol, or is to be killed.
         let _ = child.start_kill();
         let status = child.wait().await;
-        // A process of its own that it has left behind may hold its standard error open.
-        if tokio::time::timeout(LAST_WORDS_WAIT, &mut listener).await.is_err() {
-            listener.abort();
+        // A child process of it may hold standard error open.
+        if tokio::time::timeout(STDERR_TIMEOUT, &mut stderr_reader).await.is_err() {
+            stderr_reader.abort();
         }
-        // One that aborts for want of memory says nothing of its backends.
+        // An abort for lack of memory is no sign of broken backends.
         let signal = status.as_ref().ok().and_then(ExitStatusExt::signal);
-        let signal = signal.filter(|_| !ran_out_of_memory(&words));
-        // Clients are told how it ended. What it said may have paths and prompts: that is in the log alone.
-        let how = match status {
-            Ok(_) if ran_out_of_memory(&words) => out_of_memory(self.memory_bytes),
-            Ok(status) => format!("its process ended: {status}; the node's log has more"),
+        let signal = signal.filter(|_| !ran_out_of_memory(&tail));
+        // Clients see the reason. Standard error may contain paths and prompts, so that is only logged.
+        let reason = match status {
+            Ok(_) if ran_out_of_memory(&tail) => out_of_memory(self.memory_bytes),
+            Ok(status) => format!("its process ended: {status}; the node's log has details"),
             Err(error) => format!("its process was lost: {error}"),
         };
-        let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, how, signal });
+        let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, reason, signal });
     }
 
-    async fn follow(&self, mut reports: FrameReader) {
+    async fn forward(&self, mut reports: FrameReader) {
         loop {
             match reports.next().await {
                 Ok(Some(report)) => {
@@ -176,7 +174,7 @@ impl Watch {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!(model = %self.model, %error, "a worker can't be understood");
+                    tracing::warn!(model = %self.model, %error, "a worker sent an invalid frame");
                     return;
                 }
             }
@@ -184,36 +182,37 @@ impl Watch {
     }
 }
 
-type Words = Mutex<VecDeque<String>>;
+/// The last lines of standard error.
+type StderrTail = Mutex<VecDeque<String>>;
 
-/// Logs what the process writes to its standard error, and keeps the last of it.
-async fn listen(model: String, stderr: Option<ChildStderr>, words: Arc<Words>) {
+/// Logs the process' standard error, and stores its last lines.
+async fn read_stderr(model: String, stderr: Option<ChildStderr>, tail: Arc<StderrTail>) {
     let Some(stderr) = stderr else { return };
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         tracing::warn!(model, line, "worker");
-        let mut kept = words.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == LAST_WORDS {
-            kept.pop_front();
+        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if tail.len() == STDERR_TAIL_LINES {
+            tail.pop_front();
         }
-        kept.push_back(line);
+        tail.push_back(line);
     }
 }
 
-/// Whether its last words are those of an allocation that failed, in Rust or C++.
-fn ran_out_of_memory(words: &Words) -> bool {
-    let kept = words.lock().unwrap_or_else(PoisonError::into_inner);
-    let marks = ["memory allocation of", "std::bad_alloc", "Cannot allocate memory", "out of memory"];
-    kept.iter().any(|line| marks.iter().any(|mark| line.contains(mark)))
+/// Returns whether the last lines are the message of a failed allocation, in Rust or C++.
+fn ran_out_of_memory(tail: &StderrTail) -> bool {
+    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+    let messages = ["memory allocation of", "std::bad_alloc", "Cannot allocate memory", "out of memory"];
+    tail.iter().any(|line| messages.iter().any(|message| line.contains(message)))
 }
 
 fn out_of_memory(limit: Option<u64>) -> String {
     match limit {
         Some(bytes) => format!(
-            "its process wanted more memory than the {} that it may have; node.worker_memory sets that limit",
+            "its process needed more memory than its limit of {}; node.worker_memory sets the limit",
             ByteSize(bytes)
         ),
-        None => "its process wanted more memory than there is".to_owned(),
+        None => "its process needed more memory than the machine has".to_owned(),
     }
 }
 
@@ -222,14 +221,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failed_allocations_are_told_from_other_ends() {
+    fn failed_allocation_is_recognised_by_its_message() {
         for (line, out) in [
             ("memory allocation of 4096 bytes failed", true),
             ("terminate called after throwing an instance of 'std::bad_alloc'", true),
             ("GGML_ASSERT(n > 0) failed", false),
         ] {
-            let words = Mutex::new(VecDeque::from([line.to_owned(), "Aborted".to_owned()]));
-            assert_eq!(ran_out_of_memory(&words), out, "{line}");
+            let tail = Mutex::new(VecDeque::from([line.to_owned(), "Aborted".to_owned()]));
+            assert_eq!(ran_out_of_memory(&tail), out, "{line}");
         }
         assert!(out_of_memory(Some(2 << 30)).contains("2.0 GiB"));
     }

@@ -1,12 +1,12 @@
-//! The self-test of backends: what runs in the child process, the `engine self-test` command.
+//! The self-test of backends, in a child process: the command `engine self-test`.
 //!
-//! The child loads the libraries that it is given and nothing else. For each type of weights it runs a model of one
-//! layer ([`model_file`]) with random weights ([`weights`]), a single token (decode) and many at once (prefill), and
-//! then one prompt of the model that comes with Hearth ([`chat`]). llama.cpp loads these like any model, so its
-//! repacked, tiled and fused kernels are reached as in real use. The child judges nothing: it prints its numbers,
-//! and the parent compares them.
+//! The child loads the given libraries only. For each type of weights it runs a model of one layer ([`model_file`]) with
+//! random weights ([`weights`]), a single token (decode) and many at once (prefill), and then one prompt of the model that
+//! comes with Hearth ([`chat`]). llama.cpp loads them like any model, so its repacked, tiled and fused kernels are used as
+//! in production. The child prints its numbers, and the parent compares them.
 
 pub(super) mod chat;
+mod decode;
 mod model_file;
 mod weights;
 
@@ -22,59 +22,58 @@ use llama_cpp_2::{
     context::{LlamaContext, params::LlamaContextParams},
     list_llama_ggml_backend_devices,
     llama_backend::LlamaBackend,
-    llama_batch::LlamaBatch,
     model::{LlamaModel, params::LlamaModelParams},
     token::LlamaToken,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::engines::llama::backend;
+use decode::{TestError, decode, engine_error};
+use model_file::CONTEXT_TOKENS;
 
 /// Rows of the prefill case: two tiles of 16 rows, as AMX has them, and a remainder.
 const PREFILL_ROWS: usize = 40;
-/// Tokens of a test's context.
-const CONTEXT_TOKENS: u32 = 256;
-/// Threads that a test computes with. Several wait for each other after each of many small operations: on a busy
-/// machine a test took ten times as long with two.
+/// Compute threads of a test. Several threads wait for each other after each of many small operations: on a busy machine a
+/// test took ten times as long with two.
 const THREADS: i32 = 1;
 
-/// What a self-test prints, one line of JSON each.
+/// A line of a self-test's output, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Event {
-    /// The cases that follow run on this device.
+    /// The following cases run on this device.
     Device {
         /// Its name, such as `CUDA0`.
         name: String,
     },
-    /// The libraries for GPUs found none.
+    /// The GPU backends have found no device.
     NoDevice,
-    /// A case begins: what computes from here on is to blame.
+    /// A case begins. If the process ends now, this case is the cause.
     Case {
         /// Its name, such as `Q4_0, 1 row`.
         name: String,
     },
-    /// What it computed.
+    /// The results of the case.
     Values {
         /// The bits of each `f32`: JSON has no NaN.
         bits: Vec<u32>,
     },
-    /// What the chat model answered.
+    /// The answer of the chat model.
     Text {
         /// Its text.
         text: String,
     },
     /// The engine reported an error.
     Failed {
-        /// What it said.
+        /// The error.
         reason: String,
     },
-    /// The last event of a test that came to its end.
+    /// The last event of a complete test.
     Done,
 }
 
-/// Runs the test with exactly these libraries, writing models to `folder`, and prints its events. `chat_model` is
-/// the file of the model that comes with Hearth.
+/// Runs the test with exactly these libraries, and prints its events. Writes models to `folder`; `chat_model` is the file of
+/// the model that comes with Hearth.
 ///
 /// # Errors
 /// If standard output cannot be written.
@@ -83,12 +82,12 @@ pub fn run(libraries: &[PathBuf], folder: &Path, chat_model: &[u8]) -> io::Resul
     let test = Test { folder, chat_model };
     match test.run(libraries) {
         Ok(()) => print(&Event::Done),
-        Err(Stop::Engine(reason)) => print(&Event::Failed { reason }),
-        Err(Stop::Output(error)) => Err(error),
+        Err(TestError::Engine(reason)) => print(&Event::Failed { reason }),
+        Err(TestError::Output(error)) => Err(error),
     }
 }
 
-/// Ends this process, even one that hangs, when the parent closes the pipe to its standard input or ends.
+/// Ends this process, even if it hangs, when the parent ends or closes the pipe of standard input.
 pub(super) fn end_with_parent() {
     let is_pipe = std::fs::metadata("/dev/stdin").is_ok_and(|stdin| stdin.file_type().is_fifo());
     if is_pipe {
@@ -99,25 +98,8 @@ pub(super) fn end_with_parent() {
     }
 }
 
-/// `sysexits.h`: the other side is gone.
+/// `sysexits.h`: the parent has ended.
 const EX_IOERR: i32 = 74;
-
-/// What ends a test early.
-enum Stop {
-    Engine(String),
-    Output(io::Error),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands an error over")]
-fn engine(error: impl ToString) -> Stop {
-    Stop::Engine(error.to_string())
-}
 
 struct Test<'a> {
     folder: &'a Path,
@@ -125,9 +107,9 @@ struct Test<'a> {
 }
 
 impl Test<'_> {
-    fn run(&self, libraries: &[PathBuf]) -> Result<(), Stop> {
-        let backend = backend::init(libraries).map_err(engine)?;
-        self.write_models().map_err(engine)?;
+    fn run(&self, libraries: &[PathBuf]) -> Result<(), TestError> {
+        let backend = backend::init(libraries).map_err(engine_error)?;
+        self.write_models().map_err(engine_error)?;
         let devices = list_llama_ggml_backend_devices();
         let gpus: Vec<&LlamaBackendDevice> = devices.iter().filter(|device| is_gpu(device)).collect();
         for gpu in &gpus {
@@ -137,9 +119,10 @@ impl Test<'_> {
         if !gpus.is_empty() {
             return Ok(());
         }
-        // Beside a processor's variant there is a library for something that this machine has not.
-        let helps = devices.iter().any(|device| device.device_type == LlamaBackendDeviceType::Accelerator);
-        if libraries.len() > 1 && !helps {
+        // With more libraries than the CPU backend, but without their devices, the test is useless.
+        let has_accelerator =
+            devices.iter().any(|device| device.device_type == LlamaBackendDeviceType::Accelerator);
+        if libraries.len() > 1 && !has_accelerator {
             return Ok(print(&Event::NoDevice)?);
         }
         self.run_on(&backend, None)
@@ -152,8 +135,8 @@ impl Test<'_> {
         std::fs::write(self.folder.join(chat::FILE), self.chat_model)
     }
 
-    /// Every case, on a GPU or on the processor.
-    fn run_on(&self, backend: &LlamaBackend, gpu: Option<usize>) -> Result<(), Stop> {
+    /// Runs every case on a GPU or on the processor.
+    fn run_on(&self, backend: &LlamaBackend, gpu: Option<usize>) -> Result<(), TestError> {
         let tokens: Vec<LlamaToken> = (0..PREFILL_ROWS).map(|n| LlamaToken((n * 37 % 251) as i32)).collect();
         for case in &weights::CASES {
             print(&Event::Case { name: format!("loading {}", case.name) })?;
@@ -169,7 +152,7 @@ impl Test<'_> {
         print(&Event::Case { name: chat::NAME.to_owned() })?;
         let model = load(backend, &self.folder.join(chat::FILE), gpu)?;
         let mut context = new_context(backend, &model)?;
-        let text = chat::answer(&model, &mut context).map_err(Stop::Engine)?;
+        let text = chat::answer(&model, &mut context).map_err(TestError::Engine)?;
         Ok(print(&Event::Text { text })?)
     }
 }
@@ -178,44 +161,27 @@ fn is_gpu(device: &LlamaBackendDevice) -> bool {
     matches!(device.device_type, LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu)
 }
 
-fn load(backend: &LlamaBackend, path: &Path, gpu: Option<usize>) -> Result<LlamaModel, Stop> {
+fn load(backend: &LlamaBackend, path: &Path, gpu: Option<usize>) -> Result<LlamaModel, TestError> {
     let params = LlamaModelParams::default();
     let params = match gpu {
-        // More than there are, as by default for every model.
-        Some(index) => params.with_n_gpu_layers(999).with_devices(&[index]).map_err(engine)?,
+        // More layers than any model has.
+        Some(index) => params.with_n_gpu_layers(999).with_devices(&[index]).map_err(engine_error)?,
         None => params.with_n_gpu_layers(0),
     };
-    LlamaModel::load_from_file(backend, path, &params).map_err(engine)
+    LlamaModel::load_from_file(backend, path, &params).map_err(engine_error)
 }
 
-fn new_context<'a>(backend: &LlamaBackend, model: &'a LlamaModel) -> Result<LlamaContext<'a>, Stop> {
+fn new_context<'a>(backend: &LlamaBackend, model: &'a LlamaModel) -> Result<LlamaContext<'a>, TestError> {
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(CONTEXT_TOKENS))
         .with_n_batch(CONTEXT_TOKENS)
         .with_n_threads(THREADS)
         .with_n_threads_batch(THREADS)
         .with_no_perf(true);
-    model.new_context(backend, params).map_err(engine)
+    model.new_context(backend, params).map_err(engine_error)
 }
 
-/// Decodes `tokens` from `position` on, and gives the logits of each, or of the last alone.
-fn decode(
-    context: &mut LlamaContext<'_>,
-    tokens: &[LlamaToken],
-    position: usize,
-    every: bool,
-) -> Result<Vec<f32>, Stop> {
-    let mut batch = LlamaBatch::new(tokens.len(), 1);
-    for (n, token) in tokens.iter().enumerate() {
-        let wanted = every || n + 1 == tokens.len();
-        batch.add(*token, (position + n) as i32, &[0], wanted).map_err(engine)?;
-    }
-    context.decode(&mut batch).map_err(engine)?;
-    let first = if every { 0 } else { tokens.len().saturating_sub(1) };
-    Ok((first..tokens.len()).flat_map(|n| context.get_logits_ith(n as i32).to_vec()).collect())
-}
-
-/// Prints an event at once: after a crash the parent knows which case it was.
+/// Prints an event without buffering, so that the parent can attribute a crash to a case.
 fn print(event: &Event) -> io::Result<()> {
     let mut output = io::stdout().lock();
     serde_json::to_writer(&mut output, event)?;

@@ -1,15 +1,17 @@
-//! The file of a model of one layer with random weights of one type, in GGUF.
+//! Writes a GGUF file of a model of one layer with random weights of one type.
 
 use super::weights::{self, Case, F32, Random};
 
-/// Tokens in the vocabulary, numbers in a token's vector, and in the layer's wide part. A multiple of 256, which is
-/// a block of the K types, and of every tile.
+/// Size of the vocabulary, of a token's vector, and of the feed-forward block. A multiple of 256, the block of the K types,
+/// and of every tile.
 const WIDTH: u64 = 256;
+/// Tokens of a test's context.
+pub(super) const CONTEXT_TOKENS: u32 = 256;
 const HEADS: u32 = 4;
 const KEY_HEADS: u32 = 2;
-/// Numbers in the keys of all key heads.
+/// Size of the keys of all key heads.
 const KEYS: u64 = WIDTH / HEADS as u64 * KEY_HEADS as u64;
-/// Tensors' data begins at multiples of this.
+/// Alignment of the tensors' data.
 const ALIGNMENT: usize = 32;
 
 /// A metadata value.
@@ -26,7 +28,7 @@ struct Tensor {
     kind: u32,
 }
 
-/// The whole file. The same case always gives the same bytes.
+/// Returns the file's bytes, which are the same each time for a case.
 pub(super) fn bytes(case: &Case) -> Vec<u8> {
     let metadata = metadata(case);
     let tensors = tensors(case);
@@ -63,7 +65,7 @@ fn metadata(case: &Case) -> Vec<(&'static str, Value)> {
     let mut metadata = vec![
         ("general.architecture", Value::Text("llama")),
         ("llama.vocab_size", Value::Number(width)),
-        ("llama.context_length", Value::Number(super::CONTEXT_TOKENS)),
+        ("llama.context_length", Value::Number(CONTEXT_TOKENS)),
         ("llama.embedding_length", Value::Number(width)),
         ("llama.feed_forward_length", Value::Number(width)),
         ("llama.block_count", Value::Number(1)),
@@ -76,7 +78,7 @@ fn metadata(case: &Case) -> Vec<(&'static str, Value)> {
     ];
     if let Some(experts) = case.experts {
         metadata.push(("llama.expert_count", Value::Number(experts)));
-        // All of them: a choice among near equals may differ by rounding, and everything after it with it.
+        // All of them: a choice between near equals may depend on rounding, and with it all later results.
         metadata.push(("llama.expert_used_count", Value::Number(experts)));
     }
     metadata
@@ -146,7 +148,7 @@ mod tests {
     use crate::gguf::Header;
 
     #[test]
-    fn every_file_is_a_whole_model() {
+    fn every_file_is_a_valid_model() {
         let folder = tempfile::tempdir().unwrap();
         for case in &CASES {
             let path = folder.path().join(case.file_name());

@@ -1,19 +1,19 @@
-//! Random weights of every type, as blocks of ggml's layouts (`ggml-common.h`).
+//! Random weights of every type, in ggml's block layouts (`ggml-common.h`).
 //!
-//! Every bit of a block may be random but for its scales, which are chosen so that weights are about as large as a
-//! model's: a standard deviation near 0.06, one over the square root of the width.
+//! Every bit of a block may be random except its scales. These are chosen so that weights are about as large as a model's:
+//! with a standard deviation near 0.06, one over the square root of the width.
 
-/// ggml's number of the type of plain numbers.
+/// ggml's number of the type `F32`.
 pub(super) const F32: u32 = 0;
 
-/// A model to test with.
+/// A model of the test.
 #[derive(Debug)]
 pub(super) struct Case {
-    /// The type's name; with `experts` after it for a mixture of experts, whose kernels are others.
+    /// The type's name, followed by `experts` for a mixture of experts, which has other kernels.
     pub(super) name: &'static str,
     /// ggml's number of the type.
     pub(super) kind: u32,
-    /// How many experts the layer has.
+    /// Number of experts of the layer.
     pub(super) experts: Option<u32>,
 }
 
@@ -31,7 +31,7 @@ impl Case {
     }
 }
 
-/// The types that models come in.
+/// The types of models' weights.
 pub(super) const CASES: [Case; 22] = [
     Case::of("F32", F32),
     Case::of("F16", 1),
@@ -57,7 +57,7 @@ pub(super) const CASES: [Case; 22] = [
     Case::experts("MXFP4 experts", 39),
 ];
 
-/// A small generator of random numbers (SplitMix64): the same seed gives the same weights on every machine.
+/// A generator of random numbers (SplitMix64). The same seed gives the same weights on every machine.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -73,7 +73,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From -1 to 1.
+    /// A number from -1 to 1.
     fn signed(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
@@ -86,7 +86,7 @@ impl Random {
     }
 }
 
-/// A block type: weights and bytes a block, and where its scales (half precision) are and how large.
+/// The layout of a block: its weights, its bytes, and the offsets and values of its scales (half precision).
 struct Layout {
     weights: u64,
     bytes: usize,
@@ -125,9 +125,9 @@ pub(super) fn write(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Ra
         data.resize(start + layout.bytes, 0);
         let block = &mut data[start..];
         random.fill(block);
-        let vary = 1.0 + random.signed() / 4.0;
+        let variation = 1.0 + random.signed() / 4.0;
         for (at, scale) in layout.scales {
-            block[*at..at + 2].copy_from_slice(&half(scale * vary).to_le_bytes());
+            block[*at..at + 2].copy_from_slice(&half(scale * variation).to_le_bytes());
         }
         match kind {
             // Q6_K: scales of eight bits, from -32 to 31.
@@ -141,7 +141,7 @@ pub(super) fn write(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Ra
     }
 }
 
-/// Appends the weights of a normalisation: about 1, so that what a layer computes is not small beside its input.
+/// Appends the weights of a normalisation, about 1, so that the output of a layer is not small compared with its input.
 pub(super) fn write_scales(data: &mut Vec<u8>, weights: u64, random: &mut Random) {
     for _ in 0..weights {
         data.extend((1.0 + random.signed() / 4.0).to_le_bytes());
@@ -159,7 +159,7 @@ fn write_plain(data: &mut Vec<u8>, kind: u32, weights: u64, random: &mut Random)
     }
 }
 
-/// A number in half precision, rounded towards zero; 0 where it is too small.
+/// Converts a number to half precision, rounded towards zero; 0 if it is too small.
 fn half(value: f32) -> u16 {
     let bits = value.to_bits();
     let sign = (bits >> 16) as u16 & 0x8000;
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_precision_is_ieee() {
+    fn half_precision_equals_ieee() {
         for (value, bits) in [
             (0.0, 0),
             (1.0, 0x3c00),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_whole_and_weights_are_plain() {
+    fn blocks_are_whole_and_weights_have_the_right_deviation() {
         for case in &CASES {
             let mut data = Vec::new();
             write(&mut data, case.kind, 512, &mut Random::new(1));

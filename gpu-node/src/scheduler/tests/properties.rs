@@ -1,4 +1,4 @@
-//! What holds whatever happens. [`World`] does what the effects say, and knows the rules in its own way.
+//! Property tests with random calls. [`World`] carries out the effects, and checks them with its own model of the rules.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +17,13 @@ enum Step {
     },
     Finish(usize),
     Cancel(usize),
-    /// A worker that starts or stops gets there.
+    /// A worker finishes its start or stop.
     Advance(usize),
     Crash(usize),
     FailToLoad,
     Load(usize),
     Unload(usize),
     Pin(usize),
-    Unpin(usize),
     Need(usize, u64),
     Wait(Duration),
 }
@@ -36,19 +35,19 @@ fn priorities() -> impl Strategy<Value = Priority> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let model = || 0..MODELS;
     let step = prop_oneof![
-        10 => (model(), priorities(), 1usize..4)
+        20 => (model(), priorities(), 1usize..4)
             .prop_map(|(model, priority, slots)| Step::Submit { model, priority, slots }),
-        6 => any::<usize>().prop_map(Step::Finish),
-        1 => any::<usize>().prop_map(Step::Cancel),
-        6 => any::<usize>().prop_map(Step::Advance),
-        1 => any::<usize>().prop_map(Step::Crash),
-        1 => Just(Step::FailToLoad),
-        2 => model().prop_map(Step::Load),
-        1 => model().prop_map(Step::Unload),
+        12 => any::<usize>().prop_map(Step::Finish),
+        2 => any::<usize>().prop_map(Step::Cancel),
+        12 => any::<usize>().prop_map(Step::Advance),
+        2 => any::<usize>().prop_map(Step::Crash),
+        2 => Just(Step::FailToLoad),
+        4 => model().prop_map(Step::Load),
+        2 => model().prop_map(Step::Unload),
+        // There is no unpinning: a few are enough to have most models pinned in the end.
         1 => model().prop_map(Step::Pin),
-        2 => model().prop_map(Step::Unpin),
-        2 => (model(), 0u64..8).prop_map(|(model, need)| Step::Need(model, need)),
-        6 => (0u64..20_000).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
+        4 => (model(), 0u64..8).prop_map(|(model, need)| Step::Need(model, need)),
+        12 => (0u64..20_000).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
     ];
     vec(step, 1..150)
 }
@@ -70,7 +69,7 @@ fn limits() -> impl Strategy<Value = Limits> {
     })
 }
 
-/// A time and, for what is at the same time, which came first.
+/// A time, and a number that orders events at the same time.
 type When = (Duration, usize);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,11 +84,11 @@ struct Run {
     id: RunId,
     model: usize,
     slots: usize,
-    came: When,
-    /// How many levels its priority is below the highest.
+    submitted: When,
+    /// Levels of its priority below the highest.
     levels: u32,
     stage: Stage,
-    told: Option<u32>,
+    position: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -97,24 +96,24 @@ struct Model {
     phase: Phase,
     pinned: bool,
     need: u64,
-    wanted: Option<When>,
+    load_request: Option<When>,
     loaded: When,
-    left: When,
+    unloaded: When,
     used: When,
-    asked: bool,
+    on_request: bool,
     served: bool,
 }
 
 struct World {
     limits: Limits,
     scheduler: Scheduler,
-    /// Gets the same calls.
+    /// Receives the same calls, to check that the effects are the same.
     twin: Scheduler,
     now: Duration,
     calls: usize,
     models: [Model; MODELS],
     last_load: When,
-    /// In the order in which they came.
+    /// In the order of submission.
     runs: Vec<Run>,
     longest_wait: Duration,
 }
@@ -134,7 +133,7 @@ impl World {
         Self { limits, scheduler, twin, now: at(0), calls: 0, models, last_load, runs, longest_wait: at(0) }
     }
 
-    // What it knows
+    // The rules
 
     fn runs(&self, model: usize, stage: Stage) -> Vec<&Run> {
         self.runs.iter().filter(|run| run.model == model && run.stage == stage).collect()
@@ -146,17 +145,17 @@ impl World {
 
     fn queue(&self, model: usize) -> Vec<&Run> {
         let mut queue = self.runs(model, Stage::Waiting);
-        queue.sort_by_key(|run| self.rank(run.came, run.levels));
+        queue.sort_by_key(|run| self.rank(run.submitted, run.levels));
         queue
     }
 
-    /// When one would have come at the highest priority.
-    fn rank(&self, came: When, levels: u32) -> When {
-        (came.0 + self.limits.ageing * levels, came.1)
+    /// The time of submission at the highest priority that has the same rank.
+    fn rank(&self, submitted: When, levels: u32) -> When {
+        (submitted.0 + self.limits.ageing * levels, submitted.1)
     }
 
     fn run(&mut self, id: RunId) -> &mut Run {
-        self.runs.iter_mut().find(|run| run.id == id).expect("a run that came")
+        self.runs.iter_mut().find(|run| run.id == id).expect("a submitted run")
     }
 
     fn in_phase(&self, phases: &[Phase]) -> Vec<usize> {
@@ -180,34 +179,36 @@ impl World {
         there.into_iter().filter(|model| self.models[*model].pinned).collect()
     }
 
-    /// The models that wait for memory, and since when.
+    /// The models that wait for memory, with the start of the wait.
     fn waiting(&self) -> Vec<(usize, When)> {
         let tickets = self.tickets().into_iter().map(|(model, since, _)| (model, since));
         let oldest = |model| tickets.clone().filter(|(of, _)| *of == model).min();
         (0..MODELS).filter_map(oldest).collect()
     }
 
-    /// What waits for memory: its model, since when, and its rank.
+    /// The runs and load requests that wait for memory: the model, the start of the wait, and the rank.
     fn tickets(&self) -> Vec<(usize, When, When)> {
         let unloaded = self.in_phase(&[Phase::Unloaded]).into_iter();
         let all = unloaded.flat_map(|model| {
-            let runs = self.runs(model, Stage::Waiting).into_iter().map(|run| (run.came, run.levels));
-            let all: Vec<_> = runs.chain(self.models[model].wanted.map(|came| (came, 1))).collect();
-            all.into_iter().map(move |(came, levels)| (model, came.max(self.models[model].left), levels))
+            let runs = self.runs(model, Stage::Waiting).into_iter().map(|run| (run.submitted, run.levels));
+            let all: Vec<_> =
+                runs.chain(self.models[model].load_request.map(|requested| (requested, 1))).collect();
+            all.into_iter()
+                .map(move |(begin, levels)| (model, begin.max(self.models[model].unloaded), levels))
         });
         all.map(|(model, since, levels)| (model, since, self.rank(since, levels))).collect()
     }
 
-    /// The model to be loaded next, and since when it waits.
+    /// The model to load next, with the start of its wait.
     fn next(&self) -> Option<(usize, When)> {
-        let just_left = |model: usize| self.models[model].left > self.last_load;
-        let first = self.tickets().into_iter().min_by_key(|(model, _, rank)| (just_left(*model), *rank));
+        let just_evicted = |model: usize| self.models[model].unloaded > self.last_load;
+        let first = self.tickets().into_iter().min_by_key(|(model, _, rank)| (just_evicted(*model), *rank));
         let (next, ..) = first?;
         self.waiting().into_iter().find(|(model, _)| *model == next)
     }
 
-    /// Whether the model may not take runs: another has waited for a turn.
-    fn is_held(&self, model: usize) -> bool {
+    /// Returns whether the model gets no runs: another model has waited for a turn.
+    fn turn_is_over(&self, model: usize) -> bool {
         let staying = self.in_phase(&[Phase::Loading, Phase::Loaded]);
         let pressed = self.next().is_some_and(|(next, _)| !self.has_room(next, &staying));
         let state = &self.models[model];
@@ -221,25 +222,25 @@ impl World {
         state.phase == Phase::Loaded && !state.pinned && self.runs(model, Stage::Running).is_empty()
     }
 
-    /// Whether an idle model stays for now, since it was asked for.
-    fn is_kept(&self, model: usize) -> bool {
+    /// Returns whether an idle model isn't evicted yet, since it was loaded on request.
+    fn is_protected(&self, model: usize) -> bool {
         let state = &self.models[model];
-        let kept = state.asked && !state.served && self.now < state.loaded.0 + self.limits.turn;
-        kept && self.next().is_some_and(|(_, since)| since < state.loaded)
+        let in_time = state.on_request && !state.served && self.now < state.loaded.0 + self.limits.turn;
+        in_time && self.next().is_some_and(|(_, since)| since < state.loaded)
     }
 
-    /// Whether there is room for the model, or would be if all went that may.
+    /// Returns whether there is room for the model, now or after all possible evictions.
     fn can_make_room(&self, model: usize) -> bool {
         let mut staying = self.in_phase(&[Phase::Loading, Phase::Loaded]);
-        staying.retain(|other| !self.is_idle(*other) || self.is_kept(*other));
+        staying.retain(|other| !self.is_idle(*other) || self.is_protected(*other));
         self.has_room(model, &staying)
     }
 
-    // What it does
+    // The calls
 
     fn call<T: PartialEq + std::fmt::Debug>(&mut self, call: impl Fn(&mut Scheduler, Duration) -> T) -> T {
         let answer = call(&mut self.scheduler, self.now);
-        assert_eq!(answer, call(&mut self.twin, self.now), "the same calls, other effects");
+        assert_eq!(answer, call(&mut self.twin, self.now), "the same calls have other effects");
         self.calls += 1;
         answer
     }
@@ -255,29 +256,29 @@ impl World {
             id: submission.run,
             model,
             slots: slots.min(self.limits.slots),
-            came: self.when(),
+            submitted: self.when(),
             levels: High as u32 - priority as u32,
             stage: Stage::Waiting,
-            told: None,
+            position: None,
         };
         let there = matches!(self.models[model].phase, Phase::Loading | Phase::Loaded);
         let has_room = there || self.has_room(model, &self.pinned());
         let (queue, all) = (self.queue(model), self.all(Stage::Waiting).len());
         let full = queue.len() >= self.limits.queue_depth || all >= self.limits.queue_total;
-        let rank = |run: &Run| self.rank(run.came, run.levels);
+        let rank = |run: &Run| self.rank(run.submitted, run.levels);
         let first = queue.first().is_none_or(|first| rank(&run) < rank(first));
         let free = self.models[model].phase == Phase::Loaded && run.slots <= self.free_slots(model);
-        let starts = first && free && !self.is_held(model);
+        let starts = first && free && !self.turn_is_over(model);
         match answer {
             Ok(effects) => {
-                assert!(has_room && (starts || !full), "a run too many");
+                assert!(has_room && (starts || !full), "a run was admitted to a full queue");
                 assert_eq!(starts, effects.contains(&Dispatch(run.id)));
                 self.runs.push(run);
                 self.apply(effects);
                 Some(submission.run)
             }
             Err(Refusal::QueueFull) => {
-                assert!(full && !starts && has_room, "refused beside free places");
+                assert!(full && !starts && has_room, "a run was refused by a queue with room");
                 None
             }
             Err(refusal) => {
@@ -288,7 +289,7 @@ impl World {
     }
 
     fn finish(&mut self, run: RunId) {
-        let effects = self.call(|scheduler, now| scheduler.finished(now, run));
+        let effects = self.call(|scheduler, now| scheduler.run_finished(now, run));
         let when = self.when();
         let model = self.run(run).model;
         self.run(run).stage = Stage::Ended;
@@ -310,42 +311,42 @@ impl World {
     }
 
     fn ready(&mut self, model: usize) {
-        let effects = self.call(|scheduler, now| scheduler.ready(now, &id(model)));
+        let effects = self.call(|scheduler, now| scheduler.model_loaded(now, &id(model)));
         let (when, state) = (self.when(), &mut self.models[model]);
         (state.phase, state.loaded, state.used, state.served) = (Phase::Loaded, when, when, false);
-        state.asked = state.wanted.take().is_some();
+        state.on_request = state.load_request.take().is_some();
         self.apply(effects);
     }
 
-    /// The worker has ended, as it was told or not.
-    fn gone(&mut self, model: usize) {
-        let effects = self.call(|scheduler, now| scheduler.gone(now, &id(model)));
+    /// A worker exits, after a stop or by a crash.
+    fn exit(&mut self, model: usize) {
+        let effects = self.call(|scheduler, now| scheduler.worker_exited(now, &id(model)));
         self.end_worker(model);
         self.apply(effects);
     }
 
-    /// A worker that starts or stops gets there.
+    /// A worker finishes its start or stop.
     fn advance(&mut self, model: usize) {
         match self.models[model].phase {
             Phase::Loading => self.ready(model),
-            _ => self.gone(model),
+            _ => self.exit(model),
         }
     }
 
     fn end_worker(&mut self, model: usize) {
         let (when, state) = (self.when(), &mut self.models[model]);
-        state.left = when;
-        state.wanted.take_if(|_| state.phase != Phase::Stopping);
+        state.unloaded = when;
+        state.load_request.take_if(|_| state.phase != Phase::Stopping);
         state.phase = Phase::Unloaded;
         let running = self.runs.iter_mut().filter(|run| run.model == model && run.stage == Stage::Running);
         running.for_each(|run| run.stage = Stage::Ended);
     }
 
     fn fail_to_load(&mut self, model: usize) {
-        let effects = self.call(|scheduler, now| scheduler.unloadable(now, &id(model)));
+        let effects = self.call(|scheduler, now| scheduler.load_failed(now, &id(model)));
         let queue: BTreeSet<_> = self.queue(model).iter().map(|run| run.id).collect();
-        let told = effects.iter().filter_map(|e| if let Unservable(run) = e { Some(*run) } else { None });
-        assert_eq!(told.collect::<BTreeSet<_>>(), queue, "the queue was not given up");
+        let failed = effects.iter().filter_map(|e| if let Unservable(run) = e { Some(*run) } else { None });
+        assert_eq!(failed.collect::<BTreeSet<_>>(), queue, "the queued runs were not failed");
         self.end_worker(model);
         self.apply(effects);
     }
@@ -360,7 +361,7 @@ impl World {
         assert_eq!(answer.is_ok(), has_room, "{answer:?}");
         let Ok(effects) = answer else { return };
         if phase != Phase::Loaded {
-            self.models[model].wanted.get_or_insert(when);
+            self.models[model].load_request.get_or_insert(when);
         }
         self.apply(effects);
     }
@@ -370,31 +371,27 @@ impl World {
         let in_use = !self.queue(model).is_empty() || !self.runs(model, Stage::Running).is_empty();
         assert_eq!(answer == Err(Refusal::InUse), in_use);
         let Ok(mut effects) = answer else { return };
-        self.models[model].wanted = None;
+        self.models[model].load_request = None;
         if matches!(self.models[model].phase, Phase::Loading | Phase::Loaded) {
-            assert_eq!(effects.remove(0), Stop(id(model), Asked));
+            assert_eq!(effects.remove(0), Stop(id(model), Requested));
             self.models[model].phase = Phase::Stopping;
         }
         self.apply(effects);
     }
 
-    fn pin(&mut self, model: usize, pinned: bool) {
-        let name = id(model);
-        let effects = match pinned {
-            true => self.call(|scheduler, now| scheduler.pin(now, &name)),
-            false => self.call(|scheduler, now| scheduler.unpin(now, &name)),
-        };
-        self.models[model].pinned = pinned;
+    fn pin(&mut self, model: usize) {
+        let effects = self.call(|scheduler, now| scheduler.pin(now, &id(model)));
+        self.models[model].pinned = true;
         self.apply(effects);
     }
 
     fn need(&mut self, model: usize, need: u64) {
-        let effects = self.call(|scheduler, now| scheduler.set_need(now, &id(model), need));
+        let effects = self.call(|scheduler, now| scheduler.set_memory_need(now, &id(model), need));
         self.models[model].need = need;
         self.apply(effects);
     }
 
-    /// Time passes; whenever the scheduler wants to know, it is told, and then it has something to do.
+    /// Lets time pass. At each deadline the scheduler must have effects, and none before.
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(deadline) = self.scheduler.next_deadline().filter(|deadline| *deadline <= end) {
@@ -407,14 +404,14 @@ impl World {
             self.apply(effects);
         }
         self.now = end;
-        assert_eq!(self.call(Scheduler::tick), [], "a deadline that was not told");
+        assert_eq!(self.call(Scheduler::tick), [], "an unreported deadline");
     }
 
-    // What it checks
+    // The checks
 
     fn apply(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            self.forget_hopeless_wishes();
+            self.drop_unservable_requests();
             match effect {
                 Start(model) => self.check_start(index(&model)),
                 Stop(model, reason) => self.check_stop(index(&model), reason),
@@ -422,33 +419,37 @@ impl World {
                 Dropped(run) | Unservable(run) => self.leave_queue(run),
                 Refused(run, _) => {
                     let model = self.run(run).model;
-                    assert!(!self.has_room(model, &self.pinned()), "given up too early");
+                    assert!(!self.has_room(model, &self.pinned()), "refused despite room");
                     self.leave_queue(run);
                 }
                 Position(run, place) => {
                     let run = self.run(run);
                     assert_eq!(run.stage, Stage::Waiting);
-                    assert_ne!(run.told.replace(place), Some(place), "told twice");
+                    assert_ne!(
+                        run.position.replace(place),
+                        Some(place),
+                        "the same position was reported twice"
+                    );
                 }
                 Abort(run) => assert_eq!(self.run(run).stage, Stage::Running),
             }
         }
-        self.forget_hopeless_wishes();
+        self.drop_unservable_requests();
         self.check();
     }
 
-    /// It happens without a word.
-    fn forget_hopeless_wishes(&mut self) {
+    /// Drops load requests that have no room. There is no effect for it.
+    fn drop_unservable_requests(&mut self) {
         let pinned = self.pinned();
         for model in self.in_phase(&[Phase::Unloaded]) {
             if !self.has_room(model, &pinned) {
-                self.models[model].wanted = None;
+                self.models[model].load_request = None;
             }
         }
     }
 
     fn leave_queue(&mut self, run: RunId) {
-        assert_eq!(self.run(run).stage, Stage::Waiting, "ended twice");
+        assert_eq!(self.run(run).stage, Stage::Waiting, "a run ended twice");
         self.run(run).stage = Stage::Ended;
     }
 
@@ -456,7 +457,7 @@ impl World {
         assert!(self.in_phase(&[Phase::Loading]).is_empty(), "two loads at once");
         assert_eq!(self.next().map(|(next, _)| next), Some(model), "loaded out of order");
         let there = self.in_phase(&[Phase::Loading, Phase::Loaded, Phase::Stopping]);
-        assert!(self.has_room(model, &there), "more in memory than there is");
+        assert!(self.has_room(model, &there), "more memory used than the limit");
         self.models[model].phase = Phase::Loading;
         self.last_load = self.when();
     }
@@ -465,71 +466,73 @@ impl World {
         assert!(self.is_idle(model), "stopped while pinned or in use");
         let (queued, state) = (self.queue(model).len(), &self.models[model]);
         match reason {
-            Asked => unreachable!("nobody asked"),
+            Requested => unreachable!("no unload was requested"),
             Idle => {
                 assert!(queued == 0 && state.used.0 + self.limits.idle_timeout.unwrap() <= self.now);
             }
             Evicted => {
                 let changing = self.in_phase(&[Phase::Stopping, Phase::Loading]);
                 assert!(changing.is_empty(), "two changes at once");
-                let (next, _) = self.next().expect("evicted for nobody");
-                assert!(!self.has_room(next, &self.in_phase(&[Phase::Loaded])), "evicted for nothing");
-                assert!(self.can_make_room(next), "evicted before enough can go");
-                assert!(queued == 0 || self.is_held(model), "its turn was not over");
-                assert!(!self.is_kept(model), "evicted as soon as it came");
+                let (next, _) = self.next().expect("evicted without a waiting model");
+                assert!(!self.has_room(next, &self.in_phase(&[Phase::Loaded])), "evicted despite room");
+                assert!(self.can_make_room(next), "evicted before enough memory can be freed");
+                assert!(queued == 0 || self.turn_is_over(model), "its turn was not over");
+                assert!(!self.is_protected(model), "evicted despite its protection");
                 let certain = |other: &usize| {
-                    self.is_idle(*other) && self.queue(*other).is_empty() && !self.is_kept(*other)
+                    self.is_idle(*other) && self.queue(*other).is_empty() && !self.is_protected(*other)
                 };
                 let mut others = (0..MODELS).filter(certain);
                 assert!(queued == 0 || others.next().is_none(), "evicted before one without runs");
                 let used = state.used;
-                assert!(queued > 0 || others.all(|other| used <= self.models[other].used), "not the oldest");
+                assert!(
+                    queued > 0 || others.all(|other| used <= self.models[other].used),
+                    "not the least recently used"
+                );
             }
         }
         self.models[model].phase = Phase::Stopping;
     }
 
     fn check_dispatch(&mut self, id: RunId) {
-        let (model, stage, came) = (self.run(id).model, self.run(id).stage, self.run(id).came);
-        assert_eq!(stage, Stage::Waiting, "run twice or lost");
-        assert_eq!(self.models[model].phase, Phase::Loaded, "sent to no worker");
+        let (model, stage, submitted) = (self.run(id).model, self.run(id).stage, self.run(id).submitted);
+        assert_eq!(stage, Stage::Waiting, "dispatched twice, or after its end");
+        assert_eq!(self.models[model].phase, Phase::Loaded, "dispatched without a worker");
         let queue = self.queue(model);
         assert_eq!(queue[0].id, id, "overtaken");
-        assert!(queue[0].slots <= self.free_slots(model), "too many runs in a worker");
-        assert!(!self.is_held(model), "went on after its turn");
+        assert!(queue[0].slots <= self.free_slots(model), "more slots used than the worker has");
+        assert!(!self.turn_is_over(model), "dispatched after the turn");
         self.models[model].served = true;
-        self.longest_wait = self.longest_wait.max(self.now - came.0);
+        self.longest_wait = self.longest_wait.max(self.now - submitted.0);
         self.run(id).stage = Stage::Running;
     }
 
     fn check(&mut self) {
         let Limits { queue_depth, queue_total, .. } = self.limits;
-        assert!(self.all(Stage::Waiting).len() <= queue_total, "too many wait");
-        assert_eq!(self.scheduler.queued(), self.all(Stage::Waiting).len());
+        assert!(self.all(Stage::Waiting).len() <= queue_total, "too many runs wait");
+        assert_eq!(self.scheduler.queued_count(), self.all(Stage::Waiting).len());
         for model in 0..MODELS {
             let queue = self.queue(model);
             let running = self.runs(model, Stage::Running);
-            assert!(queue.len() <= queue_depth, "too many wait for one model");
-            assert_eq!(self.scheduler.load_of(&id(model)), (running.len(), queue.len()));
-            assert!(running.iter().all(|run| self.scheduler.is_active(run.id)));
-            let told = queue.iter().map(|run| run.told);
-            assert!(told.eq((1..).map(Some).take(queue.len())), "places that aren't so");
+            assert!(queue.len() <= queue_depth, "too many runs wait for one model");
+            assert_eq!(self.scheduler.run_counts(&id(model)), (running.len(), queue.len()));
+            let positions = queue.iter().map(|run| run.position);
+            assert!(positions.eq((1..).map(Some).take(queue.len())), "wrong positions were reported");
             if let (Phase::Loaded, Some(first)) = (self.models[model].phase, queue.first()) {
                 let waits_for_slots = first.slots > self.free_slots(model);
-                assert!(waits_for_slots || self.is_held(model), "a free slot and nothing in it");
+                assert!(waits_for_slots || self.turn_is_over(model), "a free slot isn't used");
             }
         }
         for (model, _) in self.waiting() {
-            assert!(self.has_room(model, &self.pinned()), "it waits though it can never be loaded");
+            assert!(self.has_room(model, &self.pinned()), "a model waits that can't be loaded");
         }
         let changing = self.in_phase(&[Phase::Loading, Phase::Stopping]);
         if let (Some((next, _)), true) = (self.next(), changing.is_empty()) {
-            assert!(!self.can_make_room(next), "it waits for memory that nobody uses");
+            assert!(!self.can_make_room(next), "a model waits for unused memory");
         }
-        assert_eq!(self.call(Scheduler::tick), [], "something was left to do");
+        assert_eq!(self.call(Scheduler::tick), [], "the rules had further effects");
     }
 
-    fn take(&mut self, step: &Step) {
+    fn execute(&mut self, step: &Step) {
         let nth = |items: &[usize], n: usize| items.get(n % items.len().max(1)).copied();
         match *step {
             Step::Submit { model, priority, slots } => {
@@ -554,7 +557,7 @@ impl World {
             }
             Step::Crash(n) => {
                 if let Some(model) = nth(&self.in_phase(&[Phase::Loaded]), n) {
-                    self.gone(model);
+                    self.exit(model);
                 }
             }
             Step::FailToLoad => {
@@ -564,8 +567,7 @@ impl World {
             }
             Step::Load(model) => self.load(model),
             Step::Unload(model) => self.unload(model),
-            Step::Pin(model) => self.pin(model, true),
-            Step::Unpin(model) => self.pin(model, false),
+            Step::Pin(model) => self.pin(model),
             Step::Need(model, need) => self.need(model, need),
             Step::Wait(time) => self.wait(time),
         }
@@ -574,34 +576,34 @@ impl World {
 
 proptest! {
     #[test]
-    fn whatever_happens_no_run_is_lost_or_run_twice_and_bounds_and_order_hold(
+    fn random_calls_keep_the_rules_and_every_run_ends_once(
         limits in limits(), steps in steps(),
     ) {
         let mut world = World::new(limits);
         for step in steps {
-            world.take(&step);
+            world.execute(&step);
         }
-        // Left alone, every run that is still open gets its turn.
+        // Without further calls from clients every open run is dispatched and ends.
         for _ in 0..1000 {
             if let Some(run) = world.all(Stage::Running).first() {
                 world.finish(*run);
             } else if !world.in_phase(&[Phase::Loading, Phase::Stopping]).is_empty() {
-                world.take(&Step::Advance(0));
+                world.execute(&Step::Advance(0));
             } else if let Some(deadline) = world.scheduler.next_deadline() {
                 world.wait(deadline - world.now);
             }
         }
         prop_assert_eq!(world.all(Stage::Waiting), [], "starved");
-        prop_assert_eq!(world.waiting(), [], "a wish was forgotten");
+        prop_assert_eq!(world.waiting(), [], "a load request was lost");
     }
 }
 
-/// Somebody comes a while after the last: with a run, or with a wish for a model.
+/// A submitted run or a requested load, some time after the last one.
 #[derive(Debug, Clone)]
 struct Arrival {
     gap: u64,
     model: usize,
-    /// How long the run takes; `None` for a wish.
+    /// Duration of the run in milliseconds; `None` for a requested load.
     takes: Option<u64>,
     priority: Priority,
     slots: usize,
@@ -609,7 +611,7 @@ struct Arrival {
 
 fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
     let takes = prop_oneof![1 => Just(None), 30 => (1u64..5000).prop_map(Some)];
-    // Some models and priorities come much more often than others.
+    // Some models and priorities are much more frequent than others.
     let model = prop_oneof![6 => 0usize..2, 1 => 0..MODELS];
     let priority = prop_oneof![8 => Just(High), 2 => Just(Normal), 1 => Just(Low)];
     let arrival = (0u64..1500, model, takes, priority, 1usize..4)
@@ -618,19 +620,19 @@ fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
 }
 
 proptest! {
-    /// The bound: nobody who comes two ageing times later goes before a run. Of those before it in its own
-    /// queue at least one goes each time that the model is loaded. For that it waits two ageing times, and
-    /// then for those that were before it: each takes a cycle of a turn, a run, the stops and a load.
+    /// The bound: no run that is submitted two ageing times later overtakes a run. Of the runs before it in its own queue
+    /// at least one is dispatched each time that its model is loaded. For a load the model waits two ageing times, and then
+    /// for the models before it: each takes a cycle of a turn, a run, the stops and a load.
     #[test]
-    fn nobody_starves_however_others_come(
+    fn no_run_starves_with_random_arrivals(
         limits in limits(), arrivals in arrivals(), needs in [0u64..4, 0..4, 0..4, 0..4],
         load in 0u64..5000, stop in 0u64..1000,
     ) {
         let millis = Duration::from_millis;
         let (load, stop) = (millis(load), millis(stop));
-        let wishes = arrivals.iter().filter(|arrival| arrival.takes.is_none()).count();
+        let requests = arrivals.iter().filter(|arrival| arrival.takes.is_none()).count();
         let cycle = limits.turn + millis(5000) + stop * 4 + load;
-        let visit = limits.ageing * 2 + cycle * u32::try_from(MODELS + wishes).unwrap();
+        let visit = limits.ageing * 2 + cycle * u32::try_from(MODELS + requests).unwrap();
         let bound = limits.ageing * 2 + visit * u32::try_from(limits.queue_depth + 1).unwrap();
 
         let mut world = World::new(limits);
@@ -639,8 +641,8 @@ proptest! {
         }
         let mut takes = HashMap::new();
         let mut arrivals = arrivals.into_iter().peekable();
-        let mut last_came = at(0);
-        // What is going on in runs and in models, and when it ends.
+        let mut last_arrival = at(0);
+        // The current runs, loads and stops, with the time at which each ends.
         let mut runs: BTreeMap<RunId, Duration> = BTreeMap::new();
         let mut changes: BTreeMap<usize, Duration> = BTreeMap::new();
         loop {
@@ -651,7 +653,7 @@ proptest! {
                 let takes = if world.models[model].phase == Phase::Loading { load } else { stop };
                 changes.entry(model).or_insert(world.now + takes);
             }
-            let arrival = arrivals.peek().map(|arrival| last_came + millis(arrival.gap));
+            let arrival = arrivals.peek().map(|arrival| last_arrival + millis(arrival.gap));
             let run = runs.iter().map(|(run, end)| (*end, *run)).min();
             let change = changes.iter().map(|(model, end)| (*end, *model)).min();
             let ends = [arrival, run.map(|(end, _)| end), change.map(|(end, _)| end)];
@@ -665,7 +667,7 @@ proptest! {
                 changes.remove(&model);
                 world.advance(model);
             } else if let Some(arrival) = arrival.filter(|when| *when <= next).and_then(|_| arrivals.next()) {
-                last_came = next;
+                last_arrival = next;
                 match arrival.takes {
                     None => world.load(arrival.model),
                     Some(ms) => {

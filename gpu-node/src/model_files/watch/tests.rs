@@ -3,12 +3,12 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// Far more than a busy machine needs.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Far longer than a report takes on a busy machine.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Watched {
     root: TempDir,
-    _watch: Watch,
+    _watcher: FolderWatcher,
     changes: watch::Receiver<u64>,
 }
 
@@ -20,83 +20,83 @@ impl Watched {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         let (folder, extra) = (root.path().join("models"), root.path().join("elsewhere/extra.gguf"));
-        let (watch, changes) = Watch::start_with(&folder, &[extra], watcher).unwrap();
-        Self { root, _watch: watch, changes }
+        let (watcher, changes) = FolderWatcher::start_with(&folder, &[extra], watcher).unwrap();
+        Self { root, _watcher: watcher, changes }
     }
 
     fn at(&self, path: &str) -> PathBuf {
         self.root.path().join(path)
     }
 
-    async fn told_of(&mut self, what: &str) {
-        let changed = tokio::time::timeout(DEADLINE, self.changes.changed()).await;
-        changed.unwrap_or_else(|_| panic!("nothing was told of {what}")).unwrap();
+    async fn expect_change(&mut self, what: &str) {
+        let changed = tokio::time::timeout(CHANGE_TIMEOUT, self.changes.changed()).await;
+        changed.unwrap_or_else(|_| panic!("no change was reported for {what}")).unwrap();
     }
 }
 
 #[tokio::test]
-async fn files_that_come_change_and_go_are_told() {
+async fn created_changed_and_deleted_files_are_reported() {
     let mut watched = Watched::start(&["models", "elsewhere"], system_watcher);
     let file = watched.at("models/owner/repo/m.gguf");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
-    watched.told_of("a folder").await;
+    watched.expect_change("a folder").await;
     fs::write(&file, b"GGUF").unwrap();
-    watched.told_of("a file").await;
+    watched.expect_change("a file").await;
     fs::write(&file, b"GGUF more").unwrap();
-    watched.told_of("another content").await;
+    watched.expect_change("another content").await;
     fs::rename(&file, file.with_extension("old")).unwrap();
-    watched.told_of("another name").await;
+    watched.expect_change("another name").await;
     fs::remove_file(file.with_extension("old")).unwrap();
-    watched.told_of("an end").await;
+    watched.expect_change("an end").await;
     fs::write(watched.at("elsewhere/extra.gguf"), b"GGUF").unwrap();
-    watched.told_of("a file beside the folder").await;
+    watched.expect_change("a file beside the folder").await;
 }
 
 #[tokio::test]
-async fn a_folder_that_comes_late_or_again_is_watched() {
+async fn folder_that_is_created_late_or_again_is_watched() {
     let mut watched = Watched::start(&[], system_watcher);
     for again in 0..3 {
         fs::create_dir_all(watched.at("models")).unwrap();
-        watched.told_of("the folder").await;
+        watched.expect_change("the folder").await;
         fs::write(watched.at("models/m.gguf"), b"GGUF").unwrap();
-        watched.told_of("a file").await;
+        watched.expect_change("a file").await;
         if again == 1 {
             fs::rename(watched.at("models"), watched.at("put-away")).unwrap();
         } else {
             fs::remove_dir_all(watched.at("models")).unwrap();
         }
-        watched.told_of("the folder's end").await;
+        watched.expect_change("the folder's end").await;
     }
     // In one go, before anyone has looked.
     fs::create_dir_all(watched.at("models/a")).unwrap();
-    watched.told_of("the folder").await;
+    watched.expect_change("the folder").await;
     fs::remove_dir_all(watched.at("models")).unwrap();
     fs::create_dir_all(watched.at("models")).unwrap();
-    watched.told_of("another folder of the same name").await;
+    watched.expect_change("another folder of the same name").await;
     fs::write(watched.at("models/m.gguf"), b"GGUF").unwrap();
-    watched.told_of("a file in it").await;
+    watched.expect_change("a file in it").await;
 }
 
 #[tokio::test]
-async fn many_changes_at_once_are_one() {
+async fn many_changes_at_once_are_reported_together() {
     let mut watched = Watched::start(&["models"], system_watcher);
     for n in 0..200 {
         fs::write(watched.at(&format!("models/{n}.gguf")), b"GGUF").unwrap();
     }
-    watched.told_of("the files").await;
+    watched.expect_change("the files").await;
     assert!(*watched.changes.borrow() < 20, "{} changes", *watched.changes.borrow());
 }
 
 #[tokio::test]
-async fn without_notifications_the_files_are_polled() {
+async fn files_are_polled_without_notifications() {
     let polling = |signals| polling_watcher(signals, Duration::from_millis(50));
     let mut watched = Watched::start(&[], polling);
     fs::create_dir_all(watched.at("models")).unwrap();
-    watched.told_of("the folder").await;
+    watched.expect_change("the folder").await;
     fs::write(watched.at("models/m.gguf"), b"GGUF").unwrap();
-    watched.told_of("a file").await;
+    watched.expect_change("a file").await;
     fs::remove_dir_all(watched.at("models")).unwrap();
-    watched.told_of("the folder's end").await;
+    watched.expect_change("the folder's end").await;
 
     // A system that has no more notifications to give.
     let none = |_| Err(notify::Error::new(ErrorKind::MaxFilesWatch));
@@ -105,15 +105,15 @@ async fn without_notifications_the_files_are_polled() {
 }
 
 #[tokio::test]
-async fn the_thread_ends_with_the_watch() {
+async fn thread_ends_with_the_watcher() {
     let root = tempfile::tempdir().unwrap();
-    let (watch, mut changes) = Watch::start(root.path(), &[]).unwrap();
-    drop(watch);
-    assert!(tokio::time::timeout(DEADLINE, changes.changed()).await.unwrap().is_err());
+    let (watcher, mut changes) = FolderWatcher::start(root.path(), &[]).unwrap();
+    drop(watcher);
+    assert!(tokio::time::timeout(CHANGE_TIMEOUT, changes.changed()).await.unwrap().is_err());
 }
 
 #[test]
-fn what_concerns_the_models() {
+fn events_of_model_files_and_ancestors_concern_the_models() {
     let targets =
         Targets { folder: PathBuf::from("/data/models"), extra: vec![PathBuf::from("/far/extra.gguf")] };
     let created = EventKind::Create(CreateKind::Any);
@@ -146,7 +146,7 @@ fn what_concerns_the_models() {
 }
 
 #[test]
-fn links_are_resolved_and_what_is_missing_is_kept() {
+fn links_are_resolved_in_the_existing_part_of_a_path() {
     let root = tempfile::tempdir().unwrap();
     let real = root.path().canonicalize().unwrap().join("real");
     fs::create_dir(&real).unwrap();

@@ -1,4 +1,4 @@
-//! What is known of a library: its score, and how its self-test went.
+//! The score of a library, and the result of its self-test.
 
 use std::time::Instant;
 
@@ -6,14 +6,14 @@ use hearth_wire::node::{BackendState, NodeBackend};
 
 use super::{child::ChildFailure, compare::Results, libraries::BackendLibrary, self_test::Event};
 
-/// A library and ggml's score of it on this processor.
+/// A library with ggml's score on this processor.
 pub(super) struct Scored<'a> {
     pub(super) library: &'a BackendLibrary,
     pub(super) score: Result<Option<i32>, ChildFailure>,
 }
 
 impl Scored<'_> {
-    /// Of libraries without a score, ggml knows that they are there and no more.
+    /// The sort order: the score, 1 for a library without one, -1 if the score is unknown.
     pub(super) fn order(&self) -> i32 {
         self.score.as_ref().map_or(-1, |score| score.unwrap_or(1))
     }
@@ -28,11 +28,11 @@ impl Scored<'_> {
         NodeBackend { library, state, score, reason: None, milliseconds: None }
     }
 
-    /// The result of one that was not tested, as its score says why.
+    /// The result of a library that can't be tested, by its score.
     pub(super) fn unusable(&self) -> NodeBackend {
         match &self.score {
             Ok(_) => self.backend(BackendState::Unsupported),
-            // A library for GPUs may lack its driver's: then it cannot be loaded.
+            // Without a GPU's driver its library cannot be loaded.
             Err(ChildFailure::Refused(reason)) if !self.library.is_cpu => {
                 NodeBackend { reason: Some(reason.clone()), ..self.backend(BackendState::NoDevice) }
             }
@@ -44,28 +44,28 @@ impl Scored<'_> {
     }
 }
 
-/// A self-test that was run.
-pub(super) struct Run {
-    pub(super) ended: Result<Vec<Event>, ChildFailure>,
+/// A finished self-test.
+pub(super) struct TestRun {
+    pub(super) outcome: Result<Vec<Event>, ChildFailure>,
     pub(super) milliseconds: u64,
 }
 
-impl Run {
+impl TestRun {
     pub(super) fn results(&self) -> Result<Vec<Results>, String> {
-        match &self.ended {
+        match &self.outcome {
             Ok(events) => Results::of(events),
             Err(failure) => Err(failure.clone().reason()),
         }
     }
 
-    /// Whether each device's numbers are right.
+    /// Compares each device's results with the reference.
     pub(super) fn check(&self, reference: Option<&Results>) -> Result<(), String> {
         let devices = self.results()?;
         reference.map_or(Ok(()), |reference| devices.iter().try_for_each(|device| device.check(reference)))
     }
 }
 
-/// Since then.
+/// The milliseconds since then.
 pub(super) fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Which models the node has: its model folder, and files named by the operator.
+//! The node's model files: those of the model folder, and files that the operator has named.
 
 mod parts;
 pub mod watch;
@@ -10,68 +10,61 @@ use std::{
     time::SystemTime,
 };
 
-use hearth_domain::{Capability, Modality};
+use hearth_domain::{Capability, Modality, ModelDescription};
 
 use crate::gguf::{Header, Shape};
 use parts::Parts;
 pub use parts::model_id;
 
-/// How deep below the model folder files are looked for: `owner/repository/file`.
-const MAX_DEPTH: usize = 4;
+/// Depth of folders below the model folder that are searched: enough for `owner/repository/file`.
+const FOLDERS_MAX_DEPTH: usize = 4;
 
-/// A model file and what its header says.
+/// A model file and its header's data.
 #[derive(Debug, Clone)]
 pub struct ModelFile {
-    /// The id that clients write: the file's name without `.gguf`.
+    /// The model's id: the file's name without `.gguf`.
     pub id: String,
-    /// Where it is; the first part of a model that is split.
+    /// Its path; of a split model, the path of the first part.
     pub path: PathBuf,
-    /// Every file of it that is there: `path`, and the other parts of a model that is split.
+    /// Every existing file of the model: `path`, and the other parts of a split model.
     pub parts: Vec<PathBuf>,
-    /// The makers' name for it.
-    pub name: String,
-    /// Its quantisation.
-    pub version: Option<String>,
-    /// What it makes.
-    pub modality: Modality,
-    /// What else it can do.
-    pub capabilities: Vec<Capability>,
-    /// The architecture of its weights.
-    pub architecture: Option<String>,
-    /// The context that it was made for, in tokens.
-    pub context_length: Option<u32>,
+    /// The data of its header; the context length is the one that it was trained for.
+    pub description: ModelDescription,
     /// Its size in bytes, of all parts together.
     pub size_bytes: u64,
-    /// When one of its files was changed last.
+    /// Last change of one of its files.
     pub modified: Option<SystemTime>,
-    /// What its use of memory depends on; absent if its header can't be read.
+    /// The dimensions that its memory depends on; `None` if the header can't be read.
     pub shape: Option<Shape>,
-    /// Why it can't be used, if it can't.
+    /// The reason why it can't be used, if it can't.
     pub problem: Option<String>,
 }
 
-/// The node's models. Headers are read once and again only when a file has changed.
+/// Model files by the ids of their models.
+pub type ModelFiles = BTreeMap<String, ModelFile>;
+
+/// Finds the node's model files. A header is read again only when its file has changed.
 #[derive(Debug)]
-pub struct Catalog {
+pub struct ModelScanner {
     folder: PathBuf,
     extra: Vec<PathBuf>,
-    seen: HashMap<PathBuf, (Parts, ModelFile)>,
+    /// The files of the last scan.
+    cache: HashMap<PathBuf, (Parts, ModelFile)>,
 }
 
-impl Catalog {
-    /// A catalog of `folder` and of the files in `extra`.
+impl ModelScanner {
+    /// Creates a scanner of `folder` and of the files in `extra`.
     #[must_use]
     pub fn new(folder: PathBuf, extra: Vec<PathBuf>) -> Self {
-        Self { folder, extra, seen: HashMap::new() }
+        Self { folder, extra, cache: HashMap::new() }
     }
 
-    /// Looks again, and gives every model by its id. Where two files would have the same id, the
-    /// second gets its folder's name in front, and a number behind it if that is taken too. A file that is reached
-    /// again, by a link to a folder, is the same model.
-    pub fn scan(&mut self) -> BTreeMap<String, ModelFile> {
+    /// Scans the files. If two files have the same id, the second one gets its folder's name as a prefix, and a number as
+    /// a suffix if that id exists too. A file that is reached twice, by a link to a folder, is one model.
+    pub fn scan(&mut self) -> ModelFiles {
         let mut paths: Vec<PathBuf> = self.extra.iter().cloned().map(parts::first).collect();
         collect(&self.folder, 0, &mut paths);
-        self.seen.retain(|path, _| paths.contains(path));
+        self.cache.retain(|path, _| paths.contains(path));
         let mut models = BTreeMap::new();
         let mut reached = HashSet::new();
         for path in paths {
@@ -81,72 +74,67 @@ impl Catalog {
                 continue;
             }
             if models.contains_key(&file.id) {
-                file.id = free_id(&models, &path, &file.id);
+                file.id = unused_id(&models, &path, &file.id);
             }
             models.insert(file.id.clone(), file);
         }
         models
     }
 
-    /// The model that the file at `path` stands for; nothing if no file of it is there.
+    /// Reads the model whose first file is at `path`; `None` if none of its files exists.
     fn read(&mut self, path: &Path) -> Option<ModelFile> {
-        let parts = Parts::look(path);
-        if parts.found.is_empty() {
+        let parts = Parts::of(path);
+        if parts.existing.is_empty() {
             return None;
         }
-        if let Some((before, file)) = self.seen.get(path)
+        if let Some((before, file)) = self.cache.get(path)
             && *before == parts
         {
             return Some(file.clone());
         }
         let file = describe(path, &parts);
-        self.seen.insert(path.to_owned(), (parts, file.clone()));
+        self.cache.insert(path.to_owned(), (parts, file.clone()));
         Some(file)
     }
 }
 
-/// An id for the file at `path` that no model has: `id` with the folder's name in front, numbered if need be.
-fn free_id(taken: &BTreeMap<String, ModelFile>, path: &Path, id: &str) -> String {
+/// Returns an unused id for the file at `path`: `id` with the folder's name as a prefix, and a number if necessary.
+fn unused_id(used: &ModelFiles, path: &Path, id: &str) -> String {
     let parent = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
     let id = format!("{}/{id}", parts::safe_id(&parent.unwrap_or_default()));
     let first = id.clone();
     let numbered = (2..).map(move |number: u32| format!("{first}-{number}"));
     let mut ids = std::iter::once(id.clone()).chain(numbered);
-    ids.find(|id| !taken.contains_key(id)).unwrap_or(id)
+    ids.find(|id| !used.contains_key(id)).unwrap_or(id)
 }
 
 fn describe(path: &Path, parts: &Parts) -> ModelFile {
     let id = model_id(path);
     let mut file = ModelFile {
-        name: id.clone(),
+        description: ModelDescription::new(&*id, Modality::Text),
         id,
         path: path.to_owned(),
-        parts: parts.found.clone(),
-        version: None,
-        modality: Modality::Text,
-        capabilities: Vec::new(),
-        architecture: None,
-        context_length: None,
+        parts: parts.existing.clone(),
         size_bytes: parts.size,
         modified: parts.modified,
         shape: None,
-        problem: parts.problem().or_else(|| unspeakable(path)),
+        problem: parts.problem().or_else(|| non_utf8_path(path)),
     };
     match header(parts) {
         Ok(header) => {
             file.problem = file.problem.or_else(|| misnamed(path, &header)).or_else(|| header.unusable());
-            tell(&mut file, &header);
+            add_header(&mut file, &header);
         }
         Err(problem) => file.problem = file.problem.or(Some(problem)),
     }
     file
 }
 
-/// What the headers of all parts say; the first one has the metadata, all have tensors.
+/// Reads the headers of all parts: the first one has the metadata, each has tensors.
 fn header(parts: &Parts) -> Result<Header, String> {
     let mut whole: Option<Header> = None;
-    for path in &parts.found {
-        let read = Header::read(path).map_err(|error| match parts.found.len() {
+    for path in &parts.existing {
+        let read = Header::read(path).map_err(|error| match parts.existing.len() {
             1 => error.to_string(),
             _ => format!("{}: {error}", path.file_name().unwrap_or_default().to_string_lossy()),
         });
@@ -158,44 +146,44 @@ fn header(parts: &Parts) -> Result<Header, String> {
     whole.ok_or_else(|| "its file is gone".to_owned())
 }
 
-/// A worker is told of its file in JSON.
-fn unspeakable(path: &Path) -> Option<String> {
+/// The problem of a path that can't be sent to a worker, since commands are JSON.
+fn non_utf8_path(path: &Path) -> Option<String> {
     path.to_str().is_none().then(|| "the path of its file is not valid UTF-8; rename it".to_owned())
 }
 
-/// llama.cpp finds the other parts by the name of the first.
+/// The problem of a first part with another name, since llama.cpp finds the other parts by its name.
 fn misnamed(path: &Path, header: &Header) -> Option<String> {
     let total = header.split_count().filter(|count| *count > 1)?;
-    let needed = parts::name_needed(path, total)?;
-    Some(format!("it is one of {total} parts of a split model; the first part must be named {needed}"))
+    let name = parts::required_name(path, total)?;
+    Some(format!("it is one of {total} parts of a split model; the first part must be named {name}"))
 }
 
-fn tell(file: &mut ModelFile, header: &Header) {
+fn add_header(file: &mut ModelFile, header: &Header) {
     if let Some(name) = header.name() {
-        name.clone_into(&mut file.name);
+        name.clone_into(&mut file.description.name);
     }
-    file.version = header.quantisation().map(str::to_owned);
-    file.architecture = header.architecture().map(str::to_owned);
-    file.context_length = header.context_length();
-    file.shape = Some(header.shape());
+    file.description.version = header.quantisation().map(str::to_owned);
+    file.description.architecture = header.architecture().map(str::to_owned);
+    file.description.context_length = header.context_length();
+    file.shape = Some(Shape::of(header));
     if header.is_embedding() {
-        file.modality = Modality::Embedding;
+        file.description.modality = Modality::Embedding;
         return;
     }
     if let Some(template) = header.chat_template() {
-        // Whatever the model, a grammar keeps it to a schema.
-        file.capabilities.extend([Capability::Chat, Capability::JsonSchema]);
+        // A grammar enforces a schema with any model.
+        file.description.capabilities.extend([Capability::Chat, Capability::JsonSchema]);
         if template.contains("tools") {
-            file.capabilities.push(Capability::Tools);
+            file.description.capabilities.push(Capability::Tools);
         }
         if template.contains("</think>") {
-            file.capabilities.push(Capability::Reasoning);
+            file.description.capabilities.push(Capability::Reasoning);
         }
     }
 }
 
-/// Every model below `folder`, by its file or its first part, in a steady order. Projectors of vision
-/// models aren't models of their own.
+/// Collects the models below `folder`, sorted, each by its file or its first part. Projectors of vision models are left
+/// out.
 fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
@@ -210,7 +198,7 @@ fn collect(folder: &Path, depth: usize, into: &mut Vec<PathBuf>) {
             }
         }
     }
-    if depth < MAX_DEPTH {
+    if depth < FOLDERS_MAX_DEPTH {
         for folder in folders {
             collect(&folder, depth + 1, into);
         }

@@ -1,4 +1,4 @@
-//! What a gateway is told when the node refuses.
+//! The node's refusals as API errors.
 
 use bytesize::ByteSize;
 use hearth_domain::{Field, InvalidTask};
@@ -6,14 +6,14 @@ use hearth_wire::{ApiError, ErrorCode};
 
 use crate::scheduler::Refusal;
 
-/// A model's file can't be loaded.
+/// The error for a model that can't be loaded.
 pub(super) fn load_failed(model: &str, reason: &str) -> ApiError {
     ApiError::new(ErrorCode::ModelLoadFailed, format!("the model {model:?} can't be loaded: {reason}"))
         .at("model")
 }
 
-/// A task that a gateway should have refused: a worker could choke on it.
-pub(super) fn unfit(error: &InvalidTask) -> ApiError {
+/// The error for an invalid task. The gateway checks tasks too; here the check protects the worker.
+pub(super) fn invalid_task(error: &InvalidTask) -> ApiError {
     let field = match error.field {
         Field::ResponseSchema => "response_format",
         Field::Messages | Field::ToolCallId(_) => "messages",
@@ -28,31 +28,32 @@ pub(super) fn unfit(error: &InvalidTask) -> ApiError {
     ApiError::unfit(field.to_owned(), error)
 }
 
-/// The node ends.
-pub(super) fn ending() -> ApiError {
+/// The error for runs that are open when the node shuts down.
+pub(super) fn shutting_down() -> ApiError {
     ApiError::new(ErrorCode::NodeLost, "the node was shut down")
 }
 
-/// The scheduler has no place for it.
+/// The error for a refusal of the scheduler.
 pub(super) fn refused(model: &str, refusal: &Refusal) -> ApiError {
     match refusal {
         Refusal::QueueFull => {
             ApiError::new(ErrorCode::QueueFull, format!("the queue of {model:?} is full; try again later"))
         }
         Refusal::NoRoom(holders) => {
-            let message = format!("there is no room for {model:?}: {} stay in memory", holders.join(", "));
+            let message =
+                format!("there is no room in memory for {model:?}: {} can't be unloaded", holders.join(", "));
             ApiError::new(ErrorCode::NoModelAvailable, message).with("holding", holders.clone())
         }
         Refusal::NoMemory { needed, free, holding } => {
             let size = |bytes: u64| ByteSize::b(bytes).to_string();
-            let (needs, has) = (size(*needed), size(*free));
-            let mut message = format!("{model:?} needs {needs} of memory, and {has} are free");
+            let (needed_size, free_size) = (size(*needed), size(*free));
+            let mut message = format!("{model:?} needs {needed_size} of memory, and {free_size} are free");
             if !holding.is_empty() {
-                let held: Vec<String> =
+                let loaded: Vec<String> =
                     holding.iter().map(|(name, bytes)| format!("{name} ({})", size(*bytes))).collect();
-                message.push_str(&format!(": these hold the rest: {}", held.join(", ")));
+                message.push_str(&format!("; these models use the rest: {}", loaded.join(", ")));
             }
-            message.push_str("; take a smaller model, a shorter context or fewer slots");
+            message.push_str("; use a smaller model, a shorter context or fewer slots");
             let holding: Vec<String> = holding.iter().map(|(name, _)| name.clone()).collect();
             let error = ApiError::new(ErrorCode::NoModelAvailable, message).with("holding", holding);
             error.with("needed_bytes", *needed).with("free_bytes", *free)

@@ -1,29 +1,29 @@
-//! What there is to choose from: this build's libraries, on this machine.
+//! The libraries of this build, and the machine: the input of the selection.
 
-use std::io;
+use std::{io, path::Path};
 
 use super::{
     cache::CacheKey,
     libraries::{self, BackendLibrary},
     machine::Machine,
-    select::Selector,
 };
 
-/// What there is to choose from.
-pub(super) struct Survey {
+/// The libraries and the machine.
+pub(super) struct Inventory {
     pub(super) libraries: Vec<BackendLibrary>,
     pub(super) machine: Machine,
-    /// What results for it are kept under.
+    /// The key of stored results.
     pub(super) key: CacheKey,
 }
 
-impl Survey {
-    pub(super) fn of(selector: &Selector) -> Result<Self, String> {
+impl Inventory {
+    /// Reads the libraries in `folder`, if the build has any.
+    pub(super) fn read(folder: Option<&Path>) -> Result<Self, String> {
         let mut libraries = Vec::new();
         let mut identity = Vec::new();
         if cfg!(feature = "dynamic-backends") {
             const MISSING: &str = "llama.cpp's backends (libggml-cpu-*.so) are not beside the binary";
-            let folder = selector.folder.as_deref().ok_or(MISSING)?;
+            let folder = folder.ok_or(MISSING)?;
             let failed = |error: io::Error| format!("{} cannot be read: {error}", folder.display());
             libraries = libraries::find(folder).map_err(failed)?;
             identity = libraries::identity(folder, &libraries).map_err(failed)?;
@@ -32,8 +32,8 @@ impl Survey {
             }
         }
         let with_gpus = libraries.is_empty() || libraries.iter().any(|library| !library.is_cpu);
-        let machine = Machine::this(with_gpus);
-        let key = CacheKey::of(machine.facts.iter().chain(&identity));
+        let machine = Machine::current(with_gpus);
+        let key = CacheKey::of(machine.properties.iter().chain(&identity));
         Ok(Self { libraries, machine, key })
     }
 }

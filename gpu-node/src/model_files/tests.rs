@@ -23,17 +23,17 @@ impl Folder {
         fs::copy(TINY, self.at(name)).unwrap();
     }
 
-    fn catalog(&self) -> Catalog {
-        Catalog::new(self.0.path().to_owned(), vec![])
+    fn scanner(&self) -> ModelScanner {
+        ModelScanner::new(self.0.path().to_owned(), vec![])
     }
 }
 
-fn problem(models: &BTreeMap<String, ModelFile>, id: &str) -> String {
+fn problem(models: &ModelFiles, id: &str) -> String {
     models[id].problem.clone().unwrap_or_default()
 }
 
 #[test]
-fn a_folder_is_scanned_and_bad_files_are_listed_with_their_problem() {
+fn bad_files_are_listed_with_their_problem() {
     let folder = Folder::new();
     folder.tiny("tiny-chat.gguf");
     folder.tiny("someone/repo/tiny-chat.gguf");
@@ -42,21 +42,21 @@ fn a_folder_is_scanned_and_bad_files_are_listed_with_their_problem() {
     fs::write(folder.at("notes.txt"), b"not a model").unwrap();
     fs::write(folder.at("coming.gguf.part"), b"GGUF").unwrap();
 
-    let mut catalog = folder.catalog();
-    let models = catalog.scan();
+    let mut scanner = folder.scanner();
+    let models = scanner.scan();
     let ids: Vec<&str> = models.keys().map(String::as_str).collect();
     assert_eq!(ids, ["broken", "repo/tiny-chat", "tiny-chat"]);
     assert!(problem(&models, "broken").contains("truncated"));
-    assert_eq!(models["tiny-chat"].version.as_deref(), Some("Q8_0"));
+    assert_eq!(models["tiny-chat"].description.version.as_deref(), Some("Q8_0"));
     assert_eq!(models["tiny-chat"].parts, [folder.at("tiny-chat.gguf")]);
     assert_eq!(models["tiny-chat"].shape.as_ref().unwrap().layers.len(), 5);
 
     fs::remove_file(folder.at("broken.gguf")).unwrap();
-    assert!(!catalog.scan().contains_key("broken"));
+    assert!(!scanner.scan().contains_key("broken"));
 }
 
 #[test]
-fn the_parts_of_a_split_model_are_one() {
+fn parts_of_a_split_model_are_one_model() {
     let folder = Folder::new();
     let part = |number: u32| folder.at(&format!("repo/big-Q8_0-{number:05}-of-00003.gguf"));
     let head = [
@@ -65,51 +65,51 @@ fn the_parts_of_a_split_model_are_one() {
         ("split.no", Number(0)),
         ("split.count", Number(3)),
     ];
-    // As gguf-split leaves it with `--no-tensor-first-split`.
+    // As gguf-split writes it with `--no-tensor-first-split`.
     written::gguf(&part(1), &head, 0);
     let tail = |number| [("split.no", Number(number)), ("split.count", Number(3))];
     written::gguf(&part(3), &tail(2), 1000);
 
-    let mut catalog = folder.catalog();
-    let models = catalog.scan();
+    let mut scanner = folder.scanner();
+    let models = scanner.scan();
     assert_eq!(models.keys().collect::<Vec<_>>(), ["big-Q8_0"]);
-    let told = problem(&models, "big-Q8_0");
-    assert!(told.contains("1 of its 3 parts missing: big-Q8_0-00002-of-00003.gguf"), "{told}");
+    let text = problem(&models, "big-Q8_0");
+    assert!(text.contains("1 of its 3 parts missing: big-Q8_0-00002-of-00003.gguf"), "{text}");
 
     written::gguf(&part(2), &tail(1), 2000);
-    let models = catalog.scan();
+    let models = scanner.scan();
     let model = &models["big-Q8_0"];
     assert_eq!(model.problem, None);
     assert_eq!(model.path, part(1));
     assert_eq!(model.parts, [part(1), part(2), part(3)]);
     let sizes: u64 = model.parts.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
     assert_eq!(model.size_bytes, sizes);
-    assert_eq!(model.version.as_deref(), Some("F32"));
+    assert_eq!(model.description.version.as_deref(), Some("F32"));
     assert_eq!(model.shape.as_ref().unwrap().tensor_bytes, 4 * 3000);
 
-    // A later part that is cut is named.
+    // A truncated part is named.
     let whole = fs::read(part(3)).unwrap();
     fs::write(part(3), &whole[..whole.len() - 1]).unwrap();
-    let told = problem(&catalog.scan(), "big-Q8_0");
-    assert!(told.starts_with("big-Q8_0-00003-of-00003.gguf: ") && told.contains("truncated"), "{told}");
+    let text = problem(&scanner.scan(), "big-Q8_0");
+    assert!(text.starts_with("big-Q8_0-00003-of-00003.gguf: ") && text.contains("truncated"), "{text}");
 
     fs::remove_file(part(1)).unwrap();
     fs::remove_file(part(2)).unwrap();
-    let told = problem(&catalog.scan(), "big-Q8_0");
-    assert!(told.contains("2 of its 3 parts missing: big-Q8_0-00001-of-00003.gguf, "), "{told}");
+    let text = problem(&scanner.scan(), "big-Q8_0");
+    assert!(text.contains("2 of its 3 parts missing: big-Q8_0-00001-of-00003.gguf, "), "{text}");
 }
 
 #[test]
-fn a_part_by_another_name_says_how_it_must_be_called() {
+fn problem_of_a_misnamed_part_has_the_required_name() {
     let folder = Folder::new();
     let head = [("general.architecture", Text("llama")), ("split.count", Number(3))];
     written::gguf(&folder.at("big.gguf"), &head, 0);
-    let told = problem(&folder.catalog().scan(), "big");
-    assert!(told.contains("big-00001-of-00003.gguf"), "{told}");
+    let text = problem(&folder.scanner().scan(), "big");
+    assert!(text.contains("big-00001-of-00003.gguf"), "{text}");
 }
 
 #[test]
-fn what_models_make() {
+fn modality_and_capabilities_are_read_from_the_header() {
     let folder = Folder::new();
     let template = ("tokenizer.chat_template", Text("{{ messages }} {{ tools }}"));
     let model = |name: &str, metadata: &[_]| {
@@ -121,12 +121,19 @@ fn what_models_make() {
     model("rerank.gguf", &[("general.architecture", Text("qwen3")), ("qwen3.pooling_type", Number(4))]);
     model("lora.gguf", &[("general.architecture", Text("llama")), ("general.type", Text("adapter"))]);
 
-    let models = folder.catalog().scan();
-    assert_eq!(models["chat"].modality, Modality::Text);
-    assert_eq!(models["chat"].capabilities, [Capability::Chat, Capability::JsonSchema, Capability::Tools]);
+    let models = folder.scanner().scan();
+    assert_eq!(models["chat"].description.modality, Modality::Text);
+    assert_eq!(
+        models["chat"].description.capabilities,
+        [Capability::Chat, Capability::JsonSchema, Capability::Tools]
+    );
     for id in ["bge", "qwen"] {
-        assert_eq!((models[id].modality, models[id].problem.as_ref()), (Modality::Embedding, None), "{id}");
-        assert_eq!(models[id].capabilities, [], "{id}");
+        assert_eq!(
+            (models[id].description.modality, models[id].problem.as_ref()),
+            (Modality::Embedding, None),
+            "{id}"
+        );
+        assert_eq!(models[id].description.capabilities, [], "{id}");
     }
     assert!(problem(&models, "rerank").contains("reranker"));
     assert!(problem(&models, "lora").contains("adapter"));
@@ -141,7 +148,7 @@ fn link_to_a_file_outside_reveals_none_of_its_bytes() {
     fs::write(&secret, b"hunter2: the secret of this machine").unwrap();
     std::os::unix::fs::symlink(&secret, folder.at("linked.gguf")).unwrap();
     std::os::unix::fs::symlink(outside.path().join("nothing"), folder.at("dangling.gguf")).unwrap();
-    let models = folder.catalog().scan();
+    let models = folder.scanner().scan();
     let problem = problem(&models, "linked");
     assert_eq!(problem, "not a GGUF file: it doesn't begin with \"GGUF\"");
     assert!(!models.contains_key("dangling"));
@@ -153,29 +160,29 @@ fn file_reached_again_by_a_link_to_its_folder_is_listed_once() {
     let folder = Folder::new();
     folder.tiny("here.gguf");
     std::os::unix::fs::symlink(folder.0.path(), folder.at("round")).unwrap();
-    let models = folder.catalog().scan();
+    let models = folder.scanner().scan();
     assert_eq!(models.keys().collect::<Vec<_>>(), ["here"]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn file_whose_name_no_worker_can_be_told_is_listed_with_that() {
+fn file_with_a_non_utf8_name_is_listed_with_its_problem() {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
     let folder = Folder::new();
     fs::copy(TINY, folder.0.path().join(OsStr::from_bytes(b"bad\xff.gguf"))).unwrap();
-    let models = folder.catalog().scan();
+    let models = folder.scanner().scan();
     let problem = models.values().next().unwrap().problem.clone().unwrap();
     assert!(problem.contains("UTF-8"), "{problem}");
 }
 
 #[test]
-fn files_whose_names_give_one_id_are_all_listed() {
+fn files_with_equal_ids_are_all_listed() {
     let folder = Folder::new();
     for name in ["a:b.gguf", "a-b.gguf", "x/a-b.gguf", "y/x/a-b.gguf", "openai:gpt-4.gguf", "auto.gguf"] {
         folder.tiny(name);
     }
-    let models = folder.catalog().scan();
+    let models = folder.scanner().scan();
     let ids: Vec<&str> = models.keys().map(String::as_str).collect();
     let parent = folder.0.path().file_name().unwrap().to_string_lossy().into_owned();
     let mut expected = vec!["a-b", "auto-gguf", "openai-gpt-4", "x/a-b", "x/a-b-2"];

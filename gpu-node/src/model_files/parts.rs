@@ -1,7 +1,7 @@
-//! The files of a model: one, or the parts that a large one is split into.
+//! The files of a model: one file, or the parts of a split model.
 //!
-//! Parts are named `name-00001-of-00003.gguf` and so on, in one folder; llama.cpp is given the first
-//! and finds the others by these names.
+//! Parts are named `name-00001-of-00003.gguf` and so on, in one folder. llama.cpp gets the path of the first and finds the
+//! others by these names.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use std::{
     time::SystemTime,
 };
 
-/// How many missing parts are named.
-const NAMED: usize = 3;
+/// Missing parts that a problem lists by name.
+const LISTED_MAX_COUNT: usize = 3;
 
-/// The name of a part, taken apart.
+/// The parsed name of a part.
 #[derive(Debug, PartialEq, Eq)]
 struct PartName<'a> {
     stem: &'a str,
@@ -21,7 +21,7 @@ struct PartName<'a> {
 }
 
 impl<'a> PartName<'a> {
-    /// `None` for any other name.
+    /// Parses a file name; `None` if it isn't that of a part.
     fn parse(name: &'a str) -> Option<Self> {
         let (head, total) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
         let (stem, number) = head.rsplit_once('-')?;
@@ -38,14 +38,14 @@ impl<'a> PartName<'a> {
     }
 }
 
-/// llama.cpp writes and expects five.
+/// Parses a number of five digits, as llama.cpp writes and expects it.
 fn five_digits(text: &str) -> Option<u32> {
     let digits = text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// The id of the model in the file at `path`: its name without `.gguf` and without the number of a part, as
-/// [`safe_id`] writes it.
+/// Returns the id of the model in the file at `path`: its name without `.gguf` and without the number of a part, changed by
+/// [`safe_id`].
 #[must_use]
 pub fn model_id(path: &Path) -> String {
     if let Some(part) = PartName::of(path) {
@@ -54,9 +54,9 @@ pub fn model_id(path: &Path) -> String {
     path.file_stem().map_or_else(|| "model".to_owned(), |stem| safe_id(&stem.to_string_lossy()))
 }
 
-/// `name` as the id of a local model. A colon separates a provider from its model, a control character breaks
-/// headers and terminals: both become a hyphen. A name that a route or a choice of models has
-/// ([`RESERVED_IDS`]) gets an ending, and so does an empty one.
+/// Makes an id of a local model from `name`. Colons, which separate a provider from its model, and control characters,
+/// which break headers and terminals, become hyphens. A name in [`RESERVED_IDS`] gets an ending; an empty one becomes
+/// `model`.
 pub(super) fn safe_id(name: &str) -> String {
     let id: String = name.chars().map(|c| if c == ':' || c.is_control() { '-' } else { c }).collect();
     let id = id.trim();
@@ -67,36 +67,36 @@ pub(super) fn safe_id(name: &str) -> String {
     }
 }
 
-/// Ids that mean something else to the API: the choice of a model (`auto`), and the routes below `/v1/models`.
+/// Ids with another meaning in the API: `auto`, and the routes below `/v1/models`.
 const RESERVED_IDS: [&str; 5] = ["auto", "load", "loaded", "status", "unload"];
 
-/// The file that stands for the model of the file at `path`: the first part, or the file itself.
+/// Returns the path of the first part of the model with the file at `path`, or the path itself.
 pub(super) fn first(path: PathBuf) -> PathBuf {
     PartName::of(&path).map(|part| part.path(&path, 1)).unwrap_or(path)
 }
 
-/// The name that a first part of `total` is to have, where it has another.
-pub(super) fn name_needed(path: &Path, total: u32) -> Option<String> {
-    let known = PartName::of(path).map(|part| part.total);
-    (known != Some(total)).then(|| format!("{}-00001-of-{total:05}.gguf", model_id(path)))
+/// Returns the name that the first of `total` parts must have, if it has another.
+pub(super) fn required_name(path: &Path, total: u32) -> Option<String> {
+    let named_total = PartName::of(path).map(|part| part.total);
+    (named_total != Some(total)).then(|| format!("{}-00001-of-{total:05}.gguf", model_id(path)))
 }
 
-/// A model's files as they are on the disk now.
+/// A model's files on the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Parts {
-    /// Those that are there, the first one first.
-    pub(super) found: Vec<PathBuf>,
-    /// The names of those that aren't.
+    /// The existing files, in order.
+    pub(super) existing: Vec<PathBuf>,
+    /// The missing files.
     pub(super) missing: Vec<PathBuf>,
-    /// All of them, in bytes.
+    /// Bytes of all existing files.
     pub(super) size: u64,
-    /// The latest change of any.
+    /// The latest change of an existing file.
     pub(super) modified: Option<SystemTime>,
 }
 
 impl Parts {
-    /// Looks for the files of the model that `first` stands for.
-    pub(super) fn look(first: &Path) -> Self {
+    /// Finds the files of the model whose first file is `first`.
+    pub(super) fn of(first: &Path) -> Self {
         let mut parts = Self::default();
         match PartName::of(first) {
             Some(name) => (1..=name.total).for_each(|number| parts.add(name.path(first, number))),
@@ -105,15 +105,16 @@ impl Parts {
         parts
     }
 
-    /// What is wrong, if a part is missing.
+    /// The problem, if parts are missing.
     pub(super) fn problem(&self) -> Option<String> {
-        let names: Vec<_> = self.missing.iter().take(NAMED).filter_map(|path| path.file_name()).collect();
+        let names: Vec<_> =
+            self.missing.iter().take(LISTED_MAX_COUNT).filter_map(|path| path.file_name()).collect();
         let names = names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ");
-        let more = match self.missing.len().saturating_sub(NAMED) {
+        let more = match self.missing.len().saturating_sub(LISTED_MAX_COUNT) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let total = self.found.len() + self.missing.len();
+        let total = self.existing.len() + self.missing.len();
         (!self.missing.is_empty()).then(|| {
             let count = self.missing.len();
             format!("{count} of its {total} parts missing: {names}{more}; put them into the same folder")
@@ -126,7 +127,7 @@ impl Parts {
         };
         self.size = self.size.saturating_add(metadata.len());
         self.modified = self.modified.max(metadata.modified().ok());
-        self.found.push(path);
+        self.existing.push(path);
     }
 }
 
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_parts() {
+    fn names_of_parts_are_parsed() {
         for (name, parsed) in [
             ("big-00001-of-00003.gguf", Some(("big", 1, 3))),
             ("big-Q4_K_M-00003-of-00003.gguf", Some(("big-Q4_K_M", 3, 3))),
@@ -148,8 +149,8 @@ mod tests {
             ("one-of-many.gguf", None),
             ("big-00001-of-00003.gguf.part", None),
         ] {
-            let found = PartName::parse(name).map(|part| (part.stem, part.number, part.total));
-            assert_eq!(found, parsed, "{name}");
+            let part = PartName::parse(name).map(|part| (part.stem, part.number, part.total));
+            assert_eq!(part, parsed, "{name}");
         }
         assert_eq!(
             first(PathBuf::from("/m/big-00002-of-00003.gguf")),
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn file_name_never_takes_the_name_of_a_provider_or_a_route() {
+    fn id_is_never_that_of_a_provider_or_a_route() {
         for (file, id) in [
             ("openai:gpt-4.gguf", "openai-gpt-4"),
             ("a:b:c-00001-of-00002.gguf", "a-b-c"),
