@@ -54,7 +54,7 @@ impl Cloud {
         Self { token, services, store, _node: node, _folder: folder }
     }
 
-    /// A token of another user, who has nothing.
+    /// A token of another user, without any data.
     ///
     /// # Panics
     /// If it can't be stored.
@@ -72,7 +72,6 @@ impl Cloud {
             ("HEARTH_BUCKET", BUCKET),
             ("HEARTH_SECRET", SECRET),
             ("HEARTH_PROVIDER_KEYS", PROVIDER_KEYS),
-            ("HEARTH_STAGE", "dev"),
             ("HEARTH_LOG_LEVEL", "info"),
             ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
             ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
@@ -124,7 +123,7 @@ fn store(embedded: &AwsEmulator, url: &str) -> Store {
     Store::new(clients, names)
 }
 
-/// What the template makes: the table and the secret.
+/// Creates the resources of the template: the table and the secret.
 async fn keys(store: &Store) -> Keys {
     store.migrate().await.unwrap_or_else(|error| panic!("the table: {error}"));
     let secret = store.secret(Some(Keys::generate_secret)).await;

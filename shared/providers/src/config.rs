@@ -1,58 +1,22 @@
-//! Providers as an operator sets them up.
+//! Builds a provider's endpoint from the operator's settings.
 
 use std::time::Duration;
 
 use hearth_domain::Secret;
+pub use hearth_settings::{Api, ProviderSettings};
 use reqwest::Url;
-use serde::{Deserialize, Serialize};
 
 use crate::{
-    Defaults, Vendor,
+    defaults::Defaults,
     dialect::Dialect,
-    http::{Endpoint, Timeouts},
-    vendor,
+    endpoint::{Endpoint, Timeouts},
+    vendor::{self, Vendor},
 };
 
-/// The name that nodes go by.
+/// The provider name of nodes.
 pub const LOCAL: &str = "local";
 
-/// An API that a vendor has beside its usual one, for text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Api {
-    /// OpenAI's responses.
-    Responses,
-}
-
-/// A provider's settings.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProviderConfig {
-    /// Whose API it is; the provider's own name if absent.
-    pub kind: Option<String>,
-    /// Which of its APIs to speak; the usual one if absent.
-    pub api: Option<Api>,
-    /// Where it is; the vendor's address if absent.
-    pub base_url: Option<String>,
-    /// What opens it.
-    pub api_key: Option<Secret>,
-    /// The models that are its own when they are asked for without its name.
-    pub models: Vec<String>,
-    /// Seconds until an answer must begin; an image or a mesh comes whole, and must be there.
-    pub first_byte_seconds: Option<u64>,
-    /// Seconds that an answer may be silent.
-    pub between_bytes_seconds: Option<u64>,
-    /// Seconds that an answer may take.
-    pub whole_seconds: Option<u64>,
-    /// The temperature of texts whose requests say none, 0 to 2.
-    pub temperature: Option<f32>,
-    /// How many tokens a text may have whose request doesn't say, at least 1.
-    pub max_tokens: Option<u32>,
-    /// Instructions for conversations that have none.
-    pub system_prompt: Option<String>,
-}
-
-/// Settings that no provider can have.
+/// Settings of a provider that aren't valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("providers.{provider}{field}: {problem}")]
 pub struct ConfigError {
@@ -60,61 +24,48 @@ pub struct ConfigError {
     pub provider: String,
     /// The field at fault, with a dot before it; empty for all of it.
     pub field: &'static str,
-    /// What is wrong, and what to do.
+    /// The problem, and what to do about it.
     pub problem: String,
 }
 
-impl ProviderConfig {
-    /// Whose API it is.
+/// Returns the vendor of a provider.
+fn vendor_of(name: &str, settings: &ProviderSettings) -> Result<&'static Vendor, ConfigError> {
+    let kind = settings.kind.as_deref().unwrap_or(name);
+    vendor::of_kind(kind).ok_or_else(|| {
+        let kinds: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.kind).collect();
+        let problem = format!("{kind:?} isn't a kind of provider; kinds are {}", kinds.join(", "));
+        ConfigError { provider: name.to_owned(), field: ".kind", problem }
+    })
+}
+
+impl Endpoint {
+    /// Builds the endpoint of the provider `name`. `key`: the stored key, which is used if the settings have none.
     ///
     /// # Errors
-    /// If there is no such kind.
-    pub fn vendor(&self, name: &str) -> Result<&'static Vendor, ConfigError> {
-        let kind = self.kind.as_deref().unwrap_or(name);
-        vendor::of_kind(kind).ok_or_else(|| {
-            let kinds: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.kind).collect();
-            let problem = format!("{kind:?} is no kind of provider; it can be {}", kinds.join(", "));
-            ConfigError { provider: name.to_owned(), field: ".kind", problem }
-        })
-    }
-
-    /// What its models are asked with where a request doesn't say.
-    #[must_use]
-    pub fn defaults(&self) -> Defaults {
-        Defaults {
-            temperature: self.temperature,
-            max_tokens: self.max_tokens,
-            system_prompt: self.system_prompt.clone(),
-        }
-    }
-
-    /// Where it is and what opens it; `key` is for a provider whose settings have none.
-    ///
-    /// # Errors
-    /// The first setting at fault.
-    pub fn endpoint(&self, name: &str, key: Option<Secret>) -> Result<Endpoint, ConfigError> {
+    /// The first setting that isn't valid.
+    pub fn new(name: &str, settings: &ProviderSettings, key: Option<Secret>) -> Result<Self, ConfigError> {
         let error = |field, problem: String| ConfigError { provider: name.to_owned(), field, problem };
-        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name == LOCAL || name.is_empty() || name.len() > 64 || !name.chars().all(named) {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name == LOCAL || name.is_empty() || name.len() > 64 || !name.chars().all(is_allowed) {
             let problem = "a provider's name is 1 to 64 letters, digits, dashes, dots and underscores, and not \"local\"";
             return Err(error("", problem.to_owned()));
         }
-        let vendor = self.vendor(name)?;
-        if let Some((field, problem)) = self.defaults().fault() {
+        let vendor = vendor_of(name, settings)?;
+        if let Some((field, problem)) = Defaults::from(settings).problem() {
             return Err(error(field, problem.to_owned()));
         }
-        let base_url = self.base_url.as_deref().or(vendor.base_url).ok_or_else(|| {
+        let base_url = settings.base_url.as_deref().or(vendor.base_url).ok_or_else(|| {
             error(".base_url", format!("{} has an address for each customer; set it", vendor.title))
         })?;
         let url =
-            Url::parse(base_url).map_err(|reason| error(".base_url", format!("it is no URL: {reason}")))?;
+            Url::parse(base_url).map_err(|reason| error(".base_url", format!("it isn't a URL: {reason}")))?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some()
         {
             let problem = "it must begin with http:// or https://, and have no user and password";
             return Err(error(".base_url", problem.to_owned()));
         }
-        let dialect = match self.api {
-            Some(Api::Responses) if !vendor.has_responses() => {
+        let dialect = match settings.api {
+            Some(Api::Responses) if !vendor.responses => {
                 return Err(error(".api", format!("{} has no responses API; leave it out", vendor.title)));
             }
             Some(Api::Responses) => Dialect::OpenAiResponses,
@@ -126,21 +77,25 @@ impl ProviderConfig {
             Some(seconds) => Ok(Duration::from_secs(seconds)),
             None => Ok(default),
         };
-        Ok(Endpoint {
+        Ok(Self {
             name: name.to_owned(),
             vendor,
             dialect,
             base_url: base_url.trim_end_matches('/').to_owned(),
-            key: self.api_key.clone().or(key),
+            key: settings.api_key.clone().or(key),
             timeouts: Timeouts {
-                first_byte: seconds(".first_byte_seconds", self.first_byte_seconds, defaults.first_byte)?,
+                first_byte: seconds(".first_byte_seconds", settings.first_byte_seconds, defaults.first_byte)?,
                 between_bytes: seconds(
                     ".between_bytes_seconds",
-                    self.between_bytes_seconds,
+                    settings.between_bytes_seconds,
                     defaults.between_bytes,
                 )?,
-                made: seconds(".first_byte_seconds", self.first_byte_seconds, defaults.made)?,
-                whole: seconds(".whole_seconds", self.whole_seconds, defaults.whole)?,
+                whole_answer: seconds(
+                    ".first_byte_seconds",
+                    settings.first_byte_seconds,
+                    defaults.whole_answer,
+                )?,
+                total: seconds(".whole_seconds", settings.whole_seconds, defaults.total)?,
             },
         })
     }
@@ -150,19 +105,19 @@ impl ProviderConfig {
 mod tests {
     use super::*;
 
-    fn config(toml: &str) -> ProviderConfig {
-        serde_json::from_str(toml).unwrap()
+    fn settings(json: &str) -> ProviderSettings {
+        serde_json::from_str(json).unwrap()
     }
 
     #[test]
-    fn a_name_alone_is_enough_for_a_vendor() {
-        let endpoint = config("{}").endpoint("openai", Some(Secret::new("sk"))).unwrap();
+    fn vendor_needs_no_settings_but_its_name() {
+        let endpoint = Endpoint::new("openai", &settings("{}"), Some(Secret::new("sk"))).unwrap();
         assert_eq!(endpoint.base_url, "https://api.openai.com/v1");
         assert_eq!(endpoint.key, Some(Secret::new("sk")));
-        let own = config(
+        let own = settings(
             r#"{"kind": "openai_compatible", "base_url": "http://10.0.0.2:8000/v1/", "api_key": "k"}"#,
         );
-        let endpoint = own.endpoint("rig", Some(Secret::new("other"))).unwrap();
+        let endpoint = Endpoint::new("rig", &own, Some(Secret::new("other"))).unwrap();
         assert_eq!(
             (endpoint.base_url.as_str(), endpoint.key),
             ("http://10.0.0.2:8000/v1", Some(Secret::new("k")))
@@ -170,17 +125,21 @@ mod tests {
     }
 
     #[test]
-    fn responses_are_spoken_where_they_are_asked_for() {
-        for (settings, dialect) in [
+    fn api_setting_selects_the_responses_dialect() {
+        for (json, dialect) in [
             ("{}", vendor::of_kind("openai").unwrap().dialect),
             (r#"{"api": "responses"}"#, Dialect::OpenAiResponses),
         ] {
-            assert_eq!(config(settings).endpoint("openai", None).unwrap().dialect, dialect, "{settings}");
+            assert_eq!(
+                Endpoint::new("openai", &settings(json), None).unwrap().dialect,
+                dialect,
+                "{json}"
+            );
         }
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_setting_is_named() {
         let cases = [
             ("rig", "{}", ".kind"),
             ("azure", "{}", ".base_url"),
@@ -194,9 +153,9 @@ mod tests {
             ("local", r#"{"kind": "openai"}"#, ""),
             ("a:b", r#"{"kind": "openai"}"#, ""),
         ];
-        for (name, toml, field) in cases {
-            let error = config(toml).endpoint(name, None).unwrap_err();
-            assert_eq!(error.field, field, "{name} {toml}: {error}");
+        for (name, json, field) in cases {
+            let error = Endpoint::new(name, &settings(json), None).unwrap_err();
+            assert_eq!(error.field, field, "{name} {json}: {error}");
             assert!(!error.to_string().contains("pass@"), "{error}");
         }
     }

@@ -1,0 +1,177 @@
+//! Settings of a Lambda function.
+
+use crate::{Layers, Settings, SettingsError, variable::PREFIX};
+
+/// Variables that only the functions have.
+const VARIABLES: [&str; 5] = ["TABLE", "BUCKET", "SECRET", "PROVIDER_KEYS", "ALLOW_PRIVATE_NODES"];
+
+/// The settings of a function: the names of its stores, and all that it has in common with `hearth up`.
+#[derive(Debug, Clone)]
+pub struct CloudSettings {
+    /// Name of the DynamoDB table.
+    pub table: String,
+    /// Name of the S3 bucket.
+    pub bucket: String,
+    /// Name of the secret that the gateway's keys are derived from.
+    pub secret: String,
+    /// Name of the secret with the providers' keys.
+    pub provider_keys: String,
+    /// Allow nodes with private addresses.
+    pub allow_private_nodes: bool,
+    /// The settings in common with `hearth up`.
+    pub settings: Settings,
+    /// The texts that the settings were read from.
+    pub layers: Layers,
+}
+
+impl CloudSettings {
+    /// Reads the process' environment.
+    ///
+    /// # Errors
+    /// A missing or unknown variable, or a value that can't be read or is out of bounds.
+    pub fn from_process() -> Result<Self, SettingsError> {
+        Self::from_layers(Layers::from_environment()?)
+    }
+
+    /// Reads these variables.
+    ///
+    /// # Errors
+    /// As of [`CloudSettings::from_process`].
+    pub fn from_variables(
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        Self::from_layers(Layers::from_variables(variables))
+    }
+
+    /// Names the variables that only the functions have.
+    #[must_use]
+    pub fn own_variables() -> Vec<String> {
+        VARIABLES.iter().map(|name| format!("{PREFIX}{name}")).collect()
+    }
+
+    fn from_layers(mut layers: Layers) -> Result<Self, SettingsError> {
+        let [table, bucket, secret, provider_keys, private_nodes] = VARIABLES.map(|name| layers.take(name));
+        let required = |name: &str, value: Option<String>| {
+            value.ok_or_else(|| SettingsError::new(format!("the variable {PREFIX}{name} must be set")))
+        };
+        let [table_name, bucket_name, secret_name, provider_keys_name, private_nodes_name] = VARIABLES;
+        let settings = layers.read()?;
+        layers.check(&settings)?;
+        // The environment of a function is visible to every reader of its configuration.
+        if let Some((name, _)) = settings.providers.iter().find(|(_, provider)| provider.api_key.is_some()) {
+            return Err(layers.locate(&format!(
+                "providers.{name}.api_key: a function's environment may have no key; store it with `hearth key set \
+                 {name}`"
+            )));
+        }
+        let allow_private_nodes = match private_nodes.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                let message = format!("the variable {PREFIX}{private_nodes_name} must be true or false");
+                return Err(SettingsError::new(message));
+            }
+        };
+        Ok(Self {
+            table: required(table_name, table)?,
+            bucket: required(bucket_name, bucket)?,
+            secret: required(secret_name, secret)?,
+            provider_keys: required(provider_keys_name, provider_keys)?,
+            allow_private_nodes,
+            settings,
+            layers,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CacheSettings;
+
+    const NAMES: [(&str, &str); 4] = [
+        ("HEARTH_TABLE", "t"),
+        ("HEARTH_BUCKET", "b"),
+        ("HEARTH_SECRET", "s"),
+        ("HEARTH_PROVIDER_KEYS", "k"),
+    ];
+
+    fn read(variables: &[(&str, &str)]) -> Result<CloudSettings, String> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        CloudSettings::from_variables(variables).map_err(|error| error.to_string())
+    }
+
+    fn read_with(name: &str, value: &str) -> Result<CloudSettings, String> {
+        read(&[NAMES.as_slice(), &[(name, value)]].concat())
+    }
+
+    #[test]
+    fn variables_have_the_names_of_home() {
+        let cloud = read(
+            &[
+                NAMES.as_slice(),
+                &[
+                    ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
+                    ("HEARTH_ARTIFACT_LINK_SECONDS", "60"),
+                    ("HEARTH_ANSWER_MAX_BYTES", "100000"),
+                    ("HEARTH_CACHE__ENABLED", "true"),
+                    ("HEARTH_CACHE__TTL_SECONDS", "60"),
+                    ("HEARTH_ROUTING", r#"{"aliases": {"fast": ["groq:llama", "openai:gpt"]}}"#),
+                    ("HEARTH_MODELS", r#"{"openai:gpt-5.x": {"context_length": 7}}"#),
+                ],
+            ]
+            .concat(),
+        )
+        .unwrap();
+        assert!(cloud.allow_private_nodes && cloud.table == "t" && cloud.provider_keys == "k");
+        let settings = &cloud.settings;
+        assert_eq!(settings.aliases["fast"].targets.len(), 2);
+        assert_eq!(settings.models["openai:gpt-5.x"].context_length, Some(7));
+        let gateway = settings.gateway();
+        assert_eq!((gateway.artifact_link_seconds, gateway.answer_max_bytes), (60, 100_000));
+        assert_eq!(
+            gateway.cache,
+            CacheSettings { enabled: true, ttl_seconds: 60, ..CacheSettings::default() }
+        );
+    }
+
+    #[test]
+    fn missing_name_is_an_error() {
+        assert!(read(&NAMES).is_ok());
+        assert_eq!(read(&NAMES[1..]).unwrap_err(), "the variable HEARTH_TABLE must be set");
+    }
+
+    #[test]
+    fn invalid_variable_is_named() {
+        for (name, value, problem) in [
+            ("HEARTH_CACHE__SHARED", "maybe", "HEARTH_CACHE__SHARED: "),
+            ("HEARTH_CACHE__MEMORY_MB", "lots", "HEARTH_CACHE__MEMORY_MB: "),
+            ("HEARTH_CACHE_TTL_SECONDS", "1", "did you mean HEARTH_CACHE__TTL_SECONDS?"),
+            (
+                "HEARTH_CACHE__TTL_SECONDS",
+                "0",
+                "HEARTH_CACHE__TTL_SECONDS: cache.ttl_seconds must be 1 to 2592000",
+            ),
+            (
+                "HEARTH_ARTIFACT_LINK_SECONDS",
+                "2592001",
+                "HEARTH_ARTIFACT_LINK_SECONDS: artifact_link_seconds must be",
+            ),
+            ("HEARTH_ALLOW_PRIVATE_NODES", "yes", "HEARTH_ALLOW_PRIVATE_NODES must be true or false"),
+            ("HEARTH_ROUTING", "{", "HEARTH_ROUTING: it is not valid JSON"),
+            ("HEARTH_ROUTING", r#"{"alias": {}}"#, "HEARTH_ROUTING: there is no setting `alias` here"),
+            ("HEARTH_ROUTING", r#"{"aliases": {"a": []}}"#, "HEARTH_ROUTING: aliases.a"),
+            ("HEARTH_MODELS", r#"{"x:y": {"prize": 1}}"#, "HEARTH_MODELS: there is no setting `prize` here"),
+        ] {
+            let error = read_with(name, value).unwrap_err();
+            assert!(error.contains(problem), "{name}={value} gave {error:?}");
+        }
+    }
+
+    #[test]
+    fn key_in_the_environment_is_refused_and_not_shown() {
+        let routing = r#"{"providers": {"openai": {"api_key": "sk-secret"}}}"#;
+        let error = read_with("HEARTH_ROUTING", routing).unwrap_err();
+        assert!(error.contains("hearth key set openai") && !error.contains("sk-secret"), "{error}");
+    }
+}

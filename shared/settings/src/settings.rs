@@ -1,0 +1,171 @@
+//! All settings together: the tables, and the settings without a table, of which some are the gateway's.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use hearth_domain::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Alias, CacheSettings, Durability, HubSettings, InvalidSetting, ModelOverride, NodeSettings,
+    ProviderSettings, SelectionSettings, ServerSettings, StorageSettings,
+    bounds::{DAY_SECONDS, check_ranges},
+    shown,
+};
+
+/// The effective settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Acknowledged writes that a power cut may lose: none (`fsync`), or those of the last seconds (`os`).
+    pub durability: Durability,
+    /// The address that the gateway listens on.
+    pub host: IpAddr,
+    /// The gateway's port; 0 takes any free one.
+    pub port: u16,
+    /// The default model's file, or its id; absent: the tiny model in the binary.
+    pub model: Option<PathBuf>,
+    /// The id of the model that embeds for requests that name none.
+    pub embedding_model: Option<String>,
+    /// Seconds that a link to an image or a mesh works.
+    pub artifact_link_seconds: u64,
+    /// Size of one answer, in bytes or as `16MiB`: its texts, reasoning, tool calls and vectors together.
+    #[serde(serialize_with = "shown::bytes")]
+    pub answer_max_bytes: ByteSize,
+    /// The lines to log: error, warn, info, debug or trace.
+    pub log_level: String,
+    /// The size of one log file, in bytes or as `32MB`.
+    #[serde(serialize_with = "shown::bytes")]
+    pub log_max_bytes: ByteSize,
+    /// The number of log files, the current one among them.
+    pub log_max_files: u32,
+    /// The gateway that client commands talk to.
+    pub url: Option<String>,
+    /// The token that client commands send.
+    #[serde(serialize_with = "shown::hidden")]
+    pub token: Option<Secret>,
+    /// The HTTP server.
+    pub server: ServerSettings,
+    /// The node.
+    pub node: NodeSettings,
+    /// The hub that models are pulled from.
+    pub hub: HubSettings,
+    /// The model folder.
+    pub storage: StorageSettings,
+    /// The cache of answers.
+    pub cache: CacheSettings,
+    /// Providers beside the node, by the names that clients use for them.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// Names that stand for models.
+    pub aliases: BTreeMap<String, Alias>,
+    /// Models to try in place of a model, or an alias, that can't serve.
+    pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// The choice of a model where a request leaves it open.
+    pub selection: SelectionSettings,
+    /// Facts of providers' models beyond the catalog, by `PROVIDER:MODEL`.
+    pub models: BTreeMap<String, ModelOverride>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let gateway = GatewaySettings::default();
+        Self {
+            data: dirs::data_local_dir().unwrap_or_else(|| PathBuf::from(".")).join("hearth"),
+            durability: Durability::default(),
+            host: Ipv4Addr::LOCALHOST.into(),
+            port: 8080,
+            model: None,
+            embedding_model: None,
+            artifact_link_seconds: gateway.artifact_link_seconds,
+            answer_max_bytes: ByteSize(gateway.answer_max_bytes),
+            log_level: "info".to_owned(),
+            log_max_bytes: ByteSize::mib(32),
+            log_max_files: 7,
+            url: None,
+            token: None,
+            server: ServerSettings::default(),
+            node: NodeSettings::default(),
+            hub: HubSettings::default(),
+            storage: StorageSettings::default(),
+            cache: gateway.cache,
+            providers: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            fallbacks: BTreeMap::new(),
+            selection: SelectionSettings::default(),
+            models: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Checks every setting whose bounds don't depend on a vendor or a model of the catalog.
+    ///
+    /// # Errors
+    /// The first setting that is out of bounds.
+    pub fn validate(&self) -> Result<(), InvalidSetting> {
+        check_ranges(
+            "",
+            [
+                // A line is 16 KiB at most.
+                ("log_max_bytes", Some(self.log_max_bytes.as_u64()), 64 << 10..=1 << 40),
+                ("log_max_files", Some(self.log_max_files.into()), 1..=1000),
+                ("artifact_link_seconds", Some(self.artifact_link_seconds), 1..=30 * DAY_SECONDS),
+                ("answer_max_bytes", Some(self.answer_max_bytes.as_u64()), 64 << 10..=1 << 30),
+            ],
+        )?;
+        self.server.validate()?;
+        self.node.validate()?;
+        self.storage.validate()?;
+        self.cache.validate()?;
+        self.aliases.iter().try_for_each(|(name, alias)| alias.validate(name))?;
+        self.selection.validate()
+    }
+
+    /// The settings that the gateway follows.
+    #[must_use]
+    pub fn gateway(&self) -> GatewaySettings {
+        GatewaySettings {
+            artifact_link_seconds: self.artifact_link_seconds,
+            answer_max_bytes: self.answer_max_bytes.as_u64(),
+            cache: self.cache,
+        }
+    }
+
+    /// The folder of model files.
+    #[must_use]
+    pub fn models_folder(&self) -> PathBuf {
+        self.data.join("models")
+    }
+}
+
+/// The settings that the gateway itself follows; routing is `hearth_gateway::Routing`.
+#[derive(Debug, Clone, Copy)]
+pub struct GatewaySettings {
+    /// Seconds that a link to an image or a mesh works.
+    pub artifact_link_seconds: u64,
+    /// Bytes of one answer: its texts, reasoning, tool calls and vectors together.
+    pub answer_max_bytes: u64,
+    /// The cache of answers.
+    pub cache: CacheSettings,
+}
+
+impl GatewaySettings {
+    /// Time that a link to an image or a mesh works.
+    #[must_use]
+    pub fn artifact_link_ttl(&self) -> Duration {
+        Duration::from_secs(self.artifact_link_seconds)
+    }
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self { artifact_link_seconds: 3600, answer_max_bytes: 16 << 20, cache: CacheSettings::default() }
+    }
+}
