@@ -1,4 +1,4 @@
-//! All functions' routes, merged: at home one process serves them.
+//! The routes of all functions, merged: at home one process serves them.
 
 mod failures;
 
@@ -32,7 +32,8 @@ pub(crate) fn document() -> Result<String> {
     let gateway =
         Gateway::new(Store::unconnected(), HttpClients::new()?, Options::default(), Routing::default());
     let state = AppState { gateway };
-    let (_, mut document) = routes(&state).split_for_parts();
+    let (_, documentation) = routes(&state).into_parts();
+    let mut document = documentation.build();
     document.info = InfoBuilder::new()
         .title("Hearth")
         .version("1")
@@ -58,7 +59,7 @@ fn tags() -> Vec<Tag> {
         ("compatible", "OpenAI's, Anthropic's, Ollama's and Google's dialects, as their SDKs send them"),
         ("requests", "Requests that run or have run: their state, their events, cancelling"),
         ("models", "Models and providers"),
-        ("cache", "The answers that are kept"),
+        ("cache", "Cached answers"),
         ("accounts", "API tokens"),
         ("ops", "Health, metrics and this documentation"),
     ]

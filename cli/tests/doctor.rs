@@ -28,7 +28,7 @@ fn about<'a>(report: &'a Value, what: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn a_machine_that_can_run_this_is_healthy() {
+async fn machine_that_runs_the_tests_is_healthy() {
     let data = tempfile::tempdir().unwrap();
     let (status, text) = doctor(data.path(), &["--port", "0", "--json"]).await;
     let report: Value = serde_json::from_str(&text).unwrap();
@@ -43,11 +43,11 @@ async fn a_machine_that_can_run_this_is_healthy() {
         devices.iter().any(|device| device["kind"] == "cpu" && device["memory_total"].as_u64() > Some(0))
     );
     assert!(report["memory"]["total_bytes"].as_u64() > Some(0));
-    assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0, "something was left behind");
+    assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0, "a file was left behind");
 }
 
 #[tokio::test]
-async fn problems_are_told_with_what_to_do_and_by_the_exit_status() {
+async fn problems_have_advice_and_set_the_exit_status() {
     let data = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -83,10 +83,10 @@ fn content() -> &'static [u8] {
 
 fn sha256() -> String {
     use sha2::{Digest as _, Sha256};
-    Sha256::digest(content()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hearth_domain::hex(Sha256::digest(content()))
 }
 
-/// `hearth models pull` with `data`, started by a shell that does `before` first.
+/// `hearth models pull` with `data`, started by a shell that runs `before` first.
 fn pull(before: &str, data: &Path, hub: &str) -> Command {
     let mut command = Command::new("sh");
     let script = format!("{before}; exec \"$0\" models pull {REPO} --data \"$1\"");
@@ -105,10 +105,10 @@ fn prepared(mut command: Command, home: &Path, hub: &str) -> Command {
 }
 
 async fn output(command: &mut Command) -> (bool, String) {
-    told(&timeout(DEADLINE, command.output()).await.unwrap().unwrap())
+    outcome(&timeout(DEADLINE, command.output()).await.unwrap().unwrap())
 }
 
-fn told(output: &Output) -> (bool, String) {
+fn outcome(output: &Output) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -117,13 +117,13 @@ fn part(data: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_write_that_is_refused_keeps_what_came_and_goes_on_later() {
+async fn refused_write_keeps_the_part_and_a_later_run_continues() {
     let data = tempfile::tempdir().unwrap();
     let hub = hub(false, Arc::default(), Arc::default()).await;
     // A file may have 512 blocks of 512 bytes, and to write more is an error rather than a signal.
     let (ok, error) = output(&mut pull("trap '' XFSZ; ulimit -f 512", data.path(), &hub)).await;
     assert!(!ok && error.contains("tiny.gguf.part can't be written: File too large"), "{error}");
-    assert!(error.contains("what came is kept") && !error.contains("panicked"), "{error}");
+    assert!(error.contains("the bytes so far are saved") && !error.contains("panicked"), "{error}");
     assert_eq!(fs::metadata(part(data.path())).unwrap().len(), 512 * 512);
 
     let (ok, error) = output(&mut pull(":", data.path(), &hub)).await;
@@ -132,8 +132,7 @@ async fn a_write_that_is_refused_keeps_what_came_and_goes_on_later() {
     assert!(!part(data.path()).exists());
 }
 
-/// A file system of a megabyte that only the program sees, and that is gone with it. It takes a system
-/// on which anyone may have a namespace of their own.
+/// A file system of a megabyte in a mount namespace of the program, which the system must allow.
 #[cfg(target_os = "linux")]
 mod small_disk {
     use super::*;
@@ -145,7 +144,7 @@ mod small_disk {
         command.args(["-rm", "sh", "-c", MOUNT, "sh"]).arg(data);
         let permitted = command.output().await.is_ok_and(|output| output.status.success());
         if !permitted {
-            println!("skipped: this system gives no mount namespace (`unshare -rm`)");
+            println!("skipped: this system allows no mount namespace (`unshare -rm`)");
         }
         permitted
     }
@@ -158,7 +157,7 @@ mod small_disk {
     }
 
     #[tokio::test]
-    async fn a_disk_with_too_little_room_is_told_before() {
+    async fn disk_with_too_little_room_is_refused_before_the_download() {
         let data = tempfile::tempdir().unwrap();
         if !is_permitted(data.path()).await {
             return;
@@ -170,7 +169,7 @@ mod small_disk {
     }
 
     #[tokio::test]
-    async fn a_disk_that_runs_full_in_the_middle_keeps_what_came() {
+    async fn disk_that_runs_full_keeps_the_part() {
         let data = tempfile::tempdir().unwrap();
         if !is_permitted(data.path()).await {
             return;
@@ -178,13 +177,13 @@ mod small_disk {
         let (halfway, go_on) = (Arc::<Notify>::default(), Arc::<Notify>::default());
         let hub = hub(true, Arc::clone(&halfway), Arc::clone(&go_on)).await;
         let child = pull_there(":", data.path(), &hub).spawn().unwrap();
-        // The program's own view of the file system, in which another file takes what is left.
-        let seen = PathBuf::from(format!("/proc/{}/root", child.id().unwrap()));
+        // In the program's view of the file system, another file takes the rest of the room.
+        let view = PathBuf::from(format!("/proc/{}/root", child.id().unwrap()));
         timeout(DEADLINE, halfway.notified()).await.unwrap();
-        let other = seen.join(data.path().strip_prefix("/").unwrap()).join("other");
+        let other = view.join(data.path().strip_prefix("/").unwrap()).join("other");
         assert!(fs::write(&other, vec![0; 2 << 20]).is_err(), "the small disk took two megabytes");
         go_on.notify_one();
-        let (ok, error) = told(&timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap());
+        let (ok, error) = outcome(&timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap());
         assert!(!ok && error.contains("tiny.gguf.part can't be written: No space left on device"), "{error}");
         assert!(error.contains("make room") && error.contains("run the command again"), "{error}");
     }

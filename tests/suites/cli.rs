@@ -1,4 +1,4 @@
-//! The commands, as a person or a script calls them.
+//! The commands, called as by a user or a script.
 
 use hearth_tests::{Ended, Home, Setup, hearth, run};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 const QUESTION: &str = "What is the capital of France?";
 
-/// A command that knows the gateway and has the owner's token.
+/// A command with the gateway's address and the owner's token.
 fn command(home: &Home, arguments: &[&str]) -> Command {
     let mut command = hearth(home.folder(), arguments);
     command.env("HEARTH_URL", &home.url).env("HEARTH_TOKEN", &home.token);
@@ -33,7 +33,7 @@ fn json(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn it_tells_its_version_and_its_completions() {
+async fn version_and_completions_are_printed() {
     let folder = TempDir::new().unwrap();
     let version = succeeds(hearth(folder.path(), &["--version"]), "").await;
     assert_eq!(version.trim(), concat!("hearth ", env!("CARGO_PKG_VERSION")));
@@ -44,7 +44,7 @@ async fn it_tells_its_version_and_its_completions() {
 }
 
 #[tokio::test]
-async fn the_settings_are_shown_without_secrets() {
+async fn settings_are_printed_without_secrets() {
     let folder = TempDir::new().unwrap();
     let mut command = hearth(folder.path(), &["config"]);
     command.env("HEARTH_TOKEN", "hth_0123456789secret").env("HEARTH_URL", "http://gateway.example:1234");
@@ -54,7 +54,7 @@ async fn the_settings_are_shown_without_secrets() {
 }
 
 #[tokio::test]
-async fn generate_prints_the_answer_or_all_of_it_as_json() {
+async fn generate_prints_text_or_json() {
     let home = Home::start().await;
     let text = succeeds(command(&home, &["generate", "--temperature", "0", QUESTION]), "").await;
     assert!(text.contains("Paris") && text.ends_with('\n'), "{text:?}");
@@ -68,7 +68,7 @@ async fn generate_prints_the_answer_or_all_of_it_as_json() {
 }
 
 #[tokio::test]
-async fn chat_takes_its_turns_from_a_pipe() {
+async fn chat_reads_turns_from_a_pipe() {
     let home = Home::start().await;
     let turns = "My name is Ada.\nWhat is my name?\n";
     let answers = succeeds(command(&home, &["chat", "--temperature", "0"]), turns).await;
@@ -78,7 +78,7 @@ async fn chat_takes_its_turns_from_a_pipe() {
 }
 
 #[tokio::test]
-async fn models_are_listed_for_people_and_programs() {
+async fn models_are_listed_as_table_or_json() {
     let home = Home::start().await;
     let table = succeeds(command(&home, &["models", "list"]), "").await;
     assert!(table.lines().any(|line| line.starts_with(&home.model)), "{table}");
@@ -97,9 +97,9 @@ async fn doctor_computes_with_and_without_a_gateway() {
     let report = json(&succeeds(hearth(folder.path(), &alone), "").await);
     let line = |report: &Value, about: &str| {
         let findings = report["findings"].as_array().unwrap().iter();
-        let found: Vec<Value> = findings.filter(|finding| finding["about"] == about).cloned().collect();
-        assert!(!found.is_empty(), "no line about {about}: {report}");
-        found[0].clone()
+        let matching: Vec<Value> = findings.filter(|finding| finding["about"] == about).cloned().collect();
+        assert!(!matching.is_empty(), "no line about {about}: {report}");
+        matching[0].clone()
     };
     assert!(
         line(&report, "backend")["message"].as_str().unwrap().contains("passed its self-test"),
@@ -117,25 +117,25 @@ async fn doctor_computes_with_and_without_a_gateway() {
 }
 
 #[tokio::test]
-async fn tokens_are_made_listed_and_revoked() {
+async fn tokens_are_created_listed_and_revoked() {
     let home = Home::start().await;
-    let made = json(&succeeds(command(&home, &["token", "create", "laptop", "--json"]), "").await);
-    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
-    let theirs = || {
+    let created = json(&succeeds(command(&home, &["token", "create", "laptop", "--json"]), "").await);
+    let (token, id) = (created["token"].as_str().unwrap(), created["id"].as_str().unwrap());
+    let with_token = || {
         let mut command = command(&home, &["models", "list"]);
         command.env("HEARTH_TOKEN", token);
         command
     };
-    succeeds(theirs(), "").await;
+    succeeds(with_token(), "").await;
     let list = succeeds(command(&home, &["token", "list"]), "").await;
     assert!(list.contains("laptop") && list.contains(id) && !list.contains(token), "{list}");
     succeeds(command(&home, &["token", "revoke", id]), "").await;
-    fails(theirs()).await;
+    fails(with_token()).await;
     home.stop().await;
 }
 
 #[tokio::test]
-async fn an_error_tells_the_request_and_what_to_do() {
+async fn error_has_the_request_id_and_advice() {
     let home = Home::start().await;
     let mut wrong = command(&home, &["generate", QUESTION]);
     wrong.env("HEARTH_TOKEN", "hth_wrong");
@@ -153,7 +153,7 @@ async fn an_error_tells_the_request_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn chat_finds_what_is_wrong_before_the_first_message() {
+async fn chat_checks_model_and_token_before_the_first_message() {
     let home = Home::start().await;
     let mut chat = command(&home, &["chat", "--model", "no-such-model"]);
     let ended = fails(std::mem::replace(&mut chat, hearth(home.folder(), &["chat"]))).await;
@@ -194,7 +194,7 @@ async fn models_are_described_and_removed() {
 }
 
 #[tokio::test]
-async fn a_service_is_printed_and_refused_without_systemd() {
+async fn service_is_printed_and_refused_without_systemd() {
     let folder = TempDir::new().unwrap();
     let unit = succeeds(hearth(folder.path(), &["service", "print", "--system"]), "").await;
     assert!(

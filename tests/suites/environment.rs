@@ -1,6 +1,6 @@
-//! Minimal and broken systems: each starts and answers, or ends with a line that says what is missing.
+//! Minimal and broken systems: Hearth starts and answers, or ends with an error that names the missing part.
 //!
-//! What takes root (no `/proc`, a read-only root, IPv6 alone) is tried by hand; docs/doctor.md has the results.
+//! Systems that need root (no `/proc`, a read-only root, only IPv6) are tested by hand; docs/doctor.md has the results.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// `hearth up` on a free port with its data in `folder`. The self-tests' results of other tests are there, if any are.
+/// `hearth up` on a free port with its data in `folder`. Results of the self-test are copied from other tests, if any.
 fn up(folder: &Path) -> Command {
     let data = folder.join("data");
     if fs::create_dir_all(&data).is_ok() {
@@ -18,7 +18,7 @@ fn up(folder: &Path) -> Command {
     hearth(folder, &["up", "--json", "--port", "0", "--data", &data.to_string_lossy()])
 }
 
-/// Starts it, and has tiny-chat answer.
+/// Starts the command, and generates an answer with tiny-chat.
 async fn starts_and_answers(command: Command, folder: &Path) {
     let mut process = Process::spawn(command, folder.join("stderr.log"));
     let ready = process.ready().await;
@@ -36,13 +36,13 @@ async fn fails(command: Command) -> Ended {
     ended
 }
 
-/// Whether the tests run as root, which may write everywhere.
+/// Returns whether the tests run as root, which can write everywhere.
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
 #[tokio::test]
-async fn without_home_locale_and_terminal_it_works() {
+async fn starts_without_home_locale_and_terminal() {
     let folder = TempDir::new().unwrap();
     let mut command = up(folder.path());
     command.env_remove("HOME").env("TERM", "dumb").env("LC_ALL", "xx_YY.nonsense");
@@ -50,20 +50,20 @@ async fn without_home_locale_and_terminal_it_works() {
 }
 
 #[tokio::test]
-async fn without_a_folder_for_temporary_files_the_data_folder_serves() {
+async fn data_folder_replaces_a_missing_temporary_folder() {
     let folder = TempDir::new().unwrap();
     let mut command = up(folder.path());
-    // The self-test is what needs it.
+    // The self-test needs a temporary folder.
     let _ = fs::remove_file(folder.path().join("data/backends.json"));
     command.env("TMPDIR", folder.path().join("missing"));
     starts_and_answers(command, folder.path()).await;
 }
 
 #[tokio::test]
-async fn with_closed_standard_streams_it_works() {
+async fn starts_with_closed_standard_streams() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
-    // Its address is in the file for this machine's commands.
+    // The address is in the file for this machine's commands.
     let mut command = Command::new("sh");
     let program = hearth_tests::binary("hearth");
     command.args(["-c", "exec \"$0\" up --port 0 --data \"$1\" <&- >&- 2>&-"]).arg(program).arg(&data);
@@ -80,7 +80,7 @@ async fn with_closed_standard_streams_it_works() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_named() {
+async fn read_only_folder_is_named() {
     if is_root() {
         return;
     }
@@ -94,7 +94,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[tokio::test]
-async fn an_address_of_another_machine_is_refused_with_advice() {
+async fn address_of_another_machine_is_refused_with_advice() {
     let folder = TempDir::new().unwrap();
     let mut command = up(folder.path());
     command.args(["--host", "192.0.2.1"]);
@@ -104,7 +104,7 @@ async fn an_address_of_another_machine_is_refused_with_advice() {
 }
 
 #[tokio::test]
-async fn without_certificates_only_https_fails() {
+async fn only_https_fails_without_certificates() {
     let folder = TempDir::new().unwrap();
     let none = folder.path().join("none.pem");
     fs::write(&none, "").unwrap();
@@ -119,7 +119,7 @@ async fn without_certificates_only_https_fails() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_no_setting_is_named() {
+async fn unknown_variable_is_named() {
     let folder = TempDir::new().unwrap();
     let mut command = hearth(folder.path(), &["config"]);
     command.env("HEARTH_NODE_SLOTS", "2");
@@ -128,11 +128,11 @@ async fn a_variable_that_is_no_setting_is_named() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_is_no_error() {
+async fn closed_output_is_no_error() {
     let folder = TempDir::new().unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let status = hearth(folder.path(), &["config"]).stdout(writer).status().await.unwrap();
-    // As a shell tells of a program that SIGPIPE ended; a panic would be 101.
+    // The status that a shell has for a program ended by SIGPIPE; a panic would be 101.
     assert_eq!(status.code(), Some(141));
 }

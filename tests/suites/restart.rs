@@ -1,21 +1,21 @@
-//! Starting, stopping, starting again: what is kept, and what is said when it can't start.
+//! Starts, stops and restarts: stored data, and errors of a failed start.
 
-#![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::{fs, path::Path};
 
-use hearth_tests::{Ended, Home, eventually, hearth, is_running, run, tiny_chat};
+use hearth_tests::{Ended, Home, endless_run, eventually, hearth, is_running, run, tiny_chat};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-/// A `hearth up` that can't start.
+/// Runs a `hearth up` that fails to start.
 async fn refused(data: &Path, port: u16) -> Ended {
     let home = TempDir::new().unwrap();
     let (port, data) = (port.to_string(), data.to_str().unwrap());
     let ended = run(hearth(home.path(), &["up", "--json", "--port", &port, "--data", data]), "").await;
     assert!(!ended.status.success(), "{ended:?}");
-    assert_eq!(ended.stdout, "", "what didn't start told where it serves");
+    assert_eq!(ended.stdout, "", "a failed start printed its address");
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     ended
 }
@@ -23,28 +23,23 @@ async fn refused(data: &Path, port: u16) -> Ended {
 #[tokio::test]
 async fn token_and_runs_survive_a_restart() {
     let home = Home::start().await;
-    let made = home.client().post("/v1/users/tokens", &json!({"name": "laptop"})).await.json();
+    let created = home.client().post("/v1/users/tokens", &json!({"name": "laptop"})).await.json();
     let answer = home.client().post("/v1/generate", &json!({"input": {"prompt": "Hello!"}})).await.json();
     let path = format!("/v1/requests/{}", answer["request_id"].as_str().unwrap());
     let before = home.client().get(&path).await.json();
 
     let home = home.restart().await;
     assert_eq!(home.client().get(&path).await.json(), before);
-    let laptop = home.client().with_token(made["token"].as_str());
+    let laptop = home.client().with_token(created["token"].as_str());
     assert_eq!(laptop.get(&path).await.json(), before);
     assert!(laptop.ask("What is the capital of France?").await.contains("Paris"));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_run_that_was_cut_by_a_crash_is_failed_and_not_running_for_ever() {
+async fn run_interrupted_by_a_crash_has_failed() {
     let home = Home::start().await;
-    let body = json!({
-        "input": {"prompt": "Tell me a story."},
-        "parameters": {"ignore_eos": true, "max_tokens": 3500},
-        "stream": true,
-    });
-    let mut stream = home.client().stream("/v1/generate", &body).await;
+    let mut stream = home.client().stream("/v1/generate", &endless_run()).await;
     stream.next_named("delta").await;
     let path = format!("/v1/requests/{}", stream.request_id);
     let worker = home.worker(&home.model).await;
@@ -66,7 +61,7 @@ async fn a_run_that_was_cut_by_a_crash_is_failed_and_not_running_for_ever() {
 }
 
 #[tokio::test]
-async fn data_in_use_is_refused_by_name_and_left_alone() {
+async fn data_folder_in_use_is_refused_and_unchanged() {
     let home = Home::start().await;
     let ended = refused(&home.data(), 0).await;
     assert!(ended.stderr.contains(home.data().to_str().unwrap()), "{}", ended.stderr);
@@ -76,17 +71,17 @@ async fn data_in_use_is_refused_by_name_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port();
     let folder = TempDir::new().unwrap();
     let ended = refused(&folder.path().join("data"), port).await;
     assert!(ended.stderr.contains(&port.to_string()), "{}", ended.stderr);
-    assert!(ended.stderr.contains("--port"), "what to do is not said: {}", ended.stderr);
+    assert!(ended.stderr.contains("--port"), "the advice is missing: {}", ended.stderr);
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_is_named() {
+async fn invalid_data_folder_is_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "not a folder").unwrap();
@@ -95,7 +90,7 @@ async fn a_data_folder_that_cannot_be_is_named() {
 }
 
 #[tokio::test]
-async fn a_file_given_as_model_is_served_under_its_stem() {
+async fn model_file_is_served_by_the_stem_of_its_name() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("my-model.gguf");
     fs::copy(tiny_chat(), &file).unwrap();
@@ -110,14 +105,9 @@ async fn a_file_given_as_model_is_served_under_its_stem() {
 }
 
 #[tokio::test]
-async fn ctrl_c_in_mid_stream_ends_the_stream_and_every_process() {
+async fn ctrl_c_ends_the_stream_and_all_processes() {
     let home = Home::start().await;
-    let body = json!({
-        "input": {"prompt": "Tell me a story."},
-        "parameters": {"ignore_eos": true, "max_tokens": 3500},
-        "stream": true,
-    });
-    let mut stream = home.client().stream("/v1/generate", &body).await;
+    let mut stream = home.client().stream("/v1/generate", &endless_run()).await;
     stream.next_named("delta").await;
     let worker = home.worker(&home.model).await;
     let (_folder, events) = tokio::join!(home.stop(), stream.rest());

@@ -1,4 +1,4 @@
-//! The failures in the OpenAPI document: each status that a route can answer with, and the error codes behind it.
+//! Failures in the OpenAPI document: the statuses of each route, with their error codes.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use ErrorCode::{
     RequestTimeout, Unauthorized, UnsupportedMediaType,
 };
 
-/// Of every route behind a token.
+/// Codes of every route that needs a token.
 const GUARDED: [ErrorCode; 3] = [Unauthorized, Forbidden, Internal];
-/// Of a route that reads a body.
+/// Codes of a route with a body.
 const BODY: [ErrorCode; 5] =
     [InvalidRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Overloaded];
-/// Of a route that has a model make something. A cancelled run has a code too, and nobody to read it.
+/// Codes of a route that runs a model. The code of a cancelled run is left out, since its client is gone.
 const RUN: [ErrorCode; 14] = [
     ContextLengthExceeded,
     ModelNotFound,
@@ -38,7 +38,7 @@ const RUN: [ErrorCode; 14] = [
     ProviderTimeout,
 ];
 
-/// Adds the failures of a path's routes, where a route doesn't document its own.
+/// Adds the failures of a path's routes, except those that a route documents itself.
 pub(super) fn document(path: &mut PathItem) {
     let operations = [&mut path.get, &mut path.put, &mut path.delete];
     operations.into_iter().flatten().for_each(|operation| add(operation, false));
@@ -80,7 +80,7 @@ fn codes(operation: &Operation, is_post: bool) -> Vec<ErrorCode> {
             .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == *place))
     };
     let tags = operation.tags.iter().flatten().map(String::as_str);
-    let makes = is_post && tags.into_iter().any(|tag| matches!(tag, "generate" | "compatible"));
+    let runs_model = is_post && tags.into_iter().any(|tag| matches!(tag, "generate" | "compatible"));
     if operation.request_body.is_some() {
         codes.extend(BODY);
     }
@@ -90,7 +90,7 @@ fn codes(operation: &Operation, is_post: bool) -> Vec<ErrorCode> {
     if has(&ParameterIn::Path) {
         codes.push(NotFound);
     }
-    if makes {
+    if runs_model {
         codes.extend(RUN);
     }
     codes
@@ -101,7 +101,7 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn every_status_is_named_with_its_codes() {
+    fn each_status_has_its_codes() {
         let document: Value = serde_json::from_str(&crate::api::document().unwrap()).unwrap();
         let responses = |method: &str, path: &str| document["paths"][path][method]["responses"].clone();
         let chat = responses("post", "/v1/chat/completions");

@@ -1,53 +1,53 @@
-//! Where the gateway is and who asks: the options that every client command has.
+//! The flags of every client command: the gateway's address, the token, and the form of the output.
 
 use std::convert::Infallible;
 
 use hearth_domain::Secret;
 
-/// Where the gateway is, who asks, and in which shape to answer.
-#[derive(Debug, Clone, clap::Args)]
+/// The gateway's address, the token for it, and the form of the output.
+#[derive(Debug, Default, Clone, clap::Args)]
 #[command(next_help_heading = "Gateway")]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The gateway's address [default: that of this machine's gateway, else http://127.0.0.1:8080]
     #[arg(long, global = true, env = "HEARTH_URL", value_name = "URL")]
-    pub url: Option<String>,
+    pub(crate) url: Option<String>,
     /// An API token. In HEARTH_TOKEN it stays out of the shell's history and the process list
     #[arg(long, global = true, env = "HEARTH_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = secret)]
-    pub token: Option<Secret>,
+    pub(crate) token: Option<Secret>,
     /// Print JSON, for programs
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
-/// Where `hearth up` listens unless it is told otherwise.
+/// The default address of `hearth up`.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 impl Connection {
     /// The gateway's address.
     #[must_use]
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.url.as_deref().unwrap_or(DEFAULT_URL)
     }
 
-    /// Tells that no address is given, or this one, in any of the forms that people write.
+    /// Returns whether no address is set, or this one, in any of its usual forms.
     pub(crate) fn is_at(&self, url: &str) -> bool {
-        self.url.as_deref().is_none_or(|given| comparable(given) == comparable(url))
+        self.url.as_deref().is_none_or(|own| comparable(own) == comparable(url))
     }
 
-    /// The same at this address.
+    /// Replaces the address.
     #[must_use]
     pub(crate) fn at(self, url: &str) -> Self {
         Self { url: Some(url.to_owned()), ..self }
     }
 
-    /// Takes from the settings what the command line and the environment left open.
+    /// Fills in what neither a flag nor the environment sets.
     #[must_use]
-    pub fn or(self, url: Option<String>, token: Option<Secret>) -> Self {
+    pub(crate) fn or(self, url: Option<String>, token: Option<Secret>) -> Self {
         Self { url: self.url.or(url), token: self.token.or(token), json: self.json }
     }
 }
 
-/// An address without what makes no difference: the scheme of this machine, `/v1`, and the name of the loopback.
+/// Removes the parts of an address that make no difference: `http://`, `/v1`, and the name of the loopback.
 fn comparable(url: &str) -> String {
     let url = url.trim().trim_end_matches('/');
     let url = url.strip_suffix("/v1").unwrap_or(url);
@@ -55,7 +55,7 @@ fn comparable(url: &str) -> String {
     url.strip_prefix("localhost").map_or_else(|| url.to_owned(), |rest| format!("127.0.0.1{rest}"))
 }
 
-/// Wraps at once, so that the text never stands in a type whose `Debug` shows it.
+/// Wraps the text at once, so that no type with a revealing `Debug` holds it.
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text.trim()))
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_the_same_in_several_forms() {
+    fn address_is_recognised_in_several_forms() {
         let at = |url: &str| Connection { url: Some(url.to_owned()), token: None, json: false };
         let own = "http://127.0.0.1:8080";
         for url in
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_does_not_show() {
+    fn debug_hides_the_token() {
         let line = Line::parse_from(["hearth", "--token", " hth_abc\n"]);
         assert!(!format!("{line:?}").contains("abc"));
         assert_eq!(line.connection.token.as_ref().map(Secret::expose), Some("hth_abc"));

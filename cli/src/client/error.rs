@@ -1,13 +1,13 @@
-//! What goes wrong between a client command and the gateway, told so that a person can act on it.
+//! Errors of the client commands, worded with advice.
 
 use std::{error::Error, io};
 
 use hearth_wire::error::{ErrorBody, ErrorEnvelope};
 use reqwest::StatusCode;
 
-/// The gateway's own error.
+/// An error that the gateway returned.
 #[derive(Debug)]
-pub struct GatewayError(pub ErrorBody);
+pub(crate) struct GatewayError(pub(crate) ErrorBody);
 
 impl std::fmt::Display for GatewayError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -34,10 +34,9 @@ const UNAUTHORIZED_HINT: &str = "\nhint: give a token in HEARTH_TOKEN or with --
     is needed (`unset HEARTH_TOKEN`), and `hearth token create NAME` makes one for other programs";
 
 impl GatewayError {
-    /// The error that an answer's body tells, or what can be said of a body that isn't ours: a proxy's
-    /// page, or another server at the same address.
+    /// Parses a failed response. A body that isn't the gateway's, such as a proxy's page, is described by its status.
     #[must_use]
-    pub fn from_answer(status: StatusCode, request_id: Option<&str>, body: &[u8]) -> Self {
+    pub(crate) fn from_response(status: StatusCode, request_id: Option<&str>, body: &[u8]) -> Self {
         if let Ok(envelope) = serde_json::from_slice::<ErrorEnvelope>(body) {
             return Self(envelope.error);
         }
@@ -54,9 +53,9 @@ impl GatewayError {
     }
 }
 
-/// Ctrl-C stopped what was going on.
+/// The user pressed Ctrl-C.
 #[derive(Debug)]
-pub struct Interrupted;
+pub(crate) struct Interrupted;
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,35 +65,35 @@ impl std::fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
-/// What went wrong was printed already.
+/// A failure that was already printed.
 #[derive(Debug)]
-pub struct Told;
+pub(crate) struct AlreadyReported;
 
-impl std::fmt::Display for Told {
+impl std::fmt::Display for AlreadyReported {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("see above")
     }
 }
 
-impl Error for Told {}
+impl Error for AlreadyReported {}
 
-/// The exit status of an ending that needs no message, as shells have it: 128 + SIGINT after Ctrl-C,
-/// 128 + SIGPIPE when nobody reads the output any more, 1 after what was told already.
+/// The exit status of an error that needs no message, by the convention of shells: 128 + SIGINT after Ctrl-C, 128 +
+/// SIGPIPE when the reader of the output is gone, 1 after [`AlreadyReported`].
 #[must_use]
-pub fn quiet_exit(error: &anyhow::Error) -> Option<u8> {
+pub(crate) fn quiet_exit(error: &anyhow::Error) -> Option<u8> {
     if error.is::<Interrupted>() {
         return Some(130);
     }
-    if error.is::<Told>() {
+    if error.is::<AlreadyReported>() {
         return Some(1);
     }
     let io = error.downcast_ref::<io::Error>()?;
     (io.kind() == io::ErrorKind::BrokenPipe).then_some(141)
 }
 
-/// An error with its causes, each once: many errors have their cause's text in their own.
+/// Formats an error with its causes, each once: many errors repeat their cause's text.
 #[must_use]
-pub fn whole(error: &anyhow::Error) -> String {
+pub(crate) fn with_causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -106,8 +105,8 @@ pub fn whole(error: &anyhow::Error) -> String {
     text
 }
 
-/// The error of an HTTP client that can't be built; without certificates that is a matter of the system.
-pub(super) fn no_client(error: &reqwest::Error) -> anyhow::Error {
+/// Words the error of an HTTP client that can't be built, such as on a system without certificates.
+pub(crate) fn no_client(error: &reqwest::Error) -> anyhow::Error {
     let cause = root_cause(error);
     if cause.contains("CA certificates") {
         return anyhow::anyhow!(
@@ -119,7 +118,7 @@ pub(super) fn no_client(error: &reqwest::Error) -> anyhow::Error {
 }
 
 /// Advice for a TLS certificate that was rejected; empty for other failures.
-pub(super) fn certificate_hint(cause: &str) -> &'static str {
+pub(crate) fn certificate_hint(cause: &str) -> &'static str {
     if cause.contains("certificate") {
         "; is the clock of this machine right (`date`), and are its CA certificates up to date?"
     } else {
@@ -127,8 +126,8 @@ pub(super) fn certificate_hint(cause: &str) -> &'static str {
     }
 }
 
-/// What lies at the bottom of an error: "Connection refused" says more than "error sending request".
-pub(super) fn root_cause(error: &dyn Error) -> String {
+/// The innermost cause of an error: "Connection refused" rather than "error sending request".
+pub(crate) fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
@@ -143,37 +142,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_tells_its_message_code_and_request() {
+    fn gateway_error_shows_message_code_and_request_id() {
         let body = ApiError::new(ErrorCode::Conflict, "x is in use").envelope("req_1").error;
         assert_eq!(GatewayError(body).to_string(), "x is in use (conflict, request id req_1)");
     }
 
     #[test]
-    fn a_missing_token_comes_with_what_to_do() {
+    fn unauthorized_error_has_a_hint() {
         let body = ApiError::new(ErrorCode::Unauthorized, "no credential").envelope("req_1").error;
         assert!(GatewayError(body).to_string().contains("HEARTH_TOKEN"));
     }
 
     #[test]
-    fn some_endings_need_no_message() {
+    fn quiet_errors_have_an_exit_status() {
         assert_eq!(quiet_exit(&Interrupted.into()), Some(130));
-        assert_eq!(quiet_exit(&Told.into()), Some(1));
+        assert_eq!(quiet_exit(&AlreadyReported.into()), Some(1));
         assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::BrokenPipe).into()), Some(141));
         assert_eq!(quiet_exit(&io::Error::from(io::ErrorKind::NotFound).into()), None);
         assert_eq!(quiet_exit(&anyhow::anyhow!("else")), None);
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_shown_once() {
         let cause = io::Error::other("disk full");
         let error = anyhow::Error::from(cause).context("the file x can't be written: disk full");
-        assert_eq!(whole(&error), "the file x can't be written: disk full");
-        assert_eq!(whole(&anyhow::anyhow!("b").context("a")), "a: b");
+        assert_eq!(with_causes(&error), "the file x can't be written: disk full");
+        assert_eq!(with_causes(&anyhow::anyhow!("b").context("a")), "a: b");
     }
 
     #[test]
-    fn a_strangers_answer_is_told_by_its_status() {
-        let error = GatewayError::from_answer(StatusCode::BAD_GATEWAY, None, b"<html>");
+    fn foreign_response_is_described_by_its_status() {
+        let error = GatewayError::from_response(StatusCode::BAD_GATEWAY, None, b"<html>");
         assert!(error.to_string().contains("Bad Gateway"), "{error}");
         assert!(error.to_string().contains("(502)"), "{error}");
     }

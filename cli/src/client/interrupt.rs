@@ -1,12 +1,12 @@
-//! Ctrl-C: the run is cancelled, on the gateway too.
+//! Ctrl-C, which also cancels the run on the gateway.
 
-use super::{error::Interrupted, http::Gateway, stream::Events};
+use super::{error::Interrupted, gateway_client::GatewayClient, stream::Events};
 
-/// Does `work`, unless Ctrl-C comes first.
+/// Runs `work` until it ends, or until Ctrl-C.
 ///
 /// # Errors
-/// `work`'s own, or [`Interrupted`].
-pub(super) async fn or_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+/// The error of `work`, or [`Interrupted`].
+pub(crate) async fn or_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::select! {
         biased;
         done = work => done,
@@ -17,13 +17,13 @@ pub(super) async fn or_interrupted<T>(work: impl Future<Output = anyhow::Result<
     }
 }
 
-/// Opens a stream and reads it; on Ctrl-C, and on whatever else stops the reading, the run is
-/// cancelled. Before the stream is open there is no id to cancel by: closing the connection does it.
+/// Opens a stream and reads it, and cancels the run if the reading is stopped here, such as by Ctrl-C. Before the stream
+/// is open the run has no id yet; the gateway cancels it when the connection closes.
 ///
 /// # Errors
-/// Those of `open` and `read`, or [`Interrupted`].
-pub(super) async fn cancellable<T>(
-    gateway: &Gateway,
+/// The error of `open` or `read`, or [`Interrupted`].
+pub(crate) async fn cancellable<T>(
+    gateway: &GatewayClient,
     open: impl Future<Output = anyhow::Result<Events>>,
     read: impl AsyncFnOnce(&mut Events) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -38,7 +38,7 @@ pub(super) async fn cancellable<T>(
     answer
 }
 
-/// Whether the run may still be going on: Ctrl-C, or nobody reads what is printed.
+/// Returns whether the run may still be in progress: after Ctrl-C, or when the output can't be written.
 fn stopped_here(error: &anyhow::Error) -> bool {
     error.is::<Interrupted>() || error.is::<std::io::Error>()
 }

@@ -1,29 +1,20 @@
-//! The client commands: they speak to a running gateway over HTTP, as any other client would.
+//! The client side of commands: they speak to a running gateway over HTTP, as any other client would, and print.
 //!
-//! One file (or folder) per command: [`chat`], [`doctor`], [`generate`], [`models`], [`pull`], [`storage`]
-//! and [`token`].
-//! What they share: [`connection`] says where the gateway is, `http` asks it, `stream` reads its
-//! events, `interrupt` turns Ctrl-C into a cancelled run, `terminal` and `table` print.
+//! [`connection`] has the flags with the gateway's address, [`commands_access`] the token of this machine's commands,
+//! [`gateway_client`] sends requests, [`stream`] reads the events of a run, [`interrupt`] cancels a run on Ctrl-C,
+//! [`error`] words errors, [`terminal`] and [`table`] print.
 
-pub mod chat;
-pub mod connection;
-pub mod doctor;
-pub mod error;
-pub mod generate;
-mod http;
-mod interrupt;
-pub mod key;
-pub mod models;
-pub mod pull;
-mod sampling;
-pub mod storage;
-mod stream;
-mod table;
+pub(crate) mod commands_access;
+pub(crate) mod connection;
+pub(crate) mod error;
+pub(crate) mod gateway_client;
+pub(crate) mod interrupt;
+pub(crate) mod stream;
+pub(crate) mod table;
 pub(crate) mod terminal;
-pub mod token;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
-pub use connection::Connection;
-pub use error::quiet_exit;
+pub(crate) use commands_access::CommandsAccess;
+pub(crate) use connection::Connection;

@@ -1,31 +1,28 @@
-//! A run's events, as the gateway streams them.
+//! The stream of a run's events.
 
 use eventsource_stream::Eventsource;
 use futures::{StreamExt, stream::BoxStream};
 use hearth_wire::error::ErrorBody;
 use serde::Deserialize;
 
-use super::{
-    error::{GatewayError, root_cause},
-    http::request_id,
-};
+use super::error::{GatewayError, root_cause};
 
 /// The data of each event, until `[DONE]`.
-pub(super) struct Events {
+pub(crate) struct Events {
     request_id: Option<String>,
     events: BoxStream<'static, anyhow::Result<String>>,
 }
 
-/// An event that says that the run failed; both dialects have it.
+/// The event of a failed run, in both dialects.
 #[derive(Deserialize)]
 struct Failed {
     error: ErrorBody,
 }
 
 impl Events {
-    pub(super) fn new(answer: reqwest::Response) -> Self {
-        let request_id = request_id(&answer);
-        let events = answer.bytes_stream().eventsource();
+    pub(crate) fn new(response: reqwest::Response) -> Self {
+        let request_id = request_id(&response);
+        let events = response.bytes_stream().eventsource();
         let events = events.map(|event| match event {
             Ok(event) => Ok(event.data),
             Err(error) => Err(anyhow::anyhow!("the answer broke off: {}", root_cause(&error))),
@@ -34,15 +31,15 @@ impl Events {
     }
 
     /// The run's id.
-    pub(super) fn request_id(&self) -> Option<&str> {
+    pub(crate) fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
 
-    /// The next event's data; `None` after the last.
+    /// Returns the next event's data, or `None` after the last.
     ///
     /// # Errors
-    /// The run's own error, or that the stream broke off before its end.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Option<String>> {
+    /// The run failed, or the stream broke off before its end.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<String>> {
         let data = match self.events.next().await {
             Some(data) => data?,
             None => anyhow::bail!("the answer broke off: the gateway closed the stream before its end"),
@@ -55,4 +52,9 @@ impl Events {
         }
         Ok(Some(data))
     }
+}
+
+/// The id of a request, by which its run can be cancelled and found in logs.
+pub(crate) fn request_id(response: &reqwest::Response) -> Option<String> {
+    response.headers().get("x-request-id")?.to_str().ok().map(str::to_owned)
 }

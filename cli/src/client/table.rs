@@ -1,32 +1,32 @@
-//! Rows under aligned columns.
+//! A table of aligned columns. `bench/src/table.rs` writes tables in Markdown.
 
 use std::fmt;
 
-/// The characters between two columns.
+/// Characters between two columns.
 const GAP: usize = 2;
-/// No column is cut to fewer characters.
+/// Width to which a column is cut at most.
 const COLUMN_MIN_WIDTH: usize = 8;
 
 /// A table of `N` columns.
 #[derive(Debug)]
-pub(super) struct Table<const N: usize> {
+pub(crate) struct Table<const N: usize> {
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    /// A table with a first row that names the columns.
-    pub(super) fn new(header: [&str; N]) -> Self {
+    /// Creates a table with a header.
+    pub(crate) fn new(header: [&str; N]) -> Self {
         Self { rows: vec![header.map(str::to_owned)] }
     }
 
     /// Appends a row.
-    pub(super) fn push(&mut self, row: [String; N]) {
+    pub(crate) fn push(&mut self, row: [String; N]) {
         self.rows.push(row);
     }
 
-    /// The table in lines of at most `columns` characters, as far as that can be: cells of the widest columns end in
-    /// an ellipsis. The first column, which has names to copy, stays whole.
-    pub(super) fn fitted(mut self, columns: Option<usize>) -> String {
+    /// Formats the table in lines of at most `columns` characters where possible: cells of the widest columns end in an
+    /// ellipsis. The first column, whose names are copied, is never cut.
+    pub(crate) fn fitted(mut self, columns: Option<usize>) -> String {
         let Some(columns) = columns else { return self.to_string() };
         let mut widths = self.widths();
         while widths.iter().sum::<usize>() + GAP * N.saturating_sub(1) > columns {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wide_cells_are_cut_where_the_terminal_ends() {
+    fn wide_cells_are_cut_to_the_width_of_the_terminal() {
         let mut table = Table::new(["ID", "SCOPES", "NAME"]);
         let scopes = "generate,models:read,models:write,tokens".to_owned();
         table.push(["tok_0123456789".to_owned(), scopes.clone(), "laptop".to_owned()]);

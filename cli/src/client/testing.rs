@@ -9,11 +9,12 @@ use hearth_domain::Secret;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::{connection::Connection, http::Gateway};
+use super::{connection::Connection, gateway_client::GatewayClient};
+use crate::{context::Context, settings::Settings};
 
-/// Serves `router` on a free port until the test's runtime ends; gives its address.
-pub(super) async fn serve(router: Router) -> String {
-    // Every test installs it; all but the first find it there.
+/// Serves `router` on a free port until the test's runtime ends, and returns its address.
+pub(crate) async fn serve(router: Router) -> String {
+    // Every test installs it; all but the first fail, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -22,24 +23,29 @@ pub(super) async fn serve(router: Router) -> String {
 }
 
 /// The address of a port on which nothing listens.
-pub(super) async fn closed_port() -> String {
+pub(crate) async fn closed_port() -> String {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// How a command would reach the gateway at `url`.
-pub(super) fn connection(url: &str) -> Connection {
+/// A connection to the gateway at `url`.
+pub(crate) fn connection(url: &str) -> Connection {
     Connection { url: Some(url.to_owned()), token: Some(Secret::new("hth_test")), json: false }
 }
 
-/// The gateway at `url`.
-pub(super) fn gateway(url: &str) -> Gateway {
-    Gateway::new(&connection(url)).unwrap()
+/// The context of a command that uses the gateway at `url`.
+pub(crate) fn context(url: &str) -> Context {
+    Context { settings: Settings::default(), connection: connection(url), is_url_set: true }
 }
 
-/// An answer that streams `events` and `[DONE]`, as the run `req_1`.
-pub(super) fn event_stream(events: &[Value]) -> Response {
+/// A client for the gateway at `url`.
+pub(crate) fn gateway(url: &str) -> GatewayClient {
+    GatewayClient::new(&connection(url)).unwrap()
+}
+
+/// A response that streams `events` and `[DONE]`, of the run `req_1`.
+pub(crate) fn event_stream(events: &[Value]) -> Response {
     let mut body: String = events.iter().map(|event| format!("id: 1\ndata: {event}\n\n")).collect();
     body.push_str(": a comment\n\ndata: [DONE]\n\n");
     (

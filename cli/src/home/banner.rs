@@ -1,18 +1,18 @@
-//! What `hearth up` says.
+//! The banner and the progress of `hearth up`.
 
 use std::{io::Write as _, path::PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-/// What goes on before the gateway is ready; on standard error, and only for people.
+/// The progress until the gateway is ready, on standard error.
 #[derive(Debug)]
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Silent if a program is reading.
-    pub(crate) fn new(json: bool) -> Self {
-        let bar = if json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    /// Creates the progress; it is hidden if `quiet` is set.
+    pub(crate) fn new(quiet: bool) -> Self {
+        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
@@ -20,8 +20,9 @@ impl Progress {
         Self(bar)
     }
 
-    pub(crate) fn say(&self, what: &str) {
-        self.0.set_message(format!("{what} ..."));
+    /// Shows a step.
+    pub(crate) fn show(&self, step: &str) {
+        self.0.set_message(format!("{step} ..."));
         self.0.tick();
     }
 
@@ -34,22 +35,22 @@ impl Progress {
     }
 }
 
-/// What there is to tell when everything is up.
+/// The facts of the banner.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) url: String,
-    /// The first token, at the first start only.
+    /// The first token, only at the first start.
     pub(crate) token: Option<String>,
     /// The default model's id, if there is a node.
     pub(crate) model: Option<String>,
-    /// Why the default model can't be loaded.
+    /// The reason why the default model can't be loaded.
     pub(crate) failure: Option<String>,
     /// Backends that failed their self-test.
     pub(crate) failed_backends: Vec<String>,
     pub(crate) data: PathBuf,
 }
 
-/// Writes what matters to the log, which has no token.
+/// Logs the facts of the banner without the token.
 pub(crate) fn log(ready: &Ready) {
     tracing::info!(url = ready.url, model = ready.model, "hearth is up");
     for failed in &ready.failed_backends {
@@ -60,7 +61,7 @@ pub(crate) fn log(ready: &Ready) {
     }
 }
 
-/// Prints the banner, or one line of JSON. Where nobody reads it, Hearth serves all the same.
+/// Prints the banner, or one line of JSON. If standard output is closed, Hearth serves all the same.
 pub(crate) fn print(as_json: bool, ready: &Ready) {
     let text = match as_json {
         true => format!("{}\n", json!({"url": ready.url, "token": ready.token, "model": ready.model})),
@@ -76,8 +77,8 @@ fn banner(ready: &Ready) -> String {
     let Ready { url, data, .. } = ready;
     let model = ready.model.as_deref().unwrap_or("(no node: name a provider's model)");
     let token = match &ready.token {
-        Some(token) => format!("{token}\n             (shown this once; keep it)"),
-        None => "the one shown at the first start; `hearth token create NAME` makes another".to_owned(),
+        Some(token) => format!("{token}\n             (shown only this once; store it)"),
+        None => "the one shown at the first start; `hearth token create NAME` creates another".to_owned(),
     };
     let mut problems: String =
         ready.failed_backends.iter().map(|failed| format!("\n  {failed}; it is not used\n")).collect();
@@ -91,7 +92,7 @@ fn banner(ready: &Ready) -> String {
     )
 }
 
-/// Commands to paste.
+/// Commands that can be pasted.
 fn examples(ready: &Ready) -> String {
     let url = &ready.url;
     let token = ready.token.as_deref().unwrap_or("hth_...");

@@ -1,40 +1,38 @@
-//! The default model: the file or the id that the operator named, or the tiny one in this binary.
+//! The default model: the file or the id of the settings, or the tiny model in this binary.
 
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use hearth_domain::RuntimeState;
-use hearth_node::{Node, catalog};
+use hearth_files::{Access, write_atomically};
+use hearth_node::{Node, model_files};
 
 use crate::settings::Settings;
 
-/// About a megabyte: small enough to be here, so that the first start needs no network.
+/// The embedded model, of about a megabyte, with which the first start needs no network.
 pub(crate) const TINY: &[u8] = include_bytes!("../../../models/tiny-chat/tiny-chat.gguf");
-/// Its id.
+/// The id of the embedded model.
 pub(crate) const TINY_ID: &str = "tiny-chat";
 
-/// How often a load is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval of checks whether the default model is loaded.
+const LOAD_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The model that serves requests which name none.
 #[derive(Debug, Clone)]
 pub(crate) struct DefaultModel {
     /// Its id.
     pub(crate) id: String,
-    /// Its file, if that isn't in the model folder.
+    /// Its file, if it isn't in the model folder.
     pub(crate) extra: Vec<PathBuf>,
 }
 
-/// Makes the model folder, with the tiny model in it, and tells which model is the default.
+/// Creates the model folder, writes the embedded model into it, and finds the default model.
 pub(crate) fn prepare(settings: &Settings) -> Result<DefaultModel> {
     let folder = settings.models_folder();
-    fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("{} can't be created", folder.display()))?;
     let tiny = folder.join(format!("{TINY_ID}.gguf"));
     if fs::read(&tiny).ok().as_deref() != Some(TINY) {
-        let part = tiny.with_extension("part");
-        fs::write(&part, TINY)
-            .and_then(|()| fs::rename(&part, &tiny))
-            .inspect_err(|_| drop(fs::remove_file(&part)))
+        write_atomically(&tiny, TINY, Access::Umask)
             .with_context(|| format!("{} can't be written", tiny.display()))?;
     }
     let Some(path) = &settings.model else {
@@ -42,7 +40,7 @@ pub(crate) fn prepare(settings: &Settings) -> Result<DefaultModel> {
     };
     if !path.is_file()
         && let Some(id) = path.to_str()
-        && catalog::Catalog::new(folder.clone(), Vec::new()).scan().contains_key(id)
+        && model_files::ModelScanner::new(folder.clone(), Vec::new()).scan().contains_key(id)
     {
         return Ok(DefaultModel { id: id.to_owned(), extra: Vec::new() });
     }
@@ -53,13 +51,13 @@ pub(crate) fn prepare(settings: &Settings) -> Result<DefaultModel> {
     let path = path.canonicalize().with_context(failed)?;
     hearth_node::gguf::Header::read(&path)
         .with_context(|| format!("the model file {} can't be used", path.display()))?;
-    // A file of the folder has its id from there.
+    // The id of a file in the folder follows from its path there.
     let extra = if path.starts_with(folder.canonicalize()?) { Vec::new() } else { vec![path.clone()] };
-    Ok(DefaultModel { id: catalog::model_id(&path), extra })
+    Ok(DefaultModel { id: model_files::model_id(&path), extra })
 }
 
-/// Waits until the default model is loaded, telling `progress` how many percent it is; why it can't
-/// be loaded, if it can't.
+/// Waits until the default model is loaded, and calls `progress` with the percentage. Returns the reason if it can't be
+/// loaded.
 pub(crate) async fn wait_until_loaded(node: &Node, progress: impl Fn(u64)) -> Option<String> {
     loop {
         let Ok(status) = node.status().await else { return None };
@@ -74,6 +72,6 @@ pub(crate) async fn wait_until_loaded(node: &Node, progress: impl Fn(u64)) -> Op
                 }
             },
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(LOAD_POLL_INTERVAL).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, and `kill`.
+//! Shutdown on Ctrl-C and SIGTERM.
 
 use std::time::Duration;
 
@@ -8,42 +8,42 @@ use tokio::{
     sync::watch,
 };
 
-/// How long an orderly end may take after the first signal.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Time for an orderly shutdown after the first signal.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 
-/// Tells whether the process was asked to end.
+/// Signals that the process was asked to shut down.
 #[derive(Debug, Clone)]
 pub(crate) struct Interrupted(watch::Receiver<bool>);
 
 impl Interrupted {
-    /// Returns when the process is asked to end.
+    /// Waits until the process is asked to shut down.
     pub(crate) async fn wait(&self) {
-        let _ = self.0.clone().wait_for(|asked| *asked).await;
+        let _ = self.0.clone().wait_for(|requested| *requested).await;
     }
 
-    /// Whether it was asked already.
-    pub(crate) fn already(&self) -> bool {
+    /// Returns whether the process was asked to shut down.
+    pub(crate) fn is_requested(&self) -> bool {
         *self.0.borrow()
     }
 }
 
-/// Takes over Ctrl-C and SIGTERM. A second one, or too much time, ends the process at once.
+/// Handles Ctrl-C and SIGTERM. A second signal, or the end of [`SHUTDOWN_GRACE`], ends the process at once.
 pub(crate) fn listen() -> Result<Interrupted> {
     let mut int = signal(SignalKind::interrupt()).context("Ctrl-C can't be listened for")?;
     let mut term = signal(SignalKind::terminate()).context("SIGTERM can't be listened for")?;
-    let (ask, asked) = watch::channel(false);
+    let (request, requested) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-        ask.send_replace(true);
+        request.send_replace(true);
         tokio::select! {
             _ = int.recv() => {}
             _ = term.recv() => {}
-            () = tokio::time::sleep(PATIENCE) => {}
+            () = tokio::time::sleep(SHUTDOWN_GRACE) => {}
         }
         hearth_telemetry::logs::flush();
         std::process::exit(130);
     });
-    Ok(Interrupted(asked))
+    Ok(Interrupted(requested))
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -1,4 +1,4 @@
-//! What is printed, and whether a person reads it.
+//! Output to standard output and standard error.
 
 mod printer;
 
@@ -11,19 +11,19 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-pub(super) use printer::Printer;
+pub(crate) use printer::Printer;
 
-/// Whether a person types the input.
-pub(super) fn stdin_is_terminal() -> bool {
+/// Returns whether standard input is a terminal.
+pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Whether a person reads the output.
-pub(super) fn stdout_is_terminal() -> bool {
+/// Returns whether standard output is a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Prints `text` at once. Unlike `print!`, a reader that has gone away is an error and no panic.
+/// Prints `text` and flushes. Unlike with `print!`, a closed output is an error rather than a panic.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -31,23 +31,22 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 }
 
 /// Prints a line.
-pub(super) fn print_line(text: &str) -> io::Result<()> {
+pub(crate) fn print_line(text: &str) -> io::Result<()> {
     print(&format!("{text}\n"))
 }
 
 /// Prints a value as one line of JSON, for programs.
-pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(print_line(&serde_json::to_string(value)?)?)
 }
 
-/// Prints to standard error what isn't the answer itself. It is never worth an error of its own.
+/// Prints a note to standard error. A failure is ignored.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Prints to standard error what could be done next, in lines that can be pasted. Programs don't read it: nothing is
-/// printed with `--json`.
-pub(super) fn next_steps(json: bool, steps: &[&str]) {
+/// Prints suggested next commands to standard error, ready to be pasted; nothing with `--json`.
+pub(crate) fn next_steps(json: bool, steps: &[&str]) {
     if !json {
         for step in steps {
             note(&format!("next: {step}"));
@@ -55,13 +54,13 @@ pub(super) fn next_steps(json: bool, steps: &[&str]) {
     }
 }
 
-/// The columns of the terminal that standard output is; none elsewhere.
-pub(super) fn columns() -> Option<usize> {
+/// The width of the terminal, if standard output is one.
+pub(crate) fn columns() -> Option<usize> {
     stdout_is_terminal().then(|| usize::from(console::Term::stdout().size().1))
 }
 
-/// Asks a person for a yes. No is the default, and the answer to anything else.
-pub(super) fn confirm(question: &str) -> io::Result<bool> {
+/// Asks a yes-or-no question. Any answer but yes counts as no.
+pub(crate) fn confirm(question: &str) -> io::Result<bool> {
     let mut err = io::stderr().lock();
     write!(err, "{question} [y/N] ")?;
     err.flush()?;
@@ -70,18 +69,18 @@ pub(super) fn confirm(question: &str) -> io::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// A model's text as a terminal may see it: without control characters, since a model can be made to
-/// say an escape sequence and a terminal would obey it. A pipe or a file gets the text as it is.
-pub(super) fn shown(text: &str, to_terminal: bool) -> Cow<'_, str> {
-    let obeyed = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if to_terminal && text.contains(obeyed) {
-        return Cow::Owned(text.replace(obeyed, ""));
+/// Removes control characters from a model's text for a terminal, which would otherwise execute escape sequences in it.
+/// A pipe or a file gets the text unchanged.
+pub(crate) fn printable(text: &str, to_terminal: bool) -> Cow<'_, str> {
+    let is_control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if to_terminal && text.contains(is_control) {
+        return Cow::Owned(text.replace(is_control, ""));
     }
     Cow::Borrowed(text)
 }
 
-/// A spinner on standard error; nothing where that isn't a terminal.
-pub(super) fn spinner(message: impl Into<Cow<'static, str>>) -> ProgressBar {
+/// Starts a spinner on standard error; it is hidden where that isn't a terminal.
+pub(crate) fn spinner(message: impl Into<Cow<'static, str>>) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(message);
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         spinner.set_style(style);
@@ -90,10 +89,9 @@ pub(super) fn spinner(message: impl Into<Cow<'static, str>>) -> ProgressBar {
     spinner
 }
 
-/// Takes a spinner away after an answer. One that failed in the middle of its text leaves the cursor
-/// there, and what comes next begins on a line of its own.
-pub(super) fn clear(spinner: &ProgressBar, failed: bool) {
-    // The first text took the spinner away.
+/// Clears a spinner after an answer. If the answer failed in the middle of its text, also ends that line.
+pub(crate) fn clear(spinner: &ProgressBar, failed: bool) {
+    // The first text has cleared the spinner.
     let text_began = spinner.is_finished();
     spinner.finish_and_clear();
     if failed && text_began && stdout_is_terminal() {
@@ -106,8 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_sees_no_control_characters() {
-        assert_eq!(shown("a\u{1b}[2Jb\r\n\tc", true), "a[2Jb\n\tc");
-        assert_eq!(shown("a\u{1b}[2Jb", false), "a\u{1b}[2Jb");
+    fn control_characters_are_removed_for_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\n\tc", true), "a[2Jb\n\tc");
+        assert_eq!(printable("a\u{1b}[2Jb", false), "a\u{1b}[2Jb");
     }
 }

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 with a timeout for each thing that its client may be slow at.
+//! One connection: HTTP/1.1 with a timeout for each phase.
 
 use std::{
     convert::Infallible,
@@ -31,7 +31,7 @@ use super::{
     table::{BusyGuard, State},
 };
 
-/// The longest head of a request; also how much is read and written at once. A browser's cookies have 8 KB.
+/// Size of a request's head, and of the read and write buffers. A browser's cookies have 8 KB.
 const HEAD_MAX_BYTES: usize = 64 << 10;
 
 /// A connection to be served.
@@ -39,13 +39,13 @@ pub(super) struct Connection {
     pub(super) state: Arc<State>,
     pub(super) router: Router,
     pub(super) limits: Limits,
-    /// Whether further requests may follow the first one.
+    /// Accept further requests after the first.
     pub(super) keep_alive: bool,
 }
 
 impl Connection {
-    /// Serves requests until the client goes, a time limit passes, the connection's place is needed, or the server
-    /// stops. A request that has begun is answered first in the last two cases.
+    /// Serves requests until the client disconnects, a timeout ends, the connection's place is needed, or the server
+    /// stops. In the last two cases a request that has begun is answered first.
     pub(super) async fn serve(self, socket: TcpStream, mut stopped: watch::Receiver<bool>) {
         let Self { state, router, limits, keep_alive } = self;
         let stream = ClientStream::new(socket, Arc::clone(&state), limits.write);
@@ -59,7 +59,7 @@ impl Connection {
             }
         });
         let mut builder = http1::Builder::new();
-        // The timer below has different limits for an idle connection and for a head in part; hyper's has one for both.
+        // The timer below has different timeouts for an idle connection and for an incomplete head; hyper has one for both.
         builder
             .header_read_timeout(None::<std::time::Duration>)
             .keep_alive(keep_alive)
@@ -68,8 +68,8 @@ impl Connection {
         let mut timer = pin!(sleep(limits.head));
         let mut ending = false;
         loop {
-            // Only polling `http` changes the phase, so the deadline is right after each poll. It is later after each
-            // request: the timer is moved when it has run out, and not before, since that takes a lock.
+            // Only polling `http` changes the phase, so the deadline is valid after each poll. Each request postpones it:
+            // the timer is reset when it expires, and not before, since a reset takes a lock.
             let ended_or_overdue = poll_fn(|context| {
                 if http.as_mut().poll(context).is_ready() {
                     return Poll::Ready(());
@@ -101,7 +101,7 @@ impl Connection {
     }
 }
 
-/// An answer's body, which keeps its connection busy until it has been sent or dropped.
+/// A response's body, which keeps its connection busy until it is sent or dropped.
 struct SentBody {
     body: Body,
     _busy: BusyGuard,

@@ -2,12 +2,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// As many are asked for at most. Where the hard limit is a thousand million, as in some containers, programs that walk
-/// over all numbers take long.
+/// Limit of file descriptors to set. In some containers the hard limit is a thousand million, and programs that iterate
+/// over all descriptors would be slow.
 const DESCRIPTORS_MAX_COUNT: u64 = 65_536;
 
-/// Raises the soft limit of open files to the hard one: each connection takes one, and 1024, a usual soft limit, is soon
-/// used up.
+/// Raises the soft limit of open files to the hard one: each connection needs a descriptor, and a usual soft limit is 1024.
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(DESCRIPTORS_MAX_COUNT).min(DESCRIPTORS_MAX_COUNT);

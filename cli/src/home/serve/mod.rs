@@ -1,4 +1,4 @@
-//! The HTTP server: accepts connections up to a limit, and can be stopped in order.
+//! The HTTP server: accepts connections up to a limit, and shuts down in order.
 
 mod connection;
 mod descriptors;
@@ -7,7 +7,7 @@ mod stream;
 mod table;
 mod threads;
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -20,22 +20,22 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 pub(crate) use descriptors::raise_descriptor_limit;
-pub(crate) use limits::ServerSettings;
 
 use connection::Connection;
+use hearth_settings::ServerSettings;
 use limits::Limits;
 use table::Table;
 use threads::ServingThreads;
 
-/// How long open requests may take to end when the server stops.
+/// Time for open requests to end when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait after the system refused a connection: it has no file descriptor left, and says so at once.
+/// Delay after the system refused a connection because no file descriptor is left.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// How often that is logged.
+/// Interval of log lines about refused connections.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// Connections above the limit that are answered 503 at once; more are closed without an answer.
 const OVERFLOW_MAX_COUNT: usize = 64;
-/// How long such a connection may take to send its request.
+/// Time for such a connection to send its request.
 const OVERFLOW_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running server.
@@ -46,6 +46,24 @@ pub(crate) struct Server {
     threads: Arc<ServingThreads>,
 }
 
+/// Listens on an address.
+///
+/// # Errors
+/// The port is in use, or the address is of another machine.
+pub(crate) async fn bind(host: IpAddr, port: u16) -> Result<TcpListener> {
+    match TcpListener::bind((host, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => anyhow::bail!(
+            "port {port} on {host} is in use by another program; choose another with --port, or any free one with --port 0"
+        ),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => anyhow::bail!(
+            "{host} is no address of this machine; choose one of its own with --host, such as ::1 if it has only \
+             IPv6"
+        ),
+        Err(error) => Err(error).with_context(|| format!("{host}:{port} can't be listened on")),
+    }
+}
+
 /// Serves `router` on `listener`, within the limits of `settings` and of the process' file descriptors. The current
 /// runtime accepts the connections; threads of their own serve them.
 pub(crate) fn start(listener: TcpListener, router: Router, settings: &ServerSettings) -> Result<Server> {
@@ -53,7 +71,7 @@ pub(crate) fn start(listener: TcpListener, router: Router, settings: &ServerSett
     let threads = ServingThreads::start(settings.threads.unwrap_or_else(cores));
     let threads = Arc::new(threads.context("the threads that serve connections can't be started")?);
     let (stop, stopped) = watch::channel(false);
-    let limits = settings.limits(descriptors::descriptor_limit());
+    let limits = Limits::new(settings, descriptors::descriptor_limit());
     let acceptor = Acceptor {
         overflow_router: hearth_http::serve::overloaded(router.clone()),
         router,
@@ -68,8 +86,8 @@ pub(crate) fn start(listener: TcpListener, router: Router, settings: &ServerSett
 }
 
 impl Server {
-    /// Accepts no more connections, and waits a while for the requests that are open. The threads go on until what is
-    /// returned is dropped: runs that outlive their connections, and records that are being written, are there too.
+    /// Stops accepting connections, and waits for open requests up to a timeout. The returned threads run until they are
+    /// dropped, since they also carry runs that outlive their connections, and records that are being written.
     pub(crate) async fn stop(self) -> Arc<ServingThreads> {
         self.stop.send_replace(true);
         if tokio::time::timeout(DRAIN_TIMEOUT, self.task).await.is_err() {
@@ -119,10 +137,10 @@ impl Acceptor {
         self.tasks.wait().await;
     }
 
-    /// Serves a new connection. At the limit the one that has been idle for longest makes room; if all are busy, the
-    /// new one is told so.
+    /// Serves a new connection. At the limit the connection that has been idle for longest is closed; if all are busy, the
+    /// new one is answered 503.
     fn admit(&self, socket: TcpStream) {
-        // A token is small: packets don't wait to be filled.
+        // Tokens are small: send packets without waiting to fill them.
         let _ = socket.set_nodelay(true);
         if let Some(entry) = self.table.enter() {
             let connection = Connection {
@@ -150,7 +168,7 @@ impl Acceptor {
         let (runtime, place) = self.threads.place();
         let stopped = self.stopped.clone();
         let serve = async move {
-            // From the runtime that accepted it to the one that serves it.
+            // Move the socket from the accepting runtime to the serving one.
             match socket.into_std().and_then(TcpStream::from_std) {
                 Ok(socket) => connection.serve(socket, stopped).await,
                 Err(error) => tracing::warn!(%error, "a connection can't be served"),
@@ -161,7 +179,7 @@ impl Acceptor {
     }
 }
 
-/// Whether the client was gone before its connection was accepted, which says nothing of the next one.
+/// Returns whether the client closed the connection before it was accepted, which is no fault of the system.
 fn ended_early(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)

@@ -1,4 +1,4 @@
-//! A connection's bytes: notes when some come, and gives up on a client that reads nothing.
+//! The byte stream of a connection: records reads, and times out writes.
 
 use std::{
     io,
@@ -29,7 +29,7 @@ impl<T> ClientStream<T> {
         Self { inner, state, write_timeout, stalled: None }
     }
 
-    /// The outcome of a write, or an error where it has been pending for too long.
+    /// Returns the outcome of a write, or an error if it is pending for too long.
     fn limit_stall<R>(
         &mut self,
         context: &mut Context<'_>,

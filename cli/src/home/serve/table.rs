@@ -1,4 +1,4 @@
-//! The open connections: how many there are, and which one is idle for longest.
+//! The table of open connections, which closes the longest idle one when it is full.
 
 use std::{
     collections::HashMap,
@@ -9,14 +9,14 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::limits::Limits;
 
-/// What a connection is doing.
+/// Phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It waits for the next request, since its last answer's end.
+    /// Waiting for the next request, since the end of the last response.
     Idle(Instant),
-    /// The head of a request isn't whole. Since its first byte; for the first request, since the connection's beginning.
+    /// Receiving the head of a request, since its first byte; for the first request, since the connection's beginning.
     Head(Instant),
-    /// A request is read or answered.
+    /// Processing a request.
     Busy,
 }
 
@@ -34,7 +34,7 @@ impl Default for State {
 }
 
 impl State {
-    /// Notes that bytes have come.
+    /// Records that bytes have arrived.
     pub(super) fn note_read(&self) {
         let mut phase = lock(&self.phase);
         if let Phase::Idle(_) = *phase {
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// Notes that a request is whole; the connection is idle again when the guard is dropped.
+    /// Records that a request's head is complete; the connection is idle again when the guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> BusyGuard {
         *lock(&self.phase) = Phase::Busy;
         BusyGuard(Arc::clone(self))
@@ -52,7 +52,7 @@ impl State {
         *lock(&self.phase) == Phase::Busy
     }
 
-    /// When the connection is to be closed if nothing happens; never while a request is answered.
+    /// Time at which the connection is closed if nothing happens; none while a request is processed.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match *lock(&self.phase) {
             Phase::Idle(since) => Some(since + limits.idle),
@@ -61,12 +61,12 @@ impl State {
         }
     }
 
-    /// Waits until the table wants the connection's place.
+    /// Waits until the table needs the connection's place.
     pub(super) async fn close_requested(&self) {
         self.close.notified().await;
     }
 
-    /// Since when it has no request.
+    /// Start of the time without a request, if the connection has none.
     fn waiting_since(&self) -> Option<Instant> {
         match *lock(&self.phase) {
             Phase::Idle(since) | Phase::Head(since) => Some(since),
@@ -75,7 +75,7 @@ impl State {
     }
 }
 
-/// Keeps a connection busy until its answer has been sent.
+/// Keeps a connection busy until its response is sent.
 #[derive(Debug)]
 pub(super) struct BusyGuard(Arc<State>);
 
@@ -85,10 +85,10 @@ impl Drop for BusyGuard {
     }
 }
 
-/// The open connections, at most so many.
+/// The open connections, up to a limit.
 #[derive(Debug)]
 pub(super) struct Table {
-    most: usize,
+    max_count: usize,
     entries: Mutex<Entries>,
 }
 
@@ -99,14 +99,14 @@ struct Entries {
 }
 
 impl Table {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, entries: Mutex::default() }
+    pub(super) fn new(max_count: usize) -> Self {
+        Self { max_count, entries: Mutex::default() }
     }
 
-    /// A place for a new connection, that of the longest idle one if there is no other; none if all are busy.
+    /// Enters a new connection, and closes the longest idle one if the table is full. Returns none if all are busy.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Entry> {
         let mut entries = lock(&self.entries);
-        if entries.open.len() >= self.most && !entries.close_longest_idle() {
+        if entries.open.len() >= self.max_count && !entries.close_longest_idle() {
             return None;
         }
         entries.next += 1;
@@ -116,7 +116,7 @@ impl Table {
         Some(Entry { table: Arc::clone(self), id, state })
     }
 
-    /// Closes the connection that has had no request for longest, if one has none.
+    /// Closes the connection that has been without a request for longest, if there is one.
     pub(super) fn close_longest_idle(&self) {
         lock(&self.entries).close_longest_idle();
     }

@@ -12,7 +12,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Server, ServerSettings, start};
+use hearth_settings::ServerSettings;
+
+use super::{Server, start};
 
 /// Longer than any time limit of these tests.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,7 +59,7 @@ async fn connect(address: std::net::SocketAddr, text: &str) -> TcpStream {
     stream
 }
 
-/// Everything that comes until the server closes.
+/// Reads until the server closes the connection.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     timeout(TEST_TIMEOUT, stream.read_to_end(&mut bytes)).await.expect("the server closes").ok();
@@ -82,7 +84,7 @@ async fn silent_connection_and_head_in_part_are_closed() {
     for text in ["", "GET /health HTTP/1.1\r\nx-a: "] {
         assert_eq!(until_closed(&mut connect(address, text).await).await, "");
     }
-    // One byte after the other: the head's limit begins with the first of them.
+    // Bytes arrive one by one: the timeout of the head starts with the first.
     let mut stream = connect(address, "").await;
     let began = Instant::now();
     while stream.write_all(b"G").await.is_ok() && began.elapsed() < TEST_TIMEOUT {
@@ -99,7 +101,7 @@ async fn idle_connection_is_closed_and_one_with_requests_is_not() {
     receive_health(&mut stream).await;
     assert_eq!(until_closed(&mut stream).await, "");
     let mut stream = connect(address, "").await;
-    // Longer than the idle limit, all requests together.
+    // All requests together take longer than the idle timeout.
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(2500) {
         stream.write_all(HEALTH.as_bytes()).await.unwrap();
@@ -135,7 +137,7 @@ async fn client_that_reads_nothing_loses_its_connection() {
     let stuck = connect(address, "GET /endless HTTP/1.1\r\nhost: here\r\n\r\n").await;
     stuck.readable().await.unwrap();
     let began = Instant::now();
-    // Its place is free once the server has given it up.
+    // The place is free when the write has timed out.
     loop {
         let request = "GET /stream HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
         let answer = until_closed(&mut connect(address, request).await).await;

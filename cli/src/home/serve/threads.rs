@@ -1,8 +1,7 @@
 //! The threads that serve connections: a current-thread runtime for each.
 //!
-//! A connection stays with its thread, and so do its requests and what they spawn: no task is handed from thread to
-//! thread. What no connection waits for is spawned on the runtime that the threads were started from
-//! ([`hearth_gateway::background`]).
+//! A connection stays on its thread, with its requests and the tasks that they spawn: no task moves between threads.
+//! Background work is spawned on the runtime that the threads were started from ([`hearth_gateway::background`]).
 
 use std::{
     io,
@@ -19,7 +18,7 @@ use tokio::{
     sync::oneshot,
 };
 
-/// Running threads. They end when this is dropped, and with them what still runs there.
+/// Running threads. They end when this is dropped, together with their tasks.
 #[derive(Debug)]
 pub(crate) struct ServingThreads {
     threads: Vec<ServingThread>,
@@ -34,20 +33,20 @@ struct ServingThread {
     _alive: oneshot::Sender<()>,
 }
 
-/// A connection's place on a thread.
+/// A connection's place on a thread, for counting.
 #[derive(Debug)]
 pub(super) struct Place {
     connections: Arc<AtomicUsize>,
 }
 
 impl ServingThreads {
-    /// Starts so many threads; the current runtime is the one for background work.
+    /// Starts `count` threads; background work runs on the current runtime.
     pub(super) fn start(count: usize) -> io::Result<Self> {
         let threads = (0..count.max(1)).map(ServingThread::start).collect::<io::Result<_>>()?;
         Ok(Self { threads, next: AtomicUsize::new(0) })
     }
 
-    /// A place on the thread with the fewest connections, in turn where several have as many.
+    /// Returns a place on the thread with the fewest connections; equal threads take turns.
     pub(super) fn place(&self) -> (&Handle, Place) {
         let first = self.next.fetch_add(1, Relaxed) % self.threads.len();
         let in_turn = self.threads[first..].iter().chain(&self.threads[..first]);
@@ -66,7 +65,7 @@ impl ServingThread {
         let (alive, ended) = oneshot::channel();
         thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
             background::assign(background);
-            // Ends with an error: nothing is ever sent.
+            // Ends with an error, since no value is sent.
             let _ = serving.block_on(ended);
             serving.shutdown_background();
         })?;
@@ -91,7 +90,7 @@ mod tests {
         let counts =
             || threads.threads.iter().map(|thread| thread.connections.load(Relaxed)).collect::<Vec<_>>();
         assert_eq!(counts(), [2, 2, 2]);
-        // Two that ended on one thread are made up for there.
+        // New connections go to the thread on which two have ended.
         let ended = places[0].connections.clone();
         places.retain(|place| !Arc::ptr_eq(&place.connections, &ended));
         places.extend((0..2).map(|_| threads.place().1));

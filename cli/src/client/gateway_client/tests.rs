@@ -1,0 +1,71 @@
+use axum::{
+    Json, Router,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use hearth_wire::{ApiError, ErrorCode};
+use serde_json::json;
+
+use super::*;
+use crate::client::testing::{closed_port, connection, gateway, serve};
+
+#[tokio::test]
+async fn request_has_the_token() {
+    let echo = async |headers: HeaderMap| Json(json!(headers["authorization"].to_str().unwrap()));
+    let url = serve(Router::new().route("/v1/echo", get(echo))).await;
+    let header: String = gateway(&url).get(&["v1", "echo"], &[]).await.unwrap();
+    assert_eq!(header, "Bearer hth_test");
+}
+
+#[tokio::test]
+async fn route_keeps_slashes_of_ids_and_the_path_of_the_base() {
+    let echo = async |Path(id): Path<String>| Json(json!(id));
+    let url = serve(Router::new().route("/stage/v1/models/{*id}", get(echo))).await;
+    let gateway = gateway(&format!("{url}/stage/"));
+    let id: String = gateway.get(&["v1", "models", "owner/a b?.gguf"], &[]).await.unwrap();
+    assert_eq!(id, "owner/a b?.gguf");
+}
+
+#[tokio::test]
+async fn error_response_becomes_an_error_with_a_hint() {
+    let fail = async || {
+        let error = ApiError::new(ErrorCode::Unauthorized, "no such token");
+        (StatusCode::UNAUTHORIZED, Json(error.envelope("req_7")))
+    };
+    let url = serve(Router::new().route("/v1/models", get(fail))).await;
+    let error = gateway(&url).get::<Value>(&["v1", "models"], &[]).await.unwrap_err().to_string();
+    assert!(error.starts_with("no such token (unauthorized, request id req_7)"), "{error}");
+    assert!(error.contains("hearth token create"), "{error}");
+}
+
+#[tokio::test]
+async fn unreachable_gateway_is_an_error_with_advice() {
+    let url = closed_port().await;
+    let error = gateway(&url).get::<Value>(&["v1", "models"], &[]).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("no gateway answers at {url}")), "{error}");
+    assert!(error.contains("hearth up"), "{error}");
+}
+
+#[tokio::test]
+async fn response_without_a_body_is_null() {
+    let url = serve(Router::new().route("/v1/x", post(async || StatusCode::NO_CONTENT))).await;
+    assert_eq!(gateway(&url).post::<Value>(&["v1", "x"], &json!({})).await.unwrap(), Value::Null);
+}
+
+#[test]
+fn base_is_parsed_from_usual_forms() {
+    for bad in ["", " ", "ftp://example.org", "http://", "a b"] {
+        assert!(GatewayClient::new(&connection(bad)).is_err(), "{bad}");
+    }
+    for (text, url) in [
+        ("http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/"),
+        ("https://example.org/stage/v1/", "https://example.org/stage"),
+        ("https://example.org/v1beta", "https://example.org/v1beta"),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+        ("localhost:8080", "http://localhost:8080/"),
+        ("example.org", "https://example.org/"),
+    ] {
+        assert_eq!(parse_base(text).unwrap().as_str(), url, "{text}");
+    }
+}

@@ -1,0 +1,184 @@
+//! `hearth chat`: a conversation.
+
+mod command;
+mod input;
+mod turn;
+
+use hearth_domain::{Message, Role};
+use hearth_providers::config::LOCAL;
+use hearth_wire::native::route::RouteBody;
+
+use super::sampling::Sampling;
+use crate::{
+    client::{
+        connection::Connection, error::Interrupted, gateway_client::GatewayClient, interrupt, terminal,
+    },
+    context::Context,
+    home::model::TINY_ID,
+};
+use command::Command;
+use input::{Input, Line};
+
+/// Talk with a model
+///
+/// At a terminal, Ctrl-C stops an answer and Ctrl-D ends the chat; /help lists the commands. From a pipe, each line
+/// is a message, and the answers go to standard output.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth chat
+  hearth chat --model Qwen3-0.6B-Q8_0 --system 'Answer in one sentence.'
+  hearth chat --model openai:gpt-5-mini
+  echo 'What is the capital of France?' | hearth chat")]
+pub(crate) struct Chat {
+    #[command(flatten)]
+    pub(crate) sampling: Sampling,
+    /// Hide the reasoning of models that think before they answer
+    #[arg(long)]
+    pub(crate) no_thinking: bool,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// A conversation with a model.
+struct Conversation {
+    gateway: GatewayClient,
+    sampling: Sampling,
+    json: bool,
+    /// Print the model's reasoning, dimmed, before its answer.
+    thinking: bool,
+    messages: Vec<Message>,
+}
+
+impl Chat {
+    /// Takes turns until the input ends. At a terminal an error is printed and the chat continues; from a pipe it ends the
+    /// chat, since the turns that follow were written for an answer that is missing.
+    ///
+    /// # Errors
+    /// No gateway at that address, no such model, the input can't be read, or a turn of a piped chat failed.
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let gateway = GatewayClient::new(&context.connection)?;
+        let (sampling, json) = (self.sampling, context.connection.json);
+        let thinking = !self.no_thinking;
+        let mut conversation = Conversation { gateway, sampling, json, thinking, messages: Vec::new() };
+        conversation.reset();
+        // Before the user types a message that no model can answer.
+        let served_by = interrupt::or_interrupted(conversation.check_model()).await?;
+        let mut input = Input::open()?;
+        if input.is_terminal() {
+            greet(&served_by);
+        }
+        loop {
+            let (next, line) = input.line().await?;
+            input = next;
+            let text = match line {
+                Line::End => return Ok(()),
+                Line::Text(text) => text,
+            };
+            let outcome = match Command::parse(&text, input.is_terminal()) {
+                Command::Nothing => continue,
+                Command::Exit => return Ok(()),
+                Command::Message => conversation.take_turn(text).await,
+                command => conversation.run_command(&command).await,
+            };
+            if input.is_terminal() { print_error(outcome) } else { outcome? }
+        }
+    }
+}
+
+/// Prints the model's name, and how to get help.
+fn greet(model: &str) {
+    terminal::note(&format!("{model} answers. /help lists the commands, Ctrl-D ends the chat."));
+    if model == TINY_ID {
+        terminal::note(
+            "It is one megabyte, to see that everything works. A model to work with: \
+             hearth models pull Qwen/Qwen3-0.6B-GGUF",
+        );
+    }
+}
+
+/// Prints the error of a turn; the next one may succeed.
+fn print_error(outcome: anyhow::Result<()>) {
+    match outcome {
+        Ok(()) => {}
+        Err(error) if error.is::<Interrupted>() => {}
+        Err(error) => terminal::note(&format!("error: {error:#}")),
+    }
+}
+
+impl Conversation {
+    /// Removes all messages but the instructions.
+    fn reset(&mut self) {
+        self.messages.clear();
+        if let Some(system) = &self.sampling.system {
+            self.messages.push(Message::new(Role::System, system.as_str()));
+        }
+    }
+
+    /// Asks the gateway which model would answer. This also checks its address and the token.
+    ///
+    /// # Errors
+    /// No gateway, no permission, or no model that could answer.
+    async fn check_model(&self) -> anyhow::Result<String> {
+        let query = [("model", self.sampling.model.as_str())];
+        let route: RouteBody = self.gateway.get(&["v1", "route"], &query).await?;
+        let Some(first) = route.candidates.first() else {
+            anyhow::bail!("no model can answer: {}", reasons(&route));
+        };
+        Ok(match first.provider.as_str() {
+            LOCAL => first.model.clone(),
+            provider => format!("{provider}:{}", first.model),
+        })
+    }
+
+    /// Runs a command.
+    async fn run_command(&mut self, command: &Command<'_>) -> anyhow::Result<()> {
+        match command {
+            Command::Reset => self.reset(),
+            Command::Help => terminal::note(command::HELP),
+            Command::ShowModel => terminal::note(&format!("{} answers", self.check_model().await?)),
+            Command::Model(name) => {
+                let before = std::mem::replace(&mut self.sampling.model, (*name).to_owned());
+                match interrupt::or_interrupted(self.check_model()).await {
+                    Ok(model) => terminal::note(&format!("{model} answers from here on")),
+                    Err(error) => {
+                        self.sampling.model = before;
+                        return Err(error);
+                    }
+                }
+            }
+            Command::Unknown(name) => {
+                terminal::note(&format!("there is no command {name}; /help lists them"))
+            }
+            Command::Nothing | Command::Exit | Command::Message => {}
+        }
+        Ok(())
+    }
+
+    /// Sends `text`, prints the answer, and adds both to the conversation. A failed turn is removed, since two messages of
+    /// the user would follow each other otherwise.
+    async fn take_turn(&mut self, text: String) -> anyhow::Result<()> {
+        self.messages.push(Message::new(Role::User, text));
+        match turn::take(self).await {
+            Ok(answer) => {
+                self.messages.push(Message::new(Role::Assistant, answer));
+                Ok(())
+            }
+            Err(error) => {
+                self.messages.pop();
+                Err(error)
+            }
+        }
+    }
+}
+
+fn reasons(route: &RouteBody) -> String {
+    if route.passed_over.is_empty() {
+        return "there is none; `hearth models pull OWNER/REPO` gets one".to_owned();
+    }
+    let reasons = route.passed_over.iter().map(|model| format!("{} ({})", model.model, model.why));
+    reasons.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

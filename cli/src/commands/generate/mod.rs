@@ -1,0 +1,180 @@
+//! `hearth generate`: one prompt, one answer.
+
+use std::io::Read;
+
+use anyhow::Context as _;
+use hearth_domain::FinishReason;
+use hearth_wire::{
+    error::ErrorBody,
+    native::{
+        generate::GenerateResponse,
+        request::{GenerateRequest, Parameters},
+        input::Input,
+    },
+    stop::Stop,
+};
+use indicatif::ProgressBar;
+use serde::Deserialize;
+
+use super::sampling::Sampling;
+use crate::{
+    client::{
+        connection::Connection, error::GatewayError, gateway_client::GatewayClient, interrupt,
+        stream::Events, terminal,
+    },
+    context::Context,
+};
+
+/// Generate text from a prompt
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  hearth generate 'Write a haiku about the sea.'
+  hearth generate --model openai:gpt-5-mini --max-tokens 200 'Explain DNS.'
+  cat report.txt | hearth generate --system 'Summarise this in three sentences.'
+  hearth generate --json 'Hello!' | jq .usage")]
+pub(crate) struct Generate {
+    /// The prompt; its words are joined by spaces. `-`, or none at all, reads standard input
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompt: Vec<String>,
+    #[command(flatten)]
+    pub(crate) sampling: Sampling,
+    /// Keep only the likeliest tokens that together reach this probability, 0 to 1
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) top_p: Option<f32>,
+    /// Keep only this many of the likeliest tokens; 0 keeps all
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) top_k: Option<u32>,
+    /// Keep only tokens that are at least this likely relative to the likeliest, 0 to 1
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) min_p: Option<f32>,
+    /// A text that ends the answer; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// Events of the native stream; others are ignored.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event {
+    Queued {
+        position: u32,
+    },
+    Loading {
+        progress: f32,
+    },
+    Reasoning {},
+    Delta {
+        text: String,
+    },
+    Complete(Box<GenerateResponse>),
+    Error {
+        error: ErrorBody,
+    },
+    #[serde(other)]
+    Other,
+}
+
+impl Generate {
+    /// Sends the prompt, and prints the answer as it arrives, or whole as JSON.
+    ///
+    /// # Errors
+    /// No prompt, no gateway, a failed run, or `Interrupted`.
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let gateway = GatewayClient::new(&context.connection)?;
+        let json = context.connection.json;
+        let request = self.request()?;
+        let spinner = terminal::spinner("waiting");
+        let open = gateway.stream(&["v1", "generate"], &request);
+        let read = async |events: &mut Events| answer(events, &spinner, !json).await;
+        let answered = interrupt::cancellable(&gateway, open, read).await;
+        terminal::clear(&spinner, answered.is_err());
+        let response = answered?;
+        if json {
+            return terminal::print_json(&response);
+        }
+        for artifact in &response.output.artifacts {
+            terminal::print(&format!("{}\n", artifact.url))?;
+        }
+        if response.output.artifacts.is_empty() && !response.output.text.ends_with('\n') {
+            terminal::print("\n")?;
+        }
+        if response.finish_reason == Some(FinishReason::Cancelled) {
+            anyhow::bail!("the run was cancelled before it ended (request id {})", response.request_id);
+        }
+        Ok(())
+    }
+
+    fn request(self) -> anyhow::Result<GenerateRequest> {
+        let prompt = prompt(&self.prompt)?;
+        let parameters = Parameters {
+            temperature: self.sampling.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            seed: self.sampling.seed,
+            stop: (!self.stop.is_empty()).then_some(Stop::Many(self.stop)),
+            max_tokens: self.sampling.max_tokens,
+            ..Parameters::default()
+        };
+        Ok(GenerateRequest {
+            model: Some(self.sampling.model),
+            input: Input { prompt: Some(prompt), ..Input::default() },
+            parameters,
+            system_prompt: self.sampling.system,
+            stream: true,
+            ..GenerateRequest::default()
+        })
+    }
+}
+
+/// The prompt from the command line, or from standard input.
+fn prompt(words: &[String]) -> anyhow::Result<String> {
+    let prompt = match words {
+        [] if terminal::stdin_is_terminal() => {
+            anyhow::bail!("give a prompt, as arguments or on standard input")
+        }
+        [] => read_stdin()?,
+        [dash] if dash == "-" => read_stdin()?,
+        words => words.join(" "),
+    };
+    anyhow::ensure!(!prompt.trim().is_empty(), "the prompt is empty");
+    Ok(prompt)
+}
+
+fn read_stdin() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("standard input can't be read as text")?;
+    // The last end of line is the shell's, not the prompt's.
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(text)
+}
+
+/// Reads all events of a run, and prints its text as it arrives if `print` is set.
+async fn answer(events: &mut Events, spinner: &ProgressBar, print: bool) -> anyhow::Result<GenerateResponse> {
+    let to_terminal = terminal::stdout_is_terminal();
+    let mut response = None;
+    while let Some(data) = events.next().await? {
+        let event = serde_json::from_str(&data).context("an event of the gateway's can't be read")?;
+        match event {
+            Event::Queued { position } => spinner.set_message(format!("queued, place {position}")),
+            Event::Loading { progress } => {
+                spinner.set_message(format!("loading the model, {:.0} %", progress * 100.0));
+            }
+            Event::Reasoning {} => spinner.set_message("thinking"),
+            Event::Delta { text } if print => {
+                spinner.finish_and_clear();
+                terminal::print(&terminal::printable(&text, to_terminal))?;
+            }
+            Event::Complete(whole) => response = Some(*whole),
+            Event::Error { error } => return Err(GatewayError(error).into()),
+            Event::Delta { .. } | Event::Other => {}
+        }
+    }
+    response.context("the gateway ended the stream without the whole answer")
+}
+
+#[cfg(test)]
+mod tests;

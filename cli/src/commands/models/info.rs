@@ -1,0 +1,198 @@
+//! `hearth models info`.
+
+use bytesize::ByteSize;
+use hearth_domain::{Capability, Price};
+use hearth_providers::config::LOCAL;
+use hearth_wire::{
+    native::models::{ALIAS, ModelBody},
+    runtime_status::RuntimeStatus,
+};
+use serde_json::json;
+
+use super::{
+    list::state,
+    local::{FileFacts, LocalModels},
+};
+use crate::client::{connection::Connection, error::GatewayError, gateway_client::GatewayClient, terminal};
+
+/// The model to show.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Info {
+    /// The model's id: of a model of this machine, a provider's (openai:gpt-5-mini), or an alias
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// Lines of a name and a value.
+#[derive(Debug, Default)]
+struct Lines(Vec<(&'static str, String)>);
+
+impl Info {
+    /// Shows what the gateway lists of the model, and what its file contains if it is on this machine.
+    pub(super) async fn run(self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
+        let file = local.find(&self.id);
+        let folder_alone = local.is_named && connection.url.is_none();
+        let listing = match folder_alone {
+            true => Err(anyhow::anyhow!("a data folder is named, so no gateway is asked")),
+            false => self.request(connection).await,
+        };
+        let (listed, file) = match (listing, file) {
+            (Ok((listed, is_local)), file) => {
+                // Another machine's model may have the same id.
+                let same = |size| is_local && listed.provider == LOCAL && listed.size_bytes == Some(size);
+                let file = file.ok().filter(|file| same(file.size_bytes));
+                (Some(listed), file)
+            }
+            (Err(error), Err(_)) if error.is::<GatewayError>() || connection.url.is_some() => {
+                return Err(error);
+            }
+            (Err(_), Err(not_there)) => return Err(not_there),
+            (Err(_), Ok(file)) => (None, Some(file)),
+        };
+        let facts = file.map(|file| local.facts(&file));
+        if connection.json {
+            return terminal::print_json(&json!({"id": self.id, "model": listed, "file": facts}));
+        }
+        let mut lines = Lines::default();
+        lines.add_listed(listed.as_ref());
+        lines.add_facts(listed.as_ref(), facts.as_ref());
+        terminal::print(&format!("{}\n{}", self.id, lines.text()))?;
+        Ok(())
+    }
+
+    /// Requests the model from the gateway; also returns whether the gateway is on this machine.
+    async fn request(&self, connection: &Connection) -> anyhow::Result<(ModelBody, bool)> {
+        let gateway = GatewayClient::new(connection)?;
+        let model = gateway.get(&["v1", "models", &self.id], &[]).await?;
+        Ok((model, gateway.is_local()))
+    }
+}
+
+impl Lines {
+    fn add(&mut self, name: &'static str, value: Option<String>) {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            self.0.push((name, value));
+        }
+    }
+
+    fn text(&self) -> String {
+        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        self.0.iter().map(|(name, value)| format!("  {name:width$}  {value}\n")).collect()
+    }
+
+    fn add_listed(&mut self, listed: Option<&ModelBody>) {
+        let Some(model) = listed else { return };
+        self.add("state", Some(state(model)));
+        self.add("error", model.runtime_status.as_ref().and_then(|status| status.error.clone()));
+        if model.provider != LOCAL && model.provider != ALIAS {
+            self.add("provider", Some(model.provider.clone()));
+            self.add("name", Some(model.name.clone()));
+            self.add("takes", Some(names(&model.inputs)));
+            self.add("price", price(model.price.as_ref()));
+        }
+        self.add("makes", Some(model.modality.as_str().to_owned()));
+        self.add("abilities", Some(abilities(&model.capabilities)));
+        self.add("context", model.context_length.map(|tokens| format!("{tokens} tokens")));
+        self.add("answers", model.max_output_tokens.map(|tokens| format!("up to {tokens} tokens")));
+        self.add("memory", model.runtime_status.as_ref().and_then(memory));
+    }
+
+    fn add_facts(&mut self, listed: Option<&ModelBody>, facts: Option<&FileFacts>) {
+        let Some(file) = facts else {
+            // A node elsewhere has the file.
+            if let Some(model) = listed {
+                self.add("architecture", model.architecture.clone());
+                self.add("quantisation", model.version.clone());
+                self.add("size", model.size_bytes.map(|bytes| ByteSize(bytes).to_string()));
+            }
+            return;
+        };
+        if listed.is_none() {
+            self.add("makes", Some(file.makes.to_owned()));
+            self.add("abilities", Some(abilities(&file.capabilities)));
+            self.add("context", Some(format!("{} tokens", file.context_length)));
+            self.add("memory", file.memory_bytes.map(|bytes| format!("about {}", ByteSize(bytes))));
+        }
+        self.add("made for", file.made_for_context.map(|tokens| format!("{tokens} tokens")));
+        self.add("architecture", file.architecture.clone());
+        self.add("parameters", file.parameters.map(count));
+        self.add("quantisation", file.quantisation.clone());
+        let parts = if file.parts > 1 { format!(", {} files", file.parts) } else { String::new() };
+        self.add("size", Some(format!("{}{parts}", ByteSize(file.size_bytes))));
+        self.add("file", Some(file.path.display().to_string()));
+        self.add("link to", file.link_to.as_ref().map(|path| path.display().to_string()));
+        self.add("pulled from", file.repository.clone());
+        self.add("made by", file.source_url.clone());
+        self.add("licence", file.license.clone());
+        self.add("problem", file.problem.clone());
+    }
+}
+
+fn names(values: &[impl serde::Serialize]) -> String {
+    let name = |value| serde_json::to_value(value).ok().and_then(|name| name.as_str().map(str::to_owned));
+    values.iter().filter_map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn abilities(capabilities: &[Capability]) -> String {
+    names(capabilities)
+}
+
+fn memory(status: &RuntimeStatus) -> Option<String> {
+    match (status.memory_bytes, status.memory_predicted_bytes) {
+        (Some(now), _) => Some(format!("{} now", ByteSize(now))),
+        (None, Some(expected)) => Some(format!("about {} when it is loaded", ByteSize(expected))),
+        (None, None) => None,
+    }
+}
+
+/// Formats a price in US dollars, the unit of the catalog.
+fn price(price: Option<&Price>) -> Option<String> {
+    let price = price?;
+    let rate = |rate: Option<_>, of: &str| rate.map(|rate| format!("${} {of}", f64::from(rate)));
+    let rates = [rate(price.input, "in"), rate(price.cached_input, "cached in"), rate(price.output, "out")];
+    let tokens = rates.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let tokens = (!tokens.is_empty()).then(|| format!("{tokens} for a million tokens"));
+    let image = price.image.map(|cost| format!("${cost} for an image"));
+    let long = price.long.map(|long| format!("more above {} tokens of prompt", long.above));
+    let parts = [tokens, image, long].into_iter().flatten().collect::<Vec<_>>();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Formats a number of parameters: `596 M`, `8.2 B`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn count(parameters: u64) -> String {
+    let value = parameters as f64;
+    let (value, unit) = match parameters {
+        0..1_000_000 => return parameters.to_string(),
+        1_000_000..1_000_000_000 => (value / 1e6, "M"),
+        _ => (value / 1e9, "B"),
+    };
+    if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_have_two_or_three_digits() {
+        for (parameters, text) in [
+            (999, "999"),
+            (1_100_000, "1.1 M"),
+            (596_049_920, "596 M"),
+            (8_190_735_360, "8.2 B"),
+            (70_000_000_000, "70 B"),
+        ] {
+            assert_eq!(count(parameters), text);
+        }
+    }
+
+    #[test]
+    fn prices_are_dollars_for_a_million_tokens() {
+        let with = |value| serde_json::from_value::<Price>(value).unwrap();
+        let text = price(Some(&with(json!({"input": 0.25, "cached_input": 0.025, "output": 2}))));
+        assert_eq!(text.as_deref(), Some("$0.25 in, $0.025 cached in, $2 out for a million tokens"));
+        assert_eq!(price(Some(&with(json!({"image": "0.04"})))).as_deref(), Some("$0.04 for an image"));
+        assert_eq!(price(Some(&Price::default())), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! Output of the token commands.
+
+use hearth_domain::Scope;
+use hearth_wire::native::tokens::{CreatedToken, TokenBody, TokenList};
+use serde_json::json;
+
+use crate::client::{table::Table, terminal};
+
+/// Prints a new token on a line of its own, with a note on standard error.
+///
+/// # Errors
+/// The output can't be written.
+pub(super) fn print_created(created: &CreatedToken, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(created);
+    }
+    let TokenBody { id, name, .. } = &created.record;
+    // On standard error, so that `TOKEN=$(hearth token create ci)` gets the token alone.
+    terminal::note(&format!(
+        "The token {name:?} ({id}) is shown only this once; store it where secrets belong:"
+    ));
+    Ok(terminal::print_line(&created.token)?)
+}
+
+/// Prints a table of tokens.
+///
+/// # Errors
+/// The output can't be written.
+pub(super) fn print_list(list: &TokenList, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(list);
+    }
+    if list.tokens.is_empty() {
+        terminal::note("there are no tokens; create one with `hearth token create NAME`");
+        return Ok(());
+    }
+    Ok(terminal::print(&table(&list.tokens).fitted(terminal::columns()))?)
+}
+
+/// Prints that a token is revoked.
+///
+/// # Errors
+/// The output can't be written.
+pub(super) fn print_revoked(id: &str, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(&json!({"id": id, "revoked": true}));
+    }
+    Ok(terminal::print_line(&format!("{id} is revoked"))?)
+}
+
+pub(super) fn table(tokens: &[TokenBody]) -> Table<6> {
+    let mut table = Table::new(["ID", "NAME", "PREFIX", "SCOPES", "CREATED", "STATE"]);
+    for token in tokens {
+        let state = match (&token.revoked_at, &token.expires_at) {
+            (Some(at), _) => format!("revoked {}", date(at)),
+            (None, Some(at)) => format!("until {}", date(at)),
+            (None, None) => "active".to_owned(),
+        };
+        let all = Scope::ALL.iter().all(|scope| token.scopes.contains(scope));
+        let scopes = token.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
+        let scopes = if all { "all".to_owned() } else { scopes };
+        let TokenBody { id, name, prefix, created_at, .. } = token.clone();
+        table.push([id, name, prefix, scopes, date(&created_at), state]);
+    }
+    table
+}
+
+/// The date of an ISO 8601 time, in UTC as in the API.
+fn date(time: &str) -> String {
+    time.get(..10).unwrap_or(time).to_owned()
+}

@@ -1,0 +1,197 @@
+//! `hearth up`: the gateway, its stores and a node in one process.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use hearth_domain::{Scope, Timestamp, UserId};
+use hearth_gateway::{Gateway, Routing};
+use hearth_http::{AppState, body_budget::BodyBudget};
+use hearth_node::Node;
+use hearth_store::nodes::NodeRecord;
+use hearth_telemetry::logs::LogLimits;
+use hearth_wire::node::BackendState;
+use tokio::task::JoinHandle;
+
+use crate::{
+    api,
+    client::CommandsAccess,
+    context::{Context, ContextFlags},
+    home::{
+        banner::{self, Progress},
+        identity, local_node,
+        model::{self, DefaultModel},
+        node_config::node_config,
+        serve, shutdown,
+        stores::Stores,
+        temporary,
+    },
+    settings::{Settings, SettingsFlags},
+};
+
+/// Time for which runs may continue after the first signal; then they are ended.
+const RUN_STOP_GRACE: Duration = Duration::from_millis(800);
+/// Time for storing the last records at the end: a few milliseconds, unless the disk is slow.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Start everything in one process: the gateway, its stores, and a node with a model
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hearth up
+  hearth up --port 9000 --model Qwen3-0.6B-Q8_0
+  hearth up --model ~/Downloads/model.gguf
+  hearth up --host 0.0.0.0                # for the whole network: read docs/security.md first
+  hearth up --no-node                     # for providers' models alone
+
+Other settings are in hearth.toml and in HEARTH_ variables: `hearth config` prints them. `hearth service install` \
+starts Hearth with the machine.")]
+pub(crate) struct Up {
+    #[command(flatten)]
+    settings: SettingsFlags,
+    /// Start no node: requests go to providers alone
+    #[arg(long, conflicts_with = "model")]
+    no_node: bool,
+    /// Print one line of JSON when ready, instead of the banner
+    #[arg(long)]
+    json: bool,
+    /// Print no banner, and create no first token: for a service, whose output is a log
+    #[arg(short, long, conflicts_with = "json")]
+    quiet: bool,
+}
+
+/// The node in this process.
+struct HomeNode {
+    node: Node,
+    ended: JoinHandle<()>,
+    /// The default model's id.
+    model: String,
+}
+
+impl Up {
+    pub(crate) fn flags(&self) -> ContextFlags {
+        self.settings.clone().into()
+    }
+
+    /// Starts everything, prints the banner, and runs until it is interrupted.
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        // Before anything starts, so that Ctrl-C ends it in order.
+        let interrupted = shutdown::listen()?;
+        let progress = Progress::new(self.json || self.quiet);
+        let settings = &context.settings;
+        serve::raise_descriptor_limit();
+        progress.show("opening the stores");
+        let stores = Stores::open(&settings.data, settings.durability).map_err(explain_missing_home)?;
+        let _logs = hearth_telemetry::logs::to_folder(
+            &settings.data.join("logs"),
+            &settings.log_level,
+            LogLimits { max_bytes: settings.log_max_bytes.as_u64(), max_files: settings.log_max_files },
+        )?;
+        temporary::fall_back_to(&settings.data);
+        hearth_telemetry::metrics::install();
+        let default = if self.no_node { None } else { Some(model::prepare(settings)?) };
+        let listener = serve::bind(settings.host, settings.port).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let gateway = stores.gateway(Routing::new(settings)?, settings.gateway()).await?;
+        let operator = gateway.operator().await?;
+        let interrupted_runs = gateway.end_interrupted_runs().await?;
+        if interrupted_runs > 0 {
+            tracing::warn!(interrupted_runs, "runs of an earlier process were ended");
+        }
+        let local = match default {
+            Some(default) => Some(start_node(&gateway, operator, settings, default).await?),
+            None => None,
+        };
+        gateway.refresh_model_lists().await;
+        let budget = BodyBudget::new(settings.server.body_memory.as_u64());
+        let router = api::router(AppState { gateway: gateway.clone() }, budget);
+        let server = serve::start(listener, router, &settings.server)?;
+        let failure = match &local {
+            Some(local) => {
+                progress.show(&format!("loading {}", local.model));
+                tokio::select! {
+                    failure = model::wait_until_loaded(&local.node, |percent| progress.percent(percent)) => failure,
+                    () = interrupted.wait() => None,
+                }
+            }
+            None => None,
+        };
+        progress.done();
+        if !interrupted.is_requested() {
+            // Create the token only now, since it will be shown.
+            let token = if self.quiet { None } else { first_token(&gateway, operator).await? };
+            CommandsAccess::grant(&gateway, operator, &settings.data, &url).await?;
+            let model = local.as_ref().map(|local| local.model.clone());
+            let failed_backends = match &local {
+                Some(local) => failed_backends(&local.node).await,
+                None => Vec::new(),
+            };
+            let data = settings.data.clone();
+            let ready = banner::Ready { url, token, model, failure, failed_backends, data };
+            if self.quiet {
+                banner::log(&ready);
+            } else {
+                banner::print(self.json, &ready);
+            }
+            interrupted.wait().await;
+        }
+        tracing::info!("stopping");
+        CommandsAccess::withdraw(&gateway, operator, &settings.data).await;
+        // Runs and their responses end; new ones are refused.
+        let runs_end = async {
+            gateway.stop_runs(RUN_STOP_GRACE).await;
+            if let Some(HomeNode { node, ended, .. }) = local {
+                node.shut_down();
+                let _ = ended.await;
+            }
+        };
+        let (_threads, ()) = tokio::join!(server.stop(), runs_end);
+        if !gateway.settle(RECORDS_TIMEOUT).await {
+            tracing::error!("the store is slow; the last runs aren't recorded");
+        }
+        stores.close().await;
+        Ok(())
+    }
+}
+
+/// Explains the error of a data folder that follows from a missing HOME.
+fn explain_missing_home(error: anyhow::Error) -> anyhow::Error {
+    match dirs::home_dir() {
+        Some(_) => error,
+        None => error.context(
+            "HOME isn't set and this user has no entry in /etc/passwd: name a folder with --data or HEARTH_DATA",
+        ),
+    }
+}
+
+/// Starts the node, which begins to load its default model, and registers it with the gateway.
+async fn start_node(
+    gateway: &Gateway,
+    owner: UserId,
+    settings: &Settings,
+    default: DefaultModel,
+) -> Result<HomeNode> {
+    let model = default.id.clone();
+    let (node, ended) = Node::start(node_config(settings, default)?);
+    let id = identity::node_id(&settings.data)?;
+    gateway.attach(local_node::connect(id, node.clone()));
+    let (name, url) = ("this box".to_owned(), local_node::ADDRESS.to_owned());
+    gateway.register_node(&NodeRecord { id, owner, name, url, created_at: Timestamp::now() }).await?;
+    Ok(HomeNode { node, ended, model })
+}
+
+/// Describes each backend that failed its self-test.
+async fn failed_backends(node: &Node) -> Vec<String> {
+    let backends = node.status().await.map(|status| status.backends).unwrap_or_default();
+    let failed = backends.iter().filter(|backend| backend.state == BackendState::Failed);
+    failed.map(hearth_node::backends::describe).collect()
+}
+
+/// Creates a token with every scope at the first start of a data folder.
+async fn first_token(gateway: &Gateway, operator: UserId) -> Result<Option<String>> {
+    if !gateway.access().list_tokens(operator).await?.is_empty() {
+        return Ok(None);
+    }
+    let (token, _) = gateway.access().issue_token(operator, "first token", Scope::ALL.to_vec(), None).await?;
+    Ok(Some(token.expose().to_owned()))
+}
