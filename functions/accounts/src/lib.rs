@@ -6,18 +6,17 @@ mod routes;
 
 use axum::Router;
 use hearth_domain::Scope;
-use hearth_http::{AppState, Routes, finish, serve::guarded};
-use utoipa_axum::routes;
+use hearth_http::{AppState, Routes, finish, routes, serve::guarded};
 
-/// The routes, with their documentation.
+use routes::tokens;
+
+/// Returns the routes, with their documentation.
 pub fn routes(state: &AppState) -> Routes {
-    let routes = Routes::new()
-        .routes(routes!(routes::token_create::create, routes::token_list::list))
-        .routes(routes!(routes::token_revoke::revoke));
+    let routes = Routes::new().routes(routes!(tokens::create, tokens::list)).routes(routes!(tokens::revoke));
     guarded(routes, state, Scope::Tokens)
 }
 
-/// The function's router.
+/// Returns the function's router.
 pub fn router(state: AppState) -> Router {
     finish(routes(&state), state)
 }

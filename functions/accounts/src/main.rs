@@ -1,8 +1,6 @@
 //! The Lambda function `accounts`.
 
-use hearth_http::lambda;
-
 #[tokio::main]
-async fn main() -> Result<(), lambda::Error> {
-    lambda::run_buffered(hearth_fn_accounts::router).await
+async fn main() -> Result<(), hearth_lambda::Error> {
+    hearth_lambda::run_buffered(hearth_fn_accounts::router).await
 }

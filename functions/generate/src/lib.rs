@@ -1,11 +1,12 @@
-//! `/v1/generate`, the compatible dialects, `/v1/requests`, `/v1/artifacts` and `/v1/cache`: what makes text,
-//! vectors, images and meshes, what became of it, and what is kept of it.
+//! `/v1/generate` and the compatible dialects, which generate text, vectors, images and meshes; `/v1/requests`,
+//! `/v1/artifacts` and `/v1/cache`.
 
 #![warn(missing_docs)]
 
-mod asker;
 mod references;
 mod routes;
+mod run_headers;
+mod run_request;
 mod several;
 
 use axum::{
@@ -13,30 +14,29 @@ use axum::{
     routing::{get, post},
 };
 use hearth_domain::Scope;
-use hearth_http::{AppState, Routes, dialect, finish, serve::guarded};
+use hearth_http::{AppState, Routes, dialect, finish, routes, serve::guarded};
 use utoipa::OpenApi;
-use utoipa_axum::routes;
 
-/// The routes, with their documentation.
+/// Returns the routes, with their documentation.
 pub fn routes(state: &AppState) -> Routes {
     let routes = Routes::new()
         .routes(routes!(routes::generate::generate))
         .routes(routes!(routes::chat_completions::chat_completions))
         .routes(routes!(routes::completions::completions))
         .routes(routes!(routes::responses::responses))
-        .routes(routes!(routes::response::get, routes::response::delete))
+        .routes(routes!(routes::responses::get, routes::responses::delete))
         .routes(routes!(routes::embeddings::embeddings))
         .routes(routes!(routes::images::images))
-        .routes(routes!(routes::image_edits::edits))
+        .routes(routes!(routes::images::edits))
         .routes(routes!(routes::route::route))
-        .routes(routes!(routes::request_get::get, routes::request_cancel::delete))
-        .routes(routes!(routes::request_get::status))
-        .routes(routes!(routes::request_events::events))
-        .routes(routes!(routes::request_cancel::cancel))
-        .routes(routes!(routes::cache_delete::delete));
-    // It tells of every user's requests.
-    let stats = Routes::new().routes(routes!(routes::cache_stats::stats));
-    // A link to an artifact needs no token: the route looks by itself.
+        .routes(routes!(routes::requests::get, routes::requests::delete))
+        .routes(routes!(routes::requests::status))
+        .routes(routes!(routes::requests::events))
+        .routes(routes!(routes::requests::cancel))
+        .routes(routes!(routes::cache::delete));
+    // The statistics include the requests of all users.
+    let stats = Routes::new().routes(routes!(routes::cache::stats));
+    // A signed link to an artifact needs no token: the handler checks the one or the other.
     let open = Routes::new().routes(routes!(routes::artifact::get));
     let stats = guarded(stats, state, Scope::Ops);
     guarded(routes, state, Scope::Generate)
@@ -47,15 +47,15 @@ pub fn routes(state: &AppState) -> Routes {
         .merge(open)
 }
 
-/// Those of the Anthropic dialect, whose errors have a shape of their own.
+/// Returns the routes of Anthropic's dialect, whose errors have a format of their own.
 fn anthropic(state: &AppState) -> Routes {
     let routes = Routes::new()
         .routes(routes!(routes::messages::messages))
-        .routes(routes!(routes::messages_count_tokens::count_tokens));
+        .routes(routes!(routes::messages::count_tokens));
     dialect::anthropic(guarded(routes, state, Scope::Generate))
 }
 
-/// Those of Ollama's dialect, whose errors have a shape of their own too.
+/// Returns the routes of Ollama's dialect, whose errors have a format of their own.
 fn ollama(state: &AppState) -> Routes {
     let routes = Routes::new()
         .routes(routes!(routes::ollama::chat::chat))
@@ -65,7 +65,7 @@ fn ollama(state: &AppState) -> Routes {
     dialect::ollama(guarded(routes, state, Scope::Generate))
 }
 
-/// Those of the Gemini dialect below the wildcard, for the documentation alone.
+/// Documentation of the routes of Gemini's dialect below the wildcard.
 #[derive(OpenApi)]
 #[openapi(paths(
     routes::gemini_generate_content::generate,
@@ -77,9 +77,9 @@ fn ollama(state: &AppState) -> Routes {
 ))]
 struct GeminiWildcard;
 
-/// Those of the Gemini dialect, whose errors have a shape of their own.
+/// Returns the routes of Gemini's dialect, whose errors have a format of their own.
 fn gemini(state: &AppState) -> Routes {
-    let reads = Routes::with_openapi(GeminiWildcard::openapi())
+    let reads = Routes::with_documentation(GeminiWildcard::openapi)
         .routes(routes!(routes::gemini_models::list))
         .route("/v1beta/models/{*path}", get(routes::gemini::read));
     let generates = Routes::new().route("/v1beta/models/{*path}", post(routes::gemini::act));
@@ -87,7 +87,7 @@ fn gemini(state: &AppState) -> Routes {
     dialect::gemini(routes)
 }
 
-/// The function's router.
+/// Returns the function's router.
 pub fn router(state: AppState) -> Router {
     finish(routes(&state), state)
 }

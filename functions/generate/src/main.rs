@@ -1,8 +1,6 @@
 //! The Lambda function `generate`.
 
-use hearth_http::lambda;
-
 #[tokio::main]
-async fn main() -> Result<(), lambda::Error> {
-    lambda::run_streaming(hearth_fn_generate::router).await
+async fn main() -> Result<(), hearth_lambda::Error> {
+    hearth_lambda::run_streaming(hearth_fn_generate::router).await
 }

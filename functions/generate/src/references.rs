@@ -1,37 +1,45 @@
-//! Items of a response's input that are named by their ids.
+//! Item references in the input of `/v1/responses`.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hearth_domain::Message;
 use hearth_wire::{
     ApiError, ErrorCode,
-    openai::responses::{Layout, Reference, ResponsesRequest},
+    openai::responses::{ItemLayout, ItemReference, ResponsesRequest},
 };
 
-use crate::asker::Asker;
+use crate::run_request::RunRequest;
 
-/// How many conversations are read at once.
-const AT_ONCE: usize = 16;
+/// Most conversations that are read concurrently.
+const MAX_CONCURRENT_READS: usize = 16;
 
-/// Puts the items themselves where `request` names them.
+/// Replaces the item references of `request` by the stored items.
 ///
 /// # Errors
-/// `not_found`, naming the field, for an item that isn't stored, or is somebody else's.
-pub(crate) async fn told(asker: &Asker, request: &mut ResponsesRequest) -> Result<(), ApiError> {
-    let references = request.references()?;
-    let found = references.iter().cloned().map(|reference| answer(asker, reference));
-    let answers: Vec<(Message, Layout)> = stream::iter(found).buffered(AT_ONCE).try_collect().await?;
+/// `not_found`, with the field, for an item that isn't stored, or belongs to another user.
+pub(crate) async fn resolve_item_references(
+    run_request: &RunRequest,
+    request: &mut ResponsesRequest,
+) -> Result<(), ApiError> {
+    let references = request.item_references()?;
+    let reads = references.iter().cloned().map(|reference| answer(run_request, reference));
+    let answers: Vec<(Message, ItemLayout)> =
+        stream::iter(reads).buffered(MAX_CONCURRENT_READS).try_collect().await?;
     references
         .iter()
         .zip(&answers)
-        .try_for_each(|(reference, (answer, layout))| request.tell(reference, answer, layout))
+        .try_for_each(|(reference, (answer, layout))| request.resolve_reference(reference, answer, layout))
 }
 
-/// What the model said in the run that the reference names, and in which order.
-async fn answer(asker: &Asker, reference: Reference) -> Result<(Message, Layout), ApiError> {
-    let missing = || reference.missing();
-    let kept = asker.gateway.conversation(&asker.caller, reference.run).await;
-    let kept = kept.map_err(|error| if error.code == ErrorCode::NotFound { missing() } else { error });
-    let mut kept = kept?;
-    let answer = kept.messages.pop().ok_or_else(missing)?;
-    Ok((answer, kept.layout))
+/// Returns the answer of the run that the reference names, and the layout of its items.
+async fn answer(
+    run_request: &RunRequest,
+    reference: ItemReference,
+) -> Result<(Message, ItemLayout), ApiError> {
+    let missing = || reference.not_found();
+    let conversation = run_request.gateway.conversation(&run_request.caller, reference.run).await;
+    let conversation =
+        conversation.map_err(|error| if error.code == ErrorCode::NotFound { missing() } else { error });
+    let mut conversation = conversation?;
+    let answer = conversation.messages.pop().ok_or_else(missing)?;
+    Ok((answer, conversation.layout))
 }

@@ -1,11 +1,7 @@
-//! `/v1/models`: what there is, what it is doing, loading, unloading and removing; `/v1/providers`: who else is asked.
-//!
-//! A model's id may hold slashes, raw or as `%2F`, so one wildcard takes all that lies below
-//! `/v1/models`, and [`path`] tells the routes apart by how they end.
+//! `/v1/models`: listing, state, loading, unloading and removing of models; `/v1/providers`: providers and their keys.
 
 #![warn(missing_docs)]
 
-mod path;
 mod routes;
 
 use axum::{
@@ -13,54 +9,45 @@ use axum::{
     routing::{get, post},
 };
 use hearth_domain::Scope;
-use hearth_http::{AppState, Routes, dialect, finish, serve::guarded};
+use hearth_http::{AppState, Routes, dialect, finish, routes, serve::guarded};
 use utoipa::OpenApi;
-use utoipa_axum::routes;
 
-/// The routes below the wildcard, for the documentation alone.
+use routes::{models, ollama, providers};
+
+/// Documentation of the routes below the wildcard.
 #[derive(OpenApi)]
-#[openapi(paths(
-    routes::loaded::loaded,
-    routes::get::model,
-    routes::remove::remove,
-    routes::status::status,
-    routes::load::load,
-    routes::unload::unload
-))]
+#[openapi(paths(models::loaded, models::get, models::remove, models::status, models::load, models::unload))]
 struct Wildcard;
 
-/// The routes, with their documentation.
+/// Returns the routes, with their documentation.
 pub fn routes(state: &AppState) -> Routes {
-    let reads = Routes::with_openapi(Wildcard::openapi())
-        .routes(routes!(routes::list::list))
-        .routes(routes!(routes::provider_list::list))
-        .route("/v1/models/{*path}", get(path::read).fallback(path::wrong_method));
-    let writes = Routes::new().route("/v1/models/{*path}", post(path::write).delete(path::remove));
-    let keys =
-        Routes::new().routes(routes!(routes::provider_key_set::set, routes::provider_key_remove::remove));
-    let reads = dialect::as_asked(guarded(reads, state, Scope::ModelsRead));
-    let models = dialect::with_geminis_models(reads.merge(guarded(writes, state, Scope::ModelsWrite)));
-    models.merge(guarded(keys, state, Scope::Providers)).merge(ollama(state))
+    let reads = Routes::with_documentation(Wildcard::openapi)
+        .routes(routes!(models::list))
+        .routes(routes!(providers::list))
+        .route("/v1/models/{*path}", get(models::read).fallback(models::wrong_method));
+    let writes = Routes::new().route("/v1/models/{*path}", post(models::write).delete(models::delete));
+    let keys = Routes::new().routes(routes!(providers::set_key, providers::remove_key));
+    let reads = dialect::with_client_error_format(guarded(reads, state, Scope::ModelsRead));
+    let model_routes =
+        dialect::redirect_gemini_clients(reads.merge(guarded(writes, state, Scope::ModelsWrite)));
+    model_routes.merge(guarded(keys, state, Scope::Providers)).merge(ollama_routes(state))
 }
 
-/// Those of Ollama's dialect, whose errors have a shape of their own. Its version is open: clients look for it before
-/// they are given a token.
-fn ollama(state: &AppState) -> Routes {
-    use routes::ollama::{delete, ps, pull, show, tags, version};
-
+/// Returns the routes of Ollama's dialect. Its version needs no token: clients read it before they have one.
+fn ollama_routes(state: &AppState) -> Routes {
     let reads = Routes::new()
-        .routes(routes!(tags::tags))
-        .routes(routes!(show::show))
-        .routes(routes!(ps::ps))
-        .routes(routes!(pull::pull));
-    let writes = Routes::new().routes(routes!(delete::delete));
-    let open = Routes::new().routes(routes!(version::version));
+        .routes(routes!(ollama::tags))
+        .routes(routes!(ollama::show))
+        .routes(routes!(ollama::ps))
+        .routes(routes!(ollama::pull));
+    let writes = Routes::new().routes(routes!(ollama::delete));
+    let open = Routes::new().routes(routes!(ollama::version));
     let guarded_routes =
         guarded(reads, state, Scope::ModelsRead).merge(guarded(writes, state, Scope::ModelsWrite));
     dialect::ollama(guarded_routes.merge(open))
 }
 
-/// The function's router.
+/// Returns the function's router.
 pub fn router(state: AppState) -> Router {
     finish(routes(&state), state)
 }

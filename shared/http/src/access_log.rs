@@ -1,4 +1,4 @@
-//! The line in the log for each request, and its metrics.
+//! Log line and metrics of each request.
 
 use std::time::Instant;
 
@@ -8,11 +8,11 @@ use axum::{
 };
 use http::Method;
 
-use crate::{RequestId, error::HttpError, no_route, route_metrics::RouteMetrics};
+use crate::{error::HttpError, no_route, request_id::RequestId, route_metrics::RouteMetrics};
 
-/// What is logged of a request. Latency is to the head of the answer; a stream's own time is its run's.
+/// Log line of a request. Its latency ends with the response's headers; the time of a stream is in its run's record.
 pub(crate) struct LogLine {
-    /// The request's id.
+    /// Id of the request.
     pub(crate) id: RequestId,
     began: Instant,
     method: &'static str,
@@ -22,14 +22,14 @@ pub(crate) struct LogLine {
 
 impl LogLine {
     pub(crate) fn begin(request: &Request, id: RequestId) -> Self {
-        // The route, and not the path: ids and queries aren't for logs and labels. A path that no route has is logged,
-        // as far as it can be: it is how a wrong base URL is seen.
+        // The route's pattern instead of the path: ids and queries don't belong in logs and labels. A path without a route
+        // is logged, redacted: it shows a wrong base URL.
         let route = request.extensions().get::<MatchedPath>().cloned();
         let path = route.is_none().then(|| no_route::loggable(request.uri().path()));
         Self { id, began: Instant::now(), method: method_label(request.method()), route, path }
     }
 
-    /// Logs and counts the request, now that it has a response.
+    /// Logs and counts the request with its response.
     pub(crate) fn write(self, response: &Response, metrics: &RouteMetrics) {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         let (latency, status) = (self.began.elapsed(), response.status().as_u16());
@@ -48,8 +48,8 @@ impl LogLine {
     }
 }
 
-/// The method's name in logs and metrics. A client may make up any method (RFC 9110, section 16.1), and each label's
-/// value is kept for as long as the process lives: all but the nine of HTTP and PATCH's RFC are `other`.
+/// Name of a method in logs and metrics. A client may invent any method (RFC 9110, section 16.1), and each value of a
+/// label stays in memory until the process ends: all but the nine of HTTP and of PATCH's RFC are `other`.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -70,10 +70,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn made_up_method_is_counted_as_other() {
+    fn unknown_method_is_counted_as_other() {
         assert_eq!(method_label(&Method::PATCH), "PATCH");
-        for made_up in ["get", "PROPFIND", &"M".repeat(30_000)] {
-            assert_eq!(method_label(&Method::from_bytes(made_up.as_bytes()).unwrap()), "other");
+        for unknown in ["get", "PROPFIND", &"M".repeat(30_000)] {
+            assert_eq!(method_label(&Method::from_bytes(unknown.as_bytes()).unwrap()), "other");
         }
     }
 }

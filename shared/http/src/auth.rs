@@ -18,9 +18,9 @@ use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, header::AUTHORIZATION};
 use tower::{Layer, Service};
 
-use crate::{AppState, HttpError};
+use crate::{error::HttpError, state::AppState};
 
-/// A layer of routes that lets callers with a scope pass. Handlers find them as an extension,
+/// Layer of routes that requires a token with a scope. Handlers get the caller as an extension,
 /// [`hearth_gateway::Caller`].
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -29,7 +29,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Lets callers with `scope` pass.
+    /// Creates a layer that requires `scope`.
     #[must_use]
     pub fn new(state: &AppState, scope: Scope) -> Self {
         Self { state: state.clone(), scope }
@@ -44,11 +44,11 @@ impl<S> Layer<S> for Guard {
     }
 }
 
-type Answered = Result<Response, Infallible>;
-/// The route's answer; or a refusal; or either, once the token has been looked up.
-type GuardedFuture<F> = Either<F, Either<Ready<Answered>, BoxFuture<'static, Answered>>>;
+type RouteResult = Result<Response, Infallible>;
+/// Future of the route; or a refusal; or a boxed future that reads the token from the store first.
+type GuardedFuture<F> = Either<F, Either<Ready<RouteResult>, BoxFuture<'static, RouteResult>>>;
 
-/// A route behind a [`Guard`].
+/// Route behind a [`Guard`].
 #[derive(Debug, Clone)]
 pub struct GuardedService<S> {
     guard: Guard,
@@ -69,7 +69,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        // A token that was seen lately, as most are, is looked up at once.
+        // Most tokens are in the cache, which needs no await.
         let caller = match credential(request.headers()) {
             Ok(credential) => self.guard.state.gateway.authenticate_cached(credential),
             Err(error) => Some(Err(error)),
@@ -92,7 +92,7 @@ where
 }
 
 impl Guard {
-    /// Answers a request whose token is looked up in the store.
+    /// Answers a request whose token must be read from the store.
     async fn look_up<S>(self, mut request: Request, mut inner: S) -> Result<Response, Infallible>
     where
         S: Service<Request, Response = Response, Error = Infallible>,
@@ -107,7 +107,7 @@ impl Guard {
     }
 }
 
-/// Who calls, for a route that is open to others too.
+/// Authenticates the caller of a route that has no [`Guard`].
 ///
 /// # Errors
 /// `unauthorized` without a valid credential; `forbidden` if it lacks `scope`.
@@ -121,7 +121,7 @@ pub async fn caller(
     Ok(caller)
 }
 
-/// The credential: `Authorization: Bearer`, or `X-API-Key`, or `X-Goog-Api-Key`, which Google's clients send.
+/// Returns the credential: `Authorization: Bearer`, or `X-API-Key`, or `X-Goog-Api-Key`, which Google's clients send.
 fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {

@@ -1,4 +1,4 @@
-//! A limit of the memory that the bodies of all requests take together.
+//! Limit of the memory that the bodies of all requests take together.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,29 +10,28 @@ use hearth_wire::{ApiError, ErrorCode};
 use http::{Extensions, HeaderMap, header::CONTENT_LENGTH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::extract::MAX_BODY;
-
-/// Bodies up to this size are taken without looking at the budget: those of all connections together are a small part
-/// of it.
-const FREE_BYTES: u64 = 64 << 10;
-/// How long a large body waits for its turn.
+/// Largest body that is accepted.
+pub const BODY_MAX_BYTES: usize = 10 << 20;
+/// Bodies up to this size don't count against the budget: those of all connections together are a small part of it.
+const UNCOUNTED_MAX_BYTES: u64 = 64 << 10;
+/// Longest time that a large body waits for memory.
 const BUDGET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Memory for bodies, in KiB.
+/// Memory for bodies: a semaphore with a permit for each KiB.
 #[derive(Debug, Clone)]
 pub struct BodyBudget(Arc<Semaphore>);
 
 impl BodyBudget {
-    /// A budget of so many bytes.
+    /// Creates a budget of `bytes`.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         Self(Arc::new(Semaphore::new(kib(bytes) as usize)))
     }
 
-    /// Gives a request with a large body a share of the budget. Its extractor fills the share; dropping it gives the
-    /// memory back.
+    /// Adds an empty share of the budget to a request with a large body. The body's extractor acquires the memory;
+    /// dropping the share releases it.
     pub(crate) fn share(&self, request: &mut Request, body_bytes: u64) -> Option<BodyShare> {
-        if body_bytes <= FREE_BYTES {
+        if body_bytes <= UNCOUNTED_MAX_BYTES {
             return None;
         }
         let share = BodyShare { budget: self.clone(), permit: Arc::default() };
@@ -41,22 +40,22 @@ impl BodyBudget {
     }
 }
 
-/// What a request has taken of the budget.
+/// Memory that a request holds of the budget.
 #[derive(Debug, Clone)]
 pub(crate) struct BodyShare {
     budget: BodyBudget,
     permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
-/// Waits until there is memory for the request's body. Without a share there is no budget: on Lambda a process has
-/// one request at a time.
+/// Waits until there is memory for the request's body. A request without a share passes: on Lambda, where a process
+/// serves one request at a time, there is no budget.
 ///
 /// # Errors
-/// `overloaded` if other bodies take all of it for too long.
+/// `overloaded` if other bodies hold the memory for too long.
 pub(crate) async fn admit(extensions: &Extensions, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(share) = extensions.get::<BodyShare>() else { return Ok(()) };
     let bytes = declared_bytes(headers);
-    if bytes <= FREE_BYTES {
+    if bytes <= UNCOUNTED_MAX_BYTES {
         return Ok(());
     }
     let acquired = Arc::clone(&share.budget.0).acquire_many_owned(kib(bytes));
@@ -72,10 +71,10 @@ pub(crate) async fn admit(extensions: &Extensions, headers: &HeaderMap) -> Resul
     }
 }
 
-/// What the body may take: its length, or the most that is read of one that doesn't tell.
+/// Returns the most bytes that the body may have: its declared length, or the limit of a body without one.
 pub(crate) fn declared_bytes(headers: &HeaderMap) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    length.unwrap_or(MAX_BODY as u64).min(MAX_BODY as u64)
+    length.unwrap_or(BODY_MAX_BYTES as u64).min(BODY_MAX_BYTES as u64)
 }
 
 fn kib(bytes: u64) -> u32 {
@@ -101,7 +100,7 @@ mod tests {
                 leave.acquire().await.unwrap().forget();
             }
         };
-        let budget = BodyBudget::new(MAX_BODY as u64);
+        let budget = BodyBudget::new(BODY_MAX_BYTES as u64);
         let layer = RequestLayer::default().with_budget(budget.clone());
         let router = Router::new().route("/", post(handler)).layer(layer);
         let send = |length: usize| {
@@ -113,7 +112,7 @@ mod tests {
         let first = send(6 << 20);
         entered.notified().await;
         let second = send(6 << 20);
-        // A small one passes both.
+        // A small body doesn't wait.
         let small = send(10);
         entered.notified().await;
         assert!(budget.0.available_permits() < 5 << 10);

@@ -1,4 +1,4 @@
-//! Compression of whole answers for clients that accept it.
+//! Compression of buffered responses for clients that accept it.
 
 use std::convert::Infallible;
 
@@ -11,23 +11,23 @@ use tower_http::compression::{
     predicate::{And, NotForContentType, SizeAbove},
 };
 
-/// Bodies below this many bytes aren't worth compressing.
+/// Smallest body that is compressed.
 const COMPRESSED_MIN_BYTES: u64 = 1024;
 
-/// What a client says of compression.
+/// Encodings that a client accepts: its `accept-encoding` headers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Accepted(Vec<HeaderValue>);
+pub(crate) struct AcceptedEncodings(Vec<HeaderValue>);
 
-impl Accepted {
-    /// As in the head of a request.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+impl AcceptedEncodings {
+    /// Copies the headers of a request.
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         Self(headers.get_all(header::ACCEPT_ENCODING).iter().cloned().collect())
     }
 }
 
-/// The answer, compressed if that is worth it and the client accepts it.
-pub(crate) fn compress(response: Response, accepted: Accepted) -> Response {
-    if is_stream(&response) || accepted.0.is_empty() && !is_worth_it(&response) {
+/// Compresses a response that is large enough, if the client accepts it.
+pub(crate) fn compress(response: Response, accepted: AcceptedEncodings) -> Response {
+    if is_stream(&response) || accepted.0.is_empty() && !should_compress(&response) {
         return response;
     }
     let mut request = Request::new(());
@@ -39,7 +39,7 @@ pub(crate) fn compress(response: Response, accepted: Accepted) -> Response {
         std::future::ready(Ok::<_, Infallible>(response.take().unwrap_or_default()))
     });
     let compressed = Compression::new(route).gzip(true).compress_when(predicate()).call(request);
-    // The answer is there, so that nothing is to be waited for.
+    // The response is there already, so that the future is ready at once.
     match compressed.now_or_never() {
         Some(Ok(compressed)) => compressed.map(Body::new),
         Some(Err(never)) => match never {},
@@ -47,18 +47,18 @@ pub(crate) fn compress(response: Response, accepted: Accepted) -> Response {
     }
 }
 
-/// Streams are never compressed: that would hold tokens back. Images are already.
+/// Conditions for compression. Streams are never compressed: that would delay tokens. Images already are.
 fn predicate() -> And<And<SizeAbove, NotForContentType>, NotForContentType> {
     SizeAbove::new(COMPRESSED_MIN_BYTES).and(NotForContentType::SSE).and(NotForContentType::IMAGES)
 }
 
-/// Whether a response says that it must reach the client as it is (RFC 9111, section 5.2.2.6), as streams do.
+/// Returns whether a response forbids transformation (RFC 9111, section 5.2.2.6), as streams do.
 fn is_stream(response: &Response) -> bool {
     let control = response.headers().get(header::CACHE_CONTROL).and_then(|control| control.to_str().ok());
     control.is_some_and(|control| control.contains("no-transform"))
 }
 
-fn is_worth_it(response: &Response) -> bool {
+fn should_compress(response: &Response) -> bool {
     predicate().should_compress(response)
 }
 
@@ -68,16 +68,16 @@ mod tests {
 
     use super::*;
 
-    fn answer(content_type: &'static str, length: usize) -> Response {
+    fn response(content_type: &'static str, length: usize) -> Response {
         Response::builder().header("content-type", content_type).body("x".repeat(length).into()).unwrap()
     }
 
-    fn accepting(encodings: &[&'static str]) -> Accepted {
-        Accepted(encodings.iter().map(|encoding| HeaderValue::from_static(encoding)).collect())
+    fn accepting(encodings: &[&'static str]) -> AcceptedEncodings {
+        AcceptedEncodings(encodings.iter().map(|encoding| HeaderValue::from_static(encoding)).collect())
     }
 
     #[tokio::test]
-    async fn long_answer_is_compressed_for_who_accepts_it() {
+    async fn large_response_is_compressed_for_clients_that_accept_it() {
         for (accepted, content_type, length, encoding, vary) in [
             (&["gzip"][..], "application/json", 4096, Some("gzip"), true),
             (&["br", "gzip;q=0.5"], "application/json", 4096, Some("gzip"), true),
@@ -89,7 +89,7 @@ mod tests {
             (&["gzip"], "text/event-stream", 4096, None, false),
             (&["gzip"], "image/png", 4096, None, false),
         ] {
-            let compressed = compress(answer(content_type, length), accepting(accepted));
+            let compressed = compress(response(content_type, length), accepting(accepted));
             let headers = compressed.headers();
             let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
             assert_eq!(header("content-encoding").as_deref(), encoding, "{accepted:?} {content_type}");
@@ -100,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn client_that_accepts_nothing_is_refused() {
-        let refused = compress(answer("application/json", 10), accepting(&["*;q=0"]));
+    fn client_that_accepts_no_encoding_is_refused() {
+        let refused = compress(response("application/json", 10), accepting(&["*;q=0"]));
         assert_eq!(refused.status(), http::StatusCode::NOT_ACCEPTABLE);
     }
 }

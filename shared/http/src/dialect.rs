@@ -1,4 +1,4 @@
-//! Routes whose dialect has errors of its own shape.
+//! Layers of routes whose dialect has an error format of its own.
 
 use std::panic::AssertUnwindSafe;
 
@@ -12,69 +12,59 @@ use futures::FutureExt as _;
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::{HttpError, RequestId, Routes, panic};
+use crate::{
+    documented_routes::Routes,
+    error::{ErrorFormat, HttpError},
+    panic,
+    request_id::RequestId,
+};
 
-/// The header in which Anthropic's SDKs look for the request's id.
+/// Response header in which Anthropic's SDKs look for the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
-/// The header that Anthropic's clients send, and no others.
+/// Request header that only Anthropic's clients send.
 pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
-/// The header in which Google's clients send their key, and no others.
+/// Request header in which only Google's clients send their key.
 const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
-/// What Google's clients ask models for.
+/// Methods of models in Google's API.
 const GEMINI_METHODS: [&str; 5] =
     ["generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"];
 
-/// The shape of a route's errors.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum ErrorShape {
-    /// The gateway's own, which OpenAI's SDKs read too.
-    #[default]
-    Own,
-    /// Anthropic's.
-    Anthropic,
-    /// Google's.
-    Gemini,
-    /// Ollama's.
-    Ollama,
-}
-
-/// Routes that answer as Anthropic's do: their errors have its shape, whoever refuses the request, and the
-/// request's id is where its SDKs look for it. Called last: it covers the guard too.
+/// Gives routes Anthropic's error format, and its header with the request's id. Called last: it covers the guard too.
 pub fn anthropic(routes: Routes) -> Routes {
-    routes.route_layer(middleware::from_fn(as_anthropic))
+    routes.route_layer(middleware::from_fn(with_anthropic_errors))
 }
 
-/// Routes that answer as Ollama's do: their errors have its shape, and a body is read as JSON whatever its media type
-/// says, since Ollama's documentation sends none with `curl -d`. Called last: it covers the guard too.
+/// Gives routes Ollama's error format. Bodies are parsed as JSON whatever their media type: the examples of Ollama's
+/// documentation use `curl -d`, which sends that of a form. Called last: it covers the guard too.
 pub fn ollama(routes: Routes) -> Routes {
     routes.route_layer(middleware::from_fn(async |mut request: Request, next: Next| {
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        in_ollamas_shape(run(request, next).await)
+        with_ollama_errors(run(request, next).await)
     }))
 }
 
-/// Routes that answer as Google's do: their errors have its shape, and a key in the URL is refused, which Google takes:
-/// URLs are logged on the way, and kept in histories. Called last: it covers the guard too.
+/// Gives routes Google's error format. A key in the URL, which Google accepts, is refused: proxies log URLs, and browsers
+/// store them. Called last: it covers the guard too.
 pub fn gemini(routes: Routes) -> Routes {
     routes.route_layer(middleware::from_fn(async |request: Request, next: Next| {
         let response = match has_key(request.uri().query().unwrap_or_default()) {
             true => HttpError(key_in_url()).into_response(),
             false => run(request, next).await,
         };
-        in_geminis_shape(response)
+        with_gemini_errors(response)
     }))
 }
 
-/// Routes below `/v1/models`, where some of Google's clients ask too: they are redirected to the same below `/v1beta`. One
-/// wildcard takes all ids here, so that the two can't be told apart by routes. Called last: it covers the guard too.
-pub fn with_geminis_models(routes: Routes) -> Routes {
+/// Redirects Google's clients, some of which request models below `/v1/models`, to the same path below `/v1beta`. Routes
+/// can't distinguish them: one wildcard matches all ids. Called last: it covers the guard too.
+pub fn redirect_gemini_clients(routes: Routes) -> Routes {
     routes.route_layer(middleware::from_fn(async |request: Request, next: Next| {
-        let Some(location) = geminis_location(&request) else { return next.run(request).await };
+        let Some(location) = gemini_location(&request) else { return next.run(request).await };
         if has_key(request.uri().query().unwrap_or_default()) {
-            return in_geminis_shape(HttpError(key_in_url()).into_response());
+            return with_gemini_errors(HttpError(key_in_url()).into_response());
         }
         match HeaderValue::from_str(&location) {
             Ok(location) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response(),
@@ -83,9 +73,9 @@ pub fn with_geminis_models(routes: Routes) -> Routes {
     }))
 }
 
-/// Where a request below `/v1/models` belongs, if it is one of Google's clients: relative, since a proxy may have put
-/// something before the path.
-fn geminis_location(request: &Request) -> Option<String> {
+/// Returns the new location of a request below `/v1/models`, if a client of Google's sent it. The location is relative,
+/// since a proxy may have a prefix before the path.
+fn gemini_location(request: &Request) -> Option<String> {
     let path = request.uri().path();
     let rest = path.strip_prefix("/v1/models")?;
     let method = rest.rsplit_once(':').map(|(_, method)| method);
@@ -100,41 +90,41 @@ fn geminis_location(request: &Request) -> Option<String> {
     Some(format!("{up}v1beta/models{rest}{query}"))
 }
 
-/// Whether a query has an API key, as Google's has.
+/// Returns whether a query has an API key in the parameter of Google's API.
 fn has_key(query: &str) -> bool {
     query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("key")))
 }
 
 fn key_in_url() -> ApiError {
-    let message = "the URL has an API key (key=...), which isn't taken: URLs are logged and kept in histories. Send the \
+    let message = "the URL has an API key (key=...), which is refused: URLs are logged and stored in histories. Send the \
                    token in the header x-goog-api-key, and replace the token that was in the URL";
     ApiError::new(ErrorCode::Unauthorized, message).at("key")
 }
 
-/// The answer, whose error has Google's shape, if it is one.
-pub(crate) fn in_geminis_shape(mut response: Response) -> Response {
-    response.extensions_mut().insert(ErrorShape::Gemini);
+/// Marks a response: if it has an error, the error is written in Google's format.
+pub(crate) fn with_gemini_errors(mut response: Response) -> Response {
+    response.extensions_mut().insert(ErrorFormat::Gemini);
     response
 }
 
-/// The answer, whose error has Ollama's shape, if it is one.
-pub(crate) fn in_ollamas_shape(mut response: Response) -> Response {
-    response.extensions_mut().insert(ErrorShape::Ollama);
+/// Marks a response: if it has an error, the error is written in Ollama's format.
+pub(crate) fn with_ollama_errors(mut response: Response) -> Response {
+    response.extensions_mut().insert(ErrorFormat::Ollama);
     response
 }
 
-/// Routes that several dialects have: who asks as Anthropic's clients do gets its errors too. Called last.
-pub fn as_asked(routes: Routes) -> Routes {
+/// Gives routes that several dialects share the error format of the client: Anthropic's for its clients. Called last.
+pub fn with_client_error_format(routes: Routes) -> Routes {
     routes.route_layer(middleware::from_fn(async |request: Request, next: Next| {
         if is_anthropic(request.headers()) {
-            as_anthropic(request, next).await
+            with_anthropic_errors(request, next).await
         } else {
             next.run(request).await
         }
     }))
 }
 
-/// The betas of Anthropic's API that the client names.
+/// Returns the betas of Anthropic's API that the client requests.
 #[must_use]
 pub fn betas(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
@@ -142,33 +132,33 @@ pub fn betas(headers: &HeaderMap) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Whether a client of Anthropic's asks.
+/// Returns whether the request comes from a client of Anthropic's API.
 #[must_use]
 pub fn is_anthropic(headers: &HeaderMap) -> bool {
     headers.contains_key(ANTHROPIC_VERSION)
 }
 
-/// An error outside of any route, in the shape that the client reads.
-pub(crate) fn in_the_clients_shape(error: HttpError, headers: &HeaderMap) -> Response {
+/// Creates the response of an error outside of routes, in the error format of the client.
+pub(crate) fn in_client_format(error: HttpError, headers: &HeaderMap) -> Response {
     let mut response = error.into_response();
     if is_anthropic(headers) {
-        response.extensions_mut().insert(ErrorShape::Anthropic);
+        response.extensions_mut().insert(ErrorFormat::Anthropic);
     } else if headers.contains_key(GOOGLE_KEY) {
-        response.extensions_mut().insert(ErrorShape::Gemini);
+        response.extensions_mut().insert(ErrorFormat::Gemini);
     }
     response
 }
 
-/// The route's answer, also where it panics: further out the shape of its errors isn't known.
+/// Runs a route, and catches its panic: outside of this layer its error format isn't known.
 async fn run(request: Request, next: Next) -> Response {
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     response.unwrap_or_else(|panic| panic::response(&*panic))
 }
 
-async fn as_anthropic(request: Request, next: Next) -> Response {
+async fn with_anthropic_errors(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().copied();
     let mut response = run(request, next).await;
-    response.extensions_mut().insert(ErrorShape::Anthropic);
+    response.extensions_mut().insert(ErrorFormat::Anthropic);
     if let Some(value) = id.and_then(RequestId::header) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -189,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn betas_are_named_in_one_header_or_in_several() {
+    fn betas_are_read_from_one_header_or_several() {
         let mut headers = HeaderMap::new();
         for names in ["one, two", "three", " ,"] {
             headers.append("anthropic-beta", names.parse().unwrap());
@@ -199,15 +189,15 @@ mod tests {
     }
 
     #[test]
-    fn googles_clients_are_sent_to_their_own_routes() {
+    fn gemini_clients_are_redirected_to_v1beta() {
         let location = |method: Method, uri: &str, header: &'static str| {
             let request = Request::builder().method(method).uri(uri).header(header, "x");
-            geminis_location(&request.body(axum::body::Body::empty()).unwrap())
+            gemini_location(&request.body(axum::body::Body::empty()).unwrap())
         };
         let (post, get, key) = (Method::POST, Method::GET, "x-goog-api-key");
-        let asked = "/v1/models/openai:a/b:streamGenerateContent?alt=sse";
-        let told = "../../../v1beta/models/openai:a/b:streamGenerateContent?alt=sse";
-        assert_eq!(location(post.clone(), asked, "x-api-key").as_deref(), Some(told));
+        let path = "/v1/models/openai:a/b:streamGenerateContent?alt=sse";
+        let expected = "../../../v1beta/models/openai:a/b:streamGenerateContent?alt=sse";
+        assert_eq!(location(post.clone(), path, "x-api-key").as_deref(), Some(expected));
         assert_eq!(
             location(get.clone(), "/v1/models?pageSize=1", key).as_deref(),
             Some("../v1beta/models?pageSize=1")
@@ -223,9 +213,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_have_the_shape_of_their_route() {
-        let theirs =
-            Router::new().route("/theirs", get(refuse)).route_layer(middleware::from_fn(as_anthropic));
+    async fn errors_have_the_format_of_their_route() {
+        let theirs = Router::new()
+            .route("/theirs", get(refuse))
+            .route_layer(middleware::from_fn(with_anthropic_errors));
         let router = Router::new().route("/ours", get(refuse)).merge(theirs);
         let router = router.layer(RequestLayer::default());
         for (path, kind) in [("/theirs", Some("error")), ("/ours", None)] {
@@ -241,15 +232,16 @@ mod tests {
                 (body["type"].as_str(), &body["error"]["type"]),
                 (kind, &"authentication_error".into())
             );
-            let told = if kind.is_some() { &body["request_id"] } else { &body["error"]["request_id"] };
-            assert_eq!(told.as_str(), Some(id.as_str()));
+            let body_id = if kind.is_some() { &body["request_id"] } else { &body["error"]["request_id"] };
+            assert_eq!(body_id.as_str(), Some(id.as_str()));
         }
     }
 
     #[tokio::test]
-    async fn panic_is_answered_in_the_shape_of_its_route() {
+    async fn panic_is_answered_in_the_format_of_its_route() {
         let panics = async || -> HttpError { panic!("a bug") };
-        let router = Router::new().route("/", get(panics)).route_layer(middleware::from_fn(as_anthropic));
+        let router =
+            Router::new().route("/", get(panics)).route_layer(middleware::from_fn(with_anthropic_errors));
         let request = Request::get("/").body(axum::body::Body::empty()).unwrap();
         let response = router.layer(RequestLayer::default()).oneshot(request).await.unwrap();
         assert_eq!(response.status(), 500);

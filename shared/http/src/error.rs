@@ -1,13 +1,13 @@
-//! Errors as answers. The envelope needs the request's id, which only the outermost layer has: a
-//! handler's error travels as an extension of an empty answer, and is written there.
+//! Errors as responses. The body needs the request's id, which only the outermost layer has: a handler's error travels
+//! there as an extension of an empty response.
 
 use axum::response::{IntoResponse, Response};
 use hearth_wire::{ApiError, ErrorCode, anthropic::MessagesError, gemini::GeminiError, ollama::OllamaError};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::{RequestId, dialect::ErrorShape};
+use crate::request_id::RequestId;
 
-/// An error on its way out of a handler.
+/// Error that a handler returns.
 #[derive(Debug, Clone)]
 pub struct HttpError(pub ApiError);
 
@@ -25,15 +25,29 @@ impl IntoResponse for HttpError {
     }
 }
 
-/// Writes the body of an answer that carries an error.
-pub(crate) fn write_envelope(response: Response, id: RequestId) -> Response {
+/// Error format of a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ErrorFormat {
+    /// Error object of OpenAI's API, with fields of the gateway.
+    #[default]
+    OpenAi,
+    /// Error object of Anthropic's API.
+    Anthropic,
+    /// Error object of Google's API.
+    Gemini,
+    /// Error text of Ollama's API.
+    Ollama,
+}
+
+/// Writes the body of a response that carries an error.
+pub(crate) fn write_body(response: Response, id: RequestId) -> Response {
     let Some(HttpError(error)) = response.extensions().get::<HttpError>().cloned() else { return response };
-    let shape = response.extensions().get::<ErrorShape>().copied().unwrap_or_default();
-    let body = body_of(&error, shape, id);
+    let format = response.extensions().get::<ErrorFormat>().copied().unwrap_or_default();
+    let body = body_of(&error, format, id);
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // The SDKs of OpenAI and Anthropic look here before they retry.
+    // The SDKs of OpenAI and Anthropic read this header before they retry.
     let retry = if error.code.retryable() { "true" } else { "false" };
     parts.headers.insert("x-should-retry", HeaderValue::from_static(retry));
     if let Some(after) = retry_after(&error) {
@@ -42,22 +56,22 @@ pub(crate) fn write_envelope(response: Response, id: RequestId) -> Response {
     Response::from_parts(parts, body.into())
 }
 
-fn body_of(error: &ApiError, shape: ErrorShape, id: RequestId) -> Vec<u8> {
+fn body_of(error: &ApiError, format: ErrorFormat, id: RequestId) -> Vec<u8> {
     let id = id.0.to_string();
-    let body = match shape {
-        ErrorShape::Own => serde_json::to_vec(&error.envelope(&id)),
-        ErrorShape::Anthropic => serde_json::to_vec(&MessagesError::new(error, &id)),
-        ErrorShape::Gemini => serde_json::to_vec(&GeminiError::new(error, &id)),
-        ErrorShape::Ollama => serde_json::to_vec(&OllamaError::new(error, &id)),
+    let body = match format {
+        ErrorFormat::OpenAi => serde_json::to_vec(&error.envelope(&id)),
+        ErrorFormat::Anthropic => serde_json::to_vec(&MessagesError::new(error, &id)),
+        ErrorFormat::Gemini => serde_json::to_vec(&GeminiError::new(error, &id)),
+        ErrorFormat::Ollama => serde_json::to_vec(&OllamaError::new(error, &id)),
     };
     body.unwrap_or_default()
 }
 
-/// The seconds to wait before the same request: as long as the error says, else a second for what moves by itself, as
-/// a queue does.
+/// Returns the seconds to wait before a retry: those of the error, else one second for conditions that pass by themselves,
+/// such as a full queue.
 fn retry_after(error: &ApiError) -> Option<HeaderValue> {
-    let moves = matches!(error.code, ErrorCode::QueueFull | ErrorCode::RateLimited | ErrorCode::Overloaded);
-    error.retry_after_seconds().or(moves.then_some(1)).map(HeaderValue::from)
+    let passes = matches!(error.code, ErrorCode::QueueFull | ErrorCode::RateLimited | ErrorCode::Overloaded);
+    error.retry_after_seconds().or(passes.then_some(1)).map(HeaderValue::from)
 }
 
 fn status_of(error: &ApiError) -> StatusCode {

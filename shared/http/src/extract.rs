@@ -1,4 +1,4 @@
-//! Extractors whose refusals say which field is at fault.
+//! Extractors whose errors name the field at fault.
 
 use std::error::Error;
 
@@ -6,17 +6,19 @@ use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
 };
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_wire::{ApiError, ErrorCode, run_options::option_error};
 use http::{HeaderMap, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::{HttpError, body_budget, json_size, paced_body::BodyTooSlow};
+use crate::{
+    body_budget::{self, BODY_MAX_BYTES},
+    error::HttpError,
+    json_size,
+    paced_body::BodyTooSlow,
+};
 
-/// The largest body that is taken, in bytes.
-pub const MAX_BODY: usize = 10 << 20;
-
-/// A body of JSON.
+/// JSON body of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonBody<T>(pub T);
 
@@ -33,14 +35,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
 /// Reads a body to its end.
 async fn read(body: Body) -> Result<Bytes, ApiError> {
-    let body = Limited::new(body, MAX_BODY).collect().await;
+    let body = Limited::new(body, BODY_MAX_BYTES).collect().await;
     body.map(Collected::to_bytes).map_err(|error| unreadable(&*error))
 }
 
-/// Parses a body of JSON.
+/// Parses a JSON body.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     json_size::check(body)?;
-    // Of a list serde would take the items for the fields, in their order.
+    // serde accepts a list for a struct, with the items as its fields.
     let is_list = body.trim_ascii_start().first() == Some(&b'[');
     match serde_json::from_slice(body) {
         Ok(_) if is_list => Err(not_an_object()),
@@ -49,8 +51,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     }
 }
 
-/// What is wrong with a body. It is parsed once more: to note the path of each field costs as much as to parse it, and
-/// most bodies are right.
+/// Returns the error of a malformed body. The body is parsed again with the path of each field, which costs as much as
+/// parsing it: valid bodies, which most are, don't pay for that.
 fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
     let mut json = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, T>(&mut json) {
@@ -58,7 +60,7 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiEr
             let is_json = serde_json::from_slice::<IgnoredAny>(body).is_ok();
             malformed(&error.path().to_string(), error.inner(), is_json)
         }
-        // There is something behind the value.
+        // Text follows the value.
         Ok(_) => malformed(".", error, false),
     }
 }
@@ -76,8 +78,8 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
 
 fn unreadable(error: &(dyn Error + Send + Sync + 'static)) -> ApiError {
     if error.is::<LengthLimitError>() {
-        let message = format!("the body is over the limit of {} MB", MAX_BODY >> 20);
-        return ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", MAX_BODY);
+        let message = format!("the body is over the limit of {} MB", BODY_MAX_BYTES >> 20);
+        return ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", BODY_MAX_BYTES);
     }
     if BodyTooSlow::caused(error) {
         return too_slow();
@@ -85,31 +87,35 @@ fn unreadable(error: &(dyn Error + Send + Sync + 'static)) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, "the body was cut off")
 }
 
-/// The error of a body that came too slowly.
+/// Returns the error of a body that came too slowly.
 pub(crate) fn too_slow() -> ApiError {
     ApiError::new(ErrorCode::RequestTimeout, "the body came too slowly, or stopped; send it again")
 }
 
-/// What serde says, with the field that it speaks of. `is_json`: the body is JSON, if not what was
-/// expected.
+/// Returns serde's error with the field's path. `is_json`: the body is valid JSON, of another shape than expected.
 fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
+    let text = in_json_terms(&error.to_string());
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    if let Some((option, problem)) = option_error(text) {
+        let param = if path == "." { option.to_owned() } else { format!("{path}.{option}") };
+        let message = format!("{param}: {problem}");
+        return ApiError::invalid(param, message);
+    }
     if path == "." && is_json && error.is_data() && !error.to_string().contains(" field `") {
         return not_an_object();
     }
-    let text = in_words_of_json(&error.to_string());
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
     if text == "recursion limit exceeded" {
         let message = "the body is nested too deep: objects and lists in one another, 127 levels at most";
         return ApiError::new(ErrorCode::InvalidRequest, message);
     }
-    // serde_json holds a number where a name belongs for a fault of the JSON.
+    // serde_json reports a number in place of an enum's name as a syntax error.
     let no_name = is_json && text == "expected value";
     let text = if no_name { "expected a name, which is a string" } else { text };
     if !error.is_data() && !no_name {
         let message = format!("the body isn't valid JSON: {error}");
         return ApiError::new(ErrorCode::InvalidRequest, message);
     }
-    // Of a missing or unknown field serde tells the name in words only, and the path of its parent.
+    // For a missing or unknown field, serde has the path of its parent; the field's name is only in the message.
     let named = ["missing field `", "unknown field `"]
         .iter()
         .find_map(|start| text.strip_prefix(start)?.split('`').next());
@@ -131,10 +137,10 @@ fn not_an_object() -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, "the body must be a JSON object")
 }
 
-/// What serde says, without the names of types here.
-fn in_words_of_json(text: &str) -> String {
+/// Replaces serde's messages that have names of Rust types.
+fn in_json_terms(text: &str) -> String {
     if text.starts_with("data did not match any variant") {
-        return "it has none of the forms that it can have".to_owned();
+        return "it has none of the allowed forms".to_owned();
     }
     let Some((before, after)) = text.split_once("expected ") else { return text.to_owned() };
     let kinds = ["struct ", "internally tagged enum ", "adjacently tagged enum ", "enum "];
@@ -147,7 +153,7 @@ fn in_words_of_json(text: &str) -> String {
     }
 }
 
-/// A part of the path. What can't be one is a thing that isn't there.
+/// Parameter of the path. One that can't be parsed names nothing: 404.
 #[derive(Debug, Clone, Copy)]
 pub struct PathParam<T>(pub T);
 
@@ -162,7 +168,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
     }
 }
 
-/// The query.
+/// Query of the URL.
 #[derive(Debug, Clone, Copy)]
 pub struct QueryParams<T>(pub T);
 
@@ -173,7 +179,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T>
         let query = Query::<T>::from_request_parts(parts, state).await;
         query.map(|Query(value)| Self(value)).map_err(|error| {
             let text = error.body_text();
-            // As in `Failed to deserialize query string: limit: invalid digit found in string`.
+            // Such as `Failed to deserialize query string: limit: invalid digit found in string`.
             let reason = text.split_once(": ").map_or(text.as_str(), |(_, reason)| reason);
             let error =
                 ApiError::new(ErrorCode::InvalidRequest, format!("the query can't be read: {reason}"));
@@ -231,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_field_at_fault_is_named_however_deep_it_is() {
+    async fn error_names_the_field_at_any_depth() {
         assert_eq!(param_of(r#"{}"#).await.as_deref(), Some("model"));
         assert_eq!(param_of(r#"{"model": 1}"#).await.as_deref(), Some("model"));
         assert_eq!(param_of(r#"{"model": "a", "modle": 1}"#).await.as_deref(), Some("modle"));
@@ -257,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_far_too_deep_is_refused_and_says_why() {
+    async fn body_nested_too_deep_is_refused() {
         let deep = |open: &str, close: &str| open.repeat(20_000) + "1" + &close.repeat(20_000);
         for body in [deep("[", "]"), deep("{\"a\":", "}"), format!("{{\"schema\":{}}}", deep("[", "]"))] {
             let request = Request::post("/").body(body.into()).unwrap();
@@ -266,7 +272,7 @@ mod tests {
             assert_eq!(error.code, ErrorCode::InvalidRequest);
             assert!(error.message.contains("nested too deep"), "{}", error.message);
         }
-        // What nobody reads is passed over, however deep it is.
+        // Unknown fields are skipped at any depth.
         let body = format!("{{\"unknown\":{},\"count_of\":7}}", deep("[", "]"));
         let request = Request::post("/").body(body.into()).unwrap();
         let JsonBody(Loose { count_of }) = JsonBody::from_request(request, &()).await.unwrap();

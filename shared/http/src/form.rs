@@ -1,19 +1,20 @@
-//! Bodies that are forms with files.
+//! Form bodies with files.
 
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::MultipartError};
-use hearth_wire::{ApiError, ErrorCode, form::FormField};
+use hearth_wire::{ApiError, ErrorCode, form_field::FormField};
 use http::StatusCode;
 
 use crate::{
-    HttpError, body_budget,
-    extract::{MAX_BODY, too_slow},
+    body_budget::{self, BODY_MAX_BYTES},
+    error::HttpError,
+    extract::too_slow,
     paced_body::BodyTooSlow,
 };
 
-/// How many fields a form may have.
-const MAX_FIELDS: usize = 128;
+/// Most fields of a form.
+const FIELDS_MAX_COUNT: usize = 128;
 
-/// A body of `multipart/form-data`.
+/// Body of `multipart/form-data`.
 #[derive(Debug, Clone)]
 pub struct FormBody(pub Vec<FormField>);
 
@@ -22,7 +23,7 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, HttpError> {
         body_budget::admit(request.extensions(), request.headers()).await?;
-        DefaultBodyLimit::max(MAX_BODY).apply(&mut request);
+        DefaultBodyLimit::max(BODY_MAX_BYTES).apply(&mut request);
         let form = Multipart::from_request(request, state).await;
         let mut form = form.map_err(|_| {
             let message =
@@ -31,8 +32,8 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
         })?;
         let mut fields = Vec::new();
         while let Some(field) = form.next_field().await.map_err(|error| unreadable(&error))? {
-            if fields.len() == MAX_FIELDS {
-                let message = format!("the form has more than {MAX_FIELDS} fields");
+            if fields.len() == FIELDS_MAX_COUNT {
+                let message = format!("the form has more than {FIELDS_MAX_COUNT} fields");
                 return Err(HttpError(ApiError::new(ErrorCode::InvalidRequest, message)));
             }
             let name = field.name().unwrap_or_default().to_owned();
@@ -46,8 +47,10 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
 
 fn unreadable(error: &MultipartError) -> HttpError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let message = format!("the body is over the limit of {} MB", MAX_BODY >> 20);
-        return HttpError(ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", MAX_BODY));
+        let message = format!("the body is over the limit of {} MB", BODY_MAX_BYTES >> 20);
+        return HttpError(
+            ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_bytes", BODY_MAX_BYTES),
+        );
     }
     if BodyTooSlow::caused(error) {
         return HttpError(too_slow());
@@ -65,7 +68,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_form_has_fields_and_files() {
+    async fn form_yields_fields_and_files() {
         let body = "--x\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na fox\r\n\
                     --x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\
                     Content-Type: image/png\r\n\r\nPNG\r\n--x--\r\n";

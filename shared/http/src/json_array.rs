@@ -1,4 +1,4 @@
-//! A JSON array that grows: frames out, each an item, and a blank line while there is nothing to say.
+//! Streamed JSON array: each frame is an item, and a line break keeps a silent connection open.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -13,14 +13,14 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 
-/// How often a silent stream gives a sign of life: proxies cut silent ones.
+/// Longest silence of a stream: proxies cut silent connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// An answer that streams the data of `frames` as the items of an array.
+/// Creates a response that streams the data of `frames` as the items of an array.
 pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        // nginx buffers streams unless it is told not to.
+        // Disables nginx' buffering of streams.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
     ];
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn frames_are_items_and_silence_is_white_space() {
+    async fn frames_become_items_and_silence_a_line_break() {
         let frame = |data: &str| Frame { id: None, event: None, data: data.to_owned() };
         let (sender, frames) = mpsc::unbounded();
         let mut items = std::pin::pin!(items(frames, Duration::from_millis(1)));
         let mut array = Vec::new();
         sender.unbounded_send(frame("{\"a\":1}")).unwrap();
         array.extend(items.next().await.unwrap().unwrap());
-        // Nothing is sent until there was a sign of life.
+        // No frame is sent until the line break.
         assert_eq!(&*items.next().await.unwrap().unwrap(), b"\n");
         sender.unbounded_send(frame("{}")).unwrap();
         drop(sender);

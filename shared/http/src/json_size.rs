@@ -1,23 +1,23 @@
-//! How much memory a body of JSON takes when it is parsed.
+//! Limit of the memory that a JSON body takes when it is parsed.
 //!
-//! `[[],[],[]]` has three bytes for each value of 72 bytes, and `{"a":1}` eight for an object of hundreds: a body within
-//! the limit of bytes could take a gigabyte. So its values are counted before it is parsed.
+//! In `[[],[],[]]` each value of 72 bytes takes three bytes of text, and `{"a":1}` takes eight for an object of hundreds of
+//! bytes: a body within the limit of bytes could take a gigabyte. So its values are counted before it is parsed.
 
 use hearth_wire::{ApiError, ErrorCode};
 
-/// Bodies up to this size aren't counted: parsed they take a few megabytes at the most.
-const FREE_BYTES: usize = 64 << 10;
-/// An object counts as so many values: it has a table of its keys beside them.
+/// Bodies up to this size aren't counted: parsed they take a few megabytes at most.
+const UNCOUNTED_MAX_BYTES: usize = 64 << 10;
+/// Values that an object counts as: it has a table of its keys beside them.
 const OBJECT_WEIGHT: usize = 8;
-/// The most values, with 72 bytes each; the 300,000 tokens of a large request for embeddings are a third of it.
+/// Most values of a body, of 72 bytes each. The 300,000 tokens of a large request for embeddings are a third of them.
 const VALUES_MAX_COUNT: usize = 1_000_000;
 
-/// Refuses a body of too many values. It need not be JSON: that is found when it is parsed.
+/// Refuses a body of too many values. The body need not be valid JSON.
 ///
 /// # Errors
 /// `payload_too_large`.
 pub(crate) fn check(body: &[u8]) -> Result<(), ApiError> {
-    if body.len() <= FREE_BYTES || count(body) <= VALUES_MAX_COUNT {
+    if body.len() <= UNCOUNTED_MAX_BYTES || count(body) <= VALUES_MAX_COUNT {
         return Ok(());
     }
     let message = format!(
@@ -27,29 +27,31 @@ pub(crate) fn check(body: &[u8]) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorCode::PayloadTooLarge, message).with("limit_values", VALUES_MAX_COUNT))
 }
 
-/// Values, each name of an object's field among them.
+/// Counts the values of a body, names of fields included.
 fn count(body: &[u8]) -> usize {
-    let mut values = 1;
-    let mut bytes = body.iter();
-    while let Some(byte) = bytes.next() {
+    let (mut values, mut rest) = (1, body);
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
         match byte {
             b'{' => values += OBJECT_WEIGHT,
             b'[' | b',' | b':' => values += 1,
-            b'"' => {
-                while let Some(byte) = bytes.next() {
-                    match byte {
-                        b'"' => break,
-                        b'\\' => {
-                            bytes.next();
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            b'"' => rest = skip_string(rest),
             _ => {}
         }
     }
     values
+}
+
+/// Returns the bytes after a string; its opening quote has been read.
+fn skip_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        if rest[at] == b'"' {
+            return &rest[at + 1..];
+        }
+        // A backslash, and the byte that it escapes.
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    &[]
 }
 
 #[cfg(test)]
@@ -57,14 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_counted_and_texts_are_not_looked_into() {
+    fn count_ignores_the_contents_of_strings() {
         assert_eq!(count(br#""a text, with {[:,\"{,""#), 1);
         assert_eq!(count(b"[1,2,3]"), 4);
         assert_eq!(count(br#"{"a":{"b":1}}"#), 1 + 8 + 1 + 8 + 1);
     }
 
     #[test]
-    fn body_of_many_small_values_is_refused_and_one_of_a_long_text_is_not() {
+    fn body_of_many_small_values_is_refused_and_a_long_string_is_not() {
         for piece in ["[],", "{\"a\":1},", "1,"] {
             let body = format!("{{\"x\":[{}1]}}", piece.repeat(9_900_000 / piece.len()));
             let error = check(body.as_bytes()).unwrap_err();

@@ -1,45 +1,47 @@
-//! What every route shares: extractors, errors, middleware, and the entry points.
+//! HTTP layer of every route: extractors, errors, authentication and middleware.
 //!
-//! A function exports its routes; [`serve::finish`] puts the shared layer around each. The router
-//! that comes out doesn't know whether it runs on Lambda ([`lambda`]) or in a server.
+//! A function exports its routes; [`serve::finish`] puts the shared layer around each. The resulting router is the same on
+//! Lambda and in a server.
 
 #![warn(missing_docs)]
 
 mod access_log;
 pub mod auth;
 pub mod body_budget;
-pub mod cache;
+pub mod cache_control;
 mod compression;
-#[cfg(feature = "lambda")]
-pub mod config;
 mod cors;
 pub mod dialect;
+pub mod documented_routes;
+mod drain_body;
 pub mod error;
 pub mod extract;
 pub mod form;
-pub mod head;
 pub mod json_array;
 mod json_size;
-#[cfg(feature = "lambda")]
-pub mod lambda;
 pub mod ndjson;
 mod no_route;
 mod ollama_paths;
 pub mod paced_body;
 mod panic;
+pub mod prefer_async;
 pub mod public_url;
-pub mod queue;
 pub mod request_id;
 mod request_layer;
+pub mod response_headers;
 mod route_metrics;
 pub mod serve;
 pub mod sse;
-mod unread;
+mod state;
 
+pub use documented_routes::Routes;
 pub use error::HttpError;
 pub use extract::{JsonBody, PathParam, QueryParams};
 pub use form::FormBody;
 pub use public_url::PublicUrl;
 pub use request_id::RequestId;
 pub use request_layer::RequestLayer;
-pub use serve::{AppState, Routes, finish};
+pub use serve::finish;
+pub use state::AppState;
+#[doc(hidden)]
+pub use utoipa_axum;

@@ -1,4 +1,4 @@
-//! Lines of JSON: frames out, each on a line.
+//! Streamed lines of JSON: each frame is a line.
 
 use std::convert::Infallible;
 
@@ -13,15 +13,15 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE},
 };
 
-/// The media type of lines of JSON.
+/// Media type of lines of JSON.
 pub const MEDIA_TYPE: &str = "application/x-ndjson";
 
-/// An answer that streams the data of `frames`, a line for each.
+/// Creates a response that streams the data of `frames`, each on a line.
 pub fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
     let lines = frames.map(|frame| Ok::<_, Infallible>(Bytes::from(frame.data + "\n")));
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)),
-        // nginx buffers streams unless it is told not to.
+        // Disables nginx' buffering of streams.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
     ];
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_frame_is_a_line() {
+    async fn each_frame_becomes_a_line() {
         let frame = |data: &str| Frame { id: None, event: None, data: data.to_owned() };
         let response = respond(futures::stream::iter([frame("{\"a\":1}"), frame("{}")]));
         assert_eq!(response.headers()[CONTENT_TYPE], MEDIA_TYPE);

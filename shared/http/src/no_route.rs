@@ -1,9 +1,9 @@
-//! Paths that no route has: what is answered, and what the log may show of them.
+//! Requests to paths without a route: the response, and the redacted path for the log.
 //!
-//! The commonest mistake in setting up a client is its base URL: with `/v1` where the client adds it, without where it
-//! doesn't, or with a piece of another server's. The answer names the route that was meant.
+//! The commonest mistake in setting up a client is its base URL: with `/v1` where the client adds it, without it where the
+//! client doesn't, or with a part of another server's. The error suggests the route that was probably meant.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     extract::Request,
@@ -11,51 +11,53 @@ use axum::{
 };
 use hearth_wire::{ApiError, ErrorCode};
 
-use crate::{HttpError, dialect, ollama_paths};
+use crate::{dialect, error::HttpError, ollama_paths};
 
-/// How much of a path is looked at, and logged.
+/// Longest path that is compared with the routes, and longest text of one in the log.
 const PATH_MAX_BYTES: usize = 200;
-/// How many letters a mistyped path may differ from its route in.
+/// Most edits between a mistyped path and the route that is suggested.
 const TYPO_MAX_EDITS: usize = 3;
-/// A piece of a path that is longer may be a secret, and isn't logged.
+/// Longest segment of a path in the log: a longer one may be a secret.
 const SEGMENT_MAX_BYTES: usize = 32;
-/// What the routes of Gemini's methods begin with.
+/// Prefix of the routes of Gemini's methods.
 const GEMINI_METHODS: &str = "/v1beta/models/{model}:";
-/// How secrets begin that may have been put into a path.
-const SECRETS: [&str; 3] = ["hth_", "sk-", "Bearer"];
+/// Prefixes of secrets that may stand in a path by mistake.
+const SECRET_PREFIXES: [&str; 3] = ["hth_", "sk-", "Bearer"];
 
-/// The routes that there are, as patterns.
+/// Patterns of all routes, read from the documentation at the first request without a route.
 #[derive(Debug, Clone)]
-pub(crate) struct KnownRoutes(Arc<[String]>);
+pub(crate) struct RouteTable(Arc<LazyLock<Vec<String>, ReadPatterns>>);
 
-impl KnownRoutes {
-    pub(crate) fn new(patterns: impl IntoIterator<Item = String>) -> Self {
-        Self(patterns.into_iter().collect())
+/// Function that reads the patterns from the documentation.
+type ReadPatterns = Box<dyn FnOnce() -> Vec<String> + Send>;
+
+impl RouteTable {
+    pub(crate) fn new(patterns: impl FnOnce() -> Vec<String> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(patterns))))
     }
 
-    /// The answer to a request that no route takes.
+    /// Creates the response to a request without a route.
     pub(crate) fn refuse(&self, request: &Request) -> Response {
         if let Some(error) = ollama_paths::refuse(request.uri().path()) {
-            return dialect::in_ollamas_shape(HttpError(error).into_response());
+            return dialect::with_ollama_errors(HttpError(error).into_response());
         }
-        let meant = self.meant(request.uri().path());
-        let error = match &meant {
+        let error = match self.suggest(request.uri().path()) {
             Some(route) => {
                 let message = format!(
                     "there is no such route; did you mean {route}? The base URL of OpenAI's clients ends with /v1, \
                      and that of Anthropic's and Google's has no /v1. GET /openapi.json lists the routes"
                 );
-                ApiError::new(ErrorCode::NotFound, message).with("did_you_mean", route.as_str())
+                ApiError::new(ErrorCode::NotFound, message).with("did_you_mean", route)
             }
             None => {
                 ApiError::new(ErrorCode::NotFound, "there is no such route; GET /openapi.json lists them")
             }
         };
-        dialect::in_the_clients_shape(HttpError(error), request.headers())
+        dialect::in_client_format(HttpError(error), request.headers())
     }
 
-    /// The route that a path was meant for, if that can be told.
-    fn meant(&self, path: &str) -> Option<String> {
+    /// Suggests a route for a path: one that the path contains, or one that differs in a few letters.
+    fn suggest(&self, path: &str) -> Option<String> {
         if path.len() > PATH_MAX_BYTES {
             return None;
         }
@@ -69,7 +71,7 @@ impl KnownRoutes {
         if segments.is_empty() {
             return None;
         }
-        // What remains of the path without another server's beginning, the longest first; with and without `/v1`.
+        // The path without the prefix of another server, the longest remainder first; with and without `/v1`.
         for from in 0..segments.len() {
             let rest = segments[from..].join("/");
             for candidate in [format!("/{rest}"), format!("/v1/{rest}")] {
@@ -91,7 +93,7 @@ impl KnownRoutes {
     }
 }
 
-/// Whether a path is one of the route `pattern`. `{id}` stands for one segment or more.
+/// Returns whether a path matches the route `pattern`. A last `{id}` stands for one or more segments.
 fn matches(pattern: &str, path: &str) -> bool {
     let (mut pattern, mut path) = (pattern.split('/').peekable(), path.split('/').peekable());
     while let Some(expected) = pattern.next() {
@@ -110,11 +112,11 @@ fn matches(pattern: &str, path: &str) -> bool {
     path.next().is_none()
 }
 
-/// A path that no route has, as the log may show it: bounded, and without what may be a secret.
+/// Returns a path for the log: bounded, and without segments that may be secrets.
 pub(crate) fn loggable(path: &str) -> String {
     let shown = |segment: &str| {
-        let secret =
-            segment.len() > SEGMENT_MAX_BYTES || SECRETS.iter().any(|start| segment.starts_with(start));
+        let secret = segment.len() > SEGMENT_MAX_BYTES
+            || SECRET_PREFIXES.iter().any(|start| segment.starts_with(start));
         match secret {
             true => "***".to_owned(),
             false => segment.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect(),
@@ -132,7 +134,7 @@ pub(crate) fn loggable(path: &str) -> String {
 mod tests {
     use super::*;
 
-    fn routes() -> KnownRoutes {
+    fn routes() -> RouteTable {
         let routes = [
             "/health",
             "/v1/chat/completions",
@@ -146,11 +148,11 @@ mod tests {
             "/openapi.json",
             "/v1beta/models/{model}:generateContent",
         ];
-        KnownRoutes::new(routes.map(str::to_owned))
+        RouteTable::new(move || routes.map(str::to_owned).into())
     }
 
     #[test]
-    fn the_route_that_was_meant_is_named() {
+    fn similar_route_is_suggested() {
         let cases = [
             ("/chat/completions", Some("/v1/chat/completions")),
             ("/v1/v1/messages", Some("/v1/messages")),
@@ -169,14 +171,14 @@ mod tests {
             ("/favicon.ico", None),
             ("/wp-login.php", None),
         ];
-        for (path, meant) in cases {
-            assert_eq!(routes().meant(path).as_deref(), meant, "{path}");
+        for (path, route) in cases {
+            assert_eq!(routes().suggest(path).as_deref(), route, "{path}");
         }
-        assert_eq!(routes().meant(&"/v1/messages".repeat(20)), None);
+        assert_eq!(routes().suggest(&"/v1/messages".repeat(20)), None);
     }
 
     #[test]
-    fn a_logged_path_is_bounded_and_has_no_secrets() {
+    fn logged_path_is_bounded_and_has_no_secrets() {
         assert_eq!(loggable("/chat/completions"), "/chat/completions");
         assert_eq!(loggable("/v1/hth_abc/sk-123/ok"), "/v1/***/***/ok");
         assert_eq!(loggable(&format!("/{}", "a".repeat(33))), "/***");

@@ -1,26 +1,26 @@
-//! Paths of Ollama's API that the gateway has no route for: what to do instead, in Ollama's shape of errors.
+//! Errors for paths of Ollama's API that the gateway has no route for. They name the alternative.
 
 use hearth_wire::{ApiError, ErrorCode};
 
-/// How the paths of Ollama's API begin.
+/// Prefix of the paths of Ollama's API.
 const PREFIX: &str = "/api/";
 
-/// Beginnings of paths, and what to do instead.
-const INSTEAD: [(&str, &str); 7] = [
-    ("create", "models aren't made through this API; put a GGUF file into the node's model folder"),
+/// First segments of paths, and the alternative of each.
+const ALTERNATIVES: [(&str, &str); 7] = [
+    ("create", "models aren't created through this API; put a GGUF file into the node's model folder"),
     ("blobs", "files aren't uploaded through this API; put a GGUF file into the node's model folder"),
     ("copy", "models aren't copied through this API; an alias in the settings gives a model another name"),
     ("push", "models aren't published through this API"),
-    ("me", "there are no accounts of Ollama's here; a token is made with `hearth token create`"),
-    ("signout", "there are no accounts of Ollama's here; a token is revoked with `hearth token revoke`"),
+    ("me", "there are no Ollama accounts here; a token is created with `hearth token create`"),
+    ("signout", "there are no Ollama accounts here; a token is revoked with `hearth token revoke`"),
     ("status", "there is no cloud of Ollama's behind this API; GET /ready says how the gateway is"),
 ];
 
-/// The error of a path that only Ollama's clients ask for, if it is one.
+/// Returns the error of a path that only Ollama's clients request.
 pub(crate) fn refuse(path: &str) -> Option<ApiError> {
     let name = path.strip_prefix(PREFIX)?.split('/').next()?;
-    let (_, instead) = INSTEAD.iter().find(|(known, _)| *known == name)?;
-    Some(ApiError::new(ErrorCode::NotFound, *instead))
+    let (_, alternative) = ALTERNATIVES.iter().find(|(segment, _)| *segment == name)?;
+    Some(ApiError::new(ErrorCode::NotFound, *alternative))
 }
 
 #[cfg(test)]
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_offered_says_what_to_do_instead() {
+    fn unsupported_path_is_refused_with_an_alternative() {
         for path in ["/api/create", "/api/blobs/sha256:abc", "/api/copy"] {
             let error = refuse(path).unwrap();
             assert_eq!(error.code, ErrorCode::NotFound);

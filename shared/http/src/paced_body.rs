@@ -1,4 +1,4 @@
-//! A request's body with a limit of how slowly it may come.
+//! Minimum speed of a request's body.
 
 use std::{
     error::Error,
@@ -11,23 +11,23 @@ use axum::{BoxError, body::Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How slowly a body may come.
+/// Minimum speed of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long it may pause.
+    /// Longest pause.
     pub pause: Duration,
-    /// Bytes that each second of waiting must bring, after a first `pause`: pieces of one byte just before the pause is
-    /// over would hold a connection for as long as its client likes.
+    /// Bytes that must arrive for each second of waiting, after a first `pause`. Without it a client could hold a
+    /// connection for ever by sending one byte just before each pause ends.
     pub bytes_per_second: u64,
 }
 
-/// The error of a body that came too slowly.
+/// Error of a body that came too slowly.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the body came too slowly")]
 pub struct BodyTooSlow;
 
 impl BodyTooSlow {
-    /// Whether it is the cause of `error`.
+    /// Returns whether it is the cause of `error`.
     pub(crate) fn caused(error: &(dyn Error + 'static)) -> bool {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -40,8 +40,8 @@ impl BodyTooSlow {
     }
 }
 
-/// A body that fails with [`BodyTooSlow`] when it comes slower than its [`Pace`]. Only the time in which a reader waits
-/// for it counts.
+/// Body that fails with [`BodyTooSlow`] when it comes slower than its [`Pace`]. Only the time in which a reader waits for
+/// it counts.
 #[derive(Debug)]
 pub struct PacedBody<B> {
     body: B,
@@ -52,13 +52,13 @@ pub struct PacedBody<B> {
 }
 
 impl<B> PacedBody<B> {
-    /// `body`, at `pace` or faster.
+    /// Wraps `body`, which must come at `pace` or faster.
     pub fn new(body: B, pace: Pace) -> Self {
         Self { body, pace, received_bytes: 0, waited: Duration::ZERO, waiting: None }
     }
 
-    /// How long the next piece may take.
-    fn patience(&self) -> Duration {
+    /// Returns the longest time that the next piece may take.
+    fn piece_timeout(&self) -> Duration {
         let earned = Duration::from_secs(self.received_bytes / self.pace.bytes_per_second.max(1));
         (self.pace.pause + earned).saturating_sub(self.waited).min(self.pace.pause)
     }
@@ -77,8 +77,8 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            let patience = self.patience();
-            let (_, timer) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(patience))));
+            let timeout = self.piece_timeout();
+            let (_, timer) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(timeout))));
             ready!(timer.as_mut().poll(context));
             return Poll::Ready(Some(Err(BodyTooSlow.into())));
         };
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn body_that_drips_is_refused_and_one_in_time_is_whole() {
+    async fn body_below_the_pace_is_refused_and_a_faster_one_is_read() {
         let every = |interval| {
             let ticks = tokio::time::interval(Duration::from_millis(interval));
             Box::pin(futures::stream::unfold(ticks, async |mut ticks| {

@@ -1,13 +1,13 @@
-//! What a client is answered when its handler has panicked.
+//! Responses to requests whose handler panicked or was aborted.
 
 use std::any::Any;
 
 use axum::response::{IntoResponse as _, Response};
 use hearth_wire::{ApiError, ErrorCode};
 
-use crate::HttpError;
+use crate::error::HttpError;
 
-/// 500. The panic itself is in the log, and not in the answer.
+/// Creates the response to a request whose handler panicked: 500. The panic's message is in the log only.
 pub(crate) fn response(panic: &(dyn Any + Send)) -> Response {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -15,7 +15,7 @@ pub(crate) fn response(panic: &(dyn Any + Send)) -> Response {
     HttpError(ApiError::new(ErrorCode::Internal, "the gateway failed; its log says why")).into_response()
 }
 
-/// The answer to a request that the end of the process cut off.
+/// Creates the response to a request that the shutdown aborted: 503.
 pub(crate) fn stopping() -> Response {
     HttpError(ApiError::new(ErrorCode::Overloaded, "the gateway is stopping; try again shortly"))
         .into_response()

@@ -1,17 +1,17 @@
-//! The request's id: made here, on every answer, and the id of the run that it begins.
+//! Id of a request: generated here, in the headers of its response, and the id of the run that it starts.
 
 use hearth_domain::RunId;
 use http::{HeaderName, HeaderValue};
 
-/// The header that carries it.
+/// Response header with the id.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of the request at hand; handlers take it as an extension.
+/// Id of the current request; handlers extract it as an extension.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestId(pub RunId);
 
 impl RequestId {
-    /// As a header's value.
+    /// Returns the id as a header's value.
     #[must_use]
     pub fn header(self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.0.to_string()).ok()

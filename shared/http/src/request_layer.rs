@@ -1,7 +1,7 @@
-//! The one layer around every route: it gives a request its id, catches panics, writes errors, adds CORS headers,
-//! compresses, logs and counts.
+//! Layer around every route: generates the request's id, catches panics, writes errors, adds CORS headers, compresses,
+//! logs and counts.
 //!
-//! One hand-written service in place of a layer for each: every layer of axum boxes its future, clones its service and
+//! One hand-written service instead of a layer for each: every layer of axum boxes its future, clones its service and
 //! moves the request. Authentication is a layer of the routes that need it ([`crate::auth`]).
 
 use std::{
@@ -25,18 +25,19 @@ use tower::{Layer, Service};
 use crate::{
     access_log::LogLine,
     body_budget::{self, BodyBudget, BodyShare},
-    compression::{self, Accepted},
-    cors, error, panic,
+    compression::{self, AcceptedEncodings},
+    cors,
+    drain_body::{self, Unread},
+    error, panic,
     request_id::{self, RequestId},
     route_metrics::RouteMetrics,
-    unread::{self, Rest},
 };
 
-/// A request whose body is larger is answered on the background runtime: to read and parse it takes longer than other
-/// requests of the same thread should wait.
+/// Largest body that is parsed on the thread of its connection. Requests with larger ones run on the background runtime:
+/// parsing them would delay other requests of the thread for too long.
 const SERVING_THREAD_BODY_MAX_BYTES: u64 = 256 << 10;
 
-/// What is around every route.
+/// Layer around every route.
 #[derive(Debug, Clone, Default)]
 pub struct RequestLayer {
     compresses: bool,
@@ -44,13 +45,13 @@ pub struct RequestLayer {
 }
 
 impl RequestLayer {
-    /// The same, compressing whole answers for clients that accept it. In the cloud, API Gateway does.
+    /// Compresses buffered responses for clients that accept it. In the cloud, API Gateway does.
     #[must_use]
     pub fn compressing(self) -> Self {
         Self { compresses: true, ..self }
     }
 
-    /// The same, with a limit of the memory that the bodies of all requests take together.
+    /// Limits the memory that the bodies of all requests take together.
     #[must_use]
     pub fn with_budget(self, budget: BodyBudget) -> Self {
         Self { budget: Some(budget), ..self }
@@ -65,7 +66,7 @@ impl<S> Layer<S> for RequestLayer {
     }
 }
 
-/// A route with the layer around it.
+/// Route with the layer around it.
 #[derive(Debug, Clone)]
 pub struct RequestService<S> {
     inner: S,
@@ -88,53 +89,54 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let id = RequestId(RunId::new());
-        let mut open = Open {
+        let mut pending = PendingRequest {
             line: LogLine::begin(&request, id),
             preflight: *request.method() == Method::OPTIONS,
-            accepted: self.layer.compresses.then(|| Accepted::of(request.headers())),
-            rest: unread::lend(&mut request),
+            accepted: self.layer.compresses.then(|| AcceptedEncodings::from_headers(request.headers())),
+            unread: drain_body::track(&mut request),
             share: None,
             metrics: Arc::clone(&self.metrics),
         };
-        if open.preflight {
+        if pending.preflight {
             let response = Some(cors::preflight(request.headers()));
-            return RequestFuture { work: Work::Made { response }, open: Some(open) };
+            return RequestFuture { work: Work::Ready { response }, pending: Some(pending) };
         }
         request.extensions_mut().insert(id);
-        let body_bytes = if open.rest.is_some() { body_budget::declared_bytes(request.headers()) } else { 0 };
+        let body_bytes =
+            if pending.unread.is_some() { body_budget::declared_bytes(request.headers()) } else { 0 };
         if let Some(budget) = &self.layer.budget {
-            open.share = budget.share(&mut request, body_bytes);
+            pending.share = budget.share(&mut request, body_bytes);
         }
         let work = match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
-            Err(panic) => Work::Made { response: Some(panic::response(&*panic)) },
-            Ok(answer) => match background::runtime() {
+            Err(panic) => Work::Ready { response: Some(panic::response(&*panic)) },
+            Ok(route) => match background::runtime() {
                 Some(runtime) if body_bytes > SERVING_THREAD_BODY_MAX_BYTES => {
-                    Work::Background { answer: AbortOnDropHandle::new(runtime.spawn(answer)) }
+                    Work::Background { task: AbortOnDropHandle::new(runtime.spawn(route)) }
                 }
-                _ => Work::Here { answer },
+                _ => Work::Inline { route },
             },
         };
-        RequestFuture { work, open: Some(open) }
+        RequestFuture { work, pending: Some(pending) }
     }
 }
 
-/// A request that has no answer yet.
-struct Open {
+/// Request without a response yet.
+struct PendingRequest {
     line: LogLine,
     preflight: bool,
-    /// What the client accepts, where answers are compressed.
-    accepted: Option<Accepted>,
-    /// Where the request's body is put back if nobody reads it to its end.
-    rest: Option<Rest>,
+    /// Encodings that the client accepts, where responses are compressed.
+    accepted: Option<AcceptedEncodings>,
+    /// Slot of the request's body, if it isn't read to its end.
+    unread: Option<Unread>,
     share: Option<BodyShare>,
     metrics: Arc<RouteMetrics>,
 }
 
-impl Open {
-    /// The answer as it is sent.
+impl PendingRequest {
+    /// Completes a response: body of its error, headers, log line, compression.
     fn finish(self, response: Response) -> Response {
         let id = self.line.id;
-        let mut response = error::write_envelope(response, id);
+        let mut response = error::write_body(response, id);
         if !self.preflight {
             cors::allow(response.headers_mut());
         }
@@ -150,47 +152,45 @@ impl Open {
 }
 
 pin_project! {
-    /// The answer of a [`RequestService`].
+    /// Response future of a [`RequestService`].
     pub struct RequestFuture<F> {
         #[pin]
         work: Work<F>,
-        open: Option<Open>,
+        pending: Option<PendingRequest>,
     }
 }
 
 pin_project! {
     #[project = WorkProjection]
     enum Work<F> {
-        // The route answers, in this task.
-        Here { #[pin] answer: F },
-        // The route answers, in a task of the background runtime.
-        Background { answer: AbortOnDropHandle<Result<Response, Infallible>> },
-        // There is an answer, and the rest of the request's body is read before it is sent.
-        Draining { drained: BoxFuture<'static, Response> },
-        Made { response: Option<Response> },
+        // The route runs in this task.
+        Inline { #[pin] route: F },
+        // The route runs in a task of the background runtime.
+        Background { task: AbortOnDropHandle<Result<Response, Infallible>> },
+        // The response is there; the remainder of the request's body is read before it is sent.
+        Draining { response: BoxFuture<'static, Response> },
+        Ready { response: Option<Response> },
     }
 }
 
 impl<F: Future<Output = Result<Response, Infallible>>> Work<F> {
-    fn poll_answer(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+    fn poll_response(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
         match self.project() {
-            WorkProjection::Here { answer } => {
-                match catch_unwind(AssertUnwindSafe(|| answer.poll(context))) {
-                    Ok(answer) => answer.map(|Ok(response)| response),
+            WorkProjection::Inline { route } => {
+                match catch_unwind(AssertUnwindSafe(|| route.poll(context))) {
+                    Ok(result) => result.map(|Ok(response)| response),
                     Err(panic) => Poll::Ready(panic::response(&*panic)),
                 }
             }
-            WorkProjection::Background { answer } => {
-                Pin::new(answer).poll(context).map(|answer| match answer {
-                    Ok(Ok(response)) => response,
-                    Err(error) => match error.try_into_panic() {
-                        Ok(panic) => panic::response(&*panic),
-                        Err(_) => panic::stopping(),
-                    },
-                })
-            }
-            WorkProjection::Draining { drained } => drained.as_mut().poll(context),
-            WorkProjection::Made { response } => Poll::Ready(response.take().unwrap_or_default()),
+            WorkProjection::Background { task } => Pin::new(task).poll(context).map(|result| match result {
+                Ok(Ok(response)) => response,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => panic::response(&*panic),
+                    Err(_) => panic::stopping(),
+                },
+            }),
+            WorkProjection::Draining { response } => response.as_mut().poll(context),
+            WorkProjection::Ready { response } => Poll::Ready(response.take().unwrap_or_default()),
         }
     }
 }
@@ -201,18 +201,18 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for RequestFuture<
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let mut response = ready!(this.work.as_mut().poll_answer(context));
-            // The work is dropped before it is looked whether it has read the body.
-            this.work.set(Work::Made { response: None });
-            let Some(open) = this.open.as_mut() else { return Poll::Ready(Ok(response)) };
-            match open.rest.take().and_then(|rest| rest.unread(&mut response)) {
+            let mut response = ready!(this.work.as_mut().poll_response(context));
+            // Dropping the route puts an unread body into its slot.
+            this.work.set(Work::Ready { response: None });
+            let Some(pending) = this.pending.as_mut() else { return Poll::Ready(Ok(response)) };
+            match pending.unread.take().and_then(|unread| unread.take(&mut response)) {
                 Some(body) => {
-                    let drained = unread::drain(body, response).boxed();
-                    this.work.set(Work::Draining { drained });
+                    let response = drain_body::drain(body, response).boxed();
+                    this.work.set(Work::Draining { response });
                 }
                 None => {
-                    let response = match this.open.take() {
-                        Some(open) => open.finish(response),
+                    let response = match this.pending.take() {
+                        Some(pending) => pending.finish(response),
                         None => response,
                     };
                     return Poll::Ready(Ok(response));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn panic_is_answered_500_before_and_after_the_first_wait() {
+    async fn panic_before_or_after_the_first_await_yields_500() {
         let at_once = || -> std::future::Ready<&str> { panic!("at once") };
         let later = async || -> &str {
             tokio::task::yield_now().await;
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!((status, &headers["access-control-allow-methods"]), (200, &"*".parse().unwrap()));
     }
 
-    /// Sends bodies of these lengths on a thread that serves; where each is parsed.
+    /// Sends bodies of these lengths on a serving thread, and returns its id and that of the thread that parses each body.
     fn threads_of_bodies(lengths: &[usize]) -> (ThreadId, Vec<ThreadId>) {
         let background = tokio::runtime::Runtime::new().unwrap();
         let handle = background.handle().clone();

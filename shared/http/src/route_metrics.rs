@@ -1,4 +1,4 @@
-//! The metrics of requests, with handles that are kept: to look a metric up by its labels takes longer than to count.
+//! Metrics of requests, with cached handles: a look-up by labels takes longer than counting.
 
 use std::{
     sync::{OnceLock, PoisonError, RwLock},
@@ -7,7 +7,7 @@ use std::{
 
 use metrics::{Counter, Histogram};
 
-/// The handles of one route and method, made at its first request.
+/// Metric handles of one route and method, created at its first request.
 #[derive(Debug, Default)]
 pub(crate) struct RouteMetrics(OnceLock<Handles>);
 
@@ -36,7 +36,7 @@ impl RouteMetrics {
             seconds: seconds(route),
             requests: RwLock::default(),
         });
-        // A fallback takes requests of any method.
+        // A fallback serves requests of any method.
         if handles.method == method && *handles.route == *route {
             handles.count(status);
             handles.seconds.record(latency);
@@ -50,16 +50,16 @@ impl RouteMetrics {
 impl Handles {
     fn count(&self, status: u16) {
         {
-            let known = self.requests.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, counter)) = known.iter().find(|(of, _)| *of == status) {
+            let counters = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, counter)) = counters.iter().find(|(of, _)| *of == status) {
                 return counter.increment(1);
             }
         }
         let counter = requests(self.method, &self.route, status);
         counter.increment(1);
-        let mut known = self.requests.write().unwrap_or_else(PoisonError::into_inner);
-        if known.iter().all(|(of, _)| *of != status) {
-            known.push((status, counter));
+        let mut counters = self.requests.write().unwrap_or_else(PoisonError::into_inner);
+        if counters.iter().all(|(of, _)| *of != status) {
+            counters.push((status, counter));
         }
     }
 }

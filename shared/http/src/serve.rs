@@ -1,4 +1,4 @@
-//! From a function's routes to a router with the shared layer around each.
+//! Routers of functions, with the shared layer around each route.
 
 use axum::{
     Router,
@@ -7,46 +7,37 @@ use axum::{
     routing::any,
 };
 use hearth_domain::Scope;
-use hearth_gateway::Gateway;
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderValue, header};
 use tower::ServiceExt as _;
-use utoipa_axum::router::OpenApiRouter;
 
-use crate::{HttpError, auth::Guard, no_route::KnownRoutes, request_layer::RequestLayer};
+use crate::{
+    auth::Guard, documented_routes::Routes, error::HttpError, no_route::RouteTable,
+    request_layer::RequestLayer, state::AppState,
+};
 
-/// What handlers have.
-#[derive(Debug, Clone)]
-pub struct AppState {
-    /// The gateway.
-    pub gateway: Gateway,
-}
-
-/// A function's routes, with their documentation.
-pub type Routes = OpenApiRouter<AppState>;
-
-/// Routes that only callers with `scope` may use. Called last: it covers the routes added before.
+/// Requires `scope` for routes. Called last: it covers the routes added before.
 pub fn guarded(routes: Routes, state: &AppState, scope: Scope) -> Routes {
     routes.route_layer(Guard::new(state, scope))
 }
 
-/// The router of a function's `routes`, with the shared layer around each.
+/// Creates the router of `routes`, with the shared layer around each.
 pub fn finish(routes: Routes, state: AppState) -> Router {
     finish_with(routes, state, RequestLayer::default())
 }
 
-/// The router of `routes`, with `layer` around each.
+/// Creates the router of `routes`, with `layer` around each.
 pub fn finish_with(routes: Routes, state: AppState, layer: RequestLayer) -> Router {
-    let (router, api) = routes.split_for_parts();
-    let known = KnownRoutes::new(api.paths.paths.into_keys());
+    let (router, documentation) = routes.into_parts();
+    let table = RouteTable::new(move || documentation.build().paths.paths.into_keys().collect());
     router
-        .fallback(async move |request: Request| known.refuse(&request))
+        .fallback(async move |request: Request| table.refuse(&request))
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
         .layer(layer)
 }
 
-/// What a connection above the server's limit is served: `/health` by `router`, and 503 for everything else.
+/// Creates the router of connections above the server's limit: `/health` of `router`, and 503 for other paths.
 pub fn overloaded(router: Router) -> Router {
     let refuse = async || {
         let message = "the gateway has as many connections as it takes; try again shortly";
@@ -60,7 +51,7 @@ pub fn overloaded(router: Router) -> Router {
         .route("/health", any(move |request: Request| router.oneshot(request)))
 }
 
-/// 405, which the envelope's code can't say.
+/// Creates the response 405, for which there is no error code.
 async fn wrong_method() -> Response {
     let message = "this route doesn't take this method; GET /openapi.json lists the routes";
     let mut response = HttpError(ApiError::new(ErrorCode::NotFound, message)).into_response();
@@ -69,7 +60,7 @@ async fn wrong_method() -> Response {
     response
 }
 
-/// The answer of a route that stands for several, which take different methods: those in `allow`.
+/// Creates the response 405 of a wildcard route, whose methods depend on the path: `allow` lists them.
 pub async fn method_not_allowed(allow: HeaderValue) -> Response {
     let mut response = wrong_method().await;
     response.headers_mut().insert(header::ALLOW, allow);

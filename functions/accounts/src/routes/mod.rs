@@ -1,5 +1,3 @@
-//! One file per route.
+//! Handlers, one file per resource.
 
-pub(crate) mod token_create;
-pub(crate) mod token_list;
-pub(crate) mod token_revoke;
+pub(crate) mod tokens;

@@ -13,21 +13,21 @@ use hearth_http::{HttpError, PathParam};
 use hearth_wire::{ApiError, ErrorCode, error::ErrorEnvelope};
 use utoipa_swagger_ui::Config;
 
-/// The page asks for the document relative to its own folder: both may be served below a prefix.
+/// Swagger UI's configuration. The document's path is relative to the page: both may be served below a prefix.
 static UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("../openapi.json")));
 
-/// Where the page's files are, and that a phone shows it in its own width: without, in that of a desktop, too small to read.
+/// Beginning of the page: the folder of its files, and the viewport, without which a phone shows it too small to read.
 const HEAD: &str =
     "<head><base href=\"docs/\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
 
-/// The API's documentation, as a page.
+/// Get the API's documentation as a page.
 #[utoipa::path(
     get, path = "/docs", operation_id = "get_docs", tag = "ops",
     responses((status = 200, description = "The page", content_type = "text/html", body = String)),
 )]
 pub(crate) async fn page() -> Result<Response, HttpError> {
     let page = asset("index.html")?;
-    // The page names its files relative to itself; `/docs` has no slash at its end.
+    // The page's links are relative, and `/docs` has no slash at its end.
     let body = String::from_utf8_lossy(&page.bytes).replacen("<head>", HEAD, 1).replacen(
         "<title>Swagger UI</title>",
         "<title>Hearth API</title>",
@@ -36,8 +36,7 @@ pub(crate) async fn page() -> Result<Response, HttpError> {
     Ok(([(CONTENT_TYPE, page.content_type)], body).into_response())
 }
 
-/// Sends a browser from the address alone to the page. Others are told that the gateway runs, in the words that clients
-/// of Ollama's look for there.
+/// Redirects a browser from `/` to the page. Other clients get the text that Ollama's clients expect there.
 pub(crate) async fn root(headers: HeaderMap) -> Response {
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/html") {
@@ -47,20 +46,20 @@ pub(crate) async fn root(headers: HeaderMap) -> Response {
     }
 }
 
-/// What Ollama's clients find at the address alone.
+/// Response to clients of Ollama's API at `/`.
 const RUNNING: &str = "Ollama is running (Hearth, which speaks its API; the documentation is at /docs)";
 
-/// Sends a browser to the page's address without the slash at its end, which the page's files are relative to.
+/// Redirects a browser from `/docs/` to `/docs`, to which the page's links are relative.
 pub(crate) async fn redirect_up() -> Redirect {
     Redirect::temporary("../docs")
 }
 
-/// A file of that page.
+/// Get a file of that page.
 #[utoipa::path(
     get, path = "/docs/{file}", operation_id = "get_docs_file", tag = "ops", params(("file" = String, Path)),
     responses(
         (status = 200, description = "The file", body = String),
-        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+        (status = 404, description = "No such file", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn file(PathParam(file): PathParam<String>) -> Result<Response, HttpError> {

@@ -1,8 +1,4 @@
-//! One file per route.
+//! Handlers, one file per resource.
 
 pub(crate) mod docs;
-pub(crate) mod health;
-pub(crate) mod metrics;
-pub(crate) mod openapi;
-pub(crate) mod ready;
-pub(crate) mod version;
+pub(crate) mod probes;

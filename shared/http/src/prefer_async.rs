@@ -1,4 +1,4 @@
-//! Answers that don't wait for their run.
+//! `Prefer: respond-async`: a response before the run has ended (RFC 7240).
 
 use axum::{
     Json,
@@ -7,15 +7,14 @@ use axum::{
 use hearth_wire::native::requests::AcceptedRequest;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::head;
+use crate::response_headers;
 
-/// Which of the client's preferences was followed (RFC 7240, section 3).
+/// Header with the preference that was followed (RFC 7240, section 3).
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 const RESPOND_ASYNC: &str = "respond-async";
 
-/// Whether the client would rather be answered at once and look for the result later (RFC 7240,
-/// section 4.1).
+/// Returns whether the client asks for an immediate response, to fetch the result later (RFC 7240, section 4.1).
 #[must_use]
 pub fn prefers_async(headers: &HeaderMap) -> bool {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
@@ -26,14 +25,14 @@ pub fn prefers_async(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The answer to who doesn't wait.
+/// Creates the response 202 with the run's address.
 #[must_use]
 pub fn accepted(request: AcceptedRequest) -> Response {
     let position = request.queue_position;
     let applied = [(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC))];
     let mut response = (StatusCode::ACCEPTED, applied, Json(request)).into_response();
     if let Some(position) = position {
-        response.headers_mut().insert(head::QUEUE_POSITION, position.into());
+        response.headers_mut().insert(response_headers::QUEUE_POSITION, position.into());
     }
     response
 }
@@ -43,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_preference_is_found_among_others() {
+    fn preference_is_recognized_among_others() {
         let prefers = |values: &[&'static str]| {
             let headers =
                 values.iter().map(|value| ("prefer".parse().unwrap(), HeaderValue::from_static(value)));

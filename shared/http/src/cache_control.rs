@@ -1,29 +1,30 @@
-//! What the head of a request says of the cache.
+//! Request headers that control the cache of answers.
 
 use hearth_domain::CacheControl;
 use hearth_wire::ApiError;
 use http::{HeaderMap, header::CACHE_CONTROL};
 
-use crate::head;
+use crate::response_headers;
 
-/// What the request wants of the cache: as `x-hearth-cache` says, else as HTTP's own `cache-control` does;
-/// nothing if neither says anything of it.
+/// Returns how the request may use the cache: as `x-hearth-cache` says, else as HTTP's own `cache-control` does; `None`
+/// without either.
 ///
 /// # Errors
-/// `invalid_request` if `x-hearth-cache` has another word than those that there are. Of `cache-control` what
-/// isn't known is passed over (RFC 9111, section 5.2.3).
-pub fn asked(headers: &HeaderMap) -> Result<Option<CacheControl>, ApiError> {
-    let Some(own) = headers.get(head::CACHE) else { return Ok(in_http(headers)) };
-    let word = own.to_str().unwrap_or_default().trim();
-    let found = CacheControl::WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known));
-    found.map(|(_, control)| Some(*control)).ok_or_else(|| {
+/// `invalid_request` for an unknown value of `x-hearth-cache`. Unknown directives of `cache-control` are ignored (RFC
+/// 9111, section 5.2.3).
+pub fn requested(headers: &HeaderMap) -> Result<Option<CacheControl>, ApiError> {
+    let Some(own) = headers.get(response_headers::CACHE) else { return Ok(from_http(headers)) };
+    let value = own.to_str().unwrap_or_default().trim();
+    let control = CacheControl::WORDS.iter().find(|(word, _)| value.eq_ignore_ascii_case(word));
+    control.map(|(_, control)| Some(*control)).ok_or_else(|| {
         let words = CacheControl::WORDS.map(|(word, _)| word).join(", ");
-        ApiError::invalid(head::CACHE.as_str(), format!("{} must be one of {words}", head::CACHE))
+        let header = response_headers::CACHE;
+        ApiError::invalid(header.as_str(), format!("{header} must be one of {words}"))
     })
 }
 
-/// What HTTP's own header says; of several, what forbids the most.
-fn in_http(headers: &HeaderMap) -> Option<CacheControl> {
+/// Returns the strictest directive of HTTP's own header.
+fn from_http(headers: &HeaderMap) -> Option<CacheControl> {
     let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let directives: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
     let strictest = [
@@ -31,8 +32,8 @@ fn in_http(headers: &HeaderMap) -> Option<CacheControl> {
         ("only-if-cached", CacheControl::OnlyIfCached),
         ("no-cache", CacheControl::NoCache),
     ];
-    let said = |word: &str| directives.iter().any(|directive| directive.eq_ignore_ascii_case(word));
-    strictest.iter().find(|(word, _)| said(word)).map(|(_, control)| *control)
+    let contains = |word: &str| directives.iter().any(|directive| directive.eq_ignore_ascii_case(word));
+    strictest.iter().find(|(word, _)| contains(word)).map(|(_, control)| *control)
 }
 
 #[cfg(test)]
@@ -41,14 +42,14 @@ mod tests {
 
     use super::*;
 
-    fn said(headers: &[(&'static str, &'static str)]) -> Result<Option<CacheControl>, ApiError> {
+    fn control_of(headers: &[(&'static str, &'static str)]) -> Result<Option<CacheControl>, ApiError> {
         let headers =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
-        asked(&headers.collect())
+        requested(&headers.collect())
     }
 
     #[test]
-    fn our_header_wins_and_https_own_is_heeded() {
+    fn x_hearth_cache_overrides_cache_control() {
         for (headers, expected) in [
             (&[][..], None),
             (&[("x-hearth-cache", "use")], Some(CacheControl::Use)),
@@ -59,13 +60,13 @@ mod tests {
             (&[("cache-control", "no-cache, no-store")], Some(CacheControl::NoStore)),
             (&[("cache-control", "max-age=0")], None),
         ] {
-            assert_eq!(said(headers).unwrap(), expected, "{headers:?}");
+            assert_eq!(control_of(headers).unwrap(), expected, "{headers:?}");
         }
     }
 
     #[test]
-    fn another_word_is_refused_by_name() {
-        let error = said(&[("x-hearth-cache", "always")]).unwrap_err();
+    fn unknown_value_is_refused_with_the_valid_ones() {
+        let error = control_of(&[("x-hearth-cache", "always")]).unwrap_err();
         assert_eq!(error.param.as_deref(), Some("x-hearth-cache"));
         assert!(error.message.contains("only-if-cached"), "{}", error.message);
     }

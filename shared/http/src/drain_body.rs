@@ -1,8 +1,8 @@
-//! Bodies that nobody read, because the request was refused before.
+//! Request bodies that were not read, because the request was refused before.
 //!
-//! A server that leaves a body unread has to close the connection after its answer, and a client that sends
-//! its next request there finds it gone. So a short rest is read and thrown away; a longer one ends the
-//! connection in words (RFC 9112, section 9.6).
+//! A server that leaves a body unread has to close the connection after its response, and a client that sends its next
+//! request there finds it closed. So a short remainder is read and discarded; a longer one ends the connection with
+//! `connection: close` (RFC 9112, section 9.6).
 
 use std::{
     pin::Pin,
@@ -20,25 +20,25 @@ use http::header::{CONNECTION, HeaderValue};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
-/// The longest rest that is read, in bytes. More isn't worth a connection.
+/// Largest remainder that is read. A connection isn't worth more.
 const DRAINED_MAX_BYTES: u64 = 256 << 10;
-/// How long an answer waits for it.
+/// Longest time that a response waits for the remainder.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Lends the request's body to the handler; nothing if it has none.
-pub(crate) fn lend(request: &mut Request) -> Option<Rest> {
+/// Replaces the request's body by one that puts itself back when it is dropped before its end. `None` without a body.
+pub(crate) fn track(request: &mut Request) -> Option<Unread> {
     if request.body().is_end_stream() {
         return None;
     }
-    let rest = Rest::default();
+    let unread = Unread::default();
     let body = std::mem::take(request.body_mut());
-    *request.body_mut() = Body::new(LentBody { body, ended: false, rest: rest.clone() });
-    Some(rest)
+    *request.body_mut() = Body::new(TrackedBody { body, ended: false, unread: unread.clone() });
+    Some(unread)
 }
 
-/// Reads what is left of a request's `body` before its response is sent, or ends the connection with it.
+/// Reads the remainder of a request's `body` before its response is sent, or marks the connection for closing.
 pub(crate) async fn drain(body: Body, mut response: Response) -> Response {
-    if !tokio::time::timeout(DRAIN_TIMEOUT, ends(body)).await.unwrap_or(false) {
+    if !tokio::time::timeout(DRAIN_TIMEOUT, read_to_end(body)).await.unwrap_or(false) {
         close(&mut response);
     }
     response
@@ -48,8 +48,8 @@ fn close(response: &mut Response) {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// Reads the body to its end; whether it came to that.
-async fn ends(mut body: Body) -> bool {
+/// Reads the body, and returns whether its end was reached.
+async fn read_to_end(mut body: Body) -> bool {
     let mut read = 0;
     while read + body.size_hint().lower() <= DRAINED_MAX_BYTES {
         match body.frame().await {
@@ -61,14 +61,14 @@ async fn ends(mut body: Body) -> bool {
     false
 }
 
-/// Where a body is put back that was dropped before its end.
+/// Slot for a body that was dropped before its end.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rest(Arc<Mutex<Option<Body>>>);
+pub(crate) struct Unread(Arc<Mutex<Option<Body>>>);
 
-impl Rest {
-    /// The body, if the handler has dropped it before its end. The rest of one that came too slowly isn't waited for:
-    /// that response ends the connection.
-    pub(crate) fn unread(self, response: &mut Response) -> Option<Body> {
+impl Unread {
+    /// Takes the body, if the handler has dropped it before its end. A body that came too slowly isn't drained: its
+    /// response closes the connection.
+    pub(crate) fn take(self, response: &mut Response) -> Option<Body> {
         if response.status() == http::StatusCode::REQUEST_TIMEOUT {
             close(response);
             return None;
@@ -81,14 +81,14 @@ impl Rest {
     }
 }
 
-/// A request's body, lent to its handler.
-struct LentBody {
+/// Body of a request that moves into its [`Unread`] slot when it is dropped before its end.
+struct TrackedBody {
     body: Body,
     ended: bool,
-    rest: Rest,
+    unread: Unread,
 }
 
-impl HttpBody for LentBody {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -110,11 +110,11 @@ impl HttpBody for LentBody {
     }
 }
 
-impl Drop for LentBody {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
         if !self.ended && !self.body.is_end_stream() {
             let body = std::mem::take(&mut self.body);
-            *self.rest.slot() = Some(body);
+            *self.unread.slot() = Some(body);
         }
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::RequestLayer;
 
-    /// A connection to a server that reads the bodies of `/reads`; at `/refuses` it reads none, and says so.
+    /// Connects to a server that reads the bodies of `/reads`, and at `/refuses` notifies without reading.
     async fn connect(refused: &Arc<Notify>) -> TcpStream {
         let refused = Arc::clone(refused);
         let refuse = move || {
@@ -156,7 +156,7 @@ mod tests {
         format!("POST {path} HTTP/1.1\r\nhost: here\r\n{framing}\r\n\r\n")
     }
 
-    /// What comes, up to `end`.
+    /// Receives text up to `end`.
     async fn receive(stream: &mut TcpStream, end: &str) -> String {
         let mut text = String::new();
         while !text.ends_with(end) {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_body_leaves_the_connection_to_the_next_request() {
+    async fn connection_is_reused_after_a_short_unread_body() {
         for (framing, body) in
             [("content-length: 5", "12345"), ("transfer-encoding: chunked", "1\r\na\r\n0\r\n\r\n")]
         {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_body_ends_the_connection_in_words() {
+    async fn long_unread_body_closes_the_connection() {
         let mut stream = connect(&Arc::default()).await;
         send(&mut stream, &head("/refuses", "content-length: 1000000")).await;
         let refused = receive(&mut stream, "\r\n\r\nno").await;

@@ -1,44 +1,45 @@
-//! What the head of an answer tells of its run, in every dialect: who serves it, why, where it stood in the
-//! queue, what it costs, and whether the answer is a kept one.
+//! Response headers that describe a run, in every dialect: model, provider, the reason of the choice, place in the queue,
+//! cost, and the cache's part.
 
 use axum::response::Response;
+use hearth_domain::Selection;
 use hearth_gateway::CacheOutcome;
-use hearth_wire::{RunEvent, RunEventBody, event::Selected};
+use hearth_wire::{RunEvent, RunEventBody};
 use http::{HeaderName, HeaderValue};
 
-/// The run's place in the queue when the answer began, from 1.
+/// Place of the run in the queue when the response began, from 1.
 pub const QUEUE_POSITION: HeaderName = HeaderName::from_static("x-queue-position");
-/// The model that serves the run.
+/// Model that serves the run.
 pub const MODEL: HeaderName = HeaderName::from_static("x-hearth-model");
-/// The provider, or the node, that has it.
+/// Provider, or node, of that model.
 pub const PROVIDER: HeaderName = HeaderName::from_static("x-hearth-provider");
-/// Why it was chosen.
+/// Reason why that model was chosen.
 pub const SELECTION_REASON: HeaderName = HeaderName::from_static("x-hearth-selection-reason");
-/// Why it isn't the first choice, if it isn't.
+/// Reason why the first choice doesn't serve the run, if another candidate does.
 pub const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-hearth-fallback-reason");
 
-/// What the run costs, in US dollars, or `unknown`; not on a stream, which begins before that is known.
+/// Cost of the run in US dollars, or `unknown`. Absent from streams, which begin before the cost is known.
 pub const COST: HeaderName = HeaderName::from_static("x-hearth-cost");
 
-/// What the cache had for the request, `hit` or `miss`; in a request, what it wants of the cache.
+/// Outcome of the cache, `hit` or `miss`; in a request, how the cache may be used.
 pub const CACHE: HeaderName = HeaderName::from_static("x-hearth-cache");
 
-/// The options of a request that had no effect, in a dialect whose clients send all options that they know.
+/// Options of the request that had no effect, in a dialect whose clients send options that the gateway doesn't have.
 pub const IGNORED_OPTIONS: HeaderName = HeaderName::from_static("x-hearth-ignored-options");
 
-/// Every header that tells of a run.
+/// All headers that describe a run.
 pub const ALL: [HeaderName; 8] =
     [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON, COST, CACHE, IGNORED_OPTIONS];
 
-/// The answer, with what its run's `events` tell: all of them, or in a stream those before its beginning.
+/// Adds the headers that follow from a run's `events`: from all of them, or in a stream from those before its beginning.
 #[must_use]
-pub fn told<'a>(mut response: Response, events: impl IntoIterator<Item = &'a RunEvent>) -> Response {
+pub fn with_run<'a>(mut response: Response, events: impl IntoIterator<Item = &'a RunEvent>) -> Response {
     let (mut position, mut selected, mut cost, mut ended) = (None, None, None, false);
     for event in events {
         match &event.body {
             RunEventBody::Queued { position: place } if position.is_none() => position = Some(*place),
-            RunEventBody::Selected(who) => selected = Some(who),
-            RunEventBody::Cost { cost: told } => cost = Some(*told),
+            RunEventBody::Selected(selection) => selected = Some(selection),
+            RunEventBody::Cost { cost: run_cost } => cost = Some(*run_cost),
             body => ended |= body.is_terminal(),
         }
     }
@@ -46,7 +47,7 @@ pub fn told<'a>(mut response: Response, events: impl IntoIterator<Item = &'a Run
         response.headers_mut().insert(QUEUE_POSITION, position.into());
     }
     if ended {
-        // What isn't known is never told as nothing.
+        // An unknown cost is never shown as zero.
         let value = cost.and_then(|cost| HeaderValue::from_str(&cost.to_string()).ok());
         response.headers_mut().insert(COST, value.unwrap_or(HeaderValue::from_static("unknown")));
     }
@@ -56,24 +57,24 @@ pub fn told<'a>(mut response: Response, events: impl IntoIterator<Item = &'a Run
     }
 }
 
-/// The answer, with what the cache had for the request, if it was asked.
+/// Adds the outcome of the cache, if the request could use it.
 #[must_use]
-pub fn cached(mut response: Response, outcome: Option<CacheOutcome>) -> Response {
+pub fn with_cache(mut response: Response, outcome: Option<CacheOutcome>) -> Response {
     if let Some(outcome) = outcome {
         response.headers_mut().insert(CACHE, HeaderValue::from_static(outcome.as_str()));
     }
     response
 }
 
-fn with_selection(mut response: Response, selected: &Selected) -> Response {
-    let told = [
-        (MODEL, Some(&selected.model)),
-        (PROVIDER, Some(&selected.provider)),
-        (SELECTION_REASON, Some(&selected.reason)),
-        (FALLBACK_REASON, selected.fallback_reason.as_ref()),
+fn with_selection(mut response: Response, selected: &Selection) -> Response {
+    let headers = [
+        (MODEL, Some(selected.model.as_str())),
+        (PROVIDER, Some(selected.provider.as_str())),
+        (SELECTION_REASON, Some(selected.reason.as_str())),
+        (FALLBACK_REASON, selected.fallback_reason.as_deref()),
     ];
-    for (name, text) in told {
-        // What no header can hold, such as a line's end, is left out: it is in the record.
+    for (name, text) in headers {
+        // A text that no header can hold, such as one with a line break, is left out: the record has it.
         if let Some(value) = text.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
             response.headers_mut().insert(name, value);
         }
@@ -84,44 +85,39 @@ fn with_selection(mut response: Response, selected: &Selected) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse as _;
-    use hearth_domain::Modality;
+    use hearth_domain::{Modality, ModelId};
 
     use super::*;
 
     fn selected(model: &str, reason: &str, fallback_reason: Option<&str>) -> RunEventBody {
-        RunEventBody::Selected(Selected {
-            model: model.to_owned(),
-            node: None,
-            model_name: model.to_owned(),
-            provider: "p".to_owned(),
-            modality: Modality::Text,
-            reason: reason.to_owned(),
+        let first = Selection::new(ModelId::new(model), "p", Modality::Text, reason);
+        RunEventBody::Selected(Selection {
             fallback_used: fallback_reason.is_some(),
             fallback_reason: fallback_reason.map(str::to_owned),
-            resumed: false,
+            ..first
         })
     }
 
     fn headers(bodies: Vec<RunEventBody>) -> Vec<(String, String)> {
         let events: Vec<_> = (1..).zip(bodies).map(|(seq, body)| RunEvent { seq, body }).collect();
-        let response = told(().into_response(), &events);
+        let response = with_run(().into_response(), &events);
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }
 
     #[test]
-    fn what_it_costs_is_told_at_its_end_and_unknown_is_not_nothing() {
+    fn cost_is_a_header_of_an_ended_run_and_unknown_is_not_zero() {
         let done = || RunEventBody::Done { finish_reason: hearth_domain::FinishReason::Stop };
         let cost = |text: &str| RunEventBody::Cost { cost: text.parse().unwrap() };
-        let told = |bodies: Vec<RunEventBody>| headers(bodies).pop().map(|(_, value)| value);
-        assert_eq!(told(vec![cost("0.0000015"), done()]).as_deref(), Some("0.0000015"));
-        assert_eq!(told(vec![cost("0"), done()]).as_deref(), Some("0"));
-        assert_eq!(told(vec![done()]).as_deref(), Some("unknown"));
+        let cost_header = |bodies: Vec<RunEventBody>| headers(bodies).pop().map(|(_, value)| value);
+        assert_eq!(cost_header(vec![cost("0.0000015"), done()]).as_deref(), Some("0.0000015"));
+        assert_eq!(cost_header(vec![cost("0"), done()]).as_deref(), Some("0"));
+        assert_eq!(cost_header(vec![done()]).as_deref(), Some("unknown"));
     }
 
     #[test]
-    fn the_last_choice_is_told_and_the_first_place() {
-        let told = headers(vec![
+    fn headers_have_the_last_selection_and_the_first_queue_position() {
+        let headers_of_run = headers(vec![
             selected("a", "named", None),
             RunEventBody::Queued { position: 2 },
             RunEventBody::Queued { position: 1 },
@@ -134,7 +130,7 @@ mod tests {
             ("x-hearth-selection-reason", "für b"),
             ("x-hearth-fallback-reason", "provider_error"),
         ];
-        assert_eq!(told, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(headers_of_run, pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert!(headers(Vec::new()).is_empty());
         assert_eq!(headers(vec![selected("a", "two\nlines", None)]).len(), 2);
     }

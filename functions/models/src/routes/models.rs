@@ -1,0 +1,212 @@
+//! `/v1/models`: listing, state, loading, unloading and removing of models.
+//!
+//! One wildcard route matches all paths below `/v1/models`, since a model's id may have slashes: [`read`], [`write`] and
+//! [`delete`] dispatch by the path's end.
+
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode},
+    response::{IntoResponse as _, Response},
+};
+use hearth_gateway::Caller;
+use hearth_http::{AppState, HttpError, PathParam, QueryParams, dialect, serve::method_not_allowed};
+use hearth_wire::{
+    anthropic::{ModelInfo, ModelPage, ModelPageQuery},
+    error::ErrorEnvelope,
+    native::models::{LoadedModels, ModelBody, ModelList, ModelQuery, ModelRemoved, ModelStatus},
+};
+
+/// Methods of a model's own path.
+const MODEL_METHODS: &str = "GET, HEAD, DELETE";
+
+/// List models: first those of nodes, then those that providers list for their keys, each group ordered by id.
+///
+/// One body serves native clients (`models`) and OpenAI's (`data`). A request with `anthropic-version` gets Anthropic's
+/// format: a page of `limit` models (20 by default, 1000 at most) after `after_id` or before `before_id`.
+#[utoipa::path(
+    get, path = "/v1/models", operation_id = "list_models", tag = "models", security(("token" = [])), params(
+        ModelQuery, ModelPageQuery,
+        ("anthropic-version" = Option<String>, Header, description = "Selects Anthropic's response format"),
+    ),
+    responses(
+        (status = 200, description = "A page of models", body = ModelList),
+        (status = 400, description = "The request is malformed; `param` names the field", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    QueryParams(query): QueryParams<ModelQuery>,
+    QueryParams(page): QueryParams<ModelPageQuery>,
+) -> Result<Response, HttpError> {
+    if dialect::is_anthropic(&headers) {
+        let models = state.gateway.every_model(&caller, &query).await?;
+        return Ok(Json(ModelPage::of(models, &page, query.limit)?).into_response());
+    }
+    let page = state.gateway.list_models(&caller, query).await?;
+    let (data, next_cursor) = (page.models.clone(), page.next_cursor);
+    Ok(Json(ModelList { object: "list".to_owned(), data, models: page.models, next_cursor }).into_response())
+}
+
+/// Dispatches `GET` to `loaded`, `{id}/status` or `{id}`.
+pub(crate) async fn read(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    PathParam(path): PathParam<String>,
+) -> Result<Response, HttpError> {
+    if path == "loaded" {
+        return Ok(loaded(&state, &caller).await?.into_response());
+    }
+    match path.strip_suffix("/status") {
+        Some(id) => Ok(status(&state, &caller, id).await?.into_response()),
+        None => {
+            let model = get(&state, &caller, &path).await?;
+            if dialect::is_anthropic(&headers) {
+                return Ok(Json(ModelInfo::from(model.0)).into_response());
+            }
+            Ok(model.into_response())
+        }
+    }
+}
+
+/// Dispatches `POST` to `{id}/load` or `{id}/unload`.
+pub(crate) async fn write(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(path): PathParam<String>,
+) -> Result<Response, HttpError> {
+    match path.rsplit_once('/') {
+        Some((id, "load")) => Ok(load(&state, &caller, id).await?.into_response()),
+        Some((id, "unload")) => Ok(unload(&state, &caller, id).await?.into_response()),
+        _ => Ok(wrong_method(PathParam(path)).await),
+    }
+}
+
+/// Dispatches `DELETE` to `{id}`.
+pub(crate) async fn delete(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(path): PathParam<String>,
+) -> Result<Response, HttpError> {
+    if methods(&path) == MODEL_METHODS {
+        return Ok(remove(&state, &caller, &path).await?.into_response());
+    }
+    Ok(wrong_method(PathParam(path)).await)
+}
+
+/// Responds 405 with the methods of the path.
+pub(crate) async fn wrong_method(PathParam(path): PathParam<String>) -> Response {
+    method_not_allowed(HeaderValue::from_static(methods(&path))).await
+}
+
+/// Returns the methods of a path.
+fn methods(path: &str) -> &'static str {
+    if path.ends_with("/load") || path.ends_with("/unload") {
+        "POST"
+    } else if path == "loaded" || path.ends_with("/status") {
+        "GET, HEAD"
+    } else {
+        MODEL_METHODS
+    }
+}
+
+/// Get a model, with its state on its node.
+#[utoipa::path(
+    get, path = "/v1/models/{id}", operation_id = "get_model", tag = "models", security(("token" = [])),
+    params(("id" = String, Path, description = "The model's id, which may have slashes")),
+    responses(
+        (status = 200, description = "The model", body = ModelBody),
+        (status = 404, description = "No such model", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn get(state: &AppState, caller: &Caller, id: &str) -> Result<Json<ModelBody>, HttpError> {
+    Ok(Json(state.gateway.model(caller, id).await?))
+}
+
+/// Get the state of a model on its node.
+#[utoipa::path(
+    get, path = "/v1/models/{id}/status", operation_id = "get_model_status", tag = "models", security(("token" = [])),
+    params(("id" = String, Path, description = "The model's id, which may have slashes")),
+    responses(
+        (status = 200, description = "The state of the model on its node", body = ModelStatus),
+        (status = 404, description = "No such model", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn status(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> Result<Json<ModelStatus>, HttpError> {
+    let model = state.gateway.model(caller, id).await?;
+    Ok(Json(ModelStatus { model: model.id, runtime_status: model.runtime_status }))
+}
+
+/// List the models that are in memory, or being loaded.
+#[utoipa::path(
+    get, path = "/v1/models/loaded", operation_id = "list_loaded_models", tag = "models", security(("token" = [])),
+    responses((status = 200, description = "The models in memory", body = LoadedModels)),
+)]
+pub(crate) async fn loaded(state: &AppState, caller: &Caller) -> Result<Json<LoadedModels>, HttpError> {
+    Ok(Json(LoadedModels { models: state.gateway.loaded_models(caller).await? }))
+}
+
+/// Start to load a model. Its status has the progress.
+#[utoipa::path(
+    post, path = "/v1/models/{id}/load", operation_id = "load_model", tag = "models", security(("token" = [])),
+    params(("id" = String, Path, description = "The model's id, which may have slashes")),
+    responses(
+        (status = 202, description = "The state of the model on its node", body = ModelStatus),
+        (status = 404, description = "No such model", body = ErrorEnvelope),
+        (status = 409, description = "The model's state does not allow it", body = ErrorEnvelope),
+        (status = 503, description = "Not possible now; `retryable` says whether later", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn load(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> Result<(StatusCode, Json<ModelStatus>), HttpError> {
+    let runtime_status = state.gateway.load_model(caller, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(ModelStatus { model: id.to_owned(), runtime_status })))
+}
+
+/// Start to unload a model, which frees its memory. A model with requests stays: 409.
+#[utoipa::path(
+    post, path = "/v1/models/{id}/unload", operation_id = "unload_model", tag = "models", security(("token" = [])),
+    params(("id" = String, Path, description = "The model's id, which may have slashes")),
+    responses(
+        (status = 202, description = "The state of the model on its node", body = ModelStatus),
+        (status = 404, description = "No such model", body = ErrorEnvelope),
+        (status = 409, description = "The model's state does not allow it", body = ErrorEnvelope),
+        (status = 503, description = "Not possible now; `retryable` says whether later", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn unload(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> Result<(StatusCode, Json<ModelStatus>), HttpError> {
+    let runtime_status = state.gateway.unload_model(caller, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(ModelStatus { model: id.to_owned(), runtime_status })))
+}
+
+/// Remove a local model's file. The default model, and a model that serves requests, can't be removed: 409.
+#[utoipa::path(
+    delete, path = "/v1/models/{id}", operation_id = "remove_model", tag = "models", security(("token" = [])),
+    params(("id" = String, Path, description = "The model's id, which may have slashes")),
+    responses(
+        (status = 200, description = "The file is removed", body = ModelRemoved),
+        (status = 404, description = "No such model", body = ErrorEnvelope),
+        (status = 409, description = "The model's state does not allow it", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn remove(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> Result<Json<ModelRemoved>, HttpError> {
+    Ok(Json(state.gateway.remove_model(caller, id).await?))
+}
