@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds Hearth as it is shipped and what it is compared with, and measures.
+//! `cargo xtask bench`: builds Hearth and the programs that it is compared with, and runs the benchmark.
 
 mod llama_server;
 mod peers;
@@ -11,13 +11,13 @@ use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 use crate::{dist, environment, shell};
 
-/// Measures the node or the gateway, or wears everything: what follows in `arguments` is for the program that does it,
-/// but for `--portable`, which measures the binary that `cargo xtask dist` ships.
+/// Runs a benchmark of the node or the gateway, or the soak test. The rest of `arguments` is passed to the benchmark, except
+/// `--portable`, which measures the binary that `cargo xtask dist` ships.
 ///
 /// # Errors
-/// Something cannot be built or run, or the soak lost something.
+/// A program cannot be built or run, or the soak test failed.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let Some(what @ ("node" | "gateway" | "soak")) = arguments.first().map(String::as_str) else {
+    let Some(subject @ ("node" | "gateway" | "soak")) = arguments.first().map(String::as_str) else {
         bail!("`cargo xtask bench` takes `node`, `gateway` or `soak`");
     };
     let (ours, arguments): (Vec<&str>, Vec<&str>) =
@@ -34,16 +34,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     bench.args(arguments).arg("--hearth").arg(workspace.binary(profile, "hearth"));
     let folder = workspace.target.join("bench");
-    if what == "node" {
+    if subject == "node" {
         bench.arg("--llama-server").arg(llama_server::ensure(workspace, &folder)?);
         bench.arg("--cache").arg(&folder);
     }
-    if what == "gateway" {
+    if subject == "gateway" {
         bench.args((profile == dist::PORTABLE).then_some("--lto"));
         bench.args(peers::ensure(workspace, &folder).iter().flat_map(|peer| ["--peer", peer]));
     }
     shell::run(&mut bench)
 }
 
-/// Not the whole workspace: the functions' features would put the clients of AWS into the binary that is measured.
+/// Builds two packages instead of the workspace: with the functions' features the measured binary would contain the clients
+/// of AWS.
 const BUILD: [&str; 6] = ["build", "--release", "--package", "hearth", "--package", "hearth-bench"];

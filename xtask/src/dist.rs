@@ -13,12 +13,12 @@ use crate::{progress, shell};
 /// variant of the CPU backend), so it has a build folder of its own.
 pub(crate) const PORTABLE: &str = "portable";
 
-/// What `dist` is asked for.
+/// Options of `dist`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// Features of the binary beside the default ones, such as `cuda`.
     features: Option<String>,
-    /// Where to; `dist/hearth` in the target folder when absent.
+    /// Folder to write; by default `dist/hearth` in the target folder.
     out: Option<PathBuf>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn assemble(
 }
 
 /// Copies llama.cpp's libraries that belong to a build with `features`, in place of those that an earlier
-/// `dist` put there. Gives their bytes.
+/// `dist` put there. Returns their bytes.
 fn copy_libraries(built: &Path, out: &Path, features: &str) -> Result<u64> {
     for old in libraries(out)? {
         fs::remove_file(&old).with_context(|| format!("{} can't be removed", old.display()))?;
@@ -103,8 +103,8 @@ fn is_library(path: &Path) -> bool {
     ours && (name.contains(".so") || name.ends_with(".dylib"))
 }
 
-/// Whether a library is of a build with `features`: a backend for GPUs stays in the build folder when a
-/// later build goes without. Metal's is in every build for macOS.
+/// Returns whether a library belongs to a build with `features`: a GPU's backend of an earlier build stays in the build
+/// folder. Metal's is in every build for macOS.
 fn belongs(library: &Path, features: &str) -> bool {
     let name = name(library);
     let backend = name.strip_prefix("libggml-").and_then(|rest| rest.split('.').next());
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_has_the_libraries_of_this_build_alone() {
+    fn folder_has_only_the_libraries_of_this_build() {
         let (built, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let always = ["libggml-base.so.0", "libggml-cpu-haswell.so", "libggml.so.0", "libllama.so.0"];
         for library in always.iter().chain(&["libggml-cuda.so", "libggml-vulkan.so", "libhearth.rlib"]) {
@@ -149,9 +149,9 @@ mod tests {
             let bytes = copy_libraries(built.path(), out.path(), features).unwrap();
             let wanted: BTreeSet<&str> = always.iter().chain(gpus).copied().collect();
             assert_eq!(bytes, wanted.iter().map(|name| name.len() as u64).sum::<u64>());
-            let found = fs::read_dir(out.path()).unwrap().map(|entry| name(&entry.unwrap().path()));
-            let found: BTreeSet<String> = found.filter(|name| name != "hearth.toml").collect();
-            assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), wanted, "{features}");
+            let copied = fs::read_dir(out.path()).unwrap().map(|entry| name(&entry.unwrap().path()));
+            let copied: BTreeSet<String> = copied.filter(|name| name != "hearth.toml").collect();
+            assert_eq!(copied.iter().map(String::as_str).collect::<BTreeSet<_>>(), wanted, "{features}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is read from the process environment: the one place, as everywhere in the workspace.
+//! Environment variables of the process. Only this module reads them.
 
 #![expect(clippy::disallowed_methods, reason = "this is the module that the ban points to")]
 
@@ -19,7 +19,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     folders("PATH").into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// Tells from `/proc/cpuinfo` that the processor at hand has AMX. False where there is no such file.
+/// Returns whether this processor has AMX, by `/proc/cpuinfo`. False where there is no such file.
 pub(crate) fn processor_has_amx() -> bool {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let mut flags = text.lines().filter(|line| line.starts_with("flags"));
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_describes_the_crate_is_dropped() {
+    fn only_variables_about_the_crate_are_removed() {
         for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "OUT_DIR"] {
             assert!(is_about_a_crate(name), "{name}");
         }

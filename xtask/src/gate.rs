@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check that a change must pass, in the order in which they fail soonest.
+//! `cargo xtask test`: every check that a change must pass, the quickest first.
 
 mod conformance;
 mod gateway;
@@ -15,11 +15,11 @@ use self::steps::{STEPS, Step};
 use crate::tools::{self, Tool};
 use crate::workspace::Workspace;
 
-/// How a step that did not fail ended.
+/// Outcome of a step that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Passed,
-    /// Not run, and why.
+    /// Not run, with the reason.
     Skipped(&'static str),
 }
 
@@ -36,7 +36,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--skip-sdk" => options.skip_sdk = true,
-                "--only" => options.only = Some(known(arguments.next().map_or("", String::as_str))?),
+                "--only" => options.only = Some(step_name(arguments.next().map_or("", String::as_str))?),
                 other => bail!("`cargo xtask test` knows no `{other}`"),
             }
         }
@@ -52,7 +52,7 @@ impl Options {
     }
 }
 
-fn known(name: &str) -> Result<String> {
+fn step_name(name: &str) -> Result<String> {
     let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
     if !names.contains(&name) {
         bail!("`--only` takes one of: {}", names.join(", "));
@@ -86,7 +86,7 @@ pub(crate) fn run(workspace: Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The tools of all these steps, each once.
+/// Returns the tools of all these steps, each once.
 fn needed(steps: &[&Step]) -> Vec<Tool> {
     let mut tools: Vec<Tool> = steps.iter().flat_map(|step| step.needs).copied().collect();
     tools.sort_unstable();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_options_choose_the_steps() {
+    fn options_select_the_steps() {
         assert_eq!(names(&[]).len(), STEPS.len());
         assert!(!names(&["--skip-sdk"]).contains(&"sdk"));
         assert_eq!(names(&["--only", "build"]), ["build"]);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_refused() {
+    fn unknown_option_or_step_is_refused() {
         for arguments in [&["--only"][..], &["--only", "lint"], &["--fast"]] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn each_tool_is_looked_for_once() {
+    fn each_tool_is_needed_once() {
         let all: Vec<&Step> = STEPS.iter().collect();
         let tools = needed(&all);
         assert_eq!(tools.iter().filter(|tool| **tool == Tool::Cmake).count(), 1);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_lines_up() {
+    fn summary_has_columns() {
         assert_eq!(line("fmt", Duration::from_millis(1250), &Outcome::Passed), "fmt          1.2 s");
         assert_eq!(
             line("deny", Duration::ZERO, &Outcome::Skipped("not installed")),

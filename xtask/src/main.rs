@@ -1,4 +1,4 @@
-//! `cargo xtask`: the project's own commands, in Rust so that a newcomer needs nothing but cargo.
+//! `cargo xtask`: commands of the project, in Rust so that a newcomer needs nothing but cargo.
 //!
 //! One file per command: [`up`] starts Hearth from a clean machine, [`gate`] is every check that a change
 //! must pass, [`tidy`] is the part of it that reads the tree alone.
@@ -44,7 +44,7 @@ Usage: cargo xtask <command>
       --arch <arch>   x86_64 (the default) or arm64
   bench node      Measure the node beside llama.cpp's own server; --help has the options
   bench gateway   Measure the gateway beside others from PyPI and npm; --help has the options
-  bench soak      Wear everything for ten minutes, and see that nothing is lost
+  bench soak      Run everything under load for ten minutes, and check that nothing is lost
       --portable      measure the binary that `dist` ships, with LTO
 ";
 

@@ -1,4 +1,4 @@
-//! `cargo xtask openapi`: the API's description, written from the routes themselves.
+//! `cargo xtask openapi`: the API's description, generated from the routes.
 
 use anyhow::{Context, Result};
 
@@ -14,8 +14,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// What the routes of this tree say. Builds the binary first: one left by an earlier commit would answer
-/// for that commit.
+/// Generates the description. Builds the binary first: an older one would describe an earlier commit.
 pub(crate) fn describe(workspace: &Workspace) -> Result<String> {
     shell::run(&mut workspace.cargo(BUILD_HEARTH))?;
     let output = shell::output(workspace.command(workspace.binary("dev", "hearth")).arg("openapi"))?;

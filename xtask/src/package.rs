@@ -22,8 +22,8 @@ const FUNCTIONS: [(&str, &str); 4] = [
     ("hearth-fn-ops", "get_health.json"),
 ];
 
-/// Where a function is told its stores are. Nothing is there: a start asks none of them, and the
-/// events' placeholder for a token is refused before any is asked.
+/// Environment of a function without stores. A start uses none, and the events' placeholder for a token is refused before a
+/// store is read.
 const NO_STORES: [(&str, &str); 7] = [
     ("HEARTH_TABLE", "hearth"),
     ("HEARTH_BUCKET", "hearth"),
@@ -69,7 +69,7 @@ impl Arch {
 
 pub(crate) fn run(workspace: &Workspace, arch: Arch) -> Result<()> {
     tools::ensure(workspace, &[Tool::Python])?;
-    // Not `<target>/lambda`, where cargo keeps the profile of that name.
+    // Cargo uses `<target>/lambda` for the profile of that name.
     let folder = workspace.target.join("lambda-functions");
     build(workspace, arch, &folder)?;
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_architecture_is_lambda_s_name_for_it() {
+    fn architecture_has_the_name_of_lambda() {
         assert_eq!(parse(&[]).unwrap(), Arch::X86_64);
         assert_eq!(parse(&["--arch", "arm64"]).unwrap(), Arch::Arm64);
         assert!(parse(&["--arch", "aarch64"]).is_err());

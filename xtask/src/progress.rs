@@ -8,10 +8,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often a line is printed.
+/// Time between two lines of the progress.
 const REPORT_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Runs `build`, and prints how far it is until it returns.
+/// Runs `build`, and prints its progress until it returns.
 ///
 /// `output` is the folder of the profile that is built, `<target>/release`.
 pub(crate) fn watch<T>(output: &Path, build: impl FnOnce() -> T) -> T {
@@ -29,7 +29,7 @@ pub(crate) fn watch<T>(output: &Path, build: impl FnOnce() -> T) -> T {
     })
 }
 
-/// Files of llama.cpp: how many are compiled, and how many there are.
+/// Files of llama.cpp: compiled ones, and all.
 type LlamaFiles = (usize, usize);
 
 fn report(elapsed: Duration, llama: Option<LlamaFiles>) -> String {

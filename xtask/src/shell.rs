@@ -1,11 +1,11 @@
-//! Running programs: shown before they run, and named in the error when they fail.
+//! Running programs: their command is printed, and named in the error when they fail.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Shows and runs a program with the terminal as its own.
+/// Prints a command and runs it in the terminal.
 ///
 /// # Errors
 /// The program is not there, or ends with anything but success.
@@ -18,7 +18,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program quietly and gives what it wrote to stdout; stderr stays on the terminal.
+/// Runs a program and returns its stdout; stderr stays on the terminal.
 ///
 /// # Errors
 /// As [`run`].
@@ -34,14 +34,14 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// What a quiet program wrote to stdout, if it is there and succeeds.
+/// Runs a program without output, and returns its stdout if it exists and succeeds.
 pub(crate) fn answer(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then_some(text)
 }
 
-/// The command as one would type it. Folders of the search for it are left out, and so is the environment.
+/// Returns the command line, without the program's folder and the environment.
 pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
@@ -63,14 +63,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_can_be_pasted_into_a_shell() {
+    fn line_is_quoted_for_a_shell() {
         let mut command = Command::new("/somewhere/bin/pip");
         command.args(["install", "a b", "it's", "", "x==1"]);
         assert_eq!(line(&command), r"pip install 'a b' 'it'\''s' '' x==1");
     }
 
     #[test]
-    fn a_failure_names_the_command() {
+    fn failure_names_the_command() {
         let error = run(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
         assert!(error.to_string().starts_with("`sh -c 'exit 3'` failed"), "{error}");
         let error = run(&mut Command::new("no-such-program-here")).unwrap_err();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_needs_success() {
+    fn answer_needs_success() {
         assert_eq!(answer(Command::new("sh").args(["-c", "echo yes"])).as_deref(), Some("yes\n"));
         assert_eq!(answer(Command::new("sh").args(["-c", "echo yes; exit 1"])), None);
         assert_eq!(answer(&mut Command::new("no-such-program-here")), None);

@@ -1,19 +1,24 @@
-//! `cargo xtask tidy`: what the tree must look like, where no compiler would say so.
+//! `cargo xtask tidy`: rules of the tree that no compiler checks.
 //!
-//! Each check is a function from what it reads to the list of its problems, so that a test can give it a
-//! bad tree. All run, and all problems are shown.
+//! Each check is a function from a tree to the list of its problems, so that a test can run it on a bad tree. All checks
+//! run, and all problems are printed.
 
-mod arrows;
 mod decisions;
+mod dependencies;
+mod dependency_rules;
+mod doc_paths;
 mod environment_leaks;
 mod error_pages;
 mod events;
 mod file_names;
 mod length;
 mod lock_files;
-mod metric_labels;
+mod metrics;
+mod settings;
+mod suites;
 mod tree;
 mod unguarded_routes;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +31,9 @@ use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let tree = Tree::load(&workspace.root)?;
-    let mut problems = of_the_tree(workspace, &tree);
-    problems.extend(description(&tree, &openapi::describe(workspace)?));
+    let mut problems = check_tree(workspace, &tree);
+    problems.extend(check_description(&tree, &openapi::describe(workspace)?));
+    problems.extend(settings::check(&tree, &settings::list(workspace)?));
     for problem in &problems {
         println!("{problem}");
     }
@@ -41,28 +47,33 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// Every check that needs no build.
-fn of_the_tree(workspace: &Workspace, tree: &Tree) -> Vec<String> {
+/// Runs every check that needs no build.
+fn check_tree(workspace: &Workspace, tree: &Tree) -> Vec<String> {
     [
-        arrows::check(&workspace.packages),
+        dependency_rules::check(&workspace.packages),
+        dependency_rules::check_table(tree),
+        dependencies::check(tree),
         length::check(tree),
+        words::check(tree),
         error_pages::check(tree),
         events::check(tree),
         file_names::check(tree),
         environment_leaks::check(tree),
+        doc_paths::check(tree),
         lock_files::check(tree),
         decisions::check(tree),
-        metric_labels::check(tree),
+        metrics::check(tree),
+        suites::check(tree),
         unguarded_routes::check(tree),
     ]
     .concat()
 }
 
-/// The API's description in the tree against the one that the routes give.
-fn description(tree: &Tree, from_the_routes: &str) -> Vec<String> {
+/// Compares the API's description in the tree with the one that the routes generate.
+fn check_description(tree: &Tree, generated: &str) -> Vec<String> {
     let path = openapi::PATH;
-    if tree.text(path) == Some(from_the_routes) {
+    if tree.text(path) == Some(generated) {
         return Vec::new();
     }
-    vec![format!("{path}: differs from the routes; `cargo xtask openapi` writes it anew")]
+    vec![format!("{path}: differs from the routes; `cargo xtask openapi` generates it")]
 }

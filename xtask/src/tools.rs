@@ -1,4 +1,4 @@
-//! What must be on the machine before a build or a check, and how it gets there.
+//! Tools that a build or a check needs, and their installation.
 
 mod libclang;
 mod packages;
@@ -30,7 +30,7 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    /// What llama.cpp needs on top of cargo.
+    /// Tools that llama.cpp's build needs.
     pub(crate) const TO_BUILD: [Self; 4] = [Self::Cmake, Self::CxxCompiler, Self::Make, Self::Libclang];
 
     fn is_there(self) -> bool {
@@ -50,7 +50,7 @@ impl Tool {
         }
     }
 
-    /// The cargo or rustup command that installs it, for what does not come from the system.
+    /// Returns the cargo or rustup command that installs it, if it isn't a package of the system.
     fn rust_command(self) -> Option<(&'static str, &'static [&'static str])> {
         match self {
             Self::Rustfmt => Some(("rustup", &["component", "add", "rustfmt"])),
@@ -99,7 +99,7 @@ pub(crate) fn amx_compiler() -> Option<Tool> {
     (cfg!(target_arch = "x86_64") && breaks_amx(version.trim())).then_some(Tool::Clang)
 }
 
-/// Tells from a version of GCC, `12.2.0`, that it has bug 114098.
+/// Returns whether a version of GCC, such as `12.2.0`, has bug 114098.
 fn breaks_amx(version: &str) -> bool {
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -141,7 +141,7 @@ pub(crate) fn ensure(workspace: &Workspace, tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Installs a tool without which the build works less well. Where that fails, says so and goes on.
+/// Installs a tool that improves the build. A failure is printed and ignored.
 pub(crate) fn ensure_optional(workspace: &Workspace, tool: Option<Tool>) {
     let Some(tool) = tool else { return };
     if let Err(error) = ensure(workspace, &[tool]) {

@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     become_program(&mut hearth).with_context(|| format!("cannot start {}", binary.display()))
 }
 
-/// Puts the program in this one's place, so that signals and the exit status are its own.
+/// Replaces this process by the program, so that it gets the signals and its exit status is the result.
 #[cfg(unix)]
 fn become_program(command: &mut Command) -> Result<()> {
     use std::os::unix::process::CommandExt as _;

@@ -1,4 +1,4 @@
-//! Python environments in the build folder, made anew only when their requirements change.
+//! Python environments in the build folder, created again only when their requirements change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,10 +29,10 @@ impl Venv {
     fn create(workspace: &Workspace, name: &str, requirements: &str, install: &[&str]) -> Result<Self> {
         let venv = Self { folder: workspace.target.join(name) };
         let python = shell::output(workspace.command("python3").arg("--version"))?;
-        // An environment is tied to the Python that made it.
+        // An environment belongs to the version of Python that created it.
         let wanted = format!("{}\n{requirements}", String::from_utf8_lossy(&python).trim());
         let stamp = venv.folder.join("requirements.stamp");
-        if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
             return Ok(venv);
         }
         shell::run(workspace.command("python3").args(["-m", "venv", "--clear"]).arg(&venv.folder))?;
@@ -52,7 +52,7 @@ impl Venv {
         command
     }
 
-    /// Where a program of the environment is.
+    /// Returns the path of a program of the environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.programs().join(name)
     }

@@ -1,4 +1,4 @@
-//! Where the workspace is, and what is in it, as `cargo metadata` says.
+//! Root, target folder and packages of the workspace, from `cargo metadata`.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl Workspace {
         })
     }
 
-    /// Has each build of our crates go through clippy, whose findings are then errors.
+    /// Compiles our crates with clippy's driver, with its lints as errors.
     ///
     /// `cargo clippy` checks all dependencies, and `cargo build` compiles them again: check and build share nothing.
     /// Clippy's driver compiles too, so that one build does both.

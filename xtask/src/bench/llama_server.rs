@@ -16,10 +16,10 @@ use crate::workspace::Workspace;
 const REQUIREMENTS: &str = "bench/requirements.txt";
 const PACKAGE: &str = "llama-cpp-python";
 
-/// What pip reads the package's metadata with. It is installed before, so that its version is known too.
+/// Build backend of the package, with which pip reads its metadata. It is installed separately, to pin its version.
 const BUILD_BACKEND: &str = "scikit-build-core==1.1.2";
 
-/// The defaults, without what needs other libraries and is not asked.
+/// Options of the build: the defaults, without parts that need other libraries.
 const OPTIONS: [&str; 5] = [
     "-DCMAKE_BUILD_TYPE=Release",
     "-DLLAMA_BUILD_TESTS=OFF",
@@ -28,10 +28,10 @@ const OPTIONS: [&str; 5] = [
     "-DLLAMA_CURL=OFF",
 ];
 
-/// The server in `folder`, which is built if it is not there.
+/// Returns the server in `folder`, after building it if it is missing.
 ///
 /// # Errors
-/// The sources cannot be had, or not be built.
+/// The sources cannot be downloaded or built.
 pub(super) fn ensure(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
     let requirements = fs::read_to_string(workspace.root.join(REQUIREMENTS));
     let requirements = requirements.with_context(|| format!("cannot read {REQUIREMENTS}"))?;
@@ -45,7 +45,7 @@ pub(super) fn ensure(workspace: &Workspace, folder: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Leaves the server with its libraries in `bin` of `built`. `scratch` is gone afterwards.
+/// Builds the server with its libraries into `bin` of `built`, and removes `scratch`.
 fn build(workspace: &Workspace, version: &str, scratch: &Path, built: &Path) -> Result<()> {
     eprintln!("llama-server is built from its sources, once (several minutes on two cores)");
     for folder in [scratch, built].into_iter().filter(|folder| folder.exists()) {
@@ -67,7 +67,7 @@ fn build(workspace: &Workspace, version: &str, scratch: &Path, built: &Path) -> 
     fs::remove_dir_all(scratch).with_context(|| format!("cannot remove {}", scratch.display()))
 }
 
-/// The sources, as the package has them.
+/// Downloads the sources, and returns their folder.
 fn download(workspace: &Workspace, version: &str, folder: &Path) -> Result<PathBuf> {
     tools::ensure(workspace, &[Tool::Python])?;
     let venv = Venv::of_packages(workspace, "venv-bench", &[BUILD_BACKEND])?;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_the_pinned_one() {
+    fn version_is_the_pinned_one() {
         assert_eq!(version("llama-cpp-python==0.3.36 --hash=sha256:00\n"), Some("0.3.36"));
         assert_eq!(version("llama-cpp-python>=0.3\n"), None);
         assert_eq!(version("other==1\n"), None);

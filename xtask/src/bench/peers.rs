@@ -10,28 +10,28 @@ use crate::tools::{self, Tool};
 use crate::venv::Venv;
 use crate::workspace::Workspace;
 
-/// Those of PyPI: the name, and the program that is started. The versions are in `bench/peers/NAME.txt`.
+/// Gateways of PyPI: name and program. The versions are in `bench/peers/NAME.txt`.
 const OF_PYPI: [(&str, &str); 3] = [("tensorzero", "python"), ("smg", "smg"), ("litellm", "litellm")];
 
-/// The one of npm, with its version and checksums.
+/// Gateway of npm, with its version and checksums.
 const PORTKEY: &str = "bench/peers/portkey";
-/// What is started of it.
+/// Program of that gateway.
 const PORTKEY_SERVER: &str = "node_modules/@portkey-ai/gateway/build/start-server.js";
 
-/// Why one isn't there, wherever this runs.
+/// Gateway that can't be installed anywhere, with the reason.
 const BIFROST: &str = "bifrost:npm's @maximhq/bifrost fetches its program from a site of its own, unpinned and without \
                        a checksum";
 
-/// The peers as `hearth-bench gateway --peer` takes them: those that are installed below `folder`, and why the
-/// others are not.
+/// Installs the gateways below `folder`, and returns the values of `hearth-bench gateway --peer`: a program, or the reason
+/// why there is none.
 pub(super) fn ensure(workspace: &Workspace, folder: &Path) -> Vec<String> {
     let of_pypi = OF_PYPI.map(|(name, program)| (name, pypi(workspace, folder, name, program)));
     let portkey = ("portkey", portkey(workspace, folder));
-    let told = |(name, installed): (&str, Result<PathBuf>)| match installed {
+    let value = |(name, installed): (&str, Result<PathBuf>)| match installed {
         Ok(program) => format!("{name}={}", program.display()),
         Err(error) => format!("{name}:{error:#}"),
     };
-    of_pypi.into_iter().chain([portkey]).map(told).chain([BIFROST.to_owned()]).collect()
+    of_pypi.into_iter().chain([portkey]).map(value).chain([BIFROST.to_owned()]).collect()
 }
 
 fn pypi(workspace: &Workspace, folder: &Path, name: &str, program: &str) -> Result<PathBuf> {

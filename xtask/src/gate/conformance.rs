@@ -1,4 +1,4 @@
-//! The vendors' own SDKs, and the field's clients and suites, against a gateway that was started for them.
+//! The vendors' own SDKs, clients and suites, each against a gateway that is started for it.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -17,33 +17,34 @@ use crate::venv::Venv;
 use crate::workspace::{BUILD_HEARTH, Workspace};
 
 const PYTHON: &str = "tests/sdk/python";
-/// The suite that runs with an older SDK of Anthropic's too.
+/// Suite that also runs with an older SDK of Anthropic's.
 const OLDER_SDK_SUITE: &str = "test_tool_runner.py";
 const EMBEDDING_MODEL: &str = "models/tiny-embed/tiny-embed.gguf";
 const JAVASCRIPT: &str = "tests/sdk/javascript";
-/// The first start makes keys and tables and loads a model, on a machine that may be busy.
-const START: Duration = Duration::from_secs(120);
+/// The first start creates keys and tables and loads a model, on a machine that may be busy.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Long enough for running requests to end.
-const STOP: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Lines of the gateway's log that a failure shows.
-const TAIL: usize = 80;
-/// Lines in which Node says how many tests passed.
-const SUMMARY: usize = 8;
+const LOG_TAIL_LINES: usize = 80;
+/// Last lines of Node's report, with the number of passed tests.
+const SUMMARY_LINES: usize = 8;
 
-/// Gives a suite's command what it is to know of its gateway.
-type Tell<'a> = dyn for<'c> Fn(&'c mut Command) -> &'c mut Command + 'a;
+/// Adds the gateway's address, token and models to a suite's command.
+type Configure<'a> = dyn for<'c> Fn(&'c mut Command) -> &'c mut Command + 'a;
 
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
-    // Whatever can fail without the gateway comes before it.
+    // First all steps that can fail without the gateway.
     let venv = Venv::from_file(workspace, "venv-sdk", &format!("{PYTHON}/requirements.txt"))?;
     let older = format!("{PYTHON}/requirements-anthropic-0.txt");
     let older = Venv::from_file(workspace, "venv-sdk-anthropic-0", &older)?;
     install_javascript(workspace)?;
     shell::run(&mut workspace.cargo(BUILD_HEARTH))?;
 
-    // Both at once, each with a gateway of its own: one's load is not to be the other's.
+    // Both at once, each with a gateway of its own, so that they don't share its load.
     let (python, javascript) = thread::scope(|scope| {
-        let javascript = scope.spawn(|| with_gateway(workspace, "javascript", |told| node(workspace, told)));
+        let javascript =
+            scope.spawn(|| with_gateway(workspace, "javascript", |configure| node(workspace, configure)));
         let pytest = |venv: &Venv, path: &str| {
             let mut pytest = venv.command(workspace, "python");
             pytest.args(["-m", "pytest", "-q", path]);
@@ -51,42 +52,43 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
         };
         let mut newest = pytest(&venv, PYTHON);
         let mut older = pytest(&older, &format!("{PYTHON}/{OLDER_SDK_SUITE}"));
-        let python = with_gateway(workspace, "python", |told| {
-            shell::run(told(&mut newest))?;
-            shell::run(told(&mut older))
+        let python = with_gateway(workspace, "python", |configure| {
+            shell::run(configure(&mut newest))?;
+            shell::run(configure(&mut older))
         });
         (python, javascript.join().unwrap_or_else(|_| Err(anyhow!("the suite's thread panicked"))))
     });
     python.and(javascript).map(|()| Outcome::Passed)
 }
 
-/// Runs the suites for Node. They are shown when they are through: pytest has the terminal meanwhile.
-fn node(workspace: &Workspace, told: &Tell<'_>) -> Result<()> {
+/// Runs the suites for Node. Their output is printed at the end: pytest uses the terminal meanwhile.
+fn node(workspace: &Workspace, configure: &Configure<'_>) -> Result<()> {
     let log = workspace.target.join("sdk-javascript.log");
     let open = || fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()));
     let (out, path) = (open()?, workspace.root.join(JAVASCRIPT));
     let err = out.try_clone().context("a file has one handle only")?;
     let mut node = workspace.command("node");
     node.args(["--test", "--test-reporter=spec"]).current_dir(path).stdout(out).stderr(err);
-    let result = shell::run(told(&mut node));
+    let result = shell::run(configure(&mut node));
     let text = read(&log);
-    println!("\n{}", if result.is_ok() { tail(&text, SUMMARY) } else { text });
+    println!("\n{}", if result.is_ok() { tail(&text, SUMMARY_LINES) } else { text });
     result
 }
 
-/// Runs `suites` against a gateway of their own. Its log is shown if they fail.
+/// Runs `suites` against a gateway of their own. Prints its log if they fail.
 fn with_gateway(
     workspace: &Workspace,
     name: &str,
-    suites: impl FnOnce(&Tell<'_>) -> Result<()>,
+    suites: impl FnOnce(&Configure<'_>) -> Result<()>,
 ) -> Result<()> {
     let log = workspace.target.join(format!("sdk-gateway-{name}.log"));
     let data = Scratch::new(&format!("sdk-{name}"))?;
     let vendor = free_address()?;
-    let result =
-        against(workspace, &data.0, &log, &vendor, |ready| suites(&|command| told(command, ready, &vendor)));
+    let result = against(workspace, &data.0, &log, &vendor, |ready| {
+        suites(&|command| configured(command, ready, &vendor))
+    });
     if result.is_err() {
-        println!("\nthe end of {}:\n{}", log.display(), tail(&read(&log), TAIL));
+        println!("\nthe end of {}:\n{}", log.display(), tail(&read(&log), LOG_TAIL_LINES));
     }
     result
 }
@@ -104,19 +106,20 @@ fn against(
     let file = models.join(embedding.file_name().context("a model is a file")?);
     fs::copy(&embedding, file).with_context(|| format!("cannot copy {}", embedding.display()))?;
     let settings = data.join("sdk.toml");
-    fs::write(&settings, played(vendor)).with_context(|| format!("cannot write {}", settings.display()))?;
+    fs::write(&settings, played_vendor_settings(vendor))
+        .with_context(|| format!("cannot write {}", settings.display()))?;
     let mut hearth = workspace.command(workspace.binary("dev", "hearth"));
     hearth.arg("up").arg("--config").arg(&settings).arg("--data").arg(data).args(["--port", "0", "--json"]);
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    let gateway = Gateway::start(hearth.stderr(file), START)?;
+    let gateway = Gateway::start(hearth.stderr(file), START_TIMEOUT)?;
     println!("gateway at {}", gateway.ready.url);
     let passed = suites(&gateway.ready);
-    let stopped = gateway.stop(STOP);
+    let stopped = gateway.stop(STOP_TIMEOUT);
     passed.and(stopped)
 }
 
-/// The settings of the vendor that the suites play, in each dialect that vendors speak.
-fn played(vendor: &str) -> String {
+/// Settings of the vendor that the suites play, as a provider of each dialect.
+fn played_vendor_settings(vendor: &str) -> String {
     let provider = |name: &str, kind: &str, path: &str| {
         format!("[providers.{name}]\n{kind}\nbase_url = \"http://{vendor}{path}\"\napi_key = \"sk-played\"\n")
     };
@@ -129,13 +132,13 @@ fn played(vendor: &str) -> String {
     .concat()
 }
 
-/// Where the suites play a vendor: a port that is free now, and that they take when they need one.
+/// Returns the address at which the suites play a vendor: a port that is free now, which they bind later.
 fn free_address() -> Result<String> {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
     Ok(free.local_addr()?.to_string())
 }
 
-fn told<'a>(command: &'a mut Command, ready: &Ready, vendor: &str) -> &'a mut Command {
+fn configured<'a>(command: &'a mut Command, ready: &Ready, vendor: &str) -> &'a mut Command {
     command
         .env("HEARTH_URL", &ready.url)
         .env("HEARTH_TOKEN", &ready.token)

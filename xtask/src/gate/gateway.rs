@@ -1,4 +1,4 @@
-//! A gateway as a child process: started, asked where it is, and stopped as a person would stop it.
+//! Gateway as a child process: started, read for its address, and stopped by Ctrl-C.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
-/// What `hearth up --json` says in its one line, once it serves.
+/// Line that `hearth up --json` prints once it serves.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ready {
     pub(super) url: String,
@@ -21,7 +21,7 @@ pub(super) struct Ready {
 impl Ready {
     fn parse(line: &str) -> Result<Self> {
         let value: serde_json::Value = serde_json::from_str(line)
-            .with_context(|| format!("the gateway said `{line}`, which is not JSON"))?;
+            .with_context(|| format!("the gateway printed `{line}`, which is not JSON"))?;
         let field = |name: &str| {
             let text = value.get(name).and_then(serde_json::Value::as_str);
             text.map(str::to_owned).with_context(|| format!("the gateway's line has no text `{name}`"))
@@ -36,7 +36,7 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it and waits until it serves. The caller says where its stderr goes.
+    /// Starts it and waits until it serves. The caller redirects its stderr.
     ///
     /// # Errors
     /// It ends first, its line cannot be read, or the deadline passes; then nothing is left running.
@@ -62,7 +62,7 @@ impl Gateway {
         }
     }
 
-    /// Ctrl-C, and a clean end within the deadline.
+    /// Sends Ctrl-C, and waits for a clean end within the deadline.
     ///
     /// # Errors
     /// It had ended already, ends with a failure, or must be killed.
@@ -83,7 +83,7 @@ impl Gateway {
     }
 }
 
-/// A child that another thread waits for, so that waiting can have a deadline.
+/// Child process that another thread waits for, so that waiting can have a deadline.
 struct Process {
     id: u32,
     exit: Receiver<io::Result<ExitStatus>>,
@@ -93,18 +93,18 @@ impl Process {
     fn watch(mut child: Child) -> Self {
         let (sender, exit) = channel();
         let id = child.id();
-        // The receiver may be gone by then: nobody asks any more.
+        // The receiver may have been dropped by then.
         thread::spawn(move || drop(sender.send(child.wait())));
         Self { id, exit }
     }
 
-    /// By the shell's own `kill`, since small images have no program of that name.
+    /// Sends a signal by the shell's own `kill`, since small images have no program of that name.
     fn signal(&self, name: &str) {
         shell::answer(Command::new("sh").args(["-c", &format!("kill -{name} {}", self.id)]));
     }
 }
 
-/// The lines of a pipe, read to its end whether or not anyone listens: a full pipe would stop the writer.
+/// Returns the lines of a pipe. It is read to its end even if the receiver is dropped: a full pipe would block the writer.
 fn lines_of(pipe: impl io::Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     thread::spawn(move || {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_tells_where_it_is() {
+    fn line_has_address_token_and_model() {
         let ready = Ready::parse(r#"{"url":"http://127.0.0.1:1","token":"t","model":"m","more":1}"#).unwrap();
         assert_eq!(ready, Ready { url: "http://127.0.0.1:1".into(), token: "t".into(), model: "m".into() });
         assert!(Ready::parse("listening").unwrap_err().to_string().contains("not JSON"));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_never_serves_is_an_error() {
+    fn gateway_that_never_serves_is_an_error() {
         let long = Duration::from_secs(60);
         assert_eq!(failure("exit 1", long), "the gateway ended before it served");
         assert!(failure("echo hello; exec sleep 60", long).contains("`hello`"));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_ended_by_itself_is_an_error() {
+    fn gateway_that_ended_by_itself_is_an_error() {
         let gateway =
             start(r#"echo '{"url":"u","token":"t","model":"m"}'; exit 1"#, Duration::from_secs(60)).unwrap();
         assert!(gateway.stop(Duration::from_secs(60)).is_err());

@@ -1,4 +1,4 @@
-//! The SAM template, read by the two linters that know it best.
+//! Linters of the SAM template.
 
 use std::process::Command;
 
@@ -10,6 +10,8 @@ use crate::venv::Venv;
 use crate::workspace::Workspace;
 
 const TEMPLATE: &str = "infra/template.yaml";
+/// Checks the template as CloudFormation gets it.
+const CHECK_TRANSFORMED: &str = "infra/check_transformed.py";
 
 pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     let venv = Venv::from_file(workspace, "venv-infra", "infra/requirements.txt")?;
@@ -17,10 +19,12 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     shell::run(offline(sam.args(["validate", "--lint", "-t", TEMPLATE, "--region", "us-east-1"])))?;
     let mut cfn_lint = venv.command(workspace, "cfn-lint");
     shell::run(offline(cfn_lint.arg(TEMPLATE)))?;
+    let mut python = venv.command(workspace, "python");
+    shell::run(offline(python.args([CHECK_TRANSFORMED, TEMPLATE])))?;
     Ok(Outcome::Passed)
 }
 
-/// No account is asked, none is needed, and a developer's own is not to be used.
+/// Replaces the credentials of the environment, so that no account is used.
 fn offline(command: &mut Command) -> &mut Command {
     command
         .env("SAM_CLI_TELEMETRY", "0")

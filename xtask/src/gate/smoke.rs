@@ -1,4 +1,4 @@
-//! A smoke test of the folder that `cargo xtask dist` makes: start, first answer, doctor, a second model.
+//! Smoke test of the folder that `cargo xtask dist` creates: start, first answer, doctor, a second model.
 //!
 //! The folder is assembled of the gate's own build: llama.cpp is compiled with the same flags in every profile.
 
@@ -52,7 +52,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     tried.and(stopped).map(|()| Outcome::Passed)
 }
 
-/// The program in the folder, run from elsewhere than the workspace.
+/// Command of the program in the folder, run outside of the workspace.
 fn hearth(workspace: &Workspace, folder: &Path) -> Command {
     let program = folder.join("hearth").with_extension(std::env::consts::EXE_EXTENSION);
     let mut command = workspace.command(program);

@@ -19,7 +19,8 @@ pub(super) const STEPS: &[Step] = &[
     // Before tidy, which asks the binary for the API's description.
     Step { name: "build", about: "every binary and test, with every lint", needs: &BUILD, run: build },
     Step { name: "tidy", about: "what the tree must look like", needs: &TIDY, run: tidy },
-    Step { name: "deny", about: "licences and sources of the dependencies", needs: &[], run: deny },
+    Step { name: "deny", about: "licences, sources and versions of the dependencies", needs: &[], run: deny },
+    Step { name: "machete", about: "unused dependencies", needs: &[], run: machete },
     Step { name: "test", about: "the tests of every crate", needs: &TEST, run: test },
     Step {
         name: "smoke",
@@ -68,11 +69,22 @@ fn deny(workspace: &Workspace) -> Result<Outcome> {
         return Ok(Outcome::Skipped("cargo-deny is not installed; `cargo install cargo-deny --locked`"));
     }
     shell::run(&mut workspace.cargo(["deny", "check", "bans", "licenses", "sources"]))?;
-    // An advisory of this morning is not the fault of the change at hand, and without a network there is
-    // no list of them: it is shown, and stops nothing.
+    // A new advisory isn't the fault of this change, and without a network there is no list of them: it is printed, and
+    // the step passes.
     if let Err(error) = shell::run(&mut workspace.cargo(["deny", "check", "advisories"])) {
         println!("notice: {error:#}");
     }
+    Ok(Outcome::Passed)
+}
+
+fn machete(workspace: &Workspace) -> Result<Outcome> {
+    if shell::answer(&mut workspace.cargo(["machete", "--version"])).is_none() {
+        return Ok(Outcome::Skipped(
+            "cargo-machete is not installed; `cargo install cargo-machete --locked`",
+        ));
+    }
+    // With metadata it knows the name of each library, which may differ from its package's.
+    shell::run(&mut workspace.cargo(["machete", "--with-metadata", "--skip-target-dir"]))?;
     Ok(Outcome::Passed)
 }
 

@@ -1,4 +1,4 @@
-//! The decisions are numbered without a gap, and the list of them is whole.
+//! The decisions are numbered without a gap, and all listed.
 
 use super::tree::Tree;
 

@@ -1,4 +1,4 @@
-//! No path of the machine that a file was written on.
+//! No file has a path of the machine that it was written on.
 
 use super::tree::Tree;
 
@@ -18,8 +18,8 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     problems
 }
 
-/// Whether a path that begins with this folder, and goes on, stands in the line. The folder inside a longer
-/// path or a URL is another thing, and so is the folder alone.
+/// Returns whether the line has a path below this folder. The folder alone passes, and so does the same name inside a
+/// longer path or a URL.
 fn names_machine(line: &str, folder: &str) -> bool {
     let prefix = format!("/{folder}/");
     line.match_indices(&prefix).any(|(at, _)| {

@@ -1,4 +1,4 @@
-//! A page for each error code, and no page without a code.
+//! Each error code has a page, and each page a code.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A sample event for each route, and no event without a route.
+//! Each route has a sample event, and each event a route.
 
 use std::collections::BTreeSet;
 

@@ -1,16 +1,16 @@
-//! No source file is too long to hold in one's head.
+//! No source file is too long to be read at once.
 
 use super::tree::{Tree, file_name};
 
-/// Lines of a file, its tests apart.
-const LIMIT: usize = 400;
+/// Most lines of a file without its tests.
+const MAX_LINES: usize = 400;
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     tree.texts()
         .filter(|(path, _)| path.ends_with(".rs") && !is_test(path))
         .map(|(path, text)| (path, lines_of_code(text)))
-        .filter(|(_, lines)| *lines > LIMIT)
-        .map(|(path, lines)| format!("{path}: {lines} lines without its tests, and {LIMIT} are allowed"))
+        .filter(|(_, lines)| *lines > MAX_LINES)
+        .map(|(path, lines)| format!("{path}: {lines} lines without its tests, and {MAX_LINES} are allowed"))
         .collect()
 }
 
@@ -18,7 +18,7 @@ fn is_test(path: &str) -> bool {
     file_name(path) == "tests.rs" || path.split('/').rev().skip(1).any(|folder| folder == "tests")
 }
 
-/// The lines outside `#[cfg(test)] mod name { ... }`, told by rustfmt's indentation.
+/// Counts the lines outside `#[cfg(test)] mod name { ... }`, whose end follows from rustfmt's indentation.
 pub(super) fn lines_of_code(text: &str) -> usize {
     let mut count = 0;
     let mut lines = text.lines().peekable();

@@ -1,5 +1,4 @@
-//! Lock files and lists of requirements name the public registries alone: a mirror that one machine uses
-//! would be asked by every other.
+//! Lock files and lists of requirements name only the public registries, and no mirror of one machine.
 
 use super::tree::{Tree, file_name};
 

@@ -1,15 +1,15 @@
-//! Each check on a tree that it must refuse, and all of them on this one.
+//! Tests of each check on a tree with problems, and of all checks on this one.
 
 use super::tree::Tree;
 use super::*;
 use crate::workspace::{DependencyKind, Package};
 
-/// The problems, each of which must begin with the words given for it.
+/// Asserts that there is a problem for each of `beginnings`, in the same order.
 #[track_caller]
 fn expect(problems: &[String], beginnings: &[&str]) {
     let fits = problems.len() == beginnings.len()
         && problems.iter().zip(beginnings).all(|(problem, beginning)| problem.starts_with(beginning));
-    assert!(fits, "found {problems:#?}, expected {beginnings:#?}");
+    assert!(fits, "problems: {problems:#?}, expected: {beginnings:#?}");
 }
 
 fn depends(name: &str, on: &[(&str, DependencyKind)]) -> Package {
@@ -18,15 +18,15 @@ fn depends(name: &str, on: &[(&str, DependencyKind)]) -> Package {
 }
 
 #[test]
-fn the_tree_is_tidy() {
+fn this_tree_has_no_problem() {
     let workspace = Workspace::load().unwrap();
     let tree = Tree::load(&workspace.root).unwrap();
-    let problems = of_the_tree(&workspace, &tree);
+    let problems = check_tree(&workspace, &tree);
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
 #[test]
-fn arrows_point_inwards() {
+fn forbidden_dependency_is_a_problem() {
     use DependencyKind::{Build, Development, Normal};
     let crates = [
         depends("hearth-domain", &[("hearth-wire", Normal), ("serde", Normal)]),
@@ -46,9 +46,10 @@ fn arrows_point_inwards() {
         depends("hearth-node", &[("hearth-bench", Development)]),
     ];
     expect(
-        &arrows::check(&crates),
+        &dependency_rules::check(&crates),
         &[
             "crate hearth-domain: must not depend on hearth-wire",
+            "crate hearth-auth: must not depend on hearth-wire, not in its build script",
             "crate hearth-store: must not depend on hearth-auth",
             "crate hearth-store: must not depend on aws-emulator, not in its tests",
             "crate hearth-fn-generate: must not depend on hearth-fn-models",
@@ -61,13 +62,13 @@ fn arrows_point_inwards() {
 }
 
 #[test]
-fn a_new_crate_needs_a_place() {
-    expect(&arrows::check(&[depends("hearth-cache", &[])]), &["crate hearth-cache: has no place"]);
-    expect(&arrows::check(&[depends("hearth-fn-images", &[])]), &[]);
+fn crate_without_a_rule_is_a_problem() {
+    expect(&dependency_rules::check(&[depends("hearth-cache", &[])]), &["crate hearth-cache: has no rule"]);
+    expect(&dependency_rules::check(&[depends("hearth-fn-images", &[])]), &[]);
 }
 
 #[test]
-fn tests_do_not_count_as_length() {
+fn length_excludes_tests() {
     let text = "use a;\n\n#[cfg(test)]\nmod tests {\n    fn f() {\n    }\n}\nfn g() {}\n";
     assert_eq!(length::lines_of_code(text), 3);
     assert_eq!(length::lines_of_code("#[cfg(test)]\nmod tests;\n#[cfg(test)]\nfn f() {}\n"), 4);
@@ -75,7 +76,7 @@ fn tests_do_not_count_as_length() {
 }
 
 #[test]
-fn long_files_are_found() {
+fn long_file_is_a_problem() {
     let (long, short) = ("x\n".repeat(401), "x\n".repeat(400));
     let tree = Tree::of([
         ("cli/src/long.rs", &long),
@@ -88,7 +89,7 @@ fn long_files_are_found() {
 }
 
 #[test]
-fn codes_and_pages_match() {
+fn code_without_a_page_and_page_without_a_code_are_problems() {
     let codes = "table! {\n    ModelNotFound => \"model_not_found\", 404, \"no such model\";\n    Busy => \"busy\", 429;\n}";
     let tree = Tree::of([
         ("shared/wire/src/error/code.rs", codes),
@@ -108,14 +109,14 @@ fn codes_and_pages_match() {
 }
 
 #[test]
-fn a_table_without_codes_is_not_a_pass() {
+fn table_without_codes_is_a_problem() {
     expect(&error_pages::check(&Tree::of([])), &["shared/wire/src/error/code.rs: not there"]);
     let tree = Tree::of([("shared/wire/src/error/code.rs", "enum Code {}")]);
     expect(&error_pages::check(&tree), &["shared/wire/src/error/code.rs: no line"]);
 }
 
 #[test]
-fn an_event_is_named_for_its_route() {
+fn event_has_the_name_of_its_route() {
     let names = [
         ("post", "/v1/chat/completions", "post_v1.chat.completions.json"),
         ("get", "/v1/requests/{id}/events", "get_v1.requests.id.events.json"),
@@ -128,7 +129,7 @@ fn an_event_is_named_for_its_route() {
 }
 
 #[test]
-fn events_and_routes_match() {
+fn route_without_an_event_and_event_without_a_route_are_problems() {
     let description = r#"{"paths":{"/health":{"get":{},"parameters":[]},"/v1/models":{"get":{},"post":{}}}}"#;
     let tree = Tree::of([
         ("docs/openapi.json", description),
@@ -146,52 +147,175 @@ fn events_and_routes_match() {
 }
 
 #[test]
-fn the_description_is_compared_to_the_letter() {
+fn description_that_differs_is_a_problem() {
     let tree = Tree::of([("docs/openapi.json", "{}\n")]);
-    expect(&description(&tree, "{}\n"), &[]);
-    expect(&description(&tree, "{ }\n"), &["docs/openapi.json: differs"]);
-    expect(&description(&Tree::of([]), "{}\n"), &["docs/openapi.json: differs"]);
+    expect(&check_description(&tree, "{}\n"), &[]);
+    expect(&check_description(&tree, "{ }\n"), &["docs/openapi.json: differs"]);
+    expect(&check_description(&Tree::of([]), "{}\n"), &["docs/openapi.json: differs"]);
 }
 
 #[test]
-fn bags_are_found() {
+fn vague_file_name_is_a_problem() {
     let tree = Tree::of([
         ("shared/a/src/utils.rs", ""),
         ("shared/a/src/common/mod.rs", ""),
         ("shared/a/src/window_manager.rs", ""),
         ("docs/misc.md", ""),
     ]);
-    let found = ["shared/a/src/common/mod.rs: ", "shared/a/src/utils.rs: "];
-    expect(&file_names::check(&tree), &found);
+    expect(&file_names::check(&tree), &["shared/a/src/common/mod.rs: ", "shared/a/src/utils.rs: "]);
 }
 
 #[test]
-fn paths_of_one_machine_are_found() {
+fn path_of_one_machine_is_a_problem() {
     let leak = |folder: &str| format!("ok\nsee `/{folder}/me/file`\n");
     let tree = Tree::of([("a.md", &leak("root")), ("b.md", &leak("work")), ("c.toml", &leak("home"))]);
     expect(&environment_leaks::check(&tree), &["a.md:2: ", "b.md:2: ", "c.toml:2: "]);
 }
 
 #[test]
-fn what_only_looks_like_a_path_passes() {
+fn text_similar_to_such_a_path_is_none() {
     let text =
         ["/root", "cd /root/ ", "https://example.com/home/me", "frame/work/x", "~/work/x", "$HOME/work/x"];
     expect(&environment_leaks::check(&Tree::of([("a.md", &text.join("\n"))])), &[]);
 }
 
 #[test]
-fn metric_label_that_is_not_listed_is_found() {
+fn unlisted_label_of_a_metric_is_a_problem() {
     let text = |label: &str| {
         format!(
             "metrics::counter!(\"hearth_x_total\", \"provider\" => a, \"{label}\" => user()).increment(1);"
         )
     };
-    let tree = Tree::of([("a.rs", &text("user")), ("b.rs", &text("code"))]);
-    expect(&metric_labels::check(&tree), &["a.rs:"]);
+    let page = "| `hearth_x_total` | counter | `code`, `provider`, `user` | |";
+    let code = [("shared/a.rs", &*text("user")), ("shared/b.rs", &text("code")), ("docs/metrics.md", page)];
+    expect(&metrics::check(&Tree::of(code)), &["shared/a.rs:1: "]);
 }
 
 #[test]
-fn route_without_documentation_is_found() {
+fn metric_without_documentation_and_stale_documentation_are_problems() {
+    let code = "counter!(\n    \"hearth_a_total\",\n    \"code\" => code,\n);\ngauge!(\"hearth_b\").set(1.0);\n\
+                describe_gauge!(\"hearth_c\", \"\");";
+    let page = "| metric | type | labels | meaning |\n| `hearth_a_total` | counter | | |\n| `hearth_d` | gauge | | |";
+    let tree = Tree::of([("shared/a.rs", code), ("docs/metrics.md", page)]);
+    expect(
+        &metrics::check(&tree),
+        &[
+            "docs/metrics.md: the row of hearth_a_total has other labels",
+            "docs/metrics.md: no row for hearth_b",
+            "docs/metrics.md: nothing records hearth_d",
+        ],
+    );
+}
+
+#[test]
+fn vague_name_is_a_problem() {
+    let items = [
+        "fn told() {}",
+        "pub(crate) async fn asked(a: u8) {}",
+        "struct Known<T>(T);",
+        "const MADE: u8 = 1;",
+        "pub const fn found() {}",
+        "fn known_routes() {}",
+        "let said = told;",
+        "type Kept = u8;",
+    ];
+    let text = &*items.join("\n");
+    let tree = Tree::of([("a.rs", text), ("a.md", text)]);
+    expect(
+        &words::check(&tree),
+        &["a.rs:1: told", "a.rs:2: asked", "a.rs:3: Known", "a.rs:4: MADE", "a.rs:5: found", "a.rs:8: Kept"],
+    );
+}
+
+#[test]
+fn doc_comment_that_begins_with_a_pronoun_is_a_problem() {
+    let doc = |marker: &str, first: &str| format!("{marker} {first} is here.\n");
+    let text = [
+        doc("///", "What"),
+        "fn a() {}\n".to_owned(),
+        doc("    ///", "Returns"),
+        doc("    ///", "Who"),
+        "fn b() {}\n".to_owned(),
+        doc("//!", "Whether"),
+        doc("//", "Those"),
+        doc("///", "However"),
+    ]
+    .concat();
+    let tree = Tree::of([("a.rs", &text)]);
+    expect(
+        &words::check(&tree),
+        &["a.rs:1: the comment begins with What", "a.rs:6: the comment begins with Whether"],
+    );
+}
+
+#[test]
+fn duration_without_its_kind_is_a_problem() {
+    let text = "const PATIENCE: Duration = A;\npub(crate) const LIST: std::time::Duration = A;\n\
+                const LIST_TIMEOUT: Duration = A;\nconst COUNT: u8 = 1;\nstatic WAITS: [Duration; 2] = B;";
+    expect(&words::check(&Tree::of([("a.rs", text)])), &["a.rs:1: PATIENCE", "a.rs:2: LIST"]);
+}
+
+#[test]
+fn crate_table_that_differs_from_the_rules_is_a_problem() {
+    let row = |names: &str, allowed: &str| format!("| {names} | {allowed} |\n");
+    let rows = [
+        row("`domain`, `files`, `schema`, `telemetry`, `aws-emulator`, `lambda-emulator`, `xtask`", "none"),
+        row("`wire`, `settings`, `auth`", "`domain`"),
+        row("`store`", "`domain`, `wire`"),
+        row("`tests`", "all but `bench`"),
+        row("`bench`", "`tests`"),
+    ];
+    let text = format!("## Crates and arrows\n\n| crate | sees |\n|---|---|\n{}\n## Next\n", rows.concat());
+    let problems = dependency_rules::check_table(&Tree::of([("ARCHITECTURE.md", &text)]));
+    let missing = ["cli", "functions/*", "gateway", "gpu-node", "http", "lambda", "providers"];
+    let missing = missing.map(|name| format!("ARCHITECTURE.md: the table has no row for `{name}`"));
+    let differing = ["ARCHITECTURE.md: the row of `store`", "ARCHITECTURE.md: the row of `bench`"];
+    expect(&problems, &differing.into_iter().chain(missing.iter().map(String::as_str)).collect::<Vec<_>>());
+}
+
+#[test]
+fn unused_dependency_is_a_problem() {
+    let manifest = "[package]\nname = \"a\"\n[features]\nx = [\"dep:tower\"]\n[dependencies]\n# http\n\
+                    async-trait.workspace = true\nhttp = { workspace = true }\n[dev-dependencies]\ntempfile.workspace = true\n";
+    let table = "[workspace.dependencies]\nasync-trait = \"1\"\nhttp = \"1\"\ntempfile = \"3\"\ntower = \"1\"\n[profile.dev]\ndebug = 1";
+    let tree = Tree::of([
+        ("Cargo.toml", table),
+        ("shared/a/Cargo.toml", manifest),
+        ("shared/a/src/lib.rs", "use async_trait::async_trait;\n// my_http::x\n"),
+        ("shared/a/inner/Cargo.toml", "[dependencies]\n"),
+        ("shared/a/inner/src/lib.rs", "use tempfile::TempDir;\nuse http;\n"),
+    ]);
+    expect(
+        &dependencies::check(&tree),
+        &[
+            "shared/a/Cargo.toml: no source of the crate names http in [dependencies]",
+            "shared/a/Cargo.toml: no source of the crate names tempfile in [dev-dependencies]",
+            "Cargo.toml: no crate depends on tower",
+        ],
+    );
+}
+
+#[test]
+fn unlisted_suite_is_a_problem() {
+    let list =
+        "| `other` | tool |\n## Tests\n| suite | tests |\n| `api` | |\n| `old` | |\n## Commits\n| `x` | |\n";
+    let tree = Tree::of([
+        ("CONTRIBUTING.md", list),
+        ("tests/suites/api/main.rs", ""),
+        ("tests/suites/api/chat.rs", ""),
+        ("tests/suites/cli.rs", ""),
+    ]);
+    expect(
+        &suites::check(&tree),
+        &[
+            "CONTRIBUTING.md: no row for the suite tests/suites/cli",
+            "CONTRIBUTING.md: there is no suite tests/suites/old",
+        ],
+    );
+}
+
+#[test]
+fn route_without_documentation_is_a_problem() {
     let route = "let router = api::router(state)\n    .route_service(\"/files\", files);\n";
     let in_test = format!("#[cfg(test)]\nmod tests {{ {route} }}");
     let wildcard = ".route(\"/v1/models/{*path}\", get(read))\n.route(\"/v1/models/{*path}\", post(write))\n";
@@ -206,7 +330,7 @@ fn route_without_documentation_is_found() {
 }
 
 #[test]
-fn mirrors_are_found() {
+fn mirror_in_a_lock_file_is_a_problem() {
     let cargo =
         "source = \"registry+https://github.com/rust-lang/crates.io-index\"\nsource = \"git+https://x\"\n";
     let npm = "{\n  \"resolved\": \"https://registry.npmjs.org/a\",\n  \"resolved\": \"https://mirror/b\"\n}";
@@ -215,12 +339,12 @@ fn mirrors_are_found() {
         ("requirements.txt", "--index-url https://mirror\nopenai==1\n"),
         ("tests/package-lock.json", npm),
     ]);
-    let found = ["Cargo.lock:2: ", "requirements.txt:1: ", "tests/package-lock.json:3: "];
-    expect(&lock_files::check(&tree), &found);
+    let problems = ["Cargo.lock:2: ", "requirements.txt:1: ", "tests/package-lock.json:3: "];
+    expect(&lock_files::check(&tree), &problems);
 }
 
 #[test]
-fn decisions_are_numbered_and_listed() {
+fn gap_in_the_numbers_of_decisions_is_a_problem() {
     let tree = Tree::of([
         ("docs/decisions/0001-first.md", ""),
         ("docs/decisions/0003-third.md", ""),
@@ -236,4 +360,26 @@ fn decisions_are_numbered_and_listed() {
         ],
     );
     expect(&decisions::check(&Tree::of([])), &["docs/decisions/README.md: not there"]);
+}
+
+#[test]
+fn missing_path_or_test_in_the_documentation_is_a_problem() {
+    let security =
+        "| claim | `it_is_held_here` in `tests/suites/a.rs`, `it_is_not_there` in `tests/suites/a.rs` |\n";
+    let page = "`gateway/src/run.rs`, `gateway/src/old.rs`, `shared/gateway/`, `docs/old.md`, `models/x.json`, `a/b`\n";
+    let tree = Tree::of([
+        ("docs/security.md", security),
+        ("README.md", page),
+        ("docs/decisions/0001-a.md", page),
+        ("shared/gateway/src/run.rs", ""),
+        ("tests/suites/a.rs", "fn it_is_held_here() {}"),
+    ]);
+    expect(
+        &doc_paths::check(&tree),
+        &[
+            "README.md:1: there is no gateway/src/old.rs",
+            "README.md:1: there is no docs/old.md",
+            "docs/security.md:1: tests/suites/a.rs has no test it_is_not_there",
+        ],
+    );
 }

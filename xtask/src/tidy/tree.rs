@@ -1,4 +1,4 @@
-//! The files that git would commit, with their text.
+//! Files that git would commit, with their text.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-/// Paths from the root, with `/`. A file that is not UTF-8 is there without a text.
+/// Files by their path from the root. A file that isn't UTF-8 has no text.
 pub(super) struct Tree(BTreeMap<String, Option<String>>);
 
 impl Tree {
@@ -40,16 +40,20 @@ impl Tree {
         self.0.keys().map(String::as_str)
     }
 
+    pub(super) fn contains(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
     pub(super) fn text(&self, path: &str) -> Option<&str> {
         self.0.get(path)?.as_deref()
     }
 
-    /// Path and text of every text file.
+    /// Returns path and text of every text file.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(|(path, text)| Some((path.as_str(), text.as_deref()?)))
     }
 
-    /// The names of the files directly in a folder, but for its README.
+    /// Returns the names of the files directly in a folder, except its README.
     pub(super) fn names_in(&self, folder: &str) -> impl Iterator<Item = &str> {
         let inside = move |path| str::strip_prefix(path, folder)?.strip_prefix('/');
         self.paths().filter_map(inside).filter(|name| !name.contains('/') && *name != "README.md")
@@ -61,7 +65,7 @@ impl Tree {
     }
 }
 
-/// The last part of a path.
+/// Returns the last part of a path.
 pub(super) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }

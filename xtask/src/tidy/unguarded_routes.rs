@@ -1,37 +1,38 @@
-//! Every route of the public router is documented, so that the suite `api` can ask each of them without a token.
+//! Every route of the public router is documented, so that the suite `api` can call each of them without a token.
 //!
-//! A route that is added to an `axum::Router` by hand is in no OpenAPI document: the suite wouldn't see it, nor would
-//! it see that it has no guard.
+//! A route that is added to an `axum::Router` directly is in no OpenAPI document, so that the suite wouldn't find out that
+//! it has no guard.
 
 use super::tree::Tree;
 
 /// Sources of what `hearth up` serves.
-const FOLDERS: [&str; 3] = ["cli/src/", "functions/", "shared/http/src/"];
+const FOLDERS: [&str; 4] = ["cli/src/", "functions/", "shared/http/src/", "shared/lambda/src/"];
 /// Calls that add a route without documentation, or another router whole.
 const CALLS: [&str; 6] =
     [".route(", ".route_service(", ".nest(", ".nest_service(", ".fallback_service(", ".merge("];
 /// Files that put documented routes together.
-const MERGES: [&str; 4] = [
+const MERGES: [&str; 5] = [
+    "shared/http/src/documented_routes.rs",
     "cli/src/api.rs",
     "functions/generate/src/lib.rs",
     "functions/models/src/lib.rs",
     "functions/ops/src/lib.rs",
 ];
-/// Where such a call is right, and why.
+/// Calls that are allowed, with the reason.
 const ALLOWED: [(&str, &str, usize); 4] = [
     // The same for the Gemini dialect.
     ("functions/generate/src/lib.rs", ".route(\"/v1beta/models/{*path}\"", 2),
     // The wildcard; the routes below it are documented by name.
     ("functions/models/src/lib.rs", ".route(\"/v1/models/{*path}\"", 2),
     // The address alone, and a redirect to the documentation.
-    ("functions/ops/src/lib.rs", "get(routes::docs::r", 2),
+    ("functions/ops/src/lib.rs", "get(docs::r", 2),
     // A full server's `/health`, by the public router itself.
     ("shared/http/src/serve.rs", ".route(\"/health\", any(", 1),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let sources = tree.texts().filter(|(path, _)| {
-        // The client commands ask, and serve nothing but in their tests.
+        // The client commands serve nothing but in their tests.
         let is_test = path.starts_with("cli/src/client/")
             || path.ends_with("tests.rs")
             || path.ends_with("testing.rs")
@@ -60,7 +61,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     problems
 }
 
-/// Whether the call stands in the line with a path, or with a router, and not with what else a method of its name takes.
+/// Returns whether the line has the call with a path or a router: other types have methods of the same names.
 fn adds_route(line: &str, call: &str) -> bool {
     let Some((_, arguments)) = line.split_once(call) else { return false };
     call == ".merge(" || arguments.is_empty() || arguments.starts_with(|c: char| c == '"' || c.is_uppercase())

@@ -1,4 +1,4 @@
-//! Whether bindgen will find libclang, and libclang its own headers.
+//! Check that bindgen finds libclang, and libclang its own headers.
 //!
 //! bindgen loads the library at run time. Debian's package of the library comes without the headers of the
 //! compiler (`stddef.h`, `stdarg.h`), and then every C header fails to parse: both must be there.
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use crate::{environment, shell};
 
-/// Where macOS and Homebrew keep it.
+/// Folders of macOS and Homebrew with libclang.
 const ON_A_MAC: [&str; 4] = [
     "/Library/Developer/CommandLineTools/usr/lib",
     "/Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib",
@@ -19,8 +19,8 @@ const ON_A_MAC: [&str; 4] = [
 
 pub(super) fn is_there() -> bool {
     let clang = environment::program("clang").is_some();
-    let told = environment::var("BINDGEN_EXTRA_CLANG_ARGS").is_some();
-    libraries().iter().any(|library| clang || told || has_headers(library))
+    let has_arguments = environment::var("BINDGEN_EXTRA_CLANG_ARGS").is_some();
+    libraries().iter().any(|library| clang || has_arguments || has_headers(library))
 }
 
 /// Every libclang in the places where bindgen looks (clang-sys 1.9, `build/common.rs`).
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libclang_is_told_from_its_neighbours() {
+    fn libclang_is_distinguished_from_similar_libraries() {
         for name in ["libclang.so", "libclang.so.1", "libclang-14.so", "libclang-14.so.1", "libclang.dylib"] {
             assert!(is_libclang(name), "{name}");
         }

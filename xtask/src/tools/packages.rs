@@ -1,4 +1,4 @@
-//! The system's package manager: run where that needs no question, shown where it does.
+//! The system's package manager: run where it needs no password, printed as a command where it does.
 
 use std::process::Command;
 
@@ -79,7 +79,7 @@ pub(super) fn install(tools: &[Tool]) -> Result<()> {
     };
     let apt = || {
         let mut command = Command::new(program);
-        // Standard output is for what `up --json` says.
+        // Standard output is for the line of `up --json`.
         command.args(before).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]).stdout(std::io::stderr());
         command
     };
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libclang_is_of_the_release_s_own_version() {
+    fn libclang_has_the_version_of_the_release() {
         let bookworm = "libclang-dev\n  Depends: libclang-14-dev\n";
         assert_eq!(libclang_on_debian(Some(bookworm)), ["libclang1-14", "libclang-common-14-dev"]);
         let noble = "libclang-dev\n  Depends: libclang-18-dev\n  Depends: libclang1-18\n";
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_the_large_package_does() {
+    fn large_package_is_installed_if_the_version_is_unknown() {
         for depends in [None, Some(""), Some("libclang-dev\n  Depends: libclang-cpp-dev\n")] {
             assert_eq!(libclang_on_debian(depends), ["libclang-dev"]);
         }

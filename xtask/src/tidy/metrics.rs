@@ -1,0 +1,107 @@
+//! Metrics: every label has a bounded set of values, and docs/metrics.md lists every metric.
+//!
+//! Each value of a label stays in memory until the process ends, so that values which clients choose would fill it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tree::Tree;
+
+const PAGE: &str = "docs/metrics.md";
+/// Prefix of the names of our metrics.
+const PREFIX: &str = "hearth_";
+/// Folders whose code may record metrics.
+const FOLDERS: [&str; 4] = ["shared/", "functions/", "gpu-node/src/", "cli/src/"];
+/// Macros that record a metric.
+const MACROS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
+/// Labels, and the bound of each one's values.
+const LABELS: [(&str, &str); 10] = [
+    ("method", "nine methods and `other`"),
+    ("route", "the routes' templates and `none`"),
+    ("status", "HTTP's status codes"),
+    ("code", "the error codes"),
+    ("provider", "the providers in the settings, and the nodes"),
+    ("model", "the files in the node's model folder"),
+    ("result", "words in the source"),
+    ("reason", "words in the source"),
+    ("how", "words in the source"),
+    ("why", "words in the source"),
+];
+
+/// Call of a macro that records a metric.
+struct Recording<'a> {
+    path: &'a str,
+    line: usize,
+    /// Text of the call, up to its end.
+    call: &'a str,
+}
+
+pub(super) fn check(tree: &Tree) -> Vec<String> {
+    let recordings = recordings(tree);
+    [unbounded_labels(&recordings), undocumented(tree, &recordings)].concat()
+}
+
+fn recordings(tree: &Tree) -> Vec<Recording<'_>> {
+    let mut recordings = Vec::new();
+    for (path, text) in tree.texts().filter(|(path, _)| is_source(path)) {
+        for start in MACROS {
+            for (at, _) in text.match_indices(start).filter(|(at, _)| !text[..*at].ends_with("describe_")) {
+                let call = &text[at..];
+                let end = call.find(");").or_else(|| call.find(")\n")).unwrap_or(call.len());
+                recordings.push(Recording { path, line: text[..at].lines().count(), call: &call[..end] });
+            }
+        }
+    }
+    recordings
+}
+
+fn is_source(path: &str) -> bool {
+    path.ends_with(".rs") && FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+fn unbounded_labels(recordings: &[Recording<'_>]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for Recording { path, line, call } in recordings {
+        for label in labels(call).filter(|label| LABELS.iter().all(|(listed, _)| listed != label)) {
+            problems.push(format!(
+                "{path}:{line}: the label {label:?} isn't in the list of labels with bounded values"
+            ));
+        }
+    }
+    problems
+}
+
+/// The names of labels in a call, `"name" => value`.
+fn labels(call: &str) -> impl Iterator<Item = &str> {
+    call.split(" =>").filter(|part| part.ends_with('"')).filter_map(|part| {
+        let name = part.strip_suffix('"')?;
+        Some(&name[name.rfind('"')? + 1..])
+    })
+}
+
+/// Compares the metrics of the code, and their labels, with the rows of the page: `| name | type | labels | meaning |`.
+fn undocumented(tree: &Tree, recordings: &[Recording<'_>]) -> Vec<String> {
+    let mut recorded: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for recording in recordings {
+        let Some(name) = recording.call.split('"').nth(1).filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        recorded.entry(name).or_default().extend(labels(recording.call));
+    }
+    let page = tree.text(PAGE).unwrap_or_default();
+    let documented: BTreeMap<&str, BTreeSet<&str>> = page.lines().filter_map(row).collect();
+    let missing = recorded.iter().filter_map(|(name, labels)| match documented.get(name) {
+        None => Some(format!("{PAGE}: no row for {name}")),
+        Some(listed) if listed != labels => {
+            Some(format!("{PAGE}: the row of {name} has other labels than the code: {labels:?}"))
+        }
+        Some(_) => None,
+    });
+    let stale = documented.keys().filter(|name| !recorded.contains_key(**name));
+    missing.chain(stale.map(|name| format!("{PAGE}: nothing records {name}"))).collect()
+}
+
+fn row(line: &str) -> Option<(&str, BTreeSet<&str>)> {
+    let mut cells = line.strip_prefix("| `")?.split('|');
+    let name = cells.next()?.trim().strip_suffix('`').filter(|name| name.starts_with(PREFIX))?;
+    Some((name, cells.nth(1)?.split('`').skip(1).step_by(2).collect()))
+}
