@@ -1,4 +1,4 @@
-//! A function and the API that feeds it.
+//! A function's process with its Runtime API.
 
 use std::{path::Path, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::{
     runtime_api::{Phase, RuntimeApi},
 };
 
-/// How long a function may take to ask for its first event. Lambda gives it 10 s; a debug build on a
-/// busy machine needs some grace.
-const START: Duration = Duration::from_secs(60);
-/// How long an invocation may take.
-const INVOCATION: Duration = Duration::from_secs(60);
+/// Longest time from a function's start to its request for an event. Lambda's limit is 10 s; a debug build on a busy machine
+/// takes longer.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time of an invocation.
+const INVOCATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running function. It is killed when this is dropped.
 #[derive(Debug)]
@@ -35,11 +35,11 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts `binary` and waits until it asks for its first event. It sees Lambda's variables and `env`,
-    /// which goes over them, and nothing of this process' environment.
+    /// Starts `binary` and waits until it requests its first event. Its environment is Lambda's variables and `env`, which
+    /// overrides them.
     ///
     /// # Errors
-    /// If it can't be started, ends, reports an error or doesn't ask within a minute.
+    /// If it can't be started, ends, reports an error, or requests no event within a minute.
     pub async fn start(binary: &Path, env: &[(&str, &str)]) -> Result<Self, Failure> {
         let not_started = |error| Failure { cause: Cause::Start(error), output: String::new() };
         let api = RuntimeApi::serve().await.map_err(not_started)?;
@@ -51,36 +51,36 @@ impl Emulator {
         Ok(emulator)
     }
 
-    /// The time from the start of the process to its first request for an event.
+    /// Returns the time from the start of the process to its first request for an event.
     #[must_use]
     pub fn cold_start(&self) -> Duration {
         self.cold_start
     }
 
-    /// The resident memory of the process in bytes, on systems that tell.
+    /// Returns the resident memory of the process in bytes, where `/proc` exists.
     #[must_use]
     pub fn resident_bytes(&self) -> Option<u64> {
         self.process.resident_bytes()
     }
 
-    /// Gives the function an event and waits for its whole answer, for at most a minute.
+    /// Sends the function an event, and waits for its complete response, for at most a minute.
     ///
     /// # Errors
-    /// If the function ends, reports an error, or answers too late or in a shape that API Gateway refuses.
+    /// If the function ends, reports an error, or responds too late or with a response that API Gateway refuses.
     pub async fn invoke(&self, event: &Value) -> Result<Invocation, Failure> {
         self.begin(event).await?.collect().await
     }
 
-    /// Gives the function an event and waits for the head of its answer.
+    /// Sends the function an event, and waits for the status and the headers of its response.
     ///
     /// # Errors
     /// As [`Self::invoke`].
     pub async fn begin(&self, event: &Value) -> Result<InFlight<'_>, Failure> {
-        let parts = self.api.queue(event, INVOCATION);
+        let parts = self.api.queue(event, INVOCATION_TIMEOUT);
         let mut answer = InFlight {
             emulator: self,
             parts,
-            deadline: Instant::now() + INVOCATION,
+            deadline: Instant::now() + INVOCATION_TIMEOUT,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
         };
@@ -92,7 +92,7 @@ impl Emulator {
 
     async fn ready(&self) -> Result<std::time::Instant, Cause> {
         let (mut phase, mut exited) = (self.api.phase.clone(), self.process.exited.clone());
-        let heard = async {
+        let progress = async {
             tokio::select! {
                 biased;
                 phase = phase.wait_for(|phase| !matches!(phase, Phase::Starting)) => match phase.as_deref() {
@@ -105,8 +105,8 @@ impl Emulator {
                 status = exited.wait_for(Option::is_some) => Err(ended(status.ok().and_then(|status| *status))),
             }
         };
-        let late = Cause::Deadline { awaited: "ask for an event", within: START };
-        timeout(START, heard).await.unwrap_or(Err(late))
+        let late = Cause::Deadline { awaited: "request an event", within: START_TIMEOUT };
+        timeout(START_TIMEOUT, progress).await.unwrap_or(Err(late))
     }
 
     fn failure(&self, cause: Cause) -> Failure {
@@ -114,7 +114,7 @@ impl Emulator {
     }
 }
 
-/// An answer whose head has come.
+/// Response whose body is still being received.
 #[derive(Debug)]
 pub struct InFlight<'a> {
     /// Its status.
@@ -127,7 +127,7 @@ pub struct InFlight<'a> {
 }
 
 impl InFlight<'_> {
-    /// The next piece of the body as the function sent it; `None` at its end. A buffered body is one piece.
+    /// Returns the next chunk of the body as the function sent it; `None` at its end. A buffered body is one chunk.
     ///
     /// # Errors
     /// As [`Emulator::invoke`].
@@ -139,7 +139,7 @@ impl InFlight<'_> {
         }
     }
 
-    /// Waits for the rest.
+    /// Waits for the rest of the body.
     ///
     /// # Errors
     /// As [`Emulator::invoke`].
@@ -163,7 +163,7 @@ impl InFlight<'_> {
             },
             status = exited.wait_for(Option::is_some) => Err(ended(status.ok().and_then(|status| *status))),
             () = tokio::time::sleep_until(deadline) => {
-                Err(Cause::Deadline { awaited: "answer", within: INVOCATION })
+                Err(Cause::Deadline { awaited: "respond", within: INVOCATION_TIMEOUT })
             }
         }
     }
@@ -173,19 +173,19 @@ fn ended(status: Option<std::process::ExitStatus>) -> Cause {
     Cause::Ended(status.unwrap_or_default())
 }
 
-/// A whole answer, as API Gateway would pass it on.
+/// Complete response, as API Gateway would pass it on.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body as it came; a buffered body is one piece.
+    /// Chunks of its body; a buffered body is one.
     pub chunks: Vec<Bytes>,
 }
 
 impl Invocation {
-    /// The whole body.
+    /// Joins the body's chunks.
     #[must_use]
     pub fn body(&self) -> Bytes {
         self.chunks
@@ -197,10 +197,10 @@ impl Invocation {
             .freeze()
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Errors
-    /// If it isn't.
+    /// If it isn't valid JSON.
     pub fn json(&self) -> Result<Value, serde_json::Error> {
         serde_json::from_slice(&self.body())
     }

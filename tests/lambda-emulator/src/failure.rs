@@ -1,17 +1,17 @@
-//! Why an invocation has no answer.
+//! Errors of a function's start and invocations.
 
 use std::{fmt, io, process::ExitStatus, time::Duration};
 
-/// What went wrong, and the last that the function wrote.
+/// Error with the last output of the function.
 #[derive(Debug)]
 pub struct Failure {
-    /// What went wrong.
+    /// Cause of the error.
     pub cause: Cause,
     /// The last lines of the function's stdout and stderr.
     pub output: String,
 }
 
-/// What went wrong.
+/// Cause of a failure.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// The binary can't be started, or the Runtime API has no port.
@@ -20,15 +20,15 @@ pub enum Cause {
     /// The process ended before it answered.
     #[error("the function ended before it answered ({0})")]
     Ended(ExitStatus),
-    /// Nothing was heard in time.
+    /// The function did nothing in time.
     #[error("the function did not {awaited} within {} s", within.as_secs_f64())]
     Deadline {
-        /// What it should have done.
+        /// Expected action.
         awaited: &'static str,
-        /// The time that it had.
+        /// Limit of the time.
         within: Duration,
     },
-    /// The function told the Runtime API of an error instead of answering.
+    /// The function reported an error to the Runtime API instead of responding.
     #[error("the function reported {kind}: {message}")]
     Reported {
         /// The error's type.
@@ -36,8 +36,8 @@ pub enum Cause {
         /// The error's message.
         message: String,
     },
-    /// The answer isn't what API Gateway's proxy integration takes.
-    #[error("the function's answer can't be passed on: {0}")]
+    /// The response isn't valid for API Gateway's proxy integration.
+    #[error("the function's response is invalid: {0}")]
     Malformed(String),
 }
 
@@ -50,5 +50,5 @@ impl fmt::Display for Failure {
     }
 }
 
-// No source: what it would say is in the text already.
+// No source: the message includes it.
 impl std::error::Error for Failure {}

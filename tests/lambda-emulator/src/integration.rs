@@ -1,4 +1,4 @@
-//! What a function answers, read as API Gateway's Lambda proxy integration reads it.
+//! A function's response, parsed as API Gateway's Lambda proxy integration does.
 
 use axum::{
     body::{Body, Bytes},
@@ -13,12 +13,12 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::Cause;
 
-/// Parts the head of a streamed answer from its data.
+/// Separator between the head of a streamed response and its data.
 const SEPARATOR: [u8; 8] = [0; 8];
-/// Far more than any head needs.
-const MAX_PRELUDE: usize = 1 << 20;
+/// Largest head, far larger than any real one.
+const PRELUDE_MAX_BYTES: usize = 1 << 20;
 
-/// What comes of an answer, in order.
+/// Part of a response, in order.
 #[derive(Debug)]
 pub(crate) enum Part {
     Head(StatusCode, HeaderMap),
@@ -27,7 +27,7 @@ pub(crate) enum Part {
     Failed(Cause),
 }
 
-/// The head of an answer; of a buffered one with its body.
+/// Head of a response; of a buffered one with its body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Proxy {
@@ -44,7 +44,7 @@ struct Proxy {
     is_base64_encoded: bool,
 }
 
-/// Reads a whole answer.
+/// Reads a buffered response.
 pub(crate) async fn buffered(body: Body, parts: &UnboundedSender<Part>) -> Result<(), Cause> {
     let bytes = body.collect().await.map_err(|error| malformed("it was cut", error))?.to_bytes();
     let proxy: Proxy =
@@ -56,7 +56,7 @@ pub(crate) async fn buffered(body: Body, parts: &UnboundedSender<Part>) -> Resul
     } else {
         body.into_bytes()
     };
-    // Nobody listens any more if the invocation was given up.
+    // The receiver is dropped if the invocation was abandoned.
     let _ = parts.send(Part::Head(status, headers));
     if !body.is_empty() {
         let _ = parts.send(Part::Chunk(body.into()));
@@ -65,7 +65,7 @@ pub(crate) async fn buffered(body: Body, parts: &UnboundedSender<Part>) -> Resul
     Ok(())
 }
 
-/// Reads a streamed answer, and passes each chunk on as it comes.
+/// Reads a streamed response, and passes on each chunk at once.
 pub(crate) async fn streamed(mut body: Body, parts: &UnboundedSender<Part>) -> Result<(), Cause> {
     let (mut prelude, mut begun) = (Prelude::default(), false);
     while let Some(frame) = body.frame().await {
@@ -73,7 +73,7 @@ pub(crate) async fn streamed(mut body: Body, parts: &UnboundedSender<Part>) -> R
         let mut data = match frame.into_data() {
             Ok(data) => data,
             Err(frame) => {
-                frame.trailers_ref().map_or(Ok(()), reported_in_trailers)?;
+                frame.trailers_ref().map_or(Ok(()), check_trailers)?;
                 continue;
             }
         };
@@ -94,16 +94,16 @@ pub(crate) async fn streamed(mut body: Body, parts: &UnboundedSender<Part>) -> R
     Ok(())
 }
 
-/// What has come of a streamed answer's head.
+/// Received bytes of a streamed response's head.
 #[derive(Default)]
 struct Prelude(BytesMut);
 
 impl Prelude {
-    /// Once the head is whole: the head, and the data that came with its end.
+    /// Adds bytes. Once the head is complete, returns it with the data that followed.
     fn add(&mut self, data: &[u8]) -> Result<Option<(Proxy, Bytes)>, Cause> {
         self.0.extend_from_slice(data);
         let Some(end) = self.0.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) else {
-            if self.0.len() > MAX_PRELUDE {
+            if self.0.len() > PRELUDE_MAX_BYTES {
                 return Err(Cause::Malformed("it has no eight NUL bytes after its head".to_owned()));
             }
             return Ok(None);
@@ -115,8 +115,8 @@ impl Prelude {
     }
 }
 
-/// A failure in the middle of a stream is told in its trailers.
-fn reported_in_trailers(trailers: &HeaderMap) -> Result<(), Cause> {
+/// Returns the error of a stream that failed in its middle, which is in the trailers.
+fn check_trailers(trailers: &HeaderMap) -> Result<(), Cause> {
     let text = |name: &str| {
         let value = trailers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -138,7 +138,7 @@ impl Proxy {
         for (name, value) in self.headers.iter().flatten() {
             put(&mut headers, name, value)?;
         }
-        // A header under both names is taken from here.
+        // These override `headers`.
         for (name, values) in self.multi_value_headers.iter().flatten() {
             put(&mut headers, name, values)?;
         }
@@ -149,7 +149,7 @@ impl Proxy {
     }
 }
 
-/// Puts a text, or each of a list of texts, in place of what stood there.
+/// Sets a header to a text, or to each of a list of texts.
 fn put(headers: &mut HeaderMap, name: &str, value: &Value) -> Result<(), Cause> {
     let name: HeaderName = name.parse().map_err(|error| malformed("a header's name is bad", error))?;
     headers.remove(&name);
@@ -168,6 +168,6 @@ fn header_value(text: &str) -> Result<HeaderValue, Cause> {
     text.parse().map_err(|error| malformed("a header's value is bad", error))
 }
 
-fn malformed(what: &str, error: impl std::fmt::Display) -> Cause {
-    Cause::Malformed(format!("{what}: {error}"))
+fn malformed(problem: &str, error: impl std::fmt::Display) -> Cause {
+    Cause::Malformed(format!("{problem}: {error}"))
 }

@@ -1,11 +1,10 @@
-//! The Lambda Runtime API (2018-06-01) for one function process on this machine: what a function's
-//! binary talks to when it runs on AWS, without AWS.
+//! Emulator of the Lambda Runtime API (2018-06-01) for one function process on this machine.
 //!
 //! - [`Emulator`] starts a function and invokes it with events.
-//! - [`Invocation`] is its answer as API Gateway would pass it on, buffered or streamed.
-//! - [`measure()`] tells how fast a function starts and answers.
+//! - [`Invocation`] is its response as API Gateway would pass it on, buffered or streamed.
+//! - [`measure()`] measures the times of a function's start and responses.
 //!
-//! As on Lambda, one process works on one event at a time: invocations that overlap wait their turn.
+//! As on Lambda, a process handles one event at a time; concurrent invocations are queued.
 
 #![warn(missing_docs)]
 

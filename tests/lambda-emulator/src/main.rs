@@ -1,23 +1,23 @@
-//! `lambda-emulator measure <binary> <event.json>`: how fast a function starts and answers.
+//! `lambda-emulator measure <binary> <event.json>`: measures the times of a function's start and responses.
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
 
-/// Runs a function's binary as Lambda would, on this machine.
+/// Runs a function's binary on this machine, as Lambda does.
 #[derive(Parser)]
 enum Command {
-    /// Measure how fast a function starts and answers. HEARTH_* and AWS_* variables are passed on to it.
+    /// Measure the times of a function's start and responses. It inherits the variables HEARTH_* and AWS_*.
     Measure {
-        /// The function's binary.
+        /// Binary of the function.
         binary: PathBuf,
-        /// The event to give it, as API Gateway sends it.
+        /// Event of API Gateway to send.
         event: PathBuf,
-        /// How many processes to start.
+        /// Number of processes to start.
         #[arg(long, default_value_t = 10)]
         rounds: usize,
-        /// How many events to give each.
+        /// Number of events for each process.
         #[arg(long, default_value_t = 200)]
         invokes: usize,
     },
@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let Command::Measure { binary, event, rounds, invokes } = Command::parse();
     let text = std::fs::read(&event).with_context(|| format!("cannot read {}", event.display()))?;
     let event = serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", event.display()))?;
-    let env = passed_on();
+    let env = function_variables();
     let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let measured = lambda_emulator::measure(&binary, &env, &event, rounds, invokes).await?;
     #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
@@ -39,6 +39,6 @@ async fn main() -> anyhow::Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the settings are the function's, not this program's")]
-fn passed_on() -> Vec<(String, String)> {
+fn function_variables() -> Vec<(String, String)> {
     std::env::vars().filter(|(name, _)| name.starts_with("HEARTH_") || name.starts_with("AWS_")).collect()
 }

@@ -1,4 +1,4 @@
-//! How fast a function starts and answers.
+//! Measurement of a function's start and responses.
 
 use std::{
     fmt,
@@ -11,22 +11,22 @@ use serde_json::Value;
 
 use crate::{Emulator, Failure};
 
-/// What was measured.
+/// Measured times and memory.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// The status of the very first answer.
+    /// Status of the first response.
     pub status: StatusCode,
-    /// From the start of the process to its first request for an event.
+    /// Time from the start of the process to its first request for an event.
     pub cold_start: Spread,
-    /// The first answer of each process.
+    /// Time of the first response of each process.
     pub first_invoke: Spread,
-    /// Each later answer.
+    /// Time of each later response.
     pub warm_invoke: Spread,
-    /// Resident memory after the last answer, in bytes.
+    /// Resident memory after the last response, in bytes.
     pub resident_bytes: Vec<u64>,
 }
 
-/// How samples lie.
+/// Sorted samples.
 #[derive(Debug, Clone, Default)]
 pub struct Spread(Vec<Duration>);
 
@@ -36,7 +36,7 @@ impl Spread {
         self.0.insert(at, sample);
     }
 
-    /// The smallest sample that `percent` of the samples don't exceed; `None` without samples.
+    /// Returns the smallest sample that `percent` of the samples don't exceed; `None` without samples.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Option<Duration> {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
@@ -44,10 +44,10 @@ impl Spread {
     }
 }
 
-/// Starts `binary` `rounds` times, and gives each process `event` `invokes` times.
+/// Starts `binary` `rounds` times, and sends each process `event` `invokes` times.
 ///
 /// # Errors
-/// The first failure of a function to start or answer; an answer with an error status is an answer.
+/// The first failure of a function to start or respond. A response with an error status is no failure.
 pub async fn measure(
     binary: &Path,
     env: &[(&str, &str)],

@@ -1,4 +1,4 @@
-//! The function's process: started with Lambda's environment, killed when it is dropped.
+//! Process of a function: started with Lambda's environment, killed when it is dropped.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +18,8 @@ use tokio::{
 
 use crate::output::Output;
 
-/// How long a dead process' last lines are waited for; a child of its own may keep the pipe open.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// Longest wait for the last lines of an ended process: a child of its own may keep the pipe open.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -30,7 +30,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// `env` goes over Lambda's variables; of this process' own it inherits none.
+    /// Starts the process with Lambda's variables and `env`, which overrides them. It inherits no variable.
     pub(crate) fn start(binary: &Path, api: SocketAddr, env: &[(&str, &str)]) -> io::Result<Self> {
         let mut child = Command::new(binary)
             .env_clear()
@@ -53,7 +53,7 @@ impl Process {
         Ok(Self { output, exited, pid, watcher })
     }
 
-    /// Resident memory in bytes, where `/proc` tells it.
+    /// Returns the resident memory in bytes, where `/proc` exists.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -72,12 +72,12 @@ impl Drop for Process {
 async fn watch_exit(mut child: Child, readers: Vec<JoinHandle<()>>, exit: watch::Sender<Option<ExitStatus>>) {
     let status = child.wait().await;
     for reader in readers {
-        let _ = timeout(LAST_LINES, reader).await;
+        let _ = timeout(LAST_LINES_TIMEOUT, reader).await;
     }
     exit.send_replace(status.ok());
 }
 
-/// The variables that Lambda sets and that a runtime reads.
+/// Returns the variables that Lambda sets and a runtime reads.
 fn lambda_env(binary: &Path, api: SocketAddr) -> BTreeMap<&'static str, String> {
     let name = binary.file_name().map_or_else(|| "function".into(), |name| name.to_string_lossy());
     BTreeMap::from([

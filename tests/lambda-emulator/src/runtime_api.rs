@@ -1,4 +1,4 @@
-//! The Runtime API's side of the wire.
+//! Server of the Runtime API.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -34,20 +34,20 @@ use crate::{
     integration::{self, Part},
 };
 
-/// How far the function has come.
+/// Progress of the function's start.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
     Starting,
-    /// It has asked for its first event.
+    /// The function has requested its first event.
     Ready(Instant),
-    /// It told of an error before it asked.
+    /// The function has reported an error before its first request.
     Failed {
         kind: String,
         message: String,
     },
 }
 
-/// The server; it ends when this is dropped.
+/// Handle of the server, which stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct RuntimeApi {
     pub(crate) address: SocketAddr,
@@ -77,11 +77,11 @@ impl RuntimeApi {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let listener = listener.tap_io(|stream| {
-            // With Nagle's algorithm a stream shows steps of 40 ms.
+            // Nagle's algorithm would delay a stream's chunks by 40 ms.
             let _ = stream.set_nodelay(true);
         });
         let (events, queue) = mpsc::unbounded_channel();
-        let (phase, phase_seen) = watch::channel(Phase::Starting);
+        let (phase, phase_receiver) = watch::channel(Phase::Starting);
         let shared = Arc::new(Shared {
             events: AsyncMutex::new(queue),
             in_flight: Mutex::default(),
@@ -92,10 +92,10 @@ impl RuntimeApi {
             // It runs until it is aborted.
             let _ = axum::serve(listener, router(shared)).await;
         });
-        Ok(Self { address, phase: phase_seen, events, server })
+        Ok(Self { address, phase: phase_receiver, events, server })
     }
 
-    /// Queues an event; its answer comes in parts.
+    /// Queues an event, and returns a receiver of its response's parts.
     pub(crate) fn queue(&self, event: &Value, deadline: Duration) -> mpsc::UnboundedReceiver<Part> {
         let (parts, receiver) = mpsc::unbounded_channel();
         // The receiver lives as long as the server does.
@@ -119,7 +119,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new().nest("/2018-06-01/runtime", api).with_state(shared)
 }
 
-/// Waits for an event, as long as it takes.
+/// Waits for the next event, without a limit.
 async fn next(State(shared): State<Arc<Shared>>) -> Response {
     shared.phase.send_if_modified(|phase| {
         let first = matches!(phase, Phase::Starting);
@@ -147,7 +147,7 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
-    let Some(parts) = shared.answered(&id) else { return unknown() };
+    let Some(parts) = shared.take(&id) else { return unknown() };
     let streams = streams(request.headers());
     let answer = request.into_body();
     let read = if streams {
@@ -162,7 +162,7 @@ async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, req
 }
 
 async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let Some(parts) = shared.answered(&id) else { return unknown() };
+    let Some(parts) = shared.take(&id) else { return unknown() };
     let (kind, message) = error_in(&body);
     let _ = parts.send(Part::Failed(Cause::Reported { kind, message }));
     accepted()
@@ -175,7 +175,7 @@ async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response 
 }
 
 impl Shared {
-    fn answered(&self, id: &str) -> Option<mpsc::UnboundedSender<Part>> {
+    fn take(&self, id: &str) -> Option<mpsc::UnboundedSender<Part>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 }
@@ -186,7 +186,7 @@ fn streams(headers: &HeaderMap) -> bool {
 
 fn error_in(body: &[u8]) -> (String, String) {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let field = |name: &str| body[name].as_str().unwrap_or("(not told)").to_owned();
+    let field = |name: &str| body[name].as_str().unwrap_or("(missing)").to_owned();
     (field("errorType"), field("errorMessage"))
 }
 

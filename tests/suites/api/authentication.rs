@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Authentication: routes, tokens and the headers that carry them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use crate::capital_of_france;
 
-/// One route of each kind that needs a token.
+/// Routes that need a token, one of each kind.
 const GUARDED: [(&str, &str); 6] = [
     ("POST", "/v1/generate"),
     ("POST", "/v1/chat/completions"),
@@ -17,22 +17,22 @@ const GUARDED: [(&str, &str); 6] = [
     ("GET", "/metrics"),
 ];
 
-/// Of no kind, of another vendor, and of ours with a bad checksum and with a good one.
-fn strangers() -> [Option<String>; 5] {
-    let made_up = hearth_auth::ApiToken::generate();
+/// Returns invalid tokens: none, another text, another vendor's, and ours with a wrong and with a valid checksum.
+fn invalid_tokens() -> [Option<String>; 5] {
+    let unknown = hearth_auth::ApiToken::generate();
     [
         None,
         Some("wrong".to_owned()),
         Some("sk-0123456789".to_owned()),
         Some(format!("hth_{}", "0".repeat(49))),
-        Some(made_up.expose().to_owned()),
+        Some(unknown.expose().to_owned()),
     ]
 }
 
 #[tokio::test]
-async fn without_a_good_token_every_route_answers_401() {
+async fn missing_or_invalid_token_is_refused_with_401() {
     let home = Home::start().await;
-    for token in strangers() {
+    for token in invalid_tokens() {
         let stranger = home.client().with_token(token.as_deref());
         for (method, path) in GUARDED {
             let method: Method = method.parse().unwrap();
@@ -49,7 +49,7 @@ async fn without_a_good_token_every_route_answers_401() {
 }
 
 #[tokio::test]
-async fn the_token_may_come_as_x_api_key() {
+async fn token_is_accepted_in_x_api_key() {
     let home = Home::start().await;
     let anonymous = home.client().with_token(None);
     let request = anonymous.request(Method::GET, "/v1/models").header("x-api-key", &home.token);
@@ -57,24 +57,24 @@ async fn the_token_may_come_as_x_api_key() {
     home.stop().await;
 }
 
-/// Routes that answer without a token: health and versions for load balancers and clients, the documentation, and links to artifacts,
-/// which are signed (without a good signature they answer 401 too).
+/// Routes that need no token: health and versions for load balancers and clients, and the documentation. A link to an artifact
+/// needs a valid signature instead, and is refused with 401 without it.
 const OPEN: [&str; 6] =
     ["GET /health", "GET /version", "GET /openapi.json", "GET /docs", "GET /docs/{file}", "GET /api/version"];
 
 #[tokio::test]
-async fn every_documented_route_but_the_open_ones_answers_401_without_a_token() {
+async fn every_documented_route_but_the_open_ones_needs_a_token() {
     let home = Home::start().await;
     let anonymous = home.client().with_token(None);
     let document = anonymous.get("/openapi.json").await.json();
     let mut open = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
-            let asked = path.replace("{name}", "openai").replace("{file}", "index.html");
+            let example = path.replace("{name}", "openai").replace("{file}", "index.html");
             let kind = if path.starts_with("/v1/artifacts") { "art" } else { "req" };
-            let asked = asked.replace("{id}", &format!("{kind}_01J9ZX5V2QH8N4T6W0C3M7K1RB"));
+            let example = example.replace("{id}", &format!("{kind}_01J9ZX5V2QH8N4T6W0C3M7K1RB"));
             let method: Method = method.to_uppercase().parse().unwrap();
-            let answer = anonymous.send(anonymous.request(method.clone(), &asked)).await;
+            let answer = anonymous.send(anonymous.request(method.clone(), &example)).await;
             match answer.status.as_u16() {
                 401 => {
                     let body = answer.json();

@@ -1,20 +1,20 @@
 //! Stopping a run.
 
-use hearth_tests::{Client, Events, Home};
+use hearth_tests::{Client, Events, Home, endless_run};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{capital_of_france, endless};
+use crate::capital_of_france;
 
 /// A run in the middle of its answer.
 async fn running(client: &Client) -> Events {
-    let mut stream = client.stream("/v1/generate", &endless()).await;
+    let mut stream = client.stream("/v1/generate", &endless_run()).await;
     stream.next_named("delta").await;
     stream
 }
 
 #[tokio::test]
-async fn a_cancelled_run_ends_its_stream_in_order() {
+async fn cancelled_run_ends_its_stream_with_complete_and_done() {
     let home = Home::start().await;
     let client = home.client();
     let mut stream = running(&client).await;
@@ -27,8 +27,8 @@ async fn a_cancelled_run_ends_its_stream_in_order() {
 
     let complete = stream.next_named("complete").await.data;
     assert_eq!(complete["finish_reason"], "cancelled");
-    let made = complete["usage"]["completion_tokens"].as_u64().unwrap();
-    assert!(made > 0 && made < 3500, "{complete}");
+    let generated = complete["usage"]["completion_tokens"].as_u64().unwrap();
+    assert!(generated > 0 && generated < 3500, "{complete}");
     assert_eq!(stream.next().await.unwrap().name(), "[DONE]");
     assert_eq!(stream.next().await, None);
 
@@ -41,7 +41,7 @@ async fn a_cancelled_run_ends_its_stream_in_order() {
 }
 
 #[tokio::test]
-async fn delete_cancels_too_and_partial_shows_what_was_made() {
+async fn delete_with_partial_cancels_and_returns_the_output() {
     let home = Home::start().await;
     let client = home.client();
     let mut stream = running(&client).await;
@@ -54,7 +54,7 @@ async fn delete_cancels_too_and_partial_shows_what_was_made() {
 }
 
 #[tokio::test]
-async fn cancelling_one_run_leaves_its_neighbour_alone() {
+async fn cancelling_a_run_keeps_others_running() {
     let home = Home::start().await;
     let client = home.client();
     let mut neighbour = running(&client).await;
@@ -69,7 +69,7 @@ async fn cancelling_one_run_leaves_its_neighbour_alone() {
 }
 
 #[tokio::test]
-async fn a_run_that_has_ended_stays_as_it_is() {
+async fn cancelling_an_ended_run_changes_nothing() {
     let home = Home::start().await;
     let client = home.client();
     let run = client.post("/v1/generate", &capital_of_france()).await.json();
@@ -81,7 +81,7 @@ async fn a_run_that_has_ended_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_made_is_not_found() {
+async fn unknown_run_is_not_found() {
     let home = Home::start().await;
     let client = home.client();
     let path = "/v1/requests/req_01J9ZX5V2QH8N4T6W0C3M7K1RB";

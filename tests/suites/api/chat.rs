@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`. What OpenAI's own clients make of it is tested in `tests/sdk`.
+//! `POST /v1/chat/completions`. OpenAI's own clients are tested in `tests/sdk`.
 
 use hearth_tests::Home;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn question(model: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_completion_comes_whole() {
+async fn completion_is_one_document() {
     let home = Home::start().await;
     let answer = home.client().post("/v1/chat/completions", &question(&home.model)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -30,7 +30,7 @@ async fn a_completion_comes_whole() {
 }
 
 #[tokio::test]
-async fn a_completion_comes_in_chunks() {
+async fn completion_streams_chunks_with_usage() {
     let home = Home::start().await;
     let client = home.client();
     let whole = client.post("/v1/chat/completions", &question(&home.model)).await.json();
@@ -55,7 +55,7 @@ async fn a_completion_comes_in_chunks() {
 }
 
 #[tokio::test]
-async fn an_unknown_field_is_ignored_and_a_bad_one_named() {
+async fn unknown_field_is_ignored_and_invalid_one_named() {
     let home = Home::start().await;
     let client = home.client();
     let answer = client.post("/v1/chat/completions", &with(question(&home.model), "colour", "red")).await;

@@ -27,13 +27,13 @@ fn texts(answer: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn several_answers_are_drawn_independently() {
+async fn choices_are_sampled_independently() {
     let home = Home::start().await;
     let client = home.client();
     let answer = client.post("/v1/chat/completions", &story(&home.model, 4, 2.0)).await.json();
-    let told = texts(&answer);
-    assert_eq!(told.len(), 4, "{answer}");
-    assert!(told.iter().collect::<BTreeSet<_>>().len() > 1, "{answer}");
+    let stories = texts(&answer);
+    assert_eq!(stories.len(), 4, "{answer}");
+    assert!(stories.iter().collect::<BTreeSet<_>>().len() > 1, "{answer}");
     let indexes: Vec<u64> =
         answer["choices"].as_array().unwrap().iter().map(|c| c["index"].as_u64().unwrap()).collect();
     assert_eq!(indexes, [0, 1, 2, 3]);
@@ -45,27 +45,27 @@ async fn several_answers_are_drawn_independently() {
 }
 
 #[tokio::test]
-async fn several_answers_stream_side_by_side_and_end_once_each() {
+async fn choices_stream_concurrently_and_end_once_each() {
     let home = Home::start().await;
     let client = home.client();
     let whole = client.post("/v1/chat/completions", &story(&home.model, 3, 1.5)).await.json();
     let body = with(story(&home.model, 3, 1.5), "stream", true);
     let events = client.stream("/v1/chat/completions", &body).await.rest().await;
-    let (mut told, mut ends) = (BTreeMap::<u64, String>::new(), Vec::new());
+    let (mut streamed, mut ends) = (BTreeMap::<u64, String>::new(), Vec::new());
     for event in &events[..events.len() - 1] {
         let choice = &event.data["choices"][0];
         let index = choice["index"].as_u64().unwrap();
-        told.entry(index).or_default().push_str(choice["delta"]["content"].as_str().unwrap_or_default());
+        streamed.entry(index).or_default().push_str(choice["delta"]["content"].as_str().unwrap_or_default());
         ends.extend(choice["finish_reason"].as_str().map(|_| index));
     }
-    assert_eq!(told.into_values().collect::<Vec<_>>(), texts(&whole));
+    assert_eq!(streamed.into_values().collect::<Vec<_>>(), texts(&whole));
     ends.sort_unstable();
     assert_eq!(ends, [0, 1, 2]);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn the_native_dialect_gives_several_answers_too() {
+async fn native_dialect_returns_several_choices() {
     let home = Home::start().await;
     let parameters = json!({"temperature": 1.5, "seed": 7, "max_tokens": 40, "n": 2});
     let body = json!({"input": {"prompt": "Tell me a story."}, "parameters": parameters, "stream": true});
@@ -74,13 +74,13 @@ async fn the_native_dialect_gives_several_answers_too() {
     let choices = complete["output"]["choices"].as_array().unwrap();
     assert_eq!(choices.len(), 2, "{complete}");
     assert_eq!(choices[0]["text"], complete["output"]["text"]);
-    let told: String = events.iter().map(hearth_tests::Event::text).collect();
-    assert_eq!(complete["output"]["text"], told.as_str());
+    let text: String = events.iter().map(hearth_tests::Event::text).collect();
+    assert_eq!(complete["output"]["text"], text.as_str());
     home.stop().await;
 }
 
 #[tokio::test]
-async fn each_token_tells_how_likely_it_was_and_what_else_could_have_been() {
+async fn logprobs_have_each_token_and_its_alternatives() {
     let home = Home::start().await;
     let body = with(france(&home.model), "top_logprobs", 3);
     let answer = home.client().post("/v1/chat/completions", &body).await.json();
@@ -102,18 +102,18 @@ async fn each_token_tells_how_likely_it_was_and_what_else_could_have_been() {
     }
     let streamed =
         home.client().stream("/v1/chat/completions", &with(body, "stream", true)).await.rest().await;
-    let told: Vec<&Value> = streamed
+    let names: Vec<&Value> = streamed
         .iter()
         .filter_map(|event| event.data["choices"][0]["logprobs"]["content"].as_array())
         .flatten()
         .map(|token| &token["token"])
         .collect();
-    assert_eq!(told, tokens.iter().map(|token| &token["token"]).collect::<Vec<_>>());
+    assert_eq!(names, tokens.iter().map(|token| &token["token"]).collect::<Vec<_>>());
     home.stop().await;
 }
 
 #[tokio::test]
-async fn likelihoods_are_left_out_unless_they_are_asked_for() {
+async fn logprobs_are_absent_by_default() {
     let home = Home::start().await;
     let client = home.client();
     let answer =
@@ -128,7 +128,7 @@ async fn likelihoods_are_left_out_unless_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_banned_never_comes() {
+async fn banned_token_is_never_generated() {
     let home = Home::start().await;
     // 2 is the token that ends a turn.
     let body = json!({

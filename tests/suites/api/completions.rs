@@ -53,7 +53,7 @@ async fn each_prompt_of_a_list_is_completed() {
 }
 
 #[tokio::test]
-async fn tokens_are_continued_as_they_are() {
+async fn token_prompt_is_continued() {
     let home = Home::start().await;
     let client = home.client();
     let body = json!({"model": "auto", "prompt": [[5, 6, 7], [8, 9]], "max_tokens": 2});
@@ -67,7 +67,7 @@ async fn tokens_are_continued_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_gap_is_filled_by_models_that_have_tokens_for_it() {
+async fn suffix_needs_a_model_with_fill_in_the_middle_tokens() {
     let home = Home::start().await;
     let client = home.client();
     let ask = |model: &str| json!({"model": model, "prompt": "def f(", "suffix": "):", "max_tokens": 3});
@@ -82,7 +82,7 @@ async fn a_gap_is_filled_by_models_that_have_tokens_for_it() {
     });
     let filled = filled.await;
     assert_eq!(texts(&filled).len(), 1, "{filled}");
-    // Three marks, and what stands around the gap.
+    // Three special tokens, and the text around the gap.
     assert!(filled["usage"]["prompt_tokens"].as_u64() >= Some(5), "{filled}");
     home.stop().await;
 }

@@ -41,7 +41,7 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[tokio::test]
-async fn each_text_has_its_vector_in_order() {
+async fn vectors_are_in_the_order_of_the_texts() {
     let home = home().await;
     let client = home.client();
     let texts = ["The cat sat on the mat.", "A cat sits on a mat.", "Stock prices fell sharply."];
@@ -61,7 +61,7 @@ async fn each_text_has_its_vector_in_order() {
 }
 
 #[tokio::test]
-async fn vectors_have_length_one_and_as_many_numbers_as_are_wanted() {
+async fn vectors_are_normalized_and_have_the_requested_dimensions() {
     let home = home().await;
     let client = home.client();
     let whole = vector(&embed(&client, &json!({"model": "auto", "input": "Hello!"})).await["data"][0]);
@@ -77,7 +77,7 @@ async fn vectors_have_length_one_and_as_many_numbers_as_are_wanted() {
 }
 
 #[tokio::test]
-async fn numbers_and_bytes_say_the_same() {
+async fn base64_has_four_bytes_per_number() {
     let home = home().await;
     let client = home.client();
     let ask = |format: &str| json!({"model": MODEL, "input": "Hello!", "encoding_format": format});
@@ -91,7 +91,7 @@ async fn numbers_and_bytes_say_the_same() {
 }
 
 #[tokio::test]
-async fn the_record_tells_of_the_run_and_not_of_its_vectors() {
+async fn record_has_no_vectors() {
     let home = home().await;
     let client = home.client();
     let answer = client.post("/v1/embeddings", &json!({"model": MODEL, "input": "Hello!"})).await;
@@ -107,7 +107,7 @@ async fn the_record_tells_of_the_run_and_not_of_its_vectors() {
 }
 
 #[tokio::test]
-async fn an_embedding_model_makes_no_text() {
+async fn embedding_model_generates_no_text() {
     let home = home().await;
     let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Hello!"}]});
     let error = home.client().post("/v1/chat/completions", &body).await.error(400, "invalid_request");
@@ -118,7 +118,7 @@ async fn an_embedding_model_makes_no_text() {
 }
 
 #[tokio::test]
-async fn vectors_are_given_again_where_answers_are_kept() {
+async fn cached_vectors_are_returned_in_any_encoding() {
     let home = home_with("[cache]\nenabled = true").await;
     let client = home.client();
     let ask = async |format: &str, outcome: &str| {

@@ -1,4 +1,4 @@
-//! Requests that can't be served, and what they are told.
+//! Errors of invalid requests.
 
 use hearth_tests::{Answer, Client, Home};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{capital_of_france, with};
 
-/// The largest body that is taken.
+/// Largest body that is accepted.
 const LIMIT: usize = 10 << 20;
 
 async fn post_text(client: &Client, kind: &str, body: impl Into<reqwest::Body>) -> Answer {
@@ -14,7 +14,7 @@ async fn post_text(client: &Client, kind: &str, body: impl Into<reqwest::Body>) 
 }
 
 #[tokio::test]
-async fn a_field_at_fault_is_named() {
+async fn invalid_field_is_named() {
     let home = Home::start().await;
     let client = home.client();
     let hello = json!({"prompt": "Hello!"});
@@ -52,7 +52,7 @@ async fn a_field_at_fault_is_named() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_a_bad_request() {
+async fn body_without_a_json_object_is_refused() {
     let home = Home::start().await;
     for body in ["", "{", "[]", "\"Hello\"", "{\"input\": {\"prompt\": \"Hello!\"}} more"] {
         let answer = post_text(&home.client(), "application/json", body).await;
@@ -63,7 +63,7 @@ async fn a_body_that_is_no_json_object_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_body_far_too_deep_is_a_bad_request_and_the_gateway_stands() {
+async fn body_nested_too_deep_is_refused() {
     let home = Home::start().await;
     let client = home.client();
     let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
@@ -87,7 +87,7 @@ async fn a_body_far_too_deep_is_a_bad_request_and_the_gateway_stands() {
 }
 
 #[tokio::test]
-async fn only_json_is_taken() {
+async fn media_type_other_than_json_is_refused() {
     let home = Home::start().await;
     for kind in ["text/plain", "application/x-www-form-urlencoded"] {
         let answer = post_text(&home.client(), kind, capital_of_france().to_string()).await;
@@ -100,7 +100,7 @@ async fn only_json_is_taken() {
 }
 
 #[tokio::test]
-async fn a_body_over_ten_megabytes_is_refused_and_one_of_ten_is_read() {
+async fn body_over_the_limit_is_refused() {
     let home = Home::start().await;
     let padded = |length: usize| {
         let body = json!({"input": {"prompt": ""}}).to_string();
@@ -115,7 +115,7 @@ async fn a_body_over_ten_megabytes_is_refused_and_one_of_ten_is_read() {
 }
 
 #[tokio::test]
-async fn an_unknown_model_is_not_found_streaming_or_not() {
+async fn unknown_model_is_not_found_streamed_or_not() {
     let home = Home::start().await;
     for stream in [false, true] {
         let body = with(with(capital_of_france(), "model", "no-such-model"), "stream", stream);
@@ -126,7 +126,7 @@ async fn an_unknown_model_is_not_found_streaming_or_not() {
 }
 
 #[tokio::test]
-async fn a_prompt_longer_than_the_context_is_refused_streaming_or_not() {
+async fn prompt_over_the_context_is_refused_streamed_or_not() {
     let home = Home::start().await;
     // With its model in memory: a stream that has begun with the load's progress ends in an error event.
     home.client().ask("Hello!").await;
@@ -138,7 +138,7 @@ async fn a_prompt_longer_than_the_context_is_refused_streaming_or_not() {
 }
 
 #[tokio::test]
-async fn an_unknown_route_and_a_wrong_method_have_the_envelope_too() {
+async fn unknown_route_and_wrong_method_have_an_error_body() {
     let home = Home::start().await;
     let client = home.client();
     client.get("/no/such/route").await.error(404, "not_found");
@@ -154,6 +154,44 @@ async fn an_unknown_route_and_a_wrong_method_have_the_envelope_too() {
         let answer = client.send(client.request(method.clone(), path)).await;
         answer.error(405, "not_found");
         assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+    home.stop().await;
+}
+
+/// The formats are those of docs/errors/README.md.
+#[tokio::test]
+async fn errors_have_the_format_of_their_dialect() {
+    let home = Home::start_with(&["--no-node"]).await;
+    let client = home.client();
+    let (anthropic, google) = (("anthropic-version", "2023-06-01"), ("x-goog-api-key", &*home.token));
+    let none = ("x-none", "");
+    let cases = [
+        ("/v1/models/none", none, "/error/code", "model_not_found", "/error/request_id"),
+        ("/no/such/route", none, "/error/code", "not_found", "/error/request_id"),
+        ("/v1/models/none", anthropic, "/error/code", "model_not_found", "/request_id"),
+        ("/no/such/route", anthropic, "/error/code", "not_found", "/request_id"),
+        (
+            "/v1beta/models/none",
+            google,
+            "/error/details/0/reason",
+            "MODEL_NOT_FOUND",
+            "/error/details/0/metadata/request_id",
+        ),
+        (
+            "/no/such/route",
+            google,
+            "/error/details/0/reason",
+            "NOT_FOUND",
+            "/error/details/0/metadata/request_id",
+        ),
+        ("/api/blobs/sha256:0", none, "/code", "not_found", "/request_id"),
+    ];
+    for (path, (name, value), code, expected, id) in cases {
+        let answer = client.send(client.request(Method::GET, path).header(name, value)).await;
+        let body = answer.json();
+        assert_eq!(answer.status, 404, "{path}: {body}");
+        assert_eq!(body.pointer(code), Some(&json!(expected)), "{path}: {body}");
+        assert_eq!(body.pointer(id), Some(&json!(answer.header("x-request-id"))), "{path}: {body}");
     }
     home.stop().await;
 }

@@ -16,7 +16,7 @@ fn text_of(events: &[Event]) -> String {
 }
 
 #[tokio::test]
-async fn a_finished_run_tells_its_state() {
+async fn ended_run_has_its_state() {
     let home = Home::start().await;
     let client = home.client();
     let run = client.post("/v1/generate", &capital_of_france()).await.json();
@@ -33,7 +33,7 @@ async fn a_finished_run_tells_its_state() {
 }
 
 #[tokio::test]
-async fn the_events_of_a_finished_run_can_be_read_again_from_any_place() {
+async fn events_of_an_ended_run_are_replayed_from_any_place() {
     let home = Home::start().await;
     let client = home.client();
     let stream = client.stream("/v1/generate", &with(capital_of_france(), "stream", true)).await;
@@ -55,7 +55,7 @@ async fn the_events_of_a_finished_run_can_be_read_again_from_any_place() {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_cut_goes_on_where_it_broke() {
+async fn cut_stream_is_resumed_after_its_last_event() {
     let home = Home::start().await;
     let client = home.client();
     let body = json!({

@@ -34,7 +34,7 @@ fn error(answer: &Answer, code: u16, status: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_conversation_is_answered_whole_in_events_and_in_an_array() {
+async fn content_is_generated_as_document_events_and_array() {
     let home = Home::start().await;
     let client = home.client();
     let answer = client.post(&path(&home.model, "generateContent"), &capital()).await;
@@ -63,7 +63,7 @@ async fn a_conversation_is_answered_whole_in_events_and_in_an_array() {
     let total = &last["usageMetadata"]["totalTokenCount"];
     assert_eq!(total, &whole["usageMetadata"]["totalTokenCount"]);
 
-    // Whoever doesn't ask for events gets one array, which comes in pieces too.
+    // Without `alt=sse` the stream is one array.
     let array = client.post(&path(&home.model, "streamGenerateContent"), &capital()).await;
     assert_eq!(array.header("content-type"), "application/json");
     let array = array.json();
@@ -72,7 +72,7 @@ async fn a_conversation_is_answered_whole_in_events_and_in_an_array() {
 }
 
 #[tokio::test]
-async fn a_models_name_may_have_colons_and_slashes_raw_or_escaped() {
+async fn model_name_in_a_path_may_have_colons_and_slashes() {
     let home = Home::start().await;
     let client = home.client();
     for name in
@@ -84,8 +84,8 @@ async fn a_models_name_may_have_colons_and_slashes_raw_or_escaped() {
     }
     // Some clients ask below /v1, and are redirected.
     for method in ["generateContent", "streamGenerateContent?alt=sse"] {
-        let asked = format!("/v1/models/local:{}:{method}", home.model);
-        assert_eq!(client.post(&asked, &capital()).await.status, 200, "{asked}");
+        let path = format!("/v1/models/local:{}:{method}", home.model);
+        assert_eq!(client.post(&path, &capital()).await.status, 200, "{path}");
     }
     let listed = client.request(Method::GET, "/v1/models?pageSize=1").header("x-goog-api-key", &home.token);
     assert!(client.send(listed).await.json()["models"][0]["supportedGenerationMethods"].is_array());
@@ -95,7 +95,7 @@ async fn a_models_name_may_have_colons_and_slashes_raw_or_escaped() {
 }
 
 #[tokio::test]
-async fn googles_key_header_is_taken_and_a_key_in_the_url_is_not() {
+async fn key_header_is_accepted_and_key_in_the_url_refused() {
     let home = Home::start().await;
     let anonymous = home.client().with_token(None);
     let request = |path: &str| anonymous.request(Method::POST, path).json(&capital());
@@ -127,7 +127,7 @@ async fn googles_key_header_is_taken_and_a_key_in_the_url_is_not() {
 }
 
 #[tokio::test]
-async fn a_function_is_called_and_its_result_is_used() {
+async fn function_is_called_and_its_result_used() {
     let home = Home::start().await;
     let client = home.client();
     let function = json!({
@@ -163,7 +163,7 @@ async fn a_function_is_called_and_its_result_is_used() {
 }
 
 #[tokio::test]
-async fn an_answer_fits_googles_schema() {
+async fn answer_matches_the_schema_of_google() {
     let home = Home::start().await;
     let schema = r#"{"type": "OBJECT", "properties": {"age": {"type": "INTEGER"}, "name": {"type": "STRING"}},
         "required": ["name", "age"], "propertyOrdering": ["name", "age"]}"#;
@@ -180,7 +180,7 @@ async fn an_answer_fits_googles_schema() {
 }
 
 #[tokio::test]
-async fn models_are_listed_in_pages_and_tokens_are_estimated() {
+async fn models_are_paged_and_tokens_counted() {
     let home = embeddings::home().await;
     let client = home.client();
     let first = client.get("/v1beta/models?pageSize=1").await.json();
@@ -215,7 +215,7 @@ async fn models_are_listed_in_pages_and_tokens_are_estimated() {
 }
 
 #[tokio::test]
-async fn what_is_refused_has_googles_shape_and_its_name() {
+async fn errors_have_the_format_of_google() {
     let home = Home::start().await;
     let client = home.client();
     let generate = path(&home.model, "generateContent");
@@ -245,7 +245,7 @@ async fn what_is_refused_has_googles_shape_and_its_name() {
         assert_eq!(error["details"][0]["metadata"]["param"], param, "{error}");
         assert_eq!(error["details"][1]["fieldViolations"][0]["field"], param, "{error}");
     }
-    // What only helps is left out.
+    // Options without effect on the meaning are ignored.
     let mut body = capital();
     body["tools"] = json!([{"googleSearch": {}}]);
     body["safetySettings"] = json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]);

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{capital_of_france, with};
 
 #[tokio::test]
-async fn an_answer_tells_what_was_made_by_whom_and_at_what_cost() {
+async fn response_has_output_selection_and_usage() {
     let home = Home::start().await;
     let answer = home.client().post("/v1/generate", &capital_of_france()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -27,7 +27,7 @@ async fn an_answer_tells_what_was_made_by_whom_and_at_what_cost() {
 }
 
 #[tokio::test]
-async fn a_stream_selects_then_tells_then_completes() {
+async fn stream_has_selection_deltas_and_complete() {
     let home = Home::start().await;
     let whole = home.client().post("/v1/generate", &capital_of_france()).await.json();
     let stream = home.client().stream("/v1/generate", &with(capital_of_france(), "stream", true)).await;
@@ -44,22 +44,22 @@ async fn a_stream_selects_then_tells_then_completes() {
     let selected = &events[0].data;
     assert_eq!((&selected["model"], &selected["provider"]), (&json!(home.model), &json!("local")));
     assert_eq!(selected["request_id"], request_id.as_str());
-    let told: String = events.iter().filter(|event| event.name() == "delta").map(Event::text).collect();
+    let streamed: String = events.iter().filter(|event| event.name() == "delta").map(Event::text).collect();
     let complete = &events[events.len() - 2].data;
-    assert_eq!(complete["output"]["text"], told.as_str());
+    assert_eq!(complete["output"]["text"], streamed.as_str());
     assert_eq!(complete["output"], whole["output"], "streamed and whole answers differ");
     assert_eq!(complete["request_id"], request_id.as_str());
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_conversation_is_remembered_and_parameters_count() {
+async fn messages_and_parameters_have_effect() {
     let home = Home::start().await;
-    let said = |role: &str, content: &str| json!({"role": role, "content": content});
+    let message = |role: &str, content: &str| json!({"role": role, "content": content});
     let body = json!({
         "model": home.model,
         "input": {"messages": [
-            said("user", "My name is Ada."), said("assistant", "Nice to meet you, Ada!"), said("user", "What is my name?"),
+            message("user", "My name is Ada."), message("assistant", "Nice to meet you, Ada!"), message("user", "What is my name?"),
         ]},
         "parameters": {"temperature": 0},
     });
@@ -80,7 +80,7 @@ async fn a_conversation_is_remembered_and_parameters_count() {
 }
 
 #[tokio::test]
-async fn a_seed_repeats_the_choice() {
+async fn same_seed_repeats_the_answer() {
     let home = Home::start().await;
     let parameters = json!({"temperature": 2, "seed": 7, "max_tokens": 40});
     let body = json!({"input": {"prompt": "Tell me a story."}, "parameters": parameters});

@@ -25,15 +25,6 @@ mod tools;
 
 use serde_json::{Value, json};
 
-/// A request that goes on until it is stopped: 3,500 tokens, whatever the model would say.
-fn endless() -> Value {
-    json!({
-        "input": {"prompt": "Tell me a story."},
-        "parameters": {"ignore_eos": true, "max_tokens": 3500},
-        "stream": true,
-    })
-}
-
 /// A question with one answer.
 fn capital_of_france() -> Value {
     json!({"input": {"prompt": "What is the capital of France?"}, "parameters": {"temperature": 0}})

@@ -4,7 +4,7 @@ use hearth_tests::Home;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_stop_text_that_ended_an_answer_is_told() {
+async fn response_has_the_stop_sequence_that_ended_it() {
     let home = Home::start().await;
     let mut body = json!({
         "model": home.model, "max_tokens": 50, "temperature": 0, "stop_sequences": ["nowhere", "Paris"],

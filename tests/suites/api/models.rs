@@ -1,4 +1,4 @@
-//! `/v1/models`: the catalog, and what each model is doing.
+//! `/v1/models`: the list, and the state of each model.
 
 use std::{collections::BTreeSet, fs};
 
@@ -17,14 +17,14 @@ async fn add_models(home: &Home, names: &[&str]) {
     }
     let client = home.client();
     eventually("the new models in the catalog", async || {
-        let known = ids(&client.get("/v1/models").await.json());
-        names.iter().all(|name| known.iter().any(|id| id == name)).then_some(())
+        let listed = ids(&client.get("/v1/models").await.json());
+        names.iter().all(|name| listed.iter().any(|id| id == name)).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_catalog_has_the_native_and_the_openai_shape() {
+async fn list_has_the_native_and_the_openai_format() {
     let home = Home::start().await;
     let list = home.client().get("/v1/models").await.json();
     assert_eq!((&list["object"], &list["next_cursor"]), (&json!("list"), &json!(null)));
@@ -44,7 +44,7 @@ async fn the_catalog_has_the_native_and_the_openai_shape() {
 }
 
 #[tokio::test]
-async fn a_model_tells_what_it_is_doing() {
+async fn model_has_its_runtime_status() {
     let home = Home::start().await;
     let client = home.client();
     client.ask("Hello!").await;
@@ -69,7 +69,7 @@ async fn a_model_tells_what_it_is_doing() {
 }
 
 #[tokio::test]
-async fn the_catalog_can_be_filtered() {
+async fn list_is_filtered_by_query() {
     let home = Home::start().await;
     let client = home.client();
     client.ask("Hello!").await;
@@ -102,7 +102,7 @@ async fn pages(client: &Client) -> (Vec<String>, String) {
 }
 
 #[tokio::test]
-async fn pages_show_each_model_once() {
+async fn pages_have_each_model_once() {
     let home = Home::start().await;
     add_models(&home, &["second", "third"]).await;
     let client = home.client();
@@ -120,7 +120,7 @@ async fn pages_show_each_model_once() {
 }
 
 #[tokio::test]
-async fn copies_of_a_model_have_names_of_their_own() {
+async fn copies_of_a_model_have_the_names_of_their_files() {
     let home = Home::start().await;
     add_models(&home, &["second"]).await;
     let list = home.client().get("/v1/models").await.json();
@@ -131,7 +131,7 @@ async fn copies_of_a_model_have_names_of_their_own() {
 }
 
 #[tokio::test]
-async fn aliases_are_listed_in_every_shape() {
+async fn aliases_are_listed_in_every_format() {
     let home = Setup::new().settings("[aliases]\nfast = ['tiny-chat']\nlost = ['nobody']\n").start().await;
     let client = home.client();
     let list = client.get("/v1/models").await.json();
@@ -153,7 +153,7 @@ async fn aliases_are_listed_in_every_shape() {
 }
 
 #[tokio::test]
-async fn a_model_is_removed_unless_it_is_needed() {
+async fn model_is_removed_unless_it_is_the_default() {
     let home = Home::start().await;
     add_models(&home, &["second", "third"]).await;
     let client = home.client();

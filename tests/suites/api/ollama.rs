@@ -23,14 +23,14 @@ fn error(answer: &Answer, status: u16, code: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_chat_is_answered_in_lines_unless_it_asks_for_one_piece() {
+async fn chat_streams_lines_unless_stream_is_false() {
     let home = Home::start().await;
     let client = home.client();
     let mut body = capital(&format!("{}:latest", home.model));
     let lines = client.stream("/api/chat", &body).await.rest().await;
     assert!(lines.len() > 2, "{lines:?}");
-    let said: String = lines.iter().filter_map(|line| line.data["message"]["content"].as_str()).collect();
-    assert!(said.contains("Paris"), "{said}");
+    let streamed: String = lines.iter().filter_map(|line| line.data["message"]["content"].as_str()).collect();
+    assert!(streamed.contains("Paris"), "{streamed}");
     let last = &lines.last().unwrap().data;
     assert_eq!((&last["done"], &last["done_reason"]), (&json!(true), &json!("stop")));
     assert_eq!(last["model"], body["model"]);
@@ -40,7 +40,7 @@ async fn a_chat_is_answered_in_lines_unless_it_asks_for_one_piece() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("x-hearth-model"), home.model);
     let answer = answer.json();
-    assert_eq!(answer["message"]["content"], said, "{answer}");
+    assert_eq!(answer["message"]["content"], streamed, "{answer}");
     for field in ["total_duration", "load_duration", "prompt_eval_duration", "eval_duration"] {
         assert!(answer[field].as_u64().unwrap() > 0, "{field}: {answer}");
     }
@@ -55,7 +55,7 @@ async fn a_chat_is_answered_in_lines_unless_it_asks_for_one_piece() {
 }
 
 #[tokio::test]
-async fn a_prompt_a_raw_one_and_options_without_effect() {
+async fn prompt_raw_prompt_and_ignored_options() {
     let home = Home::start().await;
     let client = home.client();
     let mut body = json!({
@@ -86,7 +86,7 @@ async fn a_prompt_a_raw_one_and_options_without_effect() {
 }
 
 #[tokio::test]
-async fn a_schema_is_kept_to_and_tools_are_called_with_objects() {
+async fn schema_is_enforced_and_tool_arguments_are_objects() {
     let home = Home::start().await;
     let client = home.client();
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
@@ -96,8 +96,8 @@ async fn a_schema_is_kept_to_and_tools_are_called_with_objects() {
         "messages": [{"role": "user", "content": "Give me a JSON object with name and age for Ada, who is 36."}],
     });
     let answer = client.post("/api/chat", &body).await.json();
-    let given: Value = serde_json::from_str(answer["message"]["content"].as_str().unwrap()).unwrap();
-    assert!(given["name"].is_string() && given["age"].is_i64(), "{answer}");
+    let object: Value = serde_json::from_str(answer["message"]["content"].as_str().unwrap()).unwrap();
+    assert!(object["name"].is_string() && object["age"].is_i64(), "{answer}");
     assert_eq!(answer["structured"]["valid"], true, "{answer}");
 
     let parameters =
@@ -126,7 +126,7 @@ async fn a_schema_is_kept_to_and_tools_are_called_with_objects() {
 }
 
 #[tokio::test]
-async fn errors_have_ollamas_shape_whoever_refuses() {
+async fn errors_have_the_format_of_ollama() {
     let home = Home::start().await;
     let client = home.client();
     let message = error(&client.post("/api/chat", &capital("nobody")).await, 404, "model_not_found");
@@ -211,7 +211,7 @@ async fn models_are_listed_shown_loaded_unloaded_and_deleted() {
 }
 
 #[tokio::test]
-async fn vectors_are_given_as_a_list_and_as_one() {
+async fn embed_returns_a_list_and_embeddings_one_vector() {
     let home = embeddings::home().await;
     let client = home.client();
     let answer = client
@@ -231,7 +231,7 @@ async fn vectors_are_given_as_a_list_and_as_one() {
 }
 
 #[tokio::test]
-async fn a_client_finds_that_ollama_runs_and_a_browser_the_documentation() {
+async fn root_answers_clients_and_redirects_browsers() {
     let home = Home::start().await;
     let anonymous = home.client().with_token(None);
     let version = anonymous.get("/api/version").await.json();

@@ -1,4 +1,4 @@
-//! What an operator, a browser and a load balancer ask.
+//! Health, metrics, request ids, CORS, compression and unknown routes.
 
 use hearth_tests::Home;
 use reqwest::Method;
@@ -17,7 +17,7 @@ async fn health_and_version_need_no_token() {
 }
 
 #[tokio::test]
-async fn readiness_and_metrics_tell_the_operator() {
+async fn readiness_and_metrics_need_the_scope_ops() {
     let home = Home::start().await;
     let client = home.client();
     let ready = client.get("/ready").await;
@@ -34,7 +34,7 @@ async fn readiness_and_metrics_tell_the_operator() {
 }
 
 #[tokio::test]
-async fn made_up_methods_and_paths_are_one_label_and_short_lines() {
+async fn unknown_methods_and_paths_share_a_label_and_have_short_log_lines() {
     let home = Home::start_with(&["--no-node"]).await;
     let anonymous = home.client().with_token(None);
     let long = "M".repeat(20_000);
@@ -58,7 +58,7 @@ async fn made_up_methods_and_paths_are_one_label_and_short_lines() {
 }
 
 #[tokio::test]
-async fn a_gateway_without_a_node_is_ready_too() {
+async fn gateway_without_a_node_is_ready() {
     let home = Home::start_with(&["--no-node"]).await;
     let ready = home.client().get("/ready").await;
     assert_eq!(ready.status, 200, "{ready:?}");
@@ -66,20 +66,34 @@ async fn a_gateway_without_a_node_is_ready_too() {
 }
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_of_its_own() {
+async fn every_response_has_a_request_id_of_its_own() {
     let home = Home::start().await;
     let client = home.client();
     let mut seen = std::collections::BTreeSet::new();
-    for path in ["/health", "/version", "/v1/models", "/openapi.json", "/no/such/route", "/v1/models/none"] {
-        let answer = client.get(path).await;
-        assert!(answer.header("x-request-id").starts_with("req_"), "{path}: {answer:?}");
-        assert!(seen.insert(answer.header("x-request-id").to_owned()), "{path} repeats an id");
+    let anonymous = client.with_token(None);
+    let responses = [
+        ("/health", client.get("/health").await),
+        ("/version", client.get("/version").await),
+        ("/v1/models", client.get("/v1/models").await),
+        ("/openapi.json", client.get("/openapi.json").await),
+        ("/docs", client.get("/docs").await),
+        ("unknown route", client.get("/no/such/route").await),
+        ("unknown model", client.get("/v1/models/none").await),
+        ("no token", anonymous.get("/v1/models").await),
+        ("wrong method", client.delete("/v1/generate").await),
+        ("invalid body", client.post("/v1/generate", &serde_json::json!([])).await),
+        ("preflight", anonymous.send(anonymous.request(Method::OPTIONS, "/v1/generate")).await),
+        ("head", client.send(client.request(Method::HEAD, "/v1/models")).await),
+    ];
+    for (case, response) in responses {
+        assert!(response.header("x-request-id").starts_with("req_"), "{case}: {response:?}");
+        assert!(seen.insert(response.header("x-request-id").to_owned()), "{case} repeats an id");
     }
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_browser_is_told_that_it_may_ask() {
+async fn preflight_and_responses_have_cors_headers() {
     let home = Home::start().await;
     let anonymous = home.client().with_token(None);
     let preflight = anonymous
@@ -107,7 +121,7 @@ async fn a_browser_is_told_that_it_may_ask() {
 }
 
 #[tokio::test]
-async fn whole_answers_are_compressed_on_request_and_streams_never() {
+async fn documents_are_compressed_and_streams_are_not() {
     let home = Home::start().await;
     let client = home.client();
     let get = |path| client.request(Method::GET, path);
@@ -125,7 +139,7 @@ async fn whole_answers_are_compressed_on_request_and_streams_never() {
 }
 
 #[tokio::test]
-async fn a_wrong_base_url_is_told_the_route_it_meant() {
+async fn wrong_base_url_gets_a_suggested_route() {
     let home = Home::start().await;
     let client = home.client();
     for path in ["/chat/completions", "/v1/v1/chat/completions", "/openai/v1/chat/completions"] {

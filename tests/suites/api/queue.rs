@@ -1,29 +1,21 @@
-//! Requests that wait: what they are told, and clients that don't wait with them.
+//! Queued requests: their position, and responses before the run has ended.
 
-use hearth_tests::{Answer, Client, Events, Home, eventually};
+use hearth_tests::{Answer, Client, Events, Home, Setup, cancel_run, chat_request, endless_run, eventually};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use crate::{capital_of_france, endless, with};
+use crate::{capital_of_france, with};
 
-/// A home whose model serves one request at a time and lets one wait.
-async fn narrow() -> (tempfile::TempDir, Home) {
-    let folder = tempfile::TempDir::new().unwrap();
-    let config = folder.path().join("hearth.toml");
-    std::fs::write(&config, "[node]\nslots = 1\nqueue_depth = 1\n").unwrap();
-    let home = Home::start_with(&["--config", config.to_str().unwrap()]).await;
-    (folder, home)
+/// Starts a home whose model serves one request at a time and queues one.
+async fn home_with_one_slot() -> Home {
+    Setup::new().settings("[node]\nslots = 1\nqueue_depth = 1\n").start().await
 }
 
 /// Takes the only slot.
 async fn occupy(client: &Client) -> Events {
-    let mut stream = client.stream("/v1/generate", &endless()).await;
+    let mut stream = client.stream("/v1/generate", &endless_run()).await;
     stream.next_named("delta").await;
     stream
-}
-
-async fn cancel(client: &Client, id: &str) {
-    assert_eq!(client.delete(&format!("/v1/requests/{id}")).await.status, 200);
 }
 
 /// Sends a request, and reads no more than the head of its answer.
@@ -33,10 +25,6 @@ async fn head(request: RequestBuilder) -> Response {
 
 fn position(response: &Response) -> Option<&str> {
     response.headers().get("x-queue-position").map(|value| value.to_str().unwrap())
-}
-
-fn chat(model: &str) -> Value {
-    json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}]})
 }
 
 async fn accepted(client: &Client, path: &str, body: &Value) -> Answer {
@@ -57,18 +45,20 @@ async fn until_ended(client: &Client, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_stream_that_waits_tells_its_place_in_its_head() {
-    let (_folder, home) = narrow().await;
+async fn queued_stream_has_its_position_in_a_header() {
+    let home = home_with_one_slot().await;
     let client = home.client();
     let running = occupy(&client).await;
-    for (path, body) in [("/v1/generate", capital_of_france()), ("/v1/chat/completions", chat(&home.model))] {
+    for (path, body) in
+        [("/v1/generate", capital_of_france()), ("/v1/chat/completions", chat_request(&home.model, "Hello!"))]
+    {
         let request = client.request(Method::POST, path).json(&with(body, "stream", true));
         let waiting = head(request).await;
         assert_eq!((waiting.status().as_u16(), position(&waiting)), (200, Some("1")), "{path}");
         let id = waiting.headers()["x-request-id"].to_str().unwrap().to_owned();
-        cancel(&client, &id).await;
+        cancel_run(&client, &id).await;
     }
-    cancel(&client, &running.request_id).await;
+    cancel_run(&client, &running.request_id).await;
     running.rest().await;
     let free = client.post("/v1/generate", &capital_of_france()).await;
     assert_eq!((free.status.as_u16(), free.header("x-queue-position")), (200, ""));
@@ -76,8 +66,8 @@ async fn a_stream_that_waits_tells_its_place_in_its_head() {
 }
 
 #[tokio::test]
-async fn a_whole_answer_tells_the_place_that_it_waited_at() {
-    let (_folder, home) = narrow().await;
+async fn queued_document_has_its_position_in_a_header() {
+    let home = home_with_one_slot().await;
     let client = home.client();
     let running = occupy(&client).await;
     let patient = client.clone();
@@ -87,29 +77,29 @@ async fn a_whole_answer_tells_the_place_that_it_waited_at() {
         (client.get(&status).await.json()["runtime_status"]["queue_depth"] == 1).then_some(())
     })
     .await;
-    cancel(&client, &running.request_id).await;
+    cancel_run(&client, &running.request_id).await;
     let answer = waiting.await.unwrap();
     assert_eq!((answer.status.as_u16(), answer.header("x-queue-position")), (200, "1"), "{answer:?}");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_full_queue_says_when_to_come_back() {
-    let (_folder, home) = narrow().await;
+async fn full_queue_is_refused_with_retry_after() {
+    let home = home_with_one_slot().await;
     let client = home.client();
     let running = occupy(&client).await;
     let waiting = accepted(&client, "/v1/generate", &capital_of_france()).await.json();
     let refused = client.post("/v1/generate", &capital_of_france()).await;
     let error = refused.error(429, "queue_full");
     assert_eq!((&error["retryable"], refused.header("retry-after")), (&json!(true), "1"));
-    cancel(&client, waiting["request_id"].as_str().unwrap()).await;
-    cancel(&client, &running.request_id).await;
+    cancel_run(&client, waiting["request_id"].as_str().unwrap()).await;
+    cancel_run(&client, &running.request_id).await;
     home.stop().await;
 }
 
 #[tokio::test]
-async fn who_does_not_wait_finds_the_result_later() {
-    let (_folder, home) = narrow().await;
+async fn respond_async_returns_202_and_stores_the_result() {
+    let home = home_with_one_slot().await;
     let client = home.client();
     let running = occupy(&client).await;
     let body = with(capital_of_france(), "stream", true);
@@ -125,7 +115,7 @@ async fn who_does_not_wait_finds_the_result_later() {
     })
     .await;
 
-    cancel(&client, &running.request_id).await;
+    cancel_run(&client, &running.request_id).await;
     let ended = until_ended(&client, path).await;
     assert!(ended["output"]["text"].as_str().unwrap().contains("Paris"), "{ended}");
     let events = client.request(Method::GET, ticket["events_url"].as_str().unwrap());
@@ -135,14 +125,14 @@ async fn who_does_not_wait_finds_the_result_later() {
 }
 
 #[tokio::test]
-async fn a_chat_goes_on_by_itself_too() {
+async fn respond_async_works_for_chat_completions() {
     let home = Home::start().await;
     let client = home.client();
-    let ticket = accepted(&client, "/v1/chat/completions", &chat(&home.model)).await.json();
+    let ticket = accepted(&client, "/v1/chat/completions", &chat_request(&home.model, "Hello!")).await.json();
     assert_eq!(ticket["queue_position"], json!(null), "{ticket}");
     let ended = until_ended(&client, ticket["status_url"].as_str().unwrap()).await;
     assert!(!ended["output"]["text"].as_str().unwrap().is_empty(), "{ended}");
-    // What can't begin is told at once.
+    // A request that can't start is refused at once.
     let request = client.request(Method::POST, "/v1/generate").header("prefer", "respond-async");
     let answer = client.send(request.json(&with(capital_of_france(), "model", "no-such-model"))).await;
     answer.error(404, "model_not_found");

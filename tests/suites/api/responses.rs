@@ -1,4 +1,4 @@
-//! `POST /v1/responses` and what is stored of it, and `POST /v1/completions`.
+//! `POST /v1/responses` with its stored responses, and `POST /v1/completions`.
 
 use hearth_tests::Home;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn text(response: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_response_comes_whole_and_in_events() {
+async fn response_is_a_document_or_events() {
     let home = Home::start().await;
     let client = home.client();
     let answer = client.post("/v1/responses", &question(&home.model)).await;
@@ -34,13 +34,13 @@ async fn a_response_comes_whole_and_in_events() {
     assert_eq!(last["type"], "response.completed");
     assert_eq!(text(&last["response"]), text(&whole));
     let deltas = events.iter().filter(|event| event.data["type"] == "response.output_text.delta");
-    let told: String = deltas.filter_map(|event| event.data["delta"].as_str()).collect();
-    assert_eq!(told, text(&whole));
+    let streamed: String = deltas.filter_map(|event| event.data["delta"].as_str()).collect();
+    assert_eq!(streamed, text(&whole));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_stored_item_can_be_named_by_its_id() {
+async fn stored_item_is_referenced_by_its_id() {
     let home = Home::start().await;
     let client = home.client();
     let named = |model: &str, id: &Value| {
@@ -61,14 +61,14 @@ async fn a_stored_item_can_be_named_by_its_id() {
         (&whole["usage"]["input_tokens"], text(&whole))
     );
 
-    // What isn't stored can't be named.
+    // A response that isn't stored can't be referenced.
     let error = client.post("/v1/responses", &named(&home.model, &short["output"][0]["id"])).await;
     assert_eq!(error.error(404, "not_found")["param"], "input[1].id");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_goes_on_from_a_response_until_it_is_deleted() {
+async fn previous_response_is_continued_until_deleted() {
     let home = Home::start().await;
     let client = home.client();
     let first = client.post("/v1/responses", &question(&home.model)).await.json();
@@ -90,7 +90,7 @@ async fn a_request_goes_on_from_a_response_until_it_is_deleted() {
 }
 
 #[tokio::test]
-async fn what_is_not_to_be_stored_is_not() {
+async fn response_with_store_false_is_not_stored() {
     let home = Home::start().await;
     let client = home.client();
     let first = client.post("/v1/responses", &with(question(&home.model), "store", false)).await.json();
@@ -101,17 +101,17 @@ async fn what_is_not_to_be_stored_is_not() {
 }
 
 #[tokio::test]
-async fn a_prompt_is_answered_as_before_chat() {
+async fn text_input_is_a_user_message() {
     let home = Home::start().await;
     let body = json!({"model": home.model, "prompt": PARIS, "temperature": 0});
     let whole = home.client().post("/v1/completions", &body).await.json();
     assert_eq!(whole["object"], "text_completion");
-    let said = whole["choices"][0]["text"].as_str().unwrap();
-    assert!(said.contains("Paris"), "{whole}");
+    let completion = whole["choices"][0]["text"].as_str().unwrap();
+    assert!(completion.contains("Paris"), "{whole}");
     let events = home.client().stream("/v1/completions", &with(body, "stream", true)).await.rest().await;
     let (done, chunks) = events.split_last().unwrap();
     assert_eq!(done.name(), "[DONE]");
-    let told: String = chunks.iter().filter_map(|c| c.data["choices"][0]["text"].as_str()).collect();
-    assert_eq!(told, said);
+    let streamed: String = chunks.iter().filter_map(|c| c.data["choices"][0]["text"].as_str()).collect();
+    assert_eq!(streamed, completion);
     home.stop().await;
 }

@@ -16,7 +16,7 @@ async fn add(home: &Home, name: &str) {
 }
 
 #[tokio::test]
-async fn the_default_model_answers_while_another_is_loaded_if_that_is_wanted() {
+async fn default_model_serves_while_the_named_one_loads() {
     let home = Home::start().await;
     let client = home.client();
     add(&home, "other").await;
@@ -30,7 +30,7 @@ async fn the_default_model_answers_while_another_is_loaded_if_that_is_wanted() {
     );
     assert!(selection["reason"].as_str().unwrap().contains("default model"), "{answer}");
 
-    eventually("the model that was asked for, loaded meanwhile", async || {
+    eventually("the named model, loaded meanwhile", async || {
         let status = client.get("/v1/models/other/status").await.json();
         (status["runtime_status"]["state"] == "loaded").then_some(())
     })
@@ -42,7 +42,7 @@ async fn the_default_model_answers_while_another_is_loaded_if_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn who_wants_to_wait_is_served_by_the_model_that_was_named() {
+async fn request_waits_for_the_named_model_by_default() {
     let home = Home::start().await;
     let client = home.client();
     add(&home, "other").await;
@@ -53,7 +53,7 @@ async fn who_wants_to_wait_is_served_by_the_model_that_was_named() {
 }
 
 #[tokio::test]
-async fn a_model_of_another_kind_is_refused() {
+async fn model_of_another_modality_is_refused() {
     let home = Home::start().await;
     let client = home.client();
     let ask = |model: &str| json!({"model": model, "input": "Hello!"});

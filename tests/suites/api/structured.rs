@@ -1,4 +1,4 @@
-//! Answers of a given form.
+//! Answers with a schema.
 
 use hearth_tests::Home;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ const VERDICT: &str = r#"{"type": "object", "properties": {"sure": {"type": "boo
     "required": ["sure", "answer"], "additionalProperties": false}"#;
 
 #[tokio::test]
-async fn an_answer_fits_its_schema_streamed_or_not() {
+async fn answer_matches_its_schema_streamed_or_not() {
     let home = Home::start().await;
     let client = home.client();
     let body = chat(&home.model, ADA, &schema(PERSON));
@@ -40,14 +40,14 @@ async fn an_answer_fits_its_schema_streamed_or_not() {
     assert_eq!(person, json!({"name": "Ada", "age": 36}));
 
     let events = client.stream("/v1/chat/completions", &with(body, "stream", true)).await.rest().await;
-    let told: String =
+    let streamed: String =
         events.iter().filter_map(|event| event.data["choices"][0]["delta"]["content"].as_str()).collect();
-    assert_eq!(told, content(&answer));
+    assert_eq!(streamed, content(&answer));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_schema_holds_whatever_is_asked_and_however_wildly_it_is_sampled() {
+async fn schema_is_enforced_at_high_temperature() {
     let home = Home::start().await;
     for seed in 0..5 {
         let body = chat(&home.model, "Tell me a story.", &schema(VERDICT));
@@ -62,7 +62,7 @@ async fn a_schema_holds_whatever_is_asked_and_however_wildly_it_is_sampled() {
 }
 
 #[tokio::test]
-async fn properties_come_in_the_schemas_order() {
+async fn properties_have_the_order_of_the_schema() {
     let home = Home::start().await;
     for (first, second) in [("sure", "answer"), ("answer", "sure")] {
         let kind =
@@ -78,14 +78,14 @@ async fn properties_come_in_the_schemas_order() {
             .post("/v1/chat/completions", &chat(&home.model, "Hello!", &schema(&text)))
             .await
             .json();
-        let told = content(&answer);
-        assert!(told.find(first) < told.find(second), "{told}");
+        let streamed = content(&answer);
+        assert!(streamed.find(first) < streamed.find(second), "{streamed}");
     }
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_json_object_is_one() {
+async fn json_object_format_yields_an_object() {
     let home = Home::start().await;
     let body = chat(&home.model, ADA, &json!({"type": "json_object"}));
     let answer = home.client().post("/v1/chat/completions", &body).await.json();
@@ -94,7 +94,7 @@ async fn a_json_object_is_one() {
 }
 
 #[tokio::test]
-async fn the_native_dialect_takes_a_schema_too() {
+async fn native_dialect_accepts_a_schema() {
     let home = Home::start().await;
     let parameters = json!({"temperature": 0, "response_format": schema(PERSON)});
     let body = json!({"input": {"prompt": ADA}, "parameters": parameters});
@@ -104,7 +104,7 @@ async fn the_native_dialect_takes_a_schema_too() {
     home.stop().await;
 }
 
-/// What the grammar can't hold an answer to is checked at its end, and told in each dialect.
+/// Rules that the grammar can't express are validated at the answer's end, and reported in each dialect.
 #[tokio::test]
 async fn relaxed_schemas_are_validated_in_each_dialect() {
     let home = Home::start().await;
@@ -121,13 +121,13 @@ async fn relaxed_schemas_are_validated_in_each_dialect() {
     let answer = client.post("/v1/chat/completions", &body).await.json();
     assert_eq!(answer["choices"][0]["structured"], expected, "{answer}");
     let events = client.stream("/v1/chat/completions", &with(body, "stream", true)).await.rest().await;
-    let told: Vec<&Value> = events
+    let completes: Vec<&Value> = events
         .iter()
         .map(|event| &event.data["choices"][0])
         .filter(|choice| choice.get("structured").is_some())
         .collect();
     assert_eq!(
-        (told.len(), &told[0]["structured"], &told[0]["finish_reason"]),
+        (completes.len(), &completes[0]["structured"], &completes[0]["finish_reason"]),
         (1, &expected, &json!("stop"))
     );
 
@@ -155,7 +155,7 @@ async fn relaxed_schemas_are_validated_in_each_dialect() {
 }
 
 #[tokio::test]
-async fn invalid_answers_are_generated_again_and_marked() {
+async fn invalid_answer_is_regenerated_and_marked() {
     let home = Home::start().await;
     let client = home.client();
     // The grammar allows what the schema forbids.
@@ -191,7 +191,7 @@ async fn invalid_answers_are_generated_again_and_marked() {
 }
 
 #[tokio::test]
-async fn answers_cut_at_their_limit_are_marked() {
+async fn answer_cut_at_its_limit_is_marked() {
     let home = Home::start().await;
     let body = with(chat(&home.model, ADA, &schema(PERSON)), "max_tokens", 3);
     let answer = home.client().post("/v1/chat/completions", &body).await.json();
@@ -201,12 +201,12 @@ async fn answers_cut_at_their_limit_are_marked() {
 }
 
 #[tokio::test]
-async fn refused_schemas_are_named_in_our_words() {
+async fn refused_schema_has_an_error_with_its_keyword() {
     let home = Home::start().await;
     for (schema, part) in [
-        (json!({"type": "nonsense"}), "isn't a valid JSON Schema"),
+        (json!({"type": "nonsense"}), "is not a valid JSON Schema"),
         (json!({"$ref": "https://example.com/schema.json"}), "another document"),
-        (json!({"$ref": "#/$defs/missing"}), "which it doesn't have"),
+        (json!({"$ref": "#/$defs/missing"}), "which doesn't exist"),
         (json!({"$ref": "#"}), "refers to itself"),
         (json!({"type": "object", "not": {}}), "no JSON value"),
     ] {

@@ -1,4 +1,4 @@
-//! `/v1/users/tokens`: making tokens, and what they may do.
+//! `/v1/users/tokens`: tokens and their scopes.
 
 use hearth_tests::{Answer, Home};
 use serde_json::{Value, json};
@@ -16,28 +16,31 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_new_token_is_shown_once_and_works() {
+async fn new_token_is_shown_once_and_works() {
     let home = Home::start().await;
     let client = home.client();
-    let made = create(&home, json!({"name": "laptop"})).await;
-    assert!(text(&made, "token").starts_with("hth_"), "{made}");
-    assert!(text(&made, "token").starts_with(text(&made, "prefix")), "{made}");
-    assert_eq!((&made["name"], &made["scopes"]), (&json!("laptop"), &json!(["generate", "models:read"])));
-    assert_eq!((&made["expires_at"], &made["revoked_at"]), (&json!(null), &json!(null)));
+    let created = create(&home, json!({"name": "laptop"})).await;
+    assert!(text(&created, "token").starts_with("hth_"), "{created}");
+    assert!(text(&created, "token").starts_with(text(&created, "prefix")), "{created}");
+    assert_eq!(
+        (&created["name"], &created["scopes"]),
+        (&json!("laptop"), &json!(["generate", "models:read"]))
+    );
+    assert_eq!((&created["expires_at"], &created["revoked_at"]), (&json!(null), &json!(null)));
 
     let list = client.get("/v1/users/tokens").await;
-    let record = list.json()["tokens"].as_array().unwrap().iter().find(|t| t["id"] == made["id"]).cloned();
+    let record = list.json()["tokens"].as_array().unwrap().iter().find(|t| t["id"] == created["id"]).cloned();
     assert_eq!(record.unwrap()["name"], "laptop");
-    assert!(!String::from_utf8_lossy(&list.body).contains(text(&made, "token")), "the list shows a token");
+    assert!(!String::from_utf8_lossy(&list.body).contains(text(&created, "token")), "the list shows a token");
 
-    let theirs = client.with_token(Some(text(&made, "token")));
+    let theirs = client.with_token(Some(text(&created, "token")));
     assert_eq!(theirs.get("/v1/models").await.status, 200);
     assert!(theirs.ask("What is the capital of France?").await.contains("Paris"));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_token_does_what_its_scopes_say_and_no_more() {
+async fn token_is_limited_to_its_scopes() {
     let home = Home::start().await;
     let reader = create(&home, json!({"name": "reader", "scopes": ["models:read"]})).await;
     let reader = home.client().with_token(Some(text(&reader, "token")));
@@ -47,7 +50,7 @@ async fn a_token_does_what_its_scopes_say_and_no_more() {
     reader.post(&format!("/v1/models/{}/unload", home.model), &json!({})).await.error(403, "forbidden");
     reader.get("/v1/users/tokens").await.error(403, "forbidden");
     reader.get("/metrics").await.error(403, "forbidden");
-    // Whether something exists is not told to who may not see it.
+    // The existence of a resource isn't shown without the scope.
     reader.get("/v1/requests/req_01J9ZX5V2QH8N4T6W0C3M7K1RB").await.error(403, "forbidden");
 
     let maker = create(&home, json!({"name": "maker", "scopes": ["tokens"]})).await;
@@ -58,25 +61,25 @@ async fn a_token_does_what_its_scopes_say_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_stops_working_at_once() {
+async fn revoked_token_is_refused_at_once() {
     let home = Home::start().await;
     let client = home.client();
-    let made = create(&home, json!({"name": "lost"})).await;
-    let theirs = client.with_token(Some(text(&made, "token")));
+    let created = create(&home, json!({"name": "lost"})).await;
+    let theirs = client.with_token(Some(text(&created, "token")));
     assert_eq!(theirs.get("/v1/models").await.status, 200);
 
-    let path = format!("/v1/users/tokens/{}", text(&made, "id"));
+    let path = format!("/v1/users/tokens/{}", text(&created, "id"));
     assert!(client.delete(&path).await.status.is_success());
     theirs.get("/v1/models").await.error(401, "unauthorized");
     let list = client.get("/v1/users/tokens").await.json();
-    let record = list["tokens"].as_array().unwrap().iter().find(|t| t["id"] == made["id"]).cloned();
+    let record = list["tokens"].as_array().unwrap().iter().find(|t| t["id"] == created["id"]).cloned();
     assert!(record.unwrap()["revoked_at"].is_string(), "{list}");
     client.delete("/v1/users/tokens/tok_01J9ZX5V2QH8N4T6W0C3M7K1RB").await.error(404, "not_found");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_bad_request_for_a_token_names_the_field() {
+async fn invalid_token_request_names_the_field() {
     let home = Home::start().await;
     let cases = [
         (json!({}), "name"),
@@ -99,16 +102,16 @@ async fn a_bad_request_for_a_token_names_the_field() {
 }
 
 #[tokio::test]
-async fn equal_scopes_count_once() {
+async fn duplicate_scopes_are_removed() {
     let home = Home::start().await;
     let scopes = ["tokens", "generate", "tokens"].repeat(500);
-    let made = create(&home, json!({"name": "x", "scopes": scopes})).await;
-    assert_eq!(made["scopes"], json!(["generate", "tokens"]));
+    let created = create(&home, json!({"name": "x", "scopes": scopes})).await;
+    assert_eq!(created["scopes"], json!(["generate", "tokens"]));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn token_makes_none_that_outlives_it() {
+async fn token_creates_none_that_expires_later() {
     let home = Home::start().await;
     let all = ["generate", "models:read", "models:write", "tokens", "providers", "ops"];
     let short = create(&home, json!({"name": "short", "scopes": all, "expires_in_days": 5})).await;
@@ -126,7 +129,7 @@ async fn token_makes_none_that_outlives_it() {
 }
 
 #[tokio::test]
-async fn token_revokes_itself_and_what_it_could_have_made() {
+async fn token_revokes_itself_and_narrower_ones() {
     let home = Home::start().await;
     let owner = home.client();
     let path = |token: &Value| format!("/v1/users/tokens/{}", text(token, "id"));

@@ -1,4 +1,4 @@
-//! Tools: the model calls them, and goes on with what they give.
+//! Tools: calls of the model, and their results.
 
 use hearth_tests::{Event, Home};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn city_of(call: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_tool_is_called_and_its_result_is_used() {
+async fn tool_is_called_and_its_result_used() {
     let home = Home::start().await;
     let client = home.client();
     let mut body = chat(&home.model, "What is the weather in Paris?");
@@ -63,7 +63,7 @@ async fn a_tool_is_called_and_its_result_is_used() {
 }
 
 #[tokio::test]
-async fn a_call_comes_in_chunks_that_add_up() {
+async fn chunks_of_a_call_add_up() {
     let home = Home::start().await;
     let body = with(chat(&home.model, "What is the weather in Paris?"), "stream", true);
     let events = home.client().stream("/v1/chat/completions", &body).await.rest().await;
@@ -76,15 +76,15 @@ async fn a_call_comes_in_chunks_that_add_up() {
     assert_eq!(deltas[0]["function"]["name"], "get_weather");
     let arguments: String = deltas.iter().filter_map(|d| d["function"]["arguments"].as_str()).collect();
     assert_eq!(serde_json::from_str::<Value>(&arguments).unwrap(), json!({"city": "Paris"}));
-    let said: String = choices.iter().filter_map(|c| c["delta"]["content"].as_str()).collect();
-    assert_eq!(said, "", "the call leaked into the text");
+    let text: String = choices.iter().filter_map(|c| c["delta"]["content"].as_str()).collect();
+    assert_eq!(text, "", "the call leaked into the text");
     let reasons: Vec<&str> = choices.iter().filter_map(|c| c["finish_reason"].as_str()).collect();
     assert_eq!(reasons, ["tool_calls"]);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn the_native_stream_and_the_record_have_the_call() {
+async fn native_stream_and_record_have_the_call() {
     let home = Home::start().await;
     let client = home.client();
     let body = with(native("What is the weather in Oslo?"), "stream", true);
@@ -110,7 +110,7 @@ async fn the_native_stream_and_the_record_have_the_call() {
 }
 
 #[tokio::test]
-async fn the_native_dialect_takes_a_result_back() {
+async fn native_dialect_accepts_a_tool_result() {
     let home = Home::start().await;
     let client = home.client();
     let first = client.post("/v1/generate", &native("What is the weather in Paris?")).await.json();
@@ -127,7 +127,7 @@ async fn the_native_dialect_takes_a_result_back() {
 }
 
 #[tokio::test]
-async fn the_choice_decides_whether_a_tool_is_called() {
+async fn tool_choice_is_followed() {
     let home = Home::start().await;
     let client = home.client();
     let named = json!({"type": "function", "function": {"name": "get_weather"}});
@@ -142,8 +142,8 @@ async fn the_choice_decides_whether_a_tool_is_called() {
         let answer = client.post("/v1/chat/completions", &body).await.json();
         let message = &answer["choices"][0]["message"];
         match message["tool_calls"].as_array() {
-            Some(made) => {
-                assert!(calls && made.iter().all(|call| city_of(call).len() < 1000), "{choice}: {answer}")
+            Some(list) => {
+                assert!(calls && list.iter().all(|call| city_of(call).len() < 1000), "{choice}: {answer}")
             }
             None => assert!(
                 !calls && message["content"].as_str().is_some_and(|t| !t.is_empty()),
@@ -155,7 +155,7 @@ async fn the_choice_decides_whether_a_tool_is_called() {
 }
 
 #[tokio::test]
-async fn an_answer_that_must_be_json_can_still_be_a_call() {
+async fn answer_with_a_schema_can_be_a_tool_call() {
     let home = Home::start().await;
     let client = home.client();
     let schema = json!({"type": "object", "properties": {"reply": {"enum": ["hi", "bye"]}},
@@ -175,7 +175,7 @@ async fn an_answer_that_must_be_json_can_still_be_a_call() {
 }
 
 #[tokio::test]
-async fn several_calls_come_at_once_unless_that_is_not_wanted() {
+async fn parallel_calls_are_made_unless_disabled() {
     let home = Home::start().await;
     let client = home.client();
     let body = chat(&home.model, "What is the weather in Paris and London?");

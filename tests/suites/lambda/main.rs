@@ -1,11 +1,11 @@
-//! The product in its cloud shape: every sample event of `events/` given to its function, as Lambda would.
+//! The Lambda functions' binaries under the emulator, with every sample event of `events/`.
 
 mod samples;
 mod shapes;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use hearth_tests::Cloud;
+use hearth_tests::{Cloud, endless_run_of};
 use lambda_emulator::{Emulator, Invocation};
 use serde_json::Value;
 
@@ -18,15 +18,15 @@ fn events() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../events")
 }
 
-/// What the placeholders of the samples stand for.
+/// Values of the placeholders in the samples.
 #[derive(Debug, Default)]
-struct Facts {
+struct Placeholders {
     token: String,
     run: String,
     other_token: String,
 }
 
-impl Facts {
+impl Placeholders {
     fn event(&self, file: &str) -> Value {
         let text = fs::read_to_string(events().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let text = text
@@ -44,10 +44,10 @@ async fn invoke(function: &Emulator, event: &Value) -> Invocation {
 }
 
 /// Gives the function each of its samples, in the table's order.
-async fn replay(name: &str, function: &Emulator, facts: &Facts) {
+async fn replay(name: &str, function: &Emulator, values: &Placeholders) {
     let mut count = 0;
     for Sample { file, status, shape, .. } in SAMPLES.iter().filter(|sample| sample.function == name) {
-        let answer = invoke(function, &facts.event(file)).await;
+        let answer = invoke(function, &values.event(file)).await;
         let body = String::from_utf8_lossy(&answer.body()).into_owned();
         assert_eq!(answer.status.as_u16(), *status, "{file}: {body}");
         let id = answer.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -70,46 +70,46 @@ fn every_sample_is_replayed() {
 }
 
 #[tokio::test]
-async fn generate_streams_and_tells_of_its_runs() {
+async fn generate_streams_runs_and_returns_their_state() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-generate").await;
-    let mut facts = Facts { token: cloud.token.clone(), ..Facts::default() };
-    let first = invoke(&function, &facts.event("post_v1.generate.json")).await;
-    facts.run = first.headers["x-request-id"].to_str().unwrap().to_owned();
-    replay("hearth-fn-generate", &function, &facts).await;
+    let mut values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    let first = invoke(&function, &values.event("post_v1.generate.json")).await;
+    values.run = first.headers["x-request-id"].to_str().unwrap().to_owned();
+    replay("hearth-fn-generate", &function, &values).await;
 }
 
 #[tokio::test]
 async fn models_are_listed_and_loaded() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-models").await;
-    let facts = Facts { token: cloud.token.clone(), ..Facts::default() };
-    replay("hearth-fn-models", &function, &facts).await;
+    let values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    replay("hearth-fn-models", &function, &values).await;
 }
 
 #[tokio::test]
-async fn accounts_makes_lists_and_revokes_tokens() {
+async fn accounts_creates_lists_and_revokes_tokens() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-accounts").await;
-    let mut facts = Facts { token: cloud.token.clone(), ..Facts::default() };
-    let made = invoke(&function, &facts.event("post_v1.users.tokens.json")).await.json().unwrap();
-    facts.other_token = made["id"].as_str().unwrap().to_owned();
-    replay("hearth-fn-accounts", &function, &facts).await;
+    let mut values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    let created = invoke(&function, &values.event("post_v1.users.tokens.json")).await.json().unwrap();
+    values.other_token = created["id"].as_str().unwrap().to_owned();
+    replay("hearth-fn-accounts", &function, &values).await;
 
-    let Value::String(token) = &made["token"] else { panic!("no token: {made}") };
-    let revoked = Facts { token: token.clone(), ..Facts::default() };
+    let Value::String(token) = &created["token"] else { panic!("no token: {created}") };
+    let revoked = Placeholders { token: token.clone(), ..Placeholders::default() };
     let answer = invoke(&function, &revoked.event("get_v1.users.tokens.json")).await;
     assert_eq!(answer.status, 401, "a revoked token was taken");
 }
 
 #[tokio::test]
-async fn ops_answers_without_a_node_or_a_run() {
+async fn ops_needs_neither_node_nor_run() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-ops").await;
-    let facts = Facts { token: cloud.token.clone(), ..Facts::default() };
-    replay("hearth-fn-ops", &function, &facts).await;
+    let values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    replay("hearth-fn-ops", &function, &values).await;
 
-    let mut unknown = facts.event("get_health.json");
+    let mut unknown = values.event("get_health.json");
     unknown["path"] = "/no/such/route".into();
     let answer = invoke(&function, &unknown).await;
     assert_eq!(
@@ -119,28 +119,22 @@ async fn ops_answers_without_a_node_or_a_run() {
 }
 
 #[tokio::test]
-async fn a_run_in_one_process_is_cancelled_from_another() {
+async fn run_is_cancelled_from_another_process() {
     let cloud = Cloud::start().await;
     let (one, other) =
         tokio::join!(cloud.function("hearth-fn-generate"), cloud.function("hearth-fn-generate"));
-    let mut facts = Facts { token: cloud.token.clone(), ..Facts::default() };
-    let mut event = facts.event("post_v1.generate.json");
-    let endless = serde_json::json!({
-        "model": MODEL,
-        "input": {"prompt": "Tell me a story."},
-        "parameters": {"ignore_eos": true, "max_tokens": 3500},
-        "stream": true,
-    });
-    event["body"] = endless.to_string().into();
+    let mut values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    let mut event = values.event("post_v1.generate.json");
+    event["body"] = endless_run_of(MODEL, 3500).to_string().into();
 
     let mut stream = one.begin(&event).await.unwrap();
-    facts.run = stream.headers["x-request-id"].to_str().unwrap().to_owned();
+    values.run = stream.headers["x-request-id"].to_str().unwrap().to_owned();
     let mut begun = String::new();
     while !begun.contains(r#""event":"delta""#) {
         let chunk = stream.chunk().await.unwrap().expect("the stream ended without a delta");
         begun.push_str(&String::from_utf8_lossy(&chunk));
     }
-    let cancel = invoke(&other, &facts.event("post_v1.requests.id.cancel.json")).await;
+    let cancel = invoke(&other, &values.event("post_v1.requests.id.cancel.json")).await;
     assert_eq!(cancel.json().unwrap()["cancelled"], true);
     let rest = stream.collect().await.unwrap().body();
     let rest = String::from_utf8_lossy(&rest);
@@ -149,15 +143,15 @@ async fn a_run_in_one_process_is_cancelled_from_another() {
 }
 
 #[tokio::test]
-async fn a_strangers_run_is_not_found() {
+async fn run_of_another_user_is_not_found() {
     let cloud = Cloud::start().await;
     let function = cloud.function("hearth-fn-generate").await;
-    let mut facts = Facts { token: cloud.token.clone(), ..Facts::default() };
-    let run = invoke(&function, &facts.event("post_v1.generate.json")).await;
-    facts.run = run.headers["x-request-id"].to_str().unwrap().to_owned();
-    facts.token = cloud.token_of_a_stranger().await;
+    let mut values = Placeholders { token: cloud.token.clone(), ..Placeholders::default() };
+    let run = invoke(&function, &values.event("post_v1.generate.json")).await;
+    values.run = run.headers["x-request-id"].to_str().unwrap().to_owned();
+    values.token = cloud.token_of_a_stranger().await;
     for file in ["get_v1.requests.id.json", "get_v1.requests.id.events.json", "delete_v1.requests.id.json"] {
-        let answer = invoke(&function, &facts.event(file)).await;
+        let answer = invoke(&function, &values.event(file)).await;
         assert_eq!(answer.status, 404, "{file} shows a stranger's run");
     }
 }

@@ -1,4 +1,4 @@
-//! The samples, the functions they are for, and what must come of them.
+//! Samples, with their functions and the expected responses.
 
 use lambda_emulator::Invocation;
 
@@ -6,15 +6,15 @@ use crate::shapes::{
     has, is_chat_stream, is_gemini_stream, is_native_replay, is_native_stream, is_ollama_stream, text_has,
 };
 
-/// A sample event.
+/// Sample event.
 pub(crate) struct Sample {
-    /// Its file in `events/`.
+    /// File in `events/`.
     pub(crate) file: &'static str,
-    /// The binary of the function that API Gateway would give it to.
+    /// Binary of the function to which API Gateway sends it.
     pub(crate) function: &'static str,
-    /// The answer's status.
+    /// Expected status of the response.
     pub(crate) status: u16,
-    /// What the answer must look like; or what is missing.
+    /// Checks the response; the error is the missing part.
     pub(crate) shape: fn(&Invocation) -> Result<(), String>,
 }
 
@@ -32,7 +32,7 @@ const MODELS: &str = "hearth-fn-models";
 const ACCOUNTS: &str = "hearth-fn-accounts";
 const OPS: &str = "hearth-fn-ops";
 
-/// Every file of `events/`. Those of one function are replayed in this order.
+/// All files of `events/`. Those of one function are sent in this order.
 pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1.generate.json", 200, is_native_stream),
     sample(GENERATE, "post_v1.chat.completions.json", 200, is_chat_stream),
@@ -70,7 +70,7 @@ pub(crate) const SAMPLES: &[Sample] = &[
     // There is no cache unless the stack's parameters say so.
     sample(GENERATE, "delete_v1.cache.json", 200, |a| has(a, &["/deleted"])),
     sample(GENERATE, "get_v1.cache.stats.json", 200, |a| has(a, &["/enabled", "/hits", "/entries"])),
-    // The run of these samples was asked for in another dialect.
+    // The run of these samples is of another dialect.
     sample(GENERATE, "get_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "delete_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(MODELS, "get_v1.models.json", 200, |a| has(a, &["/object", "/data/0/id", "/models/0/id"])),

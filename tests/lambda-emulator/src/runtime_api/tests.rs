@@ -1,4 +1,4 @@
-//! The API as a runtime meets it, spoken by hand over a plain socket.
+//! Tests of the API over a plain socket.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::Emulator;
 const DEADLINE: Duration = Duration::from_secs(10);
 const API: &str = "/2018-06-01/runtime";
 
-/// A runtime with one connection.
+/// Runtime with one connection.
 struct Runtime(TcpStream);
 
 impl Runtime {
@@ -35,7 +35,7 @@ impl Runtime {
         self.answer().await
     }
 
-    /// The id of the next invocation, and its event.
+    /// Requests the next invocation, and returns its id and event.
     async fn next(&mut self) -> (String, Value) {
         self.send(&format!("GET {API}/invocation/next HTTP/1.1\r\nhost: api\r\n\r\n")).await;
         let answer = self.answer().await;
@@ -44,7 +44,7 @@ impl Runtime {
         (id.unwrap().to_owned(), serde_json::from_str(event).unwrap())
     }
 
-    /// Reads one answer that has a `content-length`.
+    /// Reads a response with a `content-length`.
     async fn answer(&mut self) -> String {
         let mut read = Vec::new();
         loop {
@@ -55,7 +55,7 @@ impl Runtime {
                     return text.into_owned();
                 }
             }
-            assert_ne!(self.0.read_buf(&mut read).await.unwrap(), 0, "the API hung up");
+            assert_ne!(self.0.read_buf(&mut read).await.unwrap(), 0, "the API closed the connection");
         }
     }
 
@@ -88,7 +88,7 @@ async fn answer_to(answer: Value) -> Vec<Part> {
 }
 
 #[tokio::test]
-async fn an_event_waits_for_the_runtime_and_the_runtime_for_an_event() {
+async fn event_waits_for_the_runtime_and_the_runtime_for_an_event() {
     let api = RuntimeApi::serve().await.unwrap();
     let mut first = api.queue(&json!({"path": "/first"}), DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
@@ -104,7 +104,7 @@ async fn an_event_waits_for_the_runtime_and_the_runtime_for_an_event() {
 }
 
 #[tokio::test]
-async fn a_buffered_answer_has_its_headers_and_its_body() {
+async fn buffered_response_has_headers_and_body() {
     let parts = answer_to(json!({
         "statusCode": 201,
         "headers": {"x-a": "shadowed", "x-b": "1"},
@@ -122,7 +122,7 @@ async fn a_buffered_answer_has_its_headers_and_its_body() {
 }
 
 #[tokio::test]
-async fn an_answer_that_api_gateway_would_refuse_is_a_failure() {
+async fn response_that_api_gateway_refuses_is_a_failure() {
     for bad in
         [json!("hello"), json!({"body": "no status"}), json!({"statusCode": 9}), json!({"statusCode": "200"})]
     {
@@ -132,7 +132,7 @@ async fn an_answer_that_api_gateway_would_refuse_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_streamed_answer_is_seen_while_it_is_sent() {
+async fn streamed_response_is_received_while_it_is_sent() {
     let api = RuntimeApi::serve().await.unwrap();
     let mut parts = api.queue(&json!({}), DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
@@ -156,7 +156,7 @@ async fn a_streamed_answer_is_seen_while_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_off_is_a_failure() {
+async fn truncated_stream_is_a_failure() {
     let api = RuntimeApi::serve().await.unwrap();
     let mut parts = api.queue(&json!({}), DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
@@ -170,7 +170,7 @@ async fn a_stream_that_breaks_off_is_a_failure() {
 }
 
 #[tokio::test]
-async fn errors_reach_the_one_who_waits() {
+async fn reported_error_reaches_the_caller() {
     let api = RuntimeApi::serve().await.unwrap();
     let mut parts = api.queue(&json!({}), DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
@@ -187,7 +187,7 @@ async fn errors_reach_the_one_who_waits() {
 }
 
 #[tokio::test]
-async fn a_process_that_ends_is_a_failure_that_shows_what_it_wrote() {
+async fn ended_process_is_a_failure_with_its_output() {
     let failure = Emulator::start(Path::new("/bin/cp"), &[]).await.unwrap_err();
     assert!(matches!(failure.cause, Cause::Ended(_)), "{failure}");
     assert!(failure.output.contains("cp:"), "{failure}");
