@@ -1,7 +1,7 @@
-//! Artifacts: what runs make that isn't text is kept in the bucket, and opened by links that end.
+//! Artifacts: files of runs, stored in the bucket, and read through links that end.
 //!
-//! A provider's files never go on to a client or into a run's log: between them and the driver stands a
-//! [`Keeping`], which keeps each file and tells where it is.
+//! A provider's files never go to a client or into a run's log: an [`ArtifactStoringProvider`] stands between provider and
+//! driver, stores each file, and sends its metadata and link instead.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -13,60 +13,71 @@ use hearth_domain::{
     RunId, Task, Timestamp, UserId, artifact::media_type_of,
 };
 use hearth_providers::{Call, EventStream, Provider};
-use hearth_store::{StoreError, artifacts::ArtifactRecord};
+use hearth_store::{Store, StoreError, artifacts::ArtifactRecord};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
-use crate::{Caller, Gateway, error};
+use crate::{access::Caller, error, keys::GatewayKeys};
 
-/// How long an artifact is kept: as long as the bucket's lifecycle says.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long a link works where the operator says nothing.
-const LINKED: Duration = Duration::from_secs(3600);
+/// Time after which an artifact is deleted, by the rule of the bucket's lifecycle.
+const ARTIFACT_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Who asks for an artifact.
+/// The right by which an artifact is read.
 #[derive(Debug, Clone, Copy)]
-pub enum Asking<'a> {
-    /// Whoever has a link.
+pub enum ArtifactAccess<'a> {
+    /// A link, which works without a token.
     Link {
-        /// When it ends, in seconds since 1970.
+        /// The time at which it ends, in seconds since 1970.
         expires: i64,
         /// The gateway's signature.
         signature: &'a str,
     },
-    /// A caller with a token.
+    /// The token of the artifact's owner.
     Caller(&'a Caller),
 }
 
-impl Gateway {
-    /// What is known of an artifact, for its owner, or for who has a link to it.
+/// The artifacts.
+#[derive(Debug)]
+pub(crate) struct Artifacts {
+    store: Store,
+    keys: Arc<GatewayKeys>,
+    link_ttl: Duration,
+}
+
+impl Artifacts {
+    /// `link_ttl`: the time for which a link is valid.
+    pub(crate) fn new(store: Store, keys: Arc<GatewayKeys>, link_ttl: Duration) -> Self {
+        Self { store, keys, link_ttl }
+    }
+
+    /// An artifact's metadata.
     ///
     /// # Errors
-    /// `not_found` if there is none with this id, or it is somebody else's; `forbidden` for a link that has
-    /// ended, or isn't one.
-    pub async fn artifact(&self, asking: Asking<'_>, id: ArtifactId) -> Result<Artifact, ApiError> {
-        if let Asking::Link { expires, signature } = asking {
-            let is_ours = self.keys().await?.verify_artifact(&id.to_string(), expires, signature);
+    /// `not_found` if there is none with this id, or it is another user's; `forbidden` for a link that has ended or whose
+    /// signature is wrong.
+    pub(crate) async fn get(&self, access: ArtifactAccess<'_>, id: ArtifactId) -> Result<Artifact, ApiError> {
+        if let ArtifactAccess::Link { expires, signature } = access {
+            let is_ours = self.keys.get().await?.verify_artifact(&id.to_string(), expires, signature);
             if !is_ours || expires <= Timestamp::now().unix() {
                 return Err(bad_link());
             }
         }
-        let record = self.store().artifacts().get(id).await.map_err(error::store)?;
-        let may = |record: &ArtifactRecord| match asking {
-            Asking::Link { .. } => true,
-            Asking::Caller(caller) => record.owner == caller.user,
+        let record = self.store.artifacts().get(id).await.map_err(error::store)?;
+        let may_read = |record: &ArtifactRecord| match access {
+            ArtifactAccess::Link { .. } => true,
+            ArtifactAccess::Caller(caller) => record.owner == caller.user,
         };
-        record.filter(may).map(|record| record.artifact).ok_or_else(no_such_artifact)
+        record.filter(may_read).map(|record| record.artifact).ok_or_else(no_such_artifact)
     }
 
     /// An artifact's bytes, as they are read.
     ///
     /// # Errors
     /// `not_found` if they are deleted; `internal` if the bucket can't be read.
-    pub async fn artifact_bytes(
+    pub(crate) async fn stream(
         &self,
         id: ArtifactId,
     ) -> Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>, ApiError> {
-        let bytes = self.store().artifacts().read(id).await.map_err(error::store)?;
+        let bytes = self.store.artifacts().read(id).await.map_err(error::store)?;
         let mut bytes = bytes.ok_or_else(no_such_artifact)?;
         Ok(async_stream::stream! {
             while let Some(piece) = bytes.next().await {
@@ -75,12 +86,12 @@ impl Gateway {
         })
     }
 
-    /// The whole file.
+    /// An artifact's bytes, all of them.
     ///
     /// # Errors
-    /// As [`Gateway::artifact_bytes`]; `internal` if it breaks off.
-    pub async fn whole_artifact(&self, id: ArtifactId) -> Result<Vec<u8>, ApiError> {
-        let mut pieces = Box::pin(self.artifact_bytes(id).await?);
+    /// As [`Artifacts::stream`]; `internal` if the stream breaks off.
+    pub(crate) async fn read(&self, id: ArtifactId) -> Result<Vec<u8>, ApiError> {
+        let mut pieces = Box::pin(self.stream(id).await?);
         let mut bytes = Vec::new();
         while let Some(piece) = pieces.next().await {
             bytes.extend(piece.map_err(|error| error::internal(&error))?);
@@ -88,47 +99,47 @@ impl Gateway {
         Ok(bytes)
     }
 
-    /// Puts the caller's artifacts into a task that names them by their ids, as images or as a mesh.
+    /// Replaces the ids of the caller's artifacts in a task by their bytes, as images or as a mesh.
     ///
     /// # Errors
-    /// `not_found` as for [`Gateway::artifact`]; `invalid_request` for one of another kind.
-    pub(crate) async fn put_artifacts(&self, caller: &Caller, task: &mut Task) -> Result<(), ApiError> {
+    /// `not_found` as for [`Artifacts::get`]; `invalid_request` for one of another kind.
+    pub(crate) async fn inline(&self, caller: &Caller, task: &mut Task) -> Result<(), ApiError> {
         for image in task.images_mut() {
             let ImageSource::Url(url) = &image.source else { continue };
             let Ok(id) = url.parse() else { continue };
-            let (media_type, data) = self.given(caller, id, Modality::Image).await?;
+            let (media_type, data) = self.load(caller, id, Modality::Image).await?;
             image.source = ImageSource::Data { media_type, data };
         }
         if let Task::Mesh(MeshTask { mesh: Some(mesh), .. }) = task
             && let Mesh::Artifact(id) = mesh
         {
-            *mesh = Mesh::Data(self.given(caller, *id, Modality::ThreeD).await?.1);
+            *mesh = Mesh::Data(self.load(caller, *id, Modality::ThreeD).await?.1);
         }
         Ok(())
     }
 
-    /// What an artifact is, and its bytes in base64.
-    async fn given(
+    /// An artifact's media type, and its bytes in base64.
+    async fn load(
         &self,
         caller: &Caller,
         id: ArtifactId,
-        wanted: Modality,
+        modality: Modality,
     ) -> Result<(String, String), ApiError> {
-        let (param, what) = match wanted {
+        let (param, kind) = match modality {
             Modality::ThreeD => ("input.mesh", "mesh"),
             _ => ("input.images", "image"),
         };
-        let found = self.artifact(Asking::Caller(caller), id).await;
-        let artifact = found.map_err(|error| error.at(param))?;
-        if artifact.modality() != wanted {
-            return Err(ApiError::invalid(param, format!("the artifact {id} is no {what}")));
+        let artifact = self.get(ArtifactAccess::Caller(caller), id).await;
+        let artifact = artifact.map_err(|error| error.at(param))?;
+        if artifact.modality() != modality {
+            return Err(ApiError::invalid(param, format!("the artifact {id} is no {kind}")));
         }
-        Ok((artifact.media_type, STANDARD.encode(self.whole_artifact(id).await?)))
+        Ok((artifact.media_type, STANDARD.encode(self.read(id).await?)))
     }
 
-    /// The provider; one that makes files keeps each of them for `caller`.
-    pub(crate) fn keeping(
-        &self,
+    /// The provider; where a run makes files, one that stores each of them for `caller`.
+    pub(crate) fn storing(
+        self: &Arc<Self>,
         caller: &Caller,
         generation: &Generation,
         provider: &Arc<dyn Provider>,
@@ -136,13 +147,15 @@ impl Gateway {
         let provider = Arc::clone(provider);
         match generation.task {
             Task::Text(_) | Task::Embedding(_) => provider,
-            Task::Image(_) | Task::Mesh(_) => {
-                Arc::new(Keeping { provider, gateway: self.clone(), owner: caller.user })
-            }
+            Task::Image(_) | Task::Mesh(_) => Arc::new(ArtifactStoringProvider {
+                provider,
+                artifacts: Arc::clone(self),
+                owner: caller.user,
+            }),
         }
     }
 
-    /// Gives each artifact a link that works from now on.
+    /// Sets the link of each artifact, which is valid from now on.
     pub(crate) async fn sign_links<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a mut Artifact>,
@@ -151,15 +164,14 @@ impl Gateway {
         if artifacts.peek().is_none() {
             return Ok(());
         }
-        let keys = self.keys().await?;
-        let span = self.0.options.artifact_links.unwrap_or(LINKED);
+        let keys = self.keys.get().await?;
         for artifact in artifacts {
-            artifact.link = link(keys, artifact, span);
+            artifact.link = link(keys, artifact, self.link_ttl);
         }
         Ok(())
     }
 
-    async fn keep(
+    async fn store(
         &self,
         owner: UserId,
         run: RunId,
@@ -167,7 +179,7 @@ impl Gateway {
         revised_prompt: Option<String>,
     ) -> Result<Artifact, ApiError> {
         let media_type = media_type_of(&bytes).ok_or_else(|| {
-            ApiError::new(ErrorCode::ProviderError, "what the provider has made is no file that is known")
+            ApiError::new(ErrorCode::ProviderError, "the provider has sent a file of an unknown type")
         })?;
         let created_at = Timestamp::now();
         let artifact = Artifact {
@@ -176,17 +188,17 @@ impl Gateway {
             size_bytes: bytes.len() as u64,
             sha256: sha256_hex(&bytes),
             revised_prompt,
-            expires_at: created_at.plus(KEPT),
+            expires_at: created_at.plus(ARTIFACT_TTL),
             link: String::new(),
         };
         let mut record = ArtifactRecord { artifact, owner, run, created_at };
-        self.store().artifacts().put(&record, bytes).await.map_err(cannot_keep)?;
+        self.store.artifacts().put(&record, bytes).await.map_err(cannot_store)?;
         self.sign_links([&mut record.artifact]).await?;
         Ok(record.artifact)
     }
 }
 
-/// Whether a task names artifacts by their ids.
+/// True if a task names artifacts by their ids.
 pub(crate) fn names_artifacts(task: &Task) -> bool {
     let is_one =
         |image: &Image| matches!(&image.source, ImageSource::Url(url) if url.parse::<ArtifactId>().is_ok());
@@ -194,23 +206,23 @@ pub(crate) fn names_artifacts(task: &Task) -> bool {
     is_mesh || task.images().any(is_one)
 }
 
-/// A path with a signature. It ends after `span`, or with the artifact.
-fn link(keys: &Keys, artifact: &Artifact, span: Duration) -> String {
+/// A path with a signature. It is valid for `ttl`, or until the artifact ends.
+fn link(keys: &Keys, artifact: &Artifact, ttl: Duration) -> String {
     let id = artifact.id.to_string();
-    let expires = Timestamp::now().plus(span).min(artifact.expires_at).unix();
+    let expires = Timestamp::now().plus(ttl).min(artifact.expires_at).unix();
     format!("/v1/artifacts/{id}?expires={expires}&signature={}", keys.sign_artifact(&id, expires))
 }
 
-/// A provider whose files are kept.
+/// A provider that stores the files of its runs as artifacts, and sends an artifact in place of each.
 #[derive(Debug)]
-struct Keeping {
+struct ArtifactStoringProvider {
     provider: Arc<dyn Provider>,
-    gateway: Gateway,
+    artifacts: Arc<Artifacts>,
     owner: UserId,
 }
 
 #[async_trait::async_trait]
-impl Provider for Keeping {
+impl Provider for ArtifactStoringProvider {
     fn name(&self) -> &str {
         self.provider.name()
     }
@@ -228,7 +240,7 @@ impl Provider for Keeping {
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
-        let (run, owner, gateway) = (call.run, self.owner, self.gateway.clone());
+        let (run, owner, artifacts) = (call.run, self.owner, Arc::clone(&self.artifacts));
         let mut events = self.provider.generate(call).await?;
         Ok(Box::pin(async_stream::stream! {
             while let Some(event) = events.next().await {
@@ -236,7 +248,7 @@ impl Provider for Keeping {
                     yield event;
                     continue;
                 };
-                match gateway.keep(owner, run, bytes, revised_prompt).await {
+                match artifacts.store(owner, run, bytes, revised_prompt).await {
                     Ok(artifact) => yield RunEventBody::Artifact { index, artifact },
                     Err(error) => {
                         yield RunEventBody::Error { error };
@@ -252,17 +264,17 @@ impl Provider for Keeping {
     }
 }
 
-/// What was made is lost: it says why, as far as that is for a client to know.
-fn cannot_keep(error: StoreError) -> ApiError {
+/// The error of a file that is lost, with the reason as far as a client may know it.
+fn cannot_store(error: StoreError) -> ApiError {
     let full =
         matches!(&error, StoreError::Unavailable { reason, .. } if reason.contains("the disk is full"));
     let ApiError { code, .. } = error::store(error);
     let why = if full { "the gateway's disk is full" } else { "the gateway's bucket can't be written" };
-    ApiError::new(code, format!("what was made can't be kept: {why}"))
+    ApiError::new(code, format!("the file that the model has made can't be stored: {why}"))
 }
 
 fn bad_link() -> ApiError {
-    let message = "the link has ended, or isn't one; ask for the artifact with a token, or for the request again, which has a new link";
+    let message = "the link has ended, or its signature is wrong; get the artifact with a token, or the request again, which has a new link";
     ApiError::new(ErrorCode::Forbidden, message)
 }
 
@@ -275,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_ends_with_its_artifact_at_the_latest() {
+    fn link_ends_no_later_than_its_artifact() {
         let keys = Keys::derive(&Keys::generate_secret()).unwrap();
         let expires_at = Timestamp::now().plus(Duration::from_secs(60));
         let artifact = Artifact {
@@ -287,7 +299,7 @@ mod tests {
             expires_at,
             link: String::new(),
         };
-        let link = link(&keys, &artifact, LINKED);
+        let link = link(&keys, &artifact, Duration::from_secs(3600));
         assert!(link.contains(&format!("?expires={}&", expires_at.unix())), "{link}");
     }
 }

@@ -1,98 +1,103 @@
-//! Conversations that a next request goes on from.
+//! Conversations that a next request can continue.
 //!
-//! A run's record has the model's answer, and not the prompt. Where a client may go on from a run without sending
-//! everything again, the whole conversation is stored when the run ends, before the client learns of the end.
+//! A run's record has the model's answer, and not the prompt. Where a client may continue from a run without sending
+//! everything again, the whole conversation is stored when the run ends, before the client has the terminal event.
 
-use hearth_domain::{Message, Role, RunId, UserId};
+use std::sync::Arc;
+
+use hearth_domain::{Message, OnDisconnect, Role, RunId, UserId};
+use hearth_store::Store;
 use hearth_wire::{ApiError, RunEvent, RunEventBody, answer::Answers};
 use tokio::sync::mpsc;
 
-use crate::{Caller, Gateway, RunStream, error, run::EventSender};
+use crate::{access::Caller, error, record::Records, run::EventSender, run::RunStream};
 
 pub use hearth_store::conversations::Conversation;
 
-impl Gateway {
+/// The stored conversations.
+#[derive(Debug)]
+pub(crate) struct Conversations {
+    store: Store,
+    records: Arc<Records>,
+}
+
+impl Conversations {
+    pub(crate) fn new(store: Store, records: Arc<Records>) -> Self {
+        Self { store, records }
+    }
+
     /// The caller's conversation that ends with the run `id`.
-    ///
-    /// # Errors
-    /// `not_found` if none was kept, or it is somebody else's.
-    pub async fn conversation(&self, caller: &Caller, id: RunId) -> Result<Conversation, ApiError> {
-        let kept = self.store().conversations().get(id, caller.user).await.map_err(error::store)?;
-        kept.ok_or_else(error::no_such_response)
+    pub(crate) async fn get(&self, caller: &Caller, id: RunId) -> Result<Conversation, ApiError> {
+        let conversation = self.store.conversations().get(id, caller.user).await.map_err(error::store)?;
+        conversation.ok_or_else(error::no_such_response)
     }
 
-    /// Deletes the caller's conversation that ends with the run `id`. The run's record stays.
-    ///
-    /// # Errors
-    /// `not_found` as for [`Gateway::conversation`].
-    pub async fn forget_conversation(&self, caller: &Caller, id: RunId) -> Result<(), ApiError> {
-        let there = self.store().conversations().delete(id, caller.user).await.map_err(error::store)?;
-        if there { Ok(()) } else { Err(error::no_such_response()) }
+    /// Deletes the caller's conversation that ends with the run `id`.
+    pub(crate) async fn delete(&self, caller: &Caller, id: RunId) -> Result<(), ApiError> {
+        let existed = self.store.conversations().delete(id, caller.user).await.map_err(error::store)?;
+        if existed { Ok(()) } else { Err(error::no_such_response()) }
     }
 
-    /// The same run; when it ends by itself, `said` and its first answer are stored as the caller's conversation. The
-    /// event that ends the run comes after that, so a client that has it can go on from the run; if the conversation can't
-    /// be stored, an error comes in its place. `outlives`: the run goes on without its client, and is stored then too.
-    ///
-    /// # Errors
-    /// `internal` if the answer is there already, as one of the cache is, and the conversation can't be stored.
-    pub async fn keep_conversation(
+    /// Has the conversation stored with the run's answer, before its client has the terminal event.
+    pub(crate) async fn store_after(
         &self,
         caller: &Caller,
         run: RunStream,
-        said: Conversation,
-        outlives: bool,
+        conversation: Conversation,
+        on_disconnect: OnDisconnect,
     ) -> Result<RunStream, ApiError> {
-        let mut keeper = Keeper {
-            gateway: self.clone(),
+        let mut recorder = ConversationRecorder {
+            records: Arc::clone(&self.records),
             owner: caller.user,
             id: run.id,
-            said,
+            conversation,
             answers: Answers::default(),
-            outlives,
+            on_disconnect,
         };
         for event in &run.first {
-            keeper.take(&event.body);
+            recorder.note(&event.body);
         }
         if matches!(run.first.back(), Some(RunEvent { body: RunEventBody::Done { .. }, .. })) {
-            keeper.keep().await?;
+            recorder.store().await?;
             return Ok(run);
         }
         let RunStream { id, cache, first, rest: events, mut driver, end } = run;
         driver.detach();
         let (client, rest) = end.sender();
-        tokio::spawn(keeper.run(events, client));
+        tokio::spawn(recorder.forward(events, client));
         Ok(RunStream { id, cache, first, rest, driver, end })
     }
 }
 
-/// Reads a run's events before its client does.
-struct Keeper {
-    gateway: Gateway,
+/// Reads a run's events before its client does, and stores the conversation.
+struct ConversationRecorder {
+    records: Arc<Records>,
     owner: UserId,
     id: RunId,
-    said: Conversation,
+    conversation: Conversation,
     answers: Answers,
-    outlives: bool,
+    on_disconnect: OnDisconnect,
 }
 
-impl Keeper {
-    fn take(&mut self, event: &RunEventBody) {
-        self.answers.take(event);
-        self.said.layout.note(event);
+impl ConversationRecorder {
+    fn note(&mut self, event: &RunEventBody) {
+        self.answers.apply(event);
+        self.conversation.layout.add_event(event);
     }
 
-    async fn run(mut self, mut events: mpsc::Receiver<RunEvent>, client: EventSender) {
+    /// Forwards the run's events to its client.
+    async fn forward(mut self, mut events: mpsc::Receiver<RunEvent>, client: EventSender) {
+        let stops_with_client = self.on_disconnect == OnDisconnect::Cancel;
         loop {
             let event = tokio::select! {
                 event = events.recv() => event,
                 // The client has gone: dropping the run's events stops the run.
-                () = client.events.closed(), if !self.outlives => return,
+                () = client.events.closed(), if stops_with_client => return,
             };
             let Some(mut event) = event else { return };
-            self.take(&event.body);
+            self.note(&event.body);
             if matches!(event.body, RunEventBody::Done { .. })
-                && let Err(error) = self.keep().await
+                && let Err(error) = self.store().await
             {
                 event.body = RunEventBody::Error { error };
             }
@@ -100,16 +105,16 @@ impl Keeper {
         }
     }
 
-    async fn keep(&mut self) -> Result<(), ApiError> {
-        let mut said = std::mem::take(&mut self.said);
+    async fn store(&mut self) -> Result<(), ApiError> {
+        let mut conversation = std::mem::take(&mut self.conversation);
         let answer = self.answers.all().first().cloned().unwrap_or_default();
-        let text = answer.said();
-        said.messages.push(Message {
+        let text = answer.text_with_refusal();
+        conversation.messages.push(Message {
             reasoning: answer.reasoning,
             tool_calls: answer.tool_calls,
             ..Message::new(Role::Assistant, text)
         });
-        let stored = self.gateway.0.writer.put_conversation(self.id, self.owner, &said).await;
+        let stored = self.records.put_conversation(self.id, self.owner, &conversation).await;
         stored.map_err(error::no_conversation)
     }
 }

@@ -1,4 +1,5 @@
-//! From inner errors to the API's: the reason goes to the log, the client learns what it can act on.
+//! Errors of the store and of the process as errors of the API. The reason goes to the log, and the client gets what it
+//! can act on.
 
 use std::fmt::Display;
 
@@ -20,14 +21,14 @@ pub(crate) fn store(error: StoreError) -> ApiError {
 
 pub(crate) fn internal(error: &dyn Display) -> ApiError {
     tracing::error!(%error, "the gateway failed");
-    ApiError::new(ErrorCode::Internal, "the gateway failed; its log says why")
+    ApiError::new(ErrorCode::Internal, "the gateway failed; the reason is in its log")
 }
 
 /// The error of a request whose run must be found later, and can't be stored.
 pub(crate) fn not_recorded() -> ApiError {
     ApiError::new(
         ErrorCode::Internal,
-        "the run can't be recorded, and could not be found later; GET /ready says why",
+        "the run can't be recorded, so that it could not be found later; GET /ready shows the reason",
     )
 }
 
@@ -39,12 +40,20 @@ pub(crate) fn no_conversation(error: StoreError) -> ApiError {
     ApiError::new(ErrorCode::Internal, message)
 }
 
-/// What somebody else's conversation is told as, and one that was never kept.
+/// The error for a conversation that isn't stored, or is another user's.
 pub(crate) fn no_such_response() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no stored response with this id")
 }
 
-/// What somebody else's run is told as: it isn't there.
+/// The error for a run that isn't stored, or is another user's.
 pub(crate) fn no_such_request() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no request with this id")
+}
+
+/// The error for a model that neither a node nor a provider has.
+pub(crate) fn no_such_model(id: &str) -> ApiError {
+    // The id comes from the client, so its length is limited.
+    let shown: String = id.chars().take(100).collect();
+    let message = format!("there is no model {shown:?}; GET /v1/models lists the models");
+    ApiError::new(ErrorCode::ModelNotFound, message).at("model")
 }

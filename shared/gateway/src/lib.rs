@@ -1,186 +1,387 @@
-//! A request's way: authenticate, resolve the model, call its provider, record the run.
+//! The way of a request: authenticate its caller, choose a model, run the request at its provider, record the run.
 //!
-//! - [`access`] turns a credential into a [`Caller`]; [`tokens`] makes and revokes credentials.
-//! - [`registry`] knows the models and asks their nodes; [`nodes`] knows the nodes.
-//! - `catalog` knows what models can do and what they cost, `discovery` which ones a key can reach, and
-//!   `credits` what is left.
-//! - [`providers`] knows whom an operator has set up, and `circuit_breaker` which of their models get requests.
-//! - `resolve` decides who may serve a request, `drive` has it served by one of them, [`run`] hands the
-//!   events on, `record` writes them down.
-//! - [`cache`] keeps answers, and serves with them who asks the same again.
-//! - [`requests`] reads, follows and cancels what was carried out.
-//! - [`artifacts`] keeps the files that runs make.
-//! - [`conversations`] keeps what was said, for the request that goes on from there.
+//! Each module below is a component with its own state. [`Gateway`] puts them together, and its methods only call them.
+//! `generate` is the entry of a request for an answer: read it first. Arrows of `use` point downwards:
 //!
-//! Whatever dialect a client speaks, what comes out is one stream of run events.
+//! - `generate`: prepares a request, looks up the cache, and starts a run.
+//! - `conversations`, `requests`: store the conversation of a run; read, follow and cancel runs.
+//! - `run`: drives a run at one candidate after the other, and streams its events.
+//! - `cache`: stores answers, and replays them for identical requests.
+//! - `routing`: resolves a request to candidates, the first choice first.
+//! - `models`: lists the models of nodes and providers.
+//! - `providers`: the configured providers: credentials, circuit breakers, load, balances, lists of models.
+//! - `nodes`, `artifacts`, `record`: status of nodes, files of runs, records of runs.
+//! - [`access`]: callers and their API tokens.
+//! - `keys`, [`background`], `timed_cache`, [`settings`]: used by all of them.
+//!
+//! Whatever dialect a client speaks, the output is one stream of run events.
 
 #![warn(missing_docs)]
 
 pub mod access;
-mod aliases;
 pub mod artifacts;
 pub mod background;
 pub mod cache;
-mod catalog;
-mod circuit_breaker;
-pub mod conversations;
-mod credits;
-mod discovery;
-mod drive;
-mod driver_task;
+mod components;
+mod conversations;
 mod error;
-mod load;
-mod model_tags;
-pub mod nodes;
-pub mod providers;
+mod generate;
+mod keys;
+mod models;
+mod nodes;
+mod options;
+mod providers;
 mod record;
-pub mod registry;
-pub mod requests;
-mod resolve;
-mod resume;
-mod retry;
-pub mod routing;
-pub mod run;
-mod tariff;
-pub mod tokens;
+mod requests;
+mod routing;
+mod run;
+pub mod settings;
+mod timed_cache;
 
-use std::{
-    sync::{Arc, OnceLock, atomic::AtomicBool},
-    time::Duration,
+use std::{io, sync::Arc, time::Duration};
+
+use futures::Stream;
+use hearth_auth::Keys;
+use hearth_domain::{Artifact, ArtifactId, Generation, OnDisconnect, Run, RunId, Secret, UserId};
+use hearth_providers::LocalNode;
+use hearth_store::{Store, StoreError, nodes::NodeRecord};
+use hearth_wire::{
+    ApiError, RunEvent,
+    native::{
+        cache::CacheStats,
+        models::{ModelBody, ModelQuery, ModelRemoved},
+        providers::ProviderBody,
+        route::RouteBody,
+    },
+    runtime_status::RuntimeStatus,
 };
 
-use hearth_auth::Keys;
-use hearth_providers::LocalNode;
-use hearth_store::{NewSecret, Store};
-use hearth_wire::ApiError;
-use tokio::sync::OnceCell;
-
-pub use access::Caller;
+pub use access::{Access, Caller, tokens};
 pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
-pub use routing::Routing;
+pub use hearth_domain::Delivery;
+pub use models::ModelPage;
+pub use options::{HttpClients, Options};
 pub use run::RunStream;
+pub use settings::Routing;
 
-/// The gateway: everything that serves a request, shared by all of them.
+use artifacts::ArtifactAccess;
+use components::Components;
+
+/// The gateway: the components that serve requests. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Gateway(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    store: Store,
-    http: reqwest::Client,
-    options: Options,
-    directory: providers::Directory,
-    breakers: circuit_breaker::CircuitBreakers,
-    load: load::Load,
-    turns: resolve::Turns,
-    finds: discovery::Finds,
-    balances: credits::Balances,
-    running: run::Running,
-    /// Read at first use: a function that needs no keys starts without asking for them.
-    keys: OnceCell<Keys>,
-    access: access::Cache,
-    /// Held while a token is revoked.
-    revoking: tokio::sync::Mutex<()>,
-    nodes: nodes::RecordCache,
-    statuses: nodes::StatusCache,
-    /// The table lacks something that the nodes have, since it can't be written.
-    registry_is_stale: AtomicBool,
-    /// The node in this process, if there is one.
-    local: OnceLock<LocalNode>,
-    cache: cache::Cache,
-    /// Runs whose stored records lag behind.
-    pending: record::pending::PendingRecords,
-    /// Writes the records of runs.
-    writer: record::RecordWriter,
-}
-
-/// What the gateway calls out through.
-#[derive(Debug, Clone)]
-pub struct HttpClients {
-    /// To nodes.
-    pub nodes: reqwest::Client,
-    /// To vendors.
-    pub vendors: hearth_providers::VendorClient,
-}
-
-impl HttpClients {
-    /// Both, as their callers need them.
-    ///
-    /// # Errors
-    /// If the TLS roots can't be read.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        Ok(Self { nodes: hearth_providers::http_client()?, vendors: hearth_providers::vendor_client()? })
-    }
-}
-
-/// What an operator decides.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// Whether nodes may have private and loopback addresses. In the cloud they may not, unless this
-    /// is set: a node's address is what the gateway will connect to.
-    pub private_nodes: bool,
-    /// Whether the process goes on after an answer. On Lambda it is frozen then.
-    pub long_lived: bool,
-    /// How long a link to an artifact works; an hour, if nobody says so.
-    pub artifact_links: Option<Duration>,
-    /// How to make the gateway's secret where there is none; the cloud's template makes it there.
-    pub new_secret: Option<NewSecret>,
-    /// Whether answers are kept, and for how long.
-    pub cache: CacheSettings,
-    /// The most bytes of one answer; 16 MiB where nothing is set.
-    pub answer_max_bytes: Option<u64>,
-}
+pub struct Gateway(Arc<Components>);
 
 impl Gateway {
-    /// A gateway over `store`, calling out through `http` to the nodes and those in `routing`.
+    /// A gateway over `store`, which sends requests through `http` to nodes and to the providers of `routing`.
     #[must_use]
     pub fn new(store: Store, http: HttpClients, options: Options, routing: Routing) -> Self {
-        Self(Arc::new(Inner {
-            writer: record::RecordWriter::new(store.clone()),
-            store,
-            http: http.nodes,
-            options,
-            cache: cache::Cache::new(options.cache, &routing, options.long_lived),
-            directory: providers::Directory::new(routing, http.vendors),
-            breakers: circuit_breaker::CircuitBreakers::default(),
-            load: load::Load::default(),
-            turns: resolve::Turns::default(),
-            finds: discovery::Finds::default(),
-            balances: credits::Balances::default(),
-            running: run::Running::default(),
-            keys: OnceCell::new(),
-            access: access::Cache::default(),
-            revoking: tokio::sync::Mutex::default(),
-            nodes: nodes::RecordCache::default(),
-            statuses: nodes::StatusCache::default(),
-            registry_is_stale: AtomicBool::new(false),
-            local: OnceLock::new(),
-            pending: record::pending::PendingRecords::default(),
-        }))
+        Self(Arc::new(Components::new(store, http, options, routing)))
     }
 
-    /// The store.
-    #[must_use]
-    pub fn store(&self) -> &Store {
-        &self.0.store
+    /// Checks table, bucket and secret; returns each with its problem, if it has one. A process that runs on after its
+    /// responses, with a store of its own, also writes: a function may lack the right to.
+    pub async fn check_stores(&self) -> Vec<(&'static str, Option<StoreError>)> {
+        self.0.store.check(self.0.background.outlives_response()).await
     }
 
-    /// Checks that the stores can be used, each with its problem, if it has one. A process that goes on after its
-    /// answers, with stores of its own, writes to them too; a function may not have the right to.
-    pub async fn check_stores(&self) -> Vec<(&'static str, Option<hearth_store::StoreError>)> {
-        self.0.store.check(self.0.options.long_lived).await
+    /// The user who operates this gateway.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn operator(&self) -> Result<UserId, StoreError> {
+        self.0.store.operator().await
     }
 
-    /// The gateway's keys.
+    /// The gateway's keys. Creates the secret where there is none and the options allow that.
     ///
     /// # Errors
     /// `internal` if the secret can't be read.
     pub async fn keys(&self) -> Result<&Keys, ApiError> {
-        let derive = || async {
-            let secret = self.0.store.secret(self.0.options.new_secret).await.map_err(error::store)?;
-            Keys::derive(&secret).map_err(|e| error::internal(&e))
-        };
-        self.0.keys.get_or_try_init(derive).await
+        self.0.keys.get().await
+    }
+
+    /// True if a run can go on after the response: not on Lambda, which freezes the process then.
+    #[must_use]
+    pub fn outlives_response(&self) -> bool {
+        self.0.background.outlives_response()
+    }
+
+    /// The caller whose credential this is.
+    ///
+    /// # Errors
+    /// `unauthorized` if it isn't a token, or no longer valid.
+    pub async fn authenticate(&self, credential: &str) -> Result<Caller, ApiError> {
+        self.0.access.authenticate(credential).await
+    }
+
+    /// [`Gateway::authenticate`] without reading the store: `None` for a token that isn't cached.
+    #[must_use]
+    pub fn authenticate_cached(&self, credential: &str) -> Option<Result<Caller, ApiError>> {
+        self.0.access.authenticate_cached(credential)
+    }
+
+    /// API tokens: created, listed, revoked.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+
+    /// Sends requests for the node `node` to the one in this process, whatever its address. There can be one: a second
+    /// is ignored.
+    pub fn attach(&self, node: LocalNode) {
+        self.0.nodes.attach(node);
+    }
+
+    /// Stores a node, or replaces its record.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn register_node(&self, node: &NodeRecord) -> Result<(), StoreError> {
+        self.0.nodes.register(node).await
+    }
+
+    /// A page of the models that a query selects.
+    ///
+    /// # Errors
+    /// `invalid_request` for a bad limit or cursor; `internal` if the store fails.
+    pub async fn list_models(&self, caller: &Caller, query: ModelQuery) -> Result<ModelPage, ApiError> {
+        self.0.models.list(caller, query).await
+    }
+
+    /// All models that a query selects, without pages. Waits a few seconds at most for a provider that hasn't listed its
+    /// models yet.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn every_model(&self, caller: &Caller, query: &ModelQuery) -> Result<Vec<ModelBody>, ApiError> {
+        self.0.models.select(caller, query).await
+    }
+
+    /// One model.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub async fn model(&self, caller: &Caller, id: &str) -> Result<ModelBody, ApiError> {
+        self.0.models.get(caller, id).await
+    }
+
+    /// The model id for a name with Ollama's tag `latest`.
+    pub async fn without_latest_tag(&self, name: &str) -> String {
+        self.0.models.without_latest_tag(name).await
+    }
+
+    /// The models in memory, or on their way there.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn loaded_models(&self, caller: &Caller) -> Result<Vec<ModelBody>, ApiError> {
+        self.0.models.loaded(caller).await
+    }
+
+    /// Begins to load a model on its node; returns its status after that.
+    ///
+    /// # Errors
+    /// `model_not_found`, `model_load_failed`, `no_model_available` if there is no room.
+    pub async fn load_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
+        self.0.models.load(caller, id).await
+    }
+
+    /// Begins to unload a model; returns its status after that.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` if it is in use.
+    pub async fn unload_model(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
+        self.0.models.unload(caller, id).await
+    }
+
+    /// Removes a local model's file from its node.
+    ///
+    /// # Errors
+    /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
+    pub async fn remove_model(&self, caller: &Caller, id: &str) -> Result<ModelRemoved, ApiError> {
+        self.0.models.remove(caller, id).await
+    }
+
+    /// The providers, as clients see them.
+    pub async fn list_providers(&self) -> Vec<ProviderBody> {
+        self.0.providers.list().await
+    }
+
+    /// Stores a provider's key, or replaces it; it is used from now on here, and within a minute by other processes.
+    ///
+    /// # Errors
+    /// `invalid_request` if no provider can have this name, or the key is malformed; `conflict` if its settings have a
+    /// key; `internal` if the store fails.
+    pub async fn set_provider_key(&self, name: &str, key: &Secret) -> Result<(), ApiError> {
+        self.0.providers.set_key(name, key).await
+    }
+
+    /// Deletes a provider's key.
+    ///
+    /// # Errors
+    /// `not_found` if none is stored; `internal` if the store fails.
+    pub async fn remove_provider_key(&self, name: &str) -> Result<(), ApiError> {
+        self.0.providers.remove_key(name).await
+    }
+
+    /// Fetches the model list of each provider in the background, if it is due.
+    pub async fn refresh_model_lists(&self) {
+        self.0.providers.refresh_model_lists().await;
+    }
+
+    /// Sets the gauges. Call it before metrics are read.
+    pub async fn update_metrics(&self) {
+        self.0.providers.update_gauges().await;
+    }
+
+    /// The candidates for a request, and the reasons why other models are none. Sends nothing to them.
+    ///
+    /// # Errors
+    /// As for [`Gateway::generate`], as far as they precede the run.
+    pub async fn route(&self, caller: &Caller, generation: Generation) -> Result<RouteBody, ApiError> {
+        self.0.router.explain(caller, generation).await
+    }
+
+    /// Starts the run `id`: with a cached answer, if there is one that may be used, else with a model's. When this
+    /// returns, the run has ended, waits in a queue, loads its model, or has a slot: an earlier failure is an error here,
+    /// and not an event.
+    ///
+    /// # Errors
+    /// `not_cached` if the request takes a cached answer only and there is none; `model_not_found`,
+    /// `no_model_available`, `queue_full`, `context_length_exceeded`, and others that keep a run from beginning.
+    pub async fn generate(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        generation: Generation,
+        delivery: Delivery,
+    ) -> Result<RunStream, ApiError> {
+        generate::generate(&self.0, caller, id, generation, delivery).await
+    }
+
+    /// The caller's run.
+    ///
+    /// # Errors
+    /// `not_found` if there is none with this id, or it is another user's.
+    pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
+        self.0.requests.get(caller, id).await
+    }
+
+    /// The run's events from the first, as they are recorded, to the terminal one.
+    ///
+    /// # Errors
+    /// `not_found` as for [`Gateway::request`].
+    pub async fn events(
+        &self,
+        caller: &Caller,
+        id: RunId,
+    ) -> Result<impl Stream<Item = RunEvent> + Send + use<>, ApiError> {
+        self.0.requests.follow(caller, id).await
+    }
+
+    /// Stops the caller's run, and waits a little for its end; returns the run then, and whether this stopped it.
+    ///
+    /// # Errors
+    /// `not_found` as for [`Gateway::request`]; `node_offline` if its node can't be reached.
+    pub async fn cancel_request(&self, caller: &Caller, id: RunId) -> Result<(Run, bool), ApiError> {
+        self.0.requests.cancel(caller, id).await
+    }
+
+    /// Ends the runs that an earlier process of this gateway left open; returns their number. Only where there is one
+    /// process: at home, before it serves.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
+        self.0.requests.end_interrupted().await
+    }
+
+    /// Starts no more runs, waits for those in progress for `grace` at most, and then ends them. Their records have the
+    /// answer up to there.
+    pub async fn stop_runs(&self, grace: Duration) {
+        self.0.runs.stop_all(grace).await;
+    }
+
+    /// Waits until the records of all runs that have ended are stored; returns false if the time was too short.
+    pub async fn settle(&self, timeout: Duration) -> bool {
+        let settled = self.0.records.settle(timeout).await;
+        self.0.store.flush().await;
+        settled
+    }
+
+    /// Deletes the caller's cached answers, or those of models whose names match `pattern`, in which `*` matches any
+    /// text; returns their number. Answers of runs in progress aren't stored.
+    ///
+    /// # Errors
+    /// `invalid_request` for a bad pattern; `internal` if the store fails: then some may be left.
+    pub async fn delete_cached(&self, caller: &Caller, pattern: Option<&str>) -> Result<usize, ApiError> {
+        self.0.cache.delete(caller, pattern).await
+    }
+
+    /// Counts of the cache in this process since its start.
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
+        self.0.cache.stats()
+    }
+
+    /// The metadata of an artifact, for its owner, or for a valid link.
+    ///
+    /// # Errors
+    /// `not_found` if there is none with this id, or it is another user's; `forbidden` for a link that has ended or whose
+    /// signature is wrong.
+    pub async fn artifact(&self, access: ArtifactAccess<'_>, id: ArtifactId) -> Result<Artifact, ApiError> {
+        self.0.artifacts.get(access, id).await
+    }
+
+    /// An artifact's bytes, as they are read.
+    ///
+    /// # Errors
+    /// `not_found` if they are deleted; `internal` if the bucket can't be read.
+    pub async fn artifact_bytes(
+        &self,
+        id: ArtifactId,
+    ) -> Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>, ApiError> {
+        self.0.artifacts.stream(id).await
+    }
+
+    /// An artifact's bytes, all of them.
+    ///
+    /// # Errors
+    /// As [`Gateway::artifact_bytes`]; `internal` if the stream breaks off.
+    pub async fn whole_artifact(&self, id: ArtifactId) -> Result<Vec<u8>, ApiError> {
+        self.0.artifacts.read(id).await
+    }
+
+    /// The caller's conversation that ends with the run `id`.
+    ///
+    /// # Errors
+    /// `not_found` if none is stored, or it is another user's.
+    pub async fn conversation(&self, caller: &Caller, id: RunId) -> Result<Conversation, ApiError> {
+        self.0.conversations.get(caller, id).await
+    }
+
+    /// Deletes the caller's conversation that ends with the run `id`. The run's record stays.
+    ///
+    /// # Errors
+    /// `not_found` as for [`Gateway::conversation`].
+    pub async fn forget_conversation(&self, caller: &Caller, id: RunId) -> Result<(), ApiError> {
+        self.0.conversations.delete(caller, id).await
+    }
+
+    /// Stores `conversation` with the run's first answer when the run ends; returns the run's events. The terminal event
+    /// follows the write, so that a client that has it can continue from the run; if the write fails, an error takes its
+    /// place. With [`OnDisconnect::Continue`] the conversation is stored without its client too.
+    ///
+    /// # Errors
+    /// `internal` if the answer is complete already, as a cached one is, and the conversation can't be stored.
+    pub async fn keep_conversation(
+        &self,
+        caller: &Caller,
+        run: RunStream,
+        conversation: Conversation,
+        on_disconnect: OnDisconnect,
+    ) -> Result<RunStream, ApiError> {
+        self.0.conversations.store_after(caller, run, conversation, on_disconnect).await
     }
 }

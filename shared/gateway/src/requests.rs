@@ -1,69 +1,98 @@
-//! Runs after they have begun: read, follow, cancel.
+//! Recorded runs: read, followed, cancelled.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::Stream;
 use hearth_domain::{Artifact, Cost, FinishReason, Run, RunId, RunState, Timestamp, Usage, run::Failure};
 use hearth_providers::Provider as _;
-use hearth_store::StoreError;
+use hearth_store::{Store, StoreError};
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     answer::{Answer, Answers},
 };
 
 use crate::{
-    Caller, Gateway,
-    drive::ANSWER_MAX_BYTES,
+    access::Caller,
+    artifacts::Artifacts,
     error,
-    record::replay::{Seen, replay_from_record},
+    nodes::Nodes,
+    record::{
+        Records,
+        replay::{Seen, replay_from_record},
+    },
+    run::Runs,
 };
 
-/// The interval of a follower's polls while events come, and the longest while none do.
+/// Interval of a follower's polls while there are events, and the longest one while there are none.
 const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(250));
-/// A follower reads the run's record again after so many polls without an event: its end may have been recorded alone.
-const POLLS_PER_RECORD: u32 = 4;
-/// How long a follower waits for a run that gives no sign.
+/// Number of polls without an event after which a follower reads the run's record again: its end may have been recorded
+/// without one.
+const SILENT_POLL_MAX_COUNT: u32 = 4;
+/// Time without an event after which a follower takes the run for lost.
 const FOLLOW_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long an answer to a cancel waits for the run to end.
+/// Time for which the response to a cancel waits for the run to end.
 const CANCEL_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Gateway {
+/// The recorded runs.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    store: Store,
+    nodes: Arc<Nodes>,
+    artifacts: Arc<Artifacts>,
+    records: Arc<Records>,
+    runs: Arc<Runs>,
+}
+
+impl Requests {
+    pub(crate) fn new(
+        store: Store,
+        nodes: Arc<Nodes>,
+        artifacts: Arc<Artifacts>,
+        records: Arc<Records>,
+        runs: Arc<Runs>,
+    ) -> Self {
+        Self { store, nodes, artifacts, records, runs }
+    }
+
     /// The caller's run.
     ///
     /// # Errors
-    /// `not_found` if there is none with this id, or it is somebody else's.
-    pub async fn request(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
-        self.0.pending.wait_current(id).await;
-        let run = self.store().runs().get(id).await.map_err(error::store)?;
+    /// `not_found` if there is none with this id, or it is another user's.
+    pub(crate) async fn get(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
+        self.records.wait_current(id).await;
+        let run = self.store.runs().get(id).await.map_err(error::store)?;
         let mut run = run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)?;
-        self.sign_links(&mut run.artifacts).await?;
+        self.artifacts.sign_links(&mut run.artifacts).await?;
         Ok(run)
     }
 
     /// The run's events from the first, as they are recorded, to the terminal one.
     ///
     /// # Errors
-    /// `not_found` as for [`Gateway::request`].
-    pub async fn events(
-        &self,
+    /// `not_found` as for [`Requests::get`].
+    pub(crate) async fn follow(
+        self: &Arc<Self>,
         caller: &Caller,
         id: RunId,
     ) -> Result<impl Stream<Item = RunEvent> + Send + use<>, ApiError> {
-        let mut run = self.request(caller, id).await?;
-        let (gateway, caller) = (self.clone(), caller.clone());
+        let mut run = self.get(caller, id).await?;
+        let (requests, caller) = (Arc::clone(self), caller.clone());
         Ok(async_stream::stream! {
             let (mut seen, mut wait, mut heard) = (Seen::default(), POLL_INTERVAL.0, Instant::now());
             let mut silent_polls = 0;
             loop {
                 // The record is read before the events: if it has ended, no event is missing.
-                if silent_polls == POLLS_PER_RECORD {
+                if silent_polls == SILENT_POLL_MAX_COUNT {
                     silent_polls = 0;
-                    if let Ok(now) = gateway.request(&caller, id).await {
+                    if let Ok(now) = requests.get(&caller, id).await {
                         run = now;
                     }
                 }
                 let has_ended = run.state.is_terminal();
-                let page = gateway.store().runs().events_page(id, seen.seq).await;
+                let page = requests.store.runs().events_page(id, seen.seq).await;
                 let page = page.unwrap_or_else(|error| {
                     tracing::warn!(run = %id, %error, "a run's events can't be read");
                     Vec::new()
@@ -79,7 +108,7 @@ impl Gateway {
                 }
                 for mut event in page {
                     if let RunEventBody::Artifact { artifact, .. } = &mut event.body
-                        && let Err(error) = gateway.sign_links([artifact]).await
+                        && let Err(error) = requests.artifacts.sign_links([artifact]).await
                     {
                         tracing::warn!(run = %id, %error, "an artifact has no link");
                     }
@@ -110,19 +139,19 @@ impl Gateway {
         })
     }
 
-    /// Stops the caller's run, and waits a little for its end; the run then, and whether this stopped it.
+    /// Stops the caller's run, and waits a little for its end; returns the run then, and whether this stopped it.
     ///
     /// # Errors
-    /// `not_found` as for [`Gateway::request`]; `node_offline` if its node can't be reached.
-    pub async fn cancel_request(&self, caller: &Caller, id: RunId) -> Result<(Run, bool), ApiError> {
-        let run = self.request(caller, id).await?;
+    /// `not_found` as for [`Requests::get`]; `node_offline` if its node can't be reached.
+    pub(crate) async fn cancel(&self, caller: &Caller, id: RunId) -> Result<(Run, bool), ApiError> {
+        let run = self.get(caller, id).await?;
         if run.state.is_terminal() {
             return Ok((run, false));
         }
-        let cancelled = self.0.running.stop(id) || self.cancel_on_node(caller, &run).await?;
+        let cancelled = self.runs.stop(id) || self.cancel_on_node(caller, &run).await?;
         let ended = async {
             loop {
-                let run = self.request(caller, id).await?;
+                let run = self.get(caller, id).await?;
                 if run.state.is_terminal() {
                     return Ok::<Run, ApiError>(run);
                 }
@@ -137,27 +166,25 @@ impl Gateway {
         }
     }
 
-    /// Stops a run that another process carries out, where its node is; whether there was something to stop.
+    /// Stops a run of another process at its node; returns whether there was something to stop.
     async fn cancel_on_node(&self, caller: &Caller, run: &Run) -> Result<bool, ApiError> {
-        if run.node.is_none() {
+        let Some(id) = run.selection.node else {
             let message = "the run is carried out by another process of the gateway, which can't be told to \
                            stop it; close the connection that waits for it";
             return Err(ApiError::new(ErrorCode::Conflict, message));
-        }
-        let nodes = self.store().nodes().of(caller.user).await.map_err(error::store)?;
-        let node = nodes.iter().find(|node| Some(node.id) == run.node);
+        };
+        let node = self.nodes.find(caller.user, id).await?;
         let node = node
             .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
-        self.link(node).await?.cancel(run.id).await
+        self.nodes.link(&node).await?.cancel(run.id).await
     }
 
-    /// Ends the runs that an earlier process of this gateway left open. Only where there is one
-    /// process: at home, before it serves.
+    /// Ends the runs that an earlier process of this gateway left open; returns their number.
     ///
     /// # Errors
     /// `internal` if the store fails.
-    pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
-        let open = self.store().runs().open().await.map_err(error::store)?;
+    pub(crate) async fn end_interrupted(&self) -> Result<usize, ApiError> {
+        let open = self.store.runs().open().await.map_err(error::store)?;
         let count = open.len();
         for run in open {
             self.end_lost_run(run).await?;
@@ -165,17 +192,17 @@ impl Gateway {
         Ok(count)
     }
 
-    /// Writes the end of a run that nobody carries out any more: as its events tell it, or as failed, with the answer up
-    /// to the last event.
+    /// Writes the end of a run that no process carries out any more: the end that its events have, or a failure with the
+    /// answer up to the last event.
     async fn end_lost_run(&self, mut run: Run) -> Result<Run, ApiError> {
-        let found = self.recorded_answer(run.id).await.map_err(error::store)?;
+        let recorded = self.recorded_answer(run.id).await.map_err(error::store)?;
         run.queue_position = None;
         run.finished_at = Some(Timestamp::now());
-        (run.text, run.tool_calls) = (found.answer.said(), found.answer.tool_calls);
-        run.artifacts = found.artifacts;
-        run.usage = found.usage.unwrap_or(run.usage);
-        run.cost = found.cost.or(run.cost);
-        match found.end {
+        (run.text, run.tool_calls) = (recorded.answer.text_with_refusal(), recorded.answer.tool_calls);
+        run.artifacts = recorded.artifacts;
+        run.usage = recorded.usage.unwrap_or(run.usage);
+        run.cost = recorded.cost.or(run.cost);
+        match recorded.end {
             Some(RunEventBody::Done { finish_reason }) => {
                 (run.state, run.finish_reason) = (RunState::Completed, Some(finish_reason));
             }
@@ -191,46 +218,46 @@ impl Gateway {
                 run.failure = Some(Failure { code: error.code.as_str().to_owned(), message: error.message });
             }
         }
-        match self.store().runs().end(&run).await {
+        match self.store.runs().end(&run).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(run),
             Err(error) => Err(error::store(error)),
         }
     }
 
-    /// What the events of a run say that were recorded, read page by page and up to the limit of an answer.
+    /// Builds the answer of a run from its recorded events, read page by page and up to the limit of an answer.
     async fn recorded_answer(&self, id: RunId) -> Result<RecordedAnswer, StoreError> {
-        let max_bytes = self.0.options.answer_max_bytes.unwrap_or(ANSWER_MAX_BYTES);
-        let (mut answers, mut found) = (Answers::default(), RecordedAnswer::default());
+        let max_bytes = self.runs.answer_max_bytes();
+        let (mut answers, mut recorded) = (Answers::default(), RecordedAnswer::default());
         let (mut last, mut bytes) = (0, 0);
         loop {
-            let page = self.store().runs().events_page(id, last).await?;
+            let page = self.store.runs().events_page(id, last).await?;
             let Some(end) = page.last() else { break };
             last = end.seq;
             for event in page {
                 bytes += event.json_bytes() as u64;
                 match event.body {
-                    RunEventBody::Usage { usage } => found.usage = Some(usage),
-                    RunEventBody::Cost { cost } => found.cost = Some(cost),
-                    RunEventBody::Artifact { artifact, .. } => found.artifacts.push(artifact),
-                    body if body.is_terminal() => found.end = Some(body),
-                    body if bytes <= max_bytes => answers.take(&body),
+                    RunEventBody::Usage { usage } => recorded.usage = Some(usage),
+                    RunEventBody::Cost { cost } => recorded.cost = Some(cost),
+                    RunEventBody::Artifact { artifact, .. } => recorded.artifacts.push(artifact),
+                    body if body.is_terminal() => recorded.end = Some(body),
+                    body if bytes <= max_bytes => answers.apply(&body),
                     _ => {}
                 }
             }
         }
-        found.answer = answers.all().first().cloned().unwrap_or_default();
-        Ok(found)
+        recorded.answer = answers.all().first().cloned().unwrap_or_default();
+        Ok(recorded)
     }
 }
 
-/// What was recorded of a run that was cut.
+/// The recorded part of a run that was interrupted.
 #[derive(Default)]
 struct RecordedAnswer {
     answer: Answer,
     artifacts: Vec<Artifact>,
     usage: Option<Usage>,
     cost: Option<Cost>,
-    /// The run's last event, if that was recorded.
+    /// The run's terminal event, if it was recorded.
     end: Option<RunEventBody>,
 }
 

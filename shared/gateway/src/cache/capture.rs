@@ -1,161 +1,158 @@
-//! Listens to a run, and keeps its answer if it is worth it.
+//! Captures the answer of a run, and stores it if it is complete.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use hearth_domain::{Timestamp, UserId};
+use hearth_domain::{Selection, Timestamp, UserId};
 use hearth_store::cached_answers::CachedFacts;
-use hearth_wire::{RunEventBody, event::Selected};
+use hearth_wire::RunEventBody;
 use tokio::task::JoinHandle;
 
 use super::{
-    entry::{Entry, Said, append, is_whole},
+    answers::Answers,
+    entry::{CachedAnswer, StoredAnswer, append, is_complete},
     key::Key,
     single_flight::Leader,
 };
-use crate::{Gateway, background};
+use crate::background;
 
-/// Listens to one run. Dropped before the answer's end, it tells those who wait for the answer that it won't
-/// come.
+/// Timeout of a response that waits for the write to the table, where the process may be frozen after it.
+const TABLE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Captures the answer of one run. If it is dropped before the answer's end, the followers get none.
 #[derive(Debug)]
 pub(crate) struct Capture {
-    gateway: Gateway,
+    answers: Arc<Answers>,
     key: Key,
     owner: UserId,
     /// The model's name in the request.
-    asked: String,
-    /// Who is to tell those who wait for the same.
-    leader: Option<Leader<Key, Arc<Entry>>>,
-    /// How many times answers had been deleted when the run began: what it was told may be out of date since.
+    requested_model: String,
+    /// Hands the answer to the followers, if this request leads some.
+    leader: Option<Leader<Key, Arc<CachedAnswer>>>,
+    /// The number of deletions when the run began: a later one makes the answer outdated.
     deletions: u64,
-    selected: Option<Selected>,
+    selected: Option<Selection>,
     events: Vec<RunEventBody>,
     bytes: usize,
-    /// It won't be kept.
-    spoiled: bool,
-    writing: Option<JoinHandle<()>>,
+    /// The answer won't be stored.
+    is_spoiled: bool,
+    write: Option<JoinHandle<()>>,
 }
 
 impl Capture {
-    /// For a run of `owner`'s that asks for the model `asked`.
-    pub(crate) fn new(
-        gateway: &Gateway,
+    pub(super) fn new(
+        answers: Arc<Answers>,
         key: Key,
         owner: UserId,
-        asked: String,
-        leader: Option<Leader<Key, Arc<Entry>>>,
+        requested_model: String,
+        leader: Option<Leader<Key, Arc<CachedAnswer>>>,
     ) -> Self {
+        let deletions = answers.deletions();
         Self {
-            gateway: gateway.clone(),
+            answers,
             key,
             owner,
-            asked,
+            requested_model,
             leader,
-            deletions: gateway.0.cache.deletions(),
+            deletions,
             selected: None,
             events: Vec::new(),
             bytes: 0,
-            spoiled: false,
-            writing: None,
+            is_spoiled: false,
+            write: None,
         }
     }
 
-    /// Takes the run's next event.
-    pub(crate) fn take(&mut self, event: &RunEventBody) {
+    /// Captures the run's next event.
+    pub(crate) fn note(&mut self, event: &RunEventBody) {
         match event {
             RunEventBody::Selected(selected) => {
                 (self.bytes, self.events) = (0, Vec::new());
-                // Whoever stands in for a model that can't serve does so for now, and not for as long as
-                // an answer is kept.
-                self.spoiled = selected.fallback_used || selected.resumed;
+                // A fallback serves while the first choice fails, and not for as long as an answer is cached.
+                self.is_spoiled = selected.fallback_used || selected.resumed;
                 self.selected = Some(selected.clone());
             }
-            // Whoever is given it again pays nothing, and asks nobody.
+            // A replayed answer has no queue, no provider, and no cost.
             RunEventBody::Queued { .. }
             | RunEventBody::Loading { .. }
             | RunEventBody::Credits { .. }
             | RunEventBody::Cost { .. } => {}
             RunEventBody::Error { .. } | RunEventBody::Cancelled => self.spoil(),
             RunEventBody::ChoiceDone { finish_reason, .. } | RunEventBody::Done { finish_reason }
-                if !is_whole(*finish_reason) =>
+                if !is_complete(*finish_reason) =>
             {
                 self.spoil();
             }
             RunEventBody::Done { .. } => {
                 self.append(event);
-                self.keep();
+                self.store();
             }
             _ => self.append(event),
         }
     }
 
-    /// Lets go of those who still wait; what is to be waited for until the answer is in the table, if it is to
-    /// come there.
-    pub(crate) fn end(self) -> Option<JoinHandle<()>> {
-        self.writing
+    /// Releases the followers. Where the process is frozen after the response, waits for the write to the table.
+    pub(crate) async fn finish(self) {
+        let Self { answers, leader, write, .. } = self;
+        drop(leader);
+        let Some(write) = write else { return };
+        let written = async {
+            if tokio::time::timeout(TABLE_WRITE_TIMEOUT, write).await.is_err() {
+                tracing::error!(
+                    "an answer's write to the cache is late; the response ends without waiting for it"
+                );
+            }
+        };
+        answers.background().wait_if_frozen(written).await;
     }
 
     fn append(&mut self, event: &RunEventBody) {
         self.bytes += bytes_of(event);
-        if self.bytes > self.gateway.0.cache.settings.max_entry_bytes() {
+        if self.bytes > self.answers.settings().max_entry_bytes() {
             self.spoil();
         }
-        if !self.spoiled {
+        if !self.is_spoiled {
             append(&mut self.events, event.clone());
         }
     }
 
     fn spoil(&mut self) {
-        self.spoiled = true;
+        self.is_spoiled = true;
         self.events = Vec::new();
     }
 
-    /// Keeps the answer, gives it to those who wait, and has it written down.
-    fn keep(&mut self) {
-        let (gateway, key) = (self.gateway.clone(), self.key);
-        let cache = &gateway.0.cache;
-        let Some(selected) = self.selected.take().filter(|_| !self.spoiled && says_something(&self.events))
+    /// Puts the answer into memory, hands it to the followers, and starts its write to the table.
+    fn store(&mut self) {
+        let (answers, key) = (Arc::clone(&self.answers), self.key);
+        let Some(selected) = self.selected.take().filter(|_| !self.is_spoiled && is_not_empty(&self.events))
         else {
             return;
         };
         let facts = CachedFacts {
             owner: self.owner,
-            asked: std::mem::take(&mut self.asked),
-            model: selected.model.clone(),
+            asked: std::mem::take(&mut self.requested_model),
+            model: selected.model.to_string(),
             provider: selected.provider.clone(),
-            expires: Timestamp::now().plus(cache.settings.ttl()),
+            expires: Timestamp::now().plus(answers.settings().ttl()),
         };
-        let said = Said { selected, events: std::mem::take(&mut self.events) };
-        let Ok(json) = serde_json::to_string(&said) else { return };
-        if json.len() > cache.settings.max_entry_bytes() {
+        let stored = StoredAnswer { selected, events: std::mem::take(&mut self.events) };
+        let Ok(json) = serde_json::to_string(&stored) else { return };
+        if json.len() > answers.settings().max_entry_bytes() {
             return;
         }
-        let entry = Arc::new(Entry::new(facts, said, json.len()));
-        if cache.remember(key, Arc::clone(&entry), self.deletions) {
-            let (gateway, entry, deletions) = (gateway.clone(), Arc::clone(&entry), self.deletions);
-            let writing = async move { write(&gateway, key, &entry, &json, deletions).await };
-            self.writing = Some(background::spawn(writing));
+        let answer = Arc::new(CachedAnswer::new(facts, stored, json.len()));
+        if answers.put_in_memory(key, Arc::clone(&answer), self.deletions) {
+            let (answer, deletions) = (Arc::clone(&answer), self.deletions);
+            let write = async move { answers.put_in_table(key, &answer, &json, deletions).await };
+            self.write = Some(background::spawn(write));
         }
         if let Some(leader) = self.leader.take() {
-            leader.land(entry);
+            leader.finish(answer);
         }
     }
 }
 
-async fn write(gateway: &Gateway, key: Key, entry: &Entry, json: &str, deletions: u64) {
-    let (answers, key) = (gateway.store().cached_answers(), key.to_string());
-    let written = match answers.put(&key, &entry.facts, json).await {
-        // What was deleted meanwhile may not have been listed yet.
-        Ok(true) if gateway.0.cache.deletions() != deletions => answers.delete(entry.facts.owner, &key).await,
-        Ok(false) => return tracing::debug!(bytes = json.len(), "an answer is too large for the table"),
-        written => written.map(drop),
-    };
-    if let Err(error) = written {
-        tracing::warn!(%error, "an answer can't be kept in the table; it is in memory alone");
-    }
-}
-
-/// Whether there is something that a client would call an answer. A model that says nothing may have failed.
-fn says_something(events: &[RunEventBody]) -> bool {
+/// True if the answer isn't empty. A model that sends nothing may have failed.
+fn is_not_empty(events: &[RunEventBody]) -> bool {
     events.iter().any(|event| match event {
         RunEventBody::Delta { text, .. } => !text.is_empty(),
         RunEventBody::ToolCall { .. } | RunEventBody::Embedding { .. } => true,
@@ -163,7 +160,7 @@ fn says_something(events: &[RunEventBody]) -> bool {
     })
 }
 
-/// What an event takes, about.
+/// Approximate bytes of an event.
 fn bytes_of(event: &RunEventBody) -> usize {
     match event {
         RunEventBody::Delta { text, logprobs, .. } => text.len() + 64 * logprobs.len(),

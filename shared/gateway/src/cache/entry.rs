@@ -1,100 +1,83 @@
-//! A kept answer: who gave it, and its events.
+//! A cached answer: its model, and its events.
 
 use std::fmt;
 
-use hearth_domain::{Cost, FinishReason, UserId};
+use hearth_domain::{Cost, FinishReason, Pattern, Selection, UserId};
 use hearth_store::cached_answers::CachedFacts;
-use hearth_wire::{RunEvent, RunEventBody, event::Selected};
+use hearth_wire::{RunEvent, RunEventBody};
 use serde::{Deserialize, Serialize};
 
-/// Why the model of a kept answer serves a run.
-const REASON: &str = "an answer that the cache has kept";
+/// The reason why a run has the model of a cached answer.
+const REASON: &str = "the answer is cached";
 
-/// A kept answer.
-pub(crate) struct Entry {
-    pub(crate) facts: CachedFacts,
-    said: Said,
-    /// What it takes in memory, in bytes.
-    pub(crate) weight: u32,
+/// A cached answer.
+pub(crate) struct CachedAnswer {
+    pub(super) facts: CachedFacts,
+    stored: StoredAnswer,
+    /// Approximate bytes in memory.
+    pub(super) weight: u32,
 }
 
-/// What a model has said, as it is stored.
+/// An answer as it is stored.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Said {
-    /// Who it was.
-    pub(crate) selected: Selected,
+pub(super) struct StoredAnswer {
+    pub(super) selected: Selection,
     /// From the answer's beginning to its end.
-    pub(crate) events: Vec<RunEventBody>,
+    pub(super) events: Vec<RunEventBody>,
 }
 
-/// What was said is for who asked.
-impl fmt::Debug for Entry {
+/// Redacted: an answer is private to its owner.
+impl fmt::Debug for CachedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("facts", &self.facts).finish_non_exhaustive()
+        f.debug_struct("CachedAnswer").field("facts", &self.facts).finish_non_exhaustive()
     }
 }
 
-impl Entry {
-    /// Of what was said. `json_bytes`: how long that is as JSON.
-    pub(crate) fn new(facts: CachedFacts, said: Said, json_bytes: usize) -> Self {
-        let bytes = json_bytes + said.events.len() * size_of::<RunEventBody>() + size_of::<Self>();
-        Self { facts, said, weight: u32::try_from(bytes).unwrap_or(u32::MAX) }
+impl CachedAnswer {
+    /// `json_bytes`: the length of the answer as JSON.
+    pub(super) fn new(facts: CachedFacts, stored: StoredAnswer, json_bytes: usize) -> Self {
+        let bytes = json_bytes + stored.events.len() * size_of::<RunEventBody>() + size_of::<Self>();
+        Self { facts, stored, weight: u32::try_from(bytes).unwrap_or(u32::MAX) }
     }
 
-    /// Of what was stored; none if this version can't read it.
-    pub(crate) fn read(facts: CachedFacts, body: &str) -> Option<Self> {
-        let said = serde_json::from_str(body).ok()?;
-        Some(Self::new(facts, said, body.len()))
+    /// Parses a stored answer; none if this version can't read it.
+    pub(super) fn read(facts: CachedFacts, body: &str) -> Option<Self> {
+        let stored = serde_json::from_str(body).ok()?;
+        Some(Self::new(facts, stored, body.len()))
     }
 
-    /// Who serves a run with it.
-    pub(crate) fn selected(&self) -> Selected {
-        Selected { reason: REASON.to_owned(), ..self.said.selected.clone() }
+    /// The selected model of a run that it serves.
+    pub(crate) fn selected(&self) -> Selection {
+        Selection { reason: REASON.to_owned(), ..self.stored.selected.clone() }
     }
 
-    /// The events of a run that it serves, which costs nothing.
+    /// The events of a run that it serves, at no cost.
     pub(crate) fn replay(&self) -> impl Iterator<Item = RunEvent> {
-        let (said, end) = self.said.events.split_at(self.said.events.len().saturating_sub(1));
+        let events = &self.stored.events;
+        let (answer, end) = events.split_at(events.len().saturating_sub(1));
         let selected = std::iter::once(RunEventBody::Selected(self.selected()));
         let cost = std::iter::once(RunEventBody::Cost { cost: Cost::ZERO });
-        let bodies = selected.chain(said.iter().cloned()).chain(cost).chain(end.iter().cloned());
+        let bodies = selected.chain(answer.iter().cloned()).chain(cost).chain(end.iter().cloned());
         (1..).zip(bodies).map(|(seq, body)| RunEvent { seq, body })
     }
 
-    /// Whether it is `owner`'s, and a name of its model fits.
-    pub(crate) fn is(&self, owner: UserId, pattern: Option<&str>) -> bool {
-        self.facts.owner == owner && fits(&self.facts, pattern)
+    /// True if it belongs to `owner`, and a name of its model matches.
+    pub(super) fn is_of(&self, owner: UserId, pattern: Option<&Pattern>) -> bool {
+        self.facts.owner == owner && matches_model(&self.facts, pattern)
     }
 }
 
-/// Whether a name of the answer's model fits the pattern; without one, every answer fits.
-pub(crate) fn fits(facts: &CachedFacts, pattern: Option<&str>) -> bool {
+/// True if a name of the answer's model matches the pattern, or there is no pattern.
+pub(super) fn matches_model(facts: &CachedFacts, pattern: Option<&Pattern>) -> bool {
     let Some(pattern) = pattern else { return true };
-    let whole = format!("{}:{}", facts.provider, facts.model);
-    [&facts.asked, &facts.model, &whole].iter().any(|name| matches(pattern, name))
+    let full_name = format!("{}:{}", facts.provider, facts.model);
+    [&facts.asked, &facts.model, &full_name].iter().any(|name| pattern.matches(name))
 }
 
-/// Whether a text fits a pattern, in which `*` stands for any text.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        // The first place is as good as any: what follows has the most room then.
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-/// Takes an answer's next event into those before: pieces of one text become one.
-pub(crate) fn append(events: &mut Vec<RunEventBody>, event: RunEventBody) {
-    let choice = choice_of(&event);
-    let before = events.iter_mut().rev().find(|before| choice.is_some() && choice_of(before) == choice);
+/// Appends an event to an answer's. Joins pieces of one text.
+pub(super) fn append(events: &mut Vec<RunEventBody>, event: RunEventBody) {
+    let choice = event.choice();
+    let before = events.iter_mut().rev().find(|before| choice.is_some() && before.choice() == choice);
     match (before, event) {
         (
             Some(RunEventBody::Delta { text, logprobs, .. }),
@@ -119,23 +102,10 @@ pub(crate) fn append(events: &mut Vec<RunEventBody>, event: RunEventBody) {
     }
 }
 
-/// Which of a run's answers an event is of.
-fn choice_of(event: &RunEventBody) -> Option<u32> {
-    match event {
-        RunEventBody::Delta { choice, .. }
-        | RunEventBody::Refusal { choice, .. }
-        | RunEventBody::Reasoning { choice, .. }
-        | RunEventBody::ToolCall { choice, .. }
-        | RunEventBody::Structured { choice, .. }
-        | RunEventBody::ChoiceDone { choice, .. } => Some(*choice),
-        _ => None,
-    }
-}
-
-/// Whether an answer that ends so is what the model had to say.
-pub(crate) fn is_whole(reason: FinishReason) -> bool {
+/// True if an answer with this finish reason is complete.
+pub(super) fn is_complete(reason: FinishReason) -> bool {
     match reason {
-        // So many tokens were asked for, and no more.
+        // The request limits its tokens.
         FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Length => true,
         FinishReason::ContentFilter | FinishReason::Cancelled => false,
     }
@@ -148,29 +118,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, text, fits) in [
-            ("", "", true),
-            ("", "a", false),
-            ("*", "", true),
-            ("*", "anything", true),
-            ("gpt-5", "gpt-5", true),
-            ("gpt-5", "gpt-5-mini", false),
-            ("gpt-*", "gpt-5-mini", true),
-            ("*mini", "gpt-5-mini", true),
-            ("*5*", "gpt-5-mini", true),
-            ("a*b*c", "axxbyyc", true),
-            ("a*b*c", "axxcyyb", false),
-            ("aa*a", "aa", false),
-            ("a*a", "aa", true),
-            ("*ab*ab", "xab", false),
-            ("**", "x", true),
-        ] {
-            assert_eq!(matches(pattern, text), fits, "{pattern:?} {text:?}");
-        }
-    }
 
     fn event() -> impl Strategy<Value = RunEventBody> {
         let text = "[a-c]{0,3}";
@@ -194,7 +141,7 @@ mod tests {
         ]
     }
 
-    /// Without those that skip a number, as no provider does.
+    /// Without events that skip an index, which no provider sends.
     fn in_order(events: Vec<RunEventBody>) -> Vec<RunEventBody> {
         let mut answers = Answers::default();
         let mut numbered = |event: &RunEventBody| {
@@ -209,7 +156,7 @@ mod tests {
                 _ => true,
             };
             if fits {
-                answers.take(event);
+                answers.apply(event);
             }
             fits
         };
@@ -218,16 +165,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_put_together_say_the_same(events in prop::collection::vec(event(), 0..24).prop_map(in_order)) {
+        fn joined_pieces_are_the_same_answer(events in prop::collection::vec(event(), 0..24).prop_map(in_order)) {
             let answers = |events: &[RunEventBody]| {
                 let mut answers = Answers::default();
-                events.iter().for_each(|event| answers.take(event));
+                events.iter().for_each(|event| answers.apply(event));
                 answers
             };
-            let mut together = Vec::new();
-            events.iter().cloned().for_each(|event| append(&mut together, event));
-            prop_assert!(together.len() <= events.len());
-            prop_assert_eq!(answers(&together), answers(&events));
+            let mut joined = Vec::new();
+            events.iter().cloned().for_each(|event| append(&mut joined, event));
+            prop_assert!(joined.len() <= events.len());
+            prop_assert_eq!(answers(&joined), answers(&events));
         }
     }
 }

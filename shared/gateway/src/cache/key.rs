@@ -1,7 +1,7 @@
-//! What an answer is kept under: a hash of everything that it depends on.
+//! Keys of answers: hashes of everything that an answer depends on.
 //!
-//! Requests that make the same [`Generation`] have the same key, whatever dialect they came in and however their
-//! fields were ordered. Texts are taken as they are: another case or another space is another question.
+//! Requests that make the same [`Generation`] have the same key, whatever their dialect and the order of their fields.
+//! Texts are compared as they are: another case or another space makes another key.
 
 use std::{collections::BTreeMap, fmt, io};
 
@@ -14,26 +14,26 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use crate::resolve::AUTO;
+use crate::settings::AUTO;
 
-/// Goes up when what is kept, or what the key is made of, changes its meaning.
+/// Version of stored answers and of keys. It goes up when the meaning of either changes.
 const VERSION: u32 = 1;
 
-/// What an answer is kept under.
+/// The key of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key([u8; 32]);
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hearth_domain::hex(self.0))
     }
 }
 
-/// What a request's answer depends on.
+/// The parts of a request that its answer depends on.
 #[derive(Serialize)]
-struct Asked<'a> {
+struct KeyParts<'a> {
     version: u32,
-    /// What the operator has set up, hashed.
+    /// Digest of the settings of routing.
     routing: &'a str,
     /// `None` if users share their answers.
     owner: Option<UserId>,
@@ -42,22 +42,22 @@ struct Asked<'a> {
     mode: SelectionMode,
     fallbacks: Option<&'a [String]>,
     preferred: Option<&'a str>,
-    task: AskedTask<'a>,
-    /// What is passed on, and to providers of which dialect.
+    task: KeyTask<'a>,
+    /// Fields that are passed on, and the dialect of the providers that get them.
     extra: Option<(ClientDialect, Vec<(&'a str, Canonical<'a>)>)>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     betas: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    hosted: Option<AskedHosted<'a>>,
+    hosted: Option<KeyHosted<'a>>,
 }
 
 #[derive(Serialize)]
-enum AskedTask<'a> {
+enum KeyTask<'a> {
     Text {
         messages: &'a [Message],
         sampling: &'a Sampling,
-        format: AskedFormat<'a>,
-        tools: Vec<AskedTool<'a>>,
+        format: KeyFormat<'a>,
+        tools: Vec<KeyTool<'a>>,
         #[serde(skip_serializing_if = "SchemaLabel::is_empty")]
         label: &'a SchemaLabel,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -77,46 +77,45 @@ enum AskedTask<'a> {
 }
 
 #[derive(Serialize)]
-enum AskedFormat<'a> {
+enum KeyFormat<'a> {
     Text,
     JsonObject,
     JsonSchema(Canonical<'a>),
 }
 
 #[derive(Serialize)]
-struct AskedTool<'a> {
+struct KeyTool<'a> {
     name: &'a str,
     description: Option<&'a str>,
     parameters: Canonical<'a>,
     strict: bool,
 }
 
-/// The tools that a provider runs itself; which one is needed follows from them.
+/// The tools that a provider runs itself. The one that is needed follows from them.
 #[derive(Serialize)]
-struct AskedHosted<'a> {
+struct KeyHosted<'a> {
     definitions: Vec<Canonical<'a>>,
     choice: Option<Canonical<'a>>,
 }
 
-/// The key of a request of `owner`'s, or, without one, of anybody's. `routing` stands for what the operator has
-/// set up. None if it can't be told, which no request is known to bring about.
+/// The key of a request of `owner`, or, without one, of any user. `routing`: the digest of the settings of routing. None if
+/// the request can't be serialized, which no request is known to cause.
 pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &str) -> Option<Key> {
-    // Field by field: what a request gets new has to be looked at here.
+    // Destructured, so that a new field of a request doesn't compile before it is considered here.
     let Generation {
         model,
         task,
         route: Route { provider, mode, fallbacks, preferred, resume: _ },
         extra: Extra { dialect, fields, betas, hosted },
-        // What the prompt asks for has become the task.
+        // An inferred intent has become the task.
         intent: _,
-        // None of these changes what the model says. An answer of a stand-in, or of two models, isn't kept.
+        // None of these changes the answer. An answer of a fallback, or of two models, isn't stored.
         on_disconnect: _,
         while_loading: _,
         priority: _,
         cache: _,
-        whole: _,
     } = generation;
-    let asked = Asked {
+    let parts = KeyParts {
         version: VERSION,
         routing,
         owner,
@@ -126,40 +125,40 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
         fallbacks: fallbacks.as_deref(),
         preferred: preferred.as_deref(),
         task: task_of(task),
-        extra: (!fields.is_empty() || has_words_of_its_dialect(task)).then(|| {
+        extra: (!fields.is_empty() || has_parts_of_its_dialect(task)).then(|| {
             let mut fields: Vec<_> =
                 fields.iter().map(|(name, value)| (name.as_str(), Canonical::new(value))).collect();
             fields.sort_unstable_by_key(|(name, _)| *name);
             (*dialect, fields)
         }),
         betas,
-        hosted: (!hosted.definitions.is_empty()).then(|| AskedHosted {
+        hosted: (!hosted.definitions.is_empty()).then(|| KeyHosted {
             definitions: hosted.definitions.iter().map(Canonical::new).collect(),
             choice: hosted.choice.as_ref().map(Canonical::new),
         }),
     };
     let mut hasher = Hasher(Sha256::new());
-    serde_json::to_writer(&mut hasher, &asked).ok()?;
+    serde_json::to_writer(&mut hasher, &parts).ok()?;
     Some(Key(hasher.0.finalize().into()))
 }
 
-/// Whether a task has pieces that mean something in the client's dialect alone.
-fn has_words_of_its_dialect(task: &Task) -> bool {
+/// True if a task has parts that have a meaning in the client's dialect only.
+fn has_parts_of_its_dialect(task: &Task) -> bool {
     let Task::Text(task) = task else { return false };
     let in_message = |message: &Message| !message.extra.is_empty() || message.opaque_parts().next().is_some();
     !task.tool_extra.is_empty() || task.messages.iter().any(in_message)
 }
 
-/// A short text that stands for settings.
+/// A digest of settings.
 pub(crate) fn digest_of(settings: &impl fmt::Debug) -> String {
     Key(Sha256::digest(format!("{settings:?}")).into()).to_string()
 }
 
-fn task_of(task: &Task) -> AskedTask<'_> {
+fn task_of(task: &Task) -> KeyTask<'_> {
     let task = match task {
-        Task::Embedding(task) => return AskedTask::Embedding(task),
-        Task::Image(task) => return AskedTask::Image(task),
-        Task::Mesh(task) => return AskedTask::Mesh(task),
+        Task::Embedding(task) => return KeyTask::Embedding(task),
+        Task::Image(task) => return KeyTask::Image(task),
+        Task::Mesh(task) => return KeyTask::Mesh(task),
         Task::Text(task) => task,
     };
     let TextTask {
@@ -180,19 +179,19 @@ fn task_of(task: &Task) -> AskedTask<'_> {
     let mut template_kwargs: Vec<_> =
         template_kwargs.iter().map(|(name, value)| (name.as_str(), Canonical::new(value))).collect();
     template_kwargs.sort_unstable_by_key(|(name, _)| *name);
-    let tools = tools.iter().map(|tool| AskedTool {
+    let tools = tools.iter().map(|tool| KeyTool {
         name: &tool.name,
         description: tool.description.as_deref(),
         parameters: Canonical::new(&tool.parameters),
         strict: tool.strict,
     });
-    AskedTask::Text {
+    KeyTask::Text {
         messages,
         sampling,
         format: match response_format {
-            ResponseFormat::Text => AskedFormat::Text,
-            ResponseFormat::JsonObject => AskedFormat::JsonObject,
-            ResponseFormat::JsonSchema(schema) => AskedFormat::JsonSchema(Canonical::new(schema)),
+            ResponseFormat::Text => KeyFormat::Text,
+            ResponseFormat::JsonObject => KeyFormat::JsonObject,
+            ResponseFormat::JsonSchema(schema) => KeyFormat::JsonSchema(Canonical::new(schema)),
         },
         tools: tools.collect(),
         label: schema_label,
@@ -207,16 +206,16 @@ fn task_of(task: &Task) -> AskedTask<'_> {
     }
 }
 
-/// JSON whose fields are in the order of their names. Those of a schema's `properties` stay as they are: it is
-/// the order in which a model writes them.
+/// JSON with its fields sorted by name. Those of a schema's `properties` keep their order: it is the order in which a model
+/// writes them.
 struct Canonical<'a> {
     value: &'a Value,
-    in_order: bool,
+    keeps_order: bool,
 }
 
 impl<'a> Canonical<'a> {
     fn new(value: &'a Value) -> Self {
-        Self { value, in_order: false }
+        Self { value, keeps_order: false }
     }
 }
 
@@ -225,11 +224,11 @@ impl Serialize for Canonical<'_> {
         match self.value {
             Value::Object(map) => {
                 let mut fields: Vec<_> = map.iter().collect();
-                if !self.in_order {
+                if !self.keeps_order {
                     fields.sort_unstable_by_key(|(name, _)| *name);
                 }
                 serializer.collect_map(fields.into_iter().map(|(name, value)| {
-                    (name, Canonical { value, in_order: !self.in_order && name == "properties" })
+                    (name, Canonical { value, keeps_order: !self.keeps_order && name == "properties" })
                 }))
             }
             Value::Array(values) => serializer.collect_seq(values.iter().map(Canonical::new)),
@@ -238,7 +237,7 @@ impl Serialize for Canonical<'_> {
     }
 }
 
-/// A hash that is written to.
+/// Writes into a hash.
 struct Hasher(Sha256);
 
 impl io::Write for Hasher {

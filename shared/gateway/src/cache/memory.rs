@@ -1,4 +1,4 @@
-//! The answers in the process' memory: as many as there is room for, the least recently used leaving first.
+//! The answers in the process' memory, with least-recently-used eviction.
 
 use std::{
     fmt,
@@ -9,10 +9,10 @@ use std::{
 use hearth_domain::Timestamp;
 use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 
-use super::{entry::Entry, key::Key};
+use super::{entry::CachedAnswer, key::Key};
 
 /// The answers in memory.
-pub(crate) struct Memory(Cache<Key, Arc<Entry>>);
+pub(super) struct Memory(Cache<Key, Arc<CachedAnswer>>);
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,56 +20,58 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// Until when an answer stays in memory.
-struct Until {
-    /// At most this long, however long it is kept in the table.
-    most: Duration,
+/// The time until which an answer stays in memory.
+struct AnswerExpiry {
+    /// Limit of the time, however long the answer stays in the table.
+    max_ttl: Duration,
 }
 
-impl Expiry<Key, Arc<Entry>> for Until {
-    fn expire_after_create(&self, _: &Key, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
-        Some(Timestamp::now().until(entry.facts.expires).min(self.most))
+impl Expiry<Key, Arc<CachedAnswer>> for AnswerExpiry {
+    fn expire_after_create(&self, _: &Key, answer: &Arc<CachedAnswer>, _: Instant) -> Option<Duration> {
+        Some(Timestamp::now().until(answer.facts.expires).min(self.max_ttl))
     }
 
     fn expire_after_update(
         &self,
         key: &Key,
-        entry: &Arc<Entry>,
+        answer: &Arc<CachedAnswer>,
         at: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
-        self.expire_after_create(key, entry, at)
+        self.expire_after_create(key, answer, at)
     }
 }
 
 impl Memory {
-    /// With room for `bytes`; each stays for `most`.
-    pub(crate) fn new(bytes: u64, most: Duration) -> Self {
-        let cache = Cache::builder().max_capacity(bytes).weigher(|_, entry: &Arc<Entry>| entry.weight);
-        Self(cache.eviction_policy(EvictionPolicy::lru()).expire_after(Until { most }).build())
+    /// Room for `bytes`. Each answer stays for `max_ttl` at most.
+    pub(super) fn new(bytes: u64, max_ttl: Duration) -> Self {
+        let cache =
+            Cache::builder().max_capacity(bytes).weigher(|_, answer: &Arc<CachedAnswer>| answer.weight);
+        Self(cache.eviction_policy(EvictionPolicy::lru()).expire_after(AnswerExpiry { max_ttl }).build())
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Entry>> {
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<CachedAnswer>> {
         self.0.get(key)
     }
 
-    pub(crate) fn put(&self, key: Key, entry: Arc<Entry>) {
-        self.0.insert(key, entry);
+    pub(super) fn put(&self, key: Key, answer: Arc<CachedAnswer>) {
+        self.0.insert(key, answer);
     }
 
-    pub(crate) fn forget(&self, key: &Key) {
+    pub(super) fn remove(&self, key: &Key) {
         self.0.invalidate(key);
     }
 
-    /// Forgets those that `is` holds for; what they were kept under.
-    pub(crate) fn remove(&self, is: impl Fn(&Entry) -> bool) -> Vec<Key> {
-        let found: Vec<Key> = self.0.iter().filter(|(_, entry)| is(entry)).map(|(key, _)| *key).collect();
-        found.iter().for_each(|key| self.forget(key));
+    /// Removes the answers that `is_match` selects; returns their keys.
+    pub(super) fn remove_matching(&self, is_match: impl Fn(&CachedAnswer) -> bool) -> Vec<Key> {
+        let found: Vec<Key> =
+            self.0.iter().filter(|(_, answer)| is_match(answer)).map(|(key, _)| *key).collect();
+        found.iter().for_each(|key| self.remove(key));
         found
     }
 
-    /// How many there are, and what they take in bytes.
-    pub(crate) fn usage(&self) -> (u64, u64) {
+    /// The number of answers, and their bytes.
+    pub(super) fn usage(&self) -> (u64, u64) {
         self.0.run_pending_tasks();
         (self.0.entry_count(), self.0.weighted_size())
     }

@@ -1,4 +1,4 @@
-//! Of those who want the same at the same time one gets it, and the others wait for that one.
+//! Single flight: of concurrent identical requests one computes the answer, and the others wait for it.
 
 use std::{
     collections::HashMap,
@@ -8,11 +8,11 @@ use std::{
 
 use tokio::sync::watch;
 
-/// What is being got at present.
+/// The answers that are being computed.
 #[derive(Debug)]
-pub(crate) struct Flights<K, T>(Arc<Mutex<Landings<K, T>>>);
+pub(super) struct Flights<K, T>(Arc<Mutex<Receivers<K, T>>>);
 
-type Landings<K, T> = HashMap<K, watch::Receiver<Option<T>>>;
+type Receivers<K, T> = HashMap<K, watch::Receiver<Option<T>>>;
 
 impl<K, T> Default for Flights<K, T> {
     fn default() -> Self {
@@ -20,62 +20,63 @@ impl<K, T> Default for Flights<K, T> {
     }
 }
 
-/// Who comes first, and who after.
+/// The role of a request in a flight.
 #[derive(Debug)]
-pub(crate) enum Place<K: Eq + Hash, T> {
-    /// Nobody is getting it: you do.
-    First(Leader<K, T>),
-    /// Somebody is.
-    After(Follower<T>),
+pub(super) enum Entrance<K: Eq + Hash, T> {
+    /// The first request computes the answer.
+    Lead(Leader<K, T>),
+    /// The others wait for it.
+    Follow(Follower<T>),
 }
 
-/// Whoever gets it for all. Dropped without it, one of those who wait may try.
+/// The leader of a flight. If it is dropped without an answer, one follower becomes the leader.
 #[derive(Debug)]
-pub(crate) struct Leader<K: Eq + Hash, T> {
-    flights: Arc<Mutex<Landings<K, T>>>,
+pub(super) struct Leader<K: Eq + Hash, T> {
+    flights: Arc<Mutex<Receivers<K, T>>>,
     key: K,
-    tell: watch::Sender<Option<T>>,
+    sender: watch::Sender<Option<T>>,
 }
 
-/// Whoever waits for it.
+/// A request that waits for the leader's answer.
 #[derive(Debug)]
-pub(crate) struct Follower<T>(watch::Receiver<Option<T>>);
+pub(super) struct Follower<T>(watch::Receiver<Option<T>>);
 
 impl<K: Eq + Hash + Clone, T> Flights<K, T> {
-    pub(crate) fn enter(&self, key: &K) -> Place<K, T> {
+    /// Joins the flight of `key`, or starts it.
+    pub(super) fn enter(&self, key: &K) -> Entrance<K, T> {
         let mut flights = lock(&self.0);
-        if let Some(landing) = flights.get(key) {
-            return Place::After(Follower(landing.clone()));
+        if let Some(receiver) = flights.get(key) {
+            return Entrance::Follow(Follower(receiver.clone()));
         }
-        let (tell, landing) = watch::channel(None);
-        flights.insert(key.clone(), landing);
-        Place::First(Leader { flights: Arc::clone(&self.0), key: key.clone(), tell })
+        let (sender, receiver) = watch::channel(None);
+        flights.insert(key.clone(), receiver);
+        Entrance::Lead(Leader { flights: Arc::clone(&self.0), key: key.clone(), sender })
     }
 }
 
 impl<K: Eq + Hash, T> Leader<K, T> {
-    /// Gives it to those who wait. Whoever comes later finds nobody getting it.
-    pub(crate) fn land(self, what: T) {
-        self.tell.send_replace(Some(what));
+    /// Hands the answer to all followers and ends the flight.
+    pub(super) fn finish(self, answer: T) {
+        self.sender.send_replace(Some(answer));
     }
 }
 
 impl<K: Eq + Hash, T> Drop for Leader<K, T> {
     fn drop(&mut self) {
-        // Before those who wait are told that nobody gets it any more: the next is the first then.
+        // Remove the flight before waking the followers, so that the first to wake starts a new one.
         lock(&self.flights).remove(&self.key);
     }
 }
 
 impl<T: Clone> Follower<T> {
-    /// Waits for it; none if it wasn't got.
-    pub(crate) async fn landed(mut self) -> Option<T> {
-        let landed = self.0.wait_for(Option::is_some).await.ok()?;
-        landed.clone()
+    /// Waits for the answer; none if the leader has failed.
+    pub(super) async fn wait(mut self) -> Option<T> {
+        let answer = self.0.wait_for(Option::is_some).await.ok()?;
+        answer.clone()
     }
 }
 
-fn lock<K, T>(flights: &Mutex<Landings<K, T>>) -> MutexGuard<'_, Landings<K, T>> {
+fn lock<K, T>(flights: &Mutex<Receivers<K, T>>) -> MutexGuard<'_, Receivers<K, T>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,4 @@
-//! Runs whose stored record lags behind this process, and how far.
+//! Runs whose stored record lags behind this process.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,27 +9,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::RunId;
+use hearth_domain::{Delivery, RunId};
 use tokio::sync::{Notify, watch};
 
-/// How far the records of runs whose answers were delivered may be behind.
+/// Limit of the lag of the records of runs whose answers were delivered.
 pub(crate) const RECORD_LAG_LIMIT: Duration = Duration::from_millis(50);
-/// The lag from which on an answer waits for its record: the write may take as long again.
+/// Lag from which on an answer waits for its record: the write may take as long again.
 const LAG_WAIT_THRESHOLD: Duration = Duration::from_millis(RECORD_LAG_LIMIT.as_millis() as u64 / 2);
-/// How long the duration of the latest write of an end counts as the present lag.
-const LAG_MEMORY: Duration = Duration::from_secs(1);
+/// Time for which the duration of the latest write of an end counts as the present lag.
+const LAG_WINDOW: Duration = Duration::from_secs(1);
 /// With more ended runs than this to be recorded, answers wait for their records however young those are.
 const PENDING_ENDS_MAX_COUNT: usize = 2_000;
-/// How long an answer, or a request for a run, waits at most for a record to be written. A store that has left a write
+/// Timeout of an answer, or of a request for a run, that waits for a record to be written. A store that has left a write
 /// waiting for so long is down: then answers don't wait for it.
 pub(crate) const RECORD_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How far a run's record is.
+/// Progress of a run's record.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stage {
-    /// It can be found in the store, or its recorder has tried.
+    /// The run can be found in the store, or its recorder has tried.
     begun: bool,
-    /// The run has ended, and its client may know.
+    /// The run has ended, and its client may have the terminal event.
     ended: bool,
     /// Nothing more is written.
     done: bool,
@@ -42,11 +42,11 @@ struct Entry {
     stage: watch::Sender<Stage>,
     /// A request waits for the run's record.
     is_wanted: AtomicBool,
-    /// Wakes the recorder when one begins to.
+    /// Wakes the recorder when a request begins to wait.
     wanted: Notify,
 }
 
-/// The ages of the oldest writes that wait, and how many ends do.
+/// The ages of the oldest writes that wait, and the number of ends that do.
 struct Ages {
     begin: Duration,
     end: Duration,
@@ -81,20 +81,20 @@ impl Default for Shared {
 }
 
 impl PendingRecords {
-    /// Notes a run that is about to be recorded; `begins_now`: from its beginning on.
-    pub(super) fn enter(&self, id: RunId, begins_now: bool) -> Progress {
+    /// Adds a run that is about to be recorded. The record of a streamed one is begun now.
+    pub(super) fn enter(&self, id: RunId, delivery: Delivery) -> Progress {
         let entry = Arc::new(Entry::default());
         let mut state = self.state();
         state.runs.insert(id, Arc::clone(&entry));
-        if begins_now {
+        if delivery == Delivery::Stream {
             state.begins.push_back((Instant::now(), Arc::clone(&entry)));
         }
         drop(state);
         Progress { pending: self.clone(), id, entry, ended: None }
     }
 
-    /// Whether an answer that ends now waits for its record: the records are further behind than the limit allows, and the
-    /// store isn't down. With too many records in memory answers wait in any case.
+    /// True if an answer that ends now waits for its record: the lag is above its limit, and the store isn't down. With too
+    /// many records in memory answers wait in any case.
     pub(crate) fn is_late(&self, writer_lag: Duration) -> bool {
         let Ages { begin, end, ends } = self.ages();
         let lag = end.max(writer_lag).max(self.recent_lag());
@@ -102,7 +102,7 @@ impl PendingRecords {
         lag >= LAG_WAIT_THRESHOLD && !is_down || ends > PENDING_ENDS_MAX_COUNT
     }
 
-    /// Whether the store has left a write waiting for too long.
+    /// True if the store has left a write waiting for too long.
     pub(crate) fn is_down(&self) -> bool {
         let Ages { begin, end, .. } = self.ages();
         begin.max(end) >= RECORD_WAIT_TIMEOUT
@@ -122,11 +122,11 @@ impl PendingRecords {
         Ages { begin: age(&state.begins), end: age(&state.ends), ends: state.ends.len() }
     }
 
-    /// How long the latest write of an end took, if that was lately.
+    /// Duration of the latest write of an end, if it is recent.
     fn recent_lag(&self) -> Duration {
         let now = self.micros();
         let (took, at) = (self.0.latest.0.load(Ordering::Relaxed), self.0.latest.1.load(Ordering::Relaxed));
-        let is_recent = now.saturating_sub(at) < u64::try_from(LAG_MEMORY.as_micros()).unwrap_or(u64::MAX);
+        let is_recent = now.saturating_sub(at) < u64::try_from(LAG_WINDOW.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(if is_recent { took } else { 0 })
     }
 
@@ -137,12 +137,12 @@ impl PendingRecords {
         }
     }
 
-    /// Waits for a run's record to say what its client may know, for a limited time.
+    /// Waits for a run's record to contain all that its client may have, for a limited time.
     pub(crate) async fn wait_current(&self, id: RunId) {
         self.wait_for(id, |stage| if stage.ended { stage.done } else { stage.begun }).await;
     }
 
-    /// Waits for all that is to be recorded; returns false if the time was too short.
+    /// Waits for all pending records; returns false if the time was too short.
     pub(crate) async fn settle(&self, timeout: Duration) -> bool {
         let all = async {
             loop {
@@ -174,7 +174,7 @@ impl PendingRecords {
     }
 }
 
-/// Where a run's recorder says how far it is. Dropping it says that nothing more is written.
+/// The recorder's end of an entry. Dropping it ends the writes.
 #[derive(Debug)]
 pub(super) struct Progress {
     pending: PendingRecords,
@@ -188,7 +188,7 @@ pub(super) struct Progress {
 pub(crate) struct EndReceipt(watch::Receiver<Stage>);
 
 impl EndReceipt {
-    /// Returns when the run's end is stored, or the recorder has given up, or the time is over; whether it is stored.
+    /// Waits until the run's end is stored, the recorder has given up, or the time is over; returns whether it is stored.
     pub(crate) async fn wait(mut self) -> bool {
         let done = self.0.wait_for(|stage| stage.done);
         matches!(tokio::time::timeout(RECORD_WAIT_TIMEOUT, done).await, Ok(Ok(stage)) if stage.stored)
@@ -196,30 +196,30 @@ impl EndReceipt {
 }
 
 impl Progress {
-    /// The run can be found in the store, or its recorder has tried.
-    pub(super) fn begun(&self) {
+    /// Notes that the run can be found in the store, or that its recorder has tried.
+    pub(super) fn note_begun(&self) {
         self.entry.stage.send_modify(|stage| stage.begun = true);
     }
 
-    /// The run has ended: its client is about to learn that.
-    pub(super) fn ended(&mut self) {
+    /// Notes the run's end. Its client is about to have the terminal event.
+    pub(super) fn note_ended(&mut self) {
         let now = Instant::now();
         self.ended = Some(now);
         self.pending.state().ends.push_back((now, Arc::clone(&self.entry)));
         self.entry.stage.send_modify(|stage| stage.ended = true);
     }
 
-    /// What tells of the end's being written.
+    /// A receipt for the write of the run's end.
     pub(super) fn receipt(&self) -> EndReceipt {
         EndReceipt(self.entry.stage.subscribe())
     }
 
-    /// The run's end is in the store.
-    pub(super) fn stored(&self) {
+    /// Notes that the run's end is in the store.
+    pub(super) fn note_stored(&self) {
         self.entry.stage.send_modify(|stage| stage.stored = true);
     }
 
-    /// Whether a request waits for the record.
+    /// True if a request waits for the record.
     pub(super) fn is_wanted(&self) -> bool {
         self.entry.is_wanted.load(Ordering::Acquire)
     }
@@ -238,7 +238,7 @@ impl Drop for Progress {
             self.pending.0.latest.0.store(took, Ordering::Relaxed);
             self.pending.0.latest.1.store(self.pending.micros(), Ordering::Relaxed);
         }
-        // Before those who wait go on: the next one finds nothing to wait for.
+        // Remove the entry before waking the waiting requests: the next request finds nothing to wait for.
         self.pending.state().runs.remove(&self.id);
         self.entry.stage.send_modify(|stage| (stage.begun, stage.done) = (true, true));
     }
@@ -249,15 +249,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn request_for_a_run_waits_for_what_its_client_knows() {
+    async fn request_for_a_run_waits_for_its_delivered_end() {
         let (pending, id) = (PendingRecords::default(), RunId::new());
         pending.wait_current(id).await;
-        let mut progress = pending.enter(id, true);
-        progress.begun();
-        // Its end isn't known to its client yet: the record is good enough.
+        let mut progress = pending.enter(id, Delivery::Stream);
+        progress.note_begun();
+        // Its client doesn't have its end yet: the record is current.
         pending.wait_current(id).await;
         assert!(!progress.is_wanted());
-        progress.ended();
+        progress.note_ended();
         let waits = tokio::spawn({
             let pending = pending.clone();
             async move { pending.wait_current(id).await }
@@ -266,7 +266,7 @@ mod tests {
         assert!(progress.is_wanted() && !waits.is_finished());
         assert!(!pending.settle(Duration::from_millis(20)).await);
         let receipt = progress.receipt();
-        progress.stored();
+        progress.note_stored();
         drop(progress);
         waits.await.unwrap();
         assert!(receipt.wait().await);
@@ -277,8 +277,8 @@ mod tests {
     async fn answers_wait_while_an_end_is_not_written_in_time() {
         let pending = PendingRecords::default();
         assert!(!pending.is_late(Duration::ZERO) && pending.is_late(RECORD_LAG_LIMIT));
-        let mut first = pending.enter(RunId::new(), false);
-        first.ended();
+        let mut first = pending.enter(RunId::new(), Delivery::Whole);
+        first.note_ended();
         assert!(!pending.is_late(Duration::ZERO));
         tokio::time::sleep(LAG_WAIT_THRESHOLD).await;
         assert!(pending.is_late(Duration::ZERO));

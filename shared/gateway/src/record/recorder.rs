@@ -1,32 +1,32 @@
-//! What a run's record says so far, and what of it is to be written.
+//! The content of a run's record, and the times of its writes. Does no I/O.
 
 use std::time::Duration;
 
-use hearth_domain::{FinishReason, ModelId, Run, RunState, Timestamp, run::Failure};
-use hearth_wire::{RunEvent, RunEventBody, answer, event::Selected};
+use hearth_domain::{Delivery, FinishReason, Run, RunState, Selection, Timestamp, run::Failure};
+use hearth_wire::{RunEvent, RunEventBody, answer};
 use tokio::time::Instant;
 
 use super::replay::is_lossless;
 
-/// Bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
+/// Limit of the bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
 const TOOL_CALLS_MAX_BYTES: usize = 256 << 10;
-/// Bytes of events in one write, about: less than an item takes, so that each write is one item.
+/// Approximate limit of the bytes of events in one write, below the limit of an item, so that each write is one item.
 const BATCH_MAX_BYTES: usize = 192 << 10;
-/// So many bytes of events are written before their window ends.
+/// Bytes of events that are written before their window ends.
 const BATCH_FULL_BYTES: usize = 32 << 10;
-/// How many bytes of events wait for the store at most, before the run waits too.
+/// Limit of the bytes of events that wait for the store; above it the run waits.
 const BUFFER_MAX_BYTES: usize = 1 << 20;
-/// How long after a failure the beginning of a record is tried again.
+/// Interval between a failure to begin a record and the next attempt.
 const BEGIN_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// When the parts of a record are written.
+/// Times at which the parts of a record are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordTimes {
-    /// How long a run whose client waits for the whole answer may last before its record is begun.
+    /// Delay after which the record of a run whose client waits for the whole answer is begun.
     begin_delay: Duration,
-    /// How long events are collected before they are written.
+    /// Time for which events are collected before they are written.
     batch_window: Duration,
-    /// Whether a place in a queue, and the first output, are written at once.
+    /// Writes a place in a queue, and the first output, at once.
     is_prompt: bool,
 }
 
@@ -55,37 +55,39 @@ pub(super) enum Step {
     Append(Vec<RunEvent>, Option<Run>),
 }
 
-/// A run's record as far as it has come. Does no I/O.
+/// A run's record up to now.
 #[derive(Debug)]
 pub(super) struct Recorder {
     pub(super) run: Run,
     times: RecordTimes,
-    /// When the record is begun, unless a request waits for it before.
+    /// Time at which the record is begun, unless a request waits for it before.
     begin_at: Instant,
-    /// Whether a request that waits for the record has it begun at once: not after that has failed.
+    /// A request that waits for the record begins it at once: not after that has failed.
     begins_on_demand: bool,
     /// Events that aren't written yet.
     pending: Vec<RunEvent>,
     pending_bytes: usize,
-    /// When those are to be written; none if there are none.
+    /// Time at which those are written; none if there are none.
     flush_at: Option<Instant>,
-    /// Whether the record differs from what is stored.
+    /// The record differs from the stored one.
     is_changed: bool,
-    /// Whether the store has the run's beginning, or was asked to.
+    /// The store has the run's beginning, or its write was started.
     is_begun: bool,
-    /// Whether some events are missing: they couldn't be written.
+    /// Some events are missing: they couldn't be written.
     has_gap: bool,
-    /// The client gets the whole answer at once, and no sequence numbers.
-    is_whole: bool,
+    delivery: Delivery,
 }
 
 impl Recorder {
-    pub(super) fn new(mut run: Run, times: RecordTimes, is_whole: bool) -> Self {
-        if run.node.is_none() {
-            // A provider has no queue that is known of.
+    pub(super) fn new(mut run: Run, times: RecordTimes, delivery: Delivery) -> Self {
+        if run.selection.node.is_none() {
+            // A provider's queue is unknown.
             run.state = RunState::Running;
         }
-        let delay = if is_whole { times.begin_delay } else { Duration::ZERO };
+        let delay = match delivery {
+            Delivery::Whole => times.begin_delay,
+            Delivery::Stream => Duration::ZERO,
+        };
         Self {
             run,
             times,
@@ -97,11 +99,11 @@ impl Recorder {
             is_changed: false,
             is_begun: false,
             has_gap: false,
-            is_whole,
+            delivery,
         }
     }
 
-    /// Takes the run's next event; returns whether the next write's time may have changed.
+    /// Records the run's next event; returns whether the next write's time may have changed.
     pub(super) fn take(&mut self, event: RunEvent) -> bool {
         let was_silent = is_silent(&self.run);
         self.apply(&event.body);
@@ -116,9 +118,10 @@ impl Recorder {
         before.is_none_or(|before| at < before)
     }
 
-    /// Appends an event to those that aren't written. Where nobody knows the pieces' numbers, a text is one piece.
+    /// Appends an event to those that aren't written. A client that gets the whole answer at once never sees sequence
+    /// numbers, so a text becomes one event.
     fn push(&mut self, event: RunEvent) {
-        if self.is_whole
+        if self.delivery == Delivery::Whole
             && let (Some(last), RunEventBody::Delta { choice, text, logprobs }) =
                 (self.pending.last_mut(), &event.body)
             && let RunEventBody::Delta { choice: same, text: before, logprobs: none } = &mut last.body
@@ -156,7 +159,7 @@ impl Recorder {
                 run.text.push_str(text);
             }
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
-                answer::go_on(&mut run.tool_calls, *index, begins.as_ref(), arguments);
+                answer::apply_tool_delta(&mut run.tool_calls, *index, begins.as_ref(), arguments);
             }
             RunEventBody::Loading { .. }
             | RunEventBody::Credits { .. }
@@ -182,7 +185,7 @@ impl Recorder {
         }
     }
 
-    /// When the next write is to happen; none if nothing is to be written. `is_wanted`: a request waits for the record.
+    /// Time of the next write; none if there is nothing to write. `is_wanted`: a request waits for the record.
     pub(super) fn next_write(&self, is_wanted: bool) -> Option<Instant> {
         if self.is_begun {
             return self.flush_at;
@@ -190,7 +193,7 @@ impl Recorder {
         Some(if is_wanted && self.begins_on_demand { Instant::now() } else { self.begin_at })
     }
 
-    /// What is to be written now.
+    /// The write that is due now.
     pub(super) fn next_step(&mut self) -> Step {
         if !std::mem::replace(&mut self.is_begun, true) {
             self.is_changed = false;
@@ -207,7 +210,7 @@ impl Recorder {
         std::mem::take(&mut self.pending)
     }
 
-    /// Whether so many events wait for the store that the run waits too. Those of a run that isn't to be stored yet are
+    /// True if so many events wait for the store that the run waits too. Those of a run whose record isn't begun yet are
     /// within the limit of its answer.
     pub(super) fn is_full(&self) -> bool {
         self.is_begun && self.pending_bytes > BUFFER_MAX_BYTES
@@ -220,19 +223,19 @@ impl Recorder {
         self.begin_at = Instant::now() + BEGIN_RETRY_INTERVAL;
     }
 
-    /// Notes that events couldn't be written: no more of them are, since what follows a gap is of no use to a reader.
+    /// Drops the events, which couldn't be written, and all later ones: events after a gap are useless to a reader.
     pub(super) fn lose_events(&mut self) {
         self.has_gap = true;
         self.pending = Vec::new();
         self.pending_bytes = 0;
     }
 
-    /// Whether the store has the run's beginning.
+    /// True if the store has the run's beginning.
     pub(super) fn is_begun(&self) -> bool {
         self.is_begun
     }
 
-    /// Leaves out of a run that has ended what its record can't, or needn't, have.
+    /// Removes from a run that has ended the parts that don't fit its record, or that it has twice.
     pub(super) fn trim(&mut self) {
         let calls = self.run.tool_calls.iter().map(|call| call.name.len() + call.arguments.len());
         let calls = calls.sum::<usize>();
@@ -240,7 +243,7 @@ impl Recorder {
             tracing::warn!(run = %self.run.id, calls, "a run's tool calls are too large for its record");
             self.run.tool_calls.clear();
         }
-        if self.is_whole && !self.is_begun && is_lossless(&self.pending) {
+        if self.delivery == Delivery::Whole && !self.is_begun && is_lossless(&self.pending) {
             self.take_pending();
         }
     }
@@ -278,15 +281,10 @@ fn size(event: &RunEventBody) -> usize {
     }
 }
 
-/// Notes who serves a run; whether it is another than before.
-fn select(run: &mut Run, selected: &Selected) -> bool {
-    let same = run.provider == selected.provider && run.model.as_str() == selected.model;
-    run.model = ModelId::new(&*selected.model);
-    run.provider.clone_from(&selected.provider);
-    run.node = selected.node;
-    run.modality = selected.modality;
-    run.reason.clone_from(&selected.reason);
-    run.fallback_reason.clone_from(&selected.fallback_reason);
+/// Records the model that serves a run; returns whether it has changed.
+fn select(run: &mut Run, selection: &Selection) -> bool {
+    let same = run.selection.provider == selection.provider && run.selection.model == selection.model;
+    run.selection.clone_from(selection);
     !same
 }
 

@@ -1,17 +1,14 @@
-//! Events made of a run's record, for when its own aren't stored, or no longer.
+//! Events made of a run's record, for a run whose own events aren't stored, or no longer.
 
-use hearth_domain::{FinishReason, Run, RunState, run::Failure};
-use hearth_wire::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    event::{Selected, ToolCallBegin},
-};
+use hearth_domain::{FinishReason, Run, RunState, Selection, run::Failure};
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody, event::ToolCallBegin};
 
-/// What a reader has had of a run.
+/// The part of a run that a reader has read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Seen {
     /// The last event's number; 0 for none.
     pub(crate) seq: u64,
-    /// How many bytes of the first answer's text.
+    /// Bytes of the first answer's text.
     pub(crate) text_bytes: usize,
 }
 
@@ -27,21 +24,21 @@ impl Seen {
     }
 }
 
-/// The events that a run's record contains, without what was `seen` already. `run` has ended.
+/// The selection of a record. Records of earlier versions have neither the model's name nor `fallback_used`.
+fn selection_of(run: &Run) -> Selection {
+    let mut selection = run.selection.clone();
+    if selection.model_name.is_empty() {
+        selection.model_name = selection.model.to_string();
+    }
+    selection.fallback_used = selection.fallback_reason.is_some();
+    selection
+}
+
+/// The events that a run's record contains, without the part that the reader has `seen`. `run` has ended.
 pub(crate) fn replay_from_record(run: &Run, seen: Seen) -> Vec<RunEvent> {
     let mut bodies = Vec::new();
     if seen.seq == 0 {
-        bodies.push(RunEventBody::Selected(Selected {
-            model: run.model.to_string(),
-            model_name: run.model.to_string(),
-            provider: run.provider.clone(),
-            modality: run.modality,
-            reason: run.reason.clone(),
-            fallback_used: run.fallback_reason.is_some(),
-            fallback_reason: run.fallback_reason.clone(),
-            resumed: false,
-            node: run.node,
-        }));
+        bodies.push(RunEventBody::Selected(selection_of(run)));
     }
     // A client that has read a part of the text gets the rest.
     let rest = run.text.get(seen.text_bytes..).unwrap_or_default();
@@ -78,12 +75,12 @@ fn error_of(failure: &Failure) -> ApiError {
     ApiError::new(code.unwrap_or(ErrorCode::Internal), failure.message.clone())
 }
 
-/// Whether the record of a run that has ended contains all of its events that a later reader needs: not their numbers,
-/// nor which piece of the text came when. How a provider's credit stood then is of no use later.
+/// True if the record of a run that has ended contains all of its events that a later reader needs: not their numbers, the
+/// pieces of the text, or the provider's credit at that time.
 pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) -> bool {
     let mut selected = 0;
     events.into_iter().all(|event| match &event.body {
-        // Of several who tried only the last is in the record.
+        // Of several candidates only the last is in the record.
         RunEventBody::Selected(_) => {
             selected += 1;
             selected == 1
@@ -113,9 +110,7 @@ pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) ->
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{
-        CreditStatus, Credits, Modality, ModelId, RunId, Timestamp, ToolCall, Usage, UserId,
-    };
+    use hearth_domain::{CreditStatus, Credits, Timestamp, ToolCall, Usage, UserId};
     use hearth_wire::answer::Answers;
 
     use super::*;
@@ -126,25 +121,14 @@ mod tests {
 
     fn run() -> Run {
         Run {
-            id: RunId::new(),
-            owner: UserId::new(),
             state: RunState::Completed,
-            model: ModelId::new("big"),
-            provider: "rig".into(),
-            node: None,
-            modality: Modality::Text,
-            reason: "it was asked for".into(),
-            fallback_reason: None,
-            queue_position: None,
+            selection: Selection::example("big", "rig"),
             usage: Usage { prompt_tokens: 3, completion_tokens: 2, ..Usage::default() },
-            cost: None,
             finish_reason: Some(FinishReason::ToolCalls),
-            failure: None,
             text: "Hello there.".into(),
             tool_calls: vec![ToolCall { id: "c1".into(), name: "look".into(), arguments: "{}".into() }],
-            artifacts: Vec::new(),
-            created_at: Timestamp::now(),
             finished_at: Some(Timestamp::now()),
+            ..Run::example(UserId::new())
         }
     }
 
@@ -174,7 +158,7 @@ mod tests {
         assert!(is_lossless(&events));
         let answers = |events: &[RunEvent]| {
             let mut answers = Answers::default();
-            events.iter().for_each(|event| answers.take(&event.body));
+            events.iter().for_each(|event| answers.apply(&event.body));
             answers.all().to_vec()
         };
         let replayed = replay_from_record(&run, Seen::default());

@@ -1,7 +1,7 @@
-//! The one place where a failed write of a record is tried again.
+//! Writes records, and retries failed writes.
 //!
-//! While the store fails, one write at a time tries it, after a pause that doubles; all others wait for their turn. So a
-//! store that is down has no more to do than one that works, however many runs are to be recorded.
+//! While the store fails, one write at a time is tried, with exponential backoff; all others wait for their turn. So a
+//! store that is down gets no more requests than a healthy one, however many runs are to be recorded.
 
 use std::{
     sync::{
@@ -16,9 +16,11 @@ use hearth_store::{Store, StoreError, conversations::Conversation};
 use hearth_wire::RunEvent;
 use tokio::{sync::Mutex, time::Instant};
 
-/// How long the beginning of a record, or events, are tried; the end of the run records the rest.
+use super::end_writes::EndWrites;
+
+/// Time for which the write of a record's beginning, or of events, is retried; the end of the run records the rest.
 pub(super) const PART_RETRY_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long the end of a run is tried.
+/// Time for which the write of a run's end is retried.
 pub(super) const END_RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The first pause after a failed write, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -30,9 +32,10 @@ pub(crate) struct RecordWriter(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     store: Store,
-    /// The latest write failed.
+    end_writes: EndWrites,
+    /// The latest write has failed.
     is_failing: AtomicBool,
-    /// Held by the one write that tries a store that fails: the next pause.
+    /// The next pause. Held by the one write that is retried.
     turn: Mutex<Duration>,
     /// The latest failure.
     failure: std::sync::Mutex<Option<StoreError>>,
@@ -42,12 +45,18 @@ impl RecordWriter {
     /// A writer to `store`.
     pub(crate) fn new(store: Store) -> Self {
         let (is_failing, turn) = (AtomicBool::new(false), Mutex::new(BACKOFF.0));
-        Self(Arc::new(Shared { store, is_failing, turn, failure: std::sync::Mutex::default() }))
+        let (end_writes, failure) = (EndWrites::default(), std::sync::Mutex::default());
+        Self(Arc::new(Shared { store, end_writes, is_failing, turn, failure }))
     }
 
-    /// Whether an answer that ends now waits for its record, as far as the store's own queue says.
+    /// Age of the oldest write in the store's own queue.
     pub(crate) fn lag(&self) -> Duration {
         self.0.store.writer_lag()
+    }
+
+    /// The last writes of ended runs that are in progress.
+    pub(super) fn end_writes(&self) -> &EndWrites {
+        &self.0.end_writes
     }
 
     /// Stores a new run. A conflict is an earlier write whose answer was lost.
@@ -64,7 +73,7 @@ impl RecordWriter {
         self.write(PART_RETRY_TIMEOUT, append).await.map(drop)
     }
 
-    /// Stores what has changed of a run that was begun, its end included. One that has ended already stays as it is.
+    /// Stores the changes of a run that was begun, its end included. One that has ended already stays as it is.
     pub(super) async fn update(&self, run: &Run) -> Result<(), StoreError> {
         let timeout = if run.state.is_terminal() { END_RETRY_TIMEOUT } else { PART_RETRY_TIMEOUT };
         let runs = self.0.store.runs();
@@ -89,13 +98,13 @@ impl RecordWriter {
         &self,
         id: RunId,
         owner: UserId,
-        said: &Conversation,
+        conversation: &Conversation,
     ) -> Result<(), StoreError> {
         let conversations = self.0.store.conversations();
-        self.write(PART_RETRY_TIMEOUT, || conversations.put(id, owner, said)).await.map(drop)
+        self.write(PART_RETRY_TIMEOUT, || conversations.put(id, owner, conversation)).await.map(drop)
     }
 
-    /// Writes, and tries a failed write again until the time is over.
+    /// Writes, and retries a failed write until the time is over.
     async fn write<F>(&self, timeout: Duration, write: impl Fn() -> F) -> Result<Written, StoreError>
     where
         F: Future<Output = Result<(), StoreError>>,
@@ -106,7 +115,7 @@ impl RecordWriter {
             let is_failing = &self.0.is_failing;
             if !is_failing.load(Ordering::Acquire) {
                 match written(write().await) {
-                    Err(error) if may_pass(&error) => self.fail(&error),
+                    Err(error) if is_transient(&error) => self.fail(&error),
                     result => return result,
                 }
             }
@@ -117,7 +126,7 @@ impl RecordWriter {
             while is_failing.load(Ordering::Acquire) {
                 tokio::time::sleep_until(deadline.min(Instant::now() + *pause)).await;
                 match written(write().await) {
-                    Err(error) if may_pass(&error) => {
+                    Err(error) if is_transient(&error) => {
                         self.fail(&error);
                         *pause = (*pause * 2).min(BACKOFF.1);
                         if Instant::now() >= deadline {
@@ -133,9 +142,7 @@ impl RecordWriter {
             }
         }
     }
-}
 
-impl RecordWriter {
     fn fail(&self, error: &StoreError) {
         tracing::warn!(%error, "records wait for the store");
         *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
@@ -164,7 +171,7 @@ fn written(result: Result<(), StoreError>) -> Result<Written, StoreError> {
     }
 }
 
-/// Whether the same write may succeed later.
-fn may_pass(error: &StoreError) -> bool {
+/// True if the same write may succeed later.
+fn is_transient(error: &StoreError) -> bool {
     !matches!(error, StoreError::Conflict | StoreError::Unreadable(_) | StoreError::Newer { .. })
 }

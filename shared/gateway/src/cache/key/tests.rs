@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 
 use super::*;
 
-fn ask(change: impl FnOnce(&mut Generation, &mut TextTask)) -> Generation {
+fn request(change: impl FnOnce(&mut Generation, &mut TextTask)) -> Generation {
     let mut task = TextTask::new(vec![Message::new(Role::User, "Hi")], Sampling::default());
     let mut generation = Generation::new(Some(ModelId::new("big")), task.clone());
     change(&mut generation, &mut task);
@@ -21,8 +21,8 @@ fn tool(parameters: Value) -> Tool {
 }
 
 #[test]
-fn what_doesnt_change_the_answer_isnt_in_it() {
-    let plain = key(&ask(|_, _| ()));
+fn options_that_dont_change_the_answer_share_a_key() {
+    let plain = key(&request(|_, _| ()));
     assert_eq!(plain.len(), 64);
     let same: [fn(&mut Generation); 7] = [
         |g| g.route.resume = true,
@@ -30,64 +30,64 @@ fn what_doesnt_change_the_answer_isnt_in_it() {
         |g| g.while_loading = WhileLoading::Default,
         |g| g.priority = Priority::High,
         |g| g.cache = CacheControl::Use,
-        // Whom nothing is passed on from may speak any dialect.
+        // Without passed-on fields the client's dialect is not part of the key.
         |g| g.extra.dialect = ClientDialect::Anthropic,
         |_| (),
     ];
     for change in same {
-        assert_eq!(key(&ask(|generation, _| change(generation))), plain);
+        assert_eq!(key(&request(|generation, _| change(generation))), plain);
     }
-    let auto = ask(|g, _| g.model = Some(ModelId::new("auto")));
-    assert_eq!(key(&auto), key(&ask(|g, _| g.model = None)));
+    let auto = request(|g, _| g.model = Some(ModelId::new("auto")));
+    assert_eq!(key(&auto), key(&request(|g, _| g.model = None)));
 }
 
 #[test]
-fn whatever_changes_the_answer_is_in_it() {
+fn parts_that_change_the_answer_change_the_key() {
     let image = hearth_domain::PlacedImage { at: 0, image: hearth_domain::Image::at("https://a.test/1.png") };
     let different = [
-        ask(|_, _| ()),
-        ask(|g, _| g.model = None),
-        ask(|g, _| g.model = Some(ModelId::new("BIG"))),
-        ask(|g, _| g.route.provider = Some("rig".into())),
-        ask(|g, _| g.route.mode = SelectionMode::FreeOnly),
-        ask(|g, _| g.route.fallbacks = Some(Vec::new())),
-        ask(|g, _| g.route.preferred = Some("small".into())),
-        ask(|g, _| g.route.fallbacks = Some(vec!["small".into()])),
-        ask(|_, t| t.messages[0].content = "hi".into()),
-        ask(|_, t| t.messages[0].content = "Hi ".into()),
-        ask(|_, t| t.messages[0].role = Role::System),
-        ask(|_, t| t.messages[0].images.push(image)),
-        ask(|_, t| t.messages.push(Message::new(Role::User, "Hi"))),
-        ask(|_, t| t.sampling.temperature = Some(0.0)),
-        ask(|_, t| t.sampling.temperature = Some(1.0)),
-        ask(|_, t| t.sampling.seed = Some(0)),
-        ask(|_, t| t.sampling.max_tokens = Some(9)),
-        ask(|_, t| t.sampling.stop = vec!["a".into(), "b".into()]),
-        ask(|_, t| t.sampling.stop = vec!["ab".into()]),
-        ask(|_, t| t.response_format = ResponseFormat::JsonObject),
-        ask(|_, t| t.response_format = ResponseFormat::JsonSchema(json!({"type": "object"}))),
-        ask(|_, t| t.response_format = ResponseFormat::JsonSchema(json!({"type": "array"}))),
-        ask(|_, t| t.tools = vec![tool(json!({}))]),
-        ask(|_, t| t.tools = vec![tool(json!({"type": "object"}))]),
-        ask(|_, t| t.tool_choice = ToolChoice::Required),
-        ask(|_, t| t.tool_choice = ToolChoice::Named("look".into())),
-        ask(|_, t| t.parallel_tool_calls = false),
-        ask(|_, t| t.choices = 2),
-        ask(|_, t| t.top_logprobs = Some(0)),
-        ask(|_, t| t.reasoning = Some(ReasoningEffort::Low)),
-        ask(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "ada"}))),
-        ask(|g, _| g.extra = extra(ClientDialect::OpenAiResponses, json!({"user": "ada"}))),
-        ask(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "bob"}))),
-        ask(|g, _| g.extra.betas = vec!["one-2025-01-01".to_owned()]),
+        request(|_, _| ()),
+        request(|g, _| g.model = None),
+        request(|g, _| g.model = Some(ModelId::new("BIG"))),
+        request(|g, _| g.route.provider = Some("rig".into())),
+        request(|g, _| g.route.mode = SelectionMode::FreeOnly),
+        request(|g, _| g.route.fallbacks = Some(Vec::new())),
+        request(|g, _| g.route.preferred = Some("small".into())),
+        request(|g, _| g.route.fallbacks = Some(vec!["small".into()])),
+        request(|_, t| t.messages[0].content = "hi".into()),
+        request(|_, t| t.messages[0].content = "Hi ".into()),
+        request(|_, t| t.messages[0].role = Role::System),
+        request(|_, t| t.messages[0].images.push(image)),
+        request(|_, t| t.messages.push(Message::new(Role::User, "Hi"))),
+        request(|_, t| t.sampling.temperature = Some(0.0)),
+        request(|_, t| t.sampling.temperature = Some(1.0)),
+        request(|_, t| t.sampling.seed = Some(0)),
+        request(|_, t| t.sampling.max_tokens = Some(9)),
+        request(|_, t| t.sampling.stop = vec!["a".into(), "b".into()]),
+        request(|_, t| t.sampling.stop = vec!["ab".into()]),
+        request(|_, t| t.response_format = ResponseFormat::JsonObject),
+        request(|_, t| t.response_format = ResponseFormat::JsonSchema(json!({"type": "object"}))),
+        request(|_, t| t.response_format = ResponseFormat::JsonSchema(json!({"type": "array"}))),
+        request(|_, t| t.tools = vec![tool(json!({}))]),
+        request(|_, t| t.tools = vec![tool(json!({"type": "object"}))]),
+        request(|_, t| t.tool_choice = ToolChoice::Required),
+        request(|_, t| t.tool_choice = ToolChoice::Named("look".into())),
+        request(|_, t| t.parallel_tool_calls = false),
+        request(|_, t| t.choices = 2),
+        request(|_, t| t.top_logprobs = Some(0)),
+        request(|_, t| t.reasoning = Some(ReasoningEffort::Low)),
+        request(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "ada"}))),
+        request(|g, _| g.extra = extra(ClientDialect::OpenAiResponses, json!({"user": "ada"}))),
+        request(|g, _| g.extra = extra(ClientDialect::OpenAiChat, json!({"user": "bob"}))),
+        request(|g, _| g.extra.betas = vec!["one-2025-01-01".to_owned()]),
     ];
     let keys: std::collections::BTreeSet<String> = different.iter().map(key).collect();
     assert_eq!(keys.len(), different.len());
 }
 
 #[test]
-fn users_and_settings_have_their_own() {
+fn users_and_settings_have_keys_of_their_own() {
     let (ada, bob) = (UserId::new(), UserId::new());
-    let of = |owner, routing| key_of(&ask(|_, _| ()), owner, routing).unwrap();
+    let of = |owner, routing| key_of(&request(|_, _| ()), owner, routing).unwrap();
     assert_eq!(of(Some(ada), "a"), of(Some(ada), "a"));
     let keys = [of(Some(ada), "a"), of(Some(bob), "a"), of(None, "a"), of(Some(ada), "b")];
     for (index, key) in keys.iter().enumerate() {
@@ -96,10 +96,10 @@ fn users_and_settings_have_their_own() {
 }
 
 #[test]
-fn the_order_of_properties_is_a_schemas_own() {
+fn order_of_schema_properties_changes_the_key() {
     let of = |schema: &str| {
         let schema = serde_json::from_str(schema).unwrap();
-        key(&ask(|_, t| t.response_format = ResponseFormat::JsonSchema(schema)))
+        key(&request(|_, t| t.response_format = ResponseFormat::JsonSchema(schema)))
     };
     let schema = r#"{"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}, "b": {}}}"#;
     let same = r#"{"properties": {"a": {"maxLength": 3, "type": "string"}, "b": {}}, "type": "object"}"#;
@@ -132,7 +132,7 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The same with every object's fields in reverse.
+/// The value with every object's fields in reverse.
 fn reversed(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -145,20 +145,20 @@ fn reversed(value: &Value) -> Value {
 
 proptest! {
     #[test]
-    fn the_order_of_fields_is_nothing(value in json_value(), other in json_value()) {
+    fn order_of_fields_keeps_the_key(value in json_value(), other in json_value()) {
         let with = |value: &Value| {
             let mut fields = Map::new();
             fields.insert("x".into(), value.clone());
             fields.insert("a".into(), 1.into());
-            key(&ask(|g, _| g.extra = Extra::new(ClientDialect::OpenAiChat, fields.clone())))
+            key(&request(|g, _| g.extra = Extra::new(ClientDialect::OpenAiChat, fields.clone())))
         };
         prop_assert_eq!(with(&value), with(&reversed(&value)));
         prop_assert_eq!(with(&value) == with(&other), value == other);
     }
 
     #[test]
-    fn a_text_is_taken_as_it_is(one in ".{0,12}", other in ".{0,12}") {
-        let of = |text: &str| key(&ask(|_, t| t.messages[0].content = text.to_owned()));
+    fn texts_are_compared_exactly(one in ".{0,12}", other in ".{0,12}") {
+        let of = |text: &str| key(&request(|_, t| t.messages[0].content = text.to_owned()));
         prop_assert_eq!(of(&one) == of(&other), one == other);
     }
 }

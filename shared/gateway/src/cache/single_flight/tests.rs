@@ -9,68 +9,68 @@ use super::*;
 
 fn leader(flights: &Flights<u8, u32>) -> Leader<u8, u32> {
     match flights.enter(&1) {
-        Place::First(leader) => leader,
-        Place::After(_) => panic!("somebody is getting it"),
+        Entrance::Lead(leader) => leader,
+        Entrance::Follow(_) => panic!("there is a flight"),
     }
 }
 
 fn follower(flights: &Flights<u8, u32>) -> Follower<u32> {
     match flights.enter(&1) {
-        Place::After(follower) => follower,
-        Place::First(_) => panic!("nobody is getting it"),
+        Entrance::Follow(follower) => follower,
+        Entrance::Lead(_) => panic!("there is no flight"),
     }
 }
 
 #[tokio::test]
-async fn who_waits_is_given_it_and_who_comes_later_isnt() {
+async fn followers_get_the_answer_and_a_later_request_leads() {
     let flights = Flights::default();
     let first = leader(&flights);
     let (one, other) = (follower(&flights), follower(&flights));
     drop(other);
-    first.land(7);
-    assert_eq!(one.landed().await, Some(7));
+    first.finish(7);
+    assert_eq!(one.wait().await, Some(7));
     drop(leader(&flights));
 }
 
 #[tokio::test]
-async fn when_it_isnt_got_one_of_those_who_wait_is_the_next() {
+async fn follower_of_a_failed_leader_leads() {
     let flights = Flights::default();
     let first = leader(&flights);
     let (one, other) = (follower(&flights), follower(&flights));
     drop(first);
-    assert_eq!((one.landed().await, other.landed().await), (None, None));
+    assert_eq!((one.wait().await, other.wait().await), (None, None));
     let next = leader(&flights);
     let last = follower(&flights);
-    next.land(8);
-    assert_eq!(last.landed().await, Some(8));
+    next.finish(8);
+    assert_eq!(last.wait().await, Some(8));
 }
 
-/// What one of those who ask does when it is first.
+/// The end of a request that leads.
 #[derive(Debug, Clone, Copy)]
-enum Does {
-    Land,
+enum End {
+    Answer,
     Fail,
-    /// It is gone before it has anything.
+    /// The guard is dropped explicitly.
     Leave,
 }
 
-fn does() -> impl Strategy<Value = (Does, u8)> {
-    (prop_oneof![Just(Does::Land), Just(Does::Fail), Just(Does::Leave)], 0..4_u8)
+fn end() -> impl Strategy<Value = (End, u8)> {
+    (prop_oneof![Just(End::Answer), Just(End::Fail), Just(End::Leave)], 0..4_u8)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// However those who lead fail or go away: never do two lead at once, and everybody comes to an end, with
-    /// the answer, if it hasn't failed itself.
+    /// However leaders fail: there is one leader at a time, and every request ends, with the answer unless it has failed
+    /// itself.
     #[test]
-    fn nobody_hangs_and_one_leads(script in prop::collection::vec(does(), 1..24)) {
+    fn no_request_hangs_and_one_leads(script in prop::collection::vec(end(), 1..24)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         let ends = runtime.block_on(async {
             let flights = Arc::new(Flights::default());
             let leading = Arc::new(AtomicUsize::new(0));
-            let tasks: Vec<_> = script.iter().map(|(does, yields)| {
-                tokio::spawn(ask(Arc::clone(&flights), Arc::clone(&leading), *does, *yields))
+            let tasks: Vec<_> = script.iter().map(|(end, yields)| {
+                tokio::spawn(ask(Arc::clone(&flights), Arc::clone(&leading), *end, *yields))
             }).collect();
             let ends = async {
                 let mut ends = Vec::new();
@@ -79,25 +79,20 @@ proptest! {
                 }
                 ends
             };
-            tokio::time::timeout(Duration::from_secs(10), ends).await.expect("somebody hangs")
+            tokio::time::timeout(Duration::from_secs(10), ends).await.expect("a request hangs")
         });
-        for ((does, _), end) in script.iter().zip(ends) {
-            prop_assert!(end == Some(9) || !matches!(does, Does::Land), "{:?} came to {:?}", does, end);
+        for ((end, _), result) in script.iter().zip(ends) {
+            prop_assert!(result == Some(9) || !matches!(end, End::Answer), "{:?} came to {:?}", end, result);
         }
     }
 }
 
-async fn ask(
-    flights: Arc<Flights<u8, u32>>,
-    leading: Arc<AtomicUsize>,
-    does: Does,
-    yields: u8,
-) -> Option<u32> {
+async fn ask(flights: Arc<Flights<u8, u32>>, leading: Arc<AtomicUsize>, end: End, yields: u8) -> Option<u32> {
     loop {
         let leader = match flights.enter(&1) {
-            Place::First(leader) => leader,
-            Place::After(follower) => match follower.landed().await {
-                Some(what) => return Some(what),
+            Entrance::Lead(leader) => leader,
+            Entrance::Follow(follower) => match follower.wait().await {
+                Some(answer) => return Some(answer),
                 None => continue,
             },
         };
@@ -106,13 +101,13 @@ async fn ask(
             tokio::task::yield_now().await;
         }
         leading.fetch_sub(1, Ordering::SeqCst);
-        return match does {
-            Does::Land => {
-                leader.land(9);
+        return match end {
+            End::Answer => {
+                leader.finish(9);
                 Some(9)
             }
-            Does::Fail => None,
-            Does::Leave => {
+            End::Fail => None,
+            End::Leave => {
                 drop(leader);
                 None
             }

@@ -1,0 +1,71 @@
+use hearth_domain::{FinishReason, Message, Role, Sampling, Selection, TextTask, TokenId, UserId};
+use hearth_wire::RunEventBody;
+
+use super::*;
+
+fn cache(enabled: bool) -> Cache {
+    let settings = CacheSettings { enabled, ..CacheSettings::default() };
+    Cache::new(Store::unconnected(), settings, &Routing::default(), Background::new(true))
+}
+
+fn caller() -> Caller {
+    Caller { user: UserId::new(), token: TokenId::new(), scopes: Vec::new(), expires_at: None }
+}
+
+fn request(cache: CacheControl) -> Generation {
+    let task = TextTask::new(vec![Message::new(Role::User, "Hi")], Sampling::default());
+    Generation { cache, ..Generation::new(None, task) }
+}
+
+fn selected(fallback_used: bool) -> RunEventBody {
+    RunEventBody::Selected(Selection { fallback_used, ..Selection::example("big", "rig") })
+}
+
+/// Captures a complete answer.
+fn answer(capture: &mut Capture, fallback_used: bool) {
+    capture.note(&selected(fallback_used));
+    capture.note(&RunEventBody::text("Hello"));
+    capture.note(&RunEventBody::Done { finish_reason: FinishReason::Stop });
+}
+
+async fn lead(cache: &Cache, caller: &Caller) -> Capture {
+    match cache.lookup(caller, &request(CacheControl::Use)).await.unwrap() {
+        CacheLookup::Lead(capture) => capture,
+        _ => panic!("the request doesn't lead"),
+    }
+}
+
+#[tokio::test]
+async fn captured_answer_is_a_hit_for_the_same_user_only() {
+    let (cache, ada) = (cache(true), caller());
+    answer(&mut lead(&cache, &ada).await, false);
+    let hit = cache.lookup(&ada, &request(CacheControl::OnlyIfCached)).await.unwrap();
+    let CacheLookup::Hit(hit) = hit else { panic!("the answer isn't cached") };
+    assert_eq!((hit.selected().provider.as_str(), hit.replay().count()), ("rig", 4));
+    lead(&cache, &caller()).await;
+    assert_eq!((cache.stats().hits, cache.stats().misses), (1, 2));
+}
+
+#[tokio::test]
+async fn answer_of_a_fallback_is_not_stored() {
+    let (cache, ada) = (cache(true), caller());
+    answer(&mut lead(&cache, &ada).await, true);
+    lead(&cache, &ada).await;
+}
+
+#[tokio::test]
+async fn follower_gets_the_answer_of_the_leader() {
+    let (cache, ada) = (cache(true), caller());
+    let mut leader = lead(&cache, &ada).await;
+    let request = request(CacheControl::Use);
+    let (followed, ()) = tokio::join!(cache.lookup(&ada, &request), async { answer(&mut leader, false) });
+    assert!(matches!(followed, Ok(CacheLookup::Hit(_))));
+}
+
+#[tokio::test]
+async fn disabled_cache_is_bypassed() {
+    let (cache, ada) = (cache(false), caller());
+    assert!(matches!(cache.lookup(&ada, &request(CacheControl::Use)).await, Ok(CacheLookup::Bypass)));
+    let error = cache.lookup(&ada, &request(CacheControl::OnlyIfCached)).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::NotCached);
+}

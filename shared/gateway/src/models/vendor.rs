@@ -1,0 +1,120 @@
+//! The models that providers can be asked for, with their metadata.
+
+use std::{borrow::Cow, sync::Arc};
+
+use hearth_domain::ModelInfo;
+use hearth_providers::ModelInfoTable;
+use hearth_wire::{
+    ErrorCode,
+    native::models::{Availability, ModelBody, tell_names_apart},
+};
+
+use crate::providers::{ConfiguredProvider, Providers, model_lists::ModelListing};
+
+/// A model of a provider.
+#[derive(Debug, Clone)]
+struct OfferedModel {
+    /// The provider's name for it.
+    model: String,
+    info: ModelInfo,
+    availability: Availability,
+    /// The time since which the provider has it, in seconds since 1970.
+    created: Option<i64>,
+}
+
+/// The models of providers: those of the table of models, with those that the providers list.
+#[derive(Debug)]
+pub(crate) struct VendorModels {
+    model_info: ModelInfoTable,
+    providers: Arc<Providers>,
+}
+
+impl VendorModels {
+    pub(crate) fn new(model_info: ModelInfoTable, providers: Arc<Providers>) -> Self {
+        Self { model_info, providers }
+    }
+
+    /// The models of one provider, or of all. Waits for their lists, for a limited time.
+    pub(crate) async fn list(&self, provider: Option<&str>) -> Vec<ModelBody> {
+        let providers = self.providers.configured().await;
+        let mut selected = providers.to_vec();
+        selected.retain(|one| provider.is_none_or(|name| one.name() == name));
+        Arc::clone(&self.providers.model_lists).refresh_all(selected.clone().into()).await;
+        let mut models = Vec::new();
+        for provider in &selected {
+            let listing = self.providers.model_lists.cached(provider);
+            let offered = self.offered(provider, &listing).into_iter().map(|offered| {
+                let OfferedModel { model, info, availability, created } = offered;
+                ModelBody::offered(provider.name(), &model, info, availability, created)
+            });
+            let mut offered: Vec<_> = offered.collect();
+            tell_names_apart(&mut offered);
+            models.extend(offered);
+        }
+        models
+    }
+
+    /// The models of a provider that serve a request that names none, in the order of preference: those of the settings;
+    /// else those that it lists, or, without a list, those of the table of models.
+    pub(crate) fn default_models(&self, provider: &ConfiguredProvider) -> Vec<String> {
+        if !provider.models.is_empty() {
+            return provider.models.clone();
+        }
+        let (name, kind) = (provider.name(), provider.kind());
+        let mut models: Vec<String> =
+            self.model_info.models_of(name, kind).into_iter().map(|(model, _)| model).collect();
+        if let Some(listed) = self.providers.model_lists.get(provider).models {
+            models.retain(|model| listed.iter().any(|listed| listed.id == *model));
+            let others = listed.iter().map(|listed| &listed.id);
+            let others: Vec<String> = others
+                .filter(|model| !models.contains(model) && !self.model_info.is_unsupported(kind, model))
+                .cloned()
+                .collect();
+            models.extend(others);
+        }
+        models
+    }
+
+    /// The metadata of a provider's model, as far as it is in this process.
+    pub(crate) fn info(&self, provider: &ConfiguredProvider, model: &str) -> Option<ModelInfo> {
+        let (name, kind) = (provider.name(), provider.kind());
+        match self.providers.model_lists.get(provider).entry(model) {
+            Some(listed) if listed.has_info() => Some(self.model_info.info_of_listed(name, kind, listed)),
+            _ => self.model_info.info(name, kind, model).map(Cow::into_owned),
+        }
+    }
+
+    /// The models of a provider: those of its settings, those that it lists, and without a list those of the table of models.
+    fn offered(&self, provider: &ConfiguredProvider, listing: &ModelListing) -> Vec<OfferedModel> {
+        let (name, kind, model_info) = (provider.name(), provider.kind(), &self.model_info);
+        let is_refused = listing.problem == Some(ErrorCode::ProviderAuth);
+        let mut models: Vec<String> = provider.models.clone();
+        models.extend(model_info.overridden_models(name).map(str::to_owned));
+        match &listing.models {
+            Some(listed) => {
+                let served = listed.iter().filter(|listed| !model_info.is_unsupported(kind, &listed.id));
+                models.extend(served.map(|listed| listed.id.clone()));
+            }
+            None if provider.is_usable() && provider.provider.lists_models() && !is_refused => {
+                models.extend(model_info.models_of(name, kind).into_iter().map(|(model, _)| model));
+            }
+            None => {}
+        }
+        models.sort_unstable();
+        models.dedup();
+        let offered = |model: String| {
+            let listed = listing.entry(&model);
+            let info = match listed {
+                Some(listed) => model_info.info_of_listed(name, kind, listed),
+                None => model_info.info(name, kind, &model).unwrap_or_default().into_owned(),
+            };
+            let is_listed = listing.models.as_ref().map(|_| listed.is_some());
+            let availability = match self.providers.availability(provider, &model, &info, is_listed) {
+                Availability::Unknown if is_refused => Availability::NoKey,
+                availability => availability,
+            };
+            OfferedModel { availability, created: listed.and_then(|listed| listed.created), info, model }
+        };
+        models.into_iter().map(offered).collect()
+    }
+}

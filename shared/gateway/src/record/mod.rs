@@ -1,0 +1,90 @@
+//! Records runs while they go on: the record itself, and the events in batches.
+//!
+//! Every run, of a node or of a provider, short or long, is recorded in the same way: its record is begun, events are
+//! appended, and its end is written, each as one operation of the store. The record of a run whose client gets the whole
+//! answer at once is begun only if the run lasts; one that ends before is a single write.
+//!
+//! - [`Recording`] is the driver's handle. It has no task of its own: the driver's task polls it.
+//! - [`recorder`] has the rules: the content of a record, and the times of its writes. It does no I/O.
+//! - [`writer`] writes, and retries.
+//! - [`end_writes`] drives the last writes of ended runs.
+//! - [`pending`] tracks the records that lag behind.
+//! - [`replay`] makes events of a record.
+
+mod end_writes;
+pub(crate) mod pending;
+mod recorder;
+mod recording;
+pub(crate) mod replay;
+mod writer;
+
+use std::time::Duration;
+
+use hearth_domain::{Delivery, Run, RunId, UserId};
+use hearth_store::{Store, StoreError, conversations::Conversation};
+
+pub(crate) use recording::Recording;
+
+use crate::background::Background;
+use pending::PendingRecords;
+use recorder::RecordTimes;
+use writer::RecordWriter;
+
+/// The records of the runs in progress.
+#[derive(Debug)]
+pub(crate) struct Records {
+    writer: RecordWriter,
+    pending: PendingRecords,
+    times: RecordTimes,
+    background: Background,
+}
+
+impl Records {
+    pub(crate) fn new(store: Store, background: Background) -> Self {
+        let times =
+            if background.outlives_response() { RecordTimes::OWN_STORE } else { RecordTimes::PAID_STORE };
+        let (writer, pending) = (RecordWriter::new(store), PendingRecords::default());
+        Self { writer, pending, times, background }
+    }
+
+    /// Begins to record a run.
+    pub(crate) fn start(&self, run: Run, delivery: Delivery) -> Recording {
+        recording::start(self.writer.clone(), &self.pending, run, self.times, delivery)
+    }
+
+    /// True if the end of a response waits for its record: where the process is frozen after it, and where the records lag
+    /// behind by more than the limit.
+    pub(crate) fn end_waits(&self) -> bool {
+        self.pending.is_late(self.writer.lag()) || !self.background.outlives_response()
+    }
+
+    /// True if the store has left a write waiting for too long.
+    pub(crate) fn is_down(&self) -> bool {
+        self.pending.is_down()
+    }
+
+    /// Waits for a run's record to be in the store, for a limited time, and not for a store that is down.
+    pub(crate) async fn wait_begun(&self, id: RunId) {
+        self.pending.wait_begun(id).await;
+    }
+
+    /// Waits for a run's record to contain all that its client may have, for a limited time.
+    pub(crate) async fn wait_current(&self, id: RunId) {
+        self.pending.wait_current(id).await;
+    }
+
+    /// Waits for all pending records; returns false if the time was too short.
+    pub(crate) async fn settle(&self, timeout: Duration) -> bool {
+        self.pending.settle(timeout).await
+    }
+
+    /// Stores the conversation that ends with a run.
+    pub(crate) async fn put_conversation(
+        &self,
+        id: RunId,
+        owner: UserId,
+        conversation: &Conversation,
+    ) -> Result<(), StoreError> {
+        self.writer.put_conversation(id, owner, conversation).await
+    }
+}

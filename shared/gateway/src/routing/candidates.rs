@@ -1,0 +1,98 @@
+//! Candidates for a request.
+
+use std::sync::Arc;
+
+use hearth_domain::{
+    Document, DocumentSource, Message, ModelId, ModelInfo, NodeId, Selection, SelectionMode, Task, Tier,
+};
+use hearth_providers::{Defaults, Provider};
+use hearth_wire::ErrorCode;
+
+/// A model that may serve a request, and the reason why.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) provider: Arc<dyn Provider>,
+    /// The node, for a local model.
+    pub(crate) node: Option<NodeId>,
+    /// The provider's name for the model.
+    pub(crate) model: ModelId,
+    /// The model's metadata, if there is any.
+    pub(crate) info: Option<ModelInfo>,
+    pub(crate) selected: Selection,
+    /// Parameters that the request doesn't set.
+    pub(crate) defaults: Defaults,
+    /// The provider whose credit is exhausted, if the candidate takes its place.
+    pub(crate) exhausted: Option<Arc<dyn Provider>>,
+}
+
+/// A model that isn't a candidate, or one of the last, and the reason why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    /// Empty if no provider has the model.
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) reason: String,
+}
+
+impl Candidate {
+    /// True if it costs nothing.
+    fn is_free(&self) -> bool {
+        self.node.is_some() || self.info.as_ref().is_some_and(|info| info.tier == Tier::Free)
+    }
+
+    /// The reason why a selection mode excludes the candidate, if it does.
+    pub(crate) fn mode_conflict(&self, mode: SelectionMode) -> Option<&'static str> {
+        match mode {
+            SelectionMode::FreeOnly if !self.is_free() => Some("it isn't free"),
+            SelectionMode::CommercialOnly if self.is_free() => Some("it isn't commercial"),
+            _ => None,
+        }
+    }
+
+    /// The candidate with another reason.
+    pub(crate) fn because(mut self, reason: &str) -> Self {
+        reason.clone_into(&mut self.selected.reason);
+        self
+    }
+
+    /// The candidate as a fallback for one that failed with `code`.
+    pub(crate) fn in_place_of(mut self, code: ErrorCode) -> Self {
+        self.selected.fallback_used = true;
+        self.selected.fallback_reason = Some(code.as_str().to_owned());
+        self
+    }
+
+    /// The candidate as a fallback for a provider whose credit is exhausted, if there is one.
+    pub(crate) fn in_place_of_exhausted(self, exhausted: Option<&Arc<dyn Provider>>) -> Self {
+        match exhausted {
+            Some(provider) => {
+                let exhausted = Some(Arc::clone(provider));
+                Self { exhausted, ..self.in_place_of(ErrorCode::QuotaExceeded) }
+            }
+            None => self,
+        }
+    }
+}
+
+/// True if another model may succeed after an error with this code.
+pub(crate) fn may_fall_back(code: ErrorCode) -> bool {
+    !matches!(
+        code,
+        ErrorCode::InvalidRequest
+            | ErrorCode::PayloadTooLarge
+            | ErrorCode::Cancelled
+            | ErrorCode::Internal
+            | ErrorCode::Unauthorized
+            | ErrorCode::Forbidden
+    )
+}
+
+/// The first message that has an image, or a document that isn't text.
+pub(crate) fn first_image(task: &Task) -> Option<usize> {
+    let is_file = |document: &Document| !matches!(document.source, DocumentSource::Text(_));
+    let has_image = |message: &Message| !message.images.is_empty() || message.documents().any(is_file);
+    match task {
+        Task::Text(task) => task.messages.iter().position(has_image),
+        Task::Embedding(_) | Task::Image(_) | Task::Mesh(_) => None,
+    }
+}

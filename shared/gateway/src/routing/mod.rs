@@ -1,0 +1,125 @@
+//! Routing: resolves a request to candidates, the first choice first.
+//!
+//! A model that the request names is taken as it is. Where the request leaves a choice (an alias, a provider alone,
+//! nothing), models that lack what it [`needs`] are rejected, and a strategy puts the others in [`order`].
+//!
+//! - `resolver`: finds the candidates; `local` those of nodes, `vendor` those of providers.
+//! - `intent`: infers from the prompt what is to be made, where the request leaves it open; `rules`: the operator's rules.
+
+mod candidates;
+mod intent;
+mod local;
+mod needs;
+mod order;
+mod resolver;
+mod rules;
+mod sources;
+mod vendor;
+
+use std::sync::Arc;
+
+use hearth_domain::{Generation, Intent, SelectionMode};
+use hearth_wire::{
+    ApiError, ErrorCode,
+    native::route::{RouteBody, RouteCandidate, RoutePassedOver},
+};
+
+pub(crate) use candidates::{Candidate, may_fall_back};
+
+use crate::{access::Caller, models::VendorModels, nodes::Nodes, providers::Providers, settings::Routing};
+use candidates::Rejected;
+use intent::infer_intent;
+use order::WeightedRoundRobin;
+use resolver::Resolver;
+use sources::Sources;
+
+/// Chooses candidates for requests.
+#[derive(Debug)]
+pub(crate) struct Router(Sources);
+
+impl Router {
+    pub(crate) fn new(
+        settings: Arc<Routing>,
+        providers: Arc<Providers>,
+        vendor_models: Arc<VendorModels>,
+        nodes: Arc<Nodes>,
+    ) -> Self {
+        let round_robin = WeightedRoundRobin::default();
+        Self(Sources { settings, providers, vendor_models, nodes, round_robin })
+    }
+
+    /// The candidates for a request, the first choice first; at least one.
+    ///
+    /// # Errors
+    /// `model_not_found`, `no_model_available`, and others that keep a request from having a candidate.
+    pub(crate) async fn resolve(
+        &self,
+        caller: &Caller,
+        generation: &Generation,
+    ) -> Result<Vec<Candidate>, ApiError> {
+        // Boxed: the future is large, and the rest of the request follows it.
+        Box::pin(async { Resolver::new(&self.0, caller, generation).await.candidates().await }).await
+    }
+
+    /// The candidates for a request, and the reasons why other models are none. Sends nothing to them.
+    ///
+    /// # Errors
+    /// As for [`Router::resolve`].
+    pub(crate) async fn explain(
+        &self,
+        caller: &Caller,
+        generation: Generation,
+    ) -> Result<RouteBody, ApiError> {
+        let generation = self.apply_intent(caller, generation).await;
+        let mut resolver = Resolver::new(&self.0, caller, &generation).await;
+        let candidates = resolver.candidates().await?;
+        let candidate = |candidate: Candidate| {
+            let info = candidate.info.unwrap_or_default();
+            RouteCandidate {
+                model: candidate.selected.model.to_string(),
+                provider: candidate.selected.provider,
+                reason: candidate.selected.reason,
+                fallback_reason: candidate.selected.fallback_reason,
+                context_length: info.context_length,
+                price: info.price,
+            }
+        };
+        let rejected =
+            |Rejected { provider, model, reason }| RoutePassedOver { provider, model, why: reason };
+        Ok(RouteBody {
+            modality: generation.task.modality(),
+            candidates: candidates.into_iter().map(candidate).collect(),
+            passed_over: resolver.rejected.into_iter().map(rejected).collect(),
+        })
+    }
+
+    /// The request with the task that its prompt asks for. Changes only a request that leaves open what to make.
+    pub(crate) async fn apply_intent(&self, caller: &Caller, generation: Generation) -> Generation {
+        if generation.intent != Intent::Open {
+            return generation;
+        }
+        // Boxed: the future is large, and few prompts have such words.
+        Box::pin(infer_intent(&self.0, caller, &generation)).await.unwrap_or(generation)
+    }
+
+    /// Free candidates for a request whose first choice has no credit left: the default model of a node, or free models
+    /// of providers. None where the request or the operator allows none.
+    pub(crate) async fn free_alternatives(&self, caller: &Caller, generation: &Generation) -> Vec<Candidate> {
+        let route = &generation.route;
+        let is_allowed = self.0.settings.selection.free_when_out_of_credit
+            && route.mode == SelectionMode::Auto
+            && route.provider.is_none()
+            && route.fallbacks.is_none();
+        if !is_allowed {
+            return Vec::new();
+        }
+        let mut free = generation.clone();
+        free.model = None;
+        free.route.mode = SelectionMode::FreeOnly;
+        let mut resolver = Resolver::new(&self.0, caller, &free).await;
+        let candidates = resolver.default_candidates().await.unwrap_or_default();
+        let reason = "it is free, and the provider of the first choice has no credit left";
+        let fallback = |one: Candidate| one.because(reason).in_place_of(ErrorCode::QuotaExceeded);
+        candidates.into_iter().map(fallback).collect()
+    }
+}

@@ -1,0 +1,399 @@
+//! Finds the candidates for one request.
+
+use std::sync::Arc;
+
+use hearth_domain::{
+    Generation, Intent, Modality, ModelId, SelectionMode, Strategy, modality_of, route::provider_and_model,
+};
+use hearth_providers::config::LOCAL;
+use hearth_wire::{ApiError, ErrorCode};
+
+use super::{
+    candidates::{Candidate, Rejected, may_fall_back},
+    local::{OnMiss, local_candidates},
+    needs::Needs,
+    order::{Weighted, describe, order},
+    rules,
+    sources::{NO_CREDIT, Sources},
+    vendor::{provider_of_name, unknown_model, vendor_candidate},
+};
+use crate::{
+    access::Caller,
+    providers::ConfiguredProvider,
+    settings::{AUTO, Alias, Target},
+};
+
+/// Limit of the candidates where the request names only a provider: one that fails with three models fails with the
+/// others.
+const PROVIDER_CANDIDATE_MAX_COUNT: usize = 3;
+
+/// Limit of the rejected models that an error lists.
+const LISTED_REJECTED_MAX_COUNT: usize = 5;
+
+/// Finds the candidates for one request, and records the models that it rejects.
+pub(super) struct Resolver<'a> {
+    pub(super) sources: &'a Sources,
+    caller: &'a Caller,
+    pub(super) generation: &'a Generation,
+    pub(super) providers: Arc<[ConfiguredProvider]>,
+    pub(super) needs: Needs,
+    pub(super) rejected: Vec<Rejected>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) async fn new(sources: &'a Sources, caller: &'a Caller, generation: &'a Generation) -> Self {
+        let providers = sources.providers.configured().await;
+        let (needs, rejected) = (Needs::of(generation), Vec::new());
+        Self { sources, caller, generation, providers, needs, rejected }
+    }
+
+    /// All candidates: the first choice, then its fallbacks.
+    pub(super) async fn candidates(&mut self) -> Result<Vec<Candidate>, ApiError> {
+        let name = self.generation.model.as_ref().map(ModelId::as_str).filter(|id| *id != AUTO);
+        let mut first = match name {
+            Some(name) => self.named_candidates(name).await,
+            None => self.unnamed_candidates().await.map(|found| self.with_intent(found)),
+        };
+        let fallbacks = self.fallbacks(name);
+        if fallbacks.is_empty() || first.as_ref().is_err_and(|error| !may_fall_back(error.code)) {
+            return first;
+        }
+        let mut candidates = first.as_mut().map(std::mem::take).unwrap_or_default();
+        for name in &fallbacks {
+            match self.named_candidates(name).await {
+                Ok(found) => candidates.extend(self.retain_capable(found)),
+                Err(error) => {
+                    tracing::warn!(name, %error, "a fallback model can't be used");
+                    self.reject("", name, error.message);
+                }
+            }
+        }
+        let mut seen = Vec::new();
+        candidates.retain(|candidate| {
+            let key = (candidate.selected.provider.clone(), candidate.model.clone());
+            let is_new = !seen.contains(&key);
+            seen.push(key);
+            is_new
+        });
+        match (first, candidates.is_empty()) {
+            (Err(error), true) => Err(error),
+            (Err(error), false) => {
+                let reason = format!("the first choice isn't available: {}", error.message);
+                let fallback = |one: Candidate| one.because(&reason).in_place_of(error.code);
+                Ok(candidates.into_iter().map(fallback).collect())
+            }
+            (Ok(_), _) => Ok(candidates),
+        }
+    }
+
+    /// The names of the fallbacks: those of the request, else those of the settings.
+    fn fallbacks(&self, name: Option<&str>) -> Vec<String> {
+        let route = &self.generation.route;
+        if route.mode == SelectionMode::Model {
+            return Vec::new();
+        }
+        let of_settings = || self.sources.settings.fallbacks.get(name.unwrap_or(AUTO)).cloned();
+        route.fallbacks.clone().or_else(of_settings).unwrap_or_default()
+    }
+
+    /// The candidates for a name: of an alias' targets, or of a model.
+    async fn named_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
+        if self.generation.route.provider.is_none()
+            && let Some(alias) = self.sources.settings.aliases.get(name)
+        {
+            return self.alias_candidates(name, alias).await;
+        }
+        let found = self.model_candidates(name).await?;
+        self.retain_allowed(found)
+    }
+
+    /// The candidates for a model's name, which isn't an alias.
+    pub(super) async fn model_candidates(&self, name: &str) -> Result<Vec<Candidate>, ApiError> {
+        let providers = Arc::clone(&self.providers);
+        if let Some((provider, model)) = provider_and_model(name) {
+            if provider == LOCAL {
+                return self.local_candidates(Some(model), OnMiss::ReadStatus).await;
+            }
+            if let Some(owner) = providers.iter().find(|one| one.name() == provider) {
+                return self.vendor_candidate(owner, model, "the request names this provider and model");
+            }
+        }
+        match self.generation.route.provider.as_deref() {
+            Some(LOCAL) => return self.local_candidates(Some(name), OnMiss::ReadStatus).await,
+            Some(provider) => {
+                let owner = provider_of_name(&providers, provider)?;
+                return self.vendor_candidate(owner, name, "the request names this provider and model");
+            }
+            None => {}
+        }
+        let owner = providers.iter().find(|one| one.models.iter().any(|model| model == name));
+        // A new file is looked for only if no provider has the name.
+        let on_miss = if owner.is_none() { OnMiss::ReadStatus } else { OnMiss::Fail };
+        match (self.local_candidates(Some(name), on_miss).await, owner) {
+            (Ok(found), _) => Ok(found),
+            (Err(_), Some(owner)) => self.vendor_candidate(owner, name, "the request names this model"),
+            (Err(error), None) if error.code == ErrorCode::ModelNotFound => {
+                Err(unknown_model(name, &providers))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The candidates for an alias. Its targets are models, and not other aliases.
+    async fn alias_candidates(&mut self, name: &str, alias: &Alias) -> Result<Vec<Candidate>, ApiError> {
+        let (mut found, mut failure) = (Vec::new(), None);
+        for Target { model, weight } in &alias.targets {
+            match self.model_candidates(model).await {
+                Ok(candidates) => {
+                    found.extend(self.retain_capable(candidates).into_iter().map(|one| (one, *weight)));
+                }
+                Err(error) => {
+                    self.reject("", model, error.message.clone());
+                    failure = Some(error);
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(failure.unwrap_or_else(|| self.none_capable(&format!("the alias {name}"))));
+        }
+        let strategy = alias.strategy.unwrap_or_default();
+        let reason = format!("the alias {name} stands for this model{}", describe(strategy, found.len()));
+        Ok(self.order(strategy, name, found, &reason))
+    }
+
+    /// The candidates for a request that names no model.
+    async fn unnamed_candidates(&mut self) -> Result<Vec<Candidate>, ApiError> {
+        match self.generation.route.provider.as_deref() {
+            Some(LOCAL) => {
+                let found = self.local_candidates(None, OnMiss::Fail).await?;
+                return self.retain_allowed(found);
+            }
+            Some(provider) => return self.provider_candidates(provider),
+            None => {}
+        }
+        if let Some(preferred) = self.generation.route.preferred.clone()
+            && let Some(found) = self.try_named(&preferred).await
+        {
+            return Ok(found.into_iter().map(|one| one.because("its user prefers this model")).collect());
+        }
+        if let Some((model, word)) = self.rule_target() {
+            let reason = match word {
+                Some(word) => format!("a rule sends prompts with {word:?} to {model}"),
+                None => format!("a rule sends such requests to {model}"),
+            };
+            if let Some(found) = self.try_named(model).await {
+                return Ok(found.into_iter().map(|one| one.because(&reason)).collect());
+            }
+        }
+        if let Some(alias) = self.sources.settings.aliases.get(AUTO) {
+            return self.alias_candidates(AUTO, alias).await;
+        }
+        self.default_candidates().await
+    }
+
+    /// The model of the rule that matches the request, and the word that matched.
+    pub(super) fn rule_target(&self) -> Option<(&'a str, Option<&'a str>)> {
+        if let Intent::Inferred { words, model: Some(model) } = &self.generation.intent {
+            return Some((model, Some(words)));
+        }
+        let rules = &self.sources.settings.selection.rules;
+        rules::first_match(rules, self.generation, &self.needs)
+            .map(|(rule, word)| (rule.model.as_str(), word))
+    }
+
+    /// The candidates, with the words of the prompt in their reasons if the task was inferred from them.
+    fn with_intent(&self, found: Vec<Candidate>) -> Vec<Candidate> {
+        let Intent::Inferred { words, model: None } = &self.generation.intent else { return found };
+        let kind = if self.needs.modality == Modality::Image { "an image" } else { "a mesh" };
+        let with_words = |one: Candidate| {
+            let reason = format!("the prompt asks for {kind} ({words:?}): {}", one.selected.reason);
+            one.because(&reason)
+        };
+        found.into_iter().map(with_words).collect()
+    }
+
+    /// The capable candidates for a name; none if there is none.
+    async fn try_named(&mut self, name: &str) -> Option<Vec<Candidate>> {
+        match self.named_candidates(name).await {
+            Ok(found) => Some(self.retain_capable(found)).filter(|found| !found.is_empty()),
+            Err(error) => {
+                self.reject("", name, error.message);
+                None
+            }
+        }
+    }
+
+    /// A node's default model; if it isn't capable, a model of each provider.
+    pub(super) async fn default_candidates(&mut self) -> Result<Vec<Candidate>, ApiError> {
+        let local = match self.local_candidates(None, OnMiss::Fail).await {
+            Ok(found) => {
+                // Replacing a free model by one that costs takes an explicit request.
+                let capable = self.retain_capable(found.clone());
+                if !capable.is_empty() {
+                    return Ok(capable);
+                }
+                self.retain_allowed(found)
+            }
+            error => error,
+        };
+        let mut found = Vec::new();
+        for provider in Arc::clone(&self.providers).iter().filter(|provider| provider.is_usable()) {
+            let mut models = self.sources.vendor_models.default_models(provider);
+            models.retain(|model| self.can_make(provider, model));
+            let first = models.iter().find_map(|model| {
+                let candidate = self.vendor_candidate(provider, model, "").ok()?;
+                self.retain_capable(candidate).pop()
+            });
+            found.extend(first.map(|candidate| (candidate, 1)));
+        }
+        if found.is_empty() {
+            // The local model is the only one: its error names what it lacks.
+            return local;
+        }
+        let strategy = self.sources.settings.selection.strategy;
+        let reason = format!(
+            "a provider's first model that fits, since the request names none{}",
+            describe(strategy, found.len())
+        );
+        Ok(self.order(strategy, "", found, &reason))
+    }
+
+    /// The capable models of a provider.
+    fn provider_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
+        let providers = Arc::clone(&self.providers);
+        let provider = provider_of_name(&providers, name)?;
+        let mut models = self.sources.vendor_models.default_models(provider);
+        if models.is_empty() {
+            let message = format!("name a model of {name}: none is set in its settings");
+            return Err(ApiError::invalid("model", message));
+        }
+        let mut found = Vec::new();
+        models.retain(|model| self.can_make(provider, model));
+        for model in &models {
+            let candidate = self.vendor_candidate(provider, model, "")?;
+            found.extend(self.retain_capable(candidate).into_iter().map(|one| (one, 1)));
+        }
+        if found.is_empty() {
+            return Err(self.none_capable(name));
+        }
+        let strategy = self.sources.settings.selection.strategy;
+        let reason = format!(
+            "the request names the provider and no model: its first one that fits{}",
+            describe(strategy, found.len())
+        );
+        let mut found = self.order(strategy, name, found, &reason);
+        found.truncate(PROVIDER_CANDIDATE_MAX_COUNT);
+        Ok(found)
+    }
+
+    /// True if an unnamed model may have the request's modality: by the table of models, or else by the model's name.
+    pub(super) fn can_make(&self, provider: &ConfiguredProvider, model: &str) -> bool {
+        let model_info = &self.sources.settings.model_info;
+        let is_in_catalog = model_info.info(provider.name(), provider.kind(), model).is_some();
+        let modality = self.needs.modality;
+        provider.makes(modality) && (is_in_catalog || modality_of(model) == modality)
+    }
+
+    pub(super) fn vendor_candidate(
+        &self,
+        provider: &ConfiguredProvider,
+        model: &str,
+        reason: &str,
+    ) -> Result<Vec<Candidate>, ApiError> {
+        let info = self.sources.vendor_models.info(provider, model);
+        let mut candidate = vendor_candidate(provider, model, info, self.needs.modality, reason)?;
+        let defaults = self.sources.settings.model_info.defaults(provider.name(), model);
+        candidate.defaults = defaults.or(candidate.defaults);
+        Ok(vec![candidate])
+    }
+
+    pub(super) async fn local_candidates(
+        &self,
+        id: Option<&str>,
+        on_miss: OnMiss,
+    ) -> Result<Vec<Candidate>, ApiError> {
+        local_candidates(&self.sources.nodes, self.caller, self.generation, id, on_miss).await
+    }
+
+    /// Retains the candidates that the request's selection mode allows.
+    fn retain_allowed(&mut self, found: Vec<Candidate>) -> Result<Vec<Candidate>, ApiError> {
+        let mode = self.generation.route.mode;
+        let message = match mode {
+            SelectionMode::Auto | SelectionMode::Model => return Ok(found),
+            SelectionMode::FreeOnly => "free_only leaves models that cost nothing, and none of them fits",
+            SelectionMode::CommercialOnly => {
+                "commercial_only leaves commercial providers, and none of them fits"
+            }
+        };
+        let found: Vec<_> = found.into_iter().filter(|one| one.mode_conflict(mode).is_none()).collect();
+        if found.is_empty() {
+            return Err(ApiError::new(ErrorCode::NoModelAvailable, message).at("selection_mode"));
+        }
+        Ok(found)
+    }
+
+    /// Retains the candidates that the selection mode allows and that have what the request needs.
+    pub(super) fn retain_capable(&mut self, found: Vec<Candidate>) -> Vec<Candidate> {
+        let (mode, mut capable) = (self.generation.route.mode, Vec::new());
+        for candidate in found {
+            let is_foreign = self.needs.hosted.is_some_and(|dialect| !candidate.provider.speaks(dialect));
+            let missing = || match is_foreign {
+                true => Some("it doesn't run a tool that the request needs".to_owned()),
+                false => self.needs.missing_requirement(candidate.info.as_ref()?),
+            };
+            match candidate.mode_conflict(mode).map(str::to_owned).or_else(missing) {
+                None => capable.push(candidate),
+                Some(reason) => {
+                    self.reject(&candidate.selected.provider, candidate.selected.model.as_str(), reason);
+                }
+            }
+        }
+        capable
+    }
+
+    /// Orders candidates by a strategy. Suspended ones come last in any case.
+    fn order(
+        &mut self,
+        strategy: Strategy,
+        name: &str,
+        found: Vec<Weighted>,
+        reason: &str,
+    ) -> Vec<Candidate> {
+        let Self { sources, needs, .. } = *self;
+        let found = order(strategy, found, name, &needs, &sources.providers.load, &sources.round_robin);
+        let (mut healthy, mut suspended) = (Vec::new(), Vec::new());
+        let mut exhausted = None;
+        for candidate in found {
+            let candidate = candidate.because(reason);
+            match sources.suspension(&candidate) {
+                None => healthy.push(candidate.in_place_of_exhausted(exhausted.as_ref())),
+                Some(why) => {
+                    // Record the lack of credit only for the provider that would have been first.
+                    if why == NO_CREDIT && healthy.is_empty() {
+                        exhausted.get_or_insert_with(|| Arc::clone(&candidate.provider));
+                    }
+                    self.reject(
+                        &candidate.selected.provider,
+                        candidate.selected.model.as_str(),
+                        why.to_owned(),
+                    );
+                    suspended.push(candidate);
+                }
+            }
+        }
+        healthy.extend(suspended);
+        healthy
+    }
+
+    fn reject(&mut self, provider: &str, model: &str, reason: String) {
+        self.rejected.push(Rejected { provider: provider.to_owned(), model: model.to_owned(), reason });
+    }
+
+    /// The error for a group of models none of which has what the request needs.
+    fn none_capable(&self, group: &str) -> ApiError {
+        let rejected = self.rejected.iter().take(LISTED_REJECTED_MAX_COUNT);
+        let reasons: Vec<String> = rejected.map(|one| format!("{} ({})", one.model, one.reason)).collect();
+        let message = format!("no model of {group} fits the request: {}", reasons.join(", "));
+        ApiError::new(ErrorCode::NoModelAvailable, message).at("model")
+    }
+}

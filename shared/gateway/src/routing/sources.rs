@@ -1,0 +1,36 @@
+//! Sources of candidates: settings, providers, nodes.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{candidates::Candidate, order::WeightedRoundRobin};
+use crate::{models::VendorModels, nodes::Nodes, providers::Providers, settings::Routing};
+
+/// The reason why a candidate comes last whose provider's credit is exhausted.
+pub(super) const NO_CREDIT: &str = "its provider has no credit left";
+
+/// The sources of candidates.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(super) settings: Arc<Routing>,
+    pub(super) providers: Arc<Providers>,
+    pub(super) vendor_models: Arc<VendorModels>,
+    pub(super) nodes: Arc<Nodes>,
+    pub(super) round_robin: WeightedRoundRobin,
+}
+
+impl Sources {
+    /// The reason why a candidate gets requests only if all others have failed; none if it is healthy.
+    pub(super) fn suspension(&self, candidate: &Candidate) -> Option<&'static str> {
+        if candidate.node.is_some() {
+            return None;
+        }
+        let (provider, model) = (&candidate.selected.provider, candidate.model.as_str());
+        if !self.providers.breakers.permits(provider, model, Instant::now()) {
+            return Some("it has failed lately");
+        }
+        if self.providers.balances.is_out_of_credit(&*candidate.provider, candidate.info.as_ref()) {
+            return Some(NO_CREDIT);
+        }
+        None
+    }
+}

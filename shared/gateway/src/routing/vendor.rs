@@ -1,0 +1,80 @@
+//! Candidates among the providers' models.
+
+use std::sync::Arc;
+
+use hearth_domain::{Modality, ModelId, ModelInfo, Selection, route::provider_and_model};
+use hearth_wire::{ApiError, ErrorCode};
+
+use super::candidates::Candidate;
+use crate::{error::no_such_model, providers::ConfiguredProvider};
+
+/// A provider's model as a candidate.
+///
+/// # Errors
+/// `provider_auth` if the provider has no key.
+pub(super) fn vendor_candidate(
+    provider: &ConfiguredProvider,
+    model: &str,
+    info: Option<ModelInfo>,
+    modality: Modality,
+    reason: &str,
+) -> Result<Candidate, ApiError> {
+    let name = provider.name();
+    if !provider.is_usable() {
+        let message = format!("there is no key for {name}; set one with `hearth key set {name}`");
+        return Err(ApiError::new(ErrorCode::ProviderAuth, message));
+    }
+    let model_name = info.as_ref().and_then(|info| info.name.clone());
+    Ok(Candidate {
+        provider: Arc::new(provider.provider.clone()),
+        node: None,
+        model: ModelId::new(model),
+        info,
+        selected: Selection {
+            model: ModelId::new(model),
+            model_name: model_name.unwrap_or_else(|| model.to_owned()),
+            provider: name.to_owned(),
+            node: None,
+            modality,
+            reason: reason.to_owned(),
+            fallback_used: false,
+            fallback_reason: None,
+            resumed: false,
+        },
+        defaults: provider.defaults.clone(),
+        exhausted: None,
+    })
+}
+
+/// The provider of this name.
+///
+/// # Errors
+/// `invalid_request`, with the names of those that there are.
+pub(super) fn provider_of_name<'a>(
+    providers: &'a [ConfiguredProvider],
+    name: &str,
+) -> Result<&'a ConfiguredProvider, ApiError> {
+    providers.iter().find(|provider| provider.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = providers.iter().map(ConfiguredProvider::name).collect();
+        let present =
+            if names.is_empty() { "none is".to_owned() } else { format!("{} are", names.join(", ")) };
+        let message =
+            format!("no provider {name:?} is set up, but {present}; set it up with `hearth key set {name}`");
+        ApiError::invalid("provider", message)
+    })
+}
+
+/// The error for a model that neither a node nor a provider has.
+pub(super) fn unknown_model(name: &str, providers: &[ConfiguredProvider]) -> ApiError {
+    let mut error = no_such_model(name);
+    if let Some((provider, _)) = provider_and_model(name)
+        && hearth_providers::vendor::of_kind(provider).is_some()
+    {
+        error.message =
+            format!("no provider {provider:?} is set up; set its key with `hearth key set {provider}`");
+    } else if let Some(provider) = providers.first() {
+        error.message =
+            format!("{}; a provider's model is named as {}:MODEL", error.message, provider.name());
+    }
+    error
+}

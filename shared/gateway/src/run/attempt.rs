@@ -1,0 +1,214 @@
+//! One attempt of a run at one candidate.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use hearth_domain::{Delivery, ModelId, OnDisconnect, Task};
+use hearth_providers::{Call, Defaults, EventStream, Provider};
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+
+use super::{
+    errors::gateway_stopped, limits::AnswerLimits, output::RunOutput, pricing::CostMeter,
+    resume::PartialAnswer,
+};
+use crate::{
+    access::Caller,
+    providers::{breaker::Permit, load::LoadGuard},
+    routing::{Candidate, may_fall_back},
+};
+
+/// Time for which a stopped run may go on.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A run in progress. Asks candidates, each once.
+pub(super) struct RunInProgress {
+    pub(super) output: RunOutput,
+    pub(super) caller: Caller,
+    delivery: Delivery,
+    limits: AnswerLimits,
+    /// The client has a report of exhausted credit.
+    has_reported_exhausted: bool,
+}
+
+/// The outcome of one attempt.
+pub(super) enum Outcome {
+    /// The run has ended, and its client has the terminal event: after success, a cancellation, or with `failure`.
+    Ended { failure: Option<ApiError> },
+    /// The attempt failed, and the client has no part of an answer.
+    Failed(ApiError),
+    /// The answer broke off, and another model may resume it.
+    BrokenOff(ApiError),
+}
+
+impl RunInProgress {
+    pub(super) fn new(output: RunOutput, caller: Caller, delivery: Delivery) -> Self {
+        let limits = AnswerLimits::new(output.context.answer_max_bytes);
+        Self { output, caller, delivery, limits, has_reported_exhausted: false }
+    }
+
+    /// Asks a candidate once.
+    pub(super) async fn attempt(&mut self, candidate: &Candidate, permit: Option<&mut Permit>) -> Outcome {
+        let Candidate { provider, model, selected, defaults, .. } = candidate;
+        self.output.emit(RunEventBody::Selected(selected.clone())).await;
+        if let Some(exhausted) = &candidate.exhausted {
+            self.send_credits(&**exhausted, true).await;
+        }
+        let context = Arc::clone(&self.output.context);
+        let mut load = context.providers.load.begin(&selected.provider, model.as_str());
+        let price = candidate.info.as_ref().and_then(|info| info.price.clone());
+        self.output.cost_meter = CostMeter::new(price, load.metrics());
+        let provider = context.artifacts.storing(&self.caller, &self.output.generation, provider);
+        let outcome = match self.begin(&*provider, model.clone(), defaults).await {
+            Ok(events) => {
+                self.send_credits(&*provider, false).await;
+                self.follow(&*provider, events, &mut load, permit).await
+            }
+            Err(outcome) => outcome,
+        };
+        if matches!(&outcome, Outcome::Failed(error) if error.code == ErrorCode::QuotaExceeded) {
+            self.send_credits(&*provider, true).await;
+        }
+        outcome
+    }
+
+    /// Waits for the client to go away, if that ends the run; else for ever.
+    pub(super) async fn client_leaves(&self) {
+        match (self.output.generation.on_disconnect, &self.output.client) {
+            (OnDisconnect::Cancel, Some(client)) => client.events.closed().await,
+            (OnDisconnect::Cancel, None) => {}
+            (OnDisconnect::Continue, _) => std::future::pending().await,
+        }
+    }
+
+    /// The terminal event of a run that is stopped: by a cancellation, or at the end of the process.
+    pub(super) fn stop_event(&self) -> RunEventBody {
+        match self.output.context.active.is_stopping() {
+            true => RunEventBody::Error { error: gateway_stopped() },
+            false => RunEventBody::Cancelled,
+        }
+    }
+
+    /// Reports the provider's credit. A report of exhausted credit is not replaced by a later provider's.
+    async fn send_credits(&mut self, provider: &dyn Provider, is_exhausted: bool) {
+        if let Some(credits) = provider.credits().filter(|_| !self.has_reported_exhausted) {
+            self.has_reported_exhausted = is_exhausted;
+            self.output.emit(RunEventBody::Credits { provider: provider.name().to_owned(), credits }).await;
+        }
+    }
+
+    /// Sends the request to the provider.
+    async fn begin(
+        &mut self,
+        provider: &dyn Provider,
+        model: ModelId,
+        defaults: &Defaults,
+    ) -> Result<EventStream, Outcome> {
+        let mut generation = Arc::clone(&self.output.generation);
+        if *defaults != Defaults::default()
+            && let Task::Text(task) = &mut Arc::make_mut(&mut generation).task
+        {
+            defaults.complete(task);
+        }
+        let call = Call { run: self.output.id, model, generation, delivery: self.delivery };
+        let reason = tokio::select! {
+            stream = provider.generate(call) => return stream.map_err(Outcome::Failed),
+            () = self.client_leaves() => "the client went away",
+            () = self.output.stop.notified() => "it was cancelled",
+        };
+        tracing::info!(run = %self.output.id, reason, "the run is stopped before it has begun");
+        self.cancel(provider).await;
+        self.output.emit(self.stop_event()).await;
+        Err(Outcome::Ended { failure: None })
+    }
+
+    /// Follows the provider's events to the end.
+    async fn follow(
+        &mut self,
+        provider: &dyn Provider,
+        mut events: EventStream,
+        load: &mut LoadGuard,
+        mut permit: Option<&mut Permit>,
+    ) -> Outcome {
+        let (mut deadline, mut has_answered) = (None, false);
+        loop {
+            let next = tokio::select! {
+                next = events.next() => next,
+                () = self.client_leaves(), if deadline.is_none() => {
+                    tracing::info!(run = %self.output.id, "the client went away; the run is stopped");
+                    self.cancel(provider).await;
+                    deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
+                    continue;
+                }
+                () = self.output.stop.notified(), if deadline.is_none() => {
+                    self.cancel(provider).await;
+                    if self.output.context.active.is_stopping() {
+                        self.output.emit(self.stop_event()).await;
+                        return Outcome::Ended { failure: None };
+                    }
+                    deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
+                    continue;
+                }
+                () = sleep_until(deadline) => Some(RunEventBody::Cancelled),
+            };
+            let event = next.unwrap_or_else(|| RunEventBody::Error {
+                error: ApiError::new(ErrorCode::ProviderError, "the provider's stream broke off"),
+            });
+            match event {
+                RunEventBody::Error { error } if !has_answered && deadline.is_none() => {
+                    return Outcome::Failed(error);
+                }
+                RunEventBody::Error { error } if self.may_resume(&error) && deadline.is_none() => {
+                    return Outcome::BrokenOff(error);
+                }
+                event => {
+                    if let Some(permit) = &mut permit
+                        && (event.is_answer() || matches!(event, RunEventBody::Done { .. }))
+                    {
+                        permit.note_answer();
+                    }
+                    if event.is_answer() {
+                        has_answered = true;
+                        load.note_answer();
+                        if let Some(partial) = &mut self.output.partial {
+                            partial.note(&event);
+                        }
+                    }
+                    let terminal = event.is_terminal();
+                    // An error of a run that is being stopped doesn't count as a failure.
+                    let failure = match &event {
+                        RunEventBody::Error { error } if deadline.is_none() => Some(error.clone()),
+                        _ => None,
+                    };
+                    let exceeded = if terminal { None } else { self.limits.count(&event) };
+                    if let Some(error) = exceeded {
+                        self.cancel(provider).await;
+                        self.output.emit(RunEventBody::Error { error }).await;
+                        return Outcome::Ended { failure: None };
+                    }
+                    self.output.emit(event).await;
+                    if terminal {
+                        return Outcome::Ended { failure };
+                    }
+                }
+            }
+        }
+    }
+
+    fn may_resume(&self, error: &ApiError) -> bool {
+        may_fall_back(error.code) && self.output.partial.as_ref().is_some_and(PartialAnswer::is_resumable)
+    }
+
+    async fn cancel(&self, provider: &dyn Provider) {
+        let id = self.output.id;
+        if let Err(error) = provider.cancel(id).await {
+            tracing::warn!(run = %id, %error, "the run can't be stopped; its provider will notice by itself");
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

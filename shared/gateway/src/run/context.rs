@@ -1,0 +1,53 @@
+//! The components and settings that all runs share.
+
+use std::sync::{Arc, LazyLock};
+
+use metrics::{Counter, Histogram};
+
+use super::active::ActiveRuns;
+use crate::{artifacts::Artifacts, providers::Providers, record::Records, routing::Router};
+
+/// The components and settings that all runs share.
+#[derive(Debug)]
+pub(crate) struct RunContext {
+    pub(super) router: Arc<Router>,
+    pub(super) providers: Arc<Providers>,
+    pub(super) artifacts: Arc<Artifacts>,
+    pub(super) records: Arc<Records>,
+    pub(super) active: ActiveRuns,
+    /// Limit of the bytes of one answer.
+    pub(super) answer_max_bytes: u64,
+    /// Made at the first run, when the recorder of metrics is installed.
+    pub(super) metrics: LazyLock<RunMetrics>,
+}
+
+/// The metrics of runs.
+#[derive(Debug)]
+pub(super) struct RunMetrics {
+    pub(super) seconds: Histogram,
+    pub(super) prompt_tokens: Counter,
+    pub(super) completion_tokens: Counter,
+}
+
+impl RunContext {
+    pub(super) fn new(
+        router: Arc<Router>,
+        providers: Arc<Providers>,
+        artifacts: Arc<Artifacts>,
+        records: Arc<Records>,
+        answer_max_bytes: u64,
+    ) -> Self {
+        let (active, metrics) = (ActiveRuns::default(), LazyLock::new(RunMetrics::new as fn() -> RunMetrics));
+        Self { router, providers, artifacts, records, active, answer_max_bytes, metrics }
+    }
+}
+
+impl RunMetrics {
+    fn new() -> Self {
+        Self {
+            seconds: metrics::histogram!("hearth_run_seconds"),
+            prompt_tokens: metrics::counter!("hearth_prompt_tokens_total"),
+            completion_tokens: metrics::counter!("hearth_completion_tokens_total"),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The driver of a run: asks one candidate after the other until one answers.
+//!
+//! A failure before the first piece of the answer costs the client nothing: the same candidate is retried where that may
+//! help, then the next one is asked. A later failure goes to the client, unless the request lets another model
+//! [`resume`](super::resume) the answer.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use hearth_domain::Delivery;
+use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use serde_json::{Value, json};
+
+use super::{
+    attempt::{Outcome, RunInProgress},
+    driver_task::catch_panic,
+    output::RunOutput,
+    retry,
+};
+use crate::{
+    access::Caller,
+    providers::breaker::Permit,
+    routing::{Candidate, may_fall_back},
+};
+
+/// Value of the label `code` of `hearth_fallbacks_total` for a candidate whose circuit is open.
+const CIRCUIT_OPEN: &str = "circuit_open";
+
+/// Drives one run.
+pub(super) struct Driver {
+    run: RunInProgress,
+}
+
+/// The candidates that weren't asked yet.
+#[derive(Default)]
+struct Remaining {
+    /// The next ones, in order.
+    next: VecDeque<Candidate>,
+    /// Candidates with open circuits: they are asked if all others have failed.
+    suspended: VecDeque<Candidate>,
+    /// The failure, or the open circuit, that the next one is a fallback for.
+    in_place_of: Option<ErrorCode>,
+    /// Free alternatives for a provider without credit were added.
+    has_free_alternatives: bool,
+}
+
+/// The circuit breaker's answer to a request to a candidate.
+enum Admission {
+    /// The request may be sent; a node has no circuit.
+    Permitted(Option<Permit>),
+    /// Other candidates come first.
+    Suspended,
+    /// The client went away, or the run was cancelled.
+    Stopped,
+}
+
+impl Driver {
+    pub(super) fn new(output: RunOutput, caller: Caller, delivery: Delivery) -> Self {
+        Self { run: RunInProgress::new(output, caller, delivery) }
+    }
+
+    /// Drives the run to its end, where the client's events end too.
+    pub(super) async fn run(mut self, candidates: Vec<Candidate>) {
+        let began = Instant::now();
+        let recording = self.run.output.recording.clone();
+        let result = tokio::select! {
+            result = catch_panic(self.attempts(candidates)) => result,
+            never = recording.work() => never,
+        };
+        if let Err(error) = result {
+            tokio::select! {
+                () = self.run.output.emit(RunEventBody::Error { error }) => {}
+                never = recording.work() => never,
+            }
+        }
+        let RunOutput { context, id, capture, .. } = self.run.output;
+        context.metrics.seconds.record(began.elapsed());
+        context.active.leave(id);
+        if let Some(capture) = capture {
+            capture.finish().await;
+        }
+    }
+
+    /// Asks the candidates in turn; returns the error of the last one, if none has answered.
+    async fn attempts(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
+        let (mut failures, mut last) = (Vec::new(), None);
+        let mut remaining = Remaining { next: candidates.into(), ..Remaining::default() };
+        while let Some((mut candidate, is_suspended)) =
+            self.next_candidate(&mut remaining, last.as_ref()).await
+        {
+            let is_last = remaining.next.is_empty() && remaining.suspended.is_empty();
+            let result = match self.admit(&candidate, is_suspended).await {
+                Ok(Admission::Permitted(permit)) => {
+                    let output = &mut self.run.output;
+                    if let Some(partial) = output.partial.as_ref().filter(|partial| partial.has_begun()) {
+                        candidate.selected.resumed = true;
+                        output.generation = Arc::new(partial.continuation(&output.generation));
+                    }
+                    self.ask(&candidate, permit, is_last).await
+                }
+                Ok(Admission::Suspended) => {
+                    note_fallback(&candidate, CIRCUIT_OPEN);
+                    remaining.in_place_of.get_or_insert(ErrorCode::ProviderError);
+                    remaining.suspended.push_back(candidate);
+                    continue;
+                }
+                Ok(Admission::Stopped) => return self.cancelled().await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = result else { return Ok(()) };
+            let (selected, code) = (&candidate.selected, error.code.as_str());
+            // Without the message: providers quote the request, and a log contains no prompt.
+            let status = error.details.get("provider_status").and_then(Value::as_u64);
+            tracing::warn!(run = %self.run.output.id, provider = selected.provider, model = selected.model.as_str(), code, status, "a candidate can't serve a run");
+            failures.push(json!({"provider": selected.provider, "model": selected.model, "code": code}));
+            if !may_fall_back(error.code) {
+                return Err(error);
+            }
+            note_fallback(&candidate, code);
+            remaining.in_place_of = Some(error.code);
+            last = Some(error);
+        }
+        let error = last
+            .unwrap_or_else(|| ApiError::new(ErrorCode::NoModelAvailable, "no model can serve the request"));
+        Err(if failures.len() > 1 { error.with("attempts", Value::from(failures)) } else { error })
+    }
+
+    /// The next candidate; true if it was suspended before. `last`: the failure of the one before.
+    async fn next_candidate(
+        &self,
+        remaining: &mut Remaining,
+        last: Option<&ApiError>,
+    ) -> Option<(Candidate, bool)> {
+        let out_of_credit = last.is_some_and(|error| error.code == ErrorCode::QuotaExceeded);
+        if remaining.next.is_empty()
+            && out_of_credit
+            && !std::mem::replace(&mut remaining.has_free_alternatives, true)
+        {
+            let RunInProgress { output, caller, .. } = &self.run;
+            let free = output.context.router.free_alternatives(caller, &output.generation).await;
+            remaining.next.extend(free);
+        }
+        match (remaining.next.pop_front(), remaining.in_place_of) {
+            (Some(candidate), None) => Some((candidate, false)),
+            (Some(candidate), Some(code)) => Some((candidate.in_place_of(code), false)),
+            (None, _) => remaining.suspended.pop_front().map(|candidate| (candidate, true)),
+        }
+    }
+
+    /// Asks the candidate's circuit breaker. `is_suspended`: no other candidate is left.
+    async fn admit(&self, candidate: &Candidate, is_suspended: bool) -> Result<Admission, ApiError> {
+        if candidate.node.is_some() {
+            return Ok(Admission::Permitted(None));
+        }
+        let (provider, model) = (&candidate.selected.provider, candidate.model.as_str());
+        let breakers = &self.run.output.context.providers.breakers;
+        if !is_suspended {
+            let permit = breakers.try_acquire(provider, model, Instant::now());
+            return Ok(permit.map_or(Admission::Suspended, |permit| Admission::Permitted(Some(permit))));
+        }
+        tokio::select! {
+            permit = breakers.acquire(provider, model) => Ok(Admission::Permitted(Some(permit?))),
+            () = self.run.client_leaves() => Ok(Admission::Stopped),
+            () = self.run.output.stop.notified() => Ok(Admission::Stopped),
+        }
+    }
+
+    /// Asks one candidate, with retries. Its circuit counts all attempts as one request.
+    async fn ask(
+        &mut self,
+        candidate: &Candidate,
+        mut permit: Option<Permit>,
+        is_last: bool,
+    ) -> Result<(), ApiError> {
+        let mut retries = 0;
+        loop {
+            let error = match self.run.attempt(candidate, permit.as_mut()).await {
+                Outcome::Ended { failure } => {
+                    finish(permit, failure.as_ref());
+                    return Ok(());
+                }
+                Outcome::BrokenOff(error) => {
+                    self.run.output.charge_partial();
+                    finish(permit, Some(&error));
+                    return Err(error);
+                }
+                Outcome::Failed(error) => error,
+            };
+            // A node isn't retried: its errors are of its queue, its models, or its connection, and don't pass soon.
+            let wait = if candidate.node.is_none() { retry::backoff(&error, retries, is_last) } else { None };
+            let Some(wait) = wait else {
+                finish(permit, Some(&error));
+                return Err(error);
+            };
+            retries += 1;
+            metrics::counter!("hearth_provider_retries_total", "provider" => candidate.selected.provider.clone())
+                .increment(1);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.run.client_leaves() => {
+                    finish(permit, Some(&error));
+                    return self.cancelled().await;
+                }
+                () = self.run.output.stop.notified() => {
+                    finish(permit, Some(&error));
+                    return self.cancelled().await;
+                }
+            }
+        }
+    }
+
+    async fn cancelled(&mut self) -> Result<(), ApiError> {
+        self.run.output.emit(self.run.stop_event()).await;
+        Ok(())
+    }
+}
+
+fn finish(permit: Option<Permit>, error: Option<&ApiError>) {
+    if let Some(permit) = permit {
+        permit.finish(error);
+    }
+}
+
+fn note_fallback(candidate: &Candidate, code: &'static str) {
+    let provider = candidate.selected.provider.clone();
+    metrics::counter!("hearth_fallbacks_total", "provider" => provider, "code" => code).increment(1);
+}

@@ -1,0 +1,29 @@
+//! Errors of runs that end for the gateway's own reasons.
+
+use hearth_wire::{ApiError, ErrorCode};
+
+/// The error of a run whose driver has panicked.
+pub(super) fn driver_died() -> ApiError {
+    let message =
+        "the gateway failed in the middle of the run; send the request again, and report this if it stays";
+    ApiError::new(ErrorCode::Internal, message)
+}
+
+/// The error of a run that is cut short since the gateway is being stopped.
+pub(super) fn gateway_stopped() -> ApiError {
+    let message = "the gateway was stopped in the middle of the run; its record has the answer up to there. Send the request again";
+    ApiError::new(ErrorCode::NodeLost, message)
+}
+
+/// The error of a request that comes while the gateway is being stopped.
+pub(super) fn is_stopping() -> ApiError {
+    ApiError::new(
+        ErrorCode::Overloaded,
+        "the gateway is being stopped, and takes no more requests; try again",
+    )
+}
+
+/// The error of a request without a candidate.
+pub(super) fn no_candidate() -> ApiError {
+    ApiError::new(ErrorCode::NoModelAvailable, "no model can serve the request")
+}

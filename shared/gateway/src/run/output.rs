@@ -1,0 +1,160 @@
+//! The output of a run: sends its events to the client, the record and the cache, and counts usage and cost.
+
+use std::{sync::Arc, time::Duration};
+
+use hearth_domain::{Generation, RunId, Usage};
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
+use tokio::sync::{Notify, mpsc::error::TrySendError};
+
+use super::{
+    context::RunContext,
+    pricing::CostMeter,
+    resume::{PartialAnswer, UsageAndCost},
+    stream::EventSender,
+};
+use crate::{cache::Capture, record::Recording};
+
+/// Timeout of a client that reads no event of an answer that waits for it.
+const CLIENT_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The output of one run.
+pub(super) struct RunOutput {
+    pub(super) context: Arc<RunContext>,
+    pub(super) id: RunId,
+    /// The request, which changes when another model resumes the answer.
+    pub(super) generation: Arc<Generation>,
+    /// None for a client that no longer reads.
+    pub(super) client: Option<EventSender>,
+    pub(super) recording: Recording,
+    /// Stores the answer in the cache, if it is cacheable.
+    pub(super) capture: Option<Capture>,
+    /// Notified when the run is cancelled by its id, or the process stops.
+    pub(super) stop: Arc<Notify>,
+    /// The answer so far, if another model may resume it.
+    pub(super) partial: Option<PartialAnswer>,
+    /// Prices of the provider that serves the run now.
+    pub(super) cost_meter: CostMeter,
+    seq: u64,
+}
+
+impl RunOutput {
+    pub(super) fn new(
+        context: &Arc<RunContext>,
+        id: RunId,
+        generation: Generation,
+        client: EventSender,
+        recording: Recording,
+        capture: Option<Capture>,
+    ) -> Self {
+        let (stop, partial) = (context.active.enter(id), PartialAnswer::new(&generation));
+        Self {
+            context: Arc::clone(context),
+            id,
+            generation: Arc::new(generation),
+            client: Some(client),
+            recording,
+            capture,
+            stop,
+            partial,
+            cost_meter: CostMeter::default(),
+            seq: 0,
+        }
+    }
+
+    /// Sends an event, and before a run's end its usage and cost.
+    pub(super) async fn emit(&mut self, body: RunEventBody) {
+        // If another provider may resume the answer, report the summed usage once, at the end.
+        match &body {
+            RunEventBody::Usage { .. } if self.partial.is_some() => return,
+            RunEventBody::Usage { usage } => {
+                let spent = self.charge(*usage);
+                return self.send_usage(spent).await;
+            }
+            end if end.is_terminal() => {
+                if self.partial.as_ref().is_some_and(PartialAnswer::has_usage) {
+                    self.charge_partial();
+                }
+                if let Some(spent) = self.partial.take().and_then(|partial| partial.total()) {
+                    self.send_usage(spent).await;
+                }
+            }
+            _ => {}
+        }
+        if let RunEventBody::Done { .. } = &body
+            && let Some(cost) = self.cost_meter.charge_images()
+        {
+            self.send(RunEventBody::Cost { cost }).await;
+        }
+        self.cost_meter.note(&body);
+        self.send(body).await;
+    }
+
+    /// Charges the usage of the present model, if another one may resume its answer.
+    pub(super) fn charge_partial(&mut self) {
+        let usage = self.partial.as_ref().and_then(|partial| partial.usage(&self.generation));
+        let spent = usage.map(|usage| self.charge(usage));
+        if let (Some(partial), Some(spent)) = (&mut self.partial, spent) {
+            partial.end_model(spent);
+        }
+    }
+
+    /// Counts the usage, and computes its cost.
+    fn charge(&self, usage: Usage) -> UsageAndCost {
+        self.context.metrics.prompt_tokens.increment(u64::from(usage.prompt_tokens));
+        self.context.metrics.completion_tokens.increment(u64::from(usage.completion_tokens));
+        UsageAndCost { usage, cost: self.cost_meter.charge_tokens(&usage) }
+    }
+
+    async fn send_usage(&mut self, UsageAndCost { usage, cost }: UsageAndCost) {
+        self.send(RunEventBody::Usage { usage }).await;
+        if let Some(cost) = cost {
+            self.send(RunEventBody::Cost { cost }).await;
+        }
+    }
+
+    /// Sends an event to the cache, the record and the client. The terminal event waits for its record, where that is late
+    /// or the process may be frozen when the client has the event.
+    async fn send(&mut self, body: RunEventBody) {
+        self.seq += 1;
+        if let Some(capture) = &mut self.capture {
+            capture.note(&body);
+        }
+        let event = RunEvent { seq: self.seq, body };
+        if event.body.is_terminal() {
+            self.record_end(event.clone()).await;
+        } else if !matches!(event.body, RunEventBody::Embedding { .. }) {
+            // Vectors aren't recorded: those of one request fill hundreds of items.
+            self.recording.note(event.clone());
+            self.recording.wait_for_room().await;
+        }
+        self.send_to_client(event).await;
+    }
+
+    async fn record_end(&self, event: RunEvent) {
+        let waits = self.context.records.end_waits();
+        let Some(receipt) = self.recording.end(event) else { return };
+        if waits && !receipt.wait().await {
+            tracing::error!(run = %self.id, "the run's record is late; its client gets the answer before");
+        }
+    }
+
+    /// Sends an event to the client. A client that reads slowly slows the run; one that reads nothing for too long counts
+    /// as gone.
+    async fn send_to_client(&mut self, event: RunEvent) {
+        let Some(client) = &self.client else { return };
+        let event = match client.events.try_send(event) {
+            Ok(()) | Err(TrySendError::Closed(_)) => return,
+            Err(TrySendError::Full(event)) => event,
+        };
+        let is_ending = event.body.is_terminal();
+        tokio::select! {
+            _ = client.events.send(event) => return,
+            () = tokio::time::sleep(CLIENT_STALL_TIMEOUT) => {}
+            () = self.stop.notified(), if !is_ending => self.stop.notify_one(),
+        }
+        tracing::info!(run = %self.id, "the client doesn't read the answer");
+        let message = "the answer was read too slowly; GET /v1/requests/{id} has what was recorded of it";
+        let _ = client.broken_off.set(ApiError::new(ErrorCode::Cancelled, message));
+        self.client = None;
+    }
+}

@@ -1,0 +1,52 @@
+//! The cost of runs.
+
+use std::sync::Arc;
+
+use hearth_domain::{Cost, Price, Usage};
+use hearth_wire::RunEventBody;
+
+use crate::providers::load::ProviderMetrics;
+
+/// Computes the cost of a run at one provider, and counts it in the metrics.
+#[derive(Debug, Default)]
+pub(super) struct CostMeter {
+    /// None before a provider is selected.
+    metrics: Option<Arc<ProviderMetrics>>,
+    /// None if it is unknown.
+    price: Option<Price>,
+    /// The number of images so far.
+    images: u32,
+}
+
+impl CostMeter {
+    pub(super) fn new(price: Option<Price>, metrics: Arc<ProviderMetrics>) -> Self {
+        Self { metrics: Some(metrics), price, images: 0 }
+    }
+
+    /// Counts an event that is charged by the piece.
+    pub(super) fn note(&mut self, event: &RunEventBody) {
+        self.images += u32::from(matches!(event, RunEventBody::Artifact { .. }));
+    }
+
+    /// Charges the images of a run, where they and not their tokens have a known price.
+    pub(super) fn charge_images(&self) -> Option<Cost> {
+        let price = self.price.as_ref().filter(|price| price.input.is_none() && price.output.is_none())?;
+        let cost = price.image.filter(|_| self.images > 0)?.times(self.images);
+        if let Some(metrics) = &self.metrics {
+            metrics.cost_nanodollars.increment(cost.nanodollars());
+        }
+        Some(cost)
+    }
+
+    /// Charges the tokens of a run, if their price is known.
+    pub(super) fn charge_tokens(&self, usage: &Usage) -> Option<Cost> {
+        let cost = self.price.as_ref().and_then(|price| price.of(usage));
+        if let Some(metrics) = &self.metrics {
+            match cost {
+                Some(cost) => metrics.cost_nanodollars.increment(cost.nanodollars()),
+                None => metrics.cost_unknown.increment(1),
+            }
+        }
+        cost
+    }
+}

@@ -1,0 +1,138 @@
+//! A cache whose entries end after some time.
+
+use std::{
+    borrow::Borrow,
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Age of a cached value, compared with its time to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Fresh,
+    /// The caller refreshes it; until then other callers get the value as [`Freshness::Fresh`].
+    Stale,
+}
+
+/// Maps keys to values, each with the time at which it was stored. Holds at most `max_count` entries.
+#[derive(Debug)]
+pub(crate) struct TimedCache<K, V> {
+    ttl: Duration,
+    /// Age up to which [`TimedCache::get_or_stale`] returns a value.
+    max_stale_age: Duration,
+    max_count: usize,
+    entries: Mutex<HashMap<K, (Instant, V)>>,
+}
+
+impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
+    /// A cache of up to `max_count` values that are valid for `ttl`.
+    pub(crate) fn new(ttl: Duration, max_count: usize) -> Self {
+        Self { ttl, max_stale_age: ttl, max_count, entries: Mutex::default() }
+    }
+
+    /// The same cache, which also returns stale values up to an age of `max_stale_age`.
+    pub(crate) fn stale_up_to(self, max_stale_age: Duration) -> Self {
+        Self { max_stale_age, ..self }
+    }
+
+    /// The value, if it is younger than the time to live.
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.get_within(key, self.ttl)
+    }
+
+    /// The value, if it is younger than `max_age`.
+    pub(crate) fn get_within<Q>(&self, key: &Q, max_age: Duration) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let entries = self.entries();
+        entries.get(key).filter(|(at, _)| at.elapsed() < max_age).map(|(_, value)| value.clone())
+    }
+
+    /// The value, which may be stale: stale-while-revalidate. The first caller to see it stale refreshes it.
+    pub(crate) fn get_or_stale<Q>(&self, key: &Q) -> Option<(V, Freshness)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let mut entries = self.entries();
+        let (at, value) = entries.get_mut(key).filter(|(at, _)| at.elapsed() < self.max_stale_age)?;
+        let freshness = if at.elapsed() < self.ttl { Freshness::Fresh } else { Freshness::Stale };
+        if freshness == Freshness::Stale {
+            *at = Instant::now();
+        }
+        Some((value.clone(), freshness))
+    }
+
+    /// Stores a value. A full cache evicts the values that are too old; if that makes no room, it stores nothing.
+    pub(crate) fn put(&self, key: K, value: V) {
+        let mut entries = self.entries();
+        if entries.len() >= self.max_count && !entries.contains_key(&key) {
+            entries.retain(|_, (at, _)| at.elapsed() < self.max_stale_age);
+            if entries.len() >= self.max_count {
+                return;
+            }
+        }
+        entries.insert(key, (Instant::now(), value));
+    }
+
+    /// Removes a value.
+    pub(crate) fn remove<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.entries().remove(key);
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<K, (Instant, V)>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn fresh_value_is_returned_until_it_is_removed() {
+        let cache = TimedCache::new(DAY, 4);
+        cache.put("a", 1);
+        assert_eq!((cache.get("a"), cache.get("b")), (Some(1), None));
+        assert_eq!(cache.get_or_stale("a"), Some((1, Freshness::Fresh)));
+        cache.remove("a");
+        assert_eq!(cache.get("a"), None);
+    }
+
+    #[tokio::test]
+    async fn first_caller_of_a_stale_value_refreshes_it() {
+        let ttl = Duration::from_millis(200);
+        let cache = TimedCache::new(ttl, 4).stale_up_to(DAY);
+        cache.put("a", 1);
+        tokio::time::sleep(ttl).await;
+        assert_eq!(cache.get("a"), None);
+        assert_eq!(cache.get_or_stale("a"), Some((1, Freshness::Stale)));
+        assert_eq!(cache.get_or_stale("a"), Some((1, Freshness::Fresh)));
+    }
+
+    #[test]
+    fn full_cache_evicts_old_values_and_else_stores_nothing() {
+        let full = |ttl| {
+            let cache = TimedCache::new(ttl, 2);
+            for key in ["a", "b", "c"] {
+                cache.put(key, 1);
+            }
+            cache.entries().len()
+        };
+        assert_eq!((full(DAY), full(Duration::ZERO)), (2, 1));
+    }
+}
