@@ -1,4 +1,4 @@
-//! The cache of answers within the gateway: whose they are, what other processes find, and stores that are slow.
+//! The gateway's cache of answers: owners, several processes, and slow stores.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -11,8 +11,9 @@ use hearth_domain::{
     UserId,
 };
 use hearth_gateway::{
-    CacheOutcome, CacheSettings, Caller, Gateway, HttpClients, Options, Routing, RunStream,
+    CacheOutcome, Caller, Delivery, Gateway, HttpClients, Options, Routing, RunStream,
 };
+use hearth_settings::{CacheSettings, GatewaySettings};
 use hearth_store::{Clients, Names, Store};
 use hearth_tests::{Reply, Upstream, within};
 use hearth_wire::{ErrorCode, RunEventBody};
@@ -74,15 +75,20 @@ impl World {
         let providers = BTreeMap::from([("rig".to_owned(), serde_json::from_value(rig).unwrap())]);
         let routing = Routing { providers, ..Routing::default() };
         let options =
-            Options { private_nodes: true, long_lived, new_secret: None, cache, ..Options::default() };
+            Options {
+            private_nodes: true,
+            long_lived,
+            new_secret: None,
+            settings: GatewaySettings { cache, ..GatewaySettings::default() },
+        };
         Gateway::new(self.store(dynamodb), HttpClients::new().unwrap(), options, routing)
     }
 
     fn says(&self, text: &str) {
         let chunk = |delta, finish: Option<&str>| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
         let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
-        let said = chunk(json!({"role": "assistant", "content": text}), None);
-        self.upstream.reply(Reply::chunks(&[said, chunk(json!({}), Some("stop")), usage]));
+        let answer = chunk(json!({"role": "assistant", "content": text}), None);
+        self.upstream.reply(Reply::chunks(&[answer, chunk(json!({}), Some("stop")), usage]));
     }
 }
 
@@ -94,7 +100,7 @@ fn on() -> CacheSettings {
     CacheSettings { enabled: true, ..CacheSettings::default() }
 }
 
-/// A question whose answer is the same again.
+/// Returns a request that the cache stores.
 fn question(cache: CacheControl) -> Generation {
     let sampling = Sampling { temperature: Some(0.0), ..Sampling::default() };
     let task = TextTask::new(vec![Message::new(Role::User, "Hi")], sampling);
@@ -102,37 +108,37 @@ fn question(cache: CacheControl) -> Generation {
 }
 
 async fn begin(gateway: &Gateway, caller: &Caller) -> RunStream {
-    let run = gateway.generate(caller, RunId::new(), question(CacheControl::Auto));
+    let run = gateway.generate(caller, RunId::new(), question(CacheControl::Auto), Delivery::Stream);
     within("the run's beginning", Box::pin(run)).await.unwrap()
 }
 
-/// What the cache had, and what was said, as soon as it is.
+/// Returns the cache's outcome and the text of the answer, when it is complete.
 async fn ask(gateway: &Gateway, caller: &Caller) -> (Option<CacheOutcome>, String) {
     let mut run = begin(gateway, caller).await;
-    let mut said = String::new();
+    let mut answer = String::new();
     while let Some(event) = within("an event", run.next()).await {
         match event.body {
-            RunEventBody::Delta { text, .. } => said.push_str(&text),
+            RunEventBody::Delta { text, .. } => answer.push_str(&text),
             RunEventBody::Done { .. } => break,
             _ => {}
         }
     }
-    (run.cache, said)
+    (run.cache, answer)
 }
 
-/// The same, and whatever comes after it.
+/// Returns the cache's outcome and the run's id, after the run's end.
 async fn ask_to_the_end(gateway: &Gateway, caller: &Caller) -> (Option<CacheOutcome>, RunId) {
     let run = begin(gateway, caller).await;
-    let told = (run.cache, run.id);
+    let outcome = (run.cache, run.id);
     within("the run's end", run.collect()).await;
-    told
+    outcome
 }
 
 const HIT: Option<CacheOutcome> = Some(CacheOutcome::Hit);
 const MISS: Option<CacheOutcome> = Some(CacheOutcome::Miss);
 
 #[tokio::test]
-async fn nobody_is_given_what_another_users_request_has_made_unless_the_operator_says_so() {
+async fn answers_are_shared_among_users_only_if_configured() {
     let world = World::new().await;
     let gateway = world.gateway(on(), true);
     world.says("ada's");
@@ -153,7 +159,7 @@ async fn nobody_is_given_what_another_users_request_has_made_unless_the_operator
 }
 
 #[tokio::test]
-async fn another_process_finds_it_in_the_table_and_a_hit_is_recorded_before_a_process_is_frozen() {
+async fn answer_of_another_process_is_read_from_the_table_and_the_hit_recorded() {
     let world = World::new().await;
     let (one, other) = (world.gateway(on(), false), world.gateway(on(), false));
     world.says("Hello.");
@@ -165,7 +171,7 @@ async fn another_process_finds_it_in_the_table_and_a_hit_is_recorded_before_a_pr
     assert_eq!(outcome, HIT);
     let run = world.store(world.embedded.dynamodb()).runs().get(id).await.unwrap().unwrap();
     assert_eq!((run.state, &*run.text, run.usage.prompt_tokens), (RunState::Completed, "Hello.", 3));
-    assert!(run.reason.contains("cache"), "{}", run.reason);
+    assert!(run.selection.reason.contains("cache"), "{}", run.selection.reason);
     assert!(world.store(world.embedded.dynamodb()).runs().open().await.unwrap().is_empty());
     assert_eq!(other.delete_cached(&world.ada, Some("rig:*")).await.unwrap(), 1);
     world.says("Fresh.");
@@ -173,7 +179,7 @@ async fn another_process_finds_it_in_the_table_and_a_hit_is_recorded_before_a_pr
 }
 
 #[tokio::test]
-async fn what_is_too_large_isnt_kept() {
+async fn too_large_answer_is_not_cached() {
     let world = World::new().await;
     let gateway = world.gateway(CacheSettings { max_entry_kb: 1, ..on() }, true);
     let long = "long ".repeat(1000);
@@ -185,13 +191,13 @@ async fn what_is_too_large_isnt_kept() {
 }
 
 #[tokio::test]
-async fn without_memory_there_is_still_the_table() {
+async fn table_serves_hits_without_memory() {
     let world = World::new().await;
     let gateway = world.gateway(CacheSettings { memory_mb: 0, ..on() }, true);
     world.says("Hello.");
     ask_to_the_end(&gateway, &world.ada).await;
     let found = hearth_tests::eventually("the answer in the table", async || {
-        let run = gateway.generate(&world.ada, RunId::new(), question(CacheControl::OnlyIfCached));
+        let run = gateway.generate(&world.ada, RunId::new(), question(CacheControl::OnlyIfCached), Delivery::Stream);
         let run = Box::pin(run).await;
         run.ok().and_then(|run| run.cache)
     });
@@ -199,7 +205,7 @@ async fn without_memory_there_is_still_the_table() {
     assert_eq!(gateway.cache_stats().entries, 0);
 }
 
-/// A table that takes every call and answers none.
+/// Starts a table that accepts every call and responds to none.
 async fn silent_table() -> (aws_sdk_dynamodb::Client, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -220,7 +226,7 @@ async fn silent_table() -> (aws_sdk_dynamodb::Client, tokio::task::JoinHandle<()
 }
 
 #[tokio::test]
-async fn table_that_doesnt_answer_delays_nobody_once_it_is_taken_for_down() {
+async fn unresponsive_table_delays_requests_only_until_it_is_suspended() {
     let world = World::new().await;
     let (dynamodb, server) = silent_table().await;
     let gateway = world.gateway_over(dynamodb, on(), true);
@@ -238,7 +244,7 @@ async fn table_that_doesnt_answer_delays_nobody_once_it_is_taken_for_down() {
     took.sort_unstable();
     println!("a hit while the table is silent: p50 {:?}, p99 {:?}", took[50], took[98]);
     assert!(took[98] < Duration::from_millis(100), "{took:?}");
-    let refused = gateway.generate(&world.bob, RunId::new(), question(CacheControl::OnlyIfCached)).await;
+    let refused = gateway.generate(&world.bob, RunId::new(), question(CacheControl::OnlyIfCached), Delivery::Stream).await;
     assert_eq!(refused.unwrap_err().code, ErrorCode::NotCached);
     server.abort();
 }
