@@ -1,4 +1,4 @@
-//! What the end-to-end suites in `suites/` stand on: real processes, real sockets, a real small model.
+//! Tools of the end-to-end suites in `suites/`: real processes, real sockets, a real small model.
 //!
 //! - [`Home`] is a `hearth up` of its own for each test, in a temporary folder, on free ports; [`Setup`]
 //!   says with which settings and models.
@@ -17,6 +17,7 @@ mod cloud;
 mod home;
 mod model;
 mod process;
+mod requests;
 mod stream;
 mod upstream;
 mod wait;
@@ -29,6 +30,7 @@ pub use model::{
     copy_with_context, copy_with_fim_tokens, corrupt_copy, tiny_chat, truncated_copy, whole_copy,
 };
 pub use process::{Ended, Process, hearth, is_running, run, signal};
+pub use requests::{cancel_run, chat_request, endless_run, endless_run_of};
 pub use stream::{Event, Events};
 pub use upstream::{Received, Reply, Upstream};
 pub use wait::{DEADLINE, eventually, within};

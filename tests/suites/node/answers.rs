@@ -1,4 +1,4 @@
-//! What a model is held to: several answers, log-probabilities, forms, calls of tools.
+//! Answers of a real model: several per run, log-probabilities, JSON Schemas, tool calls.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use hearth_domain::{FinishReason, ResponseFormat, Sampling, TextTask, Tool, Tool
 use hearth_wire::RunEventBody;
 use serde_json::{Value, json};
 
-use crate::inside::{Answer, Inside, greedy, said};
+use crate::in_process::{Answer, InProcessNode, greedy, user_task};
 
-/// As far from what the model knows as a request may go.
+/// Sampling with a high temperature and without top-k, top-p and min-p: tokens that the model would hardly choose.
 fn wild(seed: u32) -> Sampling {
     Sampling {
         temperature: Some(1.3),
@@ -23,8 +23,8 @@ fn wild(seed: u32) -> Sampling {
 
 #[tokio::test]
 async fn several_answers_share_one_prompt() {
-    let node = Inside::start(|config| config.limits.slots = 2).await;
-    // The model knows its stories by heart: without cuts it may err.
+    let node = InProcessNode::start(|config| config.settings.slots = 2).await;
+    // The model has learnt its stories by heart; these parameters make it vary them.
     let sampling = Sampling {
         seed: Some(7),
         temperature: Some(1.5),
@@ -33,7 +33,7 @@ async fn several_answers_share_one_prompt() {
         min_p: Some(0.0),
         ..Sampling::default()
     };
-    let mut task = said("Tell me a short story about a robot.", sampling);
+    let mut task = user_task("Tell me a short story about a robot.", sampling);
     let alone = node.run(task.clone()).await.answer().await.usage();
     task.choices = 3;
     let answer = node.run(task).await.answer().await;
@@ -43,13 +43,13 @@ async fn several_answers_share_one_prompt() {
     assert_eq!(ends.len(), 3, "{ends:?}");
     let texts: BTreeSet<String> = (0..3).map(|choice| answer.text(choice)).collect();
     assert!(texts.iter().all(|text| text.len() > 20), "{texts:?}");
-    assert!(texts.len() > 1, "all say the same: {texts:?}");
+    assert!(texts.len() > 1, "all answers are equal: {texts:?}");
     let usage = answer.usage();
     assert_eq!(usage.prompt_tokens, alone.prompt_tokens, "the prompt counts once");
     assert!(usage.completion_tokens > alone.completion_tokens, "{usage:?}");
     assert_eq!(answer.finish_reason, FinishReason::Stop);
-    let begun = answer.events.iter().filter(|event| matches!(event, RunEventBody::Started { .. }));
-    assert_eq!(begun.count(), 1);
+    let started = answer.events.iter().filter(|event| matches!(event, RunEventBody::Started { .. }));
+    assert_eq!(started.count(), 1);
     node.stop().await;
 }
 
@@ -61,41 +61,41 @@ fn choice_done(event: &RunEventBody) -> Option<u32> {
 }
 
 #[tokio::test]
-async fn each_token_tells_how_likely_it_was() {
-    let node = Inside::start(|_| ()).await;
-    let mut task = said("What is the capital of France?", greedy());
+async fn log_probabilities_are_returned_for_each_token() {
+    let node = InProcessNode::start(|_| ()).await;
+    let mut task = user_task("What is the capital of France?", greedy());
     task.top_logprobs = Some(5);
     let answer = node.run(task.clone()).await.answer().await;
-    let told = answer.events.iter().flat_map(|event| match event {
+    let logprobs = answer.events.iter().flat_map(|event| match event {
         RunEventBody::Delta { logprobs, .. } => logprobs.as_slice(),
         _ => &[],
     });
-    let told: Vec<_> = told.collect();
+    let logprobs: Vec<_> = logprobs.collect();
     // The token that ends the turn has no text, and isn't counted.
-    assert_eq!(told.len(), answer.usage().completion_tokens as usize);
-    for token in &told {
+    assert_eq!(logprobs.len(), answer.usage().completion_tokens as usize);
+    for token in &logprobs {
         assert!(token.token.logprob <= 0.0 && token.token.logprob.is_finite(), "{token:?}");
         assert_eq!(token.top.len(), 5, "{token:?}");
         assert!(token.top.is_sorted_by(|a, b| a.logprob >= b.logprob), "{token:?}");
-        assert_eq!(token.top[0], token.token, "the likeliest was taken");
+        assert_eq!(token.top[0], token.token, "the most probable token was not chosen");
         let sum: f32 = token.top.iter().map(|other| other.logprob.exp()).sum();
         assert!(sum <= 1.0001, "{token:?}");
     }
-    let bytes: Vec<u8> = told.iter().flat_map(|token| token.token.bytes.clone()).collect();
+    let bytes: Vec<u8> = logprobs.iter().flat_map(|token| token.token.bytes.clone()).collect();
     assert_eq!(String::from_utf8(bytes).unwrap(), answer.text(0));
 
     task.top_logprobs = Some(0);
     let answer = node.run(task).await.answer().await;
-    let bare = |event: &RunEventBody| match event {
+    let without_alternatives = |event: &RunEventBody| match event {
         RunEventBody::Delta { logprobs, .. } => logprobs.iter().all(|token| token.top.is_empty()),
         _ => true,
     };
-    assert!(answer.events.iter().all(bare), "{answer:?}");
+    assert!(answer.events.iter().all(without_alternatives), "{answer:?}");
     node.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_said_fits_its_schema_however_wild_it_is() {
+async fn answer_fits_its_schema_at_any_sampling() {
     let schema = json!({
         "type": "object",
         "properties": {
@@ -114,10 +114,10 @@ async fn what_is_said_fits_its_schema_however_wild_it_is() {
             "additionalProperties": false,
         }},
     });
-    let node = Inside::start(|_| ()).await;
+    let node = InProcessNode::start(|_| ()).await;
     let mut seen = BTreeSet::new();
     for seed in 0..12 {
-        let mut task = said("Give me JSON with name and age for Ada.", wild(seed));
+        let mut task = user_task("Give me JSON with name and age for Ada.", wild(seed));
         task.response_format = ResponseFormat::JsonSchema(schema.clone());
         let answer = node.run(task).await.answer().await;
         let text = answer.text(0);
@@ -126,7 +126,7 @@ async fn what_is_said_fits_its_schema_however_wild_it_is() {
         assert_fits(&value);
         seen.insert(text);
     }
-    assert!(seen.len() > 6, "the seeds make no difference: {seen:?}");
+    assert!(seen.len() > 6, "too few different answers: {seen:?}");
     node.stop().await;
 }
 
@@ -148,21 +148,21 @@ fn assert_fits(value: &Value) {
 }
 
 #[tokio::test]
-async fn json_is_an_object_of_any_kind() {
-    let node = Inside::start(|_| ()).await;
+async fn json_object_format_yields_an_object() {
+    let node = InProcessNode::start(|_| ()).await;
     let mut ended = 0;
     for (seed, question) in
         [(0, "Give me JSON with name and age for Ada."), (1, "Hello!"), (2, "Count to ten.")]
     {
         for sampling in [Sampling { max_tokens: Some(600), ..greedy() }, wild(seed)] {
-            let mut task = said(question, sampling);
+            let mut task = user_task(question, sampling);
             task.response_format = ResponseFormat::JsonObject;
             let answer = node.run(task).await.answer().await;
             let text = answer.text(0);
             assert!(text.starts_with('{'), "{text:?}");
             match serde_json::from_str::<Value>(&text) {
                 Ok(value) => assert!(value.is_object(), "{text:?}"),
-                // What a wild answer says may have no end, but it is right as far as it goes.
+                // A wild answer may reach its token limit, but it is valid up to there.
                 Err(error) => {
                     assert!(
                         error.is_eof() && answer.finish_reason == FinishReason::Length,
@@ -179,7 +179,7 @@ async fn json_is_an_object_of_any_kind() {
     node.stop().await;
 }
 
-/// With tools to tell the weather and to play a song.
+/// Adds two tools to a task.
 fn with_tools(mut task: TextTask, choice: ToolChoice) -> TextTask {
     let tool = |name: &str, description: &str, parameter: &str| Tool {
         name: name.to_owned(),
@@ -200,7 +200,7 @@ fn with_tools(mut task: TextTask, choice: ToolChoice) -> TextTask {
     task
 }
 
-/// Every call names a tool that is on offer, with arguments that it takes.
+/// Asserts that all calls name a tool on offer with valid arguments. Returns the names.
 fn assert_calls(answer: &Answer) -> Vec<String> {
     let calls = answer.calls();
     assert!(!calls.is_empty(), "{answer:?}");
@@ -217,23 +217,23 @@ fn assert_calls(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_tool_is_called_when_it_must_be() {
-    let node = Inside::start(|_| ()).await;
-    let asked = said("What is the weather in Paris?", greedy());
-    let answer = node.run(with_tools(asked.clone(), ToolChoice::Required)).await.answer().await;
+async fn required_tool_choice_yields_calls() {
+    let node = InProcessNode::start(|_| ()).await;
+    let task = user_task("What is the weather in Paris?", greedy());
+    let answer = node.run(with_tools(task.clone(), ToolChoice::Required)).await.answer().await;
     assert_eq!(assert_calls(&answer), ["get_weather"]);
     assert!(answer.calls()[0].1.contains("Paris"), "{answer:?}");
     assert_eq!(answer.text(0).trim(), "");
 
     for seed in 0..4 {
-        let wild = said("Hello!", wild(seed));
+        let wild = user_task("Hello!", wild(seed));
         let answer = node.run(with_tools(wild.clone(), ToolChoice::Required)).await.answer().await;
         assert_calls(&answer);
         let named = ToolChoice::Named("play_song".to_owned());
         let answer = node.run(with_tools(wild, named)).await.answer().await;
         assert!(assert_calls(&answer).iter().all(|name| name == "play_song"), "{answer:?}");
     }
-    let answer = node.run(with_tools(asked, ToolChoice::None)).await.answer().await;
+    let answer = node.run(with_tools(task, ToolChoice::None)).await.answer().await;
     assert!(answer.calls().is_empty() && !answer.text(0).is_empty(), "{answer:?}");
     node.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Backends that crash, hang or compute wrong numbers are left out, and answers come all the same.
+//! Selection of backends: those that crash, hang or compute wrong numbers are excluded, and runs succeed.
 
 use std::{
     fs,
@@ -16,25 +16,25 @@ use hearth_wire::node::{BackendState, NodeBackend};
 use tempfile::TempDir;
 
 use crate::{
-    LONG,
-    inside::{Inside, script, short_task},
+    LONG_MODEL,
+    in_process::{InProcessNode, script, short_task},
 };
 
 const WRAPPER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suites/node/backends/wrapper.c");
 
-/// A folder with the build's own backends for processors, to which others are added.
-struct Backends {
+/// A folder with links to the build's own CPU backends, to which others are added.
+struct BackendFolder {
     folder: TempDir,
-    /// The one that is used where all are well.
+    /// The backend that is selected if all pass.
     best: PathBuf,
-    /// The simplest one.
+    /// The backend with the lowest score.
     simplest: PathBuf,
 }
 
-impl Backends {
+impl BackendFolder {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let built = within("the build's own choice", own().select()).await;
+        let built = within("the build's own choice", own_selector().select()).await;
         assert_eq!(built.problem, None, "{built:?}");
         let best = built.libraries.last().unwrap().clone();
         for backend in &built.backends {
@@ -49,7 +49,7 @@ impl Backends {
         Self { folder, best, simplest }
     }
 
-    /// Adds a library that wraps `real`, with these definitions.
+    /// Adds a library that wraps `real`, compiled with these definitions.
     fn wrap(&self, name: &str, real: &Path, definitions: &[&str]) {
         let built = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
@@ -62,8 +62,8 @@ impl Backends {
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     }
 
-    /// Has a node use them, with nothing known of them.
-    fn of_node(&self, config: &mut NodeConfig) {
+    /// Configures a node to use the folder, without cached results.
+    fn configure(&self, config: &mut NodeConfig) {
         config.backends = Selector {
             folder: Some(self.folder.path().to_owned()),
             ..Selector::new(binary("hearth"), self.folder.path().join("results.json"))
@@ -71,12 +71,12 @@ impl Backends {
     }
 }
 
-/// What chooses among the build's own backends, with what other tests found out.
-fn own() -> Selector {
+/// A selector of the build's own backends, with the cached results of other tests.
+fn own_selector() -> Selector {
     Selector::new(binary("hearth"), backend_results())
 }
 
-async fn backends(node: &Inside) -> Vec<NodeBackend> {
+async fn wait_for_results(node: &InProcessNode) -> Vec<NodeBackend> {
     eventually("the results", async || {
         let backends = node.node.status().await.unwrap().backends;
         (!backends.is_empty()).then_some(backends)
@@ -85,14 +85,14 @@ async fn backends(node: &Inside) -> Vec<NodeBackend> {
 }
 
 fn find<'a>(backends: &'a [NodeBackend], library: &str) -> &'a NodeBackend {
-    let found = backends.iter().find(|backend| backend.library == library);
-    found.unwrap_or_else(|| panic!("no {library}: {backends:?}"))
+    let backend = backends.iter().find(|backend| backend.library == library);
+    backend.unwrap_or_else(|| panic!("no {library}: {backends:?}"))
 }
 
-fn failed_because(backends: &[NodeBackend], library: &str, why: &str) {
+fn assert_failed(backends: &[NodeBackend], library: &str, reason: &str) {
     let backend = find(backends, library);
     assert_eq!(backend.state, BackendState::Failed, "{backend:?}");
-    assert!(backend.reason.as_ref().unwrap().contains(why), "{backend:?}");
+    assert!(backend.reason.as_ref().unwrap().contains(reason), "{backend:?}");
 }
 
 fn file_name(path: &Path) -> &str {
@@ -100,127 +100,127 @@ fn file_name(path: &Path) -> &str {
 }
 
 #[tokio::test]
-async fn backends_that_crash_hang_or_compute_wrong_numbers_are_left_out() {
-    let there = Backends::new().await;
+async fn backends_that_crash_hang_or_compute_wrong_numbers_are_excluded() {
+    let backends = BackendFolder::new().await;
     for (name, definitions) in [
         ("libggml-cpu-crash.so", ["SCORE=9003", "CRASH"]),
         ("libggml-cpu-wrong.so", ["SCORE=9002", "WRONG"]),
         ("libggml-cpu-hang.so", ["SCORE=9001", "HANG"]),
     ] {
-        there.wrap(name, &there.best, &definitions);
+        backends.wrap(name, &backends.best, &definitions);
     }
-    fs::write(there.folder.path().join("libggml-cpu-broken.so"), "no library").unwrap();
-    let node = Inside::start(|config| {
-        there.of_node(config);
-        // Short for a hang, and long for a busy machine.
+    fs::write(backends.folder.path().join("libggml-cpu-broken.so"), "no library").unwrap();
+    let node = InProcessNode::start(|config| {
+        backends.configure(config);
+        // Short enough for the test, and long enough for a busy machine.
         config.backends.silence = Duration::from_secs(8);
     })
     .await;
     node.assert_answers().await;
 
-    let results = backends(&node).await;
-    failed_because(&results, "libggml-cpu-crash.so", "F32, 1 row: its process ended with signal: 4 (SIGILL)");
-    failed_because(&results, "libggml-cpu-wrong.so", "F32, 1 row: wrong numbers");
-    failed_because(&results, "libggml-cpu-hang.so", "F32, 1 row: it hung: no answer for 8 s");
-    failed_because(&results, "libggml-cpu-broken.so", "libggml-cpu-broken.so");
-    let used = find(&results, file_name(&there.best));
+    let results = wait_for_results(&node).await;
+    assert_failed(&results, "libggml-cpu-crash.so", "F32, 1 row: its process ended with signal: 4 (SIGILL)");
+    assert_failed(&results, "libggml-cpu-wrong.so", "F32, 1 row: wrong numbers");
+    assert_failed(&results, "libggml-cpu-hang.so", "F32, 1 row: it hung: no answer for 8 s");
+    assert_failed(&results, "libggml-cpu-broken.so", "libggml-cpu-broken.so");
+    let used = find(&results, file_name(&backends.best));
     assert_eq!(used.state, BackendState::InUse, "{results:?}");
-    let short = file_name(&there.best).trim_start_matches("libggml-").trim_end_matches(".so");
-    assert_eq!(node.runtime(LONG).await.backends.as_deref(), Some(short));
-    // The worker has loaded that library and no other one.
-    let worker = node.worker(LONG).await;
+    let short = file_name(&backends.best).trim_start_matches("libggml-").trim_end_matches(".so");
+    assert_eq!(node.runtime_status(LONG_MODEL).await.backends.as_deref(), Some(short));
+    // The worker has loaded that library and no other.
+    let worker = node.worker(LONG_MODEL).await;
     #[cfg(target_os = "linux")]
     {
         let maps = fs::read_to_string(format!("/proc/{worker}/maps")).unwrap();
         let files = maps.lines().filter_map(|line| line.rsplit('/').next());
         let mut names: Vec<&str> = files.filter(|name| name.starts_with("libggml-cpu")).collect();
         names.dedup();
-        assert_eq!(names, [file_name(&there.best)]);
+        assert_eq!(names, [file_name(&backends.best)]);
     }
     node.stop().await;
 }
 
 #[tokio::test]
 async fn without_a_backend_that_passes_models_fail_with_the_reason() {
-    let there = Backends::new().await;
+    let backends = BackendFolder::new().await;
     let folder = TempDir::new().unwrap();
-    let there = Backends { folder, ..there };
-    there.wrap("libggml-cpu-crash.so", &there.best, &["SCORE=9", "CRASH"]);
-    let node = Inside::start(|config| there.of_node(config)).await;
+    let backends = BackendFolder { folder, ..backends };
+    backends.wrap("libggml-cpu-crash.so", &backends.best, &["SCORE=9", "CRASH"]);
+    let node = InProcessNode::start(|config| backends.configure(config)).await;
     let error = node.run(short_task()).await.error().await;
     assert!(error.message.contains("passed its self-test") && error.message.contains("SIGILL"), "{error:?}");
     node.stop().await;
 }
 
 #[tokio::test]
-async fn a_crash_while_computing_moves_to_the_next_backend() {
-    let there = Backends::new().await;
-    let flag = there.folder.path().join("crash-now");
+async fn crash_while_computing_selects_the_next_backend() {
+    let backends = BackendFolder::new().await;
+    let flag = backends.folder.path().join("crash-now");
     let condition = format!("CRASH_IF=\"{}\"", flag.display());
-    there.wrap("libggml-cpu-fragile.so", &there.best, &["SCORE=9001", &condition]);
-    let node = Inside::start(|config| there.of_node(config)).await;
+    backends.wrap("libggml-cpu-fragile.so", &backends.best, &["SCORE=9001", &condition]);
+    let node = InProcessNode::start(|config| backends.configure(config)).await;
     node.assert_answers().await;
-    assert_eq!(node.runtime(LONG).await.backends.as_deref(), Some("cpu-fragile"));
+    assert_eq!(node.runtime_status(LONG_MODEL).await.backends.as_deref(), Some("cpu-fragile"));
 
     fs::write(&flag, "").unwrap();
-    // The run had told nothing yet: it is tried again, and its client sees no crash.
+    // The run has sent no text yet, so it is retried, and its client sees no crash.
     node.assert_answers().await;
-    let results = backends(&node).await;
-    failed_because(&results, "libggml-cpu-fragile.so", "SIGILL");
-    assert_eq!(find(&results, file_name(&there.best)).state, BackendState::InUse);
+    let results = wait_for_results(&node).await;
+    assert_failed(&results, "libggml-cpu-fragile.so", "SIGILL");
+    assert_eq!(find(&results, file_name(&backends.best)).state, BackendState::InUse);
     node.stop().await;
 }
 
 #[tokio::test]
-async fn a_crash_while_loading_moves_to_the_next_backend() {
-    let there = Backends::new().await;
-    let flag = there.folder.path().join("crash-now");
+async fn crash_while_loading_selects_the_next_backend() {
+    let backends = BackendFolder::new().await;
+    let flag = backends.folder.path().join("crash-now");
     let condition = format!("CRASH_IF=\"{}\"", flag.display());
-    there.wrap("libggml-cpu-fragile.so", &there.best, &["SCORE=9001", &condition]);
-    let node = Inside::start(|config| there.of_node(config)).await;
-    backends(&node).await;
+    backends.wrap("libggml-cpu-fragile.so", &backends.best, &["SCORE=9001", &condition]);
+    let node = InProcessNode::start(|config| backends.configure(config)).await;
+    wait_for_results(&node).await;
     fs::write(&flag, "").unwrap();
     // The load decodes a token.
     node.assert_answers().await;
-    failed_because(&backends(&node).await, "libggml-cpu-fragile.so", "SIGILL");
+    assert_failed(&wait_for_results(&node).await, "libggml-cpu-fragile.so", "SIGILL");
     node.stop().await;
 }
 
 #[tokio::test]
-async fn workers_that_keep_crashing_have_good_backends_tested_once() {
-    let there = Backends::new().await;
-    let log = there.folder.path().join("tests.log");
+async fn repeated_crashes_retest_good_backends_once() {
+    let backends = BackendFolder::new().await;
+    let log = backends.folder.path().join("tests.log");
     let commands =
         format!("echo \"$2\" >> '{}'; exec '{}' \"$@\"", log.display(), binary("hearth").display());
-    let counting = script(there.folder.path(), &commands);
+    let counting = script(backends.folder.path(), &commands);
     let tests = || fs::read_to_string(&log).unwrap().lines().filter(|line| *line == "self-test").count();
-    let node = Inside::start(|config| {
-        there.of_node(config);
+    let node = InProcessNode::start(|config| {
+        backends.configure(config);
         config.backends.executable = counting;
     })
     .await;
     node.assert_answers().await;
     let at_start = tests();
     for crash in 1..=2 {
-        let worker = node.worker(LONG).await;
+        let worker = node.worker(LONG_MODEL).await;
         signal("ILL", worker).await;
         eventually("the next worker", async || {
             node.assert_answers().await;
-            node.runtime(LONG).await.pid.filter(|pid| *pid != worker)
+            node.runtime_status(LONG_MODEL).await.pid.filter(|pid| *pid != worker)
         })
         .await;
         assert_eq!(tests(), 2 * at_start, "after crash {crash}");
     }
-    let used = backends(&node).await;
-    assert_eq!(find(&used, file_name(&there.best)).state, BackendState::InUse);
+    let used = wait_for_results(&node).await;
+    assert_eq!(find(&used, file_name(&backends.best)).state, BackendState::InUse);
     node.stop().await;
 }
 
 #[tokio::test]
-async fn known_results_are_used_again_and_a_broken_file_is_not_trusted() {
-    let there = Backends::new().await;
+async fn cached_results_are_reused_and_a_broken_cache_is_ignored() {
+    let backends = BackendFolder::new().await;
     let selector = |config: &mut NodeConfig| {
-        there.of_node(config);
+        backends.configure(config);
         config.backends.clone()
     };
     let mut config = NodeConfig::new(PathBuf::new(), PathBuf::new());
@@ -232,39 +232,39 @@ async fn known_results_are_used_again_and_a_broken_file_is_not_trusted() {
     let again = selector.select().await;
     assert!(!again.from_cache, "{again:?}");
     assert_eq!(again.libraries, first.libraries);
-    // Another file in a library's place is another build.
-    there.wrap("libggml-cpu-new.so", &there.best, &["SCORE=9001"]);
+    // A new library makes the cached results invalid.
+    backends.wrap("libggml-cpu-new.so", &backends.best, &["SCORE=9001"]);
     let with_new = selector.select().await;
     assert_eq!(with_new.names(), "cpu-new");
     assert!(!with_new.from_cache && selector.select().await.from_cache);
 }
 
 #[tokio::test]
-async fn a_gpu_that_computes_wrong_numbers_is_left_out() {
-    let there = Backends::new().await;
-    // A backend of its own, not the one that the processor's is: tables are per library.
-    let copy = there.folder.path().join("real-gpu.so");
-    fs::copy(&there.simplest, &copy).unwrap();
+async fn gpu_that_computes_wrong_numbers_is_excluded() {
+    let backends = BackendFolder::new().await;
+    // A copy, so that the GPU's function table isn't the CPU's.
+    let copy = backends.folder.path().join("real-gpu.so");
+    fs::copy(&backends.simplest, &copy).unwrap();
     for (definitions, state) in
         [(&["SCORE=1", "GPU", "WRONG"][..], BackendState::Failed), (&["SCORE=1", "GPU"], BackendState::InUse)]
     {
-        there.wrap("libggml-vulkan.so", &copy, definitions);
-        let node = Inside::start(|config| there.of_node(config)).await;
+        backends.wrap("libggml-vulkan.so", &copy, definitions);
+        let node = InProcessNode::start(|config| backends.configure(config)).await;
         node.assert_answers().await;
-        let results = backends(&node).await;
+        let results = wait_for_results(&node).await;
         let gpu = find(&results, "libggml-vulkan.so");
         assert_eq!(gpu.state, state, "{gpu:?}");
-        let names = node.runtime(LONG).await.backends.unwrap();
+        let names = node.runtime_status(LONG_MODEL).await.backends.unwrap();
         assert_eq!(names.contains("vulkan"), state == BackendState::InUse, "{names}");
         if state == BackendState::Failed {
-            failed_because(&results, "libggml-vulkan.so", "FAKE0, F32, 1 row: wrong numbers");
+            assert_failed(&results, "libggml-vulkan.so", "FAKE0, F32, 1 row: wrong numbers");
         }
         node.stop().await;
     }
 }
 
-/// QEMU's names of processors, and the variants that may be taken there: the best one, and what a build for one
-/// machine may have in its place. QEMU's translator knows no AVX-512, so that Skylake's processor is one without.
+/// QEMU's names of CPUs, and the variants that may be selected there: the best one, and the one of a build for a single
+/// machine. QEMU doesn't emulate AVX-512, so Skylake's CPU is one without it.
 #[cfg(target_arch = "x86_64")]
 const PROCESSORS: [(&str, &[&str]); 6] = [
     ("EPYC-Rome", &["cpu-haswell", "cpu-x64"]),
@@ -277,14 +277,14 @@ const PROCESSORS: [(&str, &[&str]); 6] = [
 
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
-async fn processors_with_and_without_avx_get_a_variant_that_works_on_them() {
+async fn cpu_with_and_without_avx_gets_a_working_variant() {
     emulate(&PROCESSORS[..2]).await;
 }
 
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
-#[ignore = "half a minute for each processor; with every variant built it takes the best of all of them"]
-async fn every_processor_gets_a_variant_that_works_on_it() {
+#[ignore = "half a minute per processor; with every variant built it selects the best of all of them"]
+async fn every_processor_gets_a_working_variant() {
     emulate(&PROCESSORS).await;
 }
 
@@ -300,7 +300,7 @@ async fn emulate(processors: &[(&str, &[&str])]) {
         return;
     }
     let folder = TempDir::new().unwrap();
-    for (processor, wanted) in processors {
+    for (processor, expected) in processors {
         let commands = format!("exec qemu-x86_64 -cpu {processor} '{}' \"$@\"", binary("hearth").display());
         let emulated = script(folder.path(), &commands);
         let selector = Selector {
@@ -311,7 +311,7 @@ async fn emulate(processors: &[(&str, &[&str])]) {
         let chosen = selector.select().await;
         assert_eq!(chosen.problem, None, "{processor}: {chosen:?}");
         println!("{processor}: {}", chosen.names());
-        assert!(wanted.contains(&chosen.names().as_str()), "{processor}: {chosen:?}");
+        assert!(expected.contains(&chosen.names().as_str()), "{processor}: {chosen:?}");
         let failed = chosen.backends.iter().filter(|backend| backend.state == BackendState::Failed);
         assert_eq!(failed.count(), 0, "{processor}: {chosen:?}");
     }

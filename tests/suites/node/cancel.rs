@@ -1,4 +1,4 @@
-//! A run is stopped whatever it is doing: it ends soon, and makes room for the next.
+//! Cancelling a run in each of its states: it ends soon, and its slot is free.
 
 use std::time::{Duration, Instant};
 
@@ -6,20 +6,20 @@ use hearth_domain::RuntimeState;
 use hearth_wire::RunEventBody;
 use tempfile::TempDir;
 
-use crate::inside::{Gate, Inside, Run, endless_task, long_prompt, short_task};
+use crate::in_process::{Gate, InProcessNode, Run, endless_task, long_prompt_task, short_task};
 
-/// What it may take on a machine that does much else besides.
-const SOON: Duration = Duration::from_secs(10);
+/// Limit for a cancellation on a busy machine.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Stops a run and gives what it did until its end, which must be soon.
-async fn stopped(node: &Inside, run: Run) -> Vec<RunEventBody> {
-    let asked = Instant::now();
+/// Cancels a run, which must end soon. Returns its events until then.
+async fn cancel(node: &InProcessNode, run: Run) -> Vec<RunEventBody> {
+    let began = Instant::now();
     assert!(node.cancel(&run).await, "the run wasn't there");
     let id = run.id;
     let events = run.rest().await;
     assert_eq!(events.last(), Some(&RunEventBody::Cancelled), "{events:?}");
-    assert!(asked.elapsed() < SOON, "it took {:?}", asked.elapsed());
-    assert!(!node.node.cancel(id).await.unwrap(), "what has ended can't be stopped");
+    assert!(began.elapsed() < CANCEL_TIMEOUT, "it took {:?}", began.elapsed());
+    assert!(!node.node.cancel(id).await.unwrap(), "an ended run was cancelled");
     events
 }
 
@@ -28,30 +28,30 @@ fn texts(events: &[RunEventBody]) -> usize {
 }
 
 #[tokio::test]
-async fn while_it_waits_for_a_slot() {
-    let node = Inside::start(|config| config.limits.slots = 1).await;
+async fn queued_run_is_cancelled() {
+    let node = InProcessNode::start(|config| config.settings.slots = 1).await;
     let mut running = node.run(endless_task()).await;
     running.until_text().await;
     let mut waiting = node.run(endless_task()).await;
     assert_eq!(waiting.next().await, Some(RunEventBody::Queued { position: 1 }));
-    assert_eq!(stopped(&node, waiting).await, [RunEventBody::Cancelled]);
+    assert_eq!(cancel(&node, waiting).await, [RunEventBody::Cancelled]);
     running.until_text().await;
-    stopped(&node, running).await;
+    cancel(&node, running).await;
     node.assert_answers().await;
     node.stop().await;
 }
 
 #[tokio::test]
-async fn while_its_model_is_loaded() {
+async fn run_is_cancelled_while_its_model_loads() {
     let folder = TempDir::new().unwrap();
     let mut gate = Gate::new(folder.path());
     let executable = gate.executable();
-    let node = Inside::start_in(folder, |config| config.executable = executable);
+    let node = InProcessNode::start_in(folder, |config| config.executable = executable);
     let run = node.run(endless_task()).await;
     let worker = node.worker("long").await;
-    let events = stopped(&node, run).await;
+    let events = cancel(&node, run).await;
     assert_eq!(events, [RunEventBody::Queued { position: 1 }, RunEventBody::Cancelled]);
-    // The load goes on: it was nearly done.
+    // The load continues.
     let next = node.run(short_task()).await;
     gate.open();
     assert!(next.answer().await.text(0).contains("Paris"));
@@ -60,12 +60,12 @@ async fn while_its_model_is_loaded() {
 }
 
 #[tokio::test]
-async fn while_its_prompt_is_read() {
-    let node = Inside::start(|config| config.limits.slots = 1).await;
-    let mut run = node.run(long_prompt(30_000)).await;
+async fn run_is_cancelled_during_prefill() {
+    let node = InProcessNode::start(|config| config.settings.slots = 1).await;
+    let mut run = node.run(long_prompt_task(30_000)).await;
     run.until_started().await;
-    let events = stopped(&node, run).await;
-    assert_eq!(texts(&events), 0, "it was answered");
+    let events = cancel(&node, run).await;
+    assert_eq!(texts(&events), 0, "the answer has begun");
     let usage = events.iter().find_map(|event| match event {
         RunEventBody::Usage { usage } => Some(*usage),
         _ => None,
@@ -76,41 +76,41 @@ async fn while_its_prompt_is_read() {
 }
 
 #[tokio::test]
-async fn while_it_answers() {
-    let node = Inside::start(|config| config.limits.slots = 1).await;
+async fn run_is_cancelled_during_its_answer() {
+    let node = InProcessNode::start(|config| config.settings.slots = 1).await;
     let mut run = node.run(endless_task()).await;
     run.until_text().await;
-    stopped(&node, run).await;
-    assert_eq!(node.runtime("long").await.state, RuntimeState::Loaded);
+    cancel(&node, run).await;
+    assert_eq!(node.runtime_status("long").await.state, RuntimeState::Loaded);
     node.assert_answers().await;
     node.stop().await;
 }
 
 #[tokio::test]
-async fn all_of_several_answers_at_once() {
-    let node = Inside::start(|config| config.limits.slots = 2).await;
+async fn all_answers_of_a_run_are_cancelled() {
+    let node = InProcessNode::start(|config| config.settings.slots = 2).await;
     let mut task = endless_task();
-    // More than there are slots: some haven't begun.
+    // More answers than slots: some haven't begun.
     task.choices = 5;
     let mut run = node.run(task).await;
     run.until_text().await;
-    stopped(&node, run).await;
-    assert_eq!(node.runtime("long").await.active, 0);
+    cancel(&node, run).await;
+    assert_eq!(node.runtime_status("long").await.active, 0);
     node.assert_answers().await;
     node.stop().await;
 }
 
 #[tokio::test]
-async fn one_and_not_its_neighbour() {
-    let node = Inside::start(|config| config.limits.slots = 2).await;
+async fn other_runs_continue_after_a_cancellation() {
+    let node = InProcessNode::start(|config| config.settings.slots = 2).await;
     let (mut one, mut other) = (node.run(endless_task()).await, node.run(endless_task()).await);
     one.until_text().await;
     other.until_text().await;
-    stopped(&node, one).await;
-    // The neighbour says more than what was on its way already.
+    cancel(&node, one).await;
+    // More text than was on its way already.
     for _ in 0..100 {
         other.until_text().await;
     }
-    stopped(&node, other).await;
+    cancel(&node, other).await;
     node.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Requests that are made to do harm.
+//! Malicious requests.
 
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    LONG, ask,
-    inside::{Inside, said},
+    LONG_MODEL, ask,
+    in_process::{InProcessNode, user_task},
 };
 
-/// By when each must have come to an end, whatever the end.
+/// Time in which each request must end, with an answer or an error.
 const DEADLINE: Duration = Duration::from_secs(45);
 
 #[tokio::test]
-async fn a_body_nested_beyond_reason_is_refused() {
+async fn deeply_nested_body_is_refused() {
     let home = Home::start().await;
     let client = home.client();
     let worker = home.worker(&home.model).await;
@@ -88,39 +88,39 @@ fn schemas() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Each is refused, or held to, within a deadline; and the worker goes on as it was.
+/// Each schema is refused or enforced within a deadline, and the worker survives.
 #[tokio::test]
-async fn a_schema_that_is_made_to_do_harm_does_none() {
-    let node = Inside::start(|config| config.limits.slots = 2).await;
+async fn malicious_schema_ends_in_time_and_leaves_the_worker_alive() {
+    let node = InProcessNode::start(|config| config.settings.slots = 2).await;
     node.assert_answers().await;
-    let worker = node.worker(LONG).await;
-    for (what, schema) in schemas() {
+    let worker = node.worker(LONG_MODEL).await;
+    for (name, schema) in schemas() {
         let began = Instant::now();
         let sampling =
             Sampling { temperature: Some(1.2), seed: Some(1), max_tokens: Some(40), ..Sampling::default() };
-        let mut task = said("Give me JSON with name and age for Ada.", sampling);
+        let mut task = user_task("Give me JSON with name and age for Ada.", sampling);
         task.response_format = ResponseFormat::JsonSchema(schema);
-        let run = node.submit(LONG, task, Priority::Normal).await;
-        // Who comes meanwhile is served meanwhile.
+        let run = node.submit(LONG_MODEL, task, Priority::Normal).await;
+        // Other runs are served meanwhile.
         node.assert_answers().await;
         let events = match run {
             Ok(run) => run.rest().await,
             Err(error) => vec![RunEventBody::Error { error }],
         };
         let took = began.elapsed();
-        assert!(took < DEADLINE, "{what} took {took:?}");
+        assert!(took < DEADLINE, "{name} took {took:?}");
         match events.last() {
             Some(RunEventBody::Done { .. }) => {}
             Some(RunEventBody::Error { error }) => {
-                assert!(error.code == ErrorCode::InvalidRequest, "{what}: {error:?}");
+                assert!(error.code == ErrorCode::InvalidRequest, "{name}: {error:?}");
                 let param = error.param.as_deref().unwrap_or_default();
-                assert!(param.starts_with("response_format"), "{what}: {error:?}");
-                assert!(error.message.len() < 600, "{what}: {error:?}");
+                assert!(param.starts_with("response_format"), "{name}: {error:?}");
+                assert!(error.message.len() < 600, "{name}: {error:?}");
             }
-            other => panic!("{what}: {other:?}"),
+            other => panic!("{name}: {other:?}"),
         }
-        assert_eq!(node.worker(LONG).await, worker, "{what} killed the worker");
-        eprintln!("{what}: {took:?} {:?}", events.last());
+        assert_eq!(node.worker(LONG_MODEL).await, worker, "{name} killed the worker");
+        eprintln!("{name}: {took:?} {:?}", events.last());
     }
     node.assert_answers().await;
     node.stop().await;

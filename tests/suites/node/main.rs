@@ -1,63 +1,59 @@
-//! The node below the gateway: several runs at once, models that come and go, and what breaks.
+//! The node: concurrent runs, loading and unloading of models, and failures.
 //!
-//! What a client notices is tested through `hearth up`. What no dialect can ask for, or what must happen at
-//! a moment that only the node knows, is asked of a node in this process ([`inside`]), whose workers are
-//! processes of the same binary.
+//! Behaviour that a client sees is tested through `hearth up`. Tasks that no dialect can express, and events at a moment
+//! that only the node knows, are tested with a node in this process ([`in_process`]), whose workers are processes of the
+//! same binary.
 
-#![expect(clippy::unwrap_used, reason = "what a test calls fails as the test does")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod answers;
 mod backends;
 mod cancel;
 mod catalog;
+mod crashes;
 mod hostile;
-mod inside;
+mod in_process;
 mod lifecycle;
 mod memory;
 mod prefix;
 mod queue;
+mod reasoning;
 mod runs;
-mod survival;
 mod templates;
-mod thoughts;
 mod workers;
 
-use hearth_tests::{Client, Events, Setup, eventually};
+use hearth_tests::{Client, Events, Setup, endless_run_of, eventually};
 use serde_json::{Value, json};
 
-/// The tokens of a run that goes on until it is stopped. It takes minutes.
-const MANY: u64 = 30_000;
-/// The context of [`LONG`], with room for such a run.
-const CONTEXT: u64 = 32_768;
-/// A model whose runs can be as long as that.
-const LONG: &str = "long";
+/// Token limit of an endless run, which would take minutes.
+const LONG_RUN_TOKENS: u64 = 30_000;
+/// Context length of [`LONG_MODEL`], enough for such a run.
+const LONG_CONTEXT_TOKENS: u64 = 32_768;
+/// The model for endless runs.
+const LONG_MODEL: &str = "long";
 
-/// A `hearth up` with models whose runs can be long. The first is [`LONG`], the default; then come `others`.
-/// The settings are its node's.
-fn long(others: &[&str], settings: &str) -> Setup {
-    let tokens = u32::try_from(CONTEXT).unwrap();
-    let models = [LONG].iter().chain(others);
+/// Sets up a `hearth up` with models for endless runs: [`LONG_MODEL`], the default, and `others`. `settings` are the
+/// node's.
+fn setup_for_endless_runs(others: &[&str], settings: &str) -> Setup {
+    let tokens = u32::try_from(LONG_CONTEXT_TOKENS).unwrap();
+    let models = [LONG_MODEL].iter().chain(others);
     let setup = models.fold(Setup::new(), |setup, name| setup.model_with_context(name, tokens));
-    setup.settings(&format!("model = '{LONG}'\n[node]\ncontext_length = {CONTEXT}\n{settings}"))
+    setup.settings(&format!(
+        "model = '{LONG_MODEL}'\n[node]\ncontext_length = {LONG_CONTEXT_TOKENS}\n{settings}"
+    ))
 }
 
-/// A run of the default model that goes on until it is stopped.
-async fn endless(client: &Client) -> Events {
-    endless_on(client, "auto").await
+/// Starts an endless run of the default model.
+async fn start_endless(client: &Client) -> Events {
+    start_endless_on(client, "auto").await
 }
 
-/// A run that goes on until it is stopped.
-async fn endless_on(client: &Client, model: &str) -> Events {
-    let body = json!({
-        "model": model,
-        "input": {"prompt": "Tell me a story."},
-        "parameters": {"ignore_eos": true, "max_tokens": MANY},
-        "stream": true,
-    });
-    client.stream("/v1/generate", &body).await
+/// Starts an endless run.
+async fn start_endless_on(client: &Client, model: &str) -> Events {
+    client.stream("/v1/generate", &endless_run_of(model, LONG_RUN_TOKENS)).await
 }
 
-/// Asks a model, and gives its answer.
+/// Asks a model for the capital of France, which it must know.
 async fn ask(client: &Client, model: &str) -> String {
     let body = json!({
         "model": model,
@@ -71,20 +67,14 @@ async fn ask(client: &Client, model: &str) -> String {
     text
 }
 
-/// Stops a run.
-async fn cancel(client: &Client, stream: &Events) {
-    let answer = client.delete(&format!("/v1/requests/{}", stream.request_id)).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-}
-
-async fn runtime(client: &Client, model: &str) -> Value {
+async fn runtime_status(client: &Client, model: &str) -> Value {
     client.get(&format!("/v1/models/{model}/status")).await.json()["runtime_status"].clone()
 }
 
 /// Waits until the model is in this state.
-async fn until_state(client: &Client, model: &str, state: &str) {
+async fn wait_for_state(client: &Client, model: &str, state: &str) {
     eventually(&format!("{model} is {state}"), async || {
-        (runtime(client, model).await["state"] == state).then_some(())
+        (runtime_status(client, model).await["state"] == state).then_some(())
     })
     .await;
 }
@@ -93,11 +83,11 @@ async fn until_state(client: &Client, model: &str, state: &str) {
 async fn load(client: &Client, model: &str) {
     let load = client.post(&format!("/v1/models/{model}/load"), &json!({})).await;
     assert!(load.status.is_success(), "{load:?}");
-    until_state(client, model, "loaded").await;
+    wait_for_state(client, model, "loaded").await;
 }
 
-/// The run's record, once it has ended.
-async fn ended(client: &Client, run: &str) -> Value {
+/// Waits for a run's end and returns its record.
+async fn wait_for_end(client: &Client, run: &str) -> Value {
     eventually("the end of the run", async || {
         let run = client.get(&format!("/v1/requests/{run}")).await.json();
         run["finished_at"].is_string().then_some(run)
@@ -105,7 +95,7 @@ async fn ended(client: &Client, run: &str) -> Value {
     .await
 }
 
-/// A counter or gauge of the metrics, summed over its labels; 0 while it isn't there.
+/// A metric, summed over its labels; 0 if it doesn't exist yet.
 async fn metric(client: &Client, name: &str) -> f64 {
     let answer = client.get("/metrics").await;
     let text = String::from_utf8_lossy(&answer.body).into_owned();

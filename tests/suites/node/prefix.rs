@@ -1,11 +1,11 @@
-//! The prefix cache: what was computed once isn't computed again.
+//! The prefix cache: tokens that were computed once aren't computed again.
 
 use hearth_tests::{Client, Home, Setup};
 use serde_json::{Value, json};
 
 use crate::metric;
 
-/// A conversation's next answer at temperature 0, with what it took.
+/// A conversation's next answer at temperature 0, and its numbers of prompt, cached and completion tokens.
 async fn turn(client: &Client, messages: &Value) -> (String, u64, u64, u64) {
     let body = json!({"input": {"messages": messages}, "parameters": {"temperature": 0, "max_tokens": 60}});
     let answer = client.post("/v1/generate", &body).await;
@@ -21,7 +21,7 @@ fn user(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_same_prompt_is_computed_once() {
+async fn repeated_prompt_is_cached() {
     let home = Home::start().await;
     let client = home.client();
     let messages = json!([user("Why is the sky blue?")]);
@@ -29,7 +29,7 @@ async fn the_same_prompt_is_computed_once() {
     assert_eq!(cached, 0);
     let (second, again, cached, _) = turn(&client, &messages).await;
     assert_eq!((second, again), (first, prompt), "the cache changes the answer");
-    // The last token is computed in any case: its logits are what the answer begins with.
+    // The last token is always computed, for its logits.
     assert_eq!(cached, prompt - 1);
 
     let body = json!({"model": home.model, "messages": messages, "temperature": 0});
@@ -39,7 +39,7 @@ async fn the_same_prompt_is_computed_once() {
 }
 
 #[tokio::test]
-async fn a_next_turn_computes_what_is_new() {
+async fn next_turn_computes_only_new_tokens() {
     let home = Home::start().await;
     let client = home.client();
     let mut messages = vec![json!({"role": "system", "content": "Be kind. ".repeat(20)})];
@@ -47,7 +47,7 @@ async fn a_next_turn_computes_what_is_new() {
     for question in ["My name is Ada.", "Tell me a short story about a robot.", "What is 3 plus 4?"] {
         messages.push(user(question));
         let (answer, prompt, cached, completion) = turn(&client, &json!(messages)).await;
-        // All of the turn before, but for the marks around its end.
+        // All of the turn before, except tokens at its end.
         assert!(cached + 4 >= before && cached < prompt, "{cached} of {prompt}, and {before} before");
         messages.push(json!({"role": "assistant", "content": answer}));
         before = prompt + completion;
@@ -67,7 +67,7 @@ async fn conversations_share_their_instructions() {
         assert!(cached + 8 >= instructions && cached < prompt, "{cached} of {prompt}, {instructions} shared");
         lengths.push((question, prompt));
     }
-    // None has taken another's place.
+    // No conversation has evicted another.
     for (question, prompt) in lengths {
         let (_, _, cached, _) = turn(&client, &json!([system, user(question)])).await;
         assert_eq!(cached, prompt - 1, "{question}");
@@ -76,7 +76,7 @@ async fn conversations_share_their_instructions() {
 }
 
 #[tokio::test]
-async fn prompts_that_come_together_are_computed_together() {
+async fn concurrent_equal_prompts_are_computed_once() {
     let home = Home::start().await;
     let client = home.client();
     let system = json!({"role": "system", "content": "You are a helpful assistant. ".repeat(40)});
@@ -92,15 +92,15 @@ async fn prompts_that_come_together_are_computed_together() {
 }
 
 #[tokio::test]
-async fn more_conversations_than_slots_are_kept() {
+async fn more_conversations_than_slots_stay_cached() {
     let home = Setup::new().settings("[node]\nslots = 1").start().await;
     let client = home.client();
     let questions = ["Why is the sky blue?", "What is the capital of Japan?", "Tell me a short story."];
     let mut conversations = Vec::new();
     for question in questions {
-        let asked = vec![user(question)];
-        let (answer, prompt, _, completion) = turn(&client, &json!(asked)).await;
-        conversations.push((asked, answer, prompt + completion));
+        let messages = vec![user(question)];
+        let (answer, prompt, _, completion) = turn(&client, &json!(messages)).await;
+        conversations.push((messages, answer, prompt + completion));
     }
     for (mut messages, answer, before) in conversations {
         messages.push(json!({"role": "assistant", "content": answer}));
@@ -113,7 +113,7 @@ async fn more_conversations_than_slots_are_kept() {
 }
 
 #[tokio::test]
-async fn what_is_kept_on_disk_outlives_the_process() {
+async fn prefix_cache_on_disk_survives_a_restart() {
     let settings = "[node]\nslots = 1\nprefix_cache_on_disk = true";
     let mut home = Setup::new().settings(settings).start().await;
     let questions = ["Why is the sky blue?", "What is the capital of Japan?"];
@@ -124,7 +124,7 @@ async fn what_is_kept_on_disk_outlives_the_process() {
     }
     let folder = home.data().join("models/.prefixes");
     home = home.restart().await;
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "what is in memory again is still on disk");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "loaded prefixes are still on disk");
     for (question, before, tokens) in prompts {
         let (answer, prompt, cached, _) = turn(&home.client(), &json!([user(question)])).await;
         assert_eq!((answer, prompt, cached), (before, tokens, tokens - 1), "{question}");
@@ -133,7 +133,7 @@ async fn what_is_kept_on_disk_outlives_the_process() {
 }
 
 #[tokio::test]
-async fn a_full_prefix_cache_forgets_and_goes_on() {
+async fn full_prefix_cache_evicts_and_answers_stay_correct() {
     let settings = "[node]\nslots = 2\ncontext_length = 256\nprefix_cache = '200KB'";
     let home = Setup::new().settings(settings).start().await;
     let client = home.client();
@@ -145,7 +145,7 @@ async fn a_full_prefix_cache_forgets_and_goes_on() {
         ("Germany", "Berlin"),
         ("Greece", "Athens"),
     ];
-    // Each with a beginning of its own, so that nothing is shared, and together far more than there is room.
+    // Prompts without a common prefix, together far larger than the cache.
     let ask = async |round: usize, (country, capital): (&str, &str)| {
         let system = format!("{country} {round} is the place to be. ").repeat(8);
         let system = json!({"role": "system", "content": system});
@@ -162,6 +162,6 @@ async fn a_full_prefix_cache_forgets_and_goes_on() {
             pair.await;
         }
     }
-    assert!(metric(&client, "hearth_node_prefixes_evicted_total").await > 0.0, "there was room for all");
+    assert!(metric(&client, "hearth_node_prefixes_evicted_total").await > 0.0, "nothing was evicted");
     home.stop().await;
 }

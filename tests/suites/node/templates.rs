@@ -1,11 +1,11 @@
-//! Models with chat templates of every kind, and what clients put into prompts.
+//! Chat templates of models, and control tokens in prompts.
 
 use std::time::{Duration, Instant};
 
 use hearth_tests::{Client, Home, Setup};
 use serde_json::{Value, json};
 
-use crate::{ask, runtime};
+use crate::{ask, runtime_status};
 
 const PLAIN: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
     {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -23,7 +23,7 @@ fn prompt_tokens(answer: &Value) -> u64 {
 }
 
 #[tokio::test]
-async fn conversation_is_fitted_to_what_the_template_takes() {
+async fn conversation_is_adapted_to_the_template() {
     let alternates = "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}\
         {{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}{% endfor %}";
     let no_system =
@@ -42,7 +42,7 @@ async fn conversation_is_fitted_to_what_the_template_takes() {
     let user = json!({"role": "user", "content": "What is the capital of France?"});
     let none = json!({});
     let reference = prompt_tokens(&chat(&client, "plain", json!([system, user]), none.clone()).await);
-    // The system message's own turn is gone, and not its words.
+    // The system message is joined with the user's.
     let strict = prompt_tokens(&chat(&client, "strict", json!([system, user, user]), none.clone()).await);
     assert!(strict > reference, "{strict} {reference}");
     assert_eq!(prompt_tokens(&chat(&client, "parts", json!([system, user]), none).await), reference);
@@ -59,12 +59,12 @@ async fn conversation_is_fitted_to_what_the_template_takes() {
 }
 
 #[tokio::test]
-async fn template_that_takes_too_much_fails_its_model_and_nothing_else() {
+async fn template_beyond_its_limits_fails_only_its_model() {
     let bombs = [
         (
             "doubles",
             "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
-            // Too much memory, or on a busy machine too much time before it.
+            // Too much memory, or on a busy machine too much time before that.
             "takes",
         ),
         ("pads", "{{ '%1000000000d' | format(1) }}", "takes"),
@@ -76,14 +76,14 @@ async fn template_that_takes_too_much_fails_its_model_and_nothing_else() {
         (
             "writes",
             "{% set s = 'a' * 1000000 %}{% for i in range(100000) %}{{ s }}{% endfor %}",
-            "far more than it is given",
+            "far larger than its input",
         ),
         (
             "runs",
             "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
             "more steps than any conversation needs",
         ),
-        ("forgets", "{{ bos_token }}", "leaves out what the user says"),
+        ("forgets", "{{ bos_token }}", "omits the user's message"),
         ("breaks", "{% for m in messages %}{{ m.content }", "can't be read"),
     ];
     let setup = bombs
@@ -98,45 +98,45 @@ async fn template_that_takes_too_much_fails_its_model_and_nothing_else() {
         let error = client.post("/v1/generate", &body).await.error(503, "model_load_failed");
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("chat template") && message.contains(reason), "{name}: {error}");
-        // Neither paths of this machine nor the worker's own last words.
+        // Without paths of this machine, and without the worker's standard error.
         assert!(!message.contains('/') && !message.contains("memory allocation"), "{name}: {error}");
         assert!(began.elapsed() < Duration::from_secs(20), "{name}: {:?}", began.elapsed());
-        assert_eq!(runtime(&client, name).await["state"], "failed", "{name}");
+        assert_eq!(runtime_status(&client, name).await["state"], "failed", "{name}");
     }
     ask(&client, &home.model).await;
     assert_eq!(home.worker(&home.model).await, worker);
     home.stop().await;
 }
 
-/// What a prompt of one message takes beside the message's own tokens.
+/// Tokens of a prompt of one message, without the message's own.
 async fn overhead(client: &Client) -> u64 {
     let one = chat(client, "plain", json!([{"role": "user", "content": "x"}]), json!({})).await;
     prompt_tokens(&one) - 1
 }
 
 #[tokio::test]
-async fn control_tokens_of_a_client_are_text() {
+async fn control_tokens_in_client_text_are_text() {
     let forged = "<|im_end|>";
-    for (settings, least) in [("", 5), ("[node]\nparse_special_in_user_text = true\n", 1)] {
+    for (settings, min_tokens) in [("", 5), ("[node]\nparse_special_in_user_text = true\n", 1)] {
         let home = Setup::new().model_with_template("plain", PLAIN).settings(settings).start().await;
         let client = home.client();
         let overhead = overhead(&client).await;
         let messages = json!([{"role": "user", "content": forged}]);
         let tokens = prompt_tokens(&chat(&client, "plain", messages, json!({})).await) - overhead;
-        assert!(if least == 1 { tokens == 1 } else { tokens >= least }, "{settings:?}: {tokens}");
+        assert!(if min_tokens == 1 { tokens == 1 } else { tokens >= min_tokens }, "{settings:?}: {tokens}");
         home.stop().await;
     }
 }
 
 #[tokio::test]
-async fn prompt_that_can_not_fit_is_refused_at_once_and_delays_nobody() {
+async fn prompt_beyond_the_context_is_refused_at_once() {
     let home = Home::start().await;
     let client = home.client();
     let worker = home.worker(&home.model).await;
     let empty = json!({"role": "user", "content": ""});
     let of_many = |count: usize| json!(vec![empty.clone(); count]);
     let of_one = |content: String| json!([{"role": "user", "content": content}]);
-    for (what, messages) in [
+    for (name, messages) in [
         ("messages", of_many(30_000)),
         ("fewer messages", of_many(4090)),
         ("control tokens", of_one("<|im_end|>".repeat(200_000))),
@@ -147,10 +147,10 @@ async fn prompt_that_can_not_fit_is_refused_at_once_and_delays_nobody() {
         let began = Instant::now();
         let body = json!({"model": home.model, "messages": messages, "max_tokens": 1});
         let error = client.post("/v1/chat/completions", &body).await.error(400, "context_length_exceeded");
-        assert_eq!(error["details"]["setting"], "node.context_length", "{what}: {error}");
-        assert_eq!(error["details"]["context_length"], 4096, "{what}: {error}");
-        assert!(error["message"].as_str().unwrap().len() < 300, "{what}: {error}");
-        assert!(began.elapsed() < Duration::from_secs(10), "{what}: {:?}", began.elapsed());
+        assert_eq!(error["details"]["setting"], "node.context_length", "{name}: {error}");
+        assert_eq!(error["details"]["context_length"], 4096, "{name}: {error}");
+        assert!(error["message"].as_str().unwrap().len() < 300, "{name}: {error}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{name}: {:?}", began.elapsed());
     }
     ask(&client, &home.model).await;
     assert_eq!(home.worker(&home.model).await, worker);
@@ -158,7 +158,7 @@ async fn prompt_that_can_not_fit_is_refused_at_once_and_delays_nobody() {
 }
 
 #[tokio::test]
-async fn values_for_the_template_reach_it_and_are_bounded() {
+async fn chat_template_kwargs_are_passed_and_bounded() {
     let template = [PLAIN, "{% if shout %}LOUD LOUD LOUD{% endif %}"].concat();
     let home = Setup::new().model_with_template("shouts", &template).start().await;
     let client = home.client();
@@ -195,7 +195,7 @@ async fn values_for_the_template_reach_it_and_are_bounded() {
         body["model"] = json!("shouts");
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let answer = client.post(path, &body).await.json();
-        // Anthropic's count is without what the cache had.
+        // Anthropic's input_tokens don't include cached tokens.
         let tokens = |name: &str| answer["usage"][name].as_u64().unwrap_or_default();
         assert_eq!(tokens("input_tokens") + tokens("cache_read_input_tokens"), loud, "{path}: {answer}");
         body["chat_template_kwargs"] = json!("shout");

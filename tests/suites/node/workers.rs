@@ -1,52 +1,52 @@
-//! Programs in a worker's place that don't do what a worker does.
+//! Faulty programs in place of workers, and a worker's confinement.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use hearth_tests::{Setup, eventually, is_running, signal};
 use hearth_wire::ErrorCode;
 use tempfile::TempDir;
 
 use crate::{
-    LONG, ask,
-    inside::{Gate, Inside, script, short_task},
+    LONG_MODEL, ask,
+    in_process::{Gate, InProcessNode, script, short_task},
 };
 
-/// What a run is told when its model's worker is this script.
-async fn told(commands: &str) -> String {
+/// The error message of a run whose worker is this script.
+async fn load_error(commands: &str) -> String {
     let folder = TempDir::new().unwrap();
     let executable = script(folder.path(), commands);
-    let node = Inside::start_in(folder, |config| {
+    let node = InProcessNode::start_in(folder, |config| {
         config.executable = executable;
-        config.load_timeout = Duration::from_secs(1);
+        config.settings.load_seconds = 1;
     });
     let error = node.run(short_task()).await.error().await;
     assert_eq!(error.code, ErrorCode::ModelLoadFailed, "{error:?}");
-    // It isn't tried again and again.
-    let again = node.submit(LONG, short_task(), Default::default()).await.err().unwrap();
+    // The load isn't retried.
+    let again = node.submit(LONG_MODEL, short_task(), Default::default()).await.err().unwrap();
     assert_eq!(again.code, ErrorCode::ModelLoadFailed, "{again:?}");
     node.stop().await;
     error.message
 }
 
 #[tokio::test]
-async fn a_load_that_does_not_end_is_given_up() {
-    let message = told("echo $$ > \"$0.pid\"; exec sleep 600").await;
+async fn endless_load_times_out() {
+    let message = load_error("echo $$ > \"$0.pid\"; exec sleep 600").await;
     assert!(message.contains("longer than 1 s"), "{message:?}");
 }
 
 #[tokio::test]
-async fn clients_are_told_how_a_worker_ended_without_its_words() {
-    let message = told("echo '/mnt/somebody/model.gguf: no such device' >&2; exit 3").await;
+async fn load_error_has_the_exit_status_without_standard_error() {
+    let message = load_error("echo '/mnt/somebody/model.gguf: no such device' >&2; exit 3").await;
     assert!(message.contains("exit status: 3") && !message.contains("/mnt"), "{message:?}");
 }
 
 #[tokio::test]
-async fn failed_allocations_are_told_as_the_memory_limit() {
-    let message = told("echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$").await;
+async fn failed_allocation_error_names_the_memory_limit() {
+    let message = load_error("echo 'memory allocation of 4096 bytes failed' >&2; kill -ABRT $$").await;
     assert!(message.contains("node.worker_memory"), "{message:?}");
 }
 
-/// A model file that takes its worker over finds neither the node's secrets nor its files there.
+/// A malicious model file that controls its worker finds no secrets of the node there.
 #[tokio::test]
 async fn workers_inherit_no_secrets_and_are_confined() {
     let secrets = [
@@ -74,32 +74,32 @@ async fn workers_inherit_no_secrets_and_are_confined() {
 }
 
 #[tokio::test]
-async fn a_worker_that_speaks_something_else_is_not_listened_to() {
-    // A frame of four bytes that is no JSON; then one that would be four gigabytes.
+async fn invalid_frames_fail_the_load() {
+    // A frame of four bytes that is no JSON, then the length of a frame of four gigabytes.
     for bytes in ["\\000\\000\\000\\004oops", "\\377\\377\\377\\377"] {
-        let message = told(&format!("printf '{bytes}' >&0; exec sleep 600")).await;
+        let message = load_error(&format!("printf '{bytes}' >&0; exec sleep 600")).await;
         assert!(!message.is_empty());
     }
 }
 
 #[tokio::test]
-async fn what_a_worker_leaves_behind_keeps_nothing_open() {
+async fn orphaned_child_of_a_worker_does_not_block_its_error() {
     let folder = TempDir::new().unwrap();
     let pid = folder.path().join("pid");
-    // It holds the worker's standard error.
+    // It keeps the worker's standard error open.
     let commands = format!("sleep 600 & echo $! > '{}'; echo gone >&2; exit 3", pid.display());
     let executable = script(folder.path(), &commands);
-    let node = Inside::start_in(folder, |config| config.executable = executable);
+    let node = InProcessNode::start_in(folder, |config| config.executable = executable);
     let error = node.run(short_task()).await.error().await;
-    let left: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
-    signal("KILL", left).await;
+    let orphan: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    signal("KILL", orphan).await;
     assert!(error.message.contains("exit status: 3"), "{error:?}");
     node.stop().await;
 }
 
 #[tokio::test]
-async fn no_program_at_all_is_told() {
-    let node = Inside::start(|config| config.executable = "/nowhere/hearth".into()).await;
+async fn missing_executable_fails_the_load() {
+    let node = InProcessNode::start(|config| config.executable = "/nowhere/hearth".into()).await;
     let error = node.run(short_task()).await.error().await;
     assert_eq!(error.code, ErrorCode::ModelLoadFailed, "{error:?}");
     assert!(error.message.contains("can't be started"), "{error:?}");
@@ -107,34 +107,34 @@ async fn no_program_at_all_is_told() {
 }
 
 #[tokio::test]
-async fn a_load_ends_with_its_node() {
+async fn load_ends_when_its_node_stops() {
     let folder = TempDir::new().unwrap();
     let gate = Gate::new(folder.path());
     let executable = gate.executable();
-    let node = Inside::start_in(folder, |config| config.executable = executable);
+    let node = InProcessNode::start_in(folder, |config| config.executable = executable);
     let run = node.run(short_task()).await;
-    let worker = node.worker(LONG).await;
+    let worker = node.worker(LONG_MODEL).await;
     node.stop().await;
     assert_eq!(run.error().await.code, ErrorCode::NodeLost);
     eventually("the end of its worker", async || (!is_running(worker)).then_some(())).await;
 }
 
-/// The queue is bounded while the model is loaded, as it is afterwards.
+/// The queue is bounded during the load too.
 #[tokio::test]
-async fn a_full_queue_refuses_while_the_model_is_loaded() {
+async fn full_queue_refuses_during_a_load() {
     let folder = TempDir::new().unwrap();
     let mut gate = Gate::new(folder.path());
     let executable = gate.executable();
-    let node = Inside::start_in(folder, |config| {
+    let node = InProcessNode::start_in(folder, |config| {
         config.executable = executable;
-        config.limits.queue_depth = 2;
-        config.limits.slots = 1;
+        config.settings.queue_depth = 2;
+        config.settings.slots = 1;
     });
     let (one, other) = (node.run(short_task()).await, node.run(short_task()).await);
-    let refused = node.submit(LONG, short_task(), Default::default()).await.err().unwrap();
+    let refused = node.submit(LONG_MODEL, short_task(), Default::default()).await.err().unwrap();
     assert_eq!(refused.code, ErrorCode::QueueFull, "{refused:?}");
     gate.open();
     let (one, other) = (one.answer().await, other.answer().await);
-    assert_eq!((one.places(), other.places()), (vec![1], vec![2, 1]));
+    assert_eq!((one.positions(), other.positions()), (vec![1], vec![2, 1]));
     node.stop().await;
 }

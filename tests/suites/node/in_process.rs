@@ -1,4 +1,4 @@
-//! A node in this process, with real workers.
+//! A node in the test's process, with real workers.
 
 use std::{
     collections::HashMap,
@@ -12,49 +12,55 @@ use futures::{StreamExt as _, stream::BoxStream};
 use hearth_domain::{FinishReason, Message, Priority, Role, RunId, Sampling, Task, TextTask, Usage};
 use hearth_node::{Node, NodeConfig};
 use hearth_tests::{backend_results, binary, copy_with_context, eventually, within};
-use hearth_wire::{ApiError, RunEvent, RunEventBody, native::models::RuntimeStatus, node::NodeRun};
+use hearth_wire::{ApiError, RunEvent, RunEventBody, node::NodeRun, runtime_status::RuntimeStatus};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::{CONTEXT, LONG, MANY};
+use crate::{LONG_CONTEXT_TOKENS, LONG_MODEL, LONG_RUN_TOKENS};
 
-/// A node with the model [`LONG`], which isn't loaded before somebody asks it, and no default.
-pub(crate) struct Inside {
+/// A node with [`LONG_MODEL`], which is loaded at its first run, and without a default model.
+pub(crate) struct InProcessNode {
     pub(crate) node: Node,
     ended: JoinHandle<()>,
-    /// Deleted with it.
+    /// Deleted when the node is dropped.
     _folder: TempDir,
 }
 
-impl Inside {
-    /// Starts one, with what `change` makes of its settings.
+impl InProcessNode {
+    /// Starts a node with settings that `change` has edited.
     pub(crate) async fn start(change: impl FnOnce(&mut NodeConfig)) -> Self {
         Self::start_in(TempDir::new().unwrap(), change)
     }
 
-    /// The same in a folder that has something in it already.
+    /// The same in an existing folder.
     pub(crate) fn start_in(folder: TempDir, change: impl FnOnce(&mut NodeConfig)) -> Self {
-        copy_with_context(&folder.path().join("models/long.gguf"), u32::try_from(CONTEXT).unwrap());
+        copy_with_context(
+            &folder.path().join("models/long.gguf"),
+            u32::try_from(LONG_CONTEXT_TOKENS).unwrap(),
+        );
         let mut config = NodeConfig::new(folder.path().join("models"), binary("hearth"));
-        config.context_length = Some(u32::try_from(CONTEXT).unwrap());
-        config.limits.slots = 2;
+        config.settings.context_length = Some(u32::try_from(LONG_CONTEXT_TOKENS).unwrap());
+        config.settings.slots = 2;
         config.backends.cache = backend_results();
         change(&mut config);
         let (node, ended) = Node::start(config);
         Self { node, ended, _folder: folder }
     }
 
-    /// Begins a run of [`LONG`].
+    /// Starts a run of [`LONG_MODEL`].
     pub(crate) async fn run(&self, task: impl Into<Task>) -> Run {
         self.run_with(task, Priority::Normal).await
     }
 
     /// The same, with a priority.
     pub(crate) async fn run_with(&self, task: impl Into<Task>, priority: Priority) -> Run {
-        self.submit(LONG, task, priority).await.unwrap()
+        self.submit(LONG_MODEL, task, priority).await.unwrap()
     }
 
-    /// Begins a run, or is refused.
+    /// Starts a run.
+    ///
+    /// # Errors
+    /// If the node refuses it.
     pub(crate) async fn submit(
         &self,
         model: &str,
@@ -68,29 +74,29 @@ impl Inside {
         Ok(Run { id: run, events: events.boxed() })
     }
 
-    /// Asks for a run to be stopped; whether it was there.
+    /// Cancels a run. Returns whether the node had it.
     pub(crate) async fn cancel(&self, run: &Run) -> bool {
         self.node.cancel(run.id).await.unwrap()
     }
 
-    /// What a model is doing.
-    pub(crate) async fn runtime(&self, model: &str) -> RuntimeStatus {
+    /// A model's runtime status.
+    pub(crate) async fn runtime_status(&self, model: &str) -> RuntimeStatus {
         let status = self.node.status().await.unwrap();
-        status.models.into_iter().find(|known| known.id == model).unwrap().runtime
+        status.models.into_iter().find(|listed| listed.id == model).unwrap().runtime
     }
 
-    /// The process that has the model, or loads it.
+    /// The id of the process that has the model, or loads it.
     pub(crate) async fn worker(&self, model: &str) -> u32 {
-        eventually("a worker", async || self.runtime(model).await.pid).await
+        eventually("a worker", async || self.runtime_status(model).await.pid).await
     }
 
-    /// Asks for an answer, which must come: the node works.
+    /// Asserts that the node answers a short question.
     pub(crate) async fn assert_answers(&self) {
         let answer = self.run(short_task()).await.answer().await;
         assert!(answer.text(0).contains("Paris"), "{answer:?}");
     }
 
-    /// Ends it and its workers.
+    /// Stops the node and its workers.
     pub(crate) async fn stop(self) {
         self.node.shut_down();
         within("the node's end", self.ended).await.unwrap();
@@ -109,7 +115,7 @@ impl Run {
         within("an event of the run", self.events.next()).await.map(|event| event.body)
     }
 
-    /// Reads on to an event like this, and gives it.
+    /// Reads on to a wanted event and returns it.
     pub(crate) async fn until(&mut self, wanted: impl Fn(&RunEventBody) -> bool) -> RunEventBody {
         let mut passed = Vec::new();
         while let Some(event) = self.next().await {
@@ -126,12 +132,12 @@ impl Run {
         self.until(|event| matches!(event, RunEventBody::Delta { .. })).await
     }
 
-    /// Reads on to its getting a slot.
+    /// Reads on until it has a slot.
     pub(crate) async fn until_started(&mut self) -> RunEventBody {
         self.until(|event| matches!(event, RunEventBody::Started { .. })).await
     }
 
-    /// Every event from here to the end.
+    /// Reads all other events.
     pub(crate) async fn rest(mut self) -> Vec<RunEventBody> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
@@ -140,7 +146,7 @@ impl Run {
         events
     }
 
-    /// All of it, which must end by itself.
+    /// Reads the run to its end, which must be `done`.
     pub(crate) async fn answer(self) -> Answer {
         let events = self.rest().await;
         let Some(RunEventBody::Done { finish_reason }) = events.last() else {
@@ -149,7 +155,7 @@ impl Run {
         Answer { finish_reason: *finish_reason, events }
     }
 
-    /// Its error, which it must end with.
+    /// Reads the run to its end, which must be an error.
     pub(crate) async fn error(self) -> ApiError {
         let events = self.rest().await;
         match events.last() {
@@ -167,36 +173,36 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The text of one of its answers.
-    pub(crate) fn text(&self, of: u32) -> String {
+    /// The text of the answer with this index.
+    pub(crate) fn text(&self, index: u32) -> String {
         let texts = self.events.iter().map(|event| match event {
-            RunEventBody::Delta { choice, text, .. } if *choice == of => text.as_str(),
+            RunEventBody::Delta { choice, text, .. } if *choice == index => text.as_str(),
             _ => "",
         });
         texts.collect()
     }
 
-    /// What it took, which it tells once.
+    /// The run's usage, which must be reported once.
     pub(crate) fn usage(&self) -> Usage {
-        let told = self.events.iter().filter_map(|event| match event {
+        let usages = self.events.iter().filter_map(|event| match event {
             RunEventBody::Usage { usage } => Some(*usage),
             _ => None,
         });
-        let told: Vec<Usage> = told.collect();
-        assert_eq!(told.len(), 1, "{:?}", self.events);
-        told[0]
+        let usages: Vec<Usage> = usages.collect();
+        assert_eq!(usages.len(), 1, "{:?}", self.events);
+        usages[0]
     }
 
-    /// The places in the queue that it was told.
-    pub(crate) fn places(&self) -> Vec<u32> {
-        let places = self.events.iter().filter_map(|event| match event {
+    /// The reported positions in the queue.
+    pub(crate) fn positions(&self) -> Vec<u32> {
+        let positions = self.events.iter().filter_map(|event| match event {
             RunEventBody::Queued { position } => Some(*position),
             _ => None,
         });
-        places.collect()
+        positions.collect()
     }
 
-    /// The calls of its first answer: the tool's name, and the arguments' text.
+    /// The tool calls of the first answer: the tool's name, and the text of the arguments.
     pub(crate) fn calls(&self) -> Vec<(String, String)> {
         let mut calls: Vec<(String, String)> = Vec::new();
         let mut ids = HashMap::new();
@@ -213,63 +219,63 @@ impl Answer {
     }
 }
 
-/// What a user says, answered as `sampling` says.
-pub(crate) fn said(text: &str, sampling: Sampling) -> TextTask {
+/// A task with one message of the user.
+pub(crate) fn user_task(text: &str, sampling: Sampling) -> TextTask {
     TextTask::new(vec![Message::new(Role::User, text)], sampling)
 }
 
-/// The likeliest answer.
+/// Sampling at temperature 0.
 pub(crate) fn greedy() -> Sampling {
     Sampling { temperature: Some(0.0), ..Sampling::default() }
 }
 
-/// A question with a short answer.
+/// A task with a short answer.
 pub(crate) fn short_task() -> TextTask {
-    said("What is the capital of France?", greedy())
+    user_task("What is the capital of France?", greedy())
 }
 
-/// Goes on until it is stopped.
+/// A task that generates until it is cancelled.
 pub(crate) fn endless_task() -> TextTask {
-    let max_tokens = u32::try_from(MANY).ok();
-    said("Tell me a story.", Sampling { ignore_eos: true, max_tokens, ..Sampling::default() })
+    let max_tokens = u32::try_from(LONG_RUN_TOKENS).ok();
+    user_task("Tell me a story.", Sampling { ignore_eos: true, max_tokens, ..Sampling::default() })
 }
 
-/// A short answer to a prompt of so many tokens, and some: a digit is a token.
-pub(crate) fn long_prompt(tokens: usize) -> TextTask {
-    said(&"7".repeat(tokens), Sampling { max_tokens: Some(3), ignore_eos: true, ..greedy() })
+/// A task with a prompt of more than `tokens` tokens and a short answer: each digit is a token.
+pub(crate) fn long_prompt_task(tokens: usize) -> TextTask {
+    user_task(&"7".repeat(tokens), Sampling { max_tokens: Some(3), ignore_eos: true, ..greedy() })
 }
 
-/// Workers that wait at a gate before they load anything.
+/// An executable for workers that wait until the gate opens.
 pub(crate) struct Gate {
     script: PathBuf,
-    /// Open for reading too, so that it opens whoever is at the other end.
+    /// Opened for reading too, so that opening it doesn't wait for a worker.
     fifo: File,
 }
 
 impl Gate {
-    /// Makes a gate in `folder`.
+    /// Creates a gate in `folder`.
     pub(crate) fn new(folder: &Path) -> Self {
         let fifo = folder.join("gate");
-        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
-        assert!(made.success());
+        let status = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(status.success());
         let wait =
             format!("read -r line < '{}'\nexec '{}' \"$@\"", fifo.display(), binary("hearth").display());
         let script = script(folder, &wait);
         Self { script, fifo: OpenOptions::new().read(true).write(true).open(fifo).unwrap() }
     }
 
-    /// What to start workers with.
+    /// The executable of the workers.
     pub(crate) fn executable(&self) -> PathBuf {
         self.script.clone()
     }
 
-    /// Lets one worker through.
+    /// Lets one worker start.
     pub(crate) fn open(&mut self) {
         self.fifo.write_all(b"\n").unwrap();
     }
 }
 
-/// A program of shell commands.
+/// Writes an executable of shell commands.
 pub(crate) fn script(folder: &Path, commands: &str) -> PathBuf {
     let path = folder.join("worker.sh");
     fs::write(&path, format!("#!/bin/sh\n{commands}\n")).unwrap();
