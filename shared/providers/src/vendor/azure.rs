@@ -2,22 +2,27 @@
 //! API of version 1 (<https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle>). `base_url` is
 //! `https://NAME.openai.azure.com/openai/v1`.
 
-use super::{Auth, Vendor, WholeAnswers};
-use crate::dialect::{
-    Dialect,
-    openai_chat::{COMMON, Habits},
+use super::definition::{Auth, Vendor, WholeAnswers};
+use crate::{
+    dialect::{
+        Dialect,
+        openai_chat::{COMMON, Quirks},
+    },
+    media::{Embeddings, Images, Media, TEXT, openai_images},
+    rules::vendors::OPENAI,
 };
-use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 
-/// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits { max_tokens: "max_completion_tokens", ..COMMON };
+/// Differences in OpenAI's dialect.
+const QUIRKS: Quirks = Quirks { max_tokens: "max_completion_tokens", ..COMMON };
 
 /// Azure.
 pub(super) const VENDOR: Vendor = Vendor {
     kind: "azure",
     title: "Azure OpenAI",
     base_url: None,
-    dialect: Dialect::OpenAiChat(&HABITS),
+    dialect: Dialect::OpenAiChat(&QUIRKS),
+    responses: true,
+    rules: &OPENAI,
     media: Media {
         embeddings: Some(Embeddings::OpenAi("dimensions")),
         images: Some(Images::OpenAi(&openai_images::OPENAI)),
@@ -27,6 +32,7 @@ pub(super) const VENDOR: Vendor = Vendor {
     needs_key: true,
     whole_answers: WholeAnswers::HOSTED,
     headers: &[],
-    // Its list has the models that could be deployed, and not the deployments.
+    // Azure lists the models that can be deployed, not the deployments.
     models: None,
+    balance: &[],
 };

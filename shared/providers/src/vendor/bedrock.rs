@@ -1,10 +1,9 @@
 //! Amazon Bedrock (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>).
-//! `base_url` is `https://bedrock-runtime.REGION.amazonaws.com`; a model is one's id, an inference profile's
-//! or an ARN. They are listed at another host.
+//! `base_url` is `https://bedrock-runtime.REGION.amazonaws.com`; a model is the id of a model or an inference
+//! profile, or an ARN. Models are listed at another host.
 
-use super::{Auth, Vendor, WholeAnswers};
-use crate::dialect::Dialect;
-use crate::media::TEXT;
+use super::definition::{Auth, Vendor, WholeAnswers};
+use crate::{dialect::Dialect, media::TEXT, rules::vendors::BEDROCK};
 
 /// Amazon Bedrock.
 pub(super) const VENDOR: Vendor = Vendor {
@@ -12,10 +11,13 @@ pub(super) const VENDOR: Vendor = Vendor {
     title: "Amazon Bedrock",
     base_url: None,
     dialect: Dialect::Bedrock,
+    responses: false,
+    rules: &BEDROCK,
     media: TEXT,
     auth: Auth::Aws("bedrock"),
     needs_key: true,
     whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: None,
+    balance: &[],
 };

@@ -1,18 +1,21 @@
-//! Mistral (<https://docs.mistral.ai/api>): another name for the seed, and `any` for a call that must be made.
+//! Mistral (<https://docs.mistral.ai/api>): another name of the seed, and `any` for a forced call.
 
-use super::{Auth, Vendor, WholeAnswers};
-use crate::dialect::{
-    Dialect,
-    openai_chat::{COMMON, Habits},
+use super::definition::{Auth, Vendor, WholeAnswers};
+use crate::{
+    dialect::{
+        Dialect,
+        openai_chat::{COMMON, Quirks},
+    },
+    media::{Embeddings, Media, TEXT},
+    rules::vendors::MISTRAL,
 };
-use crate::media::{Embeddings, Media, TEXT};
 
-/// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits {
+/// Differences in OpenAI's dialect.
+const QUIRKS: Quirks = Quirks {
     seed: Some("random_seed"),
     stream_options: false,
     reasoning_effort: false,
-    must_call: "any",
+    forced_call: "any",
     prefix: true,
     ..COMMON
 };
@@ -22,11 +25,14 @@ pub(super) const VENDOR: Vendor = Vendor {
     kind: "mistral",
     title: "Mistral",
     base_url: Some("https://api.mistral.ai/v1"),
-    dialect: Dialect::OpenAiChat(&HABITS),
+    dialect: Dialect::OpenAiChat(&QUIRKS),
+    responses: false,
+    rules: &MISTRAL,
     media: Media { embeddings: Some(Embeddings::OpenAi("output_dimension")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
     whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
+    balance: &[],
 };

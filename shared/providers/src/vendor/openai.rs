@@ -1,21 +1,26 @@
 //! OpenAI (<https://platform.openai.com/docs/api-reference>).
 
-use super::{Auth, Vendor, WholeAnswers};
-use crate::dialect::{
-    Dialect,
-    openai_chat::{COMMON, Habits},
+use super::definition::{Auth, Vendor, WholeAnswers};
+use crate::{
+    dialect::{
+        Dialect,
+        openai_chat::{COMMON, Quirks},
+    },
+    media::{Embeddings, Images, Media, TEXT, openai_images},
+    rules::vendors::OPENAI,
 };
-use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 
-/// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits { max_tokens: "max_completion_tokens", ..COMMON };
+/// Differences in OpenAI's dialect.
+const QUIRKS: Quirks = Quirks { max_tokens: "max_completion_tokens", ..COMMON };
 
 /// OpenAI.
 pub(super) const VENDOR: Vendor = Vendor {
     kind: "openai",
     title: "OpenAI",
     base_url: Some("https://api.openai.com/v1"),
-    dialect: Dialect::OpenAiChat(&HABITS),
+    dialect: Dialect::OpenAiChat(&QUIRKS),
+    responses: true,
+    rules: &OPENAI,
     media: Media {
         embeddings: Some(Embeddings::OpenAi("dimensions")),
         images: Some(Images::OpenAi(&openai_images::OPENAI)),
@@ -26,4 +31,5 @@ pub(super) const VENDOR: Vendor = Vendor {
     whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
+    balance: &[],
 };

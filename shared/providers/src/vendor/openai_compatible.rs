@@ -1,25 +1,30 @@
-//! Any server that speaks OpenAI's chat completions: vLLM, llama-server, LM Studio and others, at its own
+//! Any server with OpenAI's chat completions: vLLM, llama-server, LM Studio and others, at its own
 //! address.
 
-use super::{Auth, Vendor, WholeAnswers};
-use crate::dialect::{
-    Dialect,
-    openai_chat::{COMMON, Habits, Thoughts},
+use super::definition::{Auth, Vendor, WholeAnswers};
+use crate::{
+    dialect::{
+        Dialect,
+        openai_chat::{COMMON, Quirks, SentThoughts},
+    },
+    media::{Embeddings, Images, Media, TEXT, openai_images},
+    rules::vendors::UNRESTRICTED,
 };
-use crate::media::{Embeddings, Images, Media, TEXT, openai_images};
 
-/// How it draws: diffusion models know more than OpenAI's.
-const IMAGES: openai_images::Habits = openai_images::Habits { samplers: true, ..openai_images::OPENAI };
+/// Differences in OpenAI's API for images: servers of diffusion models accept more fields.
+const IMAGES: openai_images::Quirks = openai_images::Quirks { samplers: true, ..openai_images::OPENAI };
 
-/// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits { samplers: true, thoughts: Thoughts::AsGiven, ..COMMON };
+/// Differences in OpenAI's dialect.
+const QUIRKS: Quirks = Quirks { samplers: true, sent_thoughts: SentThoughts::All, ..COMMON };
 
 /// Any compatible server.
 pub(super) const VENDOR: Vendor = Vendor {
     kind: "openai_compatible",
     title: "OpenAI-compatible server",
     base_url: None,
-    dialect: Dialect::OpenAiChat(&HABITS),
+    dialect: Dialect::OpenAiChat(&QUIRKS),
+    responses: true,
+    rules: &UNRESTRICTED,
     media: Media {
         embeddings: Some(Embeddings::OpenAi("dimensions")),
         images: Some(Images::OpenAi(&IMAGES)),
@@ -30,4 +35,5 @@ pub(super) const VENDOR: Vendor = Vendor {
     whole_answers: WholeAnswers::OWN_SERVER,
     headers: &[],
     models: Some("/models"),
+    balance: &[],
 };

@@ -3,51 +3,57 @@
 use hearth_domain::credits::Balance;
 use serde_json::Value;
 
-use super::{Auth, Vendor, WholeAnswers};
-use crate::media::{Embeddings, Media, TEXT};
+use super::definition::{Auth, Vendor, WholeAnswers};
 use crate::{
-    credits::{BalanceAt, Found},
+    credits::{BalanceApi, BalanceReading},
     dialect::{
         Dialect,
-        openai_chat::{COMMON, Habits, Thoughts},
+        openai_chat::{COMMON, Quirks, SentThoughts},
     },
+    media::{Embeddings, Media, TEXT},
+    rules::vendors::OPENROUTER,
 };
 
-/// How it speaks OpenAI's dialect.
-const HABITS: Habits = Habits { samplers: true, thoughts: Thoughts::AsGiven, cache_marks: true, ..COMMON };
+/// Differences in OpenAI's dialect.
+const QUIRKS: Quirks =
+    Quirks { samplers: true, sent_thoughts: SentThoughts::All, cache_marks: true, ..COMMON };
 
 /// OpenRouter.
 pub(super) const VENDOR: Vendor = Vendor {
     kind: "openrouter",
     title: "OpenRouter",
     base_url: Some("https://openrouter.ai/api/v1"),
-    dialect: Dialect::OpenAiChat(&HABITS),
+    dialect: Dialect::OpenAiChat(&QUIRKS),
+    responses: false,
+    rules: &OPENROUTER,
     media: Media { embeddings: Some(Embeddings::OpenAi("dimensions")), ..TEXT },
     auth: Auth::Bearer,
     needs_key: true,
     whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: Some("/models"),
+    balance: &[
+        BalanceApi { path: "/key", read: key_limit },
+        BalanceApi { path: "/credits", read: account_credit },
+    ],
 };
 
-/// What a key may spend, where it has a limit (<https://openrouter.ai/docs/api-reference/limits>); else what the
-/// account has left, which not every key may see.
-pub(super) const BALANCE: [BalanceAt; 2] =
-    [BalanceAt { path: "/key", read: limit }, BalanceAt { path: "/credits", read: credit }];
-
-fn limit(said: &Value) -> Option<Found> {
-    said["data"]["limit_remaining"].as_f64().map(found)
+/// Reads the rest of the key's limit, if it has one (<https://openrouter.ai/docs/api-reference/limits>).
+fn key_limit(body: &Value) -> Option<BalanceReading> {
+    body["data"]["limit_remaining"].as_f64().map(reading)
 }
 
-fn credit(said: &Value) -> Option<Found> {
-    let data = &said["data"];
-    Some(found(data["total_credits"].as_f64()? - data["total_usage"].as_f64()?))
+/// Reads the account's credit, which not every key may see.
+fn account_credit(body: &Value) -> Option<BalanceReading> {
+    let data = &body["data"];
+    Some(reading(data["total_credits"].as_f64()? - data["total_usage"].as_f64()?))
 }
 
-fn found(dollars: f64) -> Found {
+fn reading(dollars: f64) -> BalanceReading {
     let amount = format!("{dollars:.6}");
     let amount = amount.trim_end_matches('0').trim_end_matches('.').to_owned();
-    Found { balance: Balance { amount, currency: "USD".to_owned() }, spent: dollars <= 0.0 }
+    let balance = Balance { amount, currency: "USD".to_owned() };
+    BalanceReading { balance, is_exhausted: dollars <= 0.0 }
 }
 
 #[cfg(test)]
@@ -57,16 +63,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_keys_limit_is_told_before_the_accounts_credit() {
-        let told = |found: Option<Found>| found.map(|found| (found.balance.amount, found.spent));
+    fn key_limit_and_account_credit_are_read() {
+        let amount = |reading: Option<BalanceReading>| {
+            reading.map(|reading| (reading.balance.amount, reading.is_exhausted))
+        };
         let key =
             |left: Value| json!({"data": {"label": "k", "limit": left, "limit_remaining": left, "usage": 1}});
-        assert_eq!(told(limit(&key(json!(12.5)))), Some(("12.5".into(), false)));
-        assert_eq!(told(limit(&key(json!(0)))), Some(("0".into(), true)));
-        assert_eq!(told(limit(&key(Value::Null))), None);
+        assert_eq!(amount(key_limit(&key(json!(12.5)))), Some(("12.5".into(), false)));
+        assert_eq!(amount(key_limit(&key(json!(0)))), Some(("0".into(), true)));
+        assert_eq!(amount(key_limit(&key(Value::Null))), None);
         let account = |total: f64| json!({"data": {"total_credits": total, "total_usage": 9.7}});
-        assert_eq!(told(credit(&account(10.0))), Some(("0.3".into(), false)));
-        assert_eq!(told(credit(&account(9.0))), Some(("-0.7".into(), true)));
-        assert_eq!(told(credit(&json!({}))), None);
+        assert_eq!(amount(account_credit(&account(10.0))), Some(("0.3".into(), false)));
+        assert_eq!(amount(account_credit(&account(9.0))), Some(("-0.7".into(), true)));
+        assert_eq!(amount(account_credit(&json!({}))), None);
     }
 }

@@ -1,17 +1,22 @@
-//! Stability (<https://platform.stability.ai/docs/api-reference>): images and meshes, and no text. Its API has no
+//! Stability (<https://platform.stability.ai/docs/api-reference>): images and meshes, no text. Its API has no
 //! list of models.
 
-use super::{Auth, Vendor, WholeAnswers};
-use crate::dialect::{Dialect, openai_chat::COMMON};
-use crate::media::{Images, Media, Meshes};
+use super::definition::{Auth, Vendor, WholeAnswers};
+use crate::{
+    dialect::{Dialect, openai_chat::COMMON},
+    media::{Images, Media, Meshes},
+    rules::vendors::UNRESTRICTED,
+};
 
 /// Stability.
 pub(super) const VENDOR: Vendor = Vendor {
     kind: "stability",
     title: "Stability AI",
     base_url: Some("https://api.stability.ai"),
-    // Nobody is asked in it: it makes no text.
+    // Unused: it doesn't generate text.
     dialect: Dialect::OpenAiChat(&COMMON),
+    responses: false,
+    rules: &UNRESTRICTED,
     media: Media {
         text: false,
         embeddings: None,
@@ -23,4 +28,5 @@ pub(super) const VENDOR: Vendor = Vendor {
     whole_answers: WholeAnswers::HOSTED,
     headers: &[],
     models: None,
+    balance: &[],
 };
