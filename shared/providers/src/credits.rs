@@ -1,6 +1,6 @@
-//! How a provider's credit and limits stand, as its answers tell: their headers, and what it refuses.
+//! A provider's credit and rate limits, read from its responses: from headers, errors and reported balances.
 //!
-//! It is kept with the provider, and so for each key: with another key it is another one.
+//! There is one ledger for each provider and key.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,12 +17,13 @@ use serde_json::Value;
 
 use crate::retry_after;
 
-/// How long a provider is taken to be out of credit that doesn't say. Then nothing is known: it may have been paid.
-const EXHAUSTED: Duration = Duration::from_secs(15 * 60);
-/// How long a provider is taken to limit requests that doesn't say.
-const LIMITED: Duration = Duration::from_secs(10);
+/// Time for which a provider counts as out of credit if it doesn't name one. After that its status is unknown: somebody
+/// may have paid.
+const EXHAUSTED_TTL: Duration = Duration::from_secs(15 * 60);
+/// Time for which a provider counts as rate limited if it doesn't name one.
+const RATE_LIMITED_TTL: Duration = Duration::from_secs(10);
 
-/// What is known.
+/// The credit and limits of one provider with one key.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<State>);
 
@@ -30,70 +31,76 @@ pub(crate) struct Ledger(Mutex<State>);
 struct State {
     exhausted_until: Option<Timestamp>,
     limited_until: Option<Timestamp>,
-    /// Whether it answered since something was refused.
-    answered: bool,
+    /// True if a paid request has succeeded since the last refusal.
+    has_succeeded: bool,
     requests: Option<u64>,
     tokens: Option<u64>,
     balance: Option<Balance>,
 }
 
-/// What an endpoint told of a balance.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) balance: Balance,
-    /// Whether nothing can be asked for with it.
-    pub(crate) spent: bool,
+/// Cost of a request: only the success of a paid one shows that there is credit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Billing {
+    Free,
+    Paid,
 }
 
-/// Where a vendor tells of the balance, below the base URL, and how.
+/// A balance that a vendor has reported.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BalanceReading {
+    pub(crate) balance: Balance,
+    /// True if the vendor refuses requests with this balance.
+    pub(crate) is_exhausted: bool,
+}
+
+/// An API that reports the balance: its path below the base URL, and the reader of its response.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct BalanceAt {
+pub(crate) struct BalanceApi {
     pub(crate) path: &'static str,
-    pub(crate) read: fn(&Value) -> Option<Found>,
+    pub(crate) read: fn(&Value) -> Option<BalanceReading>,
 }
 
 impl Ledger {
-    /// Notes an answer that began. `costs`: whether it is one that costs something, and so tells that there is
-    /// credit.
-    pub(crate) fn answered(&self, headers: &HeaderMap, costs: bool, now: Timestamp) {
+    /// Records a response with a status of success.
+    pub(crate) fn record_success(&self, headers: &HeaderMap, billing: Billing, now: Timestamp) {
         let mut state = self.state();
-        state.answered |= costs;
-        if costs {
+        if billing == Billing::Paid {
+            state.has_succeeded = true;
             state.exhausted_until = None;
         }
         state.limited_until = None;
-        state.note_limits(headers, now);
+        state.record_limits(headers, now);
     }
 
-    /// Notes what was refused. Of what says nothing of credit or limits, nothing is noted.
-    pub(crate) fn refused(&self, error: &ApiError, headers: Option<&HeaderMap>, now: Timestamp) {
+    /// Records an error, if it is about credit, limits or the key.
+    pub(crate) fn record_error(&self, error: &ApiError, headers: Option<&HeaderMap>, now: Timestamp) {
         let mut state = self.state();
         if let Some(headers) = headers {
-            state.note_limits(headers, now);
+            state.record_limits(headers, now);
         }
         match error.code {
             ErrorCode::QuotaExceeded => {
-                state.exhausted_until = Some(now.plus(error.retry_after.unwrap_or(EXHAUSTED)));
-                state.answered = false;
+                state.exhausted_until = Some(now.plus(error.retry_after.unwrap_or(EXHAUSTED_TTL)));
+                state.has_succeeded = false;
             }
             ErrorCode::ProviderRateLimited => {
-                let later = now.plus(error.retry_after.unwrap_or(LIMITED));
+                let later = now.plus(error.retry_after.unwrap_or(RATE_LIMITED_TTL));
                 state.limited_until = state.limited_until.max(Some(later));
             }
-            ErrorCode::ProviderAuth => state.answered = false,
+            ErrorCode::ProviderAuth => state.has_succeeded = false,
             _ => {}
         }
     }
 
-    /// Notes a balance.
-    pub(crate) fn found(&self, found: Found, now: Timestamp) {
+    /// Records a reported balance.
+    pub(crate) fn record_balance(&self, reading: BalanceReading, now: Timestamp) {
         let mut state = self.state();
-        state.answered |= !found.spent;
-        state.exhausted_until = found.spent.then(|| now.plus(EXHAUSTED));
-        state.balance = Some(found.balance);
+        state.has_succeeded |= !reading.is_exhausted;
+        state.exhausted_until = reading.is_exhausted.then(|| now.plus(EXHAUSTED_TTL));
+        state.balance = Some(reading.balance);
     }
 
-    /// How it stands now.
+    /// Returns the credit and limits at the time `now`.
     pub(crate) fn credits(&self, now: Timestamp) -> Credits {
         let state = self.state();
         let limited = state.limited_until.filter(|until| *until > now);
@@ -101,7 +108,7 @@ impl Ledger {
             CreditStatus::Exhausted
         } else if limited.is_some() {
             CreditStatus::RateLimited
-        } else if state.answered {
+        } else if state.has_succeeded {
             CreditStatus::Available
         } else {
             CreditStatus::Unknown
@@ -121,8 +128,8 @@ impl Ledger {
 }
 
 impl State {
-    fn note_limits(&mut self, headers: &HeaderMap, now: Timestamp) {
-        // Most answers say nothing of limits, and there are many names to look for.
+    fn record_limits(&mut self, headers: &HeaderMap, now: Timestamp) {
+        // Most responses have no such header: skip the lookups of all the names.
         if !headers.keys().any(|name| name.as_str().contains("ratelimit")) {
             return;
         }
@@ -153,24 +160,24 @@ mod tests {
     }
 
     #[test]
-    fn credit_runs_out_and_comes_back() {
+    fn exhausted_credit_recovers_after_a_paid_success() {
         let ledger = Ledger::default();
         let status = |second| ledger.credits(at(second)).status;
         assert_eq!(ledger.credits(at(0)), Credits::default());
-        ledger.answered(&HeaderMap::new(), true, at(0));
+        ledger.record_success(&HeaderMap::new(), Billing::Paid, at(0));
         assert_eq!(status(0), CreditStatus::Available);
-        let spent = ApiError::new(ErrorCode::QuotaExceeded, "no credit");
-        ledger.refused(&spent, None, at(1));
+        let exhausted = ApiError::new(ErrorCode::QuotaExceeded, "no credit");
+        ledger.record_error(&exhausted, None, at(1));
         assert_eq!(status(1), CreditStatus::Exhausted);
-        // What costs nothing says nothing of credit.
-        ledger.answered(&HeaderMap::new(), false, at(2));
+        // A free request shows nothing about credit.
+        ledger.record_success(&HeaderMap::new(), Billing::Free, at(2));
         assert_eq!(status(2), CreditStatus::Exhausted);
-        // After a while nobody knows.
+        // After a while the status is unknown.
         assert_eq!(status(1 + 15 * 60), CreditStatus::Unknown);
-        ledger.answered(&HeaderMap::new(), true, at(3));
+        ledger.record_success(&HeaderMap::new(), Billing::Paid, at(3));
         assert_eq!(status(3), CreditStatus::Available);
-        // A bad request says nothing.
-        ledger.refused(&ApiError::new(ErrorCode::InvalidRequest, "no"), None, at(4));
+        // An invalid request shows nothing about credit.
+        ledger.record_error(&ApiError::new(ErrorCode::InvalidRequest, "no"), None, at(4));
         assert_eq!(status(4), CreditStatus::Available);
     }
 
@@ -182,7 +189,7 @@ mod tests {
             ("x-ratelimit-reset-requests", "1m30s"),
             ("x-ratelimit-remaining-tokens", "149984"),
         ]);
-        ledger.answered(&openai, true, at(0));
+        ledger.record_success(&openai, Billing::Paid, at(0));
         let credits = ledger.credits(at(1));
         assert_eq!((credits.status, credits.reset_at), (CreditStatus::RateLimited, Some(at(90))));
         let remaining = credits.remaining.unwrap();
@@ -194,28 +201,28 @@ mod tests {
             ("anthropic-ratelimit-tokens-remaining", "0"),
             ("anthropic-ratelimit-tokens-reset", "1970-01-12T13:50:00Z"),
         ]);
-        ledger.answered(&anthropic, true, at(0));
+        ledger.record_success(&anthropic, Billing::Paid, at(0));
         let credits = ledger.credits(at(1));
         assert_eq!((credits.status, credits.reset_at), (CreditStatus::RateLimited, Some(at(200))));
 
         let slow = ApiError::new(ErrorCode::ProviderRateLimited, "slow")
             .with_retry_after(Some(Duration::from_secs(7)));
-        ledger.answered(&HeaderMap::new(), true, at(0));
-        ledger.refused(&slow, None, at(0));
+        ledger.record_success(&HeaderMap::new(), Billing::Paid, at(0));
+        ledger.record_error(&slow, None, at(0));
         assert_eq!(ledger.credits(at(6)).status, CreditStatus::RateLimited);
         assert_eq!(ledger.credits(at(7)).status, CreditStatus::Available);
     }
 
     #[test]
-    fn a_balance_tells_too() {
+    fn balance_sets_the_credit_status() {
         let ledger = Ledger::default();
-        let found = |amount: &str, spent| Found {
+        let reading = |amount: &str, is_exhausted| BalanceReading {
             balance: Balance { amount: amount.to_owned(), currency: "USD".to_owned() },
-            spent,
+            is_exhausted,
         };
-        ledger.found(found("0", true), at(0));
+        ledger.record_balance(reading("0", true), at(0));
         assert_eq!(ledger.credits(at(0)).status, CreditStatus::Exhausted);
-        ledger.found(found("5", false), at(1));
+        ledger.record_balance(reading("5", false), at(1));
         let credits = ledger.credits(at(1));
         assert_eq!(credits.status, CreditStatus::Available);
         assert_eq!(credits.remaining.unwrap().balance.unwrap().amount, "5");

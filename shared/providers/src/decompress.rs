@@ -1,33 +1,30 @@
-//! Decompresses the bodies of answers (RFC 9110, section 8.4). The gateway asks for none to be compressed, since that
-//! delays a stream, but proxies and some servers do it unasked.
-
-use std::io;
+//! Decompresses bodies of responses (RFC 9110, section 8.4). The gateway doesn't request compression, since it delays a
+//! stream, but proxies and some servers compress anyway.
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
-use bytes::Bytes;
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::StreamExt as _;
 use hearth_wire::ApiError;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::{dialect::unreadable, transport::HttpAnswer};
+use crate::{
+    answer_error::unreadable,
+    transport::{BodyStream, HttpResponse},
+};
 
-/// The most codings of one body, each on top of another.
+/// Maximum number of content codings of one body.
 const CODINGS_MAX_COUNT: usize = 2;
-/// How much is decompressed at once. The limits of an answer's size are looked at after each piece.
+/// Size of one decompressed piece. The limits of an answer's size are checked after each.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// The pieces of a body as they were before they were compressed.
-pub(crate) type BodyStream = BoxStream<'static, io::Result<Bytes>>;
-
-/// The body of an answer, decompressed while it comes.
+/// Returns the body of a response, which is decompressed while it is read.
 ///
 /// # Errors
-/// `provider_error` for a coding that isn't known.
-pub(crate) fn body_of(answer: HttpAnswer) -> Result<BodyStream, ApiError> {
-    let codings = codings(&answer.headers)?;
-    codings.iter().rev().try_fold(answer.body, |body, coding| decompressed(body, coding))
+/// `provider_error` for an unknown content coding.
+pub(crate) fn body_of(response: HttpResponse) -> Result<BodyStream, ApiError> {
+    let codings = codings(&response.headers)?;
+    codings.iter().rev().try_fold(response.body, |body, coding| decompressed(body, coding))
 }
 
 fn codings(headers: &HeaderMap) -> Result<Vec<String>, ApiError> {
@@ -57,7 +54,9 @@ fn decompressed(body: BodyStream, coding: &str) -> Result<BodyStream, ApiError> 
         }
         other => {
             let shown: String = other.chars().take(40).collect();
-            Err(unreadable(format!("it is encoded as {shown:?}; known are gzip, deflate, br and zstd")))
+            Err(unreadable(format!(
+                "it is encoded as {shown:?}, which is none of gzip, deflate, br and zstd"
+            )))
         }
     }
 }
@@ -68,7 +67,10 @@ fn pieces(decoder: impl AsyncRead + Send + 'static) -> BodyStream {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
+    use bytes::Bytes;
     use futures::{TryStreamExt as _, stream};
     use tokio::io::AsyncReadExt as _;
 
@@ -87,14 +89,14 @@ mod tests {
         // Cut into single bytes.
         let pieces = bytes.into_iter().map(|byte| Ok::<_, io::Error>(Bytes::copy_from_slice(&[byte])));
         let (head, body) = response.body(stream::iter(pieces).boxed()).unwrap().into_parts();
-        let answer = HttpAnswer { status: head.status, headers: head.headers, body };
-        let body = body_of(answer).map_err(io::Error::other)?;
+        let response = HttpResponse { status: head.status, headers: head.headers, body };
+        let body = body_of(response).map_err(io::Error::other)?;
         let pieces: Vec<Bytes> = body.try_collect().await?;
         Ok(pieces.concat())
     }
 
     #[tokio::test]
-    async fn every_known_coding_is_decompressed() {
+    async fn each_supported_coding_is_decompressed() {
         let cases = [
             ("gzip", encoded(GzipEncoder::new(TEXT)).await),
             ("X-GZip", encoded(GzipEncoder::new(TEXT)).await),
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_coding_and_a_broken_body_are_errors() {
+    async fn unknown_coding_and_broken_body_are_errors() {
         let error = read(TEXT.to_vec(), "compress").await.unwrap_err();
         assert!(error.to_string().contains("compress"), "{error}");
         assert!(read(TEXT.to_vec(), "gzip,gzip,gzip").await.is_err());

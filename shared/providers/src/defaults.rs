@@ -1,24 +1,25 @@
-//! What an operator has requests say to a provider, or to one of its models, where they say nothing themselves.
+//! An operator's defaults for requests to a provider, or to one of its models.
 
 use hearth_domain::{Message, Role, Sampling, TextTask};
+use hearth_settings::{ModelOverride, ProviderSettings};
 
-/// What texts are asked for with where a request doesn't say.
+/// Defaults for fields that a request for text leaves out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Defaults {
-    /// 0 to 2.
+    /// The temperature, 0 to 2.
     pub temperature: Option<f32>,
-    /// At least 1.
+    /// The token limit, at least 1.
     pub max_tokens: Option<u32>,
-    /// Instructions for a conversation that has none.
+    /// Instructions for a conversation without a system message.
     pub system_prompt: Option<String>,
 }
 
 impl Defaults {
-    /// The setting at fault, with a dot before it, and what is wrong; if there is one.
+    /// Returns the first setting that isn't valid, with a dot before it, and the problem.
     #[must_use]
-    pub fn fault(&self) -> Option<(&'static str, &'static str)> {
-        let within = |sampling: Sampling| sampling.check().is_ok();
-        if !within(Sampling { temperature: self.temperature, ..Sampling::default() }) {
+    pub fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let is_valid = |sampling: Sampling| sampling.check().is_ok();
+        if !is_valid(Sampling { temperature: self.temperature, ..Sampling::default() }) {
             return Some((".temperature", "it must be 0 to 2"));
         }
         if self.max_tokens == Some(0) {
@@ -30,9 +31,9 @@ impl Defaults {
         None
     }
 
-    /// These, and `others` where these say nothing.
+    /// Returns these defaults, completed by `others`.
     #[must_use]
-    pub fn over(self, others: Self) -> Self {
+    pub fn or(self, others: Self) -> Self {
         Self {
             temperature: self.temperature.or(others.temperature),
             max_tokens: self.max_tokens.or(others.max_tokens),
@@ -40,7 +41,7 @@ impl Defaults {
         }
     }
 
-    /// Has `task` say what it doesn't. Instructions of its own, wherever they stand, are the only ones.
+    /// Fills in the fields that `task` leaves out. A task that has a system message, at any place, gets no other.
     pub fn complete(&self, task: &mut TextTask) {
         let Sampling { temperature, max_tokens, .. } = &mut task.sampling;
         *temperature = temperature.or(self.temperature);
@@ -49,6 +50,26 @@ impl Defaults {
             && !task.messages.iter().any(|message| message.role == Role::System)
         {
             task.messages.insert(0, Message::new(Role::System, prompt.clone()));
+        }
+    }
+}
+
+impl From<&ProviderSettings> for Defaults {
+    fn from(settings: &ProviderSettings) -> Self {
+        Self {
+            temperature: settings.temperature,
+            max_tokens: settings.max_tokens,
+            system_prompt: settings.system_prompt.clone(),
+        }
+    }
+}
+
+impl From<&ModelOverride> for Defaults {
+    fn from(settings: &ModelOverride) -> Self {
+        Self {
+            temperature: settings.temperature,
+            max_tokens: settings.max_tokens,
+            system_prompt: settings.system_prompt.clone(),
         }
     }
 }
@@ -66,35 +87,35 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_says_itself_stays() {
+    fn fields_of_the_request_are_not_replaced() {
         let user = Message::new(Role::User, "Hi");
         let mut plain = TextTask::new(vec![user.clone()], Sampling::default());
         defaults().complete(&mut plain);
         assert_eq!((plain.sampling.temperature, plain.sampling.max_tokens), (Some(0.25), Some(100)));
         assert_eq!(plain.messages, [Message::new(Role::System, "Answer in French."), user.clone()]);
         let own = Sampling { temperature: Some(0.0), max_tokens: Some(5), ..Sampling::default() };
-        let said = TextTask::new(vec![Message::new(Role::System, "Be brief."), user], own);
-        let mut complete = said.clone();
+        let with_own = TextTask::new(vec![Message::new(Role::System, "Be brief."), user], own);
+        let mut complete = with_own.clone();
         defaults().complete(&mut complete);
-        assert_eq!(complete, said);
+        assert_eq!(complete, with_own);
     }
 
     #[test]
-    fn the_models_go_before_the_providers() {
+    fn model_defaults_override_provider_defaults() {
         let model = Defaults { temperature: Some(0.0), ..Defaults::default() };
-        assert_eq!(model.over(defaults()), Defaults { temperature: Some(0.0), ..defaults() });
+        assert_eq!(model.or(defaults()), Defaults { temperature: Some(0.0), ..defaults() });
     }
 
     #[test]
-    fn what_cant_be_is_named() {
-        assert_eq!(defaults().fault(), None);
+    fn invalid_setting_is_named() {
+        assert_eq!(defaults().problem(), None);
         for (wrong, field) in [
             (Defaults { temperature: Some(2.5), ..defaults() }, ".temperature"),
             (Defaults { temperature: Some(f32::NAN), ..defaults() }, ".temperature"),
             (Defaults { max_tokens: Some(0), ..defaults() }, ".max_tokens"),
             (Defaults { system_prompt: Some(" ".into()), ..defaults() }, ".system_prompt"),
         ] {
-            assert_eq!(wrong.fault().map(|(field, _)| field), Some(field));
+            assert_eq!(wrong.problem().map(|(field, _)| field), Some(field));
         }
     }
 }

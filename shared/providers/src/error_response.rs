@@ -1,4 +1,4 @@
-//! Reads a provider's error answer: which error it is, and when the same request may succeed.
+//! Reads a provider's error response: the error, and the time until the same request may succeed.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,22 +8,22 @@ use http::StatusCode;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Endpoint, decompress, retry_after, transport::HttpAnswer};
+use crate::{decompress, endpoint::Endpoint, retry_after, transport::HttpResponse};
 
-/// How many characters of the provider's message the error has.
+/// Maximum length of the provider's message in an error, in characters.
 const MESSAGE_MAX_CHARS: usize = 500;
-/// How many bytes of the body are read.
+/// Maximum number of bytes of the body that are read.
 const BODY_MAX_BYTES: usize = 64 << 10;
-/// The longest time for the whole body. After it the error is made of the status alone: a body that stalls, or comes
-/// byte by byte, keeps neither the client nor the connection.
+/// Timeout for the whole body. After it only the status counts: a body that stalls, or arrives byte by byte, must not
+/// hold up the client or the connection.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The error that `answer` of `endpoint` is. The provider's message in it may hold the key.
-pub(crate) async fn read(endpoint: &Endpoint, answer: HttpAnswer) -> ApiError {
+/// Reads the error that a response of `endpoint` states. The provider's message in it may contain the key.
+pub(crate) async fn read(endpoint: &Endpoint, response: HttpResponse) -> ApiError {
     let name = endpoint.name.as_str();
-    let (status, headers) = (answer.status, answer.headers.clone());
+    let (status, headers) = (response.status, response.headers.clone());
     let limit = endpoint.timeouts.between_bytes.min(BODY_TIMEOUT);
-    let body = serde_json::from_slice(&read_body(answer, limit).await).unwrap_or(Value::Null);
+    let body = serde_json::from_slice(&read_body(response, limit).await).unwrap_or(Value::Null);
     let wait = retry_after::of_response(status, &headers, &body, SystemTime::now());
     classify(name, status, &body)
         .with_retry_after(wait)
@@ -31,10 +31,10 @@ pub(crate) async fn read(endpoint: &Endpoint, answer: HttpAnswer) -> ApiError {
         .with("provider_status", status.as_u16())
 }
 
-/// The beginning of the body, as far as it comes within `limit`.
-async fn read_body(answer: HttpAnswer, limit: Duration) -> Vec<u8> {
-    let (mut body, deadline) = (Vec::new(), Instant::now() + limit);
-    let Ok(mut pieces) = decompress::body_of(answer) else { return body };
+/// Reads the beginning of the body that arrives within `timeout`.
+async fn read_body(response: HttpResponse, timeout: Duration) -> Vec<u8> {
+    let (mut body, deadline) = (Vec::new(), Instant::now() + timeout);
+    let Ok(mut pieces) = decompress::body_of(response) else { return body };
     while let Ok(Some(Ok(piece))) = timeout_at(deadline, pieces.next()).await {
         let room = BODY_MAX_BYTES - body.len();
         body.extend_from_slice(piece.get(..room).unwrap_or(&piece));
@@ -45,17 +45,17 @@ async fn read_body(answer: HttpAnswer, limit: Duration) -> Vec<u8> {
     body
 }
 
-/// The error that a status and a body mean.
+/// Classifies an error by its status and body.
 fn classify(name: &str, status: StatusCode, body: &Value) -> ApiError {
     let message = provider_message(body);
     let kind = body["error"]["code"].as_str().or(body["error"]["type"].as_str()).unwrap_or_default();
-    let error = |code, what: &str| {
+    let error = |code, problem: &str| {
         let message = if message.is_empty() { String::new() } else { format!(": {message}") };
-        ApiError::new(code, format!("the provider {name} {what}{message}"))
+        ApiError::new(code, format!("the provider {name} {problem}{message}"))
     };
     match status.as_u16() {
-        // The message of such an error shows a part of the key at some vendors.
-        _ if is_about_the_key(status, body) => ApiError::new(
+        // Some vendors' messages contain a part of the key.
+        _ if refuses_key(status, body) => ApiError::new(
             ErrorCode::ProviderAuth,
             format!(
                 "the provider {name} refused the gateway's key; set another with `hearth key set {name}`"
@@ -64,16 +64,16 @@ fn classify(name: &str, status: StatusCode, body: &Value) -> ApiError {
         402 => error(ErrorCode::QuotaExceeded, "has no credit left"),
         404 => error(ErrorCode::ModelNotFound, "has no such model").at("model"),
         408 | 504 => error(ErrorCode::ProviderTimeout, "took too long"),
-        413 => error(ErrorCode::PayloadTooLarge, "takes no request so large"),
+        413 => error(ErrorCode::PayloadTooLarge, "refuses a request of this size"),
         429 if kind.contains("quota") || kind.contains("billing") => {
             error(ErrorCode::QuotaExceeded, "has no credit left")
         }
         // Bedrock's status for a model that failed.
         424 => error(ErrorCode::ProviderError, "failed"),
-        429 | 529 => error(ErrorCode::ProviderRateLimited, "limits its requests"),
+        429 | 529 => error(ErrorCode::ProviderRateLimited, "limits the rate of requests"),
         400 if message.contains("credit balance") => error(ErrorCode::QuotaExceeded, "has no credit left"),
         400 | 422 if is_too_long(kind, &message) => {
-            error(ErrorCode::ContextLengthExceeded, "has no room for so long a conversation")
+            error(ErrorCode::ContextLengthExceeded, "has a context too short for the conversation")
         }
         400..500 => error(ErrorCode::InvalidRequest, "refused the request"),
         _ => error(ErrorCode::ProviderError, &format!("failed with status {}", status.as_u16())),
@@ -92,26 +92,21 @@ fn is_too_long(kind: &str, message: &str) -> bool {
             "exceed context limit",
         ]
         .iter()
-        .any(|words| message.contains(words))
+        .any(|phrase| message.contains(phrase))
 }
 
-/// Whether the provider refuses the key. Google's status for that is 400, and Stability's 403 may be about the
+/// Returns whether the provider refuses the key. Google's status for that is 400, and Stability's 403 may be about the
 /// content.
-fn is_about_the_key(status: StatusCode, body: &Value) -> bool {
+fn refuses_key(status: StatusCode, body: &Value) -> bool {
     let moderated = body["name"] == "content_moderation";
     matches!(status.as_u16(), 401 | 403) && !moderated
-        || google_details(body).any(|detail| detail["reason"] == "API_KEY_INVALID")
+        || retry_after::google_details(body).any(|detail| detail["reason"] == "API_KEY_INVALID")
 }
 
-/// The further facts of an error of Google's (<https://cloud.google.com/apis/design/errors>).
-pub(crate) fn google_details(body: &Value) -> impl Iterator<Item = &Value> {
-    body["error"]["details"].as_array().into_iter().flatten()
-}
-
-/// The provider's message, in whichever of the usual places.
+/// Returns the provider's message, from the first of the usual fields that has one.
 fn provider_message(body: &Value) -> String {
     let error = &body["error"];
-    let places = [
+    let fields = [
         &error["message"],
         error,
         &body["message"],
@@ -121,7 +116,7 @@ fn provider_message(body: &Value) -> String {
         &body["errors"][0],
         &error[0],
     ];
-    let message = places.iter().find_map(|place| place.as_str()).unwrap_or_default();
+    let message = fields.iter().find_map(|field| field.as_str()).unwrap_or_default();
     message.chars().take(MESSAGE_MAX_CHARS).collect()
 }
 
@@ -132,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_status_and_body_has_its_code() {
+    fn status_and_body_map_to_a_code() {
         let error = |code: &str, message: &str| json!({"error": {"code": code, "message": message}});
         let cases = [
             (401, error("invalid_api_key", "Incorrect API key provided: sk-12"), ErrorCode::ProviderAuth),

@@ -1,10 +1,11 @@
-//! How a provider's answer is cut into frames, wherever its bytes are cut into pieces.
+//! Cuts the body of a provider's answer into frames, independently of how the bytes are split into pieces.
 //!
-//! The first byte decides what the body is: a server may send one JSON document where a stream was asked for, or a
-//! proxy a page of HTML, and its `content-type` is not to be relied on.
+//! The first byte decides the format: a server may send one JSON document where a stream was requested, or a proxy a
+//! page of HTML, and `content-type` is not reliable.
 
 mod aws;
 mod documents;
+mod frame;
 mod sse;
 
 #[cfg(test)]
@@ -12,18 +13,15 @@ mod tests;
 
 use hearth_wire::ApiError;
 
-use crate::dialect::{Frame, unreadable};
+use crate::answer_error::unreadable;
 use aws::AwsReader;
 use documents::DocumentReader;
+use frame::BYTE_ORDER_MARK;
+pub(crate) use frame::FrameSink;
+pub use frame::{FRAME_MAX_BYTES, OwnedFrame};
 pub(crate) use sse::SseReader;
 
-/// The largest frame, in bytes. The arguments of a tool call, or a whole answer, may come in one.
-pub const FRAME_MAX_BYTES: usize = 32 << 20;
-
-/// What some servers put in front of a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// How an answer is cut into frames.
+/// Formats of streamed answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
@@ -34,7 +32,7 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// What the request asks for.
+    /// The media type for the request's `accept`.
     pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::ServerSentEvents => "text/event-stream",
@@ -42,24 +40,6 @@ impl Framing {
         }
     }
 }
-
-/// A frame of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedFrame {
-    /// What kind it is.
-    pub event: String,
-    /// What it says.
-    pub data: String,
-}
-
-impl From<Frame<'_>> for OwnedFrame {
-    fn from(frame: Frame<'_>) -> Self {
-        Self { event: frame.event.to_owned(), data: frame.data.to_owned() }
-    }
-}
-
-/// Takes frames as they are cut. After an error no more are given to it.
-pub(crate) type FrameSink<'a> = dyn FnMut(Frame<'_>) -> Result<(), ApiError> + 'a;
 
 /// Cuts the body of an answer into frames.
 #[derive(Debug)]
@@ -70,7 +50,7 @@ pub struct FrameReader {
 
 #[derive(Debug)]
 enum Body {
-    /// Only whitespace, or a part of a byte order mark of this length, has come.
+    /// So far only whitespace, or this many bytes of a byte order mark, have arrived.
     Unknown(usize),
     ServerSentEvents(SseReader),
     Aws(AwsReader),
@@ -78,16 +58,16 @@ enum Body {
 }
 
 impl FrameReader {
-    /// A reader before the first byte.
+    /// Creates a reader of a body in `framing`.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self { framing, body: Body::Unknown(0) }
     }
 
-    /// Reads the next bytes and appends the frames that end in them to `frames`, also where an error follows.
+    /// Reads the next bytes and appends the frames that end in them to `frames`, also if it then returns an error.
     ///
     /// # Errors
-    /// `provider_error` for what can't be cut into frames, or only into one above [`FRAME_MAX_BYTES`].
+    /// `provider_error` for bytes that can't be cut into frames, and for a frame above [`FRAME_MAX_BYTES`].
     pub fn push(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
         self.read(bytes, &mut |frame| {
             frames.push(frame.into());
@@ -95,10 +75,10 @@ impl FrameReader {
         })
     }
 
-    /// Reads the next bytes and gives the frames that end in them to `sink`, also where an error follows.
+    /// Reads the next bytes and passes the frames that end in them to `sink`, also if it then returns an error.
     ///
     /// # Errors
-    /// Those of the sink, and as for [`Self::push`].
+    /// Errors of the sink, and as for [`Self::push`].
     pub(crate) fn read(&mut self, bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         match &mut self.body {
             Body::ServerSentEvents(reader) => reader.read(bytes, sink),
@@ -110,15 +90,13 @@ impl FrameReader {
                     self.body = Body::ServerSentEvents(SseReader::default());
                     self.read(rest, sink)
                 }
-                (Some(_), Framing::AwsEventStream) => {
-                    Err(unreadable("its JSON is followed by something else"))
-                }
+                (Some(_), Framing::AwsEventStream) => Err(unreadable("its JSON is followed by other bytes")),
             },
             Body::Unknown(_) => self.begin(bytes, sink),
         }
     }
 
-    /// The body has ended: appends the last frames.
+    /// Appends the last frames when the body has ended.
     ///
     /// # Errors
     /// `provider_error` if it ended in the middle of a frame.
@@ -129,10 +107,10 @@ impl FrameReader {
         })
     }
 
-    /// The body has ended: gives the last frames to `sink`.
+    /// Passes the last frames to `sink` when the body has ended.
     ///
     /// # Errors
-    /// Those of the sink, and as for [`Self::finish`].
+    /// Errors of the sink, and as for [`Self::finish`].
     pub(crate) fn end(&mut self, sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         match &mut self.body {
             Body::Unknown(_) => Ok(()),
@@ -142,7 +120,7 @@ impl FrameReader {
         }
     }
 
-    /// Finds out what the body is.
+    /// Detects the format from the first bytes.
     fn begin(&mut self, bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         let Body::Unknown(mark) = &mut self.body else { return Ok(()) };
         for (place, byte) in bytes.iter().enumerate() {
@@ -158,9 +136,9 @@ impl FrameReader {
             self.body = match byte {
                 _ if binary => Body::Aws(AwsReader::default()),
                 b'{' | b'[' => Body::Documents(DocumentReader::default()),
-                b'<' => return Err(unreadable("it is a page of HTML or XML, and no stream")),
+                b'<' => return Err(unreadable("it is a page of HTML or XML, not a stream")),
                 _ if self.framing == Framing::AwsEventStream => {
-                    return Err(unreadable("it is no stream of AWS's messages"));
+                    return Err(unreadable("it is not a stream of AWS's messages"));
                 }
                 _ => Body::ServerSentEvents(SseReader::default()),
             };
@@ -168,8 +146,4 @@ impl FrameReader {
         }
         Ok(())
     }
-}
-
-fn frame_too_long() -> ApiError {
-    unreadable(format!("a frame has more than {} MiB", FRAME_MAX_BYTES >> 20))
 }

@@ -1,8 +1,8 @@
 //! Deserializers for fields of providers' answers that may be missing, null or of another type than documented.
 //!
-//! Servers and proxies disagree in such fields, and an answer must not fail for one that doesn't matter. Each function
-//! is for `#[serde(deserialize_with = ...)]` in a struct with `#[serde(default)]`: a value of another type counts as
-//! missing. What does matter is checked where it is used. None of them buffers what it reads.
+//! Servers and proxies differ in such fields, and an answer must not fail because of an unimportant one. Each function is
+//! for `#[serde(deserialize_with = ...)]` in a struct with `#[serde(default)]`: a value of another type counts as missing.
+//! Required values are checked where they are used. The functions don't buffer their input.
 
 use std::{fmt, marker::PhantomData};
 
@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::Value;
 
-/// A text, or nothing.
+/// Reads a text; `None` for other types.
 pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     scalar(from).map(|value| match value {
         Scalar::Text(text) => Some(text),
@@ -20,7 +20,7 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>,
     })
 }
 
-/// An id: a text, or a number as text; nothing for an empty one.
+/// Reads an id: a text, or a number as text; `None` for an empty one.
 pub(crate) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let id = scalar(from).map(|value| match value {
         Scalar::Text(text) => Some(text),
@@ -30,7 +30,7 @@ pub(crate) fn id<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D
     id.map(|id| id.filter(|id| !id.is_empty()))
 }
 
-/// A count: a whole number, or one in a text. What is too large is the largest, a negative number is none.
+/// Reads a count: an integer, also in a text. A number that is too large becomes the largest, a negative one `None`.
 pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     let whole = |number: f64| {
         let fits = number.is_finite() && number >= 0.0;
@@ -46,7 +46,7 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D
     })
 }
 
-/// A number.
+/// Reads a number; `None` for other types.
 pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
     scalar(from).map(|value| match value {
         Scalar::Integer(number) => Some(number as f32),
@@ -55,12 +55,12 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, 
     })
 }
 
-/// A flag; false for anything but `true`.
+/// Reads a flag; false for anything but `true`.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     scalar(from).map(|value| matches!(value, Scalar::Flag(true)))
 }
 
-/// An object, or nothing.
+/// Reads an object; `None` for other types.
 pub(crate) fn object<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -69,7 +69,7 @@ where
     from.deserialize_any(ObjectVisitor(PhantomData))
 }
 
-/// The objects of a list; what else is in it is passed over. One object alone is a list of one.
+/// Reads the objects of a list, and ignores other values in it. A single object becomes a list of one.
 pub(crate) fn objects<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -78,7 +78,7 @@ where
     from.deserialize_any(ObjectsVisitor(PhantomData))
 }
 
-/// A tool call's arguments as JSON text, as which they come from most; some send the object itself.
+/// Reads a tool call's arguments as JSON text, which most servers send; some send the object itself.
 pub(crate) fn json_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(from)? {
         Value::String(text) => Some(text),
@@ -87,14 +87,14 @@ pub(crate) fn json_text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Str
     })
 }
 
-/// A list of bytes, each as a number; nothing where one is no byte.
+/// Reads a list of numbers as bytes; `None` if one isn't a byte.
 pub(crate) fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<u8>>, D::Error> {
     let Value::Array(numbers) = Value::deserialize(from)? else { return Ok(None) };
     Ok(numbers.iter().map(|number| u8::try_from(number.as_u64()?).ok()).collect())
 }
 
-/// Whether a value says anything: null, `false`, an empty text and an empty object don't.
-pub(crate) fn says_something(value: &Value) -> bool {
+/// Returns whether a value isn't empty: not null, `false`, an empty text, list or object.
+pub(crate) fn is_present(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::String(text) => !text.is_empty(),
@@ -163,8 +163,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-/// Gives the default for every value that is neither a list nor an object.
-macro_rules! pass_over_scalars {
+/// Visitor methods that return the default for every value that is neither a list nor an object.
+macro_rules! ignore_scalars {
     () => {
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("any value")
@@ -201,7 +201,7 @@ struct ObjectVisitor<T>(PhantomData<T>);
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     type Value = Option<T>;
 
-    pass_over_scalars!();
+    ignore_scalars!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Option<T>, A::Error> {
         IgnoredAny.visit_seq(list).map(|_| None)
@@ -225,7 +225,7 @@ struct ObjectsVisitor<T>(PhantomData<T>);
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectsVisitor<T> {
     type Value = Vec<T>;
 
-    pass_over_scalars!();
+    ignore_scalars!();
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
         let mut objects = Vec::new();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_any_type_is_read_in_every_field() {
+    fn value_of_any_type_is_read_in_every_field() {
         let values = [
             json!(null),
             json!(true),
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_in_the_forms_that_servers_send() {
+    fn values_are_read_in_the_forms_that_servers_send() {
         let fields = read(&json!({
             "text": "a", "id": 7, "count": "12", "number": 2, "flag": true, "object": {"count": 1e12},
             "objects": [null, {"text": "b"}, 3], "json_text": {"a": [1]}, "bytes": [1, 255],

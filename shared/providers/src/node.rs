@@ -1,7 +1,7 @@
-//! A node, reached directly: at its address, or in this process.
+//! The link to a node: over the network, or in this process.
 //!
-//! Over a network each request carries a JWT for this node, this run, this call and this body. The node keeps a run's
-//! events for a while: when the stream is cut, it is read on from where it broke.
+//! Over the network each request has a JWT for this node, run, call and body. The node stores a run's events for a while:
+//! a stream that breaks off is resumed after the last event.
 
 mod local;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
-use hearth_domain::{ClientDialect, Extra, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
+use hearth_domain::{ClientDialect, Delivery, Extra, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     node::{NodeCancelled, NodeModelCommand, NodeRemoved, NodeRun, NodeStatus},
@@ -18,52 +18,76 @@ use reqwest::{Method, Response, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Call, EventStream, Provider, config::LOCAL, framing::SseReader, rules::local_task, transport_error,
+    config::LOCAL,
+    framing::SseReader,
+    provider::{Call, EventStream, Provider},
+    rules::local_task,
+    transport::{CONNECT_TIMEOUT, USER_AGENT, tls_config},
+    transport_error,
 };
 pub use local::LocalNode;
 
-/// How long a node may take to answer a question.
-const ANSWER: Duration = Duration::from_secs(10);
-/// How long a node may take to begin a stream.
-const FIRST_BYTE: Duration = Duration::from_secs(15);
-/// How often a cut stream is picked up again without an event in between.
-const MAX_RESUMES: u32 = 3;
+/// Timeout for an answer that isn't streamed.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout for the first byte of a stream.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Timeout between two pieces of a stream. A node that has no event to send sends a comment every 10 s.
+const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of resumptions of a stream without an event in between.
+const RESUMES_MAX_COUNT: u32 = 3;
+/// Delay before the first resumption after a failed one; it grows by as much each time.
+const RESUME_DELAY: Duration = Duration::from_millis(200);
 
-/// The direct link to one node.
+/// Builds the HTTP client for nodes.
+///
+/// # Errors
+/// If it can't be built.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls_config())
+        // A token is small: don't delay packets to fill them.
+        .tcp_nodelay(true)
+        .read_timeout(BETWEEN_BYTES_TIMEOUT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(USER_AGENT)
+        .build()
+}
+
+/// The link to one node.
 #[derive(Clone)]
 pub struct NodeLink {
     id: NodeId,
-    way: Way,
+    transport: Transport,
 }
 
-/// How a node is reached.
 #[derive(Clone)]
-enum Way {
+enum Transport {
     Network { url: String, http: reqwest::Client, signer: LinkSigner },
     Process(LocalNode),
 }
 
 impl std::fmt::Debug for NodeLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.way {
-            Way::Network { url, .. } => write!(f, "NodeLink({} at {url})", self.id),
-            Way::Process(_) => write!(f, "NodeLink({} in this process)", self.id),
+        match &self.transport {
+            Transport::Network { url, .. } => write!(f, "NodeLink({} at {url})", self.id),
+            Transport::Process(_) => write!(f, "NodeLink({} in this process)", self.id),
         }
     }
 }
 
 impl NodeLink {
-    /// A link to the node `id` at `url`.
+    /// Creates a link to the node `id` at `url`.
     #[must_use]
     pub fn new(id: NodeId, url: &str, http: reqwest::Client, signer: LinkSigner) -> Self {
         let url = url.trim_end_matches('/').to_owned();
-        Self { id, way: Way::Network { url, http, signer } }
+        Self { id, transport: Transport::Network { url, http, signer } }
     }
 
-    /// A link to a node in this process.
+    /// Creates a link to a node in this process.
     #[must_use]
     pub fn local(node: LocalNode) -> Self {
-        Self { id: node.id(), way: Way::Process(node) }
+        Self { id: node.id(), transport: Transport::Process(node) }
     }
 
     /// The node's id.
@@ -72,15 +96,15 @@ impl NodeLink {
         self.id
     }
 
-    /// What the node has and does.
+    /// Fetches the node's status: its models and their state.
     ///
     /// # Errors
     /// `node_offline`, or the node's own error.
     pub async fn status(&self) -> Result<NodeStatus, ApiError> {
-        self.ask(Method::GET, "/v1/status", "status", None::<&()>).await
+        self.request(Method::GET, "/v1/status", "status", None::<&()>).await
     }
 
-    /// Begins to load a model.
+    /// Starts to load a model.
     ///
     /// # Errors
     /// `node_offline`, or the node's own error.
@@ -88,7 +112,7 @@ impl NodeLink {
         self.command("/v1/models/load", model).await
     }
 
-    /// Begins to unload a model.
+    /// Starts to unload a model.
     ///
     /// # Errors
     /// `node_offline`, or the node's own error.
@@ -96,21 +120,21 @@ impl NodeLink {
         self.command("/v1/models/unload", model).await
     }
 
-    /// Removes a model's file.
+    /// Deletes a model's file.
     ///
     /// # Errors
     /// `node_offline`, or the node's own error.
     pub async fn remove(&self, model: &str) -> Result<NodeRemoved, ApiError> {
         let body = NodeModelCommand { model: model.to_owned() };
-        self.ask(Method::POST, "/v1/models/remove", model, Some(&body)).await
+        self.request(Method::POST, "/v1/models/remove", model, Some(&body)).await
     }
 
     async fn command(&self, path: &str, model: &str) -> Result<(), ApiError> {
         let body = NodeModelCommand { model: model.to_owned() };
-        within(ANSWER, self.send(Method::POST, path, model, Some(&body))).await.map(drop)
+        within(ANSWER_TIMEOUT, self.send(Method::POST, path, model, Some(&body))).await.map(drop)
     }
 
-    async fn ask<T: DeserializeOwned>(
+    async fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -121,7 +145,7 @@ impl NodeLink {
             let response = self.send(method, path, about, body).await?;
             response.json().await.map_err(|error| offline(&error))
         };
-        within(ANSWER, answer).await
+        within(ANSWER_TIMEOUT, answer).await
     }
 
     async fn send(
@@ -136,13 +160,13 @@ impl NodeLink {
             Some(body) => serde_json::to_vec(body).map_err(|error| internal(&error))?,
             None => Vec::new(),
         };
-        let response = match &self.way {
-            Way::Process(node) => {
+        let response = match &self.transport {
+            Transport::Process(node) => {
                 let request = http::Request::builder().method(method).uri(path);
                 let request = request.header(CONTENT_TYPE, "application/json").body(body.into());
-                node.answer(request.map_err(|error| internal(&error))?).await
+                node.handle(request.map_err(|error| internal(&error))?).await
             }
-            Way::Network { url, http, signer } => {
+            Transport::Network { url, http, signer } => {
                 let call = format!("{method} {path}");
                 let credential = signer.sign(&self.id.to_string(), about, &call, &body);
                 let credential = credential.map_err(|error| internal(&error))?;
@@ -155,7 +179,7 @@ impl NodeLink {
             return Ok(response);
         }
         let status = response.status();
-        // The node speaks of itself to its gateway; its 401 is not the client's.
+        // A 401 of the node is about the gateway's credentials, not the client's.
         match response.json::<ApiError>().await {
             Ok(error) if error.code != ErrorCode::Unauthorized => Err(error),
             Ok(error) => Err(ApiError::new(ErrorCode::ProviderAuth, error.message)),
@@ -163,30 +187,30 @@ impl NodeLink {
         }
     }
 
-    /// The run's events after `after`, as far as this connection gives them.
+    /// Opens a stream of the run's events after the number `after`; `None` starts the run.
     async fn connect(&self, run: &NodeRun, after: Option<u64>) -> Result<Response, ApiError> {
         let about = run.run.to_string();
         match after {
-            None => within(FIRST_BYTE, self.send(Method::POST, "/v1/runs", &about, Some(run))).await,
+            None => within(FIRST_BYTE_TIMEOUT, self.send(Method::POST, "/v1/runs", &about, Some(run))).await,
             Some(seq) => {
                 let path = format!("/v1/runs/{about}/events?after={seq}");
-                within(FIRST_BYTE, self.send(Method::GET, &path, &about, None::<&()>)).await
+                within(FIRST_BYTE_TIMEOUT, self.send(Method::GET, &path, &about, None::<&()>)).await
             }
         }
     }
 
     fn follow(self, run: NodeRun, first: Response) -> EventStream {
         Box::pin(async_stream::stream! {
-            let (mut seen, mut resumes) = (0, 0);
+            let (mut last_seq, mut resumes) = (0, 0);
             let mut connection = Some(first);
             loop {
                 let response = match connection.take() {
                     Some(response) => response,
-                    None => match self.connect(&run, Some(seen)).await {
+                    None => match self.connect(&run, Some(last_seq)).await {
                         Ok(response) => response,
-                        Err(_) if resumes < MAX_RESUMES => {
+                        Err(_) if resumes < RESUMES_MAX_COUNT => {
                             resumes += 1;
-                            tokio::time::sleep(Duration::from_millis(200) * resumes).await;
+                            tokio::time::sleep(RESUME_DELAY * resumes).await;
                             continue;
                         }
                         Err(error) => {
@@ -202,7 +226,7 @@ impl NodeLink {
                     let read = reader.push(&bytes, &mut frames);
                     for frame in frames {
                         let Ok(event) = serde_json::from_str::<RunEvent>(&frame.data) else { continue };
-                        (seen, resumes) = (event.seq, 0);
+                        (last_seq, resumes) = (event.seq, 0);
                         let last = event.body.is_terminal();
                         yield event.body;
                         if last {
@@ -214,11 +238,11 @@ impl NodeLink {
                     }
                 }
                 resumes += 1;
-                if resumes > MAX_RESUMES {
+                if resumes > RESUMES_MAX_COUNT {
                     yield RunEventBody::Error { error: lost("its stream broke off") };
                     return;
                 }
-                tracing::warn!(run = %run.run, seen, "a node's stream was cut; it is read on");
+                tracing::warn!(run = %run.run, last_seq, "a node's stream broke off; it is resumed");
             }
         })
     }
@@ -240,7 +264,7 @@ impl Provider for NodeLink {
             model: call.model.to_string(),
             task: task(&call)?,
             priority: call.generation.priority,
-            whole: call.generation.whole,
+            whole: call.delivery == Delivery::Whole,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
         };
         let first = self.connect(&run, None).await?;
@@ -249,16 +273,16 @@ impl Provider for NodeLink {
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
         let path = format!("/v1/runs/{run}/cancel");
-        let answer: NodeCancelled = self.ask(Method::POST, &path, &run.to_string(), None::<&()>).await?;
+        let answer: NodeCancelled = self.request(Method::POST, &path, &run.to_string(), None::<&()>).await?;
         Ok(answer.cancelled)
     }
 }
 
-/// What the node is asked for. A client of Anthropic's dialect that doesn't say `thinking` wants none: its limit of
-/// tokens is for the answer.
+/// Builds the task for the node. A client of Anthropic's dialect that omits `thinking` expects no thoughts: its token
+/// limit is for the answer.
 ///
 /// # Errors
-/// `invalid_request` for what no node can do.
+/// `invalid_request` for fields that no node supports.
 fn task(call: &Call) -> Result<Task, ApiError> {
     let mut task = local_task(call)?;
     let Extra { dialect, fields, .. } = &call.generation.extra;
@@ -272,18 +296,18 @@ fn task(call: &Call) -> Result<Task, ApiError> {
 }
 
 async fn within<T>(
-    limit: Duration,
+    timeout: Duration,
     answer: impl Future<Output = Result<T, ApiError>>,
 ) -> Result<T, ApiError> {
-    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+    tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
         Err(ApiError::new(
             ErrorCode::NodeOffline,
-            format!("the node didn't answer within {} s", limit.as_secs()),
+            format!("the node didn't answer within {} s", timeout.as_secs()),
         ))
     })
 }
 
-/// A request to the node that got no answer.
+/// The error for a request without a response.
 fn offline(error: &reqwest::Error) -> ApiError {
     let reason = transport_error::reason(error);
     tracing::warn!(reason, "a node can't be reached");
@@ -291,8 +315,8 @@ fn offline(error: &reqwest::Error) -> ApiError {
     ApiError::new(ErrorCode::NodeOffline, message)
 }
 
-fn lost(why: &str) -> ApiError {
-    ApiError::new(ErrorCode::NodeLost, format!("the node was lost in the middle of the run: {why}"))
+fn lost(problem: &str) -> ApiError {
+    ApiError::new(ErrorCode::NodeLost, format!("the node was lost in the middle of the run: {problem}"))
 }
 
 #[cfg(test)]

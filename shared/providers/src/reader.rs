@@ -1,29 +1,29 @@
-//! Reads a provider's whole answer: bytes in, run events out. Does no I/O.
+//! Reads a provider's answer: bytes in, run events out, without I/O.
 //!
-//! Whatever the bytes are and wherever they are cut, what comes out is a complete answer or an error, within limits of
-//! memory.
+//! Any bytes, however they are split, result in a complete answer or an error, within limits of memory.
 
 use hearth_wire::{ApiError, RunEventBody};
 
 use crate::{
-    dialect::{Decoder, Dialect, unreadable},
+    answer_error::unreadable,
+    decoder::Decoder,
+    dialect::Dialect,
     framing::{FrameReader, FrameSink, Framing},
 };
 
 #[cfg(test)]
 mod tests;
 
-/// The most text of one answer, in bytes: what it says, its thoughts and the arguments of its calls together. The
-/// largest context windows hold about a quarter of it.
-pub const ANSWER_MAX_BYTES: usize = 16 << 20;
-/// The most events of one answer. A token is an event as a rule, and of several answers each has its own.
+pub use crate::decoder::ANSWER_MAX_BYTES;
+
+/// Maximum number of events of one answer. Usually a token is an event.
 pub const ANSWER_MAX_EVENTS: usize = 500_000;
-/// The most bytes of a body, decompressed: so much overhead that no answer within the other limits has it.
+/// Maximum size of a decompressed body: far above any answer within the other limits.
 pub const BODY_MAX_BYTES: usize = 1 << 30;
-/// The most log-probabilities of one answer: of 200,000 tokens with 20 alternatives each.
+/// Maximum number of log-probabilities of one answer: of 200,000 tokens with 20 alternatives each.
 pub const ANSWER_MAX_LOGPROBS: usize = 4_200_000;
-/// Bytes of a token that its log-probability is counted with; the text counts what is longer.
-const TOKEN_BYTES: usize = 16;
+/// Size of a token that counts as its log-probability only; the rest of a longer token counts as text.
+const TOKEN_FREE_BYTES: usize = 16;
 
 /// Reads the bytes of one answer.
 pub struct AnswerReader {
@@ -35,13 +35,13 @@ pub struct AnswerReader {
 }
 
 impl AnswerReader {
-    /// A reader of an answer in `dialect`, before its first byte.
+    /// Creates a reader of an answer in `dialect`.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {
         Self::with_decoder(dialect.framing(), dialect.decoder())
     }
 
-    /// A reader of an answer whose frames `decoder` reads.
+    /// Creates a reader of an answer whose frames `decoder` decodes.
     #[must_use]
     pub fn with_decoder(framing: Framing, decoder: Box<dyn Decoder>) -> Self {
         Self {
@@ -53,11 +53,11 @@ impl AnswerReader {
         }
     }
 
-    /// Reads the next bytes and appends the events that they give to `events`, also where an error follows. After a
-    /// terminal event, or an error, nothing is read any more.
+    /// Reads the next bytes and appends their events to `events`, also if it then returns an error. After a terminal
+    /// event, or an error, bytes are ignored.
     ///
     /// # Errors
-    /// The provider's own error; `provider_error` for what can't be understood, or is above a limit.
+    /// The provider's own error; `provider_error` for bytes that can't be decoded, or that exceed a limit.
     pub fn push(&mut self, bytes: &[u8], events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         if self.ended {
             return Ok(());
@@ -72,10 +72,10 @@ impl AnswerReader {
         result
     }
 
-    /// The body has ended: appends the last events, if the answer was whole.
+    /// Appends the last events when the body has ended, if the answer is complete.
     ///
     /// # Errors
-    /// `provider_error` if it broke off.
+    /// `provider_error` if the answer is incomplete.
     pub fn end(&mut self, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         if self.ended {
             return Ok(());
@@ -84,17 +84,17 @@ impl AnswerReader {
             self.ended = true;
             return Err(unreadable("it is empty"));
         }
-        // A frame that is cut off after the answer's end takes nothing from it.
+        // An incomplete frame after the answer's end is ignored.
         let cut = self.read(events, FrameReader::end);
         if self.ended {
             return cut;
         }
         self.ended = true;
         let last = self.decoder.end().map_err(|error| cut.err().unwrap_or(error))?;
-        self.size.note(last, events).map(drop)
+        self.size.record(last, events).map(drop)
     }
 
-    /// Decodes the frames that `cut` gives, up to the answer's end.
+    /// Decodes the frames that `cut` passes on, up to the answer's end.
     fn read(
         &mut self,
         events: &mut Vec<RunEventBody>,
@@ -106,18 +106,18 @@ impl AnswerReader {
             if has_ended {
                 return Ok(());
             }
-            let noted = decoder.take(frame).and_then(|decoded| size.note(decoded, events));
-            has_failed = noted.is_err();
-            has_ended = noted?;
+            let recorded = decoder.decode(frame).and_then(|decoded| size.record(decoded, events));
+            has_failed = recorded.is_err();
+            has_ended = recorded?;
             Ok(())
         });
         self.ended |= has_ended || has_failed;
-        // What comes behind the answer's end takes nothing from it.
+        // Errors after the answer's end are ignored.
         if has_ended { Ok(()) } else { result }
     }
 }
 
-/// How much of an answer has come.
+/// The size of an answer so far.
 #[derive(Debug, Default)]
 struct AnswerSize {
     bytes: usize,
@@ -126,8 +126,12 @@ struct AnswerSize {
 }
 
 impl AnswerSize {
-    /// Counts what was decoded and appends it to `events`, up to a terminal event; whether there was one.
-    fn note(&mut self, decoded: Vec<RunEventBody>, events: &mut Vec<RunEventBody>) -> Result<bool, ApiError> {
+    /// Counts decoded events and appends them to `events`, up to a terminal event. Returns whether there was one.
+    fn record(
+        &mut self,
+        decoded: Vec<RunEventBody>,
+        events: &mut Vec<RunEventBody>,
+    ) -> Result<bool, ApiError> {
         for event in decoded {
             self.add(&event)?;
             let ends = event.is_terminal();
@@ -162,7 +166,7 @@ fn bytes_of(event: &RunEventBody) -> usize {
     match event {
         RunEventBody::Delta { text, logprobs, .. } => {
             let tokens = logprobs.iter().flat_map(|token| token.top.iter().chain([&token.token]));
-            text.len() + tokens.map(|token| token.bytes.len().saturating_sub(TOKEN_BYTES)).sum::<usize>()
+            text.len() + tokens.map(|token| token.bytes.len().saturating_sub(TOKEN_FREE_BYTES)).sum::<usize>()
         }
         RunEventBody::Refusal { text, .. } | RunEventBody::StopText { text, .. } => text.len(),
         RunEventBody::Reasoning { added, .. } => {
@@ -176,6 +180,6 @@ fn bytes_of(event: &RunEventBody) -> usize {
     }
 }
 
-fn too_large(how: &str) -> ApiError {
-    unreadable(format!("{how}, and is stopped there"))
+fn too_large(excess: &str) -> ApiError {
+    unreadable(format!("{excess}, the limit of an answer"))
 }

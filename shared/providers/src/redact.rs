@@ -1,12 +1,12 @@
 //! Hides a provider's key in the texts that the provider sends.
 //!
-//! A provider, or a proxy before it, may repeat the request's headers in an error. Such a text goes to clients, into
-//! run records and model lists, so each is searched first. The search knows no position of the key: every run of
-//! [`PART_LENGTH`] characters of it counts, as it is and in the encodings that servers show headers in. A text that
-//! has the key cut into shorter pieces, or encrypted, passes.
+//! A provider, or a proxy before it, may repeat the request's headers in an error. Such a text is sent to clients and
+//! stored in run records and model lists, so each is searched first. Every sequence of [`PART_LENGTH`] characters of the
+//! key is hidden, as it is and in the encodings in which servers show headers. Shorter pieces of the key, and encrypted
+//! ones, aren't detected.
 //!
-//! The answers of models are not searched: a model never sees the key, which goes in the request's head, and an
-//! answer comes in pieces that would have to be held back.
+//! The answers of models are not searched: a model never sees the key, which is in the request's headers, and an answer
+//! arrives in pieces that would have to be withheld.
 
 use std::collections::HashSet;
 
@@ -16,33 +16,34 @@ use hearth_wire::{ApiError, RunEventBody};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-/// The length, in bytes, of the shortest part of a key that is hidden.
+/// Length of the shortest part of a key that is hidden, in bytes.
 const PART_LENGTH: usize = 8;
-/// The shortest key that is hidden. Servers without a key are given a placeholder, such as `x`.
+/// Length of the shortest key that is hidden. Shorter ones are placeholders, such as `x`, for servers without a key.
 const KEY_MIN_LENGTH: usize = 4;
-/// A shorter key may be a placeholder that is a word, such as `lm-studio`, and in a name for its own sake.
+/// Length from which a key can't be an ordinary word. A shorter one may be a placeholder such as `lm-studio`, which names
+/// may contain by chance.
 const KEY_UNMISTAKABLE_LENGTH: usize = 16;
 /// The text in the place of a key.
 const HIDDEN: &str = "[hidden]";
 
-/// What `application/x-www-form-urlencoded` and URLs escape of a key, at the least.
+/// The characters that every URL encoder escapes.
 const FEW_ESCAPED: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'=');
 
 /// Finds one key in texts.
 #[derive(Default)]
 pub(crate) struct Redactor {
-    /// Each run of [`PART_LENGTH`] bytes of the key and its encodings, in lower case.
+    /// Each sequence of [`PART_LENGTH`] bytes of the key and its encodings, in lower case.
     parts: HashSet<[u8; PART_LENGTH]>,
-    /// A key that is shorter than that, in lower case.
+    /// A shorter key, in lower case.
     short: Option<String>,
-    /// Whether the key is long enough to be no ordinary word.
+    /// The key is too long to be an ordinary word.
     is_unmistakable: bool,
 }
 
 impl Redactor {
-    /// A redactor of `key`; without one it changes nothing. Parts of the key that stand in `public` texts, such as the
-    /// provider's name, are no secret.
+    /// Creates a redactor of `key`; without one it changes nothing. Parts of the key that occur in `public` texts, such as
+    /// the provider's name, aren't hidden.
     pub(crate) fn new(key: Option<&Secret>, public: &[&str]) -> Self {
         let Some(key) = key.map(Secret::expose).filter(|key| key.len() >= KEY_MIN_LENGTH) else {
             return Self::default();
@@ -57,7 +58,7 @@ impl Redactor {
         Self { parts, short: None, is_unmistakable: key.len() >= KEY_UNMISTAKABLE_LENGTH }
     }
 
-    /// `text` without the key and its parts.
+    /// Returns `text` with the key and its parts hidden.
     pub(crate) fn redact(&self, text: &str) -> String {
         let mut redacted = String::with_capacity(text.len());
         let mut shown = 0;
@@ -70,12 +71,12 @@ impl Redactor {
         redacted
     }
 
-    /// Whether `text` has the key or a part of it, and that by no accident.
+    /// Returns whether `text` has the key or a part of it, unless that may be by chance.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         self.is_unmistakable && !self.find(text).is_empty()
     }
 
-    /// `error` without the key: in its message, the field at fault and its details.
+    /// Returns `error` with the key hidden in its message, its parameter and its details.
     pub(crate) fn redact_error(&self, mut error: ApiError) -> ApiError {
         error.message = self.redact(&error.message);
         error.param = error.param.map(|param| self.redact(&param));
@@ -83,7 +84,7 @@ impl Redactor {
         error
     }
 
-    /// `event` without the key, if it is an error.
+    /// Returns `event` with the key hidden, if it is an error.
     pub(crate) fn redact_event(&self, event: RunEventBody) -> RunEventBody {
         match event {
             RunEventBody::Error { error } => RunEventBody::Error { error: self.redact_error(error) },
@@ -100,7 +101,7 @@ impl Redactor {
         }
     }
 
-    /// The places of the key and its parts, as byte ranges that don't touch.
+    /// Finds the key and its parts, as separate byte ranges.
     fn find(&self, text: &str) -> Vec<(usize, usize)> {
         if self.parts.is_empty() && self.short.is_none() {
             return Vec::new();
@@ -109,21 +110,21 @@ impl Redactor {
         if let Some(short) = &self.short {
             return words_equal_to(&lower, short);
         }
-        let mut found: Vec<(usize, usize)> = Vec::new();
+        let mut ranges: Vec<(usize, usize)> = Vec::new();
         let windows = lower.as_bytes().windows(PART_LENGTH).map(to_part);
         for (start, _) in windows.enumerate().filter(|(_, part)| self.parts.contains(part)) {
             let end = start + PART_LENGTH;
-            match found.last_mut() {
+            match ranges.last_mut() {
                 Some(last) if start <= last.1 => last.1 = end,
-                _ => found.push((start, end)),
+                _ => ranges.push((start, end)),
             }
         }
-        // A key may have characters of several bytes, and a part of it may begin in the middle of one.
-        for (start, end) in &mut found {
+        // A key may have characters of several bytes, and a part of it may begin within one.
+        for (start, end) in &mut ranges {
             *start = text.floor_char_boundary(*start);
             *end = text.ceil_char_boundary(*end);
         }
-        found
+        ranges
     }
 }
 
@@ -133,7 +134,7 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
-/// Each run of [`PART_LENGTH`] bytes of `text`, in lower case.
+/// Returns each sequence of [`PART_LENGTH`] bytes of `text`, in lower case.
 fn parts_of(text: &str) -> Vec<[u8; PART_LENGTH]> {
     text.to_ascii_lowercase().as_bytes().windows(PART_LENGTH).map(to_part).collect()
 }
@@ -144,36 +145,36 @@ fn to_part(window: &[u8]) -> [u8; PART_LENGTH] {
     part
 }
 
-/// A short key is looked for as a whole word: as a part of one it may be anything.
+/// Finds a short key as a whole word: within a word it may be there by chance.
 fn words_equal_to(text: &str, key: &str) -> Vec<(usize, usize)> {
     let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    let found = text.match_indices(key).filter(|(at, _)| {
+    let matches = text.match_indices(key).filter(|(at, _)| {
         let before = text.get(..*at).and_then(|before| before.chars().next_back());
         let after = text.get(at + key.len()..).and_then(|after| after.chars().next());
         !is_word(before) && !is_word(after)
     });
-    found.map(|(at, _)| (at, at + key.len())).collect()
+    matches.map(|(at, _)| (at, at + key.len())).collect()
 }
 
-/// The key as it is and as servers may write it.
+/// Returns the key and its encodings.
 fn encodings(key: &str) -> Vec<String> {
     let json = Value::from(key).to_string();
     let json = json.trim_matches('"').to_owned();
-    // JSON for use in HTML and JavaScript escapes more than JSON has to.
-    let mut careful = String::new();
+    // JSON for use in HTML and JavaScript escapes more characters than JSON requires.
+    let mut html_safe = String::new();
     for c in key.chars() {
         match c {
-            '/' => careful.push_str("\\/"),
-            '<' | '>' | '&' | '\'' | '=' | '+' => careful.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => careful.push(c),
+            '/' => html_safe.push_str("\\/"),
+            '<' | '>' | '&' | '\'' | '=' | '+' => html_safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => html_safe.push(c),
         }
     }
-    let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hearth_domain::hex(key);
     let mut encodings = vec![
         key.to_owned(),
         json.replace('/', "\\/"),
         json,
-        careful,
+        html_safe,
         hex,
         utf8_percent_encode(key, NON_ALPHANUMERIC).to_string(),
         utf8_percent_encode(key, FEW_ESCAPED).to_string(),
@@ -182,7 +183,7 @@ fn encodings(key: &str) -> Vec<String> {
     encodings
 }
 
-/// The base64 of the key behind a text of any length, such as `user:` or `Bearer `: without the characters at its
+/// Returns the base64 of the key after a text of any length, such as `user:` or `Bearer `: without the characters at its
 /// beginning and end that depend on the bytes around it.
 fn base64_forms(key: &str) -> Vec<String> {
     let mut forms = Vec::new();
@@ -190,7 +191,7 @@ fn base64_forms(key: &str) -> Vec<String> {
         let bytes = [&b"\0\0"[..before], key.as_bytes()].concat();
         for engine in [&general_purpose::STANDARD_NO_PAD, &general_purpose::URL_SAFE_NO_PAD] {
             let encoded = engine.encode(&bytes);
-            // Each character has 6 bits: those of whole key bytes alone are the same wherever the key stands.
+            // Each character has 6 bits. Characters that contain bits of the key only don't depend on its place.
             let (first, last) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
             forms.extend(encoded.get(first..last).map(str::to_owned));
         }
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholder_keys_hide_no_words() {
+    fn placeholder_key_hides_no_other_words() {
         let redact =
             |key: &str, text: &str| Redactor::new(Some(&Secret::new(key)), &["an-example"]).redact(text);
         assert_eq!(redact("x", "an x in the text"), "an x in the text");

@@ -1,6 +1,6 @@
-//! When a provider that limits requests takes the next one, read from the head and the body of its answer.
+//! Reads the time until the next request from the headers and body of a provider's error response.
 //!
-//! Nothing in them is trusted: what can't be read, lies in the past or is negative counts as absent, and no wait is
+//! Nothing in them is trusted: values that can't be read, are negative or lie in the past count as absent, and no time is
 //! longer than [`RETRY_AFTER_MAX`].
 
 use std::time::{Duration, SystemTime};
@@ -9,12 +9,10 @@ use hearth_domain::Timestamp;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::error_response::google_details;
-
-/// The longest wait that is believed.
+/// Longest accepted time.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Headers with what is left of a limit, and with the moment at which it is whole again.
+/// Headers of limits: the remainder, and the time at which the limit is reset.
 const LIMITS: [(&str, &str); 6] = [
     ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
     ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
@@ -24,8 +22,8 @@ const LIMITS: [(&str, &str); 6] = [
     ("ratelimit-remaining", "ratelimit-reset"),
 ];
 
-/// The time until the request may succeed, as an error answer says: `retry-after-ms` and `retry-after` first, then
-/// the body, then, for a 429, the limits that are used up.
+/// Returns the time until the request may succeed, from `retry-after-ms` or `retry-after`, else the body, else, for a
+/// 429, the limits that are used up.
 pub(crate) fn of_response(
     status: StatusCode,
     headers: &HeaderMap,
@@ -44,7 +42,7 @@ pub(crate) fn of_response(
     )
 }
 
-/// `retry-after-ms` is OpenAI's; `retry-after` is a number of seconds or a date (RFC 9110, section 10.2.3).
+/// Reads OpenAI's `retry-after-ms`, and `retry-after`, a number of seconds or a date (RFC 9110, section 10.2.3).
 fn of_header(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let date = |name: &str| httpdate::parse_http_date(text(name)?).ok();
@@ -55,35 +53,40 @@ fn of_header(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text("retry-after")?.parse::<f64>() {
         return bounded(seconds);
     }
-    // The provider's own clock, if it tells its time, or this one.
+    // By the provider's clock, if the response has a date, else by this one.
     let wait = date("retry-after")?.duration_since(date("date").unwrap_or(now)).ok()?;
     bounded(wait.as_secs_f64())
 }
 
-/// Google's `RetryInfo`, such as `39.5s`.
+/// Iterates over the details of an error of Google's (<https://cloud.google.com/apis/design/errors>).
+pub(crate) fn google_details(body: &Value) -> impl Iterator<Item = &Value> {
+    body["error"]["details"].as_array().into_iter().flatten()
+}
+
+/// Reads Google's `RetryInfo`, such as `39.5s`.
 fn google_retry_delay(body: &Value) -> Option<Duration> {
     let delay = google_details(body).find_map(|detail| detail["retryDelay"].as_str())?;
     bounded(delay.strip_suffix('s')?.parse().ok()?)
 }
 
-/// How long a model of Hugging Face's takes to load, in seconds.
+/// Reads Hugging Face's estimate of the loading time of a model, in seconds.
 fn loading_time(body: &Value) -> Option<Duration> {
     bounded(body["estimated_time"].as_f64()?)
 }
 
-/// A wait of so many seconds, if it is one.
+/// Returns a positive number of seconds as a bounded duration.
 fn bounded(seconds: f64) -> Option<Duration> {
     (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(RETRY_AFTER_MAX.as_secs_f64())))
 }
 
-/// The latest reset of the limits of which nothing is left.
+/// Returns the latest reset of the limits that are used up.
 pub(crate) fn limit_reset(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    resets(headers, now, |left| left == Some("0")).max()
+    resets(headers, now, |remaining| remaining == Some("0")).max()
 }
 
-/// The soonest reset of the limits that don't say what is left.
+/// Returns the soonest reset of the limits without a remainder.
 fn lone_reset(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    resets(headers, now, |left| left.is_none()).min()
+    resets(headers, now, |remaining| remaining.is_none()).min()
 }
 
 fn resets(
@@ -93,15 +96,15 @@ fn resets(
 ) -> impl Iterator<Item = Timestamp> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     LIMITS.into_iter().filter_map(
-        move |(left, reset)| {
-            if counts(text(left)) { moment(text(reset)?, now) } else { None }
+        move |(remaining, reset)| {
+            if counts(text(remaining)) { reset_time(text(reset)?, now) } else { None }
         },
     )
 }
 
-/// When a limit is reset: a time, as Anthropic's; milliseconds since 1970, as OpenRouter's, or seconds; or a span such
-/// as `6m0s`, `1.5s` or `120ms`, as OpenAI's. What lies more than a day ahead isn't believed.
-fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+/// Parses the time of a reset: a timestamp, as Anthropic's; milliseconds since 1970, as OpenRouter's, or seconds; or a
+/// duration such as `6m0s`, `1.5s` or `120ms`, as OpenAI's. `None` for a time more than a day ahead.
+fn reset_time(text: &str, now: Timestamp) -> Option<Timestamp> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text.len());
     let at = if let Ok(at) = text.parse::<Timestamp>() {
         at
@@ -109,13 +112,13 @@ fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
         let seconds = text.get(..10)?;
         Timestamp::from_unix(seconds.parse().ok()?)
     } else {
-        now.plus(span(text)?.min(RETRY_AFTER_MAX))
+        now.plus(duration(text)?.min(RETRY_AFTER_MAX))
     };
     (at <= now.plus(RETRY_AFTER_MAX)).then_some(at)
 }
 
-/// A span of time as Go writes it; a number alone is seconds.
-fn span(text: &str) -> Option<Duration> {
+/// Parses a duration as Go writes it; a number without a unit is seconds.
+fn duration(text: &str) -> Option<Duration> {
     let number =
         |digits: &str| digits.parse::<f64>().ok().filter(|n| n.is_finite() && (0.0..1e9).contains(n));
     if let Some(seconds) = number(text) {
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_read_in_every_form() {
+    fn reset_times_are_read_in_every_form() {
         let cases = [
             ("20ms", Some(0)),
             ("1s", Some(1)),
@@ -219,12 +222,12 @@ mod tests {
             ("-1s", None),
         ];
         for (text, seconds) in cases {
-            let found = moment(text, at(0)).map(|found| found.unix() - at(0).unix());
-            assert_eq!(found, seconds, "{text}");
+            let wait = reset_time(text, at(0)).map(|reset| reset.unix() - at(0).unix());
+            assert_eq!(wait, seconds, "{text}");
         }
         let now = Timestamp::from_unix(1_741_305_600);
-        assert_eq!(moment("1741305660000", now).map(Timestamp::unix), Some(1_741_305_660));
-        assert_eq!(moment("1741305660", now).map(Timestamp::unix), Some(1_741_305_660));
-        assert_eq!(moment("1941305660000", now), None);
+        assert_eq!(reset_time("1741305660000", now).map(Timestamp::unix), Some(1_741_305_660));
+        assert_eq!(reset_time("1741305660", now).map(Timestamp::unix), Some(1_741_305_660));
+        assert_eq!(reset_time("1941305660000", now), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Signatures of requests to AWS (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>).
+//! Signs requests to AWS (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>).
 
 use std::time::SystemTime;
 
@@ -14,17 +14,17 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
-/// Why a request can't be signed.
-type Refused = Box<dyn std::error::Error + Send + Sync>;
+/// The cause why a request can't be signed.
+type SigningError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Says in `request` who asks: with an API key as it is, with credentials by a signature of the whole
-/// request, `at` this time. [`crate::vendor::Auth::Aws`] says what a key may look like.
+/// Adds the authorization to `request`: an API key as it is, or with credentials a signature of the whole request with the
+/// time `at`. [`crate::vendor::Auth::Aws`] describes the forms of a key.
 pub(crate) fn authorize(
     request: &mut Request<Bytes>,
     key: &Secret,
     service: &str,
     at: SystemTime,
-) -> Result<(), Refused> {
+) -> Result<(), SigningError> {
     match credentials(key.expose()) {
         Some(credentials) => sign(request, credentials, service, at),
         None => {
@@ -34,7 +34,7 @@ pub(crate) fn authorize(
     }
 }
 
-/// The credentials in a key. There is no colon in an API key, which is in base64.
+/// Parses the credentials in a key; `None` for an API key, which is base64 and so has no colon.
 fn credentials(key: &str) -> Option<Credentials> {
     let (id, rest) = key.split_once(':')?;
     let (secret, session) = match rest.split_once(':') {
@@ -49,7 +49,7 @@ fn sign(
     credentials: Credentials,
     service: &str,
     at: SystemTime,
-) -> Result<(), Refused> {
+) -> Result<(), SigningError> {
     let region = region(request.uri(), service)
         .ok_or("its keys need an address of the form https://SERVICE.REGION.amazonaws.com")?;
     let identity = credentials.into();
@@ -73,8 +73,8 @@ fn sign(
     Ok(())
 }
 
-/// The region in a host's name, such as `bedrock-runtime.eu-central-1.amazonaws.com`: it follows the
-/// service's, before which a private endpoint has names of its own.
+/// Returns the region in a host's name, such as `bedrock-runtime.eu-central-1.amazonaws.com`: the label after the
+/// service's. A private endpoint has labels of its own before that.
 fn region<'a>(uri: &'a Uri, service: &str) -> Option<&'a str> {
     let mut names = uri.host()?.split('.');
     names.find(|name| name.starts_with(service))?;
@@ -82,8 +82,8 @@ fn region<'a>(uri: &'a Uri, service: &str) -> Option<&'a str> {
     names.next().map(|_| region)
 }
 
-/// A header that isn't shown where the request is.
-fn insert(request: &mut Request<Bytes>, name: HeaderName, value: &str) -> Result<(), Refused> {
+/// Inserts a header that debug output hides.
+fn insert(request: &mut Request<Bytes>, name: HeaderName, value: &str) -> Result<(), SigningError> {
     let mut value = HeaderValue::from_str(value)?;
     value.set_sensitive(true);
     request.headers_mut().insert(name, value);
@@ -99,7 +99,7 @@ mod tests {
     const URL: &str =
         "https://bedrock-runtime.eu-central-1.amazonaws.com/model/anthropic.claude-x%3A0/converse-stream";
 
-    /// The headers that `key` gives a request to `url`, at half past noon on 30 August 2015.
+    /// The headers of a request to `url` with `key`, at half past noon on 30 August 2015.
     fn authorized(url: &str, key: &str) -> Result<Vec<(String, String)>, String> {
         let request = Request::post(url).header(CONTENT_TYPE, "application/json");
         let mut request = request.body(Bytes::from_static(b"{\"a\":1}")).unwrap();
@@ -112,33 +112,33 @@ mod tests {
 
     /// The signatures are those of botocore 1.43.
     #[test]
-    fn a_request_is_signed_with_credentials() {
+    fn request_is_signed_with_credentials() {
         let scope = "AKID/20150830/eu-central-1/bedrock/aws4_request";
-        let said = |headers: &str, signature: &str| {
+        let authorization = |headers: &str, signature: &str| {
             format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={headers}, Signature={signature}")
         };
         let headers = authorized(URL, "AKID:se/cret+").unwrap();
         let signature = "749bf11fb3eaddcdffddf8f15806d2be44412c8cb71b45415e76b9c3e45d9ce5";
         assert!(headers.contains(&("x-amz-date".into(), "20150830T123000Z".into())), "{headers:?}");
-        let authorization = said("content-type;host;x-amz-date", signature);
-        assert!(headers.contains(&("authorization".into(), authorization)), "{headers:?}");
+        let expected = authorization("content-type;host;x-amz-date", signature);
+        assert!(headers.contains(&("authorization".into(), expected)), "{headers:?}");
 
         let headers = authorized(URL, "AKID:se/cret+:to/ken==").unwrap();
         let signature = "00293adc13147dad807e855d20e7d8a0ecfde76d3ab762edaf6407c3c9d00c2a";
         assert!(headers.contains(&("x-amz-security-token".into(), "to/ken==".into())), "{headers:?}");
-        let authorization = said("content-type;host;x-amz-date;x-amz-security-token", signature);
-        assert!(headers.contains(&("authorization".into(), authorization)), "{headers:?}");
+        let expected = authorization("content-type;host;x-amz-date;x-amz-security-token", signature);
+        assert!(headers.contains(&("authorization".into(), expected)), "{headers:?}");
     }
 
     #[test]
-    fn an_api_key_goes_as_it_is() {
+    fn api_key_is_sent_as_bearer_token() {
         let bearer = ("authorization".to_owned(), "Bearer ABSKx+/=".to_owned());
         assert_eq!(authorized("http://127.0.0.1:1/x", "ABSKx+/="), Ok(vec![bearer]));
         assert!(authorized("http://127.0.0.1:1/x", "AKID:secret").unwrap_err().contains("REGION"));
     }
 
     #[test]
-    fn the_region_is_in_the_hosts_name() {
+    fn region_is_read_from_the_host_name() {
         let cases = [
             ("https://bedrock-runtime.us-east-1.amazonaws.com", Some("us-east-1")),
             ("https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com", Some("us-gov-west-1")),

@@ -1,8 +1,8 @@
-//! The HTTP clients that vendors are called through.
+//! HTTP clients for vendors.
 //!
-//! Generations of text go through hyper's client: reqwest parses the URL anew for each request, and wraps it in layers
-//! for redirects and retries that the gateway has no use for. reqwest serves where such a request is a small part of
-//! the work, or where it does more: lists, balances, images and meshes, and everything that goes through a proxy.
+//! Text generations use hyper's client: reqwest parses the URL again for each request, and wraps it in layers for
+//! redirects and retries that the gateway doesn't use. reqwest is used where that cost doesn't matter or its features
+//! are needed: model lists, balances, images and meshes, and everything that goes through a proxy.
 
 mod connector;
 mod roots;
@@ -10,7 +10,7 @@ mod roots;
 use std::{
     cell::RefCell,
     error::Error,
-    fmt,
+    fmt, io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{
@@ -26,56 +26,59 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::{CONNECT_TIMEOUT, USER_AGENT, decompress::BodyStream};
 use connector::Connector;
+pub(crate) use connector::{CONNECT_TIMEOUT, SendError};
 pub(crate) use roots::tls_config;
 
-/// Why a request got no answer. [`crate::transport_error`] says it in words.
-pub(crate) type SendError = Box<dyn Error + Send + Sync>;
+/// The `user-agent` of all requests to nodes and vendors.
+pub(crate) const USER_AGENT: &str = concat!("hearth/", env!("CARGO_PKG_VERSION"));
+
+/// The pieces of a response's body.
+pub(crate) type BodyStream = BoxStream<'static, io::Result<Bytes>>;
 
 type HyperClient = legacy::Client<Connector, Full<Bytes>>;
 
-/// The number of the next client.
+/// The id of the next [`Direct`].
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// This thread's hyper clients, by the number of the [`Direct`] that each belongs to. A connection is worked by a
-    /// task of the runtime that opened it, and a runtime may have one thread: so the answer is read where it arrives,
-    /// and no other thread is woken for it.
+    /// This thread's hyper clients, by the id of their [`Direct`]. A connection is driven by a task of the runtime that
+    /// opened it, and a runtime may have one thread: with a client per thread the answer is read on the thread where
+    /// it arrives, and no other thread is woken.
     static CLIENTS: RefCell<Vec<(u64, HyperClient)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An answer's head, and its body as it comes.
-pub(crate) struct HttpAnswer {
+/// The head of a response, and its body, which may still be arriving.
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: BodyStream,
 }
 
-impl From<reqwest::Response> for HttpAnswer {
+impl From<reqwest::Response> for HttpResponse {
     fn from(response: reqwest::Response) -> Self {
         let (head, body) = Response::<reqwest::Body>::from(response).into_parts();
-        let body = body.into_data_stream().map_err(std::io::Error::other).boxed();
+        let body = body.into_data_stream().map_err(io::Error::other).boxed();
         Self { status: head.status, headers: head.headers, body }
     }
 }
 
-impl From<Response<hyper::body::Incoming>> for HttpAnswer {
+impl From<Response<hyper::body::Incoming>> for HttpResponse {
     fn from(response: Response<hyper::body::Incoming>) -> Self {
         let (head, body) = response.into_parts();
-        let body = body.into_data_stream().map_err(std::io::Error::other).boxed();
+        let body = body.into_data_stream().map_err(io::Error::other).boxed();
         Self { status: head.status, headers: head.headers, body }
     }
 }
 
-/// The HTTP clients for vendors. Clones share their connections.
+/// HTTP clients for vendors. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct VendorClient {
     http: reqwest::Client,
     direct: Option<Arc<Direct>>,
 }
 
-/// Makes hyper's clients.
+/// Factory of hyper's clients.
 struct Direct {
     id: u64,
     connector: Connector,
@@ -83,62 +86,62 @@ struct Direct {
 }
 
 impl VendorClient {
-    /// Clients for vendors: how long one may be silent is for the provider's settings to say.
+    /// Creates the clients. Timeouts of answers are in the providers' settings.
     ///
     /// # Errors
-    /// If reqwest's client can't be made.
+    /// If reqwest's client can't be built.
     pub fn new() -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls_config())
             .tcp_nodelay(true)
             .connect_timeout(CONNECT_TIMEOUT)
-            // A key isn't carried elsewhere.
+            // A redirect would send the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(USER_AGENT)
             .build()?;
         let direct = Direct {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             connector: Connector::new(tls_config()),
-            // As reqwest reads them: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+            // `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in reqwest.
             proxies: Matcher::from_env(),
         };
         Ok(Self { http, direct: Some(Arc::new(direct)) })
     }
 
-    /// Whether requests to `uri` may go through hyper: no proxy stands before it.
+    /// Returns whether requests to `uri` can use hyper's client, since no proxy is set for them.
     pub(crate) fn is_direct(&self, uri: &Uri) -> bool {
         self.direct.as_ref().is_some_and(|direct| direct.proxies.intercept(uri).is_none())
     }
 
-    /// Sends a request through hyper, and waits for the answer's head. What surely wasn't processed, since its
-    /// connection was closed before it was sent or the server refused to begin with it, is sent again.
+    /// Sends a request through hyper, and waits for the response's head. A request that certainly wasn't processed is
+    /// sent again: its connection was closed before it was sent, or the server refused its stream.
     ///
     /// # Errors
-    /// If there is no answer.
-    pub(crate) async fn send_direct(&self, request: Request<Bytes>) -> Result<HttpAnswer, SendError> {
+    /// If there is no response.
+    pub(crate) async fn send_direct(&self, request: Request<Bytes>) -> Result<HttpResponse, SendError> {
         let Some(direct) = &self.direct else { return self.send(request).await };
         let client = direct.client();
-        // Only HTTP/2, which needs TLS here, tells that a request wasn't processed.
-        let again = (request.uri().scheme() == Some(&http::uri::Scheme::HTTPS)).then(|| request.clone());
-        match (client.request(request.map(Full::new)).await, again) {
+        // Only HTTP/2, which needs TLS here, reports that a request wasn't processed.
+        let retry = (request.uri().scheme() == Some(&http::uri::Scheme::HTTPS)).then(|| request.clone());
+        match (client.request(request.map(Full::new)).await, retry) {
             (Ok(response), _) => Ok(response.into()),
-            (Err(error), Some(again)) if was_not_processed(&error) => {
-                Ok(client.request(again.map(Full::new)).await?.into())
+            (Err(error), Some(retry)) if was_not_processed(&error) => {
+                Ok(client.request(retry.map(Full::new)).await?.into())
             }
             (Err(error), _) => Err(error.into()),
         }
     }
 
-    /// Sends a request through reqwest, and waits for the answer's head.
+    /// Sends a request through reqwest, and waits for the response's head.
     ///
     /// # Errors
-    /// If there is no answer.
-    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<HttpAnswer, SendError> {
+    /// If there is no response.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<HttpResponse, SendError> {
         Ok(self.http.execute(request.try_into()?).await?.into())
     }
 }
 
-/// Clients that use reqwest for everything.
+/// Uses reqwest for everything.
 impl From<reqwest::Client> for VendorClient {
     fn from(http: reqwest::Client) -> Self {
         Self { http, direct: None }
@@ -146,7 +149,7 @@ impl From<reqwest::Client> for VendorClient {
 }
 
 impl Direct {
-    /// This thread's client.
+    /// Returns this thread's client.
     fn client(&self) -> HyperClient {
         CLIENTS.with_borrow_mut(|clients| {
             if let Some((_, client)) = clients.iter().find(|(id, _)| *id == self.id) {
@@ -168,8 +171,8 @@ impl fmt::Debug for Direct {
     }
 }
 
-/// Whether a server says that it hasn't begun with a request: it shuts down in good order, or refused the stream
-/// (RFC 9113, section 8.7).
+/// Returns whether the server states that it hasn't processed a request: it shuts down gracefully, or refused the
+/// stream (RFC 9113, section 8.7).
 fn was_not_processed(error: &legacy::Error) -> bool {
     let mut causes = std::iter::successors(error.source(), |error| (*error).source());
     let Some(error) = causes.find_map(|cause| cause.downcast_ref::<h2::Error>()) else { return false };

@@ -1,4 +1,4 @@
-//! Why a connection failed, in a few words: the innermost cause, which says more than "error sending request".
+//! Describes why a connection failed: by the innermost cause, which is clearer than "error sending request".
 
 use std::{
     error::Error,
@@ -6,10 +6,10 @@ use std::{
     iter::successors,
 };
 
-/// How many characters of a cause are shown.
+/// Maximum length of the description, in characters.
 const REASON_MAX_CHARS: usize = 200;
 
-/// The innermost cause of `error`. It has no address and no URL.
+/// Describes the innermost cause of `error`, without an address or URL.
 pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
     let causes = || successors(Some(error), |error| Error::source(*error));
     let innermost = causes().last().unwrap_or(error);
@@ -39,7 +39,7 @@ pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
     words.to_owned()
 }
 
-/// Whether a time was up: reqwest's, or that for a connection.
+/// Returns whether the cause is a timeout, of reqwest or of a connection.
 pub(crate) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     let is_timeout = |cause: &(dyn Error + 'static)| {
         cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
@@ -48,7 +48,7 @@ pub(crate) fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     successors(Some(error), |error| Error::source(*error)).any(is_timeout)
 }
 
-/// An I/O error and those that it wraps, which are none of its sources.
+/// Iterates over an I/O error and the errors inside it, which `source` doesn't return.
 fn nested(error: &io::Error) -> impl Iterator<Item = &io::Error> {
     successors(Some(error), |error| error.get_ref()?.downcast_ref())
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reason_is_the_innermost_cause() {
+    async fn reason_describes_the_innermost_cause() {
         let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
         assert_eq!(reason_of(&format!("http://{free}/")).await, "connection refused");
         let unresolved = reason_of("http://no-such-host.invalid/").await;

@@ -1,28 +1,28 @@
-//! Segments of the URLs that providers are asked at. All that a client writes goes through here before it is part
-//! of a URL: a model's name may neither lead to another path of the provider's host nor add a query.
+//! Escapes clients' texts for URLs of providers: a model's name must neither lead to another path of the provider's host
+//! nor add a query.
 
 use hearth_wire::ApiError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// All but the unreserved characters (RFC 3986, section 2.3).
+/// All characters but the unreserved ones (RFC 3986, section 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A text as a value of a query.
+/// Escapes a text as the value of a query field.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
-/// A model's name as one segment of a path. Its slashes are escaped.
+/// Escapes a model's name as one segment of a path, with its slashes.
 ///
 /// # Errors
-/// `invalid_request`, naming `model`, as [`check_segment`] says.
+/// `invalid_request`, naming `model`, as [`check_segment`].
 pub(crate) fn model_segment(model: &str) -> Result<String, ApiError> {
-    // Some hosts take an escaped slash for a slash.
+    // Some hosts treat an escaped slash as a slash.
     model.split('/').try_for_each(|segment| check_segment(model, segment))?;
     Ok(encode(model))
 }
 
-/// A model's name as segments of a path, one for each of its parts between slashes.
+/// Escapes a model's name as several segments of a path, one for each part between slashes.
 ///
 /// # Errors
 /// As [`model_segment`].
@@ -34,7 +34,7 @@ pub(crate) fn model_path(model: &str) -> Result<String, ApiError> {
     Ok(segments.collect::<Result<Vec<String>, ApiError>>()?.join("/"))
 }
 
-/// Refuses a model's name that no dialect can carry.
+/// Rejects a model's name that no dialect can transmit.
 ///
 /// # Errors
 /// `invalid_request`, naming `model`, for control characters.
@@ -46,12 +46,12 @@ pub(crate) fn check_model_name(model: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Refuses a segment that URLs resolve (`.` and `..`, RFC 3986, section 5.2.4), and an empty one.
+/// Rejects a segment that URLs resolve (`.` and `..`, RFC 3986, section 5.2.4), and an empty one.
 fn check_segment(model: &str, segment: &str) -> Result<(), ApiError> {
     check_model_name(model)?;
     if matches!(segment, "" | "." | "..") {
         let message = "model must have no empty part and no part \".\" or \"..\" between slashes: it becomes a path \
-                       of the provider's address";
+                       of the provider's URL";
         return Err(ApiError::invalid("model", message));
     }
     Ok(())
@@ -61,8 +61,8 @@ fn check_segment(model: &str, segment: &str) -> Result<(), ApiError> {
 mod tests {
     use super::*;
 
-    /// Names that would lead elsewhere, or say nothing.
-    const REFUSED: [&str; 16] = [
+    /// Names that would lead to another path, or that are empty.
+    const REJECTED: [&str; 16] = [
         "",
         ".",
         "..",
@@ -82,8 +82,8 @@ mod tests {
     ];
 
     #[test]
-    fn segments_that_urls_resolve_are_refused() {
-        for model in REFUSED {
+    fn segments_that_urls_resolve_are_rejected() {
+        for model in REJECTED {
             for result in [model_segment(model), model_path(model)] {
                 let error = result.unwrap_err();
                 assert_eq!(

@@ -1,43 +1,43 @@
-//! Errors that a provider states inside an answer of status 200.
+//! Reads errors that a provider states in an answer of status 200.
 
 use hearth_wire::{ApiError, ErrorCode};
 use serde_json::Value;
 
-use crate::lenient::says_something;
+use crate::lenient::is_present;
 
-/// The most of a provider's own words that are shown, in characters.
-const WORDS_MAX_CHARS: usize = 500;
+/// Maximum length of the provider's message in an error, in characters.
+const MESSAGE_MAX_CHARS: usize = 500;
 
-/// The error that a frame states whose event is named `error`, whatever its data is.
+/// Reads the error of a frame whose event is named `error`; its data may be any text.
 pub(crate) fn named_failure(data: &str) -> ApiError {
     let stated = serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()));
     let error = &stated["error"];
-    failure(if says_something(error) { error } else { &stated })
+    failure(if is_present(error) { error } else { &stated })
 }
 
-/// The error that a frame states which has nothing of an answer: in an envelope, or as its own fields.
+/// Reads the error of a frame that has no part of an answer: from its field `error`, or from its own fields.
 pub(crate) fn stated_failure(data: &str) -> Option<ApiError> {
     let stated: Value = serde_json::from_str(data).ok()?;
-    if says_something(&stated["error"]) {
+    if is_present(&stated["error"]) {
         return Some(failure(&stated["error"]));
     }
-    let is_error = stated["object"] == "error" || stated["type"] == "error" || words(&stated).is_some();
+    let is_error = stated["object"] == "error" || stated["type"] == "error" || message(&stated).is_some();
     is_error.then(|| failure(&stated))
 }
 
-/// What an error means. Of those that pass others' errors on, OpenRouter for one, the code is a status, of which 529 is
-/// Anthropic's for being overloaded.
+/// Converts an error object. Its code may be a status, as at OpenRouter, which passes on other vendors' errors; 529 is
+/// Anthropic's status for overload.
 pub(crate) fn failure(error: &Value) -> ApiError {
     let status = error["code"].as_u64().or_else(|| error["code"].as_str()?.parse().ok());
     let mut names = ["code", "type", "status"].iter().filter_map(|field| error[field].as_str());
     let code = of_status(status).or_else(|| names.find_map(|name| of_name(&name.to_lowercase())));
     let code = code.unwrap_or(ErrorCode::ProviderError);
-    let words = match code {
-        // Its words may show a part of the key.
+    let message = match code {
+        // The provider's message may contain a part of the key.
         ErrorCode::ProviderAuth => "it refused the gateway's key".to_owned(),
-        _ => words(error).unwrap_or_else(|| "it says nothing more".to_owned()),
+        _ => message(error).unwrap_or_else(|| "its error has no message".to_owned()),
     };
-    ApiError::new(code, format!("the provider failed: {words}"))
+    ApiError::new(code, format!("the provider failed: {message}"))
 }
 
 fn of_status(status: Option<u64>) -> Option<ErrorCode> {
@@ -50,7 +50,7 @@ fn of_status(status: Option<u64>) -> Option<ErrorCode> {
     }
 }
 
-/// The names of OpenAI, Anthropic (<https://platform.claude.com/docs/en/api/errors>) and Google
+/// Codes by the names of OpenAI, Anthropic (<https://platform.claude.com/docs/en/api/errors>) and Google
 /// (<https://cloud.google.com/apis/design/errors>).
 fn of_name(name: &str) -> Option<ErrorCode> {
     Some(match name {
@@ -63,19 +63,19 @@ fn of_name(name: &str) -> Option<ErrorCode> {
         "not_found_error" | "model_not_found" => ErrorCode::ModelNotFound,
         "request_too_large" => ErrorCode::PayloadTooLarge,
         "timeout_error" | "deadline_exceeded" => ErrorCode::ProviderTimeout,
-        name if ["rate_limit", "overloaded", "resource_exhausted"].iter().any(|word| name.contains(word)) => {
+        name if ["rate_limit", "overloaded", "resource_exhausted"].iter().any(|part| name.contains(part)) => {
             ErrorCode::ProviderRateLimited
         }
         _ => return None,
     })
 }
 
-/// The provider's own words, in whichever of the usual places.
-fn words(error: &Value) -> Option<String> {
-    let places =
+/// Returns the provider's message, from the first of the usual fields that has one.
+fn message(error: &Value) -> Option<String> {
+    let fields =
         [error, &error["message"], &error["Message"], &error["detail"], &error["error"], &error["msg"]];
-    let words = places.iter().find_map(|place| place.as_str().filter(|words| !words.is_empty()))?;
-    Some(words.chars().take(WORDS_MAX_CHARS).collect())
+    let message = fields.iter().find_map(|field| field.as_str().filter(|text| !text.is_empty()))?;
+    Some(message.chars().take(MESSAGE_MAX_CHARS).collect())
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_stated_error_has_its_code_and_keeps_its_words() {
+    fn error_object_maps_to_a_code_and_its_message() {
         let cases = [
             (json!("boom"), ErrorCode::ProviderError),
             (json!({"message": "boom"}), ErrorCode::ProviderError),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_without_an_envelope_are_known_by_their_words() {
+    fn error_without_an_envelope_is_detected_by_its_fields() {
         for text in [
             r#"{"detail":"no"}"#,
             r#"{"object":"error","message":"no","code":400}"#,

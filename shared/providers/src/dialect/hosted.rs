@@ -1,30 +1,30 @@
-//! Tools that a provider runs itself. A provider of the client's dialect is given them as the client wrote them; for
-//! the others they are left out, or the request is refused where it can't be served without.
+//! Tools that a provider runs itself. They are passed on to a provider of the client's dialect; for other providers they
+//! are left out, or the request is refused if it requires them.
 
 use hearth_domain::{HostedTools, TextTask, ToolChoice};
 use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
-/// Refuses a request that can't be served without a tool that only another dialect has.
+/// Rejects a request that requires a hosted tool, for a provider of another dialect.
 ///
 /// # Errors
-/// `invalid_request`, naming the tool's type.
-pub(crate) fn refuse(hosted: &HostedTools) -> Result<(), ApiError> {
+/// `invalid_request`, with the tool's type.
+pub(crate) fn reject_required(hosted: &HostedTools) -> Result<(), ApiError> {
     let Some(kind) = &hosted.needed else { return Ok(()) };
     let message = format!(
         "the request needs a tool of type {kind}, which this model doesn't have; leave it out of tools and \
-         tool_choice, or name a model of a provider that speaks the request's own dialect"
+         tool_choice, or name a model of a provider that has the request's dialect"
     );
     Err(ApiError::invalid("tools", message))
 }
 
-/// Puts the tools beside those of the body, and what chooses one of them in place of the body's choice.
+/// Adds the tools to those of the body, and replaces the body's tool choice if it is about a hosted tool.
 pub(super) fn add(hosted: &HostedTools, task: &TextTask, body: &mut Value) {
     if hosted.definitions.is_empty() || task.tool_choice == ToolChoice::None {
         return;
     }
     if task.tools.is_empty() {
-        // What stands there is for a request without tools.
+        // The tools and the choice in the body are for a request without tools.
         body["tools"] = json!([]);
         if let Some(body) = body.as_object_mut() {
             body.remove("tool_choice");
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn hosted_tools_stand_behind_functions() {
+    fn hosted_tools_follow_functions() {
         let mut body = json!({"tools": [{"type": "function", "name": "look"}], "tool_choice": "auto"});
         add(&search(), &task(&["look"]), &mut body);
         let expected = json!([{"type": "function", "name": "look"}, {"type": "web_search"}]);
@@ -71,14 +71,14 @@ mod tests {
     }
 
     #[test]
-    fn hosted_tools_replace_what_a_request_without_tools_says() {
+    fn hosted_tools_replace_the_fields_of_a_request_without_tools() {
         let mut body = json!({"tools": [{"name": "earlier"}], "tool_choice": {"type": "none"}});
         add(&search(), &task(&[]), &mut body);
         assert_eq!(body, json!({"tools": [{"type": "web_search"}]}));
     }
 
     #[test]
-    fn a_choice_of_hosted_tools_is_passed_on_and_none_keeps_them_away() {
+    fn choice_of_a_hosted_tool_is_passed_on_and_none_removes_them() {
         let mut hosted = search();
         hosted.need(Some("web_search"), json!({"type": "web_search"}));
         let mut body = json!({});
@@ -90,11 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn needed_tools_are_refused_by_name_elsewhere() {
-        refuse(&search()).unwrap();
+    fn required_hosted_tool_is_rejected_by_its_type() {
+        reject_required(&search()).unwrap();
         let mut hosted = search();
         hosted.need(None, json!("required"));
-        let error = refuse(&hosted).unwrap_err();
+        let error = reject_required(&hosted).unwrap_err();
         assert!(error.message.contains("web_search"), "{error}");
     }
 }

@@ -1,18 +1,18 @@
-//! Parses the JSON of a frame, and mends what servers are known to write wrongly.
+//! Parses the JSON of a frame, and repairs known errors of servers in it.
 
 use hearth_wire::ApiError;
 use serde::de::DeserializeOwned;
 
-use super::unreadable;
+use crate::answer_error::unreadable;
 
-/// The most characters of a frame that is no JSON which an error shows.
+/// Maximum length of the excerpt of a frame in an error, in characters.
 const EXCERPT_MAX_CHARS: usize = 200;
 
-/// The value of a frame's JSON. Scalars and lists, such as `null` or `"ping"`, give nothing: no dialect says anything by
-/// them.
+/// Parses the object of a frame; `None` for scalars and lists, such as `null` or `"ping"`, which have no meaning in any
+/// dialect.
 ///
 /// # Errors
-/// `provider_error` for what is no JSON. Plain words, which some servers send in place of an error, are shown.
+/// `provider_error` for text that isn't JSON, with an excerpt: some servers send their error as plain text.
 pub(super) fn parse<T: DeserializeOwned>(data: &str) -> Result<Option<T>, ApiError> {
     let data = data.trim();
     let error = match serde_json::from_str(data) {
@@ -25,23 +25,22 @@ pub(super) fn parse<T: DeserializeOwned>(data: &str) -> Result<Option<T>, ApiErr
             return Ok(None);
         }
         let excerpt: String = data.chars().take(EXCERPT_MAX_CHARS).collect();
-        return Err(unreadable(format!("it says: {excerpt}")));
+        return Err(unreadable(format!("it is the text: {excerpt}")));
     }
-    match mend(data) {
-        Some(mended) => serde_json::from_str(&mended).map(Some).map_err(unreadable),
+    match repair(data) {
+        Some(repaired) => serde_json::from_str(&repaired).map(Some).map_err(unreadable),
         None if data.starts_with('[') => Ok(None),
         None => Err(unreadable(error)),
     }
 }
 
-/// JSON without what Python's and JavaScript's writers are known to leave in it: halves of characters (`\ud83d` alone,
-/// where a token ends in the middle of one), `NaN` and `Infinity`, and bare control characters in strings. `None` if
-/// there was nothing of it.
-fn mend(text: &str) -> Option<String> {
-    let mut mended = String::with_capacity(text.len() + 16);
+/// Repairs errors of Python's and JavaScript's JSON writers: lone surrogates (`\ud83d` alone, where a token ends within a
+/// character), `NaN` and `Infinity`, and raw control characters in strings. `None` if there are none.
+fn repair(text: &str) -> Option<String> {
+    let mut repaired = String::with_capacity(text.len() + 16);
     let (mut in_string, mut changed, mut rest) = (false, false, text);
     while let Some(character) = rest.chars().next() {
-        let (taken, replacement) = match character {
+        let (length, replacement) = match character {
             '\\' if in_string => escape(rest),
             '"' => {
                 in_string = !in_string;
@@ -51,15 +50,15 @@ fn mend(text: &str) -> Option<String> {
             '-' | 'I' | 'N' if !in_string => not_a_number(rest),
             other => (other.len_utf8(), None),
         };
-        let (part, behind) = rest.split_at_checked(taken)?;
+        let (part, after) = rest.split_at_checked(length)?;
         changed |= replacement.is_some();
-        mended.push_str(replacement.as_deref().unwrap_or(part));
-        rest = behind;
+        repaired.push_str(replacement.as_deref().unwrap_or(part));
+        rest = after;
     }
-    changed.then_some(mended)
+    changed.then_some(repaired)
 }
 
-/// The length of the escape sequence at the beginning of `text`, and what takes its place if it is half a character.
+/// Returns the length of the escape sequence at the beginning of `text`, and its replacement if it is a lone surrogate.
 fn escape(text: &str) -> (usize, Option<String>) {
     let unit = |at: usize| {
         let digits = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
@@ -72,6 +71,7 @@ fn escape(text: &str) -> (usize, Option<String>) {
     }
 }
 
+/// Returns the length of `NaN` or `Infinity` at the beginning of `text`, and its replacement.
 fn not_a_number(text: &str) -> (usize, Option<String>) {
     let word = ["-Infinity", "Infinity", "NaN", "-NaN"].into_iter().find(|word| text.starts_with(word));
     word.map_or((1, None), |word| (word.len(), Some("null".to_owned())))
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_characters_not_numbers_and_control_characters_are_mended() {
+    fn surrogates_nan_and_control_characters_are_repaired() {
         let cases = [
             (r#"{"a":"\ud83d"}"#, json!({"a": "\u{fffd}"})),
             (r#"{"a":"\ud83d\ude00\\"}"#, json!({"a": "😀\\"})),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_and_lists_say_nothing_and_plain_words_are_an_error_that_shows_them() {
+    fn scalars_are_ignored_and_plain_text_is_an_error_that_shows_it() {
         for text in ["null", "1", "\"ping\"", "[1]", " true "] {
             assert_eq!(parse::<Value>(text).unwrap(), None, "{text}");
         }
@@ -111,7 +111,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_parsed_or_refused(text in "[\\PC\\\\\"{}un0-9dDeN-]{0,60}") {
+        fn any_text_is_parsed_or_rejected(text in "[\\PC\\\\\"{}un0-9dDeN-]{0,60}") {
             let _ = parse::<Value>(&format!("{{\"a\":\"{text}"));
             let _ = parse::<Value>(&text);
         }

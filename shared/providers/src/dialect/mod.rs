@@ -1,10 +1,11 @@
-//! The languages that providers speak. A vendor's file says which one, and how it differs.
+//! The dialects of providers' APIs. A vendor's file names the dialect of its API and its quirks.
 //!
-//! A dialect turns a call into a request's body, and the frames of the streamed answer into run events.
-//! Nothing here does I/O: the bytes come and go in [`crate::http`].
+//! A dialect turns a call into a request's body, and the frames of the answer into run events. Nothing here does I/O:
+//! [`crate::http`] sends the request and receives the answer.
 
 mod anthropic;
 pub mod bedrock;
+mod body;
 pub(crate) mod failure;
 pub mod gemini;
 pub(crate) mod hosted;
@@ -15,26 +16,25 @@ mod tool_calls;
 
 use std::borrow::Cow;
 
-use hearth_domain::{ClientDialect, RawPrompt, TextTask, Tool};
-use hearth_wire::{ApiError, ErrorCode, RunEventBody};
+use hearth_domain::{ClientDialect, RawPrompt, TextTask};
+use hearth_wire::ApiError;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::{decoder::Decoder, framing::Framing, provider::Call};
 
 pub(crate) use anthropic::claude_version;
+pub use body::AnswerMode;
+use body::PassThrough;
 
-use crate::{Call, Framing};
-
-/// Where Anthropic's clients name the betas that they want.
+/// The header in which Anthropic's clients name betas.
 const BETA: &str = "anthropic-beta";
 
-/// The most of an unknown finish reason that is shown, in characters.
-const FINISH_REASON_MAX_CHARS: usize = 60;
-
-/// A language that providers speak.
+/// A dialect of providers' APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// OpenAI's chat completions, and what many others have made of them.
-    OpenAiChat(&'static openai_chat::Habits),
+    /// OpenAI's chat completions, with a vendor's quirks.
+    OpenAiChat(&'static openai_chat::Quirks),
     /// OpenAI's responses.
     OpenAiResponses,
     /// Google's `generateContent`.
@@ -45,52 +45,11 @@ pub enum Dialect {
     Anthropic,
 }
 
-/// How a provider is asked to send its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerMode {
-    /// Piece by piece, as it is generated.
-    Stream,
-    /// In one JSON document, when all of it is there.
-    Whole,
-}
-
-impl AnswerMode {
-    /// Whether the answer is asked for as a stream.
-    #[must_use]
-    pub fn is_stream(self) -> bool {
-        self == Self::Stream
-    }
-}
-
-/// A frame of a provider's answer.
-#[derive(Debug, Clone, Copy)]
-pub struct Frame<'a> {
-    /// The frame's event, where the dialect names them; else empty.
-    pub event: &'a str,
-    /// What it says, as a rule JSON.
-    pub data: &'a str,
-}
-
-/// Reads the frames of one answer.
-pub trait Decoder: Send {
-    /// The events that a frame gives. After a terminal one no frame is asked about any more.
-    ///
-    /// # Errors
-    /// The provider's own error, or `provider_error` for a frame that can't be understood.
-    fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError>;
-
-    /// The stream has ended: the last events, if the answer was whole.
-    ///
-    /// # Errors
-    /// `provider_error` if it broke off.
-    fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError>;
-}
-
 impl Dialect {
-    /// The path to send a text task to, below the base URL.
+    /// Returns the path of text generations, below the base URL.
     ///
     /// # Errors
-    /// `invalid_request`, naming `model`, for a name that can't be a part of the path.
+    /// `invalid_request`, naming `model`, for a name that can't be part of the path.
     pub fn path(self, model: &str, mode: AnswerMode) -> Result<Cow<'static, str>, ApiError> {
         match self {
             Self::OpenAiChat(_) => Ok("/chat/completions".into()),
@@ -101,7 +60,7 @@ impl Dialect {
         }
     }
 
-    /// The media type of the answer, for the request's `accept`.
+    /// Returns the media type of the answer, for the request's `accept`.
     #[must_use]
     pub fn media_type(self, mode: AnswerMode) -> &'static str {
         match mode {
@@ -110,7 +69,7 @@ impl Dialect {
         }
     }
 
-    /// The most tokens that an answer to `task` may have, if it has a limit; thoughts count towards it.
+    /// Returns the token limit of an answer to `task`, if there is one. It includes thoughts.
     pub(crate) fn answer_limit(self, call: &Call, task: &TextTask) -> Option<u32> {
         match self {
             Self::Anthropic => Some(anthropic::request::answer_limit(call, task)),
@@ -120,42 +79,39 @@ impl Dialect {
         }
     }
 
-    /// The body of the request.
+    /// Builds the body of the request.
     ///
     /// # Errors
-    /// `invalid_request` for what the dialect can't say.
+    /// `invalid_request` for a field that the dialect can't express.
     pub fn body(self, call: &Call, task: &TextTask, mode: AnswerMode) -> Result<Value, ApiError> {
-        refuse_raw(task)?;
-        let mut body = self.own_body(call, task, mode)?;
+        reject_raw_prompt(task)?;
         let extra = &call.generation.extra;
+        let pass = self.pass_through(extra.dialect);
+        let mut body = match self {
+            Self::OpenAiChat(quirks) => openai_chat::request::body(quirks, pass, call, task, mode),
+            Self::OpenAiResponses => openai_responses::request::body(pass, call, task, mode),
+            Self::Gemini => gemini::request::body(pass, call, task)?,
+            Self::Bedrock => bedrock::request::body(call.model.as_str(), task)?,
+            Self::Anthropic => anthropic::request::body(pass, call, task, mode)?,
+        };
         if self.is_spoken_by(extra.dialect) {
             hosted::add(&extra.hosted, task, &mut body);
         }
         Ok(body)
     }
 
-    fn own_body(self, call: &Call, task: &TextTask, mode: AnswerMode) -> Result<Value, ApiError> {
-        match self {
-            Self::OpenAiChat(habits) => Ok(openai_chat::request::body(habits, call, task, mode)),
-            Self::OpenAiResponses => Ok(openai_responses::request::body(call, task, mode)),
-            Self::Gemini => gemini::request::body(call, task),
-            Self::Bedrock => bedrock::request::body(call.model.as_str(), task),
-            Self::Anthropic => anthropic::request::body(call, task, mode),
-        }
-    }
-
-    /// What the head of the request says for the client: the betas that it asks for, if it speaks this dialect
-    /// and this dialect has them (<https://platform.claude.com/docs/en/api/beta-headers>).
+    /// Returns the headers that are passed on from the client: the betas, if client and provider have Anthropic's dialect
+    /// (<https://platform.claude.com/docs/en/api/beta-headers>).
     #[must_use]
     pub fn headers(self, call: &Call) -> HeaderMap {
         let extra = &call.generation.extra;
-        let passed_on = self == Self::Anthropic && extra.dialect == ClientDialect::Anthropic;
+        let is_passed_on = self == Self::Anthropic && extra.dialect == ClientDialect::Anthropic;
         let betas = HeaderValue::try_from(extra.betas.join(","));
-        let betas = betas.ok().filter(|betas| passed_on && !betas.is_empty());
+        let betas = betas.ok().filter(|betas| is_passed_on && !betas.is_empty());
         betas.map(|betas| (HeaderName::from_static(BETA), betas)).into_iter().collect()
     }
 
-    /// What reads the answer.
+    /// Creates the decoder of an answer.
     #[must_use]
     pub fn decoder(self) -> Box<dyn Decoder> {
         match self {
@@ -167,19 +123,19 @@ impl Dialect {
         }
     }
 
-    /// Whether the body of a request has a schema that the provider enforces, and is not only asked to keep to.
+    /// Returns whether the body of a request has a schema that the provider enforces, rather than only follows.
     pub(crate) fn enforces_schema(self, body: &Value) -> bool {
-        let strict = |at: &str| body.pointer(at) == Some(&Value::Bool(true));
+        let is_true = |pointer: &str| body.pointer(pointer) == Some(&Value::Bool(true));
         match self {
-            Self::OpenAiChat(_) => strict("/response_format/json_schema/strict"),
-            Self::OpenAiResponses => strict("/text/format/strict"),
+            Self::OpenAiChat(_) => is_true("/response_format/json_schema/strict"),
+            Self::OpenAiResponses => is_true("/text/format/strict"),
             Self::Anthropic => body.pointer("/output_config/format").is_some(),
             Self::Gemini => body.pointer("/generationConfig/responseJsonSchema").is_some(),
             Self::Bedrock => body.pointer("/outputConfig/textFormat").is_some(),
         }
     }
 
-    /// How the answer is cut into frames.
+    /// Returns the format of streamed answers.
     #[must_use]
     pub fn framing(self) -> Framing {
         match self {
@@ -190,117 +146,45 @@ impl Dialect {
         }
     }
 
-    /// Whether a client's dialect is this one. What the client says beyond what the gateway knows then goes to the
-    /// provider as it is.
+    /// Returns whether a client's dialect is this one. Unknown fields of the client are then passed on.
     pub(crate) fn is_spoken_by(self, client: ClientDialect) -> bool {
         match self {
             Self::OpenAiChat(_) => client == ClientDialect::OpenAiChat,
             Self::OpenAiResponses => client == ClientDialect::OpenAiResponses,
             Self::Anthropic => client == ClientDialect::Anthropic,
             Self::Gemini => client == ClientDialect::Gemini,
-            // No client speaks it.
+            // There is no client dialect of Bedrock.
             Self::Bedrock => false,
         }
     }
 
-    /// What the client said beyond what the gateway knows, if it was said in this dialect.
-    fn extra(self, call: &Call) -> Map<String, Value> {
-        let extra = &call.generation.extra;
-        if self.is_spoken_by(extra.dialect) { extra.fields.clone() } else { Map::new() }
-    }
-
-    /// Which further fields of a conversation's pieces go to the provider. Anthropic and OpenRouter have the same marks
-    /// for a prompt cache (<https://openrouter.ai/docs/features/prompt-caching>).
-    fn passing(self, client: ClientDialect) -> Passing {
+    /// Returns which unknown fields are passed on. Anthropic and OpenRouter have the same marks for a prompt cache
+    /// (<https://openrouter.ai/docs/features/prompt-caching>).
+    fn pass_through(self, client: ClientDialect) -> PassThrough {
         match (self, client) {
-            _ if self.is_spoken_by(client) => Passing::All,
-            (Self::Anthropic, ClientDialect::OpenAiChat) => Passing::CacheMarks,
-            (Self::OpenAiChat(habits), ClientDialect::Anthropic) if habits.cache_marks => Passing::CacheMarks,
-            _ => Passing::Nothing,
-        }
-    }
-}
-
-/// Which further fields of a conversation's pieces go to a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passing {
-    /// All: it speaks the client's dialect.
-    All,
-    /// Those that ask it to keep what it has computed up to here.
-    CacheMarks,
-    Nothing,
-}
-
-/// What asks for a prompt cache, in Anthropic's dialect and OpenRouter's.
-const CACHE_CONTROL: &str = "cache_control";
-
-impl Passing {
-    /// Whether some of these fields go to the provider.
-    fn has_some(self, fields: Option<&Map<String, Value>>) -> bool {
-        fields.is_some_and(|fields| match self {
-            Self::All => !fields.is_empty(),
-            Self::CacheMarks => fields.contains_key(CACHE_CONTROL),
-            Self::Nothing => false,
-        })
-    }
-
-    /// Adds those of the fields that go to the provider. What the gateway says itself stays.
-    fn add(self, fields: Option<&Map<String, Value>>, to: &mut Value) {
-        let (Some(fields), Some(to)) = (fields, to.as_object_mut()) else { return };
-        for (name, value) in fields {
-            if self == Self::All || self == Self::CacheMarks && name == CACHE_CONTROL {
-                to.entry(name.clone()).or_insert_with(|| value.clone());
+            _ if self.is_spoken_by(client) => PassThrough::All,
+            (Self::Anthropic, ClientDialect::OpenAiChat) => PassThrough::CacheMarks,
+            (Self::OpenAiChat(quirks), ClientDialect::Anthropic) if quirks.cache_marks => {
+                PassThrough::CacheMarks
             }
+            _ => PassThrough::Nothing,
         }
     }
 }
 
-/// A task's tools, as `say` writes them, each with its further fields.
-fn offered(task: &TextTask, passing: Passing, say: fn(&Tool) -> Value) -> Vec<Value> {
-    let functions = task.tools.iter().map(|tool| {
-        let mut said = say(tool);
-        passing.add(task.tool_extra.get(&tool.name), &mut said);
-        said
-    });
-    functions.collect()
-}
-
-/// Refuses a prompt that is no conversation: the APIs here take conversations alone.
-fn refuse_raw(task: &TextTask) -> Result<(), ApiError> {
+/// Rejects a prompt that is no conversation: these APIs accept conversations only.
+fn reject_raw_prompt(task: &TextTask) -> Result<(), ApiError> {
     let (param, message) = match &task.raw {
         None => return Ok(()),
         Some(RawPrompt::Tokens(_)) => {
-            ("prompt", "this provider takes no tokens as a prompt; send a text, or name a local model")
+            ("prompt", "this provider doesn't accept tokens as a prompt; send a text, or name a local model")
         }
         Some(RawPrompt::Text(_)) => {
-            ("raw", "this provider has a chat template of its own; leave raw out, or name a local model")
+            ("raw", "this provider always applies its chat template; leave raw out, or name a local model")
         }
         Some(RawPrompt::Infill { .. }) => {
-            ("suffix", "this provider fills no gaps; leave suffix out, or name a local model that can")
+            ("suffix", "this provider can't fill in text; leave suffix out, or name a local model that can")
         }
     };
     Err(ApiError::invalid(param, message))
-}
-
-/// A number as people write it: 0.7, not 0.699999988079071.
-fn round(value: f32) -> f64 {
-    (f64::from(value) * 1e6).round() / 1e6
-}
-
-/// An answer that isn't what the dialect says.
-pub(crate) fn unreadable(what: impl std::fmt::Display) -> ApiError {
-    ApiError::new(ErrorCode::ProviderError, format!("the provider's answer can't be understood: {what}"))
-}
-
-/// A finish reason that no table has: such an answer may be cut off, so it is no success.
-fn unknown_finish_reason(reason: &str) -> ApiError {
-    let shown: String = reason.chars().take(FINISH_REASON_MAX_CHARS).collect();
-    let message =
-        format!("the provider ended the answer for the reason {shown:?}, which isn't a regular end");
-    ApiError::new(ErrorCode::ProviderError, message)
-}
-
-/// A stream that ended before the answer did.
-pub(crate) fn broken_off() -> ApiError {
-    ApiError::new(ErrorCode::ProviderError, "the provider's stream broke off before the answer's end")
 }

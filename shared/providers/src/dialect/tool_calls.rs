@@ -1,43 +1,43 @@
-//! Puts the pieces of streamed tool calls together, for every dialect.
+//! Assembles tool calls from streamed pieces, for every dialect.
 //!
-//! The documented key of a piece is its index. Servers leave it out, give the same one to several calls, repeat ids and
-//! names in each piece, leave ids out, or send the name late. So a piece is assigned by id, index, name and order
-//! together, and a call is told once its name is known.
+//! The documented key of a piece is its index. Servers omit it, use the same one for several calls, repeat ids and names in
+//! each piece, omit ids, or send the name late. So a piece is assigned by id, index, name and order together, and a call
+//! is emitted once it has a name.
 
 use hearth_wire::{ApiError, RunEventBody, event::ToolCallBegin, json_scanner::JsonScanner};
 use rand::distr::{Alphanumeric, SampleString as _};
 
-use super::unreadable;
-use crate::reader::ANSWER_MAX_BYTES;
+use crate::{
+    answer_error::unreadable,
+    decoder::{ANSWER_MAX_BYTES, TOOL_CALLS_MAX_COUNT},
+};
 
-/// The most calls of one answer.
-const CALLS_MAX_COUNT: usize = 1024;
-/// The length of the random part of an id.
+/// Length of the random part of an id.
 const ID_LENGTH: usize = 24;
 
-/// A piece of a call, as a frame has it. Empty texts count as missing.
+/// A piece of a call in a frame. Empty texts count as missing.
 #[derive(Debug, Default)]
 pub(super) struct Piece {
-    /// The provider's number for the call, or for the block that it is.
+    /// The provider's number of the call, or of its block.
     pub(super) index: Option<u32>,
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
-    /// What follows of the arguments' JSON.
+    /// The next part of the arguments' JSON.
     pub(super) arguments: String,
 }
 
 /// The calls of one answer.
 #[derive(Debug)]
 pub(super) struct ToolCalls {
-    /// Which answer it is, from 0.
+    /// The number of the answer, from 0.
     choice: u32,
     calls: Vec<Call>,
     /// The place in `calls` that the last piece belongs to.
     latest: Option<usize>,
-    /// How many calls are told.
-    told: u32,
-    /// Bytes of arguments that wait for their call's name.
-    waiting_bytes: usize,
+    /// Number of emitted calls.
+    emitted_count: u32,
+    /// Number of bytes of arguments that are buffered until their call has a name.
+    buffered_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -46,37 +46,38 @@ struct Call {
     /// The provider's own id.
     id: Option<String>,
     name: Option<String>,
-    /// The call's number among those that are told.
+    /// The number of the call among the emitted ones.
     number: Option<u32>,
     scanner: JsonScanner,
-    /// Arguments that came before the name.
-    waiting: String,
-    /// The length and a hash of the arguments, to know a call that is sent again as a whole.
-    sent: Sent,
+    /// Arguments that arrived before the name.
+    buffered: String,
+    /// Detects a call that is sent again as a whole.
+    arguments: ArgumentsDigest,
 }
 
+/// The length and a hash of a call's arguments.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Sent {
+struct ArgumentsDigest {
     bytes: usize,
     hash: u64,
 }
 
 impl ToolCalls {
-    /// The calls of the answer number `choice`, before the first.
+    /// Creates the calls of the answer number `choice`.
     pub(super) fn new(choice: u32) -> Self {
-        Self { choice, calls: Vec::new(), latest: None, told: 0, waiting_bytes: 0 }
+        Self { choice, calls: Vec::new(), latest: None, emitted_count: 0, buffered_bytes: 0 }
     }
 
-    /// Whether there is no call.
+    /// Returns whether there is no call.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// Takes a piece, and appends what it gives to `events`.
+    /// Adds a piece, and appends its event to `events`, if there is one.
     ///
     /// # Errors
     /// `provider_error` for more calls, or more arguments without a name, than an answer may have.
-    pub(super) fn take(&mut self, mut piece: Piece, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+    pub(super) fn add(&mut self, mut piece: Piece, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         piece.id = piece.id.filter(|id| !id.is_empty());
         piece.name = piece.name.filter(|name| !name.is_empty());
         let place = match self.place_of(&piece) {
@@ -86,10 +87,10 @@ impl ToolCalls {
         };
         self.latest = Some(place);
         self.calls[place].add(&piece);
-        self.tell(place, piece.arguments, events)
+        self.emit(place, piece.arguments, events)
     }
 
-    /// The answer has ended. A call without arguments has an empty object.
+    /// Completes all calls when the answer has ended. A call without arguments gets an empty object.
     ///
     /// # Errors
     /// `provider_error` for a call that has arguments and no name.
@@ -100,8 +101,8 @@ impl ToolCalls {
         Ok(())
     }
 
-    /// The provider says that the call of this index is whole: what `finish` does for all. `arguments`: as they are if
-    /// none came in pieces.
+    /// Completes the call of this index, as [`Self::finish`] does for all. `arguments`: the whole arguments, which count if
+    /// none arrived in pieces.
     ///
     /// # Errors
     /// As for [`Self::finish`].
@@ -116,12 +117,12 @@ impl ToolCalls {
         if !self.calls[place].scanner.has_begun() {
             let piece = Piece { arguments, ..Piece::default() };
             self.calls[place].add(&piece);
-            self.tell(place, piece.arguments, events)?;
+            self.emit(place, piece.arguments, events)?;
         }
         self.end(place, events)
     }
 
-    /// The call that a piece goes on with; none if it begins another.
+    /// Returns the place of the call that a piece continues; `None` if it begins another.
     fn place_of(&self, piece: &Piece) -> Option<usize> {
         let by_index = piece.index.map(|index| self.with_index(index));
         if let Some(id) = &piece.id {
@@ -132,17 +133,17 @@ impl ToolCalls {
                 return Some(place).filter(|place| !self.calls[*place].is_followed_by(piece));
             }
         }
-        // Without an index it can go on with the latest call only; with one that is new it begins a call.
+        // Without an index it can continue the latest call only; with a new one it begins a call.
         let place = by_index.unwrap_or(self.latest)?;
         let call = &self.calls[place];
         let begins = match (&piece.id, &piece.name) {
-            // Another id is another call, unless the piece is plainly in the middle of this one's arguments.
+            // Another id means another call, unless the piece is clearly in the middle of this call's arguments.
             (Some(_), name) if call.id.is_some() => {
-                !(call.is_unfinished() && goes_on(piece)) && (name.is_some() || !call.is_unfinished())
+                !(call.is_unfinished() && is_continuation(piece)) && (name.is_some() || !call.is_unfinished())
             }
-            // An id, or a name, that comes late.
+            // A late id or name.
             (_, Some(name)) => {
-                call.name.as_ref().is_some_and(|known| known != name) || call.is_followed_by(piece)
+                call.name.as_ref().is_some_and(|own| own != name) || call.is_followed_by(piece)
             }
             (Some(_), None) => piece.index.is_none() && call.is_followed_by(piece),
             (None, None) => false,
@@ -155,8 +156,8 @@ impl ToolCalls {
     }
 
     fn begin(&mut self, piece: &Piece) -> Result<usize, ApiError> {
-        if self.calls.len() >= CALLS_MAX_COUNT {
-            return Err(unreadable(format!("it has more than {CALLS_MAX_COUNT} tool calls")));
+        if self.calls.len() >= TOOL_CALLS_MAX_COUNT {
+            return Err(unreadable(format!("it has more than {TOOL_CALLS_MAX_COUNT} tool calls")));
         }
         self.calls.push(Call {
             index: piece.index,
@@ -164,14 +165,14 @@ impl ToolCalls {
             name: None,
             number: None,
             scanner: JsonScanner::default(),
-            waiting: String::new(),
-            sent: Sent::default(),
+            buffered: String::new(),
+            arguments: ArgumentsDigest::default(),
         });
         Ok(self.calls.len() - 1)
     }
 
-    /// Appends what is to be told of a call: arguments wait until its name is known.
-    fn tell(
+    /// Appends the next event of a call: its arguments are buffered until it has a name.
+    fn emit(
         &mut self,
         place: usize,
         arguments: String,
@@ -186,24 +187,24 @@ impl ToolCalls {
             return Ok(());
         }
         let Some(name) = call.name.clone() else {
-            self.waiting_bytes += arguments.len();
-            if self.waiting_bytes > ANSWER_MAX_BYTES {
+            self.buffered_bytes += arguments.len();
+            if self.buffered_bytes > ANSWER_MAX_BYTES {
                 return Err(unreadable("a tool call without a name"));
             }
-            call.waiting.push_str(&arguments);
+            call.buffered.push_str(&arguments);
             return Ok(());
         };
-        let index = self.told;
-        self.told += 1;
+        let index = self.emitted_count;
+        self.emitted_count += 1;
         call.number = Some(index);
-        let arguments = std::mem::take(&mut call.waiting) + &arguments;
-        let begins = Some(ToolCallBegin { id: self.id_to_tell(place), name });
+        let arguments = std::mem::take(&mut call.buffered) + &arguments;
+        let begins = Some(ToolCallBegin { id: self.unique_id(place), name });
         events.push(RunEventBody::ToolCall { choice, index, begins, arguments });
         Ok(())
     }
 
-    /// The id of a call: the provider's, unless it has none or another call has the same.
-    fn id_to_tell(&self, place: usize) -> String {
+    /// Returns the id of a call: the provider's, or a new one if it has none or another call has the same.
+    fn unique_id(&self, place: usize) -> String {
         let own = self.calls[place].id.as_ref();
         let taken = |id: &String| self.calls[..place].iter().any(|call| call.id.as_ref() == Some(id));
         own.filter(|id| !taken(id)).cloned().unwrap_or_else(new_call_id)
@@ -219,7 +220,7 @@ impl ToolCalls {
                 Ok(())
             }
             (None, true) => Err(unreadable("a tool call without a name")),
-            // An empty beginning, of which nothing has come.
+            // A call is complete, or nothing of it has arrived but an empty piece.
             (Some(_), true) | (None, false) => Ok(()),
         }
     }
@@ -228,7 +229,7 @@ impl ToolCalls {
 impl Call {
     fn add(&mut self, piece: &Piece) {
         self.index = self.index.or(piece.index);
-        // Once it is told a call keeps its id: the client has it.
+        // An emitted call keeps its id: the client has it.
         if self.id.is_none() && self.number.is_none() {
             self.id.clone_from(&piece.id);
         }
@@ -236,33 +237,34 @@ impl Call {
             self.name.clone_from(&piece.name);
         }
         self.scanner.push(piece.arguments.as_bytes());
-        self.sent = self.sent.and(piece.arguments.as_bytes());
+        self.arguments = self.arguments.and(piece.arguments.as_bytes());
     }
 
-    /// Whether arguments have begun and are not whole.
+    /// Returns whether the arguments have begun and are incomplete.
     fn is_unfinished(&self) -> bool {
         self.scanner.has_begun() && !self.scanner.is_complete()
     }
 
-    /// Whether the call is whole and the piece has other arguments: it can't belong to it.
+    /// Returns whether the call is complete and the piece has other arguments, so that it belongs to another call.
     fn is_followed_by(&self, piece: &Piece) -> bool {
         self.scanner.is_complete() && !piece.arguments.trim().is_empty() && !self.is_sent_again(piece)
     }
 
-    /// Whether the piece is the whole call once more, as some servers send it at the end.
+    /// Returns whether the piece is the whole call again, as some servers send it at the end.
     fn is_sent_again(&self, piece: &Piece) -> bool {
         let same_id = self.id.is_some() && self.id == piece.id;
-        same_id && self.scanner.is_complete() && self.sent == Sent::default().and(piece.arguments.as_bytes())
+        let digest = ArgumentsDigest::default().and(piece.arguments.as_bytes());
+        same_id && self.scanner.is_complete() && self.arguments == digest
     }
 }
 
-/// Whether a piece is the middle of arguments.
-fn goes_on(piece: &Piece) -> bool {
+/// Returns whether a piece is in the middle of arguments.
+fn is_continuation(piece: &Piece) -> bool {
     !piece.arguments.is_empty() && !piece.arguments.trim_start().starts_with('{')
 }
 
-impl Sent {
-    /// With more bytes: FNV-1a (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>).
+impl ArgumentsDigest {
+    /// Adds bytes: FNV-1a (<https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>).
     fn and(self, bytes: &[u8]) -> Self {
         let basis = if self.bytes == 0 { 0xcbf2_9ce4_8422_2325 } else { self.hash };
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
@@ -271,7 +273,7 @@ impl Sent {
     }
 }
 
-/// An id for a call that has none. Nothing else in the conversation has it: Anthropic's API refuses a repeated one.
+/// Creates an id for a call that has none. It is unique in the conversation: Anthropic's API refuses a repeated one.
 pub(super) fn new_call_id() -> String {
     format!("call_{}", Alphanumeric.sample_string(&mut rand::rng(), ID_LENGTH))
 }
@@ -280,39 +282,39 @@ pub(super) fn new_call_id() -> String {
 mod tests {
     use super::*;
 
-    type Given<'a> = (Option<u32>, &'a str, &'a str, &'a str);
+    type Pieces<'a> = (Option<u32>, &'a str, &'a str, &'a str);
 
-    /// The calls that these pieces (index, id, name, arguments) give, as (id, name, arguments).
-    fn calls(pieces: &[Given<'_>]) -> Vec<(String, String, String)> {
+    /// The calls of these pieces (index, id, name, arguments), as (id, name, arguments).
+    fn calls(pieces: &[Pieces<'_>]) -> Vec<(String, String, String)> {
         let (mut calls, mut events) = (ToolCalls::new(0), Vec::new());
         for (index, id, name, arguments) in pieces {
             let (id, name) = (Some((*id).to_owned()), Some((*name).to_owned()));
             let piece = Piece { index: *index, id, name, arguments: (*arguments).to_owned() };
-            calls.take(piece, &mut events).unwrap();
+            calls.add(piece, &mut events).unwrap();
         }
         calls.finish(&mut events).unwrap();
-        let mut made: Vec<(String, String, String)> = Vec::new();
+        let mut assembled: Vec<(String, String, String)> = Vec::new();
         for event in events {
             let RunEventBody::ToolCall { index, begins, arguments, .. } = event else { panic!("{event:?}") };
             if let Some(ToolCallBegin { id, name }) = begins {
-                assert_eq!(index as usize, made.len());
-                made.push((id, name, String::new()));
+                assert_eq!(index as usize, assembled.len());
+                assembled.push((id, name, String::new()));
             }
-            made[index as usize].2.push_str(&arguments);
+            assembled[index as usize].2.push_str(&arguments);
         }
-        made
+        assembled
     }
 
-    fn expect(pieces: &[Given<'_>], expected: &[(&str, &str, &str)]) {
-        let made = calls(pieces);
-        let shown: Vec<_> = made.iter().map(|(id, name, args)| (&**id, &**name, &**args)).collect();
+    fn expect(pieces: &[Pieces<'_>], expected: &[(&str, &str, &str)]) {
+        let assembled = calls(pieces);
+        let shown: Vec<_> = assembled.iter().map(|(id, name, args)| (&**id, &**name, &**args)).collect();
         assert_eq!(shown, expected, "{pieces:?}");
     }
 
     const TWO: [(&str, &str, &str); 2] = [("a", "look", "{\"n\":1}"), ("b", "look", "{\"n\":2}")];
 
     #[test]
-    fn two_calls_are_told_apart_by_whatever_differs() {
+    fn two_calls_are_distinguished_by_index_id_or_name() {
         expect(&[(None, "a", "look", "{\"n\":1}"), (None, "b", "look", "{\"n\":2}")], &TWO);
         expect(&[(Some(0), "a", "look", "{\"n\":1}"), (Some(0), "b", "look", "{\"n\":2}")], &TWO);
         // Pieces by index.
@@ -337,7 +339,7 @@ mod tests {
             ],
             &TWO,
         );
-        // An index that was given twice goes on with the later call.
+        // An index that two calls have continues the later one.
         expect(
             &[
                 (Some(0), "a", "look", "{\"n\":1}"),
@@ -349,14 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_id_or_name_goes_on_with_its_call() {
+    fn repeated_id_or_name_continues_its_call() {
         let one = [("a", "look", "{\"n\":1}")];
         expect(&[(None, "a", "look", "{\"n\""), (None, "a", "look", ":1}")], &one);
         expect(&[(Some(0), "a", "look", "{\"n\""), (Some(0), "a", "look", ":1}")], &one);
         // An id of its own for each piece.
         expect(&[(Some(0), "a", "look", "{\"n\""), (Some(0), "x", "", ":1}"), (Some(0), "y", "", "")], &one);
         expect(&[(Some(0), "a", "look", "{\"n\""), (Some(0), "x", "look", ":1}")], &one);
-        // The whole call once more at the end.
+        // The whole call again at the end.
         expect(
             &[
                 (Some(0), "a", "look", "{\"n\":"),
@@ -368,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_comes_late_begins_the_call_with_what_was_held() {
+    fn late_name_emits_the_buffered_arguments() {
         let one = [("a", "look", "{\"n\":1}")];
         expect(&[(Some(0), "a", "", ""), (Some(0), "", "look", "{\"n\":1}")], &one);
         expect(&[(Some(0), "a", "", "{\"n\":"), (Some(0), "a", "look", "1}")], &one);
@@ -376,14 +378,14 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_repeated_ids_are_made_up_and_unique() {
-        let made = calls(&[
+    fn missing_and_repeated_ids_are_replaced_by_unique_ones() {
+        let assembled = calls(&[
             (Some(0), "", "look", "{}"),
             (Some(1), "", "look", "{}"),
             (Some(2), "look", "look", "{}"),
             (Some(3), "look", "look", "{}"),
         ]);
-        let mut ids: Vec<_> = made.iter().map(|(id, ..)| id.clone()).collect();
+        let mut ids: Vec<_> = assembled.iter().map(|(id, ..)| id.clone()).collect();
         assert_eq!(ids[2], "look");
         ids.extend(calls(&[(Some(0), "", "look", "{}")]).into_iter().map(|(id, ..)| id));
         ids.sort_unstable();
@@ -392,16 +394,18 @@ mod tests {
     }
 
     #[test]
-    fn two_calls_at_one_index_without_ids_are_told_apart_by_whole_arguments_or_names() {
-        let made = calls(&[(Some(0), "", "look", "{\"n\":1}"), (Some(0), "", "look", "{\"n\":2}")]);
-        assert_eq!((made.len(), &*made[1].2), (2, "{\"n\":2}"));
-        let made = calls(&[(None, "", "look", "{}"), (None, "", "hear", ""), (None, "", "", "{\"n\":2}")]);
-        let made: Vec<_> = made.iter().map(|(_, name, arguments)| (&**name, &**arguments)).collect();
-        assert_eq!(made, [("look", "{}"), ("hear", "{\"n\":2}")]);
+    fn calls_at_one_index_without_ids_are_distinguished_by_complete_arguments_or_names() {
+        let assembled = calls(&[(Some(0), "", "look", "{\"n\":1}"), (Some(0), "", "look", "{\"n\":2}")]);
+        assert_eq!((assembled.len(), &*assembled[1].2), (2, "{\"n\":2}"));
+        let assembled =
+            calls(&[(None, "", "look", "{}"), (None, "", "hear", ""), (None, "", "", "{\"n\":2}")]);
+        let assembled: Vec<_> =
+            assembled.iter().map(|(_, name, arguments)| (&**name, &**arguments)).collect();
+        assert_eq!(assembled, [("look", "{}"), ("hear", "{\"n\":2}")]);
     }
 
     #[test]
-    fn a_call_without_arguments_has_an_empty_object() {
+    fn call_without_arguments_gets_an_empty_object() {
         expect(&[(Some(0), "a", "look", ""), (Some(0), "", "", "")], &[("a", "look", "{}")]);
         expect(
             &[(Some(0), "a", "look", ""), (Some(0), "b", "look", "{\"n\":2}")],
@@ -410,22 +414,22 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_never_has_a_name_is_an_error_if_it_says_anything() {
+    fn call_without_a_name_is_an_error_if_it_has_arguments() {
         let (mut calls, mut events) = (ToolCalls::new(0), Vec::new());
-        calls.take(Piece { index: Some(3), ..Piece::default() }, &mut events).unwrap();
+        calls.add(Piece { index: Some(3), ..Piece::default() }, &mut events).unwrap();
         calls.finish(&mut events).unwrap();
         assert!(events.is_empty());
         let piece = Piece { index: Some(3), arguments: "{".into(), ..Piece::default() };
-        calls.take(piece, &mut events).unwrap();
+        calls.add(piece, &mut events).unwrap();
         assert!(calls.finish(&mut events).is_err());
     }
 
     #[test]
-    fn there_is_a_limit_to_calls() {
+    fn too_many_calls_are_an_error() {
         let (mut calls, mut events) = (ToolCalls::new(0), Vec::new());
         let mut piece = |index| {
             let name = Some("look".to_owned());
-            calls.take(Piece { index: Some(index), name, ..Piece::default() }, &mut events)
+            calls.add(Piece { index: Some(index), name, ..Piece::default() }, &mut events)
         };
         assert!((0..1024).all(|index| piece(index).is_ok()));
         assert!(piece(1024).is_err());

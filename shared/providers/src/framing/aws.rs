@@ -1,25 +1,28 @@
-//! Reads AWS's binary messages from bytes that are cut anywhere.
+//! Reads AWS's binary messages from a byte stream.
 
 use aws_smithy_eventstream::frame::read_message_from;
 use bytes::BytesMut;
 use hearth_wire::ApiError;
 use serde_json::json;
 
-use super::{FrameSink, OwnedFrame};
-use crate::dialect::{Frame, broken_off, unreadable};
+use super::frame::{FrameSink, OwnedFrame};
+use crate::{
+    answer_error::{broken_off, unreadable},
+    decoder::Frame,
+};
 
-/// The longest message: its headers and its payload have limits of 128 KiB and 24 MiB.
+/// Maximum size of a message: AWS limits its headers to 128 KiB and its payload to 24 MiB.
 const MESSAGE_MAX_BYTES: usize = 25 << 20;
 
-/// Cuts bytes into messages.
+/// Cuts a byte stream into messages.
 #[derive(Debug, Default)]
 pub(crate) struct AwsReader(BytesMut);
 
 impl AwsReader {
-    /// Reads the next bytes and gives the messages that end in them to `sink`.
+    /// Reads the next bytes and passes the messages that end in them to `sink`.
     ///
     /// # Errors
-    /// Those of the sink; `provider_error` for a message that is too long or broken.
+    /// Errors of the sink; `provider_error` for a message that is too long or broken.
     pub(super) fn read(&mut self, bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         self.0.extend_from_slice(bytes);
         while let Some(OwnedFrame { event, data }) = self.next_message()? {
@@ -28,15 +31,15 @@ impl AwsReader {
         Ok(())
     }
 
-    /// The stream has ended.
+    /// Checks, when the stream has ended, that no message is incomplete.
     ///
     /// # Errors
-    /// `provider_error` if it ended in the middle of a message.
+    /// `provider_error` if the stream ended within a message.
     pub(crate) fn finish(&self) -> Result<(), ApiError> {
         if self.0.is_empty() { Ok(()) } else { Err(broken_off()) }
     }
 
-    /// Takes the first message, once it is whole.
+    /// Removes the first message from the buffer, if it is complete.
     fn next_message(&mut self) -> Result<Option<OwnedFrame>, ApiError> {
         let Some(length) = self.0.first_chunk().map(|bytes| u32::from_be_bytes(*bytes) as usize) else {
             return Ok(None);

@@ -1,24 +1,24 @@
-//! Reads JSON where a stream was asked for: one document, or several, one after another or in a list.
+//! Reads JSON documents where a stream was requested: one, several in a row, or a list of them.
 
 use hearth_wire::{ApiError, json_scanner::JsonScanner};
 
-use super::{FRAME_MAX_BYTES, FrameSink, frame_too_long};
-use crate::dialect::{Frame, unreadable};
+use super::frame::{FRAME_MAX_BYTES, FrameSink, frame_too_long};
+use crate::{answer_error::unreadable, decoder::Frame};
 
-/// Cuts bytes into JSON objects. A server that cannot stream sends one, Google a list of them, others one per line.
+/// Cuts a byte stream into JSON objects. A server that cannot stream sends one, Google a list, others one per line.
 #[derive(Debug, Default)]
 pub(crate) struct DocumentReader {
-    /// The object whose end has not come.
+    /// The bytes of an incomplete object.
     document: Vec<u8>,
     scanner: JsonScanner,
 }
 
 impl DocumentReader {
-    /// Reads the next bytes and gives the objects that end in them to `sink`. Returns the bytes from the first that
-    /// can't belong to JSON objects, if there is such a byte.
+    /// Reads the next bytes and passes the objects that end in them to `sink`. Returns the rest of the bytes if they
+    /// can't belong to JSON objects.
     ///
     /// # Errors
-    /// Those of the sink; `provider_error` for an object above [`FRAME_MAX_BYTES`].
+    /// Errors of the sink; `provider_error` for an object above [`FRAME_MAX_BYTES`].
     pub(super) fn read<'a>(
         &mut self,
         mut bytes: &'a [u8],
@@ -45,7 +45,7 @@ impl DocumentReader {
             self.scanner = JsonScanner::default();
             bytes = rest;
             let mut document = std::mem::take(&mut self.document);
-            // One that is whole in these bytes is not copied.
+            // An object that lies in these bytes entirely is not copied.
             let document = if document.is_empty() {
                 part
             } else {
@@ -56,16 +56,16 @@ impl DocumentReader {
         }
     }
 
-    /// The body has ended.
+    /// Checks, when the body has ended, that no object is incomplete.
     ///
     /// # Errors
-    /// `provider_error` if it ended in the middle of an object.
+    /// `provider_error` if the body ended within an object.
     pub(crate) fn finish(&self) -> Result<(), ApiError> {
-        if self.document.is_empty() { Ok(()) } else { Err(unreadable("its JSON has no end")) }
+        if self.document.is_empty() { Ok(()) } else { Err(unreadable("its JSON is incomplete")) }
     }
 }
 
-/// The bytes from the next object: a list's brackets and commas, and empty lines, are passed over.
+/// Skips a list's brackets and commas, and whitespace, before the next object.
 fn skip_separators(bytes: &[u8]) -> &[u8] {
     let is_separator = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'[' | b',' | b']');
     let count = bytes.iter().take_while(|byte| is_separator(byte)).count();

@@ -1,34 +1,33 @@
-//! Reads server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>) from bytes that are
-//! cut anywhere.
+//! Reads server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>) from a byte stream.
 //!
-//! The time grows with the size and not with its square. An event that is whole in the bytes at hand, which is what
-//! most are, is not copied. Beyond the standard it reads what real servers send: a stream without the last empty line, events without an empty line between them,
+//! It takes linear time. An event that lies in the given bytes entirely, as most do, is not copied. Beyond the standard
+//! it accepts what real servers send: a stream without the last empty line, events without an empty line between them,
 //! `error:` lines (llama.cpp), and lines of bare JSON (errors that a server writes into its stream).
 
 use hearth_wire::{ApiError, json_scanner::JsonScanner};
 use serde::de::IgnoredAny;
 
-use super::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, FrameSink, OwnedFrame, frame_too_long};
-use crate::dialect::Frame;
+use super::frame::{BYTE_ORDER_MARK, FRAME_MAX_BYTES, FrameSink, OwnedFrame, frame_too_long};
+use crate::decoder::Frame;
 
-/// The longest name of an event that is kept, in bytes. Known names are far shorter.
+/// Maximum length of an event's name, in bytes; the rest is cut off. Known names are far shorter.
 const EVENT_NAME_MAX_BYTES: usize = 256;
 
-/// Cuts bytes into server-sent events.
+/// Cuts a byte stream into server-sent events.
 #[derive(Debug, Default)]
 pub(crate) struct SseReader {
-    /// The line whose end has not come.
+    /// The bytes of an incomplete line.
     line: Vec<u8>,
-    /// The last byte was a carriage return: a line feed after it ends no other line.
+    /// The last byte was a carriage return: a line feed after it belongs to the same line end.
     after_carriage_return: bool,
     /// A line has ended: a byte order mark is no longer expected.
     past_first_line: bool,
     event: String,
     data: Vec<u8>,
     has_data: bool,
-    /// Whether the beginning of `data`, of this length, is a whole JSON document. It is looked at where an empty line
-    /// is missing only.
+    /// Detects whether `data` is a complete JSON document; used only where an empty line is missing.
     scanner: JsonScanner,
+    /// Number of bytes of `data` that the scanner has read.
     scanned: usize,
 }
 
@@ -44,10 +43,10 @@ impl SseReader {
         })
     }
 
-    /// Reads the next bytes and gives the events that end in them to `sink`.
+    /// Reads the next bytes and passes the events that end in them to `sink`.
     ///
     /// # Errors
-    /// Those of the sink; `provider_error` for a line or an event above [`FRAME_MAX_BYTES`].
+    /// Errors of the sink; `provider_error` for a line or an event above [`FRAME_MAX_BYTES`].
     pub(super) fn read(&mut self, mut bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         if let [first, rest @ ..] = bytes {
             if self.after_carriage_return && *first == b'\n' {
@@ -84,7 +83,7 @@ impl SseReader {
         self.extend_line(bytes)
     }
 
-    /// The stream has ended: appends the last event, as [`Self::end`] gives it.
+    /// Appends the last event when the stream has ended, as [`Self::end`] does.
     ///
     /// # Errors
     /// As for [`Self::push`].
@@ -95,8 +94,8 @@ impl SseReader {
         })
     }
 
-    /// The stream has ended. An event whose empty line is missing counts if its data is whole, or an
-    /// error.
+    /// Passes the last event to `sink` when the stream has ended. An event without its empty line counts if its data
+    /// is complete, or an error.
     ///
     /// # Errors
     /// As for [`Self::read`].
@@ -111,7 +110,7 @@ impl SseReader {
         Ok(())
     }
 
-    /// Whether the next byte begins a line, and the line an event.
+    /// Returns whether the next byte is the first of an event.
     fn is_between_events(&self) -> bool {
         self.line.is_empty() && !self.has_data && self.event.is_empty()
     }
@@ -156,12 +155,12 @@ impl SseReader {
                 "error".clone_into(&mut self.event);
                 self.extend_data(value)
             }
-            // Comments have no name; ids, and how long to wait before a new connection, are of no use here.
+            // Comments have no name; `id` and `retry` have no use here.
             _ => Ok(()),
         }
     }
 
-    /// A line of JSON outside of a field is an event of its own.
+    /// Reads a line of JSON outside of a field as an event of its own.
     fn bare_json(&mut self, line: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         if self.has_data || !is_json(line) {
             return Ok(());
@@ -171,7 +170,7 @@ impl SseReader {
         self.dispatch(sink)
     }
 
-    /// Ends the event before, if its data is whole and only its empty line is missing.
+    /// Ends the previous event if its data is complete and only its empty line is missing.
     fn separate(&mut self, sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         if self.data_is_complete() { self.dispatch(sink) } else { Ok(()) }
     }
@@ -197,15 +196,15 @@ impl SseReader {
         let (event, data) = (std::mem::take(&mut self.event), std::mem::take(&mut self.data));
         (self.scanner, self.scanned) = (JsonScanner::default(), 0);
         if std::mem::take(&mut self.has_data) && !data.is_empty() {
-            // What is not UTF-8 is replaced, as the standard says: it costs one character and not the answer.
+            // Invalid UTF-8 is replaced, as the standard requires: one character is lost, but not the answer.
             sink(Frame { event: &event, data: &String::from_utf8_lossy(&data) })?;
         }
         Ok(())
     }
 }
 
-/// The event that `bytes` begin with, and the bytes behind it, if it is as nearly every server writes it: its name or
-/// none, one line of data, an empty line. Everything else is read line by line.
+/// Fast path: splits off the first event if it is written as nearly every server does: an optional name, one line of
+/// data, an empty line. Everything else is read line by line.
 fn whole_event(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let (event, bytes) = match bytes.strip_prefix(b"event: ") {
         Some(named) => plain_line(named)?,
@@ -220,7 +219,7 @@ fn whole_event(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     Some((frame, bytes))
 }
 
-/// The line that `bytes` begin with, and the bytes behind its end, `\n` or `\r\n`.
+/// Splits off the first line, which ends in `\n` or `\r\n`.
 fn plain_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr2(b'\r', b'\n', bytes)?;
     let (line, rest) = bytes.split_at(end);

@@ -7,7 +7,7 @@ use super::*;
 /// Frames as pairs of an event and its data.
 type Frames = Vec<(String, String)>;
 
-/// The frames of a body that comes in these pieces, and the error after them.
+/// The frames of a body in these pieces, and the error after them.
 fn read<'a>(framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Frames, Option<ApiError>) {
     let (mut reader, mut frames) = (FrameReader::new(framing), Vec::new());
     let read = || {
@@ -20,7 +20,7 @@ fn read<'a>(framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Fr
     (frames.into_iter().map(|OwnedFrame { event, data }| (event, data)).collect(), error)
 }
 
-/// The data of the frames of a good stream of server-sent events.
+/// The data of the frames of a valid stream of server-sent events.
 fn data(bytes: impl AsRef<[u8]>) -> Vec<String> {
     let (frames, error) = read(Framing::ServerSentEvents, [bytes.as_ref()]);
     assert_eq!(error, None);
@@ -41,7 +41,7 @@ fn event(name: &str, payload: &str) -> Vec<u8> {
     message(&[(":message-type", "event"), (":event-type", name)], payload)
 }
 
-/// The same bytes, cut where `cuts` say.
+/// Splits bytes at the places in `cuts`.
 fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);
@@ -49,7 +49,7 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
 }
 
-/// What server-sent events and JSON are made of.
+/// Pieces of server-sent events and JSON.
 const PIECES: &[&str] = &[
     "\u{feff}",
     "data:",
@@ -78,7 +78,7 @@ const PIECES: &[&str] = &[
     "retry: 9",
 ];
 
-/// Bytes that look like server-sent events or JSON more often than not.
+/// Bytes that often look like server-sent events or JSON.
 fn likely_bytes() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         8 => prop::sample::select(PIECES).prop_map(|text| text.as_bytes().to_vec()),
@@ -89,7 +89,7 @@ fn likely_bytes() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn messages_are_the_same_wherever_they_are_cut(
+    fn split_aws_messages_give_the_same_frames(
         frames in prop::collection::vec(("[a-z]{0,9}", "\\PC{0,40}"), 0..6),
         cuts in prop::collection::vec(any::<usize>(), 0..12),
     ) {
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn server_sent_events_are_the_same_wherever_they_are_cut(
+    fn split_server_sent_events_give_the_same_frames(
         frames in prop::collection::vec(("[a-z]{1,9}", "[^\\p{C}\\p{Z}\\[\\]{}]{1,40}"), 0..6),
         line_end in prop::sample::select(vec!["\n", "\r\n", "\r"]),
         mark in prop::sample::select(vec!["", "\u{feff}"]),
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_the_same_frames_or_error_wherever_they_are_cut(
+    fn split_bytes_give_the_same_frames_or_error(
         bytes in likely_bytes(),
         cuts in prop::collection::vec(any::<usize>(), 0..12),
     ) {
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn no_message_panics_whatever_its_bytes_are(
+    fn invalid_aws_message_does_not_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         length in 0..64_u32,
         cuts in prop::collection::vec(any::<usize>(), 0..4),
@@ -133,21 +133,21 @@ proptest! {
 }
 
 #[test]
-fn every_end_of_a_line_and_every_field_is_read() {
+fn line_ends_and_fields_are_read_in_every_form() {
     let cases: [(&str, &[&str]); 12] = [
         ("data: a\n\ndata: b\n\n", &["a", "b"]),
         ("\u{feff}data: a\r\rdata:b\r\n\r\n", &["a", "b"]),
         (": hi\nid: 1\nretry: 5\ndata: a\ndata: b\n\n", &["a\nb"]),
         ("data\ndata: \n\ndata: a\n\n", &["\n", "a"]),
-        // Without the last empty line, and cut off.
+        // Without the last empty line, and truncated.
         ("data: {\"a\":1}", &["{\"a\":1}"]),
         ("data: {\"a\":1}\n", &["{\"a\":1}"]),
         ("data: [DONE]", &["[DONE]"]),
         ("data: {\"a\":1}\n\ndata: {\"a\"", &["{\"a\":1}"]),
-        // Without empty lines between.
+        // Without empty lines in between.
         ("data: {\"a\":1}\ndata: {\"a\":2}\ndata: [DONE]\n\n", &["{\"a\":1}", "{\"a\":2}", "[DONE]"]),
         ("data: {\ndata: \"a\":1}\n\n", &["{\n\"a\":1}"]),
-        // A line of JSON amid the stream.
+        // A line of JSON within the stream.
         ("data: {\"a\":1}\n\n{\"error\":\"x\"}\n", &["{\"a\":1}", "{\"error\":\"x\"}"]),
         ("error: {\"code\":500}\n\n", &["{\"code\":500}"]),
     ];
@@ -160,7 +160,7 @@ fn every_end_of_a_line_and_every_field_is_read() {
 }
 
 #[test]
-fn json_is_read_where_a_stream_was_asked_for() {
+fn json_in_place_of_a_stream_is_read() {
     let cases: [(&str, &[&str]); 6] = [
         ("\u{feff} {\"a\": {\"b\": \"}\"}}\n", &["{\"a\": {\"b\": \"}\"}}"]),
         ("{\n \"a\": 1\n}", &["{\n \"a\": 1\n}"]),
@@ -174,7 +174,7 @@ fn json_is_read_where_a_stream_was_asked_for() {
     }
     let (frames, error) = read(Framing::AwsEventStream, [&b"{\"message\":\"no\"}"[..]]);
     assert_eq!((frames.len(), error), (1, None));
-    for (text, problem) in [("<html>", "HTML"), ("{\"a\":", "no end")] {
+    for (text, problem) in [("<html>", "HTML"), ("{\"a\":", "incomplete")] {
         let error = read(Framing::ServerSentEvents, [text.as_bytes()]).1.unwrap();
         assert!(error.message.contains(problem), "{error}");
     }
@@ -182,10 +182,10 @@ fn json_is_read_where_a_stream_was_asked_for() {
 }
 
 #[test]
-fn a_frame_has_a_limit_and_a_large_one_takes_linear_time() {
+fn frame_is_bounded_and_a_large_one_takes_linear_time() {
     let piece = vec![b'x'; 64 << 10];
     let count = FRAME_MAX_BYTES / piece.len();
-    // Up to the limit in pieces: with a time that grows with the square this takes minutes.
+    // Up to the limit in pieces: with quadratic time this would take minutes.
     let whole: Vec<&[u8]> =
         [&b"data: "[..]].into_iter().chain(vec![&piece[..]; count - 1]).chain([&b"\n\n"[..]]).collect();
     let (frames, error) = read(Framing::ServerSentEvents, whole);
@@ -200,7 +200,7 @@ fn a_frame_has_a_limit_and_a_large_one_takes_linear_time() {
 }
 
 #[test]
-fn an_event_is_named_by_whichever_header_a_message_has() {
+fn event_name_is_read_from_each_header() {
     let cases = [
         (event("messageStop", "{}"), "messageStop", "{}"),
         (
@@ -225,7 +225,7 @@ fn an_event_is_named_by_whichever_header_a_message_has() {
 }
 
 #[test]
-fn a_broken_message_is_an_error_after_the_whole_ones() {
+fn broken_message_is_an_error_after_the_complete_ones() {
     let whole = event("a", "{}");
     let mut spoilt = event("b", "{}");
     *spoilt.last_mut().unwrap() ^= 1;

@@ -1,4 +1,4 @@
-//! A generation's answer while it comes: its events, within the provider's times.
+//! Reads a text answer while it arrives: returns its events, within the provider's timeouts.
 
 use std::{
     pin::Pin,
@@ -15,54 +15,57 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Endpoint, HttpProvider, RunGuard, late};
+use super::{connection::Connection, request_error::timed_out, runs::RunGuard};
 use crate::{
-    decompress::{self, BodyStream},
-    dialect::{self, Decoder},
+    answer_error::broken_off,
+    decoder::Decoder,
+    decompress,
     reader::AnswerReader,
-    transport::HttpAnswer,
+    transport::{BodyStream, HttpResponse},
     transport_error,
 };
 
-/// How many pieces of a body are read behind an answer's end, so that its connection can be used again.
+/// Maximum number of pieces that are read after an answer's end, so that its connection can be used again.
 const TRAILING_PIECES_MAX_COUNT: usize = 4;
 
-/// The body of an answer, and what reads it.
+/// The body of an answer, and its reader.
 pub(super) struct AnswerBody {
     body: BodyStream,
     reader: AnswerReader,
-    endpoint: Arc<Endpoint>,
-    /// When the answer has to be whole, and how long that is from its beginning.
+    connection: Arc<Connection>,
+    /// The time by which the answer must be complete.
     deadline: Instant,
-    limit: Duration,
-    /// When the last bytes came.
+    /// The time from the request to the deadline, for the error message.
+    timeout: Duration,
+    /// Time of the last received bytes.
     last_bytes_at: Instant,
-    /// Rings at the earliest when time is up: it is not set anew for each piece.
+    /// Fires no later than the next timeout. It isn't reset for each piece: when it fires, the limits are checked.
     timer: Pin<Box<Sleep>>,
 }
 
 impl AnswerBody {
-    /// The body of `answer`, which must be whole `limit` after `began`.
+    /// Creates the body of `response`, which must be complete within `timeout` from `began`.
     ///
     /// # Errors
-    /// `provider_error` for a coding that isn't known.
+    /// `provider_error` for an unknown content coding.
     pub(super) fn new(
-        answer: HttpAnswer,
+        response: HttpResponse,
         decoder: Box<dyn Decoder>,
-        endpoint: Arc<Endpoint>,
+        connection: Arc<Connection>,
         began: Instant,
-        limit: Duration,
+        timeout: Duration,
     ) -> Result<Self, ApiError> {
         let now = Instant::now();
-        let deadline = began + limit;
+        let deadline = began + timeout;
+        let endpoint = &connection.endpoint;
         let timer = Box::pin(sleep_until(deadline.min(now + endpoint.timeouts.between_bytes)));
         let reader = AnswerReader::with_decoder(endpoint.dialect.framing(), decoder);
-        let body = decompress::body_of(answer)?;
-        Ok(Self { body, reader, endpoint, deadline, limit, last_bytes_at: now, timer })
+        let body = decompress::body_of(response)?;
+        Ok(Self { body, reader, connection, deadline, timeout, last_bytes_at: now, timer })
     }
 
-    /// Waits for the next bytes, and appends the events that they give, also where an error follows. Comments count as
-    /// bytes: a server that sends them is alive.
+    /// Waits for the next bytes, and appends their events, also if it then returns an error. Comments count as bytes: a
+    /// server that sends them is alive.
     fn poll_events(
         &mut self,
         cx: &mut Context<'_>,
@@ -76,47 +79,54 @@ impl AnswerBody {
             Poll::Ready(None) => return Poll::Ready(self.reader.end(events)),
             Poll::Ready(Some(Err(error))) => {
                 let reason = transport_error::reason(&error);
-                tracing::warn!(provider = self.endpoint.name, reason, "a provider's stream broke off");
-                dialect::broken_off()
+                tracing::warn!(
+                    provider = self.connection.endpoint.name,
+                    reason,
+                    "a provider's stream broke off"
+                );
+                broken_off()
             }
             Poll::Pending => ready!(self.poll_timeout(cx)),
         };
-        // A connection that breaks, or stays open, behind the answer's end takes nothing from it.
+        // If the answer is complete, it doesn't matter that the connection breaks or stays open after its end.
         Poll::Ready(self.reader.end(events).map_err(|_| problem))
     }
 
-    /// Waits until one of the provider's times is up.
+    /// Waits until one of the provider's timeouts is exceeded.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<ApiError> {
-        let between_bytes = self.endpoint.timeouts.between_bytes;
+        let between_bytes = self.connection.endpoint.timeouts.between_bytes;
         loop {
             ready!(self.timer.as_mut().poll(cx));
             let limit = self.deadline.min(self.last_bytes_at + between_bytes);
-            let name = &self.endpoint.name;
+            let name = &self.connection.endpoint.name;
             if limit > Instant::now() {
                 self.timer.as_mut().reset(limit);
             } else if limit == self.deadline {
-                return Poll::Ready(late(
+                return Poll::Ready(timed_out(
                     name,
-                    &format!("didn't end its answer within {} s", self.limit.as_secs()),
+                    &format!("didn't end its answer within {} s", self.timeout.as_secs()),
                 ));
             } else {
-                return Poll::Ready(late(name, &format!("said nothing for {} s", between_bytes.as_secs())));
+                return Poll::Ready(timed_out(
+                    name,
+                    &format!("sent nothing for {} s", between_bytes.as_secs()),
+                ));
             }
         }
     }
 
-    /// Reads what is there behind the answer's end: a connection is used again once its body has ended.
+    /// Reads the pieces that have arrived after the answer's end: a connection can be used again once its body has ended.
     fn poll_trailing(&mut self, cx: &mut Context<'_>) {
         for _ in 0..TRAILING_PIECES_MAX_COUNT {
             let Poll::Ready(Some(Ok(_))) = self.body.poll_next_unpin(cx) else { return };
         }
     }
 
-    /// Reads an answer to its end, and appends its events.
+    /// Reads the answer to its end, and appends its events.
     ///
     /// # Errors
-    /// The provider's own error; `provider_error` for an answer that isn't whole, `provider_timeout` for one that is
-    /// late.
+    /// The provider's own error; `provider_error` for an incomplete answer, `provider_timeout` for one that takes too
+    /// long.
     pub(super) async fn read(&mut self, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         while !events.last().is_some_and(RunEventBody::is_terminal) {
             std::future::poll_fn(|cx| self.poll_events(cx, events)).await?;
@@ -130,14 +140,12 @@ impl AnswerBody {
     }
 }
 
-/// The events of an answer, as they come. Dropping it closes the connection, which is how a provider learns that nobody
-/// waits any more.
+/// The events of a streamed answer. Dropping it closes the connection, which stops the generation at the provider.
 pub(super) struct AnswerEvents {
-    provider: HttpProvider,
     body: AnswerBody,
-    /// Events that are read, and not yet given.
+    /// Events that have been read and not yet returned.
     read: std::vec::IntoIter<RunEventBody>,
-    /// What comes after them.
+    /// The error that follows them.
     failure: Option<ApiError>,
     has_ended: bool,
     cancelled: oneshot::Receiver<()>,
@@ -145,15 +153,10 @@ pub(super) struct AnswerEvents {
 }
 
 impl AnswerEvents {
-    /// The events of `body`, which `cancelled` ends early.
-    pub(super) fn new(
-        provider: HttpProvider,
-        body: AnswerBody,
-        cancelled: oneshot::Receiver<()>,
-        guard: RunGuard,
-    ) -> Self {
+    /// Creates the stream of the events of `body`, which `cancelled` ends early.
+    pub(super) fn new(body: AnswerBody, cancelled: oneshot::Receiver<()>, guard: RunGuard) -> Self {
         let read = vec![RunEventBody::Started { prompt_tokens: 0 }].into_iter();
-        Self { provider, body, read, failure: None, has_ended: false, cancelled, _guard: guard }
+        Self { body, read, failure: None, has_ended: false, cancelled, _guard: guard }
     }
 }
 
@@ -175,8 +178,9 @@ impl Stream for AnswerEvents {
             }
             if let Some(error) = this.failure.take() {
                 this.has_ended = true;
-                this.provider.ledger.refused(&error, None, Timestamp::now());
-                let error = this.provider.redactor.redact_error(error);
+                let connection = &this.body.connection;
+                connection.ledger.record_error(&error, None, Timestamp::now());
+                let error = connection.redactor.redact_error(error);
                 return Poll::Ready(Some(RunEventBody::Error { error }));
             }
             if Pin::new(&mut this.cancelled).poll(cx).is_ready() {

@@ -1,7 +1,7 @@
-//! Says how an answer's JSON Schema was enforced, and checks the answer against it.
+//! Checks an answer against the request's JSON Schema, and reports how the schema was enforced.
 //!
-//! A provider that enforces a schema takes a part of JSON Schema for it, and one that is only asked for JSON may answer
-//! with anything: so the finished answer is checked against the whole schema of the client, as a local model's is.
+//! A provider that enforces schemas supports a subset of JSON Schema, and one without schemas may send any JSON: so the
+//! complete answer is checked against the client's whole schema, as a local model's is.
 
 use futures::StreamExt as _;
 use hearth_domain::{Enforcement, FinishReason, ResponseFormat, Structured, TextTask};
@@ -12,7 +12,7 @@ use hearth_wire::{
 };
 use serde_json::Value;
 
-use crate::EventStream;
+use crate::provider::EventStream;
 
 /// The check of one run's answers.
 pub(super) struct SchemaCheck {
@@ -21,10 +21,10 @@ pub(super) struct SchemaCheck {
 }
 
 impl SchemaCheck {
-    /// The check of the answers to `task`, as the client sent it; none if it has no schema. `is_enforced`: the provider
-    /// was asked to enforce it.
-    pub(super) fn of(task: &TextTask, is_enforced: bool) -> Option<Self> {
-        // A check that takes too much work is given up by a panic, and where that ends the process there is none.
+    /// Creates the check of the answers to `task`, the client's original; `None` if it has no schema. `is_enforced`: the
+    /// provider was asked to enforce it.
+    pub(super) fn new(task: &TextTask, is_enforced: bool) -> Option<Self> {
+        // A check that takes too much work ends by a panic: without unwinding there can't be one.
         if cfg!(panic = "abort") {
             return None;
         }
@@ -34,16 +34,16 @@ impl SchemaCheck {
         Some(Self { schema: schema.clone(), enforced })
     }
 
-    /// `events`, with the verdict of each answer before what ends the run.
+    /// Returns `events` with the verdict on each answer inserted before the usage and the end.
     pub(super) fn follow(self, mut events: EventStream) -> EventStream {
         Box::pin(async_stream::stream! {
             let (mut answers, mut usage) = (Answers::default(), None);
             while let Some(event) = events.next().await {
                 match event {
-                    // It comes last but one.
+                    // The last event but one.
                     RunEventBody::Usage { .. } => usage = Some(event),
                     RunEventBody::Done { .. } => {
-                        answers.take(&event);
+                        answers.apply(&event);
                         for verdict in self.verdicts(&answers).await {
                             yield verdict;
                         }
@@ -53,7 +53,7 @@ impl SchemaCheck {
                         yield event;
                     }
                     event => {
-                        answers.take(&event);
+                        answers.apply(&event);
                         if event.is_terminal() && let Some(usage) = usage.take() {
                             yield usage;
                         }
@@ -64,8 +64,8 @@ impl SchemaCheck {
         })
     }
 
-    /// The verdicts of those answers that are texts. A call of a tool, or a refusal, in place of one has none, nor has an
-    /// answer to a schema that can't be read here.
+    /// Returns the verdicts on the answers that are texts. There is none on a tool call or a refusal, nor if the schema
+    /// can't be read here.
     async fn verdicts(&self, answers: &Answers) -> Vec<RunEventBody> {
         let is_text = |answer: &Answer| answer.tool_calls.is_empty() && answer.refusal.is_empty();
         let texts: Vec<(u32, String, Option<FinishReason>)> = (0..)
@@ -74,7 +74,7 @@ impl SchemaCheck {
             .map(|(choice, answer)| (choice, answer.text.clone(), answer.finish_reason))
             .collect();
         let (schema, enforced) = (self.schema.clone(), self.enforced);
-        // A large schema takes seconds.
+        // A large schema may take seconds.
         let checked = tokio::task::spawn_blocking(move || verdicts(&schema, enforced, texts)).await;
         checked.unwrap_or_default()
     }
@@ -85,7 +85,7 @@ fn verdicts(
     enforced: Enforcement,
     texts: Vec<(u32, String, Option<FinishReason>)>,
 ) -> Vec<RunEventBody> {
-    let checker = AnswerSchema::read(schema).and_then(|schema| schema.checker());
+    let checker = AnswerSchema::parse(schema).and_then(|schema| schema.checker());
     let Ok(checker) = checker else { return Vec::new() };
     let verdict = |(choice, text, reason): (u32, String, Option<FinishReason>)| {
         let mut verdict = checker.check(&text);
@@ -108,12 +108,12 @@ mod tests {
 
     use super::*;
 
-    /// The verdict on an answer of these events, and the events behind it.
+    /// The verdict on an answer of these events, and the events after it.
     async fn checked(schema: Value, events: Vec<RunEventBody>) -> (Option<Structured>, Vec<RunEventBody>) {
         let format = ResponseFormat::JsonSchema(schema);
         let task = TextTask::new(vec![Message::new(Role::User, "Hi")], Sampling::default());
         let task = TextTask { response_format: format, ..task };
-        let check = SchemaCheck::of(&task, true).unwrap();
+        let check = SchemaCheck::new(&task, true).unwrap();
         let mut all: Vec<_> = check.follow(Box::pin(stream::iter(events))).collect().await;
         let place = all.iter().position(|event| matches!(event, RunEventBody::Structured { .. }));
         let verdict = place.map(|place| match all.remove(place) {

@@ -1,4 +1,4 @@
-//! What all requests to an endpoint have in common, prepared once: the parts of their URI, and the headers.
+//! The common parts of all requests to an endpoint, built once: of the URI, and the headers.
 
 use bytes::Bytes;
 use hearth_wire::{ApiError, ErrorCode};
@@ -9,13 +9,16 @@ use http::{
 };
 use reqwest::Url;
 
-use super::Endpoint;
-use crate::{transport::VendorClient, vendor::Auth};
+use crate::{
+    endpoint::Endpoint,
+    transport::{self, VendorClient},
+    vendor::Auth,
+};
 
-/// The most headers of a request, for their map to be large enough from the start.
-const HEADERS_COUNT: usize = 12;
+/// Initial capacity of the map of headers: no request has more.
+const HEADERS_CAPACITY: usize = 12;
 
-/// Where an endpoint's requests go.
+/// The URI and headers of an endpoint.
 #[derive(Debug)]
 pub(super) struct Target {
     scheme: Scheme,
@@ -24,38 +27,37 @@ pub(super) struct Target {
     path: String,
     /// The headers of every request, the key among them.
     headers: HeaderMap,
-    /// Whether requests go through hyper: no proxy stands before the endpoint.
+    /// True if requests can use hyper's client: no proxy is set for the endpoint.
     pub(super) is_direct: bool,
 }
 
 impl Target {
-    /// Prepares what requests to `endpoint` have in common.
+    /// Builds the common parts of requests to `endpoint`.
     ///
     /// # Errors
-    /// `provider_auth` for a key that can't be sent, `provider_error` for an address that is none.
+    /// `provider_auth` for a key that can't be a header, `provider_error` for an invalid address.
     pub(super) fn new(endpoint: &Endpoint, client: &VendorClient) -> Result<Self, ApiError> {
-        let no_address = || {
-            let message =
-                format!("the address of the provider {} is no URL; see its base_url", endpoint.name);
+        let invalid_address = || {
+            let message = format!("the base_url of the provider {} isn't a valid URL", endpoint.name);
             ApiError::new(ErrorCode::ProviderError, message)
         };
-        // As browsers read it: names in other scripts, spaces and dots in the path are escaped and resolved.
-        let url = Url::parse(&endpoint.base_url).map_err(|_| no_address())?;
+        // Parsed as browsers do: non-ASCII names, spaces and dots in the path are escaped and resolved.
+        let url = Url::parse(&endpoint.base_url).map_err(|_| invalid_address())?;
         let before_fragment = url.as_str().split('#').next().unwrap_or_default();
-        let uri: Uri = before_fragment.parse().map_err(|_| no_address())?;
+        let uri: Uri = before_fragment.parse().map_err(|_| invalid_address())?;
         let is_direct = client.is_direct(&uri);
         let Parts { scheme: Some(scheme), authority: Some(authority), path_and_query, .. } = uri.into_parts()
         else {
-            return Err(no_address());
+            return Err(invalid_address());
         };
         let path = path_and_query.as_ref().map_or("", PathAndQuery::as_str).trim_end_matches('/').to_owned();
         Ok(Self { scheme, authority, path, headers: headers(endpoint)?, is_direct })
     }
 
-    /// A request of JSON to `path` below the base URL.
+    /// Builds a POST request of JSON to `path` below the base URL.
     ///
     /// # Errors
-    /// `invalid_request`, naming `model`, if a path with it is none.
+    /// `invalid_request`, naming `model`, if the path isn't valid: it contains the model's name.
     pub(super) fn post_json(
         &self,
         path: &str,
@@ -67,7 +69,7 @@ impl Target {
         Ok(request)
     }
 
-    /// A request for what stands at `path` below the base URL.
+    /// Builds a GET request to `path` below the base URL.
     ///
     /// # Errors
     /// As [`Self::post_json`].
@@ -75,7 +77,7 @@ impl Target {
         Ok(self.request(Method::GET, self.uri(path)?, "application/json", Bytes::new()))
     }
 
-    /// A request of any media type to a whole URL.
+    /// Builds a POST request of any media type to an absolute URL.
     ///
     /// # Errors
     /// As [`Self::post_json`].
@@ -86,10 +88,10 @@ impl Target {
         content_type: &str,
         body: Bytes,
     ) -> Result<Request<Bytes>, ApiError> {
-        let url = Url::parse(url).map_err(|_| no_path())?;
-        let uri = url.as_str().parse().map_err(|_| no_path())?;
+        let url = Url::parse(url).map_err(|_| invalid_path())?;
+        let uri = url.as_str().parse().map_err(|_| invalid_path())?;
         let mut request = self.request(Method::POST, uri, accept, body);
-        let content_type = HeaderValue::from_str(content_type).map_err(|_| no_path())?;
+        let content_type = HeaderValue::from_str(content_type).map_err(|_| invalid_path())?;
         request.headers_mut().insert(CONTENT_TYPE, content_type);
         Ok(request)
     }
@@ -108,19 +110,19 @@ impl Target {
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
         let path = PathAndQuery::from_maybe_shared(Bytes::from([&self.path, path].concat()));
-        parts.path_and_query = Some(path.map_err(|_| no_path())?);
-        Uri::from_parts(parts).map_err(|_| no_path())
+        parts.path_and_query = Some(path.map_err(|_| invalid_path())?);
+        Uri::from_parts(parts).map_err(|_| invalid_path())
     }
 }
 
-fn no_path() -> ApiError {
-    ApiError::invalid("model", "model can't be a part of the provider's address")
+fn invalid_path() -> ApiError {
+    ApiError::invalid("model", "model can't be part of a URL of this provider")
 }
 
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap, ApiError> {
     let Endpoint { name, vendor, key, .. } = endpoint;
-    let mut headers = HeaderMap::with_capacity(HEADERS_COUNT);
-    headers.insert(USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
+    let mut headers = HeaderMap::with_capacity(HEADERS_CAPACITY);
+    headers.insert(USER_AGENT, HeaderValue::from_static(transport::USER_AGENT));
     for (name, value) in vendor.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
@@ -131,17 +133,17 @@ fn headers(endpoint: &Endpoint) -> Result<HeaderMap, ApiError> {
         (Auth::Header(header), Some(key)) => {
             headers.insert(HeaderName::from_static(header), sensitive(name, key.expose())?);
         }
-        // Signed with each body.
+        // A signature depends on the body.
         (Auth::Aws(_), _) | (_, None) => {}
     }
     Ok(headers)
 }
 
-/// A header's value that isn't shown where the request is.
+/// Builds a header's value that debug output hides.
 fn sensitive(provider: &str, text: &str) -> Result<HeaderValue, ApiError> {
     let mut value = HeaderValue::from_str(text).map_err(|_| {
         let message = format!(
-            "the key of the provider {provider} has characters that can't be sent; set another with `hearth key set {provider}`"
+            "the key of the provider {provider} has characters that a header can't have; set another with `hearth key set {provider}`"
         );
         ApiError::new(ErrorCode::ProviderAuth, message)
     })?;

@@ -1,4 +1,4 @@
-//! Vectors, by OpenAI's API (<https://platform.openai.com/docs/api-reference/embeddings>) and by Google's
+//! Vectors by OpenAI's API (<https://platform.openai.com/docs/api-reference/embeddings>) and Google's
 //! (<https://ai.google.dev/api/embeddings>).
 
 use std::fmt;
@@ -12,16 +12,25 @@ use serde::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, Ask, Body, Made, document};
-use crate::{Call, dialect::gemini, lenient};
+use super::{
+    document,
+    job::{MediaAnswer, MediaRequest, MediaResult, RequestBody},
+};
+use crate::{dialect::gemini, lenient, provider::Call};
 
-/// How many texts Google takes at once.
-const GOOGLE_BATCH: usize = 100;
+/// Maximum number of texts in one request to Google.
+const GOOGLE_BATCH_MAX_COUNT: usize = 100;
 
-pub(super) fn openai(base: &str, call: &Call, task: &EmbeddingTask, length: &str) -> Vec<Ask> {
+/// Builds the request of OpenAI's API. `length_field`: the vendor's name of the field for the vector's length.
+pub(super) fn openai(
+    base_url: &str,
+    call: &Call,
+    task: &EmbeddingTask,
+    length_field: &str,
+) -> Vec<MediaRequest> {
     let extra = &call.generation.extra;
-    let same = extra.dialect == ClientDialect::OpenAiEmbeddings;
-    let mut body = if same { extra.fields.clone() } else { serde_json::Map::new() };
+    let is_same_dialect = extra.dialect == ClientDialect::OpenAiEmbeddings;
+    let mut body = if is_same_dialect { extra.fields.clone() } else { serde_json::Map::new() };
     body.insert("model".to_owned(), json!(call.model.as_str()));
     let input = task.inputs.iter().map(|input| match input {
         EmbeddingInput::Text(text) => json!(text),
@@ -29,11 +38,11 @@ pub(super) fn openai(base: &str, call: &Call, task: &EmbeddingTask, length: &str
     });
     body.insert("input".to_owned(), input.collect());
     if let Some(dimensions) = task.dimensions {
-        body.insert(length.to_owned(), json!(dimensions));
+        body.insert(length_field.to_owned(), json!(dimensions));
     }
-    vec![Ask {
-        url: format!("{base}/embeddings"),
-        body: Body::Json(Value::Object(body)),
+    vec![MediaRequest {
+        url: format!("{base_url}/embeddings"),
+        body: RequestBody::Json(Value::Object(body)),
         accept: "application/json",
     }]
 }
@@ -55,7 +64,7 @@ struct OpenAiVector {
     embedding: Numbers,
 }
 
-/// A vector; some servers send it in base64 unasked.
+/// A vector; some servers send it in base64 unrequested.
 #[derive(Debug)]
 struct Numbers(Vec<f32>);
 
@@ -66,21 +75,21 @@ struct OpenAiUsage {
     prompt_tokens: Option<u32>,
 }
 
-pub(super) fn read_openai(answer: &Answer) -> Result<Made, ApiError> {
-    let list: OpenAiList = document::parse(answer)?;
-    document::check(answer, &list.error, list.data.is_empty())?;
+pub(super) fn read_openai(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
+    let list: OpenAiList = document::parse(&answer.bytes)?;
+    document::check(&answer.bytes, &list.error, list.data.is_empty())?;
     let mut vectors = list.data;
-    if are_places(&vectors) {
+    if has_valid_indexes(&vectors) {
         vectors.sort_by_key(|vector| vector.index);
     }
     let usage = list.usage.and_then(|usage| usage.prompt_tokens);
     let usage = usage.map(|prompt_tokens| Usage { prompt_tokens, ..Usage::default() });
     let vectors = vectors.into_iter().map(|vector| vector.embedding.0).collect();
-    Ok(Made { vectors, usage, ..Made::default() })
+    Ok(MediaResult { vectors, usage, ..MediaResult::default() })
 }
 
-/// Whether the indexes are each place once. Some servers leave them out, or send 0 for all: the order counts then.
-fn are_places(vectors: &[OpenAiVector]) -> bool {
+/// Returns whether each index occurs once. Some servers leave them out, or send 0 for all: then the order counts.
+fn has_valid_indexes(vectors: &[OpenAiVector]) -> bool {
     let mut indexes: Vec<_> = vectors.iter().filter_map(|vector| vector.index).collect();
     indexes.sort_unstable();
     indexes.len() == vectors.len() && (0..).zip(&indexes).all(|(place, index)| place == *index)
@@ -104,7 +113,7 @@ impl<'de> Visitor<'de> for NumbersVisitor {
     fn visit_str<E: Error>(self, text: &str) -> Result<Vec<f32>, E> {
         let bytes = STANDARD.decode(text).map_err(E::custom)?;
         let (numbers, []) = bytes.as_chunks() else {
-            return Err(E::custom("the bytes of a vector are no whole count of numbers"));
+            return Err(E::custom("the size of a vector isn't a multiple of 4 bytes"));
         };
         Ok(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
     }
@@ -118,29 +127,34 @@ impl<'de> Visitor<'de> for NumbersVisitor {
     }
 }
 
-pub(super) fn google(base: &str, call: &Call, task: &EmbeddingTask) -> Result<Vec<Ask>, ApiError> {
+/// Builds the requests of Google's API.
+pub(super) fn google(
+    base_url: &str,
+    call: &Call,
+    task: &EmbeddingTask,
+) -> Result<Vec<MediaRequest>, ApiError> {
     let model = call.model.as_str();
     let name = gemini::full_name(model);
     let extra = &call.generation.extra;
-    let is_same = extra.dialect == ClientDialect::Gemini;
+    let is_same_dialect = extra.dialect == ClientDialect::Gemini;
     let request = |input: &EmbeddingInput| {
         let mut request = json!({"model": name, "content": {"parts": [{"text": text(input)?}]}});
         if let Some(dimensions) = task.dimensions {
             request["outputDimensionality"] = json!(dimensions);
         }
-        for (name, value) in extra.fields.iter().filter(|_| is_same) {
+        for (name, value) in extra.fields.iter().filter(|_| is_same_dialect) {
             request[name.as_str()] = value.clone();
         }
         Ok(request)
     };
     let requests = task.inputs.iter().map(request).collect::<Result<Vec<Value>, ApiError>>()?;
-    let url = format!("{base}{}", gemini::path_to(model, "batchEmbedContents")?);
-    let ask = |batch: &[Value]| Ask {
+    let url = format!("{base_url}{}", gemini::path_to(model, "batchEmbedContents")?);
+    let batch_request = |batch: &[Value]| MediaRequest {
         url: url.clone(),
-        body: Body::Json(json!({"requests": batch})),
+        body: RequestBody::Json(json!({"requests": batch})),
         accept: "application/json",
     };
-    Ok(requests.chunks(GOOGLE_BATCH).map(ask).collect())
+    Ok(requests.chunks(GOOGLE_BATCH_MAX_COUNT).map(batch_request).collect())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -165,21 +179,21 @@ struct GoogleUsage {
     prompt_token_count: Option<u32>,
 }
 
-pub(super) fn read_google(answer: &Answer) -> Result<Made, ApiError> {
-    let list: GoogleAnswer = document::parse(answer)?;
-    document::check(answer, &list.error, list.embeddings.is_empty())?;
+pub(super) fn read_google(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
+    let list: GoogleAnswer = document::parse(&answer.bytes)?;
+    document::check(&answer.bytes, &list.error, list.embeddings.is_empty())?;
     let tokens = list.usage_metadata.and_then(|usage| usage.prompt_token_count);
     let usage = tokens.map(|prompt_tokens| Usage { prompt_tokens, ..Usage::default() });
     let vectors = list.embeddings.into_iter().map(|vector| vector.values).collect();
-    Ok(Made { vectors, usage, ..Made::default() })
+    Ok(MediaResult { vectors, usage, ..MediaResult::default() })
 }
 
-/// A text, where the provider takes no tokens.
+/// Returns the text of an input, for a provider that doesn't accept tokens.
 pub(super) fn text(input: &EmbeddingInput) -> Result<&str, ApiError> {
     match input {
         EmbeddingInput::Text(text) => Ok(text),
         EmbeddingInput::Tokens(_) => {
-            Err(ApiError::invalid("input", "this provider embeds texts, and takes no tokens"))
+            Err(ApiError::invalid("input", "this provider embeds texts, not tokens"))
         }
     }
 }

@@ -1,45 +1,45 @@
-//! Forms with files (RFC 7578), for the APIs that take no JSON.
+//! Multipart forms (RFC 7578), for the APIs that don't accept JSON.
 
 use std::borrow::Cow;
 
 use rand::distr::{Alphanumeric, SampleString as _};
 
-/// A form to send.
+/// A multipart form.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Form(Vec<Field>);
 
 #[derive(Debug, PartialEq)]
 struct Field {
     name: Cow<'static, str>,
-    /// The file's media type, if it is one.
+    /// The media type, if the field is a file.
     file: Option<&'static str>,
     bytes: Vec<u8>,
 }
 
 impl Form {
-    /// With a field. Its name has nothing that a head must escape.
+    /// Adds a text field. The name must not need escapes.
     pub(crate) fn text(mut self, name: impl Into<Cow<'static, str>>, value: impl std::fmt::Display) -> Self {
         self.0.push(Field { name: name.into(), file: None, bytes: value.to_string().into_bytes() });
         self
     }
 
-    /// With a field, if there is a value.
-    pub(crate) fn maybe(self, name: &'static str, value: Option<impl std::fmt::Display>) -> Self {
+    /// Adds a text field if there is a value.
+    pub(crate) fn optional(self, name: &'static str, value: Option<impl std::fmt::Display>) -> Self {
         match value {
             Some(value) => self.text(name, value),
             None => self,
         }
     }
 
-    /// With a file.
+    /// Adds a file.
     pub(crate) fn file(mut self, name: &'static str, media_type: &'static str, bytes: Vec<u8>) -> Self {
         self.0.push(Field { name: name.into(), file: Some(media_type), bytes });
         self
     }
 
-    /// The form as it is sent, and its `content-type`.
+    /// Returns the `content-type` and the body.
     pub(crate) fn encoded(&self) -> (String, Vec<u8>) {
-        // No file has 32 such characters by chance.
+        // No file has these 32 characters by chance.
         let boundary = Alphanumeric.sample_string(&mut rand::rng(), 32);
         let mut body = Vec::with_capacity(self.0.iter().map(|field| field.bytes.len() + 200).sum());
         for Field { name, file, bytes } in &self.0 {
@@ -57,7 +57,7 @@ impl Form {
         (format!("multipart/form-data; boundary={boundary}"), body)
     }
 
-    /// The value of a field.
+    /// Returns the value of a field.
     #[cfg(test)]
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         let field = self.0.iter().find(|field| field.name == name)?;
@@ -70,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_written_as_it_must_be() {
-        let form = Form::default().text("prompt", "a \"fox\"").maybe("seed", None::<u32>).file(
+    fn form_is_encoded_as_multipart() {
+        let form = Form::default().text("prompt", "a \"fox\"").optional("seed", None::<u32>).file(
             "image",
             "image/png",
             b"\x00\r\n".to_vec(),

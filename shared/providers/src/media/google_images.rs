@@ -1,6 +1,6 @@
-//! Images by Google: Gemini's `generateContent` (<https://ai.google.dev/gemini-api/docs/image-generation>), one at
-//! a time, and Imagen's `predict` (<https://ai.google.dev/gemini-api/docs/imagen>), four at most. Sizes are shapes
-//! there.
+//! Images by Google: Gemini's `generateContent` (<https://ai.google.dev/gemini-api/docs/image-generation>), one per
+//! request, and Imagen's `predict` (<https://ai.google.dev/gemini-api/docs/imagen>), at most four. Both accept an aspect
+//! ratio in place of a size.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hearth_domain::{ImageTask, Size, Usage};
@@ -8,42 +8,51 @@ use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Ask, Body, Made, MadeFile, Read, json,
-    picture::{bytes_of, ratio},
-    refused, unsayable,
+    document::parse_json,
+    job::{MediaAnswer, MediaFile, MediaRequest, MediaResult, ReadAnswer, RequestBody},
+    picture::{aspect_ratio, image_bytes},
+    rejection::{content_refused, reject_unsupported},
 };
-use crate::dialect::{gemini, unreadable};
+use crate::{answer_error::unreadable, dialect::gemini};
 
-/// The shapes that Gemini draws.
-const GEMINI: [(u32, u32); 10] =
+/// Aspect ratios of Gemini.
+const GEMINI_RATIOS: [(u32, u32); 10] =
     [(1, 1), (2, 3), (3, 2), (3, 4), (4, 3), (4, 5), (5, 4), (9, 16), (16, 9), (21, 9)];
-/// The shapes that Imagen draws.
-const IMAGEN: [(u32, u32); 5] = [(1, 1), (3, 4), (4, 3), (9, 16), (16, 9)];
-/// How many Imagen draws at once.
-const IMAGEN_BATCH: u32 = 4;
+/// Aspect ratios of Imagen.
+const IMAGEN_RATIOS: [(u32, u32); 5] = [(1, 1), (3, 4), (4, 3), (9, 16), (16, 9)];
+/// Maximum number of images in one request to Imagen.
+const IMAGEN_BATCH_MAX_COUNT: u32 = 4;
 
-pub(super) fn job(base: &str, model: &str, task: &ImageTask) -> Result<(Vec<Ask>, Read), ApiError> {
-    unsayable("mask", task.mask.is_some())?;
-    unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;
-    unsayable("negative_prompt", task.negative_prompt.is_some())?;
-    unsayable("strength", task.strength.is_some())?;
+/// Builds the requests for images, and names the reader of their answers.
+pub(super) fn requests(
+    base_url: &str,
+    model: &str,
+    task: &ImageTask,
+) -> Result<(Vec<MediaRequest>, ReadAnswer), ApiError> {
+    reject_unsupported("mask", task.mask.is_some())?;
+    reject_unsupported(
+        "background",
+        task.background.as_deref().is_some_and(|background| background != "auto"),
+    )?;
+    reject_unsupported("negative_prompt", task.negative_prompt.is_some())?;
+    reject_unsupported("strength", task.strength.is_some())?;
     if model.contains("imagen") {
-        Ok((imagen(base, model, task)?, read_imagen))
+        Ok((imagen(base_url, model, task)?, read_imagen))
     } else {
-        Ok((gemini(base, model, task)?, read_gemini))
+        Ok((gemini(base_url, model, task)?, read_gemini))
     }
 }
 
-fn gemini(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {
-    unsayable("output_format", task.format.is_some())?;
+fn gemini(base_url: &str, model: &str, task: &ImageTask) -> Result<Vec<MediaRequest>, ApiError> {
+    reject_unsupported("output_format", task.format.is_some())?;
     let mut parts = vec![json!({"text": task.prompt})];
     for image in &task.images {
-        let (media_type, bytes) = bytes_of(image)?;
+        let (media_type, bytes) = image_bytes(image)?;
         parts.push(json!({"inlineData": {"mimeType": media_type, "data": STANDARD.encode(bytes)}}));
     }
     let mut config = json!({"responseModalities": ["TEXT", "IMAGE"]});
     if let Some(size) = task.size {
-        config["imageConfig"] = json!({"aspectRatio": ratio(size, &GEMINI)?});
+        config["imageConfig"] = json!({"aspectRatio": aspect_ratio(size, &GEMINI_RATIOS)?});
         if gemini::family(model).is_some_and(|family| family >= 3) {
             config["imageConfig"]["imageSize"] = json!(resolution(size));
         }
@@ -52,12 +61,16 @@ fn gemini(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiErro
         config["seed"] = json!(seed.cast_signed());
     }
     let body = json!({"contents": [{"role": "user", "parts": parts}], "generationConfig": config});
-    let url = format!("{base}{}", gemini::path_to(model, "generateContent")?);
-    let ask = |_| Ask { url: url.clone(), body: Body::Json(body.clone()), accept: "application/json" };
-    Ok((0..task.count).map(ask).collect())
+    let url = format!("{base_url}{}", gemini::path_to(model, "generateContent")?);
+    let request = |_| MediaRequest {
+        url: url.clone(),
+        body: RequestBody::Json(body.clone()),
+        accept: "application/json",
+    };
+    Ok((0..task.count).map(request).collect())
 }
 
-/// How fine an image is, in Google's words.
+/// Google's name of the resolution of a size.
 fn resolution(size: Size) -> &'static str {
     match size.width.max(size.height) {
         0..=1536 => "1K",
@@ -66,20 +79,20 @@ fn resolution(size: Size) -> &'static str {
     }
 }
 
-fn read_gemini(answer: &Answer) -> Result<Made, ApiError> {
-    let answer = json(answer)?;
+fn read_gemini(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
+    let answer = parse_json(&answer.bytes)?;
     let parts = |candidate: &Value| candidate["content"]["parts"].as_array().cloned().unwrap_or_default();
     let candidates = answer["candidates"].as_array().cloned().unwrap_or_default();
     let mut files = Vec::new();
-    // What it draws while it thinks is no answer.
+    // Images among the thoughts are drafts.
     for part in candidates.iter().flat_map(parts).filter(|part| part["thought"] != true) {
         if let Some(data) = part["inlineData"]["data"].as_str() {
             let bytes = STANDARD.decode(data).map_err(|_| unreadable("an image isn't base64"))?;
-            files.push(MadeFile { bytes, ..MadeFile::default() });
+            files.push(MediaFile { bytes, ..MediaFile::default() });
         }
     }
     if files.is_empty() {
-        return Err(none_drawn(&answer));
+        return Err(no_image(&answer));
     }
     let count = |name: &str| {
         let count = answer["usageMetadata"][name].as_u64().unwrap_or_default();
@@ -91,26 +104,26 @@ fn read_gemini(answer: &Answer) -> Result<Made, ApiError> {
         cached_tokens: count("cachedContentTokenCount"),
         reasoning_tokens: count("thoughtsTokenCount"),
     });
-    Ok(Made { files, usage, ..Made::default() })
+    Ok(MediaResult { files, usage, ..MediaResult::default() })
 }
 
-/// Why there is no image. What Google won't show it names; `STOP` is an answer in words.
-fn none_drawn(answer: &Value) -> ApiError {
+/// The error for an answer without an image: a refusal, unless the reason is a regular end such as `STOP`.
+fn no_image(answer: &Value) -> ApiError {
     let reason = answer["promptFeedback"]["blockReason"].as_str();
     let reason = reason.or(answer["candidates"][0]["finishReason"].as_str()).unwrap_or("OTHER");
     match reason {
         "STOP" | "MAX_TOKENS" | "NO_IMAGE" | "IMAGE_OTHER" | "OTHER" => {
             unreadable(format!("it has no image ({reason})"))
         }
-        reason => refused(reason),
+        reason => content_refused(reason),
     }
 }
 
-fn imagen(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {
-    unsayable("images", !task.images.is_empty())?;
+fn imagen(base_url: &str, model: &str, task: &ImageTask) -> Result<Vec<MediaRequest>, ApiError> {
+    reject_unsupported("images", !task.images.is_empty())?;
     let mut parameters = json!({"includeRaiReason": true});
     if let Some(size) = task.size {
-        parameters["aspectRatio"] = json!(ratio(size, &IMAGEN)?);
+        parameters["aspectRatio"] = json!(aspect_ratio(size, &IMAGEN_RATIOS)?);
         if size.width.max(size.height) > 1536 {
             parameters["sampleImageSize"] = json!("2K");
         }
@@ -118,37 +131,39 @@ fn imagen(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiErro
     if let Some(format) = task.format {
         parameters["outputOptions"] = json!({"mimeType": format.media_type()});
     }
-    let full = task.count / IMAGEN_BATCH;
-    let rest = task.count % IMAGEN_BATCH;
-    let counts = (0..full).map(|_| IMAGEN_BATCH).chain((rest > 0).then_some(rest));
-    let url = format!("{base}{}", gemini::path_to(model, "predict")?);
-    let ask = |count| {
+    let full = task.count / IMAGEN_BATCH_MAX_COUNT;
+    let rest = task.count % IMAGEN_BATCH_MAX_COUNT;
+    let counts = (0..full).map(|_| IMAGEN_BATCH_MAX_COUNT).chain((rest > 0).then_some(rest));
+    let url = format!("{base_url}{}", gemini::path_to(model, "predict")?);
+    let request = |count| {
         let mut parameters = parameters.clone();
         parameters["sampleCount"] = json!(count);
-        Ask {
+        MediaRequest {
             url: url.clone(),
-            body: Body::Json(json!({"instances": [{"prompt": task.prompt}], "parameters": parameters})),
+            body: RequestBody::Json(
+                json!({"instances": [{"prompt": task.prompt}], "parameters": parameters}),
+            ),
             accept: "application/json",
         }
     };
-    Ok(counts.map(ask).collect())
+    Ok(counts.map(request).collect())
 }
 
-fn read_imagen(answer: &Answer) -> Result<Made, ApiError> {
-    let answer = json(answer)?;
+fn read_imagen(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
+    let answer = parse_json(&answer.bytes)?;
     let predictions = answer["predictions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut files = Vec::new();
     for prediction in predictions {
         if let Some(data) = prediction["bytesBase64Encoded"].as_str() {
             let bytes = STANDARD.decode(data).map_err(|_| unreadable("an image isn't base64"))?;
             let revised_prompt = prediction["prompt"].as_str().map(str::to_owned);
-            files.push(MadeFile { bytes, revised_prompt });
+            files.push(MediaFile { bytes, revised_prompt });
         }
     }
     if files.is_empty() {
         let reason = predictions.iter().find_map(|prediction| prediction["raiFilteredReason"].as_str());
-        // An answer without predictions is how Imagen says no.
-        return Err(refused(reason.unwrap_or("filtered")));
+        // Imagen answers without predictions if it refuses.
+        return Err(content_refused(reason.unwrap_or("filtered")));
     }
-    Ok(Made { files, ..Made::default() })
+    Ok(MediaResult { files, ..MediaResult::default() })
 }

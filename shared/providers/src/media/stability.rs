@@ -1,25 +1,29 @@
-//! Stability's REST API (<https://platform.stability.ai/docs/api-reference>), version `v2beta`: forms in, files
-//! out. Sizes are shapes there.
+//! Stability's REST API (<https://platform.stability.ai/docs/api-reference>), version `v2beta`: requests are
+//! forms, answers are files, and an aspect ratio stands in place of a size.
 
 use hearth_domain::{ImageFormat, ImageTask, MeshTask};
 use hearth_wire::{ApiError, ErrorCode};
 
 use super::{
-    Answer, Ask, Body, Form, Made, MadeFile,
-    picture::{bytes_of, ratio},
-    refused, takes_no_mesh, unsayable,
+    form::Form,
+    job::{MediaAnswer, MediaFile, MediaRequest, MediaResult, RequestBody},
+    picture::{aspect_ratio, image_bytes},
+    rejection::{content_refused, mesh_input_unsupported, reject_unsupported},
 };
 
-/// The shapes that it draws.
-const SHAPES: [(u32, u32); 9] = [(1, 1), (16, 9), (21, 9), (2, 3), (3, 2), (4, 5), (5, 4), (9, 16), (9, 21)];
-/// How much an image is changed where nobody says so.
-const STRENGTH: f32 = 0.6;
-/// The models that make meshes.
-const MESHES: [&str; 2] = ["stable-fast-3d", "stable-point-aware-3d"];
+/// Supported aspect ratios.
+const RATIOS: [(u32, u32); 9] = [(1, 1), (16, 9), (21, 9), (2, 3), (3, 2), (4, 5), (5, 4), (9, 16), (9, 21)];
+/// Default strength of the change of an input image.
+const DEFAULT_STRENGTH: f32 = 0.6;
+/// Models for meshes.
+const MESH_MODELS: [&str; 2] = ["stable-fast-3d", "stable-point-aware-3d"];
 
-pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<Ask>, ApiError> {
-    unsayable("mask", task.mask.is_some())?;
-    unsayable("background", task.background.as_deref().is_some_and(|background| background != "auto"))?;
+pub(super) fn images(base_url: &str, model: &str, task: &ImageTask) -> Result<Vec<MediaRequest>, ApiError> {
+    reject_unsupported("mask", task.mask.is_some())?;
+    reject_unsupported(
+        "background",
+        task.background.as_deref().is_some_and(|background| background != "auto"),
+    )?;
     let (service, named) = match model.strip_prefix("stable-image-").unwrap_or(model) {
         name @ ("core" | "ultra") => (name, None),
         name if name.starts_with("sd3") => ("sd3", Some(name)),
@@ -30,81 +34,81 @@ pub(super) fn images(base: &str, model: &str, task: &ImageTask) -> Result<Vec<As
     let image = match task.images.as_slice() {
         [] => None,
         [_] if service == "core" => {
-            return Err(ApiError::invalid("images", "core starts from no image; ultra and sd3.5 do"));
+            return Err(ApiError::invalid("images", "core doesn't accept an image; ultra and sd3.5 do"));
         }
-        [image] => Some(bytes_of(image)?),
-        _ => return Err(ApiError::invalid("images", "this provider starts from one image")),
+        [image] => Some(image_bytes(image)?),
+        _ => return Err(ApiError::invalid("images", "this provider accepts one image at most")),
     };
-    // Changed images keep the shape that they have.
-    let shape = match task.size {
-        Some(size) if image.is_none() => Some(ratio(size, &SHAPES)?),
+    // A changed image keeps its aspect ratio.
+    let ratio = match task.size {
+        Some(size) if image.is_none() => Some(aspect_ratio(size, &RATIOS)?),
         Some(_) if service == "sd3" => {
-            return Err(ApiError::invalid("size", "size can't be said for an image that is changed"));
+            return Err(ApiError::invalid("size", "size must be left out where an image is changed"));
         }
-        Some(size) => Some(ratio(size, &SHAPES)?),
+        Some(size) => Some(aspect_ratio(size, &RATIOS)?),
         None => None,
     };
-    let ask = |number: u32| {
+    let request = |number: u32| {
         let mut form = Form::default()
             .text("prompt", &task.prompt)
-            .maybe("model", named)
-            .maybe("negative_prompt", task.negative_prompt.as_ref())
-            .maybe("aspect_ratio", shape.as_ref())
-            // One seed would give the same image again.
-            .maybe("seed", task.seed.map(|seed| seed.wrapping_add(number)))
-            .maybe("cfg_scale", task.guidance.filter(|_| service == "sd3"))
+            .optional("model", named)
+            .optional("negative_prompt", task.negative_prompt.as_ref())
+            .optional("aspect_ratio", ratio.as_ref())
+            // With the same seed all images would be the same.
+            .optional("seed", task.seed.map(|seed| seed.wrapping_add(number)))
+            .optional("cfg_scale", task.guidance.filter(|_| service == "sd3"))
             .text("output_format", task.format.unwrap_or(ImageFormat::Png).as_str());
         if let Some((media_type, bytes)) = &image {
             form = form
-                .maybe("mode", (service == "sd3").then_some("image-to-image"))
-                .text("strength", task.strength.unwrap_or(STRENGTH))
+                .optional("mode", (service == "sd3").then_some("image-to-image"))
+                .text("strength", task.strength.unwrap_or(DEFAULT_STRENGTH))
                 .file("image", media_type, bytes.clone());
         }
-        Ask {
-            url: format!("{base}/v2beta/stable-image/generate/{service}"),
-            body: Body::Form(form),
+        MediaRequest {
+            url: format!("{base_url}/v2beta/stable-image/generate/{service}"),
+            body: RequestBody::Form(form),
             accept: "image/*",
         }
     };
-    Ok((0..task.count).map(ask).collect())
+    Ok((0..task.count).map(request).collect())
 }
 
-pub(super) fn mesh(base: &str, model: &str, task: &MeshTask) -> Result<Vec<Ask>, ApiError> {
-    if !MESHES.contains(&model) {
-        return Err(no_such_model(model, &MESHES.join(" and ")));
+pub(super) fn mesh(base_url: &str, model: &str, task: &MeshTask) -> Result<Vec<MediaRequest>, ApiError> {
+    if !MESH_MODELS.contains(&model) {
+        return Err(no_such_model(model, &MESH_MODELS.join(" and ")));
     }
     if task.mesh.is_some() {
-        return Err(takes_no_mesh());
+        return Err(mesh_input_unsupported());
     }
     let Some(image) = &task.image else {
         let message =
-            format!("{model} makes a mesh of an image: make one first, and send it in input.images");
+            format!("{model} makes a mesh from an image: make one first, and send it in input.images");
         return Err(ApiError::invalid("images", message));
     };
-    unsayable("prompt", task.prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty()))?;
-    let (media_type, bytes) = bytes_of(image)?;
+    reject_unsupported("prompt", task.prompt.as_ref().is_some_and(|prompt| !prompt.trim().is_empty()))?;
+    let (media_type, bytes) = image_bytes(image)?;
     let point_aware = model == "stable-point-aware-3d";
     let form = Form::default()
-        .maybe("texture_resolution", task.texture_size)
-        .maybe("seed", task.seed.filter(|_| point_aware))
-        .maybe("guidance_scale", task.guidance.filter(|_| point_aware))
+        .optional("texture_resolution", task.texture_size)
+        .optional("seed", task.seed.filter(|_| point_aware))
+        .optional("guidance_scale", task.guidance.filter(|_| point_aware))
         .file("image", media_type, bytes);
-    let url = format!("{base}/v2beta/3d/{model}");
-    Ok(vec![Ask { url, body: Body::Form(form), accept: "model/gltf-binary" }])
+    let url = format!("{base_url}/v2beta/3d/{model}");
+    Ok(vec![MediaRequest { url, body: RequestBody::Form(form), accept: "model/gltf-binary" }])
 }
 
-/// A file as it is. One that was found unfit is blurred, and a header says so.
-pub(super) fn read(answer: &Answer) -> Result<Made, ApiError> {
+/// Reads the file that the answer's body is. A header marks a file that is blurred because of its content.
+pub(super) fn read(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
     let reason = answer.headers.get("finish-reason").and_then(|value| value.to_str().ok());
     if let Some(reason) = reason.filter(|reason| *reason == "CONTENT_FILTERED") {
-        return Err(refused(reason));
+        return Err(content_refused(reason));
     }
-    let file = MadeFile { bytes: answer.bytes.to_vec(), ..MadeFile::default() };
-    Ok(Made { files: vec![file], ..Made::default() })
+    let file = MediaFile { bytes: answer.bytes.to_vec(), ..MediaFile::default() };
+    Ok(MediaResult { files: vec![file], ..MediaResult::default() })
 }
 
-fn no_such_model(model: &str, there: &str) -> ApiError {
+fn no_such_model(model: &str, alternatives: &str) -> ApiError {
     let shown: String = model.chars().take(100).collect();
-    let message = format!("Stability has no model {shown:?} for this; there are {there}");
+    let message = format!("Stability has no model {shown:?} for this task; its models are {alternatives}");
     ApiError::new(ErrorCode::ModelNotFound, message).at("model")
 }

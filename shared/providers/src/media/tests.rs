@@ -1,60 +1,73 @@
 //! Requests and answers in the shapes of the vendors' documentation.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use hearth_domain::{
-    ClientDialect, EmbeddingInput, EmbeddingTask, Extra, Generation, Image, ImageFormat, ImageTask, Mesh,
-    MeshTask, ModelId, RunId, Size, Task, Usage,
+    ClientDialect, Delivery, EmbeddingInput, EmbeddingTask, Extra, Generation, Image, ImageFormat, ImageTask,
+    Mesh, MeshTask, ModelId, RunId, Size, Usage,
 };
-use serde_json::json;
+use hearth_wire::{ErrorCode, RunEventBody};
+use http::HeaderMap;
+use serde_json::{Value, json};
 
-use super::*;
-use crate::{ProviderConfig, dialect::Dialect};
+use super::{form::Form, job::MediaResult, *};
+use crate::{Endpoint, ProviderSettings, dialect::Dialect};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nrest";
 
 fn endpoint(kind: &str) -> Endpoint {
     let base_url = Some("https://vendor.test/v1".to_owned());
-    let config = ProviderConfig { kind: Some(kind.to_owned()), base_url, ..ProviderConfig::default() };
-    config.endpoint("acme", None).unwrap()
+    let settings = ProviderSettings { kind: Some(kind.to_owned()), base_url, ..ProviderSettings::default() };
+    Endpoint::new("acme", &settings, None).unwrap()
 }
 
 fn call(model: &str, task: impl Into<Task>) -> Call {
     let generation = Generation::new(Some(ModelId::new(model)), task);
-    Call { run: RunId::new(), model: ModelId::new(model), generation: generation.into() }
+    Call {
+        run: RunId::new(),
+        model: ModelId::new(model),
+        generation: generation.into(),
+        delivery: Delivery::Stream,
+    }
 }
 
-fn made_of(kind: &str, model: &str, task: impl Into<Task>) -> Result<Job, ApiError> {
-    job(&endpoint(kind), &call(model, task))
+fn job_at(endpoint: &Endpoint, call: &Call) -> Result<MediaJob, ApiError> {
+    let job = job(&endpoint.base_url, endpoint.vendor.media, call)?;
+    job.ok_or_else(|| endpoint.unsupported(call.generation.task.modality()))
 }
 
-/// Where each request of a job goes, and its JSON.
-fn asked(job: &Job) -> Vec<(&str, &Value)> {
-    let json = |ask: &'_ Ask| match &ask.body {
-        Body::Json(_) => (),
-        Body::Form(_) => panic!("a form"),
+fn job_of(kind: &str, model: &str, task: impl Into<Task>) -> Result<MediaJob, ApiError> {
+    job_at(&endpoint(kind), &call(model, task))
+}
+
+/// The URL and the JSON of each request of a job.
+fn requests(job: &MediaJob) -> Vec<(&str, &Value)> {
+    let json = |request: &'_ MediaRequest| match &request.body {
+        RequestBody::Json(_) => (),
+        RequestBody::Form(_) => panic!("a form"),
     };
-    job.asks
+    job.requests
         .iter()
-        .inspect(|ask| json(ask))
-        .map(|ask| match &ask.body {
-            Body::Json(body) => (ask.url.as_str(), body),
-            Body::Form(_) => unreachable!("it was looked at"),
+        .inspect(|request| json(request))
+        .map(|request| match &request.body {
+            RequestBody::Json(body) => (request.url.as_str(), body),
+            RequestBody::Form(_) => unreachable!("it was checked"),
         })
         .collect()
 }
 
-fn form(job: &Job) -> &Form {
-    match &job.asks[0].body {
-        Body::Form(form) => form,
-        Body::Json(body) => panic!("{body}"),
+fn form(job: &MediaJob) -> &Form {
+    match &job.requests[0].body {
+        RequestBody::Form(form) => form,
+        RequestBody::Json(body) => panic!("{body}"),
     }
 }
 
-fn answer(body: impl Into<Bytes>) -> Answer {
-    Answer { headers: HeaderMap::new(), bytes: body.into() }
+fn answer(body: impl Into<Bytes>) -> MediaAnswer {
+    MediaAnswer { headers: HeaderMap::new(), bytes: body.into() }
 }
 
-fn said(job: &Job, body: &Value) -> Result<Made, ApiError> {
+fn read(job: &MediaJob, body: &Value) -> Result<MediaResult, ApiError> {
     (job.read)(&answer(body.to_string()))
 }
 
@@ -71,48 +84,51 @@ fn picture() -> Image {
     Image::at(format!("data:image/png;base64,{}", STANDARD.encode(PNG)))
 }
 
-fn param(result: Result<Job, ApiError>) -> Option<String> {
+fn param(result: Result<MediaJob, ApiError>) -> Option<String> {
     result.unwrap_err().param
 }
 
 #[test]
-fn openai_embeds() {
-    let mut asking = call("small", EmbeddingTask { dimensions: Some(2), ..texts(&["a", "b"]) });
+fn openai_vectors_are_sorted_and_normalized() {
+    let mut request = call("small", EmbeddingTask { dimensions: Some(2), ..texts(&["a", "b"]) });
     let fields = serde_json::Map::from_iter([("user".to_owned(), json!("ada"))]);
-    std::sync::Arc::make_mut(&mut asking.generation).extra =
+    std::sync::Arc::make_mut(&mut request.generation).extra =
         Extra::new(ClientDialect::OpenAiEmbeddings, fields);
-    let job = job(&endpoint("openai"), &asking).unwrap();
+    let job = job_at(&endpoint("openai"), &request).unwrap();
     let body = json!({"user": "ada", "model": "small", "input": ["a", "b"], "dimensions": 2});
-    assert_eq!(asked(&job), [("https://vendor.test/v1/embeddings", &body)]);
+    assert_eq!(requests(&job), [("https://vendor.test/v1/embeddings", &body)]);
     let list = json!({"object": "list", "model": "small", "usage": {"prompt_tokens": 5, "total_tokens": 5}, "data": [
         {"object": "embedding", "index": 1, "embedding": [0.0, 2.0, 9.0]},
         {"object": "embedding", "index": 0, "embedding": "AACAPwAAAAA="},
     ]});
-    let events = job.events(vec![said(&job, &list).unwrap()]).unwrap();
-    // In order, of the length that was asked for and of length 1.
+    let events = job.events(vec![read(&job, &list).unwrap()]).unwrap();
+    // Sorted by index, truncated to the requested dimensions, and scaled to length 1.
     assert_eq!(events[0], RunEventBody::Embedding { index: 0, vector: vec![1.0, 0.0] });
     assert_eq!(events[1], RunEventBody::Embedding { index: 1, vector: vec![0.0, 1.0] });
     assert_eq!(events[2], RunEventBody::Usage { usage: Usage { prompt_tokens: 5, ..Usage::default() } });
     assert!(events[3].is_terminal());
     let short = json!({"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]});
-    let error = job.events(vec![said(&job, &short).unwrap()]).unwrap_err();
+    let error = job.events(vec![read(&job, &short).unwrap()]).unwrap_err();
     assert_eq!(error.param.as_deref(), Some("dimensions"));
 }
 
 #[test]
-fn mistral_has_another_name_for_the_length() {
+fn dimensions_have_the_name_of_the_vendor() {
     let job =
-        made_of("mistral", "mistral-embed", EmbeddingTask { dimensions: Some(8), ..texts(&["a"]) }).unwrap();
-    assert_eq!(asked(&job)[0].1, &json!({"model": "mistral-embed", "input": ["a"], "output_dimension": 8}));
+        job_of("mistral", "mistral-embed", EmbeddingTask { dimensions: Some(8), ..texts(&["a"]) }).unwrap();
+    assert_eq!(
+        requests(&job)[0].1,
+        &json!({"model": "mistral-embed", "input": ["a"], "output_dimension": 8})
+    );
 }
 
 #[test]
-fn google_embeds_in_batches_of_a_hundred() {
+fn google_texts_are_sent_in_batches_of_100() {
     let many: Vec<String> = (0..150).map(|n| n.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let task = EmbeddingTask { dimensions: Some(768), ..texts(&many) };
-    let job = made_of("google", "gemini-embedding-001", task).unwrap();
-    let bodies = asked(&job);
+    let job = job_of("google", "gemini-embedding-001", task).unwrap();
+    let bodies = requests(&job);
     assert_eq!(bodies.len(), 2);
     assert_eq!(bodies[0].0, "https://vendor.test/v1/models/gemini-embedding-001:batchEmbedContents");
     assert_eq!(
@@ -120,23 +136,23 @@ fn google_embeds_in_batches_of_a_hundred() {
         json!({"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "100"}]}, "outputDimensionality": 768})
     );
     assert_eq!(bodies[1].1["requests"].as_array().unwrap().len(), 50);
-    let made = said(&job, &json!({"embeddings": [{"values": [3.0, 4.0]}]})).unwrap();
-    assert_eq!(made, Made { vectors: vec![vec![3.0, 4.0]], ..Made::default() });
+    let result = read(&job, &json!({"embeddings": [{"values": [3.0, 4.0]}]})).unwrap();
+    assert_eq!(result, MediaResult { vectors: vec![vec![3.0, 4.0]], ..MediaResult::default() });
     let tokens = EmbeddingTask { inputs: vec![EmbeddingInput::Tokens(vec![1])], dimensions: None };
-    assert_eq!(param(made_of("google", "gemini-embedding-001", tokens)).as_deref(), Some("input"));
+    assert_eq!(param(job_of("google", "gemini-embedding-001", tokens)).as_deref(), Some("input"));
 }
 
 #[test]
-fn hugging_face_embeds() {
-    let job = made_of("huggingface", "BAAI/bge-m3", texts(&["a"])).unwrap();
+fn hugging_face_vectors_are_read() {
+    let job = job_of("huggingface", "BAAI/bge-m3", texts(&["a"])).unwrap();
     let body = json!({"inputs": ["a"], "normalize": true});
     let url = "https://vendor.test/hf-inference/models/BAAI/bge-m3/pipeline/feature-extraction";
-    assert_eq!(asked(&job), [(url, &body)]);
-    assert_eq!(said(&job, &json!([[1.0, 0.0]])).unwrap().vectors, [[1.0, 0.0]]);
+    assert_eq!(requests(&job), [(url, &body)]);
+    assert_eq!(read(&job, &json!([[1.0, 0.0]])).unwrap().vectors, [[1.0, 0.0]]);
 }
 
 #[test]
-fn openai_draws() {
+fn openai_images_are_requested_and_read() {
     let task = ImageTask {
         count: 2,
         size: Some(Size { width: 1536, height: 1024 }),
@@ -145,42 +161,42 @@ fn openai_draws() {
         background: Some("transparent".into()),
         ..fox()
     };
-    let mut asking = call("gpt-image-1", task);
+    let mut request = call("gpt-image-1", task);
     let fields = serde_json::Map::from_iter([("moderation".to_owned(), json!("low"))]);
-    std::sync::Arc::make_mut(&mut asking.generation).extra = Extra::new(ClientDialect::OpenAiImages, fields);
-    let job = job(&endpoint("openai"), &asking).unwrap();
+    std::sync::Arc::make_mut(&mut request.generation).extra = Extra::new(ClientDialect::OpenAiImages, fields);
+    let job = job_at(&endpoint("openai"), &request).unwrap();
     let body = json!({
         "moderation": "low", "model": "gpt-image-1", "prompt": "a fox", "n": 2, "size": "1536x1024",
         "quality": "high", "output_format": "webp", "background": "transparent",
     });
-    assert_eq!(asked(&job), [("https://vendor.test/v1/images/generations", &body)]);
+    assert_eq!(requests(&job), [("https://vendor.test/v1/images/generations", &body)]);
     let list = json!({
         "created": 1, "data": [{"b64_json": STANDARD.encode(PNG)}, {"b64_json": STANDARD.encode(PNG)}],
         "usage": {"input_tokens": 8, "output_tokens": 90, "total_tokens": 98},
     });
-    let events = job.events(vec![said(&job, &list).unwrap()]).unwrap();
+    let events = job.events(vec![read(&job, &list).unwrap()]).unwrap();
     assert_eq!(events[1], RunEventBody::File { index: 1, bytes: PNG.to_vec(), revised_prompt: None });
     let usage = Usage { prompt_tokens: 8, completion_tokens: 90, ..Usage::default() };
     assert_eq!(events[2], RunEventBody::Usage { usage });
 }
 
 #[test]
-fn older_models_are_asked_for_bytes() {
-    let job = made_of("openai", "dall-e-3", fox()).unwrap();
+fn older_openai_models_get_a_request_for_bytes() {
+    let job = job_of("openai", "dall-e-3", fox()).unwrap();
     let body = json!({"model": "dall-e-3", "prompt": "a fox", "response_format": "b64_json"});
-    assert_eq!(asked(&job)[0].1, &body);
+    assert_eq!(requests(&job)[0].1, &body);
     let list = json!({"data": [{"b64_json": STANDARD.encode(PNG), "revised_prompt": "A red fox"}]});
-    let made = said(&job, &list).unwrap();
-    assert_eq!(made.files[0].revised_prompt.as_deref(), Some("A red fox"));
-    // A link would have to be fetched, from wherever it leads.
-    let link = said(&job, &json!({"data": [{"url": "http://169.254.169.254/"}]}));
+    let result = read(&job, &list).unwrap();
+    assert_eq!(result.files[0].revised_prompt.as_deref(), Some("A red fox"));
+    // A link could lead anywhere: the gateway doesn't follow it.
+    let link = read(&job, &json!({"data": [{"url": "http://169.254.169.254/"}]}));
     assert_eq!(link.unwrap_err().code, ErrorCode::ProviderError);
 }
 
 #[test]
-fn an_image_is_changed_by_a_form() {
-    let job = made_of("openai", "gpt-image-1", ImageTask { images: vec![picture()], ..fox() }).unwrap();
-    assert_eq!(job.asks[0].url, "https://vendor.test/v1/images/edits");
+fn input_image_is_sent_in_a_form() {
+    let job = job_of("openai", "gpt-image-1", ImageTask { images: vec![picture()], ..fox() }).unwrap();
+    assert_eq!(job.requests[0].url, "https://vendor.test/v1/images/edits");
     let form = form(&job);
     assert_eq!(form.value("prompt").as_deref(), Some("a fox"));
     assert_eq!(form.value("image"), Some(String::from_utf8_lossy(PNG).into_owned()));
@@ -192,14 +208,14 @@ fn an_image_is_changed_by_a_form() {
     let fields = serde_json::Map::from_iter([("input_fidelity".to_owned(), json!("high"))]);
     std::sync::Arc::make_mut(&mut call.generation).extra =
         Extra { dialect: ClientDialect::OpenAiImages, fields, ..Extra::default() };
-    let job = self::job(&endpoint("openai"), &call).unwrap();
+    let job = job_at(&endpoint("openai"), &call).unwrap();
     let form = self::form(&job);
     assert_eq!(form.value("mask"), Some(String::from_utf8_lossy(PNG).into_owned()));
     assert_eq!(form.value("input_fidelity").as_deref(), Some("high"));
 }
 
 #[test]
-fn what_a_vendor_has_no_word_for_is_refused() {
+fn unsupported_field_is_rejected_by_name() {
     let size = || Some(Size { width: 512, height: 512 });
     let masked = || ImageTask { images: vec![picture()], mask: Some(picture()), ..fox() };
     let cases = [
@@ -232,12 +248,12 @@ fn what_a_vendor_has_no_word_for_is_refused() {
         ("huggingface", "a/b", masked(), "mask"),
     ];
     for (kind, model, task, field) in cases {
-        assert_eq!(param(made_of(kind, model, task)).as_deref(), Some(field), "{kind} {model}");
+        assert_eq!(param(job_of(kind, model, task)).as_deref(), Some(field), "{kind} {model}");
     }
     let diffusion =
         ImageTask { negative_prompt: Some("dogs".into()), seed: Some(7), steps: Some(4), ..fox() };
-    let job = made_of("openai_compatible", "flux", diffusion).unwrap();
-    let body = &asked(&job)[0].1;
+    let job = job_of("openai_compatible", "flux", diffusion).unwrap();
+    let body = &requests(&job)[0].1;
     assert_eq!(
         (&body["negative_prompt"], &body["seed"], &body["steps"]),
         (&json!("dogs"), &json!(7), &json!(4))
@@ -245,19 +261,19 @@ fn what_a_vendor_has_no_word_for_is_refused() {
 }
 
 #[test]
-fn who_makes_none_says_who_does() {
+fn unsupported_modality_error_lists_vendors() {
     for (kind, task) in [
         ("anthropic", Task::from(fox())),
         ("anthropic", texts(&["a"]).into()),
         ("openai", MeshTask { image: Some(picture()), ..MeshTask::default() }.into()),
     ] {
         let modality = task.modality();
-        let error = made_of(kind, "m", task).unwrap_err();
+        let error = job_of(kind, "m", task).unwrap_err();
         assert_eq!((error.code, error.param.as_deref()), (ErrorCode::InvalidRequest, Some("model")));
         let able = if modality == Modality::ThreeD { "stability" } else { "google" };
         assert!(error.message.contains(able), "{error}");
     }
-    assert!(makes_none(&endpoint("stability"), Modality::Text).message.contains("openai"));
+    assert!(endpoint("stability").unsupported(Modality::Text).message.contains("openai"));
     assert_eq!(
         endpoint("stability").vendor.dialect,
         Dialect::OpenAiChat(&crate::dialect::openai_chat::COMMON)
@@ -265,16 +281,16 @@ fn who_makes_none_says_who_does() {
 }
 
 #[test]
-fn gemini_draws_one_at_a_time() {
+fn gemini_images_have_a_request_each() {
     let task = ImageTask {
         count: 2,
         size: Some(Size { width: 2752, height: 1536 }),
         images: vec![picture()],
         ..fox()
     };
-    let job = made_of("google", "gemini-3-pro-image-preview", task).unwrap();
-    assert_eq!(job.asks.len(), 2);
-    let (url, body) = asked(&job)[0];
+    let job = job_of("google", "gemini-3-pro-image-preview", task).unwrap();
+    assert_eq!(job.requests.len(), 2);
+    let (url, body) = requests(&job)[0];
     assert_eq!(url, "https://vendor.test/v1/models/gemini-3-pro-image-preview:generateContent");
     let parts =
         json!([{"text": "a fox"}, {"inlineData": {"mimeType": "image/png", "data": STANDARD.encode(PNG)}}]);
@@ -287,14 +303,14 @@ fn gemini_draws_one_at_a_time() {
 
     let drawn = json!({"inlineData": {"mimeType": "image/png", "data": STANDARD.encode(PNG)}});
     let sketch = json!({"thought": true, "inlineData": {"mimeType": "image/png", "data": "AAAA"}});
-    let made = said(&job, &json!({
+    let result = read(&job, &json!({
         "candidates": [{"content": {"parts": [sketch, {"text": "Here it is."}, drawn]}, "finishReason": "STOP"}],
         "usageMetadata": {"promptTokenCount": 6, "candidatesTokenCount": 1290, "thoughtsTokenCount": 10},
     }))
     .unwrap();
-    assert_eq!((made.files.len(), made.files[0].bytes.as_slice()), (1, PNG));
+    assert_eq!((result.files.len(), result.files[0].bytes.as_slice()), (1, PNG));
     let usage = Usage { prompt_tokens: 6, completion_tokens: 1300, reasoning_tokens: 10, ..Usage::default() };
-    assert_eq!(made.usage, Some(usage));
+    assert_eq!(result.usage, Some(usage));
 
     let cases = [
         (json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}), ErrorCode::InvalidRequest),
@@ -305,18 +321,18 @@ fn gemini_draws_one_at_a_time() {
         ),
     ];
     for (body, code) in cases {
-        assert_eq!(said(&job, &body).unwrap_err().code, code, "{body}");
+        assert_eq!(read(&job, &body).unwrap_err().code, code, "{body}");
     }
 }
 
 #[test]
-fn imagen_draws_four_at_once() {
+fn imagen_requests_have_four_images_at_most() {
     let task = ImageTask { count: 5, size: Some(Size { width: 1024, height: 1024 }), ..fox() };
-    let job = made_of("google", "imagen-4.0-generate-001", task).unwrap();
+    let job = job_of("google", "imagen-4.0-generate-001", task).unwrap();
     let counts: Vec<&Value> =
-        asked(&job).iter().map(|(_, body)| &body["parameters"]["sampleCount"]).collect();
+        requests(&job).iter().map(|(_, body)| &body["parameters"]["sampleCount"]).collect();
     assert_eq!(counts, [&json!(4), &json!(1)]);
-    let (url, body) = asked(&job)[0];
+    let (url, body) = requests(&job)[0];
     assert_eq!(url, "https://vendor.test/v1/models/imagen-4.0-generate-001:predict");
     assert_eq!(
         (&body["instances"], &body["parameters"]["aspectRatio"]),
@@ -326,13 +342,13 @@ fn imagen_draws_four_at_once() {
         {"mimeType": "image/png", "bytesBase64Encoded": STANDARD.encode(PNG), "prompt": "a red fox"},
         {"raiFilteredReason": "unsafe"},
     ]);
-    let made = said(&job, &json!({"predictions": predictions})).unwrap();
-    assert_eq!((made.files.len(), made.files[0].revised_prompt.as_deref()), (1, Some("a red fox")));
-    assert_eq!(said(&job, &json!({})).unwrap_err().code, ErrorCode::InvalidRequest);
+    let result = read(&job, &json!({"predictions": predictions})).unwrap();
+    assert_eq!((result.files.len(), result.files[0].revised_prompt.as_deref()), (1, Some("a red fox")));
+    assert_eq!(read(&job, &json!({})).unwrap_err().code, ErrorCode::InvalidRequest);
 }
 
 #[test]
-fn hugging_face_draws_and_gives_the_file() {
+fn hugging_face_image_is_the_body() {
     let task = ImageTask {
         size: Some(Size { width: 768, height: 512 }),
         seed: Some(7),
@@ -341,81 +357,81 @@ fn hugging_face_draws_and_gives_the_file() {
         steps: Some(20),
         ..fox()
     };
-    let job = made_of("huggingface", "stabilityai/stable-diffusion-xl-base-1.0", task).unwrap();
-    let (url, body) = asked(&job)[1];
+    let job = job_of("huggingface", "stabilityai/stable-diffusion-xl-base-1.0", task).unwrap();
+    let (url, body) = requests(&job)[1];
     assert_eq!(url, "https://vendor.test/hf-inference/models/stabilityai/stable-diffusion-xl-base-1.0");
     let parameters =
         json!({"negative_prompt": "dogs", "num_inference_steps": 20, "width": 768, "height": 512, "seed": 8});
     assert_eq!(body, &json!({"inputs": "a fox", "parameters": parameters}));
-    assert_eq!(job.asks[0].accept, "image/png");
+    assert_eq!(job.requests[0].accept, "image/png");
     assert_eq!((job.read)(&answer(PNG)).unwrap().files[0].bytes, PNG);
 }
 
 #[test]
-fn an_endpoint_of_ones_own_is_asked_where_it_is() {
+fn dedicated_endpoint_is_used_at_its_url() {
     let mut own = endpoint("huggingface");
     own.base_url = "https://mine.endpoints.test".to_owned();
     let task = MeshTask { prompt: Some("a chair".into()), seed: Some(1), ..MeshTask::default() };
-    let job = job(&own, &call("any", task)).unwrap();
+    let job = job_at(&own, &call("any", task)).unwrap();
     assert_eq!(
-        asked(&job),
+        requests(&job),
         [("https://mine.endpoints.test", &json!({"inputs": "a chair", "parameters": {"seed": 1}}))]
     );
-    assert_eq!(job.asks[0].accept, "model/gltf-binary");
+    assert_eq!(job.requests[0].accept, "model/gltf-binary");
 
     let mesh = || Some(Mesh::Data("Z2xURg==".into()));
     let call = |task| call("any", task);
-    let made = self::job(&own, &call(MeshTask { mesh: mesh(), ..MeshTask::default() })).unwrap();
-    assert_eq!(asked(&made)[0].1["inputs"], "Z2xURg==");
+    let result = job_at(&own, &call(MeshTask { mesh: mesh(), ..MeshTask::default() })).unwrap();
+    assert_eq!(requests(&result)[0].1["inputs"], "Z2xURg==");
     let both = MeshTask { mesh: mesh(), image: Some(picture()), ..MeshTask::default() };
-    assert_eq!(param(self::job(&own, &call(both))).as_deref(), Some("images"));
+    assert_eq!(param(job_at(&own, &call(both))).as_deref(), Some("images"));
     for (kind, model) in [("huggingface", "a/b"), ("stability", "stable-fast-3d")] {
         let task = MeshTask { mesh: mesh(), ..MeshTask::default() };
-        assert_eq!(param(made_of(kind, model, task)).as_deref(), Some("input.mesh"), "{kind}");
+        assert_eq!(param(job_of(kind, model, task)).as_deref(), Some("input.mesh"), "{kind}");
     }
 }
 
 #[test]
-fn stability_draws_by_forms() {
+fn stability_images_are_requested_by_form() {
     let task = ImageTask {
         size: Some(Size { width: 1536, height: 1024 }),
         negative_prompt: Some("dogs".into()),
         seed: Some(9),
         ..fox()
     };
-    let job = made_of("stability", "sd3.5-large", task).unwrap();
-    assert_eq!(job.asks[0].url, "https://vendor.test/v1/v2beta/stable-image/generate/sd3");
+    let job = job_of("stability", "sd3.5-large", task).unwrap();
+    assert_eq!(job.requests[0].url, "https://vendor.test/v1/v2beta/stable-image/generate/sd3");
     let fields = ["prompt", "model", "negative_prompt", "aspect_ratio", "seed", "output_format", "strength"];
-    let told: Vec<_> = fields.iter().map(|name| form(&job).value(name)).collect();
+    let values: Vec<_> = fields.iter().map(|name| form(&job).value(name)).collect();
     let expected =
         [Some("a fox"), Some("sd3.5-large"), Some("dogs"), Some("3:2"), Some("9"), Some("png"), None];
-    assert_eq!(told, expected.map(|value| value.map(str::to_owned)));
-    let changed = made_of("stability", "ultra", ImageTask { images: vec![picture()], ..fox() }).unwrap();
+    assert_eq!(values, expected.map(|value| value.map(str::to_owned)));
+    let changed = job_of("stability", "ultra", ImageTask { images: vec![picture()], ..fox() }).unwrap();
     assert_eq!(form(&changed).value("strength").as_deref(), Some("0.6"));
     assert_eq!(form(&changed).value("mode"), None);
     let headers =
         HeaderMap::from_iter([("finish-reason".parse().unwrap(), "CONTENT_FILTERED".parse().unwrap())]);
-    let blurred = (job.read)(&Answer { headers, bytes: PNG.into() });
+    let blurred = (job.read)(&MediaAnswer { headers, bytes: PNG.into() });
     assert_eq!(blurred.unwrap_err().code, ErrorCode::InvalidRequest);
 }
 
 #[test]
-fn stability_makes_a_mesh_of_an_image() {
+fn stability_makes_a_mesh_from_an_image() {
     let task = MeshTask { image: Some(picture()), texture_size: Some(512), ..MeshTask::default() };
-    let job = made_of("stability", "stable-fast-3d", task).unwrap();
-    assert_eq!(job.asks[0].url, "https://vendor.test/v1/v2beta/3d/stable-fast-3d");
+    let job = job_of("stability", "stable-fast-3d", task).unwrap();
+    assert_eq!(job.requests[0].url, "https://vendor.test/v1/v2beta/3d/stable-fast-3d");
     assert_eq!(form(&job).value("texture_resolution").as_deref(), Some("512"));
-    let made = (job.read)(&answer(&b"glTF\x02\0\0\0"[..])).unwrap();
-    assert!(matches!(job.events(vec![made]).unwrap()[0], RunEventBody::File { index: 0, .. }));
+    let result = (job.read)(&answer(&b"glTF\x02\0\0\0"[..])).unwrap();
+    assert!(matches!(job.events(vec![result]).unwrap()[0], RunEventBody::File { index: 0, .. }));
     let prompt = MeshTask { prompt: Some("a chair".into()), ..MeshTask::default() };
-    assert_eq!(param(made_of("stability", "stable-fast-3d", prompt)).as_deref(), Some("images"));
+    assert_eq!(param(job_of("stability", "stable-fast-3d", prompt)).as_deref(), Some("images"));
 }
 
 #[test]
-fn what_isnt_what_was_asked_for_goes_no_further() {
-    let image = made_of("huggingface", "a/b", fox()).unwrap();
+fn file_of_another_kind_is_an_error() {
+    let image = job_of("huggingface", "a/b", fox()).unwrap();
     let mesh =
-        made_of("stability", "stable-fast-3d", MeshTask { image: Some(picture()), ..MeshTask::default() })
+        job_of("stability", "stable-fast-3d", MeshTask { image: Some(picture()), ..MeshTask::default() })
             .unwrap();
     for (job, bytes) in [
         (&image, &b"<svg onload=alert(1)>"[..]),
@@ -424,18 +440,18 @@ fn what_isnt_what_was_asked_for_goes_no_further() {
         (&image, b""),
         (&mesh, PNG),
     ] {
-        let made = (job.read)(&answer(bytes)).unwrap();
-        assert_eq!(job.events(vec![made]).unwrap_err().code, ErrorCode::ProviderError, "{bytes:?}");
+        let result = (job.read)(&answer(bytes)).unwrap();
+        assert_eq!(job.events(vec![result]).unwrap_err().code, ErrorCode::ProviderError, "{bytes:?}");
     }
     assert_eq!(image.events(vec![]).unwrap_err().code, ErrorCode::ProviderError);
 }
 
 #[test]
-fn vectors_that_are_not_one_for_each_input_are_an_error() {
-    let job = made_of("openai", "small", texts(&["a", "b"])).unwrap();
-    let events = |data: Value| job.events(vec![said(&job, &json!({"data": data}))?]);
+fn vectors_that_do_not_match_the_inputs_are_an_error() {
+    let job = job_of("openai", "small", texts(&["a", "b"])).unwrap();
+    let events = |data: Value| job.events(vec![read(&job, &json!({"data": data}))?]);
     let vector = |index: Value, embedding: Value| json!({"index": index, "embedding": embedding});
-    // The order counts where the indexes are not each place once.
+    // The order counts unless each index occurs once.
     for indexes in [[json!(null), json!(null)], [json!(0), json!(0)], [json!("x"), json!(1)]] {
         let [first, second] = indexes;
         let events = events(json!([vector(first, json!([1, 0])), vector(second, json!([0, 1]))])).unwrap();
@@ -455,27 +471,27 @@ fn vectors_that_are_not_one_for_each_input_are_an_error() {
 }
 
 #[test]
-fn no_more_images_are_taken_than_were_asked_for() {
-    let job = made_of("openai", "gpt-image-1", ImageTask { count: 2, ..fox() }).unwrap();
+fn surplus_images_are_dropped() {
+    let job = job_of("openai", "gpt-image-1", ImageTask { count: 2, ..fox() }).unwrap();
     let image = json!({"b64_json": STANDARD.encode(PNG), "revised_prompt": null});
-    let made = said(&job, &json!({"data": vec![image; 50], "usage": {"input_tokens": null}})).unwrap();
-    let files = job.events(vec![made]).unwrap();
+    let result = read(&job, &json!({"data": vec![image; 50], "usage": {"input_tokens": null}})).unwrap();
+    let files = job.events(vec![result]).unwrap();
     let files = files.iter().filter(|event| matches!(event, RunEventBody::File { .. }));
     assert_eq!(files.count(), 2);
-    assert!(job.most_bytes < 100 << 20);
+    assert!(job.answer_max_bytes < 100 << 20);
 }
 
 #[test]
-fn an_answer_keeps_the_providers_words_and_is_read_in_any_wrapping() {
-    let job = made_of("openai", "small", texts(&["a"])).unwrap();
-    let read = |body: &str| (job.read)(&answer(body.to_owned()));
+fn document_is_read_in_any_wrapping_and_errors_keep_their_message() {
+    let job = job_of("openai", "small", texts(&["a"])).unwrap();
+    let read_text = |body: &str| (job.read)(&answer(body.to_owned()));
     let good = r#"{"data":[{"embedding":[1]}]}"#;
     for body in [
         format!("\u{feff}{good}"),
         format!("data: {good}\n\ndata: [DONE]\n\n"),
         format!(": hi\nevent: x\ndata: {good}"),
     ] {
-        assert_eq!(read(&body).unwrap().vectors, [[1.0]], "{body}");
+        assert_eq!(read_text(&body).unwrap().vectors, [[1.0]], "{body}");
     }
     let bad = [
         "{\"error\":{\"message\":\"not loaded\"}}",
@@ -483,13 +499,13 @@ fn an_answer_keeps_the_providers_words_and_is_read_in_any_wrapping() {
         "event: error\ndata: not loaded\n\n",
     ];
     for body in bad {
-        let made = read(body).and_then(|made| job.events(vec![made]));
-        assert!(made.unwrap_err().message.contains("not loaded"), "{body}");
+        let result = read_text(body).and_then(|result| job.events(vec![result]));
+        assert!(result.unwrap_err().message.contains("not loaded"), "{body}");
     }
-    for (body, problem) in [("", "empty"), ("<html>", "HTML"), ("hello", "no JSON")] {
-        assert!(read(body).unwrap_err().message.contains(problem), "{body}");
+    for (body, problem) in [("", "empty"), ("<html>", "HTML"), ("hello", "isn't JSON")] {
+        assert!(read_text(body).unwrap_err().message.contains(problem), "{body}");
     }
-    let job = made_of("huggingface", "acme/draw", fox()).unwrap();
-    let made = (job.read)(&answer("{\"error\":\"not loaded\"}")).unwrap();
-    assert!(job.events(vec![made]).unwrap_err().message.contains("not loaded"));
+    let job = job_of("huggingface", "acme/draw", fox()).unwrap();
+    let result = (job.read)(&answer("{\"error\":\"not loaded\"}")).unwrap();
+    assert!(job.events(vec![result]).unwrap_err().message.contains("not loaded"));
 }

@@ -7,23 +7,23 @@ use futures::future::BoxFuture;
 use hearth_domain::NodeId;
 use reqwest::{Body, Response};
 
-type Answer = dyn Fn(http::Request<Bytes>) -> BoxFuture<'static, http::Response<Body>> + Send + Sync;
+type Handler = dyn Fn(http::Request<Bytes>) -> BoxFuture<'static, http::Response<Body>> + Send + Sync;
 
-/// A node in this process: takes the requests of the link, and answers as its server would. Nobody else can call it
-/// so, and no credential is asked for.
+/// A node in this process, which handles requests as its server does. Requests have no credentials: only this process can
+/// send them.
 #[derive(Clone)]
 pub struct LocalNode {
     id: NodeId,
-    answer: Arc<Answer>,
+    handler: Arc<Handler>,
 }
 
 impl LocalNode {
-    /// The node `id`, whose requests `answer` carries out.
+    /// Creates the node `id`, whose requests `handler` handles.
     pub fn new(
         id: NodeId,
-        answer: impl Fn(http::Request<Bytes>) -> BoxFuture<'static, http::Response<Body>> + Send + Sync + 'static,
+        handler: impl Fn(http::Request<Bytes>) -> BoxFuture<'static, http::Response<Body>> + Send + Sync + 'static,
     ) -> Self {
-        Self { id, answer: Arc::new(answer) }
+        Self { id, handler: Arc::new(handler) }
     }
 
     /// The node's id.
@@ -32,8 +32,8 @@ impl LocalNode {
         self.id
     }
 
-    pub(super) async fn answer(&self, request: http::Request<Bytes>) -> Response {
-        (self.answer)(request).await.into()
+    pub(super) async fn handle(&self, request: http::Request<Bytes>) -> Response {
+        (self.handler)(request).await.into()
     }
 }
 

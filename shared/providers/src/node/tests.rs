@@ -8,13 +8,13 @@ use axum::{
     routing::{get, post},
 };
 use futures::{Stream, stream};
-use hearth_domain::{FinishReason, Generation, Message, ModelId, Role, Sampling, TextTask};
+use hearth_domain::{Delivery, FinishReason, Generation, Message, ModelId, Role, Sampling, TextTask};
 use tower::ServiceExt as _;
 
 use super::*;
 
-/// Silence longer than this is a cut stream, in these tests.
-const SILENCE: Duration = Duration::from_millis(400);
+/// Timeout between two pieces of a stream in these tests.
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(400);
 
 type Event = Result<axum::response::sse::Event, Infallible>;
 
@@ -27,13 +27,13 @@ fn done(seq: u64) -> Event {
     event(seq, RunEventBody::Done { finish_reason: FinishReason::Stop })
 }
 
-/// A comment, a while after the one before.
+/// A comment after a delay below the timeout.
 async fn comment() -> Event {
-    tokio::time::sleep(SILENCE / 4).await;
+    tokio::time::sleep(SILENCE_TIMEOUT / 4).await;
     Ok(axum::response::sse::Event::default().comment("still here"))
 }
 
-/// A node whose streams are `first`, then `resumed`.
+/// A node whose first stream is `first`, and every later one `resumed`.
 fn node<A, B>(first: fn() -> A, resumed: fn() -> B) -> Router
 where
     A: Stream<Item = Event> + Send + 'static,
@@ -47,7 +47,12 @@ where
 fn call() -> Call {
     let task = TextTask::new(vec![Message::new(Role::User, "hi")], Sampling::default());
     let generation = Generation::new(None, task);
-    Call { run: RunId::new(), model: ModelId::new("m"), generation: generation.into() }
+    Call {
+        run: RunId::new(),
+        model: ModelId::new("m"),
+        generation: generation.into(),
+        delivery: Delivery::Stream,
+    }
 }
 
 /// The events of a run on `node`, over a socket.
@@ -56,7 +61,7 @@ async fn over_a_socket(node: Router) -> Result<Vec<RunEventBody>, ApiError> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move { axum::serve(listener, node).await });
-    let http = reqwest::Client::builder().read_timeout(SILENCE).build().unwrap();
+    let http = reqwest::Client::builder().read_timeout(SILENCE_TIMEOUT).build().unwrap();
     let link = NodeLink::new(NodeId::new(), &url, http, LinkSigner::from_seed(&[7; 32]));
     let events = match link.generate(call()).await {
         Ok(events) => Ok(events.collect().await),
@@ -66,7 +71,7 @@ async fn over_a_socket(node: Router) -> Result<Vec<RunEventBody>, ApiError> {
     events
 }
 
-/// The same over a socket and in this process, where it must be the same.
+/// The events of a run in this process, which must be the same over a socket.
 async fn follow(node: Router) -> Result<Vec<RunEventBody>, ApiError> {
     let router = node.clone();
     let local = LocalNode::new(NodeId::new(), move |request| {
@@ -84,14 +89,14 @@ async fn follow(node: Router) -> Result<Vec<RunEventBody>, ApiError> {
 }
 
 #[tokio::test]
-async fn a_stream_that_only_says_that_it_is_there_is_waited_for() {
+async fn comments_keep_a_stream_alive() {
     let patient = || stream::iter(0..20).then(|_| comment()).chain(stream::iter([done(1)]));
     let events = follow(node(patient, stream::empty)).await.unwrap();
     assert_eq!(events, [RunEventBody::Done { finish_reason: FinishReason::Stop }]);
 }
 
 #[tokio::test]
-async fn a_cut_stream_is_read_on_from_where_it_broke() {
+async fn stream_is_resumed_after_the_last_event() {
     let delta = |text: &str| RunEventBody::text(text);
     let cut = || stream::iter([event(1, RunEventBody::text("a"))]);
     let rest = || stream::iter([event(2, RunEventBody::text("b")), done(3)]);
@@ -100,7 +105,7 @@ async fn a_cut_stream_is_read_on_from_where_it_broke() {
 }
 
 #[tokio::test]
-async fn a_node_that_refuses_says_why() {
+async fn error_of_the_node_is_returned() {
     let full = || async {
         let error = ApiError::new(ErrorCode::QueueFull, "the queue is full");
         (StatusCode::TOO_MANY_REQUESTS, Json(error))
@@ -110,7 +115,7 @@ async fn a_node_that_refuses_says_why() {
 }
 
 #[tokio::test]
-async fn a_stream_that_stays_silent_is_given_up() {
+async fn silent_stream_ends_with_node_lost() {
     let events = over_a_socket(node(stream::pending, stream::pending)).await.unwrap();
     assert!(
         matches!(&events[..], [RunEventBody::Error { error }] if error.code == ErrorCode::NodeLost),

@@ -34,28 +34,28 @@ fn read<'a>(
     (events, result)
 }
 
-/// Ids that the gateway makes up differ each time.
+/// Removes ids that the gateway has created, which are random.
 fn comparable(
     (events, result): (Vec<RunEventBody>, Result<(), ApiError>),
 ) -> (Vec<RunEventBody>, Result<(), ApiError>) {
-    let without_made_up = |event| match event {
+    let without_new_ids = |event| match event {
         RunEventBody::ToolCall { choice, index, begins: Some(begins), arguments } => {
-            let made_up = begins.id.starts_with("call_") && begins.id.len() == 29;
-            let id = if made_up { String::new() } else { begins.id };
+            let is_new = begins.id.starts_with("call_") && begins.id.len() == 29;
+            let id = if is_new { String::new() } else { begins.id };
             let begins = Some(ToolCallBegin { id, name: begins.name });
             RunEventBody::ToolCall { choice, index, begins, arguments }
         }
         RunEventBody::Reasoning { choice, index, mut added } => {
-            // A seal of Google's names the call by its id.
+            // The place of a signature of Google's contains the id of the call.
             added.signature = added.signature.map(|signature| signature.chars().take(1).collect());
             RunEventBody::Reasoning { choice, index, added }
         }
         event => event,
     };
-    (events.into_iter().map(without_made_up).collect(), result)
+    (events.into_iter().map(without_new_ids).collect(), result)
 }
 
-/// The same answer as [`frames`] has, in one piece.
+/// The answer of [`frames`] as one document.
 fn document(dialect: Dialect) -> Value {
     match dialect {
         Dialect::OpenAiChat(_) => {
@@ -118,7 +118,7 @@ fn whole_document_gives_the_events_of_a_stream() {
     }
 }
 
-/// Frames of a whole answer, with everything that the dialect can tell.
+/// Frames of a complete answer with everything that the dialect has.
 fn frames(dialect: Dialect) -> Vec<Value> {
     match dialect {
         Dialect::OpenAiChat(_) => {
@@ -201,7 +201,7 @@ fn bytes(dialect: Dialect, frames: &[Value]) -> Vec<u8> {
     bytes.collect::<Vec<_>>().concat()
 }
 
-/// The same bytes, cut where `cuts` say.
+/// Splits bytes at the places in `cuts`.
 fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);
@@ -209,14 +209,14 @@ fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     cuts.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
 }
 
-/// A complete answer ends with `Done`, and nothing else does; an error is the last word otherwise.
+/// Returns whether an answer is complete, with `Done` as its last and only terminal event, or ended by an error.
 fn is_complete_or_error(events: &[RunEventBody], result: &Result<(), ApiError>) -> bool {
     let ends = events.iter().filter(|event| event.is_terminal()).count();
     let done = matches!(events.last(), Some(RunEventBody::Done { .. }));
     if result.is_ok() { done && ends == 1 } else { ends == 0 }
 }
 
-/// Odd values that stand in for one somewhere in a frame.
+/// Odd values that replace one in a frame.
 fn odd_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -231,7 +231,7 @@ fn odd_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Puts `value` in the place number `place` of `frame`, counted in the order of its values.
+/// Replaces the value number `place` of `frame` by `value`.
 fn replace(frame: &mut Value, place: &mut usize, value: &Value) -> bool {
     if *place == 0 {
         *frame = value.clone();
@@ -245,7 +245,7 @@ fn replace(frame: &mut Value, place: &mut usize, value: &Value) -> bool {
     }
 }
 
-/// A valid stream of which some frames are changed, left out, repeated or cut.
+/// A valid stream with some frames changed, removed or repeated, or truncated.
 fn mutated(dialect: Dialect) -> impl Strategy<Value = Vec<u8>> {
     let change = (any::<prop::sample::Index>(), 0..12_usize, odd_value(), 0..6_u8);
     prop::collection::vec(change, 0..4).prop_map(move |changes| {
@@ -284,7 +284,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_stream_gives_a_complete_answer_or_an_error(
+    fn changed_stream_gives_a_complete_answer_or_an_error(
         streams in DIALECTS.map(mutated),
         cuts in prop::collection::vec(any::<usize>(), 0..12),
     ) {
@@ -296,7 +296,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_byte_gives_a_complete_answer_or_an_error(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+    fn changed_byte_gives_a_complete_answer_or_an_error(place in any::<prop::sample::Index>(), byte in any::<u8>()) {
         for dialect in DIALECTS {
             let mut bytes = bytes(dialect, &frames(dialect));
             let place = place.index(bytes.len());
@@ -308,7 +308,7 @@ proptest! {
 }
 
 #[test]
-fn the_whole_answer_is_the_same_in_every_dialect_and_for_every_byte() {
+fn answer_is_the_same_in_every_dialect_byte_by_byte() {
     for dialect in DIALECTS {
         let bytes = bytes(dialect, &frames(dialect));
         let (events, result) = read(dialect, bytes.chunks(1));
@@ -339,7 +339,7 @@ fn the_whole_answer_is_the_same_in_every_dialect_and_for_every_byte() {
 }
 
 #[test]
-fn an_answer_cut_off_before_its_end_is_an_error() {
+fn truncated_answer_is_an_error() {
     for dialect in DIALECTS {
         let frames = frames(dialect);
         for count in 0..2 {
@@ -351,7 +351,7 @@ fn an_answer_cut_off_before_its_end_is_an_error() {
 }
 
 #[test]
-fn an_empty_body_says_that_it_is_empty() {
+fn empty_body_is_an_error() {
     for dialect in DIALECTS {
         let error = read(dialect, []).1.unwrap_err();
         assert!(error.message.contains("empty"), "{error}");
@@ -359,7 +359,7 @@ fn an_empty_body_says_that_it_is_empty() {
 }
 
 #[test]
-fn a_whole_answer_in_json_is_read_where_a_stream_was_asked_for() {
+fn document_in_place_of_a_stream_is_read() {
     let whole = [
         json!({"object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop",
             "message": {"role": "assistant", "content": "Hello", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}}]}),
@@ -396,7 +396,7 @@ fn a_whole_answer_in_json_is_read_where_a_stream_was_asked_for() {
 }
 
 #[test]
-fn an_error_in_json_keeps_the_providers_words_in_every_dialect() {
+fn error_in_json_keeps_its_message_in_every_dialect() {
     let bodies = [
         r#"{"error":{"message":"not loaded"}}"#,
         r#"{"error":"not loaded"}"#,
@@ -423,7 +423,7 @@ fn an_error_in_json_keeps_the_providers_words_in_every_dialect() {
 }
 
 #[test]
-fn odd_values_that_do_not_matter_are_passed_over() {
+fn unimportant_odd_values_are_ignored() {
     let odd = [
         "null",
         "1",
@@ -443,7 +443,7 @@ fn odd_values_that_do_not_matter_are_passed_over() {
 }
 
 #[test]
-fn an_endless_answer_ends_in_an_error_within_the_limits() {
+fn endless_answer_is_an_error_within_the_limits() {
     let frame = |delta: Value| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
     let call = |arguments: &str| json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}]});
     let long = "x".repeat(64 << 10);

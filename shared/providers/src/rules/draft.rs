@@ -1,14 +1,14 @@
-//! A request while rules are applied to it.
+//! A request to which rules are applied.
 
 use std::borrow::Cow;
 
 use hearth_domain::{ClientDialect, Field, Generation, TextTask};
 use hearth_wire::{ApiError, field_name};
 
-/// A request for text. Its task is copied once a rule changes it.
+/// A request for text. Its task is copied when the first rule changes it.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
-    /// What the operator calls the provider.
+    /// The provider's name.
     pub(super) provider: &'a str,
     pub(super) generation: &'a Generation,
     task: Cow<'a, TextTask>,
@@ -19,7 +19,7 @@ impl<'a> Draft<'a> {
         Self { provider, generation, task: Cow::Borrowed(task) }
     }
 
-    /// The dialect that the client speaks.
+    /// The dialect of the client.
     pub(super) fn client(&self) -> ClientDialect {
         self.generation.extra.dialect
     }
@@ -28,12 +28,12 @@ impl<'a> Draft<'a> {
         &self.task
     }
 
-    /// The task, to change.
+    /// The task, for changes.
     pub(super) fn edit(&mut self) -> &mut TextTask {
         self.task.to_mut()
     }
 
-    /// The error for a field that the provider does not take. `problem` goes behind the field's name.
+    /// Builds the error for a refused field. `problem` follows the field's name.
     pub(super) fn refuse(&self, field: Field, problem: &str, source: &str) -> ApiError {
         let param = field_name(self.client(), field);
         let message = format!("{param} {problem} (a rule of the provider {})", self.provider);

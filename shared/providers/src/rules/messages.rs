@@ -1,36 +1,28 @@
-//! How a conversation may begin and end, and what its messages may show.
+//! Rules for the first and last message of a conversation, for empty messages, speakers' names and images.
 
 use hearth_domain::{Field, ImageSource, Message, Role};
 use hearth_wire::ApiError;
 
-use super::{Rule, Rules, draft::Draft};
+use super::{
+    draft::Draft,
+    rule::{Prefill, Rule, Rules},
+};
 
-/// How a conversation may end with what the model is to go on with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prefill {
-    /// With any text.
-    Any,
-    /// Not with white space.
-    Trimmed,
-    /// Not at all.
-    Refused,
-}
-
-/// What the user says first where a vendor wants the user to begin, and the assistant does.
-const BEGINNING: &str = "(The assistant begins.)";
+/// The user's message that is inserted before an assistant's, where a vendor requires the first to be the user's.
+const FIRST_USER_MESSAGE: &str = "(The assistant begins.)";
 
 pub(super) fn apply(rules: &Rules, draft: &mut Draft<'_>) -> Result<(), ApiError> {
-    if rules.names.is_some() && draft.task().messages.iter().any(has_speaker) {
+    if rules.speaker_names.is_some() && draft.task().messages.iter().any(has_speaker) {
         let messages = draft.edit().messages.iter_mut();
         messages.filter(|message| has_speaker(message)).for_each(|message| message.name = None);
     }
     if rules.empty_turns.is_some() && draft.task().messages.iter().any(is_empty_turn) {
         draft.edit().messages.retain(|message| !is_empty_turn(message));
     }
-    if rules.first_is_user.is_some() {
-        let spoken = draft.task().messages.iter().position(|message| message.role != Role::System);
-        if let Some(first) = spoken.filter(|first| draft.task().messages[*first].role == Role::Assistant) {
-            draft.edit().messages.insert(first, Message::new(Role::User, BEGINNING));
+    if rules.first_is_assistant.is_some() {
+        let first = draft.task().messages.iter().position(|message| message.role != Role::System);
+        if let Some(first) = first.filter(|first| draft.task().messages[*first].role == Role::Assistant) {
+            draft.edit().messages.insert(first, Message::new(Role::User, FIRST_USER_MESSAGE));
         }
     }
     prefill(rules.prefill, draft)?;
@@ -53,11 +45,11 @@ fn prefill(rule: Rule<Prefill>, draft: &mut Draft<'_>) -> Result<(), ApiError> {
     if last.role != Role::Assistant || !last.tool_calls.is_empty() || last.parts().is_empty() {
         return Ok(());
     }
-    match rule.is {
+    match rule.value {
         Prefill::Any => Ok(()),
         Prefill::Refused => {
-            let problem = "must not end with an assistant's message: this model does not go on with one; end with a \
-                           user's message";
+            let problem = "must not end with an assistant's message, which this model can't continue; end with a user's \
+                           message";
             Err(draft.refuse(Field::Messages, problem, rule.source))
         }
         Prefill::Trimmed => {
@@ -75,14 +67,14 @@ fn prefill(rule: Rule<Prefill>, draft: &mut Draft<'_>) -> Result<(), ApiError> {
 fn images(rules: &Rules, draft: &Draft<'_>) -> Result<(), ApiError> {
     let Some(rule) = rules.images else { return Ok(()) };
     let images = draft.task().messages.iter().flat_map(|message| &message.images);
-    let is_taken = |source: &ImageSource| match source {
-        ImageSource::Data { media_type, .. } => rule.is.contains(&media_type.as_str()),
-        // The one who fetches it sees what it is.
+    let is_supported = |source: &ImageSource| match source {
+        ImageSource::Data { media_type, .. } => rule.value.contains(&media_type.as_str()),
+        // The provider fetches the image and checks its type.
         ImageSource::Url(url) => !url.starts_with("data:"),
     };
-    if images.map(|placed| &placed.image.source).all(is_taken) {
+    if images.map(|placed| &placed.image.source).all(is_supported) {
         return Ok(());
     }
-    let problem = format!("has an image that is none of {}, in base64", rule.is.join(", "));
+    let problem = format!("has an image that is none of {}, in base64", rule.value.join(", "));
     Err(draft.refuse(Field::Messages, &problem, rule.source))
 }

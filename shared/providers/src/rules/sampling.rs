@@ -1,33 +1,19 @@
-//! Sampling parameters that a vendor, or a family of its models, answers 400 to. They are wishes: the request is
-//! served without them. So is an effort that the model has not: the nearest one is asked for.
+//! Removes sampling parameters that a vendor refuses: they are preferences. An effort that the model doesn't support is
+//! replaced by the nearest one.
 
 use hearth_domain::{ReasoningEffort, Sampling};
 
-use super::{Rules, draft::Draft};
-
-/// A sampling parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Parameter {
-    Temperature,
-    TopP,
-    PresencePenalty,
-    FrequencyPenalty,
-}
-
-/// The efforts that a model takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Efforts {
-    /// It takes none.
-    Nothing,
-    /// Low, medium and high, and of the lower ones those that are told here.
-    From { none: bool, minimal: bool },
-}
+use super::{
+    draft::Draft,
+    rule::{Efforts, Parameter, Rules},
+};
 
 pub(super) fn apply(rules: &Rules, draft: &mut Draft<'_>) {
-    let is_silent =
+    let without_reasoning =
         matches!(draft.task().reasoning, None | Some(ReasoningEffort::None | ReasoningEffort::Tokens(0)));
-    let left_out = rules.left_out.filter(|_| !(rules.samples_when_silent && is_silent));
-    for parameter in left_out.map(|rule| rule.is).unwrap_or_default() {
+    let accepts_all = rules.accepts_parameters_without_reasoning && without_reasoning;
+    let refused = rules.refused_parameters.filter(|_| !accepts_all);
+    for parameter in refused.map(|rule| rule.value).unwrap_or_default() {
         if is_set(&draft.task().sampling, *parameter) {
             unset(&mut draft.edit().sampling, *parameter);
         }
@@ -37,7 +23,7 @@ pub(super) fn apply(rules: &Rules, draft: &mut Draft<'_>) {
         draft.edit().sampling.top_p = None;
     }
     if let (Some(efforts), Some(effort)) = (rules.efforts, draft.task().reasoning) {
-        let nearest = nearest(efforts.is, effort);
+        let nearest = nearest(efforts.value, effort);
         if nearest != Some(effort) {
             draft.edit().reasoning = nearest;
         }
@@ -47,7 +33,7 @@ pub(super) fn apply(rules: &Rules, draft: &mut Draft<'_>) {
 fn nearest(efforts: Efforts, effort: ReasoningEffort) -> Option<ReasoningEffort> {
     use ReasoningEffort::{Low, Minimal, None as Nothing, Tokens};
     match (efforts, effort) {
-        (Efforts::Nothing, _) => None,
+        (Efforts::Unsupported, _) => None,
         (Efforts::From { none: false, minimal }, Nothing | Tokens(0)) => {
             Some(if minimal { Minimal } else { Low })
         }

@@ -1,27 +1,18 @@
-//! Stop texts: how many, and which, a vendor takes. The gateway applies the others itself.
+//! Splits stop texts: the provider applies those that it supports, and the gateway the others.
 
-use super::{Rules, draft::Draft};
+use super::{draft::Draft, rule::Rules};
 
-/// The stop texts that a vendor takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stops {
-    /// How many.
-    pub(crate) most: usize,
-    /// Whether also those of white space alone.
-    pub(crate) blank: bool,
-}
-
-/// Leaves the texts that the vendor takes; gives the others.
+/// Removes the stop texts that the vendor doesn't support, and returns them.
 pub(super) fn apply(rules: &Rules, draft: &mut Draft<'_>) -> Vec<String> {
     let Some(rule) = rules.stops else { return Vec::new() };
-    let is_blank = |text: &String| !rule.is.blank && text.trim().is_empty();
+    let is_refused = |text: &String| !rule.value.blank && text.trim().is_empty();
     let stops = &draft.task().sampling.stop;
-    if stops.len() <= rule.is.most && !stops.iter().any(is_blank) {
+    if stops.len() <= rule.value.max_count && !stops.iter().any(is_refused) {
         return Vec::new();
     }
-    let (mut sent, mut kept): (Vec<String>, Vec<String>) =
-        std::mem::take(&mut draft.edit().sampling.stop).into_iter().partition(|text| !is_blank(text));
-    kept.extend(sent.drain(rule.is.most.min(sent.len())..));
+    let (mut sent, mut withheld): (Vec<String>, Vec<String>) =
+        std::mem::take(&mut draft.edit().sampling.stop).into_iter().partition(|text| !is_refused(text));
+    withheld.extend(sent.drain(rule.value.max_count.min(sent.len())..));
     draft.edit().sampling.stop = sent;
-    kept
+    withheld
 }

@@ -1,28 +1,32 @@
 use std::sync::Arc;
 
 use hearth_domain::{
-    Attachment, AttachmentContent, ClientDialect, Document, DocumentSource, Extra, Generation, HostedTools,
-    Image, Message, ModelId, Opaque, PlacedImage, ReasoningEffort, ResponseFormat, Role, RunId, Sampling,
-    SchemaLabel, Task, TextTask, Tool, ToolCall, ToolChoice,
+    Attachment, AttachmentContent, ClientDialect, Delivery, Document, DocumentSource, Extra, Generation,
+    HostedTools, Image, Message, ModelId, Opaque, PlacedImage, ReasoningEffort, ResponseFormat, Role, RunId,
+    Sampling, SchemaLabel, Task, TextTask, Tool, ToolCall, ToolChoice,
 };
 use hearth_wire::ErrorCode;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{vendors::UNRESTRICTED, *};
 use crate::vendor;
 
-/// A request of a client of this dialect to a model of a vendor.
-struct Asked {
+/// A request of a client with this dialect to a model of a vendor.
+struct Request {
     kind: &'static str,
     model: &'static str,
     client: ClientDialect,
     fields: Value,
 }
 
-const CHAT: Asked =
-    Asked { kind: "openai_compatible", model: "big", client: ClientDialect::OpenAiChat, fields: Value::Null };
+const CHAT: Request = Request {
+    kind: "openai_compatible",
+    model: "big",
+    client: ClientDialect::OpenAiChat,
+    fields: Value::Null,
+};
 
-impl Asked {
+impl Request {
     fn to(kind: &'static str, model: &'static str) -> Self {
         Self { kind, model, ..CHAT }
     }
@@ -31,7 +35,12 @@ impl Asked {
         let fields = self.fields.as_object().cloned().unwrap_or_default();
         let extra = Extra::new(self.client, fields);
         let generation = Generation { extra, ..Generation::new(None, task) };
-        Call { run: RunId::new(), model: ModelId::new(self.model), generation: Arc::new(generation) }
+        Call {
+            run: RunId::new(),
+            model: ModelId::new(self.model),
+            generation: Arc::new(generation),
+            delivery: Delivery::Stream,
+        }
     }
 
     fn dialect(&self) -> Dialect {
@@ -42,14 +51,19 @@ impl Asked {
         }
     }
 
-    /// The task that is sent.
+    fn rules(&self) -> &'static Rules {
+        vendor::of_kind(self.kind).map_or(&UNRESTRICTED, |vendor| vendor.rules)
+    }
+
+    /// The task that is sent to the provider.
     fn sent(&self, task: TextTask) -> Result<TextTask, ApiError> {
         let call = self.call(task);
         let Task::Text(task) = &call.generation.task else { panic!("no text") };
-        prepare("acme", self.kind, self.dialect(), &call, task).map(|prepared| prepared.task.into_owned())
+        prepare("acme", self.rules(), self.kind, self.dialect(), &call, task)
+            .map(|prepared| prepared.task.into_owned())
     }
 
-    /// The field that a refusal names.
+    /// The field in the error of a refusal.
     fn refused(&self, task: TextTask) -> String {
         let error = self.sent(task).unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidRequest);
@@ -105,7 +119,7 @@ fn pdf() -> AttachmentContent {
 fn each_rule_names_a_page() {
     for vendor in vendor::ALL {
         for model in ["gpt-5", "o3", "gpt-4o", "claude-opus-4-6", "grok-4", "gemini-2.5-pro", "other"] {
-            let rules = format!("{:?}", Rules::of(vendor.kind, vendor.dialect, model));
+            let rules = format!("{:?}", rules_of_model(vendor.rules, vendor.kind, vendor.dialect, model));
             let sources: Vec<&str> =
                 rules.split("source: \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
             assert!(!sources.is_empty(), "{} {model}", vendor.kind);
@@ -115,18 +129,18 @@ fn each_rule_names_a_page() {
 }
 
 #[test]
-fn request_that_keeps_to_the_rules_is_not_copied() {
+fn conforming_request_is_not_copied() {
     for vendor in vendor::ALL {
-        let asked = Asked::to(vendor.kind, "any");
-        let call = asked.call(hello());
+        let request = Request::to(vendor.kind, "any");
+        let call = request.call(hello());
         let Task::Text(task) = &call.generation.task else { panic!("no text") };
-        let prepared = prepare("acme", vendor.kind, vendor.dialect, &call, task).unwrap();
+        let prepared = prepare("acme", vendor.rules, vendor.kind, vendor.dialect, &call, task).unwrap();
         assert!(matches!(prepared.task, Cow::Borrowed(_)), "{}", vendor.kind);
     }
 }
 
 #[test]
-fn repeated_call_ids_become_two_each_with_its_result() {
+fn repeated_call_ids_are_replaced_with_their_results() {
     let mut task = hello();
     task.messages.extend([
         calls(&["call_0"]),
@@ -136,7 +150,7 @@ fn repeated_call_ids_become_two_each_with_its_result() {
         result("call_0"),
     ]);
     for kind in ["anthropic", "bedrock"] {
-        let sent = Asked::to(kind, "any").sent(task.clone()).unwrap();
+        let sent = Request::to(kind, "any").sent(task.clone()).unwrap();
         assert_eq!(
             ids(&sent),
             (vec!["call_0", "call_0_1", "b_1"], vec!["call_0", "b_1", "call_0_1"]),
@@ -147,15 +161,15 @@ fn repeated_call_ids_become_two_each_with_its_result() {
 }
 
 #[test]
-fn two_calls_of_one_turn_under_one_id_have_a_result_each() {
+fn calls_of_one_turn_with_the_same_id_get_a_result_each() {
     let mut task = hello();
     task.messages.extend([calls(&["a", "a"]), result("a"), result("a")]);
-    let sent = Asked::to("anthropic", "any").sent(task).unwrap();
+    let sent = Request::to("anthropic", "any").sent(task).unwrap();
     assert_eq!(ids(&sent), (vec!["a", "a_1"], vec!["a", "a_1"]));
 }
 
 #[test]
-fn id_that_is_made_is_not_another_calls() {
+fn derived_id_differs_from_other_ids() {
     let mut task = hello();
     task.messages.extend([
         calls(&["a"]),
@@ -165,7 +179,7 @@ fn id_that_is_made_is_not_another_calls() {
         calls(&["a_1"]),
         result("a_1"),
     ]);
-    let sent = Asked::to("anthropic", "any").sent(task).unwrap();
+    let sent = Request::to("anthropic", "any").sent(task).unwrap();
     let (calls, results) = ids(&sent);
     assert_eq!((calls[0], calls[2]), ("a", "a_1"));
     assert!(calls[1] != "a" && calls[1] != "a_1", "{calls:?}");
@@ -173,12 +187,12 @@ fn id_that_is_made_is_not_another_calls() {
 }
 
 #[test]
-fn ids_for_mistral_have_nine_letters_and_digits_and_stay_the_same() {
+fn ids_for_mistral_have_nine_letters_and_digits_and_are_stable() {
     let mut task = hello();
     task.messages
         .extend([calls(&["call_PTLP8xhu3uwZk4l3nlnrrJha"]), result("call_PTLP8xhu3uwZk4l3nlnrrJha")]);
     task.messages.extend([calls(&["D681PevKs"]), result("D681PevKs")]);
-    let sent = Asked::to("mistral", "any").sent(task.clone()).unwrap();
+    let sent = Request::to("mistral", "any").sent(task.clone()).unwrap();
     let (calls, results) = ids(&sent);
     assert_eq!(calls, results);
     assert!(
@@ -186,7 +200,7 @@ fn ids_for_mistral_have_nine_letters_and_digits_and_stay_the_same() {
         "{calls:?}"
     );
     assert_eq!(calls[1], "D681PevKs");
-    assert_eq!(Asked::to("mistral", "any").sent(task).unwrap(), sent);
+    assert_eq!(Request::to("mistral", "any").sent(task).unwrap(), sent);
 }
 
 #[test]
@@ -194,14 +208,14 @@ fn long_ids_are_shortened_for_openai() {
     let long = format!("toolu_{}", "x".repeat(60));
     let mut task = hello();
     task.messages.extend([calls(&[&long]), result(&long)]);
-    let sent = Asked::to("openai", "gpt-4o").sent(task).unwrap();
+    let sent = Request::to("openai", "gpt-4o").sent(task).unwrap();
     let (calls, results) = ids(&sent);
     assert_eq!(calls, results);
     assert!(calls[0].len() <= 40, "{calls:?}");
 }
 
 #[test]
-fn tool_names_are_made_fit_and_restored() {
+fn refused_tool_names_are_replaced() {
     let long = "mcp__plugin_project_".to_owned() + &"x".repeat(70);
     let mut task = hello();
     task.tools = vec![tool(&long), tool("read.file"), tool("plain")];
@@ -209,42 +223,43 @@ fn tool_names_are_made_fit_and_restored() {
     task.messages
         .push(Message { tool_calls: vec![call("c1", "read.file")], ..Message::new(Role::Assistant, "") });
     task.messages.push(result("c1"));
-    let sent = Asked::to("openai", "gpt-4o").sent(task.clone()).unwrap();
+    let sent = Request::to("openai", "gpt-4o").sent(task.clone()).unwrap();
     let names: Vec<&str> = sent.tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!((names[0].len(), names[1], names[2]), (64, "read_file", "plain"));
     assert_eq!(sent.tool_choice, ToolChoice::Named(names[0].to_owned()));
     assert_eq!(sent.messages[1].tool_calls[0].name, "read_file");
-    // Anthropic takes 128 characters, and any other server says itself what it takes.
-    let kept = Asked::to("anthropic", "any").sent(task.clone()).unwrap();
-    assert_eq!((kept.tools[0].name.as_str(), kept.tools[1].name.as_str()), (long.as_str(), "read_file"));
+    // Anthropic accepts 128 characters; a server of any kind has no rules.
+    let sent = Request::to("anthropic", "any").sent(task.clone()).unwrap();
+    assert_eq!((sent.tools[0].name.as_str(), sent.tools[1].name.as_str()), (long.as_str(), "read_file"));
     assert_eq!(CHAT.sent(task.clone()).unwrap(), task);
 }
 
 #[test]
-fn names_that_would_be_the_same_are_set_apart() {
+fn replaced_names_stay_distinct() {
     let mut task = hello();
     task.tools = vec![tool("a.b"), tool("a_b")];
-    let sent = Asked::to("openai", "gpt-4o").sent(task).unwrap();
+    let sent = Request::to("openai", "gpt-4o").sent(task).unwrap();
     assert_eq!(sent.tools[1].name, "a_b");
     assert!(sent.tools[0].name.starts_with("a_b_"), "{}", sent.tools[0].name);
 }
 
 #[test]
-fn tools_beyond_a_vendors_most_are_refused_there_alone() {
+fn too_many_tools_are_refused_for_that_vendor_only() {
     let many = TextTask { tools: (0..150).map(|n| tool(&format!("t{n}"))).collect(), ..hello() };
-    assert_eq!(Asked::to("openai", "gpt-4o").refused(many.clone()), "tools");
-    assert!(Asked::to("anthropic", "any").sent(many.clone()).is_ok());
+    assert_eq!(Request::to("openai", "gpt-4o").refused(many.clone()), "tools");
+    assert!(Request::to("anthropic", "any").sent(many.clone()).is_ok());
     assert!(CHAT.sent(many).is_ok());
 }
 
 #[test]
-fn stop_texts_that_a_vendor_does_not_take_are_the_gateways() {
+fn unsupported_stop_texts_are_not_sent() {
     let with = |stops: &[&str]| {
         let mut task = hello();
         task.sampling.stop = stops.iter().map(|text| (*text).to_owned()).collect();
         task
     };
-    let sent = |kind, model, stops: &[&str]| Asked::to(kind, model).sent(with(stops)).unwrap().sampling.stop;
+    let sent =
+        |kind, model, stops: &[&str]| Request::to(kind, model).sent(with(stops)).unwrap().sampling.stop;
     assert_eq!(sent("anthropic", "any", &["\n", "END"]), ["END"]);
     assert_eq!(sent("openai", "gpt-4o", &["a", "b", "c", "d", "e"]), ["a", "b", "c", "d"]);
     assert!(sent("openai", "o3", &["a"]).is_empty());
@@ -255,7 +270,7 @@ fn stop_texts_that_a_vendor_does_not_take_are_the_gateways() {
 }
 
 #[test]
-fn sampling_that_a_family_refuses_is_left_out() {
+fn refused_sampling_parameters_are_removed() {
     let sampling = Sampling {
         temperature: Some(0.7),
         top_p: Some(0.9),
@@ -265,7 +280,7 @@ fn sampling_that_a_family_refuses_is_left_out() {
     };
     let task = |reasoning| TextTask { sampling: sampling.clone(), reasoning, ..hello() };
     let set = |kind, model, reasoning| {
-        let sent = Asked::to(kind, model).sent(task(reasoning)).unwrap().sampling;
+        let sent = Request::to(kind, model).sent(task(reasoning)).unwrap().sampling;
         assert_eq!(sent.max_tokens, Some(5));
         [sent.temperature, sent.top_p, sent.presence_penalty].map(|value| value.is_some())
     };
@@ -288,9 +303,9 @@ fn sampling_that_a_family_refuses_is_left_out() {
 }
 
 #[test]
-fn the_nearest_effort_is_asked_for() {
+fn unsupported_effort_becomes_the_nearest() {
     let effort = |kind, model, effort| {
-        Asked::to(kind, model).sent(TextTask { reasoning: Some(effort), ..hello() }).unwrap().reasoning
+        Request::to(kind, model).sent(TextTask { reasoning: Some(effort), ..hello() }).unwrap().reasoning
     };
     use ReasoningEffort::{High, Low, Minimal, None as Nothing};
     assert_eq!(effort("openai", "gpt-4o", High), None);
@@ -304,105 +319,105 @@ fn the_nearest_effort_is_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_had_is_refused_in_the_clients_words() {
+fn unsupported_field_is_refused_by_the_clients_name() {
     let two = TextTask { choices: 2, ..hello() };
     let likely = TextTask { top_logprobs: Some(2), ..hello() };
     let mut biased = hello();
     biased.sampling.logit_bias = vec![(1, 5.0)];
     for kind in ["anthropic", "bedrock", "groq"] {
-        assert_eq!(Asked::to(kind, "any").refused(two.clone()), "n");
-        assert_eq!(Asked::to(kind, "any").refused(likely.clone()), "top_logprobs");
-        assert_eq!(Asked::to(kind, "any").refused(biased.clone()), "logit_bias");
+        assert_eq!(Request::to(kind, "any").refused(two.clone()), "n");
+        assert_eq!(Request::to(kind, "any").refused(likely.clone()), "top_logprobs");
+        assert_eq!(Request::to(kind, "any").refused(biased.clone()), "logit_bias");
     }
-    let native = Asked { client: ClientDialect::Native, ..Asked::to("anthropic", "any") };
+    let native = Request { client: ClientDialect::Native, ..Request::to("anthropic", "any") };
     assert_eq!(native.refused(two), "parameters.n");
     let notes = json!({"metadata": {"who": "x".repeat(513)}});
-    assert_eq!(Asked { fields: notes, ..Asked::to("openai", "gpt-4o") }.refused(hello()), "metadata");
+    assert_eq!(Request { fields: notes, ..Request::to("openai", "gpt-4o") }.refused(hello()), "metadata");
     let notes = json!({"metadata": {"who": "x".repeat(512)}});
-    assert!(Asked { fields: notes, ..Asked::to("openai", "gpt-4o") }.sent(hello()).is_ok());
+    assert!(Request { fields: notes, ..Request::to("openai", "gpt-4o") }.sent(hello()).is_ok());
 }
 
 #[test]
-fn begun_answers_are_trimmed_or_refused() {
+fn prefill_is_trimmed_or_refused() {
     let begun = |text: &str| {
         let mut task = hello();
         task.messages.push(Message::new(Role::Assistant, text));
         task
     };
-    let sent = Asked::to("anthropic", "claude-3-5-haiku").sent(begun("Sure: \n")).unwrap();
+    let sent = Request::to("anthropic", "claude-3-5-haiku").sent(begun("Sure: \n")).unwrap();
     assert_eq!(sent.messages[1].content, "Sure:");
-    assert_eq!(Asked::to("anthropic", "claude-opus-4-6").refused(begun("Sure:")), "messages");
+    assert_eq!(Request::to("anthropic", "claude-opus-4-6").refused(begun("Sure:")), "messages");
     let responses =
-        Asked { client: ClientDialect::OpenAiResponses, ..Asked::to("anthropic", "claude-opus-4-6") };
+        Request { client: ClientDialect::OpenAiResponses, ..Request::to("anthropic", "claude-opus-4-6") };
     assert_eq!(responses.refused(begun("Sure:")), "input");
     assert_eq!(CHAT.sent(begun("Sure: ")).unwrap(), begun("Sure: "));
 }
 
 #[test]
-fn conversation_that_the_assistant_begins_has_a_users_turn_first() {
+fn user_message_is_inserted_before_a_first_assistant_message() {
     let messages = vec![
         Message::new(Role::System, "Be brief."),
         Message::new(Role::Assistant, "Hi."),
         Message::new(Role::User, "Hello."),
     ];
     let task = TextTask::new(messages, Sampling::default());
-    let sent = Asked::to("bedrock", "any").sent(task.clone()).unwrap();
+    let sent = Request::to("bedrock", "any").sent(task.clone()).unwrap();
     let roles: Vec<Role> = sent.messages.iter().map(|message| message.role).collect();
     assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::User]);
     assert_eq!(CHAT.sent(task.clone()).unwrap(), task);
 }
 
 #[test]
-fn empty_turns_and_speakers_are_left_out_where_they_are_refused() {
+fn refused_empty_turns_and_speaker_names_are_removed() {
     let mut task = hello();
     task.messages[0].name = Some("ada".into());
     task.messages.extend([Message::new(Role::Assistant, " "), Message::new(Role::User, "And?")]);
-    let sent = Asked::to("mistral", "any").sent(task.clone()).unwrap();
+    let sent = Request::to("mistral", "any").sent(task.clone()).unwrap();
     assert_eq!((sent.messages.len(), &sent.messages[0].name), (2, &None));
-    assert_eq!(Asked::to("openai", "gpt-4o").sent(task.clone()).unwrap(), task);
+    assert_eq!(Request::to("openai", "gpt-4o").sent(task.clone()).unwrap(), task);
 }
 
 #[test]
-fn images_of_another_format_are_refused() {
-    let shows = |url: &str| {
+fn unsupported_image_types_are_refused() {
+    let with_image = |url: &str| {
         let mut task = hello();
         task.messages[0].images.push(PlacedImage { at: 0, image: Image::at(url) });
         task
     };
     for kind in ["anthropic", "openai", "bedrock", "google"] {
         assert_eq!(
-            Asked::to(kind, "any").refused(shows("data:image/tiff;base64,AAAA")),
+            Request::to(kind, "any").refused(with_image("data:image/tiff;base64,AAAA")),
             "messages",
             "{kind}"
         );
-        assert!(Asked::to(kind, "any").sent(shows("data:image/jpg;base64,AAAA")).is_ok(), "{kind}");
+        assert!(Request::to(kind, "any").sent(with_image("data:image/jpg;base64,AAAA")).is_ok(), "{kind}");
     }
-    assert!(CHAT.sent(shows("data:image/tiff;base64,AAAA")).is_ok());
+    assert!(CHAT.sent(with_image("data:image/tiff;base64,AAAA")).is_ok());
 }
 
 #[test]
-fn documents_go_to_those_that_read_them() {
+fn unsupported_documents_are_refused() {
     let task = TextTask::new(vec![attached(Role::User, "Sum up.", pdf())], Sampling::default());
     for kind in ["anthropic", "openai", "responses", "google", "bedrock", "openrouter", "openai_compatible"] {
-        assert!(Asked::to(kind, "any").sent(task.clone()).is_ok(), "{kind}");
+        assert!(Request::to(kind, "any").sent(task.clone()).is_ok(), "{kind}");
     }
     for kind in ["groq", "mistral", "deepseek", "xai", "ollama"] {
-        assert_eq!(Asked::to(kind, "any").refused(task.clone()), "messages", "{kind}");
+        assert_eq!(Request::to(kind, "any").refused(task.clone()), "messages", "{kind}");
     }
     let source = DocumentSource::Url("https://example.org/a.pdf".into());
     let link = AttachmentContent::Document(Document { source, name: None });
     let task = TextTask::new(vec![attached(Role::User, "Sum up.", link)], Sampling::default());
-    assert!(Asked::to("anthropic", "any").sent(task.clone()).is_ok());
-    assert_eq!(Asked::to("openai", "gpt-4o").refused(task.clone()), "messages");
+    assert!(Request::to("anthropic", "any").sent(task.clone()).is_ok());
+    assert_eq!(Request::to("openai", "gpt-4o").refused(task.clone()), "messages");
     assert_eq!(local_task(&CHAT.call(task)).unwrap_err().param.as_deref(), Some("messages"));
 }
 
 #[test]
-fn words_of_another_dialect_are_refused_with_their_place() {
+fn foreign_parts_and_fields_are_refused_by_their_place() {
     let shown = attached(Role::User, "Look:", opaque(json!({"type": "input_audio"})));
     let task = TextTask::new(vec![shown], Sampling::default());
     assert_eq!(CHAT.sent(task.clone()).unwrap(), task);
-    assert_eq!(Asked::to("anthropic", "any").refused(task.clone()), "messages[0].content[1].type");
+    assert_eq!(Request::to("anthropic", "any").refused(task.clone()), "messages[0].content[1].type");
     assert!(local_task(&CHAT.call(task)).is_err());
     for (client, name) in [
         (ClientDialect::Anthropic, "mcp_servers"),
@@ -413,19 +428,20 @@ fn words_of_another_dialect_are_refused_with_their_place() {
         let fields = json!({name: {"x": 1}});
         let other = if client == ClientDialect::Anthropic { "openai" } else { "anthropic" };
         assert_eq!(
-            Asked { client, fields: fields.clone(), ..Asked::to(other, "any") }.refused(hello()),
+            Request { client, fields: fields.clone(), ..Request::to(other, "any") }.refused(hello()),
             name
         );
-        let nothing = Asked { client, fields: json!({name: null}), ..Asked::to(other, "any") };
+        let nothing = Request { client, fields: json!({name: null}), ..Request::to(other, "any") };
         assert!(nothing.sent(hello()).is_ok());
-        let local = Asked { client, fields, ..CHAT }.call(hello());
+        let local = Request { client, fields, ..CHAT }.call(hello());
         assert_eq!(local_task(&local).unwrap_err().param.as_deref(), Some(name));
     }
 }
 
 #[test]
-fn what_only_gemini_has_is_refused_with_its_name() {
-    let gemini = |fields| Asked { client: ClientDialect::Gemini, fields, ..Asked::to("openai", "gpt-4o") };
+fn foreign_fields_of_gemini_are_refused_by_name() {
+    let gemini =
+        |fields| Request { client: ClientDialect::Gemini, fields, ..Request::to("openai", "gpt-4o") };
     let form = json!({"generationConfig": {"responseMimeType": "text/x.enum"}});
     assert_eq!(gemini(form).refused(hello()), "generationConfig.responseMimeType");
     assert!(
@@ -435,12 +451,12 @@ fn what_only_gemini_has_is_refused_with_its_name() {
     );
     let shown = attached(Role::User, "Hear:", opaque(json!({"inlineData": {}})));
     let task = TextTask::new(vec![shown], Sampling::default());
-    // Its parts have no type.
+    // Gemini's parts have no type.
     assert_eq!(gemini(json!({})).refused(task), "messages[0].content[1]");
 }
 
 #[test]
-fn traces_of_hosted_tools_in_the_models_turns_are_left_out() {
+fn traces_of_hosted_tools_are_removed() {
     let mut task = hello();
     task.messages.push(attached(Role::Assistant, "", opaque(json!({"type": "server_tool_use"}))));
     task.messages.push(attached(
@@ -449,119 +465,81 @@ fn traces_of_hosted_tools_in_the_models_turns_are_left_out() {
         opaque(json!({"type": "web_search_tool_result"})),
     ));
     task.messages.push(Message::new(Role::User, "And?"));
-    let asked = Asked { client: ClientDialect::Anthropic, ..Asked::to("openai", "gpt-4o") };
-    let sent = asked.sent(task.clone()).unwrap();
+    let request = Request { client: ClientDialect::Anthropic, ..Request::to("openai", "gpt-4o") };
+    let sent = request.sent(task.clone()).unwrap();
     let texts: Vec<&str> = sent.messages.iter().map(|message| message.content.as_str()).collect();
     assert_eq!(texts, ["Hello!", "Found it.", "And?"]);
     assert!(sent.messages.iter().all(Message::is_text_only));
-    let same = Asked { client: ClientDialect::Anthropic, ..Asked::to("anthropic", "any") };
+    let same = Request { client: ClientDialect::Anthropic, ..Request::to("anthropic", "any") };
     assert_eq!(same.sent(task.clone()).unwrap(), task);
 }
 
 #[test]
-fn hosted_tools_that_must_be_called_are_refused_elsewhere() {
+fn required_hosted_tools_are_refused_by_other_dialects() {
     let mut hosted =
         HostedTools { definitions: vec![json!({"type": "web_search"})], ..HostedTools::default() };
-    let asked = |hosted: &HostedTools, kind| {
-        let asked = Asked { client: ClientDialect::OpenAiResponses, ..Asked::to(kind, "gpt-4o") };
-        let mut call = asked.call(hello());
+    let is_accepted = |hosted: &HostedTools, kind| {
+        let request = Request { client: ClientDialect::OpenAiResponses, ..Request::to(kind, "gpt-4o") };
+        let mut call = request.call(hello());
         Arc::make_mut(&mut call.generation).extra.hosted = hosted.clone();
         let Task::Text(task) = &call.generation.task else { panic!("no text") };
-        (prepare("acme", kind, asked.dialect(), &call, task).is_ok(), local_task(&call).is_ok())
+        let prepared = prepare("acme", request.rules(), kind, request.dialect(), &call, task);
+        (prepared.is_ok(), local_task(&call).is_ok())
     };
-    assert_eq!(asked(&hosted, "anthropic"), (true, true));
+    assert_eq!(is_accepted(&hosted, "anthropic"), (true, true));
     hosted.need(None, json!("required"));
-    assert_eq!(asked(&hosted, "anthropic"), (false, false));
-    assert!(asked(&hosted, "responses").0);
+    assert_eq!(is_accepted(&hosted, "anthropic"), (false, false));
+    assert!(is_accepted(&hosted, "responses").0);
 }
 
 #[test]
-fn json_is_asked_for_in_words_where_a_vendor_has_none() {
+fn json_is_requested_by_an_instruction_if_there_is_no_field() {
     let schema = json!({"type": "object", "properties": {"colour": {"type": "string"}}});
     let by_schema = TextTask { response_format: ResponseFormat::JsonSchema(schema), ..hello() };
-    let sent = Asked::to("deepseek", "any").sent(by_schema.clone()).unwrap();
+    let sent = Request::to("deepseek", "any").sent(by_schema.clone()).unwrap();
     assert_eq!(sent.response_format, ResponseFormat::JsonObject);
     assert!(sent.messages[0].role == Role::System && sent.messages[0].content.contains("\"colour\""));
     assert_eq!(CHAT.sent(by_schema.clone()).unwrap(), by_schema);
 
     let object = TextTask { response_format: ResponseFormat::JsonObject, ..hello() };
     for kind in ["anthropic", "bedrock"] {
-        let sent = Asked::to(kind, "any").sent(object.clone()).unwrap();
+        let sent = Request::to(kind, "any").sent(object.clone()).unwrap();
         assert_eq!(sent.response_format, ResponseFormat::Text);
         assert!(sent.messages[0].content.contains("JSON"));
     }
-    // OpenAI wants the word, which a client may have said.
-    assert_eq!(Asked::to("openai", "gpt-4o").sent(object.clone()).unwrap().messages.len(), 2);
-    let mut said = object;
-    said.messages[0].content = "Give me json.".into();
-    assert_eq!(Asked::to("openai", "gpt-4o").sent(said.clone()).unwrap(), said);
+    // OpenAI requires the word JSON, which the conversation may have.
+    assert_eq!(Request::to("openai", "gpt-4o").sent(object.clone()).unwrap().messages.len(), 2);
+    let mut with_word = object;
+    with_word.messages[0].content = "Give me json.".into();
+    assert_eq!(Request::to("openai", "gpt-4o").sent(with_word.clone()).unwrap(), with_word);
 }
 
 #[test]
-fn schemas_that_a_vendor_refuses_are_named() {
+fn refused_schemas_are_named() {
     let with = |parameters: Value, strict| TextTask {
         tools: vec![tool("a"), Tool { parameters, strict, ..tool("b") }],
         ..hello()
     };
     let joined = json!({"anyOf": [{"type": "object"}]});
     assert_eq!(
-        Asked::to("openai", "gpt-4o").refused(with(joined.clone(), false)),
+        Request::to("openai", "gpt-4o").refused(with(joined.clone(), false)),
         "tools[1].function.parameters"
     );
-    let messages = Asked { client: ClientDialect::Anthropic, ..Asked::to("anthropic", "any") };
+    let messages = Request { client: ClientDialect::Anthropic, ..Request::to("anthropic", "any") };
     assert_eq!(messages.refused(with(joined.clone(), false)), "tools[1].input_schema");
     assert!(CHAT.sent(with(joined, false)).is_ok());
 
     let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
     assert_eq!(
-        Asked::to("openai", "gpt-4o").refused(with(open.clone(), true)),
+        Request::to("openai", "gpt-4o").refused(with(open.clone(), true)),
         "tools[1].function.parameters"
     );
     let label = SchemaLabel { strict: Some(true), ..SchemaLabel::default() };
     let format = ResponseFormat::JsonSchema(open.clone());
     let task = TextTask { response_format: format, schema_label: label, ..hello() };
-    assert_eq!(Asked::to("openai", "gpt-4o").refused(task), "response_format.json_schema.schema");
+    assert_eq!(Request::to("openai", "gpt-4o").refused(task), "response_format.json_schema.schema");
 
     let both = TextTask { response_format: ResponseFormat::JsonSchema(open), ..with(json!({}), false) };
-    assert_eq!(Asked::to("google", "gemini-2.5-flash").refused(both.clone()), "response_format");
-    assert!(Asked::to("google", "gemini-3-flash").sent(both).is_ok());
-}
-
-#[test]
-fn strict_schemas_are_closed_and_require_everything() {
-    let closed = |properties: Value, required: Value| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
-    let text = json!({"type": "string"});
-    let inner = closed(json!({"b": text}), json!(["b"]));
-    // Whether a schema is strict, and whether it can be made so.
-    let cases = [
-        (closed(json!({"a": text}), json!(["a"])), true, true),
-        (closed(json!({"a": text}), json!([])), false, false),
-        (json!({"type": "object", "properties": {}}), false, true),
-        (closed(json!({"a": {"type": "array", "items": inner}}), json!(["a"])), true, true),
-        (closed(json!({"a": {"type": "array", "items": {"type": "object"}}}), json!(["a"])), false, true),
-        (closed(json!({"a": {"anyOf": [inner, {"type": "null"}]}}), json!(["a"])), true, true),
-        (closed(json!({"a": {"not": text}}), json!(["a"])), true, false),
-        (json!({"type": "object", "additionalProperties": text}), false, false),
-        (text, true, false),
-    ];
-    for (schema, strict, can_be) in cases {
-        assert_eq!(schema::is_strict(&schema), strict, "{schema}");
-        assert_eq!(made_strict(&schema).is_some(), can_be, "{schema}");
-    }
-}
-
-#[test]
-fn bounds_that_claude_does_not_take_are_told_in_words() {
-    let mut schema = json!({"type": "object", "properties": {
-        "age": {"type": "integer", "minimum": 0, "maximum": 150, "description": "Years."},
-        "tags": {"type": "array", "items": {"type": "string", "maxLength": 9}, "minItems": 1, "maxItems": 3},
-        "minimum": {"type": "integer"},
-    }});
-    close_for_claude(&mut schema);
-    let expected = json!({"type": "object", "properties": {
-        "age": {"type": "integer", "description": "Years.\n\n{minimum: 0, maximum: 150}"},
-        "tags": {"type": "array", "items": {"type": "string", "description": "{maxLength: 9}"}, "minItems": 1, "description": "{maxItems: 3}"},
-        "minimum": {"type": "integer"},
-    }, "additionalProperties": false});
-    assert_eq!(schema, expected);
+    assert_eq!(Request::to("google", "gemini-2.5-flash").refused(both.clone()), "response_format");
+    assert!(Request::to("google", "gemini-3-flash").sent(both).is_ok());
 }

@@ -1,14 +1,11 @@
-//! The rules of each vendor. What one model family does differently is beside the families.
+//! The rules of each vendor. Differences of one model family are in [`super::families`].
+//!
+//! A rule is here if the vendor refuses a request that breaks it, or silently does something else. Each has its source:
+//! the vendor's documentation, or a report with the vendor's own words.
 
-use super::{
-    Rule,
-    call_ids::{CallIds, Length},
-    messages::Prefill,
-    names::Names,
-    sampling::Parameter,
-    schema::JsonObject,
-    stops::Stops,
-    table::{Documents, Rules, Types},
+use super::rule::{
+    CallIds, DocumentTypes, Documents, IdLength, JsonObject, MetadataBounds, Parameter, Prefill, Rule, Rules,
+    Stops, ToolNames,
 };
 
 pub(super) const OPENAI_CHAT: &str = "https://platform.openai.com/docs/api-reference/chat/create";
@@ -34,10 +31,10 @@ pub(super) const CONVERSE_DOCUMENT: &str =
     "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html";
 pub(super) const XAI_REASONING: &str = "https://docs.x.ai/docs/guides/reasoning";
 
-/// What Anthropic, OpenAI and Bedrock see.
+/// Image types of Anthropic, OpenAI and Bedrock.
 pub(super) const FOUR_FORMATS: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp"];
 
-/// What Gemini sees.
+/// Image types of Gemini.
 pub(super) const GEMINI_FORMATS: &[&str] =
     &["image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"];
 
@@ -46,233 +43,239 @@ pub(super) const PENALTIES: &[Parameter] = &[Parameter::PresencePenalty, Paramet
 pub(super) const ALL_SAMPLERS: &[Parameter] =
     &[Parameter::Temperature, Parameter::TopP, Parameter::PresencePenalty, Parameter::FrequencyPenalty];
 
-/// A server of anybody's: it says itself what it refuses.
-pub(super) const OPEN: Rules = Rules {
+/// No rules, for any server: it refuses requests itself.
+pub(crate) const UNRESTRICTED: Rules = Rules {
     max_tools: None,
     tool_names: None,
     call_ids: None,
     stops: None,
-    left_out: None,
-    samples_when_silent: false,
+    refused_parameters: None,
+    accepts_parameters_without_reasoning: false,
     temperature_with_top_p: None,
     efforts: None,
     choices: None,
     logprobs: None,
     logit_bias: None,
-    names: None,
+    speaker_names: None,
     empty_turns: None,
-    first_is_user: None,
-    prefill: Rule { is: Prefill::Any, source: OPENAI_CHAT },
+    first_is_assistant: None,
+    prefill: Rule { value: Prefill::Any, source: OPENAI_CHAT },
     images: None,
-    documents: Documents { types: Types::Any, urls: None, source: OPENAI_CHAT },
+    documents: Documents { types: DocumentTypes::Any, urls: None, source: OPENAI_CHAT },
     schema_unions: None,
-    strict_schemas: None,
+    loose_strict_schemas: None,
     response_schemas: None,
-    json_object: Rule { is: JsonObject::Asked, source: OPENAI_CHAT },
+    json_object: Rule { value: JsonObject::Field, source: OPENAI_CHAT },
     format_with_tools: None,
     metadata: None,
 };
 
-pub(super) const OPENAI_NAMES: Names = Names { most: 64, dots: false, begins_with_letter: false };
+pub(super) const OPENAI_NAMES: ToolNames =
+    ToolNames { max_chars: 64, dots: false, begins_with_letter: false };
 
-pub(super) const OPENAI: Rules = Rules {
-    max_tools: Some(Rule { is: 128, source: OPENAI_CHAT }),
-    tool_names: Some(Rule { is: OPENAI_NAMES, source: OPENAI_CHAT }),
+pub(crate) const OPENAI: Rules = Rules {
+    max_tools: Some(Rule { value: 128, source: OPENAI_CHAT }),
+    tool_names: Some(Rule { value: OPENAI_NAMES, source: OPENAI_CHAT }),
     call_ids: Some(Rule {
-        is: CallIds { length: Length::AtMost(40), marks: true, unique: false },
+        value: CallIds { length: IdLength::AtMost(40), marks: true, unique: false },
         // "Invalid 'messages[1].tool_calls[0].id': string too long. Expected a string with maximum length 40"
         source: "https://github.com/vercel/ai/issues/5536",
     }),
-    stops: Some(Rule { is: Stops { most: 4, blank: true }, source: OPENAI_CHAT }),
-    images: Some(Rule { is: FOUR_FORMATS, source: OPENAI_IMAGES }),
-    documents: Documents { types: Types::Any, urls: Some(OPENAI_FILES), source: OPENAI_FILES },
+    stops: Some(Rule { value: Stops { max_count: 4, blank: true }, source: OPENAI_CHAT }),
+    images: Some(Rule { value: FOUR_FORMATS, source: OPENAI_IMAGES }),
+    documents: Documents { types: DocumentTypes::Any, urls: Some(OPENAI_FILES), source: OPENAI_FILES },
     schema_unions: Some(OPENAI_SCHEMAS),
-    strict_schemas: Some(OPENAI_SCHEMAS),
-    json_object: Rule { is: JsonObject::AskedWithWord, source: OPENAI_CHAT },
-    metadata: Some(Rule { is: (16, 64, 512), source: OPENAI_CHAT }),
-    ..OPEN
+    loose_strict_schemas: Some(OPENAI_SCHEMAS),
+    json_object: Rule { value: JsonObject::FieldWithWord, source: OPENAI_CHAT },
+    metadata: Some(Rule {
+        value: MetadataBounds { max_pairs: 16, name_max_chars: 64, value_max_chars: 512 },
+        source: OPENAI_CHAT,
+    }),
+    ..UNRESTRICTED
 };
 
-pub(super) const RESPONSES: Rules = Rules {
-    max_tools: Some(Rule { is: 128, source: OPENAI_RESPONSES }),
-    tool_names: Some(Rule { is: OPENAI_NAMES, source: OPENAI_RESPONSES }),
+pub(crate) const RESPONSES: Rules = Rules {
+    max_tools: Some(Rule { value: 128, source: OPENAI_RESPONSES }),
+    tool_names: Some(Rule { value: OPENAI_NAMES, source: OPENAI_RESPONSES }),
     call_ids: Some(Rule {
-        is: CallIds { length: Length::AtMost(64), marks: true, unique: false },
+        value: CallIds { length: IdLength::AtMost(64), marks: true, unique: false },
         source: OPENAI_RESPONSES,
     }),
-    // It has no field for them.
-    stops: Some(Rule { is: Stops { most: 0, blank: false }, source: OPENAI_RESPONSES }),
+    // The API has no field for stop texts.
+    stops: Some(Rule { value: Stops { max_count: 0, blank: false }, source: OPENAI_RESPONSES }),
     choices: Some(OPENAI_RESPONSES),
     logit_bias: Some(OPENAI_RESPONSES),
-    documents: Documents { types: Types::Any, urls: None, source: OPENAI_FILES },
+    documents: Documents { types: DocumentTypes::Any, urls: None, source: OPENAI_FILES },
     ..OPENAI
 };
 
-pub(super) const DEEPSEEK: Rules = Rules {
-    max_tools: Some(Rule { is: 128, source: "https://api-docs.deepseek.com/api/create-chat-completion" }),
+pub(crate) const DEEPSEEK: Rules = Rules {
+    max_tools: Some(Rule { value: 128, source: "https://api-docs.deepseek.com/api/create-chat-completion" }),
     tool_names: Some(Rule {
-        is: OPENAI_NAMES,
+        value: OPENAI_NAMES,
         source: "https://api-docs.deepseek.com/api/create-chat-completion",
     }),
     stops: Some(Rule {
-        is: Stops { most: 16, blank: true },
+        value: Stops { max_count: 16, blank: true },
         source: "https://api-docs.deepseek.com/api/create-chat-completion",
     }),
     choices: Some("https://api-docs.deepseek.com/api/create-chat-completion"),
     logit_bias: Some("https://api-docs.deepseek.com/api/create-chat-completion"),
-    documents: NO_DOCUMENTS,
+    documents: DOCUMENTS_REFUSED,
     response_schemas: Some("https://api-docs.deepseek.com/guides/json_mode"),
     json_object: Rule {
-        is: JsonObject::AskedWithWord,
+        value: JsonObject::FieldWithWord,
         source: "https://api-docs.deepseek.com/guides/json_mode",
     },
-    ..OPEN
+    ..UNRESTRICTED
 };
 
-pub(super) const GROQ: Rules = Rules {
-    max_tools: Some(Rule { is: 128, source: "https://console.groq.com/docs/api-reference" }),
+pub(crate) const GROQ: Rules = Rules {
+    max_tools: Some(Rule { value: 128, source: "https://console.groq.com/docs/api-reference" }),
     stops: Some(Rule {
-        is: Stops { most: 4, blank: true },
+        value: Stops { max_count: 4, blank: true },
         source: "https://console.groq.com/docs/api-reference",
     }),
     choices: Some("https://console.groq.com/docs/openai"),
     logprobs: Some("https://console.groq.com/docs/openai"),
     logit_bias: Some("https://console.groq.com/docs/openai"),
-    names: Some("https://console.groq.com/docs/openai"),
-    documents: NO_DOCUMENTS,
+    speaker_names: Some("https://console.groq.com/docs/openai"),
+    documents: DOCUMENTS_REFUSED,
     json_object: Rule {
-        is: JsonObject::AskedWithWord,
+        value: JsonObject::FieldWithWord,
         source: "https://console.groq.com/docs/structured-outputs",
     },
-    ..OPEN
+    ..UNRESTRICTED
 };
 
-pub(super) const MISTRAL: Rules = Rules {
-    tool_names: Some(Rule { is: OPENAI_NAMES, source: "https://docs.mistral.ai/api" }),
+pub(crate) const MISTRAL: Rules = Rules {
+    tool_names: Some(Rule { value: OPENAI_NAMES, source: "https://docs.mistral.ai/api" }),
     call_ids: Some(Rule {
         // "Tool call id was call_... but must be a-z, A-Z, 0-9, with a length of 9"
-        is: CallIds { length: Length::Exactly(9), marks: false, unique: true },
+        value: CallIds { length: IdLength::Exactly(9), marks: false, unique: true },
         source: "https://github.com/langchain-ai/langchain/issues/24668",
     }),
     logprobs: Some("https://docs.mistral.ai/api"),
     logit_bias: Some("https://docs.mistral.ai/api"),
-    names: Some("https://docs.mistral.ai/api"),
+    speaker_names: Some("https://docs.mistral.ai/api"),
     // "Assistant message must have either content or tool_calls, but not none"
     empty_turns: Some("https://github.com/continuedev/continue/issues/4245"),
-    documents: NO_DOCUMENTS,
-    json_object: Rule { is: JsonObject::AskedWithWord, source: "https://docs.mistral.ai/api" },
-    ..OPEN
+    documents: DOCUMENTS_REFUSED,
+    json_object: Rule { value: JsonObject::FieldWithWord, source: "https://docs.mistral.ai/api" },
+    ..UNRESTRICTED
 };
 
-pub(super) const XAI: Rules = Rules {
-    max_tools: Some(Rule { is: 128, source: "https://docs.x.ai/docs/api-reference" }),
+pub(crate) const XAI: Rules = Rules {
+    max_tools: Some(Rule { value: 128, source: "https://docs.x.ai/docs/api-reference" }),
     logit_bias: Some("https://docs.x.ai/docs/api-reference"),
-    documents: NO_DOCUMENTS,
-    ..OPEN
+    documents: DOCUMENTS_REFUSED,
+    ..UNRESTRICTED
 };
 
-pub(super) const OPENROUTER: Rules = Rules {
+pub(crate) const OPENROUTER: Rules = Rules {
     documents: Documents {
-        types: Types::Any,
+        types: DocumentTypes::Any,
         urls: None,
         source: "https://openrouter.ai/docs/features/multimodal/pdfs",
     },
-    ..OPEN
+    ..UNRESTRICTED
 };
 
-pub(super) const OLLAMA: Rules = Rules {
+pub(crate) const OLLAMA: Rules = Rules {
     choices: Some("https://docs.ollama.com/api/openai-compatibility"),
     logprobs: Some("https://docs.ollama.com/api/openai-compatibility"),
     logit_bias: Some("https://docs.ollama.com/api/openai-compatibility"),
-    documents: NO_DOCUMENTS,
-    ..OPEN
+    documents: DOCUMENTS_REFUSED,
+    ..UNRESTRICTED
 };
 
-pub(super) const HUGGING_FACE: Rules = Rules { documents: NO_DOCUMENTS, ..OPEN };
+pub(crate) const HUGGING_FACE: Rules = Rules { documents: DOCUMENTS_REFUSED, ..UNRESTRICTED };
 
-pub(super) const NO_DOCUMENTS: Documents = Documents {
-    types: Types::Only(&[]),
+pub(super) const DOCUMENTS_REFUSED: Documents = Documents {
+    types: DocumentTypes::Only(&[]),
     urls: Some("https://github.com/deepset-ai/haystack/issues/9816"),
     source: "https://platform.openai.com/docs/guides/pdf-files",
 };
 
-pub(super) const ANTHROPIC: Rules = Rules {
+pub(crate) const ANTHROPIC: Rules = Rules {
     tool_names: Some(Rule {
-        is: Names { most: 128, dots: false, begins_with_letter: false },
+        value: ToolNames { max_chars: 128, dots: false, begins_with_letter: false },
         source: ANTHROPIC_MESSAGES,
     }),
     call_ids: Some(Rule {
-        is: CallIds { length: Length::AtMost(256), marks: true, unique: true },
+        value: CallIds { length: IdLength::AtMost(256), marks: true, unique: true },
         source: ANTHROPIC_MESSAGES,
     }),
     // "stop_sequences: each stop sequence must contain non-whitespace"
     stops: Some(Rule {
-        is: Stops { most: 8191, blank: false },
+        value: Stops { max_count: 8191, blank: false },
         source: "https://github.com/BerriAI/litellm/issues/3286",
     }),
     choices: Some(ANTHROPIC_MESSAGES),
     logprobs: Some(ANTHROPIC_MESSAGES),
     logit_bias: Some(ANTHROPIC_MESSAGES),
-    first_is_user: Some(ANTHROPIC_MESSAGES),
+    first_is_assistant: Some(ANTHROPIC_MESSAGES),
     // "messages: final assistant content cannot end with trailing whitespace"
-    prefill: Rule { is: Prefill::Trimmed, source: ANTHROPIC_MESSAGES },
-    images: Some(Rule { is: FOUR_FORMATS, source: ANTHROPIC_IMAGES }),
+    prefill: Rule { value: Prefill::Trimmed, source: ANTHROPIC_MESSAGES },
+    images: Some(Rule { value: FOUR_FORMATS, source: ANTHROPIC_IMAGES }),
     documents: Documents {
-        types: Types::Only(&["application/pdf", "text/plain"]),
+        types: DocumentTypes::Only(&["application/pdf", "text/plain"]),
         urls: None,
         source: ANTHROPIC_FILES,
     },
     schema_unions: Some(ANTHROPIC_TOOLS),
-    json_object: Rule { is: JsonObject::Instructed, source: ANTHROPIC_MESSAGES },
-    ..OPEN
+    json_object: Rule { value: JsonObject::Instruction, source: ANTHROPIC_MESSAGES },
+    ..UNRESTRICTED
 };
 
-pub(super) const GEMINI: Rules = Rules {
-    max_tools: Some(Rule { is: 512, source: GEMINI_TOOLS }),
+pub(crate) const GEMINI: Rules = Rules {
+    max_tools: Some(Rule { value: 512, source: GEMINI_TOOLS }),
     tool_names: Some(Rule {
-        is: Names { most: 64, dots: true, begins_with_letter: true },
+        value: ToolNames { max_chars: 64, dots: true, begins_with_letter: true },
         source: "https://ai.google.dev/api/caching#FunctionDeclaration",
     }),
-    stops: Some(Rule { is: Stops { most: 5, blank: true }, source: GEMINI_CONTENT }),
+    stops: Some(Rule { value: Stops { max_count: 5, blank: true }, source: GEMINI_CONTENT }),
     logit_bias: Some(GEMINI_CONTENT),
     images: Some(Rule {
-        is: GEMINI_FORMATS,
+        value: GEMINI_FORMATS,
         source: "https://ai.google.dev/gemini-api/docs/image-understanding",
     }),
     documents: Documents {
-        types: Types::Any,
+        types: DocumentTypes::Any,
         urls: None,
         source: "https://ai.google.dev/gemini-api/docs/document-processing",
     },
-    json_object: Rule { is: JsonObject::Asked, source: GEMINI_CONTENT },
-    ..OPEN
+    json_object: Rule { value: JsonObject::Field, source: GEMINI_CONTENT },
+    ..UNRESTRICTED
 };
 
-pub(super) const BEDROCK: Rules = Rules {
+pub(crate) const BEDROCK: Rules = Rules {
     tool_names: Some(Rule {
-        is: OPENAI_NAMES,
+        value: OPENAI_NAMES,
         source: "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolSpecification.html",
     }),
     call_ids: Some(Rule {
-        is: CallIds { length: Length::AtMost(64), marks: true, unique: true },
+        value: CallIds { length: IdLength::AtMost(64), marks: true, unique: true },
         source: "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolUseBlock.html",
     }),
-    stops: Some(Rule { is: Stops { most: 2500, blank: false }, source: CONVERSE }),
+    stops: Some(Rule { value: Stops { max_count: 2500, blank: false }, source: CONVERSE }),
     choices: Some(CONVERSE),
     logprobs: Some(CONVERSE),
     logit_bias: Some(CONVERSE),
     // "A conversation must start with a user message."
-    first_is_user: Some("https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html"),
-    prefill: Rule { is: Prefill::Trimmed, source: ANTHROPIC_MESSAGES },
+    first_is_assistant: Some(
+        "https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html",
+    ),
+    prefill: Rule { value: Prefill::Trimmed, source: ANTHROPIC_MESSAGES },
     images: Some(Rule {
-        is: FOUR_FORMATS,
+        value: FOUR_FORMATS,
         source: "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ImageBlock.html",
     }),
     documents: Documents {
-        types: Types::Only(crate::dialect::bedrock::DOCUMENT_TYPES),
+        types: DocumentTypes::Only(crate::dialect::bedrock::DOCUMENT_TYPES),
         urls: Some(CONVERSE_DOCUMENT),
         source: CONVERSE_DOCUMENT,
     },
-    json_object: Rule { is: JsonObject::Instructed, source: CONVERSE },
-    ..OPEN
+    json_object: Rule { value: JsonObject::Instruction, source: CONVERSE },
+    ..UNRESTRICTED
 };

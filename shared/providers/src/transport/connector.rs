@@ -1,6 +1,7 @@
-//! Opens connections to vendors: TCP, and TLS with HTTP/2 where the server has it.
+//! Opens connections to vendors: TCP, and TLS with HTTP/2 where the server supports it.
 
 use std::{
+    error::Error,
     future::Future,
     io,
     pin::Pin,
@@ -14,14 +15,17 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::SendError;
-use crate::CONNECT_TIMEOUT;
+/// Timeout for a connection, the TLS handshake included.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After how long a silent connection is probed, and then how often. A dead one is known by that.
+/// The cause of a request without a response. [`crate::transport_error`] describes it in words.
+pub(crate) type SendError = Box<dyn Error + Send + Sync>;
+
+/// Interval of TCP keepalive probes on a silent connection, which detect a dead one.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_MAX_COUNT: u32 = 3;
 
-/// Opens connections within [`CONNECT_TIMEOUT`], the handshake of TLS included.
+/// Opens connections within [`CONNECT_TIMEOUT`].
 #[derive(Debug, Clone)]
 pub(super) struct Connector(HttpsConnector<HttpConnector>);
 
@@ -29,7 +33,7 @@ impl Connector {
     pub(super) fn new(tls: rustls::ClientConfig) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
-        // A token is small: packets don't wait to be filled.
+        // A token is small: don't delay packets to fill them (Nagle's algorithm).
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEPALIVE_INTERVAL));
         http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));

@@ -1,4 +1,4 @@
-//! Whom TLS trusts: the certificate authorities of the system.
+//! TLS settings with the system's certificate authorities.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,12 +10,13 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-/// What every connection by TLS fails with on a system without certificate authorities.
+/// Error of every TLS connection on a system without certificate authorities.
 const NO_ROOTS: &str = "this system has no CA certificates; install the package ca-certificates, or name a file of \
                         them in SSL_CERT_FILE, and start again";
 
-/// The settings of TLS, with the roots as they were when first asked for. On a system without any, only connections by
-/// TLS fail, and say what is missing: local models and servers without TLS need none.
+/// Returns the TLS settings, with the certificate authorities that the system had at the first call. On a system without
+/// any only TLS connections fail, with an error that names the missing package: local models and servers without TLS
+/// work.
 pub(crate) fn tls_config() -> ClientConfig {
     static CONFIG: OnceLock<ClientConfig> = OnceLock::new();
     CONFIG.get_or_init(|| config(Verifier::new(Arc::new(ring::default_provider())))).clone()
@@ -30,7 +31,6 @@ fn config(roots: Result<Verifier, Error>) -> ClientConfig {
         }
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    // ring has what both versions need.
     let builder = builder.with_protocol_versions(rustls::DEFAULT_VERSIONS);
     #[expect(clippy::expect_used, reason = "ring's cipher suites serve TLS 1.2 and 1.3")]
     let builder = builder.expect("TLS 1.2 and 1.3");
@@ -39,7 +39,7 @@ fn config(roots: Result<Verifier, Error>) -> ClientConfig {
     config
 }
 
-/// Trusts nobody, and says why.
+/// Rejects every certificate with [`NO_ROOTS`].
 #[derive(Debug)]
 struct NoRoots;
 
@@ -84,13 +84,13 @@ mod tests {
     use rustls::pki_types::ServerName;
 
     #[test]
-    fn missing_roots_are_reported_by_what_to_install() {
+    fn missing_roots_error_names_the_package_to_install() {
         let config = config(Err(Error::General("No CA certificates were loaded from the system".to_owned())));
         assert_eq!(config.alpn_protocols.len(), 2);
         let name = ServerName::try_from("example.org").unwrap();
         let refused = NoRoots.verify_server_cert(&[].as_slice().into(), &[], &name, &[], UnixTime::now());
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("install the package ca-certificates"), "{message}");
-        assert!(message.len() < 200, "it is shown whole: {message}");
+        assert!(message.len() < 200, "too long to be shown: {message}");
     }
 }

@@ -26,7 +26,7 @@ fn request(url: &str) -> Request<Bytes> {
     Request::post(url).body(Bytes::from_static(b"{}")).unwrap()
 }
 
-/// A server that serves each connection with `serve`, which is given its number.
+/// A server that serves each connection with `serve`, called with the number of the connection.
 async fn server<F: Future<Output = ()> + Send + 'static>(
     serve: impl Fn(usize, TcpStream) -> F + Send + 'static,
 ) -> String {
@@ -41,12 +41,12 @@ async fn server<F: Future<Output = ()> + Send + 'static>(
     address.to_string()
 }
 
-async fn body(answer: HttpAnswer) -> Vec<u8> {
-    answer.body.try_collect::<Vec<Bytes>>().await.unwrap().concat()
+async fn body(response: HttpResponse) -> Vec<u8> {
+    response.body.try_collect::<Vec<Bytes>>().await.unwrap().concat()
 }
 
 #[tokio::test]
-async fn connection_is_reused_and_a_stale_one_replaced() {
+async fn connection_is_reused_and_a_closed_one_replaced() {
     let opened = Arc::new(AtomicUsize::new(0));
     let (count, closed) = (Arc::clone(&opened), Arc::new(tokio::sync::Notify::new()));
     let close = Arc::clone(&closed);
@@ -73,7 +73,7 @@ async fn connection_is_reused_and_a_stale_one_replaced() {
         assert_eq!(body(client.send_direct(request(&url)).await.unwrap()).await, b"ok");
     }
     assert_eq!(opened.load(Relaxed), 1);
-    // The server has closed the connection; the next request goes over another one.
+    // The server has closed the connection; the next request needs another one.
     closed.notified().await;
     assert_eq!(body(client.send_direct(request(&url)).await.unwrap()).await, b"ok");
     assert_eq!(opened.load(Relaxed), 2);
@@ -98,7 +98,7 @@ async fn request_that_may_have_been_processed_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn failure_to_connect_has_its_reason() {
+async fn connection_failure_has_a_reason() {
     let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
     let client = VendorClient::new().unwrap();
     let reason = async |url: &str| {
@@ -116,7 +116,7 @@ async fn failure_to_connect_has_its_reason() {
     assert!(no_tls.starts_with("TLS failed: "), "{no_tls}");
 }
 
-/// A client that trusts the certificate of these tests alone.
+/// A client that trusts only the certificate of these tests.
 fn client_of_test_server() -> VendorClient {
     let _ = ring::default_provider().install_default();
     let mut roots = RootCertStore::empty();
@@ -128,7 +128,7 @@ fn client_of_test_server() -> VendorClient {
     VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(direct)) }
 }
 
-/// Serves requests by HTTP/2 over TLS, `refused` of which it doesn't begin with; counts them.
+/// Serves requests by HTTP/2 over TLS, and counts them. It refuses the streams of the first `refused`.
 async fn serve_http2(stream: TcpStream, refused: usize, received: Arc<AtomicUsize>) {
     let cert = CertificateDer::from_pem_slice(include_bytes!("testdata/cert.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/key.pem")).unwrap();
@@ -136,7 +136,7 @@ async fn serve_http2(stream: TcpStream, refused: usize, received: Arc<AtomicUsiz
     let mut tls = tls.unwrap();
     tls.alpn_protocols = vec![b"h2".to_vec()];
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
-    // A client that doesn't trust the certificate goes away.
+    // A client that doesn't trust the certificate closes the connection.
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let mut connection = h2::server::handshake(stream).await.unwrap();
     while let Some(Ok((_, mut respond))) = connection.accept().await {
@@ -150,7 +150,7 @@ async fn serve_http2(stream: TcpStream, refused: usize, received: Arc<AtomicUsiz
 }
 
 #[tokio::test]
-async fn http2_is_spoken_by_alpn_and_a_refused_request_sent_again() {
+async fn http2_is_negotiated_and_a_refused_request_sent_again() {
     let (opened, received) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (connections, requests) = (Arc::clone(&opened), Arc::clone(&received));
     let client = client_of_test_server();
@@ -165,14 +165,14 @@ async fn http2_is_spoken_by_alpn_and_a_refused_request_sent_again() {
         assert_eq!(received.load(Relaxed), count);
     }
     assert_eq!(opened.load(Relaxed), 1);
-    // A certificate that the system doesn't know is refused.
+    // A certificate that the system doesn't trust is refused.
     let stranger = VendorClient::new().unwrap();
     let reason = transport_error::reason(&*stranger.send_direct(request(&url)).await.err().unwrap());
     assert!(reason.starts_with("TLS failed: "), "{reason}");
 }
 
 #[test]
-fn proxy_takes_requests_away_from_hyper() {
+fn requests_for_a_proxy_are_not_direct() {
     let client = |proxies: Matcher| {
         let connector = Connector::new(tls_config());
         VendorClient {

@@ -1,4 +1,4 @@
-//! The shape of an event: one struct for all kinds, since each may come with fields of another.
+//! The fields of events: one struct for all types, since servers mix their fields.
 
 use hearth_domain::Usage;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lenient;
 
-/// An event of a stream; or a whole message, whose fields are at the end.
+/// An event of a stream, or a whole message, whose fields are at the end.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Event {
@@ -21,7 +21,7 @@ pub(super) struct Event {
     #[serde(deserialize_with = "lenient::object")]
     pub(super) delta: Option<Delta>,
     #[serde(deserialize_with = "lenient::object")]
-    pub(super) usage: Option<Counted>,
+    pub(super) usage: Option<TokenCounts>,
     pub(super) error: Value,
     #[serde(deserialize_with = "lenient::objects")]
     content: Vec<Block>,
@@ -32,7 +32,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// The whole message that it is.
+    /// Returns the whole message.
     pub(super) fn into_message(self) -> Message {
         let Self { content, stop_reason, stop_sequence, usage, .. } = self;
         Message { content, stop_reason, stop_sequence, usage }
@@ -49,7 +49,7 @@ pub(super) struct Message {
     #[serde(deserialize_with = "lenient::text")]
     pub(super) stop_sequence: Option<String>,
     #[serde(deserialize_with = "lenient::object")]
-    pub(super) usage: Option<Counted>,
+    pub(super) usage: Option<TokenCounts>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -92,10 +92,10 @@ pub(super) struct Delta {
     pub(super) stop_sequence: Option<String>,
 }
 
-/// Tokens so far; what a frame leaves out is as before.
+/// The tokens so far. A count that a frame omits is unchanged.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Counted {
+pub(super) struct TokenCounts {
     #[serde(deserialize_with = "lenient::count")]
     input_tokens: Option<u32>,
     #[serde(deserialize_with = "lenient::count")]
@@ -115,9 +115,9 @@ struct OutputTokens {
     thinking_tokens: Option<u32>,
 }
 
-impl Counted {
-    /// Takes later counts over.
-    pub(super) fn take(&mut self, later: Self) {
+impl TokenCounts {
+    /// Replaces the counts that a later frame has.
+    pub(super) fn update(&mut self, later: Self) {
         self.input_tokens = later.input_tokens.or(self.input_tokens);
         self.cache_creation_input_tokens =
             later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
@@ -127,16 +127,16 @@ impl Counted {
     }
 }
 
-impl From<Counted> for Usage {
-    fn from(counted: Counted) -> Self {
-        let read = counted.cache_read_input_tokens.unwrap_or_default();
-        let written = counted.cache_creation_input_tokens.unwrap_or_default();
-        let fresh = counted.input_tokens.unwrap_or_default();
+impl From<TokenCounts> for Usage {
+    fn from(counts: TokenCounts) -> Self {
+        let read = counts.cache_read_input_tokens.unwrap_or_default();
+        let written = counts.cache_creation_input_tokens.unwrap_or_default();
+        let fresh = counts.input_tokens.unwrap_or_default();
         Self {
             prompt_tokens: fresh.saturating_add(read).saturating_add(written),
-            completion_tokens: counted.output_tokens.unwrap_or_default(),
+            completion_tokens: counts.output_tokens.unwrap_or_default(),
             cached_tokens: read,
-            reasoning_tokens: counted
+            reasoning_tokens: counts
                 .output_tokens_details
                 .and_then(|details| details.thinking_tokens)
                 .unwrap_or_default(),

@@ -1,56 +1,56 @@
-//! The frames of an answer (<https://platform.claude.com/docs/en/build-with-claude/streaming>). A server that can't
-//! stream sends the whole message in one.
+//! Decodes the frames of an answer (<https://platform.claude.com/docs/en/build-with-claude/streaming>). A server that
+//! can't stream sends the whole message in one frame.
 
 use std::collections::BTreeMap;
 
 use hearth_domain::{FinishReason, Reasoning};
 use hearth_wire::{ApiError, RunEventBody};
 
-use super::event::{Block, Counted, Delta, Event, Message};
+use super::event::{Block, Delta, Event, Message, TokenCounts};
 use crate::{
+    answer_error::{broken_off, unknown_finish_reason, unreadable},
+    decoder::{Decoder, Frame},
     dialect::{
-        Decoder, Frame, broken_off,
         failure::{failure, named_failure, stated_failure},
         json,
         tool_calls::{Piece, ToolCalls},
-        unknown_finish_reason, unreadable,
     },
-    lenient::says_something,
+    lenient::is_present,
 };
 
-/// The most blocks that may be open at once; Anthropic opens one.
+/// Maximum number of open blocks; Anthropic opens one at a time.
 const OPEN_BLOCKS_MAX_COUNT: usize = 1024;
 
-/// Reads named events.
+/// Decodes named events.
 #[derive(Debug)]
 pub(in crate::dialect) struct MessagesDecoder {
-    usage: Counted,
-    /// The blocks that are not closed, by their index.
-    open: BTreeMap<u32, Open>,
-    /// The index of the block that began last.
+    usage: TokenCounts,
+    /// The open blocks, by their index.
+    open: BTreeMap<u32, OpenBlock>,
+    /// The index of the latest block.
     latest: Option<u32>,
-    /// How many blocks of thoughts have begun.
+    /// Number of blocks of thoughts so far.
     thoughts: u32,
     calls: ToolCalls,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
 }
 
-/// A block whose end has not come.
+/// A block that hasn't ended.
 #[derive(Debug)]
-enum Open {
+enum OpenBlock {
     Text,
     Thoughts(u32),
-    /// A call, with the arguments that came with its beginning, as JSON.
+    /// A call, with the arguments in its first frame, as JSON.
     Call(String),
-    /// One that the gateway has no word for, such as a search of the provider's own.
+    /// A block of another type, such as the provider's own search.
     Other,
 }
 
 impl Default for MessagesDecoder {
     fn default() -> Self {
         Self {
-            usage: Counted::default(),
+            usage: TokenCounts::default(),
             open: BTreeMap::new(),
             latest: None,
             thoughts: 0,
@@ -62,18 +62,18 @@ impl Default for MessagesDecoder {
 }
 
 impl Decoder for MessagesDecoder {
-    fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
         if frame.data.trim() == "[DONE]" {
             return self.end();
         }
         let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
         let kind = event.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(frame.event);
-        if says_something(&event.error) {
+        if is_present(&event.error) {
             return Err(failure(&event.error));
         }
         let mut events = Vec::new();
         match kind {
-            "message_start" => self.usage.take(event.message.unwrap_or_default().usage.unwrap_or_default()),
+            "message_start" => self.usage.update(event.message.unwrap_or_default().usage.unwrap_or_default()),
             "content_block_start" => {
                 let index = event.index.unwrap_or_else(|| self.next_index());
                 self.begin(index, event.content_block.unwrap_or_default(), &mut events)?;
@@ -87,12 +87,12 @@ impl Decoder for MessagesDecoder {
             }
             "message_delta" => {
                 let Delta { stop_reason, stop_sequence, .. } = event.delta.unwrap_or_default();
-                self.note_ending(event.usage, stop_reason, stop_sequence);
+                self.record_end(event.usage, stop_reason, stop_sequence);
             }
             "message_stop" => return self.end(),
-            "message" => return self.whole(event.into_message()),
+            "message" => return self.whole_message(event.into_message()),
             "error" => return Err(named_failure(frame.data)),
-            // The documentation asks to pass over `ping` and what may be added. A frame without a name is an error.
+            // The documentation demands to ignore `ping` and new events. A frame without a name may be an error.
             "" => return stated_failure(frame.data).map_or(Ok(events), Err),
             _ => {}
         }
@@ -100,7 +100,7 @@ impl Decoder for MessagesDecoder {
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
-        let ended = ending(self.stop_reason.as_deref().ok_or_else(broken_off)?)?;
+        let ended = finish_reason(self.stop_reason.as_deref().ok_or_else(broken_off)?)?;
         let mut events = Vec::new();
         for index in std::mem::take(&mut self.open).into_iter() {
             self.end_block(index, &mut events)?;
@@ -119,56 +119,56 @@ impl Decoder for MessagesDecoder {
 }
 
 impl MessagesDecoder {
-    /// A message that didn't come in a stream.
-    fn whole(&mut self, message: Message) -> Result<Vec<RunEventBody>, ApiError> {
+    /// Decodes a message that wasn't streamed.
+    fn whole_message(&mut self, message: Message) -> Result<Vec<RunEventBody>, ApiError> {
         let mut events = Vec::new();
         for block in message.content {
             let index = self.next_index();
             self.begin(index, block, &mut events)?;
             self.close(index, &mut events)?;
         }
-        self.note_ending(message.usage, message.stop_reason, message.stop_sequence);
+        self.record_end(message.usage, message.stop_reason, message.stop_sequence);
         events.extend(self.end()?);
         Ok(events)
     }
 
-    fn note_ending(&mut self, usage: Option<Counted>, reason: Option<String>, sequence: Option<String>) {
-        self.usage.take(usage.unwrap_or_default());
+    fn record_end(&mut self, usage: Option<TokenCounts>, reason: Option<String>, sequence: Option<String>) {
+        self.usage.update(usage.unwrap_or_default());
         self.stop_reason = reason.filter(|reason| !reason.is_empty()).or(self.stop_reason.take());
         self.stop_sequence = sequence.filter(|text| !text.is_empty()).or(self.stop_sequence.take());
     }
 
     fn begin(&mut self, index: u32, block: Block, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
-        // Some servers leave the end of a block out.
+        // Some servers omit the end of a block.
         self.close(index, events)?;
         self.latest = Some(index);
         let open = match block.kind.as_deref().unwrap_or_default() {
             "text" => {
                 events.extend(text(block.text));
-                Open::Text
+                OpenBlock::Text
             }
             "thinking" => {
                 let number = self.next_thoughts();
                 let signature = block.signature.filter(|signature| !signature.is_empty());
                 let text = block.thinking.unwrap_or_default();
                 events.extend(thoughts(number, Reasoning { text, signature, encrypted: None }));
-                Open::Thoughts(number)
+                OpenBlock::Thoughts(number)
             }
             "redacted_thinking" => {
                 let encrypted = block.data.filter(|data| !data.is_empty());
                 let number = self.next_thoughts();
                 events.extend(thoughts(number, Reasoning { encrypted, ..Reasoning::default() }));
-                Open::Other
+                OpenBlock::Other
             }
             "tool_use" => {
                 let Block { id, name, input, .. } = block;
-                self.calls.take(Piece { index: Some(index), id, name, arguments: String::new() }, events)?;
-                Open::Call(input.filter(|input| input != "{}").unwrap_or_default())
+                self.calls.add(Piece { index: Some(index), id, name, arguments: String::new() }, events)?;
+                OpenBlock::Call(input.filter(|input| input != "{}").unwrap_or_default())
             }
-            _ => Open::Other,
+            _ => OpenBlock::Other,
         };
         if self.open.len() >= OPEN_BLOCKS_MAX_COUNT {
-            return Err(unreadable("it has too many blocks that don't end"));
+            return Err(unreadable("it has too many open blocks"));
         }
         self.open.insert(index, open);
         Ok(())
@@ -176,12 +176,12 @@ impl MessagesDecoder {
 
     fn add(&mut self, index: u32, delta: Delta, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
         match (self.open.get(&index), delta.kind.as_deref().unwrap_or_default()) {
-            (Some(Open::Other), _) => {}
+            (Some(OpenBlock::Other), _) => {}
             (_, "text_delta") => events.extend(text(delta.text)),
             (open, kind @ ("thinking_delta" | "signature_delta")) => {
                 let number = match open {
-                    Some(Open::Thoughts(number)) => *number,
-                    // Its beginning is missing.
+                    Some(OpenBlock::Thoughts(number)) => *number,
+                    // The block's first frame is missing.
                     _ => self.next_thoughts_at(index),
                 };
                 let (text, signature) = match kind {
@@ -190,9 +190,9 @@ impl MessagesDecoder {
                 };
                 events.extend(thoughts(number, Reasoning { text, signature, encrypted: None }));
             }
-            (Some(Open::Call(_)), "input_json_delta") => {
+            (Some(OpenBlock::Call(_)), "input_json_delta") => {
                 let arguments = delta.partial_json.unwrap_or_default();
-                self.calls.take(Piece { index: Some(index), arguments, ..Piece::default() }, events)?;
+                self.calls.add(Piece { index: Some(index), arguments, ..Piece::default() }, events)?;
             }
             (_, "input_json_delta") => return Err(unreadable("arguments of a tool call that didn't begin")),
             _ => {}
@@ -209,12 +209,12 @@ impl MessagesDecoder {
 
     fn end_block(
         &mut self,
-        (index, open): (u32, Open),
+        (index, open): (u32, OpenBlock),
         events: &mut Vec<RunEventBody>,
     ) -> Result<(), ApiError> {
         match open {
-            Open::Call(input) => self.calls.finish_index(Some(index), input, events),
-            Open::Text | Open::Thoughts(_) | Open::Other => Ok(()),
+            OpenBlock::Call(input) => self.calls.finish_index(Some(index), input, events),
+            OpenBlock::Text | OpenBlock::Thoughts(_) | OpenBlock::Other => Ok(()),
         }
     }
 
@@ -224,7 +224,7 @@ impl MessagesDecoder {
 
     fn next_thoughts_at(&mut self, index: u32) -> u32 {
         let number = self.next_thoughts();
-        self.open.insert(index, Open::Thoughts(number));
+        self.open.insert(index, OpenBlock::Thoughts(number));
         number
     }
 
@@ -242,12 +242,12 @@ fn thoughts(index: u32, added: Reasoning) -> Option<RunEventBody> {
     (added != Reasoning::default()).then_some(RunEventBody::Reasoning { choice: 0, index, added })
 }
 
-/// What a stop reason means (docs/dialects.md has the table).
-fn ending(reason: &str) -> Result<FinishReason, ApiError> {
+/// Maps a stop reason (docs/dialects.md has the table).
+fn finish_reason(reason: &str) -> Result<FinishReason, ApiError> {
     match reason {
         "end_turn" | "stop_sequence" => Ok(FinishReason::Stop),
         "tool_use" => Ok(FinishReason::ToolCalls),
-        // A turn that paused, or was compacted, is one that was cut off: its client may ask to go on with it.
+        // A paused or compacted turn is truncated: the client may ask to continue it.
         "max_tokens" | "model_context_window_exceeded" | "pause_turn" | "compaction" => {
             Ok(FinishReason::Length)
         }

@@ -8,34 +8,44 @@ use axum::{
 };
 use futures::{StreamExt as _, stream};
 use hearth_domain::{
-    Attachment, AttachmentContent, ClientDialect, Document, DocumentSource, Extra, FinishReason, Generation,
-    Image, Message, ModelId, Opaque, PartExtra, PartPlace, PlacedImage, Reasoning, ReasoningEffort,
-    ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice, Usage,
+    Attachment, AttachmentContent, ClientDialect, Delivery, Document, DocumentSource, Extra, FinishReason,
+    Generation, Image, Message, ModelId, Opaque, PartExtra, PartPlace, PlacedImage, Reasoning,
+    ReasoningEffort, ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice,
+    Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{request::body, stream::MessagesDecoder, thinking::Abilities};
+use super::{stream::MessagesDecoder, thinking::Abilities};
 use crate::{
-    Call, Endpoint, HttpProvider, Provider as _, Timeouts,
-    dialect::{AnswerMode, Decoder as _, Frame},
+    Call, Decoder as _, Endpoint, Frame, HttpProvider, Provider as _, Timeouts,
+    dialect::{AnswerMode, Dialect},
     vendor,
 };
 
-/// The last that takes samplers and budgets.
+/// The latest version with samplers and budgets.
 const OLD: &str = "claude-sonnet-4-5-20250929";
 
 fn call(model: &str, task: TextTask) -> Call {
-    Call { run: RunId::new(), model: ModelId::new(model), generation: Generation::new(None, task).into() }
+    Call {
+        run: RunId::new(),
+        model: ModelId::new(model),
+        generation: Generation::new(None, task).into(),
+        delivery: Delivery::Stream,
+    }
 }
 
-fn said(model: &str, task: &TextTask) -> Value {
-    body(&call(model, task.clone()), task, AnswerMode::Stream).unwrap()
+fn body(call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+    Dialect::Anthropic.body(call, task, AnswerMode::Stream)
+}
+
+fn body_for(model: &str, task: &TextTask) -> Value {
+    body(&call(model, task.clone()), task).unwrap()
 }
 
 fn refused(task: &TextTask) -> ApiError {
-    body(&call(OLD, task.clone()), task, AnswerMode::Stream).unwrap_err()
+    body(&call(OLD, task.clone()), task).unwrap_err()
 }
 
 fn user(text: &str) -> Message {
@@ -71,7 +81,7 @@ fn limited(max_tokens: u32) -> Sampling {
 }
 
 #[test]
-fn a_conversation_with_everything_is_said() {
+fn every_kind_of_message_is_converted() {
     let image = |at, url: &str| PlacedImage { at, image: Image::at(url) };
     let hidden = Reasoning { encrypted: Some("EncR".into()), ..Reasoning::default() };
     let foreign = Reasoning { text: "another vendor's".into(), ..Reasoning::default() };
@@ -106,7 +116,7 @@ fn a_conversation_with_everything_is_said() {
         ..TextTask::new(messages, sampling)
     };
     assert_eq!(
-        said(OLD, &task),
+        body_for(OLD, &task),
         json!({
             "model": OLD,
             "messages": [
@@ -146,20 +156,20 @@ fn a_conversation_with_everything_is_said() {
 }
 
 #[test]
-fn results_come_before_what_else_the_user_says() {
+fn tool_results_come_before_other_blocks() {
     let call = Message { tool_calls: vec![tool_call("a", "{}")], ..assistant("") };
     let messages = vec![user("Hi"), call, user("Wait."), result("a", "a cat")];
-    let body = said(OLD, &TextTask::new(messages, Sampling::default()));
+    let body = body_for(OLD, &TextTask::new(messages, Sampling::default()));
     let kinds: Vec<_> =
         body["messages"][2]["content"].as_array().unwrap().iter().map(|b| &b["type"]).collect();
     assert_eq!(kinds, ["tool_result", "text"]);
-    // The tools that were, since none are offered any more.
+    // Definitions of the called tools, since the request has none.
     assert_eq!(body["tools"], json!([{"name": "look", "input_schema": {"type": "object"}}]));
     assert_eq!(body["tool_choice"], json!({"type": "none"}));
 }
 
 #[test]
-fn each_choice_of_a_tool_has_its_word() {
+fn tool_choice_is_converted() {
     let cases = [
         (ToolChoice::Auto, true, Value::Null),
         (ToolChoice::Auto, false, json!({"type": "auto", "disable_parallel_tool_use": true})),
@@ -169,12 +179,12 @@ fn each_choice_of_a_tool_has_its_word() {
     ];
     for (tool_choice, parallel_tool_calls, expected) in cases {
         let task = TextTask { tools: vec![look()], tool_choice, parallel_tool_calls, ..hello() };
-        assert_eq!(said(OLD, &task)["tool_choice"], expected);
+        assert_eq!(body_for(OLD, &task)["tool_choice"], expected);
     }
 }
 
 #[test]
-fn a_model_thinks_as_its_version_can() {
+fn thinking_settings_depend_on_the_version() {
     let adaptive = json!({"type": "adaptive", "display": "summarized"});
     let enabled = |budget: u32| json!({"type": "enabled", "budget_tokens": budget});
     let none = Value::Null;
@@ -196,7 +206,7 @@ fn a_model_thinks_as_its_version_can() {
     for (model, reasoning, limit, thinking, config, max_tokens) in cases {
         let sampling = Sampling { max_tokens: limit, temperature: Some(0.5), ..Sampling::default() };
         let task = TextTask { reasoning, ..TextTask::new(vec![user("Hi")], sampling) };
-        let body = said(model, &task);
+        let body = body_for(model, &task);
         assert_eq!((&body["thinking"], &body["output_config"]), (thinking, config), "{model} {reasoning:?}");
         assert_eq!(body["max_tokens"], max_tokens, "{model} {reasoning:?}");
         let samples = thinking.is_null() && !model.contains("-5-5");
@@ -205,7 +215,7 @@ fn a_model_thinks_as_its_version_can() {
 }
 
 #[test]
-fn versions_are_found_in_names() {
+fn version_is_parsed_from_the_name() {
     let (budgets, both, newer) = ((false, true, false), (true, true, false), (true, false, false));
     let newest = (true, false, true);
     let cases = [
@@ -225,7 +235,7 @@ fn versions_are_found_in_names() {
 }
 
 #[test]
-fn a_call_that_must_be_and_a_turn_without_its_thoughts_go_before_thinking() {
+fn forced_call_and_lost_thoughts_switch_thinking_off() {
     let thinks = |messages: &[Message], tool_choice: ToolChoice| {
         let task = TextTask {
             reasoning: Some(ReasoningEffort::Low),
@@ -233,7 +243,7 @@ fn a_call_that_must_be_and_a_turn_without_its_thoughts_go_before_thinking() {
             tool_choice,
             ..TextTask::new(messages.to_vec(), Sampling::default())
         };
-        said(OLD, &task).get("thinking").is_some()
+        body_for(OLD, &task).get("thinking").is_some()
     };
     let call = Message { tool_calls: vec![tool_call("a", "{}")], ..assistant("") };
     let thought = Message { reasoning: vec![signed("Hm.")], ..call.clone() };
@@ -247,7 +257,7 @@ fn a_call_that_must_be_and_a_turn_without_its_thoughts_go_before_thinking() {
 }
 
 #[test]
-fn a_schema_is_closed() {
+fn schema_is_closed() {
     let schema = json!({
         "type": "object",
         "properties": {
@@ -267,13 +277,13 @@ fn a_schema_is_closed() {
     });
     let strict = Tool { parameters: schema.clone(), strict: true, ..look() };
     let response_format = ResponseFormat::JsonSchema(schema);
-    let body = said(OLD, &TextTask { response_format, tools: vec![strict], ..hello() });
+    let body = body_for(OLD, &TextTask { response_format, tools: vec![strict], ..hello() });
     assert_eq!(body["output_config"], json!({"format": {"type": "json_schema", "schema": closed}}));
     assert_eq!((&body["tools"][0]["input_schema"], &body["tools"][0]["strict"]), (&closed, &json!(true)));
 }
 
 #[test]
-fn what_a_client_of_this_dialect_says_stands() {
+fn fields_of_a_client_of_this_dialect_are_passed_on() {
     let fields = json!({
         "thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}, "metadata": {"user_id": "u"},
         "stream": false,
@@ -287,7 +297,7 @@ fn what_a_client_of_this_dialect_says_stands() {
         let mut call = call("claude-opus-4-6", task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra =
             Extra::new(dialect, fields.as_object().unwrap().clone());
-        body(&call, &task, AnswerMode::Stream).unwrap()
+        body(&call, &task).unwrap()
     };
     let own = with(ClientDialect::Anthropic);
     assert_eq!(
@@ -302,7 +312,7 @@ fn what_a_client_of_this_dialect_says_stands() {
 }
 
 #[test]
-fn what_cannot_be_said_is_refused_with_the_fields_name() {
+fn inexpressible_field_is_rejected_by_name() {
     let broken = Message { tool_calls: vec![tool_call("a", "{\"at\":")], ..assistant("") };
     let cases = [
         (TextTask::new(vec![Message::new(Role::System, "Be brief.")], Sampling::default()), "messages"),
@@ -315,7 +325,7 @@ fn what_cannot_be_said_is_refused_with_the_fields_name() {
 }
 
 #[test]
-fn blocks_of_this_dialect_go_as_they_came() {
+fn blocks_of_a_client_of_this_dialect_are_passed_on() {
     let fields = |value: Value| value.as_object().unwrap().clone();
     let mark = json!({"type": "ephemeral"});
     let attached = |at, content| Attachment { at, images_before: 0, content };
@@ -352,7 +362,7 @@ fn blocks_of_this_dialect_go_as_they_came() {
     let with = |dialect| {
         let mut call = call(OLD, task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
-        body(&call, &task, AnswerMode::Stream).unwrap()
+        body(&call, &task).unwrap()
     };
     let own = with(ClientDialect::Anthropic);
     assert_eq!(
@@ -373,7 +383,7 @@ fn blocks_of_this_dialect_go_as_they_came() {
         ])
     );
     assert_eq!(own["tools"][0]["defer_loading"], true);
-    // A chat of OpenRouter's has the same marks, and nothing else of a part.
+    // OpenAI's dialect has the same cache marks at OpenRouter; other fields aren't passed on.
     let chat = with(ClientDialect::OpenAiChat);
     assert_eq!(chat["messages"][0]["content"][0], with_mark(pdf));
     assert_eq!(chat["tools"][0].get("defer_loading"), None);
@@ -387,7 +397,7 @@ fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut events = Vec::new();
     for frame in frames {
         let name = frame["type"].as_str().unwrap_or_default();
-        events.extend(decoder.take(Frame { event: name, data: &frame.to_string() })?);
+        events.extend(decoder.decode(Frame { event: name, data: &frame.to_string() })?);
         if events.last().is_some_and(RunEventBody::is_terminal) {
             return Ok(events);
         }
@@ -424,7 +434,7 @@ fn stop(reason: &str) -> [Value; 2] {
 }
 
 #[test]
-fn thoughts_text_calls_and_usage_are_read() {
+fn thoughts_text_calls_and_usage_are_decoded() {
     let mut frames = vec![
         start(),
         json!({"type": "ping"}),
@@ -451,11 +461,11 @@ fn thoughts_text_calls_and_usage_are_read() {
         json!({"type": "a_new_event", "what": "ever"}),
     ];
     frames.extend(stop("tool_use"));
-    let told: Vec<Value> =
+    let emitted: Vec<Value> =
         events(&frames).unwrap().iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     let usage = Usage { prompt_tokens: 12, completion_tokens: 15, cached_tokens: 5, reasoning_tokens: 2 };
     assert_eq!(
-        told,
+        emitted,
         [
             json!({"event": "reasoning", "index": 0, "text": "Hm."}),
             json!({"event": "reasoning", "index": 0, "text": "", "signature": "sealed"}),
@@ -473,7 +483,7 @@ fn thoughts_text_calls_and_usage_are_read() {
 }
 
 #[test]
-fn each_stop_reason_is_known() {
+fn stop_reason_maps_to_finish_reason() {
     let cases = [
         ("end_turn", FinishReason::Stop),
         ("stop_sequence", FinishReason::Stop),
@@ -490,14 +500,14 @@ fn each_stop_reason_is_known() {
 }
 
 #[test]
-fn an_unknown_stop_reason_is_an_error_that_shows_it() {
+fn unknown_stop_reason_is_an_error_that_shows_it() {
     let frames: Vec<Value> = [start()].into_iter().chain(stop("something_new")).collect();
     let error = events(&frames).unwrap_err();
     assert!(error.code == ErrorCode::ProviderError && error.message.contains("something_new"), "{error}");
 }
 
 #[test]
-fn a_call_ends_the_turn_whatever_the_reason_says() {
+fn tool_call_overrides_the_stop_reason() {
     let call = begin(0, json!({"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}));
     let frames: Vec<Value> = [start(), call].into_iter().chain(stop("end_turn")).collect();
     let events = events(&frames).unwrap();
@@ -511,7 +521,7 @@ fn a_call_ends_the_turn_whatever_the_reason_says() {
 }
 
 #[test]
-fn blocks_without_a_beginning_or_a_number_are_read() {
+fn blocks_without_first_frame_or_index_are_decoded() {
     let mut frames = vec![
         start(),
         json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "a"}}),
@@ -530,7 +540,7 @@ fn blocks_without_a_beginning_or_a_number_are_read() {
 }
 
 #[test]
-fn an_error_or_an_end_in_the_middle_is_an_error() {
+fn error_event_and_early_end_are_errors() {
     let error = |kind: &str| {
         let error = json!({"type": kind, "message": "Overloaded"});
         events(&[start(), json!({"type": "error", "error": error})]).unwrap_err().code
@@ -554,7 +564,7 @@ fn an_error_or_an_end_in_the_middle_is_an_error() {
     assert!(events(&[json!(["no event"])]).is_err());
 }
 
-/// Answers as the vendor does, if it is asked as the vendor is.
+/// A vendor's server, which rejects requests without the expected headers and model.
 async fn vendor_answers(headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let expected = [("x-api-key", "sk-ant-1"), ("anthropic-version", "2023-06-01")];
     let opened = expected.iter().all(|(name, value)| headers.get(*name).is_some_and(|is| is == value));
@@ -571,7 +581,7 @@ async fn vendor_answers(headers: HeaderMap, Json(body): Json<Value>) -> Response
 }
 
 #[tokio::test]
-async fn a_call_over_http_has_the_key_and_the_version() {
+async fn request_has_the_key_and_the_version() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let router = Router::new().route("/v1/messages", post(vendor_answers));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -595,17 +605,17 @@ async fn a_call_over_http_has_the_key_and_the_version() {
 }
 
 proptest! {
-    /// Whoever says what in whatever order, the turns alternate and none is empty.
+    /// For any messages in any order, the turns alternate and none is empty.
     #[test]
-    fn turns_alternate(said in proptest::collection::vec((0..4_u8, "[a \n]{0,3}"), 1..12)) {
-        let messages = said.iter().map(|(role, text)| match role {
+    fn turns_alternate(messages in proptest::collection::vec((0..4_u8, "[a \n]{0,3}"), 1..12)) {
+        let messages = messages.iter().map(|(role, text)| match role {
             0 => Message::new(Role::System, text.as_str()),
             1 => user(text),
             2 => Message { tool_calls: vec![tool_call("a", "{}")], ..assistant(text) },
             _ => result("a", text),
         });
         let task = TextTask::new(messages.collect(), Sampling::default());
-        if let Ok(body) = body(&call(OLD, task.clone()), &task, AnswerMode::Stream) {
+        if let Ok(body) = body(&call(OLD, task.clone()), &task) {
             let turns = body["messages"].as_array().unwrap();
             prop_assert!(turns.windows(2).all(|pair| pair[0]["role"] != pair[1]["role"]));
             prop_assert!(turns.iter().all(|turn| !turn["content"].as_array().unwrap().is_empty()));

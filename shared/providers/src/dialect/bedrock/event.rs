@@ -1,4 +1,4 @@
-//! The shape of an event, and of an answer that didn't come in a stream.
+//! The fields of an event, and of an answer that isn't streamed.
 
 use hearth_domain::Usage;
 use serde::Deserialize;
@@ -123,7 +123,7 @@ pub(super) struct TokenUsage {
     cache_write_input_tokens: Option<u32>,
 }
 
-/// What came out of the cache, or went into it, isn't counted as input.
+/// Bedrock's input tokens don't include tokens that were read from the cache or written to it.
 impl From<TokenUsage> for Usage {
     fn from(usage: TokenUsage) -> Self {
         let read = usage.cache_read_input_tokens.unwrap_or_default();

@@ -1,24 +1,22 @@
-//! A conversation as `messages`, in which the user and the assistant take turns.
+//! Converts a conversation to `messages`, in which user and assistant alternate.
 
 use hearth_domain::{Document, DocumentSource, Image, ImageSource, Message, Part, Reasoning, Role, ToolCall};
 use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
 use super::DOCUMENT_TYPES;
-use crate::dialect::{gemini::seal::is_googles, openai_responses::seal::is_openais};
+use crate::dialect::{gemini::thought_signature::is_gemini, openai_responses::encrypted_reasoning::is_openai};
 
-/// The turns of a conversation. What one side says in several messages is one turn: so the results of calls
-/// stand together, as Bedrock asks for it.
-///
-/// It takes calls and results only with tools on offer. Without `tools` they are told in words.
+/// Converts messages. Consecutive messages of one role become one: Bedrock requires that the results of calls are
+/// together. It accepts calls and results only in requests with tools. Without `tools` they become text.
 pub(super) fn messages(messages: &[Message], tools: bool) -> Result<Value, ApiError> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for message in messages {
         let (role, blocks) = match message.role {
             Role::System => continue,
-            Role::User => ("user", shown(message)?),
-            Role::Assistant => ("assistant", said(message, tools)?),
-            Role::Tool => ("user", result(message, tools)?),
+            Role::User => ("user", content(message)?),
+            Role::Assistant => ("assistant", assistant_blocks(message, tools)?),
+            Role::Tool => ("user", tool_result(message, tools)?),
         };
         match turns.last_mut() {
             _ if blocks.is_empty() => {}
@@ -32,8 +30,8 @@ pub(super) fn messages(messages: &[Message], tools: bool) -> Result<Value, ApiEr
     Ok(turns.into_iter().map(|(role, blocks)| json!({"role": role, "content": blocks})).collect())
 }
 
-/// Text, images and documents. A blank text is refused, and says nothing.
-fn shown(message: &Message) -> Result<Vec<Value>, ApiError> {
+/// Converts text, images and documents. Bedrock refuses blank texts.
+fn content(message: &Message) -> Result<Vec<Value>, ApiError> {
     let mut blocks = Vec::new();
     for part in message.parts() {
         match part {
@@ -41,11 +39,11 @@ fn shown(message: &Message) -> Result<Vec<Value>, ApiError> {
             Part::Text(text) => blocks.push(json!({"text": text})),
             Part::Image(image) => blocks.push(picture(image)?),
             Part::Document(file) => blocks.push(document(file, blocks.len())?),
-            // A word of another dialect's, which no client of this one has.
+            // Only for providers of the client's dialect, and no client has this one.
             Part::Opaque(_) => {}
         }
     }
-    // A document does not go without a text.
+    // Bedrock requires a text beside a document.
     let has_file = blocks.iter().any(|block| block.get("document").is_some());
     if has_file && message.role == Role::User && blocks.iter().all(|block| block.get("text").is_none()) {
         blocks.push(json!({"text": "See the document."}));
@@ -53,25 +51,28 @@ fn shown(message: &Message) -> Result<Vec<Value>, ApiError> {
     Ok(blocks)
 }
 
-/// What Bedrock calls the media types of documents that it reads.
+/// Bedrock's names of the formats in [`DOCUMENT_TYPES`].
 const FORMATS: [&str; 9] = ["pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"];
 
-/// A document (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>). `number` sets
-/// those of a message apart that have no name.
+/// Converts a document (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html>).
+/// `number` names a document without a name.
 fn document(document: &Document, number: usize) -> Result<Value, ApiError> {
     let (media_type, data) = match &document.source {
         DocumentSource::Text(_) => return Ok(json!({"text": document.text()})),
         DocumentSource::Data { media_type, data } => (media_type, data),
         DocumentSource::Url(_) => {
-            let message = "this provider fetches no documents; send it in base64";
+            let message = "this provider doesn't fetch documents; send it in base64";
             return Err(ApiError::invalid("messages", message));
         }
     };
-    let known = DOCUMENT_TYPES.iter().zip(FORMATS).find(|(known, _)| *known == media_type);
-    let Some((_, format)) = known else {
-        return Err(ApiError::invalid("messages", "this provider reads no documents of this media type"));
+    let format = DOCUMENT_TYPES.iter().zip(FORMATS).find(|(supported, _)| *supported == media_type);
+    let Some((_, format)) = format else {
+        return Err(ApiError::invalid(
+            "messages",
+            "this provider doesn't support documents of this media type",
+        ));
     };
-    // Letters, digits, single spaces, dashes, parentheses and brackets.
+    // Bedrock accepts letters, digits, single spaces, dashes, parentheses and brackets.
     let name = document.name.as_deref().unwrap_or_default();
     let clean: String = name
         .chars()
@@ -85,7 +86,7 @@ fn document(document: &Document, number: usize) -> Result<Value, ApiError> {
 
 fn picture(image: &Image) -> Result<Value, ApiError> {
     let ImageSource::Data { media_type, data } = &image.source else {
-        let message = "this provider fetches no images; send it in base64: data:image/png;base64,...";
+        let message = "this provider doesn't fetch images; send it in base64: data:image/png;base64,...";
         return Err(ApiError::invalid("messages", message));
     };
     let format = match media_type.as_str() {
@@ -94,33 +95,33 @@ fn picture(image: &Image) -> Result<Value, ApiError> {
         "image/gif" => "gif",
         "image/webp" => "webp",
         other => {
-            let message = format!("this provider takes images as PNG, JPEG, GIF or WebP, not as {other}");
+            let message = format!("this provider supports images in PNG, JPEG, GIF and WebP, not in {other}");
             return Err(ApiError::invalid("messages", message));
         }
     };
     Ok(json!({"image": {"format": format, "source": {"bytes": data}}}))
 }
 
-/// What the assistant said: thoughts, text, calls.
-fn said(message: &Message, tools: bool) -> Result<Vec<Value>, ApiError> {
+/// Converts thoughts, text and calls of the assistant.
+fn assistant_blocks(message: &Message, tools: bool) -> Result<Vec<Value>, ApiError> {
     let mut blocks: Vec<Value> = message.reasoning.iter().filter_map(thought).collect();
-    blocks.extend(shown(message)?);
+    blocks.extend(content(message)?);
     for call in &message.tool_calls {
-        blocks.push(called(call, tools)?);
+        blocks.push(tool_use(call, tools)?);
     }
     Ok(blocks)
 }
 
-/// Thoughts without a signature are refused, as those are that another maker signed.
+/// Converts thoughts. Bedrock refuses thoughts without a signature, and with another vendor's.
 fn thought(block: &Reasoning) -> Option<Value> {
-    if let Some(hidden) = block.encrypted.as_deref().filter(|encrypted| !is_openais(encrypted)) {
+    if let Some(hidden) = block.encrypted.as_deref().filter(|encrypted| !is_openai(encrypted)) {
         return Some(json!({"reasoningContent": {"redactedContent": hidden}}));
     }
-    let signature = block.signature.as_deref().filter(|signature| !is_googles(signature))?;
+    let signature = block.signature.as_deref().filter(|signature| !is_gemini(signature))?;
     Some(json!({"reasoningContent": {"reasoningText": {"text": block.text, "signature": signature}}}))
 }
 
-fn called(call: &ToolCall, tools: bool) -> Result<Value, ApiError> {
+fn tool_use(call: &ToolCall, tools: bool) -> Result<Value, ApiError> {
     let ToolCall { id, name, arguments } = call;
     if !tools {
         return Ok(json!({"text": format!("[Call {id} of the tool {name}: {arguments}]")}));
@@ -135,14 +136,14 @@ fn called(call: &ToolCall, tools: bool) -> Result<Value, ApiError> {
     Ok(json!({"toolUse": {"toolUseId": id, "name": name, "input": input}}))
 }
 
-fn result(message: &Message, tools: bool) -> Result<Vec<Value>, ApiError> {
+fn tool_result(message: &Message, tools: bool) -> Result<Vec<Value>, ApiError> {
     let id = message.tool_call_id.as_ref().ok_or_else(|| {
-        ApiError::invalid("messages", "a tool's message must say which call it answers (tool_call_id)")
+        ApiError::invalid("messages", "a tool's message must have the id of its call in tool_call_id")
     })?;
-    let content = shown(message)?;
+    let content = content(message)?;
     if !tools {
-        let what = if message.failed { "Failure" } else { "Result" };
-        let title = json!({"text": format!("[{what} of the call {id}]")});
+        let outcome = if message.failed { "Failure" } else { "Result" };
+        let title = json!({"text": format!("[{outcome} of the call {id}]")});
         return Ok(std::iter::once(title).chain(content).collect());
     }
     let mut result = json!({"toolUseId": id, "content": content});

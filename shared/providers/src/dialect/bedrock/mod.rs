@@ -1,6 +1,6 @@
 //! Amazon Bedrock's `ConverseStream`
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>), and `Converse` for
-//! answers in one piece.
+//! answers that aren't streamed.
 
 mod claude;
 mod event;
@@ -13,10 +13,10 @@ mod tests;
 
 use hearth_wire::ApiError;
 
-use super::AnswerMode;
+use super::body::AnswerMode;
 use crate::url_path::model_segment;
 
-/// The media types of documents that Bedrock reads.
+/// Media types of documents that Bedrock supports.
 pub(crate) const DOCUMENT_TYPES: &[&str] = &[
     "application/pdf",
     "text/csv",
@@ -29,7 +29,7 @@ pub(crate) const DOCUMENT_TYPES: &[&str] = &[
     "text/markdown",
 ];
 
-/// The path of a generation. An ARN's slashes and colons are escaped too.
+/// Returns the path of a generation. Slashes and colons of an ARN are escaped too.
 pub(super) fn path(model: &str, mode: AnswerMode) -> Result<String, ApiError> {
     let method = match mode {
         AnswerMode::Stream => "converse-stream",

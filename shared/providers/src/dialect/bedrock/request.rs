@@ -1,4 +1,4 @@
-//! The body of a request.
+//! Builds the body of a request.
 
 use hearth_domain::{ResponseFormat, Role, Sampling, TextTask, Tool, ToolChoice};
 use hearth_wire::ApiError;
@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{claude, messages::messages};
 use crate::{
-    dialect::{claude_version, round},
-    rules::close_for_claude,
+    dialect::{anthropic::claude_version, body::round},
+    strict_schema::close_for_claude,
 };
 
 pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
@@ -30,12 +30,12 @@ pub(in crate::dialect) fn body(model: &str, task: &TextTask) -> Result<Value, Ap
     if let Some(output) = output_config(model, task) {
         body["outputConfig"] = output;
     }
-    if let Some(told) = claude::told(model, task) {
-        body["additionalModelResponseFieldPaths"] = told;
+    if let Some(paths) = claude::response_fields(model, task) {
+        body["additionalModelResponseFieldPaths"] = paths;
     }
-    let further = claude::fields(model, task)?;
-    if !further.is_empty() {
-        body["additionalModelRequestFields"] = Value::Object(further);
+    let fields = claude::fields(model, task)?;
+    if !fields.is_empty() {
+        body["additionalModelRequestFields"] = Value::Object(fields);
     }
     Ok(body)
 }
@@ -55,7 +55,7 @@ fn tool_config(task: &TextTask) -> Value {
     let tools: Vec<Value> = task.tools.iter().map(tool).collect();
     let mut config = json!({"tools": tools});
     match &task.tool_choice {
-        // Where there are no tools it isn't asked for.
+        // Without tools this function isn't called.
         ToolChoice::Auto | ToolChoice::None => {}
         ToolChoice::Required => config["toolChoice"] = json!({"any": {}}),
         ToolChoice::Named(name) => config["toolChoice"] = json!({"tool": {"name": name}}),
@@ -78,7 +78,7 @@ fn tool(tool: &Tool) -> Value {
     json!({"toolSpec": spec})
 }
 
-/// A schema goes as a text (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_OutputFormat.html>).
+/// Adds the answer's schema, which is a text (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_OutputFormat.html>).
 fn output_config(model: &str, task: &TextTask) -> Option<Value> {
     let ResponseFormat::JsonSchema(schema) = &task.response_format else { return None };
     let mut schema = schema.clone();

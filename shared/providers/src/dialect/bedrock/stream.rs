@@ -1,4 +1,4 @@
-//! The events of an answer: blocks that begin, go on and end, then the reason, then the usage
+//! Decodes the events of an answer: those of its blocks, then the stop reason, then the usage
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStreamOutput.html>). An endpoint that
 //! doesn't stream sends the answer of `Converse`.
 
@@ -9,24 +9,26 @@ use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use serde_json::Value;
 
 use super::event::{Delta, Event, ReasoningDelta, WholeAnswer, WholeBlock};
-use crate::dialect::{
-    Decoder, Frame, broken_off,
-    failure::stated_failure,
-    json,
-    tool_calls::{Piece, ToolCalls},
-    unknown_finish_reason, unreadable,
+use crate::{
+    answer_error::{broken_off, unknown_finish_reason, unreadable},
+    decoder::{Decoder, Frame},
+    dialect::{
+        failure::stated_failure,
+        json,
+        tool_calls::{Piece, ToolCalls},
+    },
 };
 
-/// Reads events.
+/// Decodes events.
 #[derive(Debug)]
 pub(in crate::dialect) struct ConverseDecoder {
     usage: Option<Usage>,
-    /// Which block of thoughts each is, by Bedrock's number for it.
+    /// The numbers of blocks of thoughts, by Bedrock's number.
     thoughts: HashMap<u32, u32>,
     calls: ToolCalls,
-    /// Bedrock's numbers for the calls that go on.
+    /// Bedrock's numbers of open calls.
     open: Vec<u32>,
-    /// The number of the block that was told last.
+    /// Bedrock's number of the latest block.
     latest: u32,
     ended: Option<FinishReason>,
 }
@@ -45,13 +47,13 @@ impl Default for ConverseDecoder {
 }
 
 impl Decoder for ConverseDecoder {
-    fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
         let kind = frame.event;
         if kind.ends_with("Exception") || kind.ends_with("Error") {
             return Err(exception(kind, frame.data));
         }
         if kind.is_empty() {
-            return self.whole(frame.data);
+            return self.whole_answer(frame.data);
         }
         let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
         let mut events = Vec::new();
@@ -66,7 +68,7 @@ impl Decoder for ConverseDecoder {
                         name: call.name,
                         ..Piece::default()
                     };
-                    self.calls.take(piece, &mut events)?;
+                    self.calls.add(piece, &mut events)?;
                     self.open.push(index);
                 }
             }
@@ -83,7 +85,7 @@ impl Decoder for ConverseDecoder {
                 events.extend(stop_text(&event.additional_model_response_fields));
             }
             "metadata" => self.usage = event.usage.map(Into::into).or(self.usage),
-            // `messageStart` says nothing new, nor does what is yet to come.
+            // `messageStart` has no news; new events are ignored.
             _ => {}
         }
         Ok(events)
@@ -111,7 +113,7 @@ impl ConverseDecoder {
             if !self.open.contains(&index) {
                 return Err(unreadable("a tool call without a name"));
             }
-            self.calls.take(Piece { index: Some(index), arguments, ..Piece::default() }, events)?;
+            self.calls.add(Piece { index: Some(index), arguments, ..Piece::default() }, events)?;
         }
         if let Some(ReasoningDelta { text, signature, redacted_content: encrypted }) = reasoning_content {
             let added = Reasoning { text: text.unwrap_or_default(), signature, encrypted };
@@ -121,19 +123,19 @@ impl ConverseDecoder {
         Ok(())
     }
 
-    /// Which block of thoughts Bedrock's `number` is: one begins without being announced.
+    /// Returns the number of the block of thoughts with Bedrock's `number`; a block begins without an event of its own.
     fn thoughts_of(&mut self, number: u32) -> u32 {
         let next = u32::try_from(self.thoughts.len()).unwrap_or(u32::MAX);
         *self.thoughts.entry(number).or_insert(next)
     }
 
     fn stop(&mut self, reason: Option<&str>) -> Result<(), ApiError> {
-        self.ended = Some(ending(reason.unwrap_or_default())?);
+        self.ended = Some(finish_reason(reason.unwrap_or_default())?);
         Ok(())
     }
 
-    /// An answer of `Converse`, or an error in JSON.
-    fn whole(&mut self, data: &str) -> Result<Vec<RunEventBody>, ApiError> {
+    /// Decodes an answer of `Converse`, or an error in JSON.
+    fn whole_answer(&mut self, data: &str) -> Result<Vec<RunEventBody>, ApiError> {
         let Some(answer) = json::parse::<WholeAnswer>(data)? else { return Ok(Vec::new()) };
         let Some(message) = answer.output.and_then(|output| output.message) else {
             return Err(stated_failure(data).unwrap_or_else(|| unreadable("it has no message")));
@@ -144,7 +146,7 @@ impl ConverseDecoder {
             if let Some(call) = tool_use {
                 let arguments = call.input.unwrap_or_default();
                 let piece = Piece { index: Some(index), id: call.tool_use_id, name: call.name, arguments };
-                self.calls.take(piece, &mut events)?;
+                self.calls.add(piece, &mut events)?;
             }
             let thoughts = reasoning_content.map(|thoughts| {
                 let of = thoughts.reasoning_text.unwrap_or_default();
@@ -160,32 +162,32 @@ impl ConverseDecoder {
     }
 }
 
-/// The stop text that ended an answer, in the fields that [`super::claude`] asks for.
+/// Returns the stop text that ended an answer, from the fields that [`super::claude`] requests.
 fn stop_text(fields: &Value) -> Option<RunEventBody> {
     let text = fields["stop_sequence"].as_str()?;
     Some(RunEventBody::StopText { choice: 0, text: text.to_owned() })
 }
 
-/// What a stop reason means (docs/dialects.md has the table). What was no use to Bedrock itself is a failure.
-fn ending(reason: &str) -> Result<FinishReason, ApiError> {
+/// Maps a stop reason (docs/dialects.md has the table). Output that Bedrock itself can't parse is an error.
+fn finish_reason(reason: &str) -> Result<FinishReason, ApiError> {
     match reason {
         "end_turn" | "stop_sequence" | "tool_use" => Ok(FinishReason::Stop),
         "max_tokens" | "model_context_window_exceeded" => Ok(FinishReason::Length),
         "guardrail_intervened" | "content_filtered" | "refusal" => Ok(FinishReason::ContentFilter),
         "malformed_model_output" | "malformed_tool_use" => {
-            let message = format!("the provider gave the answer up ({reason})");
+            let message = format!("the provider ended the answer because of an error ({reason})");
             Err(ApiError::new(ErrorCode::ProviderError, message))
         }
         _ => Err(unknown_finish_reason(reason)),
     }
 }
 
-/// An exception within a stream.
+/// Converts an exception within a stream.
 fn exception(exception: &str, data: &str) -> ApiError {
-    let said: Value = serde_json::from_str(data).unwrap_or_default();
-    let message = said["message"].as_str().or(said["originalMessage"].as_str());
-    let message = message.unwrap_or("it says nothing more");
-    let code = match (exception, said["originalStatusCode"].as_u64()) {
+    let fields: Value = serde_json::from_str(data).unwrap_or_default();
+    let message = fields["message"].as_str().or(fields["originalMessage"].as_str());
+    let message = message.unwrap_or("its error has no message");
+    let code = match (exception, fields["originalStatusCode"].as_u64()) {
         ("throttlingException", _) | (_, Some(429)) => ErrorCode::ProviderRateLimited,
         ("modelTimeoutException", _) | (_, Some(408)) => ErrorCode::ProviderTimeout,
         ("validationException", _) if message.to_lowercase().contains("too long") => {

@@ -11,7 +11,7 @@ use axum::{
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use hearth_domain::{
-    FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
+    Delivery, FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
     ResponseFormat, Role, RunId, Sampling, Secret, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
@@ -19,9 +19,7 @@ use serde_json::{Value, json};
 
 use super::{path, request::body, stream::ConverseDecoder};
 use crate::{
-    Call, Endpoint, HttpProvider, Provider as _, Timeouts,
-    dialect::{AnswerMode, Decoder as _, Frame},
-    vendor,
+    Call, Decoder as _, Endpoint, Frame, HttpProvider, Provider as _, Timeouts, dialect::AnswerMode, vendor,
 };
 
 const CLAUDE: &str = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0";
@@ -30,7 +28,7 @@ fn user(text: &str) -> Message {
     Message::new(Role::User, text)
 }
 
-fn called(calls: &[(&str, &str)]) -> Message {
+fn assistant_with_calls(calls: &[(&str, &str)]) -> Message {
     let call = |(id, arguments): &(&str, &str)| ToolCall {
         id: (*id).into(),
         name: "look".into(),
@@ -39,7 +37,7 @@ fn called(calls: &[(&str, &str)]) -> Message {
     Message { tool_calls: calls.iter().map(call).collect(), ..Message::new(Role::Assistant, "") }
 }
 
-fn answered(id: &str, text: &str) -> Message {
+fn tool_result(id: &str, text: &str) -> Message {
     Message { tool_call_id: Some(id.into()), ..Message::new(Role::Tool, text) }
 }
 
@@ -52,12 +50,12 @@ fn task(messages: Vec<Message>) -> TextTask {
 }
 
 #[test]
-fn a_conversation_with_everything_is_said() {
+fn every_kind_of_message_is_converted() {
     let image = |at| PlacedImage { at, image: Image::at("data:image/jpeg;base64,AAAA") };
     let thoughts = vec![
         Reasoning { text: "Hm.".into(), signature: Some("EqQB".into()), encrypted: None },
         Reasoning { encrypted: Some("AAEC".into()), ..Reasoning::default() },
-        // Nobody's, and another maker's.
+        // Unsigned, and another vendor's.
         Reasoning { text: "Hm!".into(), ..Reasoning::default() },
         Reasoning { signature: Some("gemini:thought:X".into()), ..Reasoning::default() },
     ];
@@ -67,10 +65,10 @@ fn a_conversation_with_everything_is_said() {
         Message {
             reasoning: thoughts,
             content: "I look.".into(),
-            ..called(&[("c1", "{\"at\":1}"), ("c2", "")])
+            ..assistant_with_calls(&[("c1", "{\"at\":1}"), ("c2", "")])
         },
-        Message { images: vec![image(0)], ..answered("c1", "a cat") },
-        Message { failed: true, ..answered("c2", "no light") },
+        Message { images: vec![image(0)], ..tool_result("c1", "a cat") },
+        Message { failed: true, ..tool_result("c2", "no light") },
         user("And?"),
         user(" "),
     ];
@@ -127,10 +125,11 @@ fn a_conversation_with_everything_is_said() {
 }
 
 #[test]
-fn calls_are_told_in_words_where_no_tools_are_on_offer() {
-    let failed = Message { failed: true, ..answered("c2", "no light") };
-    let messages = vec![user("Hi"), called(&[("c1", "{}")]), answered("c1", "a cat"), failed];
-    let told = json!([
+fn calls_become_text_in_requests_without_tools() {
+    let failed = Message { failed: true, ..tool_result("c2", "no light") };
+    let messages =
+        vec![user("Hi"), assistant_with_calls(&[("c1", "{}")]), tool_result("c1", "a cat"), failed];
+    let converted = json!([
         {"role": "user", "content": [{"text": "Hi"}]},
         {"role": "assistant", "content": [{"text": "[Call c1 of the tool look: {}]"}]},
         {"role": "user", "content": [
@@ -141,12 +140,12 @@ fn calls_are_told_in_words_where_no_tools_are_on_offer() {
     let without = task(messages);
     let forbidden = TextTask { tools: vec![tool()], tool_choice: ToolChoice::None, ..without.clone() };
     for task in [without, forbidden] {
-        assert_eq!(body(CLAUDE, &task).unwrap(), json!({"messages": told}));
+        assert_eq!(body(CLAUDE, &task).unwrap(), json!({"messages": converted}));
     }
 }
 
 #[test]
-fn a_tool_is_chosen_as_asked() {
+fn tool_choice_is_converted() {
     let cases = [
         (ToolChoice::Auto, Value::Null),
         (ToolChoice::Required, json!({"any": {}})),
@@ -159,7 +158,7 @@ fn a_tool_is_chosen_as_asked() {
 }
 
 #[test]
-fn anthropics_models_think_in_tokens_or_as_they_see_fit() {
+fn thinking_of_claude_has_a_budget_or_an_effort() {
     use ReasoningEffort::{High, Low, Medium, Minimal, None, Tokens};
     let budget = |tokens: u32| json!({"thinking": {"type": "enabled", "budget_tokens": tokens}});
     let adaptive =
@@ -185,18 +184,18 @@ fn anthropics_models_think_in_tokens_or_as_they_see_fit() {
 }
 
 #[test]
-fn what_cant_be_said_is_a_bad_request() {
-    let shown = |url: &str| {
+fn inexpressible_request_is_invalid() {
+    let with_image = |url: &str| {
         task(vec![Message { images: vec![PlacedImage { at: 0, image: Image::at(url) }], ..user("") }])
     };
     let hi = task(vec![user("Hi")]);
     let with_tools = |last: Message| TextTask { tools: vec![tool()], ..task(vec![user("Hi"), last]) };
     let short = Sampling { max_tokens: Some(1024), ..Sampling::default() };
     let cases = [
-        (shown("https://example.org/a.png"), "messages"),
-        (shown("data:image/tiff;base64,AAAA"), "messages"),
+        (with_image("https://example.org/a.png"), "messages"),
+        (with_image("data:image/tiff;base64,AAAA"), "messages"),
         (task(vec![Message::new(Role::System, "Be brief.")]), "messages"),
-        (with_tools(called(&[("c", "[]")])), "messages"),
+        (with_tools(assistant_with_calls(&[("c", "[]")])), "messages"),
         (with_tools(Message::new(Role::Tool, "lost")), "messages"),
         (TextTask { reasoning: Some(ReasoningEffort::Low), sampling: short, ..hi }, "max_tokens"),
     ];
@@ -207,7 +206,7 @@ fn what_cant_be_said_is_a_bad_request() {
 }
 
 #[test]
-fn a_model_is_one_piece_of_the_path() {
+fn model_is_one_segment_of_the_path() {
     assert_eq!(
         path("anthropic.claude-x-v1:0", AnswerMode::Stream).unwrap(),
         "/model/anthropic.claude-x-v1%3A0/converse-stream"
@@ -218,12 +217,12 @@ fn a_model_is_one_piece_of_the_path() {
     );
 }
 
-/// The events of a stream of these, to its end.
-fn events(said: &[(&str, Value)]) -> Result<Vec<RunEventBody>, ApiError> {
+/// The events of a stream of these frames, to its end.
+fn events(frames: &[(&str, Value)]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut decoder = ConverseDecoder::default();
     let mut events = Vec::new();
-    for (event, data) in said {
-        events.extend(decoder.take(Frame { event, data: &data.to_string() })?);
+    for (event, data) in frames {
+        events.extend(decoder.decode(Frame { event, data: &data.to_string() })?);
     }
     events.extend(decoder.end()?);
     Ok(events)
@@ -246,14 +245,14 @@ fn ends(reason: &str) -> (&'static str, Value) {
     ("messageStop", json!({"stopReason": reason}))
 }
 
-fn spent() -> (&'static str, Value) {
+fn usage() -> (&'static str, Value) {
     let usage = json!({"inputTokens": 9, "outputTokens": 5, "totalTokens": 21, "cacheReadInputTokens": 4,
         "cacheWriteInputTokens": 3});
     ("metadata", json!({"usage": usage, "metrics": {"latencyMs": 1}}))
 }
 
 #[test]
-fn text_thoughts_calls_and_usage_are_read() {
+fn text_thoughts_calls_and_usage_are_decoded() {
     let events = events(&[
         ("messageStart", json!({"role": "assistant"})),
         delta(0, &json!({"reasoningContent": {"text": "Hm."}})),
@@ -271,14 +270,14 @@ fn text_thoughts_calls_and_usage_are_read() {
         stops(3),
         begins(4, "b"),
         stops(4),
-        ("whatIsYetToCome", json!({})),
+        ("unknownEvent", json!({})),
         ends("tool_use"),
-        spent(),
+        usage(),
     ])
     .unwrap();
-    let told: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    let emitted: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     assert_eq!(
-        told,
+        emitted,
         [
             json!({"event": "reasoning", "index": 0, "text": "Hm."}),
             json!({"event": "reasoning", "index": 0, "text": "", "signature": "EqQB"}),
@@ -304,7 +303,7 @@ fn text_thoughts_calls_and_usage_are_read() {
 }
 
 #[test]
-fn each_end_has_its_reason() {
+fn stop_reason_maps_to_finish_reason() {
     let cases = [
         ("end_turn", Ok(FinishReason::Stop)),
         ("stop_sequence", Ok(FinishReason::Stop)),
@@ -313,7 +312,7 @@ fn each_end_has_its_reason() {
         ("guardrail_intervened", Ok(FinishReason::ContentFilter)),
         ("content_filtered", Ok(FinishReason::ContentFilter)),
         ("malformed_tool_use", Err(ErrorCode::ProviderError)),
-        ("what_is_yet_to_come", Err(ErrorCode::ProviderError)),
+        ("unknown_reason", Err(ErrorCode::ProviderError)),
     ];
     for (reason, expected) in cases {
         let ended = events(&[delta(0, &json!({"text": "a"})), ends(reason)]);
@@ -324,19 +323,19 @@ fn each_end_has_its_reason() {
 }
 
 #[test]
-fn an_exception_or_an_end_in_the_middle_is_an_error() {
-    let said = |message: &str| json!({"message": message});
+fn exception_and_early_end_are_errors() {
+    let error = |message: &str| json!({"message": message});
     let model_error = json!({"message": "no", "originalStatusCode": 429, "originalMessage": "slow"});
     let cases = [
-        (("throttlingException", said("slow")), ErrorCode::ProviderRateLimited),
+        (("throttlingException", error("slow")), ErrorCode::ProviderRateLimited),
         (("modelStreamErrorException", model_error), ErrorCode::ProviderRateLimited),
-        (("modelStreamErrorException", said("no")), ErrorCode::ProviderError),
-        (("internalServerException", said("no")), ErrorCode::ProviderError),
+        (("modelStreamErrorException", error("no")), ErrorCode::ProviderError),
+        (("internalServerException", error("no")), ErrorCode::ProviderError),
         (("serviceUnavailableException", json!({})), ErrorCode::ProviderError),
-        (("modelTimeoutException", said("no")), ErrorCode::ProviderTimeout),
-        (("validationException", said("no")), ErrorCode::InvalidRequest),
-        (("validationException", said("Input is too long.")), ErrorCode::ContextLengthExceeded),
-        (("InternalError", said("no")), ErrorCode::ProviderError),
+        (("modelTimeoutException", error("no")), ErrorCode::ProviderTimeout),
+        (("validationException", error("no")), ErrorCode::InvalidRequest),
+        (("validationException", error("Input is too long.")), ErrorCode::ContextLengthExceeded),
+        (("InternalError", error("no")), ErrorCode::ProviderError),
         (stops(0), ErrorCode::ProviderError),
         (delta(7, &json!({"toolUse": {"input": "{"}})), ErrorCode::ProviderError),
         (("contentBlockDelta", json!([])), ErrorCode::ProviderError),
@@ -348,10 +347,10 @@ fn an_exception_or_an_end_in_the_middle_is_an_error() {
     assert!(events(&[stops(0)]).unwrap_err().message.contains("broke off"));
 }
 
-/// An answer's bytes.
-fn bytes(said: &[(&str, Value)]) -> Vec<u8> {
+/// The bytes of an answer of these frames.
+fn bytes(frames: &[(&str, Value)]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for (event, data) in said {
+    for (event, data) in frames {
         let kind = if event.ends_with("Exception") { "exception" } else { "event" };
         let header =
             |name: String, value: &str| Header::new(name, HeaderValue::String(value.to_owned().into()));
@@ -365,15 +364,15 @@ fn bytes(said: &[(&str, Value)]) -> Vec<u8> {
     bytes
 }
 
-/// What a provider with `key` says of an answer, which comes in pieces of 7 bytes; and what it was asked.
-async fn asked(key: &str, said: &[(&str, Value)]) -> (Result<Vec<RunEventBody>, ApiError>, Vec<String>) {
+/// The events of a provider with `key` whose answer arrives in pieces of 7 bytes, and the request that it received.
+async fn generate(key: &str, frames: &[(&str, Value)]) -> (Result<Vec<RunEventBody>, ApiError>, Vec<String>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let answer = bytes(said);
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&seen);
+    let answer = bytes(frames);
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&received);
     let route = post(move |uri: Uri, headers: HeaderMap, body: String| async move {
         let header = |name: &str| headers[name].to_str().unwrap().to_owned();
-        *told.lock().unwrap() = vec![uri.to_string(), header("accept"), header("authorization"), body];
+        *record.lock().unwrap() = vec![uri.to_string(), header("accept"), header("authorization"), body];
         let pieces: Vec<_> =
             answer.chunks(7).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
         Body::from_stream(stream::iter(pieces))
@@ -392,26 +391,31 @@ async fn asked(key: &str, said: &[(&str, Value)]) -> (Result<Vec<RunEventBody>, 
     };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
     let generation = Generation::new(None, task(vec![user("Hi")]));
-    let call = Call { run: RunId::new(), model: ModelId::new("a.b:0"), generation: generation.into() };
+    let call = Call {
+        run: RunId::new(),
+        model: ModelId::new("a.b:0"),
+        generation: generation.into(),
+        delivery: Delivery::Stream,
+    };
     let events = match provider.generate(call).await {
         Ok(events) => Ok(events.collect().await),
         Err(error) => Err(error),
     };
     server.abort();
-    let seen = seen.lock().unwrap().clone();
-    (events, seen)
+    let received = received.lock().unwrap().clone();
+    (events, received)
 }
 
 #[tokio::test]
-async fn an_answer_comes_through_in_binary_messages() {
+async fn answer_in_binary_messages_is_decoded() {
     let text = |text: &str| delta(0, &json!({"text": text}));
-    let (events, seen) = asked("ABSK", &[text("Hé"), text("llo"), ends("end_turn"), spent()]).await;
+    let (events, received) = generate("ABSK", &[text("Hé"), text("llo"), ends("end_turn"), usage()]).await;
     let events = events.unwrap();
     let deltas: Vec<_> = events.iter().filter(|event| matches!(event, RunEventBody::Delta { .. })).collect();
     assert_eq!(deltas, [&RunEventBody::text("Hé"), &RunEventBody::text("llo")]);
     assert_eq!(events.last(), Some(&RunEventBody::Done { finish_reason: FinishReason::Stop }));
     assert_eq!(
-        seen,
+        received,
         [
             "/model/a.b%3A0/converse-stream",
             "application/vnd.amazon.eventstream",
@@ -422,23 +426,23 @@ async fn an_answer_comes_through_in_binary_messages() {
 }
 
 #[tokio::test]
-async fn an_exception_ends_an_answer_and_a_cut_one_is_an_error() {
+async fn exception_and_truncated_answer_end_the_run_with_an_error() {
     let text = delta(0, &json!({"text": "a"}));
     let slow = ("throttlingException", json!({"message": "slow"}));
-    for (said, code) in
+    for (frames, code) in
         [(vec![text.clone(), slow], ErrorCode::ProviderRateLimited), (vec![text], ErrorCode::ProviderError)]
     {
-        let (events, _) = asked("ABSK", &said).await;
+        let (events, _) = generate("ABSK", &frames).await;
         let last = events.unwrap().pop();
         assert!(matches!(&last, Some(RunEventBody::Error { error }) if error.code == code), "{last:?}");
     }
 }
 
 #[tokio::test]
-async fn credentials_need_an_address_with_a_region() {
-    let (events, seen) = asked("AKID:secret", &[]).await;
+async fn credentials_require_a_region_in_the_address() {
+    let (events, received) = generate("AKID:secret", &[]).await;
     let error = events.unwrap_err();
     assert_eq!(error.code, ErrorCode::ProviderAuth);
     assert!(error.message.contains("REGION") && !error.message.contains("secret"), "{error}");
-    assert!(seen.is_empty());
+    assert!(received.is_empty());
 }

@@ -1,4 +1,4 @@
-//! A conversation as `contents`, in which the user and the model take turns.
+//! Converts a conversation to `contents`, in which user and model alternate.
 
 use hearth_domain::{
     Document, DocumentSource, Image, ImageSource, Message, Part, PartPlace, Reasoning, Role, ToolCall,
@@ -7,33 +7,33 @@ use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
 use super::{
-    family, passed_on,
-    seal::{self, Place},
+    model_name::family,
+    thought_signature::{self, SignedPart},
+    unknown_fields,
 };
-use crate::dialect::Passing;
+use crate::dialect::body::PassThrough;
 
-/// What Google takes for the seal of a call that came from elsewhere
+/// The signature that Google accepts for a call of another vendor's model
 /// (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
-const NO_SEAL: &str = "skip_thought_signature_validator";
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
-/// A seal of a message and where it belongs.
-type Seal<'a> = (Place<'a>, &'a str);
+/// A signature of Google's, and its place in the message.
+type PlacedSignature<'a> = (SignedPart<'a>, &'a str);
 
-/// The turns of a conversation. What one side says in several messages is one turn: so the results of calls
-/// stand together, as Google asks for it.
-pub(super) fn contents(model: &str, messages: &[Message], passing: Passing) -> Result<Value, ApiError> {
+/// Converts messages. Consecutive messages of one role become one: Google requires that the results of calls are together.
+pub(super) fn contents(model: &str, messages: &[Message], pass: PassThrough) -> Result<Value, ApiError> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for message in messages {
-        let (role, parts) = match message.role {
+        let (role, blocks) = match message.role {
             Role::System => continue,
-            Role::User => ("user", shown(message, passing)?),
-            Role::Assistant => ("model", said(model, message, passing)?),
-            Role::Tool => ("user", result(message, passing)?),
+            Role::User => ("user", parts(message, pass)?),
+            Role::Assistant => ("model", model_parts(model, message, pass)?),
+            Role::Tool => ("user", function_response(message, pass)?),
         };
         match turns.last_mut() {
-            _ if parts.is_empty() => {}
-            Some((last, turn)) if *last == role => turn.extend(parts),
-            _ => turns.push((role, parts)),
+            _ if blocks.is_empty() => {}
+            Some((last, turn)) if *last == role => turn.extend(blocks),
+            _ => turns.push((role, blocks)),
         }
     }
     if turns.is_empty() {
@@ -42,27 +42,27 @@ pub(super) fn contents(model: &str, messages: &[Message], passing: Passing) -> R
     Ok(turns.into_iter().map(|(role, parts)| json!({"role": role, "parts": parts})).collect())
 }
 
-/// Text, images and documents, and what only this dialect has words for.
-fn shown(message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
-    let mut parts = Vec::new();
+/// Converts text, images, documents, and parts that only this dialect has.
+fn parts(message: &Message, pass: PassThrough) -> Result<Vec<Value>, ApiError> {
+    let mut blocks = Vec::new();
     for (part, extra) in message.parts_with_extra() {
         let mut part = match part {
             Part::Text(text) => json!({"text": text}),
             Part::Image(image) => picture(image)?,
             Part::Document(file) => document(file),
-            Part::Opaque(opaque) if passing == Passing::All => opaque.value.clone(),
-            // A word of another dialect's.
+            Part::Opaque(opaque) if pass == PassThrough::All => opaque.value.clone(),
+            // Another dialect's part.
             Part::Opaque(_) => continue,
         };
-        if let (Passing::All, Some(extra)) = (passing, extra) {
-            passed_on::merge(extra.clone(), &mut part);
+        if let (PassThrough::All, Some(extra)) = (pass, extra) {
+            unknown_fields::merge(extra.clone(), &mut part);
         }
-        parts.push(part);
+        blocks.push(part);
     }
-    Ok(parts)
+    Ok(blocks)
 }
 
-/// A document as Google reads it (<https://ai.google.dev/gemini-api/docs/document-processing>).
+/// Converts a document (<https://ai.google.dev/gemini-api/docs/document-processing>).
 fn document(document: &Document) -> Value {
     match &document.source {
         DocumentSource::Text(_) => json!({"text": document.text()}),
@@ -94,7 +94,7 @@ fn picture(image: &Image) -> Result<Value, ApiError> {
     }
 }
 
-/// What an address says that there is at it.
+/// Guesses the media type of an image by its URL.
 fn media_type(url: &str) -> Option<&'static str> {
     let path = url.split(['?', '#']).next()?;
     match path.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
@@ -108,23 +108,24 @@ fn media_type(url: &str) -> Option<&'static str> {
     }
 }
 
-/// What the model said: thoughts, text, calls.
-fn said(model: &str, message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
+/// Converts thoughts, text and calls of the model.
+fn model_parts(model: &str, message: &Message, pass: PassThrough) -> Result<Vec<Value>, ApiError> {
     let signatures = message.reasoning.iter().filter_map(|block| block.signature.as_deref());
-    let seals: Vec<Seal<'_>> = signatures.filter_map(seal::read).collect();
+    let signatures: Vec<PlacedSignature<'_>> = signatures.filter_map(thought_signature::decode).collect();
     let mut parts = Vec::new();
-    // Without a seal they are worth nothing to Google, or another maker's.
-    if !seals.is_empty() {
+    // Thoughts without a signature are useless to Google, or another vendor's.
+    if !signatures.is_empty() {
         parts.extend(message.reasoning.iter().filter_map(thought));
     }
-    parts.extend(sealed_text(message, &seals, passing)?);
+    parts.extend(signed_text(message, &signatures, pass)?);
     for (number, call) in message.tool_calls.iter().enumerate() {
-        let seal = seals.iter().find(|(place, _)| *place == Place::Call(&call.id)).map(|(_, seal)| *seal);
-        // Of calls made at once only the first has a seal.
+        let own = signatures.iter().find(|(place, _)| *place == SignedPart::Call(&call.id));
+        // Only the first of parallel calls has a signature.
         let missing = number == 0 && family(model).is_some_and(|family| family >= 3);
-        let mut part = called(call, seal.or(missing.then_some(NO_SEAL)))?;
-        if let (Passing::All, Some(extra)) = (passing, message.extra_of(PartPlace::Call(number))) {
-            passed_on::merge(extra.clone(), &mut part);
+        let signature = own.map(|(_, signature)| *signature).or(missing.then_some(NO_SIGNATURE));
+        let mut part = function_call(call, signature)?;
+        if let (PassThrough::All, Some(extra)) = (pass, message.extra_of(PartPlace::Call(number))) {
+            unknown_fields::merge(extra.clone(), &mut part);
         }
         parts.push(part);
     }
@@ -135,44 +136,48 @@ fn thought(block: &Reasoning) -> Option<Value> {
     match block.signature.as_deref() {
         None if block.text.is_empty() => None,
         None => Some(json!({"text": block.text, "thought": true})),
-        Some(signature) => match seal::read(signature)? {
-            (Place::Thought, seal) => {
-                Some(json!({"text": block.text, "thought": true, "thoughtSignature": seal}))
+        Some(signature) => match thought_signature::decode(signature)? {
+            (SignedPart::Thought, signature) => {
+                Some(json!({"text": block.text, "thought": true, "thoughtSignature": signature}))
             }
             _ => None,
         },
     }
 }
 
-/// The text, cut where seals begin and end. Where a client has changed it, so that a seal has no place in it
-/// any more, the seal follows in an empty part, as Google itself puts it at a stream's end.
-fn sealed_text(message: &Message, seals: &[Seal<'_>], passing: Passing) -> Result<Vec<Value>, ApiError> {
-    let mut parts = Vec::new();
-    let mut rest = Vec::new();
-    let mut done = 0;
-    for (place, seal) in seals {
-        let Place::Text(from, to) = *place else { continue };
-        let cut = message.content.get(done..from).zip(message.content.get(from..to));
+/// Splits the text where signatures begin and end. If a client has changed it, so that the place of a signature is lost,
+/// the signature follows in an empty part, as in the last frame of Google's streams.
+fn signed_text(
+    message: &Message,
+    signatures: &[PlacedSignature<'_>],
+    pass: PassThrough,
+) -> Result<Vec<Value>, ApiError> {
+    let mut split = Vec::new();
+    let mut misplaced = Vec::new();
+    let mut end = 0;
+    for (place, signature) in signatures {
+        let SignedPart::Text(from, to) = *place else { continue };
+        let cut = message.content.get(end..from).zip(message.content.get(from..to));
         match cut.filter(|_| message.is_text_only()) {
-            Some((before, sealed)) => {
-                parts.extend((!before.is_empty()).then(|| json!({"text": before})));
-                parts.push(json!({"text": sealed, "thoughtSignature": seal}));
-                done = to;
+            Some((before, signed)) => {
+                split.extend((!before.is_empty()).then(|| json!({"text": before})));
+                split.push(json!({"text": signed, "thoughtSignature": signature}));
+                end = to;
             }
-            None => rest.push(json!({"text": "", "thoughtSignature": seal})),
+            None => misplaced.push(json!({"text": "", "thoughtSignature": signature})),
         }
     }
     if message.is_text_only() {
-        let after = message.content.get(done..).filter(|after| !after.is_empty());
-        parts.extend(after.map(|after| json!({"text": after})));
+        let after = message.content.get(end..).filter(|after| !after.is_empty());
+        split.extend(after.map(|after| json!({"text": after})));
     } else {
-        parts.extend(shown(message, passing)?);
+        split.extend(parts(message, pass)?);
     }
-    parts.extend(rest);
-    Ok(parts)
+    split.extend(misplaced);
+    Ok(split)
 }
 
-fn called(call: &ToolCall, seal: Option<&str>) -> Result<Value, ApiError> {
+fn function_call(call: &ToolCall, signature: Option<&str>) -> Result<Value, ApiError> {
     let arguments = match call.arguments.trim() {
         "" => json!({}),
         text => serde_json::from_str(text).ok().filter(Value::is_object).ok_or_else(|| {
@@ -181,16 +186,16 @@ fn called(call: &ToolCall, seal: Option<&str>) -> Result<Value, ApiError> {
         })?,
     };
     let mut part = json!({"functionCall": {"id": call.id, "name": call.name, "args": arguments}});
-    if let Some(seal) = seal {
-        part["thoughtSignature"] = json!(seal);
+    if let Some(signature) = signature {
+        part["thoughtSignature"] = json!(signature);
     }
     Ok(part)
 }
 
-/// A result must be an object, and stands under the tool's name. Images follow it.
-fn result(message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
+/// Converts a result. Google requires an object and the tool's name; images and documents follow it.
+fn function_response(message: &Message, pass: PassThrough) -> Result<Vec<Value>, ApiError> {
     let name = message.name.as_ref().ok_or_else(|| {
-        let text = "a tool's message must answer a call that stands before it in the conversation";
+        let text = "a tool's message must belong to an earlier call of the conversation";
         ApiError::invalid("messages", text)
     })?;
     let kind = if message.failed { "error" } else { "result" };
@@ -198,8 +203,8 @@ fn result(message: &Message, passing: Passing) -> Result<Vec<Value>, ApiError> {
     if let Some(id) = &message.tool_call_id {
         response["id"] = json!(id);
     }
-    // A client of this dialect says results in its own form.
-    let own = message.extra_of(PartPlace::Message).filter(|_| passing == Passing::All);
+    // A client of this dialect has its own form of results.
+    let own = message.extra_of(PartPlace::Message).filter(|_| pass == PassThrough::All);
     if let Some(fields) = own.and_then(|fields| fields.get("functionResponse")).and_then(Value::as_object) {
         for (name, value) in fields {
             response[name.as_str()] = value.clone();

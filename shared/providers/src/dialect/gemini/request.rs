@@ -1,27 +1,26 @@
-//! The body of a request.
+//! Builds the body of a request.
 
 use hearth_domain::{ReasoningEffort, ResponseFormat, Role, TextTask, Tool, ToolChoice};
 use hearth_wire::ApiError;
 use serde_json::{Map, Value, json};
 
-use super::{contents::contents, family, passed_on};
+use super::{contents::contents, model_name::family, unknown_fields};
 use crate::{
-    Call,
-    dialect::{Dialect, Passing, offered, round},
+    dialect::body::{PassThrough, round, tools},
+    provider::Call,
 };
 
-pub(in crate::dialect) fn body(call: &Call, task: &TextTask) -> Result<Value, ApiError> {
-    let passing = Dialect::Gemini.passing(call.generation.extra.dialect);
-    let mut body = body_with(call.model.as_str(), task, passing)?;
-    passed_on::add(Dialect::Gemini.extra(call), &mut body);
+pub(in crate::dialect) fn body(pass: PassThrough, call: &Call, task: &TextTask) -> Result<Value, ApiError> {
+    let mut body = body_of_task(pass, call.model.as_str(), task)?;
+    unknown_fields::add(pass.request_fields(&call.generation.extra), &mut body);
     Ok(body)
 }
 
-/// The body without what the client says beyond the task.
-pub(super) fn body_with(model: &str, task: &TextTask, passing: Passing) -> Result<Value, ApiError> {
-    let mut body = json!({"contents": contents(model, &task.messages, passing)?});
+/// Builds the body without the unknown fields of the request.
+pub(super) fn body_of_task(pass: PassThrough, model: &str, task: &TextTask) -> Result<Value, ApiError> {
+    let mut body = json!({"contents": contents(model, &task.messages, pass)?});
     let instructions = task.messages.iter().filter(|message| message.role == Role::System);
-    // An empty part is refused.
+    // Google refuses an empty part.
     let instructions = instructions.filter(|message| !message.content.trim().is_empty());
     let instructions: Vec<Value> =
         instructions.map(|message| json!({"text": message.content.as_str()})).collect();
@@ -29,10 +28,10 @@ pub(super) fn body_with(model: &str, task: &TextTask, passing: Passing) -> Resul
         body["systemInstruction"] = json!({"parts": instructions});
     }
     if !task.tools.is_empty() {
-        let functions = offered(task, passing, function);
+        let functions = tools(task, pass, function);
         body["tools"] = json!([{"functionDeclarations": functions}]);
-        if let Some(calling) = calling(&task.tool_choice) {
-            body["toolConfig"] = json!({"functionCallingConfig": calling});
+        if let Some(config) = calling_config(&task.tool_choice) {
+            body["toolConfig"] = json!({"functionCallingConfig": config});
         }
     }
     let config = generation_config(model, task);
@@ -47,14 +46,14 @@ fn function(tool: &Tool) -> Value {
     if let Some(description) = &tool.description {
         function["description"] = json!(description);
     }
-    // A function without parameters has no schema.
+    // Google refuses an empty schema.
     if tool.parameters.as_object().is_some_and(|schema| !schema.is_empty()) {
         function["parametersJsonSchema"] = tool.parameters.clone();
     }
     function
 }
 
-fn calling(choice: &ToolChoice) -> Option<Value> {
+fn calling_config(choice: &ToolChoice) -> Option<Value> {
     match choice {
         ToolChoice::Auto => None,
         ToolChoice::None => Some(json!({"mode": "NONE"})),
@@ -65,57 +64,57 @@ fn calling(choice: &ToolChoice) -> Option<Value> {
 
 fn generation_config(model: &str, task: &TextTask) -> Map<String, Value> {
     let mut config = Map::new();
-    let mut say = |name: &str, value: Option<Value>| {
+    let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             config.insert(name.to_owned(), value);
         }
     };
     let number = |value: Option<f32>| value.map(|value| json!(round(value)));
     let sampling = &task.sampling;
-    say("temperature", number(sampling.temperature));
-    say("topP", number(sampling.top_p));
-    say("topK", sampling.top_k.filter(|top| *top > 0).map(Value::from));
-    say("maxOutputTokens", sampling.max_tokens.map(Value::from));
-    say("stopSequences", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
-    // A signed 32-bit number there: what is above it wraps, so that each seed stays one of its own.
-    say("seed", sampling.seed.map(|seed| json!(seed.cast_signed())));
-    say("presencePenalty", number(sampling.presence_penalty));
-    say("frequencyPenalty", number(sampling.frequency_penalty));
-    say("candidateCount", (task.choices > 1).then(|| json!(task.choices)));
+    set("temperature", number(sampling.temperature));
+    set("topP", number(sampling.top_p));
+    set("topK", sampling.top_k.filter(|top| *top > 0).map(Value::from));
+    set("maxOutputTokens", sampling.max_tokens.map(Value::from));
+    set("stopSequences", (!sampling.stop.is_empty()).then(|| json!(sampling.stop)));
+    // Google's seed is a signed 32-bit number: larger seeds wrap around, so that all remain different.
+    set("seed", sampling.seed.map(|seed| json!(seed.cast_signed())));
+    set("presencePenalty", number(sampling.presence_penalty));
+    set("frequencyPenalty", number(sampling.frequency_penalty));
+    set("candidateCount", (task.choices > 1).then(|| json!(task.choices)));
     if let Some(top) = task.top_logprobs {
-        say("responseLogprobs", Some(json!(true)));
-        say("logprobs", (top > 0).then(|| json!(top)));
+        set("responseLogprobs", Some(json!(true)));
+        set("logprobs", (top > 0).then(|| json!(top)));
     }
-    let json_asked = task.response_format != ResponseFormat::Text;
-    say("responseMimeType", json_asked.then(|| json!("application/json")));
+    let wants_json = task.response_format != ResponseFormat::Text;
+    set("responseMimeType", wants_json.then(|| json!("application/json")));
     if let ResponseFormat::JsonSchema(schema) = &task.response_format {
-        say("responseJsonSchema", Some(schema.clone()));
+        set("responseJsonSchema", Some(schema.clone()));
     }
-    say("thinkingConfig", task.reasoning.map(|effort| thinking(model, effort)));
+    set("thinkingConfig", task.reasoning.map(|effort| thinking(model, effort)));
     config
 }
 
-/// How much to think: in levels since the third family, before that in tokens
-/// (<https://ai.google.dev/gemini-api/docs/thinking>). The numbers for the words are those of Google's own
-/// translation from OpenAI's dialect. The larger models of both can't but think: a little then.
+/// Returns the settings of thinking: levels since the third family, before that tokens
+/// (<https://ai.google.dev/gemini-api/docs/thinking>). The numbers of tokens for an effort are Google's own, of its API
+/// with OpenAI's dialect. The larger models of both can't stop thinking: they get the smallest setting.
 fn thinking(model: &str, effort: ReasoningEffort) -> Value {
-    let must_think = model.contains("pro");
+    let always_thinks = model.contains("pro");
     let budget = |tokens: u32| json!({"thinkingBudget": tokens});
     let level = |name: &str| json!({"thinkingLevel": name});
     let by_tokens = family(model).is_some_and(|family| family < 3);
-    let silent = matches!(effort, ReasoningEffort::None | ReasoningEffort::Tokens(0));
+    let is_off = matches!(effort, ReasoningEffort::None | ReasoningEffort::Tokens(0));
     let mut config = match effort {
-        _ if silent && by_tokens => budget(if must_think { 128 } else { 0 }),
-        ReasoningEffort::Tokens(tokens) if !silent => budget(tokens),
+        _ if is_off && by_tokens => budget(if always_thinks { 128 } else { 0 }),
+        ReasoningEffort::Tokens(tokens) if !is_off => budget(tokens),
         ReasoningEffort::Minimal | ReasoningEffort::Low if by_tokens => budget(1024),
         ReasoningEffort::Medium if by_tokens => budget(8192),
         ReasoningEffort::High if by_tokens => budget(24576),
         ReasoningEffort::Low => level("LOW"),
         ReasoningEffort::Medium => level("MEDIUM"),
         ReasoningEffort::High => level("HIGH"),
-        _ => level(if must_think { "LOW" } else { "MINIMAL" }),
+        _ => level(if always_thinks { "LOW" } else { "MINIMAL" }),
     };
-    if !silent {
+    if !is_off {
         config["includeThoughts"] = json!(true);
     }
     config

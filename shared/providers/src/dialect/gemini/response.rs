@@ -1,4 +1,4 @@
-//! The shape of a response, which each frame is.
+//! The fields of a response; each frame is one.
 
 use hearth_domain::{Logprob, TokenLogprob, Usage};
 use serde::Deserialize;
@@ -101,7 +101,7 @@ struct LogprobCandidate {
 pub(super) struct UsageMetadata {
     #[serde(deserialize_with = "lenient::count")]
     prompt_token_count: Option<u32>,
-    /// What Google's own tools have added to the prompt.
+    /// Tokens that Google's own tools have added to the prompt.
     #[serde(deserialize_with = "lenient::count")]
     tool_use_prompt_token_count: Option<u32>,
     #[serde(deserialize_with = "lenient::count")]
@@ -118,8 +118,8 @@ impl From<LogprobsResult> for Vec<TokenLogprob> {
         let token = |chosen: LogprobCandidate| {
             let top = tops.next().unwrap_or_default().candidates;
             Some(TokenLogprob {
-                token: chosen.one()?,
-                top: top.into_iter().filter_map(LogprobCandidate::one).collect(),
+                token: chosen.into_logprob()?,
+                top: top.into_iter().filter_map(LogprobCandidate::into_logprob).collect(),
             })
         };
         result.chosen_candidates.into_iter().filter_map(token).collect()
@@ -127,8 +127,8 @@ impl From<LogprobsResult> for Vec<TokenLogprob> {
 }
 
 impl LogprobCandidate {
-    /// The token; nothing if it, or the number that is about it, is missing.
-    fn one(self) -> Option<Logprob> {
+    /// Converts the token; `None` if it or its number is missing.
+    fn into_logprob(self) -> Option<Logprob> {
         Some(Logprob { bytes: self.token?.into_bytes(), logprob: self.log_probability? })
     }
 }

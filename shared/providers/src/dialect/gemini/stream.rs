@@ -1,52 +1,49 @@
-//! The frames of an answer: each is a whole response with some parts more. There is no last frame: the stream
-//! ends after a reason has been given.
+//! Decodes the frames of an answer. Each is a response with the next parts. No frame is marked as the last: the stream
+//! ends after a finish reason.
 
 use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, event::ToolCallBegin};
 
 use super::{
     response::{Candidate, FunctionCall, Part, Response},
-    seal::{self, Place},
+    thought_signature::{self, SignedPart},
 };
 use crate::{
+    answer_error::{broken_off, unknown_finish_reason, unreadable},
+    decoder::{Decoder, Frame, TOOL_CALLS_MAX_COUNT},
     dialect::{
-        Decoder, Frame, broken_off,
         failure::{failure, named_failure, stated_failure},
         json,
         tool_calls::new_call_id,
-        unknown_finish_reason, unreadable,
     },
-    lenient::says_something,
+    lenient::is_present,
 };
 
-/// The most calls of one answer.
-const CALLS_MAX_COUNT: usize = 1024;
-
-/// Reads responses.
+/// Decodes responses.
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct GeminiDecoder {
     usage: Option<Usage>,
-    /// The prompt isn't answered.
+    /// Google has blocked the prompt.
     blocked: bool,
-    candidates: Vec<Answering>,
+    candidates: Vec<CandidateState>,
 }
 
-/// One answer, as far as it has come.
+/// The state of one answer.
 #[derive(Debug, Default)]
-struct Answering {
-    /// The ids of the calls that there were.
+struct CandidateState {
+    /// The ids of the calls so far.
     calls: Vec<String>,
-    /// How many blocks of thoughts have begun.
+    /// Number of blocks of thoughts so far.
     blocks: u32,
-    /// Whether the last of them goes on.
+    /// True if the latest block of thoughts is open.
     thinking: bool,
-    /// How many bytes of text there were.
-    text: usize,
+    /// Number of bytes of text so far.
+    text_bytes: usize,
     ended: Option<FinishReason>,
 }
 
 impl Decoder for GeminiDecoder {
-    fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
         if frame.data.trim() == "[DONE]" {
             return self.end();
         }
@@ -54,7 +51,7 @@ impl Decoder for GeminiDecoder {
             return Err(named_failure(frame.data));
         }
         let Some(response) = json::parse::<Response>(frame.data)? else { return Ok(Vec::new()) };
-        if says_something(&response.error) {
+        if is_present(&response.error) {
             return Err(failure(&response.error));
         }
         if response.candidates.is_empty()
@@ -98,33 +95,33 @@ impl Decoder for GeminiDecoder {
 }
 
 impl GeminiDecoder {
-    fn candidate(&mut self, said: Candidate, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
-        let number = said.index.unwrap_or_default();
+    fn candidate(&mut self, candidate: Candidate, events: &mut Vec<RunEventBody>) -> Result<(), ApiError> {
+        let number = candidate.index.unwrap_or_default();
         let place = number as usize;
         if place >= hearth_domain::check::MAX_CHOICES as usize {
             return Err(unreadable(format!("a candidate number {number}")));
         }
         if place >= self.candidates.len() {
-            self.candidates.resize_with(place + 1, Answering::default);
+            self.candidates.resize_with(place + 1, CandidateState::default);
         }
-        let candidate = &mut self.candidates[place];
-        let mut logprobs: Vec<TokenLogprob> = said.logprobs_result.unwrap_or_default().into();
-        for part in said.content.unwrap_or_default().parts {
-            candidate.part(number, part, &mut logprobs, events)?;
+        let state = &mut self.candidates[place];
+        let mut logprobs: Vec<TokenLogprob> = candidate.logprobs_result.unwrap_or_default().into();
+        for part in candidate.content.unwrap_or_default().parts {
+            state.part(number, part, &mut logprobs, events)?;
         }
         if !logprobs.is_empty() {
             events.push(RunEventBody::Delta { choice: number, text: String::new(), logprobs });
         }
-        // The last one counts: some servers give one in each frame.
-        if let Some(reason) = said.finish_reason.filter(|reason| !reason.is_empty()) {
-            candidate.ended = ending(&reason, said.finish_message.as_deref())?.or(candidate.ended);
+        // The last reason counts: some servers send one in each frame.
+        if let Some(reason) = candidate.finish_reason.filter(|reason| !reason.is_empty()) {
+            state.ended = finish_reason(&reason, candidate.finish_message.as_deref())?.or(state.ended);
         }
         Ok(())
     }
 }
 
-impl Answering {
-    /// Takes a part. The first text gets what is known about the frame's tokens.
+impl CandidateState {
+    /// Decodes a part. The frame's log-probabilities are attached to its first text.
     fn part(
         &mut self,
         choice: u32,
@@ -132,53 +129,53 @@ impl Answering {
         logprobs: &mut Vec<TokenLogprob>,
         events: &mut Vec<RunEventBody>,
     ) -> Result<(), ApiError> {
-        let Part { text, thought, thought_signature: seal, function_call } = part;
+        let Part { text, thought, thought_signature, function_call } = part;
         let text = text.unwrap_or_default();
-        let seal = seal.filter(|seal| !seal.is_empty());
-        let sealed = |place| seal.as_deref().map(|seal| seal::signature(place, seal));
+        let google_signature = thought_signature.filter(|signature| !signature.is_empty());
+        let placed = |place| google_signature.as_deref().map(|signature| thought_signature::encode(place, signature));
         if let Some(FunctionCall { id, name, args }) = function_call {
             let Some(name) = name.filter(|name| !name.is_empty()) else {
                 return Err(unreadable("a tool call without a name"));
             };
             let id = id.filter(|id| !self.calls.contains(id)).unwrap_or_else(new_call_id);
-            let signature = sealed(Place::Call(&id));
+            let signature = placed(SignedPart::Call(&id));
             let begins = Some(ToolCallBegin { id: id.clone(), name });
             let arguments = args.filter(|args| !args.trim().is_empty()).unwrap_or_else(|| "{}".to_owned());
             let index = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
             self.thinking = false;
-            self.seal(choice, signature, events);
+            self.emit_signature(choice, signature, events);
             events.push(RunEventBody::ToolCall { choice, index, begins, arguments });
-            if self.calls.len() >= CALLS_MAX_COUNT {
-                return Err(unreadable(format!("it has more than {CALLS_MAX_COUNT} tool calls")));
+            if self.calls.len() >= TOOL_CALLS_MAX_COUNT {
+                return Err(unreadable(format!("it has more than {TOOL_CALLS_MAX_COUNT} tool calls")));
             }
             self.calls.push(id);
         } else if thought {
-            let signature = sealed(Place::Thought);
+            let signature = placed(SignedPart::Thought);
             if text.is_empty() && signature.is_none() {
                 return Ok(());
             }
             if !self.thinking {
                 self.blocks += 1;
             }
-            // What has its seal is whole.
+            // A signature ends its block.
             self.thinking = signature.is_none();
             let added = Reasoning { text, signature, ..Reasoning::default() };
             events.push(RunEventBody::Reasoning { choice, index: self.blocks - 1, added });
         } else {
-            let from = self.text;
-            self.text += text.len();
+            let from = self.text_bytes;
+            self.text_bytes += text.len();
             if !text.is_empty() {
                 self.thinking = false;
                 let logprobs = std::mem::take(logprobs);
                 events.push(RunEventBody::Delta { choice, text, logprobs });
             }
-            self.seal(choice, sealed(Place::Text(from, self.text)), events);
+            self.emit_signature(choice, placed(SignedPart::Text(from, self.text_bytes)), events);
         }
         Ok(())
     }
 
-    /// Gives a seal that isn't on thoughts a block of its own.
-    fn seal(&mut self, choice: u32, signature: Option<String>, events: &mut Vec<RunEventBody>) {
+    /// Emits the signature of a text or a call as a block of thoughts of its own.
+    fn emit_signature(&mut self, choice: u32, signature: Option<String>, events: &mut Vec<RunEventBody>) {
         if signature.is_some() {
             self.thinking = false;
             let added = Reasoning { signature, ..Reasoning::default() };
@@ -188,9 +185,9 @@ impl Answering {
     }
 }
 
-/// What a finish reason means (docs/dialects.md has the table); nothing for the one that Google doesn't use. What was no
-/// use to Google itself is a failure.
-fn ending(reason: &str, message: Option<&str>) -> Result<Option<FinishReason>, ApiError> {
+/// Maps a finish reason (docs/dialects.md has the table); `None` for the unspecified one. Output that Google itself can't
+/// parse is an error.
+fn finish_reason(reason: &str, message: Option<&str>) -> Result<Option<FinishReason>, ApiError> {
     match reason {
         "FINISH_REASON_UNSPECIFIED" => Ok(None),
         "STOP" => Ok(Some(FinishReason::Stop)),
@@ -212,7 +209,7 @@ fn ending(reason: &str, message: Option<&str>) -> Result<Option<FinishReason>, A
         | "MISSING_THOUGHT_SIGNATURE"
         | "OTHER" => {
             let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-            let message = format!("the provider gave the answer up ({reason}){message}");
+            let message = format!("the provider ended the answer because of an error ({reason}){message}");
             Err(ApiError::new(ErrorCode::ProviderError, message))
         }
         _ => Err(unknown_finish_reason(reason)),

@@ -5,7 +5,7 @@ use axum::{
 };
 use futures::StreamExt as _;
 use hearth_domain::{
-    FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
+    Delivery, FinishReason, Generation, Image, Message, ModelId, PlacedImage, Reasoning, ReasoningEffort,
     ResponseFormat, Role, RunId, Sampling, Secret, Task, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers, gemini::GenerateContentRequest};
@@ -14,20 +14,20 @@ use serde_json::{Value, json};
 
 use super::{
     path,
-    request::body_with,
-    seal::{self, Place},
+    request::body_of_task,
     stream::GeminiDecoder,
+    thought_signature::{self, SignedPart},
 };
 use crate::{
-    Call, Endpoint, HttpProvider, Provider as _, Timeouts,
-    dialect::{AnswerMode, Decoder as _, Dialect, Frame, Passing},
+    Call, Decoder as _, Endpoint, Frame, HttpProvider, Provider as _, Timeouts,
+    dialect::{AnswerMode, Dialect, body::PassThrough},
     vendor,
 };
 
 const MODEL: &str = "gemini-2.5-flash";
 
 fn body(model: &str, task: &TextTask) -> Result<Value, ApiError> {
-    body_with(model, task, Passing::Nothing)
+    body_of_task(PassThrough::Nothing, model, task)
 }
 
 fn user(text: &str) -> Message {
@@ -38,20 +38,20 @@ fn tool_call(id: &str, arguments: &str) -> ToolCall {
     ToolCall { id: id.into(), name: "look".into(), arguments: arguments.into() }
 }
 
-fn called(calls: Vec<ToolCall>) -> Message {
+fn model_with_calls(calls: Vec<ToolCall>) -> Message {
     Message { tool_calls: calls, ..Message::new(Role::Assistant, "") }
 }
 
-fn answered(id: &str, text: &str) -> Message {
+fn tool_result(id: &str, text: &str) -> Message {
     Message { tool_call_id: Some(id.into()), name: Some("look".into()), ..Message::new(Role::Tool, text) }
 }
 
-fn said(messages: Vec<Message>) -> Value {
+fn body_of(messages: Vec<Message>) -> Value {
     body(MODEL, &TextTask::new(messages, Sampling::default())).unwrap()
 }
 
 #[test]
-fn a_conversation_with_everything_is_said() {
+fn every_kind_of_message_is_converted() {
     let image = |at, url: &str| PlacedImage { at, image: Image::at(url) };
     let messages = vec![
         Message::new(Role::System, "Be brief."),
@@ -63,9 +63,9 @@ fn a_conversation_with_everything_is_said() {
             ],
             ..user("What is this?")
         },
-        called(vec![tool_call("c1", "{\"at\":1}"), tool_call("c2", "")]),
-        answered("c1", "a cat"),
-        Message { failed: true, ..answered("c2", "no light") },
+        model_with_calls(vec![tool_call("c1", "{\"at\":1}"), tool_call("c2", "")]),
+        tool_result("c1", "a cat"),
+        Message { failed: true, ..tool_result("c2", "no light") },
         user("And?"),
         Message::new(Role::Assistant, "A cat."),
         Message::new(Role::System, "Be long."),
@@ -133,11 +133,11 @@ fn a_conversation_with_everything_is_said() {
             },
         })
     );
-    assert_eq!(said(vec![user("Hi")]), json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}));
+    assert_eq!(body_of(vec![user("Hi")]), json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}));
 }
 
 #[test]
-fn tools_are_called_as_asked() {
+fn tool_choice_is_converted() {
     let tool = Tool { name: "look".into(), description: None, parameters: json!({}), strict: false };
     let cases = [
         (ToolChoice::Auto, Value::Null),
@@ -154,17 +154,22 @@ fn task() -> TextTask {
     TextTask::new(vec![user("Hi")], Sampling::default())
 }
 
-/// What a client of this dialect says: through the wire's types and back to Google.
-fn passed_on(body: &Value) -> Value {
+/// The body for a client of this dialect: parsed to the gateway's types and converted back.
+fn converted_back(body: &Value) -> Value {
     let request: GenerateContentRequest = serde_json::from_value(body.clone()).unwrap();
     let generation = request.into_generation("m".to_owned()).unwrap();
     let Task::Text(task) = generation.task.clone() else { panic!("a text") };
-    let call = Call { run: RunId::new(), model: ModelId::new(MODEL), generation: generation.into() };
+    let call = Call {
+        run: RunId::new(),
+        model: ModelId::new(MODEL),
+        generation: generation.into(),
+        delivery: Delivery::Stream,
+    };
     Dialect::Gemini.body(&call, &task, AnswerMode::Stream).unwrap()
 }
 
 #[test]
-fn a_client_of_this_dialect_is_passed_on_as_it_is() {
+fn request_of_a_client_of_this_dialect_is_unchanged() {
     let body = json!({
         "contents": [
             {"role": "user", "parts": [
@@ -196,14 +201,14 @@ fn a_client_of_this_dialect_is_passed_on_as_it_is() {
         },
         "safetySettings": [{"category": "C", "threshold": "T"}], "cachedContent": "cachedContents/1", "labels": {"a": "b"},
     });
-    assert_eq!(passed_on(&body), body);
-    let words = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "generationConfig":
+    assert_eq!(converted_back(&body), body);
+    let enumeration = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "generationConfig":
         {"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["a"]}}});
-    assert_eq!(passed_on(&words), words);
+    assert_eq!(converted_back(&enumeration), enumeration);
 }
 
 #[test]
-fn models_think_in_tokens_or_in_levels() {
+fn thinking_has_a_budget_or_a_level() {
     use ReasoningEffort::{High, Low, Medium, Minimal, None, Tokens};
     let cases = [
         ("gemini-2.5-flash", None, json!({"thinkingBudget": 0})),
@@ -228,15 +233,15 @@ fn models_think_in_tokens_or_in_levels() {
 }
 
 #[test]
-fn what_cant_be_said_is_a_bad_request() {
+fn inexpressible_request_is_invalid() {
     let image = PlacedImage { at: 0, image: Image::at("data:image/png,x") };
     let cases = [
         vec![Message::new(Role::System, "Be brief.")],
         vec![user("")],
         vec![Message { images: vec![image], ..user("") }],
-        vec![user("Hi"), called(vec![tool_call("c", "[1]")])],
-        vec![user("Hi"), called(vec![tool_call("c", "{")])],
-        vec![user("Hi"), Message { name: None, ..answered("c", "x") }],
+        vec![user("Hi"), model_with_calls(vec![tool_call("c", "[1]")])],
+        vec![user("Hi"), model_with_calls(vec![tool_call("c", "{")])],
+        vec![user("Hi"), Message { name: None, ..tool_result("c", "x") }],
     ];
     for messages in cases {
         let error = body(MODEL, &TextTask::new(messages, Sampling::default())).unwrap_err();
@@ -245,7 +250,7 @@ fn what_cant_be_said_is_a_bad_request() {
 }
 
 #[test]
-fn models_are_in_a_folder() {
+fn model_without_a_folder_is_in_models() {
     let cases = [
         ("gemini-x", "/models/gemini-x:streamGenerateContent?alt=sse"),
         ("models/gemini-x", "/models/gemini-x:streamGenerateContent?alt=sse"),
@@ -258,7 +263,7 @@ fn models_are_in_a_folder() {
 }
 
 #[test]
-fn seals_go_back_where_they_belong() {
+fn signatures_are_sent_back_in_their_places() {
     let block = |text: &str, signature: Option<&str>| Reasoning {
         text: text.into(),
         signature: signature.map(Into::into),
@@ -277,7 +282,7 @@ fn seals_go_back_where_they_belong() {
     let call = |id: &str| json!({"id": id, "name": "look", "args": {}});
     let foreign = [block("Hm.", None), block("Hm!", Some("EqQB"))];
     assert_eq!(parts(MODEL, &foreign, &[]), json!([{"text": "héllo"}]));
-    // A call from elsewhere passes as such, the first one for all.
+    // The first of parallel calls of another vendor's model has the placeholder.
     assert_eq!(
         parts("gemini-3-pro-preview", &foreign, &["a", "b"]),
         json!([
@@ -291,7 +296,7 @@ fn seals_go_back_where_they_belong() {
         block("Ah.", Some("gemini:thought:T+/=")),
         block("", Some("gemini:text:3-3:X1")),
         block("", Some("gemini:text:3-6:X2")),
-        // Where the text has no such place.
+        // The text has no such place.
         block("", Some("gemini:text:4-99:X3")),
         block("", Some("gemini:call:a:b:C1")),
         block("Hm!", Some("EqQB")),
@@ -310,25 +315,25 @@ fn seals_go_back_where_they_belong() {
         ])
     );
     for odd in ["gemini:", "gemini:x", "gemini:x:y", "gemini:text:1:y", "gemini:text:1-:y", "thought:x"] {
-        assert_eq!(seal::read(odd), None, "{odd}");
+        assert_eq!(thought_signature::decode(odd), None, "{odd}");
     }
 }
 
 proptest! {
     #[test]
-    fn a_seal_and_its_place_are_read_as_written(
+    fn signature_and_its_place_are_read_back(
         id in "\\PC{0,12}", from in any::<usize>(), to in any::<usize>(), sealed in "[A-Za-z0-9+/=_-]{0,20}",
     ) {
-        for place in [Place::Thought, Place::Text(from, to), Place::Call(&id)] {
-            let signature = seal::signature(place, &sealed);
-            prop_assert_eq!(seal::read(&signature), Some((place, sealed.as_str())));
-            prop_assert!(seal::is_googles(&signature));
+        for place in [SignedPart::Thought, SignedPart::Text(from, to), SignedPart::Call(&id)] {
+            let signature = thought_signature::encode(place, &sealed);
+            prop_assert_eq!(thought_signature::decode(&signature), Some((place, sealed.as_str())));
+            prop_assert!(thought_signature::is_gemini(&signature));
         }
     }
 
-    /// What Gemini says in thoughts, text and calls comes back to it as it was, seals in their places.
+    /// Gemini's thoughts, text and calls are sent back unchanged, with the signatures in their places.
     #[test]
-    fn an_answer_goes_back_as_it_was(
+    fn answer_is_sent_back_unchanged(
         thoughts in prop::collection::vec(("[a-zé]{1,5}", prop::option::of("[A-Z]{3}")), 0..4),
         texts in prop::collection::vec(("[a-zé]{0,5}", prop::option::of("[A-Z]{3}")), 0..5),
         calls in prop::collection::vec(("[a-z]{1,5}", prop::option::of("[A-Z]{3}")), 0..3),
@@ -347,17 +352,17 @@ proptest! {
         });
         let parts: Vec<Value> = thoughts.chain(texts).chain(calls).collect();
 
-        let mut frames: Vec<Value> = parts.iter().map(|part| parted(std::slice::from_ref(part), None)).collect();
-        frames.push(parted(&[], Some("STOP")));
+        let mut frames: Vec<Value> = parts.iter().map(|part| frame(std::slice::from_ref(part), None)).collect();
+        frames.push(frame(&[], Some("STOP")));
         let mut answers = Answers::default();
-        events(&frames).unwrap().iter().for_each(|event| answers.take(event));
+        events(&frames).unwrap().iter().for_each(|event| answers.apply(event));
         let answer = answers.all()[0].clone();
         let message = Message {
             reasoning: answer.reasoning,
             tool_calls: answer.tool_calls,
             ..Message::new(Role::Assistant, answer.text)
         };
-        let back = said(vec![user("Hi"), message, user("So?")])["contents"][1]["parts"].clone();
+        let back = body_of(vec![user("Hi"), message, user("So?")])["contents"][1]["parts"].clone();
 
         let any_seal = parts.iter().any(|part| part.get("thoughtSignature").is_some());
         let expected = parts.into_iter().filter(|part| any_seal || part.get("thought").is_none());
@@ -365,7 +370,7 @@ proptest! {
     }
 }
 
-/// The parts, with unsealed text and thoughts put together and what is empty left out.
+/// Joins text and thoughts without signatures, and removes empty parts.
 fn joined(parts: impl IntoIterator<Item = Value>) -> Vec<Value> {
     let mut joined: Vec<Value> = Vec::new();
     for part in parts {
@@ -374,11 +379,11 @@ fn joined(parts: impl IntoIterator<Item = Value>) -> Vec<Value> {
         if free(&part) && part["text"] == "" {
             continue;
         }
-        // Thoughts go on until their seal comes.
-        let goes_on = |last: &Value| free(last) && last.get("thought") == part.get("thought");
+        // A signature ends its thoughts.
+        let continues = |last: &Value| free(last) && last.get("thought") == part.get("thought");
         let thought = part.get("thought").is_some();
         match joined.last_mut() {
-            Some(last) if goes_on(last) && (thought || free(&part)) => {
+            Some(last) if continues(last) && (thought || free(&part)) => {
                 let text = format!(
                     "{}{}",
                     last["text"].as_str().unwrap(),
@@ -400,7 +405,7 @@ fn joined(parts: impl IntoIterator<Item = Value>) -> Vec<Value> {
     joined
 }
 
-fn parted(parts: &[Value], finish: Option<&str>) -> Value {
+fn frame(parts: &[Value], finish: Option<&str>) -> Value {
     let mut candidate = json!({"content": {"role": "model", "parts": parts}, "index": 0});
     if let Some(finish) = finish {
         candidate["finishReason"] = json!(finish);
@@ -413,42 +418,42 @@ fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut decoder = GeminiDecoder::default();
     let mut events = Vec::new();
     for frame in frames {
-        events.extend(decoder.take(Frame { event: "message", data: &frame.to_string() })?);
+        events.extend(decoder.decode(Frame { event: "message", data: &frame.to_string() })?);
     }
     events.extend(decoder.end()?);
     Ok(events)
 }
 
-fn told(frames: &[Value]) -> Vec<Value> {
+fn emitted(frames: &[Value]) -> Vec<Value> {
     let events = events(frames).unwrap();
     events.iter().map(|event| serde_json::to_value(event).unwrap()).collect()
 }
 
 #[test]
-fn text_thoughts_calls_and_usage_are_read() {
-    let mut last = parted(&[json!({"text": ""})], Some("STOP"));
+fn text_thoughts_calls_and_usage_are_decoded() {
+    let mut last = frame(&[json!({"text": ""})], Some("STOP"));
     last["usageMetadata"] = json!({"promptTokenCount": 9, "candidatesTokenCount": 5, "thoughtsTokenCount": 2,
         "toolUsePromptTokenCount": 1, "cachedContentTokenCount": 4, "totalTokenCount": 17});
-    let mut first = parted(&[json!({"text": "Hm", "thought": true})], None);
+    let mut first = frame(&[json!({"text": "Hm", "thought": true})], None);
     first["usageMetadata"] = json!({"promptTokenCount": 9});
     let call = json!({"name": "f", "args": {"x": 1}});
     let frames = [
         first,
-        parted(&[json!({"text": "m.", "thought": true}), json!({"text": "It"})], None),
-        parted(&[json!({"text": " is", "thoughtSignature": "S1"})], None),
-        parted(&[json!({"text": "So", "thought": true, "thoughtSignature": "S2"})], None),
-        parted(
+        frame(&[json!({"text": "m.", "thought": true}), json!({"text": "It"})], None),
+        frame(&[json!({"text": " is", "thoughtSignature": "S1"})], None),
+        frame(&[json!({"text": "So", "thought": true, "thoughtSignature": "S2"})], None),
+        frame(
             &[json!({"functionCall": call, "thoughtSignature": "S3"}), json!({"executableCode": {}})],
             None,
         ),
-        parted(&[json!({"functionCall": {"id": "mine", "name": "g"}})], None),
+        frame(&[json!({"functionCall": {"id": "mine", "name": "g"}})], None),
         last,
     ];
-    let told = told(&frames);
-    let id = told[7]["begins"]["id"].as_str().unwrap();
+    let emitted = emitted(&frames);
+    let id = emitted[7]["begins"]["id"].as_str().unwrap();
     assert!(id.starts_with("call_") && id.len() == 29, "{id}");
     assert_eq!(
-        told,
+        emitted,
         [
             json!({"event": "reasoning", "index": 0, "text": "Hm"}),
             json!({"event": "reasoning", "index": 0, "text": "m."}),
@@ -474,8 +479,8 @@ fn text_thoughts_calls_and_usage_are_read() {
 }
 
 #[test]
-fn tokens_come_with_their_log_probabilities() {
-    let mut frame = parted(&[json!({"text": "Hi"})], Some("STOP"));
+fn log_probabilities_are_decoded() {
+    let mut frame = frame(&[json!({"text": "Hi"})], Some("STOP"));
     frame["candidates"][0]["logprobsResult"] = json!({
         "chosenCandidates": [{"token": "Hi", "tokenId": 1, "logProbability": -0.5}],
         "topCandidates": [{"candidates": [
@@ -484,11 +489,11 @@ fn tokens_come_with_their_log_probabilities() {
     let entry = |text: &str, logprob: f64| json!({"bytes": text.as_bytes(), "logprob": logprob});
     let mut token = entry("Hi", -0.5);
     token["top"] = json!([entry("Hi", -0.5), entry("Ho", -1.5)]);
-    assert_eq!(told(&[frame])[0], json!({"event": "delta", "text": "Hi", "logprobs": [token]}));
+    assert_eq!(emitted(&[frame])[0], json!({"event": "delta", "text": "Hi", "logprobs": [token]}));
 }
 
 #[test]
-fn each_end_has_its_reason() {
+fn finish_reason_is_mapped() {
     let cases = [
         ("STOP", Ok(FinishReason::Stop)),
         ("MAX_TOKENS", Ok(FinishReason::Length)),
@@ -497,17 +502,17 @@ fn each_end_has_its_reason() {
         ("BLOCKLIST", Ok(FinishReason::ContentFilter)),
         ("PROHIBITED_CONTENT", Ok(FinishReason::ContentFilter)),
         ("SPII", Ok(FinishReason::ContentFilter)),
-        ("WHAT_IS_YET_TO_COME", Err(ErrorCode::ProviderError)),
+        ("UNKNOWN_REASON", Err(ErrorCode::ProviderError)),
         ("MALFORMED_FUNCTION_CALL", Err(ErrorCode::ProviderError)),
         ("OTHER", Err(ErrorCode::ProviderError)),
     ];
     for (reason, expected) in cases {
-        let ended = events(&[parted(&[json!({"text": "a"})], Some(reason))]);
+        let ended = events(&[frame(&[json!({"text": "a"})], Some(reason))]);
         let ended = ended.map(|events| events.last().cloned()).map_err(|error| error.code);
         let expected = expected.map(|finish_reason| Some(RunEventBody::Done { finish_reason }));
         assert_eq!(ended, expected, "{reason}");
     }
-    // A prompt that isn't answered.
+    // A blocked prompt.
     let blocked =
         json!({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 3}});
     let events = events(&[blocked]).unwrap();
@@ -516,9 +521,9 @@ fn each_end_has_its_reason() {
 }
 
 #[test]
-fn several_answers_end_each_by_itself() {
+fn each_of_several_answers_has_its_finish_reason() {
     let one = |index: u32, text: &str, finish: Option<&str>| {
-        let mut frame = parted(&[json!({"text": text})], finish);
+        let mut frame = frame(&[json!({"text": text})], finish);
         frame["candidates"][0]["index"] = json!(index);
         frame
     };
@@ -534,8 +539,8 @@ fn several_answers_end_each_by_itself() {
 }
 
 #[test]
-fn an_error_or_an_end_in_the_middle_is_an_error() {
-    let begun = parted(&[json!({"text": "a"})], None);
+fn error_frame_and_early_end_are_errors() {
+    let begun = frame(&[json!({"text": "a"})], None);
     let error = |code: u32, status: &str| json!({"error": {"code": code, "message": "no", "status": status}});
     let mut far = begun.clone();
     far["candidates"][0]["index"] = json!(4_000_000_000_u32);
@@ -555,7 +560,7 @@ fn an_error_or_an_end_in_the_middle_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_answer_comes_through_and_ends_with_its_stream() {
+async fn streamed_answer_over_http_is_decoded() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = |model: &'static str, uri: Uri, headers: HeaderMap| async move {
         assert_eq!(uri.to_string(), format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"));
@@ -563,8 +568,7 @@ async fn an_answer_comes_through_and_ends_with_its_stream() {
             (&headers["x-goog-api-key"], headers.get("authorization")),
             (&"AIza".parse().unwrap(), None)
         );
-        let frames =
-            [parted(&[json!({"text": "Hé"})], None), parted(&[json!({"text": "llo"})], Some("STOP"))];
+        let frames = [frame(&[json!({"text": "Hé"})], None), frame(&[json!({"text": "llo"})], Some("STOP"))];
         frames.iter().map(|frame| format!("data: {frame}\r\n\r\n")).collect::<String>()
     };
     let answer = move |uri, headers| answer("gemini-x", uri, headers);
@@ -582,8 +586,12 @@ async fn an_answer_comes_through_and_ends_with_its_stream() {
     };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
     let generation = Generation::new(None, task());
-    let call =
-        Call { run: RunId::new(), model: ModelId::new("models/gemini-x"), generation: generation.into() };
+    let call = Call {
+        run: RunId::new(),
+        model: ModelId::new("models/gemini-x"),
+        generation: generation.into(),
+        delivery: Delivery::Stream,
+    };
     let events: Vec<RunEventBody> = provider.generate(call).await.unwrap().collect().await;
     server.abort();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The shape of a chunk, as lenient as servers are careless.
+//! The fields of a chunk, read leniently.
 
 use std::fmt;
 
@@ -28,17 +28,17 @@ pub(super) struct ChunkChoice {
     pub(super) index: Option<u32>,
     #[serde(deserialize_with = "lenient::object")]
     pub(super) delta: Option<Delta>,
-    /// The whole message, from a server that doesn't stream.
+    /// The whole message of a server that doesn't stream.
     #[serde(deserialize_with = "lenient::object")]
     pub(super) message: Option<Delta>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) finish_reason: Option<String>,
-    /// vLLM's word for the stop text that was met; a token's number where that ended the answer.
+    /// vLLM's field for the stop text that ended the answer; a number if a stop token did.
     #[serde(deserialize_with = "lenient::text")]
     pub(super) stop_reason: Option<String>,
     #[serde(deserialize_with = "lenient::object")]
     pub(super) logprobs: Option<Logprobs>,
-    /// OpenRouter's.
+    /// OpenRouter's field for an error in the middle of an answer.
     pub(super) error: Value,
 }
 
@@ -48,13 +48,13 @@ pub(super) struct Delta {
     pub(super) content: Content,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) refusal: Option<String>,
-    /// DeepSeek's name for thoughts, taken over by vLLM, xAI and others.
+    /// Thoughts, as DeepSeek, vLLM, xAI and others name them.
     pub(super) reasoning_content: Content,
-    /// OpenRouter's, Groq's and Ollama's.
+    /// Thoughts, as OpenRouter, Groq and Ollama name them.
     pub(super) reasoning: Content,
     #[serde(deserialize_with = "lenient::objects")]
     pub(super) tool_calls: Vec<CallDelta>,
-    /// What tool calls were before they had ids; some servers still send it.
+    /// The older form of a tool call, without an id; some servers still send it.
     #[serde(deserialize_with = "lenient::object")]
     pub(super) function_call: Option<FunctionDelta>,
 }
@@ -75,7 +75,7 @@ pub(super) struct CallDelta {
 pub(super) struct FunctionDelta {
     #[serde(deserialize_with = "lenient::text")]
     pub(super) name: Option<String>,
-    /// A JSON text; some servers give the object itself.
+    /// A JSON text; some servers send the object itself.
     #[serde(deserialize_with = "lenient::json_text")]
     pub(super) arguments: Option<String>,
 }
@@ -88,7 +88,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// Everything that it says.
+    /// Returns thoughts and text together.
     pub(super) fn all(self) -> String {
         if self.thoughts.is_empty() { self.text } else { self.thoughts + &self.text }
     }
@@ -99,7 +99,7 @@ impl Content {
     }
 }
 
-/// A part of a list. What is neither a text nor a thought, a reference for one, says nothing.
+/// A part of a list. Other parts than texts and thoughts, such as references, are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Part {
@@ -173,7 +173,7 @@ pub(super) struct Logprobs {
     pub(super) content: Vec<LogprobEntry>,
 }
 
-/// A token, as the responses' API writes it too.
+/// A token with its log-probability; the responses API has the same form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::dialect) struct LogprobEntry {
@@ -188,13 +188,13 @@ pub(in crate::dialect) struct LogprobEntry {
 }
 
 impl LogprobEntry {
-    /// The token; nothing if the number is missing that it is about.
+    /// Converts the token; `None` if its number is missing.
     pub(in crate::dialect) fn into_token(self) -> Option<TokenLogprob> {
-        let top = self.top_logprobs.iter().filter_map(Self::one).collect();
-        Some(TokenLogprob { token: self.one()?, top })
+        let top = self.top_logprobs.iter().filter_map(Self::to_logprob).collect();
+        Some(TokenLogprob { token: self.to_logprob()?, top })
     }
 
-    fn one(&self) -> Option<Logprob> {
+    fn to_logprob(&self) -> Option<Logprob> {
         let token = || self.token.as_ref().map(|token| token.as_bytes().to_vec());
         Some(Logprob { bytes: self.bytes.clone().or_else(token)?, logprob: self.logprob? })
     }
@@ -211,7 +211,7 @@ pub(super) struct ChunkUsage {
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(deserialize_with = "lenient::object")]
     completion_tokens_details: Option<CompletionDetails>,
-    /// DeepSeek's name for cached tokens.
+    /// DeepSeek's field for cached tokens.
     #[serde(deserialize_with = "lenient::count")]
     prompt_cache_hit_tokens: Option<u32>,
 }

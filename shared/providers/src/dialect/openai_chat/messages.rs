@@ -1,44 +1,45 @@
-//! The messages of a request.
+//! Converts the messages of a conversation.
 
 use hearth_domain::{Document, DocumentSource, Image, Message, Part, PartPlace, Role};
 use serde_json::{Value, json};
 
-use super::{Habits, Thoughts};
-use crate::dialect::Passing;
+use super::quirks::{Quirks, SentThoughts};
+use crate::dialect::body::PassThrough;
 
-/// What a tool's message says whose result is only shown.
+/// Text of a tool's message whose result has images or documents only.
 const SHOWN_BELOW: &str = "(The result is shown in the next message.)";
 
-/// A conversation's messages. A tool's message takes text alone; what else a result shows goes into a message of the
-/// user's behind the results.
-pub(super) fn messages(habits: &Habits, messages: &[Message], passing: Passing) -> Value {
-    let (mut said, mut shown): (Vec<Value>, Vec<Value>) = (Vec::with_capacity(messages.len()), Vec::new());
+/// Converts messages. A tool's message has text only: images and documents of results go into a message of the user
+/// after the results.
+pub(super) fn messages(quirks: &Quirks, messages: &[Message], pass: PassThrough) -> Value {
+    let (mut converted, mut shown): (Vec<Value>, Vec<Value>) =
+        (Vec::with_capacity(messages.len()), Vec::new());
     for message in messages {
         if message.role == Role::Tool && !message.is_text_only() {
-            shown.extend(shown_by(message));
-            said.push(result(message, passing));
+            shown.extend(shown_parts(message));
+            converted.push(tool_result(message, pass));
             continue;
         }
         if message.role != Role::Tool {
-            said.extend(shown_message(&mut shown));
+            converted.extend(shown_message(&mut shown));
         }
-        said.push(whole(habits, message, passing));
+        converted.push(self::message(quirks, message, pass));
     }
-    said.extend(shown_message(&mut shown));
-    if habits.prefix
-        && let Some(last) = said.last_mut().filter(|last| last["role"] == "assistant")
+    converted.extend(shown_message(&mut shown));
+    if quirks.prefix
+        && let Some(last) = converted.last_mut().filter(|last| last["role"] == "assistant")
     {
         last["prefix"] = json!(true);
     }
-    Value::Array(said)
+    Value::Array(converted)
 }
 
 fn shown_message(shown: &mut Vec<Value>) -> Option<Value> {
     (!shown.is_empty()).then(|| json!({"role": "user", "content": std::mem::take(shown)}))
 }
 
-/// The images and documents of a result, behind the name of its tool.
-fn shown_by(message: &Message) -> Vec<Value> {
+/// Returns the images and documents of a result, after the name of its tool.
+fn shown_parts(message: &Message) -> Vec<Value> {
     let tool = message.name.as_deref().unwrap_or("tool");
     let mut parts = vec![json!({"type": "text", "text": format!("Shown by {tool}:")})];
     for part in message.parts() {
@@ -52,80 +53,80 @@ fn shown_by(message: &Message) -> Vec<Value> {
     parts
 }
 
-fn result(message: &Message, passing: Passing) -> Value {
+fn tool_result(message: &Message, pass: PassThrough) -> Value {
     let text = if message.content.trim().is_empty() { SHOWN_BELOW } else { &message.content };
-    let mut said = json!({"role": "tool", "content": text, "tool_call_id": message.tool_call_id});
-    passing.add(message.extra_of(PartPlace::Message), &mut said);
-    said
+    let mut result = json!({"role": "tool", "content": text, "tool_call_id": message.tool_call_id});
+    pass.add(message.extra_of(PartPlace::Message), &mut result);
+    result
 }
 
-fn whole(habits: &Habits, message: &Message, passing: Passing) -> Value {
-    let mut said = json!({"role": message.role.as_str(), "content": content(message, passing)});
+fn message(quirks: &Quirks, message: &Message, pass: PassThrough) -> Value {
+    let mut object = json!({"role": message.role.as_str(), "content": content(message, pass)});
     if !message.tool_calls.is_empty() {
         let calls = message.tool_calls.iter().enumerate().map(|(number, call)| {
             let function = json!({"name": call.name, "arguments": call.arguments});
-            let mut said = json!({"id": call.id, "type": "function", "function": function});
-            passing.add(message.extra_of(PartPlace::Call(number)), &mut said);
-            said
+            let mut call = json!({"id": call.id, "type": "function", "function": function});
+            pass.add(message.extra_of(PartPlace::Call(number)), &mut call);
+            call
         });
-        said["tool_calls"] = calls.collect();
+        object["tool_calls"] = calls.collect();
     }
     if let Some(id) = &message.tool_call_id {
-        said["tool_call_id"] = json!(id);
+        object["tool_call_id"] = json!(id);
     }
     if let Some(name) = message.name.as_ref().filter(|_| message.role != Role::Tool) {
-        said["name"] = json!(name);
+        object["name"] = json!(name);
     }
-    if let Some(thoughts) = thoughts(habits.thoughts, message) {
-        said["reasoning_content"] = json!(thoughts);
+    if let Some(thoughts) = thoughts(quirks.sent_thoughts, message) {
+        object["reasoning_content"] = json!(thoughts);
     }
-    passing.add(message.extra_of(PartPlace::Message), &mut said);
-    said
+    pass.add(message.extra_of(PartPlace::Message), &mut object);
+    object
 }
 
-/// Thoughts without a seal: sealed ones are another maker's.
-fn thoughts(which: Thoughts, message: &Message) -> Option<String> {
-    if message.role != Role::Assistant || which == Thoughts::None {
+/// Returns the thoughts to send back, unless they are signed or encrypted, and so another vendor's.
+fn thoughts(sent: SentThoughts, message: &Message) -> Option<String> {
+    if message.role != Role::Assistant || sent == SentThoughts::None {
         return None;
     }
-    let is_open =
+    let is_plain =
         message.reasoning.iter().all(|block| block.signature.is_none() && block.encrypted.is_none());
-    let texts = message.reasoning.iter().filter(|_| is_open).map(|block| block.text.as_str());
+    let texts = message.reasoning.iter().filter(|_| is_plain).map(|block| block.text.as_str());
     let text = texts.collect::<Vec<_>>().join("\n\n");
-    let is_needed = which == Thoughts::WithCalls && !message.tool_calls.is_empty();
-    (!text.is_empty() || is_needed).then_some(text)
+    let is_required = sent == SentThoughts::RequiredWithCalls && !message.tool_calls.is_empty();
+    (!text.is_empty() || is_required).then_some(text)
 }
 
-/// A text where that is all, since older servers take no parts; else parts.
-fn content(message: &Message, passing: Passing) -> Value {
+/// Converts a message's content: to a text if there is nothing else, since older servers don't support parts.
+fn content(message: &Message, pass: PassThrough) -> Value {
     let parts = message.parts_with_extra();
-    let has_fields = parts.iter().any(|(_, extra)| passing.has_some(*extra));
+    let has_fields = parts.iter().any(|(_, extra)| pass.passes_any(*extra));
     if message.is_text_only() && !has_fields {
         let only_calls = message.content.is_empty() && !message.tool_calls.is_empty();
         return if only_calls { Value::Null } else { json!(message.content) };
     }
     let parts = parts.into_iter().map(|(part, extra)| {
-        let mut said = match part {
+        let mut object = match part {
             Part::Text(text) => json!({"type": "text", "text": text}),
             Part::Image(image) => picture(image),
             Part::Document(file) => document(file),
             Part::Opaque(opaque) => opaque.value.clone(),
         };
-        passing.add(extra, &mut said);
-        said
+        pass.add(extra, &mut object);
+        object
     });
     parts.collect()
 }
 
 fn picture(image: &Image) -> Value {
-    let mut at = json!({"url": image.url()});
+    let mut image_url = json!({"url": image.url()});
     if let Some(detail) = &image.detail {
-        at["detail"] = json!(detail);
+        image_url["detail"] = json!(detail);
     }
-    json!({"type": "image_url", "image_url": at})
+    json!({"type": "image_url", "image_url": image_url})
 }
 
-/// A document (<https://platform.openai.com/docs/guides/pdf-files>; OpenRouter takes an address in the same place).
+/// Converts a document (<https://platform.openai.com/docs/guides/pdf-files>; OpenRouter accepts a URL in the same field).
 fn document(document: &Document) -> Value {
     let data = match &document.source {
         DocumentSource::Text(_) => return json!({"type": "text", "text": document.text()}),
@@ -136,5 +137,5 @@ fn document(document: &Document) -> Value {
     json!({"type": "file", "file": {"filename": name, "file_data": data}})
 }
 
-/// The name of a document that has none: OpenAI asks for one.
+/// The name of a document without one: OpenAI requires a name.
 pub(in crate::dialect) const FILE_NAME: &str = "document.pdf";

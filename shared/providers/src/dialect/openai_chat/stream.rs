@@ -1,47 +1,47 @@
-//! The frames of an answer: chunks, and `[DONE]`. A server that can't stream sends the whole completion in one.
+//! Decodes the frames of an answer: chunks, and `[DONE]`. A server that can't stream sends the whole completion in one.
 
 use hearth_domain::{FinishReason, Reasoning, TokenLogprob, Usage, check::MAX_CHOICES};
 use hearth_wire::{ApiError, RunEventBody};
 
 use super::chunk::{CallDelta, Chunk, ChunkChoice, Delta, LogprobEntry};
 use crate::{
+    answer_error::{broken_off, unknown_finish_reason, unreadable},
+    decoder::{Decoder, Frame},
     dialect::{
-        Decoder, Frame, broken_off,
         failure::{failure, named_failure, stated_failure},
         json,
         tool_calls::{Piece, ToolCalls},
-        unknown_finish_reason, unreadable,
     },
-    lenient::says_something,
+    lenient::is_present,
 };
 
-/// Reads chunks.
+/// Decodes chunks.
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct ChatDecoder {
     usage: Option<Usage>,
     choices: Vec<Choice>,
 }
 
-/// One answer, as far as it has come.
+/// The state of one answer.
 #[derive(Debug)]
 struct Choice {
     calls: ToolCalls,
     refused: bool,
-    /// Whether anything of it has come: a whole message after its pieces says nothing new.
+    /// True if a piece of it has arrived: a whole message after its pieces is ignored.
     begun: bool,
-    ended: Option<Ending>,
+    ended: Option<EndReason>,
 }
 
-/// Why the provider ended an answer.
+/// The provider's reason for the end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Whole,
+enum EndReason {
+    Complete,
     Length,
     ContentFilter,
 }
 
 impl Decoder for ChatDecoder {
-    fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
         if frame.data.trim() == "[DONE]" {
             return self.end();
         }
@@ -49,7 +49,7 @@ impl Decoder for ChatDecoder {
             return Err(named_failure(frame.data));
         }
         let Some(chunk) = json::parse::<Chunk>(frame.data)? else { return Ok(Vec::new()) };
-        if says_something(&chunk.error) {
+        if is_present(&chunk.error) {
             return Err(failure(&chunk.error));
         }
         if chunk.choices.is_empty()
@@ -59,7 +59,7 @@ impl Decoder for ChatDecoder {
             return Err(error);
         }
         let usage = chunk.usage.map(Usage::from);
-        // Some send zeros in every chunk but one.
+        // Some servers send zeros in all chunks but one.
         self.usage = usage.filter(|usage| *usage != Usage::default()).or(self.usage).or(usage);
         let mut events = Vec::new();
         for choice in chunk.choices {
@@ -96,7 +96,7 @@ impl ChatDecoder {
         for new in (0..=number).skip(self.choices.len()) {
             self.choices.push(Choice::new(new));
         }
-        if says_something(&chunk.error) {
+        if is_present(&chunk.error) {
             return Err(failure(&chunk.error));
         }
         let choice = &mut self.choices[number as usize];
@@ -104,11 +104,11 @@ impl ChatDecoder {
         let logprobs = chunk.logprobs.unwrap_or_default().content;
         let logprobs = logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
         choice.delta(number, delta, logprobs, events)?;
-        // While it goes on some send an empty reason, or the word.
+        // Before the end some servers send an empty reason, or the text `null`.
         let reason = chunk.finish_reason.filter(|reason| !matches!(reason.as_str(), "" | "null"));
         let Some(reason) = reason else { return Ok(()) };
         events.extend(chunk.stop_reason.map(|text| RunEventBody::StopText { choice: number, text }));
-        choice.ended = Some(ending(&reason)?);
+        choice.ended = Some(end_reason(&reason)?);
         Ok(())
     }
 }
@@ -139,38 +139,38 @@ impl Choice {
             self.refused = true;
             events.push(RunEventBody::Refusal { choice, text });
         }
-        let old = delta
+        let legacy = delta
             .function_call
             .map(|function| CallDelta { function: Some(function), ..CallDelta::default() });
-        for CallDelta { index, id, function } in delta.tool_calls.into_iter().chain(old) {
+        for CallDelta { index, id, function } in delta.tool_calls.into_iter().chain(legacy) {
             let function = function.unwrap_or_default();
             let arguments = function.arguments.unwrap_or_default();
-            self.calls.take(Piece { index, id, name: function.name, arguments }, events)?;
+            self.calls.add(Piece { index, id, name: function.name, arguments }, events)?;
         }
         self.begun |= events.len() > before;
         Ok(())
     }
 
-    /// Why it ended, once the provider has said so. Calls, and a refusal, say more than `stop`.
+    /// Returns the finish reason, once the answer has ended. Calls and a refusal are more specific than `stop`.
     fn finish_reason(&self) -> Option<FinishReason> {
         Some(match self.ended? {
-            Ending::Length => FinishReason::Length,
-            Ending::ContentFilter => FinishReason::ContentFilter,
-            Ending::Whole if self.refused => FinishReason::ContentFilter,
-            Ending::Whole if !self.calls.is_empty() => FinishReason::ToolCalls,
-            Ending::Whole => FinishReason::Stop,
+            EndReason::Length => FinishReason::Length,
+            EndReason::ContentFilter => FinishReason::ContentFilter,
+            EndReason::Complete if self.refused => FinishReason::ContentFilter,
+            EndReason::Complete if !self.calls.is_empty() => FinishReason::ToolCalls,
+            EndReason::Complete => FinishReason::Stop,
         })
     }
 }
 
-/// What a finish reason means (docs/dialects.md has the table). Beside OpenAI's there are DeepSeek's, Mistral's,
-/// OpenRouter's, Hugging Face's, Together's and Zhipu's; proxies pass on Anthropic's and Google's.
-fn ending(reason: &str) -> Result<Ending, ApiError> {
+/// Maps a finish reason (docs/dialects.md has the table). Beside OpenAI's there are those of DeepSeek, Mistral, OpenRouter,
+/// Hugging Face, Together and Zhipu; proxies pass on Anthropic's and Google's.
+fn end_reason(reason: &str) -> Result<EndReason, ApiError> {
     match reason.to_lowercase().as_str() {
         "stop" | "tool_calls" | "function_call" | "tool_use" | "eos" | "eos_token" | "stop_sequence"
-        | "end_turn" | "complete" => Ok(Ending::Whole),
-        "length" | "max_tokens" | "model_length" | "model_context_window_exceeded" => Ok(Ending::Length),
-        "content_filter" | "sensitive" | "safety" | "refusal" => Ok(Ending::ContentFilter),
+        | "end_turn" | "complete" => Ok(EndReason::Complete),
+        "length" | "max_tokens" | "model_length" | "model_context_window_exceeded" => Ok(EndReason::Length),
+        "content_filter" | "sensitive" | "safety" | "refusal" => Ok(EndReason::ContentFilter),
         _ => Err(unknown_finish_reason(reason)),
     }
 }

@@ -1,23 +1,32 @@
 use hearth_domain::{
-    Attachment, AttachmentContent, ClientDialect, Extra, FinishReason, Generation, Image, Message, ModelId,
-    PartExtra, PartPlace, PlacedImage, Reasoning, ResponseFormat, Role, RunId, Sampling, SchemaLabel,
-    TextTask, Tool, ToolCall, ToolChoice, Usage,
+    Attachment, AttachmentContent, ClientDialect, Delivery, Extra, FinishReason, Generation, Image, Message,
+    ModelId, PartExtra, PartPlace, PlacedImage, Reasoning, ResponseFormat, Role, RunId, Sampling,
+    SchemaLabel, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
 use hearth_wire::RunEventBody;
 use serde_json::{Value, json};
 
-use super::{COMMON, Habits, Thoughts, request::body, stream::ChatDecoder};
+use super::{COMMON, Quirks, SentThoughts, stream::ChatDecoder};
 use crate::{
-    Call,
-    dialect::{AnswerMode, Decoder as _, Frame},
+    Call, Decoder as _, Frame,
+    dialect::{AnswerMode, Dialect},
 };
 
 fn call(task: TextTask) -> Call {
-    Call { run: RunId::new(), model: ModelId::new("gpt-x"), generation: Generation::new(None, task).into() }
+    Call {
+        run: RunId::new(),
+        model: ModelId::new("gpt-x"),
+        generation: Generation::new(None, task).into(),
+        delivery: Delivery::Stream,
+    }
 }
 
-fn said(habits: &'static Habits, task: &TextTask) -> Value {
-    body(habits, &call(task.clone()), task, AnswerMode::Stream)
+fn body(quirks: &'static Quirks, call: &Call, task: &TextTask) -> Value {
+    Dialect::OpenAiChat(quirks).body(call, task, AnswerMode::Stream).unwrap()
+}
+
+fn body_of(quirks: &'static Quirks, task: &TextTask) -> Value {
+    body(quirks, &call(task.clone()), task)
 }
 
 fn user(text: &str) -> Message {
@@ -25,7 +34,7 @@ fn user(text: &str) -> Message {
 }
 
 #[test]
-fn a_conversation_with_everything_is_said() {
+fn every_kind_of_message_is_converted() {
     let image = PlacedImage { at: 5, image: Image::at("https://example.org/a.png") };
     let call = ToolCall { id: "c1".into(), name: "look".into(), arguments: "{}".into() };
     let messages = vec![
@@ -56,7 +65,7 @@ fn a_conversation_with_everything_is_said() {
         ..TextTask::new(messages, sampling)
     };
     assert_eq!(
-        said(&COMMON, &task),
+        body_of(&COMMON, &task),
         json!({
             "model": "gpt-x",
             "messages": [
@@ -82,23 +91,27 @@ fn a_conversation_with_everything_is_said() {
 }
 
 #[test]
-fn what_the_gateway_doesnt_know_goes_to_its_own_dialect_alone() {
+fn unknown_fields_are_passed_on_to_the_same_dialect_only() {
     let task = TextTask::new(vec![user("Hi")], Sampling::default());
     for (dialect, passed) in [(ClientDialect::OpenAiChat, true), (ClientDialect::Anthropic, false)] {
         let mut call = call(task.clone());
-        // What the gateway says itself can't be said otherwise.
+        // The gateway's own fields replace the client's.
         let fields = json!({"service_tier": "flex", "stream": false});
         std::sync::Arc::make_mut(&mut call.generation).extra =
             Extra::new(dialect, fields.as_object().unwrap().clone());
-        let body = body(&COMMON, &call, &task, AnswerMode::Stream);
+        let body = body(&COMMON, &call, &task);
         assert_eq!((body.get("service_tier").is_some(), &body["stream"]), (passed, &json!(true)));
     }
 }
 
 #[test]
-fn habits_are_kept() {
-    const ODD: Habits =
-        Habits { max_tokens: "max_completion_tokens", seed: Some("random_seed"), must_call: "any", ..COMMON };
+fn quirks_change_the_names_of_fields() {
+    const ODD: Quirks = Quirks {
+        max_tokens: "max_completion_tokens",
+        seed: Some("random_seed"),
+        forced_call: "any",
+        ..COMMON
+    };
     let sampling = Sampling { seed: Some(1), max_tokens: Some(2), ..Sampling::default() };
     let tool = Tool { name: "a".into(), description: None, parameters: json!({}), strict: false };
     let task = TextTask {
@@ -106,23 +119,23 @@ fn habits_are_kept() {
         tool_choice: ToolChoice::Required,
         ..TextTask::new(vec![user("Hi")], sampling)
     };
-    let body = said(&ODD, &task);
+    let body = body_of(&ODD, &task);
     assert_eq!(
         (&body["random_seed"], &body["max_completion_tokens"], &body["tool_choice"]),
         (&json!(1), &json!(2), &json!("any"))
     );
 }
 
-/// The messages that these are, of a client of this dialect.
-fn messages_of(habits: &'static Habits, dialect: ClientDialect, messages: Vec<Message>) -> Value {
+/// The converted messages of a client with this dialect.
+fn messages_of(quirks: &'static Quirks, dialect: ClientDialect, messages: Vec<Message>) -> Value {
     let task = TextTask::new(messages, Sampling::default());
     let mut call = call(task.clone());
     std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
-    body(habits, &call, &task, AnswerMode::Stream)["messages"].clone()
+    body(quirks, &call, &task)["messages"].clone()
 }
 
 #[test]
-fn images_of_results_are_shown_behind_them() {
+fn images_of_results_follow_in_a_message_of_the_user() {
     let result = |id: &str, text: &str, images| Message {
         tool_call_id: Some(id.into()),
         name: Some("look".into()),
@@ -151,9 +164,9 @@ fn images_of_results_are_shown_behind_them() {
 }
 
 #[test]
-fn thoughts_go_back_where_they_are_wanted() {
-    const AS_GIVEN: Habits = Habits { thoughts: Thoughts::AsGiven, ..COMMON };
-    const WITH_CALLS: Habits = Habits { thoughts: Thoughts::WithCalls, ..COMMON };
+fn thoughts_are_sent_back_to_vendors_that_accept_them() {
+    const ALL: Quirks = Quirks { sent_thoughts: SentThoughts::All, ..COMMON };
+    const REQUIRED: Quirks = Quirks { sent_thoughts: SentThoughts::RequiredWithCalls, ..COMMON };
     let tool_calls = vec![ToolCall { id: "c1".into(), name: "look".into(), arguments: "{}".into() }];
     let thought = |text: &str, signature: Option<&str>| Reasoning {
         text: text.into(),
@@ -165,22 +178,22 @@ fn thoughts_go_back_where_they_are_wanted() {
         tool_calls: tool_calls.clone(),
         ..Message::new(Role::Assistant, "")
     };
-    let said = |habits, message: Message| {
-        messages_of(habits, ClientDialect::OpenAiChat, vec![message])[0].get("reasoning_content").cloned()
+    let sent = |quirks, message: Message| {
+        messages_of(quirks, ClientDialect::OpenAiChat, vec![message])[0].get("reasoning_content").cloned()
     };
     let open = turn(vec![thought("Hm.", None)]);
-    assert_eq!(said(&COMMON, open.clone()), None);
-    assert_eq!(said(&AS_GIVEN, open.clone()), Some(json!("Hm.")));
-    assert_eq!(said(&WITH_CALLS, open), Some(json!("Hm.")));
-    assert_eq!((said(&AS_GIVEN, turn(vec![])), said(&WITH_CALLS, turn(vec![]))), (None, Some(json!(""))));
-    // Another maker's.
-    assert_eq!(said(&AS_GIVEN, turn(vec![thought("Hm.", None), thought("", Some("sealed"))])), None);
-    assert_eq!(said(&WITH_CALLS, Message::new(Role::Assistant, "Hi")), None);
+    assert_eq!(sent(&COMMON, open.clone()), None);
+    assert_eq!(sent(&ALL, open.clone()), Some(json!("Hm.")));
+    assert_eq!(sent(&REQUIRED, open), Some(json!("Hm.")));
+    assert_eq!((sent(&ALL, turn(vec![])), sent(&REQUIRED, turn(vec![]))), (None, Some(json!(""))));
+    // Another vendor's.
+    assert_eq!(sent(&ALL, turn(vec![thought("Hm.", None), thought("", Some("sealed"))])), None);
+    assert_eq!(sent(&REQUIRED, Message::new(Role::Assistant, "Hi")), None);
 }
 
 #[test]
-fn parts_with_fields_stay_parts_in_their_own_dialect() {
-    const MARKS: Habits = Habits { cache_marks: true, ..COMMON };
+fn parts_with_unknown_fields_stay_parts_in_the_same_dialect() {
+    const MARKS: Quirks = Quirks { cache_marks: true, ..COMMON };
     let fields = |value: Value| value.as_object().unwrap().clone();
     let marked = Message {
         attachments: vec![Attachment { at: 4, images_before: 0, content: AttachmentContent::Break(1) }],
@@ -190,22 +203,25 @@ fn parts_with_fields_stay_parts_in_their_own_dialect() {
         ],
         ..user("One.\nTwo.")
     };
-    let said = |habits, dialect| messages_of(habits, dialect, vec![marked.clone()])[0].clone();
+    let converted = |quirks, dialect| messages_of(quirks, dialect, vec![marked.clone()])[0].clone();
     let one = json!({"type": "text", "text": "One."});
     assert_eq!(
-        said(&COMMON, ClientDialect::OpenAiChat),
+        converted(&COMMON, ClientDialect::OpenAiChat),
         json!({"role": "user", "partial": true, "content": [one, {"type": "text", "text": "Two.", "cache_control": 1, "x": 2}]})
     );
-    assert_eq!(said(&COMMON, ClientDialect::Anthropic), json!({"role": "user", "content": "One.\nTwo."}));
     assert_eq!(
-        said(&MARKS, ClientDialect::Anthropic),
+        converted(&COMMON, ClientDialect::Anthropic),
+        json!({"role": "user", "content": "One.\nTwo."})
+    );
+    assert_eq!(
+        converted(&MARKS, ClientDialect::Anthropic),
         json!({"role": "user", "content": [one, {"type": "text", "text": "Two.", "cache_control": 1}]})
     );
 }
 
 #[test]
-fn schemas_keep_their_name_and_are_strict_where_they_can_be() {
-    let said = |dialect, schema: Value, label: SchemaLabel| {
+fn schema_keeps_its_name_and_is_strict_if_possible() {
+    let converted = |dialect, schema: Value, label: SchemaLabel| {
         let task = TextTask {
             response_format: ResponseFormat::JsonSchema(schema),
             schema_label: label,
@@ -213,7 +229,7 @@ fn schemas_keep_their_name_and_are_strict_where_they_can_be() {
         };
         let mut call = call(task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra = Extra::new(dialect, serde_json::Map::new());
-        body(&COMMON, &call, &task, AnswerMode::Stream)["response_format"]["json_schema"].clone()
+        body(&COMMON, &call, &task)["response_format"]["json_schema"].clone()
     };
     let text = json!({"type": "string"});
     let optional = json!({"type": "object", "properties": {"a": text, "b": text}, "required": ["a"]});
@@ -227,15 +243,15 @@ fn schemas_keep_their_name_and_are_strict_where_they_can_be() {
     let none = SchemaLabel::default();
     let (chat, messages) = (ClientDialect::OpenAiChat, ClientDialect::Anthropic);
     assert_eq!(
-        said(chat, optional.clone(), label("a person", Some(false))),
+        converted(chat, optional.clone(), label("a person", Some(false))),
         json!({"name": "a_person", "description": "Who.", "schema": optional, "strict": false})
     );
-    assert_eq!(said(chat, full.clone(), none.clone()), json!({"name": "response", "schema": full}));
+    assert_eq!(converted(chat, full.clone(), none.clone()), json!({"name": "response", "schema": full}));
     assert_eq!(
-        said(messages, full, none.clone()),
+        converted(messages, full, none.clone()),
         json!({"name": "response", "schema": closed, "strict": true})
     );
-    assert_eq!(said(messages, optional.clone(), none), json!({"name": "response", "schema": optional}));
+    assert_eq!(converted(messages, optional.clone(), none), json!({"name": "response", "schema": optional}));
 }
 
 /// The events of a stream of these frames, to its end.
@@ -243,9 +259,9 @@ fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, hearth_wire::ApiError> 
     let mut decoder = ChatDecoder::default();
     let mut events = Vec::new();
     for frame in frames {
-        events.extend(decoder.take(Frame { event: "", data: &frame.to_string() })?);
+        events.extend(decoder.decode(Frame { event: "", data: &frame.to_string() })?);
     }
-    events.extend(decoder.take(Frame { event: "", data: "[DONE]" })?);
+    events.extend(decoder.decode(Frame { event: "", data: "[DONE]" })?);
     Ok(events)
 }
 
@@ -255,7 +271,7 @@ fn chunk(delta: Value, finish: Option<&str>) -> Value {
 }
 
 #[test]
-fn text_thoughts_calls_and_usage_are_read() {
+fn text_thoughts_calls_and_usage_are_decoded() {
     let usage = json!({"prompt_tokens": 9, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4},
         "completion_tokens_details": {"reasoning_tokens": 2}});
     let events = events(&[
@@ -267,15 +283,15 @@ fn text_thoughts_calls_and_usage_are_read() {
             None,
         ),
         chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}), None),
-        // Without a number, and with the arguments as an object.
+        // Without an index, and with the arguments as an object.
         chunk(json!({"tool_calls": [{"id": "b", "function": {"name": "g", "arguments": {"x": 1}}}]}), None),
         chunk(json!({}), Some("tool_calls")),
         json!({"choices": [], "usage": usage}),
     ])
     .unwrap();
-    let told: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    let emitted: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     assert_eq!(
-        told,
+        emitted,
         [
             json!({"event": "reasoning", "index": 0, "text": "Hm."}),
             json!({"event": "delta", "text": "It"}),
@@ -297,7 +313,7 @@ fn text_thoughts_calls_and_usage_are_read() {
 }
 
 #[test]
-fn several_answers_end_each_by_itself() {
+fn each_of_several_answers_has_its_finish_reason() {
     let choice = |index: u32, delta: Value, finish: Option<&str>| json!({"choices": [{"index": index, "delta": delta, "finish_reason": finish}]});
     let events = events(&[
         choice(1, json!({"content": "b"}), None),
@@ -311,15 +327,15 @@ fn several_answers_end_each_by_itself() {
 }
 
 #[test]
-fn refusals_and_stop_texts_are_told_apart() {
+fn refusal_and_stop_text_are_decoded() {
     let refused = events(&[chunk(json!({"refusal": "No."}), None), chunk(json!({}), Some("stop"))]).unwrap();
     let (choice, text) = (0, "No.".to_owned());
     let done = RunEventBody::Done { finish_reason: FinishReason::ContentFilter };
     assert_eq!(refused, [RunEventBody::Refusal { choice, text }, done]);
-    // vLLM tells the text, or the number of the token that ended the answer.
-    for (told, stop) in [(json!("END"), Some("END")), (json!(128_009), None), (json!(null), None)] {
+    // vLLM sends the text, or the number of the token that ended the answer.
+    for (stop_reason, stop) in [(json!("END"), Some("END")), (json!(128_009), None), (json!(null), None)] {
         let mut last = chunk(json!({}), Some("stop"));
-        last["choices"][0]["stop_reason"] = told;
+        last["choices"][0]["stop_reason"] = stop_reason;
         let stop = stop.map(|text| RunEventBody::StopText { choice, text: text.to_owned() });
         let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
         assert_eq!(events(&[last]).unwrap(), stop.into_iter().chain([done]).collect::<Vec<_>>());
@@ -327,7 +343,7 @@ fn refusals_and_stop_texts_are_told_apart() {
 }
 
 #[test]
-fn an_unknown_finish_reason_is_an_error_that_shows_it() {
+fn unknown_finish_reason_is_an_error_that_shows_it() {
     for reason in ["error", "insufficient_system_resource", "abort", "brand_new"] {
         let begun = chunk(json!({"content": "a"}), None);
         let error = events(&[begun, chunk(json!({}), Some(reason))]).unwrap_err();
@@ -346,23 +362,23 @@ fn an_unknown_finish_reason_is_an_error_that_shows_it() {
 }
 
 #[test]
-fn half_of_several_answers_is_an_error() {
+fn incomplete_answer_beside_a_complete_one_is_an_error() {
     let choice = |index: u32, finish: Option<&str>| json!({"choices": [{"index": index, "delta": {"content": "a"}, "finish_reason": finish}]});
     assert!(events(&[choice(0, Some("stop")), choice(1, None)]).is_err());
     assert!(events(&[choice(1, Some("stop"))]).is_err());
 }
 
 #[test]
-fn content_in_parts_is_text_and_thoughts() {
+fn content_in_parts_is_decoded_as_text_and_thoughts() {
     let thinking = json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "reference", "reference_ids": [1]}]});
     let text = json!({"content": [{"type": "text", "text": "It"}, {"type": "text", "text": " is"}, null]});
     let events =
         events(&[chunk(thinking, None), chunk(text, None), chunk(json!({"content": 7}), Some("stop"))])
             .unwrap();
-    let told: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    let emitted: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     let done = json!({"event": "done", "finish_reason": "stop"});
     assert_eq!(
-        told,
+        emitted,
         [
             json!({"event": "reasoning", "index": 0, "text": "Hm."}),
             json!({"event": "delta", "text": "It is"}),
@@ -372,7 +388,7 @@ fn content_in_parts_is_text_and_thoughts() {
 }
 
 #[test]
-fn the_last_usage_that_counts_anything_is_taken() {
+fn last_usage_that_isnt_zero_counts() {
     let usage =
         |prompt: Value| json!({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": null}});
     let end = chunk(json!({}), Some("stop"));
@@ -382,7 +398,7 @@ fn the_last_usage_that_counts_anything_is_taken() {
 }
 
 #[test]
-fn an_error_or_an_end_in_the_middle_is_an_error() {
+fn error_chunk_and_early_end_are_errors() {
     let begun = chunk(json!({"content": "a"}), None);
     let broken = events(std::slice::from_ref(&begun)).unwrap_err();
     assert!(broken.message.contains("broke off"), "{broken}");

@@ -1,4 +1,4 @@
-//! The shape of an event, and of a response.
+//! The fields of an event, and of a response.
 
 use hearth_domain::Usage;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::{dialect::openai_chat::chunk::LogprobEntry, lenient};
 pub(super) struct Event {
     #[serde(rename = "type", deserialize_with = "lenient::text")]
     pub(super) kind: Option<String>,
-    /// `response` where it is a whole response and no event.
+    /// `response` for a whole response in place of an event.
     #[serde(deserialize_with = "lenient::text")]
     pub(super) object: Option<String>,
     #[serde(deserialize_with = "lenient::count")]
@@ -20,7 +20,7 @@ pub(super) struct Event {
     pub(super) summary_index: Option<u32>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) delta: Option<String>,
-    /// The whole of what came in deltas.
+    /// The whole text, after its deltas.
     #[serde(deserialize_with = "lenient::text")]
     pub(super) text: Option<String>,
     #[serde(deserialize_with = "lenient::objects")]
@@ -42,7 +42,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// The whole response that it is.
+    /// Returns the whole response.
     pub(super) fn into_response(self) -> Response {
         let Self { status, output, usage, error, incomplete_details, .. } = self;
         Response { status, output, usage, error, incomplete_details }
@@ -76,7 +76,7 @@ pub(super) struct Part {
     pub(super) text: Option<String>,
     #[serde(deserialize_with = "lenient::text")]
     pub(super) refusal: Option<String>,
-    /// Of a text that didn't come in deltas.
+    /// Log-probabilities of a text without deltas.
     #[serde(deserialize_with = "lenient::objects")]
     pub(super) logprobs: Vec<LogprobEntry>,
 }

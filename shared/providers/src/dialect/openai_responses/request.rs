@@ -1,4 +1,4 @@
-//! The body of a request.
+//! Builds the body of a request.
 
 use hearth_domain::{
     ClientDialect, Document, DocumentSource, Message, Part, ResponseFormat, Role, Sampling, TextTask, Tool,
@@ -6,27 +6,23 @@ use hearth_domain::{
 };
 use serde_json::{Map, Value, json};
 
-use super::seal;
+use super::encrypted_reasoning;
 use crate::{
-    Call,
     dialect::{
-        AnswerMode, Dialect, Passing, offered,
+        body::{AnswerMode, PassThrough, round, tools},
         openai_chat::{
             FILE_NAME,
-            request::{effort_word, labelled},
+            request::{effort_name, labelled},
         },
-        round,
     },
+    provider::Call,
 };
 
-pub(in crate::dialect) fn body(call: &Call, task: &TextTask, mode: AnswerMode) -> Value {
-    let client = call.generation.extra.dialect;
-    let passing = Dialect::OpenAiResponses.passing(client);
-    let thinks = thinks(call.model.as_str());
-    // The client's own words first: what the gateway understood is said over them.
-    let mut body = Dialect::OpenAiResponses.extra(call);
+pub(in crate::dialect) fn body(pass: PassThrough, call: &Call, task: &TextTask, mode: AnswerMode) -> Value {
+    // The client's unknown fields first: the gateway's fields replace them.
+    let mut body = pass.request_fields(&call.generation.extra);
     body.insert("model".to_owned(), json!(call.model.as_str()));
-    let items = task.messages.iter().flat_map(|message| items(message, passing));
+    let items = task.messages.iter().flat_map(|message| items(message, pass));
     body.insert("input".to_owned(), items.collect());
     body.insert("stream".to_owned(), json!(mode.is_stream()));
     if !mode.is_stream() {
@@ -34,7 +30,7 @@ pub(in crate::dialect) fn body(call: &Call, task: &TextTask, mode: AnswerMode) -
     }
     body.insert("store".to_owned(), json!(false));
     let mut include = Vec::new();
-    if thinks {
+    if is_reasoning_model(call.model.as_str()) {
         include.push("reasoning.encrypted_content");
     }
     if let Some(top) = task.top_logprobs {
@@ -44,26 +40,26 @@ pub(in crate::dialect) fn body(call: &Call, task: &TextTask, mode: AnswerMode) -
     if !include.is_empty() {
         body.insert("include".to_owned(), json!(include));
     }
-    sampling(&task.sampling, &mut body);
-    tools(task, passing, &mut body);
-    if let Some(format) = format(task, client) {
-        say_within(&mut body, "text", "format", format);
+    add_sampling(&task.sampling, &mut body);
+    add_tools(task, pass, &mut body);
+    if let Some(format) = format(task, call.generation.extra.dialect) {
+        set_in_object(&mut body, "text", "format", format);
     }
     if let Some(effort) = task.reasoning {
-        say_within(&mut body, "reasoning", "effort", json!(effort_word(effort)));
+        set_in_object(&mut body, "reasoning", "effort", json!(effort_name(effort)));
     }
     Value::Object(body)
 }
 
-/// Whether a model thinks before it answers. The others refuse to be asked for encrypted thoughts
+/// Returns whether a model reasons. Other models refuse a request for encrypted thoughts
 /// (<https://platform.openai.com/docs/guides/reasoning>).
-fn thinks(model: &str) -> bool {
+fn is_reasoning_model(model: &str) -> bool {
     let before = ["gpt-3.5", "gpt-4", "chatgpt-"].iter().any(|start| model.starts_with(start));
     !before && !model.contains("-chat")
 }
 
-/// Says `value` under `name` within the object `object`, of which the client may have said the rest.
-fn say_within(body: &mut Map<String, Value>, object: &str, name: &str, value: Value) {
+/// Sets the field `name` of the object `object`, of which the client may have set other fields.
+fn set_in_object(body: &mut Map<String, Value>, object: &str, name: &str, value: Value) {
     let place = body.entry(object).or_insert_with(|| json!({}));
     match place.as_object_mut() {
         Some(fields) => {
@@ -73,21 +69,21 @@ fn say_within(body: &mut Map<String, Value>, object: &str, name: &str, value: Va
     }
 }
 
-fn sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
+fn add_sampling(sampling: &Sampling, body: &mut Map<String, Value>) {
     let number = |value: Option<f32>| value.map(|value| json!(round(value)));
-    let said = [
+    let fields = [
         ("temperature", number(sampling.temperature)),
         ("top_p", number(sampling.top_p)),
         ("max_output_tokens", sampling.max_tokens.map(Value::from)),
     ];
-    body.extend(said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    body.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
 }
 
-fn tools(task: &TextTask, passing: Passing, body: &mut Map<String, Value>) {
+fn add_tools(task: &TextTask, pass: PassThrough, body: &mut Map<String, Value>) {
     if task.tools.is_empty() {
         return;
     }
-    body.insert("tools".to_owned(), Value::Array(offered(task, passing, tool)));
+    body.insert("tools".to_owned(), Value::Array(tools(task, pass, tool)));
     let choice = match &task.tool_choice {
         ToolChoice::Auto => None,
         ToolChoice::None => Some(json!("none")),
@@ -101,14 +97,14 @@ fn tools(task: &TextTask, passing: Passing, body: &mut Map<String, Value>) {
 }
 
 fn tool(tool: &Tool) -> Value {
-    // Unlike in chat, a function is strict unless it says otherwise.
-    let mut said = json!({
+    // Unlike in chat completions, the default of `strict` is true.
+    let mut definition = json!({
         "type": "function", "name": tool.name, "parameters": tool.parameters, "strict": tool.strict,
     });
     if let Some(description) = &tool.description {
-        said["description"] = json!(description);
+        definition["description"] = json!(description);
     }
-    said
+    definition
 }
 
 fn format(task: &TextTask, client: ClientDialect) -> Option<Value> {
@@ -123,52 +119,54 @@ fn format(task: &TextTask, client: ClientDialect) -> Option<Value> {
     }
 }
 
-/// The items that a message is.
-fn items(message: &Message, passing: Passing) -> Vec<Value> {
+/// Converts a message to items.
+fn items(message: &Message, pass: PassThrough) -> Vec<Value> {
     match message.role {
-        Role::Assistant => assistants(message),
+        Role::Assistant => assistant_items(message),
         Role::Tool => vec![json!({
-            "type": "function_call_output", "call_id": message.tool_call_id, "output": content(message, passing),
+            "type": "function_call_output", "call_id": message.tool_call_id, "output": content(message, pass),
         })],
         Role::System | Role::User => {
             vec![json!({
-                "type": "message", "role": message.role.as_str(), "content": content(message, passing),
+                "type": "message", "role": message.role.as_str(), "content": content(message, pass),
             })]
         }
     }
 }
 
-/// Thoughts come first, as they did: the item behind them is what they were for. Those that aren't
-/// encrypted are another maker's, or nothing that could be taken back.
-fn assistants(message: &Message) -> Vec<Value> {
+/// Converts thoughts, text and calls of the assistant. Thoughts come first: OpenAI requires the item after them that they
+/// led to. Thoughts that OpenAI hasn't encrypted are left out.
+fn assistant_items(message: &Message) -> Vec<Value> {
     let mut items = Vec::new();
     for block in &message.reasoning {
-        let Some(encrypted) = block.encrypted.as_deref().and_then(seal::read) else { continue };
+        let Some(encrypted) = block.encrypted.as_deref().and_then(encrypted_reasoning::without_prefix) else {
+            continue;
+        };
         let text = Some(&block.text).filter(|text| !text.is_empty());
         let summary: Vec<Value> =
             text.into_iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
         items.push(json!({"type": "reasoning", "summary": summary, "encrypted_content": encrypted}));
     }
-    // Items that the gateway does not know stand among what was said.
-    let mut said = String::new();
-    let say = |said: &mut String, items: &mut Vec<Value>| {
-        if !said.is_empty() {
-            let content = std::mem::take(said);
+    // Unknown items are between the texts.
+    let mut text = String::new();
+    let push_text = |text: &mut String, items: &mut Vec<Value>| {
+        if !text.is_empty() {
+            let content = std::mem::take(text);
             items.push(json!({"type": "message", "role": "assistant", "content": content}));
         }
     };
     for part in message.parts() {
         match part {
-            Part::Text(text) => said.push_str(text),
+            Part::Text(part) => text.push_str(part),
             Part::Opaque(opaque) => {
-                say(&mut said, &mut items);
+                push_text(&mut text, &mut items);
                 items.push(opaque.value.clone());
             }
-            // A model of this API shows nothing in its messages.
+            // The assistant's messages of this API can't have images or documents.
             Part::Image(_) | Part::Document(_) => {}
         }
     }
-    say(&mut said, &mut items);
+    push_text(&mut text, &mut items);
     items.extend(message.tool_calls.iter().map(|call| {
         json!({
             "type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments,
@@ -177,14 +175,14 @@ fn assistants(message: &Message) -> Vec<Value> {
     items
 }
 
-fn content(message: &Message, passing: Passing) -> Value {
+fn content(message: &Message, pass: PassThrough) -> Value {
     let parts = message.parts_with_extra();
-    let has_fields = parts.iter().any(|(_, extra)| passing.has_some(*extra));
+    let has_fields = parts.iter().any(|(_, extra)| pass.passes_any(*extra));
     if message.is_text_only() && !has_fields {
         return json!(message.content);
     }
     let parts = parts.into_iter().map(|(part, extra)| {
-        let mut said = match part {
+        let mut object = match part {
             Part::Text(text) => json!({"type": "input_text", "text": text}),
             Part::Image(image) => json!({
                 "type": "input_image", "image_url": image.url(),
@@ -193,13 +191,13 @@ fn content(message: &Message, passing: Passing) -> Value {
             Part::Document(file) => document(file),
             Part::Opaque(opaque) => opaque.value.clone(),
         };
-        passing.add(extra, &mut said);
-        said
+        pass.add(extra, &mut object);
+        object
     });
     parts.collect()
 }
 
-/// A document (<https://platform.openai.com/docs/guides/pdf-files>).
+/// Converts a document (<https://platform.openai.com/docs/guides/pdf-files>).
 fn document(document: &Document) -> Value {
     match &document.source {
         DocumentSource::Text(_) => json!({"type": "input_text", "text": document.text()}),

@@ -1,5 +1,5 @@
-//! The frames of an answer: events, whose `type` says what they tell. A server that can't stream sends the whole
-//! response in one.
+//! Decodes the frames of an answer: events with a `type`. A server that can't stream sends the whole response in one
+//! frame.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,47 +7,47 @@ use hearth_domain::{FinishReason, Reasoning};
 use hearth_wire::{ApiError, RunEventBody};
 
 use super::{
+    encrypted_reasoning,
     event::{Event, OutputItem, Part, Response},
-    seal,
 };
 use crate::{
+    answer_error::{broken_off, unknown_finish_reason, unreadable},
+    decoder::{Decoder, Frame},
     dialect::{
-        Decoder, Frame, broken_off,
         failure::{failure, named_failure, stated_failure},
         json,
         openai_chat::chunk::LogprobEntry,
         tool_calls::{Piece, ToolCalls},
-        unknown_finish_reason, unreadable,
     },
-    lenient::says_something,
+    lenient::is_present,
 };
 
-/// The most items of one output.
+/// Maximum number of items of one output.
 const ITEMS_MAX_COUNT: usize = 10_000;
 
-/// Reads events.
+/// Decodes events.
 #[derive(Debug)]
 pub(in crate::dialect) struct ResponsesDecoder {
-    /// The items that are thoughts, by their place in the output.
+    /// The blocks of thoughts, by their place in the output.
     thoughts: HashMap<u32, Thoughts>,
     calls: ToolCalls,
-    /// The places of calls that have begun.
+    /// The places of calls so far.
     open: HashSet<u32>,
-    /// The places of messages of which some text came.
+    /// The places of messages whose text has begun.
     texts: HashSet<u32>,
-    /// The place that the last event was about.
+    /// The place of the latest event.
     latest: u32,
     refused: bool,
     begun: bool,
 }
 
-/// A block of thoughts, as far as it has come.
+/// The state of a block of thoughts.
 #[derive(Debug, Clone, Copy)]
 struct Thoughts {
-    /// Which block it is, from 0.
+    /// The number of the block, from 0.
     number: u32,
-    /// Whether there is any text of it.
-    told: bool,
+    /// True if any text of it has been emitted.
+    has_text: bool,
 }
 
 impl Default for ResponsesDecoder {
@@ -65,13 +65,13 @@ impl Default for ResponsesDecoder {
 }
 
 impl Decoder for ResponsesDecoder {
-    fn take(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, frame: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
         if frame.data.trim() == "[DONE]" {
             return self.end();
         }
         let Some(event) = json::parse::<Event>(frame.data)? else { return Ok(Vec::new()) };
         let kind = event.kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(frame.event);
-        if says_something(&event.error) && event.object.as_deref() != Some("response") {
+        if is_present(&event.error) && event.object.as_deref() != Some("response") {
             return Err(failure(&event.error));
         }
         let place = event.output_index.unwrap_or(self.latest);
@@ -81,7 +81,7 @@ impl Decoder for ResponsesDecoder {
             "response.output_text.delta" => {
                 let text = event.delta.unwrap_or_default();
                 let logprobs = event.logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
-                self.note_text(place)?;
+                self.record_text(place)?;
                 events.push(RunEventBody::Delta { choice: 0, text, logprobs });
             }
             "response.output_text.done" => {
@@ -90,17 +90,17 @@ impl Decoder for ResponsesDecoder {
             }
             "response.refusal.delta" => {
                 self.refused = true;
-                self.note_text(place)?;
+                self.record_text(place)?;
                 events.push(RunEventBody::Refusal { choice: 0, text: event.delta.unwrap_or_default() });
             }
             "response.output_item.added" => self.begin(place, event.item.unwrap_or_default(), &mut events)?,
             "response.output_item.done" => self.finish(place, event.item.unwrap_or_default(), &mut events)?,
             "response.function_call_arguments.delta" => {
                 if !self.open.contains(&place) {
-                    return Err(unreadable("a call that didn't begin"));
+                    return Err(unreadable("arguments of a tool call that didn't begin"));
                 }
                 let arguments = event.delta.unwrap_or_default();
-                self.calls.take(Piece { index: Some(place), arguments, ..Piece::default() }, &mut events)?;
+                self.calls.add(Piece { index: Some(place), arguments, ..Piece::default() }, &mut events)?;
             }
             // Parts of a summary are paragraphs.
             "response.reasoning_summary_part.added" if event.summary_index > Some(0) => {
@@ -119,7 +119,7 @@ impl Decoder for ResponsesDecoder {
                 return self.done(event.into_response(), "");
             }
             "" => return stated_failure(frame.data).map_or(Ok(events), Err),
-            // Beginnings, ends that tell again what was told, and what is not asked for.
+            // Beginnings, ends that repeat the content, and events that weren't requested.
             _ => {}
         }
         self.begun |= !events.is_empty();
@@ -127,13 +127,13 @@ impl Decoder for ResponsesDecoder {
     }
 
     fn end(&mut self) -> Result<Vec<RunEventBody>, ApiError> {
-        // The last event of a whole answer ends the run, and this isn't asked any more.
+        // The last event of a complete answer is terminal: after it this isn't called.
         Err(broken_off())
     }
 }
 
 impl ResponsesDecoder {
-    /// Takes an item that is added. Texts are known by their deltas.
+    /// Decodes the beginning of an item. Texts begin with their first delta.
     fn begin(
         &mut self,
         place: u32,
@@ -145,13 +145,13 @@ impl ResponsesDecoder {
             Some("function_call") => {
                 self.open.insert(place);
                 let (id, name, index) = (item.call_id, item.name, Some(place));
-                self.calls.take(Piece { index, id, name, arguments: String::new() }, events)
+                self.calls.add(Piece { index, id, name, arguments: String::new() }, events)
             }
             _ => Ok(()),
         }
     }
 
-    /// Takes an item that is done: what of it came in no delta.
+    /// Decodes the end of an item: emits the content that wasn't in deltas.
     fn finish(
         &mut self,
         place: u32,
@@ -167,12 +167,12 @@ impl ResponsesDecoder {
                 self.calls.finish_index(Some(place), whole, events)
             }
             Some("reasoning") => {
-                let Thoughts { number, told } = *self.block(place)?;
+                let Thoughts { number, has_text } = *self.block(place)?;
                 let parts = if item.summary.is_empty() { item.content } else { item.summary };
-                let text = if told { String::new() } else { joined(parts) };
-                let encrypted = item.encrypted_content.as_deref().map(seal::marked);
+                let text = if has_text { String::new() } else { joined(parts) };
+                let encrypted = item.encrypted_content.as_deref().map(encrypted_reasoning::with_prefix);
                 if encrypted.is_some() || !text.is_empty() {
-                    self.block(place)?.told = true;
+                    self.block(place)?.has_text = true;
                     let added = Reasoning { text, signature: None, encrypted };
                     events.push(RunEventBody::Reasoning { choice: 0, index: number, added });
                 }
@@ -183,7 +183,7 @@ impl ResponsesDecoder {
         }
     }
 
-    /// The whole of a message; nothing if some of it came before.
+    /// Decodes a whole message, unless its text has begun before.
     fn message(
         &mut self,
         place: u32,
@@ -197,11 +197,11 @@ impl ResponsesDecoder {
             let logprobs: Vec<_> = logprobs.into_iter().filter_map(LogprobEntry::into_token).collect();
             let text = text.unwrap_or_default();
             if !text.is_empty() || !logprobs.is_empty() {
-                self.note_text(place)?;
+                self.record_text(place)?;
                 events.push(RunEventBody::Delta { choice: 0, text, logprobs });
             }
             if let Some(text) = refusal.filter(|text| !text.is_empty()) {
-                self.note_text(place)?;
+                self.record_text(place)?;
                 self.refused = true;
                 events.push(RunEventBody::Refusal { choice: 0, text });
             }
@@ -209,29 +209,29 @@ impl ResponsesDecoder {
         Ok(())
     }
 
-    fn note_text(&mut self, place: u32) -> Result<(), ApiError> {
+    fn record_text(&mut self, place: u32) -> Result<(), ApiError> {
         self.texts.insert(place);
         if self.texts.len() > ITEMS_MAX_COUNT { Err(too_many_items()) } else { Ok(()) }
     }
 
     fn think(&mut self, place: u32, text: String) -> Result<RunEventBody, ApiError> {
         let block = self.block(place)?;
-        block.told = true;
+        block.has_text = true;
         let added = Reasoning { text, ..Reasoning::default() };
         Ok(RunEventBody::Reasoning { choice: 0, index: block.number, added })
     }
 
-    /// The block of thoughts at this place of the output.
+    /// Returns the block of thoughts at this place of the output.
     fn block(&mut self, place: u32) -> Result<&mut Thoughts, ApiError> {
         let number = self.thoughts.len();
         if number > ITEMS_MAX_COUNT {
             return Err(too_many_items());
         }
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        Ok(self.thoughts.entry(place).or_insert(Thoughts { number, told: false }))
+        Ok(self.thoughts.entry(place).or_insert(Thoughts { number, has_text: false }))
     }
 
-    /// The response has ended. `status`: what its event says; the response's own counts more.
+    /// Decodes the end of the response. `status`: the event's; the response's own status has precedence.
     fn done(&mut self, response: Response, status: &str) -> Result<Vec<RunEventBody>, ApiError> {
         let mut events = Vec::new();
         if !self.begun {
@@ -240,18 +240,18 @@ impl ResponsesDecoder {
             }
         }
         self.calls.finish(&mut events)?;
-        let why = response.incomplete_details.and_then(|details| details.reason);
-        // Servers leave the status behind that the response had before its end.
-        let is_current = |said: &&str| status.is_empty() || !matches!(*said, "" | "queued" | "in_progress");
-        let said = response.status.as_deref().filter(is_current).filter(|_| status != "incomplete");
-        let finish_reason = match (said.unwrap_or(status), why.as_deref()) {
+        let cause = response.incomplete_details.and_then(|details| details.reason);
+        // Some servers send the status from before the end.
+        let is_final = |own: &&str| status.is_empty() || !matches!(*own, "" | "queued" | "in_progress");
+        let own = response.status.as_deref().filter(is_final).filter(|_| status != "incomplete");
+        let finish_reason = match (own.unwrap_or(status), cause.as_deref()) {
             (_, Some("content_filter")) => FinishReason::ContentFilter,
-            // Whatever the reason: it was cut off.
+            // Truncated, for any other cause.
             ("incomplete", _) => FinishReason::Length,
             ("completed", _) if self.refused => FinishReason::ContentFilter,
             ("completed", _) if !self.calls.is_empty() => FinishReason::ToolCalls,
             ("completed", _) => FinishReason::Stop,
-            (_, _) if says_something(&response.error) => return Err(failure(&response.error)),
+            (_, _) if is_present(&response.error) => return Err(failure(&response.error)),
             (status, _) => return Err(unknown_finish_reason(status)),
         };
         events.extend(response.usage.map(|usage| RunEventBody::Usage { usage: usage.into() }));

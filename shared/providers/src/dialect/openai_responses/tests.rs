@@ -1,24 +1,33 @@
 use hearth_domain::{
-    Attachment, AttachmentContent, ClientDialect, Document, DocumentSource, Extra, FinishReason, Generation,
-    Image, Message, ModelId, Opaque, PlacedImage, Reasoning, ReasoningEffort, ResponseFormat, Role, RunId,
-    Sampling, TextTask, Tool, ToolCall, ToolChoice, Usage,
+    Attachment, AttachmentContent, ClientDialect, Delivery, Document, DocumentSource, Extra, FinishReason,
+    Generation, Image, Message, ModelId, Opaque, PlacedImage, Reasoning, ReasoningEffort, ResponseFormat,
+    Role, RunId, Sampling, TextTask, Tool, ToolCall, ToolChoice, Usage,
 };
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, answer::Answers};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{request::body, stream::ResponsesDecoder};
+use super::stream::ResponsesDecoder;
 use crate::{
-    Call,
-    dialect::{AnswerMode, Decoder as _, Frame},
+    Call, Decoder as _, Frame,
+    dialect::{AnswerMode, Dialect},
 };
 
 fn call(model: &str, task: TextTask) -> Call {
-    Call { run: RunId::new(), model: ModelId::new(model), generation: Generation::new(None, task).into() }
+    Call {
+        run: RunId::new(),
+        model: ModelId::new(model),
+        generation: Generation::new(None, task).into(),
+        delivery: Delivery::Stream,
+    }
 }
 
-fn said(model: &str, task: &TextTask) -> Value {
-    body(&call(model, task.clone()), task, AnswerMode::Stream)
+fn body(call: &Call, task: &TextTask) -> Value {
+    Dialect::OpenAiResponses.body(call, task, AnswerMode::Stream).unwrap()
+}
+
+fn body_for(model: &str, task: &TextTask) -> Value {
+    body(&call(model, task.clone()), task)
 }
 
 fn plain() -> TextTask {
@@ -26,7 +35,7 @@ fn plain() -> TextTask {
 }
 
 #[test]
-fn a_conversation_with_everything_is_said() {
+fn every_kind_of_message_is_converted() {
     let image = PlacedImage { at: 5, image: Image::at("data:image/png;base64,AAAA") };
     let shown = PlacedImage {
         at: 0,
@@ -35,8 +44,8 @@ fn a_conversation_with_everything_is_said() {
     let tool_call = |id: &str| ToolCall { id: id.into(), name: "look".into(), arguments: "{}".into() };
     let reasoning = vec![
         Reasoning { text: "Hm.".into(), encrypted: Some("openai:gAAA".into()), signature: None },
-        Reasoning { text: "Another maker's.".into(), signature: Some("s".into()), encrypted: None },
-        Reasoning { encrypted: Some("another maker's".into()), ..Reasoning::default() },
+        Reasoning { text: "Another vendor's.".into(), signature: Some("s".into()), encrypted: None },
+        Reasoning { encrypted: Some("another vendor's".into()), ..Reasoning::default() },
         Reasoning { encrypted: Some("openai:gBBB".into()), ..Reasoning::default() },
     ];
     let result = |id: &str, text: &str| Message {
@@ -78,7 +87,7 @@ fn a_conversation_with_everything_is_said() {
         ..TextTask::new(messages, sampling)
     };
     assert_eq!(
-        said("gpt-5", &task),
+        body_for("gpt-5", &task),
         json!({
             "model": "gpt-5",
             "input": [
@@ -111,7 +120,7 @@ fn a_conversation_with_everything_is_said() {
 }
 
 #[test]
-fn only_models_that_think_are_asked_for_their_thoughts() {
+fn encrypted_thoughts_are_requested_from_reasoning_models_only() {
     for (model, thinks) in [
         ("gpt-5", true),
         ("o4-mini", true),
@@ -119,12 +128,12 @@ fn only_models_that_think_are_asked_for_their_thoughts() {
         ("gpt-4o", false),
         ("gpt-4.1-mini", false),
     ] {
-        assert_eq!(said(model, &plain()).get("include").is_some(), thinks, "{model}");
+        assert_eq!(body_for(model, &plain()).get("include").is_some(), thinks, "{model}");
     }
 }
 
 #[test]
-fn what_the_client_said_beyond_the_gateway_is_said_around_it() {
+fn unknown_fields_of_a_client_of_this_dialect_are_passed_on() {
     let fields = json!({
         "service_tier": "flex", "store": true, "text": {"verbosity": "low"}, "reasoning": {"summary": "auto"},
     });
@@ -137,7 +146,7 @@ fn what_the_client_said_beyond_the_gateway_is_said_around_it() {
         let mut call = call("gpt-5", task.clone());
         std::sync::Arc::make_mut(&mut call.generation).extra =
             Extra::new(dialect, fields.as_object().unwrap().clone());
-        body(&call, &task, AnswerMode::Stream)
+        body(&call, &task)
     };
     let own = with(ClientDialect::OpenAiResponses);
     assert_eq!((&own["service_tier"], &own["store"]), (&json!("flex"), &json!(false)));
@@ -151,7 +160,7 @@ fn what_the_client_said_beyond_the_gateway_is_said_around_it() {
 }
 
 #[test]
-fn documents_and_unknown_items_are_said_in_their_place() {
+fn documents_and_unknown_items_keep_their_places() {
     let attached = |at, content| Attachment { at, images_before: 0, content };
     let file = |source| AttachmentContent::Document(Document { source, name: Some("a.pdf".into()) });
     let data = DocumentSource::Data { media_type: "application/pdf".into(), data: "AAAA".into() };
@@ -168,7 +177,7 @@ fn documents_and_unknown_items_are_said_in_their_place() {
         },
         Message { attachments: vec![attached(4, searched)], ..Message::new(Role::Assistant, "Hm. A cat.") },
     ];
-    let body = said("gpt-4o", &TextTask::new(messages, Sampling::default()));
+    let body = body_for("gpt-4o", &TextTask::new(messages, Sampling::default()));
     assert_eq!(
         body["input"],
         json!([
@@ -185,15 +194,15 @@ fn documents_and_unknown_items_are_said_in_their_place() {
     );
 }
 
-fn take(decoder: &mut ResponsesDecoder, frame: &Value) -> Result<Vec<RunEventBody>, ApiError> {
-    decoder.take(Frame { event: frame["type"].as_str().unwrap_or_default(), data: &frame.to_string() })
+fn decode(decoder: &mut ResponsesDecoder, frame: &Value) -> Result<Vec<RunEventBody>, ApiError> {
+    decoder.decode(Frame { event: frame["type"].as_str().unwrap_or_default(), data: &frame.to_string() })
 }
 
 fn events(frames: &[Value]) -> Result<Vec<RunEventBody>, ApiError> {
     let mut decoder = ResponsesDecoder::default();
     let mut events = Vec::new();
     for frame in frames {
-        events.extend(take(&mut decoder, frame)?);
+        events.extend(decode(&mut decoder, frame)?);
     }
     if events.last().is_some_and(RunEventBody::is_terminal) {
         return Ok(events);
@@ -212,8 +221,8 @@ fn delta(kind: &str, place: u32, delta: &str) -> Value {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
-fn ends(how: &str, response: Value) -> Value {
-    json!({"type": format!("response.{how}"), "response": response})
+fn ends(status: &str, response: Value) -> Value {
+    json!({"type": format!("response.{status}"), "response": response})
 }
 
 fn ended() -> Value {
@@ -224,14 +233,14 @@ fn ended() -> Value {
 }
 
 #[test]
-fn thoughts_text_calls_and_usage_are_read() {
+fn thoughts_text_calls_and_usage_are_decoded() {
     let usage = json!({"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 5,
         "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 14});
     let thoughts = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gA"});
     let whole = json!({"type": "reasoning", "id": "rs_1", "encrypted_content": "gAAA",
         "summary": [{"type": "summary_text", "text": "Hm."}, {"type": "summary_text", "text": "So."}]});
-    let called = |id: &str, arguments: &str| json!({"type": "function_call", "id": "fc_1", "call_id": id, "name": "look", "arguments": arguments});
-    let look = |arguments: &str| called("c1", arguments);
+    let function_call = |id: &str, arguments: &str| json!({"type": "function_call", "id": "fc_1", "call_id": id, "name": "look", "arguments": arguments});
+    let look = |arguments: &str| function_call("c1", arguments);
     let part = |index: u32| {
         json!({"type": "response.reasoning_summary_part.added", "output_index": 0, "summary_index": index,
         "part": {"type": "summary_text", "text": ""}})
@@ -255,16 +264,16 @@ fn thoughts_text_calls_and_usage_are_read() {
         delta("function_call_arguments", 2, "{}"),
         item("done", 2, look("{}")),
         // Without deltas, and without a beginning.
-        item("done", 3, called("c2", "{\"a\":1}")),
+        item("done", 3, function_call("c2", "{\"a\":1}")),
         ends("completed", json!({"usage": usage})),
     ])
     .unwrap();
-    let told: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
+    let emitted: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     let begins = |id: &str| json!({"id": id, "name": "look"});
     let token = json!({"bytes": [73, 116], "logprob": -0.5});
     let usage = Usage { prompt_tokens: 9, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
     assert_eq!(
-        told,
+        emitted,
         [
             json!({"event": "reasoning", "index": 0, "text": "Hm."}),
             json!({"event": "reasoning", "index": 0, "text": "\n\n"}),
@@ -282,7 +291,7 @@ fn thoughts_text_calls_and_usage_are_read() {
 }
 
 #[test]
-fn each_end_has_its_reason() {
+fn end_of_the_response_maps_to_finish_reason() {
     let text = delta("output_text", 0, "a");
     let refusal = delta("refusal", 0, "I won't.");
     let cut = |reason: &str| ends("incomplete", json!({"incomplete_details": {"reason": reason}}));
@@ -302,7 +311,7 @@ fn each_end_has_its_reason() {
 }
 
 #[test]
-fn items_that_came_in_no_delta_are_read_once() {
+fn items_without_deltas_are_decoded_once() {
     let message = json!({"type": "message", "content": [{"type": "output_text", "text": "It"}]});
     let text = |frames: &[Value]| -> String {
         let text = |event: &RunEventBody| match event {
@@ -323,7 +332,7 @@ fn items_that_came_in_no_delta_are_read_once() {
 }
 
 #[test]
-fn a_status_that_is_no_end_is_an_error() {
+fn status_that_is_not_final_is_an_error() {
     let queued = json!({"object": "response", "status": "in_progress", "output": []});
     assert_eq!(events(&[queued]).unwrap_err().code, ErrorCode::ProviderError);
     let failed = ends("completed", json!({"status": "failed", "error": {"message": "oh"}}));
@@ -333,7 +342,7 @@ fn a_status_that_is_no_end_is_an_error() {
 }
 
 #[test]
-fn an_error_or_an_end_in_the_middle_is_an_error() {
+fn error_event_and_early_end_are_errors() {
     let text = delta("output_text", 0, "a");
     let cases = [
         (
@@ -360,9 +369,9 @@ fn an_error_or_an_end_in_the_middle_is_an_error() {
 }
 
 proptest! {
-    /// However a call's arguments are cut, and whatever else is told between the pieces.
+    /// The arguments of calls are complete, however they are split and whatever events are between the pieces.
     #[test]
-    fn pieces_add_up(first in "[a-z]{0,9}", second in "[a-z]{0,9}", order in proptest::collection::vec(any::<bool>(), 0..18)) {
+    fn split_arguments_are_joined(first in "[a-z]{0,9}", second in "[a-z]{0,9}", order in proptest::collection::vec(any::<bool>(), 0..18)) {
         let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": ""});
         let mut frames = vec![item("added", 1, call("a")), item("added", 4, call("b"))];
         let (mut left, mut right) = (first.chars(), second.chars());
@@ -375,7 +384,7 @@ proptest! {
         frames.push(delta("function_call_arguments", 4, right.as_str()));
         frames.push(ended());
         let mut answers = Answers::default();
-        events(&frames).unwrap().iter().for_each(|event| answers.take(event));
+        events(&frames).unwrap().iter().for_each(|event| answers.apply(event));
         let calls: Vec<_> = answers.all()[0].tool_calls.iter().map(|call| call.arguments.clone()).collect();
         let or_empty = |arguments: String| if arguments.is_empty() { "{}".to_owned() } else { arguments };
         prop_assert_eq!(calls, [first, second].map(or_empty));

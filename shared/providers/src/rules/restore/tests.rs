@@ -3,11 +3,11 @@ use hearth_wire::event::ToolCallBegin;
 
 use super::*;
 
-/// A decoder that gives these events, one list for each frame.
+/// A decoder that returns these events, one list for each frame.
 struct Scripted(Vec<Vec<RunEventBody>>);
 
 impl Decoder for Scripted {
-    fn take(&mut self, _: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
+    fn decode(&mut self, _: Frame<'_>) -> Result<Vec<RunEventBody>, ApiError> {
         Ok(self.0.remove(0))
     }
 
@@ -33,8 +33,8 @@ fn done(finish_reason: FinishReason) -> RunEventBody {
     RunEventBody::Done { finish_reason }
 }
 
-/// The text, the stop text that was told, and the last event.
-fn told(events: &[RunEventBody]) -> (String, Option<&str>, Option<&RunEventBody>) {
+/// The text, the stop text, and the last event.
+fn summary(events: &[RunEventBody]) -> (String, Option<&str>, Option<&RunEventBody>) {
     let text = events.iter().filter_map(|event| match event {
         RunEventBody::Delta { text, .. } => Some(text.as_str()),
         _ => None,
@@ -51,16 +51,16 @@ fn stop_text_across_pieces_ends_the_answer_and_keeps_the_usage() {
     let pieces = ["one S", "T", "OP two", " STOP"].map(RunEventBody::text);
     let events = pieces.into_iter().chain([usage(), done(FinishReason::Length)]).collect();
     let events = restored(stops(&["STOP", "END"]), events);
-    assert_eq!(told(&events), ("one ".to_owned(), Some("STOP"), Some(&done(FinishReason::Stop))));
+    assert_eq!(summary(&events), ("one ".to_owned(), Some("STOP"), Some(&done(FinishReason::Stop))));
     assert!(events.contains(&usage()));
 }
 
 #[test]
-fn beginning_of_a_stop_text_is_told_once_nothing_comes_of_it() {
+fn partial_stop_text_is_released_once_it_cannot_match() {
     let pieces = ["a S", "TO", "x ST"].map(RunEventBody::text);
     let events = pieces.into_iter().chain([done(FinishReason::Stop)]).collect();
     assert_eq!(
-        told(&restored(stops(&["STOP"]), events)),
+        summary(&restored(stops(&["STOP"]), events)),
         ("a STOx ST".to_owned(), None, Some(&done(FinishReason::Stop)))
     );
 }
@@ -69,12 +69,12 @@ fn beginning_of_a_stop_text_is_told_once_nothing_comes_of_it() {
 fn first_stop_text_of_an_answer_counts() {
     let events = vec![RunEventBody::text("one\ntwo END"), done(FinishReason::Stop)];
     let events = restored(stops(&["END", "\n"]), events);
-    assert_eq!(told(&events).0, "one");
-    assert_eq!(told(&events).1, Some("\n"));
+    assert_eq!(summary(&events).0, "one");
+    assert_eq!(summary(&events).1, Some("\n"));
 }
 
 #[test]
-fn calls_behind_a_stop_text_are_not_told_and_other_answers_go_on() {
+fn calls_after_a_stop_text_are_dropped_and_other_answers_continue() {
     let delta = |choice, text: &str| RunEventBody::Delta { choice, text: text.into(), logprobs: Vec::new() };
     let begins = Some(ToolCallBegin { id: "1".into(), name: "look".into() });
     let call = RunEventBody::ToolCall { choice: 0, index: 0, begins, arguments: String::new() };
@@ -100,7 +100,7 @@ fn calls_behind_a_stop_text_are_not_told_and_other_answers_go_on() {
 }
 
 #[test]
-fn tokens_are_told_with_the_text_that_they_are() {
+fn log_probabilities_stay_with_their_text() {
     let token = |text: &str| TokenLogprob {
         token: Logprob { bytes: text.as_bytes().to_vec(), logprob: -0.5 },
         top: Vec::new(),
@@ -113,11 +113,11 @@ fn tokens_are_told_with_the_text_that_they_are() {
     let events = vec![delta("one S", &["one ", "S"]), delta("TOP", &["TOP"]), done(FinishReason::Stop)];
     let events = restored(stops(&["STOP"]), events);
     assert_eq!(events[0], delta("one ", &["one "]));
-    assert_eq!(told(&events).1, Some("STOP"));
+    assert_eq!(summary(&events).1, Some("STOP"));
 }
 
 #[test]
-fn calls_have_the_clients_names_again() {
+fn calls_get_the_clients_names_back() {
     let names = BTreeMap::from_iter([("look_up_0".to_owned(), "look.up".to_owned())]);
     let call = |name: &str| RunEventBody::ToolCall {
         choice: 0,

@@ -1,24 +1,24 @@
-//! What a client of this dialect says beyond what the gateway knows.
+//! Merges the unknown fields of a client of this dialect into a body.
 
 use serde_json::{Map, Value};
 
-/// Settings that the gateway knows in part only: the client's own words stand in place of what was understood.
-const AS_GIVEN: [(&str, &str); 2] =
+/// Settings that the gateway understands only in part: the client's own object replaces the gateway's.
+const CLIENT_WINS: [(&str, &str); 2] =
     [("generationConfig", "thinkingConfig"), ("toolConfig", "functionCallingConfig")];
 
-/// Adds the further fields of a request to its body.
+/// Adds the unknown fields of a request to its body.
 pub(super) fn add(fields: Map<String, Value>, body: &mut Value) {
-    for (group, name) in AS_GIVEN {
+    for (group, name) in CLIENT_WINS {
         if fields.get(group).is_some_and(|group| group.get(name).is_some())
-            && let Some(known) = body.get_mut(group).and_then(Value::as_object_mut)
+            && let Some(own) = body.get_mut(group).and_then(Value::as_object_mut)
         {
-            known.remove(name);
+            own.remove(name);
         }
     }
     merge(fields, body);
 }
 
-/// Adds fields where there are none of their names, at every depth.
+/// Adds fields that an object doesn't have, at every depth.
 pub(super) fn merge(fields: Map<String, Value>, to: &mut Value) {
     let Some(to) = to.as_object_mut() else { return };
     for (name, value) in fields {
@@ -26,7 +26,7 @@ pub(super) fn merge(fields: Map<String, Value>, to: &mut Value) {
             (None, value) => {
                 to.insert(name, value);
             }
-            (Some(known @ Value::Object(_)), Value::Object(fields)) => merge(fields, known),
+            (Some(own @ Value::Object(_)), Value::Object(fields)) => merge(fields, own),
             _ => {}
         }
     }

@@ -1,0 +1,56 @@
+//! The [`Provider`] trait: one generation against a node or a vendor's API.
+
+use std::{fmt::Debug, pin::Pin, sync::Arc};
+
+use futures::Stream;
+use hearth_domain::{ClientDialect, Credits, Delivery, Generation, ModelId, RunId};
+use hearth_wire::{ApiError, RunEventBody};
+
+/// A run's events from its provider: without `Selected`, and with one terminal event, the last.
+pub type EventStream = Pin<Box<dyn Stream<Item = RunEventBody> + Send>>;
+
+/// One generation to run at a provider.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The run's id.
+    pub run: RunId,
+    /// The model, under the provider's name for it.
+    pub model: ModelId,
+    /// The generation. It is shared, since it may be large and several providers may be tried with it.
+    pub generation: Arc<Generation>,
+    /// The way the client receives the answer.
+    pub delivery: Delivery,
+}
+
+/// A node or a vendor's API that can run a generation.
+#[async_trait::async_trait]
+pub trait Provider: Debug + Send + Sync {
+    /// The name that clients see.
+    fn name(&self) -> &str;
+
+    /// The vendor's kind, or [`crate::config::LOCAL`].
+    fn kind(&self) -> &str;
+
+    /// The credit and limits that the provider has reported; `None` for a provider without credit, such as a node.
+    fn credits(&self) -> Option<Credits> {
+        None
+    }
+
+    /// Returns whether the provider's API has the dialect of these clients.
+    fn speaks(&self, _client: ClientDialect) -> bool {
+        false
+    }
+
+    /// Starts a generation. An error here, or as the stream's first event, has cost nothing yet, so another provider
+    /// may be tried.
+    ///
+    /// # Errors
+    /// If the generation can't be started.
+    async fn generate(&self, call: Call) -> Result<EventStream, ApiError>;
+
+    /// Cancels a run, whose stream then ends. Returns false if there was no such run.
+    ///
+    /// # Errors
+    /// If the provider can't be reached.
+    async fn cancel(&self, run: RunId) -> Result<bool, ApiError>;
+}
