@@ -42,12 +42,7 @@ impl CommandsAccess {
     ///
     /// # Errors
     /// The store or the folder cannot be written.
-    pub(crate) async fn grant(
-        gateway: &Gateway,
-        operator: UserId,
-        data: &Path,
-        url: &str,
-    ) -> Result<()> {
+    pub(crate) async fn grant(gateway: &Gateway, operator: UserId, data: &Path, url: &str) -> Result<()> {
         Self::withdraw(gateway, operator, data).await;
         let (token, record) =
             gateway.access().issue_token(operator, COMMANDS_TOKEN_NAME, Scope::ALL.to_vec(), None).await?;

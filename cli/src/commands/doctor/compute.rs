@@ -83,7 +83,7 @@ pub(super) async fn test_gateway(connection: &Connection, models: &Value) -> Vec
 
 fn failed(model: &ModelBody) -> Option<Finding> {
     let status = model.runtime_status.as_ref().filter(|status| status.state == RuntimeState::Failed)?;
-    let why = status.error.as_deref().unwrap_or("no reason was given");
+    let why = status.error.as_deref().unwrap_or("no reason is reported");
     let advice = format!("`hearth models load {}` tries again", model.id);
     Some(Finding::warning("model", format!("{} has failed: {why}", model.id), advice))
 }

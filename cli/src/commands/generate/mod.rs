@@ -8,8 +8,8 @@ use hearth_wire::{
     error::ErrorBody,
     native::{
         generate::GenerateResponse,
-        request::{GenerateRequest, Parameters},
         input::Input,
+        request::{GenerateRequest, Parameters},
     },
     stop::Stop,
 };

@@ -87,13 +87,13 @@ impl Lines {
         if model.provider != LOCAL && model.provider != ALIAS {
             self.add("provider", Some(model.provider.clone()));
             self.add("name", Some(model.name.clone()));
-            self.add("takes", Some(names(&model.inputs)));
+            self.add("inputs", Some(names(&model.inputs)));
             self.add("price", price(model.price.as_ref()));
         }
-        self.add("makes", Some(model.modality.as_str().to_owned()));
-        self.add("abilities", Some(abilities(&model.capabilities)));
+        self.add("modality", Some(model.modality.as_str().to_owned()));
+        self.add("capabilities", Some(capability_names(&model.capabilities)));
         self.add("context", model.context_length.map(|tokens| format!("{tokens} tokens")));
-        self.add("answers", model.max_output_tokens.map(|tokens| format!("up to {tokens} tokens")));
+        self.add("output", model.max_output_tokens.map(|tokens| format!("up to {tokens} tokens")));
         self.add("memory", model.runtime_status.as_ref().and_then(memory));
     }
 
@@ -108,12 +108,12 @@ impl Lines {
             return;
         };
         if listed.is_none() {
-            self.add("makes", Some(file.makes.to_owned()));
-            self.add("abilities", Some(abilities(&file.capabilities)));
+            self.add("modality", Some(file.makes.to_owned()));
+            self.add("capabilities", Some(capability_names(&file.capabilities)));
             self.add("context", Some(format!("{} tokens", file.context_length)));
             self.add("memory", file.memory_bytes.map(|bytes| format!("about {}", ByteSize(bytes))));
         }
-        self.add("made for", file.made_for_context.map(|tokens| format!("{tokens} tokens")));
+        self.add("trained for", file.made_for_context.map(|tokens| format!("{tokens} tokens")));
         self.add("architecture", file.architecture.clone());
         self.add("parameters", file.parameters.map(count));
         self.add("quantisation", file.quantisation.clone());
@@ -122,7 +122,7 @@ impl Lines {
         self.add("file", Some(file.path.display().to_string()));
         self.add("link to", file.link_to.as_ref().map(|path| path.display().to_string()));
         self.add("pulled from", file.repository.clone());
-        self.add("made by", file.source_url.clone());
+        self.add("source", file.source_url.clone());
         self.add("licence", file.license.clone());
         self.add("problem", file.problem.clone());
     }
@@ -133,7 +133,7 @@ fn names(values: &[impl serde::Serialize]) -> String {
     values.iter().filter_map(name).collect::<Vec<_>>().join(", ")
 }
 
-fn abilities(capabilities: &[Capability]) -> String {
+fn capability_names(capabilities: &[Capability]) -> String {
     names(capabilities)
 }
 

@@ -71,7 +71,8 @@ async fn wait_until_loaded(
         match status.map(|status| status.state) {
             Some(RuntimeState::Loaded | RuntimeState::Busy) => return Ok(answer),
             Some(RuntimeState::Failed) => {
-                let why = status.and_then(|status| status.error.as_deref()).unwrap_or("no reason was given");
+                let why =
+                    status.and_then(|status| status.error.as_deref()).unwrap_or("no reason is reported");
                 anyhow::bail!("{id} can't be loaded: {why}");
             }
             Some(RuntimeState::Loading) => {
