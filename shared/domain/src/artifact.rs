@@ -1,39 +1,39 @@
-//! Files that runs have made: images and meshes.
+//! Artifacts: images and meshes that runs have generated.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ArtifactId, Modality, Timestamp};
 
-/// A file that a run has made, and where it is.
+/// File that a run has generated, and its location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Its id.
     pub id: ArtifactId,
-    /// Such as `image/png`, as its bytes tell.
+    /// Media type, detected from the bytes, such as `image/png`.
     pub media_type: String,
     /// Its size in bytes.
     pub size_bytes: u64,
     /// The SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
-    /// The prompt as the model understood it, if it tells.
+    /// Prompt as the model rewrote it, if the provider returns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised_prompt: Option<String>,
-    /// When it is gone.
+    /// Time of deletion.
     pub expires_at: Timestamp,
-    /// A path, with a signature, at which anybody gets it for a while. It opens the artifact, so it is in no
-    /// log and no table: whoever reads an artifact from there signs anew.
+    /// Signed path that opens the artifact without a token until the signature expires. It is never logged or stored;
+    /// every read signs a new one.
     #[serde(skip)]
     pub link: String,
 }
 
 impl Artifact {
-    /// What it is.
+    /// Returns the modality that the media type belongs to.
     #[must_use]
     pub fn modality(&self) -> Modality {
         if self.media_type.starts_with("model/") { Modality::ThreeD } else { Modality::Image }
     }
 
-    /// What its file is called when it is saved.
+    /// Returns a file name for downloads.
     #[must_use]
     pub fn file_name(&self) -> String {
         let extension = match self.media_type.as_str() {
@@ -49,7 +49,7 @@ impl Artifact {
     }
 }
 
-/// What a file is, as its first bytes tell; nothing for what is neither an image that browsers show nor a mesh.
+/// Detects the media type of a file by its first bytes. `None` unless it is an image that browsers show, or a mesh.
 ///
 /// The signatures are those of <https://mimesniff.spec.whatwg.org/#image-type-pattern-matching-algorithm>, of
 /// AVIF (its specification's `avif` and `avis` brands) and of binary glTF 2.0, section 4.4.
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_by_their_first_bytes() {
+    fn first_bytes_determine_the_media_type() {
         let cases: [(&[u8], Option<&str>); 9] = [
             (b"\x89PNG\r\n\x1a\n....", Some("image/png")),
             (b"\xff\xd8\xff\xe0", Some("image/jpeg")),

@@ -1,72 +1,72 @@
-//! What a message has beside text and images: documents, and what only the client's dialect has words for.
+//! Documents in messages, and message parts that only the client's dialect can express.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A piece of a message at its place in the message's text.
+/// Piece of a message at its position in the message's text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// Before which byte of the message's text it stands.
+    /// Byte offset in the message's text at which it stands.
     pub at: usize,
-    /// How many of the message's images stand before it.
+    /// Number of the message's images that stand before it.
     #[serde(default)]
     pub images_before: usize,
     /// The piece.
     pub content: AttachmentContent,
 }
 
-/// What is attached.
+/// Content of an attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttachmentContent {
-    /// A file to read, as a rule a PDF.
+    /// File to read, usually a PDF.
     Document(Document),
-    /// A part that the gateway does not know. Only a provider of the client's dialect is sent it.
+    /// Part that the gateway doesn't understand. Only a provider of the client's dialect gets it.
     Opaque(Opaque),
-    /// A text part ends here, and this many bytes of the text follow that only set the next part off.
+    /// End of a text part. The next bytes, this many, only separate it from the next part.
     Break(usize),
 }
 
 /// A file that a model reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// Where it is.
+    /// Location of the content.
     pub source: DocumentSource,
     /// The file's name or title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// Where a document is.
+/// Location of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentSource {
-    /// At this address, which the provider fetches.
+    /// URL, which the provider fetches.
     Url(String),
-    /// Here.
+    /// Content in the message itself.
     Data {
-        /// Such as `application/pdf`.
+        /// Media type, such as `application/pdf`.
         media_type: String,
-        /// The file, in base64 with padding.
+        /// Content of the file, in base64 with padding.
         data: String,
     },
     /// Plain text.
     Text(String),
 }
 
-/// A part, or a whole item, of a conversation as the client wrote it.
+/// Part, or a whole item, of a conversation as the client wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opaque {
-    /// Where it stood in the request, for errors.
+    /// Its path in the request, for errors.
     pub param: String,
     /// The part, unchanged.
     pub value: Value,
 }
 
-/// Further fields of a piece of a message, in the client's dialect. A provider of the same dialect is sent them.
+/// Unknown fields of a piece of a message, in the client's dialect. A provider of the same dialect gets them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartExtra {
-    /// Which piece has them.
+    /// Piece that has the fields.
     pub of: PartPlace,
     /// The fields, such as `cache_control`.
     pub fields: Map<String, Value>,
@@ -85,7 +85,7 @@ pub enum PartPlace {
 }
 
 impl Document {
-    /// A document of plain text, its name before it; none of another.
+    /// Returns the text of a plain-text document, after its name; `None` for any other document.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         match (&self.source, &self.name) {
@@ -97,7 +97,7 @@ impl Document {
 }
 
 impl DocumentSource {
-    /// The source that an address names. The content of a data URL is taken out of it.
+    /// Parses a URL. The content of a data URL is decoded into [`Self::Data`].
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
         let url = url.into();

@@ -1,29 +1,28 @@
-//! What a request wants of the cache of answers, and which answers may come from it.
+//! Cache control of a request, and the requests whose answers are cached.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Generation, Task};
 
-/// What a request wants of the cache of answers. The words are those of HTTP's requests (RFC 9111,
-/// section 5.2.1), and `use`.
+/// Cache control of a request. The words are those of HTTP requests (RFC 9111, section 5.2.1), and `use`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CacheControl {
-    /// An answer may be kept, and come from it, if the model would give the same one again.
+    /// Reads and stores an answer if the model would repeat it for the same request.
     #[default]
     Auto,
-    /// It may, though the model might give another one.
+    /// Reads and stores an answer even if the model might give a different one.
     Use,
-    /// The model is to answer; what it says takes the place of what is kept.
+    /// Asks the model, and replaces the cached answer.
     NoCache,
-    /// The model is to answer, and the answer isn't kept.
+    /// Asks the model, and stores nothing.
     NoStore,
-    /// A kept answer, or none.
+    /// Returns a cached answer, or an error.
     OnlyIfCached,
 }
 
 impl CacheControl {
-    /// Every word that a client can write.
+    /// Every word that a client can send.
     pub const WORDS: [(&'static str, Self); 5] = [
         ("auto", Self::Auto),
         ("use", Self::Use),
@@ -32,7 +31,7 @@ impl CacheControl {
         ("only-if-cached", Self::OnlyIfCached),
     ];
 
-    /// Whether a kept answer may be given.
+    /// Returns whether a cached answer may be served.
     #[must_use]
     pub fn reads(self, generation: &Generation) -> bool {
         match self {
@@ -43,7 +42,7 @@ impl CacheControl {
         }
     }
 
-    /// Whether the model's answer may be kept.
+    /// Returns whether the model's answer may be stored.
     #[must_use]
     pub fn keeps(self, generation: &Generation) -> bool {
         match self {
@@ -54,8 +53,8 @@ impl CacheControl {
     }
 }
 
-/// Whether a model gives the same answer again: it always takes the likeliest token, or makes vectors. Without
-/// a temperature it is for the model to say, and most vary.
+/// Returns whether the model repeats its answer: at temperature 0, or for embeddings. Without a temperature the model
+/// decides, and most answers vary.
 fn is_repeatable(generation: &Generation) -> bool {
     match &generation.task {
         Task::Text(task) => task.sampling.temperature == Some(0.0),
@@ -64,7 +63,7 @@ fn is_repeatable(generation: &Generation) -> bool {
     }
 }
 
-/// Files are kept as artifacts of their own run, and an answer of another one would lose them with it.
+/// Returns whether the task makes files. They are artifacts of their run, so a cached answer would lose them with it.
 fn makes_files(generation: &Generation) -> bool {
     matches!(generation.task, Task::Image(_) | Task::Mesh(_))
 }
@@ -75,7 +74,7 @@ mod tests {
     use crate::{EmbeddingTask, Message, Role, Sampling, TextTask};
 
     #[test]
-    fn only_what_would_be_the_same_again_is_kept_unasked() {
+    fn auto_caches_repeatable_answers_alone() {
         let text = |temperature| {
             let sampling = Sampling { temperature, ..Sampling::default() };
             Generation::new(None, TextTask::new(vec![Message::new(Role::User, "Hi")], sampling))
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_are_those_of_json() {
+    fn words_are_the_json_names() {
         for (word, control) in CacheControl::WORDS {
             assert_eq!(serde_json::to_value(control).unwrap(), word);
         }

@@ -1,4 +1,4 @@
-//! What makes a task impossible, whatever dialect it came in.
+//! Validation of tasks, independent of the dialect.
 
 mod template;
 
@@ -10,27 +10,27 @@ pub use template::{MAX_TEMPLATE_KWARGS_BYTES, MAX_TEMPLATE_KWARGS_DEPTH};
 
 use crate::{EmbeddingInput, EmbeddingTask, Message, ResponseFormat, Role, Task, TextTask, Tool, ToolChoice};
 
-/// How many answers a request may ask for.
+/// Maximum number of answers of a request.
 pub const MAX_CHOICES: u32 = 32;
-/// How many of the likeliest tokens are told for each place.
+/// Maximum number of likeliest tokens returned for each position.
 pub const MAX_TOP_LOGPROBS: u32 = 20;
-/// How many tools a request may offer. A vendor that takes fewer says so in its rules.
+/// Maximum number of tools of a request. A vendor with a lower limit has it in its rules.
 pub const MAX_TOOLS: usize = 2048;
-/// How long a tool's name may be, in bytes. Vendors that take less are sent a shorter one in its place.
+/// Maximum length of a tool's name in bytes. Vendors with a lower limit get a shorter name instead.
 pub const MAX_TOOL_NAME: usize = 256;
-/// How deep objects and lists of a JSON Schema may be nested.
+/// Maximum nesting depth of a JSON Schema.
 pub const MAX_SCHEMA_DEPTH: usize = 64;
-/// How many bytes a JSON Schema may have, written without spaces.
+/// Maximum bytes of a JSON Schema without whitespace.
 pub const MAX_SCHEMA_BYTES: usize = 128 << 10;
-/// How many texts a request may have embedded.
+/// Maximum number of texts to embed in a request.
 pub const MAX_INPUTS: usize = 2048;
 
-/// A field of a task. Each dialect has its own name for it.
+/// Field of a task. Each dialect has its own name for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// The conversation.
     Messages,
-    /// Which call the message at this index answers.
+    /// Id of the tool call that the message at this index answers.
     ToolCallId(usize),
     /// The sampling parameter of this name.
     Sampling(&'static str),
@@ -44,32 +44,31 @@ pub enum Field {
     ToolName(usize),
     /// The JSON Schema of the arguments of the tool at this index.
     ToolParameters(usize),
-    /// Whether a tool is called.
+    /// Tool choice.
     ToolChoice,
-    /// How many answers to give.
+    /// Number of answers.
     Choices,
-    /// How many likely tokens to tell.
+    /// Number of likeliest tokens to return.
     TopLogprobs,
     /// Values for the model's chat template.
     TemplateKwargs,
-    /// What to embed.
+    /// Inputs to embed.
     Inputs,
-    /// The text at this index of what to embed.
+    /// Input at this index.
     Input(usize),
-    /// How many numbers a vector has.
+    /// Number of dimensions of a vector.
     Dimensions,
     /// The parameter of this name of an image or a mesh.
     Media(&'static str),
 }
 
-/// A task that can't be carried out. A dialect puts its name for the field before the problem, and has
-/// a sentence.
+/// Invalid task. A dialect puts its own name for the field before the problem, which completes the sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field:?} {problem}")]
 pub struct InvalidTask {
     /// The field at fault.
     pub field: Field,
-    /// What is wrong with it, or what it may be.
+    /// Problem, as the predicate of a sentence about the field.
     pub problem: String,
 }
 
@@ -78,7 +77,7 @@ fn invalid(field: Field, problem: impl Into<String>) -> InvalidTask {
 }
 
 impl Task {
-    /// Checks what can be checked without knowing the model.
+    /// Checks everything that doesn't depend on the model.
     ///
     /// # Errors
     /// The first field at fault.
@@ -93,7 +92,7 @@ impl Task {
 }
 
 impl TextTask {
-    /// Checks what can be checked without knowing the model.
+    /// Checks everything that doesn't depend on the model.
     ///
     /// # Errors
     /// The first field at fault.
@@ -118,7 +117,7 @@ impl TextTask {
 }
 
 impl EmbeddingTask {
-    /// Checks what can be checked without knowing the model.
+    /// Checks everything that doesn't depend on the model.
     ///
     /// # Errors
     /// The first field at fault.
@@ -207,8 +206,8 @@ fn check_tool_choice(choice: &ToolChoice, tools: &[Tool]) -> Result<(), InvalidT
     Err(invalid(Field::ToolChoice, problem))
 }
 
-/// A schema becomes a grammar, and each step of that goes as deep as the schema does: what is too deep is
-/// refused before anything recurses into it.
+/// Checks the size of a schema. Compiling it into a grammar recurses as deep as the schema is nested, so deep schemas
+/// are rejected first.
 fn check_schema(field: Field, schema: &Value) -> Result<(), InvalidTask> {
     if !schema.is_object() {
         return Err(invalid(field, "must be a JSON Schema, which is an object"));
@@ -222,7 +221,8 @@ fn check_schema(field: Field, schema: &Value) -> Result<(), InvalidTask> {
     Ok(())
 }
 
-/// Whether objects and lists are nested more than `most` times. Without recursion: that is what it guards.
+/// Returns whether objects and lists are nested deeper than `most` levels. It doesn't recurse, since it protects code
+/// that does.
 fn is_deeper_than(most: usize, value: &Value) -> bool {
     let mut open = vec![(value, 1)];
     while let Some((value, depth)) = open.pop() {

@@ -1,60 +1,51 @@
-//! What is left of a provider's credit, as far as it tells.
+//! Credit of providers, as far as they report it.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, UserId};
+use crate::Timestamp;
 
-/// Whose key a provider is asked with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum KeyOwner {
-    /// The operator's, for everybody.
-    Operator,
-    /// A user's own.
-    User(UserId),
-}
-
-/// How a provider's credit stands.
+/// Status of a provider's credit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CreditStatus {
-    /// There is some.
+    /// Credit is left.
     Available,
-    /// There is none left.
+    /// No credit is left.
     Exhausted,
-    /// There is some, and requests are limited for a while.
+    /// Credit is left, and the provider limits requests at present.
     RateLimited,
-    /// Nothing is known yet.
+    /// Not yet reported.
     #[default]
     Unknown,
 }
 
-/// What is left of a provider's credit and limits.
+/// Remaining credit and limits of a provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits {
-    /// How it stands.
+    /// Status.
     pub status: CreditStatus,
-    /// What is left, where the provider tells.
+    /// Remaining amounts, if the provider reports them.
     pub remaining: Option<Remaining>,
-    /// When it is different, where that is known.
+    /// Time of the next reset, if it is known.
     pub reset_at: Option<Timestamp>,
 }
 
-/// What is left.
+/// Remaining amounts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remaining {
     /// Money.
     pub balance: Option<Balance>,
-    /// Requests, in the span that the provider counts in.
+    /// Requests within the provider's rate window.
     pub requests: Option<u64>,
-    /// Tokens, in the span that the provider counts in.
+    /// Tokens within the provider's rate window.
     pub tokens: Option<u64>,
 }
 
-/// Money that is left.
+/// Remaining money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
-    /// How much, as a decimal number; below zero if it is owed.
+    /// Amount as a decimal number; negative for a debt.
     pub amount: String,
-    /// Of which currency, such as `USD`.
+    /// Currency, such as `USD`.
     pub currency: String,
 }

@@ -1,47 +1,46 @@
-//! What a client asks for, and how it wants to be served.
+//! Requests: a task and the options of its run.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{CacheControl, Intent, ModelId, Route, Task};
 
-/// What happens to a run when its client goes away.
+/// Behaviour of a run when its client disconnects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDisconnect {
-    /// It is stopped.
+    /// The run is stopped.
     #[default]
     Cancel,
-    /// It goes on, and its result can be read later.
+    /// The run continues, and its result can be read later.
     Continue,
 }
 
-/// Which model serves a run while the one asked for is being loaded.
+/// Model that serves a run while the requested one is being loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhileLoading {
-    /// None: the run waits.
+    /// None; the run waits.
     #[default]
     Wait,
     /// The default model, if it is loaded.
     Default,
 }
 
-/// How soon a run gets its turn among those that wait for the same node. A run that has waited long
-/// rises.
+/// Priority of a run among those that wait for the same node. It rises with the waiting time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// After the others.
+    /// Served after the others.
     Low,
-    /// By age.
+    /// Served by age.
     #[default]
     Normal,
-    /// Before the others.
+    /// Served before the others.
     High,
 }
 
-/// The dialect that a client speaks.
+/// API dialect of a client.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientDialect {
@@ -66,33 +65,34 @@ pub enum ClientDialect {
     Ollama,
 }
 
-/// What a request has beyond what the gateway knows: a provider of the same dialect is given it as it is.
+/// Parts of a request that the gateway doesn't understand. A provider of the same dialect gets them unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Extra {
     /// The request's dialect.
     pub dialect: ClientDialect,
-    /// Its further fields.
+    /// Unknown fields.
     pub fields: Map<String, Value>,
-    /// What its header `anthropic-beta` names.
+    /// Values of the header `anthropic-beta`.
     pub betas: Vec<String>,
-    /// The tools that a provider runs itself.
+    /// Hosted tools.
     pub hosted: HostedTools,
 }
 
-/// Tools that a provider of the request's dialect runs itself, such as a web search. Other providers don't have them:
-/// there they are left out, unless the request can't be served without.
+/// Hosted tools, which a provider of the request's dialect runs itself, such as a web search. For other providers
+/// they are left out, unless the request needs them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostedTools {
-    /// Their definitions, in the client's words.
+    /// Definitions in the client's dialect.
     pub definitions: Vec<Value>,
-    /// The type of one that the request can't be served without.
+    /// Type of a hosted tool that the request needs.
     pub needed: Option<String>,
-    /// What says that one of them has to be called, in the client's words.
+    /// Tool choice that requires a hosted tool, in the client's dialect.
     pub choice: Option<Value>,
 }
 
 impl HostedTools {
-    /// One of them has to be called, as `choice` says in the client's words; that of the type `kind`, if one is named.
+    /// Requires a hosted tool. `choice` is the client's tool choice; `kind` is the tool's type, if the choice names
+    /// one.
     pub fn need(&mut self, kind: Option<&str>, choice: Value) {
         let first = self.definitions.first().and_then(|definition| definition["type"].as_str());
         self.needed = Some(kind.or(first).unwrap_or_default().to_owned());
@@ -101,40 +101,38 @@ impl HostedTools {
 }
 
 impl Extra {
-    /// The further fields of a request in this dialect.
+    /// Wraps the unknown fields of a request in this dialect.
     #[must_use]
     pub fn new(dialect: ClientDialect, fields: Map<String, Value>) -> Self {
         Self { dialect, fields, ..Self::default() }
     }
 }
 
-/// A request.
+/// Request without its dialect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generation {
-    /// The model asked for; `None` and `auto` leave the choice to the gateway.
+    /// Requested model; for `None` and `auto` the gateway chooses.
     pub model: Option<ModelId>,
-    /// What to make.
+    /// Task to carry out.
     pub task: Task,
-    /// Whether its prompt may say that something else is to be made.
+    /// State of the detection of the modality by the prompt's words.
     pub intent: Intent,
-    /// What happens when the client goes away.
+    /// Behaviour when the client disconnects.
     pub on_disconnect: OnDisconnect,
-    /// What happens while the model is being loaded.
+    /// Behaviour while the model is being loaded.
     pub while_loading: WhileLoading,
-    /// How soon it gets its turn.
+    /// Priority in a node's queue.
     pub priority: Priority,
-    /// Whom it may be served by.
+    /// Constraints on the choice of a model.
     pub route: Route,
-    /// Whether its answer may come from the cache, and be kept there.
+    /// Cache control.
     pub cache: CacheControl,
-    /// Its client is given the answer in one piece, and so knows no event's place.
-    pub whole: bool,
-    /// What the gateway doesn't know.
+    /// Unknown parts, for a provider of the same dialect.
     pub extra: Extra,
 }
 
 impl Generation {
-    /// A request for `task` with the usual service.
+    /// Creates a request for `task` with default options.
     pub fn new(model: Option<ModelId>, task: impl Into<Task>) -> Self {
         Self {
             model,
@@ -145,7 +143,6 @@ impl Generation {
             priority: Priority::default(),
             route: Route::default(),
             cache: CacheControl::default(),
-            whole: false,
             extra: Extra::default(),
         }
     }

@@ -1,15 +1,15 @@
-//! Ids: a visible prefix and a ULID, so that they sort by time and tell what they name.
+//! Ids: a prefix that names the kind, and a ULID, so that ids sort by time.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-/// A string that isn't an id of the kind asked for.
+/// String that isn't an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected an id such as {prefix}01J9ZX5V2QH8N4T6W0C3M7K1RB")]
 pub struct InvalidId {
-    /// The prefix that the id should have had.
+    /// Expected prefix.
     pub prefix: &'static str,
 }
 
@@ -21,10 +21,10 @@ macro_rules! prefixed_id {
         pub struct $name(Ulid);
 
         impl $name {
-            /// What every id of this kind begins with.
+            /// Prefix of every id of this kind.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new id: the present millisecond and 80 random bits.
+            /// Creates an id of the present millisecond and 80 random bits.
             #[must_use]
             #[expect(clippy::new_without_default, reason = "a default id that differs each time would mislead")]
             pub fn new() -> Self {
@@ -64,23 +64,23 @@ macro_rules! prefixed_id {
 }
 
 prefixed_id!(
-    /// A run: one generation, from the request to its terminal state. It is also the request's id.
+    /// Id of a run: one generation, from the request to its terminal state. It is also the request's id.
     RunId, "req_"
 );
 prefixed_id!(
-    /// An API token's record; not the token itself.
+    /// Id of an API token's record, not the token itself.
     TokenId, "tok_"
 );
 prefixed_id!(
-    /// A file that a run has made.
+    /// Id of a file that a run has generated.
     ArtifactId, "art_"
 );
 prefixed_id!(
-    /// A node: a box that runs local models.
+    /// Id of a node, a machine that runs local models.
     NodeId, "node_"
 );
 prefixed_id!(
-    /// A user of the gateway.
+    /// Id of a user.
     UserId, "usr_"
 );
 
@@ -90,12 +90,12 @@ prefixed_id!(
 pub struct ModelId(String);
 
 impl ModelId {
-    /// Takes any non-empty text; what models exist is the registry's business.
+    /// Wraps any non-empty text. The registry decides whether the model exists.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The id as written.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,28 +1,28 @@
-//! Images that a message shows.
+//! Images in messages.
 
 use serde::{Deserialize, Serialize};
 
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// Where it is.
+    /// Location of the content.
     pub source: ImageSource,
-    /// How closely to look at it, in OpenAI's words: `auto`, `low` or `high`.
+    /// Level of detail in OpenAI's words: `auto`, `low` or `high`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// Where an image is.
+/// Location of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageSource {
-    /// At this address, which the provider fetches.
+    /// URL, which the provider fetches.
     Url(String),
-    /// Here.
+    /// Content in the message itself.
     Data {
-        /// Such as `image/png`.
+        /// Media type, such as `image/png`.
         media_type: String,
-        /// The file, in base64 with padding.
+        /// Content of the file, in base64 with padding.
         data: String,
     },
 }
@@ -30,7 +30,7 @@ pub enum ImageSource {
 /// An image in a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedImage {
-    /// Before which byte of the message's text it stands.
+    /// Byte offset in the message's text at which it stands.
     pub at: usize,
     /// The image.
     #[serde(flatten)]
@@ -38,7 +38,7 @@ pub struct PlacedImage {
 }
 
 impl Image {
-    /// An image at an address. One of the form `data:image/png;base64,...` is taken out of it.
+    /// Parses a URL. The content of a data URL, `data:image/png;base64,...`, is decoded into [`ImageSource::Data`].
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
         let url = url.into();
@@ -49,7 +49,7 @@ impl Image {
         Self { source, detail: None }
     }
 
-    /// An address for it: its own, or one of the form `data:image/png;base64,...`.
+    /// Returns a URL: its own, or a data URL.
     #[must_use]
     pub fn url(&self) -> String {
         match &self.source {
@@ -59,8 +59,8 @@ impl Image {
     }
 }
 
-/// The media type and the content of a data URL in base64 (RFC 2397). Parameters such as `charset` say nothing
-/// of an image or a document, and are left out.
+/// Returns the media type and the content of a base64 data URL (RFC 2397). Parameters such as `charset` are dropped,
+/// since they don't apply to images and documents.
 pub(crate) fn data_of(url: &str) -> Option<(String, &str)> {
     let (scheme, rest) = url.split_once(':')?;
     let (head, data) = rest.split_once(',')?;
@@ -69,8 +69,8 @@ pub(crate) fn data_of(url: &str) -> Option<(String, &str)> {
     is_data.then(|| (canonical_media_type(media_type), data))
 }
 
-/// A media type as vendors spell it: in small letters, without parameters, and `image/jpeg` for `image/jpg`, which
-/// is registered nowhere (<https://www.iana.org/assignments/media-types>).
+/// Normalizes a media type: lower case, no parameters, and `image/jpeg` for `image/jpg`, which isn't registered
+/// (<https://www.iana.org/assignments/media-types>).
 #[must_use]
 pub fn canonical_media_type(media_type: &str) -> String {
     let name = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_kept_and_data_is_taken_out_of_it() {
+    fn a_data_url_is_decoded_and_another_url_unchanged() {
         let data = Image::at("data:image/png;base64,AAAA");
         let (media_type, text) = ("image/png".to_owned(), "AAAA".to_owned());
         assert_eq!(data.source, ImageSource::Data { media_type, data: text });

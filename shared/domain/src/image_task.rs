@@ -1,4 +1,4 @@
-//! Images to make.
+//! Image generation tasks.
 
 use std::{fmt, str::FromStr};
 
@@ -6,57 +6,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Image, InvalidTask, check::Field};
 
-/// How many images a request may ask for.
+/// Maximum number of generated images of a request.
 pub const MAX_IMAGES: u32 = 10;
-/// How many images may be shown to start from.
+/// Maximum number of input images of a request.
 pub const MAX_INPUT_IMAGES: usize = 16;
-/// How many bytes a prompt may have.
+/// Maximum bytes of a prompt.
 const MAX_PROMPT: usize = 64 << 10;
-/// The largest side, in pixels.
+/// Maximum side length in pixels.
 const MAX_SIDE: u32 = 8192;
 
-/// Images to make, in the words that most providers have. What is absent is left to them.
+/// Image generation task, with the parameters that most providers have. The provider chooses the absent ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImageTask {
-    /// What they show; never empty.
+    /// Description of the images; never empty.
     pub prompt: String,
-    /// What to start from, or to change.
+    /// Input images, to start from or to change.
     pub images: Vec<Image>,
-    /// Where the first of them may be changed: an image of its size that is transparent there.
+    /// Area of the first input image that may change: an image of the same size that is transparent there.
     pub mask: Option<Image>,
-    /// How many, at least 1.
+    /// Number of images, at least 1.
     pub count: u32,
-    /// Their size.
+    /// Size of the images.
     pub size: Option<Size>,
-    /// How well: the provider's own word, such as `high` or `hd`.
+    /// Quality in the provider's own words, such as `high` or `hd`.
     pub quality: Option<String>,
-    /// What their files are.
+    /// File format.
     pub format: Option<ImageFormat>,
-    /// What is behind: `transparent`, `opaque` or `auto`.
+    /// Background: `transparent`, `opaque` or `auto`.
     pub background: Option<String>,
-    /// Makes the choice repeatable.
+    /// Seed for reproducible results.
     pub seed: Option<u32>,
-    /// What they don't show.
+    /// Description of what the images must not show.
     pub negative_prompt: Option<String>,
-    /// How many steps a diffusion model takes.
+    /// Number of steps of a diffusion model.
     pub steps: Option<u32>,
-    /// How closely a diffusion model keeps to the prompt.
+    /// Guidance scale: weight of the prompt in a diffusion model.
     pub guidance: Option<f32>,
-    /// How much of the image to start from is changed: from 0, nothing, to 1, all.
+    /// Share of the input image to change, from 0 (nothing) to 1 (everything).
     pub strength: Option<f32>,
 }
 
 /// An image's size in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Size {
-    /// From left to right.
+    /// Width.
     pub width: u32,
-    /// From top to bottom.
+    /// Height.
     pub height: u32,
 }
 
-/// What an image's file is.
+/// File format of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageFormat {
@@ -69,7 +69,7 @@ pub enum ImageFormat {
     Webp,
 }
 
-/// A text that is no size.
+/// Text that is no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a width and a height in pixels, such as 1024x1024")]
 pub struct InvalidSize;
@@ -143,7 +143,7 @@ impl ImageFormat {
         }
     }
 
-    /// Its media type.
+    /// Returns the media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_named() {
+    fn an_invalid_task_names_the_field() {
         let task = || ImageTask::new("a fox");
         assert_eq!(task().check(), Ok(()));
         let cases = [

@@ -1,28 +1,28 @@
-//! What a prompt says of what is to be made.
+//! Detection of the modality that a prompt asks for.
 
 use crate::Modality;
 
-/// Whether the words of a prompt decide what is made of it.
+/// Influence of a prompt's words on the modality.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Intent {
-    /// They don't: the request says it, or could be answered with nothing but text.
+    /// No: the request names the modality, or allows nothing but text.
     #[default]
     Settled,
-    /// They may: the request leaves it open, and has nothing that only texts have.
+    /// Possibly: the request names no modality, and has no parameter that only text has.
     Open,
-    /// They did.
-    Told {
-        /// The words, in small letters.
+    /// Yes.
+    Inferred {
+        /// The words, in lower case.
         words: String,
-        /// The model that a rule of the operator's sends such prompts to; none if the words are built in.
+        /// Model of the operator's rule that matched; `None` if a built-in phrase matched.
         model: Option<String>,
     },
 }
 
-/// At how many words a request is told at most.
-const LOOKED_AT: usize = 32;
-/// What may stand before a request; what begins alike and is longer comes first.
-const COURTESIES: [&str; 19] = [
+/// Maximum number of words to inspect.
+const WORDS_MAX_COUNT: usize = 32;
+/// Polite phrases before a request. A longer phrase comes before its prefixes.
+const POLITE_PHRASES: [&str; 19] = [
     "i would like you to",
     "i d like you to",
     "i want you to",
@@ -43,84 +43,86 @@ const COURTESIES: [&str; 19] = [
     "okay",
     "now",
 ];
-/// What asks for a picture by itself.
+/// Verbs that ask for a picture by themselves.
 const DRAW: &str = "draw paint sketch";
-/// What asks for a thing that is named.
+/// Verbs that ask for a named thing.
 const MAKE: &str = "make create generate render produce design build show give get";
-/// What asks for another form of what is shown.
+/// Verbs that convert the input image.
 const TURN: &str = "turn convert transform make";
 const ARTICLES: &str = "a an the some one two three four five 2 3 4 5 another";
 const PICTURES: &str = "image picture photo photograph drawing painting illustration sketch watercolor watercolour \
                         portrait logo icon poster wallpaper";
-/// What stands after `3d`.
+/// Nouns after `3d`.
 const MESHES: &str = "model mesh object asset";
-/// What may follow the thing that is named.
+/// Words that may follow the named thing.
 const AFTER: &str = "of showing depicting with where in for from out";
-/// How many words may stand before the thing that is named.
-const ADJECTIVES: usize = 3;
-/// Images that nobody looks at, and pictures that are none.
+/// Maximum number of words between the article and the named thing.
+const ADJECTIVES_MAX_COUNT: usize = 3;
+/// Words before `image` or `picture` that give it another meaning.
 const OTHER_IMAGES: &str = "docker container disk iso vm machine boot system os base data mirror overall clear \
                             clearer big general complete";
-/// Languages that pictures are written in, and programs that make some.
+/// Languages in which pictures are written, and programs that draw them.
 const WRITTEN: &str = "ascii svg html css latex tikz mermaid plantuml graphviz markdown python matplotlib \
                        javascript js canvas react openscad blender docker dockerfile podman kubernetes unicode emoji";
-/// What is drawn in words; and what asks for words.
+/// Objects that are drawn in words, and words that ask for text.
 const WORDS: &str = "conclusion conclusions comparison parallel parallels distinction inference inferences lesson \
                      lessons line attention plan outline proof solution roadmap architecture algorithm strategy \
                      table chart graph diagram flowchart plot code function script program class write explain \
                      describe summarize summarise translate tell list caption headline who what why how which";
 
-/// What a prompt asks for that isn't text, and the words that ask for it: `draw me a`, `generate an image of`.
-/// English, and plain: what could as well be answered in words is none. `shows`: an image goes with the prompt.
+/// Detects a prompt for an image or a mesh, and returns the modality and the words that ask for it, such as `draw me
+/// a`. Only plain English phrases match; anything that could be answered in text doesn't. `has_image`: an image is
+/// attached.
 #[must_use]
-pub fn asked_for(prompt: &str, shows: bool) -> Option<(Modality, String)> {
-    let head: Vec<String> = words(prompt).take(LOOKED_AT).collect();
+pub fn detect_modality(prompt: &str, has_image: bool) -> Option<(Modality, String)> {
+    let head: Vec<String> = words(prompt).take(WORDS_MAX_COUNT).collect();
     let mut head: Vec<&str> = head.iter().map(String::as_str).collect();
     while head.pop_if(|word| matches!(*word, "please" | "thanks")).is_some() {}
-    let asked = &head[courtesies(&head)..];
+    let request = &head[polite_word_count(&head)..];
     let (modality, length, is_named) =
-        named(asked).or_else(|| drawn(asked)).or_else(|| turned(asked, shows))?;
+        named_thing(request).or_else(|| drawing(request)).or_else(|| conversion(request, has_image))?;
     let has = |list| words(prompt).any(|word| is_in(list, &word));
     let is_text = has(WRITTEN) || (!is_named && has(WORDS));
-    (!is_text).then(|| (modality, told(&asked[..length])))
+    (!is_text).then(|| (modality, matched_words(&request[..length])))
 }
 
-/// The words that were looked for; what else the prompt has between them is nobody else's to read.
-fn told(words: &[&str]) -> String {
-    let known = |word: &&str| {
+/// Returns the matched words, with `...` in place of the prompt's own words, which are private.
+fn matched_words(words: &[&str]) -> String {
+    let is_listed = |word: &&str| {
         let one = word.strip_suffix('s').unwrap_or(word);
         let lists = [DRAW, MAKE, TURN, ARTICLES, PICTURES, MESHES, AFTER, "3d me us this that it into to"];
         lists.iter().any(|list| is_in(list, word) || is_in(list, one))
     };
-    let mut told: Vec<&str> = words.iter().map(|word| if known(word) { *word } else { "..." }).collect();
-    told.dedup();
-    told.join(" ")
+    let mut matched: Vec<&str> =
+        words.iter().map(|word| if is_listed(word) { *word } else { "..." }).collect();
+    matched.dedup();
+    matched.join(" ")
 }
 
-/// The words of a text, in small letters.
+/// Returns the words of a text in lower case.
 pub fn words(text: &str) -> impl Iterator<Item = String> {
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '+' && c != '#');
     words.filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// How many words stand before the request.
-fn courtesies(words: &[&str]) -> usize {
+/// Returns the number of polite words before the request.
+fn polite_word_count(words: &[&str]) -> usize {
     let mut count = 0;
     let stands = |phrase: &&str, rest: &[&str]| {
         let phrase: Vec<&str> = phrase.split(' ').collect();
         rest.starts_with(&phrase).then_some(phrase.len())
     };
-    while let Some(length) = COURTESIES.iter().find_map(|phrase| stands(phrase, &words[count..])) {
+    while let Some(length) = POLITE_PHRASES.iter().find_map(|phrase| stands(phrase, &words[count..])) {
         count += length;
     }
     count
 }
 
-/// What is asked for, how many words say it, and whether it is certain.
-type Asked = (Modality, usize, bool);
+/// Modality, number of words that ask for it, and whether they are unambiguous.
+type Detected = (Modality, usize, bool);
 
-/// A thing that is named: `make me a small picture of`; without a verb `a picture of`.
-fn named(words: &[&str]) -> Option<Asked> {
+/// Matches a named thing: `make me a small picture of`; without a verb `a picture of`.
+fn named_thing(words: &[&str]) -> Option<Detected> {
     let verb = words.first().is_some_and(|word| is_in(MAKE, word) || is_in(DRAW, word));
     let mut at = usize::from(verb);
     at += usize::from(verb && is_one_of(words.get(at), "me us"));
@@ -136,10 +138,10 @@ fn named(words: &[&str]) -> Option<Asked> {
     fits.then(|| (modality, (end + 1).min(words.len()), verb))
 }
 
-/// The thing that is named from `at` on, behind a few other words, and where it ends.
+/// Finds the named thing from the word `at`, after a few other words, and returns its end.
 fn thing(words: &[&str], at: usize) -> Option<(Modality, usize)> {
     let rest = words.get(at..)?;
-    for (index, word) in rest.iter().enumerate().take(ADJECTIVES + 1) {
+    for (index, word) in rest.iter().enumerate().take(ADJECTIVES_MAX_COUNT + 1) {
         if *word == "3d" && is_one_of(rest.get(index + 1), MESHES) {
             return Some((Modality::ThreeD, at + index + 2));
         }
@@ -157,8 +159,8 @@ fn thing(words: &[&str], at: usize) -> Option<(Modality, usize)> {
     None
 }
 
-/// Whatever can be drawn: `draw me a`.
-fn drawn(words: &[&str]) -> Option<Asked> {
+/// Matches a verb of drawing: `draw me a`.
+fn drawing(words: &[&str]) -> Option<Detected> {
     words.first().filter(|word| is_in(DRAW, word))?;
     let whom = usize::from(is_one_of(words.get(1), "me us"));
     let article = usize::from(is_one_of(words.get(1 + whom), ARTICLES));
@@ -166,9 +168,9 @@ fn drawn(words: &[&str]) -> Option<Asked> {
     (length > 1 && words.len() > length).then_some((Modality::Image, length, false))
 }
 
-/// Another form of the image that goes with the prompt: `turn this photo into a 3d model`.
-fn turned(words: &[&str], shows: bool) -> Option<Asked> {
-    words.first().filter(|word| shows && is_in(TURN, word))?;
+/// Matches a conversion of the attached image: `turn this photo into a 3d model`.
+fn conversion(words: &[&str], has_image: bool) -> Option<Detected> {
+    words.first().filter(|word| has_image && is_in(TURN, word))?;
     let into = words.iter().take(6).position(|word| matches!(*word, "into" | "to"))?;
     let at = into + 1 + usize::from(is_one_of(words.get(into + 1), ARTICLES));
     let (modality, end) = thing(words, at)?;
@@ -179,7 +181,7 @@ fn is_one_of(word: Option<&&str>, list: &str) -> bool {
     word.is_some_and(|word| is_in(list, word))
 }
 
-/// Whether a word is one of a list's, which has spaces between them.
+/// Returns whether a space-separated list contains a word.
 fn is_in(list: &str, word: &str) -> bool {
     list.split_ascii_whitespace().any(|one| one == word)
 }
@@ -189,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_and_meshes_are_asked_for_plainly() {
+    fn plain_phrases_ask_for_images_and_meshes() {
         let cases = [
             ("Draw me a fox", Modality::Image, "draw me a"),
             ("Hi! Could you please draw a fox in the snow?", Modality::Image, "draw a"),
@@ -211,23 +213,23 @@ mod tests {
             ("please create a 3d object from this picture", Modality::ThreeD, "create a 3d object from"),
         ];
         for (prompt, modality, words) in cases {
-            assert_eq!(asked_for(prompt, false), Some((modality, words.to_owned())), "{prompt}");
+            assert_eq!(detect_modality(prompt, false), Some((modality, words.to_owned())), "{prompt}");
         }
     }
 
     #[test]
-    fn what_is_shown_may_be_turned_into_something() {
-        let asked = |prompt: &str| asked_for(prompt, true).map(|(modality, _)| modality);
-        assert_eq!(asked("Turn this photo into a 3D model"), Some(Modality::ThreeD));
-        assert_eq!(asked("Convert it to a watercolor painting, please"), Some(Modality::Image));
+    fn an_attached_image_can_be_converted() {
+        let detected = |prompt: &str| detect_modality(prompt, true).map(|(modality, _)| modality);
+        assert_eq!(detected("Turn this photo into a 3D model"), Some(Modality::ThreeD));
+        assert_eq!(detected("Convert it to a watercolor painting, please"), Some(Modality::Image));
         for prompt in ["Turn this into a website", "Convert this image to text", "What is in this picture?"] {
-            assert_eq!(asked(prompt), None, "{prompt}");
+            assert_eq!(detected(prompt), None, "{prompt}");
         }
-        assert_eq!(asked_for("Turn this photo into a 3D model", false), None);
+        assert_eq!(detect_modality("Turn this photo into a 3D model", false), None);
     }
 
     #[test]
-    fn what_can_be_said_in_words_is_no_picture() {
+    fn other_prompts_ask_for_text() {
         for prompt in [
             "",
             "Draw",
@@ -253,7 +255,7 @@ mod tests {
             "What is a 3d model of a chair worth?",
             "Make a list of photo shops",
         ] {
-            assert_eq!(asked_for(prompt, false), None, "{prompt}");
+            assert_eq!(detect_modality(prompt, false), None, "{prompt}");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! How likely the model held its tokens.
+//! Log-probabilities of tokens.
 
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A generated token and its log-probability.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
-    /// The token, and how likely it was.
+    /// The token and its log-probability.
     #[serde(flatten)]
     pub token: Logprob,
-    /// The likeliest tokens in its place, likeliest first; as many as were asked for.
+    /// Likeliest tokens in its place, in order; as many as requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<Logprob>,
 }
@@ -16,23 +16,23 @@ pub struct TokenLogprob {
 /// A token and its log-probability under the model, before any sampling parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Logprob {
-    /// The token's bytes; alone they need be no whole character.
+    /// Bytes of the token; they need not form a whole character.
     pub bytes: Vec<u8>,
     /// Natural logarithm, at most 0; in JSON at least [`Self::LEAST`].
     #[serde(serialize_with = "finite")]
     pub logprob: f32,
 }
 
-/// JSON has no number for what is impossible.
+/// Serializes the logarithm, since JSON has no infinity.
 fn finite<S: Serializer>(logprob: &f32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f32(logprob.max(Logprob::LEAST))
 }
 
 impl Logprob {
-    /// What is told of a token that was impossible, as OpenAI's scale has it.
+    /// Value for an impossible token, as in OpenAI's API.
     pub const LEAST: f32 = -9999.0;
 
-    /// The bytes as text; what is no character becomes U+FFFD.
+    /// Returns the bytes as text; invalid UTF-8 becomes U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
@@ -44,9 +44,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_impossible_can_be_read_back() {
-        for (told, read) in [(-0.5, -0.5), (f32::NEG_INFINITY, -9999.0), (f32::NAN, -9999.0)] {
-            let json = serde_json::to_string(&Logprob { bytes: vec![1], logprob: told }).unwrap();
+    fn an_infinite_logprob_is_serialized_as_a_number() {
+        for (logprob, read) in [(-0.5, -0.5), (f32::NEG_INFINITY, -9999.0), (f32::NAN, -9999.0)] {
+            let json = serde_json::to_string(&Logprob { bytes: vec![1], logprob }).unwrap();
             assert_eq!(serde_json::from_str::<Logprob>(&json).unwrap().logprob, read);
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ArtifactId;
 
-/// What a binary glTF is called.
+/// Media type of binary glTF.
 pub const GLB: &str = "model/gltf-binary";
 
 /// A mesh.

@@ -1,29 +1,29 @@
-//! Meshes to make.
+//! Mesh generation tasks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Image, InvalidTask, Mesh, check::Field};
 
-/// A mesh to make, of an image, of a text or of another mesh. What is absent is left to the provider.
+/// Mesh generation task: from an image, a text or another mesh. The provider chooses absent parameters.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MeshTask {
-    /// What it shows.
+    /// Description of the mesh.
     pub prompt: Option<String>,
-    /// A picture of it.
+    /// Image of the object.
     pub image: Option<Image>,
-    /// Another mesh, to change.
+    /// Mesh to change.
     pub mesh: Option<Mesh>,
-    /// The side of its texture, in pixels.
+    /// Side length of the texture in pixels.
     pub texture_size: Option<u32>,
-    /// Makes the choice repeatable.
+    /// Seed for reproducible results.
     pub seed: Option<u32>,
-    /// How closely the model keeps to what it is given.
+    /// Guidance scale: weight of the input.
     pub guidance: Option<f32>,
 }
 
 impl MeshTask {
-    /// Checks what can be checked without knowing the model.
+    /// Checks everything that doesn't depend on the model.
     ///
     /// # Errors
     /// The first field at fault.
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mesh_is_made_of_something() {
+    fn a_mesh_needs_an_input() {
         let task = MeshTask { prompt: Some("a chair".into()), ..MeshTask::default() };
         assert_eq!(task.check(), Ok(()));
         assert!(MeshTask { prompt: Some(" ".into()), ..MeshTask::default() }.check().is_err());

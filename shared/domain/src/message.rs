@@ -1,4 +1,4 @@
-//! What is said in a conversation.
+//! Messages of a conversation.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,17 @@ use crate::{
     ToolCall,
 };
 
-/// Who says a message.
+/// Role of a message's author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Instructions that hold for the whole conversation.
+    /// Instructions for the whole conversation.
     System,
-    /// The person or program that asks.
+    /// User.
     User,
-    /// The model.
+    /// Model.
     Assistant,
-    /// A tool, with the result of a call.
+    /// Tool; the message is the result of a call.
     Tool,
 }
 
@@ -38,42 +38,41 @@ impl Role {
     }
 }
 
-/// One message of a conversation.
+/// Message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who says it.
+    /// Role of its author.
     pub role: Role,
-    /// What is said; may be empty.
+    /// Text; may be empty.
     pub content: String,
-    /// What is shown, in the order of the places.
+    /// Images, ordered by position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<PlacedImage>,
-    /// Documents, the ends of text parts, and what only the client's dialect has words for, in the order of the
-    /// places.
+    /// Documents, ends of text parts, and parts that only the client's dialect can express, ordered by position.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
-    /// Further fields of its pieces, in the client's dialect.
+    /// Unknown fields of its pieces, in the client's dialect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<PartExtra>,
-    /// What the model thought before it said this.
+    /// Reasoning of the model before the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasoning: Vec<Reasoning>,
-    /// The tools that the model called in this turn.
+    /// Tool calls of this turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// In a tool's message, the call that it answers.
+    /// Id of the call that a tool's message answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// In a tool's message: the tool failed, and says why.
+    /// True if the tool failed; its message has the reason.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
-    /// In a tool's message, the tool's name; else who speaks, where several share a role.
+    /// Name of the tool in a tool's message; else the author's name, if several authors share a role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
 impl Message {
-    /// A message of `role` with `content`.
+    /// Creates a message of `role` with `content`.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,
@@ -90,22 +89,22 @@ impl Message {
     }
 }
 
-/// A part of a message, as it is written in order.
+/// Part of a message, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// Some of the text, never empty.
+    /// Text, never empty.
     Text(&'a str),
     /// An image.
     Image(&'a Image),
     /// A document.
     Document(&'a Document),
-    /// A part that only the client's dialect has words for.
+    /// Part that only the client's dialect can express.
     Opaque(&'a Opaque),
 }
 
 impl Message {
-    /// The parts in order. A place outside of the text, or within a character, counts as the next
-    /// one that can be.
+    /// Returns the parts in order. A position outside the text, or within a character, is moved to the next possible
+    /// one.
     pub fn parts(&self) -> Vec<Part<'_>> {
         let (mut parts, mut done) = (Vec::new(), 0);
         let mut images = self.images.iter().enumerate().peekable();
@@ -129,26 +128,26 @@ impl Message {
         parts
     }
 
-    /// The parts in order, each with its further fields.
+    /// Returns the parts in order, each with its unknown fields.
     pub fn parts_with_extra(&self) -> Vec<(Part<'_>, Option<&Map<String, Value>>)> {
         let parts = self.parts().into_iter().enumerate();
         parts.map(|(number, part)| (part, self.extra_of(PartPlace::Part(number)))).collect()
     }
 
-    /// The further fields of one of its pieces.
+    /// Returns the unknown fields of a piece.
     #[must_use]
     pub fn extra_of(&self, place: PartPlace) -> Option<&Map<String, Value>> {
         self.extra.iter().find(|extra| extra.of == place).map(|extra| &extra.fields)
     }
 
-    /// Whether all that it shows is its text.
+    /// Returns whether it has no images, documents or opaque parts.
     #[must_use]
     pub fn is_text_only(&self) -> bool {
         let is_break = |piece: &Attachment| matches!(piece.content, AttachmentContent::Break(_));
         self.images.is_empty() && self.attachments.iter().all(is_break)
     }
 
-    /// Its documents.
+    /// Returns its documents.
     pub fn documents(&self) -> impl Iterator<Item = &Document> {
         self.attachments.iter().filter_map(|attachment| match &attachment.content {
             AttachmentContent::Document(document) => Some(document),
@@ -156,7 +155,7 @@ impl Message {
         })
     }
 
-    /// Its parts that only the client's dialect has words for.
+    /// Returns the parts that only the client's dialect can express.
     pub fn opaque_parts(&self) -> impl Iterator<Item = &Opaque> {
         self.attachments.iter().filter_map(|attachment| match &attachment.content {
             AttachmentContent::Opaque(opaque) => Some(opaque),
@@ -164,7 +163,7 @@ impl Message {
         })
     }
 
-    /// Adds the text from `done` to `at`, if there is some.
+    /// Adds the text from `done` to `at`, unless it is empty.
     fn text_until<'a>(&'a self, at: usize, done: &mut usize, parts: &mut Vec<Part<'a>>) {
         let at = self.boundary(at).max(*done);
         let text = self.content.get(*done..at).filter(|text| !text.is_empty());
@@ -172,14 +171,14 @@ impl Message {
         *done = at;
     }
 
-    /// The first place from `at` on that a part can begin at.
+    /// Returns the first character boundary at or after `at`.
     fn boundary(&self, at: usize) -> usize {
         let place = (at..self.content.len()).find(|at| self.content.is_char_boundary(*at));
         place.unwrap_or(self.content.len())
     }
 }
 
-/// Gives each tool's message the name of the tool whose call it answers, as chat templates ask for it.
+/// Sets the name of each tool's message to that of the tool whose call it answers, since chat templates read it.
 pub fn name_results(messages: &mut [Message]) {
     let mut names: HashMap<String, String> = HashMap::new();
     for message in messages {
@@ -196,7 +195,7 @@ mod tests {
     use crate::DocumentSource;
 
     #[test]
-    fn parts_come_in_order_wherever_the_images_are() {
+    fn parts_are_ordered_by_position() {
         let image = |n: u32| Image::at(format!("https://example.org/{n}.png"));
         let (first, second) = (image(1), image(2));
         let cases = [
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_has_the_name_of_the_tool_that_was_called_last_under_its_id() {
+    fn a_result_is_named_after_the_last_call_with_its_id() {
         let call = |name: &str| Message {
             tool_calls: vec![ToolCall { id: "1".into(), name: name.into(), arguments: "{}".into() }],
             ..Message::new(Role::Assistant, "")

@@ -1,21 +1,21 @@
-//! Models: what the registry knows of one, and the state it is in on a node.
+//! Models in the registry, and their state on a node.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ModelId, NodeId, Timestamp};
 
-/// What a model makes.
+/// Modality of a model's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
-    /// Text from text.
+    /// Text.
     Text,
     /// Images.
     Image,
     /// Meshes.
     #[serde(rename = "3d")]
     ThreeD,
-    /// Vectors that stand for text.
+    /// Embedding vectors of texts.
     Embedding,
 }
 
@@ -32,75 +32,95 @@ impl Modality {
     }
 }
 
-/// Something a model can do beyond its modality.
+/// Capability of a model beyond its modality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
-    /// Answers a conversation: it carries a chat template.
+    /// Answers a conversation; the model has a chat template.
     Chat,
-    /// Calls tools; a local model's template takes them.
+    /// Calls tools; a local model's chat template supports them.
     Tools,
-    /// Sees images.
+    /// Accepts images.
     Vision,
-    /// Answers in JSON that fits a schema.
+    /// Answers in JSON that matches a schema.
     JsonSchema,
-    /// Thinks before it answers.
+    /// Reasons before it answers.
     Reasoning,
 }
 
-/// How the registry came to know a model.
+/// Origin of a registry entry, as it is stored. There is one so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelSource {
-    /// Found in a node's model folder. Gone from there, gone from the registry.
+    /// Found in a node's model folder.
     Discovered,
-    /// Entered by a person; discovery doesn't overwrite it.
-    Registered,
 }
 
-/// A model as the registry holds it.
+/// Description of a model, by its file or its vendor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelDescription {
+    /// Display name.
+    pub name: String,
+    /// Version: for a local file its quantization, such as `Q4_K_M`.
+    pub version: Option<String>,
+    /// Modality of the output.
+    pub modality: Modality,
+    /// Further capabilities.
+    pub capabilities: Vec<Capability>,
+    /// Architecture of the weights, such as `llama`.
+    pub architecture: Option<String>,
+    /// Maximum tokens of prompt and completion together.
+    pub context_length: Option<u32>,
+}
+
+impl ModelDescription {
+    /// Creates the description of a model of which only the name and the modality are known.
+    pub fn new(name: impl Into<String>, modality: Modality) -> Self {
+        Self {
+            name: name.into(),
+            version: None,
+            modality,
+            capabilities: Vec::new(),
+            architecture: None,
+            context_length: None,
+        }
+    }
+}
+
+/// Model in the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// What clients write in `model`.
+    /// Id, as clients write it in `model`.
     pub id: ModelId,
-    /// The name its makers gave it.
-    pub name: String,
-    /// The version: for a local file its quantisation, such as `Q4_K_M`.
-    pub version: Option<String>,
-    /// What it makes.
-    pub modality: Modality,
-    /// What else it can do.
-    pub capabilities: Vec<Capability>,
-    /// Who serves it: `local` for a node's models.
+    /// Description.
+    #[serde(flatten)]
+    pub description: ModelDescription,
+    /// Provider: `local` for models of nodes.
     pub provider: String,
-    /// The architecture of its weights, such as `llama`.
-    pub architecture: Option<String>,
-    /// The tokens that prompt and completion may have together.
-    pub context_length: Option<u32>,
-    /// The file's size in bytes.
+    /// Size of the file in bytes.
     pub size_bytes: Option<u64>,
-    /// How it came into the registry.
+    /// Origin of the entry.
     pub source: ModelSource,
-    /// The node that has it.
+    /// Node of the model.
     pub node: Option<NodeId>,
-    /// When the registry first saw it.
+    /// Time of the first entry.
     pub created_at: Timestamp,
-    /// When its entry last changed.
+    /// Time of the entry's last change.
     pub updated_at: Timestamp,
 }
 
-/// What a model is doing on its node.
+/// State of a model on its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeState {
-    /// On disk only.
+    /// On disk alone.
     Unloaded,
-    /// Being read into memory.
+    /// Loading into memory.
     Loading,
-    /// In memory, at rest.
+    /// In memory, with a free slot.
     Loaded,
-    /// In memory, and every slot is taken.
+    /// In memory, with every slot in use.
     Busy,
-    /// Its last load failed, or it crashed too often.
+    /// Failed: the last load failed, or the worker crashed too often.
     Failed,
 }

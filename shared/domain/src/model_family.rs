@@ -1,8 +1,8 @@
-//! What a model makes, told by its name where nobody says so.
+//! Guess of a model's modality from its name.
 
 use crate::Modality;
 
-/// Words that names of image models have. The name comes without its owner's folder.
+/// Substrings of the names of image models, without the owner's folder.
 const IMAGE: [&str; 15] = [
     "gpt-image",
     "dall-e",
@@ -20,14 +20,14 @@ const IMAGE: [&str; 15] = [
     "hidream",
     "seedream",
 ];
-/// Words that names of models have that make meshes.
+/// Substrings of the names of mesh models.
 const MESH: [&str; 6] =
     ["stable-fast-3d", "stable-point-aware-3d", "triposr", "trellis", "hunyuan3d", "shap-e"];
-/// Words that names of embedding models have.
+/// Substrings of the names of embedding models.
 const EMBEDDING: [&str; 5] = ["embed", "bge-", "e5-", "gte-", "all-minilm"];
 
-/// What the model of this name makes: `Text` unless the name is of a family that is known to make something
-/// else. A guess, for who has no catalog at hand.
+/// Guesses the modality of a model by its name, for code without a catalog. `Text` unless the name is of a known
+/// family of another modality.
 #[must_use]
 pub fn modality_of(model: &str) -> Modality {
     let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_are_known_by_their_names() {
+    fn names_determine_the_modality() {
         for (name, modality) in [
             ("gpt-image-1", Modality::Image),
             ("openai:dall-e-3", Modality::Image),

@@ -1,43 +1,43 @@
-//! Money: prices of tokens and what a run costs, in US dollars, as whole numbers. Nothing is rounded, and no
-//! sum drifts.
+//! Money in US dollars: prices of tokens and costs of runs, as whole numbers, so that nothing is rounded and no sum
+//! drifts.
 
 use std::{fmt, ops::Add, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Of the smallest amount there are so many in a dollar.
+/// Smallest amounts in a dollar.
 const DOLLAR: u128 = 1_000_000_000_000;
-/// Decimals of a dollar that an amount may have.
+/// Maximum decimals of an amount in dollars.
 const DECIMALS: u32 = 12;
-/// Decimals that the dollars for a million tokens may have.
+/// Maximum decimals of a price for a million tokens.
 const RATE_DECIMALS: u32 = 6;
-/// No token costs more than this many dollars a million: it is a slip.
-const MOST: u128 = 1_000_000;
+/// Maximum dollars for a million tokens; more is a typing error.
+const DOLLARS_MAX: u128 = 1_000_000;
 
-/// A text or a number that is no amount.
+/// Text or number that is no amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected dollars, 0 to {MOST}, with at most {decimals} decimals and without an exponent")]
+#[error("expected dollars, 0 to {DOLLARS_MAX}, with at most {decimals} decimals and without an exponent")]
 pub struct InvalidAmount {
-    /// How many decimals it may have.
+    /// Maximum number of decimals.
     pub decimals: u32,
 }
 
-/// What a token costs: the dollars for a million of them, with six decimals at most. In JSON it is a number.
+/// Price of a token, in dollars for a million tokens with at most six decimals. In JSON it is a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "f64", try_from = "Decimal")]
 pub struct Rate(u64);
 
 impl Rate {
-    /// Of a token that costs nothing.
+    /// Price of a free token.
     pub const FREE: Self = Self(0);
 
-    /// Of a token that costs this much.
+    /// Returns the price of a token that costs this amount.
     #[must_use]
     pub fn per_token(cost: Cost) -> Option<Self> {
         u64::try_from(cost.0).ok().map(Self)
     }
 
-    /// What so many tokens cost.
+    /// Returns the cost of this many tokens.
     #[must_use]
     pub fn of(self, tokens: u32) -> Cost {
         // A dollar for a million tokens is a millionth of a dollar for one: six decimals and six are twelve.
@@ -67,8 +67,7 @@ impl From<Rate> for f64 {
     }
 }
 
-/// An amount of US dollars. As text and in JSON it is a decimal number without an exponent, such as
-/// `0.000123`.
+/// Amount of US dollars. As text and in JSON it is a decimal number without an exponent, such as `0.000123`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "Decimal")]
 pub struct Cost(u128);
@@ -77,13 +76,13 @@ impl Cost {
     /// Nothing.
     pub const ZERO: Self = Self(0);
 
-    /// In billionths of a dollar, rounded up: what costs anything isn't nothing.
+    /// Returns the amount in billionths of a dollar, rounded up, so that a cost never becomes zero.
     #[must_use]
     pub fn nanodollars(self) -> u64 {
         u64::try_from(self.0.div_ceil(1000)).unwrap_or(u64::MAX)
     }
 
-    /// So many times this.
+    /// Multiplies the amount.
     #[must_use]
     pub fn times(self, count: u32) -> Self {
         Self(self.0.saturating_mul(u128::from(count)))
@@ -164,7 +163,7 @@ fn fixed(text: &str, decimals: u32) -> Option<u128> {
     }
     let missing = decimals.checked_sub(u32::try_from(part.len()).ok()?)?;
     let unit = 10_u128.pow(decimals);
-    let whole = whole.parse::<u128>().ok().filter(|whole| *whole <= MOST)?;
+    let whole = whole.parse::<u128>().ok().filter(|whole| *whole <= DOLLARS_MAX)?;
     let part = if part.is_empty() { 0 } else { part.parse::<u128>().ok()? * 10_u128.pow(missing) };
     Some(whole * unit + part)
 }
@@ -174,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_price_is_kept_as_it_is_written() {
+    fn a_price_survives_serialization() {
         for text in ["0.075", "1.25", "0.0028", "15", "0", "0.000001", "600", "0.1"] {
             let rate: Rate = text.parse().unwrap();
             let json = serde_json::to_string(&rate).unwrap();

@@ -1,35 +1,34 @@
-//! What a model thinks before it answers.
+//! Reasoning of models before their answers.
 
 use serde::{Deserialize, Serialize};
 
-/// A block of thoughts. Its maker takes it back in the conversation's next turn, and must then be given
-/// it as it was.
+/// Block of reasoning. The next turn of the conversation must return it to its vendor unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reasoning {
-    /// The thoughts, or a summary of them; empty where the maker hides them.
+    /// Text of the reasoning, or a summary; empty if the vendor hides it.
     pub text: String,
-    /// The maker's seal on them.
+    /// Signature of the vendor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// The thoughts in a form that only the maker can read.
+    /// Reasoning encrypted for the vendor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted: Option<String>,
 }
 
-/// How much to think.
+/// Effort of reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningEffort {
-    /// Not at all.
+    /// No reasoning.
     None,
-    /// As little as can be.
+    /// As little as possible.
     Minimal,
-    /// Little.
+    /// Low.
     Low,
-    /// Some.
+    /// Medium.
     Medium,
-    /// Much.
+    /// High.
     High,
-    /// At most this many tokens.
+    /// Budget in tokens.
     Tokens(u32),
 }

@@ -16,58 +16,57 @@ pub enum ResponseFormat {
     JsonSchema(Value),
 }
 
-/// How an answer's JSON Schema was enforced, and whether the answer fits it.
+/// Enforcement of an answer's JSON Schema, and result of its validation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Structured {
-    /// What held the answer to the schema.
+    /// Means of enforcement.
     pub enforced: Enforcement,
-    /// The keywords of the schema that the grammar doesn't enforce, wholly or at some place; only the check at the
-    /// end does.
+    /// Keywords of the schema that the grammar enforces incompletely or not at all; only the validation covers them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relaxed: Vec<String>,
-    /// Whether the answer fits the whole schema.
+    /// True if the answer matches the whole schema.
     pub valid: bool,
-    /// How many answers were generated until this one.
+    /// Number of answers generated until this one.
     pub attempts: u32,
-    /// The first reasons why it doesn't fit.
+    /// First reasons why the answer doesn't match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
 }
 
-/// What holds an answer to its schema.
+/// Means of enforcing a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Enforcement {
-    /// A grammar allows no other tokens.
+    /// A grammar allows matching tokens alone.
     #[serde(rename = "grammar")]
     Grammar,
-    /// A grammar does in part, and the answer is checked at its end.
+    /// A grammar enforces part of the schema, and the whole answer is validated.
     #[serde(rename = "grammar+validated")]
     GrammarAndValidated,
-    /// The provider was asked to enforce the schema, and the answer is checked at its end.
+    /// The provider was asked to enforce the schema, and the whole answer is validated.
     #[serde(rename = "provider+validated")]
     ProviderAndValidated,
-    /// The model was asked to keep to the schema, and the answer is checked at its end.
+    /// The model was asked to follow the schema, and the whole answer is validated.
     #[serde(rename = "requested+validated")]
     RequestedAndValidated,
 }
 
-/// What a client says of its JSON Schema beside the schema.
+/// Name, description and strictness of a client's JSON Schema.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SchemaLabel {
-    /// What the schema is called.
+    /// Name of the schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it is for, for the model.
+    /// Purpose of the schema, for the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether the answer must fit it. `None`: the client's dialect has a default, or no word for it.
+    /// True if the answer must match. `None` if the client's dialect has a default or no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
 }
 
 impl SchemaLabel {
-    /// Whether nothing is said.
+    /// Returns whether every field is absent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

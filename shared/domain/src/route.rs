@@ -1,36 +1,36 @@
-//! Whom a request may be served by, beyond the model that it names.
+//! Constraints on the models that may serve a request.
 
 use serde::{Deserialize, Serialize};
 
-/// What may serve a request.
+/// Models that may serve a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectionMode {
-    /// Whatever fits.
+    /// Any suitable model.
     #[default]
     Auto,
-    /// What costs nothing: the models of nodes.
+    /// Free models: those of nodes.
     FreeOnly,
-    /// Commercial providers.
+    /// Models of commercial providers.
     CommercialOnly,
-    /// The model that the request names, and no other in its place.
+    /// The model that the request names, and no other.
     Model,
 }
 
-/// Who comes first of several models that fit.
+/// Order of several suitable models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
-    /// In the order in which they are given.
+    /// Listed order.
     #[default]
     Priority,
-    /// Who has the fewest requests under way.
+    /// Fewest requests in flight first.
     LeastBusy,
-    /// Who began to answer soonest of late.
+    /// Shortest recent time to first token first.
     Latency,
-    /// Who costs least for this request; those whose prices aren't known come last.
+    /// Lowest price for this request first; unknown prices last.
     Cost,
-    /// In turns, each as often as its weight says.
+    /// Weighted round robin.
     Weighted,
 }
 
@@ -48,26 +48,24 @@ impl Strategy {
     }
 }
 
-/// Whom a request may be served by.
+/// Constraints on the models that may serve a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Route {
-    /// Only this provider, if it is named.
+    /// Provider that must serve the request.
     pub provider: Option<String>,
-    /// What may serve it.
+    /// Models that may serve it.
     pub mode: SelectionMode,
-    /// Models to try when the first can't serve it, in this order, in place of those that the operator
-    /// has set; an empty list for none.
+    /// Models to try in this order if the first choice fails, in place of the operator's; an empty list for none.
     pub fallbacks: Option<Vec<String>>,
-    /// A model that its user likes best, for where the choice is left to the gateway.
+    /// Model that the user prefers if the gateway chooses.
     pub preferred: Option<String>,
-    /// Whether another model may go on with an answer that broke off.
+    /// True if another model may continue an answer that broke off.
     pub resume: bool,
 }
 
-/// The provider and the model of a name such as `openai:gpt-5`; nothing if it has no such form.
+/// Splits a name such as `openai:gpt-5` into provider and model; `None` for a name of another form.
 ///
-/// Local models' ids may hold a colon too: whether the first part is a provider is for the caller to
-/// know.
+/// Ids of local models may contain a colon too: the caller checks that the first part is a provider.
 #[must_use]
 pub fn provider_and_model(name: &str) -> Option<(&str, &str)> {
     name.split_once(':').filter(|(provider, model)| !provider.is_empty() && !model.is_empty())

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Artifact, Cost, Modality, ModelId, NodeId, RunId, Timestamp, ToolCall, UserId};
 
-/// Where a run stands. A terminal state is final.
+/// State of a run. A terminal state is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
-    /// Waits for a slot or for its model to load.
+    /// Waits for a slot, or for its model to load.
     Queued,
     /// Has a slot.
     Running,
@@ -16,15 +16,15 @@ pub enum RunState {
     Completed,
     /// Ended by an error.
     Failed,
-    /// Ended by its client or an operator.
+    /// Cancelled by its client or an operator.
     Cancelled,
 }
 
 impl RunState {
-    /// Every state that may still change.
+    /// States that may still change.
     pub const OPEN: [Self; 2] = [Self::Queued, Self::Running];
 
-    /// Whether this state is final.
+    /// Returns whether this state is final.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         !Self::OPEN.contains(&self)
@@ -43,7 +43,7 @@ impl RunState {
     }
 }
 
-/// Why a completion ended.
+/// Reason why a completion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
@@ -51,36 +51,36 @@ pub enum FinishReason {
     Stop,
     /// `max_tokens` or the context's end was reached.
     Length,
-    /// The model called tools, and waits for their results.
+    /// The model called tools.
     ToolCalls,
-    /// The provider, or the model, would not say it.
+    /// The provider, or the model, refused the content.
     ContentFilter,
     /// The run was cancelled.
     Cancelled,
 }
 
-/// Tokens that a run took.
+/// Tokens that a run used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the rendered prompt.
     pub prompt_tokens: u32,
     /// Tokens generated, the end-of-turn token not counted.
     pub completion_tokens: u32,
-    /// Prompt tokens that needed no computing, since they were kept.
+    /// Prompt tokens read from the prefix cache.
     pub cached_tokens: u32,
-    /// Of the tokens generated, those that were thoughts.
+    /// Generated tokens that are reasoning.
     #[serde(default)]
     pub reasoning_tokens: u32,
 }
 
 impl Usage {
-    /// Prompt and completion together.
+    /// Returns the sum of prompt and completion tokens.
     #[must_use]
     pub fn total_tokens(&self) -> u32 {
         self.prompt_tokens.saturating_add(self.completion_tokens)
     }
 
-    /// These and those of another request together.
+    /// Returns the sum of two usages.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self {
@@ -92,65 +92,105 @@ impl Usage {
     }
 }
 
-/// Why a run failed, as its client was told.
+/// Failure of a run as reported to its client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// One of the API's error codes.
+    /// Error code of the API.
     pub code: String,
-    /// What happened, for people.
+    /// Message for people.
     pub message: String,
 }
 
-/// A run's record: all that is kept of it but its events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Run {
-    /// Its id, also the request's.
-    pub id: RunId,
-    /// Who asked.
-    pub owner: UserId,
-    /// Where it stands.
-    pub state: RunState,
-    /// The model that serves it.
+/// Model that serves a run, and the reason of the choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// Id of the model.
     pub model: ModelId,
-    /// The provider that serves it.
+    /// Display name of the model; empty in records of earlier versions.
+    #[serde(default)]
+    pub model_name: String,
+    /// Provider of the model.
     pub provider: String,
-    /// The node that serves it, for local models.
+    /// Node of a local model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
-    /// What it makes.
+    /// Modality of the output.
     #[serde(default = "text")]
     pub modality: Modality,
-    /// Why this model was chosen.
+    /// Reason of the choice.
     pub reason: String,
-    /// Why it isn't the first choice, if it isn't.
+    /// True if it isn't the first choice.
+    #[serde(default)]
+    pub fallback_used: bool,
+    /// Reason of the fallback: an error code, or `loading` while the first choice is being loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_reason: Option<String>,
-    /// Its place in the queue, from 1, while it waits.
+    /// True if it continues the text of another model.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
+}
+
+impl Selection {
+    /// Creates the selection of a first choice without a node.
+    pub fn new(
+        model: ModelId,
+        provider: impl Into<String>,
+        modality: Modality,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            model_name: model.to_string(),
+            model,
+            provider: provider.into(),
+            node: None,
+            modality,
+            reason: reason.into(),
+            fallback_used: false,
+            fallback_reason: None,
+            resumed: false,
+        }
+    }
+}
+
+/// Record of a run: everything that is stored but its events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Id, also of the request.
+    pub id: RunId,
+    /// User who sent the request.
+    pub owner: UserId,
+    /// State.
+    pub state: RunState,
+    /// Model that serves it, and the reason of the choice.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Position in the queue, from 1, while it waits.
     pub queue_position: Option<u32>,
-    /// What it took so far.
+    /// Tokens used so far.
     pub usage: Usage,
-    /// What that costs; none where it isn't known.
+    /// Cost; `None` if it isn't known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
-    /// Why it ended.
+    /// Reason why it ended.
     pub finish_reason: Option<FinishReason>,
-    /// Why it failed.
+    /// Failure.
     pub failure: Option<Failure>,
-    /// The text it made; of several answers that of the first.
+    /// Generated text; of several answers the first.
     #[serde(skip)]
     pub text: String,
-    /// The tools that it calls; of several answers those of the first.
+    /// Tool calls; of several answers those of the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// The files that it made.
+    /// Generated files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,
-    /// When it was asked for.
+    /// Time of the request.
     pub created_at: Timestamp,
-    /// When it reached a terminal state.
+    /// Time at which it reached a terminal state.
     pub finished_at: Option<Timestamp>,
 }
 
-/// What runs made before they told.
+/// Modality of records that were written before runs had one.
 fn text() -> Modality {
     Modality::Text
 }

@@ -1,12 +1,12 @@
-//! How the next token is chosen, and when to stop.
+//! Sampling parameters and stop conditions.
 
 use serde::{Deserialize, Serialize};
 
-/// Sampling parameters. What is `None` is left to the engine's default.
+/// Sampling parameters. The engine has defaults for those that are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sampling {
-    /// Flattens (above 1) or sharpens the distribution, 0 to 2; 0 always takes the likeliest token.
+    /// Flattens (above 1) or sharpens the distribution, 0 to 2; 0 always chooses the likeliest token.
     pub temperature: Option<f32>,
     /// Keeps the likeliest tokens that together reach this probability, 0 to 1.
     pub top_p: Option<f32>,
@@ -20,7 +20,7 @@ pub struct Sampling {
     pub presence_penalty: Option<f32>,
     /// Subtracted from tokens for each time they were generated, -2 to 2.
     pub frequency_penalty: Option<f32>,
-    /// Makes the choice repeatable.
+    /// Seed for reproducible results.
     pub seed: Option<u32>,
     /// Ends the completion before any of these texts; at most [`MAX_STOPS`].
     pub stop: Vec<String>,
@@ -33,25 +33,25 @@ pub struct Sampling {
     pub logit_bias: Vec<(u32, f32)>,
 }
 
-/// The temperature that a node takes where a request names none.
+/// Temperature on nodes if a request has none.
 pub const DEFAULT_TEMPERATURE: f32 = 0.8;
 
-/// The `top_p` that a node takes where a request names none.
+/// `top_p` on nodes if a request has none.
 pub const DEFAULT_TOP_P: f32 = 0.95;
 
-/// How many tokens a request may favour or ban.
+/// Maximum number of tokens with a bias.
 pub const MAX_BIASES: usize = 1024;
 
-/// How many stop texts a request may name.
+/// Maximum number of stop texts.
 pub const MAX_STOPS: usize = 16;
 
-/// A parameter outside of its range.
+/// Parameter out of its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{param} must be {expected}")]
 pub struct OutOfRange {
-    /// The parameter's name.
+    /// Name of the parameter.
     pub param: &'static str,
-    /// What it may be.
+    /// Allowed values.
     pub expected: &'static str,
 }
 

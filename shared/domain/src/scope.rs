@@ -1,4 +1,4 @@
-//! What an API token may do.
+//! Permissions of API tokens.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,17 +20,17 @@ pub enum Scope {
     /// Set and remove the keys of providers.
     #[serde(rename = "providers")]
     Providers,
-    /// See readiness, metrics, and how the cache does.
+    /// See readiness, metrics, and the cache's statistics.
     #[serde(rename = "ops")]
     Ops,
 }
 
 impl Scope {
-    /// Every scope: what an owner's token has.
+    /// Every scope, as an owner's token has them.
     pub const ALL: [Self; 6] =
         [Self::Generate, Self::ModelsRead, Self::ModelsWrite, Self::Tokens, Self::Providers, Self::Ops];
 
-    /// What a token has unless it is made with other scopes: enough for an application.
+    /// Scopes of a token that is created without any: enough for an application.
     pub const DEFAULT: [Self; 2] = [Self::Generate, Self::ModelsRead];
 
     /// The name used in JSON.

@@ -1,11 +1,11 @@
-//! Text that must not be shown.
+//! Secret text.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A secret: `Debug` hides it, it has no `Display` and no `Serialize`. It can be read from
-/// settings, and is seen only through [`Secret::expose`].
+/// Secret text. `Debug` hides it, and it has neither `Display` nor `Serialize`. It can be deserialized from settings,
+/// and only [`Secret::expose`] returns it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -16,7 +16,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text. Each call is a place to look at when asking where a secret could leak.
+    /// Returns the text. To find where a secret could leak, search for calls of this function.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! What is to be made, whatever dialect it was asked for in.
+//! Generation tasks, independent of the dialect.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     Tool, ToolChoice,
 };
 
-/// What is to be made.
+/// Task of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(
     clippy::large_enum_variant,
@@ -20,7 +20,7 @@ use crate::{
 pub enum Task {
     /// The next turn of a conversation.
     Text(TextTask),
-    /// Vectors that stand for texts.
+    /// Embedding vectors of texts.
     Embedding(EmbeddingTask),
     /// Images.
     Image(ImageTask),
@@ -31,65 +31,66 @@ pub enum Task {
 /// The next turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextTask {
-    /// The conversation, never empty.
+    /// Conversation, never empty.
     pub messages: Vec<Message>,
-    /// How to sample, and when to stop.
+    /// Sampling parameters and stop conditions.
     #[serde(default)]
     pub sampling: Sampling,
-    /// The form of the answer.
+    /// Format of the answer.
     #[serde(default)]
     pub response_format: ResponseFormat,
-    /// What is said of the schema of the answer, if its form is one.
+    /// Name and description of the answer's schema, if the format has one.
     #[serde(default, skip_serializing_if = "SchemaLabel::is_empty")]
     pub schema_label: SchemaLabel,
-    /// The tools on offer.
+    /// Available tools.
     #[serde(default)]
     pub tools: Vec<Tool>,
-    /// Further fields of tools, by the tool's name, in the client's dialect.
+    /// Unknown fields of tools by the tool's name, in the client's dialect.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tool_extra: BTreeMap<String, Map<String, Value>>,
-    /// Whether one is called.
+    /// Tool choice.
     #[serde(default)]
     pub tool_choice: ToolChoice,
-    /// Whether one turn may call several tools.
+    /// True if one turn may call several tools.
     #[serde(default = "yes")]
     pub parallel_tool_calls: bool,
-    /// How many answers to give, at least 1.
+    /// Number of answers, at least 1.
     #[serde(default = "one")]
     pub choices: u32,
-    /// Give each token's log-probability, and those of this many likeliest tokens in its place.
+    /// Number of likeliest tokens to return for each position, with each token's log-probability. `None` for no
+    /// log-probabilities.
     #[serde(default)]
     pub top_logprobs: Option<u32>,
-    /// How much to think before the answer, where the model can; absent: as it does by itself.
+    /// Effort of reasoning before the answer; `None` for the model's default.
     #[serde(default)]
     pub reasoning: Option<ReasoningEffort>,
-    /// Values for the chat template of a local model, by the names that it knows, such as `enable_thinking`.
+    /// Values for the chat template of a local model by name, such as `enable_thinking`.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub template_kwargs: Map<String, Value>,
-    /// A prompt that is no conversation: it is given to the model as it is, in place of `messages`.
+    /// Raw prompt, which the model gets in place of `messages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawPrompt>,
 }
 
-/// A prompt that is no conversation. A node's model continues it; providers' APIs take none.
+/// Raw prompt, without a chat template. Models of nodes continue it; the APIs of providers accept none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RawPrompt {
     /// Tokens of the model's own vocabulary.
     Tokens(Vec<u32>),
-    /// A text whose control tokens count: the client has rendered the chat template itself.
+    /// Text with control tokens: the client has rendered the chat template itself.
     Text(String),
-    /// A text with a gap, which a model that was trained for it fills (fill-in-the-middle).
+    /// Text with a gap, for a model with fill-in-the-middle training.
     Infill {
-        /// What stands before the gap.
+        /// Text before the gap.
         prefix: String,
-        /// What stands behind it.
+        /// Text after the gap.
         suffix: String,
     },
 }
 
 impl TextTask {
-    /// One plain answer to `messages`.
+    /// Creates a task for one plain answer to `messages`.
     #[must_use]
     pub fn new(messages: Vec<Message>, sampling: Sampling) -> Self {
         Self {
@@ -110,12 +111,12 @@ impl TextTask {
     }
 }
 
-/// Vectors that stand for texts.
+/// Embedding vectors of texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingTask {
-    /// What to embed, never empty; a vector is given for each.
+    /// Inputs to embed, never empty; each gets a vector.
     pub inputs: Vec<EmbeddingInput>,
-    /// Give only this many of the vector's first numbers, normalised again.
+    /// Number of dimensions to return: the first ones, normalized again.
     pub dimensions: Option<u32>,
 }
 
@@ -130,7 +131,7 @@ pub enum EmbeddingInput {
 }
 
 impl Task {
-    /// What it makes.
+    /// Returns the modality of its output.
     #[must_use]
     pub fn modality(&self) -> Modality {
         match self {
@@ -141,7 +142,7 @@ impl Task {
         }
     }
 
-    /// The images that go with it.
+    /// Returns its input images.
     pub fn images(&self) -> Box<dyn Iterator<Item = &Image> + '_> {
         match self {
             Self::Text(task) => {
@@ -154,7 +155,7 @@ impl Task {
         }
     }
 
-    /// The same, to change.
+    /// Returns its input images for changes.
     pub fn images_mut(&mut self) -> Vec<&mut Image> {
         match self {
             Self::Text(task) => {

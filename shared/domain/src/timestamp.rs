@@ -40,7 +40,7 @@ impl Timestamp {
         Self(self.0 + span)
     }
 
-    /// How long before `later` this moment was; zero if it wasn't.
+    /// Returns the time from this moment to `later`; zero if it is in the past.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {
         (later.0 - self.0).try_into().unwrap_or_default()

@@ -6,39 +6,39 @@ use serde_json::Value;
 /// A function that the client offers to the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
-    /// What the model writes to call it.
+    /// Name of the function.
     pub name: String,
-    /// What it does, for the model.
+    /// Description for the model.
     pub description: Option<String>,
-    /// The JSON Schema of its arguments, an object.
+    /// JSON Schema of the arguments, an object.
     pub parameters: Value,
-    /// Whether the arguments must fit the schema whenever the model chooses to call it.
+    /// True if the arguments of every call must match the schema.
     #[serde(default)]
     pub strict: bool,
 }
 
-/// Whether the model calls a tool.
+/// Tool choice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolChoice {
-    /// As it sees fit.
+    /// The model decides.
     #[default]
     Auto,
-    /// Never: the tools aren't shown to it.
+    /// No call; the tools aren't shown to the model.
     None,
-    /// At least one.
+    /// At least one call.
     Required,
-    /// The one of this name.
+    /// Call of the function with this name.
     Named(String),
 }
 
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
-    /// What its result is given back under.
+    /// Id, which the result refers to.
     pub id: String,
     /// The tool's name.
     pub name: String,
-    /// The arguments, a JSON text.
+    /// Arguments as JSON text.
     pub arguments: String,
 }

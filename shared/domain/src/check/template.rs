@@ -1,15 +1,15 @@
-//! Values that a request gives to a model's chat template.
+//! Validation of the values for a model's chat template.
 
 use serde_json::{Map, Value};
 
 use super::{Field, InvalidTask, invalid, is_deeper_than};
 
-/// How many bytes they may have, written as JSON.
+/// Maximum bytes of the values as JSON.
 pub const MAX_TEMPLATE_KWARGS_BYTES: usize = 16 << 10;
-/// How deep objects and lists in them may be nested.
+/// Maximum nesting depth of the values.
 pub const MAX_TEMPLATE_KWARGS_DEPTH: usize = 8;
 
-/// What a prompt is made of has fields of its own.
+/// Names that a request must not set, since the template gets them from elsewhere, each with the reason.
 const RESERVED: [(&str, &str); 10] = [
     ("messages", "it has a field of its own"),
     ("tools", "it has a field of its own"),

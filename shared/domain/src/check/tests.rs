@@ -34,7 +34,7 @@ fn nested(depth: usize) -> Value {
 }
 
 #[test]
-fn what_is_impossible_is_named_by_its_field() {
+fn an_invalid_task_names_the_field() {
     type Change = fn(&mut TextTask);
     let cases: Vec<(Change, Result<(), Field>)> = vec![
         (|_| (), Ok(())),
@@ -107,7 +107,7 @@ fn a_schema_far_too_deep_is_refused_without_overflowing_the_stack() {
 }
 
 #[test]
-fn only_what_can_be_embedded_passes() {
+fn an_empty_input_is_invalid() {
     let text = |text: &str| EmbeddingInput::Text(text.into());
     let check = |inputs: Vec<EmbeddingInput>, dimensions| {
         EmbeddingTask { inputs, dimensions }.check().map_err(|error| error.field)

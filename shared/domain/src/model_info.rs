@@ -1,4 +1,4 @@
-//! What is known of a provider's model before it is asked: what it takes and makes, and what it costs.
+//! Metadata of a provider's model: inputs, modality, capabilities, limits and prices.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::{
     money::{Cost, Rate},
 };
 
-/// What a model is given.
+/// Kind of input of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Input {
@@ -21,40 +21,40 @@ pub enum Input {
     Audio,
 }
 
-/// Whether a model costs its user something.
+/// Pricing tier of a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// It doesn't.
+    /// Free of charge.
     Free,
-    /// It does, or may.
+    /// Charged, or possibly charged.
     #[default]
     Commercial,
 }
 
-/// What is known of a model.
+/// Metadata of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Facts {
-    /// Its makers' name for it.
+pub struct ModelInfo {
+    /// Display name.
     pub name: Option<String>,
-    /// What it makes.
+    /// Modality of its output.
     pub modality: Modality,
-    /// What it takes.
+    /// Accepted inputs.
     pub inputs: Vec<Input>,
-    /// What else it can do.
+    /// Further capabilities.
     pub capabilities: Vec<Capability>,
-    /// The tokens that prompt and completion may have together.
+    /// Maximum tokens of prompt and completion together.
     pub context_length: Option<u32>,
-    /// The tokens that a completion may have.
+    /// Maximum tokens of a completion.
     pub max_output_tokens: Option<u32>,
-    /// What it costs; none where that isn't known.
+    /// Price; `None` if it isn't known.
     pub price: Option<Price>,
-    /// Whether it costs something.
+    /// Pricing tier.
     pub tier: Tier,
 }
 
-impl Default for Facts {
-    /// What is taken for granted of a model of which nothing is known: it makes text from text.
+impl Default for ModelInfo {
+    /// Assumptions about an unknown model: text in, text out.
     fn default() -> Self {
         Self {
             name: None,
@@ -69,66 +69,66 @@ impl Default for Facts {
     }
 }
 
-impl Facts {
-    /// Whether it can do this.
+impl ModelInfo {
+    /// Returns whether the model has a capability.
     #[must_use]
     pub fn can(&self, capability: Capability) -> bool {
         self.capabilities.contains(&capability)
     }
 
-    /// Whether it takes this.
+    /// Returns whether the model accepts an input.
     #[must_use]
     pub fn takes(&self, input: Input) -> bool {
         self.inputs.contains(&input)
     }
 }
 
-/// What a model costs. What isn't there isn't known.
+/// Price of a model. An absent part isn't known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// A token of the prompt.
+    /// Price of a prompt token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Rate>,
-    /// A token of the completion, thoughts included.
+    /// Price of a completion token, including reasoning tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Rate>,
-    /// A token of the prompt that was cached; as any other if absent.
+    /// Price of a cached prompt token; the price of a prompt token if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<Rate>,
-    /// An image that is made.
+    /// Price of a generated image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Cost>,
-    /// What all tokens of a run cost instead if its prompt is long.
+    /// Prices of all tokens of a run with a long prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long: Option<LongPrice>,
 }
 
-/// What a model's tokens cost when a prompt is long.
+/// Prices of a model's tokens in runs with a long prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LongPrice {
-    /// A prompt of more tokens than this is long.
+    /// Number of prompt tokens above which a prompt is long.
     pub above: u32,
-    /// A token of the prompt.
+    /// Price of a prompt token.
     pub input: Rate,
-    /// A token of the completion.
+    /// Price of a completion token.
     pub output: Rate,
-    /// A token of the prompt that was cached; as any other if absent.
+    /// Price of a cached prompt token; the price of a prompt token if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<Rate>,
 }
 
 impl Price {
-    /// Of what costs nothing.
+    /// Returns the price of a free model.
     #[must_use]
     pub fn free() -> Self {
         Self { input: Some(Rate::FREE), output: Some(Rate::FREE), ..Self::default() }
     }
 
-    /// What a run costs that took so many tokens; none if the price of some of them isn't known.
+    /// Returns the cost of a run; `None` if the price of some of its tokens isn't known.
     ///
-    /// Cached tokens are a part of the prompt's, and those of thoughts a part of the completion's.
+    /// Cached tokens are part of the prompt tokens, and reasoning tokens part of the completion tokens.
     #[must_use]
     pub fn of(&self, usage: &Usage) -> Option<Cost> {
         let long = self.long.filter(|long| usage.prompt_tokens > long.above);
@@ -151,7 +151,7 @@ impl Price {
             .sum()
     }
 
-    /// What so many images cost; none if their price isn't known.
+    /// Returns the cost of this many images; `None` if their price isn't known.
     #[must_use]
     pub fn of_images(&self, count: u32) -> Option<Cost> {
         Some(self.image?.times(count))
@@ -173,37 +173,37 @@ mod tests {
         Usage { prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens: completion_tokens / 2 }
     }
 
-    fn told(price: &Price, usage: &Usage) -> Option<String> {
+    fn cost_text(price: &Price, usage: &Usage) -> Option<String> {
         price.of(usage).map(|cost| cost.to_string())
     }
 
     #[test]
-    fn each_kind_of_token_has_its_price() {
+    fn cost_sums_the_price_of_each_kind_of_token() {
         let all = price(json!({"input": 1.25, "output": 10, "cached_input": 0.125}));
         // 400 of 1000 are cached: 600 × 1.25 + 400 × 0.125 + 100 × 10 are 1800 millionths.
-        assert_eq!(told(&all, &usage(1000, 400, 100)).as_deref(), Some("0.0018"));
+        assert_eq!(cost_text(&all, &usage(1000, 400, 100)).as_deref(), Some("0.0018"));
         let plain = price(json!({"input": 1.25, "output": 10}));
-        assert_eq!(told(&plain, &usage(1000, 400, 100)).as_deref(), Some("0.00225"));
+        assert_eq!(cost_text(&plain, &usage(1000, 400, 100)).as_deref(), Some("0.00225"));
         let embeds = price(json!({"input": 0.02}));
-        assert_eq!(told(&embeds, &usage(50, 0, 0)).as_deref(), Some("0.000001"));
-        // What isn't known is never nothing.
-        assert_eq!(told(&embeds, &usage(50, 0, 1)), None);
-        assert_eq!(told(&price(json!({"image": 0.04})), &usage(50, 0, 0)), None);
+        assert_eq!(cost_text(&embeds, &usage(50, 0, 0)).as_deref(), Some("0.000001"));
+        // An unknown price makes the cost unknown, and not zero.
+        assert_eq!(cost_text(&embeds, &usage(50, 0, 1)), None);
+        assert_eq!(cost_text(&price(json!({"image": 0.04})), &usage(50, 0, 0)), None);
         assert_eq!(
             price(json!({"image": 0.04})).of_images(3).map(|cost| cost.to_string()).as_deref(),
             Some("0.12")
         );
-        assert_eq!(told(&Price::free(), &usage(50, 0, 7)).as_deref(), Some("0"));
+        assert_eq!(cost_text(&Price::free(), &usage(50, 0, 7)).as_deref(), Some("0"));
     }
 
     #[test]
-    fn a_long_prompt_has_a_price_of_its_own() {
+    fn a_long_prompt_has_other_prices() {
         let long = price(json!({
             "input": 1.25, "output": 10, "cached_input": 0.125,
             "long": {"above": 200_000, "input": 2.5, "output": 15},
         }));
-        assert_eq!(told(&long, &usage(200_000, 0, 0)).as_deref(), Some("0.25"));
-        assert_eq!(told(&long, &usage(200_001, 1, 1)).as_deref(), Some("0.5000175"));
+        assert_eq!(cost_text(&long, &usage(200_000, 0, 0)).as_deref(), Some("0.25"));
+        assert_eq!(cost_text(&long, &usage(200_001, 1, 1)).as_deref(), Some("0.5000175"));
     }
 
     fn rate() -> impl Strategy<Value = Rate> {
@@ -213,9 +213,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the prices, no number of tokens overflows, and one token more never costs less.
+        /// For any prices, no number of tokens overflows, and one more token never costs less.
         #[test]
-        fn sums_neither_overflow_nor_fall(
+        fn cost_neither_overflows_nor_decreases(
             input in rate(), output in rate(), cached in proptest::option::of(rate()),
             prompt in any::<u32>(), cached_tokens in any::<u32>(), completion in any::<u32>(),
         ) {
