@@ -1,217 +1,245 @@
-//! Run events: the one stream that every dialect renders, and that the run log keeps.
+//! Run events: the stream that every dialect renders and the run log stores.
 
 use hearth_domain::{
-    Artifact, Cost, Credits, FinishReason, NodeId, Reasoning, Structured, TokenLogprob, Usage,
+    Artifact, Cost, Credits, FinishReason, Reasoning, Selection, Structured, TokenLogprob, Usage,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
 
-/// An event of a run and its place in the run's order.
+/// Event of a run and its position.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEvent {
-    /// From 1, without gaps.
+    /// Sequence number, from 1, without gaps.
     pub seq: u64,
-    /// What happened.
+    /// Event.
     #[serde(flatten)]
     pub body: RunEventBody,
 }
 
 impl RunEvent {
-    /// How many bytes it has as JSON.
+    /// Returns its size as JSON in bytes.
     #[must_use]
     pub fn json_bytes(&self) -> usize {
         serde_json::to_vec(self).map_or(0, |json| json.len())
     }
 }
 
-/// What can happen to a run. After `Done`, `Error` or `Cancelled` nothing does.
+/// Event of a run. Nothing follows `Done`, `Error` or `Cancelled`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEventBody {
-    /// The gateway chose who serves it.
-    Selected(Selected),
-    /// How the credit of a provider stands that was asked.
+    /// The gateway selected a model.
+    Selected(Selection),
+    /// Credit of a provider that was called.
     Credits {
-        /// The provider.
+        /// Name of the provider.
         provider: String,
-        /// What is left.
+        /// Credit.
         credits: Credits,
     },
-    /// It waits; the place is counted from 1.
+    /// The run waits in a queue.
     Queued {
-        /// Its place in the model's queue.
+        /// Position in the model's queue, from 1.
         position: u32,
     },
-    /// Its model is being loaded.
+    /// The model is being loaded.
     Loading {
-        /// From 0 to 1.
+        /// Progress, from 0 to 1.
         progress: f32,
     },
-    /// It has a slot, and its prompt is tokenized.
+    /// The run has a slot, and its prompt is tokenized.
     Started {
         /// Tokens of the rendered prompt.
         prompt_tokens: u32,
     },
-    /// Text was generated.
+    /// Piece of text.
     Delta {
-        /// Of which answer, from 0.
+        /// Index of the answer, from 0.
         #[serde(default, skip_serializing_if = "is_zero")]
         choice: u32,
-        /// Whole characters; empty only if it comes with log-probabilities.
+        /// Whole characters; empty only with log-probabilities.
         text: String,
-        /// The tokens behind it, if they were asked for.
+        /// Tokens of the piece, if requested.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         logprobs: Vec<TokenLogprob>,
     },
-    /// The model says that it won't answer.
+    /// Piece of a refusal.
     Refusal {
-        /// In which answer, from 0.
+        /// Index of the answer, from 0.
         #[serde(default, skip_serializing_if = "is_zero")]
         choice: u32,
-        /// What follows of its words.
+        /// Text to append.
         text: String,
     },
-    /// The model thinks.
+    /// Piece of reasoning.
     Reasoning {
-        /// For which answer, from 0.
+        /// Index of the answer, from 0.
         #[serde(default, skip_serializing_if = "is_zero")]
         choice: u32,
-        /// Which of the answer's blocks of thoughts, from 0.
+        /// Index of the block within the answer, from 0.
         index: u32,
-        /// What is added to the block: text is appended, the rest comes whole.
+        /// Addition to the block: text is appended, other fields come whole.
         #[serde(flatten)]
         added: Reasoning,
     },
-    /// A call of a tool began or went on.
+    /// Piece of a tool call.
     ToolCall {
-        /// In which answer, from 0.
+        /// Index of the answer, from 0.
         #[serde(default, skip_serializing_if = "is_zero")]
         choice: u32,
-        /// Which of the answer's calls, from 0.
+        /// Index of the call within the answer, from 0.
         index: u32,
-        /// Its id and the tool's name, in the call's first event.
+        /// Id and the tool's name, in the call's first event.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         begins: Option<ToolCallBegin>,
-        /// What follows of its arguments' JSON; may be empty.
+        /// JSON text to append to the arguments; may be empty.
         arguments: String,
     },
-    /// A stop text ended an answer, of which it is no part; told where it is known which.
+    /// A stop text ended an answer, which doesn't contain it. Sent if it is known which one.
     StopText {
-        /// Which answer, from 0.
+        /// Index of the answer, from 0.
         #[serde(default, skip_serializing_if = "is_zero")]
         choice: u32,
-        /// The stop text.
+        /// Stop text.
         text: String,
     },
-    /// How the JSON Schema of an answer that ended was enforced. Comes before the answer's end.
+    /// Enforcement of the JSON Schema of an answer that ended. Comes before the answer's end.
     Structured {
-        /// Of which answer, from 0.
+        /// Index of the answer, from 0.
         #[serde(default, skip_serializing_if = "is_zero")]
         choice: u32,
-        /// How, and whether the answer fits.
+        /// Enforcement, and result of the validation.
         structured: Structured,
     },
-    /// One of several answers ended by itself; with a single answer only `Done` says so.
+    /// One of several answers ended. A single answer ends with `Done` alone.
     ChoiceDone {
-        /// Which, from 0.
+        /// Index, from 0.
         choice: u32,
-        /// Why.
+        /// Reason.
         finish_reason: FinishReason,
     },
-    /// A text's vector.
+    /// Embedding vector of an input.
     Embedding {
-        /// Of which input, from 0.
+        /// Index of the input, from 0.
         index: u32,
-        /// The vector, of length 1.
-        #[serde(with = "crate::vector")]
+        /// Vector, normalized to length 1.
+        #[serde(with = "crate::base64_f32")]
         vector: Vec<f32>,
     },
-    /// A file was made. Whoever carries the run out keeps it, and tells of it as `Artifact`: a client is never
-    /// given this, nor is the run's record.
+    /// Generated file, from a provider. The driver stores it and sends `Artifact` in its place: neither a client nor
+    /// the run's record gets the bytes.
     File {
-        /// Which, from 0.
+        /// Index, from 0.
         index: u32,
-        /// Its bytes.
-        #[serde(with = "crate::file")]
+        /// Bytes of the file.
+        #[serde(with = "crate::base64_bytes")]
         bytes: Vec<u8>,
-        /// The prompt as the model understood it, if it tells.
+        /// Prompt as the model rewrote it, if the provider returns it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revised_prompt: Option<String>,
     },
-    /// A file was made, and is kept.
+    /// Generated and stored file.
     Artifact {
-        /// Which, from 0.
+        /// Index, from 0.
         index: u32,
-        /// Where it is.
+        /// File.
         artifact: Artifact,
     },
-    /// What it took, once, just before `Done` or `Cancelled`.
+    /// Token usage. Comes once, just before `Done` or `Cancelled`.
     Usage {
-        /// The tokens.
+        /// Tokens.
         usage: Usage,
     },
-    /// What that costs, just after `Usage`; from the gateway, where the price is known.
+    /// Cost, from the gateway, if the price is known. Comes just after `Usage`.
     Cost {
-        /// The money.
+        /// Amount.
         cost: Cost,
     },
-    /// It ended by itself.
+    /// The run completed.
     Done {
-        /// Why.
+        /// Reason.
         finish_reason: FinishReason,
     },
-    /// It failed.
+    /// The run failed.
     Error {
-        /// Why.
+        /// Reason.
         error: ApiError,
     },
-    /// It was stopped.
+    /// The run was cancelled.
     Cancelled,
 }
 
-/// How a call of a tool begins.
+/// Start of a tool call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallBegin {
-    /// What the result is given back under.
+    /// Id, which the result refers to.
     pub id: String,
-    /// The tool's name.
+    /// Name of the tool.
     pub name: String,
 }
 
-/// Who serves a run, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Selected {
-    /// The model's id.
-    pub model: String,
-    /// The node that has it, for a local model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<NodeId>,
-    /// Its makers' name for it.
-    pub model_name: String,
-    /// Who serves it.
-    pub provider: String,
-    /// What it makes.
-    pub modality: hearth_domain::Modality,
-    /// Why it was chosen.
-    pub reason: String,
-    /// Whether it isn't the first choice.
-    pub fallback_used: bool,
-    /// Why not: `loading` while the first choice is being loaded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fallback_reason: Option<String>,
-    /// Whether it goes on with the text that another model had begun.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub resumed: bool,
-}
-
 impl RunEventBody {
-    /// Text of the only answer.
+    /// Creates a piece of text of the first answer.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Delta { choice: 0, text: text.into(), logprobs: Vec::new() }
     }
 
-    /// Whether nothing follows.
+    /// Returns whether it is a piece of the answer, or of its usage: another candidate can't take over after it.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Delta { .. }
+            | Self::Refusal { .. }
+            | Self::Reasoning { .. }
+            | Self::ToolCall { .. }
+            | Self::ChoiceDone { .. }
+            | Self::Embedding { .. }
+            | Self::Artifact { .. }
+            | Self::Usage { .. }
+            | Self::Cost { .. } => true,
+            Self::Selected(_)
+            | Self::Credits { .. }
+            | Self::Queued { .. }
+            | Self::Loading { .. }
+            | Self::Started { .. }
+            | Self::StopText { .. }
+            | Self::Structured { .. }
+            | Self::File { .. }
+            | Self::Done { .. }
+            | Self::Error { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
+    /// Returns the index of the answer that it is part of; `None` for an event of the whole run.
+    #[must_use]
+    pub fn choice(&self) -> Option<u32> {
+        match self {
+            Self::Delta { choice, .. }
+            | Self::Refusal { choice, .. }
+            | Self::Reasoning { choice, .. }
+            | Self::ToolCall { choice, .. }
+            | Self::StopText { choice, .. }
+            | Self::Structured { choice, .. }
+            | Self::ChoiceDone { choice, .. } => Some(*choice),
+            Self::Selected(_)
+            | Self::Credits { .. }
+            | Self::Queued { .. }
+            | Self::Loading { .. }
+            | Self::Started { .. }
+            | Self::Embedding { .. }
+            | Self::File { .. }
+            | Self::Artifact { .. }
+            | Self::Usage { .. }
+            | Self::Cost { .. }
+            | Self::Done { .. }
+            | Self::Error { .. }
+            | Self::Cancelled => None,
+        }
+    }
+
+    /// Returns whether it is the run's last event.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Error { .. } | Self::Cancelled)

@@ -1,4 +1,4 @@
-//! Events of a run as they are stored: consecutive pieces of one text are a single entry, so that a token costs little
+//! Storage format of a run's events: consecutive pieces of one text are a single entry, so that a token costs little
 //! more than its text.
 
 use hearth_domain::Reasoning;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{RunEvent, RunEventBody};
 
-/// An entry of a stored batch.
+/// Entry of a stored batch.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Entry<P, E> {
@@ -14,7 +14,7 @@ enum Entry<P, E> {
     Event(E),
 }
 
-/// Pieces of one text, numbered from `seq` without gaps.
+/// Pieces of one text with consecutive sequence numbers from `seq`.
 #[derive(Serialize)]
 struct PiecesRef<'a> {
     seq: u64,
@@ -31,18 +31,18 @@ struct Pieces {
     pieces: Vec<String>,
 }
 
-/// The text that pieces belong to.
+/// Text that pieces belong to.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Text {
-    /// Of which answer.
+    /// Index of the answer.
     #[serde(default, skip_serializing_if = "is_zero")]
     choice: u32,
-    /// Of which block of thoughts; none for the answer itself.
+    /// Index of the block of reasoning; `None` for the answer's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     thought: Option<u32>,
 }
 
-/// A batch of events as JSON.
+/// Encodes a batch of events as JSON.
 ///
 /// # Errors
 /// None for events that a run can have.
@@ -65,7 +65,7 @@ pub fn encode(events: &[RunEvent]) -> serde_json::Result<String> {
     serde_json::to_string(&entries)
 }
 
-/// The events of a batch; also of one that earlier versions wrote, with an entry for each event.
+/// Decodes a batch, including those of earlier versions, with an entry for each event.
 ///
 /// # Errors
 /// If it isn't one.
@@ -90,7 +90,7 @@ pub fn decode(json: &str) -> serde_json::Result<Vec<RunEvent>> {
     Ok(events)
 }
 
-/// The text and its piece, of an event that has nothing else.
+/// Returns the text and the piece of an event with nothing else.
 fn piece_of(event: &RunEventBody) -> Option<(Text, &str)> {
     match event {
         RunEventBody::Delta { choice, text, logprobs } if logprobs.is_empty() => {

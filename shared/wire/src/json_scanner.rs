@@ -1,7 +1,7 @@
-//! Finds the end of a JSON value that comes in pieces, without parsing it again for each piece.
+//! Scanner for the end of a JSON value that arrives in pieces, so that it isn't parsed again for each piece.
 
-/// Follows one JSON object or array byte by byte. It checks brackets and strings only, so a value that it calls
-/// complete may still be invalid JSON.
+/// Scanner of one JSON object or array. It checks brackets and strings alone, so a value that it calls complete may
+/// still be invalid JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JsonScanner {
     depth: usize,
@@ -12,8 +12,8 @@ pub struct JsonScanner {
 }
 
 impl JsonScanner {
-    /// Reads the next bytes. Returns the count of bytes up to and including the value's last one, if it is among
-    /// them; later bytes are not read.
+    /// Reads the next bytes. Returns the number of bytes up to and including the value's last one, if it is among
+    /// them; later bytes aren't read.
     pub fn push(&mut self, bytes: &[u8]) -> Option<usize> {
         if self.complete {
             return None;
@@ -35,13 +35,13 @@ impl JsonScanner {
         None
     }
 
-    /// Whether the closing bracket of the outermost object or array was read.
+    /// Returns whether the closing bracket of the outermost object or array was read.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Whether anything but whitespace was read.
+    /// Returns whether anything but whitespace was read.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.begun

@@ -1,24 +1,25 @@
-//! How an answer's JSON Schema was enforced, as each dialect shows it: an extension under the name `structured`.
+//! Enforcement of an answer's JSON Schema, which each dialect returns as an extension, `structured`.
 
 use hearth_domain::{Enforcement, Structured};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How an answer's JSON Schema was enforced, and whether the answer fits it.
+/// Enforcement of an answer's JSON Schema, and result of its validation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StructuredBody {
-    /// `grammar`: no other answer could be generated. `grammar+validated`: a grammar enforces a part of the schema,
-    /// and the answer was checked against the whole. `provider+validated`: a provider was asked to enforce it.
-    /// `requested+validated`: a provider's model was only asked to keep to it.
+    /// `grammar`: a grammar allows matching answers alone. `grammar+validated`: a grammar enforces part of the
+    /// schema, and the answer was validated. `provider+validated`: the provider was asked to enforce the schema, and
+    /// the answer was validated. `requested+validated`: the model was asked to follow the schema, and the answer was
+    /// validated.
     #[schema(value_type = String, example = "grammar+validated")]
     pub enforced: Enforcement,
-    /// The schema's keywords that the grammar doesn't enforce, wholly or at some place.
+    /// Keywords of the schema that the grammar enforces incompletely or not at all.
     pub relaxed: Vec<String>,
-    /// Whether the answer fits the whole schema.
+    /// True if the answer matches the whole schema.
     pub valid: bool,
-    /// How many answers were generated until this one; a streamed answer is generated once.
+    /// Number of answers generated until this one; a streamed answer is generated once.
     pub attempts: u32,
-    /// The first reasons why the answer doesn't fit, each with its place in the answer.
+    /// First reasons why the answer doesn't match, each with its place in the answer.
     pub errors: Vec<String>,
 }
 

@@ -1,24 +1,24 @@
-//! An estimate of a prompt's tokens.
+//! Estimate of a prompt's tokens.
 //!
-//! The gateway has no tokenizer, which each model has its own of, and a count that had to load a model, or to ask a
-//! provider, would cost more than it tells. A token is taken for four bytes of text, as is usual for English; a message
-//! and a tool for a few tokens around them; and an image for as many as the largest takes.
+//! The gateway has no tokenizer: each model has its own, and loading a model, or asking a provider, would cost too
+//! much for a count. The estimate takes four bytes of text for a token, as is usual for English, a few tokens for
+//! each message and tool, and for an image the tokens of the largest one.
 
 use hearth_domain::{Document, DocumentSource, Message, Tool};
 use serde_json::Value;
 
-/// How many bytes of text make a token.
+/// Bytes of text for a token.
 const TOKEN_BYTES: usize = 4;
 /// Tokens around each message, and around each tool.
 const FRAME_TOKENS: usize = 4;
 /// Tokens of an image: Anthropic scales larger ones down to about this many
 /// (<https://platform.claude.com/docs/en/build-with-claude/vision>).
 const IMAGE_TOKENS: usize = 1600;
-/// How many characters of a document in base64 make a token: a page of a PDF takes 1500 to 3000 tokens
-/// (<https://platform.claude.com/docs/en/build-with-claude/pdf-support>), and is taken for 50 KB.
+/// Base64 characters of a document for a token: a page of a PDF takes 1500 to 3000 tokens
+/// (<https://platform.claude.com/docs/en/build-with-claude/pdf-support>), and about 50 KB.
 const DOCUMENT_TOKEN_BYTES: usize = 24;
 
-/// About how many tokens a prompt has. `hosted`: the definitions of tools that a provider runs.
+/// Estimates the tokens of a prompt. `hosted`: definitions of hosted tools.
 pub(crate) fn prompt<'a>(
     messages: impl IntoIterator<Item = &'a Message>,
     tools: &[Tool],
@@ -30,7 +30,7 @@ pub(crate) fn prompt<'a>(
     (messages + functions + hosted) as u64
 }
 
-/// Earlier thoughts don't count: models aren't shown them again.
+/// Estimates the tokens of a message. Earlier reasoning doesn't count, since models don't get it again.
 fn of_message(message: &Message) -> usize {
     let calls =
         message.tool_calls.iter().map(|call| FRAME_TOKENS + of_text(&call.name) + of_text(&call.arguments));

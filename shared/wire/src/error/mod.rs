@@ -1,4 +1,4 @@
-//! Errors as clients see them: one envelope on every route.
+//! Errors of the API: one envelope on every route.
 
 mod code;
 mod retry_after;
@@ -11,22 +11,22 @@ use utoipa::ToSchema;
 
 pub use code::ErrorCode;
 
-/// An error with what a client needs to act on it.
+/// Error with everything that a client needs to act on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
 pub struct ApiError {
-    /// What kind of error it is.
+    /// Error code.
     pub code: ErrorCode,
-    /// What happened and what to do, for people. Never holds a secret or a client's text.
+    /// Message for people: what happened and what to do. It never contains a secret or a client's text.
     pub message: String,
-    /// The field or parameter that is at fault.
+    /// Field or parameter at fault.
     #[serde(default)]
     pub param: Option<String>,
     /// Further facts for programs.
     #[serde(default)]
     pub details: Box<Map<String, Value>>,
-    /// The time until the same request may succeed, where it is known. In the body it is
-    /// `details.retry_after_seconds`, in the head `retry-after`.
+    /// Time until the same request may succeed, if it is known. In the body it is `details.retry_after_seconds`, in
+    /// the head `retry-after`.
     #[serde(
         default,
         rename = "retry_after_ms",
@@ -36,28 +36,28 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
 }
 
-/// The name in `details` of the seconds until the same request may succeed.
+/// Name in `details` of the seconds until the same request may succeed.
 const RETRY_AFTER_SECONDS: &str = "retry_after_seconds";
 
 impl ApiError {
-    /// An error of `code` that says `message`.
+    /// Creates an error.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), param: None, details: Box::default(), retry_after: None }
     }
 
-    /// A bad request, naming the field at fault.
+    /// Creates an `invalid_request` error that names the field at fault.
     pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidRequest, message).at(param)
     }
 
-    /// A task that can't be carried out; `param` is what the dialect calls the field at fault.
+    /// Creates the error of an invalid task. `param` is the dialect's name of the field at fault.
     #[must_use]
     pub fn unfit(param: String, error: &hearth_domain::InvalidTask) -> Self {
         let message = format!("{param} {}", error.problem);
         Self::invalid(param, message)
     }
 
-    /// Names the field at fault.
+    /// Sets the field at fault.
     #[must_use]
     pub fn at(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
@@ -78,13 +78,13 @@ impl ApiError {
         self
     }
 
-    /// The time until the same request may succeed, in whole seconds: rounded up, since an earlier request fails.
+    /// Returns the time until the same request may succeed, in whole seconds, rounded up.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
     }
 
-    /// The facts for programs, with the time until the same request may succeed.
+    /// Returns the facts for programs, including the time until the same request may succeed.
     #[must_use]
     pub fn public_details(&self) -> Map<String, Value> {
         let mut details = (*self.details).clone();
@@ -94,7 +94,7 @@ impl ApiError {
         details
     }
 
-    /// The body of the answer.
+    /// Returns the body of the response.
     #[must_use]
     pub fn envelope(&self, request_id: &str) -> ErrorEnvelope {
         ErrorEnvelope {
@@ -111,33 +111,33 @@ impl ApiError {
     }
 }
 
-/// The body of every error answer.
+/// Body of every error response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorEnvelope {
-    /// The error.
+    /// Error.
     pub error: ErrorBody,
 }
 
-/// What went wrong.
+/// Error of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
-    /// A stable code, documented in `docs/errors`.
+    /// Stable code, documented in `docs/errors`.
     #[schema(example = "model_not_found")]
     pub code: String,
-    /// The family of the code, as OpenAI's clients know it.
+    /// Family of the code, as in OpenAI's API.
     #[serde(rename = "type")]
     #[schema(example = "invalid_request_error")]
     pub kind: String,
-    /// What happened and what to do.
+    /// Message: what happened and what to do.
     pub message: String,
-    /// The field or parameter at fault.
+    /// Field or parameter at fault.
     pub param: Option<String>,
     /// Further facts for programs.
     #[schema(value_type = Object)]
     pub details: Map<String, Value>,
-    /// The request's id, to look for in logs.
+    /// Id of the request, to find it in logs.
     pub request_id: String,
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub retryable: bool,
 }
 

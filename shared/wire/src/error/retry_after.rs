@@ -1,4 +1,4 @@
-//! An optional span of time as whole milliseconds.
+//! Serde format of an optional duration in whole milliseconds.
 
 use std::time::Duration;
 

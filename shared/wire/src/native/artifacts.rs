@@ -1,37 +1,38 @@
-//! Artifacts: files that runs have made, as clients see them.
+//! Artifacts: generated files, in the native API.
 
 use hearth_domain::{Artifact, Modality};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// A file that a run has made.
+/// Generated file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ArtifactBody {
-    /// Its id.
+    /// Id.
     #[schema(example = "art_01JDB4T6ZW3Q8N5XKM2C7V9RHF")]
     pub id: String,
     /// `image` or `mesh`.
     #[serde(rename = "type")]
     #[schema(example = "image")]
     pub kind: String,
-    /// What its file is.
+    /// Media type.
     #[schema(example = "image/png")]
     pub media_type: String,
-    /// Where it is. The link opens it for anybody, for a while; without its query, for its owner's token.
+    /// URL. As a link with a signature it needs no token until it expires; without its query it needs the owner's
+    /// token.
     pub url: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// The SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 of the bytes, in hexadecimal.
     pub sha256: String,
-    /// When it is gone, ISO 8601.
+    /// Time of deletion, ISO 8601.
     pub expires_at: String,
-    /// The prompt as the model understood it, if it tells.
+    /// Prompt as the model rewrote it, if the provider returns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised_prompt: Option<String>,
 }
 
 impl ArtifactBody {
-    /// What clients see of `artifact` that reach the gateway at `base`, an address without a slash at its end.
+    /// Creates the body of `artifact`. `base` is the client's address of the gateway, without a slash at its end.
     #[must_use]
     pub fn new(artifact: &Artifact, base: &str) -> Self {
         let kind = if artifact.modality() == Modality::ThreeD { "mesh" } else { "image" };
@@ -48,7 +49,7 @@ impl ArtifactBody {
     }
 }
 
-/// Where an artifact is: its link, or its path if it has none.
+/// Returns the URL of an artifact: its link, or its path if it has no link.
 #[must_use]
 pub fn url_of(artifact: &Artifact, base: &str) -> String {
     match artifact.link.as_str() {
@@ -57,12 +58,12 @@ pub fn url_of(artifact: &Artifact, base: &str) -> String {
     }
 }
 
-/// A link's signature.
+/// Signature of a link.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ArtifactQuery {
-    /// When the link ends, in seconds since 1970.
+    /// Expiry of the link, in seconds since 1970.
     pub expires: Option<i64>,
-    /// The gateway's signature.
+    /// Signature of the gateway.
     pub signature: Option<String>,
 }

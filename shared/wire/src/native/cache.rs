@@ -1,45 +1,45 @@
-//! `/v1/cache`: the answers that are kept.
+//! `/v1/cache`: cached answers.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Which of the caller's kept answers to delete.
+/// Cached answers of the caller to delete.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct CacheQuery {
-    /// Those of the models of these names; `*` stands for any text. A model goes by the name that was asked for,
-    /// by its own, and by that with its provider's and a colon before it. Absent: all.
+    /// Pattern of model names; `*` stands for any text. It is compared with the name in the request, with the model's
+    /// own name, and with `provider:model`. Absent: all answers.
     #[param(example = "openai:*")]
     pub pattern: Option<String>,
 }
 
-/// What was deleted.
+/// Result of a deletion.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CacheDeleted {
-    /// How many answers.
+    /// Number of deleted answers.
     pub deleted: usize,
 }
 
-/// How the cache does, in the process that answers, since it was started.
+/// Statistics of the cache in the process that answers, since its start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CacheStats {
-    /// Whether there is one.
+    /// True if the cache is enabled.
     pub enabled: bool,
-    /// Requests that were answered from it.
+    /// Requests answered from the cache.
     pub hits: u64,
-    /// Requests that might have been, and were answered by a model.
+    /// Cacheable requests that a model answered.
     pub misses: u64,
-    /// Hits among both, 0 to 1; null before the first.
+    /// Share of hits, 0 to 1; null before the first request.
     pub hit_rate: Option<f64>,
     /// Answers in memory.
     pub entries: u64,
-    /// What they take, in bytes.
+    /// Memory used, in bytes.
     pub bytes: u64,
-    /// What they may take, in bytes.
+    /// Memory limit, in bytes.
     pub memory_bytes: u64,
-    /// Seconds that an answer is kept.
+    /// Lifetime of an answer in seconds.
     pub ttl_seconds: u64,
-    /// Whether users share their answers.
+    /// True if users share their answers.
     pub shared: bool,
 }

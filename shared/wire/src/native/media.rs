@@ -1,4 +1,4 @@
-//! What a native request says of images and meshes.
+//! Image and mesh tasks of native requests.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hearth_domain::{
@@ -7,37 +7,37 @@ use hearth_domain::{
 };
 
 use super::{
-    generate::{GenerateRequest, Parameters},
     input::Input,
+    request::{GenerateRequest, Parameters},
 };
 use crate::ApiError;
 
-/// What is to be made: as the request says, else as the model's name does, else a mesh if one is given, else
+/// Returns the modality: that of the request, else that of the model's name, else a mesh if the input has one, else
 /// text. A conversation is answered in text.
 pub(super) fn modality(request: &GenerateRequest) -> Modality {
-    let told = || {
+    let of_model = || {
         let model = request.model.as_deref().filter(|_| request.input.messages.is_none());
-        // Embeddings aren't made here: whoever has the model says so.
+        // An embedding model is refused later, with its own message.
         model.map(modality_of).filter(|modality| *modality != Modality::Embedding)
     };
-    let given = || request.input.mesh.is_some().then_some(Modality::ThreeD);
-    request.modality.or_else(told).or_else(given).unwrap_or(Modality::Text)
+    let of_input = || request.input.mesh.is_some().then_some(Modality::ThreeD);
+    request.modality.or_else(of_model).or_else(of_input).unwrap_or(Modality::Text)
 }
 
-/// Whether the words of the prompt may say what to make: neither a model nor a modality is named, and what is
-/// asked has nothing that only texts have.
+/// Returns whether the words of the prompt may decide the modality: the request names neither a model nor a modality,
+/// and has no field that only text has.
 pub(super) fn is_open(request: &GenerateRequest) -> bool {
     let unnamed = request.model.as_deref().is_none_or(|model| model == "auto");
     unnamed
         && request.modality.is_none()
         && request.input.prompt.is_some()
         && request.input.mesh.is_none()
-        && refuse_texts_own(request).is_ok()
+        && refuse_text_fields(request).is_ok()
 }
 
-/// Takes what images are to be made of.
+/// Converts the request to an image task, and takes its fields.
 pub(super) fn image(request: &mut GenerateRequest) -> Result<ImageTask, ApiError> {
-    refuse_texts_own(request)?;
+    refuse_text_fields(request)?;
     let (input, parameters) = (std::mem::take(&mut request.input), std::mem::take(&mut request.parameters));
     refuse(&[("texture_size", parameters.texture_size.is_some())], "meshes")?;
     refuse_mesh(&input)?;
@@ -60,21 +60,21 @@ pub(super) fn image(request: &mut GenerateRequest) -> Result<ImageTask, ApiError
     Ok(task)
 }
 
-/// Takes what a mesh is to be made of.
+/// Converts the request to a mesh task, and takes its fields.
 pub(super) fn mesh(request: &mut GenerateRequest) -> Result<MeshTask, ApiError> {
-    refuse_texts_own(request)?;
+    refuse_text_fields(request)?;
     let (input, parameters) = (std::mem::take(&mut request.input), std::mem::take(&mut request.parameters));
     refuse(&of_images_only(&parameters), "images")?;
     if parameters.n.is_some_and(|count| count != 1) {
         return Err(ApiError::invalid(
             "parameters.n",
-            "parameters.n must be 1: meshes are made one at a time",
+            "parameters.n must be 1: one mesh is generated at a time",
         ));
     }
     if parameters.format.as_deref().is_some_and(|format| format != "glb") {
         return Err(ApiError::invalid(
             "parameters.format",
-            "parameters.format must be glb: meshes are made in no other",
+            "parameters.format must be glb: meshes have no other format",
         ));
     }
     let mut images = input.images.into_iter();
@@ -82,13 +82,13 @@ pub(super) fn mesh(request: &mut GenerateRequest) -> Result<MeshTask, ApiError> 
     if more.is_some() {
         return Err(ApiError::invalid(
             "input.images",
-            "input.images must have one image: a mesh is made of one",
+            "input.images must have one image: a mesh has one image as its input",
         ));
     }
     let task = MeshTask {
         prompt: input.prompt,
         image: image.map(Image::at),
-        mesh: input.mesh.as_deref().map(given_mesh).transpose()?,
+        mesh: input.mesh.as_deref().map(input_mesh).transpose()?,
         texture_size: parameters.texture_size,
         seed: parameters.seed,
         guidance: parameters.guidance_scale,
@@ -97,8 +97,8 @@ pub(super) fn mesh(request: &mut GenerateRequest) -> Result<MeshTask, ApiError> 
     Ok(task)
 }
 
-/// A mesh to start from.
-fn given_mesh(text: &str) -> Result<Mesh, ApiError> {
+/// Parses the input mesh.
+fn input_mesh(text: &str) -> Result<Mesh, ApiError> {
     let wrong = |problem: &str| ApiError::invalid("input.mesh", format!("input.mesh {problem}"));
     let mesh = Mesh::at(text).ok_or_else(|| {
         wrong("must be an artifact's id, or data:model/gltf-binary;base64,...: the gateway fetches no addresses")
@@ -112,16 +112,16 @@ fn given_mesh(text: &str) -> Result<Mesh, ApiError> {
     Ok(mesh)
 }
 
-/// A mesh would be passed over where none is made.
+/// Refuses an input mesh, since the task would ignore it.
 pub(super) fn refuse_mesh(input: &Input) -> Result<(), ApiError> {
     if input.mesh.is_none() {
         return Ok(());
     }
-    let message = "input.mesh is what another mesh is made of; leave it out, or say 3d in modality";
+    let message = "input.mesh is an input of meshes alone; leave it out, or set modality to 3d";
     Err(ApiError::invalid("input.mesh", message))
 }
 
-/// What would be passed over where a text is made.
+/// Refuses parameters that a text task would ignore.
 pub(super) fn refuse_for_text(parameters: &Parameters) -> Result<(), ApiError> {
     refuse(&of_images_only(parameters), "images")?;
     let others = [
@@ -145,16 +145,19 @@ fn of_images_only(parameters: &Parameters) -> [(&'static str, bool); 8] {
     ]
 }
 
-/// What would be passed over where no text is made.
-fn refuse_texts_own(request: &GenerateRequest) -> Result<(), ApiError> {
+/// Refuses fields that an image or mesh task would ignore.
+fn refuse_text_fields(request: &GenerateRequest) -> Result<(), ApiError> {
     let parts = [
         ("input.messages", request.input.messages.is_some()),
         ("system_prompt", request.system_prompt.is_some()),
         ("tools", request.tools.as_ref().is_some_and(|tools| !tools.is_empty())),
         ("tool_choice", request.tool_choice.is_some()),
     ];
-    if let Some((name, _)) = parts.iter().find(|(_, given)| *given) {
-        return Err(ApiError::invalid(*name, format!("{name} is for text; say everything in input.prompt")));
+    if let Some((name, _)) = parts.iter().find(|(_, is_present)| *is_present) {
+        return Err(ApiError::invalid(
+            *name,
+            format!("{name} is for text alone; put everything into input.prompt"),
+        ));
     }
     let Parameters {
         temperature,
@@ -168,7 +171,7 @@ fn refuse_texts_own(request: &GenerateRequest) -> Result<(), ApiError> {
     } = &request.parameters;
     let Parameters { stop, max_tokens, response_format, logit_bias, logprobs, reasoning_effort, .. } =
         &request.parameters;
-    let given = [
+    let fields = [
         ("temperature", temperature.is_some()),
         ("top_p", top_p.is_some()),
         ("top_k", top_k.is_some()),
@@ -183,13 +186,13 @@ fn refuse_texts_own(request: &GenerateRequest) -> Result<(), ApiError> {
         ("logprobs", logprobs.is_some()),
         ("reasoning_effort", reasoning_effort.is_some()),
     ];
-    refuse(&given, "text")
+    refuse(&fields, "text")
 }
 
-fn refuse(given: &[(&str, bool)], whose: &str) -> Result<(), ApiError> {
-    let Some((name, _)) = given.iter().find(|(_, given)| *given) else { return Ok(()) };
+fn refuse(fields: &[(&str, bool)], owner: &str) -> Result<(), ApiError> {
+    let Some((name, _)) = fields.iter().find(|(_, is_present)| *is_present) else { return Ok(()) };
     let name = format!("parameters.{name}");
-    let message = format!("{name} is a parameter of {whose}; leave it out, or say what to make in modality");
+    let message = format!("{name} is a parameter of {owner}; leave it out, or set modality");
     Err(ApiError::invalid(name, message))
 }
 
@@ -202,7 +205,7 @@ fn size(parameters: &Parameters) -> Result<Option<Size>, ApiError> {
         }
         (None, Some(width), Some(height)) => Ok(Some(Size { width, height })),
         (Some(_), _, _) => {
-            Err(ApiError::invalid("parameters.size", "give parameters.size, or width and height, not both"))
+            Err(ApiError::invalid("parameters.size", "send parameters.size, or width and height, not both"))
         }
         (None, Some(_), None) => {
             Err(ApiError::invalid("parameters.height", "parameters.height is missing beside width"))
@@ -240,11 +243,14 @@ mod tests {
     use super::*;
 
     fn task(body: Value) -> Result<Task, ApiError> {
-        serde_json::from_value::<GenerateRequest>(body).unwrap().into_generation().map(|asked| asked.task)
+        serde_json::from_value::<GenerateRequest>(body)
+            .unwrap()
+            .into_generation()
+            .map(|generation| generation.task)
     }
 
     #[test]
-    fn an_image_is_asked_for_by_modality_or_by_the_models_name() {
+    fn modality_or_model_name_requests_an_image() {
         let fox = json!({"prompt": "a fox"});
         assert_eq!(task(json!({"input": fox, "modality": "image"})).unwrap(), ImageTask::new("a fox").into());
         let named = json!({"input": fox, "model": "openai:gpt-image-1", "parameters": {
@@ -259,49 +265,50 @@ mod tests {
             ..ImageTask::new("a fox")
         };
         assert_eq!(task(named).unwrap(), expected.into());
-        let said = json!({"input": {"messages": [{"role": "user", "content": "hi"}]}, "model": "openai:gpt-image-1"});
-        assert_eq!(task(said).unwrap().modality(), Modality::Text);
+        let conversation = json!({"input": {"messages": [{"role": "user", "content": "hi"}]}, "model": "openai:gpt-image-1"});
+        assert_eq!(task(conversation).unwrap().modality(), Modality::Text);
         let text = json!({"input": fox, "model": "openai:gpt-image-1", "modality": "text"});
         assert_eq!(task(text).unwrap().modality(), Modality::Text);
     }
 
     #[test]
-    fn only_a_plain_prompt_may_say_what_to_make() {
+    fn only_a_plain_prompt_has_an_open_intent() {
         let intent = |body: Value| {
             serde_json::from_value::<GenerateRequest>(body).unwrap().into_generation().unwrap().intent
         };
-        let said = json!({"messages": [{"role": "user", "content": "draw me a fox"}]});
-        let asked = json!({"prompt": "draw me a fox"});
+        let conversation = json!({"messages": [{"role": "user", "content": "draw me a fox"}]});
+        let prompt = json!({"prompt": "draw me a fox"});
         for (body, expected) in [
-            (json!({"input": asked}), Intent::Open),
-            (json!({"input": asked, "model": "auto", "parameters": {"n": 2, "seed": 7}}), Intent::Open),
-            (json!({"input": asked, "model": "big"}), Intent::Settled),
-            (json!({"input": asked, "modality": "text"}), Intent::Settled),
-            (json!({"input": asked, "modality": "image"}), Intent::Settled),
-            (json!({"input": asked, "system_prompt": "Be brief."}), Intent::Settled),
-            (json!({"input": asked, "parameters": {"temperature": 0}}), Intent::Settled),
-            (json!({"input": said}), Intent::Settled),
+            (json!({"input": prompt}), Intent::Open),
+            (json!({"input": prompt, "model": "auto", "parameters": {"n": 2, "seed": 7}}), Intent::Open),
+            (json!({"input": prompt, "model": "big"}), Intent::Settled),
+            (json!({"input": prompt, "modality": "text"}), Intent::Settled),
+            (json!({"input": prompt, "modality": "image"}), Intent::Settled),
+            (json!({"input": prompt, "system_prompt": "Be brief."}), Intent::Settled),
+            (json!({"input": prompt, "parameters": {"temperature": 0}}), Intent::Settled),
+            (json!({"input": conversation}), Intent::Settled),
         ] {
             assert_eq!(intent(body.clone()), expected, "{body}");
         }
     }
 
     #[test]
-    fn a_mesh_is_made_of_a_picture() {
+    fn an_image_of_a_mesh_model_is_its_input() {
         let url = "data:image/png;base64,AAAA";
-        let asked = json!({"input": {"images": [url]}, "model": "stability:stable-fast-3d", "parameters": {"texture_size": 512}});
+        let prompt = json!({"input": {"images": [url]}, "model": "stability:stable-fast-3d", "parameters": {"texture_size": 512}});
         let expected =
             MeshTask { image: Some(Image::at(url)), texture_size: Some(512), ..MeshTask::default() };
-        assert_eq!(task(asked).unwrap(), expected.into());
+        assert_eq!(task(prompt).unwrap(), expected.into());
     }
 
     #[test]
-    fn a_mesh_is_made_of_another() {
+    fn a_mesh_can_be_an_input() {
         let glb = format!("data:model/gltf-binary;base64,{}", STANDARD.encode(b"glTF\x02\0\0\0"));
-        let Task::Mesh(made) = task(json!({"input": {"mesh": glb, "prompt": "in wood"}})).unwrap() else {
+        let Task::Mesh(mesh_task) = task(json!({"input": {"mesh": glb, "prompt": "in wood"}})).unwrap()
+        else {
             panic!("no mesh")
         };
-        assert_eq!((made.mesh, made.prompt.as_deref()), (Mesh::at(&glb), Some("in wood")));
+        assert_eq!((mesh_task.mesh, mesh_task.prompt.as_deref()), (Mesh::at(&glb), Some("in wood")));
         for body in [
             json!({"input": {"mesh": "https://example.org/a.glb"}}),
             json!({"input": {"mesh": "data:model/gltf-binary;base64,AAAA"}}),
@@ -315,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_may_show_images() {
+    fn a_prompt_can_have_images() {
         let Task::Text(text) =
             task(json!({"input": {"prompt": "Who?", "images": ["https://x/a.png"]}})).unwrap()
         else {
@@ -325,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_passed_over_is_refused_with_its_name() {
+    fn ignored_fields_are_refused_by_name() {
         let image = |parameters: Value| json!({"input": {"prompt": "a"}, "modality": "image", "parameters": parameters});
         let mesh =
             |parameters: Value| json!({"input": {"prompt": "a"}, "modality": "3d", "parameters": parameters});

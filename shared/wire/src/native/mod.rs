@@ -1,8 +1,7 @@
-//! The native dialect.
+//! The native API.
 
 pub mod artifacts;
 pub mod cache;
-pub mod fallback;
 pub mod generate;
 pub mod input;
 mod media;
@@ -10,6 +9,7 @@ pub mod models;
 pub mod output;
 pub mod providers;
 pub mod render;
+pub mod request;
 pub mod requests;
 pub mod route;
 pub mod tokens;

@@ -1,49 +1,51 @@
-//! `/v1/models`: one body that serves the native and the OpenAI shape.
+//! `/v1/models`: one body for the native and the OpenAI format.
 
 use std::collections::HashMap;
 
 use hearth_domain::{
-    Capability, Facts, Input, Modality, Model, Price, RuntimeState, Tier, route::provider_and_model,
+    Capability, Input, Modality, Model, ModelInfo, Price, RuntimeState, Tier, route::provider_and_model,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Who serves an alias, in its entry.
+use crate::runtime_status::RuntimeStatus;
+
+/// Provider of an alias in its entry.
 pub const ALIAS: &str = "alias";
 
-/// A model and what it is doing.
+/// Model and its state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelBody {
-    /// What to write in `model`.
+    /// Id, as written in `model`.
     pub id: String,
     /// Always `model`.
     #[schema(example = "model")]
     pub object: String,
-    /// Seconds since 1970.
+    /// Creation time, in seconds since 1970.
     pub created: i64,
-    /// Who serves it, under the name that OpenAI's clients read.
+    /// Provider, under the name that OpenAI's clients read.
     pub owned_by: String,
-    /// A name to show, which no other model of the list has: of a local model its id, of a provider's its makers' name
-    /// for it with the provider's.
+    /// Display name, unique in the list: for a local model its id, for a provider's model its display name and the
+    /// provider's.
     pub name: String,
-    /// Its version; for a local file its quantisation.
+    /// Version; for a local file its quantization.
     pub version: Option<String>,
-    /// What it makes.
+    /// Modality of the output.
     #[schema(value_type = String)]
     pub modality: Modality,
-    /// What else it can do.
+    /// Further capabilities.
     #[schema(value_type = Vec<String>)]
     pub capabilities: Vec<Capability>,
-    /// Who serves it; `alias` of a name that stands for models.
+    /// Provider; `alias` for an alias.
     pub provider: String,
-    /// The architecture of its weights.
+    /// Architecture of the weights.
     pub architecture: Option<String>,
-    /// The tokens that prompt and completion may have together.
+    /// Maximum tokens of prompt and completion together.
     pub context_length: Option<u32>,
-    /// The tokens that a completion may have.
+    /// Maximum tokens of a completion.
     #[serde(default)]
     pub max_output_tokens: Option<u32>,
-    /// What it takes: `text`, `image`, `mesh`, `audio`.
+    /// Accepted inputs: `text`, `image`, `mesh`, `audio`.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub inputs: Vec<Input>,
@@ -51,27 +53,28 @@ pub struct ModelBody {
     #[serde(default)]
     #[schema(value_type = String, example = "commercial")]
     pub tier: Tier,
-    /// What it costs: `input`, `output` and `cached_input` in dollars for a million tokens, `image` in dollars for
-    /// one; null where that isn't known.
+    /// Price: `input`, `output` and `cached_input` in dollars for a million tokens, `image` in dollars for one image;
+    /// null if it isn't known.
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({"input": 1.25, "output": 10.0}))]
     pub price: Option<Price>,
-    /// Whether it can be had.
+    /// Availability.
     #[serde(default)]
     pub availability: Availability,
-    /// The file's size in bytes.
+    /// Size of the file in bytes.
     pub size_bytes: Option<u64>,
-    /// The node that has it.
+    /// Id of its node.
     pub node: Option<String>,
-    /// What it is doing; null while its node can't be asked.
+    /// State on its node; null while the node can't be reached.
     pub runtime_status: Option<RuntimeStatus>,
 }
 
 impl ModelBody {
-    /// A registry entry with what its node says of it.
+    /// Creates the body of a registry entry and its state.
     #[must_use]
     pub fn new(model: Model, runtime_status: Option<RuntimeStatus>) -> Self {
         let is_well = runtime_status.as_ref().is_some_and(|status| status.state != RuntimeState::Failed);
+        let description = model.description;
         Self {
             id: model.id.to_string(),
             object: "model".to_owned(),
@@ -79,12 +82,12 @@ impl ModelBody {
             owned_by: model.provider.clone(),
             // Copies and quantisations of one model all have the same name in their files.
             name: model.id.to_string(),
-            version: model.version,
-            modality: model.modality,
-            capabilities: model.capabilities,
+            version: description.version,
+            modality: description.modality,
+            capabilities: description.capabilities,
             provider: model.provider,
-            architecture: model.architecture,
-            context_length: model.context_length,
+            architecture: description.architecture,
+            context_length: description.context_length,
             max_output_tokens: None,
             inputs: vec![Input::Text],
             tier: Tier::Free,
@@ -96,12 +99,13 @@ impl ModelBody {
         }
     }
 
-    /// A provider's model. `created`: when the provider had it first, in seconds since 1970.
+    /// Creates the body of a provider's model. `created`: creation time in seconds since 1970, if the provider lists
+    /// it.
     #[must_use]
     pub fn offered(
         provider: &str,
         model: &str,
-        facts: Facts,
+        facts: ModelInfo,
         availability: Availability,
         created: Option<i64>,
     ) -> Self {
@@ -130,12 +134,12 @@ impl ModelBody {
 }
 
 impl ModelBody {
-    /// The entry of the alias `name`. What it can do is what the model does that it stands for.
+    /// Creates the body of an alias, with the capabilities of its target.
     #[must_use]
     pub fn alias(name: &str, target: Option<&Self>) -> Self {
         let target = target
             .cloned()
-            .unwrap_or_else(|| Self::offered(ALIAS, name, Facts::default(), Availability::Unknown, None));
+            .unwrap_or_else(|| Self::offered(ALIAS, name, ModelInfo::default(), Availability::Unknown, None));
         Self {
             id: name.to_owned(),
             owned_by: ALIAS.to_owned(),
@@ -151,7 +155,7 @@ impl ModelBody {
     }
 }
 
-/// Gives models of one provider that share a name their ids as names.
+/// Replaces the display names that models of one provider share by their ids.
 pub fn tell_names_apart(models: &mut [ModelBody]) {
     let mut count: HashMap<String, usize> = HashMap::new();
     for model in &*models {
@@ -164,27 +168,27 @@ pub fn tell_names_apart(models: &mut [ModelBody]) {
     }
 }
 
-/// Whether a model can be had.
+/// Availability of a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
-    /// It can.
+    /// Available.
     Available,
-    /// Its provider's credit is used up.
+    /// The provider has no credit left.
     OutOfCredit,
-    /// Its provider limits requests for a while.
+    /// The provider limits requests at present.
     RateLimited,
-    /// Its provider has no key, or one that it doesn't take.
+    /// The provider has no key, or an invalid one.
     NoKey,
-    /// Its node can't be reached, or it failed lately.
+    /// The node can't be reached, or the model failed recently.
     Unavailable,
-    /// Its provider hasn't said.
+    /// Not yet known.
     #[default]
     Unknown,
 }
 
 impl Availability {
-    /// The name used in JSON and queries.
+    /// Returns the name in JSON and queries.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -198,133 +202,98 @@ impl Availability {
     }
 }
 
-/// The place in a list of the model of this id: nodes' models come before providers', whose ids name the provider
-/// before a colon, and each sort is by id.
+/// Returns the sort key of a model id: models of nodes come before those of providers, whose ids begin with the
+/// provider and a colon; then by id.
 #[must_use]
 pub fn place(id: &str) -> (bool, &str) {
     (provider_and_model(id).is_some(), id)
 }
 
-/// Which models are meant by a `status`.
+/// Filter of models by `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(
     untagged,
     expecting = "status is available, out_of_credit, rate_limited, no_key, unavailable, unknown, unloaded, loading, loaded, busy or failed"
 )]
 pub enum StatusFilter {
-    /// Those that can be had, or can't for this reason.
+    /// Models with this availability.
     Availability(Availability),
-    /// Those that are in this state on their node.
+    /// Models in this state on their node.
     Runtime(RuntimeState),
 }
 
 impl StatusFilter {
-    /// Whether a model is meant.
+    /// Returns whether a model matches.
     #[must_use]
     pub fn fits(self, model: &ModelBody) -> bool {
         match self {
             Self::Availability(availability) => model.availability == availability,
-            // A node's that can't be asked is on disk, for all that is known.
+            // The model of a node that can't be reached counts as unloaded.
             Self::Runtime(RuntimeState::Unloaded) if model.runtime_status.is_none() => model.node.is_some(),
             Self::Runtime(state) => model.runtime_status.as_ref().is_some_and(|status| status.state == state),
         }
     }
 }
 
-/// What a model is doing on its node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RuntimeStatus {
-    /// `unloaded`, `loading`, `loaded`, `busy` or `failed`.
-    #[schema(value_type = String)]
-    pub state: RuntimeState,
-    /// From 0 to 1 while it loads.
-    pub progress: Option<f32>,
-    /// Whether it serves requests that name no model.
-    pub default: bool,
-    /// Requests with a slot.
-    pub active: u32,
-    /// Requests that wait.
-    pub queue_depth: u32,
-    /// How many requests it serves at once.
-    pub slots: u32,
-    /// Its process' resident memory in bytes.
-    pub memory_bytes: Option<u64>,
-    /// What it is expected to take, in bytes, judged by its file.
-    #[serde(default)]
-    pub memory_predicted_bytes: Option<u64>,
-    /// Its process' id on the node.
-    pub pid: Option<u32>,
-    /// When it was loaded, ISO 8601.
-    pub loaded_at: Option<String>,
-    /// When it last finished a request, ISO 8601.
-    pub last_used_at: Option<String>,
-    /// Why its last load failed.
-    pub error: Option<String>,
-    /// The backends that compute it, such as `cuda, cpu-haswell`; null while it is not in memory.
-    #[serde(default)]
-    pub backends: Option<String>,
-}
-
-/// A page of models, in both shapes.
+/// Page of models, in both formats.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ModelList {
     /// Always `list`.
     #[schema(example = "list")]
     pub object: String,
-    /// The models, where OpenAI's clients look.
+    /// Models, for OpenAI's clients.
     pub data: Vec<ModelBody>,
-    /// The same models, where native clients look.
+    /// The same models, for native clients.
     pub models: Vec<ModelBody>,
-    /// Give it as `cursor` to get the next page; null on the last.
+    /// `cursor` of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// Which models.
+/// Filter and page of the models.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ModelQuery {
-    /// Only those that make this: `text`, `image`, `3d` or `embedding`.
+    /// Modality: `text`, `image`, `3d` or `embedding`.
     #[param(value_type = Option<String>)]
     pub modality: Option<Modality>,
-    /// Only those of this provider.
+    /// Provider.
     pub provider: Option<String>,
-    /// Only those that can be had (`available`), that can't (`out_of_credit`, `rate_limited`, `no_key`,
-    /// `unavailable`), of which that isn't known (`unknown`), or those in this state on their node (`unloaded`,
-    /// `loading`, `loaded`, `busy`, `failed`).
+    /// Availability (`available`, `out_of_credit`, `rate_limited`, `no_key`, `unavailable`, `unknown`), or state on
+    /// the node (`unloaded`, `loading`, `loaded`, `busy`, `failed`).
     #[param(value_type = Option<String>)]
     pub status: Option<StatusFilter>,
-    /// How many at most, 1 to 200; 50 when absent.
+    /// Maximum number of models, 1 to 200; absent: 50.
     pub limit: Option<u32>,
-    /// Where the last page ended.
+    /// `next_cursor` of the page before.
     pub cursor: Option<String>,
 }
 
-/// The models in memory.
+/// Models in memory.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct LoadedModels {
-    /// Each with its runtime status.
+    /// Models with their states.
     pub models: Vec<ModelBody>,
 }
 
-/// A model's runtime status.
+/// State of a model.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ModelStatus {
-    /// The model's id.
+    /// Id of the model.
     pub model: String,
-    /// What it is doing; null while its node can't be asked.
+    /// State on its node; null while the node can't be reached.
     pub runtime_status: Option<RuntimeStatus>,
 }
 
-/// A model's file was removed.
+/// Result of removing a model's file.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ModelRemoved {
-    /// The model's id.
+    /// Id of the model.
     pub model: String,
     /// Always true.
     #[schema(example = true)]
     pub removed: bool,
-    /// What became free on the node's disk, in bytes.
+    /// Freed bytes on the node's disk.
     pub freed_bytes: u64,
-    /// Whether it was a link in the model folder, whose file remains elsewhere.
+    /// True if it was a link in the model folder; its target remains.
     pub link: bool,
 }

@@ -1,4 +1,4 @@
-//! What was generated.
+//! Output of a run.
 
 use hearth_domain::{Artifact, FinishReason, Reasoning, Run, ToolCall};
 use serde::{Deserialize, Serialize};
@@ -7,47 +7,45 @@ use utoipa::ToSchema;
 use super::artifacts::ArtifactBody;
 use crate::{
     answer::{Answer, Answers},
-    openai::{
-        logprobs::{TokenLogprobBody, entries},
-        reasoning::{ReasoningDetail, details},
-        tools::ToolCallBody,
-    },
+    logprobs::{TokenLogprobBody, token_logprobs},
+    reasoning::{ReasoningDetail, reasoning_details},
     structured::StructuredBody,
+    tools::ToolCallBody,
 };
 
-/// What was made.
+/// Output of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Output {
-    /// The text; of several answers that of the first.
+    /// Text; of several answers the first.
     pub text: String,
-    /// What the model thought before it, if it tells; of several answers that of the first.
+    /// Reasoning before the text, if the model returns it; of several answers the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
-    /// The same with what its maker wants back in the next turn, where it wants something.
+    /// Reasoning with signatures, if the vendor requires them in the next turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_details: Option<Vec<ReasoningDetail>>,
-    /// The tools that the model calls, if any; of several answers those of the first.
+    /// Tool calls; of several answers those of the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallBody>,
-    /// The tokens of the text, if they were asked for.
+    /// Tokens of the text, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobBody>>,
-    /// Every answer, if there are several.
+    /// All answers, if there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<OutputChoice>,
-    /// The images, in the order in which they were asked for.
+    /// Images, in the order of generation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ArtifactBody>,
-    /// The mesh.
+    /// Mesh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh: Option<ArtifactBody>,
-    /// Every file that was made.
+    /// All generated files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<ArtifactBody>,
 }
 
 impl Output {
-    /// The same with files, for clients that reach the gateway at `base`.
+    /// Adds files. `base` is the client's address of the gateway.
     #[must_use]
     pub fn with(mut self, artifacts: &[Artifact], base: &str) -> Self {
         self.artifacts = artifacts.iter().map(|artifact| ArtifactBody::new(artifact, base)).collect();
@@ -60,23 +58,23 @@ impl Output {
 /// One of several answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OutputChoice {
-    /// Which, from 0.
+    /// Index, from 0.
     pub index: u32,
-    /// The text.
+    /// Text.
     pub text: String,
-    /// What the model thought before it, if it tells.
+    /// Reasoning before the text, if the model returns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<String>,
-    /// The same with what its maker wants back in the next turn, where it wants something.
+    /// Reasoning with signatures, if the vendor requires them in the next turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_details: Option<Vec<ReasoningDetail>>,
-    /// The tools that the model calls, if any.
+    /// Tool calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCallBody>,
-    /// The tokens of the text, if they were asked for.
+    /// Tokens of the text, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprobBody>>,
-    /// How its JSON Schema was enforced, where it had one.
+    /// Enforcement of the JSON Schema, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
     /// `stop`, `length`, `tool_calls` or `cancelled`.
@@ -99,18 +97,18 @@ impl OutputChoice {
     fn new(index: u32, answer: &Answer) -> Self {
         Self {
             index,
-            text: answer.said(),
+            text: answer.text_with_refusal(),
             reasoning: thoughts(&answer.reasoning),
-            reasoning_details: details(&answer.reasoning),
+            reasoning_details: reasoning_details(&answer.reasoning),
             tool_calls: bodies(&answer.tool_calls),
-            logprobs: (!answer.logprobs.is_empty()).then(|| entries(&answer.logprobs)),
+            logprobs: (!answer.logprobs.is_empty()).then(|| token_logprobs(&answer.logprobs)),
             structured: answer.structured.as_ref().map(Into::into),
             finish_reason: answer.finish_reason,
         }
     }
 }
 
-/// What a run's record has.
+/// Output in a run's record.
 impl From<&Run> for Output {
     fn from(run: &Run) -> Self {
         Self { text: run.text.clone(), tool_calls: bodies(&run.tool_calls), ..Self::default() }

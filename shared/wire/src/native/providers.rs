@@ -1,80 +1,80 @@
-//! `/v1/providers`: who can be asked beside the nodes.
+//! `/v1/providers`: providers and their credit.
 
 use hearth_domain::{Credits, credits};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The providers that are set up.
+/// Configured providers.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ProviderList {
-    /// By their names.
+    /// Providers by name.
     pub providers: Vec<ProviderBody>,
 }
 
-/// A provider.
+/// Provider.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ProviderBody {
-    /// What clients write before a colon and a model's name.
+    /// Name, as clients write it before a colon and a model's name.
     #[schema(example = "openai")]
     pub name: String,
-    /// Whose API it is.
+    /// Kind of its API.
     #[schema(example = "openai")]
     pub kind: String,
-    /// Whose API it is, in its own name.
+    /// Display name of its vendor.
     pub title: String,
-    /// Whether it has what it needs to be called.
+    /// True if it has a key and every other setting that it needs.
     pub configured: bool,
-    /// The models that are its own when they are asked for without its name.
+    /// Models that requests may name without the provider.
     pub models: Vec<String>,
-    /// Models that have failed lately: their circuit breakers are open or half-open.
+    /// Models with recent failures: their circuit breakers are open or half-open.
     pub unavailable: Vec<UnavailableModel>,
-    /// How many models it lists for its key; null if it hasn't listed any.
+    /// Number of models that it lists for its key; null before the first list.
     #[serde(default)]
     pub listed_models: Option<usize>,
-    /// What is left of its credit; null if it can't be called.
+    /// Remaining credit; null if the provider isn't configured.
     #[serde(default)]
     pub credits: Option<CreditsBody>,
 }
 
-/// How a provider's credit stands.
+/// Credit of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreditsBody {
-    /// The provider.
+    /// Name of the provider.
     #[schema(example = "openrouter")]
     pub provider: String,
-    /// `available`, `exhausted`, `rate_limited`, or `unknown` before it has answered.
+    /// `available`, `exhausted`, `rate_limited`, or `unknown` before its first answer.
     #[schema(value_type = String, example = "available")]
     pub status: credits::CreditStatus,
-    /// What is left; null where the provider doesn't tell.
+    /// Remaining amounts; null if the provider doesn't report them.
     pub remaining: Option<RemainingBody>,
-    /// When it is different, ISO 8601; null where that isn't known.
+    /// Time of the next reset, ISO 8601; null if it isn't known.
     pub reset_at: Option<String>,
 }
 
-/// What is left of a provider's credit and limits.
+/// Remaining credit and limits of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RemainingBody {
-    /// Money; null where the provider doesn't tell.
+    /// Money; null if the provider doesn't report it.
     pub balance: Option<BalanceBody>,
-    /// Requests, in the span that the provider counts in.
+    /// Requests within the provider's rate window.
     pub requests: Option<u64>,
-    /// Tokens, in the span that the provider counts in.
+    /// Tokens within the provider's rate window.
     pub tokens: Option<u64>,
 }
 
-/// Money that is left.
+/// Remaining money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BalanceBody {
-    /// How much, as a decimal number.
+    /// Amount as a decimal number.
     #[schema(example = "12.5")]
     pub amount: String,
-    /// Of which currency.
+    /// Currency.
     #[schema(example = "USD")]
     pub currency: String,
 }
 
 impl CreditsBody {
-    /// How the credit of `provider` stands.
+    /// Creates the body of a provider's credit.
     #[must_use]
     pub fn new(provider: &str, credits: &Credits) -> Self {
         let balance = |left: credits::Balance| BalanceBody { amount: left.amount, currency: left.currency };
@@ -92,25 +92,25 @@ impl CreditsBody {
     }
 }
 
-/// A model whose circuit breaker isn't closed: it has failed lately.
+/// Model with an open or half-open circuit breaker: it has failed recently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnavailableModel {
-    /// Its name.
+    /// Name of the model.
     pub model: String,
-    /// `open`: other models get its requests, unless there is none; `half_open`: the next request sees how it is.
+    /// `open`: its requests go to other models, if there are any. `half_open`: the next request probes it.
     #[schema(example = "open")]
     pub state: String,
-    /// Seconds until it is `half_open`; 0 if it is.
+    /// Seconds until the state is `half_open`; 0 if it is.
     #[serde(default)]
     #[schema(example = 30)]
     pub retry_after_seconds: u64,
 }
 
-/// A key to keep.
+/// Key to store.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetProviderKey {
-    /// The key. It is kept as a secret, and never shown again.
+    /// Key. It is stored as a secret, and never returned.
     #[schema(value_type = String, example = "sk-...")]
     pub key: hearth_domain::Secret,
 }

@@ -1,27 +1,27 @@
-//! Run events as the native dialect shows them.
+//! Renderer of run events for the native dialect.
 
-use hearth_domain::{Artifact, Cost, FinishReason, Modality, RunId, TokenLogprob, Usage};
+use hearth_domain::{Artifact, Cost, FinishReason, Modality, RunId, Selection, TokenLogprob, Usage};
 use serde_json::{Value, json};
 
 use super::{
-    generate::{GenerateResponse, Selection},
+    generate::{GenerateResponse, SelectionBody},
     output::Output,
     providers::CreditsBody,
 };
 use crate::{
     ApiError, RunEvent, RunEventBody,
-    answer::{Answers, ending},
-    event::{Selected, ToolCallBegin},
-    openai::logprobs::entries,
+    answer::{Answers, final_outcome},
+    event::ToolCallBegin,
+    logprobs::token_logprobs,
     stream::{Frame, Render},
 };
 
-/// Takes a run's events in order; gives frames, and the whole response at the end.
+/// Renderer: converts a run's events to frames, and to the complete response at the end.
 #[derive(Debug)]
 pub struct Renderer {
     request_id: RunId,
     modality: Modality,
-    selection: Selection,
+    selection: SelectionBody,
     answers: Answers,
     artifacts: Vec<Artifact>,
     usage: Usage,
@@ -70,8 +70,8 @@ impl Render for Renderer {
         vec![Frame::json(Some(event.seq), &value)]
     }
 
-    fn collected(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
-        let reason = ending(events)?;
+    fn into_answer(mut self, events: &[RunEvent]) -> Result<GenerateResponse, ApiError> {
+        let reason = final_outcome(events)?;
         events.iter().for_each(|event| self.note(&event.body));
         Ok(self.response(Some(reason)))
     }
@@ -81,7 +81,7 @@ impl Renderer {
     /// A renderer for the run `request_id`, before its first event.
     #[must_use]
     pub fn new(request_id: RunId) -> Self {
-        let (modality, selection) = (Modality::Text, Selection::default());
+        let (modality, selection) = (Modality::Text, SelectionBody::default());
         let (answers, usage) = (Answers::default(), Usage::default());
         let (artifacts, base) = (Vec::new(), String::new());
         Self { request_id, modality, selection, answers, artifacts, usage, base, cost: None, credits: None }
@@ -95,19 +95,12 @@ impl Renderer {
         self
     }
 
-    /// What later frames, or the whole response, tell of an event.
+    /// Collects the parts of an event that later frames and the response contain.
     fn note(&mut self, event: &RunEventBody) {
         match event {
             RunEventBody::Selected(selected) => {
                 self.modality = selected.modality;
-                self.selection = Selection {
-                    selected_model: selected.model.clone(),
-                    selected_provider: selected.provider.clone(),
-                    reason: selected.reason.clone(),
-                    fallback_used: selected.fallback_used,
-                    fallback_reason: selected.fallback_reason.clone(),
-                    resumed: selected.resumed,
-                };
+                self.selection = selected.into();
             }
             RunEventBody::Started { prompt_tokens } => self.usage.prompt_tokens = *prompt_tokens,
             RunEventBody::Usage { usage } => self.usage = *usage,
@@ -116,11 +109,11 @@ impl Renderer {
             RunEventBody::Credits { provider, credits } => {
                 self.credits = Some(CreditsBody::new(provider, credits));
             }
-            event => self.answers.take(event),
+            event => self.answers.apply(event),
         }
     }
 
-    fn selected(&self, selected: &Selected) -> Value {
+    fn selected(&self, selected: &Selection) -> Value {
         let mut value = json!({
             "event": "model_selected", "request_id": self.request_id, "model": selected.model,
             "model_name": selected.model_name, "provider": selected.provider,
@@ -138,7 +131,7 @@ impl Renderer {
         value
     }
 
-    /// The whole response, of the events so far.
+    /// Returns the response of the events so far.
     fn response(&self, finish_reason: Option<FinishReason>) -> GenerateResponse {
         GenerateResponse {
             request_id: self.request_id.to_string(),
@@ -161,11 +154,11 @@ impl Renderer {
     }
 }
 
-/// `text` is what is added to `output.text`, the first answer's; the others have theirs in `choices`.
+/// Renders a piece of text. `output.text` has the first answer's; the other answers are in `choices`.
 fn delta(choice: u32, text: &str, logprobs: &[TokenLogprob]) -> Value {
     let mut added = json!({"index": choice, "delta": {"content": text}});
     if !logprobs.is_empty() {
-        added["logprobs"] = json!(entries(logprobs));
+        added["logprobs"] = json!(token_logprobs(logprobs));
     }
     json!({"event": "delta", "text": if choice == 0 { text } else { "" }, "choices": [added]})
 }

@@ -1,4 +1,4 @@
-//! `/v1/requests/{id}`: a run as its owner sees it.
+//! `/v1/requests/{id}`: a run for its owner.
 
 use hearth_domain::{FinishReason, Run, RunId, RunState};
 use serde::{Deserialize, Serialize};
@@ -9,57 +9,57 @@ use super::{
     output::Output,
 };
 
-/// A run's state and what it made so far.
+/// State of a run, and its output.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RequestStatus {
-    /// The run's id.
+    /// Id of the run.
     pub request_id: String,
     /// `queued`, `running`, `completed`, `failed` or `cancelled`.
     #[schema(value_type = String)]
     pub status: RunState,
-    /// The model that serves it.
+    /// Model that serves it.
     pub model: String,
-    /// Who serves it.
+    /// Provider that serves it.
     pub provider: String,
-    /// Its place in the queue, from 1, while it waits.
+    /// Position in the queue, from 1, while it waits.
     pub queue_position: Option<u32>,
-    /// Tokens taken.
+    /// Tokens used.
     pub usage: UsageBody,
-    /// What that costs; null where it isn't known.
+    /// Cost; null if it isn't known.
     #[serde(default)]
     pub cost: Option<CostBody>,
-    /// Why it ended.
+    /// Reason why it ended.
     #[schema(value_type = Option<String>)]
     pub finish_reason: Option<FinishReason>,
-    /// What it made; kept once it has ended. Of several answers it has the first, and no log-probabilities.
+    /// Output, once the run has ended: the first answer, without log-probabilities.
     pub output: Option<Output>,
-    /// Why it failed.
+    /// Failure.
     pub error: Option<RequestFailure>,
-    /// When it was asked for, ISO 8601.
+    /// Time of the request, ISO 8601.
     pub created_at: String,
-    /// When it ended, ISO 8601.
+    /// Time of its end, ISO 8601.
     pub finished_at: Option<String>,
 }
 
-/// Why a run failed.
+/// Failure of a run.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RequestFailure {
-    /// One of the API's error codes.
+    /// Error code of the API.
     pub code: String,
-    /// What happened.
+    /// Message.
     pub message: String,
 }
 
 impl RequestStatus {
-    /// The run as a client sees it that reaches the gateway at `base`.
+    /// Creates the body of a run. `base` is the client's address of the gateway.
     #[must_use]
     pub fn new(run: Run, base: &str) -> Self {
         let output = run.state.is_terminal().then(|| Output::from(&run).with(&run.artifacts, base));
         Self {
             request_id: run.id.to_string(),
             status: run.state,
-            model: run.model.to_string(),
-            provider: run.provider,
+            model: run.selection.model.to_string(),
+            provider: run.selection.provider,
             queue_position: run.queue_position,
             usage: run.usage.into(),
             cost: run.cost.map(Into::into),
@@ -72,41 +72,41 @@ impl RequestStatus {
     }
 }
 
-/// What became of a request to cancel.
+/// Result of a cancellation.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CancelResponse {
-    /// The run's id.
+    /// Id of the run.
     pub request_id: String,
-    /// Whether this call stopped it; false if it had ended before.
+    /// True if this call stopped the run; false if it had ended before.
     pub cancelled: bool,
-    /// Its state now.
+    /// State after the call.
     #[schema(value_type = String)]
     pub status: RunState,
-    /// What it had made, if `partial=true` was asked for.
+    /// Output so far, with `partial=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
 }
 
-/// A request that goes on by itself: the answer to `Prefer: respond-async`.
+/// Request that continues without its client: the answer to `Prefer: respond-async`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AcceptedRequest {
-    /// The run's id.
+    /// Id of the run.
     pub request_id: String,
     /// `queued` or `running`.
     #[schema(value_type = String)]
     pub status: RunState,
-    /// Its place in the queue, from 1, while it waits.
+    /// Position in the queue, from 1, while it waits.
     pub queue_position: Option<u32>,
-    /// Where its state and its output are.
+    /// Path of its state and its output.
     #[schema(example = "/v1/requests/req_01JDB4T6ZW3Q8N5XKM2C7V9RHF")]
     pub status_url: String,
-    /// Where its events are.
+    /// Path of its events.
     #[schema(example = "/v1/requests/req_01JDB4T6ZW3Q8N5XKM2C7V9RHF/events")]
     pub events_url: String,
 }
 
 impl AcceptedRequest {
-    /// The run `id`.
+    /// Creates the body for a run.
     #[must_use]
     pub fn new(id: RunId, status: RunState, queue_position: Option<u32>) -> Self {
         let status_url = format!("/v1/requests/{id}");
@@ -115,19 +115,19 @@ impl AcceptedRequest {
     }
 }
 
-/// How to cancel.
+/// Options of a cancellation.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct CancelQuery {
-    /// Whether to answer with what was made so far.
+    /// True to return the output so far.
     #[serde(default)]
     pub partial: bool,
 }
 
-/// Where to begin.
+/// Start of the events.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct EventsQuery {
-    /// Only events after this seq. The header `Last-Event-ID` means the same.
+    /// Sequence number of the last event that the client has. The header `Last-Event-ID` has the same meaning.
     pub after: Option<u64>,
 }

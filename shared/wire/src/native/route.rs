@@ -1,4 +1,4 @@
-//! `GET /v1/route`: who would serve a request.
+//! `GET /v1/route`: dry run of the routing.
 
 use hearth_domain::{
     EmbeddingInput, EmbeddingTask, Generation, Image, ImageTask, Intent, Mesh, MeshTask, Message, Modality,
@@ -10,45 +10,46 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::ApiError;
 
-/// The request that is thought of.
+/// Hypothetical request.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct RouteQuery {
-    /// A model's id, `PROVIDER:MODEL`, an alias, or `auto`.
+    /// Model id, `PROVIDER:MODEL`, an alias, or `auto`.
     pub model: Option<String>,
-    /// The provider that must serve it.
+    /// Provider that must serve the request.
     pub provider: Option<String>,
-    /// A model that its user likes best.
+    /// Model that the user prefers.
     pub preferred_model: Option<String>,
-    /// What is to be made: `text`, `image`, `3d` or `embedding`. Absent: text, or what the prompt plainly asks for.
+    /// Modality: `text`, `image`, `3d` or `embedding`. Absent: text, or the modality that the prompt plainly asks
+    /// for.
     #[param(value_type = Option<String>)]
     pub modality: Option<Modality>,
     /// `auto`, `free_only`, `commercial_only` or `model`.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     pub selection_mode: SelectionMode,
-    /// What is asked: rules look at its words, and its length must fit the context.
+    /// Prompt: rules match its words, and its length must fit the context.
     #[serde(default)]
     pub prompt: String,
-    /// Whether it shows an image.
+    /// True if the request has an image.
     #[serde(default)]
     pub images: bool,
-    /// Whether it gives a mesh.
+    /// True if the request has a mesh.
     #[serde(default)]
     pub mesh: bool,
-    /// Whether it offers tools.
+    /// True if the request has tools.
     #[serde(default)]
     pub tools: bool,
-    /// Whether the answer must fit a JSON Schema.
+    /// True if the answer must match a JSON Schema.
     #[serde(default)]
     pub schema: bool,
-    /// Tokens that the answer may have: costs are compared by it.
+    /// Maximum tokens of the answer, for the comparison of costs.
     pub max_tokens: Option<u32>,
 }
 
 impl RouteQuery {
-    /// A request such as this.
+    /// Creates a request with these properties.
     ///
     /// # Errors
     /// `invalid_request` for what isn't served.
@@ -98,43 +99,43 @@ impl RouteQuery {
     }
 }
 
-/// Who would serve a request, in the order in which they would be asked.
+/// Candidates for a request, in the order in which they would be asked.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RouteBody {
-    /// What would be made.
+    /// Modality of the output.
     #[schema(value_type = String)]
     pub modality: Modality,
-    /// The first choice, and who is asked if it fails.
+    /// First choice, and the candidates to try if it fails.
     pub candidates: Vec<RouteCandidate>,
-    /// Who was looked at, and is asked last or not at all.
+    /// Models that were considered, and are asked last or not at all.
     pub passed_over: Vec<RoutePassedOver>,
 }
 
-/// Who would serve a request.
+/// Candidate for a request.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RouteCandidate {
-    /// The model.
+    /// Model.
     pub model: String,
-    /// The provider, or the node, that has it.
+    /// Provider, or node, of the model.
     pub provider: String,
-    /// Why it is chosen.
+    /// Reason of the choice.
     pub reason: String,
-    /// Why it isn't the first choice, if what was asked for can't be had.
+    /// Reason of the fallback, if the first choice isn't available.
     pub fallback_reason: Option<String>,
-    /// The tokens that prompt and completion may have together, if that is known.
+    /// Maximum tokens of prompt and completion together, if known.
     pub context_length: Option<u32>,
-    /// US dollars for a million tokens, if they are known.
+    /// Price in US dollars for a million tokens, if known.
     #[schema(value_type = Option<Object>, example = json!({"input": 1.25, "output": 10.0}))]
     pub price: Option<Price>,
 }
 
-/// Who was looked at and isn't the choice.
+/// Model that was considered and isn't the choice.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RoutePassedOver {
-    /// The provider, or the node; empty if nobody has the model.
+    /// Provider, or node; empty if there is none with the model.
     pub provider: String,
-    /// The model.
+    /// Model.
     pub model: String,
-    /// Why.
+    /// Reason.
     pub why: String,
 }

@@ -4,53 +4,53 @@ use hearth_domain::Scope;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A token to make.
+/// Token to create.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// What it is for, 1 to 100 characters, in one line.
+    /// Purpose, 1 to 100 characters, in one line.
     #[schema(example = "laptop")]
     pub name: String,
-    /// What it may do; absent: `generate` and `models:read`. Never more than the token that makes it.
+    /// Scopes; absent: `generate` and `models:read`. At most those of the token that creates it.
     #[schema(value_type = Option<Vec<String>>)]
     pub scopes: Option<Vec<Scope>>,
-    /// When it ends, in days from now, 1 to 3650; absent: with the token that makes it. Never later than that one.
+    /// Expiry in days from now, 1 to 3650; absent: that of the token that creates it. Never later than that one.
     pub expires_in_days: Option<u32>,
 }
 
-/// A token just made. The only time that its text is shown.
+/// Created token. Its text is returned only once.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {
-    /// The token itself: send it as `Authorization: Bearer <token>`.
+    /// The token: send it as `Authorization: Bearer <token>`.
     pub token: String,
-    /// Its record.
+    /// Record of the token.
     #[serde(flatten)]
     pub record: TokenBody,
 }
 
-/// A token's record, without its text.
+/// Record of a token, without its text.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenBody {
-    /// The record's id.
+    /// Id of the record.
     pub id: String,
-    /// What it is for.
+    /// Purpose.
     pub name: String,
-    /// How its text begins, to tell tokens apart.
+    /// First characters of its text, to tell tokens apart.
     pub prefix: String,
-    /// What it may do.
+    /// Scopes.
     #[schema(value_type = Vec<String>)]
     pub scopes: Vec<Scope>,
-    /// When it was made, ISO 8601.
+    /// Time of creation, ISO 8601.
     pub created_at: String,
-    /// When it ends, ISO 8601.
+    /// Expiry, ISO 8601.
     pub expires_at: Option<String>,
-    /// When it was revoked, ISO 8601.
+    /// Time of revocation, ISO 8601.
     pub revoked_at: Option<String>,
 }
 
-/// The caller's tokens, newest last.
+/// Tokens of the caller, newest last.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenList {
-    /// The tokens, revoked ones too.
+    /// Tokens, including revoked ones.
     pub tokens: Vec<TokenBody>,
 }

@@ -1,4 +1,4 @@
-use hearth_domain::{ResponseFormat, Task};
+use hearth_domain::{Priority, ResponseFormat, Task, WhileLoading};
 use serde_json::{Value, json};
 
 use super::*;
@@ -17,7 +17,7 @@ fn called() -> Value {
 }
 
 #[test]
-fn what_is_asked_reaches_the_task() {
+fn fields_reach_the_task() {
     let of = generation(json!({
         "input": {"messages": [
             {"role": "user", "content": "12 and 30?", "name": "ada"},
@@ -49,7 +49,7 @@ fn what_is_asked_reaches_the_task() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_the_fields_name() {
+fn an_invalid_field_is_named() {
     let hello = json!({"prompt": "hi"});
     let lost = json!({"messages": [called(), {"role": "tool", "tool_call_id": "c2", "content": "42"}]});
     let cases = [

@@ -17,7 +17,7 @@ fn frames(events: &[RunEvent]) -> Vec<Value> {
 }
 
 #[test]
-fn calls_are_events_and_part_of_the_output() {
+fn calls_are_events_and_output() {
     let begins = Some(ToolCallBegin { id: "c1".into(), name: "add".into() });
     let call = |begins, arguments: &str| RunEventBody::ToolCall {
         choice: 0,
@@ -26,23 +26,23 @@ fn calls_are_events_and_part_of_the_output() {
         arguments: arguments.into(),
     };
     let done = RunEventBody::Done { finish_reason: FinishReason::ToolCalls };
-    let told = frames(&numbered(vec![call(begins, ""), call(None, "{}"), done]));
+    let frames_of_run = frames(&numbered(vec![call(begins, ""), call(None, "{}"), done]));
     let first =
         json!({"event": "tool_call", "choice": 0, "index": 0, "id": "c1", "name": "add", "arguments": ""});
-    assert_eq!(told[0], first);
-    assert_eq!(told[1], json!({"event": "tool_call", "choice": 0, "index": 0, "arguments": "{}"}));
+    assert_eq!(frames_of_run[0], first);
+    assert_eq!(frames_of_run[1], json!({"event": "tool_call", "choice": 0, "index": 0, "arguments": "{}"}));
     let function = json!({"name": "add", "arguments": "{}"});
     let calls = json!([{"id": "c1", "type": "function", "function": function}]);
-    assert_eq!(told[2]["output"], json!({"text": "", "tool_calls": calls}));
-    assert_eq!(told[2]["finish_reason"], "tool_calls");
+    assert_eq!(frames_of_run[2]["output"], json!({"text": "", "tool_calls": calls}));
+    assert_eq!(frames_of_run[2]["finish_reason"], "tool_calls");
 }
 
 #[test]
-fn the_deltas_add_up_to_the_first_text_whatever_the_others_say() {
+fn deltas_of_the_first_answer_are_the_text() {
     let early = RunEventBody::ChoiceDone { choice: 1, finish_reason: FinishReason::Length };
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
-    let told = frames(&numbered(vec![delta(0, "a"), delta(1, "x"), early, delta(0, "b"), done]));
-    let (complete, deltas) = told.split_last().unwrap();
+    let frames_of_run = frames(&numbered(vec![delta(0, "a"), delta(1, "x"), early, delta(0, "b"), done]));
+    let (complete, deltas) = frames_of_run.split_last().unwrap();
     let text: String = deltas.iter().map(|delta| delta["text"].as_str().unwrap()).collect();
     assert_eq!(complete["output"]["text"], text.as_str());
     assert_eq!(deltas[1]["choices"], json!([{"index": 1, "delta": {"content": "x"}}]));
@@ -54,38 +54,38 @@ fn the_deltas_add_up_to_the_first_text_whatever_the_others_say() {
 }
 
 #[test]
-fn the_credit_is_told_as_far_as_it_is_known() {
+fn credit_is_reported() {
     use hearth_domain::credits::{CreditStatus, Credits, Remaining};
     let remaining = Some(Remaining { requests: Some(7), ..Remaining::default() });
     let credits = Credits { status: CreditStatus::RateLimited, remaining, reset_at: None };
-    let told = RunEventBody::Credits { provider: "acme".into(), credits };
+    let credits = RunEventBody::Credits { provider: "acme".into(), credits };
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
     let expected = json!({
         "provider": "acme", "status": "rate_limited", "reset_at": null,
         "remaining": {"balance": null, "requests": 7, "tokens": null},
     });
-    assert_eq!(frames(&numbered(vec![told, done.clone()]))[0]["credits_status"], expected);
+    assert_eq!(frames(&numbered(vec![credits, done.clone()]))[0]["credits_status"], expected);
     assert_eq!(frames(&numbered(vec![done]))[0]["credits_status"], Value::Null);
 }
 
 #[test]
-fn what_it_costs_is_told_and_unknown_is_not_zero() {
+fn unknown_cost_is_null_and_not_zero() {
     let usage = RunEventBody::Usage { usage: Usage { prompt_tokens: 3, ..Usage::default() } };
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
     let cost = RunEventBody::Cost { cost: "0.0000123".parse().unwrap() };
-    let told = frames(&numbered(vec![usage.clone(), cost, done.clone()]));
-    assert_eq!(told[0]["cost"], json!({"usd": "0.0000123"}));
+    let frames_of_run = frames(&numbered(vec![usage.clone(), cost, done.clone()]));
+    assert_eq!(frames_of_run[0]["cost"], json!({"usd": "0.0000123"}));
     assert_eq!(frames(&numbered(vec![usage, done]))[0]["cost"], Value::Null);
 }
 
 #[test]
-fn log_probabilities_go_with_their_text() {
+fn log_probabilities_come_with_their_text() {
     let token = Logprob { bytes: b"Hi".to_vec(), logprob: -0.5 };
     let logprobs = vec![TokenLogprob { token, top: Vec::new() }];
-    let said = RunEventBody::Delta { choice: 0, text: "Hi".into(), logprobs };
+    let delta = RunEventBody::Delta { choice: 0, text: "Hi".into(), logprobs };
     let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
-    let told = frames(&numbered(vec![said, done]));
+    let frames_of_run = frames(&numbered(vec![delta, done]));
     let expected = json!([{"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}]);
-    assert_eq!(told[0]["choices"][0]["logprobs"], expected);
-    assert_eq!(told[1]["output"]["logprobs"], expected);
+    assert_eq!(frames_of_run[0]["choices"][0]["logprobs"], expected);
+    assert_eq!(frames_of_run[1]["output"]["logprobs"], expected);
 }

@@ -1,4 +1,4 @@
-//! Fields of a request that the gateway doesn't know, for a provider of the same dialect: how much of them is kept.
+//! Limits for a request's unknown fields, which a provider of the same dialect gets.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use crate::ApiError;
 
-/// The most bytes of all unknown fields together, as JSON. Options are small; the largest is a text, OpenAI's
-/// `prediction`, which holds the file that is being changed.
+/// Maximum bytes of all unknown fields together, as JSON. Options are small; the largest is a text, OpenAI's
+/// `prediction`, which contains the file to change.
 const UNKNOWN_FIELDS_MAX_BYTES: usize = 1 << 20;
-/// The most values in them. A value takes hundreds of bytes of memory for the two or three that it has as JSON.
+/// Maximum values in them. A value takes hundreds of bytes of memory for two or three bytes of JSON.
 const UNKNOWN_FIELDS_MAX_VALUES: usize = 4096;
 
-/// The unknown fields of a request in this dialect.
+/// Checks the unknown fields of a request in this dialect.
 ///
 /// # Errors
 /// `invalid_request`, naming the largest field, if they are too large.
@@ -31,7 +31,7 @@ pub(crate) fn unknown_fields(dialect: ClientDialect, fields: Map<String, Value>)
         // The name is the client's, and may be as large as the body.
         let name: String = name.chars().take(100).collect();
         let message = format!(
-            "{name} is a field that the gateway doesn't know, and too large to be passed on to a provider: such fields \
+            "{name} is an unknown field, and too large to send to a provider: such fields \
              may have {UNKNOWN_FIELDS_MAX_BYTES} bytes and {UNKNOWN_FIELDS_MAX_VALUES} values together"
         );
         return Err(ApiError::invalid(name, message));
@@ -39,7 +39,7 @@ pub(crate) fn unknown_fields(dialect: ClientDialect, fields: Map<String, Value>)
     Ok(Extra::new(dialect, fields))
 }
 
-/// How many bytes a value has as JSON.
+/// Returns the size of a value as JSON in bytes.
 fn bytes(value: &Value) -> usize {
     struct Count(usize);
     impl io::Write for Count {
@@ -55,7 +55,7 @@ fn bytes(value: &Value) -> usize {
     serde_json::to_writer(&mut count, value).map_or(usize::MAX / 2, |()| count.0)
 }
 
-/// How many values there are in a value, with itself.
+/// Returns the number of values in a value, including itself.
 fn values(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(values).sum(),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_unknown_fields_are_kept() {
+    fn unknown_fields_of_usual_size_pass() {
         let fields =
             json!({"prediction": {"type": "content", "content": "x".repeat(500_000)}, "store": true});
         let Value::Object(fields) = fields else { panic!("an object") };

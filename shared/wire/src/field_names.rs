@@ -1,11 +1,11 @@
-//! What each dialect calls a field of a task, for errors that come of the provider that is asked.
+//! Names of a task's fields in each dialect, for errors that providers' rules cause.
 
 use hearth_domain::{ClientDialect, Field};
 
 use crate::{anthropic, gemini, native, ollama, openai};
 
-/// What the client's dialect calls a field. Messages have no number: those of a task are counted otherwise than those
-/// of a request.
+/// Returns the name of a field in the client's dialect. Messages have no index, since those of a task are numbered
+/// otherwise than those of the request.
 #[must_use]
 pub fn field_name(dialect: ClientDialect, field: Field) -> String {
     match dialect {
@@ -13,10 +13,10 @@ pub fn field_name(dialect: ClientDialect, field: Field) -> String {
         ClientDialect::OpenAiResponses => openai::responses::param(field, 0, &[], &[]),
         ClientDialect::Anthropic => anthropic::param(field, &[], &[]),
         ClientDialect::Gemini => gemini::param(field, &[], &[]),
-        ClientDialect::Ollama => ollama::param(field),
+        ClientDialect::Ollama => ollama::param(field, &[]),
         ClientDialect::OpenAiCompletions => openai::completions::param(field).to_owned(),
         ClientDialect::OpenAiChat | ClientDialect::OpenAiEmbeddings | ClientDialect::OpenAiImages => {
-            openai::chat::param(field, false)
+            openai::chat::param(field, false, &[])
         }
     }
 }

@@ -1,0 +1,56 @@
+//! Message of a conversation in the fields that OpenAI's chat completions and the native API share.
+
+use hearth_domain::{Message, Reasoning, Role, ToolCall};
+
+use crate::{
+    ApiError,
+    content::MessageContent,
+    reasoning::{ReasoningDetail, reasoning_blocks},
+    required::missing,
+    tools::ToolCallBody,
+};
+
+/// Fields of a message, without its dialect.
+#[derive(Debug)]
+pub(crate) struct MessageFields {
+    pub(crate) role: Role,
+    pub(crate) content: Option<MessageContent>,
+    pub(crate) name: Option<String>,
+    pub(crate) tool_calls: Option<Vec<ToolCallBody>>,
+    pub(crate) tool_call_id: Option<String>,
+    pub(crate) reasoning: Option<String>,
+    /// Reasoning with signatures. Takes precedence over `reasoning`.
+    pub(crate) reasoning_details: Option<Vec<ReasoningDetail>>,
+}
+
+impl MessageFields {
+    /// Converts the message. `param` is its field, for the error.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub(crate) fn into_message(self, param: &str) -> Result<Message, ApiError> {
+        let role = self.role;
+        let tool_calls = self.tool_calls.unwrap_or_default();
+        if role != Role::Assistant && !tool_calls.is_empty() {
+            let message = "only an assistant's message can have tool_calls";
+            return Err(ApiError::invalid(format!("{param}.tool_calls"), message));
+        }
+        let content_param = format!("{param}.content");
+        let message = match self.content {
+            Some(content) => content.into_message(role, &content_param)?,
+            None if role == Role::Assistant => Message::new(role, ""),
+            None => return Err(missing(content_param)),
+        };
+        let details = reasoning_blocks(self.reasoning_details.unwrap_or_default());
+        let text = self.reasoning.filter(|text| details.is_empty() && !text.is_empty());
+        let plain = text.map(|text| Reasoning { text, ..Reasoning::default() });
+        let blocks = plain.into_iter().chain(details).filter(|_| role == Role::Assistant);
+        Ok(Message {
+            reasoning: blocks.collect(),
+            tool_calls: tool_calls.into_iter().map(ToolCall::from).collect(),
+            tool_call_id: self.tool_call_id.filter(|_| role == Role::Tool),
+            name: self.name.filter(|_| role != Role::Tool),
+            ..message
+        })
+    }
+}

@@ -1,0 +1,273 @@
+//! Hearth's own options of a request: the same fields, at the top level of the body, in every dialect.
+//!
+//! A request struct embeds [`RunOptions`] with `#[serde(flatten)]`, before the map of unknown fields, so that no option
+//! reaches a provider as an unknown field. The native request refuses unknown fields, which `flatten` can't: it lists
+//! the options itself and converts them.
+
+use hearth_domain::{Generation, OnDisconnect, Priority, Route, SelectionMode, Task, WhileLoading};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_path_to_error::Track;
+use utoipa::ToSchema;
+
+use crate::ApiError;
+
+/// Maximum number of models in `fallback`.
+const FALLBACKS_MAX_COUNT: usize = 16;
+/// Start of the message of an error in an option, before the option's name and a backquote.
+const OPTION_ERROR: &str = "option `";
+
+/// Options of the gateway for one request. They stand beside the dialect's own fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(remote = "Self")]
+pub struct RunOptions {
+    /// Extension. `cancel` (the default) stops the run when the client disconnects; `continue` completes it, and its
+    /// result can be read later. Embeddings allow `cancel` alone.
+    #[serde(alias = "onDisconnect")]
+    #[schema(value_type = Option<String>, example = "cancel")]
+    pub on_disconnect: Option<OnDisconnect>,
+    /// Extension. While the model is being loaded, `wait` (the default), or let the `default` model answer.
+    #[serde(alias = "whileLoading")]
+    #[schema(value_type = Option<String>, example = "wait")]
+    pub while_loading: Option<WhileLoading>,
+    /// Extension. Place among the requests that wait for the same node: `low`, `normal` (the default) or `high`.
+    #[schema(value_type = Option<String>, example = "normal")]
+    pub priority: Option<Priority>,
+    /// Extension. Models to try if the first choice can't serve the request, in place of those that the operator has
+    /// set: `{"models": [...]}`, or `false` for none.
+    #[schema(value_type = Option<Object>, example = json!({"models": ["tiny-chat"]}))]
+    pub fallback: Option<Fallback>,
+    /// Extension. Whether another model may continue an answer that breaks off. Images, meshes and embeddings allow
+    /// `false` alone.
+    #[schema(example = false)]
+    pub resume: Option<bool>,
+    /// Extension. Models that may serve the request: `auto` (the default), `free_only`, `commercial_only`, or `model`
+    /// for the one that `model` names and no other.
+    #[serde(alias = "selectionMode")]
+    #[schema(value_type = Option<String>, example = "auto")]
+    pub selection_mode: Option<SelectionMode>,
+}
+
+/// Sampling parameters of local models that a vendor's dialect lacks. They stand beside the dialect's own fields.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
+#[serde(remote = "Self")]
+pub struct SamplingOptions {
+    /// Number of the likeliest tokens to choose from; 0 keeps all.
+    pub top_k: Option<u32>,
+    /// Extension. Smallest probability of a token, relative to the likeliest; 0 to 1.
+    pub min_p: Option<f32>,
+    /// Extension. Factor by which recent tokens become less likely; above 0, at most 2.
+    pub repeat_penalty: Option<f32>,
+    /// Extension. Whether to generate past the end-of-turn token.
+    pub ignore_eos: Option<bool>,
+}
+
+/// Models to try if the first choice can't serve a request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(untagged, expecting = "expected false, or an object such as {\"models\": [\"tiny-chat\"]}")]
+pub enum Fallback {
+    /// `false`: none.
+    None(bool),
+    /// These.
+    Models(FallbackModels),
+}
+
+/// Models to try, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FallbackModels {
+    /// Their names, as in `model`.
+    pub models: Vec<String>,
+}
+
+impl RunOptions {
+    /// Sets the options of `generation`, and keeps the provider and the preferred model of its route.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the option, for an option that the task can't obey.
+    pub(crate) fn apply(self, generation: Generation) -> Result<Generation, ApiError> {
+        let on_disconnect = self.on_disconnect.unwrap_or_default();
+        let resume = self.resume.unwrap_or_default();
+        if resume && !matches!(generation.task, Task::Text(_)) {
+            let message = "resume must be false: only an answer in text can be continued by another model";
+            return Err(ApiError::invalid("resume", message));
+        }
+        if on_disconnect == OnDisconnect::Continue && matches!(generation.task, Task::Embedding(_)) {
+            let message = "on_disconnect must be cancel: vectors are not stored, so they can't be read later";
+            return Err(ApiError::invalid("on_disconnect", message));
+        }
+        Ok(Generation {
+            on_disconnect,
+            while_loading: self.while_loading.unwrap_or_default(),
+            priority: self.priority.unwrap_or_default(),
+            route: Route {
+                mode: self.selection_mode.unwrap_or_default(),
+                fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
+                resume,
+                ..generation.route
+            },
+            ..generation
+        })
+    }
+}
+
+impl Fallback {
+    /// Returns the models' names.
+    ///
+    /// # Errors
+    /// `invalid_request` for `true`, which names none, and for too many.
+    fn into_models(self) -> Result<Vec<String>, ApiError> {
+        match self {
+            Self::None(false) => Ok(Vec::new()),
+            Self::None(true) => Err(ApiError::invalid(
+                "fallback",
+                "fallback must be false or name models, as {\"models\": [...]}",
+            )),
+            Self::Models(FallbackModels { models }) if models.len() > FALLBACKS_MAX_COUNT => {
+                Err(ApiError::invalid(
+                    "fallback.models",
+                    format!("fallback.models must have at most {FALLBACKS_MAX_COUNT} models"),
+                ))
+            }
+            Self::Models(FallbackModels { models }) => Ok(models),
+        }
+    }
+}
+
+// `serde_path_to_error` can't follow a field into a flattened struct: the struct's own error names it.
+
+impl<'de> Deserialize<'de> for RunOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut track = Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
+        Self::deserialize(tracked).map_err(|error| name_option(track, &error))
+    }
+}
+
+impl Serialize for RunOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SamplingOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut track = Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
+        Self::deserialize(tracked).map_err(|error| name_option(track, &error))
+    }
+}
+
+impl Serialize for SamplingOptions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+fn name_option<E: Error>(track: Track, error: &E) -> E {
+    E::custom(format_args!("{OPTION_ERROR}{}`: {error}", track.path()))
+}
+
+/// Splits serde's message of an error in an option into the option's name and the problem; `None` for another error.
+#[must_use]
+pub fn option_error(message: &str) -> Option<(&str, &str)> {
+    message.strip_prefix(OPTION_ERROR)?.split_once("`: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_domain::{EmbeddingTask, ImageTask, Message, Role, Sampling, TextTask};
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Request {
+        #[expect(dead_code, reason = "only parsed")]
+        model: String,
+        #[serde(flatten)]
+        options: RunOptions,
+        #[serde(flatten)]
+        sampling: SamplingOptions,
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    }
+
+    fn options(json: Value) -> RunOptions {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn options_are_no_unknown_fields() {
+        let body = json!({
+            "model": "m", "other": 1, "on_disconnect": "continue", "whileLoading": "default", "priority": null,
+            "fallback": false, "resume": true, "selectionMode": "free_only", "top_k": 3, "ignore_eos": true,
+        });
+        let request: Request = serde_json::from_value(body).unwrap();
+        assert_eq!(Value::Object(request.extra), json!({"other": 1}));
+        let expected = RunOptions {
+            on_disconnect: Some(OnDisconnect::Continue),
+            while_loading: Some(WhileLoading::Default),
+            priority: None,
+            fallback: Some(Fallback::None(false)),
+            resume: Some(true),
+            selection_mode: Some(SelectionMode::FreeOnly),
+        };
+        assert_eq!(request.options, expected);
+        assert_eq!((request.sampling.top_k, request.sampling.ignore_eos), (Some(3), Some(true)));
+    }
+
+    #[test]
+    fn an_error_names_the_option() {
+        for (name, value) in [
+            ("on_disconnect", json!("stay")),
+            ("whileLoading", json!(1)),
+            ("priority", json!("urgent")),
+            ("fallback", json!(["a"])),
+            ("resume", json!("yes")),
+            ("selection_mode", json!("cheap")),
+            ("min_p", json!("a")),
+        ] {
+            let text = json!({"model": "m", name: value}).to_string();
+            let error = serde_json::from_str::<Request>(&text).unwrap_err().to_string();
+            let (option, problem) = option_error(&error).unwrap();
+            assert_eq!(option, name);
+            assert!(problem.contains("expected"), "{error}");
+        }
+        let other = serde_json::from_str::<Request>("{\"model\": 1}").unwrap_err().to_string();
+        assert_eq!(option_error(&other), None);
+    }
+
+    #[test]
+    fn an_option_that_the_task_cannot_obey_is_refused() {
+        let vectors = || Generation::new(None, EmbeddingTask { inputs: Vec::new(), dimensions: None });
+        let image = || Generation::new(None, ImageTask::new("a fox"));
+        let text = || {
+            let messages = vec![Message::new(Role::User, "Hi")];
+            Generation::new(None, TextTask::new(messages, Sampling::default()))
+        };
+        let refused = |body: Value, generation| options(body).apply(generation).unwrap_err().param;
+        assert_eq!(refused(json!({"resume": true}), vectors()).as_deref(), Some("resume"));
+        assert_eq!(refused(json!({"resume": true}), image()).as_deref(), Some("resume"));
+        assert_eq!(
+            refused(json!({"on_disconnect": "continue"}), vectors()).as_deref(),
+            Some("on_disconnect")
+        );
+        assert_eq!(refused(json!({"fallback": true}), text()).as_deref(), Some("fallback"));
+        let many = json!({"fallback": {"models": vec!["m"; FALLBACKS_MAX_COUNT + 1]}});
+        assert_eq!(refused(many, text()).as_deref(), Some("fallback.models"));
+        for generation in [vectors(), image()] {
+            let harmless = json!({"resume": false, "on_disconnect": "cancel"});
+            assert!(options(harmless).apply(generation).is_ok());
+        }
+        assert!(options(json!({"resume": true})).apply(text()).unwrap().route.resume);
+    }
+
+    #[test]
+    fn the_provider_of_a_route_stays() {
+        let generation = Generation::new(None, ImageTask::new("a fox"));
+        let route = Route { provider: Some("rig".into()), ..Route::default() };
+        let applied = options(json!({"selection_mode": "model"})).apply(Generation { route, ..generation });
+        let route = applied.unwrap().route;
+        assert_eq!((route.provider.as_deref(), route.mode), (Some("rig"), SelectionMode::Model));
+    }
+}
