@@ -1,4 +1,4 @@
-//! `GET /v1/artifacts/{id}`: a file that a run has made.
+//! `GET /v1/artifacts/{id}`: a generated file.
 
 use axum::{
     body::Body,
@@ -13,22 +13,22 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_domain::{Artifact, ArtifactId, Scope};
-use hearth_gateway::artifacts::Asking;
+use hearth_gateway::artifacts::ArtifactAccess;
 use hearth_http::{AppState, HttpError, PathParam, QueryParams, auth};
 use hearth_wire::{error::ErrorEnvelope, native::artifacts::ArtifactQuery};
 
-/// An image or a mesh that a request has made.
+/// Get a generated image or mesh.
 ///
-/// A link as it stands in an answer needs no token, and ends after a while. With a token its owner has it for as
-/// long as it is kept.
+/// A link from a response needs no token until it expires. Without its query it needs the owner's token, and works
+/// until the artifact is deleted.
 #[utoipa::path(
     get, path = "/v1/artifacts/{id}", operation_id = "get_artifact", tag = "generate", security((), ("token" = [])),
-    params(("id" = String, Path, description = "The artifact's id"), ArtifactQuery),
+    params(("id" = String, Path, description = "Id of the artifact"), ArtifactQuery),
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 401, description = "No token, or one that is not valid", body = ErrorEnvelope),
+        (status = 401, description = "No token, or an invalid one", body = ErrorEnvelope),
         (status = 403, description = "The token lacks the scope", body = ErrorEnvelope),
-        (status = 404, description = "There is no such thing, or it belongs to somebody else", body = ErrorEnvelope),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn get(
@@ -39,17 +39,19 @@ pub(crate) async fn get(
 ) -> Result<Response, HttpError> {
     let gateway = &state.gateway;
     let artifact = match (query.expires, query.signature.as_deref()) {
-        (Some(expires), Some(signature)) => gateway.artifact(Asking::Link { expires, signature }, id).await?,
+        (Some(expires), Some(signature)) => {
+            gateway.artifact(ArtifactAccess::Link { expires, signature }, id).await?
+        }
         _ => {
             let caller = auth::caller(&state, Scope::Generate, &headers).await?;
-            gateway.artifact(Asking::Caller(&caller), id).await?
+            gateway.artifact(ArtifactAccess::Caller(&caller), id).await?
         }
     };
     let bytes = Body::from_stream(gateway.artifact_bytes(id).await?);
     Ok((head(&artifact), bytes).into_response())
 }
 
-/// A browser that opens it shows it or saves it, and runs nothing in it.
+/// Headers with which a browser shows or saves the file, and runs nothing in it.
 fn head(artifact: &Artifact) -> [(axum::http::HeaderName, String); 7] {
     let shown = if artifact.media_type.starts_with("image/") { "inline" } else { "attachment" };
     [

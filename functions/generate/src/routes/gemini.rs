@@ -1,7 +1,7 @@
-//! Which route a path below `/v1beta/models` is: the Gemini dialect.
+//! Dispatch of the paths below `/v1beta/models`, Gemini's dialect.
 //!
-//! A model's id may hold slashes and colons, raw or escaped, so one wildcard takes all of them. A method stands behind the
-//! last colon.
+//! A model's id may contain slashes and colons, raw or escaped, so one wildcard matches them all. A method stands
+//! after the last colon.
 
 use axum::{
     Extension, Json,
@@ -13,12 +13,12 @@ use hearth_http::{AppState, HttpError, JsonBody, PathParam};
 use hearth_wire::{ApiError, ErrorCode, gemini::GeminiModel};
 
 use super::{gemini_count_tokens, gemini_embed_content, gemini_generate_content, gemini_models};
-use crate::asker::Asker;
+use crate::run_request::RunRequest;
 
-/// What a name of Google's begins with. Some clients put it before a model's id in a path too.
+/// Prefix of Google's model names. Some clients put it before a model's id in a path too.
 const FOLDER: &str = "models/";
 
-/// `GET`: a model.
+/// Handles `GET`: a model.
 pub(crate) async fn read(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
@@ -27,10 +27,10 @@ pub(crate) async fn read(
     gemini_models::model(&state, &caller, id(&path)).await
 }
 
-/// `POST`: `{model}:generateContent` and the like.
+/// Handles `POST`: `{model}:generateContent` and the other methods.
 pub(crate) async fn act(
     State(state): State<AppState>,
-    asker: Asker,
+    run_request: RunRequest,
     PathParam(path): PathParam<String>,
     request: Request,
 ) -> Result<Response, HttpError> {
@@ -39,12 +39,12 @@ pub(crate) async fn act(
     match method {
         "generateContent" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
-            gemini_generate_content::generate(asker, model, body).await
+            gemini_generate_content::generate(run_request, model, body).await
         }
         "streamGenerateContent" => {
             let is_events = is_events(request.uri().query().unwrap_or_default());
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
-            gemini_generate_content::stream(asker, model, body, is_events).await
+            gemini_generate_content::stream(run_request, model, body, is_events).await
         }
         "countTokens" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
@@ -52,11 +52,11 @@ pub(crate) async fn act(
         }
         "embedContent" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
-            gemini_embed_content::embed(asker, model, body).await
+            gemini_embed_content::embed(run_request, model, body).await
         }
         "batchEmbedContents" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
-            gemini_embed_content::embed_all(asker, model, body).await
+            gemini_embed_content::embed_all(run_request, model, body).await
         }
         _ => {
             let message = "there is no such method of a model; POST to /v1beta/models/{model}:generateContent, \
@@ -66,12 +66,12 @@ pub(crate) async fn act(
     }
 }
 
-/// A model's id without the folder.
+/// Returns a model's id without the prefix.
 fn id(name: &str) -> &str {
     name.strip_prefix(FOLDER).unwrap_or(name)
 }
 
-/// Whether a query asks for server-sent events, in place of a JSON array.
+/// Returns whether a query requests server-sent events in place of a JSON array.
 fn is_events(query: &str) -> bool {
     query.split('&').any(|pair| matches!(pair, "alt=sse" | "$alt=sse" | "%24alt=sse"))
 }

@@ -1,4 +1,4 @@
-//! `POST /v1beta/models/{model}:countTokens`: the Gemini dialect.
+//! `POST /v1beta/models/{model}:countTokens`: Gemini's dialect.
 
 use axum::{
     Json,
@@ -7,10 +7,10 @@ use axum::{
 use hearth_http::HttpError;
 use hearth_wire::gemini::{GeminiCountAnswer, GeminiCountRequest, GeminiError};
 
-/// Estimate the tokens of a conversation, as Google's SDKs ask for it.
+/// Estimate the tokens of a conversation, as Google's SDKs request it.
 ///
-/// It is an estimate, of four bytes to a token, and the same for every model: only the model itself can count. What an
-/// answer took is in its `usageMetadata`.
+/// The estimate takes four bytes for a token, and is the same for every model, since only the model itself can count.
+/// The response of `:generateContent` has the exact `usageMetadata`.
 #[utoipa::path(
     post, path = "/v1beta/models/{model}:countTokens", operation_id = "gemini_count_tokens", tag = "compatible",
     security(("token" = [])),
@@ -18,10 +18,10 @@ use hearth_wire::gemini::{GeminiCountAnswer, GeminiCountRequest, GeminiError};
         content = GeminiCountRequest,
         example = json!({"contents": [{"role": "user", "parts": [{"text": "What is the capital of France?"}]}]}),
     ),
-    params(("model" = String, Path, description = "A model's id; the estimate is the same for all", example = "auto")),
+    params(("model" = String, Path, description = "Model id; the estimate is the same for all models", example = "auto")),
     responses(
-        (status = 200, description = "An estimate of the tokens", body = GeminiCountAnswer),
-        (status = "4XX", description = "Refused: `status` and the details say why", body = GeminiError),
+        (status = 200, description = "Estimate of the tokens", body = GeminiCountAnswer),
+        (status = "4XX", description = "Refused: `status` and `details` have the reason", body = GeminiError),
     ),
 )]
 pub(crate) fn count_tokens(request: GeminiCountRequest) -> Result<Response, HttpError> {

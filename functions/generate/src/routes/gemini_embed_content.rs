@@ -1,11 +1,12 @@
-//! `POST /v1beta/models/{model}:embedContent` and `:batchEmbedContents`: the Gemini dialect.
+//! `POST /v1beta/models/{model}:embedContent` and `:batchEmbedContents`: Gemini's dialect.
 
 use axum::{
     Json,
     response::{IntoResponse as _, Response},
 };
 use hearth_domain::Generation;
-use hearth_http::{HttpError, head};
+use hearth_gateway::Delivery;
+use hearth_http::{HttpError, response_headers};
 use hearth_wire::{
     ApiError, RunEvent,
     gemini::{
@@ -15,9 +16,9 @@ use hearth_wire::{
 };
 use serde::Serialize;
 
-use crate::asker::Asker;
+use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
 
-/// Give the vector that stands for a text, as Google's SDKs ask for it.
+/// Create the embedding vector of a text, as Google's SDKs request it.
 #[utoipa::path(
     post, path = "/v1beta/models/{model}:embedContent", operation_id = "gemini_embed_content", tag = "compatible",
     security(("token" = [])),
@@ -25,22 +26,25 @@ use crate::asker::Asker;
         content = EmbedContentRequest,
         example = json!({"content": {"parts": [{"text": "What is the capital of France?"}]}}),
     ),
-    params(("model" = String, Path, description = "The id of a model that makes embeddings", example = "tiny-embed")),
+    params(
+        ("model" = String, Path, description = "Id of an embedding model", example = "tiny-embed"),
+        EmbeddingHeaders,
+    ),
     responses(
         (status = 200, description = "The vector", body = EmbedContentAnswer),
-        (status = "4XX", description = "Refused: `status` and the details say why", body = GeminiError),
-        (status = "5XX", description = "Failed: `status` and the details say where", body = GeminiError),
+        (status = "4XX", description = "Refused: `status` and `details` have the reason", body = GeminiError),
+        (status = "5XX", description = "Failed: `status` and `details` have the reason", body = GeminiError),
     ),
 )]
 pub(crate) async fn embed(
-    asker: Asker,
+    run_request: RunRequest,
     model: String,
     request: EmbedContentRequest,
 ) -> Result<Response, HttpError> {
-    answer(asker, request.into_generation(model)?, EmbedContentAnswer::collected).await
+    answer(run_request, request.into_generation(model)?, EmbedContentAnswer::from_events).await
 }
 
-/// Give the vectors that stand for texts, as Google's SDKs ask for them.
+/// Create the embedding vectors of texts, as Google's SDKs request them.
 #[utoipa::path(
     post, path = "/v1beta/models/{model}:batchEmbedContents", operation_id = "gemini_batch_embed_contents",
     tag = "compatible", security(("token" = [])),
@@ -48,31 +52,34 @@ pub(crate) async fn embed(
         content = BatchEmbedContentsRequest,
         example = json!({"requests": [{"content": {"parts": [{"text": "What is the capital of France?"}]}}]}),
     ),
-    params(("model" = String, Path, description = "The id of a model that makes embeddings", example = "tiny-embed")),
+    params(
+        ("model" = String, Path, description = "Id of an embedding model", example = "tiny-embed"),
+        EmbeddingHeaders,
+    ),
     responses(
         (status = 200, description = "The vectors, in the order of the texts", body = BatchEmbedContentsAnswer),
-        (status = "4XX", description = "Refused: `status` and the details say why", body = GeminiError),
-        (status = "5XX", description = "Failed: `status` and the details say where", body = GeminiError),
+        (status = "4XX", description = "Refused: `status` and `details` have the reason", body = GeminiError),
+        (status = "5XX", description = "Failed: `status` and `details` have the reason", body = GeminiError),
     ),
 )]
 pub(crate) async fn embed_all(
-    asker: Asker,
+    run_request: RunRequest,
     model: String,
     request: BatchEmbedContentsRequest,
 ) -> Result<Response, HttpError> {
     let count = request.count();
-    let collected = |events: &[RunEvent]| BatchEmbedContentsAnswer::collected(events, count);
-    answer(asker, request.into_generation(model)?, collected).await
+    let collected = |events: &[RunEvent]| BatchEmbedContentsAnswer::from_events(events, count);
+    answer(run_request, request.into_generation(model)?, collected).await
 }
 
 async fn answer<A: Serialize>(
-    asker: Asker,
+    run_request: RunRequest,
     generation: Generation,
     collected: impl FnOnce(&[RunEvent]) -> Result<A, ApiError>,
 ) -> Result<Response, HttpError> {
-    let run = asker.run(generation).await?;
+    let run = run_request.run(generation, Delivery::Whole).await?;
     let cache = run.cache;
     let events = run.collect().await;
     let answer = Json(collected(&events)?).into_response();
-    Ok(head::cached(head::told(answer, &events), cache))
+    Ok(response_headers::with_cache(response_headers::with_run(answer, &events), cache))
 }

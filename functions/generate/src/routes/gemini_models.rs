@@ -1,17 +1,17 @@
-//! `GET /v1beta/models` and `/v1beta/models/{model}`: the Gemini dialect.
+//! `GET /v1beta/models` and `/v1beta/models/{model}`: Gemini's dialect.
 
 use axum::{Extension, Json, extract::State};
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, QueryParams};
 use hearth_wire::gemini::{GeminiError, GeminiModel, GeminiModelList, GeminiModelQuery};
 
-/// The models, as Google's clients list them: those of nodes, then those that the providers list for their keys.
+/// List models, as Google's clients do: first those of nodes, then those that the providers list for their keys.
 #[utoipa::path(
     get, path = "/v1beta/models", operation_id = "gemini_list_models", tag = "models", security(("token" = [])),
     params(GeminiModelQuery),
     responses(
-        (status = 200, description = "The models, a page of them", body = GeminiModelList),
-        (status = "4XX", description = "Refused: `status` and the details say why", body = GeminiError),
+        (status = 200, description = "Page of models", body = GeminiModelList),
+        (status = "4XX", description = "Refused: `status` and `details` have the reason", body = GeminiError),
     ),
 )]
 pub(crate) async fn list(
@@ -24,13 +24,13 @@ pub(crate) async fn list(
     Ok(Json(GeminiModelList { models, next_page_token: page.next_cursor }))
 }
 
-/// A model, as Google's clients read it.
+/// Get a model, as Google's clients do.
 #[utoipa::path(
     get, path = "/v1beta/models/{model}", operation_id = "gemini_get_model", tag = "models", security(("token" = [])),
-    params(("model" = String, Path, description = "The model's id; may hold slashes and colons")),
+    params(("model" = String, Path, description = "Model id; may contain slashes and colons")),
     responses(
         (status = 200, description = "The model", body = GeminiModel),
-        (status = "4XX", description = "Refused: `status` and the details say why", body = GeminiError),
+        (status = "4XX", description = "Refused: `status` and `details` have the reason", body = GeminiError),
     ),
 )]
 pub(crate) async fn model(

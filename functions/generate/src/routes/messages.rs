@@ -1,18 +1,19 @@
-//! `POST /v1/messages`: the Anthropic dialect.
+//! `/v1/messages`: Anthropic's dialect.
 
-use axum::{http::HeaderMap, response::Response};
+use axum::{Json, http::HeaderMap, response::Response};
+use hearth_gateway::Delivery;
 use hearth_http::{HttpError, JsonBody, dialect};
 use hearth_wire::{
-    anthropic::{MessagesAnswer, MessagesError, MessagesRequest},
+    anthropic::{CountTokensAnswer, CountTokensRequest, MessagesAnswer, MessagesError, MessagesRequest},
     native::requests::AcceptedRequest,
 };
 
-use crate::asker::Asker;
+use crate::{run_headers::RunHeaders, run_request::RunRequest};
 
-/// Answer a conversation, as Anthropic's SDKs ask for it.
+/// Create a message, as Anthropic's SDKs request it.
 ///
-/// With `stream: true` the answer is named server-sent events, from `message_start` to `message_stop`.
-/// `x-queue-position` tells the place of a request that has to wait.
+/// With `stream: true` the response is named server-sent events, from `message_start` to `message_stop`.
+/// `x-queue-position` is the position of a request that has to wait.
 #[utoipa::path(
     post, path = "/v1/messages", operation_id = "create_message", tag = "compatible", security(("token" = [])),
     request_body(
@@ -20,24 +21,44 @@ use crate::asker::Asker;
         example = json!({"model": "auto", "max_tokens": 100, "messages": [{"role": "user", "content": "What is the capital of France?"}]}),
     ),
     params(
-        ("prefer" = Option<String>, Header, description = "`respond-async`: answer 202 at once"),
-        ("anthropic-beta" = Option<String>, Header, description = "Betas of Anthropic's API: a provider of that dialect is told them"),
-        ("x-hearth-cache" = Option<String>, Header, description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"),
+        ("anthropic-beta" = Option<String>, Header, description = "Betas of Anthropic's API, sent to a provider of that dialect"),
+        RunHeaders,
     ),
     responses(
         (status = 200, description = "The answer, or a stream of events", body = MessagesAnswer),
-        (status = 202, description = "The request goes on by itself", body = AcceptedRequest),
-        (status = "4XX", description = "Refused: `code` says why, and `param` names the field", body = MessagesError),
-        (status = "5XX", description = "Failed: `code` says where, and `retryable` whether to try again", body = MessagesError),
+        (status = 202, description = "The run continues without the client", body = AcceptedRequest),
+        (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = MessagesError),
+        (status = "5XX", description = "Failed: `code` is the reason, and `retryable` is true if a retry may succeed", body = MessagesError),
     ),
 )]
 pub(crate) async fn messages(
-    asker: Asker,
+    run_request: RunRequest,
     headers: HeaderMap,
     JsonBody(request): JsonBody<MessagesRequest>,
 ) -> Result<Response, HttpError> {
-    let (streams, renderer) = (request.streams(), request.renderer(asker.id));
+    let (streams, renderer) = (request.streams(), request.renderer(run_request.id));
     let mut generation = request.into_generation()?;
     generation.extra.betas = dialect::betas(&headers);
-    asker.answer(generation, renderer, streams).await
+    run_request.respond(generation, renderer, Delivery::of(streams)).await
+}
+
+/// Estimate the tokens of a conversation, as Anthropic's SDKs request it.
+///
+/// The estimate takes four bytes for a token, and is the same for every model, since only the model itself can count.
+/// The response of `/v1/messages` has the exact `usage`.
+#[utoipa::path(
+    post, path = "/v1/messages/count_tokens", operation_id = "count_message_tokens", tag = "compatible", security(("token" = [])),
+    request_body(
+        content = CountTokensRequest,
+        example = json!({"model": "auto", "messages": [{"role": "user", "content": "What is the capital of France?"}]}),
+    ),
+    responses(
+        (status = 200, description = "Estimate of the tokens", body = CountTokensAnswer),
+        (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = MessagesError),
+    ),
+)]
+pub(crate) async fn count_tokens(
+    JsonBody(request): JsonBody<CountTokensRequest>,
+) -> Result<Json<CountTokensAnswer>, HttpError> {
+    Ok(Json(request.estimate()?))
 }

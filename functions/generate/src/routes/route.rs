@@ -1,16 +1,16 @@
-//! `GET /v1/route`.
+//! `GET /v1/route`: dry run of the routing.
 
 use axum::{Extension, Json, extract::State};
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, QueryParams};
 use hearth_wire::native::route::{RouteBody, RouteQuery};
 
-/// Who would serve a request, and why nobody else. No provider is asked.
+/// Explain the routing of a request: its candidates, and the reasons against the other models. No provider is called.
 #[utoipa::path(
     get, path = "/v1/route", operation_id = "explain_route", tag = "generate", security(("token" = [])),
     params(RouteQuery),
     responses(
-        (status = 200, description = "The candidates in their order, and the reasons", body = RouteBody),
+        (status = 200, description = "Candidates in order, with the reasons", body = RouteBody),
     ),
 )]
 pub(crate) async fn route(

@@ -5,59 +5,57 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_domain::{Generation, Task};
-use hearth_http::{HttpError, JsonBody, head};
-use hearth_wire::ollama::{EmbedRenderer, OllamaEmbedAnswer, OllamaEmbedRequest, OllamaError};
+use hearth_gateway::Delivery;
+use hearth_http::{HttpError, JsonBody, response_headers};
+use hearth_wire::ollama::{OllamaEmbedAnswer, OllamaEmbedRenderer, OllamaEmbedRequest, OllamaError};
 use serde::Serialize;
 
 use super::failed;
-use crate::asker::Asker;
+use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
 
-/// Give the vectors that stand for texts, as Ollama's clients ask for them.
+/// Create embedding vectors, as Ollama's clients request them.
 ///
-/// A text that is longer than the model's context is refused, whatever `truncate` says.
+/// A text that exceeds the model's context is refused, even with `truncate`.
 #[utoipa::path(
     post, path = "/api/embed", operation_id = "ollama_embed", tag = "compatible", security(("token" = [])),
     request_body(
         content = OllamaEmbedRequest,
         example = json!({"model": "tiny-embed", "input": "What is the capital of France?"}),
     ),
-    params((
-        "x-hearth-cache" = Option<String>, Header,
-        description = "What it wants of the cache: `use`, `no-cache`, `no-store`, `only-if-cached`"
-    )),
+    params(EmbeddingHeaders),
     responses(
         (status = 200, description = "The vectors, in the order of the texts", body = OllamaEmbedAnswer),
-        (status = "4XX", description = "Refused: `code` says why, and `param` names the field", body = OllamaError),
-        (status = "5XX", description = "Failed: `code` says where, and `retryable` whether to try again", body = OllamaError),
+        (status = "4XX", description = "Refused: `code` is the reason, and `param` the field", body = OllamaError),
+        (status = "5XX", description = "Failed: `code` is the reason, and `retryable` is true if a retry may succeed", body = OllamaError),
     ),
 )]
 pub(crate) async fn embed(
-    asker: Asker,
+    run_request: RunRequest,
     JsonBody(request): JsonBody<OllamaEmbedRequest>,
 ) -> Result<Response, HttpError> {
     let name = request.model.clone();
-    let generation = request.into_generation(asker.gateway.without_latest_tag(&name).await)?;
-    vectors(asker, name, generation, |answer| answer).await
+    let generation = request.into_generation(run_request.gateway.without_latest_tag(&name).await)?;
+    vectors(run_request, name, generation, |answer| answer).await
 }
 
-/// Has the texts of `generation` embedded, if there are some, and answers as `shape` says.
+/// Embeds the texts of `generation`, if there are any, and shapes the response.
 pub(super) async fn vectors<T: Serialize>(
-    asker: Asker,
+    run_request: RunRequest,
     name: String,
     generation: Option<Generation>,
     shape: impl FnOnce(OllamaEmbedAnswer) -> T,
 ) -> Result<Response, HttpError> {
-    let mut renderer = EmbedRenderer::new(name.clone());
+    let mut renderer = OllamaEmbedRenderer::new(name.clone());
     let Some(generation) = generation else {
-        return Ok(Json(shape(renderer.collected(&[], 0)?)).into_response());
+        return Ok(Json(shape(renderer.into_answer(&[], 0)?)).into_response());
     };
     let count = match &generation.task {
         Task::Embedding(task) => task.inputs.len(),
         Task::Text(_) | Task::Image(_) | Task::Mesh(_) => 0,
     };
-    let run = asker.run(generation).await.map_err(|error| failed(error, &name))?;
+    let run = run_request.run(generation, Delivery::Whole).await.map_err(|error| failed(error, &name))?;
     let cache = run.cache;
     let events = run.collect_observed(|event| renderer.observe(event)).await;
-    let answer = shape(renderer.collected(&events, count)?);
-    Ok(head::cached(head::told(Json(answer).into_response(), &events), cache))
+    let answer = shape(renderer.into_answer(&events, count)?);
+    Ok(response_headers::with_cache(response_headers::with_run(Json(answer).into_response(), &events), cache))
 }

@@ -1,16 +1,20 @@
-//! Requests without a message or a prompt: they have a model loaded, or unloaded.
+//! Requests without a message or a prompt, which load or unload a model.
 
 use hearth_domain::{RuntimeState, Scope};
 use hearth_wire::ApiError;
 
-use crate::asker::Asker;
+use crate::run_request::RunRequest;
 
-/// Begins to load the model `id`, or to unload it; Ollama's word for what was done. A provider's model is always there.
+/// Starts to load or unload the model `id`, and returns Ollama's word for it. A provider's model is always loaded.
 ///
 /// # Errors
 /// `model_not_found`; `conflict` if it is to be unloaded while it is in use; `forbidden` without the right to do that.
-pub(super) async fn load_or_unload(asker: &Asker, id: &str, unload: bool) -> Result<&'static str, ApiError> {
-    let Asker { gateway, caller, .. } = asker;
+pub(super) async fn load_or_unload(
+    run_request: &RunRequest,
+    id: &str,
+    unload: bool,
+) -> Result<&'static str, ApiError> {
+    let RunRequest { gateway, caller, .. } = run_request;
     let model = gateway.model(caller, id).await?;
     let state = model.runtime_status.map(|status| status.state);
     if unload {

@@ -1,4 +1,4 @@
-//! Ollama's dialect, one file per route.
+//! Ollama's dialect, a file for each route.
 
 pub(crate) mod chat;
 pub(crate) mod embed;
@@ -7,25 +7,25 @@ pub(crate) mod generate;
 mod load;
 
 use axum::{http::HeaderValue, response::Response};
-use hearth_http::{HttpError, head};
+use hearth_http::{HttpError, response_headers};
 use hearth_wire::{ApiError, ollama::OllamaError};
 
-/// The error of a request for `model`, as Ollama's clients expect it.
-fn in_its_words(error: HttpError, model: &str) -> HttpError {
-    HttpError(OllamaError::in_its_words(error.0, model))
+/// Rewords the error of a request for `model` as Ollama's clients expect it.
+fn with_client_wording(error: HttpError, model: &str) -> HttpError {
+    HttpError(OllamaError::with_client_wording(error.0, model))
 }
 
-/// The same of an error that isn't on its way out yet.
+/// Converts and rewords an error.
 fn failed(error: ApiError, model: &str) -> HttpError {
-    in_its_words(HttpError(error), model)
+    with_client_wording(HttpError(error), model)
 }
 
-/// The answer, with the names of options that had no effect.
+/// Adds a header with the names of ignored options.
 fn with_ignored(mut response: Response, ignored: &str) -> Response {
     if !ignored.is_empty()
         && let Ok(value) = HeaderValue::from_str(ignored)
     {
-        response.headers_mut().insert(head::IGNORED_OPTIONS, value);
+        response.headers_mut().insert(response_headers::IGNORED_OPTIONS, value);
     }
     response
 }
