@@ -11,6 +11,7 @@ mod description;
 pub(crate) mod ffi;
 mod inventory;
 mod libraries;
+pub(crate) mod llama_cpp;
 mod machine;
 mod select;
 pub mod self_test;

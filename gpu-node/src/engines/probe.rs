@@ -89,7 +89,7 @@ pub enum ProbeError {
 /// # Errors
 /// If a library can't be loaded, or llama.cpp can't be initialized.
 pub fn list_devices(libraries: &[PathBuf]) -> Result<Probe, String> {
-    let _backend = super::llama::backend::init(libraries)?;
+    let _backend = crate::backends::llama_cpp::init(libraries)?;
     let devices = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
     let built_for = BUILT_FOR.into_iter().filter(|(_, enabled)| *enabled);
     Ok(Probe { devices, built_for: built_for.map(|(name, _)| name.to_owned()).collect() })

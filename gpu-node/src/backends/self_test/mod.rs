@@ -27,7 +27,7 @@ use llama_cpp_2::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::engines::llama::backend;
+use super::llama_cpp;
 use decode::{TestError, decode, engine_error};
 use model_file::CONTEXT_TOKENS;
 
@@ -108,7 +108,7 @@ struct Test<'a> {
 
 impl Test<'_> {
     fn run(&self, libraries: &[PathBuf]) -> Result<(), TestError> {
-        let backend = backend::init(libraries).map_err(engine_error)?;
+        let backend = llama_cpp::init(libraries).map_err(engine_error)?;
         self.write_models().map_err(engine_error)?;
         let devices = list_llama_ggml_backend_devices();
         let gpus: Vec<&LlamaBackendDevice> = devices.iter().filter(|device| is_gpu(device)).collect();

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::{
-    backend, embedder,
+    embedder,
     engine_loop::EngineLoop,
     gpu_fit,
     load::{self, BATCH_MAX_TOKENS},
@@ -18,6 +18,7 @@ use super::{
     work::Work,
 };
 use crate::{
+    backends::llama_cpp,
     frames::{LoadSpec, ModelProperties, Report},
     gguf::Header,
 };
@@ -43,7 +44,7 @@ fn load_and_run(
 ) -> Result<(), String> {
     let header = Header::read(&spec.path).map_err(|error| error.to_string())?;
     let abilities = template_sandbox::probe_template(&header, reports)?;
-    let backend = backend::init(&spec.backends)?;
+    let backend = llama_cpp::init(&spec.backends)?;
     let spec = &gpu_fit::fit_context(&header, spec)?;
     let loaded = load::load_model(header, backend, spec, reports)?;
     let preparer = Preparer::new(&loaded, spec, abilities)?;

@@ -11,7 +11,6 @@
 mod admission;
 mod answer_decoder;
 mod attempt;
-pub(crate) mod backend;
 mod candidates;
 mod command_handler;
 mod context;

@@ -209,11 +209,11 @@ mod tests {
     use llama_cpp_2::{llama_backend::LlamaBackend, model::params::LlamaModelParams};
 
     use super::*;
-    use crate::engines::llama::{backend, special_tokens::tests::MARK};
+    use crate::{backends::llama_cpp, engines::llama::special_tokens::tests::MARK};
 
     /// A tokenizer of the small model, which is loaded without its weights.
     fn tokenizer() -> (LlamaBackend, Tokenizer) {
-        let backend = backend::init(&[]).unwrap();
+        let backend = llama_cpp::init(&[]).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
         let params = LlamaModelParams::default().with_vocab_only(true);
         let model = Arc::new(LlamaModel::load_from_file(&backend, Path::new(path), &params).unwrap());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
 
-/// Loads exactly these libraries, which [`crate::backends`] selected, and initializes llama.cpp. `libraries` is empty
+/// Loads exactly these libraries, which [`super::select`] selected, and initializes llama.cpp. `libraries` is empty
 /// for a build with linked backends.
 ///
 /// # Errors
@@ -12,6 +12,6 @@ use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing}
 pub(crate) fn init(libraries: &[PathBuf]) -> Result<LlamaBackend, String> {
     // Otherwise llama.cpp logs to standard error.
     send_logs_to_tracing(LogOptions::default());
-    crate::backends::ffi::load_all(libraries)?;
+    super::ffi::load_all(libraries)?;
     LlamaBackend::init().map_err(|error| error.to_string())
 }
