@@ -40,7 +40,7 @@ pub fn finish_with(routes: Routes, state: AppState, layer: RequestLayer) -> Rout
 /// Creates the router of connections above the server's limit: `/health` of `router`, and 503 for other paths.
 pub fn overloaded(router: Router) -> Router {
     let refuse = async || {
-        let message = "the gateway has as many connections as it takes; try again shortly";
+        let message = "the gateway has reached its limit of connections; try again shortly";
         let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
         (close, HttpError(ApiError::new(ErrorCode::Overloaded, message))).into_response()
     };
@@ -53,7 +53,7 @@ pub fn overloaded(router: Router) -> Router {
 
 /// Creates the response 405, for which there is no error code.
 async fn wrong_method() -> Response {
-    let message = "this route doesn't take this method; GET /openapi.json lists the routes";
+    let message = "this route doesn't support this method; GET /openapi.json lists the routes";
     let mut response = HttpError(ApiError::new(ErrorCode::NotFound, message)).into_response();
     // axum adds `Allow`.
     *response.status_mut() = http::StatusCode::METHOD_NOT_ALLOWED;
