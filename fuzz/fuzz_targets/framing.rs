@@ -1,4 +1,4 @@
-//! The frames of a body: server-sent events or AWS's messages, as the first bit says.
+//! The frames of a body: server-sent events or AWS's messages, by the first bit.
 
 #![no_main]
 

@@ -24,10 +24,11 @@ fn read<'a>(
     (events, result)
 }
 
-/// Checks that a body gives a complete answer or an error, and the same one when it is cut. The first byte says where.
+/// Checks that a body becomes a complete answer or an error, and the same one when it is cut into pieces. The first byte
+/// is their size.
 ///
 /// # Panics
-/// If it doesn't.
+/// If the property is violated.
 pub fn check_answer(dialect: Dialect, data: &[u8]) {
     let Some((size, body)) = data.split_first() else { return };
     let (events, result) = read(dialect, [body]);
@@ -40,14 +41,15 @@ pub fn check_answer(dialect: Dialect, data: &[u8]) {
         Err(_) => assert_eq!(ends, 0, "an end and an error: {events:?} {result:?}"),
     }
     let (cut_events, cut_result) = read(dialect, body.chunks(usize::from(*size).max(1)));
-    // Ids that are made up differ each time.
+    // Generated ids differ each time.
     assert_eq!((events.len(), result), (cut_events.len(), cut_result));
 }
 
-/// Checks that a body gives the same frames, and the same error after them, when it is cut. The first byte says where.
+/// Checks that a body contains the same frames, and the same error after them, when it is cut into pieces. The first byte
+/// is their size.
 ///
 /// # Panics
-/// If it doesn't.
+/// If the property is violated.
 pub fn check_frames(framing: Framing, data: &[u8]) {
     let Some((size, body)) = data.split_first() else { return };
     let size = usize::from(*size).max(1);
