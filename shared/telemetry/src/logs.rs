@@ -8,19 +8,26 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
 };
 
 use crate::{json_lines::JsonLines, log_buffer::LogBuffer, log_files::LogFiles};
 pub use crate::{log_buffer::LogGuard, log_files::LogLimits};
 
-/// The buffer of the process' log, if it goes to files.
+/// The buffer of the process' log, if it is written to files.
 static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
 
-/// Why logs can't be written.
+/// Prefix of the names of Hearth's crates.
+const OWN_CRATES: &str = "hearth";
+
+/// A reason why logs can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The level isn't one.
+    /// The level can't be parsed.
     #[error("the log level {0:?} can't be read: use error, warn, info, debug or trace")]
     Level(String),
     /// The folder can't be written.
@@ -28,13 +35,16 @@ pub enum LogError {
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
 }
 
-fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::try_new(level).map_err(|_| LogError::Level(level.to_owned()))
+/// The filter of a level. It holds for Hearth's own crates. Other crates log warnings and errors only: below that, HTTP
+/// clients log headers, with keys in them, and the clients of AWS most of all lines.
+fn filter(level: &str) -> Result<Targets, LogError> {
+    let level: LevelFilter = level.parse().map_err(|_| LogError::Level(level.to_owned()))?;
+    Ok(Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(OWN_CRATES, level))
 }
 
 /// Logs to standard error, as JSON. A second call changes nothing.
@@ -58,9 +68,9 @@ pub fn to_supervisor(level: &str) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Logs to files in `folder`, as JSON, within `limits`, and errors to standard error too. Lines are written together,
-/// a moment later; those that are left when the guard is dropped, or a thread panics, are written at once. On a full disk
-/// they are dropped, and nothing waits.
+/// Logs to files in `folder`, as JSON, within `limits`, and errors to standard error too. Lines are buffered and written
+/// together; when the guard is dropped or a thread panics, the remaining ones are written at once. On a full disk they are
+/// dropped.
 ///
 /// # Errors
 /// If `level` can't be read or `folder` can't be written.
@@ -82,9 +92,29 @@ pub fn to_folder(folder: &Path, level: &str, limits: LogLimits) -> Result<LogGua
     Ok(guard)
 }
 
-/// Writes the lines that are buffered, before the process is ended; waits a second at most.
+/// Writes the buffered lines, before the process exits. Waits a second at most.
 pub fn flush() {
     if let Some(buffer) = BUFFER.get() {
         buffer.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn other_crates_never_log_below_warn() {
+        let enabled =
+            |level: &str, target: &str, event: Level| filter(level).unwrap().would_enable(target, &event);
+        assert!(enabled("trace", "hearth_gateway::run", Level::TRACE));
+        assert!(enabled("debug", "hearth", Level::DEBUG));
+        assert!(!enabled("trace", "hyper::proto", Level::INFO));
+        assert!(enabled("trace", "aws_smithy_runtime", Level::WARN));
+        assert!(!enabled("error", "aws_smithy_runtime", Level::WARN));
+        assert!(!enabled("info", "hearth_store", Level::DEBUG));
+        assert!(filter("hyper=trace").is_err());
     }
 }
