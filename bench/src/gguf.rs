@@ -15,7 +15,7 @@ pub(crate) enum Value {
     Texts(Vec<String>),
 }
 
-/// How a tensor's weights are stored.
+/// Storage type of a tensor's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     F32,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_finds_what_was_written() {
+    fn written_metadata_is_read_back() {
         let metadata = [
             ("general.architecture", Value::Text("llama".to_owned())),
             ("general.name", Value::Text("little".to_owned())),

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use hearth_auth::Keys;
 use hearth_domain::NodeId;
-use hearth_node::catalog;
+use hearth_node::model_files;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -20,7 +20,7 @@ const TINY_ID: &str = "tiny-chat";
 /// Runs that may wait: more than any measurement lets wait.
 const QUEUE_DEPTH: u32 = 1024;
 
-/// Starts `hearth node`, to be asked through its own port.
+/// Starts `hearth node`, whose own port is measured.
 pub(crate) async fn node(hearth: &Path, model: Option<&Path>, capacity: Capacity) -> Result<Server> {
     let keys = Keys::derive(&Keys::generate_secret()).context("no keys")?;
     let (id, signer) = (NodeId::new(), keys.link().clone());
@@ -29,12 +29,12 @@ pub(crate) async fn node(hearth: &Path, model: Option<&Path>, capacity: Capacity
         settings(command, folder, model, capacity);
     })?;
     let url = text(&process.ready().await?, "url")?;
-    let model = model.map_or_else(|| TINY_ID.to_owned(), catalog::model_id);
+    let model = model.map_or_else(|| TINY_ID.to_owned(), model_files::model_id);
     let link = Link::new(id, &url, signer, model)?;
     Ok(Server { name: "node", client: Client::Link(link), process })
 }
 
-/// Starts `hearth up`, to be asked at the gateway.
+/// Starts `hearth up`, whose gateway is measured.
 pub(crate) async fn gateway(hearth: &Path, model: Option<&Path>, capacity: Capacity) -> Result<Server> {
     let mut process = Process::start(hearth, |command, folder| {
         command.arg("up");
@@ -45,7 +45,7 @@ pub(crate) async fn gateway(hearth: &Path, model: Option<&Path>, capacity: Capac
     Ok(Server { name: "gateway", client: Client::Chat(chat), process })
 }
 
-/// A field of what a server said when it was ready.
+/// Returns a field of the line that a server prints when it is ready.
 pub(crate) fn text(ready: &Value, field: &str) -> Result<String> {
     ready[field].as_str().map(str::to_owned).with_context(|| format!("hearth didn't tell its {field}"))
 }

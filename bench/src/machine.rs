@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-/// What whoever reads the numbers later must know of it.
+/// The machine's properties that a reader of the figures needs.
 pub(crate) fn about(rounds: usize) -> Value {
     json!({
         "rounds": rounds, "processors": processors(), "processor": processor(), "load_before": load(),
@@ -33,7 +33,7 @@ pub(crate) fn processor() -> Option<String> {
     Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
 }
 
-/// How busy the machine was in the last minute: numbers of a busy machine are worth little.
+/// Load average of the last minute. Figures of a busy machine are worth little.
 pub(crate) fn load() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }

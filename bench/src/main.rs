@@ -68,7 +68,7 @@ fn run(command: Command) -> Result<()> {
     let runtime = match &command {
         // As gateways have it: a thread for each processor.
         Command::PassThrough { .. } => Builder::new_multi_thread().enable_all().build()?,
-        // One thread is enough to ask, and leaves the processors to those who answer.
+        // One thread is enough for the client, and leaves the processors to the servers.
         _ => Builder::new_current_thread().enable_all().build()?,
     };
     runtime.block_on(async {

@@ -7,14 +7,14 @@ use tokio::time::{Instant, interval};
 
 use crate::{
     client::{Chat, Client, http},
-    process::{Process, START},
+    process::{Process, START_TIMEOUT},
     server::{Capacity, Server},
 };
 
-/// How often it is asked whether it serves.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval between health checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts `llama-server` with as many threads, slots and tokens a slot as Hearth is given.
+/// Starts `llama-server` with the same numbers of threads, slots and tokens per slot as Hearth.
 ///
 /// Batches are continuous and prompts are cached by default. Answers are not searched for reasoning and calls
 /// of tools, which it would do again for each token: Hearth's node does no such thing for these requests.
@@ -39,7 +39,7 @@ pub(crate) async fn llama_server(program: &Path, model: &Path, capacity: Capacit
 
 async fn until_ready(url: &str, process: &mut Process) -> Result<()> {
     let (http, health) = (http()?, format!("{url}/health"));
-    let (mut looks, deadline) = (interval(LOOK), Instant::now() + START);
+    let (mut looks, deadline) = (interval(POLL_INTERVAL), Instant::now() + START_TIMEOUT);
     while Instant::now() < deadline {
         looks.tick().await;
         if let Some(how) = process.ended() {

@@ -16,11 +16,11 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a server may take until it serves: it loads a model.
-pub(crate) const START: Duration = Duration::from_secs(300);
-/// How long a server may take to end.
-const END: Duration = Duration::from_secs(30);
-/// How much of a server's log is shown when it fails, in lines.
+/// Time for a server's start, in which it loads a model.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(300);
+/// Time for a server's end.
+const END_TIMEOUT: Duration = Duration::from_secs(30);
+/// Number of log lines that are shown when a server fails.
 const SHOWN_LINES: usize = 30;
 
 /// A running server, with a folder of its own. Dropping it kills it.
@@ -53,14 +53,14 @@ impl Process {
     /// The line of JSON in which it says that it is ready.
     pub(crate) async fn ready(&mut self) -> Result<Value> {
         let stdout = self.stdout.as_mut().context("a server's standard output isn't read")?;
-        match timeout(START, stdout.next_line()).await {
-            Ok(Ok(Some(line))) => serde_json::from_str(&line).with_context(|| format!("it said {line:?}")),
+        match timeout(START_TIMEOUT, stdout.next_line()).await {
+            Ok(Ok(Some(line))) => serde_json::from_str(&line).with_context(|| format!("it printed {line:?}")),
             Ok(_) => bail!("a server ended before it served; it wrote last:\n{}", self.written_last()),
             Err(_) => bail!("a server doesn't serve; it wrote last:\n{}", self.written_last()),
         }
     }
 
-    /// How it ended, if it has.
+    /// Exit status of the process, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(format!("a server ended with {status}; it wrote last:\n{}", self.written_last()))
@@ -73,7 +73,7 @@ impl Process {
     /// Asks it to end, and waits for that.
     pub(crate) async fn stop(mut self) -> Result<()> {
         signal("INT", self.pid).await?;
-        match timeout(END, self.child.wait()).await {
+        match timeout(END_TIMEOUT, self.child.wait()).await {
             Ok(status) => status.map(drop).context("a server can't be waited for"),
             Err(_) => self.child.kill().await.context("a server can't be killed"),
         }

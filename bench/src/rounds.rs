@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 /// Something that is measured.
 pub(crate) trait Named {
-    /// What it is called in the tables.
+    /// Name in the tables.
     fn name(&self) -> &'static str;
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{client::Client, process::Process, random::Random, rounds::Named};
 
-/// What a server may use, the same for each.
+/// Resources of a server, the same for each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Capacity {
     /// Threads that compute.

@@ -1,4 +1,4 @@
-//! What is left of many measurements.
+//! Summaries of measurements.
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub(crate) fn percentile(values: &[f64], percent: f64) -> f64 {
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// How much `y` grows with each `x`, by least squares over the points of each group: only what changes
+/// Slope of `y` over `x`, by least squares over the points of each group: only what changes
 /// within a group counts. None if no group tells.
 pub(crate) fn slope(groups: &[Vec<(f64, f64)>]) -> Option<f64> {
     let (mut products, mut squares) = (0.0, 0.0);
@@ -77,12 +77,12 @@ mod tests {
     }
 
     #[test]
-    fn a_spread_has_its_ends() {
+    fn spread_has_minimum_and_maximum() {
         assert_eq!(Spread::of(&[2.0, 9.0, 1.0]), Spread { median: 2.0, min: 1.0, max: 9.0 });
     }
 
     #[test]
-    fn a_slope_is_what_grows_within_the_groups() {
+    fn slope_is_the_growth_within_the_groups() {
         let low = vec![(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)];
         let high = vec![(10.0, 100.0), (11.0, 102.0)];
         assert_eq!(slope(&[low, high]), Some(2.0));

@@ -1,11 +1,11 @@
-//! What was measured, as tables for people and as JSON for programs.
+//! Tables of results, as Markdown for people and as JSON for programs.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::statistics::Spread;
 
-/// What a value should be.
+/// Goal for a value.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
@@ -13,7 +13,7 @@ pub(crate) enum Goal {
     AtMost(f64),
 }
 
-/// How two values are compared.
+/// Comparison of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum By {
@@ -80,7 +80,7 @@ impl Row {
         Self { what, unit, ours, theirs: Some(theirs), compared_by: Some(by), spread, goal: None }
     }
 
-    /// Whether it is as it should be, if that is said.
+    /// Returns whether the goal is met, if there is one.
     pub(crate) fn met(&self) -> Option<bool> {
         self.goal.map(|goal| match goal {
             Goal::AtLeast(bound) => self.spread.median >= bound,
@@ -88,7 +88,7 @@ impl Row {
         })
     }
 
-    /// How far it is from what it should be.
+    /// Distance from the goal.
     fn missed_by(&self) -> f64 {
         match self.goal {
             Some(Goal::AtLeast(bound) | Goal::AtMost(bound)) => (self.spread.median - bound).abs(),
@@ -124,7 +124,7 @@ impl Row {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     ours: &'static str,
-    /// What it is compared with; empty if with nothing.
+    /// Name of the other side; empty without a comparison.
     theirs: &'static str,
     rows: Vec<Row>,
 }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_markdown() {
+    fn table_is_markdown() {
         let mut table = Table::new("node", "peer");
         table.push(Row::ratio("speed", "tok/s", &[150.0], &[100.0]).goal(Goal::AtLeast(1.05)));
         table.push(Row::alone("step", "ms", &[7.0]));

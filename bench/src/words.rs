@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_the_words_asked_for_and_repeats_with_its_seed() {
+    fn text_has_the_requested_words_and_repeats_with_its_seed() {
         let text = |seed| text(&mut Random::new(seed), 12);
         assert_eq!(text(1).split(' ').count(), 12);
         assert_eq!(text(1), text(1));

@@ -31,7 +31,7 @@ pub struct Home {
     setup: Setup,
 }
 
-/// How a [`Home`] is started.
+/// Options of a [`Home`].
 #[derive(Debug)]
 pub struct Setup {
     folder: TempDir,
@@ -140,7 +140,7 @@ impl Home {
         Setup::new().arguments(arguments).start().await
     }
 
-    /// Only the first start of a data folder tells a token; later ones are given it.
+    /// Starts with the token of an earlier start: only the first start of a data folder prints one.
     async fn start_in(setup: Setup, token: Option<String>) -> Self {
         let (home, data) = (setup.folder.path(), data_of(&setup.folder));
         share_backend_results(&data);
@@ -153,14 +153,14 @@ impl Home {
         keep_backend_results(&data);
         let field = |name: &str| match ready.get(name).and_then(Value::as_str) {
             Some(text) => text.to_owned(),
-            None => panic!("hearth up didn't tell its {name}: {ready}"),
+            None => panic!("the line of hearth up has no {name}: {ready}"),
         };
         let url = field("url");
         // Without a node there is none.
         let model = ready["model"].as_str().unwrap_or_default().to_owned();
         let token = match token {
             Some(token) => {
-                assert_eq!(ready["token"], Value::Null, "a second token was made");
+                assert_eq!(ready["token"], Value::Null, "a second token was created");
                 token
             }
             None => field("token"),

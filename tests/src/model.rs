@@ -52,7 +52,7 @@ pub(crate) fn copy_with_template(path: &Path, template: &str) {
 
 fn write_with_template(path: &Path, change: impl FnOnce(String) -> String) {
     const KEY: &[u8] = b"tokenizer.chat_template";
-    /// What comes after the metadata begins at a multiple of so many bytes.
+    /// Alignment of the tensor data after the metadata, in bytes.
     const ALIGNMENT: usize = 32;
     let mut bytes = read();
     let key = bytes.windows(KEY.len()).position(|window| window == KEY);
@@ -80,7 +80,7 @@ pub fn copy_with_fim_tokens(path: &Path) {
     /// The types of numbers of four bytes without a sign, and of texts.
     const UINT32: u32 = 4;
     const STRING: u32 = 8;
-    /// What comes after the metadata begins at a multiple of so many bytes.
+    /// Alignment of the tensor data after the metadata, in bytes.
     const ALIGNMENT: usize = 32;
     let entry = |key: &str, kind: u32, value: &[u8]| {
         let mut entry = (key.len() as u64).to_le_bytes().to_vec();

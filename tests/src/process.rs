@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{binary, within};
 
-/// How much of a failed process' standard error is shown, in lines.
+/// Number of lines of a failed process' standard error that are shown.
 const SHOWN_LINES: usize = 60;
 
 /// `hearth` with `arguments`, and nothing of this process' environment. Its settings and caches, were it
@@ -24,7 +24,7 @@ pub fn hearth(home: &Path, arguments: &[&str]) -> Command {
     hearth_under(home, &[], arguments)
 }
 
-/// The same, started by the program in `under`, which is given its own arguments and then the command.
+/// The same, started by the program in `under`, whose own arguments stand before the command.
 pub(crate) fn hearth_under(home: &Path, under: &[String], arguments: &[&str]) -> Command {
     let hearth = binary("hearth");
     let mut command = match under {
@@ -53,7 +53,7 @@ pub struct Process {
     folder: Option<PathBuf>,
 }
 
-/// How a process ended, and what it wrote.
+/// Exit status and output of a process.
 #[derive(Debug)]
 pub struct Ended {
     /// Its status.
@@ -112,7 +112,7 @@ impl Process {
     pub async fn ready(&mut self) -> Value {
         let line = within("a line from hearth", self.stdout.next_line()).await;
         let Ok(Some(line)) = line else { panic!("hearth ended before it served") };
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("hearth said {line:?}: {error}"))
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("hearth printed {line:?}: {error}"))
     }
 
     /// Its process id.
@@ -121,7 +121,7 @@ impl Process {
         self.pid
     }
 
-    /// What it wrote to standard error so far.
+    /// Standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
@@ -191,7 +191,7 @@ pub async fn signal(name: &str, pid: u32) {
     assert!(status.success(), "no process {pid} takes SIG{name}");
 }
 
-/// Whether a process is there and hasn't ended, where `/proc` tells it.
+/// Returns whether a process is running, by `/proc`.
 #[must_use]
 pub fn is_running(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -102,7 +102,7 @@ impl Events {
 }
 
 impl Event {
-    /// What the native dialect calls it; `[DONE]` for the last, empty in other dialects.
+    /// Event name in the native dialect; `[DONE]` for the last event, empty in other dialects.
     #[must_use]
     pub fn name(&self) -> &str {
         self.data.as_str().or(self.data["event"].as_str()).unwrap_or_default()

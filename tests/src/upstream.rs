@@ -1,6 +1,5 @@
-//! A vendor's API, played by a server of ours: it answers what it was told to, as a vendor's documentation
-//! says, and can split its bytes anywhere, fall silent, or go away. What it is asked beside generations, its list
-//! of models for one, may come at any time, and is answered apart from those.
+//! Server that plays a vendor's API. It sends the replies of a test in order, and can split their bytes anywhere, fall silent
+//! or close the connection. `GET` requests, such as for the list of models, may come at any time: pages answer them.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -57,7 +56,7 @@ pub struct Reply {
     end: End,
 }
 
-/// What comes after an answer's bytes.
+/// End of an answer after its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Its end.
@@ -74,11 +73,11 @@ enum End {
 struct Shared {
     replies: Mutex<VecDeque<Reply>>,
     received: Mutex<Vec<Received>>,
-    /// What is answered to a `GET` whenever it comes, by its path.
+    /// Answers to `GET`, by path.
     pages: Mutex<HashMap<String, Reply>>,
-    /// The `GET`s that were answered so.
-    asked: watch::Sender<Vec<Received>>,
-    /// How many clients have gone away from an answer that was silent, or had no end.
+    /// The `GET`s that pages have answered.
+    page_requests: watch::Sender<Vec<Received>>,
+    /// Number of clients that disconnected from a silent or endless answer.
     left: watch::Sender<usize>,
 }
 
@@ -120,14 +119,14 @@ impl Reply {
     #[must_use]
     pub fn messages(events: &[(&str, Value)]) -> Self {
         let headers = vec![("content-type", "application/vnd.amazon.eventstream".to_owned())];
-        let pieces = events.iter().map(|(event, said)| message("event", event, said)).collect();
+        let pieces = events.iter().map(|(event, payload)| message("event", event, payload)).collect();
         Self { status: 200, headers, pieces, end: End::Whole }
     }
 
     /// And then an exception, as AWS sends it within such a stream.
     #[must_use]
-    pub fn then_exception(mut self, exception: &str, said: &Value) -> Self {
-        self.pieces.push(message("exception", exception, said));
+    pub fn then_exception(mut self, exception: &str, payload: &Value) -> Self {
+        self.pieces.push(message("exception", exception, payload));
         self
     }
 
@@ -176,7 +175,7 @@ impl Reply {
 }
 
 /// A message of AWS's (<https://smithy.io/2.0/aws/amazon-eventstream.html>).
-fn message(kind: &str, name: &str, said: &Value) -> Bytes {
+fn message(kind: &str, name: &str, payload: &Value) -> Bytes {
     let header = |name: String, value: &str| Header::new(name, HeaderValue::String(value.to_owned().into()));
     let headers = vec![
         header(":message-type".to_owned(), kind),
@@ -184,7 +183,7 @@ fn message(kind: &str, name: &str, said: &Value) -> Bytes {
         header(":content-type".to_owned(), "application/json"),
     ];
     let mut bytes = Vec::new();
-    let written = write_message_to(&Message::new_from_parts(headers, said.to_string()), &mut bytes);
+    let written = write_message_to(&Message::new_from_parts(headers, payload.to_string()), &mut bytes);
     written.unwrap_or_else(|error| panic!("a message of AWS's: {error}"));
     bytes.into()
 }
@@ -203,9 +202,9 @@ impl Upstream {
         let listener = listener.unwrap_or_else(|error| panic!("a free port: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
         let (left, _) = watch::channel(0);
-        let (asked, _) = watch::channel(Vec::new());
+        let (page_requests, _) = watch::channel(Vec::new());
         let (replies, received, pages) = Default::default();
-        let shared = Arc::new(Shared { replies, received, pages, asked, left });
+        let shared = Arc::new(Shared { replies, received, pages, page_requests, left });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -213,31 +212,30 @@ impl Upstream {
         Self { url: format!("http://{address}"), shared, server }
     }
 
-    /// Has it give this answer after those that it was told before.
+    /// Adds a reply after the earlier ones.
     pub fn reply(&self, reply: Reply) {
         self.shared.replies.lock().unwrap_or_else(PoisonError::into_inner).push_back(reply);
     }
 
-    /// Has it give this answer to each `GET` of `path`, whatever the query. A list of models, or a balance, that
-    /// it wasn't given isn't found.
+    /// Sets the reply to each `GET` of `path`, with any query. Paths without one, such as a list of models, get 404.
     pub fn page(&self, path: &str, reply: Reply) {
         self.shared.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), reply);
     }
 
-    /// The `GET`s of `path` that were answered so, oldest first.
+    /// Returns the `GET`s of `path` that a page has answered, oldest first.
     #[must_use]
-    pub fn asked(&self, path: &str) -> Vec<Received> {
-        self.shared.asked.borrow().iter().filter(|asked| asked.is_of(path)).cloned().collect()
+    pub fn page_requests(&self, path: &str) -> Vec<Received> {
+        self.shared.page_requests.borrow().iter().filter(|request| request.is_of(path)).cloned().collect()
     }
 
-    /// Waits until so many `GET`s of `path` have come.
+    /// Waits for this number of `GET`s of `path`.
     ///
     /// # Panics
-    /// If they don't.
-    pub async fn was_asked(&self, path: &str, times: usize) {
-        let mut asked = self.shared.asked.subscribe();
-        let enough = |asked: &Vec<Received>| asked.iter().filter(|one| one.is_of(path)).count() >= times;
-        let waited = crate::within("a question", asked.wait_for(enough)).await;
+    /// If they don't come.
+    pub async fn wait_for_page_requests(&self, path: &str, times: usize) {
+        let mut page_requests = self.shared.page_requests.subscribe();
+        let enough = |requests: &Vec<Received>| requests.iter().filter(|one| one.is_of(path)).count() >= times;
+        let waited = crate::within("a request of a page", page_requests.wait_for(enough)).await;
         assert!(waited.is_ok(), "the server is gone");
     }
 
@@ -264,7 +262,7 @@ impl Drop for Upstream {
     }
 }
 
-/// How the paths end of what a gateway asks by itself.
+/// Ends of the paths that a gateway requests by itself.
 const ASIDE: [&str; 4] = ["/models", "/key", "/credits", "/user/balance"];
 
 /// Counts a client that goes away.
@@ -289,7 +287,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let page = shared.pages.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
     let is_aside = page.is_some() || ASIDE.iter().any(|end| path.ends_with(end));
     let reply = if head.method == Method::GET && is_aside {
-        shared.asked.send_modify(|asked| asked.push(received));
+        shared.page_requests.send_modify(|requests| requests.push(received));
         page.unwrap_or_else(|| Reply::json(404, &serde_json::json!({"error": {"message": "no such page"}})))
     } else {
         shared.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// How long anything may take. Far more than a busy machine needs, far less than a hang.
+/// Limit for any wait. Far more than a busy machine needs, far less than a hang.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-/// How often [`eventually`] asks.
-const POLL: Duration = Duration::from_millis(50);
+/// Interval of [`eventually`].
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits for `what`.
 ///
@@ -25,7 +25,7 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
 /// # Panics
 /// If there is none by [`DEADLINE`].
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let mut ticks = interval(POLL);
+    let mut ticks = interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let asking = async {
         loop {

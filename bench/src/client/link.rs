@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
-use hearth_domain::{Generation, Message, ModelId, NodeId, RunId, Sampling, TextTask};
+use hearth_domain::{Delivery, Generation, Message, ModelId, NodeId, RunId, Sampling, TextTask};
 use hearth_providers::{Call, EventStream, NodeLink, Provider as _};
 use hearth_wire::RunEventBody;
 
@@ -25,8 +25,12 @@ impl Link {
     /// Begins a run, and gives its events.
     pub(crate) async fn begin(&self, ask: &Ask) -> Result<(RunId, EventStream)> {
         let run = RunId::new();
-        let call =
-            Call { run, model: self.model.clone(), generation: Generation::new(None, task(ask)).into() };
+        let call = Call {
+            run,
+            model: self.model.clone(),
+            generation: Generation::new(None, task(ask)).into(),
+            delivery: Delivery::Stream,
+        };
         Ok((run, self.link.generate(call).await?))
     }
 

@@ -12,7 +12,7 @@ use crate::{random::Random, words};
 pub(crate) use chat::Chat;
 pub(crate) use link::Link;
 
-/// How the sampler is set in every request, on either side.
+/// Sampling parameters of every request, on either side.
 pub(crate) const TEMPERATURE: f32 = 0.8;
 pub(crate) const TOP_K: u32 = 40;
 
@@ -39,7 +39,7 @@ impl Ask {
     }
 }
 
-/// What came of it. Times are from the moment before it was sent.
+/// Result of a request. Times are from the moment before it was sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) text: String,
@@ -63,7 +63,7 @@ impl Answer {
     }
 }
 
-/// A server that can be asked, in its own way.
+/// Client of a server, in its own API.
 #[derive(Debug)]
 pub(crate) enum Client {
     Chat(Chat),
@@ -78,7 +78,7 @@ impl Client {
             Self::Link(link) => link.ask(ask).await?,
         };
         let tokens = answer.usage.completion_tokens;
-        ensure!(tokens == ask.max_tokens, "{} tokens were asked for, and {tokens} came", ask.max_tokens);
+        ensure!(tokens == ask.max_tokens, "{} tokens were requested, and {tokens} came", ask.max_tokens);
         Ok(answer)
     }
 }

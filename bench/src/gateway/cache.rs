@@ -1,4 +1,4 @@
-//! Answers that are given again, where Hearth keeps them.
+//! Cached answers.
 
 use anyhow::Result;
 
@@ -27,7 +27,7 @@ pub(super) async fn hit(bench: &mut Bench) -> Result<()> {
             let answer = connection.ask(&ask).await?;
             anyhow::ensure!(
                 answer.cache.as_deref() == Some("hit"),
-                "an answer that is kept was asked for anew"
+                "the upstream got a request for a cached answer"
             );
             times.push(answer.took.as_secs_f64() * 1000.0);
         }

@@ -1,4 +1,4 @@
-//! A client that costs little: on two processors it takes its time from whom it measures.
+//! A minimal client: load generator and gateway share the processors, so its own cost would distort the result.
 
 use std::{
     net::SocketAddr,
@@ -24,7 +24,7 @@ pub(super) struct Ask {
     streams: bool,
 }
 
-/// What an answer is to be like.
+/// Kind of answer that a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) tokens: usize,
@@ -53,7 +53,7 @@ impl Wanted {
     }
 }
 
-/// Where a server is, and what it wants to be told.
+/// Address of a server, and the headers that it needs.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
     pub(super) at: SocketAddr,
@@ -114,7 +114,7 @@ pub(super) struct Answer {
     /// When each token of a stream came.
     pub(super) tokens: Vec<Duration>,
     pub(super) id: Option<String>,
-    /// What the gateway's cache did.
+    /// Result of the gateway's cache lookup.
     pub(super) cache: Option<String>,
 }
 
@@ -155,7 +155,7 @@ impl Connection {
         let tokens = if ask.streams { answer.tokens.len() } else { words(&text).0 };
         ensure!(
             tokens == ask.tokens,
-            "{} tokens were asked for, and {tokens} came: {}",
+            "{} tokens were requested, and {tokens} came: {}",
             ask.tokens,
             String::from_utf8_lossy(&text)
         );
@@ -164,7 +164,7 @@ impl Connection {
     }
 }
 
-/// How many tokens are in the text, and where the last one ends.
+/// Number of tokens in the text, and the end of the last one.
 fn words(text: &[u8]) -> (usize, usize) {
     let word = WORD.as_bytes();
     let (mut count, mut end, mut at) = (0, 0, 0);

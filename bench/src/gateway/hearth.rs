@@ -19,9 +19,12 @@ use super::{
 };
 use crate::{hearth::text, process::Process};
 
-/// What Hearth does for each request here.
+/// Work of Hearth for each request of this benchmark.
 const SETUP: &str = "authentication by token, a run record, routing by the model's name, retries and \
                      the log at its default level on; the cache too, which keeps answers of temperature 0 only; there is no rate limit yet; no node";
+
+/// Name of the earlier build of Hearth in the tables.
+pub(super) const BEFORE: &str = "Hearth before";
 
 /// A data folder with a token, and settings that name the mock.
 #[derive(Debug)]
@@ -44,10 +47,10 @@ impl Home {
         command.args(["token", "create", "bench", "--json", "--data"]).arg(folder.path().join("data"));
         let output = command.output().await.context("hearth can't be started")?;
         if !output.status.success() {
-            bail!("no token can be made: {}", String::from_utf8_lossy(&output.stderr));
+            bail!("no token can be created: {}", String::from_utf8_lossy(&output.stderr));
         }
-        let made: Value = serde_json::from_slice(&output.stdout).context("a token isn't JSON")?;
-        Ok(Self { hearth: hearth.to_owned(), token: text(&made, "token")?, folder })
+        let created: Value = serde_json::from_slice(&output.stdout).context("a token isn't JSON")?;
+        Ok(Self { hearth: hearth.to_owned(), token: text(&created, "token")?, folder })
     }
 
     /// The built `hearth`.
@@ -57,6 +60,11 @@ impl Home {
 
     /// Starts `hearth up` in it, under callgrind if there is a file for the counts. One at a time.
     pub(super) async fn start(&self, counts: Option<&Path>) -> Result<Subject> {
+        self.start_as("Hearth", counts).await
+    }
+
+    /// [`Home::start`] with another name in the tables.
+    pub(super) async fn start_as(&self, name: &'static str, counts: Option<&Path>) -> Result<Subject> {
         let port = free_port()?;
         let began = Instant::now();
         let process = start(&self.hearth, counts, |command| {
@@ -67,7 +75,7 @@ impl Home {
         let headers = vec![("authorization", format!("Bearer {}", self.token))];
         let at = ([127, 0, 0, 1], port).into();
         let address = Address { at, path: "/v1/chat/completions", model: MODEL.to_owned(), headers };
-        Subject::started("Hearth", SETUP, process, address, began).await
+        Subject::started(name, SETUP, process, address, began).await
     }
 
     /// The file that runs are recorded in.
@@ -76,7 +84,7 @@ impl Home {
     }
 }
 
-/// The mock, asked without a gateway.
+/// Mock server, without a gateway.
 pub(super) async fn direct() -> Result<Subject> {
     ours("direct", "the mock itself", &["upstream"], None).await
 }

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use super::{
     Bench, HEARTH, PASS_THROUGH, Part,
     client::Connection,
+    hearth::BEFORE,
     memory::processor_time,
     plan::{Load, MANY},
     subject::Subject,
@@ -36,6 +37,8 @@ pub(super) async fn under_load(bench: &mut Bench) -> Result<()> {
         bench.compare(&load, "requests/s", &rates, Goal::AtLeast(bench.throughput_goal));
         bench.compare(&load, "processor time, ms", &costs, Goal::AtMost(2.0));
         bench.compare(&load, "p99, ms", &p99, Goal::AtMost(3.0));
+        bench.ratio_to(&load.to_string(), "requests/s", &rates, &[(BEFORE, Goal::AtLeast(0.97))]);
+        bench.ratio_to(&load.to_string(), "processor time, ms", &costs, &[(BEFORE, Goal::AtMost(1.03))]);
         if load.has_goals() && load.is_small() {
             let goals = PEERS.map(|(peer, least)| (peer, Goal::AtLeast(least)));
             bench.ratio_to(&load.to_string(), "requests/s", &rates, &goals);

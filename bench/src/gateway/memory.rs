@@ -1,4 +1,4 @@
-//! What a process takes: memory, and processor time.
+//! Memory and processor time of a process.
 
 use std::{fs, time::Duration};
 

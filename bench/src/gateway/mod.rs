@@ -34,16 +34,19 @@ use peers::Peer;
 use plan::Plan;
 use subject::Subject;
 
-/// What to measure, and beside whom
+/// Measurements, and the gateways to compare with
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The built `hearth`
     #[arg(long, value_name = "FILE")]
     hearth: PathBuf,
+    /// An earlier build of `hearth` to compare with
+    #[arg(long, value_name = "FILE")]
+    before: Option<PathBuf>,
     /// Another gateway: NAME=PROGRAM, or NAME:WHY-THERE-IS-NONE
     #[arg(long = "peer", value_name = "PEER")]
     peers: Vec<Peer>,
-    /// How often each thing is measured
+    /// Number of rounds
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Measure these only
@@ -71,14 +74,16 @@ enum Part {
     Instructions,
 }
 
-/// Everything that is measured, and what has been found so far.
+/// The subjects, and the results so far.
 struct Bench {
     plan: Plan,
     only: Vec<Part>,
     /// Requests a second to those of the pass-through, at least.
     throughput_goal: f64,
     home: Home,
-    /// The mock itself first, then the pass-through, then Hearth, then the peers that could be started.
+    /// The data folder of the earlier build, which lasts as long as its process.
+    _home_before: Option<Home>,
+    /// The mock itself first, then the pass-through, then Hearth, then its earlier build and the peers that could be started.
     subjects: Vec<Subject>,
     everybody: Matrix,
     goals: Table,
@@ -129,13 +134,20 @@ async fn measure(options: Options) -> Result<()> {
 }
 
 impl Bench {
-    /// Starts everybody; gives who is missing too, and why.
+    /// Starts all subjects. Returns the missing peers too, with the reason.
     async fn start(options: &Options, plan: Plan) -> Result<(Self, Vec<(String, String)>)> {
         let direct = hearth::direct().await.context("the mock")?;
         let upstream = format!("http://{}", direct.address.at);
         let pass_through = hearth::pass_through(&upstream, None).await.context("the pass-through")?;
         let home = Home::new(&options.hearth, &upstream).await?;
         let mut subjects = vec![direct, pass_through, home.start(None).await.context("hearth")?];
+        let home_before = match &options.before {
+            Some(program) => Some(Home::new(program, &upstream).await.context("hearth before")?),
+            None => None,
+        };
+        if let Some(home) = &home_before {
+            subjects.push(home.start_as(hearth::BEFORE, None).await.context("hearth before")?);
+        }
         let mut missing = Vec::new();
         for Peer { name, program } in &options.peers {
             let started = match program {
@@ -153,7 +165,9 @@ impl Bench {
         let goals = Table::new("Hearth", "other");
         let throughput_goal = if options.lto { 0.65 } else { 0.5 };
         let only = options.only.clone();
-        Ok((Self { plan, only, throughput_goal, home, subjects, everybody, goals }, missing))
+        let bench =
+            Self { plan, only, throughput_goal, home, _home_before: home_before, subjects, everybody, goals };
+        Ok((bench, missing))
     }
 
     /// Where the mock is.
@@ -161,7 +175,7 @@ impl Bench {
         format!("http://{}", self.subjects[DIRECT].address.at)
     }
 
-    /// Whether a part is to be measured.
+    /// Returns whether a part is measured.
     fn measures(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
@@ -175,6 +189,7 @@ impl Bench {
         let subjects: Vec<&Subject> = self.subjects.iter().collect();
         let values = in_turns(what, self.plan.rounds, &subjects, async |subject, _| {
             let is_peer = self.subjects.iter().skip(HEARTH + 1).any(|peer| std::ptr::eq(peer, subject));
+            let is_peer = is_peer && subject.name != hearth::BEFORE;
             match measure(subject).await {
                 Err(error) if is_peer => {
                     eprintln!("  {} failed: {error:#}", subject.name);
@@ -200,7 +215,7 @@ impl Bench {
         }
     }
 
-    /// What everybody has in memory after all that.
+    /// Measures the memory of every subject after the loads.
     fn memory(&mut self) {
         const MEGABYTE: f64 = 1e6;
         if !self.measures(Part::Memory) {
@@ -223,7 +238,7 @@ impl Bench {
         }
     }
 
-    /// Who is measured, what is on and off, and who is missing.
+    /// Lists the subjects with their settings, and the missing peers with the reason.
     fn setups(&self, missing: &[(String, String)]) -> String {
         let line = |(name, what): (&str, &str)| format!("- {name}: {what}\n");
         let there: String = self.subjects.iter().map(|one| line((one.name, &one.setup))).collect();

@@ -1,4 +1,4 @@
-//! How much of everything is measured.
+//! Sizes of the measurements.
 
 use std::{fmt, time::Duration};
 
@@ -10,13 +10,13 @@ pub(super) struct Plan {
     pub(super) rounds: usize,
     /// Requests whose cached answers are timed in each round.
     pub(super) requests: usize,
-    /// How long requests are counted under each load.
+    /// Duration of each load.
     pub(super) counted: Duration,
     /// Streams as fast as they can be, and streams at a model's pace.
     pub(super) streams: [usize; 2],
-    /// How often Hearth is started.
+    /// Number of starts of Hearth that are timed.
     pub(super) starts: usize,
-    /// How long the store is held up.
+    /// Duration of the lock on the store.
     pub(super) stall: Duration,
     /// Requests under callgrind: of the shorter run, and of the longer one.
     pub(super) counted_requests: [usize; 2],
@@ -50,7 +50,7 @@ pub(super) const WHOLE: Wanted = Wanted::whole(16);
 pub(super) const STREAM: Wanted = Wanted::stream(200);
 /// The same at the pace of a fast model.
 pub(super) const PACED: Wanted = Wanted { pause: Duration::from_millis(2), ..STREAM };
-/// What may be answered from a cache.
+/// A request whose answer may come from a cache.
 pub(super) const REPEATED: Wanted = Wanted { repeatable: true, ..WHOLE };
 
 /// Connections of a load for which there are goals: one, and many.

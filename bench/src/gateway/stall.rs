@@ -22,10 +22,10 @@ use crate::{
     table::{Goal, Row},
 };
 
-/// How long a late record may take once the store writes again.
-const SETTLE: Duration = Duration::from_secs(30);
-const LOOK: Duration = Duration::from_millis(50);
-/// How long answers may wait beyond the lock: the store's writer tries again from time to time.
+/// Time for late records, from the end of the lock.
+const RECORD_GRACE: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Time that answers may wait beyond the lock: the store's writer retries at intervals.
 const RELEASE_MS: f64 = 500.0;
 /// Records that are looked for.
 const SAMPLES: usize = 20;
@@ -81,15 +81,15 @@ async fn ask_for(hearth: &Subject, long: Duration) -> Result<(Vec<f64>, Vec<Stri
     Ok((times, ids))
 }
 
-/// How many of some runs have a complete record, in percent: those that came late are waited for.
+/// Percentage of the runs that have a complete record, after waiting for late ones.
 async fn records(hearth: &Subject, ids: &[String]) -> Result<f64> {
     let http = crate::client::http()?;
     let each = (ids.len() / SAMPLES).max(1);
-    let (mut looks, mut found, mut looked) = (interval(LOOK), 0, 0);
+    let (mut looks, mut found, mut looked) = (interval(POLL_INTERVAL), 0, 0);
     for id in ids.iter().step_by(each) {
         looked += 1;
         let began = Instant::now();
-        while began.elapsed() < SETTLE {
+        while began.elapsed() < RECORD_GRACE {
             let mut request = http.get(format!("http://{}/v1/requests/{id}", hearth.address.at));
             for (name, value) in &hearth.address.headers {
                 request = request.header(*name, value);
@@ -122,16 +122,17 @@ impl Lock {
             .stdout(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command.spawn().context("python3 can't be started")?;
-        let (held, said) = (child.stdin.take(), child.stdout.take());
-        let mut lines = BufReader::new(said.context("python3 isn't heard")?).lines();
-        let line = timeout(SETTLE, lines.next_line()).await.context("the store's lock can't be had")??;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let mut lines = BufReader::new(output.context("python3 has no stdout")?).lines();
+        let line =
+            timeout(RECORD_GRACE, lines.next_line()).await.context("the store's lock can't be had")??;
         ensure!(line.as_deref() == Some("held"), "the store's lock can't be had");
-        Ok(Self { child, held: held.context("python3 can't be told")? })
+        Ok(Self { child, held: input.context("python3 has no stdin")? })
     }
 
     async fn release(mut self) -> Result<()> {
         drop(self.held);
-        ensure!(self.child.wait().await?.success(), "the store's lock wasn't given back");
+        ensure!(self.child.wait().await?.success(), "the store's lock wasn't released");
         Ok(())
     }
 }

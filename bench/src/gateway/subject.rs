@@ -14,19 +14,19 @@ use super::{
 };
 use crate::{process::Process, rounds::Named};
 
-/// How long a server may take until it answers.
-const START: Duration = Duration::from_secs(180);
-/// How often it is asked whether it does: finely, since the time is measured.
-const LOOK: Duration = Duration::from_millis(2);
-/// How long one such answer may take: under callgrind the first one takes seconds.
-const ANSWER: Duration = Duration::from_secs(120);
+/// Time for a server's first answer.
+const START_TIMEOUT: Duration = Duration::from_secs(180);
+/// Interval between attempts: short, since the start is timed.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Time for one attempt: under callgrind the first answer takes seconds.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A server that answers.
 #[derive(Debug)]
 pub(super) struct Subject {
     pub(super) name: &'static str,
     pub(super) address: Address,
-    /// What it does for each request, and what it doesn't.
+    /// Features that are on and off.
     pub(super) setup: String,
     pub(super) process: Process,
     /// From its process' start to its first answer.
@@ -40,7 +40,7 @@ impl Named for Subject {
 }
 
 impl Subject {
-    /// What `process` becomes once it answers; it was started at `began`.
+    /// Waits until `process`, which was started at `began`, answers.
     pub(super) async fn started(
         name: &'static str,
         setup: impl Into<String>,
@@ -49,20 +49,20 @@ impl Subject {
         began: Instant,
     ) -> Result<Self> {
         let ask = address.ask(WHOLE)?;
-        let (mut looks, mut last) = (interval(LOOK), None);
-        while began.elapsed() < START {
+        let (mut looks, mut last) = (interval(POLL_INTERVAL), None);
+        while began.elapsed() < START_TIMEOUT {
             looks.tick().await;
             if let Some(how) = process.ended() {
                 bail!(how);
             }
             let answer = async { Connection::open(&address).await?.ask(&ask).await };
-            match timeout(ANSWER, answer).await {
+            match timeout(ATTEMPT_TIMEOUT, answer).await {
                 Ok(Ok(_)) => {
                     let started = began.elapsed();
                     return Ok(Self { name, address, setup: setup.into(), process, started });
                 }
                 Ok(Err(error)) => last = Some(error),
-                Err(_) => bail!("it doesn't answer within {} s", ANSWER.as_secs()),
+                Err(_) => bail!("it doesn't answer within {} s", ATTEMPT_TIMEOUT.as_secs()),
             }
         }
         let last = last.map(|error| format!("{error:#}")).unwrap_or_default();

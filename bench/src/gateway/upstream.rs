@@ -1,7 +1,7 @@
 //! A mock of a vendor, in a process of its own: OpenAI's chat completions, answered at once.
 //!
 //! An answer has as many tokens as the request's `max_tokens`, each of them [`WORD`] with a number, each a chunk of a
-//! stream: whoever looks for a model that repeats itself finds none.
+//! stream, so that a check for repeated text finds none.
 //! `seed` is the pause before each chunk in microseconds, since every gateway passes a seed on; without one a
 //! stream is sent as fast as it can be.
 
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 
-/// What each token of an answer begins with. It is nowhere else in one.
+/// First word of each token of an answer, and of nothing else.
 pub(super) const WORD: &str = "kudo";
 /// The only model.
 pub(super) const MODEL: &str = "mock-1";

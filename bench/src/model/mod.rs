@@ -205,7 +205,7 @@ mod tests {
     };
 
     #[test]
-    fn the_node_can_read_what_is_written_and_it_is_the_same_each_time() {
+    fn written_model_is_readable_and_reproducible() {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a.gguf", "b.gguf"].map(|name| folder.path().join(name));
         for path in &paths {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_have_the_deviation_that_was_asked_for() {
+    fn weights_have_the_requested_deviation() {
         let blocks = quantised(18 * 1000, 1.0, &mut Random::new(2));
         let scale = 1.0 / 4.183_3_f64;
         let numbers = blocks.chunks_exact(18).flat_map(|block| &block[2..]);

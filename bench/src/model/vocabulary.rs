@@ -10,7 +10,7 @@ const NORMAL: i32 = 1;
 const CONTROL: i32 = 3;
 const UNUSED: i32 = 5;
 
-/// What a space is written as in byte-level BPE.
+/// The character that stands for a space in byte-level BPE.
 const SPACE: char = '\u{120}';
 
 #[derive(Debug)]

@@ -33,7 +33,7 @@ pub(super) async fn cancel_to_slot_free(bench: &Bench, report: &mut Report) -> R
     let model = Some(bench.model.as_path());
     let node = hearth::node(&bench.hearth, model, bench.capacity(1, SMALL_CONTEXT)).await?;
     let node = node.warm_up().await?;
-    let Client::Link(link) = &node.client else { bail!("the node is asked through its own port") };
+    let Client::Link(link) = &node.client else { bail!("the node is measured through its own port") };
     let mut random = Random::new(seed("cancel", 0));
     let (mut steps, mut in_steps) = (Vec::new(), Vec::new());
     for cancel in 0..bench.plan.cancels {
@@ -65,10 +65,10 @@ async fn one(link: &Link, random: &mut Random, steps: &mut Vec<f64>) -> Result<f
     let (_, mut waiting) = link.begin(&Ask::random(random, SHORT, 1)).await?;
     until(&mut waiting, |event| matches!(event, RunEventBody::Queued { .. })).await?;
     tokio::time::sleep(Duration::from_secs_f64(median(&gaps) / 1000.0 * random.fraction())).await;
-    let asked = Instant::now();
+    let sent = Instant::now();
     link.cancel(running).await?;
     until(&mut waiting, |event| matches!(event, RunEventBody::Started { .. })).await?;
-    let wait = asked.elapsed().as_secs_f64() * 1000.0 / median(&gaps);
+    let wait = sent.elapsed().as_secs_f64() * 1000.0 / median(&gaps);
     until(&mut waiting, RunEventBody::is_terminal).await?;
     // The first run's stream ends too.
     while deltas.recv().await.is_some() {}
@@ -76,17 +76,17 @@ async fn one(link: &Link, random: &mut Random, steps: &mut Vec<f64>) -> Result<f
     Ok(wait)
 }
 
-/// Reads a run on, and gives the time of each of its texts.
+/// Reads the rest of a run, and returns a receiver of the time of each text.
 fn watch(mut events: EventStream) -> mpsc::UnboundedReceiver<Instant> {
-    let (tell, told) = mpsc::unbounded_channel();
+    let (sender, times) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(event) = events.next().await {
-            if matches!(event, RunEventBody::Delta { .. }) && tell.send(Instant::now()).is_err() {
+            if matches!(event, RunEventBody::Delta { .. }) && sender.send(Instant::now()).is_err() {
                 return;
             }
         }
     });
-    told
+    times
 }
 
 async fn until(events: &mut EventStream, wanted: impl Fn(&RunEventBody) -> bool) -> Result<()> {

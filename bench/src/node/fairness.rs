@@ -36,7 +36,7 @@ pub(super) async fn waits(bench: &Bench, servers: &Servers, report: &mut Report)
     Ok(())
 }
 
-/// How long each waited for its first token, in milliseconds.
+/// Time to the first token of each request, in milliseconds.
 async fn all_at_once(server: &Server, tokens: u32, round: u64) -> Result<Vec<f64>> {
     let mut random = Random::new(seed("queueing", round));
     let asks: Vec<Ask> = (0..QUEUED).map(|_| Ask::random(&mut random, SHORT, tokens)).collect();

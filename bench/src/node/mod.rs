@@ -24,7 +24,7 @@ use plan::Plan;
 /// The small model of the repository: for `--quick`, and where the model's own time would only be noise.
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tiny-chat/tiny-chat.gguf");
 
-/// What to measure, and with what
+/// Measurements, and the programs to compare
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The built `hearth`
@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Threads that compute, on each side [default: the node's default]
     #[arg(long, value_name = "N")]
     threads: Option<u32>,
-    /// How often each thing is measured
+    /// Number of rounds
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
     /// Measure these only
@@ -65,7 +65,7 @@ enum Part {
     Cancel,
 }
 
-/// What every measurement needs to know.
+/// State that every measurement uses.
 struct Bench {
     hearth: PathBuf,
     llama_server: PathBuf,
@@ -128,13 +128,13 @@ impl Bench {
             hearth: options.hearth.clone(),
             llama_server: options.llama_server.clone(),
             model: model.canonicalize().with_context(|| format!("{} can't be read", model.display()))?,
-            threads: options.threads.unwrap_or(defaults.threads),
+            threads: options.threads.unwrap_or_else(|| defaults.threads()),
             plan,
             only: options.only.clone(),
         })
     }
 
-    /// Whether a part is to be measured.
+    /// Returns whether a part is measured.
     fn measures(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
@@ -143,7 +143,7 @@ impl Bench {
         Capacity { threads: self.threads, slots, context }
     }
 
-    /// Starts those that are compared. An idle one takes no processor time from the one that is asked.
+    /// Starts the servers that are compared. An idle server takes no processor time from the measured one.
     async fn servers(&self, capacity: Capacity, with_gateway: bool) -> Result<Servers> {
         let model = Some(self.model.as_path());
         eprintln!("starting servers of {} slots with {} tokens each", capacity.slots, capacity.context);
@@ -156,7 +156,7 @@ impl Bench {
         Ok(Servers { node, llama_server: llama_server.warm_up().await?, gateway })
     }
 
-    /// What was measured where, for whoever reads the numbers later.
+    /// The machine and the model, for a reader of the figures.
     fn about(&self) -> Result<Value> {
         let header = Header::read(&self.model).context("the model can't be read")?;
         Ok(json!({

@@ -1,4 +1,4 @@
-//! What the gateway adds to the node: time before the first token, and between tokens.
+//! Overhead of the gateway over the node: time before the first token, and between tokens.
 
 use anyhow::Result;
 
@@ -18,7 +18,7 @@ use crate::{
 /// Words of each prompt: what the model takes for them is the same on both sides, and only noise here.
 const WORDS: usize = 4;
 
-/// How much of the node's rate the gateway passes on.
+/// Ratio of the gateway's token rate to the node's.
 pub(super) fn rate(what: &str, gateway: &[f64], node: &[f64]) -> Row {
     Row::ratio(what, "tok/s", gateway, node).goal(Goal::AtLeast(0.98))
 }

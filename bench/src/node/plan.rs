@@ -1,4 +1,4 @@
-//! How much of everything is measured.
+//! Sizes of the measurements.
 
 /// The sizes of a run.
 #[derive(Debug, Clone, Copy)]

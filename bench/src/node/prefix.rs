@@ -13,7 +13,7 @@ use crate::{
     words,
 };
 
-/// Words of what is asked in each turn.
+/// Words of each turn's question.
 const QUESTION: usize = 12;
 /// Tokens of each answer.
 const TOKENS: u32 = 8;
@@ -57,7 +57,7 @@ async fn conversation(server: &Server, words: usize, round: u64) -> Result<(Answ
     Ok((first, second))
 }
 
-/// How many words have so many tokens in the model's vocabulary: twice as many words are asked for, and the
+/// Number of words with this number of tokens in the model's vocabulary: twice as many words are sent, and the
 /// difference is theirs, without what the chat template adds.
 async fn prefix_words(server: &Server, tokens: usize) -> Result<usize> {
     let mut random = Random::new(seed("sample", 0));

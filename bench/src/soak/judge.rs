@@ -1,11 +1,11 @@
-//! Whether a request ended as it must: the client's view, and the record that the gateway keeps.
+//! Checks that a request ended correctly: the client's view, and the gateway's record.
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
 use super::Soak;
 
-/// How a request ended; what must not happen is an error instead.
+/// Permitted end of a request. Any other end is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     Completed,
@@ -24,11 +24,11 @@ pub(super) async fn completed(
     usage: &Value,
     tokens: u64,
 ) -> Result<Outcome> {
-    ensure!(usage["completion_tokens"] == tokens, "{tokens} tokens were asked for, and the usage is {usage}");
+    ensure!(usage["completion_tokens"] == tokens, "{tokens} tokens were requested, and the usage is {usage}");
     let record = record(soak, id).await?;
     ensure!(record["status"] == "completed", "{id} has ended, and its record is {}", record["status"]);
-    let kept = record["output"]["text"].as_str().unwrap_or_default();
-    ensure!(kept == text, "{id}: {} bytes were answered, and {} are kept", text.len(), kept.len());
+    let stored = record["output"]["text"].as_str().unwrap_or_default();
+    ensure!(stored == text, "{id}: the answer has {} bytes, and the record {}", text.len(), stored.len());
     Ok(Outcome::Completed)
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{random::Random, words};
 
-/// What the client does with a request.
+/// Behaviour of a client.
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     /// Reads the stream to its end.

@@ -1,4 +1,4 @@
-//! What gateway and workers have in memory, over time.
+//! Memory of the gateway and the workers over time.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use tokio::time::interval;
 
 use super::Soak;
 
-const PAUSE: Duration = Duration::from_secs(5);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A process' resident memory at a moment.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub(super) struct Sample {
 
 /// Notes it every five seconds, until the time is over.
 pub(super) async fn watch(soak: &Soak) {
-    let mut pauses = interval(PAUSE);
+    let mut pauses = interval(SAMPLE_INTERVAL);
     while !soak.is_over() {
         pauses.tick().await;
         let pid = soak.runtime().await.ok().and_then(|runtime| runtime["pid"].as_u64());

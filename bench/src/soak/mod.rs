@@ -24,13 +24,13 @@ use tokio::time::interval;
 use crate::{client, hearth, process::Process};
 use report::Tally;
 
-/// What is worn, and for how long
+/// The program under test, and the duration
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The built `hearth`
     #[arg(long, value_name = "FILE")]
     hearth: PathBuf,
-    /// How long requests are sent
+    /// Duration of the load
     #[arg(long, value_name = "N", default_value_t = 10.0)]
     minutes: f64,
     /// The model that serves them [default: the tiny one in the binary]
@@ -44,12 +44,12 @@ pub(crate) struct Options {
     seed: u64,
 }
 
-/// How long a request may take, its time in the queue and a worker's restart in it.
+/// Time for a request, with its wait in the queue and a worker's restart.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// How long a state may take to be seen that is true already.
-const SETTLE: Duration = Duration::from_secs(60);
-/// How often a state is looked at that can only be polled.
-const LOOK: Duration = Duration::from_millis(100);
+/// Time until a state that has been reached must be visible.
+const STATE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Interval of polling.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A running `hearth up` and what has happened to it.
 struct Soak {
@@ -111,10 +111,17 @@ impl Soak {
     }
 
     async fn get(&self, path: &str) -> Result<Value> {
-        Ok(self.request(Method::GET, path).timeout(SETTLE).send().await?.error_for_status()?.json().await?)
+        Ok(self
+            .request(Method::GET, path)
+            .timeout(STATE_TIMEOUT)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await?)
     }
 
-    /// What the model is doing.
+    /// State of the model.
     async fn runtime(&self) -> Result<Value> {
         let models = self.get("/v1/models").await?;
         let all = models["data"].as_array().context("no list of models")?;
@@ -124,14 +131,14 @@ impl Soak {
 
     /// Asks again until there is an answer.
     async fn until<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> Result<T> {
-        let (mut looks, deadline) = (interval(LOOK), Instant::now() + SETTLE);
+        let (mut looks, deadline) = (interval(POLL_INTERVAL), Instant::now() + STATE_TIMEOUT);
         while Instant::now() < deadline {
             looks.tick().await;
             if let Some(answer) = ask().await {
                 return Ok(answer);
             }
         }
-        bail!("{what}: not within {} s", SETTLE.as_secs())
+        bail!("{what}: not within {} s", STATE_TIMEOUT.as_secs())
     }
 
     /// After the last request no run may have a slot or a place in the queue.

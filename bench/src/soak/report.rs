@@ -1,4 +1,4 @@
-//! What happened, in numbers.
+//! Figures of a soak test.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,10 +12,10 @@ use super::{judge::Outcome, memory::Sample};
 use crate::statistics::{median, percentile, slope};
 
 /// A failure that a kill explains comes at most this long after it.
-const AFTERMATH: Duration = Duration::from_secs(30);
+const KILL_GRACE: Duration = Duration::from_secs(30);
 /// Samples of a worker that are left out: its memory grows while it loads.
 const LOADING: usize = 2;
-/// How many faults are shown.
+/// Number of faults that are printed.
 const SHOWN: usize = 20;
 
 /// A request that was sent.
@@ -25,11 +25,11 @@ pub(super) struct Sent {
     pub(super) manner: &'static str,
 }
 
-/// What has happened so far.
+/// Counts so far.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     ids: HashSet<String>,
-    /// How many requests ended how.
+    /// Number of requests by their end.
     ends: BTreeMap<String, u64>,
     /// Of the completed ones, in seconds.
     times: Vec<f64>,
@@ -38,7 +38,7 @@ pub(super) struct Tally {
     pub(super) recoveries: Vec<Duration>,
     pub(super) gateway: Vec<Sample>,
     pub(super) workers: Vec<Sample>,
-    /// What must not happen.
+    /// Faults: ends that must not happen.
     pub(super) faults: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl Tally {
             Ok(Outcome::Cancelled) => "cancelled".to_owned(),
             Ok(Outcome::Left) => "left by the client".to_owned(),
             Ok(Outcome::Failed(code)) => {
-                if !self.kills.iter().any(|kill| *kill + AFTERMATH > sent.began) {
+                if !self.kills.iter().any(|kill| *kill + KILL_GRACE > sent.began) {
                     self.fault(format!("{} failed with {code}, and no worker was killed", sent.manner));
                 }
                 format!("failed by a kill: {code}")
@@ -113,7 +113,7 @@ impl Tally {
     }
 }
 
-/// How large processes are, and how they grow.
+/// Memory of the processes, and its growth.
 fn memory(lives: &[Vec<Sample>]) -> String {
     const MEBIBYTE: f64 = 1024.0 * 1024.0;
     let all = || lives.iter().flatten();

@@ -8,14 +8,14 @@ use futures::{Stream as Events, StreamExt as _};
 use reqwest::Response;
 use serde_json::Value;
 
-/// What was read of a stream so far.
+/// Part of a stream that was read so far.
 pub(super) struct Stream {
     events: Pin<Box<dyn Events<Item = Result<Event, EventStreamError<reqwest::Error>>>>>,
     text: String,
     finishes: u32,
     errors: Vec<Value>,
     usage: Value,
-    /// Whether `[DONE]` was read.
+    /// True once `[DONE]` was read.
     done: bool,
 }
 
@@ -63,7 +63,7 @@ impl Stream {
         &self.text
     }
 
-    /// How it ended: with its usage, or with its error.
+    /// End of the stream: its usage, or its error.
     ///
     /// # Errors
     /// If it didn't end exactly once.

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_a_program_or_a_reason() {
+    fn peer_is_a_program_or_a_reason() {
         let peer: Peer = "smg=/a:b/c".parse().unwrap();
         assert_eq!((peer.name.as_str(), peer.program), ("smg", Ok("/a:b/c".into())));
         let peer: Peer = "bifrost:no version == 2".parse().unwrap();

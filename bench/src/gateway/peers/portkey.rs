@@ -1,4 +1,4 @@
-//! Portkey's gateway (<https://github.com/Portkey-AI/gateway>), told by headers where to go.
+//! Portkey's gateway (<https://github.com/Portkey-AI/gateway>), configured by headers.
 
 use std::{path::Path, process::Stdio, time::Instant};
 
