@@ -45,8 +45,8 @@ fn respond_with(frames: impl Stream<Item = Frame> + Send + 'static, keep_alive: 
     let frames = frames.boxed().ready_chunks(CHUNK_MAX_FRAMES);
     let last = Instant::now();
     let timer = Box::pin(sleep_until(last + KEEP_ALIVE_INTERVAL));
-    let chunks =
-        Chunks { frames, keep_alive, last, timer, pause: FuturesUnordered::new(), has_paused: false };
+    // The first chunk doesn't wait.
+    let chunks = Chunks { frames, keep_alive, last, timer, pause: FuturesUnordered::new(), has_paused: true };
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         // Disables nginx' buffering of streams.
@@ -138,7 +138,7 @@ mod tests {
         assert!(futures::poll!(chunks.next()).is_pending());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn frames_of_a_burst_share_a_chunk() {
         let (sender, receiver) = futures::channel::mpsc::unbounded();
         let mut body = respond(receiver).into_body().into_data_stream();
