@@ -1,4 +1,4 @@
-//! The cache of answers: what is the same is asked once.
+//! The cache of answers.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use hearth_tests::{Answer, Client, Reply, Upstream, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{SAID, answer, chat, chunk, failure, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with};
 
 const ON: &str = "[cache]\nenabled = true";
 
-/// A question whose answer is the same again.
+/// A request whose answer is deterministic, so that it is cached.
 fn greedy(prompt: &str) -> Value {
     let mut body = chat("rig0:big");
     body["temperature"] = json!(0);
@@ -31,7 +31,8 @@ async fn post(client: &Client, path: &str, body: &Value, headers: &[(&str, &str)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
-fn said(answer: Answer) -> (String, String) {
+/// The cache outcome and the text of an answer.
+fn outcome(answer: Answer) -> (String, String) {
     let text = answer.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned();
     (answer.header("x-hearth-cache").to_owned(), text)
 }
@@ -40,8 +41,8 @@ fn pair(outcome: &str, text: &str) -> (String, String) {
     (outcome.to_owned(), text.to_owned())
 }
 
-/// An answer of this text.
-fn saying(text: &str) -> Reply {
+/// An answer with this text.
+fn answer_with(text: &str) -> Reply {
     Reply::chunks(&[
         chunk(json!({"role": "assistant", "content": text}), None),
         chunk(json!({}), Some("stop")),
@@ -50,13 +51,16 @@ fn saying(text: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn without_a_setting_nothing_is_kept() {
+async fn nothing_is_cached_by_default() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
     for _ in 0..2 {
         upstream.reply(answer());
-        assert_eq!(said(ask(&client, &greedy("Hi"), &[("x-hearth-cache", "use")]).await), pair("", SAID));
+        assert_eq!(
+            outcome(ask(&client, &greedy("Hi"), &[("x-hearth-cache", "use")]).await),
+            pair("", ANSWER_TEXT)
+        );
     }
     assert_eq!(upstream.received().len(), 2);
     ask(&client, &greedy("Hi"), &[("x-hearth-cache", "only-if-cached")]).await.error(504, "not_cached");
@@ -66,25 +70,25 @@ async fn without_a_setting_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_answered_again_in_every_form() {
+async fn cached_answer_is_replayed_in_every_form() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     let client = home.client();
     upstream.reply(answer());
     let first = ask(&client, &greedy("Hi"), &[]).await;
     let usage = first.json()["usage"].clone();
-    assert_eq!(said(first), pair("miss", SAID));
+    assert_eq!(outcome(first), pair("miss", ANSWER_TEXT));
 
     let second = ask(&client, &greedy("Hi"), &[]).await;
     assert_eq!(second.json()["usage"], usage);
     assert_eq!(second.header("x-hearth-cost"), "0");
     let id = second.header("x-request-id").to_owned();
-    assert_eq!(said(second), pair("hit", SAID));
-    // It has a record of its own.
+    assert_eq!(outcome(second), pair("hit", ANSWER_TEXT));
+    // A replay has a record of its own.
     let record = client.get(&format!("/v1/requests/{id}")).await.json();
     assert_eq!(
         (&record["status"], &record["output"]["text"]),
-        (&json!("completed"), &json!(SAID)),
+        (&json!("completed"), &json!(ANSWER_TEXT)),
         "{record}"
     );
     assert_eq!(record["usage"]["prompt_tokens"], usage["prompt_tokens"], "{record}");
@@ -97,7 +101,7 @@ async fn what_was_answered_is_answered_again_in_every_form() {
     while let Some(event) = events.next().await {
         text.push_str(event.data["choices"][0]["delta"]["content"].as_str().unwrap_or_default());
     }
-    assert_eq!(text, SAID);
+    assert_eq!(text, ANSWER_TEXT);
     let streamed = ask(&client, &body, &[]).await;
     assert_eq!(streamed.header("x-hearth-cache"), "hit");
     assert!(streamed.body.trim_ascii_end().ends_with(b"data: [DONE]"));
@@ -105,16 +109,16 @@ async fn what_was_answered_is_answered_again_in_every_form() {
     let native = client.post("/v1/generate", &native).await;
     assert_eq!(native.header("x-hearth-cache"), "hit");
     let native = native.json();
-    assert_eq!((&native["output"]["text"], &native["finish_reason"]), (&json!(SAID), &json!("stop")));
+    assert_eq!((&native["output"]["text"], &native["finish_reason"]), (&json!(ANSWER_TEXT), &json!("stop")));
     let reason = native["selection"]["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("cache"), "{native}");
     let response = json!({"model": "rig0:big", "input": "Hi", "temperature": 0});
     let response = client.post("/v1/responses", &response).await;
     assert_eq!(response.header("x-hearth-cache"), "hit");
-    assert_eq!(response.json()["output"][0]["content"][0]["text"], SAID);
+    assert_eq!(response.json()["output"][0]["content"][0]["text"], ANSWER_TEXT);
     let legacy = json!({"model": "rig0:big", "prompt": "Hi", "temperature": 0});
     let legacy = client.post("/v1/completions", &legacy).await;
-    assert_eq!(legacy.json()["choices"][0]["text"], SAID);
+    assert_eq!(legacy.json()["choices"][0]["text"], ANSWER_TEXT);
     assert_eq!(upstream.received().len(), 1);
 
     let stats = client.get("/v1/cache/stats").await.json();
@@ -127,52 +131,55 @@ async fn what_was_answered_is_answered_again_in_every_form() {
 }
 
 #[tokio::test]
-async fn who_samples_takes_part_only_when_it_says_so() {
+async fn sampled_request_is_cached_on_demand_only() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     let client = home.client();
     for text in ["one", "two", "three"] {
-        upstream.reply(saying(text));
+        upstream.reply(answer_with(text));
     }
     let varied = chat("rig0:big");
-    assert_eq!(said(ask(&client, &varied, &[]).await), pair("", "one"));
-    assert_eq!(said(ask(&client, &varied, &[("x-hearth-cache", "use")]).await), pair("miss", "two"));
-    assert_eq!(said(ask(&client, &varied, &[("x-hearth-cache", "use")]).await), pair("hit", "two"));
-    assert_eq!(said(ask(&client, &varied, &[]).await), pair("", "three"));
+    assert_eq!(outcome(ask(&client, &varied, &[]).await), pair("", "one"));
+    assert_eq!(outcome(ask(&client, &varied, &[("x-hearth-cache", "use")]).await), pair("miss", "two"));
+    assert_eq!(outcome(ask(&client, &varied, &[("x-hearth-cache", "use")]).await), pair("hit", "two"));
+    assert_eq!(outcome(ask(&client, &varied, &[]).await), pair("", "three"));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_says_what_it_wants_of_the_cache() {
+async fn cache_control_of_a_request_is_followed() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     let client = home.client();
     for text in ["one", "two", "three"] {
-        upstream.reply(saying(text));
+        upstream.reply(answer_with(text));
     }
     let body = greedy("Hi");
     ask(&client, &body, &[("x-hearth-cache", "only-if-cached")]).await.error(504, "not_cached");
     ask(&client, &body, &[("cache-control", "only-if-cached")]).await.error(504, "not_cached");
-    // Nothing is kept of this, and nothing is given.
-    assert_eq!(said(ask(&client, &body, &[("cache-control", "no-store")]).await), pair("", "one"));
-    assert_eq!(said(ask(&client, &body, &[]).await), pair("miss", "two"));
-    assert_eq!(said(ask(&client, &body, &[("x-hearth-cache", "only-if-cached")]).await), pair("hit", "two"));
-    // A fresh one takes its place.
-    assert_eq!(said(ask(&client, &body, &[("x-hearth-cache", "no-cache")]).await), pair("miss", "three"));
-    assert_eq!(said(ask(&client, &body, &[]).await), pair("hit", "three"));
+    // Neither stored nor served from the cache.
+    assert_eq!(outcome(ask(&client, &body, &[("cache-control", "no-store")]).await), pair("", "one"));
+    assert_eq!(outcome(ask(&client, &body, &[]).await), pair("miss", "two"));
+    assert_eq!(
+        outcome(ask(&client, &body, &[("x-hearth-cache", "only-if-cached")]).await),
+        pair("hit", "two")
+    );
+    // A new answer replaces the entry.
+    assert_eq!(outcome(ask(&client, &body, &[("x-hearth-cache", "no-cache")]).await), pair("miss", "three"));
+    assert_eq!(outcome(ask(&client, &body, &[]).await), pair("hit", "three"));
     let refused = ask(&client, &body, &[("x-hearth-cache", "always")]).await.error(400, "invalid_request");
     assert_eq!(refused["param"], "x-hearth-cache", "{refused}");
     let field = |word: &str| json!({"model": "rig0:big", "input": {"prompt": "Hi"}, "parameters": {"temperature": 0}, "cache": word});
-    let found =
+    let cached =
         post(&client, "/v1/generate", &field("only-if-cached"), &[("x-hearth-cache", "no-store")]).await;
-    assert_eq!(found.json()["output"]["text"], "three");
+    assert_eq!(cached.json()["output"]["text"], "three");
     let refused = client.post("/v1/generate", &field("always")).await.error(400, "invalid_request");
     assert_eq!(refused["param"], "cache", "{refused}");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn only_whole_answers_are_kept() {
+async fn only_complete_answers_are_cached() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "[fallbacks]\n'rig0:big' = ['tiny-chat']\n[cache]\nenabled = true").await;
     let client = home.client();
@@ -184,26 +191,26 @@ async fn only_whole_answers_are_kept() {
         upstream.reply(reply);
         ask(&client, &greedy("Hi"), &[]).await;
     }
-    // Another model's answer, for now.
+    // A fallback's answer is not cached.
     upstream.reply(failure(401, "invalid_api_key"));
     let stand_in = ask(&client, &greedy("Hi"), &[]).await;
     assert_eq!(stand_in.json()["model"], "tiny-chat");
     upstream.reply(answer());
-    assert_eq!(said(ask(&client, &greedy("Hi"), &[]).await), pair("miss", SAID));
+    assert_eq!(outcome(ask(&client, &greedy("Hi"), &[]).await), pair("miss", ANSWER_TEXT));
     assert_eq!(upstream.received().len(), 5);
-    // So many tokens were asked for.
+    // An answer at the requested token limit is complete.
     let mut short = greedy("Hi");
     short["max_tokens"] = json!(1);
     upstream.reply(Reply::chunks(&[chunk(json!({"content": "He"}), None), chunk(json!({}), Some("length"))]));
-    assert_eq!(said(ask(&client, &short, &[]).await), pair("miss", "He"));
+    assert_eq!(outcome(ask(&client, &short, &[]).await), pair("miss", "He"));
     let again = ask(&client, &short, &[]).await;
     assert_eq!(again.json()["choices"][0]["finish_reason"], "length");
-    assert_eq!(said(again), pair("hit", "He"));
+    assert_eq!(outcome(again), pair("hit", "He"));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn thoughts_and_calls_come_back_as_they_were() {
+async fn thoughts_and_calls_are_replayed_unchanged() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     let client = home.client();
@@ -233,23 +240,31 @@ async fn thoughts_and_calls_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn equal_requests_at_once_are_one() {
+async fn identical_concurrent_requests_are_coalesced() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     upstream.reply(answer().split(3));
-    let ask = async || said(ask(&home.client(), &greedy("Hi"), &[]).await);
-    let told = futures::future::join_all((0..16).map(|_| ask())).await;
+    let ask = async || outcome(ask(&home.client(), &greedy("Hi"), &[]).await);
+    let response = futures::future::join_all((0..16).map(|_| ask())).await;
     assert_eq!(upstream.received().len(), 1);
-    assert_eq!(told.iter().filter(|told| **told == pair("miss", SAID)).count(), 1, "{told:?}");
-    assert_eq!(told.iter().filter(|told| **told == pair("hit", SAID)).count(), 15, "{told:?}");
+    assert_eq!(
+        response.iter().filter(|response| **response == pair("miss", ANSWER_TEXT)).count(),
+        1,
+        "{response:?}"
+    );
+    assert_eq!(
+        response.iter().filter(|response| **response == pair("hit", ANSWER_TEXT)).count(),
+        15,
+        "{response:?}"
+    );
     home.stop().await;
 }
 
 #[tokio::test]
-async fn when_the_first_fails_or_leaves_another_goes_on() {
+async fn follower_takes_over_when_the_leader_fails_or_leaves() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
-    // The first client leaves in the middle.
+    // The first client disconnects during the answer.
     upstream.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_silence());
     upstream.reply(answer());
     let client = home.client();
@@ -260,28 +275,28 @@ async fn when_the_first_fails_or_leaves_another_goes_on() {
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let client = home.client();
-            tokio::spawn(async move { said(ask(&client, &greedy("Hi"), &[]).await) })
+            tokio::spawn(async move { outcome(ask(&client, &greedy("Hi"), &[]).await) })
         })
         .collect();
     drop(stream);
     upstream.left().await;
-    for told in waiting {
-        assert_eq!(told.await.unwrap().1, SAID);
+    for response in waiting {
+        assert_eq!(response.await.unwrap().1, ANSWER_TEXT);
     }
     assert_eq!(upstream.received().len(), 2);
 
-    // The first fails.
+    // The first request fails.
     upstream.reply(failure(400, "invalid_value"));
     upstream.reply(answer());
     let ask = async || ask(&home.client(), &greedy("Hello"), &[]).await;
-    let told = futures::future::join_all((0..4).map(|_| ask())).await;
-    assert_eq!(told.iter().filter(|told| told.status != 200).count(), 1, "{told:?}");
+    let response = futures::future::join_all((0..4).map(|_| ask())).await;
+    assert_eq!(response.iter().filter(|response| response.status != 200).count(), 1, "{response:?}");
     assert_eq!(upstream.received().len(), 4);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn answers_are_ones_own_and_deleted_by_their_models_names() {
+async fn entries_are_per_model_and_deleted_by_pattern() {
     let (one, other) = (Upstream::start().await, Upstream::start().await);
     let home = with(&[&one, &other], "[aliases]\nfast = ['rig1:big']\n[cache]\nenabled = true").await;
     let client = home.client();
@@ -301,9 +316,9 @@ async fn answers_are_ones_own_and_deleted_by_their_models_names() {
     fill().await;
     assert_eq!(delete("?pattern=nothing*").await, 0);
     assert_eq!(delete("?pattern=rig1:*").await, 2);
-    assert_eq!(said(ask(&client, &of("rig0:big"), &[]).await), pair("hit", SAID));
-    other.reply(saying("fresh"));
-    assert_eq!(said(ask(&client, &of("fast"), &[]).await), pair("miss", "fresh"));
+    assert_eq!(outcome(ask(&client, &of("rig0:big"), &[]).await), pair("hit", ANSWER_TEXT));
+    other.reply(answer_with("fresh"));
+    assert_eq!(outcome(ask(&client, &of("fast"), &[]).await), pair("miss", "fresh"));
     assert_eq!(delete("?pattern=fa*t").await, 1);
     assert_eq!(delete("").await, 1);
     assert_eq!(delete("").await, 0);
@@ -313,26 +328,26 @@ async fn answers_are_ones_own_and_deleted_by_their_models_names() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_nothing_and_other_settings_everything() {
+async fn entry_survives_a_restart() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     // Long enough to be compressed.
     let long = "All work and no play. ".repeat(500);
-    upstream.reply(saying(&long));
-    assert_eq!(said(ask(&home.client(), &greedy("Hi"), &[]).await), pair("miss", &long));
+    upstream.reply(answer_with(&long));
+    assert_eq!(outcome(ask(&home.client(), &greedy("Hi"), &[]).await), pair("miss", &long));
     let home = home.restart().await;
-    // The table is asked for a moment only, and the first request of a process may find it slow.
-    let found = eventually("the answer in the table", async || {
-        let told = ask(&home.client(), &greedy("Hi"), &[("x-hearth-cache", "only-if-cached")]).await;
-        (told.status == 200).then_some(told)
+    // The lookup in the table has a short timeout, which the first request of a process may exceed.
+    let cached = eventually("the answer in the table", async || {
+        let response = ask(&home.client(), &greedy("Hi"), &[("x-hearth-cache", "only-if-cached")]).await;
+        (response.status == 200).then_some(response)
     });
-    assert_eq!(said(found.await), pair("hit", &long));
+    assert_eq!(outcome(cached.await), pair("hit", &long));
     assert_eq!(upstream.received().len(), 1);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_hit_is_quick() {
+async fn cache_hit_is_fast() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     upstream.reply(answer());
@@ -347,27 +362,27 @@ async fn a_hit_is_quick() {
     took.sort_unstable();
     let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
     println!("a hit: p50 {half:?}, p99 {most:?}");
-    // Binaries of the tests aren't optimised, and others run beside.
+    // The binaries aren't optimised, and other tests run at the same time.
     assert!(half < Duration::from_millis(20), "p50 {half:?}, p99 {most:?}");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn another_token_of_the_same_user_shares_its_answers() {
+async fn tokens_of_one_user_share_the_cache() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], ON).await;
     upstream.reply(answer());
     ask(&home.client(), &greedy("Hi"), &[]).await;
-    let made = home.client().post("/v1/users/tokens", &json!({"name": "app"})).await.json();
-    let app = home.client().with_token(made["token"].as_str());
-    assert_eq!(said(ask(&app, &greedy("Hi"), &[]).await), pair("hit", SAID));
-    // What all users' requests come to isn't for everybody.
+    let token = home.client().post("/v1/users/tokens", &json!({"name": "app"})).await.json();
+    let app = home.client().with_token(token["token"].as_str());
+    assert_eq!(outcome(ask(&app, &greedy("Hi"), &[]).await), pair("hit", ANSWER_TEXT));
+    // Statistics of all users need a scope.
     app.get("/v1/cache/stats").await.error(403, "forbidden");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn what_a_node_has_said_is_kept_too() {
+async fn answer_of_a_node_is_cached() {
     let home = with(&[], ON).await;
     let client = home.client();
     let body = json!({"input": {"prompt": "Hi"}, "parameters": {"temperature": 0, "max_tokens": 12}});
@@ -378,7 +393,7 @@ async fn what_a_node_has_said_is_kept_too() {
     for field in ["model", "output", "usage", "finish_reason"] {
         assert_eq!(first[field], again[field], "{field}");
     }
-    // Both are found, and told apart.
+    // Both have a record of their own.
     assert_ne!(first["request_id"], again["request_id"]);
     let events = format!("/v1/requests/{}/events", again["request_id"].as_str().unwrap());
     let mut events = client.events(client.request(Method::GET, &events)).await;

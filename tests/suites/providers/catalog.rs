@@ -1,4 +1,4 @@
-//! What a request costs, where it is known and where it isn't.
+//! Costs of requests, with and without a price.
 
 use hearth_tests::{Upstream, hearth, run};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const PRICES: &str =
     "[models.'rig0:big']\nprice = {input = 1, output = 2, cached_input = 0.1}\ncontext_length = 9000\n";
 
 #[tokio::test]
-async fn what_a_request_costs_is_told_everywhere() {
+async fn cost_is_in_header_body_record_and_metrics() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], PRICES).await;
     let client = home.client();
@@ -25,14 +25,18 @@ async fn what_a_request_costs_is_told_everywhere() {
     ];
     for (path, body) in bodies {
         upstream.reply(answer());
-        let told = client.post(path, &body).await;
-        assert_eq!((told.status.as_u16(), told.header("x-hearth-cost")), (200, COST), "{path}: {told:?}");
+        let response = client.post(path, &body).await;
+        assert_eq!(
+            (response.status.as_u16(), response.header("x-hearth-cost")),
+            (200, COST),
+            "{path}: {response:?}"
+        );
     }
     upstream.reply(answer());
-    let told = client.post("/v1/generate", &json!({"model": "big", "input": {"prompt": "Hi"}})).await;
-    let id = told.header("x-request-id").to_owned();
-    assert_eq!(told.header("x-hearth-cost"), COST);
-    assert_eq!(told.json()["cost"], json!({"usd": COST}));
+    let response = client.post("/v1/generate", &json!({"model": "big", "input": {"prompt": "Hi"}})).await;
+    let id = response.header("x-request-id").to_owned();
+    assert_eq!(response.header("x-hearth-cost"), COST);
+    assert_eq!(response.json()["cost"], json!({"usd": COST}));
     let record = client.get(&format!("/v1/requests/{id}")).await.json();
     assert_eq!(record["cost"], json!({"usd": COST}), "{record}");
     let metrics = String::from_utf8(client.get("/metrics").await.body.to_vec()).unwrap();
@@ -41,7 +45,7 @@ async fn what_a_request_costs_is_told_everywhere() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_it_at_its_end() {
+async fn cost_is_in_the_last_event_of_a_stream() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], PRICES).await;
     upstream.reply(answer());
@@ -54,21 +58,21 @@ async fn a_stream_tells_it_at_its_end() {
 }
 
 #[tokio::test]
-async fn unknown_is_not_nothing_and_local_is() {
+async fn cost_is_unknown_without_a_price_and_zero_for_a_node() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(answer());
     let body =
         |model: &str| json!({"model": model, "input": {"prompt": "Hi"}, "parameters": {"max_tokens": 3}});
-    let told = home.client().post("/v1/generate", &body("big")).await;
-    assert_eq!((told.header("x-hearth-cost"), &told.json()["cost"]), ("unknown", &Value::Null));
-    let told = home.client().post("/v1/generate", &body("tiny-chat")).await;
-    assert_eq!((told.header("x-hearth-cost"), &told.json()["cost"]), ("0", &json!({"usd": "0"})));
+    let response = home.client().post("/v1/generate", &body("big")).await;
+    assert_eq!((response.header("x-hearth-cost"), &response.json()["cost"]), ("unknown", &Value::Null));
+    let response = home.client().post("/v1/generate", &body("tiny-chat")).await;
+    assert_eq!((response.header("x-hearth-cost"), &response.json()["cost"]), ("0", &json!({"usd": "0"})));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_fact_that_cant_be_keeps_it_from_starting() {
+async fn invalid_model_setting_prevents_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("facts.toml");
     std::fs::write(&path, "[models.'openai:gpt-5']\nprice = {}\n").unwrap();

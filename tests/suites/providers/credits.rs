@@ -1,9 +1,9 @@
-//! What is left of a provider's credit, and what happens when nothing is.
+//! A provider's credit, and the fallback when it is exhausted.
 
 use hearth_tests::{Client, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
 
-use crate::{SAID, answer, failure, with};
+use crate::{ANSWER_TEXT, answer, failure, with};
 
 fn ask(model: &str) -> Value {
     json!({"model": model, "input": {"prompt": "Hi"}, "parameters": {"max_tokens": 3}})
@@ -14,64 +14,68 @@ async fn credits(client: &Client) -> Value {
 }
 
 #[tokio::test]
-async fn who_has_no_credit_left_is_replaced_by_a_free_model_and_it_is_said() {
+async fn free_model_serves_when_the_credit_is_exhausted() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
     assert_eq!(credits(&client).await["status"], "unknown");
     upstream.reply(failure(402, "insufficient_quota"));
-    let told = client.post("/v1/generate", &ask("rig0:big")).await.json();
-    assert_eq!(told["model"], "tiny-chat", "{told}");
-    let (selection, status) = (&told["selection"], &told["credits_status"]);
+    let response = client.post("/v1/generate", &ask("rig0:big")).await.json();
+    assert_eq!(response["model"], "tiny-chat", "{response}");
+    let (selection, status) = (&response["selection"], &response["credits_status"]);
     assert_eq!(
         (&selection["fallback_used"], &selection["fallback_reason"]),
         (&json!(true), &json!("quota_exceeded"))
     );
     assert_eq!((&status["provider"], &status["status"]), (&json!("rig0"), &json!("exhausted")));
     assert_eq!(credits(&client).await["status"], "exhausted");
-    let spent = client.get("/v1/models?provider=rig0&status=out_of_credit").await.json();
-    assert_eq!(spent["data"][0]["id"], "rig0:big", "{spent}");
+    let exhausted = client.get("/v1/models?provider=rig0&status=out_of_credit").await.json();
+    assert_eq!(exhausted["data"][0]["id"], "rig0:big", "{exhausted}");
 
-    // Whoever wants this model or none is told.
+    // A request for this model only fails.
     upstream.reply(failure(402, "insufficient_quota"));
     let mut only = ask("rig0:big");
     only["selection_mode"] = json!("model");
     client.post("/v1/generate", &only).await.error(429, "quota_exceeded");
-    // It has been paid.
+    // A success shows that there is credit again.
     upstream.reply(answer());
-    let told = client.post("/v1/generate", &ask("rig0:big")).await.json();
+    let response = client.post("/v1/generate", &ask("rig0:big")).await.json();
     assert_eq!(
-        (&told["output"]["text"], &told["credits_status"]["status"]),
-        (&json!(SAID), &json!("available"))
+        (&response["output"]["text"], &response["credits_status"]["status"]),
+        (&json!(ANSWER_TEXT), &json!("available"))
     );
     assert_eq!(credits(&client).await["status"], "available");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn who_is_known_to_have_none_isnt_asked_where_there_is_a_choice() {
+async fn provider_without_credit_is_skipped_in_an_alias() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
     let client = home.client();
     upstream.reply(failure(402, "insufficient_quota"));
-    // The first time it is found out, the second time it is known.
+    // The first request detects it, the second one skips the provider.
     for _ in 0..2 {
-        let told = client.post("/v1/generate", &ask("fast")).await.json();
-        let selection = &told["selection"];
+        let response = client.post("/v1/generate", &ask("fast")).await.json();
+        let selection = &response["selection"];
         assert_eq!(
-            (&told["model"], &selection["fallback_used"], &selection["fallback_reason"]),
+            (&response["model"], &selection["fallback_used"], &selection["fallback_reason"]),
             (&json!("tiny-chat"), &json!(true), &json!("quota_exceeded")),
-            "{told}"
+            "{response}"
         );
-        let status = &told["credits_status"];
-        assert_eq!((&status["provider"], &status["status"]), (&json!("rig0"), &json!("exhausted")), "{told}");
+        let status = &response["credits_status"];
+        assert_eq!(
+            (&status["provider"], &status["status"]),
+            (&json!("rig0"), &json!("exhausted")),
+            "{response}"
+        );
         assert_eq!(upstream.received().len(), 1);
     }
     home.stop().await;
 }
 
 #[tokio::test]
-async fn limits_are_told_as_the_provider_tells_them() {
+async fn limits_of_the_headers_are_reported() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
@@ -89,14 +93,14 @@ async fn limits_are_told_as_the_provider_tells_them() {
     assert!(status["reset_at"].is_string(), "{status}");
     let limited = client.get("/v1/models?status=rate_limited").await.json();
     assert_eq!(limited["data"][0]["id"], "rig0:big", "{limited}");
-    // A node has no credit to speak of.
+    // A node has no credit.
     let local = client.post("/v1/generate", &ask("tiny-chat")).await.json();
     assert_eq!(local["credits_status"], Value::Null);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_balance_is_asked_for_where_the_vendor_tells_it() {
+async fn balance_is_polled_from_a_vendor_that_reports_it() {
     let upstream = Upstream::start().await;
     let key = json!({"data": {"label": "k", "limit": 20, "limit_remaining": 7.25, "usage": 12.75}});
     upstream.page("/v1/key", Reply::json(200, &key));
@@ -110,6 +114,6 @@ async fn a_balance_is_asked_for_where_the_vendor_tells_it() {
     .await;
     assert_eq!(status["remaining"]["balance"], json!({"amount": "7.25", "currency": "USD"}), "{status}");
     assert_eq!(status["status"], "available");
-    assert_eq!(upstream.asked("/v1/key").len(), 1);
+    assert_eq!(upstream.page_requests("/v1/key").len(), 1);
     home.stop().await;
 }

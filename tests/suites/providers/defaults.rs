@@ -1,4 +1,4 @@
-//! What a provider, or one of its models, is asked with where a request doesn't say.
+//! Defaults for requests to a provider, or to one of its models.
 
 use hearth_tests::{Setup, Upstream};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::answer;
 
 #[tokio::test]
-async fn settings_say_what_a_request_doesnt() {
+async fn settings_fill_in_missing_fields() {
     let upstream = Upstream::start().await;
     let settings = format!(
         "[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\nmodels = ['big', 'small']\n\
@@ -18,8 +18,8 @@ async fn settings_say_what_a_request_doesnt() {
     let client = home.client();
     let sent = async |path: &str, body: Value| {
         upstream.reply(answer());
-        let told = client.post(path, &body).await;
-        assert_eq!(told.status, 200, "{told:?}");
+        let response = client.post(path, &body).await;
+        assert_eq!(response.status, 200, "{response:?}");
         upstream.received().pop().unwrap().body
     };
     let user = json!({"role": "user", "content": "Hi"});
@@ -29,18 +29,22 @@ async fn settings_say_what_a_request_doesnt() {
         ("/v1/chat/completions", json!({"model": "big", "messages": [user]})),
         ("/v1/responses", json!({"model": "big", "input": "Hi"})),
     ] {
-        let asked = sent(path, body).await;
-        assert_eq!((&asked["temperature"], &asked["max_tokens"]), (&json!(0.25), &json!(100)), "{path}");
-        assert_eq!(asked["messages"], json!([system("Answer in French."), user]), "{path}");
+        let received = sent(path, body).await;
+        assert_eq!(
+            (&received["temperature"], &received["max_tokens"]),
+            (&json!(0.25), &json!(100)),
+            "{path}"
+        );
+        assert_eq!(received["messages"], json!([system("Answer in French."), user]), "{path}");
     }
-    // What is said of the model goes before, and what the request says before all.
-    let asked = sent("/v1/generate", json!({"model": "small", "input": {"prompt": "Hi"}})).await;
-    assert_eq!((&asked["temperature"], &asked["max_tokens"]), (&json!(0.5), &json!(100)));
-    assert_eq!(asked["messages"], json!([system("Be brief."), user]));
+    // The model's settings override the provider's, and the request's fields override both.
+    let received = sent("/v1/generate", json!({"model": "small", "input": {"prompt": "Hi"}})).await;
+    assert_eq!((&received["temperature"], &received["max_tokens"]), (&json!(0.5), &json!(100)));
+    assert_eq!(received["messages"], json!([system("Be brief."), user]));
     let own =
         json!({"model": "small", "messages": [system("Rhyme."), user], "temperature": 1, "max_tokens": 5});
-    let asked = sent("/v1/chat/completions", own.clone()).await;
-    assert_eq!((&asked["temperature"], &asked["max_tokens"]), (&json!(1.0), &json!(5)));
-    assert_eq!(asked["messages"], own["messages"]);
+    let received = sent("/v1/chat/completions", own.clone()).await;
+    assert_eq!((&received["temperature"], &received["max_tokens"]), (&json!(1.0), &json!(5)));
+    assert_eq!(received["messages"], own["messages"]);
     home.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What clients are told of a provider's errors: the status, when to try again, and why it can't be reached.
+//! A provider's errors as clients see them: status, `retry-after`, and the reason of a failed connection.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{chat, failure, with};
 
-/// The number of routes whose model may be a provider's, and of those that make text.
+/// Number of routes whose model may be a provider's, and of those for text.
 const ROUTES: usize = 7;
 const TEXT_ROUTES: usize = 5;
 
@@ -41,24 +41,24 @@ async fn rate_limit_of_a_provider_is_429_with_its_retry_after() {
     ];
     for (name, value, expected) in limits {
         for number in 0..ROUTES {
-            // Each one another model, so that no circuit opens.
+            // Another model each time, so that no circuit opens.
             let (path, mut body) = request(number, &format!("rig0:{name}-{expected:?}-{number}"));
             upstream.reply(failure(429, "rate_limit_exceeded").header(name, value));
             if number < TEXT_ROUTES && number % 2 == 0 {
                 body["stream"] = json!(true);
             }
             let answer = home.client().post(path, &body).await;
-            let what = format!("{path} {name}: {value}: {answer:?}");
-            assert_eq!(answer.status, 429, "{what}");
+            let context = format!("{path} {name}: {value}: {answer:?}");
+            assert_eq!(answer.status, 429, "{context}");
             let error = &answer.json()["error"];
             let seconds: u64 = answer.header("retry-after").parse().unwrap_or_default();
-            assert!(expected.contains(&seconds), "{what}");
-            assert_eq!(error["details"]["retry_after_seconds"], seconds, "{what}");
-            assert_eq!(answer.header("x-should-retry"), "true", "{what}");
+            assert!(expected.contains(&seconds), "{context}");
+            assert_eq!(error["details"]["retry_after_seconds"], seconds, "{context}");
+            assert_eq!(answer.header("x-should-retry"), "true", "{context}");
             assert_eq!(
                 (&error["code"], &error["type"]),
                 (&json!("provider_rate_limited"), &json!("rate_limit_error")),
-                "{what}"
+                "{context}"
             );
         }
     }
@@ -94,7 +94,7 @@ async fn error_body_without_an_end_yields_the_error_of_its_status() {
         assert_eq!(error["message"], "the provider rig0 refused the request");
         upstream.left().await;
     }
-    // With nobody who waits for it, too.
+    // Also without a client that waits.
     upstream.reply(text("{").then_silence().status(400));
     let client = home.client();
     let request = client.request(Method::POST, "/v1/generate").header("prefer", "respond-async");
@@ -110,7 +110,7 @@ async fn error_body_without_an_end_yields_the_error_of_its_status() {
 }
 
 #[tokio::test]
-async fn unreachable_provider_is_told_with_the_reason() {
+async fn unreachable_provider_is_reported_with_the_reason() {
     let free = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
     let kind = "kind = 'openai_compatible'\nmodels = ['m']\napi_key = 'k'";
     let settings = format!(

@@ -1,29 +1,29 @@
-//! A provider that fails: it is asked again, another is asked, or the client is told.
+//! A provider that fails: retries, fallbacks, and errors.
 
 use hearth_tests::{Reply, Upstream};
 use serde_json::{Value, json};
 
-use crate::{SAID, answer, chat, chunk, failure, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with};
 
 fn generate(model: &str, fallback: &Value) -> Value {
     json!({"model": model, "input": {"prompt": "Hi"}, "fallback": fallback})
 }
 
 #[tokio::test]
-async fn what_is_over_soon_is_tried_again() {
+async fn transient_failure_is_retried() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(failure(500, "oops"));
     upstream.reply(failure(429, "rate_limit_exceeded").header("retry-after", "1"));
     upstream.reply(answer());
     let answer = home.client().post("/v1/chat/completions", &chat("big")).await.json();
-    assert_eq!(answer["choices"][0]["message"]["content"], SAID, "{answer}");
+    assert_eq!(answer["choices"][0]["message"]["content"], ANSWER_TEXT, "{answer}");
     assert_eq!(upstream.received().len(), 3);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn the_next_one_answers_for_one_that_cant() {
+async fn fallback_answers_after_a_failure() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
     let begun_and_overloaded =
@@ -45,7 +45,7 @@ async fn the_next_one_answers_for_one_that_cant() {
         let selection = &answer["selection"];
         assert_eq!(
             (&answer["output"]["text"], &selection["selected_provider"]),
-            (&json!(SAID), &json!("rig1")),
+            (&json!(ANSWER_TEXT), &json!("rig1")),
             "{answer}"
         );
         assert_eq!(selection["fallback_used"], true, "{reply:?}");
@@ -65,7 +65,7 @@ async fn the_next_one_answers_for_one_that_cant() {
 }
 
 #[tokio::test]
-async fn a_request_says_what_may_stand_in_for_its_model() {
+async fn request_names_its_own_fallback() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(failure(401, "invalid_api_key"));
@@ -75,7 +75,7 @@ async fn a_request_says_what_may_stand_in_for_its_model() {
     let answer = answer.json();
     assert_eq!(answer["model"], "tiny-chat", "{answer}");
     assert_eq!(answer["selection"]["fallback_reason"], "provider_auth", "{answer}");
-    // The record tells who has served it.
+    // The record has the fallback's model.
     let record = home.client().get(&format!("/v1/requests/{id}")).await.json();
     assert_eq!(record["model"], "tiny-chat", "{record}");
 
@@ -86,7 +86,7 @@ async fn a_request_says_what_may_stand_in_for_its_model() {
 }
 
 #[tokio::test]
-async fn after_the_first_word_there_is_no_other() {
+async fn no_fallback_after_first_token() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
     first.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_break());
@@ -97,7 +97,7 @@ async fn after_the_first_word_there_is_no_other() {
 }
 
 #[tokio::test]
-async fn silence_has_an_end() {
+async fn silent_stream_times_out() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_silence());
@@ -106,7 +106,7 @@ async fn silence_has_an_end() {
 }
 
 #[tokio::test]
-async fn an_alias_stands_for_the_first_that_can() {
+async fn alias_uses_its_first_available_model() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "[aliases]\nfast = ['rig0:big', 'local:tiny-chat']").await;
     upstream.reply(answer());

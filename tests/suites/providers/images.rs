@@ -8,7 +8,7 @@ use crate::{failure, with};
 /// The smallest PNG there is: one pixel.
 pub(crate) const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
-/// How it begins.
+/// The first bytes of a PNG.
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The head of a binary glTF.
 pub(crate) const GLB: &[u8] = b"glTF\x02\x00\x00\x00\x0c\x00\x00\x00";
@@ -34,20 +34,23 @@ fn path_of<'a>(home: &Home, url: &'a Value) -> &'a str {
 }
 
 #[tokio::test]
-async fn openais_clients_have_bytes_or_links() {
+async fn openai_client_gets_bytes_or_links() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
     upstream.reply(drawn(2));
-    let asked = json!({
+    let request = json!({
         "model": "rig0:gpt-image-1", "prompt": "a fox", "n": 2, "size": "1024x1536", "quality": "high",
         "output_format": "png", "background": "transparent", "moderation": "low",
     });
-    let told = client.post("/v1/images/generations", &asked).await.json();
-    assert_eq!(told["data"].as_array().map(Vec::len), Some(2), "{told}");
-    assert_eq!(told["data"][1], json!({"b64_json": PNG, "revised_prompt": "a red fox"}));
-    assert_eq!((&told["output_format"], &told["size"]), (&json!("png"), &json!("1024x1536")));
-    assert_eq!((&told["usage"]["input_tokens"], &told["usage"]["total_tokens"]), (&json!(8), &json!(98)));
+    let response = client.post("/v1/images/generations", &request).await.json();
+    assert_eq!(response["data"].as_array().map(Vec::len), Some(2), "{response}");
+    assert_eq!(response["data"][1], json!({"b64_json": PNG, "revised_prompt": "a red fox"}));
+    assert_eq!((&response["output_format"], &response["size"]), (&json!("png"), &json!("1024x1536")));
+    assert_eq!(
+        (&response["usage"]["input_tokens"], &response["usage"]["total_tokens"]),
+        (&json!(8), &json!(98))
+    );
     let sent = upstream.received().pop().unwrap();
     assert_eq!(sent.path, "/v1/images/generations");
     assert_eq!(
@@ -59,21 +62,21 @@ async fn openais_clients_have_bytes_or_links() {
     );
 
     upstream.reply(drawn(1));
-    let asked = json!({"model": "rig0:dall-e-3", "prompt": "a fox"});
-    let told = client.post("/v1/images/generations", &asked).await.json();
-    let file = client.with_token(None).get(path_of(&home, &told["data"][0]["url"])).await;
+    let request = json!({"model": "rig0:dall-e-3", "prompt": "a fox"});
+    let response = client.post("/v1/images/generations", &request).await.json();
+    let file = client.with_token(None).get(path_of(&home, &response["data"][0]["url"])).await;
     assert_eq!((file.status.as_u16(), file.header("content-type")), (200, "image/png"));
     assert!(file.body.starts_with(SIGNATURE));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_streamed_image_is_one_event() {
+async fn streamed_image_is_one_event() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(drawn(1));
-    let asked = json!({"model": "rig0:gpt-image-1", "prompt": "a fox", "stream": true});
-    let mut events = home.client().stream("/v1/images/generations", &asked).await;
+    let request = json!({"model": "rig0:gpt-image-1", "prompt": "a fox", "stream": true});
+    let mut events = home.client().stream("/v1/images/generations", &request).await;
     let event = events.next().await.unwrap();
     assert_eq!(
         (&event.data["type"], &event.data["b64_json"]),
@@ -84,21 +87,25 @@ async fn a_streamed_image_is_one_event() {
 }
 
 #[tokio::test]
-async fn the_native_answer_has_artifacts() {
+async fn native_answer_has_artifacts() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
     upstream.reply(drawn(1));
-    let asked = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "parameters": {"size": "1024x1024"}});
-    let told = client.post("/v1/generate", &asked).await.json();
-    assert_eq!((&told["modality"], &told["finish_reason"]), (&json!("image"), &json!("stop")), "{told}");
-    let image = &told["output"]["images"][0];
-    assert_eq!((&image["type"], &image["media_type"]), (&json!("image"), &json!("image/png")), "{told}");
-    assert_eq!(image, &told["output"]["artifacts"][0]);
+    let request = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "parameters": {"size": "1024x1024"}});
+    let response = client.post("/v1/generate", &request).await.json();
+    assert_eq!(
+        (&response["modality"], &response["finish_reason"]),
+        (&json!("image"), &json!("stop")),
+        "{response}"
+    );
+    let image = &response["output"]["images"][0];
+    assert_eq!((&image["type"], &image["media_type"]), (&json!("image"), &json!("image/png")), "{response}");
+    assert_eq!(image, &response["output"]["artifacts"][0]);
     assert_eq!(image["revised_prompt"], "a red fox");
     let size = image["size_bytes"].as_u64().unwrap();
 
-    // The link opens it for anybody, the path alone for its owner.
+    // The signed link works without a token, the path only for the owner.
     let link = path_of(&home, &image["url"]).to_owned();
     let path = link.split('?').next().unwrap();
     let stranger = client.with_token(None);
@@ -116,8 +123,8 @@ async fn the_native_answer_has_artifacts() {
     assert!([403, 404].contains(&stranger.get(&other).await.status.as_u16()));
     client.get("/v1/artifacts/art_01J9ZX5V2QH8N4T6W0C3M7K1RB").await.error(404, "not_found");
 
-    // Whoever looks later has it too, with a link of its own.
-    let id = told["request_id"].as_str().unwrap();
+    // Later reads of the run have the artifact with another link.
+    let id = response["request_id"].as_str().unwrap();
     let record = client.get(&format!("/v1/requests/{id}")).await.json();
     assert_eq!(record["output"]["images"][0]["id"], image["id"], "{record}");
     assert_eq!(stranger.get(path_of(&home, &record["output"]["images"][0]["url"])).await.body, file.body);
@@ -125,19 +132,19 @@ async fn the_native_answer_has_artifacts() {
         client.events(client.request(reqwest::Method::GET, &format!("/v1/requests/{id}/events"))).await;
     let complete = events.next_named("complete").await.data;
     assert_eq!(stranger.get(path_of(&home, &complete["output"]["images"][0]["url"])).await.body, file.body);
-    // And after a restart.
+    // Also after a restart.
     let home = home.restart().await;
     assert_eq!(home.client().get(path).await.body, file.body);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_stream_tells_who_draws_and_then_all() {
+async fn native_stream_of_an_image_has_two_events() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(drawn(1));
-    let asked = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "stream": true});
-    let mut events = home.client().stream("/v1/generate", &asked).await;
+    let request = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "stream": true});
+    let mut events = home.client().stream("/v1/generate", &request).await;
     let first = events.next().await.unwrap().data;
     assert_eq!((&first["event"], &first["modality"]), (&json!("model_selected"), &json!("image")));
     let complete = events.next().await.unwrap().data;
@@ -150,87 +157,87 @@ async fn a_stream_tells_who_draws_and_then_all() {
 }
 
 #[tokio::test]
-async fn links_end() {
+async fn artifact_link_expires() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "artifact_link_seconds = 1").await;
     upstream.reply(drawn(1));
-    let asked = json!({"model": "rig0:gpt-image-1", "prompt": "a fox", "response_format": "url"});
-    let told = home.client().post("/v1/images/generations", &asked).await.json();
-    let link = path_of(&home, &told["data"][0]["url"]).to_owned();
+    let request = json!({"model": "rig0:gpt-image-1", "prompt": "a fox", "response_format": "url"});
+    let response = home.client().post("/v1/images/generations", &request).await.json();
+    let link = path_of(&home, &response["data"][0]["url"]).to_owned();
     let stranger = home.client().with_token(None);
     let refused = eventually("the link's end", async || {
         let answer = stranger.get(&link).await;
         (answer.status != 200).then_some(answer)
     });
     refused.await.error(403, "forbidden");
-    // Its owner has it still.
+    // The owner can still read it.
     assert_eq!(home.client().get(link.split('?').next().unwrap()).await.status, 200);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_no_image_is_kept_by_nobody() {
+async fn file_that_is_no_image_is_not_stored() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     // "<svg onload=alert(1)>"
     let script = json!({"data": [{"b64_json": "PHN2ZyBvbmxvYWQ9YWxlcnQoMSk+"}]});
     let link = json!({"data": [{"url": "http://169.254.169.254/"}]});
-    let asked = json!({"model": "rig0:gpt-image-1", "prompt": "a fox", "fallback": false});
+    let request = json!({"model": "rig0:gpt-image-1", "prompt": "a fox", "fallback": false});
     for body in [script, link] {
         for _ in 0..3 {
             upstream.reply(Reply::json(200, &body));
         }
-        home.client().post("/v1/images/generations", &asked).await.error(502, "provider_error");
+        home.client().post("/v1/images/generations", &request).await.error(502, "provider_error");
     }
     home.stop().await;
 }
 
 #[tokio::test]
-async fn another_draws_for_one_that_cant() {
+async fn fallback_draws_after_a_failure() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let home = with(&[&first, &second], "[fallbacks]\n'rig0:gpt-image-1' = ['rig1:flux']").await;
     first.reply(failure(401, "invalid_api_key"));
     second.reply(drawn(1));
-    let asked = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}});
-    let told = home.client().post("/v1/generate", &asked).await.json();
-    assert_eq!(told["selection"]["selected_provider"], "rig1", "{told}");
-    assert_eq!(told["output"]["images"].as_array().map(Vec::len), Some(1), "{told}");
+    let request = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}});
+    let response = home.client().post("/v1/generate", &request).await.json();
+    assert_eq!(response["selection"]["selected_provider"], "rig1", "{response}");
+    assert_eq!(response["output"]["images"].as_array().map(Vec::len), Some(1), "{response}");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn who_makes_none_says_who_does() {
+async fn image_request_to_text_vendor_lists_image_vendors() {
     let upstream = Upstream::start().await;
     let home = of_kind("anthropic", &upstream.url, "['claude']").await;
     let client = home.client();
-    let asked = json!({"model": "rig:claude", "prompt": "a fox"});
-    let refused = client.post("/v1/images/generations", &asked).await.error(400, "invalid_request");
+    let request = json!({"model": "rig:claude", "prompt": "a fox"});
+    let refused = client.post("/v1/images/generations", &request).await.error(400, "invalid_request");
     assert!(refused["message"].as_str().unwrap().contains("stability"), "{refused}");
-    // Nobody is set up that makes any.
+    // No provider for images is set up.
     let refused =
         client.post("/v1/generate", &json!({"modality": "image", "input": {"prompt": "a fox"}})).await;
     refused.error(503, "no_model_available");
-    // The model of the node makes text.
-    let asked = json!({"model": "tiny-chat", "modality": "image", "input": {"prompt": "a fox"}});
-    let refused = client.post("/v1/generate", &asked).await.error(400, "invalid_request");
+    // The node's model is for text.
+    let request = json!({"model": "tiny-chat", "modality": "image", "input": {"prompt": "a fox"}});
+    let refused = client.post("/v1/generate", &request).await.error(400, "invalid_request");
     assert_eq!(refused["param"], "model");
     assert!(upstream.received().is_empty());
     home.stop().await;
 }
 
 #[tokio::test]
-async fn without_a_name_the_first_that_draws_is_asked() {
+async fn first_image_model_serves_a_request_without_a_model() {
     let upstream = Upstream::start().await;
     let home = of_kind("openai", &format!("{}/v1", upstream.url), "['gpt-5', 'gpt-image-1']").await;
     upstream.reply(drawn(1));
-    let told = home.client().post("/v1/images/generations", &json!({"prompt": "a fox"})).await.json();
-    assert_eq!(told["data"][0]["b64_json"], PNG, "{told}");
+    let response = home.client().post("/v1/images/generations", &json!({"prompt": "a fox"})).await.json();
+    assert_eq!(response["data"][0]["b64_json"], PNG, "{response}");
     assert_eq!(upstream.received().pop().unwrap().body["model"], "gpt-image-1");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn google_draws() {
+async fn google_image_is_an_artifact() {
     let upstream = Upstream::start().await;
     let home = of_kind("google", &format!("{}/v1beta", upstream.url), "[]").await;
     let parts = json!([{"text": "Here."}, {"inlineData": {"mimeType": "image/png", "data": PNG}}]);
@@ -241,32 +248,32 @@ async fn google_draws() {
             "usageMetadata": {"promptTokenCount": 6, "candidatesTokenCount": 1290},
         }),
     ));
-    let asked = json!({"model": "rig:gemini-2.5-flash-image", "input": {"prompt": "a fox"}, "parameters": {"size": "1344x768"}});
-    let told = home.client().post("/v1/generate", &asked).await.json();
-    assert_eq!(told["usage"]["completion_tokens"], 1290, "{told}");
+    let request = json!({"model": "rig:gemini-2.5-flash-image", "input": {"prompt": "a fox"}, "parameters": {"size": "1344x768"}});
+    let response = home.client().post("/v1/generate", &request).await.json();
+    assert_eq!(response["usage"]["completion_tokens"], 1290, "{response}");
     let sent = upstream.received().pop().unwrap();
     assert_eq!(sent.path, "/v1beta/models/gemini-2.5-flash-image:generateContent");
     assert_eq!(sent.body["generationConfig"]["imageConfig"]["aspectRatio"], "16:9");
 
     upstream.reply(Reply::json(200, &json!({"candidates": [{"finishReason": "IMAGE_SAFETY"}]})));
-    let refused = home.client().post("/v1/generate", &asked).await.error(400, "invalid_request");
+    let refused = home.client().post("/v1/generate", &request).await.error(400, "invalid_request");
     assert_eq!(refused["param"], "prompt");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn hugging_face_draws() {
+async fn hugging_face_image_is_an_artifact() {
     use base64::Engine as _;
     let png = base64::engine::general_purpose::STANDARD.decode(PNG).unwrap();
     let upstream = Upstream::start().await;
     let home = of_kind("huggingface", &format!("{}/v1", upstream.url), "[]").await;
-    // It loads its model first.
+    // The first attempt finds the model loading.
     upstream.reply(Reply::json(503, &json!({"error": "Model is currently loading", "estimated_time": 1.0})));
     upstream.reply(Reply::file("image/png", &png));
     let model = "rig:stabilityai/stable-diffusion-xl-base-1.0";
-    let asked = json!({"model": model, "input": {"prompt": "a fox"}, "parameters": {"negative_prompt": "dogs", "seed": 7}});
-    let told = home.client().post("/v1/generate", &asked).await.json();
-    assert_eq!(told["output"]["images"][0]["size_bytes"], json!(png.len()), "{told}");
+    let request = json!({"model": model, "input": {"prompt": "a fox"}, "parameters": {"negative_prompt": "dogs", "seed": 7}});
+    let response = home.client().post("/v1/generate", &request).await.json();
+    assert_eq!(response["output"]["images"][0]["size_bytes"], json!(png.len()), "{response}");
     let sent = upstream.received().pop().unwrap();
     assert_eq!(sent.path, "/hf-inference/models/stabilityai/stable-diffusion-xl-base-1.0");
     assert_eq!(sent.body, json!({"inputs": "a fox", "parameters": {"negative_prompt": "dogs", "seed": 7}}));
@@ -274,16 +281,16 @@ async fn hugging_face_draws() {
 }
 
 #[tokio::test]
-async fn stability_draws_and_makes_a_mesh_of_it() {
+async fn stability_makes_an_image_and_a_mesh() {
     use base64::Engine as _;
     let png = base64::engine::general_purpose::STANDARD.decode(PNG).unwrap();
     let upstream = Upstream::start().await;
     let home = of_kind("stability", &upstream.url, "[]").await;
     let client = home.client();
     upstream.reply(Reply::file("image/png", &png));
-    let asked = json!({"model": "rig:stable-image-core", "prompt": "a chair"});
-    let told = client.post("/v1/images/generations", &asked).await.json();
-    assert_eq!(told["data"][0]["b64_json"], PNG, "{told}");
+    let request = json!({"model": "rig:stable-image-core", "prompt": "a chair"});
+    let response = client.post("/v1/images/generations", &request).await.json();
+    assert_eq!(response["data"][0]["b64_json"], PNG, "{response}");
     let sent = upstream.received().pop().unwrap();
     assert_eq!(sent.path, "/v2beta/stable-image/generate/core");
     assert!(sent.headers["content-type"].to_str().unwrap().starts_with("multipart/form-data; boundary="));
@@ -291,41 +298,41 @@ async fn stability_draws_and_makes_a_mesh_of_it() {
 
     upstream.reply(Reply::file("model/gltf-binary", GLB));
     let input = json!({"images": [format!("data:image/png;base64,{PNG}")]});
-    let told =
+    let response =
         client.post("/v1/generate", &json!({"model": "rig:stable-fast-3d", "input": input})).await.json();
     assert_eq!(
-        (&told["modality"], &told["output"]["mesh"]["type"]),
+        (&response["modality"], &response["output"]["mesh"]["type"]),
         (&json!("3d"), &json!("mesh")),
-        "{told}"
+        "{response}"
     );
     assert_eq!(upstream.received().pop().unwrap().path, "/v2beta/3d/stable-fast-3d");
-    let file = client.with_token(None).get(path_of(&home, &told["output"]["mesh"]["url"])).await;
+    let file = client.with_token(None).get(path_of(&home, &response["output"]["mesh"]["url"])).await;
     assert_eq!((file.header("content-type"), file.body.as_ref()), ("model/gltf-binary", GLB));
     assert!(file.header("content-disposition").starts_with("attachment"), "{file:?}");
 
-    let asked = json!({"model": "rig:stable-fast-3d", "input": {"prompt": "a chair"}});
-    client.post("/v1/generate", &asked).await.error(400, "invalid_request");
+    let request = json!({"model": "rig:stable-fast-3d", "input": {"prompt": "a chair"}});
+    client.post("/v1/generate", &request).await.error(400, "invalid_request");
     let refusal = json!({"id": "1", "name": "content_moderation", "errors": ["It was flagged."]});
     upstream.reply(Reply::json(403, &refusal));
-    let asked = json!({"model": "rig:core", "prompt": "a chair"});
-    let refused = client.post("/v1/images/generations", &asked).await.error(400, "invalid_request");
+    let request = json!({"model": "rig:core", "prompt": "a chair"});
+    let refused = client.post("/v1/images/generations", &request).await.error(400, "invalid_request");
     assert!(refused["message"].as_str().unwrap().contains("flagged"), "{refused}");
-    // It makes no text.
+    // Stability has no models for text.
     let chat = json!({"model": "rig:core", "messages": [{"role": "user", "content": "Hi"}]});
     client.post("/v1/chat/completions", &chat).await.error(400, "invalid_request");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn who_goes_away_is_drawn_nothing() {
+async fn disconnect_ends_an_image_request() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(Reply::json(200, &json!({})).then_silence());
-    let asked = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "stream": true});
-    let mut events = home.client().stream("/v1/generate", &asked).await;
+    let request = json!({"model": "rig0:gpt-image-1", "input": {"prompt": "a fox"}, "stream": true});
+    let mut events = home.client().stream("/v1/generate", &request).await;
     assert_eq!(events.next().await.unwrap().data["event"], "model_selected");
-    // It is told before the provider is asked.
-    eventually("the provider's being asked", async || (!upstream.received().is_empty()).then_some(())).await;
+    // The first event precedes the provider's request.
+    eventually("the provider's request", async || (!upstream.received().is_empty()).then_some(())).await;
     drop(events);
     upstream.left().await;
     home.stop().await;

@@ -3,13 +3,13 @@
 use hearth_tests::{Setup, Upstream, hearth, run};
 use serde_json::json;
 
-use crate::{SAID, answer, chat};
+use crate::{ANSWER_TEXT, answer, chat};
 
-/// A key that must be found nowhere.
+/// A key that must not be in any output.
 const KEY: &str = "sk-this-must-not-be-seen";
 
 #[tokio::test]
-async fn a_key_is_kept_used_and_not_shown() {
+async fn key_is_stored_used_and_not_shown() {
     let upstream = Upstream::start().await;
     let settings =
         format!("[providers.rig]\nkind = 'openai'\nbase_url = '{}/v1'\nmodels = ['big']\n", upstream.url);
@@ -20,12 +20,12 @@ async fn a_key_is_kept_used_and_not_shown() {
     let set = client.request(reqwest::Method::PUT, path).json(&json!({"key": KEY})).send().await.unwrap();
     assert_eq!(set.status(), 204);
     upstream.reply(answer());
-    let said = client.post("/v1/chat/completions", &chat("big")).await.json();
-    assert_eq!(said["choices"][0]["message"]["content"], SAID, "{said}");
+    let response = client.post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(response["choices"][0]["message"]["content"], ANSWER_TEXT, "{response}");
     let sent = upstream.received().pop().unwrap();
     assert_eq!(sent.headers["authorization"], format!("Bearer {KEY}"));
 
-    // It outlives a restart, and is in no list and no log.
+    // The key survives a restart, and is in no list and no log.
     let home = home.restart().await;
     let client = home.client();
     upstream.reply(answer());
@@ -44,7 +44,7 @@ async fn a_key_is_kept_used_and_not_shown() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_or_no_provider_is_refused() {
+async fn invalid_key_and_unknown_provider_are_refused() {
     let home = Setup::new().start().await;
     let client = home.client();
     let set = async |name: &str, key: &str| {
@@ -59,15 +59,15 @@ async fn what_is_no_key_or_no_provider_is_refused() {
         assert_eq!(status, 400, "{name} {key:?}: {text}");
     }
     assert_eq!(set("openai", KEY).await.0, 204);
-    // A token without the permission can't.
-    let made = client.post("/v1/users/tokens", &json!({"name": "app"})).await.json();
-    let app = client.with_token(made["token"].as_str());
+    // A token without the scope is refused.
+    let token = client.post("/v1/users/tokens", &json!({"name": "app"})).await.json();
+    let app = client.with_token(token["token"].as_str());
     app.delete("/v1/providers/openai/key").await.error(403, "forbidden");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn the_command_reads_a_key_from_standard_input() {
+async fn key_set_command_reads_standard_input() {
     let home = Setup::new().start().await;
     let mut command = hearth(home.folder(), &["key", "set", "openai"]);
     command.env("HEARTH_URL", &home.url).env("HEARTH_TOKEN", &home.token);

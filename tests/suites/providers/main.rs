@@ -1,20 +1,21 @@
-//! Providers behind HTTP: a vendor's API is played by a server of ours, and `hearth up` asks it.
+//! Providers behind HTTP: a mock server plays a vendor's API, and `hearth up` calls it.
 
-mod breaker;
 mod cache;
 mod catalog;
+mod circuit_breaker;
 mod credits;
 mod defaults;
-mod discovery;
-mod edits;
 mod embeddings;
 mod errors;
 mod fallback;
+mod image_edits;
 mod images;
 mod intent;
 mod keys;
 mod meshes;
-mod owners;
+mod model_list;
+mod options;
+mod ownership;
 mod redaction;
 mod selection;
 mod stream;
@@ -23,11 +24,11 @@ mod table;
 use hearth_tests::{Home, Reply, Setup, Upstream};
 use serde_json::{Value, json};
 
-/// What a vendor's model says in these tests.
-const SAID: &str = "Hello from afar.";
+/// The text of [`answer`].
+const ANSWER_TEXT: &str = "Hello from afar.";
 
-/// A `hearth up` that knows `upstreams` as `rig0`, `rig1` and so on, each with the model `big`. The key of each
-/// is `sk-rig`.
+/// A `hearth up` with the providers `rig0`, `rig1` and so on at `upstreams`, each with the model `big` and the key
+/// `sk-rig`.
 async fn with(upstreams: &[&Upstream], more: &str) -> Home {
     let providers = upstreams.iter().enumerate().map(|(number, upstream)| {
         format!(
@@ -45,7 +46,7 @@ fn chunk(delta: Value, finish: Option<&str>) -> Value {
     json!({"id": "x", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 }
 
-/// A whole answer in chunks.
+/// A complete answer in chunks.
 fn answer() -> Reply {
     let usage =
         json!({"prompt_tokens": 11, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 8}});

@@ -1,4 +1,4 @@
-//! Meshes that are made of other ones.
+//! Meshes with a mesh as input.
 
 use hearth_tests::{Reply, Setup, Upstream};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::images::GLB;
 
 #[tokio::test]
-async fn a_mesh_is_made_of_another() {
+async fn mesh_input_reaches_the_provider() {
     use base64::Engine as _;
     let upstream = Upstream::start().await;
     let settings = format!(
@@ -18,23 +18,23 @@ async fn a_mesh_is_made_of_another() {
     let home = Setup::new().settings(&settings).start().await;
     let client = home.client();
     upstream.reply(Reply::file("model/gltf-binary", GLB));
-    let asked = json!({"model": "own:trellis", "modality": "3d", "input": {"prompt": "a chair"}});
-    let made = client.post("/v1/generate", &asked).await.json();
-    let id = made["output"]["mesh"]["id"].clone();
-    // The one that was made, by its id; the rule says who.
+    let request = json!({"model": "own:trellis", "modality": "3d", "input": {"prompt": "a chair"}});
+    let first = client.post("/v1/generate", &request).await.json();
+    let id = first["output"]["mesh"]["id"].clone();
+    // The first mesh as input, by its id; a rule chooses the model.
     upstream.reply(Reply::file("model/gltf-binary", GLB));
     let input = json!({"mesh": id, "prompt": "in wood"});
-    let told = client.post("/v1/generate", &json!({"input": input})).await.json();
-    assert_eq!((&told["modality"], &told["model"]), (&json!("3d"), &json!("trellis")), "{told}");
-    assert_eq!(told["selection"]["reason"], "a rule sends such requests to own:trellis");
+    let response = client.post("/v1/generate", &json!({"input": input})).await.json();
+    assert_eq!((&response["modality"], &response["model"]), (&json!("3d"), &json!("trellis")), "{response}");
+    assert_eq!(response["selection"]["reason"], "a rule sends such requests to own:trellis");
     let sent = upstream.received().pop().unwrap();
     let glb = base64::engine::general_purpose::STANDARD.encode(GLB);
     assert_eq!(sent.body, json!({"inputs": glb, "parameters": {"prompt": "in wood"}}));
-    // Or another one, sent along.
+    // Another mesh as input, as data.
     upstream.reply(Reply::file("model/gltf-binary", GLB));
     let along = json!({"mesh": format!("data:model/gltf-binary;base64,{glb}")});
-    let told = client.post("/v1/generate", &json!({"model": "own:trellis", "input": along})).await;
-    assert_eq!(told.status, 200, "{told:?}");
+    let response = client.post("/v1/generate", &json!({"model": "own:trellis", "input": along})).await;
+    assert_eq!(response.status, 200, "{response:?}");
     let route = client.get("/v1/route?mesh=true").await.json();
     assert_eq!((&route["modality"], &route["candidates"][0]["model"]), (&json!("3d"), &json!("trellis")));
 

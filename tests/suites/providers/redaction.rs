@@ -1,4 +1,4 @@
-//! A provider's key in what the provider says: it reaches no client, no record and no log.
+//! A provider's key in the provider's texts: it reaches no client, no record and no log.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hearth_tests::{Client, Reply, Setup, Upstream};
 use serde_json::{Value, json};
 
-use crate::chat;
+use crate::{answer, chat};
 
-/// The key, which has no part of eight characters that means something.
+/// The key. No eight characters of it occur anywhere else.
 const KEY: &str = "sk-7f3a9c2e11d04b5aa8e6/Zq+X0==";
-/// What a client says, which providers quote.
+/// The prompt, which the providers quote.
 const PROMPT: &str = "PLANTED-PROMPT-91d2";
-/// The statuses of providers' errors, and whether the gateway tries again.
+/// Statuses of errors, and whether the gateway retries.
 const STATUSES: [(u16, bool); 11] = [
     (400, false),
     (401, false),
@@ -35,7 +35,7 @@ const PROVIDERS: [(&str, &str, &str); 5] = [
     ("bedrock", "kind = 'bedrock'", ""),
 ];
 
-/// The request's head and body as a careless provider repeats them.
+/// An error message that repeats the request's headers and body.
 fn echo() -> String {
     let basic = STANDARD.encode(format!("user:{KEY}"));
     let escaped = KEY.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
@@ -46,7 +46,7 @@ fn echo() -> String {
     )
 }
 
-/// The texts that must be nowhere.
+/// Parts of the key that must not be in any output.
 fn planted() -> Vec<String> {
     let basic = STANDARD.encode(format!("user:{KEY}"));
     vec![
@@ -74,19 +74,19 @@ fn error_in_stream(dialect: &str) -> Reply {
     }
 }
 
-fn assert_clean(text: &str, what: &str) {
+fn assert_clean(text: &str, context: &str) {
     for part in planted() {
-        assert!(!text.contains(&part), "{part} is in {what}: {text}");
+        assert!(!text.contains(&part), "{part} is in {context}: {text}");
     }
 }
 
-/// Sends a request to `path` whose model fails, and looks at all that comes of it.
-async fn ask(client: &Client, path: &str, body: &Value, what: &str) {
+/// Sends a request whose model fails, and checks the answer and the record.
+async fn ask(client: &Client, path: &str, body: &Value, context: &str) {
     let answer = client.post(path, body).await;
-    assert!(answer.status.is_client_error() || answer.status.is_server_error(), "{what}: {answer:?}");
-    assert_clean(&format!("{answer:?} {}", String::from_utf8_lossy(&answer.body)), what);
+    assert!(answer.status.is_client_error() || answer.status.is_server_error(), "{context}: {answer:?}");
+    assert_clean(&format!("{answer:?} {}", String::from_utf8_lossy(&answer.body)), context);
     let record = client.get(&format!("/v1/requests/{}", answer.header("x-request-id"))).await;
-    assert_clean(&String::from_utf8_lossy(&record.body), what);
+    assert_clean(&String::from_utf8_lossy(&record.body), context);
 }
 
 #[expect(clippy::unwrap_used, reason = "a test's own folder can be read")]
@@ -137,6 +137,34 @@ async fn key_in_a_providers_errors_is_hidden_everywhere() {
         }
     }
     drop(folder);
+}
+
+#[tokio::test]
+async fn no_log_level_reveals_a_key_a_token_or_a_prompt() {
+    for level in ["error", "warn", "info", "debug", "trace"] {
+        let upstream = Upstream::start().await;
+        let settings = format!(
+            "log_level = '{level}'\n\n[providers.rig]\nkind = 'openai_compatible'\nbase_url = '{}/v1'\napi_key = '{KEY}'\n",
+            upstream.url
+        );
+        let home = Setup::new().settings(&settings).start().await;
+        let client = home.client();
+        let mut body = chat("rig:m");
+        body["messages"][0]["content"] = json!(PROMPT);
+        upstream.reply(answer());
+        let answer = client.post("/v1/chat/completions", &body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        (0..3).for_each(|_| upstream.reply(Reply::json(500, &json!({"error": {"message": "broken"}}))));
+        client.post("/v1/chat/completions", &body).await;
+        let (logs, token) = (home.data().join("logs"), home.token.clone());
+        let folder = home.stop().await;
+        let texts: Vec<_> = files_below(&logs).iter().map(|path| std::fs::read(path).unwrap()).collect();
+        assert!(texts.iter().any(|text| !text.is_empty()) || level == "error" || level == "warn", "{level}");
+        for secret in [KEY, PROMPT, &token] {
+            assert!(!texts.iter().any(|text| find(text, secret)), "{secret} is in the log at {level}");
+        }
+        drop(folder);
+    }
 }
 
 #[tokio::test]

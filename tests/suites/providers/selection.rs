@@ -1,9 +1,9 @@
-//! Who serves a request that leaves the choice, and what the answer tells of it.
+//! Selection of a model for a request that leaves the choice, and its description in the answer.
 
 use hearth_tests::{Reply, Upstream};
 use serde_json::{Value, json};
 
-use crate::{SAID, answer, chat, chunk, failure, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, failure, with};
 
 #[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn generate(fields: Value) -> Value {
@@ -20,7 +20,7 @@ fn tools() -> Value {
 }
 
 #[tokio::test]
-async fn an_alias_takes_turns_by_weight() {
+async fn weighted_alias_distributes_requests() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let alias = "[aliases.both]\nstrategy = 'weighted'\n\
                  models = [{model = 'rig0:big', weight = 3}, {model = 'rig1:big', weight = 1}]\n";
@@ -28,10 +28,10 @@ async fn an_alias_takes_turns_by_weight() {
     for _ in 0..4 {
         first.reply(answer());
         second.reply(answer());
-        let told = home.client().post("/v1/chat/completions", &chat("both")).await;
-        assert_eq!(told.status, 200);
+        let response = home.client().post("/v1/chat/completions", &chat("both")).await;
+        assert_eq!(response.status, 200);
         assert_eq!(
-            told.header("x-hearth-selection-reason"),
+            response.header("x-hearth-selection-reason"),
             "the alias both stands for this model, whose turn it is of 2"
         );
     }
@@ -40,7 +40,7 @@ async fn an_alias_takes_turns_by_weight() {
 }
 
 #[tokio::test]
-async fn the_cheapest_that_can_do_it_is_asked() {
+async fn cheapest_capable_model_is_selected() {
     let (dear, cheap) = (Upstream::start().await, Upstream::start().await);
     let settings = "[aliases.any]\nstrategy = 'cost'\nmodels = ['rig0:big', 'rig1:big']\n\
         [models.'rig0:big']\nprice = {input = 5, output = 10}\ncapabilities = ['chat', 'tools']\n\
@@ -48,15 +48,15 @@ async fn the_cheapest_that_can_do_it_is_asked() {
     let home = with(&[&dear, &cheap], settings).await;
     let client = home.client();
     cheap.reply(answer());
-    let told = client.post("/v1/chat/completions", &chat("any")).await;
-    assert_eq!(told.header("x-hearth-provider"), "rig1");
-    // Who can't call tools isn't asked for them, however cheap.
+    let response = client.post("/v1/chat/completions", &chat("any")).await;
+    assert_eq!(response.header("x-hearth-provider"), "rig1");
+    // A cheaper model without tool calls is passed over.
     dear.reply(answer());
     let mut body = chat("any");
     body["tools"] = tools();
-    let told = client.post("/v1/chat/completions", &body).await;
-    assert_eq!(told.header("x-hearth-provider"), "rig0");
-    // The same is told beforehand, and nobody is asked.
+    let response = client.post("/v1/chat/completions", &body).await;
+    assert_eq!(response.header("x-hearth-provider"), "rig0");
+    // The route preview has the same choice, and sends no request.
     let route = client.get("/v1/route?model=any&tools=true").await.json();
     assert_eq!(route["candidates"][0]["provider"], "rig0", "{route}");
     assert_eq!(
@@ -72,7 +72,7 @@ async fn the_cheapest_that_can_do_it_is_asked() {
 }
 
 #[tokio::test]
-async fn a_schema_is_kept_to_by_every_local_model() {
+async fn schema_is_enforced_by_local_models() {
     let upstream = Upstream::start().await;
     let settings = "[aliases.any]\nmodels = ['rig0:big', 'tiny-chat']\n\
         [models.'rig0:big']\ncapabilities = ['chat', 'tools']\n";
@@ -85,15 +85,19 @@ async fn a_schema_is_kept_to_by_every_local_model() {
     });
     let mut body = chat("any");
     body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "it", "schema": schema}});
-    let told = home.client().post("/v1/chat/completions", &body).await;
-    assert_eq!((told.status.as_u16(), told.header("x-hearth-provider")), (200, "local"), "{told:?}");
-    let content = told.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+    let response = home.client().post("/v1/chat/completions", &body).await;
+    assert_eq!(
+        (response.status.as_u16(), response.header("x-hearth-provider")),
+        (200, "local"),
+        "{response:?}"
+    );
+    let content = response.json()["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
     assert!(serde_json::from_str::<Value>(&content).unwrap()["ok"].is_boolean(), "{content}");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_request_without_a_model_goes_where_a_rule_or_its_user_says() {
+async fn rule_or_preference_selects_the_model() {
     let upstream = Upstream::start().await;
     let rules = "[[selection.rules]]\nwords = ['code']\nmodel = 'rig0:big'\n\
                  [[selection.rules]]\nimages = true\nmodel = 'nobody:here'\n";
@@ -101,36 +105,41 @@ async fn a_request_without_a_model_goes_where_a_rule_or_its_user_says() {
     let client = home.client();
     upstream.reply(answer());
     let body = json!({"input": {"prompt": "Some Code, please"}});
-    let told = client.post("/v1/generate", &body).await.json();
-    assert_eq!(told["selection"]["selected_provider"], "rig0", "{told}");
-    assert_eq!(told["selection"]["reason"], "a rule sends prompts with \"code\" to rig0:big");
-    let told = client.post("/v1/generate", &generate(json!({"model": "auto"}))).await.json();
-    assert_eq!(told["model"], "tiny-chat", "{told}");
+    let response = client.post("/v1/generate", &body).await.json();
+    assert_eq!(response["selection"]["selected_provider"], "rig0", "{response}");
+    assert_eq!(response["selection"]["reason"], "a rule sends prompts with \"code\" to rig0:big");
+    let response = client.post("/v1/generate", &generate(json!({"model": "auto"}))).await.json();
+    assert_eq!(response["model"], "tiny-chat", "{response}");
     upstream.reply(answer());
-    let told = client.post("/v1/generate", &generate(json!({"preferred_model": "rig0:big"}))).await.json();
-    assert_eq!(told["selection"]["reason"], "its user prefers this model", "{told}");
-    // Images go to who sees: no node does, and the rule's model isn't there.
+    let response =
+        client.post("/v1/generate", &generate(json!({"preferred_model": "rig0:big"}))).await.json();
+    assert_eq!(response["selection"]["reason"], "its user prefers this model", "{response}");
+    // An image needs a model with vision: the node has none, and the rule's model doesn't exist.
     let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}});
     let content = json!([{"type": "text", "text": "What is it?"}, image]);
     let settings = json!({"input": {"messages": [{"role": "user", "content": content}]}});
     upstream.reply(answer());
-    let told = client.post("/v1/generate", &settings).await.json();
-    assert_eq!(told["selection"]["selected_provider"], "rig0", "{told}");
+    let response = client.post("/v1/generate", &settings).await.json();
+    assert_eq!(response["selection"]["selected_provider"], "rig0", "{response}");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_provider_alone_is_enough_and_modes_bound_the_choice() {
+async fn provider_and_selection_mode_limit_the_choice() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
     upstream.reply(answer());
-    let told = client.post("/v1/generate", &generate(json!({"provider": "rig0"}))).await.json();
-    assert_eq!((&told["model"], &told["output"]["text"]), (&json!("big"), &json!(SAID)), "{told}");
+    let response = client.post("/v1/generate", &generate(json!({"provider": "rig0"}))).await.json();
+    assert_eq!(
+        (&response["model"], &response["output"]["text"]),
+        (&json!("big"), &json!(ANSWER_TEXT)),
+        "{response}"
+    );
     upstream.reply(answer());
-    let told =
+    let response =
         client.post("/v1/generate", &generate(json!({"selection_mode": "commercial_only"}))).await.json();
-    assert_eq!(told["selection"]["selected_provider"], "rig0", "{told}");
+    assert_eq!(response["selection"]["selected_provider"], "rig0", "{response}");
     let refused = generate(json!({"model": "rig0:big", "selection_mode": "free_only"}));
     let refused = client.post("/v1/generate", &refused).await.error(503, "no_model_available");
     assert_eq!(refused["param"], "selection_mode");
@@ -138,19 +147,19 @@ async fn a_provider_alone_is_enough_and_modes_bound_the_choice() {
 }
 
 #[tokio::test]
-async fn without_credit_a_free_model_serves_and_says_so() {
+async fn free_model_serves_without_credit_unless_excluded() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
     upstream.reply(failure(402, "insufficient_quota"));
-    let told = client.post("/v1/generate", &generate(json!({"model": "rig0:big"}))).await.json();
-    let selection = &told["selection"];
+    let response = client.post("/v1/generate", &generate(json!({"model": "rig0:big"}))).await.json();
+    let selection = &response["selection"];
     assert_eq!(
-        (&told["model"], &selection["fallback_reason"]),
+        (&response["model"], &selection["fallback_reason"]),
         (&json!("tiny-chat"), &json!("quota_exceeded")),
-        "{told}"
+        "{response}"
     );
-    // Whoever wants this model or none says so.
+    // A request can exclude a fallback.
     for body in [
         generate(json!({"model": "rig0:big", "fallback": false})),
         generate(json!({"model": "rig0:big", "selection_mode": "model"})),
@@ -162,7 +171,7 @@ async fn without_credit_a_free_model_serves_and_says_so() {
 }
 
 #[tokio::test]
-async fn another_model_goes_on_where_the_request_allows_it() {
+async fn answer_is_resumed_by_a_fallback_on_demand() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let settings = "[fallbacks]\n'rig0:big' = ['rig1:big']\n\
         [models.'rig0:big']\nprice = {input = 1, output = 2}\n\
@@ -178,18 +187,19 @@ async fn another_model_goes_on_where_the_request_allows_it() {
         events.iter().map(|event| event.data.clone()).filter(|data| data["event"] == name).collect()
     };
     let complete = of("complete").remove(0);
-    assert_eq!(complete["output"]["text"], format!("Once upon {SAID}"), "{complete}");
+    assert_eq!(complete["output"]["text"], format!("Once upon {ANSWER_TEXT}"), "{complete}");
     let selection = &complete["selection"];
     assert_eq!(
         (&selection["selected_provider"], &selection["resumed"], &selection["fallback_used"]),
         (&json!("rig1"), &json!(true), &json!(true))
     );
-    // The place where another took over is marked in the stream.
+    // The stream marks the place where the fallback took over.
     let resumed: Vec<_> = of("model_selected").iter().map(|data| data["resumed"].clone()).collect();
     assert_eq!(resumed, [Value::Null, json!(true)]);
     let messages = second.received()[0].body["messages"].clone();
     assert_eq!(messages[1], json!({"role": "assistant", "content": "Once upon "}), "{messages}");
-    // What the first one took counts too: it hasn't told, so it is three tokens of four bytes, of a prompt of five.
+    // The first model's usage counts too. It wasn't reported, so it is estimated: three tokens of four bytes, and five
+    // of the prompt.
     assert_eq!(second.received()[0].body["max_tokens"], 47);
     let usage = &complete["usage"];
     assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(16), &json!(7)), "{complete}");

@@ -1,19 +1,19 @@
-//! What a provider streams comes out in each client's dialect, however its bytes are cut.
+//! Streams of a provider in each client's dialect, for any split of the bytes.
 
 use hearth_tests::{Reply, Upstream};
 use serde_json::json;
 
-use crate::{SAID, answer, chat, chunk, with};
+use crate::{ANSWER_TEXT, answer, chat, chunk, with};
 
 #[tokio::test]
-async fn a_providers_model_answers_in_both_dialects() {
+async fn provider_model_answers_in_both_dialects() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
     for model in ["rig0:big", "big"] {
         upstream.reply(answer());
         let answer = client.post("/v1/chat/completions", &chat(model)).await.json();
-        assert_eq!(answer["choices"][0]["message"]["content"], SAID, "{answer}");
+        assert_eq!(answer["choices"][0]["message"]["content"], ANSWER_TEXT, "{answer}");
         assert_eq!(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 8, "{answer}");
     }
     upstream.reply(answer());
@@ -23,7 +23,7 @@ async fn a_providers_model_answers_in_both_dialects() {
     let answer = answer.json();
     assert_eq!(
         (&answer["output"]["text"], &answer["selection"]["selected_provider"]),
-        (&json!(SAID), &json!("rig0"))
+        (&json!(ANSWER_TEXT), &json!("rig0"))
     );
     let record = client.get(&format!("/v1/requests/{id}")).await.json();
     assert_eq!(record["usage"]["total_tokens"], 15, "{record}");
@@ -39,7 +39,7 @@ async fn a_providers_model_answers_in_both_dialects() {
 }
 
 #[tokio::test]
-async fn what_was_answered_just_before_an_orderly_end_is_recorded() {
+async fn runs_before_a_shutdown_are_recorded() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let mut ids = Vec::new();
@@ -57,13 +57,13 @@ async fn what_was_answered_just_before_an_orderly_end_is_recorded() {
 }
 
 #[tokio::test]
-async fn any_cut_of_the_bytes_gives_the_same() {
+async fn split_stream_gives_the_same_answer() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     for bytes in [1, 2, 3, 7, 64] {
         upstream.reply(answer().split(bytes));
         let answer = home.client().post("/v1/chat/completions", &chat("big")).await.json();
-        assert_eq!(answer["choices"][0]["message"]["content"], SAID, "pieces of {bytes}: {answer}");
+        assert_eq!(answer["choices"][0]["message"]["content"], ANSWER_TEXT, "pieces of {bytes}: {answer}");
     }
     home.stop().await;
 }
@@ -96,7 +96,7 @@ async fn tools_images_and_unknown_fields_reach_the_provider() {
     );
     let sent = upstream.received().pop().unwrap().body;
     assert_eq!((&sent["messages"], &sent["service_tier"]), (&body["messages"], &json!("flex")));
-    // A local model can't see, and says so.
+    // A local model without vision refuses images.
     let mut blind = chat("tiny-chat");
     blind["messages"] = body["messages"].clone();
     home.client().post("/v1/chat/completions", &blind).await.error(400, "invalid_request");
@@ -104,7 +104,7 @@ async fn tools_images_and_unknown_fields_reach_the_provider() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_call() {
+async fn disconnect_ends_a_streamed_call() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let begun = chunk(json!({"content": "Once"}), None);
@@ -119,7 +119,7 @@ async fn a_client_that_leaves_ends_the_call() {
 }
 
 #[tokio::test]
-async fn client_that_leaves_ends_a_whole_answer() {
+async fn disconnect_ends_a_whole_answer_call() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(Reply::file("application/json", b"{").then_silence());
@@ -146,14 +146,14 @@ async fn long_whole_answer_is_streamed_by_the_provider() {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         upstream.reply(answer());
         let answer = home.client().post("/v1/chat/completions", &body).await.json();
-        assert_eq!(answer["choices"][0]["message"]["content"], SAID, "{more}: {answer}");
+        assert_eq!(answer["choices"][0]["message"]["content"], ANSWER_TEXT, "{more}: {answer}");
         assert_eq!(upstream.received().pop().unwrap().body["stream"], true, "{more}");
     }
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_run_is_cancelled_by_its_id() {
+async fn run_is_cancelled_by_its_id() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     upstream.reply(Reply::begun(&[chunk(json!({"content": "Once"}), None)]).then_silence());

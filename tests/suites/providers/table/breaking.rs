@@ -1,5 +1,5 @@
-//! A vendor that fails in the middle of an answer, however it does: the client is told in its dialect, and the
-//! run's record has what came before.
+//! Vendors that fail in the middle of a response: the client gets an error in its dialect, and the run's record has
+//! the text before it.
 
 use hearth_tests::{Reply, Upstream};
 use serde_json::{Value, json};
@@ -8,16 +8,16 @@ use super::{
     LONG, SHORT, Vendor,
     clients::{self, Client},
     home,
+    neutral::{Answer, Request, user_turn},
     vendors::{self, Failure},
-    words::{Answer, Asked, says},
 };
 
 const BEGUN: &str = "Once upon";
 
-/// A way to fail, what comes of the vendor then, and the code that clients are told.
-type Way = (&'static str, fn(&Vendor) -> Reply, &'static str);
+/// Name of a failure, the vendor's response, and the error code.
+type FailureCase = (&'static str, fn(&Vendor) -> Reply, &'static str);
 
-const WAYS: [Way; 5] = [
+const FAILURES: [FailureCase; 5] = [
     ("overloaded", |vendor| (vendor.fails)(BEGUN, Failure::Overloaded), "provider_rate_limited"),
     ("a fault", |vendor| (vendor.fails)(BEGUN, Failure::Fault), "provider_error"),
     ("an early end", |vendor| (vendor.begins)(BEGUN), "provider_error"),
@@ -25,22 +25,22 @@ const WAYS: [Way; 5] = [
     ("silence", |vendor| (vendor.begins)(BEGUN).then_silence(), "provider_timeout"),
 ];
 
-/// A question to a model that no other client has asked: the circuit of one that fails often is open.
+/// Creates a request to a model that no other client uses, since failures open the circuit of a model.
 fn question(client: &Client, vendor: &Vendor, number: usize) -> Value {
-    let asked = Asked { turns: vec![says("Tell me a story.")], ..Asked::default() };
+    let request = Request { turns: vec![user_turn("Tell me a story.")], ..Request::default() };
     let model = format!("{}:{}-{number}-{}", vendor.name, vendor.model, client.name);
-    let mut body = (client.asks)(&asked, &model);
-    (client.limits)(&mut body, LONG);
+    let mut body = (client.request)(&request, &model);
+    (client.set_max_tokens)(&mut body, LONG);
     body
 }
 
-async fn every_client_hears_of_it(vendor: &Vendor) {
+async fn every_client_gets_the_error(vendor: &Vendor) {
     let upstream = Upstream::start().await;
     let home = home(std::slice::from_ref(vendor), &upstream).await;
     let gateway = home.client();
-    for (number, (way, fails, code)) in WAYS.into_iter().enumerate() {
+    for (number, (name, fails, code)) in FAILURES.into_iter().enumerate() {
         for client in &clients::ALL {
-            let what = format!("{way}, {} over {}", client.name, vendor.name);
+            let what = format!("{name}, {} over {}", client.name, vendor.name);
             let mut body = question(client, vendor, number);
             let mut runs = Vec::new();
 
@@ -58,7 +58,7 @@ async fn every_client_hears_of_it(vendor: &Vendor) {
             let stream = gateway.stream(&client.path_of(&body), &body).await;
             runs.push(stream.request_id.clone());
             let events: Vec<Value> = stream.rest().await.into_iter().map(|event| event.data).collect();
-            assert_eq!((client.is_failed)(&events).as_deref(), Some(code), "{what}: {events:?}");
+            assert_eq!((client.stream_error)(&events).as_deref(), Some(code), "{what}: {events:?}");
             assert!(events.iter().any(|event| event.to_string().contains(BEGUN)), "{what}: {events:?}");
 
             for run in runs {
@@ -74,7 +74,7 @@ async fn every_client_hears_of_it(vendor: &Vendor) {
     home.stop().await;
 }
 
-/// Nothing of an answer in one piece has reached the client when it breaks off, so it is asked for again.
+/// The client has nothing of a response in one piece that breaks off, so the gateway requests it again.
 #[tokio::test]
 async fn broken_whole_answer_is_requested_again() {
     let upstream = Upstream::start().await;
@@ -83,14 +83,15 @@ async fn broken_whole_answer_is_requested_again() {
         for client in &clients::ALL {
             let what = format!("{} over {}", client.name, vendor.name);
             let mut body = question(client, vendor, 0);
-            (client.limits)(&mut body, SHORT);
+            (client.set_max_tokens)(&mut body, SHORT);
             let before = upstream.received().len();
             upstream.reply((vendor.begins)(BEGUN).then_break());
             upstream.reply((vendor.fails)(BEGUN, Failure::Fault));
-            upstream.reply((vendor.says_whole)(&Answer { text: "The end.".to_owned(), ..Answer::default() }));
+            upstream
+                .reply((vendor.whole_answer)(&Answer { text: "The end.".to_owned(), ..Answer::default() }));
             let answer = home.client().post(&client.path_of(&body), &body).await;
             assert_eq!(answer.status, 200, "{what}: {answer:?}");
-            assert_eq!((client.is_told)(&answer.json()).text, "The end.", "{what}: {answer:?}");
+            assert_eq!((client.parse_answer)(&answer.json()).text, "The end.", "{what}: {answer:?}");
             let requests = &upstream.received()[before..];
             assert!(
                 requests.len() == 3 && !requests.iter().any(|one| (vendor.streams)(one)),
@@ -102,26 +103,26 @@ async fn broken_whole_answer_is_requested_again() {
 }
 
 #[tokio::test]
-async fn chat_completions_that_break_off() {
-    every_client_hears_of_it(&vendors::chat::VENDOR).await;
+async fn broken_chat_completion_reports_the_error() {
+    every_client_gets_the_error(&vendors::chat::VENDOR).await;
 }
 
 #[tokio::test]
-async fn responses_that_break_off() {
-    every_client_hears_of_it(&vendors::responses::VENDOR).await;
+async fn broken_response_reports_the_error() {
+    every_client_gets_the_error(&vendors::responses::VENDOR).await;
 }
 
 #[tokio::test]
-async fn anthropics_messages_that_break_off() {
-    every_client_hears_of_it(&vendors::anthropic::VENDOR).await;
+async fn broken_anthropic_message_reports_the_error() {
+    every_client_gets_the_error(&vendors::anthropic::VENDOR).await;
 }
 
 #[tokio::test]
-async fn gemini_that_breaks_off() {
-    every_client_hears_of_it(&vendors::gemini::VENDOR).await;
+async fn broken_gemini_answer_reports_the_error() {
+    every_client_gets_the_error(&vendors::gemini::VENDOR).await;
 }
 
 #[tokio::test]
-async fn bedrock_that_breaks_off() {
-    every_client_hears_of_it(&vendors::bedrock::VENDOR).await;
+async fn broken_bedrock_answer_reports_the_error() {
+    every_client_gets_the_error(&vendors::bedrock::VENDOR).await;
 }

@@ -1,16 +1,16 @@
-//! The rows of the table: what is asked, and what is answered.
+//! Rows of the table: a request, and its response.
 
 use serde_json::json;
 
-use super::words::{Answer, Asked, End, Part, Turn, Usage, look, parameters, says};
+use super::neutral::{Answer, End, Part, Request, Turn, Usage, look, parameters, user_turn};
 
-/// A thing that both sides have words for, as a rule.
+/// Feature that both dialects have, except in the holes.
 pub(super) struct Feature {
     pub(super) name: &'static str,
-    pub(super) asked: Asked,
+    pub(super) request: Request,
     pub(super) answer: Answer,
-    /// Whether the client then hands the answer back, with the result of its call.
-    pub(super) goes_on: bool,
+    /// True if the client then sends the response back, with the result of its call.
+    pub(super) has_next: bool,
 }
 
 pub(super) const SYSTEM: &str = "system prompt";
@@ -32,16 +32,19 @@ pub(super) const LENGTH: &str = "cut off at its length";
 pub(super) const FILTERED: &str = "held back";
 pub(super) const UNKNOWN: &str = "unknown field";
 
-fn hello() -> Asked {
-    Asked { turns: vec![says("Hello!")], ..Asked::default() }
+fn hello() -> Request {
+    Request { turns: vec![user_turn("Hello!")], ..Request::default() }
 }
 
 fn there() -> Answer {
     Answer { text: "Grüß dich there.".to_owned(), ..Answer::default() }
 }
 
-fn shows(part: Part) -> Asked {
-    Asked { turns: vec![Turn::User(vec![Part::Text("What is this?".to_owned()), part])], ..Asked::default() }
+fn shows(part: Part) -> Request {
+    Request {
+        turns: vec![Turn::User(vec![Part::Text("What is this?".to_owned()), part])],
+        ..Request::default()
+    }
 }
 
 fn ends(end: End) -> Answer {
@@ -53,11 +56,11 @@ fn calls(ids: &[&str]) -> Answer {
     Answer { calls, end: End::Calls, ..Answer::default() }
 }
 
-/// Every feature.
+/// Returns every feature.
 pub(super) fn all() -> Vec<Feature> {
     let feature =
-        |name, asked: Asked, answer: Answer| Feature { name, asked, answer, goes_on: name == SEALS };
-    let said =
+        |name, request: Request, answer: Answer| Feature { name, request, answer, has_next: name == SEALS };
+    let assistant_turn =
         |text: &str| Turn::Assistant { thoughts: Vec::new(), text: text.to_owned(), calls: Vec::new() };
     let looked = Turn::Assistant {
         thoughts: Vec::new(),
@@ -65,7 +68,7 @@ pub(super) fn all() -> Vec<Feature> {
         calls: vec![look("c1", "Ulm"), look("c2", "Bonn")],
     };
     let results = Turn::Results(vec![("c1".into(), "a cat".into()), ("c2".into(), "a dog".into())]);
-    let tools = Asked { tool: true, ..hello() };
+    let tools = Request { tool: true, ..hello() };
     let thoughtful = Answer {
         thoughts: "Hm, well.".to_owned(),
         seal: "c2VhbGVk".to_owned(),
@@ -73,10 +76,13 @@ pub(super) fn all() -> Vec<Feature> {
         ..there()
     };
     vec![
-        feature(SYSTEM, Asked { system: Some("Be brief.".to_owned()), ..hello() }, there()),
+        feature(SYSTEM, Request { system: Some("Be brief.".to_owned()), ..hello() }, there()),
         feature(
             TURNS,
-            Asked { turns: vec![says("One?"), said("Two."), says("Three?")], ..Asked::default() },
+            Request {
+                turns: vec![user_turn("One?"), assistant_turn("Two."), user_turn("Three?")],
+                ..Request::default()
+            },
             there(),
         ),
         feature(PICTURE, shows(Part::Picture("iVBORw0KGgo=".to_owned())), there()),
@@ -85,26 +91,26 @@ pub(super) fn all() -> Vec<Feature> {
         feature(CALLS, tools.clone(), calls(&["c1", "c2"])),
         feature(
             RESULTS,
-            Asked { turns: vec![says("Look!"), looked, results], tool: true, ..Asked::default() },
+            Request { turns: vec![user_turn("Look!"), looked, results], tool: true, ..Request::default() },
             there(),
         ),
         feature(
             SCHEMA,
-            Asked { schema: Some(parameters()), ..hello() },
+            Request { schema: Some(parameters()), ..hello() },
             Answer { text: json!({"at": "Ulm"}).to_string(), ..Answer::default() },
         ),
         feature(
             SCHEMA_NAME,
-            Asked { schema: Some(parameters()), schema_name: Some("place".to_owned()), ..hello() },
+            Request { schema: Some(parameters()), schema_name: Some("place".to_owned()), ..hello() },
             Answer { text: json!({"at": "Ulm"}).to_string(), ..Answer::default() },
         ),
-        feature(MARK, Asked { mark: true, ..hello() }, there()),
+        feature(MARK, Request { mark: true, ..hello() }, there()),
         feature(
             STOP,
-            Asked { stop: vec!["END".to_owned(), "STOP".to_owned()], ..hello() },
+            Request { stop: vec!["END".to_owned(), "STOP".to_owned()], ..hello() },
             ends(End::StopText("STOP".to_owned())),
         ),
-        feature(SEED, Asked { seed: Some(7), ..hello() }, there()),
+        feature(SEED, Request { seed: Some(7), ..hello() }, there()),
         feature(THOUGHTS, hello(), thoughtful.clone()),
         feature(SEALS, tools, thoughtful.calling("c1")),
         feature(
@@ -114,12 +120,12 @@ pub(super) fn all() -> Vec<Feature> {
         ),
         feature(LENGTH, hello(), ends(End::Length)),
         feature(FILTERED, hello(), ends(End::Filtered)),
-        feature(UNKNOWN, Asked { unknown: true, ..hello() }, there()),
+        feature(UNKNOWN, Request { unknown: true, ..hello() }, there()),
     ]
 }
 
 impl Answer {
-    /// The same with a call in place of the text.
+    /// Replaces the text by a call.
     fn calling(self, id: &str) -> Self {
         let Self { calls, end, .. } = calls(&[id]);
         Self { text: String::new(), calls, end, ..self }

@@ -5,12 +5,12 @@ use hearth_tests::Upstream;
 use serde_json::{Value, json};
 
 use super::{
-    home, vendors,
-    words::{Answer, End, look},
+    home,
+    neutral::{Answer, End, look},
+    vendors,
 };
 
-/// A request with what each vendor has of it: the client's dialect, its path, its body, and the vendor of the same
-/// dialect.
+/// Requests in two dialects: path, body, and the vendor of the same dialect.
 fn requests() -> [(&'static str, Value, &'static str); 2] {
     let parameters = json!({"type": "object", "properties": {"at": {"type": "string"}}});
     let namespace = json!({"type": "namespace", "name": "places", "tools": [
@@ -26,7 +26,7 @@ fn requests() -> [(&'static str, Value, &'static str); 2] {
 }
 
 #[tokio::test]
-async fn a_namespace_reaches_every_vendor_and_a_search_its_own() {
+async fn namespace_reaches_every_vendor_and_hosted_search_its_own() {
     let upstream = Upstream::start().await;
     let home = home(&vendors::ALL, &upstream).await;
     let client = home.client();
@@ -38,18 +38,18 @@ async fn a_namespace_reaches_every_vendor_and_a_search_its_own() {
             let mut call = look("c1", "Ulm");
             call.name = "places__look".to_owned();
             let answer = Answer { calls: vec![call], end: End::Calls, ..Answer::default() };
-            upstream.reply((vendor.says)(&answer));
-            let told = client.post(path, &body).await;
-            assert_eq!(told.status, 200, "{what}: {told:?}");
-            let told = told.json();
-            let asked = upstream.received().pop().unwrap().body.to_string();
-            assert!(asked.contains("places__look"), "{what}: {asked}");
-            assert_eq!(asked.contains("web_search"), vendor.name == same, "{what}: {asked}");
+            upstream.reply((vendor.stream_answer)(&answer));
+            let response = client.post(path, &body).await;
+            assert_eq!(response.status, 200, "{what}: {response:?}");
+            let response = response.json();
+            let sent = upstream.received().pop().unwrap().body.to_string();
+            assert!(sent.contains("places__look"), "{what}: {sent}");
+            assert_eq!(sent.contains("web_search"), vendor.name == same, "{what}: {sent}");
             if path == "/v1/responses" {
-                let items = told["output"].as_array().unwrap();
+                let items = response["output"].as_array().unwrap();
                 let call = items.iter().find(|item| item["type"] == "function_call").unwrap();
                 let names = (&call["namespace"], &call["name"]);
-                assert_eq!(names, (&json!("places"), &json!("look")), "{what}: {told}");
+                assert_eq!(names, (&json!("places"), &json!("look")), "{what}: {response}");
             }
         }
     }
@@ -57,7 +57,7 @@ async fn a_namespace_reaches_every_vendor_and_a_search_its_own() {
 }
 
 #[tokio::test]
-async fn a_search_that_must_be_made_is_refused_elsewhere() {
+async fn required_hosted_search_is_refused_elsewhere() {
     let upstream = Upstream::start().await;
     let home = home(&vendors::ALL, &upstream).await;
     let client = home.client();
@@ -70,10 +70,13 @@ async fn a_search_that_must_be_made_is_refused_elsewhere() {
             body["model"] = json!(format!("{}:{}", vendor.name, vendor.model));
             let before = upstream.received().len();
             if vendor.name == same {
-                upstream.reply((vendor.says)(&Answer { text: "Found.".to_owned(), ..Answer::default() }));
+                upstream.reply((vendor.stream_answer)(&Answer {
+                    text: "Found.".to_owned(),
+                    ..Answer::default()
+                }));
                 assert_eq!(client.post(path, &body).await.status, 200, "{path} over {}", vendor.name);
-                let asked = upstream.received().pop().unwrap().body;
-                assert_eq!(asked["tool_choice"], choice, "{path}: {asked}");
+                let sent = upstream.received().pop().unwrap().body;
+                assert_eq!(sent["tool_choice"], choice, "{path}: {sent}");
                 continue;
             }
             let refused = client.post(path, &body).await;

@@ -1,19 +1,20 @@
-//! Every client's dialect over every vendor's, feature by feature: in one piece, collected from a stream, and streamed.
+//! Table of every client's dialect over every vendor's, feature by feature: in one piece, collected from a stream,
+//! and streamed.
 //!
-//! A request is written in the client's words, and read in the vendor's; the answer the other way. What is read
-//! must be what was written: [`words`] has both in nobody's dialect, [`clients`] and [`vendors`] write and read
-//! them by the makers' documentation, [`features`] are the rows. A cell that can't be is among the [`holes`], and
-//! something else must happen in it.
+//! A request is written in the client's dialect, and read in the vendor's; the response the other way. The result
+//! must equal the input: [`neutral`] has both without a dialect, [`clients`] and [`vendors`] write and read them by
+//! the makers' documentation, [`features`] are the rows. Cells that are impossible are among the [`holes`], with the
+//! expected behaviour.
 
 mod breaking;
 mod clients;
 mod features;
 mod holes;
 mod hosted;
-mod seals;
-mod unasked;
+mod neutral;
+mod signatures;
+mod unrequested_reasoning;
 mod vendors;
-mod words;
 
 use hearth_tests::{Home, Setup, Upstream};
 use serde_json::{Value, json};
@@ -21,10 +22,10 @@ use serde_json::{Value, json};
 use clients::Client;
 use features::Feature;
 use holes::{Hole, Instead};
+use neutral::{Answer, Request, Turn};
 use vendors::Vendor;
-use words::{Answer, Asked, Turn};
 
-/// A `hearth up` that knows these vendors, all of them at one address.
+/// Starts a `hearth up` with these vendors, all of them at one address.
 async fn home(vendors: &[Vendor], upstream: &Upstream) -> Home {
     let provider = |Vendor { name, settings, path, .. }: &Vendor| {
         let address = format!("{}{path}", upstream.url);
@@ -35,23 +36,23 @@ async fn home(vendors: &[Vendor], upstream: &Upstream) -> Home {
     Setup::new().settings(&vendors.iter().map(provider).collect::<String>()).start().await
 }
 
-/// The limit of an answer that a vendor is asked for in one piece, in tokens, and of one that is streamed.
+/// Maximum tokens of a response that the gateway requests in one piece, and of one that it streams.
 const SHORT: u32 = 1000;
 const LONG: u32 = 5000;
 
-/// A cell of the table, as it is asked.
+/// Cell of the table, and its mode.
 struct Cell<'a> {
     home: &'a Home,
     upstream: &'a Upstream,
     client: &'a Client,
     vendor: &'a Vendor,
     streamed: bool,
-    /// Whether the vendor is asked for an answer in one piece: the request has a small limit.
+    /// True if the gateway requests the response in one piece, since the limit is small.
     whole: bool,
 }
 
 impl Cell<'_> {
-    /// Sends a request, and gives the whole answer.
+    /// Sends a request, and returns the whole response.
     async fn ask(&self, body: &Value) -> Result<Value, String> {
         let client = self.home.client();
         if !self.streamed {
@@ -66,32 +67,32 @@ impl Cell<'_> {
         let request = client.request(reqwest::Method::POST, &self.client.path_of(&body)).json(&body);
         let events = client.events(request).await.rest().await;
         let events: Vec<Value> = events.into_iter().map(|event| event.data).collect();
-        Ok((self.client.adds_up)(&events))
+        Ok((self.client.join_stream)(&events))
     }
 
-    /// What the vendor was asked last.
-    fn heard(&self) -> Option<Asked> {
-        self.upstream.received().last().map(|received| (self.vendor.hears)(received))
+    /// Returns the last request to the vendor.
+    fn last_request(&self) -> Option<Request> {
+        self.upstream.received().last().map(|received| (self.vendor.parse_request)(received))
     }
 
-    /// Looks whether the feature is there, or, in a hole, what is instead.
+    /// Checks the feature, or in a hole its expected behaviour.
     async fn check(&self, feature: &Feature) -> Result<(), String> {
         let holes = holes::ALL.iter().filter(|hole| self.is_in(hole, feature));
-        let (mut asked, mut answer, mut refused) = (feature.asked.clone(), feature.answer.clone(), false);
+        let (mut request, mut answer, mut refused) = (feature.request.clone(), feature.answer.clone(), false);
         let mut next = next_of(feature);
         for hole in holes {
-            let before = (asked.clone(), next.clone(), answer.clone(), refused);
+            let before = (request.clone(), next.clone(), answer.clone(), refused);
             match hole.instead {
                 Instead::Refused => refused = true,
-                Instead::Unasked(less) => {
-                    less(&mut asked);
+                Instead::Omitted(less) => {
+                    less(&mut request);
                     less(&mut next);
                 }
-                Instead::Untold(less) => less(&mut answer),
+                Instead::NotReported(less) => less(&mut answer),
             }
             assert_ne!(
                 before,
-                (asked.clone(), next.clone(), answer.clone(), refused),
+                (request.clone(), next.clone(), answer.clone(), refused),
                 "no hole: {}",
                 hole.why
             );
@@ -99,24 +100,24 @@ impl Cell<'_> {
         // A client only hands it back.
         answer.seal.clear();
         let model = format!("{}:{}", self.vendor.name, self.vendor.model);
-        let mut body = (self.client.asks)(&feature.asked, &model);
-        (self.client.limits)(&mut body, if self.whole { SHORT } else { LONG });
+        let mut body = (self.client.request)(&feature.request, &model);
+        (self.client.set_max_tokens)(&mut body, if self.whole { SHORT } else { LONG });
         if refused {
             return self.is_refused(&body).await;
         }
-        let says = if self.whole { self.vendor.says_whole } else { self.vendor.says };
-        self.upstream.reply(says(&feature.answer).split(7));
-        let told = self.ask(&body).await?;
-        same("the vendor was asked", self.heard(), Some(asked))?;
+        let stream_answer = if self.whole { self.vendor.whole_answer } else { self.vendor.stream_answer };
+        self.upstream.reply(stream_answer(&feature.answer).split(7));
+        let response = self.ask(&body).await?;
+        same("request to the vendor", self.last_request(), Some(request))?;
         // The gateway cuts at stop texts itself where a vendor has none, and then needs a stream.
         let cuts = feature.name == features::STOP && self.vendor.name == "responses";
         let streams = self.upstream.received().last().map(|received| (self.vendor.streams)(received));
-        same("a stream was asked for", streams, Some(!self.whole || cuts))?;
-        same("the client was told", (self.client.is_told)(&told), answer)?;
-        if feature.goes_on {
-            self.upstream.reply(says(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
-            self.ask(&(self.client.goes_on)(body, &told, "a cat")).await?;
-            same("the vendor was asked then", self.heard(), Some(next))?;
+        same("stream requested", streams, Some(!self.whole || cuts))?;
+        same("response to the client", (self.client.parse_answer)(&response), answer)?;
+        if feature.has_next {
+            self.upstream.reply(stream_answer(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
+            self.ask(&(self.client.next_request)(body, &response, "a cat")).await?;
+            same("next request to the vendor", self.last_request(), Some(next))?;
         }
         Ok(())
     }
@@ -138,10 +139,10 @@ impl Cell<'_> {
     }
 }
 
-/// The conversation once the answer is handed back with the result of its call.
-fn next_of(feature: &Feature) -> Asked {
+/// Returns the next request: the response, and the result of its call.
+fn next_of(feature: &Feature) -> Request {
     let Answer { thoughts, seal, text, calls, .. } = feature.answer.clone();
-    let mut next = feature.asked.clone();
+    let mut next = feature.request.clone();
     next.turns.push(Turn::Assistant { thoughts: vec![(thoughts, seal)], text, calls });
     next.turns.push(Turn::Results(vec![("c1".to_owned(), "a cat".to_owned())]));
     next
@@ -152,7 +153,7 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should: T) -> Result<
     if is == should { Ok(()) } else { Err(format!("{what}\n    {is:?}\n  and not\n    {should:?}")) }
 }
 
-/// Goes through the cells of one vendor.
+/// Checks the cells of one vendor.
 async fn every_client_over(vendor: &Vendor) {
     let upstream = Upstream::start().await;
     let home = home(std::slice::from_ref(vendor), &upstream).await;
@@ -198,15 +199,15 @@ async fn every_client_over_bedrock() {
     every_client_over(&vendors::bedrock::VENDOR).await;
 }
 
-/// Whoever reads the documentation sees every hole.
+/// The documentation has a row for each hole.
 #[test]
 fn the_documentation_lists_the_holes() {
     let page = include_str!("../../../../docs/dialects.md");
     let row = |hole: &Hole| {
         let instead = match hole.instead {
             Instead::Refused => "refused",
-            Instead::Unasked(_) => "left out",
-            Instead::Untold(_) => "not told",
+            Instead::Omitted(_) => "left out",
+            Instead::NotReported(_) => "not reported",
         };
         format!("| {} | {} | {instead} | {} |", hole.feature, hole.who, hole.why)
     };

@@ -3,33 +3,33 @@
 use serde_json::{Map, Value, json};
 
 use super::{Client, messages, own_error, tool};
-use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, mark, number, parsed, text,
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, Usage, address, list, mark, number, parsed, text,
 };
 
 pub(super) const CLIENT: Client = Client {
     name: "chat",
     path: "/v1/chat/completions",
-    asks,
-    limits,
-    is_told,
-    adds_up,
-    goes_on,
-    is_failed,
+    request,
+    set_max_tokens,
+    parse_answer,
+    join_stream,
+    next_request,
+    stream_error,
     error: own_error,
 };
 
-fn asks(asked: &Asked, model: &str) -> Value {
+fn request(request: &Request, model: &str) -> Value {
     let mut all = Vec::new();
-    all.extend(asked.system.as_ref().map(|text| json!({"role": "system", "content": text})));
-    all.extend(messages(asked));
+    all.extend(request.system.as_ref().map(|text| json!({"role": "system", "content": text})));
+    all.extend(messages(request));
     let mut body = json!({"model": model, "messages": all});
-    if asked.tool {
+    if request.tool {
         body["tools"] = json!([tool()]);
     }
-    if asked.mark {
-        let marked = |part: &Part| json!({"type": "text", "text": said(part), "cache_control": mark()});
-        body["messages"] = asked
+    if request.mark {
+        let marked = |part: &Part| json!({"type": "text", "text": text_of(part), "cache_control": mark()});
+        body["messages"] = request
             .turns
             .iter()
             .map(|turn| match turn {
@@ -40,18 +40,18 @@ fn asks(asked: &Asked, model: &str) -> Value {
             })
             .collect();
     }
-    if let Some(schema) = &asked.schema {
+    if let Some(schema) = &request.schema {
         let mut schema = json!({"schema": schema, "strict": true});
-        schema["name"] = json!(asked.schema_name.as_deref().unwrap_or("response"));
+        schema["name"] = json!(request.schema_name.as_deref().unwrap_or("response"));
         body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
     }
-    if !asked.stop.is_empty() {
-        body["stop"] = json!(asked.stop);
+    if !request.stop.is_empty() {
+        body["stop"] = json!(request.stop);
     }
-    if let Some(seed) = asked.seed {
+    if let Some(seed) = request.seed {
         body["seed"] = json!(seed);
     }
-    if asked.unknown {
+    if request.unknown {
         body[UNKNOWN] = json!({"level": 1});
     }
     body
@@ -87,7 +87,7 @@ fn content(parts: &[Part]) -> Value {
 }
 
 /// The text of a part.
-pub(super) fn said(part: &Part) -> &str {
+pub(super) fn text_of(part: &Part) -> &str {
     match part {
         Part::Text(text) => text,
         _ => "",
@@ -116,11 +116,11 @@ pub(super) fn calls(value: &Value) -> Vec<Call> {
     list(value).iter().map(call).collect()
 }
 
-fn limits(body: &mut Value, tokens: u32) {
+fn set_max_tokens(body: &mut Value, tokens: u32) {
     body["max_tokens"] = json!(tokens);
 }
 
-fn is_told(answer: &Value) -> Answer {
+fn parse_answer(answer: &Value) -> Answer {
     let (choice, usage) = (&answer["choices"][0], &answer["usage"]);
     let message = &choice["message"];
     let refusal = text(&message["refusal"]);
@@ -129,7 +129,7 @@ fn is_told(answer: &Value) -> Answer {
         text: text(&message["content"]),
         calls: calls(&message["tool_calls"]),
         end: match choice["finish_reason"].as_str() {
-            // Whoever refuses in words has said what there was to say.
+            // The refusal is the whole text.
             Some("stop") if !refusal.is_empty() => End::Filtered,
             Some("stop") => End::Turn,
             Some("length") => End::Length,
@@ -148,8 +148,8 @@ fn is_told(answer: &Value) -> Answer {
     }
 }
 
-/// Texts are appended, lists grow, and calls are told apart by their number.
-fn adds_up(events: &[Value]) -> Value {
+/// Texts are appended, lists grow, and calls are matched by their index.
+fn join_stream(events: &[Value]) -> Value {
     let (mut message, mut calls, mut reason, mut usage) = (Map::new(), Vec::new(), Value::Null, Value::Null);
     assert_eq!(events.last(), Some(&json!("[DONE]")));
     for chunk in events {
@@ -194,15 +194,15 @@ fn go_on(calls: &mut Vec<Value>, piece: &Value) {
     }
 }
 
-fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
-    let said = answer["choices"][0]["message"].clone();
+fn next_request(mut body: Value, answer: &Value, with: &str) -> Value {
+    let message = answer["choices"][0]["message"].clone();
     if let Some(messages) = body["messages"].as_array_mut() {
-        messages.extend([said, result("c1", with)]);
+        messages.extend([message, result("c1", with)]);
     }
     body
 }
 
-fn is_failed(events: &[Value]) -> Option<String> {
+fn stream_error(events: &[Value]) -> Option<String> {
     let [.., error, done] = events else { return None };
     assert_eq!(done, "[DONE]");
     error["error"]["code"].as_str().map(str::to_owned)

@@ -3,52 +3,52 @@
 use serde_json::{Value, json};
 
 use super::Client;
-use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, number, parameters, text,
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, Usage, list, number, parameters, text,
 };
 
 pub(super) const CLIENT: Client = Client {
     name: "gemini",
     path: "/v1beta/models/{model}:generateContent",
-    asks,
-    limits,
-    is_told,
-    adds_up,
-    goes_on,
-    is_failed,
+    request,
+    set_max_tokens,
+    parse_answer,
+    join_stream,
+    next_request,
+    stream_error,
     error,
 };
 
-fn asks(asked: &Asked, model: &str) -> Value {
-    let contents: Vec<Value> = asked.turns.iter().map(turn).collect();
+fn request(request: &Request, model: &str) -> Value {
+    let contents: Vec<Value> = request.turns.iter().map(turn).collect();
     let config = json!({"thinkingConfig": {"includeThoughts": true}});
     let mut body = json!({"model": model, "contents": contents, "generationConfig": config});
-    if let Some(system) = &asked.system {
+    if let Some(system) = &request.system {
         body["systemInstruction"] = json!({"parts": [{"text": system}]});
     }
-    if asked.tool {
+    if request.tool {
         let function =
             json!({"name": "look", "description": "Look somewhere.", "parametersJsonSchema": parameters()});
         body["tools"] = json!([{"functionDeclarations": [function]}]);
     }
     let config = &mut body["generationConfig"];
-    if let Some(schema) = &asked.schema {
+    if let Some(schema) = &request.schema {
         config["responseMimeType"] = json!("application/json");
         config["responseJsonSchema"] = schema.clone();
     }
-    if !asked.stop.is_empty() {
-        config["stopSequences"] = json!(asked.stop);
+    if !request.stop.is_empty() {
+        config["stopSequences"] = json!(request.stop);
     }
-    if let Some(seed) = asked.seed {
+    if let Some(seed) = request.seed {
         config["seed"] = json!(seed);
     }
-    if asked.unknown {
+    if request.unknown {
         body[UNKNOWN] = json!({"level": 1});
     }
     body
 }
 
-fn limits(body: &mut Value, tokens: u32) {
+fn set_max_tokens(body: &mut Value, tokens: u32) {
     body["generationConfig"]["maxOutputTokens"] = json!(tokens);
 }
 
@@ -57,8 +57,8 @@ fn turn(turn: &Turn) -> Value {
         Turn::User(parts) => json!({"role": "user", "parts": parts.iter().map(part).collect::<Vec<_>>()}),
         Turn::Assistant { text, calls, .. } => {
             let call = |call: &Call| json!({"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}});
-            let said = std::iter::once(json!({"text": text})).chain(calls.iter().map(call));
-            json!({"role": "model", "parts": said.collect::<Vec<_>>()})
+            let parts = std::iter::once(json!({"text": text})).chain(calls.iter().map(call));
+            json!({"role": "model", "parts": parts.collect::<Vec<_>>()})
         }
         Turn::Results(results) => {
             let results: Vec<Value> = results.iter().map(|(id, text)| result(Some(id), text)).collect();
@@ -80,7 +80,7 @@ fn result(id: Option<&str>, text: &str) -> Value {
     json!({"functionResponse": {"id": id, "name": "look", "response": {"result": text}}})
 }
 
-fn is_told(answer: &Value) -> Answer {
+fn parse_answer(answer: &Value) -> Answer {
     let candidate = &answer["candidates"][0];
     let parts = list(&candidate["content"]["parts"]);
     let texts = |is_thought: bool| -> String {
@@ -128,7 +128,7 @@ fn is_told(answer: &Value) -> Answer {
 }
 
 /// Each piece is a response with some parts more.
-fn adds_up(pieces: &[Value]) -> Value {
+fn join_stream(pieces: &[Value]) -> Value {
     let parts = pieces.iter().flat_map(|piece| list(&piece["candidates"][0]["content"]["parts"]).to_vec());
     let parts: Vec<Value> = parts.collect();
     let mut whole = pieces.last().cloned().unwrap_or_default();
@@ -137,7 +137,7 @@ fn adds_up(pieces: &[Value]) -> Value {
 }
 
 /// The result is matched by the function's name.
-fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
+fn next_request(mut body: Value, answer: &Value, with: &str) -> Value {
     if let Some(contents) = body["contents"].as_array_mut() {
         contents.push(answer["candidates"][0]["content"].clone());
         contents.push(json!({"role": "user", "parts": [result(None, with)]}));
@@ -145,7 +145,7 @@ fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
     body
 }
 
-fn is_failed(pieces: &[Value]) -> Option<String> {
+fn stream_error(pieces: &[Value]) -> Option<String> {
     error(pieces.last()?)["code"].as_str().map(str::to_owned)
 }
 

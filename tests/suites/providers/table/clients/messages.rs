@@ -3,46 +3,46 @@
 use serde_json::{Value, json};
 
 use super::{Client, own_error};
-use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, mark, number, parameters, parsed, text,
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, Usage, list, mark, number, parameters, parsed, text,
 };
 
 pub(super) const CLIENT: Client = Client {
     name: "messages",
     path: "/v1/messages",
-    asks,
-    limits,
-    is_told,
-    adds_up,
-    goes_on,
-    is_failed,
+    request,
+    set_max_tokens,
+    parse_answer,
+    join_stream,
+    next_request,
+    stream_error,
     error: own_error,
 };
 
-fn asks(asked: &Asked, model: &str) -> Value {
-    let turns: Vec<Value> = asked.turns.iter().map(turn).collect();
+fn request(request: &Request, model: &str) -> Value {
+    let turns: Vec<Value> = request.turns.iter().map(turn).collect();
     let thinking = json!({"type": "adaptive"});
     let mut body = json!({"model": model, "max_tokens": 100, "messages": turns, "thinking": thinking});
-    if let Some(system) = &asked.system {
+    if let Some(system) = &request.system {
         body["system"] = json!(system);
     }
-    if asked.tool {
+    if request.tool {
         body["tools"] =
             json!([{"name": "look", "description": "Look somewhere.", "input_schema": parameters()}]);
     }
-    if asked.mark {
+    if request.mark {
         body["messages"][0]["content"][0]["cache_control"] = mark();
     }
-    if let Some(schema) = &asked.schema {
+    if let Some(schema) = &request.schema {
         body["output_config"] = json!({"format": {"type": "json_schema", "schema": schema}});
     }
-    if !asked.stop.is_empty() {
-        body["stop_sequences"] = json!(asked.stop);
+    if !request.stop.is_empty() {
+        body["stop_sequences"] = json!(request.stop);
     }
-    if let Some(seed) = asked.seed {
+    if let Some(seed) = request.seed {
         body["seed"] = json!(seed);
     }
-    if asked.unknown {
+    if request.unknown {
         body[UNKNOWN] = json!({"level": 1});
     }
     body
@@ -83,11 +83,11 @@ fn result(id: &str, text: &str) -> Value {
     json!({"type": "tool_result", "tool_use_id": id, "content": text})
 }
 
-fn limits(body: &mut Value, tokens: u32) {
+fn set_max_tokens(body: &mut Value, tokens: u32) {
     body["max_tokens"] = json!(tokens);
 }
 
-fn is_told(answer: &Value) -> Answer {
+fn parse_answer(answer: &Value) -> Answer {
     let blocks = list(&answer["content"]);
     let of = |kind: &str, field: &str| -> String {
         blocks.iter().filter(|block| block["type"] == kind).map(|block| text(&block[field])).collect()
@@ -126,7 +126,7 @@ fn is_told(answer: &Value) -> Answer {
 }
 
 /// Blocks begin, go on and end one after the other.
-fn adds_up(events: &[Value]) -> Value {
+fn join_stream(events: &[Value]) -> Value {
     let (mut message, mut input) = (json!({"content": []}), String::new());
     for event in events {
         let index = usize::try_from(number(&event["index"])).unwrap_or(usize::MAX);
@@ -164,7 +164,7 @@ fn adds_up(events: &[Value]) -> Value {
     message
 }
 
-fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
+fn next_request(mut body: Value, answer: &Value, with: &str) -> Value {
     if let Some(messages) = body["messages"].as_array_mut() {
         messages.push(json!({"role": "assistant", "content": answer["content"]}));
         messages.push(json!({"role": "user", "content": [result("c1", with)]}));
@@ -172,7 +172,7 @@ fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
     body
 }
 
-fn is_failed(events: &[Value]) -> Option<String> {
+fn stream_error(events: &[Value]) -> Option<String> {
     let error = events.last()?;
     assert_eq!(error["type"], "error");
     error["error"]["code"].as_str().map(str::to_owned)

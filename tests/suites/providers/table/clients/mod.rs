@@ -1,5 +1,5 @@
-//! The columns of the clients: how each asks, and reads what it is told, in one piece or streamed, as the SDKs of
-//! its dialect do.
+//! Columns of the clients: requests and responses of each dialect, in one piece or streamed, as its SDKs write and
+//! read them.
 
 mod chat;
 mod gemini;
@@ -10,35 +10,35 @@ mod responses;
 
 use serde_json::{Value, json};
 
-use super::words::{Answer, Asked, parameters};
+use super::neutral::{Answer, Request, parameters};
 
-/// A client's dialect.
+/// Dialect of a client.
 pub(super) struct Client {
-    /// What the table calls it.
+    /// Name in the table.
     pub(super) name: &'static str,
     path: &'static str,
-    /// The request, to this model.
-    pub(super) asks: fn(&Asked, &str) -> Value,
-    /// Sets the most tokens of the answer.
-    pub(super) limits: fn(&mut Value, u32),
-    /// What a whole answer tells.
-    pub(super) is_told: fn(&Value) -> Answer,
-    /// The whole answer that the events of a stream add up to.
-    pub(super) adds_up: fn(&[Value]) -> Value,
-    /// The next request: the one before, the answer to it as it was given, and the result of the call `c1`.
-    pub(super) goes_on: fn(Value, &Value, &str) -> Value,
-    /// The code of the error that a stream ended with, as this dialect says it.
-    pub(super) is_failed: fn(&[Value]) -> Option<String>,
-    /// What an answer says of its error: `code` and `param`.
+    /// Writes a request to a model.
+    pub(super) request: fn(&Request, &str) -> Value,
+    /// Sets the maximum tokens of the response.
+    pub(super) set_max_tokens: fn(&mut Value, u32),
+    /// Reads a whole response.
+    pub(super) parse_answer: fn(&Value) -> Answer,
+    /// Joins the events of a stream to a whole response.
+    pub(super) join_stream: fn(&[Value]) -> Value,
+    /// Writes the next request: the one before, its response unchanged, and the result of the call `c1`.
+    pub(super) next_request: fn(Value, &Value, &str) -> Value,
+    /// Reads the code of the error at a stream's end.
+    pub(super) stream_error: fn(&[Value]) -> Option<String>,
+    /// Reads `code` and `param` of an error response.
     pub(super) error: fn(&Value) -> Value,
 }
 
-/// Every client's dialect.
+/// Dialects of the clients.
 pub(super) static ALL: [Client; 6] =
     [native::CLIENT, chat::CLIENT, messages::CLIENT, responses::CLIENT, ollama::CLIENT, gemini::CLIENT];
 
 impl Client {
-    /// The path of a request. In Gemini's dialect it names the model, and says whether to stream.
+    /// Returns the path of a request. In Gemini's dialect it contains the model and the choice to stream.
     pub(super) fn path_of(&self, body: &Value) -> String {
         let path = self.path.replace("{model}", body["model"].as_str().unwrap_or_default());
         match body["stream"].as_bool() {
@@ -48,17 +48,17 @@ impl Client {
     }
 }
 
-/// The error of an answer that has it in `error`.
+/// Returns the error of a response that has it in `error`.
 fn own_error(answer: &Value) -> Value {
     answer["error"].clone()
 }
 
-/// The tool `look`, as OpenAI writes tools in chats.
+/// Returns the tool `look`, as OpenAI writes tools in chats.
 fn tool() -> Value {
     json!({"type": "function", "function": {"name": "look", "description": "Look somewhere.", "parameters": parameters()}})
 }
 
-/// The conversation's messages, as OpenAI writes them in chats.
-fn messages(asked: &Asked) -> Vec<Value> {
-    asked.turns.iter().flat_map(chat::turn).collect()
+/// Returns the conversation's messages, as OpenAI writes them in chats.
+fn messages(request: &Request) -> Vec<Value> {
+    request.turns.iter().flat_map(chat::turn).collect()
 }

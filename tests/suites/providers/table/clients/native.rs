@@ -7,50 +7,50 @@ use super::{
     chat::{calls, result},
     messages, own_error, tool,
 };
-use crate::table::words::{Answer, Asked, End, UNKNOWN, Usage, number, text};
+use crate::table::neutral::{Answer, End, Request, UNKNOWN, Usage, number, text};
 
 pub(super) const CLIENT: Client = Client {
     name: "native",
     path: "/v1/generate",
-    asks,
-    limits,
-    is_told,
-    adds_up,
-    goes_on,
-    is_failed,
+    request,
+    set_max_tokens,
+    parse_answer,
+    join_stream,
+    next_request,
+    stream_error,
     error: own_error,
 };
 
-fn asks(asked: &Asked, model: &str) -> Value {
-    let mut body = json!({"model": model, "input": {"messages": messages(asked)}, "parameters": {}});
-    if let Some(system) = &asked.system {
+fn request(request: &Request, model: &str) -> Value {
+    let mut body = json!({"model": model, "input": {"messages": messages(request)}, "parameters": {}});
+    if let Some(system) = &request.system {
         body["system_prompt"] = json!(system);
     }
-    if asked.tool {
+    if request.tool {
         body["tools"] = json!([tool()]);
     }
     let parameters = &mut body["parameters"];
-    if let Some(schema) = &asked.schema {
-        let schema = json!({"name": asked.schema_name, "schema": schema});
+    if let Some(schema) = &request.schema {
+        let schema = json!({"name": request.schema_name, "schema": schema});
         parameters["response_format"] = json!({"type": "json_schema", "json_schema": schema});
     }
-    if !asked.stop.is_empty() {
-        parameters["stop"] = json!(asked.stop);
+    if !request.stop.is_empty() {
+        parameters["stop"] = json!(request.stop);
     }
-    if let Some(seed) = asked.seed {
+    if let Some(seed) = request.seed {
         parameters["seed"] = json!(seed);
     }
-    if asked.unknown {
+    if request.unknown {
         body[UNKNOWN] = json!({"level": 1});
     }
     body
 }
 
-fn limits(body: &mut Value, tokens: u32) {
+fn set_max_tokens(body: &mut Value, tokens: u32) {
     body["parameters"]["max_tokens"] = json!(tokens);
 }
 
-fn is_told(answer: &Value) -> Answer {
+fn parse_answer(answer: &Value) -> Answer {
     let (output, usage) = (&answer["output"], &answer["usage"]);
     Answer {
         thoughts: text(&output["reasoning"]),
@@ -74,34 +74,34 @@ fn is_told(answer: &Value) -> Answer {
 }
 
 /// The last event but `[DONE]` has it all; what came before in pieces must be the same.
-fn adds_up(events: &[Value]) -> Value {
+fn join_stream(events: &[Value]) -> Value {
     let [.., complete, done] = events else { panic!("a stream of {} events", events.len()) };
     assert_eq!((&complete["event"], done), (&json!("complete"), &json!("[DONE]")));
     for (event, field) in [("delta", "text"), ("reasoning", "reasoning")] {
         let pieces = events.iter().filter(|one| one["event"] == event);
-        let told: String = pieces.map(|one| text(&one["text"])).collect();
-        assert_eq!(told, text(&complete["output"][field]), "{event}");
+        let response: String = pieces.map(|one| text(&one["text"])).collect();
+        assert_eq!(response, text(&complete["output"][field]), "{event}");
     }
     let begun = events.iter().filter(|one| one["event"] == "tool_call" && one["id"].is_string());
     assert_eq!(begun.count(), calls(&complete["output"]["tool_calls"]).len());
     complete.clone()
 }
 
-fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
+fn next_request(mut body: Value, answer: &Value, with: &str) -> Value {
     let output = &answer["output"];
-    let mut said = json!({"role": "assistant", "content": output["text"]});
+    let mut message = json!({"role": "assistant", "content": output["text"]});
     for field in ["reasoning", "reasoning_details", "tool_calls"] {
         if let Some(value) = output.get(field) {
-            said[field] = value.clone();
+            message[field] = value.clone();
         }
     }
     if let Some(messages) = body["input"]["messages"].as_array_mut() {
-        messages.extend([said, result("c1", with)]);
+        messages.extend([message, result("c1", with)]);
     }
     body
 }
 
-fn is_failed(events: &[Value]) -> Option<String> {
+fn stream_error(events: &[Value]) -> Option<String> {
     let [.., error, done] = events else { return None };
     assert_eq!((&error["event"], done), (&json!("error"), &json!("[DONE]")));
     error["error"]["code"].as_str().map(str::to_owned)

@@ -3,45 +3,45 @@
 use serde_json::{Map, Value, json};
 
 use super::{Client, tool};
-use crate::table::words::{Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, list, number, text};
+use crate::table::neutral::{Answer, Call, End, Part, Request, Turn, UNKNOWN, Usage, list, number, text};
 
 pub(super) const CLIENT: Client = Client {
     name: "ollama",
     path: "/api/chat",
-    asks,
-    limits,
-    is_told,
-    adds_up,
-    goes_on,
-    is_failed,
+    request,
+    set_max_tokens,
+    parse_answer,
+    join_stream,
+    next_request,
+    stream_error,
     error: Value::clone,
 };
 
-fn asks(asked: &Asked, model: &str) -> Value {
+fn request(request: &Request, model: &str) -> Value {
     let mut messages = Vec::new();
-    messages.extend(asked.system.as_ref().map(|text| json!({"role": "system", "content": text})));
-    messages.extend(asked.turns.iter().flat_map(turn));
+    messages.extend(request.system.as_ref().map(|text| json!({"role": "system", "content": text})));
+    messages.extend(request.turns.iter().flat_map(turn));
     let mut options = Map::new();
-    if !asked.stop.is_empty() {
-        options.insert("stop".to_owned(), json!(asked.stop));
+    if !request.stop.is_empty() {
+        options.insert("stop".to_owned(), json!(request.stop));
     }
-    if let Some(seed) = asked.seed {
+    if let Some(seed) = request.seed {
         options.insert("seed".to_owned(), json!(seed));
     }
     let mut body = json!({"model": model, "messages": messages, "stream": false, "options": options});
-    if asked.tool {
+    if request.tool {
         body["tools"] = json!([tool()]);
     }
-    if let Some(schema) = &asked.schema {
+    if let Some(schema) = &request.schema {
         body["format"] = schema.clone();
     }
-    if asked.unknown {
+    if request.unknown {
         body[UNKNOWN] = json!({"level": 1});
     }
     body
 }
 
-fn limits(body: &mut Value, tokens: u32) {
+fn set_max_tokens(body: &mut Value, tokens: u32) {
     body["options"]["num_predict"] = json!(tokens);
 }
 
@@ -74,7 +74,7 @@ fn result(id: &str, text: &str) -> Value {
     json!({"role": "tool", "tool_call_id": id, "tool_name": "look", "content": text})
 }
 
-fn is_told(answer: &Value) -> Answer {
+fn parse_answer(answer: &Value) -> Answer {
     let message = &answer["message"];
     assert_eq!((&message["role"], &answer["done"]), (&json!("assistant"), &json!(true)), "{answer}");
     let call = |call: &Value| Call {
@@ -106,7 +106,7 @@ fn is_told(answer: &Value) -> Answer {
 }
 
 /// Texts are appended, calls come whole, and the last line has what it took.
-fn adds_up(lines: &[Value]) -> Value {
+fn join_stream(lines: &[Value]) -> Value {
     let (mut content, mut thinking) = (String::new(), String::new());
     let mut message = json!({"role": "assistant"});
     for line in lines {
@@ -126,14 +126,14 @@ fn adds_up(lines: &[Value]) -> Value {
     whole
 }
 
-fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
+fn next_request(mut body: Value, answer: &Value, with: &str) -> Value {
     if let Some(messages) = body["messages"].as_array_mut() {
         messages.extend([answer["message"].clone(), result("c1", with)]);
     }
     body
 }
 
-fn is_failed(lines: &[Value]) -> Option<String> {
+fn stream_error(lines: &[Value]) -> Option<String> {
     let last = lines.last()?;
     assert!(last["error"].is_string(), "{last}");
     last["code"].as_str().map(str::to_owned)

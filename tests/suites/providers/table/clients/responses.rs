@@ -3,48 +3,48 @@
 use serde_json::{Value, json};
 
 use super::{Client, own_error};
-use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, Usage, address, list, mark, number, parameters, parsed,
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, Usage, address, list, mark, number, parameters, parsed,
     text,
 };
 
 pub(super) const CLIENT: Client = Client {
     name: "responses",
     path: "/v1/responses",
-    asks,
-    limits,
-    is_told,
-    adds_up,
-    goes_on,
-    is_failed,
+    request,
+    set_max_tokens,
+    parse_answer,
+    join_stream,
+    next_request,
+    stream_error,
     error: own_error,
 };
 
-fn asks(asked: &Asked, model: &str) -> Value {
-    let items: Vec<Value> = asked.turns.iter().flat_map(turn).collect();
+fn request(request: &Request, model: &str) -> Value {
+    let items: Vec<Value> = request.turns.iter().flat_map(turn).collect();
     let mut body = json!({
         "model": model, "input": items, "store": false, "include": ["reasoning.encrypted_content"],
     });
-    if let Some(system) = &asked.system {
+    if let Some(system) = &request.system {
         body["instructions"] = json!(system);
     }
-    if asked.tool {
+    if request.tool {
         body["tools"] = json!([{"type": "function", "name": "look", "description": "Look somewhere.", "parameters": parameters()}]);
     }
-    if asked.mark {
+    if request.mark {
         body["input"][0]["content"][0]["cache_control"] = mark();
     }
-    if let Some(schema) = &asked.schema {
-        let name = asked.schema_name.as_deref().unwrap_or("response");
+    if let Some(schema) = &request.schema {
+        let name = request.schema_name.as_deref().unwrap_or("response");
         body["text"] = json!({"format": {"type": "json_schema", "name": name, "schema": schema}});
     }
-    if !asked.stop.is_empty() {
-        body["stop"] = json!(asked.stop);
+    if !request.stop.is_empty() {
+        body["stop"] = json!(request.stop);
     }
-    if let Some(seed) = asked.seed {
+    if let Some(seed) = request.seed {
         body["seed"] = json!(seed);
     }
-    if asked.unknown {
+    if request.unknown {
         body[UNKNOWN] = json!({"level": 1});
     }
     body
@@ -58,12 +58,12 @@ fn turn(turn: &Turn) -> Vec<Value> {
         }
         Turn::Assistant { text, calls, .. } => {
             let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
-            let said = json!({"type": "message", "role": "assistant", "content": content});
+            let message = json!({"type": "message", "role": "assistant", "content": content});
             let calls = calls.iter().map(|call| {
                 let arguments = call.arguments.to_string();
                 json!({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments})
             });
-            std::iter::once(said).chain(calls).collect()
+            std::iter::once(message).chain(calls).collect()
         }
         Turn::Results(results) => results.iter().map(|(id, text)| result(id, text)).collect(),
     }
@@ -83,11 +83,11 @@ fn result(id: &str, text: &str) -> Value {
     json!({"type": "function_call_output", "call_id": id, "output": text})
 }
 
-fn limits(body: &mut Value, tokens: u32) {
+fn set_max_tokens(body: &mut Value, tokens: u32) {
     body["max_output_tokens"] = json!(tokens);
 }
 
-fn is_told(answer: &Value) -> Answer {
+fn parse_answer(answer: &Value) -> Answer {
     let items = list(&answer["output"]);
     let parts = |item: &str, part: &str, field: &str| -> String {
         let items = items.iter().filter(|one| one["type"] == item);
@@ -130,24 +130,24 @@ fn is_told(answer: &Value) -> Answer {
 }
 
 /// The last event has it all; what came before in pieces must be the same.
-fn adds_up(events: &[Value]) -> Value {
+fn join_stream(events: &[Value]) -> Value {
     let whole = events.last().map(|event| event["response"].clone()).unwrap_or_default();
-    let told = is_told(&whole);
+    let response = parse_answer(&whole);
     for (kind, text_of) in [
-        ("response.output_text.delta", &told.text),
-        ("response.refusal.delta", &told.refusal),
-        ("response.reasoning_text.delta", &told.thoughts),
+        ("response.output_text.delta", &response.text),
+        ("response.refusal.delta", &response.refusal),
+        ("response.reasoning_text.delta", &response.thoughts),
     ] {
         let pieces = events.iter().filter(|event| event["type"] == kind);
-        let said: String = pieces.map(|event| text(&event["delta"])).collect();
-        assert_eq!(said, *text_of, "{kind}");
+        let joined: String = pieces.map(|event| text(&event["delta"])).collect();
+        assert_eq!(joined, *text_of, "{kind}");
     }
     let done = events.iter().filter(|event| event["type"] == "response.output_item.done");
     assert_eq!(done.map(|event| event["item"].clone()).collect::<Vec<_>>(), list(&whole["output"]));
     whole
 }
 
-fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
+fn next_request(mut body: Value, answer: &Value, with: &str) -> Value {
     if let Some(input) = body["input"].as_array_mut() {
         input.extend(list(&answer["output"]).iter().cloned());
         input.push(result("c1", with));
@@ -155,7 +155,7 @@ fn goes_on(mut body: Value, answer: &Value, with: &str) -> Value {
     body
 }
 
-fn is_failed(events: &[Value]) -> Option<String> {
+fn stream_error(events: &[Value]) -> Option<String> {
     let last = events.last()?;
     assert_eq!((&last["type"], &last["response"]["status"]), (&json!("response.failed"), &json!("failed")));
     last["response"]["error"]["code"].as_str().map(str::to_owned)

@@ -4,19 +4,21 @@ use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
 use super::{Failure, Vendor, has_key, has_mark, named_events, streams_by_body as streams};
-use crate::table::words::{Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, text};
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, halves, list, parameters, text,
+};
 
 pub(in crate::table) const VENDOR: Vendor = Vendor {
     name: "anthropic",
     path: "/v1",
     settings: "kind = 'anthropic'",
     model: "claude-sonnet-4-5",
-    says,
-    says_whole,
+    stream_answer,
+    whole_answer,
     streams,
     begins,
     fails,
-    hears,
+    parse_request,
 };
 
 fn start(answer: &Answer) -> Value {
@@ -30,7 +32,7 @@ fn start(answer: &Answer) -> Value {
     json!({"type": "message_start", "message": message})
 }
 
-fn says(answer: &Answer) -> Reply {
+fn stream_answer(answer: &Answer) -> Reply {
     let mut events = vec![start(answer), json!({"type": "ping"})];
     let mut index = 0;
     let mut block = |block: Value, deltas: Vec<Value>| {
@@ -50,9 +52,9 @@ fn says(answer: &Answer) -> Reply {
         block(json!({"type": "thinking", "thinking": "", "signature": ""}), deltas);
     }
     // It has no word for a refusal but the reason of the end.
-    let said = format!("{}{}", answer.text, answer.refusal);
-    if !said.is_empty() {
-        block(json!({"type": "text", "text": ""}), pieces("text_delta", "text", &said));
+    let whole = format!("{}{}", answer.text, answer.refusal);
+    if !whole.is_empty() {
+        block(json!({"type": "text", "text": ""}), pieces("text_delta", "text", &whole));
     }
     for call in &answer.calls {
         block(
@@ -81,14 +83,14 @@ fn ending(answer: &Answer) -> (&'static str, Option<&String>) {
     }
 }
 
-fn says_whole(answer: &Answer) -> Reply {
+fn whole_answer(answer: &Answer) -> Reply {
     let mut blocks = Vec::new();
     if !answer.thoughts.is_empty() {
         blocks.push(json!({"type": "thinking", "thinking": answer.thoughts, "signature": answer.seal}));
     }
-    let said = format!("{}{}", answer.text, answer.refusal);
-    if !said.is_empty() {
-        blocks.push(json!({"type": "text", "text": said}));
+    let whole = format!("{}{}", answer.text, answer.refusal);
+    if !whole.is_empty() {
+        blocks.push(json!({"type": "text", "text": whole}));
     }
     blocks.extend(
         answer.calls.iter().map(
@@ -132,27 +134,27 @@ fn fails(text: &str, failure: Failure) -> Reply {
     named_events(&events)
 }
 
-fn hears(received: &Received) -> Asked {
+fn parse_request(received: &Received) -> Request {
     let body = &received.body;
     has_key(received, "x-api-key", "sk-anthropic");
     assert_eq!(received.path, "/v1/messages");
     // Without a limit it takes nothing.
     assert!(body["max_tokens"].is_u64(), "{body}");
-    let mut asked = Asked {
+    let mut request = Request {
         system: body["system"].as_str().map(str::to_owned),
         schema: body["output_config"]["format"].get("schema").cloned(),
         stop: list(&body["stop_sequences"]).iter().map(text).collect(),
         seed: body["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
         unknown: body.get(UNKNOWN).is_some(),
-        ..Asked::default()
+        ..Request::default()
     };
-    asked.mark = has_mark(&body["messages"][0]["content"]);
+    request.mark = has_mark(&body["messages"][0]["content"]);
     if let [tool] = list(&body["tools"]) {
         assert_eq!((&tool["name"], &tool["input_schema"]), (&json!("look"), &parameters()));
-        asked.tool = true;
+        request.tool = true;
     }
-    asked.turns = list(&body["messages"]).iter().map(turn).collect();
-    asked
+    request.turns = list(&body["messages"]).iter().map(turn).collect();
+    request
 }
 
 fn turn(message: &Value) -> Turn {
@@ -177,7 +179,7 @@ fn turn(message: &Value) -> Turn {
 }
 
 fn assistants(blocks: &[Value]) -> Turn {
-    let (mut thoughts, mut said, mut calls) = (Vec::new(), String::new(), Vec::new());
+    let (mut thoughts, mut spoken, mut calls) = (Vec::new(), String::new(), Vec::new());
     for block in blocks {
         match block["type"].as_str() {
             Some("thinking") => thoughts.push((text(&block["thinking"]), text(&block["signature"]))),
@@ -186,8 +188,8 @@ fn assistants(blocks: &[Value]) -> Turn {
                 name: text(&block["name"]),
                 arguments: block["input"].clone(),
             }),
-            _ => said.push_str(&text(&block["text"])),
+            _ => spoken.push_str(&text(&block["text"])),
         }
     }
-    Turn::Assistant { thoughts, text: said, calls }
+    Turn::Assistant { thoughts, text: spoken, calls }
 }

@@ -1,11 +1,11 @@
-//! Amazon Bedrock's `ConverseStream`, asked for one of Anthropic's models.
+//! Amazon Bedrock's `ConverseStream`, with one of Anthropic's models.
 
 use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
 use super::{Failure, Vendor, has_key};
-use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, parsed, text,
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, halves, list, parameters, parsed, text,
 };
 
 pub(in crate::table) const VENDOR: Vendor = Vendor {
@@ -13,18 +13,18 @@ pub(in crate::table) const VENDOR: Vendor = Vendor {
     path: "",
     settings: "kind = 'bedrock'",
     model: "anthropic.claude-sonnet-4-5",
-    says,
-    says_whole,
+    stream_answer,
+    whole_answer,
     streams,
     begins,
     fails,
-    hears,
+    parse_request,
 };
 
-/// An event, and what it says.
+/// Event, and its content.
 type Event = (&'static str, Value);
 
-fn says(answer: &Answer) -> Reply {
+fn stream_answer(answer: &Answer) -> Reply {
     let mut events: Vec<Event> = vec![("messageStart", json!({"role": "assistant"}))];
     let mut index = 0;
     let mut block = |start: Option<Value>, deltas: Vec<Value>| {
@@ -46,9 +46,9 @@ fn says(answer: &Answer) -> Reply {
         block(None, deltas);
     }
     // It has no word for a refusal but the reason of the end.
-    let said = format!("{}{}", answer.text, answer.refusal);
-    if !said.is_empty() {
-        block(None, halves(&said).map(|half| json!({"text": half})).to_vec());
+    let whole = format!("{}{}", answer.text, answer.refusal);
+    if !whole.is_empty() {
+        block(None, halves(&whole).map(|half| json!({"text": half})).to_vec());
     }
     for call in &answer.calls {
         let pieces = halves(&call.arguments.to_string()).map(|half| json!({"toolUse": {"input": half}}));
@@ -68,7 +68,7 @@ fn stop(answer: &Answer) -> Value {
         End::Filtered => "content_filtered",
     }});
     if let End::StopText(text) = &answer.end {
-        // As it is where the request asks for it.
+        // As for a request with such a field.
         stop["additionalModelResponseFields"] = json!({"stop_sequence": text});
     }
     stop
@@ -82,15 +82,15 @@ fn usage(answer: &Answer) -> Value {
     })
 }
 
-fn says_whole(answer: &Answer) -> Reply {
+fn whole_answer(answer: &Answer) -> Reply {
     let mut blocks = Vec::new();
     if !answer.thoughts.is_empty() {
         let thoughts = json!({"text": answer.thoughts, "signature": answer.seal});
         blocks.push(json!({"reasoningContent": {"reasoningText": thoughts}}));
     }
-    let said = format!("{}{}", answer.text, answer.refusal);
-    if !said.is_empty() {
-        blocks.push(json!({"text": said}));
+    let whole = format!("{}{}", answer.text, answer.refusal);
+    if !whole.is_empty() {
+        blocks.push(json!({"text": whole}));
     }
     blocks.extend(
         answer.calls.iter().map(
@@ -128,33 +128,33 @@ fn fails(text: &str, failure: Failure) -> Reply {
     Reply::messages(&begun(text)).then_exception(exception, &json!({"message": "not now"}))
 }
 
-fn hears(received: &Received) -> Asked {
+fn parse_request(received: &Received) -> Request {
     let body = &received.body;
     has_key(received, "authorization", "Bearer sk-bedrock");
     let path = format!("/model/{}", VENDOR.model);
     assert!(received.path.starts_with(&path), "{}", received.path);
     let inference = &body["inferenceConfig"];
-    let mut asked = Asked {
+    let mut request = Request {
         system: body["system"].get(0).map(|block| text(&block["text"])),
         stop: list(&inference["stopSequences"]).iter().map(text).collect(),
         seed: body["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
         unknown: body.get(UNKNOWN).is_some(),
-        ..Asked::default()
+        ..Request::default()
     };
     if let Some(format) = body["outputConfig"].get("textFormat") {
         let schema = &format["structure"]["jsonSchema"];
-        asked.schema = Some(parsed(&schema["schema"]));
-        asked.schema_name = schema["name"].as_str().filter(|name| *name != "response").map(str::to_owned);
+        request.schema = Some(parsed(&schema["schema"]));
+        request.schema_name = schema["name"].as_str().filter(|name| *name != "response").map(str::to_owned);
     }
     if let [tool] = list(&body["toolConfig"]["tools"]) {
         let tool = &tool["toolSpec"];
         assert_eq!((&tool["name"], &tool["inputSchema"]["json"]), (&json!("look"), &parameters()));
-        asked.tool = true;
+        request.tool = true;
     }
-    let told = &body["additionalModelResponseFieldPaths"];
-    assert_eq!(!asked.stop.is_empty(), told == &json!(["/stop_sequence"]), "{body}");
-    asked.turns = list(&body["messages"]).iter().map(turn).collect();
-    asked
+    let response = &body["additionalModelResponseFieldPaths"];
+    assert_eq!(!request.stop.is_empty(), response == &json!(["/stop_sequence"]), "{body}");
+    request.turns = list(&body["messages"]).iter().map(turn).collect();
+    request
 }
 
 fn turn(message: &Value) -> Turn {
@@ -178,7 +178,7 @@ fn turn(message: &Value) -> Turn {
 }
 
 fn assistants(blocks: &[Value]) -> Turn {
-    let (mut thoughts, mut said, mut calls) = (Vec::new(), String::new(), Vec::new());
+    let (mut thoughts, mut spoken, mut calls) = (Vec::new(), String::new(), Vec::new());
     for block in blocks {
         let (thought, call) = (&block["reasoningContent"]["reasoningText"], &block["toolUse"]);
         if thought.is_object() {
@@ -190,8 +190,8 @@ fn assistants(blocks: &[Value]) -> Turn {
                 arguments: call["input"].clone(),
             });
         } else {
-            said.push_str(&text(&block["text"]));
+            spoken.push_str(&text(&block["text"]));
         }
     }
-    Turn::Assistant { thoughts, text: said, calls }
+    Turn::Assistant { thoughts, text: spoken, calls }
 }

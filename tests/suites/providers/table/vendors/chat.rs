@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{Failure, Vendor, has_key, has_mark, streams_by_body as streams};
 use crate::{
     chunk,
-    table::words::{
-        Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, document, halves, list, parameters,
+    table::neutral::{
+        Answer, Call, End, Part, Request, Turn, UNKNOWN, add_result, document, halves, list, parameters,
         parsed, pictured, text,
     },
 };
@@ -17,15 +17,15 @@ pub(in crate::table) const VENDOR: Vendor = Vendor {
     path: "/v1",
     settings: "kind = 'openai_compatible'",
     model: "big",
-    says,
-    says_whole,
+    stream_answer,
+    whole_answer,
     streams,
     begins,
     fails,
-    hears,
+    parse_request,
 };
 
-fn says(answer: &Answer) -> Reply {
+fn stream_answer(answer: &Answer) -> Reply {
     let mut chunks = vec![chunk(json!({"role": "assistant", "content": ""}), None)];
     let pieces = |name: &str, text: &str| halves(text).map(|half| chunk(json!({name: half}), None));
     chunks.extend(pieces("reasoning_content", &answer.thoughts));
@@ -68,7 +68,7 @@ fn usage(answer: &Answer) -> Value {
     })
 }
 
-fn says_whole(answer: &Answer) -> Reply {
+fn whole_answer(answer: &Answer) -> Reply {
     let call = |call: &Call| {
         let function = json!({"name": call.name, "arguments": call.arguments.to_string()});
         json!({"id": call.id, "type": "function", "function": function})
@@ -106,48 +106,48 @@ fn fails(text: &str, failure: Failure) -> Reply {
     Reply::begun(&[chunk(json!({"role": "assistant", "content": text}), None), json!({"error": error})])
 }
 
-fn hears(received: &Received) -> Asked {
+fn parse_request(received: &Received) -> Request {
     let body = &received.body;
     has_key(received, "authorization", "Bearer sk-chat");
     assert_eq!(received.path, "/v1/chat/completions");
     assert_eq!(body.get("stream_options").is_some(), streams(received), "{body}");
-    let mut asked = Asked {
+    let mut request = Request {
         schema: body["response_format"]["json_schema"].get("schema").cloned(),
         stop: list(&body["stop"]).iter().map(text).collect(),
         seed: body["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
         unknown: body.get(UNKNOWN).is_some(),
-        ..Asked::default()
+        ..Request::default()
     };
     let name = body["response_format"]["json_schema"]["name"].as_str();
-    asked.schema_name = name.filter(|name| *name != "response").map(str::to_owned);
+    request.schema_name = name.filter(|name| *name != "response").map(str::to_owned);
     if let [tool] = list(&body["tools"]) {
         assert_eq!(
             (&tool["function"]["name"], &tool["function"]["parameters"]),
             (&json!("look"), &parameters())
         );
-        asked.tool = true;
+        request.tool = true;
     }
     for message in list(&body["messages"]) {
         match message["role"].as_str() {
-            Some("system") => asked.system = Some(text(&message["content"])),
+            Some("system") => request.system = Some(text(&message["content"])),
             Some("user") => {
-                asked.mark |= has_mark(&message["content"]);
-                asked.turns.push(Turn::User(parts(&message["content"])));
+                request.mark |= has_mark(&message["content"]);
+                request.turns.push(Turn::User(parts(&message["content"])));
             }
-            Some("assistant") => asked.turns.push(Turn::Assistant {
+            Some("assistant") => request.turns.push(Turn::Assistant {
                 // It has no seals.
                 thoughts: message
                     .get("reasoning_content")
-                    .map(|said| (text(said), String::new()))
+                    .map(|thought| (text(thought), String::new()))
                     .into_iter()
                     .collect(),
                 text: text(&message["content"]),
                 calls: list(&message["tool_calls"]).iter().map(called).collect(),
             }),
-            _ => add_result(&mut asked.turns, text(&message["tool_call_id"]), text(&message["content"])),
+            _ => add_result(&mut request.turns, text(&message["tool_call_id"]), text(&message["content"])),
         }
     }
-    asked
+    request
 }
 
 fn parts(content: &Value) -> Vec<Part> {

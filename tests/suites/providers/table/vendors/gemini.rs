@@ -4,19 +4,21 @@ use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
 use super::{Failure, Vendor, has_key};
-use crate::table::words::{Answer, Asked, Call, End, Part, Turn, UNKNOWN, halves, list, parameters, text};
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, halves, list, parameters, text,
+};
 
 pub(in crate::table) const VENDOR: Vendor = Vendor {
     name: "gemini",
     path: "/v1beta",
     settings: "kind = 'google'",
     model: "gemini-2.5-flash",
-    says,
-    says_whole,
+    stream_answer,
+    whole_answer,
     streams,
     begins,
     fails,
-    hears,
+    parse_request,
 };
 
 /// Frames as they go over the wire: Google ends its lines as Windows does.
@@ -28,13 +30,13 @@ fn part(part: &Value) -> Value {
     json!({"candidates": [{"content": {"role": "model", "parts": [part]}, "index": 0}]})
 }
 
-fn says(answer: &Answer) -> Reply {
+fn stream_answer(answer: &Answer) -> Reply {
     let mut all: Vec<Value> = parts(answer).iter().map(part).collect();
     all.push(response(answer, &[]));
     frames(&all)
 }
 
-fn says_whole(answer: &Answer) -> Reply {
+fn whole_answer(answer: &Answer) -> Reply {
     Reply::json(200, &response(answer, &parts(answer)))
 }
 
@@ -95,27 +97,27 @@ fn fails(text: &str, failure: Failure) -> Reply {
     frames(&[part(&json!({"text": text})), json!({"error": error})])
 }
 
-fn hears(received: &Received) -> Asked {
+fn parse_request(received: &Received) -> Request {
     let body = &received.body;
     has_key(received, "x-goog-api-key", "sk-gemini");
     let path = format!("/v1beta/models/{}", VENDOR.model);
     assert!(received.path.starts_with(&path), "{}", received.path);
     let config = &body["generationConfig"];
-    let mut asked = Asked {
+    let mut request = Request {
         system: body["systemInstruction"]["parts"].get(0).map(|part| text(&part["text"])),
         schema: config.get("responseJsonSchema").cloned(),
         stop: list(&config["stopSequences"]).iter().map(text).collect(),
         seed: config["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
         unknown: body.get(UNKNOWN).is_some(),
-        ..Asked::default()
+        ..Request::default()
     };
-    assert_eq!(asked.schema.is_some(), config["responseMimeType"] == "application/json", "{body}");
+    assert_eq!(request.schema.is_some(), config["responseMimeType"] == "application/json", "{body}");
     if let [tool] = list(&body["tools"][0]["functionDeclarations"]) {
         assert_eq!((&tool["name"], &tool["parametersJsonSchema"]), (&json!("look"), &parameters()));
-        asked.tool = true;
+        request.tool = true;
     }
-    asked.turns = list(&body["contents"]).iter().map(turn).collect();
-    asked
+    request.turns = list(&body["contents"]).iter().map(turn).collect();
+    request
 }
 
 fn turn(content: &Value) -> Turn {
@@ -141,7 +143,7 @@ fn turn(content: &Value) -> Turn {
 
 /// Thoughts count where they have a seal, as the one on a call.
 fn models(parts: &[Value]) -> Turn {
-    let (mut thoughts, mut said, mut calls) = (Vec::new(), String::new(), Vec::new());
+    let (mut thoughts, mut spoken, mut calls) = (Vec::new(), String::new(), Vec::new());
     for part in parts {
         if let Some(seal) = part["thoughtSignature"].as_str() {
             thoughts.push((String::new(), seal.to_owned()));
@@ -154,8 +156,8 @@ fn models(parts: &[Value]) -> Turn {
                 arguments: call["args"].clone(),
             });
         } else if part["thought"] != true {
-            said.push_str(&text(&part["text"]));
+            spoken.push_str(&text(&part["text"]));
         }
     }
-    Turn::Assistant { thoughts, text: said, calls }
+    Turn::Assistant { thoughts, text: spoken, calls }
 }

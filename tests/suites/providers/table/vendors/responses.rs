@@ -4,8 +4,8 @@ use hearth_tests::{Received, Reply};
 use serde_json::{Value, json};
 
 use super::{Failure, Vendor, has_key, has_mark, named_events, streams_by_body as streams};
-use crate::table::words::{
-    Answer, Asked, Call, End, Part, Turn, UNKNOWN, add_result, document, halves, list, parameters, parsed,
+use crate::table::neutral::{
+    Answer, Call, End, Part, Request, Turn, UNKNOWN, add_result, document, halves, list, parameters, parsed,
     pictured, text,
 };
 
@@ -14,15 +14,15 @@ pub(in crate::table) const VENDOR: Vendor = Vendor {
     path: "/v1",
     settings: "kind = 'openai'\napi = 'responses'",
     model: "big",
-    says,
-    says_whole,
+    stream_answer,
+    whole_answer,
     streams,
     begins,
     fails,
-    hears,
+    parse_request,
 };
 
-fn says(answer: &Answer) -> Reply {
+fn stream_answer(answer: &Answer) -> Reply {
     let mut events = vec![json!({"type": "response.created", "response": {"status": "in_progress"}})];
     let mut place = 0;
     let mut item = |item: Value, deltas: Vec<Value>, done: Value| {
@@ -70,7 +70,7 @@ fn full_text(answer: &Answer) -> String {
     }
 }
 
-/// How a response ended, and what it took.
+/// Returns the end of a response, with its usage.
 fn response(answer: &Answer) -> Value {
     let usage = answer.usage;
     let mut response = json!({"object": "response", "status": "completed", "error": null, "usage": {
@@ -89,7 +89,7 @@ fn response(answer: &Answer) -> Value {
     response
 }
 
-fn says_whole(answer: &Answer) -> Reply {
+fn whole_answer(answer: &Answer) -> Reply {
     let mut output = Vec::new();
     if !answer.thoughts.is_empty() {
         output.push(json!({"type": "reasoning", "id": "rs_1", "encrypted_content": answer.seal,
@@ -141,39 +141,39 @@ fn fails(text: &str, failure: Failure) -> Reply {
     named_events(&events)
 }
 
-fn hears(received: &Received) -> Asked {
+fn parse_request(received: &Received) -> Request {
     let body = &received.body;
     has_key(received, "authorization", "Bearer sk-responses");
     assert_eq!(received.path, "/v1/responses");
-    // Nothing is kept there.
+    // `store` is false.
     assert_eq!(body["store"], false);
-    let mut asked = Asked {
+    let mut request = Request {
         schema: body["text"]["format"].get("schema").cloned(),
         stop: list(&body["stop"]).iter().map(text).collect(),
         seed: body["seed"].as_u64().and_then(|seed| u32::try_from(seed).ok()),
         unknown: body.get(UNKNOWN).is_some(),
-        ..Asked::default()
+        ..Request::default()
     };
     let name = body["text"]["format"]["name"].as_str();
-    asked.schema_name = name.filter(|name| *name != "response").map(str::to_owned);
+    request.schema_name = name.filter(|name| *name != "response").map(str::to_owned);
     if let [tool] = list(&body["tools"]) {
         assert_eq!((&tool["name"], &tool["parameters"]), (&json!("look"), &parameters()));
-        asked.tool = true;
+        request.tool = true;
     }
     for item in list(&body["input"]) {
         match (item["type"].as_str(), item["role"].as_str()) {
-            (Some("message"), Some("system")) => asked.system = Some(text(&item["content"])),
+            (Some("message"), Some("system")) => request.system = Some(text(&item["content"])),
             (Some("message"), Some("user")) => {
-                asked.mark |= has_mark(&item["content"]);
-                asked.turns.push(Turn::User(parts(&item["content"])));
+                request.mark |= has_mark(&item["content"]);
+                request.turns.push(Turn::User(parts(&item["content"])));
             }
             (Some("function_call_output"), _) => {
-                add_result(&mut asked.turns, text(&item["call_id"]), text(&item["output"]));
+                add_result(&mut request.turns, text(&item["call_id"]), text(&item["output"]));
             }
-            _ => assistants(&mut asked.turns, item),
+            _ => assistants(&mut request.turns, item),
         }
     }
-    asked
+    request
 }
 
 fn parts(content: &Value) -> Vec<Part> {
@@ -193,7 +193,7 @@ fn assistants(turns: &mut Vec<Turn>, item: &Value) {
     if !matches!(turns.last(), Some(Turn::Assistant { .. })) {
         turns.push(Turn::Assistant { thoughts: Vec::new(), text: String::new(), calls: Vec::new() });
     }
-    let Some(Turn::Assistant { thoughts, text: said, calls }) = turns.last_mut() else { return };
+    let Some(Turn::Assistant { thoughts, text: spoken, calls }) = turns.last_mut() else { return };
     match item["type"].as_str() {
         Some("reasoning") => {
             thoughts.push((text(&item["summary"][0]["text"]), text(&item["encrypted_content"])));
@@ -203,6 +203,6 @@ fn assistants(turns: &mut Vec<Turn>, item: &Value) {
             name: text(&item["name"]),
             arguments: parsed(&item["arguments"]),
         }),
-        _ => said.push_str(&text(&item["content"])),
+        _ => spoken.push_str(&text(&item["content"])),
     }
 }

@@ -1,14 +1,14 @@
-//! The circuit breaker: which failures count, who serves meanwhile, and how a model comes back.
+//! The circuit breaker: which failures count, which models serve meanwhile, and how a circuit closes.
 
 use hearth_tests::{Client, Home, Reply, Upstream};
 use serde_json::{Value, json};
 
-use crate::{SAID, answer, chat, failure, with};
+use crate::{ANSWER_TEXT, answer, chat, failure, with};
 
-/// A request is tried three times before it has failed.
+/// Attempts of a request before it fails.
 const TRIES: usize = 3;
 
-/// Has `times` requests to `model` fail, of which `upstream` gets each try.
+/// Lets `times` requests to `model` fail at `upstream`, each with all its attempts.
 async fn fail(client: &Client, upstream: &Upstream, model: &str, times: usize) {
     for _ in 0..times {
         (0..TRIES).for_each(|_| upstream.reply(failure(500, "oops")));
@@ -37,13 +37,13 @@ async fn one_failed_request_opens_no_circuit() {
     assert_eq!(upstream.received().len(), TRIES);
     assert_eq!(unavailable(&client).await, json!([]));
     upstream.reply(answer());
-    let told = client.post("/v1/chat/completions", &chat("big")).await.json();
-    assert_eq!(told["choices"][0]["message"]["content"], SAID, "{told}");
+    let response = client.post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(response["choices"][0]["message"]["content"], ANSWER_TEXT, "{response}");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn model_without_alternative_is_asked_while_its_circuit_is_open() {
+async fn model_without_alternative_is_used_while_its_circuit_is_open() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
@@ -53,16 +53,16 @@ async fn model_without_alternative_is_asked_while_its_circuit_is_open() {
     assert_eq!((&list[0]["model"], &list[0]["state"]), (&json!("big"), &json!("open")), "{list}");
     assert!((1..=30).contains(&list[0]["retry_after_seconds"].as_u64().unwrap()), "{list}");
     assert_eq!(state(&home).await, "2");
-    // Well again, and so is the next request, and the list.
+    // A success closes the circuit.
     upstream.reply(answer());
-    let told = client.post("/v1/chat/completions", &chat("big")).await.json();
-    assert_eq!(told["choices"][0]["message"]["content"], SAID, "{told}");
+    let response = client.post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(response["choices"][0]["message"]["content"], ANSWER_TEXT, "{response}");
     assert_eq!((unavailable(&client).await, state(&home).await.as_str()), (json!([]), "0"));
     home.stop().await;
 }
 
 #[tokio::test]
-async fn errors_of_requests_open_no_circuit() {
+async fn request_errors_open_no_circuit() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
@@ -90,7 +90,7 @@ async fn streams_that_break_off_open_the_circuit() {
 }
 
 #[tokio::test]
-async fn others_serve_while_a_circuit_is_open_and_it_serves_when_they_fail() {
+async fn fallback_serves_while_a_circuit_is_open_and_vice_versa() {
     let (first, second) = (Upstream::start().await, Upstream::start().await);
     let home = with(&[&first, &second], "[fallbacks]\n'rig0:big' = ['rig1:big']").await;
     let client = home.client();
@@ -103,21 +103,21 @@ async fn others_serve_while_a_circuit_is_open_and_it_serves_when_they_fail() {
         second.reply(answer());
         assert_eq!(ask().await["selection"]["selected_provider"], "rig1");
     }
-    let asked = first.received().len();
+    let count = first.received().len();
     second.reply(answer());
-    let told = ask().await;
-    let selection = &told["selection"];
+    let response = ask().await;
+    let selection = &response["selection"];
     assert_eq!(
         (&selection["selected_provider"], &selection["fallback_reason"]),
         (&json!("rig1"), &json!("provider_error")),
-        "{told}"
+        "{response}"
     );
-    assert_eq!(first.received().len(), asked, "the first one was asked");
+    assert_eq!(first.received().len(), count, "the first one received a request");
 
     second.reply(failure(401, "invalid_api_key"));
     first.reply(answer());
-    let told = ask().await;
-    assert_eq!(told["selection"]["selected_provider"], "rig0", "{told}");
-    assert_eq!(told["selection"]["fallback_used"], false, "{told}");
+    let response = ask().await;
+    assert_eq!(response["selection"]["selected_provider"], "rig0", "{response}");
+    assert_eq!(response["selection"]["fallback_used"], false, "{response}");
     home.stop().await;
 }

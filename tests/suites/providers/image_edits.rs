@@ -1,4 +1,4 @@
-//! Images that are changed, which come as a form.
+//! Edits of images, requested by a form.
 
 use hearth_tests::Upstream;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn images_are_changed_as_a_form_says() {
+async fn form_of_an_image_edit_reaches_the_provider() {
     let upstream = Upstream::start().await;
     let home = with(&[&upstream], "").await;
     let client = home.client();
@@ -37,9 +37,9 @@ async fn images_are_changed_as_a_form_says() {
     let model = ("model", "rig0:gpt-image-1");
     upstream.reply(drawn(2));
     let fields = [model, ("prompt", "in the rain"), ("n", "2"), ("input_fidelity", "high")];
-    let told = client.send(form(&fields, &["image[]", "image[]", "mask"])).await.json();
-    assert_eq!(told["data"].as_array().map(Vec::len), Some(2), "{told}");
-    assert_eq!(told["data"][0]["b64_json"], PNG);
+    let response = client.send(form(&fields, &["image[]", "image[]", "mask"])).await.json();
+    assert_eq!(response["data"].as_array().map(Vec::len), Some(2), "{response}");
+    assert_eq!(response["data"][0]["b64_json"], PNG);
     let sent = upstream.received().pop().unwrap();
     assert_eq!(sent.path, "/v1/images/edits");
     let body = String::from_utf8_lossy(&sent.raw);

@@ -1,4 +1,4 @@
-//! Whose seals and betas they are: both go to their own maker, and to nobody else.
+//! Signatures and betas: each reaches its own vendor, and no other.
 
 use hearth_tests::Upstream;
 use reqwest::Method;
@@ -6,14 +6,15 @@ use serde_json::json;
 
 use super::{
     Cell,
-    clients::{self, Client},
+    clients,
     features::{self, Feature},
-    home, next_of,
+    home,
+    neutral::{Answer, Request, Turn, user_turn},
+    next_of,
     vendors::{self, Vendor},
-    words::{Answer, Asked, Turn, says},
 };
 
-/// Bedrock, as it is asked here, has Anthropic's models, and each takes the other's seals
+/// Returns whether two vendors accept each other's signatures: Bedrock has Anthropic's models here
 /// (<https://platform.claude.com/docs/en/build-with-claude/extended-thinking>).
 fn is_same_maker(one: &Vendor, other: &Vendor) -> bool {
     one.name == other.name
@@ -21,10 +22,10 @@ fn is_same_maker(one: &Vendor, other: &Vendor) -> bool {
 }
 
 #[tokio::test]
-async fn a_conversation_goes_on_with_another_maker_without_the_thoughts() {
+async fn reasoning_is_not_sent_to_another_vendor() {
     let upstream = Upstream::start().await;
     let home = home(&vendors::ALL, &upstream).await;
-    let feature = features::all().into_iter().find(|feature| feature.goes_on);
+    let feature = features::all().into_iter().find(|feature| feature.has_next);
     let feature = feature.unwrap_or_else(|| panic!("no feature goes on"));
     for first in &vendors::ALL {
         for second in vendors::ALL.iter().filter(|second| !is_same_maker(first, second)) {
@@ -44,15 +45,16 @@ async fn a_conversation_goes_on_with_another_maker_without_the_thoughts() {
     home.stop().await;
 }
 
-/// Has `first` think and call, and then the cell's vendor go on.
+/// Gets reasoning and a call from `first`, and continues with the cell's vendor.
 async fn moves(cell: &Cell<'_>, first: &Vendor, feature: &Feature) {
     let what = format!("{} from {} to {}", cell.client.name, first.name, cell.vendor.name);
     let model = |vendor: &Vendor| format!("{}:{}", vendor.name, vendor.model);
-    let body = (cell.client.asks)(&feature.asked, &model(first));
-    cell.upstream.reply((first.says)(&feature.answer));
-    let told = cell.ask(&body).await.unwrap_or_else(|problem| panic!("{what}: {problem}"));
-    cell.upstream.reply((cell.vendor.says)(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
-    let mut body = (cell.client.goes_on)(body, &told, "a cat");
+    let body = (cell.client.request)(&feature.request, &model(first));
+    cell.upstream.reply((first.stream_answer)(&feature.answer));
+    let response = cell.ask(&body).await.unwrap_or_else(|problem| panic!("{what}: {problem}"));
+    cell.upstream
+        .reply((cell.vendor.stream_answer)(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
+    let mut body = (cell.client.next_request)(body, &response, "a cat");
     body["model"] = json!(model(cell.vendor));
     cell.ask(&body).await.unwrap_or_else(|problem| panic!("{what}: {problem}"));
     let mut next = next_of(feature);
@@ -61,7 +63,7 @@ async fn moves(cell: &Cell<'_>, first: &Vendor, feature: &Feature) {
             thoughts.clear();
         }
     }
-    assert_eq!(cell.heard(), Some(next), "{what}");
+    assert_eq!(cell.last_request(), Some(next), "{what}");
 }
 
 #[tokio::test]
@@ -69,12 +71,13 @@ async fn betas_are_passed_on_to_anthropic_alone() {
     let upstream = Upstream::start().await;
     let home = home(&vendors::ALL, &upstream).await;
     let gateway = home.client();
-    let asked = Asked { turns: vec![says("Hello!")], ..Asked::default() };
+    let request = Request { turns: vec![user_turn("Hello!")], ..Request::default() };
     for vendor in &vendors::ALL {
         for client in &clients::ALL {
-            let Client { name, asks, .. } = client;
-            upstream.reply((vendor.says)(&Answer { text: "Hello.".to_owned(), ..Answer::default() }));
-            let body = asks(&asked, &format!("{}:{}", vendor.name, vendor.model));
+            let name = client.name;
+            upstream
+                .reply((vendor.stream_answer)(&Answer { text: "Hello.".to_owned(), ..Answer::default() }));
+            let body = (client.request)(&request, &format!("{}:{}", vendor.name, vendor.model));
             let request = gateway.request(Method::POST, &client.path_of(&body)).json(&body);
             let request = request.header("anthropic-beta", "one-2025-01-01, two-2025-02-02");
             let answer = gateway.send(request.header("anthropic-beta", "three-2025-03-03")).await;
@@ -83,7 +86,7 @@ async fn betas_are_passed_on_to_anthropic_alone() {
             let betas = received.last().and_then(|last| last.headers.get("anthropic-beta"));
             let betas = betas.and_then(|betas| betas.to_str().ok());
             let expected = "one-2025-01-01,two-2025-02-02,three-2025-03-03";
-            let passed_on = vendor.name == "anthropic" && *name == "messages";
+            let passed_on = vendor.name == "anthropic" && name == "messages";
             assert_eq!(betas, passed_on.then_some(expected), "{name} over {}", vendor.name);
         }
     }

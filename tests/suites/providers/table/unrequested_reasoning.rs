@@ -1,5 +1,5 @@
-//! Thoughts that a client of `/v1/messages` didn't ask for: the text is the first block, and a conversation with calls
-//! goes on with its seals all the same.
+//! Reasoning that a client of `/v1/messages` didn't request: the text is the first block, and the next request after
+//! a tool call contains the signatures all the same.
 
 use hearth_tests::Upstream;
 use serde_json::{Value, json};
@@ -8,8 +8,9 @@ use super::{
     Cell, clients,
     features::{self, SEALS, THOUGHTS},
     holes::{self, Instead},
-    home, next_of, vendors,
-    words::Answer,
+    home,
+    neutral::Answer,
+    next_of, vendors,
 };
 
 fn kinds(message: &Value) -> Vec<&str> {
@@ -18,7 +19,7 @@ fn kinds(message: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn unasked_thoughts_displace_no_text_and_keep_their_seals() {
+async fn unrequested_reasoning_is_hidden_but_its_signature_returned() {
     let upstream = Upstream::start().await;
     let home = home(&vendors::ALL, &upstream).await;
     let client = clients::ALL.iter().find(|client| client.name == "messages");
@@ -31,15 +32,15 @@ async fn unasked_thoughts_displace_no_text_and_keep_their_seals() {
             let cell = Cell { home: &home, upstream: &upstream, client, vendor, streamed, whole: false };
             let model = format!("{}:{}", vendor.name, vendor.model);
             let unasked = |name: &str| {
-                let mut body = (client.asks)(&feature(name).asked, &model);
+                let mut body = (client.request)(&feature(name).request, &model);
                 body["thinking"] = json!(null);
                 body
             };
-            upstream.reply((vendor.says)(&feature(THOUGHTS).answer));
+            upstream.reply((vendor.stream_answer)(&feature(THOUGHTS).answer));
             let message = cell.ask(&unasked(THOUGHTS)).await.unwrap();
             assert_eq!(kinds(&message), ["text"], "{what}: {message}");
 
-            upstream.reply((vendor.says)(&feature(SEALS).answer));
+            upstream.reply((vendor.stream_answer)(&feature(SEALS).answer));
             let body = unasked(SEALS);
             let message = cell.ask(&body).await.unwrap();
             assert!(!message.to_string().contains(&feature(SEALS).answer.thoughts), "{what}: {message}");
@@ -47,15 +48,16 @@ async fn unasked_thoughts_displace_no_text_and_keep_their_seals() {
             let blocks = if vendor.name == "gemini" { 2 } else { 1 };
             let expected = [vec!["redacted_thinking"; blocks], vec!["tool_use"]].concat();
             assert_eq!(kinds(&message), expected, "{what}: {message}");
-            upstream.reply((vendor.says)(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
-            cell.ask(&(client.goes_on)(body, &message, "a cat")).await.unwrap();
+            upstream
+                .reply((vendor.stream_answer)(&Answer { text: "A cat.".to_owned(), ..Answer::default() }));
+            cell.ask(&(client.next_request)(body, &message, "a cat")).await.unwrap();
             let mut next = next_of(feature(SEALS));
             for hole in holes::ALL.iter().filter(|hole| cell.is_in(hole, feature(SEALS))) {
-                if let Instead::Unasked(less) = hole.instead {
+                if let Instead::Omitted(less) = hole.instead {
                     less(&mut next);
                 }
             }
-            assert_eq!(cell.heard(), Some(next), "{what}");
+            assert_eq!(cell.last_request(), Some(next), "{what}");
         }
     }
     home.stop().await;

@@ -1,11 +1,11 @@
-//! Which models a provider's key can reach.
+//! Lists of the models that a provider's key can reach.
 
 use std::time::Instant;
 
 use hearth_tests::{Answer, Client, Home, Reply, Setup, Upstream, eventually};
 use serde_json::{Value, json};
 
-use crate::{SAID, answer, chat};
+use crate::{ANSWER_TEXT, answer, chat};
 
 const LIST: &str = "/v1/models";
 
@@ -20,8 +20,8 @@ async fn home(upstream: &Upstream, more: &str) -> Home {
 }
 
 fn ids(answer: &Answer) -> Vec<String> {
-    let told = answer.json();
-    let models = told["data"].as_array().cloned().unwrap_or_default();
+    let response = answer.json();
+    let models = response["data"].as_array().cloned().unwrap_or_default();
     models.iter().map(|model| model["id"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
@@ -30,14 +30,14 @@ async fn listed(client: &Client, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_a_key_can_reach_is_in_the_list() {
+async fn listed_models_of_a_provider_are_in_the_list() {
     let upstream = Upstream::start().await;
     upstream.page(LIST, list(&["gpt-4o", "mine", "text-embedding-3-small", "whisper-1"]));
     let home = home(&upstream, "api_key = 'sk-rig'").await;
     let client = home.client();
     let own = ["openai:gpt-4o", "openai:mine", "openai:text-embedding-3-small"];
     assert_eq!(listed(&client, "provider=openai").await, own);
-    // What is at home comes first.
+    // Models of nodes come first.
     let mut all = vec!["auto".to_owned(), "tiny-chat".to_owned()];
     all.extend(own.map(str::to_owned));
     assert_eq!(listed(&client, "").await, all);
@@ -47,7 +47,7 @@ async fn what_a_key_can_reach_is_in_the_list() {
     assert_eq!(listed(&client, "status=loaded").await, ["tiny-chat"]);
     assert!(listed(&client, "status=out_of_credit").await.is_empty());
     client.get("/v1/models?status=well").await.error(400, "invalid_request");
-    // Pages go over both.
+    // A page may contain both.
     let page = client.get("/v1/models?limit=4").await.json();
     let cursor = page["next_cursor"].as_str().unwrap_or_default();
     assert_eq!(listed(&client, &format!("limit=4&cursor={cursor}")).await, own[2..]);
@@ -58,77 +58,77 @@ async fn what_a_key_can_reach_is_in_the_list() {
         (&json!("GPT-4o (openai)"), &json!(128_000), &json!(2.5), &json!("available"))
     );
     assert_eq!((&model["object"], &model["created"]), (&json!("model"), &json!(7)));
-    // Of a model that nobody knows only the name is told.
+    // A model without information has a name only.
     let mine = client.get("/v1/models/openai:mine").await.json();
     assert_eq!((&mine["price"], &mine["context_length"]), (&Value::Null, &Value::Null));
     client.get("/v1/models/openai:other").await.error(404, "model_not_found");
 
-    // However often it is looked at, the provider is asked once; and with its key.
-    let asked = upstream.asked(LIST);
-    assert_eq!(asked.len(), 1, "{asked:?}");
-    assert_eq!(asked[0].headers["authorization"], "Bearer sk-rig");
+    // The provider receives one request, with the key, for any number of requests for the list.
+    let requests = upstream.page_requests(LIST);
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!(requests[0].headers["authorization"], "Bearer sk-rig");
     let home = home.restart().await;
     assert_eq!(listed(&home.client(), "provider=openai").await, own);
-    assert_eq!(upstream.asked(LIST).len(), 1, "it was known from before");
+    assert_eq!(upstream.page_requests(LIST).len(), 1, "the stored list was not used");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_new_key_is_tried_at_once() {
+async fn new_key_is_used_at_once() {
     let upstream = Upstream::start().await;
     upstream.page(LIST, list(&["gpt-4o"]));
     let home = home(&upstream, "models = ['gpt-5']").await;
     let client = home.client();
-    // Without a key nobody is asked, and what the settings name can't be had.
+    // Without a key no list is requested, and the models of the settings are unavailable.
     assert_eq!(listed(&client, "provider=openai&status=no_key").await, ["openai:gpt-5"]);
-    assert!(upstream.asked(LIST).is_empty());
+    assert!(upstream.page_requests(LIST).is_empty());
     let set = async |key: &str| {
         let request =
             client.request(reqwest::Method::PUT, "/v1/providers/openai/key").json(&json!({"key": key}));
         assert_eq!(client.send(request).await.status, 204);
     };
     set("sk-one").await;
-    upstream.was_asked(LIST, 1).await;
+    upstream.wait_for_page_requests(LIST, 1).await;
     let expected = ["openai:gpt-4o", "openai:gpt-5"];
     assert_eq!(listed(&client, "provider=openai").await, expected);
-    // Its settings name it, its list doesn't.
+    // The settings name it, the list doesn't.
     assert_eq!(listed(&client, "provider=openai&status=unknown").await, expected[1..]);
     upstream.page(LIST, Reply::json(401, &json!({"error": {"message": "sk-two is wrong"}})));
     set("sk-two").await;
-    upstream.was_asked(LIST, 2).await;
-    assert_eq!(upstream.asked(LIST)[1].headers["authorization"], "Bearer sk-two");
-    eventually("the key to be known as refused", async || {
+    upstream.wait_for_page_requests(LIST, 2).await;
+    assert_eq!(upstream.page_requests(LIST)[1].headers["authorization"], "Bearer sk-two");
+    eventually("the refusal of the key", async || {
         (listed(&client, "provider=openai&status=no_key").await == expected[1..]).then_some(())
     })
     .await;
-    assert_eq!(upstream.asked(LIST).len(), 2, "who refuses isn't asked again at once");
+    assert_eq!(upstream.page_requests(LIST).len(), 2, "the list was requested again at once");
     home.stop().await;
 }
 
 #[tokio::test]
-async fn a_slow_provider_holds_up_nobody() {
+async fn slow_list_does_not_delay_requests() {
     let upstream = Upstream::start().await;
     upstream.page(LIST, list(&["gpt-4o"]).then_silence());
     let home = home(&upstream, "api_key = 'sk-rig'\nmodels = ['big']").await;
     let client = home.client();
-    upstream.was_asked(LIST, 1).await;
+    upstream.wait_for_page_requests(LIST, 1).await;
     upstream.reply(answer());
     let began = Instant::now();
-    let said = client.post("/v1/chat/completions", &chat("big")).await.json();
-    assert_eq!(said["choices"][0]["message"]["content"], SAID, "{said}");
-    // The list itself waits a little, and then tells what is known.
-    let known = listed(&client, "provider=openai&status=unknown").await;
+    let response = client.post("/v1/chat/completions", &chat("big")).await.json();
+    assert_eq!(response["choices"][0]["message"]["content"], ANSWER_TEXT, "{response}");
+    // The list itself waits a little, and then has the models of the settings and the catalog.
+    let models = listed(&client, "provider=openai&status=unknown").await;
     assert!(
-        known.contains(&"openai:big".to_owned()) && known.contains(&"openai:gpt-4o".to_owned()),
-        "{known:?}"
+        models.contains(&"openai:big".to_owned()) && models.contains(&"openai:gpt-4o".to_owned()),
+        "{models:?}"
     );
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
-    assert_eq!(upstream.asked(LIST).len(), 1);
+    assert_eq!(upstream.page_requests(LIST).len(), 1);
     home.stop().await;
 }
 
 #[tokio::test]
-async fn anthropics_clients_get_their_own_shape() {
+async fn anthropic_clients_get_their_own_list_format() {
     let upstream = Upstream::start().await;
     upstream.page(LIST, list(&["gpt-4o", "gpt-5"]));
     let home = home(&upstream, "api_key = 'sk-rig'").await;

@@ -1,40 +1,40 @@
-//! What is asked and answered, in nobody's dialect.
+//! Requests and responses without a dialect.
 
 use serde_json::{Value, json};
 
-/// What a client asks, and what a vendor is asked.
+/// Request of a client, and to a vendor.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct Request {
     pub(super) system: Option<String>,
     pub(super) turns: Vec<Turn>,
-    /// Whether the tool `look` is on offer.
+    /// True if there is the tool `look`.
     pub(super) tool: bool,
     pub(super) schema: Option<Value>,
-    /// What the schema is called.
+    /// Name of the schema.
     pub(super) schema_name: Option<String>,
-    /// Whether a text of the user's has a mark for the prompt cache.
+    /// True if a text of the user has a mark for the prompt cache.
     pub(super) mark: bool,
     pub(super) stop: Vec<String>,
     pub(super) seed: Option<u32>,
-    /// Whether there is a field that the gateway doesn't know.
+    /// True if there is an unknown field.
     pub(super) unknown: bool,
 }
 
-/// What one side says before the other does.
+/// Turn of a conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Turn {
     User(Vec<Part>),
     Assistant {
-        /// Thoughts, each with its maker's seal.
+        /// Reasoning, each with its signature.
         thoughts: Vec<(String, String)>,
         text: String,
         calls: Vec<Call>,
     },
-    /// The results of calls, each with the id of its call.
+    /// Results of calls, each with the id of its call.
     Results(Vec<(String, String)>),
 }
 
-/// A piece of what the user says.
+/// Part of a user's message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Part {
     Text(String),
@@ -46,7 +46,7 @@ pub(super) enum Part {
     Document(String),
 }
 
-/// A call of a tool.
+/// Tool call.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Call {
     pub(super) id: String,
@@ -54,21 +54,21 @@ pub(super) struct Call {
     pub(super) arguments: Value,
 }
 
-/// What a vendor says, and what a client is told.
+/// Response of a vendor, and to a client.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Answer {
     pub(super) thoughts: String,
-    /// The vendor's seal on them. A client only hands it back.
+    /// Signature of the reasoning. A client only returns it.
     pub(super) seal: String,
     pub(super) text: String,
-    /// What the model says in place of an answer.
+    /// Refusal of the model in place of a text.
     pub(super) refusal: String,
     pub(super) calls: Vec<Call>,
     pub(super) end: End,
     pub(super) usage: Usage,
 }
 
-/// Why an answer ended.
+/// Reason why a response ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) enum End {
     #[default]
@@ -77,11 +77,11 @@ pub(super) enum End {
     StopText(String),
     Length,
     Calls,
-    /// Somebody wouldn't say it.
+    /// Refused by the model or the provider.
     Filtered,
 }
 
-/// Tokens of the prompt, of the answer, of the prompt those that were kept, of the answer those of thoughts.
+/// Tokens of the prompt and of the response, cached ones of the prompt, and those of reasoning.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Usage {
     pub(super) prompt: u64,
@@ -96,24 +96,24 @@ impl Default for Usage {
     }
 }
 
-/// The field that the gateway doesn't know.
+/// Name of the unknown field.
 pub(super) const UNKNOWN: &str = "vendor_option";
 
-/// The arguments of the tool `look`.
+/// Schema of the arguments of `look`.
 pub(super) fn parameters() -> Value {
     json!({"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"], "additionalProperties": false})
 }
 
-/// A call of `look`.
+/// Creates a call of `look`.
 pub(super) fn look(id: &str, at: &str) -> Call {
     Call { id: id.to_owned(), name: "look".to_owned(), arguments: json!({"at": at}) }
 }
 
-pub(super) fn says(text: &str) -> Turn {
+pub(super) fn user_turn(text: &str) -> Turn {
     Turn::User(vec![Part::Text(text.to_owned())])
 }
 
-/// Some JSON's text; empty if it is none.
+/// Returns a JSON string's text; empty for another value.
 pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -126,18 +126,18 @@ pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// JSON in a text.
+/// Parses a JSON text in a string.
 pub(super) fn parsed(value: &Value) -> Value {
     serde_json::from_str(value.as_str().unwrap_or_default()).unwrap_or(Value::Null)
 }
 
-/// A text in two pieces, as it is streamed.
+/// Splits a text into two pieces, as it is streamed.
 pub(super) fn halves(text: &str) -> [String; 2] {
     let at = (text.len() / 2..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     [text[..at].to_owned(), text[at..].to_owned()]
 }
 
-/// A picture or its address, as OpenAI and others write both.
+/// Parses an image URL, which may be a data URL.
 pub(super) fn pictured(url: &str) -> Part {
     match url.strip_prefix("data:image/png;base64,") {
         Some(data) => Part::Picture(data.to_owned()),
@@ -145,7 +145,7 @@ pub(super) fn pictured(url: &str) -> Part {
     }
 }
 
-/// The address that stands for a part, if it is a picture.
+/// Returns the URL of an image or document, which may be a data URL.
 pub(super) fn address(part: &Part) -> String {
     match part {
         Part::Picture(data) => format!("data:image/png;base64,{data}"),
@@ -155,17 +155,17 @@ pub(super) fn address(part: &Part) -> String {
     }
 }
 
-/// A PDF in a data URL.
+/// Parses the data URL of a PDF.
 pub(super) fn document(url: &str) -> Part {
     Part::Document(url.strip_prefix("data:application/pdf;base64,").unwrap_or_default().to_owned())
 }
 
-/// A mark for the prompt cache, as Anthropic has it.
+/// Returns a mark for the prompt cache, as Anthropic has it.
 pub(super) fn mark() -> Value {
     json!({"type": "ephemeral"})
 }
 
-/// Appends the result of a call to those that stand last, or as the first.
+/// Appends the result of a call to those of the last turn, or as a new turn.
 pub(super) fn add_result(turns: &mut Vec<Turn>, id: String, result: String) {
     match turns.last_mut() {
         Some(Turn::Results(results)) => results.push((id, result)),
