@@ -79,8 +79,8 @@ fn remove_others(beside: &Path, copied: &[String]) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-/// Whether a library's name is its soname (`libllama.so.0`), a backend's (`libggml-cpu-haswell.so`), or
-/// one of other systems.
+/// Returns whether programs load a library by this name: its soname (`libllama.so.0`), a backend's name
+/// (`libggml-cpu-haswell.so`), or that of another system.
 fn is_loaded_by_this_name(name: &str) -> bool {
     let soname = name.split_once(".so.").is_some_and(|(_, version)| !version.contains('.'));
     is_backend(name) || soname || name.ends_with(".dylib") || name.ends_with(".dll")
