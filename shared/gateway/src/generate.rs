@@ -14,7 +14,7 @@ use crate::{
 /// Starts the run `id`: with a cached answer, or with a model's.
 ///
 /// # Errors
-/// Those of [`crate::Gateway::generate`].
+/// As [`crate::Gateway::generate`].
 pub(crate) async fn generate(
     gateway: &Components,
     caller: &Caller,

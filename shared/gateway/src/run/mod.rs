@@ -64,7 +64,7 @@ impl Runs {
     /// Starts a run that a model serves; `capture` stores its answer.
     ///
     /// # Errors
-    /// Those of [`Router::resolve`], and of a run that fails before it waits in a queue or has a slot.
+    /// As [`Router::resolve`], and the error of a run that fails before it waits in a queue or has a slot.
     pub(crate) async fn start(
         &self,
         caller: &Caller,
