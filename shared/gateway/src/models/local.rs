@@ -86,9 +86,8 @@ impl LocalModels {
                     }
                 }
             }
-            let is_gone = |model: &Model| {
-                model.node == Some(node.link.id()) && node.model(model.id.as_str()).is_none()
-            };
+            let is_gone =
+                |model: &Model| model.node == Some(node.link.id()) && node.model(model.id.as_str()).is_none();
             for model in models.extract_if(.., |model| is_gone(model)) {
                 failure = failure.or(self.store.models().forget_discovered(&model).await.err());
             }

@@ -37,8 +37,8 @@ impl RecordTimes {
         batch_window: Duration::from_millis(200),
         is_prompt: true,
     };
-    /// In a process whose store charges for each write. A follower in another process sees an event after the window and the interval of
-    /// its polls, about a second together.
+    /// In a process whose store charges for each write. A follower in another process sees an event after the window and
+    /// the interval of its polls, about a second together.
     pub(crate) const PAID_STORE: Self = Self {
         begin_delay: Duration::from_secs(30),
         batch_window: Duration::from_millis(900),
