@@ -11,7 +11,7 @@ pub const GLB: &str = "model/gltf-binary";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mesh {
-    /// One that an earlier run of the same user's has made.
+    /// Mesh of an earlier run of the same user.
     Artifact(ArtifactId),
     /// A binary glTF, in base64 with padding.
     Data(String),

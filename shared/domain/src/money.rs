@@ -61,7 +61,7 @@ impl TryFrom<Decimal> for Rate {
 }
 
 impl From<Rate> for f64 {
-    #[expect(clippy::cast_precision_loss, reason = "it is for people; sums are made of the whole number")]
+    #[expect(clippy::cast_precision_loss, reason = "the float is for display; sums use the whole number")]
     fn from(rate: Rate) -> Self {
         rate.0 as Self / 1e6
     }

@@ -25,7 +25,7 @@ pub struct Renderer {
     answers: Answers,
     artifacts: Vec<Artifact>,
     usage: Usage,
-    /// Where the client reaches the gateway.
+    /// Address of the gateway for the client.
     base: String,
     cost: Option<Cost>,
     credits: Option<CreditsBody>,
