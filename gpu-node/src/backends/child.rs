@@ -115,7 +115,9 @@ impl Launcher<'_> {
                 Err(ChildFailure::Refused(format!("its process ended with {status}{detail}")))
             }
             Ok(status) => Err(ChildFailure::Broken(format!("its process ended with {status}{detail}"))),
-            Err(error) => Err(ChildFailure::Broken(format!("its process was lost: {error}"))),
+            Err(error) => {
+                Err(ChildFailure::Broken(format!("the status of its process can't be read: {error}")))
+            }
         }
     }
 

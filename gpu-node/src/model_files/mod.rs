@@ -143,7 +143,7 @@ fn header(parts: &Parts) -> Result<Header, String> {
             Some(whole) => whole.add_part(&read?),
         }
     }
-    whole.ok_or_else(|| "its file is gone".to_owned())
+    whole.ok_or_else(|| "its file was deleted".to_owned())
 }
 
 /// The problem of a path that can't be sent to a worker, since commands are JSON.

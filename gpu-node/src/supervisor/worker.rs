@@ -158,7 +158,7 @@ impl Monitor {
         let reason = match status {
             Ok(_) if ran_out_of_memory(&tail) => out_of_memory(self.memory_bytes),
             Ok(status) => format!("its process ended: {status}; the node's log has details"),
-            Err(error) => format!("its process was lost: {error}"),
+            Err(error) => format!("the status of its process can't be read: {error}"),
         };
         let _ = self.inbox.send(Message::Exited { model: self.model, epoch: self.epoch, reason, signal });
     }

@@ -39,7 +39,7 @@ impl Actor {
         let spawned = self.models.file(model).map_err(|error| error.message).and_then(|file| {
             // The file may have been deleted since the model was submitted.
             if !file.path.exists() {
-                return Err("its file is gone".to_owned());
+                return Err("its file was deleted".to_owned());
             }
             let spec = LoadSpec { backends: libraries, ..self.config.load_spec(&file) };
             let estimate = self.models.memory_estimate(model, &self.config);
@@ -68,7 +68,7 @@ impl Actor {
     }
 
     pub(super) fn stop(&mut self, model: &str, reason: StopReason) {
-        tracing::info!(model, ?reason, "the model leaves memory");
+        tracing::info!(model, ?reason, "the model is being unloaded");
         metrics::model_stopped(reason);
         self.backends.remove_waiting(model);
         let process = self.models.process(model);

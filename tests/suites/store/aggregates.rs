@@ -24,7 +24,7 @@ on_both! {
     events_are_read_in_order_from_a_seq,
     ended_run_is_written_together_with_its_events,
     token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only,
-    forgotten_model_is_not_listed_until_it_is_found_again,
+    forgotten_model_is_not_listed_until_stored_again,
     secret_operator_and_runs_survive_a_restart,
     conversation_of_any_size_is_read_and_deleted_by_its_owner_only,
     cached_answer_is_read_listed_deleted_and_expires,
@@ -147,7 +147,7 @@ async fn token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only(world: 
     assert!(!revoked.is_valid(now));
 }
 
-async fn forgotten_model_is_not_listed_until_it_is_found_again(world: World) {
+async fn forgotten_model_is_not_listed_until_stored_again(world: World) {
     let store = world.store();
     let model = Model { size_bytes: Some(1), ..Model::example("owner/model") };
     store.models().put_discovered(&model).await.unwrap();
