@@ -20,6 +20,9 @@ pub enum GgufError {
         /// The minimum size by its header.
         needed: u64,
     },
+    /// Its chat template is longer than any template in use.
+    #[error("the chat template has more than 1 MiB")]
+    LongTemplate,
     /// Its header contradicts itself.
     #[error("the model file is corrupt: {0}; download it again")]
     Corrupt(String),

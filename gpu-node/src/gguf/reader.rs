@@ -8,7 +8,7 @@ use super::error::GgufError;
 const STRING_MAX_BYTES: u64 = 16 << 20;
 /// Longer texts are cut to this length: names, architectures and the like are listed, stored and logged.
 const TEXT_MAX_BYTES: u64 = 256;
-/// Longer chat templates are cut to this length: they are only searched for names of capabilities.
+/// Maximum length of a chat template. A longer one is an error: a template that is cut would render wrong prompts.
 const TEMPLATE_MAX_BYTES: u64 = 1 << 20;
 /// The key whose value is the chat template.
 const TEMPLATE_KEY: &str = "tokenizer.chat_template";
@@ -70,28 +70,42 @@ impl<R: Read> Reader<R> {
 
     /// Reads a text, cut to [`TEXT_MAX_BYTES`].
     pub(super) fn text(&mut self) -> Result<String, GgufError> {
-        self.text_up_to(TEXT_MAX_BYTES)
-    }
-
-    fn text_up_to(&mut self, max_bytes: u64) -> Result<String, GgufError> {
-        let length = self.u64()?;
-        if length > STRING_MAX_BYTES {
-            return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
-        }
-        let read = length.min(max_bytes);
-        let mut bytes = vec![0; usize::try_from(read).unwrap_or_default()];
-        self.fill(&mut bytes)?;
+        let length = self.text_length()?;
+        let read = length.min(TEXT_MAX_BYTES);
+        let text = self.text_of(read)?;
         self.skip(length - read)?;
-        let text = String::from_utf8_lossy(&bytes);
         // The cut may split a character.
         let whole = if read < length { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
         Ok(whole.to_owned())
     }
 
+    /// Reads a chat template, which is never cut.
+    fn template(&mut self) -> Result<String, GgufError> {
+        let length = self.text_length()?;
+        if length > TEMPLATE_MAX_BYTES {
+            return Err(GgufError::LongTemplate);
+        }
+        self.text_of(length)
+    }
+
+    fn text_length(&mut self) -> Result<u64, GgufError> {
+        let length = self.u64()?;
+        if length > STRING_MAX_BYTES {
+            return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
+        }
+        Ok(length)
+    }
+
+    fn text_of(&mut self, length: u64) -> Result<String, GgufError> {
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        self.fill(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Reads the value of `key`.
     pub(super) fn value_of(&mut self, key: &str, kind: u32) -> Result<Value, GgufError> {
         if kind == 8 && key == TEMPLATE_KEY {
-            return self.text_up_to(TEMPLATE_MAX_BYTES).map(Value::Text);
+            return self.template().map(Value::Text);
         }
         self.value(kind)
     }
@@ -129,10 +143,7 @@ impl<R: Read> Reader<R> {
             10..=12 => 8,
             8 => {
                 for _ in 0..items {
-                    let length = self.u64()?;
-                    if length > STRING_MAX_BYTES {
-                        return Err(GgufError::Corrupt(format!("a text of {length} bytes in the header")));
-                    }
+                    let length = self.text_length()?;
                     self.skip(length)?;
                 }
                 return Ok(Value::Array(items));

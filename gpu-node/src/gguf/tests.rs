@@ -60,6 +60,21 @@ fn long_texts_are_cut() {
 }
 
 #[test]
+fn chat_template_over_the_limit_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let read = |template: &str| {
+        let template = ("tokenizer.chat_template", Text(template));
+        written::gguf(&path, &[("general.architecture", Text("llama")), template], 8);
+        Header::read(&path)
+    };
+    let longest = "x".repeat(1 << 20);
+    assert_eq!(read(&longest).unwrap().chat_template(), Some(longest.as_str()));
+    let error = read(&(longest + "x")).unwrap_err();
+    assert_eq!(error.to_string(), "the chat template has more than 1 MiB");
+}
+
+#[test]
 fn other_files_are_refused() {
     let (_folder, path) = file(b"PK\x03\x04 a zip file");
     assert!(matches!(Header::read(&path).unwrap_err(), GgufError::NotGguf));
