@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use public_url::with_public_url;
 
 /// Error that ends a function at its start.
-pub type Error = lambda_http::Error;
+pub type Error = lambda_runtime::Error;
 
 /// Serves routes whose responses are buffered.
 ///
