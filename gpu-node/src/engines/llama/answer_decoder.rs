@@ -7,7 +7,7 @@ use hearth_domain::{Reasoning, TokenLogprob};
 use hearth_wire::{RunEventBody, event::ToolCallBegin};
 
 use super::{
-    admission::Markers,
+    prepared_run::Markers,
     reasoning::{ReasoningParser, Split},
     sampler::Sampled,
     stop_texts::{Filtered, StopTextFilter},

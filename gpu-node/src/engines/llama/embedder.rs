@@ -68,9 +68,9 @@ impl Embedder {
                     }
                 }
                 Ok(Some(Work::Checked(_) | Work::Wake | Work::Stop)) => {}
-                Ok(Some(Work::Admit(admission))) => {
-                    let error = engine_failure(admission.run, "the model computes embeddings only");
-                    self.report(Report::Failed { run: admission.run, error });
+                Ok(Some(Work::Admit(prepared))) => {
+                    let error = engine_failure(prepared.run, "the model computes embeddings only");
+                    self.report(Report::Failed { run: prepared.run, error });
                 }
                 Ok(None) if self.jobs.is_empty() => {}
                 Ok(None) => return true,

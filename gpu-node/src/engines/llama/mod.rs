@@ -6,12 +6,10 @@
 //! supervisor is gone, and the process ends, whatever the engine's thread is doing.
 //!
 //! The modules depend on each other in one direction, from `mod.rs` down to `vocabulary`. Messages between the two
-//! sides ([`work`], [`admission`], [`attempt`]) are below both.
+//! sides ([`work`], [`prepared_run`], [`answer_attempt`]) are below both.
 
-mod admission;
+mod answer_attempt;
 mod answer_decoder;
-mod attempt;
-mod candidates;
 mod command_handler;
 mod context;
 mod embedder;
@@ -26,6 +24,7 @@ mod load;
 mod prefix_files;
 mod prefix_index;
 mod preparation;
+mod prepared_run;
 mod preparer;
 mod reasoning;
 mod run_progress;
@@ -38,6 +37,7 @@ mod stop_texts;
 mod template;
 mod template_sandbox;
 mod text;
+mod token_candidates;
 mod tokenizer;
 mod tools;
 mod vocabulary;

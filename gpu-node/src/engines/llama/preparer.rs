@@ -9,12 +9,12 @@ use hearth_wire::ApiError;
 use llama_cpp_2::{model::LlamaModel, token::LlamaToken};
 
 use super::{
-    admission::{Admission, ToolSyntax},
     context::ContextLimits,
     errors::invalid_prompt,
     grammar::{self, Grammars},
     load::LoadedModel,
     preparation::{Cancelled, Preparation},
+    prepared_run::{PreparedRun, ToolSyntax},
     shield::Shield,
     template::{ChatTemplate, Rendering, TemplateAbilities},
     tokenizer::{TokenizeError, Tokenizer},
@@ -112,7 +112,7 @@ impl Preparer {
         task: TextTask,
         whole: bool,
         preparation: &Preparation,
-    ) -> Result<Admission, ApiError> {
+    ) -> Result<PreparedRun, ApiError> {
         self.check_size(&task)?;
         let offered = if task.tool_choice == ToolChoice::None { Vec::new() } else { task.tools.clone() };
         let (prompt, end) = match &task.raw {
@@ -136,7 +136,7 @@ impl Preparer {
         // With a grammar the answer begins at once, without reasoning.
         let reasons =
             compiled.is_none() && (self.template.has_reasoning_tags() || format == ToolFormat::Harmony);
-        Ok(Admission {
+        Ok(PreparedRun {
             run,
             grammar_param: grammar::param(&task),
             reasoning_prompt_end: end.filter(|_| reasons),

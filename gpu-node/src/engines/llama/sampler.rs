@@ -15,8 +15,8 @@ use llama_cpp_2::{
 };
 
 use super::{
-    candidates::{self, Candidate},
     grammar::{Constraint, MaskState},
+    token_candidates::{self, TokenCandidate},
     vocabulary::Vocabulary,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Sampler {
     top_logprobs: Option<usize>,
     // Buffers, reused for each token.
     row: Vec<f32>,
-    candidates: Vec<Candidate>,
+    candidates: Vec<TokenCandidate>,
 }
 
 /// A sampled token.
@@ -126,7 +126,7 @@ impl Sampler {
             self.adjust(logits);
         }
         let row = if adjusted { &self.row } else { logits };
-        candidates::top_k(row, self.top_k, &mut self.candidates);
+        token_candidates::top_k(row, self.top_k, &mut self.candidates);
         let Some(token) = self.choose() else { return Ok(SampleOutcome::Complete) };
         if let Some(grammar) = &mut self.grammar {
             grammar.accept(token.0.cast_unsigned());
@@ -216,7 +216,7 @@ fn forbid(logits: &mut [f32], allowed: u32) {
 
 /// A token's log-probability by the model: before bias, penalties and mask.
 fn logprob(logits: &[f32], token: LlamaToken, top: usize, vocabulary: &Vocabulary) -> TokenLogprob {
-    let sum = candidates::log_sum_exp(logits);
+    let sum = token_candidates::log_sum_exp(logits);
     let entry = |token: LlamaToken| {
         let logit = usize::try_from(token.0).ok().and_then(|index| logits.get(index));
         // JSON has no infinity.
@@ -224,7 +224,7 @@ fn logprob(logits: &[f32], token: LlamaToken, top: usize, vocabulary: &Vocabular
         Logprob { bytes: vocabulary.name(token).to_vec(), logprob }
     };
     let mut alternatives = Vec::new();
-    candidates::top_k(logits, top, &mut alternatives);
+    token_candidates::top_k(logits, top, &mut alternatives);
     let top = alternatives.into_iter().map(|(token, _)| entry(LlamaToken(token.cast_signed())));
     TokenLogprob { token: entry(token), top: top.collect() }
 }

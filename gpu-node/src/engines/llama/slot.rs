@@ -9,8 +9,8 @@ use hearth_domain::{FinishReason, RunId};
 use hearth_wire::RunEventBody;
 
 use super::{
+    answer_attempt::{AnswerAttempt, FinishedAnswer},
     answer_decoder::{AnswerDecoder, ToolReader},
-    attempt::{Attempt, FinishedAnswer},
     grammar::{Constraint, MaskState},
     kv_cache::LeasedSequence,
     prefix_index::KEEP_MIN_TOKENS,
@@ -45,7 +45,7 @@ pub(super) struct Slot {
     at_token_limit: bool,
     ignore_eos: bool,
     decoder: AnswerDecoder,
-    attempt: Attempt,
+    attempt: AnswerAttempt,
     /// The answer's text, if a JSON Schema will be checked.
     text: String,
     /// Events that are held back until the check.
@@ -56,33 +56,33 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(
-        attempt: Attempt,
+        attempt: AnswerAttempt,
         leased: &LeasedSequence,
         vocabulary: &Vocabulary,
         context_length: u32,
         inbox: &mpsc::Sender<Work>,
     ) -> Self {
-        let (admission, choice) = (&attempt.admission, attempt.choice);
-        let sampling = &admission.sampling;
-        let grammar = admission.grammar.as_ref().map(|grammar| {
+        let (prepared, choice) = (&attempt.prepared, attempt.choice);
+        let sampling = &prepared.sampling;
+        let grammar = prepared.grammar.as_ref().map(|grammar| {
             let inbox = inbox.clone();
             Constraint::start(grammar, move || drop(inbox.send(Work::Wake)))
         });
-        let (seed_offset, top_logprobs) = (attempt.seed_offset(), admission.top_logprobs);
+        let (seed_offset, top_logprobs) = (attempt.seed_offset(), prepared.top_logprobs);
         let sampler = Sampler::new(sampling, seed_offset, top_logprobs, grammar, vocabulary);
-        let tools = admission.tools.as_ref().map(|tools| ToolReader {
+        let tools = prepared.tools.as_ref().map(|tools| ToolReader {
             parser: ToolCallParser::new(tools.format, &tools.offered),
             markers: tools.markers.clone(),
             has_called: false,
             only_one: tools.only_one,
         });
-        let decoder = AnswerDecoder::new(choice, sampling.stop.clone(), tools, admission.reasoning_parser());
+        let decoder = AnswerDecoder::new(choice, sampling.stop.clone(), tools, prepared.reasoning_parser());
         Self {
-            run: admission.run,
+            run: prepared.run,
             choice,
             sequence: leased.sequence,
             sampler,
-            prompt: Arc::clone(&admission.prompt),
+            prompt: Arc::clone(&prepared.prompt),
             computed_tokens: leased.cached_tokens,
             cached_tokens: leased.cached_tokens,
             shared_prefix: None,
@@ -215,7 +215,7 @@ impl Slot {
 
     /// Collects the text, if it will be checked. Returns the events to send now; the others are buffered.
     pub(super) fn collect(&mut self, events: Vec<RunEventBody>) -> Vec<RunEventBody> {
-        if self.attempt.admission.schema_check.is_some() {
+        if self.attempt.prepared.schema_check.is_some() {
             for event in &events {
                 if let RunEventBody::Delta { text, .. } = event {
                     self.text.push_str(text);
@@ -249,7 +249,7 @@ impl Slot {
 
     /// The field of the request that the grammar was compiled from.
     pub(super) fn grammar_param(&self) -> &'static str {
-        self.attempt.admission.grammar_param
+        self.attempt.prepared.grammar_param
     }
 
     /// Ends the answer: text that the decoder held back goes out.

@@ -6,8 +6,10 @@
 //! of 16 costs no more than 12 rows in groups of 4. So a step computes one prompt, or several prompts with the same
 //! number of tokens left, or one token for each decoding slot.
 //!
-//! Prefill has a time slice between two decode steps. Within it steps compute prompts; then one decode step
-//! gives each decoding slot a token, and the next slice begins.
+//! Prefill has a time slice between two decode steps, and a prefill step a maximum of tokens. The first prefill step
+//! after a decode step cuts a prompt to the number of tokens that fit; the next ones compute prompts that fit whole. When
+//! none fits, a decode step computes a token for each decoding slot, and the next slice begins. So a long prompt
+//! advances by one step between two decode steps, until its rest fits. Without decoding slots every step may cut a prompt.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +17,7 @@ use super::load::BATCH_MAX_TOKENS;
 
 /// Time that prefill may take between two decode steps.
 const PREFILL_TIME_SLICE: Duration = Duration::from_millis(500);
-/// Prompt tokens of one step within that slice.
+/// Maximum number of prompt tokens of one step within that slice.
 const PREFILL_STEP_MAX_TOKENS: usize = 128;
 /// Time that prefill may take between two decode steps during a burst of prompts, when it matters more that all of
 /// them progress. A step then computes up to a whole batch.
@@ -49,8 +51,23 @@ pub(super) enum SlotWork {
     Idle,
 }
 
-/// Index of a slot, and the number of its tokens that the step computes.
-type Share = (usize, usize);
+/// A slot's part of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Index of the slot in the list that was planned; not its sequence.
+    pub(super) slot: usize,
+    /// Number of its tokens that the step computes.
+    pub(super) tokens: usize,
+}
+
+/// A prompt that isn't computed yet.
+#[derive(Debug, Clone, Copy)]
+struct WaitingPrompt {
+    /// Index of its slot in the list to plan.
+    slot: usize,
+    /// Number of its tokens that are left to compute.
+    tokens_left: usize,
+}
 
 /// Tokens that the next step computes. Without shares there is nothing to compute.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +85,7 @@ impl StepPlan {
     }
 
     pub(super) fn tokens(&self) -> usize {
-        self.shares().iter().map(|(_, tokens)| tokens).sum()
+        self.shares().iter().map(|share| share.tokens).sum()
     }
 
     /// Returns whether a plan with fewer tokens is possible.
@@ -90,7 +107,7 @@ impl StepPlanner {
     /// Plans the next step for `slots`, oldest first, with at most `max_tokens` prompt tokens.
     pub(super) fn plan(&self, slots: &[SlotDemand], max_tokens: usize) -> StepPlan {
         let decoding: Vec<_> = decoding_slots(slots).collect();
-        let prompts: Vec<_> = slots.iter().enumerate().filter_map(prompt_left).collect();
+        let prompts: Vec<_> = slots.iter().enumerate().filter_map(waiting_prompt).collect();
         let (room, may_cut) = self.prefill_room(prompts.len(), decoding.len(), max_tokens);
         let shares = choose_prompts(&prompts, room, may_cut);
         match shares.is_empty() {
@@ -115,7 +132,8 @@ impl StepPlanner {
     }
 
     /// Number of prompt tokens that fit into the rest of the time slice, and whether a prompt may be cut to that
-    /// number: only the first prefill step after a decode step may cut one.
+    /// number: beside decoding slots only the first prefill step after a decode step may cut one, without them every
+    /// step may.
     fn prefill_room(&self, prompts: usize, decoding: usize, max_tokens: usize) -> (usize, bool) {
         let (slice, step_max_tokens) = match is_burst(prompts, decoding) {
             true => (BURST_TIME_SLICE, BATCH_MAX_TOKENS as usize),
@@ -138,14 +156,16 @@ fn is_burst(prompts: usize, decoding: usize) -> bool {
 
 /// Chooses the oldest prompt, or the oldest that fits into `room` if none may be cut, and adds the prompts that have as
 /// many tokens left. A prompt that is cut gets whole row groups.
-fn choose_prompts(prompts: &[Share], room: usize, may_cut: bool) -> Vec<Share> {
-    let next = if may_cut { prompts.first() } else { prompts.iter().find(|(_, left)| *left <= room) };
-    let Some((slot, left)) = next else { return Vec::new() };
-    if *left > room {
+fn choose_prompts(prompts: &[WaitingPrompt], room: usize, may_cut: bool) -> Vec<Share> {
+    let fits = |prompt: &&WaitingPrompt| prompt.tokens_left <= room;
+    let next = if may_cut { prompts.first() } else { prompts.iter().find(fits) };
+    let Some(&WaitingPrompt { slot, tokens_left }) = next else { return Vec::new() };
+    if tokens_left > room {
         let groups = room / ROW_GROUP * ROW_GROUP;
-        return vec![(*slot, if groups > 0 { groups } else { room })];
+        return vec![Share { slot, tokens: if groups > 0 { groups } else { room } }];
     }
-    prompts.iter().filter(|(_, other)| other == left).take(room / left).copied().collect()
+    let equal = prompts.iter().filter(|prompt| prompt.tokens_left == tokens_left).take(room / tokens_left);
+    equal.map(|prompt| Share { slot: prompt.slot, tokens: tokens_left }).collect()
 }
 
 /// One token for each decoding slot, and for as many prompts as complete the row groups. Without enough prompts in
@@ -153,7 +173,7 @@ fn choose_prompts(prompts: &[Share], room: usize, may_cut: bool) -> Vec<Share> {
 fn fill_row_groups(decoding: Vec<usize>, slots: &[SlotDemand], max_tokens: usize) -> Vec<Share> {
     let complete = complete_row_groups(&decoding, slots);
     let complete = complete.filter(|all| all.len() - decoding.len() <= max_tokens);
-    complete.unwrap_or(decoding).into_iter().map(|slot| (slot, 1)).collect()
+    complete.unwrap_or(decoding).into_iter().map(|slot| Share { slot, tokens: 1 }).collect()
 }
 
 /// The slots from the first to the last sequence of `decoding`, extended on both sides to whole row groups; `None` if a
@@ -182,9 +202,9 @@ fn decoding_slots(slots: &[SlotDemand]) -> impl Iterator<Item = usize> {
     slots.iter().enumerate().filter(decodes).map(|(slot, _)| slot)
 }
 
-fn prompt_left((slot, demand): (usize, &SlotDemand)) -> Option<Share> {
+fn waiting_prompt((slot, demand): (usize, &SlotDemand)) -> Option<WaitingPrompt> {
     match demand.work {
-        SlotWork::Prefill(tokens) => Some((slot, tokens)),
+        SlotWork::Prefill(tokens_left) => Some(WaitingPrompt { slot, tokens_left }),
         SlotWork::Decode | SlotWork::Idle => None,
     }
 }
@@ -212,8 +232,13 @@ mod tests {
 
     fn shares(plan: &StepPlan, slots: usize) -> Vec<usize> {
         let mut shares = vec![0; slots];
-        plan.shares().iter().for_each(|(slot, tokens)| shares[*slot] += tokens);
+        plan.shares().iter().for_each(|share| shares[share.slot] += share.tokens);
         shares
+    }
+
+    /// One share, of the first slot.
+    fn share(tokens: usize) -> Vec<Share> {
+        vec![Share { slot: 0, tokens }]
     }
 
     #[test]
@@ -232,7 +257,7 @@ mod tests {
             // With a decoding slot it gets half of that.
             (Some(160.0), 0, 1, &[300], &[80]),
             (Some(1e5), 0, 1, &[5000], &[128]),
-            // The time slice is used up.
+            // The prompt doesn't fit into the 50 ms that are left of the time slice.
             (Some(160.0), 450, 1, &[300], &[]),
             // A burst has a second. The oldest prompt that fits comes first, and is cut only in the first step.
             (Some(160.0), 0, 4, &[40, 50, 60, 20], &[40, 0, 0, 0]),
@@ -307,7 +332,7 @@ mod tests {
     #[test]
     fn idle_slots_get_no_tokens() {
         let slots = demands(&[SlotWork::Idle, DECODE, SlotWork::Idle]);
-        assert_eq!(planner(None, 0).plan(&slots, 512), StepPlan::Decode(vec![(1, 1)]));
+        assert_eq!(planner(None, 0).plan(&slots, 512), StepPlan::Decode(vec![Share { slot: 1, tokens: 1 }]));
         assert_eq!(planner(None, 0).plan(&[], 512), StepPlan::Decode(Vec::new()));
     }
 
@@ -315,12 +340,12 @@ mod tests {
     fn prefill_rate_is_measured_on_prefill_steps_only() {
         let mut planner = StepPlanner::default();
         let second = Duration::from_secs(1);
-        planner.record(&StepPlan::Prefill(vec![(0, 100)]), second, false);
+        planner.record(&StepPlan::Prefill(share(100)), second, false);
         assert_eq!((planner.prefill_rate, planner.decode_wait), (Some(100.0), Duration::ZERO));
-        planner.record(&StepPlan::Prefill(vec![(0, 15)]), second / 2, true);
-        planner.record(&StepPlan::Prefill(vec![(0, 200)]), second, true);
+        planner.record(&StepPlan::Prefill(share(15)), second / 2, true);
+        planner.record(&StepPlan::Prefill(share(200)), second, true);
         assert_eq!((planner.prefill_rate, planner.decode_wait), (Some(150.0), second * 3 / 2));
-        planner.record(&StepPlan::Decode(vec![(0, 1)]), second, true);
+        planner.record(&StepPlan::Decode(share(1)), second, true);
         assert_eq!((planner.prefill_rate, planner.decode_wait), (Some(150.0), Duration::ZERO));
     }
 
@@ -348,13 +373,14 @@ mod tests {
                         prop_assert!(plan.tokens() <= max_tokens);
                         waited += elapsed;
                         // The oldest prompt progresses, or another one is computed whole.
-                        let progresses = |(slot, tokens): &(usize, usize)| {
-                            Some(*slot) == oldest || slots[*slot].work == SlotWork::Prefill(*tokens)
+                        let progresses = |share: &Share| {
+                            Some(share.slot) == oldest
+                                || slots[share.slot].work == SlotWork::Prefill(share.tokens)
                         };
                         prop_assert!(shares.iter().all(progresses));
                     }
                     StepPlan::Decode(shares) => {
-                        prop_assert!(shares.len() >= decoding && shares.iter().all(|(_, tokens)| *tokens == 1));
+                        prop_assert!(shares.len() >= decoding && shares.iter().all(|share| share.tokens == 1));
                         waited = Duration::ZERO;
                     }
                 }
@@ -362,10 +388,10 @@ mod tests {
                     prop_assert!(waited <= longest + longest / 4, "{waited:?} of {longest:?}");
                 }
                 planner.record(&plan, elapsed, decoding > 0);
-                for (slot, tokens) in plan.shares() {
-                    if let SlotWork::Prefill(need) = slots[*slot].work {
-                        prop_assert!(*tokens <= need);
-                        slots[*slot].work = if need == *tokens { DECODE } else { SlotWork::Prefill(need - tokens) };
+                for &Share { slot, tokens } in plan.shares() {
+                    if let SlotWork::Prefill(need) = slots[slot].work {
+                        prop_assert!(tokens <= need);
+                        slots[slot].work = if need == tokens { DECODE } else { SlotWork::Prefill(need - tokens) };
                     }
                 }
             }

@@ -9,12 +9,12 @@ use std::{
 use hearth_domain::{RunId, Usage};
 use llama_cpp_2::token::LlamaToken;
 
-use super::{admission::Admission, attempt::FinishedAnswer};
+use super::{answer_attempt::FinishedAnswer, prepared_run::PreparedRun};
 
 /// A message to the engine's thread.
 pub(super) enum Work {
     /// A text run for the slots.
-    Admit(Box<Admission>),
+    Admit(Box<PreparedRun>),
     /// An embedding run.
     Embed(EmbedJob),
     /// Stop a run.

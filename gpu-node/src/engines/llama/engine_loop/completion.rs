@@ -8,7 +8,7 @@ use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use super::EngineLoop;
 use crate::{
     engines::llama::{
-        attempt::FinishedAnswer,
+        answer_attempt::FinishedAnswer,
         errors::engine_failure,
         slot::{AnswerEnd, Slot},
         work::Work,
@@ -69,7 +69,7 @@ impl EngineLoop<'_> {
     pub(super) fn conclude_checked(&mut self, answer: FinishedAnswer) {
         // The run may have been cancelled meanwhile.
         let Some(progress) = self.runs.get(&answer.attempt.run()) else { return };
-        match answer.next_attempt(progress.started_at.elapsed()) {
+        match answer.schema_retry(progress.started_at.elapsed()) {
             Some(attempt) => self.waiting.push_front(attempt),
             None => self.conclude(answer),
         }

@@ -1,8 +1,8 @@
 //! The engine's loop: one step after another, each a batch over all slots.
 //!
-//! A step receives new work, admits waiting answers to free slots, computes pieces of prompts or one token for each
-//! decoding slot ([`StepPlanner`]), and samples a token from each requested row of logits. A run can be stopped between
-//! two steps; a long prompt is cut so that steps stay short.
+//! Before each step the loop receives new work and admits waiting answers to free slots. The step plans pieces of prompts or
+//! one token for each decoding slot ([`StepPlanner`]), decodes them as one batch, and samples a token from each requested
+//! row of logits. A run can be stopped between two steps; a long prompt is cut so that steps stay short.
 
 mod completion;
 
@@ -21,7 +21,7 @@ use llama_cpp_2::{DecodeError, llama_batch::LlamaBatch, token::LlamaToken};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    attempt::Attempt,
+    answer_attempt::AnswerAttempt,
     errors::engine_failure,
     kv_cache::{KvCache, seq_id},
     load::BATCH_MAX_TOKENS,
@@ -47,7 +47,7 @@ pub(super) struct EngineLoop<'a> {
     /// Answers being computed, oldest first.
     slots: Vec<Slot>,
     /// Answers that wait for a slot, or until their run's first answer has computed the prompt.
-    waiting: VecDeque<Attempt>,
+    waiting: VecDeque<AnswerAttempt>,
     /// Every slot waits for its grammar's mask.
     stalled: bool,
     runs: HashMap<RunId, RunProgress>,
@@ -131,9 +131,9 @@ impl<'a> EngineLoop<'a> {
 
     fn handle(&mut self, work: Work) {
         match work {
-            Work::Admit(admission) => {
-                self.runs.insert(admission.run, RunProgress::new(admission.choices));
-                self.waiting.extend(Attempt::first_attempts(&Arc::new(*admission)));
+            Work::Admit(prepared) => {
+                self.runs.insert(prepared.run, RunProgress::new(prepared.choices));
+                self.waiting.extend(AnswerAttempt::first_attempts(&Arc::new(*prepared)));
             }
             Work::Cancel(run) => self.cancel(run),
             Work::Checked(answer) => self.conclude_checked(*answer),
@@ -148,15 +148,15 @@ impl<'a> EngineLoop<'a> {
     fn admit_waiting(&mut self) {
         while self.slots.len() < self.slots_max_count {
             let is_prefilling = |run| self.slots.iter().any(|slot| slot.run == run && slot.is_prefilling());
-            let is_ready = |attempt: &Attempt| attempt.choice == 0 || !is_prefilling(attempt.run());
+            let is_ready = |attempt: &AnswerAttempt| attempt.choice == 0 || !is_prefilling(attempt.run());
             let next = self.waiting.iter().position(is_ready);
             let Some(attempt) = next.and_then(|index| self.waiting.remove(index)) else { return };
             let run = attempt.run();
-            let Some(leased) = self.cache.lease(&attempt.admission.prompt) else {
+            let Some(leased) = self.cache.lease(&attempt.prepared.prompt) else {
                 return self.fail(run, engine_failure(run, "no free sequence is left"));
             };
             if attempt.choice == 0 && attempt.number == 1 {
-                let started = RunEventBody::Started { prompt_tokens: attempt.admission.prompt_tokens() };
+                let started = RunEventBody::Started { prompt_tokens: attempt.prepared.prompt_tokens() };
                 self.report(Report::Event { run, event: started });
             }
             let mut slot = Slot::new(attempt, &leased, &self.vocabulary, self.context_length, &self.inbox);
@@ -213,15 +213,15 @@ impl<'a> EngineLoop<'a> {
         let mut rows = Vec::new();
         // llama.cpp computes neighbouring sequences together if they are in order.
         let mut shares = plan.shares().to_vec();
-        shares.sort_unstable_by_key(|(slot, _)| self.slots[*slot].sequence);
-        for (index, count) in shares {
-            let slot = &self.slots[index];
-            let (tokens, first) = slot.next_tokens(count);
+        shares.sort_unstable_by_key(|share| self.slots[share.slot].sequence);
+        for share in shares {
+            let slot = &self.slots[share.slot];
+            let (tokens, first) = slot.next_tokens(share.tokens);
             let completes_prompt = slot.completes_prompt_with(tokens.len());
             for ((token, position), left) in tokens.iter().zip(first..).zip((0..tokens.len()).rev()) {
                 let wants_logits = completes_prompt && left == 0;
                 if wants_logits {
-                    rows.push(Row { slot: index, index: batch.n_tokens() });
+                    rows.push(Row { slot: share.slot, index: batch.n_tokens() });
                 }
                 // Slots and prompt tokens together are fewer than the batch holds, so adding can't fail.
                 let _ = batch.add(LlamaToken(*token), position, &[seq_id(slot.sequence)], wants_logits);
@@ -234,11 +234,11 @@ impl<'a> EngineLoop<'a> {
     fn record(&mut self, plan: &StepPlan, elapsed: Duration) {
         let decoding = self.slots.iter().filter(|slot| !slot.is_prefilling()).count();
         self.planner.record(plan, elapsed, decoding > 0);
-        for (index, count) in plan.shares() {
-            let slot = &mut self.slots[*index];
-            let (tokens, _) = slot.next_tokens(*count);
+        for share in plan.shares() {
+            let slot = &mut self.slots[share.slot];
+            let (tokens, _) = slot.next_tokens(share.tokens);
             self.cache.extend(slot.sequence, tokens);
-            slot.add_computed(*count);
+            slot.add_computed(share.tokens);
         }
         if let StepPlan::Decode(_) = plan {
             self.stats.decode_steps += 1;

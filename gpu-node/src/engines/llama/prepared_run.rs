@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A text run that is ready for the engine.
-pub(super) struct Admission {
+pub(super) struct PreparedRun {
     pub(super) run: RunId,
     /// Never empty, and shorter than the context.
     pub(super) prompt: Arc<[Token]>,
@@ -47,7 +47,7 @@ pub(super) struct ToolSyntax {
 /// The special tokens that a model's tool calls are written with.
 pub(super) type Markers = HashSet<LlamaToken>;
 
-impl Admission {
+impl PreparedRun {
     /// A new parser of reasoning for one of the answers.
     pub(super) fn reasoning_parser(&self) -> Option<ReasoningParser> {
         self.reasoning_prompt_end.as_deref().map(ReasoningParser::after_prompt)
@@ -59,7 +59,7 @@ impl Admission {
 }
 
 #[cfg(test)]
-impl Admission {
+impl PreparedRun {
     /// A run of one answer to a prompt of `prompt_tokens` tokens.
     pub(super) fn example(prompt_tokens: usize) -> Self {
         Self {

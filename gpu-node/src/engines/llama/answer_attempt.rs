@@ -1,22 +1,22 @@
 //! Attempts at an answer. A finished answer with a JSON Schema is checked; if it doesn't fit, it may be generated
-//! again.
+//! again: a schema retry.
 
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{FinishReason, RunId, Structured, check::MAX_CHOICES, sampling::DEFAULT_TEMPERATURE};
 use hearth_wire::RunEventBody;
 
-use super::admission::Admission;
+use super::prepared_run::PreparedRun;
 
-/// Attempts at one answer until it fits its schema.
-const ATTEMPTS_MAX_COUNT: u32 = 3;
+/// Maximum number of attempts at one answer until it fits its schema.
+const SCHEMA_ATTEMPTS_MAX_COUNT: u32 = 3;
 /// Age of a run up to which its answers are generated again.
-const RETRY_WINDOW: Duration = Duration::from_secs(60);
+const SCHEMA_RETRY_WINDOW: Duration = Duration::from_secs(60);
 
 /// An answer to generate.
 #[derive(Clone)]
-pub(super) struct Attempt {
-    pub(super) admission: Arc<Admission>,
+pub(super) struct AnswerAttempt {
+    pub(super) prepared: Arc<PreparedRun>,
     /// Index of the answer in its run, from 0.
     pub(super) choice: u32,
     /// Number of this attempt, from 1.
@@ -25,12 +25,12 @@ pub(super) struct Attempt {
     pub(super) earlier_tokens: u32,
 }
 
-impl Attempt {
+impl AnswerAttempt {
     /// The first attempts at all answers of a run.
-    pub(super) fn first_attempts(admission: &Arc<Admission>) -> impl Iterator<Item = Self> {
-        let choices = 0..admission.choices;
+    pub(super) fn first_attempts(prepared: &Arc<PreparedRun>) -> impl Iterator<Item = Self> {
+        let choices = 0..prepared.choices;
         choices.map(move |choice| Self {
-            admission: Arc::clone(admission),
+            prepared: Arc::clone(prepared),
             choice,
             number: 1,
             earlier_tokens: 0,
@@ -38,7 +38,7 @@ impl Attempt {
     }
 
     pub(super) fn run(&self) -> RunId {
-        self.admission.run
+        self.prepared.run
     }
 
     /// Added to the request's seed: different for each answer of the run and each attempt at it.
@@ -48,20 +48,20 @@ impl Attempt {
 
     /// Maximum number of tokens to generate in a context of this length.
     pub(super) fn max_tokens(&self, context_length: u32) -> u32 {
-        let room = context_length.saturating_sub(self.admission.prompt_tokens()).max(1);
-        let max = self.admission.sampling.max_tokens.unwrap_or(room).min(room);
+        let room = context_length.saturating_sub(self.prepared.prompt_tokens()).max(1);
+        let max = self.prepared.sampling.max_tokens.unwrap_or(room).min(room);
         max.saturating_sub(self.earlier_tokens).max(1)
     }
 
     /// Returns whether the answer's events are buffered until its check: an event can't be taken back.
     pub(super) fn buffers_events(&self) -> bool {
-        self.admission.whole && self.admission.schema_check.is_some()
+        self.prepared.whole && self.prepared.schema_check.is_some()
     }
 }
 
 /// An answer that has been generated.
 pub(super) struct FinishedAnswer {
-    pub(super) attempt: Attempt,
+    pub(super) attempt: AnswerAttempt,
     pub(super) reason: FinishReason,
     pub(super) generated_tokens: u32,
     pub(super) max_tokens: u32,
@@ -77,31 +77,31 @@ impl FinishedAnswer {
     /// Returns whether the answer is JSON that has a schema, rather than a tool call.
     pub(super) fn needs_check(&self) -> bool {
         let is_text = matches!(self.reason, FinishReason::Stop | FinishReason::Length);
-        is_text && self.attempt.admission.schema_check.is_some()
+        is_text && self.attempt.prepared.schema_check.is_some()
     }
 
     /// Checks the text against the schema.
     pub(super) fn check(mut self) -> Self {
-        let schema = self.attempt.admission.schema_check.as_ref();
+        let schema = self.attempt.prepared.schema_check.as_ref();
         self.structured = schema.map(|schema| schema.check(&self.text, self.reason, self.attempt.number));
         self
     }
 
-    /// The next attempt, if the answer doesn't fit its schema and may be generated again. It needs another seed to make
+    /// The schema retry: the next attempt, if the answer doesn't fit its schema and may be generated again. It needs another seed to make
     /// a difference, and as many tokens left as this attempt took.
-    pub(super) fn next_attempt(&self, run_age: Duration) -> Option<Attempt> {
+    pub(super) fn schema_retry(&self, run_age: Duration) -> Option<AnswerAttempt> {
         let fits = self.structured.as_ref().is_none_or(|structured| structured.valid);
-        let temperature = self.attempt.admission.sampling.temperature.unwrap_or(DEFAULT_TEMPERATURE);
+        let temperature = self.attempt.prepared.sampling.temperature.unwrap_or(DEFAULT_TEMPERATURE);
         let left = self.max_tokens - self.generated_tokens.min(self.max_tokens);
         let again = !fits
-            && self.attempt.admission.whole
+            && self.attempt.prepared.whole
             && temperature > 0.0
-            && self.attempt.number < ATTEMPTS_MAX_COUNT
+            && self.attempt.number < SCHEMA_ATTEMPTS_MAX_COUNT
             && left >= self.generated_tokens.max(1)
-            && run_age < RETRY_WINDOW;
+            && run_age < SCHEMA_RETRY_WINDOW;
         again.then(|| {
             let earlier_tokens = self.attempt.earlier_tokens + self.generated_tokens;
-            Attempt { number: self.attempt.number + 1, earlier_tokens, ..self.attempt.clone() }
+            AnswerAttempt { number: self.attempt.number + 1, earlier_tokens, ..self.attempt.clone() }
         })
     }
 
@@ -119,12 +119,12 @@ mod tests {
 
     use super::*;
 
-    fn finished(valid: bool, change: impl Fn(&mut Admission), generated_tokens: u32) -> FinishedAnswer {
-        let mut admission = Admission::example(100);
-        admission.whole = true;
-        admission.sampling = Sampling { max_tokens: Some(100), ..Sampling::default() };
-        change(&mut admission);
-        let attempt = Attempt::first_attempts(&Arc::new(admission)).next().unwrap();
+    fn finished(valid: bool, change: impl Fn(&mut PreparedRun), generated_tokens: u32) -> FinishedAnswer {
+        let mut prepared = PreparedRun::example(100);
+        prepared.whole = true;
+        prepared.sampling = Sampling { max_tokens: Some(100), ..Sampling::default() };
+        change(&mut prepared);
+        let attempt = AnswerAttempt::first_attempts(&Arc::new(prepared)).next().unwrap();
         let enforced = Enforcement::GrammarAndValidated;
         let structured = Structured { enforced, relaxed: Vec::new(), valid, attempts: 1, errors: Vec::new() };
         let max_tokens = attempt.max_tokens(4096);
@@ -142,28 +142,25 @@ mod tests {
     #[test]
     fn only_invalid_whole_answers_are_generated_again() {
         let young = Duration::from_secs(1);
-        let retries = |finished: &FinishedAnswer, age| finished.next_attempt(age).is_some();
+        let retries = |finished: &FinishedAnswer, age| finished.schema_retry(age).is_some();
         assert!(retries(&finished(false, |_| (), 50), young));
         assert!(!retries(&finished(true, |_| (), 50), young));
-        assert!(!retries(&finished(false, |admission| admission.whole = false, 50), young));
+        assert!(!retries(&finished(false, |prepared| prepared.whole = false, 50), young));
         // Greedy sampling would generate the same tokens again.
-        assert!(!retries(
-            &finished(false, |admission| admission.sampling.temperature = Some(0.0), 50),
-            young
-        ));
+        assert!(!retries(&finished(false, |prepared| prepared.sampling.temperature = Some(0.0), 50), young));
         // Fewer tokens are left than the attempt took.
         assert!(!retries(&finished(false, |_| (), 51), young));
-        assert!(!retries(&finished(false, |_| (), 50), RETRY_WINDOW));
+        assert!(!retries(&finished(false, |_| (), 50), SCHEMA_RETRY_WINDOW));
     }
 
     #[test]
     fn attempts_share_the_token_limit_and_differ_in_their_seed() {
         let first = finished(false, |_| (), 30);
-        let second = first.next_attempt(Duration::ZERO).unwrap();
+        let second = first.schema_retry(Duration::ZERO).unwrap();
         assert_eq!((second.number, second.earlier_tokens, second.max_tokens(4096)), (2, 30, 70));
         assert_eq!((first.attempt.seed_offset(), second.seed_offset()), (0, MAX_CHOICES));
-        let third = Attempt { number: ATTEMPTS_MAX_COUNT, ..second };
+        let third = AnswerAttempt { number: SCHEMA_ATTEMPTS_MAX_COUNT, ..second };
         let last = FinishedAnswer { attempt: third, ..first };
-        assert!(last.next_attempt(Duration::ZERO).is_none());
+        assert!(last.schema_retry(Duration::ZERO).is_none());
     }
 }

@@ -4,14 +4,14 @@
 //! them, and all further steps work on those.
 
 /// A token's index and its logit.
-pub(super) type Candidate = (u32, f32);
+pub(super) type TokenCandidate = (u32, f32);
 
 /// Logits compared at once: each one is looked at only if the largest of the chunk is large enough.
 const CHUNK: usize = 16;
 
 /// Writes the `k` most probable tokens to `into`, most probable first; of equals the first. NaN and minus infinity
 /// are no candidates.
-pub(super) fn top_k(logits: &[f32], k: usize, into: &mut Vec<Candidate>) {
+pub(super) fn top_k(logits: &[f32], k: usize, into: &mut Vec<TokenCandidate>) {
     into.clear();
     let k = k.min(logits.len());
     if k == 0 {
@@ -33,7 +33,7 @@ pub(super) fn top_k(logits: &[f32], k: usize, into: &mut Vec<Candidate>) {
     truncate(into, k);
 }
 
-fn truncate(candidates: &mut Vec<Candidate>, k: usize) {
+fn truncate(candidates: &mut Vec<TokenCandidate>, k: usize) {
     candidates.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     candidates.truncate(k);
 }
@@ -71,7 +71,7 @@ mod tests {
         #[test]
         fn top_k_equals_sorting(logits in proptest::collection::vec(-9i8..9, 0..600), k in 0usize..50) {
             let logits: Vec<f32> = logits.into_iter().map(f32::from).collect();
-            let mut sorted: Vec<Candidate> = (0..).zip(logits.iter().copied()).collect();
+            let mut sorted: Vec<TokenCandidate> = (0..).zip(logits.iter().copied()).collect();
             sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             sorted.truncate(k);
             let mut candidates = Vec::new();
