@@ -11,7 +11,7 @@ use crate::{
     cache::Cache,
     conversations::Conversations,
     keys::GatewayKeys,
-    models::{Models, VendorModels},
+    models::{Models, ProviderModels},
     nodes::Nodes,
     options::{HttpClients, Options},
     providers::Providers,
@@ -68,16 +68,17 @@ impl Components {
         let providers = Providers::new(store.clone(), Arc::clone(&keys), http.vendors, configs, background);
         let providers = Arc::new(providers);
         let settings = Arc::new(routing);
-        let vendor_models = Arc::new(VendorModels::new(settings.model_info.clone(), Arc::clone(&providers)));
+        let provider_models =
+            Arc::new(ProviderModels::new(settings.model_info.clone(), Arc::clone(&providers)));
         let models = Models::new(
             store.clone(),
             Arc::clone(&keys),
             Arc::clone(&nodes),
             Arc::clone(&providers),
-            Arc::clone(&vendor_models),
+            Arc::clone(&provider_models),
             Arc::clone(&settings),
         );
-        let router = Router::new(settings, Arc::clone(&providers), vendor_models, Arc::clone(&nodes));
+        let router = Router::new(settings, Arc::clone(&providers), provider_models, Arc::clone(&nodes));
         let router = Arc::new(router);
         let artifacts =
             Arc::new(Artifacts::new(store.clone(), Arc::clone(&keys), options.settings.artifact_link_ttl()));

@@ -55,7 +55,7 @@ impl Conversations {
             on_disconnect,
         };
         for event in &run.first {
-            recorder.note(&event.body);
+            recorder.apply(&event.body);
         }
         if matches!(run.first.back(), Some(RunEvent { body: RunEventBody::Done { .. }, .. })) {
             recorder.store().await?;
@@ -80,7 +80,7 @@ struct ConversationRecorder {
 }
 
 impl ConversationRecorder {
-    fn note(&mut self, event: &RunEventBody) {
+    fn apply(&mut self, event: &RunEventBody) {
         self.answers.apply(event);
         self.conversation.layout.add_event(event);
     }
@@ -95,7 +95,7 @@ impl ConversationRecorder {
                 () = client.events.closed(), if stops_with_client => return,
             };
             let Some(mut event) = event else { return };
-            self.note(&event.body);
+            self.apply(&event.body);
             if matches!(event.body, RunEventBody::Done { .. })
                 && let Err(error) = self.store().await
             {

@@ -31,7 +31,7 @@ pub(crate) async fn generate(
             let on_disconnect = generation.on_disconnect;
             return gateway.runs.replay(caller, id, &answer, on_disconnect, delivery).await;
         }
-        CacheLookup::Lead(capture) => Some(capture),
+        CacheLookup::Miss(capture) => Some(capture),
         CacheLookup::Bypass => None,
     };
     let outcome = capture.as_ref().map(|_| CacheOutcome::Miss);

@@ -112,7 +112,7 @@ impl Requests {
                     {
                         tracing::warn!(run = %id, %error, "an artifact has no link");
                     }
-                    seen.note(&event);
+                    seen.count(&event);
                     let last = event.body.is_terminal();
                     yield event;
                     if last {
@@ -218,7 +218,7 @@ impl Requests {
                 run.failure = Some(Failure { code: error.code.as_str().to_owned(), message: error.message });
             }
         }
-        match self.store.runs().end(&run).await {
+        match self.store.runs().update(&run).await {
             Ok(()) | Err(StoreError::Conflict) => Ok(run),
             Err(error) => Err(error::store(error)),
         }

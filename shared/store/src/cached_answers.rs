@@ -31,7 +31,8 @@ pub struct CachedFacts {
     /// The user whose request was answered.
     pub owner: UserId,
     /// The model's name in the request.
-    pub asked: String,
+    #[serde(rename = "asked")]
+    pub requested_model: String,
     /// The model that answered.
     pub model: String,
     /// The provider of that model.

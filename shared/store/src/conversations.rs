@@ -33,9 +33,9 @@ pub struct Conversations<'a> {
 pub struct Conversation {
     /// The messages, oldest first.
     pub messages: Vec<Message>,
-    /// Fields of the last request that the client's dialect needs.
-    #[serde(default)]
-    pub asked: Value,
+    /// Fields of the last request that its response repeats.
+    #[serde(default, rename = "asked")]
+    pub request_echo: Value,
     /// The order of the last answer's items.
     #[serde(default, skip_serializing_if = "ItemLayout::is_empty")]
     pub layout: ItemLayout,

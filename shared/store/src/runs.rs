@@ -1,4 +1,4 @@
-//! Runs: their records, and their events in batches.
+//! Run records: the state and the result of each run; and the events of runs, in batches.
 //!
 //! Every change of a record is conditional on the run's not having ended, so a late writer can't change a terminal
 //! state.
@@ -26,12 +26,13 @@ const BATCH_VERSION: u32 = 2;
 const EVENTS_TTL: Duration = Duration::from_secs(3600);
 /// A longer text is stored in the bucket.
 const INLINE_TEXT_MAX_BYTES: usize = 32 << 10;
-/// Bytes of events in one item. DynamoDB's limit for an item is 400 KB. A single event may be larger.
-const BATCH_MAX_BYTES: usize = 256 << 10;
+/// Limit of the bytes of a batch of events, which is one item. DynamoDB's limit for an item is 400 KB. A single event may
+/// be larger.
+const BATCH_ITEM_MAX_BYTES: usize = 256 << 10;
 /// Partitions of the index of open runs.
 const SHARDS: u64 = 8;
 
-/// The runs.
+/// The records and the events of runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Runs<'a> {
     pub(crate) table: &'a Table,
@@ -84,11 +85,12 @@ impl Runs<'_> {
         self.table.put(item, Condition::Absent).await
     }
 
-    /// Replaces the record of an open run, also to end it. Returns when it is committed.
+    /// Replaces the record of a run that hasn't ended, at each change of its state and at its end. Returns when it is
+    /// committed.
     ///
     /// # Errors
     /// `Conflict` if the stored run has ended.
-    pub async fn end(self, run: &Run) -> Result<(), StoreError> {
+    pub async fn update(self, run: &Run) -> Result<(), StoreError> {
         let item = record(run, self.place_text(run).await?)?;
         let open = Condition::AttributeIn("state", RunState::OPEN.map(RunState::as_str).to_vec());
         self.table.write_in_order(vec![Write::Put(item, open)]).await
@@ -102,7 +104,7 @@ impl Runs<'_> {
     pub async fn record_ended(self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
         let record = record(run, self.place_text(run).await?)?;
         // Events first: a reader that finds the record then finds them too. A retry writes the same events again.
-        let batches = batches(run.id, events)?.into_iter();
+        let batches = batch_items(run.id, events)?.into_iter();
         let mut writes: Vec<Write> = batches.map(|item| Write::Put(item, Condition::Always)).collect();
         writes.push(Write::Put(record, Condition::Absent));
         self.table.write_in_order(writes).await
@@ -128,7 +130,7 @@ impl Runs<'_> {
     /// # Errors
     /// `Conflict` if events with this seq are stored.
     pub async fn append(self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
-        let batches = batches(id, events)?.into_iter();
+        let batches = batch_items(id, events)?.into_iter();
         let writes: Vec<Write> = batches.map(|item| Write::Put(item, Condition::Absent)).collect();
         if writes.is_empty() {
             return Ok(());
@@ -237,8 +239,8 @@ fn read_record(item: &Item) -> Result<(Run, StoredText), StoreError> {
     Ok((serde_json::from_str(&stored.record).map_err(StoreError::unreadable)?, stored.text))
 }
 
-/// The items of successive events.
-fn batches(id: RunId, events: &[RunEvent]) -> Result<Vec<Item>, StoreError> {
+/// The items of successive events: one for each batch.
+fn batch_items(id: RunId, events: &[RunEvent]) -> Result<Vec<Item>, StoreError> {
     let expires = Timestamp::now().plus(EVENTS_TTL).unix();
     let mut items = Vec::new();
     append_batches(id, events, expires, &mut items)?;
@@ -254,7 +256,7 @@ fn append_batches(
 ) -> Result<(), StoreError> {
     let Some(first) = events.first() else { return Ok(()) };
     let json = event_batch::encode(events).map_err(StoreError::unreadable)?;
-    if json.len() > BATCH_MAX_BYTES && events.len() > 1 {
+    if json.len() > BATCH_ITEM_MAX_BYTES && events.len() > 1 {
         let (before, after) = events.split_at(events.len() / 2);
         append_batches(id, before, expires, items)?;
         return append_batches(id, after, expires, items);

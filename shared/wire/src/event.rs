@@ -127,8 +127,8 @@ pub enum RunEventBody {
         #[serde(with = "crate::base64_f32")]
         vector: Vec<f32>,
     },
-    /// Generated file, from a provider. The driver stores it and sends `Artifact` in its place: neither a client nor
-    /// the run's record gets the bytes.
+    /// Generated file, from a provider. The gateway's `ArtifactStoringProvider` stores it and sends `Artifact` in its place,
+    /// before the driver: neither a client nor the run's record gets the bytes.
     File {
         /// Index, from 0.
         index: u32,
@@ -185,9 +185,11 @@ impl RunEventBody {
         Self::Delta { choice: 0, text: text.into(), logprobs: Vec::new() }
     }
 
-    /// Returns whether it is a piece of the answer, or of its usage: another candidate can't take over after it.
+    /// Returns whether it commits the run to its candidate: after it the client has a part of the answer, or its usage,
+    /// and no other candidate can begin the answer anew. `StopText` and `Structured` don't: they describe an answer, and
+    /// contain no piece of it.
     #[must_use]
-    pub fn is_answer(&self) -> bool {
+    pub fn commits_to_candidate(&self) -> bool {
         match self {
             Self::Delta { .. }
             | Self::Refusal { .. }

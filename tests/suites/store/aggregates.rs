@@ -49,12 +49,12 @@ async fn run_is_read_as_written_and_its_end_is_final(world: World) {
     run.text = "γειά".into();
     run.tool_calls = vec![ToolCall { id: "call_1".into(), name: "look".into(), arguments: "{}".into() }];
     run.finished_at = Some(Timestamp::now());
-    store.runs().end(&run).await.unwrap();
+    store.runs().update(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
     assert!(store.runs().open().await.unwrap().is_empty());
 
     let late = Run { state: RunState::Running, ..run.clone() };
-    assert!(matches!(store.runs().end(&late).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.runs().update(&late).await, Err(StoreError::Conflict)));
     assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().state, RunState::Completed);
     assert_eq!(store.runs().get(RunId::new()).await.unwrap(), None);
 }
@@ -72,7 +72,7 @@ async fn run_of_version_1_is_read_and_ended(world: World) {
     let mut run = Run { text: "so far".into(), ..old };
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
     run.state = RunState::Failed;
-    store.runs().end(&run).await.unwrap();
+    store.runs().update(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
 }
 
@@ -82,7 +82,7 @@ async fn long_text_is_stored_in_the_bucket(world: World) {
     store.runs().begin(&run).await.unwrap();
     run.state = RunState::Completed;
     run.text = "ä long text ".repeat(100_000);
-    store.runs().end(&run).await.unwrap();
+    store.runs().update(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().text, run.text);
     assert_eq!(std::fs::read_dir(world.folder().join("objects")).unwrap().count(), 1);
 }
@@ -119,7 +119,7 @@ async fn ended_run_is_written_together_with_its_events(world: World) {
     assert_eq!(store.runs().events_after(first.id, 0).await.unwrap(), events);
     assert!(store.runs().events_after(second.id, 0).await.unwrap().is_empty());
     assert!(store.runs().open().await.unwrap().is_empty());
-    assert!(matches!(store.runs().end(&first).await, Err(StoreError::Conflict)));
+    assert!(matches!(store.runs().update(&first).await, Err(StoreError::Conflict)));
 }
 
 async fn token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only(world: World) {
@@ -186,7 +186,7 @@ async fn conversation_of_any_size_is_read_and_deleted_by_its_owner_only(world: W
         let messages = vec![Message::new(Role::User, "é".repeat(size))];
         let conversation = Conversation {
             messages,
-            asked: serde_json::json!({"z": 1, "a": null}),
+            request_echo: serde_json::json!({"z": 1, "a": null}),
             ..Conversation::default()
         };
         let conversations = store.conversations();
@@ -206,7 +206,7 @@ async fn cached_answer_is_read_listed_deleted_and_expires(world: World) {
     let expires = Timestamp::from_unix(Timestamp::now().unix() + 60);
     let facts = |owner| CachedFacts {
         owner,
-        asked: "fast".into(),
+        requested_model: "fast".into(),
         model: "tiny-chat".into(),
         provider: "local".into(),
         expires,

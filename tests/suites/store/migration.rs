@@ -83,7 +83,7 @@ impl Contents {
         store.artifacts().put(&artifact, vec![7; 100_000]).await.unwrap();
         let cached = CachedFacts {
             owner: operator,
-            asked: "fast".into(),
+            requested_model: "fast".into(),
             model: "tiny-chat".into(),
             provider: "local".into(),
             expires: Timestamp::now().plus(Duration::from_secs(600)),
@@ -144,7 +144,7 @@ async fn folder_of_an_earlier_version_is_migrated() {
     let objects: Vec<_> = fs::read_dir(folder.path().join("objects")).unwrap().collect();
     assert_eq!(objects.len(), 3);
     // A later start doesn't migrate again.
-    store.runs().end(&Run { state: RunState::Failed, ..contents.open.clone() }).await.unwrap();
+    store.runs().update(&Run { state: RunState::Failed, ..contents.open.clone() }).await.unwrap();
     store.close().await;
     drop(store);
     let store = home::open(folder.path(), Durability::Os).unwrap();
@@ -167,7 +167,7 @@ async fn interrupted_migration_is_completed() {
     let store = home::open(folder.path(), Durability::Os).unwrap();
     contents.check(&store).await;
     let ended = Run { state: RunState::Failed, ..contents.open.clone() };
-    store.runs().end(&ended).await.unwrap();
+    store.runs().update(&ended).await.unwrap();
     store.close().await;
     drop(store);
     fs::remove_file(folder.path().join("hearth.db.old")).unwrap();

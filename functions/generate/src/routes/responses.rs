@@ -40,10 +40,10 @@ pub(crate) async fn responses(
 ) -> Result<Response, HttpError> {
     let (streams, stores, renderer) = (request.streams(), request.stores(), request.renderer(run_request.id));
     references::resolve_item_references(&run_request, &mut request).await?;
-    let asked = json!(request.echo());
+    let request_echo = json!(request.echo());
     let earlier = earlier(&run_request, request.previous()?).await?;
     let ResponsesTurn { generation, messages } = request.into_turn(earlier)?;
-    let conversation = stores.then_some(Conversation { messages, asked, ..Conversation::default() });
+    let conversation = stores.then_some(Conversation { messages, request_echo, ..Conversation::default() });
     run_request.respond_to_turn(generation, conversation, renderer, Delivery::of(streams)).await
 }
 
@@ -65,9 +65,9 @@ pub(crate) async fn get(
 ) -> Result<Json<ResponseObject>, HttpError> {
     let conversation = state.gateway.conversation(&caller, id).await?;
     let run = state.gateway.request(&caller, id).await?;
-    let asked = serde_json::from_value(conversation.asked).unwrap_or_default();
+    let echo = serde_json::from_value(conversation.request_echo).unwrap_or_default();
     let answer = conversation.messages.last().cloned().unwrap_or_else(|| Message::new(Role::Assistant, ""));
-    Ok(Json(ResponsesRenderer::from_record(&run, &answer, &conversation.layout, asked)))
+    Ok(Json(ResponsesRenderer::from_record(&run, &answer, &conversation.layout, echo)))
 }
 
 /// Delete a stored response, so that no request can continue it.

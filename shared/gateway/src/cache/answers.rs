@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{
     entry::{CachedAnswer, matches_model},
-    key::Key,
+    key::CacheKey,
     memory::Memory,
 };
 use crate::{background::Background, error};
@@ -66,12 +66,12 @@ impl Answers {
     }
 
     /// The answer in memory.
-    pub(super) fn in_memory(&self, key: &Key) -> Option<Arc<CachedAnswer>> {
+    pub(super) fn in_memory(&self, key: &CacheKey) -> Option<Arc<CachedAnswer>> {
         self.memory.get(key)
     }
 
     /// The answer in memory, or in the table.
-    pub(super) async fn find(&self, key: Key) -> Option<Arc<CachedAnswer>> {
+    pub(super) async fn find(&self, key: CacheKey) -> Option<Arc<CachedAnswer>> {
         if let Some(answer) = self.memory.get(&key) {
             return Some(answer);
         }
@@ -105,7 +105,7 @@ impl Answers {
 
     /// Puts an answer into memory that is as old as the deletion number `deletions`. Returns false if there was a deletion
     /// meanwhile. A deletion counts first and scans then, so that either this sees the count, or the scan sees the answer.
-    pub(super) fn put_in_memory(&self, key: Key, answer: Arc<CachedAnswer>, deletions: u64) -> bool {
+    pub(super) fn put_in_memory(&self, key: CacheKey, answer: Arc<CachedAnswer>, deletions: u64) -> bool {
         self.memory.put(key, answer);
         let stays = self.deletions() == deletions;
         if !stays {
@@ -115,7 +115,13 @@ impl Answers {
     }
 
     /// Writes an answer to the table, unless there was a deletion meanwhile.
-    pub(super) async fn put_in_table(&self, key: Key, answer: &CachedAnswer, json: &str, deletions: u64) {
+    pub(super) async fn put_in_table(
+        &self,
+        key: CacheKey,
+        answer: &CachedAnswer,
+        json: &str,
+        deletions: u64,
+    ) {
         let (answers, key) = (self.store.cached_answers(), key.to_string());
         let written = match answers.put(&key, &answer.facts, json).await {
             // The deletion may have scanned before this write.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::{
     answers::Answers,
     entry::{CachedAnswer, StoredAnswer, append, is_complete},
-    key::Key,
+    key::CacheKey,
     single_flight::Leader,
 };
 use crate::background;
@@ -22,12 +22,12 @@ const TABLE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Capture {
     answers: Arc<Answers>,
-    key: Key,
+    key: CacheKey,
     owner: UserId,
     /// The model's name in the request.
     requested_model: String,
     /// Hands the answer to the followers, if this request leads some.
-    leader: Option<Leader<Key, Arc<CachedAnswer>>>,
+    leader: Option<Leader<CacheKey, Arc<CachedAnswer>>>,
     /// The number of deletions when the run began: a later one makes the answer outdated.
     deletions: u64,
     selected: Option<Selection>,
@@ -41,10 +41,10 @@ pub(crate) struct Capture {
 impl Capture {
     pub(super) fn new(
         answers: Arc<Answers>,
-        key: Key,
+        key: CacheKey,
         owner: UserId,
         requested_model: String,
-        leader: Option<Leader<Key, Arc<CachedAnswer>>>,
+        leader: Option<Leader<CacheKey, Arc<CachedAnswer>>>,
     ) -> Self {
         let deletions = answers.deletions();
         Self {
@@ -62,8 +62,8 @@ impl Capture {
         }
     }
 
-    /// Captures the run's next event.
-    pub(crate) fn note(&mut self, event: &RunEventBody) {
+    /// Adds the run's next event.
+    pub(crate) fn add(&mut self, event: &RunEventBody) {
         match event {
             RunEventBody::Selected(selected) => {
                 (self.bytes, self.events) = (0, Vec::new());
@@ -71,7 +71,7 @@ impl Capture {
                 self.is_spoiled = selected.fallback_used || selected.resumed;
                 self.selected = Some(selected.clone());
             }
-            // A replayed answer has no queue, no provider, and no cost.
+            // A replayed answer has no place in a queue and no provider's credit. Its cost is zero, which the replay adds.
             RunEventBody::Queued { .. }
             | RunEventBody::Loading { .. }
             | RunEventBody::Credits { .. }
@@ -129,7 +129,7 @@ impl Capture {
         };
         let facts = CachedFacts {
             owner: self.owner,
-            asked: std::mem::take(&mut self.requested_model),
+            requested_model: std::mem::take(&mut self.requested_model),
             model: selected.model.to_string(),
             provider: selected.provider.clone(),
             expires: Timestamp::now().plus(answers.settings().ttl()),

@@ -71,7 +71,7 @@ impl CachedAnswer {
 pub(super) fn matches_model(facts: &CachedFacts, pattern: Option<&Pattern>) -> bool {
     let Some(pattern) = pattern else { return true };
     let full_name = format!("{}:{}", facts.provider, facts.model);
-    [&facts.asked, &facts.model, &full_name].iter().any(|name| pattern.matches(name))
+    [&facts.requested_model, &facts.model, &full_name].iter().any(|name| pattern.matches(name))
 }
 
 /// Appends an event to an answer's. Joins pieces of one text.

@@ -1,6 +1,6 @@
-//! Keys of answers: hashes of everything that an answer depends on.
+//! Cache keys: hashes of everything that an answer depends on.
 //!
-//! Requests that make the same [`Generation`] have the same key, whatever their dialect and the order of their fields.
+//! Requests that make the same [`Generation`] have the same cache key, whatever their dialect and the order of their fields.
 //! Texts are compared as they are: another case or another space makes another key.
 
 use std::{collections::BTreeMap, fmt, io};
@@ -16,14 +16,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::settings::AUTO;
 
-/// Version of stored answers and of keys. It goes up when the meaning of either changes.
+/// Version of stored answers and of cache keys. It goes up when the meaning of either changes.
 const VERSION: u32 = 1;
 
-/// The key of an answer.
+/// The cache key of a request, under which its answer is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key([u8; 32]);
+pub(crate) struct CacheKey([u8; 32]);
 
-impl fmt::Display for Key {
+impl fmt::Display for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hearth_domain::hex(self.0))
     }
@@ -98,9 +98,13 @@ struct KeyHosted<'a> {
     choice: Option<Canonical<'a>>,
 }
 
-/// The key of a request of `owner`, or, without one, of any user. `routing`: the digest of the settings of routing. None if
-/// the request can't be serialized, which no request is known to cause.
-pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &str) -> Option<Key> {
+/// The cache key of a request of `owner`, or, without one, of any user. `routing`: the digest of the settings of routing.
+/// None if the request can't be serialized, which no request is known to cause.
+pub(crate) fn cache_key_of(
+    generation: &Generation,
+    owner: Option<UserId>,
+    routing: &str,
+) -> Option<CacheKey> {
     // Destructured, so that a new field of a request doesn't compile before it is considered here.
     let Generation {
         model,
@@ -139,7 +143,7 @@ pub(crate) fn key_of(generation: &Generation, owner: Option<UserId>, routing: &s
     };
     let mut hasher = Hasher(Sha256::new());
     serde_json::to_writer(&mut hasher, &parts).ok()?;
-    Some(Key(hasher.0.finalize().into()))
+    Some(CacheKey(hasher.0.finalize().into()))
 }
 
 /// True if a task has parts that have a meaning in the client's dialect only.
@@ -151,7 +155,7 @@ fn has_parts_of_its_dialect(task: &Task) -> bool {
 
 /// A digest of settings.
 pub(crate) fn digest_of(settings: &impl fmt::Debug) -> String {
-    Key(Sha256::digest(format!("{settings:?}")).into()).to_string()
+    CacheKey(Sha256::digest(format!("{settings:?}")).into()).to_string()
 }
 
 fn task_of(task: &Task) -> KeyTask<'_> {

@@ -9,10 +9,10 @@ use std::{
 use hearth_domain::Timestamp;
 use moka::{Expiry, policy::EvictionPolicy, sync::Cache};
 
-use super::{entry::CachedAnswer, key::Key};
+use super::{entry::CachedAnswer, key::CacheKey};
 
 /// The answers in memory.
-pub(super) struct Memory(Cache<Key, Arc<CachedAnswer>>);
+pub(super) struct Memory(Cache<CacheKey, Arc<CachedAnswer>>);
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,14 +26,14 @@ struct AnswerExpiry {
     max_ttl: Duration,
 }
 
-impl Expiry<Key, Arc<CachedAnswer>> for AnswerExpiry {
-    fn expire_after_create(&self, _: &Key, answer: &Arc<CachedAnswer>, _: Instant) -> Option<Duration> {
+impl Expiry<CacheKey, Arc<CachedAnswer>> for AnswerExpiry {
+    fn expire_after_create(&self, _: &CacheKey, answer: &Arc<CachedAnswer>, _: Instant) -> Option<Duration> {
         Some(Timestamp::now().until(answer.facts.expires).min(self.max_ttl))
     }
 
     fn expire_after_update(
         &self,
-        key: &Key,
+        key: &CacheKey,
         answer: &Arc<CachedAnswer>,
         at: Instant,
         _: Option<Duration>,
@@ -50,21 +50,21 @@ impl Memory {
         Self(cache.eviction_policy(EvictionPolicy::lru()).expire_after(AnswerExpiry { max_ttl }).build())
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<CachedAnswer>> {
+    pub(super) fn get(&self, key: &CacheKey) -> Option<Arc<CachedAnswer>> {
         self.0.get(key)
     }
 
-    pub(super) fn put(&self, key: Key, answer: Arc<CachedAnswer>) {
+    pub(super) fn put(&self, key: CacheKey, answer: Arc<CachedAnswer>) {
         self.0.insert(key, answer);
     }
 
-    pub(super) fn remove(&self, key: &Key) {
+    pub(super) fn remove(&self, key: &CacheKey) {
         self.0.invalidate(key);
     }
 
     /// Removes the answers that `is_match` selects; returns their keys.
-    pub(super) fn remove_matching(&self, is_match: impl Fn(&CachedAnswer) -> bool) -> Vec<Key> {
-        let found: Vec<Key> =
+    pub(super) fn remove_matching(&self, is_match: impl Fn(&CachedAnswer) -> bool) -> Vec<CacheKey> {
+        let found: Vec<CacheKey> =
             self.0.iter().filter(|(_, answer)| is_match(answer)).map(|(key, _)| *key).collect();
         found.iter().for_each(|key| self.remove(key));
         found

@@ -1,6 +1,6 @@
 //! A cache of answers, which are replayed for identical requests.
 //!
-//! - `key`: identifies requests that are the same; `entry`: a cached answer.
+//! - `key`: the cache key, which identical requests share; `entry`: a cached answer.
 //! - `answers`: the answers, in this process' memory and in the table of all processes.
 //! - `single_flight`: coalesces concurrent identical requests; `capture`: stores the answer of a run.
 //!
@@ -36,7 +36,7 @@ use crate::{
     settings::{AUTO, Routing},
 };
 use answers::Answers;
-use key::{Key, digest_of, key_of};
+use key::{CacheKey, cache_key_of, digest_of};
 use single_flight::{Entrance, Flights, Leader};
 
 /// Timeout of a follower that waits for the answer to an identical request.
@@ -71,10 +71,18 @@ impl CacheOutcome {
 pub(crate) enum CacheLookup {
     /// The cached answer.
     Hit(Arc<CachedAnswer>),
-    /// A model must answer. The capture stores the answer, and releases the followers.
-    Lead(Capture),
+    /// A model must answer. The capture stores the answer, and hands it to the followers, if the request leads a flight.
+    Miss(Capture),
     /// The request takes no part in the cache.
     Bypass,
+}
+
+/// A search for an answer, in the cache and in the flights.
+enum Search {
+    Hit(Arc<CachedAnswer>),
+    /// There is none. The leader's guard, if the request leads a flight: not if it replaces the cached answer, takes a
+    /// cached answer only, may not follow the flight that there is, or has followed flights in vain.
+    Miss(Option<Leader<CacheKey, Arc<CachedAnswer>>>),
 }
 
 /// The cached answers.
@@ -84,7 +92,7 @@ pub(crate) struct Cache {
     /// Digest of the settings of routing: with others a model may answer differently.
     routing: String,
     answers: Arc<Answers>,
-    flights: Flights<Key, Arc<CachedAnswer>>,
+    flights: Flights<CacheKey, Arc<CachedAnswer>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -130,29 +138,29 @@ impl Cache {
                 _ => Ok(CacheLookup::Bypass),
             };
         };
-        let found = match (reads, stores) {
+        let search = match (reads, stores) {
             (true, true) => {
                 // A run that outlives its client can't wait within its client's request.
                 let may_follow = generation.on_disconnect == OnDisconnect::Cancel;
                 self.find_or_lead(key, may_follow).await
             }
-            (true, false) => self.answers.find(key).await.ok_or(None),
-            (false, _) => Err(None),
+            (true, false) => self.answers.find(key).await.map_or(Search::Miss(None), Search::Hit),
+            (false, _) => Search::Miss(None),
         };
-        match found {
-            Ok(answer) => {
+        match search {
+            Search::Hit(answer) => {
                 self.count(CacheOutcome::Hit);
                 Ok(CacheLookup::Hit(answer))
             }
-            Err(_) if !stores => {
+            Search::Miss(_) if !stores => {
                 self.count(CacheOutcome::Miss);
                 Err(not_cached("no answer is cached for this request, and it takes no other"))
             }
-            Err(leader) => {
+            Search::Miss(leader) => {
                 self.count(CacheOutcome::Miss);
                 let model = generation.model.as_ref().map_or(AUTO, ModelId::as_str).to_owned();
                 let capture = Capture::new(Arc::clone(&self.answers), key, caller.user, model, leader);
-                Ok(CacheLookup::Lead(capture))
+                Ok(CacheLookup::Miss(capture))
             }
         }
     }
@@ -194,9 +202,9 @@ impl Cache {
         }
     }
 
-    fn key(&self, caller: &Caller, generation: &Generation) -> Option<Key> {
+    fn key(&self, caller: &Caller, generation: &Generation) -> Option<CacheKey> {
         let owner = (!self.settings.shared).then_some(caller.user);
-        key_of(generation, owner, &self.routing)
+        cache_key_of(generation, owner, &self.routing)
     }
 
     fn count(&self, outcome: CacheOutcome) {
@@ -208,16 +216,12 @@ impl Cache {
         metrics::counter!("hearth_cache_requests_total", "result" => outcome.as_str()).increment(1);
     }
 
-    /// The answer: cached, or of an identical request in progress that this one may follow. Else the leader's guard, if
-    /// this request is the leader.
-    async fn find_or_lead(
-        &self,
-        key: Key,
-        may_follow: bool,
-    ) -> Result<Arc<CachedAnswer>, Option<Leader<Key, Arc<CachedAnswer>>>> {
+    /// Searches the cached answers. Without one, waits for the answer of an identical request in progress, if this one may
+    /// follow it, or leads a flight of its own.
+    async fn find_or_lead(&self, key: CacheKey, may_follow: bool) -> Search {
         for _ in 0..FLIGHT_MAX_COUNT {
             if let Some(answer) = self.answers.in_memory(&key) {
-                return Ok(answer);
+                return Search::Hit(answer);
             }
             let follower = match self.flights.enter(&key) {
                 Entrance::Follow(_) if !may_follow => break,
@@ -227,19 +231,19 @@ impl Cache {
                     return match self.answers.find(key).await {
                         Some(answer) => {
                             leader.finish(Arc::clone(&answer));
-                            Ok(answer)
+                            Search::Hit(answer)
                         }
-                        None => Err(Some(leader)),
+                        None => Search::Miss(Some(leader)),
                     };
                 }
             };
             match timeout(FOLLOWER_WAIT_TIMEOUT, follower.wait()).await {
-                Ok(Some(answer)) => return Ok(answer),
+                Ok(Some(answer)) => return Search::Hit(answer),
                 Ok(None) => {}
                 Err(_) => break,
             }
         }
-        Err(None)
+        Search::Miss(None)
     }
 }
 

@@ -23,40 +23,40 @@ fn selected(fallback_used: bool) -> RunEventBody {
 
 /// Captures a complete answer.
 fn answer(capture: &mut Capture, fallback_used: bool) {
-    capture.note(&selected(fallback_used));
-    capture.note(&RunEventBody::text("Hello"));
-    capture.note(&RunEventBody::Done { finish_reason: FinishReason::Stop });
+    capture.add(&selected(fallback_used));
+    capture.add(&RunEventBody::text("Hello"));
+    capture.add(&RunEventBody::Done { finish_reason: FinishReason::Stop });
 }
 
-async fn lead(cache: &Cache, caller: &Caller) -> Capture {
+async fn miss(cache: &Cache, caller: &Caller) -> Capture {
     match cache.lookup(caller, &request(CacheControl::Use)).await.unwrap() {
-        CacheLookup::Lead(capture) => capture,
-        _ => panic!("the request doesn't lead"),
+        CacheLookup::Miss(capture) => capture,
+        _ => panic!("the answer is cached"),
     }
 }
 
 #[tokio::test]
 async fn captured_answer_is_a_hit_for_the_same_user_only() {
     let (cache, ada) = (cache(true), caller());
-    answer(&mut lead(&cache, &ada).await, false);
+    answer(&mut miss(&cache, &ada).await, false);
     let hit = cache.lookup(&ada, &request(CacheControl::OnlyIfCached)).await.unwrap();
     let CacheLookup::Hit(hit) = hit else { panic!("the answer isn't cached") };
     assert_eq!((hit.selected().provider.as_str(), hit.replay().count()), ("rig", 4));
-    lead(&cache, &caller()).await;
+    miss(&cache, &caller()).await;
     assert_eq!((cache.stats().hits, cache.stats().misses), (1, 2));
 }
 
 #[tokio::test]
 async fn answer_of_a_fallback_is_not_stored() {
     let (cache, ada) = (cache(true), caller());
-    answer(&mut lead(&cache, &ada).await, true);
-    lead(&cache, &ada).await;
+    answer(&mut miss(&cache, &ada).await, true);
+    miss(&cache, &ada).await;
 }
 
 #[tokio::test]
 async fn follower_gets_the_answer_of_the_leader() {
     let (cache, ada) = (cache(true), caller());
-    let mut leader = lead(&cache, &ada).await;
+    let mut leader = miss(&cache, &ada).await;
     let request = request(CacheControl::Use);
     let (followed, ()) = tokio::join!(cache.lookup(&ada, &request), async { answer(&mut leader, false) });
     assert!(matches!(followed, Ok(CacheLookup::Hit(_))));

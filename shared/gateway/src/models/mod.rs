@@ -1,14 +1,14 @@
 //! Models of nodes and providers: listed, loaded, unloaded, removed.
 //!
 //! - `local`: the models of nodes, in the table and with their status.
-//! - `vendor`: the models of providers.
+//! - `provider`: the models of providers.
 //! - `page`: pages of the list.
 //! - `aliases`: aliases as entries of the list.
 
 mod aliases;
 mod local;
 mod page;
-mod vendor;
+mod provider;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use hearth_wire::{
 };
 
 pub use page::ModelPage;
-pub(crate) use vendor::VendorModels;
+pub(crate) use provider::ProviderModels;
 
 use crate::{
     access::Caller, error::no_such_model, keys::GatewayKeys, nodes::Nodes, providers::Providers,
@@ -40,7 +40,7 @@ pub(crate) struct Models {
     settings: Arc<Routing>,
     providers: Arc<Providers>,
     local: LocalModels,
-    vendor: Arc<VendorModels>,
+    provider_models: Arc<ProviderModels>,
 }
 
 impl Models {
@@ -49,10 +49,10 @@ impl Models {
         keys: Arc<GatewayKeys>,
         nodes: Arc<Nodes>,
         providers: Arc<Providers>,
-        vendor: Arc<VendorModels>,
+        provider_models: Arc<ProviderModels>,
         settings: Arc<Routing>,
     ) -> Self {
-        Self { keys, settings, providers, local: LocalModels::new(store, nodes), vendor }
+        Self { keys, settings, providers, local: LocalModels::new(store, nodes), provider_models }
     }
 
     /// A page of the models that a query selects.
@@ -75,7 +75,7 @@ impl Models {
         let provider = query.provider.as_deref();
         let mut models = self.local.list(caller.user).await?;
         if provider != Some(LOCAL) {
-            models.extend(self.vendor.list(provider).await);
+            models.extend(self.provider_models.list(provider).await);
         }
         if provider.is_none() {
             // An alias comes before a model of its name, as in a request.
@@ -112,7 +112,7 @@ impl Models {
         let full_id = owner.map(|provider| format!("{}:{id}", provider.name()));
         let id = full_id.as_deref().unwrap_or(id);
         let found = match provider_and_model(id) {
-            Some((provider, _)) => find(self.vendor.list(Some(provider)).await, id),
+            Some((provider, _)) => find(self.provider_models.list(Some(provider)).await, id),
             None => None,
         };
         found.ok_or_else(|| no_such_model(id))

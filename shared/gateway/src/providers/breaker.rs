@@ -6,9 +6,10 @@
 //!
 //! An open circuit sends requests to other candidates. Where there are none, or all of them failed, the model gets
 //! requests in spite of it ([`CircuitBreakers::acquire`]): they are probes then, one at a time, and the others wait. A
-//! request shares the failure of two probes that began after it arrived; one probe alone may have failed by its own
-//! fault. So no request is refused for an earlier failure, and a provider that is down gets one request in two seconds
-//! ([`circuit::PROBE_INTERVAL`]).
+//! waiting request fails when the model has failed twice since it came: the two latest failures, of probes or of other
+//! requests, both ended after its arrival. After one failure it still waits, since that may be the fault of the request
+//! that failed. So no request is refused for an earlier failure, and a provider that is down gets one request in two
+//! seconds ([`circuit::PROBE_INTERVAL`]).
 
 mod circuit;
 
@@ -33,11 +34,11 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 const CIRCUIT_MAX_COUNT: usize = 1000;
 
 /// A provider's name and its name for a model.
-type Key = (String, String);
+type CircuitKey = (String, String);
 
 /// The circuits of all providers' models. Clones are the same circuits.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct CircuitBreakers(Arc<Mutex<HashMap<Key, Entry>>>);
+pub(crate) struct CircuitBreakers(Arc<Mutex<HashMap<CircuitKey, Entry>>>);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -73,18 +74,16 @@ struct Failure {
     retry_at: Option<Instant>,
 }
 
-/// The answer to a request that has no other candidate.
-enum Admission {
-    Permitted(Permit),
-    /// The next probe may begin then.
-    Later(Instant),
-    /// A probe is under way; the channel is closed at its end.
-    Probing(watch::Receiver<()>),
-    /// The model has failed twice since the request came.
-    Failed {
-        code: ErrorCode,
-        retry_after: Duration,
-    },
+/// The next step of a request that has no other candidate.
+enum AcquireStep {
+    /// Send the request.
+    Send(Permit),
+    /// Wait until the next probe may begin.
+    WaitUntil(Instant),
+    /// Wait for the end of the present probe, which closes the channel.
+    WaitForProbe(watch::Receiver<()>),
+    /// Fail: the model has failed twice since the request came.
+    Fail { code: ErrorCode, retry_after: Duration },
 }
 
 /// A circuit that isn't closed.
@@ -130,13 +129,13 @@ impl CircuitBreakers {
         let (key, came) = (key(provider, model), Instant::now());
         let deadline = tokio::time::Instant::from_std(came) + PROBE_WAIT_TIMEOUT;
         loop {
-            match self.admit(&key, came, Instant::now()) {
-                Admission::Permitted(permit) => return Ok(permit),
-                Admission::Failed { code, retry_after } => {
+            match self.acquire_step(&key, came, Instant::now()) {
+                AcquireStep::Send(permit) => return Ok(permit),
+                AcquireStep::Fail { code, retry_after } => {
                     return Err(shared_failure(provider, model, code, retry_after));
                 }
-                Admission::Later(at) => tokio::time::sleep_until(deadline.min(at.into())).await,
-                Admission::Probing(mut end) => {
+                AcquireStep::WaitUntil(at) => tokio::time::sleep_until(deadline.min(at.into())).await,
+                AcquireStep::WaitForProbe(mut end) => {
                     let _ = timeout_at(deadline, end.changed()).await;
                 }
             }
@@ -146,28 +145,28 @@ impl CircuitBreakers {
         }
     }
 
-    fn admit(&self, key: &Key, came: Instant, now: Instant) -> Admission {
+    fn acquire_step(&self, key: &CircuitKey, came: Instant, now: Instant) -> AcquireStep {
         let mut entries = self.entries();
         let open = entries.get_mut(key).and_then(|entry| Some((entry.circuit.next_probe()?, entry)));
         let Some((next_probe, entry)) = open else {
-            return Admission::Permitted(self.permit(key.clone(), None, now));
+            return AcquireStep::Send(self.permit(key.clone(), None, now));
         };
         if let Some(failure) = entry.last_failure.filter(|failure| failure.previous >= Some(came)) {
             let retry_at = failure.retry_at.unwrap_or(next_probe);
             let retry_after = retry_at.saturating_duration_since(now);
-            return Admission::Failed { code: failure.code, retry_after };
+            return AcquireStep::Fail { code: failure.code, retry_after };
         }
         if let Some(probe) = &entry.probe {
-            return Admission::Probing(probe.end.subscribe());
+            return AcquireStep::WaitForProbe(probe.end.subscribe());
         }
         if now < next_probe {
-            return Admission::Later(next_probe);
+            return AcquireStep::WaitUntil(next_probe);
         }
         let probe = entry.begin_probe(now);
-        Admission::Permitted(self.permit(key.clone(), Some(probe), now))
+        AcquireStep::Send(self.permit(key.clone(), Some(probe), now))
     }
 
-    fn permit(&self, key: Key, probe: Option<u64>, began: Instant) -> Permit {
+    fn permit(&self, key: CircuitKey, probe: Option<u64>, began: Instant) -> Permit {
         Permit { breakers: self.clone(), key, probe, began, answered: false }
     }
 
@@ -201,7 +200,7 @@ impl CircuitBreakers {
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<CircuitKey, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,15 +236,15 @@ impl OutcomeCounters {
 #[derive(Debug)]
 pub(crate) struct Permit {
     breakers: CircuitBreakers,
-    key: Key,
+    key: CircuitKey,
     probe: Option<u64>,
     began: Instant,
     answered: bool,
 }
 
 impl Permit {
-    /// Notes that the model has begun to answer. That closes the circuit.
-    pub(crate) fn note_answer(&mut self) {
+    /// Records that the model has begun to answer, and closes the circuit.
+    pub(crate) fn record_answer(&mut self) {
         if std::mem::replace(&mut self.answered, true) {
             return;
         }
@@ -292,7 +291,7 @@ impl Drop for Permit {
 }
 
 /// Keeps the number of circuits within its limit: closed ones go first, then those that opened longest ago.
-fn make_room(entries: &mut HashMap<Key, Entry>, key: &Key) {
+fn make_room(entries: &mut HashMap<CircuitKey, Entry>, key: &CircuitKey) {
     if entries.len() < CIRCUIT_MAX_COUNT || entries.contains_key(key) {
         return;
     }
@@ -304,8 +303,7 @@ fn make_room(entries: &mut HashMap<Key, Entry>, key: &Key) {
     }
 }
 
-/// The error of a request that shares the outcome of a probe. The message of the probe's own error belongs to another
-/// client.
+/// The error of a request that fails because two others have. The messages of their errors belong to other clients.
 fn shared_failure(provider: &str, model: &str, code: ErrorCode, retry_after: Duration) -> ApiError {
     let message = format!(
         "{provider} fails with {model} at present ({}): two other requests have just failed",
@@ -318,7 +316,7 @@ fn set_gauge(provider: &str, state: State) {
     metrics::gauge!("hearth_provider_state", "provider" => provider.to_owned()).set(f64::from(state as u8));
 }
 
-fn key(provider: &str, model: &str) -> Key {
+fn key(provider: &str, model: &str) -> CircuitKey {
     (provider.to_owned(), model.to_owned())
 }
 

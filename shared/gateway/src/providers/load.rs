@@ -18,10 +18,10 @@ const MODEL_MAX_COUNT: usize = 1000;
 
 /// The load of all providers' models. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LoadTracker(Arc<Mutex<HashMap<Key, Load>>>);
+pub(crate) struct LoadTracker(Arc<Mutex<HashMap<ModelKey, Load>>>);
 
 /// A provider's name and its name for a model.
-type Key = (String, String);
+type ModelKey = (String, String);
 
 #[derive(Debug, Default)]
 struct Load {
@@ -78,14 +78,14 @@ impl LoadTracker {
     }
 
     /// Adds a time to the first token.
-    pub(crate) fn note_first_token(&self, provider: &str, model: &str, took: Duration) {
+    pub(crate) fn record_first_token(&self, provider: &str, model: &str, took: Duration) {
         let mut loads = self.loads();
         let load = loads.entry((provider.to_owned(), model.to_owned())).or_default();
         let mean = |before: Duration| before.mul_f64(1.0 - LATEST_WEIGHT) + took.mul_f64(LATEST_WEIGHT);
         load.first_token = Some(load.first_token.map_or(took, mean));
     }
 
-    fn loads(&self) -> MutexGuard<'_, HashMap<Key, Load>> {
+    fn loads(&self) -> MutexGuard<'_, HashMap<ModelKey, Load>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,18 +94,18 @@ impl LoadTracker {
 #[derive(Debug)]
 pub(crate) struct LoadGuard {
     tracker: LoadTracker,
-    key: Key,
+    key: ModelKey,
     metrics: Arc<ProviderMetrics>,
     began: Instant,
     has_answered: bool,
 }
 
 impl LoadGuard {
-    /// Notes a piece of the answer. The first one is the first token.
-    pub(crate) fn note_answer(&mut self) {
+    /// Records a piece of the answer. The first one is the first token.
+    pub(crate) fn record_answer(&mut self) {
         if !std::mem::replace(&mut self.has_answered, true) {
             let ((provider, model), took) = (&self.key, self.began.elapsed());
-            self.tracker.note_first_token(provider, model, took);
+            self.tracker.record_first_token(provider, model, took);
             self.metrics.first_token_seconds.record(took);
         }
     }
@@ -137,8 +137,8 @@ mod tests {
         assert_eq!(load.in_progress("p", "m"), 1);
         drop(second);
         assert_eq!((load.in_progress("p", "m"), load.first_token("p", "m")), (0, None));
-        load.note_first_token("p", "m", Duration::from_millis(100));
-        load.note_first_token("p", "m", Duration::from_millis(200));
+        load.record_first_token("p", "m", Duration::from_millis(100));
+        load.record_first_token("p", "m", Duration::from_millis(200));
         assert_eq!(load.first_token("p", "m"), Some(Duration::from_millis(130)));
     }
 }

@@ -1,10 +1,11 @@
-//! Records runs while they go on: the record itself, and the events in batches.
+//! Run records: writes each run's record (its state and result), and its events in batches, while the run goes on.
 //!
 //! Every run, of a node or of a provider, short or long, is recorded in the same way: its record is begun, events are
 //! appended, and its end is written, each as one operation of the store. The record of a run whose client gets the whole
 //! answer at once is begun only if the run lasts; one that ends before is a single write.
 //!
-//! - [`Recording`] is the driver's handle. It has no task of its own: the driver's task polls it.
+//! - [`Recording`] is the driver's handle. It has no task of its own: the driver's task polls it. It has the states of a
+//!   record.
 //! - [`recorder`] has the rules: the content of a record, and the times of its writes. It does no I/O.
 //! - [`writer`] writes, and retries.
 //! - [`end_writes`] drives the last writes of ended runs.

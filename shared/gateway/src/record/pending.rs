@@ -1,4 +1,14 @@
 //! Runs whose stored record lags behind this process.
+//!
+//! Stages of a run here, and the calls that wait for each:
+//!
+//! ```text
+//! entered ──▶ begin tried ───────▶ ended ────────────────▶ done: stored, or given up; the run is removed
+//!             wait_begun,          its client may have     EndReceipt::wait, settle,
+//!             wait_current         the terminal event      wait_current
+//! ```
+//!
+//! A run that ends before its beginning is written is ended without `begin_tried`, which comes with `done` then.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,8 +37,8 @@ pub(crate) const RECORD_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Progress of a run's record.
 #[derive(Debug, Clone, Copy, Default)]
 struct Stage {
-    /// The run can be found in the store, or its recorder has tried.
-    begun: bool,
+    /// The store has the run's beginning, or an attempt to write it has failed.
+    begin_tried: bool,
     /// The run has ended, and its client may have the terminal event.
     ended: bool,
     /// Nothing more is written.
@@ -60,9 +70,17 @@ pub(crate) struct PendingRecords(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// The duration of the latest write of an end, in microseconds, and when that ended, in microseconds after `start`.
-    latest: (AtomicU64, AtomicU64),
+    latest_end: LatestEndWrite,
     start: Instant,
+}
+
+/// The latest write of an end.
+#[derive(Debug, Default)]
+struct LatestEndWrite {
+    /// Its duration, in microseconds.
+    took: AtomicU64,
+    /// The time at which it ended, in microseconds after [`Shared::start`].
+    ended_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +94,7 @@ struct State {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { state: Mutex::default(), latest: Default::default(), start: Instant::now() }
+        Self { state: Mutex::default(), latest_end: LatestEndWrite::default(), start: Instant::now() }
     }
 }
 
@@ -110,7 +128,7 @@ impl PendingRecords {
 
     fn ages(&self) -> Ages {
         let mut state = self.state();
-        while state.begins.front().is_some_and(|(_, entry)| entry.stage.borrow().begun) {
+        while state.begins.front().is_some_and(|(_, entry)| entry.stage.borrow().begin_tried) {
             state.begins.pop_front();
         }
         while state.ends.front().is_some_and(|(_, entry)| entry.stage.borrow().done) {
@@ -125,21 +143,23 @@ impl PendingRecords {
     /// Duration of the latest write of an end, if it is recent.
     fn recent_lag(&self) -> Duration {
         let now = self.micros();
-        let (took, at) = (self.0.latest.0.load(Ordering::Relaxed), self.0.latest.1.load(Ordering::Relaxed));
-        let is_recent = now.saturating_sub(at) < u64::try_from(LAG_WINDOW.as_micros()).unwrap_or(u64::MAX);
+        let LatestEndWrite { took, ended_at } = &self.0.latest_end;
+        let (took, ended_at) = (took.load(Ordering::Relaxed), ended_at.load(Ordering::Relaxed));
+        let is_recent =
+            now.saturating_sub(ended_at) < u64::try_from(LAG_WINDOW.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(if is_recent { took } else { 0 })
     }
 
     /// Waits for a run's record to be in the store, for a limited time, and not for a store that is down.
     pub(crate) async fn wait_begun(&self, id: RunId) {
         if !self.is_down() {
-            self.wait_for(id, |stage| stage.begun).await;
+            self.wait_for(id, |stage| stage.begin_tried).await;
         }
     }
 
     /// Waits for a run's record to contain all that its client may have, for a limited time.
     pub(crate) async fn wait_current(&self, id: RunId) {
-        self.wait_for(id, |stage| if stage.ended { stage.done } else { stage.begun }).await;
+        self.wait_for(id, |stage| if stage.ended { stage.done } else { stage.begin_tried }).await;
     }
 
     /// Waits for all pending records; returns false if the time was too short.
@@ -196,13 +216,13 @@ impl EndReceipt {
 }
 
 impl Progress {
-    /// Notes that the run can be found in the store, or that its recorder has tried.
-    pub(super) fn note_begun(&self) {
-        self.entry.stage.send_modify(|stage| stage.begun = true);
+    /// Wakes the requests that wait for the run's beginning: it is stored, or an attempt has failed.
+    pub(super) fn set_begin_tried(&self) {
+        self.entry.stage.send_modify(|stage| stage.begin_tried = true);
     }
 
-    /// Notes the run's end. Its client is about to have the terminal event.
-    pub(super) fn note_ended(&mut self) {
+    /// Records that the run has ended: its client is about to have the terminal event.
+    pub(super) fn set_ended(&mut self) {
         let now = Instant::now();
         self.ended = Some(now);
         self.pending.state().ends.push_back((now, Arc::clone(&self.entry)));
@@ -214,8 +234,8 @@ impl Progress {
         EndReceipt(self.entry.stage.subscribe())
     }
 
-    /// Notes that the run's end is in the store.
-    pub(super) fn note_stored(&self) {
+    /// Records that the store has the run's end.
+    pub(super) fn set_stored(&self) {
         self.entry.stage.send_modify(|stage| stage.stored = true);
     }
 
@@ -235,12 +255,13 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(ended) = self.ended {
             let took = u64::try_from(ended.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.pending.0.latest.0.store(took, Ordering::Relaxed);
-            self.pending.0.latest.1.store(self.pending.micros(), Ordering::Relaxed);
+            let latest = &self.pending.0.latest_end;
+            latest.took.store(took, Ordering::Relaxed);
+            latest.ended_at.store(self.pending.micros(), Ordering::Relaxed);
         }
         // Remove the entry before waking the waiting requests: the next request finds nothing to wait for.
         self.pending.state().runs.remove(&self.id);
-        self.entry.stage.send_modify(|stage| (stage.begun, stage.done) = (true, true));
+        self.entry.stage.send_modify(|stage| (stage.begin_tried, stage.done) = (true, true));
     }
 }
 
@@ -253,11 +274,11 @@ mod tests {
         let (pending, id) = (PendingRecords::default(), RunId::new());
         pending.wait_current(id).await;
         let mut progress = pending.enter(id, Delivery::Stream);
-        progress.note_begun();
+        progress.set_begin_tried();
         // Its client doesn't have its end yet: the record is current.
         pending.wait_current(id).await;
         assert!(!progress.is_wanted());
-        progress.note_ended();
+        progress.set_ended();
         let waits = tokio::spawn({
             let pending = pending.clone();
             async move { pending.wait_current(id).await }
@@ -266,7 +287,7 @@ mod tests {
         assert!(progress.is_wanted() && !waits.is_finished());
         assert!(!pending.settle(Duration::from_millis(20)).await);
         let receipt = progress.receipt();
-        progress.note_stored();
+        progress.set_stored();
         drop(progress);
         waits.await.unwrap();
         assert!(receipt.wait().await);
@@ -278,7 +299,7 @@ mod tests {
         let pending = PendingRecords::default();
         assert!(!pending.is_late(Duration::ZERO) && pending.is_late(RECORD_LAG_LIMIT));
         let mut first = pending.enter(RunId::new(), Delivery::Whole);
-        first.note_ended();
+        first.set_ended();
         assert!(!pending.is_late(Duration::ZERO));
         tokio::time::sleep(LAG_WAIT_THRESHOLD).await;
         assert!(pending.is_late(Duration::ZERO));

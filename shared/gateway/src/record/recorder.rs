@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::replay::is_lossless;
 
-/// Limit of the bytes of tool calls in a record. No model writes so much; an item that is too large would lose the rest.
+/// Limit of the bytes of tool calls in a record. No model writes so much. Larger ones are left out: with them the record
+/// could exceed the limit of an item, and then nothing of it could be stored.
 const TOOL_CALLS_MAX_BYTES: usize = 256 << 10;
-/// Approximate limit of the bytes of events in one write, below the limit of an item, so that each write is one item.
-const BATCH_MAX_BYTES: usize = 192 << 10;
+/// Approximate limit of the bytes of events in one append, below the store's limit of a batch: each append is one item.
+const APPEND_MAX_BYTES: usize = 192 << 10;
 /// Bytes of events that are written before their window ends.
 const BATCH_FULL_BYTES: usize = 32 << 10;
 /// Limit of the bytes of events that wait for the store; above it the run waits.
@@ -71,8 +72,8 @@ pub(super) struct Recorder {
     flush_at: Option<Instant>,
     /// The record differs from the stored one.
     is_changed: bool,
-    /// The store has the run's beginning, or its write was started.
-    is_begun: bool,
+    /// The write of the run's beginning was started, and hasn't failed.
+    begin_started: bool,
     /// Some events are missing: they couldn't be written.
     has_gap: bool,
     delivery: Delivery,
@@ -97,14 +98,14 @@ impl Recorder {
             pending_bytes: 0,
             flush_at: None,
             is_changed: false,
-            is_begun: false,
+            begin_started: false,
             has_gap: false,
             delivery,
         }
     }
 
     /// Records the run's next event; returns whether the next write's time may have changed.
-    pub(super) fn take(&mut self, event: RunEvent) -> bool {
+    pub(super) fn record(&mut self, event: RunEvent) -> bool {
         let was_silent = is_silent(&self.run);
         self.apply(&event.body);
         let is_urgent =
@@ -187,7 +188,7 @@ impl Recorder {
 
     /// Time of the next write; none if there is nothing to write. `is_wanted`: a request waits for the record.
     pub(super) fn next_write(&self, is_wanted: bool) -> Option<Instant> {
-        if self.is_begun {
+        if self.begin_started {
             return self.flush_at;
         }
         Some(if is_wanted && self.begins_on_demand { Instant::now() } else { self.begin_at })
@@ -195,7 +196,7 @@ impl Recorder {
 
     /// The write that is due now.
     pub(super) fn next_step(&mut self) -> Step {
-        if !std::mem::replace(&mut self.is_begun, true) {
+        if !std::mem::replace(&mut self.begin_started, true) {
             self.is_changed = false;
             return Step::Begin(self.run.clone());
         }
@@ -213,12 +214,12 @@ impl Recorder {
     /// True if so many events wait for the store that the run waits too. Those of a run whose record isn't begun yet are
     /// within the limit of its answer.
     pub(super) fn is_full(&self) -> bool {
-        self.is_begun && self.pending_bytes > BUFFER_MAX_BYTES
+        self.begin_started && self.pending_bytes > BUFFER_MAX_BYTES
     }
 
-    /// Notes that the run's beginning couldn't be written. It is tried again later.
+    /// Schedules another attempt to write the run's beginning, after one that failed.
     pub(super) fn begin_failed(&mut self) {
-        self.is_begun = false;
+        self.begin_started = false;
         self.begins_on_demand = false;
         self.begin_at = Instant::now() + BEGIN_RETRY_INTERVAL;
     }
@@ -230,9 +231,9 @@ impl Recorder {
         self.pending_bytes = 0;
     }
 
-    /// True if the store has the run's beginning.
-    pub(super) fn is_begun(&self) -> bool {
-        self.is_begun
+    /// True if the write of the run's beginning was started, and hasn't failed.
+    pub(super) fn begin_started(&self) -> bool {
+        self.begin_started
     }
 
     /// Removes from a run that has ended the parts that don't fit its record, or that it has twice.
@@ -243,27 +244,27 @@ impl Recorder {
             tracing::warn!(run = %self.run.id, calls, "a run's tool calls are too large for its record");
             self.run.tool_calls.clear();
         }
-        if self.delivery == Delivery::Whole && !self.is_begun && is_lossless(&self.pending) {
+        if self.delivery == Delivery::Whole && !self.begin_started && is_lossless(&self.pending) {
             self.take_pending();
         }
     }
 }
 
-/// Cuts events into as many batches as the size of an item needs.
-pub(super) fn batches(events: &[RunEvent]) -> Vec<&[RunEvent]> {
-    let (mut batches, mut first, mut bytes) = (Vec::new(), 0, 0);
+/// Splits events into the parts that are appended one by one, each within [`APPEND_MAX_BYTES`] or a single event.
+pub(super) fn split_for_appends(events: &[RunEvent]) -> Vec<&[RunEvent]> {
+    let (mut parts, mut first, mut bytes) = (Vec::new(), 0, 0);
     for (place, event) in events.iter().enumerate() {
         let size = size(&event.body);
-        if bytes + size > BATCH_MAX_BYTES && place > first {
-            batches.push(&events[first..place]);
+        if bytes + size > APPEND_MAX_BYTES && place > first {
+            parts.push(&events[first..place]);
             (first, bytes) = (place, 0);
         }
         bytes += size;
     }
     if first < events.len() {
-        batches.push(&events[first..]);
+        parts.push(&events[first..]);
     }
-    batches
+    parts
 }
 
 /// About how many bytes an event takes when it is stored.

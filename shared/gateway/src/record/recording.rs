@@ -1,4 +1,23 @@
 //! The handle to the record of one run.
+//!
+//! States of a record:
+//!
+//! ```text
+//!                  the write fails: the next attempt is later
+//!               ┌───────────────────────────────┐
+//!               ▼                               │
+//! start ──▶ not begun ── due, or wanted ──▶ begin started ──▶ begin stored ──▶ events appended, record updated, …
+//!               │                               │                  │
+//!               └───────────────┬───────────────┴──────────────────┘
+//!                               ▼ terminal event
+//!                             ended ──▶ write in progress ──▶ last write ──▶ done: stored, or lost
+//! ```
+//!
+//! - Due: at once for a streamed answer, after a delay for a whole one. Wanted: a request waits for the record.
+//! - The last write of a record whose beginning isn't stored is the whole record in one; else the rest of the events, and
+//!   an update of the record.
+//! - Each flag has one meaning: `Recorder::begin_started`, `Shared::begin_stored`, and `Stage::begin_tried` of
+//!   [`pending`](super::pending), for requests that wait.
 
 use std::{
     fmt,
@@ -16,7 +35,7 @@ use tokio::sync::Notify;
 
 use super::{
     pending::{EndReceipt, PendingRecords, Progress, RECORD_WAIT_TIMEOUT},
-    recorder::{RecordTimes, Recorder, Step, batches},
+    recorder::{RecordTimes, Recorder, Step, split_for_appends},
     writer::RecordWriter,
 };
 
@@ -34,7 +53,7 @@ struct Shared {
     /// Wakes [`Recording::wait_for_room`]: something was written.
     room: Notify,
     /// The store has the run's beginning.
-    is_begun: AtomicBool,
+    begin_stored: AtomicBool,
     /// The write in progress. It stays here when the task that waits for it is dropped.
     write: tokio::sync::Mutex<Option<BoxFuture<'static, ()>>>,
 }
@@ -55,16 +74,16 @@ pub(super) fn start(
         recorder: Mutex::new(Some((recorder, progress))),
         due: Notify::new(),
         room: Notify::new(),
-        is_begun: AtomicBool::new(false),
+        begin_stored: AtomicBool::new(false),
         write: tokio::sync::Mutex::default(),
     }))
 }
 
 impl Recording {
     /// Records the run's next event.
-    pub(crate) fn note(&self, event: RunEvent) {
+    pub(crate) fn record(&self, event: RunEvent) {
         if let Some((recorder, _)) = &mut *self.0.recorder()
-            && recorder.take(event)
+            && recorder.record(event)
         {
             self.0.due.notify_one();
         }
@@ -101,7 +120,7 @@ impl Recording {
     /// If the store fails.
     pub(crate) async fn begin(&self) -> Result<(), StoreError> {
         let run = match &mut *self.0.recorder() {
-            Some((recorder, _)) if !recorder.is_begun() => match recorder.next_step() {
+            Some((recorder, _)) if !recorder.begin_started() => match recorder.next_step() {
                 Step::Begin(run) => run,
                 Step::Append(..) => return Ok(()),
             },
@@ -110,7 +129,8 @@ impl Recording {
         self.0.begin(&run).await
     }
 
-    /// Writes all that is due, as long as it is polled. Never returns; use it in `select!`.
+    /// Writes all that is due, as long as it is polled. Never returns, so its type fits every `select!`: there the branch
+    /// `never = recording.work() => never` drives the writes while another branch is awaited.
     pub(crate) async fn work<T>(&self) -> T {
         loop {
             {
@@ -149,9 +169,9 @@ impl Recording {
     /// queue has room.
     pub(crate) fn end(&self, event: RunEvent) -> Option<EndReceipt> {
         let (mut recorder, mut progress) = self.0.recorder().take()?;
-        recorder.take(event);
+        recorder.record(event);
         recorder.trim();
-        progress.note_ended();
+        progress.set_ended();
         self.0.due.notify_one();
         self.0.room.notify_waiters();
         let receipt = progress.receipt();
@@ -168,8 +188,8 @@ impl Shared {
         match step {
             Step::Begin(run) => drop(self.begin(&run).await),
             Step::Append(events, changed) => {
-                for batch in batches(&events) {
-                    if let Err(error) = self.writer.append(self.id, batch).await {
+                for part in split_for_appends(&events) {
+                    if let Err(error) = self.writer.append(self.id, part).await {
                         tracing::warn!(run = %self.id, %error, "a run's events aren't recorded; its record will contain the answer");
                         if let Some((recorder, _)) = &mut *self.recorder() {
                             recorder.lose_events();
@@ -188,9 +208,9 @@ impl Shared {
 
     async fn begin(&self, run: &Run) -> Result<(), StoreError> {
         let result = self.writer.begin(run).await;
-        self.is_begun.store(result.is_ok(), Ordering::Release);
+        self.begin_stored.store(result.is_ok(), Ordering::Release);
         if let Some((recorder, progress)) = &mut *self.recorder() {
-            progress.note_begun();
+            progress.set_begin_tried();
             if let Err(error) = &result {
                 tracing::error!(run = %self.id, %error, "a run can't be recorded yet");
                 recorder.begin_failed();
@@ -202,12 +222,12 @@ impl Shared {
     async fn write_end(&self, recorder: &mut Recorder) -> Result<(), StoreError> {
         let events = recorder.take_pending();
         let run = &recorder.run;
-        if !self.is_begun.load(Ordering::Acquire) {
+        if !self.begin_stored.load(Ordering::Acquire) {
             return self.writer.record_ended(run, &events).await;
         }
-        for batch in batches(&events) {
+        for part in split_for_appends(&events) {
             // The record contains the whole text, so it matters more than the events.
-            if let Err(error) = self.writer.append(run.id, batch).await {
+            if let Err(error) = self.writer.append(run.id, part).await {
                 tracing::warn!(run = %run.id, %error, "a run's last events aren't recorded");
                 break;
             }
@@ -227,7 +247,7 @@ async fn finish(shared: Arc<Shared>, mut recorder: Box<Recorder>, progress: Prog
         running.await;
     }
     match shared.write_end(&mut recorder).await {
-        Ok(()) => progress.note_stored(),
+        Ok(()) => progress.set_stored(),
         Err(error) => {
             metrics::counter!("hearth_records_lost_total").increment(1);
             tracing::error!(run = %shared.id, %error, "a run's end couldn't be recorded");

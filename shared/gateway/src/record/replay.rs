@@ -14,7 +14,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// Counts an event.
-    pub(crate) fn note(&mut self, event: &RunEvent) {
+    pub(crate) fn count(&mut self, event: &RunEvent) {
         self.seq = event.seq;
         if let RunEventBody::Delta { choice: 0, text, .. } | RunEventBody::Refusal { choice: 0, text } =
             &event.body
@@ -182,7 +182,7 @@ mod tests {
     fn reader_of_a_part_gets_the_rest_of_the_text() {
         let run = run();
         let mut seen = Seen::default();
-        seen.note(&RunEvent { seq: 4, body: RunEventBody::text("Hello ") });
+        seen.count(&RunEvent { seq: 4, body: RunEventBody::text("Hello ") });
         let rest = replay_from_record(&run, seen);
         assert_eq!((rest[0].seq, &rest[0].body), (5, &RunEventBody::text("there.")));
         assert!(rest.last().unwrap().body.is_terminal());

@@ -66,18 +66,18 @@ impl RecordWriter {
         self.write(PART_RETRY_TIMEOUT, begin).await.map(drop)
     }
 
-    /// Appends events to a run that was begun.
+    /// Appends events to a run whose beginning is stored.
     pub(super) async fn append(&self, id: RunId, events: &[RunEvent]) -> Result<(), StoreError> {
         let runs = self.0.store.runs();
         let append = || runs.append(id, events);
         self.write(PART_RETRY_TIMEOUT, append).await.map(drop)
     }
 
-    /// Stores the changes of a run that was begun, its end included. One that has ended already stays as it is.
+    /// Updates the record of a run whose beginning is stored, also at its end. One that has ended already stays as it is.
     pub(super) async fn update(&self, run: &Run) -> Result<(), StoreError> {
         let timeout = if run.state.is_terminal() { END_RETRY_TIMEOUT } else { PART_RETRY_TIMEOUT };
         let runs = self.0.store.runs();
-        let update = || runs.end(run);
+        let update = || runs.update(run);
         self.write(timeout, update).await.map(drop)
     }
 

@@ -50,7 +50,7 @@ impl Candidate {
     }
 
     /// The candidate with another reason.
-    pub(crate) fn because(mut self, reason: &str) -> Self {
+    pub(crate) fn with_reason(mut self, reason: &str) -> Self {
         reason.clone_into(&mut self.selected.reason);
         self
     }

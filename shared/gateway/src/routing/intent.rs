@@ -109,10 +109,10 @@ fn has_vendor_model(resolver: &mut Resolver<'_>, provider: &ConfiguredProvider) 
     if !provider.is_usable() {
         return false;
     }
-    let mut models = resolver.sources.vendor_models.default_models(provider);
+    let mut models = resolver.sources.provider_models.default_models(provider);
     models.retain(|model| resolver.can_make(provider, model));
     models.iter().any(|model| {
-        let found = resolver.vendor_candidate(provider, model, "").unwrap_or_default();
+        let found = resolver.provider_candidate(provider, model, "").unwrap_or_default();
         !resolver.retain_capable(found).is_empty()
     })
 }

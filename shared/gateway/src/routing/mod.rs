@@ -3,7 +3,7 @@
 //! A model that the request names is taken as it is. Where the request leaves a choice (an alias, a provider alone,
 //! nothing), models that lack what it [`needs`] are rejected, and a strategy puts the others in [`order`].
 //!
-//! - `resolver`: finds the candidates; `local` those of nodes, `vendor` those of providers.
+//! - `resolver`: finds the candidates; `local` those of nodes, `provider` those of providers.
 //! - `intent`: infers from the prompt what is to be made, where the request leaves it open; `rules`: the operator's rules.
 
 mod candidates;
@@ -11,10 +11,10 @@ mod intent;
 mod local;
 mod needs;
 mod order;
+mod provider;
 mod resolver;
 mod rules;
 mod sources;
-mod vendor;
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use hearth_wire::{
 
 pub(crate) use candidates::{Candidate, may_fall_back};
 
-use crate::{access::Caller, models::VendorModels, nodes::Nodes, providers::Providers, settings::Routing};
+use crate::{access::Caller, models::ProviderModels, nodes::Nodes, providers::Providers, settings::Routing};
 use candidates::Rejected;
 use intent::infer_intent;
 use order::WeightedRoundRobin;
@@ -41,11 +41,11 @@ impl Router {
     pub(crate) fn new(
         settings: Arc<Routing>,
         providers: Arc<Providers>,
-        vendor_models: Arc<VendorModels>,
+        provider_models: Arc<ProviderModels>,
         nodes: Arc<Nodes>,
     ) -> Self {
         let round_robin = WeightedRoundRobin::default();
-        Self(Sources { settings, providers, vendor_models, nodes, round_robin })
+        Self(Sources { settings, providers, provider_models, nodes, round_robin })
     }
 
     /// The candidates for a request, the first choice first; at least one.
@@ -119,7 +119,7 @@ impl Router {
         let mut resolver = Resolver::new(&self.0, caller, &free).await;
         let candidates = resolver.default_candidates().await.unwrap_or_default();
         let reason = "it is free, and the provider of the first choice has no credit left";
-        let fallback = |one: Candidate| one.because(reason).in_place_of(ErrorCode::QuotaExceeded);
+        let fallback = |one: Candidate| one.with_reason(reason).in_place_of(ErrorCode::QuotaExceeded);
         candidates.into_iter().map(fallback).collect()
     }
 }

@@ -13,9 +13,9 @@ use super::{
     local::{OnMiss, local_candidates},
     needs::Needs,
     order::{Weighted, describe, order},
+    provider::{provider_candidate, provider_of_name, unknown_model},
     rules,
     sources::{NO_CREDIT, Sources},
-    vendor::{provider_of_name, unknown_model, vendor_candidate},
 };
 use crate::{
     access::Caller,
@@ -79,7 +79,7 @@ impl<'a> Resolver<'a> {
             (Err(error), true) => Err(error),
             (Err(error), false) => {
                 let reason = format!("the first choice isn't available: {}", error.message);
-                let fallback = |one: Candidate| one.because(&reason).in_place_of(error.code);
+                let fallback = |one: Candidate| one.with_reason(&reason).in_place_of(error.code);
                 Ok(candidates.into_iter().map(fallback).collect())
             }
             (Ok(_), _) => Ok(candidates),
@@ -115,14 +115,14 @@ impl<'a> Resolver<'a> {
                 return self.local_candidates(Some(model), OnMiss::ReadStatus).await;
             }
             if let Some(owner) = providers.iter().find(|one| one.name() == provider) {
-                return self.vendor_candidate(owner, model, "the request names this provider and model");
+                return self.provider_candidate(owner, model, "the request names this provider and model");
             }
         }
         match self.generation.route.provider.as_deref() {
             Some(LOCAL) => return self.local_candidates(Some(name), OnMiss::ReadStatus).await,
             Some(provider) => {
                 let owner = provider_of_name(&providers, provider)?;
-                return self.vendor_candidate(owner, name, "the request names this provider and model");
+                return self.provider_candidate(owner, name, "the request names this provider and model");
             }
             None => {}
         }
@@ -131,7 +131,7 @@ impl<'a> Resolver<'a> {
         let on_miss = if owner.is_none() { OnMiss::ReadStatus } else { OnMiss::Fail };
         match (self.local_candidates(Some(name), on_miss).await, owner) {
             (Ok(found), _) => Ok(found),
-            (Err(_), Some(owner)) => self.vendor_candidate(owner, name, "the request names this model"),
+            (Err(_), Some(owner)) => self.provider_candidate(owner, name, "the request names this model"),
             (Err(error), None) if error.code == ErrorCode::ModelNotFound => {
                 Err(unknown_model(name, &providers))
             }
@@ -174,7 +174,7 @@ impl<'a> Resolver<'a> {
         if let Some(preferred) = self.generation.route.preferred.clone()
             && let Some(found) = self.try_named(&preferred).await
         {
-            return Ok(found.into_iter().map(|one| one.because("its user prefers this model")).collect());
+            return Ok(found.into_iter().map(|one| one.with_reason("its user prefers this model")).collect());
         }
         if let Some((model, word)) = self.rule_target() {
             let reason = match word {
@@ -182,7 +182,7 @@ impl<'a> Resolver<'a> {
                 None => format!("a rule sends such requests to {model}"),
             };
             if let Some(found) = self.try_named(model).await {
-                return Ok(found.into_iter().map(|one| one.because(&reason)).collect());
+                return Ok(found.into_iter().map(|one| one.with_reason(&reason)).collect());
             }
         }
         if let Some(alias) = self.sources.settings.aliases.get(AUTO) {
@@ -207,7 +207,7 @@ impl<'a> Resolver<'a> {
         let kind = if self.needs.modality == Modality::Image { "an image" } else { "a mesh" };
         let with_words = |one: Candidate| {
             let reason = format!("the prompt asks for {kind} ({words:?}): {}", one.selected.reason);
-            one.because(&reason)
+            one.with_reason(&reason)
         };
         found.into_iter().map(with_words).collect()
     }
@@ -238,10 +238,10 @@ impl<'a> Resolver<'a> {
         };
         let mut found = Vec::new();
         for provider in Arc::clone(&self.providers).iter().filter(|provider| provider.is_usable()) {
-            let mut models = self.sources.vendor_models.default_models(provider);
+            let mut models = self.sources.provider_models.default_models(provider);
             models.retain(|model| self.can_make(provider, model));
             let first = models.iter().find_map(|model| {
-                let candidate = self.vendor_candidate(provider, model, "").ok()?;
+                let candidate = self.provider_candidate(provider, model, "").ok()?;
                 self.retain_capable(candidate).pop()
             });
             found.extend(first.map(|candidate| (candidate, 1)));
@@ -262,7 +262,7 @@ impl<'a> Resolver<'a> {
     fn provider_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
         let providers = Arc::clone(&self.providers);
         let provider = provider_of_name(&providers, name)?;
-        let mut models = self.sources.vendor_models.default_models(provider);
+        let mut models = self.sources.provider_models.default_models(provider);
         if models.is_empty() {
             let message = format!("name a model of {name}: none is set in its settings");
             return Err(ApiError::invalid("model", message));
@@ -270,7 +270,7 @@ impl<'a> Resolver<'a> {
         let mut found = Vec::new();
         models.retain(|model| self.can_make(provider, model));
         for model in &models {
-            let candidate = self.vendor_candidate(provider, model, "")?;
+            let candidate = self.provider_candidate(provider, model, "")?;
             found.extend(self.retain_capable(candidate).into_iter().map(|one| (one, 1)));
         }
         if found.is_empty() {
@@ -289,19 +289,19 @@ impl<'a> Resolver<'a> {
     /// True if an unnamed model may have the request's modality: by the table of models, or else by the model's name.
     pub(super) fn can_make(&self, provider: &ConfiguredProvider, model: &str) -> bool {
         let model_info = &self.sources.settings.model_info;
-        let is_in_catalog = model_info.info(provider.name(), provider.kind(), model).is_some();
+        let is_in_table = model_info.info(provider.name(), provider.kind(), model).is_some();
         let modality = self.needs.modality;
-        provider.makes(modality) && (is_in_catalog || modality_of(model) == modality)
+        provider.makes(modality) && (is_in_table || modality_of(model) == modality)
     }
 
-    pub(super) fn vendor_candidate(
+    pub(super) fn provider_candidate(
         &self,
         provider: &ConfiguredProvider,
         model: &str,
         reason: &str,
     ) -> Result<Vec<Candidate>, ApiError> {
-        let info = self.sources.vendor_models.info(provider, model);
-        let mut candidate = vendor_candidate(provider, model, info, self.needs.modality, reason)?;
+        let info = self.sources.provider_models.info(provider, model);
+        let mut candidate = provider_candidate(provider, model, info, self.needs.modality, reason)?;
         let defaults = self.sources.settings.model_info.defaults(provider.name(), model);
         candidate.defaults = defaults.or(candidate.defaults);
         Ok(vec![candidate])
@@ -364,7 +364,7 @@ impl<'a> Resolver<'a> {
         let (mut healthy, mut suspended) = (Vec::new(), Vec::new());
         let mut exhausted = None;
         for candidate in found {
-            let candidate = candidate.because(reason);
+            let candidate = candidate.with_reason(reason);
             match sources.suspension(&candidate) {
                 None => healthy.push(candidate.in_place_of_exhausted(exhausted.as_ref())),
                 Some(why) => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{candidates::Candidate, order::WeightedRoundRobin};
-use crate::{models::VendorModels, nodes::Nodes, providers::Providers, settings::Routing};
+use crate::{models::ProviderModels, nodes::Nodes, providers::Providers, settings::Routing};
 
 /// The reason why a candidate comes last whose provider's credit is exhausted.
 pub(super) const NO_CREDIT: &str = "its provider has no credit left";
@@ -13,7 +13,7 @@ pub(super) const NO_CREDIT: &str = "its provider has no credit left";
 pub(crate) struct Sources {
     pub(super) settings: Arc<Routing>,
     pub(super) providers: Arc<Providers>,
-    pub(super) vendor_models: Arc<VendorModels>,
+    pub(super) provider_models: Arc<ProviderModels>,
     pub(super) nodes: Arc<Nodes>,
     pub(super) round_robin: WeightedRoundRobin,
 }

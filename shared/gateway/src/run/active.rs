@@ -1,4 +1,4 @@
-//! The runs in progress in this process.
+//! Registry of the runs in progress in this process.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,8 @@ use std::{
 use hearth_domain::RunId;
 use tokio::sync::Notify;
 
-/// The runs in progress, and the signals that stop them.
+/// Registry of the runs in progress: for each run's id the signal that stops it. It contains no run: each is in the task
+/// of its driver.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveRuns {
     runs: Mutex<HashMap<RunId, Arc<Notify>>>,

@@ -20,7 +20,8 @@ use crate::{
 /// Time for which a stopped run may go on.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A run in progress. Asks candidates, each once.
+/// One run, owned by its driver: its output, and the limits of its answer. Each call of [`RunInProgress::attempt`] asks one
+/// candidate once. The registry of all runs in progress is [`ActiveRuns`](super::active::ActiveRuns).
 pub(super) struct RunInProgress {
     pub(super) output: RunOutput,
     pub(super) caller: Caller,
@@ -32,8 +33,9 @@ pub(super) struct RunInProgress {
 
 /// The outcome of one attempt.
 pub(super) enum Outcome {
-    /// The run has ended, and its client has the terminal event: after success, a cancellation, or with `failure`.
-    Ended { failure: Option<ApiError> },
+    /// The run has ended, and its client has the terminal event. `provider_failure`: the error that counts as a failure
+    /// of the provider; none after success or a cancellation, or if the gateway stopped the answer.
+    Ended { provider_failure: Option<ApiError> },
     /// The attempt failed, and the client has no part of an answer.
     Failed(ApiError),
     /// The answer broke off, and another model may resume it.
@@ -118,7 +120,7 @@ impl RunInProgress {
         tracing::info!(run = %self.output.id, reason, "the run is stopped before it has begun");
         self.cancel(provider).await;
         self.output.emit(self.stop_event()).await;
-        Err(Outcome::Ended { failure: None })
+        Err(Outcome::Ended { provider_failure: None })
     }
 
     /// Follows the provider's events to the end.
@@ -143,7 +145,7 @@ impl RunInProgress {
                     self.cancel(provider).await;
                     if self.output.context.active.is_stopping() {
                         self.output.emit(self.stop_event()).await;
-                        return Outcome::Ended { failure: None };
+                        return Outcome::Ended { provider_failure: None };
                     }
                     deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
                     continue;
@@ -162,20 +164,20 @@ impl RunInProgress {
                 }
                 event => {
                     if let Some(permit) = &mut permit
-                        && (event.is_answer() || matches!(event, RunEventBody::Done { .. }))
+                        && (event.commits_to_candidate() || matches!(event, RunEventBody::Done { .. }))
                     {
-                        permit.note_answer();
+                        permit.record_answer();
                     }
-                    if event.is_answer() {
+                    if event.commits_to_candidate() {
                         has_answered = true;
-                        load.note_answer();
+                        load.record_answer();
                         if let Some(partial) = &mut self.output.partial {
-                            partial.note(&event);
+                            partial.apply(&event);
                         }
                     }
                     let terminal = event.is_terminal();
-                    // An error of a run that is being stopped doesn't count as a failure.
-                    let failure = match &event {
+                    // An error of a run that is being stopped isn't the provider's failure.
+                    let provider_failure = match &event {
                         RunEventBody::Error { error } if deadline.is_none() => Some(error.clone()),
                         _ => None,
                     };
@@ -183,11 +185,11 @@ impl RunInProgress {
                     if let Some(error) = exceeded {
                         self.cancel(provider).await;
                         self.output.emit(RunEventBody::Error { error }).await;
-                        return Outcome::Ended { failure: None };
+                        return Outcome::Ended { provider_failure: None };
                     }
                     self.output.emit(event).await;
                     if terminal {
-                        return Outcome::Ended { failure };
+                        return Outcome::Ended { provider_failure };
                     }
                 }
             }

@@ -43,11 +43,11 @@ struct Remaining {
     has_free_alternatives: bool,
 }
 
-/// The circuit breaker's answer to a request to a candidate.
-enum Admission {
-    /// The request may be sent; a node has no circuit.
-    Permitted(Option<Permit>),
-    /// Other candidates come first.
+/// The outcome of a request for a circuit breaker's permit.
+enum PermitOutcome {
+    /// The candidate may be called. Without a permit if it is a node's: nodes have no circuits.
+    Granted(Option<Permit>),
+    /// The circuit is open, and other candidates come first.
     Suspended,
     /// The client went away, or the run was cancelled.
     Stopped,
@@ -63,7 +63,8 @@ impl Driver {
         let began = Instant::now();
         let recording = self.run.output.recording.clone();
         let result = tokio::select! {
-            result = catch_panic(self.attempts(candidates)) => result,
+            result = catch_panic(self.ask_candidates(candidates)) => result,
+            // Writes the record meanwhile; it never returns.
             never = recording.work() => never,
         };
         if let Err(error) = result {
@@ -81,15 +82,15 @@ impl Driver {
     }
 
     /// Asks the candidates in turn; returns the error of the last one, if none has answered.
-    async fn attempts(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
+    async fn ask_candidates(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
         let (mut failures, mut last) = (Vec::new(), None);
         let mut remaining = Remaining { next: candidates.into(), ..Remaining::default() };
-        while let Some((mut candidate, is_suspended)) =
+        while let Some((mut candidate, was_suspended)) =
             self.next_candidate(&mut remaining, last.as_ref()).await
         {
             let is_last = remaining.next.is_empty() && remaining.suspended.is_empty();
-            let result = match self.admit(&candidate, is_suspended).await {
-                Ok(Admission::Permitted(permit)) => {
+            let result = match self.request_permit(&candidate, was_suspended).await {
+                Ok(PermitOutcome::Granted(permit)) => {
                     let output = &mut self.run.output;
                     if let Some(partial) = output.partial.as_ref().filter(|partial| partial.has_begun()) {
                         candidate.selected.resumed = true;
@@ -97,13 +98,13 @@ impl Driver {
                     }
                     self.ask(&candidate, permit, is_last).await
                 }
-                Ok(Admission::Suspended) => {
-                    note_fallback(&candidate, CIRCUIT_OPEN);
+                Ok(PermitOutcome::Suspended) => {
+                    count_fallback(&candidate, CIRCUIT_OPEN);
                     remaining.in_place_of.get_or_insert(ErrorCode::ProviderError);
                     remaining.suspended.push_back(candidate);
                     continue;
                 }
-                Ok(Admission::Stopped) => return self.cancelled().await,
+                Ok(PermitOutcome::Stopped) => return self.emit_stop().await,
                 Err(error) => Err(error),
             };
             let Err(error) = result else { return Ok(()) };
@@ -115,7 +116,7 @@ impl Driver {
             if !may_fall_back(error.code) {
                 return Err(error);
             }
-            note_fallback(&candidate, code);
+            count_fallback(&candidate, code);
             remaining.in_place_of = Some(error.code);
             last = Some(error);
         }
@@ -124,7 +125,8 @@ impl Driver {
         Err(if failures.len() > 1 { error.with("attempts", Value::from(failures)) } else { error })
     }
 
-    /// The next candidate; true if it was suspended before. `last`: the failure of the one before.
+    /// The next candidate; true if it was suspended: its circuit was open when its turn came, so it is asked after all
+    /// others have failed. `last`: the failure of the candidate before.
     async fn next_candidate(
         &self,
         remaining: &mut Remaining,
@@ -146,21 +148,26 @@ impl Driver {
         }
     }
 
-    /// Asks the candidate's circuit breaker. `is_suspended`: no other candidate is left.
-    async fn admit(&self, candidate: &Candidate, is_suspended: bool) -> Result<Admission, ApiError> {
+    /// Requests a permit of the candidate's circuit breaker. A candidate that `was_suspended` isn't suspended again: it
+    /// waits until it may be a probe.
+    async fn request_permit(
+        &self,
+        candidate: &Candidate,
+        was_suspended: bool,
+    ) -> Result<PermitOutcome, ApiError> {
         if candidate.node.is_some() {
-            return Ok(Admission::Permitted(None));
+            return Ok(PermitOutcome::Granted(None));
         }
         let (provider, model) = (&candidate.selected.provider, candidate.model.as_str());
         let breakers = &self.run.output.context.providers.breakers;
-        if !is_suspended {
+        if !was_suspended {
             let permit = breakers.try_acquire(provider, model, Instant::now());
-            return Ok(permit.map_or(Admission::Suspended, |permit| Admission::Permitted(Some(permit))));
+            return Ok(permit.map_or(PermitOutcome::Suspended, |permit| PermitOutcome::Granted(Some(permit))));
         }
         tokio::select! {
-            permit = breakers.acquire(provider, model) => Ok(Admission::Permitted(Some(permit?))),
-            () = self.run.client_leaves() => Ok(Admission::Stopped),
-            () = self.run.output.stop.notified() => Ok(Admission::Stopped),
+            permit = breakers.acquire(provider, model) => Ok(PermitOutcome::Granted(Some(permit?))),
+            () = self.run.client_leaves() => Ok(PermitOutcome::Stopped),
+            () = self.run.output.stop.notified() => Ok(PermitOutcome::Stopped),
         }
     }
 
@@ -174,8 +181,8 @@ impl Driver {
         let mut retries = 0;
         loop {
             let error = match self.run.attempt(candidate, permit.as_mut()).await {
-                Outcome::Ended { failure } => {
-                    finish(permit, failure.as_ref());
+                Outcome::Ended { provider_failure } => {
+                    finish(permit, provider_failure.as_ref());
                     return Ok(());
                 }
                 Outcome::BrokenOff(error) => {
@@ -198,17 +205,18 @@ impl Driver {
                 () = tokio::time::sleep(wait) => {}
                 () = self.run.client_leaves() => {
                     finish(permit, Some(&error));
-                    return self.cancelled().await;
+                    return self.emit_stop().await;
                 }
                 () = self.run.output.stop.notified() => {
                     finish(permit, Some(&error));
-                    return self.cancelled().await;
+                    return self.emit_stop().await;
                 }
             }
         }
     }
 
-    async fn cancelled(&mut self) -> Result<(), ApiError> {
+    /// Ends a run that is stopped: emits its terminal event.
+    async fn emit_stop(&mut self) -> Result<(), ApiError> {
         self.run.output.emit(self.run.stop_event()).await;
         Ok(())
     }
@@ -220,7 +228,7 @@ fn finish(permit: Option<Permit>, error: Option<&ApiError>) {
     }
 }
 
-fn note_fallback(candidate: &Candidate, code: &'static str) {
+fn count_fallback(candidate: &Candidate, code: &'static str) {
     let provider = candidate.selected.provider.clone();
     metrics::counter!("hearth_fallbacks_total", "provider" => provider, "code" => code).increment(1);
 }

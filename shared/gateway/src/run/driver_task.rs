@@ -31,7 +31,8 @@ impl DriverTask {
         Self(None)
     }
 
-    /// Polls the driver in the caller's task. Never returns; use it in `select!`.
+    /// Polls the driver in the caller's task. Never returns, so its type fits every `select!`: there the branch
+    /// `never = driver.work() => never` drives the run while another branch is awaited.
     pub(crate) async fn work<T>(&mut self) -> T {
         if let Some(driver) = &mut self.0 {
             driver.await;
@@ -48,12 +49,10 @@ impl DriverTask {
     }
 }
 
-/// The result of `attempts`. A panic becomes an error: the run ends, its client gets the error, and it is recorded as
-/// failed. The panic itself is in the log.
-pub(crate) async fn catch_panic(
-    attempts: impl Future<Output = Result<(), ApiError>>,
-) -> Result<(), ApiError> {
-    AssertUnwindSafe(attempts).catch_unwind().await.unwrap_or_else(|_| Err(driver_died()))
+/// The result of the driver's `work`. A panic becomes an error: the run ends, its client gets the error, and it is
+/// recorded as failed. The panic itself is in the log.
+pub(crate) async fn catch_panic(work: impl Future<Output = Result<(), ApiError>>) -> Result<(), ApiError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(driver_died()))
 }
 
 impl Drop for DriverTask {
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn panic_of_the_attempts_is_an_error() {
+    async fn panic_of_the_driver_is_an_error() {
         let error = catch_panic(async { panic!("a decoder panics") }).await.unwrap_err();
         assert_eq!(error.code, hearth_wire::ErrorCode::Internal);
         assert_eq!(catch_panic(async { Ok(()) }).await, Ok(()));

@@ -45,7 +45,8 @@ use errors::{driver_died, is_stopping, no_candidate};
 use output::RunOutput;
 use stream::{channel, next};
 
-/// The runs in progress.
+/// Entry of this module: starts, replays and stops runs. It has the components that they share; the registry of those in
+/// progress is [`ActiveRuns`](active::ActiveRuns).
 #[derive(Debug)]
 pub(crate) struct Runs(Arc<RunContext>);
 
@@ -94,7 +95,7 @@ impl Runs {
         loop {
             let event = next(&mut events, &mut driver).await.ok_or_else(driver_died)?;
             if let RunEventBody::Error { error } = event.body {
-                // To the end of the recording: on Lambda the process is frozen after the response.
+                // Until the driver ends: on Lambda the process is frozen after the response.
                 while next(&mut events, &mut driver).await.is_some() {}
                 return Err(error);
             }
@@ -142,7 +143,7 @@ impl Runs {
             match &event.body {
                 RunEventBody::Embedding { .. } => {}
                 body if body.is_terminal() => receipt = recording.end(event.clone()),
-                _ => recording.note(event.clone()),
+                _ => recording.record(event.clone()),
             }
         }
         if let Some(receipt) = receipt.filter(|_| waits)

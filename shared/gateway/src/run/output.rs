@@ -1,4 +1,13 @@
 //! The output of a run: sends its events to the client, the record and the cache, and counts usage and cost.
+//!
+//! A client gets usage and cost once. If no other model may resume the answer, they are sent when the provider reports the
+//! usage. If one may ([`RunOutput::partial`] is set), they are summed over the models first:
+//!
+//! ```text
+//! usage of a model ──▶ stored in the partial answer, not sent
+//! the model breaks off ──▶ its usage, or an estimate, is charged and added to the sum; the next model goes on
+//! terminal event ──▶ the last model's usage is charged and added; the sum is sent, then the terminal event
+//! ```
 
 use std::{sync::Arc, time::Duration};
 
@@ -63,8 +72,8 @@ impl RunOutput {
 
     /// Sends an event, and before a run's end its usage and cost.
     pub(super) async fn emit(&mut self, body: RunEventBody) {
-        // If another provider may resume the answer, report the summed usage once, at the end.
         match &body {
+            // The partial answer has it.
             RunEventBody::Usage { .. } if self.partial.is_some() => return,
             RunEventBody::Usage { usage } => {
                 let spent = self.charge(*usage);
@@ -85,7 +94,7 @@ impl RunOutput {
         {
             self.send(RunEventBody::Cost { cost }).await;
         }
-        self.cost_meter.note(&body);
+        self.cost_meter.count(&body);
         self.send(body).await;
     }
 
@@ -117,14 +126,14 @@ impl RunOutput {
     async fn send(&mut self, body: RunEventBody) {
         self.seq += 1;
         if let Some(capture) = &mut self.capture {
-            capture.note(&body);
+            capture.add(&body);
         }
         let event = RunEvent { seq: self.seq, body };
         if event.body.is_terminal() {
             self.record_end(event.clone()).await;
         } else if !matches!(event.body, RunEventBody::Embedding { .. }) {
             // Vectors aren't recorded: those of one request fill hundreds of items.
-            self.recording.note(event.clone());
+            self.recording.record(event.clone());
             self.recording.wait_for_room().await;
         }
         self.send_to_client(event).await;

@@ -24,14 +24,14 @@ impl CostMeter {
     }
 
     /// Counts an event that is charged by the piece.
-    pub(super) fn note(&mut self, event: &RunEventBody) {
+    pub(super) fn count(&mut self, event: &RunEventBody) {
         self.images += u32::from(matches!(event, RunEventBody::Artifact { .. }));
     }
 
     /// Charges the images of a run, where they and not their tokens have a known price.
     pub(super) fn charge_images(&self) -> Option<Cost> {
         let price = self.price.as_ref().filter(|price| price.input.is_none() && price.output.is_none())?;
-        let cost = price.image.filter(|_| self.images > 0)?.times(self.images);
+        let cost = price.of_images(self.images).filter(|_| self.images > 0)?;
         if let Some(metrics) = &self.metrics {
             metrics.cost_nanodollars.increment(cost.nanodollars());
         }

@@ -69,8 +69,8 @@ impl PartialAnswer {
         })
     }
 
-    /// Notes a piece of the answer.
-    pub(super) fn note(&mut self, event: &RunEventBody) {
+    /// Adds a piece of the answer, or its usage.
+    pub(super) fn apply(&mut self, event: &RunEventBody) {
         match event {
             RunEventBody::Delta { text, .. } => {
                 self.text.push_str(text);
@@ -78,7 +78,6 @@ impl PartialAnswer {
             }
             RunEventBody::Usage { usage } => self.reported = Some(*usage),
             RunEventBody::Reasoning { added, .. } => self.bytes += added.text.len(),
-            RunEventBody::StopText { .. } | RunEventBody::Structured { .. } => {}
             _ => self.is_text_only = false,
         }
     }
@@ -167,8 +166,8 @@ mod tests {
         assert!(PartialAnswer::new(&generation(false)).is_none());
         let mut partial = PartialAnswer::new(&generation(true)).unwrap();
         assert!(!partial.has_begun());
-        partial.note(&RunEventBody::text("one, "));
-        partial.note(&RunEventBody::text("two, "));
+        partial.apply(&RunEventBody::text("one, "));
+        partial.apply(&RunEventBody::text("two, "));
         assert!(partial.has_begun() && partial.is_resumable());
         // However often it breaks off, the conversation grows once.
         let once = partial.continuation(&generation(true));
@@ -176,7 +175,7 @@ mod tests {
         let texts: Vec<_> = task.messages.iter().map(|message| message.content.as_str()).collect();
         assert_eq!(texts, ["Count", "one, two, ", INSTRUCTION]);
         let call = RunEventBody::ToolCall { choice: 0, index: 0, begins: None, arguments: "{".into() };
-        partial.note(&call);
+        partial.apply(&call);
         assert!(!partial.is_resumable());
     }
 
@@ -186,7 +185,7 @@ mod tests {
         let request = generation(true);
         let mut partial = PartialAnswer::new(&request).unwrap();
         assert!(!partial.has_usage());
-        partial.note(&RunEventBody::text("one, two, "));
+        partial.apply(&RunEventBody::text("one, two, "));
         // Not reported: "Count" with its message is six tokens, ten bytes are three.
         let usage = partial.usage(&request).unwrap();
         assert_eq!((usage.prompt_tokens, usage.completion_tokens), (6, 3));
@@ -195,8 +194,8 @@ mod tests {
         let second = partial.continuation(&request);
         assert_eq!(max_tokens(&second), Some(7));
         // The next model reports its usage before it breaks off too.
-        partial.note(&RunEventBody::text("three"));
-        partial.note(&RunEventBody::Usage {
+        partial.apply(&RunEventBody::text("three"));
+        partial.apply(&RunEventBody::Usage {
             usage: Usage { prompt_tokens: 20, completion_tokens: 9, ..Usage::default() },
         });
         let usage = partial.usage(&second).unwrap();

@@ -8,10 +8,11 @@ use hearth_wire::ApiError;
 const RETRY_MAX_COUNT: u32 = 2;
 /// The first wait before a retry; each further one is twice as long.
 const RETRY_BACKOFF: Duration = Duration::from_millis(250);
-/// Longest wait for a provider's `retry-after`, where there is another candidate.
-const RETRY_WAIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same where there is none.
-const LAST_RETRY_WAIT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest `retry-after` of a provider that a run waits for, where there is another candidate. After an error with a longer
+/// one there is no retry.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+/// The same where there is no other candidate.
+const LAST_RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 
 /// The wait before the next retry after `error`: the provider's `retry-after`, and at least exponential backoff with
 /// jitter. None if there is no retry. `retries`: the number of retries so far; `is_last`: there is no other candidate.
@@ -20,7 +21,7 @@ pub(super) fn backoff(error: &ApiError, retries: u32, is_last: bool) -> Option<D
         return None;
     }
     let wait = (RETRY_BACKOFF * 2_u32.pow(retries)).mul_f64(rand::random_range(0.5..1.5));
-    let max_wait = if is_last { LAST_RETRY_WAIT_TIMEOUT } else { RETRY_WAIT_TIMEOUT };
+    let max_wait = if is_last { LAST_RETRY_AFTER_MAX } else { RETRY_AFTER_MAX };
     Some(error.retry_after.unwrap_or_default().max(wait)).filter(|wait| *wait <= max_wait)
 }
 

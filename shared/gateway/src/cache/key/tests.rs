@@ -13,7 +13,7 @@ fn request(change: impl FnOnce(&mut Generation, &mut TextTask)) -> Generation {
 }
 
 fn key(generation: &Generation) -> String {
-    key_of(generation, None, "routing").unwrap().to_string()
+    cache_key_of(generation, None, "routing").unwrap().to_string()
 }
 
 fn tool(parameters: Value) -> Tool {
@@ -87,7 +87,7 @@ fn parts_that_change_the_answer_change_the_key() {
 #[test]
 fn users_and_settings_have_keys_of_their_own() {
     let (ada, bob) = (UserId::new(), UserId::new());
-    let of = |owner, routing| key_of(&request(|_, _| ()), owner, routing).unwrap();
+    let of = |owner, routing| cache_key_of(&request(|_, _| ()), owner, routing).unwrap();
     assert_eq!(of(Some(ada), "a"), of(Some(ada), "a"));
     let keys = [of(Some(ada), "a"), of(Some(bob), "a"), of(None, "a"), of(Some(ada), "b")];
     for (index, key) in keys.iter().enumerate() {

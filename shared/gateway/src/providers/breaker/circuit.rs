@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// This many failures in a row open the circuit.
-const FAILURE_MAX_COUNT: u32 = 3;
+/// Number of failures in a row that opens the circuit.
+const FAILURE_THRESHOLD: u32 = 3;
 /// Time for which the circuit stays open after failures in a row, and after a failed probe.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+const OPEN_PERIOD: Duration = Duration::from_secs(30);
 /// Span of time over which the failure rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// The window is counted in slices of this length, so that its size doesn't grow with the requests.
@@ -18,7 +18,7 @@ const RATE_MIN_COUNT: u32 = 20;
 /// More than one failure in so many opens the circuit.
 const RATE_MAX_ONE_IN: u32 = 10;
 /// Time for which the circuit stays open after too high a failure rate.
-const RATE_OPEN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const RATE_OPEN_PERIOD: Duration = Duration::from_secs(15 * 60);
 /// The time between a failure and the next probe where no other candidate can serve.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -127,9 +127,9 @@ impl Circuit {
             (requests + slice.requests, failures + slice.failures)
         });
         let open_for = if requests >= RATE_MIN_COUNT && failures * RATE_MAX_ONE_IN > requests {
-            RATE_OPEN_TIMEOUT
-        } else if self.failures_in_a_row >= FAILURE_MAX_COUNT || self.opening.is_some() {
-            OPEN_TIMEOUT.max(retry_after.unwrap_or_default().min(RATE_OPEN_TIMEOUT))
+            RATE_OPEN_PERIOD
+        } else if self.failures_in_a_row >= FAILURE_THRESHOLD || self.opening.is_some() {
+            OPEN_PERIOD.max(retry_after.unwrap_or_default().min(RATE_OPEN_PERIOD))
         } else {
             return;
         };
@@ -232,7 +232,7 @@ mod tests {
         circuit.record_failure(Some(Duration::from_secs(60)), at(2));
         assert_eq!(circuit.half_open_in(at(2)), Duration::from_secs(60));
         circuit.record_failure(Some(Duration::from_secs(86_400)), at(3));
-        assert_eq!(circuit.half_open_in(at(3)), RATE_OPEN_TIMEOUT);
+        assert_eq!(circuit.half_open_in(at(3)), RATE_OPEN_PERIOD);
     }
 
     #[test]

@@ -37,7 +37,7 @@ async fn open_circuit_refuses_where_others_can_serve_and_probes_where_none_can()
     let mut probe = breakers.acquire(P, M).await.unwrap();
     assert!(probe.probe.is_some());
     // The first piece of the answer closes it; the request itself goes on.
-    probe.note_answer();
+    probe.record_answer();
     assert_eq!(state(&breakers), State::Closed);
     probe.finish(None);
     assert!(breakers.try_acquire(P, M, Instant::now()).is_some());
@@ -45,7 +45,7 @@ async fn open_circuit_refuses_where_others_can_serve_and_probes_where_none_can()
 }
 
 #[tokio::test]
-async fn requests_share_the_failure_of_two_probes() {
+async fn waiting_requests_fail_after_two_failures() {
     let breakers = open();
     skip_interval(&breakers);
     let limited = || failure(ErrorCode::ProviderRateLimited).with_retry_after(Some(Duration::from_secs(45)));
@@ -77,7 +77,7 @@ async fn requests_are_sent_after_a_probe_that_recovers() {
     skip_interval(&breakers);
     let mut probe = breakers.acquire(P, M).await.unwrap();
     let others = futures::future::join_all((0..5).map(|_| breakers.acquire(P, M)));
-    let (others, ()) = tokio::join!(others, async { probe.note_answer() });
+    let (others, ()) = tokio::join!(others, async { probe.record_answer() });
     assert!(others.iter().all(|other| other.as_ref().is_ok_and(|permit| permit.probe.is_none())));
 }
 
@@ -124,7 +124,7 @@ fn streams_that_break_off_count_in_a_row() {
     let breakers = CircuitBreakers::default();
     for _ in 0..3 {
         let mut permit = breakers.try_acquire(P, M, Instant::now()).unwrap();
-        permit.note_answer();
+        permit.record_answer();
         permit.finish(Some(&failure(ErrorCode::ProviderError)));
     }
     assert_eq!(state(&breakers), State::Open);

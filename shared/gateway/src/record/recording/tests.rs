@@ -135,8 +135,8 @@ fn done(seq: u64) -> RunEvent {
 async fn whole_answer_that_ends_soon_is_one_write_that_is_queued_at_once() {
     let world = World::new();
     let recording = world.record(Delivery::Whole);
-    recording.note(text(1));
-    recording.note(text(2));
+    recording.record(text(1));
+    recording.record(text(2));
     let receipt = recording.end(done(3)).unwrap();
     // Nothing was polled.
     assert_eq!(world.fake.written(), ["META"]);
@@ -148,7 +148,7 @@ async fn whole_answer_that_ends_soon_is_one_write_that_is_queued_at_once() {
 async fn stream_is_begun_appended_and_ended_in_order() {
     let world = World::new();
     let recording = world.record(Delivery::Stream);
-    recording.note(text(1));
+    recording.record(text(1));
     let until_begun = async {
         world.pending.wait_begun(recording.0.id).await;
         while world.fake.written().len() < 2 {
@@ -159,7 +159,7 @@ async fn stream_is_begun_appended_and_ended_in_order() {
         () = until_begun => {}
         never = recording.work() => never,
     }
-    recording.note(text(2));
+    recording.record(text(2));
     assert!(recording.end(done(3)).unwrap().wait().await);
     assert_eq!(world.fake.written(), ["META", "E#000000000001", "E#000000000002", "META"]);
 }

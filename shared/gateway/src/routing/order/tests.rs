@@ -69,7 +69,7 @@ fn least_busy_comes_first_and_equals_keep_their_order() {
 fn model_without_a_latency_comes_first() {
     let (world, needs) = (World::new(), needs("hi", 10));
     for (provider, millis) in [("a", 90), ("b", 20)] {
-        world.load.note_first_token(provider, "m", Duration::from_millis(millis));
+        world.load.record_first_token(provider, "m", Duration::from_millis(millis));
     }
     assert_eq!(world.ordered(Strategy::Latency, abc(), &needs), "cba");
 }

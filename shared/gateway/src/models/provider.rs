@@ -1,4 +1,4 @@
-//! The models that providers can be asked for, with their metadata.
+//! The models of providers, with their metadata.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -24,12 +24,12 @@ struct OfferedModel {
 
 /// The models of providers: those of the table of models, with those that the providers list.
 #[derive(Debug)]
-pub(crate) struct VendorModels {
+pub(crate) struct ProviderModels {
     model_info: ModelInfoTable,
     providers: Arc<Providers>,
 }
 
-impl VendorModels {
+impl ProviderModels {
     pub(crate) fn new(model_info: ModelInfoTable, providers: Arc<Providers>) -> Self {
         Self { model_info, providers }
     }

@@ -12,7 +12,7 @@ use crate::{error::no_such_model, providers::ConfiguredProvider};
 ///
 /// # Errors
 /// `provider_auth` if the provider has no key.
-pub(super) fn vendor_candidate(
+pub(super) fn provider_candidate(
     provider: &ConfiguredProvider,
     model: &str,
     info: Option<ModelInfo>,
