@@ -234,7 +234,8 @@ impl Upstream {
     /// If they don't come.
     pub async fn wait_for_page_requests(&self, path: &str, times: usize) {
         let mut page_requests = self.shared.page_requests.subscribe();
-        let enough = |requests: &Vec<Received>| requests.iter().filter(|one| one.is_of(path)).count() >= times;
+        let enough =
+            |requests: &Vec<Received>| requests.iter().filter(|one| one.is_of(path)).count() >= times;
         let waited = crate::within("a request of a page", page_requests.wait_for(enough)).await;
         assert!(waited.is_ok(), "the server is gone");
     }

@@ -10,9 +10,7 @@ use hearth_domain::{
     CacheControl, Generation, Message, ModelId, Role, RunId, RunState, Sampling, Scope, TextTask, TokenId,
     UserId,
 };
-use hearth_gateway::{
-    CacheOutcome, Caller, Delivery, Gateway, HttpClients, Options, Routing, RunStream,
-};
+use hearth_gateway::{CacheOutcome, Caller, Delivery, Gateway, HttpClients, Options, Routing, RunStream};
 use hearth_settings::{CacheSettings, GatewaySettings};
 use hearth_store::{Clients, Names, Store};
 use hearth_tests::{Reply, Upstream, within};
@@ -74,8 +72,7 @@ impl World {
         let rig = json!({"kind": "openai_compatible", "base_url": format!("{}/v1", self.upstream.url)});
         let providers = BTreeMap::from([("rig".to_owned(), serde_json::from_value(rig).unwrap())]);
         let routing = Routing { providers, ..Routing::default() };
-        let options =
-            Options {
+        let options = Options {
             private_nodes: true,
             long_lived,
             new_secret: None,
@@ -197,7 +194,12 @@ async fn table_serves_hits_without_memory() {
     world.says("Hello.");
     ask_to_the_end(&gateway, &world.ada).await;
     let found = hearth_tests::eventually("the answer in the table", async || {
-        let run = gateway.generate(&world.ada, RunId::new(), question(CacheControl::OnlyIfCached), Delivery::Stream);
+        let run = gateway.generate(
+            &world.ada,
+            RunId::new(),
+            question(CacheControl::OnlyIfCached),
+            Delivery::Stream,
+        );
         let run = Box::pin(run).await;
         run.ok().and_then(|run| run.cache)
     });
@@ -244,7 +246,9 @@ async fn unresponsive_table_delays_requests_only_until_it_is_suspended() {
     took.sort_unstable();
     println!("a hit while the table is silent: p50 {:?}, p99 {:?}", took[50], took[98]);
     assert!(took[98] < Duration::from_millis(100), "{took:?}");
-    let refused = gateway.generate(&world.bob, RunId::new(), question(CacheControl::OnlyIfCached), Delivery::Stream).await;
+    let refused = gateway
+        .generate(&world.bob, RunId::new(), question(CacheControl::OnlyIfCached), Delivery::Stream)
+        .await;
     assert_eq!(refused.unwrap_err().code, ErrorCode::NotCached);
     server.abort();
 }

@@ -162,9 +162,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
         let path = Path::<T>::from_request_parts(parts, state).await;
-        path.map(|Path(value)| Self(value)).map_err(|_| {
-            HttpError(ApiError::new(ErrorCode::NotFound, "no resource has this id").at("id"))
-        })
+        path.map(|Path(value)| Self(value))
+            .map_err(|_| HttpError(ApiError::new(ErrorCode::NotFound, "no resource has this id").at("id")))
     }
 }
 

@@ -12,7 +12,8 @@ pub(crate) fn response(panic: &(dyn Any + Send)) -> Response {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text, "a handler panicked");
-    HttpError(ApiError::new(ErrorCode::Internal, "the gateway failed; its log has the reason")).into_response()
+    HttpError(ApiError::new(ErrorCode::Internal, "the gateway failed; its log has the reason"))
+        .into_response()
 }
 
 /// Creates the response to a request that the shutdown aborted: 503.

@@ -130,11 +130,7 @@ mod tests {
             ("{}", vendor::of_kind("openai").unwrap().dialect),
             (r#"{"api": "responses"}"#, Dialect::OpenAiResponses),
         ] {
-            assert_eq!(
-                Endpoint::new("openai", &settings(json), None).unwrap().dialect,
-                dialect,
-                "{json}"
-            );
+            assert_eq!(Endpoint::new("openai", &settings(json), None).unwrap().dialect, dialect, "{json}");
         }
     }
 

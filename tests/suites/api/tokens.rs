@@ -135,7 +135,8 @@ async fn token_revokes_itself_and_narrower_ones() {
     let path = |token: &Value| format!("/v1/users/tokens/{}", text(token, "id"));
     let tokens = owner.get("/v1/users/tokens").await.json()["tokens"].clone();
     // The commands of this machine have a token too, which may be issued in the same millisecond.
-    let first = tokens.as_array().unwrap().iter().find(|token| token["name"] == "first token").unwrap().clone();
+    let first =
+        tokens.as_array().unwrap().iter().find(|token| token["name"] == "first token").unwrap().clone();
     let wider = create(&home, json!({"name": "wider", "scopes": ["generate", "tokens", "ops"]})).await;
     let longer = create(&home, json!({"name": "longer", "scopes": ["tokens"]})).await;
     let narrow = json!({"name": "narrow", "scopes": ["tokens", "generate"], "expires_in_days": 5});

@@ -5,8 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{
-    Cell,
-    clients,
+    Cell, clients,
     features::{self, Feature},
     home,
     neutral::{Answer, Request, Turn, user_turn},

@@ -5,7 +5,9 @@ use hearth_wire::ApiError;
 use serde_json::{Value, json};
 
 use super::DOCUMENT_TYPES;
-use crate::dialect::{gemini::thought_signature::is_gemini, openai_responses::encrypted_reasoning::is_openai};
+use crate::dialect::{
+    gemini::thought_signature::is_gemini, openai_responses::encrypted_reasoning::is_openai,
+};
 
 /// Converts messages. Consecutive messages of one role become one: Bedrock requires that the results of calls are
 /// together. It accepts calls and results only in requests with tools. Without `tools` they become text.

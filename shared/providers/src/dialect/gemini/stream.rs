@@ -132,7 +132,8 @@ impl CandidateState {
         let Part { text, thought, thought_signature, function_call } = part;
         let text = text.unwrap_or_default();
         let google_signature = thought_signature.filter(|signature| !signature.is_empty());
-        let placed = |place| google_signature.as_deref().map(|signature| thought_signature::encode(place, signature));
+        let placed =
+            |place| google_signature.as_deref().map(|signature| thought_signature::encode(place, signature));
         if let Some(FunctionCall { id, name, args }) = function_call {
             let Some(name) = name.filter(|name| !name.is_empty()) else {
                 return Err(unreadable("a tool call without a name"));
