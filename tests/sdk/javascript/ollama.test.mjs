@@ -55,7 +55,7 @@ test('a schema is kept to', async () => {
 });
 
 test('a stream is aborted', async () => {
-  const stream = await ollama.generate({ model, prompt: CAPITAL, stream: true, options: { num_predict: 3000 } });
+  const stream = await ollama.generate({ model, prompt: CAPITAL, stream: true, options: { num_predict: 3000, ignore_eos: true } });
   await assert.rejects(async () => {
     for await (const part of stream) if (part.response) stream.abort();
   }, { name: 'AbortError' });
