@@ -262,6 +262,90 @@ mod tests {
         assert!(options(json!({"resume": true})).apply(text()).unwrap().route.resume);
     }
 
+    /// A conversion of a dialect's request to a generation.
+    type Convert = fn(Value) -> Generation;
+
+    fn parse<T: serde::de::DeserializeOwned>(body: Value) -> T {
+        serde_json::from_value(body).unwrap()
+    }
+
+    /// Every dialect's route, with a request and its conversion.
+    fn routes() -> Vec<(&'static str, Value, Convert)> {
+        use crate::{anthropic, gemini, native, ollama, openai};
+        let messages = json!([{"role": "user", "content": "Hi"}]);
+        let contents = json!([{"parts": [{"text": "Hi"}]}]);
+        vec![
+            ("generate", json!({"input": {"prompt": "Hi"}}), |body| {
+                parse::<native::request::GenerateRequest>(body).into_generation().unwrap()
+            }),
+            ("chat", json!({"model": "m", "messages": messages}), |body| {
+                parse::<openai::chat::ChatRequest>(body).into_generation().unwrap()
+            }),
+            ("completions", json!({"model": "m", "prompt": "Hi"}), |body| {
+                let request: openai::completions::CompletionRequest = parse(body);
+                request.into_generations(hearth_domain::RunId::new()).unwrap().remove(0).0
+            }),
+            ("responses", json!({"model": "m", "input": "Hi"}), |body| {
+                parse::<openai::responses::ResponsesRequest>(body).into_turn(Vec::new()).unwrap().generation
+            }),
+            ("messages", json!({"model": "m", "max_tokens": 9, "messages": messages}), |body| {
+                parse::<anthropic::MessagesRequest>(body).into_generation().unwrap()
+            }),
+            ("embeddings", json!({"model": "m", "input": "Hi"}), |body| {
+                parse::<openai::embeddings::EmbeddingRequest>(body).into_generation().unwrap()
+            }),
+            ("images", json!({"model": "m", "prompt": "a fox"}), |body| {
+                parse::<openai::images::ImageRequest>(body).into_generation().unwrap()
+            }),
+            ("api/chat", json!({"model": "m", "messages": messages}), |body| {
+                parse::<ollama::OllamaChatRequest>(body).into_generation("m".into()).unwrap()
+            }),
+            ("api/generate", json!({"model": "m", "prompt": "Hi"}), |body| {
+                parse::<ollama::OllamaGenerateRequest>(body).into_generation("m".into()).unwrap()
+            }),
+            ("api/embed", json!({"model": "m", "input": "Hi"}), |body| {
+                parse::<ollama::OllamaEmbedRequest>(body).into_generation("m".into()).unwrap().unwrap()
+            }),
+            ("api/embeddings", json!({"model": "m", "prompt": "Hi"}), |body| {
+                parse::<ollama::OllamaEmbeddingRequest>(body).into_generation("m".into()).unwrap().unwrap()
+            }),
+            ("generateContent", json!({"contents": contents}), |body| {
+                parse::<gemini::GenerateContentRequest>(body).into_generation("m".into()).unwrap()
+            }),
+            ("embedContent", json!({"content": contents[0]}), |body| {
+                parse::<gemini::EmbedContentRequest>(body).into_generation("m".into()).unwrap()
+            }),
+            ("batchEmbedContents", json!({"requests": [{"content": contents[0]}]}), |body| {
+                parse::<gemini::BatchEmbedContentsRequest>(body).into_generation("m".into()).unwrap()
+            }),
+        ]
+    }
+
+    #[test]
+    fn every_option_reaches_the_generation_in_every_dialect() {
+        for (route, body, convert) in routes() {
+            let with = |options: Value| {
+                let mut body = body.clone();
+                body.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+                convert(body)
+            };
+            let of = with(json!({
+                "while_loading": "default", "priority": "high", "selection_mode": "free_only",
+                "fallback": {"models": ["other"]},
+            }));
+            assert_eq!((of.while_loading, of.priority), (WhileLoading::Default, Priority::High), "{route}");
+            assert_eq!(of.route.mode, SelectionMode::FreeOnly, "{route}");
+            assert_eq!(of.route.fallbacks, Some(vec!["other".to_owned()]), "{route}");
+            let is_text = matches!(of.task, Task::Text(_));
+            if is_text {
+                let of = with(json!({"resume": true, "on_disconnect": "continue"}));
+                assert_eq!((of.route.resume, of.on_disconnect), (true, OnDisconnect::Continue), "{route}");
+            }
+            let of = with(json!({}));
+            assert_eq!((of.while_loading, of.priority), (WhileLoading::Wait, Priority::Normal), "{route}");
+        }
+    }
+
     #[test]
     fn the_provider_of_a_route_stays() {
         let generation = Generation::new(None, ImageTask::new("a fox"));
