@@ -64,10 +64,10 @@ impl Memory {
 
     /// Removes the answers that `is_match` selects; returns their keys.
     pub(super) fn remove_matching(&self, is_match: impl Fn(&CachedAnswer) -> bool) -> Vec<CacheKey> {
-        let found: Vec<CacheKey> =
+        let matching_keys: Vec<CacheKey> =
             self.0.iter().filter(|(_, answer)| is_match(answer)).map(|(key, _)| *key).collect();
-        found.iter().for_each(|key| self.remove(key));
-        found
+        matching_keys.iter().for_each(|key| self.remove(key));
+        matching_keys
     }
 
     /// The number of answers, and their bytes.

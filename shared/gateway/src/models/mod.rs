@@ -111,11 +111,11 @@ impl Models {
         let owner = providers.iter().find(|provider| provider.models.iter().any(|model| model == id));
         let full_id = owner.map(|provider| format!("{}:{id}", provider.name()));
         let id = full_id.as_deref().unwrap_or(id);
-        let found = match provider_and_model(id) {
+        let model = match provider_and_model(id) {
             Some((provider, _)) => find(self.provider_models.list(Some(provider)).await, id),
             None => None,
         };
-        found.ok_or_else(|| no_such_model(id))
+        model.ok_or_else(|| no_such_model(id))
     }
 
     /// The models in memory, or on their way there.

@@ -101,8 +101,8 @@ async fn has_model(resolver: &mut Resolver<'_>) -> bool {
 }
 
 async fn has_local_model(resolver: &mut Resolver<'_>) -> bool {
-    let found = resolver.local_candidates(None, OnMiss::Fail).await.unwrap_or_default();
-    !resolver.retain_capable(found).is_empty()
+    let candidates = resolver.local_candidates(None, OnMiss::Fail).await.unwrap_or_default();
+    !resolver.retain_capable(candidates).is_empty()
 }
 
 fn has_vendor_model(resolver: &mut Resolver<'_>, provider: &ConfiguredProvider) -> bool {
@@ -112,8 +112,8 @@ fn has_vendor_model(resolver: &mut Resolver<'_>, provider: &ConfiguredProvider) 
     let mut models = resolver.sources.provider_models.default_models(provider);
     models.retain(|model| resolver.can_make(provider, model));
     models.iter().any(|model| {
-        let found = resolver.provider_candidate(provider, model, "").unwrap_or_default();
-        !resolver.retain_capable(found).is_empty()
+        let candidates = resolver.provider_candidate(provider, model, "").unwrap_or_default();
+        !resolver.retain_capable(candidates).is_empty()
     })
 }
 
@@ -124,9 +124,9 @@ async fn has_named_model(resolver: &mut Resolver<'_>, name: &str) -> bool {
         None => vec![name.to_owned()],
     };
     for name in names {
-        let found = resolver.model_candidates(&name).await.unwrap_or_default();
+        let candidates = resolver.model_candidates(&name).await.unwrap_or_default();
         let modality = resolver.needs.modality;
-        if resolver.retain_capable(found).iter().any(|one| makes(one, modality)) {
+        if resolver.retain_capable(candidates).iter().any(|one| makes(one, modality)) {
             return true;
         }
     }

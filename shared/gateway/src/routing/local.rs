@@ -89,8 +89,8 @@ fn choose<'a>(
         let (node, model) = default.ok_or_else(|| no_default(modality))?;
         return Ok(Choice { node, model, reason: Reason::Default });
     };
-    let found = nodes.iter().find_map(|node| Some((node, node.model(id)?)));
-    let (node, model) = found.ok_or_else(|| no_such_model(id))?;
+    let node_and_model = nodes.iter().find_map(|node| Some((node, node.model(id)?)));
+    let (node, model) = node_and_model.ok_or_else(|| no_such_model(id))?;
     if model.description.modality != modality {
         return Err(makes_other(model.description.modality, modality));
     }

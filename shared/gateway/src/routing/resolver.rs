@@ -52,7 +52,7 @@ impl<'a> Resolver<'a> {
         let name = self.generation.model.as_ref().map(ModelId::as_str).filter(|id| *id != AUTO);
         let mut first = match name {
             Some(name) => self.named_candidates(name).await,
-            None => self.unnamed_candidates().await.map(|found| self.with_intent(found)),
+            None => self.unnamed_candidates().await.map(|picks| self.with_intent(picks)),
         };
         let fallbacks = self.fallbacks(name);
         if fallbacks.is_empty() || first.as_ref().is_err_and(|error| !may_fall_back(error.code)) {
@@ -61,7 +61,7 @@ impl<'a> Resolver<'a> {
         let mut candidates = first.as_mut().map(std::mem::take).unwrap_or_default();
         for name in &fallbacks {
             match self.named_candidates(name).await {
-                Ok(found) => candidates.extend(self.retain_capable(found)),
+                Ok(picks) => candidates.extend(self.retain_capable(picks)),
                 Err(error) => {
                     tracing::warn!(name, %error, "a fallback model can't be used");
                     self.reject("", name, error.message);
@@ -103,8 +103,8 @@ impl<'a> Resolver<'a> {
         {
             return self.alias_candidates(name, alias).await;
         }
-        let found = self.model_candidates(name).await?;
-        self.retain_allowed(found)
+        let picks = self.model_candidates(name).await?;
+        self.retain_allowed(picks)
     }
 
     /// The candidates for a model's name, which isn't an alias.
@@ -130,7 +130,7 @@ impl<'a> Resolver<'a> {
         // A new file is looked for only if no provider has the name.
         let on_miss = if owner.is_none() { OnMiss::ReadStatus } else { OnMiss::Fail };
         match (self.local_candidates(Some(name), on_miss).await, owner) {
-            (Ok(found), _) => Ok(found),
+            (Ok(picks), _) => Ok(picks),
             (Err(_), Some(owner)) => self.provider_candidate(owner, name, "the request names this model"),
             (Err(error), None) if error.code == ErrorCode::ModelNotFound => {
                 Err(unknown_model(name, &providers))
@@ -141,11 +141,11 @@ impl<'a> Resolver<'a> {
 
     /// The candidates for an alias. Its targets are models, and not other aliases.
     async fn alias_candidates(&mut self, name: &str, alias: &Alias) -> Result<Vec<Candidate>, ApiError> {
-        let (mut found, mut failure) = (Vec::new(), None);
+        let (mut picks, mut failure) = (Vec::new(), None);
         for Target { model, weight } in &alias.targets {
             match self.model_candidates(model).await {
                 Ok(candidates) => {
-                    found.extend(self.retain_capable(candidates).into_iter().map(|one| (one, *weight)));
+                    picks.extend(self.retain_capable(candidates).into_iter().map(|one| (one, *weight)));
                 }
                 Err(error) => {
                     self.reject("", model, error.message.clone());
@@ -153,36 +153,36 @@ impl<'a> Resolver<'a> {
                 }
             }
         }
-        if found.is_empty() {
+        if picks.is_empty() {
             return Err(failure.unwrap_or_else(|| self.none_capable(&format!("the alias {name}"))));
         }
         let strategy = alias.strategy.unwrap_or_default();
-        let reason = format!("the alias {name} stands for this model{}", describe(strategy, found.len()));
-        Ok(self.order(strategy, name, found, &reason))
+        let reason = format!("the alias {name} stands for this model{}", describe(strategy, picks.len()));
+        Ok(self.order(strategy, name, picks, &reason))
     }
 
     /// The candidates for a request that names no model.
     async fn unnamed_candidates(&mut self) -> Result<Vec<Candidate>, ApiError> {
         match self.generation.route.provider.as_deref() {
             Some(LOCAL) => {
-                let found = self.local_candidates(None, OnMiss::Fail).await?;
-                return self.retain_allowed(found);
+                let picks = self.local_candidates(None, OnMiss::Fail).await?;
+                return self.retain_allowed(picks);
             }
             Some(provider) => return self.provider_candidates(provider),
             None => {}
         }
         if let Some(preferred) = self.generation.route.preferred.clone()
-            && let Some(found) = self.try_named(&preferred).await
+            && let Some(picks) = self.try_named(&preferred).await
         {
-            return Ok(found.into_iter().map(|one| one.with_reason("its user prefers this model")).collect());
+            return Ok(picks.into_iter().map(|one| one.with_reason("its user prefers this model")).collect());
         }
         if let Some((model, word)) = self.rule_target() {
             let reason = match word {
                 Some(word) => format!("a rule sends prompts with {word:?} to {model}"),
                 None => format!("a rule sends such requests to {model}"),
             };
-            if let Some(found) = self.try_named(model).await {
-                return Ok(found.into_iter().map(|one| one.with_reason(&reason)).collect());
+            if let Some(picks) = self.try_named(model).await {
+                return Ok(picks.into_iter().map(|one| one.with_reason(&reason)).collect());
             }
         }
         if let Some(alias) = self.sources.settings.aliases.get(AUTO) {
@@ -202,20 +202,20 @@ impl<'a> Resolver<'a> {
     }
 
     /// The candidates, with the words of the prompt in their reasons if the task was inferred from them.
-    fn with_intent(&self, found: Vec<Candidate>) -> Vec<Candidate> {
-        let Intent::Inferred { words, model: None } = &self.generation.intent else { return found };
+    fn with_intent(&self, picks: Vec<Candidate>) -> Vec<Candidate> {
+        let Intent::Inferred { words, model: None } = &self.generation.intent else { return picks };
         let kind = if self.needs.modality == Modality::Image { "an image" } else { "a mesh" };
         let with_words = |one: Candidate| {
             let reason = format!("the prompt asks for {kind} ({words:?}): {}", one.selected.reason);
             one.with_reason(&reason)
         };
-        found.into_iter().map(with_words).collect()
+        picks.into_iter().map(with_words).collect()
     }
 
     /// The capable candidates for a name; none if there is none.
     async fn try_named(&mut self, name: &str) -> Option<Vec<Candidate>> {
         match self.named_candidates(name).await {
-            Ok(found) => Some(self.retain_capable(found)).filter(|found| !found.is_empty()),
+            Ok(picks) => Some(self.retain_capable(picks)).filter(|picks| !picks.is_empty()),
             Err(error) => {
                 self.reject("", name, error.message);
                 None
@@ -226,17 +226,17 @@ impl<'a> Resolver<'a> {
     /// A node's default model; if it isn't capable, a model of each provider.
     pub(super) async fn default_candidates(&mut self) -> Result<Vec<Candidate>, ApiError> {
         let local = match self.local_candidates(None, OnMiss::Fail).await {
-            Ok(found) => {
+            Ok(picks) => {
                 // Replacing a free model by one that costs takes an explicit request.
-                let capable = self.retain_capable(found.clone());
+                let capable = self.retain_capable(picks.clone());
                 if !capable.is_empty() {
                     return Ok(capable);
                 }
-                self.retain_allowed(found)
+                self.retain_allowed(picks)
             }
             error => error,
         };
-        let mut found = Vec::new();
+        let mut picks = Vec::new();
         for provider in Arc::clone(&self.providers).iter().filter(|provider| provider.is_usable()) {
             let mut models = self.sources.provider_models.default_models(provider);
             models.retain(|model| self.can_make(provider, model));
@@ -244,18 +244,18 @@ impl<'a> Resolver<'a> {
                 let candidate = self.provider_candidate(provider, model, "").ok()?;
                 self.retain_capable(candidate).pop()
             });
-            found.extend(first.map(|candidate| (candidate, 1)));
+            picks.extend(first.map(|candidate| (candidate, 1)));
         }
-        if found.is_empty() {
+        if picks.is_empty() {
             // The local model is the only one: its error names what it lacks.
             return local;
         }
         let strategy = self.sources.settings.selection.strategy;
         let reason = format!(
             "a provider's first model that fits, since the request names none{}",
-            describe(strategy, found.len())
+            describe(strategy, picks.len())
         );
-        Ok(self.order(strategy, "", found, &reason))
+        Ok(self.order(strategy, "", picks, &reason))
     }
 
     /// The capable models of a provider.
@@ -267,23 +267,23 @@ impl<'a> Resolver<'a> {
             let message = format!("name a model of {name}: none is set in its settings");
             return Err(ApiError::invalid("model", message));
         }
-        let mut found = Vec::new();
+        let mut picks = Vec::new();
         models.retain(|model| self.can_make(provider, model));
         for model in &models {
             let candidate = self.provider_candidate(provider, model, "")?;
-            found.extend(self.retain_capable(candidate).into_iter().map(|one| (one, 1)));
+            picks.extend(self.retain_capable(candidate).into_iter().map(|one| (one, 1)));
         }
-        if found.is_empty() {
+        if picks.is_empty() {
             return Err(self.none_capable(name));
         }
         let strategy = self.sources.settings.selection.strategy;
         let reason = format!(
             "the request names the provider and no model: its first one that fits{}",
-            describe(strategy, found.len())
+            describe(strategy, picks.len())
         );
-        let mut found = self.order(strategy, name, found, &reason);
-        found.truncate(PROVIDER_CANDIDATE_MAX_COUNT);
-        Ok(found)
+        let mut picks = self.order(strategy, name, picks, &reason);
+        picks.truncate(PROVIDER_CANDIDATE_MAX_COUNT);
+        Ok(picks)
     }
 
     /// True if an unnamed model may have the request's modality: by the table of models, or else by the model's name.
@@ -316,26 +316,26 @@ impl<'a> Resolver<'a> {
     }
 
     /// Retains the candidates that the request's selection mode allows.
-    fn retain_allowed(&mut self, found: Vec<Candidate>) -> Result<Vec<Candidate>, ApiError> {
+    fn retain_allowed(&mut self, picks: Vec<Candidate>) -> Result<Vec<Candidate>, ApiError> {
         let mode = self.generation.route.mode;
         let message = match mode {
-            SelectionMode::Auto | SelectionMode::Model => return Ok(found),
+            SelectionMode::Auto | SelectionMode::Model => return Ok(picks),
             SelectionMode::FreeOnly => "free_only leaves models that cost nothing, and none of them fits",
             SelectionMode::CommercialOnly => {
                 "commercial_only leaves commercial providers, and none of them fits"
             }
         };
-        let found: Vec<_> = found.into_iter().filter(|one| one.mode_conflict(mode).is_none()).collect();
-        if found.is_empty() {
+        let picks: Vec<_> = picks.into_iter().filter(|one| one.mode_conflict(mode).is_none()).collect();
+        if picks.is_empty() {
             return Err(ApiError::new(ErrorCode::NoModelAvailable, message).at("selection_mode"));
         }
-        Ok(found)
+        Ok(picks)
     }
 
     /// Retains the candidates that the selection mode allows and that have what the request needs.
-    pub(super) fn retain_capable(&mut self, found: Vec<Candidate>) -> Vec<Candidate> {
+    pub(super) fn retain_capable(&mut self, picks: Vec<Candidate>) -> Vec<Candidate> {
         let (mode, mut capable) = (self.generation.route.mode, Vec::new());
-        for candidate in found {
+        for candidate in picks {
             let is_foreign = self.needs.hosted.is_some_and(|dialect| !candidate.provider.speaks(dialect));
             let missing = || match is_foreign {
                 true => Some("it doesn't run a tool that the request needs".to_owned()),
@@ -356,14 +356,14 @@ impl<'a> Resolver<'a> {
         &mut self,
         strategy: Strategy,
         name: &str,
-        found: Vec<Weighted>,
+        picks: Vec<Weighted>,
         reason: &str,
     ) -> Vec<Candidate> {
         let Self { sources, needs, .. } = *self;
-        let found = order(strategy, found, name, &needs, &sources.providers.load, &sources.round_robin);
+        let picks = order(strategy, picks, name, &needs, &sources.providers.load, &sources.round_robin);
         let (mut healthy, mut suspended) = (Vec::new(), Vec::new());
         let mut exhausted = None;
-        for candidate in found {
+        for candidate in picks {
             let candidate = candidate.with_reason(reason);
             match sources.suspension(&candidate) {
                 None => healthy.push(candidate.in_place_of_exhausted(exhausted.as_ref())),

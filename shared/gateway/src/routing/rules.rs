@@ -62,8 +62,8 @@ mod tests {
     fn matched(rules: &[Rule], text: &str) -> Option<(String, Option<String>)> {
         let messages = vec![Message::new(Role::User, "some code"), Message::new(Role::User, text)];
         let generation = Generation::new(None, TextTask::new(messages, Sampling::default()));
-        let found = first_match(rules, &generation, &Needs::of(&generation));
-        found.map(|(rule, word)| (rule.model.clone(), word.map(str::to_owned)))
+        let matching_rule = first_match(rules, &generation, &Needs::of(&generation));
+        matching_rule.map(|(rule, word)| (rule.model.clone(), word.map(str::to_owned)))
     }
 
     #[test]

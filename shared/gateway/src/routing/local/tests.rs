@@ -69,12 +69,12 @@ fn outcome(nodes: &[LiveNode], id: Option<&str>, modality: Modality, wait: While
 #[test]
 fn model_has_the_modality_of_the_request() {
     let nodes = [box_with(Loaded, Unloaded)];
-    let found = |id: &str| Ok((id.to_owned(), false));
+    let resolved = |id: &str| Ok((id.to_owned(), false));
     let cases = [
-        (None, Text, found("chat")),
-        (None, Embedding, found("embed")),
-        (Some("other"), Text, found("other")),
-        (Some("aaa-embed"), Embedding, found("aaa-embed")),
+        (None, Text, resolved("chat")),
+        (None, Embedding, resolved("embed")),
+        (Some("other"), Text, resolved("other")),
+        (Some("aaa-embed"), Embedding, resolved("aaa-embed")),
         (Some("chat"), Embedding, Err(ErrorCode::InvalidRequest)),
         (Some("embed"), Text, Err(ErrorCode::InvalidRequest)),
         (Some("nothing"), Text, Err(ErrorCode::ModelNotFound)),

@@ -43,8 +43,8 @@ impl World {
     }
 
     fn ordered(&self, strategy: Strategy, candidates: Vec<Weighted>, needs: &Needs) -> String {
-        let found = order(strategy, candidates, "alias", needs, &self.load, &self.round_robin);
-        found.into_iter().map(|candidate| candidate.selected.provider).collect()
+        let ordered = order(strategy, candidates, "alias", needs, &self.load, &self.round_robin);
+        ordered.into_iter().map(|candidate| candidate.selected.provider).collect()
     }
 }
 
