@@ -12,7 +12,7 @@ use ErrorCode::{
     ContextLengthExceeded, Forbidden, Internal, InvalidRequest, ModelLoadFailed, ModelNotFound,
     NoModelAvailable, NodeLost, NodeOffline, NotCached, NotFound, Overloaded, PayloadTooLarge, ProviderAuth,
     ProviderError, ProviderRateLimited, ProviderTimeout, QueueFull, QuotaExceeded, RateLimited,
-    RequestTimeout, Unauthorized, UnsupportedMediaType,
+    RequestTimeout, RunTimeout, Unauthorized, UnsupportedMediaType,
 };
 
 /// Codes of every route that needs a token.
@@ -21,7 +21,7 @@ const GUARDED: [ErrorCode; 3] = [Unauthorized, Forbidden, Internal];
 const BODY: [ErrorCode; 5] =
     [InvalidRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Overloaded];
 /// Codes of a route that runs a model. The code of a cancelled run is left out, since its client is gone.
-const RUN: [ErrorCode; 14] = [
+const RUN: [ErrorCode; 15] = [
     ContextLengthExceeded,
     ModelNotFound,
     RateLimited,
@@ -36,6 +36,7 @@ const RUN: [ErrorCode; 14] = [
     ModelLoadFailed,
     NotCached,
     ProviderTimeout,
+    RunTimeout,
 ];
 
 /// Adds the failures of a path's routes, except those that a route documents itself.

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-use crate::{CacheControl, Intent, ModelId, Route, Task};
+use crate::{CacheControl, Intent, ModelId, Route, Task, Timestamp};
 
 /// Behaviour of a run when its client disconnects.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDisconnect {
     /// The run is stopped.
@@ -17,7 +18,7 @@ pub enum OnDisconnect {
 }
 
 /// Model that serves a run while the requested one is being loaded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WhileLoading {
     /// None; the run waits.
@@ -28,7 +29,9 @@ pub enum WhileLoading {
 }
 
 /// Priority of a run among those that wait for the same node. It rises with the waiting time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// Served after the others.
@@ -129,6 +132,8 @@ pub struct Generation {
     pub cache: CacheControl,
     /// Unknown parts, for a provider of the same dialect.
     pub extra: Extra,
+    /// Time at which the gateway ends the run; `None` where its process has no time limit.
+    pub deadline: Option<Timestamp>,
 }
 
 impl Generation {
@@ -144,6 +149,7 @@ impl Generation {
             route: Route::default(),
             cache: CacheControl::default(),
             extra: Extra::default(),
+            deadline: None,
         }
     }
 }

@@ -186,6 +186,9 @@ pub struct Run {
     pub artifacts: Vec<Artifact>,
     /// Time of the request.
     pub created_at: Timestamp,
+    /// Time at which the process that carries it out ends it; `None` for a process without a time limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
     /// Time at which it reached a terminal state.
     pub finished_at: Option<Timestamp>,
 }

@@ -41,6 +41,7 @@ impl Run {
             tool_calls: Vec::new(),
             artifacts: Vec::new(),
             created_at: Timestamp::now(),
+            deadline: None,
             finished_at: None,
         }
     }

@@ -8,6 +8,10 @@ use hearth_wire::{ApiError, ErrorCode};
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn store(error: StoreError) -> ApiError {
+    if let StoreError::Gone(_) = error {
+        let message = "the text is no longer stored: texts are deleted after 30 days, or by the operator";
+        return ApiError::new(ErrorCode::NotFound, message);
+    }
     tracing::error!(%error, "the store failed");
     let message = match error.disk_problem() {
         Some(problem) => format!(

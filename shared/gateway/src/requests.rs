@@ -6,7 +6,9 @@ use std::{
 };
 
 use futures::Stream;
-use hearth_domain::{Artifact, Cost, FinishReason, Run, RunId, RunState, Timestamp, Usage, run::Failure};
+use hearth_domain::{
+    Artifact, Cost, FinishReason, NodeId, Run, RunId, RunState, Timestamp, Usage, run::Failure,
+};
 use hearth_providers::Provider as _;
 use hearth_store::{Store, StoreError};
 use hearth_wire::{
@@ -33,8 +35,12 @@ const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duratio
 const SILENT_POLL_MAX_COUNT: u32 = 4;
 /// Time without an event after which a follower takes the run for lost.
 const FOLLOW_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Time for which the response to a cancel waits for the run to end.
+/// Time for which the response to a cancel waits for the run to end: longer than another process takes to read its mark.
 const CANCEL_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time that a process with a time limit carries out a run: Lambda's limit.
+const RUN_MAX_DURATION: Duration = Duration::from_secs(15 * 60);
+/// Time after a run's deadline from which on its process is taken for dead.
+const DEADLINE_GRACE: Duration = Duration::from_secs(60);
 
 /// The recorded runs.
 #[derive(Debug)]
@@ -69,7 +75,8 @@ impl Requests {
         Ok(run)
     }
 
-    /// The run's events from the first, as they are recorded, to the terminal one.
+    /// The run's events from the first, as they are recorded, to the terminal one; at `until` they end without one, since the
+    /// caller's own process does.
     ///
     /// # Errors
     /// `not_found` as for [`Requests::get`].
@@ -77,6 +84,7 @@ impl Requests {
         self: &Arc<Self>,
         caller: &Caller,
         id: RunId,
+        until: Option<Timestamp>,
     ) -> Result<impl Stream<Item = RunEvent> + Send + use<>, ApiError> {
         let mut run = self.get(caller, id).await?;
         let (requests, caller) = (Arc::clone(self), caller.clone());
@@ -128,6 +136,9 @@ impl Requests {
                 } else {
                     (silent_polls, wait) = (silent_polls + 1, (wait * 2).min(POLL_INTERVAL.1));
                 }
+                if until.is_some_and(|until| until <= Timestamp::now()) {
+                    return;
+                }
                 if heard.elapsed() > FOLLOW_IDLE_TIMEOUT {
                     let message = "nothing was heard of the run for a long time; it is taken for lost";
                     let error = ApiError::new(ErrorCode::NodeLost, message);
@@ -148,7 +159,10 @@ impl Requests {
         if run.state.is_terminal() {
             return Ok((run, false));
         }
-        let cancelled = self.runs.stop(id) || self.cancel_on_node(caller, &run).await?;
+        if self.has_lost_its_process(&run) {
+            return Ok((self.end_lost_run(run).await?, false));
+        }
+        let cancelled = self.runs.cancel(id) || self.cancel_elsewhere(caller, &run).await?;
         let ended = async {
             loop {
                 let run = self.get(caller, id).await?;
@@ -166,17 +180,26 @@ impl Requests {
         }
     }
 
-    /// Stops a run of another process at its node; returns whether there was something to stop.
-    async fn cancel_on_node(&self, caller: &Caller, run: &Run) -> Result<bool, ApiError> {
-        let Some(id) = run.selection.node else {
-            let message = "the run is carried out by another process of the gateway, which can't be told to \
-                           stop it; close the connection that waits for it";
-            return Err(ApiError::new(ErrorCode::Conflict, message));
+    /// Stops a run that this process doesn't carry out: at its node, or by a mark for the process that does. Returns whether
+    /// there may be something to stop.
+    async fn cancel_elsewhere(&self, caller: &Caller, run: &Run) -> Result<bool, ApiError> {
+        let at_node = match run.selection.node {
+            Some(id) => self.cancel_on_node(caller, run.id, id).await,
+            None => Ok(false),
         };
+        if !self.records.are_shared() || matches!(at_node, Ok(true)) {
+            return at_node;
+        }
+        self.records.mark_cancelled(run.id).await.map_err(error::store)?;
+        Ok(true)
+    }
+
+    /// Stops a run of another process at its node; returns whether there was something to stop.
+    async fn cancel_on_node(&self, caller: &Caller, run: RunId, id: NodeId) -> Result<bool, ApiError> {
         let node = self.nodes.find(caller.user, id).await?;
         let node = node
             .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
-        self.nodes.link(&node).await?.cancel(run.id).await
+        self.nodes.link(&node).await?.cancel(run).await
     }
 
     /// Ends the runs that an earlier process of this gateway left open; returns their number.
@@ -184,19 +207,42 @@ impl Requests {
     /// # Errors
     /// `internal` if the store fails.
     pub(crate) async fn end_interrupted(&self) -> Result<usize, ApiError> {
-        let open = self.store.runs().open().await.map_err(error::store)?;
-        let count = open.len();
+        self.end_lost_runs(|_| true).await
+    }
+
+    /// Ends the open runs whose processes have died; returns their number. For a store that processes share.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub(crate) async fn sweep(&self) -> Result<usize, ApiError> {
+        self.end_lost_runs(|run| self.has_lost_its_process(run)).await
+    }
+
+    async fn end_lost_runs(&self, is_lost: impl Fn(&Run) -> bool) -> Result<usize, ApiError> {
+        let mut open = self.store.runs().open().await.map_err(error::store)?;
+        open.retain(is_lost);
+        let (mut count, mut result) = (0, Ok(()));
         for run in open {
-            self.end_lost_run(run).await?;
+            match self.end_lost_run(run).await {
+                Ok(_) => count += 1,
+                // The others are ended too.
+                Err(error) => result = Err(error),
+            }
         }
-        Ok(count)
+        result.map(|()| count)
+    }
+
+    /// True if the process that carries out a run must have ended: it has a time limit, which is over.
+    fn has_lost_its_process(&self, run: &Run) -> bool {
+        let deadline = run.deadline.unwrap_or_else(|| run.created_at.plus(RUN_MAX_DURATION));
+        self.records.are_shared() && deadline.plus(DEADLINE_GRACE) < Timestamp::now()
     }
 
     /// Writes the end of a run that no process carries out any more: the end that its events have, or a failure with the
     /// answer up to the last event.
     async fn end_lost_run(&self, mut run: Run) -> Result<Run, ApiError> {
         let recorded = self.recorded_answer(run.id).await.map_err(error::store)?;
-        run.queue_position = None;
+        (run.queue_position, run.deadline) = (None, None);
         run.finished_at = Some(Timestamp::now());
         (run.text, run.tool_calls) = (recorded.answer.text_with_refusal(), recorded.answer.tool_calls);
         run.artifacts = recorded.artifacts;
@@ -262,7 +308,7 @@ struct RecordedAnswer {
 }
 
 fn interrupted() -> ApiError {
-    let message = "the gateway was killed, or lost its power, in the middle of the run; the record has the answer up to \
-                   there. Send the request again for a whole one";
+    let message = "the gateway's process was killed, or lost its power, in the middle of the run; the record has the answer up \
+                   to there. Send the request again for a whole one";
     ApiError::new(ErrorCode::NodeLost, message)
 }

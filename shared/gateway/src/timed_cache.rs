@@ -5,8 +5,10 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use crate::moment::Moment;
 
 /// Age of a cached value, compared with its time to live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(crate) struct TimedCache<K, V> {
     /// Age up to which [`TimedCache::get_or_stale`] returns a value.
     max_stale_age: Duration,
     max_count: usize,
-    entries: Mutex<HashMap<K, (Instant, V)>>,
+    entries: Mutex<HashMap<K, (Moment, V)>>,
 }
 
 impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
@@ -53,7 +55,7 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
         Q: Eq + Hash + ?Sized,
     {
         let entries = self.entries();
-        entries.get(key).filter(|(at, _)| at.elapsed() < max_age).map(|(_, value)| value.clone())
+        entries.get(key).filter(|(at, _)| at.age() < max_age).map(|(_, value)| value.clone())
     }
 
     /// The value, which may be stale: stale-while-revalidate. The first caller to see it stale refreshes it.
@@ -63,10 +65,10 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
         Q: Eq + Hash + ?Sized,
     {
         let mut entries = self.entries();
-        let (at, value) = entries.get_mut(key).filter(|(at, _)| at.elapsed() < self.max_stale_age)?;
-        let freshness = if at.elapsed() < self.ttl { Freshness::Fresh } else { Freshness::Stale };
+        let (at, value) = entries.get_mut(key).filter(|(at, _)| at.age() < self.max_stale_age)?;
+        let freshness = if at.age() < self.ttl { Freshness::Fresh } else { Freshness::Stale };
         if freshness == Freshness::Stale {
-            *at = Instant::now();
+            *at = Moment::now();
         }
         Some((value.clone(), freshness))
     }
@@ -75,12 +77,12 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
     pub(crate) fn put(&self, key: K, value: V) {
         let mut entries = self.entries();
         if entries.len() >= self.max_count && !entries.contains_key(&key) {
-            entries.retain(|_, (at, _)| at.elapsed() < self.max_stale_age);
+            entries.retain(|_, (at, _)| at.age() < self.max_stale_age);
             if entries.len() >= self.max_count {
                 return;
             }
         }
-        entries.insert(key, (Instant::now(), value));
+        entries.insert(key, (Moment::now(), value));
     }
 
     /// Removes a value.
@@ -92,7 +94,7 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
         self.entries().remove(key);
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<K, (Instant, V)>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<K, (Moment, V)>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

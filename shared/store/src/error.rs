@@ -26,6 +26,9 @@ pub enum StoreError {
         /// The kind of failure, which shows what to do.
         problem: DiskProblem,
     },
+    /// The object of an item isn't in the bucket any more.
+    #[error("the object {0} is deleted")]
+    Gone(String),
     /// An item that this version can't read.
     #[error("an item can't be read: {0}")]
     Unreadable(String),

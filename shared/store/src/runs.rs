@@ -24,6 +24,13 @@ const VERSION: u32 = 2;
 const BATCH_VERSION: u32 = 2;
 /// Events can be read for this time.
 const EVENTS_TTL: Duration = Duration::from_secs(3600);
+/// A record is deleted after this time. Long texts are objects, which the bucket deletes after as long, and not before the
+/// record.
+const RECORD_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The sort key of the mark of a run that another process has cancelled.
+const CANCEL: &str = "CANCEL";
+/// The shape of that mark.
+const CANCEL_VERSION: u32 = 1;
 /// A longer text is stored in the bucket.
 const INLINE_TEXT_MAX_BYTES: usize = 32 << 10;
 /// Limit of the bytes of a batch of events, which is one item. DynamoDB's limit for an item is 400 KB. A single event may
@@ -110,12 +117,16 @@ impl Runs<'_> {
         self.table.write_in_order(writes).await
     }
 
-    /// Returns a run with its text.
+    /// Returns a run with its text, unless it has expired.
     ///
     /// # Errors
-    /// If the table or the bucket can't be read.
+    /// `Gone` if its text was deleted before the record; else if the table or the bucket can't be read.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         let Some(item) = self.table.get_item(&key(id, META)).await? else { return Ok(None) };
+        // The database deletes expired items late.
+        if item.ttl.is_some_and(|ttl| ttl <= Timestamp::now().unix()) {
+            return Ok(None);
+        }
         let (mut run, text) = read_record(&item)?;
         run.text = match (text.text, text.text_key) {
             (Some(text), _) => text,
@@ -123,6 +134,29 @@ impl Runs<'_> {
             (None, None) => String::new(),
         };
         Ok(Some(run))
+    }
+
+    /// Leaves a mark that asks the process which carries out a run to cancel it. The mark of a run that has ended is without
+    /// effect.
+    ///
+    /// # Errors
+    /// If the table can't be written.
+    pub async fn mark_cancelled(self, id: RunId) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Mark {
+            at: Timestamp,
+        }
+        let at = Timestamp::now();
+        let item = Item::new(key(id, CANCEL), CANCEL_VERSION, &Mark { at })?;
+        self.table.put(item.expiring(at.plus(EVENTS_TTL).unix()), Condition::Always).await
+    }
+
+    /// True if a run has the mark of [`Runs::mark_cancelled`]. Costs one read unit.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn is_cancel_marked(&self, id: RunId) -> Result<bool, StoreError> {
+        Ok(self.table.get_item(&key(id, CANCEL)).await?.is_some())
     }
 
     /// Appends events, in order, behind the stored ones.
@@ -221,7 +255,8 @@ impl Runs<'_> {
 fn record(run: &Run, text: StoredText) -> Result<Item, StoreError> {
     let record = serde_json::to_string(run).map_err(StoreError::unreadable)?;
     let stored = Stored { record, state: run.state, text };
-    let item = Item::new(key(run.id, META), VERSION, &stored)?;
+    let item =
+        Item::new(key(run.id, META), VERSION, &stored)?.expiring(run.created_at.plus(RECORD_TTL).unix());
     if run.state.is_terminal() {
         return Ok(item);
     }

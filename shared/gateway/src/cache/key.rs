@@ -118,6 +118,7 @@ pub(crate) fn cache_key_of(
         while_loading: _,
         priority: _,
         cache: _,
+        deadline: _,
     } = generation;
     let parts = KeyParts {
         version: VERSION,

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use hearth_domain::{Delivery, Run, RunId, UserId};
 use hearth_store::{Store, StoreError, conversations::Conversation};
+use hearth_telemetry::traces::TraceContext;
 
 pub(crate) use recording::Recording;
 
@@ -49,14 +50,29 @@ impl Records {
     }
 
     /// Begins to record a run.
-    pub(crate) fn start(&self, run: Run, delivery: Delivery) -> Recording {
-        recording::start(self.writer.clone(), &self.pending, run, self.times, delivery)
+    pub(crate) fn start(&self, run: Run, delivery: Delivery, trace: TraceContext) -> Recording {
+        recording::start(self.writer.clone(), &self.pending, run, self.times, delivery, trace)
     }
 
     /// True if the end of a response waits for its record: where the process is frozen after it, and where the records lag
     /// behind by more than the limit.
     pub(crate) fn end_waits(&self) -> bool {
         self.pending.is_late(self.writer.lag()) || !self.background.outlives_response()
+    }
+
+    /// True if other processes share the store, as on Lambda: one of them may cancel a run of this one.
+    pub(crate) fn are_shared(&self) -> bool {
+        !self.background.outlives_response()
+    }
+
+    /// Asks the process that carries out a run to cancel it.
+    pub(crate) async fn mark_cancelled(&self, id: RunId) -> Result<(), StoreError> {
+        self.writer.store().runs().mark_cancelled(id).await
+    }
+
+    /// True if another process has cancelled the run.
+    pub(crate) async fn is_cancel_marked(&self, id: RunId) -> Result<bool, StoreError> {
+        self.writer.store().runs().is_cancel_marked(id).await
     }
 
     /// True if the store has left a write waiting for too long.

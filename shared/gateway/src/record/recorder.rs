@@ -297,5 +297,6 @@ fn end(run: &mut Run, state: RunState, reason: Option<FinishReason>) {
     run.state = state;
     run.finish_reason = reason;
     run.queue_position = None;
+    run.deadline = None;
     run.finished_at = Some(Timestamp::now());
 }

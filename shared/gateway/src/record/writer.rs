@@ -49,6 +49,11 @@ impl RecordWriter {
         Self(Arc::new(Shared { store, end_writes, is_failing, turn, failure }))
     }
 
+    /// The store of the records.
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
     /// Age of the oldest write in the store's own queue.
     pub(crate) fn lag(&self) -> Duration {
         self.0.store.writer_lag()

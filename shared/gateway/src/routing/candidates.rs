@@ -8,6 +8,8 @@ use hearth_domain::{
 use hearth_providers::{Defaults, Provider};
 use hearth_wire::ErrorCode;
 
+use crate::settings::Routing;
+
 /// A model that may serve a request, and the reason why.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -49,6 +51,16 @@ impl Candidate {
         }
     }
 
+    /// True if the candidate's model is a node's, or in the settings or the table of models by its whole name. Clients may
+    /// name others, in any number.
+    pub(crate) fn is_named_in(&self, routing: &Routing) -> bool {
+        let (provider, model) = (self.selected.provider.as_str(), self.model.as_str());
+        let configured = routing.providers.get(provider).into_iter().flat_map(|provider| &provider.models);
+        self.node.is_some()
+            || configured.into_iter().any(|name| name == model)
+            || routing.model_info.names_model(provider, model)
+    }
+
     /// The candidate with another reason.
     pub(crate) fn with_reason(mut self, reason: &str) -> Self {
         reason.clone_into(&mut self.selected.reason);
@@ -81,6 +93,7 @@ pub(crate) fn may_fall_back(code: ErrorCode) -> bool {
         ErrorCode::InvalidRequest
             | ErrorCode::PayloadTooLarge
             | ErrorCode::Cancelled
+            | ErrorCode::RunTimeout
             | ErrorCode::Internal
             | ErrorCode::Unauthorized
             | ErrorCode::Forbidden

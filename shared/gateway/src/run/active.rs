@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -12,11 +12,52 @@ use std::{
 use hearth_domain::RunId;
 use tokio::sync::Notify;
 
+/// Reason why a run is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// It was cancelled by its id.
+    Cancelled,
+    /// The time limit of its process is near.
+    TimeLimit,
+    /// Its process stops.
+    ProcessStops,
+}
+
+/// Signal that stops a run, with the first reason.
+#[derive(Debug, Default)]
+pub(crate) struct StopSignal {
+    notify: Notify,
+    reason: OnceLock<StopReason>,
+}
+
+impl StopSignal {
+    /// Wakes one task that waits, now or next, for the signal.
+    fn send(&self, reason: StopReason) {
+        let _ = self.reason.set(reason);
+        self.notify.notify_one();
+    }
+
+    /// Waits for the signal.
+    pub(super) async fn received(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Leaves a signal that was received to the next task that waits.
+    pub(super) fn put_back(&self) {
+        self.notify.notify_one();
+    }
+
+    /// The reason; `None` if the run isn't stopped.
+    pub(super) fn reason(&self) -> Option<StopReason> {
+        self.reason.get().copied()
+    }
+}
+
 /// Registry of the runs in progress: for each run's id the signal that stops it. It contains no run: each is in the task
 /// of its driver.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveRuns {
-    runs: Mutex<HashMap<RunId, Arc<Notify>>>,
+    runs: Mutex<HashMap<RunId, Arc<StopSignal>>>,
     /// Notified when the last run ends.
     idle: Notify,
     is_stopping: AtomicBool,
@@ -24,7 +65,7 @@ pub(crate) struct ActiveRuns {
 
 impl ActiveRuns {
     /// Adds a run; returns the signal that stops it.
-    pub(super) fn enter(&self, id: RunId) -> Arc<Notify> {
+    pub(super) fn enter(&self, id: RunId) -> Arc<StopSignal> {
         Arc::clone(self.runs().entry(id).or_default())
     }
 
@@ -37,16 +78,21 @@ impl ActiveRuns {
         }
     }
 
+    /// The number of runs in progress.
+    pub(super) fn count(&self) -> usize {
+        self.runs().len()
+    }
+
     /// True if the process starts no more runs.
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Acquire)
     }
 
     /// Stops a run; returns whether it is in progress here.
-    pub(super) fn stop(&self, id: RunId) -> bool {
+    pub(super) fn stop(&self, id: RunId, reason: StopReason) -> bool {
         let runs = self.runs();
         let run = runs.get(&id);
-        run.inspect(|run| run.notify_one()).is_some()
+        run.inspect(|run| run.send(reason)).is_some()
     }
 
     /// Refuses new runs, waits for those in progress, and stops those that are left after `grace`; returns when all have
@@ -54,7 +100,7 @@ impl ActiveRuns {
     pub(super) async fn stop_all(&self, grace: Duration) {
         self.is_stopping.store(true, Ordering::Release);
         if !self.wait_until_idle(grace).await {
-            let left = self.runs().values().map(|run| run.notify_one()).count();
+            let left = self.runs().values().map(|run| run.send(StopReason::ProcessStops)).count();
             tracing::info!(runs = left, "runs are stopped");
             self.wait_until_idle(grace).await;
         }
@@ -73,7 +119,7 @@ impl ActiveRuns {
         tokio::time::timeout(timeout, idle).await.is_ok()
     }
 
-    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Notify>>> {
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<StopSignal>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,6 +15,13 @@ pub(super) fn gateway_stopped() -> ApiError {
     ApiError::new(ErrorCode::NodeLost, message)
 }
 
+/// The error of a run that reaches the time limit of its process.
+pub(super) fn time_limit_reached() -> ApiError {
+    let message = "the run has reached the time limit of its process, which is 15 minutes on Lambda, and was stopped; its record \
+                   has the answer up to there. Ask for a shorter answer, or send the long request to a gateway without the limit";
+    ApiError::new(ErrorCode::RunTimeout, message)
+}
+
 /// The error of a request that comes while the gateway is being stopped.
 pub(super) fn is_stopping() -> ApiError {
     ApiError::new(

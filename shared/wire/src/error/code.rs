@@ -118,6 +118,8 @@ error_codes! {
     ModelLoadFailed => "model_load_failed", 503, "server_error", [];
     /// `only-if-cached`, and there is no cached answer.
     NotCached => "not_cached", 504, "invalid_request_error", [];
+    /// The run has reached the time limit of its process.
+    RunTimeout => "run_timeout", 504, "server_error", [];
     /// The provider took too long.
     ProviderTimeout => "provider_timeout", 504, "server_error", [Retryable, BlamesProvider];
 }

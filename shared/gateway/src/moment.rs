@@ -1,0 +1,39 @@
+//! Moments whose age includes the time for which the process was frozen.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// A moment. Its age is the larger one of two clocks': the steady clock may stand still while Lambda freezes the process,
+/// and the system's clock may be set back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    steady: Instant,
+    system: SystemTime,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { steady: Instant::now(), system: SystemTime::now() }
+    }
+
+    /// The time since this moment.
+    pub(crate) fn age(&self) -> Duration {
+        self.steady.elapsed().max(self.system.elapsed().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn age_includes_the_time_of_either_clock() {
+        let now = Moment::now();
+        assert!(now.age() < HOUR);
+        let before_a_freeze = Moment { system: now.system - HOUR, ..now };
+        assert!(before_a_freeze.age() >= HOUR);
+        let set_back = Moment { system: now.system + HOUR, ..now };
+        assert!(set_back.age() < HOUR);
+    }
+}
