@@ -12,10 +12,11 @@ use futures::Stream;
 use hearth_domain::{CacheControl, Generation, OnDisconnect, RunId};
 use hearth_gateway::{Caller, Conversation, Delivery, Gateway, RunStream};
 use hearth_http::{
-    AppState, HttpError, RequestId, cache_control, json_array, ndjson, prefer_async,
+    AppState, Deadline, HttpError, RequestId, WholeAnswer, cache_control, json_array, ndjson, prefer_async,
     response_headers::{with_cache, with_run},
     sse,
 };
+use hearth_telemetry::traces::{self, TraceContext};
 use hearth_wire::{
     ApiError,
     native::requests::AcceptedRequest,
@@ -36,6 +37,12 @@ pub(crate) struct RunRequest {
     prefers_async: bool,
     /// The header's use of the cache. One in the body comes before it.
     cache: Option<CacheControl>,
+    /// Time by which the run must end.
+    deadline: Option<Deadline>,
+    /// Mark for a request that is answered in one piece.
+    whole: Option<WholeAnswer>,
+    /// The position in the request's trace.
+    trace: TraceContext,
 }
 
 /// A run that has started.
@@ -56,7 +63,10 @@ impl FromRequestParts<AppState> for RunRequest {
         let prefers_async = prefer_async::prefers_async(&parts.headers);
         let cache =
             cache_control::requested(&parts.headers).map_err(|error| HttpError(error).into_response())?;
-        Ok(Self { gateway: state.gateway.clone(), caller, id, prefers_async, cache })
+        let deadline = parts.extensions.get().copied();
+        let whole = parts.extensions.get().cloned();
+        let trace = if traces::is_on() { parts.extensions.get().cloned() } else { None }.unwrap_or_default();
+        Ok(Self { gateway: state.gateway.clone(), caller, id, prefers_async, cache, deadline, whole, trace })
     }
 }
 
@@ -112,7 +122,11 @@ impl RunRequest {
         if let (CacheControl::Auto, Some(control)) = (generation.cache, self.cache) {
             generation.cache = control;
         }
-        self.gateway.generate(&self.caller, id, generation, delivery).await
+        generation.deadline = self.deadline.map(|Deadline(deadline)| deadline);
+        if let Some(whole) = self.whole.as_ref().filter(|_| delivery == Delivery::Whole) {
+            whole.set();
+        }
+        self.gateway.generate_in_trace(&self.caller, id, generation, delivery, &self.trace).await
     }
 
     /// Starts `generation`, for a client that waits for it or prefers to read it later. `conversation`: as in

@@ -3,6 +3,7 @@
 use axum::{
     Router,
     extract::Request,
+    middleware,
     response::{IntoResponse as _, Response},
     routing::any,
 };
@@ -12,8 +13,8 @@ use http::{HeaderValue, header};
 use tower::ServiceExt as _;
 
 use crate::{
-    auth::Guard, documented_routes::Routes, error::HttpError, no_route::RouteTable,
-    request_layer::RequestLayer, state::AppState,
+    auth::Guard, documented_routes::Routes, error::HttpError, late_answer::begin_late_answers,
+    no_route::RouteTable, request_layer::RequestLayer, state::AppState,
 };
 
 /// Requires `scope` for routes. Called last: it covers the routes added before.
@@ -21,20 +22,23 @@ pub fn guarded(routes: Routes, state: &AppState, scope: Scope) -> Routes {
     routes.route_layer(Guard::new(state, scope))
 }
 
-/// Creates the router of `routes`, with the shared layer around each.
+/// Creates the router of a function's `routes`, with the shared layer around each.
 pub fn finish(routes: Routes, state: AppState) -> Router {
-    finish_with(routes, state, RequestLayer::default())
+    router(routes, state).layer(middleware::from_fn(begin_late_answers)).layer(RequestLayer::default())
 }
 
 /// Creates the router of `routes`, with `layer` around each.
 pub fn finish_with(routes: Routes, state: AppState, layer: RequestLayer) -> Router {
+    router(routes, state).layer(layer)
+}
+
+fn router(routes: Routes, state: AppState) -> Router {
     let (router, documentation) = routes.into_parts();
     let table = RouteTable::new(move || documentation.build().paths.paths.into_keys().collect());
     router
         .fallback(async move |request: Request| table.refuse(&request))
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
-        .layer(layer)
 }
 
 /// Creates the router of connections above the server's limit: `/health` of `router`, and 503 for other paths.
