@@ -36,5 +36,5 @@ pub fn chat_request(model: &str, text: &str) -> Value {
 /// If the gateway refuses.
 pub async fn cancel_run(client: &Client, run: &str) {
     let answer = client.delete(&format!("/v1/requests/{run}")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.status.is_success(), "{answer:?}");
 }

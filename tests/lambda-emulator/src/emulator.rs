@@ -9,21 +9,21 @@ use axum::{
 use bytes::BytesMut;
 use serde_json::Value;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, timeout},
 };
 
 use crate::{
-    Cause, Failure,
+    Cause, Failure, MediaTypes,
     integration::Part,
     process::Process,
-    runtime_api::{Phase, RuntimeApi},
+    runtime_api::{Kind, Phase, RuntimeApi},
 };
 
 /// Longest time from a function's start to its request for an event. Lambda's limit is 10 s; a debug build on a busy machine
 /// takes longer.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest time of an invocation.
+/// Longest time of an invocation, unless the test sets another.
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running function. It is killed when this is dropped.
@@ -32,6 +32,8 @@ pub struct Emulator {
     api: RuntimeApi,
     process: Process,
     cold_start: Duration,
+    time_limit: Duration,
+    binary: MediaTypes,
 }
 
 impl Emulator {
@@ -45,10 +47,37 @@ impl Emulator {
         let api = RuntimeApi::serve().await.map_err(not_started)?;
         let spawned = std::time::Instant::now();
         let process = Process::start(binary, api.address, env).map_err(not_started)?;
-        let mut emulator = Self { api, process, cold_start: Duration::ZERO };
+        let mut emulator = Self {
+            api,
+            process,
+            cold_start: Duration::ZERO,
+            time_limit: INVOCATION_TIMEOUT,
+            binary: MediaTypes::default(),
+        };
         let ready = emulator.ready().await.map_err(|cause| emulator.failure(cause))?;
         emulator.cold_start = ready.saturating_duration_since(spawned);
         Ok(emulator)
+    }
+
+    /// Limits the time of each invocation, as the function's setting does on Lambda.
+    #[must_use]
+    pub fn with_time_limit(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
+    }
+
+    /// Sets the API's binary media types. Without them, all bodies are text.
+    #[must_use]
+    pub fn with_binary_media_types(self, binary: MediaTypes) -> Self {
+        Self { binary, ..self }
+    }
+
+    /// Returns the kind of a request: a binary response is passed on as bytes by the first media type of its first `Accept`.
+    fn request(&self, event: &Value) -> Kind {
+        let headers = event["multiValueHeaders"].as_object();
+        let accept =
+            headers.and_then(|headers| headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("accept")));
+        let accept = accept.and_then(|(_, values)| values[0].as_str());
+        Kind::Request { accepts_binary: accept.is_some_and(|accept| self.binary.contain(accept)) }
     }
 
     /// Returns the time from the start of the process to its first request for an event.
@@ -61,6 +90,18 @@ impl Emulator {
     #[must_use]
     pub fn resident_bytes(&self) -> Option<u64> {
         self.process.resident_bytes()
+    }
+
+    /// Returns the last lines that the function has printed.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        self.process.output.tail()
+    }
+
+    /// Returns the number of bytes that the function has printed since the last call.
+    #[must_use]
+    pub fn take_printed_bytes(&self) -> usize {
+        self.process.output.take_bytes()
     }
 
     /// Sends the function an event, and waits for its complete response, for at most a minute.
@@ -76,11 +117,12 @@ impl Emulator {
     /// # Errors
     /// As [`Self::invoke`].
     pub async fn begin(&self, event: &Value) -> Result<InFlight<'_>, Failure> {
-        let parts = self.api.queue(event, INVOCATION_TIMEOUT);
+        let (parts, cutter) = self.api.queue(event, self.request(event), self.time_limit);
         let mut answer = InFlight {
             emulator: self,
             parts,
-            deadline: Instant::now() + INVOCATION_TIMEOUT,
+            cutter,
+            deadline: Instant::now() + self.time_limit,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
         };
@@ -88,6 +130,18 @@ impl Emulator {
             Part::Head(status, headers) => Ok(InFlight { status, headers, ..answer }),
             other => Err(self.failure(Cause::Malformed(format!("it began with {other:?}")))),
         }
+    }
+
+    /// Sends the function an event that isn't a request, such as one of a schedule, and waits until it has handled it.
+    ///
+    /// # Errors
+    /// If the function ends, reports an error, or takes too long.
+    pub async fn trigger(&self, event: &Value) -> Result<(), Failure> {
+        let (parts, cutter) = self.api.queue(event, Kind::Trigger, self.time_limit);
+        let deadline = Instant::now() + self.time_limit;
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        let mut handled = InFlight { emulator: self, parts, cutter, deadline, status, headers };
+        handled.part().await.map(drop).map_err(|cause| self.failure(cause))
     }
 
     async fn ready(&self) -> Result<std::time::Instant, Cause> {
@@ -123,6 +177,7 @@ pub struct InFlight<'a> {
     pub headers: HeaderMap,
     emulator: &'a Emulator,
     parts: mpsc::UnboundedReceiver<Part>,
+    cutter: oneshot::Sender<()>,
     deadline: Instant,
 }
 
@@ -137,6 +192,12 @@ impl InFlight<'_> {
             Part::End => Ok(None),
             other => Err(self.emulator.failure(Cause::Malformed(format!("{other:?} came amid the body")))),
         }
+    }
+
+    /// Cuts the connection on which the function sends the rest. A client that leaves doesn't: the function sends the rest
+    /// to nobody, as it does when this is dropped.
+    pub fn cut(self) {
+        let _ = self.cutter.send(());
     }
 
     /// Waits for the rest of the body.
@@ -163,7 +224,7 @@ impl InFlight<'_> {
             },
             status = exited.wait_for(Option::is_some) => Err(ended(status.ok().and_then(|status| *status))),
             () = tokio::time::sleep_until(deadline) => {
-                Err(Cause::Deadline { awaited: "respond", within: INVOCATION_TIMEOUT })
+                Err(Cause::Deadline { awaited: "respond", within: self.emulator.time_limit })
             }
         }
     }

@@ -2,7 +2,10 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::SET_COOKIE},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CONTENT_ENCODING, SET_COOKIE},
+    },
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::BytesMut;
@@ -11,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::Cause;
+use crate::{Cause, api_gateway::INVOCATION_MAX_BYTES};
 
 /// Separator between the head of a streamed response and its data.
 const SEPARATOR: [u8; 8] = [0; 8];
@@ -44,14 +47,30 @@ struct Proxy {
     is_base64_encoded: bool,
 }
 
-/// Reads a buffered response.
-pub(crate) async fn buffered(body: Body, parts: &UnboundedSender<Part>) -> Result<(), Cause> {
+/// Reads a response that nobody uses.
+pub(crate) async fn ignored(body: Body, parts: &UnboundedSender<Part>) -> Result<(), Cause> {
+    body.collect().await.map_err(|error| malformed("it was cut", error))?;
+    let _ = parts.send(Part::End);
+    Ok(())
+}
+
+/// Reads a buffered response. Its base64 body is decoded if `accepts_binary` is true; otherwise API Gateway passes the text
+/// on unchanged.
+pub(crate) async fn buffered(
+    body: Body,
+    accepts_binary: bool,
+    parts: &UnboundedSender<Part>,
+) -> Result<(), Cause> {
     let bytes = body.collect().await.map_err(|error| malformed("it was cut", error))?.to_bytes();
+    if bytes.len() > INVOCATION_MAX_BYTES {
+        let message = format!("it has {} bytes, of {INVOCATION_MAX_BYTES} at most", bytes.len());
+        return Err(Cause::Malformed(message));
+    }
     let proxy: Proxy =
         serde_json::from_slice(&bytes).map_err(|error| malformed("it is no proxy response", error))?;
     let (status, headers) = proxy.head()?;
     let body = proxy.body.unwrap_or_default();
-    let body = if proxy.is_base64_encoded {
+    let body = if proxy.is_base64_encoded && accepts_binary {
         BASE64_STANDARD.decode(body).map_err(|error| malformed("its body is not base64", error))?
     } else {
         body.into_bytes()
@@ -80,6 +99,7 @@ pub(crate) async fn streamed(mut body: Body, parts: &UnboundedSender<Part>) -> R
         if !begun {
             let Some((head, rest)) = prelude.add(&data)? else { continue };
             let (status, headers) = head.head()?;
+            check_streamed(&headers)?;
             let _ = parts.send(Part::Head(status, headers));
             (begun, data) = (true, rest);
         }
@@ -92,6 +112,19 @@ pub(crate) async fn streamed(mut body: Body, parts: &UnboundedSender<Part>) -> R
     }
     let _ = parts.send(Part::End);
     Ok(())
+}
+
+/// Refuses headers that API Gateway doesn't pass on with a streamed response.
+fn check_streamed(headers: &HeaderMap) -> Result<(), Cause> {
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Err(Cause::Malformed("a streamed response has a content encoding".to_owned()));
+    }
+    let repeated =
+        headers.keys().find(|name| *name != SET_COOKIE && headers.get_all(*name).iter().count() > 1);
+    match repeated {
+        Some(name) => Err(Cause::Malformed(format!("a streamed response repeats the header {name}"))),
+        None => Ok(()),
+    }
 }
 
 /// Received bytes of a streamed response's head.

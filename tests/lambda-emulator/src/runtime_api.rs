@@ -25,7 +25,7 @@ use axum::{
 use serde_json::Value;
 use tokio::{
     net::TcpListener,
-    sync::{Mutex as AsyncMutex, mpsc, watch},
+    sync::{Mutex as AsyncMutex, mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
@@ -59,14 +59,33 @@ pub(crate) struct RuntimeApi {
 #[derive(Debug)]
 struct Queued {
     event: Bytes,
+    kind: Kind,
     deadline: Duration,
+    receiver: ResponseReceiver,
+}
+
+/// Receiver of an invocation's response.
+#[derive(Debug)]
+struct ResponseReceiver {
     parts: mpsc::UnboundedSender<Part>,
+    /// Cuts the connection on which the function sends its response.
+    cut: oneshot::Receiver<()>,
+}
+
+/// Source of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// API Gateway, which reads the response. It decodes a base64 body if `accepts_binary` is true, and passes it on as text
+    /// otherwise.
+    Request { accepts_binary: bool },
+    /// Another service, which doesn't.
+    Trigger,
 }
 
 #[derive(Debug)]
 struct Shared {
     events: AsyncMutex<mpsc::UnboundedReceiver<Queued>>,
-    in_flight: Mutex<HashMap<String, mpsc::UnboundedSender<Part>>>,
+    in_flight: Mutex<HashMap<String, (Kind, ResponseReceiver)>>,
     phase: watch::Sender<Phase>,
     count: AtomicU64,
 }
@@ -95,12 +114,23 @@ impl RuntimeApi {
         Ok(Self { address, phase: phase_receiver, events, server })
     }
 
-    /// Queues an event, and returns a receiver of its response's parts.
-    pub(crate) fn queue(&self, event: &Value, deadline: Duration) -> mpsc::UnboundedReceiver<Part> {
+    /// Queues an event, and returns a receiver of its response's parts, and the sender that cuts their connection.
+    pub(crate) fn queue(
+        &self,
+        event: &Value,
+        kind: Kind,
+        deadline: Duration,
+    ) -> (mpsc::UnboundedReceiver<Part>, oneshot::Sender<()>) {
         let (parts, receiver) = mpsc::unbounded_channel();
+        let (cutter, cut) = oneshot::channel();
         // The receiver lives as long as the server does.
-        let _ = self.events.send(Queued { event: event.to_string().into(), deadline, parts });
-        receiver
+        let _ = self.events.send(Queued {
+            event: event.to_string().into(),
+            kind,
+            deadline,
+            receiver: ResponseReceiver { parts, cut },
+        });
+        (receiver, cutter)
     }
 }
 
@@ -119,6 +149,15 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new().nest("/2018-06-01/runtime", api).with_state(shared)
 }
 
+/// Ids of the trace of each invocation, and of its span, as AWS X-Ray has them where a function is traced.
+pub const XRAY_IDS: (&str, &str) = ("6718f3a0000000000000000000000001", "53995c3f42cd8ad8");
+
+fn trace_header() -> String {
+    let (trace, span) = XRAY_IDS;
+    let (time, random) = trace.split_at(8);
+    format!("Root=1-{time}-{random};Parent={span};Sampled=1")
+}
+
 /// Waits for the next event, without a limit.
 async fn next(State(shared): State<Arc<Shared>>) -> Response {
     shared.phase.send_if_modified(|phase| {
@@ -132,7 +171,11 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
         return StatusCode::GONE.into_response();
     };
     let id = format!("00000000-0000-4000-8000-{:012}", shared.count.fetch_add(1, Ordering::Relaxed));
-    shared.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), queued.parts);
+    shared
+        .in_flight
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(id.clone(), (queued.kind, queued.receiver));
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + queued.deadline;
     let headers = [
         ("lambda-runtime-aws-request-id", id),
@@ -141,19 +184,27 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
             "lambda-runtime-invoked-function-arn",
             "arn:aws:lambda:us-east-1:123456789012:function:emulated".to_owned(),
         ),
+        ("lambda-runtime-trace-id", trace_header()),
         (CONTENT_TYPE.as_str(), "application/json".to_owned()),
     ];
     (headers, queued.event).into_response()
 }
 
 async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, request: Request) -> Response {
-    let Some(parts) = shared.take(&id) else { return unknown() };
+    let Some((kind, ResponseReceiver { parts, cut })) = shared.take(&id) else { return unknown() };
     let streams = streams(request.headers());
     let answer = request.into_body();
-    let read = if streams {
-        integration::streamed(answer, &parts).await
-    } else {
-        integration::buffered(answer, &parts).await
+    let read = async {
+        match kind {
+            Kind::Trigger => integration::ignored(answer, &parts).await,
+            Kind::Request { .. } if streams => integration::streamed(answer, &parts).await,
+            Kind::Request { accepts_binary } => integration::buffered(answer, accepts_binary, &parts).await,
+        }
+    };
+    let read = tokio::select! {
+        read = read => read,
+        // The rest of the body isn't read, so the server closes the connection.
+        Ok(()) = cut => return accepted(),
     };
     if let Err(cause) = read {
         let _ = parts.send(Part::Failed(cause));
@@ -162,7 +213,7 @@ async fn response(State(shared): State<Arc<Shared>>, Path(id): Path<String>, req
 }
 
 async fn error(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: Bytes) -> Response {
-    let Some(parts) = shared.take(&id) else { return unknown() };
+    let Some((_, ResponseReceiver { parts, .. })) = shared.take(&id) else { return unknown() };
     let (kind, message) = error_in(&body);
     let _ = parts.send(Part::Failed(Cause::Reported { kind, message }));
     accepted()
@@ -175,7 +226,7 @@ async fn init_error(State(shared): State<Arc<Shared>>, body: Bytes) -> Response 
 }
 
 impl Shared {
-    fn take(&self, id: &str) -> Option<mpsc::UnboundedSender<Part>> {
+    fn take(&self, id: &str) -> Option<(Kind, ResponseReceiver)> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 }

@@ -1,4 +1,4 @@
-//! The aggregates, over both databases.
+//! The aggregates, over all databases.
 
 use hearth_auth::Keys;
 use hearth_domain::{
@@ -15,12 +15,14 @@ use hearth_store::{
 };
 use hearth_wire::{RunEvent, RunEventBody};
 
-use crate::{on_both, world::World};
+use crate::{on_all, world::World};
 
-on_both! {
+on_all! {
     run_is_read_as_written_and_its_end_is_final,
     run_of_version_1_is_read_and_ended,
     long_text_is_stored_in_the_bucket,
+    run_that_is_cancelled_from_elsewhere_has_a_mark,
+    run_is_gone_after_thirty_days,
     events_are_read_in_order_from_a_seq,
     ended_run_is_written_together_with_its_events,
     token_is_read_by_hash_listed_by_owner_and_revoked_by_owner_only,
@@ -84,7 +86,32 @@ async fn long_text_is_stored_in_the_bucket(world: World) {
     run.text = "ä long text ".repeat(100_000);
     store.runs().update(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().text, run.text);
-    assert_eq!(std::fs::read_dir(world.folder().join("objects")).unwrap().count(), 1);
+    assert_eq!(world.count_objects().await, 1);
+}
+
+async fn run_that_is_cancelled_from_elsewhere_has_a_mark(world: World) {
+    let store = world.store();
+    let run = run(UserId::new());
+    store.runs().begin(&run).await.unwrap();
+    assert!(!store.runs().is_cancel_marked(run.id).await.unwrap());
+    for _ in 0..2 {
+        store.runs().mark_cancelled(run.id).await.unwrap();
+        assert!(store.runs().is_cancel_marked(run.id).await.unwrap());
+    }
+    assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
+    assert!(store.runs().events_after(run.id, 0).await.unwrap().is_empty());
+    assert!(!store.runs().is_cancel_marked(RunId::new()).await.unwrap());
+}
+
+async fn run_is_gone_after_thirty_days(world: World) {
+    const DAY: i64 = 24 * 3600;
+    let store = world.store();
+    let days_ago = |days| Timestamp::from_unix(Timestamp::now().unix() - days * DAY);
+    let created = |created_at| Run { created_at, state: RunState::Completed, ..run(UserId::new()) };
+    for (run, is_there) in [(created(days_ago(29)), true), (created(days_ago(31)), false)] {
+        store.runs().record_ended(&run, &[]).await.unwrap();
+        assert_eq!(store.runs().get(run.id).await.unwrap().is_some(), is_there);
+    }
 }
 
 async fn events_are_read_in_order_from_a_seq(world: World) {
@@ -173,7 +200,7 @@ async fn secret_operator_and_runs_survive_a_restart(world: World) {
     assert_eq!(store.operator().await.unwrap(), operator);
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run));
     for writes in [false, true] {
-        assert!(store.check(writes).await.iter().all(|(_, problem)| problem.is_none()));
+        assert!(store.check(writes).await.iter().all(|check| check.problem.is_none()));
     }
 }
 

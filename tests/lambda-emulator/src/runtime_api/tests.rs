@@ -76,7 +76,7 @@ impl Runtime {
 
 async fn answer_to(answer: Value) -> Vec<Part> {
     let api = RuntimeApi::serve().await.unwrap();
-    let mut parts = api.queue(&json!({}), DEADLINE);
+    let (mut parts, _cutter) = api.queue(&json!({}), Kind::Request { accepts_binary: true }, DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
     let (id, _) = runtime.next().await;
     runtime.post(&format!("/invocation/{id}/response"), &answer.to_string()).await;
@@ -90,7 +90,8 @@ async fn answer_to(answer: Value) -> Vec<Part> {
 #[tokio::test]
 async fn event_waits_for_the_runtime_and_the_runtime_for_an_event() {
     let api = RuntimeApi::serve().await.unwrap();
-    let mut first = api.queue(&json!({"path": "/first"}), DEADLINE);
+    let (mut first, _cutter) =
+        api.queue(&json!({"path": "/first"}), Kind::Request { accepts_binary: true }, DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
     let (id, event) = runtime.next().await;
     assert_eq!(event, json!({"path": "/first"}));
@@ -99,7 +100,7 @@ async fn event_waits_for_the_runtime_and_the_runtime_for_an_event() {
     assert!(matches!(first.recv().await, Some(Part::End)));
 
     runtime.send(&format!("GET {API}/invocation/next HTTP/1.1\r\nhost: api\r\n\r\n")).await;
-    let _second = api.queue(&json!({"path": "/second"}), DEADLINE);
+    let _second = api.queue(&json!({"path": "/second"}), Kind::Request { accepts_binary: true }, DEADLINE);
     assert!(runtime.answer().await.ends_with(r#"{"path":"/second"}"#));
 }
 
@@ -134,7 +135,7 @@ async fn response_that_api_gateway_refuses_is_a_failure() {
 #[tokio::test]
 async fn streamed_response_is_received_while_it_is_sent() {
     let api = RuntimeApi::serve().await.unwrap();
-    let mut parts = api.queue(&json!({}), DEADLINE);
+    let (mut parts, _cutter) = api.queue(&json!({}), Kind::Request { accepts_binary: true }, DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
     let (id, _) = runtime.next().await;
 
@@ -158,7 +159,7 @@ async fn streamed_response_is_received_while_it_is_sent() {
 #[tokio::test]
 async fn truncated_stream_is_a_failure() {
     let api = RuntimeApi::serve().await.unwrap();
-    let mut parts = api.queue(&json!({}), DEADLINE);
+    let (mut parts, _cutter) = api.queue(&json!({}), Kind::Request { accepts_binary: true }, DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
     let (id, _) = runtime.next().await;
     runtime.begin_stream(&id).await;
@@ -172,7 +173,7 @@ async fn truncated_stream_is_a_failure() {
 #[tokio::test]
 async fn reported_error_reaches_the_caller() {
     let api = RuntimeApi::serve().await.unwrap();
-    let mut parts = api.queue(&json!({}), DEADLINE);
+    let (mut parts, _cutter) = api.queue(&json!({}), Kind::Request { accepts_binary: true }, DEADLINE);
     let mut runtime = Runtime::connect(&api).await;
     let (id, _) = runtime.next().await;
     let report = r#"{"errorType":"Panic","errorMessage":"boom"}"#;
