@@ -13,8 +13,16 @@ use crate::{
     variable::{self, PREFIX},
 };
 
-/// Variables of Hugging Face's own tools, each with the setting whose default it replaces.
-const HUB_VARIABLES: [(&str, &str); 2] = [("HF_ENDPOINT", "hub.url"), ("HF_TOKEN", "hub.token")];
+/// Variables of Hugging Face's tools and of OpenTelemetry, each with the setting whose default it replaces.
+const STANDARD_VARIABLES: [(&str, &str); 7] = [
+    ("HF_ENDPOINT", "hub.url"),
+    ("HF_TOKEN", "hub.token"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "traces.headers"),
+    ("OTEL_SERVICE_NAME", "traces.service_name"),
+    ("OTEL_TRACES_SAMPLER", "traces.sampler"),
+    ("OTEL_TRACES_SAMPLER_ARG", "traces.sample_ratio"),
+];
 
 /// The texts that settings are read from.
 #[derive(Debug, Clone, Default)]
@@ -49,13 +57,19 @@ impl Layers {
         Ok(Self { file, ..Self::from_environment()? })
     }
 
+    /// The layer of a file's text alone.
+    #[cfg(feature = "file")]
+    pub(crate) fn of_file(path: &Path, text: &str) -> Self {
+        Self { file: Some((path.to_owned(), text.to_owned())), ..Self::default() }
+    }
+
     /// Reads the environment alone.
     ///
     /// # Errors
     /// A variable is not UTF-8.
     pub fn from_environment() -> Result<Self, SettingsError> {
         #[expect(clippy::disallowed_methods, reason = "this is the config module")]
-        let (all, hub) = (std::env::vars_os(), |name| std::env::var(name).ok());
+        let (all, standard) = (std::env::vars_os(), |name| std::env::var(name).ok());
         let mut variables = Vec::new();
         for (name, value) in all {
             let Ok(name) = name.into_string() else { continue };
@@ -66,8 +80,8 @@ impl Layers {
                 variables.push((name, value));
             }
         }
-        let defaults = HUB_VARIABLES.iter().filter_map(|(variable, setting)| {
-            let value = hub(variable)?.trim().to_owned();
+        let defaults = STANDARD_VARIABLES.iter().filter_map(|(variable, setting)| {
+            let value = standard(variable)?.trim().to_owned();
             (!value.is_empty()).then_some((*setting, value))
         });
         Ok(Self { defaults: defaults.collect(), ..Self::from_variables(variables) })

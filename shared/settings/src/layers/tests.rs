@@ -1,4 +1,5 @@
 use super::*;
+use crate::Sampler;
 
 fn layers(toml: &str, variables: &[(&str, &str)]) -> Layers {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -37,6 +38,20 @@ fn default_of_the_hub_comes_from_its_own_variable() {
     let url = |toml: &str| Layers { defaults: defaults.clone(), ..layers(toml, &[]) }.read().unwrap().hub.url;
     assert_eq!(url(""), "https://mirror.example");
     assert_eq!(url("[hub]\nurl = 'https://own.example'\n"), "https://own.example");
+}
+
+#[test]
+fn standard_variables_of_traces_are_defaults() {
+    let defaults = vec![
+        ("traces.endpoint", "http://collector:4318".to_owned()),
+        ("traces.sampler", "parentbased_always_off".to_owned()),
+        ("traces.sample_ratio", "0.25".to_owned()),
+    ];
+    let read = |toml: &str| Layers { defaults: defaults.clone(), ..layers(toml, &[]) }.read().unwrap().traces;
+    let traces = read("[traces]\nendpoint = 'http://own:4318'\n");
+    assert_eq!((traces.endpoint.as_deref(), traces.sample_ratio), (Some("http://own:4318"), 0.25));
+    assert_eq!(traces.sampler, Sampler::ParentAlwaysOff);
+    assert_eq!(read("").endpoint.as_deref(), Some("http://collector:4318"));
 }
 
 #[test]
