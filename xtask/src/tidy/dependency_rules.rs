@@ -22,25 +22,29 @@ use Rule::{AllBut, Only};
 ///
 /// The stores of AWS in `aws-emulator` are for the tests and the benchmarks alone. No function sees another: what they
 /// share is the gateway's.
-const RULES: [(&str, Rule); 20] = [
+const RULES: [(&str, Rule); 21] = [
     ("domain", Only(&[])),
     ("files", Only(&[])),
     ("schema", Only(&[])),
-    ("telemetry", Only(&[])),
     ("aws-emulator", Only(&[])),
-    ("lambda-emulator", Only(&[])),
+    ("sam-template", Only(&[])),
     ("xtask", Only(&[])),
+    ("lambda-emulator", Only(&["sam-template"])),
     ("wire", Only(&["domain"])),
     ("settings", Only(&["domain"])),
     ("auth", Only(&["domain"])),
+    ("telemetry", Only(&["settings"])),
     ("store", Only(&["domain", "files", "settings", "wire"])),
-    ("providers", Only(&["domain", "schema", "settings", "wire", "auth"])),
-    ("gateway", Only(&["domain", "settings", "wire", "auth", "store", "providers"])),
-    ("http", Only(&["domain", "wire", "gateway"])),
+    ("providers", Only(&["domain", "schema", "settings", "telemetry", "wire", "auth"])),
+    ("gateway", Only(&["domain", "settings", "telemetry", "wire", "auth", "store", "providers"])),
+    ("http", Only(&["domain", "telemetry", "wire", "gateway"])),
     ("lambda", Only(&["settings", "store", "gateway", "http", "telemetry"])),
     ("gpu-node", Only(&["domain", "files", "schema", "settings", "wire", "auth", "telemetry"])),
     ("functions/*", Only(&["domain", "wire", "gateway", "http", "lambda", "telemetry"])),
-    ("cli", AllBut(&["lambda", "tests", "bench", "aws-emulator", "lambda-emulator", "xtask"])),
+    (
+        "cli",
+        AllBut(&["lambda", "tests", "bench", "aws-emulator", "lambda-emulator", "sam-template", "xtask"]),
+    ),
     ("tests", AllBut(&["bench"])),
     ("bench", AllBut(&["tests"])),
 ];
