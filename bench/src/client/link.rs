@@ -30,6 +30,7 @@ impl Link {
             model: self.model.clone(),
             generation: Generation::new(None, task(ask)).into(),
             delivery: Delivery::Stream,
+            trace: Default::default(),
         };
         Ok((run, self.link.generate(call).await?))
     }

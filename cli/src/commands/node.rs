@@ -43,6 +43,7 @@ impl NodeCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let settings = &context.settings;
         hearth_telemetry::logs::to_stderr(&settings.log_level)?;
+        hearth_telemetry::traces::install(&settings.traces)?;
         serve::raise_descriptor_limit();
         let verifier = LinkVerifier::new(&self.id.to_string(), &self.gateway_key)?;
         let default = model::prepare(settings)?;
@@ -62,6 +63,7 @@ impl NodeCommand {
         node.shut_down();
         let _threads = server.stop().await;
         let _ = ended.await;
+        hearth_telemetry::traces::flush().await;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use hearth_domain::{Scope, Timestamp, UserId};
-use hearth_gateway::{Gateway, Routing};
+use hearth_gateway::{Gateway, Routing, tokens::COMMANDS_TOKEN_NAME};
 use hearth_http::{AppState, body_budget::BodyBudget};
 use hearth_node::Node;
 use hearth_store::nodes::NodeRecord;
@@ -89,6 +89,7 @@ impl Up {
         )?;
         temporary::fall_back_to(&settings.data);
         hearth_telemetry::metrics::install();
+        hearth_telemetry::traces::install(&settings.traces)?;
         let default = if self.no_node { None } else { Some(model::prepare(settings)?) };
         let listener = serve::bind(settings.host, settings.port).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -105,6 +106,8 @@ impl Up {
         gateway.refresh_model_lists().await;
         let budget = BodyBudget::new(settings.server.body_memory.as_u64());
         let router = api::router(AppState { gateway: gateway.clone() }, budget);
+        // Before the first request, so that a command of this machine is authorised as soon as the gateway answers.
+        CommandsAccess::grant(&gateway, operator, &settings.data, &url).await?;
         let server = serve::start(listener, router, &settings.server)?;
         let failure = match &local {
             Some(local) => {
@@ -120,7 +123,6 @@ impl Up {
         if !interrupted.is_requested() {
             // Create the token only now, since it will be shown.
             let token = if self.quiet { None } else { first_token(&gateway, operator).await? };
-            CommandsAccess::grant(&gateway, operator, &settings.data, &url).await?;
             let model = local.as_ref().map(|local| local.model.clone());
             let failed_backends = match &local {
                 Some(local) => failed_backends(&local.node).await,
@@ -150,6 +152,7 @@ impl Up {
             tracing::error!("the store is slow; the last runs aren't recorded");
         }
         stores.close().await;
+        hearth_telemetry::traces::flush().await;
         Ok(())
     }
 }
@@ -189,7 +192,8 @@ async fn failed_backends(node: &Node) -> Vec<String> {
 
 /// Creates a token with every scope at the first start of a data folder.
 async fn first_token(gateway: &Gateway, operator: UserId) -> Result<Option<String>> {
-    if !gateway.access().list_tokens(operator).await?.is_empty() {
+    let tokens = gateway.access().list_tokens(operator).await?;
+    if tokens.iter().any(|token| token.name != COMMANDS_TOKEN_NAME) {
         return Ok(None);
     }
     let (token, _) = gateway.access().issue_token(operator, "first token", Scope::ALL.to_vec(), None).await?;

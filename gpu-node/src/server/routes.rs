@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
@@ -13,6 +13,7 @@ use axum::{
 };
 use futures::StreamExt as _;
 use hearth_domain::RunId;
+use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::requests::EventsQuery,
@@ -46,9 +47,17 @@ pub(super) async fn status(State(node): State<Node>) -> Result<Response, LinkErr
 
 pub(super) async fn submit(
     State(node): State<Node>,
+    headers: HeaderMap,
     Json(run): Json<NodeRun>,
 ) -> Result<Response, LinkError> {
-    let log = node.submit(run).await?;
+    let mut span = Span::root(&TraceContext::from_headers(&headers), SpanKind::Server, "POST /v1/runs");
+    if span.is_recorded() {
+        span.set("http.request.method", "POST");
+        span.set("http.route", "/v1/runs");
+        span.set("hearth.run.id", run.run.to_string());
+        span.set("gen_ai.request.model", run.model.clone());
+    }
+    let log = node.submit_in_trace(run, span).await?;
     stream(&log, 0)
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use hearth_domain::{Modality, RunId};
+use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError, RunEventBody,
     node::{NodeRun, NodeStatus},
@@ -136,11 +137,11 @@ impl Actor {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Submit { run, reply } => match self.models.has_file(&run.model) {
+            Message::Submit { run, span, reply } => match self.models.has_file(&run.model) {
                 true => {
-                    let _ = reply.send(self.submit(*run));
+                    let _ = reply.send(self.submit(*run, span));
                 }
-                false => self.scan_then(Message::Submit { run, reply }),
+                false => self.scan_then(Message::Submit { run, span, reply }),
             },
             Message::Log { run, reply } => {
                 let _ = reply.send(self.runs.log(run));
@@ -190,7 +191,7 @@ impl Actor {
     /// Handles a message that waited for a scan: a model without a file doesn't exist.
     fn handle_after_scan(&mut self, message: Option<Box<Message>>) {
         match message.map(|message| *message) {
-            Some(Message::Submit { run, reply }) => drop(reply.send(self.submit(*run))),
+            Some(Message::Submit { run, span, reply }) => drop(reply.send(self.submit(*run, span))),
             Some(Message::Load { model, reply }) => drop(reply.send(self.load(&model))),
             Some(Message::Unload { model, reply }) => drop(reply.send(self.unload(&model))),
             Some(Message::Remove { model, reply }) => self.remove(&model, reply),
@@ -205,7 +206,18 @@ impl Actor {
         }
     }
 
-    fn submit(&mut self, request: NodeRun) -> Result<Arc<RunLog>, ApiError> {
+    fn submit(&mut self, request: NodeRun, mut span: Span) -> Result<Arc<RunLog>, ApiError> {
+        match self.schedule(&request) {
+            Ok((modality, effects)) => Ok(self.start_run(request, modality, effects, span)),
+            Err(error) => {
+                span.fail(error.code.as_str());
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts a run into the scheduler's queue; returns its modality and the scheduler's effects.
+    fn schedule(&mut self, request: &NodeRun) -> Result<(Modality, Vec<Effect>), ApiError> {
         let model = request.model.clone();
         let file = self.models.file(&model)?;
         let process = self.models.process(&model);
@@ -214,19 +226,30 @@ impl Actor {
         }
         self.runs.check_new(request.run)?;
         request.task.check().map_err(|error| invalid_task(&error))?;
-        let (run, submission) = (request.run, runs::submission(&request));
+        let submission = runs::submission(request);
         self.update_memory_estimate(&model);
         let effects = self
             .scheduler
             .submit(self.now(), submission)
             .inspect_err(|_| metrics::run_dropped("refused"))
             .map_err(|refusal| refused(&model, &refusal))?;
-        let log = self.runs.start(request, file.description.modality);
-        if !self.runs.get(run).is_some_and(|active| active.request.detached) {
+        Ok((file.description.modality, effects))
+    }
+
+    fn start_run(
+        &mut self,
+        request: NodeRun,
+        modality: Modality,
+        effects: Vec<Effect>,
+        span: Span,
+    ) -> Arc<RunLog> {
+        let is_detached = request.detached;
+        let log = self.runs.start(request, modality, span);
+        if !is_detached {
             self.watch_readers(&log);
         }
         self.apply(effects);
-        Ok(log)
+        log
     }
 
     /// Stops the run when it has had no reader for the grace time.

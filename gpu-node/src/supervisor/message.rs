@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hearth_domain::RunId;
+use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError,
     node::{NodeRemoved, NodeRun, NodeStatus},
@@ -18,6 +19,8 @@ pub(super) type Reply<T> = oneshot::Sender<T>;
 pub(super) enum Message {
     Submit {
         run: Box<NodeRun>,
+        /// The span of the request; empty without a trace.
+        span: Span,
         reply: Reply<Result<Arc<RunLog>, ApiError>>,
     },
     Log {

@@ -1,100 +1,59 @@
-//! The node's metrics. [`describe`] documents their names.
+//! The node's metrics. `telemetry` describes them.
 
-use std::{sync::Once, time::Duration};
+use std::{sync::LazyLock, time::Duration};
 
 use hearth_domain::Usage;
 use hearth_wire::RunEventBody;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::{
     frames::{Timings, WorkerStats},
     scheduler::StopReason,
 };
 
-/// Describes every metric, once per process.
-pub(super) fn describe() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        describe_gauge!("hearth_node_queue_depth", "Runs that wait for a slot or a model");
-        describe_histogram!(
-            "hearth_node_queue_seconds",
-            Unit::Seconds,
-            "Time that runs waited for their slot"
-        );
-        describe_histogram!(
-            "hearth_node_first_token_seconds",
-            Unit::Seconds,
-            "From a run's arrival to its first token"
-        );
-        describe_histogram!(
-            "hearth_node_prefill_tokens_per_second",
-            "Prompt tokens computed a second, per run"
-        );
-        describe_histogram!("hearth_node_decode_tokens_per_second", "Tokens generated a second, per run");
-        describe_counter!("hearth_node_cached_tokens_total", "Prompt tokens that needed no computing");
-        describe_counter!("hearth_node_prompt_tokens_total", "Prompt tokens, cached ones included");
-        describe_counter!("hearth_node_decode_steps_total", "Steps that gave each slot that decodes a token");
-        describe_counter!(
-            "hearth_node_decoding_slots_total",
-            "Slots in those steps: divided by the steps, the occupancy"
-        );
-        describe_counter!(
-            "hearth_node_busy_milliseconds_total",
-            Unit::Milliseconds,
-            "Time spent computing, prompts too"
-        );
-        describe_counter!("hearth_node_prefixes_evicted_total", "Cached prefixes that were evicted");
-        describe_gauge!("hearth_node_prefix_tokens", "Tokens of ended runs in the prefix cache, by model");
-        describe_gauge!(
-            "hearth_node_saved_prefix_bytes",
-            Unit::Bytes,
-            "Memory of the prefix cache outside of the context, by model"
-        );
-        describe_histogram!("hearth_model_load_seconds", Unit::Seconds, "Time that loads took");
-        describe_gauge!(
-            "hearth_node_model_memory_predicted_bytes",
-            Unit::Bytes,
-            "Predicted memory of a model"
-        );
-        describe_gauge!("hearth_node_model_memory_bytes", Unit::Bytes, "Memory of a model's worker");
-        describe_counter!("hearth_node_models_stopped_total", "Models that left memory, by reason");
-        describe_gauge!("hearth_node_storage_bytes", Unit::Bytes, "Bytes of the model folder");
-        describe_gauge!(
-            "hearth_node_storage_free_bytes",
-            Unit::Bytes,
-            "Free bytes on the disk of the model folder"
-        );
-        describe_counter!("hearth_node_storage_removed_total", "Models that the storage policy removed");
-        describe_counter!("hearth_worker_crashes_total", "Workers that crashed or hung");
-        describe_counter!("hearth_node_runs_total", "Runs that ended, by outcome");
-        describe_counter!(
-            "hearth_node_runs_dropped_total",
-            "Runs that were refused or expired in the queue, by reason"
-        );
-    });
+/// Handles of the metrics that each run changes. They are made at the first run, when the recorder of metrics is
+/// installed.
+struct RunMetrics {
+    queue_depth: Gauge,
+    queue_seconds: Histogram,
+    first_token_seconds: Histogram,
+    prompt_tokens: Counter,
+    cached_tokens: Counter,
+    prefill_rate: Histogram,
+    decode_rate: Histogram,
 }
 
+static RUNS: LazyLock<RunMetrics> = LazyLock::new(|| RunMetrics {
+    queue_depth: gauge!("hearth_node_queue_depth"),
+    queue_seconds: histogram!("hearth_node_queue_seconds"),
+    first_token_seconds: histogram!("hearth_node_first_token_seconds"),
+    prompt_tokens: counter!("hearth_node_prompt_tokens_total"),
+    cached_tokens: counter!("hearth_node_cached_tokens_total"),
+    prefill_rate: histogram!("hearth_node_prefill_tokens_per_second"),
+    decode_rate: histogram!("hearth_node_decode_tokens_per_second"),
+});
+
 pub(super) fn queue_depth(depth: usize) {
-    gauge!("hearth_node_queue_depth").set(depth as f64);
+    RUNS.queue_depth.set(depth as f64);
 }
 
 pub(super) fn queue_wait(waited: Duration) {
-    histogram!("hearth_node_queue_seconds").record(waited);
+    RUNS.queue_seconds.record(waited);
 }
 
 pub(super) fn first_token(took: Duration) {
-    histogram!("hearth_node_first_token_seconds").record(took);
+    RUNS.first_token_seconds.record(took);
 }
 
 pub(super) fn run_finished(usage: &Usage, timings: &Timings) {
-    counter!("hearth_node_prompt_tokens_total").increment(u64::from(usage.prompt_tokens));
-    counter!("hearth_node_cached_tokens_total").increment(u64::from(usage.cached_tokens));
+    RUNS.prompt_tokens.increment(u64::from(usage.prompt_tokens));
+    RUNS.cached_tokens.increment(u64::from(usage.cached_tokens));
     let rate = |tokens: u32, took: Duration| f64::from(tokens) / took.as_secs_f64();
     if timings.prefilled > 0 && !timings.prefill.is_zero() {
-        histogram!("hearth_node_prefill_tokens_per_second").record(rate(timings.prefilled, timings.prefill));
+        RUNS.prefill_rate.record(rate(timings.prefilled, timings.prefill));
     }
     if timings.decoded > 0 && !timings.decode.is_zero() {
-        histogram!("hearth_node_decode_tokens_per_second").record(rate(timings.decoded, timings.decode));
+        RUNS.decode_rate.record(rate(timings.decoded, timings.decode));
     }
 }
 

@@ -14,12 +14,14 @@ mod models;
 mod run_log;
 mod runs;
 mod storage;
+mod trace;
 mod worker;
 mod workers;
 
 use std::sync::Arc;
 
 use hearth_domain::RunId;
+use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError, ErrorCode,
     node::{NodeRemoved, NodeRun, NodeStatus},
@@ -44,7 +46,7 @@ impl Node {
     /// Starts a node, which begins to load its default models. The task ends after [`Node::shut_down`].
     #[must_use]
     pub fn start(config: NodeConfig) -> (Self, JoinHandle<()>) {
-        metrics::describe();
+        metrics::queue_depth(0);
         let (inbox, messages) = mpsc::unbounded_channel();
         let actor = Actor::new(config, inbox.clone());
         (Self { inbox }, tokio::spawn(actor.run(messages)))
@@ -56,7 +58,15 @@ impl Node {
     /// `model_not_found`, `queue_full`, `model_load_failed`, `no_model_available`, or `conflict` if
     /// the id exists.
     pub async fn submit(&self, run: NodeRun) -> Result<Arc<RunLog>, ApiError> {
-        self.ask(|reply| Message::Submit { run: Box::new(run), reply }).await?
+        self.submit_in_trace(run, Span::default()).await
+    }
+
+    /// [`Node::submit`] as a part of a trace: `span` ends with the run, and the spans of its parts lie below it.
+    ///
+    /// # Errors
+    /// As [`Node::submit`].
+    pub async fn submit_in_trace(&self, run: NodeRun, span: Span) -> Result<Arc<RunLog>, ApiError> {
+        self.ask(|reply| Message::Submit { run: Box::new(run), span, reply }).await?
     }
 
     /// The log of an active run, or of a run that ended recently.

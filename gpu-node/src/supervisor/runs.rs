@@ -6,11 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_domain::{Modality, RunId, Task};
+use hearth_domain::{Modality, RunId, Task, Usage};
+use hearth_telemetry::traces::Span;
 use hearth_wire::{ApiError, ErrorCode, RunEventBody, node::NodeRun};
 
-use super::{metrics, run_log::RunLog};
-use crate::{frames::Command, scheduler::Submission};
+use super::{metrics, run_log::RunLog, trace::RunTrace};
+use crate::{
+    frames::{Command, Timings},
+    scheduler::Submission,
+};
 
 /// Bytes of the logs of all ended runs together. If many runs end at once, or with large vectors, the oldest logs are
 /// removed before their time.
@@ -32,6 +36,7 @@ pub(super) struct ActiveRun {
     retried: bool,
     /// It has waited too long, and is removed from the queue.
     expired: bool,
+    trace: RunTrace,
 }
 
 /// The node's runs.
@@ -71,7 +76,8 @@ impl Runs {
         }
     }
 
-    pub(super) fn start(&mut self, request: NodeRun, modality: Modality) -> Arc<RunLog> {
+    /// Adds a run; `span` ends with it.
+    pub(super) fn start(&mut self, request: NodeRun, modality: Modality, span: Span) -> Arc<RunLog> {
         let log = RunLog::new(request.run, modality);
         let (run, now) = (request.run, Instant::now());
         self.logs.insert(run, Arc::clone(&log));
@@ -84,6 +90,7 @@ impl Runs {
             answered: false,
             retried: false,
             expired: false,
+            trace: RunTrace::new(span),
         };
         self.active.insert(run, active);
         log
@@ -107,6 +114,7 @@ impl Runs {
         let active = self.active.get_mut(&run)?;
         active.dispatched = true;
         metrics::queue_wait(active.submitted_at.elapsed());
+        active.trace.end_wait(active.queued_at.elapsed());
         let NodeRun { task, whole, .. } = &active.request;
         Some(Command::Run { run, task: Box::new(task.clone()), whole: *whole })
     }
@@ -137,8 +145,9 @@ impl Runs {
     }
 
     pub(super) fn end(&mut self, run: RunId, last: RunEventBody) {
-        if let Some(active) = self.active.remove(&run) {
+        if let Some(mut active) = self.active.remove(&run) {
             metrics::run_ended(&last);
+            active.trace.end(&last);
             active.log.push(last);
             let bytes = active.log.bytes();
             self.ended.push_back(Ended { run, at: Instant::now(), bytes });
@@ -179,6 +188,20 @@ impl Runs {
     pub(super) fn notify_waiting(&mut self, model: &str, body: &RunEventBody) {
         for active in self.active.values().filter(|a| !a.dispatched && a.request.model == model) {
             active.log.push(body.clone());
+        }
+    }
+
+    /// Adds the load of `model`, which has taken `took`, to the traces of the runs that have waited for it.
+    pub(super) fn trace_load(&mut self, model: &str, took: Duration) {
+        for active in self.active.values_mut().filter(|a| !a.dispatched && a.request.model == model) {
+            active.trace.load(model, took.min(active.queued_at.elapsed()));
+        }
+    }
+
+    /// Adds the parts of a run's computation to its trace.
+    pub(super) fn trace_computation(&mut self, run: RunId, usage: &Usage, timings: &Timings) {
+        if let Some(active) = self.active.get_mut(&run) {
+            active.trace.compute(usage, timings);
         }
     }
 
@@ -224,7 +247,7 @@ mod tests {
             whole: false,
             detached: false,
         };
-        runs.start(request, Modality::Text);
+        runs.start(request, Modality::Text, Span::default());
         runs.push(run, RunEventBody::text("x".repeat(text)));
         runs.end(run, RunEventBody::Done { finish_reason: FinishReason::Stop });
         run

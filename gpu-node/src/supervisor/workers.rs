@@ -121,6 +121,7 @@ impl Actor {
                 process.error = None;
                 tracing::info!(model, seconds = took.as_secs_f64(), "the model is loaded");
                 metrics::model_loaded(took);
+                self.runs.trace_load(model, took);
                 self.measure_memory(model);
                 let effects = self.scheduler.model_loaded(self.now(), model);
                 self.apply(effects);
@@ -130,6 +131,7 @@ impl Actor {
             Report::Finished { run, reason, usage, timings } => {
                 process.last_used_at = Some(Timestamp::now());
                 metrics::run_finished(&usage, &timings);
+                self.runs.trace_computation(run, &usage, &timings);
                 self.runs.push(run, RunEventBody::Usage { usage });
                 let done = RunEventBody::Done { finish_reason: reason };
                 let last = if reason == FinishReason::Cancelled { RunEventBody::Cancelled } else { done };

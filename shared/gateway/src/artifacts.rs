@@ -231,6 +231,10 @@ impl Provider for ArtifactStoringProvider {
         self.provider.kind()
     }
 
+    fn server_address(&self) -> Option<String> {
+        self.provider.server_address()
+    }
+
     fn credits(&self) -> Option<Credits> {
         self.provider.credits()
     }

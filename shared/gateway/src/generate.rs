@@ -1,6 +1,9 @@
 //! The entry of a request for an answer: prepare it, look up the cache, start a run.
 
+use std::sync::Arc;
+
 use hearth_domain::{Delivery, Generation, Intent, RunId};
+use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::ApiError;
 
 use crate::{
@@ -8,7 +11,8 @@ use crate::{
     artifacts::names_artifacts,
     cache::{CacheLookup, CacheOutcome},
     components::Components,
-    run::RunStream,
+    configuration::RoutingSnapshot,
+    run::{RunStream, StartOptions},
 };
 
 /// Starts the run `id`: with a cached answer, or with a model's.
@@ -21,22 +25,35 @@ pub(crate) async fn generate(
     id: RunId,
     mut generation: Generation,
     delivery: Delivery,
+    trace: &TraceContext,
 ) -> Result<RunStream, ApiError> {
+    let routing = gateway.configuration.current().await;
     if generation.intent == Intent::Open || names_artifacts(&generation.task) {
         // Boxed: the future is large, and most requests need no preparation.
-        generation = Box::pin(prepare(gateway, caller, generation)).await?;
+        generation = Box::pin(prepare(gateway, caller, &routing, generation)).await?;
     }
-    let capture = match gateway.cache.lookup(caller, &generation).await? {
+    let mut span = match gateway.cache.is_enabled() {
+        true => Span::child(trace, SpanKind::Internal, "cache lookup"),
+        false => Span::default(),
+    };
+    let lookup = gateway.cache.lookup(caller, &generation, &routing.digest).await;
+    match &lookup {
+        Ok(lookup) => span.set("hearth.cache.result", lookup.as_str()),
+        Err(error) => span.fail(error.code.as_str()),
+    }
+    drop(span);
+    let capture = match lookup? {
         CacheLookup::Hit(answer) => {
             let on_disconnect = generation.on_disconnect;
-            return gateway.runs.replay(caller, id, &answer, on_disconnect, delivery).await;
+            return gateway.runs.replay(caller, id, &answer, on_disconnect, delivery, trace).await;
         }
         CacheLookup::Miss(capture) => Some(capture),
         CacheLookup::Bypass => None,
     };
     let outcome = capture.as_ref().map(|_| CacheOutcome::Miss);
     // Boxed: the future that resolves candidates is of many kilobytes, and callers hold this one.
-    let mut run = Box::pin(gateway.runs.start(caller, id, generation, delivery, capture)).await?;
+    let options = StartOptions { delivery, capture, routing, trace: trace.clone() };
+    let mut run = Box::pin(gateway.runs.start(caller, id, generation, options)).await?;
     run.cache = outcome;
     Ok(run)
 }
@@ -45,9 +62,10 @@ pub(crate) async fn generate(
 async fn prepare(
     gateway: &Components,
     caller: &Caller,
+    routing: &Arc<RoutingSnapshot>,
     generation: Generation,
 ) -> Result<Generation, ApiError> {
-    let mut generation = gateway.router.apply_intent(caller, generation).await;
+    let mut generation = gateway.router.apply_intent(routing, caller, generation).await;
     gateway.artifacts.inline(caller, &mut generation.task).await?;
     Ok(generation)
 }

@@ -18,15 +18,16 @@ pub(crate) struct LogLine {
     method: &'static str,
     route: Option<MatchedPath>,
     path: Option<String>,
+    trace_id: Option<String>,
 }
 
 impl LogLine {
-    pub(crate) fn begin(request: &Request, id: RequestId) -> Self {
+    pub(crate) fn begin(request: &Request, id: RequestId, trace_id: Option<String>) -> Self {
         // The route's pattern instead of the path: ids and queries don't belong in logs and labels. A path without a route
         // is logged, redacted: it shows a wrong base URL.
         let route = request.extensions().get::<MatchedPath>().cloned();
         let path = route.is_none().then(|| no_route::loggable(request.uri().path()));
-        Self { id, began: Instant::now(), method: method_label(request.method()), route, path }
+        Self { id, began: Instant::now(), method: method_label(request.method()), route, path, trace_id }
     }
 
     /// Logs and counts the request with its response.
@@ -34,8 +35,11 @@ impl LogLine {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         let (latency, status) = (self.began.elapsed(), response.status().as_u16());
         let code = response.extensions().get::<HttpError>().map(|error| error.0.code.as_str());
+        // In the cloud `telemetry` adds metrics to the line, which it knows by the event's name.
         tracing::info!(
+            name: "request",
             request_id = %self.id.0,
+            trace_id = self.trace_id,
             method = self.method,
             route,
             path = self.path,
@@ -50,7 +54,7 @@ impl LogLine {
 
 /// Name of a method in logs and metrics. A client may invent any method (RFC 9110, section 16.1), and each value of a
 /// label stays in memory until the process ends: all but the nine of HTTP and of PATCH's RFC are `other`.
-fn method_label(method: &Method) -> &'static str {
+pub(crate) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

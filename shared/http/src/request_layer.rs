@@ -17,19 +17,21 @@ use axum::{extract::Request, response::Response};
 use futures::{FutureExt as _, future::BoxFuture};
 use hearth_domain::RunId;
 use hearth_gateway::background;
+use hearth_telemetry::traces::Span;
 use http::Method;
 use pin_project_lite::pin_project;
 use tokio_util::task::AbortOnDropHandle;
 use tower::{Layer, Service};
 
 use crate::{
-    access_log::LogLine,
+    access_log::{self, LogLine},
     body_budget::{self, BodyBudget, BodyShare},
     compression::{self, AcceptedEncodings},
     cors,
     drain_body::{self, Unread},
     error, panic,
     request_id::{self, RequestId},
+    request_span,
     route_metrics::RouteMetrics,
 };
 
@@ -89,8 +91,11 @@ where
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let id = RequestId(RunId::new());
+        let method = access_log::method_label(request.method());
+        let span = request_span::start(&mut request, id, method);
         let mut pending = PendingRequest {
-            line: LogLine::begin(&request, id),
+            line: LogLine::begin(&request, id, span.context().trace_id()),
+            span,
             preflight: *request.method() == Method::OPTIONS,
             accepted: self.layer.compresses.then(|| AcceptedEncodings::from_headers(request.headers())),
             unread: drain_body::track(&mut request),
@@ -123,6 +128,7 @@ where
 /// Request without a response yet.
 struct PendingRequest {
     line: LogLine,
+    span: Span,
     preflight: bool,
     /// Encodings that the client accepts, where responses are compressed.
     accepted: Option<AcceptedEncodings>,
@@ -133,7 +139,7 @@ struct PendingRequest {
 }
 
 impl PendingRequest {
-    /// Completes a response: body of its error, headers, log line, compression.
+    /// Completes a response: body of its error, headers, log line, compression, span.
     fn finish(self, response: Response) -> Response {
         let id = self.line.id;
         let mut response = error::write_body(response, id);
@@ -144,10 +150,11 @@ impl PendingRequest {
             response.headers_mut().insert(request_id::HEADER, value);
         }
         self.line.write(&response, &self.metrics);
-        match self.accepted {
+        let response = match self.accepted {
             Some(accepted) => compression::compress(response, accepted),
             None => response,
-        }
+        };
+        request_span::finish(self.span, response)
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use hearth_domain::{ClientDialect, Credits, Modality, RunId, Task, TextTask, Timestamp};
+use hearth_telemetry::traces;
 use hearth_wire::{ApiError, RunEventBody};
 use http::Request;
 use serde_json::Value;
@@ -95,6 +96,10 @@ impl Provider for HttpProvider {
         self.endpoint().vendor.kind
     }
 
+    fn server_address(&self) -> Option<String> {
+        self.connection.target().ok().map(|target| target.host().to_owned())
+    }
+
     fn credits(&self) -> Option<Credits> {
         Some(self.connection.ledger.credits(Timestamp::now()))
     }
@@ -157,8 +162,10 @@ impl HttpProvider {
         let body = Bytes::from(json_body::serialize(&body));
         let path = dialect.path(call.model.as_str(), mode)?;
         let mut request = self.connection.target()?.post_json(&path, dialect.media_type(mode), body)?;
-        self.connection.authorize(&mut request)?;
         request.headers_mut().extend(dialect.headers(call));
+        if traces::reaches_vendors() {
+            call.trace.write_headers(request.headers_mut());
+        }
         Ok(TextRequest { request, mode, decoder: restore.wrap(dialect.decoder()), schema })
     }
 

@@ -10,11 +10,15 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
 use hearth_domain::{ClientDialect, Delivery, Extra, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
+use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
     node::{NodeCancelled, NodeModelCommand, NodeRemoved, NodeRun, NodeStatus},
 };
-use reqwest::{Method, Response, header::CONTENT_TYPE};
+use reqwest::{
+    Method, Response, Url,
+    header::{CONTENT_TYPE, HeaderMap},
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -131,7 +135,9 @@ impl NodeLink {
 
     async fn command(&self, path: &str, model: &str) -> Result<(), ApiError> {
         let body = NodeModelCommand { model: model.to_owned() };
-        within(ANSWER_TIMEOUT, self.send(Method::POST, path, model, Some(&body))).await.map(drop)
+        let trace = TraceContext::default();
+        let sent = self.send(Method::POST, path, model, Some(&body), &trace);
+        within(ANSWER_TIMEOUT, sent).await.map(drop)
     }
 
     async fn request<T: DeserializeOwned>(
@@ -142,7 +148,7 @@ impl NodeLink {
         body: Option<&impl Serialize>,
     ) -> Result<T, ApiError> {
         let answer = async {
-            let response = self.send(method, path, about, body).await?;
+            let response = self.send(method, path, about, body, &TraceContext::default()).await?;
             response.json().await.map_err(|error| offline(&error))
         };
         within(ANSWER_TIMEOUT, answer).await
@@ -154,6 +160,7 @@ impl NodeLink {
         path: &str,
         about: &str,
         body: Option<&impl Serialize>,
+        trace: &TraceContext,
     ) -> Result<Response, ApiError> {
         let internal = |error: &dyn std::error::Error| ApiError::new(ErrorCode::Internal, error.to_string());
         let body = match body {
@@ -164,14 +171,18 @@ impl NodeLink {
             Transport::Process(node) => {
                 let request = http::Request::builder().method(method).uri(path);
                 let request = request.header(CONTENT_TYPE, "application/json").body(body.into());
-                node.handle(request.map_err(|error| internal(&error))?).await
+                let mut request = request.map_err(|error| internal(&error))?;
+                trace.write_headers(request.headers_mut());
+                node.handle(request).await
             }
             Transport::Network { url, http, signer } => {
                 let call = format!("{method} {path}");
                 let credential = signer.sign(&self.id.to_string(), about, &call, &body);
                 let credential = credential.map_err(|error| internal(&error))?;
                 let request = http.request(method, format!("{url}{path}")).bearer_auth(credential);
-                let request = request.header(CONTENT_TYPE, "application/json").body(body);
+                let mut headers = HeaderMap::new();
+                trace.write_headers(&mut headers);
+                let request = request.headers(headers).header(CONTENT_TYPE, "application/json").body(body);
                 request.send().await.map_err(|error| offline(&error))?
             }
         };
@@ -188,25 +199,34 @@ impl NodeLink {
     }
 
     /// Opens a stream of the run's events after the number `after`; `None` starts the run.
-    async fn connect(&self, run: &NodeRun, after: Option<u64>) -> Result<Response, ApiError> {
+    async fn connect(
+        &self,
+        run: &NodeRun,
+        after: Option<u64>,
+        trace: &TraceContext,
+    ) -> Result<Response, ApiError> {
         let about = run.run.to_string();
         match after {
-            None => within(FIRST_BYTE_TIMEOUT, self.send(Method::POST, "/v1/runs", &about, Some(run))).await,
+            None => {
+                let sent = self.send(Method::POST, "/v1/runs", &about, Some(run), trace);
+                within(FIRST_BYTE_TIMEOUT, sent).await
+            }
             Some(seq) => {
                 let path = format!("/v1/runs/{about}/events?after={seq}");
-                within(FIRST_BYTE_TIMEOUT, self.send(Method::GET, &path, &about, None::<&()>)).await
+                let sent = self.send(Method::GET, &path, &about, None::<&()>, trace);
+                within(FIRST_BYTE_TIMEOUT, sent).await
             }
         }
     }
 
-    fn follow(self, run: NodeRun, first: Response) -> EventStream {
+    fn follow(self, run: NodeRun, first: Response, trace: TraceContext) -> EventStream {
         Box::pin(async_stream::stream! {
             let (mut last_seq, mut resumes) = (0, 0);
             let mut connection = Some(first);
             loop {
                 let response = match connection.take() {
                     Some(response) => response,
-                    None => match self.connect(&run, Some(last_seq)).await {
+                    None => match self.connect(&run, Some(last_seq), &trace).await {
                         Ok(response) => response,
                         Err(_) if resumes < RESUMES_MAX_COUNT => {
                             resumes += 1;
@@ -258,6 +278,11 @@ impl Provider for NodeLink {
         LOCAL
     }
 
+    fn server_address(&self) -> Option<String> {
+        let Transport::Network { url, .. } = &self.transport else { return None };
+        Url::parse(url).ok()?.host_str().map(str::to_owned)
+    }
+
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
         let run = NodeRun {
             run: call.run,
@@ -267,8 +292,8 @@ impl Provider for NodeLink {
             whole: call.delivery == Delivery::Whole,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
         };
-        let first = self.connect(&run, None).await?;
-        Ok(self.clone().follow(run, first))
+        let first = self.connect(&run, None, &call.trace).await?;
+        Ok(self.clone().follow(run, first, call.trace))
     }
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {

@@ -4,6 +4,7 @@ use std::{fmt::Debug, pin::Pin, sync::Arc};
 
 use futures::Stream;
 use hearth_domain::{ClientDialect, Credits, Delivery, Generation, ModelId, RunId};
+use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{ApiError, RunEventBody};
 
 /// A run's events from its provider: without `Selected`, and with one terminal event, the last.
@@ -20,6 +21,8 @@ pub struct Call {
     pub generation: Arc<Generation>,
     /// The way the client receives the answer.
     pub delivery: Delivery,
+    /// The position in the request's trace; empty without one.
+    pub trace: TraceContext,
 }
 
 /// A node or a vendor's API that can run a generation.
@@ -30,6 +33,11 @@ pub trait Provider: Debug + Send + Sync {
 
     /// The vendor's kind, or [`crate::config::LOCAL`].
     fn kind(&self) -> &str;
+
+    /// The host name or address that requests are sent to; `None` for a node in this process.
+    fn server_address(&self) -> Option<String> {
+        None
+    }
 
     /// The credit and limits that the provider has reported; `None` for a provider without credit, such as a node.
     fn credits(&self) -> Option<Credits> {

@@ -30,6 +30,7 @@ use std::{
 use futures::{FutureExt as _, future::BoxFuture};
 use hearth_domain::{Delivery, Run, RunId};
 use hearth_store::StoreError;
+use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::RunEvent;
 use tokio::sync::Notify;
 
@@ -38,6 +39,10 @@ use super::{
     recorder::{RecordTimes, Recorder, Step, split_for_appends},
     writer::RecordWriter,
 };
+use crate::stage::Stage;
+
+/// `error.type` of a failed write.
+const STORE_ERROR: &str = "store";
 
 /// A run that is being recorded.
 #[derive(Clone)]
@@ -56,6 +61,8 @@ struct Shared {
     begin_stored: AtomicBool,
     /// The write in progress. It stays here when the task that waits for it is dropped.
     write: tokio::sync::Mutex<Option<BoxFuture<'static, ()>>>,
+    /// The position of the request that the run belongs to.
+    trace: TraceContext,
 }
 
 /// Begins to record a run.
@@ -65,6 +72,7 @@ pub(super) fn start(
     run: Run,
     times: RecordTimes,
     delivery: Delivery,
+    trace: TraceContext,
 ) -> Recording {
     let (id, progress) = (run.id, pending.enter(run.id, delivery));
     let recorder = Box::new(Recorder::new(run, times, delivery));
@@ -76,6 +84,7 @@ pub(super) fn start(
         room: Notify::new(),
         begin_stored: AtomicBool::new(false),
         write: tokio::sync::Mutex::default(),
+        trace,
     }))
 }
 
@@ -109,7 +118,7 @@ impl Recording {
         if tokio::time::timeout(RECORD_WAIT_TIMEOUT, has_room).await.is_err()
             && let Some((recorder, _)) = &mut *self.0.recorder()
         {
-            tracing::warn!(run = %self.0.id, "the store is too slow for a run's events; its record will contain the answer");
+            tracing::warn!(run = %self.0.id, trace_id = self.0.trace.trace_id(), "the store is too slow for a run's events; its record will contain the answer");
             recorder.lose_events();
         }
     }
@@ -188,9 +197,11 @@ impl Shared {
         match step {
             Step::Begin(run) => drop(self.begin(&run).await),
             Step::Append(events, changed) => {
+                let mut span = self.span("append");
                 for part in split_for_appends(&events) {
                     if let Err(error) = self.writer.append(self.id, part).await {
-                        tracing::warn!(run = %self.id, %error, "a run's events aren't recorded; its record will contain the answer");
+                        span.fail(STORE_ERROR);
+                        tracing::warn!(run = %self.id, trace_id = self.trace.trace_id(), %error, "a run's events aren't recorded; its record will contain the answer");
                         if let Some((recorder, _)) = &mut *self.recorder() {
                             recorder.lose_events();
                         }
@@ -200,19 +211,24 @@ impl Shared {
                 if let Some(run) = changed
                     && let Err(error) = self.writer.update(&run).await
                 {
-                    tracing::warn!(run = %self.id, %error, "a run's state isn't recorded yet");
+                    tracing::warn!(run = %self.id, trace_id = self.trace.trace_id(), %error, "a run's state isn't recorded yet");
                 }
             }
         }
     }
 
     async fn begin(&self, run: &Run) -> Result<(), StoreError> {
+        let mut span = self.span("begin");
         let result = self.writer.begin(run).await;
+        if result.is_err() {
+            span.fail(STORE_ERROR);
+        }
+        drop(span);
         self.begin_stored.store(result.is_ok(), Ordering::Release);
         if let Some((recorder, progress)) = &mut *self.recorder() {
             progress.set_begin_tried();
             if let Err(error) = &result {
-                tracing::error!(run = %self.id, %error, "a run can't be recorded yet");
+                tracing::error!(run = %self.id, trace_id = self.trace.trace_id(), %error, "a run can't be recorded yet");
                 recorder.begin_failed();
             }
         }
@@ -220,6 +236,11 @@ impl Shared {
     }
 
     async fn write_end(&self, recorder: &mut Recorder) -> Result<(), StoreError> {
+        let mut span = self.span("end");
+        self.write_rest(recorder).await.inspect_err(|_| span.fail(STORE_ERROR))
+    }
+
+    async fn write_rest(&self, recorder: &mut Recorder) -> Result<(), StoreError> {
         let events = recorder.take_pending();
         let run = &recorder.run;
         if !self.begin_stored.load(Ordering::Acquire) {
@@ -228,11 +249,18 @@ impl Shared {
         for part in split_for_appends(&events) {
             // The record contains the whole text, so it matters more than the events.
             if let Err(error) = self.writer.append(run.id, part).await {
-                tracing::warn!(run = %run.id, %error, "a run's last events aren't recorded");
+                tracing::warn!(run = %run.id, trace_id = self.trace.trace_id(), %error, "a run's last events aren't recorded");
                 break;
             }
         }
         self.writer.update(run).await
+    }
+
+    /// The span of a write of the record.
+    fn span(&self, part: &'static str) -> Span {
+        let mut span = Span::child(&self.trace, SpanKind::Client, "record write");
+        span.set("hearth.record.part", part);
+        span
     }
 
     fn recorder(&self) -> MutexGuard<'_, Option<(Box<Recorder>, Progress)>> {
@@ -246,11 +274,11 @@ async fn finish(shared: Arc<Shared>, mut recorder: Box<Recorder>, progress: Prog
     if let Some(running) = shared.write.lock().await.take() {
         running.await;
     }
-    match shared.write_end(&mut recorder).await {
+    match Stage::Record.measure(shared.write_end(&mut recorder)).await {
         Ok(()) => progress.set_stored(),
         Err(error) => {
             metrics::counter!("hearth_records_lost_total").increment(1);
-            tracing::error!(run = %shared.id, %error, "a run's end couldn't be recorded");
+            tracing::error!(run = %shared.id, trace_id = shared.trace.trace_id(), %error, "a run's end couldn't be recorded");
         }
     }
 }

@@ -8,15 +8,22 @@ use hearth_providers::{Call, Defaults, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
 use super::{
-    errors::gateway_stopped, limits::AnswerLimits, output::RunOutput, pricing::CostMeter,
+    active::StopReason,
+    errors::{gateway_stopped, time_limit_reached},
+    limits::AnswerLimits,
+    output::RunOutput,
+    pricing::CostMeter,
     resume::PartialAnswer,
 };
 use crate::{
     access::Caller,
-    providers::{breaker::Permit, load::LoadGuard},
+    providers::{breaker::Permit, load::AttemptTimes, model_metrics::ModelMetrics},
     routing::{Candidate, may_fall_back},
+    settings::Routing,
 };
 
+/// Timeout of the call that stops a run at its provider: shorter than the time that is left at a time limit.
+const CANCEL_CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// Time for which a stopped run may go on.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,33 +49,61 @@ pub(super) enum Outcome {
     BrokenOff(ApiError),
 }
 
+impl Outcome {
+    /// The error of the provider, if it has failed.
+    fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Ended { provider_failure } => provider_failure.as_ref(),
+            Self::Failed(error) | Self::BrokenOff(error) => Some(error),
+        }
+    }
+}
+
 impl RunInProgress {
-    pub(super) fn new(output: RunOutput, caller: Caller, delivery: Delivery) -> Self {
+    pub(super) fn new(mut output: RunOutput, caller: Caller, delivery: Delivery) -> Self {
+        output.summary.set_delivery(delivery);
         let limits = AnswerLimits::new(output.context.answer_max_bytes);
         Self { output, caller, delivery, limits, has_reported_exhausted: false }
     }
 
-    /// Asks a candidate once.
-    pub(super) async fn attempt(&mut self, candidate: &Candidate, permit: Option<&mut Permit>) -> Outcome {
+    /// Asks a candidate, which the run has by `routing`, once.
+    pub(super) async fn attempt(
+        &mut self,
+        candidate: &Candidate,
+        routing: &Routing,
+        permit: Option<&mut Permit>,
+    ) -> Outcome {
         let Candidate { provider, model, selected, defaults, .. } = candidate;
         self.output.emit(RunEventBody::Selected(selected.clone())).await;
         if let Some(exhausted) = &candidate.exhausted {
             self.send_credits(&**exhausted, true).await;
         }
         let context = Arc::clone(&self.output.context);
-        let mut load = context.providers.load.begin(&selected.provider, model.as_str());
+        let make_metrics = || match candidate.is_named_in(routing) {
+            true => ModelMetrics::new(&selected.provider, model.as_str()),
+            false => ModelMetrics::of_unknown_model(&selected.provider),
+        };
+        let load = context.providers.load.begin(&selected.provider, model.as_str(), make_metrics);
+        let metrics = load.metrics();
+        let operation = metrics.operation(&self.output.generation.task);
+        let mut times = AttemptTimes::begin(&load, operation, candidate.node.is_some(), self.delivery);
         let price = candidate.info.as_ref().and_then(|info| info.price.clone());
         self.output.cost_meter = CostMeter::new(price, load.metrics());
         let provider = context.artifacts.storing(&self.caller, &self.output.generation, provider);
+        self.output.trace.begin_attempt(candidate, &self.output.generation, self.output.id);
         let outcome = match self.begin(&*provider, model.clone(), defaults).await {
             Ok(events) => {
                 self.send_credits(&*provider, false).await;
-                self.follow(&*provider, events, &mut load, permit).await
+                self.follow(&*provider, events, &mut times, permit).await
             }
             Err(outcome) => outcome,
         };
         if matches!(&outcome, Outcome::Failed(error) if error.code == ErrorCode::QuotaExceeded) {
             self.send_credits(&*provider, true).await;
+        }
+        times.end(outcome.error().map(|error| error.code));
+        if let Outcome::Failed(error) | Outcome::BrokenOff(error) = &outcome {
+            self.output.trace.fail_attempt(error);
         }
         outcome
     }
@@ -84,10 +119,16 @@ impl RunInProgress {
 
     /// The terminal event of a run that is stopped: by a cancellation, or at the end of the process.
     pub(super) fn stop_event(&self) -> RunEventBody {
-        match self.output.context.active.is_stopping() {
-            true => RunEventBody::Error { error: gateway_stopped() },
-            false => RunEventBody::Cancelled,
+        match self.output.stop.reason() {
+            Some(StopReason::TimeLimit) => RunEventBody::Error { error: time_limit_reached() },
+            _ if self.output.context.active.is_stopping() => RunEventBody::Error { error: gateway_stopped() },
+            _ => RunEventBody::Cancelled,
         }
+    }
+
+    /// True if the run is stopped for its process' sake, which leaves no time to wait for the provider's last events.
+    fn must_end_now(&self) -> bool {
+        self.output.stop.reason() == Some(StopReason::TimeLimit) || self.output.context.active.is_stopping()
     }
 
     /// Reports the provider's credit. A report of exhausted credit is not replaced by a later provider's.
@@ -111,13 +152,14 @@ impl RunInProgress {
         {
             defaults.complete(task);
         }
-        let call = Call { run: self.output.id, model, generation, delivery: self.delivery };
+        let trace = self.output.trace.context();
+        let call = Call { run: self.output.id, model, generation, delivery: self.delivery, trace };
         let reason = tokio::select! {
             stream = provider.generate(call) => return stream.map_err(Outcome::Failed),
             () = self.client_leaves() => "the client went away",
-            () = self.output.stop.notified() => "it was cancelled",
+            () = self.output.stop.received() => "it was cancelled",
         };
-        tracing::info!(run = %self.output.id, reason, "the run is stopped before it has begun");
+        tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), reason, "the run is stopped before it has begun");
         self.cancel(provider).await;
         self.output.emit(self.stop_event()).await;
         Err(Outcome::Ended { provider_failure: None })
@@ -128,7 +170,7 @@ impl RunInProgress {
         &mut self,
         provider: &dyn Provider,
         mut events: EventStream,
-        load: &mut LoadGuard,
+        times: &mut AttemptTimes<'_>,
         mut permit: Option<&mut Permit>,
     ) -> Outcome {
         let (mut deadline, mut has_answered) = (None, false);
@@ -136,14 +178,14 @@ impl RunInProgress {
             let next = tokio::select! {
                 next = events.next() => next,
                 () = self.client_leaves(), if deadline.is_none() => {
-                    tracing::info!(run = %self.output.id, "the client went away; the run is stopped");
+                    tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), "the client went away; the run is stopped");
                     self.cancel(provider).await;
                     deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
                     continue;
                 }
-                () = self.output.stop.notified(), if deadline.is_none() => {
+                () = self.output.stop.received(), if deadline.is_none() => {
                     self.cancel(provider).await;
-                    if self.output.context.active.is_stopping() {
+                    if self.must_end_now() {
                         self.output.emit(self.stop_event()).await;
                         return Outcome::Ended { provider_failure: None };
                     }
@@ -163,6 +205,7 @@ impl RunInProgress {
                     return Outcome::BrokenOff(error);
                 }
                 event => {
+                    times.observe(&event);
                     if let Some(permit) = &mut permit
                         && (event.commits_to_candidate() || matches!(event, RunEventBody::Done { .. }))
                     {
@@ -170,7 +213,6 @@ impl RunInProgress {
                     }
                     if event.commits_to_candidate() {
                         has_answered = true;
-                        load.record_answer();
                         if let Some(partial) = &mut self.output.partial {
                             partial.apply(&event);
                         }
@@ -202,8 +244,14 @@ impl RunInProgress {
 
     async fn cancel(&self, provider: &dyn Provider) {
         let id = self.output.id;
-        if let Err(error) = provider.cancel(id).await {
-            tracing::warn!(run = %id, %error, "the run can't be stopped; its provider will notice by itself");
+        match tokio::time::timeout(CANCEL_CALL_TIMEOUT, provider.cancel(id)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(run = %id, trace_id = self.output.trace.id(), %error, "the run can't be stopped; its provider will notice by itself");
+            }
+            Err(_) => {
+                tracing::warn!(run = %id, trace_id = self.output.trace.id(), "the provider is slow to stop a run; it will notice by itself");
+            }
         }
     }
 }

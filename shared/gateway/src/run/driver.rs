@@ -15,9 +15,11 @@ use super::{
     driver_task::catch_panic,
     output::RunOutput,
     retry,
+    stop_watch::StopWatch,
 };
 use crate::{
     access::Caller,
+    configuration::RoutingSnapshot,
     providers::breaker::Permit,
     routing::{Candidate, may_fall_back},
 };
@@ -28,6 +30,8 @@ const CIRCUIT_OPEN: &str = "circuit_open";
 /// Drives one run.
 pub(super) struct Driver {
     run: RunInProgress,
+    /// The routing that the run follows.
+    routing: Arc<RoutingSnapshot>,
 }
 
 /// The candidates that weren't asked yet.
@@ -54,18 +58,24 @@ enum PermitOutcome {
 }
 
 impl Driver {
-    pub(super) fn new(output: RunOutput, caller: Caller, delivery: Delivery) -> Self {
-        Self { run: RunInProgress::new(output, caller, delivery) }
+    pub(super) fn new(
+        output: RunOutput,
+        caller: Caller,
+        routing: Arc<RoutingSnapshot>,
+        delivery: Delivery,
+    ) -> Self {
+        Self { run: RunInProgress::new(output, caller, delivery), routing }
     }
 
     /// Drives the run to its end, where the client's events end too.
     pub(super) async fn run(mut self, candidates: Vec<Candidate>) {
-        let began = Instant::now();
         let recording = self.run.output.recording.clone();
+        let stop_watch = StopWatch::new(&self.run.output);
         let result = tokio::select! {
             result = catch_panic(self.ask_candidates(candidates)) => result,
-            // Writes the record meanwhile; it never returns.
+            // These work meanwhile, and never return: the one writes the record.
             never = recording.work() => never,
+            never = stop_watch.watch() => never,
         };
         if let Err(error) = result {
             tokio::select! {
@@ -73,12 +83,14 @@ impl Driver {
                 never = recording.work() => never,
             }
         }
-        let RunOutput { context, id, capture, .. } = self.run.output;
-        context.metrics.seconds.record(began.elapsed());
+        let RunOutput { context, id, capture, trace, client, .. } = self.run.output;
+        // The request's last span but one ends before its client sees the end: a function is frozen after that.
+        drop(trace);
         context.active.leave(id);
         if let Some(capture) = capture {
             capture.finish().await;
         }
+        drop(client);
     }
 
     /// Asks the candidates in turn; returns the error of the last one, if none has answered.
@@ -100,6 +112,7 @@ impl Driver {
                 }
                 Ok(PermitOutcome::Suspended) => {
                     count_fallback(&candidate, CIRCUIT_OPEN);
+                    self.run.output.trace.fall_back(&candidate, CIRCUIT_OPEN);
                     remaining.in_place_of.get_or_insert(ErrorCode::ProviderError);
                     remaining.suspended.push_back(candidate);
                     continue;
@@ -111,12 +124,13 @@ impl Driver {
             let (selected, code) = (&candidate.selected, error.code.as_str());
             // Without the message: providers quote the request, and a log contains no prompt.
             let status = error.details.get("provider_status").and_then(Value::as_u64);
-            tracing::warn!(run = %self.run.output.id, provider = selected.provider, model = selected.model.as_str(), code, status, "a candidate can't serve a run");
+            tracing::warn!(run = %self.run.output.id, trace_id = self.run.output.trace.id(), provider = selected.provider, model = selected.model.as_str(), code, status, "a candidate can't serve a run");
             failures.push(json!({"provider": selected.provider, "model": selected.model, "code": code}));
             if !may_fall_back(error.code) {
                 return Err(error);
             }
             count_fallback(&candidate, code);
+            self.run.output.trace.fall_back(&candidate, code);
             remaining.in_place_of = Some(error.code);
             last = Some(error);
         }
@@ -138,7 +152,8 @@ impl Driver {
             && !std::mem::replace(&mut remaining.has_free_alternatives, true)
         {
             let RunInProgress { output, caller, .. } = &self.run;
-            let free = output.context.router.free_alternatives(caller, &output.generation).await;
+            let free =
+                output.context.router.free_alternatives(&self.routing, caller, &output.generation).await;
             remaining.next.extend(free);
         }
         match (remaining.next.pop_front(), remaining.in_place_of) {
@@ -167,7 +182,7 @@ impl Driver {
         tokio::select! {
             permit = breakers.acquire(provider, model) => Ok(PermitOutcome::Granted(Some(permit?))),
             () = self.run.client_leaves() => Ok(PermitOutcome::Stopped),
-            () = self.run.output.stop.notified() => Ok(PermitOutcome::Stopped),
+            () = self.run.output.stop.received() => Ok(PermitOutcome::Stopped),
         }
     }
 
@@ -180,7 +195,7 @@ impl Driver {
     ) -> Result<(), ApiError> {
         let mut retries = 0;
         loop {
-            let error = match self.run.attempt(candidate, permit.as_mut()).await {
+            let error = match self.run.attempt(candidate, &self.routing, permit.as_mut()).await {
                 Outcome::Ended { provider_failure } => {
                     finish(permit, provider_failure.as_ref());
                     return Ok(());
@@ -207,7 +222,7 @@ impl Driver {
                     finish(permit, Some(&error));
                     return self.emit_stop().await;
                 }
-                () = self.run.output.stop.notified() => {
+                () = self.run.output.stop.received() => {
                     finish(permit, Some(&error));
                     return self.emit_stop().await;
                 }

@@ -12,14 +12,18 @@
 use std::{sync::Arc, time::Duration};
 
 use hearth_domain::{Generation, RunId, Usage};
+use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
-use tokio::sync::{Notify, mpsc::error::TrySendError};
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::{
+    active::StopSignal,
     context::RunContext,
     pricing::CostMeter,
     resume::{PartialAnswer, UsageAndCost},
     stream::EventSender,
+    summary::RunSummary,
+    trace::RunTrace,
 };
 use crate::{cache::Capture, record::Recording};
 
@@ -37,12 +41,14 @@ pub(super) struct RunOutput {
     pub(super) recording: Recording,
     /// Stores the answer in the cache, if it is cacheable.
     pub(super) capture: Option<Capture>,
-    /// Notified when the run is cancelled by its id, or the process stops.
-    pub(super) stop: Arc<Notify>,
+    /// Stops the run: it is cancelled by its id, or its process ends.
+    pub(super) stop: Arc<StopSignal>,
     /// The answer so far, if another model may resume it.
     pub(super) partial: Option<PartialAnswer>,
     /// Prices of the provider that serves the run now.
     pub(super) cost_meter: CostMeter,
+    pub(super) trace: RunTrace,
+    pub(super) summary: RunSummary,
     seq: u64,
 }
 
@@ -54,6 +60,7 @@ impl RunOutput {
         client: EventSender,
         recording: Recording,
         capture: Option<Capture>,
+        trace: &TraceContext,
     ) -> Self {
         let (stop, partial) = (context.active.enter(id), PartialAnswer::new(&generation));
         Self {
@@ -66,6 +73,8 @@ impl RunOutput {
             stop,
             partial,
             cost_meter: CostMeter::default(),
+            trace: RunTrace::start(trace.clone(), id),
+            summary: RunSummary::new(context.records.are_shared()),
             seq: 0,
         }
     }
@@ -92,6 +101,7 @@ impl RunOutput {
         if let RunEventBody::Done { .. } = &body
             && let Some(cost) = self.cost_meter.charge_images()
         {
+            self.trace.charge_images(cost);
             self.send(RunEventBody::Cost { cost }).await;
         }
         self.cost_meter.count(&body);
@@ -108,10 +118,10 @@ impl RunOutput {
     }
 
     /// Counts the usage, and computes its cost.
-    fn charge(&self, usage: Usage) -> UsageAndCost {
-        self.context.metrics.prompt_tokens.increment(u64::from(usage.prompt_tokens));
-        self.context.metrics.completion_tokens.increment(u64::from(usage.completion_tokens));
-        UsageAndCost { usage, cost: self.cost_meter.charge_tokens(&usage) }
+    fn charge(&mut self, usage: Usage) -> UsageAndCost {
+        let cost = self.cost_meter.charge_tokens(&self.generation.task, &usage);
+        self.trace.charge(&usage, cost);
+        UsageAndCost { usage, cost }
     }
 
     async fn send_usage(&mut self, UsageAndCost { usage, cost }: UsageAndCost) {
@@ -128,6 +138,8 @@ impl RunOutput {
         if let Some(capture) = &mut self.capture {
             capture.add(&body);
         }
+        self.trace.observe(&body);
+        self.summary.observe(&body, self.id, &self.context.metrics);
         let event = RunEvent { seq: self.seq, body };
         if event.body.is_terminal() {
             self.record_end(event.clone()).await;
@@ -143,7 +155,7 @@ impl RunOutput {
         let waits = self.context.records.end_waits();
         let Some(receipt) = self.recording.end(event) else { return };
         if waits && !receipt.wait().await {
-            tracing::error!(run = %self.id, "the run's record is late; its client gets the answer before");
+            tracing::error!(run = %self.id, trace_id = self.trace.id(), "the run's record is late; its client gets the answer before");
         }
     }
 
@@ -159,9 +171,9 @@ impl RunOutput {
         tokio::select! {
             _ = client.events.send(event) => return,
             () = tokio::time::sleep(CLIENT_STALL_TIMEOUT) => {}
-            () = self.stop.notified(), if !is_ending => self.stop.notify_one(),
+            () = self.stop.received(), if !is_ending => self.stop.put_back(),
         }
-        tracing::info!(run = %self.id, "the client doesn't read the answer");
+        tracing::info!(run = %self.id, trace_id = self.trace.id(), "the client doesn't read the answer");
         let message = "the answer was read too slowly; GET /v1/requests/{id} has what was recorded of it";
         let _ = client.broken_off.set(ApiError::new(ErrorCode::Cancelled, message));
         self.client = None;

@@ -61,6 +61,7 @@ mod tests {
             model: ModelId::new("claude-sonnet-4-5"),
             generation: generation.into(),
             delivery,
+            trace: Default::default(),
         };
         answer_mode(&endpoint, &call, &task, false)
     }

@@ -54,6 +54,11 @@ impl Target {
         Ok(Self { scheme, authority, path, headers: headers(endpoint)?, is_direct })
     }
 
+    /// The endpoint's host.
+    pub(super) fn host(&self) -> &str {
+        self.authority.host()
+    }
+
     /// Builds a POST request of JSON to `path` below the base URL.
     ///
     /// # Errors

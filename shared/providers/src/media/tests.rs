@@ -28,6 +28,7 @@ fn call(model: &str, task: impl Into<Task>) -> Call {
         model: ModelId::new(model),
         generation: generation.into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     }
 }
 

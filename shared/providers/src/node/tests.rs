@@ -52,6 +52,7 @@ fn call() -> Call {
         model: ModelId::new("m"),
         generation: generation.into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     }
 }
 

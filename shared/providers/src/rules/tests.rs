@@ -40,6 +40,7 @@ impl Request {
             model: ModelId::new(self.model),
             generation: Arc::new(generation),
             delivery: Delivery::Stream,
+            trace: Default::default(),
         }
     }
 

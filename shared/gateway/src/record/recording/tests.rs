@@ -66,6 +66,9 @@ impl Database for Fake {
     async fn query(&self, _: &Query) -> Result<Page, StoreError> {
         Ok(Page { items: Vec::new(), next: None })
     }
+    async fn scan(&self, _: Option<&Key>) -> Result<Page, StoreError> {
+        Ok(Page { items: Vec::new(), next: None })
+    }
     async fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -98,6 +101,9 @@ impl Secrets for Nothing {
     async fn put(&self, _: &str, _: &Secret) -> Result<(), StoreError> {
         Ok(())
     }
+    async fn check(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 struct World {
@@ -115,7 +121,7 @@ impl World {
     }
 
     fn record(&self, delivery: Delivery) -> Recording {
-        start(self.writer.clone(), &self.pending, run(), RecordTimes::OWN_STORE, delivery)
+        start(self.writer.clone(), &self.pending, run(), RecordTimes::OWN_STORE, delivery, Default::default())
     }
 }
 

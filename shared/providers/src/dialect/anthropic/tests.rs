@@ -33,6 +33,7 @@ fn call(model: &str, task: TextTask) -> Call {
         model: ModelId::new(model),
         generation: Generation::new(None, task).into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     }
 }
 
@@ -595,6 +596,7 @@ async fn request_has_the_key_and_the_version() {
         dialect: vendor.dialect,
         base_url,
         key: Some(Secret::new("sk-ant-1")),
+        signs_as_process: false,
         timeouts,
     };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());

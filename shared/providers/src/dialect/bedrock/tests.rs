@@ -387,6 +387,7 @@ async fn generate(key: &str, frames: &[(&str, Value)]) -> (Result<Vec<RunEventBo
         dialect: crate::dialect::Dialect::Bedrock,
         base_url,
         key: Some(Secret::new(key)),
+        signs_as_process: false,
         timeouts: Timeouts::default(),
     };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
@@ -396,6 +397,7 @@ async fn generate(key: &str, frames: &[(&str, Value)]) -> (Result<Vec<RunEventBo
         model: ModelId::new("a.b:0"),
         generation: generation.into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     };
     let events = match provider.generate(call).await {
         Ok(events) => Ok(events.collect().await),

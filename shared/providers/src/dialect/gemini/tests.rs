@@ -164,6 +164,7 @@ fn converted_back(body: &Value) -> Value {
         model: ModelId::new(MODEL),
         generation: generation.into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     };
     Dialect::Gemini.body(&call, &task, AnswerMode::Stream).unwrap()
 }
@@ -582,6 +583,7 @@ async fn streamed_answer_over_http_is_decoded() {
         dialect: Dialect::Gemini,
         base_url,
         key: Some(Secret::new("AIza")),
+        signs_as_process: false,
         timeouts: Timeouts::default(),
     };
     let provider = HttpProvider::new(endpoint, crate::vendor_client().unwrap());
@@ -591,6 +593,7 @@ async fn streamed_answer_over_http_is_decoded() {
         model: ModelId::new("models/gemini-x"),
         generation: generation.into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     };
     let events: Vec<RunEventBody> = provider.generate(call).await.unwrap().collect().await;
     server.abort();

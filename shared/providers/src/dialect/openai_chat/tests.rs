@@ -18,6 +18,7 @@ fn call(task: TextTask) -> Call {
         model: ModelId::new("gpt-x"),
         generation: Generation::new(None, task).into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     }
 }
 

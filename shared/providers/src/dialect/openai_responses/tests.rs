@@ -19,6 +19,7 @@ fn call(model: &str, task: TextTask) -> Call {
         model: ModelId::new(model),
         generation: Generation::new(None, task).into(),
         delivery: Delivery::Stream,
+        trace: Default::default(),
     }
 }
 
