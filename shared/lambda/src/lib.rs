@@ -5,16 +5,36 @@
 
 #![warn(missing_docs)]
 
+mod clean_body;
+mod deadline;
+mod flushed_body;
 mod public_url;
+mod text_body;
+mod trace_header;
+
+use std::time::Duration;
 
 use axum::Router;
 use hearth_gateway::{Gateway, HttpClients, Options, Routing};
 use hearth_http::AppState;
 use hearth_settings::CloudSettings;
 use hearth_store::{Clients, Names, Store};
+use hearth_telemetry::{logs::FunctionName, traces};
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::de::IgnoredAny;
 use tower::ServiceExt as _;
 
+use clean_body::without_errors;
+use deadline::with_deadline;
+use flushed_body::flushed;
 use public_url::with_public_url;
+use text_body::with_text_body;
+use trace_header::with_trace;
+
+/// Time for which runs may end by themselves when the process ends.
+const STOP_GRACE: Duration = Duration::from_millis(200);
+/// Time for which the process waits for the last records when it ends.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Error that ends a function at its start.
 pub type Error = lambda_runtime::Error;
@@ -24,7 +44,8 @@ pub type Error = lambda_runtime::Error;
 /// # Errors
 /// If a setting is missing or invalid, or the runtime fails.
 pub async fn run_buffered(router: impl FnOnce(AppState) -> Router) -> Result<(), Error> {
-    lambda_http::run(router(state().await?).map_request(with_public_url)).await
+    let service = router(state().await?).map_request(with_public_url).map_request(with_trace);
+    lambda_http::run(service.map_response(with_text_body).map_response(flushed)).await
 }
 
 /// Serves routes whose responses are streamed.
@@ -32,16 +53,42 @@ pub async fn run_buffered(router: impl FnOnce(AppState) -> Router) -> Result<(),
 /// # Errors
 /// If a setting is missing or invalid, or the runtime fails.
 pub async fn run_streaming(router: impl FnOnce(AppState) -> Router) -> Result<(), Error> {
-    lambda_http::run_with_streaming_response(router(state().await?).map_request(with_public_url)).await
+    let state = state().await?;
+    let gateway = state.gateway.clone();
+    let service = router(state).map_request(with_public_url).map_request(with_deadline);
+    let service = service.map_request(with_trace).map_response(without_errors);
+    let result = lambda_http::run_with_streaming_response(service.map_response(flushed)).await;
+    // Lambda has cut the connection, and the process ends: what is left of the time is for the records.
+    gateway.stop_runs(STOP_GRACE).await;
+    gateway.settle(SETTLE_TIMEOUT).await;
+    traces::flush().await;
+    result
+}
+
+/// Does `work` whenever an event comes that isn't a request, such as one of a schedule. The event's content is ignored.
+///
+/// # Errors
+/// If a setting is missing or invalid, or the runtime fails.
+pub async fn run_scheduled<F>(work: impl Fn(Gateway) -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let gateway = state().await?.gateway;
+    lambda_runtime::run(service_fn(|_: LambdaEvent<IgnoredAny>| work(gateway.clone()))).await
 }
 
 async fn state() -> Result<AppState, Error> {
     let cloud = CloudSettings::from_process()?;
     let routing = Routing::new(&cloud.settings).map_err(|error| cloud.layers.locate(&error.to_string()))?;
-    hearth_telemetry::logs::to_stderr(&cloud.settings.log_level)?;
+    let function = cloud.cloudwatch_metrics.then(|| {
+        let lambda_runtime::Config { function_name, version, .. } = lambda_runtime::Config::from_env();
+        FunctionName { function: function_name, version }
+    });
+    hearth_telemetry::logs::to_cloudwatch(&cloud.settings.log_level, function)?;
     hearth_telemetry::metrics::install();
     // reqwest takes whichever provider is installed; there is one in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    traces::install(&cloud.settings.traces)?;
     let settings = cloud.settings.gateway();
     let names = Names {
         table: cloud.table,
@@ -49,8 +96,11 @@ async fn state() -> Result<AppState, Error> {
         secret: cloud.secret,
         provider_keys: cloud.provider_keys,
     };
-    let store = Store::new(Clients::from_environment().await, names);
+    let (clients, credentials) = Clients::with_credentials().await;
+    let store = Store::new(clients, names);
+    let http = HttpClients::new()?;
+    let http = HttpClients { vendors: http.vendors.with_process_credentials(credentials), ..http };
     let options =
         Options { private_nodes: cloud.allow_private_nodes, long_lived: false, new_secret: None, settings };
-    Ok(AppState { gateway: Gateway::new(store, HttpClients::new()?, options, routing) })
+    Ok(AppState { gateway: Gateway::new(store, http, options, routing) })
 }
