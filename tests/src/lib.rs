@@ -3,9 +3,10 @@
 //! - [`Home`] is a `hearth up` of its own for each test, in a temporary folder, on free ports; [`Setup`]
 //!   says with which settings and models.
 //! - [`Cloud`] is the same product in its other shape: function processes under the Lambda emulator,
-//!   the stores behind a socket, and a `hearth node`.
+//!   the stores behind a socket, and a `hearth node`. Its `api` serves all functions over HTTP, as API Gateway does.
+//! - [`Moto`] is a table, a bucket and secrets in a moto server, for the tests `in_moto`.
 //! - [`Client`] asks either over HTTP; [`Events`] reads what streams.
-//! - [`Upstream`] plays a vendor's API, as well or as badly as a test wants it.
+//! - [`Upstream`] plays a vendor's API, as well or as badly as a test wants it; [`Collector`] an OpenTelemetry collector.
 //! - [`eventually`] waits for what is only visible by asking again.
 //!
 //! Nothing outlives its test: every process is killed when its owner is dropped. The binaries are those
@@ -14,10 +15,14 @@
 mod binaries;
 mod client;
 mod cloud;
+mod cloud_api;
+mod collector;
 mod home;
 mod model;
+mod moto;
 mod process;
 mod requests;
+mod roles;
 mod stream;
 mod upstream;
 mod wait;
@@ -25,10 +30,12 @@ mod wait;
 pub use binaries::{backend_results, binary};
 pub use client::{Answer, Client};
 pub use cloud::Cloud;
+pub use collector::{Collector, ReceivedSpan};
 pub use home::{Home, Setup};
 pub use model::{
     copy_with_context, copy_with_fim_tokens, corrupt_copy, tiny_chat, truncated_copy, whole_copy,
 };
+pub use moto::Moto;
 pub use process::{Ended, Process, hearth, is_running, run, signal};
 pub use requests::{cancel_run, chat_request, endless_run, endless_run_of};
 pub use stream::{Event, Events};
