@@ -112,7 +112,8 @@ impl<'a> Unknown<'a> {
     }
 }
 
-fn in_words(message: &str) -> String {
+/// An error of serde, with the nearest valid name of an unknown setting.
+pub(crate) fn in_words(message: &str) -> String {
     let Some(unknown) = Unknown::parse(message) else { return message.trim().to_owned() };
     let name = unknown.name;
     let valid = unknown.expected.iter().map(|&name| name.to_owned());

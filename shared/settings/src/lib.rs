@@ -7,6 +7,9 @@
 mod bounds;
 mod cache;
 mod cloud;
+mod document;
+#[cfg(feature = "file")]
+mod document_file;
 mod durability;
 mod errors;
 #[cfg(feature = "file")]
@@ -23,11 +26,15 @@ mod server;
 mod settings;
 mod shown;
 mod storage;
+mod traces;
 mod variable;
 
 pub use bounds::InvalidSetting;
 pub use cache::CacheSettings;
 pub use cloud::CloudSettings;
+pub use document::{RoutingDocument, SelectionChanges, setting_name};
+#[cfg(feature = "file")]
+pub use document_file::DocumentFile;
 pub use durability::Durability;
 pub use errors::SettingsError;
 pub use hub::HubSettings;
@@ -36,8 +43,9 @@ pub use layers::Layers;
 pub use list::{ListedSetting, list};
 pub use model::ModelOverride;
 pub use node::NodeSettings;
-pub use provider::{Api, ProviderSettings};
+pub use provider::{Api, CredentialSource, ProviderSettings};
 pub use routing::{Alias, Rule, SelectionSettings, Target};
 pub use server::ServerSettings;
 pub use settings::{GatewaySettings, Settings};
 pub use storage::StorageSettings;
+pub use traces::{Propagation, Sampler, TraceSettings};

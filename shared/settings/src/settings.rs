@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Alias, CacheSettings, Durability, HubSettings, InvalidSetting, ModelOverride, NodeSettings,
-    ProviderSettings, SelectionSettings, ServerSettings, StorageSettings,
+    ProviderSettings, SelectionSettings, ServerSettings, StorageSettings, TraceSettings,
     bounds::{DAY_SECONDS, check_ranges},
     shown,
 };
@@ -39,6 +39,10 @@ pub struct Settings {
     /// Size of one answer, in bytes or as `16MiB`: its texts, reasoning, tool calls and vectors together.
     #[serde(serialize_with = "shown::bytes")]
     pub answer_max_bytes: ByteSize,
+    /// Seconds after which a change of the stored configuration by another process has effect.
+    pub config_refresh_seconds: u64,
+    /// Answer `GET /ready` without a token too, then without details.
+    pub public_readiness: bool,
     /// The lines to log: error, warn, info, debug or trace.
     pub log_level: String,
     /// The size of one log file, in bytes or as `32MB`.
@@ -61,6 +65,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// The cache of answers.
     pub cache: CacheSettings,
+    /// Traces.
+    pub traces: TraceSettings,
     /// Providers beside the node, by the names that clients use for them.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// Names that stand for models.
@@ -85,6 +91,8 @@ impl Default for Settings {
             embedding_model: None,
             artifact_link_seconds: gateway.artifact_link_seconds,
             answer_max_bytes: ByteSize(gateway.answer_max_bytes),
+            config_refresh_seconds: gateway.config_refresh_seconds,
+            public_readiness: gateway.public_readiness,
             log_level: "info".to_owned(),
             log_max_bytes: ByteSize::mib(32),
             log_max_files: 7,
@@ -95,6 +103,7 @@ impl Default for Settings {
             hub: HubSettings::default(),
             storage: StorageSettings::default(),
             cache: gateway.cache,
+            traces: TraceSettings::default(),
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
@@ -117,6 +126,7 @@ impl Settings {
                 ("log_max_bytes", Some(self.log_max_bytes.as_u64()), 64 << 10..=1 << 40),
                 ("log_max_files", Some(self.log_max_files.into()), 1..=1000),
                 ("artifact_link_seconds", Some(self.artifact_link_seconds), 1..=30 * DAY_SECONDS),
+                ("config_refresh_seconds", Some(self.config_refresh_seconds), 1..=3600),
                 ("answer_max_bytes", Some(self.answer_max_bytes.as_u64()), 64 << 10..=1 << 30),
             ],
         )?;
@@ -124,6 +134,7 @@ impl Settings {
         self.node.validate()?;
         self.storage.validate()?;
         self.cache.validate()?;
+        self.traces.validate()?;
         self.aliases.iter().try_for_each(|(name, alias)| alias.validate(name))?;
         self.selection.validate()
     }
@@ -134,6 +145,8 @@ impl Settings {
         GatewaySettings {
             artifact_link_seconds: self.artifact_link_seconds,
             answer_max_bytes: self.answer_max_bytes.as_u64(),
+            config_refresh_seconds: self.config_refresh_seconds,
+            public_readiness: self.public_readiness,
             cache: self.cache,
         }
     }
@@ -152,6 +165,10 @@ pub struct GatewaySettings {
     pub artifact_link_seconds: u64,
     /// Bytes of one answer: its texts, reasoning, tool calls and vectors together.
     pub answer_max_bytes: u64,
+    /// Seconds after which a change of the stored configuration by another process has effect.
+    pub config_refresh_seconds: u64,
+    /// Answer `GET /ready` without a token too, then without details.
+    pub public_readiness: bool,
     /// The cache of answers.
     pub cache: CacheSettings,
 }
@@ -162,10 +179,22 @@ impl GatewaySettings {
     pub fn artifact_link_ttl(&self) -> Duration {
         Duration::from_secs(self.artifact_link_seconds)
     }
+
+    /// Interval between two reads of the stored configuration.
+    #[must_use]
+    pub fn config_refresh_interval(&self) -> Duration {
+        Duration::from_secs(self.config_refresh_seconds)
+    }
 }
 
 impl Default for GatewaySettings {
     fn default() -> Self {
-        Self { artifact_link_seconds: 3600, answer_max_bytes: 16 << 20, cache: CacheSettings::default() }
+        Self {
+            artifact_link_seconds: 3600,
+            answer_max_bytes: 16 << 20,
+            config_refresh_seconds: 60,
+            public_readiness: false,
+            cache: CacheSettings::default(),
+        }
     }
 }

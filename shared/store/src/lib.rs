@@ -7,11 +7,16 @@
 #![warn(missing_docs)]
 
 pub mod artifacts;
+#[cfg(feature = "backup")]
+pub mod backup;
 pub mod bucket;
 pub mod cached_answers;
 #[cfg(feature = "aws")]
 mod clients;
+pub mod configuration;
 pub mod conversations;
+#[cfg(feature = "profiles")]
+mod credentials;
 pub mod database;
 pub mod discoveries;
 mod error;
@@ -29,15 +34,22 @@ mod unconnected;
 
 #[cfg(feature = "aws")]
 pub use clients::Clients;
+#[cfg(feature = "profiles")]
+pub use credentials::CredentialsError;
 pub use error::{DiskProblem, StoreError};
 pub use secrets::NewSecret;
 pub use table::Table;
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use artifacts::Artifacts;
 use bucket::Bucket;
 use cached_answers::CachedAnswers;
+use configuration::Configurations;
 use conversations::Conversations;
 use database::Database;
 use discoveries::Discoveries;
@@ -185,6 +197,12 @@ impl Store {
         Conversations { table: &self.table, bucket: &*self.bucket }
     }
 
+    /// The operator's configuration.
+    #[must_use]
+    pub fn configurations(&self) -> Configurations<'_> {
+        Configurations(&self.table)
+    }
+
     /// Cached answers.
     #[must_use]
     pub fn cached_answers(&self) -> CachedAnswers<'_> {
@@ -231,13 +249,32 @@ impl Store {
         self.secrets.put(&self.names.provider_keys, keys).await
     }
 
-    /// Checks that table, bucket and secret can be reached, and returns each with its error, if it has one. With `writes`
-    /// it also writes to table and bucket: reading doesn't find a full disk.
-    pub async fn check(&self, writes: bool) -> Vec<(&'static str, Option<StoreError>)> {
+    /// Checks that table, bucket and secret can be reached. With `writes` it also writes to table and bucket: reading doesn't
+    /// find a full disk.
+    pub async fn check(&self, writes: bool) -> Vec<StoreCheck> {
         let (table, bucket) = (self.table.check(writes), bucket::check(&*self.bucket, writes));
         // The SDK's futures are of several kilobytes each.
         let (table, bucket) = (Box::pin(table), Box::pin(bucket));
-        let (table, bucket, secret) = tokio::join!(table, bucket, Box::pin(self.secret(None)));
-        vec![("table", table.err()), ("bucket", bucket.err()), ("secret", secret.err())]
+        let secret = self.secrets.check(&self.names.secret);
+        let checks = (timed("table", table), timed("bucket", bucket), timed("secret", secret));
+        let (table, bucket, secret) = tokio::join!(checks.0, checks.1, checks.2);
+        vec![table, bucket, secret]
     }
+}
+
+/// The result of a check of one store.
+#[derive(Debug)]
+pub struct StoreCheck {
+    /// `table`, `bucket` or `secret`.
+    pub name: &'static str,
+    /// The error, if it can't be used.
+    pub problem: Option<StoreError>,
+    /// Time that the check took.
+    pub took: Duration,
+}
+
+async fn timed(name: &'static str, check: impl Future<Output = Result<(), StoreError>>) -> StoreCheck {
+    let began = Instant::now();
+    let problem = check.await.err();
+    StoreCheck { name, problem, took: began.elapsed() }
 }

@@ -45,6 +45,11 @@ impl Table {
         self.0.write_in_order(writes).await
     }
 
+    /// Executes all of the writes, each to another item, or none of them.
+    pub(crate) async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.0.transact(writes).await
+    }
+
     /// Reads one page.
     pub(crate) async fn page(&self, query: &Query) -> Result<Page, StoreError> {
         self.0.query(query).await
