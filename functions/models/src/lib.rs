@@ -1,4 +1,5 @@
-//! `/v1/models`: listing, state, loading, unloading and removing of models; `/v1/providers`: providers and their keys.
+//! `/v1/models`: listing, state, loading, unloading and removing of models; `/v1/providers`: providers and
+//! their keys; `/v1/config`: the configuration of routing.
 
 #![warn(missing_docs)]
 
@@ -12,7 +13,7 @@ use hearth_domain::Scope;
 use hearth_http::{AppState, Routes, dialect, finish, routes, serve::guarded};
 use utoipa::OpenApi;
 
-use routes::{models, ollama, providers};
+use routes::{configuration, models, ollama, providers};
 
 /// Documentation of the routes below the wildcard.
 #[derive(OpenApi)]
@@ -26,11 +27,17 @@ pub fn routes(state: &AppState) -> Routes {
         .routes(routes!(providers::list))
         .route("/v1/models/{*path}", get(models::read).fallback(models::wrong_method));
     let writes = Routes::new().route("/v1/models/{*path}", post(models::write).delete(models::delete));
-    let keys = Routes::new().routes(routes!(providers::set_key, providers::remove_key));
+    // The address of a provider decides where its key is sent: the same scope changes both.
+    let settings = Routes::new()
+        .routes(routes!(providers::set_key, providers::remove_key))
+        .routes(routes!(configuration::get, configuration::put))
+        .routes(routes!(configuration::list))
+        .routes(routes!(configuration::version))
+        .routes(routes!(configuration::restore));
     let reads = dialect::with_client_error_format(guarded(reads, state, Scope::ModelsRead));
     let model_routes =
         dialect::redirect_gemini_clients(reads.merge(guarded(writes, state, Scope::ModelsWrite)));
-    model_routes.merge(guarded(keys, state, Scope::Providers)).merge(ollama_routes(state))
+    model_routes.merge(guarded(settings, state, Scope::Providers)).merge(ollama_routes(state))
 }
 
 /// Returns the routes of Ollama's dialect. Its version needs no token: clients read it before they have one.

@@ -9,12 +9,14 @@ use crate::{
     artifacts::Artifacts,
     background::Background,
     cache::Cache,
+    configuration::Configuration,
     conversations::Conversations,
     keys::GatewayKeys,
     models::{Models, ProviderModels},
     nodes::Nodes,
     options::{HttpClients, Options},
     providers::Providers,
+    readiness::ReadinessCache,
     record::Records,
     requests::Requests,
     routing::Router,
@@ -33,6 +35,8 @@ pub(crate) struct Components {
     pub(crate) keys: Arc<GatewayKeys>,
     /// API tokens, and the callers who have them.
     pub(crate) access: Access,
+    /// The configuration of routing.
+    pub(crate) configuration: Arc<Configuration>,
     /// The users' nodes, and their status.
     pub(crate) nodes: Arc<Nodes>,
     /// The configured providers.
@@ -51,6 +55,10 @@ pub(crate) struct Components {
     pub(crate) runs: Arc<Runs>,
     /// Recorded runs: read, followed, cancelled.
     pub(crate) requests: Arc<Requests>,
+    /// A probe may ask for the readiness without a token.
+    pub(crate) has_public_readiness: bool,
+    /// The latest state of the dependencies.
+    pub(crate) readiness: ReadinessCache,
     /// Conversations that a next request can continue.
     pub(crate) conversations: Conversations,
 }
@@ -59,26 +67,37 @@ impl Components {
     /// Builds each component from those that it uses.
     pub(crate) fn new(store: Store, http: HttpClients, options: Options, routing: Routing) -> Self {
         let background = Background::new(options.long_lived);
-        let cache = Arc::new(Cache::new(store.clone(), options.settings.cache, &routing, background));
+        let cache = Arc::new(Cache::new(store.clone(), options.settings.cache, background));
         let keys = Arc::new(GatewayKeys::new(store.clone(), options.new_secret));
         let nodes =
             Nodes::new(store.clone(), Arc::clone(&keys), http.nodes, options.private_nodes, background);
         let nodes = Arc::new(nodes);
-        let configs = routing.providers.clone();
-        let providers = Providers::new(store.clone(), Arc::clone(&keys), http.vendors, configs, background);
+        let refresh_interval = options.settings.config_refresh_interval();
+        let configuration =
+            Arc::new(Configuration::new(store.clone(), routing, refresh_interval, options.private_nodes));
+        let providers = Providers::new(
+            store.clone(),
+            Arc::clone(&keys),
+            http.vendors,
+            Arc::clone(&configuration),
+            background,
+        );
         let providers = Arc::new(providers);
-        let settings = Arc::new(routing);
-        let provider_models =
-            Arc::new(ProviderModels::new(settings.model_info.clone(), Arc::clone(&providers)));
+        let provider_models = Arc::new(ProviderModels::new(Arc::clone(&providers)));
         let models = Models::new(
             store.clone(),
             Arc::clone(&keys),
             Arc::clone(&nodes),
             Arc::clone(&providers),
             Arc::clone(&provider_models),
-            Arc::clone(&settings),
+            Arc::clone(&configuration),
         );
-        let router = Router::new(settings, Arc::clone(&providers), provider_models, Arc::clone(&nodes));
+        let router = Router::new(
+            Arc::clone(&configuration),
+            Arc::clone(&providers),
+            provider_models,
+            Arc::clone(&nodes),
+        );
         let router = Arc::new(router);
         let artifacts =
             Arc::new(Artifacts::new(store.clone(), Arc::clone(&keys), options.settings.artifact_link_ttl()));
@@ -103,6 +122,7 @@ impl Components {
             store,
             background,
             keys,
+            configuration,
             nodes,
             providers,
             models,
@@ -112,6 +132,8 @@ impl Components {
             records,
             runs,
             requests,
+            has_public_readiness: options.settings.public_readiness,
+            readiness: ReadinessCache::default(),
             conversations,
         }
     }

@@ -8,11 +8,12 @@
 //! - `run`: drives a run at one candidate after the other, and streams its events.
 //! - `cache`: stores answers, and replays them for identical requests.
 //! - `routing`: resolves a request to candidates, the first choice first.
+//! - [`configuration`]: the settings of routing, with the stored ones over them.
 //! - `models`: lists the models of nodes and providers.
 //! - `providers`: the configured providers: credentials, circuit breakers, load, balances, lists of models.
 //! - `nodes`, `artifacts`, `record`: status of nodes, files of runs, records of runs.
 //! - [`access`]: callers and their API tokens.
-//! - `keys`, [`background`], `timed_cache`, [`settings`]: used by all of them.
+//! - `keys`, [`background`], `timed_cache`, `moment`, `stage`, [`settings`]: used by all of them.
 //!
 //! Whatever dialect a client speaks, the output is one stream of run events.
 
@@ -23,28 +24,36 @@ pub mod artifacts;
 pub mod background;
 pub mod cache;
 mod components;
+pub mod configuration;
 mod conversations;
 mod error;
+mod gauges;
 mod generate;
 mod keys;
 mod models;
+mod moment;
 mod nodes;
+mod operations;
 mod options;
 mod providers;
+mod public_address;
+mod readiness;
 mod record;
 mod requests;
 mod routing;
 mod run;
 pub mod settings;
+mod stage;
 mod timed_cache;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Instant};
 
 use futures::Stream;
 use hearth_auth::Keys;
-use hearth_domain::{Artifact, ArtifactId, Generation, OnDisconnect, Run, RunId, Secret, UserId};
+use hearth_domain::{Artifact, ArtifactId, Generation, OnDisconnect, Run, RunId, Secret, Timestamp, UserId};
 use hearth_providers::LocalNode;
 use hearth_store::{Store, StoreError, nodes::NodeRecord};
+use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, RunEvent,
     native::{
@@ -62,11 +71,14 @@ pub use conversations::Conversation;
 pub use hearth_domain::Delivery;
 pub use models::ModelPage;
 pub use options::{HttpClients, Options};
+pub use readiness::{DependencyKind, DependencyState, Readiness, ReadinessReport};
 pub use run::RunStream;
 pub use settings::Routing;
 
 use artifacts::ArtifactAccess;
 use components::Components;
+use configuration::Configuration;
+use stage::Stage;
 
 /// The gateway: the components that serve requests. Clones share them.
 #[derive(Debug, Clone)]
@@ -77,12 +89,6 @@ impl Gateway {
     #[must_use]
     pub fn new(store: Store, http: HttpClients, options: Options, routing: Routing) -> Self {
         Self(Arc::new(Components::new(store, http, options, routing)))
-    }
-
-    /// Checks table, bucket and secret; returns each with its problem, if it has one. A process that runs on after its
-    /// responses, with a store of its own, also writes: a function may lack the right to.
-    pub async fn check_stores(&self) -> Vec<(&'static str, Option<StoreError>)> {
-        self.0.store.check(self.0.background.outlives_response()).await
     }
 
     /// The user who operates this gateway.
@@ -107,18 +113,27 @@ impl Gateway {
         self.0.background.outlives_response()
     }
 
+    /// The configuration of routing that all processes share.
+    #[must_use]
+    pub fn configuration(&self) -> &Arc<Configuration> {
+        &self.0.configuration
+    }
+
     /// The caller whose credential this is.
     ///
     /// # Errors
     /// `unauthorized` if it isn't a token, or no longer valid.
     pub async fn authenticate(&self, credential: &str) -> Result<Caller, ApiError> {
-        self.0.access.authenticate(credential).await
+        Stage::Authenticate.measure(self.0.access.authenticate(credential)).await
     }
 
     /// [`Gateway::authenticate`] without reading the store: `None` for a token that isn't cached.
     #[must_use]
     pub fn authenticate_cached(&self, credential: &str) -> Option<Result<Caller, ApiError>> {
-        self.0.access.authenticate_cached(credential)
+        let began = Instant::now();
+        let cached = self.0.access.authenticate_cached(credential)?;
+        Stage::Authenticate.record(began.elapsed());
+        Some(cached)
     }
 
     /// API tokens: created, listed, revoked.
@@ -230,11 +245,6 @@ impl Gateway {
         self.0.providers.refresh_model_lists().await;
     }
 
-    /// Sets the gauges. Call it before metrics are read.
-    pub async fn update_metrics(&self) {
-        self.0.providers.update_gauges().await;
-    }
-
     /// The candidates for a request, and the reasons why other models are none. Sends nothing to them.
     ///
     /// # Errors
@@ -257,7 +267,22 @@ impl Gateway {
         generation: Generation,
         delivery: Delivery,
     ) -> Result<RunStream, ApiError> {
-        generate::generate(&self.0, caller, id, generation, delivery).await
+        self.generate_in_trace(caller, id, generation, delivery, &TraceContext::default()).await
+    }
+
+    /// [`Gateway::generate`] as a part of a trace: its spans lie below `trace`.
+    ///
+    /// # Errors
+    /// As [`Gateway::generate`].
+    pub async fn generate_in_trace(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        generation: Generation,
+        delivery: Delivery,
+        trace: &TraceContext,
+    ) -> Result<RunStream, ApiError> {
+        generate::generate(&self.0, caller, id, generation, delivery, trace).await
     }
 
     /// The caller's run.
@@ -268,7 +293,8 @@ impl Gateway {
         self.0.requests.get(caller, id).await
     }
 
-    /// The run's events from the first, as they are recorded, to the terminal one.
+    /// The run's events from the first, as they are recorded, to the terminal one. At `until` they end without one: a process
+    /// with a time limit can't follow a run of another one to its end.
     ///
     /// # Errors
     /// `not_found` as for [`Gateway::request`].
@@ -276,8 +302,9 @@ impl Gateway {
         &self,
         caller: &Caller,
         id: RunId,
+        until: Option<Timestamp>,
     ) -> Result<impl Stream<Item = RunEvent> + Send + use<>, ApiError> {
-        self.0.requests.follow(caller, id).await
+        self.0.requests.follow(caller, id, until).await
     }
 
     /// Stops the caller's run, and waits a little for its end; returns the run then, and whether this stopped it.
@@ -286,28 +313,6 @@ impl Gateway {
     /// `not_found` as for [`Gateway::request`]; `node_offline` if its node can't be reached.
     pub async fn cancel_request(&self, caller: &Caller, id: RunId) -> Result<(Run, bool), ApiError> {
         self.0.requests.cancel(caller, id).await
-    }
-
-    /// Ends the runs that an earlier process of this gateway left open; returns their number. Only where there is one
-    /// process: at home, before it serves.
-    ///
-    /// # Errors
-    /// `internal` if the store fails.
-    pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
-        self.0.requests.end_interrupted().await
-    }
-
-    /// Starts no more runs, waits for those in progress for `grace` at most, and then ends them. Their records have the
-    /// answer up to there.
-    pub async fn stop_runs(&self, grace: Duration) {
-        self.0.runs.stop_all(grace).await;
-    }
-
-    /// Waits until the records of all runs that have ended are stored; returns false if the time was too short.
-    pub async fn settle(&self, timeout: Duration) -> bool {
-        let settled = self.0.records.settle(timeout).await;
-        self.0.store.flush().await;
-        settled
     }
 
     /// Deletes the caller's cached answers, or those of models whose names match `pattern`, in which `*` matches any

@@ -1,11 +1,11 @@
 //! The users' nodes, and their status.
 
 use std::{
-    net::IpAddr,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use hearth_domain::{NodeId, UserId};
 use hearth_providers::{LocalNode, NodeLink};
 use hearth_store::{Store, StoreError, nodes::NodeRecord};
@@ -13,12 +13,12 @@ use hearth_wire::{
     ApiError, ErrorCode,
     node::{NodeModel, NodeStatus},
 };
-use url::{Host, Url};
 
 use crate::{
     background::Background,
     error,
     keys::GatewayKeys,
+    public_address::is_public,
     timed_cache::{Freshness, TimedCache},
 };
 
@@ -54,6 +54,15 @@ impl LiveNode {
     pub(crate) fn model(&self, id: &str) -> Option<&NodeModel> {
         self.status.models.iter().find(|model| model.id == id)
     }
+}
+
+/// The result of a request for a node's status.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeProbe {
+    /// The owner's name for the node.
+    pub(crate) name: String,
+    pub(crate) answers: bool,
+    pub(crate) took: Duration,
 }
 
 /// The users' nodes.
@@ -127,6 +136,25 @@ impl Nodes {
             Some(error) if live.is_empty() => Err(error),
             _ => Ok(live),
         }
+    }
+
+    /// Asks each of a user's nodes for its status, all at once, for `limit` at most.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub(crate) async fn probe(
+        self: &Arc<Self>,
+        user: UserId,
+        limit: Duration,
+    ) -> Result<Vec<NodeProbe>, ApiError> {
+        let records = self.records_of(user).await?;
+        let probes = records.iter().map(async |record| {
+            let began = Instant::now();
+            let status = tokio::time::timeout(limit, self.live_node(record, StatusAge::Cached)).await;
+            let answers = matches!(status, Ok(Ok(_)));
+            NodeProbe { name: record.name.clone(), answers, took: began.elapsed() }
+        });
+        Ok(join_all(probes).await)
     }
 
     /// A node's record, if it is the user's.
@@ -212,66 +240,5 @@ impl Nodes {
         let records: Arc<[NodeRecord]> = self.store.nodes().of(user).await.map_err(error::store)?.into();
         self.records.put(user, Arc::clone(&records));
         Ok(records)
-    }
-}
-
-/// True if the gateway may connect to an address that a user has named: none of its own network.
-fn is_public(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    let ip = match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-        Some(Host::Ipv6(ip)) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
-        Some(Host::Domain(name)) => {
-            return url.scheme() == "https" && name.contains('.') && !name.ends_with(".local");
-        }
-        None => return false,
-    };
-    let private = match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast()
-                || ip.is_multicast()
-                || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-        }
-    };
-    url.scheme() == "https" && !private
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_public_https_addresses_pass() {
-        for good in ["https://203.0.113.7:8443", "https://node.example.org", "https://[2001:db8::1]"] {
-            assert!(is_public(good), "{good} was refused");
-        }
-        let bad = [
-            "http://203.0.113.7",
-            "https://127.0.0.1",
-            "https://10.1.2.3",
-            "https://169.254.169.254",
-            "https://[::1]",
-            "https://[::ffff:10.0.0.1]",
-            "https://localhost",
-            "https://box.local",
-            "https://100.64.0.1",
-            "file:///etc",
-            "x",
-        ];
-        for url in bad {
-            assert!(!is_public(url), "{url} passed");
-        }
     }
 }

@@ -6,8 +6,8 @@ use hearth_providers::{
     Endpoint, ModelInfoTable, ProviderSettings, config::ConfigError as ProviderError,
     model_info::OverrideError,
 };
-use hearth_settings::Settings;
 pub use hearth_settings::{Alias, Rule, SelectionSettings, Target};
+use hearth_settings::{ModelOverride, RoutingDocument, Settings};
 
 /// Model name that leaves the choice to the gateway.
 pub(crate) const AUTO: &str = "auto";
@@ -23,6 +23,8 @@ pub struct Routing {
     pub fallbacks: BTreeMap<String, Vec<String>>,
     /// The choice of a model where a request leaves it open.
     pub selection: SelectionSettings,
+    /// The operator's changes of the table of vendors' models.
+    pub models: BTreeMap<String, ModelOverride>,
     /// The table of vendors' models, with the operator's changes.
     pub model_info: ModelInfoTable,
 }
@@ -44,24 +46,99 @@ impl Routing {
     /// # Errors
     /// The first setting of a provider or a model that is invalid.
     pub fn new(settings: &Settings) -> Result<Self, RoutingError> {
-        for (name, provider) in &settings.providers {
-            Endpoint::new(name, provider, None)?;
-        }
+        check_providers(&settings.providers)?;
         Ok(Self {
             providers: settings.providers.clone(),
             aliases: settings.aliases.clone(),
             fallbacks: settings.fallbacks.clone(),
             selection: settings.selection.clone(),
+            models: settings.models.clone(),
             model_info: ModelInfoTable::with_overrides(&settings.models)?,
         })
     }
+
+    /// This routing with a document over it: a provider, an alias, a list of fallbacks, an override of a model and a
+    /// setting of the selection that the document has replaces the one of the same name as a whole. The others stay.
+    ///
+    /// # Errors
+    /// The first setting of a provider or a model that is invalid.
+    pub fn with_document(&self, document: &RoutingDocument) -> Result<Self, RoutingError> {
+        check_providers(&document.providers)?;
+        let mut routing = self.clone();
+        for (name, provider) in &document.providers {
+            let own_key = self.providers.get(name).filter(|own| is_same_address(name, own, provider));
+            let api_key = own_key.and_then(|own| own.api_key.clone());
+            routing.providers.insert(name.clone(), ProviderSettings { api_key, ..provider.clone() });
+        }
+        routing.aliases.extend(document.aliases.clone());
+        routing.fallbacks.extend(document.fallbacks.clone());
+        document.selection.apply(&mut routing.selection);
+        routing.models.extend(document.models.clone());
+        if !document.models.is_empty() {
+            routing.model_info = ModelInfoTable::with_overrides(&routing.models)?;
+        }
+        Ok(routing)
+    }
+}
+
+fn check_providers(providers: &BTreeMap<String, ProviderSettings>) -> Result<(), ProviderError> {
+    providers.iter().try_for_each(|(name, provider)| Endpoint::new(name, provider, None).map(drop))
+}
+
+/// True if both settings of a provider send requests to the same API. The key of one isn't sent to another address.
+fn is_same_address(name: &str, own: &ProviderSettings, other: &ProviderSettings) -> bool {
+    let address = |settings: &ProviderSettings| {
+        let endpoint = Endpoint::new(name, settings, None).ok()?;
+        Some((endpoint.vendor.kind, endpoint.base_url))
+    };
+    address(own).is_some_and(|own| Some(own) == address(other))
 }
 
 #[cfg(test)]
 mod tests {
+    use hearth_domain::Strategy;
     use serde_json::json;
 
     use super::*;
+
+    fn routing(json: serde_json::Value) -> Routing {
+        Routing::new(&serde_json::from_value(json).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn document_replaces_names_and_leaves_the_others() {
+        let own = routing(json!({
+            "aliases": {"a": "own", "b": "own"},
+            "selection": {"strategy": "cost", "intent_words": false},
+            "models": {"openai:x": {"context_length": 1}, "openai:y": {"context_length": 1}},
+        }));
+        let document = json!({
+            "aliases": {"b": ["stored"], "c": "stored"},
+            "selection": {"strategy": "latency"},
+            "models": {"openai:y": {"max_output_tokens": 2}},
+        });
+        let merged = own.with_document(&RoutingDocument::parse(&document).unwrap()).unwrap();
+        let target = |name: &str| merged.aliases[name].targets[0].model.clone();
+        assert_eq!([target("a"), target("b"), target("c")], ["own", "stored", "stored"]);
+        assert_eq!((merged.selection.strategy, merged.selection.intent_words), (Strategy::Latency, false));
+        let context = |model: &str| merged.model_info.info("openai", "openai", model).unwrap().context_length;
+        assert_eq!((context("x"), context("y")), (Some(1), None));
+    }
+
+    #[test]
+    fn key_of_the_settings_goes_to_their_own_address_only() {
+        let own = routing(json!({"providers": {"openai": {"api_key": "sk-own"}}}));
+        for (provider, has_key) in [
+            (json!({"models": ["gpt-5.1"]}), true),
+            (json!({"base_url": "https://api.openai.com/v1/"}), true),
+            (json!({"base_url": "https://elsewhere.example/v1"}), false),
+            (json!({"kind": "openai_compatible", "base_url": "https://api.openai.com/v1"}), false),
+        ] {
+            let document = RoutingDocument::parse(&json!({"providers": {"openai": provider}})).unwrap();
+            let merged = own.with_document(&document).unwrap();
+            assert_eq!(merged.providers["openai"].api_key.is_some(), has_key, "{provider}");
+        }
+    }
 
     #[test]
     fn invalid_provider_or_model_is_named() {

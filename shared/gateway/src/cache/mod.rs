@@ -15,7 +15,7 @@ mod single_flight;
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,6 +24,7 @@ use std::{
 use hearth_domain::{CacheControl, Generation, ModelId, OnDisconnect};
 use hearth_store::Store;
 use hearth_wire::{ApiError, ErrorCode, native::cache::CacheStats};
+use metrics::Counter;
 use tokio::time::timeout;
 
 pub(crate) use capture::Capture;
@@ -34,6 +35,7 @@ use crate::{
     access::Caller,
     background::Background,
     settings::{AUTO, Routing},
+    stage::Stage,
 };
 use answers::Answers;
 use key::{CacheKey, cache_key_of, digest_of};
@@ -45,6 +47,11 @@ const FOLLOWER_WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 const FLIGHT_MAX_COUNT: u32 = 2;
 /// Limit of the bytes of a pattern.
 const PATTERN_MAX_BYTES: usize = 256;
+
+/// The metric of hits and of misses. Made at the first request, when the recorder of metrics is installed.
+static REQUESTS: LazyLock<[Counter; 2]> = LazyLock::new(|| {
+    ["hit", "miss"].map(|result| metrics::counter!("hearth_cache_requests_total", "result" => result))
+});
 
 /// The outcome of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +84,17 @@ pub(crate) enum CacheLookup {
     Bypass,
 }
 
+impl CacheLookup {
+    /// The name of the result in traces.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Hit(_) => "hit",
+            Self::Miss(_) => "miss",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
 /// A search for an answer, in the cache and in the flights.
 enum Search {
     Hit(Arc<CachedAnswer>),
@@ -89,8 +107,6 @@ enum Search {
 #[derive(Debug)]
 pub(crate) struct Cache {
     settings: CacheSettings,
-    /// Digest of the settings of routing: with others a model may answer differently.
-    routing: String,
     answers: Arc<Answers>,
     flights: Flights<CacheKey, Arc<CachedAnswer>>,
     hits: AtomicU64,
@@ -98,18 +114,9 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(
-        store: Store,
-        settings: CacheSettings,
-        routing: &Routing,
-        background: Background,
-    ) -> Self {
-        let Routing { providers, aliases, fallbacks, selection, model_info } = routing;
-        // Metadata of models doesn't change their answers; the default parameters of requests do.
-        let defaults = model_info.all_defaults();
+    pub(crate) fn new(store: Store, settings: CacheSettings, background: Background) -> Self {
         Self {
             settings,
-            routing: digest_of(&(providers, aliases, fallbacks, selection, defaults)),
             answers: Arc::new(Answers::new(store, settings, background)),
             flights: Flights::default(),
             hits: AtomicU64::default(),
@@ -117,7 +124,12 @@ impl Cache {
         }
     }
 
-    /// Looks up the answer to a request.
+    /// True if answers are cached here.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.settings.enabled
+    }
+
+    /// Looks up the answer to a request. `routing`: the digest of the routing that it follows.
     ///
     /// # Errors
     /// `not_cached` if the request takes a cached answer only and there is none.
@@ -125,11 +137,12 @@ impl Cache {
         &self,
         caller: &Caller,
         generation: &Generation,
+        routing: &str,
     ) -> Result<CacheLookup, ApiError> {
         let (control, is_enabled) = (generation.cache, self.settings.enabled);
         let reads = is_enabled && control.reads(generation);
         let stores = is_enabled && control.keeps(generation);
-        let key = if reads || stores { self.key(caller, generation) } else { None };
+        let key = if reads || stores { self.key(caller, generation, routing) } else { None };
         let Some(key) = key else {
             return match control {
                 CacheControl::OnlyIfCached => {
@@ -138,15 +151,19 @@ impl Cache {
                 _ => Ok(CacheLookup::Bypass),
             };
         };
-        let search = match (reads, stores) {
-            (true, true) => {
-                // A run that outlives its client can't wait within its client's request.
-                let may_follow = generation.on_disconnect == OnDisconnect::Cancel;
-                self.find_or_lead(key, may_follow).await
-            }
-            (true, false) => self.answers.find(key).await.map_or(Search::Miss(None), Search::Hit),
-            (false, _) => Search::Miss(None),
-        };
+        let search = Stage::Cache
+            .measure(async {
+                match (reads, stores) {
+                    (true, true) => {
+                        // A run that outlives its client can't wait within its client's request.
+                        let may_follow = generation.on_disconnect == OnDisconnect::Cancel;
+                        self.find_or_lead(key, may_follow).await
+                    }
+                    (true, false) => self.answers.find(key).await.map_or(Search::Miss(None), Search::Hit),
+                    (false, _) => Search::Miss(None),
+                }
+            })
+            .await;
         match search {
             Search::Hit(answer) => {
                 self.count(CacheOutcome::Hit);
@@ -202,9 +219,9 @@ impl Cache {
         }
     }
 
-    fn key(&self, caller: &Caller, generation: &Generation) -> Option<CacheKey> {
+    fn key(&self, caller: &Caller, generation: &Generation, routing: &str) -> Option<CacheKey> {
         let owner = (!self.settings.shared).then_some(caller.user);
-        cache_key_of(generation, owner, &self.routing)
+        cache_key_of(generation, owner, routing)
     }
 
     fn count(&self, outcome: CacheOutcome) {
@@ -213,7 +230,7 @@ impl Cache {
             CacheOutcome::Miss => &self.misses,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("hearth_cache_requests_total", "result" => outcome.as_str()).increment(1);
+        REQUESTS[usize::from(outcome == CacheOutcome::Miss)].increment(1);
     }
 
     /// Searches the cached answers. Without one, waits for the answer of an identical request in progress, if this one may
@@ -245,6 +262,14 @@ impl Cache {
         }
         Search::Miss(None)
     }
+}
+
+/// Digest of the routing: with another one a model may answer differently.
+pub(crate) fn routing_digest(routing: &Routing) -> String {
+    let Routing { providers, aliases, fallbacks, selection, models: _, model_info } = routing;
+    // Metadata of models doesn't change their answers; the default parameters of requests do.
+    let defaults = model_info.all_defaults();
+    digest_of(&(providers, aliases, fallbacks, selection, defaults))
 }
 
 fn not_cached(message: &str) -> ApiError {

@@ -5,7 +5,7 @@ use super::*;
 
 fn cache(enabled: bool) -> Cache {
     let settings = CacheSettings { enabled, ..CacheSettings::default() };
-    Cache::new(Store::unconnected(), settings, &Routing::default(), Background::new(true))
+    Cache::new(Store::unconnected(), settings, Background::new(true))
 }
 
 fn caller() -> Caller {
@@ -29,7 +29,7 @@ fn answer(capture: &mut Capture, fallback_used: bool) {
 }
 
 async fn miss(cache: &Cache, caller: &Caller) -> Capture {
-    match cache.lookup(caller, &request(CacheControl::Use)).await.unwrap() {
+    match cache.lookup(caller, &request(CacheControl::Use), "").await.unwrap() {
         CacheLookup::Miss(capture) => capture,
         _ => panic!("the answer is cached"),
     }
@@ -39,7 +39,7 @@ async fn miss(cache: &Cache, caller: &Caller) -> Capture {
 async fn captured_answer_is_a_hit_for_the_same_user_only() {
     let (cache, ada) = (cache(true), caller());
     answer(&mut miss(&cache, &ada).await, false);
-    let hit = cache.lookup(&ada, &request(CacheControl::OnlyIfCached)).await.unwrap();
+    let hit = cache.lookup(&ada, &request(CacheControl::OnlyIfCached), "").await.unwrap();
     let CacheLookup::Hit(hit) = hit else { panic!("the answer isn't cached") };
     assert_eq!((hit.selected().provider.as_str(), hit.replay().count()), ("rig", 4));
     miss(&cache, &caller()).await;
@@ -58,14 +58,14 @@ async fn follower_gets_the_answer_of_the_leader() {
     let (cache, ada) = (cache(true), caller());
     let mut leader = miss(&cache, &ada).await;
     let request = request(CacheControl::Use);
-    let (followed, ()) = tokio::join!(cache.lookup(&ada, &request), async { answer(&mut leader, false) });
+    let (followed, ()) = tokio::join!(cache.lookup(&ada, &request, ""), async { answer(&mut leader, false) });
     assert!(matches!(followed, Ok(CacheLookup::Hit(_))));
 }
 
 #[tokio::test]
 async fn disabled_cache_is_bypassed() {
     let (cache, ada) = (cache(false), caller());
-    assert!(matches!(cache.lookup(&ada, &request(CacheControl::Use)).await, Ok(CacheLookup::Bypass)));
-    let error = cache.lookup(&ada, &request(CacheControl::OnlyIfCached)).await.err().unwrap();
+    assert!(matches!(cache.lookup(&ada, &request(CacheControl::Use), "").await, Ok(CacheLookup::Bypass)));
+    let error = cache.lookup(&ada, &request(CacheControl::OnlyIfCached), "").await.err().unwrap();
     assert_eq!(error.code, ErrorCode::NotCached);
 }

@@ -26,8 +26,8 @@ pub use page::ModelPage;
 pub(crate) use provider::ProviderModels;
 
 use crate::{
-    access::Caller, error::no_such_model, keys::GatewayKeys, nodes::Nodes, providers::Providers,
-    settings::AUTO, settings::Routing,
+    access::Caller, configuration::Configuration, error::no_such_model, keys::GatewayKeys, nodes::Nodes,
+    providers::Providers, settings::AUTO,
 };
 use aliases::alias_entries;
 use local::LocalModels;
@@ -37,7 +37,7 @@ use page::page_of;
 #[derive(Debug)]
 pub(crate) struct Models {
     keys: Arc<GatewayKeys>,
-    settings: Arc<Routing>,
+    configuration: Arc<Configuration>,
     providers: Arc<Providers>,
     local: LocalModels,
     provider_models: Arc<ProviderModels>,
@@ -50,9 +50,9 @@ impl Models {
         nodes: Arc<Nodes>,
         providers: Arc<Providers>,
         provider_models: Arc<ProviderModels>,
-        settings: Arc<Routing>,
+        configuration: Arc<Configuration>,
     ) -> Self {
-        Self { keys, settings, providers, local: LocalModels::new(store, nodes), provider_models }
+        Self { keys, configuration, providers, local: LocalModels::new(store, nodes), provider_models }
     }
 
     /// A page of the models that a query selects.
@@ -79,7 +79,8 @@ impl Models {
         }
         if provider.is_none() {
             // An alias comes before a model of its name, as in a request.
-            models.splice(0..0, alias_entries(&self.settings.aliases, &models));
+            let routing = self.configuration.current().await;
+            models.splice(0..0, alias_entries(&routing.aliases, &models));
         }
         models.retain(|model| {
             query.modality.is_none_or(|modality| model.modality == modality)
@@ -96,7 +97,7 @@ impl Models {
     /// # Errors
     /// `model_not_found`.
     pub(crate) async fn get(&self, caller: &Caller, id: &str) -> Result<ModelBody, ApiError> {
-        if id == AUTO || self.settings.aliases.contains_key(id) {
+        if id == AUTO || self.configuration.current().await.aliases.contains_key(id) {
             let models = self.select(caller, &ModelQuery::default()).await?;
             return find(models, id).ok_or_else(|| no_such_model(id));
         }
@@ -155,7 +156,7 @@ impl Models {
     /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
     pub(crate) async fn remove(&self, caller: &Caller, id: &str) -> Result<ModelRemoved, ApiError> {
         let conflict = |message: String| ApiError::new(ErrorCode::Conflict, message).at("model");
-        if self.settings.aliases.contains_key(id) {
+        if self.configuration.current().await.aliases.contains_key(id) {
             return Err(conflict(format!("{id} is an alias of the settings, and has no file")));
         }
         let provider = provider_and_model(id).map(|(provider, _)| provider).filter(|name| *name != LOCAL);
@@ -178,7 +179,7 @@ impl Models {
     /// a provider's model has the full name.
     pub(crate) async fn without_latest_tag(&self, name: &str) -> String {
         let Some(id) = untagged(name) else { return name.to_owned() };
-        let is_alias = self.settings.aliases.contains_key(name);
+        let is_alias = self.configuration.current().await.aliases.contains_key(name);
         let is_taken = is_alias
             || self.providers.configured().await.iter().any(|one| one.models.iter().any(|m| m == name));
         if is_taken { name.to_owned() } else { id.to_owned() }

@@ -9,7 +9,10 @@ use hearth_wire::{
     native::models::{Availability, ModelBody, tell_names_apart},
 };
 
-use crate::providers::{ConfiguredProvider, Providers, model_lists::ModelListing};
+use crate::{
+    providers::{ConfiguredProvider, Providers, model_lists::ModelListing},
+    settings::Routing,
+};
 
 /// A model of a provider.
 #[derive(Debug, Clone)]
@@ -25,25 +28,25 @@ struct OfferedModel {
 /// The models of providers: those of the table of models, with those that the providers list.
 #[derive(Debug)]
 pub(crate) struct ProviderModels {
-    model_info: ModelInfoTable,
     providers: Arc<Providers>,
 }
 
 impl ProviderModels {
-    pub(crate) fn new(model_info: ModelInfoTable, providers: Arc<Providers>) -> Self {
-        Self { model_info, providers }
+    pub(crate) fn new(providers: Arc<Providers>) -> Self {
+        Self { providers }
     }
 
     /// The models of one provider, or of all. Waits for their lists, for a limited time.
     pub(crate) async fn list(&self, provider: Option<&str>) -> Vec<ModelBody> {
-        let providers = self.providers.configured().await;
+        let routing = self.providers.routing().await;
+        let providers = self.providers.configured_by(&routing).await;
         let mut selected = providers.to_vec();
         selected.retain(|one| provider.is_none_or(|name| one.name() == name));
         Arc::clone(&self.providers.model_lists).refresh_all(selected.clone().into()).await;
         let mut models = Vec::new();
         for provider in &selected {
             let listing = self.providers.model_lists.cached(provider);
-            let offered = self.offered(provider, &listing).into_iter().map(|offered| {
+            let offered = self.offered(&routing.model_info, provider, &listing).into_iter().map(|offered| {
                 let OfferedModel { model, info, availability, created } = offered;
                 ModelBody::offered(provider.name(), &model, info, availability, created)
             });
@@ -56,18 +59,18 @@ impl ProviderModels {
 
     /// The models of a provider that serve a request that names none, in the order of preference: those of the settings;
     /// else those that it lists, or, without a list, those of the table of models.
-    pub(crate) fn default_models(&self, provider: &ConfiguredProvider) -> Vec<String> {
+    pub(crate) fn default_models(&self, routing: &Routing, provider: &ConfiguredProvider) -> Vec<String> {
         if !provider.models.is_empty() {
             return provider.models.clone();
         }
         let (name, kind) = (provider.name(), provider.kind());
         let mut models: Vec<String> =
-            self.model_info.models_of(name, kind).into_iter().map(|(model, _)| model).collect();
+            routing.model_info.models_of(name, kind).into_iter().map(|(model, _)| model).collect();
         if let Some(listed) = self.providers.model_lists.get(provider).models {
             models.retain(|model| listed.iter().any(|listed| listed.id == *model));
             let others = listed.iter().map(|listed| &listed.id);
             let others: Vec<String> = others
-                .filter(|model| !models.contains(model) && !self.model_info.is_unsupported(kind, model))
+                .filter(|model| !models.contains(model) && !routing.model_info.is_unsupported(kind, model))
                 .cloned()
                 .collect();
             models.extend(others);
@@ -76,17 +79,27 @@ impl ProviderModels {
     }
 
     /// The metadata of a provider's model, as far as it is in this process.
-    pub(crate) fn info(&self, provider: &ConfiguredProvider, model: &str) -> Option<ModelInfo> {
-        let (name, kind) = (provider.name(), provider.kind());
+    pub(crate) fn info(
+        &self,
+        routing: &Routing,
+        provider: &ConfiguredProvider,
+        model: &str,
+    ) -> Option<ModelInfo> {
+        let (name, kind, model_info) = (provider.name(), provider.kind(), &routing.model_info);
         match self.providers.model_lists.get(provider).entry(model) {
-            Some(listed) if listed.has_info() => Some(self.model_info.info_of_listed(name, kind, listed)),
-            _ => self.model_info.info(name, kind, model).map(Cow::into_owned),
+            Some(listed) if listed.has_info() => Some(model_info.info_of_listed(name, kind, listed)),
+            _ => model_info.info(name, kind, model).map(Cow::into_owned),
         }
     }
 
     /// The models of a provider: those of its settings, those that it lists, and without a list those of the table of models.
-    fn offered(&self, provider: &ConfiguredProvider, listing: &ModelListing) -> Vec<OfferedModel> {
-        let (name, kind, model_info) = (provider.name(), provider.kind(), &self.model_info);
+    fn offered(
+        &self,
+        model_info: &ModelInfoTable,
+        provider: &ConfiguredProvider,
+        listing: &ModelListing,
+    ) -> Vec<OfferedModel> {
+        let (name, kind) = (provider.name(), provider.kind());
         let is_refused = listing.problem == Some(ErrorCode::ProviderAuth);
         let mut models: Vec<String> = provider.models.clone();
         models.extend(model_info.overridden_models(name).map(str::to_owned));

@@ -4,18 +4,20 @@
 //! - `breaker`: circuit breakers, one for each model of a provider.
 //! - `load`: requests in progress, and the time to the first token.
 //! - `balance`: balances, read in the background.
+//! - `model_metrics`: the metrics of a model's operations, tokens and cost.
 //! - `model_lists`: the models that a provider lists, cached for an hour.
 
 pub(crate) mod balance;
 pub(crate) mod breaker;
 pub(crate) mod load;
 pub(crate) mod model_lists;
+pub(crate) mod model_metrics;
 pub(crate) mod registry;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use hearth_domain::{CreditStatus, ModelInfo, Secret};
-use hearth_providers::{Provider as _, ProviderSettings, VendorClient};
+use hearth_providers::{Provider as _, VendorClient};
 use hearth_store::Store;
 use hearth_wire::{
     ApiError,
@@ -27,7 +29,11 @@ use hearth_wire::{
 
 pub(crate) use registry::ConfiguredProvider;
 
-use crate::{background::Background, keys::GatewayKeys};
+use crate::{
+    background::Background,
+    configuration::{Configuration, RoutingSnapshot},
+    keys::GatewayKeys,
+};
 use balance::Balances;
 use breaker::{CircuitBreakers, OpenCircuit, State};
 use load::LoadTracker;
@@ -46,16 +52,18 @@ pub(crate) struct Providers {
 }
 
 impl Providers {
-    /// `configs`: the providers of the settings, by name.
+    /// `configuration` has the settings of the providers.
     pub(crate) fn new(
         store: Store,
         keys: Arc<GatewayKeys>,
         http: VendorClient,
-        configs: BTreeMap<String, ProviderSettings>,
+        configuration: Arc<Configuration>,
         background: Background,
     ) -> Self {
         let breakers = CircuitBreakers::default();
-        let registry = Arc::new(ProviderRegistry::new(store.clone(), configs, http, breakers.clone()));
+        let registry =
+            ProviderRegistry::new(store.clone(), configuration, http, breakers.clone(), background);
+        let registry = Arc::new(registry);
         let balances = Arc::new(Balances::new(Arc::clone(&registry), background));
         let model_lists = Arc::new(ModelLists::new(store, keys, Arc::clone(&balances), background));
         Self { registry, breakers, load: LoadTracker::default(), balances, model_lists, background }
@@ -66,10 +74,21 @@ impl Providers {
         self.registry.configured().await
     }
 
+    /// The configured providers of this routing.
+    pub(crate) async fn configured_by(&self, routing: &Arc<RoutingSnapshot>) -> Arc<[ConfiguredProvider]> {
+        self.registry.configured_by(routing).await
+    }
+
+    /// The routing in force.
+    pub(crate) async fn routing(&self) -> Arc<RoutingSnapshot> {
+        self.registry.routing().await
+    }
+
     /// The providers, as clients see them.
     pub(crate) async fn list(&self) -> Vec<ProviderBody> {
-        let open = self.breakers.open(Instant::now());
         let providers = self.configured().await;
+        // After the providers, since a changed one's circuits are forgotten.
+        let open = self.breakers.open(Instant::now());
         let refresh = Arc::clone(&self.model_lists).refresh_all(Arc::clone(&providers));
         self.background.spawn_or_wait(refresh).await;
         providers

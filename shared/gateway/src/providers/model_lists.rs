@@ -242,8 +242,6 @@ impl ModelLists {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use hearth_domain::Secret;
     use hearth_providers::{Endpoint, ProviderSettings};
 
@@ -251,6 +249,7 @@ mod tests {
         super::{breaker::CircuitBreakers, registry::ProviderRegistry},
         *,
     };
+    use crate::{configuration::Configuration, settings::Routing};
 
     fn provider(key: &str) -> HttpProvider {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -262,8 +261,10 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (store, background) = (Store::unconnected(), Background::new(true));
         let http = reqwest::Client::new().into();
-        let registry =
-            ProviderRegistry::new(store.clone(), BTreeMap::new(), http, CircuitBreakers::default());
+        let breakers = CircuitBreakers::default();
+        let interval = Duration::from_secs(60);
+        let configuration = Arc::new(Configuration::new(store.clone(), Routing::default(), interval, true));
+        let registry = ProviderRegistry::new(store.clone(), configuration, http, breakers, background);
         let balances = Arc::new(Balances::new(Arc::new(registry), background));
         let keys = Arc::new(GatewayKeys::new(store.clone(), None));
         ModelLists::new(store, keys, balances, background)

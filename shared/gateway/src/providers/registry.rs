@@ -1,6 +1,10 @@
 //! The registry of configured providers: settings of the operator, with credentials from the store.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use hearth_domain::{Modality, Secret};
 use hearth_providers::{Defaults, Endpoint, HttpProvider, ProviderSettings, VendorClient};
@@ -11,7 +15,9 @@ use serde_json::{Map, Value, json};
 
 use super::breaker::CircuitBreakers;
 use crate::{
-    background, error,
+    background::Background,
+    configuration::{Configuration, RoutingSnapshot},
+    error,
     timed_cache::{Freshness, TimedCache},
 };
 
@@ -45,8 +51,7 @@ impl ConfiguredProvider {
 
     /// True if it has a key, or needs none.
     pub(crate) fn is_usable(&self) -> bool {
-        let endpoint = self.provider.endpoint();
-        endpoint.key.is_some() || !endpoint.vendor.needs_key
+        self.provider.endpoint().has_credentials()
     }
 }
 
@@ -58,51 +63,86 @@ enum StoredCredential {
     Settings(ProviderSettings),
 }
 
+/// The secrets of providers, by name.
+type Credentials = BTreeMap<String, StoredCredential>;
+
 /// The configured providers. Their credentials are read from the store once a minute.
 #[derive(Debug)]
 pub(crate) struct ProviderRegistry {
     store: Store,
-    configs: BTreeMap<String, ProviderSettings>,
+    configuration: Arc<Configuration>,
     http: VendorClient,
     breakers: CircuitBreakers,
-    configured: TimedCache<(), Arc<[ConfiguredProvider]>>,
+    background: Background,
+    credentials: TimedCache<(), Arc<Credentials>>,
     /// Held while credentials are read or changed.
-    credentials: tokio::sync::Mutex<()>,
+    reading: tokio::sync::Mutex<()>,
+    built: Mutex<Option<Built>>,
+}
+
+/// The providers, and what they were built from.
+#[derive(Debug)]
+struct Built {
+    routing: Arc<RoutingSnapshot>,
+    credentials: Arc<Credentials>,
+    providers: Arc<[ConfiguredProvider]>,
 }
 
 impl ProviderRegistry {
     pub(crate) fn new(
         store: Store,
-        configs: BTreeMap<String, ProviderSettings>,
+        configuration: Arc<Configuration>,
         http: VendorClient,
         breakers: CircuitBreakers,
+        background: Background,
     ) -> Self {
-        let configured = TimedCache::new(CREDENTIALS_TTL, 1).stale_up_to(Duration::MAX);
-        Self { store, configs, http, breakers, configured, credentials: tokio::sync::Mutex::default() }
+        let credentials = TimedCache::new(CREDENTIALS_TTL, 1).stale_up_to(Duration::MAX);
+        let (reading, built) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { store, configuration, http, breakers, background, credentials, reading, built }
     }
 
-    /// The providers, as configured about a minute ago at most: stale ones serve while the credentials are read again.
+    /// The providers of the routing in force.
     pub(crate) async fn configured(self: &Arc<Self>) -> Arc<[ConfiguredProvider]> {
-        match self.configured.get_or_stale(&()) {
-            Some((providers, Freshness::Fresh)) => providers,
-            Some((providers, Freshness::Stale)) => {
+        self.configured_by(&self.routing().await).await
+    }
+
+    /// The routing in force.
+    pub(crate) async fn routing(&self) -> Arc<RoutingSnapshot> {
+        self.configuration.current().await
+    }
+
+    /// The providers of this routing, with credentials that are about a minute old at most: stale ones serve while they are
+    /// read again. A process that is frozen between its requests waits for that instead: its stale credentials may be hours
+    /// old.
+    pub(crate) async fn configured_by(
+        self: &Arc<Self>,
+        routing: &Arc<RoutingSnapshot>,
+    ) -> Arc<[ConfiguredProvider]> {
+        let credentials = match self.credentials.get_or_stale(&()) {
+            Some((credentials, Freshness::Fresh)) => credentials,
+            Some((credentials, Freshness::Stale)) => {
                 let registry = Arc::clone(self);
-                background::spawn(async move {
+                let read = async move {
                     // If the lock is held, another task is reading the credentials.
-                    if let Ok(_reading) = registry.credentials.try_lock() {
+                    if let Ok(_reading) = registry.reading.try_lock() {
                         registry.read().await;
                     }
-                });
-                providers
+                };
+                self.background.spawn_or_wait(read).await;
+                match self.background.outlives_response() {
+                    true => credentials,
+                    false => self.latest_credentials().unwrap_or(credentials),
+                }
             }
             None => {
-                let _reading = self.credentials.lock().await;
-                match self.latest() {
-                    Some(providers) => providers,
+                let _reading = self.reading.lock().await;
+                match self.latest_credentials() {
+                    Some(credentials) => credentials,
                     None => self.read().await,
                 }
             }
-        }
+        };
+        self.build_for(routing, credentials)
     }
 
     /// Stores a provider's key.
@@ -118,7 +158,7 @@ impl ProviderRegistry {
                 "key must be 1 to 8192 characters, without spaces around it",
             ));
         }
-        let config = self.configs.get(name).cloned().unwrap_or_default();
+        let config = self.routing().await.providers.get(name).cloned().unwrap_or_default();
         let checked = Endpoint::new(name, &config, Some(key.clone()));
         checked.map_err(|error| ApiError::invalid("name", error.to_string()))?;
         if config.api_key.is_some() {
@@ -157,22 +197,10 @@ impl ProviderRegistry {
         .await
     }
 
-    /// Reads the credentials and builds the providers. The caller holds the lock.
-    async fn read(&self) -> Arc<[ConfiguredProvider]> {
-        let before = self.latest();
-        let providers = match (self.read_credentials().await, before) {
-            (Ok(credentials), before) => {
-                let before = before.unwrap_or_default();
-                let providers = self.build(&credentials, &before);
-                for old in &*before {
-                    let is_same =
-                        |new: &ConfiguredProvider| new.provider.endpoint() == old.provider.endpoint();
-                    if !providers.iter().any(is_same) {
-                        self.breakers.forget(old.name());
-                    }
-                }
-                providers
-            }
+    /// Reads the credentials. The caller holds the lock.
+    async fn read(&self) -> Arc<Credentials> {
+        let credentials = match (self.read_credentials().await, self.latest_credentials()) {
+            (Ok(credentials), _) => Arc::new(credentials),
             // The old ones serve until the credentials are read again in a minute.
             (Err(error), Some(before)) => {
                 tracing::warn!(error, "the providers' keys can't be read again");
@@ -180,26 +208,59 @@ impl ProviderRegistry {
             }
             (Err(error), None) => {
                 tracing::error!(error, "the providers' keys can't be read");
-                self.build(&BTreeMap::new(), &[])
+                Arc::default()
             }
         };
-        self.configured.put((), Arc::clone(&providers));
+        self.credentials.put((), Arc::clone(&credentials));
+        credentials
+    }
+
+    /// The credentials as they were read last.
+    fn latest_credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.get_within(&(), Duration::MAX)
+    }
+
+    /// The providers of this routing and these credentials; built if either has changed. A request that follows an earlier
+    /// routing gets the latest providers.
+    fn build_for(
+        &self,
+        routing: &Arc<RoutingSnapshot>,
+        credentials: Arc<Credentials>,
+    ) -> Arc<[ConfiguredProvider]> {
+        let mut built = self.built();
+        let is_current = |built: &Built| {
+            built.routing.sequence > routing.sequence
+                || (built.routing.sequence == routing.sequence
+                    && Arc::ptr_eq(&built.credentials, &credentials))
+        };
+        if let Some(built) = built.as_ref().filter(|built| is_current(built)) {
+            return Arc::clone(&built.providers);
+        }
+        let before = built.as_ref().map(|built| Arc::clone(&built.providers)).unwrap_or_default();
+        let providers = self.build(&routing.providers, &credentials, &before);
+        for old in &*before {
+            let is_same = |new: &ConfiguredProvider| new.provider.endpoint() == old.provider.endpoint();
+            if !providers.iter().any(is_same) {
+                self.breakers.forget(old.name());
+            }
+        }
+        *built = Some(Built { routing: Arc::clone(routing), credentials, providers: Arc::clone(&providers) });
         providers
     }
 
-    /// The providers as they were built last.
-    fn latest(&self) -> Option<Arc<[ConfiguredProvider]>> {
-        self.configured.get_within(&(), Duration::MAX)
+    fn built(&self) -> MutexGuard<'_, Option<Built>> {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Builds the providers from settings and credentials. A provider whose endpoint is the same as before stays, with
     /// its runs.
     fn build(
         &self,
-        credentials: &BTreeMap<String, StoredCredential>,
+        configs: &BTreeMap<String, ProviderSettings>,
+        credentials: &Credentials,
         before: &[ConfiguredProvider],
     ) -> Arc<[ConfiguredProvider]> {
-        let mut all = self.configs.clone();
+        let mut all = configs.clone();
         let mut keys = BTreeMap::new();
         for (name, credential) in credentials {
             match credential {
@@ -235,7 +296,7 @@ impl ProviderRegistry {
         &self,
         change: impl FnOnce(&mut Map<String, Value>) -> Result<(), ApiError> + Send,
     ) -> Result<(), ApiError> {
-        let _changing = self.credentials.lock().await;
+        let _changing = self.reading.lock().await;
         let secret = self.store.provider_keys().await.map_err(error::store)?;
         let text = secret.as_ref().map_or("{}", Secret::expose);
         let mut keys: Map<String, Value> = serde_json::from_str(text)
@@ -247,9 +308,9 @@ impl ProviderRegistry {
         Ok(())
     }
 
-    async fn read_credentials(&self) -> Result<BTreeMap<String, StoredCredential>, String> {
+    async fn read_credentials(&self) -> Result<Credentials, String> {
         let secret = self.store.provider_keys().await.map_err(|error| error.to_string())?;
-        let Some(secret) = secret else { return Ok(BTreeMap::new()) };
+        let Some(secret) = secret else { return Ok(Credentials::new()) };
         // A parser's message may show a part of its input.
         serde_json::from_str(secret.expose())
             .map_err(|_| "the secret is not a JSON object of keys".to_owned())
@@ -259,27 +320,30 @@ impl ProviderRegistry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Routing;
 
-    fn registry(settings: &[(&str, &str)]) -> ProviderRegistry {
+    fn registry() -> ProviderRegistry {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = |text: &str| serde_json::from_str(text).unwrap();
-        let configs = settings.iter().map(|(name, text)| ((*name).to_owned(), config(text))).collect();
         let http = reqwest::Client::new().into();
-        ProviderRegistry::new(Store::unconnected(), configs, http, CircuitBreakers::default())
+        let breakers = CircuitBreakers::default();
+        let (store, interval) = (Store::unconnected(), Duration::from_secs(60));
+        let configuration = Arc::new(Configuration::new(store.clone(), Routing::default(), interval, true));
+        ProviderRegistry::new(store, configuration, http, breakers, Background::new(true))
     }
 
-    fn credentials(json: &str) -> BTreeMap<String, StoredCredential> {
+    fn credentials(json: &str) -> Credentials {
         serde_json::from_str(json).unwrap()
     }
 
     #[test]
     fn stored_key_configures_a_vendor_and_settings_win() {
-        let registry = registry(&[("groq", r#"{"api_key": "own", "models": ["m"]}"#), ("xai", "{}")]);
+        let configs =
+            serde_json::from_str(r#"{"groq": {"api_key": "own", "models": ["m"]}, "xai": {}}"#).unwrap();
         let credentials = credentials(
             r#"{"openai": "sk-1", "groq": "other", "broken": "k",
                 "rig": {"kind": "openai_compatible", "base_url": "http://rig:1/v1"}}"#,
         );
-        let providers = registry.build(&credentials, &[]);
+        let providers = registry().build(&configs, &credentials, &[]);
         let summary: Vec<_> = providers
             .iter()
             .map(|one| {

@@ -13,23 +13,26 @@ use hearth_providers::{config::LOCAL, vendor};
 use super::{
     candidates::Candidate, local::OnMiss, needs::Needs, resolver::Resolver, rules, sources::Sources,
 };
-use crate::{access::Caller, providers::ConfiguredProvider, settings::AUTO};
+use crate::{access::Caller, configuration::RoutingSnapshot, providers::ConfiguredProvider, settings::AUTO};
 
 /// The request with the task that its prompt asks for; none if that is text.
 pub(super) async fn infer_intent(
     sources: &Sources,
+    routing: &Arc<RoutingSnapshot>,
     caller: &Caller,
     generation: &Generation,
 ) -> Option<Generation> {
     let Task::Text(task) = &generation.task else { return None };
-    let selection = &sources.settings.selection;
+    let selection = &routing.selection;
     if generation.route.provider.is_none()
         && let Some((rule, Some(word))) =
             rules::first_match(&selection.rules, generation, &Needs::of(generation))
     {
         for modality in [Modality::Image, Modality::ThreeD] {
             let intent = Intent::Inferred { words: word.to_owned(), model: Some(rule.model.clone()) };
-            if let Some(changed) = if_possible(sources, caller, generation, task, modality, intent).await {
+            if let Some(changed) =
+                if_possible(sources, routing, caller, generation, task, modality, intent).await
+            {
                 return Some(changed);
             }
         }
@@ -39,12 +42,13 @@ pub(super) async fn infer_intent(
     let message = task.messages.last().filter(|_| selection.intent_words)?;
     let (modality, words) = detect_modality(&message.content, !message.images.is_empty())?;
     let intent = Intent::Inferred { words, model: None };
-    if_possible(sources, caller, generation, task, modality, intent).await
+    if_possible(sources, routing, caller, generation, task, modality, intent).await
 }
 
 /// The request with another modality, if there is a model that can make it.
 async fn if_possible(
     sources: &Sources,
+    routing: &Arc<RoutingSnapshot>,
     caller: &Caller,
     generation: &Generation,
     task: &TextTask,
@@ -53,7 +57,7 @@ async fn if_possible(
 ) -> Option<Generation> {
     let task = convert(task, modality)?;
     let changed = Generation { task, intent, ..generation.clone() };
-    let mut resolver = Resolver::new(sources, caller, &changed).await;
+    let mut resolver = Resolver::new(sources, routing, caller, &changed).await;
     has_model(&mut resolver).await.then_some(changed)
 }
 
@@ -77,7 +81,7 @@ fn convert(task: &TextTask, modality: Modality) -> Option<Task> {
 
 /// True if there is a capable model among those that may be chosen. Takes no turn of the weighted strategy.
 async fn has_model(resolver: &mut Resolver<'_>) -> bool {
-    let settings = &resolver.sources.settings;
+    let routing = resolver.routing;
     let route = &resolver.generation.route;
     let providers = Arc::clone(&resolver.providers);
     match route.provider.as_deref() {
@@ -91,7 +95,7 @@ async fn has_model(resolver: &mut Resolver<'_>) -> bool {
         return has_named_model(resolver, model).await;
     }
     let of_rule = resolver.rule_target().map(|(model, _)| model.to_owned());
-    let auto = settings.aliases.contains_key(AUTO).then(|| AUTO.to_owned());
+    let auto = routing.aliases.contains_key(AUTO).then(|| AUTO.to_owned());
     for name in [route.preferred.clone(), of_rule, auto].into_iter().flatten() {
         if has_named_model(resolver, &name).await {
             return true;
@@ -109,7 +113,7 @@ fn has_vendor_model(resolver: &mut Resolver<'_>, provider: &ConfiguredProvider) 
     if !provider.is_usable() {
         return false;
     }
-    let mut models = resolver.sources.provider_models.default_models(provider);
+    let mut models = resolver.sources.provider_models.default_models(resolver.routing, provider);
     models.retain(|model| resolver.can_make(provider, model));
     models.iter().any(|model| {
         let candidates = resolver.provider_candidate(provider, model, "").unwrap_or_default();
@@ -119,7 +123,7 @@ fn has_vendor_model(resolver: &mut Resolver<'_>, provider: &ConfiguredProvider) 
 
 /// True if the model of this name, or a target of this alias, has the request's modality.
 async fn has_named_model(resolver: &mut Resolver<'_>, name: &str) -> bool {
-    let names = match resolver.sources.settings.aliases.get(name) {
+    let names = match resolver.routing.aliases.get(name) {
         Some(alias) => alias.targets.iter().map(|target| target.model.clone()).collect(),
         None => vec![name.to_owned()],
     };

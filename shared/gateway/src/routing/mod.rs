@@ -26,7 +26,13 @@ use hearth_wire::{
 
 pub(crate) use candidates::{Candidate, may_fall_back};
 
-use crate::{access::Caller, models::ProviderModels, nodes::Nodes, providers::Providers, settings::Routing};
+use crate::{
+    access::Caller,
+    configuration::{Configuration, RoutingSnapshot},
+    models::ProviderModels,
+    nodes::Nodes,
+    providers::Providers,
+};
 use candidates::Rejected;
 use intent::infer_intent;
 use order::WeightedRoundRobin;
@@ -39,13 +45,13 @@ pub(crate) struct Router(Sources);
 
 impl Router {
     pub(crate) fn new(
-        settings: Arc<Routing>,
+        configuration: Arc<Configuration>,
         providers: Arc<Providers>,
         provider_models: Arc<ProviderModels>,
         nodes: Arc<Nodes>,
     ) -> Self {
         let round_robin = WeightedRoundRobin::default();
-        Self(Sources { settings, providers, provider_models, nodes, round_robin })
+        Self(Sources { configuration, providers, provider_models, nodes, round_robin })
     }
 
     /// The candidates for a request, the first choice first; at least one.
@@ -54,11 +60,12 @@ impl Router {
     /// `model_not_found`, `no_model_available`, and others that keep a request from having a candidate.
     pub(crate) async fn resolve(
         &self,
+        routing: &Arc<RoutingSnapshot>,
         caller: &Caller,
         generation: &Generation,
     ) -> Result<Vec<Candidate>, ApiError> {
         // Boxed: the future is large, and the rest of the request follows it.
-        Box::pin(async { Resolver::new(&self.0, caller, generation).await.candidates().await }).await
+        Box::pin(async { Resolver::new(&self.0, routing, caller, generation).await.candidates().await }).await
     }
 
     /// The candidates for a request, and the reasons why other models are none. Sends nothing to them.
@@ -70,8 +77,9 @@ impl Router {
         caller: &Caller,
         generation: Generation,
     ) -> Result<RouteBody, ApiError> {
-        let generation = self.apply_intent(caller, generation).await;
-        let mut resolver = Resolver::new(&self.0, caller, &generation).await;
+        let routing = &self.0.configuration.current().await;
+        let generation = self.apply_intent(routing, caller, generation).await;
+        let mut resolver = Resolver::new(&self.0, routing, caller, &generation).await;
         let candidates = resolver.candidates().await?;
         let candidate = |candidate: Candidate| {
             let info = candidate.info.unwrap_or_default();
@@ -94,19 +102,29 @@ impl Router {
     }
 
     /// The request with the task that its prompt asks for. Changes only a request that leaves open what to make.
-    pub(crate) async fn apply_intent(&self, caller: &Caller, generation: Generation) -> Generation {
+    pub(crate) async fn apply_intent(
+        &self,
+        routing: &Arc<RoutingSnapshot>,
+        caller: &Caller,
+        generation: Generation,
+    ) -> Generation {
         if generation.intent != Intent::Open {
             return generation;
         }
         // Boxed: the future is large, and few prompts have such words.
-        Box::pin(infer_intent(&self.0, caller, &generation)).await.unwrap_or(generation)
+        Box::pin(infer_intent(&self.0, routing, caller, &generation)).await.unwrap_or(generation)
     }
 
     /// Free candidates for a request whose first choice has no credit left: the default model of a node, or free models
     /// of providers. None where the request or the operator allows none.
-    pub(crate) async fn free_alternatives(&self, caller: &Caller, generation: &Generation) -> Vec<Candidate> {
+    pub(crate) async fn free_alternatives(
+        &self,
+        routing: &Arc<RoutingSnapshot>,
+        caller: &Caller,
+        generation: &Generation,
+    ) -> Vec<Candidate> {
         let route = &generation.route;
-        let is_allowed = self.0.settings.selection.free_when_out_of_credit
+        let is_allowed = routing.selection.free_when_out_of_credit
             && route.mode == SelectionMode::Auto
             && route.provider.is_none()
             && route.fallbacks.is_none();
@@ -116,7 +134,7 @@ impl Router {
         let mut free = generation.clone();
         free.model = None;
         free.route.mode = SelectionMode::FreeOnly;
-        let mut resolver = Resolver::new(&self.0, caller, &free).await;
+        let mut resolver = Resolver::new(&self.0, routing, caller, &free).await;
         let candidates = resolver.default_candidates().await.unwrap_or_default();
         let reason = "it is free, and the provider of the first choice has no credit left";
         let fallback = |one: Candidate| one.with_reason(reason).in_place_of(ErrorCode::QuotaExceeded);

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     access::Caller,
+    configuration::RoutingSnapshot,
     providers::ConfiguredProvider,
     settings::{AUTO, Alias, Target},
 };
@@ -33,6 +34,8 @@ const LISTED_REJECTED_MAX_COUNT: usize = 5;
 /// Finds the candidates for one request, and records the models that it rejects.
 pub(super) struct Resolver<'a> {
     pub(super) sources: &'a Sources,
+    /// The routing that the request follows.
+    pub(super) routing: &'a RoutingSnapshot,
     caller: &'a Caller,
     pub(super) generation: &'a Generation,
     pub(super) providers: Arc<[ConfiguredProvider]>,
@@ -41,10 +44,15 @@ pub(super) struct Resolver<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    pub(super) async fn new(sources: &'a Sources, caller: &'a Caller, generation: &'a Generation) -> Self {
-        let providers = sources.providers.configured().await;
+    pub(super) async fn new(
+        sources: &'a Sources,
+        routing: &'a Arc<RoutingSnapshot>,
+        caller: &'a Caller,
+        generation: &'a Generation,
+    ) -> Self {
+        let providers = sources.providers.configured_by(routing).await;
         let (needs, rejected) = (Needs::of(generation), Vec::new());
-        Self { sources, caller, generation, providers, needs, rejected }
+        Self { sources, routing, caller, generation, providers, needs, rejected }
     }
 
     /// All candidates: the first choice, then its fallbacks.
@@ -92,14 +100,14 @@ impl<'a> Resolver<'a> {
         if route.mode == SelectionMode::Model {
             return Vec::new();
         }
-        let of_settings = || self.sources.settings.fallbacks.get(name.unwrap_or(AUTO)).cloned();
+        let of_settings = || self.routing.fallbacks.get(name.unwrap_or(AUTO)).cloned();
         route.fallbacks.clone().or_else(of_settings).unwrap_or_default()
     }
 
     /// The candidates for a name: of an alias' targets, or of a model.
     async fn named_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
         if self.generation.route.provider.is_none()
-            && let Some(alias) = self.sources.settings.aliases.get(name)
+            && let Some(alias) = self.routing.aliases.get(name)
         {
             return self.alias_candidates(name, alias).await;
         }
@@ -185,7 +193,7 @@ impl<'a> Resolver<'a> {
                 return Ok(picks.into_iter().map(|one| one.with_reason(&reason)).collect());
             }
         }
-        if let Some(alias) = self.sources.settings.aliases.get(AUTO) {
+        if let Some(alias) = self.routing.aliases.get(AUTO) {
             return self.alias_candidates(AUTO, alias).await;
         }
         self.default_candidates().await
@@ -196,7 +204,7 @@ impl<'a> Resolver<'a> {
         if let Intent::Inferred { words, model: Some(model) } = &self.generation.intent {
             return Some((model, Some(words)));
         }
-        let rules = &self.sources.settings.selection.rules;
+        let rules = &self.routing.selection.rules;
         rules::first_match(rules, self.generation, &self.needs)
             .map(|(rule, word)| (rule.model.as_str(), word))
     }
@@ -238,7 +246,7 @@ impl<'a> Resolver<'a> {
         };
         let mut picks = Vec::new();
         for provider in Arc::clone(&self.providers).iter().filter(|provider| provider.is_usable()) {
-            let mut models = self.sources.provider_models.default_models(provider);
+            let mut models = self.sources.provider_models.default_models(self.routing, provider);
             models.retain(|model| self.can_make(provider, model));
             let first = models.iter().find_map(|model| {
                 let candidate = self.provider_candidate(provider, model, "").ok()?;
@@ -250,7 +258,7 @@ impl<'a> Resolver<'a> {
             // The local model is the only one: its error names what it lacks.
             return local;
         }
-        let strategy = self.sources.settings.selection.strategy;
+        let strategy = self.routing.selection.strategy;
         let reason = format!(
             "a provider's first model that fits, since the request names none{}",
             describe(strategy, picks.len())
@@ -262,7 +270,7 @@ impl<'a> Resolver<'a> {
     fn provider_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
         let providers = Arc::clone(&self.providers);
         let provider = provider_of_name(&providers, name)?;
-        let mut models = self.sources.provider_models.default_models(provider);
+        let mut models = self.sources.provider_models.default_models(self.routing, provider);
         if models.is_empty() {
             let message = format!("name a model of {name}: none is set in its settings");
             return Err(ApiError::invalid("model", message));
@@ -276,7 +284,7 @@ impl<'a> Resolver<'a> {
         if picks.is_empty() {
             return Err(self.none_capable(name));
         }
-        let strategy = self.sources.settings.selection.strategy;
+        let strategy = self.routing.selection.strategy;
         let reason = format!(
             "the request names the provider and no model: its first one that fits{}",
             describe(strategy, picks.len())
@@ -288,7 +296,7 @@ impl<'a> Resolver<'a> {
 
     /// True if an unnamed model may have the request's modality: by the table of models, or else by the model's name.
     pub(super) fn can_make(&self, provider: &ConfiguredProvider, model: &str) -> bool {
-        let model_info = &self.sources.settings.model_info;
+        let model_info = &self.routing.model_info;
         let is_in_table = model_info.info(provider.name(), provider.kind(), model).is_some();
         let modality = self.needs.modality;
         provider.makes(modality) && (is_in_table || modality_of(model) == modality)
@@ -300,9 +308,9 @@ impl<'a> Resolver<'a> {
         model: &str,
         reason: &str,
     ) -> Result<Vec<Candidate>, ApiError> {
-        let info = self.sources.provider_models.info(provider, model);
+        let info = self.sources.provider_models.info(self.routing, provider, model);
         let mut candidate = provider_candidate(provider, model, info, self.needs.modality, reason)?;
-        let defaults = self.sources.settings.model_info.defaults(provider.name(), model);
+        let defaults = self.routing.model_info.defaults(provider.name(), model);
         candidate.defaults = defaults.or(candidate.defaults);
         Ok(vec![candidate])
     }

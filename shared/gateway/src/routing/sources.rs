@@ -1,9 +1,9 @@
-//! Sources of candidates: settings, providers, nodes.
+//! Sources of candidates: configuration, providers, nodes.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{candidates::Candidate, order::WeightedRoundRobin};
-use crate::{models::ProviderModels, nodes::Nodes, providers::Providers, settings::Routing};
+use crate::{configuration::Configuration, models::ProviderModels, nodes::Nodes, providers::Providers};
 
 /// The reason why a candidate comes last whose provider's credit is exhausted.
 pub(super) const NO_CREDIT: &str = "its provider has no credit left";
@@ -11,7 +11,7 @@ pub(super) const NO_CREDIT: &str = "its provider has no credit left";
 /// The sources of candidates.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    pub(super) settings: Arc<Routing>,
+    pub(super) configuration: Arc<Configuration>,
     pub(super) providers: Arc<Providers>,
     pub(super) provider_models: Arc<ProviderModels>,
     pub(super) nodes: Arc<Nodes>,

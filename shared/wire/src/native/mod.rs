@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 pub mod cache;
+pub mod configuration;
 pub mod generate;
 pub mod input;
 mod media;

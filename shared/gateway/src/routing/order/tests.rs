@@ -4,6 +4,7 @@ use hearth_domain::{Generation, Message, ModelId, ModelInfo, Price, Role, Sampli
 use hearth_providers::{Defaults, Endpoint, HttpProvider, ProviderSettings};
 
 use super::*;
+use crate::providers::model_metrics::ModelMetrics;
 
 fn candidate(provider: &str, price: Option<(&str, &str)>) -> Candidate {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -57,8 +58,9 @@ fn least_busy_comes_first_and_equals_keep_their_order() {
     let (world, needs) = (World::new(), needs("hi", 10));
     let ordered = || world.ordered(Strategy::LeastBusy, abc(), &needs);
     assert_eq!(ordered(), "abc");
-    let first = world.load.begin("a", "m");
-    let _second = world.load.begin("b", "m");
+    let begin = |provider| world.load.begin(provider, "m", || ModelMetrics::new(provider, "m"));
+    let first = begin("a");
+    let _second = begin("b");
     assert_eq!(ordered(), "cab");
     drop(first);
     assert_eq!(ordered(), "acb");
