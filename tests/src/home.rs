@@ -6,7 +6,7 @@ use std::{
 };
 
 use hearth_domain::UserId;
-use hearth_store::{database::Durability, home};
+use hearth_store::{Store, database::Durability, home};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -230,15 +230,23 @@ impl Home {
     /// Stops it, gives its data a second user, and starts it again; with that user's token.
     ///
     /// # Panics
-    /// As [`Self::restart`], or if the data can't be opened.
+    /// As [`Self::restart_after`].
     pub async fn restart_with_a_stranger(self) -> (Self, String) {
+        self.restart_after(async |store| create_token(store, UserId::new()).await).await
+    }
+
+    /// Stops it, changes its data, and starts it again.
+    ///
+    /// # Panics
+    /// As [`Self::restart`], or if the data can't be opened.
+    pub async fn restart_after<T>(self, change: impl AsyncFnOnce(&Store) -> T) -> (Self, T) {
         self.process.stop().await;
         let store = home::open(&data_of(&self.setup.folder), Durability::Os);
         let store = store.unwrap_or_else(|error| panic!("the stores: {error}"));
-        let token = create_token(&store, UserId::new()).await;
+        let result = change(&store).await;
         store.close().await;
         drop(store);
-        (Self::start_in(self.setup, Some(self.token)).await, token)
+        (Self::start_in(self.setup, Some(self.token)).await, result)
     }
 
     /// Kills it at once (`kill -9`) and starts it again on the same data.

@@ -46,11 +46,35 @@ async fn version_and_completions_are_printed() {
 #[tokio::test]
 async fn settings_are_printed_without_secrets() {
     let folder = TempDir::new().unwrap();
-    let mut command = hearth(folder.path(), &["config"]);
-    command.env("HEARTH_TOKEN", "hth_0123456789secret").env("HEARTH_URL", "http://gateway.example:1234");
-    let ended = run(command, "").await;
-    assert!(ended.status.success() && !ended.stdout.is_empty(), "{ended:?}");
-    assert!(!format!("{ended:?}").contains("0123456789secret"), "{ended:?}");
+    for arguments in [&["config"][..], &["config", "show"]] {
+        let mut command = hearth(folder.path(), arguments);
+        command.env("HEARTH_TOKEN", "hth_0123456789secret").env("HEARTH_URL", "http://gateway.example:1234");
+        let ended = run(command, "").await;
+        assert!(ended.status.success() && !ended.stdout.is_empty(), "{ended:?}");
+        assert!(!format!("{ended:?}").contains("0123456789secret"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn doctor_finds_no_problem_with_a_gateway_at_home() {
+    let home = Home::start().await;
+    let doctor = |token: &str| {
+        let mut command = hearth(home.folder(), &["doctor", "--url", &home.url]);
+        command.env("HEARTH_TOKEN", token);
+        command
+    };
+    let text = succeeds(doctor(&home.token), "").await;
+    for about in
+        ["connect", "version", "latency", "clock", "auth", "token", "ready", "models", "answer", "stream"]
+    {
+        let is_ok = |line: &str| line.starts_with("ok") && line.split_whitespace().nth(1) == Some(about);
+        assert!(text.lines().any(is_ok), "{about}: {text}");
+    }
+    assert!(text.contains("tiny-chat answered in"), "{text}");
+    let ended = run(doctor("hth_wrong"), "").await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("problem  token"), "{ended:?}");
+    home.stop().await;
 }
 
 #[tokio::test]
@@ -92,9 +116,10 @@ async fn models_are_listed_as_table_or_json() {
 async fn doctor_computes_with_and_without_a_gateway() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("data");
-    let alone =
-        ["doctor", "--port", "0", "--json", "--data", data.to_str().unwrap(), "--url", "http://127.0.0.1:9"];
-    let report = json(&succeeds(hearth(folder.path(), &alone), "").await);
+    let mut alone =
+        hearth(folder.path(), &["doctor", "--port", "0", "--json", "--data", data.to_str().unwrap()]);
+    alone.env("HEARTH_URL", "http://127.0.0.1:9");
+    let report = json(&succeeds(alone, "").await);
     let line = |report: &Value, about: &str| {
         let findings = report["findings"].as_array().unwrap().iter();
         let matching: Vec<Value> = findings.filter(|finding| finding["about"] == about).cloned().collect();
@@ -205,4 +230,108 @@ async fn service_is_printed_and_refused_without_systemd() {
         let ended = fails(hearth(folder.path(), &["service", "install"])).await;
         assert!(ended.stderr.contains("systemd doesn't run this machine"), "{}", ended.stderr);
     }
+}
+
+#[tokio::test]
+async fn configuration_is_pushed_compared_pulled_and_restored() {
+    let home = Home::start().await;
+    let file = |name: &str, text: &str| {
+        let path = home.folder().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let config =
+        async |arguments: &[&str]| succeeds(command(&home, &[&["config"], arguments].concat()), "").await;
+    assert_eq!(config(&["pull"]).await, "");
+    let first =
+        file("first.toml", "[aliases]\nfast = ['tiny-chat']\n\n[models.'openai:x.y']\ncontext_length = 7\n");
+    let second = file("second.json", r#"{"aliases": {"fast": ["tiny-chat", "groq:llama"]}}"#);
+
+    let pushed = config(&["push", &first, "--message", "the first"]).await;
+    assert!(pushed.contains("version 1"), "{pushed}");
+    assert_eq!(json(&config(&["pull", "--json"]).await)["aliases"]["fast"], serde_json::json!(["tiny-chat"]));
+    let changes = config(&["diff", &second]).await;
+    assert_eq!(
+        changes,
+        "- aliases.fast = [\"tiny-chat\"]\n\
+         + aliases.fast = [\"tiny-chat\",\"groq:llama\"]\n\
+         - models.\"openai:x.y\".context_length = 7\n"
+    );
+    let stored = json(&config(&["push", "--json", &second]).await);
+    assert_eq!((&stored["version"], &stored["version_in_force"]), (&2.into(), &2.into()), "{stored}");
+
+    // What is pulled can be pushed: it is the same.
+    let pulled = file("pulled.toml", &config(&["pull"]).await);
+    assert_eq!(config(&["diff", &pulled]).await, "");
+    assert_eq!(json(&config(&["push", "--json", &pulled]).await)["version"], 2);
+    let of_first = file("of_first.toml", &config(&["pull", "1"]).await);
+    assert_eq!(config(&["diff", "--against", "1", &of_first]).await, "");
+
+    let restored = config(&["restore", "1"]).await;
+    assert!(restored.contains("version 3"), "{restored}");
+    assert_eq!(config(&["diff", &first]).await, "");
+    let history = config(&["history"]).await;
+    let rows: Vec<&str> = history.lines().collect();
+    assert!(
+        rows.len() == 4 && rows[1].starts_with("3 ") && rows[1].ends_with("restores version 1"),
+        "{history}"
+    );
+    assert!(rows[3].starts_with("1 ") && rows[3].ends_with("the first"), "{history}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn invalid_or_outdated_configuration_is_not_pushed() {
+    let home = Home::start().await;
+    let path = home.folder().join("routing.toml");
+    let push = async |text: &str, more: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        let arguments = [&["config", "push", path.to_str().unwrap()], more].concat();
+        run(command(&home, &arguments), "").await
+    };
+    for (text, words) in [
+        ("[aliases]\n\nfast = []\n", "routing.toml, line 3: aliases.fast"),
+        ("[providers.azure]\n", "routing.toml, line 1: providers.azure.base_url"),
+        ("[providers.openai]\napi_key = 'sk-secret'\n", "hearth key set openai"),
+        ("port = 1\n", "setting of one process"),
+    ] {
+        let ended = push(text, &[]).await;
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(words) && !ended.stderr.contains("sk-secret"), "{ended:?}");
+    }
+    let valid = "[aliases]\nfast = 'tiny-chat'\n";
+    assert!(push(valid, &["--based-on", "0"]).await.status.success());
+    let outdated = push("[aliases]\nother = 'tiny-chat'\n", &["--based-on", "0"]).await;
+    assert!(!outdated.status.success() && outdated.stderr.contains("version 1 by now"), "{outdated:?}");
+    let from_input =
+        succeeds(command(&home, &["config", "push", "-"]), "[fallbacks]\nfast = ['tiny-chat']\n").await;
+    assert!(from_input.contains("version 2"), "{from_input}");
+    let missing = fails(command(&home, &["config", "push", "missing.toml"])).await;
+    assert!(missing.stderr.contains("missing.toml can't be read"), "{missing:?}");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn export_of_a_stopped_gateway_is_imported_into_a_new_folder() {
+    let home = Home::start().await;
+    succeeds(command(&home, &["token", "create", "laptop"]), "").await;
+    let data = home.data();
+    let (data, new) = (data.to_str().unwrap().to_owned(), home.folder().join("new"));
+    let (new, file) = (new.to_str().unwrap().to_owned(), home.folder().join("export.jsonl"));
+    let file = file.to_str().unwrap().to_owned();
+    let ended = fails(command(&home, &["export", "--data", &data])).await;
+    assert!(ended.stderr.contains("hearth") && ended.stderr.contains(&data), "{}", ended.stderr);
+    let folder = home.stop().await;
+    let alone = |arguments: &[&str]| hearth(folder.path(), arguments);
+    let counts = succeeds(alone(&["export", "--data", &data, "--out", &file, "--json"]), "").await;
+    let ended = fails(alone(&["export", "--data", &data, "--out", &file])).await;
+    assert!(ended.stderr.contains("cannot write"), "{}", ended.stderr);
+    let imported = json(&succeeds(alone(&["import", &file, "--data", &new, "--json"]), "").await);
+    assert_eq!(imported["items"], json(&counts)["items"], "{imported}");
+    let list = succeeds(alone(&["token", "list", "--data", &new]), "").await;
+    assert!(list.contains("laptop"), "{list}");
+    let ended = fails(alone(&["import", &file, "--data", &data])).await;
+    assert!(ended.stderr.contains("--merge"), "{}", ended.stderr);
+    let ended = fails(alone(&["export", "--data", &format!("{new}er")])).await;
+    assert!(ended.stderr.contains("--data"), "{}", ended.stderr);
 }

@@ -7,6 +7,7 @@ mod cancel;
 mod chat;
 mod choices;
 mod completions;
+mod configuration;
 mod embeddings;
 mod errors;
 mod events;

@@ -1,5 +1,13 @@
 //! The Lambda functions' binaries under the emulator, with every sample event of `events/`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod api;
+mod configuration;
+mod gateway_responses;
+mod metrics;
+mod permissions;
+mod runs;
 mod samples;
 mod shapes;
 
@@ -19,7 +27,7 @@ fn events() -> PathBuf {
 }
 
 /// Values of the placeholders in the samples.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Placeholders {
     token: String,
     run: String,

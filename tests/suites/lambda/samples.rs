@@ -3,7 +3,8 @@
 use lambda_emulator::Invocation;
 
 use crate::shapes::{
-    has, is_chat_stream, is_gemini_stream, is_native_replay, is_native_stream, is_ollama_stream, text_has,
+    has, is_chat_stream, is_empty, is_gemini_stream, is_native_replay, is_native_stream, is_ollama_stream,
+    is_preflight, text_has,
 };
 
 /// Sample event.
@@ -36,6 +37,7 @@ const OPS: &str = "hearth-fn-ops";
 pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "post_v1.generate.json", 200, is_native_stream),
     sample(GENERATE, "post_v1.chat.completions.json", 200, is_chat_stream),
+    sample(GENERATE, "options_v1.chat.completions.json", 200, is_preflight),
     sample(GENERATE, "post_v1.completions.json", 200, |a| has(a, &["/id", "/choices/0/text"])),
     sample(GENERATE, "post_v1.responses.json", 200, |a| has(a, &["/id", "/output/0/content/0/text"])),
     sample(GENERATE, "post_v1.messages.json", 200, |a| has(a, &["/id", "/content/0/text"])),
@@ -74,6 +76,8 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(GENERATE, "get_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(GENERATE, "delete_v1.responses.id.json", 404, |a| has(a, &["/error/code"])),
     sample(MODELS, "get_v1.models.json", 200, |a| has(a, &["/object", "/data/0/id", "/models/0/id"])),
+    sample(MODELS, "head_v1.models.json", 200, is_empty),
+    sample(MODELS, "options_v1.models.json", 200, is_preflight),
     sample(MODELS, "get_v1.models.id.json", 200, |a| has(a, &["/id", "/runtime_status/state"])),
     sample(MODELS, "get_v1.models.id.status.json", 200, |a| has(a, &["/model", "/runtime_status/state"])),
     sample(MODELS, "post_v1.models.id.load.json", 202, |_| Ok(())),
@@ -90,10 +94,17 @@ pub(crate) const SAMPLES: &[Sample] = &[
     sample(MODELS, "put_v1.providers.name.key.json", 204, |_| Ok(())),
     sample(MODELS, "get_v1.providers.json", 200, |a| has(a, &["/providers/0/configured"])),
     sample(MODELS, "delete_v1.providers.name.key.json", 204, |_| Ok(())),
+    sample(MODELS, "get_v1.config.json", 200, |a| has(a, &["/configuration", "/version_in_force"])),
+    sample(MODELS, "put_v1.config.json", 200, |a| has(a, &["/configuration/aliases/fast", "/stored/author"])),
+    sample(MODELS, "get_v1.config.versions.json", 200, |a| has(a, &["/versions/0/version"])),
+    sample(MODELS, "get_v1.config.versions.version.json", 200, |a| has(a, &["/configuration/aliases"])),
+    sample(MODELS, "post_v1.config.versions.version.restore.json", 200, |a| has(a, &["/stored/restores"])),
     sample(ACCOUNTS, "post_v1.users.tokens.json", 201, |a| has(a, &["/token", "/id", "/prefix"])),
+    sample(ACCOUNTS, "options_v1.users.tokens.json", 200, is_preflight),
     sample(ACCOUNTS, "get_v1.users.tokens.json", 200, |a| has(a, &["/tokens/0/id"])),
     sample(ACCOUNTS, "delete_v1.users.tokens.id.json", 204, |_| Ok(())),
     sample(OPS, "get_health.json", 200, |a| has(a, &["/status"])),
+    sample(OPS, "head_health.json", 200, is_empty),
     sample(OPS, "get_version.json", 200, |a| has(a, &["/version"])),
     sample(OPS, "get_ready.json", 200, |a| has(a, &["/status"])),
     sample(OPS, "get_metrics.json", 200, |a| text_has(a, "# TYPE hearth_")),

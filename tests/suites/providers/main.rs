@@ -3,6 +3,7 @@
 mod cache;
 mod catalog;
 mod circuit_breaker;
+mod configuration;
 mod credits;
 mod defaults;
 mod embeddings;

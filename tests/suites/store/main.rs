@@ -1,9 +1,11 @@
 //! Tests of the store over both databases: SQLite, files and a key file of a data folder; and DynamoDB, S3 and Secrets
-//! Manager through the AWS SDK.
+//! Manager through the AWS SDK. The latter are answered by the emulator of this project and, in the tests `in_moto`, by moto:
+//! an implementation that shares no code with it. `cargo xtask test --only moto` starts a moto server and runs these.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod aggregates;
+mod configuration;
 mod conformance;
 mod kill;
 mod migration;
@@ -11,9 +13,9 @@ mod model;
 mod property;
 mod world;
 
-/// Runs each of the tests, functions of a [`world::World`], over both databases.
+/// Runs each of the tests, functions of a [`world::World`], over both databases, and over moto's.
 #[macro_export]
-macro_rules! on_both {
+macro_rules! on_all {
     ($($test:ident),* $(,)?) => {
         mod at_home {
             $(#[tokio::test]
@@ -25,6 +27,13 @@ macro_rules! on_both {
             $(#[tokio::test]
             async fn $test() {
                 super::$test($crate::world::World::in_aws().await).await;
+            })*
+        }
+        mod in_moto {
+            $(#[tokio::test]
+            #[ignore = "needs a moto server at AWS_ENDPOINT_URL: cargo xtask test --only moto"]
+            async fn $test() {
+                super::$test($crate::world::World::in_moto().await).await;
             })*
         }
     };
