@@ -21,8 +21,8 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 from samcli.yamlhelper import yaml_parse  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
-# JSON that is longer than a description. A deployment that changes only these parameters publishes no version.
-TOO_LONG = {"ModelFacts", "Routing"}
+# Names and ARNs that are longer than a description together. A change of them needs a change of Revision.
+TOO_LONG = {"ExistingBucket", "ExistingProviderKeysArn", "ExistingSecretArn", "ExistingTableArn"}
 
 FUNCTION = "AWS::Serverless::Function"
 VERSION = "AWS::Lambda::Version"
@@ -89,7 +89,7 @@ def main():
         if not published:
             print(f"{function}: no version is published")
             failed = True
-        for name in sorted(names - TOO_LONG):
+        for name in sorted(names - TOO_LONG | {"Revision"}):
             if not all(mentions(description, name) for description in published):
                 print(f"{function}: a change of {name} publishes no version; name it in VersionDescription")
                 failed = True
