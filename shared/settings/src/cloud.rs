@@ -3,7 +3,8 @@
 use crate::{Layers, Settings, SettingsError, variable::PREFIX};
 
 /// Variables that only the functions have.
-const VARIABLES: [&str; 5] = ["TABLE", "BUCKET", "SECRET", "PROVIDER_KEYS", "ALLOW_PRIVATE_NODES"];
+const VARIABLES: [&str; 6] =
+    ["TABLE", "BUCKET", "SECRET", "PROVIDER_KEYS", "ALLOW_PRIVATE_NODES", "CLOUDWATCH_METRICS"];
 
 /// The settings of a function: the names of its stores, and all that it has in common with `hearth up`.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct CloudSettings {
     pub provider_keys: String,
     /// Allow nodes with private addresses.
     pub allow_private_nodes: bool,
+    /// Write the metrics of requests and runs for CloudWatch.
+    pub cloudwatch_metrics: bool,
     /// The settings in common with `hearth up`.
     pub settings: Settings,
     /// The texts that the settings were read from.
@@ -50,11 +53,19 @@ impl CloudSettings {
     }
 
     fn from_layers(mut layers: Layers) -> Result<Self, SettingsError> {
-        let [table, bucket, secret, provider_keys, private_nodes] = VARIABLES.map(|name| layers.take(name));
+        let [table, bucket, secret, provider_keys, private_nodes, cloudwatch_metrics] =
+            VARIABLES.map(|name| layers.take(name));
         let required = |name: &str, value: Option<String>| {
             value.ok_or_else(|| SettingsError::new(format!("the variable {PREFIX}{name} must be set")))
         };
-        let [table_name, bucket_name, secret_name, provider_keys_name, private_nodes_name] = VARIABLES;
+        let [
+            table_name,
+            bucket_name,
+            secret_name,
+            provider_keys_name,
+            private_nodes_name,
+            cloudwatch_metrics_name,
+        ] = VARIABLES;
         let settings = layers.read()?;
         layers.check(&settings)?;
         // The environment of a function is visible to every reader of its configuration.
@@ -64,23 +75,31 @@ impl CloudSettings {
                  {name}`"
             )));
         }
-        let allow_private_nodes = match private_nodes.as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => {
-                let message = format!("the variable {PREFIX}{private_nodes_name} must be true or false");
-                return Err(SettingsError::new(message));
-            }
-        };
+        if settings.traces.headers.is_some() {
+            return Err(layers.locate(
+                "traces.headers: a function's environment may have no key; send the spans to a collector in an \
+                 extension, which adds it (docs/tracing.md)",
+            ));
+        }
         Ok(Self {
             table: required(table_name, table)?,
             bucket: required(bucket_name, bucket)?,
             secret: required(secret_name, secret)?,
             provider_keys: required(provider_keys_name, provider_keys)?,
-            allow_private_nodes,
+            allow_private_nodes: flag(private_nodes_name, private_nodes.as_deref())?,
+            cloudwatch_metrics: flag(cloudwatch_metrics_name, cloudwatch_metrics.as_deref())?,
             settings,
             layers,
         })
+    }
+}
+
+/// Reads a variable that is true or false, and false if it isn't set.
+fn flag(name: &str, value: Option<&str>) -> Result<bool, SettingsError> {
+    match value {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(SettingsError::new(format!("the variable {PREFIX}{name} must be true or false"))),
     }
 }
 
@@ -112,6 +131,7 @@ mod tests {
                 NAMES.as_slice(),
                 &[
                     ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
+                    ("HEARTH_CLOUDWATCH_METRICS", "true"),
                     ("HEARTH_ARTIFACT_LINK_SECONDS", "60"),
                     ("HEARTH_ANSWER_MAX_BYTES", "100000"),
                     ("HEARTH_CACHE__ENABLED", "true"),
@@ -123,7 +143,12 @@ mod tests {
             .concat(),
         )
         .unwrap();
-        assert!(cloud.allow_private_nodes && cloud.table == "t" && cloud.provider_keys == "k");
+        assert!(
+            cloud.allow_private_nodes
+                && cloud.cloudwatch_metrics
+                && cloud.table == "t"
+                && cloud.provider_keys == "k"
+        );
         let settings = &cloud.settings;
         assert_eq!(settings.aliases["fast"].targets.len(), 2);
         assert_eq!(settings.models["openai:gpt-5.x"].context_length, Some(7));
@@ -157,7 +182,10 @@ mod tests {
                 "2592001",
                 "HEARTH_ARTIFACT_LINK_SECONDS: artifact_link_seconds must be",
             ),
+            ("HEARTH_TRACES__HEADERS", "x-key=1", "HEARTH_TRACES__HEADERS: traces.headers: a function"),
+            ("HEARTH_TRACES__SAMPLER", "jaeger_remote", "HEARTH_TRACES__SAMPLER: "),
             ("HEARTH_ALLOW_PRIVATE_NODES", "yes", "HEARTH_ALLOW_PRIVATE_NODES must be true or false"),
+            ("HEARTH_CLOUDWATCH_METRICS", "1", "HEARTH_CLOUDWATCH_METRICS must be true or false"),
             ("HEARTH_ROUTING", "{", "HEARTH_ROUTING: it is not valid JSON"),
             ("HEARTH_ROUTING", r#"{"alias": {}}"#, "HEARTH_ROUTING: there is no setting `alias` here"),
             ("HEARTH_ROUTING", r#"{"aliases": {"a": []}}"#, "HEARTH_ROUTING: aliases.a"),

@@ -35,7 +35,8 @@ impl<S: Subscriber> Layer<S> for JsonLines {
     }
 }
 
-fn write(line: &mut Vec<u8>, event: &Event<'_>, now: SystemTime) {
+/// Writes an event as a line, with its line break.
+pub(crate) fn write(line: &mut Vec<u8>, event: &Event<'_>, now: SystemTime) {
     let normalized = event.normalized_metadata();
     let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
     line.extend_from_slice(b"{\"timestamp\":\"");

@@ -15,8 +15,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::{json_lines::JsonLines, log_buffer::LogBuffer, log_files::LogFiles};
-pub use crate::{log_buffer::LogGuard, log_files::LogLimits};
+use crate::{emf::FunctionLines, json_lines::JsonLines, log_buffer::LogBuffer, log_files::LogFiles};
+pub use crate::{emf::FunctionName, log_buffer::LogGuard, log_files::LogLimits};
 
 /// The buffer of the process' log, if it is written to files.
 static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
@@ -55,6 +55,17 @@ pub fn to_stderr(level: &str) -> Result<(), LogError> {
     let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     let _ =
         tracing_subscriber::registry().with(filter(level)?).with(layer.with_writer(io::stderr)).try_init();
+    Ok(())
+}
+
+/// Logs to standard error, as JSON: for a Lambda function. With `function` the lines of requests and runs are metrics of
+/// CloudWatch. A second call changes nothing.
+///
+/// # Errors
+/// If `level` can't be read.
+pub fn to_cloudwatch(level: &str, function: Option<FunctionName>) -> Result<(), LogError> {
+    let layer = FunctionLines { function, output: io::stderr };
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter(level)?)).try_init();
     Ok(())
 }
 
