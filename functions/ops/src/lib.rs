@@ -18,13 +18,14 @@ pub const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 pub fn routes(state: &AppState) -> Routes {
     let open = Routes::new()
         .routes(routes!(probes::health))
+        .routes(routes!(probes::ready))
         .routes(routes!(probes::version))
-        .routes(routes!(probes::openapi))
+        .routes(routes!(docs::openapi))
         .routes(routes!(docs::page))
         .routes(routes!(docs::file))
         .route("/", get(docs::root))
         .route("/docs/", get(docs::redirect_up));
-    let guarded_routes = Routes::new().routes(routes!(probes::ready)).routes(routes!(probes::metrics));
+    let guarded_routes = Routes::new().routes(routes!(probes::metrics));
     open.merge(guarded(guarded_routes, state, Scope::Ops))
 }
 

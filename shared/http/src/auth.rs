@@ -121,6 +121,12 @@ pub async fn caller(
     Ok(caller)
 }
 
+/// Returns whether a request has a credential, valid or not.
+#[must_use]
+pub fn has_credential(headers: &HeaderMap) -> bool {
+    credential(headers).is_ok()
+}
+
 /// Returns the credential: `Authorization: Bearer`, or `X-API-Key`, or `X-Goog-Api-Key`, which Google's clients send.
 fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);

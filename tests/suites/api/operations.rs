@@ -1,7 +1,13 @@
 //! Health, metrics, request ids, CORS, compression and unknown routes.
 
-use hearth_tests::Home;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use hearth_tests::{Home, Setup};
 use reqwest::Method;
+use serde_json::json;
 
 use crate::{capital_of_france, with};
 
@@ -17,12 +23,86 @@ async fn health_and_version_need_no_token() {
 }
 
 #[tokio::test]
+async fn readiness_has_uptime_and_each_dependency() {
+    let home = Home::start().await;
+    let client = home.client();
+    let first = client.get("/ready").await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let body = first.json();
+    // On a busy machine the disk may be slow.
+    assert!(body["status"] == "ready" || body["checks"]["stores"]["state"] == "slow", "{body}");
+    assert!(body["uptime_seconds"].is_u64() && body["version"].is_string(), "{body}");
+    if body["status"] == "ready" {
+        for store in ["table", "bucket", "secret"] {
+            let check = &body["checks"][store];
+            assert!(check["state"] == "ok" && check["latency_ms"].as_f64().unwrap() >= 0.0, "{body}");
+        }
+    }
+    assert_eq!(body["checks"]["configuration"]["state"], "ok", "{body}");
+    assert_eq!(body["nodes"].as_object().map(serde_json::Map::len), Some(1), "{body}");
+    assert_eq!(body["providers"], json!({}));
+    // The result serves for two seconds: a second probe checks nothing.
+    let began = Instant::now();
+    let second = client.get("/ready").await.json();
+    if began.elapsed() < Duration::from_secs(1) {
+        assert_eq!(second["checks"], body["checks"]);
+    }
+    client.with_token(None).get("/ready").await.error(401, "unauthorized");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn public_readiness_is_the_status_alone() {
+    let home = Setup::new().settings("public_readiness = true").arguments(&["--no-node"]).start().await;
+    let client = home.client();
+    let public = client.with_token(None).get("/ready").await;
+    assert_eq!(public.status, 200, "{public:?}");
+    let body = public.json();
+    assert!(body.as_object().is_some_and(|fields| fields.len() == 1) && body["status"].is_string(), "{body}");
+    assert!(client.get("/ready").await.json()["checks"].is_object());
+    client.with_token(Some("wrong")).get("/ready").await.error(401, "unauthorized");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn every_metric_is_described_and_a_run_has_its_stages() {
+    let home = Home::start().await;
+    let client = home.client();
+    client.ask("Hello!").await;
+    let streamed = json!({"input": {"prompt": "Hello!"}, "stream": true});
+    client.stream("/v1/generate", &streamed).await.rest().await;
+    let text = String::from_utf8(client.get("/metrics").await.body.to_vec()).unwrap();
+    let with_prefix = |prefix: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
+        lines.filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect()
+    };
+    assert_eq!(with_prefix("# HELP "), with_prefix("# TYPE "));
+    for line in [
+        "hearth_stage_seconds_count{stage=\"authenticate\"}",
+        "hearth_stage_seconds_count{stage=\"resolve\"} 2",
+        "hearth_stage_seconds_count{stage=\"answer\"} 1",
+        "hearth_stage_seconds_count{stage=\"queue\"} 1",
+        "hearth_stage_seconds_count{stage=\"first_byte\"} 1",
+        "hearth_stage_seconds_count{stage=\"stream\"} 1",
+        "hearth_run_seconds_count{outcome=\"completed\"} 2",
+        "hearth_runs_in_progress 0",
+        "hearth_node_queue_depth 0",
+        "hearth_node_up{node=",
+        "gen_ai_client_operation_duration_seconds_count{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"local\",gen_ai_request_model=\"tiny-chat",
+        "gen_ai_client_token_usage_sum{",
+        "gen_ai_server_time_to_first_token_seconds_count{",
+        "gen_ai_server_time_per_output_token_seconds_count{",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(text.lines().any(|present| present.starts_with(line)), "{line} is missing in\n{text}");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn readiness_and_metrics_need_the_scope_ops() {
     let home = Home::start().await;
     let client = home.client();
-    let ready = client.get("/ready").await;
-    assert_eq!(ready.status, 200, "{ready:?}");
-
     client.ask("Hello!").await;
     let metrics = client.get("/metrics").await;
     assert_eq!(metrics.status, 200, "{metrics:?}");
@@ -69,7 +149,7 @@ async fn gateway_without_a_node_is_ready() {
 async fn every_response_has_a_request_id_of_its_own() {
     let home = Home::start().await;
     let client = home.client();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let anonymous = client.with_token(None);
     let responses = [
         ("/health", client.get("/health").await),

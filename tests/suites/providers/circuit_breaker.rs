@@ -53,6 +53,9 @@ async fn model_without_alternative_is_used_while_its_circuit_is_open() {
     assert_eq!((&list[0]["model"], &list[0]["state"]), (&json!("big"), &json!("open")), "{list}");
     assert!((1..=30).contains(&list[0]["retry_after_seconds"].as_u64().unwrap()), "{list}");
     assert_eq!(state(&home).await, "2");
+    let ready = client.get("/ready").await;
+    assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &json!("degraded")), "{ready:?}");
+    assert_eq!(ready.json()["providers"]["rig0"]["state"], "open", "{ready:?}");
     // A success closes the circuit.
     upstream.reply(answer());
     let response = client.post("/v1/chat/completions", &chat("big")).await.json();

@@ -1,12 +1,17 @@
-//! Health, readiness, version, metrics and the OpenAPI document.
+//! Health, readiness, version and metrics.
 
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
 };
-use hearth_http::AppState;
+use hearth_domain::Scope;
+use hearth_gateway::{DependencyKind, DependencyState, Readiness};
+use hearth_http::{
+    AppState, HttpError,
+    auth::{caller, has_credential},
+};
 use serde_json::{Map, Value, json};
 
 /// Check that the process answers. Uses no store, and needs no token.
@@ -20,34 +25,63 @@ pub(crate) async fn health() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// Check that the gateway's stores can be used: 503 if one can't, with the state of each.
+/// Check that the gateway can serve requests: 503 if it can't, with the state of each thing that it depends on.
 ///
-/// A store is `ok` or `unavailable`. `hearth up`, which tests a write too, may report `disk full`, `read-only`, `locked`,
-/// `damaged` or `disk failing`.
+/// `status` is `ready`, `degraded` or `not ready`. A store is `ok` or `unavailable`. `hearth up`, which tests a write too, may
+/// report `disk full`, `read-only`, `locked`, `damaged` or `disk failing`, and `slow` for stores that haven't answered within
+/// 80 ms. With a provider whose circuit is `open` or `half_open`, or a node that is `offline`, the gateway is degraded: it serves
+/// other requests. The check `configuration` is `not in force` if the latest stored version of the configuration can't be
+/// followed; the one before stays in force then. `GET /v1/config` has the reason. The functions in the cloud don't check
+/// providers and nodes.
+///
+/// Results serve for two seconds. With the setting `public_readiness` a request without a token gets the status alone.
 #[utoipa::path(
     get, path = "/ready", operation_id = "get_ready", tag = "ops", security(("token" = [])),
     responses(
-        (status = 200, description = "Every store can be used", body = Value, example = json!({"status": "ready", "checks": {"table": "ok"}})),
+        (status = 200, description = "The gateway is ready, or degraded", body = Value, example = json!({
+            "status": "ready", "uptime_seconds": 86400, "version": "0.1.0",
+            "checks": {"table": {"state": "ok", "latency_ms": 0.8}, "configuration": {"state": "ok"}},
+            "providers": {"openai": {"state": "ok"}}, "nodes": {"box": {"state": "ok", "latency_ms": 0.1}},
+        })),
         (status = 503, description = "A store can't be used", body = Value),
     ),
 )]
-pub(crate) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
-    let mut checks = Map::new();
-    let mut ready = true;
-    for (name, problem) in state.gateway.check_stores().await {
-        ready &= problem.is_none();
-        let result = match &problem {
-            None => "ok",
-            Some(error) => error.disk_problem().map_or("unavailable", |problem| problem.as_str()),
-        };
-        if let Some(error) = &problem {
-            tracing::error!(name, %error, "a store can't be used");
-        }
-        checks.insert(name.to_owned(), json!(result));
+pub(crate) async fn ready(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Value>), HttpError> {
+    let is_public = state.gateway.has_public_readiness() && !has_credential(&headers);
+    if !is_public {
+        caller(&state, Scope::Ops, &headers).await?;
     }
-    let (code, status) =
-        if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
-    (code, Json(json!({"status": status, "checks": checks})))
+    let report = state.gateway.readiness().await;
+    let code = match report.readiness {
+        Readiness::Ready | Readiness::Degraded => StatusCode::OK,
+        Readiness::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut body = json!({"status": report.readiness.as_str()});
+    if !is_public {
+        body["uptime_seconds"] = json!(state.gateway.uptime().as_secs());
+        body["version"] = json!(env!("CARGO_PKG_VERSION"));
+        for (name, kind) in [
+            ("checks", DependencyKind::Own),
+            ("providers", DependencyKind::Provider),
+            ("nodes", DependencyKind::Node),
+        ] {
+            let of_kind = report.dependencies.iter().filter(|dependency| dependency.kind == kind);
+            body[name] = of_kind.map(|one| (one.name.clone(), state_body(one))).collect::<Map<_, _>>().into();
+        }
+    }
+    Ok((code, Json(body)))
+}
+
+fn state_body(dependency: &DependencyState) -> Value {
+    let mut body = json!({"state": dependency.state});
+    if let Some(took) = dependency.took {
+        // Microseconds are enough.
+        body["latency_ms"] = json!((took.as_secs_f64() * 1e6).round() / 1000.0);
+    }
+    body
 }
 
 /// Get the name and the version of the gateway.
@@ -71,13 +105,4 @@ pub(crate) async fn version() -> Json<Value> {
 pub(crate) async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
     state.gateway.update_metrics().await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], hearth_telemetry::metrics::render())
-}
-
-/// Get the OpenAPI 3.1 document of this API.
-#[utoipa::path(
-    get, path = "/openapi.json", operation_id = "get_openapi", tag = "ops",
-    responses((status = 200, description = "This document", body = Value)),
-)]
-pub(crate) async fn openapi() -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], crate::OPENAPI)
 }

@@ -1,0 +1,67 @@
+//! The gateway's own operation: its state, its metrics, and the runs at its start and end.
+
+use std::{sync::Arc, time::Duration};
+
+use hearth_wire::ApiError;
+
+use crate::{
+    Gateway, gauges,
+    readiness::{self, ReadinessReport},
+};
+
+impl Gateway {
+    /// The state of all that the gateway depends on, two seconds old at most. Takes 100 ms at most; in the cloud, where the
+    /// first check of a process opens its connections, three seconds. A process that runs on after its responses, with a
+    /// store of its own, also writes: a function may lack the right to.
+    pub async fn readiness(&self) -> Arc<ReadinessReport> {
+        readiness::report(&self.0).await
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.0.readiness.uptime()
+    }
+
+    /// True if a probe may ask for the readiness without a token.
+    #[must_use]
+    pub fn has_public_readiness(&self) -> bool {
+        self.0.has_public_readiness
+    }
+
+    /// Sets the gauges. Call it before metrics are read.
+    pub async fn update_metrics(&self) {
+        gauges::update(&self.0).await;
+    }
+
+    /// Ends the runs that an earlier process of this gateway left open; returns their number. Only where there is one
+    /// process: at home, before it serves.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
+        self.0.requests.end_interrupted().await
+    }
+
+    /// Ends the open runs whose processes have died; returns their number. For a store that processes share, as on Lambda:
+    /// each has a time limit, and a run that is open after it has no process.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn sweep_runs(&self) -> Result<usize, ApiError> {
+        self.0.requests.sweep().await
+    }
+
+    /// Starts no more runs, waits for those in progress for `grace` at most, and then ends them. Their records have the
+    /// answer up to there.
+    pub async fn stop_runs(&self, grace: Duration) {
+        self.0.runs.stop_all(grace).await;
+    }
+
+    /// Waits until the records of all runs that have ended are stored; returns false if the time was too short.
+    pub async fn settle(&self, timeout: Duration) -> bool {
+        let settled = self.0.records.settle(timeout).await;
+        self.0.store.flush().await;
+        settled
+    }
+}

@@ -1,0 +1,235 @@
+//! The state of all that the gateway depends on: its stores, its configuration, its providers and its nodes.
+//!
+//! A gateway whose stores can't be used is not ready. One with a broken provider or node is degraded: it serves other requests.
+//! The checks run at the same time, for a limited time, and their results serve for two seconds: probes are frequent, and some
+//! checks cost money.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hearth_store::StoreCheck;
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{components::Components, moment::Moment, nodes::NodeProbe, providers::breaker::State};
+
+/// Age at which the dependencies are checked again.
+const REPORT_TTL: Duration = Duration::from_secs(2);
+/// Timeout of the checks: a probe's answer takes 100 ms at most.
+const CHECK_TIMEOUT: Duration = Duration::from_millis(80);
+/// The same in the cloud, where the first check of a process opens its connections.
+const CLOUD_CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time after which stores that don't answer count as unavailable. A busy disk is slow for a moment.
+const SLOW_STORES_GRACE: Duration = Duration::from_secs(10);
+
+/// Readiness of the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Readiness {
+    /// Everything works.
+    Ready,
+    /// It serves requests, and something that it depends on doesn't work.
+    Degraded,
+    /// It can't serve requests.
+    NotReady,
+}
+
+impl Readiness {
+    /// The name in answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::NotReady => "not ready",
+        }
+    }
+}
+
+/// The state of one dependency.
+#[derive(Debug, Clone)]
+pub struct DependencyState {
+    /// The kind.
+    pub kind: DependencyKind,
+    /// The name.
+    pub name: String,
+    /// `ok`, or the problem.
+    pub state: &'static str,
+    /// Time that the check took, if it was made.
+    pub took: Option<Duration>,
+}
+
+/// The kind of a dependency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DependencyKind {
+    /// A store, or the configuration.
+    Own,
+    /// A provider.
+    Provider,
+    /// A node.
+    Node,
+}
+
+/// The state of all dependencies.
+#[derive(Debug, Clone)]
+pub struct ReadinessReport {
+    /// The sum of them.
+    pub readiness: Readiness,
+    /// Each of them.
+    pub dependencies: Vec<DependencyState>,
+}
+
+/// The latest report.
+#[derive(Debug)]
+pub(crate) struct ReadinessCache {
+    started: Moment,
+    latest: Mutex<Latest>,
+}
+
+#[derive(Debug, Default)]
+struct Latest {
+    report: Option<(Moment, Arc<ReadinessReport>)>,
+    /// Time since which the stores haven't answered in time.
+    slow_since: Option<Moment>,
+}
+
+impl Default for ReadinessCache {
+    fn default() -> Self {
+        Self { started: Moment::now(), latest: Mutex::default() }
+    }
+}
+
+impl ReadinessCache {
+    /// Time since the start of the process.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.age()
+    }
+}
+
+/// The state of the dependencies, two seconds old at most.
+pub(crate) async fn report(components: &Components) -> Arc<ReadinessReport> {
+    // Probes that come meanwhile wait for the same checks.
+    let mut latest = components.readiness.latest.lock().await;
+    if let Some((at, report)) = &latest.report
+        && at.age() < REPORT_TTL
+    {
+        return Arc::clone(report);
+    }
+    let report = Arc::new(check(components, &mut latest).await);
+    latest.report = Some((Moment::now(), Arc::clone(&report)));
+    report
+}
+
+async fn check(components: &Components, latest: &mut Latest) -> ReadinessReport {
+    let outlives_response = components.background.outlives_response();
+    let limit = if outlives_response { CHECK_TIMEOUT } else { CLOUD_CHECK_TIMEOUT };
+    let began = Instant::now();
+    let stores = timeout(limit, components.store.check(outlives_response));
+    let configuration = timeout(limit, components.configuration.state());
+    let nodes = async {
+        // A function may read no keys of nodes and providers only to report their state.
+        if !outlives_response {
+            return Vec::new();
+        }
+        let probe =
+            async { components.nodes.probe(components.store.operator().await.ok()?, limit).await.ok() };
+        timeout(limit, probe).await.ok().flatten().unwrap_or_default()
+    };
+    let (stores, configuration, nodes) = tokio::join!(stores, configuration, nodes);
+    let took = began.elapsed();
+    let mut dependencies = Vec::new();
+    let mut readiness = add_stores(&mut dependencies, latest, stores.ok(), Some(took));
+    let in_force = configuration.is_ok_and(|configuration| configuration.problem.is_none());
+    dependencies.push(own("configuration", if in_force { "ok" } else { "not in force" }, None));
+    if outlives_response {
+        for provider in components.providers.configured().await.iter() {
+            let state = match components.providers.breakers.worst(provider.name(), Instant::now()) {
+                State::Closed => "ok",
+                open => open.as_str(),
+            };
+            let (kind, name) = (DependencyKind::Provider, provider.name().to_owned());
+            dependencies.push(DependencyState { kind, name, state, took: None });
+        }
+    }
+    for NodeProbe { name, answers, took } in nodes {
+        let state = if answers { "ok" } else { "offline" };
+        dependencies.push(DependencyState { kind: DependencyKind::Node, name, state, took: Some(took) });
+    }
+    if dependencies.iter().any(|dependency| dependency.state != "ok") {
+        readiness = readiness.max(Readiness::Degraded);
+    }
+    ReadinessReport { readiness, dependencies }
+}
+
+/// Adds the stores; `stores` is none if they haven't answered in time.
+fn add_stores(
+    dependencies: &mut Vec<DependencyState>,
+    latest: &mut Latest,
+    stores: Option<Vec<StoreCheck>>,
+    took: Option<Duration>,
+) -> Readiness {
+    let Some(stores) = stores else {
+        let slow_since = *latest.slow_since.get_or_insert_with(Moment::now);
+        let is_down = slow_since.age() >= SLOW_STORES_GRACE;
+        dependencies.push(own("stores", if is_down { "unavailable" } else { "slow" }, took));
+        return if is_down { Readiness::NotReady } else { Readiness::Degraded };
+    };
+    latest.slow_since = None;
+    let mut readiness = Readiness::Ready;
+    for StoreCheck { name, problem, took } in stores {
+        let state = match &problem {
+            None => "ok",
+            Some(error) => error.disk_problem().map_or("unavailable", |problem| problem.as_str()),
+        };
+        if let Some(error) = &problem {
+            readiness = Readiness::NotReady;
+            tracing::error!(name, %error, "a store can't be used");
+        }
+        dependencies.push(own(name, state, Some(took)));
+    }
+    readiness
+}
+
+fn own(name: &str, state: &'static str, took: Option<Duration>) -> DependencyState {
+    DependencyState { kind: DependencyKind::Own, name: name.to_owned(), state, took }
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_store::Store;
+
+    use super::*;
+    use crate::{Gateway, HttpClients, Options, Routing};
+
+    fn gateway(long_lived: bool) -> Gateway {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = Options { long_lived, ..Options::default() };
+        Gateway::new(Store::unconnected(), HttpClients::new().unwrap(), options, Routing::default())
+    }
+
+    #[tokio::test]
+    async fn gateway_whose_stores_fail_is_not_ready() {
+        for long_lived in [true, false] {
+            let gateway = gateway(long_lived);
+            let report = gateway.readiness().await;
+            assert_eq!(report.readiness, Readiness::NotReady);
+            for name in ["table", "bucket", "secret"] {
+                let check = report.dependencies.iter().find(|dependency| dependency.name == name);
+                assert_eq!(check.map(|check| check.state), Some("unavailable"), "{name}");
+            }
+            // The same report serves the next probes.
+            assert!(Arc::ptr_eq(&report, &gateway.readiness().await));
+        }
+    }
+
+    #[tokio::test]
+    async fn stores_that_do_not_answer_in_time_are_slow_at_first() {
+        let (mut latest, mut dependencies) = (Latest::default(), Vec::new());
+        let took = Some(CHECK_TIMEOUT);
+        assert_eq!(add_stores(&mut dependencies, &mut latest, None, took), Readiness::Degraded);
+        assert_eq!((dependencies[0].state, latest.slow_since.is_some()), ("slow", true));
+        let check = StoreCheck { name: "table", problem: None, took: CHECK_TIMEOUT };
+        assert_eq!(add_stores(&mut dependencies, &mut latest, Some(vec![check]), took), Readiness::Ready);
+        assert!(latest.slow_since.is_none());
+    }
+}
