@@ -3,6 +3,9 @@
 mod conformance;
 mod gateway;
 mod infra;
+mod moto;
+mod observability;
+mod release;
 mod scratch;
 mod smoke;
 mod steps;

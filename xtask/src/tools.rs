@@ -27,13 +27,15 @@ pub(crate) enum Tool {
     Rustfmt,
     Clippy,
     Nextest,
+    /// With promtool, and Alertmanager with amtool.
+    Prometheus,
 }
 
 impl Tool {
     /// Tools that llama.cpp's build needs.
     pub(crate) const TO_BUILD: [Self; 4] = [Self::Cmake, Self::CxxCompiler, Self::Make, Self::Libclang];
 
-    fn is_there(self) -> bool {
+    pub(crate) fn is_there(self) -> bool {
         let on_path = |name| environment::program(name).is_some();
         match self {
             Self::Cmake => on_path("cmake"),
@@ -47,6 +49,11 @@ impl Tool {
             Self::Rustfmt => answers("cargo", &["fmt", "--version"]),
             Self::Clippy => answers("cargo", &["clippy", "--version"]),
             Self::Nextest => answers("cargo", &["nextest", "--version"]),
+            Self::Prometheus => {
+                ["prometheus", "promtool", "amtool"].into_iter().all(on_path)
+                    // Debian's name, and the project's own.
+                    && ["prometheus-alertmanager", "alertmanager"].into_iter().any(on_path)
+            }
         }
     }
 
@@ -73,6 +80,7 @@ impl Tool {
             Self::Rustfmt => "rustfmt",
             Self::Clippy => "clippy",
             Self::Nextest => "cargo-nextest",
+            Self::Prometheus => "Prometheus with Alertmanager",
         }
     }
 }

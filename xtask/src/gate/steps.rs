@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Outcome, conformance, infra, smoke};
+use super::{Outcome, conformance, infra, moto, observability, smoke};
 use crate::tools::Tool;
 use crate::workspace::Workspace;
 use crate::{shell, tidy};
@@ -18,17 +18,35 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "fmt", about: "the format", needs: &[Tool::Rustfmt], run: fmt },
     // Before tidy, which asks the binary for the API's description.
     Step { name: "build", about: "every binary and test, with every lint", needs: &BUILD, run: build },
+    Step {
+        name: "features",
+        about: "the command without the engine, a function alone",
+        needs: &BUILD,
+        run: features,
+    },
     Step { name: "tidy", about: "what the tree must look like", needs: &TIDY, run: tidy },
     Step { name: "deny", about: "licences, sources and versions of the dependencies", needs: &[], run: deny },
     Step { name: "machete", about: "unused dependencies", needs: &[], run: machete },
     Step { name: "test", about: "the tests of every crate", needs: &TEST, run: test },
+    Step { name: "moto", about: "stores and commands over another AWS", needs: &MOTO, run: moto::run },
     Step {
         name: "smoke",
         about: "the folder that `dist` makes: start, answers, doctor",
         needs: &Tool::TO_BUILD,
         run: smoke::run,
     },
-    Step { name: "infra", about: "the SAM template", needs: &[Tool::Python], run: infra::run },
+    Step {
+        name: "infra",
+        about: "the SAM template, `sam build`, the folder of a release",
+        needs: &INFRA,
+        run: infra::run,
+    },
+    Step {
+        name: "observability",
+        about: "Prometheus, its rules and an alert against a running gateway; the dashboards",
+        needs: &INFRA,
+        run: observability::run,
+    },
     Step {
         name: "sdk",
         about: "the vendors' own SDKs against a running gateway",
@@ -42,6 +60,9 @@ const TIDY: [Tool; 5] = with_build(Tool::Git);
 /// Git, because a test runs tidy too.
 const TEST: [Tool; 6] =
     [Tool::Cmake, Tool::CxxCompiler, Tool::Make, Tool::Libclang, Tool::Git, Tool::Nextest];
+const INFRA: [Tool; 5] = with_build(Tool::Python);
+const MOTO: [Tool; 6] =
+    [Tool::Cmake, Tool::CxxCompiler, Tool::Make, Tool::Libclang, Tool::Nextest, Tool::Python];
 const SDK: [Tool; 6] = [Tool::Cmake, Tool::CxxCompiler, Tool::Make, Tool::Libclang, Tool::Python, Tool::Node];
 
 const fn with_build(tool: Tool) -> [Tool; 5] {
@@ -56,6 +77,16 @@ fn fmt(workspace: &Workspace) -> Result<Outcome> {
 
 fn build(workspace: &Workspace) -> Result<Outcome> {
     shell::run(&mut workspace.cargo(["build", "--workspace", "--all-targets"]))?;
+    Ok(Outcome::Passed)
+}
+
+/// Checks packages by themselves: in a build of the workspace they have the features that other packages need of their
+/// dependencies, and may use what they haven't enabled.
+fn features(workspace: &Workspace) -> Result<Outcome> {
+    let command = ["--package", "hearth", "--no-default-features", "--features", "aws", "--all-targets"];
+    for selection in [command.as_slice(), &["--package", "hearth-fn-accounts"]] {
+        shell::run(workspace.cargo(["check"]).args(selection))?;
+    }
     Ok(Outcome::Passed)
 }
 

@@ -55,6 +55,9 @@ impl Manager {
             (Self::Apt | Self::Pacman, Tool::Node) => &["nodejs", "npm"],
             (Self::Dnf, Tool::Node) => &["nodejs-npm"],
             (Self::Brew, Tool::Node) => &["node"],
+            (Self::Apt, Tool::Prometheus) => &["prometheus", "prometheus-alertmanager"],
+            (Self::Pacman, Tool::Prometheus) => &["prometheus", "alertmanager"],
+            (Self::Dnf | Self::Brew, Tool::Prometheus) => &["prometheus"],
             (_, Tool::Rustfmt | Tool::Clippy | Tool::Nextest) => &[],
         };
         named.iter().map(ToString::to_string).collect()
