@@ -67,7 +67,8 @@ impl LogBuffer {
     pub(crate) fn push(&self, line: &[u8]) {
         let mut state = self.state();
         if state.lines.len() + line.len().min(LINE_MAX_BYTES) > BUFFER_MAX_BYTES {
-            return;
+            drop(state);
+            return count_dropped(1);
         }
         let was_empty = state.lines.is_empty();
         match line.len() <= LINE_MAX_BYTES {
@@ -106,7 +107,9 @@ impl LogBuffer {
         let mut lines = Vec::new();
         while self.take(&mut lines) {
             // On a full disk lines are dropped: waiting would fill the memory.
-            let _ = files.write_lines(&lines);
+            if files.write_lines(&lines).is_err() {
+                count_dropped(lines.split(|byte| *byte == b'\n').count() as u64 - 1);
+            }
             lines.clear();
             // Frees the memory of a burst.
             lines.shrink_to(2 * WRITE_MIN_BYTES);
@@ -143,6 +146,10 @@ impl LogBuffer {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn count_dropped(lines: u64) {
+    metrics::counter!("hearth_log_lines_dropped_total").increment(lines);
 }
 
 impl Drop for LogGuard {

@@ -40,7 +40,10 @@ async fn cost_is_in_header_body_record_and_metrics() {
     let record = client.get(&format!("/v1/requests/{id}")).await.json();
     assert_eq!(record["cost"], json!({"usd": COST}), "{record}");
     let metrics = String::from_utf8(client.get("/metrics").await.body.to_vec()).unwrap();
-    assert!(metrics.contains("hearth_cost_nanodollars_total{provider=\"rig0\"} 59000"), "{metrics}");
+    assert!(
+        metrics.contains("hearth_cost_nanodollars_total{provider=\"rig0\",model=\"other\"} 59000"),
+        "{metrics}"
+    );
     home.stop().await;
 }
 

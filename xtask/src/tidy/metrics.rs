@@ -1,4 +1,5 @@
-//! Metrics: every label has a bounded set of values, and docs/metrics.md lists every metric.
+//! Metrics: every label has a bounded set of values, docs/metrics.md lists every metric, each has a description, and rules and
+//! dashboards name no others.
 //!
 //! Each value of a label stays in memory until the process ends, so that values which clients choose would fill it.
 
@@ -7,20 +8,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tree::Tree;
 
 const PAGE: &str = "docs/metrics.md";
-/// Prefix of the names of our metrics.
-const PREFIX: &str = "hearth_";
+/// The file with the text of each metric's `HELP` line.
+const DESCRIPTIONS: &str = "shared/telemetry/src/metrics/descriptions.rs";
+/// Folder of the rules and dashboards that read the metrics.
+const OBSERVABILITY: &str = "infra/observability/";
+/// Prefixes of the names of our metrics.
+const PREFIXES: [&str; 3] = ["hearth_", "gen_ai_", "process_"];
 /// Folders whose code may record metrics.
 const FOLDERS: [&str; 4] = ["shared/", "functions/", "gpu-node/src/", "cli/src/"];
 /// Macros that record a metric.
 const MACROS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
 /// Labels, and the bound of each one's values.
-const LABELS: [(&str, &str); 10] = [
+const LABELS: [(&str, &str); 19] = [
     ("method", "nine methods and `other`"),
     ("route", "the routes' templates and `none`"),
     ("status", "HTTP's status codes"),
     ("code", "the error codes"),
     ("provider", "the providers in the settings, and the nodes"),
-    ("model", "the files in the node's model folder"),
+    (
+        "model",
+        "the files in the node's model folder, the models of the settings and of the table, and `other`",
+    ),
+    ("gen_ai_operation_name", "words in the source"),
+    ("gen_ai_provider_name", "the providers in the settings, and the nodes"),
+    ("gen_ai_request_model", "as `model`"),
+    ("gen_ai_token_type", "words in the source"),
+    ("error_type", "the error codes"),
+    ("node", "the registered nodes"),
+    ("stage", "words in the source"),
+    ("outcome", "words in the source"),
+    ("version", "the version of this build"),
     ("result", "words in the source"),
     ("reason", "words in the source"),
     ("how", "words in the source"),
@@ -37,7 +54,7 @@ struct Recording<'a> {
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let recordings = recordings(tree);
-    [unbounded_labels(&recordings), undocumented(tree, &recordings)].concat()
+    [unbounded_labels(&recordings), undocumented(tree, &recordings), unknown_in_observability(tree)].concat()
 }
 
 fn recordings(tree: &Tree) -> Vec<Recording<'_>> {
@@ -82,7 +99,7 @@ fn labels(call: &str) -> impl Iterator<Item = &str> {
 fn undocumented(tree: &Tree, recordings: &[Recording<'_>]) -> Vec<String> {
     let mut recorded: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for recording in recordings {
-        let Some(name) = recording.call.split('"').nth(1).filter(|name| name.starts_with(PREFIX)) else {
+        let Some(name) = recording.call.split('"').nth(1).filter(|name| is_ours(name)) else {
             continue;
         };
         recorded.entry(name).or_default().extend(labels(recording.call));
@@ -97,11 +114,44 @@ fn undocumented(tree: &Tree, recordings: &[Recording<'_>]) -> Vec<String> {
         Some(_) => None,
     });
     let stale = documented.keys().filter(|name| !recorded.contains_key(**name));
-    missing.chain(stale.map(|name| format!("{PAGE}: nothing records {name}"))).collect()
+    let descriptions = tree.text(DESCRIPTIONS).unwrap_or_default();
+    let described: BTreeSet<&str> = descriptions.split('"').filter(|text| is_ours(text)).collect();
+    let undescribed = recorded.keys().filter(|name| !described.contains(**name));
+    let unrecorded = described.iter().filter(|name| !recorded.contains_key(**name));
+    missing
+        .chain(stale.map(|name| format!("{PAGE}: nothing records {name}")))
+        .chain(undescribed.map(|name| format!("{DESCRIPTIONS}: no description of {name}")))
+        .chain(unrecorded.map(|name| format!("{DESCRIPTIONS}: nothing records {name}")))
+        .collect()
+}
+
+/// Finds metrics in the rules and dashboards that the page doesn't have: such an alert never fires.
+fn unknown_in_observability(tree: &Tree) -> Vec<String> {
+    let page = tree.text(PAGE).unwrap_or_default();
+    let documented: BTreeSet<&str> = page.lines().filter_map(row).map(|(name, _)| name).collect();
+    let is_known = |name: &str| {
+        let parts = ["_bucket", "_sum", "_count"].into_iter().filter_map(|suffix| name.strip_suffix(suffix));
+        std::iter::once(name).chain(parts).any(|name| documented.contains(name))
+            || LABELS.iter().any(|(label, _)| *label == name)
+    };
+    let mut problems = BTreeSet::new();
+    for (path, text) in tree.texts().filter(|(path, _)| path.starts_with(OBSERVABILITY)) {
+        if path.ends_with(".json") || path.ends_with(".yml") {
+            let words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+            for name in words.filter(|word| is_ours(word) && !is_known(word)) {
+                problems.insert(format!("{path}: {PAGE} has no metric {name}"));
+            }
+        }
+    }
+    problems.into_iter().collect()
 }
 
 fn row(line: &str) -> Option<(&str, BTreeSet<&str>)> {
     let mut cells = line.strip_prefix("| `")?.split('|');
-    let name = cells.next()?.trim().strip_suffix('`').filter(|name| name.starts_with(PREFIX))?;
+    let name = cells.next()?.trim().strip_suffix('`').filter(|name| is_ours(name))?;
     Some((name, cells.nth(1)?.split('`').skip(1).step_by(2).collect()))
+}
+
+fn is_ours(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !name.contains(char::is_whitespace)
 }

@@ -191,12 +191,17 @@ impl CircuitBreakers {
         open.collect()
     }
 
+    /// The worst state of a provider's circuits.
+    pub(crate) fn worst(&self, provider: &str, now: Instant) -> State {
+        let entries = self.entries();
+        let states = entries.iter().filter(|((name, _), _)| name == provider);
+        states.map(|(_, entry)| entry.circuit.state(now)).max().unwrap_or(State::Closed)
+    }
+
     /// Sets the metric `hearth_provider_state` of `providers`: the worst state of a provider's circuits.
     pub(crate) fn update_gauges<'a>(&self, providers: impl Iterator<Item = &'a str>, now: Instant) {
-        let open = self.open(now);
         for provider in providers {
-            let states = open.iter().filter(|one| one.provider == provider).map(|one| one.state);
-            set_gauge(provider, states.max().unwrap_or(State::Closed));
+            set_gauge(provider, self.worst(provider, now));
         }
     }
 

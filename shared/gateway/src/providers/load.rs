@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{Counter, Histogram};
+use hearth_domain::{Delivery, Usage};
+use hearth_wire::{ErrorCode, RunEventBody};
+
+use super::model_metrics::{ModelMetrics, OperationMetrics};
+use crate::stage::Stage;
 
 /// Weight of the latest time in the mean: with 0.3 the last five or so make it.
 const LATEST_WEIGHT: f64 = 0.3;
@@ -27,31 +31,17 @@ type ModelKey = (String, String);
 struct Load {
     in_progress: u32,
     first_token: Option<Duration>,
-    metrics: Option<Arc<ProviderMetrics>>,
-}
-
-/// The metrics of the runs at one provider.
-#[derive(Debug)]
-pub(crate) struct ProviderMetrics {
-    first_token_seconds: Histogram,
-    pub(crate) cost_nanodollars: Counter,
-    pub(crate) cost_unknown: Counter,
-}
-
-impl ProviderMetrics {
-    fn new(provider: &str) -> Self {
-        let provider = || provider.to_owned();
-        Self {
-            first_token_seconds: metrics::histogram!("hearth_provider_first_token_seconds", "provider" => provider()),
-            cost_nanodollars: metrics::counter!("hearth_cost_nanodollars_total", "provider" => provider()),
-            cost_unknown: metrics::counter!("hearth_cost_unknown_total", "provider" => provider()),
-        }
-    }
+    metrics: Option<Arc<ModelMetrics>>,
 }
 
 impl LoadTracker {
-    /// Counts a request until the guard is dropped.
-    pub(crate) fn begin(&self, provider: &str, model: &str) -> LoadGuard {
+    /// Counts a request until the guard is dropped. `make_metrics` makes the metrics of a model at its first request.
+    pub(crate) fn begin(
+        &self,
+        provider: &str,
+        model: &str,
+        make_metrics: impl FnOnce() -> ModelMetrics,
+    ) -> LoadGuard {
         let key = (provider.to_owned(), model.to_owned());
         let mut loads = self.loads();
         if loads.len() > MODEL_MAX_COUNT {
@@ -59,10 +49,9 @@ impl LoadTracker {
         }
         let load = loads.entry(key.clone()).or_default();
         load.in_progress += 1;
-        let metrics = load.metrics.get_or_insert_with(|| Arc::new(ProviderMetrics::new(provider)));
-        let metrics = Arc::clone(metrics);
+        let metrics = Arc::clone(load.metrics.get_or_insert_with(|| Arc::new(make_metrics())));
         drop(loads);
-        LoadGuard { tracker: self.clone(), key, metrics, began: Instant::now(), has_answered: false }
+        LoadGuard { tracker: self.clone(), key, metrics }
     }
 
     /// The number of requests in progress.
@@ -95,23 +84,12 @@ impl LoadTracker {
 pub(crate) struct LoadGuard {
     tracker: LoadTracker,
     key: ModelKey,
-    metrics: Arc<ProviderMetrics>,
-    began: Instant,
-    has_answered: bool,
+    metrics: Arc<ModelMetrics>,
 }
 
 impl LoadGuard {
-    /// Records a piece of the answer. The first one is the first token.
-    pub(crate) fn record_answer(&mut self) {
-        if !std::mem::replace(&mut self.has_answered, true) {
-            let ((provider, model), took) = (&self.key, self.began.elapsed());
-            self.tracker.record_first_token(provider, model, took);
-            self.metrics.first_token_seconds.record(took);
-        }
-    }
-
-    /// The metrics of the request's provider.
-    pub(crate) fn metrics(&self) -> Arc<ProviderMetrics> {
+    /// The metrics of the request's model.
+    pub(crate) fn metrics(&self) -> Arc<ModelMetrics> {
         Arc::clone(&self.metrics)
     }
 }
@@ -124,6 +102,74 @@ impl Drop for LoadGuard {
     }
 }
 
+/// The times of one attempt at a model. Those within an answer are known of streamed ones only: the events of an answer in
+/// one piece come together, at its end.
+#[derive(Debug)]
+pub(crate) struct AttemptTimes<'a> {
+    load: &'a LoadGuard,
+    metrics: &'a OperationMetrics,
+    is_node: bool,
+    delivery: Delivery,
+    began: Instant,
+    /// The time at which a node gave the run a slot.
+    started: Option<Instant>,
+    first_token: Option<Instant>,
+    usage: Usage,
+}
+
+impl<'a> AttemptTimes<'a> {
+    /// Begins an attempt, whose operation has these metrics.
+    pub(crate) fn begin(
+        load: &'a LoadGuard,
+        metrics: &'a OperationMetrics,
+        is_node: bool,
+        delivery: Delivery,
+    ) -> Self {
+        let (began, started, first_token) = (Instant::now(), None, None);
+        Self { load, metrics, is_node, delivery, began, started, first_token, usage: Usage::default() }
+    }
+
+    /// Observes an event of the attempt.
+    pub(crate) fn observe(&mut self, event: &RunEventBody) {
+        match event {
+            RunEventBody::Started { .. } if self.is_node && self.started.is_none() => {
+                let now = Instant::now();
+                self.started = Some(now);
+                if self.delivery == Delivery::Stream {
+                    Stage::Queue.record(now - self.began);
+                }
+            }
+            RunEventBody::Usage { usage } => self.usage = *usage,
+            event if self.first_token.is_none() && event.commits_to_candidate() => {
+                let (now, (provider, model)) = (Instant::now(), &self.load.key);
+                self.first_token = Some(now);
+                let took = now - self.began;
+                self.load.tracker.record_first_token(provider, model, took);
+                if self.delivery == Delivery::Stream {
+                    self.metrics.first_token_seconds.record(took);
+                    Stage::FirstByte.record(now - self.started.unwrap_or(self.began));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Records the attempt, which has ended well or with an error.
+    pub(crate) fn end(self, error: Option<ErrorCode>) {
+        let now = Instant::now();
+        self.metrics.record_duration(now - self.began, error);
+        if self.delivery == Delivery::Whole {
+            return Stage::Answer.record(now - self.began);
+        }
+        let Some(first) = self.first_token else { return };
+        Stage::Stream.record(now - first);
+        // The time of the first token is a metric of its own.
+        if let Some(tokens @ 1..) = self.usage.completion_tokens.checked_sub(1) {
+            self.metrics.output_token_seconds.record((now - first) / tokens);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,7 +177,8 @@ mod tests {
     #[test]
     fn requests_are_counted_until_their_end_and_times_are_averaged() {
         let load = LoadTracker::default();
-        let (first, second) = (load.begin("p", "m"), load.begin("p", "m"));
+        let begin = || load.begin("p", "m", || ModelMetrics::new("p", "m"));
+        let (first, second) = (begin(), begin());
         assert_eq!((load.in_progress("p", "m"), load.in_progress("p", "other")), (2, 0));
         drop(first);
         assert_eq!(load.in_progress("p", "m"), 1);

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use metrics::{Counter, Histogram};
-
-use super::active::ActiveRuns;
+use super::{active::ActiveRuns, summary::RunMetrics};
 use crate::{artifacts::Artifacts, providers::Providers, record::Records, routing::Router};
 
 /// The components and settings that all runs share.
@@ -21,14 +19,6 @@ pub(crate) struct RunContext {
     pub(super) metrics: LazyLock<RunMetrics>,
 }
 
-/// The metrics of runs.
-#[derive(Debug)]
-pub(super) struct RunMetrics {
-    pub(super) seconds: Histogram,
-    pub(super) prompt_tokens: Counter,
-    pub(super) completion_tokens: Counter,
-}
-
 impl RunContext {
     pub(super) fn new(
         router: Arc<Router>,
@@ -39,15 +29,5 @@ impl RunContext {
     ) -> Self {
         let (active, metrics) = (ActiveRuns::default(), LazyLock::new(RunMetrics::new as fn() -> RunMetrics));
         Self { router, providers, artifacts, records, active, answer_max_bytes, metrics }
-    }
-}
-
-impl RunMetrics {
-    fn new() -> Self {
-        Self {
-            seconds: metrics::histogram!("hearth_run_seconds"),
-            prompt_tokens: metrics::counter!("hearth_prompt_tokens_total"),
-            completion_tokens: metrics::counter!("hearth_completion_tokens_total"),
-        }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use hearth_domain::{Cost, Price, Usage};
+use hearth_domain::{Cost, Price, Task, Usage};
 use hearth_wire::RunEventBody;
 
-use crate::providers::load::ProviderMetrics;
+use crate::providers::model_metrics::ModelMetrics;
 
-/// Computes the cost of a run at one provider, and counts it in the metrics.
+/// Counts the tokens of a run at one provider, and their cost.
 #[derive(Debug, Default)]
 pub(super) struct CostMeter {
     /// None before a provider is selected.
-    metrics: Option<Arc<ProviderMetrics>>,
+    metrics: Option<Arc<ModelMetrics>>,
     /// None if it is unknown.
     price: Option<Price>,
     /// The number of images so far.
@@ -19,7 +19,7 @@ pub(super) struct CostMeter {
 }
 
 impl CostMeter {
-    pub(super) fn new(price: Option<Price>, metrics: Arc<ProviderMetrics>) -> Self {
+    pub(super) fn new(price: Option<Price>, metrics: Arc<ModelMetrics>) -> Self {
         Self { metrics: Some(metrics), price, images: 0 }
     }
 
@@ -33,19 +33,17 @@ impl CostMeter {
         let price = self.price.as_ref().filter(|price| price.input.is_none() && price.output.is_none())?;
         let cost = price.of_images(self.images).filter(|_| self.images > 0)?;
         if let Some(metrics) = &self.metrics {
-            metrics.cost_nanodollars.increment(cost.nanodollars());
+            metrics.count_cost(Some(cost));
         }
         Some(cost)
     }
 
     /// Charges the tokens of a run, if their price is known.
-    pub(super) fn charge_tokens(&self, usage: &Usage) -> Option<Cost> {
+    pub(super) fn charge_tokens(&self, task: &Task, usage: &Usage) -> Option<Cost> {
         let cost = self.price.as_ref().and_then(|price| price.of(usage));
         if let Some(metrics) = &self.metrics {
-            match cost {
-                Some(cost) => metrics.cost_nanodollars.increment(cost.nanodollars()),
-                None => metrics.cost_unknown.increment(1),
-            }
+            metrics.operation(task).count_tokens(usage);
+            metrics.count_cost(cost);
         }
         cost
     }

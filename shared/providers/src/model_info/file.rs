@@ -127,6 +127,16 @@ impl ModelInfoFile {
         entries.filter_map(|entry| entry.names.iter().find_map(Pattern::exact_name))
     }
 
+    /// Returns whether a model of any vendor is named without a `*`.
+    pub(super) fn names_model(&self, model: &str) -> bool {
+        self.vendors.values().any(|models| {
+            let other =
+                |like: &Like| Some((self.vendors.get(&like.vendor)?, model.strip_prefix(&like.prefix)?));
+            models.names(model)
+                || models.like.iter().filter_map(other).any(|(models, model)| models.names(model))
+        })
+    }
+
     pub(super) fn is_unsupported(&self, kind: &str, model: &str) -> bool {
         let models = self.vendors.get(kind);
         models.is_some_and(|models| models.unsupported.iter().any(|pattern| pattern.matches(model)))
@@ -134,6 +144,11 @@ impl ModelInfoFile {
 }
 
 impl Models {
+    /// Returns whether an entry names `model` without a `*`.
+    fn names(&self, model: &str) -> bool {
+        self.models.iter().flat_map(|entry| &entry.names).any(|name| name.exact_name() == Some(model))
+    }
+
     /// Returns the information under the most specific pattern that matches `model`.
     fn info(&self, model: &str) -> Option<&ModelInfo> {
         let specificity = |entry: &Entry| {

@@ -83,6 +83,13 @@ impl ModelInfoTable {
             .collect()
     }
 
+    /// Returns whether the file or an override of the provider names `model` without a `*`. Such names are few, while
+    /// clients may invent others.
+    #[must_use]
+    pub fn names_model(&self, provider: &str, model: &str) -> bool {
+        FILE.names_model(model) || self.overridden_models(provider).any(|name| name == model)
+    }
+
     /// Returns the operator's defaults for requests to a model.
     #[must_use]
     pub fn defaults(&self, provider: &str, model: &str) -> Defaults {

@@ -160,3 +160,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_whole_names_name_a_model() {
+    let json = json!({"rig:box-model": {"context_length": 7}, "rig:box-*": {"context_length": 8}});
+    let table = ModelInfoTable::with_overrides(&serde_json::from_value(json).unwrap()).unwrap();
+    assert!(table.names_model("rig", "box-model"));
+    // These have information by a pattern, which any number of names match.
+    assert!(!table.names_model("rig", "box-other") && !table.names_model("other", "box-model"));
+    let (name, _) = table.models_of("openai", "openai").remove(0);
+    assert!(
+        table.names_model("openai", &name) && !table.names_model("openai", &format!("{name}-2099-01-01"))
+    );
+}
