@@ -40,8 +40,9 @@ Usage: cargo xtask <command>
   dist            Build Hearth, and put it with its libraries into a folder that runs wherever it is copied
       --features <f>  build with more features: cuda, vulkan or metal
       --out <folder>  put it there
-  package         Build the Lambda functions, and measure their size and cold start
-      --arch <arch>   x86_64 (the default) or arm64
+  package         Build the Lambda functions into a folder that `sam deploy` takes, and measure size and cold start
+      --arch <arch>   arm64 or x86_64; by default what infra/template.yaml says
+      --out <folder>  put it there
   bench node      Measure the node beside llama.cpp's own server; --help has the options
   bench gateway   Measure the gateway beside others from PyPI and npm; --help has the options
   bench soak      Run everything under load for ten minutes, and check that nothing is lost
@@ -70,7 +71,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "tidy" => none_of(rest).and_then(|()| tidy::run(&Workspace::load()?)),
         "openapi" => none_of(rest).and_then(|()| openapi::run(&Workspace::load()?)),
         "dist" => dist::run(&Workspace::load()?, &dist::Options::parse(rest)?),
-        "package" => package::run(&Workspace::load()?, package::Arch::parse(rest)?),
+        "package" => package::run(&Workspace::load()?, &package::Options::parse(rest)?),
         "bench" => bench::run(&Workspace::load()?, rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

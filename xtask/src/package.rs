@@ -1,30 +1,35 @@
-//! `cargo xtask package`: the Lambda functions as they are shipped, their size, and their cold start.
+//! `cargo xtask package`: a folder that `sam deploy` takes without Rust, its functions' size, and their cold start.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-use crate::shell;
 use crate::tools::{self, Tool};
 use crate::venv::Venv;
 use crate::workspace::Workspace;
+use crate::{environment, shell};
 
-/// The build that crosses to Amazon Linux's older C library; it brings its own linker, zig.
-const CARGO_LAMBDA: [&str; 2] = ["cargo-lambda==1.9.2", "ziglang==0.17.1"];
+/// SAM, and the build that crosses to Amazon Linux's older C library; it brings its own linker, zig.
+const REQUIREMENTS: &str = "infra/requirements-build.txt";
+const TEMPLATE: &str = "infra/template.yaml";
+const RELEASE: &str = "infra/release.py";
+/// Checks a template as CloudFormation gets it.
+const CHECK_TRANSFORMED: &str = "infra/check_transformed.py";
 
-/// Each function, and the event that its cold start is measured with.
-const FUNCTIONS: [(&str, &str); 4] = [
-    ("hearth-fn-generate", "post_v1.generate.json"),
-    ("hearth-fn-models", "get_v1.models.json"),
-    ("hearth-fn-accounts", "get_v1.users.tokens.json"),
-    ("hearth-fn-ops", "get_health.json"),
+/// Each function, and the event that its cold start is measured with. A function that a schedule starts has none.
+pub(crate) const FUNCTIONS: [(&str, Option<&str>); 5] = [
+    ("hearth-fn-generate", Some("post_v1.generate.json")),
+    ("hearth-fn-models", Some("get_v1.models.json")),
+    ("hearth-fn-accounts", Some("get_v1.users.tokens.json")),
+    ("hearth-fn-ops", Some("get_health.json")),
+    ("hearth-fn-sweep", None),
 ];
 
 /// Environment of a function without stores. A start uses none, and the events' placeholder for a token is refused before a
 /// store is read.
-const NO_STORES: [(&str, &str); 7] = [
+pub(crate) const NO_STORES: [(&str, &str); 7] = [
     ("HEARTH_TABLE", "hearth"),
     ("HEARTH_BUCKET", "hearth"),
     ("HEARTH_SECRET", "hearth"),
@@ -34,6 +39,7 @@ const NO_STORES: [(&str, &str); 7] = [
     ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
 ];
 
+/// A processor of Lambda.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arch {
     X86_64,
@@ -41,67 +47,163 @@ pub(crate) enum Arch {
 }
 
 impl Arch {
-    pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        match arguments.as_slice() {
-            [] | ["--arch", "x86_64"] => Ok(Self::X86_64),
-            ["--arch", "arm64"] => Ok(Self::Arm64),
-            other => bail!("`cargo xtask package` takes `--arch x86_64` or `--arch arm64`, not {other:?}"),
+    fn parse(name: &str) -> Result<Self> {
+        match name {
+            "x86_64" => Ok(Self::X86_64),
+            "arm64" => Ok(Self::Arm64),
+            other => bail!("Lambda's processors are x86_64 and arm64, not `{other}`"),
         }
     }
 
-    fn flag(self) -> &'static str {
+    /// Returns the processor that the template says.
+    fn of_template(text: &str) -> Result<Self> {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix("Architectures: ["));
+        let name = line.and_then(|line| line.strip_suffix(']'));
+        Self::parse(name.with_context(|| format!("{TEMPLATE} has no line `Architectures: [arm64]`"))?)
+    }
+
+    /// Returns this machine's processor, if Lambda has it and runs this machine's programs.
+    pub(crate) fn of_this_machine() -> Option<Self> {
+        match std::env::consts::ARCH {
+            "x86_64" if cfg!(target_os = "linux") => Some(Self::X86_64),
+            "aarch64" if cfg!(target_os = "linux") => Some(Self::Arm64),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::X86_64 => "--x86-64",
-            Self::Arm64 => "--arm64",
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
         }
     }
 
-    fn is_this_machine(self) -> bool {
-        let this = std::env::consts::ARCH;
-        cfg!(target_os = "linux")
-            && match self {
-                Self::X86_64 => this == "x86_64",
-                Self::Arm64 => this == "aarch64",
-            }
+    fn target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Arm64 => "aarch64-unknown-linux-gnu",
+        }
     }
 }
 
-pub(crate) fn run(workspace: &Workspace, arch: Arch) -> Result<()> {
-    tools::ensure(workspace, &[Tool::Python])?;
-    // Cargo uses `<target>/lambda` for the profile of that name.
-    let folder = workspace.target.join("lambda-functions");
-    build(workspace, arch, &folder)?;
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// By default the template's.
+    arch: Option<Arch>,
+    /// Folder to write; by default `dist/lambda-<arch>` in the target folder.
+    out: Option<PathBuf>,
+}
 
-    println!("\n{:<20}{:>10}{:>10}", "function", "binary", "gzip");
-    for (name, _) in FUNCTIONS {
-        let bootstrap = folder.join(name).join("bootstrap");
-        let size = fs::metadata(&bootstrap).with_context(|| format!("no {}", bootstrap.display()))?.len();
-        let zipped = shell::output(Command::new("gzip").args(["-9", "-c"]).arg(&bootstrap))?.len() as u64;
-        println!("{name:<20}{:>10}{:>10}", mebibytes(size), mebibytes(zipped));
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            let value = rest.next().with_context(|| format!("`{argument}` needs a value"))?;
+            match argument.as_str() {
+                "--arch" => options.arch = Some(Arch::parse(value)?),
+                "--out" => options.out = Some(value.into()),
+                other => bail!("`cargo xtask package` takes `--arch` and `--out`, not `{other}`"),
+            }
+        }
+        Ok(options)
     }
+}
 
-    if !arch.is_this_machine() {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    tools::ensure(workspace, &[Tool::Make, Tool::Python])?;
+    let arch = match options.arch {
+        Some(arch) => arch,
+        None => Arch::of_template(
+            &fs::read_to_string(workspace.root.join(TEMPLATE)).context("cannot read the template")?,
+        )?,
+    };
+    ensure_standard_library(workspace, arch)?;
+    let out = options.out.clone();
+    let out = out.unwrap_or_else(|| workspace.target.join("dist").join(format!("lambda-{}", arch.name())));
+    let venv = Venv::from_file(workspace, "venv-lambda", REQUIREMENTS)?;
+    release(workspace, &venv, arch, &out, None)?;
+    println!("\n{}", out.display());
+
+    // Where infra/Makefile has them.
+    let binary = |name: &str| workspace.target.join("functions").join(name).join("bootstrap");
+    let size = |path: PathBuf| {
+        let metadata = fs::metadata(&path).with_context(|| format!("no {}", path.display()));
+        Ok::<_, anyhow::Error>(mebibytes(metadata?.len()))
+    };
+    println!("\n{:<20}{:>10}{:>10}", "function", "binary", "zip");
+    for (name, _) in FUNCTIONS {
+        println!("{name:<20}{:>10}{:>10}", size(binary(name))?, size(zip(&out, name, arch))?);
+    }
+    if Some(arch) != Arch::of_this_machine() {
         println!("\ncold start: not measured, since this machine cannot run it");
         return Ok(());
     }
     println!("\ncold start");
-    for (name, event) in FUNCTIONS {
+    for (name, event) in FUNCTIONS.into_iter().filter_map(|(name, event)| Some((name, event?))) {
         let mut emulator = workspace.cargo(["run", "--quiet", "--release", "--package", "lambda-emulator"]);
-        emulator.envs(NO_STORES).args(["--", "measure"]).arg(folder.join(name).join("bootstrap"));
+        emulator.envs(NO_STORES).args(["--", "measure"]).arg(binary(name));
         shell::run(emulator.arg(format!("events/{event}")))?;
     }
     Ok(())
 }
 
-fn build(workspace: &Workspace, arch: Arch, folder: &Path) -> Result<()> {
-    let venv = Venv::of_packages(workspace, "venv-lambda", &CARGO_LAMBDA)?;
-    let mut cargo_lambda = venv.command(workspace, "cargo-lambda");
-    cargo_lambda.args(["lambda", "build", "--profile", "lambda", arch.flag()]);
-    for (name, _) in FUNCTIONS {
-        cargo_lambda.args(["--package", name, "--bin", name]);
+/// Makes the folder `out` and lints its template.
+///
+/// `prebuilt` is a folder of cargo's with functions for this machine, which are packed in place of a build.
+///
+/// # Errors
+/// The build failed, a function is for another processor than `arch`, or a check failed.
+pub(crate) fn release(
+    workspace: &Workspace,
+    venv: &Venv,
+    arch: Arch,
+    out: &Path,
+    prebuilt: Option<&Path>,
+) -> Result<()> {
+    let mut python = venv.command(workspace, "python");
+    if let Some(prebuilt) = prebuilt {
+        python.env("PREBUILT", prebuilt).env("ZIP_LEVEL", "1");
     }
-    shell::run(cargo_lambda.arg("--lambda-dir").arg(folder))
+    shell::run(offline(python.arg(RELEASE).arg(out).arg(arch.name())))?;
+    let template = out.join("template.yaml");
+    let mut sam = venv.command(workspace, "sam");
+    sam.args(["validate", "--lint", "--region", "us-east-1", "-t"]).arg(&template);
+    shell::run(offline(&mut sam))?;
+    shell::run(offline(venv.command(workspace, "python").arg(CHECK_TRANSFORMED).arg(&template)))
+}
+
+/// Returns the path of a function's zip in the folder of a release.
+pub(crate) fn zip(out: &Path, function: &str, arch: Arch) -> PathBuf {
+    out.join(format!("{}-{}.zip", function.trim_start_matches("hearth-fn-"), arch.name()))
+}
+
+/// Replaces the credentials of the environment, so that no account is used.
+pub(crate) fn offline(command: &mut Command) -> &mut Command {
+    command
+        .env("SAM_CLI_TELEMETRY", "0")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", "none")
+        .env("AWS_SECRET_ACCESS_KEY", "none")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env_remove("AWS_PROFILE")
+        .env_remove("AWS_SESSION_TOKEN")
+}
+
+/// # Errors
+/// The compiler has no standard library for the processor.
+fn ensure_standard_library(workspace: &Workspace, arch: Arch) -> Result<()> {
+    let mut rustc = workspace.command(environment::var("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let folder = shell::output(rustc.args(["--print", "target-libdir", "--target", arch.target()]))?;
+    let folder = String::from_utf8_lossy(&folder);
+    ensure!(
+        Path::new(folder.trim()).is_dir(),
+        "rustc has no standard library for {}; install it: rustup target add {}",
+        arch.name(),
+        arch.target()
+    );
+    Ok(())
 }
 
 fn mebibytes(bytes: u64) -> String {
@@ -113,16 +215,32 @@ fn mebibytes(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn parse(arguments: &[&str]) -> Result<Arch> {
-        Arch::parse(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
+    fn parse(arguments: &[&str]) -> Result<Options> {
+        Options::parse(&arguments.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 
     #[test]
     fn architecture_has_the_name_of_lambda() {
-        assert_eq!(parse(&[]).unwrap(), Arch::X86_64);
-        assert_eq!(parse(&["--arch", "arm64"]).unwrap(), Arch::Arm64);
+        assert_eq!(parse(&[]).unwrap(), Options::default());
+        assert_eq!(parse(&["--arch", "arm64"]).unwrap().arch, Some(Arch::Arm64));
         assert!(parse(&["--arch", "aarch64"]).is_err());
+        assert!(parse(&["--arch"]).is_err());
         assert!(parse(&["arm64"]).is_err());
+    }
+
+    #[test]
+    fn architecture_is_a_line_of_the_template() {
+        let of = Arch::of_template;
+        assert_eq!(of("Globals:\n    Architectures: [x86_64]\n").unwrap(), Arch::X86_64);
+        assert!(of("    Architectures: [!Ref Architecture]\n").is_err());
+        assert!(of("Globals:\n").is_err());
+        of(&fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/template.yaml")).unwrap())
+            .unwrap();
+    }
+
+    #[test]
+    fn zip_is_named_for_function_and_processor() {
+        assert_eq!(zip(Path::new("o"), "hearth-fn-ops", Arch::Arm64), Path::new("o/ops-arm64.zip"));
     }
 
     #[test]

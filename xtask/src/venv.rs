@@ -16,8 +16,7 @@ pub(crate) struct Venv {
 impl Venv {
     /// The environment `name` with what the file `requirements` (relative to the root) lists.
     pub(crate) fn from_file(workspace: &Workspace, name: &str, requirements: &str) -> Result<Self> {
-        let path = workspace.root.join(requirements);
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {requirements}"))?;
+        let text = read_requirements(&workspace.root.join(requirements))?;
         Self::create(workspace, name, &text, &["--requirement", requirements])
     }
 
@@ -59,5 +58,32 @@ impl Venv {
 
     fn programs(&self) -> PathBuf {
         self.folder.join(Path::new(if cfg!(windows) { "Scripts" } else { "bin" }))
+    }
+}
+
+/// Reads a file of requirements, with those that it includes.
+fn read_requirements(path: &Path) -> Result<String> {
+    let mut text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let included: Vec<PathBuf> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("-r "))
+        .map(|name| path.with_file_name(name))
+        .collect();
+    for path in included {
+        text.push_str(&read_requirements(&path)?);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn included_requirements_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "-r b.txt\nx==1\n").unwrap();
+        fs::write(folder.path().join("b.txt"), "y==2\n").unwrap();
+        assert_eq!(read_requirements(&folder.path().join("a.txt")).unwrap(), "-r b.txt\nx==1\ny==2\n");
     }
 }

@@ -15,6 +15,10 @@ use crate::{environment, shell};
 /// Another choice of packages or targets would compile the dependencies again.
 pub(crate) const BUILD_HEARTH: [&str; 6] = ["build", "--workspace", "--bin", "hearth", "--test", "store"];
 
+/// Builds all binaries, with the same features.
+pub(crate) const BUILD_BINARIES: [&str; 7] =
+    ["build", "--workspace", "--bins", "--test", "store", "--features", "hearth/aws"];
+
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// The build folder, wherever `CARGO_TARGET_DIR` or a cargo configuration puts it.

@@ -1,10 +1,9 @@
-//! Linters of the SAM template.
-
-use std::process::Command;
+//! Linters of the SAM template, and the folder of a release.
 
 use anyhow::Result;
 
-use super::Outcome;
+use super::{Outcome, release};
+use crate::package::offline;
 use crate::shell;
 use crate::venv::Venv;
 use crate::workspace::Workspace;
@@ -21,18 +20,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     shell::run(offline(cfn_lint.arg(TEMPLATE)))?;
     let mut python = venv.command(workspace, "python");
     shell::run(offline(python.args([CHECK_TRANSFORMED, TEMPLATE])))?;
+    let mut tests = venv.command(workspace, "python");
+    shell::run(tests.args(["-m", "unittest", "discover", "--quiet", "infra"]))?;
+    release::run(workspace, &venv)?;
     Ok(Outcome::Passed)
-}
-
-/// Replaces the credentials of the environment, so that no account is used.
-fn offline(command: &mut Command) -> &mut Command {
-    command
-        .env("SAM_CLI_TELEMETRY", "0")
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "none")
-        .env("AWS_SECRET_ACCESS_KEY", "none")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env_remove("AWS_PROFILE")
-        .env_remove("AWS_SESSION_TOKEN")
 }
