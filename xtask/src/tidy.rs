@@ -16,6 +16,7 @@ mod lock_files;
 mod metrics;
 mod settings;
 mod suites;
+mod template_routes;
 mod tree;
 mod unguarded_routes;
 mod words;
@@ -64,6 +65,7 @@ fn check_tree(workspace: &Workspace, tree: &Tree) -> Vec<String> {
         decisions::check(tree),
         metrics::check(tree),
         suites::check(tree),
+        template_routes::check(tree),
         unguarded_routes::check(tree),
     ]
     .concat()

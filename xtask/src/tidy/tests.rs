@@ -179,6 +179,8 @@ fn text_similar_to_such_a_path_is_none() {
     expect(&environment_leaks::check(&Tree::of([("a.md", &text.join("\n"))])), &[]);
 }
 
+const METRIC_DESCRIPTIONS: &str = "shared/telemetry/src/metrics/descriptions.rs";
+
 #[test]
 fn unlisted_label_of_a_metric_is_a_problem() {
     let text = |label: &str| {
@@ -187,7 +189,12 @@ fn unlisted_label_of_a_metric_is_a_problem() {
         )
     };
     let page = "| `hearth_x_total` | counter | `code`, `provider`, `user` | |";
-    let code = [("shared/a.rs", &*text("user")), ("shared/b.rs", &text("code")), ("docs/metrics.md", page)];
+    let code = [
+        ("shared/a.rs", &*text("user")),
+        ("shared/b.rs", &text("code")),
+        ("docs/metrics.md", page),
+        (METRIC_DESCRIPTIONS, "(\"hearth_x_total\", \"All\")"),
+    ];
     expect(&metrics::check(&Tree::of(code)), &["shared/a.rs:1: "]);
 }
 
@@ -196,13 +203,22 @@ fn metric_without_documentation_and_stale_documentation_are_problems() {
     let code = "counter!(\n    \"hearth_a_total\",\n    \"code\" => code,\n);\ngauge!(\"hearth_b\").set(1.0);\n\
                 describe_gauge!(\"hearth_c\", \"\");";
     let page = "| metric | type | labels | meaning |\n| `hearth_a_total` | counter | | |\n| `hearth_d` | gauge | | |";
-    let tree = Tree::of([("shared/a.rs", code), ("docs/metrics.md", page)]);
+    let descriptions = "(\"hearth_a_total\", \"All\"), (\"hearth_e\", \"None\")";
+    let tree = Tree::of([
+        ("shared/a.rs", code),
+        ("docs/metrics.md", page),
+        (METRIC_DESCRIPTIONS, descriptions),
+        ("infra/observability/rules.yml", "rate(hearth_d_count[5m]) / hearth_f_total{provider=\"a\"}"),
+    ]);
     expect(
         &metrics::check(&tree),
         &[
             "docs/metrics.md: the row of hearth_a_total has other labels",
             "docs/metrics.md: no row for hearth_b",
             "docs/metrics.md: nothing records hearth_d",
+            &format!("{METRIC_DESCRIPTIONS}: no description of hearth_b"),
+            &format!("{METRIC_DESCRIPTIONS}: nothing records hearth_e"),
+            "infra/observability/rules.yml: docs/metrics.md has no metric hearth_f_total",
         ],
     );
 }
@@ -259,7 +275,9 @@ fn duration_without_its_kind_is_a_problem() {
 fn crate_table_that_differs_from_the_rules_is_a_problem() {
     let row = |names: &str, allowed: &str| format!("| {names} | {allowed} |\n");
     let rows = [
-        row("`domain`, `files`, `schema`, `telemetry`, `aws-emulator`, `lambda-emulator`, `xtask`", "none"),
+        row("`domain`, `files`, `schema`, `aws-emulator`, `sam-template`, `xtask`", "none"),
+        row("`lambda-emulator`", "`sam-template`"),
+        row("`telemetry`", "`settings`"),
         row("`wire`, `settings`, `auth`", "`domain`"),
         row("`store`", "`domain`, `wire`"),
         row("`tests`", "all but `bench`"),
