@@ -88,7 +88,7 @@ impl HttpConnector for InProcess {
             match request.headers().get("x-amz-target").map(str::to_owned) {
                 Some(target) => {
                     let body = request.body().bytes().unwrap_or_default().to_vec();
-                    json(router::json_service(&embedded, &target, body).await)
+                    json(router::json_service(&embedded, ACCESS_KEY, &target, body).await)
                 }
                 None => s3(&embedded, request).await,
             }

@@ -2,18 +2,26 @@
 
 use dynoxide::{Database, DynoxideError, actions::transact_write_items::TransactWriteItemsRequest};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+
+use crate::AwsEmulator;
 
 /// An answer: HTTP status and body.
 pub(crate) type Answer = (u16, Vec<u8>);
 
-/// Answers the operation `name`, such as `PutItem`. dynoxide does file I/O under one lock, so the call runs off the async
-/// threads. It waits for `permit` first: threads that wait for the lock would cost memory.
-pub(crate) async fn answer(db: Database, permit: &Semaphore, name: String, body: Vec<u8>) -> Answer {
-    let _permit = permit.acquire().await;
-    let call = tokio::task::spawn_blocking(move || match dispatch(&db, &name, &body) {
-        Ok(answer) => (200, answer),
-        Err(error) => (error.status_code(), error.to_json().into_bytes()),
+/// Answers the operation `name`, such as `PutItem`, if `access_key` may do it. dynoxide does file I/O under one lock, so the
+/// call runs off the async threads. It waits for a permit first: threads that wait for the lock would cost memory.
+pub(crate) async fn answer(emulator: &AwsEmulator, access_key: &str, name: &str, body: Vec<u8>) -> Answer {
+    let _permit = emulator.db_permit.acquire().await;
+    let (db, iam) = (emulator.db.clone(), emulator.iam.clone());
+    let (access_key, name) = (access_key.to_owned(), name.to_owned());
+    let call = tokio::task::spawn_blocking(move || {
+        if let Err(refusal) = iam.check_dynamodb(&access_key, &db, &name, &body) {
+            return (400, refusal.to_json());
+        }
+        match dispatch(&db, &name, &body) {
+            Ok(answer) => (200, answer),
+            Err(error) => (error.status_code(), error.to_json().into_bytes()),
+        }
     });
     call.await.unwrap_or_else(|_| (500, br#"{"__type":"InternalServerError"}"#.to_vec()))
 }

@@ -10,6 +10,7 @@
 
 mod clients;
 mod dynamodb;
+mod iam;
 mod router;
 mod s3;
 mod secrets;
@@ -23,14 +24,19 @@ use std::{
 };
 
 use dynoxide::Database;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
+pub use iam::PolicyError;
+
+use iam::Iam;
 use s3::Objects;
 use secrets::KeyFile;
 
-/// The access key and region of the emulated S3 and of its clients. They protect nothing: a test owns the data.
+/// The access key of the emulator's own clients, which may do anything.
 const ACCESS_KEY: &str = "hearth";
 const REGION: &str = "us-east-1";
+const ACCOUNT: &str = "123456789012";
 
 /// A reason why the stores can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +79,7 @@ pub struct AwsEmulator {
     s3: s3s::service::S3Service,
     signing_secret: String,
     secrets: KeyFile,
+    iam: Iam,
 }
 
 impl std::fmt::Debug for AwsEmulator {
@@ -95,12 +102,55 @@ impl AwsEmulator {
         let path = folder.join("secrets.json");
         let secrets = KeyFile::open(path.clone()).map_err(|error| unreadable_secrets(path, &error))?;
         let signing_secret = secrets.signing_secret().map_err(failed)?;
-        let objects = Objects::open(db.clone(), &folder.join("objects"), bucket).map_err(failed)?;
+        let iam = Iam::default();
+        let access = iam::Access(iam.clone());
+        let objects =
+            Objects::open(db.clone(), &folder.join("objects"), bucket, access.clone()).map_err(failed)?;
         sweep::start(db.clone(), objects.clone());
         let mut s3 = s3s::service::S3ServiceBuilder::new(objects);
-        s3.set_auth(s3s::auth::SimpleAuth::from_single(ACCESS_KEY, signing_secret.as_str()));
+        s3.set_auth(iam::Keys { iam: iam.clone(), signing_secret: signing_secret.clone() });
+        s3.set_access(access);
         let db_permit = Arc::new(Semaphore::new(1));
-        Ok(Self { db, db_permit, s3: s3.build(), signing_secret, secrets })
+        Ok(Self { db, db_permit, s3: s3.build(), signing_secret, secrets, iam })
+    }
+
+    /// Lets requests that `access_key` has signed do what these policy documents allow, as for a role of IAM. Documents have
+    /// no intrinsic functions. The secret key is that of [`AwsEmulator::credentials`].
+    ///
+    /// # Errors
+    /// If a policy has an element that isn't supported.
+    pub fn add_role(&self, access_key: &str, policies: &[Value]) -> Result<(), PolicyError> {
+        self.iam.add_role(access_key, policies)
+    }
+
+    /// The calls that a role's policies didn't allow, since the start.
+    #[must_use]
+    pub fn denied_calls(&self) -> Vec<String> {
+        self.iam.denied()
+    }
+
+    /// The permissions of all roles that no call has used. Permissions for other services are left out.
+    #[must_use]
+    pub fn unused_permissions(&self) -> Vec<String> {
+        self.iam.unused()
+    }
+
+    /// The ARN of a table.
+    #[must_use]
+    pub fn table_arn(name: &str) -> String {
+        iam::table_arn(name)
+    }
+
+    /// The ARN of a bucket.
+    #[must_use]
+    pub fn bucket_arn(name: &str) -> String {
+        iam::bucket_arn(name)
+    }
+
+    /// The ARN of a secret. Requests may name a secret by it.
+    #[must_use]
+    pub fn secret_arn(name: &str) -> String {
+        secrets::arn(name)
     }
 }
 

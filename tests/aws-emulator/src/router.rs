@@ -13,6 +13,7 @@ use axum::{
 use crate::{
     AwsEmulator,
     dynamodb::{self, Answer},
+    iam,
 };
 
 impl AwsEmulator {
@@ -32,8 +33,8 @@ impl AwsEmulator {
             .route_service(&format!("/{bucket}/{{*key}}"), service)
     }
 
-    /// The routes of every service: for the `AWS_ENDPOINT_URL` of another process. DynamoDB and Secrets Manager don't check
-    /// signatures, so serve them on the loopback address only.
+    /// The routes of every service: for the `AWS_ENDPOINT_URL` of another process. DynamoDB and Secrets Manager check what the
+    /// access key of a request may do, but not its signature, so serve them on the loopback address only.
     pub fn router(&self, bucket: &str) -> Router {
         Router::new().route("/", post(json_route)).with_state(self.clone()).merge(self.object_routes(bucket))
     }
@@ -41,18 +42,26 @@ impl AwsEmulator {
 
 async fn json_route(State(embedded): State<AwsEmulator>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (status, body) = json_service(&embedded, target, body.to_vec()).await;
+    let (status, body) = json_service(&embedded, iam::access_key(&headers), target, body.to_vec()).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(CONTENT_TYPE, "application/x-amz-json-1.0")], body).into_response()
 }
 
 /// Answers a request of the JSON protocol, whose `x-amz-target` names service and operation.
-pub(crate) async fn json_service(embedded: &AwsEmulator, target: &str, body: Vec<u8>) -> Answer {
+pub(crate) async fn json_service(
+    embedded: &AwsEmulator,
+    access_key: &str,
+    target: &str,
+    body: Vec<u8>,
+) -> Answer {
     match target.split_once('.') {
-        Some(("secretsmanager", operation)) => embedded.secrets.answer(operation, &body),
-        Some((_, operation)) => {
-            dynamodb::answer(embedded.db.clone(), &embedded.db_permit, operation.to_owned(), body).await
+        Some(("secretsmanager", operation)) => {
+            match embedded.iam.check_secrets(access_key, operation, &body) {
+                Ok(()) => embedded.secrets.answer(operation, &body),
+                Err(refusal) => (400, refusal.to_json()),
+            }
         }
+        Some((_, operation)) => dynamodb::answer(embedded, access_key, operation, body).await,
         None => (400, br#"{"__type":"UnknownOperationException"}"#.to_vec()),
     }
 }

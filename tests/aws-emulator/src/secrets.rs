@@ -12,10 +12,26 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::dynamodb::Answer;
+use crate::{ACCOUNT, REGION, dynamodb::Answer};
 
 /// The name of the emulated S3's own signing key.
 const SIGNING: &str = "embedded/s3-signing";
+/// The six characters that Secrets Manager appends to a name in an ARN; it chooses them itself.
+const ARN_SUFFIX: &str = "-AbCdEf";
+
+/// The ARN of a secret, by its name or its ARN.
+pub(crate) fn arn(id: &str) -> String {
+    format!("{}{}{ARN_SUFFIX}", arn_prefix(), name_of(id))
+}
+
+/// The name of a secret, by its name or its ARN.
+fn name_of(id: &str) -> &str {
+    id.strip_prefix(&arn_prefix()).and_then(|name| name.strip_suffix(ARN_SUFFIX)).unwrap_or(id)
+}
+
+fn arn_prefix() -> String {
+    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:")
+}
 
 #[derive(Clone)]
 pub(crate) struct KeyFile(Arc<Mutex<Contents>>);
@@ -49,17 +65,18 @@ impl KeyFile {
     /// Answers `GetSecretValue`, `CreateSecret`, `PutSecretValue` and `DescribeSecret`.
     pub(crate) fn answer(&self, operation: &str, body: &[u8]) -> Answer {
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
-        let name = request["SecretId"].as_str().or(request["Name"].as_str()).unwrap_or_default();
+        let name = name_of(request["SecretId"].as_str().or(request["Name"].as_str()).unwrap_or_default());
+        let arn = arn(name);
         let stored = self.get(name).filter(|_| name != SIGNING);
         let (status, body) = match (operation, stored) {
             ("GetSecretValue", Some(secret)) => {
-                (200, json!({"Name": name, "ARN": name, "SecretString": secret}))
+                (200, json!({"Name": name, "ARN": arn, "SecretString": secret}))
             }
-            ("DescribeSecret", Some(_)) => (200, json!({"Name": name, "ARN": name})),
+            ("DescribeSecret", Some(_)) => (200, json!({"Name": name, "ARN": arn})),
             ("CreateSecret", Some(_)) => (400, json!({"__type": "ResourceExistsException"})),
             ("CreateSecret", None) | ("PutSecretValue", Some(_)) => {
                 match self.put(name, request["SecretString"].as_str().unwrap_or_default()) {
-                    Ok(()) => (200, json!({"Name": name, "ARN": name})),
+                    Ok(()) => (200, json!({"Name": name, "ARN": arn})),
                     Err(error) => {
                         (500, json!({"__type": "InternalServiceError", "Message": error.to_string()}))
                     }

@@ -12,10 +12,12 @@ mod tests;
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use dynoxide::Database;
-use s3s::{S3, S3Request, S3Response, S3Result, dto::*, s3_error};
+use s3s::{S3, S3Request, S3Response, S3Result, auth::Credentials, dto::*, s3_error};
 
 use blobs::Blobs;
 use index::{Entry, Index};
+
+use crate::iam::Access;
 
 /// The lifecycle rules of the bucket, as in `infra/template.yaml`: objects with these prefixes expire after these times.
 const LIFECYCLE: [(&str, Duration); 2] =
@@ -31,12 +33,13 @@ struct Inner {
     bucket: String,
     blobs: Blobs,
     index: Index,
+    access: Access,
 }
 
 impl Objects {
-    pub(crate) fn open(db: Database, folder: &Path, bucket: &str) -> io::Result<Self> {
+    pub(crate) fn open(db: Database, folder: &Path, bucket: &str, access: Access) -> io::Result<Self> {
         let (blobs, index) = (Blobs::open(folder)?, Index::open(db)?);
-        Ok(Self(Arc::new(Inner { bucket: bucket.to_owned(), blobs, index })))
+        Ok(Self(Arc::new(Inner { bucket: bucket.to_owned(), blobs, index, access })))
     }
 
     /// Deletes the objects that have expired at `now`, in seconds since 1970. Returns their number.
@@ -73,9 +76,10 @@ impl Objects {
         if bucket == self.0.bucket { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
     }
 
-    async fn entry(&self, bucket: &str, key: &str) -> S3Result<Entry> {
+    async fn entry(&self, caller: Option<&Credentials>, bucket: &str, key: &str) -> S3Result<Entry> {
         self.check_bucket(bucket)?;
-        self.0.index.get(key).await.map_err(internal)?.ok_or_else(|| s3_error!(NoSuchKey))
+        let entry = self.0.index.get(key).await.map_err(internal)?;
+        entry.ok_or_else(|| self.0.access.missing_object(caller, bucket))
     }
 }
 
@@ -116,7 +120,7 @@ impl S3 for Objects {
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
-        let entry = self.entry(&input.bucket, &input.key).await?;
+        let entry = self.entry(request.credentials.as_ref(), &input.bucket, &input.key).await?;
         let range = match input.range {
             Some(range) => Some(range.check(entry.size).map_err(|_| s3_error!(InvalidRange))?),
             None => None,
@@ -141,7 +145,8 @@ impl S3 for Objects {
         &self,
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        let entry = self.entry(&request.input.bucket, &request.input.key).await?;
+        let input = request.input;
+        let entry = self.entry(request.credentials.as_ref(), &input.bucket, &input.key).await?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: Some(length(entry.size)),
             content_type: entry.content_type.clone(),

@@ -98,7 +98,13 @@ async fn sweep_deletes_objects_by_the_lifecycle_rules() {
     for key in ["artifacts/a", "runs/b/text", "other"] {
         s3.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(b"x")).send().await.unwrap();
     }
-    let objects = super::Objects::open(embedded.db.clone(), &folder.path().join("objects"), BUCKET).unwrap();
+    let objects = super::Objects::open(
+        embedded.db.clone(),
+        &folder.path().join("objects"),
+        BUCKET,
+        crate::iam::Access(embedded.iam.clone()),
+    )
+    .unwrap();
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
     assert_eq!(objects.sweep(now + 29 * 86_400).await.unwrap(), 0);
     assert_eq!(objects.sweep(now + 31 * 86_400).await.unwrap(), 2);
