@@ -43,7 +43,6 @@ impl Artifacts<'_> {
         let Artifact { id, media_type, expires_at, .. } = &record.artifact;
         self.bucket.put(&object_key(*id), media_type, bytes).await?;
         let item = Item::new(key(*id), VERSION, record)?.expiring(expires_at.unix());
-        let item = item.in_gsi1(format!("USER#{}", record.owner), format!("ART#{id}"));
         self.table.put(item, Condition::Always).await
     }
 

@@ -10,6 +10,9 @@ use crate::{
 
 const VERSION: u32 = 1;
 
+/// The address of the node in the gateway's own process.
+pub const IN_PROCESS_URL: &str = "in-process";
+
 /// A registered node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeRecord {
@@ -36,7 +39,7 @@ impl Nodes<'_> {
     /// If the table can't be written.
     pub async fn put(&self, node: &NodeRecord) -> Result<(), StoreError> {
         let item = Item::new(key(node.id), VERSION, node)?;
-        let item = item.in_gsi1(format!("USER#{}", node.owner), format!("NODE#{}", node.id));
+        let item = item.in_gsi1(owner_key(node.owner), node.id.to_string());
         self.0.put(item, Condition::Always).await
     }
 
@@ -45,9 +48,14 @@ impl Nodes<'_> {
     /// # Errors
     /// If the table can't be read.
     pub async fn of(&self, owner: UserId) -> Result<Vec<NodeRecord>, StoreError> {
-        let query = Query::of(Index::Gsi1, format!("USER#{owner}"), Sort::Prefix("NODE#".to_owned()));
+        let query = Query::of(Index::Gsi1, owner_key(owner), Sort::All);
         self.0.query(query).await?.iter().map(Item::read).collect()
     }
+}
+
+/// The nodes' own partition of the index: a function's role allows whole partitions.
+fn owner_key(owner: UserId) -> String {
+    format!("NODES#{owner}")
 }
 
 fn key(id: NodeId) -> Key {

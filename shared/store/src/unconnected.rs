@@ -38,6 +38,9 @@ impl Database for Unconnected {
     async fn query(&self, _: &Query) -> Result<Page, StoreError> {
         refused("query")
     }
+    async fn scan(&self, _: Option<&Key>) -> Result<Page, StoreError> {
+        refused("scan")
+    }
     async fn check(&self) -> Result<(), StoreError> {
         refused("check")
     }
@@ -66,5 +69,8 @@ impl Secrets for Unconnected {
     }
     async fn put(&self, _: &str, _: &Secret) -> Result<(), StoreError> {
         refused("put_secret")
+    }
+    async fn check(&self, _: &str) -> Result<(), StoreError> {
+        refused("check_secret")
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use hearth_domain::Secret;
 use hearth_files::{Access, remove_unfinished, write_atomically};
 
-use super::Secrets;
+use super::{Secrets, missing};
 use crate::StoreError;
 
 /// The file's name in the data folder.
@@ -70,6 +70,10 @@ impl Secrets for KeyFile {
         let written = tokio::task::spawn_blocking(move || file.write(&name, secret.expose())).await;
         let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
         written.map_err(|error| StoreError::from_io("put_secret", &error))
+    }
+
+    async fn check(&self, name: &str) -> Result<(), StoreError> {
+        self.find(name).map(drop).ok_or_else(|| missing(name))
     }
 }
 

@@ -23,6 +23,9 @@ pub trait Secrets: fmt::Debug + Send + Sync {
 
     /// Writes the secret of this name, in place of an earlier one.
     async fn put(&self, name: &str, secret: &Secret) -> Result<(), StoreError>;
+
+    /// Checks that the secret of this name is there, without its text where the store can do that.
+    async fn check(&self, name: &str) -> Result<(), StoreError>;
 }
 
 /// Reads the secret of this name. If there is none, `new` generates it, and it is stored.
@@ -34,8 +37,12 @@ pub(crate) async fn get_or_create(
     if let Some(secret) = secrets.get(name).await? {
         return Ok(secret);
     }
-    let new = new.ok_or_else(|| StoreError::Unreadable(format!("the secret {name} isn't there")))?;
+    let new = new.ok_or_else(|| missing(name))?;
     let secret = new();
     secrets.put(name, &secret).await?;
     Ok(secret)
+}
+
+fn missing(name: &str) -> StoreError {
+    StoreError::Unreadable(format!("the secret {name} isn't there"))
 }

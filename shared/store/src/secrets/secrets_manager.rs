@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::{
 };
 use hearth_domain::Secret;
 
-use super::Secrets;
+use super::{Secrets, missing};
 use crate::{StoreError, clients::failed};
 
 /// Secrets Manager.
@@ -41,5 +41,13 @@ impl Secrets for SecretsManager {
             }
             _ => Err(failed("put_secret_value", &error)),
         }
+    }
+
+    /// Reads its description: a caller who checks it needs no permission to read it.
+    async fn check(&self, name: &str) -> Result<(), StoreError> {
+        let answer = self.0.describe_secret().secret_id(name).send().await;
+        let answer = answer.map_err(|error| failed("describe_secret", &error))?;
+        // Secrets Manager describes a deleted secret until its recovery window ends.
+        if answer.deleted_date.is_some() { Err(missing(name)) } else { Ok(()) }
     }
 }
