@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hearth_domain::Secret;
+use hearth_settings::CredentialSource;
 pub use hearth_settings::{Api, ProviderSettings};
 use reqwest::Url;
 
@@ -10,7 +11,7 @@ use crate::{
     defaults::Defaults,
     dialect::Dialect,
     endpoint::{Endpoint, Timeouts},
-    vendor::{self, Vendor},
+    vendor::{self, Auth, Vendor},
 };
 
 /// The provider name of nodes.
@@ -71,6 +72,16 @@ impl Endpoint {
             Some(Api::Responses) => Dialect::OpenAiResponses,
             None => vendor.dialect,
         };
+        let signs_as_process = settings.credentials == Some(CredentialSource::Process);
+        if signs_as_process && !matches!(vendor.auth, Auth::Aws(_)) {
+            return Err(error(".credentials", "only Amazon Bedrock has it; leave it out".to_owned()));
+        }
+        if signs_as_process && settings.api_key.is_some() {
+            return Err(error(
+                ".credentials",
+                "it stands in place of api_key; set one of the two".to_owned(),
+            ));
+        }
         let defaults = Timeouts::default();
         let seconds = |field, value: Option<u64>, default: Duration| match value {
             Some(0) => Err(error(field, "it must be at least 1".to_owned())),
@@ -82,7 +93,8 @@ impl Endpoint {
             vendor,
             dialect,
             base_url: base_url.trim_end_matches('/').to_owned(),
-            key: settings.api_key.clone().or(key),
+            key: settings.api_key.clone().or(key).filter(|_| !signs_as_process),
+            signs_as_process,
             timeouts: Timeouts {
                 first_byte: seconds(".first_byte_seconds", settings.first_byte_seconds, defaults.first_byte)?,
                 between_bytes: seconds(
@@ -125,6 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn credentials_of_the_process_stand_in_place_of_a_stored_key() {
+        let url = "https://bedrock-runtime.eu-central-1.amazonaws.com";
+        for (source, signs_as_process, key) in
+            [("", false, Some(Secret::new("a:b"))), (r#", "credentials": "process""#, true, None)]
+        {
+            let own = settings(&format!(r#"{{"base_url": "{url}"{source}}}"#));
+            let endpoint = Endpoint::new("bedrock", &own, Some(Secret::new("a:b"))).unwrap();
+            assert_eq!((endpoint.signs_as_process, &endpoint.key), (signs_as_process, &key));
+            assert!(endpoint.has_credentials());
+        }
+        let own = settings(&format!(r#"{{"base_url": "{url}"}}"#));
+        assert!(!Endpoint::new("bedrock", &own, None).unwrap().has_credentials());
+    }
+
+    #[test]
     fn api_setting_selects_the_responses_dialect() {
         for (json, dialect) in [
             ("{}", vendor::of_kind("openai").unwrap().dialect),
@@ -146,6 +173,12 @@ mod tests {
             ("openai", r#"{"max_tokens": 0}"#, ".max_tokens"),
             ("openai", r#"{"system_prompt": ""}"#, ".system_prompt"),
             ("anthropic", r#"{"api": "responses"}"#, ".api"),
+            ("openai", r#"{"credentials": "process"}"#, ".credentials"),
+            (
+                "bedrock",
+                r#"{"base_url": "https://x", "api_key": "a:b", "credentials": "process"}"#,
+                ".credentials",
+            ),
             ("local", r#"{"kind": "openai"}"#, ""),
             ("a:b", r#"{"kind": "openai"}"#, ""),
         ];

@@ -48,11 +48,19 @@ pub struct Endpoint {
     pub base_url: String,
     /// The API key; a server at home may need none.
     pub key: Option<Secret>,
+    /// Requests are signed with the AWS credentials of the process, in place of a key.
+    pub signs_as_process: bool,
     /// The provider's timeouts.
     pub timeouts: Timeouts,
 }
 
 impl Endpoint {
+    /// True if requests can be authorized: there is a key, or none is needed.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.key.is_some() || self.signs_as_process || !self.vendor.needs_key
+    }
+
     /// The error for a modality that the provider can't generate. It lists the kinds of vendors that can.
     pub(crate) fn unsupported(&self, modality: Modality) -> ApiError {
         let noun = match modality {

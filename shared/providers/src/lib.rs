@@ -16,6 +16,7 @@ mod endpoint;
 mod error_response;
 pub mod framing;
 pub mod http;
+mod identity;
 mod json_body;
 mod lenient;
 pub mod media;

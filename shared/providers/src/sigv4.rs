@@ -44,7 +44,8 @@ fn credentials(key: &str) -> Option<Credentials> {
     Some(Credentials::new(id, secret, session, None, "hearth"))
 }
 
-fn sign(
+/// Signs the whole request with the time `at`.
+pub(crate) fn sign(
     request: &mut Request<Bytes>,
     credentials: Credentials,
     service: &str,

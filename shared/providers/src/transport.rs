@@ -17,6 +17,7 @@ use std::{
     },
 };
 
+use aws_credential_types::provider::SharedCredentialsProvider;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
@@ -26,6 +27,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
+use crate::identity::ProcessIdentity;
 use connector::Connector;
 pub(crate) use connector::{CONNECT_TIMEOUT, SendError};
 pub(crate) use roots::tls_config;
@@ -76,6 +78,7 @@ impl From<Response<hyper::body::Incoming>> for HttpResponse {
 pub struct VendorClient {
     http: reqwest::Client,
     direct: Option<Arc<Direct>>,
+    identity: Option<ProcessIdentity>,
 }
 
 /// Factory of hyper's clients.
@@ -105,7 +108,17 @@ impl VendorClient {
             // `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in reqwest.
             proxies: Matcher::from_env(),
         };
-        Ok(Self { http, direct: Some(Arc::new(direct)) })
+        Ok(Self { http, direct: Some(Arc::new(direct)), identity: None })
+    }
+
+    /// Gives the client the AWS credentials of the process, for providers that are signed with them.
+    #[must_use]
+    pub fn with_process_credentials(self, provider: Option<SharedCredentialsProvider>) -> Self {
+        Self { identity: provider.map(ProcessIdentity::new), ..self }
+    }
+
+    pub(crate) fn identity(&self) -> Option<&ProcessIdentity> {
+        self.identity.as_ref()
     }
 
     /// Returns whether requests to `uri` can use hyper's client, since no proxy is set for them.
@@ -144,7 +157,7 @@ impl VendorClient {
 /// Uses reqwest for everything.
 impl From<reqwest::Client> for VendorClient {
     fn from(http: reqwest::Client) -> Self {
-        Self { http, direct: None }
+        Self { http, direct: None, identity: None }
     }
 }
 

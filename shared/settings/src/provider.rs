@@ -13,6 +13,14 @@ pub enum Api {
     Responses,
 }
 
+/// Where the credentials of a provider in AWS come from, in place of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialSource {
+    /// The process: the role of a Lambda function.
+    Process,
+}
+
 /// A table `providers.NAME` of the settings. The crate `hearth-providers` checks it, since it knows the vendors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,6 +34,8 @@ pub struct ProviderSettings {
     /// The API key.
     #[serde(serialize_with = "shown::hidden")]
     pub api_key: Option<Secret>,
+    /// The source of credentials in place of a key; Amazon Bedrock alone.
+    pub credentials: Option<CredentialSource>,
     /// Models that belong to this provider when a request names them without a provider.
     pub models: Vec<String>,
     /// Seconds until an answer must begin; an image or a mesh comes whole, and must be complete.

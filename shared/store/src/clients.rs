@@ -2,8 +2,11 @@
 
 use std::error::Error;
 
-use aws_config::BehaviorVersion;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::{
+    config::SharedCredentialsProvider,
+    error::{ProvideErrorMetadata, SdkError},
+};
 use aws_smithy_http_client::{Builder, tls};
 
 use crate::StoreError;
@@ -22,18 +25,42 @@ pub struct Clients {
 impl Clients {
     /// Creates clients from the AWS environment: region, credentials, `AWS_ENDPOINT_URL`.
     pub async fn from_environment() -> Self {
-        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let http = Builder::new().tls_provider(tls).build_https();
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+        Self::new(&environment().await)
+    }
+
+    /// As [`Self::from_environment`], with the source of the credentials.
+    pub async fn with_credentials() -> (Self, Option<SharedCredentialsProvider>) {
+        let config = environment().await;
+        (Self::new(&config), config.credentials_provider())
+    }
+
+    /// As [`Self::from_environment`], for a person's command: checks that there are credentials.
+    ///
+    /// # Errors
+    /// There is no region, or there are no credentials; the error has the remedy.
+    #[cfg(feature = "profiles")]
+    pub async fn for_commands() -> Result<Self, crate::CredentialsError> {
+        let config = environment().await;
+        crate::credentials::check(&config).await?;
+        Ok(Self::new(&config))
+    }
+
+    fn new(config: &SdkConfig) -> Self {
         // In the cloud each bucket has a host name; a local endpoint has one for all.
         let path_style = config.endpoint_url().is_some();
-        let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(path_style).build();
+        let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
-            secrets: aws_sdk_secretsmanager::Client::new(&config),
+            secrets: aws_sdk_secretsmanager::Client::new(config),
         }
     }
+}
+
+async fn environment() -> SdkConfig {
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let http = Builder::new().tls_provider(tls).build_https();
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await
 }
 
 /// Converts an error of the SDK, with its reason: the SDK's `Display` leaves that to the error's sources.

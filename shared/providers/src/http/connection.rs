@@ -28,6 +28,9 @@ use crate::{
 /// Maximum size of a JSON document that is no answer of a model, such as a list of models.
 const DOCUMENT_MAX_BYTES: usize = 16 << 20;
 
+/// The problem of a provider with `credentials: process` elsewhere than on Lambda.
+const NO_PROCESS_CREDENTIALS: &str = "this gateway has no AWS credentials of its own, only a Lambda function has; set a key instead of `credentials`";
+
 /// The connection to one endpoint.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -58,13 +61,23 @@ impl Connection {
     }
 
     /// Signs a request, if the vendor requires that.
-    pub(super) fn authorize(&self, request: &mut Request<Bytes>) -> Result<(), ApiError> {
-        let Endpoint { name, vendor, key, .. } = &self.endpoint;
-        let (Auth::Aws(service), Some(key)) = (vendor.auth, key) else { return Ok(()) };
-        sigv4::authorize(request, key, service, SystemTime::now()).map_err(|error| {
+    async fn authorize(&self, request: &mut Request<Bytes>) -> Result<(), ApiError> {
+        let Endpoint { name, vendor, key, signs_as_process, .. } = &self.endpoint;
+        let Auth::Aws(service) = vendor.auth else { return Ok(()) };
+        let now = SystemTime::now();
+        let failed = |error: &dyn std::fmt::Display| {
             let message = format!("the request to the provider {name} can't be signed: {error}");
             ApiError::new(ErrorCode::ProviderAuth, message)
-        })
+        };
+        if *signs_as_process {
+            let identity = self.client.identity().ok_or_else(|| failed(&NO_PROCESS_CREDENTIALS))?;
+            let credentials = identity.credentials(now).await.map_err(|error| failed(&error))?;
+            return sigv4::sign(request, credentials, service, now).map_err(|error| failed(&error));
+        }
+        match key {
+            Some(key) => sigv4::authorize(request, key, service, now).map_err(|error| failed(&error)),
+            None => Ok(()),
+        }
     }
 
     /// Sends a request for text, and waits up to `timeout` for the response's head.
@@ -95,8 +108,7 @@ impl Connection {
     /// # Errors
     /// As for a generation, with the key hidden.
     pub(super) async fn get_json(&self, path: &str) -> Result<Value, ApiError> {
-        let mut request = self.target()?.get(path)?;
-        self.authorize(&mut request)?;
+        let request = self.target()?.get(path)?;
         let response = self.execute(request, self.endpoint.timeouts.first_byte, Via::Reqwest).await?;
         if response.status.is_success() {
             return read_json(response).await;
@@ -120,10 +132,11 @@ impl Connection {
     /// Sends a request, and waits up to `timeout` for the response's head.
     async fn execute(
         &self,
-        request: Request<Bytes>,
+        mut request: Request<Bytes>,
         timeout: Duration,
         via: Via,
     ) -> Result<HttpResponse, ApiError> {
+        self.authorize(&mut request).await?;
         let name = &self.endpoint.name;
         let response = async {
             match via {
@@ -148,4 +161,47 @@ async fn read_json(response: HttpResponse) -> Result<Value, ApiError> {
         }
     }
     serde_json::from_slice(&body).map_err(|_| unreadable("it isn't JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+    use hearth_settings::ProviderSettings;
+    use http::HeaderMap;
+
+    use super::*;
+
+    /// The headers of a signed request to Bedrock with `credentials: process`.
+    async fn signed_by(credentials: Option<Credentials>) -> Result<HeaderMap, ApiError> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings: ProviderSettings = serde_json::from_str(
+            r#"{"base_url": "https://bedrock-runtime.eu-west-1.amazonaws.com", "credentials": "process"}"#,
+        )
+        .unwrap();
+        let endpoint = Endpoint::new("bedrock", &settings, None).unwrap();
+        let client = VendorClient::from(reqwest::Client::new())
+            .with_process_credentials(credentials.map(SharedCredentialsProvider::new));
+        let mut request = Request::post("https://bedrock-runtime.eu-west-1.amazonaws.com/model/a/converse")
+            .body(Bytes::from_static(b"{}"))
+            .unwrap();
+        Connection::new(endpoint, client).authorize(&mut request).await?;
+        Ok(request.headers().clone())
+    }
+
+    #[tokio::test]
+    async fn request_is_signed_with_the_credentials_of_the_process() {
+        let credentials = Credentials::new("AKID", "secret", Some("token".to_owned()), None, "test");
+        let headers = signed_by(Some(credentials)).await.unwrap();
+        assert_eq!(headers["x-amz-security-token"], "token");
+        let authorization = headers["authorization"].to_str().unwrap();
+        assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");
+        assert!(authorization.contains("/eu-west-1/bedrock/aws4_request"), "{authorization}");
+    }
+
+    #[tokio::test]
+    async fn process_without_credentials_says_what_to_set() {
+        let error = signed_by(None).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::ProviderAuth);
+        assert!(error.message.contains("set a key"), "{}", error.message);
+    }
 }

@@ -81,8 +81,7 @@ async fn exchange(
         }
     };
     let target = connection.target()?;
-    let mut http_request = target.post_to(&request.url, request.accept, &content_type, body)?;
-    connection.authorize(&mut http_request)?;
+    let http_request = target.post_to(&request.url, request.accept, &content_type, body)?;
     let timeout = connection.endpoint.timeouts.whole_answer;
     let response = connection.send_media(http_request, timeout).await?;
     let headers = response.headers.clone();

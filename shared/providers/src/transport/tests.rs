@@ -125,7 +125,7 @@ fn client_of_test_server() -> VendorClient {
     tls.alpn_protocols = tls_config().alpn_protocols;
     let (connector, proxies) = (Connector::new(tls), Matcher::builder().build());
     let direct = Direct { id: NEXT_ID.fetch_add(1, Relaxed), connector, proxies };
-    VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(direct)) }
+    VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(direct)), identity: None }
 }
 
 /// Serves requests by HTTP/2 over TLS, and counts them. It refuses the streams of the first `refused`.
@@ -178,6 +178,7 @@ fn requests_for_a_proxy_are_not_direct() {
         VendorClient {
             http: reqwest::Client::new(),
             direct: Some(Arc::new(Direct { id: 0, connector, proxies })),
+            identity: None,
         }
     };
     let _ = ring::default_provider().install_default();
