@@ -1,27 +1,34 @@
 //! The cloud's shape on one machine: each function a process of its own under the Lambda emulator, the
-//! AWS services behind a socket, and a node that registered itself.
+//! AWS services behind a socket, and a node that registered itself. A function may do what its role in
+//! `infra/template.yaml` allows.
 
 use std::path::Path;
 
 use aws_emulator::AwsEmulator;
 use hearth_auth::{ApiToken, Keys};
-use hearth_domain::{NodeId, Scope, Timestamp, TokenId, UserId};
+use hearth_domain::{NodeId, Scope, Secret, Timestamp, TokenId, UserId};
 use hearth_store::{Clients, Names, Store, nodes::NodeRecord, tokens::TokenRecord};
 use lambda_emulator::Emulator;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{Process, binary, hearth};
+use crate::{
+    Process, binary,
+    cloud_api::binary_media_types,
+    hearth,
+    roles::{Resources, add_roles},
+};
 
 const TABLE: &str = "hearth";
 const BUCKET: &str = "hearth-media";
 const SECRET: &str = "hearth/gateway";
 const PROVIDER_KEYS: &str = "hearth/provider-keys";
 
-/// Stores, node and owner; functions are started as they are needed.
+/// Stores, node and owner; functions are started as they are needed. It fails its test if a role didn't allow a call.
 pub struct Cloud {
     /// The owner's token.
     pub token: String,
+    emulator: AwsEmulator,
     services: Services,
     store: Store,
     _node: Process,
@@ -32,7 +39,6 @@ pub struct Cloud {
 struct Services {
     url: String,
     secret_key: String,
-    access_key: String,
     server: JoinHandle<()>,
 }
 
@@ -42,16 +48,26 @@ impl Cloud {
     /// # Panics
     /// If any of it fails.
     pub async fn start() -> Self {
+        Self::start_with_node(&[]).await
+    }
+
+    /// The same with variables for the node.
+    ///
+    /// # Panics
+    /// If any of it fails.
+    pub async fn start_with_node(variables: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap_or_else(|error| panic!("a temporary folder: {error}"));
         let embedded = AwsEmulator::open(&folder.path().join("aws"), BUCKET)
             .unwrap_or_else(|error| panic!("the stores: {error}"));
+        let secrets = [("Secret", SECRET), ("ProviderKeys", PROVIDER_KEYS)];
+        add_roles(&embedded, &Resources { table: TABLE, bucket: BUCKET, secrets });
         let services = Services::serve(&embedded).await;
         let store = store(&embedded, &services.url);
         let keys = keys(&store).await;
         let owner = UserId::new();
-        let node = start_node(&store, &keys, owner, folder.path()).await;
+        let node = start_node(&store, &keys, owner, folder.path(), variables).await;
         let token = create_token(&store, owner).await;
-        Self { token, services, store, _node: node, _folder: folder }
+        Self { token, emulator: embedded, services, store, _node: node, _folder: folder }
     }
 
     /// A token of another user, without any data.
@@ -62,25 +78,70 @@ impl Cloud {
         create_token(&self.store, UserId::new()).await
     }
 
+    /// The store, without the limits of a role.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Deletes an object of the bucket, as a lifecycle rule does.
+    ///
+    /// # Panics
+    /// If it can't be deleted.
+    pub async fn delete_object(&self, key: &str) {
+        let s3 = self.emulator.s3(&self.services.url);
+        let deleted = s3.delete_object().bucket(BUCKET).key(key).send().await;
+        deleted.unwrap_or_else(|error| panic!("{key}: {error}"));
+    }
+
+    /// The permissions of a function's role that none of its calls has used yet.
+    #[must_use]
+    pub fn unused_permissions(&self, function: &str) -> Vec<String> {
+        let prefix = format!("{function}: ");
+        self.emulator.unused_permissions().into_iter().filter(|unused| unused.starts_with(&prefix)).collect()
+    }
+
+    /// The variables of a function, such as `hearth-fn-generate`, as in the template.
+    pub(crate) fn function_env(&self, name: &str) -> Vec<(String, String)> {
+        let (secret, provider_keys) =
+            (AwsEmulator::secret_arn(SECRET), AwsEmulator::secret_arn(PROVIDER_KEYS));
+        [
+            ("HEARTH_TABLE", TABLE),
+            ("HEARTH_BUCKET", BUCKET),
+            ("HEARTH_SECRET", &secret),
+            ("HEARTH_PROVIDER_KEYS", &provider_keys),
+            ("HEARTH_LOG_LEVEL", "info"),
+            ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
+            ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
+            ("AWS_ENDPOINT_URL", &self.services.url),
+            // Names the role.
+            ("AWS_ACCESS_KEY_ID", name),
+            ("AWS_SECRET_ACCESS_KEY", &self.services.secret_key),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
     /// Starts the function's binary, such as `hearth-fn-generate`, with the template's environment.
     ///
     /// # Panics
     /// If it doesn't start.
     pub async fn function(&self, name: &str) -> Emulator {
-        let env = [
-            ("HEARTH_TABLE", TABLE),
-            ("HEARTH_BUCKET", BUCKET),
-            ("HEARTH_SECRET", SECRET),
-            ("HEARTH_PROVIDER_KEYS", PROVIDER_KEYS),
-            ("HEARTH_LOG_LEVEL", "info"),
-            ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
-            ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
-            ("AWS_ENDPOINT_URL", &self.services.url),
-            ("AWS_ACCESS_KEY_ID", &self.services.access_key),
-            ("AWS_SECRET_ACCESS_KEY", &self.services.secret_key),
-        ];
+        self.function_with(name, &[]).await
+    }
+
+    /// The same with further variables, which override the others.
+    ///
+    /// # Panics
+    /// If it doesn't start.
+    pub async fn function_with(&self, name: &str, variables: &[(&str, &str)]) -> Emulator {
+        let mut env = self.function_env(name);
+        env.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let env: Vec<(&str, &str)> =
+            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let started = Emulator::start(&binary(name), &env).await;
-        started.unwrap_or_else(|failure| panic!("{name}: {failure}"))
+        let started = started.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        started.with_binary_media_types(binary_media_types())
     }
 }
 
@@ -94,12 +155,23 @@ impl Services {
             // It serves until it is aborted.
             let _ = axum::serve(listener, router).await;
         });
-        let credentials = embedded.credentials();
-        Self {
-            url: format!("http://{address}"),
-            secret_key: credentials.secret_access_key().to_owned(),
-            access_key: credentials.access_key_id().to_owned(),
-            server,
+        let secret_key = embedded.credentials().secret_access_key().to_owned();
+        Self { url: format!("http://{address}"), secret_key, server }
+    }
+}
+
+impl Drop for Cloud {
+    #[expect(clippy::print_stderr, reason = "a failed test may have failed because of it")]
+    fn drop(&mut self) {
+        let denied = self.emulator.denied_calls();
+        if denied.is_empty() {
+            return;
+        }
+        let message = format!("the roles of infra/template.yaml don't allow: {denied:#?}");
+        if std::thread::panicking() {
+            eprintln!("{message}");
+        } else {
+            panic!("{message}");
         }
     }
 }
@@ -123,20 +195,28 @@ fn store(embedded: &AwsEmulator, url: &str) -> Store {
     Store::new(clients, names)
 }
 
-/// Creates the resources of the template: the table and the secret.
+/// Creates the resources of the template: the table and the secrets.
 async fn keys(store: &Store) -> Keys {
     store.migrate().await.unwrap_or_else(|error| panic!("the table: {error}"));
     let secret = store.secret(Some(Keys::generate_secret)).await;
     let secret = secret.unwrap_or_else(|error| panic!("the secret: {error}"));
+    let provider_keys = store.put_provider_keys(&Secret::new("{}")).await;
+    provider_keys.unwrap_or_else(|error| panic!("the secret of the providers' keys: {error}"));
     Keys::derive(&secret).unwrap_or_else(|error| panic!("the keys: {error}"))
 }
 
-async fn start_node(store: &Store, keys: &Keys, owner: UserId, folder: &Path) -> Process {
+async fn start_node(
+    store: &Store,
+    keys: &Keys,
+    owner: UserId,
+    folder: &Path,
+    variables: &[(&str, &str)],
+) -> Process {
     let id = NodeId::new();
     let (data, id_text, key) = (folder.join("node"), id.to_string(), keys.link().public_key());
     let mut command =
         hearth(folder, &["node", "--json", "--port", "0", "--id", &id_text, "--gateway-key", &key]);
-    command.arg("--data").arg(data);
+    command.arg("--data").arg(data).envs(variables.iter().copied());
     let mut process = Process::spawn(command, folder.join("node.log"));
     let ready = process.ready().await;
     assert_eq!(ready["node"], id_text, "{ready}");
