@@ -75,6 +75,15 @@ impl GatewayClient {
         self.send(self.http.put(self.route(segments)?).json(body)).await.map(drop)
     }
 
+    /// Sends `PUT` with a JSON body, and parses the response.
+    pub(crate) async fn put_json<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.json(self.http.put(self.route(segments)?).json(body)).await
+    }
+
     /// Sends `DELETE`, and parses the response.
     pub(crate) async fn delete_json<T: DeserializeOwned>(&self, segments: &[&str]) -> anyhow::Result<T> {
         self.json(self.http.delete(self.route(segments)?)).await
@@ -97,8 +106,30 @@ impl GatewayClient {
 
     /// Sends `POST` with a JSON body that requests a stream of events.
     pub(crate) async fn stream(&self, segments: &[&str], body: &impl Serialize) -> anyhow::Result<Events> {
-        let response = self.send(self.http.post(self.route(segments)?).json(body)).await?;
-        Ok(Events::new(response))
+        Ok(Events::new(self.open(segments, body).await?))
+    }
+
+    /// Returns a client for the same gateway that sends another token, or none.
+    pub(crate) fn with_token(&self, token: Option<Secret>) -> Self {
+        Self { http: self.http.clone(), base: self.base.clone(), token }
+    }
+
+    /// Sends `GET`, and returns the response with any status.
+    pub(crate) async fn response_of(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Response> {
+        let mut url = self.route(segments)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.send_any(self.http.get(url)).await
+    }
+
+    /// Sends `POST` with a JSON body, and returns the response before its body.
+    pub(crate) async fn open(&self, segments: &[&str], body: &impl Serialize) -> anyhow::Result<Response> {
+        self.send(self.http.post(self.route(segments)?).json(body)).await
     }
 
     /// Cancels a run. A failure is only logged: the user has left already.
@@ -121,11 +152,7 @@ impl GatewayClient {
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token.expose()),
-            None => request,
-        };
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.send_any(request).await?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -133,6 +160,14 @@ impl GatewayClient {
         let request_id = request_id(&response);
         let body = response.bytes().await.unwrap_or_default();
         Err(GatewayError::from_response(status, request_id.as_deref(), &body).into())
+    }
+
+    async fn send_any(&self, request: RequestBuilder) -> anyhow::Result<Response> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        request.send().await.map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {

@@ -1,38 +1,58 @@
 //! The commands, each in a file or a folder of its own.
 
+mod backup;
 mod chat;
 mod config;
 mod doctor;
+#[cfg(feature = "engine")]
 mod engine;
 mod generate;
 mod key;
 mod models;
+#[cfg(feature = "engine")]
 mod node;
 mod sampling;
+#[cfg(feature = "engine")]
 mod service;
+#[cfg(feature = "engine")]
 mod storage;
 mod token;
+#[cfg(feature = "engine")]
 mod up;
+#[cfg(not(feature = "engine"))]
+mod without_engine;
 
 use anyhow::Result;
 use clap::{CommandFactory, Subcommand};
 
 use crate::{
-    api,
     client::terminal,
     context::{Context, ContextFlags},
 };
 
+#[cfg(feature = "engine")]
 pub(crate) use engine::Engine;
+#[cfg(not(feature = "engine"))]
+use without_engine::{node, service, storage, up};
 
 /// Every command.
-#[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
+#[cfg_attr(
+    feature = "engine",
+    expect(clippy::large_enum_variant, reason = "there is one value in a process")
+)]
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     #[command(flatten)]
     Configured(ConfiguredCommand),
     #[command(flatten)]
     Standalone(StandaloneCommand),
+    /// Run a worker; started by the node
+    #[cfg(feature = "engine")]
+    #[command(hide = true)]
+    Engine {
+        #[command(subcommand)]
+        command: Engine,
+    },
 }
 
 /// Commands that read the settings.
@@ -56,8 +76,12 @@ pub(crate) enum ConfiguredCommand {
     Token(token::Token),
     /// Set, list and remove the keys of providers
     Key(key::Key),
-    /// Print the effective settings, without secrets
-    Config(config::ShowConfig),
+    /// Write everything that users have stored to a file
+    Export(backup::Export),
+    /// Read a file of `hearth export` into a store
+    Import(backup::Import),
+    /// Print the effective settings; push, pull and restore the gateway's configuration
+    Config(config::ConfigCommand),
 }
 
 /// Commands without settings.
@@ -76,17 +100,12 @@ Examples:
         shell: clap_complete::Shell,
     },
     /// Print the OpenAPI document of the API
+    #[cfg(feature = "engine")]
     #[command(hide = true)]
     Openapi,
     /// Print every setting with its variable and its default, as JSON
     #[command(hide = true)]
     Settings,
-    /// Run a worker; started by the node
-    #[command(hide = true)]
-    Engine {
-        #[command(subcommand)]
-        command: Engine,
-    },
 }
 
 impl ConfiguredCommand {
@@ -102,6 +121,8 @@ impl ConfiguredCommand {
             Self::Doctor(doctor) => doctor.flags(),
             Self::Token(token) => (&token.connection).into(),
             Self::Key(key) => (&key.connection).into(),
+            Self::Export(export) => export.flags(),
+            Self::Import(import) => import.flags(),
             Self::Config(config) => config.flags(),
         }
     }
@@ -118,15 +139,16 @@ impl ConfiguredCommand {
             Self::Doctor(doctor) => doctor.run(context).await,
             Self::Token(token) => token.run(context).await,
             Self::Key(key) => key.run(context).await,
-            Self::Config(config) => config.run(context),
+            Self::Export(export) => export.run(context).await,
+            Self::Import(import) => import.run(context).await,
+            Self::Config(config) => config.run(context).await,
         }
     }
 }
 
 impl StandaloneCommand {
-    /// Runs the command. `Root` is the whole command line, for completions; `confined`: the outcome of an engine's
-    /// confinement.
-    pub(crate) async fn run<Root: CommandFactory>(self, confined: Result<(), String>) -> Result<()> {
+    /// Runs the command. `Root` is the whole command line, for completions.
+    pub(crate) async fn run<Root: CommandFactory>(self) -> Result<()> {
         match self {
             Self::Service(service) => service.run(),
             Self::Completions { shell } => {
@@ -134,9 +156,9 @@ impl StandaloneCommand {
                 clap_complete::generate(shell, &mut Root::command(), "hearth", &mut script);
                 Ok(terminal::print(&String::from_utf8_lossy(&script))?)
             }
-            Self::Openapi => Ok(terminal::print(&format!("{}\n", api::document()?))?),
+            #[cfg(feature = "engine")]
+            Self::Openapi => Ok(terminal::print(&format!("{}\n", crate::api::document()?))?),
             Self::Settings => config::list(),
-            Self::Engine { command } => command.run(confined).await,
         }
     }
 }
