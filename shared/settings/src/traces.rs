@@ -51,13 +51,13 @@ pub enum Sampler {
     /// A share.
     #[serde(rename = "traceidratio")]
     Ratio,
-    /// Those that the caller records, and all without a caller's choice.
+    /// Traces that the caller records, and all without a caller's choice.
     #[serde(rename = "parentbased_always_on")]
     ParentAlwaysOn,
-    /// Those that the caller records.
+    /// Traces that the caller records.
     #[serde(rename = "parentbased_always_off")]
     ParentAlwaysOff,
-    /// Those that the caller records, and a share of those without a caller's choice.
+    /// Traces that the caller records, and a share of those without a caller's choice.
     #[default]
     #[serde(rename = "parentbased_traceidratio")]
     ParentRatio,

@@ -34,7 +34,7 @@ use sampler::TraceSampler;
 /// The tracer of the process, if it has a collector.
 static TRACER: OnceLock<Tracer> = OnceLock::new();
 
-/// What all spans of the process share.
+/// State that all spans of the process share.
 #[derive(Debug)]
 struct Tracer {
     queue: Arc<SpanQueue>,
