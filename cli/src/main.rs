@@ -1,12 +1,17 @@
 //! `hearth`: the gateway and its node in one process (`up`), the node alone (`node`), and the client
 //! commands.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")]
+#![cfg_attr(
+    feature = "engine",
+    expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a command line")
+)]
 
+#[cfg(feature = "engine")]
 mod api;
 mod client;
 mod commands;
 mod context;
+#[cfg(feature = "engine")]
 mod home;
 mod settings;
 
@@ -15,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use client::{error, terminal};
-use commands::{Command, StandaloneCommand};
+use commands::Command;
 use context::Context;
 use mimalloc::MiMalloc;
 
@@ -64,38 +69,29 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
-    let engine = match &command {
-        Command::Standalone(StandaloneCommand::Engine { command }) => Some(command),
-        _ => None,
-    };
-    let confined = engine.map_or(Ok(Ok(())), commands::Engine::confine)?;
-    let runtime = match engine {
-        // A worker's own threads compute; its I/O needs no more than one.
-        Some(_) => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-        None => {
-            let threads = background_threads();
-            tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?
+    match command {
+        Command::Configured(command) => {
+            let context = Context::new(command.flags())?;
+            block_on(command.run(&context))
         }
-    };
-    runtime.block_on(dispatch(command, confined))?;
+        Command::Standalone(command) => block_on(command.run::<Cli>()),
+        #[cfg(feature = "engine")]
+        Command::Engine { command } => command.run(),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<()>>) -> Result<()> {
+    let threads = background_threads();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    runtime.block_on(command)?;
     // Tasks that still run in the background have nothing left to do.
     runtime.shutdown_background();
     Ok(())
 }
 
-/// Threads for all but the connections, which have [their own](home::serve): records, polling, and large requests.
+/// Threads for all but the connections of `hearth up`, which have their own: records, polling, and large requests.
 fn background_threads() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into).min(WORKERS_MAX_COUNT)
-}
-
-async fn dispatch(command: Command, confined: Result<(), String>) -> Result<()> {
-    match command {
-        Command::Configured(command) => {
-            let context = Context::new(command.flags())?;
-            command.run(&context).await
-        }
-        Command::Standalone(command) => command.run::<Cli>(confined).await,
-    }
 }
 
 #[cfg(test)]

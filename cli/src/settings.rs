@@ -1,16 +1,17 @@
 //! Settings of this program: defaults, then `hearth.toml`, then `HEARTH_*` variables, then flags.
 
-use std::{
-    ffi::OsString,
-    net::IpAddr,
-    path::{Path, PathBuf},
-};
+#[cfg(feature = "engine")]
+use std::{ffi::OsString, path::Path};
+use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use hearth_gateway::Routing;
 use hearth_settings::Layers;
 pub(crate) use hearth_settings::Settings;
+
+/// The id of the model in this binary, which needs no download.
+pub(crate) const TINY_ID: &str = "tiny-chat";
 
 /// Flags that change settings.
 #[derive(Debug, Default, Clone, Args)]
@@ -64,6 +65,7 @@ pub(crate) fn read(flags: &SettingsFlags) -> Result<Settings> {
 }
 
 /// Finds the program that the shell would start for a name.
+#[cfg(feature = "engine")]
 pub(crate) fn find_program(name: &Path) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "this is a config module")]
     let folders = std::env::var_os("PATH")?;
@@ -71,6 +73,7 @@ pub(crate) fn find_program(name: &Path) -> Option<PathBuf> {
 }
 
 /// The environment of workers: the part of this process' environment that they need.
+#[cfg(feature = "engine")]
 pub(crate) fn worker_environment() -> Vec<(OsString, OsString)> {
     #[expect(clippy::disallowed_methods, reason = "this is a config module")]
     let all = std::env::vars_os();
@@ -79,8 +82,6 @@ pub(crate) fn worker_environment() -> Vec<(OsString, OsString)> {
 
 #[cfg(test)]
 mod tests {
-    use hearth_settings::ServerSettings;
-
     use super::*;
 
     fn read_file(toml: &str) -> Result<Settings> {
@@ -119,9 +120,10 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "engine")]
     #[test]
     fn body_memory_has_room_for_the_largest_body() {
         let largest = hearth_http::body_budget::BODY_MAX_BYTES as u64;
-        assert_eq!(ServerSettings::REQUEST_BODY_MAX_BYTES, largest);
+        assert_eq!(hearth_settings::ServerSettings::REQUEST_BODY_MAX_BYTES, largest);
     }
 }

@@ -40,9 +40,20 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
+    /// Confines this process and runs the command.
+    pub(crate) fn run(self) -> Result<()> {
+        let confined = self.confine()?;
+        // A worker's own threads compute; its I/O needs no more than one.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.run_confined(confined))?;
+        // Tasks that still run in the background have nothing left to do.
+        runtime.shutdown_background();
+        Ok(())
+    }
+
     /// Confines this process, before it starts a thread: most restrictions hold for the threads that start afterwards.
     /// The inner error says why the process is confined less than it could be.
-    pub(crate) fn confine(&self) -> Result<Result<(), String>> {
+    fn confine(&self) -> Result<Result<(), String>> {
         match self {
             Self::Llama { confinement: Some(confinement) } => {
                 Ok(confine::apply(&serde_json::from_str(confinement)?))
@@ -51,8 +62,7 @@ impl Engine {
         }
     }
 
-    /// Runs the command.
-    pub(crate) async fn run(self, confined: Result<(), String>) -> Result<()> {
+    async fn run_confined(self, confined: Result<(), String>) -> Result<()> {
         // The models of the self-test have no vocabulary, of which llama.cpp warns each time.
         let is_test = matches!(self, Self::SelfTest { .. });
         hearth_telemetry::logs::to_supervisor(if is_test { "error" } else { "warn" })?;

@@ -8,11 +8,10 @@ use hearth_files::{Access, write_atomically};
 use hearth_node::{Node, model_files};
 
 use crate::settings::Settings;
+pub(crate) use crate::settings::TINY_ID;
 
 /// The embedded model, of about a megabyte, with which the first start needs no network.
 pub(crate) const TINY: &[u8] = include_bytes!("../../../models/tiny-chat/tiny-chat.gguf");
-/// The id of the embedded model.
-pub(crate) const TINY_ID: &str = "tiny-chat";
 
 /// Interval of checks whether the default model is loaded.
 const LOAD_POLL_INTERVAL: Duration = Duration::from_millis(50);

@@ -14,7 +14,7 @@ use crate::{
         connection::Connection, error::Interrupted, gateway_client::GatewayClient, interrupt, terminal,
     },
     context::Context,
-    home::model::TINY_ID,
+    settings::TINY_ID,
 };
 use command::Command;
 use input::{Input, Line};

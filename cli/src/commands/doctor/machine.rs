@@ -70,7 +70,7 @@ pub(super) fn processor(features: &[Feature], every_generation: bool) -> Finding
         return Finding::ok("processor", message);
     }
     let advice = format!(
-        "this build needs {}; build without `--no-default-features`, for processors of every generation",
+        "this build needs {}; build with the feature dynamic-backends, for processors of every generation",
         missing.join(", ")
     );
     Finding::problem("processor", message, advice)

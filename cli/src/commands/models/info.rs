@@ -1,5 +1,7 @@
 //! `hearth models info`.
 
+use std::path::PathBuf;
+
 use bytesize::ByteSize;
 use hearth_domain::{Capability, Price};
 use hearth_providers::config::LOCAL;
@@ -7,12 +9,10 @@ use hearth_wire::{
     native::models::{ALIAS, ModelBody},
     runtime_status::RuntimeStatus,
 };
+use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    list::state,
-    local::{FileFacts, LocalModels},
-};
+use super::{list::state, local::LocalModels};
 use crate::client::{connection::Connection, error::GatewayError, gateway_client::GatewayClient, terminal};
 
 /// The model to show.
@@ -23,6 +23,35 @@ pub(crate) struct Info {
     pub(crate) id: String,
 }
 
+/// Facts from a model's file.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct FileFacts {
+    pub(super) path: PathBuf,
+    /// Target of the file, if it is a link.
+    pub(super) link_to: Option<PathBuf>,
+    /// Number of its files.
+    pub(super) parts: usize,
+    pub(super) size_bytes: u64,
+    pub(super) makes: &'static str,
+    pub(super) architecture: Option<String>,
+    pub(super) parameters: Option<u64>,
+    pub(super) quantisation: Option<String>,
+    /// The context that the model was trained for, in tokens.
+    pub(super) made_for_context: Option<u32>,
+    /// The context by the settings, in tokens.
+    pub(super) context_length: u32,
+    pub(super) capabilities: Vec<Capability>,
+    /// Expected memory, in bytes.
+    pub(super) memory_bytes: Option<u64>,
+    /// The maker's page.
+    pub(super) source_url: Option<String>,
+    /// The repository that it was pulled from, by the name of its folder.
+    pub(super) repository: Option<String>,
+    pub(super) license: Option<String>,
+    /// The reason why it can't be used.
+    pub(super) problem: Option<String>,
+}
+
 /// Lines of a name and a value.
 #[derive(Debug, Default)]
 struct Lines(Vec<(&'static str, String)>);
@@ -30,7 +59,7 @@ struct Lines(Vec<(&'static str, String)>);
 impl Info {
     /// Shows what the gateway lists of the model, and what its file contains if it is on this machine.
     pub(super) async fn run(self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
-        let file = local.find(&self.id);
+        let file = local.facts_of(&self.id);
         let folder_alone = local.is_named && connection.url.is_none();
         let listing = match folder_alone {
             true => Err(anyhow::anyhow!("a data folder is named, so no gateway is asked")),
@@ -49,13 +78,12 @@ impl Info {
             (Err(_), Err(not_there)) => return Err(not_there),
             (Err(_), Ok(file)) => (None, Some(file)),
         };
-        let facts = file.map(|file| local.facts(&file));
         if connection.json {
-            return terminal::print_json(&json!({"id": self.id, "model": listed, "file": facts}));
+            return terminal::print_json(&json!({"id": self.id, "model": listed, "file": file}));
         }
         let mut lines = Lines::default();
         lines.add_listed(listed.as_ref());
-        lines.add_facts(listed.as_ref(), facts.as_ref());
+        lines.add_facts(listed.as_ref(), file.as_ref());
         terminal::print(&format!("{}\n{}", self.id, lines.text()))?;
         Ok(())
     }
@@ -128,7 +156,7 @@ impl Lines {
     }
 }
 
-fn names(values: &[impl serde::Serialize]) -> String {
+fn names(values: &[impl Serialize]) -> String {
     let name = |value| serde_json::to_value(value).ok().and_then(|name| name.as_str().map(str::to_owned));
     values.iter().filter_map(name).collect::<Vec<_>>().join(", ")
 }

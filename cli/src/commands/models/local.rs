@@ -1,17 +1,21 @@
 //! The models in this machine's folder, read without a gateway.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use hearth_domain::{Capability, Modality};
+use hearth_domain::Modality;
 use hearth_node::{
     context,
     gguf::Header,
     memory::{self, ContextSize},
     model_files::{ModelFile, ModelScanner},
-    storage::{self, Removed},
+    storage,
 };
-use serde::Serialize;
+use hearth_wire::native::models::ModelRemoved;
 
+use super::info::FileFacts;
 use crate::{home::model_folder::ModelFolder, settings::Settings};
 
 /// Smallest similarity of an id that is suggested in place of a missing one.
@@ -30,35 +34,6 @@ pub(crate) struct LocalModels {
     pub(crate) is_named: bool,
 }
 
-/// Facts from a model's file.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct FileFacts {
-    pub(super) path: PathBuf,
-    /// Target of the file, if it is a link.
-    pub(super) link_to: Option<PathBuf>,
-    /// Number of its files.
-    pub(super) parts: usize,
-    pub(super) size_bytes: u64,
-    pub(super) makes: &'static str,
-    pub(super) architecture: Option<String>,
-    pub(super) parameters: Option<u64>,
-    pub(super) quantisation: Option<String>,
-    /// The context that the model was trained for, in tokens.
-    pub(super) made_for_context: Option<u32>,
-    /// The context by the settings, in tokens.
-    pub(super) context_length: u32,
-    pub(super) capabilities: Vec<Capability>,
-    /// Expected memory, in bytes.
-    pub(super) memory_bytes: Option<u64>,
-    /// The maker's page.
-    pub(super) source_url: Option<String>,
-    /// The repository that it was pulled from, by the name of its folder.
-    pub(super) repository: Option<String>,
-    pub(super) license: Option<String>,
-    /// The reason why it can't be used.
-    pub(super) problem: Option<String>,
-}
-
 impl LocalModels {
     /// The models of the settings' folder. `is_named`: a flag names the data folder.
     pub(super) fn new(settings: &Settings, is_named: bool) -> Self {
@@ -70,11 +45,44 @@ impl LocalModels {
         }
     }
 
+    /// Reads the facts from the file of a model.
+    ///
+    /// # Errors
+    /// As of [`Self::find`].
+    pub(super) fn facts_of(&self, id: &str) -> anyhow::Result<FileFacts> {
+        Ok(self.facts(&self.find(id)?))
+    }
+
+    /// The path of a model's file.
+    pub(super) fn path_of(&self, id: &str) -> Option<PathBuf> {
+        self.find(id).ok().map(|model| model.path)
+    }
+
+    /// Removes the file of a model, unless a gateway uses it or `confirm`, called with its size and path, refuses.
+    ///
+    /// # Errors
+    /// There is no such model, it can't be removed, or a gateway runs.
+    pub(super) fn remove(
+        &self,
+        id: &str,
+        confirm: impl FnOnce(u64, &Path) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Option<ModelRemoved>> {
+        self.folder.refuse_while_served("no gateway answers at the usual address")?;
+        let model = self.find(id)?;
+        self.check_removable(id)?;
+        if !confirm(model.size_bytes, &model.path)? {
+            return Ok(None);
+        }
+        let removed = storage::remove_model(&self.folder.path, &model)?;
+        let (freed_bytes, link) = (removed.freed_bytes, removed.link);
+        Ok(Some(ModelRemoved { model: id.to_owned(), removed: true, freed_bytes, link }))
+    }
+
     /// Finds the file of a model.
     ///
     /// # Errors
     /// There is no such model; the error names the most similar id.
-    pub(super) fn find(&self, id: &str) -> anyhow::Result<ModelFile> {
+    fn find(&self, id: &str) -> anyhow::Result<ModelFile> {
         let mut models = ModelScanner::new(self.folder.path.clone(), Vec::new()).scan();
         models.remove(id).ok_or_else(|| {
             let scored = models
@@ -90,7 +98,7 @@ impl LocalModels {
     }
 
     /// Reads the facts from a model's file.
-    pub(super) fn facts(&self, model: &ModelFile) -> FileFacts {
+    fn facts(&self, model: &ModelFile) -> FileFacts {
         let header = Header::read(&model.path).ok();
         let text = |value: Option<&str>| value.map(str::to_owned);
         let parameters = header.as_ref().map(|first| {
@@ -134,7 +142,7 @@ impl LocalModels {
     }
 
     /// Refuses to remove the embedded model, which the next start would write again, and the default model.
-    pub(super) fn check_removable(&self, id: &str) -> anyhow::Result<()> {
+    fn check_removable(&self, id: &str) -> anyhow::Result<()> {
         anyhow::ensure!(
             id != self.folder.embedded_model,
             "{id} comes with Hearth, which writes it again at each start"
@@ -144,10 +152,5 @@ impl LocalModels {
             "{id} is the default model: name another as `model` in the settings first"
         );
         Ok(())
-    }
-
-    /// Removes a model's file.
-    pub(super) fn remove(&self, model: &ModelFile) -> anyhow::Result<Removed> {
-        Ok(storage::remove_model(&self.folder.path, model)?)
     }
 }

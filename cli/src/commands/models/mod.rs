@@ -3,7 +3,12 @@
 mod info;
 mod list;
 mod load;
+#[cfg(feature = "engine")]
 mod local;
+#[cfg(not(feature = "engine"))]
+#[path = "no_local.rs"]
+mod local;
+#[cfg(feature = "engine")]
 mod pull;
 mod remove;
 
@@ -11,6 +16,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+#[cfg(not(feature = "engine"))]
+use super::without_engine::pull;
 use crate::{
     client::{connection::Connection, gateway_client::GatewayClient, terminal},
     context::{Context, ContextFlags},

@@ -1,5 +1,7 @@
 //! `hearth models remove`.
 
+use std::path::Path;
+
 use bytesize::ByteSize;
 use hearth_wire::native::models::{ModelBody, ModelRemoved};
 
@@ -46,15 +48,11 @@ impl Remove {
     }
 
     fn remove_from_folder(&self, connection: &Connection, local: &LocalModels) -> anyhow::Result<()> {
-        local.folder.refuse_while_served("no gateway answers at the usual address")?;
-        let model = local.find(&self.id)?;
-        local.check_removable(&self.id)?;
-        if !self.confirm(model.size_bytes, &format!(", {}", model.path.display()))? {
-            return Ok(());
+        let confirm = |bytes, path: &Path| self.confirm(bytes, &format!(", {}", path.display()));
+        match local.remove(&self.id, confirm)? {
+            Some(removed) => print(&removed, connection.json),
+            None => Ok(()),
         }
-        let removed = local.remove(&model)?;
-        let (freed_bytes, link) = (removed.freed_bytes, removed.link);
-        print(&ModelRemoved { model: self.id.clone(), removed: true, freed_bytes, link }, connection.json)
     }
 
     /// Asks for confirmation, unless `--yes` is set.
@@ -77,8 +75,8 @@ impl Remove {
 
 /// The path of the file, if the gateway is on this machine.
 fn path_on_this_machine(gateway: &GatewayClient, id: &str, local: &LocalModels) -> String {
-    let file = gateway.is_local().then(|| local.find(id).ok()).flatten();
-    file.map_or_else(String::new, |file| format!(", {}", file.path.display()))
+    let path = gateway.is_local().then(|| local.path_of(id)).flatten();
+    path.map_or_else(String::new, |path| format!(", {}", path.display()))
 }
 
 fn print(removed: &ModelRemoved, json: bool) -> anyhow::Result<()> {
