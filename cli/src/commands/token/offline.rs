@@ -9,17 +9,26 @@ use hearth_gateway::{
     Gateway, Routing,
     tokens::{end_after, token_body},
 };
-use hearth_settings::{Durability, GatewaySettings};
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
 
 use super::{
     TokenCommand,
     output::{print_created, print_list, print_revoked},
 };
-use crate::home::stores::Stores;
 
 /// Runs a token command on the folder `data`.
+#[cfg(not(feature = "engine"))]
+pub(super) async fn in_folder(_: TokenCommand, _: &Path, _: bool) -> Result<()> {
+    Err(crate::commands::without_engine::unavailable("a data folder"))
+}
+
+/// Runs a token command on the folder `data`.
+#[cfg(feature = "engine")]
 pub(super) async fn in_folder(command: TokenCommand, data: &Path, json: bool) -> Result<()> {
+    use hearth_settings::{Durability, GatewaySettings};
+
+    use crate::home::stores::Stores;
+
     let stores = Stores::open(data, Durability::Fsync)?;
     let gateway = stores.gateway(Routing::default(), GatewaySettings::default()).await?;
     let outcome = run(command, &gateway, json).await;
@@ -31,8 +40,8 @@ pub(super) async fn in_folder(command: TokenCommand, data: &Path, json: bool) ->
 #[cfg(not(feature = "aws"))]
 pub(super) async fn in_table(_: TokenCommand, _: &str, _: bool) -> Result<()> {
     anyhow::bail!(
-        "this hearth was built without AWS: build one with it, in Hearth's source folder, by `cargo run --features aws -- \
-         token ... --table NAME`"
+        "this hearth was built without AWS; install one with it, from Hearth's source folder, by \
+         `cargo install --path cli --locked --no-default-features --features aws`"
     )
 }
 
@@ -43,7 +52,7 @@ pub(super) async fn in_table(command: TokenCommand, table: &str, json: bool) -> 
     use hearth_store::{Clients, Names, Store};
 
     let names = Names { table: table.to_owned(), ..Names::default() };
-    let store = Store::new(Clients::from_environment().await, names);
+    let store = Store::new(Clients::for_commands().await?, names);
     let gateway = Gateway::new(store, HttpClients::new()?, Options::default(), Routing::default());
     run(command, &gateway, json).await
 }
