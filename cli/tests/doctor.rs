@@ -13,9 +13,14 @@ use tokio::{
 
 /// Runs `hearth doctor` on `data`: its exit status, and what it printed.
 async fn doctor(data: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    doctor_with(data, arguments, &[]).await
+}
+
+async fn doctor_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
     command.args(["doctor", "--data"]).arg(data).args(arguments);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", data);
+    command.envs(variables.iter().copied());
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(Duration::from_secs(120), command.output()).await.unwrap().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -53,8 +58,9 @@ async fn problems_have_advice_and_set_the_exit_status() {
     let port = taken.local_addr().unwrap().port().to_string();
     fs::create_dir(data.path().join("models")).unwrap();
     fs::write(data.path().join("models/cut.gguf"), b"GGUF").unwrap();
-    let arguments = ["--port", &port, "--model", "missing", "--url", "http://127.0.0.1:1"];
-    let (status, text) = doctor(data.path(), &arguments).await;
+    let (arguments, variables) =
+        (["--port", &port, "--model", "missing"], [("HEARTH_URL", "http://127.0.0.1:1")]);
+    let (status, text) = doctor_with(data.path(), &arguments, &variables).await;
     assert_eq!(status, Some(1), "{text}");
     for line in [
         "problem  port       127.0.0.1:",

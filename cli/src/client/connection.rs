@@ -56,7 +56,7 @@ fn comparable(url: &str) -> String {
 }
 
 /// Wraps the text at once, so that no type with a revealing `Debug` holds it.
-fn secret(text: &str) -> Result<Secret, Infallible> {
+pub(crate) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text.trim()))
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::client::error::AlreadyReported;
+
 /// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +49,21 @@ impl Finding {
     ) -> Self {
         Self { level: Level::Problem, about, message: message.into(), advice: Some(advice.into()) }
     }
+}
+
+/// Returns whether no finding is a problem.
+pub(super) fn is_healthy(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.level != Level::Problem)
+}
+
+/// Formats findings, each in lines of its own.
+pub(super) fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+/// The result of the command: an error, already printed, if something is wrong.
+pub(super) fn outcome(healthy: bool) -> anyhow::Result<()> {
+    if healthy { Ok(()) } else { Err(AlreadyReported.into()) }
 }
 
 impl fmt::Display for Finding {

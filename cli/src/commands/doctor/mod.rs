@@ -1,162 +1,82 @@
-//! `hearth doctor`: checks whether this machine is ready, with advice where it isn't.
+//! `hearth doctor`: checks whether this machine is ready, with advice where it isn't; or, with `--url`, whether a gateway
+//! answers as it should.
 //!
-//! `machine` checks processor and memory, `gpu` GPUs, `folders` the disk and the models, and `gateway` the network;
-//! `compute` computes. Nothing is changed. Backends and drivers, which may hang or crash, run in child processes ([`probe`],
-//! [`hearth_node::backends`]).
+//! Of this machine, `machine` checks processor and memory, `gpu` GPUs, `folders` the disk and the models, and `gateway` the
+//! network; `compute` computes. `remote` checks a gateway.
 
+#[cfg(feature = "engine")]
 mod compute;
 mod finding;
+#[cfg(feature = "engine")]
 mod folders;
+#[cfg(feature = "engine")]
 mod gateway;
+#[cfg(feature = "engine")]
 mod gpu;
+#[cfg(feature = "engine")]
 mod machine;
+mod remote;
+#[cfg(feature = "engine")]
 mod system;
+#[cfg(feature = "engine")]
+mod this_machine;
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-};
+use hearth_domain::Secret;
 
-use anyhow::Context as _;
-use hearth_node::{
-    NodeConfig, confine,
-    engines::probe::{self, Probe},
-    memory::{self, Memory},
-};
-use serde_json::json;
-
+#[cfg(not(feature = "engine"))]
+use super::without_engine::this_machine;
 use crate::{
-    client::{connection::Connection, error::AlreadyReported, terminal},
+    client::connection::{self, Connection},
     context::{Context, ContextFlags},
-    home::node_config::own_executable,
-    settings::{Settings, SettingsFlags},
+    settings::SettingsFlags,
 };
-use finding::{Finding, Level};
+#[cfg(feature = "engine")]
+use this_machine::Subject;
 
-/// Check whether this machine is ready to run models, with advice where it isn't
+/// Check whether this machine is ready to run models, or with --url whether a gateway works
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   hearth doctor
   hearth doctor --model Qwen3-0.6B-Q8_0 --port 9000    # the settings of a planned `hearth up`
-  hearth doctor --json | jq .healthy")]
+  hearth doctor --json | jq .healthy
+  hearth doctor --url https://api.example.org          # with a token in HEARTH_TOKEN
+  hearth doctor --url https://api.example.org --model openai:gpt-5-mini
+
+With --url, one answer of at most eight tokens is requested, which a provider may charge for; the check says which model \
+answered and the cost. --no-answer leaves it out.")]
 pub(crate) struct Doctor {
     #[command(flatten)]
     settings: SettingsFlags,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-/// The machine under examination, by the settings.
-#[derive(Debug, Clone)]
-struct Subject {
-    settings: Settings,
-    /// This program, which is started as a child process to list devices.
-    executable: PathBuf,
-}
-
-impl Subject {
-    /// Threads for each loaded model.
-    fn threads(&self) -> u32 {
-        let node = NodeConfig::new(PathBuf::new(), PathBuf::new());
-        NodeConfig { settings: self.settings.node.clone(), ..node }.threads()
-    }
-
-    fn slots(&self) -> u32 {
-        u32::try_from(self.settings.node.slots).unwrap_or(u32::MAX)
-    }
+    /// Check the gateway at this address, rather than this machine
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// An API token. In HEARTH_TOKEN it stays out of the shell's history and the process list
+    #[arg(long, value_name = "TOKEN", value_parser = connection::secret)]
+    token: Option<Secret>,
+    /// With --url: request no answer
+    #[arg(long, requires = "url")]
+    no_answer: bool,
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 impl Doctor {
     pub(crate) fn flags(&self) -> ContextFlags {
-        ContextFlags { settings: self.settings.clone(), connection: self.connection.clone() }
+        let connection = Connection { url: self.url.clone(), token: self.token.clone(), json: self.json };
+        ContextFlags { settings: self.settings.clone(), connection }
     }
 
-    /// Examines the machine, and prints the findings.
+    /// Examines the machine or the gateway, and prints the findings.
     ///
     /// # Errors
     /// A finding is a problem, which was printed.
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let subject = &Subject { settings: context.settings.clone(), executable: own_executable()? };
-        let connection = &context.connection;
-        let system_findings = system::findings();
-        if tempfile::tempdir().is_err() && subject.settings.data.is_dir() {
-            let _ = tempfile::env::override_temp_dir(&subject.settings.data);
+        if self.url.is_none() {
+            return this_machine::examine(context).await;
         }
-        // Deleted at the end.
-        let folder = tempfile::tempdir().context(
-            "there is no folder for temporary files, which the self-test needs; name one in TMPDIR",
-        )?;
-        let selection = compute::test_backends(subject, folder.path()).await;
-        let probe = probe::run_probe(&subject.executable, &selection.libraries).await;
-        let probe = probe.map_err(|error| error.to_string());
-        let memory = memory::available();
-        let mut findings = machine_findings(subject, &probe, memory);
-        findings.extend(system_findings);
-        findings.extend(compute::backends(&selection));
-        findings.extend(folders::folders(subject));
-        findings.extend(folders::models(subject, room(subject, &probe, memory)));
-        findings.push(gateway::port(subject.settings.host, subject.settings.port).await);
-        let (gateway, state) = gateway::gateway(connection, context.is_url_set).await;
-        findings.push(gateway);
-        match &state {
-            gateway::GatewayState::Stopped if selection.problem.is_none() => {
-                findings.push(compute::test_worker(subject, &selection, folder.path()).await);
-            }
-            gateway::GatewayState::Models(models) => {
-                findings.extend(compute::test_gateway(connection, models).await);
-            }
-            gateway::GatewayState::Stopped | gateway::GatewayState::Unlisted => {}
-        }
-        let healthy = findings.iter().all(|finding| finding.level != Level::Problem);
-        if connection.json {
-            let devices = probe.as_ref().map(|probe| probe.devices.as_slice()).unwrap_or_default();
-            terminal::print_json(&json!({
-                "healthy": healthy, "findings": findings, "devices": devices, "backends": selection.backends,
-                "memory": memory.map(|memory| json!({
-                    "total_bytes": memory.total, "available_bytes": memory.available, "limited": memory.limited,
-                })),
-            }))?;
-        } else {
-            let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
-            terminal::print(&lines)?;
-            if healthy && matches!(state, gateway::GatewayState::Stopped) {
-                terminal::next_steps(false, &["hearth up"]);
-            }
-        }
-        if healthy { Ok(()) } else { Err(AlreadyReported.into()) }
+        let model = self.settings.model.as_ref().map(|model| model.display().to_string());
+        remote::examine(&context.connection, model.as_deref(), !self.no_answer).await
     }
-}
-
-fn machine_findings(
-    subject: &Subject,
-    probe: &Result<Probe, String>,
-    memory: Option<Memory>,
-) -> Vec<Finding> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    let every_generation =
-        probe.as_ref().is_ok_and(|probe| probe.built_for.iter().any(|feature| feature == "dynamic-backends"));
-    let mut findings = vec![
-        machine::processor(&machine::features(), every_generation),
-        machine::threads(subject.threads(), processors),
-        machine::memory(memory),
-        machine::engine(probe),
-        machine::sandbox(subject.settings.node.worker_sandbox, confine::has_landlock()),
-    ];
-    if let Ok(probe) = probe {
-        findings.extend(gpu::findings(&gpu::present(Path::new("/")), probe));
-    }
-    findings
-}
-
-/// The memory for models: the GPUs' if layers are put there, or else the machine's.
-fn room(subject: &Subject, probe: &Result<Probe, String>, memory: Option<Memory>) -> Option<Memory> {
-    let sum = |sum: u64, bytes: u64| sum.saturating_add(bytes);
-    let on_gpus = probe.as_ref().ok().filter(|_| subject.settings.node.gpu_layers > 0).and_then(|probe| {
-        let gpus = probe::gpus(&probe.devices);
-        let total = gpus.iter().map(|gpu| gpu.memory_total).fold(0, sum);
-        let available = gpus.iter().map(|gpu| gpu.memory_free).fold(0, sum);
-        (total > 0).then_some(Memory { total, available, limited: false })
-    });
-    on_gpus.or(memory)
 }
