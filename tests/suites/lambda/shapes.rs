@@ -19,6 +19,18 @@ pub(crate) fn has(answer: &Invocation, pointers: &[&str]) -> Result<(), String> 
     Ok(())
 }
 
+/// Checks for a response without a body.
+pub(crate) fn is_empty(answer: &Invocation) -> Result<(), String> {
+    must(answer.body().is_empty(), "it has a body")
+}
+
+/// Checks for the permission of a page's request.
+pub(crate) fn is_preflight(answer: &Invocation) -> Result<(), String> {
+    let allowed = answer.headers.get("access-control-allow-headers").and_then(|names| names.to_str().ok());
+    must(allowed.is_some_and(|names| names.contains("authorization")), "it allows no authorization")?;
+    is_empty(answer)
+}
+
 /// Checks for a text that contains `part`.
 pub(crate) fn text_has(answer: &Invocation, part: &str) -> Result<(), String> {
     must(text(answer).contains(part), &format!("no {part:?}"))

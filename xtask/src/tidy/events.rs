@@ -1,4 +1,4 @@
-//! Each route has a sample event, and each event a route.
+//! Each route has a sample event, and each event a route. `HEAD` and `OPTIONS` of a route may have one.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,8 @@ use super::tree::Tree;
 use crate::openapi;
 
 const EVENTS: &str = "events";
+/// Methods that every route answers, without being documented.
+const GENERAL_METHODS: [&str; 2] = ["head_", "options_"];
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "patch", "head", "options"];
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
@@ -23,9 +25,17 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         .map(|(route, file)| format!("{EVENTS}/{file}: not there, and {description} has {route}"));
     let spare = there
         .iter()
-        .filter(|file| !wanted.iter().any(|(_, wanted)| wanted == *file))
+        .filter(|file| {
+            !wanted.iter().any(|(_, wanted)| wanted == *file || is_general_method_of(file, wanted))
+        })
         .map(|file| format!("{EVENTS}/{file}: {description} has no such route"));
     missing.chain(spare).collect()
+}
+
+/// Returns whether `file` is the event of a general method for the route of the event `wanted`.
+fn is_general_method_of(file: &str, wanted: &str) -> bool {
+    let path = GENERAL_METHODS.iter().find_map(|method| file.strip_prefix(method));
+    path.is_some() && path == wanted.split_once('_').map(|(_, path)| path)
 }
 
 /// Each route (`POST /v1/generate`) with the name of its event.
