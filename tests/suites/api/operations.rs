@@ -7,7 +7,7 @@ use std::{
 
 use hearth_tests::{Home, Setup};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{capital_of_france, with};
 
@@ -135,6 +135,24 @@ async fn unknown_methods_and_paths_share_a_label_and_have_short_log_lines() {
         let longest = text.lines().map(str::len).max().unwrap_or_default();
         assert!(longest < 1000 && text.contains("\"method\":\"other\""), "{longest}");
     }
+}
+
+#[tokio::test]
+async fn log_line_of_a_request_has_its_id_and_latency() {
+    let home = Home::start_with(&["--no-node"]).await;
+    let response = home.client().get("/v1/models").await;
+    let (id, folder) = (response.header("x-request-id").to_owned(), home.data().join("logs"));
+    let _folder = home.stop().await;
+    let text = std::fs::read_to_string(folder.join("hearth.log")).unwrap();
+    let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let line = lines.find(|line| line["request_id"] == id.as_str()).unwrap();
+    assert!(line["latency_ms"].as_f64().is_some_and(|millis| millis > 0.0), "{line}");
+    assert_eq!(
+        (&line["level"], &line["method"], &line["route"]),
+        (&json!("INFO"), &json!("GET"), &json!("/v1/models"))
+    );
+    assert_eq!(line["status"], 200);
+    assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
 }
 
 #[tokio::test]
