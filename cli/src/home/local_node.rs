@@ -5,10 +5,8 @@ use futures::FutureExt as _;
 use hearth_domain::NodeId;
 use hearth_node::Node;
 use hearth_providers::LocalNode;
+pub(crate) use hearth_store::nodes::IN_PROCESS_URL as ADDRESS;
 use tower::ServiceExt as _;
-
-/// The address in the node's record.
-pub(crate) const ADDRESS: &str = "in-process";
 
 /// Connects the node `id` by calls of its routes, without a socket.
 pub(crate) fn connect(id: NodeId, node: Node) -> LocalNode {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The version. It is increased with each change that earlier versions of the program can't read.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct Schema {

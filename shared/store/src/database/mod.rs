@@ -235,6 +235,10 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// Reads a page of a partition. The read is strongly consistent, except of an index.
     async fn query(&self, query: &Query) -> Result<Page, StoreError>;
 
+    /// Reads a page of all items behind the one at `after`, in an order of the database's own. The read is strongly
+    /// consistent. It reads the whole table: for an export, and for no request.
+    async fn scan(&self, after: Option<&Key>) -> Result<Page, StoreError>;
+
     /// Checks that the table can be reached, without a write.
     async fn check(&self) -> Result<(), StoreError>;
 

@@ -125,6 +125,17 @@ impl Database for DynamoDb {
         })
     }
 
+    async fn scan(&self, after: Option<&Key>) -> Result<Page, StoreError> {
+        let call = self.client.scan().table_name(&self.table).consistent_read(true);
+        let call = call.set_exclusive_start_key(after.map(key_attributes));
+        let answer = call.send().await.map_err(|error| store_error("scan", &error))?;
+        let items = answer.items.unwrap_or_default().into_iter().map(from_attributes);
+        Ok(Page {
+            items: items.collect::<Result<_, _>>()?,
+            next: answer.last_evaluated_key.and_then(|key| read_cursor(None, &key)),
+        })
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         let answer = self.client.describe_table().table_name(&self.table).send().await;
         answer.map(drop).map_err(|error| store_error("describe_table", &error))

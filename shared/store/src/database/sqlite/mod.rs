@@ -89,6 +89,11 @@ impl Database for Sqlite {
         self.readers.read("query", move |connection| reader::query(connection, &query)).await
     }
 
+    async fn scan(&self, after: Option<&Key>) -> Result<Page, StoreError> {
+        let after = after.cloned();
+        self.readers.read("scan", move |connection| reader::scan(connection, after.as_ref())).await
+    }
+
     async fn check(&self) -> Result<(), StoreError> {
         self.readers.read("check", reader::check).await
     }

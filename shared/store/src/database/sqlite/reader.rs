@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, OptionalExtension as _, Result, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Result, Row, Rows, params, params_from_iter};
 use tokio::sync::Semaphore;
 
 use super::{failed, schema};
@@ -83,8 +83,24 @@ pub(super) fn get(connection: &Connection, key: &Key) -> Result<Option<Item>> {
 pub(super) fn query(connection: &Connection, query: &Query) -> Result<Page> {
     let (sql, values) = select(query);
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
     let limit = query.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    page(statement.query(params_from_iter(values))?, limit, |last| cursor(query, last))
+}
+
+/// Reads a page of all items, in the order of their keys.
+pub(super) fn scan(connection: &Connection, after: Option<&Key>) -> Result<Page> {
+    let mut statement = connection.prepare_cached(
+        "SELECT pk, sk, gsi1pk, gsi1sk, gsi2pk, gsi2sk, ttl, v, body, bytes FROM items WHERE (pk, sk) > (?1, ?2) \
+         ORDER BY pk, sk",
+    )?;
+    // No item has an empty key.
+    let (pk, sk) = after.map_or(("", ""), |key| (&key.pk, &key.sk));
+    let rows = statement.query(params![pk, sk])?;
+    page(rows, usize::MAX, |last| Cursor { key: last.key.clone(), index: None })
+}
+
+/// Reads items until the page has `limit` of them, or is large enough. `cursor` is that of a page's last item.
+fn page(mut rows: Rows<'_>, limit: usize, cursor: impl FnOnce(&Item) -> Cursor) -> Result<Page> {
     let mut page = Page { items: Vec::new(), next: None };
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -92,7 +108,7 @@ pub(super) fn query(connection: &Connection, query: &Query) -> Result<Page> {
         bytes += item.size();
         page.items.push(item);
         if page.items.len() >= limit || bytes >= PAGE_MAX_BYTES {
-            page.next = page.items.last().map(|last| cursor(query, last));
+            page.next = page.items.last().map(cursor);
             break;
         }
     }
