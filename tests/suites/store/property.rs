@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hearth_store::{
-    Clients, Names, Store, StoreError,
+    Store, StoreError,
     database::{Condition, Index, Item, Key, Query, Sort, Update, Write},
 };
 use proptest::{
@@ -17,6 +17,11 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::{model::Model, world::World};
+
+/// Test cases of the databases in this process.
+const CASES: u32 = 96;
+/// Test cases of moto, which takes a few milliseconds for each request.
+const MOTO_CASES: u32 = 24;
 
 /// An operation of a test case.
 #[derive(Debug, Clone)]
@@ -34,21 +39,15 @@ type ComparableItem = (Item, Value);
 fn both_databases_equal_the_model() {
     let runtime = runtime();
     let (home, aws) = runtime.block_on(async { (World::at_home().await, World::in_aws().await) });
-    check(&runtime, &[("SQLite", home.store()), ("DynamoDB", aws.store())]);
+    check(&runtime, &[("SQLite", home.store()), ("DynamoDB", aws.store())], CASES);
 }
 
-/// Tests another implementation of DynamoDB, such as moto's: `moto_server -p 5000`, and `AWS_ENDPOINT_URL=http://127.0.0.1:5000`,
-/// `AWS_REGION=us-east-1`, `AWS_ACCESS_KEY_ID=x`, `AWS_SECRET_ACCESS_KEY=x` in the environment.
 #[test]
-#[ignore = "needs a DynamoDB at AWS_ENDPOINT_URL"]
-fn another_dynamodb_equals_the_model() {
+#[ignore = "needs a moto server at AWS_ENDPOINT_URL: cargo xtask test --only moto"]
+fn table_in_moto_equals_the_model() {
     let runtime = runtime();
-    let store = runtime.block_on(async {
-        let store = Store::new(Clients::from_environment().await, Names::at_home());
-        store.migrate().await.unwrap();
-        store
-    });
-    check(&runtime, &[("DynamoDB at AWS_ENDPOINT_URL", store)]);
+    let moto = runtime.block_on(World::in_moto());
+    check(&runtime, &[("moto", moto.store())], MOTO_CASES);
 }
 
 fn runtime() -> Runtime {
@@ -56,9 +55,14 @@ fn runtime() -> Runtime {
 }
 
 /// Checks that the stores have the same results as the model.
-fn check(runtime: &Runtime, stores: &[(&str, Store)]) {
+fn check(runtime: &Runtime, stores: &[(&str, Store)], number_of_cases: u32) {
     let cases = AtomicU64::new(0);
-    let config = Config { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: number_of_cases,
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..Config::default()
+    };
     TestRunner::new(config)
         .run(&vec(step(), 1..24), |steps| {
             // Each case uses partitions of its own.

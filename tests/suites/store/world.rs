@@ -1,9 +1,10 @@
-//! A store in a temporary folder.
+//! A store of a test's own.
 
 use std::path::Path;
 
 use aws_emulator::AwsEmulator;
 use hearth_store::{Clients, Names, Store, database::Durability, home};
+use hearth_tests::Moto;
 use tempfile::TempDir;
 
 const BUCKET: &str = "hearth-media";
@@ -15,10 +16,11 @@ pub(crate) struct World {
     folder: TempDir,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Kind {
     Home,
     Aws,
+    Moto(Box<Moto>),
 }
 
 impl World {
@@ -32,10 +34,17 @@ impl World {
         Self::open(Kind::Aws, TempDir::new().unwrap()).await
     }
 
+    /// Opens the stores of the cloud in a moto server, with the clients of the functions.
+    pub(crate) async fn in_moto() -> Self {
+        let moto = Box::new(Moto::connect().await);
+        Self::open(Kind::Moto(moto), TempDir::new().unwrap()).await
+    }
+
     async fn open(kind: Kind, folder: TempDir) -> Self {
-        let store = match kind {
+        let store = match kind.clone() {
             Kind::Home => home::open(folder.path(), Durability::Os).unwrap(),
             Kind::Aws => in_aws(folder.path()),
+            Kind::Moto(moto) => moto.store(),
         };
         store.migrate().await.unwrap();
         Self { store, kind, folder }
@@ -52,8 +61,12 @@ impl World {
         self.store.clone()
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Counts the objects of the bucket.
+    pub(crate) async fn count_objects(&self) -> usize {
+        match &self.kind {
+            Kind::Home | Kind::Aws => std::fs::read_dir(self.folder.path().join("objects")).unwrap().count(),
+            Kind::Moto(moto) => moto.count_objects().await,
+        }
     }
 }
 
