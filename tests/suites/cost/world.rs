@@ -1,0 +1,194 @@
+//! Functions over one table, each with a meter of its own.
+
+use std::path::Path;
+
+use aws_emulator::AwsEmulator;
+use axum::http::HeaderMap;
+use hearth_auth::{ApiToken, Keys};
+use hearth_domain::{Scope, Timestamp, TokenId};
+use hearth_store::{Clients, Names, Store, tokens::TokenRecord};
+use hearth_tests::{binary, eventually};
+use lambda_emulator::{Emulator, InFlight};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::{
+    meter::{Meter, Usage},
+    vendor,
+};
+
+const BUCKET: &str = "hearth-media";
+
+/// The stores, a vendor and a token.
+pub(crate) struct World {
+    aws: AwsEmulator,
+    vendor: String,
+    token: String,
+    _folder: TempDir,
+}
+
+/// A function's process.
+pub(crate) struct Function {
+    emulator: Emulator,
+    meter: Meter,
+    token: String,
+}
+
+/// A whole response.
+pub(crate) struct Answer {
+    pub(crate) headers: HeaderMap,
+    pub(crate) usage: Usage,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let aws = AwsEmulator::open(folder.path(), BUCKET).unwrap();
+        let clients =
+            Clients { dynamodb: aws.dynamodb(), s3: aws.s3("http://s3.test"), secrets: aws.secrets() };
+        let store = Store::new(clients, Names::at_home());
+        store.migrate().await.unwrap();
+        store.secret(Some(Keys::generate_secret)).await.unwrap();
+        let token = create_token(&store).await;
+        Self { aws, vendor: vendor::start().await, token, _folder: folder }
+    }
+
+    /// Starts the function's binary, with the vendor as its provider `rig`, and with these variables.
+    pub(crate) async fn function(&self, name: &str, more: &[(&str, &str)]) -> Function {
+        let (meter, names, credentials) = (Meter::default(), Names::at_home(), self.aws.credentials());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = meter.around(self.aws.router(BUCKET));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let rig = json!({"kind": "openai_compatible", "base_url": self.vendor, "models": ["big", "endless", "embed"]});
+        let routing = json!({"providers": {"rig": rig}}).to_string();
+        let mut env = vec![
+            ("HEARTH_TABLE", names.table.as_str()),
+            ("HEARTH_BUCKET", &names.bucket),
+            ("HEARTH_SECRET", &names.secret),
+            ("HEARTH_PROVIDER_KEYS", &names.provider_keys),
+            ("HEARTH_LOG_LEVEL", "info"),
+            // As in prod: the lines of requests and runs are metrics too.
+            ("HEARTH_CLOUDWATCH_METRICS", "true"),
+            ("HEARTH_ALLOW_PRIVATE_NODES", "true"),
+            ("HEARTH_ROUTING", &routing),
+            ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
+            ("AWS_ENDPOINT_URL", &url),
+            ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
+            ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
+        ];
+        env.extend(more);
+        let started = Emulator::start(&binary(name), &env).await;
+        let emulator = started.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        Function { emulator, meter, token: self.token.clone() }
+    }
+}
+
+impl Function {
+    /// Sends the sample event `file`.
+    pub(crate) async fn get(&self, file: &str) -> Answer {
+        self.measure(&event(file, &self.token, ""), 200).await
+    }
+
+    /// Sends the sample event `file` with a token that is refused.
+    pub(crate) async fn get_as(&self, file: &str, token: &str) -> Answer {
+        self.measure(&event(file, token, ""), 401).await
+    }
+
+    /// Sends the sample event `file` with another body.
+    pub(crate) async fn post(&self, file: &str, body: &Value) -> Answer {
+        self.measure(&self.with_body(file, body), 200).await
+    }
+
+    /// Sends the sample event `file` with the body of a streamed request, whose run is followed through another process.
+    /// Returns the usage of both.
+    pub(crate) async fn post_followed(&self, file: &str, body: &Value, other: &Self) -> (Usage, Usage) {
+        self.reset();
+        let event_of_run = self.with_body(file, body);
+        let stream = self.begin(&event_of_run).await;
+        let id = id(&stream.headers);
+        let follow = event("get_v1.requests.id.events.json", &other.token, &id);
+        let (streamed, followed) = tokio::join!(stream.collect(), other.measure(&follow, 200));
+        streamed.unwrap();
+        (self.usage(&id, 2).await, followed.usage)
+    }
+
+    /// Sends the sample event `file` with the body of a streamed request, and cancels its run through another process. Returns
+    /// the usage of that process.
+    pub(crate) async fn post_cancelled(&self, file: &str, body: &Value, other: &Self) -> Usage {
+        let event_of_run = self.with_body(file, body);
+        let stream = self.begin(&event_of_run).await;
+        let cancel = event("post_v1.requests.id.cancel.json", &other.token, &id(&stream.headers));
+        let cancelled = other.measure(&cancel, 200).await;
+        stream.collect().await.unwrap();
+        cancelled.usage
+    }
+
+    async fn begin(&self, event: &Value) -> InFlight<'_> {
+        let started = self.emulator.begin(event).await;
+        started.unwrap_or_else(|failure| panic!("{}: {failure}", event["path"]))
+    }
+
+    async fn measure(&self, event: &Value, status: u16) -> Answer {
+        self.reset();
+        let answer = self.emulator.invoke(event).await;
+        let answer = answer.unwrap_or_else(|failure| panic!("{}: {failure}", event["path"]));
+        assert_eq!(answer.status, status, "{}: {:?}", event["path"], answer.body());
+        let is_run = event["httpMethod"] == "POST" && !event["path"].as_str().unwrap().ends_with("/cancel");
+        let usage = self.usage(&id(&answer.headers), if is_run { 2 } else { 1 }).await;
+        Answer { headers: answer.headers, usage }
+    }
+
+    fn with_body(&self, file: &str, body: &Value) -> Value {
+        let mut event = event(file, &self.token, "");
+        event["body"] = body.to_string().into();
+        event
+    }
+
+    fn reset(&self) {
+        self.meter.take();
+        let _ = self.emulator.take_printed_bytes();
+    }
+
+    /// The usage since the last reset, up to the `count` log lines with this request id: one of the request, and one of its
+    /// run.
+    async fn usage(&self, id: &str, count: usize) -> Usage {
+        eventually("the log lines of a request", async || {
+            let lines = self.emulator.last_lines();
+            (lines.lines().filter(|line| line.contains(id)).count() >= count).then_some(())
+        })
+        .await;
+        Usage { log_bytes: self.emulator.take_printed_bytes() as f64, ..self.meter.take() }
+    }
+}
+
+/// The id of a request, which is also the id of its run.
+fn id(headers: &HeaderMap) -> String {
+    headers["x-request-id"].to_str().unwrap().to_owned()
+}
+
+fn event(file: &str, token: &str, run: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = text.replace("${HEARTH_TOKEN}", token).replace("${RUN_ID}", run);
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Stores a token with every scope.
+async fn create_token(store: &Store) -> String {
+    let (token, owner) = (ApiToken::generate(), store.operator().await.unwrap());
+    let record = TokenRecord {
+        id: TokenId::new(),
+        hash: token.hash(),
+        owner,
+        name: "owner".to_owned(),
+        prefix: token.prefix().to_owned(),
+        scopes: Scope::ALL.to_vec(),
+        created_at: Timestamp::now(),
+        expires_at: None,
+        revoked_at: None,
+    };
+    store.tokens().create(&record).await.unwrap();
+    token.expose().to_owned()
+}
