@@ -25,15 +25,15 @@ impl Moment {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const FROZEN_PERIOD: Duration = Duration::from_secs(3600);
 
     #[test]
     fn age_includes_the_time_of_either_clock() {
         let now = Moment::now();
-        assert!(now.age() < HOUR);
-        let before_a_freeze = Moment { system: now.system - HOUR, ..now };
-        assert!(before_a_freeze.age() >= HOUR);
-        let set_back = Moment { system: now.system + HOUR, ..now };
-        assert!(set_back.age() < HOUR);
+        assert!(now.age() < FROZEN_PERIOD);
+        let before_a_freeze = Moment { system: now.system - FROZEN_PERIOD, ..now };
+        assert!(before_a_freeze.age() >= FROZEN_PERIOD);
+        let set_back = Moment { system: now.system + FROZEN_PERIOD, ..now };
+        assert!(set_back.age() < FROZEN_PERIOD);
     }
 }

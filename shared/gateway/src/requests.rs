@@ -38,7 +38,7 @@ const FOLLOW_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time for which the response to a cancel waits for the run to end: longer than another process takes to read its mark.
 const CANCEL_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time that a process with a time limit carries out a run: Lambda's limit.
-const RUN_MAX_DURATION: Duration = Duration::from_secs(15 * 60);
+const RUN_DURATION_MAX: Duration = Duration::from_secs(15 * 60);
 /// Time after a run's deadline from which on its process is taken for dead.
 const DEADLINE_GRACE: Duration = Duration::from_secs(60);
 
@@ -234,7 +234,7 @@ impl Requests {
 
     /// True if the process that carries out a run must have ended: it has a time limit, which is over.
     fn has_lost_its_process(&self, run: &Run) -> bool {
-        let deadline = run.deadline.unwrap_or_else(|| run.created_at.plus(RUN_MAX_DURATION));
+        let deadline = run.deadline.unwrap_or_else(|| run.created_at.plus(RUN_DURATION_MAX));
         self.records.are_shared() && deadline.plus(DEADLINE_GRACE) < Timestamp::now()
     }
 

@@ -278,7 +278,7 @@ async fn follower_in_another_process_lags_a_second_at_most() {
     let question = Generation { cache: hearth_domain::CacheControl::NoStore, ..question("follow") };
     let mut run =
         Box::pin(gateway.generate(&world.caller, RunId::new(), question, Delivery::Stream)).await.unwrap();
-    let mut followed = Box::pin(other.events(&world.caller, run.id).await.unwrap());
+    let mut followed = Box::pin(other.events(&world.caller, run.id, None).await.unwrap());
     let sent: Arc<Mutex<HashMap<u64, Instant>>> = Arc::default();
     let times = Arc::clone(&sent);
     let client = tokio::spawn(async move {

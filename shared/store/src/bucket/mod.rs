@@ -73,10 +73,10 @@ impl fmt::Debug for Blob {
     }
 }
 
-/// Reads an object that is a text. It is an error if the object doesn't exist.
+/// Reads an object that is a text; `Gone` if the object doesn't exist.
 pub(crate) async fn read_text(bucket: &dyn Bucket, key: &str) -> Result<String, StoreError> {
     let object = bucket.get(key).await?;
-    let object = object.ok_or_else(|| StoreError::Unreadable(format!("the object {key} isn't there")))?;
+    let object = object.ok_or_else(|| StoreError::Gone(key.to_owned()))?;
     String::from_utf8(object.collect().await.map_err(StoreError::unreadable)?).map_err(StoreError::unreadable)
 }
 
