@@ -1,11 +1,12 @@
 //! Cache control of a request, and the requests whose answers are cached.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Generation, Task};
 
 /// Cache control of a request. The words are those of HTTP requests (RFC 9111, section 5.2.1), and `use`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CacheControl {
     /// Reads and stores an answer if the model would repeat it for the same request.

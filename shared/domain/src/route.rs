@@ -1,9 +1,10 @@
 //! Constraints on the models that may serve a request.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Models that may serve a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectionMode {
     /// Any suitable model.

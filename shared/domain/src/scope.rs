@@ -1,9 +1,10 @@
 //! Permissions of API tokens.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One permission of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Scope {
     /// Generate, and see and cancel one's own runs.
     #[serde(rename = "generate")]

@@ -23,14 +23,14 @@ pub struct RunOptions {
     /// Extension. `cancel` (the default) stops the run when the client disconnects; `continue` completes it, and its
     /// result can be read later. Embeddings allow `cancel` alone.
     #[serde(alias = "onDisconnect")]
-    #[schema(value_type = Option<String>, example = "cancel")]
+    #[schema(example = "cancel")]
     pub on_disconnect: Option<OnDisconnect>,
     /// Extension. While the model is being loaded, `wait` (the default), or let the `default` model answer.
     #[serde(alias = "whileLoading")]
-    #[schema(value_type = Option<String>, example = "wait")]
+    #[schema(example = "wait")]
     pub while_loading: Option<WhileLoading>,
     /// Extension. Place among the requests that wait for the same node: `low`, `normal` (the default) or `high`.
-    #[schema(value_type = Option<String>, example = "normal")]
+    #[schema(example = "normal")]
     pub priority: Option<Priority>,
     /// Extension. Models to try if the first choice can't serve the request, in place of those that the operator has
     /// set: `{"models": [...]}`, or `false` for none.
@@ -43,7 +43,7 @@ pub struct RunOptions {
     /// Extension. Models that may serve the request: `auto` (the default), `free_only`, `commercial_only`, or `model`
     /// for the one that `model` names and no other.
     #[serde(alias = "selectionMode")]
-    #[schema(value_type = Option<String>, example = "auto")]
+    #[schema(example = "auto")]
     pub selection_mode: Option<SelectionMode>,
 }
 

@@ -17,7 +17,6 @@ pub(crate) const ALLOWED_TOOLS_PARAM: &str = "tool_choice.allowed_tools.tools";
 )]
 pub enum ToolChoiceBody {
     /// `none`, `auto` or `required`.
-    #[schema(value_type = String)]
     Mode(ToolMode),
     /// One tool, or a list of allowed tools.
     Tools(ChosenTools),
@@ -54,7 +53,7 @@ pub struct ChosenTools {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AllowedTools {
     /// `auto` or `required`.
-    #[schema(value_type = String, example = "auto")]
+    #[schema(example = "auto")]
     pub mode: ToolMode,
     /// The tools.
     pub tools: Vec<ToolName>,

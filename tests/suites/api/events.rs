@@ -55,6 +55,18 @@ async fn events_of_an_ended_run_are_replayed_from_any_place() {
 }
 
 #[tokio::test]
+async fn place_that_is_not_a_number_is_refused() {
+    let home = Home::start().await;
+    let client = home.client();
+    let run = client.post("/v1/generate", &capital_of_france()).await.json();
+    let path = format!("/v1/requests/{}/events", run["request_id"].as_str().unwrap());
+    let request = client.request(Method::GET, &path).header("last-event-id", "the third");
+    let error = client.send(request).await.error(400, "invalid_request");
+    assert_eq!(error["param"], "last-event-id", "{error}");
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn cut_stream_is_resumed_after_its_last_event() {
     let home = Home::start().await;
     let client = home.client();

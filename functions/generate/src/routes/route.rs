@@ -3,7 +3,10 @@
 use axum::{Extension, Json, extract::State};
 use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, QueryParams};
-use hearth_wire::native::route::{RouteBody, RouteQuery};
+use hearth_wire::{
+    error::ErrorEnvelope,
+    native::route::{RouteBody, RouteQuery},
+};
 
 /// Explain the routing of a request: its candidates, and the reasons against the other models. No provider is called.
 #[utoipa::path(
@@ -11,6 +14,8 @@ use hearth_wire::native::route::{RouteBody, RouteQuery};
     params(RouteQuery),
     responses(
         (status = 200, description = "Candidates in order, with the reasons", body = RouteBody),
+        (status = 404, description = "No such model or provider", body = ErrorEnvelope),
+        (status = 503, description = "No model can serve such a request", body = ErrorEnvelope),
     ),
 )]
 pub(crate) async fn route(

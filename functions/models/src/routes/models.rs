@@ -27,7 +27,6 @@ const MODEL_METHODS: &str = "GET, HEAD, DELETE";
 #[utoipa::path(
     get, path = "/v1/models", operation_id = "list_models", tag = "models", security(("token" = [])), params(
         ModelQuery, ModelPageQuery,
-        ("anthropic-version" = Option<String>, Header, description = "Selects Anthropic's response format"),
     ),
     responses(
         (status = 200, description = "A page of models", body = ModelList),

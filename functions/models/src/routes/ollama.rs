@@ -79,7 +79,10 @@ pub(crate) async fn ps(
     post, path = "/api/pull", operation_id = "ollama_pull", tag = "compatible", security(("token" = [])),
     request_body(content = OllamaModelName, example = json!({"model": "tiny-chat", "stream": false})),
     responses(
-        (status = 200, description = "The model exists; or the same as a stream of lines", body = OllamaStatus),
+        (status = 200, description = "The model exists", content(
+            (OllamaStatus = "application/json"),
+            (OllamaStatus = "application/x-ndjson"),
+        )),
         (status = "4XX", description = "Refused; `code` has the reason, and `param` the field", body = OllamaError),
         (status = "5XX", description = "Failed; `code` has the reason, and `retryable` whether to retry", body = OllamaError),
     ),

@@ -16,14 +16,14 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct MessagesTurn {
     /// `user`, `assistant`, or `system` for instructions in the middle of a conversation.
-    #[schema(value_type = String, example = "user")]
+    #[schema(example = "user")]
     pub role: MessagesRole,
     /// A text, or a list of blocks.
     pub content: MessagesContent,
 }
 
 /// Role of a turn's author.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MessagesRole {
     /// The user, whose turns also contain the results of calls.

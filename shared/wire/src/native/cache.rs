@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 pub struct CacheQuery {
     /// Pattern of model names; `*` stands for any text. It is compared with the name in the request, with the model's
     /// own name, and with `provider:model`. Absent: all answers.
-    #[param(example = "openai:*")]
+    #[param(example = "openai:*", min_length = 1, max_length = 256)]
     pub pattern: Option<String>,
 }
 

@@ -31,7 +31,7 @@ pub struct Input {
 #[serde(deny_unknown_fields)]
 pub struct InputMessage {
     /// `system`, `user`, `assistant` or `tool`.
-    #[schema(value_type = String, example = "user")]
+    #[schema(example = "user")]
     pub role: Role,
     /// Text, or a list of text and image parts; null in an assistant's message with tool calls alone.
     pub content: Option<MessageContent>,

@@ -254,7 +254,7 @@ pub struct ModelList {
 #[into_params(parameter_in = Query)]
 pub struct ModelQuery {
     /// Modality: `text`, `image`, `3d` or `embedding`.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     pub modality: Option<Modality>,
     /// Provider.
     pub provider: Option<String>,
@@ -263,6 +263,7 @@ pub struct ModelQuery {
     #[param(value_type = Option<String>)]
     pub status: Option<StatusFilter>,
     /// Maximum number of models, 1 to 200; absent: 50.
+    #[param(minimum = 1)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,

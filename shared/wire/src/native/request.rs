@@ -26,7 +26,7 @@ pub struct GenerateRequest {
     /// Models that may serve the request: `auto`, `free_only`, `commercial_only`, or `model` for the one that `model`
     /// names and no other.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "auto")]
+    #[schema(example = "auto")]
     pub selection_mode: SelectionMode,
     /// Models to try if the first choice can't serve the request, in place of those that the operator has set:
     /// `{"models": [...]}`, or `false` for none.
@@ -38,7 +38,7 @@ pub struct GenerateRequest {
     pub resume: bool,
     /// Modality: `text`, `image` or `3d`. Absent: the modality of the named model; without a model, the one that the
     /// prompt plainly asks for, such as "draw me a ..."; else text.
-    #[schema(value_type = Option<String>, example = "text")]
+    #[schema(example = "text")]
     pub modality: Option<Modality>,
     /// Input.
     pub input: Input,
@@ -58,21 +58,21 @@ pub struct GenerateRequest {
     pub stream: bool,
     /// `cancel` stops the run when the client disconnects; `continue` completes it, and its result can be read later.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "cancel")]
+    #[schema(example = "cancel")]
     pub on_disconnect: OnDisconnect,
     /// While the model is being loaded, `wait`, or let the `default` model answer.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "wait")]
+    #[schema(example = "wait")]
     pub while_loading: WhileLoading,
     /// Place among the requests that wait for the same node: `low`, `normal` or `high`.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "normal")]
+    #[schema(example = "normal")]
     pub priority: Priority,
     /// Use of the cache: `use` accepts a cached answer even if the model might give another one, `no-cache` asks the
     /// model, `no-store` also stores nothing, `only-if-cached` returns a cached answer or an error. Absent: the
     /// header `x-hearth-cache`.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "use")]
+    #[schema(example = "use")]
     pub cache: CacheControl,
 }
 

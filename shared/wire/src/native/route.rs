@@ -23,11 +23,11 @@ pub struct RouteQuery {
     pub preferred_model: Option<String>,
     /// Modality: `text`, `image`, `3d` or `embedding`. Absent: text, or the modality that the prompt plainly asks
     /// for.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     pub modality: Option<Modality>,
     /// `auto`, `free_only`, `commercial_only` or `model`.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     pub selection_mode: SelectionMode,
     /// Prompt: rules match its words, and its length must fit the context.
     #[serde(default)]

@@ -9,12 +9,12 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// Purpose, 1 to 100 characters, in one line.
-    #[schema(example = "laptop")]
+    #[schema(example = "laptop", min_length = 1, max_length = 100)]
     pub name: String,
     /// Scopes; absent: `generate` and `models:read`. At most those of the token that creates it.
-    #[schema(value_type = Option<Vec<String>>)]
     pub scopes: Option<Vec<Scope>>,
     /// Expiry in days from now, 1 to 3650; absent: that of the token that creates it. Never later than that one.
+    #[schema(minimum = 1, maximum = 3650)]
     pub expires_in_days: Option<u32>,
 }
 

@@ -20,7 +20,7 @@ pub struct EmbeddingRequest {
     /// Number of dimensions: vectors are shortened to it.
     pub dimensions: Option<u32>,
     /// `float` (the default) or `base64`: the numbers' bytes, 32 bits each, little-endian.
-    #[schema(value_type = Option<String>, example = "float")]
+    #[schema(example = "float")]
     pub encoding_format: Option<EncodingFormat>,
     /// Options of the gateway.
     #[serde(flatten)]
@@ -49,7 +49,7 @@ pub enum EmbeddingInputs {
 }
 
 /// Encoding of the vectors.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EncodingFormat {
     /// Numbers.

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 pub struct ChatMessage {
     /// `system`, `developer`, `user`, `assistant` or `tool`.
-    #[schema(value_type = String, example = "user")]
+    #[schema(example = "user")]
     pub role: ChatRole,
     /// A text, or a list of text, image and file parts; null in an assistant's message that has only tool calls.
     pub content: Option<MessageContent>,
@@ -45,7 +45,7 @@ pub struct ChatMessage {
 }
 
 /// Role of a message's author.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChatRole {
     /// Instructions.

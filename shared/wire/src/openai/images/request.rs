@@ -17,16 +17,15 @@ pub struct ImageRequest {
     #[schema(example = "openai:gpt-image-1")]
     pub model: Option<String>,
     /// Number of images, 1 to 10.
+    #[schema(minimum = 1, maximum = 10)]
     pub n: Option<u32>,
     /// Width and height in pixels, such as `1024x1024`, or `auto`.
     pub size: Option<String>,
     /// Quality, by the provider's name: `low`, `medium`, `high`, `standard`, `hd`.
     pub quality: Option<String>,
     /// `b64_json`, or `url` for a link that expires. Absent: `url` for a `dall-e` model, else `b64_json`.
-    #[schema(value_type = Option<String>)]
     pub response_format: Option<ImageResponseFormat>,
     /// Format of the files: `png`, `jpeg` or `webp`.
-    #[schema(value_type = Option<String>)]
     pub output_format: Option<ImageFormat>,
     /// Background: `transparent`, `opaque` or `auto`.
     pub background: Option<String>,
@@ -48,7 +47,7 @@ pub struct ImageRequest {
 }
 
 /// Form of the images in an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageResponseFormat {
     /// Bytes in base64.

@@ -22,7 +22,6 @@ const ALLOWED_TOOLS_PARAM: &str = "tool_choice.tools";
 )]
 pub enum ResponsesToolChoice {
     /// `none`, `auto` or `required`.
-    #[schema(value_type = String)]
     Mode(ToolMode),
     /// One tool, or a list of allowed tools.
     Tools(ResponsesChosenTools),
@@ -44,7 +43,6 @@ pub struct ResponsesChosenTools {
     pub namespace: Option<String>,
     /// With `allowed_tools`: `auto` or `required`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub mode: Option<ToolMode>,
     /// With `allowed_tools`: the tools.
     #[serde(skip_serializing_if = "Option::is_none")]
