@@ -2,9 +2,10 @@
 //!
 //! Systems that need root (no `/proc`, a read-only root, only IPv6) are tested by hand; docs/doctor.md has the results.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 
 use hearth_tests::{Ended, Process, hearth, run};
+use reqwest::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -76,6 +77,24 @@ async fn starts_with_closed_standard_streams() {
     .await;
     let client = hearth_tests::Client::new(access["url"].as_str().unwrap(), access["token"].as_str());
     assert!(client.ask("What is the capital of France?").await.contains("Paris"));
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn commands_are_authorised_as_soon_as_the_gateway_answers() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = hearth(folder.path(), &["up", "--quiet", "--data"]);
+    command.arg(&data).args(["--port", &port.to_string()]).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let client = hearth_tests::Client::new(&format!("http://127.0.0.1:{port}"), None);
+    let health = async || client.request(Method::GET, "/health").send().await.ok();
+    hearth_tests::eventually("the gateway", health).await;
+    let mut list = hearth(folder.path(), &["models", "list", "--data"]);
+    list.arg(&data);
+    let listed = run(list, "").await;
+    assert!(listed.status.success() && listed.stdout.contains("tiny-chat"), "{}", listed.stderr);
     child.kill().await.unwrap();
 }
 
