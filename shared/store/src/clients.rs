@@ -34,15 +34,13 @@ impl Clients {
         (Self::new(&config), config.credentials_provider())
     }
 
-    /// As [`Self::from_environment`], for a person's command: checks that there are credentials.
+    /// As [`Self::from_environment`], for a person's command: gets the credentials first.
     ///
     /// # Errors
     /// There is no region, or there are no credentials; the error has the remedy.
     #[cfg(feature = "profiles")]
     pub async fn for_commands() -> Result<Self, crate::CredentialsError> {
-        let config = environment().await;
-        crate::credentials::check(&config).await?;
-        Ok(Self::new(&config))
+        Ok(Self::new(&crate::credentials::resolve(environment().await).await?))
     }
 
     fn new(config: &SdkConfig) -> Self {

@@ -1,9 +1,18 @@
 //! Credentials of a person, for commands on a cloud's stores.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    time::{Duration, SystemTime},
+};
 
 use aws_config::SdkConfig;
-use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, Result, SharedCredentialsProvider, future},
+};
+
+/// Remaining validity below which credentials are renewed.
+const RENEWAL_GRACE: Duration = Duration::from_secs(300);
 
 /// A reason why the AWS environment can't be used, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -24,17 +33,40 @@ pub enum CredentialsError {
     Missing(String),
 }
 
-/// Checks that there is a region, and that credentials can be had.
-pub(crate) async fn check(config: &SdkConfig) -> Result<(), CredentialsError> {
+/// Checks that there is a region, and gets credentials. The clients of the returned configuration use these until they expire:
+/// a profile's program may ask its user for a code.
+pub(crate) async fn resolve(config: SdkConfig) -> std::result::Result<SdkConfig, CredentialsError> {
     if config.region().is_none() {
         return Err(CredentialsError::NoRegion);
     }
     let Some(provider) = config.credentials_provider() else {
         return Err(CredentialsError::Missing("none are configured".to_owned()));
     };
-    match provider.provide_credentials().await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(explain(&error)),
+    let first = provider.provide_credentials().await.map_err(|error| explain(&error))?;
+    let resolved = SharedCredentialsProvider::new(Resolved { first, provider });
+    Ok(config.into_builder().credentials_provider(resolved).build())
+}
+
+/// Credentials, and their provider for when they expire.
+#[derive(Debug)]
+struct Resolved {
+    first: Credentials,
+    provider: SharedCredentialsProvider,
+}
+
+impl Resolved {
+    async fn current(&self) -> Result {
+        let is_fresh = self.first.expiry().is_none_or(|end| end > SystemTime::now() + RENEWAL_GRACE);
+        if is_fresh { Ok(self.first.clone()) } else { self.provider.provide_credentials().await }
+    }
+}
+
+impl ProvideCredentials for Resolved {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.current())
     }
 }
 
