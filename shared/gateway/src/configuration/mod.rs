@@ -1,4 +1,4 @@
-//! The configuration of routing: the settings of this process, with the stored configuration of all processes over them.
+//! The configuration of routing: the settings of this process, with the stored configuration over them.
 //!
 //! The stored configuration is read again after the refresh interval. Meanwhile requests follow the latest snapshot, which
 //! a new version replaces as a whole. A version that this process can't read, or whose settings are invalid, replaces

@@ -6,9 +6,12 @@ use hearth_domain::{
     Document, DocumentSource, Message, ModelId, ModelInfo, NodeId, Selection, SelectionMode, Task, Tier,
 };
 use hearth_providers::{Defaults, Provider};
-use hearth_wire::ErrorCode;
+use hearth_wire::{ApiError, ErrorCode};
 
 use crate::settings::Routing;
+
+/// Limit of the rejected models that an error lists.
+const LISTED_REJECTED_MAX_COUNT: usize = 5;
 
 /// A model that may serve a request, and the reason why.
 #[derive(Debug, Clone)]
@@ -84,6 +87,14 @@ impl Candidate {
             None => self,
         }
     }
+}
+
+/// The error for a group of models none of which has what the request needs.
+pub(super) fn none_capable(group: &str, rejected: &[Rejected]) -> ApiError {
+    let rejected = rejected.iter().take(LISTED_REJECTED_MAX_COUNT);
+    let reasons: Vec<String> = rejected.map(|one| format!("{} ({})", one.model, one.reason)).collect();
+    let message = format!("no model of {group} fits the request: {}", reasons.join(", "));
+    ApiError::new(ErrorCode::NoModelAvailable, message).at("model")
 }
 
 /// True if another model may succeed after an error with this code.

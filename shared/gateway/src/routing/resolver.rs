@@ -9,7 +9,7 @@ use hearth_providers::config::LOCAL;
 use hearth_wire::{ApiError, ErrorCode};
 
 use super::{
-    candidates::{Candidate, Rejected, may_fall_back},
+    candidates::{Candidate, Rejected, may_fall_back, none_capable},
     local::{OnMiss, local_candidates},
     needs::Needs,
     order::{Weighted, describe, order},
@@ -27,9 +27,6 @@ use crate::{
 /// Limit of the candidates where the request names only a provider: one that fails with three models fails with the
 /// others.
 const PROVIDER_CANDIDATE_MAX_COUNT: usize = 3;
-
-/// Limit of the rejected models that an error lists.
-const LISTED_REJECTED_MAX_COUNT: usize = 5;
 
 /// Finds the candidates for one request, and records the models that it rejects.
 pub(super) struct Resolver<'a> {
@@ -162,7 +159,7 @@ impl<'a> Resolver<'a> {
             }
         }
         if picks.is_empty() {
-            return Err(failure.unwrap_or_else(|| self.none_capable(&format!("the alias {name}"))));
+            return Err(failure.unwrap_or_else(|| none_capable(&format!("the alias {name}"), &self.rejected)));
         }
         let strategy = alias.strategy.unwrap_or_default();
         let reason = format!("the alias {name} stands for this model{}", describe(strategy, picks.len()));
@@ -282,7 +279,7 @@ impl<'a> Resolver<'a> {
             picks.extend(self.retain_capable(candidate).into_iter().map(|one| (one, 1)));
         }
         if picks.is_empty() {
-            return Err(self.none_capable(name));
+            return Err(none_capable(name, &self.rejected));
         }
         let strategy = self.routing.selection.strategy;
         let reason = format!(
@@ -395,13 +392,5 @@ impl<'a> Resolver<'a> {
 
     fn reject(&mut self, provider: &str, model: &str, reason: String) {
         self.rejected.push(Rejected { provider: provider.to_owned(), model: model.to_owned(), reason });
-    }
-
-    /// The error for a group of models none of which has what the request needs.
-    fn none_capable(&self, group: &str) -> ApiError {
-        let rejected = self.rejected.iter().take(LISTED_REJECTED_MAX_COUNT);
-        let reasons: Vec<String> = rejected.map(|one| format!("{} ({})", one.model, one.reason)).collect();
-        let message = format!("no model of {group} fits the request: {}", reasons.join(", "));
-        ApiError::new(ErrorCode::NoModelAvailable, message).at("model")
     }
 }
