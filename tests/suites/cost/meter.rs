@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const BODY_MAX_BYTES: usize = 64 << 20;
 
-/// What one request to Hearth has used.
+/// Units, requests and bytes that one request to Hearth has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Usage {
     pub(crate) write_units: f64,

@@ -51,7 +51,7 @@ pub enum BackupError {
     Damaged {
         /// Its number, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The problem of the line.
         problem: &'static str,
     },
     /// The file has no end: the export was interrupted, or the file was cut.
