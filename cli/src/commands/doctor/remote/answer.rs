@@ -26,7 +26,7 @@ const ANSWER_MAX_TOKENS: u32 = 8;
 /// Timeout for the answer: a local model may be loaded first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time of an answer above which it arrives in several pieces, unless a proxy buffers it.
-const BUFFERED_MIN_TIME: Duration = Duration::from_millis(300);
+const BUFFERED_ANSWER_MIN: Duration = Duration::from_millis(300);
 const PROMPT: &str = "Say hello.";
 const ADVICE: &str = "name another model with --model; the page of the error's code says what to do";
 
@@ -168,7 +168,7 @@ pub(super) fn streaming(pieces: usize, total: Duration, encoding: Option<&str>) 
         return Finding::problem("stream", format!("the stream is compressed ({encoding})"), advice);
     }
     match pieces {
-        0 | 1 if total < BUFFERED_MIN_TIME => Finding::ok(
+        0 | 1 if total < BUFFERED_ANSWER_MIN => Finding::ok(
             "stream",
             "the answer arrived in one piece, at once: too fast to find a proxy that buffers",
         ),

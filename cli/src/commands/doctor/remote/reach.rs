@@ -13,7 +13,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests for the latency, after the first.
 const LATENCY_SAMPLES: usize = 5;
 /// Median latency above which a user waits noticeably.
-const LATENCY_WARNING: Duration = Duration::from_secs(1);
+const LATENCY_WARNING_THRESHOLD: Duration = Duration::from_secs(1);
 /// Difference of the clocks that is reported. Signed links and tokens expire by the gateway's clock.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 
@@ -110,7 +110,7 @@ async fn latency(gateway: &GatewayClient) -> Finding {
     times.sort_unstable();
     let median = times[LATENCY_SAMPLES / 2];
     let message = format!("{} for /health (median of {LATENCY_SAMPLES})", milliseconds(median));
-    if median > LATENCY_WARNING {
+    if median > LATENCY_WARNING_THRESHOLD {
         return Finding::warning("latency", message, "choose a region nearby, or look for a slow proxy");
     }
     Finding::ok("latency", message)
