@@ -41,7 +41,7 @@ async fn cost_is_in_header_body_record_and_metrics() {
     assert_eq!(record["cost"], json!({"usd": COST}), "{record}");
     let metrics = String::from_utf8(client.get("/metrics").await.body.to_vec()).unwrap();
     assert!(
-        metrics.contains("hearth_cost_nanodollars_total{provider=\"rig0\",model=\"other\"} 59000"),
+        metrics.contains("hearth_cost_nanodollars_total{provider=\"rig0\",model=\"big\"} 59000"),
         "{metrics}"
     );
     home.stop().await;
