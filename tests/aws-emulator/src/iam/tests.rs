@@ -81,7 +81,8 @@ async fn role_reads_only_its_partitions() {
     let client = client!(aws_sdk_dynamodb, served, ROLE, config => config);
     let get = |pk: &str| client.get_item().table_name("things").key("pk", key(pk)).send();
     let query = |pk: &str| {
-        let call = client.query().table_name("things").index_name("owners").key_condition_expression("gpk = :k");
+        let call =
+            client.query().table_name("things").index_name("owners").key_condition_expression("gpk = :k");
         call.expression_attribute_values(":k", key(pk)).send()
     };
     client
