@@ -70,7 +70,7 @@ def test_examples_are_served(document, http, embedding_model):
             continue
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path":
-                path = path.replace(f"{{{parameter['name']}}}", parameter.get("example", ""))
+                path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example", "")))
         response = http.request(method, path, json=content["example"])
         if response.status_code >= 300:
             refused[operation["operationId"]] = (response.status_code, response.text)

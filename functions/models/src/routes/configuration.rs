@@ -26,14 +26,14 @@ pub(crate) async fn get(State(state): State<AppState>) -> Result<Json<Configurat
 
 /// Store the next version of the configuration, and put it in force.
 ///
-/// It is checked whole before it is stored. This process follows it at once, others within a minute; requests in progress
-/// follow the one that they began with.
+/// It is checked whole before it is stored. This process follows it at once, others within their refresh interval (a minute by
+/// default); requests in progress follow the one that they began with.
 #[utoipa::path(
     put, path = "/v1/config", operation_id = "put_config", tag = "models", security(("token" = [])),
     request_body(
         content = PutConfiguration,
         example = json!({
-            "version": 3,
+            "version": 0,
             "configuration": {"aliases": {"fast": ["groq:llama-3.3-70b-versatile", "tiny-chat"]}},
             "message": "Groq first",
         }),
@@ -84,8 +84,8 @@ pub(crate) async fn version(
 #[utoipa::path(
     post, path = "/v1/config/versions/{version}/restore", operation_id = "restore_config_version", tag = "models",
     security(("token" = [])),
-    params(("version" = u64, Path, description = "The number of the version to restore")),
-    request_body(content = RestoreConfiguration, example = json!({"version": 4})),
+    params(("version" = u64, Path, description = "The number of the version to restore", example = 1)),
+    request_body(content = RestoreConfiguration, example = json!({"version": 1})),
     responses(
         (status = 200, description = "The version that is stored", body = ConfigurationBody),
         (status = 400, description = "The version is no longer valid; `param` names the setting", body = ErrorEnvelope),
