@@ -5,7 +5,7 @@
 - Prometheus scrapes the gateway, and the types of its metrics are those of docs/metrics.md.
 - A provider that fails makes an alert, which Alertmanager sends to a webhook.
 
-Usage: python check.py --url URL --token TOKEN --provider NAME. NAME is a provider of the gateway that doesn't answer. Needs
+Usage: HEARTH_TOKEN=... python check.py --url URL --provider NAME. NAME is a provider of the gateway that doesn't answer. Needs
 Prometheus and Alertmanager: `apt install prometheus prometheus-alertmanager`.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import http.server
 import json
+import os
 import pathlib
 import queue
 import re
@@ -28,6 +29,7 @@ import urllib.parse
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
+TOKEN = os.environ["HEARTH_TOKEN"]
 PAGE = HERE.parents[1] / "docs" / "metrics.md"
 RULES = HERE / "prometheus" / "rules.yml"
 DASHBOARDS = sorted((HERE / "grafana" / "dashboards").glob("*.json"))
@@ -195,7 +197,7 @@ def webhook():
 def fail_requests(arguments):
     """Sends requests to the provider that doesn't answer."""
     body = json.dumps({"model": f"{arguments.provider}:any", "messages": [{"role": "user", "content": "Hello!"}]})
-    headers = {"authorization": f"Bearer {arguments.token}", "content-type": "application/json"}
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
     url = f"{arguments.url}/v1/chat/completions"
     for _ in range(REQUEST_COUNT):
         try:
@@ -208,7 +210,7 @@ def fail_requests(arguments):
 
 def write_configuration(folder, arguments, alertmanager, hook):
     """Copies the configuration, with this check's addresses, and without its waiting times."""
-    (folder / "token").write_text(arguments.token)
+    (folder / "token").write_text(TOKEN)
     text = (HERE / "prometheus" / "prometheus.yml").read_text()
     for old, new in [
         ("127.0.0.1:8080", urllib.parse.urlsplit(arguments.url).netloc),
@@ -242,7 +244,7 @@ def await_alert(messages):
 def main():
     global PROMETHEUS
     parser = argparse.ArgumentParser()
-    for name in ("--url", "--token", "--provider"):
+    for name in ("--url", "--provider"):
         parser.add_argument(name, required=True)
     arguments = parser.parse_args()
     check_files()

@@ -13,7 +13,8 @@ use crate::{environment, shell};
 ///
 /// Cargo enables the features that the packages at hand ask for, and those of dev-dependencies only where a test is built.
 /// Another choice of packages or targets would compile the dependencies again.
-pub(crate) const BUILD_HEARTH: [&str; 6] = ["build", "--workspace", "--bin", "hearth", "--test", "store"];
+pub(crate) const BUILD_HEARTH: [&str; 8] =
+    ["build", "--workspace", "--bin", "hearth", "--test", "store", "--features", "hearth/aws"];
 
 /// Builds all binaries, with the same features.
 pub(crate) const BUILD_BINARIES: [&str; 7] =

@@ -43,8 +43,9 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
     let file = fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let gateway = Gateway::start(hearth.stderr(file), START_TIMEOUT)?;
     let mut check = workspace.command("python3");
-    check.arg(CHECK).args(["--url", &gateway.ready.url, "--token", &gateway.ready.token]);
-    let passed = shell::run(check.args(["--provider", PROVIDER]));
+    // Commands are printed, and variables aren't.
+    check.arg(CHECK).args(["--url", &gateway.ready.url, "--provider", PROVIDER]);
+    let passed = shell::run(check.env("HEARTH_TOKEN", &gateway.ready.token));
     let stopped = gateway.stop(STOP_TIMEOUT);
     passed.and(stopped).map(|()| Outcome::Passed)
 }
