@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use crate::{environment, shell};
 
+/// Selects every package, with the features that the tests need. All steps of the gate select the same: another choice
+/// would compile the packages again.
+pub(crate) const WHOLE_WORKSPACE: [&str; 3] = ["--workspace", "--features", "hearth/aws"];
+
 /// Builds the binary `hearth` with the features of a build of the whole workspace and its tests.
 ///
 /// Cargo enables the features that the packages at hand ask for, and those of dev-dependencies only where a test is built.

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use super::Outcome;
 use crate::shell;
 use crate::venv::Venv;
-use crate::workspace::Workspace;
+use crate::workspace::{WHOLE_WORKSPACE, Workspace};
 
 const REQUIREMENTS: &str = "tests/moto/requirements.txt";
 /// The filter of the tests. They are ignored elsewhere, where no moto runs.
@@ -31,7 +31,8 @@ pub(super) fn run(workspace: &Workspace) -> Result<Outcome> {
         Server::start(venv.command(workspace, "moto_server").args(["-H", "127.0.0.1", "-p", "0"]), &log)
             .with_context(|| format!("moto doesn't start; see {}", log.display()))?;
     println!("moto at {}", server.url);
-    let mut tests = workspace.cargo(["nextest", "run", "--workspace", "--features", "hearth/aws"]);
+    let mut tests = workspace.cargo(["nextest", "run"]);
+    tests.args(WHOLE_WORKSPACE);
     tests.args(["--run-ignored", "only", "--filterset", TESTS]);
     shell::run(at(&mut tests, &server.url)).with_context(|| format!("moto's log is {}", log.display()))?;
     Ok(Outcome::Passed)

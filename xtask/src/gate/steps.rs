@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Outcome, conformance, infra, moto, observability, smoke};
 use crate::tools::Tool;
-use crate::workspace::Workspace;
+use crate::workspace::{WHOLE_WORKSPACE, Workspace};
 use crate::{shell, tidy};
 
 pub(super) struct Step {
@@ -20,7 +20,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "build", about: "every binary and test, with every lint", needs: &BUILD, run: build },
     Step {
         name: "features",
-        about: "the command without the engine, a function alone",
+        about: "the command as README builds it, without the engine, and a function, each alone",
         needs: &BUILD,
         run: features,
     },
@@ -76,15 +76,16 @@ fn fmt(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn build(workspace: &Workspace) -> Result<Outcome> {
-    shell::run(&mut workspace.cargo(["build", "--workspace", "--all-targets"]))?;
+    shell::run(workspace.cargo(["build", "--all-targets"]).args(WHOLE_WORKSPACE))?;
     Ok(Outcome::Passed)
 }
 
 /// Checks packages by themselves: in a build of the workspace they have the features that other packages need of their
 /// dependencies, and may use what they haven't enabled.
 fn features(workspace: &Workspace) -> Result<Outcome> {
+    let start = ["--package", "hearth"];
     let command = ["--package", "hearth", "--no-default-features", "--features", "aws", "--all-targets"];
-    for selection in [command.as_slice(), &["--package", "hearth-fn-accounts"]] {
+    for selection in [start.as_slice(), &command, &["--package", "hearth-fn-accounts"]] {
         shell::run(workspace.cargo(["check"]).args(selection))?;
     }
     Ok(Outcome::Passed)
@@ -120,8 +121,8 @@ fn machete(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn test(workspace: &Workspace) -> Result<Outcome> {
-    shell::run(&mut workspace.cargo(["nextest", "run", "--workspace"]))?;
+    shell::run(workspace.cargo(["nextest", "run"]).args(WHOLE_WORKSPACE))?;
     // nextest does not run the examples of the documentation.
-    shell::run(&mut workspace.cargo(["test", "--workspace", "--doc"]))?;
+    shell::run(workspace.cargo(["test", "--doc"]).args(WHOLE_WORKSPACE))?;
     Ok(Outcome::Passed)
 }
