@@ -291,6 +291,7 @@ async fn invalid_or_outdated_configuration_is_not_pushed() {
     };
     for (text, words) in [
         ("[aliases]\n\nfast = []\n", "routing.toml, line 3: aliases.fast"),
+        ("[aliases]\nfast = ['fast']\n", "routing.toml, line 2: aliases.fast: it stands for itself"),
         ("[providers.azure]\n", "routing.toml, line 1: providers.azure.base_url"),
         ("[providers.openai]\napi_key = 'sk-secret'\n", "hearth key set openai"),
         ("port = 1\n", "setting of one process"),
@@ -308,6 +309,14 @@ async fn invalid_or_outdated_configuration_is_not_pushed() {
     assert!(from_input.contains("version 2"), "{from_input}");
     let missing = fails(command(&home, &["config", "push", "missing.toml"])).await;
     assert!(missing.stderr.contains("missing.toml can't be read"), "{missing:?}");
+    let empty = push("[aliases]\n", &[]).await;
+    assert!(!empty.status.success() && empty.stderr.contains("hearth config restore"), "{empty:?}");
+    let unknown = push("[aliases]\nx = ['nosuch:x']\n", &[]).await;
+    assert!(unknown.status.success() && unknown.stderr.contains("no provider \"nosuch\""), "{unknown:?}");
+    let emptied = push("", &["--empty"]).await;
+    assert!(emptied.status.success() && emptied.stdout.contains("version 4"), "{emptied:?}");
+    let unlisted = fails(command(&home, &["config", "restore", "99"])).await;
+    assert!(unlisted.stderr.contains("`hearth config history`"), "{unlisted:?}");
     home.stop().await;
 }
 
@@ -323,15 +332,37 @@ async fn export_of_a_stopped_gateway_is_imported_into_a_new_folder() {
     assert!(ended.stderr.contains("hearth") && ended.stderr.contains(&data), "{}", ended.stderr);
     let folder = home.stop().await;
     let alone = |arguments: &[&str]| hearth(folder.path(), arguments);
+    // A folder without a database is none of a gateway, and stays as it is.
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let ended = fails(alone(&["export", "--data", empty.to_str().unwrap(), "--out", &file])).await;
+    assert!(ended.stderr.contains("empty is no data folder"), "{}", ended.stderr);
+    assert!(std::fs::read_dir(&empty).unwrap().next().is_none() && !std::path::Path::new(&file).exists());
     let counts = succeeds(alone(&["export", "--data", &data, "--out", &file, "--json"]), "").await;
     let ended = fails(alone(&["export", "--data", &data, "--out", &file])).await;
-    assert!(ended.stderr.contains("cannot write"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("export.jsonl exists already"), "{}", ended.stderr);
     let imported = json(&succeeds(alone(&["import", &file, "--data", &new, "--json"]), "").await);
     assert_eq!(imported["items"], json(&counts)["items"], "{imported}");
     let list = succeeds(alone(&["token", "list", "--data", &new]), "").await;
     assert!(list.contains("laptop"), "{list}");
     let ended = fails(alone(&["import", &file, "--data", &data])).await;
     assert!(ended.stderr.contains("--merge"), "{}", ended.stderr);
+    let export = std::fs::read(&file).unwrap();
+    let mut flipped = export.clone();
+    flipped[export.len() / 2] ^= 1;
+    let (newest, damaged) = (format!("{new}est"), format!("{file}.damaged"));
+    for (bytes, words) in
+        [(&export[..0], "is empty"), (&export[..export.len() - 9], "cut off"), (&flipped, "line")]
+    {
+        std::fs::write(&damaged, bytes).unwrap();
+        let ended = fails(alone(&["import", &damaged, "--data", &newest])).await;
+        assert!(
+            ended.stderr.contains(words) && ended.stderr.contains("use another copy of the file"),
+            "{}",
+            ended.stderr
+        );
+    }
+    succeeds(alone(&["import", &file, "--data", &newest]), "").await;
     let ended = fails(alone(&["export", "--data", &format!("{new}er")])).await;
     assert!(ended.stderr.contains("--data"), "{}", ended.stderr);
 }

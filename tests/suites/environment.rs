@@ -4,6 +4,10 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 
+use hearth_store::{
+    database::{Condition, Durability, Item, Key, Write},
+    home,
+};
 use hearth_tests::{Ended, Process, hearth, run};
 use reqwest::Method;
 use serde_json::Value;
@@ -35,6 +39,12 @@ async fn fails(command: Command) -> Ended {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(!ended.stderr.contains("panicked"), "{ended:?}");
     ended
+}
+
+async fn succeeds(command: Command) -> String {
+    let ended = run(command, "").await;
+    assert!(ended.status.success(), "{ended:?}");
+    ended.stdout
 }
 
 /// Returns whether the tests run as root, which can write everywhere.
@@ -154,4 +164,39 @@ async fn closed_output_is_no_error() {
     let status = hearth(folder.path(), &["config"]).stdout(writer).status().await.unwrap();
     // The status that a shell has for a program ended by SIGPIPE; a panic would be 101.
     assert_eq!(status.code(), Some(141));
+}
+
+#[tokio::test]
+async fn data_folder_of_an_interrupted_import_is_refused_until_the_import_is_repeated() {
+    let folder = TempDir::new().unwrap();
+    let alone = |arguments: &[&str]| hearth(folder.path(), arguments);
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, file, new) = (path("data"), path("export.jsonl"), path("new"));
+    succeeds(alone(&["token", "create", "old", "--data", &data])).await;
+    succeeds(alone(&["export", "--data", &data, "--out", &file])).await;
+    let header = fs::read_to_string(&file).unwrap();
+    let header: Value = serde_json::from_str(header.lines().next().unwrap()).unwrap();
+    // The store right after the import has begun.
+    let mark = Item {
+        key: Key::new("IMPORT", "META"),
+        gsi1: None,
+        gsi2: None,
+        ttl: None,
+        version: 1,
+        body: serde_json::json!({"export": header["entry"]["header"]["id"]}).to_string(),
+        bytes: None,
+    };
+    let store = home::open(new.as_ref(), Durability::Fsync).unwrap();
+    store.database().write(Write::Put(mark, Condition::Always)).await.unwrap();
+    store.close().await;
+    drop(store);
+    for arguments in [&["up", "--port", "0"][..], &["token", "create", "laptop"]] {
+        let mut command = alone(arguments);
+        command.args(["--data", &new]);
+        let ended = fails(command).await;
+        assert!(ended.stderr.contains("repeat `hearth import FILE`"), "{}", ended.stderr);
+    }
+    succeeds(alone(&["import", &file, "--data", &new])).await;
+    let tokens = succeeds(alone(&["token", "list", "--data", &new])).await;
+    assert!(tokens.contains("old"), "{tokens}");
 }

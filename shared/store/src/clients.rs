@@ -43,6 +43,22 @@ impl Clients {
         Ok(Self::new(&crate::credentials::resolve(environment().await).await?))
     }
 
+    /// Checks that the table exists, for a command that must not create it.
+    ///
+    /// # Errors
+    /// `NoTable` if it doesn't exist; else if its description can't be read.
+    #[cfg(feature = "profiles")]
+    pub async fn check_table(&self, table: &str) -> Result<(), StoreError> {
+        use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
+
+        let Err(error) = self.dynamodb.describe_table().table_name(table).send().await else { return Ok(()) };
+        if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) {
+            let region = self.dynamodb.config().region().map(ToString::to_string).unwrap_or_default();
+            return Err(StoreError::NoTable { table: table.to_owned(), region });
+        }
+        Err(failed("describe_table", &error))
+    }
+
     fn new(config: &SdkConfig) -> Self {
         // In the cloud each bucket has a host name; a local endpoint has one for all.
         let path_style = config.endpoint_url().is_some();

@@ -64,23 +64,36 @@ impl Configurations<'_> {
         Ok(Some(CurrentConfiguration { number, version: read(&item) }))
     }
 
-    /// A version that is still stored.
+    /// A version that is still stored, and not above the current one.
     ///
     /// # Errors
     /// If the table or the item can't be read.
     pub async fn version(&self, number: u64) -> Result<Option<ConfigurationVersion>, StoreError> {
         let version = self.0.get_item(&version_key(number)).await?.as_ref().map(read).transpose()?;
-        Ok(version.filter(|version| version.number == number))
+        let Some(version) = version.filter(|version| version.number == number) else { return Ok(None) };
+        Ok((number <= self.newest().await?).then_some(version))
     }
 
-    /// The stored versions, newest first. Those that this program can't read are left out.
+    /// The number of the current version; no bound if the current version has none that can be read.
+    async fn newest(&self) -> Result<u64, StoreError> {
+        match self.current().await {
+            Ok(current) => Ok(current.map_or(0, |current| current.number)),
+            Err(StoreError::Unreadable(_)) => Ok(u64::MAX),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The stored versions, newest first. Those that this program can't read are left out, and so are those above the current
+    /// one: a restored backup may have brought back an earlier current version.
     ///
     /// # Errors
     /// If the table can't be read.
     pub async fn versions(&self) -> Result<Vec<ConfigurationVersion>, StoreError> {
+        let newest = self.newest().await?;
         let query = Query::partition(PARTITION, Sort::Prefix(VERSION_PREFIX.to_owned()));
         let items = self.0.query(query).await?;
         let mut versions: Vec<_> = items.iter().filter_map(|item| read(item).ok()).collect();
+        versions.retain(|version| version.number <= newest);
         versions.sort_by_key(|version| Reverse(version.number));
         Ok(versions)
     }
@@ -101,10 +114,10 @@ impl Configurations<'_> {
     }
 }
 
-const PARTITION: &str = "CONFIG";
+pub(crate) const PARTITION: &str = "CONFIG";
 const VERSION_PREFIX: &str = "V#";
 
-fn current_key() -> Key {
+pub(crate) fn current_key() -> Key {
     Key::new(PARTITION, META)
 }
 

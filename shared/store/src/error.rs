@@ -32,6 +32,23 @@ pub enum StoreError {
     /// An item that this version can't read.
     #[error("an item can't be read: {0}")]
     Unreadable(String),
+    /// An import into the store was interrupted: this is the id of the export.
+    #[error(
+        "an import into this store was interrupted, so it has a part of the data only (export {0}); repeat \
+         `hearth import FILE` with the same file, and with the same --data, or --table and --bucket"
+    )]
+    UnfinishedImport(String),
+    /// The table doesn't exist in the region of the AWS environment.
+    #[error(
+        "there is no DynamoDB table {table} in the region {region}; check the name, an output of the stack, AWS_REGION and \
+         AWS_PROFILE"
+    )]
+    NoTable {
+        /// The name.
+        table: String,
+        /// The region.
+        region: String,
+    },
     /// The table was created by a newer version.
     #[error(
         "the data was written by a newer version (schema {found}; this version reads up to {known}); use that version"

@@ -22,6 +22,7 @@ pub mod discoveries;
 mod error;
 #[cfg(feature = "home")]
 pub mod home;
+mod import_mark;
 pub mod models;
 pub mod nodes;
 mod operator;
@@ -220,9 +221,19 @@ impl Store {
     /// Creates the table if it doesn't exist, and checks its version.
     ///
     /// # Errors
-    /// If the table can't be created, or was created by a newer version.
+    /// If the table can't be created, or was created by a newer version; `UnfinishedImport` if an import into it was
+    /// interrupted.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        schema::migrate(&self.table).await
+        schema::migrate(&self.table).await?;
+        self.check_import().await
+    }
+
+    /// Checks that no import into the store was interrupted.
+    ///
+    /// # Errors
+    /// `UnfinishedImport` if one was, or if the table can't be read.
+    pub async fn check_import(&self) -> Result<(), StoreError> {
+        import_mark::refuse(&self.table).await
     }
 
     /// The gateway's secret. If there is none, `new` generates it.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     StoreError, Table,
     database::{Condition, Item, Key, META},
+    import_mark,
 };
 
 const VERSION: u32 = 1;
@@ -21,6 +22,8 @@ pub(crate) async fn get_or_create(table: &Table) -> Result<UserId, StoreError> {
     if let Some(operator) = table.get::<Operator>(&key).await? {
         return Ok(operator.user);
     }
+    // The operator of the imported data comes with the rest of the file.
+    import_mark::refuse(table).await?;
     let new = Operator { user: UserId::new() };
     match table.put(Item::new(key.clone(), VERSION, &new)?, Condition::Absent).await {
         Ok(()) => Ok(new.user),

@@ -18,6 +18,11 @@ struct Schema {
 /// Creates the table if it is missing, and checks the version.
 pub(crate) async fn migrate(table: &Table) -> Result<(), StoreError> {
     table.0.prepare().await?;
+    check_version(table).await
+}
+
+/// Checks the version. A table without one has this program's from now on.
+pub(crate) async fn check_version(table: &Table) -> Result<(), StoreError> {
     let key = Key::new("SCHEMA", META);
     match table.get::<Schema>(&key).await? {
         None => table.put(Item::new(key, 1, &Schema { version: VERSION })?, Condition::Always).await,

@@ -4,7 +4,11 @@ mod in_moto {
     use std::{fs, path::Path};
 
     use hearth_domain::{Artifact, ArtifactId, RunId, Timestamp};
-    use hearth_store::{artifacts::ArtifactRecord, database::Durability, home};
+    use hearth_store::{
+        artifacts::ArtifactRecord,
+        database::{Condition, Durability, Item, Key, Write},
+        home,
+    };
     use hearth_tests::{Home, Moto, hearth};
     use serde_json::{Value, json};
     use tempfile::TempDir;
@@ -99,6 +103,47 @@ mod in_moto {
         succeeds(hearth(folder.path(), &["import", &file("stack"), "--data", &other])).await;
         succeeds(hearth(folder.path(), &["export", "--data", &other, "--out", &file("again")])).await;
         assert_eq!(lines(Path::new(&file("again"))), lines(Path::new(&file("home"))));
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a moto server at AWS_ENDPOINT_URL: cargo xtask test --only moto"]
+    async fn missing_table_is_named_with_its_region_and_not_created() {
+        let (moto, folder) = (deployed().await, TempDir::new().unwrap());
+        let file = folder.path().join("export").to_str().unwrap().to_owned();
+        let mut export = moto.hearth(folder.path(), &["export", "--out", &file]);
+        export.args(stack(&moto));
+        succeeds(export).await;
+        let missing = format!("{}-typo", moto.names.table);
+        for arguments in [&["import", &file][..], &["export", "--out", "never"]] {
+            let mut command = moto.hearth(folder.path(), arguments);
+            command.args(["--table", &missing, "--bucket", &moto.names.bucket]);
+            let error = fails(command).await;
+            assert!(
+                error.contains(&format!("no DynamoDB table {missing} in the region us-east-1")),
+                "{error}"
+            );
+        }
+        let described = moto.clients.dynamodb.describe_table().table_name(&missing).send().await;
+        described.unwrap_err();
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a moto server at AWS_ENDPOINT_URL: cargo xtask test --only moto"]
+    async fn first_token_is_refused_while_an_import_is_unfinished() {
+        let (moto, folder) = (deployed().await, TempDir::new().unwrap());
+        let item = Item {
+            key: Key::new("IMPORT", "META"),
+            gsi1: None,
+            gsi2: None,
+            ttl: None,
+            version: 1,
+            body: r#"{"export":"usr_1"}"#.to_owned(),
+            bytes: None,
+        };
+        moto.store().database().write(Write::Put(item, Condition::Always)).await.unwrap();
+        let create = ["token", "create", "first", "--table", &moto.names.table];
+        let error = fails(moto.hearth(folder.path(), &create)).await;
+        assert!(error.contains("repeat `hearth import FILE`"), "{error}");
     }
 
     #[tokio::test]

@@ -11,11 +11,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use hearth_store::backup::{self, Counts, Imported, Options};
+use hearth_store::backup::{self, Counts, Exported, Imported, Options};
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use crate::{
-    client::terminal,
+    client::{error::root_cause, terminal},
     context::{Context, ContextFlags},
 };
 use stores::Stores;
@@ -79,33 +80,59 @@ impl Export {
     /// # Errors
     /// The store can't be read, or the file can't be written; then there is no file.
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let file = self.out.as_deref().map(create).transpose()?;
         let store = self.stores.open(context, self.secrets, false).await?;
-        let counts = match &self.out {
-            Some(path) => export_to(&store, self.secrets, path).await,
+        let exported = match self.out.as_deref().zip(file) {
+            Some((path, file)) => export_to(&store, self.secrets, path, file).await,
             None => Ok(backup::export(&store, self.secrets, &mut BufWriter::new(io::stdout())).await?),
         };
         store.close().await;
-        let Counts { items, objects, secrets } = counts?;
+        let Exported { written: Counts { items, objects, secrets }, missing, missing_keys } = exported?;
+        if missing > 0 {
+            terminal::note(&format!(
+                "warning: {missing} objects are missing, such as {}; the bucket's rule deletes objects after 30 days, so \
+                 are they older, or is the bucket another one?",
+                missing_keys.join(", ")
+            ));
+        }
         if self.json {
-            return terminal::print_json(&json!({"items": items, "objects": objects, "secrets": secrets}));
+            let counts = json!({"items": items, "objects": objects, "secrets": secrets, "missing": missing});
+            return terminal::print_json(&counts);
         }
         terminal::note(&format!("exported: {items} items, {objects} objects and {secrets} secrets"));
         Ok(())
     }
 }
 
-/// Writes the file `path`, which must not exist, whole or not at all.
-async fn export_to(store: &hearth_store::Store, secrets: bool, path: &Path) -> Result<Counts> {
-    let not_written = || format!("cannot write {}", path.display());
+/// Creates the temporary file for `path`, which must not exist. Only its owner can read it.
+fn create(path: &Path) -> Result<NamedTempFile> {
+    anyhow::ensure!(
+        !path.try_exists().unwrap_or(false),
+        "{} exists already; name another file, or remove it",
+        path.display()
+    );
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Only its owner can read it.
-    let file = tempfile::NamedTempFile::new_in(folder).with_context(not_written)?;
+    NamedTempFile::new_in(folder).map_err(|error| {
+        // The error itself names the temporary file.
+        let reason = root_cause(&error);
+        anyhow::anyhow!("no file can be created in the folder {}: {reason}", folder.display())
+    })
+}
+
+/// Writes `file`, and gives it the name `path`.
+async fn export_to(
+    store: &hearth_store::Store,
+    secrets: bool,
+    path: &Path,
+    file: NamedTempFile,
+) -> Result<Exported> {
+    let not_written = || format!("cannot write {}", path.display());
     let mut out = BufWriter::new(file);
-    let counts = backup::export(store, secrets, &mut out).await?;
+    let exported = backup::export(store, secrets, &mut out).await?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error).with_context(not_written)?;
     file.as_file().sync_all().with_context(not_written)?;
     file.persist_noclobber(path).with_context(not_written)?;
-    Ok(counts)
+    Ok(exported)
 }
 
 impl Import {

@@ -59,7 +59,10 @@ impl Stores {
 
 #[cfg(feature = "aws")]
 async fn in_cloud(names: Names) -> Result<Store> {
-    Ok(Store::new(hearth_store::Clients::for_commands().await?, names))
+    let clients = hearth_store::Clients::for_commands().await?;
+    // The stack has it; a wrong name or region must not create one.
+    clients.check_table(&names.table).await?;
+    Ok(Store::new(clients, names))
 }
 
 #[cfg(not(feature = "aws"))]
@@ -72,8 +75,8 @@ async fn in_cloud(_: Names) -> Result<Store> {
 
 #[cfg(feature = "engine")]
 fn in_folder(data: &Path, create: bool) -> Result<Store> {
-    if !create && !data.is_dir() {
-        bail!("there is no data folder {}; name it with --data", data.display());
+    if !create && !hearth_store::home::is_data_folder(data) {
+        bail!("{} is no data folder of a gateway; name it with --data", data.display());
     }
     Ok(hearth_store::home::open(data, hearth_settings::Durability::Fsync)?)
 }

@@ -53,6 +53,7 @@ pub(super) async fn in_table(command: TokenCommand, table: &str, json: bool) -> 
 
     let names = Names { table: table.to_owned(), ..Names::default() };
     let store = Store::new(Clients::for_commands().await?, names);
+    store.check_import().await?;
     let gateway = Gateway::new(store, HttpClients::new()?, Options::default(), Routing::default());
     run(command, &gateway, json).await
 }

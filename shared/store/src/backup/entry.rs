@@ -113,6 +113,11 @@ impl ItemEntry {
         })
     }
 
+    /// Returns whether it is the item at `key`.
+    pub(super) fn is_at(&self, key: &Key) -> bool {
+        self.pk == key.pk && self.sk == key.sk
+    }
+
     /// The item; `None` if its bytes are no base64.
     pub(super) fn into_item(self) -> Option<Item> {
         let index = |key: Option<[String; 2]>| key.map(|[pk, sk]| Key { pk, sk });
@@ -166,16 +171,24 @@ impl<R: BufRead> Entries<R> {
     /// Reads the next entry.
     ///
     /// # Errors
-    /// `Unfinished` at the end of the file; `Damaged` if the line has another checksum or isn't an entry.
+    /// `Empty` or `Unfinished` at the end of the file; `NotAnExport` if its first line has another form; `Damaged` if the
+    /// line has another checksum or isn't an entry.
     pub(super) fn next(&mut self) -> Result<Entry, BackupError> {
         let mut line = String::new();
         let read = (&mut self.input).take(LINE_MAX_BYTES).read_line(&mut line);
         let count = read.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData if self.line == 0 => BackupError::NotAnExport,
             io::ErrorKind::InvalidData => self.damaged("isn't UTF-8"),
             _ => error.into(),
         })?;
+        if count == 0 && self.line == 0 {
+            return Err(BackupError::Empty);
+        }
         if count == 0 {
             return Err(BackupError::Unfinished(self.line));
+        }
+        if self.line == 0 && !line.starts_with(BEFORE_SUM) {
+            return Err(BackupError::NotAnExport);
         }
         self.line += 1;
         let Some(line) = line.strip_suffix('\n') else { return Err(BackupError::Unfinished(self.line)) };

@@ -14,14 +14,37 @@ use super::{
     is_exported,
 };
 use crate::{
-    Store, StoreError,
+    Names, Store, StoreError,
     database::{Item, Key, META},
     nodes::{IN_PROCESS_URL, NodeRecord},
     schema,
 };
 
 /// Bytes of an object in a line: a multiple of three, so that base64 has no padding amid it.
-const PIECE_BYTES: usize = 192 << 10;
+const PIECE_MAX_BYTES: usize = 192 << 10;
+
+/// Number of missing objects that are named.
+const MISSING_MAX_KEYS: usize = 3;
+
+/// The result of an export.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// What the file has.
+    pub written: Counts,
+    /// Objects that items refer to, and that the bucket hasn't.
+    pub missing: u64,
+    /// The keys of the first of them.
+    pub missing_keys: Vec<String>,
+}
+
+impl Exported {
+    fn add_missing(&mut self, key: String) {
+        self.missing += 1;
+        if self.missing_keys.len() < MISSING_MAX_KEYS {
+            self.missing_keys.push(key);
+        }
+    }
+}
 
 /// The fields of items that an export reads: keys and media type of an object, and a model's node.
 #[derive(Deserialize)]
@@ -36,15 +59,16 @@ struct Fields {
 /// Writes everything that users have stored to `out`, page by page; with `secrets` the secrets too.
 ///
 /// # Errors
-/// If the store can't be read, or `out` can't be written.
+/// If the store can't be read, has an unfinished import, or lacks a secret of a stack; or if `out` can't be written.
 pub async fn export(
     store: &Store,
     secrets: bool,
     out: &mut (impl Write + Send),
-) -> Result<Counts, BackupError> {
+) -> Result<Exported, BackupError> {
+    store.check_import().await?;
     let (id, created_at) = (UserId::new().to_string(), Timestamp::now());
     entry::write(out, &Entry::Header(Header { format: FORMAT, schema: schema::VERSION, id, created_at }))?;
-    let mut counts = Counts::default();
+    let mut exported = Exported::default();
     let mut own_nodes = OwnNodes { store, by_key: HashMap::new() };
     let mut after = None;
     loop {
@@ -52,7 +76,7 @@ pub async fn export(
         for item in &page.items {
             let is_expired = item.ttl.is_some_and(|ttl| ttl <= created_at.unix());
             if is_exported(&item.key) && !is_expired && !own_nodes.contain(item).await? {
-                export_item(store, item, &mut counts, out).await?;
+                export_item(store, item, &mut exported, out).await?;
             }
         }
         after = page.next.map(|cursor| cursor.key);
@@ -61,11 +85,11 @@ pub async fn export(
         }
     }
     if secrets {
-        export_secrets(store, &mut counts, out).await?;
+        export_secrets(store, &mut exported.written, out).await?;
     }
-    entry::write(out, &Entry::End(counts))?;
+    entry::write(out, &Entry::End(exported.written))?;
     out.flush()?;
-    Ok(counts)
+    Ok(exported)
 }
 
 /// The nodes in the process of a gateway, with their models: another gateway can't reach them, and this one registers its
@@ -102,12 +126,15 @@ impl OwnNodes<'_> {
 async fn export_item(
     store: &Store,
     item: &Item,
-    counts: &mut Counts,
+    exported: &mut Exported,
     out: &mut (impl Write + Send),
 ) -> Result<(), BackupError> {
     for head in objects_of(item)? {
-        // The bucket's rule may have deleted it.
-        let Some(mut pieces) = store.bucket.get(&head.key).await? else { continue };
+        let Some(mut pieces) = store.bucket.get(&head.key).await? else {
+            // The bucket's rule may have deleted it.
+            exported.add_missing(head.key);
+            continue;
+        };
         entry::write(out, &Entry::Object(head))?;
         let (mut sum, mut size_bytes, mut buffer) = (Sha256::new(), 0_u64, Vec::new());
         // The pieces of a bucket depend on the network; the lines of an export don't.
@@ -116,8 +143,8 @@ async fn export_item(
             sum.update(&piece);
             size_bytes += piece.len() as u64;
             buffer.extend_from_slice(&piece);
-            while buffer.len() >= PIECE_BYTES {
-                let rest = buffer.split_off(PIECE_BYTES);
+            while buffer.len() >= PIECE_MAX_BYTES {
+                let rest = buffer.split_off(PIECE_MAX_BYTES);
                 entry::write(out, &Entry::Piece(BASE64_STANDARD.encode(&buffer)))?;
                 buffer = rest;
             }
@@ -127,10 +154,10 @@ async fn export_item(
         }
         let sha256 = hex(sum.finalize());
         entry::write(out, &Entry::ObjectEnd(ObjectEnd { size_bytes, sha256 }))?;
-        counts.objects += 1;
+        exported.written.objects += 1;
     }
     entry::write(out, &Entry::Item(Box::new(ItemEntry::new(item)?)))?;
-    counts.items += 1;
+    exported.written.items += 1;
     Ok(())
 }
 
@@ -160,11 +187,18 @@ async fn export_secrets(
     counts: &mut Counts,
     out: &mut (impl Write + Send),
 ) -> Result<(), BackupError> {
-    for (role, secret) in [
-        (SecretRole::Gateway, store.secrets.get(&store.names.secret).await?),
-        (SecretRole::ProviderKeys, store.provider_keys().await?),
-    ] {
-        let Some(secret) = secret else { continue };
+    let names = &store.names;
+    for (role, name) in
+        [(SecretRole::Gateway, &names.secret), (SecretRole::ProviderKeys, &names.provider_keys)]
+    {
+        let secret = store.secrets.get(name).await?;
+        let Some(secret) = secret else {
+            // A data folder has a secret once something needs it; a stack has both from the beginning.
+            if store.names == Names::at_home() {
+                continue;
+            }
+            return Err(BackupError::NoSecret(name.clone()));
+        };
         entry::write(out, &Entry::Secret(SecretEntry { role, text: secret.expose().to_owned() }))?;
         counts.secrets += 1;
     }

@@ -16,7 +16,7 @@ use std::io;
 
 use crate::{StoreError, database::Key};
 
-pub use export::export;
+pub use export::{Exported, export};
 pub use import::{Imported, Options, import};
 
 /// The version of the format. It is increased with each change that earlier versions of the program can't read.
@@ -47,7 +47,7 @@ pub enum BackupError {
     #[error("the export can't be read or written: {0}")]
     File(#[from] io::Error),
     /// A line is damaged, or the file is no export.
-    #[error("line {line} of the export {problem}; use another copy of the file")]
+    #[error("line {line} of the export {problem}; use another copy of the file, or export again")]
     Damaged {
         /// Its number, from 1.
         line: u64,
@@ -55,8 +55,14 @@ pub enum BackupError {
         problem: &'static str,
     },
     /// The file has no end: the export was interrupted, or the file was cut.
-    #[error("the export is cut off after line {0}; export again, or use another copy of the file")]
+    #[error("the export is cut off after line {0}; use another copy of the file, or export again")]
     Unfinished(u64),
+    /// The file has another format.
+    #[error("the file is no export of Hearth; if it is compressed, decompress it first")]
+    NotAnExport,
+    /// The file has no line.
+    #[error("the export is empty; use another copy of the file, or export again")]
+    Empty,
     /// A newer version wrote the file.
     #[error(
         "the export was written by a newer version of hearth (format {format}, schema {schema}); import it with that version"
@@ -67,6 +73,11 @@ pub enum BackupError {
         /// The version of its items.
         schema: u32,
     },
+    /// A secret to export isn't there.
+    #[error(
+        "there is no secret {0}; the stack's outputs SecretArn and ProviderKeysArn have the names of its secrets"
+    )]
+    NoSecret(String),
     /// The store has items of users already.
     #[error(
         "the store isn't empty: it has {0}; import into a new one, or use --merge to add what is missing and keep what is \

@@ -1,12 +1,13 @@
 use std::{io::Cursor, sync::Arc};
 
-use hearth_domain::{Model, NodeId, Run, RunState, Secret, Timestamp, UserId};
+use hearth_domain::{Model, NodeId, Run, RunState, Secret, Timestamp, TokenId, UserId};
 use hearth_wire::{RunEvent, RunEventBody};
 
 use super::*;
 use crate::{
     Store,
-    database::Durability,
+    configuration::ConfigurationVersion,
+    database::{Condition, Durability},
     home,
     nodes::{IN_PROCESS_URL, NodeRecord},
 };
@@ -49,6 +50,31 @@ impl World {
     }
 }
 
+async fn export_of(store: &Store) -> Result<Counts, BackupError> {
+    export(store, false, &mut Vec::new()).await.map(|exported| exported.written)
+}
+
+/// The export's first object.
+fn object_of(export: &[u8]) -> entry::ObjectHead {
+    let mut entries = entry::Entries::new(export);
+    loop {
+        if let entry::Entry::Object(head) = entries.next().unwrap() {
+            return head;
+        }
+    }
+}
+
+fn version(number: u64, message: &str) -> ConfigurationVersion {
+    ConfigurationVersion {
+        number,
+        settings: "{}".to_owned(),
+        author: TokenId::new(),
+        created_at: Timestamp::from_unix(1_800_000_000),
+        message: Some(message.to_owned()),
+        restores: None,
+    }
+}
+
 /// The lines but for the header, which has the time.
 fn lines(export: &[u8]) -> Vec<&str> {
     let mut lines: Vec<&str> = std::str::from_utf8(export).unwrap().lines().skip(1).collect();
@@ -67,6 +93,24 @@ async fn imported_store_exports_the_same() {
     assert_eq!(imported.written, Counts { items: 3, objects: 1, secrets: 0 });
     assert_eq!(lines(&other.export(false).await), lines(&export));
     assert_eq!(other.store.operator().await.unwrap(), one.store.operator().await.unwrap());
+}
+
+#[tokio::test]
+async fn missing_object_is_counted_and_named() {
+    let world = World::with_runs().await;
+    let key = object_of(&world.export(false).await).key;
+    world.store.bucket.delete(&key).await.unwrap();
+    let exported = export(&world.store, false, &mut Vec::new()).await.unwrap();
+    let written = Counts { items: 3, objects: 0, secrets: 0 };
+    assert_eq!(exported, Exported { written, missing: 1, missing_keys: vec![key] });
+}
+
+#[tokio::test]
+async fn missing_secret_of_a_stack_fails_the_export() {
+    let mut world = World::with_runs().await;
+    world.store.names.secret = "other/gateway".to_owned();
+    let error = export(&world.store, true, &mut Vec::new()).await.unwrap_err();
+    assert!(matches!(&error, BackupError::NoSecret(name) if name == "other/gateway"), "{error}");
 }
 
 #[tokio::test]
@@ -106,10 +150,26 @@ async fn damaged_cut_or_newer_file_writes_nothing() {
     let without_an_item = lines.join("\n") + "\n";
     let cut = text.get(..text.len() - 20).unwrap();
     let changed = text.replacen("\"v\":2", "\"v\":3", 1);
-    for bytes in [&newer, &without_an_item, cut, &changed, "", "{}\n"] {
-        let error = other.import(bytes.as_bytes(), Options::default()).await.unwrap_err();
-        assert!(matches!(error, BackupError::Damaged { .. } | BackupError::Unfinished(_)), "{error}");
+    let mut flipped = export.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    let files = [&newer, &without_an_item, cut, &changed, ""].map(str::as_bytes);
+    for bytes in files.into_iter().chain([flipped.as_slice()]) {
+        let error = other.import(bytes, Options::default()).await.unwrap_err();
+        assert!(
+            matches!(error, BackupError::Damaged { .. } | BackupError::Unfinished(_) | BackupError::Empty),
+            "{error}"
+        );
+        assert!(error.to_string().contains("use another copy of the file"), "{error}");
     }
+    // The beginnings of files that zstd and gzip write, and another JSON file.
+    for bytes in [&b"\x28\xb5\x2f\xfd\x04"[..], b"\x1f\x8b\x08\n", b"{}\n"] {
+        let error = other.import(bytes, Options::default()).await.unwrap_err();
+        assert!(matches!(error, BackupError::NotAnExport), "{error}");
+    }
+    let (empty, cut) = (&b""[..], cut.as_bytes());
+    assert!(matches!(other.import(empty, Options::default()).await, Err(BackupError::Empty)));
+    assert!(matches!(other.import(cut, Options::default()).await, Err(BackupError::Unfinished(_))));
     let mut newer = Vec::new();
     let created_at = Timestamp::now();
     let header = entry::Header { format: 2, schema: 1, id: "x".into(), created_at };
@@ -131,12 +191,57 @@ async fn interrupted_import_is_continued_by_the_same_file_only() {
         Ok(Cursor::new(export.get(..len).unwrap().to_vec()))
     };
     import(&other.store, open, Options::default()).await.unwrap_err();
+    // No gateway starts on a part of the data, and makes itself an operator that the import then keeps.
+    for refused in [other.store.migrate().await, other.store.operator().await.map(drop)] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, StoreError::UnfinishedImport(_)), "{error}");
+        assert!(error.to_string().contains("repeat `hearth import FILE`"), "{error}");
+    }
+    let refused = export_of(&other.store).await.unwrap_err();
+    assert!(matches!(refused, BackupError::Store(StoreError::UnfinishedImport(_))), "{refused}");
     let another = World::with_runs().await.export(false).await;
     let error = other.import(&another, Options::default()).await.unwrap_err();
     assert!(matches!(error, BackupError::OtherImport(_)), "{error}");
     let imported = other.import(&export, Options::default()).await.unwrap();
     assert_eq!(imported.written.items + imported.kept, 3);
     assert_eq!(lines(&other.export(false).await), lines(&export));
+    other.store.migrate().await.unwrap();
+    assert_eq!(other.store.operator().await.unwrap(), one.store.operator().await.unwrap());
+}
+
+#[tokio::test]
+async fn objects_of_kept_items_stay_as_they_are() {
+    let one = World::with_runs().await;
+    let export = one.export(false).await;
+    let head = object_of(&export);
+    one.store.bucket.put(&head.key, &head.media_type, b"its own".to_vec()).await.unwrap();
+    let merged = one.import(&export, Options { merge: true, secrets: false }).await.unwrap();
+    assert_eq!((merged.written, merged.kept), (Counts::default(), 3));
+    let stored = crate::bucket::read_text(&*one.store.bucket, &head.key).await.unwrap();
+    assert_eq!(stored, "its own");
+}
+
+#[tokio::test]
+async fn merge_keeps_the_history_of_a_configuration_whole_or_completes_its_own() {
+    let (one, other) = (World::new().await, World::new().await);
+    for number in 1..=3 {
+        one.store.configurations().push(&version(number, "file")).await.unwrap();
+    }
+    let own = version(1, "own");
+    other.store.configurations().push(&own).await.unwrap();
+    let (export, merge) = (one.export(false).await, Options { merge: true, secrets: false });
+    let merged = other.import(&export, merge).await.unwrap();
+    assert_eq!((merged.written.items, merged.kept), (0, 4));
+    assert_eq!(other.store.configurations().versions().await.unwrap(), [own]);
+
+    // An interrupted import has written the current version only.
+    let again = World::new().await;
+    let current = crate::configuration::current_key();
+    let item = one.store.table.get_item(&current).await.unwrap().unwrap();
+    again.store.table.put(item, Condition::Absent).await.unwrap();
+    let merged = again.import(&export, merge).await.unwrap();
+    assert_eq!((merged.written.items, merged.kept), (3, 1));
+    assert_eq!(again.store.configurations().versions().await.unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::{
 use legacy::Legacy;
 
 /// The old database file.
-const OLD: &str = "hearth.db";
+pub(super) const OLD: &str = "hearth.db";
 /// Its name after the migration.
 const RETIRED: &str = "hearth.db.old";
 /// Temporary name of the new database.

@@ -20,6 +20,12 @@ use crate::{
 pub use error::OpenError;
 use lock::DataLock;
 
+/// Returns whether `folder` has the database of a gateway, of this version or an earlier one.
+#[must_use]
+pub fn is_data_folder(folder: &Path) -> bool {
+    [sqlite::FILE, migration::OLD].iter().any(|name| folder.join(name).is_file())
+}
+
 /// Opens the stores in `folder`, and creates the folder if it doesn't exist. No other process can open them until the last
 /// clone of the store is dropped.
 ///
