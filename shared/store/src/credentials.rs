@@ -13,6 +13,8 @@ use aws_credential_types::{
 
 /// Remaining validity below which credentials are renewed.
 const RENEWAL_GRACE: Duration = Duration::from_secs(300);
+/// Parts of the SDK's messages for a missing or expired login by SSO. Its types for these errors are private.
+const SSO_LOGIN_MESSAGES: [&str; 3] = ["SSO token", "sso/cache", "UnauthorizedException"];
 
 /// A reason why the AWS environment can't be used, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +79,38 @@ fn explain(error: &(dyn Error + 'static)) -> CredentialsError {
         reason = format!("{reason}: {error}");
         source = error.source();
     }
-    if reason.to_lowercase().contains("sso") {
+    if SSO_LOGIN_MESSAGES.iter().any(|message| reason.contains(message)) {
         CredentialsError::SsoLogin(reason)
     } else {
         CredentialsError::Missing(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::provider::error::CredentialsError as SdkError;
+
+    use super::*;
+
+    #[test]
+    fn only_a_missing_or_expired_sso_token_needs_a_login() {
+        for message in [
+            "failed to load the cached SSO token",
+            "the SSO token has expired and cannot be refreshed",
+            "missing field `accessToken` in cached SSO token file",
+            "failed to read `/home/ada/.aws/sso/cache/0a.json`",
+            "service error: UnauthorizedException: Session token not found or invalid",
+        ] {
+            let error = explain(&SdkError::provider_error(message));
+            assert!(matches!(error, CredentialsError::SsoLogin(_)), "{error}");
+        }
+        for message in [
+            "no credentials are associated with the role",
+            "AWSReservedSSO_Admin_1 is not authorized to perform: sts:AssumeRole",
+            "sso-session named `company` (referenced by profile `work`) was not found",
+        ] {
+            let error = explain(&SdkError::provider_error(message));
+            assert!(matches!(error, CredentialsError::Missing(_)), "{error}");
+        }
     }
 }
