@@ -16,7 +16,7 @@ use crate::{
 /// Maximum number of content codings of one body.
 const CODINGS_MAX_COUNT: usize = 2;
 /// Size of one decompressed piece. The limits of an answer's size are checked after each.
-const PIECE_BYTES: usize = 16 << 10;
+const PIECE_MAX_BYTES: usize = 16 << 10;
 
 /// Returns the body of a response, which is decompressed while it is read.
 ///
@@ -62,7 +62,7 @@ fn decompressed(body: BodyStream, coding: &str) -> Result<BodyStream, ApiError> 
 }
 
 fn pieces(decoder: impl AsyncRead + Send + 'static) -> BodyStream {
-    ReaderStream::with_capacity(decoder, PIECE_BYTES).boxed()
+    ReaderStream::with_capacity(decoder, PIECE_MAX_BYTES).boxed()
 }
 
 #[cfg(test)]

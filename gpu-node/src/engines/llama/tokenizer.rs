@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Size from which on a piece is cut between two words, in bytes.
-const PIECE_BYTES: usize = 16 << 10;
+const PIECE_MIN_BYTES: usize = 16 << 10;
 /// Size at which a piece is cut even inside a word, in bytes.
 const PIECE_MAX_BYTES: usize = 256 << 10;
 
@@ -181,7 +181,7 @@ fn pieces(text: &str, cut: Cut) -> impl Iterator<Item = &str> {
     let mut rest = Some(text).filter(|text| !text.is_empty());
     std::iter::from_fn(move || {
         let text = rest.take()?;
-        if text.len() <= PIECE_BYTES || cut == Cut::Nowhere {
+        if text.len() <= PIECE_MIN_BYTES || cut == Cut::Nowhere {
             return Some(text);
         }
         let Some(at) = cut_position(text) else { return Some(text) };
@@ -191,14 +191,14 @@ fn pieces(text: &str, cut: Cut) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The first position after [`PIECE_BYTES`] of a single space between two words; at [`PIECE_MAX_BYTES`] any position.
+/// The first position after [`PIECE_MIN_BYTES`] of a single space between two words; at [`PIECE_MAX_BYTES`] any position.
 fn cut_position(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let end = bytes.len().saturating_sub(1).min(PIECE_MAX_BYTES);
     let between_words = |at: &usize| {
         bytes[*at] == b' ' && !bytes[at - 1].is_ascii_whitespace() && !bytes[at + 1].is_ascii_whitespace()
     };
-    let soft = (PIECE_BYTES..end).find(between_words);
+    let soft = (PIECE_MIN_BYTES..end).find(between_words);
     soft.or_else(|| (text.len() > PIECE_MAX_BYTES).then(|| text.floor_char_boundary(PIECE_MAX_BYTES)))
 }
 
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn text_is_cut_between_words() {
-        let text = format!("{} tail  end", "word".repeat(PIECE_BYTES / 4));
+        let text = format!("{} tail  end", "word".repeat(PIECE_MIN_BYTES / 4));
         assert_eq!(pieces(&text, Cut::BeforeSpace).nth(1), Some(" tail  end"));
         assert_eq!(pieces(&text, Cut::AtSpace).nth(1), Some("tail  end"));
         assert_eq!(pieces(&text, Cut::Nowhere).count(), 1);

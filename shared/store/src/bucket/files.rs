@@ -28,7 +28,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// The ending of a temporary file of [`write_atomically`].
 const PART: &str = "part";
 /// Bytes of an object that are read at once.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_MAX_BYTES: usize = 64 << 10;
 
 /// A folder of objects. Clones share it.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ impl Bucket for Files {
         let name = name(key);
         let open = move |folder: &Folder| if_exists(File::open(folder.path.join(name)));
         let file = self.run("get_object", open).await?;
-        let pieces = |file| ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE_BYTES);
+        let pieces = |file| ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE_MAX_BYTES);
         Ok(file.map(|file| Blob::new(pieces(file))))
     }
 

@@ -11,7 +11,7 @@ use crate::client::{gateway_client::GatewayClient, terminal};
 /// Timeout for a response. A function of the cloud may have a cold start before it.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests for the latency, after the first.
-const LATENCY_SAMPLES: usize = 5;
+const LATENCY_SAMPLE_COUNT: usize = 5;
 /// Median latency above which a user waits noticeably.
 const LATENCY_WARNING_THRESHOLD: Duration = Duration::from_secs(1);
 /// Difference of the clocks that is reported. Signed links and tokens expire by the gateway's clock.
@@ -97,8 +97,8 @@ async fn version(gateway: &GatewayClient) -> Finding {
 }
 
 async fn latency(gateway: &GatewayClient) -> Finding {
-    let mut times = Vec::with_capacity(LATENCY_SAMPLES);
-    for _ in 0..LATENCY_SAMPLES {
+    let mut times = Vec::with_capacity(LATENCY_SAMPLE_COUNT);
+    for _ in 0..LATENCY_SAMPLE_COUNT {
         let began = Instant::now();
         match get(gateway, "health").await {
             // The connection is reused once the body is read.
@@ -108,8 +108,8 @@ async fn latency(gateway: &GatewayClient) -> Finding {
         times.push(began.elapsed());
     }
     times.sort_unstable();
-    let median = times[LATENCY_SAMPLES / 2];
-    let message = format!("{} for /health (median of {LATENCY_SAMPLES})", milliseconds(median));
+    let median = times[LATENCY_SAMPLE_COUNT / 2];
+    let message = format!("{} for /health (median of {LATENCY_SAMPLE_COUNT})", milliseconds(median));
     if median > LATENCY_WARNING_THRESHOLD {
         return Finding::warning("latency", message, "choose a region nearby, or look for a slow proxy");
     }
