@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::components::Components;
+use crate::{components::Components, nodes::NodeState};
 
 /// Time for which a scrape waits for the nodes, whose default limit is ten seconds.
 const NODE_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,9 +17,9 @@ pub(crate) async fn update(components: &Components) {
         return;
     }
     let nodes = async {
-        let Ok(operator) = components.store.operator().await else { return };
-        for node in components.nodes.probe(operator, NODE_PROBE_TIMEOUT).await.unwrap_or_default() {
-            metrics::gauge!("hearth_node_up", "node" => node.name).set(f64::from(u8::from(node.answers)));
+        for node in components.nodes.probe(NODE_PROBE_TIMEOUT).await.unwrap_or_default() {
+            let answers = node.state == NodeState::Answers;
+            metrics::gauge!("hearth_node_up", "node" => node.name).set(f64::from(u8::from(answers)));
         }
     };
     tokio::join!(components.providers.update_gauges(), nodes);

@@ -1,11 +1,14 @@
 //! The users' nodes, and their status.
+//!
+//! - `probes`: whether the operator's nodes answer.
+
+mod probes;
 
 use std::{
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use futures::future::join_all;
 use hearth_domain::{NodeId, UserId};
 use hearth_providers::{LocalNode, NodeLink};
 use hearth_store::{Store, StoreError, nodes::NodeRecord};
@@ -21,6 +24,8 @@ use crate::{
     public_address::is_public,
     timed_cache::{Freshness, TimedCache},
 };
+use probes::Probes;
+pub(crate) use probes::{NodeProbe, NodeState};
 
 /// Age at which a user's node records, and a node's status, are read again.
 const NODE_TTL: Duration = Duration::from_secs(1);
@@ -56,15 +61,6 @@ impl LiveNode {
     }
 }
 
-/// The result of a request for a node's status.
-#[derive(Debug, Clone)]
-pub(crate) struct NodeProbe {
-    /// The owner's name for the node.
-    pub(crate) name: String,
-    pub(crate) answers: bool,
-    pub(crate) took: Duration,
-}
-
 /// The users' nodes.
 #[derive(Debug)]
 pub(crate) struct Nodes {
@@ -78,6 +74,8 @@ pub(crate) struct Nodes {
     in_process: OnceLock<LocalNode>,
     records: TimedCache<UserId, Arc<[NodeRecord]>>,
     statuses: TimedCache<NodeId, Arc<NodeStatus>>,
+    /// The latest probe of each of the operator's nodes.
+    probes: Probes,
 }
 
 impl Nodes {
@@ -97,6 +95,7 @@ impl Nodes {
             in_process: OnceLock::new(),
             records: TimedCache::new(NODE_TTL, NODE_MAX_COUNT).stale_up_to(STALE_RECORDS_TTL),
             statuses: TimedCache::new(NODE_TTL, NODE_MAX_COUNT).stale_up_to(STALE_STATUS_TTL),
+            probes: Probes::default(),
         }
     }
 
@@ -136,25 +135,6 @@ impl Nodes {
             Some(error) if live.is_empty() => Err(error),
             _ => Ok(live),
         }
-    }
-
-    /// Asks each of a user's nodes for its status, all at once, for `limit` at most.
-    ///
-    /// # Errors
-    /// `internal` if the store fails.
-    pub(crate) async fn probe(
-        self: &Arc<Self>,
-        user: UserId,
-        limit: Duration,
-    ) -> Result<Vec<NodeProbe>, ApiError> {
-        let records = self.records_of(user).await?;
-        let probes = records.iter().map(async |record| {
-            let began = Instant::now();
-            let status = tokio::time::timeout(limit, self.live_node(record, StatusAge::Cached)).await;
-            let answers = matches!(status, Ok(Ok(_)));
-            NodeProbe { name: record.name.clone(), answers, took: began.elapsed() }
-        });
-        Ok(join_all(probes).await)
     }
 
     /// A node's record, if it is the user's.

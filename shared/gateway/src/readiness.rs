@@ -2,7 +2,7 @@
 //!
 //! A gateway whose stores can't be used is not ready. One with a broken provider or node is degraded: it serves other requests.
 //! The checks run at the same time, for a limited time, and their results serve for two seconds: probes are frequent, and some
-//! checks cost money.
+//! checks cost money. A check that takes longer goes on in the background, so that its result is known to a later one.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,13 @@ use std::{
 use hearth_store::StoreCheck;
 use tokio::{sync::Mutex, time::timeout};
 
-use crate::{components::Components, moment::Moment, nodes::NodeProbe, providers::breaker::State};
+use crate::{
+    background::{self, Background},
+    components::Components,
+    moment::Moment,
+    nodes::NodeProbe,
+    providers::breaker::State,
+};
 
 /// Age at which the dependencies are checked again.
 const REPORT_TTL: Duration = Duration::from_secs(2);
@@ -125,40 +131,58 @@ async fn check(components: &Components, latest: &mut Latest) -> ReadinessReport 
     let limit = if outlives_response { CHECK_TIMEOUT } else { CLOUD_CHECK_TIMEOUT };
     let began = Instant::now();
     let stores = timeout(limit, components.store.check(outlives_response));
-    let configuration = timeout(limit, components.configuration.state());
-    let nodes = async {
-        // A function may read no keys of nodes and providers only to report their state.
-        if !outlives_response {
-            return Vec::new();
-        }
-        let probe =
-            async { components.nodes.probe(components.store.operator().await.ok()?, limit).await.ok() };
-        timeout(limit, probe).await.ok().flatten().unwrap_or_default()
+    let configuration = {
+        let configuration = Arc::clone(&components.configuration);
+        check_in_time(components.background, limit, async move { configuration.state().await })
     };
-    let (stores, configuration, nodes) = tokio::join!(stores, configuration, nodes);
+    // A function may read no keys of nodes and providers only to report their state.
+    let nodes =
+        async { if outlives_response { components.nodes.probe(limit).await } else { Some(Vec::new()) } };
+    let providers = async {
+        if !outlives_response {
+            return Some(Arc::default());
+        }
+        let providers = Arc::clone(&components.providers);
+        check_in_time(components.background, limit, async move { providers.configured().await }).await
+    };
+    let (stores, configuration, nodes, providers) = tokio::join!(stores, configuration, nodes, providers);
     let took = began.elapsed();
     let mut dependencies = Vec::new();
     let mut readiness = add_stores(&mut dependencies, latest, stores.ok(), Some(took));
-    let in_force = configuration.is_ok_and(|configuration| configuration.problem.is_none());
-    dependencies.push(own("configuration", if in_force { "ok" } else { "not in force" }, None));
-    if outlives_response {
-        for provider in components.providers.configured().await.iter() {
-            let state = match components.providers.breakers.worst(provider.name(), Instant::now()) {
-                State::Closed => "ok",
-                open => open.as_str(),
-            };
-            let (kind, name) = (DependencyKind::Provider, provider.name().to_owned());
-            dependencies.push(DependencyState { kind, name, state, took: None });
-        }
+    let configuration = match configuration {
+        None => "slow",
+        Some(configuration) if configuration.problem.is_some() => "not in force",
+        Some(_) => "ok",
+    };
+    dependencies.push(own("configuration", configuration, None));
+    if providers.is_none() {
+        dependencies.push(own("providers", "slow", None));
     }
-    for NodeProbe { name, answers, took } in nodes {
-        let state = if answers { "ok" } else { "offline" };
-        dependencies.push(DependencyState { kind: DependencyKind::Node, name, state, took: Some(took) });
+    for provider in providers.iter().flat_map(|providers| providers.iter()) {
+        let state = match components.providers.breakers.worst(provider.name(), Instant::now()) {
+            State::Closed => "ok",
+            open => open.as_str(),
+        };
+        let (kind, name) = (DependencyKind::Provider, provider.name().to_owned());
+        dependencies.push(DependencyState { kind, name, state, took: None });
     }
+    add_nodes(&mut dependencies, nodes);
     if dependencies.iter().any(|dependency| dependency.state != "ok") {
         readiness = readiness.max(Readiness::Degraded);
     }
     ReadinessReport { readiness, dependencies }
+}
+
+/// The result of a check, if it is complete within `limit`. Where the process runs on, a check that takes longer goes on.
+async fn check_in_time<T: Send + 'static>(
+    background: Background,
+    limit: Duration,
+    check: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    if background.outlives_response() {
+        return timeout(limit, background::spawn(check)).await.ok()?.ok();
+    }
+    timeout(limit, check).await.ok()
 }
 
 /// Adds the stores; `stores` is none if they haven't answered in time.
@@ -188,6 +212,17 @@ fn add_stores(
         dependencies.push(own(name, state, Some(took)));
     }
     readiness
+}
+
+/// Adds the nodes; `nodes` is none if the list of them can't be read.
+fn add_nodes(dependencies: &mut Vec<DependencyState>, nodes: Option<Vec<NodeProbe>>) {
+    if nodes.is_none() {
+        dependencies.push(own("nodes", "unknown", None));
+    }
+    for NodeProbe { name, state, took } in nodes.into_iter().flatten() {
+        let (kind, state) = (DependencyKind::Node, state.as_str());
+        dependencies.push(DependencyState { kind, name, state, took: Some(took) });
+    }
 }
 
 fn own(name: &str, state: &'static str, took: Option<Duration>) -> DependencyState {

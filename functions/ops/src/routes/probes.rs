@@ -30,9 +30,11 @@ pub(crate) async fn health() -> Json<Value> {
 /// `status` is `ready`, `degraded` or `not ready`. A store is `ok` or `unavailable`. `hearth up`, which tests a write too, may
 /// report `disk full`, `read-only`, `locked`, `damaged` or `disk failing`, and `slow` for stores that haven't answered within
 /// 80 ms. With a provider whose circuit is `open` or `half_open`, or a node that is `offline`, the gateway is degraded: it serves
-/// other requests. The check `configuration` is `not in force` if the latest stored version of the configuration can't be
-/// followed; the one before stays in force then. `GET /v1/config` has the reason. The functions in the cloud don't check
-/// providers and nodes.
+/// other requests. A node that takes longer than 80 ms has the state of its last answer, and is `slow` without one or after two
+/// seconds. The check `configuration` is `not in force` if the latest stored version of the configuration can't be followed; the
+/// one before stays in force then. `GET /v1/config` has the reason. It is `slow`, as is the check `providers`, while the
+/// configuration is still being read, and the check `nodes` is `unknown` while the list of nodes can't be read. The functions in
+/// the cloud don't check providers and nodes.
 ///
 /// Results serve for two seconds. With the setting `public_readiness` a request without a token gets the status alone.
 #[utoipa::path(
