@@ -36,7 +36,7 @@ pub(crate) const RECORD_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Progress of a run's record.
 #[derive(Debug, Clone, Copy, Default)]
-struct Stage {
+struct RecordStage {
     /// The store has the run's beginning, or an attempt to write it has failed.
     begin_tried: bool,
     /// The run has ended, and its client may have the terminal event.
@@ -49,7 +49,7 @@ struct Stage {
 
 #[derive(Debug, Default)]
 struct Entry {
-    stage: watch::Sender<Stage>,
+    stage: watch::Sender<RecordStage>,
     /// A request waits for the run's record.
     is_wanted: AtomicBool,
     /// Wakes the recorder when a request begins to wait.
@@ -174,7 +174,7 @@ impl PendingRecords {
         tokio::time::timeout(timeout, all).await.is_ok()
     }
 
-    async fn wait_for(&self, id: RunId, reached: impl Fn(&Stage) -> bool) {
+    async fn wait_for(&self, id: RunId, reached: impl Fn(&RecordStage) -> bool) {
         let Some(entry) = self.state().runs.get(&id).map(Arc::clone) else { return };
         if reached(&entry.stage.borrow()) {
             return;
@@ -205,7 +205,7 @@ pub(super) struct Progress {
 
 /// Waits for the end of a run to be written.
 #[derive(Debug)]
-pub(crate) struct EndReceipt(watch::Receiver<Stage>);
+pub(crate) struct EndReceipt(watch::Receiver<RecordStage>);
 
 impl EndReceipt {
     /// Waits until the run's end is stored, the recorder has given up, or the time is over; returns whether it is stored.

@@ -16,7 +16,7 @@
 //! - Due: at once for a streamed answer, after a delay for a whole one. Wanted: a request waits for the record.
 //! - The last write of a record whose beginning isn't stored is the whole record in one; else the rest of the events, and
 //!   an update of the record.
-//! - Each flag has one meaning: `Recorder::begin_started`, `Shared::begin_stored`, and `Stage::begin_tried` of
+//! - Each flag has one meaning: `Recorder::begin_started`, `Shared::begin_stored`, and `RecordStage::begin_tried` of
 //!   [`pending`](super::pending), for requests that wait.
 
 use std::{
