@@ -169,7 +169,7 @@ async fn answer_of_another_process_is_read_from_the_table_and_the_hit_recorded()
     let run = world.store(world.embedded.dynamodb()).runs().get(id).await.unwrap().unwrap();
     assert_eq!((run.state, &*run.text, run.usage.prompt_tokens), (RunState::Completed, "Hello.", 3));
     assert!(run.selection.reason.contains("cache"), "{}", run.selection.reason);
-    assert!(world.store(world.embedded.dynamodb()).runs().open().await.unwrap().is_empty());
+    assert!(world.store(world.embedded.dynamodb()).runs().open().await.unwrap().runs.is_empty());
     assert_eq!(other.delete_cached(&world.ada, Some("rig:*")).await.unwrap(), 1);
     world.says("Fresh.");
     assert_eq!(ask(&other, &world.ada).await, (MISS, "Fresh.".to_owned()));

@@ -12,6 +12,7 @@ use crate::{
     configuration::Configuration,
     conversations::Conversations,
     keys::GatewayKeys,
+    lost_runs::LostRuns,
     models::{Models, ProviderModels},
     nodes::Nodes,
     options::{HttpClients, Options},
@@ -55,6 +56,8 @@ pub(crate) struct Components {
     pub(crate) runs: Arc<Runs>,
     /// Recorded runs: read, followed, cancelled.
     pub(crate) requests: Arc<Requests>,
+    /// Ends the runs whose processes have died.
+    pub(crate) lost_runs: Arc<LostRuns>,
     /// A probe may ask for the readiness without a token.
     pub(crate) has_public_readiness: bool,
     /// The latest state of the dependencies.
@@ -109,12 +112,15 @@ impl Components {
             Arc::clone(&records),
             options.settings.answer_max_bytes,
         ));
+        let lost_runs = LostRuns::new(store.clone(), records.are_shared(), options.settings.answer_max_bytes);
+        let lost_runs = Arc::new(lost_runs);
         let requests = Arc::new(Requests::new(
             store.clone(),
             Arc::clone(&nodes),
             Arc::clone(&artifacts),
             Arc::clone(&records),
             Arc::clone(&runs),
+            Arc::clone(&lost_runs),
         ));
         let conversations = Conversations::new(store.clone(), Arc::clone(&records));
         Self {
@@ -132,6 +138,7 @@ impl Components {
             records,
             runs,
             requests,
+            lost_runs,
             has_public_readiness: options.settings.public_readiness,
             readiness: ReadinessCache::default(),
             conversations,

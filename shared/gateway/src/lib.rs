@@ -30,6 +30,7 @@ mod error;
 mod gauges;
 mod generate;
 mod keys;
+mod lost_runs;
 mod models;
 mod moment;
 mod nodes;

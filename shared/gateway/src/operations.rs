@@ -40,7 +40,7 @@ impl Gateway {
     /// # Errors
     /// `internal` if the store fails.
     pub async fn end_interrupted_runs(&self) -> Result<usize, ApiError> {
-        self.0.requests.end_interrupted().await
+        self.0.lost_runs.end_interrupted().await
     }
 
     /// Ends the open runs whose processes have died; returns their number. For a store that processes share, as on Lambda:
@@ -49,7 +49,7 @@ impl Gateway {
     /// # Errors
     /// `internal` if the store fails.
     pub async fn sweep_runs(&self) -> Result<usize, ApiError> {
-        self.0.requests.sweep().await
+        self.0.lost_runs.sweep().await
     }
 
     /// Starts no more runs, waits for those in progress for `grace` at most, and then ends them. Their records have the

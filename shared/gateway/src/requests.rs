@@ -6,20 +6,16 @@ use std::{
 };
 
 use futures::Stream;
-use hearth_domain::{
-    Artifact, Cost, FinishReason, NodeId, Run, RunId, RunState, Timestamp, Usage, run::Failure,
-};
+use hearth_domain::{NodeId, Run, RunId, Timestamp};
 use hearth_providers::Provider as _;
-use hearth_store::{Store, StoreError};
-use hearth_wire::{
-    ApiError, ErrorCode, RunEvent, RunEventBody,
-    answer::{Answer, Answers},
-};
+use hearth_store::Store;
+use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 
 use crate::{
     access::Caller,
     artifacts::Artifacts,
     error,
+    lost_runs::LostRuns,
     nodes::Nodes,
     record::{
         Records,
@@ -37,10 +33,6 @@ const SILENT_POLL_MAX_COUNT: u32 = 4;
 const FOLLOW_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time for which the response to a cancel waits for the run to end: longer than another process takes to read its mark.
 const CANCEL_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest time that a process with a time limit carries out a run: Lambda's limit.
-const RUN_DURATION_MAX: Duration = Duration::from_secs(15 * 60);
-/// Time after a run's deadline from which on its process is taken for dead.
-const DEADLINE_GRACE: Duration = Duration::from_secs(60);
 
 /// The recorded runs.
 #[derive(Debug)]
@@ -50,6 +42,7 @@ pub(crate) struct Requests {
     artifacts: Arc<Artifacts>,
     records: Arc<Records>,
     runs: Arc<Runs>,
+    lost_runs: Arc<LostRuns>,
 }
 
 impl Requests {
@@ -59,8 +52,9 @@ impl Requests {
         artifacts: Arc<Artifacts>,
         records: Arc<Records>,
         runs: Arc<Runs>,
+        lost_runs: Arc<LostRuns>,
     ) -> Self {
-        Self { store, nodes, artifacts, records, runs }
+        Self { store, nodes, artifacts, records, runs, lost_runs }
     }
 
     /// The caller's run.
@@ -159,8 +153,8 @@ impl Requests {
         if run.state.is_terminal() {
             return Ok((run, false));
         }
-        if self.has_lost_its_process(&run) {
-            return Ok((self.end_lost_run(run).await?, false));
+        if self.lost_runs.has_lost_its_process(&run) {
+            return Ok((self.end_lost_run(caller, run).await?, false));
         }
         let cancelled = self.runs.cancel(id) || self.cancel_elsewhere(caller, &run).await?;
         let ended = async {
@@ -176,8 +170,16 @@ impl Requests {
             Ok(run) => Ok((run?, cancelled)),
             Err(_) if cancelled => Ok((run, true)),
             // Neither its node nor its gateway has it any more.
-            Err(_) => Ok((self.end_lost_run(run).await?, false)),
+            Err(_) => Ok((self.end_lost_run(caller, run).await?, false)),
         }
+    }
+
+    /// Ends a run that no process carries out any more. Returns it as it is stored then: its process may have ended it after
+    /// all.
+    async fn end_lost_run(&self, caller: &Caller, run: Run) -> Result<Run, ApiError> {
+        let id = run.id;
+        self.lost_runs.end(run).await?;
+        self.get(caller, id).await
     }
 
     /// Stops a run that this process doesn't carry out: at its node, or by a mark for the process that does. Returns whether
@@ -201,114 +203,4 @@ impl Requests {
             .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
         self.nodes.link(&node).await?.cancel(run).await
     }
-
-    /// Ends the runs that an earlier process of this gateway left open; returns their number.
-    ///
-    /// # Errors
-    /// `internal` if the store fails.
-    pub(crate) async fn end_interrupted(&self) -> Result<usize, ApiError> {
-        self.end_lost_runs(|_| true).await
-    }
-
-    /// Ends the open runs whose processes have died; returns their number. For a store that processes share.
-    ///
-    /// # Errors
-    /// `internal` if the store fails.
-    pub(crate) async fn sweep(&self) -> Result<usize, ApiError> {
-        self.end_lost_runs(|run| self.has_lost_its_process(run)).await
-    }
-
-    async fn end_lost_runs(&self, is_lost: impl Fn(&Run) -> bool) -> Result<usize, ApiError> {
-        let mut open = self.store.runs().open().await.map_err(error::store)?;
-        open.retain(is_lost);
-        let (mut count, mut result) = (0, Ok(()));
-        for run in open {
-            match self.end_lost_run(run).await {
-                Ok(_) => count += 1,
-                // The others are ended too.
-                Err(error) => result = Err(error),
-            }
-        }
-        result.map(|()| count)
-    }
-
-    /// True if the process that carries out a run must have ended: it has a time limit, which is over.
-    fn has_lost_its_process(&self, run: &Run) -> bool {
-        let deadline = run.deadline.unwrap_or_else(|| run.created_at.plus(RUN_DURATION_MAX));
-        self.records.are_shared() && deadline.plus(DEADLINE_GRACE) < Timestamp::now()
-    }
-
-    /// Writes the end of a run that no process carries out any more: the end that its events have, or a failure with the
-    /// answer up to the last event.
-    async fn end_lost_run(&self, mut run: Run) -> Result<Run, ApiError> {
-        let recorded = self.recorded_answer(run.id).await.map_err(error::store)?;
-        (run.queue_position, run.deadline) = (None, None);
-        run.finished_at = Some(Timestamp::now());
-        (run.text, run.tool_calls) = (recorded.answer.text_with_refusal(), recorded.answer.tool_calls);
-        run.artifacts = recorded.artifacts;
-        run.usage = recorded.usage.unwrap_or(run.usage);
-        run.cost = recorded.cost.or(run.cost);
-        match recorded.end {
-            Some(RunEventBody::Done { finish_reason }) => {
-                (run.state, run.finish_reason) = (RunState::Completed, Some(finish_reason));
-            }
-            Some(RunEventBody::Cancelled) => {
-                (run.state, run.finish_reason) = (RunState::Cancelled, Some(FinishReason::Cancelled));
-            }
-            end => {
-                let error = match end {
-                    Some(RunEventBody::Error { error }) => error,
-                    _ => interrupted(),
-                };
-                run.state = RunState::Failed;
-                run.failure = Some(Failure { code: error.code.as_str().to_owned(), message: error.message });
-            }
-        }
-        match self.store.runs().update(&run).await {
-            Ok(()) | Err(StoreError::Conflict) => Ok(run),
-            Err(error) => Err(error::store(error)),
-        }
-    }
-
-    /// Builds the answer of a run from its recorded events, read page by page and up to the limit of an answer.
-    async fn recorded_answer(&self, id: RunId) -> Result<RecordedAnswer, StoreError> {
-        let max_bytes = self.runs.answer_max_bytes();
-        let (mut answers, mut recorded) = (Answers::default(), RecordedAnswer::default());
-        let (mut last, mut bytes) = (0, 0);
-        loop {
-            let page = self.store.runs().events_page(id, last).await?;
-            let Some(end) = page.last() else { break };
-            last = end.seq;
-            for event in page {
-                bytes += event.json_bytes() as u64;
-                match event.body {
-                    RunEventBody::Usage { usage } => recorded.usage = Some(usage),
-                    RunEventBody::Cost { cost } => recorded.cost = Some(cost),
-                    RunEventBody::Artifact { artifact, .. } => recorded.artifacts.push(artifact),
-                    body if body.is_terminal() => recorded.end = Some(body),
-                    body if bytes <= max_bytes => answers.apply(&body),
-                    _ => {}
-                }
-            }
-        }
-        recorded.answer = answers.all().first().cloned().unwrap_or_default();
-        Ok(recorded)
-    }
-}
-
-/// The recorded part of a run that was interrupted.
-#[derive(Default)]
-struct RecordedAnswer {
-    answer: Answer,
-    artifacts: Vec<Artifact>,
-    usage: Option<Usage>,
-    cost: Option<Cost>,
-    /// The run's terminal event, if it was recorded.
-    end: Option<RunEventBody>,
-}
-
-fn interrupted() -> ApiError {
-    let message = "the gateway's process was killed, or lost its power, in the middle of the run; the record has the answer up \
-                   to there. Send the request again for a whole one";
-    ApiError::new(ErrorCode::NodeLost, message)
 }

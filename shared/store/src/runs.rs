@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
-use hearth_domain::{Run, RunId, RunState, Timestamp};
+use hearth_domain::{Run, RunId, RunState, Timestamp, hex};
 use hearth_wire::{RunEvent, event_batch};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     StoreError, Table,
@@ -18,6 +19,8 @@ use crate::{
     database::{Condition, Cursor, Index, Item, Key, META, Query, Sort, Write},
 };
 
+/// What stands before a run's id in its partition key.
+const PK_PREFIX: &str = "RUN#";
 /// The shape of a record. In version 1 each of the run's fields was an attribute.
 const VERSION: u32 = 2;
 /// The shape of a batch of events. In version 1 each piece of a text was an entry of its own; both are read.
@@ -33,6 +36,8 @@ const CANCEL: &str = "CANCEL";
 const CANCEL_VERSION: u32 = 1;
 /// A longer text is stored in the bucket.
 const INLINE_TEXT_MAX_BYTES: usize = 32 << 10;
+/// Characters of the SHA-256 of a text in its object's key.
+const TEXT_HASH_CHARS: usize = 32;
 /// Limit of the bytes of a batch of events, which is one item. DynamoDB's limit for an item is 400 KB. A single event may
 /// be larger.
 const BATCH_ITEM_MAX_BYTES: usize = 256 << 10;
@@ -44,6 +49,15 @@ const SHARDS: u64 = 8;
 pub struct Runs<'a> {
     pub(crate) table: &'a Table,
     pub(crate) bucket: &'a dyn Bucket,
+}
+
+/// The runs that haven't ended.
+#[derive(Debug, Default)]
+pub struct OpenRuns {
+    /// Those whose records can be read.
+    pub runs: Vec<Run>,
+    /// The ids of the others.
+    pub unreadable: Vec<String>,
 }
 
 /// A run's record as it is stored. Its text is a field beside it, or an object of the bucket.
@@ -221,30 +235,38 @@ impl Runs<'_> {
         Ok(page.next)
     }
 
-    /// Returns the runs that haven't ended.
+    /// Returns the runs that haven't ended, without their texts. A record that can't be read hides no other.
     ///
     /// # Errors
     /// If the table can't be read.
-    pub async fn open(&self) -> Result<Vec<Run>, StoreError> {
-        let mut runs = Vec::new();
+    pub async fn open(&self) -> Result<OpenRuns, StoreError> {
+        let mut open = OpenRuns::default();
         for state in RunState::OPEN {
             for shard in 0..SHARDS {
                 let query = Query::of(Index::Gsi2, queue_key(state, shard), Sort::All);
                 for item in self.table.query(query).await? {
-                    runs.push(read_record(&item)?.0);
+                    match read_record(&item) {
+                        Ok((run, _)) => open.runs.push(run),
+                        Err(_) => open.unreadable.push(item.key.pk.trim_start_matches(PK_PREFIX).to_owned()),
+                    }
                 }
             }
         }
-        Ok(runs)
+        Ok(open)
     }
 
     /// Writes a long text to the bucket. Returns the text, or its key there.
+    ///
+    /// The record's condition is checked later, and may fail: another process has ended the run, with another text. So the
+    /// key has the text's hash, and no object is ever replaced by a different one. An object whose record wasn't written
+    /// expires like the others.
     async fn place_text(&self, run: &Run) -> Result<StoredText, StoreError> {
         if run.text.len() <= INLINE_TEXT_MAX_BYTES {
             let text = Some(run.text.clone()).filter(|text| !text.is_empty());
             return Ok(StoredText { text, text_key: None });
         }
-        let key = format!("runs/{}/text", run.id);
+        let hash = hex(Sha256::digest(&run.text));
+        let key = format!("runs/{}/text-{}", run.id, &hash[..TEXT_HASH_CHARS]);
         let text = run.text.clone().into_bytes();
         self.bucket.put(&key, "text/plain; charset=utf-8", text).await?;
         Ok(StoredText { text: None, text_key: Some(key) })
@@ -308,7 +330,7 @@ fn events_query(id: RunId, after: u64) -> Query {
 }
 
 fn pk(id: RunId) -> String {
-    format!("RUN#{id}")
+    format!("{PK_PREFIX}{id}")
 }
 
 fn key(id: RunId, sk: &str) -> Key {

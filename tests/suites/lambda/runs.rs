@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use hearth_domain::{Run, RunId, RunState, Timestamp, UserId, run::Failure};
+use hearth_store::database::{Condition, Item, Key, Write};
 use hearth_tests::{Cloud, Reply, Upstream, eventually, within};
 use lambda_emulator::{Emulator, InFlight};
 use serde_json::{Value, json};
@@ -212,7 +213,7 @@ async fn sweep_ends_the_run_of_a_killed_process() {
         "{swept}"
     );
     assert_eq!(swept["output"]["text"], text);
-    assert!(store.runs().open().await.unwrap().is_empty());
+    assert!(store.runs().open().await.unwrap().runs.is_empty());
     let unused = world.cloud.unused_permissions(SWEEP);
     assert!(unused.is_empty(), "{unused:?}");
 }
@@ -248,7 +249,10 @@ async fn output_that_the_bucket_has_deleted_is_not_found() {
     rest(stream).await;
     let request = world.request_for(id, "get_v1.requests.id.json");
     assert_eq!(invoke(&function, &request).await.json().unwrap()["output"]["text"], text);
-    world.cloud.delete_object(&format!("runs/{id}/text")).await;
+    let key = Key::new(format!("RUN#{id}"), "META");
+    let item = world.cloud.store().database().get(&key).await.unwrap().unwrap();
+    let body: Value = serde_json::from_str(&item.body).unwrap();
+    world.cloud.delete_object(body["text_key"].as_str().unwrap()).await;
     let answer = invoke(&function, &request).await;
     let error = answer.json().unwrap();
     assert_eq!((answer.status.as_u16(), &error["error"]["code"]), (404, &json!("not_found")), "{error}");
@@ -263,4 +267,51 @@ async fn sweep_without_open_runs_reads_only() {
     cloud.store().runs().begin(&ended).await.unwrap();
     sweep.trigger(&serde_json::from_str(TICK).unwrap()).await.unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(cloud.store().runs().get(ended.id).await.unwrap(), Some(ended));
+}
+
+/// The item of a record in the index of open runs, with this `record` and the `state` for conditions.
+fn open_item(id: RunId, record: &str, state: &str) -> Item {
+    Item {
+        key: Key::new(format!("RUN#{id}"), "META"),
+        gsi1: None,
+        gsi2: Some(Key::new("Q#running#0", id.to_string())),
+        ttl: None,
+        version: 2,
+        body: json!({"record": record, "state": state, "text": "The end."}).to_string(),
+        bytes: None,
+    }
+}
+
+#[tokio::test]
+async fn unreadable_record_fails_the_sweep_after_the_other_runs_are_ended() {
+    let cloud = Cloud::start().await;
+    let sweep = cloud.function(SWEEP).await;
+    let store = cloud.store();
+    let hour_ago = Timestamp::from_unix(Timestamp::now().unix() - 3600);
+    let lost = Run { state: RunState::Running, deadline: Some(hour_ago), ..Run::example(UserId::new()) };
+    store.runs().begin(&lost).await.unwrap();
+    let unreadable = RunId::new();
+    let item = open_item(unreadable, "{}", "running");
+    store.database().write(Write::Put(item, Condition::Always)).await.unwrap();
+    sweep.trigger(&serde_json::from_str(TICK).unwrap()).await.unwrap_err();
+    assert_eq!(store.runs().get(lost.id).await.unwrap().unwrap().state, RunState::Failed);
+    let id = unreadable.to_string();
+    eventually("its id in the log", async || sweep.last_lines().contains(&id).then_some(())).await;
+}
+
+#[tokio::test]
+async fn run_that_another_process_has_ended_is_not_counted_by_the_sweep() {
+    let cloud = Cloud::start().await;
+    let sweep = cloud.function(SWEEP).await;
+    let store = cloud.store();
+    let hour_ago = Timestamp::from_unix(Timestamp::now().unix() - 3600);
+    let lost = Run { state: RunState::Running, deadline: Some(hour_ago), ..Run::example(UserId::new()) };
+    // As the index is while it is behind: it has the run as open, and the item has ended.
+    let item = open_item(lost.id, &serde_json::to_string(&lost).unwrap(), "completed");
+    store.database().write(Write::Put(item, Condition::Always)).await.unwrap();
+    let ended = Run { text: "The end.".to_owned(), ..lost };
+    assert_eq!(store.runs().get(ended.id).await.unwrap().as_ref(), Some(&ended));
+    sweep.trigger(&serde_json::from_str(TICK).unwrap()).await.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(store.runs().get(ended.id).await.unwrap(), Some(ended));
+    assert!(!sweep.last_lines().contains("had died"), "{}", sweep.last_lines());
 }

@@ -21,6 +21,8 @@ on_all! {
     run_is_read_as_written_and_its_end_is_final,
     run_of_version_1_is_read_and_ended,
     long_text_is_stored_in_the_bucket,
+    late_end_with_another_long_text_replaces_nothing,
+    unreadable_record_hides_no_open_run,
     run_that_is_cancelled_from_elsewhere_has_a_mark,
     run_is_gone_after_thirty_days,
     events_are_read_in_order_from_a_seq,
@@ -43,7 +45,7 @@ async fn run_is_read_as_written_and_its_end_is_final(world: World) {
     store.runs().begin(&run).await.unwrap();
     assert!(matches!(store.runs().begin(&run).await, Err(StoreError::Conflict)));
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
-    assert_eq!(store.runs().open().await.unwrap(), vec![run.clone()]);
+    assert_eq!(store.runs().open().await.unwrap().runs, vec![run.clone()]);
 
     run.state = RunState::Completed;
     run.finish_reason = Some(FinishReason::Stop);
@@ -53,7 +55,7 @@ async fn run_is_read_as_written_and_its_end_is_final(world: World) {
     run.finished_at = Some(Timestamp::now());
     store.runs().update(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap(), Some(run.clone()));
-    assert!(store.runs().open().await.unwrap().is_empty());
+    assert!(store.runs().open().await.unwrap().runs.is_empty());
 
     let late = Run { state: RunState::Running, ..run.clone() };
     assert!(matches!(store.runs().update(&late).await, Err(StoreError::Conflict)));
@@ -87,6 +89,37 @@ async fn long_text_is_stored_in_the_bucket(world: World) {
     store.runs().update(&run).await.unwrap();
     assert_eq!(store.runs().get(run.id).await.unwrap().unwrap().text, run.text);
     assert_eq!(world.count_objects().await, 1);
+}
+
+async fn late_end_with_another_long_text_replaces_nothing(world: World) {
+    let store = world.store();
+    let open = run(UserId::new());
+    store.runs().begin(&open).await.unwrap();
+    let ended = |state, text: &str| Run { state, text: text.repeat(10_000), ..open.clone() };
+    let whole = ended(RunState::Completed, "the whole text ");
+    store.runs().update(&whole).await.unwrap();
+    let partial = ended(RunState::Failed, "a part ");
+    assert!(matches!(store.runs().update(&partial).await, Err(StoreError::Conflict)));
+    assert_eq!(store.runs().get(open.id).await.unwrap(), Some(whole));
+}
+
+async fn unreadable_record_hides_no_open_run(world: World) {
+    let store = world.store();
+    let open = run(UserId::new());
+    store.runs().begin(&open).await.unwrap();
+    let id = RunId::new();
+    let item = Item {
+        key: Key::new(format!("RUN#{id}"), "META"),
+        gsi1: None,
+        gsi2: Some(Key::new("Q#running#0", id.to_string())),
+        ttl: None,
+        version: 2,
+        body: r#"{"record": "{}", "state": "running"}"#.to_owned(),
+        bytes: None,
+    };
+    store.database().write(Write::Put(item, Condition::Always)).await.unwrap();
+    let found = store.runs().open().await.unwrap();
+    assert_eq!((found.runs, found.unreadable), (vec![open], vec![id.to_string()]));
 }
 
 async fn run_that_is_cancelled_from_elsewhere_has_a_mark(world: World) {
@@ -145,7 +178,7 @@ async fn ended_run_is_written_together_with_its_events(world: World) {
     assert_eq!(store.runs().get(second.id).await.unwrap(), Some(second.clone()));
     assert_eq!(store.runs().events_after(first.id, 0).await.unwrap(), events);
     assert!(store.runs().events_after(second.id, 0).await.unwrap().is_empty());
-    assert!(store.runs().open().await.unwrap().is_empty());
+    assert!(store.runs().open().await.unwrap().runs.is_empty());
     assert!(matches!(store.runs().update(&first).await, Err(StoreError::Conflict)));
 }
 

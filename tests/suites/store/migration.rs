@@ -103,7 +103,7 @@ impl Contents {
         for run in [&self.open, &self.ended, &self.long] {
             assert_eq!(store.runs().get(run.id).await.unwrap().as_ref(), Some(run));
         }
-        assert_eq!(store.runs().open().await.unwrap(), vec![self.open.clone()]);
+        assert_eq!(store.runs().open().await.unwrap().runs, vec![self.open.clone()]);
         assert_eq!(store.runs().events_after(self.ended.id, 0).await.unwrap(), [event(1), event(2)]);
         let conversation = store.conversations().get(self.ended.id, self.operator).await.unwrap();
         assert_eq!(conversation.as_ref(), Some(&self.conversation));
@@ -148,7 +148,7 @@ async fn folder_of_an_earlier_version_is_migrated() {
     store.close().await;
     drop(store);
     let store = home::open(folder.path(), Durability::Os).unwrap();
-    assert!(store.runs().open().await.unwrap().is_empty());
+    assert!(store.runs().open().await.unwrap().runs.is_empty());
     assert_eq!(store.runs().get(RunId::new()).await.unwrap(), None);
 }
 

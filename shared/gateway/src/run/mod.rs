@@ -204,11 +204,6 @@ impl Runs {
     pub(crate) async fn stop_all(&self, grace: Duration) {
         self.0.active.stop_all(grace).await;
     }
-
-    /// The limit of the bytes of one answer.
-    pub(crate) fn answer_max_bytes(&self) -> u64 {
-        self.0.answer_max_bytes
-    }
 }
 
 /// The delivery as the record sees it. A run that outlives its client is recorded as a streamed one: it is read while it
