@@ -23,17 +23,21 @@ pub(crate) enum StopReason {
     ProcessStops,
 }
 
-/// Signal that stops a run, with the first reason.
+/// Signal that stops a run, with the first reason. A later one may leave it less time.
 #[derive(Debug, Default)]
 pub(crate) struct StopSignal {
     notify: Notify,
     reason: OnceLock<StopReason>,
+    must_end_now: AtomicBool,
 }
 
 impl StopSignal {
     /// Wakes one task that waits, now or next, for the signal.
     fn send(&self, reason: StopReason) {
         let _ = self.reason.set(reason);
+        if reason != StopReason::Cancelled {
+            self.must_end_now.store(true, Ordering::Release);
+        }
         self.notify.notify_one();
     }
 
@@ -50,6 +54,11 @@ impl StopSignal {
     /// The reason; `None` if the run isn't stopped.
     pub(super) fn reason(&self) -> Option<StopReason> {
         self.reason.get().copied()
+    }
+
+    /// True if the process ends: no time is left to wait for the provider's last events.
+    pub(super) fn must_end_now(&self) -> bool {
+        self.must_end_now.load(Ordering::Acquire)
     }
 }
 
@@ -121,5 +130,23 @@ impl ActiveRuns {
 
     fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<StopSignal>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn time_limit_after_a_cancel_is_received_and_changes_no_reason() {
+        let active = ActiveRuns::default();
+        let id = RunId::new();
+        let signal = active.enter(id);
+        active.stop(id, StopReason::Cancelled);
+        signal.received().await;
+        assert_eq!((signal.reason(), signal.must_end_now()), (Some(StopReason::Cancelled), false));
+        active.stop(id, StopReason::TimeLimit);
+        signal.received().await;
+        assert_eq!((signal.reason(), signal.must_end_now()), (Some(StopReason::Cancelled), true));
     }
 }

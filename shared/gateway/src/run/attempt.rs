@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use hearth_domain::{Delivery, ModelId, OnDisconnect, Task};
+use hearth_domain::{Delivery, ModelId, OnDisconnect, Task, Timestamp};
 use hearth_providers::{Call, Defaults, EventStream, Provider};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// Timeout of the call that stops a run at its provider: shorter than the time that is left at a time limit.
 const CANCEL_CALL_TIMEOUT: Duration = Duration::from_secs(4);
-/// Time for which a stopped run may go on.
+/// Time for which a stopped run may go on, unless its process has less.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One run, owned by its driver: its output, and the limits of its answer. Each call of [`RunInProgress::attempt`] asks one
@@ -120,6 +120,7 @@ impl RunInProgress {
     /// The terminal event of a run that is stopped: by a cancellation, or at the end of the process.
     pub(super) fn stop_event(&self) -> RunEventBody {
         match self.output.stop.reason() {
+            Some(StopReason::Cancelled) => RunEventBody::Cancelled,
             Some(StopReason::TimeLimit) => RunEventBody::Error { error: time_limit_reached() },
             _ if self.output.context.active.is_stopping() => RunEventBody::Error { error: gateway_stopped() },
             _ => RunEventBody::Cancelled,
@@ -128,7 +129,13 @@ impl RunInProgress {
 
     /// True if the run is stopped for its process' sake, which leaves no time to wait for the provider's last events.
     fn must_end_now(&self) -> bool {
-        self.output.stop.reason() == Some(StopReason::TimeLimit) || self.output.context.active.is_stopping()
+        self.output.stop.must_end_now() || self.output.context.active.is_stopping()
+    }
+
+    /// The time up to which a run that is being stopped may go on.
+    fn cancel_deadline(&self) -> tokio::time::Instant {
+        let left = self.output.generation.deadline.map(|deadline| Timestamp::now().until(deadline));
+        tokio::time::Instant::now() + left.map_or(CANCEL_TIMEOUT, |left| left.min(CANCEL_TIMEOUT))
     }
 
     /// Reports the provider's credit. A report of exhausted credit is not replaced by a later provider's.
@@ -180,16 +187,21 @@ impl RunInProgress {
                 () = self.client_leaves(), if deadline.is_none() => {
                     tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), "the client went away; the run is stopped");
                     self.cancel(provider).await;
-                    deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
+                    deadline = Some(self.cancel_deadline());
                     continue;
                 }
-                () = self.output.stop.received(), if deadline.is_none() => {
-                    self.cancel(provider).await;
+                () = self.output.stop.received() => {
+                    // A run that is being stopped already ends as cancelled, whatever leaves it less time.
+                    let mut end = RunEventBody::Cancelled;
+                    if deadline.is_none() {
+                        self.cancel(provider).await;
+                        end = self.stop_event();
+                    }
                     if self.must_end_now() {
-                        self.output.emit(self.stop_event()).await;
+                        self.output.emit(end).await;
                         return Outcome::Ended { provider_failure: None };
                     }
-                    deadline = Some(tokio::time::Instant::now() + CANCEL_TIMEOUT);
+                    deadline = deadline.or_else(|| Some(self.cancel_deadline()));
                     continue;
                 }
                 () = sleep_until(deadline) => Some(RunEventBody::Cancelled),

@@ -25,10 +25,17 @@ impl StopWatch {
 
     /// Stops the run when it is time. Never returns, so its type fits every `select!`.
     pub(super) async fn watch<T>(&self) -> T {
+        let (active, time_limit) = (&self.context.active, self.time_limit());
+        tokio::pin!(time_limit);
         tokio::select! {
-            () = self.time_limit() => self.context.active.stop(self.id, StopReason::TimeLimit),
-            () = self.cancel_mark() => self.context.active.stop(self.id, StopReason::Cancelled),
-        };
+            () = &mut time_limit => {}
+            () = self.cancel_mark() => {
+                active.stop(self.id, StopReason::Cancelled);
+                // A cancelled run may go on for a little.
+                time_limit.await;
+            }
+        }
+        active.stop(self.id, StopReason::TimeLimit);
         std::future::pending().await
     }
 
