@@ -168,7 +168,7 @@ impl Runs {
         let waits = outlives_client || is_in_head || records.end_waits();
         let selection = answer.selected();
         if records.are_shared() {
-            RunSummary::log_cached(&selection, id);
+            RunSummary::log_cached(&selection, id, trace);
         }
         let recording = records.start(new_run(caller, id, &selection), delivery, trace.clone());
         let mut receipt = None;

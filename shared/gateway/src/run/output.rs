@@ -74,7 +74,7 @@ impl RunOutput {
             partial,
             cost_meter: CostMeter::default(),
             trace: RunTrace::start(trace.clone(), id),
-            summary: RunSummary::new(context.records.are_shared()),
+            summary: RunSummary::new(context.records.are_shared(), trace),
             seq: 0,
         }
     }

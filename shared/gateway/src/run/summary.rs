@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hearth_domain::{Cost, Delivery, RunId, Selection, Usage};
+use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{ErrorCode, RunEventBody};
 use metrics::{Counter, Histogram};
 
@@ -37,6 +38,8 @@ pub(super) struct RunSummary {
     began: Instant,
     /// Write a log line at the run's end: in a process whose metrics nobody reads, since it is frozen between requests.
     is_logged: bool,
+    /// The request's trace, if it is recorded and the run is logged.
+    trace_id: Option<String>,
     /// None of an answer in one piece.
     first_token: Option<Duration>,
     delivery: Delivery,
@@ -47,10 +50,11 @@ pub(super) struct RunSummary {
 }
 
 impl RunSummary {
-    pub(super) fn new(is_logged: bool) -> Self {
+    pub(super) fn new(is_logged: bool, trace: &TraceContext) -> Self {
+        let trace_id = if is_logged { trace.trace_id() } else { None };
         let (first_token, selection, usage, cost) = (None, None, Usage::default(), None);
         let (began, delivery) = (Instant::now(), Delivery::Whole);
-        Self { began, is_logged, first_token, delivery, selection, usage, cost }
+        Self { began, is_logged, trace_id, first_token, delivery, selection, usage, cost }
     }
 
     /// Sets the delivery of the answer.
@@ -94,9 +98,9 @@ impl RunSummary {
     }
 
     /// Logs a run that the cache has served.
-    pub(super) fn log_cached(selection: &Selection, id: RunId) {
+    pub(super) fn log_cached(selection: &Selection, id: RunId, trace: &TraceContext) {
         let selection = Some(selection.clone());
-        Self { selection, ..Self::new(true) }.log("completed", None, id, Duration::ZERO, true);
+        Self { selection, ..Self::new(true, trace) }.log("completed", None, id, Duration::ZERO, true);
     }
 
     /// Writes the run's line. In the cloud `telemetry` adds metrics to it, which it knows by the event's name.
@@ -114,6 +118,7 @@ impl RunSummary {
         tracing::info!(
             name: "run",
             request_id = %id,
+            trace_id = self.trace_id,
             provider = self.selection.as_ref().map(|selection| selection.provider.as_str()),
             model = self.selection.as_ref().map(|selection| selection.model.as_str()),
             outcome,

@@ -180,6 +180,7 @@ impl RecordedRun {
         self.end_attempt();
         self.run.set("hearth.run.outcome", outcome);
         self.run.set("hearth.run.attempts", self.attempts);
+        self.run.stop();
     }
 }
 
