@@ -1,7 +1,8 @@
 //! Late whole answers behind Amazon API Gateway, which cuts a response that is silent for five minutes.
 //!
 //! Before that the response begins: status 200, and a space from time to time, which JSON allows before a value. An error after
-//! that keeps its body, but no longer has a status.
+//! that keeps its body, but no longer has a status. The status that it would have had is logged and counted, as that of a
+//! second request: the first line has the 200.
 
 use std::{
     sync::{
@@ -13,15 +14,21 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    extract::Request,
+    extract::{MatchedPath, Request},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures::{StreamExt as _, future::BoxFuture};
+use hearth_telemetry::traces::TraceContext;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use tokio::time::timeout;
 
-use crate::{error, request_id::RequestId};
+use crate::{
+    access_log,
+    error::{self, HttpError},
+    request_id::RequestId,
+    route_metrics,
+};
 
 /// Longest silence before a response begins. API Gateway's limit is five minutes.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(240);
@@ -47,23 +54,57 @@ impl WholeAnswer {
 pub(crate) async fn begin_late_answers(mut request: Request, next: Next) -> Response {
     let whole = WholeAnswer::default();
     request.extensions_mut().insert(whole.clone());
-    let id = request.extensions().get().copied();
+    let origin = Origin::of(&request);
     let mut answer: BoxFuture<'static, Response> = Box::pin(next.run(request));
     loop {
         match timeout(SILENCE_TIMEOUT, &mut answer).await {
             Ok(response) => return response,
-            Err(_) if whole.is_set() => return begin(answer, id, SPACE_INTERVAL),
+            Err(_) if whole.is_set() => return begin(answer, origin, SPACE_INTERVAL),
             Err(_) => {}
         }
     }
 }
 
-/// A response with spaces until `answer` is there, and then with its body.
-fn begin(
-    mut answer: BoxFuture<'static, Response>,
+/// The request's identity, for a log line of its failure.
+struct Origin {
     id: Option<RequestId>,
-    space_interval: Duration,
-) -> Response {
+    method: &'static str,
+    route: Option<MatchedPath>,
+    trace_id: Option<String>,
+}
+
+impl Origin {
+    fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        Self {
+            id: extensions.get().copied(),
+            method: access_log::method_label(request.method()),
+            route: extensions.get().cloned(),
+            trace_id: extensions.get().and_then(TraceContext::trace_id),
+        }
+    }
+
+    /// Logs and counts a response that has failed after its head was sent.
+    fn log_failure(&self, response: &Response) {
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        let status = response.status().as_u16();
+        // In the cloud `telemetry` adds metrics to the line, as to a request's.
+        tracing::error!(
+            name: "request",
+            request_id = self.id.map(|id| id.0.to_string()),
+            trace_id = self.trace_id,
+            method = self.method,
+            route,
+            status,
+            code = response.extensions().get::<HttpError>().map(|error| error.0.code.as_str()),
+            "a late answer has failed after its response had begun"
+        );
+        route_metrics::requests(self.method, route, status).increment(1);
+    }
+}
+
+/// A response with spaces until `answer` is there, and then with its body.
+fn begin(mut answer: BoxFuture<'static, Response>, origin: Origin, space_interval: Duration) -> Response {
     let body = async_stream::stream! {
         let response = loop {
             match timeout(space_interval, &mut answer).await {
@@ -71,13 +112,13 @@ fn begin(
                 Err(_) => yield Ok::<_, axum::Error>(Bytes::from_static(b" ")),
             }
         };
-        let response = match id {
+        if response.status() != StatusCode::OK {
+            origin.log_failure(&response);
+        }
+        let response = match origin.id {
             Some(id) => error::write_body(response, id),
             None => response,
         };
-        if response.status() != StatusCode::OK {
-            tracing::warn!(status = response.status().as_u16(), "a late answer has failed after its response had begun");
-        }
         let mut pieces = response.into_body().into_data_stream();
         while let Some(piece) = pieces.next().await {
             yield piece;
@@ -102,7 +143,9 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
             answer.await
         };
-        let response = begin(Box::pin(later), Some(RequestId(RunId::new())), Duration::from_millis(2));
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(RequestId(RunId::new()));
+        let response = begin(Box::pin(later), Origin::of(&request), Duration::from_millis(2));
         (response.status().as_u16(), to_bytes(response.into_body(), 1 << 20).await.unwrap())
     }
 
@@ -115,7 +158,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn late_error_has_its_body() {
+    async fn late_error_has_its_body_and_is_counted_with_its_status() {
+        hearth_telemetry::metrics::install();
         let failed = async { HttpError(ApiError::new(ErrorCode::RunTimeout, "too long")).into_response() };
         let (status, body) = begun(failed).await;
         assert_eq!(status, 200);
@@ -124,6 +168,9 @@ mod tests {
             (&body["error"]["code"], &body["error"]["retryable"]),
             (&json!("run_timeout"), &json!(false))
         );
+        let counted = hearth_telemetry::metrics::render();
+        let sample = r#"hearth_requests_total{method="GET",route="none",status="504"} 1"#;
+        assert!(counted.contains(sample), "{counted}");
     }
 
     #[tokio::test]

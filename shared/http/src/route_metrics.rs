@@ -64,7 +64,8 @@ impl Handles {
     }
 }
 
-fn requests(method: &'static str, route: &str, status: u16) -> Counter {
+/// The count of the requests of a route, by their status.
+pub(crate) fn requests(method: &'static str, route: &str, status: u16) -> Counter {
     metrics::counter!(
         "hearth_requests_total",
         "method" => method, "route" => route.to_owned(), "status" => status.to_string()
