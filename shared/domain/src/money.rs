@@ -82,6 +82,16 @@ impl Cost {
         u64::try_from(self.0.div_ceil(1000)).unwrap_or(u64::MAX)
     }
 
+    /// Returns the amount in dollars, for metrics and spans: the number nearest to the decimal one.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "exact below 9,007 dollars, and a metric needs few digits"
+    )]
+    #[must_use]
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / DOLLAR as f64
+    }
+
     /// Multiplies the amount.
     #[must_use]
     pub fn times(self, count: u32) -> Self {

@@ -5,14 +5,10 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use hearth_domain::{Delivery, Usage};
-use hearth_wire::{ErrorCode, RunEventBody};
-
-use super::model_metrics::{ModelMetrics, OperationMetrics};
-use crate::stage::Stage;
+use super::model_metrics::ModelMetrics;
 
 /// Weight of the latest time in the mean: with 0.3 the last five or so make it.
 const LATEST_WEIGHT: f64 = 0.3;
@@ -92,80 +88,18 @@ impl LoadGuard {
     pub(crate) fn metrics(&self) -> Arc<ModelMetrics> {
         Arc::clone(&self.metrics)
     }
+
+    /// Adds the time to the request's first token.
+    pub(crate) fn record_first_token(&self, took: Duration) {
+        let (provider, model) = &self.key;
+        self.tracker.record_first_token(provider, model, took);
+    }
 }
 
 impl Drop for LoadGuard {
     fn drop(&mut self) {
         if let Some(load) = self.tracker.loads().get_mut(&self.key) {
             load.in_progress = load.in_progress.saturating_sub(1);
-        }
-    }
-}
-
-/// The times of one attempt at a model. Those within an answer are known of streamed ones only: the events of an answer in
-/// one piece come together, at its end.
-#[derive(Debug)]
-pub(crate) struct AttemptTimes<'a> {
-    load: &'a LoadGuard,
-    metrics: &'a OperationMetrics,
-    is_node: bool,
-    delivery: Delivery,
-    began: Instant,
-    /// The time at which a node gave the run a slot.
-    started: Option<Instant>,
-    first_token: Option<Instant>,
-    usage: Usage,
-}
-
-impl<'a> AttemptTimes<'a> {
-    /// Begins an attempt, whose operation has these metrics.
-    pub(crate) fn begin(
-        load: &'a LoadGuard,
-        metrics: &'a OperationMetrics,
-        is_node: bool,
-        delivery: Delivery,
-    ) -> Self {
-        let (began, started, first_token) = (Instant::now(), None, None);
-        Self { load, metrics, is_node, delivery, began, started, first_token, usage: Usage::default() }
-    }
-
-    /// Observes an event of the attempt.
-    pub(crate) fn observe(&mut self, event: &RunEventBody) {
-        match event {
-            RunEventBody::Started { .. } if self.is_node && self.started.is_none() => {
-                let now = Instant::now();
-                self.started = Some(now);
-                if self.delivery == Delivery::Stream {
-                    Stage::Queue.record(now - self.began);
-                }
-            }
-            RunEventBody::Usage { usage } => self.usage = *usage,
-            event if self.first_token.is_none() && event.commits_to_candidate() => {
-                let (now, (provider, model)) = (Instant::now(), &self.load.key);
-                self.first_token = Some(now);
-                let took = now - self.began;
-                self.load.tracker.record_first_token(provider, model, took);
-                if self.delivery == Delivery::Stream {
-                    self.metrics.first_token_seconds.record(took);
-                    Stage::FirstByte.record(now - self.started.unwrap_or(self.began));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Records the attempt, which has ended well or with an error.
-    pub(crate) fn end(self, error: Option<ErrorCode>) {
-        let now = Instant::now();
-        self.metrics.record_duration(now - self.began, error);
-        if self.delivery == Delivery::Whole {
-            return Stage::Answer.record(now - self.began);
-        }
-        let Some(first) = self.first_token else { return };
-        Stage::Stream.record(now - first);
-        // The time of the first token is a metric of its own.
-        if let Some(tokens @ 1..) = self.usage.completion_tokens.checked_sub(1) {
-            self.metrics.output_token_seconds.record((now - first) / tokens);
         }
     }
 }

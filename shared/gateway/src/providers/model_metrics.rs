@@ -13,8 +13,21 @@ use metrics::{Counter, Histogram};
 /// Label of models that are neither a node's, nor in the settings, nor in the table of models: clients choose the names.
 const OTHER_MODEL: &str = "other";
 
-/// Values of `gen_ai.operation.name`, in the order of [`operation`].
+/// Values of `gen_ai.operation.name`, in the order of [`operation_index`].
 const OPERATIONS: [&str; 3] = ["chat", "embeddings", "generate_content"];
+
+/// The operation that a task is, by the conventions.
+pub(crate) fn operation_name(task: &Task) -> &'static str {
+    OPERATIONS[operation_index(task)]
+}
+
+fn operation_index(task: &Task) -> usize {
+    match task {
+        Task::Text(_) => 0,
+        Task::Embedding(_) => 1,
+        Task::Image(_) | Task::Mesh(_) => 2,
+    }
+}
 
 /// The metrics of one model of a provider.
 #[derive(Debug)]
@@ -35,8 +48,8 @@ pub(crate) struct OperationMetrics {
     seconds: Histogram,
     input_tokens: Histogram,
     output_tokens: Histogram,
-    pub(super) first_token_seconds: Histogram,
-    pub(super) output_token_seconds: Histogram,
+    pub(crate) first_token_seconds: Histogram,
+    pub(crate) output_token_seconds: Histogram,
 }
 
 impl ModelMetrics {
@@ -54,13 +67,8 @@ impl ModelMetrics {
 
     /// The metrics of the operation that a task is.
     pub(crate) fn operation(&self, task: &Task) -> &OperationMetrics {
-        let place = match task {
-            Task::Text(_) => 0,
-            Task::Embedding(_) => 1,
-            Task::Image(_) | Task::Mesh(_) => 2,
-        };
-        self.operations[place]
-            .get_or_init(|| OperationMetrics::new(OPERATIONS[place], &self.provider, &self.model))
+        self.operations[operation_index(task)]
+            .get_or_init(|| OperationMetrics::new(operation_name(task), &self.provider, &self.model))
     }
 
     /// Counts the cost of a run, if it is known.
@@ -111,7 +119,7 @@ impl OperationMetrics {
 
     /// Records an operation that has ended well, or with an error. The conventions leave the error's label away where
     /// there is none.
-    pub(super) fn record_duration(&self, took: Duration, error: Option<ErrorCode>) {
+    pub(crate) fn record_duration(&self, took: Duration, error: Option<ErrorCode>) {
         let Some(error) = error else { return self.seconds.record(took) };
         metrics::histogram!(
             "gen_ai_client_operation_duration_seconds",

@@ -9,6 +9,7 @@ use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
 use super::{
     active::StopReason,
+    attempt_times::AttemptTimes,
     errors::{gateway_stopped, time_limit_reached},
     limits::AnswerLimits,
     output::RunOutput,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     access::Caller,
-    providers::{breaker::Permit, load::AttemptTimes, model_metrics::ModelMetrics},
+    providers::{breaker::Permit, model_metrics::ModelMetrics},
     routing::{Candidate, may_fall_back},
     settings::Routing,
 };

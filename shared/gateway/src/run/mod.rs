@@ -12,6 +12,7 @@
 
 mod active;
 mod attempt;
+mod attempt_times;
 mod context;
 mod driver;
 mod driver_task;

@@ -129,13 +129,8 @@ impl RunSummary {
             first_token_ms = self.first_token.map(millis),
             input_tokens = self.usage.prompt_tokens,
             output_tokens = self.usage.completion_tokens,
-            cost_dollars = self.cost.map(dollars),
+            cost_dollars = self.cost.map(Cost::dollars),
             "run"
         );
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a metric needs few digits")]
-fn dollars(cost: Cost) -> f64 {
-    cost.nanodollars() as f64 / 1e9
 }

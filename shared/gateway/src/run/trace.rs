@@ -9,7 +9,7 @@ use hearth_telemetry::traces::{self, KeyValue, Span, SpanKind, TraceContext, Val
 use hearth_wire::{ApiError, RunEventBody};
 
 use super::trace_content::OutputContent;
-use crate::routing::Candidate;
+use crate::{providers::model_metrics::operation_name, routing::Candidate};
 
 /// Spans of one run. Without a recorded trace it is the caller's position alone.
 #[derive(Debug, Default)]
@@ -96,16 +96,16 @@ impl RunTrace {
             attempt.set("gen_ai.usage.input_tokens", i64::from(usage.prompt_tokens));
             attempt.set("gen_ai.usage.output_tokens", i64::from(usage.completion_tokens));
             attempt.set("gen_ai.usage.cache_read.input_tokens", i64::from(usage.cached_tokens));
-            if let Some(cost) = cost.and_then(dollars) {
-                attempt.set("hearth.cost_usd", cost);
+            if let Some(cost) = cost {
+                attempt.set("hearth.cost_usd", cost.dollars());
             }
         }
     }
 
     /// Adds the cost of the images of the present attempt.
     pub(super) fn charge_images(&mut self, cost: Cost) {
-        if let (Some(recorded), Some(cost)) = (&mut self.recorded, dollars(cost)) {
-            recorded.attempt.set("hearth.cost_usd", cost);
+        if let Some(recorded) = &mut self.recorded {
+            recorded.attempt.set("hearth.cost_usd", cost.dollars());
         }
     }
 
@@ -126,11 +126,7 @@ impl RunTrace {
                 let attributes = vec![KeyValue::new("hearth.queue.position", i64::from(*position))];
                 recorded.attempt.event("queued", attributes);
             }
-            RunEventBody::Cost { cost } => {
-                if let Some(cost) = dollars(*cost) {
-                    recorded.run.set("hearth.run.cost_usd", cost);
-                }
-            }
+            RunEventBody::Cost { cost } => recorded.run.set("hearth.run.cost_usd", cost.dollars()),
             RunEventBody::ChoiceDone { finish_reason, .. } => {
                 recorded.finish_reasons.push(name(*finish_reason))
             }
@@ -186,7 +182,7 @@ impl RecordedRun {
 
 /// The span of a request to a candidate.
 fn attempt_span(parent: &TraceContext, candidate: &Candidate, generation: &Generation, id: RunId) -> Span {
-    let operation = operation(&generation.task);
+    let operation = operation_name(&generation.task);
     let mut span = Span::child(parent, SpanKind::Client, format!("{operation} {}", candidate.model));
     let selected = &candidate.selected;
     span.set("gen_ai.operation.name", operation);
@@ -223,15 +219,6 @@ fn attempt_span(parent: &TraceContext, candidate: &Candidate, generation: &Gener
     span
 }
 
-/// The operation that a task is, by the conventions.
-fn operation(task: &Task) -> &'static str {
-    match task {
-        Task::Text(_) => "chat",
-        Task::Embedding(_) => "embeddings",
-        Task::Image(_) | Task::Mesh(_) => "generate_content",
-    }
-}
-
 /// The conventions' name for a vendor's kind.
 fn provider_name(kind: &str) -> &str {
     match kind {
@@ -254,9 +241,4 @@ fn name(reason: FinishReason) -> &'static str {
         FinishReason::ContentFilter => "content_filter",
         FinishReason::Cancelled => "cancelled",
     }
-}
-
-/// A cost in dollars: the same decimal number that the answer has.
-fn dollars(cost: Cost) -> Option<f64> {
-    cost.to_string().parse().ok()
 }
