@@ -17,6 +17,9 @@ use pin_project_lite::pin_project;
 
 use crate::{error::HttpError, no_route, request_id::RequestId};
 
+/// Limit of an attribute that the client chooses, whether it has a token or not.
+const ATTRIBUTE_MAX_BYTES: usize = 256;
+
 /// Starts the span of a request, and adds its position to the request's extensions. It continues the trace of an
 /// extension that is there already, or of the client's headers.
 pub(crate) fn start(request: &mut Request, id: RequestId, method: &'static str) -> Span {
@@ -33,12 +36,12 @@ pub(crate) fn start(request: &mut Request, id: RequestId, method: &'static str) 
         span.set("http.request.method", method);
         // Without the query, which may have a link's signature.
         let path = request.uri().path();
-        span.set("url.path", if route.is_some() { path.to_owned() } else { no_route::loggable(path) });
+        span.set("url.path", if route.is_some() { cut(path).to_owned() } else { no_route::loggable(path) });
         if let Some(route) = route {
             span.set("http.route", route);
         }
         if let Some(host) = request.headers().get(HOST).and_then(|host| host.to_str().ok()) {
-            span.set("server.address", host.split(':').next().unwrap_or(host).to_owned());
+            span.set("server.address", cut(server_address(host)).to_owned());
         }
         span.set("hearth.request.id", id.0.to_string());
     }
@@ -46,6 +49,19 @@ pub(crate) fn start(request: &mut Request, id: RequestId, method: &'static str) 
         request.extensions_mut().insert(span.context().clone());
     }
     span
+}
+
+/// The host without its port. An IPv6 address has no brackets then, as the conventions ask.
+fn server_address(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
+/// The beginning of a text that the client chooses.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(ATTRIBUTE_MAX_BYTES)]
 }
 
 /// Completes a span with its response. A recorded span ends with the response's body.
@@ -102,5 +118,31 @@ impl HttpBody for TracedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_address_is_the_host_without_its_port() {
+        for (host, address) in [
+            ("example.com", "example.com"),
+            ("example.com:8080", "example.com"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[::1]", "::1"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[broken", "[broken"),
+        ] {
+            assert_eq!(server_address(host), address);
+        }
+    }
+
+    #[test]
+    fn long_text_of_a_client_is_cut_between_characters() {
+        assert_eq!(cut("/v1/models"), "/v1/models");
+        assert_eq!(cut(&"x".repeat(ATTRIBUTE_MAX_BYTES * 4)).len(), ATTRIBUTE_MAX_BYTES);
+        assert_eq!(cut(&format!("x{}", "é".repeat(ATTRIBUTE_MAX_BYTES))).len(), ATTRIBUTE_MAX_BYTES - 1);
     }
 }

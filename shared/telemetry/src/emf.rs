@@ -11,12 +11,12 @@ use std::{
 
 use serde_json::{Value, json};
 use tracing::{
-    Event, Subscriber,
+    Event, Metadata, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-use crate::json_lines;
+use crate::{json_lines, logs::is_own};
 
 /// Namespace of the metrics.
 const NAMESPACE: &str = "Hearth";
@@ -56,6 +56,20 @@ const RUN: &[Directive] = &[
     (&["function", "provider"], &[("failed", "None"), ("first_token_ms", "Milliseconds")]),
 ];
 
+/// True for the lines of requests and runs, which are metrics. Alarms and a canary's watch need them at every log level.
+pub(crate) fn has_metrics(metadata: &Metadata<'_>) -> bool {
+    is_own(metadata.target()) && directives(metadata.name()).is_some()
+}
+
+/// The metrics of a kind of line, if it has some.
+fn directives(event: &str) -> Option<&'static [Directive]> {
+    match event {
+        "request" => Some(REQUEST),
+        "run" => Some(RUN),
+        _ => None,
+    }
+}
+
 /// A layer that writes events as JSON lines, with the metrics of those that have some.
 #[derive(Debug)]
 pub(crate) struct FunctionLines<W> {
@@ -77,11 +91,7 @@ impl<W> FunctionLines<W> {
     fn line(&self, event: &Event<'_>, now: SystemTime) -> Vec<u8> {
         let mut line = Vec::with_capacity(1024);
         json_lines::write(&mut line, event, now);
-        let directives = match event.metadata().name() {
-            "request" => REQUEST,
-            "run" => RUN,
-            _ => return line,
-        };
+        let Some(directives) = directives(event.metadata().name()) else { return line };
         let Some(function) = &self.function else { return line };
         let mut present = Present::default();
         event.record(&mut present);
@@ -90,10 +100,6 @@ impl<W> FunctionLines<W> {
         let mut add = |name: &str, value: Value| {
             let _ = write!(line, ",\"{name}\":{value}");
         };
-        if let Some(status) = present.status {
-            add("server_error", u8::from(status >= 500).into());
-            present.names.push("server_error");
-        }
         add("function", function.function.as_str().into());
         add("version", function.version.as_str().into());
         present.names.extend(["function", "version"]);
@@ -121,7 +127,6 @@ fn metadata(directives: &[Directive], present: &[&str], now: SystemTime) -> Valu
 #[derive(Debug, Default)]
 struct Present {
     names: Vec<&'static str>,
-    status: Option<u64>,
 }
 
 impl Visit for Present {
@@ -132,11 +137,8 @@ impl Visit for Present {
         }
     }
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
+    fn record_u64(&mut self, field: &Field, _: u64) {
         self.names.push(field.name());
-        if field.name() == "status" {
-            self.status = Some(value);
-        }
     }
 
     fn record_str(&mut self, field: &Field, _: &str) {

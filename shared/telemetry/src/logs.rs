@@ -8,15 +8,20 @@ use std::{
 };
 
 use tracing_subscriber::{
-    Layer as _,
-    filter::{LevelFilter, Targets},
+    Layer, Registry,
+    filter::{FilterExt as _, LevelFilter, Targets, filter_fn},
     fmt,
-    layer::SubscriberExt as _,
+    layer::{Filter, SubscriberExt as _},
     util::SubscriberInitExt as _,
 };
 
-use crate::{emf::FunctionLines, json_lines::JsonLines, log_buffer::LogBuffer, log_files::LogFiles};
 pub use crate::{emf::FunctionName, log_buffer::LogGuard, log_files::LogLimits};
+use crate::{
+    emf::{self, FunctionLines},
+    json_lines::JsonLines,
+    log_buffer::LogBuffer,
+    log_files::LogFiles,
+};
 
 /// The buffer of the process' log, if it is written to files.
 static BUFFER: OnceLock<LogBuffer> = OnceLock::new();
@@ -47,6 +52,11 @@ fn filter(level: &str) -> Result<Targets, LogError> {
     Ok(Targets::new().with_default(level.min(LevelFilter::WARN)).with_target(OWN_CRATES, level))
 }
 
+/// True for the target of one of Hearth's crates.
+pub(crate) fn is_own(target: &str) -> bool {
+    target.starts_with(OWN_CRATES)
+}
+
 /// Logs to standard error, as JSON. A second call changes nothing.
 ///
 /// # Errors
@@ -59,14 +69,22 @@ pub fn to_stderr(level: &str) -> Result<(), LogError> {
 }
 
 /// Logs to standard error, as JSON: for a Lambda function. With `function` the lines of requests and runs are metrics of
-/// CloudWatch. A second call changes nothing.
+/// CloudWatch, and are written at every level. A second call changes nothing.
 ///
 /// # Errors
 /// If `level` can't be read.
 pub fn to_cloudwatch(level: &str, function: Option<FunctionName>) -> Result<(), LogError> {
+    let filter = function_filter(filter(level)?, function.is_some());
     let layer = FunctionLines { function, output: io::stderr };
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter(level)?)).try_init();
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     Ok(())
+}
+
+/// The filter of a function's lines. If they are metrics, it passes those of requests and runs at every level.
+fn function_filter(filter: Targets, has_metrics: bool) -> impl Filter<Registry> + 'static {
+    let level = if has_metrics { LevelFilter::INFO } else { LevelFilter::OFF };
+    let passes = filter_fn(move |metadata| has_metrics && emf::has_metrics(metadata));
+    filter.or(passes.with_max_level_hint(level))
 }
 
 /// Logs as plain lines to standard error: for worker processes, whose supervisor reads them.
@@ -112,9 +130,40 @@ pub fn flush() {
 
 #[cfg(test)]
 mod tests {
-    use tracing::Level;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tracing::{Event, Level};
+    use tracing_subscriber::layer::Context;
 
     use super::*;
+
+    /// A layer that counts events.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Layer<Registry> for Counted {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, Registry>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn lines_with_metrics_are_written_at_every_level() {
+        for (level, has_metrics, expected) in [("error", true, 2), ("warn", false, 0), ("info", false, 3)] {
+            let lines = Arc::<AtomicUsize>::default();
+            let layer =
+                Counted(Arc::clone(&lines)).with_filter(function_filter(filter(level).unwrap(), has_metrics));
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+                tracing::info!(name: "request", target: "hearth_http", "request");
+                tracing::info!(name: "run", target: "hearth_gateway", "run");
+                tracing::info!(name: "request", target: "hyper", "another crate's");
+                tracing::info!(target: "hearth_gateway", "another event");
+            });
+            assert_eq!(lines.load(Ordering::SeqCst), expected, "{level}");
+        }
+    }
 
     #[test]
     fn other_crates_never_log_below_warn() {

@@ -65,8 +65,10 @@ fn check_format(line: &Map<String, Value>) -> Vec<String> {
 fn lines_of_requests_and_runs_are_metrics_by_the_specification() {
     let function = FunctionName { function: "hearth-generate".to_owned(), version: "7".to_owned() };
     let log = || {
-        tracing::info!(name: "request", route = "/v1/generate", status = 503_u16, latency_ms = 1.5, "request");
-        tracing::info!(name: "request", status = 404_u16, latency_ms = 0.5, code = "not_found", "request");
+        tracing::info!(name: "request", route = "/v1/generate", status = 503_u16, server_error = 1_u8, latency_ms = 1.5,
+            "request");
+        tracing::info!(name: "request", status = 404_u16, server_error = 0_u8, latency_ms = 0.5, code = "not_found",
+            "request");
         tracing::info!(name: "run", provider = "openai", failed = 0_u8, cached = 0_u8, first_token_ms = 12.5,
             input_tokens = 7_u32, output_tokens = 9_u32, cost_dollars = 0.25, "run");
         tracing::info!(name: "run", provider = None::<&str>, failed = 1_u8, cached = 0_u8,

@@ -1,6 +1,6 @@
 //! The position in a trace.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use opentelemetry::trace::SpanContext;
@@ -62,14 +62,5 @@ impl TraceContext {
     /// The context, if its spans are recorded.
     pub(super) fn sampled(&self) -> Option<&SpanContext> {
         self.get().filter(|context| context.is_sampled())
-    }
-}
-
-impl fmt::Display for TraceContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(context) => write!(f, "{}", context.trace_id()),
-            None => f.write_str("none"),
-        }
     }
 }

@@ -5,15 +5,20 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     Context,
     propagation::TextMapPropagator as _,
-    trace::{SpanContext, TraceContextExt as _},
+    trace::{SpanContext, TraceContextExt as _, TraceState},
 };
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 use super::{context::TraceContext, xray};
 
+/// Limit of a `tracestate`, which every span of the trace has. A longer one is dropped; W3C asks for this much to be passed on.
+const STATE_MAX_BYTES: usize = 512;
 /// Header of AWS X-Ray.
 const XRAY_HEADER: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// Header of a caller's state, by W3C.
+const STATE_HEADER: HeaderName = HeaderName::from_static("tracestate");
 
 /// Reads a caller's position; empty if there is none that can be read.
 pub(super) fn read(headers: &HeaderMap, propagation: Propagation) -> TraceContext {
@@ -26,7 +31,12 @@ pub(super) fn read(headers: &HeaderMap, propagation: Propagation) -> TraceContex
     }
     let propagator = TraceContextPropagator::new();
     let context = propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers));
-    let context = context.span().span_context().clone();
+    let mut context = context.span().span_context().clone();
+    let state = headers.get_all(STATE_HEADER).iter().map(HeaderValue::len).sum::<usize>();
+    if state > STATE_MAX_BYTES {
+        let (trace, span, flags) = (context.trace_id(), context.span_id(), context.trace_flags());
+        context = SpanContext::new(trace, span, flags, context.is_remote(), TraceState::NONE);
+    }
     if context.is_valid() { TraceContext::new(context) } else { TraceContext::default() }
 }
 
@@ -68,6 +78,21 @@ mod tests {
         let mut sent = HeaderMap::new();
         write(position.get().unwrap(), Propagation::W3c, &mut sent);
         assert_eq!(sent, received);
+    }
+
+    #[test]
+    fn state_above_its_limit_is_dropped_and_the_position_passed_on() {
+        let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+        for (length, is_kept) in [(STATE_MAX_BYTES, true), (STATE_MAX_BYTES + 1, false)] {
+            // W3C limits a value to 256 characters.
+            let entry = |key: &str, length: usize| format!("{key}={}", "x".repeat(length - 2));
+            let state = format!("{},{}", entry("a", 255), entry("b", length - 256));
+            let received = headers(&[("traceparent", traceparent.as_str()), ("tracestate", state.as_str())]);
+            let position = read(&received, Propagation::W3c);
+            assert_eq!(position.trace_id().as_deref(), Some(TRACE));
+            let state = position.get().unwrap().trace_state().header();
+            assert_eq!(state.len(), if is_kept { length } else { 0 });
+        }
     }
 
     #[test]

@@ -6,11 +6,14 @@ use std::{
     time::Duration,
 };
 
+use opentelemetry::{Array, KeyValue, Value, trace::Event};
 use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::{Notify, watch};
 
 /// Limit of the spans that wait; further ones are dropped.
 const QUEUE_MAX_COUNT: usize = 4096;
+/// Limit of their estimated size: clients choose some of the texts, and captured content may be long.
+const QUEUE_MAX_BYTES: usize = 16 << 20;
 /// Limit of the spans that are sent together.
 pub(super) const BATCH_MAX_COUNT: usize = 512;
 /// Time for which a span waits for others.
@@ -29,6 +32,8 @@ pub(super) struct SpanQueue {
 #[derive(Debug, Default)]
 struct State {
     spans: Vec<SpanData>,
+    /// Estimated size of the spans.
+    bytes: usize,
     /// Number of spans that were queued.
     queued: u64,
     /// A flush waits.
@@ -44,13 +49,15 @@ impl Default for SpanQueue {
 impl SpanQueue {
     /// Adds a span. If the queue is full, the span is lost.
     pub(super) fn push(&self, span: SpanData) {
+        let size = size_of_span(&span);
         let mut state = self.state();
         let waiting = state.spans.len();
-        if waiting >= QUEUE_MAX_COUNT {
+        if waiting >= QUEUE_MAX_COUNT || state.bytes + size > QUEUE_MAX_BYTES {
             drop(state);
             return count_dropped("queue_full", 1);
         }
         state.spans.push(span);
+        state.bytes += size;
         state.queued += 1;
         drop(state);
         if waiting == 0 || waiting + 1 == BATCH_MAX_COUNT {
@@ -91,7 +98,9 @@ impl SpanQueue {
             Vec::new()
         };
         state.hurry &= !rest.is_empty();
-        mem::replace(&mut state.spans, rest)
+        let batch = mem::replace(&mut state.spans, rest);
+        state.bytes -= batch.iter().map(size_of_span).sum::<usize>();
+        batch
     }
 
     /// Records that `count` spans are sent.
@@ -120,6 +129,26 @@ impl SpanQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Estimated size of a span in memory: its structures, and the texts whose length a client or a model chooses.
+fn size_of_span(span: &SpanData) -> usize {
+    let of_attributes = |attributes: &[KeyValue]| attributes.iter().map(size_of_attribute).sum::<usize>();
+    let events = span.events.events.iter();
+    let of_events = events.map(|event| size_of::<Event>() + of_attributes(&event.attributes)).sum::<usize>();
+    let state = span.span_context.trace_state().header().len();
+    size_of::<SpanData>() + span.name.len() + state + of_attributes(&span.attributes) + of_events
+}
+
+fn size_of_attribute(attribute: &KeyValue) -> usize {
+    let text = match &attribute.value {
+        Value::String(text) => text.as_str().len(),
+        Value::Array(Array::String(texts)) => {
+            texts.iter().map(|text| size_of_val(text) + text.as_str().len()).sum()
+        }
+        _ => 0,
+    };
+    size_of::<KeyValue>() + text
 }
 
 fn count_dropped(reason: &'static str, count: u64) {
@@ -165,6 +194,20 @@ mod tests {
         }
         assert!(batches.iter().all(|batch| *batch == BATCH_MAX_COUNT), "{batches:?}");
         assert!(queue.state().spans.is_empty());
+    }
+
+    #[tokio::test]
+    async fn queue_of_large_spans_is_full_before_its_count() {
+        let queue = SpanQueue::default();
+        let large = || SpanData { attributes: vec![KeyValue::new("content", "x".repeat(1 << 20))], ..span() };
+        for _ in 0..100 {
+            queue.push(large());
+        }
+        assert_eq!(queue.state().spans.len(), 15);
+        assert_eq!(queue.next_batch().await.len(), 15);
+        assert_eq!(queue.state().bytes, 0);
+        queue.push(large());
+        assert_eq!(queue.state().spans.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

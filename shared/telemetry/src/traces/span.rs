@@ -121,11 +121,6 @@ impl Span {
             data.end_time = end.max(start);
         }
     }
-
-    /// Drops it unrecorded.
-    pub fn discard(mut self) {
-        self.data = None;
-    }
 }
 
 fn new_data(
