@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hearth_tests::{Home, Setup};
+use hearth_domain::{NodeId, Timestamp};
+use hearth_store::{Store, nodes::NodeRecord};
+use hearth_tests::{Home, Setup, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -48,6 +50,30 @@ async fn readiness_has_uptime_and_each_dependency() {
         assert_eq!(second["checks"], body["checks"]);
     }
     client.with_token(None).get("/ready").await.error(401, "unauthorized");
+    home.stop().await;
+}
+
+#[tokio::test]
+async fn hanging_node_is_slow_and_the_gateway_degraded() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let home = Setup::new().arguments(&["--no-node"]).start().await;
+    let add_node = async |store: &Store| {
+        let (id, owner, name) = (NodeId::new(), store.operator().await.unwrap(), "far".to_owned());
+        let node = NodeRecord { id, owner, name, url: url.clone(), created_at: Timestamp::now() };
+        store.nodes().put(&node).await.unwrap();
+    };
+    let (home, ()) = home.restart_after(add_node).await;
+    // On a busy machine the list of nodes may not be read in time.
+    let ready = async || {
+        Some(home.client().get("/ready").await.json()).filter(|body| body["nodes"]["far"].is_object())
+    };
+    let body = eventually("the node is listed", ready).await;
+    assert_eq!(
+        (&body["status"], &body["nodes"]["far"]["state"]),
+        (&"degraded".into(), &"slow".into()),
+        "{body}"
+    );
     home.stop().await;
 }
 
