@@ -1,40 +1,63 @@
 //! Addresses outside of the gateway's own network.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// True if the gateway may connect to an address that a user has named: none of its own network.
+/// Names that no public name server has, beside all names below them.
+const PRIVATE_DOMAINS: [&str; 4] = ["localhost", "local", "internal", "home.arpa"];
+
+/// True if the gateway may connect to an address that a user has named: none of its own network. The URL's parser has
+/// turned other forms of an IPv4 address, such as `0x7f.1`, into four numbers.
 pub(crate) fn is_public(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
-    let ip = match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-        Some(Host::Ipv6(ip)) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
-        Some(Host::Domain(name)) => {
-            return url.scheme() == "https" && name.contains('.') && !name.ends_with(".local");
-        }
-        None => return false,
+    let is_public = match url.host() {
+        Some(Host::Ipv4(ip)) => is_public_v4(ip),
+        Some(Host::Ipv6(ip)) => is_public_v6(ip),
+        Some(Host::Domain(name)) => is_public_name(name),
+        None => false,
     };
-    let private = match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_broadcast()
-                || ip.is_multicast()
-                || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-        }
-    };
-    url.scheme() == "https" && !private
+    url.scheme() == "https" && is_public
+}
+
+fn is_public_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_below = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    name.contains('.') && !PRIVATE_DOMAINS.iter().any(|domain| name == *domain || is_below(domain))
+}
+
+/// The ranges are those of IANA's registry that aren't reachable from everywhere; those for documentation harm nobody.
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let is_carrier_grade_nat = a == 100 && (64..128).contains(&b);
+    let is_benchmark = a == 198 && matches!(b, 18 | 19);
+    let is_protocol_assignment = (a, b, c) == (192, 0, 0);
+    !(ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || a == 0
+        || a >= 224
+        || is_carrier_grade_nat
+        || is_benchmark
+        || is_protocol_assignment)
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let segments = ip.segments();
+    let is_site_local = segments[0] & 0xffc0 == 0xfec0;
+    if ip.is_multicast() || ip.is_unique_local() || ip.is_unicast_link_local() || is_site_local {
+        return false;
+    }
+    // Addresses with an IPv4 address in them: mapped and compatible ones with loopback and unspecified, NAT64, 6to4.
+    let [.., a, b] = segments;
+    let [a1, a2, b1, b2] = [a >> 8, a & 0xff, b >> 8, b & 0xff].map(|byte| byte as u8);
+    let last = Ipv4Addr::new(a1, a2, b1, b2);
+    match segments {
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] => is_public_v4(last),
+        [0x64, 0xff9b, ..] => is_public_v4(last),
+        [0x2002, a, b, ..] => is_public_v4(Ipv4Addr::from(u32::from(a) << 16 | u32::from(b))),
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -43,7 +66,14 @@ mod tests {
 
     #[test]
     fn only_public_https_addresses_pass() {
-        for good in ["https://203.0.113.7:8443", "https://node.example.org", "https://[2001:db8::1]"] {
+        for good in [
+            "https://203.0.113.7:8443",
+            "https://node.example.org",
+            "https://node.example.org.",
+            "https://mylocal.internal.example.org",
+            "https://[2001:db8::1]",
+            "https://[::ffff:203.0.113.7]",
+        ] {
             assert!(is_public(good), "{good} was refused");
         }
         let bad = [
@@ -54,7 +84,31 @@ mod tests {
             "https://[::1]",
             "https://[::ffff:10.0.0.1]",
             "https://localhost",
+            "https://localhost.",
+            "https://a.localhost",
             "https://box.local",
+            "https://box.local.",
+            "https://BOX.Local",
+            "https://metadata.google.internal",
+            "https://ip-10-0-0-1.ec2.internal.",
+            "https://router.home.arpa",
+            "https://internal",
+            "https://2130706433",
+            "https://0x7f.1",
+            "https://0177.0.0.1",
+            "https://127.0.0.1.",
+            "https://0.0.0.0",
+            "https://0.1.2.3",
+            "https://255.255.255.255",
+            "https://198.18.0.1",
+            "https://[::]",
+            "https://[::127.0.0.1]",
+            "https://[::ffff:169.254.169.254]",
+            "https://[64:ff9b::a9fe:a9fe]",
+            "https://[2002:a00:1::]",
+            "https://[fe80::1]",
+            "https://[fd00:ec2::254]",
+            "https://[fec0::1]",
             "https://100.64.0.1",
             "file:///etc",
             "x",
