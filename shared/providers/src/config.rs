@@ -82,6 +82,11 @@ impl Endpoint {
                 "it stands in place of api_key; set one of the two".to_owned(),
             ));
         }
+        if signs_as_process && !is_of_aws(&url) {
+            let problem = "requests that are signed as the process go to AWS only; set it to \
+                           https://bedrock-runtime.REGION.amazonaws.com";
+            return Err(error(".base_url", problem.to_owned()));
+        }
         let defaults = Timeouts::default();
         let seconds = |field, value: Option<u64>, default: Duration| match value {
             Some(0) => Err(error(field, "it must be at least 1".to_owned())),
@@ -111,6 +116,12 @@ impl Endpoint {
             },
         })
     }
+}
+
+/// True for an address of an AWS service.
+fn is_of_aws(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    url.scheme() == "https" && [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|end| host.ends_with(end))
 }
 
 #[cfg(test)]
@@ -178,6 +189,21 @@ mod tests {
                 "bedrock",
                 r#"{"base_url": "https://x", "api_key": "a:b", "credentials": "process"}"#,
                 ".credentials",
+            ),
+            (
+                "bedrock",
+                r#"{"base_url": "https://bedrock.us-east-1.example.org", "credentials": "process"}"#,
+                ".base_url",
+            ),
+            (
+                "bedrock",
+                r#"{"base_url": "https://bedrock.us-east-1.evilamazonaws.com", "credentials": "process"}"#,
+                ".base_url",
+            ),
+            (
+                "bedrock",
+                r#"{"base_url": "http://bedrock.us-east-1.amazonaws.com", "credentials": "process"}"#,
+                ".base_url",
             ),
             ("local", r#"{"kind": "openai"}"#, ""),
             ("a:b", r#"{"kind": "openai"}"#, ""),
