@@ -15,9 +15,22 @@ impl Moment {
         Self { steady: Instant::now(), system: SystemTime::now() }
     }
 
+    /// A moment of an hour ago.
+    #[cfg(test)]
+    pub(crate) fn hour_ago() -> Self {
+        let now = Self::now();
+        Self { system: now.system - Duration::from_secs(3600), ..now }
+    }
+
     /// The time since this moment.
     pub(crate) fn age(&self) -> Duration {
-        self.steady.elapsed().max(self.system.elapsed().unwrap_or_default())
+        self.age_at(Self::now())
+    }
+
+    /// The time from this moment until `now`.
+    pub(crate) fn age_at(&self, now: Self) -> Duration {
+        let steady = now.steady.saturating_duration_since(self.steady);
+        steady.max(now.system.duration_since(self.system).unwrap_or_default())
     }
 }
 

@@ -54,8 +54,10 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
+        // The clocks are read once, and not under the lock.
+        let now = Moment::now();
         let entries = self.entries();
-        entries.get(key).filter(|(at, _)| at.age() < max_age).map(|(_, value)| value.clone())
+        entries.get(key).filter(|(at, _)| at.age_at(now) < max_age).map(|(_, value)| value.clone())
     }
 
     /// The value, which may be stale: stale-while-revalidate. The first caller to see it stale refreshes it.
@@ -64,25 +66,31 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
+        let now = Moment::now();
         let mut entries = self.entries();
-        let (at, value) = entries.get_mut(key).filter(|(at, _)| at.age() < self.max_stale_age)?;
-        let freshness = if at.age() < self.ttl { Freshness::Fresh } else { Freshness::Stale };
+        let (at, value) = entries.get_mut(key)?;
+        let age = at.age_at(now);
+        if age >= self.max_stale_age {
+            return None;
+        }
+        let freshness = if age < self.ttl { Freshness::Fresh } else { Freshness::Stale };
         if freshness == Freshness::Stale {
-            *at = Moment::now();
+            *at = now;
         }
         Some((value.clone(), freshness))
     }
 
     /// Stores a value. A full cache evicts the values that are too old; if that makes no room, it stores nothing.
     pub(crate) fn put(&self, key: K, value: V) {
+        let now = Moment::now();
         let mut entries = self.entries();
         if entries.len() >= self.max_count && !entries.contains_key(&key) {
-            entries.retain(|_, (at, _)| at.age() < self.max_stale_age);
+            entries.retain(|_, (at, _)| at.age_at(now) < self.max_stale_age);
             if entries.len() >= self.max_count {
                 return;
             }
         }
-        entries.insert(key, (Moment::now(), value));
+        entries.insert(key, (now, value));
     }
 
     /// Removes a value.
