@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::policy::Call;
 use crate::{ACCOUNT, REGION, secrets};
 
-const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
+/// The context key of the partition keys that a request names.
+pub(super) const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 
 /// The name of the partition key attribute of a table, or of one of its indexes.
 pub(super) trait Schema {

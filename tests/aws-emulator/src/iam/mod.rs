@@ -166,7 +166,7 @@ impl Iam {
     }
 }
 
-/// The access key that has signed a request: of the header `Authorization`, or of a presigned URL's query.
+/// The access key that has signed a request of the JSON protocols: of the header `Authorization`. Presigned URLs are S3's.
 pub(crate) fn access_key(headers: &HeaderMap) -> &str {
     let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     header.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default()

@@ -139,8 +139,18 @@ fn unsupported_policy_is_refused() {
         (json!({"Effect": "Perhaps", "Action": "x", "Resource": "*"}), "Perhaps"),
         (json!({"Effect": "Allow", "Action": "x"}), "no resource"),
         (
-            json!({"Effect": "Allow", "Action": "x", "Resource": "*", "Condition": {"IpAddress": {"a": "b"}}}),
+            json!({"Effect": "Allow", "Action": "x", "Resource": "*", "Condition": {"IpAddress": {KEYS: "b"}}}),
             "IpAddress",
+        ),
+        (
+            json!({"Effect": "Allow", "Action": "x", "Resource": "*",
+                "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKey": "A#*"}}}),
+            "dynamodb:LeadingKey is not supported",
+        ),
+        (
+            json!({"Effect": "Allow", "Action": "x", "Resource": "*",
+                "Condition": {"StringNotEquals": {"aws:PrincipalTag/team": "a"}}}),
+            "aws:PrincipalTag/team",
         ),
         (json!("Allow"), "no object"),
     ] {

@@ -63,11 +63,13 @@ impl Access {
     }
 }
 
-/// The call of an S3 operation. `HeadBucket` and both lists need `s3:ListBucket`, `HeadObject` needs `s3:GetObject`.
+/// The call of an S3 operation. `HeadBucket` and both lists need `s3:ListBucket`, `HeadObject` needs `s3:GetObject`, and the
+/// steps of a multipart upload need `s3:PutObject`.
 fn call(operation: &str, path: &S3Path) -> Call {
     let action = match operation {
         "HeadBucket" | "ListObjects" | "ListObjectsV2" => "ListBucket",
         "HeadObject" => "GetObject",
+        "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => "PutObject",
         other => other,
     };
     let resource = match path {
@@ -83,5 +85,24 @@ fn refused(refusal: Refusal) -> S3Error {
     match refusal {
         Refusal::UnknownKey => s3_error!(InvalidAccessKeyId),
         Refusal::Denied(_) => s3_error!(AccessDenied, "Access Denied"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operation_without_an_action_of_its_own_needs_another_one() {
+        let path = S3Path::object("media", "a");
+        for (operation, action) in [
+            ("HeadObject", "s3:GetObject"),
+            ("CreateMultipartUpload", "s3:PutObject"),
+            ("UploadPart", "s3:PutObject"),
+            ("CompleteMultipartUpload", "s3:PutObject"),
+            ("AbortMultipartUpload", "s3:AbortMultipartUpload"),
+        ] {
+            assert_eq!(call(operation, &path).action, action);
+        }
     }
 }
