@@ -13,6 +13,7 @@ on_all! {
     version_follows_the_current_one_only,
     one_of_two_concurrent_pushes_is_stored,
     latest_versions_are_listed_newest_first,
+    version_above_the_current_one_is_ignored,
     version_of_a_newer_shape_is_followed_by_a_readable_one,
 }
 
@@ -76,6 +77,24 @@ async fn latest_versions_are_listed_newest_first(world: World) {
         store.configurations().versions().await.unwrap().iter().map(|version| version.number).collect();
     assert_eq!(listed, (4..=last).rev().collect::<Vec<_>>());
     assert_eq!(store.configurations().version(3).await.unwrap(), None, "its place has another version");
+}
+
+async fn version_above_the_current_one_is_ignored(world: World) {
+    let store = world.store();
+    for number in 1..=2 {
+        store.configurations().push(&version(number)).await.unwrap();
+    }
+    let current_key = Key::new("CONFIG", "META");
+    let second = store.database().get(&current_key).await.unwrap().unwrap();
+    store.configurations().push(&version(3)).await.unwrap();
+    // As after the import of a backup that was made at version 2.
+    store.database().write(Write::Put(second, Condition::Always)).await.unwrap();
+    let listed = store.configurations().versions().await.unwrap();
+    assert_eq!(listed.iter().map(|version| version.number).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(store.configurations().version(3).await.unwrap(), None);
+    let third = version(3);
+    store.configurations().push(&third).await.unwrap();
+    assert_eq!(store.configurations().version(3).await.unwrap(), Some(third));
 }
 
 async fn version_of_a_newer_shape_is_followed_by_a_readable_one(world: World) {
