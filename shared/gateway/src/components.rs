@@ -77,7 +77,8 @@ impl Components {
         let nodes = Arc::new(nodes);
         let refresh_interval = options.settings.config_refresh_interval();
         let configuration =
-            Arc::new(Configuration::new(store.clone(), routing, refresh_interval, options.private_nodes));
+            Configuration::new(store.clone(), routing, refresh_interval, options.private_nodes, background);
+        let configuration = Arc::new(configuration);
         let providers = Providers::new(
             store.clone(),
             Arc::clone(&keys),

@@ -86,7 +86,7 @@ fn check_providers(providers: &BTreeMap<String, ProviderSettings>) -> Result<(),
 }
 
 /// True if both settings of a provider send requests to the same API. The key of one isn't sent to another address.
-fn is_same_address(name: &str, own: &ProviderSettings, other: &ProviderSettings) -> bool {
+pub(crate) fn is_same_address(name: &str, own: &ProviderSettings, other: &ProviderSettings) -> bool {
     let address = |settings: &ProviderSettings| {
         let endpoint = Endpoint::new(name, settings, None).ok()?;
         Some((endpoint.vendor.kind, endpoint.base_url))

@@ -49,13 +49,14 @@ fn version(number: u64, settings: &Value) -> ConfigurationVersion {
 /// Configures the vendor as the provider `rig`. The current version can't be followed, so that a process looks for the one
 /// before it.
 async fn configure(cloud: &Cloud, first: u64, vendor: &Upstream) {
-    let rig = json!({"kind": "openai_compatible", "base_url": format!("{}/v1", vendor.url), "models": ["big", "dall-e-3"]});
+    let mut rig = json!({"kind": "openai_compatible", "base_url": format!("{}/v1", vendor.url), "models": ["big", "dall-e-3"]});
     let versions =
         [version(first, &json!({"providers": {"rig": rig}})), version(first + 1, &json!({"from": "later"}))];
     for version in &versions {
         cloud.store().configurations().push(version).await.unwrap();
     }
-    cloud.store().put_provider_keys(&Secret::new("{\"rig\": \"sk-rig\"}")).await.unwrap();
+    rig["api_key"] = json!("sk-rig");
+    cloud.store().put_provider_keys(&Secret::new(json!({"rig": rig}).to_string())).await.unwrap();
     vendor.page("/v1/models", Reply::json(200, &json!({"data": [{"id": "big"}]})));
 }
 

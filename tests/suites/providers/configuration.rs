@@ -39,6 +39,38 @@ async fn stored_provider_serves_at_once_with_a_key_that_is_set_later() {
 }
 
 #[tokio::test]
+async fn stored_key_is_not_sent_to_another_address() {
+    let (rightful, other) = (Upstream::start().await, Upstream::start().await);
+    let home = with(&[], "").await;
+    let client = home.client();
+    put(&client, 0, json!({"providers": {"rig": provider(&rightful)}})).await;
+    let set_key = async |key: &str| {
+        let request = client.request(Method::PUT, "/v1/providers/rig/key").json(&json!({"key": key}));
+        assert_eq!(client.send(request).await.status, 204);
+    };
+    set_key("sk-rightful").await;
+    rightful.reply(answer());
+    assert_eq!(client.post("/v1/chat/completions", &chat("rig:new")).await.status, 200);
+
+    put(&client, 1, json!({"providers": {"rig": provider(&other)}})).await;
+    let error = client.post("/v1/chat/completions", &chat("rig:new")).await.error(502, "provider_auth");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("another kind or address") && message.contains("hearth key set rig"), "{error}");
+    assert_eq!(client.get("/v1/providers").await.json()["providers"][0]["configured"], false);
+    client.get("/v1/models").await;
+    assert!(other.received().is_empty(), "{:?}", other.received());
+
+    // With a key of its own the address is called.
+    set_key("sk-other").await;
+    other.reply(answer());
+    assert_eq!(client.post("/v1/chat/completions", &chat("rig:new")).await.status, 200);
+    for request in other.received() {
+        assert_eq!(request.headers["authorization"], "Bearer sk-other");
+    }
+    home.stop().await;
+}
+
+#[tokio::test]
 async fn circuit_of_an_unchanged_provider_stays_open() {
     let (failing, other) = (Upstream::start().await, Upstream::start().await);
     let home = with(&[&failing], "").await;

@@ -1,7 +1,8 @@
 //! The configuration of routing: the settings of this process, with the stored configuration over them.
 //!
-//! The stored configuration is read again after the refresh interval. Meanwhile requests follow the latest snapshot, which
-//! a new version replaces as a whole. A version that this process can't read, or whose settings are invalid, replaces
+//! Processes that share a store, as on Lambda, read the stored configuration again after the refresh interval, before the
+//! request that finds that due: a process that is frozen after its response couldn't complete a read later. A process that
+//! owns its store reads it once; each change is its own. A new version replaces the latest snapshot as a whole. A version that this process can't read, or whose settings are invalid, replaces
 //! nothing: it is a problem that `GET /ready` and the log show.
 //!
 //! - `snapshot`: routing at one moment; `versions`: reads, stores and restores versions.
@@ -21,16 +22,18 @@ use tokio::time::timeout;
 
 pub(crate) use snapshot::RoutingSnapshot;
 
-use crate::{background, moment::Moment, public_address::is_public, settings::Routing};
+use crate::{
+    background::{self, Background},
+    moment::Moment,
+    public_address::is_public,
+    settings::Routing,
+};
 use snapshot::StoredVersion;
 
-/// Timeout of a read of the stored configuration. A request may wait for it.
+/// Timeout of a read of the stored configuration, with the wait for another read or a change. A request may wait for it.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Interval until the next read after one that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(5);
-/// Age from which a request waits for the next read. A process that was frozen for longer, as on Lambda, obeys a change
-/// with its first request.
-const STALE_MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// The configuration of routing.
 #[derive(Debug)]
@@ -38,7 +41,9 @@ pub struct Configuration {
     store: Store,
     /// The settings of this process.
     own: Routing,
+    /// Interval until the next read after a complete one.
     refresh_interval: Duration,
+    background: Background,
     /// Allows providers with private addresses in the stored configuration.
     allows_private: bool,
     in_force: Mutex<InForce>,
@@ -71,8 +76,8 @@ enum Age {
     Fresh,
     /// The caller starts the next read; until it is complete, other callers get the snapshot as fresh.
     Stale,
-    /// The caller waits for the next read.
-    Expired,
+    /// Nothing was read yet.
+    Unread,
 }
 
 /// The state of the configuration in this process.
@@ -85,31 +90,49 @@ pub struct ConfigurationState {
 }
 
 impl Configuration {
-    /// `allows_private`: a stored provider may have an address in the gateway's own network.
-    pub(crate) fn new(store: Store, own: Routing, refresh_interval: Duration, allows_private: bool) -> Self {
+    /// `allows_private`: a stored provider may have an address in the gateway's own network. A process that runs on after a
+    /// response is the only one with its store.
+    pub(crate) fn new(
+        store: Store,
+        own: Routing,
+        refresh_interval: Duration,
+        allows_private: bool,
+        background: Background,
+    ) -> Self {
         let snapshot = Arc::new(RoutingSnapshot::new(own.clone(), None, 0));
         let in_force = Mutex::new(InForce { snapshot, problem: None, latest_read: None });
         let storing = tokio::sync::Mutex::default();
-        Self { store, own, refresh_interval, allows_private, in_force, storing }
+        let refresh_interval = if background.outlives_response() { Duration::MAX } else { refresh_interval };
+        Self { store, own, refresh_interval, background, allows_private, in_force, storing }
+    }
+
+    /// The settings of this process, without the stored configuration.
+    pub(crate) fn own(&self) -> &Routing {
+        &self.own
     }
 
     /// Routing as it is in force. The first caller waits until the stored configuration is read.
     pub(crate) async fn current(self: &Arc<Self>) -> Arc<RoutingSnapshot> {
         match self.in_force() {
-            (snapshot, Age::Fresh) => snapshot,
-            (snapshot, Age::Stale) => {
+            (snapshot, Age::Fresh) => return snapshot,
+            (snapshot, Age::Stale) if self.background.outlives_response() => {
                 let configuration = Arc::clone(self);
-                background::spawn(async move {
-                    // If the lock is held, another task is reading it.
-                    if let Ok(_storing) = configuration.storing.try_lock() {
-                        configuration.read().await;
-                    }
-                });
-                snapshot
+                drop(background::spawn(async move { configuration.refresh().await }));
+                return snapshot;
             }
             // Boxed: the future is large, and few requests wait.
-            (_, Age::Expired) => Box::pin(self.wait_for_read()).await,
+            (_, Age::Stale | Age::Unread) => Box::pin(self.refresh()).await,
         }
+        Arc::clone(&self.locked().snapshot)
+    }
+
+    /// Routing by the stored configuration as it is now, for a change that depends on it.
+    pub(crate) async fn latest(&self) -> Arc<RoutingSnapshot> {
+        if let Some(latest) = &mut self.locked().latest_read {
+            latest.interval = Duration::ZERO;
+        }
+        self.refresh().await;
+        Arc::clone(&self.locked().snapshot)
     }
 
     /// The state of the configuration, read again if that is due.
@@ -118,21 +141,26 @@ impl Configuration {
         ConfigurationState { version_in_force, problem: self.locked().problem.clone() }
     }
 
-    async fn wait_for_read(&self) -> Arc<RoutingSnapshot> {
-        let _storing = self.storing.lock().await;
-        // Another request may have read it meanwhile.
-        if let (snapshot, Age::Fresh | Age::Stale) = self.in_force() {
-            return snapshot;
+    /// Reads the stored configuration, unless another task has read it meanwhile. In spite of a slow store, or of a change
+    /// that waits for one, it ends within the timeout; the snapshot of before stays then.
+    async fn refresh(&self) {
+        let read = async {
+            let _storing = self.storing.lock().await;
+            if self.locked().latest_read.is_none_or(|latest| latest.is_due()) {
+                self.read().await;
+            }
+        };
+        if timeout(READ_TIMEOUT, read).await.is_err() {
+            let reason = format!("no answer within {} s", READ_TIMEOUT.as_secs());
+            let error = StoreError::Unavailable { operation: "the read of the configuration", reason };
+            self.set_problem(format!("the stored configuration can't be read: {error}"), RETRY_INTERVAL);
         }
-        self.read().await;
-        Arc::clone(&self.locked().snapshot)
     }
 
     /// Reads the stored configuration, and puts it in force. The caller holds the lock.
     async fn read(&self) {
         let before = self.locked().snapshot.stored;
-        let stored = self.store.configurations();
-        let result = timeout(READ_TIMEOUT, stored.current()).await.unwrap_or_else(|_| Err(slow_read()));
+        let result = self.store.configurations().current().await;
         let current = match result {
             Ok(Some(current)) => current,
             Ok(None) => {
@@ -163,8 +191,7 @@ impl Configuration {
     /// version, such as a new one, follows the latest that it can.
     async fn keep(&self, problem: String, before: Option<StoredVersion>) {
         if before.is_none() {
-            let versions = timeout(READ_TIMEOUT, self.store.configurations().versions()).await;
-            let versions = versions.unwrap_or_else(|_| Err(slow_read())).unwrap_or_default();
+            let versions = self.store.configurations().versions().await.unwrap_or_default();
             let valid = versions.iter().find_map(|version| Some((version, self.routing_of(version).ok()?)));
             if let Some((version, routing)) = valid {
                 self.put_in_force(routing, Some(identify(version)));
@@ -227,7 +254,7 @@ impl Configuration {
     fn in_force(&self) -> (Arc<RoutingSnapshot>, Age) {
         let mut in_force = self.locked();
         let snapshot = Arc::clone(&in_force.snapshot);
-        (snapshot, in_force.latest_read.as_mut().map_or(Age::Expired, Read::age))
+        (snapshot, in_force.latest_read.as_mut().map_or(Age::Unread, Read::age))
     }
 
     fn locked(&self) -> MutexGuard<'_, InForce> {
@@ -240,16 +267,17 @@ impl Read {
         Self { at: Moment::now(), interval, next_began: None }
     }
 
+    /// True if it is time for the next read.
+    fn is_due(&self) -> bool {
+        self.at.age() >= self.interval
+    }
+
     /// The age of the snapshot. The first caller to see it stale begins the next read.
     fn age(&mut self) -> Age {
-        let age = self.at.age();
-        if age < self.interval {
+        if !self.is_due() {
             return Age::Fresh;
         }
-        if age >= self.interval.max(STALE_MAX_AGE) {
-            return Age::Expired;
-        }
-        // A process that is frozen may never complete a read.
+        // A request that is cancelled may never complete a read.
         if self.next_began.is_some_and(|began| began.age() < RETRY_INTERVAL) {
             return Age::Fresh;
         }
@@ -264,11 +292,6 @@ fn identify(version: &ConfigurationVersion) -> StoredVersion {
 
 fn not_in_force(number: u64, problem: &str) -> String {
     format!("version {number} of the configuration can't be followed: {problem}")
-}
-
-fn slow_read() -> StoreError {
-    let reason = format!("no answer within {} s", READ_TIMEOUT.as_secs());
-    StoreError::Unavailable { operation: "the read of the configuration", reason }
 }
 
 #[cfg(test)]

@@ -20,14 +20,14 @@ pub(crate) struct RoutingSnapshot {
 
 /// A stored version, as far as it identifies one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StoredVersion {
+pub(crate) struct StoredVersion {
     pub(super) number: u64,
     /// Differs if a table with another version of the same number was restored.
     pub(super) created_at: Timestamp,
 }
 
 impl RoutingSnapshot {
-    pub(super) fn new(routing: Routing, stored: Option<StoredVersion>, sequence: u64) -> Self {
+    pub(crate) fn new(routing: Routing, stored: Option<StoredVersion>, sequence: u64) -> Self {
         Self { digest: routing_digest(&routing), routing, stored, sequence }
     }
 

@@ -1,6 +1,6 @@
 //! The configured providers: credentials, circuit breakers, load, balances, lists of models.
 //!
-//! - `registry`: the configured providers.
+//! - `registry`: the configured providers; `credentials`: their stored keys.
 //! - `breaker`: circuit breakers, one for each model of a provider.
 //! - `load`: requests in progress, and the time to the first token.
 //! - `balance`: balances, read in the background.
@@ -9,6 +9,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod breaker;
+mod credentials;
 pub(crate) mod load;
 pub(crate) mod model_lists;
 pub(crate) mod model_metrics;

@@ -263,7 +263,8 @@ mod tests {
         let http = reqwest::Client::new().into();
         let breakers = CircuitBreakers::default();
         let interval = Duration::from_secs(60);
-        let configuration = Arc::new(Configuration::new(store.clone(), Routing::default(), interval, true));
+        let configuration = Configuration::new(store.clone(), Routing::default(), interval, true, background);
+        let configuration = Arc::new(configuration);
         let registry = ProviderRegistry::new(store.clone(), configuration, http, breakers, background);
         let balances = Arc::new(Balances::new(Arc::new(registry), background));
         let keys = Arc::new(GatewayKeys::new(store.clone(), None));

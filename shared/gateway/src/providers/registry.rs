@@ -10,10 +10,12 @@ use hearth_domain::{Modality, Secret};
 use hearth_providers::{Defaults, Endpoint, HttpProvider, ProviderSettings, VendorClient};
 use hearth_store::Store;
 use hearth_wire::{ApiError, ErrorCode};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::breaker::CircuitBreakers;
+use super::{
+    breaker::CircuitBreakers,
+    credentials::{Credentials, StoredKey, stored_settings, with_key},
+};
 use crate::{
     background::Background,
     configuration::{Configuration, RoutingSnapshot},
@@ -32,6 +34,8 @@ pub(crate) struct ConfiguredProvider {
     pub(crate) models: Vec<String>,
     /// Parameters of requests that don't set them.
     pub(crate) defaults: Defaults,
+    /// A key is stored for it, and for another address than it has.
+    pub(crate) has_withheld_key: bool,
 }
 
 impl ConfiguredProvider {
@@ -51,20 +55,9 @@ impl ConfiguredProvider {
 
     /// True if it has a key, or needs none.
     pub(crate) fn is_usable(&self) -> bool {
-        self.provider.endpoint().has_credentials()
+        !self.has_withheld_key && self.provider.endpoint().has_credentials()
     }
 }
-
-/// The secret of a provider: its key, or settings with a key.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-enum StoredCredential {
-    Key(Secret),
-    Settings(ProviderSettings),
-}
-
-/// The secrets of providers, by name.
-type Credentials = BTreeMap<String, StoredCredential>;
 
 /// The configured providers. Their credentials are read from the store once a minute.
 #[derive(Debug)]
@@ -142,10 +135,10 @@ impl ProviderRegistry {
                 }
             }
         };
-        self.build_for(routing, credentials)
+        self.build_for(routing, &credentials)
     }
 
-    /// Stores a provider's key.
+    /// Stores a provider's key, for the address that the provider has now.
     ///
     /// # Errors
     /// `invalid_request` if no provider can have this name, or the key is malformed; `conflict` if its settings have a
@@ -158,23 +151,21 @@ impl ProviderRegistry {
                 "key must be 1 to 8192 characters, without spaces around it",
             ));
         }
-        let config = self.routing().await.providers.get(name).cloned().unwrap_or_default();
-        let checked = Endpoint::new(name, &config, Some(key.clone()));
-        checked.map_err(|error| ApiError::invalid("name", error.to_string()))?;
-        if config.api_key.is_some() {
-            let message =
-                format!("the settings of {name} have a key; remove providers.{name}.api_key from them first");
-            return Err(ApiError::new(ErrorCode::Conflict, message));
-        }
+        let routing = self.configuration.latest().await;
+        let has_own = self.configuration.own().providers.contains_key(name);
         self.change_keys(|keys| {
-            match keys.get_mut(name) {
-                Some(Value::Object(settings)) => {
-                    settings.insert("api_key".to_owned(), json!(key.expose()));
-                }
-                _ => {
-                    keys.insert(name.to_owned(), json!(key.expose()));
-                }
+            let config = routing.providers.get(name).cloned();
+            let config = config.or_else(|| stored_settings(keys.get(name))).unwrap_or_default();
+            let endpoint = Endpoint::new(name, &config, None)
+                .map_err(|error| ApiError::invalid("name", error.to_string()))?;
+            if routing.providers.get(name).is_some_and(|config| config.api_key.is_some()) {
+                let message = format!(
+                    "the settings of {name} have a key; remove providers.{name}.api_key from them first"
+                );
+                return Err(ApiError::new(ErrorCode::Conflict, message));
             }
+            let entry = with_key(keys.remove(name), key, &endpoint, has_own);
+            keys.insert(name.to_owned(), entry);
             Ok(())
         })
         .await
@@ -200,7 +191,12 @@ impl ProviderRegistry {
     /// Reads the credentials. The caller holds the lock.
     async fn read(&self) -> Arc<Credentials> {
         let credentials = match (self.read_credentials().await, self.latest_credentials()) {
-            (Ok(credentials), _) => Arc::new(credentials),
+            // The same ones stay, and with them the providers that were built from them.
+            (Ok(credentials), Some(before)) if credentials.is_same(&before) => before,
+            (Ok(mut credentials), before) => {
+                credentials.sequence = before.map_or(0, |before| before.sequence + 1);
+                Arc::new(credentials)
+            }
             // The old ones serve until the credentials are read again in a minute.
             (Err(error), Some(before)) => {
                 tracing::warn!(error, "the providers' keys can't be read again");
@@ -220,31 +216,34 @@ impl ProviderRegistry {
         self.credentials.get_within(&(), Duration::MAX)
     }
 
-    /// The providers of this routing and these credentials; built if either has changed. A request that follows an earlier
-    /// routing gets the latest providers.
+    /// The providers of this routing and these credentials; built if either is later than those of the latest providers. A
+    /// request with earlier ones gets the latest providers.
     fn build_for(
         &self,
         routing: &Arc<RoutingSnapshot>,
-        credentials: Arc<Credentials>,
+        credentials: &Arc<Credentials>,
     ) -> Arc<[ConfiguredProvider]> {
         let mut built = self.built();
-        let is_current = |built: &Built| {
-            built.routing.sequence > routing.sequence
-                || (built.routing.sequence == routing.sequence
-                    && Arc::ptr_eq(&built.credentials, &credentials))
-        };
-        if let Some(built) = built.as_ref().filter(|built| is_current(built)) {
-            return Arc::clone(&built.providers);
+        let (mut routing, mut credentials) = (routing, credentials);
+        if let Some(built) = built.as_ref() {
+            let has_routing = built.routing.sequence >= routing.sequence;
+            let has_credentials = built.credentials.sequence >= credentials.sequence;
+            if has_routing && has_credentials {
+                return Arc::clone(&built.providers);
+            }
+            routing = if has_routing { &built.routing } else { routing };
+            credentials = if has_credentials { &built.credentials } else { credentials };
         }
         let before = built.as_ref().map(|built| Arc::clone(&built.providers)).unwrap_or_default();
-        let providers = self.build(&routing.providers, &credentials, &before);
+        let providers = self.build(&routing.providers, credentials, &before);
         for old in &*before {
             let is_same = |new: &ConfiguredProvider| new.provider.endpoint() == old.provider.endpoint();
             if !providers.iter().any(is_same) {
                 self.breakers.forget(old.name());
             }
         }
-        *built = Some(Built { routing: Arc::clone(routing), credentials, providers: Arc::clone(&providers) });
+        let (routing, credentials) = (Arc::clone(routing), Arc::clone(credentials));
+        *built = Some(Built { routing, credentials, providers: Arc::clone(&providers) });
         providers
     }
 
@@ -260,33 +259,30 @@ impl ProviderRegistry {
         credentials: &Credentials,
         before: &[ConfiguredProvider],
     ) -> Arc<[ConfiguredProvider]> {
-        let mut all = configs.clone();
-        let mut keys = BTreeMap::new();
-        for (name, credential) in credentials {
-            match credential {
-                StoredCredential::Key(key) => {
-                    keys.insert(name.as_str(), key.clone());
-                    all.entry(name.clone()).or_default();
-                }
-                StoredCredential::Settings(settings) => {
-                    keys.extend(settings.api_key.clone().map(|key| (name.as_str(), key)));
-                    all.entry(name.clone()).or_insert_with(|| settings.clone());
-                }
-            }
-        }
-        let providers = all.into_iter().filter_map(|(name, config)| {
-            let endpoint = match Endpoint::new(&name, &config, keys.get(name.as_str()).cloned()) {
+        let own = &self.configuration.own().providers;
+        let providers = credentials.complete(configs).into_iter().filter_map(|(name, config)| {
+            let stored = credentials.key_for(&name, &config, own.get(&name));
+            let needs_stored = config.api_key.is_none() && config.credentials.is_none();
+            let has_withheld_key = needs_stored && stored == StoredKey::Withheld;
+            let key = match stored {
+                StoredKey::Usable(key) => Some(key),
+                StoredKey::Absent | StoredKey::Withheld => None,
+            };
+            let endpoint = match Endpoint::new(&name, &config, key) {
                 Ok(endpoint) => endpoint,
                 Err(error) => {
                     tracing::error!(%error, "a provider can't be used");
                     return None;
                 }
             };
+            if has_withheld_key {
+                tracing::warn!(provider = name, "the stored key isn't used: it is for another address");
+            }
             let same = before.iter().find(|known| *known.provider.endpoint() == endpoint);
             let provider = same.map(|known| known.provider.clone());
             let provider = provider.unwrap_or_else(|| HttpProvider::new(endpoint, self.http.clone()));
             let defaults = Defaults::from(&config);
-            Some(ConfiguredProvider { provider, models: config.models, defaults })
+            Some(ConfiguredProvider { provider, models: config.models, defaults, has_withheld_key })
         });
         providers.collect()
     }
@@ -310,54 +306,10 @@ impl ProviderRegistry {
 
     async fn read_credentials(&self) -> Result<Credentials, String> {
         let secret = self.store.provider_keys().await.map_err(|error| error.to_string())?;
-        let Some(secret) = secret else { return Ok(Credentials::new()) };
-        // A parser's message may show a part of its input.
-        serde_json::from_str(secret.expose())
-            .map_err(|_| "the secret is not a JSON object of keys".to_owned())
+        let Some(secret) = secret else { return Ok(Credentials::default()) };
+        Credentials::parse(&secret).ok_or_else(|| "the secret is not a JSON object of keys".to_owned())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::Routing;
-
-    fn registry() -> ProviderRegistry {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::new().into();
-        let breakers = CircuitBreakers::default();
-        let (store, interval) = (Store::unconnected(), Duration::from_secs(60));
-        let configuration = Arc::new(Configuration::new(store.clone(), Routing::default(), interval, true));
-        ProviderRegistry::new(store, configuration, http, breakers, Background::new(true))
-    }
-
-    fn credentials(json: &str) -> Credentials {
-        serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn stored_key_configures_a_vendor_and_settings_win() {
-        let configs =
-            serde_json::from_str(r#"{"groq": {"api_key": "own", "models": ["m"]}, "xai": {}}"#).unwrap();
-        let credentials = credentials(
-            r#"{"openai": "sk-1", "groq": "other", "broken": "k",
-                "rig": {"kind": "openai_compatible", "base_url": "http://rig:1/v1"}}"#,
-        );
-        let providers = registry().build(&configs, &credentials, &[]);
-        let summary: Vec<_> = providers
-            .iter()
-            .map(|one| {
-                (one.name(), one.provider.endpoint().key.as_ref().map(Secret::expose), one.is_usable())
-            })
-            .collect();
-        assert_eq!(
-            summary,
-            [
-                ("groq", Some("own"), true),
-                ("openai", Some("sk-1"), true),
-                ("rig", None, true),
-                ("xai", None, false)
-            ]
-        );
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use crate::{error::no_such_model, providers::ConfiguredProvider};
 /// A provider's model as a candidate.
 ///
 /// # Errors
-/// `provider_auth` if the provider has no key.
+/// `provider_auth` if the provider has no key for its address.
 pub(super) fn provider_candidate(
     provider: &ConfiguredProvider,
     model: &str,
@@ -20,6 +20,13 @@ pub(super) fn provider_candidate(
     reason: &str,
 ) -> Result<Candidate, ApiError> {
     let name = provider.name();
+    if provider.has_withheld_key {
+        let message = format!(
+            "the key that is stored for {name} is for another kind or address than {name} has now; store the key of this \
+             address with `hearth key set {name}`, or remove the stored one with `hearth key remove {name}`"
+        );
+        return Err(ApiError::new(ErrorCode::ProviderAuth, message));
+    }
     if !provider.is_usable() {
         let message = format!("there is no key for {name}; set one with `hearth key set {name}`");
         return Err(ApiError::new(ErrorCode::ProviderAuth, message));
