@@ -1,10 +1,13 @@
 //! Settings of routing, checked against the vendors and the table of models.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
+use hearth_domain::route::provider_and_model;
 use hearth_providers::{
-    Endpoint, ModelInfoTable, ProviderSettings, config::ConfigError as ProviderError,
+    Endpoint, ModelInfoTable, ProviderSettings,
+    config::{ConfigError as ProviderError, LOCAL},
     model_info::OverrideError,
+    vendor,
 };
 pub use hearth_settings::{Alias, Rule, SelectionSettings, Target};
 use hearth_settings::{ModelOverride, RoutingDocument, Settings};
@@ -79,6 +82,36 @@ impl Routing {
         }
         Ok(routing)
     }
+
+    /// The names in a document that no model may answer to: those of providers which neither these settings nor the
+    /// vendors have. Models of nodes come and go, and may have such a name.
+    pub(crate) fn warnings(&self, document: &RoutingDocument) -> Vec<String> {
+        let aliases = document.aliases.iter().map(|(name, alias)| {
+            let models = alias.targets.iter().map(|target| target.model.as_str()).collect::<Vec<_>>();
+            (format!("aliases.{name}"), models)
+        });
+        let fallbacks = document.fallbacks.iter().map(|(name, models)| {
+            let models = iter::once(name).chain(models).map(String::as_str).collect();
+            (format!("fallbacks.{name:?}"), models)
+        });
+        let mut warnings = Vec::new();
+        for (setting, models) in aliases.chain(fallbacks) {
+            for model in models {
+                let Some((provider, _)) = provider_and_model(model) else { continue };
+                let is_known = provider == LOCAL
+                    || self.providers.contains_key(provider)
+                    || self.aliases.contains_key(model)
+                    || vendor::of_kind(provider).is_some();
+                if !is_known {
+                    warnings.push(format!(
+                        "{setting}: no provider {provider:?} is configured, so {model} serves only if a node has a model of \
+                         this name"
+                    ));
+                }
+            }
+        }
+        warnings
+    }
 }
 
 fn check_providers(providers: &BTreeMap<String, ProviderSettings>) -> Result<(), ProviderError> {
@@ -126,6 +159,25 @@ mod tests {
     }
 
     #[test]
+    fn names_of_unknown_providers_are_warned_of() {
+        let document = json!({
+            "providers": {"mine": {"kind": "openai_compatible", "base_url": "https://mine.example/v1"}},
+            "aliases": {"a": ["nosuch:x", "mine:x", "openai:x", "local:x", "tiny-chat"], "b:c": "x"},
+            "fallbacks": {"other:y": ["b:c"], "tiny-chat": ["third:z"]},
+        });
+        let document = RoutingDocument::parse(&document).unwrap();
+        let warnings = Routing::default().with_document(&document).unwrap().warnings(&document);
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        for (warning, beginning) in warnings.iter().zip([
+            "aliases.a: no provider \"nosuch\" is configured",
+            "fallbacks.\"other:y\": no provider \"other\"",
+            "fallbacks.\"tiny-chat\": no provider \"third\"",
+        ]) {
+            assert!(warning.starts_with(beginning), "{warning}");
+        }
+    }
+
+    #[test]
     fn key_of_the_settings_goes_to_their_own_address_only() {
         let own = routing(json!({"providers": {"openai": {"api_key": "sk-own"}}}));
         for (provider, has_key) in [
@@ -144,6 +196,14 @@ mod tests {
     fn invalid_provider_or_model_is_named() {
         for (json, name) in [
             (json!({"providers": {"azure": {}}}), "providers.azure.base_url"),
+            (
+                json!({"providers": {"bedrock": {"base_url": "https://bedrock-runtime.REGION.amazonaws.com"}}}),
+                "providers.bedrock.base_url: write a region",
+            ),
+            (
+                json!({"providers": {"mine": {"kind": "openai_compatible"}}}),
+                "providers.mine.base_url: an OpenAI-compatible server needs base_url",
+            ),
             (json!({"providers": {"openai": {"max_tokens": 0}}}), "providers.openai.max_tokens"),
             (json!({"models": {"gpt-5": {"context_length": 1}}}), "models.\"gpt-5\""),
             (

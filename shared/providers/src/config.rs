@@ -17,6 +17,9 @@ use crate::{
 /// The provider name of nodes.
 pub const LOCAL: &str = "local";
 
+/// The part of an address that the documentation leaves to the reader.
+const REGION: &str = ".REGION.";
+
 /// Settings of a provider that aren't valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("providers.{provider}{field}: {problem}")]
@@ -56,8 +59,18 @@ impl Endpoint {
             return Err(error(field, problem.to_owned()));
         }
         let base_url = settings.base_url.as_deref().or(vendor.base_url).ok_or_else(|| {
-            error(".base_url", format!("{} has an address for each customer; set it", vendor.title))
+            let problem = match vendor.kind {
+                "openai_compatible" => {
+                    "an OpenAI-compatible server needs base_url, the address of its API".to_owned()
+                }
+                _ => format!("{} has an address for each customer; set it", vendor.title),
+            };
+            error(".base_url", problem)
         })?;
+        if base_url.contains(REGION) {
+            let problem = "write a region, such as us-east-1, in place of REGION";
+            return Err(error(".base_url", problem.to_owned()));
+        }
         let url =
             Url::parse(base_url).map_err(|reason| error(".base_url", format!("it isn't a URL: {reason}")))?;
         if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some()

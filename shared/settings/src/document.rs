@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use crate::{
-    Alias, InvalidSetting, ModelOverride, ProviderSettings, Rule, SelectionSettings, Settings, errors,
+    Alias, InvalidSetting, ModelOverride, ProviderSettings, Rule, SelectionSettings, Settings, errors, routing,
 };
 
 /// Providers, aliases, fallbacks, selection and overrides of models, in the form of the settings file. Each process lays
@@ -73,7 +73,7 @@ impl RoutingDocument {
             InvalidSetting::new(if path.is_empty() { message } else { format!("{path}: {message}") })
         })?;
         document.check_keys()?;
-        document.aliases.iter().try_for_each(|(name, alias)| alias.validate(name))?;
+        routing::validate_aliases(&document.aliases)?;
         let mut selection = SelectionSettings::default();
         document.selection.apply(&mut selection);
         selection.validate()?;

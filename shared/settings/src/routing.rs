@@ -1,5 +1,7 @@
 //! Settings of routing: names for models, and the choice of a model.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use hearth_domain::{Modality, Strategy};
 use serde::{Deserialize, Serialize};
 
@@ -84,8 +86,35 @@ pub struct Alias {
     pub strategy: Option<Strategy>,
 }
 
+/// Checks every alias.
+pub(crate) fn validate_aliases(aliases: &BTreeMap<String, Alias>) -> Result<(), InvalidSetting> {
+    aliases.iter().try_for_each(|(name, alias)| alias.validate(name))?;
+    match aliases.keys().find(|name| is_in_circle(name, aliases)) {
+        Some(name) => Err(InvalidSetting::new(format!(
+            "aliases.{name}: it stands for itself; for a model of this name, write local:{name} or PROVIDER:{name}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Returns whether an alias stands for itself, or for aliases that end at it.
+fn is_in_circle(name: &str, aliases: &BTreeMap<String, Alias>) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![name]);
+    while let Some(alias) = next.pop().and_then(|alias| aliases.get(alias)) {
+        for target in &alias.targets {
+            if target.model == name {
+                return true;
+            }
+            if seen.insert(target.model.as_str()) {
+                next.push(&target.model);
+            }
+        }
+    }
+    false
+}
+
 impl Alias {
-    pub(crate) fn validate(&self, name: &str) -> Result<(), InvalidSetting> {
+    fn validate(&self, name: &str) -> Result<(), InvalidSetting> {
         let error = |problem: &str| Err(InvalidSetting::new(format!("aliases.{name}: {problem}")));
         if self.targets.is_empty() {
             return error("it stands for no model; name at least one");
@@ -190,6 +219,7 @@ mod tests {
         let settings = read(json!({"aliases": {
             "one": "a", "list": ["a", {"model": "b", "weight": 3}],
             "whole": {"models": ["a", "b"], "strategy": "least_busy"},
+            "tiny": ["local:tiny", "list"],
         }}));
         let aliases = settings.unwrap().aliases;
         let target = |model: &str, weight| Target { model: model.into(), weight };
@@ -204,6 +234,8 @@ mod tests {
     fn invalid_routing_names_the_setting() {
         let cases = [
             (json!({"aliases": {"a": []}}), "aliases.a"),
+            (json!({"aliases": {"a": ["b", "a"]}}), "aliases.a: it stands for itself"),
+            (json!({"aliases": {"a": "b", "b": ["x", "c"], "c": ["b"]}}), "aliases.b: it stands for itself"),
             (json!({"aliases": {"a": 7}}), "expected models' names"),
             (json!({"aliases": {"a": [{"model": "b", "weight": 0}]}}), "weight"),
             (json!({"aliases": {"a": {"models": ["b"], "strategy": "best"}}}), "expected models' names"),

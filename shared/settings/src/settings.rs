@@ -135,7 +135,7 @@ impl Settings {
         self.storage.validate()?;
         self.cache.validate()?;
         self.traces.validate()?;
-        self.aliases.iter().try_for_each(|(name, alias)| alias.validate(name))?;
+        crate::routing::validate_aliases(&self.aliases)?;
         self.selection.validate()
     }
 

@@ -32,7 +32,8 @@ is checked whole before it is stored, and replaces the gateway's configuration. 
 Examples:
   hearth config push routing.toml
   hearth config push --yes --message 'Groq first' routing.toml
-  hearth config push --based-on 3 routing.toml    # refused if another version was stored since")]
+  hearth config push --based-on 3 routing.toml    # refused if another version was stored since
+  hearth config push --empty - < /dev/null        # no settings but those of hearth.toml")]
 pub(super) struct Push {
     /// The file, as TOML or JSON; - for standard input
     #[arg(value_name = "FILE")]
@@ -46,6 +47,9 @@ pub(super) struct Push {
     /// Don't ask for confirmation on a terminal
     #[arg(short, long)]
     yes: bool,
+    /// Store a file without any setting, so that all of the configuration is removed
+    #[arg(long)]
+    empty: bool,
     #[command(flatten)]
     pub(super) connection: Connection,
 }
@@ -68,6 +72,12 @@ impl Push {
     pub(super) async fn run(self, context: &Context) -> Result<()> {
         let json = context.connection.json;
         let configuration = read(&self.file)?;
+        anyhow::ensure!(
+            self.empty || !changes(&json!({}), &configuration).is_empty(),
+            "{} has no settings: it would remove all of the configuration; for an earlier version, use \
+             `hearth config restore VERSION`, or add --empty to remove all",
+            shown(&self.file).display()
+        );
         let gateway = GatewayClient::new(&context.connection)?;
         let current: ConfigurationBody = gateway.get(&["v1", "config"], &[]).await?;
         let version = self.based_on.unwrap_or(current.version);
@@ -124,9 +134,18 @@ pub(super) fn print_stored(stored: &ConfigurationBody, json: bool) -> Result<()>
         return terminal::print_json(stored);
     }
     let version = stored.version;
+    for warning in &stored.warnings {
+        terminal::note(&format!("warning: {warning}"));
+    }
     Ok(terminal::print_line(&format!(
-        "version {version} of the configuration is stored; every process of the gateway follows it within a minute"
+        "version {version} of the configuration is stored; every process of the gateway follows it within \
+         its refresh interval (a minute by default)"
     ))?)
+}
+
+/// The path, as messages have it.
+fn shown(path: &Path) -> &Path {
+    if path == Path::new(STDIN) { Path::new("standard input") } else { path }
 }
 
 /// Reads and checks a file, as the gateway does.
@@ -141,8 +160,7 @@ fn read(path: &Path) -> Result<Value> {
         let mut file = file.take(FILE_MAX_BYTES);
         file.read_to_string(&mut text).with_context(unreadable)?;
     }
-    let shown = if path == Path::new(STDIN) { Path::new("standard input") } else { path };
-    let file = DocumentFile::parse(shown, &text)?;
+    let file = DocumentFile::parse(shown(path), &text)?;
     Routing::default().with_document(&file.document).map_err(|error| file.locate(&error.to_string()))?;
     Ok(file.json)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hearth_domain::Timestamp;
-use hearth_settings::setting_name;
+use hearth_settings::{RoutingDocument, setting_name};
 use hearth_store::{StoreError, configuration::ConfigurationVersion};
 use hearth_wire::{
     ApiError, ErrorCode,
@@ -42,12 +42,14 @@ impl Configuration {
             None if unreadable.is_some() => None,
             None => Some(json!({})),
         };
+        let warnings = configuration.as_ref().map(|settings| self.warnings(settings)).unwrap_or_default();
         Ok(ConfigurationBody {
             version,
             configuration,
             stored: stored.as_ref().map(summary),
             version_in_force: state.version_in_force,
             problem: state.problem.or(unreadable),
+            warnings,
         })
     }
 
@@ -100,6 +102,12 @@ impl Configuration {
         let RestoreConfiguration { version, message } = request;
         self.store_next(caller, version, &configuration, message, Some(number), routing).await?;
         self.get().await
+    }
+
+    /// The warnings of settings; none of those that aren't valid.
+    fn warnings(&self, settings: &Value) -> Vec<String> {
+        let Ok(document) = RoutingDocument::parse(settings) else { return Vec::new() };
+        self.own().with_document(&document).map(|routing| routing.warnings(&document)).unwrap_or_default()
     }
 
     /// Checks settings that a client has sent.
@@ -160,7 +168,8 @@ impl Configuration {
         let stored = self.store.configurations().version(number).await.map_err(error::store)?;
         stored.ok_or_else(|| {
             let message = format!(
-                "version {number} of the configuration isn't stored; GET /v1/config/versions lists those that are"
+                "version {number} of the configuration isn't stored; `hearth config history`, or GET /v1/config/versions, \
+                 lists those that are"
             );
             ApiError::new(ErrorCode::NotFound, message).at("version")
         })

@@ -20,6 +20,9 @@ pub struct ConfigurationBody {
     pub version_in_force: u64,
     /// Reason why the process can't follow the current version; null if it can. It may be a minute behind.
     pub problem: Option<String>,
+    /// Names in the current version that no model may answer to, such as an alias for a provider that isn't configured.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// Version of the configuration, without its settings.
