@@ -31,7 +31,8 @@ impl std::fmt::Display for GatewayError {
 impl Error for GatewayError {}
 
 const UNAUTHORIZED_HINT: &str = "\nhint: give a token in HEARTH_TOKEN or with --token; on the gateway's own machine none \
-    is needed (`unset HEARTH_TOKEN`), and `hearth token create NAME` makes one for other programs";
+    is needed (`unset HEARTH_TOKEN`), and `hearth token create NAME` makes one for other programs; for a stack in the cloud, \
+    `hearth token create NAME --table TABLE` does, with the stack's output TableName";
 
 impl GatewayError {
     /// Parses a failed response. A body that isn't the gateway's, such as a proxy's page, is described by its status.

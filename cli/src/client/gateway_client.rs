@@ -177,9 +177,12 @@ impl GatewayClient {
             if !hint.is_empty() {
                 return anyhow::anyhow!("{url} can't be trusted: {cause}{hint}");
             }
+            let advice = match self.is_local() {
+                true => "start one with `hearth up`",
+                false => "check the address and the network",
+            };
             return anyhow::anyhow!(
-                "no gateway answers at {url} ({cause}); start one with `hearth up`, \
-                 or name another with --url or HEARTH_URL"
+                "no gateway answers at {url} ({cause}); {advice}, or name another with --url or HEARTH_URL"
             );
         }
         anyhow::anyhow!("the request to {url} failed: {cause}{}", certificate_hint(&cause))

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use hearth_domain::Secret;
 use hearth_providers::config::LOCAL;
-use hearth_wire::{error::ErrorEnvelope, native::models::ModelList};
+use hearth_wire::{
+    error::ErrorEnvelope,
+    native::models::{ALIAS, ModelList},
+};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 
@@ -45,7 +48,7 @@ pub(super) async fn without_token(gateway: &GatewayClient) -> Finding {
 
 /// Checks that the token is accepted, and which models it shows.
 pub(super) async fn with_token(gateway: &GatewayClient) -> (Finding, Option<Finding>) {
-    let list = match read::<ModelList>(gateway, &["v1", "models"]).await {
+    let list = match models(gateway).await {
         Ok(list) => list,
         Err(error) => {
             let finding = match code(&error) {
@@ -56,8 +59,8 @@ pub(super) async fn with_token(gateway: &GatewayClient) -> (Finding, Option<Find
                 ),
                 Some("unauthorized") => Finding::problem(
                     "token",
-                    format!("{error:#}"),
-                    "create another: `hearth token create NAME`",
+                    "the token is refused",
+                    "create another: `hearth token create NAME`, for a stack with --table and its output TableName",
                 ),
                 _ => Finding::problem(
                     "token",
@@ -69,25 +72,27 @@ pub(super) async fn with_token(gateway: &GatewayClient) -> (Finding, Option<Find
         }
     };
     let token = Finding::ok("token", "the token is accepted");
+    let aliases = list.models.iter().filter(|model| model.provider == ALIAS).count();
     let local = list.models.iter().filter(|model| model.provider == LOCAL).count();
-    let other = list.models.len() - local;
+    let other = list.models.len() - local - aliases;
     let more = if list.next_cursor.is_some() { ", and more" } else { "" };
     let models = if list.models.is_empty() {
         let advice = "set a provider's key (`hearth key set openai`), or connect a node";
         Finding::warning("models", "no model is listed", advice)
     } else {
-        Finding::ok("models", format!("{local} of nodes, {other} of providers{more}"))
+        Finding::ok("models", format!("{local} of nodes, {other} of providers, {aliases} aliases{more}"))
     };
     (token, Some(models))
 }
 
-/// Checks `/ready`, which needs the scope `ops`.
-pub(super) async fn readiness(gateway: &GatewayClient) -> Finding {
+/// Checks `/ready`, which needs the scope `ops`. None for a token that is refused: another finding says so.
+pub(super) async fn readiness(gateway: &GatewayClient) -> Option<Finding> {
     let response = match get(gateway, &["ready"]).await {
         Ok(response) => response,
-        Err(error) => return Finding::problem("ready", format!("{error:#}"), "try again"),
+        Err(error) => return Some(Finding::problem("ready", format!("{error:#}"), "try again")),
     };
-    match response.status() {
+    Some(match response.status() {
+        StatusCode::UNAUTHORIZED => return None,
         StatusCode::OK => Finding::ok("ready", "the gateway's stores can be used"),
         StatusCode::FORBIDDEN => Finding::ok("ready", "not checked: the token lacks the scope ops"),
         StatusCode::SERVICE_UNAVAILABLE => {
@@ -96,7 +101,12 @@ pub(super) async fn readiness(gateway: &GatewayClient) -> Finding {
             Finding::problem("ready", format!("not ready: {}", body["checks"]), advice)
         }
         status => Finding::problem("ready", format!("/ready answers {status}"), "look at the gateway's log"),
-    }
+    })
+}
+
+/// The models that are listed first.
+pub(super) async fn models(gateway: &GatewayClient) -> anyhow::Result<ModelList> {
+    read(gateway, &["v1", "models"]).await
 }
 
 async fn get(gateway: &GatewayClient, segments: &[&str]) -> anyhow::Result<Response> {

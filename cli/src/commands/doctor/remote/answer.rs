@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use eventsource_stream::Eventsource as _;
 use futures::TryStreamExt as _;
+use hearth_domain::Modality;
 use hearth_providers::config::LOCAL;
 use hearth_wire::{
     error::ErrorBody,
     native::{
         generate::GenerateResponse,
         input::Input,
+        models::{ALIAS, Availability, ModelBody},
         request::{GenerateRequest, Parameters},
         route::RouteBody,
     },
@@ -18,7 +20,11 @@ use hearth_wire::{
 use reqwest::header::CONTENT_ENCODING;
 use serde::Deserialize;
 
-use super::{super::finding::Finding, access::code, reach::milliseconds};
+use super::{
+    super::finding::Finding,
+    access::{self, code},
+    reach::milliseconds,
+};
 use crate::client::{error::GatewayError, gateway_client::GatewayClient};
 
 /// Maximum tokens of the answer.
@@ -26,7 +32,7 @@ const ANSWER_MAX_TOKENS: u32 = 8;
 /// Timeout for the answer: a local model may be loaded first.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time of an answer above which it arrives in several pieces, unless a proxy buffers it.
-const BUFFERED_ANSWER_MIN: Duration = Duration::from_millis(300);
+const BUFFERED_ANSWER_THRESHOLD: Duration = Duration::from_millis(300);
 const PROMPT: &str = "Say hello.";
 const ADVICE: &str = "name another model with --model; the page of the error's code says what to do";
 
@@ -82,7 +88,7 @@ pub(super) async fn check(gateway: &GatewayClient, model: Option<&str>) -> Vec<F
     }
 }
 
-/// The model that the gateway would choose for a request that names none.
+/// The model of a node that the gateway would choose for a request that names none, else the cheapest listed one.
 async fn choose(gateway: &GatewayClient) -> Result<String, Finding> {
     let query = [("model", "auto"), ("prompt", PROMPT)];
     let route: RouteBody = match gateway.get(&["v1", "route"], &query).await {
@@ -100,10 +106,26 @@ async fn choose(gateway: &GatewayClient) -> Result<String, Finding> {
         let advice = "set a provider's key (`hearth key set openai`), or connect a node";
         return Err(Finding::warning("answer", "no model can answer", advice));
     };
-    Ok(match first.provider.as_str() {
-        LOCAL => first.model.clone(),
-        provider => format!("{provider}:{}", first.model),
+    if first.provider == LOCAL {
+        return Ok(first.model.clone());
+    }
+    let models = access::models(gateway).await.map(|list| list.models).unwrap_or_default();
+    cheapest(&models).map(|model| model.id.clone()).ok_or_else(|| {
+        let advice = "name a model with --model, such as openai:gpt-5-mini";
+        Finding::warning("answer", "not checked: no listed text model has a price", advice)
     })
+}
+
+/// The text model with the lowest price, first of a completion's token and then of a prompt's.
+pub(super) fn cheapest(models: &[ModelBody]) -> Option<&ModelBody> {
+    let price = |model: &ModelBody| model.price.as_ref().and_then(|price| price.output.zip(price.input));
+    models
+        .iter()
+        .filter(|model| model.modality == Modality::Text && model.provider != ALIAS)
+        .filter(|model| model.availability == Availability::Available)
+        .filter_map(|model| Some((price(model)?, model)))
+        .min_by_key(|(price, _)| *price)
+        .map(|(_, model)| model)
 }
 
 async fn request(gateway: &GatewayClient, model: &str) -> anyhow::Result<Answer> {
@@ -168,7 +190,7 @@ pub(super) fn streaming(pieces: usize, total: Duration, encoding: Option<&str>) 
         return Finding::problem("stream", format!("the stream is compressed ({encoding})"), advice);
     }
     match pieces {
-        0 | 1 if total < BUFFERED_ANSWER_MIN => Finding::ok(
+        0 | 1 if total < BUFFERED_ANSWER_THRESHOLD => Finding::ok(
             "stream",
             "the answer arrived in one piece, at once: too fast to find a proxy that buffers",
         ),

@@ -53,7 +53,7 @@ async fn findings(
     }
     let (token, models) = access::with_token(gateway).await;
     findings.push(token);
-    findings.push(access::readiness(gateway).await);
+    findings.extend(access::readiness(gateway).await);
     findings.extend(models);
     if answers && is_healthy(&findings) {
         findings.extend(answer::check(gateway, model).await);

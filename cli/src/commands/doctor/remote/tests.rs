@@ -4,7 +4,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use hearth_wire::{ApiError, ErrorCode};
+use hearth_domain::{Modality, ModelInfo, Price, Rate};
+use hearth_wire::{
+    ApiError, ErrorCode,
+    native::models::{Availability, ModelBody},
+};
 use serde_json::{Value, json};
 
 use super::{super::finding::Level, *};
@@ -125,6 +129,42 @@ async fn missing_and_wrong_tokens_are_reported() {
     assert_eq!(about(&check(&without).await, "token").0, Level::Warning);
     let wrong = Connection { token: Some(hearth_domain::Secret::new("hth_other")), ..connection(&url) };
     assert_eq!(about(&check(&wrong).await, "token").0, Level::Problem);
+}
+
+#[tokio::test]
+async fn refused_token_is_one_problem() {
+    let unauthorized = (StatusCode::UNAUTHORIZED, json!({}));
+    let url = serve(gateway_with(false, unauthorized, answer)).await;
+    let wrong = Connection { token: Some(hearth_domain::Secret::new("hth_other")), ..connection(&url) };
+    let findings = check(&wrong).await;
+    let problems = findings.iter().filter(|finding| finding.level == Level::Problem);
+    let problems: Vec<_> = problems.map(|finding| (finding.about, finding.message.as_str())).collect();
+    assert_eq!(problems, [("token", "the token is refused")]);
+}
+
+#[test]
+fn cheapest_listed_text_model_answers() {
+    let model = |id: &str, modality, output: Option<&str>, availability| {
+        let rate = |text: &str| text.parse::<Rate>().unwrap();
+        let price = output.map(|output| Price {
+            input: Some(rate("1")),
+            output: Some(rate(output)),
+            ..Price::default()
+        });
+        let info = ModelInfo { modality, price, ..ModelInfo::default() };
+        ModelBody::offered("p", id, info, availability, None)
+    };
+    let (text, available) = (Modality::Text, Availability::Available);
+    let mut models = vec![
+        model("dear", text, Some("600"), available),
+        model("cheap", text, Some("2"), available),
+        model("image", Modality::Image, Some("1"), available),
+        model("down", text, Some("1"), Availability::NoKey),
+        model("unknown", text, None, available),
+    ];
+    models.push(ModelBody::alias("auto", models.get(1)));
+    assert_eq!(answer::cheapest(&models).map(|model| model.id.as_str()), Some("p:cheap"));
+    assert_eq!(answer::cheapest(&models[2..5]), None);
 }
 
 #[tokio::test]
