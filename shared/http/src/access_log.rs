@@ -45,11 +45,19 @@ impl LogLine {
             path = self.path,
             status,
             code,
+            server_error = u8::from(is_server_error(response)),
             latency_ms = latency.as_secs_f64() * 1000.0,
             "request"
         );
         metrics.record(self.method, route, status, latency);
     }
+}
+
+/// True for a 5xx that the gateway itself is to blame for, and not a provider, a node or the request. A deployment is rolled
+/// back for these.
+pub(crate) fn is_server_error(response: &Response) -> bool {
+    let error = response.extensions().get::<HttpError>();
+    response.status().is_server_error() && error.is_none_or(|error| error.0.code.blames_gateway())
 }
 
 /// Name of a method in logs and metrics. A client may invent any method (RFC 9110, section 16.1), and each value of a
@@ -71,7 +79,20 @@ pub(crate) fn method_label(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse as _;
+    use hearth_wire::{ApiError, ErrorCode};
+    use http::StatusCode;
+
     use super::*;
+
+    #[test]
+    fn failures_of_providers_and_nodes_are_not_the_gateways() {
+        let is_own = |code| is_server_error(&HttpError(ApiError::new(code, "it failed")).into_response());
+        let own = ErrorCode::ALL.iter().copied().filter(|code| is_own(*code)).collect::<Vec<_>>();
+        assert_eq!(own, [ErrorCode::Internal, ErrorCode::Overloaded]);
+        assert!(is_server_error(&StatusCode::BAD_GATEWAY.into_response()));
+        assert!(!is_server_error(&StatusCode::NOT_FOUND.into_response()));
+    }
 
     #[test]
     fn unknown_method_is_counted_as_other() {

@@ -97,6 +97,7 @@ impl Origin {
             route,
             status,
             code = response.extensions().get::<HttpError>().map(|error| error.0.code.as_str()),
+            server_error = u8::from(access_log::is_server_error(response)),
             "a late answer has failed after its response had begun"
         );
         route_metrics::requests(self.method, route, status).increment(1);

@@ -68,7 +68,7 @@ async fn requests_and_runs_have_metrics_in_their_lines() {
         (&json!("rig"), &json!("big"), &json!("completed"))
     );
 
-    // An error that Hearth answers, which is a success for Lambda.
+    // A provider's failure, for which no deployment is rolled back.
     for _ in 0..3 {
         upstream.reply(Reply::json(500, &json!({"error": {"message": "oops"}})));
     }
@@ -76,7 +76,7 @@ async fn requests_and_runs_have_metrics_in_their_lines() {
     assert_eq!(failed.status, 502, "{failed:?}");
     let id = failed.headers["x-request-id"].to_str().unwrap();
     let of_request = metrics(&line(&function, "request", id).await);
-    assert!(of_request.contains(&(format!("server_error[{name} {version}]"), 1.0)), "{of_request:?}");
+    assert!(of_request.contains(&(format!("server_error[{name} {version}]"), 0.0)), "{of_request:?}");
     let of_run = metrics(&line(&function, "run", id).await);
     assert!(of_run.contains(&(format!("failed[{name} rig]"), 1.0)), "{of_run:?}");
 }

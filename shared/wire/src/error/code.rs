@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 enum Property {
     Retryable,
     BlamesProvider,
+    BlamesGateway,
     RetrySame,
 }
 
@@ -62,6 +63,12 @@ impl ErrorCode {
         self.has(Property::BlamesProvider)
     }
 
+    /// Returns whether the gateway itself has failed: not the request, a provider or a node.
+    #[must_use]
+    pub fn blames_gateway(self) -> bool {
+        self.has(Property::BlamesGateway)
+    }
+
     /// Returns whether the gateway retries at the same provider.
     #[must_use]
     pub fn retry_same(self) -> bool {
@@ -99,13 +106,13 @@ error_codes! {
     /// The run was cancelled.
     Cancelled => "cancelled", 499, "server_error", [];
     /// Internal error of the gateway.
-    Internal => "internal", 500, "server_error", [];
+    Internal => "internal", 500, "server_error", [BlamesGateway];
     /// The provider, or the model's process, failed.
     ProviderError => "provider_error", 502, "server_error", [Retryable, BlamesProvider, RetrySame];
     /// The provider refused the gateway's credential.
     ProviderAuth => "provider_auth", 502, "server_error", [BlamesProvider];
     /// The gateway has no room for another connection or body.
-    Overloaded => "overloaded", 503, "server_error", [Retryable];
+    Overloaded => "overloaded", 503, "server_error", [Retryable, BlamesGateway];
     /// The provider limits the gateway.
     ProviderRateLimited => "provider_rate_limited", 429, "rate_limit_error", [Retryable, BlamesProvider, RetrySame];
     /// Nothing can serve the request.
