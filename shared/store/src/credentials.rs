@@ -98,7 +98,7 @@ mod tests {
             "failed to load the cached SSO token",
             "the SSO token has expired and cannot be refreshed",
             "missing field `accessToken` in cached SSO token file",
-            "failed to read `/home/ada/.aws/sso/cache/0a.json`",
+            "failed to read `~/.aws/sso/cache/0a.json`",
             "service error: UnauthorizedException: Session token not found or invalid",
         ] {
             let error = explain(&SdkError::provider_error(message));

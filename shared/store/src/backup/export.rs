@@ -29,7 +29,7 @@ const MISSING_MAX_KEYS: usize = 3;
 /// The result of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// What the file has.
+    /// Counts of the file.
     pub written: Counts,
     /// Objects that items refer to, and that the bucket hasn't.
     pub missing: u64,

@@ -173,7 +173,7 @@ async fn first_item(store: &Store) -> Result<Option<Key>, StoreError> {
 struct Import<'a> {
     store: &'a Store,
     options: Options,
-    /// Whether the file's configuration is left out.
+    /// Set if the file's configuration is left out.
     keeps_configuration: bool,
     /// The objects of the next item.
     objects: Vec<(ObjectHead, Vec<u8>)>,
