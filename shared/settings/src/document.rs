@@ -8,7 +8,8 @@ use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
 use crate::{
-    Alias, InvalidSetting, ModelOverride, ProviderSettings, Rule, SelectionSettings, Settings, errors, routing,
+    Alias, InvalidSetting, ModelOverride, ProviderSettings, Rule, SelectionSettings, Settings, errors,
+    routing,
 };
 
 /// Providers, aliases, fallbacks, selection and overrides of models, in the form of the settings file. Each process lays

@@ -19,7 +19,7 @@ use crate::{
     database::{Condition, Cursor, Index, Item, Key, META, Query, Sort, Write},
 };
 
-/// What stands before a run's id in its partition key.
+/// Prefix of a run's partition key, before its id.
 const PK_PREFIX: &str = "RUN#";
 /// The shape of a record. In version 1 each of the run's fields was an attribute.
 const VERSION: u32 = 2;
@@ -54,9 +54,9 @@ pub struct Runs<'a> {
 /// The runs that haven't ended.
 #[derive(Debug, Default)]
 pub struct OpenRuns {
-    /// Those whose records can be read.
+    /// Runs whose records can be read.
     pub runs: Vec<Run>,
-    /// The ids of the others.
+    /// Ids of the runs whose records can't be read.
     pub unreadable: Vec<String>,
 }
 
