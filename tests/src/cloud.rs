@@ -226,8 +226,11 @@ async fn start_node(
     process
 }
 
-/// Stores a token with every scope.
-pub(crate) async fn create_token(store: &Store, owner: UserId) -> String {
+/// Stores a token with every scope, and returns its text.
+///
+/// # Panics
+/// If the store refuses it.
+pub async fn create_token(store: &Store, owner: UserId) -> String {
     let token = ApiToken::generate();
     let record = TokenRecord {
         id: TokenId::new(),

@@ -29,7 +29,7 @@ mod wait;
 
 pub use binaries::{backend_results, binary};
 pub use client::{Answer, Client};
-pub use cloud::Cloud;
+pub use cloud::{Cloud, create_token};
 pub use collector::{Collector, ReceivedSpan};
 pub use home::{Home, Setup};
 pub use model::{

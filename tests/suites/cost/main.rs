@@ -80,8 +80,8 @@ async fn every_kind_of_request_uses_what_the_page_says() {
     let problems: Vec<String> =
         measured.iter().filter_map(|(name, usage)| differs(&page, name, usage)).collect();
     assert!(problems.is_empty(), "docs/cost.md differs:\n{}", problems.join("\n"));
-    let known: Vec<&str> = measured.keys().copied().collect();
-    assert_eq!(page.names(), known, "the rows of docs/cost.md");
+    let names: Vec<&str> = measured.keys().copied().collect();
+    assert_eq!(page.names(), names, "the rows of docs/cost.md");
 }
 
 /// Returns how the page's row of this kind differs from what was measured.

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use aws_emulator::AwsEmulator;
 use axum::http::HeaderMap;
-use hearth_auth::{ApiToken, Keys};
-use hearth_domain::{Scope, Timestamp, TokenId};
-use hearth_store::{Clients, Names, Store, tokens::TokenRecord};
+use hearth_auth::Keys;
+use hearth_store::{Clients, Names, Store};
 use hearth_tests::{binary, eventually};
 use lambda_emulator::{Emulator, InFlight};
 use serde_json::{Value, json};
@@ -50,7 +49,8 @@ impl World {
         let store = Store::new(clients, Names::at_home());
         store.migrate().await.unwrap();
         store.secret(Some(Keys::generate_secret)).await.unwrap();
-        let token = create_token(&store).await;
+        let owner = store.operator().await.unwrap();
+        let token = hearth_tests::create_token(&store, owner).await;
         Self { aws, vendor: vendor::start().await, token, _folder: folder }
     }
 
@@ -173,22 +173,4 @@ fn event(file: &str, token: &str, run: &str) -> Value {
     let text = std::fs::read_to_string(path).unwrap();
     let text = text.replace("${HEARTH_TOKEN}", token).replace("${RUN_ID}", run);
     serde_json::from_str(&text).unwrap()
-}
-
-/// Stores a token with every scope.
-async fn create_token(store: &Store) -> String {
-    let (token, owner) = (ApiToken::generate(), store.operator().await.unwrap());
-    let record = TokenRecord {
-        id: TokenId::new(),
-        hash: token.hash(),
-        owner,
-        name: "owner".to_owned(),
-        prefix: token.prefix().to_owned(),
-        scopes: Scope::ALL.to_vec(),
-        created_at: Timestamp::now(),
-        expires_at: None,
-        revoked_at: None,
-    };
-    store.tokens().create(&record).await.unwrap();
-    token.expose().to_owned()
 }

@@ -118,8 +118,8 @@ async fn unreadable_record_hides_no_open_run(world: World) {
         bytes: None,
     };
     store.database().write(Write::Put(item, Condition::Always)).await.unwrap();
-    let found = store.runs().open().await.unwrap();
-    assert_eq!((found.runs, found.unreadable), (vec![open], vec![id.to_string()]));
+    let listed = store.runs().open().await.unwrap();
+    assert_eq!((listed.runs, listed.unreadable), (vec![open], vec![id.to_string()]));
 }
 
 async fn run_that_is_cancelled_from_elsewhere_has_a_mark(world: World) {

@@ -324,8 +324,8 @@ Resources:
             ),
             ("Method: ANY", "Method: GET", "the method \"GET\""),
         ] {
-            let found = problems(&TEMPLATE_TEXT.replacen(from, to, 1), CHAT, LIST);
-            assert!(found.len() == 1 && found[0].contains(problem), "{problem}: {found:?}");
+            let reported = problems(&TEMPLATE_TEXT.replacen(from, to, 1), CHAT, LIST);
+            assert!(reported.len() == 1 && reported[0].contains(problem), "{problem}: {reported:?}");
         }
     }
 

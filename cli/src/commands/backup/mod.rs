@@ -157,13 +157,13 @@ impl Import {
             let counts = json!({"items": items, "objects": objects, "secrets": secrets, "kept": kept});
             return terminal::print_json(&counts);
         }
-        let kept = if kept == 0 { String::new() } else { format!("; {kept} items were there already") };
+        let skipped = if kept == 0 { String::new() } else { format!("; {kept} items were there already") };
         let ignored = match ignored_secrets {
             0 => "",
             _ => "; the file's secrets are ignored without --secrets",
         };
         terminal::note(&format!(
-            "imported: {items} items, {objects} objects and {secrets} secrets{kept}{ignored}"
+            "imported: {items} items, {objects} objects and {secrets} secrets{skipped}{ignored}"
         ));
         Ok(())
     }

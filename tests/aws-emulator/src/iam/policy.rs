@@ -163,8 +163,8 @@ impl Statement {
         let sid = json["Sid"].as_str().map_or(place, str::to_owned);
         let refused = |problem: String| PolicyError(format!("{sid}: {problem}"));
         let fields = json.as_object().ok_or_else(|| refused("it is no object".to_owned()))?;
-        let known = ["Sid", "Effect", "Action", "Resource", "Condition"];
-        if let Some(other) = fields.keys().find(|name| !known.contains(&name.as_str())) {
+        let supported = ["Sid", "Effect", "Action", "Resource", "Condition"];
+        if let Some(other) = fields.keys().find(|name| !supported.contains(&name.as_str())) {
             return Err(refused(format!("the element {other} is not supported")));
         }
         let allows = match json["Effect"].as_str() {

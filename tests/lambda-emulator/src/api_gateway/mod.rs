@@ -145,8 +145,8 @@ impl Api {
     async fn invoke(&self, event: ProxyEvent, body: &[u8]) -> Result<Response, Refusal> {
         let path = event.path.strip_prefix(&self.placement.prefix()).ok_or(Refusal::NoRoute)?;
         let path = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
-        let found = self.resources.find(&path, event.method.as_str()).ok_or(Refusal::NoRoute)?;
-        let (route, parameters) = found;
+        let resource = self.resources.find(&path, event.method.as_str());
+        let (route, parameters) = resource.ok_or(Refusal::NoRoute)?;
         let event = event.to_json(&self.placement, &path, route, &parameters, body, &self.binary);
         if event.to_string().len() > INVOCATION_MAX_BYTES {
             return Err(Refusal::RequestTooLarge);

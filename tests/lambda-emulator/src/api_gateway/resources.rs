@@ -129,8 +129,8 @@ mod tests {
             ("/v1/unknown", "GET", None),
             ("/api/chat/x", "GET", None),
         ] {
-            let found = resources.find(path, method);
-            assert_eq!(found.as_ref().map(|(route, _)| route.path.as_str()), expected, "{method} {path}");
+            let resource = resources.find(path, method);
+            assert_eq!(resource.as_ref().map(|(route, _)| route.path.as_str()), expected, "{method} {path}");
         }
         let (_, parameters) = resources.find("/v1/models/a/b", "GET").unwrap();
         assert_eq!(parameters["proxy"], "a/b");
