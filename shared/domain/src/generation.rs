@@ -1,20 +1,57 @@
 //! Requests: a task and the options of its run.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{CacheControl, Intent, ModelId, Route, Task, Timestamp};
+use crate::{CacheControl, Intent, ModelId, Route, RunId, Task, Timestamp};
 
 /// Behaviour of a run when its client disconnects.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum OnDisconnect {
     /// The run is stopped.
     #[default]
     Cancel,
     /// The run continues, and its result can be read later.
     Continue,
+    /// The run continues for this number of seconds, and is then stopped unless a client follows its events again.
+    ContinueFor(u32),
+}
+
+impl OnDisconnect {
+    /// Longest time of [`OnDisconnect::ContinueFor`], in seconds: a day.
+    pub const CONTINUE_FOR_MAX_SECONDS: u32 = 24 * 3600;
+
+    /// True if the run goes on without its client, at least for a while: its result is looked for later.
+    #[must_use]
+    pub fn outlives_client(self) -> bool {
+        self != Self::Cancel
+    }
+
+    /// True for the default.
+    #[must_use]
+    pub fn is_cancel(&self) -> bool {
+        *self == Self::Cancel
+    }
+}
+
+impl<'de> Deserialize<'de> for OnDisconnect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let seconds = |fields: &Map<String, Value>| {
+            let seconds = fields.get("continue_for").filter(|_| fields.len() == 1)?;
+            seconds.as_u64().map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX))
+        };
+        let read = match &value {
+            Value::String(name) if name == "cancel" => Some(Self::Cancel),
+            Value::String(name) if name == "continue" => Some(Self::Continue),
+            Value::Object(fields) => seconds(fields).map(Self::ContinueFor),
+            _ => None,
+        };
+        let message = "expected \"cancel\", \"continue\" or {\"continue_for\": seconds}";
+        read.ok_or_else(|| D::Error::custom(message))
+    }
 }
 
 /// Model that serves a run while the requested one is being loaded.
@@ -26,6 +63,8 @@ pub enum WhileLoading {
     Wait,
     /// The default model, if it is loaded.
     Default,
+    /// The first of the request's fallbacks that is ready: a provider's model, or a node's in memory.
+    Fallback,
 }
 
 /// Priority of a run among those that wait for the same node. It rises with the waiting time.
@@ -69,7 +108,8 @@ pub enum ClientDialect {
 }
 
 /// Parts of a request that the gateway doesn't understand. A provider of the same dialect gets them unchanged.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Extra {
     /// The request's dialect.
     pub dialect: ClientDialect,
@@ -83,7 +123,8 @@ pub struct Extra {
 
 /// Hosted tools, which a provider of the request's dialect runs itself, such as a web search. For other providers
 /// they are left out, unless the request needs them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct HostedTools {
     /// Definitions in the client's dialect.
     pub definitions: Vec<Value>,
@@ -111,29 +152,44 @@ impl Extra {
     }
 }
 
-/// Request without its dialect.
-#[derive(Debug, Clone, PartialEq)]
+/// Request without its dialect. Stored as JSON where it is to be repeated later, without the fields that are of its own time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Generation {
     /// Requested model; for `None` and `auto` the gateway chooses.
+    #[serde(default)]
     pub model: Option<ModelId>,
     /// Task to carry out.
     pub task: Task,
     /// State of the detection of the modality by the prompt's words.
+    #[serde(default)]
     pub intent: Intent,
     /// Behaviour when the client disconnects.
+    #[serde(default)]
     pub on_disconnect: OnDisconnect,
     /// Behaviour while the model is being loaded.
+    #[serde(default)]
     pub while_loading: WhileLoading,
     /// Priority in a node's queue.
+    #[serde(default)]
     pub priority: Priority,
     /// Constraints on the choice of a model.
+    #[serde(default)]
     pub route: Route,
     /// Cache control.
+    #[serde(default)]
     pub cache: CacheControl,
     /// Unknown parts, for a provider of the same dialect.
+    #[serde(default)]
     pub extra: Extra,
     /// Time at which the gateway ends the run; `None` where its process has no time limit.
+    #[serde(skip)]
     pub deadline: Option<Timestamp>,
+    /// True to store the request with its run; `None` for the operator's setting.
+    #[serde(default)]
+    pub store: Option<bool>,
+    /// Run whose request this one repeats.
+    #[serde(skip)]
+    pub replay_of: Option<RunId>,
 }
 
 impl Generation {
@@ -150,6 +206,37 @@ impl Generation {
             cache: CacheControl::default(),
             extra: Extra::default(),
             deadline: None,
+            store: None,
+            replay_of: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn behaviour_on_disconnect_is_read_and_another_one_is_refused_with_the_possible_ones() {
+        let read = |value: Value| serde_json::from_value::<OnDisconnect>(value);
+        for behaviour in [OnDisconnect::Cancel, OnDisconnect::Continue, OnDisconnect::ContinueFor(60)] {
+            assert_eq!(read(json!(behaviour)).unwrap(), behaviour);
+        }
+        let others = [
+            json!("continue_for"),
+            json!("stop"),
+            json!({}),
+            json!({"continue_for": "60"}),
+            json!({"continue_for": -1}),
+            json!({"continue_for": 60, "cancel": true}),
+            json!(60),
+            json!(null),
+        ];
+        for other in others {
+            let error = read(other).unwrap_err().to_string();
+            assert_eq!(error, r#"expected "cancel", "continue" or {"continue_for": seconds}"#);
         }
     }
 }

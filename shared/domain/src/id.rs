@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::Timestamp;
+
 /// String that isn't an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected an id such as {prefix}01J9ZX5V2QH8N4T6W0C3M7K1RB")]
@@ -76,13 +78,181 @@ prefixed_id!(
     ArtifactId, "art_"
 );
 prefixed_id!(
+    /// Id of a file that a user has uploaded. The prefix is that of OpenAI's API.
+    FileId, "file-"
+);
+prefixed_id!(
+    /// Id of a job, such as the download of a model.
+    JobId, "job_"
+);
+prefixed_id!(
     /// Id of a node, a machine that runs local models.
     NodeId, "node_"
+);
+prefixed_id!(
+    /// Id of a request that the gateway sends to a node by the relay, other than a run.
+    NodeCallId, "call_"
 );
 prefixed_id!(
     /// Id of a user.
     UserId, "usr_"
 );
+prefixed_id!(
+    /// Id of an organisation.
+    OrganisationId, "org_"
+);
+prefixed_id!(
+    /// Id of a team of an organisation.
+    TeamId, "team_"
+);
+prefixed_id!(
+    /// Id of an invitation's record, not of its code.
+    InviteId, "inv_"
+);
+prefixed_id!(
+    /// Id of an access key's record, not of the key.
+    AccessKeyId, "ak_"
+);
+prefixed_id!(
+    /// Id of a stored credential of a provider.
+    CredentialId, "cred_"
+);
+prefixed_id!(
+    /// Id of a login: the refresh tokens that follow from one sign-in.
+    LoginId, "login_"
+);
+
+prefixed_id!(
+    /// Revision of a record: each change gives it a new one, so that a change of an outdated record is detected.
+    RevisionId, "rev_"
+);
+
+prefixed_id!(
+    /// Id of a session: a conversation of several turns.
+    SessionId, "sess_"
+);
+
+impl SessionId {
+    /// The id of a session of this time that is derived from a hash: the same one for the same hash.
+    #[must_use]
+    pub fn derived(created_at: Timestamp, hash: [u8; 16]) -> Self {
+        Self(Ulid::from_parts(created_at.unix_millis(), u128::from_be_bytes(hash)))
+    }
+}
+
+prefixed_id!(
+    /// Id of a message of a session. Its last 32 bits are the message's sequence number in the session.
+    SessionMessageId, "msg_"
+);
+
+impl SessionMessageId {
+    /// Creates an id of the present millisecond for the message with this sequence number.
+    #[must_use]
+    pub fn with_seq(seq: u32) -> Self {
+        let id = Ulid::generate();
+        let random = id.random() & !u128::from(u32::MAX) | u128::from(seq);
+        Self(Ulid::from_parts(id.timestamp_ms(), random))
+    }
+
+    /// The id of the message with this sequence number in a session that is imported: the same one each time.
+    #[must_use]
+    pub fn imported(session: SessionId, seq: u32) -> Self {
+        let random = session.0.random() & !u128::from(u32::MAX) | u128::from(seq);
+        Self(Ulid::from_parts(session.0.timestamp_ms(), random))
+    }
+
+    /// The message's sequence number in its session.
+    #[must_use]
+    pub fn seq(self) -> u32 {
+        u32::try_from(self.0.random() & u128::from(u32::MAX)).unwrap_or(u32::MAX)
+    }
+}
+
+prefixed_id!(
+    /// Id of an entry of the audit log.
+    AuditId, "aud_"
+);
+prefixed_id!(
+    /// Id of a chain of the audit log: the entries that one process has written about one organisation on one day.
+    AuditChainId, "chain_"
+);
+
+impl RunId {
+    /// The last id of all.
+    pub const MAX: Self = Self(Ulid::max());
+
+    /// The time at which it was created.
+    #[must_use]
+    pub fn created_at(self) -> Timestamp {
+        Timestamp::from_unix_millis(self.0.timestamp_ms())
+    }
+
+    /// The first id of a millisecond.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        Self(Ulid::from_parts(at.unix_millis(), 0))
+    }
+
+    /// The last id of a millisecond.
+    #[must_use]
+    pub fn last_of(at: Timestamp) -> Self {
+        Self(Ulid::from_parts(at.unix_millis(), u128::MAX))
+    }
+}
+
+impl AuditId {
+    /// The first id of all.
+    pub const MIN: Self = Self(Ulid::nil());
+    /// The last id of all.
+    pub const MAX: Self = Self(Ulid::max());
+
+    /// Creates an id that sorts behind `previous`, even in the same millisecond or after the clock was set back.
+    #[must_use]
+    pub fn after(previous: Option<Self>) -> Self {
+        let id = Self::new();
+        match previous {
+            Some(previous) if id <= previous => Self(previous.0.increment().unwrap_or(id.0)),
+            _ => id,
+        }
+    }
+
+    /// The first id of a millisecond.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        Self(Ulid::from_parts(at.unix_millis(), 0))
+    }
+
+    /// The last id of a millisecond.
+    #[must_use]
+    pub fn last_of(at: Timestamp) -> Self {
+        Self(Ulid::from_parts(at.unix_millis(), u128::MAX))
+    }
+
+    /// The time at which it was created.
+    #[must_use]
+    pub fn created_at(self) -> Timestamp {
+        Timestamp::from_unix_millis(self.0.timestamp_ms())
+    }
+}
+prefixed_id!(
+    /// Id of the erasure of a user. It isn't derived from the user's, and only the person who asked for it has it.
+    ErasureId, "ers_"
+);
+
+impl OrganisationId {
+    /// The organisation of the gateway's operator. Its id follows from theirs, so that data from before there were
+    /// organisations belongs to it without having been changed.
+    #[must_use]
+    pub fn of_operator(operator: UserId) -> Self {
+        Self(operator.0)
+    }
+
+    /// The id with the prefix of a user's: for the operator's organisation the operator's id.
+    #[must_use]
+    pub fn with_prefix_of_users(self) -> UserId {
+        UserId(self.0)
+    }
+}
 
 /// A model's id, as clients write it: `tiny-chat`, or with slashes as on Hugging Face.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,6 +287,14 @@ impl From<&str> for ModelId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn id_of_a_message_has_its_sequence_number() {
+        for seq in [0, 1, 4_711, u32::MAX] {
+            let id = SessionMessageId::with_seq(seq);
+            assert_eq!((id.seq(), id.to_string().parse()), (seq, Ok(id)));
+        }
+    }
 
     #[test]
     fn ids_round_trip_and_refuse_other_prefixes() {

@@ -1,9 +1,12 @@
 //! Detection of the modality that a prompt asks for.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Modality;
 
 /// Influence of a prompt's words on the modality.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Intent {
     /// No: the request names the modality, or allows nothing but text.
     #[default]

@@ -57,6 +57,49 @@ pub enum ModelSource {
     Discovered,
 }
 
+/// Settings of a model's life on its nodes, in place of the node's own settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelLifecycle {
+    /// True to load the model when its node starts, and to keep it in memory until a client unloads it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pin: bool,
+    /// Seconds after its last run that the model leaves memory, 1 to 31536000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u64>,
+    /// Tokens of one run, prompt and completion together, 1 to 16777216; of at most as many as the model was trained for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_length: Option<u32>,
+    /// Layers to put on a GPU, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_layers: Option<u32>,
+    /// Runs at once in the loaded model, 1 to 256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+}
+
+impl ModelLifecycle {
+    /// True if the settings of the node apply.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The first setting that is out of its range, and the range.
+    #[must_use]
+    pub fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let is_outside =
+            |value: Option<u64>, max: u64| value.is_some_and(|value| !(1..=max).contains(&value));
+        if is_outside(self.idle_seconds, 365 * 24 * 3600) {
+            return Some(("idle_seconds", "1 to 31536000"));
+        }
+        if is_outside(self.context_length.map(u64::from), 1 << 24) {
+            return Some(("context_length", "1 to 16777216"));
+        }
+        is_outside(self.slots.map(u64::from), 256).then_some(("slots", "1 to 256"))
+    }
+}
+
 /// Description of a model, by its file or its vendor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelDescription {
@@ -114,6 +157,8 @@ pub struct Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeState {
+    /// On its way to the disk: a node downloads it.
+    Downloading,
     /// On disk alone.
     Unloaded,
     /// Loading into memory.
@@ -124,4 +169,19 @@ pub enum RuntimeState {
     Busy,
     /// Failed: the last load failed, or the worker crashed too often.
     Failed,
+}
+
+impl RuntimeState {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Downloading => "downloading",
+            Self::Unloaded => "unloaded",
+            Self::Loading => "loading",
+            Self::Loaded => "loaded",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+        }
+    }
 }

@@ -90,12 +90,18 @@ pub struct Price {
     /// Price of a prompt token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Rate>,
-    /// Price of a completion token, including reasoning tokens.
+    /// Price of a completion token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Rate>,
     /// Price of a cached prompt token; the price of a prompt token if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<Rate>,
+    /// Price of a prompt token that is written to the provider's cache; the price of a prompt token if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<Rate>,
+    /// Price of a reasoning token; the price of a completion token if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Rate>,
     /// Price of a generated image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Cost>,
@@ -117,6 +123,9 @@ pub struct LongPrice {
     /// Price of a cached prompt token; the price of a prompt token if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<Rate>,
+    /// Price of a prompt token that is written to the provider's cache; the price of a prompt token if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<Rate>,
 }
 
 impl Price {
@@ -128,22 +137,27 @@ impl Price {
 
     /// Returns the cost of a run; `None` if the price of some of its tokens isn't known.
     ///
-    /// Cached tokens are part of the prompt tokens, and reasoning tokens part of the completion tokens.
+    /// Cached tokens and those written to a cache are part of the prompt tokens, and reasoning tokens part of the completion
+    /// tokens.
     #[must_use]
     pub fn of(&self, usage: &Usage) -> Option<Cost> {
         let long = self.long.filter(|long| usage.prompt_tokens > long.above);
-        let (input, output, cached) = match long {
-            Some(long) => (Some(long.input), Some(long.output), long.cached_input),
-            None => (self.input, self.output, self.cached_input),
+        let (input, output, cached, written) = match long {
+            Some(long) => (Some(long.input), Some(long.output), long.cached_input, long.cache_write),
+            None => (self.input, self.output, self.cached_input, self.cache_write),
         };
         if input.is_none() && output.is_none() {
             return None;
         }
         let cached_tokens = usage.cached_tokens.min(usage.prompt_tokens);
+        let written_tokens = usage.cache_write_tokens.min(usage.prompt_tokens - cached_tokens);
+        let reasoning_tokens = usage.reasoning_tokens.min(usage.completion_tokens);
         let parts = [
             (cached.or(input), cached_tokens),
-            (input, usage.prompt_tokens - cached_tokens),
-            (output, usage.completion_tokens),
+            (written.or(input), written_tokens),
+            (input, usage.prompt_tokens - cached_tokens - written_tokens),
+            (self.reasoning.or(output), reasoning_tokens),
+            (output, usage.completion_tokens - reasoning_tokens),
         ];
         parts
             .into_iter()
@@ -170,7 +184,8 @@ mod tests {
     }
 
     fn usage(prompt_tokens: u32, cached_tokens: u32, completion_tokens: u32) -> Usage {
-        Usage { prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens: completion_tokens / 2 }
+        let reasoning_tokens = completion_tokens / 2;
+        Usage { prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, ..Usage::default() }
     }
 
     fn cost_text(price: &Price, usage: &Usage) -> Option<String> {
@@ -194,6 +209,33 @@ mod tests {
             Some("0.12")
         );
         assert_eq!(cost_text(&Price::free(), &usage(50, 0, 7)).as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn written_and_reasoning_tokens_have_their_own_prices() {
+        let all = price(json!({
+            "input": 3, "output": 15, "cached_input": 0.3, "cache_write": 3.75, "reasoning": 20,
+            "long": {"above": 5000, "input": 6, "output": 22, "cache_write": 7.5},
+        }));
+        let usage = Usage {
+            prompt_tokens: 1000,
+            cached_tokens: 400,
+            cache_write_tokens: 200,
+            completion_tokens: 100,
+            reasoning_tokens: 40,
+        };
+        // 400 × 0.3, 200 × 3.75, 400 × 3, 40 × 20 and 60 × 15 are 3770 millionths.
+        assert_eq!(cost_text(&all, &usage).as_deref(), Some("0.00377"));
+        let long = Usage { prompt_tokens: 5001, cached_tokens: 0, cache_write_tokens: 5001, ..usage };
+        // 5001 × 7.5, 40 × 20 and 60 × 22.
+        assert_eq!(cost_text(&all, &long).as_deref(), Some("0.0396275"));
+        // Counts that a provider reports wrongly are never charged twice.
+        let wrong = Usage { cached_tokens: 900, cache_write_tokens: 900, reasoning_tokens: 900, ..usage };
+        assert_eq!(cost_text(&all, &wrong).as_deref(), Some("0.002645"));
+        // The smallest price gives a cost above zero.
+        let least = price(json!({"input": 0.000_001, "output": 0}));
+        let one = Usage { prompt_tokens: 1, ..Usage::default() };
+        assert_eq!(least.of(&one).map(Cost::nanodollars), Some(1));
     }
 
     #[test]

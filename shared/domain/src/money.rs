@@ -82,6 +82,12 @@ impl Cost {
         u64::try_from(self.0.div_ceil(1000)).unwrap_or(u64::MAX)
     }
 
+    /// Returns the amount of this many billionths of a dollar.
+    #[must_use]
+    pub fn from_nanodollars(nanodollars: u64) -> Self {
+        Self(u128::from(nanodollars) * 1000)
+    }
+
     /// Returns the amount in dollars, for metrics and spans: the number nearest to the decimal one.
     #[expect(
         clippy::cast_precision_loss,
@@ -90,6 +96,19 @@ impl Cost {
     #[must_use]
     pub fn dollars(self) -> f64 {
         self.0 as f64 / DOLLAR as f64
+    }
+
+    /// Returns the amount of a measured number of dollars; nothing for a number that is no amount.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "the number is in the range, and a measured amount has few digits"
+    )]
+    #[must_use]
+    pub fn from_dollars(dollars: f64) -> Self {
+        let is_amount = (0.0..=DOLLARS_MAX as f64).contains(&dollars);
+        Self(if is_amount { (dollars * DOLLAR as f64).round() as u128 } else { 0 })
     }
 
     /// Multiplies the amount.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::{Rate, Timestamp};
+
 /// Models that may serve a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -50,7 +52,8 @@ impl Strategy {
 }
 
 /// Constraints on the models that may serve a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Route {
     /// Provider that must serve the request.
     pub provider: Option<String>,
@@ -62,6 +65,47 @@ pub struct Route {
     pub preferred: Option<String>,
     /// True if another model may continue an answer that broke off.
     pub resume: bool,
+    /// Highest price that a provider may take for an output token; for a token of the prompt, if the task is to embed.
+    pub max_price: Option<Rate>,
+    /// The wait for a node, if a node is to serve the request rather than a provider.
+    pub home: Option<HomeWait>,
+}
+
+/// Place that a request is to be served at, if it can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Prefer {
+    /// The caller's nodes.
+    Home,
+}
+
+/// Wait of a request for its caller's nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeWait {
+    /// Time at which the request goes to a provider instead; none for the time that the operator has set.
+    #[serde(skip)]
+    pub until: Option<Timestamp>,
+}
+
+/// Reason for which a run waits for its caller's nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// No node with the model answers.
+    Offline,
+    /// The nodes with the model take no further runs now.
+    Busy,
+}
+
+impl WaitReason {
+    /// The name used in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Busy => "busy",
+        }
+    }
 }
 
 /// Splits a name such as `openai:gpt-5` into provider and model; `None` for a name of another form.

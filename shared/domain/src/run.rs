@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, Cost, Modality, ModelId, NodeId, RunId, Timestamp, ToolCall, UserId};
+use crate::{
+    Artifact, Cost, Modality, ModelId, NodeId, OnDisconnect, OrganisationId, Owner, Payer, RunId, Spend,
+    Timestamp, ToolCall, UserId,
+};
 
 /// State of a run. A terminal state is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,8 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
     /// States that may still change.
     pub const OPEN: [Self; 2] = [Self::Queued, Self::Running];
 
@@ -68,6 +73,9 @@ pub struct Usage {
     pub completion_tokens: u32,
     /// Prompt tokens read from the prefix cache.
     pub cached_tokens: u32,
+    /// Prompt tokens that the provider has written to its cache, where it charges for that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: u32,
     /// Generated tokens that are reasoning.
     #[serde(default)]
     pub reasoning_tokens: u32,
@@ -87,9 +95,15 @@ impl Usage {
             prompt_tokens: self.prompt_tokens.saturating_add(other.prompt_tokens),
             completion_tokens: self.completion_tokens.saturating_add(other.completion_tokens),
             cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+            cache_write_tokens: self.cache_write_tokens.saturating_add(other.cache_write_tokens),
             reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of serde's predicate")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Failure of a run as reported to its client.
@@ -114,6 +128,9 @@ pub struct Selection {
     /// Node of a local model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
+    /// Owner of the provider's key; none for a local model, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Payer>,
     /// Modality of the output.
     #[serde(default = "text")]
     pub modality: Modality,
@@ -143,6 +160,7 @@ impl Selection {
             model,
             provider: provider.into(),
             node: None,
+            payer: None,
             modality,
             reason: reason.into(),
             fallback_used: false,
@@ -159,6 +177,9 @@ pub struct Run {
     pub id: RunId,
     /// User who sent the request.
     pub owner: UserId,
+    /// Organisation in which the user sent it; `None` in records from before there were organisations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<OrganisationId>,
     /// State.
     pub state: RunState,
     /// Model that serves it, and the reason of the choice.
@@ -189,8 +210,31 @@ pub struct Run {
     /// Time at which the process that carries it out ends it; `None` for a process without a time limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// Behaviour when its client disconnects.
+    #[serde(default, skip_serializing_if = "OnDisconnect::is_cancel")]
+    pub on_disconnect: OnDisconnect,
+    /// The most that is believed of its usage, if another process of the gateway may have to charge it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_case: Option<Spend>,
     /// Time at which it reached a terminal state.
     pub finished_at: Option<Timestamp>,
+    /// Id of the credential that sent the request; `None` in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Run whose request it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<RunId>,
+    /// True if its text was deleted before its record: then `text` is empty.
+    #[serde(skip)]
+    pub has_expired_text: bool,
+}
+
+impl Run {
+    /// Returns the user and the organisation that it belongs to.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        Owner::of_record(self.owner, self.organisation)
+    }
 }
 
 /// Modality of records that were written before runs had one.

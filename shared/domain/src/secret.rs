@@ -3,9 +3,10 @@
 use std::fmt;
 
 use serde::Deserialize;
+use zeroize::Zeroize as _;
 
 /// Secret text. `Debug` hides it, and it has neither `Display` nor `Serialize`. It can be deserialized from settings,
-/// and only [`Secret::expose`] returns it.
+/// and only [`Secret::expose`] returns it. Its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -20,6 +21,12 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Example values for tests, with the feature `testing`. A test overrides the fields that it is about.
 
 use crate::{
-    Modality, Model, ModelDescription, ModelId, ModelSource, Run, RunId, RunState, Selection, Timestamp,
-    Usage, UserId,
+    Modality, Model, ModelDescription, ModelId, ModelSource, OnDisconnect, Run, RunId, RunState, Selection,
+    Timestamp, Usage, UserId,
 };
 
 impl Model {
@@ -30,6 +30,7 @@ impl Run {
         Self {
             id: RunId::new(),
             owner,
+            organisation: None,
             state: RunState::Queued,
             selection: Selection::example("tiny-chat", "local"),
             queue_position: None,
@@ -42,7 +43,12 @@ impl Run {
             artifacts: Vec::new(),
             created_at: Timestamp::now(),
             deadline: None,
+            on_disconnect: OnDisconnect::default(),
+            worst_case: None,
             finished_at: None,
+            token: None,
+            replay_of: None,
+            has_expired_text: false,
         }
     }
 }

@@ -28,16 +28,30 @@ impl Timestamp {
         Self(OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
     }
 
+    /// From milliseconds since 1970; out of range gives 1970.
+    #[must_use]
+    pub fn from_unix_millis(millis: u64) -> Self {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+        Self(at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
+    }
+
+    /// Milliseconds since 1970; 0 before that.
+    #[must_use]
+    pub fn unix_millis(self) -> u64 {
+        u64::try_from(self.0.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
+    }
+
     /// Whole seconds since 1970.
     #[must_use]
     pub fn unix(self) -> i64 {
         self.0.unix_timestamp()
     }
 
-    /// This moment and `span` more.
+    /// This moment and `span` more; at most the end of the year 9999.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
-        Self(self.0 + span)
+        let span = span.try_into().unwrap_or(time::Duration::MAX);
+        Self::truncated(self.0.saturating_add(span))
     }
 
     /// Returns the time from this moment to `later`; zero if it is in the past.
@@ -63,7 +77,9 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
-        Ok(Self::truncated(at.to_offset(time::UtcOffset::UTC)))
+        let at = at.checked_to_offset(time::UtcOffset::UTC).ok_or(InvalidTimestamp)?;
+        // RFC 3339 has four digits for the year.
+        if at.year() < 0 { Err(InvalidTimestamp) } else { Ok(Self::truncated(at)) }
     }
 }
 
@@ -90,5 +106,15 @@ mod tests {
         assert_eq!(at.to_string(), "2026-01-31T09:30:00.123Z");
         assert_eq!(at.plus(Duration::from_secs(90)).to_string(), "2026-01-31T09:31:30.123Z");
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn times_end_with_the_year_9999() {
+        let last: Timestamp = "9999-12-31T23:59:59.999Z".parse().unwrap();
+        assert_eq!(last.plus(Duration::from_secs(1)), last);
+        assert_eq!(last.plus(Duration::MAX), last);
+        for beyond in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+            assert!(beyond.parse::<Timestamp>().is_err(), "{beyond}");
+        }
     }
 }
