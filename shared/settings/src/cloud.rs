@@ -3,8 +3,18 @@
 use crate::{Layers, Settings, SettingsError, variable::PREFIX};
 
 /// Variables that only the functions have.
-const VARIABLES: [&str; 6] =
-    ["TABLE", "BUCKET", "SECRET", "PROVIDER_KEYS", "ALLOW_PRIVATE_NODES", "CLOUDWATCH_METRICS"];
+const VARIABLES: [&str; 10] = [
+    "TABLE",
+    "BUCKET",
+    "SECRET",
+    "PROVIDER_KEYS",
+    "KMS_KEY",
+    "AUDIT_BUCKET",
+    "ALLOW_PRIVATE_NODES",
+    "CLOUDWATCH_METRICS",
+    "SOCKET_ENDPOINT",
+    "SOCKET_URL",
+];
 
 /// The settings of a function: the names of its stores, and all that it has in common with `hearth up`.
 #[derive(Debug, Clone)]
@@ -17,10 +27,18 @@ pub struct CloudSettings {
     pub secret: String,
     /// Name of the secret with the providers' keys.
     pub provider_keys: String,
+    /// ARN of the key of KMS that wraps the data keys of stored secrets. Empty: no secret can be sealed.
+    pub kms_key: String,
+    /// Name of the bucket with locked copies of the audit log. Empty: there is none.
+    pub audit_bucket: String,
     /// Allow nodes with private addresses.
     pub allow_private_nodes: bool,
     /// Write the metrics of requests and runs for CloudWatch.
     pub cloudwatch_metrics: bool,
+    /// Address by which messages are sent over the WebSocket API's sockets, `https://...`. Empty: there are no sockets.
+    pub socket_endpoint: String,
+    /// Address to which nodes and clients connect, `wss://...`. Empty: the one of `socket_endpoint`.
+    pub socket_url: String,
     /// The settings in common with `hearth up`.
     pub settings: Settings,
     /// The texts that the settings were read from.
@@ -53,8 +71,18 @@ impl CloudSettings {
     }
 
     fn from_layers(mut layers: Layers) -> Result<Self, SettingsError> {
-        let [table, bucket, secret, provider_keys, private_nodes, cloudwatch_metrics] =
-            VARIABLES.map(|name| layers.take(name));
+        let [
+            table,
+            bucket,
+            secret,
+            provider_keys,
+            kms_key,
+            audit_bucket,
+            private_nodes,
+            cloudwatch_metrics,
+            socket_endpoint,
+            socket_url,
+        ] = VARIABLES.map(|name| layers.take(name));
         let required = |name: &str, value: Option<String>| {
             value.ok_or_else(|| SettingsError::new(format!("the variable {PREFIX}{name} must be set")))
         };
@@ -63,8 +91,12 @@ impl CloudSettings {
             bucket_name,
             secret_name,
             provider_keys_name,
+            _,
+            _,
             private_nodes_name,
             cloudwatch_metrics_name,
+            _,
+            _,
         ] = VARIABLES;
         let settings = layers.read()?;
         layers.check(&settings)?;
@@ -86,8 +118,12 @@ impl CloudSettings {
             bucket: required(bucket_name, bucket)?,
             secret: required(secret_name, secret)?,
             provider_keys: required(provider_keys_name, provider_keys)?,
+            kms_key: kms_key.unwrap_or_default(),
+            audit_bucket: audit_bucket.unwrap_or_default(),
             allow_private_nodes: flag(private_nodes_name, private_nodes.as_deref())?,
             cloudwatch_metrics: flag(cloudwatch_metrics_name, cloudwatch_metrics.as_deref())?,
+            socket_endpoint: socket_endpoint.unwrap_or_default(),
+            socket_url: socket_url.unwrap_or_default(),
             settings,
             layers,
         })
@@ -158,6 +194,21 @@ mod tests {
             gateway.cache,
             CacheSettings { enabled: true, ttl_seconds: 60, ..CacheSettings::default() }
         );
+    }
+
+    #[test]
+    fn variables_of_an_identity_provider_complete_its_json() {
+        let rules = r#"{"cognito": {"rules": [{"claim": "cognito:groups", "value": "a", "role": "admin"}]}}"#;
+        let variables = [
+            ("HEARTH_IDENTITY_PROVIDERS", rules),
+            ("HEARTH_IDENTITY_PROVIDERS__COGNITO__ISSUER", "https://cognito-idp.eu-west-1.amazonaws.com/p"),
+            ("HEARTH_IDENTITY_PROVIDERS__COGNITO__CLIENT_ID", "123456"),
+            ("HEARTH_IDENTITY_PROVIDERS__COGNITO__ROLE", "viewer"),
+        ];
+        let settings = read(&[NAMES.as_slice(), &variables].concat()).unwrap().settings;
+        let provider = &settings.identity_providers["cognito"];
+        assert_eq!((provider.rules.len(), provider.client_id.as_deref()), (1, Some("123456")));
+        assert!(provider.issuer.starts_with("https://cognito-idp.") && provider.role.is_some());
     }
 
     #[test]

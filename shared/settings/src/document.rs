@@ -36,6 +36,7 @@ pub struct SelectionChanges {
     strategy: Option<Strategy>,
     free_when_out_of_credit: Option<bool>,
     intent_words: Option<bool>,
+    home_wait_seconds: Option<u64>,
     rules: Option<Vec<Rule>>,
 }
 
@@ -46,6 +47,7 @@ impl SelectionChanges {
         selection.free_when_out_of_credit =
             self.free_when_out_of_credit.unwrap_or(selection.free_when_out_of_credit);
         selection.intent_words = self.intent_words.unwrap_or(selection.intent_words);
+        selection.home_wait_seconds = self.home_wait_seconds.unwrap_or(selection.home_wait_seconds);
         if let Some(rules) = &self.rules {
             selection.rules.clone_from(rules);
         }

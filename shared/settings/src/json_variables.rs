@@ -10,8 +10,8 @@ use crate::variable::PREFIX;
 const ROUTING: &str = "ROUTING";
 /// The tables of routing, each of which may have a variable of its own too.
 const ROUTING_TABLES: [&str; 4] = ["providers", "aliases", "fallbacks", "selection"];
-/// The table with facts of models.
-const MODELS_TABLE: &str = "models";
+/// Tables outside of routing, each of which has a variable: facts of models, and identity providers.
+const OTHER_TABLES: [&str; 2] = ["models", "identity_providers"];
 
 /// Names the tables that the variable may contain; none if it isn't such a variable.
 pub(crate) fn tables(variable: &str) -> &'static [&'static str] {
@@ -19,11 +19,11 @@ pub(crate) fn tables(variable: &str) -> &'static [&'static str] {
     if name.eq_ignore_ascii_case(ROUTING) {
         return &ROUTING_TABLES;
     }
-    if name.eq_ignore_ascii_case(MODELS_TABLE) {
-        return &[MODELS_TABLE];
-    }
-    let table = ROUTING_TABLES.iter().position(|table| name.eq_ignore_ascii_case(table));
-    table.and_then(|at| ROUTING_TABLES.get(at..=at)).unwrap_or_default()
+    let of = |tables: &'static [&'static str]| {
+        let table = tables.iter().position(|table| name.eq_ignore_ascii_case(table));
+        table.and_then(|at| tables.get(at..=at))
+    };
+    of(&ROUTING_TABLES).or_else(|| of(&OTHER_TABLES)).unwrap_or_default()
 }
 
 /// Settings of one such variable.
@@ -83,6 +83,6 @@ fn to_config(value: Value) -> ConfigValue {
 /// Names the variables that contain tables as JSON.
 #[must_use]
 pub fn json_variables() -> Vec<String> {
-    let names = [ROUTING].into_iter().chain(ROUTING_TABLES).chain([MODELS_TABLE]);
+    let names = [ROUTING].into_iter().chain(ROUTING_TABLES).chain(OTHER_TABLES);
     names.map(|name| format!("{PREFIX}{}", name.to_uppercase())).collect()
 }

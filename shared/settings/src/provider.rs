@@ -31,6 +31,8 @@ pub struct ProviderSettings {
     pub api: Option<Api>,
     /// The address; absent: the vendor's.
     pub base_url: Option<String>,
+    /// The region in which it processes requests, for organisations that are bound to regions.
+    pub region: Option<String>,
     /// The API key.
     #[serde(serialize_with = "shown::hidden")]
     pub api_key: Option<Secret>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hearth_domain::{Modality, Strategy};
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::InvalidSetting;
+use crate::bounds::{DAY_SECONDS, InvalidSetting, check_ranges};
 
 /// Largest weight of a model behind an alias.
 const WEIGHT_MAX: u32 = 1_000_000;
@@ -20,6 +20,8 @@ pub struct SelectionSettings {
     pub free_when_out_of_credit: bool,
     /// Take plain words such as "draw me a" as a request for an image or a mesh, where the modality is open.
     pub intent_words: bool,
+    /// Seconds that a request with `prefer: home` and no deadline waits for a node.
+    pub home_wait_seconds: u64,
     /// Rules that route requests without a model; the first that matches applies.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -31,6 +33,7 @@ impl Default for SelectionSettings {
             strategy: Strategy::default(),
             free_when_out_of_credit: true,
             intent_words: true,
+            home_wait_seconds: 600,
             rules: Vec::new(),
         }
     }
@@ -38,6 +41,7 @@ impl Default for SelectionSettings {
 
 impl SelectionSettings {
     pub(crate) fn validate(&self) -> Result<(), InvalidSetting> {
+        check_ranges("selection.", [("home_wait_seconds", Some(self.home_wait_seconds), 0..=DAY_SECONDS)])?;
         for (index, rule) in self.rules.iter().enumerate() {
             let error = |field: &str, problem: &str| {
                 Err(InvalidSetting::new(format!("selection.rules[{index}].{field}: {problem}")))

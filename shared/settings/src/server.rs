@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{InvalidSetting, check_ranges},
+    cors_origins::CorsOrigins,
     shown,
+    trusted_proxies::TrustedProxies,
 };
 
 /// The table `server` of the settings.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSettings {
     /// Threads that serve connections; absent: as many as the machine has processors.
@@ -29,6 +31,10 @@ pub struct ServerSettings {
     /// Memory for the bodies of all requests together, in bytes or as `256MB`.
     #[serde(serialize_with = "shown::bytes")]
     pub body_memory: ByteSize,
+    /// Addresses and networks of proxies before the server, separated by commas. `x-forwarded-for` counts from them alone.
+    pub trusted_proxies: TrustedProxies,
+    /// Origins of pages that may read responses in a browser: `*` for all, or such as `https://app.example`.
+    pub cors_origins: CorsOrigins,
 }
 
 impl Default for ServerSettings {
@@ -43,6 +49,8 @@ impl Default for ServerSettings {
             body_bytes_per_second: 1024,
             write_seconds: 60,
             body_memory: ByteSize::mib(256),
+            trusted_proxies: TrustedProxies::default(),
+            cors_origins: CorsOrigins::default(),
         }
     }
 }

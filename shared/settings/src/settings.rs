@@ -12,8 +12,10 @@ use hearth_domain::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Alias, CacheSettings, Durability, HubSettings, InvalidSetting, ModelOverride, NodeSettings,
-    ProviderSettings, SelectionSettings, ServerSettings, StorageSettings, TraceSettings,
+    AccountSettings, Alias, AuditSettings, CacheSettings, CorsOrigins, DownloadSettings, Durability,
+    FileSettings, HubSettings, IdentityProviderSettings, InvalidSetting, KeySettings, LimitSettings,
+    ModelOverride, NodeSettings, ProviderSettings, RelaySettings, RequestSettings, SelectionSettings,
+    ServerSettings, SessionSettings, SocketSettings, StorageSettings, TlsSettings, TraceSettings,
     bounds::{DAY_SECONDS, check_ranges},
     shown,
 };
@@ -57,14 +59,36 @@ pub struct Settings {
     pub token: Option<Secret>,
     /// The HTTP server.
     pub server: ServerSettings,
+    /// TLS of the HTTP server.
+    pub tls: TlsSettings,
     /// The node.
     pub node: NodeSettings,
     /// The hub that models are pulled from.
     pub hub: HubSettings,
+    /// Downloads of models by the node.
+    pub downloads: DownloadSettings,
     /// The model folder.
     pub storage: StorageSettings,
     /// The cache of answers.
     pub cache: CacheSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
+    /// Sessions.
+    pub sessions: SessionSettings,
+    /// Records of requests.
+    pub requests: RequestSettings,
+    /// Sockets of nodes and clients.
+    pub sockets: SocketSettings,
+    /// Files and artifacts.
+    pub files: FileSettings,
+    /// The relay to nodes.
+    pub relay: RelaySettings,
+    /// Limits of each user who has none of their own.
+    pub limits: LimitSettings,
+    /// Accounts.
+    pub accounts: AccountSettings,
+    /// Keys of providers that users and organisations store.
+    pub keys: KeySettings,
     /// Traces.
     pub traces: TraceSettings,
     /// Providers beside the node, by the names that clients use for them.
@@ -77,6 +101,8 @@ pub struct Settings {
     pub selection: SelectionSettings,
     /// Facts of providers' models beyond the catalog, by `PROVIDER:MODEL`.
     pub models: BTreeMap<String, ModelOverride>,
+    /// Issuers by which users sign in, by names of the operator's choice.
+    pub identity_providers: BTreeMap<String, IdentityProviderSettings>,
 }
 
 impl Default for Settings {
@@ -99,16 +125,28 @@ impl Default for Settings {
             url: None,
             token: None,
             server: ServerSettings::default(),
+            tls: TlsSettings::default(),
             node: NodeSettings::default(),
             hub: HubSettings::default(),
+            downloads: DownloadSettings::default(),
             storage: StorageSettings::default(),
             cache: gateway.cache,
+            audit: gateway.audit,
+            sessions: gateway.sessions,
+            requests: gateway.requests,
+            sockets: gateway.sockets,
+            files: gateway.files,
+            relay: gateway.relay,
+            limits: gateway.limits,
+            accounts: gateway.accounts,
+            keys: gateway.keys,
             traces: TraceSettings::default(),
             providers: BTreeMap::new(),
             aliases: BTreeMap::new(),
             fallbacks: BTreeMap::new(),
             selection: SelectionSettings::default(),
             models: BTreeMap::new(),
+            identity_providers: BTreeMap::new(),
         }
     }
 }
@@ -131,10 +169,20 @@ impl Settings {
             ],
         )?;
         self.server.validate()?;
+        self.tls.validate()?;
         self.node.validate()?;
+        self.downloads.validate()?;
         self.storage.validate()?;
         self.cache.validate()?;
+        self.audit.validate()?;
+        self.sessions.validate()?;
+        self.requests.validate()?;
+        self.sockets.validate()?;
+        self.files.validate()?;
+        self.relay.validate()?;
+        self.limits.validate()?;
         self.traces.validate()?;
+        crate::identity_provider::validate(&self.identity_providers)?;
         crate::routing::validate_aliases(&self.aliases)?;
         self.selection.validate()
     }
@@ -148,6 +196,18 @@ impl Settings {
             config_refresh_seconds: self.config_refresh_seconds,
             public_readiness: self.public_readiness,
             cache: self.cache,
+            accounts: self.accounts,
+            audit: self.audit,
+            sessions: self.sessions,
+            requests: self.requests,
+            sockets: self.sockets,
+            files: self.files,
+            relay: self.relay,
+            cors_origins: self.server.cors_origins.clone(),
+            limits: self.limits,
+            keys: self.keys.clone(),
+            hub: self.hub.clone(),
+            identity_providers: self.identity_providers.clone(),
         }
     }
 
@@ -159,7 +219,7 @@ impl Settings {
 }
 
 /// The settings that the gateway itself follows; routing is `hearth_gateway::Routing`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct GatewaySettings {
     /// Seconds that a link to an image or a mesh works.
     pub artifact_link_seconds: u64,
@@ -171,6 +231,30 @@ pub struct GatewaySettings {
     pub public_readiness: bool,
     /// The cache of answers.
     pub cache: CacheSettings,
+    /// Accounts.
+    pub accounts: AccountSettings,
+    /// The audit log.
+    pub audit: AuditSettings,
+    /// Sessions.
+    pub sessions: SessionSettings,
+    /// Records of requests.
+    pub requests: RequestSettings,
+    /// Sockets of nodes and clients.
+    pub sockets: SocketSettings,
+    /// Files and artifacts.
+    pub files: FileSettings,
+    /// The relay to nodes.
+    pub relay: RelaySettings,
+    /// Origins of pages that may read responses in a browser.
+    pub cors_origins: CorsOrigins,
+    /// Limits of each user who has none of their own.
+    pub limits: LimitSettings,
+    /// Keys of providers that users and organisations store.
+    pub keys: KeySettings,
+    /// The hub that is searched for models.
+    pub hub: HubSettings,
+    /// Issuers by which users sign in, by names of the operator's choice.
+    pub identity_providers: BTreeMap<String, IdentityProviderSettings>,
 }
 
 impl GatewaySettings {
@@ -195,6 +279,18 @@ impl Default for GatewaySettings {
             config_refresh_seconds: 60,
             public_readiness: false,
             cache: CacheSettings::default(),
+            accounts: AccountSettings::default(),
+            audit: AuditSettings::default(),
+            sessions: SessionSettings::default(),
+            requests: RequestSettings::default(),
+            sockets: SocketSettings::default(),
+            files: FileSettings::default(),
+            relay: RelaySettings::default(),
+            cors_origins: CorsOrigins::default(),
+            limits: LimitSettings::default(),
+            keys: KeySettings::default(),
+            hub: HubSettings::default(),
+            identity_providers: BTreeMap::new(),
         }
     }
 }
