@@ -18,3 +18,38 @@ pub(crate) fn checksum(text: &str) -> String {
     }
     digits.iter().copied().map(char::from).collect()
 }
+
+/// 256 bits in 43 characters, the most significant first: 62^43 is above 2^256.
+pub(crate) fn of_256_bits(bytes: &[u8; 32]) -> String {
+    let mut rest = *bytes;
+    let mut digits = [b'0'; 43];
+    for digit in digits.iter_mut().rev() {
+        // Long division of the number by 62: the remainder is the next digit.
+        let mut remainder = 0_usize;
+        for byte in &mut rest {
+            let value = remainder << 8 | usize::from(*byte);
+            *byte = u8::try_from(value / ALPHABET.len()).unwrap_or_default();
+            remainder = value % ALPHABET.len();
+        }
+        *digit = ALPHABET[remainder];
+    }
+    digits.iter().copied().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_is_written_in_base_62() {
+        let mut bytes = [0; 32];
+        assert_eq!(of_256_bits(&bytes), "0".repeat(43));
+        bytes[31] = 63;
+        assert_eq!(of_256_bits(&bytes), format!("{}11", "0".repeat(41)));
+        bytes[30] = 1;
+        // 319 = 5 * 62 + 9.
+        assert_eq!(of_256_bits(&bytes), format!("{}59", "0".repeat(41)));
+        assert_eq!(of_256_bits(&[255; 32]).len(), 43);
+        assert_ne!(of_256_bits(&[255; 32]), of_256_bits(&[254; 32]));
+    }
+}

@@ -1,8 +1,8 @@
 //! Ed25519 signatures for `jsonwebtoken`.
 //!
 //! The crate's own provider of RustCrypto also brings RSA and the NIST curves: 40 packages for algorithms that no
-//! credential of Hearth uses. This one signs and verifies EdDSA (RFC 8037) by `ed25519-dalek`, and refuses any other
-//! algorithm.
+//! credential of Hearth uses. This one signs and verifies EdDSA (RFC 8037) by `ed25519-dalek`. Signatures of identity
+//! providers, by RSA and ECDSA, are verified by ring ([`crate::issuer`]). Any other algorithm is refused.
 
 use ed25519_dalek::{
     Signature, SignatureError, Signer, SigningKey, Verifier, VerifyingKey, pkcs8::DecodePrivateKey as _,
@@ -12,6 +12,8 @@ use jsonwebtoken::{
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{Error, ErrorKind, new_error},
 };
+
+use crate::issuer;
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: create_signer,
@@ -33,6 +35,9 @@ fn create_signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn Jwt
 }
 
 fn create_verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
+    if matches!(key.family(), AlgorithmFamily::Rsa | AlgorithmFamily::Ec) {
+        return issuer::create_verifier(*algorithm, key);
+    }
     require_eddsa(*algorithm, key.family())?;
     let key = VerifyingKey::try_from(key.try_get_as_bytes()?);
     Ok(Box::new(EdDsaVerifier(key.map_err(|_| new_error(ErrorKind::InvalidEddsaKey))?)))

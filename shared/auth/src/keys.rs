@@ -24,6 +24,7 @@ pub struct Keys {
     cursor: [u8; 32],
     fingerprint: [u8; 32],
     artifact: [u8; 32],
+    audit: [u8; 32],
 }
 
 impl std::fmt::Debug for Keys {
@@ -52,6 +53,7 @@ impl Keys {
             cursor: key("hearth/cursor/hmac/1")?,
             fingerprint: key("hearth/fingerprint/hmac/1")?,
             artifact: key("hearth/artifact/hmac/1")?,
+            audit: key("hearth/audit/hmac/1")?,
         })
     }
 
@@ -113,6 +115,25 @@ impl Keys {
     pub fn verify_artifact(&self, id: &str, expires: i64, signature: &str) -> bool {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
         signature.is_ok_and(|tag| self.artifact_mac(id, expires).verify_slice(&tag).is_ok())
+    }
+
+    /// Signs a hash of the audit log.
+    #[must_use]
+    pub fn sign_audit(&self, hash: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.audit_mac(hash).finalize().into_bytes())
+    }
+
+    /// Returns whether a hash of the audit log was signed with these keys.
+    #[must_use]
+    pub fn verify_audit(&self, hash: &str, signature: &str) -> bool {
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
+        signature.is_ok_and(|tag| self.audit_mac(hash).verify_slice(&tag).is_ok())
+    }
+
+    fn audit_mac(&self, hash: &str) -> Hmac<Sha256> {
+        let mut mac = mac(&self.audit);
+        mac.update(hash.as_bytes());
+        mac
     }
 
     fn artifact_mac(&self, id: &str, expires: i64) -> Hmac<Sha256> {

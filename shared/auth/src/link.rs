@@ -1,20 +1,14 @@
 //! The node link's credentials: EdDSA JWTs (RFC 8037). The gateway signs one for each request: for one node, run, call and
 //! body, and for a minute at most.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey as _};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
 
-use crate::{eddsa, sha256_hex};
-
-/// A credential expires this long after it was signed.
-pub const CREDENTIAL_TTL: Duration = Duration::from_secs(60);
-/// Accepted difference between the clocks of gateway and node.
-const CLOCK_SKEW_LIMIT: Duration = Duration::from_secs(10);
+use crate::{
+    request_credential::{CREDENTIAL_TTL, CredentialSigner, CredentialVerifier, check_request, unix_seconds},
+    sha256_hex,
+};
 
 /// The claims of a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,28 +39,30 @@ pub enum LinkError {
     Key,
 }
 
+impl LinkError {
+    /// True if the time is wrong: the clocks differ, or the request took too long. The signature is right.
+    #[must_use]
+    pub fn is_of_time(&self) -> bool {
+        let Self::Invalid(error) = self else { return false };
+        matches!(error.kind(), jsonwebtoken::errors::ErrorKind::ExpiredSignature)
+    }
+}
+
 /// Signs the gateway's requests to nodes.
 #[derive(Clone)]
-pub struct LinkSigner {
-    key: EncodingKey,
-    public: [u8; 32],
-}
+pub struct LinkSigner(CredentialSigner);
 
 impl LinkSigner {
     /// Creates a signer from an Ed25519 seed.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        eddsa::install();
-        let key = SigningKey::from_bytes(seed);
-        #[expect(clippy::expect_used, reason = "a fixed-size key always has a DER form")]
-        let der = key.to_pkcs8_der().expect("an Ed25519 key in PKCS #8");
-        Self { key: EncodingKey::from_ed_der(der.as_bytes()), public: key.verifying_key().to_bytes() }
+        Self(CredentialSigner::from_seed(seed))
     }
 
     /// The public key in base64, for the settings of a node.
     #[must_use]
     pub fn public_key(&self) -> String {
-        BASE64_STANDARD.encode(self.public)
+        self.0.public_key()
     }
 
     /// Signs a credential for `node`, about `jti`, for the call `call` (`POST /v1/runs`) with the body `body`.
@@ -74,19 +70,15 @@ impl LinkSigner {
     /// # Errors
     /// If signing fails, which a good key rules out.
     pub fn sign(&self, node: &str, jti: &str, call: &str, body: &[u8]) -> Result<String, LinkError> {
-        let exp = unix_now() + CREDENTIAL_TTL.as_secs();
+        let exp = unix_seconds(SystemTime::now()) + CREDENTIAL_TTL.as_secs();
         let (aud, jti, call) = (node.to_owned(), jti.to_owned(), call.to_owned());
-        let claims = LinkClaims { aud, jti, call, body: sha256_hex(body), exp };
-        Ok(jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &self.key)?)
+        Ok(self.0.sign(&LinkClaims { aud, jti, call, body: sha256_hex(body), exp })?)
     }
 }
 
 /// Verifies the gateway's requests on a node.
 #[derive(Clone)]
-pub struct LinkVerifier {
-    key: DecodingKey,
-    validation: Validation,
-}
+pub struct LinkVerifier(CredentialVerifier);
 
 impl std::fmt::Debug for LinkVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,14 +92,7 @@ impl LinkVerifier {
     /// # Errors
     /// If the key isn't 32 bytes in base64.
     pub fn new(node: &str, public_key: &str) -> Result<Self, LinkError> {
-        eddsa::install();
-        let raw = BASE64_STANDARD.decode(public_key.trim()).map_err(|_| LinkError::Key)?;
-        let raw: [u8; 32] = raw.try_into().map_err(|_| LinkError::Key)?;
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_audience(&[node]);
-        validation.set_required_spec_claims(&["exp", "aud"]);
-        validation.leeway = CLOCK_SKEW_LIMIT.as_secs();
-        Ok(Self { key: DecodingKey::from_ed_der(&raw), validation })
+        CredentialVerifier::new(public_key, node, None).map(Self)
     }
 
     /// Returns the claims of a credential that is valid for this node, call and body.
@@ -115,14 +100,10 @@ impl LinkVerifier {
     /// # Errors
     /// If it isn't valid.
     pub fn verify(&self, credential: &str, call: &str, body: &[u8]) -> Result<LinkClaims, LinkError> {
-        let claims = jsonwebtoken::decode::<LinkClaims>(credential, &self.key, &self.validation)?.claims;
-        let same = claims.body.as_bytes().ct_eq(sha256_hex(body).as_bytes());
-        if claims.call == call && bool::from(same) { Ok(claims) } else { Err(LinkError::Request) }
+        let claims: LinkClaims = self.0.claims(credential)?;
+        check_request((&claims.call, &claims.body), call, body)?;
+        Ok(claims)
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 #[cfg(test)]
