@@ -1,6 +1,6 @@
 //! A message's content in OpenAI's chat format, which the native dialect uses too: a text, or a list of parts.
 
-use hearth_domain::{Document, DocumentSource, Image, Message, Role};
+use hearth_domain::{ArtifactId, Document, DocumentSource, FileId, Image, Message, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -66,7 +66,7 @@ pub struct FileData {
     /// Name of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// Id of a file at a provider of this dialect.
+    /// Id of a file or an artifact of the gateway, or of a file at a provider of this dialect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_id: Option<String>,
 }
@@ -102,6 +102,10 @@ impl MessageContent {
                         let source = document_source(data, &format!("{param}.file.file_data"))?;
                         message.add_document(Document { source, name: filename }, part.extra);
                     }
+                    FileData { file_id: Some(id), filename, .. } if is_stored(&id) => {
+                        let source = DocumentSource::Url(id);
+                        message.add_document(Document { source, name: filename }, part.extra);
+                    }
                     FileData { file_id: Some(_), .. } => message.add_opaque(param, json!(part)),
                     FileData { .. } => return Err(missing(format!("{param}.file.file_data"))),
                 },
@@ -110,6 +114,11 @@ impl MessageContent {
         }
         Ok(message.into_message(role))
     }
+}
+
+/// True if the text is the id of a file or an artifact of the gateway. Ids of OpenAI's files have another length.
+pub(crate) fn is_stored(id: &str) -> bool {
+    id.parse::<FileId>().is_ok() || id.parse::<ArtifactId>().is_ok()
 }
 
 /// Parses a data URL or an address of a document.

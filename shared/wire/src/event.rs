@@ -1,7 +1,8 @@
 //! Run events: the stream that every dialect renders and the run log stores.
 
 use hearth_domain::{
-    Artifact, Cost, Credits, FinishReason, Reasoning, Selection, Structured, TokenLogprob, Usage,
+    Artifact, Cost, Credits, FinishReason, Reasoning, Selection, Structured, Timestamp, TokenLogprob, Usage,
+    WaitReason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,13 @@ pub enum RunEventBody {
         provider: String,
         /// Credit.
         credits: Credits,
+    },
+    /// The run waits for a node of its caller, from the gateway. Sent again when the reason changes.
+    Waiting {
+        /// Reason.
+        reason: WaitReason,
+        /// Time at which the run goes to a provider, or fails.
+        until: Timestamp,
     },
     /// The run waits in a queue.
     Queued {
@@ -202,6 +210,7 @@ impl RunEventBody {
             | Self::Cost { .. } => true,
             Self::Selected(_)
             | Self::Credits { .. }
+            | Self::Waiting { .. }
             | Self::Queued { .. }
             | Self::Loading { .. }
             | Self::Started { .. }
@@ -227,6 +236,7 @@ impl RunEventBody {
             | Self::ChoiceDone { choice, .. } => Some(*choice),
             Self::Selected(_)
             | Self::Credits { .. }
+            | Self::Waiting { .. }
             | Self::Queued { .. }
             | Self::Loading { .. }
             | Self::Started { .. }

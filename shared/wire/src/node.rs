@@ -1,11 +1,11 @@
 //! The node link: what a gateway and a node say to each other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use hearth_domain::{Modality, ModelDescription, Priority, RunId, Task};
+use hearth_domain::{Modality, ModelDescription, ModelLifecycle, Priority, RunId, Task, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::runtime_status::RuntimeStatus;
+use crate::{node_downloads::NodeModelDownload, runtime_status::RuntimeStatus};
 
 /// Run for a node: the body of `POST /v1/runs`. The response is a stream of server-sent events, each a
 /// [`crate::RunEvent`] with its seq as id.
@@ -35,6 +35,42 @@ pub struct NodeModelCommand {
     pub model: String,
 }
 
+/// Settings of a node's models by the registry of its organisation: the body of `POST /v1/models/settings`. They replace all
+/// earlier ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeModelSettings {
+    /// Settings by the ids of models; those of models that the node doesn't have wait for their files.
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelLifecycle>,
+    /// Files outside of the model folder. Only a node in the gateway's process takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// Time at which the gateway read the registry: a node refuses settings of an earlier time than its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+}
+
+impl NodeModelSettings {
+    /// True if both have the same settings, read at whatever time.
+    #[must_use]
+    pub fn has_settings_of(&self, other: &Self) -> bool {
+        self.models == other.models && self.files == other.files
+    }
+
+    /// True if there are no settings.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.models.is_empty() && self.files.is_empty()
+    }
+}
+
+/// Machine to wake: the body of `POST /v1/wake`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeWakeCommand {
+    /// Address of its network card, such as `00:11:22:33:44:55`.
+    pub mac: String,
+}
+
 /// Result of removing a model's file: the response of `POST /v1/models/remove`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeRemoved {
@@ -51,6 +87,13 @@ pub struct NodeCancelled {
     pub cancelled: bool,
 }
 
+/// Answer to a challenge: the response of `GET /v1/challenge?nonce=...`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeChallengeAnswer {
+    /// Signature of the nonce by the node's own key, in base64.
+    pub signature: String,
+}
+
 /// State of a node: the response of `GET /v1/status`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -62,10 +105,19 @@ pub struct NodeStatus {
     /// Disk usage of the model folder.
     #[serde(default)]
     pub storage: Option<NodeStorage>,
+    /// Memory for models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<NodeMemory>,
     /// Compute libraries with the results of their self-tests, the processor's best first; empty before the
     /// self-tests.
     #[serde(default)]
     pub backends: Vec<NodeBackend>,
+    /// Models that it downloads, or has failed to download within a day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub downloads: Vec<NodeModelDownload>,
+    /// Settings of its models that the gateway has sent last.
+    #[serde(default, skip_serializing_if = "NodeModelSettings::is_empty")]
+    pub model_settings: NodeModelSettings,
 }
 
 /// Compute library of llama.cpp on a node, and the result of its self-test.
@@ -115,6 +167,15 @@ pub struct NodeStorage {
     pub max_bytes: Option<u64>,
 }
 
+/// Memory of a node for its models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeMemory {
+    /// Bytes for all models together.
+    pub limit_bytes: u64,
+    /// Bytes of the models in memory, as estimated for their loads.
+    pub used_bytes: u64,
+}
+
 /// Model on a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeModel {
@@ -125,6 +186,9 @@ pub struct NodeModel {
     pub description: ModelDescription,
     /// Size of the file in bytes.
     pub size_bytes: u64,
+    /// Path of the file on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// State.
     pub runtime: RuntimeStatus,
 }

@@ -4,12 +4,17 @@
 //! reaches a provider as an unknown field. The native request refuses unknown fields, which `flatten` can't: it lists
 //! the options itself and converts them.
 
-use hearth_domain::{Generation, OnDisconnect, Priority, Route, SelectionMode, Task, WhileLoading};
+use hearth_domain::{
+    Generation, OnDisconnect, Prefer, Priority, Rate, Route, SelectionMode, Task, WhileLoading,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_path_to_error::Track;
 use utoipa::ToSchema;
 
-use crate::ApiError;
+use crate::{
+    ApiError,
+    deadline::{Deadline, home_wait},
+};
 
 /// Maximum number of models in `fallback`.
 const FALLBACKS_MAX_COUNT: usize = 16;
@@ -17,15 +22,17 @@ const FALLBACKS_MAX_COUNT: usize = 16;
 const OPTION_ERROR: &str = "option `";
 
 /// Options of the gateway for one request. They stand beside the dialect's own fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(remote = "Self")]
 pub struct RunOptions {
     /// Extension. `cancel` (the default) stops the run when the client disconnects; `continue` completes it, and its
-    /// result can be read later. Embeddings allow `cancel` alone.
+    /// result can be read later. `{"continue_for": 60}` lets it go on for 60 seconds without a client that reads it; at most
+    /// a day. Embeddings allow `cancel` alone.
     #[serde(alias = "onDisconnect")]
     #[schema(example = "cancel")]
     pub on_disconnect: Option<OnDisconnect>,
-    /// Extension. While the model is being loaded, `wait` (the default), or let the `default` model answer.
+    /// Extension. While the model is being loaded, `wait` (the default), let the `default` model answer, or the first
+    /// `fallback` that is ready.
     #[serde(alias = "whileLoading")]
     #[schema(example = "wait")]
     pub while_loading: Option<WhileLoading>,
@@ -45,6 +52,19 @@ pub struct RunOptions {
     #[serde(alias = "selectionMode")]
     #[schema(example = "auto")]
     pub selection_mode: Option<SelectionMode>,
+    /// Extension. `home`: the caller's nodes serve the request; it waits for them until `deadline`, and then goes to the
+    /// cheapest provider. Absent: it doesn't wait.
+    #[schema(example = "home")]
+    pub prefer: Option<Prefer>,
+    /// Extension. With `prefer`: the end of the wait, in seconds from now or as an RFC 3339 time, at most 24 hours away. Absent:
+    /// the time that the operator has set.
+    #[schema(value_type = Option<Object>, example = 60)]
+    pub deadline: Option<Deadline>,
+    /// Extension. Highest price of a provider that may serve the request, in dollars for a million output tokens; of
+    /// embeddings, for a million input tokens. A provider whose price isn't known is left out.
+    #[serde(alias = "maxPrice")]
+    #[schema(value_type = Option<f64>, example = 0.6)]
+    pub max_price: Option<Rate>,
 }
 
 /// Sampling parameters of local models that a vendor's dialect lacks. They stand beside the dialect's own fields.
@@ -91,9 +111,20 @@ impl RunOptions {
             let message = "resume must be false: only an answer in text can be continued by another model";
             return Err(ApiError::invalid("resume", message));
         }
-        if on_disconnect == OnDisconnect::Continue && matches!(generation.task, Task::Embedding(_)) {
+        if let OnDisconnect::ContinueFor(seconds) = on_disconnect
+            && !(1..=OnDisconnect::CONTINUE_FOR_MAX_SECONDS).contains(&seconds)
+        {
+            let most = OnDisconnect::CONTINUE_FOR_MAX_SECONDS;
+            let message = format!("on_disconnect.continue_for must be from 1 to {most} seconds");
+            return Err(ApiError::invalid("on_disconnect.continue_for", message));
+        }
+        if on_disconnect.outlives_client() && matches!(generation.task, Task::Embedding(_)) {
             let message = "on_disconnect must be cancel: vectors are not stored, so they can't be read later";
             return Err(ApiError::invalid("on_disconnect", message));
+        }
+        if self.max_price.is_some() && !matches!(generation.task, Task::Text(_) | Task::Embedding(_)) {
+            let message = "max_price is a price of tokens, which images and meshes don't have: leave it out";
+            return Err(ApiError::invalid("max_price", message));
         }
         Ok(Generation {
             on_disconnect,
@@ -103,6 +134,8 @@ impl RunOptions {
                 mode: self.selection_mode.unwrap_or_default(),
                 fallbacks: self.fallback.map(Fallback::into_models).transpose()?,
                 resume,
+                max_price: self.max_price,
+                home: home_wait(self.prefer, self.deadline)?,
                 ..generation.route
             },
             ..generation
@@ -201,6 +234,7 @@ mod tests {
         let body = json!({
             "model": "m", "other": 1, "on_disconnect": "continue", "whileLoading": "default", "priority": null,
             "fallback": false, "resume": true, "selectionMode": "free_only", "top_k": 3, "ignore_eos": true,
+            "prefer": "home", "deadline": 5, "maxPrice": 0.6,
         });
         let request: Request = serde_json::from_value(body).unwrap();
         assert_eq!(Value::Object(request.extra), json!({"other": 1}));
@@ -211,6 +245,9 @@ mod tests {
             fallback: Some(Fallback::None(false)),
             resume: Some(true),
             selection_mode: Some(SelectionMode::FreeOnly),
+            prefer: Some(Prefer::Home),
+            deadline: Some(Deadline::Seconds(5.0)),
+            max_price: "0.6".parse().ok(),
         };
         assert_eq!(request.options, expected);
         assert_eq!((request.sampling.top_k, request.sampling.ignore_eos), (Some(3), Some(true)));
@@ -225,6 +262,9 @@ mod tests {
             ("fallback", json!(["a"])),
             ("resume", json!("yes")),
             ("selection_mode", json!("cheap")),
+            ("prefer", json!("cloud")),
+            ("deadline", json!("soon")),
+            ("max_price", json!(-1)),
             ("min_p", json!("a")),
         ] {
             let text = json!({"model": "m", name: value}).to_string();
@@ -252,7 +292,13 @@ mod tests {
             refused(json!({"on_disconnect": "continue"}), vectors()).as_deref(),
             Some("on_disconnect")
         );
+        for seconds in [0, OnDisconnect::CONTINUE_FOR_MAX_SECONDS + 1] {
+            let param = refused(json!({"on_disconnect": {"continue_for": seconds}}), text());
+            assert_eq!(param.as_deref(), Some("on_disconnect.continue_for"), "{seconds}");
+        }
         assert_eq!(refused(json!({"fallback": true}), text()).as_deref(), Some("fallback"));
+        assert_eq!(refused(json!({"max_price": 1}), image()).as_deref(), Some("max_price"));
+        assert_eq!(refused(json!({"deadline": 5}), text()).as_deref(), Some("deadline"));
         let many = json!({"fallback": {"models": vec!["m"; FALLBACKS_MAX_COUNT + 1]}});
         assert_eq!(refused(many, text()).as_deref(), Some("fallback.models"));
         for generation in [vectors(), image()] {
@@ -331,17 +377,24 @@ mod tests {
             };
             let of = with(json!({
                 "while_loading": "default", "priority": "high", "selection_mode": "free_only",
-                "fallback": {"models": ["other"]},
+                "fallback": {"models": ["other"]}, "prefer": "home", "deadline": 60,
             }));
             assert_eq!((of.while_loading, of.priority), (WhileLoading::Default, Priority::High), "{route}");
             assert_eq!(of.route.mode, SelectionMode::FreeOnly, "{route}");
             assert_eq!(of.route.fallbacks, Some(vec!["other".to_owned()]), "{route}");
+            assert!(of.route.home.is_some_and(|wait| wait.until.is_some()), "{route}");
+            if !matches!(of.task, Task::Image(_)) {
+                assert_eq!(with(json!({"max_price": 0.6})).route.max_price, "0.6".parse().ok(), "{route}");
+            }
             let is_text = matches!(of.task, Task::Text(_));
             if is_text {
+                let of = with(json!({"on_disconnect": {"continue_for": 60}}));
+                assert_eq!(of.on_disconnect, OnDisconnect::ContinueFor(60), "{route}");
                 let of = with(json!({"resume": true, "on_disconnect": "continue"}));
                 assert_eq!((of.route.resume, of.on_disconnect), (true, OnDisconnect::Continue), "{route}");
             }
             let of = with(json!({}));
+            assert_eq!((of.route.home, of.route.max_price), (None, None), "{route}");
             assert_eq!((of.while_loading, of.priority), (WhileLoading::Wait, Priority::Normal), "{route}");
         }
     }

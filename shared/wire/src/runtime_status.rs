@@ -7,10 +7,10 @@ use utoipa::ToSchema;
 /// State of a model on its node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RuntimeStatus {
-    /// `unloaded`, `loading`, `loaded`, `busy` or `failed`.
+    /// `downloading`, `unloaded`, `loading`, `loaded`, `busy` or `failed`.
     #[schema(value_type = String)]
     pub state: RuntimeState,
-    /// Progress of loading, 0 to 1.
+    /// Progress of loading or downloading, 0 to 1.
     pub progress: Option<f32>,
     /// True if it serves requests that name no model.
     pub default: bool,

@@ -109,7 +109,7 @@ impl Default for MessagesCaller {
 pub struct MessagesUsage {
     /// Tokens of the prompt that came from no cache.
     pub input_tokens: u32,
-    /// Always 0: tokens that are written to a cache are not counted separately.
+    /// Tokens of the prompt that were written to a cache.
     pub cache_creation_input_tokens: u32,
     /// Tokens of the prompt that came from a cache.
     pub cache_read_input_tokens: u32,
@@ -146,8 +146,11 @@ pub struct MessagesOutputTokens {
 impl From<Usage> for MessagesUsage {
     fn from(usage: Usage) -> Self {
         Self {
-            input_tokens: usage.prompt_tokens.saturating_sub(usage.cached_tokens),
-            cache_creation_input_tokens: 0,
+            input_tokens: usage
+                .prompt_tokens
+                .saturating_sub(usage.cached_tokens)
+                .saturating_sub(usage.cache_write_tokens),
+            cache_creation_input_tokens: usage.cache_write_tokens,
             cache_read_input_tokens: usage.cached_tokens,
             output_tokens: usage.completion_tokens,
             output_tokens_details: MessagesOutputTokens { thinking_tokens: usage.reasoning_tokens },

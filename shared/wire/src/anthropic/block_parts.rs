@@ -4,7 +4,7 @@ use hearth_domain::{Document, DocumentSource, Image, ImageSource, image::canonic
 use serde_json::json;
 
 use super::{MessagesBlock, MessagesBlockSource, MessagesSource};
-use crate::{ApiError, message_parts::MessageParts, required::required};
+use crate::{ApiError, content::is_stored, message_parts::MessageParts, required::required};
 
 /// Types of blocks that are not parts of a message. Each is allowed in one role's turns alone.
 const NOT_PARTS: [&str; 4] = ["tool_use", "tool_result", "thinking", "redacted_thinking"];
@@ -52,10 +52,19 @@ impl MessagesBlock {
 
 impl MessagesSource {
     fn is_image(&self) -> bool {
-        matches!(self.kind.as_str(), "url" | "base64")
+        matches!(self.kind.as_str(), "url" | "base64") || self.stored_id().is_some()
+    }
+
+    /// The id of a file or an artifact of the gateway, if this names one.
+    fn stored_id(&self) -> Option<&str> {
+        let id = self.extra.get("file_id")?.as_str()?;
+        (self.kind == "file" && is_stored(id)).then_some(id)
     }
 
     fn to_image(&self, param: &str) -> Result<ImageSource, ApiError> {
+        if let Some(id) = self.stored_id() {
+            return Ok(ImageSource::Url(id.to_owned()));
+        }
         if self.kind == "url" {
             return Ok(Image::at(required(self.url.as_ref(), param, "url")?).source);
         }
@@ -66,10 +75,13 @@ impl MessagesSource {
     }
 
     fn is_document(&self) -> bool {
-        matches!(self.kind.as_str(), "url" | "base64" | "text")
+        matches!(self.kind.as_str(), "url" | "base64" | "text") || self.stored_id().is_some()
     }
 
     fn to_document(&self, param: &str) -> Result<DocumentSource, ApiError> {
+        if let Some(id) = self.stored_id() {
+            return Ok(DocumentSource::Url(id.to_owned()));
+        }
         match self.kind.as_str() {
             "url" => Ok(DocumentSource::at(required(self.url.as_ref(), param, "url")?)),
             "text" => Ok(DocumentSource::Text(required(self.data.as_ref(), param, "data")?.clone())),

@@ -76,11 +76,15 @@ fn error_type(code: ErrorCode) -> &'static str {
         | ErrorCode::QueueFull
         | ErrorCode::ProviderRateLimited => "rate_limit_error",
         ErrorCode::Overloaded => "overloaded_error",
-        ErrorCode::ProviderTimeout | ErrorCode::RequestTimeout | ErrorCode::RunTimeout => "timeout_error",
+        ErrorCode::ProviderTimeout
+        | ErrorCode::RequestTimeout
+        | ErrorCode::RunTimeout
+        | ErrorCode::DeadlineExceeded => "timeout_error",
         ErrorCode::Cancelled
         | ErrorCode::Internal
         | ErrorCode::ProviderError
         | ErrorCode::ProviderAuth
+        | ErrorCode::IssuerUnavailable
         | ErrorCode::NoModelAvailable
         | ErrorCode::NodeOffline
         | ErrorCode::NodeLost

@@ -342,7 +342,13 @@ fn parse_error_has_the_path_of_the_field() {
 /// Events of a run: selected, started, `bodies`, with the usage before the last.
 fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
     let selected = RunEventBody::Selected(Selection::example("tiny-chat", "local"));
-    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
+    let usage = Usage {
+        prompt_tokens: 7,
+        completion_tokens: 5,
+        cached_tokens: 4,
+        reasoning_tokens: 2,
+        ..Usage::default()
+    };
     let (middle, end) = bodies.split_at(bodies.len() - 1);
     let all = [selected, RunEventBody::Started { prompt_tokens: 7 }].into_iter().chain(middle.to_vec());
     let all = all.chain([RunEventBody::Usage { usage }]).chain(end.to_vec());

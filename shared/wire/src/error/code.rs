@@ -97,9 +97,9 @@ error_codes! {
     PayloadTooLarge => "payload_too_large", 413, "invalid_request_error", [];
     /// The body's media type isn't JSON.
     UnsupportedMediaType => "unsupported_media_type", 415, "invalid_request_error", [];
-    /// Amazon API Gateway throttled the request. The template of the cloud's stack writes it; no code here does.
+    /// A rate of the caller is reached. The template of the cloud's stack writes it too, for requests that API Gateway throttles.
     RateLimited => "rate_limited", 429, "rate_limit_error", [Retryable];
-    /// The provider's credit is used up.
+    /// A budget of the caller, or the provider's credit, is used up.
     QuotaExceeded => "quota_exceeded", 429, "rate_limit_error", [BlamesProvider];
     /// The model's queue has no place left.
     QueueFull => "queue_full", 429, "rate_limit_error", [Retryable];
@@ -111,6 +111,8 @@ error_codes! {
     ProviderError => "provider_error", 502, "server_error", [Retryable, BlamesProvider, RetrySame];
     /// The provider refused the gateway's credential.
     ProviderAuth => "provider_auth", 502, "server_error", [BlamesProvider];
+    /// The identity provider can't be reached, so its tokens can't be checked.
+    IssuerUnavailable => "issuer_unavailable", 503, "server_error", [Retryable];
     /// The gateway has no room for another connection or body.
     Overloaded => "overloaded", 503, "server_error", [Retryable, BlamesGateway];
     /// The provider limits the gateway.
@@ -127,6 +129,8 @@ error_codes! {
     NotCached => "not_cached", 504, "invalid_request_error", [];
     /// The run has reached the time limit of its process.
     RunTimeout => "run_timeout", 504, "server_error", [];
+    /// No node was free before the request's deadline, and no provider may serve it.
+    DeadlineExceeded => "deadline_exceeded", 504, "server_error", [Retryable];
     /// The provider took too long.
     ProviderTimeout => "provider_timeout", 504, "server_error", [Retryable, BlamesProvider];
 }

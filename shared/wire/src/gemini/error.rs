@@ -96,9 +96,13 @@ fn status(code: ErrorCode) -> &'static str {
         | ErrorCode::QueueFull
         | ErrorCode::ProviderRateLimited => "RESOURCE_EXHAUSTED",
         ErrorCode::Cancelled => "CANCELLED",
-        ErrorCode::RequestTimeout | ErrorCode::ProviderTimeout | ErrorCode::RunTimeout => "DEADLINE_EXCEEDED",
+        ErrorCode::RequestTimeout
+        | ErrorCode::ProviderTimeout
+        | ErrorCode::RunTimeout
+        | ErrorCode::DeadlineExceeded => "DEADLINE_EXCEEDED",
         ErrorCode::Internal | ErrorCode::ProviderError | ErrorCode::ProviderAuth => "INTERNAL",
         ErrorCode::Overloaded
+        | ErrorCode::IssuerUnavailable
         | ErrorCode::NoModelAvailable
         | ErrorCode::NodeOffline
         | ErrorCode::NodeLost

@@ -327,7 +327,13 @@ fn call(index: u32, begins: Option<&str>, arguments: &str) -> RunEventBody {
 }
 
 fn usage() -> RunEventBody {
-    let usage = Usage { prompt_tokens: 9, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
+    let usage = Usage {
+        prompt_tokens: 9,
+        completion_tokens: 5,
+        cached_tokens: 4,
+        reasoning_tokens: 2,
+        ..Usage::default()
+    };
     RunEventBody::Usage { usage }
 }
 

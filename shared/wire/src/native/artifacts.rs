@@ -29,6 +29,9 @@ pub struct ArtifactBody {
     /// Prompt as the model rewrote it, if the provider returns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revised_prompt: Option<String>,
+    /// The bytes in base64, if the request has `inline` and they are few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 impl ArtifactBody {
@@ -45,6 +48,7 @@ impl ArtifactBody {
             sha256: artifact.sha256.clone(),
             expires_at: artifact.expires_at.to_string(),
             revised_prompt: artifact.revised_prompt.clone(),
+            data: None,
         }
     }
 }
@@ -66,4 +70,53 @@ pub struct ArtifactQuery {
     pub expires: Option<i64>,
     /// Signature of the gateway.
     pub signature: Option<String>,
+}
+
+/// Selection of artifacts, and a page of them.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ArtifactListQuery {
+    /// Id of the request that has generated them.
+    #[param(example = "req_01JDB4T6ZW3Q8N5XKM2C7V9RHF")]
+    pub run: Option<String>,
+    /// `image` or `mesh`.
+    #[serde(rename = "type")]
+    #[param(example = "image")]
+    pub kind: Option<String>,
+    /// Maximum number of entries, 1 to 200; absent: 50.
+    #[param(minimum = 1)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Artifact in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ListedArtifact {
+    /// The artifact.
+    #[serde(flatten)]
+    pub artifact: ArtifactBody,
+    /// Id of the request that has generated it.
+    #[schema(example = "req_01JDB4T6ZW3Q8N5XKM2C7V9RHF")]
+    pub request_id: String,
+    /// Time of creation, ISO 8601.
+    pub created_at: String,
+}
+
+/// Page of artifacts, the newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ArtifactList {
+    /// The artifacts.
+    pub artifacts: Vec<ListedArtifact>,
+    /// Cursor of the next page; null after the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// Artifact that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ArtifactDeleted {
+    /// Id.
+    pub id: String,
+    /// Always true.
+    pub deleted: bool,
 }

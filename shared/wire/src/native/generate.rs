@@ -1,11 +1,12 @@
 //! `POST /v1/generate`: request and response.
 
 use hearth_domain::{
-    ClientDialect, Cost, Extra, Field, FinishReason, Generation, Intent, Message, Modality, ModelId, Role,
-    Route, Sampling, Selection, Task, TextTask, ToolChoice, Usage, message::name_results,
+    ClientDialect, Cost, Extra, Field, FinishReason, Generation, Intent, Message, Modality, ModelId, NodeId,
+    Payer, Role, Route, Sampling, Selection, SessionId, SessionMessageId, Task, TextTask, ToolChoice, Usage,
+    message::name_results,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
@@ -24,25 +25,42 @@ use crate::{
     tool_choice::{ALLOWED_TOOLS_PARAM, ToolChoiceBody, retain_allowed},
 };
 
+/// Limit of the bytes of state tokens, as JSON.
+const STATE_TOKENS_MAX_BYTES: usize = 16 << 10;
+
 impl GenerateRequest {
     /// Converts the request to the domain's form.
     ///
     /// # Errors
     /// `invalid_request`, naming the field.
-    pub fn into_generation(mut self) -> Result<Generation, ApiError> {
+    pub fn into_generation(self) -> Result<Generation, ApiError> {
+        self.into_generation_after(Vec::new())
+    }
+
+    /// Converts the request, which continues a session: its messages follow on `earlier`, those with the calls that they may
+    /// answer. A text task contains them, after the system prompt.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field.
+    pub fn into_generation_after(mut self, earlier: Vec<Message>) -> Result<Generation, ApiError> {
         let intent = if media::is_open(&self) { Intent::Open } else { Intent::Settled };
         let task = match media::modality(&self) {
-            Modality::Text => Task::Text(self.text()?),
+            Modality::Text => Task::Text(self.text(earlier)?),
             Modality::Image => Task::Image(media::image(&mut self)?),
             Modality::ThreeD => Task::Mesh(media::mesh(&mut self)?),
             Modality::Embedding => {
                 return Err(ApiError::invalid("modality", "send embeddings to POST /v1/embeddings"));
             }
         };
+        let state_tokens = self.state_tokens.take();
+        if let Some(tokens) = &state_tokens {
+            check_state_tokens(tokens)?;
+        }
         self.run_options().apply(Generation {
-            extra: extra(&task),
+            extra: extra(&task, state_tokens),
             intent,
             cache: self.cache,
+            store: self.store,
             route: Route { provider: self.provider, preferred: self.preferred_model, ..Route::default() },
             ..Generation::new(self.model.map(ModelId::new), task)
         })
@@ -58,15 +76,19 @@ impl GenerateRequest {
             fallback: self.fallback.take(),
             resume: Some(self.resume),
             selection_mode: Some(self.selection_mode),
+            prefer: self.prefer,
+            deadline: self.deadline,
+            max_price: self.max_price,
         }
     }
 
     /// Converts the text request, and takes its fields.
-    fn text(&mut self) -> Result<TextTask, ApiError> {
+    fn text(&mut self, earlier: Vec<Message>) -> Result<TextTask, ApiError> {
         media::refuse_for_text(&self.parameters)?;
         media::refuse_mesh(&self.input)?;
         let mut messages = Vec::new();
         messages.extend(self.system_prompt.take().map(|text| Message::new(Role::System, text)));
+        messages.extend(earlier);
         let before = messages.len();
         std::mem::take(&mut self.input).append_to(&mut messages)?;
         name_results(&mut messages);
@@ -89,14 +111,30 @@ impl GenerateRequest {
 }
 
 /// Returns the fields that a provider of OpenAI's dialect gets beside the task.
-fn extra(task: &Task) -> Extra {
-    match task {
-        Task::Text(task) if !task.template_kwargs.is_empty() => {
-            let kwargs = (TEMPLATE_KWARGS.to_owned(), task.template_kwargs.clone().into());
-            Extra::new(ClientDialect::OpenAiChat, Map::from_iter([kwargs]))
-        }
-        _ => Extra::default(),
+fn extra(task: &Task, state_tokens: Option<Value>) -> Extra {
+    let mut fields = match state_tokens {
+        Some(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    if let Task::Text(task) = task
+        && !task.template_kwargs.is_empty()
+    {
+        fields.insert(TEMPLATE_KWARGS.to_owned(), task.template_kwargs.clone().into());
     }
+    if fields.is_empty() { Extra::default() } else { Extra::new(ClientDialect::OpenAiChat, fields) }
+}
+
+/// Checks state tokens: they may be any JSON of a limited size.
+///
+/// # Errors
+/// `invalid_request`, naming the field.
+pub fn check_state_tokens(tokens: &Value) -> Result<(), ApiError> {
+    let is_small = serde_json::to_vec(tokens).is_ok_and(|json| json.len() <= STATE_TOKENS_MAX_BYTES);
+    if is_small {
+        return Ok(());
+    }
+    let message = format!("state_tokens must have {STATE_TOKENS_MAX_BYTES} bytes at most, as JSON");
+    Err(ApiError::invalid("state_tokens", message))
 }
 
 impl Parameters {
@@ -161,6 +199,18 @@ pub struct GenerateResponse {
     /// Modality of the output.
     #[schema(value_type = String)]
     pub modality: Modality,
+    /// Session that the answer was added to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub session_id: Option<SessionId>,
+    /// Id of the answer in the session, by which it can be generated again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub message_id: Option<SessionMessageId>,
+    /// State tokens of the request, or of the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub state_tokens: Option<Value>,
     /// Model that served the request, and the reason of the choice.
     pub selection: SelectionBody,
     /// Output.
@@ -180,7 +230,7 @@ pub struct GenerateResponse {
     /// Enforcement of the answer's JSON Schema, if it has one; of several answers the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<StructuredBody>,
-    /// Warnings.
+    /// Warnings, such as messages of a session that were left out because they no longer fit in the context.
     pub warnings: Vec<String>,
 }
 
@@ -191,6 +241,15 @@ pub struct SelectionBody {
     pub selected_model: String,
     /// Provider of the model.
     pub selected_provider: String,
+    /// Id of the node, for a local model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub selected_node: Option<NodeId>,
+    /// Owner of the provider's key, whose account is charged: `user`, `team`, `organisation` or `operator`. Absent for a local
+    /// model and a cached answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub payer: Option<Payer>,
     /// Reason of the choice.
     pub reason: String,
     /// True if it isn't the first choice.
@@ -207,6 +266,8 @@ impl From<&Selection> for SelectionBody {
         Self {
             selected_model: selection.model.to_string(),
             selected_provider: selection.provider.clone(),
+            selected_node: selection.node,
+            payer: selection.payer,
             reason: selection.reason.clone(),
             fallback_used: selection.fallback_used,
             fallback_reason: selection.fallback_reason.clone(),

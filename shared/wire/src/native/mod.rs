@@ -1,16 +1,34 @@
 //! The native API.
 
+pub mod administration;
 pub mod artifacts;
+pub mod audit;
 pub mod cache;
 pub mod configuration;
 pub mod generate;
+pub mod hub;
 pub mod input;
+pub mod invites;
+pub mod jobs;
+pub mod limits;
+pub mod logins;
 mod media;
 pub mod models;
+pub mod nodes;
+pub mod organisations;
 pub mod output;
+pub mod provider_keys;
 pub mod providers;
+pub mod registry;
 pub mod render;
 pub mod request;
+pub mod request_list;
 pub mod requests;
 pub mod route;
+pub mod sessions;
+pub mod sign_in;
+pub mod sockets;
 pub mod tokens;
+pub mod turns;
+pub mod usage;
+pub mod users;

@@ -1,5 +1,7 @@
 //! `/v1/models`: one body for the native and the OpenAI format.
 
+mod lifecycle;
+
 use std::collections::HashMap;
 
 use hearth_domain::{
@@ -8,7 +10,10 @@ use hearth_domain::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::{hub::ModelCard, registry::ModelRegistration};
 use crate::runtime_status::RuntimeStatus;
+
+pub use lifecycle::{LoadedModels, ModelRemoved, ModelStatus, RemovalQuery};
 
 /// Provider of an alias in its entry.
 pub const ALIAS: &str = "alias";
@@ -67,6 +72,72 @@ pub struct ModelBody {
     pub node: Option<String>,
     /// State on its node; null while the node can't be reached.
     pub runtime_status: Option<RuntimeStatus>,
+    /// Origin of the entry.
+    #[serde(default)]
+    pub source: ModelOrigin,
+    /// Description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Place from which the model was obtained, such as `huggingface:Qwen/Qwen3-0.6B-GGUF`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<String>,
+    /// Path of the file, if it is on a node of the caller's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Version of the edited schema of its parameters; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u32>,
+    /// Explicit entry, as it was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Box<ModelRegistration>>,
+    /// Card at Hugging Face of a registered model with a `source_url` there; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Box<ModelCard>>,
+}
+
+/// Origin of an entry in the list of models.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelOrigin {
+    /// A file in the model folder of a node.
+    #[default]
+    Discovered,
+    /// An explicit entry of the organisation.
+    Registered,
+    /// A provider's list, or the table of models.
+    Provider,
+    /// An alias of the settings.
+    Alias,
+}
+
+/// Order of the list of models.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum ModelSort {
+    /// By id; models of nodes before those of providers.
+    #[default]
+    #[serde(rename = "id")]
+    Id,
+    /// By display name.
+    #[serde(rename = "name")]
+    Name,
+    /// The oldest first.
+    #[serde(rename = "created")]
+    Created,
+    /// The newest first.
+    #[serde(rename = "-created")]
+    Newest,
+    /// The smallest file first; models without a size count as 0.
+    #[serde(rename = "size")]
+    Size,
+    /// The largest file first.
+    #[serde(rename = "-size")]
+    Largest,
+    /// The shortest context first; an unknown one counts as 0.
+    #[serde(rename = "context_length")]
+    Context,
+    /// The longest context first.
+    #[serde(rename = "-context_length")]
+    LongestContext,
 }
 
 impl ModelBody {
@@ -96,6 +167,13 @@ impl ModelBody {
             size_bytes: model.size_bytes,
             node: model.node.map(|id| id.to_string()),
             runtime_status,
+            source: ModelOrigin::Discovered,
+            description: None,
+            source_url: None,
+            path: None,
+            schema_version: None,
+            registration: None,
+            card: None,
         }
     }
 
@@ -129,6 +207,13 @@ impl ModelBody {
             size_bytes: None,
             node: None,
             runtime_status: None,
+            source: ModelOrigin::Provider,
+            description: None,
+            source_url: None,
+            path: None,
+            schema_version: None,
+            registration: None,
+            card: None,
         }
     }
 }
@@ -146,6 +231,11 @@ impl ModelBody {
             name: name.to_owned(),
             version: None,
             provider: ALIAS.to_owned(),
+            source: ModelOrigin::Alias,
+            path: None,
+            schema_version: None,
+            registration: None,
+            card: None,
             // They are the target's own.
             size_bytes: None,
             node: None,
@@ -262,39 +352,22 @@ pub struct ModelQuery {
     /// the node (`unloaded`, `loading`, `loaded`, `busy`, `failed`).
     #[param(value_type = Option<String>)]
     pub status: Option<StatusFilter>,
+    /// Text that the id, the name or the description contains; case doesn't matter.
+    #[param(max_length = 200)]
+    pub search: Option<String>,
+    /// Capability: `chat`, `tools`, `vision`, `json_schema` or `reasoning`.
+    #[param(value_type = Option<String>)]
+    pub capability: Option<Capability>,
+    /// Origin: `discovered`, `registered`, `provider` or `alias`.
+    #[param(inline)]
+    pub source: Option<ModelOrigin>,
+    /// Order: `id` (the default), `name`, `created`, `size` or `context_length`; with `-` before it, except before `id` and
+    /// `name`, the largest first.
+    #[param(inline)]
+    pub sort: Option<ModelSort>,
     /// Maximum number of models, 1 to 200; absent: 50.
     #[param(minimum = 1)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
-}
-
-/// Models in memory.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct LoadedModels {
-    /// Models with their states.
-    pub models: Vec<ModelBody>,
-}
-
-/// State of a model.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ModelStatus {
-    /// Id of the model.
-    pub model: String,
-    /// State on its node; null while the node can't be reached.
-    pub runtime_status: Option<RuntimeStatus>,
-}
-
-/// Result of removing a model's file.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct ModelRemoved {
-    /// Id of the model.
-    pub model: String,
-    /// Always true.
-    #[schema(example = true)]
-    pub removed: bool,
-    /// Freed bytes on the node's disk.
-    pub freed_bytes: u64,
-    /// True if it was a link in the model folder; its target remains.
-    pub link: bool,
 }

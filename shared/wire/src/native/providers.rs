@@ -1,6 +1,6 @@
 //! `/v1/providers`: providers and their credit.
 
-use hearth_domain::{Credits, credits};
+use hearth_domain::{Credits, Payer, credits};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -24,6 +24,10 @@ pub struct ProviderBody {
     pub title: String,
     /// True if it has a key and every other setting that it needs.
     pub configured: bool,
+    /// Owner of the key that the caller's requests use: `user`, `team`, `organisation` or `operator`; null without a key.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub payer: Option<Payer>,
     /// Models that requests may name without the provider.
     pub models: Vec<String>,
     /// Models with recent failures: their circuit breakers are open or half-open.

@@ -7,6 +7,7 @@ use super::{
     generate::{GenerateResponse, SelectionBody},
     output::Output,
     providers::CreditsBody,
+    turns::{TurnFields, TurnNotes},
 };
 use crate::{
     ApiError, RunEvent, RunEventBody,
@@ -29,6 +30,7 @@ pub struct Renderer {
     base: String,
     cost: Option<Cost>,
     credits: Option<CreditsBody>,
+    turn: TurnNotes,
 }
 
 impl Render for Renderer {
@@ -39,6 +41,9 @@ impl Render for Renderer {
         self.note(&event.body);
         let value = match &event.body {
             RunEventBody::Selected(selected) => self.selected(selected),
+            RunEventBody::Waiting { reason, until } => {
+                json!({"event": "waiting", "reason": reason, "until": until})
+            }
             RunEventBody::Queued { position } => json!({"event": "queued", "position": position}),
             RunEventBody::Loading { progress } => json!({"event": "loading", "progress": progress}),
             RunEventBody::Delta { choice, text, logprobs } => delta(*choice, text, logprobs),
@@ -84,7 +89,15 @@ impl Renderer {
         let (modality, selection) = (Modality::Text, SelectionBody::default());
         let (answers, usage) = (Answers::default(), Usage::default());
         let (artifacts, base) = (Vec::new(), String::new());
-        Self { request_id, modality, selection, answers, artifacts, usage, base, cost: None, credits: None }
+        let (cost, credits, turn) = (None, None, TurnNotes::default());
+        Self { request_id, modality, selection, answers, artifacts, usage, base, cost, credits, turn }
+    }
+
+    /// The same for a turn of a session, or for a request with state tokens.
+    #[must_use]
+    pub fn with_turn(mut self, turn: TurnNotes) -> Self {
+        self.turn = turn;
+        self
     }
 
     /// The same for a client that reaches the gateway at `base`, an address without a slash at its end:
@@ -119,6 +132,9 @@ impl Renderer {
             "model_name": selected.model_name, "provider": selected.provider,
             "modality": selected.modality, "fallback_used": selected.fallback_used,
         });
+        if let Some(node) = selected.node {
+            value["node"] = json!(node);
+        }
         if selected.resumed {
             value["resumed"] = json!(true);
         }
@@ -133,10 +149,14 @@ impl Renderer {
 
     /// Returns the response of the events so far.
     fn response(&self, finish_reason: Option<FinishReason>) -> GenerateResponse {
+        let TurnFields { session_id, message_id, state_tokens, warnings } = self.turn.get();
         GenerateResponse {
             request_id: self.request_id.to_string(),
             model: self.selection.selected_model.clone(),
             modality: self.modality,
+            session_id,
+            message_id,
+            state_tokens,
             selection: self.selection.clone(),
             output: Output::from(&self.answers).with(&self.artifacts, &self.base),
             usage: self.usage.into(),
@@ -149,7 +169,7 @@ impl Renderer {
                 .first()
                 .and_then(|answer| answer.structured.as_ref())
                 .map(Into::into),
-            warnings: Vec::new(),
+            warnings,
         }
     }
 }

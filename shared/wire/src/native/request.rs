@@ -1,14 +1,17 @@
 //! `POST /v1/generate`: fields of a request.
 
-use hearth_domain::{CacheControl, Modality, OnDisconnect, Priority, SelectionMode, WhileLoading};
+use hearth_domain::{
+    CacheControl, ContextOverflow, Modality, OnDisconnect, Prefer, Priority, Rate, SelectionMode, SessionId,
+    WhileLoading,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::input::Input;
 use crate::{
-    logprobs::LogitBias, response_format::ResponseFormatBody, run_options::Fallback, stop::Stop,
-    tool_choice::ToolChoiceBody, tools::ToolBody,
+    deadline::Deadline, logprobs::LogitBias, response_format::ResponseFormatBody, run_options::Fallback,
+    stop::Stop, tool_choice::ToolChoiceBody, tools::ToolBody,
 };
 
 /// Request to generate. An unknown field is an error that names it.
@@ -56,11 +59,16 @@ pub struct GenerateRequest {
     /// True for an answer as server-sent events.
     #[serde(default)]
     pub stream: bool,
+    /// True for the bytes of images and meshes in the response, in base64 as `data` beside their links. Large files, by the
+    /// setting `files.inline_max_bytes`, have the link alone. It excludes `stream`.
+    #[serde(default)]
+    pub inline: bool,
     /// `cancel` stops the run when the client disconnects; `continue` completes it, and its result can be read later.
+    /// `{"continue_for": 60}` lets it go on for 60 seconds without a client that reads it; at most a day.
     #[serde(default)]
     #[schema(example = "cancel")]
     pub on_disconnect: OnDisconnect,
-    /// While the model is being loaded, `wait`, or let the `default` model answer.
+    /// While the model is being loaded, `wait`, let the `default` model answer, or the first `fallback` that is ready.
     #[serde(default)]
     #[schema(example = "wait")]
     pub while_loading: WhileLoading,
@@ -68,12 +76,42 @@ pub struct GenerateRequest {
     #[serde(default)]
     #[schema(example = "normal")]
     pub priority: Priority,
+    /// `home`: the caller's nodes serve the request; it waits for them until `deadline`, and then goes to the cheapest
+    /// provider. Absent: it doesn't wait.
+    #[schema(example = "home")]
+    pub prefer: Option<Prefer>,
+    /// With `prefer`: the end of the wait, in seconds from now or as an RFC 3339 time, at most 24 hours away. Absent: the time
+    /// that the operator has set.
+    #[schema(value_type = Option<Object>, example = 60)]
+    pub deadline: Option<Deadline>,
+    /// Highest price of a provider that may serve the request, in dollars for a million output tokens. A provider whose
+    /// price isn't known is left out.
+    #[schema(value_type = Option<f64>, example = 0.6)]
+    pub max_price: Option<Rate>,
     /// Use of the cache: `use` accepts a cached answer even if the model might give another one, `no-cache` asks the
     /// model, `no-store` also stores nothing, `only-if-cached` returns a cached answer or an error. Absent: the
     /// header `x-hearth-cache`.
     #[serde(default)]
     #[schema(example = "use")]
     pub cache: CacheControl,
+    /// True to store the request with its run, so that `POST /v1/requests/{id}/replay` can repeat it; false to store only the
+    /// answer. Absent: the operator's setting, by default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<bool>,
+    /// Session that the request continues: the model gets its messages before the input, and input and answer are added to
+    /// it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub session_id: Option<SessionId>,
+    /// State of the client's or the provider's own, at most 16 KiB. The response repeats it, and the session stores it until a
+    /// request replaces it. The fields of an object are sent to a provider of OpenAI's dialect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub state_tokens: Option<Value>,
+    /// With `session_id`: behaviour when the session no longer fits in the model's context, `truncate_middle`,
+    /// `truncate_oldest`, `summarise` or `error`. Absent: the session's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_overflow: Option<ContextOverflow>,
 }
 
 /// Sampling parameters and stop conditions.

@@ -1,11 +1,11 @@
 //! `/v1/requests/{id}`: a run for its owner.
 
-use hearth_domain::{FinishReason, Run, RunId, RunState};
+use hearth_domain::{FinishReason, Run, RunId, RunState, run::Failure};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    generate::{CostBody, UsageBody},
+    generate::{CostBody, SelectionBody, UsageBody},
     output::Output,
 };
 
@@ -21,6 +21,15 @@ pub struct RequestStatus {
     pub model: String,
     /// Provider that serves it.
     pub provider: String,
+    /// Model that serves it, and the reason of the choice.
+    #[serde(default)]
+    pub selection: SelectionBody,
+    /// Id of the token, or of another credential, that sent it; null for requests of earlier versions.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// Request that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_of: Option<String>,
     /// Position in the queue, from 1, while it waits.
     pub queue_position: Option<u32>,
     /// Tokens used.
@@ -33,6 +42,9 @@ pub struct RequestStatus {
     pub finish_reason: Option<FinishReason>,
     /// Output, once the run has ended: the first answer, without log-probabilities.
     pub output: Option<Output>,
+    /// True if the text of the output has expired: a text over 32 KB is deleted after 30 days. Then `output.text` is empty.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub output_expired: bool,
     /// Failure.
     pub error: Option<RequestFailure>,
     /// Time of the request, ISO 8601.
@@ -50,6 +62,12 @@ pub struct RequestFailure {
     pub message: String,
 }
 
+impl From<Failure> for RequestFailure {
+    fn from(Failure { code, message }: Failure) -> Self {
+        Self { code, message }
+    }
+}
+
 impl RequestStatus {
     /// Creates the body of a run. `base` is the client's address of the gateway.
     #[must_use]
@@ -59,13 +77,17 @@ impl RequestStatus {
             request_id: run.id.to_string(),
             status: run.state,
             model: run.selection.model.to_string(),
+            selection: (&run.selection).into(),
             provider: run.selection.provider,
+            token: run.token,
+            replay_of: run.replay_of.map(|id| id.to_string()),
             queue_position: run.queue_position,
             usage: run.usage.into(),
             cost: run.cost.map(Into::into),
             finish_reason: run.finish_reason,
             output,
-            error: run.failure.map(|f| RequestFailure { code: f.code, message: f.message }),
+            output_expired: run.has_expired_text,
+            error: run.failure.map(Into::into),
             created_at: run.created_at.to_string(),
             finished_at: run.finished_at.map(|at| at.to_string()),
         }

@@ -122,6 +122,9 @@ pub struct RouteCandidate {
     pub reason: String,
     /// Reason of the fallback, if the first choice isn't available.
     pub fallback_reason: Option<String>,
+    /// Node of a local model, and the reasons for its place among the nodes that have the model.
+    #[serde(default)]
+    pub placement: Option<String>,
     /// Maximum tokens of prompt and completion together, if known.
     pub context_length: Option<u32>,
     /// Price in US dollars for a million tokens, if known.

@@ -4,5 +4,6 @@ pub mod chat;
 pub mod completions;
 pub mod embeddings;
 mod error_frame;
+pub mod files;
 pub mod images;
 pub mod responses;

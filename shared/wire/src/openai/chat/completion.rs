@@ -159,6 +159,7 @@ impl ChatUsage {
             completion_tokens: usage.completion_tokens,
             cached_tokens: usage.prompt_tokens_details.cached_tokens,
             reasoning_tokens: usage.completion_tokens_details.reasoning_tokens,
+            ..Usage::default()
         };
         to_domain(self).and(&to_domain(other)).into()
     }

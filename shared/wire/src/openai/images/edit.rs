@@ -136,6 +136,7 @@ fn field_value(name: &str, bytes: Vec<u8>) -> Result<Value, ApiError> {
         }
         "stream" | "resume" => text.parse::<bool>().map(Value::from).map_err(|_| must_be("true or false")),
         "fallback" => serde_json::from_str(&text).map_err(|_| must_be("false, or {\"models\": [...]}")),
+        "deadline" => Ok(text.parse::<f64>().map_or_else(|_| json!(text), Value::from)),
         _ => Ok(json!(text)),
     }
 }

@@ -3,14 +3,19 @@
 //! This API splits an assistant's turn into several items: its reasoning, its text, each of its calls. They become one
 //! message.
 
-use hearth_domain::{Document, Image, Message, Reasoning, Role, ToolCall};
+use hearth_domain::{Document, DocumentSource, Image, Message, Reasoning, Role, ToolCall};
 use serde_json::{Map, json};
 
 use super::{
     InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput, custom_tools::custom_arguments,
     encrypted_content, tool_names::function_name,
 };
-use crate::{ApiError, content::document_source, message_parts::MessageParts, required::required};
+use crate::{
+    ApiError,
+    content::{document_source, is_stored},
+    message_parts::MessageParts,
+    required::required,
+};
 
 /// Messages, each with the index of its first item.
 pub(super) type IndexedMessages = Vec<(usize, Message)>;
@@ -158,6 +163,16 @@ impl ItemContent {
         let mut message = MessageParts::default();
         for (index, mut part) in parts.into_iter().enumerate() {
             let param = format!("{param}[{index}]");
+            if let Some(id) = stored_id(&part) {
+                part.extra.remove("file_id");
+                if part.kind == "input_image" {
+                    message.add_image(Image { detail: part.detail, ..Image::at(id) }, part.extra);
+                } else {
+                    let source = DocumentSource::Url(id);
+                    message.add_document(Document { source, name: part.filename }, part.extra);
+                }
+                continue;
+            }
             match part.kind.as_str() {
                 "input_text" | "output_text" | "text" => {
                     // The sources in an answer's part are valid in that answer alone.
@@ -184,4 +199,15 @@ impl ItemContent {
         }
         Ok(message.into_message(role))
     }
+}
+
+/// The id of a file or an artifact of the gateway, if the part names one in place of its content.
+fn stored_id(part: &ItemPart) -> Option<String> {
+    let is_reference = match part.kind.as_str() {
+        "input_image" => part.image_url.is_none(),
+        "input_file" => part.file_data.is_none() && part.file_url.is_none(),
+        _ => false,
+    };
+    let id = part.extra.get("file_id")?.as_str()?;
+    (is_reference && is_stored(id)).then(|| id.to_owned())
 }

@@ -147,7 +147,7 @@ mod tests {
         RunEvent,
         answer::Answers,
         event::ToolCallBegin,
-        openai::responses::{OutputItem, RequestEcho, ResponsesRenderer, tool_names::ClientNames},
+        openai::responses::{OutputItem, RenderOptions, RequestEcho, ResponsesRenderer},
         stream::Render as _,
     };
 
@@ -196,7 +196,7 @@ mod tests {
             let done = RunEventBody::Done { finish_reason: FinishReason::Stop };
             let events: Vec<_> =
                 (1..).zip(bodies).chain([(99, done)]).map(|(seq, body)| RunEvent { seq, body }).collect();
-            let renderer = ResponsesRenderer::new(RunId::new(), RequestEcho::default(), false, ClientNames::default());
+            let renderer = ResponsesRenderer::new(RunId::new(), RequestEcho::default(), RenderOptions::default());
             let response = renderer.into_answer(&events).unwrap();
             let expected: Vec<_> = response.output.iter().map(kind_and_text).collect();
             let stored: ItemLayout = serde_json::from_value(serde_json::to_value(&layout).unwrap()).unwrap();

@@ -1,5 +1,7 @@
 //! `POST /v1/responses` (<https://platform.openai.com/docs/api-reference/responses>).
 
+mod conversation_items;
+mod conversations;
 mod custom_tools;
 mod encrypted_content;
 mod input_items;
@@ -11,6 +13,7 @@ mod output_item;
 mod reasoning;
 mod references;
 mod render;
+mod render_options;
 mod request;
 mod request_echo;
 mod response;
@@ -19,18 +22,25 @@ mod tool_choice;
 mod tool_names;
 mod tools;
 
+pub use conversation_items::{items_of_message, messages_of_items};
+pub use conversations::{
+    ConversationItemList, ConversationItemsQuery, ConversationObject, ConversationParam,
+    ConversationReference, CreateConversation, CreateConversationItems, DeletedConversation, ItemOrder,
+    UpdateConversation, conversation_not_found,
+};
 pub use input_items::{InputItem, ItemContent, ItemPart, ItemRole, ResponsesInput};
 pub use item_layout::ItemLayout;
 pub use output_item::{OutputItem, OutputPart, OutputRefusal, OutputText, ReasoningText};
 pub use reasoning::ReasoningBody;
 pub use references::ItemReference;
 pub use render::ResponsesRenderer;
+pub use render_options::RenderOptions;
 pub(crate) use request::param;
 pub use request::{ResponsesRequest, ResponsesTurn};
 pub use request_echo::RequestEcho;
 pub use response::{
     DeletedResponse, IncompleteDetails, InputTokensDetails, OutputTokensDetails, ResponseFailure,
-    ResponseObject, ResponseUsage,
+    ResponseObject, ResponseQuery, ResponseUsage,
 };
 pub use text_format::{TextBody, TextFormat};
 pub use tool_choice::{ResponsesChosenTools, ResponsesToolChoice, ResponsesToolName};

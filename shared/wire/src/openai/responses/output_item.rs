@@ -133,7 +133,12 @@ impl OutputPart {
 
     /// An empty refusal part.
     pub(super) fn empty_refusal() -> Self {
-        Self::Refusal(OutputRefusal { kind: "refusal".to_owned(), refusal: String::new() })
+        Self::refusal(String::new())
+    }
+
+    /// A refusal part.
+    pub(super) fn refusal(refusal: String) -> Self {
+        Self::Refusal(OutputRefusal { kind: "refusal".to_owned(), refusal })
     }
 }
 

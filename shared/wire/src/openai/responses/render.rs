@@ -7,15 +7,14 @@ mod message;
 mod reasoning;
 mod tool_call;
 
-use hearth_domain::{FinishReason, Message, Run, RunId, Timestamp, ToolCall, Usage};
+use hearth_domain::{FinishReason, Message, Run, RunId, RunState, Timestamp, ToolCall, Usage};
 use serde_json::{Map, Value, json};
 
 use super::{
-    IncompleteDetails, OutputItem, RequestEcho, ResponseFailure, ResponseObject,
+    IncompleteDetails, OutputItem, RenderOptions, RequestEcho, ResponseFailure, ResponseObject,
     custom_tools::custom_input,
     item_id::format_item_id,
     item_layout::{AnswerPart, ItemLayout, StoredItem},
-    tool_names::ClientNames,
 };
 use crate::{
     ApiError, RunEvent, RunEventBody,
@@ -24,6 +23,7 @@ use crate::{
     stream::{Frame, Render},
 };
 
+const QUEUED: &str = "queued";
 const IN_PROGRESS: &str = "in_progress";
 const COMPLETED: &str = "completed";
 const INCOMPLETE: &str = "incomplete";
@@ -34,9 +34,9 @@ const CANCELLED: &str = "cancelled";
 #[derive(Debug)]
 pub struct ResponsesRenderer {
     response: ResponseObject,
-    /// True if the request asked for encrypted reasoning.
-    include_encrypted: bool,
-    client_names: ClientNames,
+    options: RenderOptions,
+    /// End time of a run that has ended already.
+    ended_at: Option<Timestamp>,
     /// State of each item of the output.
     items: Vec<RenderedItem>,
     sequence: u64,
@@ -69,9 +69,13 @@ impl Render for ResponsesRenderer {
                     self.emit_response("response.created");
                 }
             }
-            RunEventBody::Queued { .. } if !self.queued => {
+            RunEventBody::Waiting { .. } | RunEventBody::Queued { .. } if !self.queued => {
                 self.queued = true;
-                "queued".clone_into(&mut self.response.status);
+                // It waits for its conversation, before a model is selected.
+                if self.sequence == 0 {
+                    self.emit_response("response.created");
+                }
+                QUEUED.clone_into(&mut self.response.status);
                 self.emit_response("response.queued");
             }
             RunEventBody::Started { .. } => self.begin(),
@@ -104,12 +108,7 @@ impl Render for ResponsesRenderer {
 
 impl ResponsesRenderer {
     /// Creates a renderer for the run `id`, before its first event.
-    pub(super) fn new(
-        id: RunId,
-        request: RequestEcho,
-        include_encrypted: bool,
-        client_names: ClientNames,
-    ) -> Self {
+    pub(super) fn new(id: RunId, request: RequestEcho, options: RenderOptions) -> Self {
         let response = ResponseObject {
             id: id.to_string(),
             object: "response".to_owned(),
@@ -126,8 +125,8 @@ impl ResponsesRenderer {
         };
         Self {
             response,
-            include_encrypted,
-            client_names,
+            options,
+            ended_at: None,
             items: Vec::new(),
             sequence: 0,
             queued: false,
@@ -136,26 +135,70 @@ impl ResponsesRenderer {
         }
     }
 
-    /// Renders the response of a run that has ended from its record, its stored answer and the layout of its items.
+    /// Creates a renderer that renders the events of a recorded run again, from the first: each event gets the number that
+    /// it had.
+    #[must_use]
+    pub fn of_run(run: &Run, request: RequestEcho, options: RenderOptions) -> Self {
+        let options = options.or_of(&request);
+        let mut renderer = Self::new(run.id, request, options);
+        renderer.response.created_at = run.created_at.unix();
+        renderer.ended_at = run.finished_at;
+        renderer
+    }
+
+    /// Renders the response of a run from its record, its stored answer and the layout of its items. One that hasn't ended
+    /// has no output yet.
     #[must_use]
     pub fn from_record(
         run: &Run,
         answer: &Message,
         layout: &ItemLayout,
         request: RequestEcho,
+        options: RenderOptions,
     ) -> ResponseObject {
-        let client_names = ClientNames::of(&request.tools);
-        let mut renderer = Self::new(run.id, request, false, client_names);
-        renderer.response.created_at = run.created_at.unix();
+        let mut renderer = Self::of_run(run, request, RenderOptions { include_encrypted: false, ..options });
         renderer.response.model = run.selection.model.to_string();
         renderer.response.request.fill_sampling_defaults(run.selection.node.is_some());
-        for item in layout.items(answer) {
+        if !run.state.is_terminal() {
+            let status = if run.state == RunState::Queued { QUEUED } else { IN_PROGRESS };
+            status.clone_into(&mut renderer.response.status);
+            return renderer.response;
+        }
+        let is_complete = run.state == RunState::Completed;
+        // An answer that broke off before its first piece has no item.
+        let has_answer = is_complete || !answer.content.is_empty() || !answer.tool_calls.is_empty();
+        for item in layout.items(answer).into_iter().filter(|_| has_answer) {
             renderer.add_stored(answer, item);
         }
         renderer.response.usage = Some(run.usage.into());
-        renderer.complete(run.finish_reason.unwrap_or(FinishReason::Stop));
-        renderer.response.completed_at = run.finished_at.map(Timestamp::unix);
+        if !is_complete {
+            renderer.end_all(INCOMPLETE);
+        }
+        match &run.failure {
+            _ if is_complete => renderer.complete(run.finish_reason.unwrap_or(FinishReason::Stop)),
+            Some(failure) => renderer.break_off(FAILED, &failure.code, &failure.message),
+            None => {
+                let error = cancelled();
+                renderer.break_off(CANCELLED, error.code.as_str(), &error.message);
+            }
+        }
+        renderer.response.completed_at = run.finished_at.filter(|_| is_complete).map(Timestamp::unix);
         renderer.response
+    }
+
+    /// The number of the next event.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The response after the events of the run's beginning.
+    #[must_use]
+    pub fn into_begun(mut self, events: &[RunEvent]) -> ResponseObject {
+        for event in events {
+            self.frames(event);
+        }
+        self.response
     }
 
     fn add_stored(&mut self, answer: &Message, StoredItem { part, text }: StoredItem<'_>) {
@@ -200,24 +243,24 @@ impl ResponsesRenderer {
             // An empty answer has an empty message.
             self.begin_message(AnswerPart::Text);
         }
-        let open: Vec<usize> = (0..self.items.len()).filter(|index| self.items[*index].open).collect();
-        for index in open {
-            self.end_item(index, if incomplete.is_some() { INCOMPLETE } else { COMPLETED });
-        }
+        self.end_all(if incomplete.is_some() { INCOMPLETE } else { COMPLETED });
         status.clone_into(&mut self.response.status);
         self.response.incomplete_details =
             incomplete.map(|reason| IncompleteDetails { reason: reason.to_owned() });
-        self.response.completed_at = Some(Timestamp::now().unix());
+        self.response.completed_at = Some(self.ended_at.unwrap_or_else(Timestamp::now).unix());
         self.response.usage.get_or_insert(Usage::default().into());
         let name = if incomplete.is_some() { "response.incomplete" } else { "response.completed" };
         self.emit_response(name);
     }
 
     fn fail(&mut self, status: &str, error: &ApiError) {
-        status.clone_into(&mut self.response.status);
-        let (code, message) = (error.code.as_str().to_owned(), error.message.clone());
-        self.response.error = Some(ResponseFailure { code, message });
+        self.break_off(status, error.code.as_str(), &error.message);
         self.emit_response("response.failed");
+    }
+
+    fn break_off(&mut self, status: &str, code: &str, message: &str) {
+        status.clone_into(&mut self.response.status);
+        self.response.error = Some(ResponseFailure { code: code.to_owned(), message: message.to_owned() });
     }
 
     /// The id of the next item.
@@ -242,6 +285,13 @@ impl ResponsesRenderer {
             if self.items[index].open && !matches!(self.items[index].part, AnswerPart::Call(_)) {
                 self.end_item(index, COMPLETED);
             }
+        }
+    }
+
+    fn end_all(&mut self, end_status: &str) {
+        let open: Vec<usize> = (0..self.items.len()).filter(|index| self.items[*index].open).collect();
+        for index in open {
+            self.end_item(index, end_status);
         }
     }
 

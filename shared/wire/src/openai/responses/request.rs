@@ -1,16 +1,17 @@
 //! The request of `POST /v1/responses`.
 
 use hearth_domain::{
-    ClientDialect, Extra, Field, Generation, Message, ModelId, Role, RunId, Sampling, TextTask, ToolChoice,
-    message::name_results,
+    ClientDialect, ContextOverflow, Extra, Field, Generation, Message, ModelId, OnDisconnect, Role, RunId,
+    Sampling, SessionId, TextTask, ToolChoice, message::name_results,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    InputItem, ReasoningBody, RequestEcho, ResponsesInput, ResponsesRenderer, ResponsesTool,
-    ResponsesToolChoice, TextBody, TextFormat, offered_tools::add_tool, tool_names::ClientNames,
+    ConversationParam, ConversationReference, InputItem, ReasoningBody, RenderOptions, RequestEcho,
+    ResponsesInput, ResponsesRenderer, ResponsesTool, ResponsesToolChoice, TextBody, TextFormat,
+    conversations::conversation_not_found, offered_tools::add_tool, tool_names::ClientNames,
 };
 use crate::{
     ApiError, ErrorCode,
@@ -25,6 +26,7 @@ use crate::{
 };
 
 const PREVIOUS_RESPONSE: &str = "previous_response_id";
+const CONVERSATION: &str = "conversation";
 /// Value of `include` for log-probabilities.
 const INCLUDE_LOGPROBS: &str = "message.output_text.logprobs";
 /// Value of `include` for encrypted reasoning.
@@ -43,6 +45,9 @@ pub struct ResponsesRequest {
     pub instructions: Option<String>,
     /// A stored response of the same user, whose conversation this request continues.
     pub previous_response_id: Option<String>,
+    /// A conversation of the same user, by its id or as `{"id": ...}`: the model gets its items before the input, and input and
+    /// output are added to it. Not with `previous_response_id`.
+    pub conversation: Option<ConversationParam>,
     /// True (the default) to store the conversation for 30 days, so that another request can continue it.
     pub store: Option<bool>,
     /// If true, the answer is streamed as server-sent events.
@@ -73,7 +78,9 @@ pub struct ResponsesRequest {
     /// `disabled` or `auto`. A provider of this dialect may truncate a conversation that is too long; the gateway never
     /// does.
     pub truncation: Option<String>,
-    /// Refused if true: the header `prefer: respond-async` has the same effect.
+    /// True to receive the response at once, `queued` or `in_progress`, and to read it later: the run goes on without its
+    /// client. With `stream`, the events are streamed, and `GET /v1/responses/{id}?stream=true&starting_after=N` resumes them.
+    /// It needs `store`.
     pub background: Option<bool>,
     /// Extension. A text or a list of texts that end the answer.
     pub stop: Option<Stop>,
@@ -117,6 +124,12 @@ impl ResponsesRequest {
         self.store.unwrap_or(true)
     }
 
+    /// Returns whether the run goes on without its client.
+    #[must_use]
+    pub fn is_background(&self) -> bool {
+        self.background.unwrap_or(false)
+    }
+
     /// The run whose conversation this request continues.
     ///
     /// # Errors
@@ -129,16 +142,54 @@ impl ResponsesRequest {
         })
     }
 
+    /// The conversation that this request continues.
+    ///
+    /// # Errors
+    /// `not_found` for an id that is no conversation's; `invalid_request` with `previous_response_id`.
+    pub fn conversation(&self) -> Result<Option<SessionId>, ApiError> {
+        let Some(conversation) = &self.conversation else { return Ok(None) };
+        if self.previous_response_id.is_some() {
+            let message = "send conversation or previous_response_id, not both";
+            return Err(ApiError::invalid(CONVERSATION, message));
+        }
+        conversation.id().parse().map(Some).map_err(|_| conversation_not_found().at(CONVERSATION))
+    }
+
+    /// The policy for a conversation that no longer fits in the model's context, if the request has one.
+    #[must_use]
+    pub fn context_overflow(&self) -> Option<ContextOverflow> {
+        match self.truncation.as_deref() {
+            Some("auto") => Some(ContextOverflow::TruncateOldest),
+            Some("disabled") => Some(ContextOverflow::Error),
+            _ => None,
+        }
+    }
+
+    /// True if the input has the result of a call, which may be in the conversation.
+    #[must_use]
+    pub fn has_call_results(&self) -> bool {
+        let is_result = |item: &InputItem| {
+            matches!(item.kind.as_deref(), Some("function_call_output" | "custom_tool_call_output"))
+        };
+        matches!(&self.input, Some(ResponsesInput::Items(items)) if items.iter().any(is_result))
+    }
+
     /// Creates the renderer of the run `id`.
     #[must_use]
     pub fn renderer(&self, id: RunId) -> ResponsesRenderer {
+        ResponsesRenderer::new(id, self.echo(), self.render_options())
+    }
+
+    /// The options with which the run's events are rendered.
+    #[must_use]
+    pub fn render_options(&self) -> RenderOptions {
         let items = match &self.input {
             Some(ResponsesInput::Items(items)) => items.as_slice(),
             _ => &[],
         };
         let additional = items.iter().filter_map(InputItem::additional_tools).flatten();
-        let names = ClientNames::of(self.tools.iter().flatten().chain(additional));
-        ResponsesRenderer::new(id, self.echo(), self.includes(INCLUDE_ENCRYPTED), names)
+        let client_names = ClientNames::of(self.tools.iter().flatten().chain(additional));
+        RenderOptions { include_encrypted: self.includes(INCLUDE_ENCRYPTED), client_names }
     }
 
     /// The parameters that the response repeats.
@@ -146,7 +197,11 @@ impl ResponsesRequest {
     pub fn echo(&self) -> RequestEcho {
         let text = self.text.clone().unwrap_or_default();
         RequestEcho {
-            background: false,
+            background: self.is_background(),
+            conversation: self
+                .conversation
+                .as_ref()
+                .map(|one| ConversationReference { id: one.id().to_owned() }),
             frequency_penalty: self.frequency_penalty.unwrap_or(0.0),
             instructions: self.instructions.clone(),
             max_output_tokens: self.max_output_tokens,
@@ -227,28 +282,30 @@ impl ResponsesRequest {
             ApiError::unfit(param, &error)
         })?;
         task.messages.splice(0..0, instructions);
-        let generation = self.run_options.apply(Generation {
+        let is_background = self.background.unwrap_or(false);
+        let mut generation = self.run_options.apply(Generation {
             extra: Extra { hosted: offered.hosted, ..unknown_fields(ClientDialect::OpenAiResponses, extra)? },
             ..Generation::new(Some(ModelId::new(self.model)), task)
         })?;
+        if is_background && !generation.on_disconnect.outlives_client() {
+            generation.on_disconnect = OnDisconnect::Continue;
+        }
         Ok(ResponsesTurn { generation, messages })
     }
 
     fn refuse_unsupported(&self) -> Result<(), ApiError> {
-        if self.background == Some(true) {
-            let message = "background is not supported; send the header `prefer: respond-async` instead";
+        if self.is_background() && !self.stores() {
+            let message =
+                "background needs store: the response is read later; leave store out, or set it to true";
             return Err(ApiError::invalid("background", message));
         }
         if self.truncation.as_deref().is_some_and(|word| !matches!(word, "auto" | "disabled")) {
             return Err(ApiError::invalid("truncation", "truncation must be auto or disabled"));
         }
-        // They name a conversation or a prompt that OpenAI stores.
-        for name in ["conversation", "prompt"] {
-            if self.extra.get(name).is_some_and(|value| !value.is_null()) {
-                let message =
-                    format!("{name} is not stored by the gateway; send input, or previous_response_id");
-                return Err(ApiError::invalid(name, message));
-            }
+        // It names a prompt that OpenAI stores.
+        if self.extra.get("prompt").is_some_and(|value| !value.is_null()) {
+            let message = "prompt is not stored by the gateway; send input, or previous_response_id";
+            return Err(ApiError::invalid("prompt", message));
         }
         Ok(())
     }

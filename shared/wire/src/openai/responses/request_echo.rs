@@ -5,15 +5,18 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{ReasoningBody, ResponsesTool, ResponsesToolChoice, TextBody};
+use super::{ConversationReference, ReasoningBody, ResponsesTool, ResponsesToolChoice, TextBody};
 use crate::tool_choice::ToolMode;
 
 /// The request's parameters. Clients require every field, so an absent parameter is repeated as its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RequestEcho {
-    /// Always false.
+    /// True if the run goes on without its client.
     pub background: bool,
+    /// The conversation that input and output are added to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationReference>,
     /// -2 to 2.
     #[serde(serialize_with = "decimal")]
     pub frequency_penalty: f32,
@@ -65,6 +68,7 @@ impl Default for RequestEcho {
     fn default() -> Self {
         Self {
             background: false,
+            conversation: None,
             frequency_penalty: 0.0,
             instructions: None,
             max_output_tokens: None,

@@ -2,7 +2,7 @@
 
 use hearth_domain::Usage;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{OutputItem, RequestEcho};
 use crate::structured::StructuredBody;
@@ -93,6 +93,18 @@ impl From<Usage> for ResponseUsage {
             total_tokens: usage.total_tokens(),
         }
     }
+}
+
+/// Options of a read of a stored response.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ResponseQuery {
+    /// True to receive the response's events, from the first or after `starting_after`.
+    #[serde(default)]
+    pub stream: bool,
+    /// Sequence number of the last event that the client has. Events have their numbers for an hour after the response's end;
+    /// later the answer is one event.
+    pub starting_after: Option<u64>,
 }
 
 /// The answer to a `DELETE`.

@@ -270,9 +270,8 @@ fn unsupported_request_is_refused_with_the_fields_name() {
         (json!({"max_output_tokens": 0}), "max_output_tokens"),
         (json!({"temperature": 3}), "temperature"),
         (json!({"top_logprobs": 21}), "top_logprobs"),
-        (json!({"background": true}), "background"),
+        (json!({"background": true, "store": false}), "background"),
         (json!({"truncation": "some"}), "truncation"),
-        (json!({"conversation": "conv_1"}), "conversation"),
         (json!({"prompt": {"id": "pmpt_1"}}), "prompt"),
     ];
     for (fields, param) in cases {
@@ -286,7 +285,13 @@ fn unsupported_request_is_refused_with_the_fields_name() {
 
 fn events(bodies: &[RunEventBody]) -> Vec<RunEvent> {
     let selected = RunEventBody::Selected(Selection::example("tiny-chat", "local"));
-    let usage = Usage { prompt_tokens: 7, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
+    let usage = Usage {
+        prompt_tokens: 7,
+        completion_tokens: 5,
+        cached_tokens: 4,
+        reasoning_tokens: 2,
+        ..Usage::default()
+    };
     let (end, middle) = bodies.split_last().unwrap();
     let mut all =
         vec![selected, RunEventBody::Queued { position: 1 }, RunEventBody::Started { prompt_tokens: 7 }];
@@ -518,7 +523,8 @@ fn stored_response_is_rendered_from_its_record() {
         &run,
         &Message::new(Role::Assistant, "Hi"),
         &ItemLayout::default(),
-        stored
+        stored,
+        RenderOptions::default(),
     ));
     assert_eq!((&events["id"], &events["status"]), (&json!(run.id), &json!("incomplete")));
     assert_eq!((&events["created_at"], &events["completed_at"]), (&json!(7), &json!(9)));

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::ResponsesTool;
 
 /// Separator of a namespace and a name.
@@ -15,16 +17,19 @@ const NAME_MAX_BYTES: usize = 64;
 const NAME_PREFIX_MAX_BYTES: usize = 55;
 
 /// The client's name of a tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ClientName {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) namespace: Option<String>,
     pub(super) name: String,
     /// True for a custom tool: its calls have a text as input, not JSON arguments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) custom: bool,
 }
 
 /// The client's names of tools, by function name. A function outside of a namespace has no entry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct ClientNames(HashMap<String, ClientName>);
 
 impl ClientNames {
@@ -46,6 +51,11 @@ impl ClientNames {
             }
         }
         Self(names)
+    }
+
+    /// True if every tool has the client's name.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The client's name of `function`, where it differs.

@@ -27,7 +27,7 @@ impl ResponsesRenderer {
             Some(index) => index,
             None => self.begin_reasoning(part),
         };
-        let encrypted = encrypted_content::encode(added).filter(|_| self.include_encrypted);
+        let encrypted = encrypted_content::encode(added).filter(|_| self.options.include_encrypted);
         let Some(OutputItem::Reasoning { summary, content, encrypted_content, .. }) =
             self.response.output.get_mut(index)
         else {

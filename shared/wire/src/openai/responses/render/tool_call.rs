@@ -38,7 +38,7 @@ impl ResponsesRenderer {
     /// Creates the item of a call of `function`, with the client's name for it.
     fn new_call(&self, call_id: String, function: &str) -> OutputItem {
         let status = IN_PROGRESS.to_owned();
-        let client = self.client_names.get(function).cloned();
+        let client = self.options.client_names.get(function).cloned();
         let ClientName { namespace, name, custom } = client.unwrap_or_else(|| ClientName {
             namespace: None,
             name: function.to_owned(),
