@@ -118,6 +118,15 @@ impl CachedAnswers<'_> {
         Ok(entries?.into_iter().filter(|entry| entry.facts.expires > now).collect())
     }
 
+    /// Returns the keys of all of a user's answers, also of those that have expired and aren't deleted yet.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn keys_of(&self, owner: UserId) -> Result<Vec<String>, StoreError> {
+        let items = self.0.query(Query::partition(owner_key(owner), Sort::All)).await?;
+        Ok(items.into_iter().map(|item| item.key.sk).collect())
+    }
+
     /// Deletes a user's answer.
     ///
     /// # Errors

@@ -11,11 +11,13 @@ use aws_smithy_http_client::{Builder, tls};
 
 use crate::StoreError;
 
-/// The clients of the three services.
+/// The clients of the services.
 #[derive(Debug, Clone)]
 pub struct Clients {
     /// For the table.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// For the keys that wrap data keys.
+    pub kms: aws_sdk_kms::Client,
     /// For the bucket.
     pub s3: aws_sdk_s3::Client,
     /// For the secrets.
@@ -65,6 +67,7 @@ impl Clients {
         let s3 = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(config),
+            kms: aws_sdk_kms::Client::new(config),
             s3: aws_sdk_s3::Client::from_conf(s3),
             secrets: aws_sdk_secretsmanager::Client::new(config),
         }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use hearth_domain::{Timestamp, TokenId};
+use hearth_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,8 +27,8 @@ pub struct ConfigurationVersion {
     pub number: u64,
     /// The settings, a JSON object.
     pub settings: String,
-    /// The token that stored it.
-    pub author: TokenId,
+    /// The id of the credential, or the user, that stored it.
+    pub author: String,
     /// When it was stored.
     pub created_at: Timestamp,
     /// The author's note.

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use hearth_domain::{Message, RunId, Timestamp, UserId};
-use hearth_wire::openai::responses::ItemLayout;
+use hearth_domain::{Message, OrganisationId, Owner, RunId, Timestamp, UserId};
+use hearth_wire::openai::responses::{ItemLayout, RenderOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,11 +13,12 @@ use crate::{
     StoreError, Table,
     bucket::{self, Bucket},
     database::{Condition, Item, Key},
+    owned::OwnedEntry,
 };
 
 const VERSION: u32 = 1;
-/// A conversation can be read for this time.
-const CONVERSATION_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The sort key of a run's conversation.
+pub(crate) const CONVERSATION: &str = "CONVERSATION";
 /// A longer conversation is stored in the bucket. DynamoDB's limit for an item is 400 KB.
 const INLINE_MAX_BYTES: usize = 100 << 10;
 
@@ -26,6 +27,8 @@ const INLINE_MAX_BYTES: usize = 100 << 10;
 pub struct Conversations<'a> {
     pub(crate) table: &'a Table,
     pub(crate) bucket: &'a dyn Bucket,
+    /// A conversation can be read for this time.
+    pub(crate) ttl: Duration,
 }
 
 /// A conversation.
@@ -39,12 +42,21 @@ pub struct Conversation {
     /// The order of the last answer's items.
     #[serde(default, skip_serializing_if = "ItemLayout::is_empty")]
     pub layout: ItemLayout,
+    /// The options with which the last answer's events are rendered.
+    #[serde(default, skip_serializing_if = "RenderOptions::is_default")]
+    pub render: RenderOptions,
+    /// True until the last answer is stored: its run goes on, or has ended without a whole answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_open: bool,
 }
 
 /// A conversation as it is stored: JSON in the item, or in an object of the bucket.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     owner: UserId,
+    /// None in records from before there were organisations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    organisation: Option<OrganisationId>,
     #[serde(default, rename = "said", skip_serializing_if = "Option::is_none")]
     json: Option<String>,
     /// The object's key.
@@ -58,15 +70,18 @@ impl Conversations<'_> {
     ///
     /// # Errors
     /// If the table or the bucket can't be written.
-    pub async fn put(&self, id: RunId, owner: UserId, conversation: &Conversation) -> Result<(), StoreError> {
+    pub async fn put(&self, id: RunId, owner: Owner, conversation: &Conversation) -> Result<(), StoreError> {
         let json = serde_json::to_string(conversation).map_err(StoreError::unreadable)?;
-        let expires = Timestamp::now().plus(CONVERSATION_TTL).unix();
+        let expires = Timestamp::now().plus(self.ttl).unix();
+        // The run's record may come later, or never if its process dies.
+        self.table.write_in_order(vec![OwnedEntry::Run(id).write_for(owner.user, self.ttl)?]).await?;
         let (json, object) = if json.len() <= INLINE_MAX_BYTES {
             (Some(json), None)
         } else {
             (None, Some(self.write_object(id, json).await?))
         };
-        let stored = Stored { owner, json, object, expires };
+        let (owner, organisation) = (owner.user, Some(owner.organisation));
+        let stored = Stored { owner, organisation, json, object, expires };
         let item = Item::new(key(id), VERSION, &stored)?.expiring(expires);
         self.table.put(item, Condition::Always).await
     }
@@ -75,8 +90,33 @@ impl Conversations<'_> {
     ///
     /// # Errors
     /// If the table or the bucket can't be read.
-    pub async fn get(&self, id: RunId, owner: UserId) -> Result<Option<Conversation>, StoreError> {
+    pub async fn get(&self, id: RunId, owner: Owner) -> Result<Option<Conversation>, StoreError> {
         let Some(stored) = self.stored(id, owner).await? else { return Ok(None) };
+        self.read(stored).await
+    }
+
+    /// Returns the conversation that ends with the run `id`, if it is the user's: in any organisation, or in `only`.
+    ///
+    /// # Errors
+    /// As for [`Conversations::get`].
+    pub async fn of_user(
+        &self,
+        id: RunId,
+        user: UserId,
+        only: Option<OrganisationId>,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let stored = self.table.get::<Stored>(&key(id)).await?;
+        let is_included = |stored: &Stored| {
+            let owner = Owner::of_record(stored.owner, stored.organisation);
+            owner.user == user && only.is_none_or(|only| owner.organisation == only)
+        };
+        match stored.filter(|stored| is_included(stored) && !self.has_expired(id, stored)) {
+            Some(stored) => self.read(stored).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn read(&self, stored: Stored) -> Result<Option<Conversation>, StoreError> {
         let json = match (stored.json, stored.object) {
             (Some(json), _) => json,
             (None, Some(key)) => bucket::read_text(self.bucket, &key).await?,
@@ -89,7 +129,7 @@ impl Conversations<'_> {
     ///
     /// # Errors
     /// If the table or the bucket can't be written.
-    pub async fn delete(&self, id: RunId, owner: UserId) -> Result<bool, StoreError> {
+    pub async fn delete(&self, id: RunId, owner: Owner) -> Result<bool, StoreError> {
         let Some(stored) = self.stored(id, owner).await? else { return Ok(false) };
         // The object first: if its deletion fails, the item still has its key for the next attempt.
         if let Some(key) = stored.object {
@@ -99,11 +139,17 @@ impl Conversations<'_> {
         Ok(true)
     }
 
-    async fn stored(&self, id: RunId, owner: UserId) -> Result<Option<Stored>, StoreError> {
+    async fn stored(&self, id: RunId, owner: Owner) -> Result<Option<Stored>, StoreError> {
         let stored = self.table.get::<Stored>(&key(id)).await?;
-        // The database deletes expired items late.
-        let now = Timestamp::now().unix();
-        Ok(stored.filter(|stored| stored.owner == owner && stored.expires > now))
+        Ok(stored.filter(|stored| {
+            Owner::of_record(stored.owner, stored.organisation) == owner && !self.has_expired(id, stored)
+        }))
+    }
+
+    /// True if a conversation has expired. The database deletes expired items late; and a shorter time of records holds for
+    /// earlier ones too.
+    fn has_expired(&self, id: RunId, stored: &Stored) -> bool {
+        stored.expires.min(id.created_at().plus(self.ttl).unix()) <= Timestamp::now().unix()
     }
 
     async fn write_object(&self, id: RunId, json: String) -> Result<String, StoreError> {
@@ -114,5 +160,10 @@ impl Conversations<'_> {
 }
 
 fn key(id: RunId) -> Key {
-    Key::new(format!("RUN#{id}"), "CONVERSATION")
+    Key::new(format!("RUN#{id}"), CONVERSATION)
+}
+
+/// The object that a conversation's item names.
+pub(crate) fn object_of(item: &Item) -> Option<String> {
+    item.read::<Stored>().ok()?.object
 }

@@ -1,4 +1,4 @@
-//! Model lists of providers: the models that the operator's key can reach, and the time of the last request.
+//! Model lists of providers: the models that a key can reach, and the time of the last request.
 
 use std::time::Duration;
 
@@ -36,29 +36,32 @@ pub struct Discovery {
 }
 
 impl Discoveries<'_> {
-    /// Returns the list of a provider.
+    /// Returns the list of an account at a provider: `PROVIDER` of the operator, `PROVIDER#CREDENTIAL` of a stored credential.
     ///
     /// # Errors
     /// If the table can't be read.
-    pub async fn get(&self, provider: &str) -> Result<Option<Discovery>, StoreError> {
-        self.0.get(&key(provider)).await
+    pub async fn get(&self, account: &str) -> Result<Option<Discovery>, StoreError> {
+        self.0.get(&key(account)).await
     }
 
-    /// Stores the list of a provider, in place of the earlier one. A list that is too long is left out.
+    /// Stores the list of an account, in place of the earlier one. A list that is too long is left out.
     ///
     /// # Errors
     /// If the table can't be written.
-    pub async fn put(&self, provider: &str, mut discovery: Discovery) -> Result<(), StoreError> {
+    pub async fn put(&self, account: &str, mut discovery: Discovery) -> Result<(), StoreError> {
         if discovery.models.as_ref().is_some_and(|models| models.len() > MODELS_MAX_BYTES) {
             (discovery.models, discovery.found_at) = (None, None);
         }
         let expires = discovery.tried_at.plus(DISCOVERY_TTL).unix();
-        let item = Item::new(key(provider), VERSION, &discovery)?;
+        let item = Item::new(key(account), VERSION, &discovery)?;
         self.0.put(item.expiring(expires), Condition::Always).await
     }
 }
 
-/// The providers' keys belong to the operator.
-fn key(provider: &str) -> Key {
-    Key::new("DISCOVERY#OPERATOR", provider)
+/// A provider's key belongs to the operator, unless the account names a stored credential.
+fn key(account: &str) -> Key {
+    match account.split_once('#') {
+        None => Key::new("DISCOVERY#OPERATOR", account),
+        Some((provider, credential)) => Key::new(format!("DISCOVERY#{credential}"), provider),
+    }
 }

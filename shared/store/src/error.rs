@@ -32,6 +32,9 @@ pub enum StoreError {
     /// An item that this version can't read.
     #[error("an item can't be read: {0}")]
     Unreadable(String),
+    /// A sealed secret that can't be opened, or a secret that can't be sealed.
+    #[error("a sealed secret can't be used: {0}")]
+    Unsealable(String),
     /// An import into the store was interrupted: this is the id of the export.
     #[error(
         "an import into this store was interrupted, so it has a part of the data only (export {0}); repeat \
@@ -123,6 +126,11 @@ impl StoreError {
 
     pub(crate) fn unreadable(error: impl fmt::Display) -> Self {
         Self::Unreadable(error.to_string())
+    }
+
+    /// Converts a failure of another kind.
+    pub(crate) fn from_source(operation: &'static str, error: &dyn fmt::Display) -> Self {
+        Self::Unavailable { operation, reason: error.to_string() }
     }
 
     /// Converts a failure to read or write a file.

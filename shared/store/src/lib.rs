@@ -1,43 +1,77 @@
 //! The table, the bucket and the secrets. Each aggregate has a file; only this crate writes key strings, and it decides no
 //! rules.
 //!
-//! The aggregates use three seams, each with two real implementations: [`database`] is DynamoDB or SQLite, [`bucket`] S3
-//! or files, [`secrets`] Secrets Manager or a key file. The feature `aws` has the first of each, `home` the second.
+//! The aggregates use four seams, each with two real implementations: [`database`] is DynamoDB or SQLite, [`bucket`] S3
+//! or files, [`secrets`] Secrets Manager or a sealed file, [`key_wrapper`] KMS or a master key. The feature `aws` has the
+//! first of each, `home` the second.
 
 #![warn(missing_docs)]
 
+pub mod access_keys;
 pub mod artifacts;
+pub mod audit;
 #[cfg(feature = "backup")]
 pub mod backup;
 pub mod bucket;
+pub mod budgets;
 pub mod cached_answers;
 #[cfg(feature = "aws")]
 mod clients;
 pub mod configuration;
+pub mod consents;
 pub mod conversations;
+pub mod credential_uses;
 #[cfg(feature = "profiles")]
 mod credentials;
 pub mod database;
 pub mod discoveries;
+pub mod erasures;
 mod error;
+pub mod files;
 #[cfg(feature = "home")]
 pub mod home;
+pub mod identities;
 mod import_mark;
+pub mod invites;
+mod item_migrations;
+pub mod jobs;
+pub mod key_wrapper;
+pub mod limit_events;
+pub mod limits;
+pub mod login_attempts;
+pub mod logins;
 pub mod models;
+pub mod node_codes;
 pub mod nodes;
+pub mod one_time_codes;
 mod operator;
+pub mod organisations;
+pub mod owned;
+pub mod provider_credentials;
+pub mod rate_buckets;
+pub mod registry;
+pub mod relay;
+mod rewrap;
+pub mod run_requests;
 pub mod runs;
 mod schema;
 pub mod secrets;
+pub mod sessions;
+pub mod signing_keys;
+pub mod sockets;
 mod table;
 pub mod tokens;
 mod unconnected;
+pub mod usage;
+pub mod users;
 
 #[cfg(feature = "aws")]
 pub use clients::Clients;
 #[cfg(feature = "profiles")]
 pub use credentials::CredentialsError;
 pub use error::{DiskProblem, StoreError};
+pub use item_migrations::{MigrationOptions, StepReport};
+pub use rewrap::Rewrapped;
 pub use secrets::NewSecret;
 pub use table::Table;
 
@@ -54,12 +88,16 @@ use configuration::Configurations;
 use conversations::Conversations;
 use database::Database;
 use discoveries::Discoveries;
+use hearth_domain::OrganisationId;
+use key_wrapper::KeyWrapper;
 use models::Models;
 use nodes::Nodes;
+use organisations::Organisations;
 use runs::Runs;
 use secrets::Secrets;
 use tokens::Tokens;
 use unconnected::Unconnected;
+use users::Users;
 
 /// The names of table, bucket and secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,6 +110,8 @@ pub struct Names {
     pub secret: String,
     /// The name or ARN of the secret that holds the providers' keys.
     pub provider_keys: String,
+    /// The ARN of the key of KMS that wraps data keys. Empty: no secret can be sealed.
+    pub kms_key: String,
 }
 
 impl Names {
@@ -79,7 +119,8 @@ impl Names {
     #[must_use]
     pub fn at_home() -> Self {
         let (secret, provider_keys) = ("hearth/gateway".to_owned(), "hearth/provider-keys".to_owned());
-        Self { table: "hearth".to_owned(), bucket: "hearth-media".to_owned(), secret, provider_keys }
+        let (table, bucket) = ("hearth".to_owned(), "hearth-media".to_owned());
+        Self { table, bucket, secret, provider_keys, kms_key: String::new() }
     }
 }
 
@@ -89,7 +130,12 @@ pub struct Store {
     table: Table,
     bucket: Arc<dyn Bucket>,
     secrets: Arc<dyn Secrets>,
+    key_wrapper: Arc<dyn KeyWrapper>,
+    /// Locked copies of the audit log.
+    audit_archive: Option<Arc<dyn Bucket>>,
     names: Names,
+    /// Time for which a run's record, request and conversation are stored.
+    record_ttl: Duration,
     /// The lock of the data folder: dropped with the last clone, after the fields above.
     _guard: Option<Arc<dyn Guard>>,
 }
@@ -107,7 +153,9 @@ impl Store {
         let table = database::dynamodb::DynamoDb::new(clients.dynamodb, names.table.clone());
         let bucket = bucket::s3::S3::new(clients.s3, names.bucket.clone());
         let secrets = secrets::secrets_manager::SecretsManager(clients.secrets);
-        Self::over(Arc::new(table), Arc::new(bucket), Arc::new(secrets), names)
+        let key_wrapper = key_wrapper::kms::Kms { client: clients.kms, key: names.kms_key.clone() };
+        let store = Self::over(Arc::new(table), Arc::new(bucket), Arc::new(secrets), names);
+        store.with_key_wrapper(Arc::new(key_wrapper))
     }
 
     /// A store whose every operation fails: for programs that describe the API without serving it.
@@ -116,7 +164,7 @@ impl Store {
         Self::over(Arc::new(Unconnected), Arc::new(Unconnected), Arc::new(Unconnected), Names::default())
     }
 
-    /// The store over these implementations of the seams.
+    /// The store over these implementations of the seams. It has no key wrapper.
     #[must_use]
     pub fn over(
         database: Arc<dyn Database>,
@@ -124,7 +172,9 @@ impl Store {
         secrets: Arc<dyn Secrets>,
         names: Names,
     ) -> Self {
-        Self { table: Table(database), bucket, secrets, names, _guard: None }
+        let (table, key_wrapper) = (Table(database), Arc::new(Unconnected));
+        let record_ttl = runs::RECORD_TTL;
+        Self { table, bucket, secrets, key_wrapper, audit_archive: None, names, record_ttl, _guard: None }
     }
 
     /// Has `guard` dropped with the last clone of the store.
@@ -162,10 +212,58 @@ impl Store {
         Tokens(&self.table)
     }
 
-    /// The model registry.
+    /// Limits of tokens, users, teams and organisations.
     #[must_use]
-    pub fn models(&self) -> Models<'_> {
-        Models(&self.table)
+    pub fn limits(&self) -> limits::LimitRecords<'_> {
+        limits::LimitRecords(&self.table)
+    }
+
+    /// Budgets, and the reservations of runs.
+    #[must_use]
+    pub fn budgets(&self) -> budgets::Budgets<'_> {
+        budgets::Budgets(&self.table)
+    }
+
+    /// Counts of rate limits.
+    #[must_use]
+    pub fn rate_buckets(&self) -> rate_buckets::RateBuckets<'_> {
+        rate_buckets::RateBuckets(&self.table)
+    }
+
+    /// Sums of usage.
+    #[must_use]
+    pub fn usage(&self) -> usage::UsageRows<'_> {
+        usage::UsageRows(&self.table)
+    }
+
+    /// Events of budgets.
+    #[must_use]
+    pub fn limit_events(&self) -> limit_events::LimitEvents<'_> {
+        limit_events::LimitEvents(&self.table)
+    }
+
+    /// Organisations and their members.
+    #[must_use]
+    pub fn organisations(&self) -> Organisations<'_> {
+        Organisations(&self.table)
+    }
+
+    /// Users.
+    #[must_use]
+    pub fn users(&self) -> Users<'_> {
+        Users(&self.table)
+    }
+
+    /// The models of an organisation's nodes; without one, of those of the gateway's operator.
+    #[must_use]
+    pub fn models(&self, organisation: Option<OrganisationId>) -> Models<'_> {
+        Models { table: &self.table, organisation }
+    }
+
+    /// The explicit entries of an organisation, and the schemas of its models' parameters.
+    #[must_use]
+    pub fn registry(&self, organisation: OrganisationId) -> registry::Registry<'_> {
+        registry::Registry { table: &self.table, organisation }
     }
 
     /// Nodes.
@@ -177,7 +275,7 @@ impl Store {
     /// Runs and their events.
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
-        Runs { table: &self.table, bucket: &*self.bucket }
+        Runs { table: &self.table, bucket: &*self.bucket, ttl: self.record_ttl }
     }
 
     /// The model lists that providers' APIs returned.
@@ -195,7 +293,7 @@ impl Store {
     /// Conversations up to the end of a run.
     #[must_use]
     pub fn conversations(&self) -> Conversations<'_> {
-        Conversations { table: &self.table, bucket: &*self.bucket }
+        Conversations { table: &self.table, bucket: &*self.bucket, ttl: self.record_ttl }
     }
 
     /// The operator's configuration.
@@ -216,6 +314,14 @@ impl Store {
     /// If the table can't be read or written.
     pub async fn operator(&self) -> Result<hearth_domain::UserId, StoreError> {
         operator::get_or_create(&self.table).await
+    }
+
+    /// The operator, if there is one already.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn find_operator(&self) -> Result<Option<hearth_domain::UserId>, StoreError> {
+        operator::find(&self.table).await
     }
 
     /// Creates the table if it doesn't exist, and checks its version.

@@ -1,6 +1,6 @@
 //! The models of nodes, as each node reported them last.
 
-use hearth_domain::{Modality, Model, ModelId};
+use hearth_domain::{Modality, Model, ModelId, OrganisationId};
 
 use crate::{
     StoreError, Table,
@@ -12,9 +12,13 @@ const VERSION: u32 = 1;
 /// Every modality, in the order of the lists.
 const MODALITIES: [Modality; 4] = [Modality::Text, Modality::Embedding, Modality::Image, Modality::ThreeD];
 
-/// The models.
+/// The models of an organisation's nodes. Another organisation may have a model of the same id.
 #[derive(Debug, Clone, Copy)]
-pub struct Models<'a>(pub(crate) &'a Table);
+pub struct Models<'a> {
+    pub(crate) table: &'a Table,
+    /// None for the operator's, whose keys are those of before there were organisations.
+    pub(crate) organisation: Option<OrganisationId>,
+}
 
 impl Models<'_> {
     /// Stores a model that a node has found in its folder.
@@ -22,9 +26,9 @@ impl Models<'_> {
     /// # Errors
     /// If the table can't be written.
     pub async fn put_discovered(&self, model: &Model) -> Result<(), StoreError> {
-        let item = Item::new(key(&model.id), VERSION, model)?;
-        let item = item.in_gsi1(partition(model.description.modality), model.id.as_str());
-        self.0.put(item, Condition::Always).await
+        let item = Item::new(self.key(&model.id), VERSION, model)?;
+        let item = item.in_gsi1(self.partition(model.description.modality), model.id.as_str());
+        self.table.put(item, Condition::Always).await
     }
 
     /// Removes a model from the lists, since it is gone from its node.
@@ -37,7 +41,7 @@ impl Models<'_> {
             leave: vec![Index::Gsi1],
             ..Update::default()
         };
-        self.0.update(key(&model.id), update).await
+        self.table.update(self.key(&model.id), update).await
     }
 
     /// The models of `modality`, or all of them. They are sorted by modality and then by id.
@@ -47,19 +51,27 @@ impl Models<'_> {
     pub async fn list(&self, modality: Option<Modality>) -> Result<Vec<Model>, StoreError> {
         let mut models = Vec::new();
         for modality in modality.map_or_else(|| MODALITIES.to_vec(), |m| vec![m]) {
-            let query = Query::of(Index::Gsi1, partition(modality), Sort::All);
-            for item in self.0.query(query).await? {
+            let query = Query::of(Index::Gsi1, self.partition(modality), Sort::All);
+            for item in self.table.query(query).await? {
                 models.push(item.read()?);
             }
         }
         Ok(models)
     }
-}
 
-fn key(id: &ModelId) -> Key {
-    Key::new(format!("MODEL#{id}"), META)
-}
+    fn key(&self, id: &ModelId) -> Key {
+        let pk = match self.organisation {
+            None => format!("MODEL#{id}"),
+            Some(organisation) => format!("ORGMODEL#{organisation}#{id}"),
+        };
+        Key::new(pk, META)
+    }
 
-fn partition(modality: Modality) -> String {
-    format!("MODALITY#{}", modality.as_str())
+    /// The partition of a modality in the index.
+    fn partition(&self, modality: Modality) -> String {
+        match self.organisation {
+            None => format!("MODALITY#{}", modality.as_str()),
+            Some(organisation) => format!("ORGMODALITY#{organisation}#{}", modality.as_str()),
+        }
+    }
 }

@@ -17,7 +17,15 @@ use crate::{
     StoreError, Table,
     bucket::{self, Bucket},
     database::{Condition, Cursor, Index, Item, Key, META, Query, Sort, Write},
+    owned::OwnedEntry,
 };
+
+mod erasure;
+mod retention;
+pub(crate) mod shapes;
+mod summary;
+
+pub(crate) use retention::RECORD_TTL;
 
 /// Prefix of a run's partition key, before its id.
 const PK_PREFIX: &str = "RUN#";
@@ -27,13 +35,14 @@ const VERSION: u32 = 2;
 const BATCH_VERSION: u32 = 2;
 /// Events can be read for this time.
 const EVENTS_TTL: Duration = Duration::from_secs(3600);
-/// A record is deleted after this time. Long texts are objects, which the bucket deletes after as long, and not before the
-/// record.
-const RECORD_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The sort key of the mark of a run that another process has cancelled.
 const CANCEL: &str = "CANCEL";
 /// The shape of that mark.
 const CANCEL_VERSION: u32 = 1;
+/// The sort key of the mark of a run whose events another process follows.
+const FOLLOWED: &str = "FOLLOWED";
+/// The shape of that mark.
+const FOLLOWED_VERSION: u32 = 1;
 /// A longer text is stored in the bucket.
 const INLINE_TEXT_MAX_BYTES: usize = 32 << 10;
 /// Characters of the SHA-256 of a text in its object's key.
@@ -49,6 +58,7 @@ const SHARDS: u64 = 8;
 pub struct Runs<'a> {
     pub(crate) table: &'a Table,
     pub(crate) bucket: &'a dyn Bucket,
+    pub(crate) ttl: Duration,
 }
 
 /// The runs that haven't ended.
@@ -81,12 +91,18 @@ struct StoredText {
 }
 
 /// A record of version 1.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct StoredV1 {
     #[serde(flatten)]
     run: Run,
     #[serde(flatten)]
     text: StoredText,
+}
+
+/// The mark of a run whose events another process follows.
+#[derive(Serialize, Deserialize)]
+struct Followed {
+    until: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,8 +118,11 @@ impl Runs<'_> {
     /// # Errors
     /// `Conflict` if the id is taken.
     pub async fn begin(self, run: &Run) -> Result<(), StoreError> {
-        let item = record(run, self.place_text(run).await?)?;
-        self.table.put(item, Condition::Absent).await
+        let item = record(run, self.place_text(run).await?, self.ttl)?;
+        // The entry first, so that each run has one.
+        let entry = OwnedEntry::Run(run.id).write_for(run.owner, self.ttl)?;
+        let writes = vec![entry, Write::Put(item, Condition::Absent)];
+        self.table.write_in_order(writes).await
     }
 
     /// Replaces the record of a run that hasn't ended, at each change of its state and at its end. Returns when it is
@@ -112,7 +131,7 @@ impl Runs<'_> {
     /// # Errors
     /// `Conflict` if the stored run has ended.
     pub async fn update(self, run: &Run) -> Result<(), StoreError> {
-        let item = record(run, self.place_text(run).await?)?;
+        let item = record(run, self.place_text(run).await?, self.ttl)?;
         let open = Condition::AttributeIn("state", RunState::OPEN.map(RunState::as_str).to_vec());
         self.table.write_in_order(vec![Write::Put(item, open)]).await
     }
@@ -123,28 +142,36 @@ impl Runs<'_> {
     /// # Errors
     /// `Conflict` if the id is taken.
     pub async fn record_ended(self, run: &Run, events: &[RunEvent]) -> Result<(), StoreError> {
-        let record = record(run, self.place_text(run).await?)?;
-        // Events first: a reader that finds the record then finds them too. A retry writes the same events again.
+        let record = record(run, self.place_text(run).await?, self.ttl)?;
+        // The entry in the owner's index, then the events, then the record: a reader that finds the record finds them too. A
+        // retry writes them again.
+        let mut writes = vec![OwnedEntry::Run(run.id).write_for(run.owner, self.ttl)?];
         let batches = batch_items(run.id, events)?.into_iter();
-        let mut writes: Vec<Write> = batches.map(|item| Write::Put(item, Condition::Always)).collect();
+        writes.extend(batches.map(|item| Write::Put(item, Condition::Always)));
         writes.push(Write::Put(record, Condition::Absent));
         self.table.write_in_order(writes).await
     }
 
-    /// Returns a run with its text, unless it has expired.
+    /// Returns a run with its text, unless it has expired. If its text was deleted before the record, it is without one, and says
+    /// so.
     ///
     /// # Errors
-    /// `Gone` if its text was deleted before the record; else if the table or the bucket can't be read.
+    /// If the table or the bucket can't be read.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, StoreError> {
         let Some(item) = self.table.get_item(&key(id, META)).await? else { return Ok(None) };
-        // The database deletes expired items late.
-        if item.ttl.is_some_and(|ttl| ttl <= Timestamp::now().unix()) {
+        let (mut run, text) = read_record(&item)?;
+        if self.has_expired(&run, item.ttl) {
             return Ok(None);
         }
-        let (mut run, text) = read_record(&item)?;
         run.text = match (text.text, text.text_key) {
             (Some(text), _) => text,
-            (None, Some(key)) => bucket::read_text(self.bucket, &key).await?,
+            (None, Some(key)) => match bucket::read_text(self.bucket, &key).await {
+                Err(StoreError::Gone(_)) => {
+                    run.has_expired_text = true;
+                    String::new()
+                }
+                text => text?,
+            },
             (None, None) => String::new(),
         };
         Ok(Some(run))
@@ -171,6 +198,23 @@ impl Runs<'_> {
     /// If the table can't be read.
     pub async fn is_cancel_marked(&self, id: RunId) -> Result<bool, StoreError> {
         Ok(self.table.get_item(&key(id, CANCEL)).await?.is_some())
+    }
+
+    /// Leaves a mark for the process which carries out a run: another one follows the run's events until `until`.
+    ///
+    /// # Errors
+    /// If the table can't be written.
+    pub async fn mark_followed(self, id: RunId, until: Timestamp) -> Result<(), StoreError> {
+        let item = Item::new(key(id, FOLLOWED), FOLLOWED_VERSION, &Followed { until })?;
+        self.table.put(item.expiring(until.plus(EVENTS_TTL).unix()), Condition::Always).await
+    }
+
+    /// Returns the time of the latest [`Runs::mark_followed`]. Costs one read unit.
+    ///
+    /// # Errors
+    /// If the table can't be read.
+    pub async fn followed_until(&self, id: RunId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.table.get::<Followed>(&key(id, FOLLOWED)).await?.map(|followed| followed.until))
     }
 
     /// Appends events, in order, behind the stored ones.
@@ -273,12 +317,11 @@ impl Runs<'_> {
     }
 }
 
-/// The item of a run's record.
-fn record(run: &Run, text: StoredText) -> Result<Item, StoreError> {
+/// The item of a run's record, which expires after `ttl`.
+fn record(run: &Run, text: StoredText, ttl: Duration) -> Result<Item, StoreError> {
     let record = serde_json::to_string(run).map_err(StoreError::unreadable)?;
     let stored = Stored { record, state: run.state, text };
-    let item =
-        Item::new(key(run.id, META), VERSION, &stored)?.expiring(run.created_at.plus(RECORD_TTL).unix());
+    let item = Item::new(key(run.id, META), VERSION, &stored)?.expiring(run.created_at.plus(ttl).unix());
     if run.state.is_terminal() {
         return Ok(item);
     }

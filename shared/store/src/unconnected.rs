@@ -7,10 +7,11 @@ use crate::{
     StoreError,
     bucket::{Blob, Bucket},
     database::{Database, Item, Key, Page, Query, Write},
+    key_wrapper::{DataKey, KeyContext, KeyWrapper, WrappedKey},
     secrets::Secrets,
 };
 
-/// A database, bucket and secret store that fail.
+/// A database, bucket, secret store and key wrapper that fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unconnected;
 
@@ -54,6 +55,12 @@ impl Bucket for Unconnected {
     async fn get(&self, _: &str) -> Result<Option<Blob>, StoreError> {
         refused("get_object")
     }
+    async fn get_range(&self, _: &str, _: u64, _: u64) -> Result<Option<Blob>, StoreError> {
+        refused("get_object")
+    }
+    async fn size(&self, _: &str) -> Result<Option<u64>, StoreError> {
+        refused("head_object")
+    }
     async fn delete(&self, _: &str) -> Result<(), StoreError> {
         refused("delete_object")
     }
@@ -72,5 +79,18 @@ impl Secrets for Unconnected {
     }
     async fn check(&self, _: &str) -> Result<(), StoreError> {
         refused("check_secret")
+    }
+}
+
+#[async_trait]
+impl KeyWrapper for Unconnected {
+    async fn wrap(&self, _: &KeyContext, _: &DataKey) -> Result<WrappedKey, StoreError> {
+        refused("wrap_key")
+    }
+    async fn unwrap(&self, _: &KeyContext, _: &WrappedKey) -> Result<DataKey, StoreError> {
+        refused("unwrap_key")
+    }
+    async fn rewrap(&self, _: &KeyContext, _: &WrappedKey) -> Result<Option<WrappedKey>, StoreError> {
+        refused("rewrap_key")
     }
 }

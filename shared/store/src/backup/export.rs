@@ -4,7 +4,7 @@ use std::{collections::HashMap, io::Write};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::StreamExt as _;
-use hearth_domain::{Timestamp, UserId, hex};
+use hearth_domain::{FileState, Timestamp, UserId, hex};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Names, Store, StoreError,
     database::{Item, Key, META},
+    files::{self, FileRecord},
     nodes::{IN_PROCESS_URL, NodeRecord},
     schema,
 };
@@ -51,6 +52,8 @@ impl Exported {
 struct Fields {
     text_key: Option<String>,
     said_key: Option<String>,
+    request_key: Option<String>,
+    body_key: Option<String>,
     id: Option<String>,
     media_type: Option<String>,
     node: Option<String>,
@@ -105,7 +108,7 @@ impl OwnNodes<'_> {
     async fn contain(&mut self, item: &Item) -> Result<bool, StoreError> {
         let key = if item.key.pk.starts_with("NODE#") {
             item.key.pk.clone()
-        } else if item.key.pk.starts_with("MODEL#")
+        } else if (item.key.pk.starts_with("MODEL#") || item.key.pk.starts_with("ORGMODEL#"))
             && let Fields { node: Some(node), .. } = item.read()?
         {
             format!("NODE#{node}")
@@ -116,7 +119,7 @@ impl OwnNodes<'_> {
             return Ok(*is_own);
         }
         let node = self.store.table.get::<NodeRecord>(&Key::new(&key, META)).await?;
-        let is_own = node.is_some_and(|node| node.url == IN_PROCESS_URL);
+        let is_own = node.is_some_and(|node| node.url.as_deref() == Some(IN_PROCESS_URL));
         self.by_key.insert(key, is_own);
         Ok(is_own)
     }
@@ -164,6 +167,18 @@ async fn export_item(
 /// The objects that an item refers to.
 fn objects_of(item: &Item) -> Result<Vec<ObjectHead>, StoreError> {
     let (is_run, is_artifact) = (item.key.pk.starts_with("RUN#"), item.key.pk.starts_with("ART#"));
+    if item.key.pk.starts_with("FILE#") {
+        let record: FileRecord = item.read()?;
+        let head = ObjectHead { key: files::object_key(record.id), media_type: record.media_type };
+        return Ok(if record.state == FileState::Stored { vec![head] } else { Vec::new() });
+    }
+    if item.key.pk.starts_with("SESS#") {
+        let key = item.read::<Fields>()?.body_key;
+        return Ok(key
+            .into_iter()
+            .map(|key| ObjectHead { key, media_type: "application/json".to_owned() })
+            .collect());
+    }
     if !is_run && !is_artifact {
         return Ok(Vec::new());
     }
@@ -173,6 +188,7 @@ fn objects_of(item: &Item) -> Result<Vec<ObjectHead>, StoreError> {
     if is_run {
         objects.extend(fields.text_key.map(|key| head(key, "text/plain; charset=utf-8")));
         objects.extend(fields.said_key.map(|key| head(key, "application/json")));
+        objects.extend(fields.request_key.map(|key| head(key, "application/json")));
     }
     if let Some((id, media_type)) = fields.id.zip(fields.media_type)
         && is_artifact

@@ -22,9 +22,13 @@ pub use import::{Imported, Options, import};
 /// The version of the format. It is increased with each change that earlier versions of the program can't read.
 const FORMAT: u32 = 1;
 /// Items that aren't the users', by the beginning of their partition key.
-const LEFT_OUT: [&str; 6] = ["CACHE#", "CACHED#", "DISCOVERY#", "IMPORT", "PROBE", "SCHEMA"];
+const LEFT_OUT: [&str; 9] =
+    ["CACHE#", "CACHED#", "DISCOVERY#", "IMPORT", "NODECODE#", "PROBE", "RELAY#", "SCHEMA", "SOCKET"];
 /// The same in the partition of a run, by the beginning of the sort key: events, and the mark that cancels it.
-const LEFT_OUT_OF_RUNS: [&str; 2] = ["E#", "CANCEL"];
+const LEFT_OUT_OF_RUNS: [&str; 3] = ["E#", "CANCEL", "FOLLOWED"];
+
+/// The same in the partition of a node: its state, and the runs and calls that it fetches.
+const LEFT_OUT_OF_NODES: [&str; 4] = ["CALL#", "RUN#", "STATE", "STATUS"];
 
 /// Numbers of exported things.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -95,6 +99,8 @@ fn is_exported(key: &Key) -> bool {
         |text: &str, beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
     let left_out = if key.pk.starts_with("RUN#") {
         begins(&key.sk, &LEFT_OUT_OF_RUNS)
+    } else if key.pk.starts_with("NODE#") {
+        begins(&key.sk, &LEFT_OUT_OF_NODES)
     } else {
         begins(&key.pk, &LEFT_OUT)
     };

@@ -1,6 +1,9 @@
 use std::{io::Cursor, sync::Arc};
 
-use hearth_domain::{Model, NodeId, Run, RunState, Secret, Timestamp, TokenId, UserId};
+use hearth_domain::{
+    Generation, Message, Model, NodeId, Owner, Role, Run, RunId, RunState, Sampling, Secret, TextTask,
+    Timestamp, TokenId, UserId,
+};
 use hearth_wire::{RunEvent, RunEventBody};
 
 use super::*;
@@ -68,7 +71,7 @@ fn version(number: u64, message: &str) -> ConfigurationVersion {
     ConfigurationVersion {
         number,
         settings: "{}".to_owned(),
-        author: TokenId::new(),
+        author: TokenId::new().to_string(),
         created_at: Timestamp::from_unix(1_800_000_000),
         message: Some(message.to_owned()),
         restores: None,
@@ -89,10 +92,28 @@ async fn imported_store_exports_the_same() {
     let text = String::from_utf8(export.clone()).unwrap();
     assert!(!text.contains("sk-1") && !text.contains("\"events\""), "{text}");
     let imported = other.import(&export, Options::default()).await.unwrap();
-    // The operator and two runs.
-    assert_eq!(imported.written, Counts { items: 3, objects: 1, secrets: 0 });
+    // The operator, and two runs with their entries in the owner's index.
+    assert_eq!(imported.written, Counts { items: 5, objects: 1, secrets: 0 });
     assert_eq!(lines(&other.export(false).await), lines(&export));
     assert_eq!(other.store.operator().await.unwrap(), one.store.operator().await.unwrap());
+}
+
+#[tokio::test]
+async fn stored_request_with_its_object_is_exported_and_read_after_the_import() {
+    let (one, other) = (World::new().await, World::new().await);
+    let owner = Owner::of_record(one.store.operator().await.unwrap(), None);
+    // In the item, and in an object.
+    for size in [10, 200_000] {
+        let messages = vec![Message::new(Role::User, "x".repeat(size))];
+        let request = Generation::new(None, TextTask::new(messages, Sampling::default()));
+        let id = RunId::new();
+        one.store.run_requests().put(id, owner, &request).await.unwrap();
+        let imported = World::new().await;
+        imported.import(&one.export(false).await, Options::default()).await.unwrap();
+        assert_eq!(imported.store.run_requests().get(id, owner).await.unwrap(), Some(request));
+    }
+    let imported = other.import(&one.export(false).await, Options::default()).await.unwrap();
+    assert_eq!(imported.written.objects, 1);
 }
 
 #[tokio::test]
@@ -101,7 +122,7 @@ async fn missing_object_is_counted_and_named() {
     let key = object_of(&world.export(false).await).key;
     world.store.bucket.delete(&key).await.unwrap();
     let exported = export(&world.store, false, &mut Vec::new()).await.unwrap();
-    let written = Counts { items: 3, objects: 0, secrets: 0 };
+    let written = Counts { items: 5, objects: 0, secrets: 0 };
     assert_eq!(exported, Exported { written, missing: 1, missing_keys: vec![key] });
 }
 
@@ -134,7 +155,7 @@ async fn store_with_items_is_refused_or_merged() {
     let refused = other.import(&export, Options::default()).await.unwrap_err();
     assert!(matches!(&refused, BackupError::NotEmpty(key) if key == "OPERATOR META"), "{refused}");
     let merged = other.import(&export, Options { merge: true, secrets: false }).await.unwrap();
-    assert_eq!((merged.written.items, merged.kept), (2, 1));
+    assert_eq!((merged.written.items, merged.kept), (4, 1));
     assert_eq!(other.store.operator().await.unwrap(), owner);
 }
 
@@ -176,7 +197,7 @@ async fn damaged_cut_or_newer_file_writes_nothing() {
     entry::write(&mut newer, &entry::Entry::Header(header)).unwrap();
     let error = other.import(&newer, Options::default()).await.unwrap_err();
     assert!(matches!(error, BackupError::Newer { format: 2, .. }), "{error}");
-    assert_eq!(other.import(&export, Options::default()).await.unwrap().written.items, 3);
+    assert_eq!(other.import(&export, Options::default()).await.unwrap().written.items, 5);
 }
 
 #[tokio::test]
@@ -203,7 +224,7 @@ async fn interrupted_import_is_continued_by_the_same_file_only() {
     let error = other.import(&another, Options::default()).await.unwrap_err();
     assert!(matches!(error, BackupError::OtherImport(_)), "{error}");
     let imported = other.import(&export, Options::default()).await.unwrap();
-    assert_eq!(imported.written.items + imported.kept, 3);
+    assert_eq!(imported.written.items + imported.kept, 5);
     assert_eq!(lines(&other.export(false).await), lines(&export));
     other.store.migrate().await.unwrap();
     assert_eq!(other.store.operator().await.unwrap(), one.store.operator().await.unwrap());
@@ -216,7 +237,7 @@ async fn objects_of_kept_items_stay_as_they_are() {
     let head = object_of(&export);
     one.store.bucket.put(&head.key, &head.media_type, b"its own".to_vec()).await.unwrap();
     let merged = one.import(&export, Options { merge: true, secrets: false }).await.unwrap();
-    assert_eq!((merged.written, merged.kept), (Counts::default(), 3));
+    assert_eq!((merged.written, merged.kept), (Counts::default(), 5));
     let stored = crate::bucket::read_text(&*one.store.bucket, &head.key).await.unwrap();
     assert_eq!(stored, "its own");
 }
@@ -248,11 +269,12 @@ async fn merge_keeps_the_history_of_a_configuration_whole_or_completes_its_own()
 async fn node_in_the_process_and_its_models_are_left_out() {
     let (one, owner) = (World::new().await, UserId::new());
     for (name, url) in [("far", "https://node.example"), ("own", IN_PROCESS_URL)] {
-        let (id, created_at) = (NodeId::new(), Timestamp::now());
-        let node = NodeRecord { id, owner, name: name.to_owned(), url: url.to_owned(), created_at };
+        let id = NodeId::new();
+        let owner = Owner::of_record(owner, None);
+        let node = NodeRecord { url: Some(url.to_owned()), ..NodeRecord::new(id, owner, name) };
         one.store.nodes().put(&node).await.unwrap();
         let model = Model { node: Some(id), ..Model::example(&format!("{name}-model")) };
-        one.store.models().put_discovered(&model).await.unwrap();
+        one.store.models(None).put_discovered(&model).await.unwrap();
     }
     let text = String::from_utf8(one.export(false).await).unwrap();
     assert!(text.contains("far-model") && text.contains("node.example"), "{text}");

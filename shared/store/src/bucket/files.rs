@@ -3,20 +3,25 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Seek as _, SeekFrom},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use hearth_domain::hex;
 use hearth_files::{Access, write_atomically};
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::io::ReaderStream;
 
-use super::{Blob, Bucket};
+use super::{Blob, Bucket, Pieces};
 use crate::StoreError;
 
 /// The folder's name in the data folder.
@@ -25,6 +30,10 @@ pub(crate) const FOLDER: &str = "objects";
 const OBJECT_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The time between two searches for old objects.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// The folder of the objects that aren't swept, in the folder of the objects.
+const LASTING_FOLDER: &str = "lasting";
+/// The beginnings of the keys of objects that aren't swept.
+const LASTING_KEYS: [&str; 2] = ["files/", "sessions/"];
 /// The ending of a temporary file of [`write_atomically`].
 const PART: &str = "part";
 /// Bytes of an object that are read at once.
@@ -43,11 +52,14 @@ impl Files {
     /// Opens the folder, creates it if it isn't there, and removes the temporary files of a killed process.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: io::Error| StoreError::from_io("open", &error);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
-        for entry in fs::read_dir(path).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|ending| ending == PART) {
-                fs::remove_file(path).map_err(failed)?;
+        create_folder(path).map_err(failed)?;
+        for folder in [path.to_owned(), path.join(LASTING_FOLDER)] {
+            let Some(entries) = if_exists(fs::read_dir(folder)).map_err(failed)? else { continue };
+            for entry in entries {
+                let path = entry.map_err(failed)?.path();
+                if path.extension().is_some_and(|ending| ending == PART) {
+                    fs::remove_file(path).map_err(failed)?;
+                }
             }
         }
         Ok(Self(Arc::new(Folder { path: path.to_owned() })))
@@ -88,7 +100,54 @@ impl Files {
 impl Bucket for Files {
     async fn put(&self, key: &str, _media_type: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let name = name(key);
-        self.run("put_object", move |folder| folder.write(&name, &bytes)).await
+        let write = move |folder: &Folder| {
+            if name.starts_with(LASTING_FOLDER) {
+                folder.create_lasting()?;
+            }
+            folder.write(&name, &bytes)
+        };
+        self.run("put_object", write).await
+    }
+
+    async fn put_pieces(
+        &self,
+        key: &str,
+        _media_type: &str,
+        mut pieces: Pieces<'_>,
+    ) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::from_io("put_object", &error);
+        let name = name(key);
+        let part = Part::new(&self.0.path.join(&name));
+        self.run("put_object", Folder::create_lasting).await?;
+        let mut file = part.create().await.map_err(failed)?;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| StoreError::from_source("read_pieces", &error))?;
+            file.write_all(&piece).await.map_err(failed)?;
+        }
+        file.flush().await.map_err(failed)?;
+        file.sync_all().await.map_err(failed)?;
+        let is_new = self.run("put_object", move |folder| part.persist(&folder.path.join(name))).await?;
+        if is_new { Ok(()) } else { Err(StoreError::Conflict) }
+    }
+
+    async fn get_range(&self, key: &str, first: u64, last: u64) -> Result<Option<Blob>, StoreError> {
+        let name = name(key);
+        let open = move |folder: &Folder| {
+            let Some(mut file) = if_exists(File::open(folder.path.join(name)))? else { return Ok(None) };
+            file.seek(SeekFrom::Start(first))?;
+            Ok(Some(file))
+        };
+        let file = self.run("get_object", open).await?;
+        let length = last.saturating_sub(first).saturating_add(1);
+        let pieces =
+            |file| ReaderStream::with_capacity(tokio::fs::File::from_std(file).take(length), PIECE_MAX_BYTES);
+        Ok(file.map(|file| Blob::new(pieces(file))))
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let name = name(key);
+        let metadata = move |folder: &Folder| if_exists(fs::metadata(folder.path.join(name)));
+        Ok(self.run("get_object", metadata).await?.map(|metadata| metadata.len()))
     }
 
     async fn get(&self, key: &str) -> Result<Option<Blob>, StoreError> {
@@ -112,6 +171,10 @@ impl Bucket for Files {
 }
 
 impl Folder {
+    fn create_lasting(&self) -> io::Result<()> {
+        create_folder(&self.path.join(LASTING_FOLDER))
+    }
+
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         write_atomically(&self.path.join(name), bytes, Access::Owner)
     }
@@ -133,9 +196,53 @@ impl Folder {
     }
 }
 
-/// The name of the file of an object.
+/// The name of the file of an object, in the folder.
 pub(crate) fn name(key: &str) -> String {
-    hex(Sha256::digest(key.as_bytes()))
+    let name = hex(Sha256::digest(key.as_bytes()));
+    match LASTING_KEYS.iter().any(|start| key.starts_with(start)) {
+        true => format!("{LASTING_FOLDER}/{name}"),
+        false => name,
+    }
+}
+
+/// A file that is written piece by piece, beside the one that it becomes. It is removed unless it has become that.
+struct Part(PathBuf);
+
+impl Part {
+    /// The part of the file at `path`.
+    fn new(path: &Path) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Self(path.with_extension(format!("{}.{PART}", COUNT.fetch_add(1, Ordering::Relaxed))))
+    }
+
+    async fn create(&self) -> io::Result<tokio::fs::File> {
+        tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.0).await
+    }
+
+    /// Gives the file its name; false if another file has it.
+    fn persist(self, path: &Path) -> io::Result<bool> {
+        match fs::hard_link(&self.0, path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            // A file system without links.
+            Err(_) if path.try_exists()? => return Ok(false),
+            Err(_) => fs::rename(&self.0, path)?,
+        }
+        let _ = if_exists(fs::remove_file(&self.0))?;
+        File::open(path.parent().unwrap_or(path))?.sync_all()?;
+        Ok(true)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // It isn't there any more if it has its name.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn create_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Returns `None` instead of the error that a file isn't there.
@@ -188,6 +295,33 @@ mod tests {
         fs::create_dir(folder.path().join(name("taken"))).unwrap();
         files.put("taken", "text/plain", b"x".to_vec()).await.unwrap_err();
         assert_eq!(count(&folder), 1);
+    }
+
+    #[tokio::test]
+    async fn object_in_pieces_is_whole_or_absent_and_ranges_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(folder.path()).unwrap();
+        let pieces = |pieces: Vec<io::Result<bytes::Bytes>>| futures::stream::iter(pieces).boxed();
+        let whole = vec![Ok("01234".into()), Ok("56789".into())];
+        files.put_pieces("files/a", "text/plain", pieces(whole)).await.unwrap();
+        let broken = vec![Ok("01234".into()), Err(io::Error::other("cut off"))];
+        files.put_pieces("files/b", "text/plain", pieces(broken)).await.unwrap_err();
+        let again = files.put_pieces("files/a", "text/plain", pieces(vec![Ok("other".into())])).await;
+        assert!(matches!(again, Err(StoreError::Conflict)), "an object was replaced: {again:?}");
+        assert_eq!(text(&files, "files/a").await.as_deref(), Some("0123456789"));
+        assert_eq!(
+            (files.size("files/a").await.unwrap(), files.size("files/b").await.unwrap()),
+            (Some(10), None)
+        );
+        let range = files.get_range("files/a", 3, 6).await.unwrap().unwrap();
+        assert_eq!(range.collect().await.unwrap(), b"3456");
+        assert!(files.get_range("files/b", 0, 0).await.unwrap().is_none());
+        let lasting = || fs::read_dir(folder.path().join(LASTING_FOLDER)).unwrap().count();
+        assert_eq!(lasting(), 1, "the part of the broken object is removed");
+        fs::write(folder.path().join(LASTING_FOLDER).join("abc.7.part"), "half").unwrap();
+        let files = Files::open(folder.path()).unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        assert_eq!((files.0.sweep(SystemTime::now() + 400 * day).unwrap(), lasting()), (0, 1));
     }
 
     #[test]

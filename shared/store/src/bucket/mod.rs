@@ -1,4 +1,6 @@
 //! The bucket's seam: whole objects under keys.
+//!
+//! Objects below `files/` and `sessions/` stay until they are deleted; all others expire after 30 days.
 
 #[cfg(feature = "home")]
 pub(crate) mod files;
@@ -9,11 +11,13 @@ use std::{
     fmt, io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
+use hearth_domain::Timestamp;
 
 use crate::StoreError;
 
@@ -22,14 +26,91 @@ use crate::StoreError;
 const PROBE_KEY: &str = "probe";
 const PROBE_BYTES: usize = 64 << 10;
 
+/// Bytes of an object that is written piece by piece.
+pub type Pieces<'a> = BoxStream<'a, io::Result<Bytes>>;
+
+/// Headers of the response to a presigned request for an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresignedHead {
+    /// Media type.
+    pub media_type: String,
+    /// Value of the header `content-disposition`.
+    pub disposition: String,
+}
+
+/// A request that its holder may send to the bucket until it expires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresignedPut {
+    /// URL with the signature.
+    pub url: String,
+    /// Headers that the request must have.
+    pub headers: Vec<(String, String)>,
+}
+
 /// A store of whole objects.
 #[async_trait]
 pub trait Bucket: fmt::Debug + Send + Sync {
     /// Writes an object, in place of an earlier one. It is durable when this returns.
     async fn put(&self, key: &str, media_type: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
 
+    /// Writes a new object from its pieces; `Conflict` if there is one, where the store can tell. An object whose pieces end with
+    /// an error isn't written.
+    ///
+    /// This one collects them: a function of the cloud has the whole body of a request in memory anyway.
+    async fn put_pieces(
+        &self,
+        key: &str,
+        media_type: &str,
+        mut pieces: Pieces<'_>,
+    ) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            bytes.extend_from_slice(&piece.map_err(|error| StoreError::from_source("read_pieces", &error))?);
+        }
+        self.put(key, media_type, bytes).await
+    }
+
+    /// Writes an object that nobody can delete before `until`, where the store can enforce that.
+    async fn put_locked(
+        &self,
+        key: &str,
+        media_type: &str,
+        bytes: Vec<u8>,
+        _until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.put(key, media_type, bytes).await
+    }
+
     /// Opens an object; `None` if there is none.
     async fn get(&self, key: &str) -> Result<Option<Blob>, StoreError>;
+
+    /// Opens the bytes of an object from `first` to `last`, both included; `None` if there is no such object. The range must
+    /// begin within the object.
+    async fn get_range(&self, key: &str, first: u64, last: u64) -> Result<Option<Blob>, StoreError>;
+
+    /// The size of an object in bytes; `None` if there is none.
+    async fn size(&self, key: &str) -> Result<Option<u64>, StoreError>;
+
+    /// A URL that returns the object without credentials for `ttl`; `None` if the store has no server of its own.
+    async fn presign_get(
+        &self,
+        _key: &str,
+        _head: &PresignedHead,
+        _ttl: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    /// A request that writes the object, of exactly this size and once, without credentials for `ttl`; `None` if the store has
+    /// no server of its own.
+    async fn presign_put(
+        &self,
+        _key: &str,
+        _size_bytes: u64,
+        _ttl: Duration,
+    ) -> Result<Option<PresignedPut>, StoreError> {
+        Ok(None)
+    }
 
     /// Deletes an object, if it exists.
     async fn delete(&self, key: &str) -> Result<(), StoreError>;

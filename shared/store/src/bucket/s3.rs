@@ -1,12 +1,20 @@
 //! The bucket in S3, through the AWS SDK.
 
-use std::io;
+use std::{io, time::Duration};
 
 use async_trait::async_trait;
-use aws_sdk_s3::{Client, operation::get_object::GetObjectError};
+use aws_sdk_s3::{
+    Client,
+    error::ProvideErrorMetadata as _,
+    operation::{get_object::GetObjectError, head_object::HeadObjectError},
+    presigning::PresigningConfig,
+    primitives::{ByteStream, DateTime},
+    types::ObjectLockMode,
+};
 use futures::stream;
+use hearth_domain::Timestamp;
 
-use super::{Blob, Bucket};
+use super::{Blob, Bucket, PresignedHead, PresignedPut};
 use crate::{StoreError, clients::failed};
 
 /// A bucket of S3.
@@ -30,18 +38,74 @@ impl Bucket for S3 {
         answer.map(drop).map_err(|error| failed("put_object", &error))
     }
 
+    async fn put_locked(
+        &self,
+        key: &str,
+        media_type: &str,
+        bytes: Vec<u8>,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let call = self.client.put_object().bucket(&self.bucket).key(key).content_type(media_type);
+        // In this mode not even the account's owner can delete the object.
+        let call = call.object_lock_mode(ObjectLockMode::Compliance);
+        let call = call.object_lock_retain_until_date(DateTime::from_secs(until.unix()));
+        let answer = call.body(bytes.into()).send().await;
+        answer.map(drop).map_err(|error| failed("put_object", &error))
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Blob>, StoreError> {
         match self.client.get_object().bucket(&self.bucket).key(key).send().await {
-            Ok(answer) => {
-                let pieces = stream::unfold(answer.body, async |mut body| {
-                    let piece = body.next().await?;
-                    Some((piece.map_err(io::Error::other), body))
-                });
-                Ok(Some(Blob::new(pieces)))
-            }
+            Ok(answer) => Ok(Some(blob(answer.body))),
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
             Err(error) => Err(failed("get_object", &error)),
         }
+    }
+
+    async fn get_range(&self, key: &str, first: u64, last: u64) -> Result<Option<Blob>, StoreError> {
+        let call = self.client.get_object().bucket(&self.bucket).key(key);
+        match call.range(format!("bytes={first}-{last}")).send().await {
+            Ok(answer) => Ok(Some(blob(answer.body))),
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
+            Err(error) => Err(failed("get_object", &error)),
+        }
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(answer) => Ok(Some(answer.content_length().unwrap_or_default().unsigned_abs())),
+            Err(error) if error.as_service_error().is_some_and(is_missing) => Ok(None),
+            Err(error) => Err(failed("head_object", &error)),
+        }
+    }
+
+    async fn presign_get(
+        &self,
+        key: &str,
+        head: &PresignedHead,
+        ttl: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        let call = self.client.get_object().bucket(&self.bucket).key(key);
+        let call = call.response_content_type(&head.media_type);
+        let call = call.response_content_disposition(&head.disposition);
+        let request = call.presigned(expiring(ttl)?).await;
+        let request = request.map_err(|error| failed("presign_get", &error))?;
+        Ok(Some(request.uri().to_owned()))
+    }
+
+    async fn presign_put(
+        &self,
+        key: &str,
+        size_bytes: u64,
+        ttl: Duration,
+    ) -> Result<Option<PresignedPut>, StoreError> {
+        let call = self.client.put_object().bucket(&self.bucket).key(key);
+        // Signed too: the object has this size, and replaces none. A browser that opens it downloads it.
+        let call = call.content_length(i64::try_from(size_bytes).map_err(StoreError::unreadable)?);
+        let call = call.if_none_match("*").content_type("application/octet-stream");
+        let request = call.presigned(expiring(ttl)?).await;
+        let request = request.map_err(|error| failed("presign_put", &error))?;
+        let headers = request.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Ok(Some(PresignedPut { url: request.uri().to_owned(), headers: headers.collect() }))
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
@@ -53,4 +117,20 @@ impl Bucket for S3 {
         let answer = self.client.head_bucket().bucket(&self.bucket).send().await;
         answer.map(drop).map_err(|error| failed("head_bucket", &error))
     }
+}
+
+/// A response to HEAD has no body: the SDK derives the error from its status. Servers other than S3 may name it.
+fn is_missing(error: &HeadObjectError) -> bool {
+    error.is_not_found() || error.code() == Some("NoSuchKey")
+}
+
+fn blob(body: ByteStream) -> Blob {
+    Blob::new(stream::unfold(body, async |mut body| {
+        let piece = body.next().await?;
+        Some((piece.map_err(io::Error::other), body))
+    }))
+}
+
+fn expiring(ttl: Duration) -> Result<PresigningConfig, StoreError> {
+    PresigningConfig::expires_in(ttl).map_err(|error| StoreError::from_source("presign", &error))
 }

@@ -113,17 +113,34 @@ pub enum Condition {
     AttributeAbsent(&'static str),
     /// The item's shape has this version.
     VersionEquals(u32),
+    /// The item doesn't exist, has no such field, or the field is a number of this size at most.
+    NumberAtMost(&'static str, i64),
+    /// All of these hold.
+    All(Vec<Condition>),
 }
 
-/// A change of an item's fields. The item must exist.
+/// A change of an item's fields. The item must exist, unless the change creates it. A field is in one of the lists at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Update {
+    /// Creates the item if it is missing, and sets its version and its expiry in any case.
+    pub create: Option<Created>,
     /// Fields to set, with their new values.
     pub set: Vec<(&'static str, serde_json::Value)>,
+    /// Numbers to add to fields, which must be numbers or missing. A missing one counts as zero.
+    pub add: Vec<(&'static str, i64)>,
     /// Fields to remove.
     pub remove: Vec<&'static str>,
     /// Indexes to remove the item from.
     pub leave: Vec<Index>,
+}
+
+/// Version and expiry of an item that an update creates if it is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Created {
+    /// The version of its shape.
+    pub version: u32,
+    /// Seconds since 1970 at which it expires; `None` leaves the expiry as it is.
+    pub ttl: Option<i64>,
 }
 
 /// A write under a condition.
@@ -157,7 +174,7 @@ impl Index {
     }
 }
 
-/// Items of one partition, in the order of their sort keys.
+/// Items of one partition, in the order of their sort keys, or in its reverse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// The index to query; `None` for the table itself.
@@ -170,17 +187,25 @@ pub struct Query {
     pub after: Option<Cursor>,
     /// Maximum number of items in a page; `None` for as many as fit in a page.
     pub limit: Option<u32>,
+    /// True for the items in the reverse order of their sort keys.
+    pub descending: bool,
 }
 
 impl Query {
     /// Creates a query of a partition of the table.
     pub fn partition(pk: impl Into<String>, sort: Sort) -> Self {
-        Self { index: None, pk: pk.into(), sort, after: None, limit: None }
+        Self { index: None, pk: pk.into(), sort, after: None, limit: None, descending: false }
     }
 
     /// Creates a query of a partition of an index.
     pub fn of(index: Index, pk: impl Into<String>, sort: Sort) -> Self {
         Self { index: Some(index), ..Self::partition(pk, sort) }
+    }
+
+    /// Returns the query for the same items in reverse order: where a sort key begins with a time, the newest first.
+    #[must_use]
+    pub fn descending(self) -> Self {
+        Self { descending: true, ..self }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::StoreError;
+use crate::{StoreError, key_wrapper::master_key::MasterKeyError};
 
 /// A reason why the stores can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum OpenError {
         /// The reason.
         reason: io::Error,
     },
+    /// The master key can't be used.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
     /// The file of secrets can't be read.
     #[error(
         "the secrets in {path} can't be read: {reason}; put a copy of the file back, or move it away: then a new one is \

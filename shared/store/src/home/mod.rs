@@ -1,24 +1,23 @@
-//! The stores of a home gateway: a data folder with a SQLite database, a folder of objects and a key file.
+//! The stores of a home gateway: a data folder with a SQLite database, a folder of objects, and secrets under a
+//! master key.
 
 mod error;
 mod lock;
 mod migration;
+mod rotation;
+mod secrets;
 
-use std::{
-    fs, io,
-    os::unix::fs::DirBuilderExt as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc};
 
 use crate::{
     Names, Store,
     bucket::files::{self, Files},
     database::sqlite::{self, Durability, Sqlite},
-    secrets::key_file::{self, KeyFile},
 };
 pub use error::OpenError;
 use lock::DataLock;
+pub use rotation::{MasterKeyRotation, RotationError, reset_secrets, rotate_master_key};
+pub use secrets::{MasterKeyState, check_master_key};
 
 /// Returns whether `folder` has the database of a gateway, of this version or an earlier one.
 #[must_use]
@@ -26,8 +25,8 @@ pub fn is_data_folder(folder: &Path) -> bool {
     [sqlite::FILE, migration::OLD].iter().any(|name| folder.join(name).is_file())
 }
 
-/// Opens the stores in `folder`, and creates the folder if it doesn't exist. No other process can open them until the last
-/// clone of the store is dropped.
+/// Opens the stores in `folder`, and creates the folder if it doesn't exist. No other process can open them until the
+/// last clone of the store is dropped.
 ///
 /// # Errors
 /// If another process has them open, or they can't be read and written.
@@ -36,8 +35,7 @@ pub fn open(folder: &Path, durability: Durability) -> Result<Store, OpenError> {
     // For the owner alone: it has outputs, hashes of tokens, and keys.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let lock = DataLock::take(folder)?;
-    let path = folder.join(key_file::FILE);
-    let secrets = KeyFile::open(path.clone()).map_err(|error| unreadable_secrets(path, &error))?;
+    let (master_key, secrets) = secrets::open(folder)?;
     let in_database = |path: &Path, reason| OpenError::Database { path: path.to_owned(), reason };
     let path = folder.join(files::FOLDER);
     let objects = Files::open(&path).map_err(|error| in_database(&path, error))?;
@@ -46,16 +44,7 @@ pub fn open(folder: &Path, durability: Durability) -> Result<Store, OpenError> {
     let database = Sqlite::open(&path, durability).map_err(|error| in_database(&path, error))?;
     objects.start_sweep();
     let store = Store::over(Arc::new(database), Arc::new(objects), Arc::new(secrets), Names::at_home());
-    Ok(store.with_guard(lock))
-}
-
-fn unreadable_secrets(path: PathBuf, error: &io::Error) -> OpenError {
-    let reason = match error.kind() {
-        // serde_json's errors have these kinds: the file is cut, or isn't JSON.
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => format!("it is damaged ({error})"),
-        _ => error.to_string(),
-    };
-    OpenError::Secrets { path, reason }
+    Ok(store.with_key_wrapper(Arc::new(master_key)).with_guard(lock))
 }
 
 #[cfg(test)]
@@ -71,10 +60,12 @@ mod tests {
 
     #[test]
     fn damaged_file_is_named_with_what_to_do() {
-        for bytes in [&b""[..], b"{\"a\": \"b", b"[1]", b"{\"a\": 1}", b"\xff"] {
-            let error = error_with("secrets.json", bytes);
-            assert!(error.contains("secrets.json can't be read: it is damaged"), "{error}");
-            assert!(error.contains("put a copy of the file back"), "{error}");
+        for name in ["secrets.json", "secrets.sealed.json"] {
+            for bytes in [&b""[..], b"{\"a\": \"b", b"[1]", b"{\"a\": 1}", b"\xff"] {
+                let error = error_with(name, bytes);
+                assert!(error.contains(&format!("{name} can't be read: it is damaged")), "{error}");
+                assert!(error.contains("put a copy of the file back"), "{error}");
+            }
         }
         let error = error_with("store.db", &b"garbage!".repeat(1000));
         assert!(error.contains("store.db can't be opened") && error.contains("damaged"), "{error}");

@@ -1,7 +1,9 @@
 //! The secrets' seam: texts under names.
 
 #[cfg(feature = "home")]
-pub(crate) mod key_file;
+pub(crate) mod plain_file;
+#[cfg(feature = "home")]
+pub(crate) mod sealed_file;
 #[cfg(feature = "aws")]
 pub(crate) mod secrets_manager;
 

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::{
     StoreError,
-    database::{Condition, Query, Sort, Update},
+    database::{Condition, Created, Query, Sort, Update},
 };
 
 /// Expressions of one call, with the names and values of their placeholders. Every name has a placeholder, since some
@@ -27,21 +27,34 @@ impl Expression {
         expression
     }
 
-    /// The expressions of an update. Its item must exist.
+    /// The expressions of an update. Its item must exist, unless the update creates it.
     pub(super) fn update(update: &Update, condition: &Condition) -> Result<Self, StoreError> {
         let mut expression = Self::default();
-        let exists = expression.of_condition(&Condition::Exists);
+        let exists = match update.create {
+            None => expression.of_condition(&Condition::Exists),
+            Some(_) => None,
+        };
         expression.condition = match condition {
-            Condition::Always | Condition::Exists => exists,
+            Condition::Exists if exists.is_some() => exists,
             other => match (exists, expression.of_condition(other)) {
                 (Some(exists), Some(other)) => Some(format!("{exists} AND ({other})")),
-                (exists, _) => exists,
+                (exists, other) => exists.or(other),
             },
         };
         let mut set = Vec::new();
+        if let Some(Created { version, ttl }) = update.create {
+            let numbers = [("v", Some(i64::from(version))), ("ttl", ttl)];
+            for (name, number) in numbers.into_iter().filter_map(|(name, number)| Some((name, number?))) {
+                set.push(format!("{} = {}", expression.name(name), expression.number(number)));
+            }
+        }
         for (name, value) in &update.set {
             let value = serde_dynamo::to_attribute_value(value).map_err(StoreError::unreadable)?;
             set.push(format!("{} = {}", expression.name(name), expression.value(value)));
+        }
+        let mut add = Vec::new();
+        for (name, number) in &update.add {
+            add.push(format!("{} {}", expression.name(name), expression.number(*number)));
         }
         let mut remove: Vec<String> = update.remove.iter().map(|name| expression.name(name)).collect();
         for index in &update.leave {
@@ -50,8 +63,10 @@ impl Expression {
         let clause = |verb: &str, parts: Vec<String>| {
             (!parts.is_empty()).then(|| format!("{verb} {}", parts.join(", ")))
         };
-        let clauses: Vec<String> =
-            [clause("SET", set), clause("REMOVE", remove)].into_iter().flatten().collect();
+        let clauses: Vec<String> = [clause("SET", set), clause("REMOVE", remove), clause("ADD", add)]
+            .into_iter()
+            .flatten()
+            .collect();
         expression.update = Some(clauses.join(" ")).filter(|clauses| !clauses.is_empty());
         Ok(expression)
     }
@@ -90,8 +105,21 @@ impl Expression {
             }
             Condition::AttributeAbsent(name) => format!("attribute_not_exists({})", self.name(name)),
             Condition::VersionEquals(version) => {
-                let version = self.value(AttributeValue::N(version.to_string()));
+                let version = self.number((*version).into());
                 format!("{} = {version}", self.name("v"))
+            }
+            Condition::NumberAtMost(name, number) => {
+                let (name, number) = (self.name(name), self.number(*number));
+                format!("attribute_not_exists({name}) OR {name} <= {number}")
+            }
+            Condition::All(conditions) => {
+                let all: Vec<String> = conditions.iter().filter_map(|one| self.of_condition(one)).collect();
+                match all.as_slice() {
+                    [] => return None,
+                    // DynamoDB refuses redundant parentheses.
+                    [one] => one.clone(),
+                    all => all.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" AND "),
+                }
             }
         })
     }
@@ -112,6 +140,10 @@ impl Expression {
         let placeholder = format!(":v{}", values.len());
         values.insert(placeholder.clone(), value);
         placeholder
+    }
+
+    fn number(&mut self, number: i64) -> String {
+        self.value(AttributeValue::N(number.to_string()))
     }
 
     fn text(&mut self, text: &str) -> String {

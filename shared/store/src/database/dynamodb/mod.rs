@@ -5,6 +5,8 @@ mod expression;
 mod item;
 mod schema;
 
+use std::time::{Duration, SystemTime};
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
@@ -17,6 +19,19 @@ use crate::StoreError;
 use error::store_error;
 use expression::Expression;
 use item::{cursor_attributes, from_attributes, key_attributes, read_cursor, to_attributes};
+
+/// Reasons of a cancelled transaction that pass by themselves.
+const BUSY: [&str; 3] = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+/// The first pause before a cancelled transaction is sent again. Each next one is twice as long, up to the last.
+const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// The last pause; all together are about two and a half seconds.
+const BUSY_RETRY_MAX_INTERVAL: Duration = Duration::from_millis(1280);
+
+/// A factor between a half and one, that differs between calls and processes.
+fn jitter() -> f64 {
+    let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    0.5 + f64::from(nanos / 1000 % 1000) / 2000.0
+}
 
 /// A table of DynamoDB.
 #[derive(Debug, Clone)]
@@ -81,21 +96,31 @@ impl Database for DynamoDb {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let mut call = self.client.transact_write_items();
-        for write in writes {
-            call = call.transact_items(self.transact_item(write)?);
-        }
-        call.send().await.map(drop).map_err(|error| match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
-                if cancelled
-                    .cancellation_reasons()
-                    .iter()
-                    .any(|reason| reason.code() == Some("ConditionalCheckFailed")) =>
-            {
-                StoreError::Conflict
+        let items = writes.into_iter().map(|write| self.transact_item(write));
+        let items: Vec<_> = items.collect::<Result<_, _>>()?;
+        let mut pause = BUSY_RETRY_INTERVAL;
+        loop {
+            let call = self.client.transact_write_items().set_transact_items(Some(items.clone()));
+            let Err(error) = call.send().await else { return Ok(()) };
+            match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    let reasons = cancelled.cancellation_reasons().iter();
+                    let codes: Vec<_> = reasons.filter_map(|reason| reason.code()).collect();
+                    if codes.contains(&"ConditionalCheckFailed") {
+                        return Err(StoreError::Conflict);
+                    }
+                    // Another transaction has one of the items, or the partition is at its limit: the SDK doesn't retry these.
+                    let is_busy = codes.iter().any(|code| BUSY.contains(code));
+                    if !is_busy || pause > BUSY_RETRY_MAX_INTERVAL {
+                        return Err(store_error("transact_write_items", &error));
+                    }
+                }
+                _ => return Err(store_error("transact_write_items", &error)),
             }
-            _ => store_error("transact_write_items", &error),
-        })
+            // The pauses of processes that have collided differ.
+            tokio::time::sleep(pause.mul_f64(jitter())).await;
+            pause *= 2;
+        }
     }
 
     /// Sends a request for each write: a transaction would cost twice as much.
@@ -116,6 +141,7 @@ impl Database for DynamoDb {
             .set_expression_attribute_values(expression.values)
             .set_exclusive_start_key(query.after.as_ref().map(|after| cursor_attributes(query.index, after)))
             .set_limit(query.limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)))
+            .set_scan_index_forward(query.descending.then_some(false))
             .set_consistent_read(query.index.is_none().then_some(true));
         let answer = call.send().await.map_err(|error| store_error("query", &error))?;
         let items = answer.items.unwrap_or_default().into_iter().map(from_attributes);

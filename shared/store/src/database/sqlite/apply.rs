@@ -1,9 +1,9 @@
 //! Executes a write within the writer's transaction.
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params, types::Value};
-use serde_json::Map;
+use serde_json::{Map, Value as Json};
 
-use crate::database::{Condition, Index, Item, Key, Update, Write};
+use crate::database::{Condition, Created, Index, Item, Key, Update, Write};
 
 /// Executes a write if its condition holds. Returns whether it did.
 pub(super) fn write(connection: &Connection, write: &Write) -> Result<bool> {
@@ -67,25 +67,53 @@ fn columns(key: Option<&Key>) -> (Option<&str>, Option<&str>) {
     (key.map(|key| &*key.pk), key.map(|key| &*key.sk))
 }
 
-/// Changes an item. Returns whether it exists.
+/// Changes an item, or creates it. Returns whether it exists.
 fn change(connection: &Connection, key: &Key, update: &Update) -> Result<bool> {
     let mut select = connection.prepare_cached("SELECT body FROM items WHERE pk = ?1 AND sk = ?2")?;
-    let body: Option<String> = select.query_row(params![key.pk, key.sk], |row| row.get(0)).optional()?;
-    let Some(body) = body else { return Ok(false) };
+    let stored: Option<String> = select.query_row(params![key.pk, key.sk], |row| row.get(0)).optional()?;
+    let Some(body) = stored.as_deref().or_else(|| update.create.map(|_| "{}")) else { return Ok(false) };
     let invalid = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
-    let mut body: Map<String, serde_json::Value> = serde_json::from_str(&body).map_err(invalid)?;
+    let mut body: Map<String, Json> = serde_json::from_str(body).map_err(invalid)?;
     for name in &update.remove {
         body.shift_remove(*name);
     }
     body.extend(update.set.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    for (name, number) in &update.add {
+        let sum = sum(body.get(*name), *number).ok_or_else(|| {
+            rusqlite::Error::ToSqlConversionFailure(format!("the field {name} can't be added to").into())
+        })?;
+        body.insert((*name).to_owned(), sum);
+    }
     let body = serde_json::to_string(&body).map_err(invalid)?;
+    if stored.is_none() {
+        let Created { version, ttl } = update.create.unwrap_or(Created { version: 0, ttl: None });
+        let item = Item { key: key.clone(), gsi1: None, gsi2: None, ttl, version, body, bytes: None };
+        return insert(connection, &item);
+    }
     let stays = |index| !update.leave.contains(&index);
+    let (version, ttl) =
+        (update.create.map(|created| created.version), update.create.and_then(|created| created.ttl));
     let mut statement = connection.prepare_cached(
         "UPDATE items SET body = ?3, gsi1pk = iif(?4, gsi1pk, NULL), gsi1sk = iif(?4, gsi1sk, NULL), \
-         gsi2pk = iif(?5, gsi2pk, NULL), gsi2sk = iif(?5, gsi2sk, NULL) WHERE pk = ?1 AND sk = ?2",
+         gsi2pk = iif(?5, gsi2pk, NULL), gsi2sk = iif(?5, gsi2sk, NULL), v = ifnull(?6, v), ttl = ifnull(?7, ttl) \
+         WHERE pk = ?1 AND sk = ?2",
     )?;
-    statement.execute(params![key.pk, key.sk, body, stays(Index::Gsi1), stays(Index::Gsi2)])?;
+    let (gsi1, gsi2) = (stays(Index::Gsi1), stays(Index::Gsi2));
+    statement.execute(params![key.pk, key.sk, body, gsi1, gsi2, version, ttl])?;
     Ok(true)
+}
+
+/// The sum of a field and a number; none if the field isn't a number, or the sum is out of range.
+fn sum(field: Option<&Json>, number: i64) -> Option<Json> {
+    match field {
+        None => Some(number.into()),
+        Some(Json::Number(field)) => match field.as_i64() {
+            Some(field) => field.checked_add(number).map(Json::from),
+            #[expect(clippy::cast_precision_loss, reason = "a fraction is stored as a float already")]
+            None => field.as_f64().map(|field| Json::from(field + number as f64)),
+        },
+        Some(_) => None,
+    }
 }
 
 /// Returns whether a condition holds for the item at `key`.
@@ -114,6 +142,32 @@ fn holds(connection: &Connection, key: &Key, condition: &Condition) -> Result<bo
             // `json_type` is NULL for a missing field, and the text "null" for a null.
             let kind = field("SELECT json_type(body, ?3) FROM items WHERE pk = ?1 AND sk = ?2", name)?;
             kind.is_none_or(|kind| kind == Value::Null)
+        }
+        Condition::NumberAtMost(name, most) => {
+            // `json_extract` is 1 for true.
+            match field("SELECT json_type(body, ?3) FROM items WHERE pk = ?1 AND sk = ?2", name)? {
+                None | Some(Value::Null) => true,
+                Some(Value::Text(kind)) if kind == "integer" || kind == "real" => {
+                    match field("SELECT json_extract(body, ?3) FROM items WHERE pk = ?1 AND sk = ?2", name)? {
+                        Some(Value::Integer(number)) => number <= *most,
+                        #[expect(
+                            clippy::cast_precision_loss,
+                            reason = "a fraction is stored as a float already"
+                        )]
+                        Some(Value::Real(number)) => number <= *most as f64,
+                        _ => false,
+                    }
+                }
+                Some(_) => false,
+            }
+        }
+        Condition::All(conditions) => {
+            for condition in conditions {
+                if !holds(connection, key, condition)? {
+                    return Ok(false);
+                }
+            }
+            true
         }
     })
 }

@@ -18,10 +18,10 @@ mod writer;
 use std::{path::Path, time::Duration};
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::{Condition, Database, Item, Key, Page, Query, Write};
-use crate::StoreError;
+use crate::{StoreError, key_wrapper::SEALED_FIELD};
 use queue::{Task, Urgency};
 use reader::Readers;
 use writer::Writer;
@@ -46,6 +46,17 @@ impl Sqlite {
         let connection = schema::open(path, durability)?;
         Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path) })
     }
+}
+
+/// True if an item of the file at `path` has a sealed secret. It reads the whole table.
+pub(crate) fn has_sealed(path: &Path) -> Result<bool, StoreError> {
+    let pattern = format!("%\"{SEALED_FIELD}\":%");
+    let search = || {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut statement = connection.prepare("SELECT 1 FROM items WHERE body LIKE ?1 LIMIT 1")?;
+        statement.exists([pattern.as_str()])
+    };
+    search().map_err(|error| failed("open", error))
 }
 
 /// Inserts items into a new database in one transaction.

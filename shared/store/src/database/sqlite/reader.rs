@@ -117,10 +117,15 @@ fn page(mut rows: Rows<'_>, limit: usize, cursor: impl FnOnce(&Item) -> Cursor) 
 
 /// The SQL statement of a query, and its values.
 fn select(query: &Query) -> (String, Vec<&str>) {
+    let (direction, behind) = if query.descending { ("DESC", "<") } else { ("ASC", ">") };
     let (pk, sk, order) = match query.index {
-        None => ("pk", "sk", "sk"),
-        Some(crate::database::Index::Gsi1) => ("gsi1pk", "gsi1sk", "gsi1sk, pk, sk"),
-        Some(crate::database::Index::Gsi2) => ("gsi2pk", "gsi2sk", "gsi2sk, pk, sk"),
+        None => ("pk", "sk", format!("sk {direction}")),
+        Some(crate::database::Index::Gsi1) => {
+            ("gsi1pk", "gsi1sk", format!("gsi1sk {direction}, pk {direction}, sk {direction}"))
+        }
+        Some(crate::database::Index::Gsi2) => {
+            ("gsi2pk", "gsi2sk", format!("gsi2sk {direction}, pk {direction}, sk {direction}"))
+        }
     };
     let mut sql = format!(
         "SELECT pk, sk, gsi1pk, gsi1sk, gsi2pk, gsi2sk, ttl, v, body, bytes FROM items WHERE {pk} = ?"
@@ -140,11 +145,11 @@ fn select(query: &Query) -> (String, Vec<&str>) {
     match &query.after {
         None => {}
         Some(Cursor { key, index: None }) => {
-            sql.push_str(" AND sk > ?");
+            sql.push_str(&format!(" AND sk {behind} ?"));
             values.push(&key.sk);
         }
         Some(Cursor { key, index: Some(index) }) => {
-            sql.push_str(&format!(" AND ({sk}, pk, sk) > (?, ?, ?)"));
+            sql.push_str(&format!(" AND ({sk}, pk, sk) {behind} (?, ?, ?)"));
             values.extend([&*index.sk, &key.pk, &key.sk]);
         }
     }
