@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hearth_domain::Secret;
+use hearth_domain::{
+    Secret,
+    region::{REGION_RULE, is_region},
+};
 use hearth_settings::CredentialSource;
 pub use hearth_settings::{Api, ProviderSettings};
 use reqwest::Url;
@@ -78,6 +81,15 @@ impl Endpoint {
             let problem = "it must begin with http:// or https://, and have no user and password";
             return Err(error(".base_url", problem.to_owned()));
         }
+        // A key in the address would be stored and shown in clear.
+        if url.query().is_some() || url.fragment().is_some() {
+            let problem =
+                "it must have no query (`?`) and no fragment (`#`); a key belongs in the key's own field";
+            return Err(error(".base_url", problem.to_owned()));
+        }
+        if settings.region.as_deref().is_some_and(|region| !is_region(region)) {
+            return Err(error(".region", REGION_RULE.to_owned()));
+        }
         let dialect = match settings.api {
             Some(Api::Responses) if !vendor.responses => {
                 return Err(error(".api", format!("{} has no responses API; leave it out", vendor.title)));
@@ -111,6 +123,8 @@ impl Endpoint {
             vendor,
             dialect,
             base_url: base_url.trim_end_matches('/').to_owned(),
+            region: settings.region.clone(),
+            auth: vendor.auth,
             key: settings.api_key.clone().or(key).filter(|_| !signs_as_process),
             signs_as_process,
             timeouts: Timeouts {
@@ -193,6 +207,7 @@ mod tests {
             ("openai", r#"{"base_url": "file:///etc"}"#, ".base_url"),
             ("openai", r#"{"base_url": "https://user:pass@x"}"#, ".base_url"),
             ("openai", r#"{"whole_seconds": 0}"#, ".whole_seconds"),
+            ("openai", r#"{"region": "the EU"}"#, ".region"),
             ("openai", r#"{"temperature": 3}"#, ".temperature"),
             ("openai", r#"{"max_tokens": 0}"#, ".max_tokens"),
             ("openai", r#"{"system_prompt": ""}"#, ".system_prompt"),

@@ -12,6 +12,32 @@ pub struct Defaults {
     pub max_tokens: Option<u32>,
     /// Instructions for a conversation without a system message.
     pub system_prompt: Option<String>,
+    /// Sampling parameters that the settings of providers don't have.
+    pub sampling: FurtherSampling,
+}
+
+/// Defaults for sampling parameters beside the temperature and the token limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct FurtherSampling {
+    /// The total probability of the tokens to choose from, 0 to 1.
+    pub top_p: Option<f32>,
+    /// The number of tokens to choose from.
+    pub top_k: Option<u32>,
+    /// The smallest probability relative to the likeliest token, 0 to 1.
+    pub min_p: Option<f32>,
+    /// The factor against repetitions, above 0 to 2.
+    pub repeat_penalty: Option<f32>,
+}
+
+impl FurtherSampling {
+    fn or(self, others: Self) -> Self {
+        Self {
+            top_p: self.top_p.or(others.top_p),
+            top_k: self.top_k.or(others.top_k),
+            min_p: self.min_p.or(others.min_p),
+            repeat_penalty: self.repeat_penalty.or(others.repeat_penalty),
+        }
+    }
 }
 
 impl Defaults {
@@ -38,14 +64,20 @@ impl Defaults {
             temperature: self.temperature.or(others.temperature),
             max_tokens: self.max_tokens.or(others.max_tokens),
             system_prompt: self.system_prompt.or(others.system_prompt),
+            sampling: self.sampling.or(others.sampling),
         }
     }
 
     /// Fills in the fields that `task` leaves out. A task that has a system message, at any place, gets no other.
     pub fn complete(&self, task: &mut TextTask) {
-        let Sampling { temperature, max_tokens, .. } = &mut task.sampling;
+        let Sampling { temperature, max_tokens, top_p, top_k, min_p, repeat_penalty, .. } =
+            &mut task.sampling;
         *temperature = temperature.or(self.temperature);
         *max_tokens = max_tokens.or(self.max_tokens);
+        *top_p = top_p.or(self.sampling.top_p);
+        *top_k = top_k.or(self.sampling.top_k);
+        *min_p = min_p.or(self.sampling.min_p);
+        *repeat_penalty = repeat_penalty.or(self.sampling.repeat_penalty);
         if let Some(prompt) = &self.system_prompt
             && !task.messages.iter().any(|message| message.role == Role::System)
         {
@@ -60,6 +92,7 @@ impl From<&ProviderSettings> for Defaults {
             temperature: settings.temperature,
             max_tokens: settings.max_tokens,
             system_prompt: settings.system_prompt.clone(),
+            sampling: FurtherSampling::default(),
         }
     }
 }
@@ -70,6 +103,7 @@ impl From<&ModelOverride> for Defaults {
             temperature: settings.temperature,
             max_tokens: settings.max_tokens,
             system_prompt: settings.system_prompt.clone(),
+            sampling: FurtherSampling::default(),
         }
     }
 }
@@ -83,6 +117,7 @@ mod tests {
             temperature: Some(0.25),
             max_tokens: Some(100),
             system_prompt: Some("Answer in French.".to_owned()),
+            sampling: FurtherSampling::default(),
         }
     }
 

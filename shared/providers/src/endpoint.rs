@@ -7,7 +7,7 @@ use hearth_wire::ApiError;
 
 use crate::{
     dialect::Dialect,
-    vendor::{self, Vendor},
+    vendor::{self, Auth, Vendor},
 };
 
 /// Timeouts of one provider.
@@ -46,6 +46,10 @@ pub struct Endpoint {
     pub dialect: Dialect,
     /// The API's address without a slash at its end.
     pub base_url: String,
+    /// The region in which it processes requests, if the settings say so.
+    pub region: Option<String>,
+    /// The place of the key in a request: the vendor's, or that of an access token.
+    pub auth: Auth,
     /// The API key; a server at home may need none.
     pub key: Option<Secret>,
     /// Requests are signed with the AWS credentials of the process, in place of a key.
@@ -59,6 +63,29 @@ impl Endpoint {
     #[must_use]
     pub fn has_credentials(&self) -> bool {
         self.key.is_some() || self.signs_as_process || !self.vendor.needs_key
+    }
+
+    /// An endpoint without an address, for a provider that can't be called.
+    #[must_use]
+    pub fn unusable(name: &str) -> Self {
+        let vendor = &vendor::openai_compatible::VENDOR;
+        Self {
+            name: name.to_owned(),
+            vendor,
+            dialect: vendor.dialect,
+            base_url: String::new(),
+            region: None,
+            auth: vendor.auth,
+            key: None,
+            signs_as_process: false,
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// The endpoint with an access token of OAuth in place of a key.
+    #[must_use]
+    pub fn with_access_token(self, token: Secret) -> Self {
+        Self { key: Some(token), auth: Auth::Bearer, signs_as_process: false, ..self }
     }
 
     /// The error for a modality that the provider can't generate. It lists the kinds of vendors that can.

@@ -30,22 +30,29 @@ mod retry_after;
 mod rules;
 mod sigv4;
 mod strict_schema;
+mod token_exchange;
 mod transport;
 mod transport_error;
 mod url_path;
 pub mod vendor;
+mod verify;
 
 pub use config::ProviderSettings;
 pub use decoder::{Decoder, Frame};
-pub use defaults::Defaults;
+pub use defaults::{Defaults, FurtherSampling};
 pub use endpoint::{Endpoint, Timeouts};
 pub use framing::{FRAME_MAX_BYTES, Framing};
 pub use http::HttpProvider;
 pub use model_info::ModelInfoTable;
-pub use node::{LocalNode, NodeLink, http_client};
+pub use node::{
+    LinkEvents, LinkRequest, LinkResponse, LinkTransport, LocalNode, NodeLink, http_client,
+    pinned_http_client,
+};
 pub use provider::{Call, EventStream, Provider};
-pub use transport::VendorClient;
+pub use token_exchange::{ServiceAccount, TokenAnswer, request_token};
+pub use transport::{AllowedAddresses, PinnedKey, VendorClient};
 pub use vendor::Vendor;
+pub use verify::KeyCheck;
 
 /// Builds the HTTP clients for vendors. Their timeouts are in each provider's settings.
 ///

@@ -1,54 +1,83 @@
-//! The link to a node: over the network, or in this process.
+//! The link to a node: over the network, in this process, or by the relay.
 //!
-//! Over the network each request has a JWT for this node, run, call and body. The node stores a run's events for a while:
-//! a stream that breaks off is resumed after the last event.
+//! A [`LinkTransport`] carries the gateway's requests to the node. The node stores a run's events for a while: a stream that
+//! breaks off is resumed after the last event, whatever the transport.
 
+mod direct;
+mod downloads;
+mod in_process;
 mod local;
+mod transport;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use hearth_auth::LinkSigner;
-use hearth_domain::{ClientDialect, Delivery, Extra, NodeId, OnDisconnect, ReasoningEffort, RunId, Task};
+use hearth_domain::{
+    ClientDialect, Delivery, Extra, NodeId, NodeTransport, OnDisconnect, ReasoningEffort, RunId, Task,
+};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, ErrorCode, RunEvent, RunEventBody,
-    node::{NodeCancelled, NodeModelCommand, NodeRemoved, NodeRun, NodeStatus},
+    node::{
+        NodeChallengeAnswer, NodeModelCommand, NodeModelSettings, NodeRemoved, NodeRun, NodeStatus,
+        NodeWakeCommand,
+    },
+    node_limits::{check_event, check_status, error_of_node},
 };
-use reqwest::{
-    Method, Response, Url,
-    header::{CONTENT_TYPE, HeaderMap},
-};
+use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     config::LOCAL,
-    framing::SseReader,
     provider::{Call, EventStream, Provider},
     rules::local_task,
-    transport::{CONNECT_TIMEOUT, USER_AGENT, tls_config},
-    transport_error,
+    transport::{
+        AddressGuard, AllowedAddresses, CONNECT_TIMEOUT, PinnedKey, USER_AGENT, pinned_tls_config, tls_config,
+    },
 };
+use direct::DirectTransport;
+use in_process::InProcessTransport;
 pub use local::LocalNode;
+pub use transport::{LinkEvents, LinkRequest, LinkResponse, LinkTransport};
 
 /// Timeout for an answer that isn't streamed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for the first byte of a stream.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Timeout between two pieces of a stream. A node that has no event to send sends a comment every 10 s.
 const BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of resumptions of a stream without an event in between.
 const RESUMES_MAX_COUNT: u32 = 3;
+/// Timeout of the call that stops a run whose events are refused.
+const STOP_TIMEOUT: Duration = Duration::from_secs(4);
+/// The path of the challenge.
+const CHALLENGE_PATH: &str = "/v1/challenge";
 /// Delay before the first resumption after a failed one; it grows by as much each time.
 const RESUME_DELAY: Duration = Duration::from_millis(200);
 
-/// Builds the HTTP client for nodes.
+/// Builds the HTTP client for nodes and identity providers. It checks the addresses of names; its users check addresses
+/// in URLs.
 ///
 /// # Errors
 /// If it can't be built.
-pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+pub fn http_client(allowed: AllowedAddresses) -> Result<reqwest::Client, reqwest::Error> {
+    client(allowed, tls_config())
+}
+
+/// Builds the HTTP client for a node whose certificate has this key.
+///
+/// # Errors
+/// If it can't be built.
+pub fn pinned_http_client(
+    allowed: AllowedAddresses,
+    key: PinnedKey,
+) -> Result<reqwest::Client, reqwest::Error> {
+    client(allowed, pinned_tls_config(key))
+}
+
+fn client(allowed: AllowedAddresses, tls: rustls::ClientConfig) -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls_config())
+        .dns_resolver(AddressGuard::new(allowed))
+        .tls_backend_preconfigured(tls)
         // A token is small: don't delay packets to fill them.
         .tcp_nodelay(true)
         .read_timeout(BETWEEN_BYTES_TIMEOUT)
@@ -62,36 +91,32 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
 #[derive(Clone)]
 pub struct NodeLink {
     id: NodeId,
-    transport: Transport,
-}
-
-#[derive(Clone)]
-enum Transport {
-    Network { url: String, http: reqwest::Client, signer: LinkSigner },
-    Process(LocalNode),
+    transport: Arc<dyn LinkTransport>,
 }
 
 impl std::fmt::Debug for NodeLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.transport {
-            Transport::Network { url, .. } => write!(f, "NodeLink({} at {url})", self.id),
-            Transport::Process(_) => write!(f, "NodeLink({} in this process)", self.id),
-        }
+        write!(f, "NodeLink({} by {:?})", self.id, self.transport)
     }
 }
 
 impl NodeLink {
+    /// Creates a link to the node `id` over `transport`.
+    #[must_use]
+    pub fn over(id: NodeId, transport: Arc<dyn LinkTransport>) -> Self {
+        Self { id, transport }
+    }
+
     /// Creates a link to the node `id` at `url`.
     #[must_use]
     pub fn new(id: NodeId, url: &str, http: reqwest::Client, signer: LinkSigner) -> Self {
-        let url = url.trim_end_matches('/').to_owned();
-        Self { id, transport: Transport::Network { url, http, signer } }
+        Self::over(id, Arc::new(DirectTransport::new(id, url, http, signer)))
     }
 
     /// Creates a link to a node in this process.
     #[must_use]
     pub fn local(node: LocalNode) -> Self {
-        Self { id: node.id(), transport: Transport::Process(node) }
+        Self::over(node.id(), Arc::new(InProcessTransport(node)))
     }
 
     /// The node's id.
@@ -100,12 +125,28 @@ impl NodeLink {
         self.id
     }
 
+    /// The transport.
+    #[must_use]
+    pub fn into_transport(self) -> Arc<dyn LinkTransport> {
+        self.transport
+    }
+
+    /// The kind of the transport.
+    #[must_use]
+    pub fn transport(&self) -> NodeTransport {
+        self.transport.kind()
+    }
+
     /// Fetches the node's status: its models and their state.
     ///
     /// # Errors
-    /// `node_offline`, or the node's own error.
+    /// `node_offline`, also for a node with more models than the gateway lists; or the node's own error.
     pub async fn status(&self) -> Result<NodeStatus, ApiError> {
-        self.request(Method::GET, "/v1/status", "status", None::<&()>).await
+        let status = self.request(Method::GET, "/v1/status", "status", None::<&()>).await?;
+        if self.is_foreign() {
+            check_status(&status).map_err(|error| ApiError::new(ErrorCode::NodeOffline, error.message))?;
+        }
+        Ok(status)
     }
 
     /// Starts to load a model.
@@ -133,11 +174,36 @@ impl NodeLink {
         self.request(Method::POST, "/v1/models/remove", model, Some(&body)).await
     }
 
+    /// Sends the settings of the node's models, in place of all earlier ones.
+    ///
+    /// # Errors
+    /// `node_offline`, or the node's own error.
+    pub async fn configure(&self, settings: &NodeModelSettings) -> Result<(), ApiError> {
+        self.send(Method::POST, "/v1/models/settings", "settings", Some(settings)).await.map(drop)
+    }
+
+    /// Asks the node to sign `nonce` with its own key; returns the signature.
+    ///
+    /// # Errors
+    /// `node_offline`, or the node's own error.
+    pub async fn challenge(&self, nonce: &str) -> Result<String, ApiError> {
+        let path = format!("{CHALLENGE_PATH}?nonce={nonce}");
+        let answer: NodeChallengeAnswer = self.request(Method::GET, &path, "challenge", None::<&()>).await?;
+        Ok(answer.signature)
+    }
+
+    /// Wakes the machine with the network card `mac`.
+    ///
+    /// # Errors
+    /// `node_offline`, or the node's own error: `forbidden` if its settings don't allow it.
+    pub async fn wake(&self, mac: &str) -> Result<(), ApiError> {
+        let body = NodeWakeCommand { mac: mac.to_owned() };
+        self.send(Method::POST, "/v1/wake", mac, Some(&body)).await.map(drop)
+    }
+
     async fn command(&self, path: &str, model: &str) -> Result<(), ApiError> {
         let body = NodeModelCommand { model: model.to_owned() };
-        let trace = TraceContext::default();
-        let sent = self.send(Method::POST, path, model, Some(&body), &trace);
-        within(ANSWER_TIMEOUT, sent).await.map(drop)
+        self.send(Method::POST, path, model, Some(&body)).await.map(drop)
     }
 
     async fn request<T: DeserializeOwned>(
@@ -147,11 +213,11 @@ impl NodeLink {
         about: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, ApiError> {
-        let answer = async {
-            let response = self.send(method, path, about, body, &TraceContext::default()).await?;
-            response.json().await.map_err(|error| offline(&error))
-        };
-        within(ANSWER_TIMEOUT, answer).await
+        let response = self.send(method, path, about, body).await?;
+        serde_json::from_slice(&response.body).map_err(|error| {
+            let message = format!("the node's answer can't be read: {error}");
+            ApiError::new(ErrorCode::ProviderError, message)
+        })
     }
 
     async fn send(
@@ -160,74 +226,47 @@ impl NodeLink {
         path: &str,
         about: &str,
         body: Option<&impl Serialize>,
-        trace: &TraceContext,
-    ) -> Result<Response, ApiError> {
-        let internal = |error: &dyn std::error::Error| ApiError::new(ErrorCode::Internal, error.to_string());
+    ) -> Result<LinkResponse, ApiError> {
         let body = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| internal(&error))?,
+            Some(body) => serde_json::to_vec(body)
+                .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?,
             None => Vec::new(),
         };
-        let response = match &self.transport {
-            Transport::Process(node) => {
-                let request = http::Request::builder().method(method).uri(path);
-                let request = request.header(CONTENT_TYPE, "application/json").body(body.into());
-                let mut request = request.map_err(|error| internal(&error))?;
-                trace.write_headers(request.headers_mut());
-                node.handle(request).await
-            }
-            Transport::Network { url, http, signer } => {
-                let call = format!("{method} {path}");
-                let credential = signer.sign(&self.id.to_string(), about, &call, &body);
-                let credential = credential.map_err(|error| internal(&error))?;
-                let request = http.request(method, format!("{url}{path}")).bearer_auth(credential);
-                let mut headers = HeaderMap::new();
-                trace.write_headers(&mut headers);
-                let request = request.headers(headers).header(CONTENT_TYPE, "application/json").body(body);
-                request.send().await.map_err(|error| offline(&error))?
-            }
-        };
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status();
-        // A 401 of the node is about the gateway's credentials, not the client's.
-        match response.json::<ApiError>().await {
-            Ok(error) if error.code != ErrorCode::Unauthorized => Err(error),
-            Ok(error) => Err(ApiError::new(ErrorCode::ProviderAuth, error.message)),
-            Err(_) => Err(ApiError::new(ErrorCode::ProviderError, format!("the node answered {status}"))),
-        }
+        let request =
+            LinkRequest { method, path: path.to_owned(), about: about.to_owned(), body: body.into() };
+        let answer = within(ANSWER_TIMEOUT, self.transport.request(request)).await?.into_success();
+        if self.is_foreign() { answer.map_err(error_of_node) } else { answer }
     }
 
-    /// Opens a stream of the run's events after the number `after`; `None` starts the run.
-    async fn connect(
-        &self,
-        run: &NodeRun,
-        after: Option<u64>,
-        trace: &TraceContext,
-    ) -> Result<Response, ApiError> {
-        let about = run.run.to_string();
-        match after {
-            None => {
-                let sent = self.send(Method::POST, "/v1/runs", &about, Some(run), trace);
-                within(FIRST_BYTE_TIMEOUT, sent).await
-            }
-            Some(seq) => {
-                let path = format!("/v1/runs/{about}/events?after={seq}");
-                let sent = self.send(Method::GET, &path, &about, None::<&()>, trace);
-                within(FIRST_BYTE_TIMEOUT, sent).await
-            }
-        }
+    /// True if the node is another program, which the gateway doesn't trust.
+    fn is_foreign(&self) -> bool {
+        self.transport.kind() != NodeTransport::InProcess
     }
 
-    fn follow(self, run: NodeRun, first: Response, trace: TraceContext) -> EventStream {
+    /// Checks an event of a run.
+    fn check(&self, event: RunEvent) -> Result<RunEvent, ApiError> {
+        if self.is_foreign() { check_event(event).map_err(|error| refused(&error)) } else { Ok(event) }
+    }
+
+    /// The events of a run that an earlier process has started, after the node's number `after`.
+    ///
+    /// # Errors
+    /// As [`LinkTransport::events`].
+    pub async fn resume(&self, run: RunId, after: u64) -> Result<EventStream, ApiError> {
+        let trace = TraceContext::default();
+        let first = self.transport.events(run, after, &trace).await?;
+        Ok(self.clone().follow(run, after, first, trace))
+    }
+
+    fn follow(self, run: RunId, after: u64, first: LinkEvents, trace: TraceContext) -> EventStream {
         Box::pin(async_stream::stream! {
-            let (mut last_seq, mut resumes) = (0, 0);
+            let (mut last_seq, mut resumes) = (after, 0);
             let mut connection = Some(first);
             loop {
-                let response = match connection.take() {
-                    Some(response) => response,
-                    None => match self.connect(&run, Some(last_seq), &trace).await {
-                        Ok(response) => response,
+                let mut events = match connection.take() {
+                    Some(events) => events,
+                    None => match self.transport.events(run, last_seq, &trace).await {
+                        Ok(events) => events,
                         Err(_) if resumes < RESUMES_MAX_COUNT => {
                             resumes += 1;
                             tokio::time::sleep(RESUME_DELAY * resumes).await;
@@ -239,22 +278,20 @@ impl NodeLink {
                         }
                     },
                 };
-                let mut body = response.bytes_stream();
-                let mut reader = SseReader::default();
-                while let Some(Ok(bytes)) = body.next().await {
-                    let mut frames = Vec::new();
-                    let read = reader.push(&bytes, &mut frames);
-                    for frame in frames {
-                        let Ok(event) = serde_json::from_str::<RunEvent>(&frame.data) else { continue };
-                        (last_seq, resumes) = (event.seq, 0);
-                        let last = event.body.is_terminal();
-                        yield event.body;
-                        if last {
+                while let Some(event) = events.next().await {
+                    let event = match self.check(event) {
+                        Ok(event) => event,
+                        Err(error) => {
+                            stop_run(&*self.transport, run).await;
+                            yield RunEventBody::Error { error };
                             return;
                         }
-                    }
-                    if read.is_err() {
-                        break;
+                    };
+                    (last_seq, resumes) = (event.seq, 0);
+                    let last = event.body.is_terminal();
+                    yield event.body;
+                    if last {
+                        return;
                     }
                 }
                 resumes += 1;
@@ -262,7 +299,7 @@ impl NodeLink {
                     yield RunEventBody::Error { error: lost("its stream broke off") };
                     return;
                 }
-                tracing::warn!(run = %run.run, last_seq, "a node's stream broke off; it is resumed");
+                tracing::warn!(%run, last_seq, "a node's stream broke off; it is resumed");
             }
         })
     }
@@ -279,8 +316,11 @@ impl Provider for NodeLink {
     }
 
     fn server_address(&self) -> Option<String> {
-        let Transport::Network { url, .. } = &self.transport else { return None };
-        Url::parse(url).ok()?.host_str().map(str::to_owned)
+        self.transport.server_address()
+    }
+
+    fn outlives_gateway(&self) -> bool {
+        self.transport.kind() != NodeTransport::InProcess
     }
 
     async fn generate(&self, call: Call) -> Result<EventStream, ApiError> {
@@ -292,14 +332,12 @@ impl Provider for NodeLink {
             whole: call.delivery == Delivery::Whole,
             detached: call.generation.on_disconnect == OnDisconnect::Continue,
         };
-        let first = self.connect(&run, None, &call.trace).await?;
-        Ok(self.clone().follow(run, first, call.trace))
+        let first = self.transport.start(&run, &call.trace).await?;
+        Ok(self.clone().follow(run.run, 0, first, call.trace))
     }
 
     async fn cancel(&self, run: RunId) -> Result<bool, ApiError> {
-        let path = format!("/v1/runs/{run}/cancel");
-        let answer: NodeCancelled = self.request(Method::POST, &path, &run.to_string(), None::<&()>).await?;
-        Ok(answer.cancelled)
+        within(ANSWER_TIMEOUT, self.transport.cancel(run)).await
     }
 }
 
@@ -332,12 +370,20 @@ async fn within<T>(
     })
 }
 
-/// The error for a request without a response.
-fn offline(error: &reqwest::Error) -> ApiError {
-    let reason = transport_error::reason(error);
-    tracing::warn!(reason, "a node can't be reached");
-    let message = format!("the node that has the model can't be reached ({reason}); is it running?");
-    ApiError::new(ErrorCode::NodeOffline, message)
+/// Stops a run whose node has sent an event that is refused.
+async fn stop_run(node: &dyn LinkTransport, run: RunId) {
+    if let Err(error) = within(STOP_TIMEOUT, node.cancel(run)).await {
+        tracing::warn!(%run, %error, "a run whose events are refused can't be stopped at its node");
+    }
+}
+
+/// The error of a run whose node has sent an event that no node may send.
+fn refused(problem: &ApiError) -> ApiError {
+    let message = format!(
+        "the node has sent an event that the gateway refuses, and the run is stopped: {}",
+        problem.message
+    );
+    ApiError::new(ErrorCode::ProviderError, message)
 }
 
 fn lost(problem: &str) -> ApiError {

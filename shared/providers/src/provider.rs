@@ -44,6 +44,12 @@ pub trait Provider: Debug + Send + Sync {
         None
     }
 
+    /// True if a run that was started goes on when the gateway's process has ended, and another process can follow it: at a node
+    /// that isn't in that process.
+    fn outlives_gateway(&self) -> bool {
+        false
+    }
+
     /// Returns whether the provider's API has the dialect of these clients.
     fn speaks(&self, _client: ClientDialect) -> bool {
         false

@@ -4,7 +4,9 @@
 //! redirects and retries that the gateway doesn't use. reqwest is used where that cost doesn't matter or its features
 //! are needed: model lists, balances, images and meshes, and everything that goes through a proxy.
 
+mod address_guard;
 mod connector;
+mod pinned_key;
 mod roots;
 
 use std::{
@@ -28,8 +30,12 @@ use hyper_util::{
 };
 
 use crate::identity::ProcessIdentity;
+pub(crate) use address_guard::AddressGuard;
+pub use address_guard::AllowedAddresses;
 use connector::Connector;
 pub(crate) use connector::{CONNECT_TIMEOUT, SendError};
+pub use pinned_key::PinnedKey;
+pub(crate) use pinned_key::pinned_tls_config;
 pub(crate) use roots::tls_config;
 
 /// The `user-agent` of all requests to nodes and vendors.
@@ -78,6 +84,7 @@ impl From<Response<hyper::body::Incoming>> for HttpResponse {
 pub struct VendorClient {
     http: reqwest::Client,
     direct: Option<Arc<Direct>>,
+    guard: AddressGuard,
     identity: Option<ProcessIdentity>,
 }
 
@@ -94,21 +101,31 @@ impl VendorClient {
     /// # Errors
     /// If reqwest's client can't be built.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls_config())
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would send the key to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(USER_AGENT)
-            .build()?;
+        Self::for_addresses(AllowedAddresses::All)
+    }
+
+    /// Creates the clients, which connect to these addresses only, whatever the names in URLs resolve to.
+    ///
+    /// # Errors
+    /// If reqwest's client can't be built.
+    pub fn for_addresses(allowed: AllowedAddresses) -> Result<Self, reqwest::Error> {
+        let guard = AddressGuard::new(allowed);
+        let http = builder().dns_resolver(guard.clone()).build()?;
         let direct = Direct {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            connector: Connector::new(tls_config()),
+            connector: Connector::new(tls_config(), guard.clone()),
             // `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in reqwest.
             proxies: Matcher::from_env(),
         };
-        Ok(Self { http, direct: Some(Arc::new(direct)), identity: None })
+        Ok(Self { http, direct: Some(Arc::new(direct)), guard, identity: None })
+    }
+
+    /// Creates the clients for addresses that users have set: public ones only.
+    ///
+    /// # Errors
+    /// If reqwest's client can't be built.
+    pub fn public_only() -> Result<Self, reqwest::Error> {
+        Self::for_addresses(AllowedAddresses::Public)
     }
 
     /// Gives the client the AWS credentials of the process, for providers that are signed with them.
@@ -150,14 +167,25 @@ impl VendorClient {
     /// # Errors
     /// If there is no response.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<HttpResponse, SendError> {
+        self.guard.check_host(request.uri().host().unwrap_or_default())?;
         Ok(self.http.execute(request.try_into()?).await?.into())
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls_config())
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A redirect would send the key to another host.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(USER_AGENT)
 }
 
 /// Uses reqwest for everything.
 impl From<reqwest::Client> for VendorClient {
     fn from(http: reqwest::Client) -> Self {
-        Self { http, direct: None, identity: None }
+        Self { http, direct: None, guard: AddressGuard::new(AllowedAddresses::All), identity: None }
     }
 }
 

@@ -36,7 +36,7 @@ impl DocumentReader {
             let end = self.scanner.push(bytes);
             let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             if self.document.len() + part.len() > FRAME_MAX_BYTES {
-                return Err(frame_too_long());
+                return Err(frame_too_long(FRAME_MAX_BYTES));
             }
             if end.is_none() {
                 self.document.extend_from_slice(part);

@@ -28,6 +28,10 @@ impl From<Frame<'_>> for OwnedFrame {
     }
 }
 
-pub(super) fn frame_too_long() -> ApiError {
-    unreadable(format!("a frame has more than {} MiB", FRAME_MAX_BYTES >> 20))
+pub(super) fn frame_too_long(max_bytes: usize) -> ApiError {
+    let size = match max_bytes >> 20 {
+        0 => format!("{} KiB", max_bytes >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    };
+    unreadable(format!("a frame has more than {size}"))
 }

@@ -14,8 +14,10 @@ use crate::decoder::Frame;
 const EVENT_NAME_MAX_BYTES: usize = 256;
 
 /// Cuts a byte stream into server-sent events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SseReader {
+    /// Limit of the bytes of a line, and of an event.
+    max_bytes: usize,
     /// The bytes of an incomplete line.
     line: Vec<u8>,
     /// The last byte was a carriage return: a line feed after it belongs to the same line end.
@@ -31,11 +33,32 @@ pub(crate) struct SseReader {
     scanned: usize,
 }
 
+impl Default for SseReader {
+    fn default() -> Self {
+        Self::with_max_bytes(FRAME_MAX_BYTES)
+    }
+}
+
 impl SseReader {
+    /// Creates a reader of events with at most this many bytes each.
+    pub(crate) fn with_max_bytes(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            line: Vec::new(),
+            after_carriage_return: false,
+            past_first_line: false,
+            event: String::new(),
+            data: Vec::new(),
+            has_data: false,
+            scanner: JsonScanner::default(),
+            scanned: 0,
+        }
+    }
+
     /// Reads the next bytes and appends the events that end in them to `frames`.
     ///
     /// # Errors
-    /// `provider_error` for a line or an event above [`FRAME_MAX_BYTES`].
+    /// `provider_error` for a line or an event above the limit.
     pub(crate) fn push(&mut self, bytes: &[u8], frames: &mut Vec<OwnedFrame>) -> Result<(), ApiError> {
         self.read(bytes, &mut |frame| {
             frames.push(frame.into());
@@ -46,7 +69,7 @@ impl SseReader {
     /// Reads the next bytes and passes the events that end in them to `sink`.
     ///
     /// # Errors
-    /// Errors of the sink; `provider_error` for a line or an event above [`FRAME_MAX_BYTES`].
+    /// Errors of the sink; `provider_error` for a line or an event above the limit.
     pub(super) fn read(&mut self, mut bytes: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
         if let [first, rest @ ..] = bytes {
             if self.after_carriage_return && *first == b'\n' {
@@ -56,7 +79,7 @@ impl SseReader {
         }
         loop {
             while self.is_between_events()
-                && let Some((frame, rest)) = whole_event(bytes)
+                && let Some((frame, rest)) = whole_event(bytes, self.max_bytes)
             {
                 self.past_first_line = true;
                 sink(frame)?;
@@ -116,16 +139,16 @@ impl SseReader {
     }
 
     fn extend_line(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
-        if self.line.len() + bytes.len() > FRAME_MAX_BYTES {
-            return Err(frame_too_long());
+        if self.line.len() + bytes.len() > self.max_bytes {
+            return Err(frame_too_long(self.max_bytes));
         }
         self.line.extend_from_slice(bytes);
         Ok(())
     }
 
     fn end_line(&mut self, line: &[u8], sink: &mut FrameSink<'_>) -> Result<(), ApiError> {
-        if line.len() > FRAME_MAX_BYTES {
-            return Err(frame_too_long());
+        if line.len() > self.max_bytes {
+            return Err(frame_too_long(self.max_bytes));
         }
         let first = !std::mem::replace(&mut self.past_first_line, true);
         let line = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| first).unwrap_or(line);
@@ -182,8 +205,8 @@ impl SseReader {
     }
 
     fn extend_data(&mut self, value: &[u8]) -> Result<(), ApiError> {
-        if self.data.len() + value.len() >= FRAME_MAX_BYTES {
-            return Err(frame_too_long());
+        if self.data.len() + value.len() >= self.max_bytes {
+            return Err(frame_too_long(self.max_bytes));
         }
         if std::mem::replace(&mut self.has_data, true) {
             self.data.push(b'\n');
@@ -205,14 +228,14 @@ impl SseReader {
 
 /// Fast path: splits off the first event if it is written as nearly every server does: an optional name, one line of
 /// data, an empty line. Everything else is read line by line.
-fn whole_event(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+fn whole_event(bytes: &[u8], max_bytes: usize) -> Option<(Frame<'_>, &[u8])> {
     let (event, bytes) = match bytes.strip_prefix(b"event: ") {
         Some(named) => plain_line(named)?,
         None => (&b""[..], bytes),
     };
     let (data, bytes) = plain_line(bytes.strip_prefix(b"data: ")?)?;
     let bytes = bytes.strip_prefix(b"\n").or_else(|| bytes.strip_prefix(b"\r\n"))?;
-    if data.is_empty() || data.len() >= FRAME_MAX_BYTES || event.len() > EVENT_NAME_MAX_BYTES {
+    if data.is_empty() || data.len() >= max_bytes || event.len() > EVENT_NAME_MAX_BYTES {
         return None;
     }
     let frame = Frame { event: str::from_utf8(event).ok()?.trim(), data: str::from_utf8(data).ok()? };

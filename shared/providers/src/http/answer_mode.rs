@@ -1,6 +1,6 @@
 //! Chooses whether an answer is requested as a stream or as one document.
 
-use hearth_domain::{Delivery, Generation, OnDisconnect, TextTask};
+use hearth_domain::{Delivery, Generation, TextTask};
 
 use crate::{dialect::AnswerMode, endpoint::Endpoint, provider::Call};
 
@@ -20,10 +20,8 @@ pub(super) fn answer_mode(
     applies_stops: bool,
 ) -> AnswerMode {
     let Generation { on_disconnect, route, .. } = &*call.generation;
-    let needs_stream = call.delivery == Delivery::Stream
-        || *on_disconnect == OnDisconnect::Continue
-        || route.resume
-        || applies_stops;
+    let needs_stream =
+        call.delivery == Delivery::Stream || on_disconnect.outlives_client() || route.resume || applies_stops;
     let tokens = endpoint.dialect.answer_limit(call, task).unwrap_or(UNLIMITED_ANSWER_TOKENS);
     if !needs_stream && endpoint.vendor.whole_answers.allows(tokens, endpoint.timeouts.whole_answer) {
         AnswerMode::Whole
@@ -34,7 +32,7 @@ pub(super) fn answer_mode(
 
 #[cfg(test)]
 mod tests {
-    use hearth_domain::{Message, ModelId, ReasoningEffort, Role, RunId, Sampling};
+    use hearth_domain::{Message, ModelId, OnDisconnect, ReasoningEffort, Role, RunId, Sampling};
 
     use super::*;
     use crate::{ProviderSettings, vendor::WholeAnswers};

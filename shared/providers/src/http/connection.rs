@@ -62,8 +62,8 @@ impl Connection {
 
     /// Signs a request, if the vendor requires that.
     async fn authorize(&self, request: &mut Request<Bytes>) -> Result<(), ApiError> {
-        let Endpoint { name, vendor, key, signs_as_process, .. } = &self.endpoint;
-        let Auth::Aws(service) = vendor.auth else { return Ok(()) };
+        let Endpoint { name, auth, key, signs_as_process, .. } = &self.endpoint;
+        let Auth::Aws(service) = *auth else { return Ok(()) };
         let now = SystemTime::now();
         let failed = |error: &dyn std::fmt::Display| {
             let message = format!("the request to the provider {name} can't be signed: {error}");

@@ -125,13 +125,13 @@ fn invalid_path() -> ApiError {
 }
 
 fn headers(endpoint: &Endpoint) -> Result<HeaderMap, ApiError> {
-    let Endpoint { name, vendor, key, .. } = endpoint;
+    let Endpoint { name, vendor, auth, key, .. } = endpoint;
     let mut headers = HeaderMap::with_capacity(HEADERS_CAPACITY);
     headers.insert(USER_AGENT, HeaderValue::from_static(transport::USER_AGENT));
     for (name, value) in vendor.headers {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    match (vendor.auth, key) {
+    match (*auth, key) {
         (Auth::Bearer, Some(key)) => {
             headers.insert(AUTHORIZATION, sensitive(name, &format!("Bearer {}", key.expose()))?);
         }

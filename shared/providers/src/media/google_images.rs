@@ -101,6 +101,7 @@ fn read_gemini(answer: &MediaAnswer) -> Result<MediaResult, ApiError> {
     let usage = answer["usageMetadata"].is_object().then(|| Usage {
         prompt_tokens: count("promptTokenCount"),
         completion_tokens: count("candidatesTokenCount").saturating_add(count("thoughtsTokenCount")),
+        cache_write_tokens: 0,
         cached_tokens: count("cachedContentTokenCount"),
         reasoning_tokens: count("thoughtsTokenCount"),
     });

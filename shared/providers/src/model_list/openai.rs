@@ -120,6 +120,8 @@ fn price(pricing: &Value) -> Option<Price> {
         input: Some(rate("prompt")?),
         output: Some(rate("completion")?),
         cached_input: rate("input_cache_read").filter(|rate| *rate != Rate::FREE),
+        cache_write: rate("input_cache_write").filter(|rate| *rate != Rate::FREE),
+        reasoning: rate("internal_reasoning").filter(|rate| *rate != Rate::FREE),
         image: None,
         long: None,
     })

@@ -15,6 +15,8 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower::Service;
 
+use super::AddressGuard;
+
 /// Timeout for a connection, the TLS handshake included.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -27,18 +29,21 @@ const KEEPALIVE_MAX_COUNT: u32 = 3;
 
 /// Opens connections within [`CONNECT_TIMEOUT`].
 #[derive(Debug, Clone)]
-pub(super) struct Connector(HttpsConnector<HttpConnector>);
+pub(super) struct Connector {
+    https: HttpsConnector<HttpConnector<AddressGuard>>,
+    guard: AddressGuard,
+}
 
 impl Connector {
-    pub(super) fn new(tls: rustls::ClientConfig) -> Self {
-        let mut http = HttpConnector::new();
+    pub(super) fn new(tls: rustls::ClientConfig, guard: AddressGuard) -> Self {
+        let mut http = HttpConnector::new_with_resolver(guard.clone());
         http.enforce_http(false);
         // A token is small: don't delay packets to fill them (Nagle's algorithm).
         http.set_nodelay(true);
         http.set_keepalive(Some(KEEPALIVE_INTERVAL));
         http.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         http.set_keepalive_retries(Some(KEEPALIVE_MAX_COUNT));
-        Self(HttpsConnector::from((http, tls)))
+        Self { https: HttpsConnector::from((http, tls)), guard }
     }
 }
 
@@ -48,12 +53,14 @@ impl Service<Uri> for Connector {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, SendError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.0.poll_ready(cx)
+        self.https.poll_ready(cx)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.0.call(uri);
+        let checked = self.guard.check_host(uri.host().unwrap_or_default());
+        let connecting = self.https.call(uri);
         Box::pin(async move {
+            checked?;
             let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
             connected.map_err(|_| SendError::from(io::Error::from(io::ErrorKind::TimedOut)))?
         })

@@ -123,9 +123,10 @@ fn client_of_test_server() -> VendorClient {
     roots.add(CertificateDer::from_pem_slice(include_bytes!("testdata/cert.pem")).unwrap()).unwrap();
     let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     tls.alpn_protocols = tls_config().alpn_protocols;
-    let (connector, proxies) = (Connector::new(tls), Matcher::builder().build());
+    let guard = AddressGuard::new(AllowedAddresses::All);
+    let (connector, proxies) = (Connector::new(tls, guard.clone()), Matcher::builder().build());
     let direct = Direct { id: NEXT_ID.fetch_add(1, Relaxed), connector, proxies };
-    VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(direct)), identity: None }
+    VendorClient { http: reqwest::Client::new(), direct: Some(Arc::new(direct)), guard, identity: None }
 }
 
 /// Serves requests by HTTP/2 over TLS, and counts them. It refuses the streams of the first `refused`.
@@ -174,10 +175,12 @@ async fn http2_is_negotiated_and_a_refused_request_sent_again() {
 #[test]
 fn requests_for_a_proxy_are_not_direct() {
     let client = |proxies: Matcher| {
-        let connector = Connector::new(tls_config());
+        let guard = AddressGuard::new(AllowedAddresses::All);
+        let connector = Connector::new(tls_config(), guard.clone());
         VendorClient {
             http: reqwest::Client::new(),
             direct: Some(Arc::new(Direct { id: 0, connector, proxies })),
+            guard,
             identity: None,
         }
     };

@@ -11,7 +11,7 @@ mod huggingface;
 mod mistral;
 mod ollama;
 mod openai;
-mod openai_compatible;
+pub(crate) mod openai_compatible;
 mod openrouter;
 mod stability;
 mod xai;

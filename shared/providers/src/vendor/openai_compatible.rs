@@ -18,7 +18,7 @@ const IMAGES: openai_images::Quirks = openai_images::Quirks { samplers: true, ..
 const QUIRKS: Quirks = Quirks { samplers: true, sent_thoughts: SentThoughts::All, ..COMMON };
 
 /// Any compatible server.
-pub(super) const VENDOR: Vendor = Vendor {
+pub(crate) const VENDOR: Vendor = Vendor {
     kind: "openai_compatible",
     title: "OpenAI-compatible server",
     base_url: None,

@@ -3,10 +3,12 @@
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram};
 
 /// Counters without labels. They begin at 0, so that the first increment is seen as one.
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 14] = [
     ("hearth_connections_evicted_total", "Idle connections that were closed for new ones"),
     ("hearth_connections_refused_total", "Connections above server.max_connections"),
+    ("hearth_audit_entries_lost_total", "Entries of the audit log that couldn't be written"),
     ("hearth_records_lost_total", "Runs whose end couldn't be stored"),
+    ("hearth_usage_lost_total", "Runs whose usage couldn't be counted"),
     ("hearth_node_prompt_tokens_total", "Prompt tokens, cached ones included"),
     ("hearth_node_cached_tokens_total", "Prompt tokens that the prefix cache had"),
     ("hearth_node_decode_steps_total", "Decode steps"),
@@ -19,11 +21,13 @@ const COUNTERS: [(&str, &str); 12] = [
 ];
 
 /// Counters with labels.
-const LABELLED_COUNTERS: [(&str, &str); 12] = [
+const LABELLED_COUNTERS: [(&str, &str); 14] = [
     ("hearth_requests_total", "Requests by method, route and status"),
     ("hearth_cost_nanodollars_total", "Cost of the runs whose price is known"),
     ("hearth_cost_unknown_total", "Runs whose price isn't known"),
     ("hearth_cache_requests_total", "Requests that the cache could answer, by result"),
+    ("hearth_limited_requests_total", "Requests that a limit of their caller refused, by reason"),
+    ("hearth_budget_events_total", "Budgets that have reached a part of their limit, in percent"),
     ("hearth_structured_answers_total", "Answers that were validated against a JSON Schema, by result"),
     ("hearth_provider_requests_total", "Clients' requests to a provider, each once, by result"),
     ("hearth_provider_retries_total", "Requests that were sent to the same provider again"),
@@ -34,7 +38,7 @@ const LABELLED_COUNTERS: [(&str, &str); 12] = [
     ("hearth_trace_spans_dropped_total", "Spans that were not delivered to the collector, by reason"),
 ];
 
-const GAUGES: [(&str, &str); 16] = [
+const GAUGES: [(&str, &str); 18] = [
     ("hearth_build_info", "1, with the version as a label"),
     ("hearth_uptime_seconds", "Time since the start of the process"),
     ("process_start_time_seconds", "Start of the process, in seconds since 1970"),
@@ -44,6 +48,8 @@ const GAUGES: [(&str, &str); 16] = [
     ("hearth_runs_in_progress", "Runs in progress"),
     ("hearth_provider_state", "Worst circuit of a provider: 0 closed, 1 half-open, 2 open"),
     ("hearth_node_up", "1 if the node answers, else 0"),
+    ("hearth_node_draining", "1 if the node gets no further runs, else 0"),
+    ("hearth_node_gateway_runs", "Runs that this process has at the node"),
     ("hearth_node_queue_depth", "Runs that wait for a slot or a model"),
     ("hearth_node_prefix_tokens", "Tokens in the prefix cache of a model"),
     ("hearth_node_saved_prefix_bytes", "Memory of the prefixes that are saved outside the slots"),

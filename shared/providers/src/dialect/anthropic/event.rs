@@ -136,6 +136,7 @@ impl From<TokenCounts> for Usage {
             prompt_tokens: fresh.saturating_add(read).saturating_add(written),
             completion_tokens: counts.output_tokens.unwrap_or_default(),
             cached_tokens: read,
+            cache_write_tokens: written,
             reasoning_tokens: counts
                 .output_tokens_details
                 .and_then(|details| details.thinking_tokens)

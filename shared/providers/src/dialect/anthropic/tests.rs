@@ -464,7 +464,13 @@ fn thoughts_text_calls_and_usage_are_decoded() {
     frames.extend(stop("tool_use"));
     let emitted: Vec<Value> =
         events(&frames).unwrap().iter().map(|event| serde_json::to_value(event).unwrap()).collect();
-    let usage = Usage { prompt_tokens: 12, completion_tokens: 15, cached_tokens: 5, reasoning_tokens: 2 };
+    let usage = Usage {
+        prompt_tokens: 12,
+        completion_tokens: 15,
+        cached_tokens: 5,
+        cache_write_tokens: 4,
+        reasoning_tokens: 2,
+    };
     assert_eq!(
         emitted,
         [
@@ -593,9 +599,11 @@ async fn request_has_the_key_and_the_version() {
     let endpoint = Endpoint {
         name,
         vendor,
+        auth: vendor.auth,
         dialect: vendor.dialect,
         base_url,
         key: Some(Secret::new("sk-ant-1")),
+        region: None,
         signs_as_process: false,
         timeouts,
     };

@@ -127,11 +127,13 @@ pub(super) struct TokenUsage {
 impl From<TokenUsage> for Usage {
     fn from(usage: TokenUsage) -> Self {
         let read = usage.cache_read_input_tokens.unwrap_or_default();
-        let cache = read.saturating_add(usage.cache_write_input_tokens.unwrap_or_default());
+        let written = usage.cache_write_input_tokens.unwrap_or_default();
+        let cache = read.saturating_add(written);
         Self {
             prompt_tokens: usage.input_tokens.unwrap_or_default().saturating_add(cache),
             completion_tokens: usage.output_tokens.unwrap_or_default(),
             cached_tokens: read,
+            cache_write_tokens: written,
             reasoning_tokens: 0,
         }
     }

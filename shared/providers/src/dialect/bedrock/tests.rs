@@ -293,6 +293,7 @@ fn text_thoughts_calls_and_usage_are_decoded() {
                     prompt_tokens: 16,
                     completion_tokens: 5,
                     cached_tokens: 4,
+                    cache_write_tokens: 3,
                     reasoning_tokens: 0
                 },
             })
@@ -384,9 +385,11 @@ async fn generate(key: &str, frames: &[(&str, Value)]) -> (Result<Vec<RunEventBo
     let endpoint = Endpoint {
         name: "aws".into(),
         vendor: vendor::of_kind("bedrock").unwrap(),
+        auth: vendor::of_kind("bedrock").unwrap().auth,
         dialect: crate::dialect::Dialect::Bedrock,
         base_url,
         key: Some(Secret::new(key)),
+        region: None,
         signs_as_process: false,
         timeouts: Timeouts::default(),
     };

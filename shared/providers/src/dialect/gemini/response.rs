@@ -141,6 +141,7 @@ impl From<UsageMetadata> for Usage {
         Self {
             prompt_tokens: sum(usage.prompt_token_count, usage.tool_use_prompt_token_count),
             completion_tokens: sum(usage.candidates_token_count, usage.thoughts_token_count),
+            cache_write_tokens: 0,
             cached_tokens: usage.cached_content_token_count.unwrap_or_default(),
             reasoning_tokens: usage.thoughts_token_count.unwrap_or_default(),
         }

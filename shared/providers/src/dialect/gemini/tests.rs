@@ -470,7 +470,8 @@ fn text_thoughts_calls_and_usage_are_decoded() {
                     prompt_tokens: 10,
                     completion_tokens: 7,
                     cached_tokens: 4,
-                    reasoning_tokens: 2
+                    reasoning_tokens: 2,
+                    ..Usage::default()
                 },
             })
             .unwrap(),
@@ -580,9 +581,11 @@ async fn streamed_answer_over_http_is_decoded() {
     let endpoint = Endpoint {
         name: "google".into(),
         vendor: vendor::of_kind("google").unwrap(),
+        auth: vendor::of_kind("google").unwrap().auth,
         dialect: Dialect::Gemini,
         base_url,
         key: Some(Secret::new("AIza")),
+        region: None,
         signs_as_process: false,
         timeouts: Timeouts::default(),
     };

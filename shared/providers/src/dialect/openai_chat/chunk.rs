@@ -237,6 +237,7 @@ impl From<ChunkUsage> for Usage {
         Self {
             prompt_tokens: usage.prompt_tokens.unwrap_or_default(),
             completion_tokens: usage.completion_tokens.unwrap_or_default(),
+            cache_write_tokens: 0,
             cached_tokens: cached.or(usage.prompt_cache_hit_tokens).unwrap_or_default(),
             reasoning_tokens: reasoning.unwrap_or_default(),
         }

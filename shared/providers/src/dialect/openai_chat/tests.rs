@@ -304,7 +304,8 @@ fn text_thoughts_calls_and_usage_are_decoded() {
                     prompt_tokens: 9,
                     completion_tokens: 5,
                     cached_tokens: 4,
-                    reasoning_tokens: 2
+                    reasoning_tokens: 2,
+                    ..Usage::default()
                 },
             })
             .unwrap(),

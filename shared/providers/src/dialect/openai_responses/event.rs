@@ -136,6 +136,7 @@ impl From<ResponseUsage> for Usage {
         Self {
             prompt_tokens: usage.input_tokens.unwrap_or_default(),
             completion_tokens: usage.output_tokens.unwrap_or_default(),
+            cache_write_tokens: 0,
             cached_tokens: cached.unwrap_or_default(),
             reasoning_tokens: reasoning.unwrap_or_default(),
         }

@@ -272,7 +272,13 @@ fn thoughts_text_calls_and_usage_are_decoded() {
     let emitted: Vec<Value> = events.iter().map(|event| serde_json::to_value(event).unwrap()).collect();
     let begins = |id: &str| json!({"id": id, "name": "look"});
     let token = json!({"bytes": [73, 116], "logprob": -0.5});
-    let usage = Usage { prompt_tokens: 9, completion_tokens: 5, cached_tokens: 4, reasoning_tokens: 2 };
+    let usage = Usage {
+        prompt_tokens: 9,
+        completion_tokens: 5,
+        cached_tokens: 4,
+        reasoning_tokens: 2,
+        ..Usage::default()
+    };
     assert_eq!(
         emitted,
         [
