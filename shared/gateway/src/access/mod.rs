@@ -1,62 +1,98 @@
 //! Callers, and the API tokens by which they are known.
 
+pub mod access_keys;
+mod caller;
+pub(crate) mod issuers;
+mod last_use;
+pub(crate) mod login_tokens;
+mod membership;
+mod renewal;
+mod token_rules;
 pub mod tokens;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use hearth_auth::ApiToken;
-use hearth_domain::{Scope, Timestamp, TokenId, UserId};
-use hearth_store::{Store, tokens::TokenRecord};
+use hearth_auth::{AccessKey, ApiToken, issuer::ISSUER_TOKEN_MAX_BYTES, sha256};
+use hearth_domain::{OrganisationId, Scope, ScopeSet, Timestamp};
+use hearth_store::{Store, access_keys::AccessKeyRecord, tokens::TokenRecord};
 use hearth_wire::{ApiError, ErrorCode};
+use tokio::sync::{
+    Mutex, OnceCell,
+    broadcast::{self, error::RecvError},
+};
 
-use crate::{error, timed_cache::TimedCache};
+use crate::{accounts::signing_keys::SigningKeys, background::Background, error, timed_cache::TimedCache};
 
-/// Age at which a cached token is read again: a revocation in another process has effect here after this time.
-const TOKEN_TTL: Duration = Duration::from_secs(60);
-/// Limit of the number of cached tokens.
-const TOKEN_MAX_COUNT: usize = 10_000;
+use issuers::Issuers;
+use last_use::USE_RECORD_INTERVAL;
+pub(crate) use membership::Membership;
 
-/// The caller of a request, and their permissions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The user who owns the token.
-    pub user: UserId,
-    /// The token.
-    pub token: TokenId,
-    /// Its permissions.
-    pub scopes: Vec<Scope>,
-    /// The time at which it ends.
-    pub expires_at: Option<Timestamp>,
-}
+pub use caller::{Caller, Credential};
 
-impl Caller {
-    /// Checks a permission.
-    ///
-    /// # Errors
-    /// `forbidden`, naming the scope.
-    pub fn require(&self, scope: Scope) -> Result<(), ApiError> {
-        if self.scopes.contains(&scope) {
-            return Ok(());
-        }
-        let message = format!("this token lacks the scope {:?}; make one that has it", scope.as_str());
-        Err(ApiError::new(ErrorCode::Forbidden, message).with("scope", scope.as_str()))
-    }
-}
+/// Age at which a cached caller is read again: a revocation in another process has effect here after this time.
+const CALLER_TTL: Duration = Duration::from_secs(10);
+/// Limit of the number of cached callers.
+const CALLER_MAX_COUNT: usize = 10_000;
+/// Time after a revocation within which a run of an earlier request may start.
+const ENDED_TTL: Duration = Duration::from_secs(60);
+/// Limit of the revoked credentials that a run which isn't polled meanwhile still receives.
+const ENDED_MAX_COUNT: usize = 1024;
 
-/// The API tokens, cached for a minute.
+/// The callers, cached for ten seconds.
 #[derive(Debug)]
 pub struct Access {
     store: Store,
-    /// Tokens by their hashes.
-    cache: TimedCache<String, Arc<TokenRecord>>,
+    /// The identity providers of the settings.
+    issuers: Issuers,
+    /// The keys of access tokens.
+    signing_keys: Arc<SigningKeys>,
+    background: Background,
+    /// Callers by the SHA-256 of their credentials.
+    callers: TimedCache<[u8; 32], Arc<Caller>>,
+    /// The credentials whose use was recorded within the hour.
+    recorded_uses: TimedCache<Credential, ()>,
+    /// The number of times that the callers were forgotten.
+    changes: AtomicU64,
+    /// The organisation of the gateway's operator, which never changes.
+    operators: OnceCell<OrganisationId>,
+    /// The credentials that were revoked in this process within the minute.
+    ended_lately: TimedCache<Credential, ()>,
+    /// Sends the credentials that are revoked in this process.
+    ended: broadcast::Sender<Credential>,
     /// Held while a token is revoked.
-    revoking: tokio::sync::Mutex<()>,
+    revoking: Mutex<()>,
 }
 
 impl Access {
-    pub(crate) fn new(store: Store) -> Self {
-        let cache = TimedCache::new(TOKEN_TTL, TOKEN_MAX_COUNT);
-        Self { store, cache, revoking: tokio::sync::Mutex::default() }
+    pub(crate) fn new(
+        store: Store,
+        issuers: Issuers,
+        signing_keys: Arc<SigningKeys>,
+        background: Background,
+    ) -> Self {
+        let callers = TimedCache::new(CALLER_TTL, CALLER_MAX_COUNT);
+        let recorded_uses = TimedCache::new(USE_RECORD_INTERVAL, CALLER_MAX_COUNT);
+        let (changes, operators, revoking) = (AtomicU64::default(), OnceCell::new(), Mutex::default());
+        let ended = broadcast::Sender::new(ENDED_MAX_COUNT);
+        Self {
+            store,
+            issuers,
+            signing_keys,
+            background,
+            callers,
+            recorded_uses,
+            changes,
+            operators,
+            ended_lately: TimedCache::new(ENDED_TTL, CALLER_MAX_COUNT),
+            ended,
+            revoking,
+        }
     }
 
     /// The caller whose credential this is.
@@ -67,28 +103,184 @@ impl Access {
         if let Some(result) = self.authenticate_cached(credential) {
             return result;
         }
+        let changes = self.changes();
+        let caller = Arc::new(self.read_caller(credential).await?);
+        self.cache_caller(sha256(credential.as_bytes()), Arc::clone(&caller), changes);
+        Ok(Caller::clone(&caller))
+    }
+
+    async fn read_caller(&self, credential: &str) -> Result<Caller, ApiError> {
+        if let Some((provider, token)) = self.issuers.of_token(credential) {
+            return self.caller_of_issuer(credential, &provider, &token).await;
+        }
+        if is_jwt(credential) {
+            return self.caller_of_access_token(credential).await;
+        }
+        if let Ok(key) = credential.parse::<AccessKey>() {
+            let record = self.store.access_keys().by_hash(&key.hash()).await.map_err(error::store)?;
+            let record = record.filter(|record| record.is_valid(Timestamp::now()));
+            return self.caller_of_access_key(record.ok_or_else(unauthorized)?).await;
+        }
         let token: ApiToken = credential.parse().map_err(|_| unauthorized())?;
         let record = self.store.tokens().by_hash(&token.hash()).await.map_err(error::store)?;
-        let record = Arc::new(record.ok_or_else(unauthorized)?);
-        self.cache.put(record.hash.clone(), Arc::clone(&record));
-        caller(&record)
+        let record = record.filter(|record| record.is_valid(Timestamp::now()));
+        self.caller_of_token(record.ok_or_else(unauthorized)?).await
     }
 
     /// The same from the cache alone; `None` for a token that isn't there.
     pub(crate) fn authenticate_cached(&self, credential: &str) -> Option<Result<Caller, ApiError>> {
-        match credential.parse::<ApiToken>() {
-            Ok(token) => self.cache.get(token.hash().as_str()).map(|record| caller(&record)),
-            Err(_) => Some(Err(unauthorized())),
+        if credential.len() > ISSUER_TOKEN_MAX_BYTES {
+            return Some(Err(unauthorized()));
+        }
+        let caller = self.callers.get(&sha256(credential.as_bytes()))?;
+        let is_valid = caller.expires_at.is_none_or(|at| Timestamp::now() < at);
+        Some(if is_valid { Ok(Caller::clone(&caller)) } else { Err(unauthorized()) })
+    }
+
+    async fn caller_of_token(&self, record: TokenRecord) -> Result<Caller, ApiError> {
+        let TokenRecord { id, owner, organisation, scopes, models, expires_at, .. } = record;
+        let (membership, ()) =
+            tokio::join!(self.membership(organisation, owner), self.record_use(owner, Credential::Token(id)));
+        let Membership { role, teams, is_operator, regions, .. } = membership?;
+        Ok(Caller {
+            user: owner,
+            organisation,
+            role,
+            teams,
+            is_operator,
+            regions,
+            credential: Credential::Token(id),
+            scopes: scopes.into_iter().collect(),
+            models: models.map(Arc::new),
+            record_hash: Some(record.hash.into()),
+            expires_at,
+        })
+    }
+
+    async fn caller_of_access_key(&self, record: AccessKeyRecord) -> Result<Caller, ApiError> {
+        let AccessKeyRecord { id, owner, organisation, models, expires_at, .. } = record;
+        let (membership, ()) = tokio::join!(
+            self.membership(organisation, owner),
+            self.record_use(owner, Credential::AccessKey(id))
+        );
+        let Membership { role, teams, is_operator, regions, .. } = membership?;
+        Ok(Caller {
+            user: owner,
+            organisation,
+            role,
+            teams,
+            is_operator,
+            regions,
+            credential: Credential::AccessKey(id),
+            scopes: ScopeSet::of(&[Scope::Generate, Scope::ModelsRead]),
+            models: Some(Arc::new(access_keys::limits_of(&models))),
+            record_hash: Some(record.hash.into()),
+            expires_at,
+        })
+    }
+
+    /// True if the record of a caller's API token or access key has been revoked or deleted since the caller was authenticated. A
+    /// store that fails counts as no.
+    pub(crate) async fn is_revoked(&self, caller: &Caller) -> bool {
+        if let Credential::Login(id) = caller.credential {
+            return self.is_login_ended(id).await;
+        }
+        let Some(hash) = &caller.record_hash else { return false };
+        let revoked = match caller.credential {
+            Credential::Token(_) => {
+                let record = self.store.tokens().by_hash(hash).await;
+                record.map(|record| record.is_none_or(|record| record.revoked_at.is_some()))
+            }
+            Credential::AccessKey(_) => {
+                let record = self.store.access_keys().by_hash(hash).await;
+                record.map(|record| record.is_none_or(|record| record.revoked_at.is_some()))
+            }
+            _ => return false,
+        };
+        revoked.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the credential of a run can't be read again");
+            false
+        })
+    }
+
+    /// Has the next requests of a credential read it again.
+    fn forget_credential(&self, credential: Credential) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.callers.retain(|caller| caller.credential != credential);
+    }
+
+    /// Ends a credential whose record is revoked: its next requests are refused, and its runs in this process stop.
+    pub(crate) fn end_credential(&self, credential: Credential) {
+        self.ended_lately.put(credential, ());
+        self.end_runs(credential);
+    }
+
+    /// Stops the runs of a credential in this process, and has its next requests read it again.
+    fn end_runs(&self, credential: Credential) {
+        self.forget_credential(credential);
+        // Without a run nobody receives it.
+        let _ = self.ended.send(credential);
+    }
+
+    /// Waits until a credential is revoked in this process.
+    pub(crate) async fn revoked(&self, credential: Credential) {
+        let mut ended = self.ended.subscribe();
+        // A run may start a moment after its credential was revoked, by a request that came before.
+        if self.ended_lately.get(&credential).is_some() {
+            return;
+        }
+        loop {
+            match ended.recv().await {
+                Ok(one) if one == credential => return,
+                // Of so many at once one may be missed: the check of the record, where there are other processes, finds it.
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return std::future::pending().await,
+            }
+        }
+    }
+
+    /// True if the organisation is that of the gateway's operator.
+    async fn is_of_operators(&self, organisation: OrganisationId) -> Result<bool, ApiError> {
+        if let Some(operators) = self.operators.get() {
+            return Ok(*operators == organisation);
+        }
+        let Some(operator) = self.store.find_operator().await.map_err(error::store)? else {
+            return Ok(false);
+        };
+        // A second writer has the same value.
+        let _ = self.operators.set(OrganisationId::of_operator(operator));
+        Ok(OrganisationId::of_operator(operator) == organisation)
+    }
+
+    /// The organisation of the gateway's operator, if it has been read.
+    pub(crate) fn operators(&self) -> Option<OrganisationId> {
+        self.operators.get().copied()
+    }
+
+    /// Has the next requests of all callers read their credentials and memberships again.
+    pub(crate) fn forget_callers(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.callers.clear();
+    }
+
+    /// The number of times that the callers were forgotten.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Caches a caller who was read when the callers had been forgotten `changes` times, unless they were since: a lookup
+    /// that overlaps a change may have read the state before it.
+    fn cache_caller(&self, hash: [u8; 32], caller: Arc<Caller>, changes: u64) {
+        self.callers.put(hash, caller);
+        if self.changes() != changes {
+            self.callers.remove(&hash);
         }
     }
 }
 
-fn caller(record: &TokenRecord) -> Result<Caller, ApiError> {
-    if !record.is_valid(Timestamp::now()) {
-        return Err(unauthorized());
-    }
-    let TokenRecord { id: token, owner: user, ref scopes, expires_at, .. } = *record;
-    Ok(Caller { user, token, scopes: scopes.clone(), expires_at })
+/// True if a credential has the form of a JWT.
+fn is_jwt(credential: &str) -> bool {
+    credential.len() <= ISSUER_TOKEN_MAX_BYTES && credential.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 fn unauthorized() -> ApiError {

@@ -1,32 +1,59 @@
-//! Creates, lists and revokes API tokens.
+//! API tokens: created, listed, renamed, rotated and revoked.
 
 use std::time::Duration;
 
 use hearth_auth::ApiToken;
-use hearth_domain::{Scope, Timestamp, TokenId, UserId};
-use hearth_store::tokens::TokenRecord;
+use hearth_domain::{ModelLimits, Owner, Scope, Timestamp, TokenId, UserId};
+use hearth_store::{StoreError, tokens::TokenRecord};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::tokens::{CreateToken, TokenBody},
 };
 
-use super::{Access, Caller};
+pub use super::token_rules::{check_models, end_after};
+use super::{
+    Access, Caller, Credential,
+    token_rules::{check_name, end_for, is_last_full, models_for, require_narrower},
+};
 use crate::error;
 
 /// Name of the token that a gateway at home issues for the commands on its machine. It ends with the process, so it
 /// doesn't count as a token that could replace another one.
 pub const COMMANDS_TOKEN_NAME: &str = "commands on this machine";
 
-const NAME_MAX_CHARS: usize = 100;
-const LIFETIME_MAX_DAYS: u32 = 3650;
-const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Longest time for which a text that was replaced is valid.
+const GRACE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A token to issue.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// Its owner, and the organisation in which they act with it.
+    pub owner: Owner,
+    /// Its purpose.
+    pub name: String,
+    /// The permissions that it grants.
+    pub scopes: Vec<Scope>,
+    /// The models that it may use; none for all.
+    pub models: Option<ModelLimits>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewToken {
+    /// A token of the gateway's operator, with every scope and model, that never ends.
+    #[must_use]
+    pub fn of_operator(operator: UserId, name: &str) -> Self {
+        let (owner, name) = (Owner::of_record(operator, None), name.to_owned());
+        Self { owner, name, scopes: Scope::ALL.to_vec(), models: None, expires_at: None }
+    }
+}
 
 impl Access {
     /// Creates a token for the caller. Its text is in the response, and nowhere else. It ends when the caller's token
-    /// does, unless `request` says sooner.
+    /// does, unless `request` says sooner, and may use the caller's models, unless `request` names fewer.
     ///
     /// # Errors
-    /// `invalid_request`; `forbidden` for a scope that the caller lacks, and for an end after the caller's.
+    /// `invalid_request`; `forbidden` for a scope or a model that the caller lacks, and for an end after the caller's.
     pub async fn create_token(
         &self,
         caller: &Caller,
@@ -34,70 +61,115 @@ impl Access {
     ) -> Result<(ApiToken, TokenRecord), ApiError> {
         let scopes = request.scopes.unwrap_or_else(|| Scope::DEFAULT.to_vec());
         for scope in &scopes {
-            caller.require(*scope)?;
+            caller.require_scope(*scope)?;
         }
-        let expires_at = end_after(request.expires_in_days)?.or(caller.expires_at);
-        if outlives(expires_at, caller.expires_at) {
-            let end = caller.expires_at.map(|at| at.to_string()).unwrap_or_default();
-            let message = format!(
-                "this token ends at {end}, and makes none that ends later; leave expires_in_days out for the same end"
-            );
-            return Err(ApiError::new(ErrorCode::Forbidden, message).at("expires_in_days"));
-        }
-        self.issue_token(caller.user, &request.name, scopes, expires_at).await
+        let expires_at = end_for(caller, request.expires_in_days)?;
+        let models = models_for(caller, request.models)?;
+        let (owner, name) = (caller.owner(), request.name);
+        self.issue_token(NewToken { owner, name, scopes, models, expires_at }).await
     }
 
-    /// Creates a token for a user without a caller's token: for the operator of the data itself.
+    /// Creates a token without a caller's one: for the operator of the data itself.
     ///
     /// # Errors
     /// `invalid_request` for a bad name, or no scope.
-    pub async fn issue_token(
-        &self,
-        owner: UserId,
-        name: &str,
-        scopes: Vec<Scope>,
-        expires_at: Option<Timestamp>,
-    ) -> Result<(ApiToken, TokenRecord), ApiError> {
-        if name.trim().is_empty()
-            || name.chars().count() > NAME_MAX_CHARS
-            || name.chars().any(char::is_control)
-        {
-            let message = format!(
-                "name must have 1 to {NAME_MAX_CHARS} characters, and no line breaks or other control characters"
-            );
-            return Err(ApiError::invalid("name", message));
-        }
+    pub async fn issue_token(&self, new: NewToken) -> Result<(ApiToken, TokenRecord), ApiError> {
+        check_name(&new.name)?;
         // Each scope once, in one order.
-        let scopes: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect();
+        let scopes: Vec<Scope> = Scope::ALL.into_iter().filter(|scope| new.scopes.contains(scope)).collect();
         if scopes.is_empty() {
             return Err(ApiError::invalid("scopes", "a token needs at least one scope"));
         }
         let token = ApiToken::generate();
         let record = TokenRecord {
-            id: TokenId::new(),
-            hash: token.hash(),
-            owner,
-            name: name.to_owned(),
+            name: new.name,
             prefix: token.prefix().to_owned(),
             scopes,
-            created_at: Timestamp::now(),
-            expires_at,
-            revoked_at: None,
+            models: new.models,
+            expires_at: new.expires_at,
+            ..TokenRecord::new(token.hash(), new.owner)
         };
         self.store.tokens().create(&record).await.map_err(error::store)?;
         Ok((token, record))
     }
 
-    /// A user's tokens, oldest first.
+    /// An owner's tokens, oldest first: of the user in the organisation.
     ///
     /// # Errors
     /// `internal` if the store fails.
-    pub async fn list_tokens(&self, user: UserId) -> Result<Vec<TokenRecord>, ApiError> {
-        self.store.tokens().of(user).await.map_err(error::store)
+    pub async fn list_tokens(&self, owner: Owner) -> Result<Vec<TokenBody>, ApiError> {
+        let (tokens, uses) = (self.tokens_of(owner), self.uses_of(owner.user));
+        let (tokens, uses) = tokio::try_join!(tokens, uses)?;
+        let body = |token: TokenRecord| {
+            let last_used_at = uses.get(&token.id.to_string()).map(ToString::to_string);
+            TokenBody { last_used_at, ..token_body(token) }
+        };
+        Ok(tokens.into_iter().map(body).collect())
     }
 
-    /// Revokes a token of the caller's user: the caller's own, or one that the caller could have created. In this
-    /// process that has effect at once.
+    async fn tokens_of(&self, owner: Owner) -> Result<Vec<TokenRecord>, ApiError> {
+        let mut tokens = self.store.tokens().of(owner.user).await.map_err(error::store)?;
+        tokens.retain(|token| token.organisation == owner.organisation);
+        Ok(tokens)
+    }
+
+    /// Changes the name of a token of the caller's user.
+    ///
+    /// # Errors
+    /// `not_found` if the user has no such token; `invalid_request` for a bad name; as [`Access::revoke_token`] for one that the
+    /// caller couldn't have created.
+    pub async fn rename_token(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        name: &str,
+    ) -> Result<TokenRecord, ApiError> {
+        check_name(name)?;
+        let token = find(&self.tokens_of(caller.owner()).await?, id)?;
+        require_narrower(caller, &token)?;
+        self.store.tokens().rename(&token, name).await.map_err(changed_meanwhile)?;
+        Ok(TokenRecord { name: name.to_owned(), ..token })
+    }
+
+    /// Replaces the text of a token of the caller's user. The old text is valid for `grace` yet.
+    ///
+    /// # Errors
+    /// `not_found` if the user has no such token, or it is no longer valid; `invalid_request` for a grace above 7 days; as
+    /// [`Access::revoke_token`] for one that the caller couldn't have created.
+    pub async fn rotate_token(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+        grace: Duration,
+    ) -> Result<(ApiToken, TokenRecord), ApiError> {
+        if grace > GRACE_MAX {
+            let message = format!("grace_seconds must be 0 to {}", GRACE_MAX.as_secs());
+            return Err(ApiError::invalid("grace_seconds", message));
+        }
+        let now = Timestamp::now();
+        let token = find(&self.tokens_of(caller.owner()).await?, id)?;
+        if !token.is_valid(now) {
+            return Err(no_such_token());
+        }
+        require_narrower(caller, &token)?;
+        let text = ApiToken::generate();
+        let rotated = TokenRecord {
+            hash: text.hash(),
+            prefix: text.prefix().to_owned(),
+            rotated_at: Some(now),
+            ..token.clone()
+        };
+        let grace_ends_at = (!grace.is_zero()).then(|| now.plus(grace));
+        self.store.tokens().rotate(&token, &rotated, grace_ends_at).await.map_err(changed_meanwhile)?;
+        if grace.is_zero() {
+            self.end_runs(Credential::Token(id));
+        } else {
+            self.forget_credential(Credential::Token(id));
+        }
+        Ok((text, rotated))
+    }
+
+    /// Revokes a token of the caller's user: the caller's own, or one that the caller could have created.
     ///
     /// # Errors
     /// `not_found` if the user has no such token; `forbidden` if it may do more than the caller, or ends later;
@@ -105,78 +177,72 @@ impl Access {
     pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<(), ApiError> {
         // Of two requests that revoke the last two tokens at the same time, one sees the other's change.
         let _revoking = self.revoking.lock().await;
-        let tokens = self.list_tokens(caller.user).await?;
-        let revoked = tokens.iter().find(|token| token.id == id).ok_or_else(no_such_token)?;
-        let is_own = id == caller.token;
-        if let Some(scope) = revoked.scopes.iter().find(|scope| !caller.scopes.contains(scope) && !is_own) {
+        let tokens = self.tokens_of(caller.owner()).await?;
+        let token = find(&tokens, id)?;
+        require_narrower(caller, &token)?;
+        if is_last_full(&token, &tokens, Timestamp::now()) && !self.has_sign_in(caller.user).await? {
             let message = format!(
-                "the token {id} has the scope {:?}, which this one lacks; revoke it with a token that has it",
-                scope.as_str()
-            );
-            return Err(ApiError::new(ErrorCode::Forbidden, message).with("scope", scope.as_str()));
-        }
-        if outlives(revoked.expires_at, caller.expires_at) && !is_own {
-            let message = format!(
-                "the token {id} ends later than this one; revoke it with a token that ends no sooner than it"
-            );
-            return Err(ApiError::new(ErrorCode::Forbidden, message));
-        }
-        if is_last_full(revoked, &tokens, Timestamp::now()) {
-            let message = format!(
-                "the token {id} is the last one that has every scope, and nothing could be managed without it; \
-                 make another one with every scope first"
+                "the token {id} is the last one that has every scope, and its owner has no password to sign in with: \
+                 nothing could be managed without it; make another one with every scope first"
             );
             return Err(ApiError::new(ErrorCode::Conflict, message));
         }
-        self.revoke_token_of(caller.user, id).await
+        self.revoke_record(&token).await
     }
 
     /// Revokes a user's token without a caller's token: for the operator of the data itself.
     ///
     /// # Errors
     /// `not_found` if the user has no such token.
-    pub async fn revoke_token_of(&self, user: UserId, id: TokenId) -> Result<(), ApiError> {
-        let revoked = self.store.tokens().revoke(user, id, Timestamp::now()).await.map_err(error::store)?;
-        self.cache.remove(revoked.ok_or_else(no_such_token)?.hash.as_str());
+    pub async fn revoke_token_of(&self, owner: Owner, id: TokenId) -> Result<(), ApiError> {
+        let token = find(&self.tokens_of(owner).await?, id)?;
+        self.revoke_record(&token).await
+    }
+
+    /// Revokes a token. In this process that has effect at once.
+    pub(crate) async fn revoke_record(&self, token: &TokenRecord) -> Result<(), ApiError> {
+        self.store.tokens().revoke(token, Timestamp::now()).await.map_err(changed_meanwhile)?;
+        self.end_credential(Credential::Token(token.id));
         Ok(())
+    }
+
+    /// Revokes all tokens and access keys of an owner, as after the end of a membership.
+    ///
+    /// # Errors
+    /// `internal` if the store fails: then some may be left.
+    pub(crate) async fn revoke_all_of(&self, owner: Owner) -> Result<(), ApiError> {
+        for token in self.tokens_of(owner).await? {
+            self.revoke_record(&token).await?;
+        }
+        self.revoke_access_keys_of(owner).await
+    }
+
+    /// True if the user can sign in without a token.
+    async fn has_sign_in(&self, user: UserId) -> Result<bool, ApiError> {
+        let profile = self.store.users().get(user).await.map_err(error::store)?;
+        Ok(profile.is_some_and(|profile| profile.password_hash.is_some()))
     }
 }
 
-/// The end of a token that is created now; none if it never ends.
-///
-/// # Errors
-/// `invalid_request` for a number of days that isn't 1 to 3650.
-pub fn end_after(days: Option<u32>) -> Result<Option<Timestamp>, ApiError> {
-    if days.is_some_and(|days| !(1..=LIFETIME_MAX_DAYS).contains(&days)) {
-        let message = format!("expires_in_days must be 1 to {LIFETIME_MAX_DAYS}");
-        return Err(ApiError::invalid("expires_in_days", message));
-    }
-    Ok(days.map(|days| Timestamp::now().plus(DAY * days)))
+fn find(tokens: &[TokenRecord], id: TokenId) -> Result<TokenRecord, ApiError> {
+    tokens.iter().find(|token| token.id == id).cloned().ok_or_else(no_such_token)
 }
 
 fn no_such_token() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no token with this id")
 }
 
-/// True if `end` is later than `other`. None stands for no end.
-fn outlives(end: Option<Timestamp>, other: Option<Timestamp>) -> bool {
-    other.is_some_and(|other| end.is_none_or(|end| end > other))
+/// The error of a change whose token another request has changed meanwhile.
+fn changed_meanwhile(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Conflict => {
+            ApiError::new(ErrorCode::Conflict, "another request has changed the token; try again")
+        }
+        error => error::store(error),
+    }
 }
 
-/// True if `token` has every scope, and no other valid one of `tokens` has for as long.
-fn is_last_full(token: &TokenRecord, tokens: &[TokenRecord], now: Timestamp) -> bool {
-    let is_full = |token: &TokenRecord| {
-        token.is_valid(now)
-            && token.name != COMMANDS_TOKEN_NAME
-            && Scope::ALL.iter().all(|scope| token.scopes.contains(scope))
-    };
-    let is_spare = |other: &TokenRecord| {
-        other.id != token.id && is_full(other) && !outlives(token.expires_at, other.expires_at)
-    };
-    is_full(token) && !tokens.iter().any(is_spare)
-}
-
-/// A token's record as its owner sees it.
+/// A token's record as its owner sees it, without its last use.
 #[must_use]
 pub fn token_body(record: TokenRecord) -> TokenBody {
     TokenBody {
@@ -184,61 +250,11 @@ pub fn token_body(record: TokenRecord) -> TokenBody {
         name: record.name,
         prefix: record.prefix,
         scopes: record.scopes,
+        models: record.models.map(|models| models.patterns().to_vec()),
         created_at: record.created_at.to_string(),
         expires_at: record.expires_at.map(|at| at.to_string()),
         revoked_at: record.revoked_at.map(|at| at.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn token(scopes: &[Scope], expires_at: Option<i64>) -> TokenRecord {
-        TokenRecord {
-            id: TokenId::new(),
-            hash: String::new(),
-            owner: UserId::new(),
-            name: "t".to_owned(),
-            prefix: String::new(),
-            scopes: scopes.to_vec(),
-            created_at: Timestamp::from_unix(0),
-            expires_at: expires_at.map(Timestamp::from_unix),
-            revoked_at: None,
-        }
-    }
-
-    #[test]
-    fn last_full_token_is_the_one_without_a_spare() {
-        let now = Timestamp::from_unix(100);
-        let full = || token(&Scope::ALL, None);
-        let is_last = |first: TokenRecord, others: &[TokenRecord]| {
-            let tokens = [std::slice::from_ref(&first), others].concat();
-            is_last_full(&first, &tokens, now)
-        };
-        assert!(is_last(full(), &[]));
-        assert!(is_last(full(), &[token(&Scope::DEFAULT, None)]));
-        assert!(is_last(full(), &[token(&Scope::ALL, Some(200))]), "the spare ends sooner");
-        let commands = || TokenRecord { name: COMMANDS_TOKEN_NAME.to_owned(), ..full() };
-        assert!(is_last(full(), &[commands()]), "the spare ends with the process");
-        assert!(!is_last(commands(), &[]));
-        assert!(is_last(full(), &[TokenRecord { revoked_at: Some(now), ..full() }]));
-        assert!(is_last(token(&Scope::ALL, Some(200)), &[token(&Scope::ALL, Some(99))]));
-        assert!(!is_last(full(), &[full()]));
-        assert!(!is_last(token(&Scope::ALL, Some(200)), &[token(&Scope::ALL, Some(200))]));
-        assert!(!is_last(token(&Scope::DEFAULT, None), &[]));
-        assert!(!is_last(token(&Scope::ALL, Some(99)), &[]), "it has ended");
-    }
-
-    #[test]
-    fn no_end_outlives_every_end() {
-        let at = |second| Some(Timestamp::from_unix(second));
-        assert!(outlives(None, at(5)) && outlives(at(6), at(5)));
-        assert!(
-            !outlives(at(5), at(5))
-                && !outlives(at(4), at(5))
-                && !outlives(at(5), None)
-                && !outlives(None, None)
-        );
+        rotated_at: record.rotated_at.map(|at| at.to_string()),
+        last_used_at: None,
     }
 }
