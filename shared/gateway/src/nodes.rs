@@ -1,81 +1,113 @@
-//! The users' nodes, and their status.
+//! The organisations' nodes, and their status.
 //!
+//! - `live`: the nodes that a member may use and that answer, with their status; `absent`: errors for the others.
+//! - `placement`: the order in which they are asked for a run; `runs`: the runs of this process at them.
+//! - `reachability`: direct or relay.
+//! - `energy`: the cost of runs by the energy of nodes.
+//! - `wake`: Wake-on-LAN.
 //! - `probes`: whether the operator's nodes answer.
+//! - `authentication`: the requests of nodes, each of which its node signs.
+//! - `enrolment`, `management`, `description`: nodes, for the people who use them; `ending`: the end of a node.
 
+mod absent;
+mod authentication;
+mod description;
+mod ending;
+mod energy;
+mod enrolment;
+mod live;
+mod managed;
+mod management;
+pub(crate) mod placement;
 mod probes;
+mod reachability;
+mod runs;
+mod wake;
 
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use hearth_domain::{NodeId, UserId};
-use hearth_providers::{LocalNode, NodeLink};
-use hearth_store::{Store, StoreError, nodes::NodeRecord};
-use hearth_wire::{
-    ApiError, ErrorCode,
-    node::{NodeModel, NodeStatus},
-};
+use hearth_domain::{MemberRole, NodeEnergy, NodeId, NodeTransport, OrganisationId};
+use hearth_providers::{AllowedAddresses, LocalNode, NodeLink, PinnedKey, http_client, pinned_http_client};
+use hearth_store::{Store, StoreError};
+use hearth_wire::{ApiError, ErrorCode, node::NodeStatus};
 
 use crate::{
+    access::Caller,
     background::Background,
     error,
     keys::GatewayKeys,
-    public_address::is_public,
+    relay::Relay,
     timed_cache::{Freshness, TimedCache},
 };
+pub(crate) use authentication::unknown_node;
+pub use authentication::{ClaimedNode, NodeAuthentication};
+pub(crate) use ending::NodeEnding;
+pub(crate) use energy::{EnergyMeter, EnergyUse};
+pub use enrolment::NodeCode;
+pub use hearth_store::nodes::NodeRecord;
+pub(crate) use live::{LiveNode, StatusAge};
+pub(crate) use management::check_energy;
 use probes::Probes;
 pub(crate) use probes::{NodeProbe, NodeState};
+use reachability::Reachability;
+use runs::NodeRuns;
+pub(crate) use runs::PlacedNode;
 
-/// Age at which a user's node records, and a node's status, are read again.
+/// Age at which an organisation's node records, and a node's status, are read again.
 const NODE_TTL: Duration = Duration::from_secs(1);
 /// Age up to which stale node records serve requests while they are read again.
 const STALE_RECORDS_TTL: Duration = Duration::from_secs(30);
 /// Age up to which a stale status is listed while it is read again.
 const STALE_STATUS_TTL: Duration = Duration::from_secs(5);
-/// Limit of the number of users whose node records are cached, and of nodes whose status is.
+/// Time for which a node that didn't answer is asked only if no other one serves.
+const FAILURE_TTL: Duration = Duration::from_secs(5);
+/// Time for which an HTTP client beside the first one is used.
+const CLIENT_TTL: Duration = Duration::from_secs(3600);
+/// Limit of the number of organisations whose node records are cached, and of nodes whose status is.
 const NODE_MAX_COUNT: usize = 10_000;
 
-/// Limit of the age of a node's status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StatusAge {
-    /// Up to a second: for requests, of which there are many.
-    Cached,
-    /// Up to five seconds: for lists. A node in this process, which costs nothing to ask, is always asked.
-    Listed,
-    /// None: for what depends on the present status.
-    Current,
-}
+/// An organisation's node records, oldest first.
+type Records = Arc<[Arc<NodeRecord>]>;
 
-/// A node that answers, and its status.
-#[derive(Debug, Clone)]
-pub(crate) struct LiveNode {
-    pub(crate) link: NodeLink,
-    pub(crate) status: Arc<NodeStatus>,
-}
-
-impl LiveNode {
-    /// Its model of this id.
-    pub(crate) fn model(&self, id: &str) -> Option<&NodeModel> {
-        self.status.models.iter().find(|model| model.id == id)
-    }
-}
-
-/// The users' nodes.
+/// The organisations' nodes.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     store: Store,
     keys: Arc<GatewayKeys>,
     http: reqwest::Client,
+    /// The clients for nodes with a pinned key, and for those with public addresses only (true).
+    clients: TimedCache<(Option<PinnedKey>, bool), reqwest::Client>,
     /// Allows private and loopback addresses.
     allows_private: bool,
     background: Background,
+    relay: Relay,
     /// The node in this process, if there is one.
     in_process: OnceLock<LocalNode>,
-    records: TimedCache<UserId, Arc<[NodeRecord]>>,
+    in_process_energy: OnceLock<NodeEnergy>,
+    records: TimedCache<OrganisationId, Records>,
     statuses: TimedCache<NodeId, Arc<NodeStatus>>,
+    /// Nodes that didn't answer lately.
+    failures: TimedCache<NodeId, ApiError>,
+    reachability: Reachability,
+    /// The runs of this process.
+    runs: NodeRuns,
+    /// Nodes that were woken lately for runs that wait.
+    woken: TimedCache<NodeId, ()>,
     /// The latest probe of each of the operator's nodes.
     probes: Probes,
+}
+
+/// True if the caller may use a node: its owner, and the members whom it is shared with.
+pub(crate) fn may_use(caller: &Caller, node: &NodeRecord) -> bool {
+    node.owner == caller.user || node.sharing.includes(caller.user, &caller.teams)
+}
+
+/// True if the caller may change a node and remove its files: its owner, and the organisation's owners and admins.
+pub(crate) fn may_manage(caller: &Caller, node: &NodeRecord) -> bool {
+    node.owner == caller.user || matches!(caller.role, MemberRole::Owner | MemberRole::Admin)
 }
 
 impl Nodes {
@@ -85,18 +117,32 @@ impl Nodes {
         http: reqwest::Client,
         allows_private: bool,
         background: Background,
+        relay: Relay,
+        direct_retry_interval: Duration,
     ) -> Self {
         Self {
             store,
+            relay,
             keys,
             http,
+            clients: TimedCache::new(CLIENT_TTL, NODE_MAX_COUNT),
             allows_private,
             background,
             in_process: OnceLock::new(),
+            in_process_energy: OnceLock::new(),
             records: TimedCache::new(NODE_TTL, NODE_MAX_COUNT).stale_up_to(STALE_RECORDS_TTL),
             statuses: TimedCache::new(NODE_TTL, NODE_MAX_COUNT).stale_up_to(STALE_STATUS_TTL),
+            failures: TimedCache::new(FAILURE_TTL, NODE_MAX_COUNT),
+            reachability: Reachability::new(direct_retry_interval),
+            runs: NodeRuns::default(),
+            woken: TimedCache::new(wake::WAKE_INTERVAL, NODE_MAX_COUNT),
             probes: Probes::default(),
         }
+    }
+
+    /// The relay to nodes.
+    pub(crate) fn relay(&self) -> &Relay {
+        &self.relay
     }
 
     /// Sends requests for `node` to the one in this process. A second one is ignored.
@@ -106,119 +152,121 @@ impl Nodes {
         }
     }
 
-    /// Stores a node's record.
+    /// Stores a node's record, with the changes that people have made to an earlier one.
     pub(crate) async fn register(&self, node: &NodeRecord) -> Result<(), StoreError> {
-        self.store.nodes().put(node).await
-    }
-
-    /// A user's nodes that answer, each with a status of this age at most.
-    ///
-    /// # Errors
-    /// `node_offline` if there are nodes and none answers; `internal` if the store fails.
-    pub(crate) async fn live(
-        self: &Arc<Self>,
-        user: UserId,
-        age: StatusAge,
-    ) -> Result<Vec<LiveNode>, ApiError> {
-        let records = match age {
-            StatusAge::Cached | StatusAge::Listed => self.records_of(user).await?,
-            StatusAge::Current => self.read_records(user).await?,
-        };
-        let (mut live, mut failure) = (Vec::new(), None);
-        for record in &*records {
-            match self.live_node(record, age).await {
-                Ok(node) => live.push(node),
-                Err(error) => failure = Some(error),
-            }
-        }
-        match failure {
-            Some(error) if live.is_empty() => Err(error),
-            _ => Ok(live),
-        }
-    }
-
-    /// A node's record, if it is the user's.
-    pub(crate) async fn find(&self, user: UserId, id: NodeId) -> Result<Option<NodeRecord>, ApiError> {
-        let records = self.store.nodes().of(user).await.map_err(error::store)?;
-        Ok(records.into_iter().find(|record| record.id == id))
-    }
-
-    /// The link to a node.
-    ///
-    /// # Errors
-    /// `node_offline` if its address isn't allowed.
-    pub(crate) async fn link(&self, node: &NodeRecord) -> Result<NodeLink, ApiError> {
-        if let Some(local) = self.in_process.get().filter(|local| local.id() == node.id) {
-            return Ok(NodeLink::local(local.clone()));
-        }
-        if !self.allows_private && !is_public(&node.url) {
-            let message = "the node's address is private, and this gateway takes public ones only";
-            return Err(ApiError::new(ErrorCode::NodeOffline, message));
-        }
-        Ok(NodeLink::new(node.id, &node.url, self.http.clone(), self.keys.get().await?.link().clone()))
-    }
-
-    async fn live_node(self: &Arc<Self>, record: &NodeRecord, age: StatusAge) -> Result<LiveNode, ApiError> {
-        let link = self.link(record).await?;
-        let is_in_process = || self.in_process.get().is_some_and(|local| local.id() == record.id);
-        let cached = match age {
-            StatusAge::Cached => self.statuses.get(&record.id),
-            StatusAge::Listed if !is_in_process() => self.listed_status(&link).await,
-            StatusAge::Listed | StatusAge::Current => None,
-        };
-        let status = match cached {
-            Some(status) => status,
-            None => self.read_status(&link).await?,
-        };
-        Ok(LiveNode { link, status })
-    }
-
-    /// The cached status, read again in the background if it is stale.
-    async fn listed_status(self: &Arc<Self>, link: &NodeLink) -> Option<Arc<NodeStatus>> {
-        if !self.background.outlives_response() {
-            return None;
-        }
-        let (status, freshness) = self.statuses.get_or_stale(&link.id())?;
-        if freshness == Freshness::Stale {
-            let (nodes, link) = (Arc::clone(self), link.clone());
-            let read = async move {
-                if let Err(error) = nodes.read_status(&link).await {
-                    nodes.statuses.remove(&link.id());
-                    tracing::debug!(%error, "a node's status can't be read");
-                }
+        let nodes = self.store.nodes();
+        let NodeRecord { name, sharing, is_draining, energy, created_at, .. } =
+            match nodes.get(node.id).await? {
+                Some(known) => known,
+                None => return nodes.put(node).await,
             };
-            self.background.spawn_or_skip(read);
+        nodes.put(&NodeRecord { name, sharing, is_draining, energy, created_at, ..node.clone() }).await
+    }
+
+    /// Reads the organisation's records again at the next request. Call it after a change of one.
+    pub(crate) fn forget(&self, organisation: OrganisationId) {
+        self.records.remove(&organisation);
+    }
+
+    /// A node's record, if it is the organisation's.
+    pub(crate) async fn find(
+        &self,
+        organisation: OrganisationId,
+        id: NodeId,
+    ) -> Result<Option<Arc<NodeRecord>>, ApiError> {
+        let records = self.read_records(organisation).await?;
+        Ok(records.iter().find(|record| record.id == id).cloned())
+    }
+
+    /// The link to a node, over the transport that is chosen for it.
+    ///
+    /// # Errors
+    /// `node_offline` if it can't be reached.
+    pub(crate) async fn link(self: &Arc<Self>, node: &NodeRecord) -> Result<NodeLink, ApiError> {
+        match self.choose_transport(node).await {
+            (NodeTransport::InProcess, _) => {
+                self.in_process_link(node).ok_or_else(|| offline(node, "it isn't here"))
+            }
+            (NodeTransport::Direct, _) => self.direct_link(node).await,
+            (NodeTransport::Relay, reason) => self.relay_link(node, &reason),
         }
-        Some(status)
     }
 
-    async fn read_status(&self, link: &NodeLink) -> Result<Arc<NodeStatus>, ApiError> {
-        let status = Arc::new(link.status().await?);
-        self.statuses.put(link.id(), Arc::clone(&status));
-        Ok(status)
+    /// The link to the node in this process, if it is this one.
+    fn in_process_link(&self, node: &NodeRecord) -> Option<NodeLink> {
+        let local = self.in_process.get().filter(|local| local.id() == node.id)?;
+        Some(NodeLink::local(local.clone()))
     }
 
-    /// A user's node records. Stale ones serve while they are read again.
-    async fn records_of(self: &Arc<Self>, user: UserId) -> Result<Arc<[NodeRecord]>, ApiError> {
-        match self.records.get_or_stale(&user) {
+    /// The link to a node at its address.
+    async fn direct_link(&self, node: &NodeRecord) -> Result<NodeLink, ApiError> {
+        let url = node.url.as_deref().ok_or_else(|| offline(node, "it has no address"))?;
+        let http = self.http_client(node)?;
+        Ok(NodeLink::new(node.id, url, http, self.keys.get().await?.link().clone()))
+    }
+
+    /// True if the gateway connects to this node at private addresses too.
+    fn allows_private(&self, node: &NodeRecord) -> bool {
+        self.allows_private && !node.is_public_only
+    }
+
+    /// The HTTP client for a node: one that accepts the pinned key alone, if there is one.
+    fn http_client(&self, node: &NodeRecord) -> Result<reqwest::Client, ApiError> {
+        let unreadable = || offline(node, "its certificate key can't be read");
+        let key = node.certificate_key.as_deref().map(|key| PinnedKey::parse(key).ok_or_else(unreadable));
+        let (key, is_public_only) = (key.transpose()?, !self.allows_private(node));
+        if key.is_none() && is_public_only != self.allows_private {
+            return Ok(self.http.clone());
+        }
+        if let Some(client) = self.clients.get(&(key, is_public_only)) {
+            return Ok(client);
+        }
+        let allowed = if is_public_only { AllowedAddresses::Public } else { AllowedAddresses::All };
+        let client = match key {
+            Some(key) => pinned_http_client(allowed, key),
+            None => http_client(allowed),
+        };
+        let client = client.map_err(|error| offline(node, &error.to_string()))?;
+        self.clients.put((key, is_public_only), client.clone());
+        Ok(client)
+    }
+
+    /// The link to a node that fetches its runs. A node without a key fetches none.
+    fn relay_link(&self, node: &NodeRecord, reason: &str) -> Result<NodeLink, ApiError> {
+        match node.public_key {
+            Some(_) => Ok(NodeLink::over(node.id, self.relay.transport(node.id))),
+            None => Err(offline(node, reason)),
+        }
+    }
+
+    /// An organisation's node records. Stale ones serve while they are read again.
+    async fn records_of(self: &Arc<Self>, organisation: OrganisationId) -> Result<Records, ApiError> {
+        match self.records.get_or_stale(&organisation) {
             Some((records, Freshness::Fresh)) => Ok(records),
             Some((stale, Freshness::Stale)) => {
                 let nodes = Arc::clone(self);
                 let read = async move {
-                    if let Err(error) = nodes.read_records(user).await {
-                        tracing::warn!(%error, "a user's nodes can't be read again");
+                    if let Err(error) = nodes.read_records(organisation).await {
+                        tracing::warn!(%error, "an organisation's nodes can't be read again");
                     }
                 };
                 self.background.spawn_or_wait(read).await;
-                Ok(self.records.get(&user).unwrap_or(stale))
+                Ok(self.records.get(&organisation).unwrap_or(stale))
             }
-            None => self.read_records(user).await,
+            None => self.read_records(organisation).await,
         }
     }
 
-    async fn read_records(&self, user: UserId) -> Result<Arc<[NodeRecord]>, ApiError> {
-        let records: Arc<[NodeRecord]> = self.store.nodes().of(user).await.map_err(error::store)?.into();
-        self.records.put(user, Arc::clone(&records));
+    /// An organisation's node records, as they are in the table.
+    pub(crate) async fn read_records(&self, organisation: OrganisationId) -> Result<Records, ApiError> {
+        let records = self.store.nodes().of(organisation).await.map_err(error::store)?;
+        let records: Records = records.into_iter().map(Arc::new).collect();
+        self.records.put(organisation, Arc::clone(&records));
         Ok(records)
     }
+}
+
+/// The error for a node that can't be reached.
+fn offline(node: &NodeRecord, reason: &str) -> ApiError {
+    ApiError::new(ErrorCode::NodeOffline, format!("the node {} can't be reached: {reason}", node.name))
 }

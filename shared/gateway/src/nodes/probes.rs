@@ -13,7 +13,7 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared, join_all},
 };
-use hearth_domain::NodeId;
+use hearth_domain::{NodeId, OrganisationId};
 use hearth_store::nodes::NodeRecord;
 use tokio::time::{Instant, timeout_at};
 
@@ -49,6 +49,10 @@ pub(crate) struct NodeProbe {
     /// The owner's name for the node.
     pub(crate) name: String,
     pub(crate) state: NodeState,
+    /// It gets no further runs.
+    pub(crate) is_draining: bool,
+    /// Runs of this process.
+    pub(crate) runs: u32,
     pub(crate) took: Duration,
 }
 
@@ -87,23 +91,32 @@ impl Probe {
 }
 
 impl Nodes {
-    /// The state of the operator's nodes, all probed at once. Waits for `limit` at most; none if the list of nodes can't
-    /// be read in that time.
+    /// The state of the operator's own nodes, and of those that are shared with the whole organisation, all probed at once. Waits
+    /// for `limit` at most; none if the list of nodes can't be read in that time.
     pub(crate) async fn probe(self: &Arc<Self>, limit: Duration) -> Option<Vec<NodeProbe>> {
         let began = Instant::now();
         let deadline = began + limit;
         let nodes = Arc::clone(self);
         let records = background::spawn(async move {
             let operator = nodes.store.operator().await.ok()?;
-            nodes.records_of(operator).await.ok()
+            let records = nodes.records_of(OrganisationId::of_operator(operator)).await.ok()?;
+            // A node that a member has for themselves isn't a part of the gateway, and others don't see it.
+            let is_gateways = |node: &&Arc<NodeRecord>| node.owner == operator || node.sharing.organisation;
+            Some(records.iter().filter(is_gateways).cloned().collect::<Vec<_>>())
         });
         let records = timeout_at(deadline, records).await.ok()?.ok()??;
         self.probes.retain(&records);
         let probes = records.iter().map(async |record| {
-            let (nodes, probed) = (Arc::clone(self), record.clone());
+            let (nodes, probed) = (Arc::clone(self), Arc::clone(record));
             let request = async move { nodes.live_node(&probed, StatusAge::Cached).await.is_ok() };
             let state = self.probes.start(record.id, request).state(deadline).await;
-            NodeProbe { name: record.name.clone(), state, took: began.elapsed() }
+            NodeProbe {
+                name: record.name.clone(),
+                state,
+                is_draining: record.is_draining,
+                runs: self.runs.of_node(record.id),
+                took: began.elapsed(),
+            }
         });
         Some(join_all(probes).await)
     }
@@ -125,7 +138,7 @@ impl Probes {
     }
 
     /// Removes the probes of other nodes than these.
-    fn retain(&self, records: &[NodeRecord]) {
+    fn retain(&self, records: &[Arc<NodeRecord>]) {
         self.latest().retain(|id, _| records.iter().any(|record| record.id == *id));
     }
 
