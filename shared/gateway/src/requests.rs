@@ -1,4 +1,8 @@
-//! Recorded runs: read, followed, cancelled.
+//! Recorded runs: read, listed (`list`), followed, cancelled, repeated (`replay`) and deleted (`deletion`).
+
+mod deletion;
+mod list;
+mod replay;
 
 use std::{
     sync::Arc,
@@ -6,7 +10,7 @@ use std::{
 };
 
 use futures::Stream;
-use hearth_domain::{NodeId, Run, RunId, Timestamp};
+use hearth_domain::{NodeId, OnDisconnect, Run, RunId, RunState, Timestamp};
 use hearth_providers::Provider as _;
 use hearth_store::Store;
 use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
@@ -14,7 +18,9 @@ use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use crate::{
     access::Caller,
     artifacts::Artifacts,
+    background::Background,
     error,
+    keys::GatewayKeys,
     lost_runs::LostRuns,
     nodes::Nodes,
     record::{
@@ -31,6 +37,8 @@ const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duratio
 const SILENT_POLL_MAX_COUNT: u32 = 4;
 /// Time without an event after which a follower takes the run for lost.
 const FOLLOW_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time for which the mark of a follower holds, and the interval after which the follower renews it.
+const FOLLOW_MARK_TIMES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 /// Time for which the response to a cancel waits for the run to end: longer than another process takes to read its mark.
 const CANCEL_WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -43,6 +51,8 @@ pub(crate) struct Requests {
     records: Arc<Records>,
     runs: Arc<Runs>,
     lost_runs: Arc<LostRuns>,
+    keys: Arc<GatewayKeys>,
+    background: Background,
 }
 
 impl Requests {
@@ -53,8 +63,9 @@ impl Requests {
         records: Arc<Records>,
         runs: Arc<Runs>,
         lost_runs: Arc<LostRuns>,
+        (keys, background): (Arc<GatewayKeys>, Background),
     ) -> Self {
-        Self { store, nodes, artifacts, records, runs, lost_runs }
+        Self { store, nodes, artifacts, records, runs, lost_runs, keys, background }
     }
 
     /// The caller's run.
@@ -64,13 +75,26 @@ impl Requests {
     pub(crate) async fn get(&self, caller: &Caller, id: RunId) -> Result<Run, ApiError> {
         self.records.wait_current(id).await;
         let run = self.store.runs().get(id).await.map_err(error::store)?;
-        let mut run = run.filter(|run| run.owner == caller.user).ok_or_else(error::no_such_request)?;
-        self.artifacts.sign_links(&mut run.artifacts).await?;
+        let mut run = run.filter(|run| run.owner() == caller.owner()).ok_or_else(error::no_such_request)?;
+        if self.is_lost(&run)
+            && self.lost_runs.end_unless_continued(&run).await
+            && let Some(ended) = self.store.runs().get(id).await.map_err(error::store)?
+        {
+            run = ended;
+        }
+        self.artifacts.sign_links(caller.owner(), &mut run.artifacts).await?;
         Ok(run)
     }
 
+    /// True if no process carries out an open run: at home this one is alone. Its end couldn't be stored, or its driver has
+    /// died.
+    fn is_lost(&self, run: &Run) -> bool {
+        let is_elsewhere = self.records.are_shared() || self.records.is_pending(run.id);
+        !run.state.is_terminal() && !is_elsewhere && !self.runs.is_active(run.id)
+    }
+
     /// The run's events from the first, as they are recorded, to the terminal one; at `until` they end without one, since the
-    /// caller's own process does.
+    /// caller's own process does. As long as the stream lives, the run has a reader.
     ///
     /// # Errors
     /// `not_found` as for [`Requests::get`].
@@ -82,7 +106,12 @@ impl Requests {
     ) -> Result<impl Stream<Item = RunEvent> + Send + use<>, ApiError> {
         let mut run = self.get(caller, id).await?;
         let (requests, caller) = (Arc::clone(self), caller.clone());
+        let reader = self.runs.add_reader(id);
+        // A run of another process: it sees no reader here.
+        let mut marks = (reader.is_none() && self.records.are_shared() && is_limited_without_readers(&run))
+            .then(FollowMarks::default);
         Ok(async_stream::stream! {
+            let _reader = reader;
             let (mut seen, mut wait, mut heard) = (Seen::default(), POLL_INTERVAL.0, Instant::now());
             let mut silent_polls = 0;
             loop {
@@ -94,6 +123,9 @@ impl Requests {
                     }
                 }
                 let has_ended = run.state.is_terminal();
+                if let Some(marks) = marks.as_mut().filter(|_| !has_ended) {
+                    marks.renew(&requests.records, id).await;
+                }
                 let page = requests.store.runs().events_page(id, seen.seq).await;
                 let page = page.unwrap_or_else(|error| {
                     tracing::warn!(run = %id, %error, "a run's events can't be read");
@@ -110,16 +142,20 @@ impl Requests {
                 }
                 for mut event in page {
                     if let RunEventBody::Artifact { artifact, .. } = &mut event.body
-                        && let Err(error) = requests.artifacts.sign_links([artifact]).await
+                        && let Err(error) = requests.artifacts.sign_links(caller.owner(), [artifact]).await
                     {
                         tracing::warn!(run = %id, %error, "an artifact has no link");
                     }
-                    seen.count(&event);
-                    let last = event.body.is_terminal();
-                    yield event;
-                    if last {
+                    if event.body.is_terminal() {
+                        // Where two processes have ended a run, its record has the end that holds.
+                        yield match requests.get(&caller, id).await {
+                            Ok(run) => end_by_record(event, &run, seen),
+                            Err(_) => event,
+                        };
                         return;
                     }
+                    seen.count(&event);
+                    yield event;
                 }
                 if is_next {
                     (heard, silent_polls, wait) = (Instant::now(), 0, POLL_INTERVAL.0);
@@ -189,7 +225,14 @@ impl Requests {
             Some(id) => self.cancel_on_node(caller, run.id, id).await,
             None => Ok(false),
         };
-        if !self.records.are_shared() || matches!(at_node, Ok(true)) {
+        if !self.records.are_shared() {
+            // A node that is gone carries out nothing for this gateway: the run is ended.
+            return at_node.or_else(|error| {
+                tracing::warn!(run = %run.id, %error, "a run can't be cancelled at its node");
+                Ok(false)
+            });
+        }
+        if matches!(at_node, Ok(true)) {
             return at_node;
         }
         self.records.mark_cancelled(run.id).await.map_err(error::store)?;
@@ -198,9 +241,48 @@ impl Requests {
 
     /// Stops a run of another process at its node; returns whether there was something to stop.
     async fn cancel_on_node(&self, caller: &Caller, run: RunId, id: NodeId) -> Result<bool, ApiError> {
-        let node = self.nodes.find(caller.user, id).await?;
+        let node = self.nodes.find(caller.organisation, id).await?;
         let node = node
             .ok_or_else(|| ApiError::new(ErrorCode::NodeOffline, "the run's node is no longer enrolled"))?;
         self.nodes.link(&node).await?.cancel(run).await
+    }
+}
+
+/// The terminal event of a run whose record is `run`: `event`, unless the record has another end.
+pub(crate) fn end_by_record(event: RunEvent, run: &Run, seen: Seen) -> RunEvent {
+    let state = match event.body {
+        RunEventBody::Done { .. } => RunState::Completed,
+        RunEventBody::Cancelled => RunState::Cancelled,
+        _ => RunState::Failed,
+    };
+    if !run.state.is_terminal() || run.state == state {
+        return event;
+    }
+    let body = replay_from_record(run, seen).pop().map_or(event.body, |end| end.body);
+    RunEvent { seq: event.seq, body }
+}
+
+/// True if the run is stopped when it has had no reader for a while.
+fn is_limited_without_readers(run: &Run) -> bool {
+    matches!(run.on_disconnect, OnDisconnect::ContinueFor(_)) && !run.state.is_terminal()
+}
+
+/// The marks that a follower leaves for the process that carries out the run.
+#[derive(Debug, Default)]
+struct FollowMarks {
+    latest: Option<Instant>,
+}
+
+impl FollowMarks {
+    /// Writes a mark, if the latest one is old.
+    async fn renew(&mut self, records: &Records, id: RunId) {
+        let (validity, interval) = FOLLOW_MARK_TIMES;
+        if self.latest.is_some_and(|latest| latest.elapsed() < interval) {
+            return;
+        }
+        self.latest = Some(Instant::now());
+        if let Err(error) = records.mark_followed(id, Timestamp::now().plus(validity)).await {
+            tracing::warn!(run = %id, %error, "a follower can't be marked; the run may be stopped meanwhile");
+        }
     }
 }
