@@ -21,9 +21,16 @@ pub(super) fn alias_entries(aliases: &BTreeMap<String, Alias>, models: &[ModelBo
 /// An alias' entry: a copy of that of its first available target, else of its first listed one.
 fn entry(name: &str, alias: &Alias, models: &[ModelBody]) -> ModelBody {
     let targets: Vec<&ModelBody> =
-        alias.targets.iter().filter_map(|target| find(&target.model, models)).collect();
+        alias.targets.iter().filter_map(|target| find_named(&target.model, models)).collect();
     let available = targets.iter().find(|model| model.availability == Availability::Available);
     ModelBody::alias(name, available.or(targets.first()).copied())
+}
+
+/// True if a target of the alias `id` is one of `models`. `auto` without targets is made from one of them.
+pub(super) fn stands_for_listed(id: &str, aliases: &BTreeMap<String, Alias>, models: &[ModelBody]) -> bool {
+    let is_listed =
+        |alias: &Alias| alias.targets.iter().any(|target| find_named(&target.model, models).is_some());
+    aliases.get(id).is_none_or(is_listed)
 }
 
 /// The entry of `auto` where the settings have none: a copy of that of a node's default text model, or of the first
@@ -37,7 +44,7 @@ fn auto_entry(models: &[ModelBody]) -> Option<ModelBody> {
 }
 
 /// Resolves an alias' target as a request would: `local:ID`, `PROVIDER:MODEL`, or a model's own name.
-fn find<'a>(name: &str, models: &'a [ModelBody]) -> Option<&'a ModelBody> {
+pub(super) fn find_named<'a>(name: &str, models: &'a [ModelBody]) -> Option<&'a ModelBody> {
     let named = match provider_and_model(name) {
         Some((LOCAL, model)) => model,
         _ => name,
@@ -78,6 +85,14 @@ mod tests {
     fn alias_of_unlisted_models_is_listed() {
         let entry = entry("fast", &alias(&["elsewhere"]), &models());
         assert_eq!((entry.id.as_str(), entry.availability), ("fast", Availability::Unknown));
+    }
+
+    #[test]
+    fn alias_without_a_listed_target_stands_for_none() {
+        let aliases =
+            BTreeMap::from([("a".to_owned(), alias(&["p:up"])), ("b".to_owned(), alias(&["p:other"]))]);
+        let stands = |id: &str| stands_for_listed(id, &aliases, &models());
+        assert_eq!((stands("a"), stands("b"), stands(AUTO)), (true, false, true));
     }
 
     #[test]

@@ -4,15 +4,23 @@
 //! - `provider`: the models of providers.
 //! - `page`: pages of the list.
 //! - `aliases`: aliases as entries of the list.
+//! - `registry`: the registries in this process; `entries`: explicit entries in the list; `registration`: their changes;
+//!   `schemas`: schemas of parameters; `access`: what routes call of them.
 
+mod access;
 mod aliases;
+mod downloading;
+mod entries;
 mod local;
 mod page;
 mod provider;
+mod registration;
+pub(crate) mod registry;
+mod schemas;
 
 use std::sync::Arc;
 
-use hearth_domain::{RuntimeState, route::provider_and_model};
+use hearth_domain::{MemberRole, RuntimeState, route::provider_and_model};
 use hearth_providers::config::LOCAL;
 use hearth_store::Store;
 use hearth_wire::{
@@ -29,9 +37,13 @@ use crate::{
     access::Caller, configuration::Configuration, error::no_such_model, keys::GatewayKeys, nodes::Nodes,
     providers::Providers, settings::AUTO,
 };
-use aliases::alias_entries;
+use aliases::{alias_entries, stands_for_listed};
+use entries::lay_over;
 use local::LocalModels;
 use page::page_of;
+pub(crate) use registry::Registries;
+pub(crate) use registry::RegistrySnapshot;
+use registry::target_of;
 
 /// The models that a user can name.
 #[derive(Debug)]
@@ -41,6 +53,8 @@ pub(crate) struct Models {
     providers: Arc<Providers>,
     local: LocalModels,
     provider_models: Arc<ProviderModels>,
+    store: Store,
+    registries: Arc<Registries>,
 }
 
 impl Models {
@@ -51,8 +65,10 @@ impl Models {
         providers: Arc<Providers>,
         provider_models: Arc<ProviderModels>,
         configuration: Arc<Configuration>,
+        registries: Arc<Registries>,
     ) -> Self {
-        Self { keys, configuration, providers, local: LocalModels::new(store, nodes), provider_models }
+        let local = LocalModels::new(store.clone(), nodes);
+        Self { keys, configuration, providers, local, provider_models, store, registries }
     }
 
     /// A page of the models that a query selects.
@@ -60,7 +76,9 @@ impl Models {
     /// # Errors
     /// `invalid_request` for a bad limit or cursor; `internal` if the store fails.
     pub(crate) async fn list(&self, caller: &Caller, query: ModelQuery) -> Result<ModelPage, ApiError> {
-        page_of(caller.user, &query, &self.keys, self.select(caller, &query)).await
+        let mut page = page_of(caller.owner(), &query, &self.keys, self.select(caller, &query)).await?;
+        page.models.iter_mut().for_each(|model| model.card = None);
+        Ok(page)
     }
 
     /// All models that a query selects: aliases, the models of the caller's nodes, and those of providers.
@@ -73,22 +91,51 @@ impl Models {
         query: &ModelQuery,
     ) -> Result<Vec<ModelBody>, ApiError> {
         let provider = query.provider.as_deref();
-        let mut models = self.local.list(caller.user).await?;
-        if provider != Some(LOCAL) {
-            models.extend(self.provider_models.list(provider).await);
-        }
+        let registry = self.registries.current(caller.organisation).await;
+        let mut models = self.unregistered(caller, provider, &registry).await?;
+        let mut aliases = Vec::new();
         if provider.is_none() {
             // An alias comes before a model of its name, as in a request.
             let routing = self.configuration.current().await;
-            models.splice(0..0, alias_entries(&routing.aliases, &models));
+            aliases = alias_entries(&routing.aliases, &models);
+            if caller.models.is_some() {
+                aliases.retain(|alias| stands_for_listed(&alias.id, &routing.aliases, &models));
+            }
         }
+        let lists_unknown = provider.is_none() && caller.models.is_none();
+        // An explicit entry comes before an alias, as in a request.
+        aliases.retain(|alias| !registry.entries.contains_key(&alias.id));
+        models = lay_over(models, &registry, lists_unknown);
+        models.splice(0..0, aliases);
+        hide_registrations(caller, &mut models);
         models.retain(|model| {
             query.modality.is_none_or(|modality| model.modality == modality)
                 && provider.is_none_or(|provider| model.provider == *provider)
                 && query.status.is_none_or(|status| status.fits(model))
+                && query.capability.is_none_or(|capability| model.capabilities.contains(&capability))
+                && query.source.is_none_or(|source| model.source == source)
         });
+        if let Some(search) = &query.search {
+            let search = search.to_lowercase();
+            models.retain(|model| contains(model, &search));
+        }
         models.sort_by(|a, b| place(&a.id).cmp(&place(&b.id)));
         models.dedup_by(|a, b| a.id == b.id);
+        Ok(models)
+    }
+
+    /// The models of nodes and providers, without the explicit entries.
+    async fn unregistered(
+        &self,
+        caller: &Caller,
+        provider: Option<&str>,
+        registry: &RegistrySnapshot,
+    ) -> Result<Vec<ModelBody>, ApiError> {
+        let mut models = self.local.list(caller, registry).await?;
+        if provider != Some(LOCAL) {
+            models.extend(self.provider_models.list(caller, provider).await?);
+        }
+        models.retain(|model| may_use(caller, model));
         Ok(models)
     }
 
@@ -97,26 +144,44 @@ impl Models {
     /// # Errors
     /// `model_not_found`.
     pub(crate) async fn get(&self, caller: &Caller, id: &str) -> Result<ModelBody, ApiError> {
-        if id == AUTO || self.configuration.current().await.aliases.contains_key(id) {
+        let registry = self.registries.current(caller.organisation).await;
+        let is_name = id == AUTO || registry.entries.contains_key(id);
+        if is_name || self.configuration.current().await.aliases.contains_key(id) {
             let models = self.select(caller, &ModelQuery::default()).await?;
             return find(models, id).ok_or_else(|| no_such_model(id));
         }
-        let local = self.local.list(caller.user).await?;
+        let model = self.unregistered_model(caller, id, &registry).await?;
+        let schema_version = registry.schemas.get(&model.id).map(|schema| schema.version.version());
+        Ok(ModelBody { schema_version, ..model })
+    }
+
+    /// One model of a node or a provider.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    async fn unregistered_model(
+        &self,
+        caller: &Caller,
+        id: &str,
+        registry: &RegistrySnapshot,
+    ) -> Result<ModelBody, ApiError> {
+        let local = self.local.list(caller, registry).await?;
         let local_id =
             provider_and_model(id).filter(|(provider, _)| *provider == LOCAL).map_or(id, |(_, model)| model);
         if let Some(model) = find(local, local_id) {
-            return Ok(model);
+            return Some(model).filter(|model| may_use(caller, model)).ok_or_else(|| no_such_model(id));
         }
         // A provider's model, with or without the provider's name.
-        let providers = self.providers.configured().await;
+        let routing = self.configuration.current().await;
+        let providers = self.providers.configured_for(caller, &routing).await?;
         let owner = providers.iter().find(|provider| provider.models.iter().any(|model| model == id));
         let full_id = owner.map(|provider| format!("{}:{id}", provider.name()));
         let id = full_id.as_deref().unwrap_or(id);
         let model = match provider_and_model(id) {
-            Some((provider, _)) => find(self.provider_models.list(Some(provider)).await, id),
+            Some((provider, _)) => find(self.provider_models.list(caller, Some(provider)).await?, id),
             None => None,
         };
-        model.ok_or_else(|| no_such_model(id))
+        model.filter(|model| may_use(caller, model)).ok_or_else(|| no_such_model(id))
     }
 
     /// The models in memory, or on their way there.
@@ -124,10 +189,12 @@ impl Models {
     /// # Errors
     /// `internal` if the store fails.
     pub(crate) async fn loaded(&self, caller: &Caller) -> Result<Vec<ModelBody>, ApiError> {
-        let mut models = self.local.list(caller.user).await?;
+        let registry = self.registries.current(caller.organisation).await;
+        let mut models = self.local.list(caller, &registry).await?;
         models.retain(|model| {
             let state = model.runtime_status.as_ref().map(|status| status.state);
             matches!(state, Some(RuntimeState::Loading | RuntimeState::Loaded | RuntimeState::Busy))
+                && may_use(caller, model)
         });
         Ok(models)
     }
@@ -137,8 +204,10 @@ impl Models {
     /// # Errors
     /// `model_not_found`, `model_load_failed`, `no_model_available` if there is no room.
     pub(crate) async fn load(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
-        self.local.node_of(caller.user, id).await?.load(id).await?;
-        self.local.status(caller.user, id).await
+        let id = &*self.local_name(caller, id).await;
+        caller.require_model(LOCAL, id)?;
+        self.local.load(caller, id).await?;
+        self.local.status(caller, id).await
     }
 
     /// Begins to unload a model; returns its status after that.
@@ -146,21 +215,40 @@ impl Models {
     /// # Errors
     /// `model_not_found`, or `conflict` if it is in use.
     pub(crate) async fn unload(&self, caller: &Caller, id: &str) -> Result<Option<RuntimeStatus>, ApiError> {
-        self.local.node_of(caller.user, id).await?.unload(id).await?;
-        self.local.status(caller.user, id).await
+        let id = &*self.local_name(caller, id).await;
+        caller.require_model(LOCAL, id)?;
+        self.local.unload(caller, id).await?;
+        self.local.status(caller, id).await
     }
 
-    /// Removes a local model's file from its node.
+    /// The name of a model on nodes: for an explicit entry, that of its target.
+    async fn local_name(&self, caller: &Caller, id: &str) -> String {
+        let registry = self.registries.current(caller.organisation).await;
+        let target = registry.entries.get(id).map_or(id, |entry| target_of(entry));
+        target.strip_prefix("local:").unwrap_or(target).to_owned()
+    }
+
+    /// Removes an explicit entry; without one, and unless `only_registration` is set, a local model's file from its node.
     ///
     /// # Errors
     /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
-    pub(crate) async fn remove(&self, caller: &Caller, id: &str) -> Result<ModelRemoved, ApiError> {
+    pub(crate) async fn remove(
+        &self,
+        caller: &Caller,
+        id: &str,
+        only_registration: bool,
+    ) -> Result<ModelRemoved, ApiError> {
+        // Read now: another process may have registered it, and a file would be lost.
+        if only_registration || self.is_registered(caller, id).await? {
+            return self.unregister(caller, id).await;
+        }
+        caller.require_model(LOCAL, id)?;
         let conflict = |message: String| ApiError::new(ErrorCode::Conflict, message).at("model");
         if self.configuration.current().await.aliases.contains_key(id) {
             return Err(conflict(format!("{id} is an alias of the settings, and has no file")));
         }
         let provider = provider_and_model(id).map(|(provider, _)| provider).filter(|name| *name != LOCAL);
-        let node = self.local.node_of(caller.user, id).await;
+        let node = self.local.node_to_remove_from(caller, id).await;
         if let (Err(_), Some(provider)) = (&node, provider) {
             return Err(conflict(format!(
                 "{id} is a model of the provider {provider}, and has no file here"
@@ -172,6 +260,7 @@ impl Models {
             removed: true,
             freed_bytes: removed.freed_bytes,
             link: removed.link,
+            registration: false,
         })
     }
 
@@ -184,6 +273,32 @@ impl Models {
             || self.providers.configured().await.iter().any(|one| one.models.iter().any(|m| m == name));
         if is_taken { name.to_owned() } else { id.to_owned() }
     }
+}
+
+/// Removes what the caller may not see of explicit entries: an access key sees none, and only the operator's admins see paths.
+fn hide_registrations(caller: &Caller, models: &mut [ModelBody]) {
+    let sees_paths = caller.is_operator && matches!(caller.role, MemberRole::Owner | MemberRole::Admin);
+    for model in models {
+        if caller.models.is_some() {
+            (model.registration, model.card) = (None, None);
+        } else if let Some(registration) = model.registration.as_mut().filter(|_| !sees_paths) {
+            registration.path = None;
+        }
+    }
+}
+
+/// True if the model's id, name or description contains `search`, which is in lower case.
+fn contains(model: &ModelBody, search: &str) -> bool {
+    [Some(&model.id), Some(&model.name), model.description.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|text| text.to_lowercase().contains(search))
+}
+
+/// True if the caller's credential may use a listed model.
+fn may_use(caller: &Caller, model: &ModelBody) -> bool {
+    let own_name = provider_and_model(&model.id).filter(|(provider, _)| *provider == model.provider);
+    caller.may_use_model(&model.provider, own_name.map_or(&model.id, |(_, name)| name))
 }
 
 fn find(mut models: Vec<ModelBody>, id: &str) -> Option<ModelBody> {

@@ -1,15 +1,18 @@
 //! Pages of the list of models.
 
-use hearth_domain::{Modality, UserId};
+use std::cmp::Ordering;
+
+use hearth_domain::{Modality, Owner};
 use hearth_wire::{
     ApiError,
-    native::models::{ModelBody, ModelQuery, place},
+    native::models::{ModelBody, ModelQuery, ModelSort, place},
 };
 
 use crate::keys::GatewayKeys;
 
 const DEFAULT_PAGE_COUNT: u32 = 50;
 const PAGE_MAX_COUNT: u32 = 200;
+const SEARCH_MAX_CHARS: usize = 200;
 
 /// A page of models.
 #[derive(Debug, Clone)]
@@ -25,7 +28,7 @@ pub struct ModelPage {
 /// # Errors
 /// `invalid_request` for a bad limit or cursor; those of `select`.
 pub(super) async fn page_of(
-    user: UserId,
+    owner: Owner,
     query: &ModelQuery,
     keys: &GatewayKeys,
     select: impl Future<Output = Result<Vec<ModelBody>, ApiError>>,
@@ -34,21 +37,56 @@ pub(super) async fn page_of(
     if !(1..=PAGE_MAX_COUNT).contains(&limit) {
         return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
     }
-    let filter = (query.modality.map(Modality::as_str), query.provider.as_deref(), query.status);
-    let context = format!("{user}|models|{filter:?}");
+    if query.search.as_ref().is_some_and(|search| search.chars().count() > SEARCH_MAX_CHARS) {
+        let message = format!("search must have at most {SEARCH_MAX_CHARS} characters");
+        return Err(ApiError::invalid("search", message));
+    }
+    let sort = query.sort.unwrap_or_default();
+    let further = (query.search.as_deref(), query.capability, query.source, sort);
+    let filter = (query.modality.map(Modality::as_str), query.provider.as_deref(), query.status, further);
+    let context = format!("{}|{}|models|{filter:?}", owner.user, owner.organisation);
     let after = match &query.cursor {
         Some(cursor) => Some(keys.get().await?.open_cursor(&context, cursor).ok_or_else(bad_cursor)?),
         None => None,
     };
+    let after = after.as_deref().map(|after| after.split_once('\n').unwrap_or(("", after)));
     let mut models = select.await?;
-    models.retain(|model| after.as_deref().is_none_or(|after| place(&model.id) > place(after)));
+    models.sort_by(|a, b| compare(sort, (&key_of(sort, a), &a.id), (&key_of(sort, b), &b.id)));
+    models.retain(|model| {
+        let position = key_of(sort, model);
+        after.is_none_or(|after| compare(sort, (&position, &model.id), after).is_gt())
+    });
     let has_more = models.len() > limit as usize;
     models.truncate(limit as usize);
     let next_cursor = match models.last() {
-        Some(last) if has_more => Some(keys.get().await?.seal_cursor(&context, &last.id)),
+        Some(last) if has_more => {
+            let position = format!("{}\n{}", key_of(sort, last), last.id);
+            Some(keys.get().await?.seal_cursor(&context, &position))
+        }
         _ => None,
     };
     Ok(ModelPage { models, next_cursor })
+}
+
+/// The part of a model that an order compares before the id, as text that sorts.
+fn key_of(sort: ModelSort, model: &ModelBody) -> String {
+    match sort {
+        ModelSort::Id => String::new(),
+        ModelSort::Name => model.name.to_lowercase().replace('\n', " "),
+        ModelSort::Created | ModelSort::Newest => format!("{:020}", model.created.max(0)),
+        ModelSort::Size | ModelSort::Largest => format!("{:020}", model.size_bytes.unwrap_or(0)),
+        ModelSort::Context | ModelSort::LongestContext => {
+            format!("{:020}", model.context_length.unwrap_or(0))
+        }
+    }
+}
+
+fn compare(sort: ModelSort, (key, id): (&str, &str), (other_key, other_id): (&str, &str)) -> Ordering {
+    let by_key = match sort {
+        ModelSort::Newest | ModelSort::Largest | ModelSort::LongestContext => other_key.cmp(key),
+        _ => key.cmp(other_key),
+    };
+    by_key.then_with(|| place(id).cmp(&place(other_id)))
 }
 
 fn bad_cursor() -> ApiError {

@@ -5,11 +5,12 @@ use std::{borrow::Cow, sync::Arc};
 use hearth_domain::ModelInfo;
 use hearth_providers::ModelInfoTable;
 use hearth_wire::{
-    ErrorCode,
+    ApiError, ErrorCode,
     native::models::{Availability, ModelBody, tell_names_apart},
 };
 
 use crate::{
+    access::Caller,
     providers::{ConfiguredProvider, Providers, model_lists::ModelListing},
     settings::Routing,
 };
@@ -36,10 +37,17 @@ impl ProviderModels {
         Self { providers }
     }
 
-    /// The models of one provider, or of all. Waits for their lists, for a limited time.
-    pub(crate) async fn list(&self, provider: Option<&str>) -> Vec<ModelBody> {
+    /// The models of one provider, or of all, that the caller's keys reach. Waits for their lists, for a limited time.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        provider: Option<&str>,
+    ) -> Result<Vec<ModelBody>, ApiError> {
         let routing = self.providers.routing().await;
-        let providers = self.providers.configured_by(&routing).await;
+        let providers = self.providers.listed_for(caller, &routing).await?;
         let mut selected = providers.to_vec();
         selected.retain(|one| provider.is_none_or(|name| one.name() == name));
         Arc::clone(&self.providers.model_lists).refresh_all(selected.clone().into()).await;
@@ -54,7 +62,7 @@ impl ProviderModels {
             tell_names_apart(&mut offered);
             models.extend(offered);
         }
-        models
+        Ok(models)
     }
 
     /// The models of a provider that serve a request that names none, in the order of preference: those of the settings;

@@ -1,0 +1,135 @@
+//! Lists of jobs, with the present states of their nodes.
+
+use std::collections::HashMap;
+
+use futures::future::join_all;
+use hearth_domain::{JobId, JobState, NodeId};
+use hearth_store::jobs::JobRecord;
+use hearth_wire::{
+    ApiError,
+    native::jobs::{JobBody, JobList, JobQuery},
+    node_downloads::{NODE_JOBS_MAX_COUNT, NodeDownload},
+};
+
+use super::{Jobs, body, is_lost, may_ask};
+use crate::{access::Caller, error};
+
+const DEFAULT_PAGE_COUNT: u32 = 50;
+const PAGE_MAX_COUNT: u32 = 200;
+/// Jobs that are read for one page of those in a state.
+const READ_MAX_COUNT: u32 = 1_000;
+
+impl Jobs {
+    pub(super) async fn list(&self, caller: &Caller, query: JobQuery) -> Result<JobList, ApiError> {
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE_COUNT);
+        if !(1..=PAGE_MAX_COUNT).contains(&limit) {
+            return Err(ApiError::invalid("limit", format!("limit must be 1 to {PAGE_MAX_COUNT}")));
+        }
+        let state = query.state.map(JobState::as_str);
+        let context = format!("{}|{}|jobs|{state:?}", caller.user, caller.organisation);
+        let keys = self.keys.get().await?;
+        let bad_cursor =
+            || ApiError::invalid("cursor", "the cursor isn't one of this list; begin without a cursor");
+        let mut before = match &query.cursor {
+            Some(cursor) => {
+                let position = keys.open_cursor(&context, cursor).ok_or_else(bad_cursor)?;
+                Some(position.parse::<JobId>().map_err(|_| bad_cursor())?)
+            }
+            None => None,
+        };
+        let (mut jobs, mut read) = (Vec::new(), 0);
+        let has_more = loop {
+            let page = self.store.jobs().page(caller.owner(), before, PAGE_MAX_COUNT).await;
+            let (records, next) = page.map_err(error::store)?;
+            read += PAGE_MAX_COUNT;
+            let mut bodies = self.refresh(caller, records, false).await?;
+            bodies.retain(|job| query.state.is_none_or(|state| state == job.state));
+            jobs.extend(bodies);
+            before = next;
+            if jobs.len() > limit as usize || next.is_none() || read >= READ_MAX_COUNT {
+                break jobs.len() > limit as usize;
+            }
+        };
+        jobs.truncate(limit as usize);
+        let last = match jobs.last() {
+            Some(last) if has_more => Some(last.id),
+            // The rest wasn't read, or no job has the state.
+            _ => before,
+        };
+        let next_cursor = last.map(|last| keys.seal_cursor(&context, &last.to_string()));
+        Ok(JobList { jobs, next_cursor })
+    }
+
+    /// The jobs with the present states of those that are open. A job whose node doesn't answer has the stored state.
+    /// `is_patient`: nodes of the relay are asked too.
+    pub(super) async fn refresh(
+        &self,
+        caller: &Caller,
+        records: Vec<JobRecord>,
+        is_patient: bool,
+    ) -> Result<Vec<JobBody>, ApiError> {
+        let mut by_node: HashMap<NodeId, Vec<JobId>> = HashMap::new();
+        for record in records.iter().filter(|record| !record.state.is_terminal()) {
+            by_node.entry(record.node).or_default().push(record.id);
+        }
+        let asks = by_node
+            .into_iter()
+            .map(async |(node, jobs)| (node, self.downloads_of(caller, node, &jobs, is_patient).await));
+        let states: HashMap<NodeId, NodeAnswer> = join_all(asks).await.into_iter().collect();
+        let mut bodies = Vec::with_capacity(records.len());
+        for record in records {
+            let answer = states.get(&record.node).filter(|_| !record.state.is_terminal());
+            bodies.push(match answer {
+                Some(NodeAnswer::Downloads(downloads)) => match downloads.get(&record.id) {
+                    // A state that can't be stored is that of one job, and no failure of the list.
+                    Some(download) => match self.store_state(record.clone(), download).await {
+                        Ok(body) => body,
+                        Err(error) => {
+                            tracing::warn!(job = %record.id, %error, "the state of a job can't be stored");
+                            body::of(record, None)
+                        }
+                    },
+                    None if is_lost(&record) => self.lose(record).await?,
+                    None => body::of(record, None),
+                },
+                Some(NodeAnswer::Gone) => self.lose(record).await?,
+                Some(NodeAnswer::Silent) | None => body::of(record, None),
+            });
+        }
+        Ok(bodies)
+    }
+
+    async fn downloads_of(
+        &self,
+        caller: &Caller,
+        node: NodeId,
+        jobs: &[JobId],
+        is_patient: bool,
+    ) -> NodeAnswer {
+        let node = match self.nodes.of_organisation(caller, node).await {
+            Ok(Some(node)) => node,
+            Ok(None) => return NodeAnswer::Gone,
+            Err(_) => return NodeAnswer::Silent,
+        };
+        if !may_ask(&node, is_patient) {
+            return NodeAnswer::Silent;
+        }
+        let mut downloads = HashMap::new();
+        for jobs in jobs.chunks(NODE_JOBS_MAX_COUNT) {
+            match node.link.downloads(jobs.to_vec()).await {
+                Ok(answer) => downloads.extend(answer.into_iter().map(|download| (download.job, download))),
+                Err(_) => return NodeAnswer::Silent,
+            }
+        }
+        NodeAnswer::Downloads(downloads)
+    }
+}
+
+/// The answer of a node about the downloads of jobs.
+enum NodeAnswer {
+    Downloads(HashMap<JobId, NodeDownload>),
+    /// The node doesn't answer.
+    Silent,
+    /// The node is no longer registered.
+    Gone,
+}

@@ -1,0 +1,106 @@
+//! The registry of models, for the routes.
+
+use std::time::Duration;
+
+use hearth_wire::{
+    ApiError,
+    native::{
+        hub::ModelCard,
+        models::ModelBody,
+        registry::{ModelRegistration, PutSchema, SchemaBody, SchemaHistory, SchemaQuery},
+        request::Parameters,
+    },
+};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::{Gateway, access::Caller};
+
+/// Timeout of the request for a card: a registration waits for it.
+const CARD_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Gateway {
+    /// Registers an explicit entry of the organisation's registry.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field; `conflict` if there is an entry with its id; `forbidden` for a path from another
+    /// organisation than the operator's.
+    pub async fn register_model(
+        &self,
+        caller: &Caller,
+        registration: ModelRegistration,
+    ) -> Result<ModelBody, ApiError> {
+        registration.check()?;
+        let card = self.card_of(caller, &registration).await;
+        self.0.models.register(caller, registration, card).await
+    }
+
+    /// The card of a model that was obtained from Hugging Face. A failure is logged, and keeps no model from being registered.
+    async fn card_of(&self, caller: &Caller, registration: &ModelRegistration) -> Option<ModelCard> {
+        let source = registration.source_url.as_deref()?;
+        let named = source.strip_prefix("huggingface:");
+        let is_hub = named.is_some() || source.starts_with("hf:") || source.starts_with("https://");
+        let repository = self.0.hub.repository_of(named.unwrap_or(source)).filter(|_| is_hub)?;
+        let log = |error: &ApiError| {
+            tracing::warn!(repository, %error, "the card of a registered model can't be fetched");
+        };
+        let card = timeout(CARD_TIMEOUT, self.model_card(caller, &repository)).await.ok()?;
+        card.inspect_err(log).ok()
+    }
+
+    /// Changes an explicit entry by a JSON merge patch.
+    ///
+    /// # Errors
+    /// `model_not_found` without such an entry; `invalid_request`, naming the field; `conflict` while others change it.
+    pub async fn change_model(
+        &self,
+        caller: &Caller,
+        id: &str,
+        patch: &Value,
+    ) -> Result<ModelBody, ApiError> {
+        self.0.models.change(caller, id, patch).await
+    }
+
+    /// The schema of a model's parameters; without a model, that of the parameters of every model.
+    ///
+    /// # Errors
+    /// `model_not_found`; `not_found` for a version that isn't stored.
+    pub async fn model_schema(&self, caller: &Caller, query: &SchemaQuery) -> Result<SchemaBody, ApiError> {
+        self.0.models.schema(caller, query).await
+    }
+
+    /// The versions of a model's edited schema, the newest first.
+    ///
+    /// # Errors
+    /// `model_not_found`.
+    pub async fn model_schema_history(&self, caller: &Caller, id: &str) -> Result<SchemaHistory, ApiError> {
+        self.0.models.schema_history(caller, id).await
+    }
+
+    /// Stores the next version of the schema of a model's parameters.
+    ///
+    /// # Errors
+    /// `model_not_found`; `invalid_request`, naming the field; `conflict` if the request follows another version than the
+    /// current one.
+    pub async fn put_model_schema(
+        &self,
+        caller: &Caller,
+        id: &str,
+        request: PutSchema,
+    ) -> Result<SchemaBody, ApiError> {
+        self.0.models.put_schema(caller, id, request).await
+    }
+
+    /// Checks the parameters of a request by the edited schema of the model that it names, if there is one.
+    ///
+    /// # Errors
+    /// `invalid_request`, naming the field and the rule that it breaks.
+    pub async fn check_parameters(
+        &self,
+        caller: &Caller,
+        model: Option<&str>,
+        parameters: &Parameters,
+    ) -> Result<(), ApiError> {
+        self.0.models.check_parameters(caller, model, parameters).await
+    }
+}
