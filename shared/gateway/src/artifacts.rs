@@ -3,23 +3,19 @@
 //! A provider's files never go to a client or into a run's log: an [`ArtifactStoringProvider`] stands between provider and
 //! driver, stores each file, and sends its metadata and link instead.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use hearth_auth::{Keys, sha256_hex};
 use hearth_domain::{
-    Artifact, ArtifactId, ClientDialect, Credits, Generation, Image, ImageSource, Mesh, MeshTask, Modality,
-    RunId, Task, Timestamp, UserId, artifact::media_type_of,
+    Artifact, ArtifactId, ClientDialect, Credits, Generation, Owner, RunId, Task, Timestamp,
+    artifact::media_type_of,
 };
 use hearth_providers::{Call, EventStream, Provider};
 use hearth_store::{Store, StoreError, artifacts::ArtifactRecord};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 
 use crate::{access::Caller, error, keys::GatewayKeys};
-
-/// Time after which an artifact is deleted, by the rule of the bucket's lifecycle.
-const ARTIFACT_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The right by which an artifact is read.
 #[derive(Debug, Clone, Copy)]
@@ -38,15 +34,17 @@ pub enum ArtifactAccess<'a> {
 /// The artifacts.
 #[derive(Debug)]
 pub(crate) struct Artifacts {
-    store: Store,
+    pub(crate) store: Store,
     keys: Arc<GatewayKeys>,
     link_ttl: Duration,
+    ttl: Duration,
 }
 
 impl Artifacts {
-    /// `link_ttl`: the time for which a link is valid.
-    pub(crate) fn new(store: Store, keys: Arc<GatewayKeys>, link_ttl: Duration) -> Self {
-        Self { store, keys, link_ttl }
+    /// `link_ttl`: the time for which a link is valid; `ttl`: that after which an artifact is deleted. The bucket deletes its
+    /// file after 30 days at the latest, by the rule of its lifecycle.
+    pub(crate) fn new(store: Store, keys: Arc<GatewayKeys>, link_ttl: Duration, ttl: Duration) -> Self {
+        Self { store, keys, link_ttl, ttl }
     }
 
     /// An artifact's metadata.
@@ -55,6 +53,18 @@ impl Artifacts {
     /// `not_found` if there is none with this id, or it is another user's; `forbidden` for a link that has ended or whose
     /// signature is wrong.
     pub(crate) async fn get(&self, access: ArtifactAccess<'_>, id: ArtifactId) -> Result<Artifact, ApiError> {
+        self.record(access, id).await.map(|record| record.artifact)
+    }
+
+    /// An artifact's record.
+    ///
+    /// # Errors
+    /// As [`Artifacts::get`].
+    pub(crate) async fn record(
+        &self,
+        access: ArtifactAccess<'_>,
+        id: ArtifactId,
+    ) -> Result<ArtifactRecord, ApiError> {
         if let ArtifactAccess::Link { expires, signature } = access {
             let is_ours = self.keys.get().await?.verify_artifact(&id.to_string(), expires, signature);
             if !is_ours || expires <= Timestamp::now().unix() {
@@ -64,77 +74,19 @@ impl Artifacts {
         let record = self.store.artifacts().get(id).await.map_err(error::store)?;
         let may_read = |record: &ArtifactRecord| match access {
             ArtifactAccess::Link { .. } => true,
-            ArtifactAccess::Caller(caller) => record.owner == caller.user,
+            ArtifactAccess::Caller(caller) => record.owner() == caller.owner(),
         };
-        record.filter(may_read).map(|record| record.artifact).ok_or_else(no_such_artifact)
-    }
-
-    /// An artifact's bytes, as they are read.
-    ///
-    /// # Errors
-    /// `not_found` if they are deleted; `internal` if the bucket can't be read.
-    pub(crate) async fn stream(
-        &self,
-        id: ArtifactId,
-    ) -> Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>, ApiError> {
-        let bytes = self.store.artifacts().read(id).await.map_err(error::store)?;
-        let mut bytes = bytes.ok_or_else(no_such_artifact)?;
-        Ok(async_stream::stream! {
-            while let Some(piece) = bytes.next().await {
-                yield piece.map(|piece| piece.to_vec()).map_err(io::Error::other);
-            }
-        })
+        record.filter(may_read).ok_or_else(no_such_artifact)
     }
 
     /// An artifact's bytes, all of them.
     ///
     /// # Errors
-    /// As [`Artifacts::stream`]; `internal` if the stream breaks off.
+    /// `not_found` if they are deleted; `internal` if the bucket can't be read.
     pub(crate) async fn read(&self, id: ArtifactId) -> Result<Vec<u8>, ApiError> {
-        let mut pieces = Box::pin(self.stream(id).await?);
-        let mut bytes = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            bytes.extend(piece.map_err(|error| error::internal(&error))?);
-        }
-        Ok(bytes)
-    }
-
-    /// Replaces the ids of the caller's artifacts in a task by their bytes, as images or as a mesh.
-    ///
-    /// # Errors
-    /// `not_found` as for [`Artifacts::get`]; `invalid_request` for one of another kind.
-    pub(crate) async fn inline(&self, caller: &Caller, task: &mut Task) -> Result<(), ApiError> {
-        for image in task.images_mut() {
-            let ImageSource::Url(url) = &image.source else { continue };
-            let Ok(id) = url.parse() else { continue };
-            let (media_type, data) = self.load(caller, id, Modality::Image).await?;
-            image.source = ImageSource::Data { media_type, data };
-        }
-        if let Task::Mesh(MeshTask { mesh: Some(mesh), .. }) = task
-            && let Mesh::Artifact(id) = mesh
-        {
-            *mesh = Mesh::Data(self.load(caller, *id, Modality::ThreeD).await?.1);
-        }
-        Ok(())
-    }
-
-    /// An artifact's media type, and its bytes in base64.
-    async fn load(
-        &self,
-        caller: &Caller,
-        id: ArtifactId,
-        modality: Modality,
-    ) -> Result<(String, String), ApiError> {
-        let (param, kind) = match modality {
-            Modality::ThreeD => ("input.mesh", "mesh"),
-            _ => ("input.images", "image"),
-        };
-        let artifact = self.get(ArtifactAccess::Caller(caller), id).await;
-        let artifact = artifact.map_err(|error| error.at(param))?;
-        if artifact.modality() != modality {
-            return Err(ApiError::invalid(param, format!("the artifact {id} is no {kind}")));
-        }
-        Ok((artifact.media_type, STANDARD.encode(self.read(id).await?)))
+        let bytes = self.store.artifacts().read(id).await.map_err(error::store)?;
+        let bytes = bytes.ok_or_else(no_such_artifact)?;
+        bytes.collect().await.map_err(|error| error::internal(&error))
     }
 
     /// The provider; where a run makes files, one that stores each of them for `caller`.
@@ -150,20 +102,35 @@ impl Artifacts {
             Task::Image(_) | Task::Mesh(_) => Arc::new(ArtifactStoringProvider {
                 provider,
                 artifacts: Arc::clone(self),
-                owner: caller.user,
+                owner: caller.owner(),
             }),
         }
     }
 
-    /// Sets the link of each artifact, which is valid from now on.
+    /// Sets the link of each artifact of this owner, which is valid from now on. Those that are another user's, or deleted, get
+    /// none.
     pub(crate) async fn sign_links<'a>(
         &self,
+        owner: Owner,
         artifacts: impl IntoIterator<Item = &'a mut Artifact>,
     ) -> Result<(), ApiError> {
-        let mut artifacts = artifacts.into_iter().peekable();
-        if artifacts.peek().is_none() {
+        let artifacts: Vec<&mut Artifact> = artifacts.into_iter().collect();
+        if artifacts.is_empty() {
             return Ok(());
         }
+        let keys = self.keys.get().await?;
+        for artifact in artifacts {
+            let record = self.store.artifacts().get(artifact.id).await.map_err(error::store)?;
+            artifact.link = match record.filter(|record| record.owner() == owner) {
+                Some(record) => link(keys, &record.artifact, self.link_ttl),
+                None => String::new(),
+            };
+        }
+        Ok(())
+    }
+
+    /// Sets the link of each of these artifacts, whose owner has asked for them.
+    pub(crate) async fn sign_own_links(&self, artifacts: &mut [Artifact]) -> Result<(), ApiError> {
         let keys = self.keys.get().await?;
         for artifact in artifacts {
             artifact.link = link(keys, artifact, self.link_ttl);
@@ -173,7 +140,7 @@ impl Artifacts {
 
     async fn store(
         &self,
-        owner: UserId,
+        owner: Owner,
         run: RunId,
         bytes: Vec<u8>,
         revised_prompt: Option<String>,
@@ -188,22 +155,20 @@ impl Artifacts {
             size_bytes: bytes.len() as u64,
             sha256: sha256_hex(&bytes),
             revised_prompt,
-            expires_at: created_at.plus(ARTIFACT_TTL),
+            expires_at: created_at.plus(self.ttl),
             link: String::new(),
         };
-        let mut record = ArtifactRecord { artifact, owner, run, created_at };
+        let mut record = ArtifactRecord {
+            artifact,
+            owner: owner.user,
+            organisation: Some(owner.organisation),
+            run,
+            created_at,
+        };
         self.store.artifacts().put(&record, bytes).await.map_err(cannot_store)?;
-        self.sign_links([&mut record.artifact]).await?;
+        record.artifact.link = link(self.keys.get().await?, &record.artifact, self.link_ttl);
         Ok(record.artifact)
     }
-}
-
-/// True if a task names artifacts by their ids.
-pub(crate) fn names_artifacts(task: &Task) -> bool {
-    let is_one =
-        |image: &Image| matches!(&image.source, ImageSource::Url(url) if url.parse::<ArtifactId>().is_ok());
-    let is_mesh = matches!(task, Task::Mesh(MeshTask { mesh: Some(Mesh::Artifact(_)), .. }));
-    is_mesh || task.images().any(is_one)
 }
 
 /// A path with a signature. It is valid for `ttl`, or until the artifact ends.
@@ -218,7 +183,7 @@ fn link(keys: &Keys, artifact: &Artifact, ttl: Duration) -> String {
 struct ArtifactStoringProvider {
     provider: Arc<dyn Provider>,
     artifacts: Arc<Artifacts>,
-    owner: UserId,
+    owner: Owner,
 }
 
 #[async_trait::async_trait]

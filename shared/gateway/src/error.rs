@@ -44,9 +44,32 @@ pub(crate) fn no_conversation(error: StoreError) -> ApiError {
     ApiError::new(ErrorCode::Internal, message)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(crate) fn no_request(error: StoreError) -> ApiError {
+    tracing::error!(%error, "a request can't be stored");
+    let message =
+        "the request can't be stored for a replay, so it wasn't begun; send it again, or with store: false";
+    ApiError::new(ErrorCode::Internal, message)
+}
+
+/// The error of a turn whose messages can't be stored.
+pub(crate) fn store_of_turn(error: StoreError) -> ApiError {
+    if matches!(error, StoreError::Conflict) {
+        let message = "the session was deleted, or has passed to another turn; send the request again";
+        return ApiError::new(ErrorCode::Conflict, message);
+    }
+    store(error)
+}
+
 /// The error for a conversation that isn't stored, or is another user's.
 pub(crate) fn no_such_response() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no stored response with this id")
+}
+
+/// The error for a response that has no whole answer: its run goes on, or was stopped.
+pub(crate) fn unfinished_response() -> ApiError {
+    let message = "the response isn't complete: it is still in progress, or has failed; GET /v1/responses/{id} shows it";
+    ApiError::new(ErrorCode::Conflict, message)
 }
 
 /// The error for a run that isn't stored, or is another user's.

@@ -8,6 +8,9 @@ use crate::{components::Components, nodes::NodeState};
 /// Time for which a scrape waits for the nodes, whose default limit is ten seconds.
 const NODE_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Limit of the number of nodes with gauges of their own, the oldest ones: members enrol nodes, in any number.
+const LABELLED_NODES_MAX_COUNT: usize = 100;
+
 /// Sets the gauges of runs, providers and nodes.
 pub(crate) async fn update(components: &Components) {
     #[expect(clippy::cast_precision_loss, reason = "a graph needs few digits")]
@@ -17,9 +20,13 @@ pub(crate) async fn update(components: &Components) {
         return;
     }
     let nodes = async {
-        for node in components.nodes.probe(NODE_PROBE_TIMEOUT).await.unwrap_or_default() {
+        let nodes = components.nodes.probe(NODE_PROBE_TIMEOUT).await.unwrap_or_default();
+        for node in nodes.into_iter().take(LABELLED_NODES_MAX_COUNT) {
             let answers = node.state == NodeState::Answers;
-            metrics::gauge!("hearth_node_up", "node" => node.name).set(f64::from(u8::from(answers)));
+            metrics::gauge!("hearth_node_up", "node" => node.name.clone()).set(f64::from(u8::from(answers)));
+            metrics::gauge!("hearth_node_draining", "node" => node.name.clone())
+                .set(f64::from(u8::from(node.is_draining)));
+            metrics::gauge!("hearth_node_gateway_runs", "node" => node.name).set(f64::from(node.runs));
         }
     };
     tokio::join!(components.providers.update_gauges(), nodes);

@@ -1,17 +1,18 @@
 //! The entry of a request for an answer: prepare it, look up the cache, start a run.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use hearth_domain::{Delivery, Generation, Intent, RunId};
+use hearth_domain::{ClientDialect, Delivery, Generation, Intent, RunId, Task};
 use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::ApiError;
+use serde_json::Value;
 
 use crate::{
     access::Caller,
-    artifacts::names_artifacts,
     cache::{CacheLookup, CacheOutcome},
     components::Components,
     configuration::RoutingSnapshot,
+    files::names_files,
     run::{RunStream, StartOptions},
 };
 
@@ -28,15 +29,21 @@ pub(crate) async fn generate(
     trace: &TraceContext,
 ) -> Result<RunStream, ApiError> {
     let routing = gateway.configuration.current().await;
-    if generation.intent == Intent::Open || names_artifacts(&generation.task) {
+    // As its client has sent it: the artifacts that it names are small.
+    let stored = stores_request(gateway, &generation).then(|| Box::new(generation.clone()));
+    if generation.intent == Intent::Open || names_files(&generation.task) {
         // Boxed: the future is large, and most requests need no preparation.
         generation = Box::pin(prepare(gateway, caller, &routing, generation)).await?;
     }
+    gateway.preferences.apply(caller, &mut generation).await;
+    let mut admission = gateway.limits.admit(caller, &generation).await?;
     let mut span = match gateway.cache.is_enabled() {
         true => Span::child(trace, SpanKind::Internal, "cache lookup"),
         false => Span::default(),
     };
-    let lookup = gateway.cache.lookup(caller, &generation, &routing.digest).await;
+    let stored_keys = &gateway.providers.stored_keys;
+    let digest = routing_digest(gateway, caller, &routing).await;
+    let lookup = gateway.cache.lookup(caller, stored_keys, &generation, &digest).await;
     match &lookup {
         Ok(lookup) => span.set("hearth.cache.result", lookup.as_str()),
         Err(error) => span.fail(error.code.as_str()),
@@ -45,17 +52,53 @@ pub(crate) async fn generate(
     let capture = match lookup? {
         CacheLookup::Hit(answer) => {
             let on_disconnect = generation.on_disconnect;
-            return gateway.runs.replay(caller, id, &answer, on_disconnect, delivery, trace).await;
+            let rate = admission.as_ref().and_then(|admission| admission.status());
+            if let Some(request) = &stored {
+                gateway.records.put_request(id, caller.owner(), request).await?;
+            }
+            let mut run = gateway.runs.replay(caller, id, &answer, on_disconnect, delivery, trace).await?;
+            run.rate = rate;
+            gateway.limits.count_hit(caller, &answer.selected(), admission.take()).await;
+            return Ok(run);
         }
         CacheLookup::Miss(capture) => Some(capture),
         CacheLookup::Bypass => None,
     };
     let outcome = capture.as_ref().map(|_| CacheOutcome::Miss);
     // Boxed: the future that resolves candidates is of many kilobytes, and callers hold this one.
-    let options = StartOptions { delivery, capture, routing, trace: trace.clone() };
+    let options = StartOptions { delivery, capture, routing, trace: trace.clone(), admission, stored };
     let mut run = Box::pin(gateway.runs.start(caller, id, generation, options)).await?;
     run.cache = outcome;
     Ok(run)
+}
+
+/// True if the request is stored with its run. OpenAI's chat completions have a field of the same name, which a provider of this
+/// dialect gets too. Vectors aren't recorded, so their request isn't either.
+fn stores_request(gateway: &Components, generation: &Generation) -> bool {
+    let extra = &generation.extra;
+    let of_dialect = || match extra.dialect {
+        ClientDialect::OpenAiChat => extra.fields.get("store").and_then(Value::as_bool),
+        _ => None,
+    };
+    let stores = generation.store.or_else(of_dialect).unwrap_or(gateway.stores_requests);
+    stores && !matches!(generation.task, Task::Embedding(_))
+}
+
+/// The digest of the routing that a request follows, for cache keys: with the explicit entries of the caller's organisation, if
+/// there are any.
+async fn routing_digest<'a>(
+    gateway: &Components,
+    caller: &Caller,
+    routing: &'a RoutingSnapshot,
+) -> Cow<'a, str> {
+    if !gateway.cache.is_enabled() {
+        return Cow::Borrowed(&routing.digest);
+    }
+    let registry = gateway.registries.current(caller.organisation).await;
+    match registry.digest.is_empty() {
+        true => Cow::Borrowed(&routing.digest),
+        false => Cow::Owned(format!("{}+{}", routing.digest, registry.digest)),
+    }
 }
 
 /// The request with the task that its prompt asks for, and with the bytes of the artifacts that it names.

@@ -5,14 +5,20 @@
 //!
 //! - `generate`: prepares a request, looks up the cache, and starts a run.
 //! - `conversations`, `requests`: store the conversation of a run; read, follow and cancel runs.
+//! - [`sessions`]: conversations of several turns.
 //! - `run`: drives a run at one candidate after the other, and streams its events.
 //! - `cache`: stores answers, and replays them for identical requests.
 //! - `routing`: resolves a request to candidates, the first choice first.
 //! - [`configuration`]: the settings of routing, with the stored ones over them.
 //! - `models`: lists the models of nodes and providers.
 //! - `providers`: the configured providers: credentials, circuit breakers, load, balances, lists of models.
-//! - `nodes`, `artifacts`, `record`: status of nodes, files of runs, records of runs.
+//! - [`limits`]: limits of requests, tokens and money, and sums of usage.
+//! - [`nodes`], `artifacts`, `record`: status of nodes, files of runs, records of runs.
+//! - [`files`]: files that users upload, and the bytes of files and artifacts.
+//! - [`sockets`]: sockets of nodes and clients.
+//! - `relay`: runs and calls for nodes that the gateway can't reach.
 //! - [`access`]: callers and their API tokens.
+//! - [`audit`]: the log of changes and refusals.
 //! - `keys`, [`background`], `timed_cache`, `moment`, `stage`, [`settings`]: used by all of them.
 //!
 //! Whatever dialect a client speaks, the output is one stream of run events.
@@ -20,40 +26,49 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod accounts;
 pub mod artifacts;
+pub mod audit;
 pub mod background;
 pub mod cache;
 mod components;
 pub mod configuration;
 mod conversations;
 mod error;
+pub mod files;
 mod gauges;
 mod generate;
+mod hub;
+mod jobs;
 mod keys;
+pub mod limits;
 mod lost_runs;
 mod models;
 mod moment;
-mod nodes;
+pub mod nodes;
 mod operations;
 mod options;
 mod providers;
 mod public_address;
 mod readiness;
 mod record;
+mod relay;
 mod requests;
 mod routing;
 mod run;
+pub mod sessions;
 pub mod settings;
+pub mod sockets;
 mod stage;
+mod time_filter;
 mod timed_cache;
 
-use std::{io, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use futures::Stream;
 use hearth_auth::Keys;
-use hearth_domain::{Artifact, ArtifactId, Generation, OnDisconnect, Run, RunId, Secret, Timestamp, UserId};
-use hearth_providers::LocalNode;
-use hearth_store::{Store, StoreError, nodes::NodeRecord};
+use hearth_domain::{ArtifactId, Generation, Run, RunId, Secret, Timestamp, UserId};
+use hearth_store::{Store, StoreError};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{
     ApiError, RunEvent,
@@ -66,19 +81,25 @@ use hearth_wire::{
     runtime_status::RuntimeStatus,
 };
 
-pub use access::{Access, Caller, tokens};
+pub use access::{Access, Caller, Credential, tokens};
+pub use audit::Audit;
 pub use cache::{CacheOutcome, CacheSettings};
 pub use conversations::Conversation;
 pub use hearth_domain::Delivery;
+pub use hearth_providers::AllowedAddresses;
+pub use jobs::JobChange;
+pub use limits::{LimitAccess, RateState, RateStatus, UsageAccess};
 pub use models::ModelPage;
 pub use options::{HttpClients, Options};
 pub use readiness::{DependencyKind, DependencyState, Readiness, ReadinessReport};
+pub use relay::Relay;
 pub use run::RunStream;
 pub use settings::Routing;
 
-use artifacts::ArtifactAccess;
 use components::Components;
 use configuration::Configuration;
+use nodes::NodeAuthentication;
+use sockets::Sockets;
 use stage::Stage;
 
 /// The gateway: the components that serve requests. Clones share them.
@@ -137,24 +158,28 @@ impl Gateway {
         Some(cached)
     }
 
+    /// Authentication of nodes.
+    #[must_use]
+    pub fn node_authentication(&self) -> &NodeAuthentication {
+        &self.0.node_authentication
+    }
+
+    /// The relay to nodes that the gateway can't reach.
+    #[must_use]
+    pub fn relay(&self) -> &Relay {
+        &self.0.relay
+    }
+
+    /// Sockets of nodes and clients.
+    #[must_use]
+    pub fn sockets(&self) -> &Arc<Sockets> {
+        &self.0.sockets
+    }
+
     /// API tokens: created, listed, revoked.
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.0.access
-    }
-
-    /// Sends requests for the node `node` to the one in this process, whatever its address. There can be one: a second
-    /// is ignored.
-    pub fn attach(&self, node: LocalNode) {
-        self.0.nodes.attach(node);
-    }
-
-    /// Stores a node, or replaces its record.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn register_node(&self, node: &NodeRecord) -> Result<(), StoreError> {
-        self.0.nodes.register(node).await
     }
 
     /// A page of the models that a query selects.
@@ -211,17 +236,25 @@ impl Gateway {
         self.0.models.unload(caller, id).await
     }
 
-    /// Removes a local model's file from its node.
+    /// Removes an explicit entry; without one, and unless `only_registration` is set, a local model's file from its node.
     ///
     /// # Errors
     /// `model_not_found`, or `conflict` if it is in use, a default model, no local one, or lies outside of the folder.
-    pub async fn remove_model(&self, caller: &Caller, id: &str) -> Result<ModelRemoved, ApiError> {
-        self.0.models.remove(caller, id).await
+    pub async fn remove_model(
+        &self,
+        caller: &Caller,
+        id: &str,
+        only_registration: bool,
+    ) -> Result<ModelRemoved, ApiError> {
+        self.0.models.remove(caller, id, only_registration).await
     }
 
-    /// The providers, as clients see them.
-    pub async fn list_providers(&self) -> Vec<ProviderBody> {
-        self.0.providers.list().await
+    /// The providers, as the caller sees them.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub async fn list_providers(&self, caller: &Caller) -> Result<Vec<ProviderBody>, ApiError> {
+        self.0.providers.list(caller).await
     }
 
     /// Stores a provider's key, or replaces it; it is used from now on here, and within a minute by other processes.
@@ -251,7 +284,7 @@ impl Gateway {
     /// # Errors
     /// As for [`Gateway::generate`], as far as they precede the run.
     pub async fn route(&self, caller: &Caller, generation: Generation) -> Result<RouteBody, ApiError> {
-        self.0.router.explain(caller, generation).await
+        self.0.router.explain(&self.0.preferences, caller, generation).await
     }
 
     /// Starts the run `id`: with a cached answer, if there is one that may be used, else with a model's. When this
@@ -331,63 +364,11 @@ impl Gateway {
         self.0.cache.stats()
     }
 
-    /// The metadata of an artifact, for its owner, or for a valid link.
-    ///
-    /// # Errors
-    /// `not_found` if there is none with this id, or it is another user's; `forbidden` for a link that has ended or whose
-    /// signature is wrong.
-    pub async fn artifact(&self, access: ArtifactAccess<'_>, id: ArtifactId) -> Result<Artifact, ApiError> {
-        self.0.artifacts.get(access, id).await
-    }
-
-    /// An artifact's bytes, as they are read.
-    ///
-    /// # Errors
-    /// `not_found` if they are deleted; `internal` if the bucket can't be read.
-    pub async fn artifact_bytes(
-        &self,
-        id: ArtifactId,
-    ) -> Result<impl Stream<Item = io::Result<Vec<u8>>> + Send + use<>, ApiError> {
-        self.0.artifacts.stream(id).await
-    }
-
     /// An artifact's bytes, all of them.
     ///
     /// # Errors
-    /// As [`Gateway::artifact_bytes`]; `internal` if the stream breaks off.
+    /// `not_found` if they are deleted; `internal` if the bucket can't be read.
     pub async fn whole_artifact(&self, id: ArtifactId) -> Result<Vec<u8>, ApiError> {
         self.0.artifacts.read(id).await
-    }
-
-    /// The caller's conversation that ends with the run `id`.
-    ///
-    /// # Errors
-    /// `not_found` if none is stored, or it is another user's.
-    pub async fn conversation(&self, caller: &Caller, id: RunId) -> Result<Conversation, ApiError> {
-        self.0.conversations.get(caller, id).await
-    }
-
-    /// Deletes the caller's conversation that ends with the run `id`. The run's record stays.
-    ///
-    /// # Errors
-    /// `not_found` as for [`Gateway::conversation`].
-    pub async fn forget_conversation(&self, caller: &Caller, id: RunId) -> Result<(), ApiError> {
-        self.0.conversations.delete(caller, id).await
-    }
-
-    /// Stores `conversation` with the run's first answer when the run ends; returns the run's events. The terminal event
-    /// follows the write, so that a client that has it can continue from the run; if the write fails, an error takes its
-    /// place. With [`OnDisconnect::Continue`] the conversation is stored without its client too.
-    ///
-    /// # Errors
-    /// `internal` if the answer is complete already, as a cached one is, and the conversation can't be stored.
-    pub async fn keep_conversation(
-        &self,
-        caller: &Caller,
-        run: RunStream,
-        conversation: Conversation,
-        on_disconnect: OnDisconnect,
-    ) -> Result<RunStream, ApiError> {
-        self.0.conversations.store_after(caller, run, conversation, on_disconnect).await
     }
 }

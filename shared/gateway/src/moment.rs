@@ -18,8 +18,14 @@ impl Moment {
     /// A moment of an hour ago.
     #[cfg(test)]
     pub(crate) fn hour_ago() -> Self {
+        Self::ago(Duration::from_secs(3600))
+    }
+
+    /// A moment of some time ago.
+    #[cfg(test)]
+    pub(crate) fn ago(age: Duration) -> Self {
         let now = Self::now();
-        Self { system: now.system - Duration::from_secs(3600), ..now }
+        Self { system: now.system - age, ..now }
     }
 
     /// The time since this moment.

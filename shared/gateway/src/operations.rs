@@ -2,14 +2,38 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hearth_domain::NodeEnergy;
+use hearth_providers::LocalNode;
+use hearth_settings::CorsOrigins;
+use hearth_store::{StoreError, nodes::NodeRecord};
 use hearth_wire::ApiError;
 
 use crate::{
     Gateway, gauges,
+    limits::{LimitAccess, UsageAccess},
     readiness::{self, ReadinessReport},
 };
 
 impl Gateway {
+    /// Sends requests for the node `node` to the one in this process, whatever its address. There can be one: a second
+    /// is ignored.
+    pub fn attach(&self, node: LocalNode) {
+        self.0.nodes.attach(node);
+    }
+
+    /// Sets the energy of the node in this process, by its settings.
+    pub fn set_node_energy(&self, energy: NodeEnergy) {
+        self.0.nodes.set_in_process_energy(energy);
+    }
+
+    /// Stores a node, or replaces its record.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn register_node(&self, node: &NodeRecord) -> Result<(), StoreError> {
+        self.0.nodes.register(node).await
+    }
+
     /// The state of all that the gateway depends on, two seconds old at most. Takes 100 ms at most; in the cloud, where the
     /// first check of a process opens its connections, three seconds. A process that runs on after its responses, with a
     /// store of its own, also writes: a function may lack the right to.
@@ -27,6 +51,12 @@ impl Gateway {
     #[must_use]
     pub fn has_public_readiness(&self) -> bool {
         self.0.has_public_readiness
+    }
+
+    /// Pages that may read responses in a browser.
+    #[must_use]
+    pub fn cors_origins(&self) -> &CorsOrigins {
+        &self.0.cors_origins
     }
 
     /// Sets the gauges. Call it before metrics are read.
@@ -52,6 +82,18 @@ impl Gateway {
         self.0.lost_runs.sweep().await
     }
 
+    /// Limits: set, shown, removed.
+    #[must_use]
+    pub fn limits(&self) -> LimitAccess<'_> {
+        LimitAccess(&self.0.limits)
+    }
+
+    /// Reports of usage.
+    #[must_use]
+    pub fn usage(&self) -> UsageAccess<'_> {
+        UsageAccess(&self.0.limits)
+    }
+
     /// Starts no more runs, waits for those in progress for `grace` at most, and then ends them. Their records have the
     /// answer up to there.
     pub async fn stop_runs(&self, grace: Duration) {
@@ -61,6 +103,7 @@ impl Gateway {
     /// Waits until the records of all runs that have ended are stored; returns false if the time was too short.
     pub async fn settle(&self, timeout: Duration) -> bool {
         let settled = self.0.records.settle(timeout).await;
+        self.0.limits.flush().await;
         self.0.store.flush().await;
         settled
     }

@@ -1,7 +1,10 @@
 //! Options that depend on where the gateway runs, and the HTTP clients of its outgoing requests.
 
+use hearth_providers::AllowedAddresses;
 use hearth_settings::GatewaySettings;
 use hearth_store::NewSecret;
+
+use crate::sockets::SocketService;
 
 /// HTTP clients of outgoing requests.
 #[derive(Debug, Clone)]
@@ -10,20 +13,34 @@ pub struct HttpClients {
     pub nodes: reqwest::Client,
     /// For vendors.
     pub vendors: hearth_providers::VendorClient,
+    /// For servers whose addresses users have set.
+    pub user_servers: hearth_providers::VendorClient,
 }
 
 impl HttpClients {
-    /// Both clients, with their default timeouts.
+    /// The clients of a gateway whose operator may name any address, with their default timeouts.
     ///
     /// # Errors
     /// If the TLS roots can't be read.
     pub fn new() -> Result<Self, reqwest::Error> {
-        Ok(Self { nodes: hearth_providers::http_client()?, vendors: hearth_providers::vendor_client()? })
+        Self::for_addresses(AllowedAddresses::All)
+    }
+
+    /// The clients, which connect to these addresses only: those for users' servers to public ones in any case.
+    ///
+    /// # Errors
+    /// If the TLS roots can't be read.
+    pub fn for_addresses(allowed: AllowedAddresses) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            nodes: hearth_providers::http_client(allowed)?,
+            vendors: hearth_providers::VendorClient::for_addresses(allowed)?,
+            user_servers: hearth_providers::VendorClient::public_only()?,
+        })
     }
 }
 
 /// Options of a gateway.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Allows nodes with private and loopback addresses. A node's address is one that the gateway connects to, so the
     /// cloud refuses these by default.
@@ -32,6 +49,8 @@ pub struct Options {
     pub long_lived: bool,
     /// Creates the gateway's secret where there is none. In the cloud the template creates it.
     pub new_secret: Option<NewSecret>,
+    /// The service that has the sockets of nodes and clients; none: this process has them itself.
+    pub sockets: Option<SocketService>,
     /// The operator's settings.
     pub settings: GatewaySettings,
 }

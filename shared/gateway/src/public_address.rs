@@ -1,7 +1,6 @@
 //! Addresses outside of the gateway's own network.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
+use hearth_domain::is_public_ip;
 use url::{Host, Url};
 
 /// Names that no public name server has, beside all names below them.
@@ -10,54 +9,24 @@ const PRIVATE_DOMAINS: [&str; 4] = ["localhost", "local", "internal", "home.arpa
 /// True if the gateway may connect to an address that a user has named: none of its own network. The URL's parser has
 /// turned other forms of an IPv4 address, such as `0x7f.1`, into four numbers.
 pub(crate) fn is_public(url: &str) -> bool {
+    has_public_host(url) && Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
+/// True if the host of an address is outside of the gateway's own network.
+pub(crate) fn has_public_host(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
-    let is_public = match url.host() {
-        Some(Host::Ipv4(ip)) => is_public_v4(ip),
-        Some(Host::Ipv6(ip)) => is_public_v6(ip),
+    match url.host() {
+        Some(Host::Ipv4(ip)) => is_public_ip(ip.into()),
+        Some(Host::Ipv6(ip)) => is_public_ip(ip.into()),
         Some(Host::Domain(name)) => is_public_name(name),
         None => false,
-    };
-    url.scheme() == "https" && is_public
+    }
 }
 
 fn is_public_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_below = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
     name.contains('.') && !PRIVATE_DOMAINS.iter().any(|domain| name == *domain || is_below(domain))
-}
-
-/// The ranges are those of IANA's registry that aren't reachable from everywhere; those for documentation harm nobody.
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let is_carrier_grade_nat = a == 100 && (64..128).contains(&b);
-    let is_benchmark = a == 198 && matches!(b, 18 | 19);
-    let is_protocol_assignment = (a, b, c) == (192, 0, 0);
-    !(ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || a == 0
-        || a >= 224
-        || is_carrier_grade_nat
-        || is_benchmark
-        || is_protocol_assignment)
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let segments = ip.segments();
-    let is_site_local = segments[0] & 0xffc0 == 0xfec0;
-    if ip.is_multicast() || ip.is_unique_local() || ip.is_unicast_link_local() || is_site_local {
-        return false;
-    }
-    // Addresses with an IPv4 address in them: mapped and compatible ones with loopback and unspecified, NAT64, 6to4.
-    let [.., a, b] = segments;
-    let [a1, a2, b1, b2] = [a >> 8, a & 0xff, b >> 8, b & 0xff].map(|byte| byte as u8);
-    let last = Ipv4Addr::new(a1, a2, b1, b2);
-    match segments {
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] => is_public_v4(last),
-        [0x64, 0xff9b, ..] => is_public_v4(last),
-        [0x2002, a, b, ..] => is_public_v4(Ipv4Addr::from(u32::from(a) << 16 | u32::from(b))),
-        _ => true,
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
     background::{self, Background},
     components::Components,
     moment::Moment,
-    nodes::NodeProbe,
+    nodes::{NodeProbe, NodeState},
     providers::breaker::State,
 };
 
@@ -28,6 +28,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(80);
 const CLOUD_CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time after which stores that don't answer count as unavailable. A busy disk is slow for a moment.
 const SLOW_STORES_GRACE: Duration = Duration::from_secs(10);
+
+/// The state of a node whose owner has it drained, which is no problem.
+const DRAINING: &str = "draining";
 
 /// Readiness of the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,7 +170,7 @@ async fn check(components: &Components, latest: &mut Latest) -> ReadinessReport 
         dependencies.push(DependencyState { kind, name, state, took: None });
     }
     add_nodes(&mut dependencies, nodes);
-    if dependencies.iter().any(|dependency| dependency.state != "ok") {
+    if dependencies.iter().any(|dependency| !matches!(dependency.state, "ok" | DRAINING)) {
         readiness = readiness.max(Readiness::Degraded);
     }
     ReadinessReport { readiness, dependencies }
@@ -219,8 +222,9 @@ fn add_nodes(dependencies: &mut Vec<DependencyState>, nodes: Option<Vec<NodeProb
     if nodes.is_none() {
         dependencies.push(own("nodes", "unknown", None));
     }
-    for NodeProbe { name, state, took } in nodes.into_iter().flatten() {
-        let (kind, state) = (DependencyKind::Node, state.as_str());
+    for NodeProbe { name, state, is_draining, took, .. } in nodes.into_iter().flatten() {
+        let is_drained = is_draining && state == NodeState::Answers;
+        let (kind, state) = (DependencyKind::Node, if is_drained { DRAINING } else { state.as_str() });
         dependencies.push(DependencyState { kind, name, state, took: Some(took) });
     }
 }

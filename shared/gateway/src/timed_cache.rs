@@ -82,8 +82,16 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
 
     /// Stores a value. A full cache evicts the values that are too old; if that makes no room, it stores nothing.
     pub(crate) fn put(&self, key: K, value: V) {
+        self.put_if(key, value, || true);
+    }
+
+    /// The same if `is_current` holds while nothing is removed.
+    pub(crate) fn put_if(&self, key: K, value: V, is_current: impl FnOnce() -> bool) {
         let now = Moment::now();
         let mut entries = self.entries();
+        if !is_current() {
+            return;
+        }
         if entries.len() >= self.max_count && !entries.contains_key(&key) {
             entries.retain(|_, (at, _)| at.age_at(now) < self.max_stale_age);
             if entries.len() >= self.max_count {
@@ -91,6 +99,16 @@ impl<K: Eq + Hash, V: Clone> TimedCache<K, V> {
             }
         }
         entries.insert(key, (now, value));
+    }
+
+    /// Removes every value.
+    pub(crate) fn clear(&self) {
+        self.entries().clear();
+    }
+
+    /// Removes the values that `keep` is false for.
+    pub(crate) fn retain(&self, keep: impl Fn(&V) -> bool) {
+        self.entries().retain(|_, (_, value)| keep(value));
     }
 
     /// Removes a value.

@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt as _, stream};
 use hearth_domain::{Pattern, UserId};
 use hearth_settings::CacheSettings;
-use hearth_store::Store;
+use hearth_store::{Store, StoreError};
 use hearth_wire::ApiError;
 use tokio::time::timeout;
 
@@ -151,6 +151,18 @@ impl Answers {
         }
         tracing::info!(%owner, count, "cached answers were deleted");
         Ok(count)
+    }
+
+    /// Deletes all of the owner's answers, also from a table that an earlier setting has filled; returns their number.
+    pub(super) async fn erase(&self, owner: UserId) -> Result<usize, StoreError> {
+        self.deletions.fetch_add(1, Ordering::SeqCst);
+        let in_memory = self.memory.remove_matching(|answer| answer.is_of(owner, None));
+        let mut keys: BTreeSet<String> = in_memory.iter().map(ToString::to_string).collect();
+        keys.extend(self.store.cached_answers().keys_of(owner).await?);
+        for key in &keys {
+            self.store.cached_answers().delete(owner, key).await?;
+        }
+        Ok(keys.len())
     }
 
     /// The number and the bytes of the answers in memory.

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::{
     answers::Answers,
     entry::{CachedAnswer, StoredAnswer, append, is_complete},
+    is_members,
     key::CacheKey,
     single_flight::Leader,
 };
@@ -23,6 +24,8 @@ const TABLE_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Capture {
     answers: Arc<Answers>,
     key: CacheKey,
+    /// The answer is for others too.
+    is_shared: bool,
     owner: UserId,
     /// The model's name in the request.
     requested_model: String,
@@ -42,6 +45,7 @@ impl Capture {
     pub(super) fn new(
         answers: Arc<Answers>,
         key: CacheKey,
+        is_shared: bool,
         owner: UserId,
         requested_model: String,
         leader: Option<Leader<CacheKey, Arc<CachedAnswer>>>,
@@ -50,6 +54,7 @@ impl Capture {
         Self {
             answers,
             key,
+            is_shared,
             owner,
             requested_model,
             leader,
@@ -69,10 +74,13 @@ impl Capture {
                 (self.bytes, self.events) = (0, Vec::new());
                 // A fallback serves while the first choice fails, and not for as long as an answer is cached.
                 self.is_spoiled = selected.fallback_used || selected.resumed;
+                // The key may have been stored after the cache was asked.
+                self.is_spoiled |= self.is_shared && selected.payer.is_some_and(is_members);
                 self.selected = Some(selected.clone());
             }
             // A replayed answer has no place in a queue and no provider's credit. Its cost is zero, which the replay adds.
-            RunEventBody::Queued { .. }
+            RunEventBody::Waiting { .. }
+            | RunEventBody::Queued { .. }
             | RunEventBody::Loading { .. }
             | RunEventBody::Credits { .. }
             | RunEventBody::Cost { .. } => {}

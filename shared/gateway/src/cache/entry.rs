@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hearth_domain::{Cost, FinishReason, Pattern, Selection, UserId};
+use hearth_domain::{Cost, FinishReason, Pattern, Payer, Selection, UserId};
 use hearth_store::cached_answers::CachedFacts;
 use hearth_wire::{RunEvent, RunEventBody};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,12 @@ impl CachedAnswer {
 
     /// The selected model of a run that it serves.
     pub(crate) fn selected(&self) -> Selection {
-        Selection { reason: REASON.to_owned(), ..self.stored.selected.clone() }
+        Selection { reason: REASON.to_owned(), payer: None, ..self.stored.selected.clone() }
+    }
+
+    /// The owner of the key that the answer was made with.
+    pub(crate) fn maker_payer(&self) -> Option<Payer> {
+        self.stored.selected.payer
     }
 
     /// The events of a run that it serves, at no cost.

@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, fmt, io};
 
 use hearth_domain::{
-    ClientDialect, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId, RawPrompt,
-    ReasoningEffort, ResponseFormat, Route, Sampling, SchemaLabel, SelectionMode, Task, TextTask, ToolChoice,
-    UserId,
+    ClientDialect, CredentialId, EmbeddingTask, Extra, Generation, ImageTask, MeshTask, Message, ModelId,
+    ModelLimits, OrganisationId, Rate, RawPrompt, ReasoningEffort, ResponseFormat, Route, Sampling,
+    SchemaLabel, SelectionMode, Task, TextTask, ToolChoice, UserId,
 };
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::settings::AUTO;
 
 /// Version of stored answers and of cache keys. It goes up when the meaning of either changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// The cache key of a request, under which its answer is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,13 +35,22 @@ struct KeyParts<'a> {
     version: u32,
     /// Digest of the settings of routing.
     routing: &'a str,
-    /// `None` if users share their answers.
-    owner: Option<UserId>,
+    organisation: OrganisationId,
+    /// `None` if the organisation's members share their answers.
+    user: Option<UserId>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    own_keys: &'a [CredentialId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<&'a ModelLimits>,
     model: Option<&'a ModelId>,
     provider: Option<&'a str>,
     mode: SelectionMode,
     fallbacks: Option<&'a [String]>,
     preferred: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_price: Option<Rate>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    prefers_home: bool,
     task: KeyTask<'a>,
     /// Fields that are passed on, and the dialect of the providers that get them.
     extra: Option<(ClientDialect, Vec<(&'a str, Canonical<'a>)>)>,
@@ -98,18 +107,31 @@ struct KeyHosted<'a> {
     choice: Option<Canonical<'a>>,
 }
 
-/// The cache key of a request of `owner`, or, without one, of any user. `routing`: the digest of the settings of routing.
-/// None if the request can't be serialized, which no request is known to cause.
+/// The callers who share their answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyCallers<'a> {
+    pub(crate) organisation: OrganisationId,
+    /// `None` if the organisation's members share their answers.
+    pub(crate) user: Option<UserId>,
+    /// The ids of the secrets that answer in the place of the operator's: other keys may be of other servers.
+    pub(crate) own_keys: &'a [CredentialId],
+    /// The models that the credential may use: with others another model may answer.
+    pub(crate) models: Option<&'a ModelLimits>,
+}
+
+/// The cache key of a request. `routing`: the digest of the settings of routing. None if the request can't be serialized, which
+/// no request is known to cause.
 pub(crate) fn cache_key_of(
     generation: &Generation,
-    owner: Option<UserId>,
+    callers: KeyCallers<'_>,
     routing: &str,
 ) -> Option<CacheKey> {
+    let KeyCallers { organisation, user, own_keys, models } = callers;
     // Destructured, so that a new field of a request doesn't compile before it is considered here.
     let Generation {
         model,
         task,
-        route: Route { provider, mode, fallbacks, preferred, resume: _ },
+        route: Route { provider, mode, fallbacks, preferred, max_price, home, resume: _ },
         extra: Extra { dialect, fields, betas, hosted },
         // An inferred intent has become the task.
         intent: _,
@@ -119,16 +141,23 @@ pub(crate) fn cache_key_of(
         priority: _,
         cache: _,
         deadline: _,
+        store: _,
+        replay_of: _,
     } = generation;
     let parts = KeyParts {
         version: VERSION,
         routing,
-        owner,
+        organisation,
+        user,
+        own_keys,
+        models,
         model: model.as_ref().filter(|model| model.as_str() != AUTO),
         provider: provider.as_deref(),
         mode: *mode,
         fallbacks: fallbacks.as_deref(),
         preferred: preferred.as_deref(),
+        max_price: *max_price,
+        prefers_home: home.is_some(),
         task: task_of(task),
         extra: (!fields.is_empty() || has_parts_of_its_dialect(task)).then(|| {
             let mut fields: Vec<_> =

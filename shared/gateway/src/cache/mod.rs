@@ -21,8 +21,8 @@ use std::{
     time::Duration,
 };
 
-use hearth_domain::{CacheControl, Generation, ModelId, OnDisconnect};
-use hearth_store::Store;
+use hearth_domain::{CacheControl, CredentialId, Generation, ModelId, OnDisconnect, Payer, UserId};
+use hearth_store::{Store, StoreError};
 use hearth_wire::{ApiError, ErrorCode, native::cache::CacheStats};
 use metrics::Counter;
 use tokio::time::timeout;
@@ -34,11 +34,12 @@ pub use hearth_settings::CacheSettings;
 use crate::{
     access::Caller,
     background::Background,
+    providers::own_keys::StoredKeys,
     settings::{AUTO, Routing},
     stage::Stage,
 };
 use answers::Answers;
-use key::{CacheKey, cache_key_of, digest_of};
+use key::{CacheKey, KeyCallers, cache_key_of, digest_of};
 use single_flight::{Entrance, Flights, Leader};
 
 /// Timeout of a follower that waits for the answer to an identical request.
@@ -103,6 +104,31 @@ enum Search {
     Miss(Option<Leader<CacheKey, Arc<CachedAnswer>>>),
 }
 
+/// The callers who share their answers.
+struct Space {
+    /// `None` for the members of an organisation.
+    user: Option<UserId>,
+    /// The secrets by which their providers are called.
+    own_keys: Vec<CredentialId>,
+}
+
+impl Space {
+    fn is_shared(&self) -> bool {
+        self.user.is_none()
+    }
+
+    fn key(&self, caller: &Caller, generation: &Generation, routing: &str) -> Option<CacheKey> {
+        let (organisation, models) = (caller.organisation, caller.models.as_deref());
+        let callers = KeyCallers { organisation, user: self.user, own_keys: &self.own_keys, models };
+        cache_key_of(generation, callers, routing)
+    }
+}
+
+/// True if the owner of a key isn't trusted by the whole organisation.
+fn is_members(payer: Payer) -> bool {
+    matches!(payer, Payer::User | Payer::Team)
+}
+
 /// The cached answers.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -132,18 +158,26 @@ impl Cache {
     /// Looks up the answer to a request. `routing`: the digest of the routing that it follows.
     ///
     /// # Errors
-    /// `not_cached` if the request takes a cached answer only and there is none.
+    /// `not_cached` if the request takes a cached answer only and there is none; `internal` if answers are shared and
+    /// the caller's keys can't be read.
     pub(crate) async fn lookup(
         &self,
         caller: &Caller,
+        stored_keys: &StoredKeys,
         generation: &Generation,
         routing: &str,
     ) -> Result<CacheLookup, ApiError> {
         let (control, is_enabled) = (generation.cache, self.settings.enabled);
         let reads = is_enabled && control.reads(generation);
         let stores = is_enabled && control.keeps(generation);
-        let key = if reads || stores { self.key(caller, generation, routing) } else { None };
-        let Some(key) = key else {
+        let key = match reads || stores {
+            true => {
+                let space = self.space(caller, stored_keys).await?;
+                space.key(caller, generation, routing).map(|key| (key, space.is_shared()))
+            }
+            false => None,
+        };
+        let Some((key, is_shared)) = key else {
             return match control {
                 CacheControl::OnlyIfCached => {
                     Err(not_cached("no answers are cached here: the operator hasn't enabled the cache"))
@@ -155,8 +189,10 @@ impl Cache {
             .measure(async {
                 match (reads, stores) {
                     (true, true) => {
-                        // A run that outlives its client can't wait within its client's request.
-                        let may_follow = generation.on_disconnect == OnDisconnect::Cancel;
+                        // A run that outlives its client can't wait within its client's request, and one that waits for a
+                        // node has a deadline of its own.
+                        let may_follow = generation.on_disconnect == OnDisconnect::Cancel
+                            && generation.route.home.is_none();
                         self.find_or_lead(key, may_follow).await
                     }
                     (true, false) => self.answers.find(key).await.map_or(Search::Miss(None), Search::Hit),
@@ -176,7 +212,8 @@ impl Cache {
             Search::Miss(leader) => {
                 self.count(CacheOutcome::Miss);
                 let model = generation.model.as_ref().map_or(AUTO, ModelId::as_str).to_owned();
-                let capture = Capture::new(Arc::clone(&self.answers), key, caller.user, model, leader);
+                let answers = Arc::clone(&self.answers);
+                let capture = Capture::new(answers, key, is_shared, caller.user, model, leader);
                 Ok(CacheLookup::Miss(capture))
             }
         }
@@ -199,6 +236,11 @@ impl Cache {
         self.answers.delete(caller.user, pattern).await
     }
 
+    /// Deletes all answers of a user, for an erasure; returns their number.
+    pub(crate) async fn erase(&self, user: UserId) -> Result<usize, StoreError> {
+        self.answers.erase(user).await
+    }
+
     /// Counts of this process since its start.
     pub(crate) fn stats(&self) -> CacheStats {
         let (hits, misses) = (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed));
@@ -219,9 +261,17 @@ impl Cache {
         }
     }
 
-    fn key(&self, caller: &Caller, generation: &Generation, routing: &str) -> Option<CacheKey> {
-        let owner = (!self.settings.shared).then_some(caller.user);
-        cache_key_of(generation, owner, routing)
+    /// The callers with whom a caller shares answers: nobody who has a key of their own or of a team, by which a server
+    /// of their choice may answer.
+    async fn space(&self, caller: &Caller, stored_keys: &StoredKeys) -> Result<Space, ApiError> {
+        if !self.settings.shared {
+            return Ok(Space { user: Some(caller.user), own_keys: Vec::new() });
+        }
+        let records = stored_keys.of_caller(caller).await?;
+        let is_members = records.iter().any(|record| is_members(record.owner.payer()));
+        let mut own_keys: Vec<CredentialId> = records.iter().map(|record| record.secret_id).collect();
+        own_keys.sort_unstable();
+        Ok(Space { user: is_members.then_some(caller.user), own_keys })
     }
 
     fn count(&self, outcome: CacheOutcome) {

@@ -148,7 +148,7 @@ impl Configuration {
         let version = ConfigurationVersion {
             number: based_on + 1,
             settings,
-            author: caller.token,
+            author: caller.credential_id(),
             created_at: Timestamp::now(),
             message,
             restores,
@@ -203,7 +203,7 @@ fn read_settings(version: &ConfigurationVersion) -> Value {
 fn summary(version: &ConfigurationVersion) -> ConfigurationSummary {
     ConfigurationSummary {
         version: version.number,
-        author: version.author.to_string(),
+        author: version.author.clone(),
         created_at: version.created_at.to_string(),
         message: version.message.clone(),
         restores: version.restores,

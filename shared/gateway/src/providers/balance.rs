@@ -17,12 +17,15 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// The same while the credit is exhausted.
 const EXHAUSTED_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Number of accounts above which the times of old reads are removed.
+const ACCOUNT_MAX_COUNT: usize = 1000;
+
 /// Reads balances, and decides whether a provider is out of credit. The balance itself is in the provider.
 #[derive(Debug)]
 pub(crate) struct Balances {
     registry: Arc<ProviderRegistry>,
     background: Background,
-    /// The time of the latest read, by provider.
+    /// The time of the latest read, by account.
     poll_times: Mutex<HashMap<String, Instant>>,
 }
 
@@ -36,7 +39,7 @@ impl Balances {
         let interval = if is_exhausted(&provider.provider) { EXHAUSTED_POLL_INTERVAL } else { POLL_INTERVAL };
         if !provider.provider.reports_balance()
             || !provider.is_usable()
-            || !self.begin_poll(provider.name(), interval)
+            || !self.begin_poll(provider.account(), interval)
         {
             return;
         }
@@ -55,15 +58,15 @@ impl Balances {
     pub(crate) fn is_out_of_credit(
         self: &Arc<Self>,
         provider: &dyn Provider,
+        account: &str,
         info: Option<&ModelInfo>,
     ) -> bool {
         let is_exhausted = is_exhausted(provider);
         if is_exhausted {
-            let (balances, name) = (Arc::clone(self), provider.name().to_owned());
+            let (balances, account) = (Arc::clone(self), account.to_owned());
             self.background.spawn_or_skip(async move {
-                let providers = balances.registry.configured().await;
-                if let Some(provider) = providers.iter().find(|provider| provider.name() == name) {
-                    balances.poll(provider).await;
+                if let Some(provider) = balances.registry.account(&account).await {
+                    balances.poll(&provider).await;
                 }
             });
         }
@@ -71,16 +74,19 @@ impl Balances {
     }
 
     /// Makes the next poll due: the key has changed.
-    pub(crate) fn forget(&self, provider: &str) {
-        self.poll_times().remove(provider);
+    pub(crate) fn forget(&self, account: &str) {
+        self.poll_times().remove(account);
     }
 
     /// Returns whether a poll is due; if so, it counts as made.
-    fn begin_poll(&self, provider: &str, interval: Duration) -> bool {
+    fn begin_poll(&self, account: &str, interval: Duration) -> bool {
         let mut times = self.poll_times();
-        let is_due = times.get(provider).is_none_or(|at| at.elapsed() >= interval);
+        if times.len() > ACCOUNT_MAX_COUNT {
+            times.retain(|_, at| at.elapsed() < POLL_INTERVAL);
+        }
+        let is_due = times.get(account).is_none_or(|at| at.elapsed() >= interval);
         if is_due {
-            times.insert(provider.to_owned(), Instant::now());
+            times.insert(account.to_owned(), Instant::now());
         }
         is_due
     }

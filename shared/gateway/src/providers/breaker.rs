@@ -1,6 +1,6 @@
 //! Circuit breakers: a model of a provider gets requests or not, by the outcomes of the latest ones.
 //!
-//! There is one circuit for each provider and model, in this process. It counts requests of clients, each once,
+//! There is one circuit for each account at a provider and each model, in this process. It counts requests of clients, each once,
 //! however often it was retried; an error that the request itself causes doesn't count. [`circuit`] has the rules by
 //! which it opens and closes.
 //!
@@ -23,6 +23,7 @@ use hearth_wire::{ApiError, ErrorCode};
 use metrics::Counter;
 use tokio::{sync::watch, time::timeout_at};
 
+use super::own_keys::provider_of;
 use circuit::Circuit;
 pub(crate) use circuit::State;
 
@@ -33,7 +34,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limit of the number of circuits. Clients choose the names of models.
 const CIRCUIT_MAX_COUNT: usize = 1000;
 
-/// A provider's name and its name for a model.
+/// An account at a provider and its name for a model.
 type CircuitKey = (String, String);
 
 /// The circuits of all providers' models. Clones are the same circuits.
@@ -89,7 +90,7 @@ enum AcquireStep {
 /// A circuit that isn't closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenCircuit {
-    pub(crate) provider: String,
+    pub(crate) account: String,
     pub(crate) model: String,
     pub(crate) state: State,
     /// The time until the circuit is half-open.
@@ -98,19 +99,19 @@ pub(crate) struct OpenCircuit {
 
 impl CircuitBreakers {
     /// The state of a model's circuit.
-    pub(crate) fn state(&self, provider: &str, model: &str, now: Instant) -> State {
-        self.entries().get(&key(provider, model)).map_or(State::Closed, |entry| entry.circuit.state(now))
+    pub(crate) fn state(&self, account: &str, model: &str, now: Instant) -> State {
+        self.entries().get(&key(account, model)).map_or(State::Closed, |entry| entry.circuit.state(now))
     }
 
     /// True if [`CircuitBreakers::try_acquire`] would permit a request.
-    pub(crate) fn permits(&self, provider: &str, model: &str, now: Instant) -> bool {
-        self.entries().get(&key(provider, model)).is_none_or(|entry| entry.permits(now))
+    pub(crate) fn permits(&self, account: &str, model: &str, now: Instant) -> bool {
+        self.entries().get(&key(account, model)).is_none_or(|entry| entry.permits(now))
     }
 
     /// Permits a request that other candidates could serve too: always while the circuit is closed, and once at a
     /// time while it is half-open.
-    pub(crate) fn try_acquire(&self, provider: &str, model: &str, now: Instant) -> Option<Permit> {
-        let key = key(provider, model);
+    pub(crate) fn try_acquire(&self, account: &str, model: &str, now: Instant) -> Option<Permit> {
+        let key = key(account, model);
         let mut entries = self.entries();
         let probe = match entries.get_mut(&key) {
             Some(entry) if !entry.permits(now) => return None,
@@ -125,14 +126,14 @@ impl CircuitBreakers {
     ///
     /// # Errors
     /// With the code of the requests that failed meanwhile, and the time until the next probe.
-    pub(crate) async fn acquire(&self, provider: &str, model: &str) -> Result<Permit, ApiError> {
-        let (key, came) = (key(provider, model), Instant::now());
+    pub(crate) async fn acquire(&self, account: &str, model: &str) -> Result<Permit, ApiError> {
+        let (key, came) = (key(account, model), Instant::now());
         let deadline = tokio::time::Instant::from_std(came) + PROBE_WAIT_TIMEOUT;
         loop {
             match self.acquire_step(&key, came, Instant::now()) {
                 AcquireStep::Send(permit) => return Ok(permit),
                 AcquireStep::Fail { code, retry_after } => {
-                    return Err(shared_failure(provider, model, code, retry_after));
+                    return Err(shared_failure(account, model, code, retry_after));
                 }
                 AcquireStep::WaitUntil(at) => tokio::time::sleep_until(deadline.min(at.into())).await,
                 AcquireStep::WaitForProbe(mut end) => {
@@ -170,19 +171,22 @@ impl CircuitBreakers {
         Permit { breakers: self.clone(), key, probe, began, answered: false }
     }
 
-    /// Removes a provider's circuits: its settings or its key have changed.
-    pub(crate) fn forget(&self, provider: &str) {
-        self.entries().retain(|(name, _), _| name != provider);
-        set_gauge(provider, State::Closed);
+    /// Removes an account's circuits: its settings or its key have changed.
+    pub(crate) fn forget(&self, account: &str) {
+        self.entries().retain(|(name, _), _| name != account);
+        // The gauge is of the operator's account alone.
+        if provider_of(account) == account {
+            set_gauge(account, State::Closed);
+        }
     }
 
     /// The circuits that aren't closed.
     pub(crate) fn open(&self, now: Instant) -> Vec<OpenCircuit> {
         let entries = self.entries();
-        let open = entries.iter().filter_map(|((provider, model), entry)| {
+        let open = entries.iter().filter_map(|((account, model), entry)| {
             let state = entry.circuit.state(now);
             (state != State::Closed).then(|| OpenCircuit {
-                provider: provider.clone(),
+                account: account.clone(),
                 model: model.clone(),
                 state,
                 retry_after: entry.circuit.half_open_in(now),
@@ -260,8 +264,8 @@ impl Permit {
         }
     }
 
-    /// Counts the request, which has ended well, or with `error`.
-    pub(crate) fn finish(self, error: Option<&ApiError>) {
+    /// Counts the request, which has ended well, or with `error`. `label`: the provider's name in metrics.
+    pub(crate) fn finish(self, label: &str, error: Option<&ApiError>) {
         let blamed = error.filter(|error| error.code.blames_provider());
         if blamed.is_none() && (error.is_some() || !self.answered) {
             return;
@@ -279,7 +283,7 @@ impl Permit {
             }
             None => entry.circuit.record_success(now),
         }
-        let counters = entry.counters.get_or_insert_with(|| OutcomeCounters::new(&self.key.0));
+        let counters = entry.counters.get_or_insert_with(|| OutcomeCounters::new(label));
         let counter = if blamed.is_some() { &counters.failed } else { &counters.ok };
         counter.increment(1);
     }
@@ -309,7 +313,8 @@ fn make_room(entries: &mut HashMap<CircuitKey, Entry>, key: &CircuitKey) {
 }
 
 /// The error of a request that fails because two others have. The messages of their errors belong to other clients.
-fn shared_failure(provider: &str, model: &str, code: ErrorCode, retry_after: Duration) -> ApiError {
+fn shared_failure(account: &str, model: &str, code: ErrorCode, retry_after: Duration) -> ApiError {
+    let provider = provider_of(account);
     let message = format!(
         "{provider} fails with {model} at present ({}): two other requests have just failed",
         code.as_str()
@@ -321,8 +326,8 @@ fn set_gauge(provider: &str, state: State) {
     metrics::gauge!("hearth_provider_state", "provider" => provider.to_owned()).set(f64::from(state as u8));
 }
 
-fn key(provider: &str, model: &str) -> CircuitKey {
-    (provider.to_owned(), model.to_owned())
+fn key(account: &str, model: &str) -> CircuitKey {
+    (account.to_owned(), model.to_owned())
 }
 
 #[cfg(test)]

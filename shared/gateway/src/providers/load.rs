@@ -20,7 +20,7 @@ const MODEL_MAX_COUNT: usize = 1000;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LoadTracker(Arc<Mutex<HashMap<ModelKey, Load>>>);
 
-/// A provider's name and its name for a model.
+/// An account at a provider and its name for a model.
 type ModelKey = (String, String);
 
 #[derive(Debug, Default)]
@@ -34,11 +34,11 @@ impl LoadTracker {
     /// Counts a request until the guard is dropped. `make_metrics` makes the metrics of a model at its first request.
     pub(crate) fn begin(
         &self,
-        provider: &str,
+        account: &str,
         model: &str,
         make_metrics: impl FnOnce() -> ModelMetrics,
     ) -> LoadGuard {
-        let key = (provider.to_owned(), model.to_owned());
+        let key = (account.to_owned(), model.to_owned());
         let mut loads = self.loads();
         if loads.len() > MODEL_MAX_COUNT {
             loads.retain(|_, load| load.in_progress > 0);

@@ -1,6 +1,7 @@
 //! The configured providers: credentials, circuit breakers, load, balances, lists of models.
 //!
-//! - `registry`: the configured providers; `credentials`: their stored keys.
+//! - `registry`: the configured providers; `credentials`: the operator's stored keys.
+//! - `own_keys`: the stored keys of users, teams and organisations.
 //! - `breaker`: circuit breakers, one for each model of a provider.
 //! - `load`: requests in progress, and the time to the first token.
 //! - `balance`: balances, read in the background.
@@ -13,12 +14,14 @@ mod credentials;
 pub(crate) mod load;
 pub(crate) mod model_lists;
 pub(crate) mod model_metrics;
+pub(crate) mod own_keys;
 pub(crate) mod registry;
 
 use std::{sync::Arc, time::Instant};
 
 use hearth_domain::{CreditStatus, ModelInfo, Secret};
 use hearth_providers::{Provider as _, VendorClient};
+use hearth_settings::KeySettings;
 use hearth_store::Store;
 use hearth_wire::{
     ApiError,
@@ -31,6 +34,7 @@ use hearth_wire::{
 pub(crate) use registry::ConfiguredProvider;
 
 use crate::{
+    access::Caller,
     background::Background,
     configuration::{Configuration, RoutingSnapshot},
     keys::GatewayKeys,
@@ -39,6 +43,7 @@ use balance::Balances;
 use breaker::{CircuitBreakers, OpenCircuit, State};
 use load::LoadTracker;
 use model_lists::{ModelListing, ModelLists};
+use own_keys::{StoredKeys, accounts::Accounts};
 use registry::ProviderRegistry;
 
 /// The configured providers.
@@ -49,25 +54,33 @@ pub(crate) struct Providers {
     pub(crate) load: LoadTracker,
     pub(crate) balances: Arc<Balances>,
     pub(crate) model_lists: Arc<ModelLists>,
+    pub(crate) stored_keys: StoredKeys,
+    pub(crate) accounts: Arc<Accounts>,
     background: Background,
 }
 
 impl Providers {
-    /// `configuration` has the settings of the providers.
+    /// `configuration` has the settings of the providers. `http`: the clients for vendors, and for users' servers.
     pub(crate) fn new(
         store: Store,
         keys: Arc<GatewayKeys>,
-        http: VendorClient,
+        settings: KeySettings,
+        http: (VendorClient, VendorClient),
         configuration: Arc<Configuration>,
         background: Background,
     ) -> Self {
+        let (http, user_servers) = http;
+        let stored_keys = StoredKeys::new(store.clone());
+        let accounts = Accounts::new(store.clone(), settings, http.clone(), user_servers);
+        let accounts = Arc::new(accounts);
         let breakers = CircuitBreakers::default();
         let registry =
             ProviderRegistry::new(store.clone(), configuration, http, breakers.clone(), background);
         let registry = Arc::new(registry);
         let balances = Arc::new(Balances::new(Arc::clone(&registry), background));
         let model_lists = Arc::new(ModelLists::new(store, keys, Arc::clone(&balances), background));
-        Self { registry, breakers, load: LoadTracker::default(), balances, model_lists, background }
+        let load = LoadTracker::default();
+        Self { registry, breakers, load, balances, model_lists, stored_keys, accounts, background }
     }
 
     /// The configured providers, without waiting for credentials that are read again.
@@ -85,17 +98,18 @@ impl Providers {
         self.registry.routing().await
     }
 
-    /// The providers, as clients see them.
-    pub(crate) async fn list(&self) -> Vec<ProviderBody> {
-        let providers = self.configured().await;
+    /// The providers, as the caller sees them.
+    ///
+    /// # Errors
+    /// `internal` if the store fails.
+    pub(crate) async fn list(&self, caller: &Caller) -> Result<Vec<ProviderBody>, ApiError> {
+        let providers = self.listed_for(caller, &self.routing().await).await?;
         // After the providers, since a changed one's circuits are forgotten.
         let open = self.breakers.open(Instant::now());
         let refresh = Arc::clone(&self.model_lists).refresh_all(Arc::clone(&providers));
         self.background.spawn_or_wait(refresh).await;
-        providers
-            .iter()
-            .map(|provider| provider_body(provider, &self.model_lists.cached(provider), &open))
-            .collect()
+        let body = |provider| provider_body(provider, &self.model_lists.cached(provider), &open);
+        Ok(providers.iter().map(body).collect())
     }
 
     /// Stores a provider's key, and reads its balance and its models with it.
@@ -138,10 +152,10 @@ impl Providers {
         if !provider.is_usable() {
             return Availability::NoKey;
         }
-        if self.balances.is_out_of_credit(&provider.provider, Some(info)) {
+        if self.balances.is_out_of_credit(&provider.provider, provider.account(), Some(info)) {
             return Availability::OutOfCredit;
         }
-        if self.breakers.state(provider.name(), model, Instant::now()) != State::Closed {
+        if self.breakers.state(provider.account(), model, Instant::now()) != State::Closed {
             return Availability::Unavailable;
         }
         let credits = provider.provider.credits();
@@ -158,7 +172,7 @@ fn provider_body(
     open: &[OpenCircuit],
 ) -> ProviderBody {
     let endpoint = provider.provider.endpoint();
-    let unavailable = open.iter().filter(|circuit| circuit.provider == endpoint.name);
+    let unavailable = open.iter().filter(|circuit| circuit.account == provider.account());
     let unavailable = unavailable.map(|circuit| UnavailableModel {
         model: circuit.model.clone(),
         state: circuit.state.as_str().to_owned(),
@@ -170,6 +184,7 @@ fn provider_body(
         kind: endpoint.vendor.kind.to_owned(),
         title: endpoint.vendor.title.to_owned(),
         configured: provider.is_usable(),
+        payer: provider.is_usable().then(|| provider.payer()),
         models: provider.models.clone(),
         unavailable: unavailable.collect(),
         listed_models: listing.models.as_ref().map(|models| models.len()),

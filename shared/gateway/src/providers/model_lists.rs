@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use hearth_domain::{Secret, Timestamp};
-use hearth_providers::{Endpoint, HttpProvider, model_info::ListedModel};
+use hearth_domain::{CredentialId, Secret, Timestamp};
+use hearth_providers::{Endpoint, model_info::ListedModel};
 use hearth_store::{Store, discoveries::Discovery};
 use hearth_wire::ErrorCode;
 
@@ -29,6 +29,9 @@ const FETCH_INTERVAL: Duration = Duration::from_secs(60);
 /// Timeout of a request that waits for the lists of all providers.
 const MODEL_LISTS_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Limit of the number of lists in memory.
+const SLOT_MAX_COUNT: usize = 2000;
+
 /// The providers' lists of models.
 #[derive(Debug)]
 pub(crate) struct ModelLists {
@@ -36,13 +39,17 @@ pub(crate) struct ModelLists {
     keys: Arc<GatewayKeys>,
     balances: Arc<Balances>,
     background: Background,
-    /// By provider.
+    /// By account.
     slots: Mutex<HashMap<String, Arc<ListSlot>>>,
 }
 
 /// The list of one provider, for one key.
 #[derive(Debug)]
 struct ListSlot {
+    /// The account at the provider.
+    account: String,
+    /// The version of a key that isn't the operator's.
+    version: Option<CredentialId>,
     /// The address and the key of the list.
     endpoint: Endpoint,
     /// Held while the list is fetched.
@@ -95,13 +102,13 @@ impl ModelLists {
 
     /// A provider's list as it is cached.
     pub(crate) fn cached(&self, provider: &ConfiguredProvider) -> ModelListing {
-        self.slot(&provider.provider).listing().clone()
+        self.slot(provider).listing().clone()
     }
 
     /// A provider's list as it is cached. If it is due, it is fetched in the background.
     pub(crate) fn get(self: &Arc<Self>, provider: &ConfiguredProvider) -> ModelListing {
         let listing = self.cached(provider);
-        let can_list = provider.is_usable() && provider.provider.lists_models();
+        let can_list = provider.can_be_called() && provider.provider.lists_models();
         if can_list && (!listing.is_restored || listing.is_due(Timestamp::now())) {
             self.refresh_later(provider);
         }
@@ -121,7 +128,7 @@ impl ModelLists {
     /// Fetches a provider's list in the background, if it is due. A process that is frozen after a response only reads
     /// the stored list.
     pub(crate) fn refresh_later(self: &Arc<Self>, provider: &ConfiguredProvider) {
-        let slot = self.slot(&provider.provider);
+        let slot = self.slot(provider);
         if slot.fetching.try_lock().is_err() {
             return;
         }
@@ -137,14 +144,14 @@ impl ModelLists {
     }
 
     /// Fetches a provider's list and its balance, if they are due.
-    async fn refresh(&self, provider: &ConfiguredProvider) {
-        let slot = self.slot(&provider.provider);
+    pub(crate) async fn refresh(&self, provider: &ConfiguredProvider) {
+        let slot = self.slot(provider);
         // Concurrent callers wait here; then the list is no longer due.
         let _fetching = slot.fetching.lock().await;
         self.restore(&slot).await;
         self.balances.poll(provider).await;
         let now = Timestamp::now();
-        if !provider.is_usable() || !provider.provider.lists_models() || !slot.listing().is_due(now) {
+        if !provider.can_be_called() || !provider.provider.lists_models() || !slot.listing().is_due(now) {
             return;
         }
         slot.listing().tried_at = Some(now);
@@ -175,14 +182,14 @@ impl ModelLists {
         if slot.listing().is_restored {
             return;
         }
-        let stored = match self.store.discoveries().get(&slot.endpoint.name).await {
+        let stored = match self.store.discoveries().get(&slot.account).await {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::warn!(%error, "a stored list of models can't be read");
                 return;
             }
         };
-        let fingerprint = self.fingerprint(&slot.endpoint).await;
+        let fingerprint = self.fingerprint(slot).await;
         let mut listing = slot.listing();
         listing.is_restored = true;
         let Some(stored) = stored.filter(|stored| Some(&stored.fingerprint) == fingerprint.as_ref()) else {
@@ -200,7 +207,7 @@ impl ModelLists {
     }
 
     async fn store_listing(&self, slot: &ListSlot) {
-        let Some(fingerprint) = self.fingerprint(&slot.endpoint).await else { return };
+        let Some(fingerprint) = self.fingerprint(slot).await else { return };
         let ModelListing { models, problem, fetched_at, tried_at, .. } = slot.listing().clone();
         let discovery = Discovery {
             fingerprint,
@@ -210,31 +217,40 @@ impl ModelLists {
             problem: problem.map(|code| code.as_str().to_owned()),
         };
         let discoveries = self.store.discoveries();
-        if let Err(error) = discoveries.put(&slot.endpoint.name, discovery).await {
+        if let Err(error) = discoveries.put(&slot.account, discovery).await {
             tracing::warn!(%error, "a list of models can't be stored");
         }
     }
 
     /// The slot of a provider; a new one if its address or its key has changed.
-    fn slot(&self, provider: &HttpProvider) -> Arc<ListSlot> {
-        let endpoint = provider.endpoint();
+    fn slot(&self, provider: &ConfiguredProvider) -> Arc<ListSlot> {
+        let (endpoint, account) = (provider.provider.endpoint(), provider.account());
+        let version = provider.own_key.as_ref().and_then(|key| key.secret_id);
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let (fetching, listing) = (tokio::sync::Mutex::default(), Mutex::default());
-            Arc::new(ListSlot { endpoint: endpoint.clone(), fetching, listing })
+            let (account, endpoint) = (account.to_owned(), endpoint.clone());
+            Arc::new(ListSlot { account, version, endpoint, fetching, listing })
         };
-        if let Some(slot) = slots.get_mut(&endpoint.name) {
-            if slot.endpoint != *endpoint {
+        if let Some(slot) = slots.get_mut(account) {
+            // An access token changes with each refresh, and the account doesn't.
+            if slot.version != version || (version.is_none() && slot.endpoint != *endpoint) {
                 *slot = new();
             }
             return Arc::clone(slot);
         }
-        Arc::clone(slots.entry(endpoint.name.clone()).or_insert_with(new))
+        if slots.len() >= SLOT_MAX_COUNT {
+            // The slots that a fetch holds stay.
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        Arc::clone(slots.entry(account.to_owned()).or_insert_with(new))
     }
 
     /// Identifies an address and a key, without the key.
-    async fn fingerprint(&self, endpoint: &Endpoint) -> Option<String> {
-        let key = endpoint.key.as_ref().map(Secret::expose).unwrap_or_default();
+    async fn fingerprint(&self, slot: &ListSlot) -> Option<String> {
+        let ListSlot { endpoint, version, .. } = slot;
+        let stored = version.map(|version| version.to_string());
+        let key = stored.as_deref().or(endpoint.key.as_ref().map(Secret::expose)).unwrap_or_default();
         let text = format!("{}|{}|{key}", endpoint.vendor.kind, endpoint.base_url);
         self.keys.get().await.ok().map(|keys| keys.fingerprint(&text))
     }
@@ -243,7 +259,7 @@ impl ModelLists {
 #[cfg(test)]
 mod tests {
     use hearth_domain::Secret;
-    use hearth_providers::{Endpoint, ProviderSettings};
+    use hearth_providers::{Endpoint, HttpProvider, ProviderSettings};
 
     use super::{
         super::{breaker::CircuitBreakers, registry::ProviderRegistry},
@@ -251,10 +267,12 @@ mod tests {
     };
     use crate::{configuration::Configuration, settings::Routing};
 
-    fn provider(key: &str) -> HttpProvider {
+    fn provider(key: &str) -> ConfiguredProvider {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let endpoint = Endpoint::new("openai", &ProviderSettings::default(), Some(Secret::new(key))).unwrap();
-        HttpProvider::new(endpoint, reqwest::Client::new())
+        let provider = HttpProvider::new(endpoint, reqwest::Client::new());
+        let defaults = hearth_providers::Defaults::default();
+        ConfiguredProvider { provider, models: Vec::new(), defaults, has_withheld_key: false, own_key: None }
     }
 
     fn lists() -> ModelLists {

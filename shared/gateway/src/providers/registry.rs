@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use hearth_domain::{Modality, Secret};
-use hearth_providers::{Defaults, Endpoint, HttpProvider, ProviderSettings, VendorClient};
+use hearth_domain::{Modality, Payer, Secret};
+use hearth_providers::{Defaults, Endpoint, HttpProvider, Provider, ProviderSettings, VendorClient};
 use hearth_store::Store;
 use hearth_wire::{ApiError, ErrorCode};
 use serde_json::{Map, Value};
@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::{
     breaker::CircuitBreakers,
     credentials::{Credentials, StoredKey, stored_settings, with_key},
+    own_keys::OwnKey,
 };
 use crate::{
     background::Background,
@@ -36,6 +37,8 @@ pub(crate) struct ConfiguredProvider {
     pub(crate) defaults: Defaults,
     /// A key is stored for it, and for another address than it has.
     pub(crate) has_withheld_key: bool,
+    /// The key, if it isn't the operator's.
+    pub(crate) own_key: Option<OwnKey>,
 }
 
 impl ConfiguredProvider {
@@ -55,7 +58,36 @@ impl ConfiguredProvider {
 
     /// True if it has a key, or needs none.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.has_withheld_key && self.provider.endpoint().has_credentials()
+        match &self.own_key {
+            Some(key) => key.provider.is_ok(),
+            None => !self.has_withheld_key && self.provider.endpoint().has_credentials(),
+        }
+    }
+
+    /// True if `provider` has the key, so that it can be called: a stored key is decrypted when a run needs it.
+    pub(crate) fn can_be_called(&self) -> bool {
+        self.is_usable() && self.own_key.as_ref().is_none_or(|key| key.is_open)
+    }
+
+    /// The account at the provider: its name for the operator's key.
+    pub(crate) fn account(&self) -> &str {
+        self.own_key.as_ref().map_or(self.name(), |key| &key.account)
+    }
+
+    /// The owner of the key.
+    pub(crate) fn payer(&self) -> Payer {
+        self.own_key.as_ref().map_or(Payer::Operator, |key| key.payer)
+    }
+
+    /// The provider that a run calls.
+    ///
+    /// # Errors
+    /// `provider_auth` if its key can't be used.
+    pub(crate) fn to_call(&self) -> Result<Arc<dyn Provider>, ApiError> {
+        match &self.own_key {
+            Some(key) => key.provider.clone(),
+            None => Ok(Arc::new(self.provider.clone())),
+        }
     }
 }
 
@@ -97,6 +129,11 @@ impl ProviderRegistry {
     /// The providers of the routing in force.
     pub(crate) async fn configured(self: &Arc<Self>) -> Arc<[ConfiguredProvider]> {
         self.configured_by(&self.routing().await).await
+    }
+
+    /// The operator's provider of this account, if it is one of his.
+    pub(crate) async fn account(self: &Arc<Self>, account: &str) -> Option<ConfiguredProvider> {
+        self.configured().await.iter().find(|provider| provider.account() == account).cloned()
     }
 
     /// The routing in force.
@@ -282,7 +319,13 @@ impl ProviderRegistry {
             let provider = same.map(|known| known.provider.clone());
             let provider = provider.unwrap_or_else(|| HttpProvider::new(endpoint, self.http.clone()));
             let defaults = Defaults::from(&config);
-            Some(ConfiguredProvider { provider, models: config.models, defaults, has_withheld_key })
+            Some(ConfiguredProvider {
+                provider,
+                models: config.models,
+                defaults,
+                has_withheld_key,
+                own_key: None,
+            })
         });
         providers.collect()
     }

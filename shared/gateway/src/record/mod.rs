@@ -21,13 +21,14 @@ mod writer;
 
 use std::time::Duration;
 
-use hearth_domain::{Delivery, Run, RunId, UserId};
+use hearth_domain::{Delivery, Generation, Owner, Run, RunId, Timestamp};
 use hearth_store::{Store, StoreError, conversations::Conversation};
 use hearth_telemetry::traces::TraceContext;
+use hearth_wire::ApiError;
 
 pub(crate) use recording::Recording;
 
-use crate::background::Background;
+use crate::{background::Background, error};
 use pending::PendingRecords;
 use recorder::RecordTimes;
 use writer::RecordWriter;
@@ -75,6 +76,21 @@ impl Records {
         self.writer.store().runs().is_cancel_marked(id).await
     }
 
+    /// Records that a process follows a run of another one until `until`.
+    pub(crate) async fn mark_followed(&self, id: RunId, until: Timestamp) -> Result<(), StoreError> {
+        self.writer.store().runs().mark_followed(id, until).await
+    }
+
+    /// The time up to which another process follows the run, if one does.
+    pub(crate) async fn followed_until(&self, id: RunId) -> Result<Option<Timestamp>, StoreError> {
+        self.writer.store().runs().followed_until(id).await
+    }
+
+    /// True if this process writes the run's record, or is about to.
+    pub(crate) fn is_pending(&self, id: RunId) -> bool {
+        self.pending.contains(id)
+    }
+
     /// True if the store has left a write waiting for too long.
     pub(crate) fn is_down(&self) -> bool {
         self.pending.is_down()
@@ -95,11 +111,25 @@ impl Records {
         self.pending.settle(timeout).await
     }
 
+    /// Stores the request of a run, before the run begins.
+    ///
+    /// # Errors
+    /// `internal` if the store fails: then the run doesn't begin, as it couldn't be repeated later.
+    pub(crate) async fn put_request(
+        &self,
+        id: RunId,
+        owner: Owner,
+        request: &Generation,
+    ) -> Result<(), ApiError> {
+        let stored = self.writer.store().run_requests().put(id, owner, request).await;
+        stored.map_err(error::no_request)
+    }
+
     /// Stores the conversation that ends with a run.
     pub(crate) async fn put_conversation(
         &self,
         id: RunId,
-        owner: UserId,
+        owner: Owner,
         conversation: &Conversation,
     ) -> Result<(), StoreError> {
         self.writer.put_conversation(id, owner, conversation).await

@@ -126,6 +126,11 @@ impl PendingRecords {
         begin.max(end) >= RECORD_WAIT_TIMEOUT
     }
 
+    /// True if the run's record isn't complete yet.
+    pub(crate) fn contains(&self, id: RunId) -> bool {
+        self.state().runs.contains_key(&id)
+    }
+
     fn ages(&self) -> Ages {
         let mut state = self.state();
         while state.begins.front().is_some_and(|(_, entry)| entry.stage.borrow().begin_tried) {

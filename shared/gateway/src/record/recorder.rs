@@ -108,8 +108,8 @@ impl Recorder {
     pub(super) fn record(&mut self, event: RunEvent) -> bool {
         let was_silent = is_silent(&self.run);
         self.apply(&event.body);
-        let is_urgent =
-            matches!(event.body, RunEventBody::Queued { .. }) || was_silent && !is_silent(&self.run);
+        let is_urgent = matches!(event.body, RunEventBody::Waiting { .. } | RunEventBody::Queued { .. })
+            || was_silent && !is_silent(&self.run);
         self.push(event);
         let (now, before) = (Instant::now(), self.flush_at);
         let at_once = self.pending_bytes >= BATCH_FULL_BYTES || is_urgent && self.times.is_prompt;
@@ -161,6 +161,11 @@ impl Recorder {
             }
             RunEventBody::ToolCall { choice: 0, index, begins, arguments } => {
                 answer::apply_tool_delta(&mut run.tool_calls, *index, begins.as_ref(), arguments);
+            }
+            RunEventBody::Waiting { .. } => {
+                run.state = RunState::Queued;
+                run.queue_position = None;
+                self.is_changed = true;
             }
             RunEventBody::Loading { .. }
             | RunEventBody::Credits { .. }

@@ -290,4 +290,6 @@ impl fmt::Debug for Recording {
 }
 
 #[cfg(test)]
+mod terminal_rule;
+#[cfg(test)]
 mod tests;

@@ -65,6 +65,10 @@ pub(crate) fn replay_from_record(run: &Run, seen: Seen) -> Vec<RunEvent> {
     bodies.push(match (run.state, &run.failure) {
         (RunState::Cancelled, _) => RunEventBody::Cancelled,
         (_, Some(failure)) => RunEventBody::Error { error: error_of(failure) },
+        (RunState::Failed, None) => {
+            let message = "the run has failed, and its record has no reason";
+            RunEventBody::Error { error: ApiError::new(ErrorCode::Internal, message) }
+        }
         _ => RunEventBody::Done { finish_reason: run.finish_reason.unwrap_or(FinishReason::Stop) },
     });
     bodies.into_iter().zip(seen.seq + 1..).map(|(body, seq)| RunEvent { seq, body }).collect()
@@ -87,7 +91,8 @@ pub(super) fn is_lossless<'a>(events: impl IntoIterator<Item = &'a RunEvent>) ->
         }
         RunEventBody::Delta { choice, logprobs, .. } => *choice == 0 && logprobs.is_empty(),
         RunEventBody::ToolCall { choice, .. } => *choice == 0,
-        RunEventBody::Queued { .. }
+        RunEventBody::Waiting { .. }
+        | RunEventBody::Queued { .. }
         | RunEventBody::Loading { .. }
         | RunEventBody::Started { .. }
         | RunEventBody::Credits { .. }

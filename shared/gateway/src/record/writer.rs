@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hearth_domain::{Run, RunId, UserId};
+use hearth_domain::{Owner, Run, RunId};
 use hearth_store::{Store, StoreError, conversations::Conversation};
 use hearth_wire::RunEvent;
 use tokio::{sync::Mutex, time::Instant};
@@ -102,7 +102,7 @@ impl RecordWriter {
     pub(crate) async fn put_conversation(
         &self,
         id: RunId,
-        owner: UserId,
+        owner: Owner,
         conversation: &Conversation,
     ) -> Result<(), StoreError> {
         let conversations = self.0.store.conversations();

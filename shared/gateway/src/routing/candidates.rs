@@ -5,18 +5,26 @@ use std::sync::Arc;
 use hearth_domain::{
     Document, DocumentSource, Message, ModelId, ModelInfo, NodeId, Selection, SelectionMode, Task, Tier,
 };
-use hearth_providers::{Defaults, Provider};
+use hearth_providers::{Defaults, NodeLink, Provider};
 use hearth_wire::{ApiError, ErrorCode};
 
-use crate::settings::Routing;
+use crate::{nodes::EnergyUse, providers::own_keys::provider_of, settings::Routing};
 
 /// Limit of the rejected models that an error lists.
 const LISTED_REJECTED_MAX_COUNT: usize = 5;
+
+/// Label of providers that have their names from users' own keys. Each value of a label stays in memory.
+pub(crate) const OWN_PROVIDER: &str = "own";
 
 /// A model that may serve a request, and the reason why.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) provider: Arc<dyn Provider>,
+    /// The account at the provider, for health and load.
+    pub(crate) account: String,
+    /// A member may control what it reports: it is a server at an address that they have named, or a node outside of the
+    /// gateway's process.
+    pub(crate) is_members_machine: bool,
     /// The node, for a local model.
     pub(crate) node: Option<NodeId>,
     /// The provider's name for the model.
@@ -28,6 +36,12 @@ pub(crate) struct Candidate {
     pub(crate) defaults: Defaults,
     /// The provider whose credit is exhausted, if the candidate takes its place.
     pub(crate) exhausted: Option<Arc<dyn Provider>>,
+    /// For a local model, its node and the reasons for the node's place among others.
+    pub(crate) placement: Option<String>,
+    /// The energy of its node, if it is known: the run's cost.
+    pub(crate) energy: Option<EnergyUse>,
+    /// The node that has to load the model first, if one has.
+    pub(crate) loads_at: Option<NodeLink>,
 }
 
 /// A model that isn't a candidate, or one of the last, and the reason why.
@@ -37,6 +51,8 @@ pub(crate) struct Rejected {
     pub(crate) provider: String,
     pub(crate) model: String,
     pub(crate) reason: String,
+    /// A node with all the runs that it takes: it may serve the request later.
+    pub(crate) is_full_node: bool,
 }
 
 impl Candidate {
@@ -62,6 +78,13 @@ impl Candidate {
         self.node.is_some()
             || configured.into_iter().any(|name| name == model)
             || routing.model_info.names_model(provider, model)
+    }
+
+    /// The provider's name in labels of metrics: [`OWN_PROVIDER`] for one that users have named, in any number.
+    pub(crate) fn provider_label(&self, routing: &Routing) -> &str {
+        let provider = self.selected.provider.as_str();
+        let is_operators = provider_of(&self.account) == self.account;
+        if is_operators || routing.providers.contains_key(provider) { provider } else { OWN_PROVIDER }
     }
 
     /// The candidate with another reason.

@@ -57,7 +57,7 @@ async fn if_possible(
 ) -> Option<Generation> {
     let task = convert(task, modality)?;
     let changed = Generation { task, intent, ..generation.clone() };
-    let mut resolver = Resolver::new(sources, routing, caller, &changed).await;
+    let mut resolver = Resolver::new(sources, routing, caller, &changed).await.ok()?;
     has_model(&mut resolver).await.then_some(changed)
 }
 
@@ -142,4 +142,16 @@ fn makes(candidate: &Candidate, modality: Modality) -> bool {
     let vendor = vendor::of_kind(candidate.provider.kind());
     let is_possible = vendor.is_none_or(|vendor| vendor.media.supports(modality));
     is_possible && (candidate.info.is_some() || modality_of(candidate.model.as_str()) == modality)
+}
+impl Resolver<'_> {
+    /// The candidates, with the words of the prompt in their reasons if the task was inferred from them.
+    pub(super) fn with_intent(&self, picks: Vec<Candidate>) -> Vec<Candidate> {
+        let Intent::Inferred { words, model: None } = &self.generation.intent else { return picks };
+        let kind = if self.needs.modality == Modality::Image { "an image" } else { "a mesh" };
+        let with_words = |one: Candidate| {
+            let reason = format!("the prompt asks for {kind} ({words:?}): {}", one.selected.reason);
+            one.with_reason(&reason)
+        };
+        picks.into_iter().map(with_words).collect()
+    }
 }

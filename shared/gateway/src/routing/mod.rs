@@ -3,7 +3,9 @@
 //! A model that the request names is taken as it is. Where the request leaves a choice (an alias, a provider alone,
 //! nothing), models that lack what it [`needs`] are rejected, and a strategy puts the others in [`order`].
 //!
-//! - `resolver`: finds the candidates; `local` those of nodes, `provider` those of providers.
+//! - `resolver`: finds the candidates; `local` those of nodes, `provider` those of providers, `registered` those of explicit
+//!   entries of the registry; `retain`: rejects and orders
+//!   them; `place`: those of nodes, or of providers, alone.
 //! - `intent`: infers from the prompt what is to be made, where the request leaves it open; `rules`: the operator's rules.
 
 mod candidates;
@@ -11,8 +13,12 @@ mod intent;
 mod local;
 mod needs;
 mod order;
+mod place;
 mod provider;
+mod regions;
+mod registered;
 mod resolver;
+mod retain;
 mod rules;
 mod sources;
 
@@ -24,12 +30,14 @@ use hearth_wire::{
     native::route::{RouteBody, RouteCandidate, RoutePassedOver},
 };
 
-pub(crate) use candidates::{Candidate, may_fall_back};
+pub(crate) use candidates::{Candidate, OWN_PROVIDER, may_fall_back};
+pub(crate) use place::{HomeCandidates, NodeModels};
 
 use crate::{
     access::Caller,
+    accounts::preferences::UserPreferences,
     configuration::{Configuration, RoutingSnapshot},
-    models::ProviderModels,
+    models::{ProviderModels, Registries},
     nodes::Nodes,
     providers::Providers,
 };
@@ -49,9 +57,10 @@ impl Router {
         providers: Arc<Providers>,
         provider_models: Arc<ProviderModels>,
         nodes: Arc<Nodes>,
+        registries: Arc<Registries>,
     ) -> Self {
         let round_robin = WeightedRoundRobin::default();
-        Self(Sources { configuration, providers, provider_models, nodes, round_robin })
+        Self(Sources { configuration, providers, provider_models, nodes, registries, round_robin })
     }
 
     /// The candidates for a request, the first choice first; at least one.
@@ -65,7 +74,8 @@ impl Router {
         generation: &Generation,
     ) -> Result<Vec<Candidate>, ApiError> {
         // Boxed: the future is large, and the rest of the request follows it.
-        Box::pin(async { Resolver::new(&self.0, routing, caller, generation).await.candidates().await }).await
+        Box::pin(async { Resolver::new(&self.0, routing, caller, generation).await?.candidates().await })
+            .await
     }
 
     /// The candidates for a request, and the reasons why other models are none. Sends nothing to them.
@@ -74,12 +84,14 @@ impl Router {
     /// As for [`Router::resolve`].
     pub(crate) async fn explain(
         &self,
+        preferences: &UserPreferences,
         caller: &Caller,
         generation: Generation,
     ) -> Result<RouteBody, ApiError> {
         let routing = &self.0.configuration.current().await;
-        let generation = self.apply_intent(routing, caller, generation).await;
-        let mut resolver = Resolver::new(&self.0, routing, caller, &generation).await;
+        let mut generation = self.apply_intent(routing, caller, generation).await;
+        preferences.apply(caller, &mut generation).await;
+        let mut resolver = Resolver::new(&self.0, routing, caller, &generation).await?;
         let candidates = resolver.candidates().await?;
         let candidate = |candidate: Candidate| {
             let info = candidate.info.unwrap_or_default();
@@ -88,16 +100,18 @@ impl Router {
                 provider: candidate.selected.provider,
                 reason: candidate.selected.reason,
                 fallback_reason: candidate.selected.fallback_reason,
+                placement: candidate.placement,
                 context_length: info.context_length,
                 price: info.price,
             }
         };
+        let unshared = local::unshared_nodes(&self.0.nodes, caller).await?;
         let rejected =
-            |Rejected { provider, model, reason }| RoutePassedOver { provider, model, why: reason };
+            |Rejected { provider, model, reason, .. }| RoutePassedOver { provider, model, why: reason };
         Ok(RouteBody {
             modality: generation.task.modality(),
             candidates: candidates.into_iter().map(candidate).collect(),
-            passed_over: resolver.rejected.into_iter().map(rejected).collect(),
+            passed_over: resolver.rejected.into_iter().chain(unshared).map(rejected).collect(),
         })
     }
 
@@ -134,7 +148,9 @@ impl Router {
         let mut free = generation.clone();
         free.model = None;
         free.route.mode = SelectionMode::FreeOnly;
-        let mut resolver = Resolver::new(&self.0, routing, caller, &free).await;
+        let Ok(mut resolver) = Resolver::new(&self.0, routing, caller, &free).await else {
+            return Vec::new();
+        };
         let candidates = resolver.default_candidates().await.unwrap_or_default();
         let reason = "it is free, and the provider of the first choice has no credit left";
         let fallback = |one: Candidate| one.with_reason(reason).in_place_of(ErrorCode::QuotaExceeded);

@@ -26,8 +26,7 @@ pub(super) fn order(
     load: &LoadTracker,
     round_robin: &WeightedRoundRobin,
 ) -> Vec<Candidate> {
-    let key =
-        |candidate: &Candidate| (candidate.selected.provider.clone(), candidate.model.as_str().to_owned());
+    let key = |candidate: &Candidate| (candidate.account.clone(), candidate.model.as_str().to_owned());
     match strategy {
         Strategy::Priority => {}
         Strategy::LeastBusy => candidates.sort_by_cached_key(|(candidate, _)| {
@@ -82,7 +81,7 @@ pub(crate) struct WeightedRoundRobin(Mutex<HashMap<String, HashMap<String, i64>>
 
 impl WeightedRoundRobin {
     fn rotate(&self, name: &str, candidates: &mut [Weighted]) {
-        let key = |candidate: &Candidate| format!("{}:{}", candidate.selected.provider, candidate.model);
+        let key = |candidate: &Candidate| format!("{}:{}", candidate.account, candidate.model);
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let credits = groups.entry(name.to_owned()).or_default();
         credits.retain(|id, _| candidates.iter().any(|(candidate, _)| key(candidate) == *id));

@@ -1,7 +1,5 @@
 //! Candidates among the providers' models.
 
-use std::sync::Arc;
-
 use hearth_domain::{Modality, ModelId, ModelInfo, Selection, route::provider_and_model};
 use hearth_wire::{ApiError, ErrorCode};
 
@@ -11,7 +9,7 @@ use crate::{error::no_such_model, providers::ConfiguredProvider};
 /// A provider's model as a candidate.
 ///
 /// # Errors
-/// `provider_auth` if the provider has no key for its address.
+/// `provider_auth` if the provider has no key for its address, or one that can't be used.
 pub(super) fn provider_candidate(
     provider: &ConfiguredProvider,
     model: &str,
@@ -27,13 +25,16 @@ pub(super) fn provider_candidate(
         );
         return Err(ApiError::new(ErrorCode::ProviderAuth, message));
     }
+    let to_call = provider.to_call()?;
     if !provider.is_usable() {
         let message = format!("there is no key for {name}; set one with `hearth key set {name}`");
         return Err(ApiError::new(ErrorCode::ProviderAuth, message));
     }
     let model_name = info.as_ref().and_then(|info| info.name.clone());
     Ok(Candidate {
-        provider: Arc::new(provider.provider.clone()),
+        provider: to_call,
+        account: provider.account().to_owned(),
+        is_members_machine: provider.own_key.as_ref().is_some_and(|key| key.is_at_members_address),
         node: None,
         model: ModelId::new(model),
         info,
@@ -42,6 +43,7 @@ pub(super) fn provider_candidate(
             model_name: model_name.unwrap_or_else(|| model.to_owned()),
             provider: name.to_owned(),
             node: None,
+            payer: Some(provider.payer()),
             modality,
             reason: reason.to_owned(),
             fallback_used: false,
@@ -49,7 +51,10 @@ pub(super) fn provider_candidate(
             resumed: false,
         },
         defaults: provider.defaults.clone(),
+        loads_at: None,
         exhausted: None,
+        placement: None,
+        energy: None,
     })
 }
 

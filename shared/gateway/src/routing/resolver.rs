@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use hearth_domain::{
-    Generation, Intent, Modality, ModelId, SelectionMode, Strategy, modality_of, route::provider_and_model,
-};
+use hearth_domain::{Generation, Intent, ModelId, SelectionMode, modality_of, route::provider_and_model};
 use hearth_providers::config::LOCAL;
 use hearth_wire::{ApiError, ErrorCode};
 
@@ -12,14 +10,17 @@ use super::{
     candidates::{Candidate, Rejected, may_fall_back, none_capable},
     local::{OnMiss, local_candidates},
     needs::Needs,
-    order::{Weighted, describe, order},
+    order::describe,
+    place::Place,
     provider::{provider_candidate, provider_of_name, unknown_model},
+    registered::ready_first,
     rules,
-    sources::{NO_CREDIT, Sources},
+    sources::Sources,
 };
 use crate::{
     access::Caller,
     configuration::RoutingSnapshot,
+    models::RegistrySnapshot,
     providers::ConfiguredProvider,
     settings::{AUTO, Alias, Target},
 };
@@ -33,11 +34,15 @@ pub(super) struct Resolver<'a> {
     pub(super) sources: &'a Sources,
     /// The routing that the request follows.
     pub(super) routing: &'a RoutingSnapshot,
-    caller: &'a Caller,
+    /// The registry of the caller's organisation.
+    pub(super) registry: Arc<RegistrySnapshot>,
+    pub(super) caller: &'a Caller,
     pub(super) generation: &'a Generation,
     pub(super) providers: Arc<[ConfiguredProvider]>,
     pub(super) needs: Needs,
     pub(super) rejected: Vec<Rejected>,
+    /// The place that candidates are looked for in.
+    pub(super) place: Place,
 }
 
 impl<'a> Resolver<'a> {
@@ -46,10 +51,11 @@ impl<'a> Resolver<'a> {
         routing: &'a Arc<RoutingSnapshot>,
         caller: &'a Caller,
         generation: &'a Generation,
-    ) -> Self {
-        let providers = sources.providers.configured_by(routing).await;
-        let (needs, rejected) = (Needs::of(generation), Vec::new());
-        Self { sources, routing, caller, generation, providers, needs, rejected }
+    ) -> Result<Self, ApiError> {
+        let providers = sources.providers.configured_for(caller, routing).await?;
+        let registry = sources.registries.current(caller.organisation).await;
+        let (needs, rejected, place) = (Needs::of(generation), Vec::new(), Place::Anywhere);
+        Ok(Self { sources, routing, registry, caller, generation, providers, needs, rejected, place })
     }
 
     /// All candidates: the first choice, then its fallbacks.
@@ -64,18 +70,25 @@ impl<'a> Resolver<'a> {
             return first;
         }
         let mut candidates = first.as_mut().map(std::mem::take).unwrap_or_default();
+        let first_count = candidates.len();
         for name in &fallbacks {
             match self.named_candidates(name).await {
                 Ok(picks) => candidates.extend(self.retain_capable(picks)),
                 Err(error) => {
-                    tracing::warn!(name, %error, "a fallback model can't be used");
+                    // Where nodes are looked for alone, again and again, a provider is no news.
+                    if self.place.is_anywhere() {
+                        tracing::warn!(name, %error, "a fallback model can't be used");
+                    }
                     self.reject("", name, error.message);
                 }
             }
         }
+        if first.is_ok() && self.starts_with_fallback(name) {
+            candidates = ready_first(candidates, first_count);
+        }
         let mut seen = Vec::new();
         candidates.retain(|candidate| {
-            let key = (candidate.selected.provider.clone(), candidate.model.clone());
+            let key = (candidate.selected.provider.clone(), candidate.model.clone(), candidate.node);
             let is_new = !seen.contains(&key);
             seen.push(key);
             is_new
@@ -91,18 +104,28 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The names of the fallbacks: those of the request, else those of the settings.
+    /// The names of the fallbacks: those of the request, else those of the registry, else those of the settings.
     fn fallbacks(&self, name: Option<&str>) -> Vec<String> {
         let route = &self.generation.route;
         if route.mode == SelectionMode::Model {
             return Vec::new();
         }
         let of_settings = || self.routing.fallbacks.get(name.unwrap_or(AUTO)).cloned();
-        route.fallbacks.clone().or_else(of_settings).unwrap_or_default()
+        route
+            .fallbacks
+            .clone()
+            .or_else(|| self.registered_fallbacks(name))
+            .or_else(of_settings)
+            .unwrap_or_default()
     }
 
     /// The candidates for a name: of an alias' targets, or of a model.
-    async fn named_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
+    pub(super) async fn named_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
+        if self.generation.route.provider.is_none()
+            && let Some(entry) = self.registry.entries.get(name).cloned()
+        {
+            return self.registered_candidates(name, &entry).await;
+        }
         if self.generation.route.provider.is_none()
             && let Some(alias) = self.routing.aliases.get(name)
         {
@@ -113,7 +136,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The candidates for a model's name, which isn't an alias.
-    pub(super) async fn model_candidates(&self, name: &str) -> Result<Vec<Candidate>, ApiError> {
+    pub(super) async fn model_candidates(&mut self, name: &str) -> Result<Vec<Candidate>, ApiError> {
         let providers = Arc::clone(&self.providers);
         if let Some((provider, model)) = provider_and_model(name) {
             if provider == LOCAL {
@@ -150,7 +173,9 @@ impl<'a> Resolver<'a> {
         for Target { model, weight } in &alias.targets {
             match self.model_candidates(model).await {
                 Ok(candidates) => {
-                    picks.extend(self.retain_capable(candidates).into_iter().map(|one| (one, *weight)));
+                    // The further nodes of a target take its place, and have no weight of their own.
+                    let weights = std::iter::once(*weight).chain(std::iter::repeat(0));
+                    picks.extend(self.retain_capable(candidates).into_iter().zip(weights));
                 }
                 Err(error) => {
                     self.reject("", model, error.message.clone());
@@ -190,6 +215,12 @@ impl<'a> Resolver<'a> {
                 return Ok(picks.into_iter().map(|one| one.with_reason(&reason)).collect());
             }
         }
+        if let Some(default) = self.registry.default_of(self.needs.modality).map(str::to_owned)
+            && let Some(picks) = self.try_named(&default).await
+        {
+            let reason = format!("{default} is the organisation's default model, and the request names none");
+            return Ok(picks.into_iter().map(|one| one.with_reason(&reason)).collect());
+        }
         if let Some(alias) = self.routing.aliases.get(AUTO) {
             return self.alias_candidates(AUTO, alias).await;
         }
@@ -204,17 +235,6 @@ impl<'a> Resolver<'a> {
         let rules = &self.routing.selection.rules;
         rules::first_match(rules, self.generation, &self.needs)
             .map(|(rule, word)| (rule.model.as_str(), word))
-    }
-
-    /// The candidates, with the words of the prompt in their reasons if the task was inferred from them.
-    fn with_intent(&self, picks: Vec<Candidate>) -> Vec<Candidate> {
-        let Intent::Inferred { words, model: None } = &self.generation.intent else { return picks };
-        let kind = if self.needs.modality == Modality::Image { "an image" } else { "a mesh" };
-        let with_words = |one: Candidate| {
-            let reason = format!("the prompt asks for {kind} ({words:?}): {}", one.selected.reason);
-            one.with_reason(&reason)
-        };
-        picks.into_iter().map(with_words).collect()
     }
 
     /// The capable candidates for a name; none if there is none.
@@ -239,10 +259,13 @@ impl<'a> Resolver<'a> {
                 }
                 self.retain_allowed(picks)
             }
-            error => error,
+            Err(error) => Err(self.note_region(error)),
         };
         let mut picks = Vec::new();
         for provider in Arc::clone(&self.providers).iter().filter(|provider| provider.is_usable()) {
+            if self.rejects_region(provider) {
+                continue;
+            }
             let mut models = self.sources.provider_models.default_models(self.routing, provider);
             models.retain(|model| self.can_make(provider, model));
             let first = models.iter().find_map(|model| {
@@ -253,7 +276,7 @@ impl<'a> Resolver<'a> {
         }
         if picks.is_empty() {
             // The local model is the only one: its error names what it lacks.
-            return local;
+            return local.map_err(|error| self.with_excluded_providers(error));
         }
         let strategy = self.routing.selection.strategy;
         let reason = format!(
@@ -274,12 +297,20 @@ impl<'a> Resolver<'a> {
         }
         let mut picks = Vec::new();
         models.retain(|model| self.can_make(provider, model));
+        let mut refusal = None;
         for model in &models {
-            let candidate = self.provider_candidate(provider, model, "")?;
+            let candidate = match self.provider_candidate(provider, model, "") {
+                Ok(candidate) => candidate,
+                Err(error) if error.code == ErrorCode::Forbidden => {
+                    refusal = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             picks.extend(self.retain_capable(candidate).into_iter().map(|one| (one, 1)));
         }
         if picks.is_empty() {
-            return Err(none_capable(name, &self.rejected));
+            return Err(refusal.unwrap_or_else(|| none_capable(name, &self.rejected)));
         }
         let strategy = self.routing.selection.strategy;
         let reason = format!(
@@ -305,6 +336,9 @@ impl<'a> Resolver<'a> {
         model: &str,
         reason: &str,
     ) -> Result<Vec<Candidate>, ApiError> {
+        self.place.require_provider(provider.name())?;
+        self.require_region(provider)?;
+        self.caller.require_model(provider.name(), model)?;
         let info = self.sources.provider_models.info(self.routing, provider, model);
         let mut candidate = provider_candidate(provider, model, info, self.needs.modality, reason)?;
         let defaults = self.routing.model_info.defaults(provider.name(), model);
@@ -313,84 +347,12 @@ impl<'a> Resolver<'a> {
     }
 
     pub(super) async fn local_candidates(
-        &self,
+        &mut self,
         id: Option<&str>,
         on_miss: OnMiss,
     ) -> Result<Vec<Candidate>, ApiError> {
-        local_candidates(&self.sources.nodes, self.caller, self.generation, id, on_miss).await
-    }
-
-    /// Retains the candidates that the request's selection mode allows.
-    fn retain_allowed(&mut self, picks: Vec<Candidate>) -> Result<Vec<Candidate>, ApiError> {
-        let mode = self.generation.route.mode;
-        let message = match mode {
-            SelectionMode::Auto | SelectionMode::Model => return Ok(picks),
-            SelectionMode::FreeOnly => "free_only leaves models that cost nothing, and none of them fits",
-            SelectionMode::CommercialOnly => {
-                "commercial_only leaves commercial providers, and none of them fits"
-            }
-        };
-        let picks: Vec<_> = picks.into_iter().filter(|one| one.mode_conflict(mode).is_none()).collect();
-        if picks.is_empty() {
-            return Err(ApiError::new(ErrorCode::NoModelAvailable, message).at("selection_mode"));
-        }
-        Ok(picks)
-    }
-
-    /// Retains the candidates that the selection mode allows and that have what the request needs.
-    pub(super) fn retain_capable(&mut self, picks: Vec<Candidate>) -> Vec<Candidate> {
-        let (mode, mut capable) = (self.generation.route.mode, Vec::new());
-        for candidate in picks {
-            let is_foreign = self.needs.hosted.is_some_and(|dialect| !candidate.provider.speaks(dialect));
-            let missing = || match is_foreign {
-                true => Some("it doesn't run a tool that the request needs".to_owned()),
-                false => self.needs.missing_requirement(candidate.info.as_ref()?),
-            };
-            match candidate.mode_conflict(mode).map(str::to_owned).or_else(missing) {
-                None => capable.push(candidate),
-                Some(reason) => {
-                    self.reject(&candidate.selected.provider, candidate.selected.model.as_str(), reason);
-                }
-            }
-        }
-        capable
-    }
-
-    /// Orders candidates by a strategy. Suspended ones come last in any case.
-    fn order(
-        &mut self,
-        strategy: Strategy,
-        name: &str,
-        picks: Vec<Weighted>,
-        reason: &str,
-    ) -> Vec<Candidate> {
-        let Self { sources, needs, .. } = *self;
-        let picks = order(strategy, picks, name, &needs, &sources.providers.load, &sources.round_robin);
-        let (mut healthy, mut suspended) = (Vec::new(), Vec::new());
-        let mut exhausted = None;
-        for candidate in picks {
-            let candidate = candidate.with_reason(reason);
-            match sources.suspension(&candidate) {
-                None => healthy.push(candidate.in_place_of_exhausted(exhausted.as_ref())),
-                Some(why) => {
-                    // Record the lack of credit only for the provider that would have been first.
-                    if why == NO_CREDIT && healthy.is_empty() {
-                        exhausted.get_or_insert_with(|| Arc::clone(&candidate.provider));
-                    }
-                    self.reject(
-                        &candidate.selected.provider,
-                        candidate.selected.model.as_str(),
-                        why.to_owned(),
-                    );
-                    suspended.push(candidate);
-                }
-            }
-        }
-        healthy.extend(suspended);
-        healthy
-    }
-
-    fn reject(&mut self, provider: &str, model: &str, reason: String) {
-        self.rejected.push(Rejected { provider: provider.to_owned(), model: model.to_owned(), reason });
+        self.place.require_node()?;
+        let (nodes, rejected) = (&self.sources.nodes, &mut self.rejected);
+        local_candidates(nodes, self.caller, self.generation, id, on_miss, rejected).await
     }
 }

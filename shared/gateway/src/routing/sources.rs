@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{candidates::Candidate, order::WeightedRoundRobin};
-use crate::{configuration::Configuration, models::ProviderModels, nodes::Nodes, providers::Providers};
+use crate::{
+    configuration::Configuration,
+    models::{ProviderModels, Registries},
+    nodes::Nodes,
+    providers::Providers,
+};
 
 /// The reason why a candidate comes last whose provider's credit is exhausted.
 pub(super) const NO_CREDIT: &str = "its provider has no credit left";
@@ -15,6 +20,7 @@ pub(crate) struct Sources {
     pub(super) providers: Arc<Providers>,
     pub(super) provider_models: Arc<ProviderModels>,
     pub(super) nodes: Arc<Nodes>,
+    pub(super) registries: Arc<Registries>,
     pub(super) round_robin: WeightedRoundRobin,
 }
 
@@ -24,11 +30,11 @@ impl Sources {
         if candidate.node.is_some() {
             return None;
         }
-        let (provider, model) = (&candidate.selected.provider, candidate.model.as_str());
-        if !self.providers.breakers.permits(provider, model, Instant::now()) {
+        let (account, model) = (candidate.account.as_str(), candidate.model.as_str());
+        if !self.providers.breakers.permits(account, model, Instant::now()) {
             return Some("it has failed lately");
         }
-        if self.providers.balances.is_out_of_credit(&*candidate.provider, candidate.info.as_ref()) {
+        if self.providers.balances.is_out_of_credit(&*candidate.provider, account, candidate.info.as_ref()) {
             return Some(NO_CREDIT);
         }
         None

@@ -12,6 +12,8 @@ use std::{
 use hearth_domain::RunId;
 use tokio::sync::Notify;
 
+use super::readers::{Reader, Readers};
+
 /// Reason why a run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StopReason {
@@ -62,20 +64,34 @@ impl StopSignal {
     }
 }
 
-/// Registry of the runs in progress: for each run's id the signal that stops it. It contains no run: each is in the task
-/// of its driver.
+/// A run in progress, as the registry has it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ActiveRun {
+    /// Signal that stops it.
+    pub(super) stop: Arc<StopSignal>,
+    /// The readers of its events.
+    pub(super) readers: Arc<Readers>,
+}
+
+/// Registry of the runs in progress: for each run's id the signal that stops it, and its readers. It contains no run: each
+/// is in the task of its driver.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveRuns {
-    runs: Mutex<HashMap<RunId, Arc<StopSignal>>>,
+    runs: Mutex<HashMap<RunId, ActiveRun>>,
     /// Notified when the last run ends.
     idle: Notify,
     is_stopping: AtomicBool,
 }
 
 impl ActiveRuns {
-    /// Adds a run; returns the signal that stops it.
-    pub(super) fn enter(&self, id: RunId) -> Arc<StopSignal> {
-        Arc::clone(self.runs().entry(id).or_default())
+    /// Adds a run.
+    pub(super) fn enter(&self, id: RunId) -> ActiveRun {
+        self.runs().entry(id).or_default().clone()
+    }
+
+    /// Adds a reader of a run's events; `None` if the run isn't in progress here.
+    pub(super) fn add_reader(&self, id: RunId) -> Option<Reader> {
+        self.runs().get(&id).map(|run| run.readers.add())
     }
 
     /// Removes a run.
@@ -85,6 +101,11 @@ impl ActiveRuns {
         if runs.is_empty() {
             self.idle.notify_waiters();
         }
+    }
+
+    /// True if the run is in progress here.
+    pub(super) fn contains(&self, id: RunId) -> bool {
+        self.runs().contains_key(&id)
     }
 
     /// The number of runs in progress.
@@ -101,7 +122,7 @@ impl ActiveRuns {
     pub(super) fn stop(&self, id: RunId, reason: StopReason) -> bool {
         let runs = self.runs();
         let run = runs.get(&id);
-        run.inspect(|run| run.send(reason)).is_some()
+        run.inspect(|run| run.stop.send(reason)).is_some()
     }
 
     /// Refuses new runs, waits for those in progress, and stops those that are left after `grace`; returns when all have
@@ -109,7 +130,7 @@ impl ActiveRuns {
     pub(super) async fn stop_all(&self, grace: Duration) {
         self.is_stopping.store(true, Ordering::Release);
         if !self.wait_until_idle(grace).await {
-            let left = self.runs().values().map(|run| run.send(StopReason::ProcessStops)).count();
+            let left = self.runs().values().map(|run| run.stop.send(StopReason::ProcessStops)).count();
             tracing::info!(runs = left, "runs are stopped");
             self.wait_until_idle(grace).await;
         }
@@ -128,7 +149,7 @@ impl ActiveRuns {
         tokio::time::timeout(timeout, idle).await.is_ok()
     }
 
-    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, Arc<StopSignal>>> {
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, ActiveRun>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,7 +162,7 @@ mod tests {
     async fn time_limit_after_a_cancel_is_received_and_changes_no_reason() {
         let active = ActiveRuns::default();
         let id = RunId::new();
-        let signal = active.enter(id);
+        let signal = active.enter(id).stop;
         active.stop(id, StopReason::Cancelled);
         signal.received().await;
         assert_eq!((signal.reason(), signal.must_end_now()), (Some(StopReason::Cancelled), false));

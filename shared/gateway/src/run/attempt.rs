@@ -10,7 +10,7 @@ use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use super::{
     active::StopReason,
     attempt_times::AttemptTimes,
-    errors::{gateway_stopped, time_limit_reached},
+    errors::{gateway_stopped, not_begun_in_time, time_limit_reached},
     limits::AnswerLimits,
     output::RunOutput,
     pricing::CostMeter,
@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     access::Caller,
+    nodes::EnergyUse,
     providers::{breaker::Permit, model_metrics::ModelMetrics},
     routing::{Candidate, may_fall_back},
     settings::Routing,
@@ -35,8 +36,12 @@ pub(super) struct RunInProgress {
     pub(super) caller: Caller,
     delivery: Delivery,
     limits: AnswerLimits,
+    /// The run goes on at its node when this process stops, and the next process follows it.
+    goes_on_at_node: bool,
     /// The client has a report of exhausted credit.
     has_reported_exhausted: bool,
+    /// Time at which the run is withdrawn from a node that hasn't begun it; none for a run that doesn't go elsewhere then.
+    pub(super) withdraw_at: Option<tokio::time::Instant>,
 }
 
 /// The outcome of one attempt.
@@ -64,7 +69,15 @@ impl RunInProgress {
     pub(super) fn new(mut output: RunOutput, caller: Caller, delivery: Delivery) -> Self {
         output.summary.set_delivery(delivery);
         let limits = AnswerLimits::new(output.context.answer_max_bytes);
-        Self { output, caller, delivery, limits, has_reported_exhausted: false }
+        Self {
+            output,
+            caller,
+            delivery,
+            limits,
+            goes_on_at_node: false,
+            has_reported_exhausted: false,
+            withdraw_at: None,
+        }
     }
 
     /// Asks a candidate, which the run has by `routing`, once.
@@ -75,21 +88,27 @@ impl RunInProgress {
         permit: Option<&mut Permit>,
     ) -> Outcome {
         let Candidate { provider, model, selected, defaults, .. } = candidate;
+        self.output.account.ask(candidate, &self.output.generation);
         self.output.emit(RunEventBody::Selected(selected.clone())).await;
         if let Some(exhausted) = &candidate.exhausted {
             self.send_credits(&**exhausted, true).await;
         }
         let context = Arc::clone(&self.output.context);
+        let label = candidate.provider_label(routing);
         let make_metrics = || match candidate.is_named_in(routing) {
-            true => ModelMetrics::new(&selected.provider, model.as_str()),
-            false => ModelMetrics::of_unknown_model(&selected.provider),
+            true => ModelMetrics::new(label, model.as_str()),
+            false => ModelMetrics::of_unknown_model(label),
         };
-        let load = context.providers.load.begin(&selected.provider, model.as_str(), make_metrics);
+        let load = context.providers.load.begin(&candidate.account, model.as_str(), make_metrics);
         let metrics = load.metrics();
         let operation = metrics.operation(&self.output.generation.task);
         let mut times = AttemptTimes::begin(&load, operation, candidate.node.is_some(), self.delivery);
         let price = candidate.info.as_ref().and_then(|info| info.price.clone());
-        self.output.cost_meter = CostMeter::new(price, load.metrics());
+        let energy = candidate.energy.as_ref().map(EnergyUse::meter);
+        self.output.cost_meter = CostMeter::new(price, energy, load.metrics());
+        self.goes_on_at_node = provider.outlives_gateway()
+            && self.output.generation.on_disconnect.outlives_client()
+            && !context.records.are_shared();
         let provider = context.artifacts.storing(&self.caller, &self.output.generation, provider);
         self.output.trace.begin_attempt(candidate, &self.output.generation, self.output.id);
         let outcome = match self.begin(&*provider, model.clone(), defaults).await {
@@ -114,7 +133,8 @@ impl RunInProgress {
         match (self.output.generation.on_disconnect, &self.output.client) {
             (OnDisconnect::Cancel, Some(client)) => client.events.closed().await,
             (OnDisconnect::Cancel, None) => {}
-            (OnDisconnect::Continue, _) => std::future::pending().await,
+            // The stop watch ends a run that nobody reads for too long.
+            (OnDisconnect::Continue | OnDisconnect::ContinueFor(_), _) => std::future::pending().await,
         }
     }
 
@@ -164,9 +184,16 @@ impl RunInProgress {
         let call = Call { run: self.output.id, model, generation, delivery: self.delivery, trace };
         let reason = tokio::select! {
             stream = provider.generate(call) => return stream.map_err(Outcome::Failed),
+            () = sleep_until(self.withdraw_at), if self.withdraw_at.is_some() => {
+                self.cancel(provider).await;
+                return Err(Outcome::Failed(not_begun_in_time()));
+            }
             () = self.client_leaves() => "the client went away",
             () = self.output.stop.received() => "it was cancelled",
         };
+        if self.is_left_to_its_node() {
+            return Err(self.leave_to_node().await);
+        }
         tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), reason, "the run is stopped before it has begun");
         self.cancel(provider).await;
         self.output.emit(self.stop_event()).await;
@@ -182,9 +209,14 @@ impl RunInProgress {
         mut permit: Option<&mut Permit>,
     ) -> Outcome {
         let (mut deadline, mut has_answered) = (None, false);
+        let mut withdraw_at = self.withdraw_at;
         loop {
             let next = tokio::select! {
                 next = events.next() => next,
+                () = sleep_until(withdraw_at), if withdraw_at.is_some() && deadline.is_none() => {
+                    self.cancel(provider).await;
+                    return Outcome::Failed(not_begun_in_time());
+                }
                 () = self.client_leaves(), if deadline.is_none() => {
                     tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), "the client went away; the run is stopped");
                     self.cancel(provider).await;
@@ -192,6 +224,9 @@ impl RunInProgress {
                     continue;
                 }
                 () = self.output.stop.received() => {
+                    if deadline.is_none() && self.is_left_to_its_node() {
+                        return self.leave_to_node().await;
+                    }
                     // A run that is being stopped already ends as cancelled, whatever leaves it less time.
                     let mut end = RunEventBody::Cancelled;
                     if deadline.is_none() {
@@ -218,6 +253,9 @@ impl RunInProgress {
                     return Outcome::BrokenOff(error);
                 }
                 event => {
+                    if matches!(event, RunEventBody::Started { .. }) || event.commits_to_candidate() {
+                        withdraw_at = None;
+                    }
                     times.observe(&event);
                     if let Some(permit) = &mut permit
                         && (event.commits_to_candidate() || matches!(event, RunEventBody::Done { .. }))
@@ -249,6 +287,18 @@ impl RunInProgress {
                 }
             }
         }
+    }
+
+    /// True if this process stops, and the run's node goes on.
+    fn is_left_to_its_node(&self) -> bool {
+        self.goes_on_at_node && self.output.stop.reason() == Some(StopReason::ProcessStops)
+    }
+
+    /// Leaves the run open for the next process.
+    async fn leave_to_node(&mut self) -> Outcome {
+        tracing::info!(run = %self.output.id, trace_id = self.output.trace.id(), "the run goes on at its node while the gateway restarts");
+        self.output.leave().await;
+        Outcome::Ended { provider_failure: None }
     }
 
     fn may_resume(&self, error: &ApiError) -> bool {

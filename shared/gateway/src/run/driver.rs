@@ -6,13 +6,15 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use hearth_domain::Delivery;
+use hearth_domain::{Delivery, RunId};
 use hearth_wire::{ApiError, ErrorCode, RunEventBody};
 use serde_json::{Value, json};
 
 use super::{
     attempt::{Outcome, RunInProgress},
+    context::RunContext,
     driver_task::catch_panic,
+    home::RunPlan,
     output::RunOutput,
     retry,
     stop_watch::StopWatch,
@@ -29,22 +31,48 @@ const CIRCUIT_OPEN: &str = "circuit_open";
 
 /// Drives one run.
 pub(super) struct Driver {
-    run: RunInProgress,
+    pub(super) run: RunInProgress,
     /// The routing that the run follows.
-    routing: Arc<RoutingSnapshot>,
+    pub(super) routing: Arc<RoutingSnapshot>,
+    /// When its caller and routing were read.
+    pub(super) renewed_at: tokio::time::Instant,
+}
+
+/// Removes a run from the registry of those in progress.
+struct ActiveGuard {
+    context: Arc<RunContext>,
+    id: RunId,
+}
+
+impl Drop for ActiveGuard {
+    fn drop(&mut self) {
+        self.context.active.leave(self.id);
+    }
 }
 
 /// The candidates that weren't asked yet.
 #[derive(Default)]
-struct Remaining {
+pub(super) struct Remaining {
     /// The next ones, in order.
     next: VecDeque<Candidate>,
     /// Candidates with open circuits: they are asked if all others have failed.
-    suspended: VecDeque<Candidate>,
+    pub(super) suspended: VecDeque<Candidate>,
     /// The failure, or the open circuit, that the next one is a fallback for.
     in_place_of: Option<ErrorCode>,
-    /// Free alternatives for a provider without credit were added.
+    /// Free alternatives for a provider without credit were added, or may not be.
     has_free_alternatives: bool,
+}
+
+impl Remaining {
+    /// The candidates of a run that no node has served, for this reason. No free alternative is added: it may be a node.
+    pub(super) fn in_place_of_nodes(candidates: Vec<Candidate>, code: ErrorCode) -> Self {
+        Self {
+            next: candidates.into(),
+            in_place_of: Some(code),
+            has_free_alternatives: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// The outcome of a request for a circuit breaker's permit.
@@ -64,15 +92,18 @@ impl Driver {
         routing: Arc<RoutingSnapshot>,
         delivery: Delivery,
     ) -> Self {
-        Self { run: RunInProgress::new(output, caller, delivery), routing }
+        let run = RunInProgress::new(output, caller, delivery);
+        Self { run, routing, renewed_at: tokio::time::Instant::now() }
     }
 
     /// Drives the run to its end, where the client's events end too.
-    pub(super) async fn run(mut self, candidates: Vec<Candidate>) {
+    pub(super) async fn run(mut self, plan: RunPlan) {
         let recording = self.run.output.recording.clone();
-        let stop_watch = StopWatch::new(&self.run.output);
+        let stop_watch = StopWatch::new(&self.run.output, &self.run.caller);
+        // A panic that isn't caught below leaves no run in the registry.
+        let active = ActiveGuard { context: Arc::clone(&self.run.output.context), id: self.run.output.id };
         let result = tokio::select! {
-            result = catch_panic(self.ask_candidates(candidates)) => result,
+            result = catch_panic(self.carry_out(plan)) => result,
             // These work meanwhile, and never return: the one writes the record.
             never = recording.work() => never,
             never = stop_watch.watch() => never,
@@ -83,20 +114,32 @@ impl Driver {
                 never = recording.work() => never,
             }
         }
-        let RunOutput { context, id, capture, trace, client, .. } = self.run.output;
+        let RunOutput { capture, trace, client, account, .. } = self.run.output;
         // The request's last span but one ends before its client sees the end: a function is frozen after that.
         drop(trace);
-        context.active.leave(id);
+        // Boxed: the future of a settlement is large, and most runs have no budget.
+        Box::pin(account.settle()).await;
+        drop(active);
         if let Some(capture) = capture {
             capture.finish().await;
         }
         drop(client);
     }
 
+    async fn carry_out(&mut self, plan: RunPlan) -> Result<(), ApiError> {
+        match plan {
+            RunPlan::Ask(candidates) => {
+                let next = candidates.into();
+                self.ask_candidates(Remaining { next, ..Remaining::default() }).await
+            }
+            // Boxed: few runs wait for a node.
+            RunPlan::Home(plan) => Box::pin(self.ask_home(plan)).await,
+        }
+    }
+
     /// Asks the candidates in turn; returns the error of the last one, if none has answered.
-    async fn ask_candidates(&mut self, candidates: Vec<Candidate>) -> Result<(), ApiError> {
+    pub(super) async fn ask_candidates(&mut self, mut remaining: Remaining) -> Result<(), ApiError> {
         let (mut failures, mut last) = (Vec::new(), None);
-        let mut remaining = Remaining { next: candidates.into(), ..Remaining::default() };
         while let Some((mut candidate, was_suspended)) =
             self.next_candidate(&mut remaining, last.as_ref()).await
         {
@@ -111,7 +154,7 @@ impl Driver {
                     self.ask(&candidate, permit, is_last).await
                 }
                 Ok(PermitOutcome::Suspended) => {
-                    count_fallback(&candidate, CIRCUIT_OPEN);
+                    count_fallback(candidate.provider_label(&self.routing), CIRCUIT_OPEN);
                     self.run.output.trace.fall_back(&candidate, CIRCUIT_OPEN);
                     remaining.in_place_of.get_or_insert(ErrorCode::ProviderError);
                     remaining.suspended.push_back(candidate);
@@ -129,7 +172,7 @@ impl Driver {
             if !may_fall_back(error.code) {
                 return Err(error);
             }
-            count_fallback(&candidate, code);
+            count_fallback(candidate.provider_label(&self.routing), code);
             self.run.output.trace.fall_back(&candidate, code);
             remaining.in_place_of = Some(error.code);
             last = Some(error);
@@ -173,36 +216,37 @@ impl Driver {
         if candidate.node.is_some() {
             return Ok(PermitOutcome::Granted(None));
         }
-        let (provider, model) = (&candidate.selected.provider, candidate.model.as_str());
+        let (account, model) = (candidate.account.as_str(), candidate.model.as_str());
         let breakers = &self.run.output.context.providers.breakers;
         if !was_suspended {
-            let permit = breakers.try_acquire(provider, model, Instant::now());
+            let permit = breakers.try_acquire(account, model, Instant::now());
             return Ok(permit.map_or(PermitOutcome::Suspended, |permit| PermitOutcome::Granted(Some(permit))));
         }
         tokio::select! {
-            permit = breakers.acquire(provider, model) => Ok(PermitOutcome::Granted(Some(permit?))),
+            permit = breakers.acquire(account, model) => Ok(PermitOutcome::Granted(Some(permit?))),
             () = self.run.client_leaves() => Ok(PermitOutcome::Stopped),
             () = self.run.output.stop.received() => Ok(PermitOutcome::Stopped),
         }
     }
 
     /// Asks one candidate, with retries. Its circuit counts all attempts as one request.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         candidate: &Candidate,
         mut permit: Option<Permit>,
         is_last: bool,
     ) -> Result<(), ApiError> {
+        let label = candidate.provider_label(&self.routing);
         let mut retries = 0;
         loop {
             let error = match self.run.attempt(candidate, &self.routing, permit.as_mut()).await {
                 Outcome::Ended { provider_failure } => {
-                    finish(permit, provider_failure.as_ref());
+                    finish(permit, label, provider_failure.as_ref());
                     return Ok(());
                 }
                 Outcome::BrokenOff(error) => {
                     self.run.output.charge_partial();
-                    finish(permit, Some(&error));
+                    finish(permit, label, Some(&error));
                     return Err(error);
                 }
                 Outcome::Failed(error) => error,
@@ -210,20 +254,19 @@ impl Driver {
             // A node isn't retried: its errors are of its queue, its models, or its connection, and don't pass soon.
             let wait = if candidate.node.is_none() { retry::backoff(&error, retries, is_last) } else { None };
             let Some(wait) = wait else {
-                finish(permit, Some(&error));
+                finish(permit, label, Some(&error));
                 return Err(error);
             };
             retries += 1;
-            metrics::counter!("hearth_provider_retries_total", "provider" => candidate.selected.provider.clone())
-                .increment(1);
+            metrics::counter!("hearth_provider_retries_total", "provider" => label.to_owned()).increment(1);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.run.client_leaves() => {
-                    finish(permit, Some(&error));
+                    finish(permit, label, Some(&error));
                     return self.emit_stop().await;
                 }
                 () = self.run.output.stop.received() => {
-                    finish(permit, Some(&error));
+                    finish(permit, label, Some(&error));
                     return self.emit_stop().await;
                 }
             }
@@ -231,19 +274,19 @@ impl Driver {
     }
 
     /// Ends a run that is stopped: emits its terminal event.
-    async fn emit_stop(&mut self) -> Result<(), ApiError> {
+    pub(super) async fn emit_stop(&mut self) -> Result<(), ApiError> {
         self.run.output.emit(self.run.stop_event()).await;
         Ok(())
     }
 }
 
-fn finish(permit: Option<Permit>, error: Option<&ApiError>) {
+fn finish(permit: Option<Permit>, label: &str, error: Option<&ApiError>) {
     if let Some(permit) = permit {
-        permit.finish(error);
+        permit.finish(label, error);
     }
 }
 
-fn count_fallback(candidate: &Candidate, code: &'static str) {
-    let provider = candidate.selected.provider.clone();
-    metrics::counter!("hearth_fallbacks_total", "provider" => provider, "code" => code).increment(1);
+fn count_fallback(provider: &str, code: &'static str) {
+    metrics::counter!("hearth_fallbacks_total", "provider" => provider.to_owned(), "code" => code)
+        .increment(1);
 }

@@ -6,6 +6,8 @@
 //! - [`Runs::start`] starts a run, [`Runs::replay`] serves one with a cached answer.
 //! - `driver`: asks the candidates in turn, with retries (`retry`); `attempt`: asks one candidate once; `output`: sends
 //!   the events, and counts usage and cost (`pricing`); `resume`: continues an answer that broke off.
+//! - `home`: waits for a node of the caller, for a request that prefers one; `waiting`: limits the runs that wait;
+//!   `renewal`: their callers and routing, read again.
 //! - `stop_watch`: stops a run at the time limit of its process, or when another process has cancelled it.
 //! - `summary`: the outcome, times, tokens and cost of a run, as metrics.
 //! - `driver_task`: the task that the driver works in; `stream`: the events on their way to the client.
@@ -17,9 +19,12 @@ mod context;
 mod driver;
 mod driver_task;
 mod errors;
+mod home;
 mod limits;
 mod output;
 mod pricing;
+mod readers;
+mod renewal;
 mod resume;
 mod retry;
 mod stop_watch;
@@ -27,6 +32,8 @@ mod stream;
 mod summary;
 mod trace;
 mod trace_content;
+mod unreported;
+mod waiting;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -34,15 +41,19 @@ use hearth_domain::{Delivery, Generation, OnDisconnect, Run, RunId, RunState, Se
 use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::{ApiError, RunEventBody};
 
-pub(crate) use stream::EventSender;
+pub(crate) use driver_task::DriverTask;
+pub(crate) use errors::driver_died;
+pub(crate) use readers::Reader;
 pub use stream::RunStream;
+pub(crate) use stream::{EventSender, channel};
 
 use crate::{
-    access::Caller,
+    access::{Access, Caller},
     artifacts::Artifacts,
     cache::{CacheOutcome, CachedAnswer, Capture},
     configuration::RoutingSnapshot,
     error,
+    limits::{Admission, Limiter, estimate::worst_case},
     providers::Providers,
     record::Records,
     routing::Router,
@@ -51,10 +62,9 @@ use crate::{
 use active::StopReason;
 use context::RunContext;
 use driver::Driver;
-use driver_task::DriverTask;
-use errors::{driver_died, is_stopping, no_candidate};
+use errors::{is_stopping, no_candidate};
 use output::RunOutput;
-use stream::{channel, next};
+use stream::next;
 use summary::RunSummary;
 
 /// Entry of this module: starts, replays and stops runs. It has the components that they share; the registry of those in
@@ -72,6 +82,10 @@ pub(crate) struct StartOptions {
     pub(crate) routing: Arc<RoutingSnapshot>,
     /// The position in the request's trace.
     pub(crate) trace: TraceContext,
+    /// The caller's rates with this request counted; none if nothing is limited.
+    pub(crate) admission: Option<Box<Admission>>,
+    /// The request as its client has sent it, if it is to be stored.
+    pub(crate) stored: Option<Box<Generation>>,
 }
 
 impl Runs {
@@ -81,9 +95,19 @@ impl Runs {
         providers: Arc<Providers>,
         artifacts: Arc<Artifacts>,
         records: Arc<Records>,
+        access: Arc<Access>,
+        limits: Arc<Limiter>,
         answer_max_bytes: u64,
     ) -> Self {
-        Self(Arc::new(RunContext::new(router, providers, artifacts, records, answer_max_bytes)))
+        Self(Arc::new(RunContext::new(
+            router,
+            providers,
+            artifacts,
+            records,
+            access,
+            limits,
+            answer_max_bytes,
+        )))
     }
 
     /// Starts a run that a model serves.
@@ -94,32 +118,45 @@ impl Runs {
         &self,
         caller: &Caller,
         id: RunId,
-        generation: Generation,
+        mut generation: Generation,
         options: StartOptions,
     ) -> Result<RunStream, ApiError> {
-        let StartOptions { delivery, capture, routing, trace } = options;
+        let StartOptions { delivery, capture, routing, trace, admission, stored } = options;
         let context = &self.0;
         let mut span = Span::child(&trace, SpanKind::Internal, "resolve");
-        let candidates = Stage::Resolve.measure(context.router.resolve(&routing, caller, &generation)).await;
-        let candidates = candidates.inspect_err(|error| span.fail(error.code.as_str()))?;
+        let plan = Stage::Resolve.measure(self.plan(&routing, caller, &mut generation)).await;
+        let plan = plan.inspect_err(|error| span.fail(error.code.as_str()))?;
+        let candidates = plan.candidates();
         span.set("hearth.candidates", i64::try_from(candidates.len()).unwrap_or(i64::MAX));
         drop(span);
-        let first = candidates.first().ok_or_else(no_candidate)?;
-        let run = Run { deadline: generation.deadline, ..new_run(caller, id, &first.selected) };
+        let selection = plan.selection(&generation).ok_or_else(no_candidate)?;
+        let on_disconnect = generation.on_disconnect;
+        let worst_case = on_disconnect.outlives_client().then(|| worst_case(&generation, &candidates));
+        let run = new_run(caller, id, &selection);
+        let (deadline, replay_of) = (generation.deadline, generation.replay_of);
+        let run = Run { deadline, on_disconnect, worst_case, replay_of, ..run };
         if context.active.is_stopping() {
             return Err(is_stopping());
         }
+        if let Some(request) = stored {
+            context.records.put_request(id, caller.owner(), &request).await?;
+        }
+        let rate = admission.as_ref().and_then(|admission| admission.status());
+        let account = context.limits.open(caller, id, &generation, &candidates, admission).await?;
         let (client, mut events, end) = channel();
-        let on_disconnect = generation.on_disconnect;
         let recorded_as = delivery_of(delivery, on_disconnect);
         let recording = context.records.start(run, recorded_as, trace.clone());
-        if on_disconnect == OnDisconnect::Continue {
+        if on_disconnect.outlives_client() {
             // The client may go away, and look for the run later: it must be there, whatever happens.
-            recording.begin().await.map_err(error::store)?;
+            if let Err(failure) = recording.begin().await {
+                account.settle().await;
+                return Err(error::store(failure));
+            }
         }
-        let output = RunOutput::new(context, id, generation, client, recording, capture, &trace);
+        let output = RunOutput::new(context, account, generation, client, recording, capture, &trace);
+        let reader = context.active.add_reader(id);
         let driver = Driver::new(output, caller.clone(), routing, delivery);
-        let mut driver = DriverTask::new(driver.run(candidates));
+        let mut driver = DriverTask::new(driver.run(plan));
         let mut first = VecDeque::new();
         loop {
             let event = next(&mut events, &mut driver).await.ok_or_else(driver_died)?;
@@ -142,7 +179,7 @@ impl Runs {
                 never = driver.work() => never,
             }
         }
-        Ok(RunStream { id, cache: None, first, rest: events, driver, end })
+        Ok(RunStream { id, cache: None, rate, first, rest: events, driver, end, reader })
     }
 
     /// Serves the run `id` with a cached answer. It is recorded as any other, in one write.
@@ -162,14 +199,16 @@ impl Runs {
         let first: VecDeque<_> = answer.replay().collect();
         // No event follows.
         let (_, rest, end) = channel();
-        let outlives_client = on_disconnect == OnDisconnect::Continue;
+        let outlives_client = on_disconnect.outlives_client();
         let delivery = delivery_of(delivery, on_disconnect);
         // The head of a streamed response has the run's id.
         let is_in_head = delivery == Delivery::Stream && !records.is_down();
         let waits = outlives_client || is_in_head || records.end_waits();
         let selection = answer.selected();
         if records.are_shared() {
-            RunSummary::log_cached(&selection, id, trace);
+            // The line names no provider that a member has named.
+            let logged = Selection { payer: answer.maker_payer(), ..selection.clone() };
+            RunSummary::log_cached(&logged, id, trace);
         }
         let recording = records.start(new_run(caller, id, &selection), delivery, trace.clone());
         let mut receipt = None;
@@ -188,12 +227,23 @@ impl Runs {
             }
             tracing::error!(run = %id, "the record of a run that the cache has served is late");
         }
-        Ok(RunStream { id, cache: Some(CacheOutcome::Hit), first, rest, driver: DriverTask::none(), end })
+        let (cache, driver) = (Some(CacheOutcome::Hit), DriverTask::none());
+        Ok(RunStream { id, cache, rate: None, first, rest, driver, end, reader: None })
     }
 
     /// Cancels a run; returns whether it is in progress in this process.
     pub(crate) fn cancel(&self, id: RunId) -> bool {
         self.0.active.stop(id, StopReason::Cancelled)
+    }
+
+    /// True if this process carries out the run.
+    pub(crate) fn is_active(&self, id: RunId) -> bool {
+        self.0.active.contains(id)
+    }
+
+    /// Counts a reader of a run's events; `None` if the run isn't in progress in this process.
+    pub(crate) fn add_reader(&self, id: RunId) -> Option<Reader> {
+        self.0.active.add_reader(id)
     }
 
     /// The number of runs in progress.
@@ -210,10 +260,7 @@ impl Runs {
 /// The delivery as the record sees it. A run that outlives its client is recorded as a streamed one: it is read while it
 /// goes on.
 fn delivery_of(delivery: Delivery, on_disconnect: OnDisconnect) -> Delivery {
-    match on_disconnect {
-        OnDisconnect::Cancel => delivery,
-        OnDisconnect::Continue => Delivery::Stream,
-    }
+    if on_disconnect.outlives_client() { Delivery::Stream } else { delivery }
 }
 
 /// A new run that `selection` serves.
@@ -221,6 +268,7 @@ fn new_run(caller: &Caller, id: RunId, selection: &Selection) -> Run {
     Run {
         id,
         owner: caller.user,
+        organisation: Some(caller.organisation),
         state: RunState::Queued,
         selection: selection.clone(),
         queue_position: None,
@@ -233,6 +281,11 @@ fn new_run(caller: &Caller, id: RunId, selection: &Selection) -> Run {
         artifacts: Vec::new(),
         created_at: Timestamp::now(),
         deadline: None,
+        on_disconnect: OnDisconnect::default(),
+        worst_case: None,
         finished_at: None,
+        token: Some(caller.credential_id()),
+        replay_of: None,
+        has_expired_text: false,
     }
 }

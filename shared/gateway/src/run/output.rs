@@ -17,15 +17,18 @@ use hearth_wire::{ApiError, ErrorCode, RunEvent, RunEventBody};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{
-    active::StopSignal,
+    active::{ActiveRun, StopSignal},
     context::RunContext,
+    errors::goes_on_elsewhere,
     pricing::CostMeter,
+    readers::Readers,
     resume::{PartialAnswer, UsageAndCost},
     stream::EventSender,
     summary::RunSummary,
     trace::RunTrace,
+    unreported::UnreportedUsage,
 };
-use crate::{cache::Capture, record::Recording};
+use crate::{cache::Capture, limits::RunAccount, record::Recording};
 
 /// Timeout of a client that reads no event of an answer that waits for it.
 const CLIENT_STALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,26 +46,33 @@ pub(super) struct RunOutput {
     pub(super) capture: Option<Capture>,
     /// Stops the run: it is cancelled by its id, or its process ends.
     pub(super) stop: Arc<StopSignal>,
+    /// The readers of its events.
+    pub(super) readers: Arc<Readers>,
     /// The answer so far, if another model may resume it.
     pub(super) partial: Option<PartialAnswer>,
     /// Prices of the provider that serves the run now.
     pub(super) cost_meter: CostMeter,
     pub(super) trace: RunTrace,
     pub(super) summary: RunSummary,
+    /// The reservation of the run, and what it has used.
+    pub(super) account: RunAccount,
+    unreported: UnreportedUsage,
     seq: u64,
 }
 
 impl RunOutput {
     pub(super) fn new(
         context: &Arc<RunContext>,
-        id: RunId,
+        account: RunAccount,
         generation: Generation,
         client: EventSender,
         recording: Recording,
         capture: Option<Capture>,
         trace: &TraceContext,
     ) -> Self {
-        let (stop, partial) = (context.active.enter(id), PartialAnswer::new(&generation));
+        let id = account.run();
+        let (ActiveRun { stop, readers }, partial) =
+            (context.active.enter(id), PartialAnswer::new(&generation));
         Self {
             context: Arc::clone(context),
             id,
@@ -71,16 +81,20 @@ impl RunOutput {
             recording,
             capture,
             stop,
+            readers,
             partial,
             cost_meter: CostMeter::default(),
             trace: RunTrace::start(trace.clone(), id),
             summary: RunSummary::new(context.records.are_shared(), trace),
+            account,
+            unreported: UnreportedUsage::default(),
             seq: 0,
         }
     }
 
     /// Sends an event, and before a run's end its usage and cost.
     pub(super) async fn emit(&mut self, body: RunEventBody) {
+        self.unreported.observe(&body);
         match &body {
             // The partial answer has it.
             RunEventBody::Usage { .. } if self.partial.is_some() => return,
@@ -89,16 +103,26 @@ impl RunOutput {
                 return self.send_usage(spent).await;
             }
             end if end.is_terminal() => {
-                if self.partial.as_ref().is_some_and(PartialAnswer::has_usage) {
+                // A provider that is cut off reports no usage, and charges what it has made.
+                let is_cut = !matches!(end, RunEventBody::Done { .. }) && self.unreported.has_output();
+                if self.partial.as_ref().is_some_and(|partial| partial.has_usage() || is_cut) {
                     self.charge_partial();
                 }
+                let estimate = self.unreported.estimate(&self.generation).filter(|_| self.partial.is_none());
                 if let Some(spent) = self.partial.take().and_then(|partial| partial.total()) {
                     self.send_usage(spent).await;
+                } else if let Some(usage) = estimate {
+                    if is_cut {
+                        let spent = self.charge(usage);
+                        self.send_usage(spent).await;
+                    } else {
+                        self.account.estimate(usage, self.cost_meter.cost_of(&usage));
+                    }
                 }
             }
             _ => {}
         }
-        if let RunEventBody::Done { .. } = &body
+        if body.is_terminal()
             && let Some(cost) = self.cost_meter.charge_images()
         {
             self.trace.charge_images(cost);
@@ -138,6 +162,7 @@ impl RunOutput {
         if let Some(capture) = &mut self.capture {
             capture.add(&body);
         }
+        self.account.observe(&body);
         self.trace.observe(&body);
         self.summary.observe(&body, self.id, &self.context.metrics);
         let event = RunEvent { seq: self.seq, body };
@@ -149,6 +174,13 @@ impl RunOutput {
             self.recording.wait_for_room().await;
         }
         self.send_to_client(event).await;
+    }
+
+    /// Leaves the run open: its client gets an error, and the record none. The next process of the gateway records the rest.
+    pub(super) async fn leave(&mut self) {
+        self.account.leave();
+        let body = RunEventBody::Error { error: goes_on_elsewhere(self.id) };
+        self.send_to_client(RunEvent { seq: self.seq + 1, body }).await;
     }
 
     async fn record_end(&self, event: RunEvent) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hearth_domain::{Cost, Price, Task, Usage};
 use hearth_wire::RunEventBody;
 
-use crate::providers::model_metrics::ModelMetrics;
+use crate::{nodes::EnergyMeter, providers::model_metrics::ModelMetrics};
 
 /// Counts the tokens of a run at one provider, and their cost.
 #[derive(Debug, Default)]
@@ -16,15 +16,20 @@ pub(super) struct CostMeter {
     price: Option<Price>,
     /// The number of images so far.
     images: u32,
+    /// The energy of the run, if a node serves it whose energy is known: then it is the cost.
+    energy: Option<EnergyMeter>,
 }
 
 impl CostMeter {
-    pub(super) fn new(price: Option<Price>, metrics: Arc<ModelMetrics>) -> Self {
-        Self { metrics: Some(metrics), price, images: 0 }
+    pub(super) fn new(price: Option<Price>, energy: Option<EnergyMeter>, metrics: Arc<ModelMetrics>) -> Self {
+        Self { metrics: Some(metrics), price, images: 0, energy }
     }
 
-    /// Counts an event that is charged by the piece.
+    /// Counts an event that is charged by the piece, or begins to be charged by the time.
     pub(super) fn count(&mut self, event: &RunEventBody) {
+        if let (RunEventBody::Started { .. }, Some(energy)) = (event, &mut self.energy) {
+            energy.begin();
+        }
         self.images += u32::from(matches!(event, RunEventBody::Artifact { .. }));
     }
 
@@ -38,9 +43,17 @@ impl CostMeter {
         Some(cost)
     }
 
+    /// The cost of tokens that the provider hasn't reported, if their price is known.
+    pub(super) fn cost_of(&self, usage: &Usage) -> Option<Cost> {
+        match &self.energy {
+            Some(energy) => Some(energy.cost()),
+            None => self.price.as_ref().and_then(|price| price.of(usage)),
+        }
+    }
+
     /// Charges the tokens of a run, if their price is known.
     pub(super) fn charge_tokens(&self, task: &Task, usage: &Usage) -> Option<Cost> {
-        let cost = self.price.as_ref().and_then(|price| price.of(usage));
+        let cost = self.cost_of(usage);
         if let Some(metrics) = &self.metrics {
             metrics.operation(task).count_tokens(usage);
             metrics.count_cost(cost);

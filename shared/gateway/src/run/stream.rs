@@ -9,8 +9,8 @@ use hearth_domain::{RunId, RunState};
 use hearth_wire::{ApiError, RunEvent, RunEventBody};
 use tokio::sync::mpsc;
 
-use super::{driver_task::DriverTask, errors::driver_died};
-use crate::cache::CacheOutcome;
+use super::{driver_task::DriverTask, errors::driver_died, readers::Reader};
+use crate::{cache::CacheOutcome, limits::RateStatus};
 
 /// Limit of the number of events that may wait for the client to read them.
 const CLIENT_BUFFER_EVENTS: usize = 256;
@@ -22,11 +22,15 @@ pub struct RunStream {
     pub id: RunId,
     /// Outcome of the cache's lookup, if there was one.
     pub cache: Option<CacheOutcome>,
+    /// The state of the caller's rate limits; none if no rate is limited.
+    pub rate: Option<RateStatus>,
     /// The events of the run's beginning, which are read already.
     pub(crate) first: VecDeque<RunEvent>,
     pub(crate) rest: mpsc::Receiver<RunEvent>,
     pub(crate) driver: DriverTask,
     pub(crate) end: EndGuard,
+    /// Counts the client as a reader of the run.
+    pub(crate) reader: Option<Reader>,
 }
 
 /// Guarantees that a run's events end with a terminal one. A driver that panics closes its channel without one, and a
@@ -164,7 +168,16 @@ mod tests {
             driver.await;
             drop(client);
         });
-        RunStream { id: RunId::new(), cache: None, first: VecDeque::new(), rest, driver, end }
+        RunStream {
+            id: RunId::new(),
+            cache: None,
+            rate: None,
+            first: VecDeque::new(),
+            rest,
+            driver,
+            end,
+            reader: None,
+        }
     }
 
     fn is_failure(event: &RunEvent, seq: u64) -> bool {

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use hearth_domain::{Cost, Delivery, RunId, Selection, Usage};
+use hearth_domain::{Cost, Delivery, Payer, RunId, Selection, Usage};
 use hearth_telemetry::traces::TraceContext;
 use hearth_wire::{ErrorCode, RunEventBody};
 use metrics::{Counter, Histogram};
+
+use crate::routing::OWN_PROVIDER;
 
 /// The metrics of runs.
 #[derive(Debug)]
@@ -119,7 +121,7 @@ impl RunSummary {
             name: "run",
             request_id = %id,
             trace_id = self.trace_id,
-            provider = self.selection.as_ref().map(|selection| selection.provider.as_str()),
+            provider = self.selection.as_ref().map(provider_dimension),
             model = self.selection.as_ref().map(|selection| selection.model.as_str()),
             outcome,
             code = code.map(ErrorCode::as_str),
@@ -132,5 +134,14 @@ impl RunSummary {
             cost_dollars = self.cost.map(Cost::dollars),
             "run"
         );
+    }
+}
+
+/// The provider in a run's line. It is a dimension of metrics, of which each value costs money, and users name the
+/// providers of their own keys.
+fn provider_dimension(selection: &Selection) -> &str {
+    match selection.payer {
+        None | Some(Payer::Operator) => &selection.provider,
+        Some(Payer::User | Payer::Team | Payer::Organisation) => OWN_PROVIDER,
     }
 }

@@ -122,6 +122,9 @@ impl RunTrace {
             output.observe(event);
         }
         match event {
+            RunEventBody::Waiting { reason, .. } => {
+                recorded.run.event("waiting", vec![KeyValue::new("hearth.wait.reason", reason.as_str())]);
+            }
             RunEventBody::Queued { position } => {
                 let attributes = vec![KeyValue::new("hearth.queue.position", i64::from(*position))];
                 recorded.attempt.event("queued", attributes);

@@ -1,4 +1,4 @@
-use hearth_domain::{CacheControl, OnDisconnect, Priority, Role, Tool, WhileLoading};
+use hearth_domain::{CacheControl, HomeWait, OnDisconnect, Priority, Role, Tool, WhileLoading};
 use proptest::prelude::*;
 use serde_json::{Map, json};
 
@@ -12,8 +12,14 @@ fn request(change: impl FnOnce(&mut Generation, &mut TextTask)) -> Generation {
     generation
 }
 
+/// The same organisation each time.
+fn organisation() -> OrganisationId {
+    "org_01J9ZX5V2QH8N4T6W0C3M7K1RB".parse().unwrap()
+}
+
 fn key(generation: &Generation) -> String {
-    cache_key_of(generation, None, "routing").unwrap().to_string()
+    let callers = KeyCallers { organisation: organisation(), user: None, own_keys: &[], models: None };
+    cache_key_of(generation, callers, "routing").unwrap().to_string()
 }
 
 fn tool(parameters: Value) -> Tool {
@@ -52,6 +58,8 @@ fn parts_that_change_the_answer_change_the_key() {
         request(|g, _| g.route.mode = SelectionMode::FreeOnly),
         request(|g, _| g.route.fallbacks = Some(Vec::new())),
         request(|g, _| g.route.preferred = Some("small".into())),
+        request(|g, _| g.route.max_price = "0.6".parse().ok()),
+        request(|g, _| g.route.home = Some(HomeWait::default())),
         request(|g, _| g.route.fallbacks = Some(vec!["small".into()])),
         request(|_, t| t.messages[0].content = "hi".into()),
         request(|_, t| t.messages[0].content = "Hi ".into()),
@@ -85,14 +93,49 @@ fn parts_that_change_the_answer_change_the_key() {
 }
 
 #[test]
-fn users_and_settings_have_keys_of_their_own() {
+fn users_organisations_and_settings_have_keys_of_their_own() {
     let (ada, bob) = (UserId::new(), UserId::new());
-    let of = |owner, routing| cache_key_of(&request(|_, _| ()), owner, routing).unwrap();
-    assert_eq!(of(Some(ada), "a"), of(Some(ada), "a"));
-    let keys = [of(Some(ada), "a"), of(Some(bob), "a"), of(None, "a"), of(Some(ada), "b")];
+    let (one, two) = (OrganisationId::new(), OrganisationId::new());
+    let of = |organisation, user, routing| {
+        let callers = KeyCallers { organisation, user, own_keys: &[], models: None };
+        cache_key_of(&request(|_, _| ()), callers, routing).unwrap()
+    };
+    assert_eq!(of(one, Some(ada), "a"), of(one, Some(ada), "a"));
+    let keys = [
+        of(one, Some(ada), "a"),
+        of(one, Some(bob), "a"),
+        of(one, None, "a"),
+        of(one, Some(ada), "b"),
+        of(two, Some(ada), "a"),
+        of(two, None, "a"),
+    ];
     for (index, key) in keys.iter().enumerate() {
         assert!(!keys[index + 1..].contains(key), "{index}");
     }
+}
+
+#[test]
+fn credentials_of_other_models_have_keys_of_their_own() {
+    let of = |patterns: Option<&[&str]>| {
+        let patterns = patterns.map(|patterns| patterns.iter().map(|one| (*one).to_owned()).collect());
+        let models = patterns.map(ModelLimits::new);
+        let callers =
+            KeyCallers { organisation: organisation(), user: None, own_keys: &[], models: models.as_ref() };
+        cache_key_of(&request(|_, _| ()), callers, "a").unwrap()
+    };
+    assert_eq!(of(Some(&["local"])), of(Some(&["local"])));
+    assert!(of(Some(&["local"])) != of(None) && of(Some(&["local"])) != of(Some(&["local", "a:b"])));
+}
+
+#[test]
+fn callers_with_other_keys_of_providers_have_keys_of_their_own() {
+    let of = |own_keys: &[CredentialId]| {
+        let callers = KeyCallers { organisation: organisation(), user: None, own_keys, models: None };
+        cache_key_of(&request(|_, _| ()), callers, "a").unwrap()
+    };
+    let (one, two) = (CredentialId::new(), CredentialId::new());
+    assert_eq!(of(&[one]), of(&[one]));
+    assert!(of(&[one]) != of(&[]) && of(&[one]) != of(&[two]) && of(&[one]) != of(&[one, two]));
 }
 
 #[test]

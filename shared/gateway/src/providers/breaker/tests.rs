@@ -15,7 +15,7 @@ fn open() -> CircuitBreakers {
 }
 
 fn fail(breakers: &CircuitBreakers, code: ErrorCode) {
-    breakers.permit(key(P, M), None, Instant::now()).finish(Some(&failure(code)));
+    breakers.permit(key(P, M), None, Instant::now()).finish(P, Some(&failure(code)));
 }
 
 fn state(breakers: &CircuitBreakers) -> State {
@@ -39,7 +39,7 @@ async fn open_circuit_refuses_where_others_can_serve_and_probes_where_none_can()
     // The first piece of the answer closes it; the request itself goes on.
     probe.record_answer();
     assert_eq!(state(&breakers), State::Closed);
-    probe.finish(None);
+    probe.finish(P, None);
     assert!(breakers.try_acquire(P, M, Instant::now()).is_some());
     assert_eq!(breakers.open(Instant::now()), []);
 }
@@ -53,12 +53,12 @@ async fn waiting_requests_fail_after_two_failures() {
     // The first waiting request is the second probe, and fails too.
     let others = (0..5).map(|_| async {
         let permit = breakers.acquire(P, M).await?;
-        permit.finish(Some(&limited()));
+        permit.finish(P, Some(&limited()));
         Ok::<(), ApiError>(())
     });
     let ended = async {
         tokio::task::yield_now().await;
-        first.finish(Some(&limited()));
+        first.finish(P, Some(&limited()));
         skip_interval(&breakers);
     };
     let (others, ()) = tokio::join!(futures::future::join_all(others), ended);
@@ -87,7 +87,7 @@ async fn probe_whose_request_is_at_fault_is_followed_by_the_next() {
     skip_interval(&breakers);
     let probe = breakers.acquire(P, M).await.unwrap();
     let (next, ()) = tokio::join!(breakers.acquire(P, M), async {
-        probe.finish(Some(&failure(ErrorCode::InvalidRequest)));
+        probe.finish(P, Some(&failure(ErrorCode::InvalidRequest)));
     });
     assert!(next.unwrap().probe.is_some());
     assert_ne!(state(&breakers), State::Closed);
@@ -109,7 +109,7 @@ fn errors_of_the_request_and_disconnects_dont_count() {
         (0..30).for_each(|_| fail(&breakers, *code));
     }
     (0..30).for_each(|_| drop(breakers.try_acquire(P, M, Instant::now())));
-    (0..30).for_each(|_| breakers.try_acquire(P, M, Instant::now()).unwrap().finish(None));
+    (0..30).for_each(|_| breakers.try_acquire(P, M, Instant::now()).unwrap().finish(P, None));
     assert!(breakers.entries().is_empty());
     // They don't reset the count either.
     (0..2).for_each(|_| fail(&breakers, ErrorCode::ProviderTimeout));
@@ -125,7 +125,7 @@ fn streams_that_break_off_count_in_a_row() {
     for _ in 0..3 {
         let mut permit = breakers.try_acquire(P, M, Instant::now()).unwrap();
         permit.record_answer();
-        permit.finish(Some(&failure(ErrorCode::ProviderError)));
+        permit.finish(P, Some(&failure(ErrorCode::ProviderError)));
     }
     assert_eq!(state(&breakers), State::Open);
 }
@@ -159,7 +159,7 @@ fn number_of_circuits_is_bounded() {
         let model = format!("m{number}");
         for _ in 0..3 {
             let permit = breakers.permit(key(P, &model), None, Instant::now());
-            permit.finish(Some(&failure(ErrorCode::ProviderError)));
+            permit.finish(P, Some(&failure(ErrorCode::ProviderError)));
         }
     }
     assert!(breakers.entries().len() <= CIRCUIT_MAX_COUNT);

@@ -41,8 +41,11 @@ impl Fake {
         Ok(())
     }
 
+    /// The sort keys of the written items; `OWNED` for an entry in the index of an owner.
     fn written(&self) -> Vec<String> {
-        self.written.lock().unwrap().clone()
+        let written = self.written.lock().unwrap();
+        let name = |key: &String| if key.starts_with("RUN#") { "OWNED".to_owned() } else { key.clone() };
+        written.iter().map(name).collect()
     }
 }
 
@@ -75,12 +78,18 @@ impl Database for Fake {
 }
 
 #[derive(Debug)]
-struct Nothing;
+pub(super) struct Nothing;
 
 #[async_trait]
 impl Bucket for Nothing {
     async fn put(&self, _: &str, _: &str, _: Vec<u8>) -> Result<(), StoreError> {
         Ok(())
+    }
+    async fn get_range(&self, _: &str, _: u64, _: u64) -> Result<Option<Blob>, StoreError> {
+        Ok(None)
+    }
+    async fn size(&self, _: &str) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
     async fn get(&self, _: &str) -> Result<Option<Blob>, StoreError> {
         Ok(None)
@@ -145,7 +154,7 @@ async fn whole_answer_that_ends_soon_is_one_write_that_is_queued_at_once() {
     recording.record(text(2));
     let receipt = recording.end(done(3)).unwrap();
     // Nothing was polled.
-    assert_eq!(world.fake.written(), ["META"]);
+    assert_eq!(world.fake.written(), ["OWNED", "META"]);
     assert!(receipt.wait().await);
     assert!(recording.end(done(4)).is_none(), "a run ends once");
 }
@@ -157,7 +166,7 @@ async fn stream_is_begun_appended_and_ended_in_order() {
     recording.record(text(1));
     let until_begun = async {
         world.pending.wait_begun(recording.0.id).await;
-        while world.fake.written().len() < 2 {
+        while world.fake.written().len() < 3 {
             tokio::task::yield_now().await;
         }
     };
@@ -167,7 +176,7 @@ async fn stream_is_begun_appended_and_ended_in_order() {
     }
     recording.record(text(2));
     assert!(recording.end(done(3)).unwrap().wait().await);
-    assert_eq!(world.fake.written(), ["META", "E#000000000001", "E#000000000002", "META"]);
+    assert_eq!(world.fake.written(), ["OWNED", "META", "E#000000000001", "E#000000000002", "META"]);
 }
 
 #[tokio::test]
@@ -178,7 +187,7 @@ async fn run_that_a_request_waits_for_is_begun_at_once() {
         () = world.pending.wait_current(recording.0.id) => {}
         never = recording.work() => never,
     }
-    assert_eq!(world.fake.written(), ["META"]);
+    assert_eq!(world.fake.written(), ["OWNED", "META"]);
 }
 
 #[tokio::test]
@@ -196,5 +205,6 @@ async fn failing_store_is_tried_by_one_write_at_a_time_and_gets_everything_in_th
     for receipt in receipts {
         assert!(receipt.wait().await);
     }
-    assert_eq!(world.fake.written().len(), 100);
+    // The record, and its entry in the owner's index.
+    assert_eq!(world.fake.written().len(), 200);
 }

@@ -17,13 +17,18 @@ fn candidate(provider: &str, price: Option<(&str, &str)>) -> Candidate {
         ..Price::default()
     });
     Candidate {
+        account: provider.to_owned(),
+        is_members_machine: false,
         provider: Arc::new(HttpProvider::new(endpoint, reqwest::Client::new())),
         node: None,
         model: ModelId::new("m"),
         info: Some(ModelInfo { price, ..ModelInfo::default() }),
         selected: Selection::example("m", provider),
         defaults: Defaults::default(),
+        loads_at: None,
         exhausted: None,
+        placement: None,
+        energy: None,
     }
 }
 
