@@ -1,14 +1,45 @@
 //! Log line and metrics of each request.
 
-use std::time::Instant;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use axum::{
     extract::{MatchedPath, Request},
     response::Response,
 };
-use http::Method;
+use hearth_domain::{OrganisationId, UserId};
+use hearth_gateway::{Caller, Credential};
+use http::{Extensions, Method};
 
 use crate::{error::HttpError, no_route, request_id::RequestId, route_metrics::RouteMetrics};
+
+/// Slot for the caller of a request: the guard fills it, and the log line reads it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallerSlot(Arc<OnceLock<CallerIds>>);
+
+/// Ids of a caller, as they are logged.
+#[derive(Debug, Clone, Copy)]
+struct CallerIds {
+    user: UserId,
+    organisation: OrganisationId,
+    credential: Credential,
+}
+
+impl CallerSlot {
+    /// Fills the slot of a request.
+    pub(crate) fn fill(extensions: &Extensions, caller: &Caller) {
+        let Some(Self(slot)) = extensions.get::<Self>() else { return };
+        let Caller { user, organisation, credential, .. } = *caller;
+        let _ = slot.set(CallerIds { user, organisation, credential });
+    }
+
+    /// The ids, if the slot was filled.
+    pub(crate) fn ids(&self) -> Option<(UserId, OrganisationId, Credential)> {
+        self.0.get().map(|ids| (ids.user, ids.organisation, ids.credential))
+    }
+}
 
 /// Log line of a request. Its latency ends with the response's headers; the time of a stream is in its run's record.
 pub(crate) struct LogLine {
@@ -19,15 +50,26 @@ pub(crate) struct LogLine {
     route: Option<MatchedPath>,
     path: Option<String>,
     trace_id: Option<String>,
+    caller: CallerSlot,
 }
 
 impl LogLine {
-    pub(crate) fn begin(request: &Request, id: RequestId, trace_id: Option<String>) -> Self {
+    pub(crate) fn begin(request: &mut Request, id: RequestId, trace_id: Option<String>) -> Self {
+        let caller = CallerSlot::default();
+        request.extensions_mut().insert(caller.clone());
         // The route's pattern instead of the path: ids and queries don't belong in logs and labels. A path without a route
         // is logged, redacted: it shows a wrong base URL.
         let route = request.extensions().get::<MatchedPath>().cloned();
         let path = route.is_none().then(|| no_route::loggable(request.uri().path()));
-        Self { id, began: Instant::now(), method: method_label(request.method()), route, path, trace_id }
+        Self {
+            id,
+            began: Instant::now(),
+            method: method_label(request.method()),
+            route,
+            path,
+            trace_id,
+            caller,
+        }
     }
 
     /// Logs and counts the request with its response.
@@ -35,11 +77,15 @@ impl LogLine {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         let (latency, status) = (self.began.elapsed(), response.status().as_u16());
         let code = response.extensions().get::<HttpError>().map(|error| error.0.code.as_str());
+        let caller = self.caller.0.get();
         // In the cloud `telemetry` adds metrics to the line, which it knows by the event's name.
         tracing::info!(
             name: "request",
             request_id = %self.id.0,
             trace_id = self.trace_id,
+            user_id = caller.map(|caller| display(caller.user)),
+            organisation_id = caller.map(|caller| display(caller.organisation)),
+            credential = caller.map(|caller| display(caller.credential)),
             method = self.method,
             route,
             path = self.path,

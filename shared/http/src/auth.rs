@@ -13,26 +13,33 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Either, Ready, ready},
 };
-use hearth_domain::Scope;
+use hearth_domain::Action;
+use hearth_gateway::Caller;
 use hearth_wire::{ApiError, ErrorCode};
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{Extensions, HeaderMap, header::AUTHORIZATION};
 use tower::{Layer, Service};
 
-use crate::{error::HttpError, state::AppState};
+use crate::{
+    access_log::CallerSlot,
+    audit::{AuditedFuture, AuditedRoutes},
+    error::HttpError,
+    state::AppState,
+};
 
-/// Layer of routes that requires a token with a scope. Handlers get the caller as an extension,
+/// Layer of routes that requires a permission. Handlers get the caller as an extension,
 /// [`hearth_gateway::Caller`].
 #[derive(Debug, Clone)]
 pub struct Guard {
     state: AppState,
-    scope: Scope,
+    action: Action,
+    audited: AuditedRoutes,
 }
 
 impl Guard {
-    /// Creates a layer that requires `scope`.
+    /// Creates a layer that requires the permission for `action`.
     #[must_use]
-    pub fn new(state: &AppState, scope: Scope) -> Self {
-        Self { state: state.clone(), scope }
+    pub(crate) fn new(state: &AppState, action: Action, audited: AuditedRoutes) -> Self {
+        Self { state: state.clone(), action, audited }
     }
 }
 
@@ -46,7 +53,9 @@ impl<S> Layer<S> for Guard {
 
 type RouteResult = Result<Response, Infallible>;
 /// Future of the route; or a refusal; or a boxed future that reads the token from the store first.
-type GuardedFuture<F> = Either<F, Either<Ready<RouteResult>, BoxFuture<'static, RouteResult>>>;
+type RouteFuture<F> = Either<F, Either<Ready<RouteResult>, BoxFuture<'static, RouteResult>>>;
+/// The same with the entry of a refusal; or a boxed future that makes a change, with its entry.
+type GuardedFuture<F> = Either<AuditedFuture<RouteFuture<F>>, BoxFuture<'static, RouteResult>>;
 
 /// Route behind a [`Guard`].
 #[derive(Debug, Clone)]
@@ -69,18 +78,28 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
+        let audited = self.guard.audited.begin(&mut request);
+        let route = self.answer(request);
+        match audited.is_change() {
+            true => Either::Right(audited.carry_out(route)),
+            false => Either::Left(AuditedFuture::new(route, audited)),
+        }
+    }
+}
+
+impl<S> GuardedService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    fn answer(&mut self, mut request: Request) -> RouteFuture<S::Future> {
         // Most tokens are in the cache, which needs no await.
         let caller = match credential(request.headers()) {
             Ok(credential) => self.guard.state.gateway.authenticate_cached(credential),
             Err(error) => Some(Err(error)),
         };
-        let caller =
-            caller.map(|caller| caller.and_then(|caller| caller.require(self.guard.scope).map(|()| caller)));
-        match caller {
-            Some(Ok(caller)) => {
-                request.extensions_mut().insert(caller);
-                Either::Left(self.inner.call(request))
-            }
+        match caller.map(|caller| caller.and_then(|caller| self.guard.admit(&mut request, caller))) {
+            Some(Ok(())) => Either::Left(self.inner.call(request)),
             Some(Err(error)) => Either::Right(Either::Left(ready(Ok(HttpError(error).into_response())))),
             None => {
                 let inner = self.inner.clone();
@@ -92,32 +111,43 @@ where
 }
 
 impl Guard {
+    /// Requires the permission of a request's caller, and passes the caller to the handler and the log line.
+    fn admit(&self, request: &mut Request, caller: Caller) -> Result<(), ApiError> {
+        CallerSlot::fill(request.extensions(), &caller);
+        caller.require(self.action)?;
+        request.extensions_mut().insert(caller);
+        Ok(())
+    }
+
     /// Answers a request whose token must be read from the store.
     async fn look_up<S>(self, mut request: Request, mut inner: S) -> Result<Response, Infallible>
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
-        match caller(&self.state, self.scope, request.headers()).await {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller);
-                inner.call(request).await
-            }
+        let caller = match credential(request.headers()) {
+            Ok(credential) => self.state.gateway.authenticate(credential).await,
+            Err(error) => Err(error),
+        };
+        match caller.and_then(|caller| self.admit(&mut request, caller)) {
+            Ok(()) => inner.call(request).await,
             Err(error) => Ok(HttpError(error).into_response()),
         }
     }
 }
 
-/// Authenticates the caller of a route that has no [`Guard`].
+/// Authenticates the caller of a route that has no [`Guard`]. `extensions`: the request's.
 ///
 /// # Errors
-/// `unauthorized` without a valid credential; `forbidden` if it lacks `scope`.
+/// `unauthorized` without a valid credential; `forbidden` if it may not take `action`.
 pub async fn caller(
     state: &AppState,
-    scope: Scope,
+    action: Action,
     headers: &HeaderMap,
-) -> Result<hearth_gateway::Caller, ApiError> {
+    extensions: &Extensions,
+) -> Result<Caller, ApiError> {
     let caller = state.gateway.authenticate(credential(headers)?).await?;
-    caller.require(scope)?;
+    CallerSlot::fill(extensions, &caller);
+    caller.require(action)?;
     Ok(caller)
 }
 
@@ -128,7 +158,10 @@ pub fn has_credential(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the credential: `Authorization: Bearer`, or `X-API-Key`, or `X-Goog-Api-Key`, which Google's clients send.
-fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
+///
+/// # Errors
+/// `unauthorized` if there is none.
+pub(crate) fn credential(headers: &HeaderMap) -> Result<&str, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let bearer = text(AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, credential) = value.split_once(' ')?;

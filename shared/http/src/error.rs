@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use hearth_wire::{ApiError, ErrorCode, anthropic::MessagesError, gemini::GeminiError, ollama::OllamaError};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::request_id::RequestId;
+use crate::{rate_headers, request_id::RequestId};
 
 /// Error that a handler returns.
 #[derive(Debug, Clone)]
@@ -50,6 +50,7 @@ pub(crate) fn write_body(response: Response, id: RequestId) -> Response {
     // The SDKs of OpenAI and Anthropic read this header before they retry.
     let retry = if error.code.retryable() { "true" } else { "false" };
     parts.headers.insert("x-should-retry", HeaderValue::from_static(retry));
+    rate_headers::write_error(&mut parts.headers, &error, format);
     if let Some(after) = retry_after(&error) {
         parts.headers.insert(header::RETRY_AFTER, after);
     }
@@ -70,7 +71,10 @@ fn body_of(error: &ApiError, format: ErrorFormat, id: RequestId) -> Vec<u8> {
 /// Returns the seconds to wait before a retry: those of the error, else one second for conditions that pass by themselves,
 /// such as a full queue.
 fn retry_after(error: &ApiError) -> Option<HeaderValue> {
-    let passes = matches!(error.code, ErrorCode::QueueFull | ErrorCode::RateLimited | ErrorCode::Overloaded);
+    let passes = matches!(
+        error.code,
+        ErrorCode::QueueFull | ErrorCode::RateLimited | ErrorCode::Overloaded | ErrorCode::IssuerUnavailable
+    );
     error.retry_after_seconds().or(passes.then_some(1)).map(HeaderValue::from)
 }
 

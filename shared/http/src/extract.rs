@@ -1,6 +1,6 @@
 //! Extractors whose errors name the field at fault.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use axum::{
     body::{Body, Bytes},
@@ -18,6 +18,10 @@ use crate::{
     paced_body::BodyTooSlow,
 };
 
+/// Characters of the beginning and the end of a long value that an error quotes.
+const QUOTED_BEGIN_MAX_COUNT: usize = 300;
+const QUOTED_END_MAX_COUNT: usize = 100;
+
 /// JSON body of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonBody<T>(pub T);
@@ -29,18 +33,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         check_media_type(request.headers())?;
         body_budget::admit(request.extensions(), request.headers()).await?;
         let body = read(request.into_body()).await?;
-        Ok(Self(parse(&body)?))
+        Ok(Self(parse_json(&body)?))
+    }
+}
+
+/// JSON body of a request, of any shape: also a list.
+#[derive(Debug, Clone)]
+pub struct AnyJson(pub serde_json::Value);
+
+impl<S: Send + Sync> FromRequest<S> for AnyJson {
+    type Rejection = HttpError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, HttpError> {
+        check_media_type(request.headers())?;
+        body_budget::admit(request.extensions(), request.headers()).await?;
+        let body = read(request.into_body()).await?;
+        json_size::check(&body)?;
+        let value = serde_json::from_slice(&body);
+        Ok(Self(value.map_err(|error| explain::<serde_json::Value>(&body, &error))?))
     }
 }
 
 /// Reads a body to its end.
-async fn read(body: Body) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(body: Body) -> Result<Bytes, ApiError> {
     let body = Limited::new(body, BODY_MAX_BYTES).collect().await;
     body.map(Collected::to_bytes).map_err(|error| unreadable(&*error))
 }
 
 /// Parses a JSON body.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+///
+/// # Errors
+/// `invalid_request`, naming the field at fault.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     json_size::check(body)?;
     // serde accepts a list for a struct, with the items as its fields.
     let is_list = body.trim_ascii_start().first() == Some(&b'[');
@@ -96,6 +120,8 @@ pub(crate) fn too_slow() -> ApiError {
 fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
     let text = in_json_terms(&error.to_string());
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+    // serde quotes a value whole, and a field's name is part of its path.
+    let (text, path) = (&*abridge(text), &*abridge(path));
     if let Some((option, problem)) = option_error(text) {
         let param = if path == "." { option.to_owned() } else { format!("{path}.{option}") };
         let message = format!("{param}: {problem}");
@@ -131,6 +157,17 @@ fn malformed(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
         Some(param) => error.at(param),
         None => error,
     }
+}
+
+/// Leaves out the middle of a long text.
+fn abridge(text: &str) -> Cow<'_, str> {
+    let char_count = text.chars().count();
+    if char_count <= QUOTED_BEGIN_MAX_COUNT + QUOTED_END_MAX_COUNT {
+        return text.into();
+    }
+    let begin = text.chars().take(QUOTED_BEGIN_MAX_COUNT);
+    let end = text.chars().skip(char_count - QUOTED_END_MAX_COUNT);
+    begin.chain(" ... ".chars()).chain(end).collect::<String>().into()
 }
 
 fn not_an_object() -> ApiError {
@@ -259,6 +296,11 @@ mod tests {
         let HttpError(error) = JsonBody::<Outer>::from_request(request, &()).await.unwrap_err();
         assert_eq!(error.message, "count: invalid type: integer `7`, expected an object");
         assert_eq!(param_of("").await, None);
+        let long = format!(r#"{{"model": "a", "count": "{}"}}"#, "x".repeat(1_000_000));
+        let request = Request::post("/").body(long.into()).unwrap();
+        let HttpError(error) = JsonBody::<Outer>::from_request(request, &()).await.unwrap_err();
+        assert!(error.message.ends_with("x\", expected an object"), "{}", error.message);
+        assert!(error.message.len() < 500, "{}", error.message.len());
     }
 
     #[tokio::test]

@@ -25,11 +25,7 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
         body_budget::admit(request.extensions(), request.headers()).await?;
         DefaultBodyLimit::max(BODY_MAX_BYTES).apply(&mut request);
         let form = Multipart::from_request(request, state).await;
-        let mut form = form.map_err(|_| {
-            let message =
-                "the body must be a form: send `content-type: multipart/form-data` with its boundary";
-            HttpError(ApiError::new(ErrorCode::UnsupportedMediaType, message))
-        })?;
+        let mut form = form.map_err(|_| not_a_form())?;
         let mut fields = Vec::new();
         while let Some(field) = form.next_field().await.map_err(|error| unreadable(&error))? {
             if fields.len() == FIELDS_MAX_COUNT {
@@ -45,7 +41,12 @@ impl<S: Send + Sync> FromRequest<S> for FormBody {
     }
 }
 
-fn unreadable(error: &MultipartError) -> HttpError {
+pub(crate) fn not_a_form() -> HttpError {
+    let message = "the body must be a form: send `content-type: multipart/form-data` with its boundary";
+    HttpError(ApiError::new(ErrorCode::UnsupportedMediaType, message))
+}
+
+pub(crate) fn unreadable(error: &MultipartError) -> HttpError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let message = format!("the body is over the limit of {} MB", BODY_MAX_BYTES >> 20);
         return HttpError(

@@ -22,7 +22,10 @@ const SEGMENT_MAX_BYTES: usize = 32;
 /// Prefix of the routes of Gemini's methods.
 const GEMINI_METHODS: &str = "/v1beta/models/{model}:";
 /// Prefixes of secrets that may stand in a path by mistake.
-const SECRET_PREFIXES: [&str; 3] = ["hth_", "sk-", "Bearer"];
+const SECRET_PREFIXES: [&str; 14] = [
+    "hth_", "hak_", "hrt_", "hinv_", "hreset_", "hboot_", "sk-", "Bearer", "gsk_", "hf_", "AIza", "ghp_",
+    "xai-", "eyJ",
+];
 
 /// Patterns of all routes, read from the documentation at the first request without a route.
 #[derive(Debug, Clone)]
@@ -112,11 +115,15 @@ fn matches(pattern: &str, path: &str) -> bool {
     path.next().is_none()
 }
 
+/// Returns whether a text begins as secrets do.
+pub(crate) fn may_be_secret(text: &str) -> bool {
+    SECRET_PREFIXES.iter().any(|start| text.starts_with(start))
+}
+
 /// Returns a path for the log: bounded, and without segments that may be secrets.
 pub(crate) fn loggable(path: &str) -> String {
     let shown = |segment: &str| {
-        let secret = segment.len() > SEGMENT_MAX_BYTES
-            || SECRET_PREFIXES.iter().any(|start| segment.starts_with(start));
+        let secret = segment.len() > SEGMENT_MAX_BYTES || may_be_secret(segment);
         match secret {
             true => "***".to_owned(),
             false => segment.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect(),

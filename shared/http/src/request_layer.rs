@@ -27,12 +27,13 @@ use crate::{
     access_log::{self, LogLine},
     body_budget::{self, BodyBudget, BodyShare},
     compression::{self, AcceptedEncodings},
-    cors,
+    cors::{self, AllowedOrigins, PageAccess},
     drain_body::{self, Unread},
     error, panic,
     request_id::{self, RequestId},
     request_span,
     route_metrics::RouteMetrics,
+    security_headers::{self, SecureTransport},
 };
 
 /// Largest body that is parsed on the thread of its connection. Requests with larger ones run on the background runtime:
@@ -44,6 +45,7 @@ const SERVING_THREAD_BODY_MAX_BYTES: u64 = 256 << 10;
 pub struct RequestLayer {
     compresses: bool,
     budget: Option<BodyBudget>,
+    origins: AllowedOrigins,
 }
 
 impl RequestLayer {
@@ -57,6 +59,12 @@ impl RequestLayer {
     #[must_use]
     pub fn with_budget(self, budget: BodyBudget) -> Self {
         Self { budget: Some(budget), ..self }
+    }
+
+    /// Lets the pages of these origins alone read responses.
+    #[must_use]
+    pub fn with_origins(self, origins: Option<&[String]>) -> Self {
+        Self { origins: origins.map_or(AllowedOrigins::Any, AllowedOrigins::listed), ..self }
     }
 }
 
@@ -94,16 +102,19 @@ where
         let method = access_log::method_label(request.method());
         let span = request_span::start(&mut request, id, method);
         let mut pending = PendingRequest {
-            line: LogLine::begin(&request, id, span.context().trace_id()),
+            line: LogLine::begin(&mut request, id, span.context().trace_id()),
             span,
             preflight: *request.method() == Method::OPTIONS,
+            is_shown: *request.method() == Method::GET,
+            page: self.layer.origins.page(request.headers()),
+            transport: request.extensions().get::<SecureTransport>().copied().unwrap_or_default(),
             accepted: self.layer.compresses.then(|| AcceptedEncodings::from_headers(request.headers())),
             unread: drain_body::track(&mut request),
             share: None,
             metrics: Arc::clone(&self.metrics),
         };
         if pending.preflight {
-            let response = Some(cors::preflight(request.headers()));
+            let response = Some(cors::preflight(request.headers(), &pending.page));
             return RequestFuture { work: Work::Ready { response }, pending: Some(pending) };
         }
         request.extensions_mut().insert(id);
@@ -130,6 +141,10 @@ struct PendingRequest {
     line: LogLine,
     span: Span,
     preflight: bool,
+    /// A browser may show the response.
+    is_shown: bool,
+    transport: SecureTransport,
+    page: PageAccess,
     /// Encodings that the client accepts, where responses are compressed.
     accepted: Option<AcceptedEncodings>,
     /// Slot of the request's body, if it isn't read to its end.
@@ -144,7 +159,8 @@ impl PendingRequest {
         let id = self.line.id;
         let mut response = error::write_body(response, id);
         if !self.preflight {
-            cors::allow(response.headers_mut());
+            cors::allow(response.headers_mut(), &self.page);
+            security_headers::add(response.headers_mut(), self.is_shown, self.transport);
         }
         if let Some(value) = id.header() {
             response.headers_mut().insert(request_id::HEADER, value);

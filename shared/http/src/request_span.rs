@@ -36,7 +36,7 @@ pub(crate) fn start(request: &mut Request, id: RequestId, method: &'static str) 
         span.set("http.request.method", method);
         // Without the query, which may have a link's signature.
         let path = request.uri().path();
-        span.set("url.path", if route.is_some() { cut(path).to_owned() } else { no_route::loggable(path) });
+        span.set("url.path", no_route::loggable(path));
         if let Some(route) = route {
             span.set("http.route", route);
         }

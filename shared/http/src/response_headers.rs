@@ -2,7 +2,7 @@
 //! cost, and the cache's part.
 
 use axum::response::Response;
-use hearth_domain::Selection;
+use hearth_domain::{Payer, Selection};
 use hearth_gateway::CacheOutcome;
 use hearth_wire::{RunEvent, RunEventBody};
 use http::{HeaderName, HeaderValue};
@@ -13,6 +13,8 @@ pub const QUEUE_POSITION: HeaderName = HeaderName::from_static("x-queue-position
 pub const MODEL: HeaderName = HeaderName::from_static("x-hearth-model");
 /// Provider, or node, of that model.
 pub const PROVIDER: HeaderName = HeaderName::from_static("x-hearth-provider");
+/// Owner of the provider's key: `user`, `team`, `organisation` or `operator`. Absent for a node.
+pub const PAYER: HeaderName = HeaderName::from_static("x-hearth-payer");
 /// Reason why that model was chosen.
 pub const SELECTION_REASON: HeaderName = HeaderName::from_static("x-hearth-selection-reason");
 /// Reason why the first choice doesn't serve the run, if another candidate does.
@@ -27,9 +29,22 @@ pub const CACHE: HeaderName = HeaderName::from_static("x-hearth-cache");
 /// Options of the request that had no effect, in a dialect whose clients send options that the gateway doesn't have.
 pub const IGNORED_OPTIONS: HeaderName = HeaderName::from_static("x-hearth-ignored-options");
 
+/// Hints about fields of the request that were not understood and look like misspelt options.
+pub const WARNING: HeaderName = HeaderName::from_static("x-hearth-warning");
+
 /// All headers that describe a run.
-pub const ALL: [HeaderName; 8] =
-    [QUEUE_POSITION, MODEL, PROVIDER, SELECTION_REASON, FALLBACK_REASON, COST, CACHE, IGNORED_OPTIONS];
+pub const ALL: [HeaderName; 10] = [
+    QUEUE_POSITION,
+    MODEL,
+    PROVIDER,
+    PAYER,
+    SELECTION_REASON,
+    FALLBACK_REASON,
+    COST,
+    CACHE,
+    IGNORED_OPTIONS,
+    WARNING,
+];
 
 /// Adds the headers that follow from a run's `events`: from all of them, or in a stream from those before its beginning.
 #[must_use]
@@ -66,10 +81,22 @@ pub fn with_cache(mut response: Response, outcome: Option<CacheOutcome>) -> Resp
     response
 }
 
+/// Adds the hints about a request's unknown fields, if there are any.
+#[must_use]
+pub fn with_hints(mut response: Response, hints: &[String]) -> Response {
+    if !hints.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&hints.join(" "))
+    {
+        response.headers_mut().insert(WARNING, value);
+    }
+    response
+}
+
 fn with_selection(mut response: Response, selected: &Selection) -> Response {
     let headers = [
         (MODEL, Some(selected.model.as_str())),
         (PROVIDER, Some(selected.provider.as_str())),
+        (PAYER, selected.payer.map(Payer::as_str)),
         (SELECTION_REASON, Some(selected.reason.as_str())),
         (FALLBACK_REASON, selected.fallback_reason.as_deref()),
     ];

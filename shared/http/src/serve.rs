@@ -7,28 +7,68 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::any,
 };
-use hearth_domain::Scope;
+use hearth_domain::Action;
 use hearth_wire::{ApiError, ErrorCode};
 use http::{HeaderValue, header};
 use tower::ServiceExt as _;
 
 use crate::{
-    auth::Guard, documented_routes::Routes, error::HttpError, late_answer::begin_late_answers,
-    no_route::RouteTable, request_layer::RequestLayer, state::AppState,
+    audit::{AuditLayer, AuditedRoutes, OperationSlot},
+    auth::Guard,
+    documented_routes::{RoutePermission, Routes},
+    error::HttpError,
+    late_answer::begin_late_answers,
+    no_route::RouteTable,
+    node_auth::require_node,
+    request_layer::RequestLayer,
+    state::AppState,
 };
 
-/// Requires `scope` for routes. Called last: it covers the routes added before.
-pub fn guarded(routes: Routes, state: &AppState, scope: Scope) -> Routes {
-    routes.route_layer(Guard::new(state, scope))
+/// Requires the permission for `action` of the routes' callers. Called last: it covers the routes added before.
+pub fn guarded(routes: Routes, state: &AppState, action: Action) -> Routes {
+    let operations = OperationSlot::default();
+    let audited = AuditedRoutes::guarded(state, action, operations.clone());
+    let routes = routes.route_layer(Guard::new(state, action, audited)).awaiting(operations);
+    routes.with_permission(RoutePermission::Guarded(action))
+}
+
+/// Records the changes and the refusals of routes without a guard in the audit log, under the name `action`: each request that
+/// isn't a `GET` is a change. Called last, as [`guarded`] is.
+pub fn audited(routes: Routes, state: &AppState, action: &'static str) -> Routes {
+    let operations = OperationSlot::default();
+    let layer = AuditLayer(AuditedRoutes::open(state, action, operations.clone()));
+    routes.route_layer(layer).awaiting(operations)
+}
+
+/// Requires of the routes' requests that an enrolled node has signed them: handlers extract [`SignedNode`]. Called last, as
+/// [`guarded`] is.
+///
+/// [`SignedNode`]: crate::SignedNode
+pub fn of_nodes(routes: Routes, state: &AppState) -> Routes {
+    let layer = middleware::from_fn_with_state(state.clone(), require_node);
+    routes.route_layer(layer).with_permission(RoutePermission::Node)
+}
+
+/// Documents that the routes need no credential, for `reason`.
+pub fn open(routes: Routes, reason: &'static str) -> Routes {
+    routes.with_permission(RoutePermission::Open(reason))
+}
+
+/// Documents that the routes' handlers require the permission for `action` themselves, since some requests need none, for
+/// `reason`.
+pub fn guarded_by_handler(routes: Routes, action: Action, reason: &'static str) -> Routes {
+    routes.with_permission(RoutePermission::InHandler(action, reason))
 }
 
 /// Creates the router of a function's `routes`, with the shared layer around each.
 pub fn finish(routes: Routes, state: AppState) -> Router {
-    router(routes, state).layer(middleware::from_fn(begin_late_answers)).layer(RequestLayer::default())
+    let layer = RequestLayer::default().with_origins(state.gateway.cors_origins().listed());
+    router(routes, state).layer(middleware::from_fn(begin_late_answers)).layer(layer)
 }
 
 /// Creates the router of `routes`, with `layer` around each.
 pub fn finish_with(routes: Routes, state: AppState, layer: RequestLayer) -> Router {
+    let layer = layer.with_origins(state.gateway.cors_origins().listed());
     router(routes, state).layer(layer)
 }
 

@@ -6,28 +6,34 @@
 #![warn(missing_docs)]
 
 mod clean_body;
+mod client_address;
 mod deadline;
 mod flushed_body;
 mod public_url;
+mod socket_event;
+mod sockets;
 mod text_body;
 mod trace_header;
 
 use std::time::Duration;
 
 use axum::Router;
-use hearth_gateway::{Gateway, HttpClients, Options, Routing};
+use hearth_gateway::{AllowedAddresses, Gateway, HttpClients, Options, Routing};
 use hearth_http::AppState;
 use hearth_settings::CloudSettings;
 use hearth_store::{Clients, Names, Store};
 use hearth_telemetry::{logs::FunctionName, traces};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::de::IgnoredAny;
 use tower::ServiceExt as _;
 
 use clean_body::without_errors;
+use client_address::with_client_address;
 use deadline::with_deadline;
 use flushed_body::flushed;
 use public_url::with_public_url;
+pub use socket_event::{SocketEvent, SocketEventKind};
 use text_body::with_text_body;
 use trace_header::with_trace;
 
@@ -44,7 +50,8 @@ pub type Error = lambda_runtime::Error;
 /// # Errors
 /// If a setting is missing or invalid, or the runtime fails.
 pub async fn run_buffered(router: impl FnOnce(AppState) -> Router) -> Result<(), Error> {
-    let service = router(state().await?).map_request(with_public_url).map_request(with_trace);
+    let service = router(state().await?).map_request(with_public_url).map_request(with_client_address);
+    let service = service.map_request(with_trace);
     lambda_http::run(service.map_response(with_text_body).map_response(flushed)).await
 }
 
@@ -56,7 +63,8 @@ pub async fn run_streaming(router: impl FnOnce(AppState) -> Router) -> Result<()
     let state = state().await?;
     let gateway = state.gateway.clone();
     let service = router(state).map_request(with_public_url).map_request(with_deadline);
-    let service = service.map_request(with_trace).map_response(without_errors);
+    let service =
+        service.map_request(with_client_address).map_request(with_trace).map_response(without_errors);
     let result = lambda_http::run_with_streaming_response(service.map_response(flushed)).await;
     // Lambda has cut the connection, and the process ends: what is left of the time is for the records.
     gateway.stop_runs(STOP_GRACE).await;
@@ -77,6 +85,23 @@ where
     lambda_runtime::run(service_fn(|_: LambdaEvent<IgnoredAny>| work(gateway.clone()))).await
 }
 
+/// Handles the events of a WebSocket API: sockets that are opened and closed, and their messages. `answer` returns API Gateway's
+/// response.
+///
+/// # Errors
+/// If a setting is missing or invalid, or the runtime fails.
+pub async fn run_sockets<F>(answer: impl Fn(Gateway, SocketEvent) -> F) -> Result<(), Error>
+where
+    F: Future<Output = serde_json::Value>,
+{
+    let gateway = state().await?.gateway;
+    let handle = |event: LambdaEvent<ApiGatewayWebsocketProxyRequest>| {
+        let answer = answer(gateway.clone(), event.payload.into());
+        async { Ok::<_, Error>(answer.await) }
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
+
 async fn state() -> Result<AppState, Error> {
     let cloud = CloudSettings::from_process()?;
     let routing = Routing::new(&cloud.settings).map_err(|error| cloud.layers.locate(&error.to_string()))?;
@@ -95,12 +120,26 @@ async fn state() -> Result<AppState, Error> {
         bucket: cloud.bucket,
         secret: cloud.secret,
         provider_keys: cloud.provider_keys,
+        kms_key: cloud.kms_key,
     };
     let (clients, credentials) = Clients::with_credentials().await;
-    let store = Store::new(clients, names);
-    let http = HttpClients::new()?;
+    let objects = clients.s3.clone();
+    let mut store = Store::new(clients, names);
+    if !cloud.audit_bucket.is_empty() {
+        store = store.with_audit_bucket(objects, cloud.audit_bucket);
+    }
+    let addresses = match cloud.allow_private_nodes {
+        true => AllowedAddresses::All,
+        false => AllowedAddresses::Public,
+    };
+    let http = HttpClients::for_addresses(addresses)?;
     let http = HttpClients { vendors: http.vendors.with_process_credentials(credentials), ..http };
-    let options =
-        Options { private_nodes: cloud.allow_private_nodes, long_lived: false, new_secret: None, settings };
+    let options = Options {
+        private_nodes: cloud.allow_private_nodes,
+        long_lived: false,
+        new_secret: None,
+        sockets: sockets::service(cloud.socket_endpoint, cloud.socket_url),
+        settings,
+    };
     Ok(AppState { gateway: Gateway::new(store, http, options, routing) })
 }
