@@ -10,16 +10,19 @@ use axum::{
 };
 use futures::Stream;
 use hearth_domain::{CacheControl, Generation, OnDisconnect, RunId};
-use hearth_gateway::{Caller, Conversation, Delivery, Gateway, RunStream};
+use hearth_gateway::{Caller, Conversation, Delivery, Gateway, RunStream, sessions::TurnRequest};
 use hearth_http::{
     AppState, Deadline, HttpError, RequestId, WholeAnswer, cache_control, json_array, ndjson, prefer_async,
-    response_headers::{with_cache, with_run},
+    rate_headers::with_rate,
+    response_headers::{with_cache, with_hints, with_run},
     sse,
 };
 use hearth_telemetry::traces::{self, TraceContext};
 use hearth_wire::{
     ApiError,
     native::requests::AcceptedRequest,
+    openai::responses::ResponsesRenderer,
+    option_hints::option_hints,
     stream::{Frame, Framing, Render},
 };
 
@@ -27,7 +30,7 @@ use hearth_wire::{
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The caller of a request for a run, and the options in its headers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunRequest {
     pub(crate) gateway: Gateway,
     pub(crate) caller: Caller,
@@ -43,6 +46,8 @@ pub(crate) struct RunRequest {
     whole: Option<WholeAnswer>,
     /// The position in the request's trace.
     trace: TraceContext,
+    /// The turn of a session that the run is.
+    turn: Option<Box<TurnRequest>>,
 }
 
 /// A run that has started.
@@ -66,7 +71,8 @@ impl FromRequestParts<AppState> for RunRequest {
         let deadline = parts.extensions.get().copied();
         let whole = parts.extensions.get().cloned();
         let trace = if traces::is_on() { parts.extensions.get().cloned() } else { None }.unwrap_or_default();
-        Ok(Self { gateway: state.gateway.clone(), caller, id, prefers_async, cache, deadline, whole, trace })
+        let (gateway, turn) = (state.gateway.clone(), None);
+        Ok(Self { gateway, caller, id, prefers_async, cache, deadline, whole, trace, turn })
     }
 }
 
@@ -89,18 +95,55 @@ impl RunRequest {
         mut renderer: impl Render,
         delivery: Delivery,
     ) -> Result<Response, HttpError> {
+        let hints = option_hints(&generation.extra);
         let run = match self.start(generation, delivery, conversation).await? {
             Started::Streaming(run) => run,
-            Started::Accepted(response) => return Ok(response),
+            Started::Accepted(response) => return Ok(with_hints(response, &hints)),
         };
-        let cache = run.cache;
+        let (cache, rate) = (run.cache, run.rate);
         if delivery == Delivery::Stream {
             let begun: Vec<_> = run.begun().cloned().collect();
-            return Ok(with_cache(with_run(stream(run, renderer), &begun), cache));
+            let response = with_hints(with_run(stream(run, renderer), &begun), &hints);
+            return Ok(with_rate(with_cache(response, cache), rate));
         }
         let events = run.collect_observed(|event| renderer.observe(event)).await;
-        let answer = Json(renderer.into_answer(&events)?).into_response();
-        Ok(with_cache(with_run(answer, &events), cache))
+        let answer = with_hints(Json(renderer.into_answer(&events)?).into_response(), &hints);
+        Ok(with_rate(with_cache(with_run(answer, &events), cache), rate))
+    }
+
+    /// Runs `generation` without its client, and responds with the response as it is at the run's beginning.
+    pub(crate) async fn respond_in_background(
+        self,
+        generation: Generation,
+        conversation: Conversation,
+        renderer: ResponsesRenderer,
+    ) -> Result<Response, HttpError> {
+        let hints = option_hints(&generation.extra);
+        let run = match self.start(generation, Delivery::Stream, Some(conversation)).await? {
+            Started::Streaming(run) => run,
+            Started::Accepted(response) => return Ok(with_hints(response, &hints)),
+        };
+        let begun: Vec<_> = run.begun().cloned().collect();
+        let response = with_hints(Json(renderer.into_begun(&begun)).into_response(), &hints);
+        Ok(with_rate(with_cache(with_run(response, &begun), run.cache), run.rate))
+    }
+
+    /// The request for the next run of the same caller, over a socket.
+    pub(crate) fn next(&self) -> Self {
+        let trace = TraceContext::default();
+        let (prefers_async, cache, whole, turn) = (false, None, None, None);
+        Self { id: RunId::new(), prefers_async, cache, whole, trace, turn, ..self.clone() }
+    }
+
+    /// The same, as a turn of a session.
+    pub(crate) fn in_session(self, turn: TurnRequest) -> Self {
+        Self { turn: Some(Box::new(turn)), ..self }
+    }
+
+    /// True if the response is 202, and the run goes on.
+    pub(crate) fn is_async(&self) -> bool {
+        // A preference may be ignored (RFC 7240, section 2): where no run outlives the response, the client waits.
+        self.prefers_async && self.gateway.outlives_response()
     }
 
     /// Runs `generation`.
@@ -126,7 +169,15 @@ impl RunRequest {
         if let Some(whole) = self.whole.as_ref().filter(|_| delivery == Delivery::Whole) {
             whole.set();
         }
-        self.gateway.generate_in_trace(&self.caller, id, generation, delivery, &self.trace).await
+        let (gateway, caller, trace) = (&self.gateway, &self.caller, &self.trace);
+        match &self.turn {
+            None => gateway.generate_in_trace(caller, id, generation, delivery, trace).await,
+            Some(turn) => {
+                let turn = TurnRequest::clone(turn);
+                // Boxed: the future is large, and few requests are turns.
+                Box::pin(gateway.generate_turn(caller, id, turn, generation, delivery, trace)).await
+            }
+        }
     }
 
     /// Starts `generation`, for a client that waits for it or prefers to read it later. `conversation`: as in
@@ -137,9 +188,8 @@ impl RunRequest {
         delivery: Delivery,
         conversation: Option<Conversation>,
     ) -> Result<Started, ApiError> {
-        // A preference may be ignored (RFC 7240, section 2): where no run outlives the response, the client waits.
-        let is_async = self.prefers_async && self.gateway.outlives_response();
-        if is_async {
+        let is_async = self.is_async();
+        if is_async && !generation.on_disconnect.outlives_client() {
             generation.on_disconnect = OnDisconnect::Continue;
         }
         let on_disconnect = generation.on_disconnect;
@@ -149,7 +199,8 @@ impl RunRequest {
         }
         if is_async {
             let accepted = AcceptedRequest::new(run.id, run.state(), run.queue_position());
-            return Ok(Started::Accepted(with_cache(prefer_async::accepted(accepted), run.cache)));
+            let response = with_cache(prefer_async::accepted(accepted), run.cache);
+            return Ok(Started::Accepted(with_rate(response, run.rate)));
         }
         Ok(Started::Streaming(run))
     }

@@ -7,7 +7,7 @@ use axum::{
 use futures::{StreamExt as _, future::try_join_all, stream};
 use hearth_domain::{Generation, RunId, Usage};
 use hearth_gateway::{Delivery, RunStream};
-use hearth_http::{HttpError, response_headers, sse};
+use hearth_http::{HttpError, rate_headers::with_rate, response_headers, sse};
 use hearth_wire::{
     RunEventBody,
     openai::completions::{Completion, CompletionRenderer},
@@ -34,9 +34,12 @@ pub(crate) async fn answer(
         run_request.run_as(id, generation, delivery)
     };
     let runs: Vec<RunStream> = try_join_all(generations.into_iter().enumerate().map(begin)).await?;
+    // Each counts as a request of its own: the last one has the latest state.
+    let rate = runs.last().and_then(|run| run.rate);
     if streams {
         let begun: Vec<_> = runs.iter().flat_map(RunStream::begun).take(2).cloned().collect();
-        return Ok(response_headers::with_run(stream(runs, renderers, include_usage), &begun));
+        let response = response_headers::with_run(stream(runs, renderers, include_usage), &begun);
+        return Ok(with_rate(response, rate));
     }
     let whole = runs.into_iter().zip(renderers).map(|(run, renderer)| async move {
         let events = run.collect().await;
@@ -45,7 +48,8 @@ pub(crate) async fn answer(
     let done = try_join_all(whole).await?;
     let (completions, mut events): (Vec<Completion>, Vec<_>) = done.into_iter().unzip();
     let first = if events.is_empty() { Vec::new() } else { events.swap_remove(0) };
-    Ok(response_headers::with_run(Json(Completion::joined(completions)).into_response(), &first))
+    let response = response_headers::with_run(Json(Completion::joined(completions)).into_response(), &first);
+    Ok(with_rate(response, rate))
 }
 
 /// The chunks of all runs as they come. A run that fails ends the stream.

@@ -7,37 +7,74 @@ mod routes;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{delete, get, patch, post},
 };
-use hearth_domain::Scope;
-use hearth_http::{AppState, Routes, dialect, finish, routes, serve::guarded};
+use hearth_domain::Action;
+use hearth_http::{
+    AppState, Routes, dialect, finish, routes,
+    serve::{guarded, open},
+};
 use utoipa::OpenApi;
 
-use routes::{configuration, models, ollama, providers};
+use routes::{configuration, hub, jobs, models, ollama, providers, registry, schema};
 
-/// Documentation of the routes below the wildcard.
+/// Documentation of the routes below the wildcard that read.
 #[derive(OpenApi)]
-#[openapi(paths(models::loaded, models::get, models::remove, models::status, models::load, models::unload))]
-struct Wildcard;
+#[openapi(paths(models::loaded, models::get, models::status, schema::of_model, schema::versions))]
+struct WildcardReads;
+
+/// Documentation of the routes below the wildcard that load and unload.
+#[derive(OpenApi)]
+#[openapi(paths(models::load, models::unload))]
+struct WildcardWrites;
+
+/// Documentation of the routes below the wildcard that remove.
+#[derive(OpenApi)]
+#[openapi(paths(models::remove))]
+struct WildcardRemovals;
+
+/// Documentation of the routes below the wildcard that change the registry.
+#[derive(OpenApi)]
+#[openapi(paths(registry::change, schema::put))]
+struct WildcardChanges;
 
 /// Returns the routes, with their documentation.
 pub fn routes(state: &AppState) -> Routes {
-    let reads = Routes::with_documentation(Wildcard::openapi)
+    let reads = Routes::with_documentation(WildcardReads::openapi)
         .routes(routes!(models::list))
-        .routes(routes!(providers::list))
+        .routes(routes!(schema::get))
         .route("/v1/models/{*path}", get(models::read).fallback(models::wrong_method));
-    let writes = Routes::new().route("/v1/models/{*path}", post(models::write).delete(models::delete));
-    // The address of a provider decides where its key is sent: the same scope changes both.
+    let writes =
+        Routes::with_documentation(WildcardWrites::openapi).route("/v1/models/{*path}", post(models::write));
+    let removals = Routes::with_documentation(WildcardRemovals::openapi)
+        .route("/v1/models/{*path}", delete(models::delete));
+    let changes = Routes::with_documentation(WildcardChanges::openapi)
+        .routes(routes!(registry::register))
+        .route("/v1/models/{*path}", patch(registry::patch).put(schema::write));
+    let downloads = Routes::new()
+        .routes(routes!(jobs::download))
+        .routes(routes!(hub::search))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::get, jobs::cancel))
+        .routes(routes!(jobs::pause))
+        .routes(routes!(jobs::resume));
+    let provider_reads = Routes::new().routes(routes!(providers::list));
+    // The address of a provider decides where its key is sent: the same permission changes both.
     let settings = Routes::new()
         .routes(routes!(providers::set_key, providers::remove_key))
         .routes(routes!(configuration::get, configuration::put))
         .routes(routes!(configuration::list))
         .routes(routes!(configuration::version))
         .routes(routes!(configuration::restore));
-    let reads = dialect::with_client_error_format(guarded(reads, state, Scope::ModelsRead));
+    let reads = dialect::with_client_error_format(guarded(reads, state, Action::ReadModels));
     let model_routes =
-        dialect::redirect_gemini_clients(reads.merge(guarded(writes, state, Scope::ModelsWrite)));
-    model_routes.merge(guarded(settings, state, Scope::Providers)).merge(ollama_routes(state))
+        dialect::redirect_gemini_clients(reads.merge(guarded(writes, state, Action::LoadModels)));
+    let model_routes = model_routes
+        .merge(dialect::with_client_error_format(guarded(provider_reads, state, Action::ReadProviders)))
+        .merge(guarded(changes, state, Action::ManageModels))
+        .merge(guarded(removals, state, Action::RemoveModels))
+        .merge(guarded(downloads, state, Action::DownloadModels));
+    model_routes.merge(guarded(settings, state, Action::ManageGateway)).merge(ollama_routes(state))
 }
 
 /// Returns the routes of Ollama's dialect. Its version needs no token: clients read it before they have one.
@@ -48,10 +85,12 @@ fn ollama_routes(state: &AppState) -> Routes {
         .routes(routes!(ollama::ps))
         .routes(routes!(ollama::pull));
     let writes = Routes::new().routes(routes!(ollama::delete));
-    let open = Routes::new().routes(routes!(ollama::version));
+    let version = Routes::new().routes(routes!(ollama::version));
     let guarded_routes =
-        guarded(reads, state, Scope::ModelsRead).merge(guarded(writes, state, Scope::ModelsWrite));
-    dialect::ollama(guarded_routes.merge(open))
+        guarded(reads, state, Action::ReadModels).merge(guarded(writes, state, Action::RemoveModels));
+    dialect::ollama(
+        guarded_routes.merge(open(version, "clients read the version before they have a credential")),
+    )
 }
 
 /// Returns the function's router.

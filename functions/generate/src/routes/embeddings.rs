@@ -5,8 +5,11 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use hearth_gateway::Delivery;
-use hearth_http::{HttpError, JsonBody, response_headers};
-use hearth_wire::openai::embeddings::{EmbeddingList, EmbeddingRequest};
+use hearth_http::{HttpError, JsonBody, rate_headers::with_rate, response_headers};
+use hearth_wire::{
+    openai::embeddings::{EmbeddingList, EmbeddingRequest},
+    option_hints::option_hints,
+};
 
 use crate::{run_headers::EmbeddingHeaders, run_request::RunRequest};
 
@@ -29,9 +32,13 @@ pub(crate) async fn embeddings(
     JsonBody(request): JsonBody<EmbeddingRequest>,
 ) -> Result<Response, HttpError> {
     let (count, format) = (request.input.count(), request.format());
-    let run = run_request.run(request.into_generation()?, Delivery::Whole).await?;
-    let cache = run.cache;
+    let generation = request.into_generation()?;
+    let hints = option_hints(&generation.extra);
+    let run = run_request.run(generation, Delivery::Whole).await?;
+    let (cache, rate) = (run.cache, run.rate);
     let events = run.collect().await;
     let answer = EmbeddingList::from_events(&events, count, format)?;
-    Ok(response_headers::with_cache(response_headers::with_run(Json(answer).into_response(), &events), cache))
+    let response = response_headers::with_run(Json(answer).into_response(), &events);
+    let response = response_headers::with_hints(response, &hints);
+    Ok(with_rate(response_headers::with_cache(response, cache), rate))
 }

@@ -39,12 +39,12 @@ pub(crate) async fn act(
     match method {
         "generateContent" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
-            gemini_generate_content::generate(run_request, model, body).await
+            Box::pin(gemini_generate_content::generate(run_request, model, body)).await
         }
         "streamGenerateContent" => {
             let is_events = is_events(request.uri().query().unwrap_or_default());
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;
-            gemini_generate_content::stream(run_request, model, body, is_events).await
+            Box::pin(gemini_generate_content::stream(run_request, model, body, is_events)).await
         }
         "countTokens" => {
             let JsonBody(body) = JsonBody::from_request(request, &state).await?;

@@ -6,7 +6,7 @@ use axum::{
 };
 use hearth_domain::Generation;
 use hearth_gateway::Delivery;
-use hearth_http::{HttpError, response_headers};
+use hearth_http::{HttpError, rate_headers::with_rate, response_headers};
 use hearth_wire::{
     ApiError, RunEvent,
     gemini::{
@@ -78,8 +78,9 @@ async fn answer<A: Serialize>(
     collected: impl FnOnce(&[RunEvent]) -> Result<A, ApiError>,
 ) -> Result<Response, HttpError> {
     let run = run_request.run(generation, Delivery::Whole).await?;
-    let cache = run.cache;
+    let (cache, rate) = (run.cache, run.rate);
     let events = run.collect().await;
     let answer = Json(collected(&events)?).into_response();
-    Ok(response_headers::with_cache(response_headers::with_run(answer, &events), cache))
+    let response = response_headers::with_cache(response_headers::with_run(answer, &events), cache);
+    Ok(with_rate(response, rate))
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use hearth_domain::{Generation, RunId};
 use hearth_gateway::{Delivery, Gateway, RunStream};
-use hearth_http::{FormBody, HttpError, JsonBody, PublicUrl, response_headers, sse};
+use hearth_http::{FormBody, HttpError, JsonBody, PublicUrl, rate_headers::with_rate, response_headers, sse};
 use hearth_wire::{
     ApiError,
     native::requests::AcceptedRequest,
@@ -14,6 +14,7 @@ use hearth_wire::{
         GeneratedImages, ImageAnswerOptions, ImageBody, ImageEdit, ImageEditForm, ImageFrames, ImageList,
         ImageRequest,
     },
+    option_hints::option_hints,
 };
 
 use crate::{
@@ -76,20 +77,22 @@ async fn answer(
     options: ImageAnswerOptions,
     base: String,
 ) -> Result<Response, HttpError> {
+    let hints = option_hints(&generation.extra);
     let run = match run_request.start(generation, Delivery::of(options.streams), None).await? {
         Started::Streaming(run) => run,
-        Started::Accepted(answer) => return Ok(answer),
+        Started::Accepted(answer) => return Ok(response_headers::with_hints(answer, &hints)),
     };
+    let rate = run.rate;
     if options.streams {
         let begun: Vec<_> = run.begun().cloned().collect();
-        return Ok(response_headers::with_run(
-            stream(run_request.gateway, run_request.id, run, options, base),
-            &begun,
-        ));
+        let response = stream(run_request.gateway, run_request.id, run, options, base);
+        let response = response_headers::with_hints(response, &hints);
+        return Ok(with_rate(response_headers::with_run(response, &begun), rate));
     }
     let events = run.collect().await;
     let answer = list(&run_request.gateway, &GeneratedImages::collect(&events)?, &options, &base).await?;
-    Ok(response_headers::with_run(Json(answer).into_response(), &events))
+    let response = response_headers::with_hints(Json(answer).into_response(), &hints);
+    Ok(with_rate(response_headers::with_run(response, &events), rate))
 }
 
 /// Returns the response. The images' bytes are read from the bucket, since events don't contain them.

@@ -1,4 +1,4 @@
-//! `/v1/requests/{id}`: a run's state, its events, and its cancellation.
+//! `/v1/requests`: the list of runs; a run's state, its events, its cancellation, its deletion and its replay.
 
 use axum::{
     Extension, Json,
@@ -8,21 +8,46 @@ use axum::{
 };
 use futures::StreamExt as _;
 use hearth_domain::RunId;
-use hearth_gateway::Caller;
+use hearth_gateway::{Caller, Delivery};
 use hearth_http::{AppState, Deadline, HttpError, PathParam, PublicUrl, QueryParams, sse};
 use hearth_wire::{
     ApiError,
     error::ErrorEnvelope,
     native::{
+        generate::GenerateResponse,
         output::Output,
         render::Renderer,
-        requests::{CancelQuery, CancelResponse, EventsQuery, RequestStatus},
+        request_list::{ReplayQuery, RequestDeleted, RequestList, RequestQuery},
+        requests::{AcceptedRequest, CancelQuery, CancelResponse, EventsQuery, RequestStatus},
     },
     stream::{Frame, Render as _},
 };
 
+use crate::{run_headers::RunHeaders, run_request::RunRequest};
+
 /// Header with the last event that the client has, by the specification of server-sent events.
 const LAST_EVENT_ID: &str = "last-event-id";
+
+/// List one's requests, newest first.
+///
+/// The list has the requests of all credentials of the caller in their organisation; of an access key those that it has sent. A
+/// request is listed as soon as its record is stored, and until the record expires, after 30 days unless the operator has set
+/// another time (`requests.retention_days`).
+#[utoipa::path(
+    get, path = "/v1/requests", operation_id = "list_requests", tag = "requests", security(("token" = [])),
+    params(RequestQuery),
+    responses(
+        (status = 200, description = "A page of requests", body = RequestList),
+        (status = 400, description = "A filter, the limit or the cursor is wrong", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    QueryParams(query): QueryParams<RequestQuery>,
+) -> Result<Json<RequestList>, HttpError> {
+    Ok(Json(state.gateway.list_requests(&caller, &query).await?))
+}
 
 /// Get a request's state, usage and output.
 #[utoipa::path(
@@ -157,4 +182,54 @@ pub(crate) async fn delete(
     query: QueryParams<CancelQuery>,
 ) -> Result<(StatusCode, Json<CancelResponse>), HttpError> {
     cancel(state, caller, id, query).await
+}
+
+/// Delete everything of a request that has ended: its record, output, events, conversation and files.
+///
+/// Its prompt goes with it, where it was stored. A cached answer, a session's messages and the sums of usage stay. A request that
+/// goes on is cancelled first, by `POST /v1/requests/{id}/cancel`.
+#[utoipa::path(
+    delete, path = "/v1/requests/{id}/record", operation_id = "delete_request_record", tag = "requests",
+    security(("token" = [])),
+    params(("id" = String, Path, description = "Id of the request, from `x-request-id`")),
+    responses(
+        (status = 200, description = "Deletion", body = RequestDeleted),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
+        (status = 409, description = "The request is still in progress", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn delete_record(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(id): PathParam<RunId>,
+) -> Result<Json<RequestDeleted>, HttpError> {
+    state.gateway.delete_request(&caller, id).await?;
+    Ok(Json(RequestDeleted { request_id: id.to_string(), deleted: true }))
+}
+
+/// Send a request again, as a new run: the response is that of `POST /v1/generate`.
+///
+/// The new run has `replay_of` with the id of the earlier one, which stays as it is. It always asks a model, and stores its own
+/// request. The earlier request must be stored: it had `store: true`, came by `POST /v1/responses` and was completed, or the
+/// operator stores all requests (`requests.store`). Of a response the messages and the options that it repeats are sent again, to
+/// the model that served it. Also for a request that has failed or was cancelled.
+#[utoipa::path(
+    post, path = "/v1/requests/{id}/replay", operation_id = "replay_request", tag = "requests", security(("token" = [])),
+    params(("id" = String, Path, description = "Id of the request, from `x-request-id`"), ReplayQuery, RunHeaders),
+    responses(
+        (status = 200, description = "The response, or a stream of events", body = GenerateResponse),
+        (status = 202, description = "The run continues without the client", body = AcceptedRequest),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
+        (status = 409, description = "The earlier request isn't stored", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn replay(
+    PathParam(id): PathParam<RunId>,
+    QueryParams(query): QueryParams<ReplayQuery>,
+    run_request: RunRequest,
+    PublicUrl(base): PublicUrl,
+) -> Result<Response, HttpError> {
+    let generation = run_request.gateway.generation_of(&run_request.caller, id, query.model).await?;
+    let renderer = Renderer::new(run_request.id).reached_at(base);
+    run_request.respond(generation, renderer, Delivery::of(query.stream)).await
 }

@@ -1,27 +1,43 @@
 //! `/v1/responses`: OpenAI's newer dialect.
 
-use axum::{Extension, Json, extract::State, response::Response};
-use hearth_domain::{Message, Role, RunId};
-use hearth_gateway::{Caller, Conversation, Delivery};
-use hearth_http::{AppState, HttpError, JsonBody, PathParam};
+use axum::{
+    Extension, Json,
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    response::{IntoResponse as _, Response},
+};
+use futures::{Stream, StreamExt as _};
+use hearth_domain::{Message, Role, Run, RunId};
+use hearth_gateway::{Caller, Conversation, Delivery, sockets::SocketPeer};
+use hearth_http::{AppState, Deadline, HttpError, JsonBody, PathParam, QueryParams, sse};
 use hearth_wire::{
-    ApiError,
+    ApiError, ErrorCode, RunEvent,
     error::ErrorEnvelope,
     native::requests::AcceptedRequest,
     openai::responses::{
-        DeletedResponse, ResponseObject, ResponsesRenderer, ResponsesRequest, ResponsesTurn,
+        DeletedResponse, ResponseObject, ResponseQuery, ResponsesRenderer, ResponsesRequest, ResponsesTurn,
     },
+    stream::{Frame, Render as _},
 };
 use serde_json::json;
 
-use crate::{references, run_headers::RunHeaders, run_request::RunRequest};
+use crate::{
+    conversation_turn, references,
+    responses_socket::{MESSAGE_MAX_BYTES, Session},
+    run_headers::RunHeaders,
+    run_request::RunRequest,
+};
+
+/// Bytes of the buffers of a socket: most of its life it waits.
+const BUFFER_BYTES: usize = 16 << 10;
 
 /// Create a response, as OpenAI's SDKs request it.
 ///
 /// With `stream: true` the response is this API's named server-sent events, to `response.completed`,
 /// `response.incomplete` or `response.failed`. Unless `store` is false, the conversation is stored for 30 days, and a
-/// later request can continue it with `previous_response_id`. `x-queue-position` is the position of a request that
-/// has to wait.
+/// later request can continue it with `previous_response_id`. With `conversation`, input and output are added to the
+/// conversation, whose items the model gets. `x-queue-position` is the position of a request that
+/// has to wait. With `background: true` the run goes on without its client: the response is `queued` or `in_progress`, and
+/// `GET /v1/responses/{id}` has it later. On Lambda, which freezes a process after its response, it comes when it is complete.
 #[utoipa::path(
     post, path = "/v1/responses", operation_id = "create_response", tag = "compatible", security(("token" = [])),
     request_body(
@@ -39,22 +55,91 @@ pub(crate) async fn responses(
     JsonBody(mut request): JsonBody<ResponsesRequest>,
 ) -> Result<Response, HttpError> {
     let (streams, stores, renderer) = (request.streams(), request.stores(), request.renderer(run_request.id));
+    let (is_background, render) = (request.is_background(), request.render_options());
     references::resolve_item_references(&run_request, &mut request).await?;
     let request_echo = json!(request.echo());
-    let earlier = earlier(&run_request, request.previous()?).await?;
-    let ResponsesTurn { generation, messages } = request.into_turn(earlier)?;
-    let conversation = stores.then_some(Conversation { messages, request_echo, ..Conversation::default() });
-    run_request.respond_to_turn(generation, conversation, renderer, Delivery::of(streams)).await
+    let (run_request, ResponsesTurn { generation, messages }) =
+        conversation_turn::into_turn(run_request, request).await?;
+    let conversation =
+        stores.then_some(Conversation { messages, request_echo, render, ..Conversation::default() });
+    let is_read_later = generation.on_disconnect.outlives_client() || run_request.is_async();
+    let (gateway, caller, id) = (run_request.gateway.clone(), run_request.caller.clone(), run_request.id);
+    let is_opened = match conversation.as_ref().filter(|_| is_read_later) {
+        Some(conversation) => {
+            gateway.open_conversation(&caller, id, conversation).await?;
+            true
+        }
+        None => false,
+    };
+    let response = match conversation {
+        // Where no run outlives its response, the client waits, and gets the complete response.
+        Some(conversation) if is_background && !streams && gateway.outlives_response() => {
+            run_request.respond_in_background(generation, conversation, renderer).await
+        }
+        conversation => {
+            run_request.respond_to_turn(generation, conversation, renderer, Delivery::of(streams)).await
+        }
+    };
+    if is_opened && response.is_err() {
+        // The run hasn't begun, or its client has its error.
+        let _ = gateway.forget_conversation(&caller, id).await;
+    }
+    response
+}
+
+/// Open a WebSocket for responses, as OpenAI's SDKs do (`responses.connect`).
+///
+/// The client sends `response.create` messages with the fields of `POST /v1/responses`, without `stream` and `background`, and receives the
+/// events of each response as messages. One response is in progress at a time, and `previous_response_id` continues the latest one also
+/// if it isn't stored. At home alone: API Gateway's WebSockets have messages of 32 KB.
+#[utoipa::path(
+    get, path = "/v1/responses", operation_id = "open_responses_socket", tag = "compatible", security(("token" = [])),
+    params(("upgrade" = String, Header, description = "`websocket`", example = "websocket")),
+    responses(
+        (status = 101, description = "The socket is open"),
+        (status = 400, description = "The request is no upgrade to a WebSocket", body = ErrorEnvelope),
+        (status = 503, description = "The gateway has reached its limit of sockets", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn open_socket(
+    run_request: RunRequest,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, HttpError> {
+    let upgrade = upgrade.map_err(|rejection| {
+        let message = format!("GET opens a WebSocket, and POST creates a response: {rejection}");
+        ApiError::new(ErrorCode::InvalidRequest, message)
+    })?;
+    let sockets = run_request.gateway.sockets().clone();
+    let hub = sockets.hub().ok_or_else(|| {
+        let message =
+            "this gateway has no WebSocket for responses; send POST /v1/responses with stream: true";
+        ApiError::new(ErrorCode::InvalidRequest, message)
+    })?;
+    let peer = SocketPeer::Client(Box::new(run_request.caller.clone()));
+    let place = sockets.open(hub, &peer).await?;
+    let id = place.id().clone();
+    let failed = move |error: axum::Error| {
+        tracing::debug!(%error, "a socket for responses wasn't opened");
+        drop(tokio::spawn(async move { sockets.disconnect(&id).await }));
+    };
+    let session = Session::new(run_request, peer);
+    let upgrade = upgrade
+        .max_message_size(MESSAGE_MAX_BYTES)
+        .max_frame_size(MESSAGE_MAX_BYTES)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES);
+    Ok(upgrade.on_failed_upgrade(failed).on_upgrade(|socket| session.run(socket, place)))
 }
 
 /// Get a stored response.
 ///
-/// A run of `POST /v1/responses` is stored at its end, unless `store` was false.
+/// A run of `POST /v1/responses` is stored at its end, unless `store` was false; one with `background` from its beginning. With
+/// `stream=true` its events are streamed, also while it goes on, with the sequence numbers that they had.
 #[utoipa::path(
     get, path = "/v1/responses/{id}", operation_id = "get_response", tag = "compatible", security(("token" = [])),
-    params(("id" = String, Path, description = "Id of the response")),
+    params(("id" = String, Path, description = "Id of the response"), ResponseQuery),
     responses(
-        (status = 200, description = "The stored response", body = ResponseObject),
+        (status = 200, description = "The stored response, or a stream of its events", body = ResponseObject),
         (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
     ),
 )]
@@ -62,12 +147,43 @@ pub(crate) async fn get(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     PathParam(id): PathParam<RunId>,
-) -> Result<Json<ResponseObject>, HttpError> {
-    let conversation = state.gateway.conversation(&caller, id).await?;
-    let run = state.gateway.request(&caller, id).await?;
+    QueryParams(query): QueryParams<ResponseQuery>,
+    deadline: Option<Extension<Deadline>>,
+) -> Result<Response, HttpError> {
+    let (run, conversation) = state.gateway.response(&caller, id).await?;
+    if !query.stream {
+        return Ok(Json(response_object(&run, conversation)).into_response());
+    }
+    let until = deadline.map(|Extension(Deadline(deadline))| deadline);
+    let events = state.gateway.events(&caller, id, until).await?;
     let echo = serde_json::from_value(conversation.request_echo).unwrap_or_default();
-    let answer = conversation.messages.last().cloned().unwrap_or_else(|| Message::new(Role::Assistant, ""));
-    Ok(Json(ResponsesRenderer::from_record(&run, &answer, &conversation.layout, echo)))
+    let renderer = ResponsesRenderer::of_run(&run, echo, conversation.render);
+    Ok(sse::respond(replay(events, renderer, query.starting_after)))
+}
+
+/// Cancel a response: its inference ends between two tokens.
+///
+/// One that has ended stays as it is.
+#[utoipa::path(
+    post, path = "/v1/responses/{id}/cancel", operation_id = "cancel_response", tag = "compatible", security(("token" = [])),
+    params(("id" = String, Path, description = "Id of the response")),
+    responses(
+        (status = 200, description = "The response after the cancellation", body = ResponseObject),
+        (status = 404, description = "No such resource, or one of another user", body = ErrorEnvelope),
+    ),
+)]
+pub(crate) async fn cancel(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    PathParam(id): PathParam<RunId>,
+) -> Result<Json<ResponseObject>, HttpError> {
+    let (run, conversation) = state.gateway.response(&caller, id).await?;
+    if run.state.is_terminal() {
+        return Ok(Json(response_object(&run, conversation)));
+    }
+    state.gateway.cancel_request(&caller, id).await?;
+    let (run, conversation) = state.gateway.response(&caller, id).await?;
+    Ok(Json(response_object(&run, conversation)))
 }
 
 /// Delete a stored response, so that no request can continue it.
@@ -90,9 +206,40 @@ pub(crate) async fn delete(
     Ok(Json(DeletedResponse::new(id.to_string())))
 }
 
-/// Loads the conversation that the request continues.
-async fn earlier(run_request: &RunRequest, id: Option<RunId>) -> Result<Vec<Message>, ApiError> {
-    let Some(id) = id else { return Ok(Vec::new()) };
-    let conversation = run_request.gateway.conversation(&run_request.caller, id).await;
-    conversation.map(|conversation| conversation.messages).map_err(|error| error.at("previous_response_id"))
+/// The response as it is stored.
+fn response_object(run: &Run, conversation: Conversation) -> ResponseObject {
+    let Conversation { mut messages, request_echo, layout, render, is_open } = conversation;
+    let echo = serde_json::from_value(request_echo).unwrap_or_default();
+    let answer = if is_open {
+        let tool_calls = run.tool_calls.clone();
+        Message { tool_calls, ..Message::new(Role::Assistant, &run.text) }
+    } else {
+        messages.pop().unwrap_or_else(|| Message::new(Role::Assistant, ""))
+    };
+    ResponsesRenderer::from_record(run, &answer, &layout, echo, render)
+}
+
+/// The frames of a run's events whose numbers follow `after`; and the last frame, whatever its number.
+fn replay(
+    events: impl Stream<Item = RunEvent> + Send + 'static,
+    mut renderer: ResponsesRenderer,
+    after: Option<u64>,
+) -> impl Stream<Item = Frame> + Send + 'static {
+    async_stream::stream! {
+        let mut events = Box::pin(events);
+        while let Some(event) = events.next().await {
+            let first = renderer.next_sequence();
+            // Earlier events are rendered too: the later ones have the whole items.
+            let mut frames = renderer.frames(&event);
+            let last = if event.body.is_terminal() { frames.pop() } else { None };
+            for (sequence, frame) in (first..).zip(frames) {
+                if after.is_none_or(|after| sequence > after) {
+                    yield frame;
+                }
+            }
+            if let Some(frame) = last {
+                yield frame;
+            }
+        }
+    }
 }

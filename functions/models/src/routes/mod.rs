@@ -1,6 +1,10 @@
 //! Handlers, one file per resource.
 
 pub(crate) mod configuration;
+pub(crate) mod hub;
+pub(crate) mod jobs;
 pub(crate) mod models;
 pub(crate) mod ollama;
 pub(crate) mod providers;
+pub(crate) mod registry;
+pub(crate) mod schema;

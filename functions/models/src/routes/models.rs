@@ -14,11 +14,15 @@ use hearth_http::{AppState, HttpError, PathParam, QueryParams, dialect, serve::m
 use hearth_wire::{
     anthropic::{ModelInfo, ModelPage, ModelPageQuery},
     error::ErrorEnvelope,
-    native::models::{LoadedModels, ModelBody, ModelList, ModelQuery, ModelRemoved, ModelStatus},
+    native::models::{
+        LoadedModels, ModelBody, ModelList, ModelQuery, ModelRemoved, ModelStatus, RemovalQuery,
+    },
 };
 
+use super::schema;
+
 /// Methods of a model's own path.
-const MODEL_METHODS: &str = "GET, HEAD, DELETE";
+const MODEL_METHODS: &str = "GET, HEAD, PATCH, DELETE";
 
 /// List models: first those of nodes, then those that providers list for their keys, each group ordered by id.
 ///
@@ -49,7 +53,7 @@ pub(crate) async fn list(
     Ok(Json(ModelList { object: "list".to_owned(), data, models: page.models, next_cursor }).into_response())
 }
 
-/// Dispatches `GET` to `loaded`, `{id}/status` or `{id}`.
+/// Dispatches `GET` to `loaded`, `{id}/status`, `{id}/schema`, `{id}/schema/versions` or `{id}`.
 pub(crate) async fn read(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
@@ -58,6 +62,12 @@ pub(crate) async fn read(
 ) -> Result<Response, HttpError> {
     if path == "loaded" {
         return Ok(loaded(&state, &caller).await?.into_response());
+    }
+    if let Some(id) = path.strip_suffix("/schema/versions") {
+        return Ok(schema::versions(&state, &caller, id).await?.into_response());
+    }
+    if let Some(id) = path.strip_suffix("/schema") {
+        return Ok(schema::of_model(&state, &caller, id).await?.into_response());
     }
     match path.strip_suffix("/status") {
         Some(id) => Ok(status(&state, &caller, id).await?.into_response()),
@@ -89,9 +99,10 @@ pub(crate) async fn delete(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
     PathParam(path): PathParam<String>,
+    QueryParams(query): QueryParams<RemovalQuery>,
 ) -> Result<Response, HttpError> {
-    if methods(&path) == MODEL_METHODS {
-        return Ok(remove(&state, &caller, &path).await?.into_response());
+    if is_model_path(&path) {
+        return Ok(remove(&state, &caller, &path, query).await?.into_response());
     }
     Ok(wrong_method(PathParam(path)).await)
 }
@@ -101,11 +112,18 @@ pub(crate) async fn wrong_method(PathParam(path): PathParam<String>) -> Response
     method_not_allowed(HeaderValue::from_static(methods(&path))).await
 }
 
+/// True for the path of a model itself.
+pub(super) fn is_model_path(path: &str) -> bool {
+    methods(path) == MODEL_METHODS
+}
+
 /// Returns the methods of a path.
 fn methods(path: &str) -> &'static str {
     if path.ends_with("/load") || path.ends_with("/unload") {
         "POST"
-    } else if path == "loaded" || path.ends_with("/status") {
+    } else if path.ends_with("/schema") {
+        "GET, HEAD, PUT"
+    } else if path == "loaded" || path.ends_with("/status") || path.ends_with("/schema/versions") {
         "GET, HEAD"
     } else {
         MODEL_METHODS
@@ -192,12 +210,15 @@ pub(crate) async fn unload(
     Ok((StatusCode::ACCEPTED, Json(ModelStatus { model: id.to_owned(), runtime_status })))
 }
 
-/// Remove a local model's file. The default model, and a model that serves requests, can't be removed: 409.
+/// Remove a registered model's entry, or else a local model's file.
+///
+/// An explicit entry is removed without any file. The file of the default model, and that of a model that serves requests, can't
+/// be removed: 409.
 #[utoipa::path(
     delete, path = "/v1/models/{id}", operation_id = "remove_model", tag = "models", security(("token" = [])),
-    params(("id" = String, Path, description = "The model's id, which may have slashes")),
+    params(("id" = String, Path, description = "The model's id, which may have slashes"), RemovalQuery),
     responses(
-        (status = 200, description = "The file is removed", body = ModelRemoved),
+        (status = 200, description = "The entry, or the file, is removed", body = ModelRemoved),
         (status = 404, description = "No such model", body = ErrorEnvelope),
         (status = 409, description = "The model's state does not allow it", body = ErrorEnvelope),
     ),
@@ -206,6 +227,7 @@ pub(crate) async fn remove(
     state: &AppState,
     caller: &Caller,
     id: &str,
+    query: RemovalQuery,
 ) -> Result<Json<ModelRemoved>, HttpError> {
-    Ok(Json(state.gateway.remove_model(caller, id).await?))
+    Ok(Json(state.gateway.remove_model(caller, id, query.registration.unwrap_or_default()).await?))
 }

@@ -129,7 +129,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, HttpError> {
     let name = request.into_name()?;
     let id = state.gateway.without_latest_tag(&name).await;
-    let removed = state.gateway.remove_model(&caller, &id).await;
+    let removed = state.gateway.remove_model(&caller, &id, false).await;
     removed.map_err(|error| HttpError(OllamaError::with_client_wording(error, &name)))?;
     Ok(StatusCode::OK)
 }

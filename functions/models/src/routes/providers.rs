@@ -1,6 +1,7 @@
 //! `/v1/providers`: providers and their keys.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Extension, Json, extract::State, http::StatusCode};
+use hearth_gateway::Caller;
 use hearth_http::{AppState, HttpError, JsonBody, PathParam};
 use hearth_wire::{
     error::ErrorEnvelope,
@@ -14,8 +15,11 @@ use hearth_wire::{
         (status = 200, description = "The providers, their models and their state", body = ProviderList),
     ),
 )]
-pub(crate) async fn list(State(state): State<AppState>) -> Json<ProviderList> {
-    Json(ProviderList { providers: state.gateway.list_providers().await })
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<ProviderList>, HttpError> {
+    Ok(Json(ProviderList { providers: state.gateway.list_providers(&caller).await? }))
 }
 
 /// Store a provider's key, in place of an earlier one.

@@ -9,7 +9,7 @@ use axum::{
     Extension,
     http::{
         HeaderMap,
-        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
     },
     response::{IntoResponse, Redirect, Response},
 };
@@ -32,6 +32,10 @@ const RELATIVE_SERVER: &str = r#""url": ".""#;
 /// Beginning of the page: the folder of its files, and the viewport, without which a phone shows it too small to read.
 const HEAD: &str =
     "<head><base href=\"docs/\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
+
+/// Policy of the page: scripts and requests of this host alone, and no frame around it. Swagger UI sets styles in its elements.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                           connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 
 /// Get the OpenAPI 3.1 document of this API.
 #[utoipa::path(
@@ -64,7 +68,8 @@ pub(crate) async fn page() -> Result<Response, HttpError> {
         .replacen("<head>", HEAD, 1)
         .replacen("<title>Swagger UI</title>", "<title>Hearth API</title>", 1)
         .replacen("</head>", &format!("{NO_ICON}</head>"), 1);
-    Ok(([(CONTENT_TYPE, page.content_type)], body).into_response())
+    let headers = [(CONTENT_TYPE, page.content_type), (CONTENT_SECURITY_POLICY, PAGE_POLICY.to_owned())];
+    Ok((headers, body).into_response())
 }
 
 /// Redirects a browser from `/` to the page. Other clients get the text that Ollama's clients expect there. `url`: the public

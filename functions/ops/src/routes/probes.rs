@@ -3,10 +3,10 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{Extensions, HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
 };
-use hearth_domain::Scope;
+use hearth_domain::Action;
 use hearth_gateway::{DependencyKind, DependencyState, Readiness};
 use hearth_http::{
     AppState, HttpError,
@@ -51,10 +51,11 @@ pub(crate) async fn health() -> Json<Value> {
 pub(crate) async fn ready(
     State(state): State<AppState>,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Result<(StatusCode, Json<Value>), HttpError> {
     let is_public = state.gateway.has_public_readiness() && !has_credential(&headers);
     if !is_public {
-        caller(&state, Scope::Ops, &headers).await?;
+        caller(&state, Action::Operate, &headers, &extensions).await?;
     }
     let report = state.gateway.readiness().await;
     let code = match report.readiness {

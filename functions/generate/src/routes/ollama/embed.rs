@@ -6,7 +6,7 @@ use axum::{
 };
 use hearth_domain::{Generation, Task};
 use hearth_gateway::Delivery;
-use hearth_http::{HttpError, JsonBody, response_headers};
+use hearth_http::{HttpError, JsonBody, rate_headers::with_rate, response_headers};
 use hearth_wire::ollama::{OllamaEmbedAnswer, OllamaEmbedRenderer, OllamaEmbedRequest, OllamaError};
 use serde::Serialize;
 
@@ -54,8 +54,9 @@ pub(super) async fn vectors<T: Serialize>(
         Task::Text(_) | Task::Image(_) | Task::Mesh(_) => 0,
     };
     let run = run_request.run(generation, Delivery::Whole).await.map_err(|error| failed(error, &name))?;
-    let cache = run.cache;
+    let (cache, rate) = (run.cache, run.rate);
     let events = run.collect_observed(|event| renderer.observe(event)).await;
     let answer = shape(renderer.into_answer(&events, count)?);
-    Ok(response_headers::with_cache(response_headers::with_run(Json(answer).into_response(), &events), cache))
+    let response = response_headers::with_run(Json(answer).into_response(), &events);
+    Ok(with_rate(response_headers::with_cache(response, cache), rate))
 }

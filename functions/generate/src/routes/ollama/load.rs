@@ -1,6 +1,6 @@
 //! Requests without a message or a prompt, which load or unload a model.
 
-use hearth_domain::{RuntimeState, Scope};
+use hearth_domain::{Action, RuntimeState};
 use hearth_wire::ApiError;
 
 use crate::run_request::RunRequest;
@@ -19,7 +19,7 @@ pub(super) async fn load_or_unload(
     let state = model.runtime_status.map(|status| status.state);
     if unload {
         if model.node.is_some() && state != Some(RuntimeState::Unloaded) {
-            caller.require(Scope::ModelsWrite)?;
+            caller.require(Action::LoadModels)?;
             gateway.unload_model(caller, &model.id).await?;
         }
         return Ok("unload");
