@@ -3,7 +3,10 @@
 //! Each request has the gateway's JWT for this node and body, except those of a gateway in the same process.
 
 mod auth;
+mod downloads;
 mod routes;
+
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -13,11 +16,16 @@ use axum::{
 };
 use hearth_auth::LinkVerifier;
 
-use crate::supervisor::Node;
+use crate::{link::NodeIdentity, supervisor::Node};
 
-/// The routes of the node link, for gateways in other processes.
-pub fn router(node: Node, verifier: LinkVerifier) -> Router {
-    local_router(node).layer(middleware::from_fn_with_state(verifier, auth::check))
+/// The routes of the node link, for gateways in other processes. A node with an identity answers challenges by its own key.
+pub fn router(node: Node, verifier: LinkVerifier, identity: Option<NodeIdentity>) -> Router {
+    let mut router = local_router(node);
+    if let Some(identity) = identity {
+        let challenge = get(routes::answer_challenge).with_state(Arc::new(identity));
+        router = router.route("/v1/challenge", challenge);
+    }
+    router.layer(middleware::from_fn_with_state(verifier, auth::check))
 }
 
 /// The routes of the node link without authentication, for a gateway in this process.
@@ -30,6 +38,13 @@ pub fn local_router(node: Node) -> Router {
         .route("/v1/models/load", post(routes::load))
         .route("/v1/models/unload", post(routes::unload))
         .route("/v1/models/remove", post(routes::remove))
+        .route("/v1/models/settings", post(routes::configure))
+        .route("/v1/downloads", post(downloads::begin))
+        .route("/v1/downloads/states", post(downloads::states))
+        .route("/v1/downloads/{job}/cancel", post(downloads::cancel))
+        .route("/v1/downloads/{job}/pause", post(downloads::pause))
+        .route("/v1/downloads/{job}/resume", post(downloads::resume))
+        .route("/v1/wake", post(routes::wake))
         .with_state(node)
         .layer(DefaultBodyLimit::max(auth::BODY_MAX_BYTES))
 }

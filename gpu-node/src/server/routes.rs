@@ -17,10 +17,16 @@ use hearth_telemetry::traces::{Span, SpanKind, TraceContext};
 use hearth_wire::{
     ApiError, ErrorCode,
     native::requests::EventsQuery,
-    node::{NodeCancelled, NodeModelCommand, NodeRun},
+    node::{
+        NodeCancelled, NodeChallengeAnswer, NodeModelCommand, NodeModelSettings, NodeRun, NodeWakeCommand,
+    },
 };
+use serde::Deserialize;
 
-use crate::supervisor::{Node, RunLog};
+use crate::{
+    link::NodeIdentity,
+    supervisor::{Node, RunLog},
+};
 
 /// Time between two keep-alive comments in a stream without events.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -43,6 +49,21 @@ impl IntoResponse for LinkError {
 
 pub(super) async fn status(State(node): State<Node>) -> Result<Response, LinkError> {
     Ok(Json(node.status().await?).into_response())
+}
+
+/// The gateway's challenge.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChallengeQuery {
+    nonce: String,
+}
+
+pub(super) async fn answer_challenge(
+    State(identity): State<Arc<NodeIdentity>>,
+    Query(ChallengeQuery { nonce }): Query<ChallengeQuery>,
+) -> Response {
+    let signature = identity.key.sign_challenge(&identity.node.to_string(), &nonce);
+    Json(NodeChallengeAnswer { signature }).into_response()
 }
 
 pub(super) async fn submit(
@@ -84,12 +105,28 @@ pub(super) async fn load(
     Ok(StatusCode::ACCEPTED)
 }
 
+pub(super) async fn wake(
+    State(node): State<Node>,
+    Json(command): Json<NodeWakeCommand>,
+) -> Result<StatusCode, LinkError> {
+    node.wake(&command.mac).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 pub(super) async fn unload(
     State(node): State<Node>,
     Json(command): Json<NodeModelCommand>,
 ) -> Result<StatusCode, LinkError> {
     node.unload(command.model).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+pub(super) async fn configure(
+    State(node): State<Node>,
+    Json(settings): Json<NodeModelSettings>,
+) -> Result<StatusCode, LinkError> {
+    node.configure(settings).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn remove(
