@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
-use hearth_domain::Modality;
-use hearth_settings::NodeSettings;
+use hearth_domain::{Modality, ModelLifecycle};
+use hearth_settings::{DownloadSettings, HubSettings, NodeSettings};
+use hearth_wire::node::NodeModelSettings;
 
 use crate::{
     backends::Selector,
     confine::Confinement,
     context::{self, AUTOMATIC_MIN},
+    downloads::DownloadOptions,
     frames::LoadSpec,
     memory,
     model_files::ModelFile,
@@ -45,8 +47,14 @@ pub struct NodeConfig {
     pub executable: PathBuf,
     /// Selects the backends of the workers.
     pub backends: Selector,
+    /// Downloads of models.
+    pub downloads: DownloadOptions,
     /// The operator's settings of the node.
     pub settings: NodeSettings,
+    /// Settings of models by the registry of the node's organisation, which take the place of the operator's.
+    pub model_settings: NodeModelSettings,
+    /// Take files outside of the model folder from the registry: the gateway is in the same process.
+    pub takes_files: bool,
     /// The complete environment of the workers.
     pub worker_environment: Vec<(OsString, OsString)>,
     /// Time after which a run without a reader of its events is stopped.
@@ -60,15 +68,20 @@ impl NodeConfig {
     #[must_use]
     pub fn new(models: PathBuf, executable: PathBuf) -> Self {
         let backends = Selector::new(executable.clone(), models.join(BACKENDS_FILE));
+        let downloads =
+            DownloadOptions::new(models.clone(), &HubSettings::default(), &DownloadSettings::default());
         Self {
             models,
             backends,
+            downloads,
             extra_models: Vec::new(),
             default_models: HashMap::new(),
             embedded_model: None,
             storage: Policy::default(),
             executable,
             settings: NodeSettings::default(),
+            model_settings: NodeModelSettings::default(),
+            takes_files: false,
             worker_environment: Vec::new(),
             orphan_grace: Duration::from_secs(5),
             keep_runs: Duration::from_secs(300),
@@ -78,10 +91,11 @@ impl NodeConfig {
     /// The parameters for loading the model in `file`.
     #[must_use]
     pub fn load_spec(&self, file: &ModelFile) -> LoadSpec {
-        let settings = &self.settings;
-        let slots = u32::try_from(settings.slots).unwrap_or(u32::MAX);
-        let context_length = context::length(file, settings.context_length, slots, settings.memory);
-        let automatic = settings.context_length.is_none();
+        let (settings, own) = (&self.settings, self.lifecycle(&file.id));
+        let slots = u32::try_from(self.slots_of(&file.id)).unwrap_or(u32::MAX);
+        let setting = own.context_length.or(settings.context_length);
+        let context_length = context::length(file, setting, slots, settings.memory);
+        let automatic = setting.is_none();
         LoadSpec {
             path: file.path.clone(),
             // Set when a worker is started.
@@ -90,11 +104,30 @@ impl NodeConfig {
             context_length_min: if automatic { context_length.min(AUTOMATIC_MIN) } else { context_length },
             slots,
             threads: self.threads(),
-            gpu_layers: settings.gpu_layers,
+            gpu_layers: own.gpu_layers.unwrap_or(settings.gpu_layers),
             saved_prefix_bytes: self.saved_prefix_bytes(),
             prefix_folder: settings.prefix_cache_on_disk.then(|| self.prefix_folder(file)),
             parse_special_in_user_text: settings.parse_special_in_user_text,
         }
+    }
+
+    /// The settings of a model by the registry.
+    #[must_use]
+    pub fn lifecycle(&self, model: &str) -> ModelLifecycle {
+        self.model_settings.models.get(model).cloned().unwrap_or_default()
+    }
+
+    /// The model files of the registry.
+    #[must_use]
+    pub fn registered_files(&self) -> Vec<PathBuf> {
+        self.model_settings.files.iter().map(PathBuf::from).collect()
+    }
+
+    /// The slots of a model's next worker.
+    #[must_use]
+    pub fn slots_of(&self, model: &str) -> usize {
+        let own = self.model_settings.models.get(model).and_then(|settings| settings.slots);
+        own.and_then(|slots| usize::try_from(slots).ok()).unwrap_or(self.settings.slots)
     }
 
     /// The confinement of the worker that loads the model in `file` with `spec`. `need` is the estimate of its memory.

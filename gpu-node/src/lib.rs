@@ -7,12 +7,14 @@
 //! - [`model_files`] finds the model files, [`gguf`] reads their headers, [`memory`] predicts the memory of a model, and
 //!   [`context`] computes its context length.
 //! - [`storage`] keeps the model folder within its limits.
+//! - [`downloads`] downloads models into the folder.
 //! - [`backends`] selects the compute backends, by self-tests in child processes.
 //! - [`scheduler`] decides which run goes to which worker, and which models are in memory.
 //! - [`supervisor`] controls a worker process for each loaded model, and has the log of each run.
 //! - [`frames`] is the protocol between supervisor and worker, [`engines`] the worker's code.
 //! - [`confine`] is the sandbox of a worker process.
-//! - [`server`] serves the node link over HTTP.
+//! - [`wake`] wakes other machines in the network.
+//! - [`server`] serves the node link over HTTP, and [`link`] connects an enrolled node to its gateway.
 
 #![warn(missing_docs)]
 
@@ -20,15 +22,18 @@ pub mod backends;
 pub mod config;
 pub mod confine;
 pub mod context;
+pub mod downloads;
 pub mod engines;
 pub mod frames;
 pub mod gguf;
+pub mod link;
 pub mod memory;
 pub mod model_files;
 pub mod scheduler;
 pub mod server;
 pub mod storage;
 pub mod supervisor;
+pub mod wake;
 
 pub use config::NodeConfig;
 pub use supervisor::Node;

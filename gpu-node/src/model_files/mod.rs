@@ -4,6 +4,7 @@ mod parts;
 pub mod watch;
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
@@ -48,6 +49,8 @@ pub type ModelFiles = BTreeMap<String, ModelFile>;
 pub struct ModelScanner {
     folder: PathBuf,
     extra: Vec<PathBuf>,
+    /// Files of the registry. They take no id that another file has.
+    registered: Vec<PathBuf>,
     /// The files of the last scan.
     cache: HashMap<PathBuf, (Parts, ModelFile)>,
 }
@@ -56,7 +59,12 @@ impl ModelScanner {
     /// Creates a scanner of `folder` and of the files in `extra`.
     #[must_use]
     pub fn new(folder: PathBuf, extra: Vec<PathBuf>) -> Self {
-        Self { folder, extra, cache: HashMap::new() }
+        Self { folder, extra, registered: Vec::new(), cache: HashMap::new() }
+    }
+
+    /// Replaces the files of the registry.
+    pub fn set_registered(&mut self, registered: Vec<PathBuf>) {
+        self.registered = registered;
     }
 
     /// Scans the files. If two files have the same id, the second one gets its folder's name as a prefix, and a number as
@@ -64,6 +72,7 @@ impl ModelScanner {
     pub fn scan(&mut self) -> ModelFiles {
         let mut paths: Vec<PathBuf> = self.extra.iter().cloned().map(parts::first).collect();
         collect(&self.folder, 0, &mut paths);
+        paths.extend(self.registered.iter().cloned().map(parts::first));
         self.cache.retain(|path, _| paths.contains(path));
         let mut models = BTreeMap::new();
         let mut reached = HashSet::new();
@@ -74,7 +83,7 @@ impl ModelScanner {
                 continue;
             }
             if models.contains_key(&file.id) {
-                file.id = unused_id(&models, &path, &file.id);
+                file.id = unused_id(|id| models.contains_key(id), &path, &file.id);
             }
             models.insert(file.id.clone(), file);
         }
@@ -98,14 +107,53 @@ impl ModelScanner {
     }
 }
 
+/// Returns the id that the model at `target` has in a scan of `folder`, once the file is there. It reads no file.
+#[must_use]
+pub fn id_in_folder(folder: &Path, target: &Path) -> String {
+    let target = parts::first(target.to_owned());
+    let mut paths = Vec::new();
+    collect(folder, 0, &mut paths);
+    if !paths.contains(&target) {
+        paths.push(target.clone());
+        paths.sort_by(|a, b| scan_order(a, b));
+    }
+    let mut used = HashSet::new();
+    for path in paths {
+        let mut id = model_id(&path);
+        if used.contains(&id) {
+            id = unused_id(|id| used.contains(id), &path, &id);
+        }
+        if path == target {
+            return id;
+        }
+        used.insert(id);
+    }
+    model_id(&target)
+}
+
+/// The order of a scan: the files of a folder come before those of its folders.
+fn scan_order(a: &Path, b: &Path) -> Ordering {
+    let (mut a, mut b) = (a.components().peekable(), b.components().peekable());
+    loop {
+        match (a.next(), b.next()) {
+            (Some(first), Some(second)) if first == second => {}
+            (Some(first), Some(second)) => {
+                let (is_folder, is_other_folder) = (a.peek().is_some(), b.peek().is_some());
+                return (is_folder, first).cmp(&(is_other_folder, second));
+            }
+            (first, second) => return first.is_some().cmp(&second.is_some()),
+        }
+    }
+}
+
 /// Returns an unused id for the file at `path`: `id` with the folder's name as a prefix, and a number if necessary.
-fn unused_id(used: &ModelFiles, path: &Path, id: &str) -> String {
+fn unused_id(is_used: impl Fn(&str) -> bool, path: &Path, id: &str) -> String {
     let parent = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
     let id = format!("{}/{id}", parts::safe_id(&parent.unwrap_or_default()));
     let first = id.clone();
     let numbered = (2..).map(move |number: u32| format!("{first}-{number}"));
     let mut ids = std::iter::once(id.clone()).chain(numbered);
-    ids.find(|id| !used.contains_key(id)).unwrap_or(id)
+    ids.find(|id| !is_used(id)).unwrap_or(id)
 }
 
 fn describe(path: &Path, parts: &Parts) -> ModelFile {

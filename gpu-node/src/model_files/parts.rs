@@ -68,7 +68,7 @@ pub(super) fn safe_id(name: &str) -> String {
 }
 
 /// Ids with another meaning in the API: `auto`, and the routes below `/v1/models`.
-const RESERVED_IDS: [&str; 5] = ["auto", "load", "loaded", "status", "unload"];
+const RESERVED_IDS: [&str; 7] = ["auto", "download", "load", "loaded", "search", "status", "unload"];
 
 /// Returns the path of the first part of the model with the file at `path`, or the path itself.
 pub(super) fn first(path: PathBuf) -> PathBuf {

@@ -191,3 +191,25 @@ fn files_with_equal_ids_are_all_listed() {
     expected.sort_unstable();
     assert_eq!(ids, expected);
 }
+
+#[test]
+fn id_of_a_file_is_predicted_as_a_scan_gives_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["m.gguf", "b/m.gguf", "b/c/m.gguf", "z/other.gguf"] {
+        fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        fs::write(path(name), "GGUF").unwrap();
+    }
+    for name in ["a/m.gguf", "b/m.gguf", "c/m.gguf", "b/c/n.gguf", "b/d/m.gguf", "new.gguf", "m.gguf"] {
+        let predicted = id_in_folder(folder.path(), &path(name));
+        let is_new = !path(name).exists();
+        fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+        fs::write(path(name), "GGUF").unwrap();
+        let models = ModelScanner::new(folder.path().to_owned(), Vec::new()).scan();
+        let scanned = models.values().find(|model| model.path == path(name)).unwrap();
+        assert_eq!(predicted, scanned.id, "{name}");
+        if is_new {
+            fs::remove_file(path(name)).unwrap();
+        }
+    }
+}

@@ -10,6 +10,13 @@ use super::{
 };
 
 impl Scheduler {
+    /// Bytes for all models, if there is a limit, and bytes of those that are in memory or on their way there.
+    pub fn memory_in_use(&self) -> Option<(u64, u64)> {
+        let resident = self.models.values().filter(|state| state.is_loading_or_loaded());
+        let used = resident.fold(0, |sum: u64, state| sum.saturating_add(state.memory_need));
+        Some((self.limits.memory_bytes?, used))
+    }
+
     /// The reason why `model` can't be in memory beside the other models that are `resident`, if it can't.
     pub(super) fn refusal(&self, model: &str, resident: impl Fn(&ModelState) -> bool) -> Option<Refusal> {
         let others = || self.models.iter().filter(|(name, state)| *name != model && resident(state));
@@ -111,9 +118,9 @@ impl Scheduler {
         protected.filter(|until| self.refusal_after_evictions(next, ticket.since, *until).is_none()).min()
     }
 
-    /// Stops the models that were unused for the idle timeout.
+    /// Stops the models that were unused for their idle timeouts.
     pub(super) fn stop_idle(&mut self, effects: &mut Vec<Effect>) {
-        let Some(timeout) = self.limits.idle_timeout else { return };
+        let timeout = self.limits.idle_timeout;
         for (name, state) in &mut self.models {
             if state.idle_timeout_at(timeout).is_some_and(|at| self.now.at >= at) {
                 state.phase = Phase::Stopping;

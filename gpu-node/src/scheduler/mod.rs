@@ -82,7 +82,8 @@ impl Scheduler {
         self.advance_clock(now);
         let Submission { run, model, priority, slots } = submission;
         let ticket = Ticket::new(self.now, priority, self.limits.ageing);
-        let queued = Queued::new(run, ticket, slots.clamp(1, self.limits.slots.max(1)));
+        let slot_count = self.slot_count(&model);
+        let queued = Queued::new(run, ticket, slots.clamp(1, slot_count));
         self.admit(&model, &queued)?;
         self.model(&model).queue.push(queued);
         self.runs.insert(run, model);
@@ -94,7 +95,8 @@ impl Scheduler {
         self.advance_clock(now);
         let Submission { run, model, priority, slots } = submission;
         let ticket = Ticket::new(self.now, priority, self.limits.ageing);
-        let queued = Queued::new(run, ticket, slots.clamp(1, self.limits.slots.max(1)));
+        let slot_count = self.slot_count(&model);
+        let queued = Queued::new(run, ticket, slots.clamp(1, slot_count));
         self.model(&model).queue.push(queued);
         self.runs.insert(run, model);
         self.apply_rules()
@@ -215,6 +217,36 @@ impl Scheduler {
         self.apply_rules()
     }
 
+    /// Unpins a model: it may be evicted, and stopped when it is idle.
+    pub fn unpin(&mut self, now: Duration, model: &str) -> Vec<Effect> {
+        self.advance_clock(now);
+        self.model(model).pinned = false;
+        self.apply_rules()
+    }
+
+    /// Sets a model's own idle timeout; with `None`, that of all models applies.
+    pub fn set_idle_timeout(&mut self, now: Duration, model: &str, timeout: Option<Duration>) -> Vec<Effect> {
+        self.advance_clock(now);
+        self.model(model).idle_timeout = timeout;
+        self.apply_rules()
+    }
+
+    /// Sets the slots of a model's worker, which is about to start; with `None`, it has as many as others. Queued runs that need
+    /// more get all of them.
+    pub fn set_slots(&mut self, model: &str, slots: Option<usize>) {
+        let all = self.limits.slots;
+        let state = self.model(model);
+        state.slots = slots;
+        let slot_count = state.slot_count(all);
+        state.queue.limit_slots(slot_count);
+    }
+
+    /// Number of a model's slots.
+    #[must_use]
+    pub fn slot_count(&self, model: &str) -> usize {
+        self.models.get(model).map_or(self.limits.slots.max(1), |state| state.slot_count(self.limits.slots))
+    }
+
     /// Sets the memory that a model needs. Loaded models remain, even if they need more than the limit.
     pub fn set_memory_need(&mut self, now: Duration, model: &str, bytes: u64) -> Vec<Effect> {
         self.advance_clock(now);
@@ -231,9 +263,8 @@ impl Scheduler {
     /// The time at which [`Self::tick`] will have effects, unless another call comes before.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
-        let idle = self.limits.idle_timeout;
-        let idle =
-            idle.and_then(|timeout| self.models.values().filter_map(|m| m.idle_timeout_at(timeout)).min());
+        let timeout = self.limits.idle_timeout;
+        let idle = self.models.values().filter_map(|model| model.idle_timeout_at(timeout)).min();
         idle.into_iter().chain(self.eviction_at()).min()
     }
 

@@ -82,6 +82,11 @@ impl Queue {
         self.0.pop_front_if(|first| first.slots <= free)
     }
 
+    /// Has each run need at most `slots`.
+    pub(super) fn limit_slots(&mut self, slots: usize) {
+        self.0.iter_mut().for_each(|queued| queued.slots = queued.slots.min(slots));
+    }
+
     pub(super) fn remove(&mut self, run: RunId) {
         self.0.retain(|queued| queued.run != run);
     }

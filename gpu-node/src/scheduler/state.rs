@@ -19,6 +19,10 @@ pub(super) enum Phase {
 pub(super) struct ModelState {
     pub(super) phase: Phase,
     pub(super) pinned: bool,
+    /// Its own idle timeout, in place of that of all models.
+    pub(super) idle_timeout: Option<Duration>,
+    /// The slots of its worker, if it has another number than others.
+    pub(super) slots: Option<usize>,
     /// The memory that it needs, in bytes; 0 while unknown.
     pub(super) memory_need: u64,
     /// A request to load it, independent of runs.
@@ -52,8 +56,14 @@ impl ModelState {
         self.pinned && self.is_loading_or_loaded()
     }
 
+    /// The number of its slots, where other models have `slots`.
+    pub(super) fn slot_count(&self, slots: usize) -> usize {
+        self.slots.unwrap_or(slots).max(1)
+    }
+
+    /// The number of its free slots, where other models have `slots`.
     pub(super) fn free_slots(&self, slots: usize) -> usize {
-        slots.saturating_sub(self.active.values().sum())
+        self.slot_count(slots).saturating_sub(self.active.values().sum())
     }
 
     /// Its ticket, if it waits for memory. Runs that were submitted while it was in memory wait for memory since it was
@@ -85,8 +95,9 @@ impl ModelState {
         self.is_idle() && self.protected_until(waiting_since, turn).is_none_or(|until| now >= until)
     }
 
-    /// The time at which it will have been unused for `timeout`, unless it is used before.
-    pub(super) fn idle_timeout_at(&self, timeout: Duration) -> Option<Duration> {
+    /// The time at which it will have been unused for its idle timeout, by default `timeout`, unless it is used before.
+    pub(super) fn idle_timeout_at(&self, timeout: Option<Duration>) -> Option<Duration> {
+        let timeout = self.idle_timeout.or(timeout)?;
         (self.is_idle() && self.queue.is_empty()).then(|| self.last_used_at.at.saturating_add(timeout))
     }
 

@@ -9,7 +9,7 @@ use hearth_domain::{Modality, RunId};
 use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError, RunEventBody,
-    node::{NodeRun, NodeStatus},
+    node::{NodeMemory, NodeRun, NodeStatus},
 };
 use tokio::sync::mpsc;
 
@@ -17,7 +17,7 @@ use super::{
     api_errors::{invalid_task, load_failed, refused, shutting_down},
     backends::Backends,
     message::Message,
-    metrics,
+    metrics, model_settings,
     models::{self, Models},
     run_log::RunLog,
     runs::{self, Runs},
@@ -49,6 +49,7 @@ pub(super) struct Actor {
 
 impl Actor {
     pub(super) fn new(mut config: NodeConfig, inbox: mpsc::UnboundedSender<Message>) -> Self {
+        model_settings::restore(&mut config);
         let models = Models::new(&config);
         let memory = config.settings.memory.or_else(models::memory_for_models);
         config.settings.memory = memory;
@@ -73,6 +74,7 @@ impl Actor {
         let _watcher = self.watch_folder();
         self.select_backends(false);
         self.load_defaults();
+        self.apply_model_settings();
         let mut ticks = tokio::time::interval(TICK_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -164,6 +166,7 @@ impl Actor {
                 let _ = reply.send(self.unload(&model));
             }
             Message::Remove { model, reply } if self.models.has_file(&model) => self.remove(&model, reply),
+            Message::Configure { settings, reply } => self.configure(settings, reply),
             message @ (Message::Load { .. }
             | Message::Unload { .. }
             | Message::Remove { .. }
@@ -200,7 +203,18 @@ impl Actor {
                 let default_models = self.config.default_models.clone();
                 let storage = Some(self.storage_status());
                 let backends = self.backends.list();
-                let _ = reply.send(NodeStatus { default_models, models, storage, backends });
+                let memory = self.scheduler.memory_in_use();
+                let memory = memory.map(|(limit_bytes, used_bytes)| NodeMemory { limit_bytes, used_bytes });
+                let model_settings = self.config.model_settings.clone();
+                let _ = reply.send(NodeStatus {
+                    default_models,
+                    models,
+                    storage,
+                    memory,
+                    backends,
+                    model_settings,
+                    ..NodeStatus::default()
+                });
             }
             _ => {}
         }
@@ -271,7 +285,7 @@ impl Actor {
         self.apply(effects);
     }
 
-    fn load(&mut self, model: &str) -> Result<(), ApiError> {
+    pub(super) fn load(&mut self, model: &str) -> Result<(), ApiError> {
         let file = self.models.file(model)?;
         if let Some(reason) = &file.problem {
             return Err(load_failed(model, reason));

@@ -6,7 +6,7 @@ use hearth_domain::RunId;
 use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError,
-    node::{NodeRemoved, NodeRun, NodeStatus},
+    node::{NodeModelSettings, NodeRemoved, NodeRun, NodeStatus},
 };
 use tokio::sync::oneshot;
 
@@ -46,6 +46,11 @@ pub(super) enum Message {
     Remove {
         model: String,
         reply: Reply<Result<NodeRemoved, ApiError>>,
+    },
+    /// The gateway has sent settings of models.
+    Configure {
+        settings: NodeModelSettings,
+        reply: Reply<Result<(), ApiError>>,
     },
     Status(Reply<NodeStatus>),
     /// The model folder was scanned. `then` is the message that waited for the scan.

@@ -10,9 +10,12 @@ mod backends;
 mod measurements;
 mod message;
 mod metrics;
+mod model_settings;
 mod models;
 mod run_log;
 mod runs;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod storage;
 mod trace;
 mod worker;
@@ -24,14 +27,14 @@ use hearth_domain::RunId;
 use hearth_telemetry::traces::Span;
 use hearth_wire::{
     ApiError, ErrorCode,
-    node::{NodeRemoved, NodeRun, NodeStatus},
+    node::{NodeModelSettings, NodeRemoved, NodeRun, NodeStatus},
 };
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
-use crate::config::NodeConfig;
+use crate::{config::NodeConfig, downloads::Downloads, wake::Waker};
 use actor::Actor;
 use message::Message;
 pub use run_log::{Expired, LoggedEvent, RunLog};
@@ -40,6 +43,8 @@ pub use run_log::{Expired, LoggedEvent, RunLog};
 #[derive(Debug, Clone)]
 pub struct Node {
     inbox: mpsc::UnboundedSender<Message>,
+    waker: Waker,
+    downloads: Downloads,
 }
 
 impl Node {
@@ -48,8 +53,10 @@ impl Node {
     pub fn start(config: NodeConfig) -> (Self, JoinHandle<()>) {
         metrics::queue_depth(0);
         let (inbox, messages) = mpsc::unbounded_channel();
+        let waker = Waker::new(&config.settings);
+        let downloads = Downloads::start(config.downloads.clone());
         let actor = Actor::new(config, inbox.clone());
-        (Self { inbox }, tokio::spawn(actor.run(messages)))
+        (Self { inbox, waker, downloads }, tokio::spawn(actor.run(messages)))
     }
 
     /// Submits a run, and returns its log.
@@ -109,17 +116,42 @@ impl Node {
         self.ask(|reply| Message::Remove { model, reply }).await?
     }
 
+    /// Replaces the settings of models by the gateway's.
+    ///
+    /// # Errors
+    /// `invalid_request` for settings out of their ranges; `internal` if they can't be stored.
+    pub async fn configure(&self, settings: NodeModelSettings) -> Result<(), ApiError> {
+        self.ask(|reply| Message::Configure { settings, reply }).await?
+    }
+
     /// The node's models, backends and storage.
     ///
     /// # Errors
     /// If the node is shutting down.
     pub async fn status(&self) -> Result<NodeStatus, ApiError> {
-        self.ask(Message::Status).await
+        let mut status = self.ask(Message::Status).await?;
+        status.downloads = self.downloads.summary();
+        Ok(status)
     }
 
-    /// Stops every run and worker.
+    /// Downloads of models.
+    #[must_use]
+    pub fn downloads(&self) -> &Downloads {
+        &self.downloads
+    }
+
+    /// Stops every run, download and worker. Downloads continue at the next start.
     pub fn shut_down(&self) {
+        self.downloads.shut_down();
         let _ = self.inbox.send(Message::ShutDown);
+    }
+
+    /// Wakes the machine with the network card `mac`, if the node's settings allow it.
+    ///
+    /// # Errors
+    /// `forbidden`, `invalid_request`, or `internal` if the packet can't be sent.
+    pub async fn wake(&self, mac: &str) -> Result<(), ApiError> {
+        self.waker.wake(mac).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, ApiError> {

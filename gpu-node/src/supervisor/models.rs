@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -58,6 +58,8 @@ pub(super) struct ModelProcess {
     pub(super) saved_prefix_bytes: u64,
     /// It is loaded when the backends are selected.
     pub(super) awaits_backends: bool,
+    /// The slots of the worker.
+    pub(super) slots: Option<usize>,
     /// The names of the worker's backends.
     pub(super) backends: Option<String>,
     crashes: VecDeque<Instant>,
@@ -88,7 +90,8 @@ impl ModelProcess {
 
 impl Models {
     pub(super) fn new(config: &NodeConfig) -> Self {
-        let scanner = ModelScanner::new(config.models.clone(), config.extra_models.clone());
+        let mut scanner = ModelScanner::new(config.models.clone(), config.extra_models.clone());
+        scanner.set_registered(config.registered_files());
         let scanner = Arc::new(Mutex::new(scanner));
         let files = scan(&scanner);
         let measurements = MemoryMeasurements::read(&config.models);
@@ -98,6 +101,11 @@ impl Models {
     /// The scanner, for [`scan`] on another thread. Its result goes to [`Models::set_files`].
     pub(super) fn scanner(&self) -> Arc<Mutex<ModelScanner>> {
         Arc::clone(&self.scanner)
+    }
+
+    /// Scans these files of the registry too, from the next scan on.
+    pub(super) fn set_registered_files(&self, files: Vec<PathBuf>) {
+        self.scanner.lock().unwrap_or_else(PoisonError::into_inner).set_registered(files);
     }
 
     /// Returns whether the last scan found the model.
@@ -223,6 +231,7 @@ impl Models {
                         ..file.description.clone()
                     },
                     size_bytes: file.size_bytes,
+                    path: file.path.to_str().map(str::to_owned),
                     runtime,
                 }
             })
@@ -273,12 +282,13 @@ fn runtime_status(
     let error = file.problem.clone().or_else(|| process.error.clone());
     let state = match &process.worker {
         Some(_) if process.loading.is_some() => RuntimeState::Loading,
-        Some(_) if active >= config.settings.slots => RuntimeState::Busy,
+        Some(_) if active >= process.slots.unwrap_or(config.settings.slots) => RuntimeState::Busy,
         Some(_) => RuntimeState::Loaded,
         None if process.awaits_backends => RuntimeState::Loading,
         None if error.is_some() => RuntimeState::Failed,
         None => RuntimeState::Unloaded,
     };
+    let slots = process.worker.as_ref().and(process.slots).unwrap_or_else(|| config.slots_of(&file.id));
     let pid = process.worker.as_ref().and_then(|worker| worker.pid);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     RuntimeStatus {
@@ -287,7 +297,7 @@ fn runtime_status(
         default,
         active: count(active),
         queue_depth: count(waiting),
-        slots: count(config.settings.slots),
+        slots: count(slots),
         memory_bytes: pid.and_then(resident_bytes),
         memory_predicted_bytes: predicted_memory(file, config),
         pid,

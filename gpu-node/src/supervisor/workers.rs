@@ -36,6 +36,8 @@ impl Actor {
         };
         self.epoch += 1;
         let epoch = self.epoch;
+        let slots = self.config.slots_of(model);
+        self.scheduler.set_slots(model, Some(slots));
         let spawned = self.models.file(model).map_err(|error| error.message).and_then(|file| {
             // The file may have been deleted since the model was submitted.
             if !file.path.exists() {
@@ -52,6 +54,7 @@ impl Actor {
         });
         let process = self.models.process(model);
         process.saved_prefix_bytes = 0;
+        process.slots = Some(slots);
         process.properties = None;
         match spawned {
             Ok(worker) => {
