@@ -17,6 +17,8 @@ fn routes(state: &AppState) -> Routes {
     hearth_fn_generate::routes(state)
         .merge(hearth_fn_models::routes(state))
         .merge(hearth_fn_accounts::routes(state))
+        .merge(hearth_fn_nodes::routes(state))
+        .merge(hearth_fn_socket::routes(state))
         .merge(hearth_fn_ops::routes(state))
 }
 
@@ -49,6 +51,9 @@ pub(crate) fn document() -> Result<String> {
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("hth_...");
     let components = document.components.get_or_insert_with(Default::default);
     components.add_security_scheme("token", SecurityScheme::Http(scheme.build()));
+    let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+    let scheme = scheme.description(Some("EdDSA JWT that a node signs by its own key for each request."));
+    components.add_security_scheme("node", SecurityScheme::Http(scheme.build()));
     Ok(document.to_pretty_json()?)
 }
 
@@ -58,7 +63,9 @@ fn tags() -> Vec<Tag> {
         ("generate", "The native dialect: text, images and meshes under one schema"),
         ("compatible", "OpenAI's, Anthropic's, Ollama's and Google's dialects, as their SDKs send them"),
         ("requests", "Requests that run or have run: their state, their events, cancelling"),
+        ("files", "Files that users upload, and generated images and meshes"),
         ("models", "Models and providers"),
+        ("nodes", "Nodes: enrolled, listed and changed; and the requests of nodes themselves"),
         ("cache", "Cached answers"),
         ("accounts", "API tokens"),
         ("ops", "Health, metrics and this documentation"),

@@ -35,11 +35,16 @@ impl Context {
         let is_url_set = flags.connection.url.is_some() || settings.url.is_some();
         let connection = flags.connection.or(settings.url.clone(), settings.token.clone());
         let connection = match CommandsAccess::read(&settings.data) {
-            // The token goes to the address that the gateway itself wrote, and nowhere else.
+            // The token goes to the address that the gateway itself wrote, and nowhere else. A login goes before it.
             Some(access) if connection.is_at(&access.url) => {
-                connection.at(&access.url).or(None, Some(access.token()))
+                let connection = connection.at(&access.url).with_login();
+                if connection.login.is_some() {
+                    Connection { fallback: Some(access.token()), ..connection }
+                } else {
+                    connection.or(None, Some(access.token()))
+                }
             }
-            _ => connection,
+            _ => connection.with_login(),
         };
         Ok(Self { settings, connection, is_url_set })
     }

@@ -18,7 +18,10 @@ mod settings;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{
+    Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use client::{error, terminal};
 use commands::Command;
 use context::Context;
@@ -53,7 +56,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| with_tip(error).exit());
     // reqwest and the AWS clients take whichever provider is installed; there is one in the process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(cli.command) {
@@ -66,6 +69,16 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+/// Adds a tip to the error of a command that has no flag `--data`.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let is_data = error.get(ContextKind::InvalidArg) == Some(&ContextValue::String("--data".to_owned()));
+    if is_data && error.kind() == ErrorKind::UnknownArgument {
+        let tip = "the variable HEARTH_DATA names the data folder for every command".into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 fn run(command: Command) -> Result<()> {
@@ -103,5 +116,16 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn refused_data_flag_is_answered_with_the_variable() {
+        for arguments in [&["hearth", "whoami", "--data", "/x"][..], &["hearth", "node", "list", "--data=/x"]]
+        {
+            let error = with_tip(Cli::try_parse_from(arguments).unwrap_err()).to_string();
+            assert!(error.contains("HEARTH_DATA") && error.contains("--data"), "{error}");
+        }
+        let other = with_tip(Cli::try_parse_from(["hearth", "whoami", "--dta"]).unwrap_err()).to_string();
+        assert!(!other.contains("HEARTH_DATA"), "{other}");
     }
 }

@@ -28,6 +28,18 @@ pub(crate) struct SettingsFlags {
     /// The port to listen on; 0 takes any free one
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// Serve https with the certificate and chain in this PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Serve https with a certificate that Let's Encrypt issues for this name; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_certificate")]
+    pub(crate) tls_domain: Vec<String>,
+    /// Redirect http on this port to https
+    #[arg(long, value_name = "N")]
+    pub(crate) tls_redirect_port: Option<u16>,
     /// The default model: a GGUF file, or the id of one in the model folder
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
@@ -45,6 +57,16 @@ impl SettingsFlags {
         }
         settings.host = self.host.unwrap_or(settings.host);
         settings.port = self.port.unwrap_or(settings.port);
+        if self.tls_certificate.is_some() {
+            settings.tls.certificate.clone_from(&self.tls_certificate);
+            settings.tls.key.clone_from(&self.tls_key);
+            settings.tls.domains.clear();
+        }
+        if !self.tls_domain.is_empty() {
+            settings.tls.domains.clone_from(&self.tls_domain);
+            (settings.tls.certificate, settings.tls.key) = (None, None);
+        }
+        settings.tls.redirect_port = self.tls_redirect_port.or(settings.tls.redirect_port);
         if self.model.is_some() {
             settings.model.clone_from(&self.model);
         }

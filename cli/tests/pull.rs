@@ -185,6 +185,6 @@ mod small_disk {
         go_on.notify_one();
         let (ok, error) = outcome(&timeout(DEADLINE, child.wait_with_output()).await.unwrap().unwrap());
         assert!(!ok && error.contains("tiny.gguf.part can't be written: No space left on device"), "{error}");
-        assert!(error.contains("make room") && error.contains("run the command again"), "{error}");
+        assert!(error.contains("make room") && error.contains("download again"), "{error}");
     }
 }

@@ -9,14 +9,14 @@ use utoipa::openapi::{
 };
 
 use ErrorCode::{
-    ContextLengthExceeded, Forbidden, Internal, InvalidRequest, ModelLoadFailed, ModelNotFound,
-    NoModelAvailable, NodeLost, NodeOffline, NotCached, NotFound, Overloaded, PayloadTooLarge, ProviderAuth,
-    ProviderError, ProviderRateLimited, ProviderTimeout, QueueFull, QuotaExceeded, RateLimited,
+    ContextLengthExceeded, Forbidden, Internal, InvalidRequest, IssuerUnavailable, ModelLoadFailed,
+    ModelNotFound, NoModelAvailable, NodeLost, NodeOffline, NotCached, NotFound, Overloaded, PayloadTooLarge,
+    ProviderAuth, ProviderError, ProviderRateLimited, ProviderTimeout, QueueFull, QuotaExceeded, RateLimited,
     RequestTimeout, RunTimeout, Unauthorized, UnsupportedMediaType,
 };
 
 /// Codes of every route that needs a token.
-const GUARDED: [ErrorCode; 3] = [Unauthorized, Forbidden, Internal];
+const GUARDED: [ErrorCode; 4] = [Unauthorized, Forbidden, Internal, IssuerUnavailable];
 /// Codes of a route with a body.
 const BODY: [ErrorCode; 5] =
     [InvalidRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType, Overloaded];
@@ -41,7 +41,7 @@ const RUN: [ErrorCode; 15] = [
 
 /// Adds the failures of a path's routes, except those that a route documents itself.
 pub(super) fn document(path: &mut PathItem) {
-    let operations = [&mut path.get, &mut path.put, &mut path.delete];
+    let operations = [&mut path.get, &mut path.put, &mut path.patch, &mut path.delete];
     operations.into_iter().flatten().for_each(|operation| add(operation, false));
     if let Some(operation) = &mut path.post {
         add(operation, true);

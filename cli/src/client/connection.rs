@@ -4,6 +4,8 @@ use std::convert::Infallible;
 
 use hearth_domain::Secret;
 
+use super::login_file::LoginFile;
+
 /// The gateway's address, the token for it, and the form of the output.
 #[derive(Debug, Default, Clone, clap::Args)]
 #[command(next_help_heading = "Gateway")]
@@ -17,6 +19,15 @@ pub(crate) struct Connection {
     /// Print JSON, for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// The login at the gateway, where no token is given.
+    #[arg(skip)]
+    pub(crate) login: Option<LoginFile>,
+    /// The token of this machine's commands, in place of a login that can't be used any more.
+    #[arg(skip)]
+    pub(crate) fallback: Option<Secret>,
+    /// True where neither `--url` nor `HEARTH_URL` can name another address, so that errors don't advise them.
+    #[arg(skip)]
+    pub(crate) is_address_fixed: bool,
 }
 
 /// The default address of `hearth up`.
@@ -40,15 +51,34 @@ impl Connection {
         Self { url: Some(url.to_owned()), ..self }
     }
 
+    /// The connection to a fixed address, without a credential.
+    #[cfg(feature = "engine")]
+    pub(crate) fn fixed(url: &str) -> Self {
+        Self { url: Some(url.to_owned()), is_address_fixed: true, ..Self::default() }
+    }
+
     /// Fills in what neither a flag nor the environment sets.
     #[must_use]
     pub(crate) fn or(self, url: Option<String>, token: Option<Secret>) -> Self {
-        Self { url: self.url.or(url), token: self.token.or(token), json: self.json }
+        Self { url: self.url.or(url), token: self.token.or(token), ..self }
+    }
+
+    /// Uses the login at the gateway, if there is one and no token is given.
+    #[must_use]
+    pub(crate) fn with_login(self) -> Self {
+        let login = || LoginFile::of(self.url()).filter(LoginFile::exists);
+        let login = if self.token.is_none() { login() } else { None };
+        Self { login, ..self }
+    }
+
+    /// Returns whether requests have a credential.
+    pub(crate) fn has_credential(&self) -> bool {
+        self.login.is_some() || self.token.as_ref().is_some_and(|token| !token.expose().is_empty())
     }
 }
 
 /// Removes the parts of an address that make no difference: `http://`, `/v1`, and the name of the loopback.
-fn comparable(url: &str) -> String {
+pub(super) fn comparable(url: &str) -> String {
     let url = url.trim().trim_end_matches('/');
     let url = url.strip_suffix("/v1").unwrap_or(url);
     let url = url.strip_prefix("http://").unwrap_or(url);
@@ -74,7 +104,7 @@ mod tests {
 
     #[test]
     fn address_is_recognised_in_several_forms() {
-        let at = |url: &str| Connection { url: Some(url.to_owned()), token: None, json: false };
+        let at = |url: &str| Connection::default().at(url);
         let own = "http://127.0.0.1:8080";
         for url in
             [own, "http://127.0.0.1:8080/", "127.0.0.1:8080", "http://localhost:8080/v1", "localhost:8080"]
@@ -89,7 +119,7 @@ mod tests {
         ] {
             assert!(!at(url).is_at(own), "{url}");
         }
-        assert!(Connection { url: None, token: None, json: false }.is_at(own));
+        assert!(Connection::default().is_at(own));
     }
 
     #[test]

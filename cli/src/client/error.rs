@@ -7,42 +7,68 @@ use reqwest::StatusCode;
 
 /// An error that the gateway returned.
 #[derive(Debug)]
-pub(crate) struct GatewayError(pub(crate) ErrorBody);
+pub(crate) struct GatewayError {
+    pub(crate) body: ErrorBody,
+    /// Advice that follows the message.
+    hint: &'static str,
+}
 
 impl std::fmt::Display for GatewayError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ErrorBody { code, message, request_id, .. } = &self.0;
+        let ErrorBody { code, message, request_id, .. } = &self.body;
         write!(f, "{message} ({code}")?;
         if !request_id.is_empty() {
             write!(f, ", request id {request_id}")?;
         }
-        f.write_str(")")?;
-        match code.as_str() {
-            "unauthorized" => f.write_str(UNAUTHORIZED_HINT)?,
-            "model_not_found" => {
-                f.write_str("\nhint: `hearth models list` shows the models that are there")?
-            }
-            _ => {}
-        }
-        Ok(())
+        write!(f, "){}", self.hint)
     }
 }
 
 impl Error for GatewayError {}
 
-const UNAUTHORIZED_HINT: &str = "\nhint: give a token in HEARTH_TOKEN or with --token; on the gateway's own machine none \
-    is needed (`unset HEARTH_TOKEN`), and `hearth token create NAME` makes one for other programs; for a stack in the cloud, \
-    `hearth token create NAME --table TABLE` does, with the stack's output TableName";
+const NO_CREDENTIAL_HINT: &str = "\nhint: sign in with `hearth login`, or give a token in HEARTH_TOKEN or with --token; on the \
+    gateway's own machine `hearth token create NAME` makes one; for a stack in the cloud, `hearth token create NAME --table TABLE` \
+    does, with the stack's output TableName";
+
+const REFUSED_TOKEN_HINT: &str = "\nhint: the token is that of --token, HEARTH_TOKEN or the settings; on the gateway's own machine \
+    none is needed (`unset HEARTH_TOKEN`), and `hearth token create NAME` makes one for other programs; `hearth login` signs in \
+    instead; for a stack in the cloud, `hearth token create NAME --table TABLE` makes a token, with the stack's output TableName";
+
+const MODEL_HINT: &str = "\nhint: `hearth models list` shows the models that are there";
 
 impl GatewayError {
+    /// An error with the advice for a request without a token.
+    #[must_use]
+    pub(crate) fn new(body: ErrorBody) -> Self {
+        let hint = match body.code.as_str() {
+            "unauthorized" => NO_CREDENTIAL_HINT,
+            "model_not_found" => MODEL_HINT,
+            _ => "",
+        };
+        Self { body, hint }
+    }
+
+    /// The same, as the answer to a request with a token.
+    #[must_use]
+    pub(crate) fn for_token(self) -> Self {
+        let hint = if self.body.code == "unauthorized" { REFUSED_TOKEN_HINT } else { self.hint };
+        Self { hint, ..self }
+    }
+
+    /// The same without advice, where the message says everything.
+    #[must_use]
+    pub(crate) fn without_hint(self) -> Self {
+        Self { hint: "", ..self }
+    }
+
     /// Parses a failed response. A body that isn't the gateway's, such as a proxy's page, is described by its status.
     #[must_use]
     pub(crate) fn from_response(status: StatusCode, request_id: Option<&str>, body: &[u8]) -> Self {
         if let Ok(envelope) = serde_json::from_slice::<ErrorEnvelope>(body) {
-            return Self(envelope.error);
+            return Self::new(envelope.error);
         }
         let status_text = status.canonical_reason().unwrap_or("an unknown status");
-        Self(ErrorBody {
+        Self::new(ErrorBody {
             code: status.as_u16().to_string(),
             kind: String::new(),
             message: format!("the server answered {status_text}, without an error of the gateway's"),
@@ -118,6 +144,23 @@ pub(crate) fn no_client(error: &reqwest::Error) -> anyhow::Error {
     anyhow::anyhow!("the HTTP client can't be built: {cause}")
 }
 
+/// Advice for an address whose scheme isn't the server's; empty for other failures.
+pub(crate) fn scheme_hint(scheme: &str, cause: &str) -> &'static str {
+    match scheme {
+        "https" if cause.contains("corrupt message") => {
+            "; this server speaks no TLS: its address begins with http://"
+        }
+        "http"
+            if ["connection closed", "invalid HTTP", "onnection reset"]
+                .iter()
+                .any(|text| cause.contains(text)) =>
+        {
+            "; if the server speaks TLS, its address begins with https://"
+        }
+        _ => "",
+    }
+}
+
 /// Advice for a TLS certificate that was rejected; empty for other failures.
 pub(crate) fn certificate_hint(cause: &str) -> &'static str {
     if cause.contains("certificate") {
@@ -145,13 +188,21 @@ mod tests {
     #[test]
     fn gateway_error_shows_message_code_and_request_id() {
         let body = ApiError::new(ErrorCode::Conflict, "x is in use").envelope("req_1").error;
-        assert_eq!(GatewayError(body).to_string(), "x is in use (conflict, request id req_1)");
+        assert_eq!(GatewayError::new(body).to_string(), "x is in use (conflict, request id req_1)");
     }
 
     #[test]
-    fn unauthorized_error_has_a_hint() {
-        let body = ApiError::new(ErrorCode::Unauthorized, "no credential").envelope("req_1").error;
-        assert!(GatewayError(body).to_string().contains("HEARTH_TOKEN"));
+    fn unauthorized_error_has_a_hint_that_fits_the_request() {
+        let error = || {
+            GatewayError::new(ApiError::new(ErrorCode::Unauthorized, "no credential").envelope("req_1").error)
+        };
+        let without_token = error().to_string();
+        assert!(
+            without_token.contains("HEARTH_TOKEN") && !without_token.contains("unset"),
+            "{without_token}"
+        );
+        assert!(error().for_token().to_string().contains("unset HEARTH_TOKEN"));
+        assert!(!error().without_hint().to_string().contains("hint"));
     }
 
     #[test]

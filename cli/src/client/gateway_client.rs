@@ -1,18 +1,24 @@
 //! The HTTP client for the gateway.
 
-use std::time::Duration;
+use std::{sync::Once, time::Duration};
 
 use anyhow::Context;
 use hearth_domain::Secret;
-use reqwest::{RequestBuilder, Response, redirect::Policy};
+use reqwest::{
+    RequestBuilder, Response, StatusCode,
+    header::{CONTENT_TYPE, LOCATION},
+    redirect::Policy,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::{Host, Url};
 
 use super::{
     connection::Connection,
-    error::{GatewayError, certificate_hint, no_client, root_cause},
+    error::{GatewayError, certificate_hint, no_client, root_cause, scheme_hint},
+    login_file::{LoginFile, UnusableLogin},
     stream::{Events, request_id},
+    terminal,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,6 +32,14 @@ pub(crate) struct GatewayClient {
     http: reqwest::Client,
     base: Url,
     token: Option<Secret>,
+    /// The login whose access token is sent, where there is no token.
+    login: Option<LoginFile>,
+    /// The token that is sent in place of a login that can't be used any more.
+    fallback: Option<Secret>,
+    /// Tells the user once that the fallback is used.
+    fallback_note: Once,
+    /// True where errors don't advise `--url`.
+    is_address_fixed: bool,
 }
 
 impl GatewayClient {
@@ -45,7 +59,10 @@ impl GatewayClient {
         }
         let http = http.build().map_err(|error| no_client(&error))?;
         let token = connection.token.clone().filter(|token| !token.expose().is_empty());
-        Ok(Self { http, base, token })
+        let login = if token.is_none() { connection.login.clone() } else { None };
+        let fallback = connection.fallback.clone();
+        let is_address_fixed = connection.is_address_fixed;
+        Ok(Self { http, base, token, login, fallback, fallback_note: Once::new(), is_address_fixed })
     }
 
     /// Sends `GET` to the route whose path is `segments`, each of which may contain slashes.
@@ -84,6 +101,15 @@ impl GatewayClient {
         self.json(self.http.put(self.route(segments)?).json(body)).await
     }
 
+    /// Sends `PATCH` with a JSON body, and parses the response.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        self.json(self.http.patch(self.route(segments)?).json(body)).await
+    }
+
     /// Sends `DELETE`, and parses the response.
     pub(crate) async fn delete_json<T: DeserializeOwned>(&self, segments: &[&str]) -> anyhow::Result<T> {
         self.json(self.http.delete(self.route(segments)?)).await
@@ -109,9 +135,61 @@ impl GatewayClient {
         Ok(Events::new(self.open(segments, body).await?))
     }
 
+    /// Sends `GET`, and returns the response as it is.
+    pub(crate) async fn get_text(&self, segments: &[&str], query: &[(&str, &str)]) -> anyhow::Result<String> {
+        let mut url = self.route(segments)?;
+        url.query_pairs_mut().extend_pairs(query);
+        self.send(self.http.get(url)).await?.text().await.context("the gateway's answer broke off")
+    }
+
+    /// Sends `POST` with a JSON text as it is, and parses the response.
+    pub(crate) async fn post_json_text<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: Vec<u8>,
+    ) -> anyhow::Result<T> {
+        let request = self.http.post(self.route(segments)?).header(CONTENT_TYPE, "application/json");
+        self.json(request.body(body)).await
+    }
+
+    /// Sends `DELETE` with a query, and parses the response.
+    pub(crate) async fn delete_query<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<T> {
+        let mut url = self.route(segments)?;
+        url.query_pairs_mut().extend_pairs(query);
+        self.json(self.http.delete(url)).await
+    }
+
+    /// Sends `POST` without a body, with a query that requests a stream of events.
+    pub(crate) async fn stream_query(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<Events> {
+        let mut url = self.route(segments)?;
+        url.query_pairs_mut().extend_pairs(query);
+        Ok(Events::new(self.send(self.http.post(url)).await?))
+    }
+
     /// Returns a client for the same gateway that sends another token, or none.
     pub(crate) fn with_token(&self, token: Option<Secret>) -> Self {
-        Self { http: self.http.clone(), base: self.base.clone(), token }
+        Self {
+            http: self.http.clone(),
+            base: self.base.clone(),
+            token,
+            login: None,
+            fallback: None,
+            fallback_note: Once::new(),
+            is_address_fixed: self.is_address_fixed,
+        }
+    }
+
+    /// Returns a client for the same gateway that uses a login and nothing else.
+    pub(crate) fn with_login(&self, login: LoginFile) -> Self {
+        Self { login: Some(login), ..self.with_token(None) }
     }
 
     /// Sends `GET`, and returns the response with any status.
@@ -130,6 +208,11 @@ impl GatewayClient {
     /// Sends `POST` with a JSON body, and returns the response before its body.
     pub(crate) async fn open(&self, segments: &[&str], body: &impl Serialize) -> anyhow::Result<Response> {
         self.send(self.http.post(self.route(segments)?).json(body)).await
+    }
+
+    /// The client of other addresses, such as those of signed requests. It follows no redirect, and sends no token by itself.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
     }
 
     /// Cancels a run. A failure is only logged: the user has left already.
@@ -157,25 +240,75 @@ impl GatewayClient {
             return Ok(response);
         }
         let status = response.status();
+        if let Some(error) = self.redirected(&response) {
+            return Err(error);
+        }
         let request_id = request_id(&response);
         let body = response.bytes().await.unwrap_or_default();
-        Err(GatewayError::from_response(status, request_id.as_deref(), &body).into())
+        let error = GatewayError::from_response(status, request_id.as_deref(), &body);
+        Err(if self.token.is_some() { error.for_token() } else { error }.into())
     }
 
     async fn send_any(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token.expose()),
-            None => request,
+        let (None, Some(login)) = (&self.token, &self.login) else {
+            let request = match &self.token {
+                Some(token) => request.bearer_auth(token.expose()),
+                None => request,
+            };
+            return request.send().await.map_err(|error| self.unreachable(&error));
         };
-        request.send().await.map_err(|error| self.unreachable(&error))
+        let repeated = request.try_clone();
+        let token = self.or_fallback(login.access_token(&self.http, &self.base).await)?;
+        let response = request.bearer_auth(token.expose()).send().await;
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        let Some(repeated) = repeated.filter(|_| response.status() == StatusCode::UNAUTHORIZED) else {
+            return Ok(response);
+        };
+        // The token was refused before its end, as after its key was revoked: the login may go on all the same.
+        let token = self.or_fallback(login.access_token_after(&self.http, &self.base, &token).await)?;
+        repeated.bearer_auth(token.expose()).send().await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// The token of the login, or that of this machine's commands if the login can't be used any more.
+    fn or_fallback(&self, token: anyhow::Result<Secret>) -> anyhow::Result<Secret> {
+        let error = match token {
+            Err(error) if error.is::<UnusableLogin>() => error,
+            token => return token,
+        };
+        let Some(fallback) = &self.fallback else { return Err(error) };
+        self.fallback_note.call_once(|| {
+            terminal::note(&format!(
+                "note: {error}. Until then this command acts as the operator of this machine's gateway"
+            ));
+        });
+        Ok(fallback.clone())
+    }
+
+    /// The error of a response that redirects to another address, which is named.
+    fn redirected(&self, response: &Response) -> Option<anyhow::Error> {
+        let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+        let target = self.base.join(location.to_str().ok()?).ok()?;
+        let (origin, url) = (target.origin().ascii_serialization(), self.address());
+        let how = if self.is_address_fixed { "" } else { " with --url or HEARTH_URL" };
+        Some(anyhow::anyhow!("{url} redirects to {origin}; give that address{how}"))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         let (url, cause) = (self.address(), root_cause(error));
+        let hint = scheme_hint(self.base.scheme(), &cause);
+        if !hint.is_empty() {
+            return anyhow::anyhow!("the request to {url} failed: {cause}{hint}");
+        }
         if error.is_connect() || error.is_timeout() {
             let hint = certificate_hint(&cause);
             if !hint.is_empty() {
                 return anyhow::anyhow!("{url} can't be trusted: {cause}{hint}");
+            }
+            if self.is_address_fixed {
+                return anyhow::anyhow!(
+                    "no gateway answers at {url} ({cause}); check the address, and that the gateway runs and can be reached \
+                     from this machine"
+                );
             }
             let advice = match self.is_local() {
                 true => "start one with `hearth up`",
@@ -199,7 +332,7 @@ impl GatewayClient {
     }
 }
 
-fn parse_base(text: &str) -> anyhow::Result<Url> {
+pub(super) fn parse_base(text: &str) -> anyhow::Result<Url> {
     let invalid = || format!("{text:?} is no address; write one such as http://127.0.0.1:8080");
     let trimmed = text.trim();
     anyhow::ensure!(!trimmed.is_empty(), invalid());

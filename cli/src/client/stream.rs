@@ -48,7 +48,7 @@ impl Events {
             return Ok(None);
         }
         if let Ok(failed) = serde_json::from_str::<Failed>(&data) {
-            return Err(GatewayError(failed.error).into());
+            return Err(GatewayError::new(failed.error).into());
         }
         Ok(Some(data))
     }

@@ -31,7 +31,8 @@ pub(crate) async fn closed_port() -> String {
 
 /// A connection to the gateway at `url`.
 pub(crate) fn connection(url: &str) -> Connection {
-    Connection { url: Some(url.to_owned()), token: Some(Secret::new("hth_test")), json: false }
+    let token = Some(Secret::new("hth_test"));
+    Connection { url: Some(url.to_owned()), token, ..Connection::default() }
 }
 
 /// The context of a command that uses the gateway at `url`.

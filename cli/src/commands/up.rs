@@ -1,25 +1,31 @@
 //! `hearth up`: the gateway, its stores and a node in one process.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
-use hearth_domain::{Scope, Timestamp, UserId};
-use hearth_gateway::{Gateway, Routing, tokens::COMMANDS_TOKEN_NAME};
+use hearth_domain::{Action, Owner, UserId};
+use hearth_gateway::{
+    Gateway, Routing,
+    tokens::{COMMANDS_TOKEN_NAME, NewToken},
+};
 use hearth_http::{AppState, body_budget::BodyBudget};
-use hearth_node::Node;
+use hearth_node::{Node, NodeConfig, link::NodeIdentity};
 use hearth_store::nodes::NodeRecord;
 use hearth_telemetry::logs::LogLimits;
 use hearth_wire::node::BackendState;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     api,
-    client::CommandsAccess,
+    client::{CommandsAccess, terminal},
     context::{Context, ContextFlags},
     home::{
         banner::{self, Progress},
-        identity, local_node,
+        identity,
+        listeners::Listeners,
+        local_node,
         model::{self, DefaultModel},
         node_config::node_config,
         serve, shutdown,
@@ -42,14 +48,14 @@ Examples:
   hearth up --port 9000 --model Qwen3-0.6B-Q8_0
   hearth up --model ~/Downloads/model.gguf
   hearth up --host 0.0.0.0                # for the whole network: read docs/security.md first
-  hearth up --no-node                     # for providers' models alone
+  hearth up --no-node                     # for models of providers and of enrolled machines alone
 
 Other settings are in hearth.toml and in HEARTH_ variables: `hearth config` prints them. `hearth service install` \
 starts Hearth with the machine.")]
 pub(crate) struct Up {
     #[command(flatten)]
     settings: SettingsFlags,
-    /// Start no node: requests go to providers alone
+    /// Start no node: this machine runs no models; providers and enrolled machines do
     #[arg(long, conflicts_with = "model")]
     no_node: bool,
     /// Print one line of JSON when ready, instead of the banner
@@ -91,13 +97,18 @@ impl Up {
         hearth_telemetry::metrics::install();
         hearth_telemetry::traces::install(&settings.traces)?;
         let default = if self.no_node { None } else { Some(model::prepare(settings)?) };
-        let listener = serve::bind(settings.host, settings.port).await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let listeners = Listeners::open(settings).await?;
+        let url = listeners.url.clone();
         let gateway = stores.gateway(Routing::new(settings)?, settings.gateway()).await?;
         let operator = gateway.operator().await?;
+        gateway.organisations().ensure_operators().await?;
         let interrupted_runs = gateway.end_interrupted_runs().await?;
         if interrupted_runs > 0 {
             tracing::warn!(interrupted_runs, "runs of an earlier process were ended");
+        }
+        let erasures = gateway.resume_erasures().await?;
+        if erasures > 0 {
+            tracing::info!(erasures, "erasures of users go on");
         }
         let local = match default {
             Some(default) => Some(start_node(&gateway, operator, settings, default).await?),
@@ -107,8 +118,15 @@ impl Up {
         let budget = BodyBudget::new(settings.server.body_memory.as_u64());
         let router = api::router(AppState { gateway: gateway.clone() }, budget);
         // Before the first request, so that a command of this machine is authorised as soon as the gateway answers.
-        CommandsAccess::grant(&gateway, operator, &settings.data, &url).await?;
-        let server = serve::start(listener, router, &settings.server)?;
+        CommandsAccess::grant(&gateway, operator, &settings.data, &listeners.commands_url).await?;
+        let audit = Arc::clone(gateway.audit());
+        let audit = AbortOnDropHandle::new(tokio::spawn(async move { audit.maintain().await }));
+        let files = gateway.clone();
+        let files = AbortOnDropHandle::new(tokio::spawn(async move { files.maintain_files().await }));
+        let sessions = gateway.clone();
+        let sessions =
+            AbortOnDropHandle::new(tokio::spawn(async move { sessions.maintain_sessions().await }));
+        let server = serve::start(listeners.entrances(router), &settings.server)?;
         let failure = match &local {
             Some(local) => {
                 progress.show(&format!("loading {}", local.model));
@@ -120,6 +138,7 @@ impl Up {
             None => None,
         };
         progress.done();
+        warn_of_enrolment(&settings.data, self.quiet);
         if !interrupted.is_requested() {
             // Create the token only now, since it will be shown.
             let token = if self.quiet { None } else { first_token(&gateway, operator).await? };
@@ -139,6 +158,9 @@ impl Up {
         }
         tracing::info!("stopping");
         CommandsAccess::withdraw(&gateway, operator, &settings.data).await;
+        if let Some(sockets) = gateway.sockets().hub() {
+            sockets.close_all();
+        }
         // Runs and their responses end; new ones are refused.
         let runs_end = async {
             gateway.stop_runs(RUN_STOP_GRACE).await;
@@ -151,6 +173,8 @@ impl Up {
         if !gateway.settle(RECORDS_TIMEOUT).await {
             tracing::error!("the store is slow; the last runs aren't recorded");
         }
+        drop((audit, files, sessions));
+        gateway.audit().finish().await;
         stores.close().await;
         hearth_telemetry::traces::flush().await;
         Ok(())
@@ -167,6 +191,20 @@ fn explain_missing_home(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
+/// Warns if the folder has an enrolment, which this command doesn't use.
+fn warn_of_enrolment(data: &Path, quiet: bool) {
+    let Ok(Some(identity)) = NodeIdentity::load(data) else { return };
+    let warning = format!(
+        "this machine is enrolled as the node {} of {}, which `hearth up` doesn't serve; `hearth node run` does",
+        identity.node,
+        identity.gateway.as_str().trim_end_matches('/')
+    );
+    tracing::warn!("{warning}");
+    if !quiet {
+        terminal::note(&format!("warning: {warning}"));
+    }
+}
+
 /// Starts the node, which begins to load its default model, and registers it with the gateway.
 async fn start_node(
     gateway: &Gateway,
@@ -175,11 +213,19 @@ async fn start_node(
     default: DefaultModel,
 ) -> Result<HomeNode> {
     let model = default.id.clone();
-    let (node, ended) = Node::start(node_config(settings, default)?);
+    let config = NodeConfig { takes_files: true, ..node_config(settings, default)? };
+    let (node, ended) = Node::start(config);
     let id = identity::node_id(&settings.data)?;
     gateway.attach(local_node::connect(id, node.clone()));
-    let (name, url) = ("this box".to_owned(), local_node::ADDRESS.to_owned());
-    gateway.register_node(&NodeRecord { id, owner, name, url, created_at: Timestamp::now() }).await?;
+    if let Some(energy) = settings.node.energy() {
+        gateway.set_node_energy(energy);
+    }
+    let record = NodeRecord {
+        region: settings.node.region.clone(),
+        url: Some(local_node::ADDRESS.to_owned()),
+        ..NodeRecord::new(id, Owner::of_record(owner, None), "this box")
+    };
+    gateway.register_node(&record).await?;
     Ok(HomeNode { node, ended, model })
 }
 
@@ -192,10 +238,12 @@ async fn failed_backends(node: &Node) -> Vec<String> {
 
 /// Creates a token with every scope at the first start of a data folder.
 async fn first_token(gateway: &Gateway, operator: UserId) -> Result<Option<String>> {
-    let tokens = gateway.access().list_tokens(operator).await?;
+    let tokens = gateway.access().list_tokens(Owner::of_record(operator, None)).await?;
     if tokens.iter().any(|token| token.name != COMMANDS_TOKEN_NAME) {
         return Ok(None);
     }
-    let (token, _) = gateway.access().issue_token(operator, "first token", Scope::ALL.to_vec(), None).await?;
+    let (token, record) =
+        gateway.access().issue_token(NewToken::of_operator(operator, "first token")).await?;
+    gateway.audit().record_command("hearth up", Action::ManageTokens, operator, record.id).await?;
     Ok(Some(token.expose().to_owned()))
 }

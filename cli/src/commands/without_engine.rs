@@ -4,10 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::{
-    context::{Context, ContextFlags},
-    settings::Settings,
-};
+use crate::context::{Context, ContextFlags};
 
 /// A command that needs the engine, with any arguments.
 #[derive(Debug, clap::Args)]
@@ -40,7 +37,17 @@ pub(crate) mod up {
 }
 
 pub(crate) mod node {
-    pub(crate) use super::NeedsEngine as NodeCommand;
+    pub(crate) mod run {
+        pub(crate) use super::super::NeedsEngine as Run;
+    }
+
+    pub(crate) mod enroll {
+        pub(crate) use super::super::NeedsEngine as Enroll;
+    }
+
+    pub(crate) mod install {
+        pub(crate) use super::super::NeedsEngine as Install;
+    }
 }
 
 pub(crate) mod storage {
@@ -71,22 +78,5 @@ pub(crate) mod this_machine {
         let url = if context.is_url_set { context.connection.url() } else { "URL" };
         let subject = format!("`hearth doctor --url {url}` checks a gateway. The check of this machine");
         Err(unavailable(&subject))
-    }
-}
-
-pub(crate) mod pull {
-    use super::*;
-
-    /// Download a model file from Hugging Face
-    #[derive(Debug, clap::Args)]
-    pub(crate) struct Pull {
-        #[command(flatten)]
-        command: NeedsEngine,
-    }
-
-    impl Pull {
-        pub(crate) async fn run(self, _: &Settings, _: bool) -> Result<()> {
-            Err(unavailable("a model's download"))
-        }
     }
 }

@@ -1,9 +1,14 @@
 //! The banner and the progress of `hearth up`.
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+
+use crate::settings::Settings;
 
 /// The progress until the gateway is ready, on standard error.
 #[derive(Debug)]
@@ -48,6 +53,22 @@ pub(crate) struct Ready {
     /// Backends that failed their self-test.
     pub(crate) failed_backends: Vec<String>,
     pub(crate) data: PathBuf,
+}
+
+impl Ready {
+    /// The data folder, if commands of another terminal must name it to find this gateway.
+    fn data_to_name(&self) -> Option<PathBuf> {
+        let data = std::path::absolute(&self.data).unwrap_or_else(|_| self.data.clone());
+        let default = Settings::default().data;
+        (std::path::absolute(&default).ok().as_ref() != Some(&data)).then_some(data)
+    }
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@".contains(&byte);
+    if text.bytes().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// Logs the facts of the banner without the token.
@@ -96,8 +117,11 @@ fn banner(ready: &Ready) -> String {
 fn examples(ready: &Ready) -> String {
     let url = &ready.url;
     let token = ready.token.as_deref().unwrap_or("hth_...");
-    let hearth =
-        std::env::current_exe().map_or_else(|_| "hearth".to_owned(), |path| path.display().to_string());
+    let program = std::env::current_exe().map_or_else(|_| "hearth".to_owned(), |path| quoted(&path));
+    let hearth = match ready.data_to_name() {
+        Some(data) => format!("HEARTH_DATA={} {program}", quoted(&data)),
+        None => program,
+    };
     let larger = match ready.model.as_deref() {
         Some(super::model::TINY_ID) => format!(
             "tiny-chat is one megabyte, to see that everything works. A model to work with:\n\n  \
@@ -126,4 +150,32 @@ Try it, in another terminal:
 The API's documentation is at {url}/docs. Ctrl-C stops everything.
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(data: PathBuf) -> Ready {
+        Ready {
+            url: "http://127.0.0.1:9".to_owned(),
+            token: None,
+            model: None,
+            failure: None,
+            failed_backends: Vec::new(),
+            data,
+        }
+    }
+
+    #[test]
+    fn example_names_a_data_folder_that_is_not_the_default() {
+        let line = |data: &str| {
+            let text = examples(&ready(data.into()));
+            text.lines().find(|line| line.ends_with(" chat")).unwrap().to_owned()
+        };
+        assert!(line("/srv/hearth").starts_with("  HEARTH_DATA=/srv/hearth /"));
+        assert!(line("/srv/my data").starts_with("  HEARTH_DATA='/srv/my data' /"));
+        let default = Settings::default().data;
+        assert!(!line(default.to_str().unwrap()).contains("HEARTH_DATA"));
+    }
 }

@@ -66,7 +66,7 @@ pub(crate) async fn wait_until_loaded(node: &Node, progress: impl Fn(u64)) -> Op
             Some(runtime) => match runtime.state {
                 RuntimeState::Loaded | RuntimeState::Busy => return None,
                 RuntimeState::Failed => return Some(runtime.error.unwrap_or_default()),
-                RuntimeState::Loading | RuntimeState::Unloaded => {
+                RuntimeState::Downloading | RuntimeState::Loading | RuntimeState::Unloaded => {
                     progress((runtime.progress.unwrap_or(0.0) * 100.0) as u64);
                 }
             },

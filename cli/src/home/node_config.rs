@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use hearth_domain::Modality;
-use hearth_node::NodeConfig;
+use hearth_node::{NodeConfig, downloads::DownloadOptions};
 
 use super::model::{self, DefaultModel};
 use crate::settings::{self, Settings};
@@ -20,6 +20,7 @@ pub(crate) fn node_config(settings: &Settings, default: DefaultModel) -> Result<
     config.extra_models = default.extra;
     config.backends.cache = settings.data.join("backends.json");
     config.storage = settings.storage.into();
+    config.downloads = DownloadOptions::new(settings.models_folder(), &settings.hub, &settings.downloads);
     config.settings = settings.node.clone();
     config.worker_environment = settings::worker_environment();
     Ok(config)

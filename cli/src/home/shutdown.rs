@@ -45,10 +45,3 @@ pub(crate) fn listen() -> Result<Interrupted> {
     });
     Ok(Interrupted(requested))
 }
-
-/// Waits for Ctrl-C or SIGTERM.
-pub(crate) async fn requested() {
-    if let Ok(interrupted) = listen() {
-        interrupted.wait().await;
-    }
-}

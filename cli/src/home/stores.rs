@@ -29,6 +29,7 @@ impl Stores {
             private_nodes: true,
             long_lived: true,
             new_secret: Some(Keys::generate_secret),
+            sockets: None,
             settings,
         };
         let gateway = Gateway::new(self.0.clone(), HttpClients::new()?, options, routing);

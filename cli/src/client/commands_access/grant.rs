@@ -3,9 +3,12 @@
 use std::{fs, io, net::IpAddr, path::Path};
 
 use anyhow::{Context as _, Result};
-use hearth_domain::{Scope, UserId};
+use hearth_domain::{Action, Owner, UserId};
 use hearth_files::{Access, write_atomically};
-use hearth_gateway::{Gateway, tokens::COMMANDS_TOKEN_NAME};
+use hearth_gateway::{
+    Gateway,
+    tokens::{COMMANDS_TOKEN_NAME, NewToken},
+};
 use url::Url;
 
 use super::{CommandsAccess, path};
@@ -18,7 +21,8 @@ impl CommandsAccess {
     pub(crate) async fn grant(gateway: &Gateway, operator: UserId, data: &Path, url: &str) -> Result<()> {
         Self::withdraw(gateway, operator, data).await;
         let (token, record) =
-            gateway.access().issue_token(operator, COMMANDS_TOKEN_NAME, Scope::ALL.to_vec(), None).await?;
+            gateway.access().issue_token(NewToken::of_operator(operator, COMMANDS_TOKEN_NAME)).await?;
+        gateway.audit().record_command("hearth up", Action::ManageTokens, operator, record.id).await?;
         let access =
             Self { url: reachable(url), token: token.expose().to_owned(), token_id: record.id.to_string() };
         write(data, &access).with_context(|| format!("{} cannot be written", path(data).display()))
@@ -27,10 +31,14 @@ impl CommandsAccess {
     /// Revokes the token and removes the file. A file that remains is replaced at the next start.
     pub(crate) async fn withdraw(gateway: &Gateway, operator: UserId, data: &Path) {
         let Some(access) = Self::read(data) else { return };
-        if let Ok(id) = access.token_id.parse()
-            && let Err(error) = gateway.access().revoke_token_of(operator, id).await
-        {
-            tracing::warn!(%error, "the token of this machine's commands is not revoked");
+        if let Ok(id) = access.token_id.parse() {
+            let revoke = async {
+                gateway.access().revoke_token_of(Owner::of_record(operator, None), id).await?;
+                gateway.audit().record_command("hearth up", Action::ManageTokens, operator, id).await
+            };
+            if let Err(error) = revoke.await {
+                tracing::warn!(%error, "the token of this machine's commands is not revoked");
+            }
         }
         if let Err(error) = fs::remove_file(path(data)) {
             tracing::warn!(%error, "the file with the access of this machine's commands is not removed");

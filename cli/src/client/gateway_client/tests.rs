@@ -48,6 +48,28 @@ async fn unreachable_gateway_is_an_error_with_advice() {
 }
 
 #[tokio::test]
+async fn redirect_and_a_wrong_scheme_are_errors_that_name_the_other_address() {
+    let redirect =
+        async || (StatusCode::PERMANENT_REDIRECT, [("location", "https://hearth.example/v1/models")]);
+    let url = serve(Router::new().route("/v1/models", get(redirect))).await;
+    let error = gateway(&url).get::<Value>(&["v1", "models"], &[]).await.unwrap_err().to_string();
+    assert!(error.contains("redirects to https://hearth.example;"), "{error}");
+
+    // A server of TLS answers a plain request with an alert.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &[21, 3, 3, 0, 2, 2, 50]).await.unwrap();
+    });
+    let error = gateway(&url).get::<Value>(&["v1", "models"], &[]).await.unwrap_err().to_string();
+    assert!(error.contains("https://"), "{error}");
+    let corrupt = scheme_hint("https", "received corrupt message of type InvalidContentType");
+    assert!(corrupt.contains("http://"), "{corrupt}");
+}
+
+#[tokio::test]
 async fn response_without_a_body_is_null() {
     let url = serve(Router::new().route("/v1/x", post(async || StatusCode::NO_CONTENT))).await;
     assert_eq!(gateway(&url).post::<Value>(&["v1", "x"], &json!({})).await.unwrap(), Value::Null);

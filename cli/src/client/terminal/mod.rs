@@ -59,6 +59,16 @@ pub(crate) fn columns() -> Option<usize> {
     stdout_is_terminal().then(|| usize::from(console::Term::stdout().size().1))
 }
 
+/// Asks for a line of text.
+pub(crate) fn ask(question: &str) -> io::Result<String> {
+    let mut err = io::stderr().lock();
+    write!(err, "{question}")?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().to_owned())
+}
+
 /// Asks a yes-or-no question. Any answer but yes counts as no.
 pub(crate) fn confirm(question: &str) -> io::Result<bool> {
     let mut err = io::stderr().lock();

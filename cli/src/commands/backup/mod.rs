@@ -1,5 +1,6 @@
 //! `hearth export` and `hearth import`: everything that users have stored, as a file, out of a store and into another one.
 
+mod migrate;
 mod stores;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::{
     client::{error::root_cause, terminal},
     context::{Context, ContextFlags},
 };
+pub(crate) use migrate::Migrate;
 use stores::Stores;
 
 /// Write everything that users have stored to a file

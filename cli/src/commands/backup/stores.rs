@@ -53,7 +53,7 @@ impl Stores {
         }
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         let (secret, provider_keys) = (name(&self.secret), name(&self.provider_keys));
-        Ok(Some(Names { table, bucket, secret, provider_keys }))
+        Ok(Some(Names { table, bucket, secret, provider_keys, kms_key: String::new() }))
     }
 }
 

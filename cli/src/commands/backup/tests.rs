@@ -39,6 +39,7 @@ fn secrets_of_a_stack_need_their_names() {
         bucket: "b".to_owned(),
         secret: "s".to_owned(),
         provider_keys: "p".to_owned(),
+        kms_key: String::new(),
     };
     assert_eq!(names(all).unwrap(), Some(expected));
 }

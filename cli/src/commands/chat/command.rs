@@ -5,6 +5,9 @@ pub(super) const HELP: &str = "\
 /model ID   go on with another model, the conversation so far included
 /model      show which model answers
 /reset      forget the conversation
+/session ID go on in another session; /session new begins one
+/session    show the session
+/again      generate the latest answer of the session again
 /exit       end the chat; so does Ctrl-D
 Ctrl-C      stop the answer";
 
@@ -17,6 +20,9 @@ pub(super) enum Command<'a> {
     Message,
     Exit,
     Reset,
+    Regenerate,
+    ShowSession,
+    Session(&'a str),
     Help,
     ShowModel,
     Model(&'a str),
@@ -34,6 +40,9 @@ impl<'a> Command<'a> {
             ("/exit" | "/quit" | "/bye", "") => Self::Exit,
             ("/reset" | "/clear", "") => Self::Reset,
             ("/help" | "/?", "") => Self::Help,
+            ("/again" | "/regenerate", "") => Self::Regenerate,
+            ("/session", "") => Self::ShowSession,
+            ("/session", name) if !name.contains(char::is_whitespace) => Self::Session(name),
             ("/model", "") => Self::ShowModel,
             ("/model", name) if !name.contains(char::is_whitespace) => Self::Model(name),
             (word, "") if at_terminal && is_word(word) => Self::Unknown(word),
@@ -63,6 +72,10 @@ mod tests {
             ("/model", Command::ShowModel),
             ("/model openai:gpt-5", Command::Model("openai:gpt-5")),
             ("/model of a car, please", Command::Message),
+            ("/session", Command::ShowSession),
+            ("/session new", Command::Session("new")),
+            ("/session of the court, please", Command::Message),
+            ("/again", Command::Regenerate),
             ("/hlep", Command::Unknown("/hlep")),
             ("/etc/passwd", Command::Message),
             ("/etc is a folder?", Command::Message),

@@ -2,6 +2,7 @@
 
 mod command;
 mod input;
+mod session;
 mod turn;
 
 use hearth_domain::{Message, Role};
@@ -29,6 +30,8 @@ Examples:
   hearth chat
   hearth chat --model Qwen3-0.6B-Q8_0 --system 'Answer in one sentence.'
   hearth chat --model openai:gpt-5-mini
+  hearth chat --session new                      # the gateway stores it; its id continues it later
+  hearth chat --session sess_01JZ0000000000000000000000
   echo 'What is the capital of France?' | hearth chat")]
 pub(crate) struct Chat {
     #[command(flatten)]
@@ -36,6 +39,9 @@ pub(crate) struct Chat {
     /// Hide the reasoning of models that think before they answer
     #[arg(long)]
     pub(crate) no_thinking: bool,
+    /// Continue this session, or begin one with `new`: the gateway stores its messages
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
@@ -48,6 +54,8 @@ struct Conversation {
     /// Print the model's reasoning, dimmed, before its answer.
     thinking: bool,
     messages: Vec<Message>,
+    /// The session that has the messages, if one does.
+    session: Option<String>,
 }
 
 impl Chat {
@@ -60,10 +68,17 @@ impl Chat {
         let gateway = GatewayClient::new(&context.connection)?;
         let (sampling, json) = (self.sampling, context.connection.json);
         let thinking = !self.no_thinking;
-        let mut conversation = Conversation { gateway, sampling, json, thinking, messages: Vec::new() };
+        let (messages, session) = (Vec::new(), None);
+        let mut conversation = Conversation { gateway, sampling, json, thinking, messages, session };
         conversation.reset();
         // Before the user types a message that no model can answer.
         let served_by = interrupt::or_interrupted(conversation.check_model()).await?;
+        if let Some(name) = &self.session {
+            let open = session::open(&conversation.gateway, name, &conversation.sampling);
+            let id = interrupt::or_interrupted(open).await?;
+            terminal::note(&format!("session {id}; `hearth chat --session {id}` continues it"));
+            conversation.session = Some(id);
+        }
         let mut input = Input::open()?;
         if input.is_terminal() {
             greet(&served_by);
@@ -134,7 +149,28 @@ impl Conversation {
     /// Runs a command.
     async fn run_command(&mut self, command: &Command<'_>) -> anyhow::Result<()> {
         match command {
-            Command::Reset => self.reset(),
+            Command::Reset => match &self.session {
+                Some(session) => interrupt::or_interrupted(self.reset_in(session)).await?,
+                None => self.reset(),
+            },
+            Command::Regenerate => match &self.session {
+                Some(session) => self.regenerate_in(session).await?,
+                None => terminal::note("only a session has its earlier requests; /session new begins one"),
+            },
+            Command::ShowSession => terminal::note(&match &self.session {
+                Some(session) => format!("session {session}; `hearth chat --session {session}` continues it"),
+                None => {
+                    "no session: the conversation ends with this chat; /session new begins one".to_owned()
+                }
+            }),
+            Command::Session(name) => {
+                let open = session::open(&self.gateway, name, &self.sampling);
+                let id = interrupt::or_interrupted(open).await?;
+                terminal::note(&format!(
+                    "session {id} from here on; the messages before stay where they are"
+                ));
+                self.session = Some(id);
+            }
             Command::Help => terminal::note(command::HELP),
             Command::ShowModel => terminal::note(&format!("{} answers", self.check_model().await?)),
             Command::Model(name) => {
@@ -158,6 +194,9 @@ impl Conversation {
     /// Sends `text`, prints the answer, and adds both to the conversation. A failed turn is removed, since two messages of
     /// the user would follow each other otherwise.
     async fn take_turn(&mut self, text: String) -> anyhow::Result<()> {
+        if let Some(session) = &self.session {
+            return self.take_turn_in(session, text).await;
+        }
         self.messages.push(Message::new(Role::User, text));
         match turn::take(self).await {
             Ok(answer) => {

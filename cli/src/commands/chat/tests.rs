@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use axum::{Json, Router, routing::post};
+use axum::{Json, Router, extract::Path, http::StatusCode, response::IntoResponse as _, routing::post};
 use serde_json::{Value, json};
 
 use super::*;
@@ -70,6 +70,7 @@ async fn turn_sends_the_whole_conversation_without_failed_turns() {
         sampling: sampling(),
         json: false,
         messages: Vec::new(),
+        session: None,
     };
     conversation.reset();
     conversation.take_turn("one".to_owned()).await.unwrap();
@@ -87,4 +88,57 @@ async fn turn_sends_the_whole_conversation_without_failed_turns() {
     );
     assert_eq!(requests[2]["stream"], true);
     assert!(requests[2].get("seed").is_none());
+}
+
+#[tokio::test]
+async fn turns_of_a_session_send_their_message_alone() {
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = requests.clone();
+    let turn = async move |Path((id, act)): Path<(String, String)>, Json(body): Json<Value>| {
+        seen.lock().unwrap().push((id, act.clone(), body));
+        if act == "reset" {
+            return Json(session_body()).into_response();
+        }
+        event_stream(&[json!({
+            "event": "complete", "request_id": "req_1", "model": "tiny-chat", "modality": "text",
+            "selection": {"selected_model": "tiny-chat", "selected_provider": "local", "reason": "named",
+                          "fallback_used": false, "fallback_reason": null},
+            "output": {"text": "hello"}, "finish_reason": "stop", "warnings": [],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, "cached_tokens": 0},
+        })])
+    };
+    let create = async |Json(body): Json<Value>| {
+        assert_eq!(body["system_prompt"], "be brief");
+        (StatusCode::CREATED, Json(session_body()))
+    };
+    let router =
+        Router::new().route("/v1/sessions", post(create)).route("/v1/sessions/{id}/{act}", post(turn));
+    let url = serve(router).await;
+    let mut conversation = Conversation {
+        thinking: true,
+        gateway: gateway(&url),
+        sampling: sampling(),
+        json: false,
+        messages: Vec::new(),
+        session: None,
+    };
+    conversation.run_command(&Command::Session("new")).await.unwrap();
+    conversation.take_turn("one".to_owned()).await.unwrap();
+    conversation.run_command(&Command::Regenerate).await.unwrap();
+    conversation.run_command(&Command::Reset).await.unwrap();
+    let requests = requests.lock().unwrap();
+    let acts: Vec<_> = requests.iter().map(|(id, act, _)| (id.as_str(), act.as_str())).collect();
+    assert_eq!(acts, [("sess_1", "generate"), ("sess_1", "regenerate"), ("sess_1", "reset")]);
+    let generate = &requests[0].2;
+    assert_eq!((&generate["input"]["prompt"], &generate["stream"]), (&json!("one"), &json!(true)));
+    assert!(generate["model"].is_null() && generate["input"]["messages"].is_null(), "{generate}");
+}
+
+fn session_body() -> Value {
+    json!({
+        "id": "sess_1", "title": null, "title_is_automatic": false, "system_prompt": null, "model": null,
+        "context_overflow": "truncate_middle", "metadata": {}, "state_tokens": null, "status": "open",
+        "branch": null, "head": null, "created_at": "2096-01-31T09:30:00.000Z",
+        "last_used_at": "2096-01-31T09:30:00.000Z", "reset_at": null, "closed_at": null, "expires_at": null,
+    })
 }

@@ -40,7 +40,7 @@ pub(super) struct Answer {
 
 /// Sends the conversation, prints the answer, and returns its text.
 pub(super) async fn take(conversation: &Conversation) -> anyhow::Result<String> {
-    let Conversation { gateway, sampling, json, thinking, messages } = conversation;
+    let Conversation { gateway, sampling, json, thinking, messages, session: _ } = conversation;
     let request = Request {
         model: &sampling.model,
         messages,

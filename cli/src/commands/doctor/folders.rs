@@ -10,6 +10,7 @@ use hearth_node::{
     model_files::{self, ModelFile, ModelScanner},
     storage::{self, LastUsed, Survey},
 };
+use hearth_store::home::{MasterKeyState, check_master_key};
 
 use super::{Subject, finding::Finding};
 use crate::home::model::TINY_ID;
@@ -21,6 +22,7 @@ const FREE_SPACE_MIN_BYTES: u64 = 1 << 30;
 pub(super) fn folders(subject: &Subject) -> Vec<Finding> {
     let models = subject.settings.models_folder();
     let mut findings = vec![folder("data", &subject.settings.data)];
+    findings.extend(master_key(&subject.settings.data));
     if models.is_dir() {
         findings.push(folder("models", &models));
     }
@@ -55,6 +57,31 @@ fn folder(about: &'static str, path: &Path) -> Finding {
             Finding::problem(about, format!("{shown} can't be created"), "name another folder with --data")
         }
     }
+}
+
+/// Checks the key that encrypts the folder's secrets.
+fn master_key(folder: &Path) -> Option<Finding> {
+    let path = folder.join("master-key");
+    let shown = path.display();
+    Some(match check_master_key(folder) {
+        Ok(MasterKeyState::Missing) => return None,
+        Ok(MasterKeyState::Ready) => {
+            Finding::ok("secrets", format!("encrypted by {shown}; keep a copy of it apart from the folder's"))
+        }
+        Ok(MasterKeyState::Exposed) => Finding::warning(
+            "secrets",
+            format!("other users of this machine can read {shown}"),
+            format!("chmod 600 {shown}"),
+        ),
+        Ok(MasterKeyState::Rotating) => Finding::warning(
+            "secrets",
+            "a rotation of the master key wasn't finished",
+            "stop the gateway, and run `hearth key rotate-master` again",
+        ),
+        Err(error) => {
+            Finding::problem("secrets", error.to_string(), "docs/backup.md, The master key, has the steps")
+        }
+    })
 }
 
 fn try_writing(folder: &Path) -> io::Result<()> {

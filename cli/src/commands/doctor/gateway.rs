@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use hearth_domain::Secret;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -38,7 +37,7 @@ async fn port_in_use(address: SocketAddr) -> Finding {
     if target.ip().is_unspecified() {
         target.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    let connection = Connection { url: Some(format!("http://{target}")), token: None, json: false };
+    let connection = Connection::default().at(&format!("http://{target}"));
     match health(&connection).await {
         Ok(()) => Finding::ok("port", format!("hearth listens on {address}")),
         Err(_) => Finding::problem(
@@ -79,7 +78,7 @@ async fn check(connection: &Connection, is_url_set: bool, state: &mut GatewaySta
             "start it, or correct HEARTH_URL, or `url` in hearth.toml",
         );
     }
-    if connection.token.as_ref().map_or("", Secret::expose).is_empty() {
+    if !connection.has_credential() {
         let advice = "set one in HEARTH_TOKEN, or as `token` in hearth.toml, before you use client commands";
         return Finding::warning("gateway", format!("{url} answers, and there is no token for it"), advice);
     }
@@ -90,7 +89,7 @@ async fn check(connection: &Connection, is_url_set: bool, state: &mut GatewaySta
         }
         Err(error) => match error.downcast_ref::<GatewayError>() {
             // The token is valid, with other scopes.
-            Some(GatewayError(body)) if body.code == "forbidden" => Finding::ok(
+            Some(GatewayError { body, .. }) if body.code == "forbidden" => Finding::ok(
                 "gateway",
                 format!("{url} answers, and accepts the token, which may not list models"),
             ),
@@ -101,7 +100,7 @@ async fn check(connection: &Connection, is_url_set: bool, state: &mut GatewaySta
     }
 }
 
-async fn health(connection: &Connection) -> anyhow::Result<()> {
+pub(super) async fn health(connection: &Connection) -> anyhow::Result<()> {
     let answer = request(connection, &["health"]).await?;
     anyhow::ensure!(answer["status"] == "ok", "{} is another program", connection.url());
     Ok(())

@@ -2,10 +2,12 @@
 //! answers as it should.
 //!
 //! Of this machine, `machine` checks processor and memory, `gpu` GPUs, `folders` the disk and the models, and `gateway` the
-//! network; `compute` computes. `remote` checks a gateway.
+//! network; `enrolment` the gateway that this machine is enrolled at; `compute` computes. `remote` checks a gateway.
 
 #[cfg(feature = "engine")]
 mod compute;
+#[cfg(feature = "engine")]
+mod enrolment;
 mod finding;
 #[cfg(feature = "engine")]
 mod folders;
@@ -64,7 +66,12 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) fn flags(&self) -> ContextFlags {
-        let connection = Connection { url: self.url.clone(), token: self.token.clone(), json: self.json };
+        let connection = Connection {
+            url: self.url.clone(),
+            token: self.token.clone(),
+            json: self.json,
+            ..Connection::default()
+        };
         ContextFlags { settings: self.settings.clone(), connection }
     }
 

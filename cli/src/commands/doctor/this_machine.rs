@@ -18,6 +18,7 @@ use serde_json::json;
 
 use super::{
     compute,
+    enrolment::enrolment,
     finding::{Finding, is_healthy, lines, outcome},
     folders, gateway, gpu, machine, system,
 };
@@ -69,6 +70,9 @@ pub(super) async fn examine(context: &Context) -> anyhow::Result<()> {
     findings.push(gateway::port(subject.settings.host, subject.settings.port).await);
     let (gateway, state) = gateway::gateway(connection, context.is_url_set).await;
     findings.push(gateway);
+    let enrolment = enrolment(&subject.settings.data).await;
+    let next = if enrolment.is_some() { "hearth node run" } else { "hearth up" };
+    findings.extend(enrolment);
     match &state {
         gateway::GatewayState::Stopped if selection.problem.is_none() => {
             findings.push(compute::test_worker(subject, &selection, folder.path()).await);
@@ -90,7 +94,7 @@ pub(super) async fn examine(context: &Context) -> anyhow::Result<()> {
     } else {
         terminal::print(&lines(&findings))?;
         if healthy && matches!(state, gateway::GatewayState::Stopped) {
-            terminal::next_steps(false, &["hearth up"]);
+            terminal::next_steps(false, &[next]);
         }
     }
     outcome(healthy)

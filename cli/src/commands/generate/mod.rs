@@ -3,8 +3,9 @@
 use std::io::Read;
 
 use anyhow::Context as _;
-use hearth_domain::FinishReason;
+use hearth_domain::{FinishReason, Prefer, Rate, Timestamp, WaitReason};
 use hearth_wire::{
+    deadline::Deadline,
     error::ErrorBody,
     native::{
         generate::GenerateResponse,
@@ -51,6 +52,18 @@ pub(crate) struct Generate {
     /// A text that ends the answer; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
+    /// Wait for one of your nodes, and ask a provider only after that
+    #[arg(long)]
+    pub(crate) prefer_home: bool,
+    /// With --prefer-home: the longest wait, at most a day; the gateway's default without it
+    #[arg(long, value_name = "SECONDS", requires = "prefer_home")]
+    pub(crate) deadline: Option<f64>,
+    /// Highest price of a provider, in dollars for a million output tokens
+    #[arg(long, value_name = "DOLLARS")]
+    pub(crate) max_price: Option<Rate>,
+    /// Store the prompt with the answer, for `hearth requests replay`
+    #[arg(long)]
+    pub(crate) store: bool,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
@@ -59,6 +72,10 @@ pub(crate) struct Generate {
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Event {
+    Waiting {
+        reason: WaitReason,
+        until: Timestamp,
+    },
     Queued {
         position: u32,
     },
@@ -84,27 +101,9 @@ impl Generate {
     /// No prompt, no gateway, a failed run, or `Interrupted`.
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         let gateway = GatewayClient::new(&context.connection)?;
-        let json = context.connection.json;
         let request = self.request()?;
-        let spinner = terminal::spinner("waiting");
         let open = gateway.stream(&["v1", "generate"], &request);
-        let read = async |events: &mut Events| answer(events, &spinner, !json).await;
-        let answered = interrupt::cancellable(&gateway, open, read).await;
-        terminal::clear(&spinner, answered.is_err());
-        let response = answered?;
-        if json {
-            return terminal::print_json(&response);
-        }
-        for artifact in &response.output.artifacts {
-            terminal::print(&format!("{}\n", artifact.url))?;
-        }
-        if response.output.artifacts.is_empty() && !response.output.text.ends_with('\n') {
-            terminal::print("\n")?;
-        }
-        if response.finish_reason == Some(FinishReason::Cancelled) {
-            anyhow::bail!("the run was cancelled before it ended (request id {})", response.request_id);
-        }
-        Ok(())
+        print_answer(&gateway, open, context.connection.json).await
     }
 
     fn request(self) -> anyhow::Result<GenerateRequest> {
@@ -125,9 +124,42 @@ impl Generate {
             parameters,
             system_prompt: self.sampling.system,
             stream: true,
+            prefer: self.prefer_home.then_some(Prefer::Home),
+            deadline: self.deadline.map(Deadline::Seconds),
+            max_price: self.max_price,
+            store: self.store.then_some(true),
             ..GenerateRequest::default()
         })
     }
+}
+
+/// Prints the answer of the stream that `open` opens as it arrives, or whole as JSON.
+///
+/// # Errors
+/// A failed or a cancelled run, or `Interrupted`.
+pub(super) async fn print_answer(
+    gateway: &GatewayClient,
+    open: impl Future<Output = anyhow::Result<Events>>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let spinner = terminal::spinner("waiting");
+    let read = async |events: &mut Events| answer(events, &spinner, !json).await;
+    let answered = interrupt::cancellable(gateway, open, read).await;
+    terminal::clear(&spinner, answered.is_err());
+    let response = answered?;
+    if json {
+        return terminal::print_json(&response);
+    }
+    for artifact in &response.output.artifacts {
+        terminal::print(&format!("{}\n", artifact.url))?;
+    }
+    if response.output.artifacts.is_empty() && !response.output.text.ends_with('\n') {
+        terminal::print("\n")?;
+    }
+    if response.finish_reason == Some(FinishReason::Cancelled) {
+        anyhow::bail!("the run was cancelled before it ended (request id {})", response.request_id);
+    }
+    Ok(())
 }
 
 /// The prompt from the command line, or from standard input.
@@ -159,6 +191,9 @@ async fn answer(events: &mut Events, spinner: &ProgressBar, print: bool) -> anyh
     while let Some(data) = events.next().await? {
         let event = serde_json::from_str(&data).context("an event of the gateway's can't be read")?;
         match event {
+            Event::Waiting { reason, until } => {
+                spinner.set_message(format!("waiting until {until} for a node ({})", reason.as_str()));
+            }
             Event::Queued { position } => spinner.set_message(format!("queued, place {position}")),
             Event::Loading { progress } => {
                 spinner.set_message(format!("loading the model, {:.0} %", progress * 100.0));
@@ -169,7 +204,7 @@ async fn answer(events: &mut Events, spinner: &ProgressBar, print: bool) -> anyh
                 terminal::print(&terminal::printable(&text, to_terminal))?;
             }
             Event::Complete(whole) => response = Some(*whole),
-            Event::Error { error } => return Err(GatewayError(error).into()),
+            Event::Error { error } => return Err(GatewayError::new(error).into()),
             Event::Delta { .. } | Event::Other => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::client::{gateway_client::GatewayClient, table::Table, terminal};
 const PAGE_SIZE: &str = "200";
 
 /// The models to show.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct List {
     /// Only models of this modality
     #[arg(long, value_parser = ["text", "image", "3d", "embedding"])]
@@ -20,6 +20,19 @@ pub(crate) struct List {
     /// Only models of this provider; `local` for those of this machine
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
+    /// Only models whose id, name or description contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Only models with this capability
+    #[arg(long, value_parser = ["chat", "tools", "vision", "json_schema", "reasoning"])]
+    pub(crate) capability: Option<String>,
+    /// Only models of this origin
+    #[arg(long, value_parser = ["discovered", "registered", "provider", "alias"])]
+    pub(crate) source: Option<String>,
+    /// The order; with - before it the largest first
+    #[arg(long, allow_hyphen_values = true, value_parser = ["id", "name", "created", "-created", "size", "-size",
+        "context_length", "-context_length"])]
+    pub(crate) sort: Option<String>,
 }
 
 impl List {
@@ -47,6 +60,10 @@ impl List {
             let mut query = vec![("limit", PAGE_SIZE)];
             query.extend(self.modality.as_deref().map(|modality| ("modality", modality)));
             query.extend(self.provider.as_deref().map(|provider| ("provider", provider)));
+            query.extend(self.search.as_deref().map(|search| ("search", search)));
+            query.extend(self.capability.as_deref().map(|capability| ("capability", capability)));
+            query.extend(self.source.as_deref().map(|source| ("source", source)));
+            query.extend(self.sort.as_deref().map(|sort| ("sort", sort)));
             query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
             let page: ModelList = gateway.get(&["v1", "models"], &query).await?;
             models.extend(page.models);
@@ -92,6 +109,7 @@ pub(super) fn state(model: &ModelBody) -> String {
         return if here { "offline".to_owned() } else { model.availability.as_str().to_owned() };
     };
     let state = match status.state {
+        RuntimeState::Downloading => "downloading",
         RuntimeState::Unloaded => "unloaded",
         RuntimeState::Loading => "loading",
         RuntimeState::Loaded => "loaded",
@@ -132,7 +150,7 @@ mod tests {
             Json(json!({"object": "list", "data": models, "models": models, "next_cursor": next}))
         };
         let url = serve(Router::new().route("/v1/models", get(pages))).await;
-        let list = List { modality: Some("text".to_owned()), provider: None };
+        let list = List { modality: Some("text".to_owned()), ..List::default() };
         let models = list.every_page(&gateway(&url)).await.unwrap();
         assert_eq!(
             table(&models).to_string(),

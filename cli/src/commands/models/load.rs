@@ -81,7 +81,7 @@ async fn wait_until_loaded(
                 idle = 0;
             }
             // The load may not have begun yet, or the model may have been unloaded meanwhile.
-            Some(RuntimeState::Unloaded) | None => idle += 1,
+            Some(RuntimeState::Unloaded | RuntimeState::Downloading) | None => idle += 1,
         }
         anyhow::ensure!(idle < IDLE_POLLS_MAX_COUNT, "{id} isn't being loaded; is its node running?");
     }

@@ -75,7 +75,7 @@ impl LocalModels {
         }
         let removed = storage::remove_model(&self.folder.path, &model)?;
         let (freed_bytes, link) = (removed.freed_bytes, removed.link);
-        Ok(Some(ModelRemoved { model: id.to_owned(), removed: true, freed_bytes, link }))
+        Ok(Some(ModelRemoved { model: id.to_owned(), removed: true, freed_bytes, link, registration: false }))
     }
 
     /// Finds the file of a model.

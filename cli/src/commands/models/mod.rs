@@ -1,5 +1,6 @@
 //! `hearth models`: lists, loads, downloads and removes models.
 
+mod export;
 mod info;
 mod list;
 mod load;
@@ -8,27 +9,30 @@ mod local;
 #[cfg(not(feature = "engine"))]
 #[path = "no_local.rs"]
 mod local;
-#[cfg(feature = "engine")]
 mod pull;
+mod register;
 mod remove;
+mod schema;
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-#[cfg(not(feature = "engine"))]
-use super::without_engine::pull;
 use crate::{
     client::{connection::Connection, gateway_client::GatewayClient, terminal},
     context::{Context, ContextFlags},
     settings::SettingsFlags,
 };
+use export::{Export, Import};
 use info::Info;
 use list::List;
 use load::Load;
 use local::LocalModels;
 use pull::Pull;
+pub(crate) use pull::follow;
+use register::{Register, Update, unregister};
 use remove::Remove;
+use schema::Schema;
 
 /// List, load, unload, download and remove models
 #[derive(Debug, clap::Args)]
@@ -66,10 +70,26 @@ pub(crate) enum ModelsCommand {
     },
     /// Show all information on a model
     Info(Info),
-    /// Download a model file from Hugging Face. The gateway need not run
+    /// Download a model, from Hugging Face or elsewhere. The gateway need not run
     Pull(Pull),
     /// Remove a model's file from this machine
     Remove(Remove),
+    /// Register a model: a name for a model of a node or a provider, or a local file
+    Register(Register),
+    /// Change a registered model
+    Update(Update),
+    /// Remove a registered model's entry, and no file
+    Unregister {
+        /// The entry's id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Show or edit the schema of a model's parameters
+    Schema(Schema),
+    /// Export the registry as JSON Lines, or as SQL for PostgreSQL
+    Export(Export),
+    /// Import registered models and schemas from a file of `hearth models export`
+    Import(Import),
 }
 
 impl Models {
@@ -90,9 +110,18 @@ impl Models {
         match self.command {
             ModelsCommand::Info(command) => command.run(connection, &local()).await,
             ModelsCommand::Remove(command) => command.run(connection, &local()).await,
-            ModelsCommand::Pull(command) => command.run(&context.settings, json).await,
+            ModelsCommand::Pull(command) => {
+                let place = (context.is_url_set, self.data.as_ref());
+                command.run(&context.settings, connection, place).await
+            }
             ModelsCommand::List(command) => command.run(&GatewayClient::new(connection)?, json).await,
             ModelsCommand::Load(command) => command.run(&GatewayClient::new(connection)?, json).await,
+            ModelsCommand::Register(command) => command.run(&GatewayClient::new(connection)?, json).await,
+            ModelsCommand::Update(command) => command.run(&GatewayClient::new(connection)?, json).await,
+            ModelsCommand::Unregister { id } => unregister(&GatewayClient::new(connection)?, &id, json).await,
+            ModelsCommand::Schema(command) => command.run(&GatewayClient::new(connection)?, json).await,
+            ModelsCommand::Export(command) => command.run(&GatewayClient::new(connection)?).await,
+            ModelsCommand::Import(command) => command.run(&GatewayClient::new(connection)?, json).await,
             ModelsCommand::Unload { id } => unload(&GatewayClient::new(connection)?, &id, json).await,
         }
     }

@@ -1,7 +1,7 @@
 //! `hearth service`: runs `hearth up` under systemd, which starts it with the machine and restarts it after a crash.
 
-mod systemd;
-mod unit;
+pub(crate) mod systemd;
+pub(crate) mod unit;
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use hearth_files::{Access, write_atomically};
 
-use unit::Scope;
+use unit::{Program, Scope};
 
 /// Run Hearth as a service of systemd
 #[derive(Debug, Args)]
@@ -57,10 +57,10 @@ impl Service {
         let scope = if self.system { Scope::System } else { Scope::User };
         match self.command {
             ServiceCommand::Install => install(scope),
-            ServiceCommand::Status => systemd::show(scope),
+            ServiceCommand::Status => systemd::show(Program::Gateway, scope),
             ServiceCommand::Uninstall => uninstall(scope),
             ServiceCommand::Print => {
-                print!("{}", unit::text(scope, &executable()?));
+                print!("{}", unit::text(Program::Gateway, scope, &executable()?, None));
                 Ok(())
             }
         }
@@ -68,18 +68,7 @@ impl Service {
 }
 
 fn install(scope: Scope) -> Result<()> {
-    systemd::require()?;
-    let executable = executable()?;
-    if scope == Scope::System {
-        check_is_public(&executable)?;
-    }
-    let path = scope.unit_path()?;
-    write(&path, &unit::text(scope, &executable))?;
-    println!("wrote {}", path.display());
-    systemd::call(scope, &["daemon-reload"])?;
-    // Restart rather than `enable --now`, so that a running service uses the new unit.
-    systemd::call(scope, &["enable", unit::NAME])?;
-    systemd::call(scope, &["restart", unit::NAME])?;
+    install_unit(Program::Gateway, scope, None)?;
     println!("the service runs, at the address of the settings (by default http://127.0.0.1:8080)");
     let next = match scope {
         Scope::User => [
@@ -95,19 +84,41 @@ fn install(scope: Scope) -> Result<()> {
     Ok(())
 }
 
-fn uninstall(scope: Scope) -> Result<()> {
+/// Writes a unit, with the flag `--data` for a folder `data`; enables it and starts it.
+pub(crate) fn install_unit(program: Program, scope: Scope, data: Option<&Path>) -> Result<()> {
     systemd::require()?;
-    let path = scope.unit_path()?;
-    anyhow::ensure!(path.exists(), "there is no unit {}: the service is not installed", path.display());
-    systemd::call(scope, &["disable", "--now", unit::NAME])?;
-    fs::remove_file(&path).with_context(|| format!("{} can't be removed", path.display()))?;
+    let executable = executable()?;
+    if scope == Scope::System {
+        check_is_public(&executable)?;
+    }
+    let path = scope.unit_path(program)?;
+    write(&path, &unit::text(program, scope, &executable, data))?;
+    println!("wrote {}", path.display());
     systemd::call(scope, &["daemon-reload"])?;
+    // Restart rather than `enable --now`, so that a running service uses the new unit.
+    systemd::call(scope, &["enable", program.unit_name()])?;
+    systemd::call(scope, &["restart", program.unit_name()])
+}
+
+fn uninstall(scope: Scope) -> Result<()> {
+    let path = uninstall_unit(Program::Gateway, scope)?;
     println!("removed {}; the data folder and the models are still there", path.display());
     Ok(())
 }
 
+/// Stops a unit and removes it; returns its path.
+pub(crate) fn uninstall_unit(program: Program, scope: Scope) -> Result<PathBuf> {
+    systemd::require()?;
+    let path = scope.unit_path(program)?;
+    anyhow::ensure!(path.exists(), "there is no unit {}: the service is not installed", path.display());
+    systemd::call(scope, &["disable", "--now", program.unit_name()])?;
+    fs::remove_file(&path).with_context(|| format!("{} can't be removed", path.display()))?;
+    systemd::call(scope, &["daemon-reload"])?;
+    Ok(path)
+}
+
 /// The path of this program, with links unresolved: the target of a link may be a version that an update removes.
-fn executable() -> Result<PathBuf> {
+pub(crate) fn executable() -> Result<PathBuf> {
     let path = std::env::current_exe().context("this program's own file can't be found")?;
     let text = path.to_str().context("the path of this program is not valid UTF-8")?;
     anyhow::ensure!(
@@ -129,7 +140,7 @@ fn check_is_public(executable: &Path) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     let failed = || format!("{} can't be written", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(failed)?;

@@ -4,12 +4,50 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The unit's name for `systemctl`.
-pub(super) const NAME: &str = "hearth.service";
+/// The program of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// `hearth up`.
+    Gateway,
+    /// `hearth node run`.
+    Node,
+}
+
+impl Program {
+    /// The unit's name for `systemctl`.
+    pub(crate) fn unit_name(self) -> &'static str {
+        match self {
+            Self::Gateway => "hearth.service",
+            Self::Node => "hearth-node.service",
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::Gateway => "Hearth, an AI gateway with local models",
+            Self::Node => "Hearth's node, which runs local models for a gateway",
+        }
+    }
+
+    fn arguments(self) -> &'static str {
+        match self {
+            Self::Gateway => "up --quiet",
+            Self::Node => "node run",
+        }
+    }
+
+    /// The commands that write and remove the unit.
+    fn commands(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Gateway => ("hearth service install", "hearth service uninstall"),
+            Self::Node => ("hearth node install", "hearth node install --remove"),
+        }
+    }
+}
 
 /// The owner of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(crate) enum Scope {
     /// The user.
     User,
     /// The machine.
@@ -18,13 +56,13 @@ pub(super) enum Scope {
 
 impl Scope {
     /// The path of the unit's file.
-    pub(super) fn unit_path(self) -> Result<PathBuf> {
+    pub(crate) fn unit_path(self, program: Program) -> Result<PathBuf> {
         Ok(match self {
             Self::User => dirs::config_dir()
                 .context("there is no configuration folder: HOME isn't set")?
                 .join("systemd/user")
-                .join(NAME),
-            Self::System => Path::new("/etc/systemd/system").join(NAME),
+                .join(program.unit_name()),
+            Self::System => Path::new("/etc/systemd/system").join(program.unit_name()),
         })
     }
 
@@ -86,8 +124,8 @@ const DEVICES: &str = if cfg!(any(feature = "cuda", feature = "vulkan")) {
     "PrivateDevices=yes\n"
 };
 
-/// Writes the unit that runs `executable`.
-pub(super) fn text(scope: Scope, executable: &Path) -> String {
+/// Writes the unit that runs `executable`, with the flag `--data` for a folder `data`.
+pub(crate) fn text(program: Program, scope: Scope, executable: &Path, data: Option<&Path>) -> String {
     let (sandbox, wanted_by) = match scope {
         Scope::User => (String::new(), "default.target"),
         Scope::System => (format!("{SYSTEM}{DEVICES}"), "multi-user.target"),
@@ -97,14 +135,17 @@ pub(super) fn text(scope: Scope, executable: &Path) -> String {
         Scope::User => "",
         Scope::System => "After=network-online.target\nWants=network-online.target\n",
     };
+    let (install, remove) = program.commands();
+    let (description, arguments) = (program.description(), program.arguments());
+    let data = data.map(|data| format!(" --data {}", quoted(data))).unwrap_or_default();
     format!(
-        "# Written by `hearth service install`; `hearth service uninstall` removes it.\n\
+        "# Written by `{install}`; `{remove}` removes it.\n\
          [Unit]\n\
-         Description=Hearth, an AI gateway with local models\n\
+         Description={description}\n\
          {network}\n\
          [Service]\n\
          Type=exec\n\
-         ExecStart={} up --quiet\n\
+         ExecStart={} {arguments}{data}\n\
          # Freed memory goes back after 100 ms; the allocator's default is a second.\n\
          Environment=MIMALLOC_PURGE_DELAY=100\n\
          {COMMON}{sandbox}\n\
@@ -131,15 +172,22 @@ mod tests {
 
     #[test]
     fn unit_has_the_program_and_its_target() {
-        let user = text(Scope::User, Path::new("/opt/hearth/hearth"));
+        let user = text(Program::Gateway, Scope::User, Path::new("/opt/hearth/hearth"), None);
         assert!(user.contains("\nExecStart=/opt/hearth/hearth up --quiet\n"), "{user}");
         assert!(user.contains("WantedBy=default.target") && !user.contains("DynamicUser"), "{user}");
-        let system = text(Scope::System, Path::new("/opt/hearth/hearth"));
+        let system = text(Program::Gateway, Scope::System, Path::new("/opt/hearth/hearth"), None);
         assert!(
             system.contains("DynamicUser=yes") && system.contains("WantedBy=multi-user.target"),
             "{system}"
         );
         assert!(system.contains("NoNewPrivileges=yes"), "{system}");
+    }
+
+    #[test]
+    fn unit_names_a_data_folder() {
+        let data = Some(Path::new("/a b/data"));
+        let unit = text(Program::Node, Scope::User, Path::new("/opt/hearth"), data);
+        assert!(unit.contains("\nExecStart=/opt/hearth node run --data \"/a b/data\"\n"), "{unit}");
     }
 
     #[test]

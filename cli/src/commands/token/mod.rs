@@ -1,31 +1,35 @@
-//! `hearth token`: creates, lists and revokes API tokens through a running gateway.
+//! `hearth token`: creates, lists, renames, rotates and revokes API tokens through a running gateway.
 //!
 //! With `--data` or `--table` the command works on the store itself ([`offline`]), which creates the first token of a
 //! cloud stack.
 
 mod offline;
-mod output;
+pub(crate) mod output;
 
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use hearth_domain::Scope;
-use hearth_wire::native::tokens::CreateToken;
+use hearth_domain::{Scope, UserId};
+use hearth_wire::native::tokens::{ChangeToken, CreateToken, RotateToken, TokenBody};
 
 use crate::{
     client::{connection::Connection, gateway_client::GatewayClient, terminal},
+    commands::org,
     context::Context,
 };
-use output::{print_created, print_list, print_revoked};
+use output::{print_created, print_list, print_renamed, print_revoked};
 
-/// Create, list and revoke API tokens
+/// Create, list, rename, rotate and revoke API tokens
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   hearth token create laptop
   export HEARTH_TOKEN=$(hearth token create ci --expires-in-days 30)
   hearth token create admin --scope generate,models:read,models:write,tokens
+  hearth token create notebook --models local,openai:gpt-5*
   hearth token list
+  hearth token rename ID \"old laptop\"
+  hearth token rotate ID --grace-seconds 3600
   hearth token revoke ID
 
 On the gateway's own machine no token is needed to create one. Where the gateway doesn't run, or runs elsewhere, --data \
@@ -49,12 +53,37 @@ pub(crate) enum TokenCommand {
     /// Create a token; its text is shown only this once
     Create(Create),
     /// Show the tokens, without their texts
-    List,
+    List {
+        /// A member of the organisation whose tokens to show, as `hearth org members` shows them; without it: yours
+        #[arg(long, value_name = "USER")]
+        user: Option<UserId>,
+    },
+    /// Change the name of a token
+    Rename {
+        /// The token's id, as `list` shows it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Its new name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Replace the text of a token; the new one is shown only this once
+    Rotate {
+        /// The token's id, as `list` shows it
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Seconds for which the old text stays valid, at most 604800 (7 days); without it the old text is refused at once
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        grace_seconds: u32,
+    },
     /// Revoke a token for good
     Revoke {
         /// The token's id, as `list` shows it
         #[arg(value_name = "ID")]
         id: String,
+        /// The member of the organisation whose token it is; without it: you
+        #[arg(long, value_name = "USER")]
+        user: Option<UserId>,
     },
 }
 
@@ -67,6 +96,10 @@ pub(crate) struct Create {
     /// A scope of the token, several times or with commas; without it: generate and models:read, or every scope with --data and --table
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = scopes())]
     pub(crate) scope: Vec<Scope>,
+    /// A pattern of the models that it may use, several times or with commas: `local` for every model of the nodes, `local:MODEL`,
+    /// `PROVIDER:MODEL`, or `MODEL`; `*` stands for any text; without it: the models of the token that creates it, or all with --data and --table
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    pub(crate) models: Vec<String>,
     /// Days until it expires; without it: with the token that creates it, or never with --data and --table
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) expires_in_days: Option<u32>,
@@ -109,13 +142,48 @@ impl TokenCommand {
                 );
                 Ok(())
             }
-            Self::List => print_list(&gateway.get(&["v1", "users", "tokens"], &[]).await?, json),
-            Self::Revoke { id } => {
-                gateway.delete(&["v1", "users", "tokens", &id]).await?;
+            Self::List { user } => {
+                let path = path_of(gateway, "tokens", user).await?;
+                print_list(&gateway.get(&segments(&path), &[]).await?, json)
+            }
+            Self::Rename { id, name } => {
+                let request = ChangeToken { name };
+                let token: TokenBody = gateway.patch(&["v1", "users", "tokens", &id], &request).await?;
+                print_renamed(&token, json)
+            }
+            Self::Rotate { id, grace_seconds } => {
+                let request = RotateToken { grace_seconds };
+                print_created(&gateway.post(&["v1", "users", "tokens", &id, "rotate"], &request).await?, json)
+            }
+            Self::Revoke { id, user } => {
+                let path = path_of(gateway, "tokens", user).await?;
+                gateway.delete(&[&segments(&path)[..], &[&id]].concat()).await?;
                 print_revoked(&id, json)
             }
         }
     }
+}
+
+/// The path of the tokens or access keys of the caller, or of a member of the organisation in which the caller acts.
+pub(crate) async fn path_of(
+    gateway: &GatewayClient,
+    kind: &str,
+    user: Option<UserId>,
+) -> anyhow::Result<Vec<String>> {
+    let path = match user {
+        None => vec!["v1", "users", kind].into_iter().map(str::to_owned).collect(),
+        Some(user) => {
+            let (organisation, user) = (org::current(gateway).await?, user.to_string());
+            let path = ["v1", "organisations", &organisation, "members", &user, kind];
+            path.map(str::to_owned).to_vec()
+        }
+    };
+    Ok(path)
+}
+
+/// The segments of a path.
+pub(crate) fn segments(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
 }
 
 impl Create {
@@ -123,7 +191,8 @@ impl Create {
     #[must_use]
     pub(crate) fn request(self) -> CreateToken {
         let scopes = (!self.scope.is_empty()).then_some(self.scope);
-        CreateToken { name: self.name, scopes, expires_in_days: self.expires_in_days }
+        let models = (!self.models.is_empty()).then_some(self.models);
+        CreateToken { name: self.name, scopes, models, expires_in_days: self.expires_in_days, limits: None }
     }
 }
 

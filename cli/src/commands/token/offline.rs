@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use hearth_domain::Scope;
+use hearth_domain::{Action, ModelLimits, Owner, Scope, UserId};
 use hearth_gateway::{
     Gateway, Routing,
-    tokens::{end_after, token_body},
+    tokens::{NewToken, check_models, end_after, token_body},
 };
 use hearth_wire::native::tokens::{CreatedToken, TokenList};
 
@@ -32,6 +32,7 @@ pub(super) async fn in_folder(command: TokenCommand, data: &Path, json: bool) ->
     let stores = Stores::open(data, Durability::Fsync)?;
     let gateway = stores.gateway(Routing::default(), GatewaySettings::default()).await?;
     let outcome = run(command, &gateway, json).await;
+    gateway.audit().finish().await;
     stores.close().await;
     outcome
 }
@@ -58,26 +59,41 @@ pub(super) async fn in_table(command: TokenCommand, table: &str, json: bool) -> 
     run(command, &gateway, json).await
 }
 
+/// A member of the operator's organisation as the owner of tokens; without one, the operator.
+fn of_member(operator: Owner, user: Option<UserId>) -> Owner {
+    Owner { user: user.unwrap_or(operator.user), ..operator }
+}
+
 async fn run(command: TokenCommand, gateway: &Gateway, json: bool) -> Result<()> {
-    let owner = gateway.operator().await?;
+    let operator = gateway.operator().await?;
+    let owner = Owner::of_record(operator, None);
     match command {
         TokenCommand::Create(create) => {
             let request = create.request();
             let scopes = request.scopes.unwrap_or_else(|| Scope::ALL.to_vec());
             let expires_at = end_after(request.expires_in_days)?;
-            let (token, record) =
-                gateway.access().issue_token(owner, &request.name, scopes, expires_at).await?;
+            request.models.as_deref().map_or(Ok(()), check_models)?;
+            let models = request.models.map(ModelLimits::new);
+            let new = NewToken { owner, name: request.name, scopes, models, expires_at };
+            let (token, record) = gateway.access().issue_token(new).await?;
+            let command = "hearth token create";
+            gateway.audit().record_command(command, Action::ManageTokens, operator, record.id).await?;
             print_created(
                 &CreatedToken { token: token.expose().to_owned(), record: token_body(record) },
                 json,
             )
         }
-        TokenCommand::List => {
-            let tokens = gateway.access().list_tokens(owner).await?.into_iter().map(token_body).collect();
-            print_list(&TokenList { tokens }, json)
+        TokenCommand::List { user } => {
+            let owner = of_member(owner, user);
+            print_list(&TokenList { tokens: gateway.access().list_tokens(owner).await? }, json)
         }
-        TokenCommand::Revoke { id } => {
-            gateway.access().revoke_token_of(owner, id.parse()?).await?;
+        TokenCommand::Rename { .. } | TokenCommand::Rotate { .. } => {
+            anyhow::bail!("a running gateway renames and rotates tokens; leave --data and --table out")
+        }
+        TokenCommand::Revoke { id, user } => {
+            gateway.access().revoke_token_of(of_member(owner, user), id.parse()?).await?;
+            let command = "hearth token revoke";
+            gateway.audit().record_command(command, Action::ManageTokens, operator, &id).await?;
             print_revoked(&id, json)
         }
     }

@@ -37,35 +37,58 @@ pub(super) fn print_list(list: &TokenList, json: bool) -> anyhow::Result<()> {
     Ok(terminal::print(&table(&list.tokens).fitted(terminal::columns()))?)
 }
 
+/// Prints the new name of a token.
+///
+/// # Errors
+/// The output can't be written.
+pub(super) fn print_renamed(token: &TokenBody, json: bool) -> anyhow::Result<()> {
+    if json {
+        return terminal::print_json(token);
+    }
+    Ok(terminal::print_line(&format!("{} is named {:?}", token.id, token.name))?)
+}
+
 /// Prints that a token is revoked.
 ///
 /// # Errors
 /// The output can't be written.
-pub(super) fn print_revoked(id: &str, json: bool) -> anyhow::Result<()> {
+pub(crate) fn print_revoked(id: &str, json: bool) -> anyhow::Result<()> {
     if json {
         return terminal::print_json(&json!({"id": id, "revoked": true}));
     }
     Ok(terminal::print_line(&format!("{id} is revoked"))?)
 }
 
-pub(super) fn table(tokens: &[TokenBody]) -> Table<6> {
-    let mut table = Table::new(["ID", "NAME", "PREFIX", "SCOPES", "CREATED", "STATE"]);
+pub(super) fn table(tokens: &[TokenBody]) -> Table<8> {
+    let mut table = Table::new(["ID", "NAME", "PREFIX", "SCOPES", "MODELS", "CREATED", "LAST USED", "STATE"]);
     for token in tokens {
-        let state = match (&token.revoked_at, &token.expires_at) {
-            (Some(at), _) => format!("revoked {}", date(at)),
-            (None, Some(at)) => format!("until {}", date(at)),
-            (None, None) => "active".to_owned(),
-        };
+        let state = state(token.revoked_at.as_deref(), token.expires_at.as_deref());
+        let models = token.models.as_ref().map_or_else(|| "all".to_owned(), |models| models.join(","));
+        let last_used = last_use(token.last_used_at.as_deref());
         let all = Scope::ALL.iter().all(|scope| token.scopes.contains(scope));
         let scopes = token.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
         let scopes = if all { "all".to_owned() } else { scopes };
         let TokenBody { id, name, prefix, created_at, .. } = token.clone();
-        table.push([id, name, prefix, scopes, date(&created_at), state]);
+        table.push([id, name, prefix, scopes, models, date(&created_at), last_used, state]);
     }
     table
 }
 
+/// The state of a token or an access key, in a few words.
+pub(crate) fn state(revoked_at: Option<&str>, expires_at: Option<&str>) -> String {
+    match (revoked_at, expires_at) {
+        (Some(at), _) => format!("revoked {}", date(at)),
+        (None, Some(at)) => format!("until {}", date(at)),
+        (None, None) => "active".to_owned(),
+    }
+}
+
+/// The date of the last use, or `never`.
+pub(crate) fn last_use(at: Option<&str>) -> String {
+    at.map_or_else(|| "never".to_owned(), date)
+}
+
 /// The date of an ISO 8601 time, in UTC as in the API.
-fn date(time: &str) -> String {
+pub(crate) fn date(time: &str) -> String {
     time.get(..10).unwrap_or(time).to_owned()
 }

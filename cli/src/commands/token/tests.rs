@@ -1,7 +1,7 @@
 use axum::{
     Json, Router,
     http::StatusCode,
-    routing::{delete, post},
+    routing::{delete, get, post},
 };
 use clap::Parser;
 use serde_json::Value;
@@ -29,19 +29,23 @@ fn record() -> TokenBody {
         prefix: "hth_ab".to_owned(),
         scopes: vec![Scope::Generate, Scope::ModelsRead],
         created_at: "2026-01-01T00:00:00Z".to_owned(),
+        models: Some(vec!["local".to_owned()]),
         expires_at: None,
         revoked_at: None,
+        rotated_at: None,
+        last_used_at: None,
     }
 }
 
 #[test]
 fn create_flags_become_a_request() {
-    let line = "hearth create laptop --scope generate,ops --scope models:read --expires-in-days 30";
+    let line = "hearth create laptop --scope generate,ops --scope models:read --expires-in-days 30 --models local,a:*";
     let TokenCommand::Create(create) = parse(line).unwrap().command else { panic!("not a create") };
     let request = create.request();
     assert_eq!(request.name, "laptop");
     assert_eq!(request.scopes, Some(vec![Scope::Generate, Scope::Ops, Scope::ModelsRead]));
     assert_eq!(request.expires_in_days, Some(30));
+    assert_eq!(request.models, Some(vec!["local".to_owned(), "a:*".to_owned()]));
 }
 
 #[test]
@@ -69,25 +73,57 @@ fn data_folder_may_follow_the_command() {
 fn table_shows_no_token() {
     assert_eq!(
         table(&[record()]).to_string(),
-        "ID     NAME    PREFIX  SCOPES                CREATED     STATE\n\
-         tok_1  laptop  hth_ab  generate,models:read  2026-01-01  active\n"
+        "ID     NAME    PREFIX  SCOPES                MODELS  CREATED     LAST USED  STATE\n\
+         tok_1  laptop  hth_ab  generate,models:read  local   2026-01-01  never      active\n"
     );
 }
 
 #[tokio::test]
-async fn tokens_are_created_listed_and_revoked() {
+async fn tokens_are_created_listed_renamed_rotated_and_revoked() {
     let create = async |Json(body): Json<Value>| {
         assert_eq!(body["name"], "laptop");
         Json(CreatedToken { token: "hth_abc".to_owned(), record: record() })
     };
     let list = async || Json(TokenList { tokens: vec![record()] });
+    let rename = async |Json(body): Json<Value>| {
+        assert_eq!(body["name"], "new");
+        Json(record())
+    };
+    let rotate = async |Json(body): Json<Value>| {
+        assert_eq!(body["grace_seconds"], 60);
+        Json(CreatedToken { token: "hth_abc".to_owned(), record: record() })
+    };
     let revoke = async || StatusCode::NO_CONTENT;
     let router = Router::new()
         .route("/v1/users/tokens", post(create).get(list))
-        .route("/v1/users/tokens/tok_1", delete(revoke));
+        .route("/v1/users/tokens/tok_1", delete(revoke).patch(rename))
+        .route("/v1/users/tokens/tok_1/rotate", post(rotate));
     let url = serve(router).await;
-    for line in ["create laptop", "list", "revoke tok_1"] {
+    for line in
+        ["create laptop", "list", "rename tok_1 new", "rotate tok_1 --grace-seconds 60", "revoke tok_1"]
+    {
         parse(&format!("hearth {line} --url {url}")).unwrap().run(&context(&url)).await.unwrap();
     }
     parse(&format!("hearth revoke tok_2 --url {url}")).unwrap().run(&context(&url)).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn tokens_of_a_member_are_listed_and_revoked() {
+    let organisations = async || {
+        Json(serde_json::json!({"organisations": [{
+            "id": "org_1", "name": "One", "regions": [], "owners": 1, "is_operator": true,
+            "created_at": "2026-01-01T00:00:00Z", "disabled_at": null, "role": "owner", "current": true,
+        }]}))
+    };
+    let user = "usr_01J9ZX5V2QH8N4T6W0C3M7K1RB";
+    let path = format!("/v1/organisations/org_1/members/{user}/tokens");
+    let router = Router::new()
+        .route("/v1/organisations", get(organisations))
+        .route(&path, get(async || Json(TokenList { tokens: vec![record()] })))
+        .route(&format!("{path}/tok_1"), delete(async || StatusCode::NO_CONTENT));
+    let url = serve(router).await;
+    for line in ["list", "revoke tok_1"] {
+        let line = format!("hearth {line} --user {user} --url {url}");
+        parse(&line).unwrap().run(&context(&url)).await.unwrap();
+    }
 }

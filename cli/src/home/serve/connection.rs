@@ -1,8 +1,9 @@
-//! One connection: HTTP/1.1 with a timeout for each phase.
+//! One connection: HTTP/1.1 with a timeout for each phase, until a request turns it into a WebSocket, whose own session limits it.
 
 use std::{
     convert::Infallible,
     future::poll_fn,
+    net::IpAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -13,22 +14,26 @@ use axum::{
     body::{Body, Bytes},
     response::Response,
 };
-use hearth_http::paced_body::PacedBody;
-use http::Request;
+use hearth_http::{ClientAddress, SecureTransport, paced_body::PacedBody};
+use hearth_settings::TrustedProxies;
+use http::{HeaderMap, Request, StatusCode, Uri, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
-    sync::watch,
+    sync::{Semaphore, watch},
     time::{Instant, sleep},
 };
+use tokio_util::either::Either;
 use tower::ServiceExt as _;
 
 use super::{
+    Socket,
     limits::Limits,
     stream::ClientStream,
     table::{BusyGuard, State},
+    tls::Tls,
 };
 
 /// Size of a request's head, and of the read and write buffers. A browser's cookies have 8 KB.
@@ -38,23 +43,72 @@ const HEAD_MAX_BYTES: usize = 64 << 10;
 pub(super) struct Connection {
     pub(super) state: Arc<State>,
     pub(super) router: Router,
+    /// Answers 503.
+    pub(super) overflow_router: Router,
+    /// Places of WebSockets.
+    pub(super) upgrades: Arc<Semaphore>,
     pub(super) limits: Limits,
+    /// The other end of the connection.
+    pub(super) peer: IpAddr,
+    /// Proxies whose `x-forwarded-for` counts.
+    pub(super) proxies: Arc<TrustedProxies>,
     /// Accept further requests after the first.
     pub(super) keep_alive: bool,
 }
 
 impl Connection {
+    /// The connection after its TLS handshake. None if the handshake fails or takes as long as a request's head may, if the
+    /// connection's place is needed, or if the server stops.
+    pub(super) async fn accept(
+        &self,
+        tls: &Tls,
+        socket: TcpStream,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Option<Socket> {
+        tokio::select! {
+            stream = tls.accept(socket, self.limits.head) => stream.map(Either::Right),
+            () = self.state.close_requested() => None,
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+        }
+    }
+
     /// Serves requests until the client disconnects, a timeout ends, the connection's place is needed, or the server
     /// stops. In the last two cases a request that has begun is answered first.
-    pub(super) async fn serve(self, socket: TcpStream, mut stopped: watch::Receiver<bool>) {
-        let Self { state, router, limits, keep_alive } = self;
-        let stream = ClientStream::new(socket, Arc::clone(&state), limits.write);
+    /// `guard` is dropped when the connection is closed, by its session if it has become a WebSocket.
+    pub(super) async fn serve(
+        self,
+        socket: Socket,
+        mut stopped: watch::Receiver<bool>,
+        guard: impl Send + Unpin + 'static,
+    ) {
+        let Self { state, router, overflow_router, upgrades, limits, peer, proxies, keep_alive } = self;
+        let stream = ClientStream::new(socket, Arc::clone(&state), limits.write, guard);
         let service_state = Arc::clone(&state);
         let service = service_fn(move |request: Request<Incoming>| {
             let (router, busy) = (router.clone(), service_state.begin_request());
+            let (overflow_router, upgrades) = (overflow_router.clone(), Arc::clone(&upgrades));
+            let address =
+                ClientAddress::of_connection(peer, request.headers(), |address| proxies.contains(address));
+            let transport =
+                SecureTransport::of_connection(peer, request.headers(), |address| proxies.contains(address));
             async move {
+                let mut request = request;
+                request.extensions_mut().insert(address);
+                request.extensions_mut().insert(transport);
                 let request = request.map(|body| PacedBody::new(body, limits.body));
+                // Before its session exists: hyper gives the connection to it when the response is sent, whatever its status.
+                let place = match asks_for_socket(request.headers()).then(|| upgrades.try_acquire_owned()) {
+                    None => None,
+                    Some(Ok(place)) => Some(place),
+                    Some(Err(_)) => {
+                        let response = refuse_socket(overflow_router, request.uri().clone()).await?;
+                        return Ok(response.map(|body| SentBody { body, _busy: busy }));
+                    }
+                };
                 let response: Response = router.oneshot(request).await?;
+                if let Some(place) = place.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                    busy.keep(place);
+                }
                 Ok::<_, Infallible>(response.map(|body| SentBody { body, _busy: busy }))
             }
         });
@@ -64,7 +118,7 @@ impl Connection {
             .header_read_timeout(None::<std::time::Duration>)
             .keep_alive(keep_alive)
             .max_buf_size(HEAD_MAX_BYTES);
-        let mut http = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut http = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
         let mut timer = pin!(sleep(limits.head));
         let mut ending = false;
         loop {
@@ -99,6 +153,21 @@ impl Connection {
             http.as_mut().graceful_shutdown();
         }
     }
+}
+
+/// True for a request for a WebSocket.
+fn asks_for_socket(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::UPGRADE)
+        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The response to a request for a WebSocket, if there are as many as may be.
+async fn refuse_socket(overflow_router: Router, uri: Uri) -> Result<Response, Infallible> {
+    metrics::counter!("hearth_connections_refused_total").increment(1);
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = uri;
+    overflow_router.oneshot(request).await
 }
 
 /// A response's body, which keeps its connection busy until it is sent or dropped.

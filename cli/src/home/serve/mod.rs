@@ -6,8 +6,15 @@ mod limits;
 mod stream;
 mod table;
 mod threads;
+pub(crate) mod tls;
 
-use std::{io, net::IpAddr, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use axum::Router;
@@ -17,15 +24,17 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
-use tokio_util::task::TaskTracker;
+use tokio_rustls::server::TlsStream;
+use tokio_util::{either::Either, task::TaskTracker};
 
 pub(crate) use descriptors::raise_descriptor_limit;
 
 use connection::Connection;
-use hearth_settings::ServerSettings;
+use hearth_settings::{ServerSettings, TrustedProxies};
 use limits::Limits;
 use table::Table;
 use threads::ServingThreads;
+use tls::Tls;
 
 /// Time for open requests to end when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,11 +47,35 @@ const OVERFLOW_MAX_COUNT: usize = 64;
 /// Time for such a connection to send its request.
 const OVERFLOW_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The bytes of a connection, below HTTP.
+type Socket = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// A listener, and the routes that it serves.
+#[derive(Debug)]
+pub(crate) struct Entrance {
+    listener: TcpListener,
+    router: Router,
+    /// The listener's TLS; none: it serves plain HTTP.
+    tls: Option<Arc<Tls>>,
+}
+
+impl Entrance {
+    /// Plain HTTP.
+    pub(crate) fn plain(listener: TcpListener, router: Router) -> Self {
+        Self { listener, router, tls: None }
+    }
+
+    /// HTTP over TLS.
+    pub(crate) fn secure(listener: TcpListener, router: Router, tls: Tls) -> Self {
+        Self { listener, router: tls::secure_router(router), tls: Some(Arc::new(tls)) }
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
     threads: Arc<ServingThreads>,
 }
 
@@ -64,25 +97,36 @@ pub(crate) async fn bind(host: IpAddr, port: u16) -> Result<TcpListener> {
     }
 }
 
-/// Serves `router` on `listener`, within the limits of `settings` and of the process' file descriptors. The current
+/// Serves the entrances, within the limits of `settings` and of the process' file descriptors, which they share. The current
 /// runtime accepts the connections; threads of their own serve them.
-pub(crate) fn start(listener: TcpListener, router: Router, settings: &ServerSettings) -> Result<Server> {
+pub(crate) fn start(entrances: Vec<Entrance>, settings: &ServerSettings) -> Result<Server> {
     let cores = || thread::available_parallelism().map_or(1, Into::into);
     let threads = ServingThreads::start(settings.threads.unwrap_or_else(cores));
     let threads = Arc::new(threads.context("the threads that serve connections can't be started")?);
     let (stop, stopped) = watch::channel(false);
     let limits = Limits::new(settings, descriptors::descriptor_limit());
-    let acceptor = Acceptor {
-        overflow_router: hearth_http::serve::overloaded(router.clone()),
-        router,
-        limits,
-        table: Arc::new(Table::new(limits.connections)),
-        overflow: Arc::new(Semaphore::new(OVERFLOW_MAX_COUNT)),
-        stopped,
-        tasks: TaskTracker::new(),
-        threads: Arc::clone(&threads),
+    let proxies = Arc::new(settings.trusted_proxies.clone());
+    let table = Arc::new(Table::new(limits.connections));
+    let overflow = Arc::new(Semaphore::new(OVERFLOW_MAX_COUNT));
+    let upgrades = Arc::new(Semaphore::new(limits.sockets.min(Semaphore::MAX_PERMITS)));
+    let accept = |entrance: Entrance| {
+        let acceptor = Acceptor {
+            overflow_router: hearth_http::serve::overloaded(entrance.router.clone()),
+            router: entrance.router,
+            tls: entrance.tls,
+            limits,
+            proxies: Arc::clone(&proxies),
+            table: Arc::clone(&table),
+            overflow: Arc::clone(&overflow),
+            upgrades: Arc::clone(&upgrades),
+            stopped: stopped.clone(),
+            tasks: TaskTracker::new(),
+            threads: Arc::clone(&threads),
+        };
+        tokio::spawn(acceptor.run(entrance.listener))
     };
-    Ok(Server { stop, task: tokio::spawn(acceptor.run(listener)), threads })
+    let tasks = entrances.into_iter().map(accept).collect();
+    Ok(Server { stop, tasks, threads })
 }
 
 impl Server {
@@ -90,7 +134,8 @@ impl Server {
     /// dropped, since they also carry runs that outlive their connections, and records that are being written.
     pub(crate) async fn stop(self) -> Arc<ServingThreads> {
         self.stop.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIMEOUT, self.task).await.is_err() {
+        let drained = futures::future::join_all(self.tasks);
+        if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             tracing::warn!("connections were still open at the end");
         }
         self.threads
@@ -101,9 +146,14 @@ struct Acceptor {
     router: Router,
     /// Answers `/health`, and 503 to everything else.
     overflow_router: Router,
+    tls: Option<Arc<Tls>>,
     limits: Limits,
+    /// Proxies whose `x-forwarded-for` counts.
+    proxies: Arc<TrustedProxies>,
     table: Arc<Table>,
     overflow: Arc<Semaphore>,
+    /// Places of WebSockets.
+    upgrades: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
     tasks: TaskTracker,
     threads: Arc<ServingThreads>,
@@ -120,7 +170,7 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((socket, _)) => self.admit(socket),
+                Ok((socket, peer)) => self.admit(socket, peer),
                 Err(error) if ended_early(&error) => {}
                 Err(error) => {
                     if logged.is_none_or(|at| at.elapsed() >= ACCEPT_LOG_INTERVAL) {
@@ -139,14 +189,18 @@ impl Acceptor {
 
     /// Serves a new connection. At the limit the connection that has been idle for longest is closed; if all are busy, the
     /// new one is answered 503.
-    fn admit(&self, socket: TcpStream) {
+    fn admit(&self, socket: TcpStream, peer: SocketAddr) {
         // Tokens are small: send packets without waiting to fill them.
         let _ = socket.set_nodelay(true);
         if let Some(entry) = self.table.enter() {
             let connection = Connection {
                 state: entry.state(),
                 router: self.router.clone(),
+                overflow_router: self.overflow_router.clone(),
+                upgrades: Arc::clone(&self.upgrades),
                 limits: self.limits,
+                peer: peer.ip(),
+                proxies: Arc::clone(&self.proxies),
                 keep_alive: true,
             };
             self.serve(socket, connection, entry);
@@ -157,23 +211,35 @@ impl Acceptor {
         let connection = Connection {
             state: Arc::default(),
             router: self.overflow_router.clone(),
+            overflow_router: self.overflow_router.clone(),
+            upgrades: Arc::clone(&self.upgrades),
             limits: Limits { head: OVERFLOW_HEAD_TIMEOUT.min(self.limits.head), ..self.limits },
+            peer: peer.ip(),
+            proxies: Arc::clone(&self.proxies),
             keep_alive: false,
         };
         self.serve(socket, connection, permit);
     }
 
     /// Serves a connection on the thread whose turn it is; `guard` is dropped at its end.
-    fn serve(&self, socket: TcpStream, connection: Connection, guard: impl Send + 'static) {
+    fn serve(&self, socket: TcpStream, connection: Connection, guard: impl Send + Unpin + 'static) {
         let (runtime, place) = self.threads.place();
-        let stopped = self.stopped.clone();
+        let mut stopped = self.stopped.clone();
+        let tls = self.tls.clone();
         let serve = async move {
             // Move the socket from the accepting runtime to the serving one.
             match socket.into_std().and_then(TcpStream::from_std) {
-                Ok(socket) => connection.serve(socket, stopped).await,
+                Ok(socket) => {
+                    let socket = match tls {
+                        None => Some(Either::Left(socket)),
+                        Some(tls) => connection.accept(&tls, socket, &mut stopped).await,
+                    };
+                    if let Some(socket) = socket {
+                        connection.serve(socket, stopped, (guard, place)).await;
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "a connection can't be served"),
             }
-            drop((guard, place));
         };
         self.tasks.spawn_on(serve, runtime);
     }

@@ -15,18 +15,19 @@ use tokio::{
 
 use super::table::State;
 
-/// A stream whose writes fail after `write_timeout` without progress.
-pub(super) struct ClientStream<T> {
+/// A stream whose writes fail after `write_timeout` without progress. `G`: what is dropped with it.
+pub(super) struct ClientStream<T, G> {
     inner: T,
     state: Arc<State>,
     write_timeout: Duration,
     /// Runs while a write makes no progress.
     stalled: Option<Pin<Box<Sleep>>>,
+    _guard: G,
 }
 
-impl<T> ClientStream<T> {
-    pub(super) fn new(inner: T, state: Arc<State>, write_timeout: Duration) -> Self {
-        Self { inner, state, write_timeout, stalled: None }
+impl<T, G> ClientStream<T, G> {
+    pub(super) fn new(inner: T, state: Arc<State>, write_timeout: Duration, guard: G) -> Self {
+        Self { inner, state, write_timeout, stalled: None, _guard: guard }
     }
 
     /// Returns the outcome of a write, or an error if it is pending for too long.
@@ -45,7 +46,7 @@ impl<T> ClientStream<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for ClientStream<T> {
+impl<T: AsyncRead + Unpin, G: Unpin> AsyncRead for ClientStream<T, G> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -60,7 +61,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for ClientStream<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for ClientStream<T> {
+impl<T: AsyncWrite + Unpin, G: Unpin> AsyncWrite for ClientStream<T, G> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -2,10 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit},
+    time::Instant,
+};
 
 use super::limits::Limits;
 
@@ -18,6 +21,8 @@ enum Phase {
     Head(Instant),
     /// Processing a request.
     Busy,
+    /// A WebSocket, to its end.
+    Upgraded,
 }
 
 /// The state of one connection, shared by its task and the table.
@@ -25,11 +30,14 @@ enum Phase {
 pub(super) struct State {
     phase: Mutex<Phase>,
     close: Notify,
+    /// Its place among the WebSockets, to its end.
+    upgrade: OnceLock<OwnedSemaphorePermit>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { phase: Mutex::new(Phase::Head(Instant::now())), close: Notify::new() }
+        let phase = Mutex::new(Phase::Head(Instant::now()));
+        Self { phase, close: Notify::new(), upgrade: OnceLock::new() }
     }
 }
 
@@ -49,7 +57,7 @@ impl State {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        *lock(&self.phase) == Phase::Busy
+        matches!(*lock(&self.phase), Phase::Busy | Phase::Upgraded)
     }
 
     /// Time at which the connection is closed if nothing happens; none while a request is processed.
@@ -57,7 +65,7 @@ impl State {
         match *lock(&self.phase) {
             Phase::Idle(since) => Some(since + limits.idle),
             Phase::Head(since) => Some(since + limits.head),
-            Phase::Busy => None,
+            Phase::Busy | Phase::Upgraded => None,
         }
     }
 
@@ -70,7 +78,7 @@ impl State {
     fn waiting_since(&self) -> Option<Instant> {
         match *lock(&self.phase) {
             Phase::Idle(since) | Phase::Head(since) => Some(since),
-            Phase::Busy => None,
+            Phase::Busy | Phase::Upgraded => None,
         }
     }
 }
@@ -79,9 +87,22 @@ impl State {
 #[derive(Debug)]
 pub(super) struct BusyGuard(Arc<State>);
 
+impl BusyGuard {
+    /// Keeps the connection busy to its end: it becomes a WebSocket, which no table closes for another connection. `place`: its
+    /// place among the WebSockets.
+    pub(super) fn keep(&self, place: OwnedSemaphorePermit) {
+        // A connection becomes one once.
+        let _ = self.0.upgrade.set(place);
+        *lock(&self.0.phase) = Phase::Upgraded;
+    }
+}
+
 impl Drop for BusyGuard {
     fn drop(&mut self) {
-        *lock(&self.0.phase) = Phase::Idle(Instant::now());
+        let mut phase = lock(&self.0.phase);
+        if *phase == Phase::Busy {
+            *phase = Phase::Idle(Instant::now());
+        }
     }
 }
 

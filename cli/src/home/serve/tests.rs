@@ -3,9 +3,12 @@ use std::time::Duration;
 use axum::{
     Router,
     body::Body,
+    extract::Request,
     routing::{get, post},
 };
 use futures::StreamExt as _;
+use http::{StatusCode, header};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -14,12 +17,12 @@ use tokio::{
 
 use hearth_settings::ServerSettings;
 
-use super::{Server, start};
+use super::{Entrance, Server, start};
 
 /// Longer than any time limit of these tests.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves `/health`, `/echo`, `/stream`, which sends a piece each 180 ms, and `/endless`, which never stops sending.
+/// Serves `/health`, `/echo`, `/upgrade`, `/stream`, which sends a piece each 180 ms, and `/endless`, which never stops sending.
 async fn serve(settings: ServerSettings) -> (std::net::SocketAddr, Server) {
     let pieces = async || {
         let ticks = tokio::time::interval(Duration::from_millis(180));
@@ -33,14 +36,26 @@ async fn serve(settings: ServerSettings) -> (std::net::SocketAddr, Server) {
         let piece = || Ok::<_, std::io::Error>(vec![b'x'; 64 << 10]);
         Body::from_stream(futures::stream::repeat_with(piece))
     };
+    let upgrade = async |request: Request| {
+        let upgraded = hyper::upgrade::on(request);
+        drop(tokio::spawn(async move {
+            // Its client ends it.
+            if let Ok(upgraded) = upgraded.await {
+                let _ = TokioIo::new(upgraded).read_to_end(&mut Vec::new()).await;
+            }
+        }));
+        let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "echo")];
+        (StatusCode::SWITCHING_PROTOCOLS, headers)
+    };
     let router = Router::new()
+        .route("/upgrade", get(upgrade))
         .route("/health", get(async || "fine"))
         .route("/echo", post(async |body: String| body))
         .route("/stream", get(pieces))
         .route("/endless", get(endless));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (address, start(listener, router, &settings).unwrap())
+    (address, start(vec![Entrance::plain(listener, router)], &settings).unwrap())
 }
 
 fn short() -> ServerSettings {
@@ -178,6 +193,40 @@ async fn full_server_answers_503_and_health() {
     let answer = receive_health(&mut connect(address, HEALTH).await).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     drop(busy);
+    let _threads = server.stop().await;
+}
+
+#[tokio::test]
+async fn sockets_take_a_quarter_of_the_connections() {
+    let (address, server) = serve(ServerSettings { max_connections: 8, ..ServerSettings::default() }).await;
+    let request = "GET /upgrade HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let open = async || {
+        let mut stream = connect(address, request).await;
+        let mut head = [0; 12];
+        timeout(TEST_TIMEOUT, stream.read_exact(&mut head)).await.unwrap().unwrap();
+        (stream, String::from_utf8_lossy(&head).into_owned())
+    };
+    let (first, second) = (open().await, open().await);
+    assert_eq!((first.1.as_str(), second.1.as_str()), ("HTTP/1.1 101", "HTTP/1.1 101"));
+    let mut refused = connect(address, request).await;
+    let mut answer = String::new();
+    while !answer.contains("\"code\":\"overloaded\"") {
+        let byte = timeout(TEST_TIMEOUT, refused.read_u8()).await.expect("an answer");
+        answer.push(char::from(byte.expect("the code of the refusal")));
+    }
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    drop(refused);
+    receive_health(&mut connect(address, HEALTH).await).await;
+    drop(first);
+    let began = Instant::now();
+    loop {
+        let (_stream, status) = open().await;
+        if status == "HTTP/1.1 101" {
+            break;
+        }
+        assert!(status == "HTTP/1.1 503" && began.elapsed() < TEST_TIMEOUT, "{status}");
+    }
+    drop(second);
     let _threads = server.stop().await;
 }
 

@@ -124,5 +124,5 @@ async fn read<T: serde::de::DeserializeOwned>(
 
 /// The code of an error of the gateway's.
 pub(super) fn code(error: &anyhow::Error) -> Option<&str> {
-    error.downcast_ref::<GatewayError>().map(|GatewayError(body)| body.code.as_str())
+    error.downcast_ref::<GatewayError>().map(|GatewayError { body, .. }| body.code.as_str())
 }

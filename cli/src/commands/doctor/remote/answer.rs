@@ -152,7 +152,7 @@ async fn request(gateway: &GatewayClient, model: &str) -> anyhow::Result<Answer>
                 first_token.get_or_insert_with(|| began.elapsed());
             }
             Event::Complete(response) => whole = Some(*response),
-            Event::Error { error } => return Err(GatewayError(error).into()),
+            Event::Error { error } => return Err(GatewayError::new(error).into()),
             Event::Other => {}
         }
     }

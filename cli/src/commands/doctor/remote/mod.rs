@@ -43,7 +43,7 @@ async fn findings(
         return findings;
     }
     findings.push(access::without_token(gateway).await);
-    if connection.token.as_ref().is_none_or(|token| token.expose().is_empty()) {
+    if !connection.has_credential() {
         findings.push(Finding::warning(
             "token",
             "no token is given: models and answers aren't checked",

@@ -1,102 +1,117 @@
-//! `hearth models pull`: a model file from Hugging Face, into the models folder.
+//! `hearth models pull`: downloads a model, by a job of the gateway's node, or into this machine's folder.
 //!
-//! [`source`] parses the argument, [`name`] checks names, `hub` sends requests to the hub, `pick` chooses the file, `part`
-//! is the unfinished file, `download` fills it, and `progress` shows the progress.
+//! [`follow`] shows a job until it ends, and can be left. `here` downloads in this process, where no gateway runs.
 
-mod download;
-mod hub;
-pub(crate) mod name;
-mod part;
-mod pick;
+pub(crate) mod follow;
+#[cfg(feature = "engine")]
+mod here;
 mod progress;
-pub(crate) mod source;
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-use bytesize::ByteSize;
-use hearth_node::model_files;
-use serde_json::json;
+use hearth_domain::NodeId;
+use hearth_wire::native::jobs::JobBody;
+use serde_json::{Map, Value};
 
-use crate::{client::terminal, settings::Settings};
-use hub::{Hub, HubFile};
-use name::FileName;
-use pick::Wanted;
-use source::PullSource;
+use crate::{
+    client::{connection::Connection, error::GatewayError, gateway_client::GatewayClient, terminal},
+    settings::Settings,
+};
 
-/// The file to download.
+/// The model to download.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   hearth models pull Qwen/Qwen3-0.6B-GGUF
   hearth models pull Qwen/Qwen3-8B-GGUF:Q4_K_M
   hearth models pull https://huggingface.co/Qwen/Qwen3-0.6B-GGUF/blob/main/Qwen3-0.6B-Q8_0.gguf
+  hearth models pull ollama:qwen3:0.6b
+  hearth models pull https://example.com/model.gguf --sha256 HEX
 
-An interrupted download continues where it stopped. A private repository, or one whose terms must be accepted, needs \
-a token of Hugging Face: in the variable HF_TOKEN, or as `hub.token` in the settings.")]
+Where a gateway runs, its node downloads, and the command follows: Ctrl-C leaves the download running, and `hearth jobs` \
+shows it. Elsewhere the command downloads into this machine's model folder; an interrupted download continues where it \
+stopped. A private repository, or one whose terms must be accepted, needs a token of Hugging Face: in the variable \
+HF_TOKEN, or as `hub.token` in the settings, where the download takes place.")]
 pub(crate) struct Pull {
-    /// The repository, as OWNER/REPO, OWNER/REPO:QUANTISATION, or the address of its page or of a file
+    /// OWNER/REPO or OWNER/REPO:QUANTISATION of Hugging Face, an address, a name of Ollama's library, or a whole path
     #[arg(value_name = "MODEL")]
-    pub(crate) source: PullSource,
+    pub(crate) source: String,
     /// The file; without it the only model file of the repository, or else a Q4_K_M
     #[arg(long, value_name = "NAME")]
-    pub(crate) file: Option<FileName>,
+    pub(crate) file: Option<String>,
+    /// The SHA-256 that the file must have
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sha256: Option<String>,
+    /// The node that downloads; without it your own
+    #[arg(long, value_name = "ID", conflicts_with = "here")]
+    pub(crate) node: Option<NodeId>,
+    /// Return at once; `hearth jobs` shows the download
+    #[arg(long, conflicts_with = "here")]
+    pub(crate) no_wait: bool,
+    /// Download into this machine's model folder, also where a gateway runs
+    #[arg(long)]
+    pub(crate) here: bool,
 }
 
 impl Pull {
-    /// Downloads the file, unless it exists already.
+    /// Downloads the model, unless it is there already.
     ///
     /// # Errors
-    /// The hub can't be reached or refuses, several files match, the disk is full, or the file's size or hash isn't the
-    /// hub's.
-    pub(crate) async fn run(self, settings: &Settings, json: bool) -> anyhow::Result<()> {
-        let hub = Hub::new(&settings.hub.url, settings.hub.token.clone())?;
-        let folder = settings.models_folder();
-        let repo = &self.source.repo;
-        self.check_host(hub.host(), &folder)?;
-        let wanted = match (self.file.as_ref().or(self.source.file.as_ref()), &self.source.quantisation) {
-            (Some(file), _) => Wanted::File(file),
-            (None, Some(quantisation)) => Wanted::Quantisation(quantisation),
-            (None, None) => Wanted::Usual,
-        };
-        let file = pick::pick(&hub.files(repo).await?, wanted, repo)?;
-        let path = repo.folder_in(&folder).join(file.name.as_str());
-        let downloaded = !is_complete(&path, file.size);
-        if downloaded {
-            download::download(&hub, repo, &file, &path).await?;
+    /// The gateway refuses, or the download fails.
+    pub(crate) async fn run(
+        self,
+        settings: &Settings,
+        connection: &Connection,
+        (is_url_set, data): (bool, Option<&PathBuf>),
+    ) -> anyhow::Result<()> {
+        let is_here = self.here || (data.is_some() && !is_url_set);
+        if !is_here {
+            let gateway = GatewayClient::new(connection)?;
+            match gateway.post::<JobBody>(&["v1", "models", "download"], &self.body()).await {
+                Ok(job) => return self.follow(&gateway, job, connection.json).await,
+                Err(error)
+                    if error.is::<GatewayError>() || is_url_set || self.node.is_some() || self.no_wait =>
+                {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
         }
-        self.print(&file, &path, downloaded, json)?;
-        terminal::next_steps(json, &[&format!("hearth chat --model {}", model_files::model_id(&path))]);
+        self.run_here(settings, connection.json).await
+    }
+
+    async fn follow(&self, gateway: &GatewayClient, job: JobBody, json: bool) -> anyhow::Result<()> {
+        if self.no_wait {
+            return follow::print(&job, json, &format!("{} is downloaded by {}", self.source, job.id));
+        }
+        let Some(job) = follow::follow(gateway, job).await? else { return Ok(()) };
+        let model = job.model.clone().unwrap_or_default();
+        follow::print(&job, json, &format!("{model} is there"))?;
+        terminal::next_steps(json, &[&format!("hearth chat --model {model}")]);
         Ok(())
     }
 
-    /// Refuses an address of another host than the hub's.
-    fn check_host(&self, hub: &str, models_folder: &Path) -> anyhow::Result<()> {
-        let Some(host) = self.source.host.as_deref().filter(|host| *host != hub) else { return Ok(()) };
-        anyhow::bail!(
-            "models are pulled from {hub}, and this is an address of {host}; a file from elsewhere goes into the model \
-             folder: curl -L --output-dir {} -O {}",
-            models_folder.display(),
-            self.source.text
-        )
+    fn body(&self) -> Value {
+        let mut body = Map::new();
+        body.insert("source".to_owned(), self.source.clone().into());
+        let optional = [
+            ("file", self.file.clone()),
+            ("sha256", self.sha256.clone()),
+            ("node", self.node.map(|node| node.to_string())),
+        ];
+        body.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))));
+        body.into()
     }
 
-    fn print(&self, file: &HubFile, path: &Path, downloaded: bool, json: bool) -> anyhow::Result<()> {
-        if json {
-            return terminal::print_json(&json!({
-                "repo": self.source.repo.as_str(), "file": file.name.as_str(), "path": path,
-                "size_bytes": file.size, "sha256": file.sha256, "downloaded": downloaded,
-            }));
-        }
-        let prefix = if downloaded { "saved as" } else { "already there:" };
-        let line = format!("{prefix} {} ({})", path.display(), ByteSize(file.size));
-        terminal::print_line(&line).context("the path can't be printed")
+    #[cfg(feature = "engine")]
+    async fn run_here(self, settings: &Settings, json: bool) -> anyhow::Result<()> {
+        here::download(self, settings, json).await
     }
-}
 
-/// Returns whether the file is complete: only then it has its final name.
-fn is_complete(path: &Path, size: u64) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+    #[cfg(not(feature = "engine"))]
+    async fn run_here(self, _: &Settings, _: bool) -> anyhow::Result<()> {
+        Err(crate::commands::without_engine::unavailable("no gateway answers, and a download without one"))
+    }
 }
 
 #[cfg(test)]
